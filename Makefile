@@ -1,0 +1,54 @@
+# Everything a newcomer or a contributor does, one word each. `make` alone lists them.
+# A fresh machine needs make and a shell; setup.sh brings the rest and asks before it installs system packages.
+
+PY := .venv/bin/python
+ARGS ?=
+BENCHMARKS := import_and_start slurm_up join_time pool_throughput widget_latency
+export YES PYTHON CUDA TORCH_INDEX
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check bench format clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+	@echo
+	@echo 'YES=1 installs missing system packages without asking; PYTHON=... names the Python to build on;'
+	@echo "ARGS='...' is passed on to hpclab lab or pytest."
+
+lab: ## set up this machine and open the course in JupyterLab
+	@sh ./setup.sh lab
+	@exec $(PY) -m hpclab.cli lab $(ARGS)
+
+test: ## set up and run everything: style, types, arrows, unit tests, notebooks, real Slurm, a real browser
+	@sh ./setup.sh dev
+	@style=0; $(MAKE) --no-print-directory lint || style=1; \
+	limit="$$(command -v timeout || command -v gtimeout || true)"; \
+	$${limit:+"$$limit" --foreground -s INT -k 60 2400} $(PY) -m pytest -q --session-timeout=2280 $(ARGS) && exit $$style
+
+check: ## what to run before every commit: style, types, arrows and the quick tests, in under a minute
+	@sh ./setup.sh dev
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest -q -m 'not slurm and not browser and not slow' --session-timeout=300 $(ARGS)
+
+.PHONY: lint
+lint:
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) tests/notebooks/canonical.py --check
+	@$(PY) -m mypy
+	@$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()' >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+format: ## put code and notebooks into the one style
+	@sh ./setup.sh dev
+	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff format --quiet .
+	@$(PY) tests/notebooks/canonical.py
+
+bench: ## the measurements that the documentation states; see benchmarks/README.md
+	@sh ./setup.sh dev
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(PY) "benchmarks/$$name.py" || exit 1; done
+
+clean: ## take down your own Slurm, and remove .venv and every cache; your work in ~/hpclab stays
+	@if [ -x $(PY) ]; then $(PY) -m hpclab.cli slurm down || true; fi
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""Bad input is refused at once, in one sentence: what was wrong, what is allowed, what to do next.
+
+Every control, command and model checks its arguments here, so that 0, -1, NaN, infinity, 1e30, text and
+None are met with the same words everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+
+def number(name: str, value: object, low: float, high: float, unit: str = "") -> float:
+    """Return `value` as a float between `low` and `high`, both included, or raise ValueError."""
+    allowed = f"{name} must be a number from {low:g} to {high:g}{' ' + unit if unit else ''}"
+    if isinstance(value, bool) or value is None or isinstance(value, str | bytes):
+        raise ValueError(f"{allowed}, not {_shown(value)}.")
+    try:
+        as_float = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{allowed}, not {_shown(value)}.") from None
+    if math.isnan(as_float) or not low <= as_float <= high:
+        raise ValueError(f"{allowed}, not {_shown(value)}.")
+    return as_float
+
+
+def integer(name: str, value: object, low: int, high: int, unit: str = "") -> int:
+    """Return `value` as an int between `low` and `high`, both included, or raise ValueError."""
+    allowed = f"{name} must be a whole number from {low} to {high}{' ' + unit if unit else ''}"
+    try:
+        as_float = number(name, value, low, high, unit)
+    except ValueError:
+        raise ValueError(f"{allowed}, not {_shown(value)}.") from None
+    if as_float != int(as_float):
+        raise ValueError(f"{allowed}, not {_shown(value)}.")
+    return int(as_float)
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return `value` if it is one of `allowed`, or raise ValueError naming all of them."""
+    options = list(allowed)
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, not {_shown(value)}.")
+    return value
+
+
+def identifier(name: str, value: object, longest: int = 64) -> str:
+    """Return a job name, partition, account, or the like that is safe in a batch script.
+
+    Letters, digits and ``. _ - + = @ : ,`` only, so that no newline, quote, `;` or `$()` can become a
+    directive or a command; at most `longest` characters.
+    """
+    if not isinstance(value, str) or not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", value):
+        raise ValueError(
+            f"{name} must be 1 to {longest} letters, digits or any of . _ - + = @ : , not {_shown(value)}."
+        )
+    if value.startswith("-"):
+        raise ValueError(
+            f"{name} must not begin with a dash, or it would be read as an option: {_shown(value)}."
+        )
+    return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"

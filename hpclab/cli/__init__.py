@@ -1,0 +1,39 @@
+"""`hpclab lab | doctor | slurm | rehearse`: one module a command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import hpclab
+
+_COMMANDS = {
+    "lab": "open the course in JupyterLab",
+    "doctor": "say what this machine can do, lesson by lesson",
+    "slurm": "start, stop and look at a real Slurm on this machine",
+    "rehearse": "run every notebook as a learner would, and report",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status. Its module has `configure(parser)` and `run(options)`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="hpclab", description=(hpclab.__doc__ or "").split("\n")[0])
+    parser.add_argument("--version", action="version", version=f"hpclab {hpclab.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    called = next((word for word in words if not word.startswith("-")), None)
+    for name, purpose in _COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"hpclab {name}: {purpose}.")
+        if name == called:
+            importlib.import_module(f"hpclab.cli.{name}").configure(command)
+    options = parser.parse_args(words)
+    try:
+        return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
+    except KeyboardInterrupt:
+        print("hpclab: interrupted.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"hpclab: {error}", file=sys.stderr)
+        return 1

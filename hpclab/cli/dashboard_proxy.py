@@ -1,0 +1,47 @@
+"""A Jupyter server extension: `/hpclab/dashboard/` is the dashboard of whichever pool runs now.
+
+The port of a pool's dashboard is random and changes with every pool, while JupyterLab's panels want one
+address. Only this server's own user comes through, with the server's own login.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.utils import url_path_join
+from jupyter_server_proxy.handlers import ProxyHandler
+from tornado import web
+
+from hpclab.cluster import dashboard
+
+
+class DashboardHandler(ProxyHandler):
+    """Hands every request on to the newest pool's dashboard; 404 says that no pool runs."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.proxy_base = "hpclab/dashboard"  # what the dashboard is told about its own address
+
+    async def http_get(self, path: str) -> Any:
+        return await self.proxy(path)
+
+    async def open(self, path: str) -> Any:
+        return await self.proxy_open("127.0.0.1", self._port(), path)
+
+    def proxy(self, path: str) -> Any:
+        return super().proxy("127.0.0.1", self._port(), path)
+
+    def _port(self) -> int:
+        port = dashboard.newest()
+        if port is None:
+            raise web.HTTPError(404, "No pool is running, so there is no dashboard: start one in a lesson.")
+        return port
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "hpclab.cli.dashboard_proxy"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    at = url_path_join(server.web_app.settings["base_url"], "hpclab/dashboard/?(.*)")
+    server.web_app.add_handlers(".*$", [(at, DashboardHandler)])

@@ -1,0 +1,91 @@
+"""`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest.
+
+Offline, quick, and it starts nothing: torch is not even loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from hpclab import machine
+from hpclab.course import Lesson, lessons
+from hpclab.machine.capability import Capability, capabilities, for_lesson
+
+MARKS = {"yes": "yes", "partly": "part", "no": "no"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object for other programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    here, found = machine.probe(), lessons()
+    if options.json:
+        print(json.dumps(as_data(here, found), indent=1))
+    else:
+        width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
+        print("\n".join(screen(here, found, width)))
+    return 0
+
+
+def as_data(here: machine.Machine, found: Sequence[Lesson]) -> dict:
+    """The same as `screen`, for programs: SI units, states in words."""
+    judged = [(lesson, *for_lesson(here, lesson.needs)) for lesson in found]
+    return {
+        "machine": asdict(here),
+        "capabilities": [asdict(item) for item in capabilities(here)],
+        "lessons": [
+            {
+                "number": lesson.number,
+                "name": lesson.name,
+                "title": lesson.title,
+                "state": state,
+                "runs": runs,
+            }
+            for lesson, state, runs in judged
+        ],
+    }
+
+
+def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[str]:
+    """The lines to print, none longer than `width` characters."""
+    container = f", in a container ({here.container})" if here.container else ""
+    versions = f"Python {here.python}" + (f", torch {here.torch}" if here.torch else ", no torch")
+    items = capabilities(here)
+    lines = [*_wrapped(f"This machine: {here.host}, {here.platform}{container}; {versions}.", width), ""]
+    for item in items:
+        lines += _row(MARKS[item.state], item.name, item.here, width, column=9)
+    if found:
+        lines += ["", "The lessons, here:", ""]
+        longest = min(38, max(len(lesson.title.partition(":")[0]) for lesson in found) + 4)
+        for lesson in found:
+            state, runs = for_lesson(here, lesson.needs)
+            title = textwrap.shorten(lesson.title.partition(":")[0], longest - 4, placeholder=" …")
+            lines += _row(MARKS[state], f"{lesson.number}  {title}", runs, width, column=longest)
+    rest = [item for item in items if item.remedy]
+    if rest:
+        lines += ["", "To get the rest:", "", *_remedies(rest, width)]
+    return lines
+
+
+def _remedies(rest: Sequence[Capability], width: int) -> list[str]:
+    lines = []
+    for item in rest:
+        lines += _wrapped(f"{item.name}: {item.remedy}", width, "  ", "    ")
+    return lines
+
+
+def _row(mark: str, name: str, text: str, width: int, column: int) -> list[str]:
+    start = f"  {mark:<5}{name:<{column}}  "
+    return _wrapped(text, width, start, " " * len(start))
+
+
+def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
+    ) or [first.rstrip()]

@@ -1,0 +1,147 @@
+"""`hpclab lab`: find or start a Slurm, lay the course out, open it in JupyterLab, and end all of it again.
+
+JupyterLab listens on loopback only, on a free port, with a token made for this one start. It runs as a child
+that ends with this process however this process ends (see `lab_server`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+import webbrowser
+from pathlib import Path
+from types import FrameType
+
+from hpclab import checks
+from hpclab.cli.lab_child import Server
+from hpclab.course import lay_out
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", help="where the course is laid out (default: ~/hpclab)")
+    parser.add_argument("--port", help="a TCP port from 1024 to 65535 (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    parser.add_argument("--no-slurm", action="store_true", help="use no Slurm, only this machine's processes")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON once it is up")
+
+
+def run(options: argparse.Namespace) -> int:
+    port = 0 if options.port is None else checks.integer("--port", _number(options.port), 1024, 65535)
+    folder, remarks = course_folder(options.folder)
+    shown = sys.stderr if options.json else sys.stdout
+    for remark in remarks:
+        print(remark, file=shown)
+    with _Stop() as stop:
+        started = False
+        server: Server | None = None
+        try:
+            if not options.no_slurm:
+                sentence, started = _find_slurm()
+                print(sentence, file=shown, flush=True)
+            server = Server.start(folder, port, take_down_slurm=started, stopped=lambda: stop.asked)
+            if server is not None:
+                _announce(server, options)
+                while server.process.poll() is None and not stop.asked:
+                    time.sleep(0.2)
+                if not stop.asked:
+                    print("JupyterLab has ended.", file=shown)
+        finally:
+            if server is not None:
+                server.end()
+            if started:
+                _take_down_slurm()
+    return 0
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def course_folder(wish: str | None) -> tuple[Path, list[str]]:
+    """The folder with the course laid out in it, and sentences for the learner about what was done.
+
+    A home that is read-only or full is passed over for a private directory; a folder that was asked for by
+    name is not, and its OSError goes to the caller.
+    """
+    if wish is not None:
+        layout = lay_out(Path(wish).expanduser())
+        return layout.folder, layout.kept
+    from hpclab.cluster.host import private
+
+    try:
+        layout = lay_out(Path.home() / "hpclab")
+    except (OSError, RuntimeError) as error:
+        layout = lay_out(private.home().path / "course")
+        reason = getattr(error, "strerror", None) or str(error)
+        return layout.folder, [
+            f"~/hpclab cannot be written ({reason}), so the course is in {layout.folder} instead.",
+            "That folder may not outlast this machine: save your work elsewhere before you leave "
+            "(lesson 00 shows how), or name a folder with --folder.",
+            *layout.kept,
+        ]
+    return layout.folder, layout.kept
+
+
+class _Stop:
+    """`asked` turns true at Ctrl-C, SIGTERM or SIGHUP; inside, a second one changes nothing."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> _Stop:
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[name] = signal.signal(name, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)  # type: ignore[arg-type]
+
+
+def _find_slurm() -> tuple[str, bool]:
+    """A sentence about the Slurm that lessons will use, and whether it was started here."""
+    from hpclab.cluster import local_slurm, slurm
+
+    was_up = local_slurm.find() is not None
+    try:
+        found = slurm.connect(start=True, export=True)
+    except slurm.SlurmMissing as missing:
+        return str(missing), False
+    except (slurm.SlurmError, OSError) as error:
+        return f"{error} The course runs on this machine's processes until there is one.", False
+    if found.kind == "site":
+        return f"Using this site's Slurm {found.version}.", False
+    return f"A Slurm {found.version} of your own is running on this machine.", not was_up
+
+
+def _take_down_slurm() -> None:
+    from hpclab.cluster import local_slurm
+
+    local_slurm.down()
+
+
+def _announce(server: Server, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps({"url": server.address, "port": server.port, "pid": os.getpid()}), flush=True)
+    else:
+        print(f"\nThe course is open at\n\n    {server.address}\n\nCtrl-C here ends it.", flush=True)
+    graphical = sys.platform == "darwin" or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    )
+    if graphical and not options.no_browser:
+        # Through a file, because a browser's arguments, and so the token, can be read by everyone here.
+        door = server.folder / ".hpclab" / "open.html"
+        door.touch(mode=0o600)
+        door.write_text(f'<meta http-equiv="refresh" content="0; url={server.address}">', encoding="utf-8")
+        webbrowser.open(door.as_uri())

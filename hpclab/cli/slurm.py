@@ -1,0 +1,132 @@
+"""`hpclab slurm up | down | status | logs | env`: a real Slurm on this machine, as an ordinary user."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+
+from hpclab.cluster import local_slurm, slurm
+from hpclab.cluster.local_slurm import LocalSlurm
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    up = actions.add_parser("up", help="start it, or find the one that runs (4 nodes of 1 core unless told)")
+    for option in ("nodes", "cores-per-node", "gpus-per-node"):
+        up.add_argument(f"--{option}", type=_whole, metavar=option[0].upper())
+    up.add_argument("--restart", action="store_true", help="in another shape, if its queue is empty")
+    actions.add_parser("down", help="end its jobs and daemons and remove every file of it")
+    status = actions.add_parser("status", help="what runs, and how to use it")
+    status.add_argument("--json", action="store_true")
+    logs = actions.add_parser("logs", help="the last lines of each daemon's log")
+    logs.add_argument("--lines", type=_whole, default=20)
+    actions.add_parser("env", help='shell commands for eval "$(hpclab slurm env)"')
+
+
+def run(options: argparse.Namespace) -> int:
+    return {"up": _up, "down": _down, "status": _status, "logs": _logs, "env": _env}[options.action](options)
+
+
+def _up(options: argparse.Namespace) -> int:
+    if version := slurm.site_version():
+        print(f"This site has a Slurm ({version}), which the course uses; no second one is started.")
+        return 0
+    begin = time.monotonic()
+    cluster = local_slurm.up(
+        options.nodes, options.cores_per_node, options.gpus_per_node, restart=options.restart, say=_say
+    )
+    print(f"Slurm is up: {cluster.shape} ({time.monotonic() - begin:.1f} s).")
+    print('In a shell: eval "$(hpclab slurm env)", then sinfo, squeue, sbatch.')
+    return 0
+
+
+def _down(options: argparse.Namespace) -> int:
+    cluster = local_slurm.find(stale=True)
+    print(
+        "Slurm is down; nothing of it is left."
+        if cluster and cluster.down()
+        else "No Slurm of ours runs here."
+    )
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    cluster = local_slurm.find(stale=True)
+    report = _report(cluster)
+    if options.json:
+        print(json.dumps(report, indent=1))
+    elif cluster is None or not report["running"]:
+        print(report["message"])
+    else:
+        print(f"{report['version']}: {cluster.shape}; files in {cluster.directory}")
+        for name, state in report["daemons"].items():
+            print(f"  {name:10} {state}" + (f"; {report['nodes'][name]}" if name in report["nodes"] else ""))
+        print(
+            f"  {report['jobs']} job(s) in the queue"
+            if report["jobs"] is not None
+            else f"  {report['message']}"
+        )
+    return 0 if report["running"] else 3
+
+
+def _report(cluster: LocalSlurm | None) -> dict:
+    if cluster is None:
+        return {"running": False, "message": "No Slurm of ours runs here; hpclab slurm up starts one."}
+    if not cluster.supervisor:
+        return {
+            "running": False,
+            "message": f"Its supervisor was killed. hpclab slurm down clears {cluster.directory}.",
+        }
+    report: dict = {
+        "running": True, "message": "", "directory": str(cluster.directory),
+        "conf": cluster.environment["SLURM_CONF"], "daemons": cluster.daemons,
+        "nodes": {}, "jobs": None, "version": "",
+    }  # fmt: skip
+    try:
+        client = slurm.Slurm("local", "", cluster.environment, timeout=5.0)
+        report["version"] = client.ask_version()
+        report["nodes"] = {node.name: node.state for node in client.nodes()}
+        report["jobs"] = len(client.queue())
+    except slurm.SlurmError as error:
+        report["message"] = f"The controller does not answer: {error}"
+    return report
+
+
+def _logs(options: argparse.Namespace) -> int:
+    if not (cluster := local_slurm.find(stale=True)):
+        return _nothing("No Slurm of ours runs here, so there are no logs.")
+    for name, text in cluster.logs(options.lines).items():
+        print(f"== {name} ==\n{text}\n")
+    return 0
+
+
+def _env(options: argparse.Namespace) -> int:
+    """Exports, and what an enclosing Slurm job handed down is unset."""
+    if not (cluster := local_slurm.find()):
+        return _nothing("No Slurm of ours runs here; hpclab slurm up starts one.")
+    environment = cluster.environment
+    for name in sorted(set(os.environ) - set(environment)):
+        print(f"unset {name}")
+    for name in ("SLURM_CONF", "PATH"):
+        print(f"export {name}={shlex.quote(environment[name])}")
+    return 0
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number.") from None
+
+
+def _nothing(sentence: str) -> int:
+    _say(sentence)
+    return 3
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -1,0 +1,79 @@
+"""The first view of the course in JupyterLab: lesson 00 open, Dask's dashboard beside it.
+
+A workspace file is JupyterLab's own record of a layout. It is written once into a learner's folder and is
+theirs from then on: what they open and close is kept there.
+
+`python -m hpclab.cli.workspace FOLDER`, run where a JupyterLab that is not ours will start (Binder, a hub),
+lays the course into FOLDER below the current one and writes the workspace where that JupyterLab looks for it;
+the course then opens at `lab/workspaces/hpclab`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hpclab.course import lay_out, lessons
+
+NAME = "hpclab"
+
+
+def first_view(notebook: str, *, path: str = "") -> dict[str, Any]:
+    """The workspace that opens `notebook`, a path under the server's root; the file list stands at `path`.
+
+    Two panels of Dask's dashboard stand at the right (dask-labextension). They are empty until a pool runs
+    and then show that one, wherever it listens (`dashboard_proxy`).
+    """
+    data: dict[str, Any] = {
+        f"notebook:{notebook}": {"data": {"path": notebook, "factory": "Notebook"}},
+        "file-browser-filebrowser:cwd": {"path": path},
+    }
+    panels = []
+    for route, label in {
+        "/individual-progress": "Progress",
+        "/individual-task-stream": "Task Stream",
+    }.items():
+        panels.append(f"dask-dashboard-launcher:{route}")
+        data[panels[-1]] = {"data": {"item": {"route": route, "label": label, "key": label}}}
+    dock = {
+        "type": "split-area",
+        "orientation": "horizontal",
+        "sizes": [0.75, 0.25],
+        "children": [_tabs(f"notebook:{notebook}"), _tabs(*panels)],
+    }
+    data["layout-restorer:data"] = {
+        "main": {"dock": dock, "current": f"notebook:{notebook}"},
+        "left": {"collapsed": False, "visible": True, "current": "filebrowser", "widgets": ["filebrowser"]},
+        "right": {"collapsed": True, "visible": True, "widgets": []},
+        "relativeSizes": [0.18, 0.82, 0],
+    }
+    return {"data": data, "metadata": {"id": NAME}}
+
+
+def _tabs(*widgets: str) -> dict[str, Any]:
+    return {"type": "tab-area", "currentIndex": 0, "widgets": list(widgets)}
+
+
+def write(folder: Path, view: dict[str, Any]) -> Path:
+    """Write `view` into `folder` as JupyterLab looks for it, unless the learner's own is there already."""
+    from jupyterlab_server.workspaces_handler import WORKSPACE_EXTENSION, slugify
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = folder / (slugify(NAME) + WORKSPACE_EXTENSION)
+    if not place.exists():
+        place.write_text(json.dumps(view), encoding="utf-8")
+    return place
+
+
+def main(folder: str) -> None:
+    from jupyterlab.commands import get_workspaces_dir
+
+    lay_out(folder)
+    first = f"{folder}/{lessons()[0].path.name}"
+    print(write(Path(get_workspaces_dir()), first_view(first, path=folder)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

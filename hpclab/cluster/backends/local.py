@@ -1,0 +1,149 @@
+"""Nodes that are processes on this machine, for where there is no Slurm.
+
+Dask's LocalCluster starts its workers through multiprocessing, which runs the notebook's or script's main
+module again in each of them. These workers are started with the command line a Slurm job would use
+instead, so that a script needs no ``if __name__ == "__main__"`` and both backends behave alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from typing import Any
+
+from distributed import SpecCluster
+from distributed.deploy.spec import ProcessInterface
+
+from hpclab.cluster import threads
+from hpclab.cluster.backends.command import (
+    Place,
+    core_count,
+    last_lines,
+    loopback_environment,
+    private_directory,
+    scheduler_scratch,
+    secure,
+)
+from hpclab.cluster.guard import Guard
+
+
+class NodeProcess(ProcessInterface):
+    """One worker process; `close` ends it, politely for two seconds and then not."""
+
+    def __init__(self, scheduler: str, name: str, place: Place, memory: int, cores: int, guard: Guard):
+        super().__init__(scheduler=scheduler, name=name)
+        self.scheduler, self.name, self.place, self.memory = scheduler, name, place, memory
+        self.cores, self.guard = cores, guard
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        environment = os.environ | threads.environment(self.cores)
+        environment.pop("HPCLAB_JOB_STARTED", None)
+        with open(self.place.directory / f"{self.name}.log", "wb") as log:
+            self.process = subprocess.Popen(
+                self.place.worker_command(self.scheduler, self.name, self.memory),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                start_new_session=True,  # an interrupt of the notebook must not end its nodes
+            )  # fmt: skip
+        self.guard.watch(self.process.pid)
+        await super().start()
+
+    async def close(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            deadline = time.monotonic() + 2
+            while self.process.poll() is None and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+            self.kill()
+        await super().close()
+
+    def kill(self) -> None:
+        """End the process at once, and what it left in its session."""
+        if self.process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class LocalNodes:
+    """The local backend: `cluster` is a Dask cluster whose workers are processes of this machine."""
+
+    kind = "local"
+    pretend = False  # whether its GPUs are only asked for
+    single = False  # whether all nodes are one allocation, which cannot grow and restarts its own workers
+
+    def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
+        from distributed import Scheduler
+
+        self.directory = private_directory(name)
+        guard.remove(self.directory)
+        place, security = Place(self.directory), secure(self.directory)
+        self.memory = memory or default_memory()
+        options: dict[str, Any] = {"place": place, "memory": self.memory, "cores": cores, "guard": guard}
+        with scheduler_scratch(self.directory):
+            self.cluster = SpecCluster(
+                scheduler={"cls": Scheduler, "options": place.scheduler_options(security)},
+                worker={"cls": NodeProcess, "options": options},
+                security=security, name=name, silence_logs="critical",
+            )  # fmt: skip
+
+    def label(self, nodes: int) -> str:
+        """What the nodes really are."""
+        cores = _count(core_count(), "core", "cores")
+        return f"{_count(nodes, 'process', 'processes')} on this machine's {cores}"
+
+    def specification(self, names: list[str]) -> dict[str, Any]:
+        """Dask's worker specification for these nodes."""
+        return dict.fromkeys(names, self.cluster.new_spec)
+
+    def job_script(self) -> str:
+        """The command each node runs; there is no job on this backend."""
+        return " ".join(self._example().place.worker_command("tls://<scheduler>", "<name>", self.memory))
+
+    def _example(self) -> NodeProcess:
+        return NodeProcess("", "", **self.cluster.new_spec["options"])
+
+    def rank_environment(self) -> dict[str, str]:
+        """Environment of a gang's ranks: all on this machine, so on its loopback."""
+        return loopback_environment()
+
+    def jobs(self) -> list[Any]:
+        """No Slurm jobs here."""
+        return []
+
+    def ended(self, name: str) -> str | None:
+        """Why the node `name` will not join, or None while it still may."""
+        node = self.cluster.workers.get(name)
+        if not isinstance(node, NodeProcess) or node.process is None or node.process.poll() is None:
+            return None
+        return f"its process ended with status {node.process.returncode}"
+
+    def explain(self, names: list[str]) -> str:
+        """Why these nodes have not joined: the state of their processes and their logs' last lines."""
+        lines = []
+        for name in names[:3]:
+            state = self.ended(name) or "its process runs but has not reached the scheduler"
+            lines.append(f"{name}: {state}.{last_lines(self.directory / f'{name}.log')}")
+        return "\n".join(lines)
+
+    def end_all(self) -> bool:
+        """End every node at once, without asking Dask; True as all have ended."""
+        for node in list(self.cluster.workers.values()):
+            if isinstance(node, NodeProcess):
+                node.kill()
+        return True
+
+
+def default_memory() -> int:
+    """Bytes a node may use: four fifths of this machine's limit, shared by four nodes or its cores."""
+    from distributed.system import MEMORY_LIMIT
+
+    return max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, core_count())))
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

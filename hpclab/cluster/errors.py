@@ -1,0 +1,47 @@
+"""What can go wrong where code runs; each error is one sentence that names the cause and the next step."""
+
+from __future__ import annotations
+
+
+class PoolError(RuntimeError):
+    """Something went wrong in a pool."""
+
+
+class PoolBusy(PoolError):
+    """The pool does one thing at a time, and is doing another one now."""
+
+
+class PoolClosed(PoolError):
+    """The pool has been closed."""
+
+
+class JoinError(PoolError):
+    """Nodes that were asked for did not join; says in which state their jobs were and why."""
+
+
+class Cancelled(PoolError):
+    """`pool.cancel()` ended what was running."""
+
+
+class NodeKilled(PoolError):
+    """A task ended the node it ran on, every time it was tried; `item` is its place in the items."""
+
+    def __init__(self, message: str, item: int):
+        super().__init__(message)
+        self.item = item
+
+
+class RankError(PoolError):
+    """A rank of a gang failed; `rank` is the guilty one, or None where no single rank is to blame."""
+
+    def __init__(self, message: str, rank: int | None = None):
+        super().__init__(message)
+        self.rank = rank
+
+
+class NodeLost(UserWarning):
+    """A node went away and is being replaced; finished work is kept, its unfinished task is run again."""
+
+
+class SlowRank(UserWarning):
+    """A rank keeps the others waiting in a collective, but is alive and working."""

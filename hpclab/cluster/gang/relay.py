@@ -1,0 +1,111 @@
+"""The worker's part in a gang: starts the rank agent when it is first needed and passes messages on.
+
+Runs as coroutines on the worker's event loop, so Dask's own threads never wait for a rank, and a rank never
+runs inside Dask: workers may be daemonic, where `DataLoader` may not start children; signal handlers need a
+main thread; a collective that hangs in a thread could not be ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from hpclab.cluster.gang import frames
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+INLINE = 2**18  # bytes; a larger value is fetched when the gang is done, not sent as an event
+
+
+class Relay(WorkerPlugin):
+    """One per worker; `topic` is where the notebook listens."""
+
+    name = "hpclab-ranks"
+
+    def __init__(self, topic: str):
+        self.topic = topic
+
+    def setup(self, worker: Worker) -> None:
+        self.worker = worker
+        self.agent: asyncio.subprocess.Process | None = None
+        self.starting: asyncio.Task[None] | None = None
+        self.values: dict[str, bytes] = {}
+
+    async def teardown(self, worker: Worker) -> None:
+        if self.agent is not None:
+            with suppress(ProcessLookupError):
+                self.agent.stdin.close()  # type: ignore[union-attr]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.agent.wait(), 2)
+            with suppress(ProcessLookupError):
+                self.agent.kill()
+
+    async def order(self, *message: Any) -> None:
+        """Send a message to the agent, which is started if there is none."""
+        if self.agent is None or self.agent.returncode is not None:
+            if self.starting is None or self.starting.done():
+                self.starting = asyncio.create_task(self._start())
+            await self.starting
+        assert self.agent is not None
+        assert self.agent.stdin is not None
+        self.agent.stdin.write(frames.frame(message))
+        await self.agent.stdin.drain()
+
+    async def _start(self) -> None:
+        address = self.worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
+        self.agent = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hpclab.cluster.gang.agent", address,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        self.listening = asyncio.create_task(self._listen(self.agent))
+
+    async def _listen(self, agent: asyncio.subprocess.Process) -> None:
+        inbox = frames.Frames()
+        assert agent.stdout is not None
+        while chunk := await agent.stdout.read(2**20):
+            for word, *rest in inbox.feed(chunk):
+                self.tell(word, *rest)
+        self.tell("agent ended", None, await agent.wait())
+
+    def tell(self, word: str, *rest: Any) -> None:
+        """Pass a message on to the notebook; a large value stays here until it is fetched."""
+        if word == "value":
+            pid, value = rest
+            if len(value["value"]) > INLINE:
+                self.values["last"] = value["value"]
+                rest = (pid, value | {"value": None})
+        self.worker.log_event(self.topic, (str(self.worker.name), word, *rest))
+
+
+def _relay(worker: Worker) -> Relay:
+    found = worker.plugins[Relay.name]
+    assert isinstance(found, Relay)
+    return found
+
+
+async def wake(dask_worker: Worker) -> str:
+    """Have an agent with a warm child; its "ready" follows as an event. Returns the worker's host address."""
+    await _relay(dask_worker).order("wake")
+    return dask_worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
+
+
+async def begin(specs: dict[str, dict[str, Any]], payload: bytes, dask_worker: Worker) -> None:
+    """Start this worker's rank; `specs` by worker name."""
+    relay = _relay(dask_worker)
+    relay.values.clear()
+    await relay.order("run", specs[str(dask_worker.name)], payload)
+
+
+async def end(dask_worker: Worker) -> None:
+    """End this worker's rank, whatever it does."""
+    await _relay(dask_worker).order("end")
+
+
+async def fetch(dask_worker: Worker) -> bytes:
+    """The large value of this worker's rank."""
+    return _relay(dask_worker).values.pop("last")

@@ -1,0 +1,127 @@
+"""Which rank is to blame, from what each is known to have done.
+
+In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one that
+has not begun a collective the others wait in. An exception that only says that the network failed is the
+echo of somebody else's end and is blamed on nobody while there is a better explanation.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpclab.cluster.errors import RankError
+from hpclab.cluster.maps import tasks
+
+
+@dataclass
+class RankState:
+    """What is known of one rank; `collectives` begun on the default group, `changed` when that last moved."""
+
+    rank: int
+    collectives: int = -1
+    changed: float = field(default_factory=time.monotonic)
+    letter: str = ""
+    stopped: float | None = None
+    value: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    ended: str | None = None
+
+    def note(self, word: str, rest: Sequence[Any]) -> None:
+        """Take in one message of the rank or its agent."""
+        if word == "collectives":
+            self.collectives, self.changed = rest[0], time.monotonic()
+        elif word == "state":
+            self.letter = rest[0]
+            self.stopped = (self.stopped or time.monotonic()) if self.letter in "Tt" else None
+        elif word == "value":
+            self.value = rest[0]
+        elif word == "error":
+            self.error = rest[0]
+        elif word == "exit" and self.value is None and self.error is None:
+            self.ended = _status(rest[0])
+        elif word == "agent ended" and self.value is None:
+            self.ended = "its agent ended, and the rank with it"
+
+
+def has_failed(state: RankState, timeout: float) -> bool:
+    """Whether the gang cannot go on because of this rank."""
+    stopped = state.stopped is not None and time.monotonic() > state.stopped + timeout
+    return stopped or state.error is not None or state.ended is not None
+
+
+def judge(gang: Sequence[RankState], timeout: float) -> RankError:
+    """The error to raise once the gang has failed."""
+    counts = ", ".join(f"rank {state.rank}: {max(0, state.collectives)}" for state in gang)
+    progress = f" Collectives begun by then: {counts}."
+    for state in gang:
+        if state.ended is not None:
+            return RankError(
+                f"Rank {state.rank} is gone: {state.ended}. The other ranks were ended.{progress}", state.rank
+            )
+    for state in gang:
+        if state.stopped is not None:
+            return RankError(
+                f"Rank {state.rank} was stopped (its process is suspended, as by SIGSTOP) and did not go on "
+                f"within {timeout:g} s. All ranks were ended.{progress}",
+                state.rank,
+            )
+    own = [state for state in gang if state.error is not None and not state.error["network"]]
+    if own:
+        return _raised(own[0], own[0].error or {}, "")
+    behind = _behind(gang)
+    if behind is not None:
+        did = "returned without joining" if behind.value is not None else "has not begun"
+        most = max(state.collectives for state in gang)
+        return RankError(
+            f"Rank {behind.rank} {did} collective {most}, which the others waited for until the time limit "
+            f"of {timeout:g} s. All ranks were ended.{progress}",
+            behind.rank,
+        )
+    first = next(state for state in gang if state.error is not None)
+    return _raised(first, first.error or {}, progress)
+
+
+def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
+    """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
+    behind = _behind(gang)
+    if behind is None or behind.value is not None or behind.stopped is not None:
+        return
+    waiting = [state.changed for state in gang if state.collectives > behind.collectives]
+    since = time.monotonic() - max(waiting)
+    if since > min(5.0, timeout / 4):
+        yield (
+            behind.rank,
+            f"Rank {behind.rank} is slow: the others have waited {since:.1f} s for it in collective "
+            f"{behind.collectives + 1}. It is alive, so nothing is ended before the limit of {timeout:g} s.",
+        )
+
+
+def _behind(gang: Sequence[RankState]) -> RankState | None:
+    """The rank with the fewest collectives, where some have begun more."""
+    fewest = min(gang, key=lambda state: state.collectives)
+    return fewest if any(state.collectives > fewest.collectives for state in gang) else None
+
+
+def _raised(state: RankState, error: dict[str, Any], progress: str) -> RankError:
+    raised = RankError(
+        f"Rank {state.rank} raised {error['type']}: {error['message']}{progress}\n\n{error['traceback']}",
+        state.rank,
+    )
+    with suppress(Exception):  # an exception of a class that cannot be rebuilt here is told by its text
+        raised.__cause__ = tasks.unpack(error["exception"])
+    return raised
+
+
+def _status(status: int) -> str:
+    if status >= 0:
+        return f"it left with exit status {status} before its function returned"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"it was killed by {name}"

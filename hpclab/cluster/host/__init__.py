@@ -1,0 +1,1 @@
+"""This machine as a place to keep things: private directories, ports, processes, signals of Linux."""

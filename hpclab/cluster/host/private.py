@@ -1,0 +1,160 @@
+"""Private directories on a machine that is shared with strangers.
+
+`/tmp` belongs to everybody: another user may have made the directory first, or laid a link there. So a
+directory of ours is a real directory, owned by this user, that nobody else can write to; where the first
+choice is not that, the next one is taken. Its path is short and plain, because it becomes part of Unix socket
+names (at most 107 bytes) and of configuration files that know no quoting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LONGEST = 60  # characters of a home; what is put below it (spool/node64_100000.4294967291) needs the rest
+_PLAIN = re.compile(r"/[A-Za-z0-9._/+-]*")
+
+
+@dataclass(frozen=True)
+class Home:
+    """`path`: a directory of this user's own. `passed_over`: why no better one, a sentence each."""
+
+    path: Path
+    passed_over: tuple[str, ...] = ()
+
+
+def candidates() -> Iterator[Path]:
+    """Where private directories may live, best first; HPCLAB_STATE_DIR names another, then the only one.
+
+    The login session's own directory (XDG_RUNTIME_DIR) is not among them: it vanishes with the login, and
+    not every process of a user knows it, while a cluster must outlive both and be found again.
+    """
+    named = os.environ.get("HPCLAB_STATE_DIR")
+    if named:
+        yield Path(named)  # whoever names a place must neither find nor end what runs in another
+        return
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - what is made there is checked
+        yield Path(place) / f"hpclab-{os.getuid()}"
+    yield Path(os.environ.get("HOME", "/")) / ".hpclab"
+
+
+def home() -> Home:
+    """The first candidate that is fit, made if it is missing; OSError with every reason if none is."""
+    passed_over: list[str] = []
+    for place in candidates():
+        try:
+            make(place)
+        except OSError as error:
+            passed_over.append(f"{place}: {error.strerror or error}.")
+        else:
+            return Home(place, tuple(passed_over))
+    raise OSError(
+        "There is no private directory for hpclab's state. " + " ".join(passed_over) + " "
+        "Set HPCLAB_STATE_DIR to a directory of your own with a short, plain name."
+    )
+
+
+def make(place: Path, mode: int = 0o711) -> Path:
+    """Make `place` (with parents), or accept the one that is there if it is private; else OSError."""
+    if not _PLAIN.fullmatch(str(place)) or ".." in place.parts:
+        raise OSError("its path has characters other than letters, digits and . _ + -")
+    if len(str(place)) > LONGEST:
+        raise OSError(f"its path is longer than {LONGEST} characters")
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_or_accept(place, mode)
+    probe, name = tempfile.mkstemp(dir=place)  # a full or read-only file system shows itself here
+    try:
+        os.write(probe, b"x" * 4096)
+    finally:
+        os.close(probe)
+        os.unlink(name)
+    return place
+
+
+def _make_or_accept(place: Path, mode: int) -> None:
+    try:
+        place.mkdir(mode=mode)
+        place.chmod(mode)  # whatever the umask took away
+    except FileExistsError:
+        if reason := why_not_private(place):
+            raise OSError(reason) from None
+
+
+def why_not_private(place: Path) -> str:
+    """Empty where `place` is a directory of ours that nobody else can write to, else the reason."""
+    status = place.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return "it is a link"
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is not a directory"
+    if status.st_uid != os.getuid():
+        return "it belongs to another user"
+    if status.st_mode & 0o022:
+        return "others can write to it"
+    for above in place.parents:
+        status = above.stat()
+        if status.st_uid not in (0, os.getuid()):
+            return f"{above} belongs to another user"
+        if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+            return f"others can write to {above}"
+    return ""
+
+
+def entrance() -> Path:
+    """A new directory for a socket that other users may connect to: munged insists that they could.
+
+    Its path must be open to all (search permission all the way up), which a home below a closed directory
+    is not; then it stands in `/tmp` under a name nobody could have taken beforehand.
+    """
+    for place in (home().path, *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))):  # noqa: S108
+        if all(above.stat().st_mode & stat.S_IXOTH for above in (place, *place.parents)):
+            try:
+                made = Path(tempfile.mkdtemp(prefix=f"hpclab-{os.getuid()}-", dir=place))
+            except OSError:
+                continue
+            made.chmod(0o711)
+            return made
+    raise OSError("No directory that others may enter can be made; munged needs one for its socket.")
+
+
+@contextlib.contextmanager
+def lock(directory: Path, patience: float = 90.0) -> Iterator[None]:
+    """One process at a time works on `directory`; TimeoutError after `patience` seconds of waiting.
+
+    The lock's file goes with the directory, and an empty home with it, so a lock that was waited for is
+    looked at again: its file may be gone by then.
+    """
+    path = directory.with_suffix(".lock")
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            _make_or_accept(directory.parent, 0o711)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # the one before us has just tidied up
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(handle)
+                raise TimeoutError("Another start or stop has not ended in time; try again.") from None
+        os.close(handle)
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        if not directory.exists():
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a home that others still use stays
+                path.parent.rmdir()
+        os.close(handle)

@@ -1,0 +1,129 @@
+"""Processes known for certain: a process id is reused, so it counts only together with its start time.
+
+Nothing is ever ended by a program's name. A process is ours if we recorded its id and start time, or if its
+environment carries the secret mark of one cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "HPCLAB_SLURM_MARK"  # set for the daemons and, by the task prolog, for every task they start
+
+
+@dataclass(frozen=True)
+class Process:
+    """`pid`, and `started`: clock ticks from boot to its start, as /proc tells them."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process | None:
+        """The living process with this id; None for none, or for one that only waits to be reaped."""
+        fields = _stat(pid)
+        return cls(pid, int(fields[19])) if fields and fields[0] not in "ZX" else None
+
+    @classmethod
+    def child(cls, pid: int) -> Process:
+        """A child of this process that has not been reaped; it may have ended already."""
+        return cls(pid, int(_stat(pid)[19]))
+
+    @property
+    def alive(self) -> bool:
+        return Process.of(self.pid) == self
+
+    def send(self, number: int) -> None:
+        """Send a signal, if it is still the same process."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, number)
+
+
+def descendants(pid: int) -> list[Process]:
+    """Everything below `pid`, those that became its children by losing their parent included."""
+    children: dict[int, list[int]] = {}
+    for other in _pids():
+        if fields := _stat(other):
+            children.setdefault(int(fields[1]), []).append(other)
+    found, waiting = [], [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        waiting += below
+        found += [process for child in below if (process := Process.of(child))]
+    return found
+
+
+def marked(mark: str) -> list[Process]:
+    """The processes whose environment carries `mark`, whoever their parent is now."""
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and pid != os.getpid():
+                found += [process] if (process := Process.of(pid)) else []
+    return found
+
+
+def steps(spool: Path) -> list[Process]:
+    """The slurmstepd of the nodes whose spool directories are below `spool`, or of that one node.
+
+    A step daemon blanks its environment to show a title instead, but keeps its node's directory as its own.
+    """
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+            if program.startswith("slurmstepd") and (  # Debian's is called slurmstepd-wlm
+                spool == (here := Path(os.readlink(f"/proc/{pid}/cwd"))) or spool in here.parents
+            ):
+                found += [process] if (process := Process.of(pid)) else []
+    return found
+
+
+def on_node(node: str, spool: Path, slurmd: Process | None, mark: str) -> list[Process]:
+    """What ends when a node loses power: its slurmd, its step daemons, their tasks and what those left.
+
+    In this order, or a step daemon would live to report that its task was killed.
+    """
+    tops = ([slurmd] if slurmd else []) + steps(spool)
+    found = dict.fromkeys([*tops, *(below for top in tops for below in descendants(top.pid))])
+    name = f"SLURMD_NODENAME={node}".encode()
+    for process in marked(mark):
+        with contextlib.suppress(OSError):
+            if name in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                found[process] = None
+    return [process for process in found if process.alive]
+
+
+def end(processes: Iterable[Process], patience: float = 2.0) -> None:
+    """Ask to terminate, wait up to `patience` seconds, then kill what is left."""
+    waiting = list(processes)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in waiting:
+            process.send(number)
+            process.send(signal.SIGCONT)
+        deadline = time.monotonic() + patience
+        while waiting and time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            waiting = [process for process in waiting if process.alive]
+            time.sleep(0.01)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return []
+    return text[text.rindex(")") + 2 :].split()  # the name before it may hold anything

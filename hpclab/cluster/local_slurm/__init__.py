@@ -1,0 +1,159 @@
+"""A real Slurm of our own on this machine, as an ordinary user: up, find, down.
+
+One cluster per user and machine, found again through its state file by any later process (a restarted
+kernel, another terminal). Starting twice is the same as starting once; two starts at the same moment wait for
+each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hpclab
+from hpclab.cluster import slurm_commands
+from hpclab.cluster.host import private
+from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm.files import WRITTEN_BY, Shape
+
+__all__ = ["LocalSlurm", "down", "find", "up", "written_by_us"]
+
+
+def find(stale: bool = False) -> LocalSlurm | None:
+    """Our running cluster, wherever this user's processes left it; None if there is none.
+
+    With `stale` also one whose supervisor was killed, so that what it left can be cleared with `down`.
+    """
+    for directory in _directories():
+        cluster = LocalSlurm(directory)
+        if (cluster.supervisor and cluster.state["phase"] == "up") or (stale and directory.exists()):
+            return cluster
+    return None
+
+
+def up(
+    nodes: int | None = None,
+    cores_per_node: int | None = None,
+    gpus_per_node: int | None = None,
+    *,
+    restart: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> LocalSlurm:
+    """Our cluster, started if it is not running (4 nodes of 1 core unless told), healed if part of it ended.
+
+    Where one runs in another shape than asked for it is kept, and `say` is told so; `restart` replaces it if
+    no job is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError where a daemon will not
+    start (in its own words), OSError where no private directory can be made.
+    """
+    asked = {
+        key: value
+        for key, value in (
+            ("nodes", nodes), ("cores_per_node", cores_per_node), ("gpus_per_node", gpus_per_node)
+        )
+        if value is not None
+    }  # fmt: skip
+    shape = Shape(**asked)
+    for program in ("munged", "slurmctld", "slurmd", "sinfo", "sbatch"):
+        slurm_commands.find(program)
+    home = private.home()
+    cluster = find() or LocalSlurm(home.path / _name(), home.passed_over)
+    for sentence in cluster.passed_over:
+        say(f"The cluster's files are in {cluster.directory}; not in {sentence}")
+    with private.lock(cluster.directory):
+        if cluster.supervisor and cluster.state["phase"] == "up":
+            running = cluster.shape
+            if any(getattr(running, key) != value for key, value in asked.items()):
+                if not restart:
+                    say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
+                elif _busy(cluster):
+                    raise slurm_commands.SlurmError(
+                        f"Slurm runs with {running} and has jobs in its queue, so it is not restarted; "
+                        "end them (scancel -u $USER) or wait."
+                    )
+                else:
+                    cluster.stop()
+            if cluster.supervisor:
+                if any("hpclab slurm up" in words for words in cluster.daemons.values()):
+                    cluster.heal()
+                return cluster
+        cluster.stop()
+        _start(cluster, shape)
+    return cluster
+
+
+def down() -> bool:
+    """End our cluster and remove everything of it, also what one whose supervisor was killed left behind."""
+    cluster = find(stale=True)
+    return bool(cluster and cluster.down())
+
+
+def _start(cluster: LocalSlurm, shape: Shape) -> None:
+    cluster.directory.mkdir(mode=0o700)
+    package = str(Path(hpclab.__file__).parent.parent)
+    words = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
+    with (cluster.directory / "supervisor.out").open("wb") as output:
+        try:
+            subprocess.run(
+                [sys.executable, "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=slurm_commands.without_job(os.environ) | {"PYTHONPATH": package},
+                check=True,
+                timeout=60,
+            )
+            while (phase := _phase(cluster)) == "starting":
+                time.sleep(0.02)
+        except BaseException:  # an interrupt leaves nothing half started
+            cluster.stop()
+            raise
+    if phase != "up":
+        said = cluster.state.get("message") or (cluster.directory / "supervisor.out").read_text()[-500:]
+        cluster.stop()
+        raise slurm_commands.SlurmError(f"Slurm did not start: {said or 'its supervisor was killed'}")
+
+
+def _phase(cluster: LocalSlurm) -> str:
+    if not (state := cluster.state):
+        # The supervisor has just been forked and has not written yet; it does so before anything else.
+        age = time.time() - cluster.directory.stat().st_mtime
+        return "starting" if age < 10 else "gone"
+    return state["phase"] if state["phase"] != "starting" or cluster.supervisor else "gone"
+
+
+def _busy(cluster: LocalSlurm) -> bool:
+    squeue = [slurm_commands.find("squeue"), "--noheader", "--format=%A"]
+    return bool(slurm_commands.run(squeue, cluster.environment, attempts=2).strip())
+
+
+def _directories() -> Iterator[Path]:
+    """Where a cluster of ours may be: beside the slurm.conf in force if that is ours, or in a home."""
+    named = os.environ.get("SLURM_CONF")
+    if named and not os.environ.get("HPCLAB_STATE_DIR") and written_by_us(Path(named)):
+        yield Path(named).parent
+    for place in private.candidates():
+        directory = place / _name()
+        with contextlib.suppress(OSError):
+            if not private.why_not_private(directory):
+                yield directory
+
+
+def written_by_us(conf: Path) -> bool:
+    """Whether this slurm.conf is one of hpclab's, so that it is never taken for a site's."""
+    try:
+        with conf.open(errors="replace") as text:
+            return text.readline().startswith(WRITTEN_BY)
+    except OSError:
+        return False
+
+
+def _name() -> str:
+    """Per machine, because a home directory may be shared by many."""
+    return "slurm-" + "".join(c for c in socket.gethostname().split(".")[0] if c.isalnum() or c in "_-")[:16]

@@ -1,0 +1,99 @@
+"""munged, slurmctld and the slurmd as child processes: started, reaped, and their last words read."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpclab.cluster import slurm_commands
+from hpclab.cluster.host import processes
+from hpclab.cluster.host.processes import Process
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+@dataclass
+class Daemons:
+    """`running`: name -> Process, or None once it has ended, and then `ended_with` says how."""
+
+    directory: Path
+    munge_socket: Path
+    environment: Mapping[str, str]
+    running: dict[str, Process | None] = field(default_factory=dict)
+    ended_with: dict[str, str] = field(default_factory=dict)
+
+    def launch(self, name: str) -> None:
+        """Start munged, slurmctld or the slurmd of a node, in the foreground, to die with this process."""
+        here = self.directory
+        spool = here / "spool" / name  # a node's own directory tells its steps from those of others
+        with (here / "log" / f"{name}.out").open("ab") as output:
+            child = subprocess.Popen(
+                self._command(name),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=spool if spool.exists() else here,
+                env=dict(self.environment),
+                start_new_session=True,  # a key press in the terminal that started us is not for them
+                preexec_fn=_die_with_parent,
+            )
+        self.running[name] = Process.child(child.pid)
+        self.ended_with.pop(name, None)
+        child.returncode = 0  # `reap` collects it, not this object
+
+    def reap(self) -> bool:
+        """Collect ended children, our daemons and adopted job processes alike; True if a daemon ended."""
+        lost = False
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                for name, process in self.running.items():
+                    if process and process.pid == ended[0]:
+                        code = os.waitstatus_to_exitcode(ended[1])
+                        self.ended_with[name] = f"signal {-code}" if code < 0 else f"exit status {code}"
+                        self.running[name], lost = None, True
+        return lost
+
+    def job_processes(self) -> set[Process]:
+        """Everything below this process that is no daemon of ours: step daemons, tasks and what they left."""
+        running = [process for process in self.running.values() if process]
+        controller = self.running.get("slurmctld")
+        helpers = processes.descendants(controller.pid) if controller else []
+        return set(processes.descendants(os.getpid())) - {*running, *helpers}
+
+    def last_words(self, name: str) -> str:
+        """The last lines that tell of an error (a missing PMIx is none), or else the last lines."""
+        lines: list[str] = []
+        for suffix in ("log", "out"):
+            with contextlib.suppress(OSError):
+                lines += (
+                    (self.directory / "log" / f"{name}.{suffix}").read_text(errors="replace").splitlines()
+                )
+        wrong = [line for line in lines if ("error" in line or "fatal" in line) and "pmix" not in line]
+        return " / ".join((wrong or lines)[-3:]) or "it said nothing"
+
+    def _command(self, name: str) -> list[str]:
+        munge = self.directory / "munge"
+        words = {
+            "munged": [
+                "munged", "--foreground", "--num-threads=2", f"--key-file={munge}/key",
+                f"--socket={self.munge_socket}", f"--pid-file={munge}/pid", f"--log-file={munge}/log",
+                f"--seed-file={munge}/seed",
+            ],
+            "slurmctld": ["slurmctld", "-D"],
+        }.get(name, ["slurmd", "-D", "-N", name])  # fmt: skip
+        return [slurm_commands.find(words[0]), *words[1:]]
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own, as process 1 would."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,136 @@
+"""A task of `Pool.map` as its worker runs it: timed, its marks kept, what was shipped measured.
+
+The function, the item and the value cross the network as bytes that are packed and unpacked here, inside
+the task, so that shipping shows up on the rank that pays for it. Functions and classes from a notebook cell
+are packed by value (cloudpickle), so the worker needs no copy of the notebook.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hpclab import trace
+from hpclab.cluster.maps import deathnotes
+
+Mark = tuple[str, float, float, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One task of the last map.
+
+    `item` is its place in the items; `rank` the node it ran on; `start` seconds on the pool's clock; `wall`
+    and `cpu` seconds. CPU time counts every thread of the worker except Dask's own: where it is below wall
+    time the task waited for a core or for storage, above it the task used more than one core.
+    """
+
+    item: int
+    rank: int
+    start: float
+    wall: float
+    cpu: float
+    result_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes back from a worker: the packed value, and times on that worker's own clock."""
+
+    value: bytes
+    worker: str
+    start: float
+    wall: float
+    cpu: float
+    marks: tuple[Mark, ...]
+
+
+def pack(value: object) -> bytes:
+    """Bytes of any value, functions and classes of a notebook cell included."""
+    import cloudpickle
+
+    return cloudpickle.dumps(value)
+
+
+def unpack(packed: bytes) -> Any:
+    """The value that `pack` packed."""
+    import cloudpickle
+
+    return cloudpickle.loads(packed)
+
+
+@functools.lru_cache(maxsize=4)
+def _function(packed: bytes) -> Callable[[Any], Any]:
+    return unpack(packed)
+
+
+def run(item: bytes, place: int, function: bytes, number: int, directory: str) -> Outcome:
+    """Run ``function(item)`` on this worker and say how long it took; Dask calls it in a worker's thread."""
+    from distributed import get_worker
+
+    name, begin, cpu = str(get_worker().name), time.monotonic(), cpu_seconds()
+    deathnotes.write(directory, name, number, place)
+    try:
+        with trace.listen() as marks:
+            with trace.record("receive", len(item)):
+                call, argument = _function(function), unpack(item)
+            with _stoppable():
+                value = call(argument)
+            with trace.record("send"):
+                packed = pack(value)
+    finally:
+        deathnotes.write(directory, name, number, deathnotes.NOTHING)
+    return Outcome(packed, name, begin, time.monotonic() - begin, cpu_seconds() - cpu, tuple(marks))
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process without its main thread, which is Dask's event loop in a worker."""
+    total = time.process_time()
+    try:
+        loop = time.pthread_getcpuclockid(threading.main_thread().ident)  # type: ignore[arg-type]
+    except (AttributeError, OSError):  # not on macOS: the event loop's share is counted as well
+        return total
+    return total - time.clock_gettime(loop)
+
+
+class TaskStopped(BaseException):
+    """Raised inside a task that `pool.cancel()` ends; not an Exception, so that few tasks swallow it."""
+
+
+_running: set[int] = set()  # threads of this worker that are inside a learner's function
+_guard = threading.Lock()
+
+
+class _stoppable:
+    def __enter__(self) -> None:
+        with _guard:
+            _running.add(threading.get_ident())
+
+    def __exit__(self, *error: object) -> None:
+        with _guard:
+            _running.discard(threading.get_ident())
+
+
+def stop() -> None:
+    """Raise TaskStopped in the tasks that run on this worker; Python notices at its next instruction."""
+    import ctypes
+
+    with _guard:
+        for thread in _running:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TaskStopped))
+
+
+def leave() -> None:
+    """End this worker at once."""
+    os._exit(1)
+
+
+def busy() -> bool:
+    """Whether a task is running on this worker."""
+    with _guard:
+        return bool(_running)

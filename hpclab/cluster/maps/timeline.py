@@ -1,0 +1,70 @@
+"""From what was noted while nodes joined and tasks ran to a Trace: where every rank-second went.
+
+The nodes of a pool belong to the learner from the moment they are asked for. A node that has joined early
+is idle until the last one has; one whose last task has ended is idle until the map is over. What is left
+uncovered between tasks is Dask's own work of choosing and sending the next one, and shows as unexplained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpclab.cluster.maps.tasks import Mark, TaskRecord
+from hpclab.cluster.members import Worker
+from hpclab.trace import Event, Trace, events_of
+
+
+def scale_trace(workers: Sequence[Worker], begin: float, end: float) -> Trace:
+    """Queue wait, start and idle of each worker while the pool was scaled, from `begin` to `end`."""
+    events = []
+    for worker in workers:
+        events += arrival(worker, begin)
+        joined = min(max(worker.joined, begin), end)
+        events.append(Event(worker.rank, "idle", joined, end - joined))
+    return Trace(tuple(events), len(workers), begin, end)
+
+
+def arrival(worker: Worker, begin: float) -> list[Event]:
+    """How a worker came: in the queue, then starting; nothing if it had joined before `begin`."""
+    if worker.joined <= begin:
+        return []
+    started = min(max(worker.started, worker.submitted), worker.joined)
+    return [
+        Event(worker.rank, "queue", worker.submitted, started - worker.submitted, label=worker.job_id),
+        Event(worker.rank, "start", started, worker.joined - started, label=worker.name),
+    ]
+
+
+def map_trace(
+    tasks: Sequence[TaskRecord],
+    marks: Sequence[tuple[int, Sequence[Mark], float]],
+    replaced: Sequence[Worker],
+    ranks: int,
+    begin: float,
+    end: float,
+) -> Trace:
+    """The tasks of a map on `ranks` ranks; `marks` are (rank, marks on its worker's clock, clock offset)."""
+    events = [Event(task.rank, "compute", task.start, task.wall, label=str(task.item)) for task in tasks]
+    for rank, of_task, offset in marks:
+        events += events_of(of_task, rank, offset)
+    for worker in replaced:
+        events += arrival(worker, begin)
+    last = dict.fromkeys(range(ranks), begin)
+    for task in tasks:
+        last[task.rank] = max(last.get(task.rank, begin), task.start + task.wall)
+    finish = max(last.values(), default=begin)
+    for rank, ended in last.items():
+        events.append(Event(rank, "idle", ended, max(0.0, finish - ended)))
+        # The last values are on their way to the notebook; every rank waits for that.
+        events.append(Event(rank, "send" if ended == finish else "idle", finish, max(0.0, end - finish)))
+    return Trace(tuple(events), ranks, begin, end)
+
+
+def joined(first: Trace, second: Trace) -> Trace:
+    """`first` and right after it `second`, on the second's clock: what the learner did between is cut out."""
+    shift = second.start - first.end
+    moved = [
+        Event(e.rank, e.kind, e.start + shift, e.duration, e.bytes, e.label, e.origin) for e in first.events
+    ]
+    ranks = max(first.ranks, second.ranks)
+    return Trace((*moved, *second.events), ranks, first.start + shift, second.end)

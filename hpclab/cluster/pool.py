@@ -1,0 +1,185 @@
+"""A Pool is where code runs: nodes that are this machine's processes, or Slurm jobs.
+
+with Pool(nodes=2) as pool:
+    pool.scale(4)                        # returns when four have joined
+    values = pool.map(task, items)       # values in the order of items
+    ranks = pool.run(function)           # a gang of ranks, torch.distributed initialised
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from hpclab import checks
+from hpclab.cluster.errors import Cancelled, PoolBusy, PoolClosed
+from hpclab.cluster.request import Request
+
+if TYPE_CHECKING:
+    from hpclab.cluster.maps.tasks import TaskRecord
+    from hpclab.cluster.members import Worker
+    from hpclab.cluster.nodes import Nodes
+    from hpclab.trace import Trace
+
+Progress = Callable[[int, int], None]
+
+
+class Pool:
+    """Nodes that run code, on Slurm through dask-jobqueue or on this machine's processes.
+
+    `nodes` join before the constructor returns. `backend` is "slurm", "local" or "auto": Slurm if there is
+    one or one can be started, else this machine's processes; `label` says which. Each node runs one task at
+    a time with `cores_per_node` threads; `memory` is bytes per node or text such as "2 GiB"; `walltime` and
+    `join_timeout` in seconds or as text, without a walltime the site's own or half an hour.
+    `allocation="single"` asks Slurm for all nodes in one job, for gangs over several nodes or GPUs. Raises
+    ValueError for what can be seen to be wrong at once, SubmitError for what Slurm refuses, JoinError for
+    nodes that do not come up.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        backend: str = "auto",
+        cores_per_node: int = 1,
+        gpus_per_node: int = 0,
+        memory: str | float | None = None,
+        partition: str | None = None,
+        account: str | None = None,
+        walltime: str | float | None = None,
+        join_timeout: str | float = 60.0,
+        allocation: str = "jobs",
+        extra_directives: Iterable[str] = (),
+    ):
+        request = Request.checked(
+            nodes, backend, cores_per_node, gpus_per_node, memory, partition, account, walltime,
+            join_timeout, allocation, extra_directives,
+        )  # fmt: skip
+        from hpclab.cluster.nodes import Nodes
+
+        self._busy, self._doing, self._stop = threading.Lock(), "", threading.Event()
+        self._nodes: Nodes = Nodes(request)
+        self._finalizer = weakref.finalize(self, Nodes.close, self._nodes)
+        self._tasks: list[TaskRecord] = []
+        self._trace: Trace | None = None
+        try:
+            if request.nodes:
+                self.scale(request.nodes)
+        except BaseException:
+            self.close()
+            raise
+
+    backend = property(lambda self: self._nodes.backend.kind, doc='"slurm" or "local".')
+    label = property(lambda self: self._nodes.label(), doc="What the nodes really are, in one line.")
+    nodes = property(lambda self: self._nodes.count(), doc="How many nodes have joined.")
+    tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
+
+    @property
+    def trace(self) -> Trace | None:
+        """What happened when: of the last scale and map, or of the last run; None before the first."""
+        return self._trace if self._trace is not None else self._nodes.scale_trace
+
+    @property
+    def dashboard(self) -> dict[str, str]:
+        """Where Dask's dashboard is: `address` on loopback, `proxy` the path behind JupyterHub."""
+        return self._nodes.dashboard()
+
+    def scale(self, nodes: int, progress: Progress | None = None) -> None:
+        """Have `nodes` nodes, more or fewer; returns when all have joined; calls ``progress(joined, nodes)``.
+
+        Raises JoinError, with the jobs' states and the likely cause, when they have not after `join_timeout`
+        seconds; the jobs that did not join are cancelled, the nodes that did stay.
+        """
+        from hpclab.cluster.request import node_count
+
+        wanted = node_count(nodes, least=0)
+        with self._doing_one_thing(f"scale({wanted})"):
+            self._trace = None
+            self._nodes.scale(wanted, progress, self._look)
+
+    def map(
+        self, task: Callable[[Any], Any], items: Iterable[Any], *, progress: Progress | None = None
+    ) -> list[Any]:
+        """``[task(item) for item in items]``, each on whichever node is free; ``progress(done, total)``.
+
+        A node that is lost is replaced and its unfinished task runs again, so a task with an effect should
+        take effect in one step (write under a temporary name, then rename). An exception of a task ends
+        the map and is raised here; NodeKilled names an item that ends every node it is tried on.
+        """
+        if not callable(task):
+            raise ValueError(f"task must be a function of one item, not {task!r}.")
+        from hpclab.cluster.maps import execution
+
+        with self._doing_one_thing("map"):
+            values, self._tasks, self._trace = execution.map_items(
+                self._nodes, task, list(items), progress, self._look
+            )
+        return values
+
+    def run(
+        self, function: Callable[..., Any], *args: Any, ranks: int | None = None, timeout: float = 60.0
+    ) -> list[Any]:
+        """``function(*args)`` on every rank of a gang at once; a value per rank, in the order of ranks.
+
+        Each rank is a fresh process with torch.distributed's default group initialised, RANK, WORLD_SIZE and
+        LOCAL_RANK set as torchrun sets them, and the function on its main thread. `ranks` is the number of
+        nodes unless fewer are asked for; `timeout`, in seconds, is that of one collective. RankError names
+        the rank that raised, died, was stopped or missed a collective; a slow one is warned of (SlowRank).
+        """
+        if not callable(function):
+            raise ValueError(f"function must be a function, not {function!r}.")
+        limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
+        with self._doing_one_thing("run"):
+            values, self._trace = self._nodes.gang(function, args, ranks, limit, self._look)
+        return values
+
+    def workers(self) -> list[Worker]:
+        """The nodes that have joined, by rank; times in seconds on the pool's clock."""
+        return self._nodes.workers()
+
+    def jobs(self) -> list[Any]:
+        """This pool's Slurm jobs as `squeue` has them; empty on the local backend."""
+        return self._nodes.backend.jobs()
+
+    def job_script(self) -> str:
+        """What is submitted for a node."""
+        return self._nodes.backend.job_script()
+
+    def cancel(self) -> None:
+        """From another thread: end what runs, which then raises Cancelled; the nodes stay."""
+        if self._busy.locked():
+            self._stop.set()
+
+    def close(self) -> None:
+        """End every node and job and remove every file; safe to call again."""
+        self.cancel()
+        self._finalizer()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return "<Pool closed>" if not self._finalizer.alive else f"<Pool of {self.label}>"
+
+    def _look(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled(f"{self._doing} was cancelled; the nodes are still there.")
+
+    @contextlib.contextmanager
+    def _doing_one_thing(self, what: str) -> Iterator[None]:
+        if not self._finalizer.alive:
+            raise PoolClosed("This pool has been closed; make a new one with Pool(nodes=...).")
+        if not self._busy.acquire(blocking=False):
+            raise PoolBusy(f"The pool is busy with {self._doing}: wait for it, or end it with pool.cancel().")
+        try:
+            self._doing = what
+            self._stop.clear()
+            yield
+        finally:
+            self._busy.release()

@@ -1,0 +1,254 @@
+"""One object for the site's Slurm or our own: submit, queue, nodes, history, cancel.
+
+`connect()` decides which: where the site has a Slurm that one is used, never a second beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpclab.cluster import local_slurm
+from hpclab.cluster import slurm_commands as commands
+from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.slurm import records as slurm_records
+from hpclab.cluster.slurm import submission as slurm_submission
+from hpclab.cluster.slurm.reasons import explain
+from hpclab.cluster.slurm.records import FinishedJob, Job, Node
+from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
+
+__all__ = [
+    "FinishedJob", "Job", "Node", "Slurm", "SlurmError", "SlurmMissing", "SlurmTimeout", "SubmitError",
+    "connect",
+]  # fmt: skip
+
+_FRESH = 0.5  # seconds that one answer serves everybody who asks
+
+
+class SubmitError(SlurmError):
+    """sbatch refused; the message carries Slurm's own sentence."""
+
+
+@dataclass
+class Slurm:
+    """`kind` is "site" or "local"; `version` is Slurm's own text; `environment` what a child process needs.
+
+    Every command has a time limit and is explained when it fails. All jobs are asked for in one command, and
+    its answer serves every caller for half a second: forty learners who each poll every job would stop a
+    controller.
+    """
+
+    kind: str
+    version: str
+    environment: Mapping[str, str]
+    timeout: float = 10.0
+    _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
+        """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
+        begin, words = time.monotonic(), ["squeue", "--noheader", "--array", "--states=all"]
+        words += [f"--user={os.getuid()}"] if mine else []
+        words.append(f"--format={slurm_records.SQUEUE_FORMAT}")
+        jobs = slurm_records.read_queue(self._poll(*words))
+        if job_ids is None:
+            return [job for job in jobs if not job.ended]
+        wanted = set(job_ids)
+        if wanted - {job.id for job in jobs} - {job.array_job for job in jobs}:
+            # A job that `!sbatch` queued just now is not in an answer of a moment ago.
+            jobs = slurm_records.read_queue(self._poll(*words, since=begin))
+        return [job for job in jobs if job.id in wanted or job.array_job in wanted]
+
+    def nodes(self) -> list[Node]:
+        """Every node of the cluster, in Slurm's order."""
+        return slurm_records.read_nodes(
+            self._poll("sinfo", "--noheader", "--Node", "--all", f"--format={slurm_records.SINFO_FORMAT}")
+        )
+
+    def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
+        """The jobs of this user that have ended, oldest first.
+
+        A site answers from its accounting database (sacct, since midnight unless `job_ids` are given); ours
+        has none, and reads the log that slurmctld writes as jobs end.
+        """
+        if self.kind == "local":
+            log = Path(self.environment["SLURM_CONF"]).parent / "finished_jobs"
+            text = log.read_text(errors="replace") if log.exists() else ""
+            jobs = slurm_records.read_completion_log(text.splitlines())
+        else:
+            chosen = [f"--jobs={','.join(str(int(number)) for number in job_ids)}"] if job_ids else []
+            jobs = slurm_records.read_accounting(
+                self._poll("sacct", "--allocations", "--noheader", "--parsable2", f"--user={os.getuid()}",
+                           f"--delimiter={slurm_records.SEPARATOR}",
+                           f"--format={slurm_records.SACCT_FORMAT}", *chosen)
+            )  # fmt: skip
+        wanted = set(job_ids or ())
+        return [job for job in jobs if job_ids is None or job.id in wanted or job.array_job in wanted]
+
+    def submit(self, script: str | Path, *options: str) -> int:
+        """Queue a batch script and return the job's id; options come before the script, as in sbatch.
+
+        `script` is a path, or the script's text (it begins with ``#!``). It is sent once: where sbatch does
+        not answer nobody knows whether the job was queued, and the error says so.
+        """
+        slurm_submission.check(options)
+        text = script if isinstance(script, str) and script.startswith("#!") else None
+        if text is None and not Path(script).is_file():
+            raise SubmitError(f"There is no batch script at {str(script)!r}.")
+        if "\0" in (text or ""):
+            raise ValueError("A batch script is text; this one holds a NUL character.")
+        words = ["sbatch", "--parsable", *options, *([] if text else [str(script)])]
+        try:
+            said = self._run(words, text=text, timeout=3 * self.timeout)
+        except SlurmMissing:
+            raise
+        except SlurmTimeout as error:
+            raise SubmitError(
+                f"{error} The job may or may not be in the queue: look before sending it again."
+            ) from None
+        except SlurmError as error:
+            raise SubmitError(slurm_submission.explained(str(error), self._limits())) from None
+        self._polls.clear()
+        return int(said.strip().split(";")[0])
+
+    def cancel(self, *job_ids: int) -> None:
+        """End jobs; those that have ended already are no error."""
+        if job_ids:
+            self._run(["scancel", "--quiet", *(str(int(number)) for number in job_ids)], attempts=3)
+            self._polls.clear()
+
+    def wait(self, job_id: int, timeout: float = 60.0, progress: Callable[[Job], None] | None = None) -> Job:
+        """Return the job once it has ended; TimeoutError says what it was still doing, and why."""
+        deadline, seen = time.monotonic() + timeout, None
+        while True:
+            found = self.queue([job_id])
+            if not found:
+                raise SlurmError(f"Slurm knows no job {job_id} of yours" + (" any more." if seen else "."))
+            if all(job.ended for job in found):
+                return found[-1]
+            seen = next(job for job in found if not job.ended)
+            if progress:
+                progress(seen)
+            if time.monotonic() > deadline:
+                why = f": {self.explain(seen.reason)}" if seen.state == "PENDING" else "."
+                raise TimeoutError(f"Job {job_id} is still {seen.state} after {timeout:g} s{why}")
+            time.sleep(_FRESH)
+
+    def ask_version(self) -> str:
+        """``"slurm-wlm 22.05.8"``, from the program itself."""
+        return self._run(["sinfo", "--version"]).strip()
+
+    def explain(self, reason: str) -> str:
+        """A pending reason in plain words."""
+        return explain(reason)
+
+    def _limits(self) -> str:
+        try:
+            return self._poll("sinfo", "--noheader", f"--format={slurm_submission.LIMITS_FORMAT}")
+        except SlurmError:
+            return ""
+
+    def _poll(self, *words: str, since: float = 0.0) -> str:
+        """One command for everybody who asks within half a second, and one at a time; asked no earlier than
+        `since` (on the monotonic clock)."""
+        key = " ".join(words)
+        with self._one_at_a_time:
+            asked, answered, text = self._polls.get(key, (-1.0, -_FRESH, ""))
+            if time.monotonic() - answered >= _FRESH or asked < since:
+                asked = time.monotonic()
+                text = self._run(list(words), attempts=3)
+                self._polls[key] = (asked, time.monotonic(), text)
+        return text
+
+    def _refuse_if_down(self) -> None:
+        """SlurmError at once where a daemon of our own has ended; a command would wait half a minute."""
+        daemons = LocalSlurm(Path(self.environment["SLURM_CONF"]).parent).daemons
+        for name in ("munged", "slurmctld"):
+            if (state := daemons.get(name, "has ended; hpclab slurm up starts it again")) != "running":
+                raise SlurmError(f"Slurm's {name} {state}.")
+
+    def _run(
+        self, words: list[str], attempts: int = 1, timeout: float | None = None, text: str | None = None
+    ) -> str:
+        if self.kind == "local":
+            self._refuse_if_down()
+        # SQUEUE_STATES, SINFO_PARTITION and the like would hide rows; epoch seconds know no summer time.
+        quiet = {
+            name: value
+            for name, value in self.environment.items()
+            if not name.startswith(("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_"))
+        }
+        return commands.run(
+            words,
+            quiet | {"SLURM_TIME_FORMAT": "%s"},
+            timeout=timeout or self.timeout,
+            attempts=attempts,
+            text=text,
+        )
+
+
+def connect(start: bool = True, export: bool = True) -> Slurm:
+    """The site's Slurm if there is one; else our own, found or (with `start`) started.
+
+    `export` makes this process, and so a notebook's ``!sbatch``, use it: SLURM_CONF and PATH are set, and
+    what an enclosing Slurm job handed down is removed. Raises SlurmMissing where there is none to be had.
+    HPCLAB_SLURM=local passes a site's Slurm by.
+    """
+    if version := site_version():
+        slurm = Slurm("site", version, _found_environment())
+    else:
+        cluster = local_slurm.up() if start else local_slurm.find()
+        if cluster is None:
+            raise SlurmMissing("No Slurm runs here; hpclab slurm up starts one.")
+        version = commands.run(["sinfo", "--version"], cluster.environment).strip()
+        slurm = Slurm("local", version, cluster.environment)
+    if export:
+        for name in set(os.environ) - set(slurm.environment):
+            del os.environ[name]
+        os.environ.update(
+            {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH") if name in slurm.environment}
+        )
+    return slurm
+
+
+def site_version() -> str | None:
+    """The version of the site's Slurm, if this environment leads to one (and HPCLAB_SLURM=local is not set).
+
+    Raises SlurmError where one is set up but does not answer: a second beside it would only confuse.
+    """
+    if os.environ.get("HPCLAB_SLURM") == "local":
+        return None
+    environment = _found_environment()
+    configured = _configured(environment)
+    try:  # without any configuration the command asks the name service, which may take long to say no
+        limits = {"timeout": 10.0, "attempts": 2} if configured else {"timeout": 3.0}
+        commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
+        return commands.run(["sinfo", "--version"], environment).strip()
+    except SlurmError as error:
+        if isinstance(error, SlurmMissing) or not configured:
+            return None
+        raise SlurmError(
+            f"This site has a Slurm, but it does not answer ({error}). Try again later, or set "
+            "HPCLAB_SLURM=local to use one of your own on this machine."
+        ) from None
+
+
+def _found_environment() -> dict[str, str]:
+    """The environment without an enclosing job's variables, and without a SLURM_CONF that is ours or gone."""
+    environment = commands.without_job(os.environ)
+    conf = environment.get("SLURM_CONF")
+    if conf is not None and (not os.path.exists(conf) or local_slurm.written_by_us(Path(conf))):
+        environment.pop("SLURM_CONF")
+    return environment
+
+
+def _configured(environment: Mapping[str, str]) -> bool:
+    """Whether somebody set up a Slurm here; the packages alone bring no slurm.conf."""
+    places = ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/usr/local/etc/slurm", "/run/slurm/conf")
+    return any(name in environment for name in ("SLURM_CONF", "SLURM_CONF_SERVER")) or any(
+        os.path.exists(f"{place}/slurm.conf") for place in places
+    )

@@ -1,0 +1,110 @@
+"""Slurm's programs: found, run with a time limit, and their failures told in one sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+
+_ALSO_IN = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/slurm/sbin", "/opt/slurm/bin")
+# What a job inherits is called SLURM_*; what a person or a site sets for every command is one of these.
+_SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
+
+
+class SlurmError(RuntimeError):
+    """Slurm did not do what it was asked; the message carries its own words."""
+
+
+class SlurmMissing(SlurmError):
+    """There is no Slurm on this machine and none can be started."""
+
+
+class SlurmTimeout(SlurmError):
+    """A Slurm command did not answer in time."""
+
+
+def path() -> str:
+    """PATH with the places added where daemons live, which an ordinary user's PATH often lacks."""
+    have = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(have + [place for place in _ALSO_IN if place not in have])
+
+
+def find(program: str) -> str:
+    """The full path of a program; SlurmMissing says which packages bring it."""
+    if found := shutil.which(program, path=path()):
+        return found
+    raise SlurmMissing(
+        f"There is no {program} on this machine, so no Slurm can be started here. On Debian or Ubuntu: "
+        "sudo apt install slurm-wlm munge. Without it everything still runs, on this machine's processes."
+    )
+
+
+def without_job(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` without what a Slurm job hands down (SLURM_JOB_ID, SLURM_NTASKS ...).
+
+    A kernel that itself runs inside a job would pass these on, and a nested sbatch or srun would take them
+    for its own options.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("SLURM_", "SLURMD_")) or name in _SETTINGS
+    }
+
+
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    timeout: float = 10.0,
+    attempts: int = 1,
+    text: str | None = None,
+) -> str:
+    """What the command prints; `text` goes to its standard input.
+
+    A command that does not answer within `timeout` seconds, or whose controller does not, is ended and tried
+    again up to `attempts` times in all: only ask for more than one where asking twice does no harm. Raises
+    SlurmMissing, SlurmTimeout or SlurmError with the last thing the command said.
+    """
+    name = os.path.basename(arguments[0])
+    for attempt in range(1, attempts + 1):
+        try:
+            done = subprocess.run(
+                list(arguments),
+                input=text or "",
+                env=dict(environment),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+            )
+        except FileNotFoundError:
+            raise SlurmMissing(f"There is no {name} on this machine's PATH.") from None
+        except subprocess.TimeoutExpired:
+            if attempt < attempts:
+                continue
+            raise SlurmTimeout(
+                f"{name} did not answer within {timeout:g} s"
+                + (f", {attempts} times" if attempts > 1 else "")
+                + ": Slurm's controller is overloaded or cannot be reached; try again in a minute."
+            ) from None
+        if done.returncode == 0:
+            return done.stdout
+        said = _last_words(done.stderr) or _last_words(done.stdout) or f"exit status {done.returncode}"
+        if attempt == attempts or not _may_pass(said):
+            raise SlurmError(f"{name}: {said}")
+    raise AssertionError("unreachable")
+
+
+def _may_pass(said: str) -> bool:
+    return any(
+        sign in said for sign in ("timed out", "Unable to contact", "Connection refused", "temporarily")
+    )
+
+
+def _last_words(stderr: str) -> str:
+    """The sentence that matters: the last error line, without the program's name before it."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line or "fatal" in line] or lines
+    return errors[-1].split("error: ")[-1].split("fatal: ")[-1] if errors else ""

@@ -1,0 +1,98 @@
+"""The work that is spread over the nodes: a chunk of files goes in, a shard of tokens comes out.
+
+Chunks are neighbouring files in the corpus's own order, so putting the shards back in the chunks' order
+gives the same tokens for every chunk size, every number of nodes and every assignment of chunks to nodes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpclab import checks, units
+from hpclab.corpus.files import Corpus, Source
+from hpclab.corpus.tokeniser import Tokeniser
+from hpclab.trace import record
+
+if TYPE_CHECKING:
+    import numpy
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Neighbouring files of the corpus; one task's worth of work."""
+
+    index: int
+    files: tuple[Source, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of text."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The tokens of one chunk, shape (tokens,), uint16; `documents` files, `size` bytes of text."""
+
+    index: int
+    documents: int
+    size: int
+    tokens: numpy.ndarray
+
+
+def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
+    """Cut the corpus into chunks of about `chunk_bytes` (a number, or ``"512 KiB"``), whole files each.
+
+    A chunk is closed before the file that would make it larger than `chunk_bytes`, so only a chunk of
+    a single file may be larger.
+    """
+    if isinstance(chunk_bytes, str):
+        chunk_bytes = units.parse_bytes(chunk_bytes)
+    chunk_bytes = checks.integer("The chunk size", chunk_bytes, 1024, 2**40, "bytes")
+    groups: list[list[Source]] = []
+    size = 0
+    for file in corpus.files:
+        if not groups or size + file.size > chunk_bytes:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.size
+    return [Chunk(index, tuple(group)) for index, group in enumerate(groups)]
+
+
+def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
+    """Read the chunk's files, encode each, and end each with the end-of-document token.
+
+    Reading is marked as storage; the rest is compute on one core.
+    """
+    import numpy
+
+    with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
+        texts = [file.read() for file in chunk.files]
+    end = numpy.array([tokeniser.end_of_document], dtype="<u2")
+    parts = [part for text in texts for part in (tokeniser.encode(text), end)]
+    return Shard(chunk.index, len(texts), chunk.size, numpy.concatenate(parts))
+
+
+def tokenise_with(tokeniser: Tokeniser) -> Callable[[Chunk], Shard]:
+    """`tokenise` as a task of one argument, for ``pool.map(tokenise_with(tokeniser), chunks)``."""
+    return functools.partial(tokenise, tokeniser)
+
+
+def join(shards: Iterable[Shard]) -> numpy.ndarray:
+    """All tokens in the corpus's order, shape (tokens,), uint16; ValueError if one is missing or double."""
+    import numpy
+
+    ordered = sorted(shards, key=lambda shard: shard.index)
+    if [shard.index for shard in ordered] != list(range(len(ordered))) or not ordered:
+        raise ValueError("Some shards are missing or there twice: join all that one map has returned.")
+    return numpy.concatenate([shard.tokens for shard in ordered])
+
+
+def fingerprint(tokens: numpy.ndarray) -> str:
+    """SHA-256 of the tokens' bytes: the same for the same tokens, wherever they were made."""
+    return hashlib.sha256(tokens.astype("<u2", copy=False).tobytes()).hexdigest()

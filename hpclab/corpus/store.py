@@ -1,0 +1,149 @@
+"""The tokens that lesson 05 makes, kept for the lessons that store, train on and serve them.
+
+One folder holds a manifest and a file of raw little-endian uint16 tokens. Both are written under another
+name and renamed, the manifest last, so that a crash leaves the previous corpus or the new one, never half
+of either. Loading checks size and SHA-256 before a single token is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import stat
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpclab.cluster.host import private
+from hpclab.corpus.files import Corpus
+from hpclab.corpus.shards import fingerprint
+from hpclab.corpus.tokeniser import Tokeniser
+
+if TYPE_CHECKING:
+    import numpy
+
+MANIFEST = "manifest.json"
+_LARGEST_MANIFEST = 8 * 2**20  # bytes
+
+
+class StoredCorpusError(RuntimeError):
+    """The saved tokens cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class StoredCorpus:
+    """`tokens` is a read-only memory map, shape (tokens,), uint16: only what is touched is read again."""
+
+    tokens: numpy.ndarray
+    tokeniser: Tokeniser
+    manifest: Mapping[str, Any]
+
+
+def cache_directory() -> Path:
+    """The private folder for saved corpora: ``$HPCLAB_CACHE_DIR``, else under the XDG cache folder."""
+    chosen = os.environ.get("HPCLAB_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "hpclab"
+
+
+def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Path | None = None) -> Path:
+    """Keep the tokens and everything needed to read them; returns the manifest's path.
+
+    A second save replaces the first. Without a `folder`, where the home is full or read-only, the private
+    folder of this machine is taken, as the path shows. OSError where nothing can be written.
+    """
+    if folder is None:
+        try:
+            return save(corpus, tokeniser, tokens, cache_directory() / "corpus")
+        except OSError:
+            return save(corpus, tokeniser, tokens, private.home().path / "corpus")
+    _private(folder)
+    digest = fingerprint(tokens)
+    body: dict[str, Any] = {
+        "corpus": corpus.checksum,
+        "files": len(corpus.files),
+        "bytes": corpus.size,
+        "skipped": dict(corpus.skipped),
+        "python": platform.python_version(),
+        "merges": [list(pair) for pair in tokeniser.pairs()],
+        "end_of_document": tokeniser.end_of_document,
+        "tokens": len(tokens),
+        "sha256": digest,
+        "data": f"tokens-{digest[:16]}.uint16",
+    }
+    body["checksum"] = _checksum(body)
+    _write(folder / body["data"], tokens.astype("<u2", copy=False).tobytes())
+    _write(folder / MANIFEST, (json.dumps(body) + "\n").encode())
+    for old in folder.glob("tokens-*.uint16"):
+        if old.name != body["data"]:
+            old.unlink(missing_ok=True)
+    return folder / MANIFEST
+
+
+def load(folder: Path | None = None) -> StoredCorpus:
+    """What `save` kept, checked; StoredCorpusError says what is wrong with it and what to do."""
+    import numpy
+
+    if folder is None:
+        folder = cache_directory() / "corpus"
+        if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():
+            folder = private.home().path / "corpus"
+    again = "Run lesson 05 to its end to make it again."
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _LARGEST_MANIFEST:
+            raise ValueError("too large")
+        body = json.loads(path.read_text(encoding="utf-8"))
+        promised = body.pop("checksum")
+        if promised != _checksum(body):
+            raise ValueError("changed")
+        tokeniser = Tokeniser(b"".join(struct.pack("<HH", *pair) for pair in body["merges"]))
+        data = folder / Path(body["data"]).name
+    except FileNotFoundError:
+        raise StoredCorpusError(f"There is no saved corpus in {folder} yet. {again}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, struct.error):
+        raise StoredCorpusError(f"{path} is damaged. {again}") from None
+    try:
+        content = data.read_bytes()
+    except FileNotFoundError:
+        raise StoredCorpusError(f"{data} is missing. {again}") from None
+    if len(content) != 2 * body["tokens"]:
+        raise StoredCorpusError(f"{data} is cut off: {len(content)} of {2 * body['tokens']} bytes. {again}")
+    if hashlib.sha256(content).hexdigest() != body["sha256"]:
+        raise StoredCorpusError(f"{data} is damaged: its checksum is not the one it was saved with. {again}")
+    return StoredCorpus(numpy.memmap(data, dtype="<u2", mode="r"), tokeniser, body)
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise StoredCorpusError(
+            f"{folder} is a link or belongs to somebody else, so nothing is kept there. "
+            "Set HPCLAB_CACHE_DIR to a folder of your own."
+        )
+    folder.chmod(0o700)
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()

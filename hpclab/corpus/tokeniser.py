@@ -1,0 +1,163 @@
+"""A byte-pair tokeniser: the most frequent pair of neighbouring tokens becomes a new token, again and again.
+
+The whole tokeniser is its list of merges. Token 0 to 255 are the bytes; merge number k makes token 256 + k;
+one more token ends a document. As every byte is a token, every text can be encoded, and decoding gives it
+back exactly. Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units",
+ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpclab import checks
+from hpclab.corpus.files import Corpus
+
+if TYPE_CHECKING:
+    import numpy
+
+LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tokeniser:
+    """`merges` holds pairs of tokens as little-endian uint16: 15 KB for 4,096 tokens.
+
+    Small enough to travel with every task, so that a worker needs no file from the notebook.
+    """
+
+    merges: bytes
+
+    def __post_init__(self) -> None:
+        made = 256
+        if len(self.merges) % 4 or len(self.merges) // 4 + 257 > LARGEST_VOCABULARY:
+            raise ValueError("A tokeniser's merges must be pairs of two-byte tokens, at most 65,278 of them.")
+        for left, right in self.pairs():
+            if left >= made or right >= made:
+                raise ValueError(f"Merge {made - 256} uses a token that no earlier merge has made.")
+            made += 1
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """The merges in the order in which they were learnt."""
+        return struct.iter_unpack("<HH", self.merges)
+
+    @property
+    def end_of_document(self) -> int:
+        """The token after each file. No text contains it: it stands for no bytes."""
+        return 256 + len(self.merges) // 4
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different tokens there are."""
+        return self.end_of_document + 1
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.merges).hexdigest()
+
+    def encode(self, text: str) -> numpy.ndarray:
+        """The text's tokens, shape (tokens,), uint16, without an end-of-document token; on one core."""
+        import numpy
+
+        # encode, not encode_batch: a batch starts the library's own threads, even for one text
+        return numpy.asarray(_engine(self.merges).encode(text).ids, dtype="<u2")
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of these tokens; an end-of-document token becomes nothing.
+
+        A slice may begin or end inside a character: its bytes are then shown as U+FFFD.
+        """
+        wanted = [int(token) for token in tokens]
+        if wanted and not 0 <= min(wanted) <= max(wanted) < self.vocabulary:
+            raise ValueError(f"A token must be a whole number from 0 to {self.vocabulary - 1}.")
+        return str(_engine(self.merges).decode([t for t in wanted if t != self.end_of_document]))
+
+    def pieces(self, text: str) -> list[str]:
+        """The text cut where the tokens are, to look at."""
+        return [self.decode([token]) for token in self.encode(text)]
+
+
+def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> Tokeniser:
+    """Learn the merges from the first `sample` bytes of the corpus: under a second for 4 MiB.
+
+    The corpus is in a mixed order, so its beginning is a fair sample. The same files give the same merges.
+    `vocabulary` counts bytes, merges and the end-of-document token: 300 to 65,535.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    vocabulary = checks.integer("The vocabulary", vocabulary, 300, LARGEST_VOCABULARY, "tokens")
+    sample = checks.integer("The sample", sample, 1, 2**40, "bytes")
+    engine = Tokenizer(models.BPE())
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=list(_byte_letters())
+    )
+    with _one_thread():
+        engine.train_from_iterator(_beginning(corpus, sample), trainer)
+    learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
+    ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
+    merges = b""
+    for left, right in learnt:
+        merges += struct.pack("<HH", ids[left], ids[right])
+        ids.setdefault(left + right, 256 + len(merges) // 4 - 1)
+    return Tokeniser(merges)
+
+
+def _beginning(corpus: Corpus, sample: int) -> Iterator[str]:
+    for file in corpus.files:
+        if sample <= 0:
+            return
+        yield file.read()
+        sample -= file.size
+
+
+@functools.lru_cache(maxsize=2)  # a worker builds it for its first chunk and keeps it
+def _engine(merges: bytes) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = list(_byte_letters())
+    rules = []
+    for left, right in struct.iter_unpack("<HH", merges):
+        rules.append((letters[left], letters[right]))
+        letters.append(letters[left] + letters[right])
+    ids: dict[str, int] = {}
+    for number, text in enumerate(letters):
+        ids.setdefault(text, number)
+    engine = Tokenizer(models.BPE(vocab=ids, merges=rules))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    return engine
+
+
+def _byte_letters() -> Iterator[str]:
+    """A printable character for each byte, in the order of the bytes (GPT-2's table)."""
+    shifted = 256
+    for byte in range(256):
+        if 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255:
+            yield chr(byte)
+        else:
+            yield chr(shifted)
+            shifted += 1
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The library's threads would survive in the kernel and be copied, broken, into forked children."""
+    before = os.environ.get("TOKENIZERS_PARALLELISM")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TOKENIZERS_PARALLELISM"]
+        else:
+            os.environ["TOKENIZERS_PARALLELISM"] = before

@@ -1,0 +1,12 @@
+"""The course as files: which lessons there are, a working folder to learn in, and the learner's own work.
+
+`lessons()` finds the notebooks, in a checkout or in an installed wheel. `lay_out(folder)` copies them where a
+learner may write, and never over a learner's changes. `save_work()` and `restore_work()` carry those changes
+across a lost session.
+"""
+
+from hpclab.course.finder import Lesson, lessons, root
+from hpclab.course.layout import Layout, lay_out
+from hpclab.course.work import Restored, Saved, restore_work, save_work
+
+__all__ = ["Layout", "Lesson", "Restored", "Saved", "lay_out", "lessons", "restore_work", "root", "save_work"]

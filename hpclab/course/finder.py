@@ -1,0 +1,71 @@
+"""Where the lessons are, and what each says about itself.
+
+A lesson is a notebook `NN_verb_phrase.ipynb`. Its title is its first heading; what it needs stands in its own
+metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file and no list to edit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+NEEDS = ("slurm", "gpu", "cores")  # what a lesson may be better with; each has a fallback where it is missing
+_LARGEST = 20 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`, and `needs`:
+    the words of NEEDS that the lesson uses where the machine has them."""
+
+    number: str
+    name: str
+    title: str
+    path: Path
+    needs: tuple[str, ...]
+
+
+def root() -> Path:
+    """The folder that holds `notebooks/` and `slurm/jobs/`: inside a wheel, or the top of a checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here, here.parents[1]):
+        if (folder / "notebooks").is_dir():
+            return folder
+    raise FileNotFoundError(
+        "The course's notebooks are not beside the package: install hpclab again from a wheel or checkout."
+    )
+
+
+def lessons() -> list[Lesson]:
+    """The lessons that are here, in order. ValueError names a notebook that cannot be read."""
+    found = []
+    for path in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        notebook = _read(path)
+        words = notebook.get("metadata", {}).get("hpclab", {}).get("needs", [])
+        unknown = [word for word in words if word not in NEEDS]
+        if unknown:
+            raise ValueError(f"{path.name} needs {unknown[0]!r}; a lesson may need {', '.join(NEEDS)}.")
+        found.append(Lesson(path.name[:2], path.stem, _title(notebook, path.stem), path, tuple(words)))
+    return found
+
+
+def _read(path: Path) -> dict:
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path} is larger than {_LARGEST} bytes: not a lesson's notebook.")
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(notebook["cells"], list):
+            raise ValueError("no list of cells")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a notebook: {error}.") from None
+    return notebook
+
+
+def _title(notebook: dict, stem: str) -> str:
+    for cell in notebook["cells"]:
+        heading = re.search(r"^#\s+(.+)$", "".join(cell.get("source", "")), re.MULTILINE)
+        if cell.get("cell_type") == "markdown" and heading:
+            return re.sub(r"^(lesson\s+)?\d\d\s*[.:·–-]?\s+", "", heading[1].strip(), flags=re.IGNORECASE)
+    return stem[3:].replace("_", " ").capitalize()

@@ -1,0 +1,109 @@
+"""Exercises: a task, a judge, hints. A notebook cell holds the learner's answer, `...` until it is solved.
+
+The judge is a pure function of the answer and lives with its lesson. It explains: a wrong answer gets the
+sentence that names its mistake, because "wrong" alone teaches nothing. A learner's function is never called
+here but in a process of its own (`limits.call`), and the verdict is formed here from the data it returned.
+"""
+
+from __future__ import annotations
+
+import dis
+import html
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FunctionType
+
+from hpclab.exercises.limits import Stopped
+
+UNSOLVED = "Not solved yet: replace the ... with your answer, then run this cell again."
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer passed, and one or two sentences: why it is right, or which mistake it looks like."""
+
+    passed: bool
+    message: str
+
+    def show(self) -> None:
+        title = (
+            "Passed"
+            if self.passed
+            else "Not solved yet"
+            if self.message.startswith("Not solved yet: ")
+            else "Not yet right"
+        )
+        text = self.message.removeprefix("Not solved yet: ")
+        _show(title, text[:1].upper() + text[1:])
+
+    def _ipython_display_(self) -> None:
+        """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """`task` in a sentence or two, `judge(answer) -> Verdict`, and `hints` from vague to plain.
+
+    `judge` may raise ValueError (as `hpclab.checks` does) or `limits.Stopped`: their sentence becomes the
+    verdict. It must be quick and must not print.
+    """
+
+    name: str
+    task: str
+    judge: Callable[[object], Verdict] = field(repr=False)
+    hints: tuple[str, ...] = field(default=(), repr=False)
+    _hints_shown: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def check(self, answer: object) -> Verdict:
+        """Show and return the verdict on `answer`; never raises, and `...` earns a reminder, not an error."""
+        verdict = self._verdict(answer)
+        verdict.show()
+        return verdict
+
+    def hint(self) -> None:
+        """Show one more hint at each call; the last one is shown again when there are no more."""
+        if not self.hints:
+            return _show("Hint", "This exercise has no hints: its check explains each mistake.")
+        if len(self._hints_shown) < len(self.hints):
+            self._hints_shown.append(self.hints[len(self._hints_shown)])
+        _show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
+
+    def _verdict(self, answer: object) -> Verdict:
+        if is_unsolved(answer):
+            return Verdict(False, UNSOLVED)
+        if str(getattr(answer, "__module__", "")).startswith("hpclab."):
+            return Verdict(False, "That is the package's own code: write the answer yourself, in this cell.")
+        try:
+            return self.judge(answer)
+        except (ValueError, Stopped) as stop:
+            return Verdict(False, str(stop))
+        except Exception as error:
+            return Verdict(False, f"The check could not read this answer ({type(error).__name__}: {error}).")
+
+
+def is_unsolved(answer: object) -> bool:
+    """Whether `answer` is `...`, holds one, or is a function whose body is only `...` (and a docstring)."""
+    if isinstance(answer, list | tuple | set):
+        return any(part is ... for part in answer)
+    if isinstance(answer, dict):
+        return any(part is ... for part in answer.values())
+    if isinstance(answer, FunctionType):
+        steps = [step for step in dis.get_instructions(answer) if step.opname not in ("RESUME", "NOP")]
+        constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+        return len(steps) <= 2 and constants in ([None], [...])
+    return answer is ...
+
+
+def _show(title: str, text: str) -> None:
+    """In a notebook a quiet box that a screen reader reads as text; elsewhere a line."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        print(f"{title}. {text}")
+        return
+    colour = {"Passed": "#009E73", "Not yet right": "#D55E00"}.get(title, "#56B4E9")
+    box = (
+        f'<div role="status" style="border-left:6px solid {colour};padding:6px 12px;margin:4px 0;'
+        f'max-width:46em;line-height:1.45"><b>{html.escape(title)}.</b> {html.escape(text)}</div>'
+    )
+    ipython.display.display({"text/plain": f"{title}. {text}", "text/html": box}, raw=True)

@@ -1,0 +1,61 @@
+"""Where the learner's job scripts lie, and the one file that names a site's partition and account."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from hpclab import checks
+from hpclab.course import layout
+
+_FIRST = "hello.sh"
+
+
+def job_folder(here: str | Path = ".") -> Path:
+    """The folder with the course's job scripts, where jobs may write: `slurm/jobs` beside the notebook.
+
+    Where the notebook was opened from somewhere else the scripts are laid into `my_jobs` beside it, never
+    over a changed one; and where nothing can be written there, into a folder for this session, which is said.
+    """
+    here = Path(here).absolute()
+    for place in (here, here / "slurm" / "jobs", here / "my_jobs"):
+        if (place / _FIRST).is_file() and (place / "broken").is_dir() and os.access(place, os.W_OK):
+            return place
+    try:
+        return _lay_into(here / "my_jobs")
+    except OSError as error:
+        place = _lay_into(Path(tempfile.mkdtemp(prefix="hpclab-jobs-")))
+        print(f"Nothing can be written in {here} ({error.strerror}), so your job scripts are in {place}.")
+        return place
+
+
+def _lay_into(place: Path) -> Path:
+    for name, source in layout.originals().items():
+        if name.startswith("slurm/jobs/"):
+            target = place / name.removeprefix("slurm/jobs/")
+            if not os.path.lexists(target):
+                layout.write(target, source.read_bytes(), executable=os.access(source, os.X_OK))
+    return place
+
+
+def original(name: str) -> str:
+    """The text of a job script as the course ships it; `name` such as ``broken/1_four_tasks.sh``."""
+    return layout.originals()[f"slurm/jobs/{name}"].read_text(encoding="utf-8")
+
+
+def site_settings(path: str | Path = "site.env") -> dict[str, str]:
+    """What `site.env` sets, as environment variables that sbatch, salloc and srun read; {} where it is empty.
+
+    ValueError where a name could not be one, so that nothing but a name ever reaches a command.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    settings: dict[str, str] = {}
+    for word in ("PARTITION", "ACCOUNT"):
+        match = re.search(rf"^{word}=(.*)$", text, re.MULTILINE)
+        value = match[1].split("#")[0].strip().strip("\"'") if match else ""
+        if value:
+            checks.identifier(f"{word} in {Path(path).name}", value)
+            settings |= {f"{tool}_{word}": value for tool in ("SBATCH", "SALLOC", "SLURM")}
+    return settings

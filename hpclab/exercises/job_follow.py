@@ -1,0 +1,153 @@
+"""Follow a job that a notebook submitted, up to a deadline; and what a notebook does where there is no Slurm.
+
+Plumbing only: what is submitted, and how, stands in the notebook.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
+
+from hpclab.cluster import slurm as slurms
+from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm, SlurmError, SlurmMissing
+from hpclab.exercises import job_trials
+from hpclab.exercises.job_scripts import parse
+
+_LONGEST_LOG = 1500  # characters
+_SEEN_BY = 1.0  # seconds after which a job that the queue does not know has long ended
+
+
+def connect(settings: Mapping[str, str] | None = None) -> Slurm:
+    """The site's Slurm, or our own; where there is none, what stands in for it.
+
+    `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
+    srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other.
+    """
+    os.environ.update(settings or {})
+    try:
+        slurm = slurms.connect()
+        os.environ.update(settings or {})  # srun's are called SLURM_*, as is what a job hands down
+    except SlurmMissing as missing:
+        print(missing)
+        return ThisMachine("none", "No Slurm on this machine: scripts run on its processes.", {})
+    except SlurmError as broken:
+        print(f"{broken} Meanwhile the scripts of this lesson run on this machine's processes.")
+        return ThisMachine("none", "No Slurm that answers: scripts run on this machine's processes.", {})
+    print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
+    if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
+        print("It has no pretend GPUs: end its jobs, then `hpclab slurm up --restart`.")
+    return slurm
+
+
+@dataclass
+class ThisMachine(Slurm):
+    """No Slurm: `submit` runs the script at once as a plain shell script, and nothing ever waits."""
+
+    _done: list[FinishedJob] = field(default_factory=list, repr=False)
+    logs: dict[int, str] = field(default_factory=dict, repr=False)
+
+    def submit(self, script: str | Path, *options: str) -> int:
+        begin = time.time()
+        trial = job_trials.dry_run(parse(Path(script).read_text(encoding="utf-8")), seconds=30)
+        number, state = len(self._done) + 1, "FAILED" if trial.trouble else "COMPLETED"
+        name = Path(script).stem
+        self._done.append(
+            FinishedJob(number, name, state, "", 1, "this machine", begin, begin, time.time(), 0, "")
+        )
+        self.logs[number] = "".join(text for file, text in trial.files.items() if file.endswith(".out"))
+        return number
+
+    def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
+        return []
+
+    def nodes(self) -> list[Node]:
+        return []
+
+    def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
+        return [job for job in self._done if job_ids is None or job.id in job_ids]
+
+    def cancel(self, *job_ids: int) -> None:
+        """Nothing waits or runs here."""
+
+
+def follow(
+    slurm: Slurm, job: int | Sequence[str], script: str = "", *, timeout: float = 30.0
+) -> list[FinishedJob]:
+    """Wait until `job` has ended, print how it fared and its log, and return it (its tasks, for an array).
+
+    `job` is an id, or what ``!sbatch --parsable`` printed. After `timeout` seconds the pending reason is said
+    and [] returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself.
+    """
+    number = _number(job)
+    if slurm.kind == "none" and script and not isinstance(job, int):
+        number = slurm.submit(script)
+    if slurm.kind == "none" and number is not None:
+        print("No Slurm: run on this machine's processes. Job numbers and node names stand in for real ones.")
+    if number is None:
+        print("\n".join(map(str, job)) if isinstance(job, Sequence) else job)
+        return []
+    try:
+        return _followed(slurm, number, timeout)
+    except SlurmError as error:
+        print(error)
+        return []
+
+
+def _number(job: int | Sequence[str]) -> int | None:
+    if isinstance(job, int):
+        return job
+    last = job[-1].split(";")[0].strip() if len(job) else ""
+    return int(last) if last.isdecimal() else None
+
+
+def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
+    begin, ids = time.monotonic(), {number}
+    deadline = begin + timeout
+    while True:
+        jobs = slurm.queue([number])
+        ids |= {job.id for job in jobs}
+        left = [job for job in jobs if not job.ended]
+        if not left and (jobs or time.monotonic() > begin + _SEEN_BY):
+            break
+        if not left:  # an answer from just before the job was submitted
+            time.sleep(0.2)
+            continue
+        if time.monotonic() > deadline:
+            what = f"Job {number} is still {left[0].state.lower()} after {timeout:g} s."
+            why = slurm.explain(left[0].reason) if left[0].state == "PENDING" else ""
+            print(f"{what} {why} The lesson goes on; run this cell again later.".replace("  ", " "))
+            return []
+        time.sleep(0.4)
+    done = _history(slurm, sorted(ids))
+    for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
+        name = job.name if job.array_task is None else f"{job.name} {job.array_task}"
+        times = "".join(
+            f", {what} {end - begin:.0f} s"
+            for what, begin, end in (("waited", job.submitted, job.started), ("ran", job.started, job.ended))
+            if begin is not None and end is not None
+        )
+        print(f"job {job.id} ({name}): {job.state} on {job.node_list or 'no node'}{times}")
+    if len(done) == 1:
+        print(_log(slurm, number), end="")
+    return done
+
+
+def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:
+    """The finished jobs; the log of them is written a moment after the queue shows the end."""
+    deadline = time.monotonic() + 5
+    while True:
+        done = slurm.history(ids)
+        if len(done) >= len(ids) or time.monotonic() > deadline:
+            return done
+        time.sleep(0.2)
+
+
+def _log(slurm: Slurm, number: int) -> str:
+    if isinstance(slurm, ThisMachine):
+        return slurm.logs.get(number, "")
+    logs = [Path(name) for name in sorted(glob(f"*-{number}.out"))]
+    return "".join(f"{log.name}:\n{log.read_text(errors='replace')[:_LONGEST_LOG]}" for log in logs)

@@ -1,0 +1,179 @@
+"""Read a batch script as sbatch reads it: which `#SBATCH` lines count, and what they ask for.
+
+sbatch stops looking for directives at the first line that is neither empty nor a comment, and says nothing
+about those it passes over. That silence is behind many jobs that end well and did the wrong thing.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+
+from hpclab import checks
+
+LARGEST = 64 * 1024  # characters; Slurm itself takes up to 4 MB
+_SHORT = {
+    "A": "account", "a": "array", "b": "begin", "C": "constraint", "c": "cpus-per-task", "D": "chdir",
+    "d": "dependency", "e": "error", "G": "gpus", "J": "job-name", "N": "nodes", "n": "ntasks", "o": "output",
+    "p": "partition", "q": "qos", "t": "time", "w": "nodelist", "x": "exclude",
+}  # fmt: skip
+_FLAGS = {
+    "requeue",
+    "no-requeue",
+    "hold",
+    "contiguous",
+    "overcommit",
+    "exclusive",
+    "wait",
+    "quiet",
+    "verbose",
+}
+_SHORT_FLAGS = {"H": "hold", "O": "overcommit", "W": "wait", "Q": "quiet", "v": "verbose"}
+
+
+@dataclass(frozen=True)
+class JobScript:
+    """`options` by long name (flags as ""), `late` directives that sbatch never reads, lines that are
+    `nearly` directives, and the `body`: the lines a shell would run."""
+
+    text: str = field(repr=False)
+    interpreter: tuple[str, ...]
+    options: dict[str, str]
+    late: tuple[str, ...]
+    nearly: tuple[str, ...]
+    body: str = field(repr=False)
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks srun starts: --ntasks, or what nodes and tasks per node come to, or 1."""
+        if "ntasks" in self.options:
+            return self._count("ntasks")
+        return self._count("nodes") * self._count("ntasks-per-node")
+
+    @property
+    def nodes(self) -> int:
+        return self._count("nodes")
+
+    @property
+    def seconds(self) -> float | None:
+        """The time limit in seconds; None where the partition's default applies."""
+        return limit_seconds(self.options["time"]) if "time" in self.options else None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs in the whole job, however they were asked for: per node, per task, or in all."""
+        if "gpus" in self.options:
+            return _amount(self.options["gpus"])
+        for name, places in (("gpus-per-node", self.nodes), ("gpus-per-task", self.tasks)):
+            if name in self.options:
+                return _amount(self.options[name]) * places
+        kind = self.options.get("gres", "").split(":")[0].split("=")[0]
+        return _amount(self.options["gres"]) * self.nodes if kind == "gpu" else 0
+
+    @property
+    def array(self) -> tuple[int, ...]:
+        """The array's indices, or () where the job is no array; ValueError if they cannot be read."""
+        return array_indices(self.options["array"]) if "array" in self.options else ()
+
+    def _count(self, name: str) -> int:
+        text = self.options.get(name, "1").split("-")[0]
+        return checks.integer(f"--{name}", text if not text.isdecimal() else int(text), 1, 100_000)
+
+
+def parse(text: str) -> JobScript:
+    """The script `text` as sbatch reads it; ValueError, in sbatch's spirit, for what it would refuse."""
+    if not isinstance(text, str) or len(text) > LARGEST:
+        raise ValueError(f"A job script is text of at most {LARGEST} characters.")
+    if "\0" in text:
+        raise ValueError("The script holds a NUL character: it is not a text file, and sbatch refuses it.")
+    if "\r\n" in text:
+        raise ValueError(
+            "The script has DOS line breaks (\\r\\n), as Windows editors write them, and sbatch refuses it. "
+            "`sed -i 's/\\r$//' script.sh` takes them out."
+        )
+    lines = text.split("\n")
+    if not lines[0].startswith("#!") or not lines[0][2:].strip():
+        raise ValueError(
+            "This does not look like a batch script: its first line must be #! and the path of an "
+            "interpreter, such as #!/bin/bash."
+        )
+    head = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    options: dict[str, str] = {}
+    for line in lines[1:head]:
+        if re.match(r"#SBATCH\s", line):
+            options.update(_options(line))
+    return JobScript(
+        text,
+        tuple(lines[0][2:].split()),
+        options,
+        late=tuple(line for line in lines[head:] if re.match(r"#SBATCH\s", line)),
+        nearly=tuple(line for line in lines if re.match(r"\s*#+\W*sbatch\b", line, re.IGNORECASE)
+                     and not re.match(r"#SBATCH\s", line)),
+        body="\n".join(line for line in lines[head:] if not line.lstrip().startswith("#")),
+    )  # fmt: skip
+
+
+def _options(line: str) -> dict[str, str]:
+    try:
+        words = shlex.split(line[len("#SBATCH") :], comments=True)
+    except ValueError as error:
+        raise ValueError(f"The line {line.strip()!r} cannot be read: {str(error).lower()}.") from None
+    options: dict[str, str] = {}
+    while words:
+        word = words.pop(0)
+        long = re.fullmatch(r"--([a-z][a-z-]*)(?:=(.*))?", word)
+        short = re.fullmatch(r"-([A-Za-z])(.*)", word)
+        if long and (long[2] is not None or long[1] in _FLAGS):
+            options[long[1]] = long[2] or ""
+        elif short and short[1] in _SHORT_FLAGS and not short[2]:
+            options[_SHORT_FLAGS[short[1]]] = ""
+        elif short and short[1] in _SHORT and short[2]:
+            options[_SHORT[short[1]]] = short[2]
+        elif (long or (short and short[1] in _SHORT)) and words:
+            options[long[1] if long else _SHORT[short[1]]] = words.pop(0)  # type: ignore[index]
+        else:
+            raise ValueError(f"sbatch would not understand {word!r} in the line {line.strip()!r}.")
+    return options
+
+
+def limit_seconds(text: str) -> float:
+    """Seconds in a time limit as Slurm reads it; ValueError for what it refuses.
+
+    ``30`` is minutes, ``30:00`` minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day
+    and twelve hours. Notice that the place of a number decides its unit, and only the number of colons tells.
+    """
+    if text.strip().upper() in ("UNLIMITED", "INFINITE", "-1"):
+        return float("inf")
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip(), re.ASCII)
+    if not match:
+        raise ValueError(
+            f"Invalid --time specification {text!r}: Slurm reads minutes, minutes:seconds, "
+            "hours:minutes:seconds, days-hours, days-hours:minutes or days-hours:minutes:seconds."
+        )
+    days, first, second, third = (int(part or 0) for part in match.groups())
+    if match[1] is not None:
+        return days * 86400.0 + first * 3600 + second * 60 + third
+    if match[4] is not None:
+        return first * 3600.0 + second * 60 + third
+    return first * 60.0 + second
+
+
+def array_indices(text: str) -> tuple[int, ...]:
+    """Indices of ``0-3``, ``1,4,9``, ``0-8:2`` or ``0-99%4`` (at most four at once); ValueError otherwise."""
+    indices: list[int] = []
+    for part in text.split("%")[0].split(","):
+        match = re.fullmatch(r"(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?", part.strip(), re.ASCII)
+        if not match or match[3] == "0":
+            raise ValueError(f"Invalid job array specification {text!r}: write 0-3, 1,4,9 or 0-8:2.")
+        last = int(match[2] or match[1])
+        if last - int(match[1]) > 100_000:
+            raise ValueError(f"The array {text!r} is larger than a Slurm allows (its MaxArraySize).")
+        indices += range(int(match[1]), last + 1, int(match[3] or 1))
+    return tuple(dict.fromkeys(indices))
+
+
+def _amount(text: str) -> int:
+    """2 in ``gpu:2``, ``gpu:a100:2``, ``a100:2`` or ``2``; 1 in ``gpu`` or ``gpu:a100``."""
+    last = re.split(r"[:=]", text)[-1]
+    return int(last) if last.isdecimal() and last.isascii() else 1

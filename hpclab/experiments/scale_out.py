@@ -1,0 +1,218 @@
+"""The experiment of lesson 05: tokenise the corpus on 1, 2, 4 ... nodes, and see what each node is worth.
+
+experiment = ScaleOut(nodes=(1, 2, 4))
+results = experiment.measure(pool)              # really runs; checks the tokens against a serial run
+calibration = experiment.fit(results)           # Amdahl and USL, where the points identify them
+more = experiment.predict(None, calibration)    # what the fitted laws say about nodes nobody has
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hpclab import checks, corpus
+from hpclab.cluster.maps import timeline
+from hpclab.corpus.files import SMALLEST_LIMIT
+from hpclab.experiments import replay, serial_run
+from hpclab.machine import Machine, allowance
+from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve, fit_times
+from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.trace import Event, Trace
+
+if TYPE_CHECKING:
+    from hpclab.cluster.pool import Pool
+
+NAME = "scale out"
+Progress = Callable[[str, int, int], None]
+"""``progress(stage, done, total)``; stages are "reading the corpus", "starting nodes", "tokenising"."""
+
+
+class WrongTokens(RuntimeError):
+    """A run on the pool gave other tokens than the serial run."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The laws fitted to the makespans, or why there is no curve; a Fit's `conditions` say if emulated."""
+
+    amdahl: Fit | NoCurve
+    usl: Fit | NoCurve
+
+
+@dataclass(frozen=True)
+class ScaleOut:
+    """`corpus_bytes` and `chunk_bytes` in bytes; `nodes` are the points of a sweep, each `repeats` times."""
+
+    corpus_bytes: int = 8 * 2**20
+    chunk_bytes: int = 256 * 2**10
+    nodes: tuple[int, ...] = (1, 2, 4)
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        checks.integer("corpus_bytes", self.corpus_bytes, SMALLEST_LIMIT, 2**36, "bytes")
+        checks.integer("chunk_bytes", self.chunk_bytes, 4096, 2**30, "bytes")
+        checks.integer("repeats", self.repeats, 1, 100)
+        if not isinstance(self.nodes, tuple) or not self.nodes:
+            raise ValueError(
+                f"nodes must be a tuple of whole numbers, such as (1, 2, 4), not {self.nodes!r}."
+            )
+        for count in self.nodes:
+            checks.integer("nodes", count, 1, 4096)
+        if len(set(self.nodes)) < len(self.nodes):
+            raise ValueError(f"nodes must not name a number twice: {self.nodes}.")
+
+    def prepare(self) -> tuple[corpus.Corpus, corpus.Tokeniser, list[corpus.Chunk]]:
+        """The corpus, the tokeniser trained on it, and the chunks: one task each. Made once per size."""
+        text, tokeniser = serial_run.prepare(self.corpus_bytes)
+        return text, tokeniser, corpus.chunks(text, self.chunk_bytes)
+
+    def serial(self) -> serial_run.Serial:
+        """Tokenise in this process, one chunk after the other. Made once per corpus size."""
+        return serial_run.run(self.corpus_bytes)
+
+    def measure(
+        self,
+        pool: Pool,
+        nodes: int | None = None,
+        *,
+        progress: Progress | None = None,
+        found: Callable[[list[Result]], None] | None = None,
+    ) -> list[Result]:
+        """Run at `nodes` nodes, or at each of the spec's; `found(results)` is called after each repeat.
+
+        Each repeat gives, with one run id: a "makespan" (seconds from the first chunk sent to the last
+        shard received, measured), one emulated with a core for each node where nodes share this machine's,
+        "elapsed" (the same and, in the first repeat, the wait for new nodes before it), "cpu" (seconds of
+        all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed. WrongTokens if the
+        tokens are not the serial run's. `pool.cancel()` ends it with Cancelled.
+        """
+        report = progress or _silent
+        report("reading the corpus", 0, 1)
+        expected, (_, tokeniser, chunks) = self.serial(), self.prepare()
+        report("reading the corpus", 1, 1)
+        task, results = corpus.tokenise_with(tokeniser), []
+        for count in self.nodes if nodes is None else (checks.integer("nodes", nodes, 1, 4096),):
+            waited: Trace | None = _bring_up(pool, count, tokeniser, report)
+            for repeat in range(self.repeats):
+                begin = time.monotonic()
+                shards = pool.map(task, chunks, progress=functools.partial(report, "tokenising"))
+                end = time.monotonic()
+                given = corpus.fingerprint(corpus.join(shards))
+                if given != expected.fingerprint:
+                    raise WrongTokens(
+                        f"{count} nodes gave tokens with the hash {given[:12]}, one process "
+                        f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
+                        "Start them from the same environment as the notebook."
+                    )
+                assert pool.trace is not None  # there is one after a map
+                mapped = Trace(pool.trace.events, count, begin, end)
+                point = self._results(pool, count, repeat, mapped, waited)
+                waited = None
+                results += point
+                if found is not None:
+                    found(point)
+        return results
+
+    def fit(self, results: Sequence[Result]) -> Calibration:
+        """Amdahl's law and the USL through makespans of this chunk size and corpus.
+
+        Where the measured points up to the cores identify a law they are used; else the emulated ones.
+        """
+        mine = select(results, "makespan", **self._settings())
+        measured = [
+            r for r in mine if r.origin is Origin.MEASURED
+            and (not r.environment["shared"] or r.parameters["nodes"] <= r.environment["cores"])
+        ]  # fmt: skip
+        emulated = [r for r in mine if r.origin is Origin.EMULATED]
+        fits: dict[Any, Fit | NoCurve] = {}
+        for law in (Amdahl, USL):
+            fits[law] = fit_times(law, measured, "nodes")
+            if isinstance(fits[law], NoCurve) and emulated:
+                fits[law] = fit_times(law, emulated, "nodes")
+        return Calibration(fits[Amdahl], fits[USL])
+
+    def predict(
+        self,
+        machine: Machine | None,
+        calibration: Calibration,
+        nodes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    ) -> list[Result]:
+        """The speedup that each fitted law gives at `nodes` nodes.
+
+        With `machine` the nodes are processes on it: more than its cores are worth no more than its cores.
+        With None each node has a core of its own.
+        """
+        cores = machine.cores.whole if machine is not None else 4096
+        asked = [checks.integer("nodes", count, 1, 4096) for count in nodes]
+        results = []
+        for fit in (calibration.amdahl, calibration.usl):
+            if isinstance(fit, Fit):
+                modelled = fit.predict([min(count, cores) for count in asked], NAME)
+                for count, result in zip(asked, modelled, strict=True):
+                    results.append(replace(result, parameters={"nodes": count, **self._settings()}))
+        return results
+
+    def _settings(self) -> dict[str, int]:
+        return {"chunk_bytes": self.chunk_bytes, "corpus_bytes": self.corpus_bytes}
+
+    def _results(
+        self, pool: Pool, nodes: int, repeat: int, mapped: Trace, waited: Trace | None
+    ) -> list[Result]:
+        """What one repeat showed; `mapped` is the trace of its map, `waited` that of the wait before it."""
+        whole = mapped if waited is None else timeline.joined(waited, mapped)
+        workers = pool.workers()
+        shared = {worker.host for worker in workers} == {socket.gethostname()}
+        result = functools.partial(
+            Result, NAME, run=new_run_id(), repeat=repeat, parameters={"nodes": nodes, **self._settings()},
+            environment={
+                "backend": pool.backend, "label": pool.label, "tokens": self.serial().fingerprint,
+                "jobs": [worker.job_id for worker in workers if worker.job_id],
+                "shared": shared, "cores": allowance.cores().whole,
+            },
+        )  # fmt: skip
+        found = [
+            result("makespan", mapped.makespan, Origin.MEASURED),
+            result("elapsed", whole.makespan, Origin.MEASURED),
+            result("cpu", sum(task.cpu for task in pool.tasks), Origin.MEASURED),
+        ]
+        if shared:
+            cpu, chunks = self.serial().cpu, self.prepare()[2]
+            alone = [sum(cpu[file.name] for file in chunk.files) for chunk in chunks]
+            seconds = replay.own_cores(pool.tasks, mapped, nodes, mapped.start, mapped.end, alone)
+            found.append(result("makespan", seconds, Origin.EMULATED, condition=replay.CONDITION))
+        for component, seconds in whole.bars().items():
+            found.append(result("rank-seconds", seconds, Origin.MEASURED, component=component))
+        return found
+
+
+def _bring_up(pool: Pool, nodes: int, tokeniser: corpus.Tokeniser, report: Progress) -> Trace:
+    """Have `nodes` nodes with the tokeniser loaded; the trace of the wait, which ends when all are ready.
+
+    A worker's first task imports libraries and builds the tokeniser. That is part of starting a worker, and
+    left in the first chunk it would look like a serial part of the work.
+    """
+    pool.scale(nodes, progress=functools.partial(report, "starting nodes"))
+    assert pool.trace is not None  # there is one after a scale
+    begin, end, events = pool.trace.start, pool.trace.end, list(pool.trace.events)
+    first = time.monotonic()
+    for _ in range(3):
+        pool.map(functools.partial(_load, tokeniser), range(2 * nodes))
+        if len({task.rank for task in pool.tasks}) == nodes:
+            break
+    loaded = end + time.monotonic() - first
+    events += [Event(rank, "start", end, loaded - end, label="load") for rank in range(nodes)]
+    return Trace(tuple(events), nodes, begin, loaded)
+
+
+def _load(tokeniser: corpus.Tokeniser, item: int) -> None:
+    tokeniser.encode("import numpy")
+    time.sleep(0.05)  # long enough that the next item goes to another node
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody wants to see."""

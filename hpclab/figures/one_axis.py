@@ -1,0 +1,90 @@
+"""Numbers of every origin on one logarithmic axis of seconds: what was predicted, measured, and the rest."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from hpclab import checks, units
+from hpclab.figures import style
+from hpclab.figures.axes import Scale
+from hpclab.results import Result
+
+_NAMES = 300.0  # pixels for the names at the left
+_ROW = 58.0
+
+
+def draw(title: str, results: Sequence[Result], predicted: float | None = None) -> str:
+    """A row for each `component` of the results (seconds), every repeat a mark of its origin's shape.
+
+    `predicted` (seconds) is a line across all rows. SVG text; ValueError where there is nothing to draw.
+    """
+    for result in results:
+        checks.number(f"{result.component}: {result.quantity}", result.value, 1e-12, 1e12, "s")
+    rows: dict[str, list[Result]] = {}
+    for result in results:
+        rows.setdefault(result.component, []).append(result)
+    if not rows:
+        raise ValueError("There is no result to draw yet: run the cells above first.")
+    seen = [result.value for result in results] + ([predicted] if predicted else [])
+    scale = Scale("time", min(seen) / 4, max(seen) * 12, base=10)
+    top = style.title_height(title) + (1.7 * style.TEXT if predicted else 0.4 * style.TEXT)
+    bottom = top + _ROW * len(rows)
+    body = _axis(scale, top, bottom)
+    if predicted:
+        body += _prediction(scale, predicted, top, bottom)
+    for number, (name, group) in enumerate(rows.items()):
+        body += _row(scale, top + _ROW * (number + 0.5), name, group)
+    said = [f"{name}: {_median(group)} ({group[0].origin})" for name, group in rows.items()]
+    if predicted:
+        said.insert(0, f"predicted: {units.format_seconds(predicted)}")
+    height = bottom + 2.9 * style.TEXT
+    return style.document(title, "; ".join(said) + ". The axis is logarithmic.", body, height=height)
+
+
+def _x(scale: Scale, value: float) -> float:
+    return _NAMES + scale.part(value) * (style.WIDTH - _NAMES - 10)
+
+
+def _axis(scale: Scale, top: float, bottom: float) -> list[str]:
+    markup = []
+    for value in scale.ticks(6):
+        x = _x(scale, value)
+        markup.append(f'<path d="M{x:.1f},{top:.1f}V{bottom:.1f}" stroke="{style.GRID}"/>')
+        name = units.format_seconds(value)
+        markup.append(style.text(x, bottom + style.TEXT * 1.2, name, anchor="middle"))
+    markup.append(f'<path d="M{_NAMES:.1f},{bottom:.1f}H{style.WIDTH - 10:.1f}" stroke="{style.INK}"/>')
+    middle = (_NAMES + style.WIDTH) / 2
+    label = "wall time, each step ten times the last"
+    markup.append(style.text(middle, bottom + style.TEXT * 2.5, label, anchor="middle", colour=style.MUTED))
+    return markup
+
+
+def _prediction(scale: Scale, value: float, top: float, bottom: float) -> list[str]:
+    x, colour = _x(scale, value), style.COLOUR["prediction"]
+    label = f"you predicted {units.format_seconds(value)}"
+    half = style.text_width(label) / 2
+    centre = min(max(x, half), style.WIDTH - half)
+    return [
+        f'<path d="M{x:.1f},{top:.1f}V{bottom:.1f}" stroke="{colour}" stroke-width="3"'
+        ' stroke-dasharray="6 4"/>',
+        style.text(centre, top - 8, label, anchor="middle", colour=style.ink(colour)),
+    ]
+
+
+def _row(scale: Scale, y: float, name: str, group: Sequence[Result]) -> list[str]:
+    furthest = max(_x(scale, result.value) for result in group)
+    tips = [result.condition or result.source or units.format_seconds(result.value) for result in group]
+    return [
+        style.text(0, y - 2, name),
+        style.text(0, y + style.TEXT * 1.1, str(group[0].origin), colour=style.MUTED),
+        *(
+            style.mark(result.origin, _x(scale, result.value), y, tip=tip)
+            for result, tip in zip(group, tips, strict=True)
+        ),
+        style.text(furthest + 14, y + style.TEXT * 0.35, _median(group)),
+    ]
+
+
+def _median(group: Sequence[Result]) -> str:
+    return units.format_seconds(statistics.median(result.value for result in group))

@@ -1,0 +1,104 @@
+"""The words a machine is described in: frozen, in SI units (bytes, bytes per second, Hz, watts)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """`usable` is what this process may use at once, `logical` what the hardware has; `limited_by` says what
+    makes the difference ("" where nothing does). `usable` may be a fraction where a container has a quota."""
+
+    usable: float
+    logical: int
+    limited_by: str = ""
+
+    @property
+    def whole(self) -> int:
+        """Cores for planning: at least one, rounded down, so that no two processes share one unasked."""
+        return max(1, int(self.usable))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes: what the hardware has (`total`), what this process may have (`usable`), what is free of that
+    now (`available`); `limited_by` as in Cores."""
+
+    total: int
+    usable: int
+    available: int
+    limited_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """`memory` in bytes, 0 where unknown; `backend` is PyTorch's word: cuda (ROCm too), mps, xpu."""
+
+    name: str
+    vendor: str
+    backend: str
+    memory: int = 0
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """One place a lesson may write to. `kind` is local, shared, memory or unknown; sizes in bytes. A file
+    system that did not answer within a second has `answered` False, and sizes of 0."""
+
+    role: str
+    path: str
+    type: str
+    kind: str
+    size: int
+    free: int
+    writable: bool
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """`bandwidth` in bytes/s per direction, 0 where the system does not say (virtual interfaces do not)."""
+
+    name: str
+    addresses: tuple[str, ...]
+    bandwidth: float
+    up: bool
+    fabric: str = "ethernet"
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmHere:
+    """What of Slurm is on this machine, from its programs alone: nothing is started or asked.
+
+    `client`: sbatch, squeue and sinfo are here. `site`: a configuration is here too, so there is a cluster
+    to submit to. `daemons`: munged, slurmctld and slurmd are here, so a cluster of our own can be started.
+    `missing`: the programs that stand in the way of both. `job`: the job this process runs in, or "".
+    """
+
+    client: bool
+    site: bool
+    daemons: bool
+    missing: tuple[str, ...]
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is here, as `probe()` found it."""
+
+    host: str
+    platform: str
+    processor: str
+    container: str
+    cores: Cores
+    memory: Memory
+    gpus: tuple[Gpu, ...]
+    slurm: SlurmHere
+    mpi: tuple[str, ...]
+    file_systems: tuple[FileSystem, ...]
+    interfaces: tuple[Interface, ...]
+    python: str
+    torch: str
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,113 @@
+"""What this machine is, asked of the machine itself: `probe()`. Quick, offline, and it starts nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from hpclab.machine import allowance, gpus, places
+from hpclab.machine.description import Machine, SlurmHere
+
+_CLIENT = ("sbatch", "squeue", "sinfo", "scancel")
+_DAEMONS = ("munged", "slurmctld", "slurmd")
+_SITE_CONFIGURATION = (
+    "etc/slurm",
+    "etc/slurm-llnl",
+    "usr/local/etc",
+    "usr/local/etc/slurm",
+    "run/slurm/conf",
+)
+# Where sites and distributions put Slurm's programs, though not on every user's PATH.
+_ALSO_IN = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/slurm/sbin:/opt/slurm/bin"
+
+
+def probe(*, torch: bool = False) -> Machine:
+    """Describe this machine as this process may use it; ``torch=True`` asks torch for GPUs too (seconds)."""
+    found = gpus.gpus()
+    version = gpus.torch_version()
+    notes = [gpus.driver_note(found, version)]
+    if torch and version:
+        usable = gpus.torch_gpus()
+        if found and not usable and not notes[0]:
+            notes.append(f"There is a GPU ({found[0].name}) but torch {version} cannot use it.")
+        found = found or usable
+    return Machine(
+        host=platform.node(),
+        platform=_platform(),
+        processor=_processor(),
+        container=container(),
+        cores=allowance.cores(),
+        memory=allowance.memory(),
+        gpus=found,
+        slurm=slurm(),
+        mpi=tuple(name for name in ("mpiexec", "mpirun") if shutil.which(name)),
+        file_systems=places.file_systems(),
+        interfaces=places.interfaces(),
+        python=platform.python_version(),
+        torch=version,
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def slurm(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> SlurmHere:
+    """Which parts of Slurm are here; a `SLURM_CONF` of our own cluster does not make this a site."""
+    known = os.environ if environment is None else environment
+    path = f"{known.get('PATH', os.defpath)}:{_ALSO_IN}"
+    client = [name for name in _CLIENT if not shutil.which(name, path=path)]
+    daemons = [name for name in _DAEMONS if not shutil.which(name, path=path)]
+    site = known.get("HPCLAB_SLURM") != "local" and (
+        "SLURM_CONF_SERVER" in known
+        or any((root / place / "slurm.conf").is_file() for place in _SITE_CONFIGURATION)
+        or _is_a_sites(known.get("SLURM_CONF", ""))
+    )
+    return SlurmHere(
+        client=not client,
+        site=not client and site,
+        daemons=not client and not daemons,
+        missing=() if not client and site else tuple(client + daemons),
+        job=known.get("SLURM_JOB_ID", ""),
+    )
+
+
+def _is_a_sites(configuration: str) -> bool:
+    """Whether this slurm.conf is there and is not one that hpclab wrote for a cluster of its own."""
+    try:
+        with open(configuration, errors="replace") as text:
+            return not text.readline().startswith("# Written by hpclab")
+    except (OSError, ValueError):
+        return False
+
+
+def container(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> str:
+    """``"binder"``, ``"kubernetes"``, ``"apptainer"``, ``"podman"``, ``"docker"`` or "" for none."""
+    known = os.environ if environment is None else environment
+    if any(name in known for name in ("BINDER_REPO_URL", "BINDER_LAUNCH_HOST", "BINDER_REQUEST")):
+        return "binder"
+    if "KUBERNETES_SERVICE_HOST" in known:
+        return "kubernetes"
+    if "APPTAINER_CONTAINER" in known or "SINGULARITY_CONTAINER" in known:
+        return "apptainer"
+    if (root / "run/.containerenv").exists():
+        return "podman"
+    return "docker" if (root / ".dockerenv").exists() else ""
+
+
+def _platform() -> str:
+    if platform.system() == "Darwin":
+        return f"macOS {platform.mac_ver()[0]} ({platform.machine()})"
+    release = platform.release()
+    name = f"{platform.system()} {release.split('-')[0]} ({platform.machine()})"
+    return f"{name} in WSL2" if "microsoft" in release.lower() else name
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

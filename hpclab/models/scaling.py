@@ -1,0 +1,171 @@
+"""The laws of speedup (`speedup_laws.py`) fitted to measured points, with the uncertainty of their scatter.
+
+Least squares on relative residuals, every repeat a point. Written as a sum of times (or rates) with
+coefficients that cannot be negative, each law is a small non-negative linear problem with an exact answer and
+no starting guess. The speed at n = 1 is fitted too, so a noisy first point does not tilt the whole curve.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy
+from numpy.typing import ArrayLike
+
+from hpclab import checks
+from hpclab.models.speedup_laws import USL, Amdahl, Array, Gustafson, Law, processors, serial_fraction
+from hpclab.results import Origin, Result, new_run_id, select
+
+__all__ = ["USL", "Amdahl", "Fit", "Gustafson", "Law", "NoCurve", "fit", "fit_times", "serial_fraction"]
+
+_DRAWS = 400
+
+
+@dataclass(frozen=True)
+class NoCurve:
+    """Why no curve was fitted, in a sentence that a figure can show."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law: `speed_of_one` is the fitted speed at n = 1 (1/s or the unit of the points).
+
+    `draws` are the laws fitted to resampled points; `largest` is the largest n among the points, beyond
+    which the curve is an extrapolation; `error` is the relative root-mean-square residual; `runs` are the run
+    ids of the points and `conditions` what was imposed on them where they were emulated.
+    """
+
+    law: Law
+    speed_of_one: float
+    largest: float
+    error: float
+    points: int
+    runs: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    draws: tuple[Law, ...] = field(default=(), repr=False)
+
+    def band(self, n: ArrayLike, level: float = 0.9) -> tuple[Array, Array]:
+        """Lower and upper speedup at each of `n` (1-D) that hold the curve with probability `level`.
+
+        Residual bootstrap: the relative residuals are drawn again with replacement and the law fitted anew.
+        It shows what the scatter of these points allows, not whether the law is the right one.
+        """
+        level = checks.number("level", level, 0.01, 0.999)
+        speedups = numpy.array([law.speedup(n) for law in self.draws])
+        low, high = numpy.quantile(speedups, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
+        """The range of one of the law's parameters, from the same bootstrap as `band`."""
+        checks.choice("parameter", parameter, self.law.parameters)
+        level = checks.number("level", level, 0.01, 0.999)
+        values = [getattr(law, parameter) for law in self.draws]
+        low, high = numpy.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    def predict(self, n: Iterable[float], experiment: str = "scaling", along: str = "nodes") -> list[Result]:
+        """The modelled speedup at each of `n` as Results whose source names the runs behind the fit."""
+        run, source = new_run_id(), "fitted to runs " + (", ".join(self.runs) or "without a run id")
+        return [
+            Result(
+                experiment, "speedup", float(self.law.speedup(count)), Origin.MODELLED, run=run,
+                component=self.law.name, parameters={along: count}, source=source,
+                condition="; ".join(self.conditions),
+            )
+            for count in n
+        ]  # fmt: skip
+
+
+def fit(
+    law: type[Law],
+    n: ArrayLike,
+    speed: ArrayLike,
+    runs: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    seed: int = 0,
+) -> Fit | NoCurve:
+    """Fit `law` to the points (`n`, `speed`), 1-D and of one length, every repeat a point.
+
+    `speed` is anything proportional to speed: 1/seconds, items per second, a speedup. Returns NoCurve where
+    the distinct n, of which one must be 1, are fewer than the law's parameters plus two. ValueError on bad
+    points.
+    """
+    count = processors(n)
+    rate = numpy.asarray(speed, dtype=float)
+    if count.ndim != 1 or count.shape != rate.shape:
+        raise ValueError(f"n and speed must be two lists of one length, not {count.shape} and {rate.shape}.")
+    if not (numpy.isfinite(rate) & (rate > 0)).all():
+        raise ValueError("Every speed must be a positive number: is a time zero, or missing?")
+    distinct, needed = sorted(set(count.tolist())), len(law.parameters) + 2
+    if 1 not in distinct:
+        return NoCurve(f"{law.name}: no curve without a point at 1, which a speedup is relative to.")
+    if len(distinct) < needed:
+        shown = ", ".join(f"{value:g}" for value in distinct)
+        return NoCurve(f"{law.name}: no curve from {shown} alone; it takes {needed} different numbers.")
+    terms, target = law.terms(count, rate)
+    coefficients = _nonnegative(terms / target[:, None])
+    fitted = terms @ coefficients
+    residuals = target / fitted - 1
+    spread = residuals * (len(target) / max(1, len(target) - terms.shape[1])) ** 0.5
+    generator = numpy.random.default_rng(seed)
+    draws = []
+    for _ in range(_DRAWS):
+        again = fitted * numpy.maximum(1 + generator.choice(spread, len(spread)), 0.01)
+        draws.append(_law(law, _nonnegative(terms / again[:, None]))[0])
+    best, speed_of_one = _law(law, coefficients)
+    return Fit(
+        best, speed_of_one, max(distinct), float(numpy.sqrt(numpy.mean(residuals**2))), len(target),
+        tuple(dict.fromkeys(runs)), tuple(dict.fromkeys(filter(None, conditions))), tuple(draws),
+    )  # fmt: skip
+
+
+def fit_times(
+    law: type[Law],
+    results: Sequence[Result],
+    along: str,
+    quantity: str = "makespan",
+    weak: bool = False,
+) -> Fit | NoCurve:
+    """Fit `law` to Results in seconds with `along` (such as "nodes") among their parameters.
+
+    With `weak`, the work grew with n (weak scaling), so n / seconds is the speed instead of 1 / seconds.
+    """
+    chosen = [result for result in select(results, quantity) if along in result.parameters]
+    if not chosen:
+        return NoCurve(f"{law.name}: no curve, for there is no {quantity} along {along} yet.")
+    n = numpy.array([float(result.parameters[along]) for result in chosen])
+    seconds = numpy.array([result.value for result in chosen])
+    if not (seconds > 0).all():
+        raise ValueError(f"Every {quantity} must be a positive number of seconds.")
+    return fit(
+        law, n, (n if weak else 1) / seconds,
+        [result.run for result in chosen], [result.condition for result in chosen],
+    )  # fmt: skip
+
+
+def _law(law: type[Law], coefficients: Array) -> tuple[Law, float]:
+    return law.from_coefficients(*(float(value) for value in coefficients))
+
+
+def _nonnegative(matrix: Array) -> Array:
+    """x ≥ 0 with `matrix @ x` nearest to all ones: the best over every choice of terms left out.
+
+    Every law keeps its first or second term, so that the time of one processor is never zero.
+    """
+    ones, columns = numpy.ones(len(matrix)), matrix.shape[1]
+    best, least = numpy.zeros(columns), numpy.inf
+    for size in range(1, columns + 1):
+        for kept in itertools.combinations(range(columns), size):
+            if kept[0] > 1:
+                continue
+            part = matrix[:, kept]
+            solution = numpy.linalg.lstsq(part, ones, rcond=None)[0]
+            miss = float(((part @ solution - 1) ** 2).sum())
+            if (solution >= 0).all() and miss < least - 1e-15:
+                best, least = numpy.zeros(columns), miss
+                best[list(kept)] = solution
+    return best

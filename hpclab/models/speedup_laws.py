@@ -1,0 +1,149 @@
+"""Three laws of speedup on n processors: Amdahl, Gustafson, USL.
+
+What to notice: all three start at 1 for n = 1 and differ only in what they think stops you. Amdahl: a part of
+the work stays serial. Gustafson: it does, but you came with a bigger problem. USL: on top, processors wait
+for one another in pairs, so that beyond some n one more makes it slower.
+
+`terms` writes a law as a sum for the fit in `scaling.py`: of times for Amdahl and USL, of rates for
+Gustafson, with coefficients that cannot be negative; `from_coefficients` turns those back into a law.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy
+from numpy.typing import ArrayLike, NDArray
+
+from hpclab import checks
+
+Array = NDArray[numpy.float64]
+_MOST = 1e7  # processors; the largest machines have about that many cores
+
+
+@dataclass(frozen=True)
+class Amdahl:
+    """S(n) = 1 / (s + (1 − s)/n), with `serial` = s from 0 to 1 (Amdahl 1967, AFIPS 30, 483–485).
+
+    Notice the ceiling: never more than 1/s, however many processors; half of it is reached at n ≈ 1/s.
+    """
+
+    serial: float
+    name: ClassVar[str] = "Amdahl"
+    parameters: ClassVar[tuple[str, ...]] = ("serial",)
+
+    def __post_init__(self) -> None:
+        checks.number("serial", self.serial, 0, 1)
+
+    def speedup(self, n: ArrayLike) -> Array:
+        """Speedup on `n` processors (any shape, n ≥ 1), same shape."""
+        count = processors(n)
+        return count / (1 + self.serial * (count - 1))
+
+    @property
+    def limit(self) -> float:
+        """The speedup that no number of processors exceeds; infinite where nothing is serial."""
+        return 1 / self.serial if self.serial else float("inf")
+
+    @staticmethod
+    def terms(n: Array, speed: Array) -> tuple[Array, Array]:
+        return numpy.stack([1 / n, numpy.ones_like(n)], axis=1), 1 / speed
+
+    @classmethod
+    def from_coefficients(cls, parallel: float, serial: float) -> tuple[Amdahl, float]:
+        return cls(serial / (parallel + serial)), 1 / (parallel + serial)
+
+
+@dataclass(frozen=True)
+class Gustafson:
+    """Scaled speedup S(n) = n − s (n − 1): the work grows with n (Gustafson 1988, CACM 31(5), 532–533).
+
+    `serial` = s is the serial share of the time *on n processors*, from 0 to 1; it is not Amdahl's s, a share
+    of the time on one. Notice that the curve is a straight line: there is no ceiling.
+    """
+
+    serial: float
+    name: ClassVar[str] = "Gustafson"
+    parameters: ClassVar[tuple[str, ...]] = ("serial",)
+
+    def __post_init__(self) -> None:
+        checks.number("serial", self.serial, 0, 1)
+
+    def speedup(self, n: ArrayLike) -> Array:
+        """Scaled speedup on `n` processors (any shape, n ≥ 1), same shape."""
+        count = processors(n)
+        return count - self.serial * (count - 1)
+
+    @staticmethod
+    def terms(n: Array, speed: Array) -> tuple[Array, Array]:
+        return numpy.stack([n, numpy.ones_like(n)], axis=1), speed
+
+    @classmethod
+    def from_coefficients(cls, parallel: float, serial: float) -> tuple[Gustafson, float]:
+        return cls(serial / (parallel + serial)), parallel + serial
+
+
+@dataclass(frozen=True)
+class USL:
+    """S(n) = n / (1 + σ (n − 1) + κ n (n − 1)): the universal scalability law (Gunther 1993; 2007, ch. 4).
+
+    `contention` = σ from 0 to 1: waiting for what only one can have at a time. `coherency` = κ ≥ 0: every
+    pair that must agree. With κ = 0 it is Amdahl's law. Notice the peak at `best`: beyond it, adding
+    processors makes the run slower. Gunther, "A Simple Capacity Model of Massively Parallel Transaction
+    Systems", CMG 1993; "Guerrilla Capacity Planning", Springer 2007.
+    """
+
+    contention: float
+    coherency: float
+    name: ClassVar[str] = "USL"
+    parameters: ClassVar[tuple[str, ...]] = ("contention", "coherency")
+
+    def __post_init__(self) -> None:
+        checks.number("contention", self.contention, 0, 1)
+        checks.number("coherency", self.coherency, 0, 1e6)
+
+    def speedup(self, n: ArrayLike) -> Array:
+        """Speedup on `n` processors (any shape, n ≥ 1), same shape."""
+        count = processors(n)
+        return count / (1 + (self.contention + self.coherency * count) * (count - 1))
+
+    @property
+    def best(self) -> float:
+        """The number of processors with the highest speedup, √((1 − σ)/κ), at least 1; infinite for κ = 0."""
+        if not self.coherency:
+            return float("inf") if self.contention < 1 else 1.0
+        return max(1.0, ((1 - self.contention) / self.coherency) ** 0.5)
+
+    @staticmethod
+    def terms(n: Array, speed: Array) -> tuple[Array, Array]:
+        return numpy.stack([1 / n, numpy.ones_like(n), n - 1], axis=1), 1 / speed
+
+    @classmethod
+    def from_coefficients(cls, parallel: float, serial: float, pairs: float) -> tuple[USL, float]:
+        one = parallel + serial
+        return cls(serial / one, min(pairs / one, 1e6)), 1 / one
+
+
+Law = Amdahl | Gustafson | USL
+
+
+def serial_fraction(n: float, speedup: float) -> float:
+    """The serial share that Amdahl's law needs for one measured `speedup` on `n` processors, n > 1.
+
+    (n/S − 1)/(n − 1), the experimentally determined serial fraction (Karp and Flatt 1990, CACM 33(5),
+    539–543). Notice whether it stays the same as n grows (a serial part) or grows with it (overhead).
+    """
+    n = checks.number("n", n, 1.0000001, _MOST)
+    speedup = checks.number("speedup", speedup, 1e-9, _MOST)
+    return (n / speedup - 1) / (n - 1)
+
+
+def processors(n: ArrayLike) -> Array:
+    try:
+        count = numpy.asarray(n, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"n must be numbers of processors, not {n!r:.60}.") from None
+    if not (numpy.isfinite(count) & (count >= 1) & (count <= _MOST)).all():
+        raise ValueError(f"n must be numbers of processors from 1 to {_MOST:g}, not {n!r:.60}.")
+    return count

@@ -1,0 +1,124 @@
+"""A Result is one observation and where it came from; a number without an origin cannot be drawn.
+
+Nothing is averaged here: every repeat is kept, and the figure takes the median and shows the spread.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpclab import checks
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Origin(StrEnum):
+    """Where a number came from, strongest first (see `weakest`)."""
+
+    MEASURED = "measured"  # a clock or device event on the machine in front of you
+    RECORDED = "recorded"  # measured elsewhere by this project's own code, shipped with its provenance
+    PUBLISHED = "published"  # measured by others; carries its citation
+    EMULATED = "emulated"  # real programs under a stated condition, which travels with the number
+    MODELLED = "modelled"  # a formula or a simulation; a fitted curve keeps the runs it was fitted to
+
+
+def weakest(*origins: Origin | str) -> Origin:
+    """The origin of what is computed from numbers of these origins: the weakest among them."""
+    if not origins:
+        raise ValueError("weakest() needs at least one origin.")
+    order = list(Origin)
+    return max((Origin(origin) for origin in origins), key=order.index)
+
+
+def new_run_id() -> str:
+    """A short identifier shared by all Results of one run of an experiment."""
+    return uuid.uuid4().hex[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One observation of one repeat.
+
+    `quantity` and `component` say what was observed ("makespan", "compute"); `value` is in SI units;
+    `parameters` hold the experiment's settings at this point (nodes, chunk size); `condition` states what
+    was imposed on an emulated number; `source` cites a published one or lists the runs behind a fit;
+    `environment` says what machine, versions and backend.
+    """
+
+    experiment: str
+    quantity: str
+    value: float
+    origin: Origin
+    run: str = field(default_factory=new_run_id)
+    repeat: int = 0
+    component: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    condition: str = ""
+    source: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origin", Origin(checks.choice("A Result's origin", self.origin, Origin)))
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or math.isnan(self.value):
+            raise ValueError(f"A Result's value must be a number, not {self.value!r} ({self.quantity}).")
+        if self.origin is Origin.EMULATED and not self.condition:
+            raise ValueError(f"An emulated {self.quantity} must state the condition that was imposed.")
+        if self.origin in (Origin.PUBLISHED, Origin.RECORDED) and not self.source:
+            raise ValueError(f"A {self.origin} {self.quantity} must name its source.")
+
+
+def select(results: Iterable[Result], quantity: str | None = None, **parameters: object) -> list[Result]:
+    """Those results with this quantity and these parameter values."""
+    return [
+        result
+        for result in results
+        if (quantity is None or result.quantity == quantity)
+        and all(result.parameters.get(name) == value for name, value in parameters.items())
+    ]
+
+
+def to_frame(results: Sequence[Result]) -> pandas.DataFrame:
+    """A data frame with a row per Result and a column per parameter."""
+    import pandas
+
+    rows = []
+    for result in results:
+        row = asdict(result)
+        row.update(row.pop("parameters"))
+        row["origin"] = str(result.origin)
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def write_jsonl(results: Iterable[Result], path: str | Path) -> None:
+    """Write a Result per line as JSON; written to a temporary name and renamed, so never half there."""
+    target = Path(path)
+    draft = target.with_name(target.name + ".part")
+    draft.write_text("".join(json.dumps(asdict(result)) + "\n" for result in results), encoding="utf-8")
+    draft.replace(target)
+
+
+def read_jsonl(path: str | Path, largest: int = 64 * 2**20) -> list[Result]:
+    """Read what `write_jsonl` wrote; ValueError names file, line and what is wrong with it."""
+    source = Path(path)
+    if source.stat().st_size > largest:
+        raise ValueError(f"{source} is larger than {largest} bytes: not a list of Results.")
+    results = []
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{source} is not text: not a list of Results.") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            results.append(Result(**json.loads(line)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{source}, line {number} is not a Result: {error}") from None
+    return results

@@ -1,0 +1,143 @@
+"""What happened when, on which rank; and from that, where the time went.
+
+A Trace is a list of events on ranks. Timelines draw it. The bars of a figure are derived from it in
+rank-seconds: over all ranks the components sum to ranks × makespan, because every instant of every rank is
+given to exactly one component, and the instants that no event covers are shown as unexplained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from hpclab.results import Origin, weakest
+
+# Where two events overlap on a rank, the instant belongs to the kind that stands first here.
+KINDS = ("checkpoint", "input", "reduce", "receive", "send", "compute", "start", "queue", "idle")
+
+COMPONENTS = {
+    "queue wait": ("queue",),
+    "worker start": ("start",),
+    "transfer": ("send", "receive", "reduce"),
+    "compute": ("compute",),
+    "storage": ("input", "checkpoint"),
+    "idle": ("idle",),
+}
+UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`start` and `duration` in seconds on one monotonic clock shared by all ranks; `bytes` moved."""
+
+    rank: int
+    kind: str
+    start: float
+    duration: float
+    bytes: int = 0
+    label: str = ""
+    origin: Origin = Origin.MEASURED
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"An event's kind must be one of {', '.join(KINDS)}, not {self.kind!r}.")
+        if not self.duration >= 0:
+            raise ValueError(f"An event cannot last {self.duration!r} seconds.")
+
+    @property
+    def end(self) -> float:
+        return self.start + self.duration
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Events of `ranks` ranks between `start` and `end` (seconds on the events' clock)."""
+
+    events: tuple[Event, ...]
+    ranks: int
+    start: float
+    end: float
+
+    @property
+    def makespan(self) -> float:
+        return self.end - self.start
+
+    @property
+    def origin(self) -> Origin:
+        return weakest(Origin.MEASURED, *(event.origin for event in self.events))
+
+    def bars(self) -> dict[str, float]:
+        """Rank-seconds by component, in the order of COMPONENTS, then `unexplained`.
+
+        Notice that adding a rank adds a whole makespan of rank-seconds: if the compute part stays the
+        same, everything gained on paper went into the other parts.
+        """
+        by_kind = dict.fromkeys(KINDS, 0.0)
+        for rank in range(self.ranks):
+            for kind, seconds in self._rank_seconds(rank).items():
+                by_kind[kind] += seconds
+        bars = {name: sum(by_kind[kind] for kind in kinds) for name, kinds in COMPONENTS.items()}
+        bars[UNEXPLAINED] = max(0.0, self.ranks * self.makespan - sum(bars.values()))
+        return bars
+
+    def _rank_seconds(self, rank: int) -> dict[str, float]:
+        order = {kind: place for place, kind in enumerate(KINDS)}
+        edges: list[tuple[float, int, int]] = []
+        for event in self.events:
+            begin, end = max(event.start, self.start), min(event.end, self.end)
+            if event.rank == rank and end > begin:
+                edges += [(begin, 1, order[event.kind]), (end, -1, order[event.kind])]
+        edges.sort()
+        active, seconds, since = [0] * len(KINDS), dict.fromkeys(KINDS, 0.0), self.start
+        for moment, change, place in edges:
+            owner = next((kind for kind, count in zip(KINDS, active, strict=True) if count), None)
+            if owner is not None:
+                seconds[owner] += moment - since
+            since = moment
+            active[place] += change
+        return seconds
+
+
+_recorder: ContextVar[list[tuple[str, float, float, int, str]] | None] = ContextVar("recorder", default=None)
+
+
+@contextlib.contextmanager
+def record(kind: str, bytes: int = 0, label: str = "") -> Iterator[None]:
+    """Mark a stretch of a task as `kind`: ``with record("input", bytes=n): text = path.read_text()``.
+
+    Costs nothing where nobody listens, so a task may be called by hand. Inside a pool's `map` or `run` it
+    becomes an event of the rank that ran it; what is not marked counts as compute.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"An event's kind must be one of {', '.join(KINDS)}, not {kind!r}.")
+    listener = _recorder.get()
+    begin = time.monotonic()
+    try:
+        yield
+    finally:
+        if listener is not None:
+            listener.append((kind, begin, time.monotonic() - begin, bytes, label))
+
+
+@contextlib.contextmanager
+def listen() -> Iterator[list[tuple[str, float, float, int, str]]]:
+    """Collect what `record` marks inside the block, as (kind, start, duration, bytes, label)."""
+    marks: list[tuple[str, float, float, int, str]] = []
+    token = _recorder.set(marks)
+    try:
+        yield marks
+    finally:
+        _recorder.reset(token)
+
+
+def events_of(
+    marks: Sequence[tuple[str, float, float, int, str]], rank: int, clock_offset: float = 0.0
+) -> list[Event]:
+    """Turn collected marks into events of `rank`, moved by `clock_offset` seconds onto the common clock."""
+    return [
+        Event(rank, kind, start + clock_offset, duration, size, label)
+        for kind, start, duration, size, label in marks
+    ]

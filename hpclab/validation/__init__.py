@@ -1,0 +1,1 @@
+"""Models against numbers that others published; `reference/` holds those rows, `recorded/` our own runs."""

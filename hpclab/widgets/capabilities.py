@@ -1,0 +1,88 @@
+"""What this machine can do, as a table that a screen reader reads row by row, and a button to look again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+
+import ipywidgets as widgets
+
+from hpclab.course import Lesson, lessons
+from hpclab.figures import style
+from hpclab.machine import Machine, probe
+from hpclab.machine.capability import Capability, capabilities, for_lesson
+
+_SIGN = {"yes": "●", "partly": "◐", "no": "○"}  # filled, half, open: the colour only repeats it
+_COLOUR = {"yes": style.COLOUR["storage"], "partly": style.COLOUR["queue wait"], "no": style.MUTED}
+_CSS = f"""<style>
+.hpclab-can {{font:{style.TEXT:g}px/1.35 system-ui,sans-serif;color:{style.INK};background:{style.GROUND};
+  max-width:{style.WIDTH}px;padding:2px 4px 8px}}
+.hpclab-can table {{border-collapse:collapse;width:100%;margin:0 0 14px;font-size:inherit}}
+.hpclab-can caption {{text-align:left;font-weight:600;font-size:{style.TITLE:g}px;
+  padding:6px 0;color:{style.INK}}}
+.hpclab-can th,.hpclab-can td {{text-align:left;vertical-align:top;padding:5px 14px 5px 0;
+  border-top:1px solid {style.GRID};font-weight:400;background:none}}
+.hpclab-can th[scope=row] {{font-weight:600;white-space:nowrap;width:4.8em}}
+.hpclab-can .state {{white-space:nowrap;width:4.8em}}
+.hpclab-can code {{font-size:.9em;background:none;color:inherit;white-space:nowrap}}
+.hpclab-can .remedy {{color:{style.MUTED};display:block}}
+</style>"""
+
+
+def table(look: Callable[[], Machine] = probe, found: Sequence[Lesson] | None = None) -> widgets.VBox:
+    """The capability table of the machine that `look()` describes, with the lessons `found` (default: all).
+
+    "Look again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows.
+    """
+    shown = widgets.HTML()
+    again = widgets.Button(description="Look again", tooltip="Ask this machine once more")
+    course = list(lessons() if found is None else found)
+
+    def refresh(_button: object = None) -> None:
+        try:
+            shown.value = markup(look(), course)
+        except (OSError, ValueError, RuntimeError) as error:
+            shown.value = f'<div role="alert">{escape(str(error))}</div>'
+
+    again.on_click(refresh)
+    refresh()
+    return widgets.VBox([shown, again])
+
+
+def markup(machine: Machine, found: Sequence[Lesson]) -> str:
+    """The two tables as HTML; also good without a widget."""
+    here = "".join(_capability(item) for item in capabilities(machine))
+    rows = "".join(_lesson(machine, lesson) for lesson in found)
+    course = f"<table><caption>The lessons, here</caption>{rows}</table>" if rows else ""
+    where = escape(
+        f"{machine.platform}, {machine.processor}" + (f", {machine.container}" * bool(machine.container))
+    )
+    return (
+        f'{_CSS}<div class="hpclab-can" role="region" aria-label="What this machine can do">'
+        f"<table><caption>This machine: {where}</caption>{here}</table>{course}</div>"
+    )
+
+
+def _capability(item: Capability) -> str:
+    remedy = f'<span class="remedy">{_prose(item.remedy)}</span>' if item.remedy else ""
+    return _row(item.state, item.name, _prose(item.here) + remedy)
+
+
+def _lesson(machine: Machine, lesson: Lesson) -> str:
+    state, runs = for_lesson(machine, lesson.needs)
+    return _row(
+        state, f"{lesson.number}", f"{escape(lesson.title)}<span class='remedy'>{escape(runs)}</span>"
+    )
+
+
+def _prose(sentence: str) -> str:
+    """What stands between backticks in a sentence is a command, there as here."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
+
+
+def _row(state: str, name: str, content: str) -> str:
+    sign = f'<span aria-hidden="true" style="color:{_COLOUR[state]}">{_SIGN[state]}</span>'
+    return (
+        f'<tr><th scope="row">{escape(name)}</th><td class="state">{sign} {state}</td><td>{content}</td></tr>'
+    )

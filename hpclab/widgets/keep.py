@@ -1,0 +1,64 @@
+"""Two controls for a session that may be lost: download my work as one file, bring it back into a new one."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from hpclab.course import restore_work, save_work
+from hpclab.course.work import LARGEST_TOTAL
+
+NAME = "my-work.zip"
+_LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file list instead of through the page
+
+
+def controls(folder: str | Path = ".") -> widgets.VBox:
+    """ "Save my work" writes my-work.zip into `folder` and links to it; "Restore" takes such a file back."""
+    top = Path(folder)
+    save = widgets.Button(description="Save my work", button_style="primary", layout={"width": "auto"})
+    upload = widgets.FileUpload(accept=".zip", multiple=False, description="Restore from a file")
+    upload.layout.width = "auto"
+    said = widgets.HTML()
+
+    def say(sentences: list[str], link: str = "", role: str = "status") -> None:
+        lines = "".join(f"<div>{escape(sentence)}</div>" for sentence in sentences)
+        said.value = f'<div role="{role}" style="line-height:1.5">{lines}{link}</div>'
+
+    def on_save(_button: object) -> None:
+        try:
+            saved = save_work(top / NAME, top)
+        except OSError as error:
+            return say([f"{NAME} could not be written: {error.strerror or error}."], role="alert")
+        count = len(saved.names)
+        say([f"{count} file{'s' * (count != 1)} of yours in {NAME}.", *saved.left_out], _link(saved.path))
+
+    def on_upload(change: dict) -> None:
+        for file in change["new"]:
+            if file["size"] > LARGEST_TOTAL:
+                return say([f"{file['name']} is too large to be saved work."], role="alert")
+            try:
+                restored = restore_work(file["content"], top)
+            except (ValueError, OSError) as error:
+                return say([str(error)], role="alert")
+            count = len(restored.names)
+            say(
+                [
+                    f"{count} file{'s' * (count != 1)} brought back. Open them again to see them.",
+                    *restored.kept,
+                ]
+            )
+
+    save.on_click(on_save)
+    upload.observe(on_upload, "value")
+    return widgets.VBox([widgets.HBox([save, upload], layout={"flex_flow": "row wrap"}), said])
+
+
+def _link(path: Path) -> str:
+    if path.stat().st_size > _LARGEST_LINK:
+        return f"<div>Download it from the file list: right-click {NAME}, then Download.</div>"
+    content = base64.b64encode(path.read_bytes()).decode()
+    look = f'style="text-decoration:underline;color:#0058a3" download="{NAME}"'
+    return f'<a {look} href="data:application/zip;base64,{content}">Download {NAME}</a>'

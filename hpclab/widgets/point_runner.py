@@ -1,0 +1,210 @@
+"""Runs an experiment's points one after another in a thread, so that the notebook stays usable.
+
+Knows no widget: a view asks it to run points, is told when something changed, and reads `state` and
+`results`. Whatever goes wrong ends up as one sentence in the state.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from hpclab import checks
+from hpclab.cluster.errors import Cancelled
+from hpclab.results import Result
+
+_PAUSE = 0.1  # seconds between two reports of progress: more often than that nobody can read
+
+
+class ExperimentLike(Protocol):
+    """What is used of an Experiment here."""
+
+    def measure(
+        self,
+        pool: Any,
+        nodes: int | None = None,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+        found: Callable[[list[Result]], None] | None = None,
+    ) -> list[Result]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the runner is doing: `nodes` now (0: nothing), `stage` of it with `done` of `total`, what waits.
+
+    `error` is a sentence, or empty; `note` says how the last run ended.
+    """
+
+    nodes: int = 0
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    waiting: tuple[int, ...] = ()
+    error: str = ""
+    note: str = ""
+
+    @property
+    def busy(self) -> bool:
+        return self.nodes > 0
+
+    @property
+    def sentence(self) -> str:
+        """The state in words, for the status line."""
+        if not self.busy:
+            return self.error or self.note or "Ready."
+        where = f"{self.nodes} node{'s' * (self.nodes > 1)}"
+        progress = f", {self.done} of {self.total}" if self.total > 1 else ""
+        after = f"; then {', '.join(map(str, self.waiting))}" if self.waiting else ""
+        return f"{where}: {self.stage or 'beginning'}{progress}{after}."
+
+    @property
+    def spoken(self) -> str:
+        """The sentence without its counts, for a screen reader, which would never be done with them."""
+        return replace(self, done=0, total=0).sentence
+
+
+class PointRunner:
+    """Runs points on `pool` with ``experiment.measure(pool, nodes)``; `changed()` is called from the thread.
+
+    A point that is running or waiting is not added again, so that a button pressed twice does no harm.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        experiment: ExperimentLike,
+        changed: Callable[[], None],
+        results: Sequence[Result] = (),
+    ):
+        self.pool, self.experiment = pool, experiment
+        self.state = State()
+        self._changed, self._results = changed, list(results)
+        self._lock = threading.Lock()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._stop = threading.Event()
+        self._closed = False
+        self._told = 0.0
+
+    @property
+    def results(self) -> list[Result]:
+        """Every Result so far, those handed in first."""
+        with self._lock:
+            return list(self._results)
+
+    def request(self, points: Iterable[int], instead: bool = False) -> None:
+        """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once.
+
+        The first run of all is at one node where that is missing: a speedup is relative to it.
+        """
+        wanted = [checks.integer("nodes", point, 1, 65_536) for point in points]
+        with self._lock:
+            if self._closed:
+                raise ValueError("This node scaler is closed: run its cell again for a new one.")
+            waiting = [] if instead else list(self.state.waiting)
+            if not self._has_single() and self.state.nodes != 1 and 1 not in waiting and wanted:
+                wanted.insert(0, 1)
+            for point in wanted:
+                if point not in waiting and point != self.state.nodes:
+                    waiting.append(point)
+            starting = self._idle.is_set() and bool(waiting)
+            if starting:
+                self._stop.clear()
+                self.state = State(waiting[0], waiting=tuple(waiting[1:]))
+                self._idle.clear()
+                threading.Thread(target=self._run, name="hpclab-points", daemon=True).start()
+            else:
+                self.state = replace(self.state, waiting=tuple(waiting))
+        self._changed()
+
+    def cancel(self) -> None:
+        """End what runs and forget what waits; what was measured is kept. Does nothing when idle."""
+        with self._lock:
+            if self._idle.is_set():
+                return
+            self._stop.set()
+            self.state = replace(self.state, waiting=(), stage="cancelling", done=0, total=0)
+        self.pool.cancel()
+        self._changed()
+
+    def wait(self, timeout: float = 300.0) -> bool:
+        """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt cancels."""
+        deadline = time.monotonic() + timeout
+        try:
+            # Not Thread.join: after an interrupt Python 3.11 may take a running thread for an ended one.
+            # In steps, so that an interrupt is noticed.
+            while not self._idle.wait(0.1) and time.monotonic() < deadline:
+                pass
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        return self._idle.is_set()
+
+    def close(self) -> None:
+        """Cancel, and accept nothing more."""
+        with self._lock:
+            self._closed = True
+        self.cancel()
+
+    def _has_single(self) -> bool:
+        return any(r.quantity == "makespan" and r.parameters.get("nodes") == 1 for r in self._results)
+
+    def _run(self) -> None:
+        try:
+            self._run_points()
+        finally:
+            self._idle.set()
+
+    def _run_points(self) -> None:
+        begin, count = time.monotonic(), 0
+        while True:
+            try:
+                self.experiment.measure(self.pool, self.state.nodes, progress=self._report, found=self._found)
+                count += 1
+                spent = time.monotonic() - begin
+                ended = State(note=f"Done: {count} point{'s' * (count > 1)} in {spent:.1f} s.")
+            except Cancelled:
+                ended = State(note="Cancelled; what was measured is kept.")
+            except BaseException as error:  # nobody else would see it in a thread
+                ended = State(error=sentence_of(error))
+            with self._lock:
+                # What waits after an error belonged to the same sweep; after a cancel it was asked for since.
+                self.state = replace(ended, waiting=() if ended.error else self.state.waiting)
+            if not self.state.waiting:
+                self._changed()
+            with self._lock:
+                if not self.state.waiting:
+                    self._idle.set()
+                    return
+                first, *rest = self.state.waiting
+                self.state = State(first, waiting=tuple(rest))
+                self._stop.clear()
+            self._changed()
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        if self._stop.is_set():
+            self.pool.cancel()  # again: the pool may have been between two steps at the first time
+            raise Cancelled("Cancelled.")
+        with self._lock:
+            new = stage != self.state.stage
+            self.state = replace(self.state, stage=stage, done=done, total=total)
+        if new or time.monotonic() - self._told > _PAUSE:
+            self._told = time.monotonic()
+            self._changed()
+
+    def _found(self, results: list[Result]) -> None:
+        with self._lock:
+            self._results += results
+        self._changed()
+
+
+def sentence_of(error: BaseException) -> str:
+    """What went wrong in one line: our own errors say it themselves, others are named."""
+    text = " ".join(str(error).split()) or "no reason was given"
+    text = text if len(text) <= 600 else text[:600] + "…"
+    ours = type(error).__module__.startswith("hpclab") or isinstance(error, ValueError)
+    return text if ours else f"The run ended with {type(error).__name__}: {text}"

@@ -1,0 +1,71 @@
+"""The control in which a learner commits to a number before the run, or skips it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from hpclab.exercises.prediction import Prediction
+
+
+def ask(prediction: Prediction, on_decided: Callable[[Prediction], None] | None = None) -> widgets.VBox:
+    """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`.
+
+    Nothing waits for it. Input that is no number in range gets one sentence and stays editable. After the
+    decision the controls are disabled and `on_decided(prediction)` is called once.
+    """
+    unit = f" ({prediction.unit})" if prediction.unit else ""
+    field = widgets.Text(
+        description=f"{prediction.name}{unit}",
+        placeholder=f"{prediction.low:g} to {prediction.high:g}",
+        style={"description_width": "initial"},
+        layout={"width": "auto", "flex": "0 1 28em"},
+    )
+    commit = widgets.Button(
+        description="Commit", button_style="primary", tooltip="Keep this number as my prediction"
+    )
+    skip = widgets.Button(description="Skip", tooltip="Go on without a prediction")
+    message = widgets.HTML()
+
+    def say(text: str, role: str = "status") -> None:
+        colour = "#B23A00" if role == "alert" else "inherit"
+        message.value = (
+            f'<div role="{role}" style="color:{colour};line-height:1.45">{html.escape(text)}</div>'
+        )
+
+    def decided() -> None:
+        for control in (field, commit, skip):
+            control.disabled = True
+        say(prediction.text[0].upper() + prediction.text[1:] + ".")
+        if on_decided is not None:
+            on_decided(prediction)
+
+    def on_commit(_button: object) -> None:
+        try:
+            prediction.commit(_number(field.value))
+        except ValueError as error:
+            say(str(error), "alert")
+        else:
+            decided()
+
+    def on_skip(_button: object) -> None:
+        if not prediction.decided:
+            prediction.skip()
+            decided()
+
+    commit.on_click(on_commit)
+    skip.on_click(on_skip)
+    if prediction.decided:
+        decided()
+    row = widgets.HBox([field, commit, skip], layout={"flex_flow": "row wrap", "align_items": "center"})
+    return widgets.VBox([row, message])
+
+
+def _number(text: str) -> float | str:
+    """The number that `text` writes; the text itself where it writes none, for the check to name."""
+    try:
+        return float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    except ValueError:
+        return text

@@ -1,0 +1,279 @@
+"""A real JupyterLab on loopback, driven by a real headless Chromium as a learner would drive it.
+
+    def test_something(lab):
+        notebook = lab.open_notebook("05_scale_out_with_dask.ipynb")
+        notebook.run_all(timeout=120)
+        assert not notebook.errors()
+        assert "4 nodes" in notebook.output(7).first.inner_text()
+        assert notebook.evaluate("pool.nodes") == 4
+
+Everything lives in a folder of its own: the notebooks, Jupyter's settings, and the state of our own Slurm, so
+that a test neither sees nor disturbs anything else on the machine. All of it is gone afterwards.
+"""
+
+import ast
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # so that cells out of view can be read too
+    "docmanager-extension/plugin": {"autosave": False},
+}
+CHROMIUM_OPTIONS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def wait_until(condition, timeout, what, pause=0.2):
+    """Return the first true value of `condition()`, or fail saying `what` was waited for."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"Waited {timeout} s for {what}.")
+        time.sleep(pause)
+
+
+class Notebook:
+    """An open notebook: `page` is Playwright's page, `cells` its code cells in order."""
+
+    def __init__(self, lab, page, name):
+        self.lab, self.page, self.name = lab, page, name
+
+    @property
+    def cells(self):
+        return self.page.locator(".jp-Notebook .jp-CodeCell")
+
+    def output(self, index):
+        """What the code cell at `index` shows, without its prompt (text, pictures, widgets)."""
+        return self.cells.nth(index).locator(".jp-OutputArea-output")
+
+    def cell_with(self, text):
+        """The first code cell whose source or output contains `text`."""
+        return self.cells.filter(has_text=text).first
+
+    def prompts(self):
+        """The prompts of the code cells: "[ ]:" not run, "[*]:" running or waiting, "[3]:" done."""
+        return [prompt.strip() for prompt in self.cells.locator(".jp-InputPrompt").all_inner_texts()]
+
+    def run_all(self, timeout=180):
+        """Run > Run All Cells from the menu, and wait until every code cell has run."""
+        self.page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+        self.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+        self.wait_idle(timeout)
+
+    def wait_idle(self, timeout=180):
+        """Wait until no cell runs or waits and at least one has run, and the kernel is idle."""
+
+        def idle():
+            # Cells with no code never get a number.
+            prompts = self.prompts()
+            done = any(p.strip("[]: ").isdigit() for p in prompts) and "[*]:" not in prompts
+            return done and self.kernel()["execution_state"] == "idle"
+
+        wait_until(idle, timeout, f"{self.name} to finish; its prompts: {self.prompts()}")
+
+    def errors(self):
+        """Texts of the tracebacks shown anywhere in the notebook."""
+        return (
+            self.page.locator('.jp-OutputArea-output[data-mime-type*="stderr"], .jp-RenderedText')
+            .filter(has_text="Traceback (most recent call last)")
+            .all_inner_texts()
+        )
+
+    def kernel(self):
+        """What the server says about this notebook's kernel."""
+        sessions = self.lab.get("api/sessions")
+        return next(s["kernel"] for s in sessions if s["path"].endswith(self.name))
+
+    def evaluate(self, expression, timeout=60):
+        """The value of a Python expression in this notebook's kernel; its repr must be a literal."""
+        from jupyter_client.blocking import BlockingKernelClient
+
+        file = self.lab.runtime / f"kernel-{self.kernel()['id']}.json"
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=timeout)
+            reply = client.execute_interactive(
+                "", user_expressions={"value": expression}, store_history=False, timeout=timeout
+            )
+        finally:
+            client.stop_channels()
+        value = reply["content"]["user_expressions"]["value"]
+        assert value["status"] == "ok", value
+        return ast.literal_eval(value["data"]["text/plain"])
+
+
+class Lab:
+    """A running JupyterLab: `folder` holds the notebooks, `environment` is what its kernels see."""
+
+    def __init__(self, folder, environment, url, token, browser):
+        self.folder, self.environment, self.url, self.token = folder, environment, url, token
+        self.runtime = Path(environment["JUPYTER_RUNTIME_DIR"])
+        self._context = browser.new_context(viewport={"width": 1280, "height": 900})
+
+    def request(self, path, method="GET"):
+        request = urllib.request.Request(
+            f"{self.url}/{path}", headers={"Authorization": f"token {self.token}"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return reply.read()
+
+    def get(self, path):
+        return json.loads(self.request(path))
+
+    def write_notebook(self, name, *sources):
+        """Put a notebook with these code cells into the folder."""
+        cells = [
+            {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": text, "outputs": [],
+             "execution_count": None}
+            for n, text in enumerate(sources)
+        ]  # fmt: skip
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+        (self.folder / name).write_text(json.dumps(notebook))
+
+    def open_notebook(self, name):
+        """Open `name` in a fresh page at 1280 × 900 and wait until its kernel is ready."""
+        page = self._context.new_page()
+        page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        notebook = Notebook(self, page, name)
+        wait_until(
+            lambda: any(s["path"].endswith(name) and s["kernel"] for s in self.get("api/sessions")),
+            90,
+            f"a kernel for {name}",
+        )
+        wait_until(
+            lambda: notebook.kernel()["execution_state"] == "idle", 90, f"the kernel of {name} to be idle"
+        )
+        return notebook
+
+    def shut_kernels(self):
+        for session in self.get("api/sessions"):
+            self.request(f"api/sessions/{session['id']}", "DELETE")
+
+    def close(self):
+        self._context.close()
+
+
+@contextlib.contextmanager
+def running_browser():
+    """Headless Chromium; the test is skipped, saying why, where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    named = os.environ.get("HPCLAB_CHROMIUM")
+    candidates = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = named or next(filter(None, map(shutil.which, candidates)), None)
+    options = [*CHROMIUM_OPTIONS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with playwright.sync_playwright() as driver:
+        program = program or driver.chromium.executable_path  # Playwright's own, where it was downloaded
+        if not os.path.exists(program):
+            pytest.skip("no Chromium on PATH: install the package chromium, or name one in HPCLAB_CHROMIUM")
+        chromium = driver.chromium.launch(executable_path=program, args=options)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def running_lab(browser):
+    """A JupyterLab with its own folder, settings and Slurm state; nothing of it is left afterwards."""
+    base = Path(tempfile.mkdtemp(prefix="hl-", dir="/tmp"))  # short: socket paths end at 107 characters
+    folder = base / "work"
+    shutil.copytree(ROOT / "notebooks", folder)
+    shutil.copytree(ROOT / "slurm", folder / "slurm")
+    for name, values in SETTINGS.items():
+        file = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(24)
+    environment = {
+        **os.environ,
+        "HPCLAB_STATE_DIR": str(base / "state"),
+        "IPYTHONDIR": str(base / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(base / "config"),
+        "JUPYTER_DATA_DIR": str(base / "data"),
+        "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(base / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
+        "JUPYTER_TOKEN": token,
+    }
+    arguments = [
+        "--no-browser",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--port-retries=0",
+        f"--notebook-dir={folder}",
+    ]
+    if os.geteuid() == 0:
+        arguments.append("--allow-root")
+    log = (base / "lab.log").open("wb")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *arguments], env=environment, stdout=log, stderr=log, cwd=folder
+    )
+    session = Lab(folder, environment, f"http://127.0.0.1:{port}", token, browser)
+
+    def ready():
+        assert server.poll() is None, (base / "lab.log").read_text()
+        try:
+            return session.get("api/status")
+        except OSError:
+            return None
+
+    try:
+        wait_until(ready, 60, "JupyterLab to answer")
+        yield session
+        session.shut_kernels()
+    finally:
+        session.close()
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(10)
+        log.close()
+        subprocess.run(
+            [sys.executable, "-m", "hpclab.cli", "slurm", "down"],
+            env=environment, stdout=subprocess.DEVNULL, timeout=60,
+        )  # fmt: skip
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with running_browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def lab(browser):
+    """A JupyterLab of its own for each test file, on a copy of the notebooks."""
+    with running_lab(browser) as session:
+        yield session

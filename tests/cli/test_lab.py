@@ -1,0 +1,225 @@
+"""`hpclab lab` as a learner starts and ends it: a real JupyterLab, real kernels, a real Slurm."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hpclab import course
+from hpclab.cli import main
+
+
+class Lab:
+    """A running `hpclab lab`: `process`, the `address` it printed, and the `folder` it laid out."""
+
+    def __init__(self, base, *arguments, slurm=False, **environment):
+        self.base, self.folder = base, base / "work"
+        self.runtime = base / "runtime"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+        places = {"HPCLAB_STATE_DIR": base / "state", "JUPYTER_RUNTIME_DIR": self.runtime, "HOME": base}
+        command = [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser"]
+        self.process = subprocess.Popen(
+            [*command, "--folder", str(self.folder), *([] if slurm else ["--no-slurm"]), *arguments],
+            env=clean | {name: str(place) for name, place in places.items()} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate(timeout=30)[1]
+        said = json.loads(line)
+        self.address, self.port = said["url"], said["port"]
+        self.token = self.address.rpartition("token=")[2]
+
+    def ask(self, path, method="GET", token=None, body=None):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/{path}",
+            headers={"Authorization": f"token {token or self.token}"},
+            method=method,
+            data=json.dumps(body).encode() if body else None,
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.loads(reply.read() or "null")
+
+    def run_in_kernel(self, code):
+        """What `code` prints in a new kernel of this server."""
+        from jupyter_client.blocking import BlockingKernelClient
+
+        kernel = self.ask("api/kernels", "POST", body={"name": "python3"})
+        file = self.runtime / f"kernel-{kernel['id']}.json"
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels(hb=False)  # the heartbeat of this blocking client knows no encryption
+        printed = []
+        try:
+            client.wait_for_ready(timeout=60)
+            client.execute_interactive(
+                code, timeout=90, output_hook=lambda said: printed.append(said["content"].get("text", ""))
+            )
+        finally:
+            client.stop_channels()
+        return "".join(printed)
+
+    def family(self):
+        me = psutil.Process(self.process.pid)
+        return [me, *me.children(recursive=True)]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def base():
+    folder = Path(tempfile.mkdtemp(prefix="hlab-", dir="/tmp"))  # short: Slurm's socket paths are limited
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def lab(base):
+    running = []
+
+    def start(*arguments, **options):
+        running.append(Lab(base, *arguments, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@pytest.mark.slow
+def test_only_its_token_opens_it_and_only_from_this_machine(lab):
+    one = lab()
+    assert one.ask("api/status")["started"]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        one.ask("api/status", token="wrong")
+    listening = {
+        connection.laddr.ip
+        for process in one.family()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+    assert not [p for p in psutil.process_iter(["cmdline"]) if one.token in " ".join(p.info["cmdline"] or [])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_whatever_ends_it_ends_its_kernels_too(lab, name):
+    one = lab()
+    assert "7" in one.run_in_kernel("print(3 + 4)")
+    family = one.family()
+    assert len(family) >= 3  # the command, the server, the kernel
+    one.process.send_signal(getattr(signal, name))
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+    assert not list(one.runtime.glob("kernel-*.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, base, name):
+    one = lab(slurm=True, SLURM_JOB_ID="17", SLURM_NTASKS="3")
+    said = one.run_in_kernel(
+        "import os\n"
+        "!sbatch --parsable --wait --output=/dev/null --wrap=hostname\n"
+        "!sinfo --noheader --format=%T\n"
+        "print(sorted(name for name in os.environ if name in ('SLURM_JOB_ID', 'SLURM_NTASKS')))"
+    )
+    words = said.split()
+    assert words[0].isdigit(), said
+    assert "idle" in words
+    assert words[-1] == "[]"
+    daemons = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(base / "state") in " ".join(process.info["cmdline"] or [])
+    ]
+    assert daemons
+    started = [*daemons, *one.family()]
+    one.process.send_signal(getattr(signal, name))
+    _, alive = psutil.wait_procs(started, timeout=40)
+    assert not alive
+    assert not list((base / "state").glob("slurm-*"))
+
+
+@pytest.mark.slow
+def test_a_second_start_keeps_what_the_learner_did(lab):
+    one = lab()
+    notebook = one.folder / course.lessons()[0].path.name
+    notebook.write_text(notebook.read_text() + "\n\n")
+    workspace = next((one.folder / ".hpclab" / "workspaces").iterdir())
+    workspace.write_text(workspace.read_text() + "\n")
+    changed, mine = notebook.read_bytes(), workspace.read_bytes()
+    one.close()
+    lab()
+    assert notebook.read_bytes() == changed
+    assert workspace.read_bytes() == mine
+
+
+@pytest.mark.slow
+def test_two_at_once_do_not_meet(lab, base):
+    one, two = lab(), lab()
+    assert one.port != two.port
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        two.ask("api/status", token=one.token)
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_said_in_one_sentence(base):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "hpclab.cli", "lab", "--no-browser", "--no-slurm", "--port", str(port)],
+            env=os.environ | {"HOME": str(base), "HPCLAB_STATE_DIR": str(base / "state")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_home_that_cannot_be_written_is_passed_over(base):
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "hpclab.cli", "lab", "--no-browser", "--no-slurm", "--json"],
+        env=os.environ | {"HOME": "/proc", "HPCLAB_STATE_DIR": str(base / "state")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = json.loads(lab.stdout.readline())["url"]
+        with urllib.request.urlopen(address, timeout=30) as page:
+            assert page.status == 200
+    finally:
+        lab.terminate()
+        said = lab.communicate(timeout=60)[1]
+    assert f"the course is in {base / 'state' / 'course'} instead" in said
+    assert (base / "state" / "course" / "slurm" / "jobs").is_dir()
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "80", "65536", "1e30", "nan", "inf", "text", "8888; ls"])
+def test_a_port_that_cannot_be_is_refused(port, capsys):
+    assert main(["lab", f"--port={port}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("hpclab: --port must be a whole number from 1024 to 65535")
+    assert said.count("\n") == 1

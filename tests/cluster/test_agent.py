@@ -1,0 +1,86 @@
+"""The agent by itself: a program on two pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from hpclab.cluster.gang import frames
+from hpclab.cluster.maps import tasks
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def agent():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpclab.cluster.gang.agent", "127.0.0.1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    yield process
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def hear(agent, word):
+    while True:
+        message = frames.read(agent.stdout.fileno())
+        if message[0] == word:
+            return message
+
+
+def spec(port, rank=0, size=1):
+    return {
+        "rank": rank, "size": size, "local_rank": 0, "local_size": 1, "host": "127.0.0.1", "port": port,
+        "timeout": 5.0, "threads": 1, "environment": {"GLOO_SOCKET_IFNAME": "lo"},
+    }  # fmt: skip
+
+
+def test_a_child_waits_runs_once_and_is_replaced(agent):
+    _, pid, port = hear(agent, "ready")
+    frames.write(agent.stdin.fileno(), ("run", spec(port), tasks.pack((os.getpid, ()))))
+    _, of, value = hear(agent, "value")
+    assert tasks.unpack(value["value"]) == of == pid
+    frames.write(agent.stdin.fileno(), ("end",))
+    assert hear(agent, "exit")[1:] == (pid, -9)
+    assert hear(agent, "ready")[1] != pid
+
+
+def test_it_ends_with_its_pipe_and_takes_its_rank_along(agent):
+    _, pid, port = hear(agent, "ready")
+    frames.write(agent.stdin.fileno(), ("run", spec(port), tasks.pack((time.sleep, (60,)))))
+    time.sleep(0.5)
+    agent.stdin.close()
+    agent.wait(5)
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_killed_agent_leaves_no_rank(agent):
+    _, pid, _ = hear(agent, "ready")
+    agent.kill()
+    agent.wait(5)
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not psutil.pid_exists(pid)
+
+
+def test_messages_in_any_pieces():
+    sent = [("a", 1), ("b", b"x" * 1000), ("c", {"d": [2]})]
+    stream = b"".join(map(frames.frame, sent))
+    for size in (1, 7, 64, len(stream)):
+        inbox, got = frames.Frames(), []
+        for start in range(0, len(stream), size):
+            got += inbox.feed(stream[start : start + size])
+        assert got == sent

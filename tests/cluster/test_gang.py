@@ -1,0 +1,150 @@
+"""Gangs: what a learner's function may count on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from hpclab import trace
+from hpclab.cluster import Pool
+from hpclab.cluster.errors import PoolError, RankError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(2, backend="local") as pool:
+        yield pool
+
+
+def test_environment_as_pytorch_means_it(pool):
+    def surroundings():
+        import torch.distributed as dist
+
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
+        return dist.get_rank(), dist.get_world_size(), [os.environ[name] for name in names]
+
+    assert pool.run(surroundings) == [
+        (0, 2, ["0", "2", "0", "2", "127.0.0.1"]),
+        (1, 2, ["1", "2", "1", "2", "127.0.0.1"]),
+    ]
+
+
+def test_ranks_are_clean_between_runs(pool):
+    def dirty():
+        import random
+
+        import torch
+
+        torch.left_behind = True
+        os.environ["LEFT_BEHIND"] = "yes"
+        return os.getpid(), random.random(), torch.rand(1).item()
+
+    def look():
+        import torch
+
+        return hasattr(torch, "left_behind") or "LEFT_BEHIND" in os.environ
+
+    first, second = pool.run(dirty), pool.run(dirty)
+    assert pool.run(look) == [False, False]
+    draws = [draw for run in (first, second) for rank in run for draw in rank]
+    assert len(set(draws)) == len(draws)  # four processes, no two alike
+
+
+def test_loader_workers_and_signal_handlers_work(pool):
+    def load():
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        caught = []
+        signal.signal(signal.SIGUSR1, lambda *_: caught.append(1))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        loader = DataLoader(TensorDataset(torch.arange(10.0)), batch_size=5, num_workers=2)
+        return sum(float(batch.sum()) for (batch,) in loader), len(caught)
+
+    assert pool.run(load) == [(45.0, 1), (45.0, 1)]
+
+
+def test_training_with_data_parallelism(pool):
+    def train():
+        import torch
+        from torch.nn.parallel import DistributedDataParallel
+
+        torch.manual_seed(0)
+        model = DistributedDataParallel(torch.nn.Linear(4, 1))
+        model(torch.full((8, 4), float(os.environ["RANK"]))).sum().backward()
+        return model.module.weight.grad.sum().item()
+
+    first, second = pool.run(train)
+    assert first == second == pytest.approx(16.0)
+
+
+def test_prints_arrive_with_their_rank(pool, capsys):
+    pool.run(lambda: print("hello from", os.environ["RANK"]))
+    out = capsys.readouterr().out
+    assert "[rank 0] hello from 0" in out
+    assert "[rank 1] hello from 1" in out
+
+
+def test_endless_prints_are_cut(pool, capsys):
+    def flood():
+        for _ in range(200_000):
+            print("x" * 99)
+
+    pool.run(flood)
+    out = capsys.readouterr().out
+    assert len(out) < 400_000
+    assert "left out" in out
+
+
+def test_large_values_come_back(pool):
+    def large():
+        return bytes(5_000_000)
+
+    assert [len(value) for value in pool.run(large)] == [5_000_000] * 2
+
+
+def test_a_value_that_cannot_be_sent(pool):
+    with pytest.raises(RankError, match="cannot be sent back"):
+        pool.run(lambda: (number for number in range(3)))
+
+
+def test_the_original_exception_and_its_traceback(pool):
+    def fail():
+        raise LookupError("no such shard")
+
+    with pytest.raises(RankError, match="Rank 0 raised LookupError: no such shard") as raised:
+        pool.run(fail)
+    assert "in fail" in str(raised.value)
+    assert isinstance(raised.value.__cause__, LookupError)
+
+
+def test_more_ranks_than_nodes(pool):
+    with pytest.raises(PoolError, match=r"pool.scale\(3\)"):
+        pool.run(os.getpid, ranks=3)
+
+
+def test_marks_and_bars(pool):
+    def step():
+        with trace.record("reduce"):
+            time.sleep(0.3)
+
+    pool.run(step)
+    bars = pool.trace.bars()
+    assert bars["transfer"] == pytest.approx(0.6, abs=0.2)
+    assert sum(bars.values()) == pytest.approx(2 * pool.trace.makespan, rel=1e-6)
+
+
+def test_the_second_run_is_quick(pool):
+    pool.run(int)
+    times = []
+    for _ in range(5):
+        time.sleep(0.2)
+        begin = time.monotonic()
+        pool.run(int)
+        times.append(time.monotonic() - begin)
+    assert min(times) < 1.0  # a fresh interpreter with torch takes several

@@ -1,0 +1,281 @@
+"""One contract, both backends: what a pool does on this machine's processes it does on Slurm."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from hpclab import trace
+from hpclab.cluster import Pool
+from hpclab.cluster.errors import Cancelled, NodeLost, PoolBusy, PoolClosed, PoolError
+
+BACKENDS = [
+    "local",
+    pytest.param("slurm", marks=pytest.mark.slurm),
+    pytest.param("single", marks=pytest.mark.slurm),
+]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def pool(request):
+    options = {"backend": request.param}
+    if request.param == "single":
+        options = {"backend": "slurm", "allocation": "single"}
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "local":
+            request.getfixturevalue("_shared_cluster")
+            patch.setenv("HPCLAB_STATE_DIR", str(request.getfixturevalue("local_slurm_home")))
+        pool = Pool(2, **options)
+    with pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def _two_nodes(request):
+    """Every test begins with two nodes, whatever the one before did."""
+    if "pool" in request.fixturenames:
+        pool = request.getfixturevalue("pool")
+        if pool.nodes != 2:
+            pool.scale(2)
+
+
+def square(number):
+    return number * number
+
+
+def spin(seconds):
+    begin = time.thread_time()
+    while time.thread_time() - begin < seconds:
+        pass
+    return os.getpid()
+
+
+def test_it_has_the_nodes_it_was_asked_for(pool):
+    workers = pool.workers()
+    assert pool.nodes == 2
+    assert [worker.rank for worker in workers] == [0, 1]
+    assert len({worker.pid for worker in workers}) == 2
+    for worker in workers:
+        assert worker.submitted - 0.05 <= worker.started <= worker.joined <= time.monotonic()
+
+
+def test_values_come_in_the_order_of_items(pool):
+    seen = []
+    assert pool.map(square, range(30), progress=lambda done, total: seen.append((done, total))) == [
+        n * n for n in range(30)
+    ]
+    assert seen[0] == (0, 30)
+    assert seen[-1] == (30, 30)
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_no_items_no_values(pool):
+    assert pool.map(square, []) == []
+    assert pool.tasks == []
+
+
+@pytest.mark.slow
+def test_functions_and_classes_of_a_notebook_cell_work(pool):
+    cell = {"__name__": "__main__"}
+    exec(
+        "class Point:\n"
+        "    def __init__(self, x): self.x = x\n"
+        "def shift(point): return Point(point.x + offset)\n"
+        "offset = 40\n",
+        cell,
+    )
+    moved = pool.map(cell["shift"], [cell["Point"](2)])
+    assert moved[0].x == 42
+    assert pool.run(lambda point: cell["shift"](point).x, cell["Point"](1)) == [41, 41]
+
+
+def test_records_say_where_and_how_long(pool):
+    pool.map(spin, [0.1] * 6)
+    assert sorted(record.item for record in pool.tasks) == list(range(6))
+    assert {record.rank for record in pool.tasks} == {0, 1}
+    for record in pool.tasks:
+        assert record.wall >= record.cpu * 0.9
+        assert 0.09 < record.cpu < 0.2
+        assert record.result_bytes > 0
+        assert record.start <= time.monotonic()
+
+
+@pytest.mark.slow
+def test_one_thread_a_task_by_cpu_time_against_wall_time(pool):
+    def multiply(size):
+        import numpy
+        import torch
+
+        matrix, tensor = numpy.ones((size, size)), torch.ones(size, size)
+        for _ in range(4):
+            matrix @ matrix
+            tensor @ tensor
+        return torch.get_num_threads()
+
+    pool.map(multiply, [10, 10])  # imports torch
+    assert pool.map(multiply, [700]) == [1]
+    (record,) = pool.tasks
+    assert record.cpu <= record.wall * 1.1 + 0.02
+
+
+@pytest.mark.slow
+def test_the_bars_are_ranks_times_makespan(pool):
+    pool.scale(1)
+    pool.scale(2)
+    pool.map(spin, [0.2] * 5)
+    trace = pool.trace
+    bars = trace.bars()
+    assert trace.ranks == 2
+    assert sum(bars.values()) == pytest.approx(trace.ranks * trace.makespan, rel=1e-6)
+    assert bars["compute"] >= 0.95
+    assert bars["worker start"] > 0
+    assert bars["idle"] > 0  # five tasks on two nodes, and one node that waited for the other
+    assert bars["unexplained"] < 0.25 * trace.ranks * trace.makespan
+    before = trace.makespan
+    time.sleep(1)
+    pool.map(spin, [0.2] * 5)
+    assert pool.trace.makespan < before + 0.9  # the learner's own second is nobody's rank-second
+
+
+def test_marks_of_a_task_become_storage(pool):
+    def read(seconds):
+        with trace.record("input", bytes=7):
+            time.sleep(seconds)
+
+    pool.map(read, [0.2, 0.2])
+    assert pool.trace.bars()["storage"] == pytest.approx(0.4, abs=0.2)
+
+
+def test_an_exception_of_a_task_is_raised_as_it_was(pool):
+    def divide(number):
+        return 1 // number
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        pool.map(divide, [1, 2, 0, 3])
+    assert any("item 2, 0" in note for note in raised.value.__notes__)
+    assert pool.map(square, [3]) == [9]
+
+
+def test_it_does_one_thing_at_a_time_and_can_be_cancelled(pool):
+    pids = {worker.pid for worker in pool.workers()}
+    raised: list[BaseException] = []
+
+    def work():
+        try:
+            pool.map(spin, [60.0] * 4)
+        except Cancelled as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(1.0)
+    with pytest.raises(PoolBusy, match="busy with map"):
+        pool.map(square, [1])
+    pool.cancel()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert raised
+    assert pool.map(square, [5]) == [25]
+    assert {worker.pid for worker in pool.workers()} == pids  # the nodes are the same
+
+
+@pytest.mark.slow
+def test_a_task_that_cannot_be_stopped_loses_its_node(pool):
+    before = {worker.pid for worker in pool.workers()}
+    raised: list[BaseException] = []
+
+    def work():
+        try:
+            pool.map(time.sleep, [300.0])  # one call into C: no exception can reach it
+        except Cancelled as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.7)
+    pool.cancel()
+    thread.join(30)
+    assert raised
+    pool.scale(2)
+    assert pool.map(square, [6]) == [36]
+    assert len({worker.pid for worker in pool.workers()} & before) == 1
+
+
+@pytest.mark.slow
+def test_a_lost_node_is_replaced_and_the_loss_shown(pool):
+    def once(path):
+        """Ends its node the first time any task gets here."""
+        import os
+        import signal
+        import time
+
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            time.sleep(0.2)
+            return os.getpid()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    path = f"/tmp/hpclab-test-{os.getpid()}-{time.monotonic_ns()}"
+    before = {worker.pid for worker in pool.workers()}
+    try:
+        with pytest.warns(NodeLost, match="was lost"):
+            pids = pool.map(once, [path] * 25)
+    finally:
+        os.unlink(path)
+    assert len(pids) == 25
+    pool.scale(2)
+    assert pool.nodes == 2
+    assert len({worker.pid for worker in pool.workers()} - before) == 1
+    assert {record.rank for record in pool.tasks} <= {0, 1}
+
+
+@pytest.mark.slow
+def test_scaling_down_and_up(pool):
+    joined = []
+    pool.scale(1)
+    assert pool.nodes == len(pool.workers()) == 1
+    pool.scale(3, progress=lambda now, wanted: joined.append((now, wanted)))
+    assert pool.nodes == 3
+    assert joined[-1] == (3, 3)
+    pool.scale(0)
+    assert pool.nodes == 0
+    with pytest.raises(PoolError, match=r"scale\(n\)"):
+        pool.map(square, [1])
+
+
+@pytest.mark.slow
+def test_a_gang_computes_together(pool):
+    def total(start):
+        import torch
+        import torch.distributed as dist
+
+        tensor = torch.tensor([float(start + dist.get_rank())])
+        dist.all_reduce(tensor)
+        return int(tensor), os.environ["LOCAL_RANK"], os.environ["WORLD_SIZE"]
+
+    assert pool.run(total, 10) == [(21, "0", "2"), (21, "1", "2")]
+    assert pool.run(total, 10, ranks=1) == [(10, "0", "1")]
+    assert sum(pool.trace.bars().values()) == pytest.approx(pool.trace.makespan, rel=1e-6)
+
+
+def test_what_is_submitted_and_where_it_can_be_watched(pool):
+    assert "distributed.cli.dask_worker" in pool.job_script()
+    assert pool.dashboard["address"].startswith("http://127.0.0.1:")
+    assert pool.backend in pool.label.lower() or "process" in pool.label
+    if pool.backend == "slurm":
+        assert {str(job.id) for job in pool.jobs()} == {worker.job_id for worker in pool.workers()}
+        assert "--no-requeue" in pool.job_script()
+    else:
+        assert pool.jobs() == []
+
+
+def test_a_closed_pool_says_so():
+    pool = Pool(0, backend="local")
+    pool.close()
+    pool.close()
+    with pytest.raises(PoolClosed, match="new one"):
+        pool.map(square, [1])

@@ -1,0 +1,56 @@
+"""From what was noted to rank-seconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpclab.cluster.maps import timeline
+from hpclab.cluster.maps.tasks import TaskRecord
+from hpclab.cluster.members import Worker
+
+
+def worker(rank, submitted, started, joined):
+    return Worker(rank, f"n{rank}", "host", str(rank), 1, submitted, started, joined)
+
+
+def test_a_node_waits_starts_and_is_idle_until_all_have_joined():
+    trace = timeline.scale_trace([worker(0, 10, 11, 13), worker(1, 10, 14, 15)], 10.0, 16.0)
+    bars = trace.bars()
+    assert bars == pytest.approx(
+        {
+            "queue wait": 5, "worker start": 3, "transfer": 0, "compute": 0, "storage": 0, "idle": 4,
+            "unexplained": 0,
+        }
+    )  # fmt: skip
+
+
+def test_a_node_that_was_there_is_idle():
+    trace = timeline.scale_trace([worker(0, 1, 2, 3), worker(1, 10, 11, 12)], 10.0, 12.0)
+    assert trace.bars()["idle"] == 2
+
+
+def test_tasks_marks_and_what_follows_the_last():
+    tasks = [TaskRecord(0, 0, 101.0, 2.0, 2.0, 5), TaskRecord(1, 1, 101.0, 5.0, 4.0, 5)]
+    marks = [(0, [("input", 1.0, 0.5, 9, "")], 100.0)]  # on a clock that is 100 s behind the pool's
+    trace = timeline.map_trace(tasks, marks, [], 3, 100.0, 107.0)
+    assert trace.bars() == pytest.approx(
+        {
+            "queue wait": 0, "worker start": 0, "transfer": 1, "compute": 6.5, "storage": 0.5,
+            "idle": (3 + 6) + 2, "unexplained": 2,
+        }
+    )  # fmt: skip
+
+
+def test_what_the_learner_did_in_between_is_cut_out():
+    first = timeline.scale_trace([worker(0, 10, 11, 12)], 10.0, 12.0)
+    second = timeline.map_trace([TaskRecord(0, 0, 100.0, 3.0, 3.0, 1)], [], [], 1, 100.0, 103.0)
+    both = timeline.joined(first, second)
+    assert both.makespan == pytest.approx(5.0)
+    assert sum(both.bars().values()) == pytest.approx(5.0)
+
+
+def test_a_replacement_that_came_during_the_map():
+    late = worker(1, 104.0, 105.0, 106.0)
+    trace = timeline.map_trace([TaskRecord(0, 0, 100.0, 10.0, 9.0, 1)], [], [late], 2, 100.0, 110.0)
+    assert trace.bars()["queue wait"] == pytest.approx(1.0)
+    assert trace.bars()["worker start"] == pytest.approx(1.0)

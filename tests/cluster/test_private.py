@@ -1,0 +1,168 @@
+"""Faults 11, 12 and 13: directories that strangers made first, links, odd paths, and ports wanted by all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster.host import private
+from hpclab.cluster.host.ports import Ports
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))  # pytest's own are too long for a socket
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_the_named_directory_is_taken_and_made(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / "mine"))
+    found = private.home()
+    assert found == private.Home(place / "mine", ())
+    assert stat.S_IMODE(found.path.stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize("name", ["with space", "naïve", "new\nline", "a" * 70, "quo'te", "semi;colon"])
+def test_a_named_path_that_no_daemon_can_use_is_refused_and_none_taken_instead(
+    place: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / name))
+    with pytest.raises(OSError, match=r"its path .*HPCLAB_STATE_DIR to a directory of your own") as refused:
+        private.home()
+    assert name in str(refused.value)
+    assert not list(place.iterdir())
+
+
+def test_a_link_is_refused(place: Path) -> None:
+    (place / "target").mkdir(mode=0o700)
+    (place / "link").symlink_to(place / "target")
+    with pytest.raises(OSError, match="it is a link"):
+        private.make(place / "link")
+
+
+def test_a_file_is_refused(place: Path) -> None:
+    (place / "file").touch()
+    with pytest.raises(OSError, match="not a directory"):
+        private.make(place / "file")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
+def test_a_directory_that_others_can_write_to_is_refused(place: Path, mode: int) -> None:
+    (place / "open").mkdir()
+    (place / "open").chmod(mode)
+    with pytest.raises(OSError, match="others can write"):
+        private.make(place / "open")
+
+
+def test_a_directory_below_one_that_others_can_write_to_is_refused(place: Path) -> None:
+    (place / "open").mkdir()
+    (place / "open").chmod(0o777)
+    (place / "open" / "mine").mkdir(mode=0o700)
+    with pytest.raises(OSError, match=r"others can write to .*open"):
+        private.make(place / "open" / "mine")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")
+def test_a_directory_made_by_another_user_is_refused(place: Path) -> None:
+    (place / "theirs").mkdir(mode=0o700)
+    os.chown(place / "theirs", 12345, 12345)
+    with pytest.raises(OSError, match="another user"):
+        private.make(place / "theirs")
+
+
+def test_the_next_place_is_taken_and_every_reason_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "a").symlink_to(place)
+    monkeypatch.setattr(private, "candidates", lambda: iter([place / "a", place / "b"]))
+    found = private.home()
+    assert found.path == place / "b"
+    assert found.passed_over == (f"{place / 'a'}: it is a link.",)
+    monkeypatch.setattr(private, "candidates", lambda: iter([place / "a"]))
+    with pytest.raises(OSError, match="HPCLAB_STATE_DIR"):
+        private.home()
+
+
+def test_the_socket_directory_can_be_reached_by_all_also_below_a_closed_home(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.chmod(0o700)  # as a home directory often is
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / "mine"))
+    entrance = private.entrance()
+    try:
+        assert place not in entrance.parents
+        assert stat.S_IMODE(entrance.stat().st_mode) == 0o711
+        assert all(above.stat().st_mode & stat.S_IXOTH for above in entrance.parents)
+    finally:
+        entrance.rmdir()
+
+
+def test_one_at_a_time_and_nothing_left(place: Path) -> None:
+    directory, inside, worst = place / "home" / "work", 0, 0
+
+    def visit() -> None:
+        nonlocal inside, worst
+        for _ in range(5):
+            with private.lock(directory):
+                inside += 1
+                worst = max(worst, inside)
+                inside -= 1
+
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert worst == 1
+    assert list(place.iterdir()) == []
+
+
+def test_a_lock_held_too_long_is_told(place: Path) -> None:
+    with (
+        private.lock(place / "work"),
+        pytest.raises(TimeoutError, match="try again"),
+        private.lock(place / "work", patience=0.1),
+    ):
+        pass
+
+
+def test_forty_starts_at_once_take_different_ports() -> None:
+    kept: list[Ports] = []
+    threads = [threading.Thread(target=lambda: kept.append(Ports.reserve(5))) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    numbers = [number for ports in kept for number in ports.numbers]
+    for ports in kept:
+        ports.release()
+    assert len(numbers) == len(set(numbers)) == 200
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert not any(low <= number <= high for number in numbers)
+
+
+def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpclab.cluster.host import ports
+
+    with socket.socket() as stranger:
+        free = Ports.reserve(3)
+        free.release()
+        stranger.bind(("127.0.0.1", free.numbers[1]))
+        stranger.listen()
+        monkeypatch.setattr(ports, "_FIRST", free.numbers[0])
+        monkeypatch.setattr(ports, "_LAST", free.numbers[0] + 1)
+        with pytest.raises(OSError, match="ports are free"):
+            Ports.reserve(3)
+
+
+@pytest.mark.parametrize("count", [0, -1, 81])
+def test_a_silly_number_of_ports_is_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="1 to 80"):
+        Ports.reserve(count)

@@ -1,0 +1,295 @@
+"""The Slurm object: real jobs on the session's cluster, and slow, hanging or babbling commands."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster import slurm, slurm_commands
+from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError
+from hpclab.cluster.slurm import records as slurm_records
+from hpclab.cluster.slurm.reasons import explain
+
+QUIET = "--output=/dev/null"
+
+
+@pytest.fixture
+def client(local_slurm: LocalSlurm) -> Slurm:
+    return slurm.connect(export=False)
+
+
+# ---------------------------------------------------------------- on the real Slurm
+
+
+@pytest.mark.slurm
+def test_a_job_from_submission_to_history(client: Slurm, tmp_path: Path) -> None:
+    job = client.submit("#!/bin/sh\nexit 3\n", "--job-name=three", f"--output={tmp_path}/out", "--time=2")
+    ended = client.wait(job, 60)
+    assert (ended.state, ended.name, ended.limit, ended.nodes) == ("FAILED", "three", 120.0, 1)
+    _until(lambda: bool(client.history([job])))
+    (finished,) = client.history([job])
+    assert (finished.exit_code, finished.state, finished.partition) == (3, "FAILED", "main")
+    assert finished.submitted is not None
+    assert abs(finished.submitted - time.time()) < 120
+    assert job not in [waiting.id for waiting in client.queue()]
+
+
+@pytest.mark.slurm
+def test_arrays_dependencies_and_reasons(client: Slurm) -> None:
+    array = client.submit("#!/bin/sh\nsleep 30\n", "--array=1-6%2", QUIET)
+    after = client.submit("#!/bin/sh\ntrue\n", f"--dependency=afterok:{array}", QUIET)
+    _until(lambda: sum(job.state == "RUNNING" for job in client.queue([array])) == 2)
+    tasks = client.queue([array])
+    assert sorted(job.array_task or 0 for job in tasks) == [1, 2, 3, 4, 5, 6]
+    assert {job.reason for job in tasks if job.state == "PENDING"} == {"JobArrayTaskLimit"}
+    (waiting,) = client.queue([after])
+    assert (waiting.state, waiting.reason) == ("PENDING", "Dependency")
+    with pytest.raises(TimeoutError, match=r"PENDING .*waits for another job"):
+        client.wait(after, 0.1)
+    client.cancel(array, after)
+    _until(lambda: client.queue() == [])
+    assert client.wait(array, 30).state == "CANCELLED"
+    _until(lambda: {job.array_task for job in client.history([array])} >= {1, 2})
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        (["--nodes=9"], "4 node"),
+        (["--time=9-00:00:00"], "1-00:00:00"),
+        (["--mem=900G"], "GiB"),
+        (["--gres=gpu:9"], "gpu:pretend:2"),
+        (["--partition=debug", "--time=00:10:00"], "debug has .* at most 5:00"),
+        (["--partition=nosuch"], "main has"),
+    ],
+)
+def test_what_can_never_run_is_refused_at_once_with_the_limits(
+    client: Slurm, options: list[str], limit: str
+) -> None:
+    with pytest.raises(SubmitError, match=limit):
+        client.submit("#!/bin/sh\ntrue\n", QUIET, *options)
+    assert client.queue() == []
+    assert not [job for job in client.history() if job.nodes == 0 and job.state == "FAILED"]
+
+
+@pytest.mark.slurm
+def test_pretend_gpus_are_seen_by_batch_scripts_and_tasks_never_as_cuda(
+    client: Slurm, tmp_path: Path
+) -> None:
+    ask = 'echo "$HPCLAB_PRETEND_GPUS|$CUDA_VISIBLE_DEVICES"'
+    script = f"#!/bin/sh\nexport CUDA_VISIBLE_DEVICES=5\n{ask}\nsrun -n1 sh -c '{ask}'\n"
+    job = client.submit(
+        script, "--gres=gpu:2", f"--output={tmp_path}/out", "--export=ALL,CUDA_VISIBLE_DEVICES=7"
+    )
+    assert client.wait(job, 60).state == "COMPLETED"
+    assert (tmp_path / "out").read_text().split() == ["0,1|5", "0,1|"]
+    job = client.submit(f"#!/bin/sh\n{ask}\n", f"--output={tmp_path}/none")
+    client.wait(job, 60)
+    assert (tmp_path / "none").read_text().strip() == "|"
+
+
+@pytest.mark.slurm
+def test_a_time_limit_ends_a_job_and_a_low_partition_gives_way(client: Slurm) -> None:
+    low = client.submit("#!/bin/sh\nsleep 300\n", "--partition=preempt", "--nodes=4", QUIET)
+    _until(lambda: client.queue([low])[0].state == "RUNNING")
+    high = client.submit("#!/bin/sh\nsleep 2\n", "--nodes=4", QUIET)
+    _until(lambda: client.queue([high])[0].state in ("RUNNING", "COMPLETED"), 60)
+    (requeued,) = client.queue([low])
+    assert requeued.state == "PENDING"
+    assert client.wait(high, 60).state == "COMPLETED"
+    client.cancel(low)
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_a_time_limit_is_enforced(client: Slurm) -> None:
+    job = client.submit("#!/bin/sh\nsleep 300\n", "--time=1", QUIET)
+    assert client.wait(job, 180).state == "TIMEOUT"
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("gone", ["/nowhere/slurm.conf", ""])
+def test_a_kernel_inside_a_job_hands_nothing_down(
+    local_slurm: LocalSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    monkeypatch.delenv("HPCLAB_SLURM")  # look for a site's Slurm too, and find none
+    for name, value in {
+        "SLURM_JOB_ID": "77",
+        "SLURM_NTASKS": "9",
+        "SLURM_NNODES": "9",
+        "SLURM_MEM_PER_CPU": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_CONF", gone)
+    client = slurm.connect(export=True)
+    assert os.environ["SLURM_CONF"] == str(local_slurm.directory / "slurm.conf")
+    assert [name for name in os.environ if name.startswith("SLURM_")] == ["SLURM_CONF"]
+    job = client.submit(
+        "#!/bin/sh\necho $SLURM_JOB_NUM_NODES\nsrun hostname | wc -l\n", f"--output={tmp_path}/out"
+    )
+    assert client.wait(job, 60).state == "COMPLETED"
+    assert (tmp_path / "out").read_text().split() == ["1", "1"]
+
+
+# ---------------------------------------------------------------- with commands of our own on PATH
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[[str, str], Slurm]:
+    """Put a shell script in the place of a command; every call is written down in `calls`."""
+
+    def put(name: str, body: str) -> Slurm:
+        command = tmp_path / name
+        command.write_text(f"#!/bin/sh\necho {name} >> {tmp_path}/calls\n{body}\n")
+        command.chmod(0o755)
+        return Slurm("site", "fake", {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, timeout=1.0)
+
+    return put
+
+
+def _calls(place: Path) -> int:
+    return len((place / "calls").read_text().splitlines())
+
+
+@pytest.mark.slow
+def test_a_hanging_command_is_tried_again_and_then_explained(fake, tmp_path: Path) -> None:
+    client = fake("squeue", "exec sleep 60")
+    begin = time.monotonic()
+    with pytest.raises(SlurmTimeout, match=r"squeue did not answer within 1 s, 3 times: .*try again"):
+        client.queue()
+    assert time.monotonic() - begin < 20
+    assert _calls(tmp_path) == 3
+
+
+def test_a_command_that_fails_once_is_tried_again(fake, tmp_path: Path) -> None:
+    client = fake(
+        "squeue",
+        f"[ $(wc -l < {tmp_path}/calls) -gt 1 ] && exit 0\n"
+        "echo 'squeue: error: Unable to contact slurm controller' >&2; exit 1",
+    )
+    assert client.queue() == []
+    assert _calls(tmp_path) == 2
+
+
+def test_a_plain_refusal_is_not_tried_again(fake, tmp_path: Path) -> None:
+    client = fake("sinfo", "echo 'sinfo: error: Access denied' >&2; exit 1")
+    with pytest.raises(SlurmError, match=r"^sinfo: Access denied$"):
+        client.nodes()
+    assert _calls(tmp_path) == 1
+
+
+@pytest.mark.slow
+def test_a_hanging_sbatch_is_never_sent_twice(fake, tmp_path: Path) -> None:
+    client = fake("sbatch", "exec sleep 60")
+    with pytest.raises(SubmitError, match="may or may not be in the queue"):
+        client.submit("#!/bin/sh\n")
+    assert _calls(tmp_path) == 1
+
+
+def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
+    row = slurm_records.SEPARATOR.join(
+        ["{}", "{}", "N/A", "a | b", "RUNNING", "None", "main", "1", "node1", "1700000000", "1700000001",
+         "1:00", "7", "ada"]
+    )  # fmt: skip
+    client = fake("squeue", "\n".join(f"echo '{row.format(n, n)}'" for n in (1, 2, 3)))
+    for number in (1, 2, 3):
+        (job,) = client.queue([number])
+        assert (job.id, job.name, job.started, job.limit) == (number, "a | b", 1700000001.0, 60.0)
+    assert _calls(tmp_path) == 1
+
+
+def test_what_hides_rows_is_not_handed_to_the_commands(fake, tmp_path: Path) -> None:
+    client = fake("squeue", f"env > {tmp_path}/env")
+    client.environment = dict(client.environment) | {"SQUEUE_STATES": "RUNNING", "SBATCH_ACCOUNT": "kept"}
+    client.queue()
+    seen = (tmp_path / "env").read_text()
+    assert "SQUEUE_STATES" not in seen
+    assert "SBATCH_ACCOUNT=kept" in seen
+
+
+def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, tmp_path: Path, monkeypatch) -> None:
+    fake("scontrol", "echo 'scontrol: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=site\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+    monkeypatch.delenv("HPCLAB_SLURM")
+    with pytest.raises(SlurmError, match=r"site has a Slurm.*DOWN.*HPCLAB_SLURM=local"):
+        slurm.connect(export=False)
+
+
+def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, tmp_path: Path, monkeypatch) -> None:
+    fake("scontrol", "echo 'Slurmctld(primary) at head is UP'")
+    fake("sinfo", "echo slurm 25.05.1")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=site\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, value in {"SLURM_CONF": str(conf), "SLURM_JOB_ID": "7"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HPCLAB_SLURM")
+    client = slurm.connect()
+    assert (client.kind, client.version) == ("site", "slurm 25.05.1")
+    assert client.environment["SLURM_CONF"] == os.environ["SLURM_CONF"] == str(conf)
+    assert "SLURM_JOB_ID" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
+        ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",),
+        ("--comment=" + "a" * 10_000,), ("--qos",), (3,), (None,),
+    ],
+)  # fmt: skip
+def test_dangerous_options_are_refused_before_anything_runs(fake, tmp_path: Path, options) -> None:
+    client = fake("sbatch", "echo 1")
+    with pytest.raises(ValueError, match=r"must be|An option"):
+        client.submit("#!/bin/sh\n", *options)
+    assert not (tmp_path / "calls").exists()
+
+
+def test_a_missing_script_and_missing_commands_are_told(fake, tmp_path: Path) -> None:
+    client = fake("sbatch", "echo 1")
+    with pytest.raises(SubmitError, match="no batch script"):
+        client.submit(tmp_path / "none.sh")
+    with pytest.raises(SlurmMissing, match="no squeue"):
+        Slurm("site", "", {"PATH": "/nowhere"}).queue()
+
+
+def test_accounting_and_gpus_as_sites_print_them() -> None:
+    line = slurm_records.SEPARATOR.join(
+        ["12_3", "a", "CANCELLED by 7", "gpu", "2", "n[1-2]", "2026-11-21T08:00:00", "Unknown",
+         "2026-11-21T08:00:05", "0:15", "ada"]
+    )  # fmt: skip
+    (job,) = slurm_records.read_accounting(line + "\n" + line.replace("CANCELLED by 7", "RUNNING"))
+    assert (job.id, job.array_task, job.state, job.started, job.exit_code) == (12, 3, "CANCELLED", None, 143)
+    node = slurm_records.SEPARATOR.join(
+        ["n1", "mixed", "64", "515000", "gpu:a100:4(S:0-1),gpu:v100:2,lustre:1", "gpu", "none"]
+    )
+    (read,) = slurm_records.read_nodes(node)
+    assert (read.gpus, read.cores, read.reason) == (6, 64, "")
+    assert slurm_records.read_nodes("nonsense\n\x00\n") == slurm_records.read_queue("a\x1fb\n") == []
+    assert slurm_records.read_completion_log(["", "garbage", "JobId=x"]) == []
+
+
+def test_reasons_in_plain_words() -> None:
+    assert explain("Resources").startswith("Resources: it is the next to start")
+    assert "limit" in explain("QOSMaxJobsPerUserLimit")
+    assert "squeue manual" in explain("SomethingNew")
+    assert slurm_commands.without_job({"SLURM_JOB_ID": "1", "SLURM_CONF": "c", "A": "b"}) == {
+        "SLURM_CONF": "c",
+        "A": "b",
+    }
+
+
+def _until(ready: Callable[[], bool], seconds: float = 40.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)

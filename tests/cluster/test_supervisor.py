@@ -1,0 +1,135 @@
+"""The supervisor as a process: what it parents, adopts, refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster import local_slurm, slurm
+from hpclab.cluster.host import processes
+from hpclab.cluster.host.processes import Process
+from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.slurm_commands import SlurmError
+
+
+def test_it_needs_the_standard_library_only() -> None:
+    program = "import sys, hpclab.cluster.local_slurm.supervisor, hpclab.cli.slurm; print(*sys.modules)"
+    package = Path(local_slurm.__file__).parents[2]
+    words = [sys.executable, "-S", "-c", program]
+    said = subprocess.run(words, env={"PYTHONPATH": str(package)}, capture_output=True, text=True, check=True)
+    foreign = {name.split(".")[0] for name in said.stdout.split()} - sys.stdlib_module_names - {"hpclab"}
+    assert not {name for name in foreign if not name.startswith("__")}
+
+
+def test_a_process_is_known_by_its_start_and_a_zombie_is_dead() -> None:
+    child = subprocess.Popen(["sleep", "100"])
+    known = Process.of(child.pid)
+    assert known
+    assert known.alive
+    assert not Process(known.pid, known.started - 1).alive
+    Process(known.pid, known.started - 1).send(signal.SIGKILL)  # somebody else's by now: left alone
+    assert known.alive
+    known.send(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while known.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not known.alive  # not yet reaped, but dead
+    child.wait()
+
+
+def test_what_will_not_end_when_asked_is_killed() -> None:
+    program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(99)"
+    stubborn = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert stubborn.stdout
+    stubborn.stdout.readline()
+    known = Process.of(stubborn.pid)
+    assert known
+    processes.end([known], patience=0.3)
+    assert not known.alive
+    stubborn.wait()
+
+
+@pytest.mark.slurm
+def test_it_outlives_its_starter_and_parents_every_daemon(local_slurm: LocalSlurm) -> None:
+    supervisor = local_slurm.supervisor
+    assert supervisor
+    for name in ("munged", "slurmctld", "node1", "node4"):
+        process = local_slurm.process(name)
+        assert process
+        assert process in processes.descendants(supervisor.pid)
+    assert os.getsid(supervisor.pid) != os.getsid(0)
+    assert supervisor not in processes.descendants(os.getpid())
+
+
+@pytest.mark.slurm
+def test_it_refuses_requests_it_does_not_know_and_lives_on(local_slurm: LocalSlurm) -> None:
+    for nonsense in (b"", b"explode", b"fail", b"fail nosuch", b"\xff\xfe", b"heal 1 2 3"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(local_slurm.directory / "control"))
+            connection.sendall(nonsense)
+            connection.shutdown(socket.SHUT_WR)
+            assert b"Error" in connection.recv(1000)
+    with pytest.raises(ValueError, match="no node 'node99'"):
+        local_slurm.fail_node("node99")
+    assert local_slurm.supervisor
+    assert set(local_slurm.daemons.values()) == {"running"}
+
+
+@pytest.mark.slurm
+def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(
+    local_slurm: LocalSlurm,
+) -> None:
+    assert local_slurm.directory.stat().st_mode & 0o077 == 0
+    key = local_slurm.directory / "munge" / "key"
+    assert key.stat().st_mode & 0o177 == 0
+    assert key.parent.stat().st_mode & 0o077 == 0
+    conf = (local_slurm.directory / "daemons" / "slurm.conf").read_text()
+    if "NoInAddrAny" in conf:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        listening = {row[1].split(":")[1]: row[1].split(":")[0] for row in rows if row[3] == "0A"}
+        addresses = [listening[f"{port:04X}"] for port in local_slurm.state["ports"]]
+        assert all(address.endswith("7F") for address in addresses), addresses  # 127.x, bytes reversed
+
+
+@pytest.mark.slurm
+def test_a_supervisor_whose_files_are_removed_ends(state_dir: Path) -> None:
+    cluster = local_slurm.up(nodes=1)
+    supervisor = cluster.supervisor
+    assert supervisor
+    below = processes.descendants(supervisor.pid)
+    (cluster.directory / "state.json").unlink()
+    deadline = time.monotonic() + 30
+    while supervisor.alive and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not supervisor.alive
+    assert not [process for process in below if process.alive]
+    with pytest.raises((OSError, SlurmError)):
+        cluster.heal()
+    assert not cluster.directory.exists()
+
+
+@pytest.mark.slurm
+def test_sigterm_ends_everything(state_dir: Path) -> None:
+    cluster = local_slurm.up(nodes=1)
+    supervisor = cluster.supervisor
+    assert supervisor
+    client = slurm.connect(export=False)
+    client.submit("#!/bin/sh\nsleep 500\n", "--output=/dev/null")
+    time.sleep(1.5)
+    below = processes.descendants(supervisor.pid)
+    assert len(below) >= 3
+    supervisor.send(signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while supervisor.alive and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not supervisor.alive
+    assert not [process for process in below if process.alive]
+    assert not cluster.directory.exists()

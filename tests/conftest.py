@@ -1,0 +1,102 @@
+"""For every test: nobody's Slurm but ours, in directories of its own."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster import local_slurm
+from hpclab.cluster.local_slurm.cluster import LocalSlurm
+
+HAS_SLURM = all(
+    shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    for program in ("slurmctld", "slurmd", "munged")
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        del os.environ[name]
+    os.environ["HPCLAB_SLURM"] = "local"  # tests start, break and end Slurms: never a site's
+    for name in ("STATE", "CACHE"):  # and never the Slurm and the tokens of the person who runs them
+        place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
+        place.chmod(0o711)
+        os.environ[f"HPCLAB_{name}_DIR"] = str(place)
+        config.add_cleanup(functools.partial(_remove, place))
+
+
+def _remove(place: Path) -> None:
+    os.environ["HPCLAB_STATE_DIR"] = str(place)
+    local_slurm.down()
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not HAS_SLURM:
+        for item in items:
+            if item.get_closest_marker("slurm"):
+                item.add_marker(pytest.mark.skip(reason="needs the packages slurm-wlm and munge"))
+
+
+@pytest.fixture
+def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh, short HPCLAB_STATE_DIR; a Slurm left running in it is ended, and the test fails for it."""
+    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
+    place.chmod(0o711)
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place))
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    yield place
+    assert not local_slurm.down(), "the test left a Slurm running"
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def local_slurm_home() -> Iterator[Path]:
+    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
+    place.chmod(0o711)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _shared_cluster(local_slurm_home: Path) -> Iterator[LocalSlurm]:
+    before = os.environ.get("HPCLAB_STATE_DIR")
+    os.environ["HPCLAB_STATE_DIR"] = str(local_slurm_home)
+    try:
+        cluster = local_slurm.up(nodes=4, cores_per_node=1, gpus_per_node=2)
+    finally:
+        _put_back(before)
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture(name="local_slurm")
+def shared_local_slurm(
+    _shared_cluster: LocalSlurm, local_slurm_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LocalSlurm]:
+    """The session's cluster of 4 nodes with 2 pretend GPUs each, whole and with an empty queue.
+
+    HPCLAB_STATE_DIR points to it while the test runs, so that `slurm.connect()` finds it.
+    """
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(local_slurm_home))
+    yield _shared_cluster
+    environment = _shared_cluster.environment
+    subprocess.run(["scancel", "--user", str(os.getuid())], env=environment, check=False, timeout=30)
+    for name, state in _shared_cluster.daemons.items():
+        if "on purpose" in state:
+            _shared_cluster.restore_node(name)
+    _shared_cluster.heal()
+
+
+def _put_back(before: str | None) -> None:
+    if before is None:
+        os.environ.pop("HPCLAB_STATE_DIR", None)
+    else:
+        os.environ["HPCLAB_STATE_DIR"] = before

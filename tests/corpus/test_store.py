@@ -1,0 +1,125 @@
+"""What is saved is loaded unchanged, and anything else is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy
+import pytest
+
+from hpclab.cluster.host import private
+from hpclab.corpus import StoredCorpusError, cache_directory, collect, load, save, train
+
+CORPUS = collect("512 KiB")
+TOKENISER = train(CORPUS, vocabulary=300, sample=2**16)
+TOKENS = numpy.random.default_rng(1).integers(0, 300, 5_000).astype("<u2")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save(CORPUS, TOKENISER, TOKENS, tmp_path / "corpus")
+    return tmp_path / "corpus"
+
+
+def test_a_saved_corpus_comes_back_with_its_tokeniser(folder: Path) -> None:
+    stored = load(folder)
+    numpy.testing.assert_array_equal(stored.tokens, TOKENS)
+    assert stored.tokeniser == TOKENISER
+    assert stored.manifest["corpus"] == CORPUS.checksum
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in folder.iterdir())
+    with pytest.raises(ValueError, match="read-only"):
+        stored.tokens[0] = 1
+
+
+def test_no_path_and_no_source_text_is_kept(folder: Path) -> None:
+    manifest = (folder / "manifest.json").read_text()
+    assert str(Path.home()) not in manifest
+    assert CORPUS.files[0].name not in manifest
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(folder: Path, keep: float) -> None:
+    (data,) = folder.glob("*.uint16")
+    content = data.read_bytes()
+    data.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(StoredCorpusError, match="is cut off"):
+        load(folder)
+
+
+def test_one_flipped_bit_is_refused(folder: Path) -> None:
+    (data,) = folder.glob("*.uint16")
+    content = bytearray(data.read_bytes())
+    content[1234] ^= 4
+    data.write_bytes(content)
+    with pytest.raises(StoredCorpusError, match="checksum"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"tokens": 5000', '"tokens": 4000'),
+        lambda text: text.replace('"data": "', '"data": "../../'),
+        lambda text: "[]",
+        lambda text: json.dumps({"checksum": "x"}),
+    ],
+)
+def test_a_damaged_manifest_is_refused(folder: Path, damage: object) -> None:
+    path = folder / "manifest.json"
+    text = path.read_text()
+    path.write_text(damage(text))  # type: ignore[operator]
+    assert path.read_text() != text
+    with pytest.raises(StoredCorpusError, match="is damaged"):
+        load(folder)
+
+
+def test_nothing_saved_yet_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoredCorpusError, match="Run lesson 05"):
+        load(tmp_path / "corpus")
+
+
+def test_a_second_save_replaces_the_first_and_a_failed_one_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(CORPUS, TOKENISER, TOKENS[::-1], folder)
+    numpy.testing.assert_array_equal(load(folder).tokens, TOKENS[::-1])
+    assert len(list(folder.iterdir())) == 2
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(CORPUS, TOKENISER, TOKENS, folder)
+    numpy.testing.assert_array_equal(load(folder).tokens, TOKENS[::-1])
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "corpus").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoredCorpusError, match="HPCLAB_CACHE_DIR"):
+        save(CORPUS, TOKENISER, TOKENS, tmp_path / "corpus")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("HPCLAB_CACHE_DIR", raising=False)
+    assert cache_directory() == tmp_path / "hpclab"
+    monkeypatch.setenv("HPCLAB_CACHE_DIR", str(tmp_path / "own place"))
+    assert cache_directory() == tmp_path / "own place"
+
+
+def test_a_home_that_cannot_be_written_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "full").write_text("a file where the folder should be")
+    monkeypatch.setenv("HPCLAB_CACHE_DIR", str(tmp_path / "full"))
+    monkeypatch.setattr(private, "home", lambda: private.Home(tmp_path / "state"))
+    assert save(CORPUS, TOKENISER, TOKENS) == tmp_path / "state" / "corpus" / "manifest.json"
+    assert len(load().tokens) == len(TOKENS)

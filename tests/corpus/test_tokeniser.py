@@ -1,0 +1,98 @@
+"""Encoding loses nothing, training repeats itself, and no text can pretend to be the end of a document."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpclab.corpus import Tokeniser, collect, train
+
+CORPUS = collect("1 MiB")
+TOKENISER = train(CORPUS, vocabulary=1024)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text())
+def test_decode_gives_back_every_text(text: str) -> None:
+    assert TOKENISER.decode(TOKENISER.encode(text)) == text
+
+
+def test_decode_gives_back_every_file_and_shortens_it() -> None:
+    tokens = 0
+    for file in CORPUS.files[:40]:
+        text = file.read()
+        encoded = TOKENISER.encode(text)
+        assert encoded.dtype == "<u2"
+        assert encoded.max() < TOKENISER.end_of_document
+        assert TOKENISER.decode(encoded) == text
+        tokens += len(encoded)
+    assert tokens < 0.6 * sum(file.size for file in CORPUS.files[:40])
+
+
+def test_training_again_in_another_process_gives_the_same_merges() -> None:
+    program = (
+        "from hpclab.corpus import collect, train; print(train(collect('1 MiB'), vocabulary=1024).checksum)"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TOKENIZERS_PARALLELISM": "true"}
+    there = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert there.stdout.strip() == TOKENISER.checksum
+
+
+def test_the_vocabulary_is_as_large_as_asked_and_ends_with_the_end_of_document() -> None:
+    assert TOKENISER.vocabulary == 1024
+    assert TOKENISER.end_of_document == 1023
+    assert TOKENISER.decode([TOKENISER.end_of_document]) == ""
+    for text in ("<|endoftext|>", "</s>", "\x00"):
+        assert TOKENISER.end_of_document not in TOKENISER.encode(text)
+
+
+def test_a_merge_is_what_it_says() -> None:
+    tokeniser = Tokeniser(struct.pack("<HHHH", ord("a"), ord("b"), 256, ord("c")))
+    assert tokeniser.encode("abcab").tolist() == [257, 256]
+    assert tokeniser.pieces("abcab") == ["abc", "ab"]
+
+
+def test_it_travels_small_and_works_on_the_other_side() -> None:
+    packed = pickle.dumps(TOKENISER)
+    assert len(packed) < 10_000
+    assert pickle.loads(packed).encode("def f(x):").tolist() == TOKENISER.encode("def f(x):").tolist()
+
+
+def test_encoding_uses_one_thread() -> None:
+    program = (
+        "import os, struct; from hpclab.corpus import Tokeniser\n"
+        "Tokeniser(struct.pack('<HH', 97, 98)).encode('ab' * 1000)\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("no /proc here to count threads in")
+    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                           env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
+    assert int(there.stdout) == 1
+
+
+@pytest.mark.parametrize("merges", [b"abc", struct.pack("<HH", 256, 97), b"\0\0\0\0" * 65_279])
+def test_merges_that_cannot_be_are_refused(merges: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\.$"):
+        Tokeniser(merges)
+
+
+@pytest.mark.parametrize("tokens", [[-1], [1024], [70_000]])
+def test_a_token_that_does_not_exist_is_refused(tokens: list[int]) -> None:
+    with pytest.raises(ValueError, match="0 to 1023"):
+        TOKENISER.decode(tokens)
+
+
+@pytest.mark.parametrize("vocabulary", [0, -1, 299, 65_536, float("nan"), None, "4096"])
+def test_a_senseless_vocabulary_is_refused(vocabulary: object) -> None:
+    with pytest.raises(ValueError, match="vocabulary must be a whole number from 300 to 65535"):
+        train(CORPUS, vocabulary=vocabulary)  # type: ignore[arg-type]

@@ -1,0 +1,73 @@
+"""check never raises, tells unsolved from wrong, and gives hints one at a time."""
+
+import pytest
+
+from hpclab import units
+from hpclab.exercises import Exercise, Verdict, is_unsolved
+from hpclab.exercises.prediction import Prediction
+
+
+def judge(answer: object) -> Verdict:
+    if answer == "boom":
+        raise RuntimeError("inside the judge")
+    if answer == "bad":
+        raise ValueError("The answer must be a number.")
+    return Verdict(answer == 4, "Right." if answer == 4 else "Did you add instead of multiply?")
+
+
+EXERCISE = Exercise("double", "Double two.", judge, ("Look at it.", "Two times two."))
+
+
+def test_verdicts(capsys):
+    assert EXERCISE.check(4) == Verdict(True, "Right.")
+    assert EXERCISE.check(5).message.startswith("Did you add")
+    assert EXERCISE.check("bad").message == "The answer must be a number."
+    assert "RuntimeError: inside the judge" in EXERCISE.check("boom").message
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0] == "Passed. Right."
+
+
+def unsolved_function(n):
+    """What it should do."""
+    ...
+
+
+@pytest.mark.parametrize(
+    "answer", [..., [1, ...], {"a": ...}, unsolved_function, lambda: ..., lambda n: None]
+)
+def test_unsolved_says_so(answer, capsys):
+    verdict = EXERCISE.check(answer)
+    assert not verdict.passed
+    assert "Not solved yet" in verdict.message
+    assert capsys.readouterr().out.count("Not solved yet") == 1
+
+
+@pytest.mark.parametrize("answer", [0, None, [], lambda n: n, lambda: 3, print])
+def test_an_answer_is_not_unsolved(answer):
+    assert not is_unsolved(answer)
+
+
+def test_the_packages_own_code_earns_nothing():
+    assert "package's own code" in EXERCISE.check(units.parse_bytes).message
+
+
+def test_hints_come_one_at_a_time(capsys):
+    exercise = Exercise("double", "Double two.", judge, ("Look at it.", "Two times two."))
+    for _ in range(3):
+        exercise.hint()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["Hint 1 of 2. Look at it.", "Hint 2 of 2. Two times two.", "Hint 2 of 2. Two times two."]
+
+
+def test_a_prediction_is_made_once():
+    prediction = Prediction("speedup", "×", 0, 100)
+    assert (prediction.value, prediction.text, prediction.decided) == (None, "no prediction", False)
+    for bad in ("three", None, float("nan"), -1, 1e30, True):
+        with pytest.raises(ValueError, match="speedup must be a number from 0 to 100 ×"):
+            prediction.commit(bad)
+    prediction.commit(3.5)
+    assert prediction.text == "you predicted 3.5 ×"
+    with pytest.raises(ValueError, match="already made"):
+        prediction.commit(4)
+    prediction.skip()
+    assert prediction.value == 3.5

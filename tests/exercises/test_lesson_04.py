@@ -1,0 +1,174 @@
+"""A right repair passes, a wrong one gets the hint that names its mistake, and a wild one harms nothing."""
+
+import importlib.util
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hpclab.cluster import slurm
+from hpclab.exercises import job_folder, job_trials, lesson_04
+from hpclab.exercises.job_scripts import array_indices, limit_seconds, parse
+
+_SPEC = importlib.util.spec_from_file_location(
+    "answers_04", Path(__file__).parent / "answers" / "lesson_04.py"
+)
+ANSWERS = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(ANSWERS)
+
+RIGHT = [(name, text) for name, texts in ANSWERS.RIGHT.items() for text in texts]
+WRONG = [(name, *pair) for name, pairs in ANSWERS.WRONG.items() for pair in pairs]
+
+
+@pytest.fixture
+def no_slurm(monkeypatch):
+    """A machine without Slurm: repairs are judged by reading and by a dry run."""
+
+    def missing(**_):
+        raise slurm.SlurmMissing("no Slurm in this test")
+
+    monkeypatch.setattr(slurm, "connect", missing)
+
+
+def test_every_exercise_has_answers():
+    assert set(ANSWERS.RIGHT) == set(ANSWERS.WRONG)
+    assert [getattr(lesson_04, name) for name in ANSWERS.RIGHT] == list(lesson_04.SCRIPTS)
+    assert all(len(set(texts)) == 2 for texts in ANSWERS.RIGHT.values())
+    assert all(len({text for text, _ in pairs}) >= 4 for pairs in ANSWERS.WRONG.values())
+
+
+@pytest.mark.parametrize(("name", "text"), RIGHT)
+def test_a_right_repair_passes(name, text, no_slurm):
+    verdict = getattr(lesson_04, name).check(text)
+    assert verdict.passed, verdict.message
+    assert "no Slurm runs here" in verdict.message
+
+
+@pytest.mark.parametrize(("name", "text", "words"), WRONG)
+def test_a_wrong_repair_gets_its_hint(name, text, words, no_slurm):
+    verdict = getattr(lesson_04, name).check(text)
+    assert not verdict.passed
+    assert words in verdict.message
+
+
+@pytest.mark.parametrize("exercise", lesson_04.SCRIPTS, ids=lambda e: e.name)
+def test_the_broken_script_itself_is_not_solved_yet(exercise, no_slurm):
+    source = job_folder.original(f"broken/{exercise.name}.sh")
+    assert exercise.check(source).message.startswith("Not solved yet")
+    commented = source.replace("set -euo", "# a remark\nset -euo")
+    assert not exercise.check(commented).passed
+    assert len(exercise.hints) >= 3
+
+
+@pytest.mark.parametrize(
+    "answer", [0, None, float("nan"), [], "no/such/file.sh", "x" * 9999, "a\0b\n", b"#!/bin/bash"]
+)
+def test_nonsense_is_refused_in_a_sentence(answer, no_slurm):
+    verdict = lesson_04.FOUR_TASKS.check(answer)
+    assert not verdict.passed
+    assert "Traceback" not in verdict.message
+    assert len(verdict.message) < 400
+
+
+WILD = {
+    "loops": ("while true; do :; done", "does not end"),
+    "sleeps": ("sleep 1000", "does not end"),
+    "prints": ("yes > part-0.txt", "part-0.txt"),
+    "forks": ("bomb() { sleep 600 & bomb; }; bomb", "processes"),
+    "leaves": ("sleep 1001 & disown", ""),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WILD)
+def test_a_wild_script_ends_and_leaves_nothing(kind):
+    line, words = WILD[kind]
+    started = time.monotonic()
+    trial = job_trials.dry_run(parse(f"#!/bin/bash\n{line}\n"), seconds=3)
+    assert time.monotonic() - started < 30
+    assert words in trial.trouble + " ".join(trial.files)
+    assert all(len(text) <= 2**16 for text in trial.files.values())
+    mine = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
+    assert ["sleep", "1001"] not in mine
+    assert not any("hpclab-trial-" in " ".join(line) for line in mine)
+
+
+def test_too_many_tasks_are_refused():
+    for line in ("--ntasks=100000", "--array=0-99999", "--nodes=1e9"):
+        with pytest.raises(ValueError, match=r"asks for 100000|must be a whole number"):
+            job_trials.dry_run(parse(f"#!/bin/bash\n#SBATCH {line}\necho\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30", 1800), ("30:00", 1800), ("00:30", 30), ("1:30:00", 5400), ("1-12", 129600), ("2-0:30", 174600)],
+)
+def test_a_time_limit_as_slurm_reads_it(text, seconds):
+    assert limit_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["30m", "", "half an hour", "1:2:3:4", "-5", "1e3", "٣٠"])
+def test_what_is_no_time_limit(text):
+    with pytest.raises(ValueError, match="Invalid --time"):
+        limit_seconds(text)
+
+
+def test_array_indices():
+    assert array_indices("0-3") == (0, 1, 2, 3)
+    assert array_indices("1,4,9") == (1, 4, 9)
+    assert array_indices("0-8:4%2") == (0, 4, 8)
+    for bad in ("a", "0-", "0-3:0", "0-9999999"):
+        with pytest.raises(ValueError, match="array"):
+            array_indices(bad)
+
+
+def test_directives_as_sbatch_reads_them():
+    script = parse(
+        "#!/bin/bash -l\n# a remark\n\n#SBATCH -n 3 --time=5 # both count\n#SBATCH -J'two words'\n"
+        "##SBATCH -n 9\n#SBATCH --requeue\necho\n#SBATCH -n 4\n"
+    )
+    assert script.options == {"ntasks": "3", "time": "5", "job-name": "two words", "requeue": ""}
+    assert (script.late, script.nearly) == (("#SBATCH -n 4",), ("##SBATCH -n 9",))
+    assert script.interpreter == ("/bin/bash", "-l")
+
+
+def test_the_learners_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = job_folder.job_folder(tmp_path)
+    assert place == tmp_path / "my_jobs"
+    assert os.access(place / "hello.sh", os.X_OK)
+    (place / "hello.sh").write_text("mine")
+    (place / "gpu.sh").unlink()
+    assert job_folder.job_folder(tmp_path) == place
+    assert job_folder.job_folder(place) == place
+    assert (place / "hello.sh").read_text() == "mine"
+    (place / "hello.sh").rename(place / "tasks.sh")
+    assert job_folder.job_folder(tmp_path) == place
+    assert (place / "hello.sh").read_text() != "mine"
+    assert (place / "tasks.sh").read_text() == "mine"
+    beside = tmp_path / "course"
+    (beside / "slurm").mkdir(parents=True)
+    place.rename(beside / "slurm" / "jobs")
+    assert job_folder.job_folder(beside) == beside / "slurm" / "jobs"
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    assert "Nothing can be written" in (str(job_folder.job_folder(blocked)) and capsys.readouterr().out)
+
+
+def test_site_settings(tmp_path):
+    file = tmp_path / "site.env"
+    shipped = job_folder.original("site.env")
+    file.write_text(shipped)
+    assert job_folder.site_settings(file) == {}
+    file.write_text(re.sub("PARTITION=\n", "PARTITION=gpu_a100 # ours\n", shipped, count=1))
+    assert job_folder.site_settings(file) == dict.fromkeys(
+        ("SBATCH_PARTITION", "SALLOC_PARTITION", "SLURM_PARTITION"), "gpu_a100"
+    )
+    for bad in ("a b", "$(id)", "a;b", "-x", "x" * 9999):
+        file.write_text(f"ACCOUNT={bad}\n")
+        with pytest.raises(ValueError, match=r"ACCOUNT in site\.env"):
+            job_folder.site_settings(file)

@@ -1,0 +1,116 @@
+"""Threads and processes really run; what is fitted is what was measured."""
+
+import time
+
+import numba
+import numpy
+import pytest
+
+from hpclab.experiments.measure_speedup import NAME, ProcessSweep, ThreadSweep, fit
+from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
+from hpclab.results import Origin, Result, select
+
+SEEN: list[tuple[int, int]] = []
+
+
+def kernel(work):
+    """Stands in for a Numba kernel: records the threads it was given, and takes about a millisecond."""
+    SEEN.append((numba.get_num_threads(), work))
+    time.sleep(0.001)
+
+
+@pytest.mark.parametrize("weak", [False, True])
+def test_each_repeat_is_a_result_and_the_first_call_is_not(weak):
+    SEEN.clear()
+    before = numba.get_num_threads()
+    threads = tuple(range(1, min(2, numba.config.NUMBA_NUM_THREADS) + 1))
+    heard = []
+    results = ThreadSweep(threads, repeats=3).measure(
+        kernel, lambda work: (work,), weak=weak, progress=lambda *report: heard.append(report)
+    )
+    spans = select(results, "makespan", work="kernel", scaling="weak" if weak else "strong")
+    assert len(spans) == 3 * len(threads) == len(select(results, "cpu"))
+    assert len(SEEN) == 4 * len(threads)
+    assert set(SEEN) == {(count, count if weak else 1) for count in threads}
+    assert all(result.origin is Origin.MEASURED and result.value > 0.0005 for result in spans)
+    assert {result.environment["cores"] > 0 for result in spans} == {True}
+    assert len({result.run for result in spans}) == len(threads)
+    assert heard[-1][1:] == (3, 3)
+    assert numba.get_num_threads() == before
+
+
+def test_a_kernel_that_fails_leaves_the_thread_count_as_it_was():
+    before = numba.get_num_threads()
+    with pytest.raises(ZeroDivisionError):
+        ThreadSweep((1,)).measure(lambda work: 1 // 0, lambda work: (work,))
+    assert numba.get_num_threads() == before
+
+
+@pytest.mark.parametrize("bad", [(0,), (-1,), (1.5,), ("two",), (float("nan"),), (10**30,), 3, "12"])
+def test_bad_counts_are_refused(bad):
+    for spec in (ThreadSweep, ProcessSweep):
+        with pytest.raises(ValueError, match="must be a"):
+            spec(bad)
+
+
+def test_processes_begin_with_one():
+    with pytest.raises(ValueError, match="must begin with 1"):
+        ProcessSweep((2, 4))
+
+
+def test_more_threads_than_numba_may_start_are_refused():
+    with pytest.raises(ValueError, match="Numba may start"):
+        ThreadSweep((4096,)).measure(kernel, lambda work: (work,))
+
+
+def made(law, origin, counts, cores, along="processes", scaling="strong"):
+    return [
+        Result(
+            NAME, "makespan", float((n if scaling == "weak" else 1) / law.speedup(n)), origin,
+            parameters={along: n, "work": "w", "scaling": scaling}, environment={"cores": cores},
+            condition="stated" if origin is Origin.EMULATED else "",
+        )
+        for n in counts for _ in range(2)
+    ]  # fmt: skip
+
+
+def test_measured_points_are_used_where_they_identify_a_law_and_emulated_ones_where_not():
+    measured = made(USL(0.5, 0.01), Origin.MEASURED, (1, 2, 3, 4, 8), cores=4)
+    emulated = made(USL(0.1, 0.02), Origin.EMULATED, (1, 2, 3, 4, 8), cores=4)
+    fits = fit([*measured, *emulated], "processes")
+    assert fits["USL"].law.contention == pytest.approx(0.5, abs=1e-6)
+    assert fits["USL"].largest == 4, "points beyond the cores say nothing about the work"
+    few = made(Amdahl(0.5), Origin.MEASURED, (1, 2, 3, 4), cores=2)
+    fits = fit([*few, *emulated], "processes")
+    assert fits["USL"].law.contention == pytest.approx(0.1, abs=1e-6)
+    assert fits["USL"].conditions == ("stated",)
+    assert isinstance(fit(few, "processes")["Amdahl"], NoCurve)
+    assert isinstance(fits["Gustafson"], NoCurve)
+
+
+def square_slowly(item):
+    end = time.process_time() + 0.02
+    while time.process_time() < end:
+        pass
+    return item * item
+
+
+@pytest.mark.slow
+def test_processes_of_a_real_pool():
+    from hpclab.cluster import Pool
+
+    with Pool(nodes=1, backend="local") as pool:
+        results = ProcessSweep((1, 2, 3), repeats=2).measure(pool, square_slowly, range(12))
+    spans = select(results, "makespan")
+    assert len(spans) == 3 * 2 * 2
+    for count in (1, 2, 3):
+        emulated = [r.value for r in select(spans, processes=count) if r.origin is Origin.EMULATED]
+        cpu = numpy.median([r.value for r in select(results, "cpu", processes=count)])
+        assert cpu > 12 * 0.019
+        assert min(emulated) > cpu / count * 0.9, "no schedule beats the work divided by the processes"
+    alone, three = (
+        numpy.median([r.value for r in select(spans, processes=n) if r.origin is Origin.EMULATED])
+        for n in (1, 3)
+    )
+    assert three < alone, "with a core each, three processes must be faster than one"
+    assert isinstance(fit(results, "processes")["Amdahl"], Fit)

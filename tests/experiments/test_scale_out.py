@@ -1,0 +1,182 @@
+"""The scale-out experiment on a real pool of processes, and its fits on points made from known laws."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from hpclab import corpus
+from hpclab.cluster import Pool
+from hpclab.cluster.errors import Cancelled
+from hpclab.experiments import scale_out, serial_run
+from hpclab.experiments.replay import CONDITION
+from hpclab.experiments.scale_out import ScaleOut, WrongTokens
+from hpclab.machine import probe
+from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
+from hpclab.results import Origin, Result, select
+from hpclab.trace import COMPONENTS, UNEXPLAINED
+
+SMALL = ScaleOut(corpus_bytes=2**20, chunk_bytes=2**16, nodes=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool(1, backend="local") as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def swept(pool: Pool) -> list[Result]:
+    return replace(SMALL, repeats=2).measure(pool)
+
+
+@pytest.mark.slow
+def test_each_repeat_gives_a_makespan_of_each_origin_and_bars_that_close(swept: list[Result]) -> None:
+    for nodes in (1, 2):
+        for repeat in (0, 1):
+            run = [r for r in swept if r.parameters["nodes"] == nodes and r.repeat == repeat]
+            assert len({r.run for r in run}) == 1
+            assert [r.origin for r in select(run, "makespan")] == [Origin.MEASURED, Origin.EMULATED]
+            assert select(run, "makespan")[1].condition == CONDITION
+            (elapsed,) = select(run, "elapsed")
+            bars = select(run, "rank-seconds")
+            assert {bar.component for bar in bars} == {*COMPONENTS, UNEXPLAINED}
+            assert sum(bar.value for bar in bars) == pytest.approx(nodes * elapsed.value, rel=0.05)
+    parts = {(r.parameters["nodes"], r.repeat, r.component): r.value for r in swept if r.component}
+    assert parts[2, 0, "worker start"] > 0 == parts[2, 1, "worker start"]
+    assert all(parts[nodes, repeat, "storage"] > 0 for nodes in (1, 2) for repeat in (0, 1))
+
+
+@pytest.mark.slow
+def test_tokens_are_the_serial_runs_and_jobs_are_those_of_the_pool(swept: list[Result], pool: Pool) -> None:
+    _, tokeniser, chunks = SMALL.prepare()
+    by_hand = corpus.fingerprint(corpus.join(corpus.tokenise(tokeniser, chunk) for chunk in chunks))
+    assert {r.environment["tokens"] for r in swept} == {by_hand}
+    assert all(r.environment["jobs"] == [] for r in swept)  # processes have no job
+    assert all(r.environment["backend"] == "local" and r.environment["shared"] for r in swept)
+
+
+@pytest.mark.slow
+def test_one_node_emulated_is_about_one_node_measured(swept: list[Result]) -> None:
+    one = select(swept, "makespan", nodes=1)
+    measured = min(r.value for r in one if r.origin is Origin.MEASURED)
+    emulated = statistics.median(r.value for r in one if r.origin is Origin.EMULATED)
+    assert 0.4 * measured < emulated < 1.1 * measured  # measured also holds what else this machine does
+
+
+@pytest.mark.slow
+def test_other_tokens_are_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = SMALL.serial()
+    monkeypatch.setattr(serial_run, "run", lambda size: replace(right, fingerprint="0" * 64))
+    with pytest.raises(WrongTokens, match="000000000000"):
+        SMALL.measure(pool, 1)
+
+
+@pytest.mark.slow
+def test_cancel_ends_a_run_and_keeps_what_was_found(pool: Pool) -> None:
+    found: list[list[Result]] = []
+    stages: list[str] = []
+
+    def stop_at_the_second_repeat(results: list[Result]) -> None:
+        found.append(results)
+        threading.Timer(0.05, pool.cancel).start()
+
+    def note(stage: str, done: int, total: int) -> None:
+        assert 0 <= done <= total
+        stages.append(stage)
+
+    long = ScaleOut(corpus_bytes=2**20, chunk_bytes=2**14, nodes=(1,), repeats=100)
+    with pytest.raises(Cancelled):
+        long.measure(pool, progress=note, found=stop_at_the_second_repeat)
+    assert 1 <= len(found) < 100
+    assert list(dict.fromkeys(stages)) == ["reading the corpus", "starting nodes", "tokenising"]
+    assert SMALL.measure(pool, 1)  # the nodes are still there
+
+
+def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin, cores: int = 2) -> list[Result]:
+    environment = {"shared": True, "cores": cores}
+    return [
+        Result(
+            scale_out.NAME, "makespan", 10 / float(law.speedup(n)), origin, environment=environment,
+            parameters={"nodes": n, "chunk_bytes": 2**16, "corpus_bytes": 2**20},
+            condition=CONDITION if origin is Origin.EMULATED else "",
+        )
+        for n in nodes
+    ]  # fmt: skip
+
+
+def test_measured_points_beyond_the_cores_are_not_fitted() -> None:
+    measured = points(Amdahl(0.5), (1, 2, 3, 4), Origin.MEASURED)
+    emulated = points(Amdahl(0.1), (1, 2, 3, 4), Origin.EMULATED)
+    calibration = SMALL.fit(measured + emulated)
+    assert isinstance(calibration.amdahl, Fit)
+    assert calibration.amdahl.law.serial == pytest.approx(0.1, abs=1e-6)  # type: ignore[union-attr]
+    assert calibration.amdahl.conditions == (CONDITION,)
+    with_cores = SMALL.fit([replace(r, environment={"shared": True, "cores": 4}) for r in measured])
+    assert isinstance(with_cores.amdahl, Fit)
+    assert with_cores.amdahl.law.serial == pytest.approx(0.5, abs=1e-6)  # type: ignore[union-attr]
+    assert with_cores.amdahl.conditions == ()
+
+
+def test_nodes_on_other_machines_are_fitted_whatever_this_machines_cores() -> None:
+    far = points(Amdahl(0.2), (1, 2, 4, 8), Origin.MEASURED, cores=1)
+    calibration = SMALL.fit([replace(r, environment={"shared": False, "cores": 1}) for r in far])
+    assert isinstance(calibration.usl, Fit)
+    assert calibration.usl.law.contention == pytest.approx(0.2, abs=1e-6)  # type: ignore[union-attr]
+
+
+def test_too_few_points_and_points_of_another_chunk_size_give_no_curve_but_a_reason() -> None:
+    emulated = points(USL(0.1, 0.01), (1, 2, 4), Origin.EMULATED)
+    calibration = SMALL.fit(emulated)
+    assert isinstance(calibration.amdahl, Fit)
+    assert isinstance(calibration.usl, NoCurve)
+    assert "takes 4 different numbers" in calibration.usl.reason
+    other = replace(SMALL, chunk_bytes=2**20).fit(emulated)
+    assert isinstance(other.amdahl, NoCurve)
+    assert SMALL.predict(None, other) == []
+
+
+def test_predictions_are_modelled_name_their_runs_and_stop_at_a_machines_cores() -> None:
+    emulated = points(Amdahl(0.1), (1, 2, 4), Origin.EMULATED)
+    calibration = SMALL.fit(emulated)
+    free = {r.parameters["nodes"]: r for r in SMALL.predict(None, calibration, (1, 8, 1000))}
+    assert free[8].value == pytest.approx(8 / 1.7)
+    assert all(r.origin is Origin.MODELLED and r.condition == CONDITION for r in free.values())
+    assert all(r.run in free[8].source for r in emulated)
+    here = probe()
+    cores = here.cores.whole
+    bound = SMALL.predict(here, calibration, (cores, cores + 3))
+    assert [r.parameters["nodes"] for r in bound] == [cores, cores + 3]
+    assert bound[0].value == bound[1].value
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"corpus_bytes": 0}, {"corpus_bytes": float("nan")}, {"corpus_bytes": "8 MiB"},
+        {"chunk_bytes": -1}, {"chunk_bytes": 1e30}, {"chunk_bytes": None},
+        {"nodes": ()}, {"nodes": [1, 2]}, {"nodes": (0,)}, {"nodes": (1, 1)}, {"nodes": (1.5,)}, {"nodes": 4},
+        {"repeats": 0}, {"repeats": float("inf")}, {"repeats": "two"},
+    ],
+)  # fmt: skip
+def test_a_senseless_specification_is_refused_in_a_sentence(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"\.$"):
+        ScaleOut(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.slurm
+def test_on_slurm_the_jobs_in_the_results_are_those_in_the_queue() -> None:
+    with Pool(1, backend="slurm") as pool:
+        results = SMALL.measure(pool, 2)
+        queued = {str(job.id) for job in pool.jobs()}
+    assert {result.environment["backend"] for result in results} == {"slurm"}
+    (jobs,) = {tuple(result.environment["jobs"]) for result in results}
+    assert len(jobs) == 2
+    assert set(jobs) == queued
+    parts = {result.component: result.value for result in results if result.component}
+    assert parts["worker start"] > 0
+    assert sum(parts.values()) == pytest.approx(2 * select(results, "elapsed")[0].value, rel=0.05)

@@ -1,0 +1,56 @@
+"""The queue and the nodes: who runs where, who waits and why; nothing a job's name says becomes markup."""
+
+from types import SimpleNamespace
+
+from hpclab.figures import nodes_view
+
+
+def job(number, state="RUNNING", node="", reason="None", name="dask-worker"):
+    return SimpleNamespace(id=number, name=name, state=state, reason=reason, node_list=node)
+
+
+def node(name, state="idle"):
+    return SimpleNamespace(name=name, state=state)
+
+
+def test_a_running_job_is_on_its_node_and_a_waiting_one_has_its_reason():
+    html = nodes_view.draw(
+        [node("node1", "allocated"), node("node2"), node("node3", "down")],
+        [job(7, node="node1"), job(8, "PENDING", reason="Resources")],
+        joined=1,
+        wanted=2,
+    )
+    assert "<b>node1</b> job 7" in html
+    assert "<b>node2</b> idle" in html
+    assert "<b>node3</b> down" in html
+    assert "<b>job 8</b> pending: Resources" in html
+    assert "1 of 2 nodes joined" in html
+
+
+def test_a_thousand_nodes_do_not_fill_the_screen_and_hide_mine():
+    nodes = [node(f"n{i}") for i in range(1000)]
+    html = nodes_view.draw(nodes, [job(1, node="n999")])
+    assert "<b>n999</b> job 1" in html
+    assert html.count("listitem") < 40
+    assert "and 968 more nodes" in html
+
+
+def test_a_long_queue_is_counted_by_what_it_waits_for():
+    waiting = [job(i, "PENDING", reason="Priority") for i in range(40)] + [
+        job(99, "PENDING", reason="Resources")
+    ]
+    html = nodes_view.draw([node("node1")], waiting)
+    assert "<b>40 jobs</b> pending: Priority" in html
+    assert html.count("listitem") == 3
+
+
+def test_names_are_escaped():
+    html = nodes_view.draw([node("<img src=x>")], [job("<b>1</b>", "PENDING", reason="<script>")])
+    assert "<img" not in html
+    assert "<script>" not in html
+
+
+def test_without_slurm_the_processes_are_shown():
+    html = nodes_view.draw(workers=[SimpleNamespace(rank=0, pid=4242)], joined=1, wanted=1)
+    assert "process 4242" in html
+    assert "none yet" in nodes_view.draw()

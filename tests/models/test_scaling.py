@@ -1,0 +1,130 @@
+"""The fit against scipy's, against known parameters, and what it refuses."""
+
+import math
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy.optimize import curve_fit, least_squares
+
+from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit, fit_times
+from hpclab.results import Origin, Result
+
+LAWS = {Amdahl: Amdahl(0.07), Gustafson: Gustafson(0.2), USL: USL(0.05, 0.003)}
+COUNTS = numpy.repeat([1.0, 2, 3, 4, 6, 8], 3)
+
+
+def noisy(law, seed=3, spread=0.02):
+    noise = numpy.random.default_rng(seed).normal(0, spread, COUNTS.size)
+    return 5 * law.speedup(COUNTS) * (1 + noise)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_same_answer_as_scipy(law):
+    speed = noisy(LAWS[law])
+    target = speed if law is Gustafson else 1 / speed  # rates for Gustafson, times for the others
+
+    def residuals(guess):
+        model = guess[0] * law(*guess[1:]).speedup(COUNTS)
+        return (model if law is Gustafson else 1 / model) / target - 1
+
+    size = len(law.parameters)
+    found = least_squares(
+        residuals, [speed[0], *[0.1] * size], bounds=([1e-9, *[0] * size], [1e9, *[1] * size]),
+        xtol=1e-14, ftol=1e-14, gtol=1e-14,
+    )  # fmt: skip
+    ours = fit(law, COUNTS, speed)
+    assert ours.speed_of_one == pytest.approx(found.x[0], rel=1e-4)
+    values = [getattr(ours.law, name) for name in law.parameters]
+    assert values == pytest.approx(list(found.x[1:]), rel=1e-3, abs=1e-6)
+    assert ours.error == pytest.approx(0.02, rel=0.6)
+
+
+def test_the_band_is_as_wide_as_scipys_covariance_says():
+    speed = noisy(LAWS[Amdahl])
+
+    def times(n, one, serial):
+        return 1 / (one * n / (1 + serial * (n - 1)))
+
+    _, covariance = curve_fit(times, COUNTS, 1 / speed, [5, 0.1], sigma=1 / speed)
+    low, high = fit(Amdahl, COUNTS, speed).interval("serial", 0.9)
+    assert high - low == pytest.approx(2 * 1.645 * covariance[1, 1] ** 0.5, rel=0.35)
+
+
+@settings(max_examples=30, deadline=None)
+@given(some.floats(0, 0.9), some.floats(0, 0.05), some.floats(1e-6, 1e6))
+def test_exact_points_give_the_parameters_back(contention, coherency, one):
+    for law in (Amdahl(contention), Gustafson(contention), USL(contention, coherency)):
+        found = fit(type(law), [1, 2, 4, 8], one * law.speedup([1, 2, 4, 8]))
+        for name in law.parameters:
+            assert getattr(found.law, name) == pytest.approx(getattr(law, name), abs=1e-6)
+        assert found.speed_of_one == pytest.approx(one, rel=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(some.lists(some.floats(0.01, 100), min_size=5, max_size=5))
+def test_any_points_give_physical_parameters(speed):
+    for law in LAWS:
+        found = fit(law, [1, 2, 3, 4, 5], speed)
+        assert found.law.speedup(1) == pytest.approx(1)
+        low, high = found.band([1.0, 16.0])
+        assert (low <= high).all()
+
+
+def test_the_band_covers_the_truth_about_as_often_as_it_says():
+    inside = 0
+    for seed in range(60):
+        low, high = fit(Amdahl, COUNTS, noisy(LAWS[Amdahl], seed), seed=seed).band([16.0], 0.9)
+        inside += bool(low[0] <= LAWS[Amdahl].speedup(16) <= high[0])
+    assert inside >= 60 * 0.75
+
+
+def test_too_few_points_are_no_curve():
+    for law, counts in ((Amdahl, [1, 1, 1, 2, 2]), (USL, [1, 2, 4]), (Gustafson, [1, 2])):
+        answer = fit(law, counts, counts)
+        assert isinstance(answer, NoCurve)
+        assert f"it takes {len(law.parameters) + 2} different numbers" in answer.reason
+    assert "without a point at 1" in fit(Amdahl, [2, 3, 4], [2, 3, 4]).reason
+    assert "no makespan along nodes yet" in fit_times(Amdahl, [], "nodes").reason
+
+
+@pytest.mark.parametrize(
+    ("n", "speed", "said"),
+    [
+        ([1, 2, 4], [1, 2], "one length"),
+        ([1, 2, 4], [1, 2, 0], "positive number"),
+        ([1, 2, 4], [1, 2, math.nan], "positive number"),
+        ([1, 2, 4], [1, 2, math.inf], "positive number"),
+        ([1, 2, 0], [1, 2, 3], "from 1 to"),
+    ],
+)
+def test_bad_points_are_refused(n, speed, said):
+    with pytest.raises(ValueError, match=said):
+        fit(Amdahl, n, speed)
+
+
+def test_a_fit_of_results_keeps_runs_and_conditions():
+    results = [
+        Result("e", "makespan", 8 / float(USL(0.1, 0.01).speedup(n)), Origin.EMULATED, run=f"r{n}", repeat=k,
+               parameters={"nodes": n}, condition="CPU time instead of wall time")
+        for n in (1, 2, 3, 4) for k in range(2)
+    ]  # fmt: skip
+    found = fit_times(USL, results, "nodes")
+    assert isinstance(found, Fit)
+    assert found.runs == ("r1", "r2", "r3", "r4")
+    assert (found.points, found.largest) == (8, 4)
+    predicted = found.predict([1, 16])
+    assert [result.origin for result in predicted] == [Origin.MODELLED] * 2
+    assert predicted[1].value == pytest.approx(float(USL(0.1, 0.01).speedup(16)), rel=1e-6)
+    assert predicted[1].source == "fitted to runs r1, r2, r3, r4"
+    assert predicted[1].condition == "CPU time instead of wall time"
+
+
+def test_weak_scaling_is_fitted_to_work_per_second():
+    law = Gustafson(0.2)
+    results = [
+        Result("e", "seconds", 3 * n / float(law.speedup(n)), Origin.MEASURED, parameters={"threads": n})
+        for n in (1, 2, 4)
+    ]
+    assert fit_times(Gustafson, results, "threads", "seconds", weak=True).law.serial == pytest.approx(0.2)

@@ -1,0 +1,66 @@
+"""What the laws of speedup must satisfy for any parameters."""
+
+import math
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from hpclab.models.speedup_laws import USL, Amdahl, Gustafson, serial_fraction
+
+share = some.floats(0, 1)
+count = some.floats(1, 1e5)
+
+
+@given(share, some.floats(0, 10))
+def test_one_processor_is_no_faster(serial, coherency):
+    for law in (Amdahl(serial), Gustafson(serial), USL(serial, coherency)):
+        assert law.speedup(1) == pytest.approx(1)
+
+
+@given(share, count, count)
+def test_amdahl_and_gustafson_never_fall(serial, one, other):
+    few, many = sorted((one, other))
+    for law in (Amdahl(serial), Gustafson(serial)):
+        assert law.speedup(few) <= law.speedup(many) * (1 + 1e-9)
+
+
+@given(share, count)
+def test_amdahl_is_usl_without_coherency_and_keeps_its_limit(serial, n):
+    assert Amdahl(serial).speedup(n) == pytest.approx(float(USL(serial, 0).speedup(n)))
+    assert Amdahl(serial).speedup(n) <= min(n, Amdahl(serial).limit) * (1 + 1e-9)
+    assert Gustafson(serial).speedup(n) >= Amdahl(serial).speedup(n) * (1 - 1e-9)
+
+
+@given(some.floats(0, 0.99), some.floats(1e-6, 1), count)
+def test_usl_peaks_where_it_says(contention, coherency, n):
+    law = USL(contention, coherency)
+    assert law.speedup(n) <= law.speedup(law.best) * (1 + 1e-9)
+
+
+@given(share, some.floats(1.5, 1e4))
+def test_the_serial_fraction_is_found_again(serial, n):
+    assert serial_fraction(n, float(Amdahl(serial).speedup(n))) == pytest.approx(serial, abs=1e-6)
+
+
+def test_known_values():
+    assert Amdahl(0.05).speedup(16) == pytest.approx(1 / (0.05 + 0.95 / 16))
+    assert Gustafson(0.05).speedup(16) == pytest.approx(16 - 0.05 * 15)
+    assert USL(0.05, 0.001).speedup(16) == pytest.approx(16 / (1 + 0.05 * 15 + 0.001 * 16 * 15))
+    assert (Amdahl(0).limit, USL(0.1, 0).best, USL(1, 0).best) == (math.inf, math.inf, 1)
+    assert Amdahl(0.1).speedup(numpy.ones((2, 3))).shape == (2, 3)
+
+
+@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, 1e30, "two", None, [1, 0.5], [[1], [1, 2]]])
+def test_bad_processor_counts_are_refused(bad):
+    for law in (Amdahl(0.1), Gustafson(0.1), USL(0.1, 0.01)):
+        with pytest.raises(ValueError, match="n must be numbers of processors"):
+            law.speedup(bad)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan, math.inf, "0.1", None])
+def test_bad_parameters_are_refused(bad):
+    for law in (Amdahl, Gustafson, lambda value: USL(value, 0)):
+        with pytest.raises(ValueError, match="must be a number from 0 to 1"):
+            law(bad)

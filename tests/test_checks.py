@@ -1,0 +1,67 @@
+"""Bad input is refused at once, in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpclab import checks
+
+BAD_NUMBERS = [
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    1e30,
+    -1,
+    0,
+    "3",
+    b"3",
+    None,
+    True,
+    [],
+    object(),
+    2j,
+]
+
+
+@pytest.mark.parametrize("value", BAD_NUMBERS)
+@pytest.mark.parametrize("check", [checks.number, checks.integer])
+def test_what_is_no_number_in_range_is_refused_in_one_sentence(check, value: object):
+    with pytest.raises(ValueError, match=r"^nodes must be a (whole )?number from 1 to 8") as caught:
+        check("nodes", value, 1, 8)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_both_ends_are_allowed_and_numpy_numbers_too():
+    assert [checks.number("x", value, 1, 8) for value in (1, 8, np.float32(2.5))] == [1.0, 8.0, 2.5]
+    assert checks.integer("x", np.int64(8), 1, 8) == 8
+    assert isinstance(checks.integer("x", 3.0, 1, 8), int)
+
+
+def test_a_fraction_is_no_whole_number():
+    with pytest.raises(ValueError, match=r"whole number from 1 to 8 nodes, not 2\.5"):
+        checks.integer("n", 2.5, 1, 8, "nodes")
+
+
+@pytest.mark.parametrize("value", ["", "Slurm", None, 3, ["slurm"]])
+def test_a_choice_names_all_that_is_allowed(value: object):
+    with pytest.raises(ValueError, match="one of slurm, local"):
+        checks.choice("backend", value, ["slurm", "local"])
+    assert checks.choice("backend", "local", ["slurm", "local"]) == "local"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "a\nb", "a;b", "$(id)", "a b", "'a'", '"a"', "a\x00b", "`id`", "é", "a/b", "x" * 65, "-n4", None, 3,
+     "a\n", "#SBATCH", "a|b", "x" * 10_000],
+)  # fmt: skip
+def test_what_could_become_a_directive_is_refused(value: object):
+    with pytest.raises(ValueError, match=r"^partition must") as caught:
+        checks.identifier("partition", value)
+    assert len(str(caught.value)) < 250, "ten thousand characters are not echoed"
+
+
+@pytest.mark.parametrize("value", ["gpu", "gpu:a100,cpu", "a.b_c-d", "ada@site", "x" * 64, "node=1+2"])
+def test_names_as_sites_use_them_are_allowed(value: str):
+    assert checks.identifier("partition", value) == value

@@ -1,0 +1,104 @@
+"""A number without an origin cannot be a Result; what is written reads back."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from hpclab.results import Origin, Result, new_run_id, read_jsonl, select, to_frame, weakest, write_jsonl
+
+
+def result(**changes: object) -> Result:
+    return Result(
+        **{"experiment": "e", "quantity": "makespan", "value": 1.5, "origin": "measured", **changes}
+    )
+
+
+def test_what_is_computed_takes_the_weakest_origin():
+    order = list(Origin)
+    assert order[0] is Origin.MEASURED
+    assert order[-1] is Origin.MODELLED
+    for first, second in itertools.product(order, order):
+        assert weakest(first, second) == order[max(order.index(first), order.index(second))]
+    assert weakest("measured", "emulated") is Origin.EMULATED
+    with pytest.raises(ValueError, match="at least one"):
+        weakest()
+    with pytest.raises(ValueError, match="guessed"):
+        weakest("guessed")
+
+
+@pytest.mark.parametrize("value", [float("nan"), "3", None, True, [1]])
+def test_a_value_that_is_no_number_is_refused(value: object):
+    with pytest.raises(ValueError, match="must be a number"):
+        result(value=value)
+
+
+@pytest.mark.parametrize(
+    ("origin", "word"),
+    [
+        ("emulated", "condition"),
+        ("published", "source"),
+        ("recorded", "source"),
+        ("", "one of measured, recorded"),
+    ],
+)
+def test_an_origin_that_owes_an_explanation_is_refused_without(origin: str, word: str):
+    with pytest.raises(ValueError, match=word):
+        result(origin=origin)
+
+
+def test_with_its_explanation_it_is_taken():
+    assert result(origin="emulated", condition="two cores as four").origin is Origin.EMULATED
+    assert result(origin="published", source="SC21, Table 1").source == "SC21, Table 1"
+
+
+def test_results_are_frozen_and_runs_have_names_of_their_own():
+    with pytest.raises(AttributeError):
+        result().value = 2  # type: ignore[misc]
+    assert len({new_run_id() for _ in range(1000)}) == 1000
+
+
+def test_select_by_quantity_and_parameters():
+    rows = [result(parameters={"nodes": n}, repeat=r) for n in (1, 2) for r in range(3)]
+    assert len(select(rows, nodes=2)) == 3
+    assert len(select(rows, "makespan", nodes=1)) == 3
+    assert select(rows, "speedup") == select(rows, nodes=9) == select(rows, missing=1) == []
+
+
+def test_lines_of_json_read_back_the_same(tmp_path: Path):
+    rows = [
+        result(parameters={"nodes": 2}, environment={"backend": "slurm"}),
+        result(origin="published", source="Ähm, 2024", value=3),
+    ]
+    write_jsonl(rows, tmp_path / "r.jsonl")
+    assert read_jsonl(tmp_path / "r.jsonl") == rows
+    assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"], "no draft is left"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["not json", "3", "{}", '{"experiment": "e"}',
+             '{"experiment":"e","quantity":"q","value":"x","origin":"measured"}',
+             '{"experiment":"e","quantity":"q","value":1,"origin":"guessed"}', '{"extra": 1}', "null"]
+)  # fmt: skip
+def test_a_broken_line_is_named(tmp_path: Path, line: str):
+    write_jsonl([result()], tmp_path / "r.jsonl")
+    (tmp_path / "r.jsonl").write_text((tmp_path / "r.jsonl").read_text() + line + "\n")
+    with pytest.raises(ValueError, match=r"r\.jsonl, line 2 is not a Result"):
+        read_jsonl(tmp_path / "r.jsonl")
+
+
+def test_binary_and_huge_files_are_refused(tmp_path: Path):
+    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not text"):
+        read_jsonl(tmp_path / "b")
+    with pytest.raises(ValueError, match="larger than 2 bytes"):
+        read_jsonl(tmp_path / "b", largest=2)
+
+
+def test_a_frame_has_a_row_a_result_and_a_column_a_parameter():
+    frame = to_frame([result(parameters={"nodes": n}, repeat=n) for n in (1, 2)])
+    assert list(frame["nodes"]) == [1, 2]
+    assert list(frame["origin"]) == ["measured", "measured"]

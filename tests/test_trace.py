@@ -1,0 +1,96 @@
+"""Every instant of every rank belongs to exactly one component."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpclab.results import Origin
+from hpclab.trace import COMPONENTS, KINDS, UNEXPLAINED, Event, Trace, events_of, listen, record
+
+events = st.lists(
+    st.builds(
+        Event,
+        rank=st.integers(0, 3),
+        kind=st.sampled_from(KINDS),
+        start=st.floats(-5, 15),
+        duration=st.floats(0, 10),
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None)
+@given(events)
+def test_the_components_sum_to_ranks_times_makespan(found: list[Event]):
+    bars = Trace(tuple(found), ranks=4, start=0.0, end=10.0).bars()
+    assert sum(bars.values()) == pytest.approx(40.0, rel=1e-6)
+    assert all(seconds >= -1e-9 for seconds in bars.values())
+    assert list(bars) == [*COMPONENTS, UNEXPLAINED]
+
+
+def test_what_no_event_covers_is_unexplained_and_nothing_is_hidden():
+    bars = Trace((Event(0, "compute", 1, 2),), ranks=2, start=0, end=5).bars()
+    assert bars["compute"] == 2
+    assert bars[UNEXPLAINED] == 8
+
+
+def test_where_events_overlap_the_more_telling_one_counts_once():
+    overlapping = (Event(0, "compute", 0, 10), Event(0, "input", 2, 3), Event(0, "idle", 0, 10))
+    bars = Trace(overlapping, ranks=1, start=0, end=10).bars()
+    assert (bars["storage"], bars["compute"], bars["idle"]) == (3, 7, 0)
+
+
+def test_the_same_kind_twice_at_once_counts_once():
+    bars = Trace((Event(0, "compute", 0, 6), Event(0, "compute", 4, 6)), ranks=1, start=0, end=10).bars()
+    assert bars["compute"] == 10
+
+
+def test_events_outside_the_window_or_of_other_ranks_do_not_count():
+    bars = Trace((Event(0, "compute", -5, 6), Event(7, "compute", 0, 10)), ranks=1, start=0, end=10).bars()
+    assert bars["compute"] == 1
+
+
+def test_every_kind_has_exactly_one_component():
+    listed = [kind for kinds in COMPONENTS.values() for kind in kinds]
+    assert sorted(listed) == sorted(KINDS)
+
+
+@pytest.mark.parametrize(("kind", "duration"), [("sleep", 1.0), ("compute", -1.0), ("compute", float("nan"))])
+def test_an_impossible_event_is_refused(kind: str, duration: float):
+    with pytest.raises(ValueError, match="event"):
+        Event(0, kind, 0.0, duration)
+
+
+def test_a_trace_is_as_strong_as_its_weakest_event():
+    assert Trace((), 1, 0, 1).origin is Origin.MEASURED
+    assert Trace((Event(0, "send", 0, 1, origin=Origin.MODELLED),), 1, 0, 1).origin is Origin.MODELLED
+
+
+def test_record_is_heard_inside_a_listener_and_silent_outside():
+    with record("input", bytes=10):
+        pass
+    with listen() as marks:
+        with record("input", bytes=10, label="shard 3"):
+            time.sleep(0.02)
+        with pytest.raises(KeyError), record("checkpoint"):
+            raise KeyError("a task that fails still leaves its mark")
+    assert [mark[0] for mark in marks] == ["input", "checkpoint"]
+    (event, _) = events_of(marks, rank=2, clock_offset=100.0)
+    assert (event.rank, event.kind, event.bytes, event.label) == (2, "input", 10, "shard 3")
+    assert event.duration >= 0.02
+    assert event.start == marks[0][1] + 100.0
+    with pytest.raises(ValueError, match="kind"), record("compile"):
+        pass
+
+
+def test_an_inner_listener_does_not_disturb_the_outer_one():
+    with listen() as outer:
+        with listen() as inner, record("compute"):
+            pass
+        with record("send"):
+            pass
+    assert ([m[0] for m in inner], [m[0] for m in outer]) == (["compute"], ["send"])

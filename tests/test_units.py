@@ -1,0 +1,83 @@
+"""Text with units in, SI inside, text with units out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpclab import units
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("16 GiB", 16 * 2**30), ("1.5MB", 1_500_000), ("4096", 4096), (4096, 4096), ("500 MB", 500_000_000),
+     ("2 kB", 2000), ("2 KiB", 2048), ("1TB", 10**12), ("7 B", 7), ("1 PiB", 2**50), ("3G", 0)],
+)  # fmt: skip
+def test_sizes_are_read(text: str | int, size: int):
+    if size:
+        assert units.parse_bytes(text) == size
+    else:
+        with pytest.raises(ValueError, match="not a size"):
+            units.parse_bytes(text)
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1 GB", "1 XB", "1 GB 2", "nan", None, "1e3 MB", "1 gb"])
+def test_what_is_no_size_is_refused(text: object):
+    with pytest.raises(ValueError, match="write a number and a unit"):
+        units.parse_bytes(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90 s", 90), ("1.5 ms", 0.0015), ("2 h", 7200), ("00:10:00", 600), ("10:30", 630), ("3", 3),
+     ("1-02:00:00", 93600), ("1-02:00", 93600), (2.5, 2.5), ("5 µs", 5e-6), ("1 d", 86400), ("2min", 120)],
+)  # fmt: skip
+def test_durations_are_read_as_slurm_reads_them(text: str | float, seconds: float):
+    assert units.parse_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3 s", "1:2:3:4", "10 minutes", None, "nan"])
+def test_what_is_no_duration_is_refused(text: object):
+    with pytest.raises(ValueError, match="write a number and a unit"):
+        units.parse_seconds(text)  # type: ignore[arg-type]
+
+
+def test_gib_is_not_gb():
+    assert units.format_bytes(2**30) == "1 GiB"
+    assert units.format_bytes(2**30, binary=False) == "1.07 GB"
+    assert units.format_bytes(0) == "0 B"
+    assert units.format_bytes(1023.9) == "1 KiB", "rounded up to the next unit, not to 1024 B"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (1e-9, "1 ns"), (0.0123, "12.3 ms"), (1.5, "1.5 s"), (59.99, "1 min"), (200, "3 min 20 s"),
+     (7500, "2 h 5 min"), (-2, "-2 s"), (float("inf"), "inf"), (3599.9, "1 h 0 min")],
+)  # fmt: skip
+def test_durations_are_written_in_the_unit_that_reads_best(seconds: float, text: str):
+    assert units.format_seconds(seconds) == text
+
+
+def test_flops():
+    assert units.format_flops(312e12) == "312 TFLOP"
+    assert units.format_flops(989.4e12, per_second=True) == "989 TFLOP/s"
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**59))
+def test_what_is_written_reads_back_within_its_digits(size: int):
+    assert math.isclose(units.parse_bytes(units.format_bytes(size)), size, rel_tol=0.006, abs_tol=0.5)
+    assert math.isclose(
+        units.parse_bytes(units.format_bytes(size, binary=False)), size, rel_tol=0.006, abs_tol=0.5
+    )
+
+
+@settings(deadline=None)
+@given(st.floats(1e-9, 1e8))
+def test_durations_read_back_as_written_when_they_have_one_unit(seconds: float):
+    text = units.format_seconds(seconds)
+    if text.count(" ") == 1:
+        assert units.parse_seconds(text) == pytest.approx(seconds, rel=0.01)

@@ -1,0 +1,43 @@
+"""The prediction control, without a browser: commit, skip, and input that is no number."""
+
+import pytest
+
+from hpclab.exercises.prediction import Prediction
+from hpclab.widgets import predict
+
+
+def parts(box):
+    row, message = box.children
+    return (*row.children, message)
+
+
+@pytest.mark.parametrize(("typed", "value"), [("3.5", 3.5), (" 4 ", 4.0), ("2,5", 2.5), ("1e1", 10.0)])
+def test_commit(typed, value):
+    prediction, seen = Prediction("Speedup", "×", 0, 100), []
+    field, commit, skip, message = parts(predict.ask(prediction, seen.append))
+    field.value = typed
+    commit.click()
+    assert prediction.value == value
+    assert seen == [prediction]
+    assert f"You predicted {value:g} ×" in message.value
+    assert field.disabled
+    assert commit.disabled
+    skip.click()
+    commit.click()
+    assert (prediction.value, len(seen)) == (value, 1)
+
+
+@pytest.mark.parametrize("typed", ["", "abc", "0x", "-1", "1e30", "nan", "inf", "<b>1</b>", "1,000,000"])
+def test_what_is_no_number_gets_one_sentence(typed):
+    prediction = Prediction("Speedup", "×", 0, 100)
+    field, commit, skip, message = parts(predict.ask(prediction))
+    field.value = typed
+    commit.click()
+    assert prediction.value is None
+    assert 'role="alert"' in message.value
+    assert "Speedup must be a number from 0 to 100 ×" in message.value
+    assert "<b>" not in message.value
+    assert not field.disabled
+    skip.click()
+    assert (prediction.value, prediction.text) == (None, "no prediction")
+    assert "No prediction." in message.value

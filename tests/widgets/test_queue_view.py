@@ -1,0 +1,148 @@
+"""The live queue: shows what Slurm says, one poll for all; stops by itself and when dropped."""
+
+import gc
+import threading
+import time
+
+import pytest
+
+from hpclab.cluster.slurm import Job, Node, Slurm, SlurmTimeout
+from hpclab.exercises.job_follow import ThisMachine
+from hpclab.widgets import queue_view
+
+NODES = [Node(f"node{n}", "idle", 1, 2**30, 0, ("main",), "") for n in (1, 2, 3)]
+
+
+def job(number, state, nodes="", reason="", **more):
+    return Job(number, "train", state, reason, "main", 1, nodes, 0.0, 0.0, 60.0, 1, "ada", **more)
+
+
+class Spoken(Slurm):
+    """A Slurm that says what it is told, and counts how often it is asked."""
+
+    asked = 0
+    answer: object = ()
+
+    def queue(self, job_ids=None, mine=True):
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return list(self.answer)
+
+    def nodes(self):
+        return NODES
+
+
+@pytest.fixture
+def slurm():
+    return Spoken("local", "22.05", {})
+
+
+def view_of(slurm, interval=0.2, stops_after=60.0):
+    return queue_view.QueueView(slurm, interval, stops_after)
+
+
+def test_what_is_shown(slurm):
+    slurm.answer = [
+        job(1, "RUNNING", "node[1-2]"),
+        job(7, "PENDING", reason="Resources", array_task=3, array_job=5),
+        job(8, "PENDING", reason="<b>odd</b>"),
+    ]
+    view = view_of(slurm)
+    view.refresh()
+    assert "1 job running, 2 waiting; 3 nodes." in view.status.value
+    assert 'role="status"' in view.status.value
+    for box in (
+        "node1</b> job 1 train",
+        "node2</b> job 1 train",
+        "node3</b> idle",
+        "job 5_3 train</b> pending: Res",
+    ):
+        assert box in view.picture.value
+    assert "it is the next to start" in view.reasons.value
+    assert "<b>odd" not in view.picture.value + view.reasons.value
+    assert slurm.asked == 1
+
+
+def test_a_silent_slurm_is_said_and_the_picture_stays(slurm):
+    view = view_of(slurm)
+    view.refresh()
+    before = view.picture.value
+    slurm.answer = SlurmTimeout("squeue did not answer within 10 s.")
+    view.refresh()
+    assert "did not answer" in view.status.value
+    assert view.picture.value == before
+    slurm.answer = ()
+    view.refresh()
+    assert "0 jobs running" in view.status.value
+
+
+def test_what_did_not_change_is_not_sent_again(slurm):
+    view, sent = view_of(slurm), []
+    view.refresh()
+    for part in (view.status, view.picture, view.reasons):
+        part.observe(sent.append, "value")
+    view.refresh()
+    assert sent == []
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "queue view"]
+
+
+def until(condition, timeout=20):
+    deadline = time.monotonic() + timeout
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def test_the_button_stops_and_starts(slurm):
+    view = view_of(slurm)
+    view.button.click()
+    assert view.running
+    assert view.button.description == "Stop refreshing"
+    assert until(lambda: slurm.asked >= 2)
+    view.button.click()
+    assert not view.running
+    assert view.button.description == "Refresh again"
+    assert until(lambda: not threads())
+    asked = slurm.asked
+    time.sleep(0.6)
+    assert slurm.asked == asked
+
+
+def test_it_stops_by_itself_and_when_dropped(slurm):
+    short = view_of(slurm, stops_after=0.4)
+    short.start()
+    assert until(lambda: not short.running)
+    assert until(lambda: not threads())
+    view = view_of(slurm)
+    view.start()
+    view.start()
+    assert len(threads()) == 1
+    del view
+    gc.collect()
+    assert until(lambda: not threads())
+
+
+def test_without_slurm_it_says_so_and_asks_nothing():
+    view = view_of(ThisMachine("none", "No Slurm on this machine: scripts run on its processes.", {}))
+    view.start()
+    view.refresh()
+    assert "No Slurm on this machine" in view.status.value
+    assert not view.running
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), 1e30, "soon", None])
+def test_a_bad_interval_is_refused(slurm, bad):
+    with pytest.raises(ValueError, match="interval must be a number from"):
+        view_of(slurm, interval=bad)
+
+
+def test_node_lists():
+    assert queue_view._names("node[1-3,7],gpu09,a[08-10]b") == [
+        "node1", "node2", "node3", "node7", "gpu09", "a08", "a09", "a10", "b",
+    ]  # fmt: skip
+    assert queue_view._names("") == []
+    assert len(queue_view._names("n[0-999999999]")) == 1000
