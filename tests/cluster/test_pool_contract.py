@@ -234,6 +234,22 @@ def test_a_lost_node_is_replaced_and_the_loss_shown(pool):
 
 
 @pytest.mark.slow
+def test_a_node_that_leaves_after_a_map_has_nothing_run_again(pool, tmp_path):
+    def count(path):
+        import os
+        import tempfile
+
+        os.close(tempfile.mkstemp(dir=path)[0])
+        return os.getpid()
+
+    assert len(set(pool.map(count, [str(tmp_path)] * 40))) == 2
+    assert not pool._nodes.cluster.scheduler.tasks
+    pool.scale(1)
+    assert pool.map(square, [3]) == [9]
+    assert len(list(tmp_path.iterdir())) == 40
+
+
+@pytest.mark.slow
 def test_scaling_down_and_up(pool):
     joined = []
     pool.scale(1)

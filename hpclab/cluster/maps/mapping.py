@@ -61,7 +61,22 @@ class Mapping:
             if finished and (done == total or time.monotonic() - fetched > FETCH_EVERY):
                 self._fetch(finished, look)
                 finished, fetched = [], time.monotonic()
+        self._forget()
         return [self.outcomes[place] for place in range(total)]
+
+    def _forget(self) -> None:
+        """Have the scheduler drop the tasks now.
+
+        The client's own releases arrive there a little later, and until then a node that leaves would have
+        what it computed run once more elsewhere, after the map is over.
+        """
+        keys = [future.key for future in self.futures]
+
+        async def forget() -> None:
+            self.client.cluster.scheduler.client_releases_keys(keys=keys, client=self.client.id)
+
+        self.client.sync(forget)
+        self.futures = []
 
     def _fetch(self, finished: list[Future], look: Callable[[], None]) -> None:
         """Bring finished values here; what dies with its node meanwhile is computed again: keep looking."""
