@@ -71,9 +71,10 @@ class Mapping:
         what it computed run once more elsewhere, after the map is over.
         """
         keys = [future.key for future in self.futures]
+        scheduler = cast(Any, self.client.cluster).scheduler
 
         async def forget() -> None:
-            self.client.cluster.scheduler.client_releases_keys(keys=keys, client=self.client.id)
+            scheduler.client_releases_keys(keys=keys, client=self.client.id)
 
         self.client.sync(forget)
         self.futures = []
