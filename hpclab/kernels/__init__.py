@@ -1,0 +1,1 @@
+"""Numba CUDA kernels, one idea a file, each a ladder from the reference to the improved; and the tracer."""

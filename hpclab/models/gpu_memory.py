@@ -1,0 +1,215 @@
+"""A GPU's memory as a warp meets it: sectors, lines and banks, counted exactly from addresses.
+
+What to notice: the hardware never fetches "a float". It fetches 32-byte sectors, four to a 128-byte line,
+for all 32 lanes of a warp at once; shared memory answers from 32 banks, one 4-byte word each at a time. Two
+kernels that read the same numbers can differ 8 times in sectors and 32 times in passes over the banks.
+
+Source: NVIDIA, CUDA C++ Programming Guide (device memory accesses; shared memory, compute capability 5.x and
+later) and the Nsight Compute documentation of the metrics named below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+from numpy.typing import ArrayLike, NDArray
+
+WARP = 32  # lanes that execute one instruction together
+SECTOR, LINE = 32, 128  # bytes
+BANKS, WORD = 32, 4  # banks of shared memory; bytes each serves in one pass
+
+SPACES = ("global", "shared", "local")
+KINDS = ("load", "store", "atomic")
+ERRORS = ("race", "barrier", "out of bounds", "uninitialised", "limit", "endless")
+COSTS = ("uncoalesced", "bank conflict", "divergence")
+
+
+def sectors(addresses: ArrayLike, itemsize: int) -> NDArray[numpy.int64]:
+    """The distinct sectors, as numbers in order, that items of `itemsize` bytes at `addresses` touch."""
+    return _touched(addresses, itemsize, SECTOR)
+
+
+def lines(addresses: ArrayLike, itemsize: int) -> NDArray[numpy.int64]:
+    """The distinct 128-byte lines, as line numbers in order."""
+    return _touched(addresses, itemsize, LINE)
+
+
+def _touched(addresses: ArrayLike, itemsize: int, unit: int) -> NDArray[numpy.int64]:
+    first = numpy.asarray(addresses, dtype=numpy.int64).ravel()
+    return numpy.unique(numpy.concatenate([first // unit, (first + itemsize - 1) // unit]))
+
+
+def passes(addresses: ArrayLike, itemsize: int) -> int:
+    """How often the banks of shared memory must be gone over to serve one warp.
+
+    Lanes that want the same word share it; lanes that want different words of one bank take turns. Items of 8
+    bytes are served half a warp at a time, of 16 bytes a quarter: `addresses` are in the order of lanes.
+    """
+    of_lane = numpy.asarray(addresses, dtype=numpy.int64).ravel()
+    words = max(1, itemsize // WORD)
+    group = max(1, WARP // words)
+    total = 0
+    for begin in range(0, len(of_lane), group):
+        part = of_lane[begin : begin + group, None] // WORD + numpy.arange(words)
+        total += int(numpy.bincount(numpy.unique(part) % BANKS, minlength=BANKS).max())
+    return total
+
+
+def bank_conflicts(addresses: ArrayLike, itemsize: int) -> int:
+    """Passes beyond those that a conflict-free request of this size and these lanes takes."""
+    count = len(numpy.asarray(addresses).ravel())
+    group = max(1, WARP // max(1, itemsize // WORD))
+    return passes(addresses, itemsize) - -(-count // group)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one warp asked of memory with one instruction: one request to the hardware.
+
+    `step` is its place in the trace; `block` and `warp` say who asked; `line` is the line of the kernel's
+    source, counted from 1; `space` one of SPACES, `kind` one of KINDS; `array` the name the kernel calls it
+    by; `lanes` the active lanes in order, `addresses` the byte address each of them touches (shared memory
+    counts from the block's own 0), `indices` what each of them wrote between the brackets; `epoch` the
+    barriers passed before.
+    """
+
+    step: int
+    block: tuple[int, int, int]
+    warp: int
+    line: int
+    space: str
+    kind: str
+    array: str
+    itemsize: int
+    lanes: tuple[int, ...]
+    addresses: tuple[int, ...]
+    indices: tuple[tuple[int, ...], ...]
+    epoch: int = 0
+
+    @property
+    def sectors(self) -> int:
+        """32-byte sectors moved: l1tex__t_sectors in Nsight Compute."""
+        return len(sectors(self.addresses, self.itemsize))
+
+    @property
+    def lines(self) -> int:
+        """128-byte lines touched."""
+        return len(lines(self.addresses, self.itemsize))
+
+    @property
+    def fewest_sectors(self) -> int:
+        """The sectors that the distinct bytes asked for would fill if they lay side by side."""
+        return -(-len(set(self.addresses)) * self.itemsize // SECTOR)
+
+    @property
+    def bank_conflicts(self) -> int:
+        """Extra passes over the banks; 0 outside shared memory."""
+        return bank_conflicts(self.addresses, self.itemsize) if self.space == "shared" else 0
+
+    @property
+    def contention(self) -> int:
+        """The most lanes on one address: an atomic serves them one after another."""
+        return max((self.addresses.count(at) for at in set(self.addresses)), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A place where a warp's lanes parted: `taken` and `not_taken` are lanes; the warp walks both ways."""
+
+    step: int
+    block: tuple[int, int, int]
+    warp: int
+    line: int
+    taken: tuple[int, ...]
+    not_taken: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong (`kind` one of ERRORS) or dear (one of COSTS), in a sentence that names the threads."""
+
+    kind: str
+    message: str
+    line: int
+    block: tuple[int, int, int] = (0, 0, 0)
+    threads: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def error(self) -> bool:
+        return self.kind in ERRORS
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array that the kernel saw: `base` is the byte address of its first item."""
+
+    name: str
+    space: str
+    dtype: str
+    shape: tuple[int, ...]
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sums over requests, named as Nsight Compute counts them."""
+
+    requests: int = 0
+    sectors: int = 0
+    lines: int = 0
+    bank_conflicts: int = 0
+    bytes: int = 0
+
+    @property
+    def efficiency(self) -> float:
+        """Bytes asked for by the lanes over bytes moved in sectors, 0 to 1 and above 1 for broadcasts."""
+        return self.bytes / (self.sectors * SECTOR) if self.sectors else 0.0
+
+
+@dataclass(frozen=True)
+class KernelTrace:
+    """All that the traced blocks of one launch did, in order.
+
+    `after` holds, by argument name, what the kernel left in its arrays; the caller's own are untouched.
+    `steps` counts the warp instructions on memory, branches and barriers: a slider's range.
+    """
+
+    kernel: str
+    source: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    blocks: tuple[tuple[int, int, int], ...]
+    arrays: tuple[Array, ...]
+    requests: tuple[Request, ...]
+    branches: tuple[Branch, ...]
+    findings: tuple[Finding, ...]
+    after: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.error)
+
+    @property
+    def costs(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if not finding.error)
+
+    def select(self, **wanted: Any) -> list[Request]:
+        """The requests with these values: ``select(space="global", kind="load", array="a", line=3)``."""
+        return [r for r in self.requests if all(getattr(r, name) == value for name, value in wanted.items())]
+
+    def counts(self, **wanted: Any) -> Counts:
+        """Summed over ``select(**wanted)``."""
+        return count(self.select(**wanted))
+
+
+def count(requests: Iterable[Request]) -> Counts:
+    """The sums over `requests`."""
+    total = [0, 0, 0, 0, 0]
+    for r in requests:
+        off_chip = r.space == "global"
+        row = (1, r.sectors * off_chip, r.lines * off_chip, r.bank_conflicts, len(r.lanes) * r.itemsize)
+        total = [sum(pair) for pair in zip(total, row, strict=True)]
+    return Counts(*total)
