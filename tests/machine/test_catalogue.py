@@ -35,8 +35,10 @@ def test_what_is_measured_is_below_what_is_sold():
         if "measured_bandwidth" in link.figures:
             assert link.value("measured_bandwidth") < link.value("bandwidth")
     for gpu in catalogue.entries("gpu").values():
-        if "matmul_bf16" in gpu.figures:
-            assert gpu.value("matmul_bf16") < gpu.value("bf16")
+        pairs = [(name, name.removeprefix("matmul_")) for name in gpu.figures if name.startswith("matmul_")]
+        pairs += [("stream_bandwidth", "memory_bandwidth")] * ("stream_bandwidth" in gpu.figures)
+        for measured, sold in pairs:
+            assert 0.3 * gpu.value(sold) < gpu.value(measured) < gpu.value(sold), (gpu.name, measured)
 
 
 def test_share_alike_numbers_stand_in_a_file_of_their_own_with_attribution():
@@ -57,10 +59,36 @@ def test_units_become_si():
     assert "SC21" in catalogue.entry("gpu", "a100-80gb").figure("fp16").source
 
 
+def test_the_accelerators_of_the_course_are_there():
+    for name in ("v100", "a100", "h100", "h200", "b200", "mi250x", "mi300x", "max1550", "tpu", "laptop"):
+        assert any(name in known for known in catalogue.entries("gpu")), name
+
+
+def test_an_entry_may_add_to_one_in_another_file_but_change_nothing_there(tmp_path: Path):
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    first.write_text(GOOD)
+    second.write_text(GOOD.replace('title = "X"', "more = true").replace("memory_gb", "power_w"))
+
+    def both():
+        return catalogue.together({place.name: catalogue.read(place) for place in (second, first)})
+
+    entry = both()["gpu", "x"]
+    assert (entry.title, entry.value("memory"), entry.value("power")) == ("X", 80e9, 80.0)
+    second.write_text(second.read_text().replace("power_w", "memory_gb"))
+    with pytest.raises(ValueError, match=r"gpu\.x has memory in another file already"):
+        both()
+    second.write_text(second.read_text().replace("[gpu.x]", "[gpu.y]"))
+    with pytest.raises(ValueError, match="no file has the gpu y"):
+        both()
+    second.write_text(GOOD)
+    with pytest.raises(ValueError, match="is in another file already"):
+        both()
+
+
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match="a100-80gb"):
         catalogue.entry("gpu", "a100")
-    with pytest.raises(ValueError, match="gpu, link"):
+    with pytest.raises(ValueError, match="gpu, compute_capability, link"):
         catalogue.entries("tape")
     with pytest.raises(KeyError, match="has no fp8"):
         catalogue.entry("gpu", "v100-16gb").value("fp8")
@@ -81,6 +109,7 @@ def test_unknown_names_list_the_known_ones():
         ("[gpu.x]", "[tape.x]", "'tape'"),
         ("[gpu.x]", "[gpu.x", "not readable TOML"),
         ('"A paper, 2024"', "3", "sources"),
+        ('title = "X"', 'title = "X"\nmore = true', "more must be"),
         ('title = "X"', 'title = "X"\nfp7_tflops = { value = 1, source = "here" }', "fp7 is no field"),
     ],
 )

@@ -1,0 +1,119 @@
+"""How many warps of a kernel are resident on one multiprocessor, and which limit decides it.
+
+A multiprocessor takes whole blocks for as long as there is room for their warps, registers and shared
+memory and the number of blocks is not exceeded. Occupancy is resident warps over the most there can be.
+What to notice: resources are handed out in portions, so that one register more per thread can cost a
+quarter of the warps, and that full occupancy is not the aim: enough bytes under way is (see roofline.py).
+
+Source: NVIDIA, cuda_occupancy.h, and the CUDA Programming Guide's table of compute capabilities, from which
+the catalogue has its numbers. Valid from compute capability 7.0 on, with all the shared memory asked for
+given to the kernel (the driver may split it from the cache otherwise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hpclab import checks
+from hpclab.machine import catalogue
+
+WARP = 32  # threads
+PARTITIONS = 4  # of a multiprocessor: each has a quarter of the registers, and a warp lives in one of them
+REGISTER_UNIT = 256  # registers are handed to a warp in multiples of this
+MOST_REGISTERS = 255  # a thread can name no more
+MOST_THREADS = 1024  # of a block
+LIMITS = ("warps", "blocks", "registers", "shared memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Multiprocessor:
+    """The limits of one multiprocessor: most resident `warps` and `blocks`, 32-bit `registers`,
+    `shared_memory` in bytes, of which a block may have `shared_memory_per_block`; the driver takes
+    `reserved` bytes of each block's and hands it out in multiples of `unit` bytes."""
+
+    compute_capability: str
+    warps: int
+    blocks: int
+    registers: int
+    shared_memory: int
+    shared_memory_per_block: int
+    unit: int
+    reserved: int = 0
+
+
+def multiprocessor(compute_capability: str | float) -> Multiprocessor:
+    """The limits at a compute capability, such as "9.0"; ValueError lists those that are known."""
+    known = catalogue.entries("compute_capability")
+    name = str(compute_capability)
+    entry = known[checks.choice("The compute capability", name, known)]
+    number = {field: int(figure.value) for field, figure in entry.figures.items()}
+    return Multiprocessor(
+        name,
+        number["warps"],
+        number["blocks"],
+        number["registers"],
+        number["shared_memory"],
+        number["shared_memory_per_block"],
+        number["shared_memory_unit"],
+        number.get("shared_memory_reserved", 0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """`blocks` and `warps` resident on a multiprocessor that can hold `most` warps.
+
+    `fit` has, for each of LIMITS, the blocks that it alone would let in; `limits` those that decide.
+    """
+
+    blocks: int
+    warps: int
+    most: int
+    fit: Mapping[str, int]
+
+    @property
+    def share(self) -> float:
+        """Resident warps over the most there can be, 0 to 1."""
+        return self.warps / self.most
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        return tuple(name for name, blocks in self.fit.items() if blocks == self.blocks)
+
+
+def occupancy(
+    compute_capability: str | float, threads: int, registers: int = 32, shared_memory: int = 0
+) -> Occupancy:
+    """Occupancy of blocks of `threads` threads with `registers` each and `shared_memory` bytes a block.
+
+    ValueError for a block that cannot be launched at all: more than 1,024 threads, or more registers or
+    shared memory than a block may have.
+    """
+    limits = multiprocessor(compute_capability)
+    threads = checks.integer("threads per block", threads, 1, MOST_THREADS)
+    registers = checks.integer("registers per thread", registers, 1, MOST_REGISTERS)
+    most = limits.shared_memory_per_block
+    shared_memory = checks.integer("shared_memory per block", shared_memory, 0, most, "bytes")
+    warps = -(-threads // WARP)
+    of_warp = _up(registers * WARP, REGISTER_UNIT)
+    if of_warp * _up(warps, PARTITIONS) > limits.registers:
+        fewer = limits.registers // _up(warps, PARTITIONS) // REGISTER_UNIT * REGISTER_UNIT // WARP
+        raise ValueError(
+            f"A block of {threads} threads with {registers} registers each does not fit into the "
+            f"{limits.registers} registers of a multiprocessor: at most {fewer} registers, or fewer threads."
+        )
+    of_block = _up(shared_memory + limits.reserved, limits.unit)
+    fit = {
+        "warps": limits.warps // warps,
+        "blocks": limits.blocks,
+        # a warp's registers are all in one partition: what is left over in each of the four is lost
+        "registers": limits.registers // PARTITIONS // of_warp * PARTITIONS // warps,
+        "shared memory": limits.shared_memory // of_block if of_block else limits.blocks,
+    }
+    blocks = min(fit.values())
+    return Occupancy(blocks, blocks * warps, limits.warps, fit)
+
+
+def _up(amount: int, unit: int) -> int:
+    return -(-amount // unit) * unit

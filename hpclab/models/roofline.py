@@ -1,0 +1,152 @@
+"""How long a kernel takes on a device, and what bounds it: bytes, operations, latency or its launch.
+
+    device = from_catalogue("a100-80gb")      # from hpclab.models.device
+    work = Work(bytes=3 * 4 * 2**27, flops=2**27, name="vector add")
+    predict(work, device, Launch(blocks=2**19, threads=256)).bound      # "memory"
+
+The roofline: no kernel does more operations a second than the units can, nor than memory can feed them,
+which is its arithmetic intensity (operations per byte of device memory) times the bandwidth. Where the two
+lines meet is the ridge; left of it a kernel waits for memory, right of it for the units. What to notice:
+today's ridges lie at tens to hundreds of operations per byte, so that almost everything but matrix
+multiplication stands on the slope.
+
+Sources: Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009; Little's law for bytes in flight:
+Volkov, Better Performance at Lower Occupancy, GTC 2010. The constants are from measurements that others
+published: the launch (device.LAUNCH_OVERHEAD) and the time of one load seen by a whole thread (TURNAROUND).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hpclab import checks
+from hpclab.models.device import PRECISIONS, Device, Roof
+from hpclab.models.occupancy import Occupancy, occupancy
+from hpclab.units import format_bytes, format_flops, format_seconds
+
+BOUNDS = ("memory", "compute", "latency", "launch")
+
+TURNAROUND = 1.75
+"""Memory latencies that pass from a thread's start to its end when it loads once, works and stores: it is
+also created, computes an address and drains. From the streaming kernels of Ernst's gpu-stream at 3 to 12 %
+occupancy over the latencies of gpu-latency, on V100, A100, H100 and H200: 1.5 to 1.9."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a kernel has to do: `bytes` to and from device memory (what the caches do not spare it), `flops`
+    operations (a fused multiply-add is two) in `precision`, one of PRECISIONS."""
+
+    bytes: float
+    flops: float
+    precision: str = "fp32"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        checks.number("bytes of a kernel", self.bytes, 1, 1e18)
+        checks.number("flops of a kernel", self.flops, 0, 1e24)
+        checks.choice("precision", self.precision, PRECISIONS)
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity in operations per byte; 0 for a kernel that only moves data."""
+        return self.flops / self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How it is launched: `blocks` of `threads` threads, `registers` each and `shared_memory` bytes a block;
+    `in_flight` are the bytes that one thread asks for before it waits (two float32 loads and a store: 12)."""
+
+    blocks: int
+    threads: int
+    registers: int = 32
+    shared_memory: int = 0
+    in_flight: float = 8.0
+
+    def __post_init__(self) -> None:
+        checks.integer("blocks", self.blocks, 1, 2**31 - 1)
+        checks.integer("threads per block", self.threads, 1, 1024)
+        checks.number("bytes in flight per thread", self.in_flight, 1, 4096)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`seconds` that the kernel should take, and its `bound`, one of BOUNDS.
+
+    `parts` has the seconds that each of BOUNDS alone would cost; memory and latency are the same bytes, at
+    the roof's bandwidth and at the one that the bytes in flight allow. `occupancy` is None where it is not
+    modelled.
+    """
+
+    work: Work
+    roof: Roof
+    seconds: float
+    bound: str
+    parts: Mapping[str, float]
+    occupancy: Occupancy | None = None
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes per second, launch included."""
+        return self.work.bytes / self.seconds
+
+    @property
+    def rate(self) -> float:
+        """FLOP per second, launch included."""
+        return self.work.flops / self.seconds
+
+    def __str__(self) -> str:
+        reason = {
+            "memory": f"{format_bytes(self.work.bytes, binary=False)} at "
+            f"{format_bytes(self.roof.bandwidth, binary=False)}/s",
+            "compute": f"{format_flops(self.work.flops)} at {format_flops(self.roof.rate, per_second=True)}",
+            "latency": "too few bytes are in flight to keep memory busy",
+            "launch": "the launch takes longer than the work",
+        }[self.bound]
+        return f"{self.work.name or 'kernel'}: {format_seconds(self.seconds)}, {self.bound}-bound ({reason})"
+
+
+def predict(
+    work: Work, device: Device, launch: Launch | None = None, basis: str = "achievable"
+) -> Prediction:
+    """Seconds and bound of `work` on `device`, modelled.
+
+    time = launch overhead + max(flops / rate, bytes / bandwidth). With `launch`, on an NVIDIA GPU, the
+    bandwidth is that of Little's law below: bytes in flight over the time they are on their way. Both
+    limits are softened where they meet, 1/b² = 1/roof² + 1/little², because requests do not arrive evenly:
+    against the 90 points of gpu-stream (five GPUs from V100 to H200, occupancy 3 to 100 %) that is 7 % off
+    on average, the sharp corner 12 %. A grid with fewer blocks than multiprocessors leaves the rest of the
+    units idle.
+    """
+    roof = device.roof(work.precision, basis)
+    rate, bandwidth, little, resident = roof.rate, roof.bandwidth, math.inf, None
+    if launch is not None and device.compute_capability:
+        resident = occupancy(
+            device.compute_capability, launch.threads, launch.registers, launch.shared_memory
+        )
+        little = bytes_in_flight(device, launch, resident) / (device.latency * TURNAROUND)
+        bandwidth = 1 / math.hypot(1 / roof.bandwidth, 1 / little)
+        rate *= min(1.0, launch.blocks / device.multiprocessors)
+    compute, memory = work.flops / rate, work.bytes / bandwidth
+    seconds = device.launch_overhead + max(compute, memory)
+    if device.launch_overhead > max(compute, memory):
+        bound = "launch"
+    elif compute > memory:
+        bound = "compute"
+    else:
+        bound = "latency" if little < roof.bandwidth else "memory"
+    parts = {
+        "memory": work.bytes / roof.bandwidth, "compute": compute,
+        "latency": work.bytes / little, "launch": device.launch_overhead,
+    }  # fmt: skip
+    return Prediction(work, roof, seconds, bound, parts, resident)
+
+
+def bytes_in_flight(device: Device, launch: Launch, resident: Occupancy) -> float:
+    """Bytes under way at once: resident threads of all multiprocessors, or of the whole grid if it is
+    smaller."""
+    blocks = min(launch.blocks, resident.blocks * device.multiprocessors)
+    return blocks * launch.threads * launch.in_flight

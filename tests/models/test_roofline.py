@@ -1,0 +1,128 @@
+"""The roofline against hand-worked cases and the occupancy sweeps that others published."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+from hpclab.models.device import BASES, LAUNCH_OVERHEAD, PRECISIONS, Device, devices, from_catalogue,
+typical_share from hpclab.models.roofline import Launch, Work, predict from hpclab.results import Origin
+
+# GB/s of reading 8 bytes, of scaling (8 + 8) and of the triad (16 + 8) with two blocks of so many threads
+# on a multiprocessor: Ernst, gpu-benches, gpu-stream/{v100,a100_80,h100_pcie,h200}.txt @1c36d509ee71.
+STREAM = {
+    "v100-16gb": {32: (72, 128, 180), 128: (262, 423, 545), 256: (490, 673, 765), 1024: (866, 802, 814)},
+    "a100-80gb": {32: (85, 157, 221), 128: (325, 581, 799), 256: (619, 1026, 1372), 1024: (1769, 1732, 1759)},
+    "h100-pcie-80gb": {32: (96, 183, 254), 128: (368, 607, 821), 256: (702, 1037, 1399),
+                       1024: (1942, 1704, 1832)},
+    "h200-141gb": {32: (123, 240, 334), 128: (485, 852, 1129), 256: (935, 1395, 1905),
+                   1024: (2756, 3165, 3534)},
+}  # fmt: skip
+
+
+def spoiled(device: Device, threads: int, in_flight: float) -> Launch:
+    """Two blocks on each multiprocessor, kept to two by the size of the grid."""
+    return Launch(2 * device.multiprocessors, threads, in_flight=in_flight)
+
+
+def test_published_bandwidth_against_occupancy():
+    errors, bounds = [], set()
+    for name, rows in STREAM.items():
+        device = from_catalogue(name)
+        for threads, measured in rows.items():
+            for moved, bandwidth in zip((8, 16, 24), measured, strict=True):
+                found = predict(Work(1e12, 1e9), device, spoiled(device, threads, moved))
+                errors.append(abs(found.bandwidth / (bandwidth * 1e9) - 1))
+                bounds.add((threads, moved, found.bound))
+    assert statistics.mean(errors) < 0.08
+    assert max(errors) < 0.25
+    assert {bound for threads, _, bound in bounds if threads == 32} == {"latency"}
+    assert {bound for threads, moved, bound in bounds if (threads, moved) == (1024, 24)} == {"memory"}
+
+
+def test_published_time_of_small_kernels():
+    # The same repository, gpu-small-kernels/a100_80.txt and h200.txt: scaling 64 KiB at 25 and 27 GB/s.
+    for name, rate in (("a100-80gb", 25e9), ("h200-141gb", 27e9)):
+        found = predict(Work(65536, 4096, "fp64"), from_catalogue(name))
+        assert found.bound == "launch"
+        assert found.seconds == pytest.approx(65536 / rate, rel=0.1)
+
+
+def test_hand_worked():
+    device = Device(
+        "x", Origin.MEASURED, reached_bandwidth=1e12, reached={"fp32": 1e13}, launch_overhead=1e-6
+    )
+    roof = device.roof("fp32")
+    assert roof.ridge == 10.0  # 1e13 FLOP/s / 1e12 B/s
+    assert roof.attainable(4) == 4e12
+    assert roof.attainable(40) == 1e13
+    slope = predict(
+        Work(1e9, 4e9), device
+    )  # 1e9 B / 1e12 B/s = 1 ms; 4e9 / 1e13 = 0.4 ms; 1 µs for the launch
+    assert (slope.bound, slope.seconds) == ("memory", pytest.approx(1.001e-3))
+    flat = predict(Work(1e9, 4e10), device)  # 4e10 / 1e13 = 4 ms
+    assert (flat.bound, flat.rate) == ("compute", pytest.approx(4e10 / 4.001e-3))
+    assert predict(Work(1e5, 1e5), device).bound == "launch"  # 0.1 µs of work
+    assert "memory-bound (1 GB at 1 TB/s)" in str(slope)
+
+
+def test_a_small_grid_leaves_units_idle():
+    device = from_catalogue("a100-80gb")
+    work = Work(1e6, 1e13)
+    full, half = (predict(work, device, Launch(blocks, 256)) for blocks in (108, 54))
+    assert half.parts["compute"] == pytest.approx(2 * full.parts["compute"])
+    assert half.bound == "compute"
+
+
+def test_peak_is_sold_and_achievable_measured_or_said_to_be_assumed():
+    a100 = from_catalogue("a100-80gb")
+    assert a100.roof("bf16", "peak").rate == 312e12
+    assert a100.roof("bf16").rate == 271.2e12
+    assert a100.roof("bf16").assumed == ()
+    assert "float32 rate assumed at 7" in a100.roof("fp32").assumed[0]
+    h100 = from_catalogue("h100-80gb").roof("bf16")
+    assert h100.bandwidth == pytest.approx(3350e9 * typical_share("bandwidth"))
+    assert h100.assumed[0].startswith("bandwidth assumed at 87% of the peak")
+    assert 0.8 < typical_share("bandwidth") < 0.95
+    assert 0.6 < typical_share("rate") < 0.85
+
+
+def test_every_device_has_roofs_with_the_achievable_below_the_peak():
+    assert len(devices()) >= 12
+    for name in devices():
+        device = from_catalogue(name)
+        assert device.precisions
+        assert device.sources
+        for precision in device.precisions:
+            peak, reached = (device.roof(precision, basis) for basis in BASES)
+            assert reached.bandwidth < peak.bandwidth
+            assert reached.rate < peak.rate
+            assert 0.5 < peak.ridge < 1000
+        assert device.launch_overhead == LAUNCH_OVERHEAD
+    assert from_catalogue("v100-16gb").precisions == ("fp64", "fp32", "fp16")
+
+
+def test_what_a_device_lacks_is_refused_with_what_it_has():
+    with pytest.raises(ValueError, match=r"NVIDIA V100 .* must be one of fp64, fp32, fp16, not 'fp8'"):
+        from_catalogue("v100-16gb").roof("fp8")
+    with pytest.raises(ValueError, match="must be one of achievable, not 'peak'"):
+        Device("x", Origin.MEASURED, reached_bandwidth=1e9, reached={"fp32": 1e9}).roof("fp32", "peak")
+    with pytest.raises(ValueError, match="a100-80gb"):
+        from_catalogue("a100")
+
+
+@pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), 1e30, "1e9", None])
+def test_bad_input_is_one_sentence(bad):
+    for make in (
+        lambda: Work(bad, 1e9), lambda: Work(1e9, bad), lambda: Work(1e9, 1e9, bad), lambda: Launch(bad, 256),
+        lambda: Launch(1, bad), lambda: Launch(1, 256, in_flight=bad), lambda: from_catalogue(bad),
+        lambda: predict(Work(1e9, 1e9), from_catalogue("a100-80gb"), basis=bad),
+        lambda: predict(Work(1e9, 1e9), from_catalogue("a100-80gb"), Launch(1, 32, registers=bad)),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="must be") as caught:
+            make()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="bytes of a kernel"):
+        Work(0, 1e9)
+    assert set(PRECISIONS) > {"fp32", "tf32", "bf16", "fp8"}
