@@ -6,8 +6,17 @@ import statistics
 
 import pytest
 
-from hpclab.models.device import BASES, LAUNCH_OVERHEAD, PRECISIONS, Device, devices, from_catalogue,
-typical_share from hpclab.models.roofline import Launch, Work, predict from hpclab.results import Origin
+from hpclab.models.device import (
+    BASES,
+    LAUNCH_OVERHEAD,
+    PRECISIONS,
+    Device,
+    devices,
+    from_catalogue,
+    typical_share,
+)
+from hpclab.models.roofline import Launch, Work, predict
+from hpclab.results import Origin
 
 # GB/s of reading 8 bytes, of scaling (8 + 8) and of the triad (16 + 8) with two blocks of so many threads
 # on a multiprocessor: Ernst, gpu-benches, gpu-stream/{v100,a100_80,h100_pcie,h200}.txt @1c36d509ee71.
