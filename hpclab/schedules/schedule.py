@@ -25,7 +25,8 @@ MESSAGE = numpy.dtype(
         ("target_offset", "i8"),
         ("size", "i8"),
         ("reduce", "?"),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -39,7 +40,9 @@ class Schedule:
     `messages` is sorted by `step`. Order is by data: a rank begins its messages of step s when those of its
     own earlier steps are done, and within a step all it sends is read before anything that arrives is
     written; `reduce` adds what arrives to what is there, else it overwrites. A message whose source is its
-    target is a local copy.
+    target is a local copy. Rows of one step from one rank to one other are pieces of a single message: they
+    travel together and cost one latency. `root` means something to broadcast and reduce only. Where input and
+    result lie in the buffers is said by `layout.layout`.
     """
 
     collective: str
@@ -48,11 +51,12 @@ class Schedule:
     elements: int
     buffer: int
     messages: NDArray[Any]
+    root: int = 0
 
     @property
     def steps(self) -> int:
         """How many steps there are."""
-        return int(self.messages["step"].max()) + 1 if len(self.messages) else 0
+        return int(self.messages["step"][-1]) + 1 if len(self.messages) else 0
 
     @cached_property
     def bounds(self) -> NDArray[numpy.int64]:

@@ -1,0 +1,115 @@
+"""All-to-all: every rank has a block for every other one, so n (p - 1) must leave and no tree can save it.
+
+Bruck sends each block up to log2(p) times and so needs few steps: good for small blocks. Pairwise and direct
+send each once. Bruck, Ho, Kipnis, Upfal, Weathersby, "Efficient algorithms for all-to-all communications in
+multiport message-passing systems", IEEE TPDS 8 (1997); Thakur and others, IJHPCA 19 (2005), section 3.4.
+
+The work buffer begins with the n elements of the input, block j for rank j; the blocks received follow in the
+order of their sources, and then what is on its way.
+"""
+
+from __future__ import annotations
+
+import numpy
+
+from hpclab.schedules.hierarchical import carrier
+from hpclab.schedules.messages import Counts, Messages, Shape, merged, per_rank, rows, then, together
+
+
+def _result(shape: Shape, source: Counts, target: Counts) -> Counts:
+    """Where the block of `source` comes to lie at `target`."""
+    return shape.elements + source * shape.blocks[target]
+
+
+def _send(shape: Shape, step: Counts, source: Counts, target: Counts) -> Messages:
+    return rows(
+        step, source, target, shape.bounds[target], shape.blocks[target], _result(shape, source, target)
+    )
+
+
+def direct(shape: Shape) -> Messages:
+    """Every block at once, in one step: what NCCL's grouped sends do."""
+    source, target = numpy.ogrid[: shape.ranks, : shape.ranks]
+    return _send(shape, numpy.zeros(1, int), source, target)
+
+
+def pairwise(shape: Shape) -> Messages:
+    """In step s - 1 to the rank s further on: p - 1 steps in which every rank sends and receives once."""
+    distance, source = numpy.ogrid[: shape.ranks, : shape.ranks]
+    return _send(shape, numpy.maximum(distance - 1, 0), source, (source + distance) % shape.ranks)
+
+
+def sent_once(shape: Shape) -> Counts:
+    """All but its own block, n (p - 1) / p: direct and pairwise."""
+    return shape.elements - shape.blocks
+
+
+def bruck(shape: Shape) -> Messages:
+    """Slot i holds what still has to go i ranks further; in step s the slots with bit s set go 2^s further.
+
+    Two local copies around it put the blocks into slots and the slots into the order of their sources.
+    """
+    ranks, slot_size = shape.ranks, int(shape.blocks.max())
+    rank, slot = numpy.ogrid[:ranks, :ranks]
+    place, target = shape.elements + slot * slot_size, (rank + slot) % ranks
+    parts = [rows(0, rank, rank, shape.bounds[target], shape.blocks[target], place)]
+    for bit in range((ranks - 1).bit_length()):
+        moving = slot[:, slot[0] >> bit & 1 == 1]
+        place, target = shape.elements + moving * slot_size, _bound_for(rank, moving, bit) % ranks
+        parts.append(rows(0, rank, (rank + (1 << bit)) % ranks, place, shape.blocks[target]))
+    source = (rank - slot) % ranks
+    place = shape.elements + slot * slot_size
+    parts.append(rows(0, rank, rank, place, shape.blocks[rank], _result(shape, source, rank)))
+    return then(*parts)
+
+
+def _bound_for(rank: Counts, slot: Counts, bit: int) -> Counts:
+    """Where the block in `slot` at `rank` has to go, before step `bit`: the lower bits are travelled."""
+    return rank + (slot >> bit << bit)
+
+
+def sent_bruck(shape: Shape) -> Counts:
+    """A block that goes i ranks further is sent once for each bit set in i: about n log2(p) / 2."""
+    rank, slot = numpy.ogrid[: shape.ranks, : shape.ranks]
+    sent = numpy.zeros(shape.ranks, numpy.int64)
+    for bit in range((shape.ranks - 1).bit_length()):
+        target = _bound_for(rank, slot, bit) % shape.ranks
+        sent += ((slot >> bit & 1) * shape.blocks[target]).sum(axis=1)
+    return sent
+
+
+def _hops(shape: Shape) -> tuple[Counts, Counts, Counts]:
+    """Every source and target, shape (p²,), and the rank in the source's node on the target's rail."""
+    source, target = numpy.divmod(numpy.arange(shape.ranks**2), shape.ranks)
+    return source, target, carrier(shape, source // shape.ranks_per_node, target % shape.ranks_per_node)
+
+
+def hierarchical(shape: Shape) -> Messages:
+    """Inside the node to the rank on the target's rail, which sends to the target what all its node has.
+
+    Each message between nodes is `ranks_per_node` times as large as in pairwise, and there are as many times
+    fewer.
+    """
+    source, target, hop = _hops(shape)
+    size = shape.blocks[target]
+    node, there = source // shape.ranks_per_node, target // shape.ranks_per_node
+    nodes = -(-shape.ranks // shape.ranks_per_node)
+    order = numpy.lexsort([source, target, hop])  # blocks of one message side by side at the hop
+    crossing = (node != there)[order]
+    before = numpy.cumsum(size[order] * crossing) - size[order] * crossing
+    own = numpy.searchsorted(hop[order], hop[order])  # the first block at the same hop
+    transit = numpy.empty_like(size)
+    transit[order] = shape.elements + shape.ranks * int(shape.blocks.max()) + before - before[own]
+    home = _result(shape, source, target)
+    inside = rows(0, source, hop, shape.bounds[target], size, numpy.where(node == there, home, transit))
+    between = rows((there - node) % nodes, hop, target, transit, size * (node != there), home)
+    between["step"] -= 1
+    return then(merged(inside), merged(together(between)))
+
+
+def sent_hierarchical(shape: Shape) -> Counts:
+    """What is not on the rank's own rail, n (g - 1) / g, then n (N - 1) / N between N nodes of g."""
+    source, target, hop = _hops(shape)
+    crossing = source // shape.ranks_per_node != target // shape.ranks_per_node
+    size = shape.blocks[target]
+    return per_rank(shape.ranks, source, size * (hop != source)) + per_rank(shape.ranks, hop, size * crossing)

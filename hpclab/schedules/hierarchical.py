@@ -1,0 +1,143 @@
+"""Hierarchical: inside a node where links are fast, between nodes only what must cross.
+
+Ranks r and r + 1 share a node unless a multiple of `ranks_per_node` lies between them; the last node may be
+smaller. All-gather, reduce-scatter and all-reduce run on rails: rail l holds the blocks of local rank l of
+every node and is moved by that rank, so every rank's own link carries its share of what crosses. Where the
+last node has no local rank l, rank l modulo its size moves rail l there. As in Horovod's hierarchical
+all-reduce and in DeepSpeed's and Tutel's two-step all-to-all (Hwang and others, "Tutel", MLSys 2023).
+"""
+
+from __future__ import annotations
+
+import numpy
+
+from hpclab.schedules.binomial_tree import sent_spread, spread
+from hpclab.schedules.messages import (
+    Counts,
+    Messages,
+    Shape,
+    backwards,
+    bounds,
+    merged,
+    per_rank,
+    rows,
+    then,
+    together,
+)  # fmt: skip
+from hpclab.schedules.ring import sent_reduce_scatter
+from hpclab.schedules.star import sent_reduce
+
+__all__ = [
+    "all_gather", "all_reduce", "broadcast", "carrier", "reduce", "reduce_scatter", "sent_all_gather",
+    "sent_all_reduce", "sent_broadcast", "sent_reduce", "sent_reduce_scatter",
+]  # fmt: skip
+
+
+def _teams(shape: Shape) -> tuple[Counts, list[Counts]]:
+    """For broadcast: one rank of each node, the root's first, and each node's ranks with that one first."""
+    width = shape.ranks_per_node
+    nodes = []
+    for begin in range(0, shape.ranks, width):
+        node = numpy.arange(begin, min(begin + width, shape.ranks))
+        nodes.append(numpy.roll(node, begin - shape.root) if shape.root in node else node)
+    home = shape.root // width
+    nodes = nodes[home:] + nodes[:home]
+    return numpy.array([node[0] for node in nodes]), nodes
+
+
+def broadcast(shape: Shape) -> Messages:
+    """A binomial tree over one rank of each node, then one inside each node."""
+    leaders, nodes = _teams(shape)
+    return then(spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes)))
+
+
+def sent_broadcast(shape: Shape) -> Counts:
+    """n for each child in both trees; nodes - 1 vectors cross between nodes."""
+    leaders, nodes = _teams(shape)
+    sent = [sent_spread(order, shape.elements, shape.ranks) for order in (leaders, *nodes)]
+    return numpy.sum(sent, axis=0)
+
+
+def reduce(shape: Shape) -> Messages:
+    """The same trees backwards, adding on the way: inside the nodes first."""
+    return backwards(broadcast(shape))
+
+
+def carrier(shape: Shape, node: Counts, local: Counts) -> Counts:
+    """The rank that moves rail `local` in `node`."""
+    width = shape.ranks_per_node
+    return node * width + local % numpy.minimum(width, shape.ranks - node * width)
+
+
+def _rails(shape: Shape, values: Counts) -> Counts:
+    """`values`, one for each rank, as (nodes, rails), 0 where there is no such rank."""
+    width = min(shape.ranks_per_node, shape.ranks)
+    nodes = -(-shape.ranks // shape.ranks_per_node)
+    padded = numpy.zeros(nodes * width, numpy.int64)
+    padded[: shape.ranks] = values
+    return padded.reshape(nodes, width)
+
+
+def _gather(shape: Shape, starts: Counts, sizes: Counts) -> Messages:
+    """All-gather of each rank's block, which begins at its `starts` and has its `sizes`."""
+    start, size = _rails(shape, starts), _rails(shape, sizes)
+    nodes, rails = size.shape
+    step, node, rail = numpy.ogrid[: nodes - 1, :nodes, :rails]
+    block = (node - step) % nodes
+    between = rows(
+        step, carrier(shape, node, rail), carrier(shape, (node + 1) % nodes, rail),
+        start[block, rail], size[block, rail],
+    )  # fmt: skip
+    node, rail, local, block = numpy.ogrid[:nodes, :rails, :rails, :nodes]
+    source, target = carrier(shape, node, rail), carrier(shape, node, local)
+    wanted = (local == target % shape.ranks_per_node) & (source != target)
+    inside = rows(0, source, target, start[block, rail], size[block, rail] * wanted)
+    return then(between, merged(inside))
+
+
+def _sent_gather(shape: Shape, sizes: Counts) -> Counts:
+    size = _rails(shape, sizes)
+    nodes, rails = size.shape
+    node, rail = numpy.ogrid[:nodes, :rails]
+    who, whole = carrier(shape, node, rail), size.sum(axis=0)
+    others = numpy.minimum(shape.ranks_per_node, shape.ranks - node * shape.ranks_per_node) - 1
+    between = whole - numpy.roll(size, -1, axis=0) if nodes > 1 else numpy.zeros_like(size)
+    return per_rank(shape.ranks, who, between) + per_rank(shape.ranks, who, others * whole)
+
+
+def all_gather(shape: Shape) -> Messages:
+    """A ring between nodes on each rail, then each rank gives its rail to the others in its node."""
+    return _gather(shape, shape.bounds[:-1], shape.blocks)
+
+
+def sent_all_gather(shape: Shape) -> Counts:
+    """N nodes of g: n (N - 1) / p between nodes, and n (g - 1) / g inside."""
+    return _sent_gather(shape, shape.blocks)
+
+
+def reduce_scatter(shape: Shape) -> Messages:
+    """The all-gather backwards: sums inside the node first, then a ring between nodes on each rail."""
+    return backwards(all_gather(shape))
+
+
+def _by_rail(shape: Shape) -> tuple[Counts, Counts]:
+    """Blocks of an all-reduce, in an order that makes each rail one stretch: their starts and sizes."""
+    rank = numpy.arange(shape.ranks)
+    order = numpy.lexsort([rank, rank % shape.ranks_per_node])
+    cuts = bounds(shape.elements, shape.ranks)
+    starts, sizes = numpy.empty_like(rank), numpy.empty_like(rank)
+    starts[order], sizes[order] = cuts[:-1], numpy.diff(cuts)
+    return starts, sizes
+
+
+def all_reduce(shape: Shape) -> Messages:
+    """Reduce-scatter inside nodes, a ring all-reduce between nodes on each rail, all-gather inside nodes."""
+    gather = _gather(shape, *_by_rail(shape))
+    return then(backwards(gather), gather)
+
+
+def sent_all_reduce(shape: Shape) -> Counts:
+    """N nodes of g: 2 n (N - 1) / p between nodes, g times less than a ring over all, and 2 n (g - 1) / g
+    inside."""
+    sizes = _by_rail(shape)[1]
+    return shape.elements - sizes + _sent_gather(shape, sizes)

@@ -1,0 +1,128 @@
+"""What schedules are put together from: rows of messages, parts after one another, a part run backwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy
+from numpy.typing import ArrayLike, NDArray
+
+from hpclab.schedules.schedule import MESSAGE
+
+FIELDS = ("step", "source", "target", "source_offset", "target_offset", "size", "reduce")
+Messages = NDArray[Any]
+Counts = NDArray[numpy.int64]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a collective is asked for: every algorithm takes one, and the formula of its bytes the same.
+
+    `ranks` p, `elements` n; `root` for broadcast and reduce; `ranks_per_node` for the hierarchical ones;
+    `chunks` is how many pieces a pipelined algorithm cuts its vector into.
+    """
+
+    ranks: int
+    elements: int
+    root: int = 0
+    ranks_per_node: int = 1
+    chunks: int | None = None
+
+    @cached_property
+    def bounds(self) -> Counts:
+        """Where each rank's block of the n elements begins, and the end: p + 1 places."""
+        return bounds(self.elements, self.ranks)
+
+    @cached_property
+    def blocks(self) -> Counts:
+        """The size of each rank's block, shape (p,)."""
+        return numpy.diff(self.bounds)
+
+
+def bounds(elements: int, parts: int) -> Counts:
+    """`elements` cut into `parts` as even as they can be, the first ones larger by one where it does not go
+    up (numpy.array_split and torch.tensor_split cut so): parts + 1 places."""
+    place = numpy.arange(parts + 1, dtype=numpy.int64)
+    return place * (elements // parts) + numpy.minimum(place, elements % parts)
+
+
+def rows(
+    step: ArrayLike,
+    source: ArrayLike,
+    target: ArrayLike,
+    offset: ArrayLike,
+    size: ArrayLike,
+    target_offset: ArrayLike | None = None,
+    reduce: bool = False,
+) -> Messages:
+    """Messages from arrays that are broadcast together; the same place at both ends unless told otherwise.
+
+    A message of no elements is none. The rows come out in the order of the broadcast arrays.
+    """
+    columns = numpy.broadcast_arrays(
+        step, source, target, offset, offset if target_offset is None else target_offset, size
+    )
+    made = numpy.empty(columns[0].size, MESSAGE)
+    for name, column in zip(FIELDS, columns, strict=False):
+        made[name] = column.ravel()
+    made["reduce"] = reduce
+    kept = made["size"] > 0
+    return made if kept.all() else made[kept]
+
+
+def together(*parts: Messages) -> Messages:
+    """The parts at the same time, sorted by step."""
+    made = numpy.concatenate([numpy.empty(0, MESSAGE), *parts])
+    return made[numpy.argsort(made["step"], kind="stable")]
+
+
+def then(*parts: Messages) -> Messages:
+    """One part after another; each is sorted by step and begins at step 0."""
+    made = numpy.empty(sum(len(part) for part in parts), MESSAGE)
+    begin = steps = 0
+    for part in filter(len, parts):
+        end = begin + len(part)
+        for name in FIELDS:  # a column at a time: several times as fast as whole records
+            made[name][begin:end] = part[name]
+        made["step"][begin:end] += steps
+        begin, steps = end, steps + int(part["step"][-1]) + 1
+    return made
+
+
+def backwards(messages: Messages, reduce: bool = True) -> Messages:
+    """The messages from the last to the first, each from its target to its source.
+
+    Run backwards, a broadcast is a reduction and an all-gather a reduce-scatter: where a part arrived exactly
+    once at every rank, each rank now gives its sum away exactly once, and only after all that it is made of
+    has arrived (Träff and others call the two duals).
+    """
+    made, last = numpy.empty(len(messages), MESSAGE), messages[::-1]
+    made["step"] = last["step"].max(initial=0) - last["step"]
+    made["source"], made["target"], made["size"] = last["target"], last["source"], last["size"]
+    made["source_offset"], made["target_offset"] = last["target_offset"], last["source_offset"]
+    made["reduce"] = reduce
+    return made
+
+
+def merged(messages: Messages) -> Messages:
+    """Pieces of one message that lie side by side at both ends made one row."""
+    if not len(messages):
+        return messages
+    keys = ("source_offset", "reduce", "target", "source", "step")
+    made = messages[numpy.lexsort([messages[key] for key in keys])]
+    before, after = made[:-1], made[1:]
+    joined = numpy.logical_and.reduce([before[key] == after[key] for key in keys[1:]])
+    for end in ("source_offset", "target_offset"):
+        joined &= before[end] + before["size"] == after[end]
+    first = numpy.flatnonzero(numpy.concatenate([[True], ~joined]))
+    whole = made[first]
+    whole["size"] = numpy.add.reduceat(made["size"], first)
+    return whole
+
+
+def per_rank(ranks: int, who: ArrayLike, how_many: ArrayLike) -> Counts:
+    """`how_many` summed for each rank of `who` (broadcast together), shape (ranks,)."""
+    rank, count = numpy.broadcast_arrays(numpy.asarray(who, numpy.int64), how_many)
+    return numpy.bincount(rank.ravel(), count.ravel(), ranks).astype(numpy.int64)

@@ -1,0 +1,80 @@
+"""Ring: every rank sends to the next one only, and all links are busy all the time.
+
+All-reduce is two trips round the ring with one block of n / p each step: p - 1 steps in which blocks collect
+their sum, p - 1 in which the sums go round. Each rank sends 2 n (p - 1) / p elements, the least possible, in
+2 (p - 1) steps, the most: good for long vectors and few ranks. Patarasuk and Yuan, "Bandwidth optimal
+all-reduce algorithms for clusters of workstations", JPDC 69 (2009).
+"""
+
+from __future__ import annotations
+
+import numpy
+
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, per_rank, rows, then
+from hpclab.schedules.messages import together as _together
+from hpclab.schedules.star import sent_reduce
+
+__all__ = [
+    "all_gather", "all_reduce", "broadcast", "reduce", "reduce_scatter", "sent_all_gather", "sent_all_reduce",
+    "sent_broadcast", "sent_reduce", "sent_reduce_scatter",
+]  # fmt: skip
+
+
+def _round(shape: Shape, direction: int) -> Messages:
+    step, rank = numpy.ogrid[: shape.ranks - 1, : shape.ranks]
+    block = (rank - direction * step) % shape.ranks
+    return rows(step, rank, (rank + direction) % shape.ranks, shape.bounds[block], shape.blocks[block])
+
+
+def all_gather(shape: Shape) -> Messages:
+    """In step s rank r passes on the block that began s ranks before it: p - 1 steps."""
+    return _round(shape, 1)
+
+
+def sent_all_gather(shape: Shape) -> Counts:
+    """All blocks but the one that the next rank began with: n (p - 1) / p."""
+    if shape.ranks == 1:
+        return numpy.zeros(1, numpy.int64)
+    return shape.elements - numpy.roll(shape.blocks, -1)
+
+
+def reduce_scatter(shape: Shape) -> Messages:
+    """In step s rank r passes on the block r - 1 - s with all that was added to it so far: p - 1 steps."""
+    return backwards(_round(shape, -1))
+
+
+def sent_reduce_scatter(shape: Shape) -> Counts:
+    """All blocks but its own: n (p - 1) / p. So it is in every all-gather run backwards."""
+    return shape.elements - shape.blocks
+
+
+def all_reduce(shape: Shape) -> Messages:
+    """Reduce-scatter, then all-gather: 2 (p - 1) steps."""
+    return then(reduce_scatter(shape), all_gather(shape))
+
+
+def sent_all_reduce(shape: Shape) -> Counts:
+    """2 n (p - 1) / p, the least possible for every rank (Patarasuk and Yuan, theorem 1)."""
+    return sent_reduce_scatter(shape) + sent_all_gather(shape)
+
+
+def broadcast(shape: Shape) -> Messages:
+    """Down the chain from the root in `chunks` pieces that follow each other: p - 2 + chunks steps.
+
+    As many chunks as ranks unless told otherwise: filling the pipe then takes about as long as draining it.
+    """
+    cuts = bounds(shape.elements, shape.chunks or shape.ranks)
+    place, chunk = numpy.ogrid[: shape.ranks - 1, : len(cuts) - 1]
+    source, target = (place + shape.root) % shape.ranks, (place + 1 + shape.root) % shape.ranks
+    return _together(rows(place + chunk, source, target, cuts[:-1], numpy.diff(cuts)))
+
+
+def sent_broadcast(shape: Shape) -> Counts:
+    """Every rank n but the last one before the root, which sends nothing."""
+    place = numpy.arange(shape.ranks - 1)
+    return per_rank(shape.ranks, (place + shape.root) % shape.ranks, shape.elements)
+
+
+def reduce(shape: Shape) -> Messages:
+    """The chain backwards, adding on the way."""
+    return backwards(broadcast(shape))
