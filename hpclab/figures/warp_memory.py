@@ -1,0 +1,172 @@
+"""What one warp asks of memory, step after step: its lanes above, memory below them, the kernel beneath.
+
+The picture to remember: a warp that reads neighbours paints one row of memory without a gap; one that does
+not leaves single stripes in many rows, and everything hatched between them was moved for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hpclab import checks
+from hpclab.figures import lanes, listing, memory_rows, style
+from hpclab.models import gpu_memory
+from hpclab.models.gpu_memory import SECTOR, WARP, Branch, KernelTrace, Request
+
+_VERB = {"load": "reads", "store": "writes", "atomic": "adds to"}
+
+
+class WarpPicture:
+    """The steps of one warp of one block of `trace`, in order; ``draw(n)`` is the figure of step n from 0.
+
+    All are drawn at one height, so that a slider moves nothing but what changes. ValueError where that warp
+    was not traced, or neither touched memory nor took a branch.
+    """
+
+    def __init__(self, trace: KernelTrace, block: tuple[int, int, int], warp: int) -> None:
+        self.trace, self.block, self.warp = trace, block, warp
+        every: tuple[Request | Branch, ...] = (*trace.requests, *trace.branches)
+        mine = [event for event in every if event.block == block and event.warp == warp]
+        self.events = sorted(mine, key=lambda event: event.step)
+        if not self.events:
+            raise ValueError(
+                f"Warp {warp} of block {block} of {trace.kernel} touches no memory and takes no branch: "
+                "choose another warp."
+            )
+        asked = [event for event in self.events if isinstance(event, Request)]
+        banks = any(request.space == "shared" for request in asked)
+        self._memory = memory_rows.MemoryRows(
+            max((len(memory_rows.touched(request)) for request in asked), default=1), banks
+        )
+        self._headings = ("sectors", "passes") if banks else ("sectors",)
+        self.titles = [_title(event) for event in self.events]
+        self._sofar = [Counter[tuple[str, int]]()]
+        for event in self.events:
+            self._sofar.append(self._sofar[-1] + _cost(event))
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def said(self, number: int) -> str:
+        """Step `number` in a sentence or two, for somebody who does not see it."""
+        event = self.events[number]
+        lines = self.trace.source.splitlines()
+        code = lines[event.line - 1].strip() if 0 < event.line <= len(lines) else ""
+        return f"{self.titles[number]}. The line: {code}. {_caption(event)}"
+
+    def draw(self, number: int) -> str:
+        """The figure as SVG; ValueError where there is no such step."""
+        number = checks.integer("step", number, 0, len(self.events) - 1)
+        event = self.events[number]
+        top = max(style.title_height(title) for title in self.titles) + 4
+        rows = top + lanes.HEIGHT + memory_rows.LINKS
+        below = rows + self._memory.height
+        if isinstance(event, Request):
+            tips = {lane: self._tip(event, n) for n, lane in enumerate(event.lanes)}
+            body = [lanes.draw(top, event.lanes, tips=tips)]
+            if event.space != "local":
+                body.append(self._memory.draw(event, self._base(event), rows, tips))
+        else:
+            body = [lanes.draw(top, event.taken, event.not_taken)]
+        body += [_key(event, below + 1.3 * style.TEXT), self._total(number, below + 2.7 * style.TEXT)]
+        listed = below + 3.3 * style.TEXT
+        body.append(listing.draw(listed, self.trace.source, event.line, self._columns(number)))
+        height = listed + listing.height(self.trace.source)
+        return style.document(self.titles[number], self.said(number), body, height=height)
+
+    def _columns(self, number: int) -> dict[str, dict[int, str]]:
+        done = self._sofar[number + 1]
+        return {
+            heading: {line: f"{done[heading, line]:,}" for what, line in done if what == heading}
+            for heading in self._headings
+        }
+
+    def _tip(self, request: Request, number: int) -> str:
+        lane = request.lanes[number]
+        across, up, _ = self.trace.block
+        flat = self.warp * WARP + lane
+        thread = (flat % across, flat // across % up, flat // (across * up))
+        index = ", ".join(map(str, request.indices[number]))
+        byte = request.addresses[number] - self._base(request)
+        return f"lane {lane}, thread {thread}: {request.array}[{index}], byte {byte:,}"
+
+    def _base(self, request: Request) -> int:
+        """What bytes are counted from: an array's first item, or in shared memory the block's own 0."""
+        own = [array.base for array in self.trace.arrays if array.name == request.array]
+        return own[0] if own and request.space == "global" else 0
+
+    def _total(self, number: int, y: float) -> str:
+        done: Counter[str] = Counter()
+        for (what, _), count in self._sofar[number + 1].items():
+            done[what] += count
+        text = f"This warp so far: {_counted(done['requests'], 'global request')}"
+        if done["sectors"]:
+            used = done["bytes"] / (done["sectors"] * SECTOR)
+            text += f", {_counted(done['sectors'], 'sector')}; {used:.0%} of what moved was asked for"
+        return style.text(0, y, text, colour=style.MUTED)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def _cost(event: Request | Branch) -> Counter[tuple[str, int]]:
+    """What an event adds to the sums of its line."""
+    if isinstance(event, Branch) or event.space == "local":
+        return Counter()
+    if event.space == "shared":
+        return Counter({("passes", event.line): gpu_memory.passes(event.addresses, event.itemsize)})
+    costs = {"requests": 1, "sectors": event.sectors, "bytes": _bytes(event)[0]}
+    return Counter({(what, event.line): cost for what, cost in costs.items()})
+
+
+def _title(event: Request | Branch) -> str:
+    if isinstance(event, Branch):
+        return (
+            f"Line {event.line} parts the warp: {len(event.taken)} lanes go on, {len(event.not_taken)} wait"
+        )
+    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {_counted(len(event.lanes), 'lane')}"
+    if event.kind == "atomic" and event.contention > 1:
+        return f"{did}, {event.contention} of them in turn at one address"
+    if event.space == "shared":
+        extra, passes = event.bank_conflicts, gpu_memory.passes(event.addresses, event.itemsize)
+        return (
+            f"{did}, {passes} passes, {extra} of them for conflicts" if extra else f"{did}, no bank conflict"
+        )
+    if event.space == "global":
+        moved = f"{did}, {_counted(event.sectors, 'sector')}"
+        fewest = event.fewest_sectors
+        return f"{moved} where {fewest} would do" if event.sectors > fewest else f"{moved}, as few as can be"
+    return f"{did}, each in its own memory"
+
+
+def _bytes(request: Request) -> tuple[int, int]:
+    """Bytes that the lanes asked for, each once, and bytes that moved."""
+    return len(set(request.addresses)) * request.itemsize, request.sectors * SECTOR
+
+
+def _caption(event: Request | Branch) -> str:
+    if isinstance(event, Branch):
+        return "Filled lanes go on. Crossed ones wait, then go their own way, or meet them again."
+    if event.space == "global":
+        asked, moved = _bytes(event)
+        return f"Asked for: {asked:,} bytes. Moved: {moved:,}. For nothing: {moved - asked:,}."
+    if event.space == "shared":
+        return "A bank serves one word in each pass; lanes that want the same word share it."
+    return "Each thread has its own: nothing is shared, and nothing is drawn."
+
+
+def _key(event: Request | Branch, y: float) -> str:
+    """The caption, with the pattern of what was moved for nothing after the words it belongs to."""
+    text = _caption(event)
+    if isinstance(event, Branch) or event.space != "global":
+        return style.text(0, y, text)
+    asked, moved = _bytes(event)
+    first = f"Asked for: {asked:,} bytes. Moved: {moved:,}."
+    x = style.text_width(first) + 10
+    box = f'x="{x:.0f}" y="{y - 16:.0f}" width="30" height="19" stroke="{style.INK}" fill="url(#wasted)"'
+    return (
+        style.text(0, y, first)
+        + f"<defs>{memory_rows.hatch('wasted')}</defs><rect {box}/>"
+        + style.text(x + 40, y, f"for nothing: {moved - asked:,}")
+    )

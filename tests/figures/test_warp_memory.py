@@ -1,0 +1,193 @@
+"""The tracer's picture: what was moved is drawn, counted and said; nothing leaves its place between steps."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from hpclab.figures import access_map, lanes, listing, memory_rows, style
+from hpclab.figures.warp_memory import WarpPicture
+from hpclab.models.gpu_memory import Array, Branch, KernelTrace, Request
+
+SVG = "{http://www.w3.org/2000/svg}"
+BLOCK = (0, 0, 0)
+BASE = 1024
+LANES = tuple(range(32))
+SOURCE = """@cuda.jit
+def kernel(a, total):
+    tile = cuda.shared.array(1024, float32)
+    i = cuda.grid(1)
+    if i < a.size:
+        tile[i] = a[i]
+    value = tile[32 * i]  # <b> & "quotes" in a comment that is longer than any line of a kernel should be
+    cuda.atomic.add(total, 0, value)
+"""
+
+
+def request(step, line, space, kind, array, offsets, itemsize=4, active=LANES, warp=0):
+    base = BASE if space == "global" else 0
+    addresses = tuple(base + offset for offset in offsets)
+    indices = tuple((offset // itemsize,) for offset in offsets)
+    return Request(step, BLOCK, warp, line, space, kind, array, itemsize, active, addresses, indices)
+
+
+def trace(*events):
+    requests = tuple(event for event in events if isinstance(event, Request))
+    branches = tuple(event for event in events if isinstance(event, Branch))
+    arrays = (Array("a", "global", "float32", (1024,), BASE), Array("total", "global", "float32", (1,), BASE))
+    return KernelTrace("kernel", SOURCE, (1, 1, 1), (32, 2, 1), (BLOCK,), arrays, requests, branches, ())
+
+
+EVENTS = {
+    "parts the warp: 20 lanes go on, 12 wait": Branch(0, BLOCK, 0, 5, LANES[:20], LANES[20:]),
+    "reads a: 20 lanes, 3 sectors, as few": request(
+        1, 6, "global", "load", "a", [4 * n for n in range(20)], active=LANES[:20]
+    ),
+    "writes tile: 32 lanes, no bank conflict": request(
+        2, 6, "shared", "store", "tile", [4 * n for n in LANES]
+    ),
+    "reads tile: 32 lanes, 32 passes, 31": request(3, 7, "shared", "load", "tile", [128 * n for n in LANES]),
+    "reads a: 32 lanes, 32 sectors where 4": request(4, 6, "global", "load", "a", [128 * n for n in LANES]),
+    "reads a: 32 lanes, 20 sectors where 8": request(
+        5, 6, "global", "load", "a", [20 * n for n in LANES], itemsize=8
+    ),
+    "adds to total: 32 lanes, 32 of them in turn": request(6, 8, "global", "atomic", "total", [0] * 32),
+    "reads mine: 32 lanes, each in its own": request(7, 6, "local", "load", "mine", [0] * 32),
+}
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return WarpPicture(trace(*EVENTS.values()), BLOCK, 0)
+
+
+def texts(svg):
+    return ["".join(element.itertext()) for element in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("number", range(len(EVENTS)))
+def test_a_step_is_titled_drawn_and_said_at_one_height(picture, number):
+    title, event = list(EVENTS.items())[number]
+    svg = picture.draw(number)
+    assert title in picture.titles[number]
+    assert title in svg.split("</title>")[0], "the title is also the figure's name"
+    assert SOURCE.splitlines()[event.line - 1].split("#")[0].strip()[:30] in picture.said(number)
+    tree = ET.fromstring(svg)
+    assert tree.get("viewBox") == ET.fromstring(picture.draw(0)).get("viewBox")
+    width, height = (float(side) for side in tree.get("viewBox").split()[2:])
+    assert width <= 800
+    for box in tree.iter(f"{SVG}rect"):
+        if box.get("x"):
+            assert float(box.get("x")) >= 0
+            assert float(box.get("x")) + float(box.get("width")) <= width + 1
+            assert float(box.get("y")) + float(box.get("height")) <= height + 1
+    sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)"', svg)]
+    assert min(sizes) >= 14 * 4 / 3, "14 pt and up"
+
+
+def boxes(svg, fill):
+    return [box for box in ET.fromstring(svg).iter(f"{SVG}rect") if (box.get("fill") or "").startswith(fill)]
+
+
+def test_each_moved_sector_is_hatched_and_each_word_lies_in_its_column(picture):
+    svg = picture.draw(4)  # a stride of 128 bytes: 32 sectors, one word used in each
+    hatched = [box for box in boxes(svg, "url(#w") if box.get("stroke") is None]
+    assert len(hatched) == 32
+    assert {float(box.get("width")) for box in hatched} == {8 * lanes.CELL}
+    first = [
+        box
+        for box in ET.fromstring(svg).iter(f"{SVG}rect")
+        if "lane 31, thread (31, 0, 0)" in "".join(box.itertext())
+    ]
+    assert len(first) == 2  # the lane and its word
+    assert "a[992], byte 3,968" in "".join(first[0].itertext())
+    assert {float(box.get("x")) for box in first} == {lanes.LEFT + 31 * lanes.CELL + 1, lanes.LEFT}
+
+
+def test_what_was_moved_for_nothing_is_counted_and_summed(picture):
+    said = texts(picture.draw(4))
+    assert "Asked for: 128 bytes. Moved: 1,024." in said
+    assert "for nothing: 896" in said
+    assert any(text.startswith("This warp so far: 2 global requests, 35 sectors; 19 %") for text in
+               [text.replace("%", " %").replace("  ", " ") for text in said])  # fmt: skip
+    assert "35" in said, "beside line 6, in the column of sectors"
+    assert "33" not in said
+
+
+def test_banks_are_counted_by_their_different_words():
+    assert memory_rows.words_by_bank([0, 0, 128, 4], 4) == {0: 2, 1: 1}
+    assert memory_rows.words_by_bank([0, 8], 8) == {0: 1, 1: 1, 2: 1, 3: 1}
+
+
+def test_a_conflict_is_told_without_colour(picture):
+    said = texts(picture.draw(3))
+    assert "32 words in bank 0" in said
+    assert "one word in each bank" in texts(picture.draw(2))
+
+
+def test_waiting_lanes_are_crossed_out(picture):
+    crossed = [
+        path for path in ET.fromstring(picture.draw(0)).iter(f"{SVG}path") if "m0,-10" in path.get("d")
+    ]
+    assert len(crossed) == 12
+
+
+def test_a_long_source_scrolls_and_keeps_its_height():
+    source = "@cuda.jit\ndef kernel(a):\n" + "\n".join(f"    a[{n}] = {n}" for n in range(50))
+    assert listing.height(source) == listing.height(source + "\n    more = 1")
+    for line in (2, 10, 30, 52):
+        shown = listing.window(source, line)
+        assert line in shown
+        assert len(shown) == 11
+    svg = listing.draw(0, source, 30, {"sectors": {30: "7"}})
+    assert "a[27]" in svg
+    assert "a[1] " not in svg
+
+
+def test_text_of_the_kernel_cannot_become_markup(picture):
+    svg = picture.draw(3)
+    assert "<b>" not in svg
+    assert any(text.endswith("…") for text in texts(svg)), "a long line is cut"
+
+
+def test_a_warp_that_was_not_traced_is_refused(picture):
+    with pytest.raises(ValueError, match=r"Warp 1 of block .* touches no memory"):
+        WarpPicture(picture.trace, BLOCK, 1)
+    for wrong in (-1, 99, None, "2", float("nan")):
+        with pytest.raises(ValueError, match="step must be a whole number from 0 to 7"):
+            picture.draw(wrong)
+
+
+def test_colours_run_from_dark_to_light():
+    lightness = [
+        style._luminance(*(int(lanes.colour(n / 31)[k : k + 2], 16) for k in (1, 3, 5))) for n in LANES
+    ]
+    assert lightness == sorted(lightness)
+
+
+def strided(stride):
+    return trace(
+        *(request(n, 6, "global", "load", "a", [4 * (stride * k + n) for k in LANES]) for n in range(8)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stride", "title"), [(1, "1 item apart"), (8, "8 items apart"), (0, "share an item")]
+)
+def test_the_map_names_the_distance_of_neighbours(stride, title):
+    svg = access_map.draw(strided(stride), "a")
+    assert title in svg
+    grey = boxes(svg, style.COLOUR["idle"])
+    assert len(grey) - 1 == sum(r.sectors for r in strided(stride).requests)  # one is the key's
+    for box in ET.fromstring(svg).iter(f"{SVG}rect"):
+        assert 0 <= float(box.get("x")) <= float(box.get("x")) + float(box.get("width")) <= 801
+
+
+def test_the_map_of_what_was_never_touched_says_what_was():
+    with pytest.raises(ValueError, match="touches no array 'b' in global memory; it touches: a"):
+        access_map.draw(strided(1), "b")
+
+
+def test_the_map_says_what_it_leaves_out():
+    many = trace(*(request(n, 6, "global", "load", "a", [4 * k for k in LANES]) for n in range(100)))
+    assert "first 64 of 100 requests" in access_map.draw(many, "a")
