@@ -1,0 +1,130 @@
+"""The one place that knows numba-cuda, its simulator, and what will succeed them.
+
+    from hpclab.kernels.cuda import cuda
+
+gives a kernel module its `cuda`: the real one where a GPU can be used, else Numba's simulator, with the
+warp's instructions that it lacks. `NUMBA_ENABLE_CUDASIM` set to 1 or 0 beforehand decides instead. A kernel
+must see `cuda` among its module's globals, as in the line above: the simulator looks for it nowhere else.
+
+What to notice: the simulator shows what a thread does, one Python thread each. It says nothing about speed,
+so `seconds` refuses to time it, and it hides races: that is what the tracer is for.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from hpclab import checks
+from hpclab.kernels import warp_simulator
+from hpclab.machine import gpu_preflight
+
+_SETTING = "NUMBA_ENABLE_CUDASIM"
+
+
+def _load() -> tuple[ModuleType, str]:
+    """`numba.cuda`, real or simulated, and what kernels run on in a few words."""
+    facts = gpu_preflight.gather()
+    asked = os.environ.get(_SETTING, "")
+    wanted = asked != "0" if asked else not gpu_preflight.usable(facts)
+    loaded = sys.modules.get("numba.cuda")
+    if wanted and loaded is not None and not hasattr(loaded, "simulator"):
+        raise ImportError(
+            "numba.cuda was imported before hpclab.kernels, and without a GPU: restart the kernel and run "
+            "the first cell first, so that the simulator can be turned on."
+        )
+    if wanted and loaded is None:
+        os.environ[_SETTING] = "1"
+        if "numba" in sys.modules:  # it has read its settings already
+            sys.modules["numba"].config.reload_config()
+    from numba import cuda
+
+    if not hasattr(cuda, "simulator"):
+        return cuda, facts.devices[0].name if facts.devices else "a GPU"
+    from numba.cuda.simulator.kernelapi import FakeCUDAModule
+
+    warp_simulator.lend(FakeCUDAModule)
+    return cuda, "the CUDA simulator"
+
+
+cuda, RUNS_ON = _load()
+simulated: bool = hasattr(cuda, "simulator")
+
+
+def seconds(work: Callable[[], object], *, repeats: int = 20, calls: int = 5, warmup: int = 3) -> list[float]:
+    """Seconds that one call of `work()` keeps the GPU busy, once for each repeat, between two CUDA events.
+
+    A launch returns before its kernel ends, so a wall clock would time the launch. Each repeat queues `calls`
+    of them, so that all but the first are launched while the one before still runs: their overhead is not in
+    the figure. `work` must copy nothing between the host and the GPU. RuntimeError in the simulator.
+    """
+    repeats, calls = checks.integer("repeats", repeats, 1, 10_000), checks.integer("calls", calls, 1, 1000)
+    warmup = checks.integer("warmup", warmup, 1, 1000)
+    if simulated:
+        raise RuntimeError(
+            "Kernels run in the CUDA simulator here, whose time says nothing about a GPU's: there is no "
+            "speed to measure. Use a recorded or a modelled one."
+        )
+    for _ in range(warmup):
+        work()
+    cuda.synchronize()
+    spent = []
+    for _ in range(repeats):
+        begin, end = cuda.event(), cuda.event()
+        begin.record()
+        for _ in range(calls):
+            work()
+        end.record()
+        end.synchronize()
+        spent.append(cuda.event_elapsed_time(begin, end) / 1e3 / calls)
+    return spent
+
+
+def free() -> None:
+    """Hand back device memory that nothing uses any more, of Numba and of torch.
+
+    After an out-of-memory error the traceback holds on to every array of the functions that it went through;
+    so those are let go too. Arrays that a name of yours still holds stay: `del` them first.
+    """
+    last = getattr(sys, "last_value", None)  # where IPython keeps the last error for its debugger
+    while last is not None:
+        traceback.clear_frames(last.__traceback__)
+        last = last.__cause__ or last.__context__
+    gc.collect()
+    if not simulated:
+        context = cuda.current_context()
+        context.memory_manager.deallocations.clear()  # arrays; Numba gives them back late and together
+        context.deallocations.clear()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def memory_guard() -> Iterator[None]:
+    """Within it, running out of device memory frees what can be freed and raises MemoryError in one sentence.
+
+    The next cell then works; everything else passes through as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        said = f"The GPU's memory is full ({error!s:.80}). What was half done is freed: take smaller arrays."
+        error.__traceback__ = error.__context__ = None
+        free()
+        raise MemoryError(said) from None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is CUDA's "out of memory", from Numba or from torch."""
+    if type(error).__name__ == "CudaAPIError":
+        return int(getattr(error, "code", 0)) == 2  # CUDA_ERROR_OUT_OF_MEMORY
+    return type(error).__name__ == "OutOfMemoryError"

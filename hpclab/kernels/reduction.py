@@ -1,0 +1,117 @@
+"""The sum of an array: a million numbers become one, and threads must agree on it.
+
+What to notice: the additions are free. What costs is waiting for one another: at one address (atomics), at
+barriers (the tree), or nowhere (the lanes of a warp, which march in step).
+"""
+
+from __future__ import annotations
+
+import numpy
+from numpy import float32
+
+from hpclab.kernels.cuda import cuda
+from hpclab.kernels.step import Problem, Step, blocks
+
+THREADS = 256  # a block; a power of two, which the tree halves
+BLOCKS = 2048  # the grid of `shuffled`
+WARP = 32
+FULL = 0xFFFFFFFF  # all 32 lanes take part
+
+
+def reference(x):
+    return numpy.asarray([x.sum(dtype=numpy.float64)], dtype=numpy.float32)
+
+
+@cuda.jit
+def zero(total):
+    """The sum begins at nothing: one small launch before the others."""
+    if cuda.grid(1) == 0:
+        total[0] = float32(0)
+
+
+@cuda.jit
+def atomic(x, total):
+    """Every thread adds its item to one address: they take turns, one after the other."""
+    i = cuda.grid(1)
+    if i < x.size:
+        cuda.atomic.add(total, 0, x[i])
+
+
+@cuda.jit
+def shared_tree(x, total):
+    """A block adds in pairs, in shared memory, in log2(THREADS) rounds; then one atomic for the block.
+
+    A barrier ends each round: what one thread wrote, another reads in the next. Active threads stay
+    neighbours, so that whole warps fall idle and none is half empty until the last.
+    """
+    partial = cuda.shared.array(THREADS, float32)
+    me = cuda.threadIdx.x
+    i = cuda.grid(1)
+    partial[me] = x[i] if i < x.size else float32(0)
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half > 0:
+        if me < half:
+            partial[me] += partial[me + half]
+        cuda.syncthreads()
+        half >>= 1
+    if me == 0:
+        cuda.atomic.add(total, 0, partial[0])
+
+
+@cuda.jit
+def shuffled(x, total):
+    """Each thread adds many items in a register, then lanes hand theirs down: 16, 8, 4, 2, 1.
+
+    A shuffle needs neither shared memory nor a barrier, for a warp's lanes execute it together. Four sums a
+    thread are independent of each other, so four reads are under way at a time.
+    """
+    stride = cuda.gridsize(1)
+    i = cuda.grid(1)
+    first = second = third = fourth = float32(0)
+    while i + 3 * stride < x.size:
+        first += x[i]
+        second += x[i + stride]
+        third += x[i + 2 * stride]
+        fourth += x[i + 3 * stride]
+        i += 4 * stride
+    while i < x.size:
+        first += x[i]
+        i += stride
+    mine = (first + second) + (third + fourth)
+    hand = WARP // 2
+    while hand > 0:
+        mine += cuda.shfl_down_sync(FULL, mine, hand)
+        hand >>= 1
+    if cuda.laneid == 0:
+        cuda.atomic.add(total, 0, mine)
+
+
+def make(shape, rng):
+    return rng.random(shape, dtype=numpy.float32), numpy.full(1, numpy.nan, dtype=numpy.float32)
+
+
+PROBLEM = Problem(
+    name="reduction",
+    extents=("items",),
+    make=make,
+    reference=reference,
+    bytes=lambda shape: 4 * shape[0] + 4,
+    flops=lambda shape: max(0, shape[0] - 1),
+    tolerance=lambda shape: shape[0] * 2.0**-24,  # Higham, Accuracy and Stability, section 4.2: items >= 0
+)
+
+STEPS = (
+    Step(
+        "atomic", "Every thread adds its item to the one sum.", atomic, PROBLEM,
+        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)), prepare=zero,
+    ),
+    Step(
+        "shared tree", "A block adds in pairs in shared memory, then once to the sum.", shared_tree, PROBLEM,
+        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)), prepare=zero,
+    ),
+    Step(
+        "warp shuffle", "Threads add in registers, lanes hand down theirs: no barrier.", shuffled, PROBLEM,
+        lambda shape: ((blocks(shape[0], 4 * THREADS, BLOCKS),), (THREADS,)), prepare=zero,
+    ),
+)  # fmt: skip

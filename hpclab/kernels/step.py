@@ -1,0 +1,82 @@
+"""A ladder's steps: kernels that solve one problem, each with one idea more than the step before.
+
+Tests, the benchmark, the tracer and lesson 03 know a kernel only through these two classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from hpclab import checks
+
+Shape = tuple[int, ...]
+Extent = tuple[int, ...]
+MOST_ITEMS, MOST_BLOCKS_Y = 2**31 - 1, 65535  # CUDA's limits of a grid along x and along y
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every step of a ladder computes.
+
+    `extents` names the numbers of a shape. ``make(shape, rng)`` gives the arrays of a launch, the output last
+    and not yet computed; ``reference(*inputs)`` what the output should be, in NumPy. ``bytes(shape)`` is the
+    least traffic to the GPU's memory that the result needs (each input read once, each output written once),
+    ``flops(shape)`` its operations. ``tolerance(shape)`` is the largest relative error that the order of
+    float32 operations can explain; 0 where there is only one right answer.
+    """
+
+    name: str
+    extents: tuple[str, ...]
+    make: Callable[[Shape, numpy.random.Generator], tuple[NDArray, ...]]
+    reference: Callable[..., NDArray]
+    bytes: Callable[[Shape], int]
+    flops: Callable[[Shape], int]
+    tolerance: Callable[[Shape], float] = lambda shape: 0.0
+    shape_of: Callable[..., Shape] = lambda first, *rest: first.shape
+
+    def checked(self, shape: object) -> Shape:
+        """`shape` as a tuple of sizes from 0; ValueError names the extent that is wrong."""
+        if not isinstance(shape, tuple | list) or len(shape) != len(self.extents):
+            raise ValueError(f"The shape of {self.name} is ({', '.join(self.extents)}), not {shape!r:.60}.")
+        pairs = zip(self.extents, shape, strict=True)
+        return tuple(checks.integer(name, size, 0, MOST_ITEMS) for name, size in pairs)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel of a ladder.
+
+    `idea` says in one sentence what is new. ``configure(shape)`` gives its grid and block. `prepare`, where
+    there is one, is launched before it on the output alone (a sum begins at zero).
+    """
+
+    name: str
+    idea: str
+    kernel: Any
+    problem: Problem
+    configure: Callable[[Shape], tuple[Extent, Extent]]
+    prepare: Any = None
+
+    def grid_block(self, shape: Shape) -> tuple[Extent, Extent]:
+        """Grid and block for inputs of `shape`; ValueError where the shape or its grid cannot be."""
+        grid, block = self.configure(self.problem.checked(shape))
+        if max(grid[1:], default=1) > MOST_BLOCKS_Y:
+            raise ValueError(f"{self.problem.name} {shape} needs more than {MOST_BLOCKS_Y} blocks along y.")
+        return grid, block
+
+    def launch(self, *arrays: Any) -> None:
+        """Run on `arrays` as ``problem.make`` gives them: NumPy's, which are copied, or a device's own."""
+        if self.prepare is not None:
+            self.prepare[1, 256](arrays[-1])
+        grid, block = self.grid_block(self.problem.shape_of(*arrays))
+        self.kernel[grid, block](*arrays)
+
+
+def blocks(items: int, each: int, most: int = MOST_ITEMS) -> int:
+    """How many blocks of `each` cover `items`: at most `most`, and 1 for no items, for a grid has a block."""
+    return max(1, min(most, -(-items // each)))

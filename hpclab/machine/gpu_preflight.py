@@ -1,0 +1,178 @@
+"""Why a GPU that is there cannot be used, and what to do: `problems(gather())`, a sentence each.
+
+What does not fit is nearly always one of three versions: the driver's, the CUDA that numba-cuda compiles
+with, the CUDA that torch was built for. Lowest drivers and compute capabilities are from NVIDIA's CUDA
+compatibility guide and CUDA 13's release notes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from hpclab.machine.cuda_driver import NO_LIBRARY, Device, Driver, ask
+from hpclab.machine.description import Gpu
+
+LOWEST_DRIVER = {12: 525, 13: 580}
+LOWEST_CAPABILITY = {12: (5, 0), 13: (7, 5)}
+SYSTEM = -1  # CUDA's compiler is the system's: its version is not known here
+_COMPILER = {"nvidia-nvvm": 13, "nvidia-cuda-nvcc-cu12": 12}  # what numba-cuda[cu13] and [cu12] bring
+_NO_DEVICE, _TWO_VERSIONS = 100, 803  # CUDA_ERROR_NO_DEVICE, CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
+_SILENT = Driver()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFacts:
+    """What was found. `seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says.
+
+    `numba_cuda` and `torch` are versions, "" where not installed. `compiler` is the CUDA (12, 13) of the
+    compiler that numba-cuda would use, 0 for none, or SYSTEM; `torch_cuda` that of torch, 0 for a CPU build.
+    `kernel_module`: the system under us runs NVIDIA's driver; `container`: its name or ""; `wsl`: WSL2 with
+    a GPU passed through.
+    """
+
+    seen: tuple[Gpu, ...] = ()
+    driver: Driver = _SILENT
+    numba_cuda: str = ""
+    compiler: int = 0
+    torch: str = ""
+    torch_cuda: int = 0
+    kernel_module: bool = False
+    container: str = ""
+    wsl: bool = False
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return self.driver.devices
+
+    @property
+    def name(self) -> str:
+        return self.devices[0].name if self.devices else self.seen[0].name if self.seen else "an NVIDIA GPU"
+
+
+def gather(
+    seen: tuple[Gpu, ...] = (),
+    container: str = "",
+    root: Path = Path("/"),
+    environment: Mapping[str, str] | None = None,
+) -> GpuFacts:
+    """The facts of this machine, in milliseconds: nothing heavy is imported."""
+    known = os.environ if environment is None else environment
+    torch = version("torch")
+    return GpuFacts(
+        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"),
+        driver=ask(),
+        numba_cuda=version("numba-cuda"),
+        compiler=_compiler(root, known),
+        torch=torch,
+        torch_cuda=_torch_cuda(torch),
+        kernel_module=(root / "proc/driver/nvidia/version").exists(),
+        container=container,
+        wsl="microsoft" in platform.release().lower() and (root / "dev/dxg").exists(),
+    )
+
+
+def usable(facts: GpuFacts) -> bool:
+    """Whether Numba's kernels can run on a GPU here."""
+    return bool(facts.devices) and not _driver_problem(facts) and not _numba_problem(facts)
+
+
+def problems(facts: GpuFacts) -> tuple[str, ...]:
+    """A sentence for each thing that does not fit, with its remedy; none where all does or no GPU is here."""
+    said = _driver_problem(facts)
+    found = (said,) if said else (_numba_problem(facts), _torch_problem(facts))
+    return tuple(text for text in found if text)
+
+
+def version(distribution: str) -> str:
+    """The installed version, without importing it; "" where it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _compiler(root: Path, environment: Mapping[str, str]) -> int:
+    for name, cuda in _COMPILER.items():
+        if version(name):
+            return cuda
+    return SYSTEM if "CUDA_HOME" in environment or (root / "usr/local/cuda/nvvm").exists() else 0
+
+
+def _torch_cuda(torch: str) -> int:
+    """PyTorch's own index writes the build into the version; on PyPI only its cuDNN tells."""
+    _, _, build = torch.partition("+")
+    if build == "cpu" or not torch:
+        return 0
+    return 13 if build.startswith("cu13") or version("nvidia-cudnn-cu13") else 12
+
+
+def _driver_problem(facts: GpuFacts) -> str:
+    error = facts.driver.error
+    if error == 0:
+        return ""
+    if facts.wsl and error == NO_LIBRARY:
+        return (
+            "WSL2 passes a GPU through but there is no libcuda: if it is NVIDIA's, install its driver in "
+            "Windows, not in Linux, run `wsl --shutdown`, and see that the loader knows /usr/lib/wsl/lib."
+        )
+    if not facts.seen and not facts.kernel_module:
+        return ""
+    if error == _TWO_VERSIONS:
+        return "The NVIDIA driver was updated and its old kernel module still runs: restart the machine."
+    if error in (NO_LIBRARY, _NO_DEVICE) and (facts.container or not facts.seen):
+        return (
+            "The machine has an NVIDIA driver but this session was given no GPU: start the container with it "
+            "(`docker run --gpus all`, `apptainer exec --nv`), or ask Slurm for one (`--gres=gpu:1`)."
+        )
+    if error == NO_LIBRARY:
+        return f"There is a GPU ({facts.name}) but no libcuda.so.1: install its driver's package libcuda1."
+    return f"The NVIDIA driver does not start (CUDA error {error}): ask `nvidia-smi`, or restart the machine."
+
+
+def _numba_problem(facts: GpuFacts) -> str:
+    if not facts.devices:
+        return ""
+    newest, device, compiler = facts.driver.cuda, facts.devices[0], facts.compiler
+    lowest = LOWEST_CAPABILITY.get(compiler, LOWEST_CAPABILITY[12])
+    modern = newest[0] >= 13 and device.capability >= LOWEST_CAPABILITY[13]
+    remedy = "`pip install 'hpclab[gpu]'`" if modern else "`pip install 'numba-cuda[cu12]'`"
+    if not facts.numba_cuda:
+        return f"There is a GPU ({device.name}) but no numba-cuda, so kernels are simulated: {remedy}."
+    if compiler == 0:
+        return f"numba-cuda {facts.numba_cuda} is here without CUDA's compiler: {remedy}."
+    if compiler > newest[0]:
+        return (
+            f"The NVIDIA driver runs CUDA {newest[0]}.{newest[1]} at most, too old for numba-cuda's CUDA "
+            f"{compiler}: update it to {LOWEST_DRIVER[compiler]} or newer, or {remedy}."
+        )
+    if device.capability < lowest:
+        has, needs = (".".join(map(str, pair)) for pair in (device.capability, lowest))
+        older = f", or {remedy}" if device.capability >= LOWEST_CAPABILITY[12] else ""
+        return (
+            f"{device.name} has compute capability {has} and numba-cuda's CUDA needs {needs}: kernels are "
+            f"simulated{older}."
+        )
+    return ""
+
+
+def _torch_problem(facts: GpuFacts) -> str:
+    if not facts.torch or not (facts.seen or facts.devices):
+        return ""
+    if facts.torch_cuda == 0:
+        return (
+            f"There is a GPU ({facts.name}) but torch {facts.torch} is the CPU build: install torch again, "
+            "without PyTorch's CPU index."
+        )
+    driver, lowest = facts.seen[0].driver if facts.seen else "", LOWEST_DRIVER[facts.torch_cuda]
+    major = driver.split(".")[0]
+    if major.isdigit() and int(major) < lowest:
+        return (
+            f"The NVIDIA driver {driver} is too old for torch {facts.torch}, which needs {lowest} or "
+            "newer: update the driver, or install a torch built for an older CUDA."
+        )
+    return ""
