@@ -25,9 +25,10 @@ UNITS = {  # a field's ending -> SI; the longest ending that fits counts
 KINDS = {  # kind -> the fields it must have, the fields it may have
     "gpu": (
         {"memory"},
-        {"memory_bandwidth", "stream_bandwidth", "memory_latency", "power", "link_bandwidth", "fp64",
-         "fp64_matrix", "fp32", "tf32", "fp16", "bf16", "fp8", "matmul_fp64", "matmul_fp32", "matmul_tf32",
-         "matmul_fp16", "matmul_bf16", "matmul_fp8", "multiprocessors", "compute_capability"},
+        {"memory_bandwidth", "stream_bandwidth", "cache_bandwidth", "memory_latency", "power",
+         "link_bandwidth", "fp64", "fp64_matrix", "fp32", "tf32", "fp16", "bf16", "fp8", "matmul_fp64",
+         "matmul_fp32", "matmul_tf32", "matmul_fp16", "matmul_bf16", "matmul_fp8", "multiprocessors",
+         "compute_capability"},
     ),
     "compute_capability": (
         {"warps", "blocks", "registers", "shared_memory", "shared_memory_per_block", "shared_memory_unit"},

@@ -58,7 +58,8 @@ class Roof:
 class Device:
     """Rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold` are peaks, `reached`
     what was measured. `origin` says where the numbers are from: published for named hardware, measured for
-    the machine in front of you, which has no `sold` ones."""
+    the machine in front of you, which has no `sold` ones. `cache_bandwidth` is that of the last cache,
+    `latency` that of memory; 0 is unknown, and then not modelled."""
 
     title: str
     origin: Origin
@@ -66,6 +67,7 @@ class Device:
     sold: Mapping[str, float] = field(default_factory=dict)
     reached_bandwidth: float = 0.0
     reached: Mapping[str, float] = field(default_factory=dict)
+    cache_bandwidth: float = 0.0
     latency: float = 0.0
     launch_overhead: float = 0.0
     multiprocessors: int = 0
@@ -89,11 +91,11 @@ class Device:
             return Roof(self.sold_bandwidth, self.sold[precision], precision, basis)
         bandwidth, rate, assumed = self.reached_bandwidth, self.reached.get(precision, 0.0), []
         if not bandwidth:
-            share = typical_share("bandwidth")
+            share = typical("stream over memory bandwidth")
             bandwidth = self.sold_bandwidth * share
             assumed.append(f"bandwidth assumed at {share:.0%} of the peak, as measured on other GPUs")
         if not rate:
-            share = typical_share("rate")
+            share = typical("matrix product over peak rate")
             rate = self.sold[precision] * share
             assumed.append(
                 f"{PRECISIONS[precision]} rate assumed at {share:.0%} of the peak, as on other GPUs"
@@ -107,14 +109,17 @@ def from_catalogue(name: str) -> Device:
     known = devices()
     entry = known[checks.choice("The device's name", name, known)]
     value = {key: figure.value for key, figure in entry.figures.items()}
+    nvidia, peak = "compute_capability" in value, value["memory_bandwidth"]
+    stream = value.get("stream_bandwidth", peak * typical("stream over memory bandwidth"))
     return Device(
         entry.title,
         Origin.PUBLISHED,
-        value["memory_bandwidth"],
+        peak,
         {name: value[name] for name in PRECISIONS if name in value},
         value.get("stream_bandwidth", 0.0),
         {name: value[f"matmul_{name}"] for name in PRECISIONS if f"matmul_{name}" in value},
-        value.get("memory_latency", _typical_latency()),
+        value.get("cache_bandwidth", stream * typical("cache over stream bandwidth")) if nvidia else 0.0,
+        value.get("memory_latency", typical("memory latency")) if nvidia else 0.0,
         LAUNCH_OVERHEAD,
         int(value.get("multiprocessors", 0)),
         str(value.get("compute_capability", "")),
@@ -132,21 +137,25 @@ def devices() -> dict[str, catalogue.Entry]:
     return dict(sorted(found.items(), key=lambda item: item[1].title))
 
 
+_TYPICAL = {  # what is usual -> pairs of catalogue fields, one over the other
+    "stream over memory bandwidth": [("stream_bandwidth", "memory_bandwidth")],
+    "cache over stream bandwidth": [("cache_bandwidth", "stream_bandwidth")],
+    "matrix product over peak rate": [(f"matmul_{name}", name) for name in PRECISIONS],
+    "memory latency": [("memory_latency", "")],
+}
+
+
 @functools.cache
-def typical_share(of: str) -> float:
-    """The median share of the sold "bandwidth" or "rate" that was measured, over the catalogue's GPUs that
-    have both numbers: about nine tenths of the bandwidth and three quarters of the matrix rate."""
-    pairs = [("stream_bandwidth", "memory_bandwidth")]
-    if checks.choice("of", of, ("bandwidth", "rate")) == "rate":
-        pairs = [(f"matmul_{name}", name) for name in PRECISIONS]
+def typical(what: str) -> float:
+    """The median over the catalogue's GPUs that have the numbers: one of _TYPICAL, a ratio or seconds.
+
+    A streaming kernel reaches about 0.87 of the sold bandwidth, the last cache gives three times that, a
+    library's matrix product reaches three quarters of the sold rate, and memory answers after 0.39 µs.
+    """
+    pairs = _TYPICAL[checks.choice("what is typical", what, _TYPICAL)]
     return statistics.median(
-        entry.value(measured) / entry.value(sold)
+        entry.value(upper) / (entry.value(lower) if lower else 1.0)
         for entry in catalogue.entries("gpu").values()
-        for measured, sold in pairs
-        if measured in entry.figures and sold in entry.figures
+        for upper, lower in pairs
+        if upper in entry.figures and (not lower or lower in entry.figures)
     )
-
-
-def _typical_latency() -> float:
-    known = catalogue.entries("gpu").values()
-    return statistics.median(e.value("memory_latency") for e in known if "memory_latency" in e.figures)

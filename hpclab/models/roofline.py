@@ -26,27 +26,32 @@ from hpclab.models.device import PRECISIONS, Device, Roof
 from hpclab.models.occupancy import Occupancy, occupancy
 from hpclab.units import format_bytes, format_flops, format_seconds
 
-BOUNDS = ("memory", "compute", "latency", "launch")
+BOUNDS = ("memory", "cache", "compute", "latency", "launch")
 
-TURNAROUND = 1.75
+TURNAROUND = 1.8
 """Memory latencies that pass from a thread's start to its end when it loads once, works and stores: it is
-also created, computes an address and drains. From the streaming kernels of Ernst's gpu-stream at 3 to 12 %
-occupancy over the latencies of gpu-latency, on V100, A100, H100 and H200: 1.5 to 1.9."""
+also created, computes an address and drains. Together with the exponent in `predict` it is fitted to the
+streaming kernels of Ernst's gpu-stream over the latencies of gpu-latency (te42kyfo/gpu-benches
+@1c36d509ee71): V100, both A100, H100 PCIe and H200, occupancy 3 to 100 %, 105 points, 7 % off on
+average."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a kernel has to do: `bytes` to and from device memory (what the caches do not spare it), `flops`
-    operations (a fused multiply-add is two) in `precision`, one of PRECISIONS."""
+    operations (a fused multiply-add is two) in `precision`, one of PRECISIONS. `cache_bytes` is what the
+    multiprocessors ask of the last cache in whole sectors, as the tracer counts them; 0 where not counted."""
 
     bytes: float
     flops: float
     precision: str = "fp32"
     name: str = ""
+    cache_bytes: float = 0.0
 
     def __post_init__(self) -> None:
         checks.number("bytes of a kernel", self.bytes, 1, 1e18)
         checks.number("flops of a kernel", self.flops, 0, 1e24)
+        checks.number("cache_bytes of a kernel", self.cache_bytes, 0, 1e20)
         checks.choice("precision", self.precision, PRECISIONS)
 
     @property
@@ -76,9 +81,8 @@ class Launch:
 class Prediction:
     """`seconds` that the kernel should take, and its `bound`, one of BOUNDS.
 
-    `parts` has the seconds that each of BOUNDS alone would cost; memory and latency are the same bytes, at
-    the roof's bandwidth and at the one that the bytes in flight allow. `occupancy` is None where it is not
-    modelled.
+    `parts` has the seconds that each bound in play alone would cost; the bytes are under "memory", or under
+    "latency" where too few are in flight. `occupancy` is None where it is not modelled.
     """
 
     work: Work
@@ -103,6 +107,7 @@ class Prediction:
             "memory": f"{format_bytes(self.work.bytes, binary=False)} at "
             f"{format_bytes(self.roof.bandwidth, binary=False)}/s",
             "compute": f"{format_flops(self.work.flops)} at {format_flops(self.roof.rate, per_second=True)}",
+            "cache": f"{format_bytes(self.work.cache_bytes, binary=False)} in sectors from the last cache",
             "latency": "too few bytes are in flight to keep memory busy",
             "launch": "the launch takes longer than the work",
         }[self.bound]
@@ -114,12 +119,10 @@ def predict(
 ) -> Prediction:
     """Seconds and bound of `work` on `device`, modelled.
 
-    time = launch overhead + max(flops / rate, bytes / bandwidth). With `launch`, on an NVIDIA GPU, the
-    bandwidth is that of Little's law below: bytes in flight over the time they are on their way. Both
-    limits are softened where they meet, 1/b² = 1/roof² + 1/little², because requests do not arrive evenly:
-    against the 90 points of gpu-stream (five GPUs from V100 to H200, occupancy 3 to 100 %) that is 7 % off
-    on average, the sharp corner 12 %. A grid with fewer blocks than multiprocessors leaves the rest of the
-    units idle.
+    time = launch overhead + max(flops / rate, bytes / bandwidth, cache bytes / cache bandwidth). With
+    `launch`, on an NVIDIA GPU, Little's law limits the bandwidth to bytes in flight over the time they are
+    under way. Where it meets the roof both are softened, 1/b³ = 1/roof³ + 1/little³, because requests do not
+    arrive evenly (see TURNAROUND). A grid with fewer blocks than multiprocessors leaves units idle.
     """
     roof = device.roof(work.precision, basis)
     rate, bandwidth, little, resident = roof.rate, roof.bandwidth, math.inf, None
@@ -128,21 +131,16 @@ def predict(
             device.compute_capability, launch.threads, launch.registers, launch.shared_memory
         )
         little = bytes_in_flight(device, launch, resident) / (device.latency * TURNAROUND)
-        bandwidth = 1 / math.hypot(1 / roof.bandwidth, 1 / little)
+        bandwidth = (roof.bandwidth**-3 + little**-3) ** (-1 / 3)
         rate *= min(1.0, launch.blocks / device.multiprocessors)
-    compute, memory = work.flops / rate, work.bytes / bandwidth
-    seconds = device.launch_overhead + max(compute, memory)
-    if device.launch_overhead > max(compute, memory):
-        bound = "launch"
-    elif compute > memory:
-        bound = "compute"
-    else:
-        bound = "latency" if little < roof.bandwidth else "memory"
-    parts = {
-        "memory": work.bytes / roof.bandwidth, "compute": compute,
-        "latency": work.bytes / little, "launch": device.launch_overhead,
-    }  # fmt: skip
-    return Prediction(work, roof, seconds, bound, parts, resident)
+    feed = "latency" if little < roof.bandwidth else "memory"
+    busy = {"compute": work.flops / rate, feed: work.bytes / bandwidth}
+    if work.cache_bytes and device.cache_bandwidth:
+        busy["cache"] = work.cache_bytes / device.cache_bandwidth
+    longest = max(busy, key=busy.__getitem__)
+    bound = longest if busy[longest] >= device.launch_overhead else "launch"
+    parts = {**busy, "launch": device.launch_overhead}
+    return Prediction(work, roof, device.launch_overhead + busy[longest], bound, parts, resident)
 
 
 def bytes_in_flight(device: Device, launch: Launch, resident: Occupancy) -> float:

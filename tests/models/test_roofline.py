@@ -13,20 +13,24 @@ from hpclab.models.device import (
     Device,
     devices,
     from_catalogue,
-    typical_share,
+    typical,
 )
 from hpclab.models.roofline import Launch, Work, predict
 from hpclab.results import Origin
 
 # GB/s of reading 8 bytes, of scaling (8 + 8) and of the triad (16 + 8) with two blocks of so many threads
-# on a multiprocessor: Ernst, gpu-benches, gpu-stream/{v100,a100_80,h100_pcie,h200}.txt @1c36d509ee71.
+# on a multiprocessor: Ernst, gpu-benches, gpu-stream/{v100,a100_40,a100_80,h100_pcie,h200}.txt @1c36d509ee71.
 STREAM = {
-    "v100-16gb": {32: (72, 128, 180), 128: (262, 423, 545), 256: (490, 673, 765), 1024: (866, 802, 814)},
-    "a100-80gb": {32: (85, 157, 221), 128: (325, 581, 799), 256: (619, 1026, 1372), 1024: (1769, 1732, 1759)},
+    "v100-16gb": {32: (72, 128, 180), 128: (262, 423, 545), 256: (490, 673, 765), 512: (746, 784, 800),
+                  1024: (866, 802, 814)},
+    "a100-40gb": {32: (81, 151, 210), 128: (304, 548, 743), 256: (579, 954, 1231), 512: (1042, 1338, 1359),
+                  1024: (1490, 1381, 1360)},
+    "a100-80gb": {32: (85, 157, 221), 128: (325, 581, 799), 256: (619, 1026, 1372), 512: (1122, 1577, 1659),
+                  1024: (1769, 1732, 1759)},
     "h100-pcie-80gb": {32: (96, 183, 254), 128: (368, 607, 821), 256: (702, 1037, 1399),
-                       1024: (1942, 1704, 1832)},
+                       512: (1261, 1583, 1675), 1024: (1942, 1704, 1832)},
     "h200-141gb": {32: (123, 240, 334), 128: (485, 852, 1129), 256: (935, 1395, 1905),
-                   1024: (2756, 3165, 3534)},
+                   512: (1707, 2263, 2919), 1024: (2756, 3165, 3534)},
 }  # fmt: skip
 
 
@@ -36,18 +40,20 @@ def spoiled(device: Device, threads: int, in_flight: float) -> Launch:
 
 
 def test_published_bandwidth_against_occupancy():
-    errors, bounds = [], set()
+    errors, cases = [], []
     for name, rows in STREAM.items():
         device = from_catalogue(name)
         for threads, measured in rows.items():
             for moved, bandwidth in zip((8, 16, 24), measured, strict=True):
                 found = predict(Work(1e12, 1e9), device, spoiled(device, threads, moved))
-                errors.append(abs(found.bandwidth / (bandwidth * 1e9) - 1))
-                bounds.add((threads, moved, found.bound))
-    assert statistics.mean(errors) < 0.08
-    assert max(errors) < 0.25
-    assert {bound for threads, _, bound in bounds if threads == 32} == {"latency"}
-    assert {bound for threads, moved, bound in bounds if (threads, moved) == (1024, 24)} == {"memory"}
+                errors.append(found.bandwidth / (bandwidth * 1e9) - 1)
+                cases.append((threads, moved, found.bound))
+    assert statistics.mean(map(abs, errors)) < 0.08
+    assert max(map(abs, errors)) < 0.3
+    full = [error for (threads, *_), error in zip(cases, errors, strict=True) if threads == 1024]
+    assert abs(statistics.mean(full)) < 0.03  # no lean where nearly all kernels are
+    assert {bound for threads, _, bound in cases if threads == 32} == {"latency"}
+    assert {bound for threads, moved, bound in cases if (threads, moved) == (1024, 24)} == {"memory"}
 
 
 def test_published_time_of_small_kernels():
@@ -76,6 +82,16 @@ def test_hand_worked():
     assert "memory-bound (1 GB at 1 TB/s)" in str(slope)
 
 
+def test_scattered_sectors_are_bound_by_the_last_cache():
+    # A naive transpose writes a sector of 32 bytes for each 4: 36 bytes through the cache for 8 in memory.
+    items, device = 2**26, from_catalogue("a100-80gb")
+    tiled = predict(Work(8 * items, 0, cache_bytes=8 * items), device)
+    naive = predict(Work(8 * items, 0, cache_bytes=36 * items), device)
+    assert (tiled.bound, naive.bound) == ("memory", "cache")
+    assert naive.seconds == pytest.approx(2.5e-6 + 36 * items / 5.405e12)  # measured: 5,405 GB/s
+    assert naive.seconds > 1.3 * tiled.seconds
+
+
 def test_a_small_grid_leaves_units_idle():
     device = from_catalogue("a100-80gb")
     work = Work(1e6, 1e13)
@@ -91,10 +107,10 @@ def test_peak_is_sold_and_achievable_measured_or_said_to_be_assumed():
     assert a100.roof("bf16").assumed == ()
     assert "float32 rate assumed at 7" in a100.roof("fp32").assumed[0]
     h100 = from_catalogue("h100-80gb").roof("bf16")
-    assert h100.bandwidth == pytest.approx(3350e9 * typical_share("bandwidth"))
+    assert h100.bandwidth == pytest.approx(3350e9 * typical("stream over memory bandwidth"))
     assert h100.assumed[0].startswith("bandwidth assumed at 87% of the peak")
-    assert 0.8 < typical_share("bandwidth") < 0.95
-    assert 0.6 < typical_share("rate") < 0.85
+    assert 0.8 < typical("stream over memory bandwidth") < 0.95
+    assert 0.6 < typical("matrix product over peak rate") < 0.85
 
 
 def test_every_device_has_roofs_with_the_achievable_below_the_peak():
