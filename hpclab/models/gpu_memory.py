@@ -10,12 +10,14 @@ later) and the Nsight Compute documentation of the metrics named below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 WARP = 32  # lanes that execute one instruction together
 SECTOR, LINE = 32, 128  # bytes
@@ -27,42 +29,59 @@ ERRORS = ("race", "barrier", "out of bounds", "uninitialised", "limit", "endless
 COSTS = ("uncoalesced", "bank conflict", "divergence")
 
 
-def sectors(addresses: ArrayLike, itemsize: int) -> NDArray[numpy.int64]:
+def sectors(addresses: ArrayLike, itemsize: int) -> list[int]:
     """The distinct sectors, as numbers in order, that items of `itemsize` bytes at `addresses` touch."""
-    return _touched(addresses, itemsize, SECTOR)
+    return sorted(_touched(addresses, itemsize, SECTOR))
 
 
-def lines(addresses: ArrayLike, itemsize: int) -> NDArray[numpy.int64]:
+def lines(addresses: ArrayLike, itemsize: int) -> list[int]:
     """The distinct 128-byte lines, as line numbers in order."""
-    return _touched(addresses, itemsize, LINE)
+    return sorted(_touched(addresses, itemsize, LINE))
 
 
-def _touched(addresses: ArrayLike, itemsize: int, unit: int) -> NDArray[numpy.int64]:
-    first = numpy.asarray(addresses, dtype=numpy.int64).ravel()
-    return numpy.unique(numpy.concatenate([first // unit, (first + itemsize - 1) // unit]))
+def _touched(addresses: ArrayLike, itemsize: int, unit: int) -> set[int]:
+    first = _plain(addresses)
+    if itemsize < 1:
+        raise ValueError(f"An item has at least 1 byte, not {itemsize}.")
+    return {at // unit for at in first} | {(at + itemsize - 1) // unit for at in first}
 
 
-def passes(addresses: ArrayLike, itemsize: int) -> int:
+def passes(addresses: ArrayLike, itemsize: int, lanes: Sequence[int] | None = None) -> int:
     """How often the banks of shared memory must be gone over to serve one warp.
 
     Lanes that want the same word share it; lanes that want different words of one bank take turns. Items of 8
-    bytes are served half a warp at a time, of 16 bytes a quarter: `addresses` are in the order of lanes.
+    bytes are served half a warp at a time, of 16 bytes a quarter. `lanes` are the numbers of those that ask,
+    in the order of `addresses`; the first ones if left out.
     """
-    of_lane = numpy.asarray(addresses, dtype=numpy.int64).ravel()
-    words = max(1, itemsize // WORD)
-    group = max(1, WARP // words)
-    total = 0
-    for begin in range(0, len(of_lane), group):
-        part = of_lane[begin : begin + group, None] // WORD + numpy.arange(words)
-        total += int(numpy.bincount(numpy.unique(part) % BANKS, minlength=BANKS).max())
-    return total
+    return sum(_turns(_plain(addresses), itemsize, None if lanes is None else tuple(lanes)))
 
 
-def bank_conflicts(addresses: ArrayLike, itemsize: int) -> int:
+def bank_conflicts(addresses: ArrayLike, itemsize: int, lanes: Sequence[int] | None = None) -> int:
     """Passes beyond those that a conflict-free request of this size and these lanes takes."""
-    count = len(numpy.asarray(addresses).ravel())
-    group = max(1, WARP // max(1, itemsize // WORD))
-    return passes(addresses, itemsize) - -(-count // group)
+    turns = _turns(_plain(addresses), itemsize, None if lanes is None else tuple(lanes))
+    return sum(turns) - len(turns)
+
+
+@functools.lru_cache(maxsize=4096)  # the loops of a kernel ask the same again and again
+def _turns(addresses: tuple[int, ...], itemsize: int, lanes: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Passes for each group of lanes that is served together and has somebody asking."""
+    numbers = range(len(addresses)) if lanes is None else lanes
+    if len(numbers) != len(addresses):
+        raise ValueError(f"{len(addresses)} addresses need as many lanes, not {len(numbers)}.")
+    words = max(1, itemsize // WORD)
+    together = max(1, WARP // words)
+    wanted: dict[int, set[int]] = {}
+    for lane, address in zip(numbers, addresses, strict=True):
+        first = address // WORD
+        wanted.setdefault(lane // together, set()).update(range(first, first + words))
+    return tuple(max(Counter(word % BANKS for word in group).values()) for group in wanted.values())
+
+
+def _plain(addresses: ArrayLike) -> tuple[int, ...]:
+    """As Python's own whole numbers: faster than NumPy for one warp."""
+    if isinstance(addresses, tuple):
+        return addresses
+    return tuple(numpy.asarray(addresses, dtype=numpy.int64).ravel().tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +111,12 @@ class Request:
     @property
     def sectors(self) -> int:
         """32-byte sectors moved: l1tex__t_sectors in Nsight Compute."""
-        return len(sectors(self.addresses, self.itemsize))
+        return len(_touched(self.addresses, self.itemsize, SECTOR))
 
     @property
     def lines(self) -> int:
         """128-byte lines touched."""
-        return len(lines(self.addresses, self.itemsize))
+        return len(_touched(self.addresses, self.itemsize, LINE))
 
     @property
     def fewest_sectors(self) -> int:
@@ -107,12 +126,14 @@ class Request:
     @property
     def bank_conflicts(self) -> int:
         """Extra passes over the banks; 0 outside shared memory."""
-        return bank_conflicts(self.addresses, self.itemsize) if self.space == "shared" else 0
+        if self.space != "shared":
+            return 0
+        return bank_conflicts(self.addresses, self.itemsize, self.lanes)
 
     @property
     def contention(self) -> int:
         """The most lanes on one address: an atomic serves them one after another."""
-        return max((self.addresses.count(at) for at in set(self.addresses)), default=0)
+        return max(Counter(self.addresses).values(), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +146,18 @@ class Branch:
     line: int
     taken: tuple[int, ...]
     not_taken: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """A warp that came to cuda.syncthreads() with these lanes; `epoch` counts the block's barriers before."""
+
+    step: int
+    block: tuple[int, int, int]
+    warp: int
+    line: int
+    lanes: tuple[int, ...]
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +220,8 @@ class KernelTrace:
     branches: tuple[Branch, ...]
     findings: tuple[Finding, ...]
     after: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    barriers: tuple[Barrier, ...] = ()
+    steps: int = 0
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -1,0 +1,239 @@
+"""Numbers as Numba types them: what is the same in all lanes is a NumPy scalar, what differs is a vector.
+
+What to notice: Python's 2 is an int64 and 2.0 a float64, and either beside a float32 makes the whole
+expression float64, which many GPUs compute 32 or 64 times slower. Whole numbers are computed in 64 bits.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+Value = Any  # numpy scalar, vector with an entry per lane, View, tuple of these, or a name's Python object
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, numpy.generic | numpy.ndarray)
+
+
+def is_uniform(value: object) -> bool:
+    return not isinstance(value, numpy.ndarray)
+
+
+def number(value: object) -> Value:
+    """A Python number as the NumPy scalar that Numba makes of it; tuples item by item; the rest unchanged."""
+    if isinstance(value, bool):
+        return numpy.bool_(value)
+    if isinstance(value, int):
+        return numpy.int64(value) if -(2**63) <= value < 2**63 else numpy.uint64(value % 2**64)
+    if isinstance(value, float):
+        return numpy.float64(value)
+    if isinstance(value, complex):
+        return numpy.complex128(value)
+    if isinstance(value, tuple):
+        return tuple(number(item) for item in value)
+    return value
+
+
+def wide(value: Value) -> Value:
+    """Whole numbers and truth values in 64 bits; the rest unchanged."""
+    if not is_number(value):
+        raise TypeError(f"a {type(value).__name__} is not a number")
+    if value.dtype.kind == "u":
+        return value.astype(numpy.uint64)
+    return value.astype(numpy.int64) if value.dtype.kind in "ib" and value.dtype.itemsize < 8 else value
+
+
+def _paired(left: Value, right: Value) -> tuple[Value, Value]:
+    """Both in 64 bits; unsigned only if both are. A uint64 beside an int64 becomes float64, as in Numba."""
+    if is_number(left) and is_number(right) and {left.dtype.kind, right.dtype.kind} != {"u"}:
+        left, right = (
+            value.astype(numpy.int64) if value.dtype.kind == "u" and value.dtype.itemsize < 8 else value
+            for value in (left, right)
+        )
+    return wide(left), wide(right)
+
+
+def _on_bits(ufunc: numpy.ufunc) -> Callable[[Value, Value], Value]:
+    def combined(left: Value, right: Value) -> Value:
+        if left.dtype != right.dtype and {left.dtype.kind, right.dtype.kind} == {"u", "i"}:
+            left, right = left.astype(numpy.uint64), right.astype(numpy.uint64)
+        return ufunc(left, right)
+
+    return combined
+
+
+def _power(left: Value, right: Value) -> Value:
+    if left.dtype.kind in "iu" and right.dtype.kind in "iu" and numpy.any(right < 0):
+        return numpy.power(left.astype(numpy.float64), right)
+    return numpy.power(left, right)
+
+
+_BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
+    ast.Add: numpy.add,
+    ast.Sub: numpy.subtract,
+    ast.Mult: numpy.multiply,
+    ast.Div: numpy.true_divide,
+    ast.FloorDiv: numpy.floor_divide,
+    ast.Mod: numpy.remainder,
+    ast.Pow: _power,
+    ast.LShift: _on_bits(numpy.left_shift),
+    ast.RShift: _on_bits(numpy.right_shift),
+    ast.BitAnd: _on_bits(numpy.bitwise_and),
+    ast.BitOr: _on_bits(numpy.bitwise_or),
+    ast.BitXor: _on_bits(numpy.bitwise_xor),
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], Value]] = {
+    ast.Eq: numpy.equal,
+    ast.NotEq: numpy.not_equal,
+    ast.Lt: numpy.less,
+    ast.LtE: numpy.less_equal,
+    ast.Gt: numpy.greater,
+    ast.GtE: numpy.greater_equal,
+}
+
+
+def binary(operator: ast.operator, left: Value, right: Value) -> Value:
+    """`left operator right`, typed as Numba types it."""
+    if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(operator, ast.Add):
+        return left + right
+    return _BINARY[type(operator)](*_paired(left, right))
+
+
+def compare(operator: ast.cmpop, left: Value, right: Value) -> Value:
+    """`left operator right` as a truth value per lane."""
+    if isinstance(operator, ast.Is | ast.IsNot):
+        return numpy.bool_((left is right) is isinstance(operator, ast.Is))
+    if not (is_number(left) and is_number(right)) and isinstance(operator, ast.Eq | ast.NotEq):
+        return numpy.bool_((left == right) is isinstance(operator, ast.Eq))
+    return _COMPARE[type(operator)](*_paired(left, right))
+
+
+def truth(value: Value) -> Value:
+    """What `if` makes of a value: a bool scalar, or one per lane."""
+    if is_number(value):
+        return value if value.dtype == numpy.bool_ else value != 0
+    return numpy.bool_(bool(value))
+
+
+def unary(operator: ast.unaryop, value: Value) -> Value:
+    if isinstance(operator, ast.Not):
+        return numpy.logical_not(truth(value))
+    value = wide(value)
+    if isinstance(operator, ast.Invert):
+        return numpy.invert(value)
+    return numpy.negative(value) if isinstance(operator, ast.USub) else value
+
+
+def floating(value: Value) -> Value:
+    """As an argument of a mathematical function: whole numbers become float64."""
+    value = wide(value)
+    return value.astype(numpy.float64) if value.dtype.kind in "iu" else value
+
+
+def whole(value: Value) -> Value:
+    """`int(value)`: cut off toward zero."""
+    value = wide(value)
+    return numpy.trunc(value).astype(numpy.int64) if value.dtype.kind == "f" else value
+
+
+def as_dtype(name: object) -> numpy.dtype | None:
+    """The NumPy type behind `numba.float32`, `numpy.float32`, `float` or a dtype; None if it is no type."""
+    if isinstance(name, numpy.dtype):
+        return name
+    if isinstance(name, type):
+        return numpy.dtype(name) if issubclass(name, numpy.generic | bool | int | float) else None
+    if type(name).__module__.split(".")[0] in ("numba", "numba_cuda"):
+        try:
+            return numpy.dtype(str(name))
+        except TypeError:
+            return None
+    return None
+
+
+def cast(value: Value, dtype: numpy.dtype) -> Value:
+    if not is_number(value):
+        raise TypeError(f"a {type(value).__name__} cannot become {dtype}")
+    return value.astype(dtype)
+
+
+def choose(condition: Value, yes: Value, no: Value) -> Value:
+    """`yes` where `condition` holds, `no` elsewhere; a scalar of scalars."""
+    chosen: Any = numpy.where(condition, yes, no)
+    return chosen[()]
+
+
+def _least(*values: Value) -> Value:
+    best, *rest = values if len(values) > 1 else values[0]
+    for value in rest:
+        best, value = _paired(best, value)
+        best = choose(value < best, value, best)
+    return best
+
+
+def _greatest(*values: Value) -> Value:
+    best, *rest = values if len(values) > 1 else values[0]
+    for value in rest:
+        best, value = _paired(best, value)
+        best = choose(value > best, value, best)
+    return best
+
+
+def _rounded(value: Value, digits: Value = None) -> Value:
+    value = wide(value)
+    return numpy.rint(value).astype(numpy.int64) if digits is None else numpy.round(value, int(digits))
+
+
+def _of_floats(ufunc: numpy.ufunc) -> Callable[..., Value]:
+    return lambda *values: ufunc(*(floating(value) for value in values))
+
+
+def _to_whole(ufunc: numpy.ufunc) -> Callable[[Value], Value]:
+    return lambda value: ufunc(floating(value)).astype(numpy.int64)
+
+
+def one_by_one(function: Callable) -> Callable[..., Value]:
+    """A function of `math` without a NumPy twin, called lane by lane; NaN where it refuses the value."""
+
+    def called(*values: Value) -> Value:
+        def each(*lane: Any) -> float:
+            try:
+                return float(function(*lane))
+            except (ValueError, OverflowError):
+                return math.nan
+
+        wanted = [floating(value) for value in values]
+        return numpy.vectorize(each, otypes=[numpy.result_type(*wanted)])(*wanted)[()]
+
+    return called
+
+
+_RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "pow": "power"}
+_RENAMED |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+_WHOLE = ("floor", "ceil", "trunc")
+
+FUNCTIONS: dict[Any, Callable[..., Value]] = {
+    builtins.min: _least,
+    builtins.max: _greatest,
+    builtins.abs: lambda value: numpy.abs(wide(value)),
+    builtins.round: _rounded,
+    builtins.int: whole,
+    builtins.float: lambda value: cast(value, numpy.dtype(numpy.float64)),
+    builtins.bool: truth,
+    builtins.pow: lambda left, right: binary(ast.Pow(), left, right),
+    builtins.divmod: lambda a, b: (binary(ast.FloorDiv(), a, b), binary(ast.Mod(), a, b)),
+}
+for _name, _function in vars(math).items():
+    if callable(_function) and not _name.startswith("_"):
+        _twin: Any = getattr(numpy, _RENAMED.get(_name, _name), None)
+        if _name in _WHOLE:
+            FUNCTIONS[_function] = _to_whole(_twin)
+        elif isinstance(_twin, numpy.ufunc) and _name not in ("gcd", "lcm"):
+            FUNCTIONS[_function] = _of_floats(_twin)
+        else:
+            FUNCTIONS[_function] = one_by_one(_function)

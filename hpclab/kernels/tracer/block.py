@@ -1,0 +1,197 @@
+"""One block as it executes: its threads, its memory, and where it stands between barriers."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from hpclab.kernels.tracer import hazards
+from hpclab.kernels.tracer.findings import Findings
+from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads
+from hpclab.kernels.tracer.memory import Cells, Memory, View, allocate, atomically, whole
+from hpclab.kernels.tracer.recorder import Recorder
+from hpclab.models.gpu_memory import WARP
+
+SHARED_BYTES = 48 * 1024  # static shared memory that a block may have, on every NVIDIA GPU
+
+
+class Block:
+    """Block `number` of those traced, in a launch with this `grid`."""
+
+    def __init__(self, number: int, threads: Threads, recorder: Recorder, findings: Findings) -> None:
+        self.number, self.index = number, recorder.blocks[number]
+        self.threads, self.recorder, self.findings = threads, recorder, findings
+        self.living = threads.all  # those that have not left the kernel
+        self.epoch = 0
+        self.warp_epochs = numpy.zeros(threads.width // WARP, numpy.int64)
+        self.own: dict[int, Memory] = {}  # shared and local arrays, by their place in the source
+        self._epoch_began = len(recorder.accesses)
+
+    def shared_array(self, site: int, shape: tuple[int, ...], dtype: numpy.dtype, line: int) -> View:
+        """Static shared memory: one array for each place in the source, however often it is passed."""
+        if site not in self.own:
+            ends = [m.base + m.data.nbytes for m in self.own.values() if m.space == "shared"]
+            base = -(-max(ends, default=0) // dtype.itemsize) * dtype.itemsize
+            self.own[site] = allocate("", "shared", shape, dtype, base)
+            if (end := base + self.own[site].data.nbytes) > SHARED_BYTES:
+                needs = f"The block's shared arrays need {end} bytes, but a block has {SHARED_BYTES}"
+                self.findings.add("limit", line, f"{needs}: use smaller tiles.", self.index)
+        return whole(self.own[site])
+
+    def local_array(self, site: int, shape: tuple[int, ...], dtype: numpy.dtype) -> View:
+        """Each thread's own array. It makes no requests: compilers keep small ones in registers."""
+        if site not in self.own:
+            self.own[site] = allocate("", "local", shape, dtype, 0, copies=self.threads.width)
+        memory = self.own[site]
+        offsets = numpy.arange(self.threads.width) * (len(memory.data) // self.threads.width)
+        return View(memory, offsets, shape, memory.strides)
+
+    def load(self, view: View, index: tuple[Any, ...], mask: Mask, line: int) -> Any:
+        """`view[index]` of all active lanes; 0 for those outside the array."""
+        cells, inside = self._cells(view, index, mask, line, "reads")
+        memory = view.memory
+        if not inside.count:
+            return numpy.zeros(self.threads.width, view.dtype)
+        values = memory.data.take(cells, mode="clip")  # inactive lanes may point anywhere
+        if memory.written is not None:
+            unwritten = inside.on & ~memory.written.take(cells, mode="clip")
+            if unwritten.any():
+                self._unwritten(memory, cells, numpy.flatnonzero(unwritten), line)
+        if inside is not mask:
+            values = numpy.where(inside.on, values, numpy.zeros((), view.dtype))
+        self._note(inside, line, "load", memory, cells[inside.lanes], None)
+        return values
+
+    def store(self, view: View, index: tuple[Any, ...], value: Any, mask: Mask, line: int) -> None:
+        """`view[index] = value` in all active lanes; where several meet, the last stays."""
+        cells, inside = self._cells(view, index, mask, line, "writes")
+        if inside.count:
+            places, memory = cells[inside.lanes], view.memory
+            values = numpy.broadcast_to(value, inside.on.shape)[inside.lanes].astype(view.dtype)
+            memory.data[places] = values
+            if memory.written is not None:
+                memory.written[places] = True
+            self._note(inside, line, "store", memory, places, values)
+
+    def row(self, view: View, index: tuple[Any, ...], mask: Mask, line: int) -> View:
+        """`view[index]` with fewer indices than dimensions: a row for each lane, still without a request."""
+        cells, inside = self._cells(view, index, mask, line, "reads")
+        return View(
+            view.memory,
+            numpy.where(inside.on, cells, 0),
+            view.shape[len(index) :],
+            view.strides[len(index) :],
+        )
+
+    def atomic(
+        self,
+        view: View,
+        index: tuple[Any, ...],
+        name: str,
+        value: Any,
+        mask: Mask,
+        line: int,
+        wants_old: bool,
+    ) -> Any:
+        """An atomic operation in all active lanes, one after another; what each found there."""
+        cells, inside = self._cells(view, index, mask, line, "updates")
+        old = numpy.zeros(self.threads.width, view.dtype)
+        if inside.count:
+            places, memory = cells[inside.lanes], view.memory
+            if memory.written is not None and not memory.written[places].all() and name != "exch":
+                self._unwritten(memory, cells, inside.lanes[~memory.written[places]], line)
+            shape = inside.on.shape
+            if name == "cas":
+                value = tuple(numpy.broadcast_to(v, shape)[inside.lanes].astype(view.dtype) for v in value)
+            else:
+                value = numpy.broadcast_to(value, shape)[inside.lanes].astype(view.dtype)
+            found = atomically(memory, places, name, value, wants_old)
+            if found is not None:
+                old[inside.lanes] = found
+            if memory.written is not None:
+                memory.written[places] = True
+            self._note(inside, line, "atomic", memory, places, None)
+        return old
+
+    def barrier(self, mask: Mask, line: int) -> None:
+        """cuda.syncthreads(): all threads still in the kernel must come, then a new epoch begins."""
+        missing = self.living.without(mask) if mask.count < self.living.count else None
+        if missing is not None:
+            text = f"{self._named(missing.lanes.tolist())} never reach this barrier, where the others wait"
+            text = text if missing.count > 1 else text.replace(" reach", " reaches")
+            fix = "move cuda.syncthreads() to where all threads of the block pass"
+            self.findings.add("barrier", line, f"{text}: {fix}.", self.index, missing.lanes.tolist())
+        self.recorder.barrier(self.number, line, mask, self.epoch)
+        self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """Look for races among the accesses since the last barrier."""
+        accesses = self.recorder.accesses[self._epoch_began :]
+        hazards.within_block(accesses, self.index, self.findings)
+        self._epoch_began = len(self.recorder.accesses)
+        self.epoch += 1
+
+    def _named(self, who: list[int]) -> str:
+        return self.findings.these(who, self.index).capitalize()
+
+    def _cells(
+        self, view: View, index: tuple[Any, ...], mask: Mask, line: int, verb: str
+    ) -> tuple[Cells, Mask]:
+        """Where each lane points to, and the mask of those that point into the array."""
+        cells: Any = view.offset
+        outside: Any = False
+        for at, size, stride in zip(index, view.shape, view.strides, strict=False):
+            outside = outside | (
+                at.astype(numpy.uint64) >= numpy.uint64(size)
+            )  # a negative index is a huge one
+            cells = cells + at.astype(numpy.int64) * stride
+        cells = numpy.broadcast_to(cells, mask.on.shape)
+        bad = mask.on & outside
+        if not bad.any():
+            return cells, mask
+        who = numpy.flatnonzero(bad)
+        self._outside(view, [numpy.broadcast_to(at, bad.shape) for at in index], who.tolist(), line, verb)
+        return cells, Mask(mask.on & ~bad)
+
+    def _outside(self, view: View, index: list[NDArray[Any]], who: list[int], line: int, verb: str) -> None:
+        first = tuple(int(at[who[0]]) for at in index)
+        name = view.memory.name or "the array"
+        size = str(view.shape[0]) if len(view.shape) == 1 else f"shape {view.shape}"
+        what = f"{name}[{', '.join(map(str, first))}]"
+        has = f"has {size} items" if len(view.shape) == 1 else f"has {size}"
+        wraps = ", which Numba would count from the end," if min(first) < 0 else ","
+        verb = verb if len(who) == 1 else verb.removesuffix("s")
+        text = f"{self._named(who)} {verb} outside {name}: {what}{wraps} but it {has}"
+        self.findings.add("out of bounds", line, f"{text}. Guard the access with an if.", self.index, who)
+
+    def _unwritten(self, memory: Memory, cells: Cells, who: NDArray[numpy.int64], line: int) -> None:
+        index = memory.indices(cells[who[:1]] % max(1, int(numpy.prod(memory.shape))))[0]
+        item = f"{memory.name}[{', '.join(map(str, index))}]"
+        reads = "read" if len(who) > 1 else "reads"
+        text = f"{self._named(who.tolist())} {reads} {item}, which nobody has written yet"
+        fix = "fill the array before" + (", and put a barrier between" if memory.space == "shared" else "")
+        self.findings.add("uninitialised", line, f"{text}: {fix}.", self.index, who.tolist())
+
+    def _note(
+        self, mask: Mask, line: int, kind: str, memory: Memory, cells: Cells, values: NDArray[Any] | None
+    ) -> None:
+        if memory.space in ("global", "shared"):
+            self.recorder.access(
+                self.number, mask, line, kind, memory, cells, self.epoch, self.warp_epochs, values
+            )
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who calls: the lanes of `mask`, at `node` in the source; a bare statement wants no value."""
+
+    block: Block
+    grid: Dim3
+    mask: Mask
+    node: ast.AST
+    line: int
+    wants_value: bool

@@ -1,0 +1,72 @@
+"""What is right but dear, line by line: sectors moved for nothing, queues at a bank, idle lanes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from hpclab.kernels.tracer.findings import Findings
+from hpclab.kernels.tracer.recorder import Recorder
+from hpclab.models.gpu_memory import Request
+
+# A stencil's neighbour (5 sectors for 4) and rows of awkward length are let pass; stride 2 (8 for 4) is not.
+SECTORS_RATIO, SECTORS_MORE = 1.75, 2.0
+CONFLICTS = 1.0  # extra passes per request, on average: two lanes for each bank
+DIVERGENCE = 0.2  # of all operations of all warps
+
+
+def report(requests: Iterable[Request], recorder: Recorder, findings: Findings) -> None:
+    """Add the costs of a finished trace to its findings."""
+    lines: dict[tuple[int, str], list[Request]] = defaultdict(list)
+    for request in requests:
+        if request.kind != "atomic":  # the price of an atomic is its contention
+            lines[request.line, request.space].append(request)
+    for (line, space), asked in lines.items():
+        (_uncoalesced if space == "global" else _bank_conflicts)(line, asked, findings)
+    for line, operations in recorder.waste.items():
+        share = operations / recorder.work
+        if share >= DIVERGENCE:
+            findings.add(
+                "divergence", line,
+                f"Lanes of one warp part here and wait for one another: {share:.0%} of all "
+                "operations of the warps would be saved if the threads that go the same way were neighbours.",
+            )  # fmt: skip
+
+
+def _uncoalesced(line: int, asked: list[Request], findings: Findings) -> None:
+    counts = [(request.sectors, request.fewest_sectors) for request in asked]
+    moved, needed = (sum(column) for column in zip(*counts, strict=True))
+    if moved < SECTORS_RATIO * needed or moved - needed <= SECTORS_MORE * len(asked):
+        return
+    worst = asked[max(range(len(counts)), key=lambda place: counts[place][0] - counts[place][1])]
+    findings.add(
+        "uncoalesced", line,
+        f"{len(asked)} {_plural(len(asked))} of {_names(asked)} move {moved} sectors where {needed} would "
+        "hold the same bytes: let neighbouring threads use neighbouring items.",
+        worst.block, _threads(worst),
+    )  # fmt: skip
+
+
+def _bank_conflicts(line: int, asked: list[Request], findings: Findings) -> None:
+    extra = [request.bank_conflicts for request in asked]
+    if sum(extra) < CONFLICTS * len(asked):
+        return
+    worst = asked[max(range(len(extra)), key=extra.__getitem__)]
+    findings.add(
+        "bank conflict", line,
+        f"{len(asked)} {_plural(len(asked))} of {_names(asked)} take {sum(extra)} extra passes over the "
+        "banks: pad the rows by one item, or let neighbouring threads use neighbouring items.",
+        worst.block, _threads(worst),
+    )  # fmt: skip
+
+
+def _plural(count: int) -> str:
+    return "request" if count == 1 else "requests"
+
+
+def _names(asked: list[Request]) -> str:
+    return " and ".join(sorted({request.array for request in asked}))
+
+
+def _threads(request: Request) -> list[int]:
+    return [request.warp * 32 + lane for lane in request.lanes]

@@ -1,0 +1,278 @@
+"""Expressions for all lanes at once: each is computed once, on vectors, under the mask of those that asked.
+
+What to notice: `and`, `or` and `x if c else y` do not skip anything. Both sides are computed, each under the
+mask of the lanes that want it, and a lane that is switched off reads nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from hpclab.kernels.tracer import arithmetic, intrinsics
+from hpclab.kernels.tracer.arithmetic import Value, is_number, truth
+from hpclab.kernels.tracer.block import Block, Call
+from hpclab.kernels.tracer.intrinsics import Intrinsic
+from hpclab.kernels.tracer.lanes import Dim3, Mask
+from hpclab.kernels.tracer.memory import View
+from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
+
+_TYPES = {name: name for name in ("int8", "int16", "int32", "int64", "float16", "float32", "float64")}
+_TYPES |= {f"u{name}": f"u{name}" for name in _TYPES if name.startswith("int")} | {
+    "boolean": "bool",
+    "bool_": "bool",
+}
+
+
+@dataclass
+class Variable:
+    """A local variable: one value per lane (or one for all), and the lanes that have it."""
+
+    value: Value
+    mask: Mask
+
+
+class Frame:
+    """One call of one function: its variables, and what its lanes returned."""
+
+    def __init__(self, function: Function, variables: dict[str, Variable]) -> None:
+        self.function = function
+        self.variables = variables
+        self.value: Value = None  # what it returns
+
+
+class Expressions:
+    """Computes expressions of a kernel; `Interpreter` adds the statements."""
+
+    def __init__(self, sources: Sources, block: Block, grid: Dim3) -> None:
+        self.sources, self.block, self.grid = sources, block, grid
+        self.frame: Frame
+        self.line = 0
+        self._constants: dict[int, View] = {}
+
+    def value(self, node: ast.expr, mask: Mask) -> Value:
+        """The value of an expression in the lanes of `mask`; anything in the others."""
+        compute = getattr(self, f"_{type(node).__name__}", None)
+        if compute is None:
+            raise self.unsupported(node, f"the construct {type(node).__name__}")
+        return compute(node, mask)
+
+    def unsupported(self, node: ast.AST, what: str) -> Unsupported:
+        line = getattr(node, "lineno", self.line)
+        text = self.sources.text.splitlines()[line - 1].strip()
+        return Unsupported(f"Line {line} ({text}): the tracer does not know {what}.")
+
+    def call_function(self, function: Function, arguments: dict[str, Value], mask: Mask) -> Value:
+        raise NotImplementedError
+
+    def merged(self, mask: Mask, new: Value, old: Value) -> Value:
+        """`new` in the lanes of `mask`, `old` in the others."""
+        if new is old:
+            return old
+        if is_number(new) and is_number(old):
+            return numpy.where(mask.on, new, old)
+        if isinstance(new, tuple) and isinstance(old, tuple) and len(new) == len(old):
+            return tuple(self.merged(mask, *pair) for pair in zip(new, old, strict=True))
+        if isinstance(new, View) and isinstance(old, View) and new.memory is old.memory:
+            return View(new.memory, numpy.where(mask.on, new.offset, old.offset), new.shape, new.strides)
+        raise TypeError("a variable that is a different array or kind of thing in different threads")
+
+    # Names and constants
+
+    def _Constant(self, node: ast.Constant, mask: Mask) -> Value:
+        return arithmetic.number(node.value)
+
+    def _Name(self, node: ast.Name, mask: Mask) -> Value:
+        frame, name = self.frame, node.id
+        variable = frame.variables.get(name)
+        if variable is not None:
+            if variable.mask is not mask:
+                self._check_assigned(name, variable, mask, node)
+            return variable.value
+        if name in frame.function.assigned:
+            raise self.unsupported(node, f"a value of {name}, which is not assigned before this line")
+        if name not in frame.function.names:
+            raise self.unsupported(node, f"the name {name}")
+        return self._outer(name, frame.function.names[name])
+
+    def _check_assigned(self, name: str, variable: Variable, mask: Mask, node: ast.Name) -> None:
+        if variable.mask.count == self.block.threads.count:
+            return
+        without = mask.on & ~variable.mask.on
+        if without.any():
+            who = numpy.flatnonzero(without).tolist()
+            text = f"{self.block.findings.these(who, self.block.index).capitalize()} never assigned {name}"
+            self.block.findings.add(
+                "uninitialised", node.lineno, f"{text}: give it a value before the if.", self.block.index, who
+            )
+
+    def _outer(self, name: str, value: Any) -> Value:
+        """What a global or closure name means in the kernel."""
+        if isinstance(value, numpy.ndarray):
+            return self._constants.setdefault(id(value), intrinsics.constant(value, name))
+        if str(getattr(value, "__module__", "")).startswith("numba.cuda") and isinstance(value, type):
+            stub = value.__qualname__
+            return self._named(Intrinsic(stub)) if stub.split(".")[0] in intrinsics.FIRST_NAMES else value
+        return arithmetic.number(value)
+
+    def _Attribute(self, node: ast.Attribute, mask: Mask) -> Value:
+        base = self.value(node.value, mask)
+        if isinstance(base, View):
+            return self._of_array(base, node)
+        if isinstance(base, Intrinsic):
+            return self._named(Intrinsic(f"{base.name}.{node.attr}"))
+        if node.attr in intrinsics.FIRST_NAMES and not _is_library(base):
+            return self._named(Intrinsic(node.attr))
+        if is_number(base) and node.attr in ("dtype", "real", "imag"):
+            return getattr(base, node.attr)
+        if not hasattr(base, node.attr) and node.attr in _TYPES:
+            return numpy.dtype(_TYPES[node.attr])  # whatever object stands for numba
+        if not hasattr(base, node.attr):
+            raise self.unsupported(node, ast.unparse(node))
+        return self._outer(node.attr, getattr(base, node.attr))
+
+    def _named(self, intrinsic: Intrinsic) -> Value:
+        value = intrinsics.value(intrinsic.name, self.block, self.grid)
+        return intrinsic if value is None else value
+
+    def _of_array(self, view: View, node: ast.Attribute) -> Value:
+        itemsize = view.dtype.itemsize
+        known = {
+            "shape": view.shape, "ndim": len(view.shape), "size": math.prod(view.shape), "dtype": view.dtype,
+            "itemsize": itemsize, "nbytes": math.prod(view.shape) * itemsize,
+            "strides": tuple(stride * itemsize for stride in view.strides),
+        }  # fmt: skip
+        if node.attr == "T":
+            return View(view.memory, view.offset, view.shape[::-1], view.strides[::-1])
+        if node.attr not in known:
+            raise self.unsupported(node, f"the attribute {node.attr} of an array")
+        return arithmetic.number(known[node.attr])
+
+    def _Tuple(self, node: ast.Tuple, mask: Mask) -> Value:
+        return tuple(self.value(item, mask) for item in node.elts)
+
+    # Operators
+
+    def _BinOp(self, node: ast.BinOp, mask: Mask) -> Value:
+        return arithmetic.binary(node.op, self.value(node.left, mask), self.value(node.right, mask))
+
+    def _UnaryOp(self, node: ast.UnaryOp, mask: Mask) -> Value:
+        return arithmetic.unary(node.op, self.value(node.operand, mask))
+
+    def _Compare(self, node: ast.Compare, mask: Mask) -> Value:
+        left, holds, asking = self.value(node.left, mask), numpy.bool_(True), mask
+        for operator, operand in zip(node.ops, node.comparators, strict=True):
+            right = self.value(operand, asking)
+            holds = holds & arithmetic.compare(operator, left, right)
+            asking, left = mask.where(holds), right
+            if not asking.count:
+                break
+        return holds
+
+    def _BoolOp(self, node: ast.BoolOp, mask: Mask) -> Value:
+        result = self.value(node.values[0], mask)
+        for operand in node.values[1:]:
+            decided = truth(result)
+            asking = mask.where(decided if isinstance(node.op, ast.And) else ~decided)
+            if not asking.count:
+                break
+            result = self._chosen(mask, asking, self.value(operand, asking), result)
+        return result
+
+    def _IfExp(self, node: ast.IfExp, mask: Mask) -> Value:
+        yes = mask.where(truth(self.value(node.test, mask)))
+        no = mask.without(yes)
+        if not no.count:
+            return self.value(node.body, yes)
+        other = self.value(node.orelse, no)
+        return self._chosen(mask, yes, self.value(node.body, yes), other) if yes.count else other
+
+    def _chosen(self, mask: Mask, part: Mask, new: Value, old: Value) -> Value:
+        return new if part is mask else self.merged(part, new, old)
+
+    # Arrays
+
+    def _Subscript(self, node: ast.Subscript, mask: Mask) -> Value:
+        base = self.value(node.value, mask)
+        if isinstance(base, tuple):
+            place = self.value(node.slice, mask)
+            if not isinstance(place, numpy.integer):
+                raise self.unsupported(node, "an index into a tuple that differs between threads")
+            return base[int(place)]
+        view, index = self.place(base, node, mask)
+        if len(index) == len(view.shape):
+            return self.block.load(view, index, mask, node.lineno)
+        return self.block.row(view, index, mask, node.lineno)
+
+    def place(self, base: Value, node: ast.Subscript, mask: Mask) -> tuple[View, tuple[Value, ...]]:
+        """The array and the whole numbers between its brackets."""
+        if not isinstance(base, View):
+            raise self.unsupported(node, f"an index into {ast.unparse(node.value)}, which is no array")
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if any(isinstance(part, ast.Slice) for part in parts):
+            raise self.unsupported(node, "slices of arrays: index the items")
+        value = self.value(node.slice, mask)
+        index = value if isinstance(value, tuple) else (value,)
+        if not all(is_number(at) and at.dtype.kind in "iub" for at in index):
+            raise self.unsupported(node, "an index that is not a whole number")
+        if len(index) > len(view_shape := base.shape):
+            raise self.unsupported(node, f"{len(index)} indices for an array of {len(view_shape)} dimensions")
+        return base, index
+
+    # Calls
+
+    def _Call(self, node: ast.Call, mask: Mask, wants_value: bool = True) -> Value:
+        called = self.value(node.func, mask)
+        if called is builtins.print:
+            return None
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise self.unsupported(node, "* in a call")
+        arguments = [self.value(argument, mask) for argument in node.args]
+        named = {keyword.arg or "": self.value(keyword.value, mask) for keyword in node.keywords}
+        if isinstance(called, Intrinsic):
+            if called.name not in intrinsics.CALLS:
+                raise self.unsupported(node, f"cuda.{called.name}")
+            call = Call(self.block, self.grid, mask, node, node.lineno, wants_value)
+            return intrinsics.CALLS[called.name](call, *arguments, **named)
+        if called is builtins.len and len(arguments) == 1:
+            return numpy.int64(
+                len(arguments[0]) if isinstance(arguments[0], tuple) else arguments[0].shape[0]
+            )
+        if _is_hashable(called) and called in arithmetic.FUNCTIONS:
+            return arithmetic.FUNCTIONS[called](*arguments, **named)
+        if (dtype := arithmetic.as_dtype(called)) is not None and len(arguments) == 1:
+            return arithmetic.cast(arguments[0], dtype)
+        if isinstance(called, numpy.ufunc):
+            return called(*(arithmetic.wide(argument) for argument in arguments))
+        if (function := python_function(called)) is not None:
+            return self._call(self.sources.function(function), arguments, named, mask, node)
+        raise self.unsupported(node, f"the function {ast.unparse(node.func)}")
+
+    def _call(
+        self, function: Function, arguments: list[Value], named: dict[str, Value], mask: Mask, node: ast.Call
+    ) -> Value:
+        given = dict(zip(function.parameters, arguments, strict=False)) | named
+        missing = [
+            name for name in function.parameters if name not in given and name not in function.defaults
+        ]
+        if missing or len(given) != len(arguments) + len(named) or set(given) - set(function.parameters):
+            raise self.unsupported(node, f"a call of {function.name} with these arguments")
+        defaults = {name: arithmetic.number(value) for name, value in function.defaults.items()}
+        return self.call_function(function, defaults | given, mask)
+
+
+def _is_library(value: object) -> bool:
+    """Modules that have names of their own such as `grid` or `local`: never what stands for cuda."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__ in ("math", "numpy", "operator", "numba.types", "numba.core.types")
+    return isinstance(value, type) or is_number(value) or isinstance(value, tuple)
+
+
+def _is_hashable(value: object) -> bool:
+    return type(value).__hash__ is not None

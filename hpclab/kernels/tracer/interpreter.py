@@ -1,0 +1,237 @@
+"""Statements for all lanes of a block at once, as a warp walks through them.
+
+What to notice: every statement takes the mask of the lanes that reach it and returns the mask of those that
+go on to the next. An `if` with lanes on both sides walks both sides, one after the other. A loop goes round
+until its last lane has had enough. Lanes that have returned are in no mask any more.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Sequence
+
+import numpy
+
+from hpclab.kernels.tracer import arithmetic
+from hpclab.kernels.tracer.arithmetic import Value, is_uniform, truth
+from hpclab.kernels.tracer.expressions import Expressions, Frame, Variable
+from hpclab.kernels.tracer.lanes import Mask
+from hpclab.kernels.tracer.memory import View
+from hpclab.kernels.tracer.source import Function
+
+STEPS = 100_000  # statements that one block may execute: a second or so
+DEPTH = 50  # device functions inside one another
+
+
+class Endless(Exception):
+    """The block executed more statements than a kernel of a lesson ever needs."""
+
+    def __init__(self, line: int, mask: Mask) -> None:
+        self.line, self.mask = line, mask
+
+
+class Interpreter(Expressions):
+    """Executes a kernel for one block."""
+
+    def launch(self, kernel: Function, arguments: dict[str, Value]) -> None:
+        self._steps = self._operations = self._depth = 0
+        self._none = Mask(numpy.zeros_like(self.block.threads.all.on))
+        self._loops: list[tuple[list[Mask], list[Mask]]] = []  # of each loop: who broke out, who continued
+        self.call_function(kernel, arguments, self.block.threads.all)
+        self.block.end_epoch()
+
+    def call_function(self, function: Function, arguments: dict[str, Value], mask: Mask) -> Value:
+        if self._depth == DEPTH:
+            raise RecursionError(f"{function.name} calling itself more than {DEPTH} times")
+        caller, loops = getattr(self, "frame", None), self._loops
+        variables = {name: Variable(value, mask) for name, value in arguments.items()}
+        self.frame, self._loops, self._depth = Frame(function, variables), [], self._depth + 1
+        self.run(function.body, mask)
+        value = self.frame.value
+        self._loops, self._depth = loops, self._depth - 1
+        if caller is not None:
+            self.frame = caller
+        return value
+
+    def run(self, body: Sequence[ast.stmt], mask: Mask) -> Mask:
+        """Execute statements; the lanes that come out at the end."""
+        for statement in body:
+            if not mask.count:
+                break
+            self.line = statement.lineno
+            self._steps += 1
+            if self._steps > STEPS:
+                raise Endless(self.line, mask)
+            operations = self.sources.operations[statement]
+            self._operations += operations
+            self.block.recorder.work += operations * len(mask.warps)
+            execute = getattr(self, f"_{type(statement).__name__}", None)
+            if execute is None:
+                raise self.unsupported(statement, f"the statement {type(statement).__name__}")
+            mask = execute(statement, mask)
+        return mask
+
+    # Assignments
+
+    def _Assign(self, node: ast.Assign, mask: Mask) -> Mask:
+        value = self.value(node.value, mask)
+        for target in node.targets:
+            self.assign(target, value, mask)
+        return mask
+
+    def _AnnAssign(self, node: ast.AnnAssign, mask: Mask) -> Mask:
+        if node.value is not None:
+            self.assign(node.target, self.value(node.value, mask), mask)
+        return mask
+
+    def _AugAssign(self, node: ast.AugAssign, mask: Mask) -> Mask:
+        if isinstance(node.target, ast.Subscript):  # the index is computed once
+            view, index = self.place(self.value(node.target.value, mask), node.target, mask)
+            old = self.block.load(view, index, mask, node.target.lineno)
+            new = arithmetic.binary(node.op, old, self.value(node.value, mask))
+            self.block.store(view, index, new, mask, node.target.lineno)
+            return mask
+        if not isinstance(node.target, ast.Name):
+            raise self.unsupported(node, f"{ast.unparse(node.target)} as a target")
+        old = self._Name(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target), mask)
+        self.assign(node.target, arithmetic.binary(node.op, old, self.value(node.value, mask)), mask)
+        return mask
+
+    def assign(self, target: ast.expr, value: Value, mask: Mask) -> None:
+        """Give `target` a value in the lanes of `mask`; the others keep theirs."""
+        if isinstance(target, ast.Name):
+            if isinstance(value, View) and not value.memory.name:
+                value.memory.name = target.id
+            old = self.frame.variables.get(target.id)
+            if old is None or old.mask is mask or not (old.mask.on & ~mask.on).any():
+                self.frame.variables[target.id] = Variable(value, mask)
+            else:
+                has = old.mask if (mask.on <= old.mask.on).all() else Mask(old.mask.on | mask.on)
+                self.frame.variables[target.id] = Variable(self.merged(mask, value, old.value), has)
+        elif isinstance(target, ast.Tuple | ast.List):
+            if not isinstance(value, tuple) or len(value) != len(target.elts):
+                raise self.unsupported(target, f"this unpacking into {len(target.elts)} names")
+            for part, item in zip(target.elts, value, strict=True):
+                self.assign(part, item, mask)
+        elif isinstance(target, ast.Subscript):
+            view, index = self.place(self.value(target.value, mask), target, mask)
+            if len(index) != len(view.shape):
+                raise self.unsupported(target, "the assignment of a whole row: assign its items")
+            self.block.store(view, index, value, mask, target.lineno)
+        else:
+            raise self.unsupported(target, f"{ast.unparse(target)} as a target")
+
+    # Control flow
+
+    def _If(self, node: ast.If, mask: Mask) -> Mask:
+        yes = mask.where(truth(self.value(node.test, mask)))
+        no = mask.without(yes)
+        self.block.recorder.branch(self.block.number, node.lineno, mask, yes)
+        ends = []
+        for lanes, body in ((yes, node.body), (no, node.orelse)):
+            before = self._operations
+            ends.append(self.run(body, lanes))
+            self.block.recorder.part_of_warps(node.lineno, mask, lanes, self._operations - before)
+        return mask.joined(*ends)
+
+    def _While(self, node: ast.While, mask: Mask) -> Mask:
+        def going(lanes: Mask) -> Mask:
+            self.line = node.lineno
+            return lanes.where(truth(self.value(node.test, lanes)))
+
+        return self._loop(node, mask, going)
+
+    def _For(self, node: ast.For, mask: Mask) -> Mask:
+        call = node.iter
+        if isinstance(call, ast.Call) and self.value(call.func, mask) is builtins.range and not call.keywords:
+            bounds = [self.value(argument, mask) for argument in call.args]
+        else:
+            return self._for_items(node, mask)
+        if not 1 <= len(bounds) <= 3 or any(bound.dtype.kind not in "iub" for bound in bounds):
+            raise self.unsupported(node, "this range: it takes one to three whole numbers")
+        one = numpy.int64(1)
+        bounds = [bound.astype(numpy.int64) for bound in bounds]
+        begin, end, step = (numpy.int64(0), bounds[0], one) if len(bounds) == 1 else (*bounds, one)[:3]
+        if numpy.any(numpy.broadcast_to(step, mask.on.shape)[mask.lanes] == 0):
+            raise self.unsupported(node, "a range whose step is 0")
+        uniform = is_uniform(begin) and is_uniform(end) and is_uniform(step)
+        counter = iter(range(int(begin), int(end), int(step))) if uniform else None
+        at = begin - step
+
+        def going(lanes: Mask) -> Mask:
+            nonlocal at
+            if counter is not None:
+                if (item := next(counter, None)) is None:
+                    return self._none
+                self.assign(node.target, numpy.int64(item), lanes)
+                return lanes
+            at = at + step
+            left = lanes.where(numpy.where(step > 0, at < end, at > end))
+            if left.count:
+                self.assign(node.target, at, left)
+            return left
+
+        return self._loop(node, mask, going)
+
+    def _for_items(self, node: ast.For, mask: Mask) -> Mask:
+        items = self.value(node.iter, mask)
+        if not isinstance(items, tuple):
+            raise self.unsupported(node, f"a loop over {ast.unparse(node.iter)}: use range")
+        left = iter(items)
+
+        def going(lanes: Mask) -> Mask:
+            for item in left:
+                self.assign(node.target, item, lanes)
+                return lanes
+            return self._none
+
+        return self._loop(node, mask, going)
+
+    def _loop(self, node: ast.For | ast.While, mask: Mask, going: Callable[[Mask], Mask]) -> Mask:
+        """Go round while `going` lets lanes in; a lane leaves there, with break or with return."""
+        broken: list[Mask] = []
+        continued: list[Mask] = []
+        done: list[Mask] = []
+        self._loops.append((broken, continued))
+        active, recorder = mask, self.block.recorder
+        while active.count:
+            inside = going(active)
+            recorder.branch(self.block.number, node.lineno, active, inside)
+            done.append(active.without(inside))
+            before = self._operations
+            continued.clear()
+            through = self.run(node.body, inside)
+            recorder.part_of_warps(node.lineno, mask, inside, self._operations - before)
+            active = inside.joined(through, *continued)
+        self._loops.pop()
+        return mask.joined(self.run(node.orelse, mask.joined(*done)), *broken)
+
+    def _Break(self, node: ast.Break, mask: Mask) -> Mask:
+        self._loops[-1][0].append(mask)
+        return self._none
+
+    def _Continue(self, node: ast.Continue, mask: Mask) -> Mask:
+        self._loops[-1][1].append(mask)
+        return self._none
+
+    def _Return(self, node: ast.Return, mask: Mask) -> Mask:
+        frame = self.frame
+        value = None if node.value is None else self.value(node.value, mask)
+        frame.value = value if frame.value is None else self.merged(mask, value, frame.value)
+        if self._depth == 1:
+            self.block.living = self.block.living.without(mask)
+        return self._none
+
+    def _Expr(self, node: ast.Expr, mask: Mask) -> Mask:
+        if isinstance(node.value, ast.Call):
+            self._Call(node.value, mask, wants_value=False)
+        elif not isinstance(node.value, ast.Constant):  # a docstring, or ... where the learner has not begun
+            self.value(node.value, mask)
+        return mask
+
+    def _Pass(self, node: ast.Pass, mask: Mask) -> Mask:
+        return mask
+
+    def _Assert(self, node: ast.Assert, mask: Mask) -> Mask:
+        return mask  # compiled only in debug mode

@@ -1,0 +1,180 @@
+"""trace(): check what is asked for, execute the blocks one after another, and hand out a KernelTrace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy
+
+from hpclab import checks
+from hpclab.kernels.tracer import arithmetic, costs, hazards
+from hpclab.kernels.tracer.block import Block
+from hpclab.kernels.tracer.findings import Findings
+from hpclab.kernels.tracer.interpreter import STEPS, Endless, Interpreter
+from hpclab.kernels.tracer.lanes import Dim3, Threads
+from hpclab.kernels.tracer.memory import GlobalMemory, left_behind, whole
+from hpclab.kernels.tracer.recorder import Recorder, TooMuch
+from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
+from hpclab.models.gpu_memory import Array, KernelTrace
+
+THREADS, BLOCK, GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
+BLOCKS = 65_536  # traced at once
+
+
+def trace(
+    kernel: object, grid: Any, block: Any, *args: Any, blocks: Iterable[Any] | None = None
+) -> KernelTrace:
+    """Execute `kernel[grid, block](*args)` on a model of a GPU's memory system and record what it did.
+
+    `kernel` is a function decorated with numba.cuda.jit or a plain one; `grid` and `block` are whole numbers
+    or tuples of up to three; `args` are NumPy arrays (or what turns into one), left unchanged, and numbers;
+    `blocks` are the blockIdx to execute, all if None. Blocks run one after another, in the order given.
+
+    Threads that have left the kernel do not count at cuda.syncthreads(), as on GPUs of compute capability 7
+    and later. Threads that wait for one another in a loop (a lock) are found "endless" here, which such a GPU
+    can do. Raises ValueError for what is no launch, and Unsupported, a ValueError too, for what the tracer
+    does not know.
+    """
+    function = python_function(kernel)
+    if function is None:
+        raise ValueError(f"trace() takes a kernel, a function made with def, not {type(kernel).__name__}.")
+    sources = Sources()
+    program = sources.function(function)
+    grid_size, block_size = _dim3("The grid", grid), _dim3("The block", block)
+    if len(args) != len(program.parameters):
+        wanted = f"takes {len(program.parameters)} arguments ({', '.join(program.parameters)})"
+        raise ValueError(f"{program.name} {wanted}, not {len(args)}.")
+    device = GlobalMemory()
+    held = {name: _argument(name, arg, device) for name, arg in zip(program.parameters, args, strict=True)}
+    after = {name: left_behind(value.memory) for name, value in held.items() if hasattr(value, "memory")}
+    if problem := _over_limits(grid_size, block_size):
+        findings = Findings(Threads((1, 1, 1)), (1, 1, 1))
+        findings.add("limit", program.line, problem)
+        described = tuple(memory.described() for memory in device.arrays())
+        return KernelTrace(
+            program.name, sources.text, grid_size, block_size, (), described, (), (), findings.sorted(), after
+        )
+    chosen = _chosen(blocks, grid_size)
+    recorder = Recorder(Threads(block_size), chosen)
+    findings = Findings(recorder.threads, grid_size)
+    own = _execute(program, held, sources, grid_size, recorder, findings)
+    requests = recorder.requests()
+    costs.report(requests, recorder, findings)
+    arrays = tuple(memory.described() for memory in device.arrays()) + own
+    return KernelTrace(
+        program.name, sources.text, grid_size, block_size, chosen, arrays, requests,
+        tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers), recorder.steps,
+    )  # fmt: skip
+
+
+def _execute(
+    program: Function,
+    held: dict[str, Any],
+    sources: Sources,
+    grid: Dim3,
+    recorder: Recorder,
+    findings: Findings,
+) -> tuple[Array, ...]:
+    """All chosen blocks; the shared and local arrays that they made."""
+    own: dict[Array, None] = {}
+    for number, index in enumerate(recorder.blocks):
+        block = Block(number, recorder.threads, recorder, findings)
+        interpreter = Interpreter(sources, block, grid)
+        try:
+            with numpy.errstate(all="ignore"):
+                interpreter.launch(program, dict(held))
+        except Endless as endless:
+            who = endless.mask.lanes.tolist()
+            text = f"{findings.these(who, index).capitalize()} still run here after {STEPS} statements"
+            text = text if len(who) > 1 else text.replace(" run", " runs")
+            findings.add(
+                "endless", endless.line, f"{text}: does the loop's condition ever become false?", index, who
+            )
+            break
+        except TooMuch:
+            raise ValueError(
+                "This launch makes more requests than a trace can hold: trace fewer blocks (blocks=[0]) or a "
+                "smaller problem."
+            ) from None
+        except Unsupported:
+            raise
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise Unsupported(_sentence(sources, interpreter.line, error)) from error
+        finally:
+            own.update(dict.fromkeys(memory.described() for memory in block.own.values()))
+    else:
+        shared = [access for access in recorder.accesses if access.memory.space == "global"]
+        hazards.between_blocks(shared, recorder.blocks, findings)
+    return tuple(own)
+
+
+def _sentence(sources: Sources, line: int, error: Exception) -> str:
+    text = sources.text.splitlines()[line - 1].strip()
+    return f"Line {line} ({text}): the tracer cannot execute this: {error}."
+
+
+def _dim3(name: str, value: Any) -> Dim3:
+    sizes = value if isinstance(value, tuple | list) else (value,)
+    if not 1 <= len(sizes) <= 3:
+        raise ValueError(f"{name} has one to three dimensions, not {len(sizes)}.")
+    full = [checks.integer(f"{name}'s size", size, -(2**63), 2**63) for size in sizes] + [1, 1]
+    return full[0], full[1], full[2]
+
+
+def _over_limits(grid: Dim3, block: Dim3) -> str:
+    """Why no GPU would start this launch; empty where it would."""
+    for name, sizes, limits in (("grid", grid, GRID), ("block", block, BLOCK)):
+        for axis, size, most in zip("xyz", sizes, limits, strict=True):
+            if size < 1:
+                return f"The {name} is {size} in {axis}, so nothing would run: each size is at least 1."
+            if size > most:
+                use = "more and smaller blocks" if name == "block" else "fewer and larger blocks"
+                return f"The {name} is {size} in {axis}, but at most {most} is allowed: use {use}."
+    if math.prod(block) > THREADS:
+        return (
+            f"The block has {math.prod(block)} threads, but at most {THREADS} are allowed: use more blocks."
+        )
+    return ""
+
+
+def _chosen(blocks: Iterable[Any] | None, grid: Dim3) -> tuple[Dim3, ...]:
+    if blocks is None:
+        if math.prod(grid) > BLOCKS:
+            raise ValueError(
+                f"The grid has {math.prod(grid)} blocks: choose at most {BLOCKS} with blocks=[...]."
+            )
+        return tuple((x, y, z) for z in range(grid[2]) for y in range(grid[1]) for x in range(grid[0]))
+    if isinstance(blocks, str | bytes) or not isinstance(blocks, Iterable):
+        raise ValueError(f"blocks must be a list of block indices, not {blocks!r:.40}.")
+    chosen = []
+    for index in blocks:
+        sizes: Sequence[Any] = index if isinstance(index, tuple | list) else (index,)
+        full = (*sizes, 0, 0)[:3] if len(sizes) <= 3 else sizes
+        x, y, z = (
+            checks.integer("A block's index", at, 0, size - 1) for at, size in zip(full, grid, strict=True)
+        )
+        chosen.append((x, y, z))
+    if not 1 <= len(chosen) <= BLOCKS or len(set(chosen)) < len(chosen):
+        raise ValueError(f"blocks must name 1 to {BLOCKS} different blocks.")
+    return tuple(chosen)
+
+
+def _argument(name: str, value: Any, device: GlobalMemory) -> Any:
+    """What the kernel's parameter holds: an array in the device's memory, or a number."""
+    if isinstance(value, tuple):
+        return tuple(_argument(f"{name}[{place}]", item, device) for place, item in enumerate(value))
+    if isinstance(value, bool | int | float | complex):
+        return arithmetic.number(value)
+    if isinstance(value, numpy.generic):
+        return value
+    if hasattr(value, "copy_to_host"):
+        value = value.copy_to_host()
+    elif not isinstance(value, numpy.ndarray) and hasattr(value, "__array__"):
+        value = numpy.asarray(value)
+    if not isinstance(value, numpy.ndarray) or value.dtype.kind not in "biufc" or value.ndim == 0:
+        raise ValueError(
+            f"The argument {name} must be a number or a NumPy array of numbers, not {type(value).__name__}."
+        )
+    return whole(device.hold(name, value))

@@ -1,0 +1,75 @@
+"""What is written down while a block executes: accesses, branches, barriers, each with its step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy
+from numpy.typing import NDArray
+
+from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads
+from hpclab.kernels.tracer.memory import Access, Memory
+from hpclab.models.gpu_memory import WARP, Barrier, Branch, Request
+
+MOST = 4_000_000  # lane accesses in one trace: about 300 MB of Requests
+
+
+class TooMuch(Exception):
+    """The trace would not fit into memory."""
+
+
+class Recorder:
+    """The steps of one trace, in order; `work` and `waste` count operations of warps, all and saveable."""
+
+    def __init__(self, threads: Threads, blocks: Sequence[Dim3]) -> None:
+        self.threads = threads
+        self.blocks = blocks
+        self.steps = 0
+        self.accesses: list[Access] = []
+        self.branches: list[Branch] = []
+        self.barriers: list[Barrier] = []
+        self.work = 0
+        self.waste: dict[int, float] = {}
+        self._lanes = 0
+
+    def access(
+        self, block: int, mask: Mask, line: int, kind: str, memory: Memory,
+        cells: NDArray[numpy.int64], epoch: int, warp_epochs: NDArray[numpy.int64], values: NDArray | None,
+    ) -> Access:  # fmt: skip
+        self._lanes += mask.count
+        if self._lanes > MOST:
+            raise TooMuch
+        made = Access(self.steps, block, mask, line, kind, memory, cells, epoch, warp_epochs, values)
+        self.steps += len(mask.warps)
+        self.accesses.append(made)
+        return made
+
+    def branch(self, block: int, line: int, mask: Mask, taken: Mask) -> None:
+        """A Branch for each warp whose active lanes part."""
+        if not 0 < taken.count < mask.count:
+            return
+        left = mask.without(taken)
+        for warp in numpy.flatnonzero(taken.by_warp.any(axis=1) & left.by_warp.any(axis=1)).tolist():
+            ways = (tuple(numpy.flatnonzero(way.by_warp[warp]).tolist()) for way in (taken, left))
+            self.branches.append(Branch(self.steps, self.blocks[block], warp, line, *ways))
+            self.steps += 1
+
+    def barrier(self, block: int, line: int, mask: Mask, epoch: int) -> None:
+        for warp, lanes, _ in mask.warps:
+            self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes, epoch))
+            self.steps += 1
+
+    def part_of_warps(self, line: int, whole: Mask, part: Mask, operations: int) -> None:
+        """`part` of the lanes executed `operations` while the rest of their warps stood by.
+
+        What is wasted is what packing those lanes into full warps would have saved. A boundary check, which
+        leaves one stretch of threads, wastes nothing that could be saved.
+        """
+        if not operations or not 0 < part.count < whole.count or self.threads.is_box(part, whole):
+            return
+        split = part.by_warp.any(axis=1) & (whole.by_warp & ~part.by_warp).any(axis=1)
+        saved = int(split.sum()) - -(-int(part.by_warp[split].sum()) // WARP)
+        self.waste[line] = self.waste.get(line, 0) + saved * operations
+
+    def requests(self) -> tuple[Request, ...]:
+        return tuple(r for access in self.accesses for r in access.requests(self.blocks[access.block]))

@@ -1,0 +1,103 @@
+"""A kernel as text and syntax tree: Numba's decorators are looked through, never run.
+
+The kernel's text and that of every device function it calls are laid one after another, so that a line number
+means one line of one text (`Sources.text`), which a figure can print.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import linecache
+import textwrap
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class Unsupported(ValueError):
+    """The kernel holds something that the tracer does not know; the message names line and construct."""
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """One function of the program; `names` is what a name means outside it: closure, globals, builtins."""
+
+    name: str
+    parameters: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    assigned: frozenset[str]
+    body: list[ast.stmt]
+    line: int
+    names: Mapping[str, Any]
+
+
+class Sources:
+    """The kernel and its device functions, read when first called."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.operations: dict[ast.stmt, int] = {}  # of each statement, without those inside it
+        self._read: dict[types.CodeType, list[tuple[types.FunctionType, Function]]] = {}
+
+    def function(self, of: types.FunctionType) -> Function:
+        """The syntax tree of a Python function, its lines counted in `text`."""
+        for known, function in self._read.get(of.__code__, []):
+            if known is of:
+                return function
+        linecache.checkcache(of.__code__.co_filename)
+        try:
+            text = textwrap.dedent(inspect.getsource(of))
+            tree = ast.parse(text)
+        except (OSError, SyntaxError, TypeError):
+            raise Unsupported(
+                f"The source of {of.__name__} cannot be read: define it in a file or a notebook cell."
+            ) from None
+        definition = tree.body[0] if tree.body else None
+        if not isinstance(definition, ast.FunctionDef):
+            raise Unsupported(f"{of.__name__} must be written with def to be traced.")
+        if definition.args.vararg or definition.args.kwarg or definition.args.kwonlyargs:
+            raise Unsupported(f"{of.__name__} takes * or ** arguments, which a Numba CUDA kernel does not.")
+        ast.increment_lineno(tree, self.text.count("\n"))
+        self.text += text if text.endswith("\n") else text + "\n"
+        self.operations.update(
+            (node, _operations(node)) for node in ast.walk(definition) if isinstance(node, ast.stmt)
+        )
+        function = _function(of, definition)
+        self._read.setdefault(of.__code__, []).append((of, function))
+        return function
+
+
+def python_function(kernel: object) -> types.FunctionType | None:
+    """The function behind a plain def, numba.cuda's dispatcher or the simulator's kernel; None for others."""
+    for attribute in ("py_func", "fn"):
+        kernel = getattr(kernel, attribute, kernel)
+    return kernel if isinstance(kernel, types.FunctionType) else None
+
+
+def _function(of: types.FunctionType, definition: ast.FunctionDef) -> Function:
+    parameters = tuple(argument.arg for argument in definition.args.posonlyargs + definition.args.args)
+    values = of.__defaults__ or ()
+    cells: dict[str, Any] = {}
+    for name, cell in zip(of.__code__.co_freevars, of.__closure__ or (), strict=True):
+        try:
+            cells[name] = cell.cell_contents
+        except ValueError:  # an outer name that has no value yet
+            continue
+    return Function(
+        name=of.__name__,
+        parameters=parameters,
+        defaults=dict(zip(parameters[len(parameters) - len(values) :], values, strict=True)),
+        assigned=frozenset(of.__code__.co_varnames),
+        body=definition.body,
+        line=definition.lineno,
+        names={**vars(builtins), **of.__globals__, **cells},
+    )
+
+
+def _operations(statement: ast.stmt) -> int:
+    """A measure of a statement's work: the parts of its own expressions."""
+    own = [child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.expr)]
+    return max(1, sum(isinstance(node, ast.expr) for child in own for node in ast.walk(child)))
