@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy
 import pytest
 
 from hpclab import schedules
 
-PAIRS = [(name, algorithm) for name, known in schedules.ALGORITHMS.items() for algorithm in known]
-RANKS = range(1, 18)
-
-
-def options(name, algorithm, ranks, seed):
-    """Odd ones, the same for the same seed."""
-    draw = numpy.random.default_rng(seed)
-    known = schedules.ALGORITHMS[name][algorithm]
-    chosen = {"ranks_per_node": int(draw.integers(1, 7))}
-    if name in ("broadcast", "reduce"):
-        chosen["root"] = int(draw.integers(ranks))
-    if known.pipelined and seed % 2:
-        chosen["chunks"] = int(draw.integers(1, 6))
-    return chosen
-
-
-def inputs(schedule, seed=0):
-    draw = numpy.random.default_rng(seed)
-    sizes = []
-    for rank in range(schedule.ranks):
-        where = schedules.layout(schedule, rank).input
-        sizes.append(where.stop - where.start)
-    return [draw.integers(1, 1000, size) for size in sizes]
-
-
-def expected(schedule, values):
-    """The result of each rank, straight from the meaning of the collective."""
-    name, ranks, everyone = schedule.collective, schedule.ranks, range(schedule.ranks)
-    if name == "broadcast":
-        return [values[schedule.root]] * ranks
-    if name == "reduce":
-        return [sum(values) if rank == schedule.root else values[0][:0] for rank in everyone]
-    if name == "all_reduce":
-        return [sum(values)] * ranks
-    if name == "all_gather":
-        return [numpy.concatenate(values)] * ranks
-    if name == "reduce_scatter":
-        return numpy.array_split(sum(values), ranks)
-    return [
-        numpy.concatenate([numpy.array_split(values[source], ranks)[rank] for source in everyone])
-        for rank in everyone
-    ]
+MEANING = runpy.run_path(str(Path(__file__).parent / "meaning.py"))
+PAIRS, options, inputs, expected = (MEANING[name] for name in ("PAIRS", "options", "inputs", "expected"))
 
 
 @pytest.mark.parametrize(("name", "algorithm"), PAIRS)
 def test_right_answer_and_formula(name, algorithm):
-    for ranks in RANKS:
+    for ranks in range(1, 18):
         for elements in (0, 5, 48, 67):
             chosen = options(name, algorithm, ranks, elements)
             schedule = schedules.collective(name, algorithm, ranks, elements, **chosen)

@@ -1,0 +1,132 @@
+"""A Schedule executed by the ranks it speaks of, with nothing but sends and receives between two ranks.
+
+def work():
+    schedule = schedules.collective("all_reduce", "ring", dist.get_world_size(), 1000)
+    buffer = torch.ones(1000)                     # schedules.place() makes it for other collectives
+    collectives.execute(schedule, buffer)         # in place, on every rank
+    return schedules.result(schedule, dist.get_rank(), buffer)
+
+pool.run(work)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpclab import trace
+from hpclab.parallel.plan import Piece, Step, plan
+from hpclab.parallel.transports import TorchTransport, Transport
+from hpclab.schedules import Schedule
+
+
+class Execution:
+    """One rank's part in `schedule`, ready to be called again and again with a work buffer.
+
+    Keeps its plan and its scratch memory between calls. ValueError where the schedule is for another number
+    of ranks than the transport has.
+    """
+
+    def __init__(self, schedule: Schedule, transport: Transport):
+        if transport.size != schedule.ranks:
+            raise ValueError(
+                f"This schedule is for {schedule.ranks} ranks, and {transport.size} are here: make another."
+            )
+        self.schedule, self.transport = schedule, transport
+        self.steps = plan(schedule, transport.rank)
+        self.scratch: Any = None
+        self.kind: Any = None
+
+    def __call__(self, buffer: Any) -> None:
+        """Execute on `buffer`, 1-D of `schedule.buffer` elements, a tensor or an array, in place."""
+        if len(buffer.shape) != 1 or buffer.shape[0] != self.schedule.buffer:
+            raise ValueError(
+                f"The work buffer must have {self.schedule.buffer} elements, not the shape "
+                f"{tuple(buffer.shape)}; schedules.place() makes one."
+            )
+        kind = (buffer.dtype, getattr(buffer, "device", None))
+        if self.scratch is None or self.kind != kind:
+            self.kind = kind
+            self.scratch = self.transport.empty(buffer, max(map(_scratch_size, self.steps), default=0))
+        for step in self.steps:
+            self._do(step, buffer)
+
+    def _do(self, step: Step, buffer: Any) -> None:
+        """All that is sent or copied is read before anything that arrives is written."""
+        used = 0
+
+        def borrow(pieces: list[Piece]) -> Any:
+            nonlocal used
+            begin, used = used, used + sum(piece.size for piece in pieces)
+            return self.scratch[begin:used]
+
+        sends, receives, writes = [], [], []
+        for read, written in step.copies:
+            parcel = borrow([read])
+            parcel[:] = buffer[read.where]
+            writes.append((parcel, [written]))
+        for peer, pieces in step.sends.items():
+            parcel = buffer[pieces[0].where]
+            if len(pieces) > 1:
+                parcel = borrow(pieces)
+                for piece, part in _cut(parcel, pieces):
+                    part[:] = buffer[piece.where]
+            sends.append((peer, parcel))
+        for peer, pieces in step.receives.items():
+            if peer in step.direct:
+                receives.append((peer, buffer[pieces[0].where]))
+            else:
+                receives.append((peer, borrow(pieces)))
+                writes.append((receives[-1][1], pieces))
+        try:
+            with trace.record("receive", sum(part.nbytes for _, part in receives), f"step {step.number}"):
+                self.transport.exchange(sends, receives)
+        except RuntimeError as error:
+            raise RuntimeError(f"{self._where(step)}: {error}") from error
+        with trace.record("reduce", label=f"step {step.number}"):
+            for parcel, pieces in writes:
+                for piece, part in _cut(parcel, pieces):
+                    if piece.reduce:
+                        target = buffer[piece.where]
+                        target += part
+                    else:
+                        buffer[piece.where] = part
+
+    def _where(self, step: Step) -> str:
+        schedule = self.schedule
+        peers = ", ".join(map(str, sorted({*step.sends, *step.receives})))
+        return (
+            f"{schedule.algorithm} {schedule.collective}, rank {self.transport.rank} in step {step.number} "
+            f"of {schedule.steps}, with rank {peers}"
+        )
+
+
+def execute(schedule: Schedule, buffer: Any, transport: Transport | None = None) -> None:
+    """This rank's part of `schedule` on its work buffer, in place; every rank of the group calls it.
+
+    `buffer` is 1-D with `schedule.buffer` elements: a tensor for torch.distributed, the default, or an array
+    for an MpiTransport. Messages of one step are posted together, receives first. RuntimeError, which names
+    step and partners, where a message does not come before the group's time limit.
+    """
+    Execution(schedule, TorchTransport() if transport is None else transport)(buffer)
+
+
+def _cut(parcel: Any, pieces: list[Piece]) -> list[tuple[Piece, Any]]:
+    found, begin = [], 0
+    for piece in pieces:
+        found.append((piece, parcel[begin : begin + piece.size]))
+        begin += piece.size
+    return found
+
+
+def _scratch_size(step: Step) -> int:
+    """Elements that a step needs besides the work buffer."""
+    return (
+        sum(read.size for read, _ in step.copies)
+        + sum(piece.size for pieces in step.sends.values() if len(pieces) > 1 for piece in pieces)
+        + sum(
+            piece.size
+            for peer, pieces in step.receives.items()
+            if peer not in step.direct
+            for piece in pieces
+        )
+    )

@@ -1,0 +1,72 @@
+"""One rank's part of a Schedule: in each step what it sends to whom, what it receives, what it copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy
+
+from hpclab import checks
+from hpclab.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of the work buffer: `reduce` adds to what is there, else it is overwritten."""
+
+    where: slice
+    reduce: bool = False
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return self.where.stop - self.where.start
+
+
+@dataclass
+class Step:
+    """`sends` and `receives` by the other rank, each one message of one piece or several; `copies` inside.
+
+    `direct` are the senders whose message may be received straight into the buffer: it is one piece, it
+    overwrites, and nothing in its place is read in this step.
+    """
+
+    number: int
+    sends: dict[int, list[Piece]] = field(default_factory=dict)
+    receives: dict[int, list[Piece]] = field(default_factory=dict)
+    copies: list[tuple[Piece, Piece]] = field(default_factory=list)
+    direct: set[int] = field(default_factory=set)
+
+
+def plan(schedule: Schedule, rank: int) -> list[Step]:
+    """The steps in which `rank` has something to do; the other ranks' messages are passed over."""
+    rank = checks.integer("rank", rank, 0, schedule.ranks - 1)
+    messages = schedule.messages
+    mine = messages[(messages["source"] == rank) | (messages["target"] == rank)]
+    steps: dict[int, Step] = {}
+    for number, source, target, source_offset, target_offset, size, reduce in mine.tolist():
+        step = steps.setdefault(number, Step(number))
+        read = Piece(slice(source_offset, source_offset + size))
+        written = Piece(slice(target_offset, target_offset + size), reduce)
+        if source == target:
+            step.copies.append((read, written))
+        elif source == rank:
+            step.sends.setdefault(target, []).append(read)
+        else:
+            step.receives.setdefault(source, []).append(written)
+    for step in steps.values():
+        step.direct.update(_direct(step))
+    return list(steps.values())
+
+
+def _direct(step: Step) -> list[int]:
+    read = [piece.where for pieces in step.sends.values() for piece in pieces]
+    begins = numpy.array([where.start for where in read], dtype=numpy.int64)
+    ends = numpy.array([where.stop for where in read], dtype=numpy.int64)
+    return [
+        peer
+        for peer, pieces in step.receives.items()
+        if len(pieces) == 1
+        and not pieces[0].reduce
+        and not ((begins < pieces[0].where.stop) & (pieces[0].where.start < ends)).any()
+    ]

@@ -1,0 +1,66 @@
+"""17 processes with gloo between them; every group of 1 to 17 of them runs every algorithm and collective.
+
+python gloo_ranks.py; prints what went wrong, and "checked N" for each rank. Forked after torch is loaded, so
+that 17 ranks cost one import.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import runpy
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from hpclab.parallel import collectives
+from hpclab.parallel.transports import TorchTransport
+
+RANKS = 17
+check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]
+
+
+def main(rank: int, place: str) -> int:
+    store = dist.FileStore(place, RANKS)
+    limit = datetime.timedelta(seconds=60)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS, timeout=limit)
+    found: list[str] = []
+    for larger in range(RANKS, RANKS // 2, -1):  # 17, 16 and 1, 15 and 2 ...: all of them busy
+        for members in (range(larger), range(larger, RANKS)):
+            group = dist.new_group(list(members)) if members else None
+            if rank in members:
+                transport = TorchTransport(group)
+                check_on_rank(
+                    transport.rank,
+                    transport.size,
+                    lambda schedule, buffer, by=transport: collectives.execute(
+                        schedule, torch.from_numpy(buffer), by
+                    ),
+                    lambda by=transport: by.sent,
+                    found.append,
+                )
+        dist.barrier()
+    print("\n".join([*found, f"checked {rank}"]), flush=True)
+    return len(found)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        children = []
+        for rank in range(RANKS):
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    status = min(1, main(rank, f"{folder}/store"))
+                except BaseException:
+                    traceback.print_exc()
+                os._exit(status)
+            children.append(child)
+        ends = [os.waitpid(child, 0)[1] for child in children]
+        sys.exit(1 if any(ends) else 0)

@@ -1,0 +1,111 @@
+"""Schedules executed on real ranks: right answers, and the bytes that the formulas say."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+from hpclab import schedules
+from hpclab.cluster import slurm
+from hpclab.parallel.collectives import Execution, execute
+from hpclab.parallel.plan import plan
+from hpclab.parallel.transports import TorchTransport
+
+HERE = Path(__file__).parent
+MPI = [sys.executable, "-m", "mpi4py", str(HERE / "mpi_ranks.py")]
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}")
+needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="needs the mpich wheel")
+
+
+class OneRank:
+    """A transport that keeps what it is given and delivers `arriving`, in order."""
+
+    def __init__(self, rank, size, arriving=()):
+        self.rank, self.size, self.sent = rank, size, 0
+        self.arriving, self.log = list(arriving), []
+
+    def exchange(self, sends, receives):
+        self.log += [(peer, part.copy()) for peer, part in sends]
+        for _, part in receives:
+            part[:] = self.arriving.pop(0)
+
+    def empty(self, like, size):
+        return numpy.full(size, -1, like.dtype)
+
+
+@pytest.mark.slow
+def test_every_algorithm_on_1_to_17_gloo_ranks():
+    done = subprocess.run(
+        [sys.executable, str(HERE / "gloo_ranks.py")], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(done.stdout.split()) == sorted(" ".join(f"checked {n}" for n in range(17)).split())
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_every_algorithm_on_1_to_5_mpi_ranks():
+    done = subprocess.run([MPIEXEC, "-n", "5", *MPI], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "checked 5\n"), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+@needs_mpi
+def test_every_algorithm_on_mpi_ranks_that_slurm_started(local_slurm, tmp_path):
+    """mpiexec finds the job's nodes by itself and starts its ranks through srun."""
+    here, log = slurm.connect(start=False), tmp_path / "log"
+    script = tmp_path / "job.sh"
+    command = " ".join(f"'{word}'" for word in [MPIEXEC, "-n", "4", *MPI])
+    script.write_text(
+        f"#!/bin/bash\n#SBATCH --nodes=4 --ntasks=4 --time=2\n#SBATCH --output={log}\n{command}\n"
+    )
+    here.wait(here.submit(script), timeout=90)
+    assert log.read_text() == "checked 4\n"
+
+
+def test_pieces_for_one_rank_travel_as_one_message():
+    schedule = schedules.collective("all_to_all", "bruck", 8, 80)
+    step = next(step for step in plan(schedule, 3) if step.sends)
+    assert list(step.sends) == [4]
+    assert len(step.sends[4]) == 4
+    transport = OneRank(3, 8, [numpy.zeros(40)] * 3)
+    Execution(schedule, transport)(schedules.place(schedule, 3, numpy.arange(80.0)))
+    assert [(peer, len(part)) for peer, part in transport.log] == [(4, 40), (5, 40), (7, 40)]
+
+
+def test_what_is_sent_is_read_before_what_arrives_is_written():
+    """A rank that sends and receives the same stretch in one step sends what it had."""
+    row = numpy.array([(0, 0, 1, 0, 0, 4, False), (0, 1, 0, 0, 0, 4, False)], schedules.MESSAGE)
+    schedule = schedules.Schedule("all_reduce", "swap", 2, 4, 4, row)
+    assert plan(schedule, 0)[0].direct == set()
+    transport, buffer = OneRank(0, 2, [numpy.full(4, 7.0)]), numpy.ones(4)
+    Execution(schedule, transport)(buffer)
+    assert (transport.log[0][1] == 1).all()
+    assert (buffer == 7).all()
+
+
+def test_a_ring_receives_straight_into_its_place_once_sums_are_done():
+    steps = plan(schedules.collective("all_reduce", "ring", 4, 40), 1)
+    assert [step.direct for step in steps] == [set()] * 3 + [{0}] * 3
+    assert all(list(step.sends) == [2] for step in steps)
+
+
+def test_bad_input_is_refused():
+    schedule = schedules.collective("all_gather", "ring", 3, 9)
+    with pytest.raises(ValueError, match="for 3 ranks, and 2 are here"):
+        Execution(schedule, OneRank(0, 2))
+    for buffer in (numpy.zeros(8), numpy.zeros((9, 1))):
+        with pytest.raises(ValueError, match="must have 9 elements"):
+            Execution(schedule, OneRank(0, 3))(buffer)
+    with pytest.raises(RuntimeError, match=r"pool.run"):
+        execute(schedule, numpy.zeros(9))
+    with pytest.raises(RuntimeError, match=r"pool.run"):
+        TorchTransport()
+    with pytest.raises(ValueError, match="rank must be"):
+        plan(schedule, 3)
