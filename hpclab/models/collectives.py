@@ -156,7 +156,8 @@ def simulate(
     if found == flows.NO_WAY:
         raise ValueError(f"Some ranks of the schedule are not connected in {topology.name}.")
     if found:
-        contention.crowded(step, source, target, adds, levels, bandwidth, delay, wire, begin, end, finish)
+        way = flows.ways(source, target, levels)
+        contention.crowded(step, source, target, adds, way, bandwidth, delay, wire, begin, end, finish)
     else:
         flows.alone(step, source, target, adds, delay, passing, begin, end, finish)
     return Timing(schedule, topology, itemsize, begin[member], end[member], finish, bool(found))

@@ -1,17 +1,15 @@
 """Compiled: messages as flows that share links, event by event.
 
-A message waits out its latency, then is a flow on all links of its way at once. Flows on a link share it, max-min
-fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2): the most crowded link gives each of its flows an equal
-part, and what those leave elsewhere goes to the others. Rates are found anew for those flows only that share
-links with what has just begun or ended.
+A message waits out its latency, then is a flow on all links of its way at once. Flows on a link share it,
+max-min fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2): the most crowded link gives each of its flows
+an equal part, and what those leave elsewhere goes to the others. Rates are found anew for those flows only
+that share links with what has just begun or ended.
 """
 
 from __future__ import annotations
 
 import numpy
 from numba import njit
-
-from hpclab.models.flows import route
 
 
 @njit(cache=True)
@@ -80,16 +78,12 @@ def _share(links, links_count, head, after, way, owner, hops, bandwidth, left, u
 
 
 @njit(cache=True)
-def crowded(step, source, target, reduces, levels, bandwidth, delay, wire, begin, end, finish):
+def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, end, finish):
     """Times where links are shared: an event when a message has waited its latency out, one at its end.
 
-    Arguments as in `flows`; `begin`, `end` and `finish` are filled in.
+    Arguments as in `flows`, and each message's links `way`; `begin`, `end` and `finish` are filled in.
     """
-    count, ranks, hops, links = len(step), len(finish), 2 * levels[2].shape[2] + 1, len(bandwidth)
-    way = numpy.full((count, hops), -1, numpy.int32)
-    for m in range(count):
-        if source[m] != target[m]:
-            route(source[m], target[m], levels, way[m])
+    count, ranks, hops, links = len(step), len(finish), way.shape[1], len(bandwidth)
     # Each rank's messages in order of step: `mine[first[r]:first[r + 1]]`.
     first = numpy.zeros(ranks + 1, numpy.int64)
     for m in range(count):

@@ -35,7 +35,7 @@ def joined(step, source, target, size, reduces):
 
 
 @njit(cache=True)
-def route(a, b, levels, way):
+def _route(a, b, levels, way):
     """Fill `way` with the links from rank a to rank b: how many, and the level where the two meet."""
     group, part, out, into, across, shape = levels
     for level in range(group.shape[0]):
@@ -65,6 +65,16 @@ def route(a, b, levels, way):
 
 
 @njit(cache=True)
+def ways(source, target, levels):
+    """Each message's links in order, shape (messages, hops), -1 where there are fewer."""
+    way = numpy.full((len(source), 2 * levels[2].shape[2] + 1), -1, numpy.int32)
+    for m in range(len(source)):
+        if source[m] != target[m]:
+            _route(source[m], target[m], levels, way[m])
+    return way
+
+
+@njit(cache=True)
 def costs(
     step, source, target, size, levels, bandwidth, latency, level_latency, protocols, delay, wire, passing
 ):
@@ -85,7 +95,7 @@ def costs(
         delay[m] = wire[m] = passing[m] = 0.0
         if a == b:
             continue
-        count, level = route(a, b, levels, way)
+        count, level = _route(a, b, levels, way)
         if count == NO_WAY:
             return NO_WAY
         narrow, alpha = numpy.inf, level_latency[level]

@@ -65,7 +65,7 @@ def cluster(
 ) -> Topology:
     """`nodes` × `gpus_per_node` ranks: `inside` joins those of a node, NICs and a fat tree the nodes.
 
-    The GPUs of a node share its `nics_per_node` NICs evenly. The tree has two levels: a leaf switch joins `nodes_per_leaf` nodes, or
+    The GPUs of a node share its `nics_per_node` NICs evenly. A leaf switch joins `nodes_per_leaf` nodes, or
     with `rails` the NICs of the same place in them, and has 1/`oversubscription` of their bandwidth to the
     spine; traffic is taken to spread over the uplinks evenly, so at 1 they hold nobody up and are left out.
     `transport` "tcp" adds, at both ends, the core that copies for this rank. `pcie` (None: ranks on CPUs) is

@@ -1,0 +1,234 @@
+"""Schedules on topologies: contention worked out by hand, against a naive simulator, and fast enough."""
+
+import time
+
+import numpy
+import pytest
+
+from hpclab import schedules
+from hpclab.models import collectives, formulas
+from hpclab.models.collectives import NCCL, Protocol, crossover, simulate
+from hpclab.models.network import Link, with_slow_link
+from hpclab.models.topologies import cluster, dragonfly, single_node
+from hpclab.schedules.schedule import MESSAGE, Schedule
+
+LINK = Link("link", 0.5, 10.0)  # half a second, ten bytes per second: numbers for the head
+
+
+def made(*messages, ranks=8):
+    """A schedule of (step, source, target, size) rows, one byte an element."""
+    rows = numpy.zeros(len(messages), MESSAGE)
+    for row, (step, source, target, size) in zip(rows, messages, strict=True):
+        row["step"], row["source"], row["target"], row["size"] = step, source, target, size
+    return Schedule("all_to_all", "direct", ranks, 1, 1, rows)
+
+
+def test_two_flows_on_one_link_get_half_each():
+    switch = single_node(LINK, 4)
+    alone = simulate(made((0, 0, 1, 100), ranks=4), switch, 1)
+    assert not alone.shared
+    assert alone.time == pytest.approx(0.5 + 10)
+    both = simulate(made((0, 0, 1, 100), (0, 0, 2, 100), ranks=4), switch, 1)
+    assert both.shared
+    assert both.end == pytest.approx([20.5, 20.5])
+
+
+def test_who_is_done_leaves_its_part_to_the_others():
+    both = simulate(made((0, 0, 1, 50), (0, 0, 2, 100), ranks=4), single_node(LINK, 4), 1)
+    assert both.end == pytest.approx([0.5 + 10, 0.5 + 15])  # 5 B/s each for 10 s, then the rest at 10 B/s
+
+
+def test_what_one_flow_cannot_use_goes_to_the_others():
+    slow = with_slow_link(single_node(LINK, 4), 3, 1, 5)  # rank 3 sends with 2 B/s
+    run = simulate(made((0, 3, 1, 20), (0, 0, 1, 80), ranks=4), slow, 1)
+    assert run.end == pytest.approx([10.5, 10.5])  # into rank 1: 2 and 8 B/s, not 5 and 5
+
+
+def test_the_second_comes_when_the_first_is_under_way():
+    late = made((0, 0, 1, 10), (1, 1, 2, 95), (1, 3, 2, 95), ranks=4)
+    run = simulate(late, single_node(LINK, 4), 1)
+    # The first message ends at 1.5, its follower flows from 2.0; until then the third had 1.5 s alone (15 B).
+    assert run.end == pytest.approx([1.5, 19.5, 18.0])
+
+
+def test_an_uplink_two_to_one_doubles_what_crosses_it():
+    across = made(*((0, n, 4 + n, 100) for n in range(4)))
+    full = cluster(8, 1, nic=LINK, nodes_per_leaf=4, hop=Link("hop", 0, 1))
+    half = cluster(8, 1, nic=LINK, nodes_per_leaf=4, oversubscription=2, hop=Link("hop", 0, 1))
+    assert simulate(across, full, 1).time == pytest.approx(10.5)
+    assert simulate(across, half, 1).time == pytest.approx(20.5)
+    inside = made(*((0, n, (n + 1) % 4, 100) for n in range(4)))
+    assert simulate(inside, half, 1).time == pytest.approx(10.5)
+
+
+def test_eight_gpus_behind_one_nic_wait_eight_times_as_long():
+    cross = made(*((0, n, 8 + n, 100) for n in range(8)), ranks=16)
+    inside = Link("inside", 0, 1e6)
+    assert simulate(cross, cluster(2, 8, inside, LINK, 8), 1).time == pytest.approx(10.5)
+    assert simulate(cross, cluster(2, 8, inside, LINK, 1), 1).time == pytest.approx(80.5)
+
+
+def test_without_gpudirect_both_directions_meet_in_the_host():
+    exchange = made((0, 0, 1, 100), (0, 1, 0, 100), ranks=2)
+    direct = cluster(2, 1, nic=LINK, pcie=LINK)
+    staged = cluster(2, 1, nic=LINK, pcie=LINK, gpudirect=False)
+    streaming = [simulate(exchange, topology, 1) for topology in (direct, staged)]
+    passing = [run.time - topology.alpha_beta(0, 1)[0]
+               for run, topology in zip(streaming, (direct, staged), strict=True)]  # fmt: skip
+    assert passing == pytest.approx([10, 20])
+
+
+def test_one_slow_link_holds_up_a_whole_ring_but_only_those_below_it_in_a_tree():
+    healthy = single_node(Link("x", 0, 1e9), 8)
+    slow = with_slow_link(healthy, 4, 5, 10)
+    ring = schedules.collective("all_reduce", "ring", 8, 8000)
+    assert simulate(ring, slow, 1).finish.min() > 5 * simulate(ring, healthy, 1).time
+    tree = schedules.collective("broadcast", "binomial_tree", 8, 8000)
+    late = simulate(tree, slow, 1).finish / simulate(tree, healthy, 1).finish
+    assert late[[0, 1, 2, 3]] == pytest.approx(1)
+    assert (late[[4, 5, 6, 7]] > 2).all()  # rank 4 sends to 6 and 5, and 6 to 7
+
+
+def test_a_rank_that_is_done_goes_on_and_a_late_one_holds_up_only_who_waits_for_it():
+    run = simulate(made((0, 0, 1, 100), (0, 2, 3, 10), (1, 2, 3, 10), (2, 1, 2, 10)), single_node(LINK, 8), 1)
+    assert run.begin == pytest.approx([0, 0, 1.5, 10.5])
+    assert run.finish == pytest.approx([10.5, 12, 12, 3, 0, 0, 0, 0])
+
+
+def naive(schedule, topology):
+    """The rule of simulate(), slowly: each moment all rates anew, by progressive filling."""
+    messages, now = schedule.messages, 0.0
+    end, gone = numpy.full(len(messages), numpy.inf), numpy.zeros(len(messages))
+    begin = numpy.full(len(messages), numpy.inf)
+    routes = [topology.route(int(m["source"]), int(m["target"])) for m in messages]
+    waits = [topology.alpha_beta(int(m["source"]), int(m["target"]))[0] for m in messages]
+
+    def step_of(rank):
+        mine = (messages["source"] == rank) | (messages["target"] == rank)
+        return messages["step"][mine & ~(end <= now)].min(initial=2**30)
+
+    while not (end <= now).all():
+        for n, m in enumerate(messages):
+            if begin[n] == numpy.inf and step_of(m["source"]) == step_of(m["target"]) == m["step"]:
+                begin[n] = now
+        flowing = [n for n in range(len(messages)) if begin[n] + waits[n] <= now + 1e-12 and end[n] > now]
+        rate, room = {}, dict(enumerate(topology.bandwidth))
+        while len(rate) < len(flowing):
+            users = {link: [n for n in flowing if n not in rate and link in routes[n]] for link in room}
+            share, link = min((room[link] / len(who), link) for link, who in users.items() if who)
+            for n in users[link]:
+                rate[n] = share
+                for crossed in routes[n]:
+                    room[crossed] -= share
+        left = {n: (messages["size"][n] - gone[n]) / rate[n] for n in flowing}
+        starts = [begin[n] + waits[n] - now for n in range(len(messages)) if now < begin[n] + waits[n] < 1e30]
+        pause = min([*left.values(), *(s for s in starts if s > 1e-12)])
+        for n in flowing:
+            gone[n] += rate[n] * pause
+            if left[n] <= pause * (1 + 1e-12):
+                end[n] = now + pause
+        now += pause
+    return begin, end
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_against_a_naive_simulator(seed):
+    random = numpy.random.default_rng(seed)
+    inside = Link("inside", 0.2, 40.0)
+    topology = [
+        cluster(4, 2, inside, LINK, 1, 3.0, nodes_per_leaf=2, pcie=Link("pcie", 0.1, 15.0), gpudirect=False),
+        with_slow_link(cluster(4, 2, inside, LINK, 2, 2.0, nodes_per_leaf=2, transport="tcp"), 0, 7, 3),
+        dragonfly(2, 2, 2, LINK),
+    ][seed % 3]
+    rows, seen = [], set()
+    for step in range(4):
+        for _ in range(6):
+            source, target = random.choice(8, 2, replace=False)
+            if (step, source, target) not in seen:
+                seen.add((step, source, target))
+                rows.append((step, source, target, int(random.integers(1, 100))))
+    schedule = made(*rows)
+    run = simulate(schedule, topology, 1)
+    begin, end = naive(schedule, topology)
+    assert run.begin == pytest.approx(begin, rel=1e-6)
+    assert run.end == pytest.approx(end, rel=1e-6)
+
+
+def test_the_protocol_is_the_fastest_for_the_size():
+    quick = Protocol("quick", 0.0, efficiency=0.5)
+    full = Protocol("full", 1.0, round_trips=1)
+    for size, expected in ((10, 0.5 + 2), (20, 0.5 + 4), (1000, 0.5 + 2 * 0.5 + 1 + 100)):
+        run = simulate(made((0, 0, 1, size), ranks=2), single_node(LINK, 2), 1, protocols=(quick, full))
+        assert run.time == pytest.approx(expected)
+    node = single_node("nvlink4", 2)
+    times = [
+        simulate(made((0, 0, 1, size), ranks=2), node, 1, protocols=NCCL).time for size in (1, 2**20, 2**30)
+    ]
+    alone = [simulate(made((0, 0, 1, 2**30), ranks=2), node, 1, protocols=(one,)).time for one in NCCL]
+    assert times[2] == min(alone) == alone[2]
+
+
+def test_a_trace_and_the_bytes_of_links_come_with_it():
+    schedule = schedules.collective("all_reduce", "ring", 4, 400)
+    run = simulate(schedule, single_node(LINK, 4), 4)
+    trace = run.trace()
+    assert trace.makespan == run.time
+    assert {str(event.origin) for event in trace.events} == {"modelled"}
+    assert len(trace.events) == 2 * len(schedule.messages)
+    assert run.link_bytes == pytest.approx([6 * 400] * 8)
+    large = schedules.collective("all_reduce", "ring", 128, 2**20)
+    with pytest.raises(ValueError, match="too many for a Trace"):
+        simulate(large, single_node(LINK, 128)).trace()
+
+
+def test_where_ring_and_tree_cross():
+    def ring(size):
+        return formulas.time("all_reduce", "ring", 16, size, 1e-5, 1e-9)
+
+    def tree(size):
+        return formulas.time("all_reduce", "recursive_doubling", 16, size, 1e-5, 1e-9)
+
+    # 30 alpha + 30/16 n beta = 4 alpha + 4 n beta
+    assert crossover(ring, tree) == pytest.approx(26 * 1e-5 / (4 - 30 / 16) / 1e-9, rel=2e-3)
+    assert crossover(ring, ring) is None
+    with pytest.raises(ValueError, match="low"):
+        crossover(ring, tree, low=float("nan"))
+
+
+def test_a_thousand_ranks_take_under_a_second():
+    """With a slow link on an oversubscribed tree; CPU time, and the best of three."""
+    tree = cluster(128, 8, "nvlink4", "infiniband-ndr", 8, oversubscription=4)
+    slow = with_slow_link(tree, 7, 8)
+    for algorithm in ("ring", "binomial_tree", "double_binary_tree", "hierarchical"):
+        schedule = schedules.collective("all_reduce", algorithm, 1024, 2**20, ranks_per_node=8)
+        best = numpy.inf
+        for _ in range(3):
+            before = time.process_time()
+            run = simulate(schedule, slow)
+            best = min(best, time.process_time() - before)
+            if best < 1:
+                break
+        assert best < 1, algorithm
+        assert 0 < run.time < 1
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), 1e30, "two", None])
+def test_bad_arguments_are_refused(bad):
+    schedule = made((0, 0, 1, 10), ranks=2)
+    node = single_node(LINK, 2)
+    with pytest.raises(ValueError, match="itemsize must be"):
+        simulate(schedule, node, bad)
+    with pytest.raises(ValueError, match="reduce_bandwidth must be"):
+        simulate(schedule, node, 1, reduce_bandwidth=bad)
+    if bad != 0:
+        with pytest.raises(ValueError, match="latency"):
+            Protocol("x", bad)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="only 2"):
+        simulate(made((0, 0, 1, 10)), single_node(LINK, 2))
+    with pytest.raises(ValueError, match="PLAIN"):
+        simulate(made((0, 0, 1, 10)), single_node(LINK, 8), protocols=())
+    assert simulate(made(), single_node(LINK, 8)).time == 0
+    assert collectives.PLAIN[0].efficiency == 1

@@ -1,0 +1,135 @@
+"""Topologies: which links a message crosses, what it pays there, and who shares what with whom."""
+
+import numpy
+import pytest
+
+from hpclab.machine import catalogue
+from hpclab.models.network import Level, Link, Topology, with_slow_link
+from hpclab.models.topologies import CUBE_MESH, cluster, dragonfly, single_node
+
+FAST, SLOW = Link("fast", 1e-6, 100e9), Link("slow", 4e-6, 10e9)
+PCIE = Link("pcie", 2e-6, 20e9)
+BAD = [0, -1, float("nan"), 1e30, "two", None]
+
+
+def names(topology, source, target):
+    return [topology.links[link].name for link in topology.route(source, target)]
+
+
+def test_a_switch_gives_each_gpu_its_own_port_and_the_latency_once():
+    node = single_node(FAST, 4)
+    assert names(node, 1, 3) == ["GPU 1 out", "GPU 3 in"]
+    assert node.route(2, 2) == ()
+    assert node.alpha_beta(1, 3) == pytest.approx((1e-6, 1e-11))
+
+
+def test_a_mesh_divides_the_link_and_a_bus_shares_it():
+    mesh = single_node(FAST, 5, "mesh")
+    assert mesh.alpha_beta(0, 4) == pytest.approx((1e-6, 4 / 100e9))
+    assert set(mesh.route(0, 1)).isdisjoint(mesh.route(0, 2))
+    bus = single_node(FAST, 5, "bus")
+    assert bus.route(0, 4) == bus.route(3, 1) == (0,)
+
+
+def test_the_cube_mesh_has_six_links_a_gpu_and_pcie_for_the_rest():
+    assert (CUBE_MESH == CUBE_MESH.T).all()
+    assert (CUBE_MESH.sum(axis=0) == 6).all()
+    node = single_node(Link("nvlink", 0, 150e9), 8, "cube mesh", PCIE)
+    assert node.alpha_beta(0, 3)[1] == pytest.approx(1 / 50e9)  # two of six
+    assert names(node, 0, 5) == ["GPU 0 PCIe out", "GPU 5 PCIe in"]
+    with pytest.raises(ValueError, match="8 GPUs, not 4"):
+        single_node(FAST, 4, "cube mesh")
+
+
+def test_gpus_of_a_node_meet_inside_and_share_their_nic():
+    two = cluster(4, 8, FAST, SLOW, 2)
+    assert names(two, 0, 7) == ["GPU 0 out", "GPU 7 in"]
+    assert names(two, 0, 9) == ["NIC 0 out", "NIC 2 in"]
+    assert names(two, 3, 9) == ["NIC 0 out", "NIC 2 in"]
+    assert names(two, 4, 9) == ["NIC 1 out", "NIC 2 in"]
+
+
+def test_uplinks_appear_where_the_tree_is_oversubscribed():
+    full = cluster(4, 1, nic=SLOW, nodes_per_leaf=2, hop=Link("hop", 5e-7, 1e9))
+    assert names(full, 0, 3) == ["NIC 0 out", "NIC 3 in"]
+    half = cluster(4, 1, nic=SLOW, nodes_per_leaf=2, oversubscription=2, hop=Link("hop", 5e-7, 1e9))
+    assert names(half, 0, 3) == ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 3 in"]
+    assert half.links[half.route(0, 3)[1]].bandwidth == SLOW.bandwidth  # two NICs, half of them up
+    assert half.alpha_beta(0, 3)[0] == pytest.approx(4e-6 + 2 * 5e-7)
+    assert half.alpha_beta(0, 1)[0] == pytest.approx(4e-6)
+
+
+def test_on_rails_only_another_rail_needs_the_spine():
+    rails = cluster(4, 2, FAST, SLOW, 2, oversubscription=4, rails=True)
+    assert names(rails, 0, 6) == ["NIC 0 out", "NIC 6 in"]
+    assert "leaf 0 up" in names(rails, 0, 7)
+
+
+def test_tcp_and_staging_are_terms_of_their_own():
+    plain = cluster(2, 1, nic=SLOW, pcie=PCIE)
+    staged = cluster(2, 1, nic=SLOW, pcie=PCIE, gpudirect=False)
+    tcp = cluster(2, 1, nic=SLOW, transport="tcp")
+    assert names(plain, 0, 1) == ["GPU 0 PCIe out", "NIC 0 out", "NIC 1 in", "GPU 1 PCIe in"]
+    assert sum("host PCIe" in name for name in names(staged, 0, 1)) == 4
+    assert sum("staging" in name for name in names(staged, 0, 1)) == 2
+    assert staged.alpha_beta(0, 1)[0] > plain.alpha_beta(0, 1)[0] + 10e-6
+    terms = {name: (latency, seconds) for name, latency, seconds in tcp.terms(0, 1, 1e6)}
+    copy = catalogue.entry("link", "kernel-tcp")
+    assert terms["rank 0 TCP copies out"] == pytest.approx(
+        (copy.value("latency") / 2, 1e6 / copy.value("bandwidth"))
+    )
+    assert "TCP" in tcp.name
+    assert "no GPUDirect" in staged.name
+
+
+def test_a_dragonfly_has_one_way_between_two_groups():
+    fly = dragonfly(3, 2, 2, SLOW, hop=Link("hop", 1e-7, 1e9))
+    assert names(fly, 0, 1) == ["NIC 0 out", "NIC 1 in"]
+    assert names(fly, 0, 2) == ["NIC 0 out", "group 0 router 0 to 1", "NIC 2 in"]
+    assert names(fly, 0, 11)[1] == names(fly, 3, 8)[1] == "group 0 to group 2"
+    assert fly.alpha_beta(0, 11)[0] == pytest.approx(4e-6 + 3e-7)
+
+
+def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
+    node = with_slow_link(single_node(FAST, 4), 0, 1, 5)
+    assert node.alpha_beta(0, 1)[1] == node.alpha_beta(0, 2)[1] == pytest.approx(5 / 100e9)
+    assert node.alpha_beta(1, 0)[1] == pytest.approx(1 / 100e9)
+    assert any("5× slower" in link.name for link in node.links)
+    with pytest.raises(ValueError, match="two different ranks"):
+        with_slow_link(node, 1, 1)
+
+
+def test_every_link_of_the_catalogue_can_be_had():
+    for name in catalogue.entries("link"):
+        link = Link.named(name)
+        assert 1e9 < link.bandwidth < 1e12
+        assert 1e-8 < link.latency < 2e-5
+    with pytest.raises(ValueError, match="nvlink4"):
+        Link.named("carrier pigeon")
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_numbers_are_refused_in_one_sentence(bad):
+    for build in (
+        lambda: single_node(FAST, bad),
+        lambda: cluster(bad, 1, nic=SLOW),
+        lambda: cluster(2, 2, FAST, SLOW, bad),
+        lambda: cluster(2, 1, nic=SLOW, oversubscription=bad),
+        lambda: dragonfly(bad, 2, 2),
+        lambda: with_slow_link(single_node(FAST, 2), 0, 1, bad),
+        lambda: single_node(FAST, 2).route(0, bad if bad != 0 else 2),
+        lambda: Link("x", 0, bad),
+    ):
+        with pytest.raises(ValueError, match="must be") as caught:
+            build()
+        assert "\n" not in str(caught.value)
+
+
+def test_shapes_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="evenly"):
+        cluster(2, 8, FAST, SLOW, 3)
+    apart = Level("node", numpy.array([0, 1], "i4"), numpy.zeros((2, 0), "i4"), numpy.zeros((2, 0), "i4"))
+    with pytest.raises(ValueError, match="No way"):
+        Topology("x", 2, (), (apart,)).route(0, 1)
+    with pytest.raises(ValueError, match="links from 0"):
+        Topology("x", 3, (), (apart,))
