@@ -11,8 +11,9 @@ from collections import Counter
 from hpclab import checks
 from hpclab.figures import lanes, listing, memory_rows, style
 from hpclab.models import gpu_memory
-from hpclab.models.gpu_memory import SECTOR, WARP, Branch, KernelTrace, Request
+from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
 
+Event = Request | Branch | Barrier
 _VERB = {"load": "reads", "store": "writes", "atomic": "adds to"}
 
 
@@ -20,18 +21,16 @@ class WarpPicture:
     """The steps of one warp of one block of `trace`, in order; ``draw(n)`` is the figure of step n from 0.
 
     All are drawn at one height, so that a slider moves nothing but what changes. ValueError where that warp
-    was not traced, or neither touched memory nor took a branch.
+    was not traced, or touched no memory, took no branch and met no barrier.
     """
 
     def __init__(self, trace: KernelTrace, block: tuple[int, int, int], warp: int) -> None:
         self.trace, self.block, self.warp = trace, block, warp
-        every: tuple[Request | Branch, ...] = (*trace.requests, *trace.branches)
-        mine = [event for event in every if event.block == block and event.warp == warp]
+        mine = [event for event in _events(trace) if event.block == block and event.warp == warp]
         self.events = sorted(mine, key=lambda event: event.step)
         if not self.events:
             raise ValueError(
-                f"Warp {warp} of block {block} of {trace.kernel} touches no memory and takes no branch: "
-                "choose another warp."
+                f"Warp {warp} of block {block} of {trace.kernel} touches no memory: choose another warp."
             )
         asked = [event for event in self.events if isinstance(event, Request)]
         banks = any(request.space == "shared" for request in asked)
@@ -66,8 +65,10 @@ class WarpPicture:
             body = [lanes.draw(top, event.lanes, tips=tips)]
             if event.space != "local":
                 body.append(self._memory.draw(event, self._base(event), rows, tips))
-        else:
+        elif isinstance(event, Branch):
             body = [lanes.draw(top, event.taken, event.not_taken)]
+        else:
+            body = [lanes.draw(top, event.lanes)]
         body += [_key(event, below + 1.3 * style.TEXT), self._total(number, below + 2.7 * style.TEXT)]
         listed = below + 3.3 * style.TEXT
         body.append(listing.draw(listed, self.trace.source, event.line, self._columns(number)))
@@ -106,13 +107,22 @@ class WarpPicture:
         return style.text(0, y, text, colour=style.MUTED)
 
 
+def warps(trace: KernelTrace) -> set[tuple[tuple[int, int, int], int]]:
+    """Block and number of each warp that has a picture."""
+    return {(event.block, event.warp) for event in _events(trace)}
+
+
+def _events(trace: KernelTrace) -> tuple[Event, ...]:
+    return (*trace.requests, *trace.branches, *trace.barriers)
+
+
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def _cost(event: Request | Branch) -> Counter[tuple[str, int]]:
+def _cost(event: Event) -> Counter[tuple[str, int]]:
     """What an event adds to the sums of its line."""
-    if isinstance(event, Branch) or event.space == "local":
+    if not isinstance(event, Request) or event.space == "local":
         return Counter()
     if event.space == "shared":
         return Counter({("passes", event.line): gpu_memory.passes(event.addresses, event.itemsize)})
@@ -120,11 +130,12 @@ def _cost(event: Request | Branch) -> Counter[tuple[str, int]]:
     return Counter({(what, event.line): cost for what, cost in costs.items()})
 
 
-def _title(event: Request | Branch) -> str:
+def _title(event: Event) -> str:
     if isinstance(event, Branch):
-        return (
-            f"Line {event.line} parts the warp: {len(event.taken)} lanes go on, {len(event.not_taken)} wait"
-        )
+        parted = f"{_counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
+        return f"Line {event.line} parts the warp: {parted}"
+    if isinstance(event, Barrier):
+        return f"Line {event.line} is a barrier: {_counted(len(event.lanes), 'lane')} of this warp came"
     did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {_counted(len(event.lanes), 'lane')}"
     if event.kind == "atomic" and event.contention > 1:
         return f"{did}, {event.contention} of them in turn at one address"
@@ -145,9 +156,11 @@ def _bytes(request: Request) -> tuple[int, int]:
     return len(set(request.addresses)) * request.itemsize, request.sectors * SECTOR
 
 
-def _caption(event: Request | Branch) -> str:
+def _caption(event: Event) -> str:
     if isinstance(event, Branch):
-        return "Filled lanes go on. Crossed ones wait, then go their own way, or meet them again."
+        return "Filled lanes go on; crossed ones wait until their own turn, or until all meet again."
+    if isinstance(event, Barrier):
+        return "Nobody goes on before every warp of the block has come: what was written is there."
     if event.space == "global":
         asked, moved = _bytes(event)
         return f"Asked for: {asked:,} bytes. Moved: {moved:,}. For nothing: {moved - asked:,}."
@@ -156,10 +169,10 @@ def _caption(event: Request | Branch) -> str:
     return "Each thread has its own: nothing is shared, and nothing is drawn."
 
 
-def _key(event: Request | Branch, y: float) -> str:
+def _key(event: Event, y: float) -> str:
     """The caption, with the pattern of what was moved for nothing after the words it belongs to."""
     text = _caption(event)
-    if isinstance(event, Branch) or event.space != "global":
+    if not isinstance(event, Request) or event.space != "global":
         return style.text(0, y, text)
     asked, moved = _bytes(event)
     first = f"Asked for: {asked:,} bytes. Moved: {moved:,}."

@@ -7,7 +7,7 @@ import pytest
 
 from hpclab.figures import access_map, lanes, listing, memory_rows, style
 from hpclab.figures.warp_memory import WarpPicture
-from hpclab.models.gpu_memory import Array, Branch, KernelTrace, Request
+from hpclab.models.gpu_memory import Array, Barrier, Branch, KernelTrace, Request
 
 SVG = "{http://www.w3.org/2000/svg}"
 BLOCK = (0, 0, 0)
@@ -35,7 +35,9 @@ def trace(*events):
     requests = tuple(event for event in events if isinstance(event, Request))
     branches = tuple(event for event in events if isinstance(event, Branch))
     arrays = (Array("a", "global", "float32", (1024,), BASE), Array("total", "global", "float32", (1,), BASE))
-    return KernelTrace("kernel", SOURCE, (1, 1, 1), (32, 2, 1), (BLOCK,), arrays, requests, branches, ())
+    barriers = tuple(event for event in events if isinstance(event, Barrier))
+    launch = ((1, 1, 1), (32, 2, 1), (BLOCK,))
+    return KernelTrace("kernel", SOURCE, *launch, arrays, requests, branches, (), barriers=barriers)
 
 
 EVENTS = {
@@ -53,6 +55,7 @@ EVENTS = {
     ),
     "adds to total: 32 lanes, 32 of them in turn": request(6, 8, "global", "atomic", "total", [0] * 32),
     "reads mine: 32 lanes, each in its own": request(7, 6, "local", "load", "mine", [0] * 32),
+    "is a barrier: 32 lanes of this warp came": Barrier(8, BLOCK, 0, 7, LANES, 0),
 }
 
 
@@ -154,7 +157,7 @@ def test_a_warp_that_was_not_traced_is_refused(picture):
     with pytest.raises(ValueError, match=r"Warp 1 of block .* touches no memory"):
         WarpPicture(picture.trace, BLOCK, 1)
     for wrong in (-1, 99, None, "2", float("nan")):
-        with pytest.raises(ValueError, match="step must be a whole number from 0 to 7"):
+        with pytest.raises(ValueError, match="step must be a whole number from 0 to 8"):
             picture.draw(wrong)
 
 

@@ -1,0 +1,133 @@
+"""The kernel tracer without a browser: each warp can be stepped through, and findings are read."""
+
+import time
+
+import ipywidgets
+import numpy
+import pytest
+
+from hpclab.kernels import tracer
+from hpclab.kernels.cuda import cuda
+from hpclab.widgets.kernel_tracer import KernelTracer
+
+ITEMS = 100
+
+
+@cuda.jit
+def add(a, b, total):
+    i = cuda.grid(1)
+    if i < total.size:
+        total[i] = a[i] + b[i]
+
+
+@cuda.jit
+def racing(a, out):
+    tile = cuda.shared.array(64, numpy.float32)
+    t = cuda.threadIdx.x
+    tile[t] = a[2 * t]
+    out[t] = tile[63 - t]
+
+
+@cuda.jit
+def idle(a):
+    pass
+
+
+@cuda.jit
+def untraceable(a):
+    print("<b>")
+    yield a
+
+
+@pytest.fixture
+def shown():
+    a = numpy.arange(ITEMS, dtype=numpy.float32)
+    return KernelTracer.of(add, 2, 64, a, a, a.copy())
+
+
+def test_each_step_is_a_picture_with_its_title_read_out(shown):
+    assert shown.step.max == len(shown.shown)
+    seen = set()
+    for step in range(1, shown.step.max + 1):
+        shown.step.value = step
+        title = shown.shown.titles[step - 1]
+        assert title in shown.picture.value
+        assert title in shown._spoken.value
+        seen.add(shown.picture.value)
+    assert len(seen) == shown.step.max
+    assert "32 lanes, 4 sectors, as few as can be" in " ".join(shown.shown.titles)
+
+
+def test_another_block_and_warp_have_their_own_steps(shown):
+    assert [label for label, _ in shown.block.options] == ["0", "1"]
+    shown.step.value = shown.step.max
+    before = shown.picture.value
+    shown.block.value = (1, 0, 0)
+    assert shown.warp.value == 0
+    assert shown.picture.value != before
+    shown.warp.value = 1
+    assert "4 lanes" in shown.picture.value, "100 items leave four for the last warp"
+    shown.block.value = (0, 0, 0)
+    assert shown.warp.value == 1, "the warp stays where the block has one"
+
+
+def test_findings_are_read_with_the_word_that_says_which_they_are():
+    a = numpy.zeros(128, numpy.float32)
+    shown = KernelTracer.of(racing, 1, 64, a, a[:64].copy())
+    assert "Error, race</b>: Thread" in shown.findings.value
+    assert "Cost, uncoalesced</b>" in shown.findings.value
+    assert shown.findings.value.count("<li>") == len(shown.trace.findings)
+
+
+def test_a_clean_kernel_and_an_idle_one_say_so(shown):
+    assert "Nothing to find" in shown.findings.value
+    nothing = KernelTracer.of(idle, 1, 32, numpy.zeros(4))
+    assert "idle touched no memory" in nothing.findings.value
+    assert nothing.picture not in nothing.children
+
+
+def test_a_launch_over_the_limits_is_told_and_not_drawn():
+    shown = KernelTracer.of(add, 1, 2048, *(numpy.zeros(4),) * 3)
+    assert "at most 1024" in shown.findings.value
+    assert shown.picture not in shown.children
+
+
+@pytest.mark.parametrize(
+    ("kernel", "grid", "args", "said"),
+    [
+        (untraceable, 1, (1,), "tracer does not know"),
+        (add, 1, (), "takes 3 arguments"),
+        (add, None, (numpy.zeros(4),) * 3, "grid"),
+        (add, float("nan"), (numpy.zeros(4),) * 3, "grid"),
+        ("add", 1, (), "a function made with def"),
+        (len, 1, (), "a function made with def"),
+    ],
+)
+def test_what_cannot_be_traced_is_one_sentence(kernel, grid, args, said):
+    shown = KernelTracer.of(kernel, grid, 32, *args)
+    assert isinstance(shown, ipywidgets.HTML)
+    assert said in shown.value
+    assert shown.value.count("<") == 2, "no markup of the kernel's own"
+
+
+def test_a_step_of_a_long_trace_is_drawn_as_fast_as_one_of_a_short_one():
+    """An upper bound of the algorithm, not of the machine: a step must not go over the steps before it."""
+    a = numpy.zeros(20_000, numpy.float32)
+
+    @cuda.jit
+    def long(a):
+        for i in range(cuda.threadIdx.x, a.size, 32):
+            a[i] = a[i] + 1
+
+    shown = KernelTracer(tracer.trace(long, 1, 32, a))
+    assert shown.step.max > 1200
+
+    def seconds(step):
+        best = float("inf")
+        for _ in range(5):
+            begun = time.perf_counter()
+            shown.shown.draw(step)
+            best = min(best, time.perf_counter() - begun)
+        return best
+
+    assert seconds(shown.step.max - 1) < 4 * seconds(1)
