@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hpclab.kernels.tracer import hazards
 from hpclab.kernels.tracer.findings import Findings
-from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads
-from hpclab.kernels.tracer.memory import Cells, Memory, View, allocate, atomically, whole
+from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads, spread
+from hpclab.kernels.tracer.memory import UNNAMED, Cells, Memory, View, allocate, atomically, whole
 from hpclab.kernels.tracer.recorder import Recorder
 from hpclab.models.gpu_memory import WARP
 
@@ -36,7 +36,7 @@ class Block:
         if site not in self.own:
             ends = [m.base + m.data.nbytes for m in self.own.values() if m.space == "shared"]
             base = -(-max(ends, default=0) // dtype.itemsize) * dtype.itemsize
-            self.own[site] = allocate("", "shared", shape, dtype, base)
+            self.own[site] = allocate(UNNAMED, "shared", shape, dtype, base)
             if (end := base + self.own[site].data.nbytes) > SHARED_BYTES:
                 needs = f"The block's shared arrays need {end} bytes, but a block has {SHARED_BYTES}"
                 self.findings.add("limit", line, f"{needs}: use smaller tiles.", self.index)
@@ -45,7 +45,7 @@ class Block:
     def local_array(self, site: int, shape: tuple[int, ...], dtype: numpy.dtype) -> View:
         """Each thread's own array. It makes no requests: compilers keep small ones in registers."""
         if site not in self.own:
-            self.own[site] = allocate("", "local", shape, dtype, 0, copies=self.threads.width)
+            self.own[site] = allocate(UNNAMED, "local", shape, dtype, 0, copies=self.threads.width)
         memory = self.own[site]
         offsets = numpy.arange(self.threads.width) * (len(memory.data) // self.threads.width)
         return View(memory, offsets, shape, memory.strides)
@@ -71,7 +71,7 @@ class Block:
         cells, inside = self._cells(view, index, mask, line, "writes")
         if inside.count:
             places, memory = cells[inside.lanes], view.memory
-            values = numpy.broadcast_to(value, inside.on.shape)[inside.lanes].astype(view.dtype)
+            values = self._each(value)[inside.lanes].astype(view.dtype)
             memory.data[places] = values
             if memory.written is not None:
                 memory.written[places] = True
@@ -104,17 +104,18 @@ class Block:
             places, memory = cells[inside.lanes], view.memory
             if memory.written is not None and not memory.written[places].all() and name != "exch":
                 self._unwritten(memory, cells, inside.lanes[~memory.written[places]], line)
-            shape = inside.on.shape
             if name == "cas":
-                value = tuple(numpy.broadcast_to(v, shape)[inside.lanes].astype(view.dtype) for v in value)
+                value = tuple(self._each(v)[inside.lanes].astype(view.dtype) for v in value)
             else:
-                value = numpy.broadcast_to(value, shape)[inside.lanes].astype(view.dtype)
+                value = self._each(value)[inside.lanes].astype(view.dtype)
             found = atomically(memory, places, name, value, wants_old)
             if found is not None:
                 old[inside.lanes] = found
             if memory.written is not None:
                 memory.written[places] = True
             self._note(inside, line, "atomic", memory, places, None)
+            if memory.space == "global":
+                self.recorder.atomic_met(self.number)
         return old
 
     def barrier(self, mask: Mask, line: int) -> None:
@@ -135,6 +136,9 @@ class Block:
         self._epoch_began = len(self.recorder.accesses)
         self.epoch += 1
 
+    def _each(self, value: Any) -> NDArray[Any]:
+        return spread(value, self.threads.width)
+
     def _named(self, who: list[int]) -> str:
         return self.findings.these(who, self.index).capitalize()
 
@@ -149,24 +153,26 @@ class Block:
                 at.astype(numpy.uint64) >= numpy.uint64(size)
             )  # a negative index is a huge one
             cells = cells + at.astype(numpy.int64) * stride
-        cells = numpy.broadcast_to(cells, mask.on.shape)
+        cells = self._each(cells)
         bad = mask.on & outside
         if not bad.any():
             return cells, mask
         who = numpy.flatnonzero(bad)
-        self._outside(view, [numpy.broadcast_to(at, bad.shape) for at in index], who.tolist(), line, verb)
+        self._outside(view, [self._each(at) for at in index], who.tolist(), line, verb)
         return cells, Mask(mask.on & ~bad)
 
     def _outside(self, view: View, index: list[NDArray[Any]], who: list[int], line: int, verb: str) -> None:
         first = tuple(int(at[who[0]]) for at in index)
-        name = view.memory.name or "the array"
-        size = str(view.shape[0]) if len(view.shape) == 1 else f"shape {view.shape}"
-        what = f"{name}[{', '.join(map(str, first))}]"
-        has = f"has {size} items" if len(view.shape) == 1 else f"has {size}"
-        wraps = ", which Numba would count from the end," if min(first) < 0 else ","
+        name = view.memory.name
+        has = f"{view.shape[0]} items" if len(view.shape) == 1 else f"shape {view.shape}"
+        why = (
+            f"but {name} has {has}"
+            if min(first) >= 0
+            else f"which Numba silently takes from the end of {name}"
+        )
         verb = verb if len(who) == 1 else verb.removesuffix("s")
-        text = f"{self._named(who)} {verb} outside {name}: {what}{wraps} but it {has}"
-        self.findings.add("out of bounds", line, f"{text}. Guard the access with an if.", self.index, who)
+        text = f"{self._named(who)} {verb} {name}[{', '.join(map(str, first))}], {why}"
+        self.findings.add("out of bounds", line, f"{text}: guard the access with an if.", self.index, who)
 
     def _unwritten(self, memory: Memory, cells: Cells, who: NDArray[numpy.int64], line: int) -> None:
         index = memory.indices(cells[who[:1]] % max(1, int(numpy.prod(memory.shape))))[0]

@@ -12,7 +12,7 @@ from hpclab.models.gpu_memory import Request
 # A stencil's neighbour (5 sectors for 4) and rows of awkward length are let pass; stride 2 (8 for 4) is not.
 SECTORS_RATIO, SECTORS_MORE = 1.75, 2.0
 CONFLICTS = 1.0  # extra passes per request, on average: two lanes for each bank
-DIVERGENCE = 0.2  # of all operations of all warps
+DIVERGENCE = 0.1  # of all operations of all warps
 
 
 def report(requests: Iterable[Request], recorder: Recorder, findings: Findings) -> None:

@@ -1,12 +1,14 @@
 """Races: two threads on one item, at least one of them writing, and nothing that says who comes first.
 
 Accesses between two `cuda.syncthreads()` form an epoch; only the barrier orders threads of a block, only
-`cuda.syncwarp()` those of a warp, and nothing the blocks of a launch. Atomics do not race with atomics. Plain
-stores of equal values are let pass: whoever comes last, the same is there.
+`cuda.syncwarp()` those of a warp. Between blocks there is one way: one writes, passes cuda.threadfence() and
+then an atomic; another comes to an atomic later. Atomics do not race with atomics. Plain stores of equal
+values are let pass: whoever comes last, the same is there.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy
@@ -15,102 +17,133 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.lanes import Dim3
 from hpclab.kernels.tracer.memory import Access, Memory
+from hpclab.kernels.tracer.recorder import Recorder
 from hpclab.models.gpu_memory import WARP
 
 _WINDOW = 1024  # accesses of one item that are compared with one another
-_KINDS = {"load": 0, "store": 1, "atomic": 2}
+_LOAD, _STORE, _ATOMIC = 0, 1, 2
+_KINDS = {"load": _LOAD, "store": _STORE, "atomic": _ATOMIC}
+_LINES = 1 << 20  # more than any source has
+
+Rows = NDArray[numpy.int64]
 Spot = tuple[Access, int]  # an access and the place of one of its lanes
+
+
+class Log:
+    """The accesses to one memory as columns with a row for each lane, in order of time."""
+
+    def __init__(self, memory: Memory, accesses: Sequence[Access]) -> None:
+        self.memory, self.accesses = memory, accesses
+        sizes = [len(access.cells) for access in accesses]
+        self.cell = numpy.concatenate([access.cells for access in accesses])
+        self.lane = numpy.concatenate([access.mask.lanes for access in accesses])
+        self.number = numpy.repeat(numpy.arange(len(accesses)), sizes)
+        self.begin = numpy.cumsum([0, *sizes])
+        self.kind = self.each(_KINDS[access.kind] for access in accesses)
+
+    def each(self, of_access: Iterator[int]) -> Rows:
+        """A column with the same for all lanes of an access."""
+        return numpy.fromiter(of_access, numpy.int64, len(self.accesses))[self.number]
+
+    def values(self) -> NDArray:
+        """What was stored; for other accesses anything."""
+        data = self.memory.data
+        return numpy.concatenate([data[a.cells] if a.values is None else a.values for a in self.accesses])
+
+    def spot(self, row: int) -> Spot:
+        number = self.number[row]
+        return self.accesses[number], int(row - self.begin[number])
+
+    def contested(self, who: Rows) -> NDArray[numpy.bool_]:
+        """Which rows go to cells that several of `who` touch, one writes, and not all atomically."""
+        size = len(self.memory.data)
+        owner = numpy.empty(size, numpy.int64)
+        owner[self.cell] = who
+        shared, written, plain = (numpy.zeros(size, bool) for _ in range(3))
+        shared[self.cell[owner[self.cell] != who]] = True
+        written[self.cell[self.kind != _LOAD]] = True
+        plain[self.cell[self.kind != _ATOMIC]] = True
+        return (shared & written & plain)[self.cell]
 
 
 def within_block(accesses: Sequence[Access], block: Dim3, findings: Findings) -> None:
     """Races among the accesses of one epoch of one block."""
-    for memory in {id(access.memory): access.memory for access in accesses}.values():
-        of_memory = [access for access in accesses if access.memory is memory]
-        for first, second in _unordered(memory, of_memory, lambda access: access.mask.lanes):
+    for log in _logs(accesses):
+        warp = log.lane // WARP
+        epoch = numpy.concatenate([a.warp_epochs[a.mask.lanes // WARP] for a in log.accesses])
+        for first, second in _unordered(log, log.lane, functools.partial(_by_syncwarp, warp, epoch)):
             _report(first, second, (block, block), findings)
 
 
-def between_blocks(accesses: Sequence[Access], blocks: Sequence[Dim3], findings: Findings) -> None:
+def between_blocks(recorder: Recorder, findings: Findings) -> None:
     """Races between the traced blocks of the launch: no barrier holds there at all."""
-    for memory in {id(access.memory): access.memory for access in accesses}.values():
-        of_memory = [access for access in accesses if access.memory is memory]
-        for first, second in _unordered(
-            memory, of_memory, lambda a: numpy.full(len(a.cells), a.block), False
-        ):
+    blocks = recorder.blocks
+    for log in _logs([access for access in recorder.accesses if access.memory.space == "global"]):
+        told = log.each(recorder.has_told(access) for access in log.accesses)
+        asked = log.each(recorder.has_asked(access) for access in log.accesses)
+        who = log.each(access.block for access in log.accesses)
+        for first, second in _unordered(log, who, functools.partial(_by_announcement, told, asked)):
             _report(first, second, (blocks[first[0].block], blocks[second[0].block]), findings)
 
 
+def _by_syncwarp(warp: Rows, epoch: Rows, one: Rows, two: Rows) -> NDArray[numpy.bool_]:
+    return (warp[one] == warp[two]) & (epoch[one] != epoch[two])
+
+
+def _by_announcement(told: Rows, asked: Rows, one: Rows, two: Rows) -> NDArray[numpy.bool_]:
+    return (told[one] != 0) & (asked[two] != 0)
+
+
+def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
+    """One for each memory that somebody changed."""
+    of_memory: dict[int, list[Access]] = {}
+    for access in accesses:
+        of_memory.setdefault(id(access.memory), []).append(access)
+    for same in of_memory.values():
+        if any(access.kind != "load" for access in same):
+            yield Log(same[0].memory, same)
+
+
 def _unordered(
-    memory: Memory,
-    accesses: Sequence[Access],
-    actor: Callable[[Access], NDArray[numpy.int64]],
-    warps_count: bool = True,
+    log: Log, who: Rows, ordered: Callable[[Rows, Rows], NDArray[numpy.bool_]]
 ) -> Iterator[tuple[Spot, Spot]]:
-    """Pairs of accesses to one cell by two actors, at least one a write, in no order; one per two lines."""
-    if all(access.kind == "load" for access in accesses):
+    """Pairs of accesses that race: of each two lines of source, the first pair."""
+    chosen = numpy.flatnonzero(log.contested(who))
+    if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
         return
-    sizes = [len(access.cells) for access in accesses]
-    cells = numpy.concatenate([access.cells for access in accesses])
-    who = numpy.concatenate([actor(access) for access in accesses])
-    kind = numpy.repeat([_KINDS[access.kind] for access in accesses], sizes)
-    chosen = numpy.flatnonzero(_contested(len(memory.data), cells, who, kind))
-    if not len(chosen):
-        return
-    chosen = chosen[numpy.argsort(cells[chosen], kind="stable")]
-    number = numpy.repeat(numpy.arange(len(accesses)), sizes)
-    begin = numpy.concatenate([[0], numpy.cumsum(sizes)])
-    lane = numpy.concatenate([access.mask.lanes for access in accesses])
-    epoch = numpy.concatenate([access.warp_epochs[access.mask.lanes // WARP] for access in accesses])
-    value = numpy.concatenate(
-        [memory.data[access.cells] if access.values is None else access.values for access in accesses]
-    )
-    seen = set()
+    chosen = chosen[numpy.argsort(log.cell[chosen], kind="stable")]
+    value, line, kind = log.values(), log.each(access.line for access in log.accesses), log.kind
+    seen: set[int] = set()
     for apart in range(1, min(len(chosen), _WINDOW)):
         one, two = chosen[:-apart], chosen[apart:]
-        same = cells[one] == cells[two]
+        same = log.cell[one] == log.cell[two]
         if not same.any():
             return
         one, two = one[same], two[same]
-        clash = (who[one] != who[two]) & (kind[one] + kind[two] > 0)
-        clash &= ~((kind[one] == 2) & (kind[two] == 2))
-        clash &= ~((kind[one] == 1) & (kind[two] == 1) & (value[one] == value[two]))
-        if warps_count:
-            clash &= ~((lane[one] // WARP == lane[two] // WARP) & (epoch[one] != epoch[two]))
-        pairs = number[one[clash]] * len(accesses) + number[two[clash]]
-        for place in numpy.unique(pairs, return_index=True)[1]:
-            first, second = int(one[clash][place]), int(two[clash][place])
-            spots = tuple((accesses[n], int(at - begin[n])) for at in (first, second) for n in [number[at]])
-            if (key := (spots[0][0].line, spots[1][0].line)) not in seen:
+        clash = (who[one] != who[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
+        clash &= (kind[one] != _ATOMIC) | (kind[two] != _ATOMIC)
+        clash &= (kind[one] != _STORE) | (kind[two] != _STORE) | (value[one] != value[two])
+        clash &= ~ordered(one, two)
+        one, two = one[clash], two[clash]
+        lines, places = numpy.unique(line[one] * _LINES + line[two], return_index=True)
+        for key, place in zip(lines.tolist(), places.tolist(), strict=True):
+            if key not in seen:
                 seen.add(key)
-                yield spots[0], spots[1]
-
-
-def _contested(
-    size: int, cells: NDArray[numpy.int64], who: NDArray[numpy.int64], kind: NDArray[numpy.int64]
-) -> NDArray[numpy.bool_]:
-    """Which accesses go to cells that several actors touch, one writes, and not all atomically."""
-    owner = numpy.empty(size, numpy.int64)
-    owner[cells] = who
-    shared, written, plain = (numpy.zeros(size, bool) for _ in range(3))
-    shared[cells[owner[cells] != who]] = True
-    written[cells[kind > 0]] = True
-    plain[cells[kind < 2]] = True
-    return (shared & written & plain)[cells]
+                yield log.spot(one[place]), log.spot(two[place])
 
 
 def _report(first: Spot, second: Spot, blocks: tuple[Dim3, Dim3], findings: Findings) -> None:
     (one, one_place), (two, two_place) = first, second
     who = int(one.mask.lanes[one_place]), int(two.mask.lanes[two_place])
     index = ", ".join(map(str, two.memory.indices(two.cells[two_place : two_place + 1])[0]))
-    item = f"{two.memory.name}[{index}]"
     verbs = [{"load": "reads", "store": "writes", "atomic": "updates"}[access.kind] for access in (one, two)]
     names = [findings.thread(number, block) for number, block in zip(who, blocks, strict=True)]
     there = "here" if one.line == two.line else f"in line {one.line}"
     fix = "put cuda.syncthreads() between the two"
-    if one.line == two.line:
-        fix = "use an atomic, or give each thread an item of its own"
-    elif blocks[0] != blocks[1]:
-        fix = "no barrier spans blocks, so use an atomic or a second kernel"
-    text = f"{names[0].capitalize()} {verbs[0]} {item} {there} and {names[1]} {verbs[1]} it here"
-    threads = who if blocks[0] == blocks[1] else who[1:]
-    findings.add("race", two.line, f"{text}, in no fixed order: {fix}.", blocks[1], threads)
+    if blocks[0] != blocks[1]:
+        fix = "no barrier spans blocks, so use an atomic, items of their own or a second kernel"
+    elif one.line == two.line:
+        fix = "use an atomic, or read, wait at a barrier and then write"
+    text = f"{names[0].capitalize()} {verbs[0]} {two.memory.name}[{index}] {there}"
+    text = f"{text} and {names[1]} {verbs[1]} it here, in no fixed order: {fix}."
+    findings.add("race", two.line, text, blocks[1], who if blocks[0] == blocks[1] else who[1:])

@@ -10,17 +10,18 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy
 
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.arithmetic import Value, is_uniform, truth
 from hpclab.kernels.tracer.expressions import Expressions, Frame, Variable
-from hpclab.kernels.tracer.lanes import Mask
-from hpclab.kernels.tracer.memory import View
+from hpclab.kernels.tracer.lanes import Mask, spread
+from hpclab.kernels.tracer.memory import UNNAMED, View
 from hpclab.kernels.tracer.source import Function
 
-STEPS = 100_000  # statements that one block may execute: a second or so
+STEPS = 50_000  # statements that one block may execute: a second or so
 DEPTH = 50  # device functions inside one another
 
 
@@ -31,13 +32,22 @@ class Endless(Exception):
         self.line, self.mask = line, mask
 
 
+@dataclass
+class Loop:
+    """A loop that is being executed: its line, who broke out of it, who went on to its next round."""
+
+    line: int
+    broken: list[Mask] = field(default_factory=list)
+    continued: list[Mask] = field(default_factory=list)
+
+
 class Interpreter(Expressions):
     """Executes a kernel for one block."""
 
     def launch(self, kernel: Function, arguments: dict[str, Value]) -> None:
         self._steps = self._operations = self._depth = 0
         self._none = Mask(numpy.zeros_like(self.block.threads.all.on))
-        self._loops: list[tuple[list[Mask], list[Mask]]] = []  # of each loop: who broke out, who continued
+        self._loops: list[Loop] = []
         self.call_function(kernel, arguments, self.block.threads.all)
         self.block.end_epoch()
 
@@ -62,7 +72,7 @@ class Interpreter(Expressions):
             self.line = statement.lineno
             self._steps += 1
             if self._steps > STEPS:
-                raise Endless(self.line, mask)
+                raise Endless(self._loops[-1].line if self._loops else self.line, mask)
             operations = self.sources.operations[statement]
             self._operations += operations
             self.block.recorder.work += operations * len(mask.warps)
@@ -101,7 +111,7 @@ class Interpreter(Expressions):
     def assign(self, target: ast.expr, value: Value, mask: Mask) -> None:
         """Give `target` a value in the lanes of `mask`; the others keep theirs."""
         if isinstance(target, ast.Name):
-            if isinstance(value, View) and not value.memory.name:
+            if isinstance(value, View) and value.memory.name == UNNAMED:
                 value.memory.name = target.id
             old = self.frame.variables.get(target.id)
             if old is None or old.mask is mask or not (old.mask.on & ~mask.on).any():
@@ -153,7 +163,7 @@ class Interpreter(Expressions):
         one = numpy.int64(1)
         bounds = [bound.astype(numpy.int64) for bound in bounds]
         begin, end, step = (numpy.int64(0), bounds[0], one) if len(bounds) == 1 else (*bounds, one)[:3]
-        if numpy.any(numpy.broadcast_to(step, mask.on.shape)[mask.lanes] == 0):
+        if numpy.any(spread(step, len(mask.on))[mask.lanes] == 0):
             raise self.unsupported(node, "a range whose step is 0")
         uniform = is_uniform(begin) and is_uniform(end) and is_uniform(step)
         counter = iter(range(int(begin), int(end), int(step))) if uniform else None
@@ -190,29 +200,27 @@ class Interpreter(Expressions):
 
     def _loop(self, node: ast.For | ast.While, mask: Mask, going: Callable[[Mask], Mask]) -> Mask:
         """Go round while `going` lets lanes in; a lane leaves there, with break or with return."""
-        broken: list[Mask] = []
-        continued: list[Mask] = []
-        done: list[Mask] = []
-        self._loops.append((broken, continued))
+        loop, done = Loop(node.lineno), [self._none]
+        self._loops.append(loop)
         active, recorder = mask, self.block.recorder
         while active.count:
             inside = going(active)
             recorder.branch(self.block.number, node.lineno, active, inside)
             done.append(active.without(inside))
             before = self._operations
-            continued.clear()
+            loop.continued.clear()
             through = self.run(node.body, inside)
             recorder.part_of_warps(node.lineno, mask, inside, self._operations - before)
-            active = inside.joined(through, *continued)
+            active = inside.joined(through, *loop.continued)
         self._loops.pop()
-        return mask.joined(self.run(node.orelse, mask.joined(*done)), *broken)
+        return mask.joined(self.run(node.orelse, mask.joined(*done)), *loop.broken)
 
     def _Break(self, node: ast.Break, mask: Mask) -> Mask:
-        self._loops[-1][0].append(mask)
+        self._loops[-1].broken.append(mask)
         return self._none
 
     def _Continue(self, node: ast.Continue, mask: Mask) -> Mask:
-        self._loops[-1][1].append(mask)
+        self._loops[-1].continued.append(mask)
         return self._none
 
     def _Return(self, node: ast.Return, mask: Mask) -> Mask:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer import arithmetic, warp
 from hpclab.kernels.tracer.arithmetic import Value
 from hpclab.kernels.tracer.block import Block, Call
-from hpclab.kernels.tracer.lanes import Dim3
-from hpclab.kernels.tracer.memory import ATOMICS, Memory, View, row_major, whole
+from hpclab.kernels.tracer.lanes import Dim3, spread
+from hpclab.kernels.tracer.memory import ATOMICS, UNNAMED, Memory, View, row_major, whole
 from hpclab.models.gpu_memory import WARP
 
 
@@ -90,7 +90,7 @@ def _syncthreads(call: Call) -> None:
 def _syncthreads_vote(combine: Callable[[NDArray[numpy.bool_]], Any]) -> Callable[[Call, Value], Value]:
     def vote(call: Call, predicate: Value) -> Value:
         call.block.barrier(call.mask, call.line)
-        said = numpy.broadcast_to(arithmetic.truth(predicate), call.mask.on.shape)
+        said = spread(arithmetic.truth(predicate), call.block.threads.width)
         return numpy.int32(combine(said[call.mask.lanes]))
 
     return vote
@@ -124,8 +124,12 @@ def _half(operator: ast.operator) -> Callable[[Call, Value, Value], Value]:
     return operated
 
 
+def _fence(call: Call) -> None:
+    call.block.recorder.fence(call.block.number)
+
+
 def _nothing(call: Call, *values: Value) -> None:
-    """Fences and sleep: in this model, every store is seen at once."""
+    """Sleep, and the fence of a block: in this model every store is seen at once."""
 
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -133,7 +137,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "gridsize": _gridsize,
     "shared.array": _shared_array,
     "local.array": _local_array,
-    "const.array_like": lambda call, array: constant(array, "") if not isinstance(array, View) else array,
+    "const.array_like": lambda call, array: (
+        constant(array, UNNAMED) if not isinstance(array, View) else array
+    ),
     "syncthreads": _syncthreads,
     "syncthreads_count": _syncthreads_vote(numpy.count_nonzero),
     "syncthreads_and": _syncthreads_vote(numpy.all),
@@ -148,9 +154,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "fp16.hfma": lambda call, a, b, c: _fma(
         call, *(arithmetic.cast(v, numpy.dtype(numpy.float32)) for v in (a, b, c))
     ).astype(numpy.float16),
-    "threadfence": _nothing,
+    "threadfence": _fence,
     "threadfence_block": _nothing,
-    "threadfence_system": _nothing,
+    "threadfence_system": _fence,
     "nanosleep": _nothing,
     "atomic.compare_and_swap": _compare_and_swap,
     **{f"atomic.{name}": _atomic(name) for name in ATOMICS},

@@ -8,6 +8,7 @@ lane of a block, filled up to whole warps, and a Mask.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -15,6 +16,11 @@ from numpy.typing import NDArray
 from hpclab.models.gpu_memory import WARP
 
 Dim3 = tuple[int, int, int]
+
+
+def spread(value: Any, width: int) -> NDArray[Any]:
+    """A value with an entry per lane, whether it is the same in all or not."""
+    return value if isinstance(value, numpy.ndarray) else numpy.full(width, value)
 
 
 class Mask:

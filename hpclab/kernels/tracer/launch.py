@@ -87,11 +87,9 @@ def _execute(
                 interpreter.launch(program, dict(held))
         except Endless as endless:
             who = endless.mask.lanes.tolist()
-            text = f"{findings.these(who, index).capitalize()} still run here after {STEPS} statements"
-            text = text if len(who) > 1 else text.replace(" run", " runs")
-            findings.add(
-                "endless", endless.line, f"{text}: does the loop's condition ever become false?", index, who
-            )
+            verb = "is" if len(who) == 1 else "are"
+            text = f"{findings.these(who, index).capitalize()} {verb} in this loop after {STEPS} statements"
+            findings.add("endless", endless.line, f"{text}: see that it ends.", index, who)
             break
         except TooMuch:
             raise ValueError(
@@ -105,8 +103,7 @@ def _execute(
         finally:
             own.update(dict.fromkeys(memory.described() for memory in block.own.values()))
     else:
-        shared = [access for access in recorder.accesses if access.memory.space == "global"]
-        hazards.between_blocks(shared, recorder.blocks, findings)
+        hazards.between_blocks(recorder, findings)
     return tuple(own)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer.lanes import Dim3, Mask
 from hpclab.models.gpu_memory import Array, Request
 
+UNNAMED = "array"  # until the kernel gives it a name
 ALIGNMENT = 256  # bytes; cudaMalloc's
 _TABLE = 65_536  # items of an array whose indices are worth keeping
 Order = Literal["C", "F"]

@@ -30,6 +30,9 @@ class Recorder:
         self.barriers: list[Barrier] = []
         self.work = 0
         self.waste: dict[int, float] = {}
+        self._fenced: dict[int, int] = {}  # of each block the step of its last fence
+        self._published: dict[int, int] = {}  # the same, where an atomic followed
+        self._informed: dict[int, int] = {}  # the step of its first atomic
         self._lanes = 0
 
     def access(
@@ -58,6 +61,24 @@ class Recorder:
         for warp, lanes, _ in mask.warps:
             self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes, epoch))
             self.steps += 1
+
+    def fence(self, block: int) -> None:
+        """cuda.threadfence(): what the block has written can be announced, by an atomic."""
+        self._fenced[block] = self.steps
+
+    def atomic_met(self, block: int) -> None:
+        """An atomic on global memory: how blocks tell one another that something is ready."""
+        self._informed.setdefault(block, self.steps)
+        if block in self._fenced:
+            self._published[block] = self._fenced[block]
+
+    def has_told(self, access: Access) -> bool:
+        """Whether its block announced it to the others: by a fence and then an atomic."""
+        return access.step < self._published.get(access.block, 0)
+
+    def has_asked(self, access: Access) -> bool:
+        """Whether its block came to an atomic before, and so may know what others announced."""
+        return access.step >= self._informed.get(access.block, self.steps)
 
     def part_of_warps(self, line: int, whole: Mask, part: Mask, operations: int) -> None:
         """`part` of the lanes executed `operations` while the rest of their warps stood by.

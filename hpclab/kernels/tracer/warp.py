@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.arithmetic import Value
 from hpclab.kernels.tracer.block import Call
+from hpclab.kernels.tracer.lanes import spread
 from hpclab.models.gpu_memory import WARP
 
 _ALL = numpy.int64(0xFFFFFFFF)
@@ -56,17 +57,17 @@ def _shuffle(
         _named(call, members, what)
         here, block = call.mask.by_warp, call.block
         lane = numpy.broadcast_to(numpy.arange(WARP), here.shape)
-        by_lane = numpy.broadcast_to(by, call.mask.on.shape).reshape(here.shape)
+        by_lane = spread(by, block.threads.width).reshape(here.shape)
         of = source(lane, by_lane)
         of = numpy.where((of < 0) | (of >= WARP), lane, of)
         silent = numpy.flatnonzero(here & ~numpy.take_along_axis(here, of, axis=1))
-        if len(silent):
+        if len(silent) and not block.findings.has("barrier", call.line):
             text = block.findings.these(silent.tolist(), block.index).capitalize()
             verb = "reads" if len(silent) == 1 else "read"
             text = f"{text} {verb} from a lane that takes no part in {what}: what comes back is undefined"
             fix = "let whole warps take part, with a neutral value in the lanes beyond the end"
             block.findings.add("uninitialised", call.line, f"{text}; {fix}.", block.index, silent.tolist())
-        values = numpy.broadcast_to(arithmetic.number(value), call.mask.on.shape).reshape(here.shape)
+        values = spread(arithmetic.number(value), block.threads.width).reshape(here.shape)
         return numpy.take_along_axis(values, of, axis=1).ravel()
 
     return shuffled
@@ -76,7 +77,7 @@ def _vote(combine: Callable[[NDArray, NDArray], NDArray], what: str) -> Callable
     def vote(call: Call, members: Value, predicate: Value) -> Value:
         _named(call, members, what)
         here = call.mask.by_warp
-        said = numpy.broadcast_to(arithmetic.truth(predicate), call.mask.on.shape).reshape(here.shape)
+        said = spread(arithmetic.truth(predicate), call.block.threads.width).reshape(here.shape)
         return numpy.repeat(combine(said, here), WARP)
 
     return vote
@@ -97,7 +98,7 @@ def _activemask(call: Call) -> Value:
 def _match_any(call: Call, members: Value, value: Value) -> Value:
     _named(call, members, "cuda.match_any_sync")
     here = call.mask.by_warp
-    rows = numpy.broadcast_to(value, call.mask.on.shape).reshape(here.shape)
+    rows = spread(value, call.block.threads.width).reshape(here.shape)
     equal = (rows[:, :, None] == rows[:, None, :]) & here[:, None, :]
     return _bits(equal.reshape(-1, WARP)).astype(numpy.uint32).astype(numpy.int32)
 

@@ -1,0 +1,272 @@
+"""Every planted bug is found: the right kind, on the line marked `# here`, with the threads it happens to."""
+
+from types import SimpleNamespace
+
+import numpy
+import pytest
+from numpy import float32
+
+from hpclab.kernels import tracer
+
+cuda = SimpleNamespace()  # the tracer goes by the names of its attributes
+N = 64
+
+
+def missing_barrier(out, a):
+    shared = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]
+    out[i] = shared[63 - i]  # here
+
+
+def missing_second_barrier(out, a):
+    tile = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    total = float32(0)
+    for k in range(2):
+        tile[i] = a[64 * k + i]  # here
+        cuda.syncthreads()
+        total += tile[(i + 1) % 64]
+    out[i] = total
+
+
+def sum_without_atomic(out, a):
+    i = cuda.grid(1)
+    out[0] += a[i]  # here
+
+
+def blocks_share_items(out, a):
+    i = cuda.threadIdx.x
+    out[i] = a[cuda.grid(1)]  # here
+
+
+def warp_without_syncwarp(out, a):
+    shared = cuda.shared.array(32, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]
+    cuda.syncthreads()
+    if i < 8:
+        shared[i] += shared[i + 8]
+        shared[i] += shared[i + 4]  # here
+    out[i] = a[i]
+
+
+def atomic_then_read(out, a):
+    bins = cuda.shared.array(4, float32)
+    i = cuda.threadIdx.x
+    if i < 4:
+        bins[i] = 0
+    cuda.syncthreads()
+    cuda.atomic.add(bins, i % 4, a[i])
+    if i < 4:
+        out[i] = bins[i]  # here
+
+
+def last_block_without_fence(out, a):
+    i = cuda.blockIdx.x
+    if cuda.threadIdx.x == 0:
+        out[1 + i] = a[i]
+        if cuda.atomic.add(a, 63, 1) == 3:
+            for k in range(4):
+                out[0] += out[1 + k]  # here
+
+
+def barrier_in_branch(out, a):
+    i = cuda.threadIdx.x
+    if i < 16:
+        out[i] = a[i]
+        cuda.syncthreads()  # here
+
+
+def barrier_in_uneven_loop(out, a):
+    i = cuda.threadIdx.x
+    for k in range(i // 32 + 1):
+        out[i] = a[i] + k
+        cuda.syncthreads()  # here
+
+
+def shuffle_by_half_a_warp(out, a):
+    i = cuda.threadIdx.x
+    x = a[i]
+    if i < 16:
+        x += cuda.shfl_down_sync(0xFFFFFFFF, x, 8)  # here
+    out[i] = x
+
+
+def shuffle_beyond_the_block(out, a):
+    i = cuda.threadIdx.x
+    out[i] = cuda.shfl_down_sync(0xFFFFFFFF, a[i], 4)  # here
+
+
+def no_guard(out, a):
+    i = cuda.grid(1)
+    out[i] = 1  # here
+
+
+def one_before_the_first(out, a):
+    i = cuda.grid(1)
+    out[i] = a[i] - a[i - 1]  # here
+
+
+def wrong_order_of_indices(out, a):
+    x, y = cuda.grid(2)
+    out[x, y] = 1  # here
+
+
+def past_the_shared_array(out, a):
+    shared = cuda.shared.array(32, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]  # here
+    cuda.syncthreads()
+    out[i] = a[i]
+
+
+def halo_never_filled(out, a):
+    shared = cuda.shared.array(66, float32)
+    i = cuda.threadIdx.x
+    shared[i + 1] = a[i]
+    cuda.syncthreads()
+    out[i] = shared[i] + shared[i + 1]  # here
+
+
+def sum_never_begun(out, a):
+    total = cuda.local.array(2, float32)
+    i = cuda.threadIdx.x
+    total[0] += a[i]  # here
+    out[i] = total[0]
+
+
+def assigned_by_some(out, a):
+    i = cuda.threadIdx.x
+    if i > 0:
+        x = a[i]
+    out[i] = x  # here
+
+
+def never_ends(out, a):
+    i = cuda.threadIdx.x
+    while i != 33:  # here
+        i += 2
+    out[i] = a[i]
+
+
+def strided(out, a):
+    i = cuda.threadIdx.x
+    out[i] = a[(i * 8) % 512]  # here
+
+
+def down_the_columns(out, a):
+    x, y = cuda.grid(2)
+    out[x, y] = 1  # here
+
+
+def one_bank_for_all(out, a):
+    tile = cuda.shared.array((32, 32), float32)
+    x, y = cuda.threadIdx.x, cuda.threadIdx.y
+    tile[y, x] = a[y, x]
+    cuda.syncthreads()
+    out[y, x] = tile[x, y]  # here
+
+
+def odd_and_even(out, a):
+    i = cuda.threadIdx.x
+    if i % 2 == 0:  # here
+        out[i] = a[i] * 2 + a[i] * a[i]
+    else:
+        out[i] = a[i] * 3 - a[i] * a[i]
+
+
+def scattered_tree(out, a):
+    shared = cuda.shared.array(256, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]
+    cuda.syncthreads()
+    s = 1
+    while s < 256:
+        if i % (2 * s) == 0:  # here
+            shared[i] += shared[i + s]
+        cuda.syncthreads()
+        s *= 2
+    if i == 0:
+        out[0] = shared[0]
+
+
+def too_much_shared(out, a):
+    tile = cuda.shared.array((128, 128), float32)  # here
+    tile[0, cuda.threadIdx.x] = 0
+    out[cuda.threadIdx.x] = tile[0, cuda.threadIdx.x]
+
+
+def line(n=N):
+    return numpy.zeros(n, numpy.float32)
+
+
+def square(rows=32, columns=32):
+    return numpy.zeros((rows, columns), numpy.float32)
+
+
+def x(*numbers):
+    return tuple((number, 0, 0) for number in numbers)
+
+
+# kernel, grid, block, out, a, kind, threads named (None: not checked), words of the sentence
+BUGS = [
+    (missing_barrier, 1, 64, line(), line(), "race", x(0, 63), "cuda.syncthreads()"),
+    (missing_second_barrier, 1, 64, line(), numpy.arange(128.0), "race", None, "reads tile"),
+    (sum_without_atomic, 1, 64, line(1), numpy.arange(64.0), "race", None, "use an atomic"),
+    (blocks_share_items, 4, 16, line(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
+    (warp_without_syncwarp, 1, 32, line(32), line(32), "race", None, "shared["),
+    (atomic_then_read, 1, 64, line(4), line(), "race", None, "updates bins"),
+    (last_block_without_fence, 4, 32, line(5), line(), "race", x(0), "no barrier spans blocks"),
+    (barrier_in_branch, 1, 64, line(), line(), "barrier", x(*range(16, 48)), "Thread 16 and 47 more never"),
+    (barrier_in_uneven_loop, 1, 64, line(), line(), "barrier", x(*range(32)), "Thread 0 and 31 more"),
+    (shuffle_by_half_a_warp, 1, 32, line(), line(), "barrier", x(*range(16, 32)), "cuda.shfl_down_sync"),
+    (shuffle_beyond_the_block, 1, 20, line(), line(), "uninitialised", x(*range(16, 20)), "undefined"),
+    (no_guard, 2, 40, line(), line(), "out of bounds", x(*range(24, 40)), "out[64], but out has 64 items"),
+    (one_before_the_first, 1, 64, line(), line(), "out of bounds", x(0), "a[-1], which Numba silently"),
+    (wrong_order_of_indices, 1, (8, 4), square(4, 8), 0, "out of bounds", None, "out has shape (4, 8)"),
+    (past_the_shared_array, 1, 64, line(), line(), "out of bounds", x(*range(32, 64)), "shared[32]"),
+    (halo_never_filled, 1, 64, line(), line(), "uninitialised", x(0), "shared[0], which nobody has written"),
+    (sum_never_begun, 1, 64, line(), line(), "uninitialised", None, "total[0]"),
+    (assigned_by_some, 1, 64, line(), line(), "uninitialised", x(0), "Thread 0 never assigned x"),
+    (never_ends, 1, 64, line(), line(), "endless", None, "Thread 0 and "),
+    (strided, 1, 64, line(), line(512), "uncoalesced", x(*range(32)), "72 sectors where 16"),
+    (down_the_columns, 1, (32, 4), square(32, 32), 0, "uncoalesced", None, "128 sectors where 16"),
+    (one_bank_for_all, 1, (32, 32), square(), square(), "bank conflict", None, "992 extra passes"),
+    (odd_and_even, 1, 256, line(256), line(256), "divergence", None, "neighbours"),
+    (scattered_tree, 1, 256, line(1), line(256), "divergence", None, "neighbours"),
+    (too_much_shared, 1, 64, line(), line(), "limit", None, "65536 bytes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug[0].__name__)
+def test_a_planted_bug_is_found(bug):
+    kernel, grid, block, out, a, kind, threads, words = bug
+    trace = tracer.trace(kernel, grid, block, out, a)
+    source = trace.source.splitlines()
+    found = [finding for finding in trace.findings if source[finding.line - 1].endswith("# here")]
+    assert [finding.kind for finding in found] == [kind]
+    assert words in found[0].message
+    assert found[0].message.endswith(".")
+    if threads is not None:
+        assert found[0].threads == threads[:32]
+    assert {finding.kind for finding in trace.findings} == {kind}, "something else was said of it"
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "words"),
+    [
+        (1, 2048, "2048 in x, but at most 1024"),
+        (1, (32, 64), "2048 threads, but at most 1024"),
+        (1, (1, 1, 128), "128 in z, but at most 64"),
+        ((1, 70_000), 32, "70000 in y"),
+        (0, 32, "The grid is 0 in x"),
+        (1, -32, "The block is -32 in x"),
+    ],
+)
+def test_what_no_gpu_would_start(grid, block, words):
+    trace = tracer.trace(no_guard, grid, block, line(), line())
+    assert [finding.kind for finding in trace.findings] == ["limit"]
+    assert words in trace.findings[0].message
+    assert not trace.blocks
+    assert not trace.requests
