@@ -35,14 +35,24 @@ H200 (1.6 on an L40, 2.0 on an MI210), from the intercept of time against bytes 
 
 @dataclass(frozen=True, slots=True)
 class Roof:
-    """Two lines: `bandwidth` in bytes/s and `rate` in FLOP/s, on one of BASES; `assumed` says in words what
-    is not measured or stated for this device but taken from others."""
+    """Two lines: `bandwidth` in bytes/s and `rate` in FLOP/s, on one of BASES. `assumed` names those of the
+    two ("bandwidth", "rate") that nobody measured on this device: they are a usual share of what is
+    sold."""
 
     bandwidth: float
     rate: float
     precision: str
     basis: str
     assumed: tuple[str, ...] = ()
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What is assumed, in a sentence each."""
+        usual = {"bandwidth": "stream over memory bandwidth", "rate": "matrix product over peak rate"}
+        return tuple(
+            f"The achievable {name} is assumed: {typical(usual[name]):.0%} of the peak, the median of others."
+            for name in self.assumed
+        )
 
     @property
     def ridge(self) -> float:
@@ -89,18 +99,10 @@ class Device:
         checks.choice(f"The basis on {self.title}", basis, self.bases)
         if basis == "peak":
             return Roof(self.sold_bandwidth, self.sold[precision], precision, basis)
-        bandwidth, rate, assumed = self.reached_bandwidth, self.reached.get(precision, 0.0), []
-        if not bandwidth:
-            share = typical("stream over memory bandwidth")
-            bandwidth = self.sold_bandwidth * share
-            assumed.append(f"bandwidth assumed at {share:.0%} of the peak, as measured on other GPUs")
-        if not rate:
-            share = typical("matrix product over peak rate")
-            rate = self.sold[precision] * share
-            assumed.append(
-                f"{PRECISIONS[precision]} rate assumed at {share:.0%} of the peak, as on other GPUs"
-            )
-        return Roof(bandwidth, rate, precision, basis, tuple(assumed))
+        bandwidth = self.reached_bandwidth or self.sold_bandwidth * typical("stream over memory bandwidth")
+        rate = self.reached.get(precision) or self.sold[precision] * typical("matrix product over peak rate")
+        assumed = ("bandwidth",) * (not self.reached_bandwidth) + ("rate",) * (precision not in self.reached)
+        return Roof(bandwidth, rate, precision, basis, assumed)
 
 
 @functools.cache

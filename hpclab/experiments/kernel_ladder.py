@@ -1,0 +1,212 @@
+"""The experiment of lesson 03: how fast is each step of the ladders, and how fast should it be?
+
+    ladder = KernelLadder(on="cpu")
+    results = ladder.measure()                  # this machine's cores, a few seconds
+    device = ladder.fit(results)                # the roof that was measured beside them
+    results += ladder.predict(device)           # the same steps, modelled
+    results += KernelLadder(on="gpu").predict(from_catalogue("h100-80gb"))
+
+On a GPU times are between two device events. The CUDA simulator is never timed: without a GPU the GPU's
+ladders can only be predicted. What to notice: a prediction knows the least bytes and operations that the
+result needs, so that a step far below it wastes some, and the ladder is climbed by finding out where.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy
+
+from hpclab import checks, timing
+from hpclab.experiments.machine_roof import NAME as ROOF
+from hpclab.experiments.machine_roof import MachineRoof, environment
+from hpclab.models.device import Device, devices, from_catalogue
+from hpclab.models.roofline import Launch, Work, predict
+from hpclab.results import Origin, Result, new_run_id
+
+NAME = "kernel ladder"
+COPY = "device copy"  # device memory to device memory: what a streaming kernel can hope for
+WHERE = {"cpu": (2**28, 2**28), "gpu": (2**31, 2**38)}  # the most bytes and operations of a step by default
+_IN_FLIGHT = 16.0  # bytes: a loop of one float32 load, four times unrolled; see `launch_of`
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class KernelLadder:
+    """The steps of `ladders` (all, where empty) `on` the "cpu" or the "gpu", each timed `repeats` times.
+
+    Sizes are the largest powers of two, the same in each extent, that move at most `most_bytes` and do at
+    most `most_flops` (0: as in WHERE): past every cache, and short.
+    """
+
+    on: str = "cpu"
+    ladders: tuple[str, ...] = ()
+    repeats: int = 3
+    most_bytes: int = 0
+    most_flops: int = 0
+
+    def __post_init__(self) -> None:
+        checks.choice("on", self.on, WHERE)
+        checks.integer("repeats", self.repeats, 1, 1000)
+        for name, most in (("most_bytes", 2**40), ("most_flops", 2**50)):
+            checks.integer(name, getattr(self, name), 0, most)
+        for name in self.ladders:
+            checks.choice("ladders", name, _ladders(self.on))
+
+    def steps(self) -> list[tuple[Any, tuple[int, ...]]]:
+        """Each step with the shape it runs on, in teaching order."""
+        known = _ladders(self.on)
+        bytes_, flops = WHERE[self.on]
+        limits = self.most_bytes or bytes_, self.most_flops or flops
+        return [
+            (step, sized(step.problem, *limits)) for name in self.ladders or known for step in known[name]
+        ]
+
+    def measure(self, *, progress: Progress | None = None) -> list[Result]:
+        """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id.
+
+        On the CPU the results of a MachineRoof come first, on the GPU those of a device copy. Bytes are the
+        least that the problem needs, so that a wasteful step shows a low bandwidth. RuntimeError where
+        there is no GPU: the simulator's time says nothing about speed.
+        """
+        run, steps, results = new_run_id(), self.steps(), list[Result]()
+        time_one, where = self._on_gpu(run, results) if self.on == "gpu" else self._on_cpu(results)
+        for number, (step, shape) in enumerate(steps):
+            arrays = step.problem.make(shape, numpy.random.default_rng(0))
+            for repeat, seconds in enumerate(time_one(step, arrays)):
+                results += observed(work_of(step, shape), seconds, Origin.MEASURED, {
+                    "repeat": repeat, "run": run, "environment": where,
+                    "parameters": self._parameters(step, shape),
+                })  # fmt: skip
+            if progress is not None:
+                progress(f"{step.problem.name}, {step.name}", number + 1, len(steps))
+        return results
+
+    def fit(self, results: Sequence[Result]) -> Device:
+        """The device to predict with: on the CPU the measured roof; on the GPU its catalogue entry with the
+        bandwidth that the device copy reached. No time of a ladder goes into it."""
+        if self.on == "cpu":
+            return MachineRoof().fit([result for result in results if result.experiment == ROOF])
+        copies = [r for r in results if r.quantity == "bandwidth" and r.parameters.get("ladder") == COPY]
+        if not copies:
+            raise ValueError("There is no device copy among the results: measure on the GPU first.")
+        where = copies[0].environment
+        device = from_catalogue(catalogue_name(str(where["gpu"]), float(where["memory"])))
+        best = max(result.value for result in copies)
+        return replace(device, reached_bandwidth=best, sources=(*device.sources, copies[0].run))
+
+    def predict(
+        self, device: Device, *, basis: str = "achievable", sectors: Mapping[str, float] | None = None
+    ) -> list[Result]:
+        """The same three quantities of each step, modelled, with its bound as `component`.
+
+        `sectors` says for "ladder, step" how many bytes go through the last cache for each byte that the
+        problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
+        """
+        run, results = new_run_id(), list[Result]()
+        for step, shape in self.steps():
+            work, name = work_of(step, shape), f"{step.problem.name}, {step.name}"
+            work = replace(work, cache_bytes=work.bytes * (sectors or {}).get(name, 0.0))
+            found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None, basis)
+            results += observed(work, found.seconds, Origin.MODELLED, {
+                "run": run, "component": found.bound, "environment": {"device": device.title, "basis": basis},
+                "parameters": self._parameters(step, shape), "source": " ".join(found.roof.caveats),
+            })  # fmt: skip
+        return results
+
+    def _parameters(self, step: Any, shape: tuple[int, ...]) -> dict[str, object]:
+        return {"on": self.on, "ladder": step.problem.name, "step": step.name, "shape": shape}
+
+    def _on_cpu(self, results: list[Result]) -> tuple[Callable[..., list[float]], dict[str, object]]:
+        results += MachineRoof(repeats=self.repeats).measure()
+
+        def time_one(step: Any, arrays: Sequence[Any]) -> list[float]:
+            return [sample.wall for sample in timing.repeat(lambda: step.launch(*arrays), self.repeats)]
+
+        return time_one, environment()
+
+    def _on_gpu(
+        self, run: str, results: list[Result]
+    ) -> tuple[Callable[..., list[float]], dict[str, object]]:
+        from hpclab.kernels import cuda as gpu
+
+        if gpu.simulated:
+            gpu.seconds(lambda: None)  # refuses, in its own words
+        where = environment() | {
+            "gpu": gpu.RUNS_ON, "memory": gpu.cuda.current_context().get_memory_info().total
+        }  # fmt: skip
+        items = (self.most_bytes or WHERE["gpu"][0]) // 8
+        for repeat, seconds in enumerate(_copies(gpu, items, self.repeats)):
+            results += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, {
+                "repeat": repeat, "run": run, "environment": where,
+                "parameters": {"on": "gpu", "ladder": COPY, "step": COPY, "shape": (items,)},
+            })  # fmt: skip
+
+        def time_one(step: Any, arrays: Sequence[Any]) -> list[float]:
+            there = [gpu.cuda.to_device(array) for array in arrays]
+            return gpu.seconds(lambda: step.launch(*there), repeats=self.repeats)
+
+        return time_one, where
+
+
+def _copies(gpu: Any, items: int, repeats: int) -> list[float]:
+    source, target = (gpu.cuda.device_array(items, numpy.float32) for _ in range(2))
+    return gpu.seconds(lambda: target.copy_to_device(source), repeats=repeats)
+
+
+def work_of(step: Any, shape: tuple[int, ...]) -> Work:
+    """The least bytes and operations that the step's problem needs on this shape."""
+    problem = step.problem
+    return Work(problem.bytes(shape), problem.flops(shape), name=f"{problem.name}, {step.name}")
+
+
+def launch_of(step: Any, shape: tuple[int, ...], work: Work) -> Launch:
+    """How a GPU's step is launched. A thread is taken to have its share of the bytes in flight, but no more
+    than 16: in a loop it waits each time round."""
+    grid, block = step.grid_block(shape)
+    blocks, threads = (functools.reduce(lambda a, b: a * b, extent, 1) for extent in (grid, block))
+    share = max(1.0, min(_IN_FLIGHT, work.bytes / (blocks * threads)))
+    return Launch(blocks, threads, step.registers or 32, step.shared, share)
+
+
+def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]:
+    """The largest power of two, the same in each extent, within both limits; at least 2 in each."""
+    size = 2
+    while True:
+        shape = (2 * size,) * len(problem.extents)
+        if problem.bytes(shape) > most_bytes or problem.flops(shape) > most_flops or size >= 2**30:
+            return (size,) * len(problem.extents)
+        size *= 2
+
+
+def observed(work: Work, seconds: float, origin: Origin, more: Mapping[str, Any]) -> list[Result]:
+    """ "time", "bandwidth" and "flop rate" of `work` in `seconds`."""
+    count = {"bytes": work.bytes, "flops": work.flops, "precision": work.precision}
+    fields = {**more, "parameters": {**more["parameters"], **count}}
+    values = {"time": seconds, "bandwidth": work.bytes / seconds, "flop rate": work.flops / seconds}
+    return [Result(NAME, quantity, value, origin, **fields) for quantity, value in values.items()]
+
+
+def catalogue_name(gpu: str, memory: float) -> str:
+    """The catalogue's name of a GPU that calls itself `gpu` and has `memory` bytes; ValueError if none
+    fits."""
+    said = gpu.lower()
+    for name, entry in sorted(devices().items(), key=lambda item: -len(item[0])):
+        words = name.split("-")[:-1]  # the last one is the memory's size
+        size = entry.value("memory")
+        if all(word in said.replace(" ", "") for word in words) and 0.85 * size < memory < 1.1 * size:
+            return name
+    raise ValueError(f"The catalogue has no {gpu} with {memory / 1e9:.0f} GB, only {', '.join(devices())}.")
+
+
+def _ladders(on: str) -> Mapping[str, tuple[Any, ...]]:
+    if on == "cpu":
+        from hpclab.kernels import cpu
+
+        return cpu.LADDERS
+    from hpclab.kernels.ladder import LADDERS
+
+    return LADDERS

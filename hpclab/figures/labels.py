@@ -1,0 +1,67 @@
+"""Labels beside points inside the axes, where nothing else stands; a thin line leads to one that is farther
+off.
+
+For figures whose points are anywhere. Where lines end at the right, the labels of `axes.Axes` are calmer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from hpclab.figures import style
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+_REACH = (13, 30, 50, 75, 105, 140, 180, 230, 290)
+_SIDES = ((1, 0), (-1, 0), (1, 0.7), (1, -0.7), (-1, -0.7), (-1, 0.7), (0, 1), (0, -1), (1, 1.6), (1, -1.6))
+
+
+@dataclass
+class Labels:
+    """The room of a figure: `frame` is what labels must stay inside of, `taken` what they must not touch."""
+
+    frame: Box
+    taken: list[Box] = field(default_factory=list)
+
+    def keep_off(self, box: Box) -> None:
+        self.taken.append(box)
+
+    def keep_off_line(self, start: tuple[float, float], end: tuple[float, float], half: float = 4) -> None:
+        """Nothing on the line from `start` to `end`, `half` pixels to either side."""
+        steps = max(1, math.ceil(math.dist(start, end) / 10))
+        for n in range(steps + 1):
+            x, y = (a + n / steps * (b - a) for a, b in zip(start, end, strict=True))
+            self.taken.append((x - half, y - half, x + half, y + half))
+
+    def beside(self, x: float, y: float, text: str, colour: str = style.INK) -> str:
+        """Markup of `text` as near to (x, y) as it fits; "" where there is no room at all."""
+        width = style.text_width(text)
+        for reach in _REACH:
+            for across, down in _SIDES:
+                left = x + across * reach - (width if across < 0 else width / 2 if across == 0 else 0)
+                middle = y + down * reach
+                box = (left - 3, middle - style.TEXT * 0.6, left + width + 3, middle + style.TEXT * 0.55)
+                if self._inside(box) and not any(_overlap(box, other) for other in self.taken):
+                    self.taken.append(box)
+                    return self._led(x, y, box, reach) + _haloed(left, middle, text, colour)
+        return ""
+
+    def _inside(self, box: Box) -> bool:
+        left, top, right, bottom = self.frame
+        return left < box[0] and top < box[1] and box[2] < right and box[3] < bottom
+
+    def _led(self, x: float, y: float, box: Box, reach: float) -> str:
+        if reach == _REACH[0]:
+            return ""
+        near = min(max(x, box[0]), box[2]), min(max(y, (box[1] + box[3]) / 2), box[3])
+        return f'<path d="M{x:.1f},{y:.1f}L{near[0]:.1f},{near[1]:.1f}" stroke="{style.MUTED}"/>'
+
+
+def _haloed(left: float, middle: float, text: str, colour: str) -> str:
+    """White around the letters, so that a thin line behind them does not cross them out."""
+    halo = f'paint-order="stroke" stroke="{style.GROUND}" stroke-width="5" stroke-linejoin="round"'
+    return f"<g {halo}>{style.text(left, middle + style.TEXT * 0.35, text, colour=style.ink(colour))}</g>"
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

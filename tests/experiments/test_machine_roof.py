@@ -1,0 +1,55 @@
+"""This machine's roof: real loops on small arrays, their bookkeeping, and never an absolute speed."""
+
+import numpy
+import pytest
+
+from hpclab.experiments import machine_roof
+from hpclab.experiments.machine_roof import MachineRoof, default_bytes
+from hpclab.results import Origin, Result, select
+
+
+@pytest.fixture(scope="module")
+def results():
+    return MachineRoof(cores=(1,), repeats=2, array_bytes=2**20).measure()
+
+
+def test_every_loop_is_measured_in_every_repeat(results):
+    assert len(select(results, "bandwidth", cores=1)) == 3 * 2
+    assert len(select(results, "flop rate", cores=1)) == 2 * 2
+    assert {result.origin for result in results} == {Origin.MEASURED}
+    assert {result.repeat for result in results} == {0, 1}
+    assert all(result.value > 0 and result.environment["numba"] for result in results)
+
+
+def test_the_roof_is_the_best_that_was_seen(results):
+    device = MachineRoof().fit(results, cores=1)
+    assert device.reached_bandwidth == max(r.value for r in results if r.quantity == "bandwidth")
+    assert device.reached["fp32"] == max(r.value for r in results if r.parameters.get("precision") == "fp32")
+    assert device.title == "this machine, 1 core"
+    assert device.bases == ("achievable",)
+    assert device.roof("fp32").assumed == ()
+
+
+def test_the_loops_do_what_is_counted():
+    loops = machine_roof._loops()
+    a, b, c = numpy.arange(5.0), numpy.ones(5), numpy.zeros(5)
+    assert loops["read"](a) == 10.0
+    loops["copy"](a, c)
+    assert list(c) == [0, 1, 2, 3, 4]
+    loops["triad"](a, b, c)
+    assert list(c) == [0.5, 1.5, 2.5, 3.5, 4.5]
+    # x → 2 x + 1, eight times in each of three rounds: 2²⁴ − 1 from 0, with 24 multiply-adds.
+    x = numpy.zeros(4)
+    loops["fma"](x, 2.0, 1.0, 3)
+    assert list(x) == [2.0**24 - 1] * 4
+    assert 2**20 <= default_bytes() <= 2**28
+
+
+def test_what_was_not_measured_is_said():
+    other = Result("else", "bandwidth", 1.0, Origin.MEASURED, parameters={"cores": 1})
+    with pytest.raises(ValueError, match="measure it first"):
+        MachineRoof().fit([other])
+    with pytest.raises(ValueError, match="cores must be a whole number from 1"):
+        MachineRoof(cores=(100_000,))
+    with pytest.raises(ValueError, match="repeats must be"):
+        MachineRoof(repeats=0)
