@@ -10,23 +10,16 @@ import numpy
 from numpy import float32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks
+from hpclab.kernels.step import WARP, Problem, Step, blocks
 
 THREADS = 256  # a block; a power of two, which the tree halves
+WARPS = THREADS // WARP
 BLOCKS = 2048  # the grid of `shuffled`
-WARP = 32
 FULL = 0xFFFFFFFF  # all 32 lanes take part
 
 
 def reference(x):
     return numpy.asarray([x.sum(dtype=numpy.float64)], dtype=numpy.float32)
-
-
-@cuda.jit
-def zero(total):
-    """The sum begins at nothing: one small launch before the others."""
-    if cuda.grid(1) == 0:
-        total[0] = float32(0)
 
 
 @cuda.jit
@@ -63,9 +56,11 @@ def shared_tree(x, total):
 def shuffled(x, total):
     """Each thread adds many items in a register, then lanes hand theirs down: 16, 8, 4, 2, 1.
 
-    A shuffle needs neither shared memory nor a barrier, for a warp's lanes execute it together. Four sums a
-    thread are independent of each other, so four reads are under way at a time.
+    A shuffle needs neither shared memory nor a barrier, for a warp's lanes execute it together; one barrier
+    is left, between the block's warps. Four independent sums a thread keep four reads under way.
     """
+    of_warp = cuda.shared.array(WARPS, float32)
+    me = cuda.threadIdx.x
     stride = cuda.gridsize(1)
     i = cuda.grid(1)
     first = second = third = fourth = float32(0)
@@ -83,12 +78,17 @@ def shuffled(x, total):
     while hand > 0:
         mine += cuda.shfl_down_sync(FULL, mine, hand)
         hand >>= 1
-    if cuda.laneid == 0:
+    if me % WARP == 0:
+        of_warp[me // WARP] = mine
+    cuda.syncthreads()
+    if me == 0:
+        for warp in range(1, WARPS):
+            mine += of_warp[warp]
         cuda.atomic.add(total, 0, mine)
 
 
 def make(shape, rng):
-    return rng.random(shape, dtype=numpy.float32), numpy.full(1, numpy.nan, dtype=numpy.float32)
+    return rng.random(shape, dtype=numpy.float32), numpy.zeros(1, dtype=numpy.float32)
 
 
 PROBLEM = Problem(
@@ -104,14 +104,17 @@ PROBLEM = Problem(
 STEPS = (
     Step(
         "atomic", "Every thread adds its item to the one sum.", atomic, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)), prepare=zero,
+        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
+        registers=10, zeroed=True,
     ),
     Step(
         "shared tree", "A block adds in pairs in shared memory, then once to the sum.", shared_tree, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)), prepare=zero,
+        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
+        registers=14, shared=1024, zeroed=True,
     ),
     Step(
-        "warp shuffle", "Threads add in registers, lanes hand down theirs: no barrier.", shuffled, PROBLEM,
-        lambda shape: ((blocks(shape[0], 4 * THREADS, BLOCKS),), (THREADS,)), prepare=zero,
+        "warp shuffle", "Threads add in registers, lanes hand theirs down: one barrier.", shuffled, PROBLEM,
+        lambda shape: ((blocks(shape[0], 4 * THREADS, BLOCKS),), (THREADS,)),
+        registers=28, shared=32, zeroed=True,
     ),
 )  # fmt: skip

@@ -13,9 +13,11 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab import checks
+from hpclab.kernels.cuda import cuda
 
 Shape = tuple[int, ...]
 Extent = tuple[int, ...]
+WARP = 32
 MOST_ITEMS, MOST_BLOCKS_Y = 2**31 - 1, 65535  # CUDA's limits of a grid along x and along y
 
 
@@ -51,8 +53,10 @@ class Problem:
 class Step:
     """One kernel of a ladder.
 
-    `idea` says in one sentence what is new. ``configure(shape)`` gives its grid and block. `prepare`, where
-    there is one, is launched before it on the output alone (a sum begins at zero).
+    `idea` says in one sentence what is new. ``configure(shape)`` gives its grid and block. Where `zeroed`,
+    the kernel adds to its output, which `launch` sets to zero before. `registers` of a thread and `shared`
+    bytes of a block are what ptxas gave for compute capability 9.0 (CUDA 13.5.37, numba-cuda 0.30.4,
+    C-ordered arrays), so that occupancy can be modelled without a GPU.
     """
 
     name: str
@@ -60,7 +64,9 @@ class Step:
     kernel: Any
     problem: Problem
     configure: Callable[[Shape], tuple[Extent, Extent]]
-    prepare: Any = None
+    registers: int
+    shared: int = 0
+    zeroed: bool = False
 
     def grid_block(self, shape: Shape) -> tuple[Extent, Extent]:
         """Grid and block for inputs of `shape`; ValueError where the shape or its grid cannot be."""
@@ -71,10 +77,19 @@ class Step:
 
     def launch(self, *arrays: Any) -> None:
         """Run on `arrays` as ``problem.make`` gives them: NumPy's, which are copied, or a device's own."""
-        if self.prepare is not None:
-            self.prepare[1, 256](arrays[-1])
+        if arrays[-1].size == 0:
+            return
+        if self.zeroed:
+            zero[1, WARP](arrays[-1])
         grid, block = self.grid_block(self.problem.shape_of(*arrays))
         self.kernel[grid, block](*arrays)
+
+
+@cuda.jit
+def zero(result):
+    """What atomics add to begins at nothing; one warp is enough for a few items."""
+    for i in range(cuda.threadIdx.x, result.size, WARP):
+        result[i] = 0
 
 
 def blocks(items: int, each: int, most: int = MOST_ITEMS) -> int:

@@ -1,4 +1,4 @@
-"""Transposition: nothing is computed, and yet a good kernel is ten times as fast as a bad one.
+"""Transposition: nothing is computed, so that the order of reads and writes is all there is to a kernel.
 
 What to notice: rows are contiguous and columns are not. Whoever reads along rows writes along columns. The
 way out is a tile in shared memory, where walking down a column costs nothing, unless its items share a bank.
@@ -7,7 +7,7 @@ way out is a tile in shared memory, where walking down a column costs nothing, u
 from __future__ import annotations
 
 import numpy
-from numpy import float32
+from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
 from hpclab.kernels.step import Problem, Step, blocks
@@ -33,17 +33,17 @@ def naive(source, result):
 def tiled(source, result):
     """Through a tile: read along rows, turn round in shared memory, write along rows.
 
-    The tile's columns are 32 words apart, which is one and the same bank: a warp that reads one takes turns,
-    32 of them.
+    The items of the tile's column are 32 words apart, in one and the same bank: a warp that reads it takes 32
+    turns. Reads past an edge are bent back to it, so that no branch keeps a thread's four reads from being
+    under way together; unsigned positions spare the check whether an index counts from the end.
     """
     tile = cuda.shared.array((TILE, TILE), float32)
-    left = cuda.blockIdx.x * TILE
-    top = cuda.blockIdx.y * TILE
-    x = cuda.threadIdx.x
-    y = cuda.threadIdx.y
+    left = uint32(cuda.blockIdx.x) * TILE
+    top = uint32(cuda.blockIdx.y) * TILE
+    x = uint32(cuda.threadIdx.x)
+    y = uint32(cuda.threadIdx.y)
     for k in range(0, TILE, ROWS):
-        if top + y + k < source.shape[0] and left + x < source.shape[1]:
-            tile[y + k, x] = source[top + y + k, left + x]
+        tile[y + k, x] = source[min(top + y + k, source.shape[0] - 1), min(left + x, source.shape[1] - 1)]
     cuda.syncthreads()
     for k in range(0, TILE, ROWS):
         if left + y + k < result.shape[0] and top + x < result.shape[1]:
@@ -54,13 +54,12 @@ def tiled(source, result):
 def padded(source, result):
     """The same with a tile one column wider than it needs: a column's items now lie in 32 different banks."""
     tile = cuda.shared.array((TILE, PITCH), float32)
-    left = cuda.blockIdx.x * TILE
-    top = cuda.blockIdx.y * TILE
-    x = cuda.threadIdx.x
-    y = cuda.threadIdx.y
+    left = uint32(cuda.blockIdx.x) * TILE
+    top = uint32(cuda.blockIdx.y) * TILE
+    x = uint32(cuda.threadIdx.x)
+    y = uint32(cuda.threadIdx.y)
     for k in range(0, TILE, ROWS):
-        if top + y + k < source.shape[0] and left + x < source.shape[1]:
-            tile[y + k, x] = source[top + y + k, left + x]
+        tile[y + k, x] = source[min(top + y + k, source.shape[0] - 1), min(left + x, source.shape[1] - 1)]
     cuda.syncthreads()
     for k in range(0, TILE, ROWS):
         if left + y + k < result.shape[0] and top + x < result.shape[1]:
@@ -90,7 +89,14 @@ STEPS = (
     Step(
         "naive", "One item a thread, read along a row, written along a column.", naive, PROBLEM,
         lambda shape: ((blocks(shape[1], TILE), blocks(shape[0], ROWS)), (TILE, ROWS)),
+        registers=20,
     ),
-    Step("tiled", "Turn a tile round in shared memory: rows in, rows out.", tiled, PROBLEM, _grid_block),
-    Step("padded", "A spare column spreads a tile's columns over the banks.", padded, PROBLEM, _grid_block),
+    Step(
+        "tiled", "Turn a tile round in shared memory: rows in, rows out.", tiled, PROBLEM, _grid_block,
+        registers=32, shared=4096,
+    ),
+    Step(
+        "padded", "A spare column spreads a tile's columns over the banks.", padded, PROBLEM, _grid_block,
+        registers=32, shared=4224,
+    ),
 )  # fmt: skip

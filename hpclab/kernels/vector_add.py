@@ -78,13 +78,16 @@ STEPS = (
     Step(
         "strided", "Each thread adds a stretch of its own.", strided, PROBLEM,
         lambda shape: ((blocks(shape[0], THREADS * EACH),), (THREADS,)),
+        registers=25,
     ),
     Step(
         "coalesced", "Neighbouring threads take neighbouring items.", coalesced, PROBLEM,
         lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
+        registers=15,
     ),
     Step(
         "grid-stride", "A fixed grid walks through all items, four at a time.", grid_stride, PROBLEM,
         lambda shape: ((blocks(shape[0], THREADS * AHEAD, BLOCKS),), (THREADS,)),
+        registers=32,
     ),
 )  # fmt: skip

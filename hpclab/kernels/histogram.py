@@ -1,0 +1,97 @@
+"""A histogram of bytes: 256 counters that every thread wants, some of them far more than others.
+
+What to notice: an atomic is right and slow where many meet at one address. Private copies make them rare: one
+for each block in shared memory, then one for each warp; only their sums meet in the GPU's memory.
+"""
+
+from __future__ import annotations
+
+import numpy
+from numpy import int32
+
+from hpclab.kernels.cuda import cuda
+from hpclab.kernels.step import WARP, Problem, Step, blocks
+
+BINS = 256  # one for each value of a byte
+THREADS = 256  # a block
+WARPS = THREADS // WARP
+BLOCKS = 1024  # a grid that strides: each block adds its counters once
+
+
+def reference(x):
+    return numpy.bincount(x, minlength=BINS).astype(numpy.int32)
+
+
+@cuda.jit
+def global_atomics(x, counts):
+    """One item a thread, one atomic each, all on 256 addresses of the GPU's memory."""
+    i = cuda.grid(1)
+    if i < x.size:
+        cuda.atomic.add(counts, x[i], 1)
+
+
+@cuda.jit
+def shared_counters(x, counts):
+    """A block counts in shared memory, where atomics are near, and adds its counters at the end."""
+    mine = cuda.shared.array(BINS, int32)
+    for value in range(cuda.threadIdx.x, BINS, THREADS):
+        mine[value] = 0
+    cuda.syncthreads()
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        cuda.atomic.add(mine, x[i], 1)
+    cuda.syncthreads()
+    for value in range(cuda.threadIdx.x, BINS, THREADS):
+        cuda.atomic.add(counts, value, mine[value])
+
+
+@cuda.jit
+def warp_counters(x, counts):
+    """Counters for each warp: only its own 32 lanes can meet at one."""
+    mine = cuda.shared.array((WARPS, BINS), int32)
+    warp = cuda.threadIdx.x // WARP
+    for value in range(cuda.threadIdx.x, BINS, THREADS):
+        for other in range(WARPS):
+            mine[other, value] = 0
+    cuda.syncthreads()
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        cuda.atomic.add(mine, (warp, x[i]), 1)
+    cuda.syncthreads()
+    for value in range(cuda.threadIdx.x, BINS, THREADS):
+        total = 0
+        for other in range(WARPS):
+            total += mine[other, value]
+        cuda.atomic.add(counts, value, total)
+
+
+def make(shape, rng):
+    """Bytes of which small ones are far more common, as in text."""
+    x = numpy.minimum(rng.exponential(16, shape), BINS - 1).astype(numpy.uint8)
+    return x, numpy.zeros(BINS, dtype=numpy.int32)
+
+
+PROBLEM = Problem(
+    name="histogram",
+    extents=("items",),
+    make=make,
+    reference=reference,
+    bytes=lambda shape: shape[0] + 4 * BINS,
+    flops=lambda shape: shape[0],
+)
+
+STEPS = (
+    Step(
+        "global atomics", "One atomic an item, on 256 addresses for all.", global_atomics, PROBLEM,
+        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
+        registers=10, zeroed=True,
+    ),
+    Step(
+        "shared counters", "A block counts in shared memory and adds once.", shared_counters, PROBLEM,
+        lambda shape: ((blocks(shape[0], THREADS, BLOCKS),), (THREADS,)),
+        registers=28, shared=1024, zeroed=True,
+    ),
+    Step(
+        "warp counters", "A warp counts by itself: fewer threads meet.", warp_counters, PROBLEM,
+        lambda shape: ((blocks(shape[0], THREADS, BLOCKS),), (THREADS,)),
+        registers=31, shared=8192, zeroed=True,
+    ),
+)  # fmt: skip

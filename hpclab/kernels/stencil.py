@@ -1,0 +1,122 @@
+"""A five-point stencil on a 2D grid: each item becomes the mean of itself and its four neighbours.
+
+The workload of weather, heat and flow. What to notice: every item is needed by five threads. Who keeps it for
+the other four: the cache by luck, shared memory by plan, or a thread's own registers as it walks down.
+"""
+
+from __future__ import annotations
+
+import numpy
+from numpy import float32, uint32
+
+from hpclab.kernels.cuda import cuda
+from hpclab.kernels.step import Problem, Step, blocks
+
+WIDE, HIGH = 32, 8  # a block's threads along a row, and along a column
+HALO_WIDE, HALO_HIGH = WIDE + 2, HIGH + 2  # its tile with the neighbours around it
+STRIP = 8  # rows that one thread of `register_column` walks down
+HALO_STRIP = STRIP + 2
+FIFTH = float32(0.2)
+
+
+def reference(u):
+    mean = u.copy()
+    around = u[1:-1, 1:-1] + u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:]
+    mean[1:-1, 1:-1] = around * numpy.float32(0.2)
+    return mean
+
+
+@cuda.jit
+def naive(u, mean):
+    """One item a thread, five reads each; the four that a neighbour has read too come from the cache."""
+    column, row = cuda.grid(2)
+    if 0 < row < u.shape[0] - 1 and 0 < column < u.shape[1] - 1:
+        beside = u[row, column - 1] + u[row, column + 1]
+        mean[row, column] = (u[row, column] + u[row - 1, column] + u[row + 1, column] + beside) * FIFTH
+
+
+@cuda.jit
+def tiled(u, mean):
+    """A block reads its tile and the halo around it once; the neighbours then come from shared memory.
+
+    The tile is larger than the block, so that threads at its edge read a second item, and a corner four.
+    """
+    tile = cuda.shared.array((HALO_HIGH, HALO_WIDE), float32)
+    x = uint32(cuda.threadIdx.x)
+    y = uint32(cuda.threadIdx.y)
+    top = uint32(cuda.blockIdx.y) * HIGH
+    left = uint32(cuda.blockIdx.x) * WIDE
+    for down in range(0, HALO_HIGH, HIGH):
+        for along in range(0, HALO_WIDE, WIDE):
+            if y + down < HALO_HIGH and x + along < HALO_WIDE:
+                row = min(top + y + down, u.shape[0] - 1)
+                column = min(left + x + along, u.shape[1] - 1)
+                tile[y + down, x + along] = u[row, column]
+    cuda.syncthreads()
+    if top + y + 2 < u.shape[0] and left + x + 2 < u.shape[1]:
+        beside = tile[y + 1, x] + tile[y + 1, x + 2]
+        column = tile[y, x + 1] + tile[y + 1, x + 1] + tile[y + 2, x + 1]
+        mean[top + y + 1, left + x + 1] = (column + beside) * FIFTH
+
+
+@cuda.jit
+def register_column(u, mean):
+    """A thread walks down a column with what it has read in registers: one read there for each item.
+
+    All reads of the walk are under way before the first sum; past the last row they are bent back to it, so
+    that no branch stands between them. Left and right come from the cache: the neighbouring lane's column.
+    """
+    here = cuda.local.array(HALO_STRIP, float32)
+    beside = cuda.local.array(STRIP, float32)
+    column = uint32(cuda.grid(1))
+    top = uint32(cuda.blockIdx.y) * STRIP
+    last = u.shape[0] - 1
+    if 0 < column < u.shape[1] - 1:
+        for k in range(HALO_STRIP):
+            here[k] = u[min(top + k, last), column]
+        for k in range(STRIP):
+            row = min(top + k + 1, last)
+            beside[k] = u[row, column - 1] + u[row, column + 1]
+        for k in range(STRIP):
+            if top + k + 1 < last:
+                mean[top + k + 1, column] = (here[k + 1] + here[k] + here[k + 2] + beside[k]) * FIFTH
+
+
+def make(shape, rng):
+    u = rng.random(shape, dtype=numpy.float32)
+    mean = u.copy()  # the outermost items have not four neighbours: they stay
+    mean[1:-1, 1:-1] = numpy.nan
+    return u, mean
+
+
+PROBLEM = Problem(
+    name="stencil",
+    extents=("rows", "columns"),
+    make=make,
+    reference=reference,
+    bytes=lambda shape: 8 * shape[0] * shape[1],
+    flops=lambda shape: 5 * max(0, shape[0] - 2) * max(0, shape[1] - 2),
+    tolerance=lambda shape: 10 * 2.0**-24,  # four additions and a product, rounded differently on both sides
+)
+
+
+def _by_tiles(shape):
+    return (blocks(shape[1], WIDE), blocks(shape[0], HIGH)), (WIDE, HIGH)
+
+
+STEPS = (
+    Step(
+        "naive", "One item a thread, five reads each.", naive, PROBLEM, _by_tiles,
+        registers=18,
+    ),
+    Step(
+        "tiled", "A tile and its halo are read once, for the whole block.", tiled, PROBLEM,
+        lambda shape: ((blocks(shape[1] - 2, WIDE), blocks(shape[0] - 2, HIGH)), (WIDE, HIGH)),
+        registers=30, shared=1360,
+    ),
+    Step(
+        "register column", "A thread walks down a column and keeps what it reads.", register_column, PROBLEM,
+        lambda shape: ((blocks(shape[1], WIDE * HIGH), blocks(shape[0] - 2, STRIP)), (WIDE * HIGH,)),
+        registers=34,
+    ),
+)  # fmt: skip
