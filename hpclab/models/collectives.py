@@ -64,7 +64,7 @@ class Timing:
 
     schedule: Schedule
     topology: Topology
-    itemsize: int
+    itemsize: float
     begin: Seconds
     end: Seconds
     finish: Seconds
@@ -111,12 +111,15 @@ class Timing:
 def simulate(
     schedule: Schedule,
     topology: Topology,
-    itemsize: int = 4,
+    itemsize: float = 4,
     *,
     protocols: Sequence[Protocol] = PLAIN,
     reduce_bandwidth: float = inf,
 ) -> Timing:
     """Time `schedule` of elements of `itemsize` bytes on the first ranks of `topology`; all start together.
+
+    A schedule of few large elements (a figure's) takes as long as one of many small ones: `itemsize` is any
+    number of bytes.
 
     A message begins when its source and its target have ended their earlier steps, waits for the latencies on
     its way, then flows over all its links at once, which it shares max-min fair with whatever else flows
@@ -126,7 +129,7 @@ def simulate(
     Notice that nothing here is synchronised: a rank that is done with a step goes on, and one that waits for
     a slow link makes those wait that wait for it.
     """
-    itemsize = checks.integer("itemsize", itemsize, 1, 1024, "bytes")
+    itemsize = checks.number("itemsize", itemsize, 1e-6, 2**50, "bytes")
     speed = inf if reduce_bandwidth == inf else checks.number("reduce_bandwidth", reduce_bandwidth, 1, 1e16)
     if schedule.ranks > topology.ranks:
         raise ValueError(

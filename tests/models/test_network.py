@@ -5,6 +5,7 @@ import pytest
 
 from hpclab.machine import catalogue
 from hpclab.models.network import Level, Link, Topology, with_slow_link
+from hpclab.models.presets import PRESETS
 from hpclab.models.topologies import CUBE_MESH, cluster, dragonfly, single_node
 
 FAST, SLOW = Link("fast", 1e-6, 100e9), Link("slow", 4e-6, 10e9)
@@ -133,3 +134,17 @@ def test_shapes_that_cannot_be_are_refused():
         Topology("x", 2, (), (apart,)).route(0, 1)
     with pytest.raises(ValueError, match="links from 0"):
         Topology("x", 3, (), (apart,))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_joins_any_number_of_ranks(name):
+    preset = PRESETS[name]
+    for ranks in (1, 2, 5, 8) if name == "dgx-1" else (1, 2, 5, 8, 17, 64, 1024):
+        topology = preset(ranks)
+        assert topology.ranks >= ranks
+        for target in {1, ranks // 2, ranks - 1} & set(range(1, ranks)):
+            alpha, beta = topology.alpha_beta(0, target)
+            assert 1e-7 < alpha < 1e-4
+            assert 1e-12 < beta < 1e-8
+    with pytest.raises(ValueError, match="ranks must be"):
+        preset(0)

@@ -1,0 +1,95 @@
+"""Beside a collective's picture: this step in numbers, what the marks mean, and the time gone by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpclab.figures import style
+from hpclab.units import format_bytes, format_seconds
+
+LEFT, WIDTH = 590.0, 205.0
+INPUT, PARTIAL, DONE = style.COLOUR["idle"], style.COLOUR["waiting"], style.COLOUR["compute"]
+GROUND = "#e8e8e8"  # of a node
+FREE, CROWDED = style.MUTED, style.COLOUR["communication"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message: `size` in bytes, `took` in seconds, `times` as long to pass as alone, and whether a slowed
+    link was on its way."""
+
+    source: int
+    target: int
+    size: float
+    took: float
+    times: float
+    slow: bool
+
+    @property
+    def crowded(self) -> bool:
+        return self.times > 1.05
+
+
+def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[str]:
+    """This step in numbers, and what the marks mean."""
+    rows = []
+    if sent:
+        least, most = min(one.size for one in sent), max(one.size for one in sent)
+        size = f"{'up to ' if least < most else ''}{format_bytes(most)}{' each' * (len(sent) > 1)}"
+        rows.append(("", f"{len(sent)} message{'s' * (len(sent) > 1)}, {size}"))
+    if any(one.slow for one in sent):
+        rows.append(("slow", "over the slowed link"))
+    worst = max((one.times for one in sent if one.crowded), default=0.0)
+    if worst:
+        rows.append(("crowded", f"links shared: up to {worst:.2g} times as long"))
+    if adds:
+        rows.append(("partial", "partial sum, as high as its share of ranks"))
+        rows.append(("done", "part of the result, and whole"))
+    else:
+        moved = collective == "all_to_all"
+        rows += [("input", "input"), ("partial", "on its way")] if moved else []
+        rows.append(("done", "where it belongs"))
+    if nodes:
+        rows.append(("node", "one node"))
+    markup, y = [], 90.0
+    for kind, sentence in rows:
+        indent = 36 if kind else 0
+        lines = style.wrap(sentence, WIDTH - indent)
+        markup.append(_key(kind, LEFT, y - 6))
+        markup += [style.text(LEFT + indent, y + n * style.TEXT * 1.2, s) for n, s in enumerate(lines)]
+        y += style.TEXT * 1.2 * len(lines) + 15
+    return markup
+
+
+def clock(elapsed: list[float], step: int) -> list[str]:
+    """The steps on an axis of modelled time: ``elapsed[n]`` is the time after n of them, `step` are done."""
+    whole, y = elapsed[-1] or 1.0, 545.0
+    bar = f'<rect x="{LEFT}" y="{y}" height="12"'
+    gone = f'width="{elapsed[step] / whole * WIDTH:.1f}" fill="{CROWDED}"'
+    markup = [
+        style.text(LEFT, y - 14, format_seconds(elapsed[step]), bold=True),
+        f'{bar} width="{WIDTH}" fill="{GROUND}"/>{bar} {gone}/>',
+        style.text(LEFT, y + 36, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
+    ]
+    ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
+    return [*markup, f'<path d="{ticks}" stroke="{style.MUTED}"/>']
+
+
+def _key(kind: str, x: float, y: float) -> str:
+    if kind in ("slow", "crowded"):
+        look = 'stroke-dasharray="3 4" stroke-width="2.5"' if kind == "slow" else 'stroke-width="6"'
+        return f'<path d="M{x:.0f},{y:.1f}h26" stroke="{CROWDED}" {look}/>'
+    if kind == "node":
+        return f'<rect x="{x:.0f}" y="{y - 10:.1f}" width="26" height="20" rx="9" fill="{GROUND}"/>'
+    if kind:
+        fill = {"done": DONE, "partial": PARTIAL, "input": INPUT}[kind]
+        high = 9 if kind == "partial" else 20
+        box = f'<rect x="{x:.0f}" y="{y - 10:.1f}" width="26" height="20" fill="none" stroke="{style.INK}"/>'
+        return f'<rect x="{x:.0f}" y="{y + 10 - high:.1f}" width="26" height="{high}" fill="{fill}"/>{box}'
+    return ""
+
+
+def words(name: str) -> str:
+    """The field's spelling of a collective or an algorithm."""
+    hyphens = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "halving_doubling"}
+    return name.replace("_", "-" if name in hyphens else " ")

@@ -1,0 +1,136 @@
+"""The stepper's pictures: what ranks hold, what is said of messages, and that it stays quick and readable."""
+
+import re
+import time
+import xml.etree.ElementTree as ElementTree
+
+import numpy
+import pytest
+
+from hpclab import schedules
+from hpclab.figures import message_sizes
+from hpclab.figures.collectives import StepPicture
+from hpclab.figures.message_sizes import Line
+from hpclab.models.collectives import simulate
+from hpclab.models.network import Link, with_slow_link
+from hpclab.models.topologies import cluster, single_node
+from hpclab.results import Origin, Result
+
+LINK = Link("link", 1e-6, 1e9)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def pictured(collective, algorithm, ranks, topology=None, **options):
+    schedule = schedules.collective(collective, algorithm, ranks, 16 * ranks, **options)
+    return StepPicture(simulate(schedule, topology or single_node(LINK, ranks), 1000), 2)
+
+
+@pytest.mark.parametrize("collective", schedules.ALGORITHMS)
+def test_every_algorithm_is_drawn_at_every_step_and_is_quick(collective):
+    for algorithm in schedules.ALGORITHMS[collective]:
+        for ranks in (1, 2, 5, 16):
+            picture = pictured(collective, algorithm, ranks, ranks_per_node=2)
+            for step in {0, 1, picture.steps} & set(range(picture.steps + 1)):
+                before = time.process_time()
+                svg = picture.draw(step)
+                assert time.process_time() - before < 0.1  # a step redraws this and nothing else
+                root = ElementTree.fromstring(svg)
+                assert all(float(text.get("font-size", 19)) >= 18.6 for text in root.iter(f"{SVG}text"))
+            assert "Ranks hold 100% of their results." in svg
+            assert ("hold 100%" in picture.draw(0)) == (ranks == 1)
+
+
+def test_a_ring_fills_up_block_by_block():
+    picture = pictured("all_reduce", "ring", 4)
+    counts = [[int(value).bit_count() for value in state[0][::16]] for state in picture.held]
+    assert counts[0] == [1, 1, 1, 1]
+    assert max(counts[2]) == 3
+    assert counts[-1] == [4, 4, 4, 4]
+    assert (picture.held[-1] == 0b1111).all()
+
+
+def test_the_messages_of_a_step_are_those_of_the_schedule():
+    picture = pictured("broadcast", "binomial_tree", 8)
+    assert picture.sent(0) == []
+    assert {(one.source, one.target) for one in picture.sent(2)} == {(0, 2), (4, 6)}
+    assert picture.sent(1)[0].size == 16 * 8 * 1000
+    svg = picture.draw(2)
+    assert svg.count("hpclab-moving") == 2 + 2  # two tokens, and the style's two rules
+    assert "Messages in this step: 0 to 2, 4 to 6." in svg
+    assert "step 2 of 3" in svg
+
+
+def test_pieces_of_one_message_are_one_arrow_and_do_not_crowd_each_other():
+    for one in pictured("all_to_all", "bruck", 6).sent(2):
+        assert one.size == 3 * 16 * 1000
+        assert one.times == pytest.approx(1)
+
+
+def test_shared_and_slow_links_show_in_shape_and_in_words():
+    shared = pictured("all_reduce", "recursive_doubling", 8, cluster(2, 4, LINK, LINK, 1))
+    assert max(one.times for one in shared.sent(3)) == pytest.approx(4)
+    assert "links shared" in shared.draw(3)
+    assert "links shared" not in shared.draw(1)
+    assert "up to 4 times as long" in shared.draw(3)
+    slow = pictured("all_reduce", "ring", 4, with_slow_link(single_node(LINK, 4), 1, 2))
+    assert [(one.source, one.target) for one in slow.sent(1) if one.slow] == [(1, 2)]
+    assert "1 to 2 crosses the slowed link" in slow.draw(1)
+    assert slow.draw(1).count('stroke-dasharray="3 4"') == 2  # the arrow and its key
+
+
+def test_the_time_goes_up_to_the_models():
+    picture = pictured("all_reduce", "halving_doubling", 6)
+    elapsed = [picture.elapsed(step) for step in range(picture.steps + 1)]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[0] == 0
+    assert elapsed[-1] == picture.timing.time
+
+
+@pytest.mark.parametrize("bad", [-1, 99, float("nan"), "two", None])
+def test_what_cannot_be_drawn_is_refused(bad):
+    with pytest.raises(ValueError, match="step must be"):
+        pictured("all_reduce", "ring", 4).draw(bad)
+    with pytest.raises(ValueError, match="from 1 to 16"):
+        pictured("all_reduce", "ring", 17)
+
+
+LINES = [
+    Line("ring", (1e3, 1e6, 1e9), (1e-4, 2e-4, 1e-1), "ring"),
+    Line("tree", (1e3, 1e6, 1e9), (1e-5, 1e-3, 1.0), "binomial_tree", dashed=True),
+]
+
+
+def made(origin, size, seconds, **more):
+    return Result("e", "time", seconds, origin, parameters={"size": size}, **more)
+
+
+def test_time_against_size_shows_lines_points_and_the_crossing():
+    points = [made(Origin.MEASURED, 2.0**k, 1e-5 * k) for k in range(10, 14)]
+    points.append(made(Origin.PUBLISHED, 2**20, 3e-4, source="Somebody <2024>"))
+    svg = message_sizes.draw(LINES, points, title="Which at which size?", crossing=3e5)
+    ElementTree.fromstring(svg)
+    assert svg.count("<circle") == 4 + 1  # and the key
+    assert "293 KiB: here the best one changes" in svg
+    assert "Somebody &lt;2024&gt;" in svg
+    assert "1 published points: Somebody" in svg
+    assert "ring, modelled: 100 µs at 1000 B, 100 ms at 954 MiB." in svg
+    for word in ("measured", "published", "modelled"):
+        assert f">{word}</text>" in svg
+    assert re.search(r">Time, ms<", svg)
+
+
+def test_what_is_no_time_of_a_size_is_refused():
+    for points in (
+        [Result("e", "time", 1.0, Origin.MEASURED)],
+        [Result("e", "bandwidth", 1.0, Origin.MEASURED, parameters={"size": 8})],
+        [made(Origin.MEASURED, 8, 0.0)],
+        [made(Origin.MEASURED, numpy.nan, 1.0)],
+    ):
+        with pytest.raises(ValueError, match="size"):
+            message_sizes.draw(LINES, points, title="t")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        message_sizes.draw([], title="t")
+    with pytest.raises(ValueError, match="at least two"):
+        Line("x", (1.0,), (1.0,))
+    with pytest.raises(ValueError, match="time of x"):
+        Line("x", (1.0, 2.0), (1.0, float("nan")))
