@@ -37,7 +37,7 @@ def test_every_algorithm_is_drawn_at_every_step_and_is_quick(collective):
                 root = ElementTree.fromstring(svg)
                 assert all(float(text.get("font-size", 19)) >= 18.6 for text in root.iter(f"{SVG}text"))
             assert "Ranks hold 100% of their results." in svg
-            assert ("hold 100%" in picture.draw(0)) == (ranks == 1)
+            assert ranks == 1 or "hold 100%" not in picture.draw(0)
 
 
 def test_a_ring_fills_up_block_by_block():
