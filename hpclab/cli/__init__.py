@@ -1,4 +1,4 @@
-"""`hpclab lab | doctor | slurm | rehearse`: one module a command, loaded only when it is called."""
+"""`hpclab lab | doctor | slurm | rehearse | validate`: a module each, loaded only when called."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _COMMANDS = {
     "doctor": "say what this machine can do, lesson by lesson",
     "slurm": "start, stop and look at a real Slurm on this machine",
     "rehearse": "run every notebook as a learner would, and report",
+    "validate": "hold the models against published measurements",
 }
 
 

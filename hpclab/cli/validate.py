@@ -1,0 +1,78 @@
+"""`hpclab validate [FILE.csv ...]`: published measurements against the course's models, row by row."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from hpclab.validation import predictions
+from hpclab.validation.score import Prediction, Score, scores
+
+_HEAD = ("table", "quantity", "rows", "placed", "mean", "median", "p90", "largest", "bias", "baseline")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE.csv",
+        help="tables of published measurements; without one, those that ship",
+    )
+    parser.add_argument("--rows", metavar="OUT.csv", help="write each row with its prediction")
+    parser.add_argument("--json", action="store_true", help="print a list of objects for other programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    files = options.files or predictions.shipped()
+    found = [one for path in files for one in predictions.predict(path)]
+    if options.rows:
+        predictions.write(found, options.rows)
+    if options.json:
+        print(json.dumps([asdict(score) for score in scores(found)], indent=1))
+    else:
+        print("\n".join(screen(found)))
+    return 0
+
+
+def screen(found: Sequence[Prediction]) -> list[str]:
+    """The lines to print: a row for each table and quantity, then every row that could not be placed."""
+    cells = [_HEAD, *(_cells(score) for score in scores(found))]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place < 2 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+    lines += ["", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
+              "baseline: mean error of a latency and a bandwidth fitted to these very rows."]  # fmt: skip
+    reasons: dict[tuple[str, str], list[int]] = {}
+    for one in found:
+        if one.value is None:
+            reasons.setdefault((one.observation.row.table, one.note), []).append(one.observation.row.number)
+    for (table, reason), rows in reasons.items():
+        lines += ["", f"Not placed: {table}, row{'s' * (len(rows) > 1)} {_ranges(rows)}: {reason}"]
+    return lines
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    errors = (score.mean_error, score.median_error, score.p90_error, score.max_error)
+    shown = tuple(f"{100 * error:.1f} %" for error in errors)
+    return (
+        score.table, score.quantity, str(score.rows), str(score.placed), *shown,
+        f"{100 * score.bias:+.1f} %", f"{100 * score.baseline_mean_error:.1f} %",
+    )  # fmt: skip
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """``"2–5, 9"`` from 2, 3, 4, 5, 9."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in runs)

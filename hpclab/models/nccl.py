@@ -1,0 +1,175 @@
+"""What a collective of NCCL costs: the algorithm and protocol that NCCL would take, and the time that takes.
+
+NCCL knows several ways to do one collective and picks the one that its own table of latencies and bandwidths
+expects to be fastest (`src/graph/tuning.cc`). That table is right about the order and not about the time, so
+here it only chooses; the time comes from the parts below. Notice three things that no straight line has:
+
+- a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
+- NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
+  NCCL makes larger as the message grows, so that the bandwidth rises in steps;
+- on the mesh of a DGX-1 the number of rings depends on how many of its GPUs take part.
+
+Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2.12.12 for V100 and A100,
+v2.27.3 for what is newer (tuning.cc, topo.h, enqueue.cc, nvls.cc). What is fitted is in `nccl_links.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log2
+
+from hpclab import checks
+from hpclab.models.nccl_links import HOPS, Network, NVLink
+
+COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
+SHARE = {"LL": 0.5, "LL128": 120 / 128, "Simple": 1.0}  # of the bytes on the wire that are data
+_LARGEST_CHUNK, _SMALLEST_CHUNK = 131072, 16384
+_LL_BYTES = (
+    8 * 512
+)  # a channel's threads times the bytes each must have, per rank, before a further one opens
+
+
+@dataclass(frozen=True)
+class Job:
+    """`gpus` on `nodes`, as many on each; `network` and its bytes/s out of each node where there are several.
+
+    `host` is what the program that calls adds to each call, in seconds; `nvls` False as NCCL_NVLS_ENABLE=0.
+    """
+
+    nvlink: NVLink
+    gpus: int
+    nodes: int = 1
+    network: Network | None = None
+    network_bandwidth: float = 0.0
+    node_gpus: int = 8
+    host: float = 0.0
+    nvls: bool = True
+
+    def __post_init__(self) -> None:
+        checks.integer("gpus", self.gpus, 2, 1_000_000)
+        checks.integer("nodes", self.nodes, 1, self.gpus)
+        checks.number("host", self.host, 0, 10, "s")
+        if self.gpus % self.nodes:
+            raise ValueError(f"{self.gpus} GPUs cannot be spread evenly over {self.nodes} nodes.")
+        if self.nodes > 1:
+            if self.network is None:
+                raise ValueError("Several nodes need a network between them.")
+            checks.number("The network's bandwidth", self.network_bandwidth, 1e6, 1e15, "bytes/s")
+
+    @property
+    def per_node(self) -> int:
+        return self.gpus // self.nodes
+
+    @property
+    def wire(self) -> float:
+        """Bytes/s out of a node that NCCL gets from the network; infinite on one node."""
+        return self.network_bandwidth * self.network.share if self.network else float("inf")
+
+    def ring_bandwidth(self, steps: int) -> float:
+        """Bytes/s around the rings: the narrower of NVLink and the network, less the chunk left exposed."""
+        inside = self.nvlink.ring(self.per_node, self.node_gpus) if self.per_node > 1 else float("inf")
+        return min(inside / (1 + self.nvlink.exposed_chunk / max(steps, 1)), self.wire)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Seconds of one call and how NCCL would do it: "ring, LL128"."""
+
+    seconds: float
+    how: str
+
+
+def bus_factor(collective: str, gpus: int) -> float:
+    """Bytes on the bus over bytes of the message: busbw = factor × size / time (PERFORMANCE.md)."""
+    checks.choice("collective", collective, COLLECTIVES)
+    share = (gpus - 1) / gpus
+    return {"all_reduce": 2 * share, "broadcast": 1.0, "reduce": 1.0, "send_recv": 1.0}.get(collective, share)
+
+
+def predict(collective: str, size: float, job: Job) -> Answer:
+    """The time of one collective of `size` bytes (as nccl-tests counts them) and the way it is done."""
+    checks.choice("collective", collective, COLLECTIVES)
+    size = checks.number("size", size, 0, 2**60, "bytes")
+    if collective in ("all_to_all", "send_recv"):
+        return Answer(_pairs(collective, size, job), "pairs, Simple")
+    ways = {f"ring, {name}": _ring(collective, size, job, name) for name in SHARE}
+    if collective == "all_reduce":
+        if job.nodes > 1:
+            ways |= {f"tree, {name}": _tree(size, job, name) for name in ("LL", "LL128")}
+        if job.nodes == 1 and job.nvls and job.nvlink.nvls_bandwidth and job.gpus > 2:
+            ways["NVLS"] = _nvls(size, job)
+    how = min(ways, key=lambda way: ways[way][0])
+    return Answer(job.nvlink.launch + job.host + ways[how][1], how)
+
+
+def _steps(collective: str, job: Job) -> tuple[int, int]:
+    """Steps of a ring, and those of them over the network."""
+    rounds = 2 if collective == "all_reduce" else 1
+    return rounds * (job.gpus - 1), rounds * (job.nodes - 1)
+
+
+def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float, float]:
+    """(what NCCL expects, what it takes without the launch), in seconds, for a ring."""
+    steps, across = _steps(collective, job)
+    nvlink, table = job.nvlink, job.nvlink.nccl
+    moved = bus_factor(collective, job.gpus) * size
+    bandwidth = job.ring_bandwidth(steps)
+    expected = min(nvlink.expected(job.per_node, job.node_gpus), job.wire)
+    waits = (steps - across) * HOPS[protocol]
+    belief = table.base[protocol] + waits + across * table.network_hop[protocol]
+    if protocol == "LL":
+        believed, real = min(nvlink.ll_most, expected * table.ll_share), _ll(size, job, bandwidth)
+    elif protocol == "LL128":
+        believed, real = expected * 0.92, bandwidth * nvlink.ll128_share
+    else:
+        believed, real = expected, bandwidth
+    hop = (job.network.hop if job.network and protocol == "Simple" else table.network_hop[protocol]) * across
+    return belief + moved / believed, waits + hop + moved / real
+
+
+def _ll(size: float, job: Job, bandwidth: float) -> float:
+    """Bytes/s of LL: a further channel is opened only once the message is large enough for it."""
+    channels = min(max(1, ceil(size / (_LL_BYTES * job.gpus))), job.nvlink.channels)
+    return min(job.nvlink.ll_most * channels / job.nvlink.channels, bandwidth * SHARE["LL"])
+
+
+def _tree(size: float, job: Job, protocol: str) -> tuple[float, float]:
+    """The same for a double binary tree over the nodes, a chain inside each: up and down again."""
+    table = job.nvlink.nccl
+    waits = 2 * ((job.per_node - 1) * HOPS[protocol] + ceil(log2(job.nodes)) * table.tree_hop[protocol])
+    bandwidth = job.ring_bandwidth(2 * (job.gpus - 1)) * SHARE[protocol] / 2
+    believed = bandwidth * (0.92 if protocol == "LL128" else 2 / 3.8)
+    return table.base[protocol] + waits + size / believed, waits + size / bandwidth
+
+
+def _nvls(size: float, job: Job) -> tuple[float, float]:
+    """The same where the NVSwitch adds and multicasts, a round of chunks after another.
+
+    A round is one chunk for each channel and GPU; two rounds fill and drain the pipeline (adding, spreading).
+    """
+    nvlink, at_once = job.nvlink, job.nvlink.channels * job.gpus
+    chunk = _LARGEST_CHUNK
+    for smaller, rounds in ((65536, 64), (32768, 8), (16384, 2)):  # enqueue.cc, computeCollChunkInfo
+        if size < rounds * at_once * chunk and chunk > smaller:
+            chunk = smaller
+    sent = at_once * chunk * (1 + 1 / job.gpus)  # what leaves each GPU in a round
+    per_round = nvlink.nvls_round + sent / nvlink.nvls_bandwidth
+    belief = nvlink.nccl.nvls_base + size / (nvlink.expected(job.per_node, job.node_gpus) * 5 / 6)
+    return belief, (size / (at_once * chunk) + 2) * per_round
+
+
+def _pairs(collective: str, size: float, job: Job) -> float:
+    """All-to-all, or every GPU to the next one: each GPU's own links and its share of the network."""
+    n, inside = job.gpus, job.per_node
+    near, far = (
+        (inside - 1, n - inside) if collective == "all_to_all" else (int(inside > 1), int(job.nodes > 1))
+    )
+    part = size / n if collective == "all_to_all" else size
+    time = job.nvlink.launch + job.host + HOPS["Simple"]
+    over_nvlink = near * part / job.nvlink.ring(max(inside, 2), job.node_gpus)
+    if not far or job.network is None:
+        return time + over_nvlink
+    wire = job.wire / inside
+    if far == 1:
+        wire *= job.network.one_peer_share
+    return time + (job.nodes - 1) * job.network.hop + max(over_nvlink, far * part / wire)

@@ -1,0 +1,141 @@
+"""NVLink and networks as NCCL meets them: what its source says, and at most three fitted numbers each.
+
+Fitted are only the fields named in FITTED, by `tests/validation/test_refit.py`, which also leaves one source
+out and says how wrong the rest then is. Each is a physical quantity:
+
+- `launch`, seconds: a kernel started on every GPU, as the program of that measurement starts it;
+- `link_bandwidth`, bytes/s of one NVLink 2 (25 GB/s are sold; headers take about a tenth);
+- `ll128_share`: bandwidth of LL128 over that of Simple; at most 120/128, the flags' share;
+- `exposed_chunk`: the part of a chunk whose transfer a ring does not hide, 0 to 1, each time round;
+- `nvls_bandwidth`, bytes/s a GPU sends while the NVSwitch adds, below the 450 or 900 GB/s of its links;
+- `nvls_round`, seconds: adding and spreading one round of chunks and telling each other so;
+- of a network `share` of the line rate that is data, `hop` seconds from a GPU to the next node's, and
+  `one_peer_share` of it that a single pair of GPUs gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HOPS = {"LL": 0.6e-6, "LL128": 1.9e-6, "Simple": 3.4e-6}  # tuning.cc, hwLat, ring, NVLink: s a step
+PCIE = 12e9  # topo.h, PCI_BW: bytes/s where no ring of NVLinks closes
+
+
+@dataclass(frozen=True)
+class Table:
+    """NCCL's own expectations (tuning.cc): seconds before the first step, seconds a step over the network."""
+
+    base: Mapping[str, float]
+    ll_share: float
+    network_hop: Mapping[str, float]
+    tree_hop: Mapping[str, float]
+    nvls_base: float = 0.0
+
+
+_NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}
+_TREE_HOP = {"LL": 5.0e-6, "LL128": 8.5e-6}
+NCCL_2_12 = Table({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25, _NETWORK_HOP, _TREE_HOP)
+NCCL_2_27 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5, _NETWORK_HOP, _TREE_HOP, 25e-6)
+
+
+@dataclass(frozen=True)
+class NVLink:
+    """One generation: `links` a GPU, `link_bandwidth` bytes/s of each that a ring gets, and NCCL's view.
+
+    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `ll_most` its limit of LL in
+    bytes/s, `channels` how many it opens; `mesh` where GPUs are wired to each other instead of to a switch.
+    """
+
+    name: str
+    nccl: Table
+    links: int
+    nccl_link: float
+    link_bandwidth: float
+    channels: int
+    ll_most: float
+    launch: float
+    ll128_share: float = 120 / 128
+    exposed_chunk: float = 0.0
+    nvls_bandwidth: float = 0.0
+    nvls_round: float = 0.0
+    mesh: bool = False
+
+    def ring(self, gpus: int, node_gpus: int) -> float:
+        """Bytes/s around all rings through `gpus` of a node of `node_gpus`."""
+        return max(self._links(gpus, node_gpus) * self.link_bandwidth, PCIE)
+
+    def expected(self, gpus: int, node_gpus: int) -> float:
+        """The same as NCCL expects it, for its choice."""
+        return max(self._links(gpus, node_gpus) * self.nccl_link, PCIE)
+
+    def _links(self, gpus: int, node_gpus: int) -> int:
+        return mesh_rings(gpus) if self.mesh and node_gpus == 8 and gpus <= 8 else self.links
+
+
+@dataclass(frozen=True)
+class Network:
+    """What NCCL gets between nodes: see `share`, `hop` and `one_peer_share` above."""
+
+    name: str
+    share: float
+    hop: float
+    one_peer_share: float = 1.0
+
+
+# Links between the eight V100 of a DGX-1 (nvidia-smi topo -m): two quads, each all to all, and a link across.
+_DGX1 = {
+    (0, 1): 1, (0, 2): 1, (0, 3): 2, (1, 2): 2, (1, 3): 1, (2, 3): 2, (0, 4): 2, (1, 5): 2,
+    (4, 5): 1, (4, 6): 1, (4, 7): 2, (5, 6): 2, (5, 7): 1, (6, 7): 2, (2, 6): 1, (3, 7): 1,
+}  # fmt: skip
+
+
+def mesh_rings(gpus: int) -> int:
+    """How many rings can pass through the first `gpus` of a DGX-1 at once, each link carrying one each way.
+
+    A ring comes to a GPU over one neighbour's link and leaves over another neighbour's, so a GPU carries no
+    more rings than it has links, nor than twice those that are not to its best neighbour. Two GPUs: 1, four:
+    4, eight: 6; five: none, because GPU 4 knows only one of the others.
+    """
+    if gpus == 2:
+        return _DGX1[0, 1]
+    found = 6
+    for gpu in range(gpus):
+        links = [count for pair, count in _DGX1.items() if gpu in pair and max(pair) < gpus]
+        found = min(found, sum(links), 2 * (sum(links) - max(links)))
+    return found
+
+
+NVLINKS = {
+    "nvlink2": NVLink(
+        "NVLink 2 (V100)", NCCL_2_12, 6, 20e9, 22.56e9, 12, 39.0e9, 20.5e-6, ll128_share=0.57, mesh=True
+    ),
+    "nvlink3": NVLink(
+        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 87.7e9, 33.7e-6, ll128_share=0.895,
+        exposed_chunk=0.54,
+    ),
+    "nvlink4": NVLink(
+        "NVLink 4 (H100, H200)", NCCL_2_27, 18, 20.6e9, 20.6e9, 16, 141e9, 5.9e-6,
+        nvls_bandwidth=342e9, nvls_round=4.8e-6,
+    ),
+    "nvlink5": NVLink(
+        "NVLink 5 (B200)", NCCL_2_27, 18, 40e9, 40e9, 24, 282e9, 15.8e-6,
+        nvls_bandwidth=650e9, nvls_round=8.7e-6,
+    ),
+}  # fmt: skip
+NETWORKS = {
+    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.976, 8e-6, 0.8),
+    "omni-path": Network("Omni-Path, through host memory", 0.15, 14e-6),
+    "tcp": Network("Ethernet through the kernel", 0.94, 50e-6),
+}
+FITTED = {
+    "nvlink2": ("launch", "link_bandwidth", "ll128_share"),
+    "nvlink3": ("launch", "exposed_chunk", "ll128_share"),
+    "nvlink4": ("launch", "nvls_bandwidth", "nvls_round"),
+    "nvlink5": ("launch", "nvls_bandwidth", "nvls_round"),
+    "rdma": ("share", "hop", "one_peer_share"),
+    "omni-path": ("share",),
+}
+TORCH_CALL = (
+    19e-6  # s: an all_reduce called from Python and timed one by one, over one of nccl-tests (fitted)
+)

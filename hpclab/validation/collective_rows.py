@@ -1,0 +1,154 @@
+"""Tables `nccl_*.csv`: collectives between GPUs, their times or bandwidths, predicted by `models.nccl`.
+
+A row is a time wherever it can be: in place if the table has that, else out of place, else worked out from
+the bandwidth. Rows without a size (a peak, a spread over pairs of nodes) are bandwidths at the size that the row
+names or that nccl-tests' sweeps end with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpclab.models import nccl
+from hpclab.models.nccl_links import NETWORKS, NVLINKS, TORCH_CALL
+from hpclab.validation import placing
+from hpclab.validation.score import NotPlaced, Observation, straight_line
+from hpclab.validation.tables import Row, Table
+
+_TIMES = {"time_us_in_place": 1e-6, "time_median_s": 1.0, "time_us": 1e-6, "time_us_out_of_place": 1e-6}
+_BANDWIDTHS = ("busbw_in_place_gb_per_s", "busbw_gb_per_s", "algbw_gb_per_s")
+_NAMES = {name.replace("_", ""): name for name in nccl.COLLECTIVES}
+_LARGEST = 16 * 2**30  # bytes where nccl-tests' sweeps end (-e 16G), for rows that give no size
+# Not in the row and not a measurement: 45 pairs are all those of ten nodes, which are the ten of the source's
+# table of collectives, whose fabric it takes to be 400 Gb/s per GPU. Of its other cluster nothing is said.
+_TEN_NODES = "H100, 8/node, 400Gb/s per GPU"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a row says: words that name its hardware, the collective, GPUs, nodes, message size in bytes."""
+
+    words: str
+    collective: str
+    gpus: int
+    nodes: int
+    size: float
+    nvls: bool = True
+    copy: bool = False
+    torch: bool = False
+
+
+def read(table: Table) -> list[Observation]:
+    """An observation for each row; ValueError names the file, row and field that is wrong."""
+    if "measurement" in table.columns:
+        table.need("link", "measured_gb_per_s", "gpus")
+        return [_peak(row) for row in table.rows]
+    if "busbw_median" in table.columns:
+        table.need("cluster", "test", "gpus_per_node", "nodes")
+        return [_pair(row) for row in table.rows]
+    table.need("gpus", "size_bytes")
+    if not any(column in table.columns for column in (*_TIMES, *_BANDWIDTHS)):
+        raise ValueError(
+            f"{table.name} has no column of times or bandwidths: one of {', '.join((*_TIMES, *_BANDWIDTHS))}."
+        )
+    return [_timed(row) for row in table.rows]
+
+
+def _timed(row: Row) -> Observation:
+    gpus = row.count("gpus", 2, 1_000_000)
+    nodes = row.count("nodes", 1, gpus) if row.text("nodes") else 1
+    name = collective(row, row.text("collective", "test") or "all_reduce")
+    size = row.value("size_bytes", 1, 2**50)
+    time = next((row.value(c, 1e-9, 1e12) * unit for c, unit in _TIMES.items() if row.text(c)), None)
+    if time is None:
+        column = next((c for c in _BANDWIDTHS if row.text(c)), _BANDWIDTHS[1])
+        rate = row.value(column, 1e-9, 1e6) * 1e9
+        time = size * (nccl.bus_factor(name, gpus) if "bus" in column else 1.0) / rate
+    words = f"{row.text('system', 'gpu')} {row.text('network', 'fabric')}"
+    case = Case(words, name, gpus, nodes, size, _nvls(words), torch=_torch(row))
+    return Observation(row, "time", time, "s", size, (words, name, gpus, nodes), case)
+
+
+def _peak(row: Row) -> Observation:
+    words = row.text("measurement")
+    gpus, copy = row.count("gpus", 2, 1_000_000), "p2p" in words.lower()
+    found = re.search(r"(\d+) ?GiB", words)
+    size = int(found[1]) * 2.0**30 if found else _LARGEST
+    name = "send_recv" if copy else collective(row, words.split()[0])
+    case = Case(row.text("link"), name, gpus, 1, size, _nvls(words), copy)
+    return Observation(
+        row,
+        "bandwidth",
+        row.value("measured_gb_per_s", 1e-9, 1e6) * 1e9,
+        "B/s",
+        size,
+        (words, row.text("link")),
+        case,
+    )
+
+
+def _pair(row: Row) -> Observation:
+    nodes, per_node = row.count("nodes", 1, 100_000), row.count("gpus_per_node", 1, 72)
+    name, cluster = collective(row, row.text("test")), row.text("cluster")
+    known = cluster == "cluster01" and row.text("source") == "nccl_tests_cluster"
+    words = row.text("system") or (_TEN_NODES if known else "H100")
+    case = Case(words, name, nodes * per_node, nodes, _LARGEST)
+    value = row.value("busbw_median", 1e-9, 1e6) * 1e9
+    return Observation(row, "bandwidth", value, "B/s", _LARGEST, (cluster, name, per_node, nodes), case)
+
+
+def collective(row: Row, text: str) -> str:
+    """The model's name of "alltoall_perf", "all_reduce", "AllGather"; ValueError names the known ones."""
+    name = _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"))
+    if name is None:
+        known = ", ".join(nccl.COLLECTIVES)
+        raise ValueError(
+            f"{row.table}, row {row.number}: {text!r:.60} is no collective of the model, which knows {known}."
+        )
+    return name
+
+
+def _nvls(words: str) -> bool:
+    return "nvls off" not in words.lower()
+
+
+def _torch(row: Row) -> bool:
+    """Whether it was measured from Python: Bekman's all_reduce_bench.py, or where the row says so."""
+    return "torch" in row.text("system").lower() or row.text("source").startswith("stas00")
+
+
+def job(case: Case) -> nccl.Job:
+    """The hardware of a row as the model takes it; NotPlaced where the row does not say enough."""
+    nvlink = NVLINKS[placing.generation(case.words)]
+    if case.gpus % case.nodes:
+        raise NotPlaced("its GPUs cannot be spread evenly over its nodes")
+    host = TORCH_CALL if case.torch else 0.0
+    node = max(placing.gpus_of_a_node(case.words), case.gpus // case.nodes)
+    if case.nodes == 1:
+        return nccl.Job(nvlink, case.gpus, node_gpus=node, host=host, nvls=case.nvls)
+    rate = placing.rate(case.words)
+    if rate is None:
+        raise NotPlaced("the network between its nodes, or that network's rate, is not stated")
+    family = placing.family(case.words)
+    network = NETWORKS[{"omni-path": "omni-path", "tcp": "tcp"}.get(family, "rdma")]
+    bandwidth = placing.per_node(rate, case.gpus // case.nodes)
+    return nccl.Job(nvlink, case.gpus, case.nodes, network, bandwidth, node, host, case.nvls)
+
+
+def predict(observation: Observation) -> float:
+    """Seconds, or bytes/s of the bus where the row is a bandwidth."""
+    case: Case = observation.case
+    place = job(case)
+    if case.copy:
+        return place.nvlink.link_bandwidth * place.nvlink.links
+    time = nccl.predict(case.collective, case.size, place).seconds
+    if observation.unit == "s":
+        return time
+    return nccl.bus_factor(case.collective, case.gpus) * case.size / time
+
+
+def baseline(observations: Sequence[Observation]) -> list[float]:
+    """Latency and bandwidth for each system, collective and number of ranks."""
+    return straight_line(observations)

@@ -1,0 +1,84 @@
+"""`predict(path)`: every row of a published table with what the course's models say of it.
+
+A kind of table is one module with `read(table)`, `predict(observation)` and `baseline(observations)`; KINDS
+is where it is entered, by the first word of its file's name.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpclab.validation import collective_rows, message_rows
+from hpclab.validation.score import NotPlaced, Observation, Prediction
+from hpclab.validation.tables import Table, read
+
+REFERENCE = Path(__file__).with_name("reference")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of table is read, predicted (seconds or bytes/s; NotPlaced) and what it must beat."""
+
+    what: str
+    read: Callable[[Table], list[Observation]]
+    predict: Callable[[Observation], float]
+    baseline: Callable[[Sequence[Observation]], list[float]]
+
+
+KINDS = {
+    "nccl": Kind(
+        "collectives between GPUs", collective_rows.read, collective_rows.predict, collective_rows.baseline
+    ),
+    "osu": Kind(
+        "OSU micro-benchmarks of MPI", message_rows.read, message_rows.predict, message_rows.baseline
+    ),
+}
+
+
+def predict(path: str | Path) -> list[Prediction]:
+    """A Prediction for each row; ValueError for an unknown kind of table, or naming file, row and field."""
+    word = Path(path).name.split("_")[0].removesuffix(".csv").lower()
+    if word not in KINDS:
+        known = ", ".join(f"{name}_*.csv ({kind.what})" for name, kind in KINDS.items())
+        raise ValueError(
+            f"{Path(path).name:.200} is no kind of table that can be predicted yet; a file's name must begin "
+            f"like one of {known}."
+        )
+    kind = KINDS[word]
+    observations = kind.read(read(path))
+    found = []
+    for one, line in zip(observations, kind.baseline(observations), strict=True):
+        try:
+            found.append(Prediction(one, kind.predict(one), line))
+        except NotPlaced as reason:
+            found.append(Prediction(one, None, line, str(reason)))
+    return found
+
+
+def shipped() -> list[Path]:
+    """The published tables that come with the package and that `predict` reads."""
+    return sorted(path for word in KINDS for path in REFERENCE.glob(f"{word}_*.csv"))
+
+
+def write(predictions: Sequence[Prediction], path: str | Path) -> None:
+    """Each row with its prediction as CSV; written to a temporary name and renamed, so never half there."""
+    own = ("table", "row", "quantity", "unit", "published", "predicted", "error", "baseline", "note")
+    theirs = dict.fromkeys(column for one in predictions for column in one.observation.row.fields)
+    columns = [*own, *(column for column in theirs if column not in own)]
+    target = Path(path)
+    draft = target.with_name(target.name + ".part")
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        table.writeheader()
+        for one in predictions:
+            seen = one.observation
+            table.writerow({
+                **seen.row.fields, "table": seen.row.table, "row": seen.row.number, "quantity": seen.quantity,
+                "unit": seen.unit, "published": f"{seen.value:.6g}", "error": f"{one.error:.4f}",
+                "predicted": "" if one.value is None else f"{one.value:.6g}",
+                "baseline": f"{one.baseline:.6g}", "note": one.note,
+            })  # fmt: skip
+    draft.replace(target)

@@ -1,0 +1,125 @@
+"""How far predictions are from what was published, and from what two fitted numbers would have said.
+
+A row that cannot be placed counts as an error of 1 (100 %): a model that refuses the hard rows must not look
+better for it. The baseline has seen the very rows that it is scored on; a model that beats it knows more than
+a straight line does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from hpclab.validation.tables import Row
+
+
+class NotPlaced(ValueError):
+    """This row says too little, or something this course's catalogue does not know; the text says what."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One published number: `value` in `unit` (s or B/s) of a `quantity`, in a `row`.
+
+    `size` is the message's bytes; rows with the same `group` share a line of the baseline; `case` is what the
+    kind's own predictor needs to know.
+    """
+
+    row: Row
+    quantity: str
+    value: float
+    unit: str
+    size: float
+    group: Hashable
+    case: Any
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model and the in-sample `baseline` say of it; `value` is None where `note` says why."""
+
+    observation: Observation
+    value: float | None
+    baseline: float
+    note: str = ""
+
+    @property
+    def signed(self) -> float | None:
+        """(predicted − published) / published, or None."""
+        return None if self.value is None else self.value / self.observation.value - 1
+
+    @property
+    def error(self) -> float:
+        """Its absolute value; 1 for a row that is not placed."""
+        return 1.0 if self.signed is None else abs(self.signed)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The errors of one quantity of one table, as fractions; the fields are the keys of `--json`."""
+
+    table: str
+    quantity: str
+    rows: int
+    placed: int
+    mean_error: float
+    median_error: float
+    p90_error: float
+    max_error: float
+    bias: float
+    baseline_mean_error: float
+
+
+def scores(predictions: Sequence[Prediction]) -> list[Score]:
+    """One Score for each table and quantity, in the order they come; `bias` is over the placed rows."""
+    groups: dict[tuple[str, str], list[Prediction]] = {}
+    for one in predictions:
+        groups.setdefault((one.observation.row.table, one.observation.quantity), []).append(one)
+    found = []
+    for (table, quantity), group in groups.items():
+        errors = numpy.array([one.error for one in group])
+        signed = [one.signed for one in group if one.signed is not None]
+        bias = float(numpy.mean(signed)) if signed else 0.0
+        fitted = [abs(one.baseline / one.observation.value - 1) for one in group]
+        found.append(
+            Score(
+                table, quantity, len(group), len(signed), float(errors.mean()), float(numpy.median(errors)),
+                float(numpy.quantile(errors, 0.9)), float(errors.max()), bias, float(numpy.mean(fitted)),
+            )
+        )  # fmt: skip
+    return found
+
+
+def straight_line(observations: Sequence[Observation]) -> list[float]:
+    """What a latency and a bandwidth for each group say of the same rows that they are fitted to.
+
+    time = latency + size / bandwidth, neither negative, by least squares on the relative error of the time.
+    Where the observations are bandwidths, the time is size / bandwidth; without a size it is a constant.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for place, one in enumerate(observations):
+        groups.setdefault((one.quantity, one.group), []).append(place)
+    said = [0.0] * len(observations)
+    for places in groups.values():
+        rates = observations[places[0]].unit == "B/s"
+        size = numpy.array([max(observations[place].size, 1.0) for place in places])
+        value = numpy.array([observations[place].value for place in places])
+        time = _fitted(size, size / value if rates else value)
+        for place, one in zip(places, size / time if rates else time, strict=True):
+            said[place] = float(one)
+    return said
+
+
+def _fitted(size: numpy.ndarray, time: numpy.ndarray) -> numpy.ndarray:
+    """latency + size / bandwidth at each size: the best of the line and of its two halves alone."""
+    best, least = time, numpy.inf
+    for terms in ((numpy.ones_like(size), size), (numpy.ones_like(size),), (size,)):
+        relative = numpy.stack(terms, axis=1) / time[:, None]
+        parts = numpy.linalg.lstsq(relative, numpy.ones_like(time), rcond=None)[0]
+        off = float(((relative @ parts - 1) ** 2).sum())
+        if (parts >= 0).all() and off < least:
+            best, least = numpy.stack(terms, axis=1) @ parts, off
+    return best
