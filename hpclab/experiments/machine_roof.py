@@ -111,7 +111,7 @@ class MachineRoof:
             for precision in ("fp64", "fp32")
         }
         return Device(
-            f"this machine, {cores} core{'s' * (cores > 1)}",
+            f"This machine, {cores} core{'s' * (cores > 1)}",
             Origin.MEASURED,
             reached_bandwidth=max(r.value for r in mine if r.quantity == "bandwidth"),
             reached=rates,

@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from hpclab.figures import style
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
-_REACH = (13, 30, 50, 75, 105, 140, 180, 230, 290)
-_SIDES = ((1, 0), (-1, 0), (1, 0.7), (1, -0.7), (-1, -0.7), (-1, 0.7), (0, 1), (0, -1), (1, 1.6), (1, -1.6))
+_REACH = (13, 22, 32, 50, 75, 105, 140, 180, 230, 290)
+_SIDES = (  # how far across and down, in parts of the reach; which part of the text is left of there
+    (1, 0, 0), (-1, 0, 1), (1, 0.7, 0), (1, -0.7, 0), (-1, -0.7, 1), (-1, 0.7, 1), (0, 1, 0.5), (0, -1, 0.5),
+    (0, 1, 0.35), (0, -1, 0.35), (0, 1, 0.65), (0, -1, 0.65), (0, 1, 0.2), (0, -1, 0.2), (0, 1, 0.8),
+    (0, -1, 0.8), (1, 1.6, 0), (1, -1.6, 0),
+)  # fmt: skip
 
 
 @dataclass
@@ -37,8 +41,8 @@ class Labels:
         """Markup of `text` as near to (x, y) as it fits; "" where there is no room at all."""
         width = style.text_width(text)
         for reach in _REACH:
-            for across, down in _SIDES:
-                left = x + across * reach - (width if across < 0 else width / 2 if across == 0 else 0)
+            for across, down, before in _SIDES:
+                left = x + across * reach - before * width
                 middle = y + down * reach
                 box = (left - 3, middle - style.TEXT * 0.6, left + width + 3, middle + style.TEXT * 0.55)
                 if self._inside(box) and not any(_overlap(box, other) for other in self.taken):
@@ -51,7 +55,7 @@ class Labels:
         return left < box[0] and top < box[1] and box[2] < right and box[3] < bottom
 
     def _led(self, x: float, y: float, box: Box, reach: float) -> str:
-        if reach == _REACH[0]:
+        if reach <= _REACH[1]:
             return ""
         near = min(max(x, box[0]), box[2]), min(max(y, (box[1] + box[3]) / 2), box[3])
         return f'<path d="M{x:.1f},{y:.1f}L{near[0]:.1f},{near[1]:.1f}" stroke="{style.MUTED}"/>'

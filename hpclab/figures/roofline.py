@@ -77,7 +77,7 @@ def _axes(device: Device, title: str) -> tuple[Axes, str, float]:
     top = max(device.roof(name, device.bases[0]).rate for name in device.precisions)
     bandwidth = device.roof(device.precisions[0], device.bases[0]).bandwidth
     unit, one = ("TFLOP/s", 1e12) if top >= 3e12 else ("GFLOP/s", 1e9)
-    low, high = bandwidth * LOW / 8 / one, top * 2 / one
+    low, high = bandwidth * LOW / 25 / one, top * 2 / one
     across = Scale("FLOP per byte of memory traffic", LOW, HIGH, 10)
     axes = Axes(across, Scale(unit, low, high, 10), title=title, height=_HEIGHT, left=74, right=190)
     return axes, unit, one
@@ -110,7 +110,7 @@ def _along_slope(axes: Axes, labels: Labels, pair: Sequence[Roof], one: float) -
     corner = (axes.px(max(top.ridge, 4 * LOW)), axes.py(max(top.ridge, 4 * LOW) * top.bandwidth / one))
     slope, far = math.atan2(corner[1] - low[1], corner[0] - low[0]), math.dist(corner, low)
     words = [f"{format_bytes(r.bandwidth, binary=False)}/s {_kind(r, 'bandwidth')}" for r in pair]
-    begin = max(0.0, min(0.3 * far, far - max(map(style.text_width, words)) - 12))
+    begin = max(0.0, far - max(map(style.text_width, words)) - 18)  # few kernels stand that far up
     for row, text in enumerate(reversed(words)):
         off = style.TEXT * (0.45 + 1.15 * row)
         x, y = (a + begin / far * (b - a) for a, b in zip(low, corner, strict=True))

@@ -25,7 +25,7 @@ def test_the_roof_is_the_best_that_was_seen(results):
     device = MachineRoof().fit(results, cores=1)
     assert device.reached_bandwidth == max(r.value for r in results if r.quantity == "bandwidth")
     assert device.reached["fp32"] == max(r.value for r in results if r.parameters.get("precision") == "fp32")
-    assert device.title == "this machine, 1 core"
+    assert device.title == "This machine, 1 core"
     assert device.bases == ("achievable",)
     assert device.roof("fp32").assumed == ()
 

@@ -1,0 +1,100 @@
+"""The roofline widget without a browser: devices, precisions and sliders draw; what is modelled says so."""
+
+import re
+
+import pytest
+
+from hpclab.models.device import Device, devices, from_catalogue
+from hpclab.models.roofline import Work
+from hpclab.results import Origin, Result
+from hpclab.widgets.roofline import Roofline
+
+WORKS = [Work(1e9, 1e8, name="add, one"), Work(1e8, 1e11, name="multiply, two")]
+HERE = Device("This machine", Origin.MEASURED, reached_bandwidth=2e10, reached={"fp64": 5e10, "fp32": 1e11})
+
+
+def timed(step, seconds, **environment):
+    return Result(
+        "kernel ladder", "time", seconds, Origin.MEASURED, environment=environment,
+        parameters={"ladder": "add", "step": step, "bytes": 1e9, "flops": 1e8, "precision": "fp32"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def shown():
+    gpu = {"gpu": "NVIDIA A100-SXM4-80GB", "memory": 85e9}
+    return Roofline(WORKS, [timed("one", 0.1), timed("on a GPU", 1e-3, **gpu)], HERE)
+
+
+def test_what_was_measured_stands_on_the_device_it_was_measured_on(shown):
+    assert shown.device.value == "here"
+    assert "add, one: 0.1 FLOP per byte, 1 GFLOP/s, 10 GB/s, measured" in shown.picture.value
+    assert "on a GPU" not in shown.picture.value
+    shown.device.value = "a100-80gb"
+    assert "add, on a GPU: 0.1 FLOP per byte, 100 GFLOP/s, 1 TB/s, measured" in shown.picture.value
+    shown.device.value = "h100-80gb"
+    assert "measured." not in shown.picture.value.split("add, one")[1]
+    assert "memory-bound" in shown.picture.value
+    assert shown.note.value.startswith("<div>Modelled.")
+
+
+def test_every_device_and_each_of_its_precisions_is_drawn(shown):
+    for name in devices():
+        shown.device.value = name
+        device = from_catalogue(name)
+        offered = [value for _, value in shown.precision.options]
+        assert offered == list(device.precisions)
+        for precision in offered:
+            shown.precision.value = precision
+            assert device.title in shown.picture.value
+    shown.device.value = "h100-80gb"
+    shown.precision.value = "fp8"
+    shown.device.value = "v100-16gb"
+    assert shown.precision.value == "fp32"  # a V100 has no FP8
+    assert "float32" in shown.picture.value
+
+
+def test_a_precision_that_both_devices_have_stays(shown):
+    shown.device.value = "a100-80gb"
+    shown.precision.value = "bf16"
+    shown.device.value = "h100-80gb"
+    assert shown.precision.value == "bf16"
+
+
+def test_reuse_moves_a_kernel_to_the_ridge_and_the_axes_stay(shown):
+    def ticks():
+        return re.findall(r">([\d.]+)</text>", shown.picture.value)
+
+    shown.device.value = "a100-80gb"
+    before, said = ticks(), shown.note.value
+    assert "0.1" in before
+    shown.reuse.value = 1024
+    # 1e9 bytes over 1,024 leave 102 FLOP per byte, right of float32's ridge: 1e8 FLOP at 14.5 TFLOP/s are 7
+    # µs.
+    assert "compute-bound" in shown.note.value
+    assert "at 102 FLOP per byte" in shown.note.value
+    assert ticks() == before
+    assert "moved: 102 FLOP per byte" in shown.picture.value
+    shown.item.value = 2
+    assert "at 205 FLOP per byte" in shown.note.value
+    shown.item.value, shown.reuse.value = 4, 1
+    assert shown.note.value == said
+
+
+def test_what_is_assumed_is_said(shown):
+    shown.device.value = "a100-80gb"
+    assert "The achievable rate is assumed" in shown.note.value
+    shown.precision.value = "bf16"
+    assert "assumed" not in shown.note.value
+
+
+def test_the_picture_is_spoken_in_one_sentence(shown):
+    shown.device.value = "a100-80gb"
+    shown.kernel.value = "multiply, two"
+    assert "multiply, two: 6.92 ms, compute-bound" in shown._spoken.value
+
+
+def test_no_works_are_refused():
+    with pytest.raises(ValueError, match="at least one Work"):
+        Roofline([])
+    assert Roofline([Work(1e9, 1e9)]).kernel.value == "kernel 1"
