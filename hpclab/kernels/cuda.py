@@ -33,7 +33,7 @@ def _load() -> tuple[ModuleType, str]:
     asked = os.environ.get(_SETTING, "")
     wanted = asked != "0" if asked else not gpu_preflight.usable(facts)
     loaded = sys.modules.get("numba.cuda")
-    if wanted and loaded is not None and not hasattr(loaded, "simulator"):
+    if wanted and loaded is not None and not _simulates(loaded):
         raise ImportError(
             "numba.cuda was imported before hpclab.kernels, and without a GPU: restart the kernel and run "
             "the first cell first, so that the simulator can be turned on."
@@ -44,7 +44,7 @@ def _load() -> tuple[ModuleType, str]:
             sys.modules["numba"].config.reload_config()
     from numba import cuda
 
-    if not hasattr(cuda, "simulator"):
+    if not _simulates(cuda):
         return cuda, facts.devices[0].name if facts.devices else "a GPU"
     from numba.cuda.simulator.kernelapi import FakeCUDAModule
 
@@ -52,8 +52,12 @@ def _load() -> tuple[ModuleType, str]:
     return cuda, "the CUDA simulator"
 
 
+def _simulates(module: ModuleType) -> bool:
+    return ".simulator" in module.jit.__module__
+
+
 cuda, RUNS_ON = _load()
-simulated: bool = hasattr(cuda, "simulator")
+simulated: bool = _simulates(cuda)
 
 
 def seconds(work: Callable[[], object], *, repeats: int = 20, calls: int = 5, warmup: int = 3) -> list[float]:
