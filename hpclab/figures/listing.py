@@ -9,7 +9,7 @@ from hpclab.figures import style
 
 ROW = 1.32 * style.TEXT
 _NUMBER = 50.0  # pixels for the marker and the line's number
-_COLUMN = 92.0  # pixels for a column of costs
+_COLUMN = 84.0  # pixels for a column of costs
 _EM = 0.602  # width of a character of a monospaced font
 _MOST = 11  # lines shown at once
 

@@ -17,10 +17,10 @@ from hpclab.figures import lanes, style
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import BANKS, LINE, SECTOR, WARP, WORD, Request
 
-LINKS = 56.0  # pixels between the lanes and the first row
+LINKS = 48.0  # pixels between the lanes and the first row
 WASTED = style.COLOUR["transfer"]
-_ROOM, _TALLEST = 270.0, 34.0  # pixels for all rows, and the most for one
-_BANKS = 3.2 * style.TEXT
+_ROOM, _TALLEST = 212.0, 34.0  # pixels for all rows, and the most for one
+_BANKS = 2.9 * style.TEXT
 
 
 def touched(request: Request) -> list[int]:

@@ -100,10 +100,10 @@ class WarpPicture:
         done: Counter[str] = Counter()
         for (what, _), count in self._sofar[number + 1].items():
             done[what] += count
-        text = f"This warp so far: {_counted(done['requests'], 'global request')}"
+        text = f"So far: {_counted(done['requests'], 'global request')}"
         if done["sectors"]:
             used = done["bytes"] / (done["sectors"] * SECTOR)
-            text += f", {_counted(done['sectors'], 'sector')}; {used:.0%} of what moved was asked for"
+            text += f", {_counted(done['sectors'], 'sector')}, {used:.0%} of their bytes asked for"
         return style.text(0, y, text, colour=style.MUTED)
 
 
@@ -158,9 +158,9 @@ def _bytes(request: Request) -> tuple[int, int]:
 
 def _caption(event: Event) -> str:
     if isinstance(event, Branch):
-        return "Filled lanes go on; crossed ones wait until their own turn, or until all meet again."
+        return "Filled lanes go on. Crossed ones wait for their turn."
     if isinstance(event, Barrier):
-        return "Nobody goes on before every warp of the block has come: what was written is there."
+        return "No warp goes on before all of the block have come: what was written is there."
     if event.space == "global":
         asked, moved = _bytes(event)
         return f"Asked for: {asked:,} bytes. Moved: {moved:,}. For nothing: {moved - asked:,}."

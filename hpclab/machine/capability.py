@@ -54,7 +54,7 @@ def for_lesson(machine: Machine, needs: Sequence[str]) -> tuple[str, str]:
             else "on this machine's processes: no Slurm"
         )  # fmt: skip
     if "gpu" in needs:
-        states.append(by_name["GPU"].state)
+        states.append(by_name["GPU"].state if machine.gpus else "partly")
         said.append(f"on {machine.gpus[0].name}" if machine.gpus else "kernels in the simulator: no GPU")
     if "cores" in needs:
         states.append(by_name["cores"].state)
