@@ -238,6 +238,8 @@ class Expressions:
         if isinstance(called, Intrinsic):
             if called.name not in intrinsics.CALLS:
                 raise self.unsupported(node, f"cuda.{called.name}")
+            if called.name in ("shared.array", "local.array"):
+                self._check_constant(node)
             call = Call(self.block, self.grid, mask, node, node.lineno, wants_value)
             return intrinsics.CALLS[called.name](call, *arguments, **named)
         if called is builtins.len and len(arguments) == 1:
@@ -253,6 +255,13 @@ class Expressions:
         if (function := python_function(called)) is not None:
             return self._call(self.sources.function(function), arguments, named, mask, node)
         raise self.unsupported(node, f"the function {ast.unparse(node.func)}")
+
+    def _check_constant(self, node: ast.Call) -> None:
+        """Numba fixes the shape of shared and local arrays when it compiles, before there are arguments."""
+        shape = [keyword.value for keyword in node.keywords if keyword.arg == "shape"] + node.args[:1]
+        for name in (part.id for part in ast.walk(shape[0]) if isinstance(part, ast.Name)) if shape else ():
+            if name in self.frame.function.parameters:
+                raise self.unsupported(node, f"a shape that is not constant: {name} is an argument")
 
     def _call(
         self, function: Function, arguments: list[Value], named: dict[str, Value], mask: Mask, node: ast.Call

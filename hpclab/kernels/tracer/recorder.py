@@ -29,7 +29,8 @@ class Recorder:
         self.branches: list[Branch] = []
         self.barriers: list[Barrier] = []
         self.work = 0
-        self.waste: dict[int, float] = {}
+        self.waste: dict[int, int] = {}
+        self._saved: dict[int, tuple[Mask, Mask, int]] = {}  # of each line: the last masks, warps saveable
         self._fenced: dict[int, int] = {}  # of each block the step of its last fence
         self._published: dict[int, int] = {}  # the same, where an atomic followed
         self._informed: dict[int, int] = {}  # the step of its first atomic
@@ -86,11 +87,19 @@ class Recorder:
         What is wasted is what packing those lanes into full warps would have saved. A boundary check, which
         leaves one stretch of threads, wastes nothing that could be saved.
         """
-        if not operations or not 0 < part.count < whole.count or self.threads.is_box(part, whole):
+        if not operations or not 0 < part.count < whole.count:
             return
+        seen = self._saved.get(line)
+        if seen is None or seen[0] is not part or seen[1] is not whole:  # a loop asks the same again
+            seen = self._saved[line] = part, whole, self._saveable(whole, part)
+        self.waste[line] = self.waste.get(line, 0) + seen[2] * operations
+
+    def _saveable(self, whole: Mask, part: Mask) -> int:
+        """How many warps fewer would do, if the lanes of `part` were packed."""
+        if self.threads.is_box(part, whole):
+            return 0
         split = part.by_warp.any(axis=1) & (whole.by_warp & ~part.by_warp).any(axis=1)
-        saved = int(split.sum()) - -(-int(part.by_warp[split].sum()) // WARP)
-        self.waste[line] = self.waste.get(line, 0) + saved * operations
+        return int(split.sum()) - -(-int(part.by_warp[split].sum()) // WARP)
 
     def requests(self) -> tuple[Request, ...]:
         return tuple(r for access in self.accesses for r in access.requests(self.blocks[access.block]))

@@ -7,6 +7,7 @@ import pytest
 from numpy import float32
 
 from hpclab.kernels import tracer
+from hpclab.kernels.tracer import interpreter
 
 cuda = SimpleNamespace()  # the tracer goes by the names of its attributes
 N = 64
@@ -240,7 +241,8 @@ BUGS = [
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug[0].__name__)
-def test_a_planted_bug_is_found(bug):
+def test_a_planted_bug_is_found(bug, monkeypatch):
+    monkeypatch.setattr(interpreter, "STEPS", 5000)  # the loop without end would take a second or two
     kernel, grid, block, out, a, kind, threads, words = bug
     trace = tracer.trace(kernel, grid, block, out, a)
     source = trace.source.splitlines()

@@ -1,0 +1,192 @@
+"""What a warp asks of memory, pattern by pattern, with the counts worked out by hand."""
+
+from types import SimpleNamespace
+
+import numpy
+import pytest
+from numpy import float32, float64
+
+from hpclab.kernels import tracer
+
+cuda = SimpleNamespace()
+
+
+def copy(out, a, stride, shift):
+    i = cuda.grid(1)
+    out[i] = a[i * stride + shift]
+
+
+# One warp reads 32 float32 (128 bytes), starting on a 256-byte border.
+@pytest.mark.parametrize(
+    ("stride", "shift", "sectors", "lines"),
+    [
+        (1, 0, 4, 1),  # 128 / 32
+        (1, 1, 5, 2),  # bytes 4 to 131: one item hangs over into a fifth sector
+        (1, 8, 4, 2),  # bytes 32 to 159: whole sectors again, but of two lines
+        (2, 0, 8, 2),
+        (3, 0, 12, 3),  # 31 * 12 + 4 = 376 bytes: 11.75 sectors, all touched; lines 0, 1 and 2
+        (4, 0, 16, 4),
+        (8, 0, 32, 8),
+        (32, 0, 32, 32),
+        (0, 5, 1, 1),  # broadcast
+    ],
+)
+def test_a_load_with_stride_and_shift(stride, shift, sectors, lines):
+    out, a = numpy.zeros(32, numpy.float32), numpy.arange(1024, dtype=numpy.float32)
+    trace = tracer.trace(copy, 1, 32, out, a, stride, shift)
+    load = trace.counts(array="a", kind="load")
+    assert (load.requests, load.sectors, load.lines, load.bytes) == (1, sectors, lines, 128)
+    store = trace.counts(array="out", kind="store")
+    assert (store.requests, store.sectors, store.lines) == (1, 4, 1)
+    numpy.testing.assert_array_equal(trace.after["out"], a[numpy.arange(32) * stride + shift])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sectors"),
+    [("i1", 1), ("f2", 2), ("f4", 4), ("f8", 8), ("c16", 16)],  # 32, 64, 128, 256 and 512 bytes a warp
+)
+def test_the_size_of_an_item(dtype, sectors):
+    trace = tracer.trace(copy, 1, 32, numpy.zeros(32, dtype), numpy.zeros(32, dtype), 1, 0)
+    assert trace.counts(array="a").sectors == sectors
+
+
+def test_two_warps_and_a_tail():
+    # 40 threads: a full warp (4 sectors) and 8 lanes (32 bytes, 1 sector).
+    trace = tracer.trace(copy, 1, 40, numpy.zeros(40, "f4"), numpy.zeros(40, "f4"), 1, 0)
+    loads = trace.select(kind="load")
+    assert [(r.warp, len(r.lanes), r.sectors) for r in loads] == [(0, 32, 4), (1, 8, 1)]
+    assert loads[1].addresses[0] == 256 + 128  # a lies 256 bytes after out
+
+
+def permuted(out, a, order):
+    i = cuda.grid(1)
+    out[i] = a[order[i]]
+
+
+def test_permuted_within_a_line_costs_nothing():
+    order = numpy.random.default_rng(0).permutation(32)
+    trace = tracer.trace(permuted, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(32, "f4"), order)
+    assert trace.counts(array="a").sectors == 4
+    assert trace.select(array="a")[0].indices == tuple((int(i),) for i in order)
+
+
+def along_rows(a):
+    x, y = cuda.grid(2)
+    a[y, x] = 1
+
+
+def along_columns(a):
+    x, y = cuda.grid(2)
+    a[x, y] = 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "order", "sectors"),
+    [
+        (along_rows, "C", 4),  # 32 neighbours
+        (along_columns, "C", 32),  # 32 rows, 128 bytes apart
+        (along_rows, "F", 32),  # Fortran order turns it round
+        (along_columns, "F", 4),
+    ],
+)
+def test_two_dimensions(kernel, order, sectors):
+    a = numpy.zeros((32, 32), numpy.float32, order=order)
+    trace = tracer.trace(kernel, 1, (32, 2), a)
+    assert [request.sectors for request in trace.requests] == [sectors] * 2
+    assert trace.after["a"].flags.f_contiguous == (order == "F")
+    assert trace.after["a"].sum() == 64
+
+
+def test_a_block_of_16_by_2_is_one_warp_on_two_rows():
+    # Rows of 40 floats, 160 bytes: row 0 is bytes 0 to 63, row 1 bytes 160 to 223, two sectors each.
+    trace = tracer.trace(along_rows, 1, (16, 2), numpy.zeros((2, 40), numpy.float32))
+    assert [(r.sectors, r.lines) for r in trace.requests] == [(4, 2)]
+
+
+def test_arrays_lie_on_borders_of_256_bytes():
+    trace = tracer.trace(copy, 1, 32, numpy.zeros(33, "f4"), numpy.zeros(100, "f4"), 1, 0)
+    assert [(array.name, array.base) for array in trace.arrays] == [("out", 0), ("a", 256)]
+
+
+def test_the_same_array_twice_is_at_one_address():
+    a = numpy.arange(32, dtype=numpy.float32)
+    trace = tracer.trace(copy, 1, 32, a, a, 1, 0)
+    assert {request.addresses[0] for request in trace.requests} == {0}
+
+
+def shared_stride(out, stride):
+    shared = cuda.shared.array(1056, float32)
+    i = cuda.threadIdx.x
+    shared[i * stride] = 1
+    out[i] = shared[i * stride]
+
+
+def shared_doubles(out, stride):
+    shared = cuda.shared.array(1056, float64)
+    i = cuda.threadIdx.x
+    shared[i * stride] = 1
+    out[i] = shared[i * stride]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "conflicts"),
+    [
+        (shared_stride, 1, 0),
+        (shared_stride, 2, 1),  # lanes 0 and 16 on words 0 and 32, both in bank 0
+        (shared_stride, 3, 0),
+        (shared_stride, 31, 0),
+        (shared_stride, 32, 31),
+        (shared_stride, 33, 0),  # the padded tile's column
+        (shared_stride, 0, 0),  # broadcast
+        (shared_doubles, 1, 0),  # two passes, as 256 bytes need
+        (shared_doubles, 2, 2),  # each half: 16 lanes on words 0, 4 ... 60: two for each bank
+    ],
+)
+def test_shared_memory(kernel, stride, conflicts):
+    trace = tracer.trace(kernel, 1, 32, numpy.zeros(32), stride)
+    load = trace.counts(space="shared", kind="load")
+    assert (load.requests, load.bank_conflicts, load.sectors) == (1, conflicts, 0)
+
+
+def count_all(bins, which):
+    cuda.atomic.add(bins, which[cuda.grid(1)], 1)
+
+
+def test_atomics_queue_at_one_address():
+    which = numpy.arange(64) % 8
+    trace = tracer.trace(count_all, 1, 64, numpy.zeros(8, numpy.int32), which)
+    atomics = trace.select(kind="atomic")
+    assert [request.contention for request in atomics] == [4, 4]  # 32 lanes on 8 counters
+    assert trace.after["bins"].tolist() == [8] * 8
+
+
+def halves(out, a):
+    i = cuda.grid(1)
+    if i % 2 == 0:
+        out[i] = a[i]
+    else:
+        out[i] = -a[i]
+
+
+def test_a_warp_that_parts_asks_twice():
+    trace = tracer.trace(halves, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(32, "f4"))
+    assert [len(request.lanes) for request in trace.requests] == [16, 16, 16, 16]
+    (branch,) = trace.branches
+    assert branch.taken == tuple(range(0, 32, 2))
+    assert branch.not_taken == tuple(range(1, 32, 2))
+
+
+def test_steps_count_everything_that_happens_in_order():
+    def kernel(out):
+        i = cuda.threadIdx.x
+        shared = cuda.shared.array(64, float32)
+        shared[i] = i
+        cuda.syncthreads()
+        if i < 40:
+            out[i] = shared[i]
+
+    trace = tracer.trace(kernel, 1, 64, numpy.zeros(64))
+    # 2 warps store, 2 pass the barrier, warp 1 parts, 2 warps load, 2 store
+    steps = [event.step for event in (*trace.requests, *trace.barriers, *trace.branches)]
+    assert sorted(steps) == list(range(9)) == list(range(trace.steps))
+    assert [r.epoch for r in trace.requests] == [0, 0, 1, 1, 1, 1]

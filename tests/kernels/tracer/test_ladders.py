@@ -1,0 +1,59 @@
+"""Every kernel of every ladder, traced: its reference's result, and no error."""
+
+import numpy
+import pytest
+
+from hpclab.kernels import tracer
+from hpclab.kernels.ladder import LADDERS
+
+STEPS = [step for steps in LADDERS.values() for step in steps]
+SHAPES = {1: [(1,), (97,), (1000,)], 2: [(1, 1), (33, 37)], 3: [(1, 1, 1), (17, 9, 33)]}
+CASES = [(step, shape) for step in STEPS for shape in SHAPES[len(step.problem.extents)]]
+
+
+def named(value):
+    return f"{value.problem.name}-{value.name}" if hasattr(value, "problem") else "x".join(map(str, value))
+
+
+def traced(step, shape):
+    arrays = step.problem.make(shape, numpy.random.default_rng(0))
+    if step.zeroed:
+        arrays[-1][...] = 0
+    return tracer.trace(step.kernel, *step.grid_block(shape), *arrays), arrays
+
+
+@pytest.mark.parametrize(("step", "shape"), CASES, ids=named)
+def test_a_ladders_kernel_is_right_under_the_tracer(step, shape):
+    trace, arrays = traced(step, shape)
+    assert trace.errors == ()
+    result = list(trace.after.values())[-1]
+    numpy.testing.assert_allclose(
+        result, step.problem.reference(*arrays[:-1]), rtol=max(1e-7, step.problem.tolerance(shape))
+    )
+
+
+def test_a_trace_is_the_same_every_time():
+    one, two = (traced(LADDERS["softmax"][-1], (3, 40))[0] for _ in range(2))
+    assert one.requests == two.requests
+    assert one.findings == two.findings
+
+
+@pytest.mark.parametrize(
+    ("ladder", "place", "kinds"),
+    [
+        ("vector add", 0, {"uncoalesced"}),
+        ("vector add", 1, set()),
+        ("vector add", 2, set()),
+        ("transpose", 0, {"uncoalesced"}),
+        ("transpose", 1, {"bank conflict"}),
+        ("transpose", 2, set()),
+        ("softmax", 0, {"uncoalesced"}),
+        ("softmax", 2, set()),
+        ("stencil", 2, set()),
+        ("reduction", 2, set()),
+    ],
+)
+def test_what_each_step_of_a_ladder_still_costs(ladder, place, kinds):
+    step = LADDERS[ladder][place]
+    trace, _ = traced(step, {1: (1000,), 2: (64, 70)}[len(step.problem.extents)])
+    assert {finding.kind for finding in trace.findings} == kinds

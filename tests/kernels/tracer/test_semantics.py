@@ -1,0 +1,271 @@
+"""The tracer against plain Python: every thread executed by itself, by Python's own rules."""
+
+import linecache
+import math
+import random
+import threading
+from types import SimpleNamespace
+
+import numpy
+import pytest
+
+from hpclab.kernels import tracer
+
+THREADS = 40  # a warp and a part of one
+
+
+def thread_by_thread(make, arguments, threads=THREADS):
+    """Run what `make(cuda)` returns once for each thread, with a cuda that knows which one it is."""
+    for number in range(threads):
+        here = SimpleNamespace(x=number, y=0, z=0)
+        cuda = SimpleNamespace(threadIdx=here, laneid=number % 32, grid=lambda n, x=number: x)
+        make(cuda)(*arguments)
+
+
+def agree(make, *arrays, threads=THREADS):
+    by_python = [array.copy() for array in arrays]
+    thread_by_thread(make, by_python, threads)
+    trace = tracer.trace(make(SimpleNamespace()), 1, threads, *arrays)
+    for traced, plain in zip(trace.after.values(), by_python, strict=True):
+        numpy.testing.assert_allclose(traced, plain, rtol=1e-12)
+    return trace
+
+
+def nested_loops(cuda):
+    def kernel(out, a):
+        i = cuda.grid(1)
+        total = 0
+        for row in range(a[i] % 7):
+            column = 0
+            while column < row + i % 3:
+                column += 1
+                if (row * column + i) % 5 == 4:
+                    continue
+                if total > 50:
+                    break
+                total += row * 10 + column
+            else:
+                total += 1
+            if total > 90:
+                break
+        out[i] = total
+
+    return kernel
+
+
+def collatz(cuda):
+    def kernel(out, a):
+        i = cuda.grid(1)
+        n = a[i] + 1
+        steps = 0
+        while n != 1:
+            n = n // 2 if n % 2 == 0 else 3 * n + 1
+            steps += 1
+        out[i] = steps
+
+    return kernel
+
+
+def returns_everywhere(cuda):
+    def classify(n, limit=30):
+        if n < 5:
+            return -1
+        for k in range(2, n):
+            if k * k > n:
+                return 1
+            if n % k == 0:
+                if n > limit:
+                    return k * 100
+                return k
+        return 0
+
+    def kernel(out, a):
+        i = cuda.grid(1)
+        if i == 13:
+            return
+        out[i] = classify(a[i]) + classify(a[i] // 2, limit=8)
+
+    return kernel
+
+
+def short_circuits(cuda):
+    def kernel(out, a):
+        i = cuda.grid(1)
+        if (i > 0 and a[i - 1] > a[i]) or (i + 1 < a.size and a[i + 1] > a[i]):
+            out[i] += 1
+        if 3 < a[i] <= 20 != i:
+            out[i] += 10
+        out[i] += 100 if i > 0 and a[i - 1] % 2 else (200 if not i % 3 else 300)
+
+    return kernel
+
+
+def backwards_and_tuples(cuda):
+    def kernel(out, a):
+        i = cuda.grid(1)
+        low, high = divmod(a[i], 5)
+        for k in range(high, -low, -2):
+            low, high = high + k, low
+        pair = (low, high)
+        out[i], x = pair[0] - pair[1], min(low, high, 3)
+        out[i] += max(x, -7) + abs(low) ** 2 % 11 + round(high / 4) + int(-a[i] / 3) + (a[i] << 2 ^ 5) - ~a[i]
+
+    return kernel
+
+
+def mathematics(cuda):
+    def kernel(out, a):
+        i = cuda.grid(1)
+        x = float(a[i]) + 0.5
+        out[i] = (
+            math.sqrt(x) + math.exp(-x) * math.sin(x) - math.log(x) / math.hypot(x, 2) + math.floor(x / 3)
+        )
+        out[i] += math.erf(x) + math.pow(x, 0.3) + math.atan2(x, 2.0) + math.fmod(x, 1.7) + math.pi
+
+    return kernel
+
+
+@pytest.mark.parametrize(
+    "make", [nested_loops, collatz, returns_everywhere, short_circuits, backwards_and_tuples, mathematics]
+)
+def test_a_kernel_does_what_each_thread_does_by_itself(make):
+    a = numpy.random.default_rng(3).integers(0, 60, THREADS)
+    out = numpy.zeros(THREADS, dtype=float if make is mathematics else int)
+    assert agree(make, out, a).errors == ()
+
+
+class Program:
+    """A small random kernel: whole numbers, loops and branches that differ between threads."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        body = "\n".join(self.block(2, 3, False))
+        self.text = (
+            f"def kernel(out, a):\n        i = cuda.grid(1)\n        x, y, z = a[i], i % 5, 1\n{body}\n"
+        )
+        self.text += "        out[i] = x + 1000 * y + 1000000 * z\n    return kernel\n"
+        self.text = "def make(cuda):\n    " + self.text
+        name = f"<program {seed}>"
+        linecache.cache[name] = (len(self.text), None, self.text.splitlines(keepends=True), name)
+        names = {}
+        exec(compile(self.text, name, "exec"), names)
+        self.make = names["make"]
+
+    def number(self, depth=2):
+        if depth == 0 or self.random.random() < 0.3:
+            return self.random.choice(["x", "y", "z", "i", str(self.random.randint(0, 9))])
+        one, two = self.number(depth - 1), self.number(depth - 1)
+        return self.random.choice(
+            [
+                f"({one} + {two})", f"({one} - {two})", f"{one} * {two} % 97", f"({one} // ({two} % 7 + 1))",
+                f"min({one}, {two})", f"({one} if {self.test(depth - 1)} else {two})", f"a[({one}) % 40]",
+                f"({one} & {two})", f"({one} >> ({two} % 4))", f"-{one}",
+            ]
+        )  # fmt: skip
+
+    def test(self, depth=1):
+        one, two = self.number(depth), self.number(depth)
+        plain = self.random.choice([f"{one} < {two}", f"{one} % 3 == 1", f"0 <= {one} < {two}", f"not {two}"])
+        if depth and self.random.random() < 0.4:
+            return f"({plain} {self.random.choice(['and', 'or'])} {self.test(depth - 1)})"
+        return plain
+
+    def block(self, indent, depth, in_loop):
+        pad = "    " * indent
+        lines = []
+        for _ in range(self.random.randint(1, 4)):
+            kind = self.random.random()
+            if depth == 0 or kind < 0.4:
+                operator = self.random.choice(["=", "+=", "-="])
+                lines.append(f"{pad}{self.random.choice('xyz')} {operator} ({self.number()}) % 100")
+            elif kind < 0.6:
+                lines += [f"{pad}if {self.test()}:", *self.block(indent + 1, depth - 1, in_loop)]
+                if self.random.random() < 0.5:
+                    lines += [f"{pad}else:", *self.block(indent + 1, depth - 1, in_loop)]
+            elif kind < 0.9:
+                counter = f"k{indent}"
+                lines.append(f"{pad}for {counter} in range(({self.number()}) % 6):")
+                lines += [*self.block(indent + 1, depth - 1, True), f"{pad}    x += {counter}"]
+            elif in_loop:
+                lines += [f"{pad}if {self.test()}:", f"{pad}    {self.random.choice(['break', 'continue'])}"]
+            else:
+                lines += [
+                    f"{pad}if {self.test(0)}:",
+                    f"{pad}    out[i] = {self.number()}",
+                    f"{pad}    return",
+                ]
+        return lines
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_program_does_what_each_thread_does_by_itself(seed):
+    a = numpy.random.default_rng(seed).integers(-50, 50, THREADS)
+    program = Program(seed)
+    assert agree(program.make, numpy.zeros(THREADS, int), a).errors == (), program.text
+
+
+class Warp:
+    """32 Python threads that meet at each shuffle: a warp without lockstep."""
+
+    def __init__(self):
+        self.values, self.barrier = [0] * 32, threading.Barrier(32, timeout=10)
+
+    def exchange(self, lane, value, source):
+        self.values[lane] = value
+        self.barrier.wait()
+        got = self.values[source if 0 <= source < 32 else lane]
+        self.barrier.wait()
+        return got
+
+    def cuda(self, lane):
+        return SimpleNamespace(
+            grid=lambda n: lane,
+            laneid=lane,
+            shfl_sync=lambda mask, value, by: self.exchange(lane, value, by % 32),
+            shfl_up_sync=lambda mask, value, by: self.exchange(lane, value, lane - by),
+            shfl_down_sync=lambda mask, value, by: self.exchange(lane, value, lane + by),
+            shfl_xor_sync=lambda mask, value, by: self.exchange(lane, value, lane ^ by),
+            ballot_sync=lambda mask, told: self.ballot(lane, told),
+            any_sync=lambda mask, told: self.ballot(lane, told) != 0,
+            all_sync=lambda mask, told: self.ballot(lane, told) == -1,
+            popc=lambda bits: (bits % 2**32).bit_count(),
+        )
+
+    def ballot(self, lane, told):
+        self.exchange(lane, bool(told), lane)
+        bits = sum(1 << at for at, value in enumerate(self.values) if value)
+        self.barrier.wait()
+        return bits - 2**32 if bits >> 31 else bits
+
+
+def talk(cuda):
+    def kernel(out, a):
+        i = cuda.grid(1)
+        x = a[i]
+        for by in (1, 2, 4, 8, 16):  # a scan
+            other = cuda.shfl_up_sync(0xFFFFFFFF, x, by)
+            if i >= by:
+                x += other
+        x = x * 3 + cuda.shfl_down_sync(0xFFFFFFFF, x, 5) - cuda.shfl_xor_sync(0xFFFFFFFF, x, 12)
+        x += cuda.shfl_sync(0xFFFFFFFF, x, a[i] % 32)
+        votes = cuda.popc(cuda.ballot_sync(0xFFFFFFFF, x % 2 == 0))
+        if cuda.any_sync(0xFFFFFFFF, x % 7 == 3):
+            x += 1000
+        if cuda.all_sync(0xFFFFFFFF, x > 0):
+            x += 10_000
+        out[i] = x * 100 + votes
+
+    return kernel
+
+
+def test_lanes_talk_as_threads_would():
+    a, out = numpy.random.default_rng(5).integers(0, 90, 32), numpy.zeros(32, int)
+    plain, warp = out.copy(), Warp()
+    lanes = [threading.Thread(target=talk(warp.cuda(lane)), args=(plain, a)) for lane in range(32)]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    trace = tracer.trace(talk(SimpleNamespace()), 1, 32, out, a)
+    numpy.testing.assert_array_equal(trace.after["out"], plain)
+    assert trace.findings == ()
