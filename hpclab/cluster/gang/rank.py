@@ -30,13 +30,17 @@ class Heart(threading.Thread):
 
     Collectives are what every rank of a group must take part in, in the same order; so a rank whose number
     is behind is the one the others wait for. Sends and receives count into the same sequence in torch but
-    concern two ranks only, so they are taken out again.
+    concern two ranks only, so they are taken out again and told by partner: `messages` holds how many were
+    begun to and from each, `last_message` the number of collectives when the last of them was.
     """
 
     def __init__(self, control: int, lock: threading.Lock):
         super().__init__(daemon=True, name="hpclab-heart")
         self.control, self.lock, self.pairwise = control, lock, 0
         self.said = -1
+        self.told: object = ([], False)
+        self.messages: dict[int, tuple[int, int]] = {}
+        self.last_message = -1
 
     def count_pairwise(self) -> None:
         """Count the sends and receives on the default group from now on."""
@@ -46,10 +50,22 @@ class Heart(threading.Thread):
         for name in ("send", "recv", "recv_anysource"):
             original = getattr(dist.ProcessGroup, name)
 
-            def counted(group: Any, *args: Any, _original: Any = original, **kwargs: Any) -> Any:
+            def counted(
+                group: Any,
+                tensors: Any,
+                *args: Any,
+                _name: str = name,
+                _original: Any = original,
+                **more: Any,
+            ) -> Any:
                 if group is default:
+                    self.last_message = self.collectives()
                     self.pairwise += 1
-                return _original(group, *args, **kwargs)
+                    if args and _name != "recv_anysource":
+                        sent, received = self.messages.get(args[0], (0, 0))
+                        add = (1, 0) if _name == "send" else (0, 1)
+                        self.messages[args[0]] = (sent + add[0], received + add[1])
+                return _original(group, tensors, *args, **more)
 
             setattr(dist.ProcessGroup, name, counted)
 
@@ -64,12 +80,20 @@ class Heart(threading.Thread):
         return int(sequence) - self.pairwise
 
     def beat(self) -> None:
-        """Say the number if it is new."""
+        """Say the numbers if they are new."""
         number = self.collectives()
+        messages = (
+            [(peer, *counts) for peer, counts in list(self.messages.items())],
+            number == self.last_message,
+        )
         if number != self.said:
             self.said = number
             with self.lock:
                 frames.write(self.control, ("collectives", number))
+        if messages != self.told:
+            self.told = messages
+            with self.lock:
+                frames.write(self.control, ("messages", *messages))
 
     def run(self) -> None:
         while True:

@@ -1,8 +1,9 @@
 """Which rank is to blame, from what each is known to have done.
 
-In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one that
-has not begun a collective the others wait in. An exception that only says that the network failed is the
-echo of somebody else's end and is blamed on nobody while there is a better explanation.
+In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
+message others wait for (`waiting.py`); one that has not begun a collective the others wait in. An exception
+that only says that the network failed is the echo of somebody else's end and is blamed on nobody while there
+is a better explanation.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpclab.cluster.errors import RankError
+from hpclab.cluster.gang import waiting
 from hpclab.cluster.maps import tasks
 
 
 @dataclass
 class RankState:
-    """What is known of one rank; `collectives` begun on the default group, `changed` when that last moved."""
+    """What is known of one rank; `collectives` begun on the default group, `messages` begun to and from each
+    other rank, whether its last act was one of these (`in_messages`); `changed` when that last moved."""
 
     rank: int
     collectives: int = -1
+    messages: dict[int, tuple[int, int]] = field(default_factory=dict)
+    in_messages: bool = False
     changed: float = field(default_factory=time.monotonic)
     letter: str = ""
     stopped: float | None = None
@@ -35,6 +40,9 @@ class RankState:
         """Take in one message of the rank or its agent."""
         if word == "collectives":
             self.collectives, self.changed = rest[0], time.monotonic()
+        elif word == "messages":
+            self.messages = {peer: (sent, received) for peer, sent, received in rest[0]}
+            self.in_messages, self.changed = rest[1], time.monotonic()
         elif word == "state":
             self.letter = rest[0]
             self.stopped = (self.stopped or time.monotonic()) if self.letter in "Tt" else None
@@ -73,6 +81,9 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     own = [state for state in gang if state.error is not None and not state.error["network"]]
     if own:
         return _raised(own[0], own[0].error or {}, "")
+    message = _missing_message(gang, timeout)
+    if message is not None:
+        return message
     behind = _behind(gang)
     if behind is not None:
         did = "returned without joining" if behind.value is not None else "has not begun"
@@ -88,17 +99,44 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
 
 def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
     """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
-    behind = _behind(gang)
+    message, behind = waiting.culprit(gang), _behind(gang)
+    if message is not None:
+        behind, since = gang[message[0]], gang[message[1]].changed
+        where = f"rank {message[1]} has waited {{}} for a message of it"
+    elif behind is not None:
+        since = max(state.changed for state in gang if state.collectives > behind.collectives)
+        where = f"the others have waited {{}} for it in collective {behind.collectives + 1}"
     if behind is None or behind.value is not None or behind.stopped is not None:
         return
-    waiting = [state.changed for state in gang if state.collectives > behind.collectives]
-    since = time.monotonic() - max(waiting)
-    if since > min(5.0, timeout / 4):
+    waited = time.monotonic() - since
+    if waited > min(5.0, timeout / 4):
         yield (
             behind.rank,
-            f"Rank {behind.rank} is slow: the others have waited {since:.1f} s for it in collective "
-            f"{behind.collectives + 1}. It is alive, so nothing is ended before the limit of {timeout:g} s.",
+            f"Rank {behind.rank} is slow: {where.format(f'{waited:.1f} s')}. It is alive, so nothing is "
+            f"ended before the limit of {timeout:g} s.",
         )
+
+
+def _missing_message(gang: Sequence[RankState], timeout: float) -> RankError | None:
+    found = waiting.culprit(gang)
+    if found is not None:
+        rank, waits = found
+        what = waiting.waits(gang)[waits][rank]
+        did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
+        return RankError(
+            f"Rank {rank} {did} rank {waits}, which waited for it until the time limit of {timeout:g} s. "
+            "All ranks were ended.",
+            rank,
+        )
+    ranks = waiting.circle(gang)
+    if ranks:
+        shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
+        return RankError(
+            f"The ranks wait for each other's messages in a circle ({shown}) and did so until the time limit "
+            f"of {timeout:g} s: let receives begin before sends are waited for. All ranks were ended.",
+            ranks[0],
+        )
+    return None
 
 
 def _behind(gang: Sequence[RankState]) -> RankState | None:

@@ -1,0 +1,122 @@
+"""Faults inside an executed schedule and in a ring of the learner's own: the guilty rank is named in time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from hpclab.cluster import Pool
+from hpclab.cluster.errors import RankError, SlowRank
+
+pytestmark = pytest.mark.slow
+RANKS, LIMIT = 4, 2.0
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(RANKS, backend="local") as pool:
+        pool.run(os.getpid)
+        yield pool
+
+
+def executed(algorithm, guilty, deed):
+    """Three all-reduces of a schedule; in the second the guilty rank does `deed` before its second step."""
+    import torch
+    import torch.distributed as dist
+
+    from hpclab import schedules
+    from hpclab.parallel.collectives import Execution
+    from hpclab.parallel.transports import TorchTransport
+
+    class Faulty(TorchTransport):
+        steps = 0
+
+        def exchange(self, sends, receives):
+            self.steps += 1
+            if self.steps == len(run.steps) + 2 and self.rank == guilty:
+                deed()
+            super().exchange(sends, receives)
+
+    schedule = schedules.collective("all_reduce", algorithm, dist.get_world_size(), 1000)
+    run = Execution(schedule, Faulty())
+    for _ in range(3):
+        buffer = torch.ones(1000)
+        run(buffer)
+    return buffer.sum().item()
+
+
+def check(pool, algorithm, guilty, deed, match):
+    begin = time.monotonic()
+    with pytest.raises(RankError, match=match) as raised:
+        pool.run(executed, algorithm, guilty, deed, timeout=LIMIT)
+    assert raised.value.rank == guilty
+    assert time.monotonic() - begin < LIMIT + 6
+    assert pool.run(executed, algorithm, -1, None) == [1000.0 * RANKS] * RANKS
+
+
+def test_killed(pool):
+    check(pool, "ring", 2, lambda: os.kill(os.getpid(), signal.SIGKILL), "Rank 2 is gone.*SIGKILL")
+
+
+def test_stopped(pool):
+    check(pool, "halving_doubling", 1, lambda: os.kill(os.getpid(), signal.SIGSTOP), "Rank 1 was stopped")
+
+
+def test_asleep(pool):
+    with pytest.warns(SlowRank, match="Rank 3 is slow"):
+        check(pool, "ring", 3, lambda: time.sleep(60), "Rank 3 has not")
+
+
+@pytest.mark.parametrize("guilty", [0, 3])
+def test_skipped(pool, guilty):
+    """Every other rank runs a second schedule; the guilty one returns after the first."""
+
+    def skip(guilty):
+        import torch
+        import torch.distributed as dist
+
+        from hpclab import schedules
+        from hpclab.parallel import collectives
+
+        schedule = schedules.collective("all_reduce", "binomial_tree", dist.get_world_size(), 1000)
+        for _ in range(1 if dist.get_rank() == guilty else 2):
+            collectives.execute(schedule, torch.ones(1000))
+
+    with pytest.raises(RankError, match=f"Rank {guilty} returned without having") as raised:
+        pool.run(skip, guilty, timeout=LIMIT)
+    assert raised.value.rank == guilty
+
+
+def test_a_learners_ring_that_one_rank_leaves_early(pool):
+    def ring(guilty):
+        import torch
+        import torch.distributed as dist
+
+        rank, ranks = dist.get_rank(), dist.get_world_size()
+        for step in range(ranks - 1):
+            if rank == guilty and step == ranks - 2:
+                break
+            receive = dist.irecv(torch.empty(100), (rank - 1) % ranks)
+            send = dist.isend(torch.ones(100), (rank + 1) % ranks)
+            receive.wait()
+            send.wait()
+
+    with pytest.raises(RankError, match="Rank 1 returned without having") as raised:
+        pool.run(ring, 1, timeout=LIMIT)
+    assert raised.value.rank == 1
+
+
+def test_sends_that_all_wait_for_each_other(pool):
+    def all_send_first():
+        import torch
+        import torch.distributed as dist
+
+        other = dist.get_rank() ^ 1
+        dist.send(torch.ones(4_000_000), other)
+        dist.recv(torch.ones(4_000_000), other)
+
+    with pytest.raises(RankError, match="in a circle"):
+        pool.run(all_send_first, timeout=LIMIT)
