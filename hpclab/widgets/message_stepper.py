@@ -1,0 +1,162 @@
+"""Step through a collective: choose it, its algorithm and a machine, and watch who sends what to whom.
+
+Playing is the browser's: its clock moves the slider and the kernel only draws, so that nothing runs on when
+the widget is closed or the kernel interrupted. A step redraws one SVG and nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from html import escape
+
+import ipywidgets as widgets
+
+from hpclab import schedules
+from hpclab.figures import finish_times, style
+from hpclab.figures.collective_side import words
+from hpclab.figures.collectives import MOST_DRAWN, StepPicture
+from hpclab.models.collectives import Timing, simulate
+from hpclab.models.network import with_slow_link
+from hpclab.models.presets import PRESETS
+from hpclab.units import format_bytes, format_seconds
+from hpclab.widgets import projected
+
+RANKS = (*range(2, MOST_DRAWN + 1), 32, 64, 128, 256, 512, 1024)
+SIZES = tuple(2**power for power in range(10, 33, 2))
+SLOWER = 10.0
+_MOST = {"all_to_all": 256}  # p² messages: more take the model many seconds
+_EACH = 16  # elements a rank: enough for every algorithm to cut the vector evenly
+
+
+class MessageStepper(widgets.VBox):
+    """Controls for collective, algorithm, ranks, size, machine and one slow link; play, pause, step.
+
+    Up to 16 ranks are drawn step by step; above, when each rank is done. The first timing of a session
+    compiles the model, which takes some seconds.
+    """
+
+    def __init__(
+        self,
+        collective: str = "all_reduce",
+        algorithm: str = "ring",
+        ranks: int = 8,
+        size: int = 2**24,
+        machine: str = "dgx-h100",
+    ) -> None:
+        super().__init__()
+        natural = {"style": {"description_width": "initial"}, "layout": {"width": "auto"}}
+        names = [(words(name), name) for name in schedules.ALGORITHMS]
+        sizes = [(format_bytes(size), size) for size in SIZES]
+        machines = [(preset.title, name) for name, preset in PRESETS.items()]
+        self.collective = widgets.Dropdown(
+            options=names, value=collective, description="Collective", **natural
+        )
+        self.algorithm = widgets.Dropdown(options=self._algorithms(), description="Algorithm", **natural)
+        self.algorithm.value = algorithm
+        self.ranks = widgets.SelectionSlider(
+            options=[(f"{count:,}", count) for count in RANKS], value=ranks, description="Ranks", **natural
+        )
+        self.size = widgets.SelectionSlider(options=sizes, value=size, description="Message size", **natural)
+        self.machine = widgets.Dropdown(options=machines, value=machine, description="Machine", **natural)
+        self.slow = widgets.Checkbox(False, description=f"One link {SLOWER:g}× slower", indent=False)
+        self.step = widgets.IntSlider(0, min=0, max=1, description="Step", **natural)
+        self.play = widgets.Play(0, min=0, max=1, interval=1000, show_repeat=False)
+        self.ranks.layout.flex = self.size.layout.flex = self.step.layout.flex = "1 1 300px"
+        self.picture, self.note = widgets.HTML(), widgets.HTML()
+        self._spoken, self._changing = projected.Announcer(), False
+        self._shown: StepPicture | None = None
+        self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
+        line = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
+        rows = ([self.collective, self.algorithm, self.machine], [self.ranks, self.size, self.slow])
+        sheet = projected.look(self)
+        self._player = widgets.HBox([self.play, self.step], layout=line)
+        self.children = [
+            *(widgets.HBox(row, layout=line) for row in rows),
+            self._player, self.picture, self.note, self._spoken, sheet,
+        ]  # fmt: skip
+        self.collective.observe(lambda _change: self._another(), "value")
+        for control in (self.algorithm, self.ranks, self.size, self.machine, self.slow):
+            control.observe(lambda _change: self._time(), "value")
+        self.step.observe(lambda _change: self._draw(), "value")
+        self._time()
+
+    def _algorithms(self) -> list[tuple[str, str]]:
+        return [(words(name), name) for name in schedules.ALGORITHMS[self.collective.value]]
+
+    def _another(self) -> None:
+        """Another collective: its own algorithms, the same one where it exists."""
+        before, options = self.algorithm.value, self._algorithms()
+        known = [name for _, name in options]
+        self._changing = True  # a new list selects its first entry, which nobody asked for
+        self.algorithm.options = options
+        self.algorithm.value = before if before in known else "ring" if "ring" in known else known[0]
+        self._changing = False
+        self._time()
+
+    def _time(self) -> None:
+        """New settings: time them, and go back to the first step."""
+        if self._changing:
+            return
+        chosen = (
+            self.collective.value,
+            self.algorithm.value,
+            self.ranks.value,
+            self.size.value,
+            self.machine.value,
+        )
+        self._say(f"Timing {self.ranks.value:,} ranks …")
+        try:
+            timing = timed(*chosen, self.slow.value)
+            healthy = timed(*chosen, False) if self.slow.value else None
+        except ValueError as error:
+            self._shown, self.picture.value = None, ""
+            self._say(str(error), "alert")
+            return
+        drawn = self.ranks.value <= MOST_DRAWN
+        self._shown = StepPicture(timing, PRESETS[self.machine.value].ranks_per_node) if drawn else None
+        self._player.layout.display = "flex" if drawn else "none"
+        self._say(_said(timing, healthy))
+        if self._shown is None:
+            self.picture.value = finish_times.draw(timing, healthy)
+            return
+        self.step.max = self.play.max = timing.schedule.steps
+        if self.step.value:
+            self.step.value = self.play.value = 0  # draws
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._shown is not None and self.step.value <= self._shown.steps:
+            self.picture.value = self._shown.draw(self.step.value)
+            self._spoken.say(self._shown.title(self.step.value))
+
+    def _say(self, sentence: str, role: str = "status") -> None:
+        self.note.value = f'<div role="{role}" style="color:{style.INK}">{escape(sentence)}</div>'
+
+
+@lru_cache(maxsize=32)
+def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
+    """The modelled times of one setting of the controls. ValueError says why there are none."""
+    most = _MOST.get(collective, max(RANKS))
+    if ranks > most:
+        raise ValueError(f"An {words(collective)} is timed for at most {most} ranks here: choose fewer.")
+    preset, elements = PRESETS[machine], _EACH * ranks
+    topology = preset(ranks)
+    if slow:
+        # not the root's, so that a tree has healthy branches
+        topology = with_slow_link(topology, ranks // 2, (ranks // 2 + 1) % ranks, SLOWER)
+    schedule = schedules.collective(
+        collective, algorithm, ranks, elements, ranks_per_node=preset.ranks_per_node
+    )
+    return simulate(schedule, topology, size / elements)
+
+
+def _said(timing: Timing, healthy: Timing | None) -> str:
+    """The outcome in a sentence or two, for everybody."""
+    text = f"{format_seconds(timing.time)} in all, modelled"
+    if healthy is not None:
+        text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
+        late = int((timing.finish > 1.05 * healthy.finish).sum())
+        text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
+    met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
+    return f"{text}. {met}"

@@ -1,0 +1,100 @@
+"""The stepper without a browser: every choice redraws, a step is quick, playing leaves nothing running."""
+
+import threading
+import time
+
+import pytest
+
+from hpclab import schedules
+from hpclab.models.presets import PRESETS
+from hpclab.widgets import message_stepper
+from hpclab.widgets.message_stepper import MessageStepper
+
+
+@pytest.fixture(scope="module")
+def stepper():
+    made = MessageStepper()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def as_at_first(stepper):
+    stepper.slow.value = False
+    stepper.collective.value, stepper.algorithm.value = "all_reduce", "ring"
+    stepper.ranks.value, stepper.machine.value = 8, "dgx-h100"
+
+
+def test_a_step_draws_the_next_picture_in_under_a_tenth_of_a_second(stepper):
+    stepper.ranks.value = 16
+    for step in range(1, stepper.step.max + 1):
+        before = time.process_time()
+        stepper.step.value = step
+        assert time.process_time() - before < 0.1
+        assert f"step {step} of 30" in stepper.picture.value
+        assert f"step {step} of 30" in stepper._spoken.value
+    assert stepper.step.max == stepper.play.max == 30
+
+
+def test_every_algorithm_of_every_collective_can_be_chosen(stepper):
+    for collective in schedules.ALGORITHMS:
+        stepper.collective.value = collective
+        assert [name for _, name in stepper.algorithm.options] == list(schedules.ALGORITHMS[collective])
+        for algorithm in schedules.ALGORITHMS[collective]:
+            stepper.algorithm.value = algorithm
+            assert "<svg" in stepper.picture.value
+            assert message_stepper.words(algorithm).capitalize() in stepper.picture.value
+
+
+@pytest.mark.parametrize("machine", PRESETS)
+def test_every_machine_can_be_chosen(stepper, machine):
+    stepper.machine.value = machine
+    assert "modelled" in stepper.note.value
+    assert "<svg" in stepper.picture.value
+
+
+def test_another_choice_begins_at_the_first_step(stepper):
+    stepper.step.value = 9
+    stepper.algorithm.value = "recursive_doubling"
+    assert stepper.step.value == 0
+    assert stepper.step.max == 3
+    assert "before the first of 3 steps" in stepper.picture.value
+
+
+def test_a_slow_link_is_compared_with_healthy_ones(stepper):
+    stepper.slow.value = True
+    assert "times as long as with all links healthy, and 8 of 8 ranks are done later" in stepper.note.value
+    stepper.collective.value, stepper.algorithm.value = "broadcast", "binomial_tree"
+    stepper.machine.value = "hdr100"
+    assert "and 4 of 8 ranks are done later" in stepper.note.value  # those below rank 4
+
+
+def test_many_ranks_are_timed_and_not_drawn(stepper):
+    stepper.ranks.value = 1024
+    assert "on 1,024 ranks" in stepper.picture.value
+    assert stepper._player.layout.display == "none"
+    stepper.slow.value = True
+    assert "all links healthy" in stepper.picture.value
+    stepper.ranks.value = 4
+    assert stepper._player.layout.display == "flex"
+
+
+def test_what_cannot_be_timed_is_a_sentence(stepper):
+    stepper.machine.value, stepper.ranks.value = "dgx-1", 16
+    assert 'role="alert"' in stepper.note.value
+    assert "only 8" in stepper.note.value
+    assert stepper.picture.value == ""
+    stepper.step.value = 1  # no traceback
+    stepper.machine.value = "dgx-h100"
+    stepper.collective.value = "all_to_all"
+    stepper.ranks.value = 512
+    assert "at most 256 ranks" in stepper.note.value
+
+
+def test_playing_starts_no_thread():
+    before = set(threading.enumerate())
+    made = MessageStepper()
+    made.play.playing = True
+    made.step.value = 3
+    assert set(threading.enumerate()) == before
+    made.close()
