@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hpclab.figures import style
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+Place = tuple[float, float]
 _REACH = (13, 22, 32, 50, 75, 105, 140, 180, 230, 290)
 _SIDES = (  # how far across and down, in parts of the reach; which part of the text is left of there
     (1, 0, 0), (-1, 0, 1), (1, 0.7, 0), (1, -0.7, 0), (-1, -0.7, 1), (-1, 0.7, 1), (0, 1, 0.5), (0, -1, 0.5),
@@ -22,43 +23,58 @@ _SIDES = (  # how far across and down, in parts of the reach; which part of the 
 
 @dataclass
 class Labels:
-    """The room of a figure: `frame` is what labels must stay inside of, `taken` what they must not touch."""
+    """The room of a figure: `frame` is what labels must stay inside of.
+
+    They cover no `marks`, `words` or `lines`. What leads to one crosses no mark, and words only where there
+    is no other way.
+    """
 
     frame: Box
-    taken: list[Box] = field(default_factory=list)
+    marks: list[Box] = field(default_factory=list)
+    words: list[Box] = field(default_factory=list)
+    lines: list[Box] = field(default_factory=list)
 
-    def keep_off(self, box: Box) -> None:
-        self.taken.append(box)
-
-    def keep_off_line(self, start: tuple[float, float], end: tuple[float, float], half: float = 4) -> None:
-        """Nothing on the line from `start` to `end`, `half` pixels to either side."""
-        steps = max(1, math.ceil(math.dist(start, end) / 10))
-        for n in range(steps + 1):
-            x, y = (a + n / steps * (b - a) for a, b in zip(start, end, strict=True))
-            self.taken.append((x - half, y - half, x + half, y + half))
+    def keep_off_line(self, start: Place, end: Place, half: float = 4, *, words: bool = False) -> None:
+        """Nothing on the line from `start` to `end`, `half` pixels to either side, which may be of words."""
+        boxes = [(x - half, y - half, x + half, y + half) for x, y in _along(start, end)]
+        (self.words if words else self.lines).extend(boxes)
 
     def beside(self, x: float, y: float, text: str, colour: str = style.INK) -> str:
         """Markup of `text` as near to (x, y) as it fits; "" where there is no room at all."""
         width = style.text_width(text)
-        for reach in _REACH:
-            for across, down, before in _SIDES:
-                left = x + across * reach - before * width
-                middle = y + down * reach
-                box = (left - 3, middle - style.TEXT * 0.6, left + width + 3, middle + style.TEXT * 0.55)
-                if self._inside(box) and not any(_overlap(box, other) for other in self.taken):
-                    self.taken.append(box)
-                    return self._led(x, y, box, reach) + _haloed(left, middle, text, colour)
+        for uncrossed in ([*self.marks, *self.words], self.marks):
+            for reach in _REACH:
+                for across, down, before in _SIDES:
+                    left = x + across * reach - before * width
+                    middle = y + down * reach
+                    box = (left - 3, middle - style.TEXT * 0.6, left + width + 3, middle + style.TEXT * 0.55)
+                    near = min(max(x, box[0]), box[2]), min(max(y, middle), box[3])
+                    close = reach <= _REACH[1]
+                    if self._free(box) and (close or _leads((x, y), near, uncrossed)):
+                        self.words.append(box)
+                        path = (
+                            f'<path d="M{x:.1f},{y:.1f}L{near[0]:.1f},{near[1]:.1f}" stroke="{style.MUTED}"/>'
+                        )
+                        return path * (not close) + _haloed(left, middle, text, colour)
         return ""
 
-    def _inside(self, box: Box) -> bool:
+    def _free(self, box: Box) -> bool:
         left, top, right, bottom = self.frame
-        return left < box[0] and top < box[1] and box[2] < right and box[3] < bottom
+        if not (left < box[0] and top < box[1] and box[2] < right and box[3] < bottom):
+            return False
+        return not any(_overlap(box, other) for other in (*self.marks, *self.words, *self.lines))
 
-    def _led(self, x: float, y: float, box: Box, reach: float) -> str:
-        if reach <= _REACH[1]:
-            return ""
-        near = min(max(x, box[0]), box[2]), min(max(y, (box[1] + box[3]) / 2), box[3])
-        return f'<path d="M{x:.1f},{y:.1f}L{near[0]:.1f},{near[1]:.1f}" stroke="{style.MUTED}"/>'
+
+def _leads(start: Place, end: Place, uncrossed: list[Box]) -> bool:
+    """Whether a line there crosses none of these but its own mark."""
+    points = [place for place in _along(start, end) if math.dist(place, start) > 13]
+    return not any(a < x < c and b < y < d for x, y in points for a, b, c, d in uncrossed)
+
+
+def _along(start: Place, end: Place) -> list[Place]:
+    steps = max(1, math.ceil(math.dist(start, end) / 8))
+    (x, y), (right, down) = start, end
+    return [(x + n / steps * (right - x), y + n / steps * (down - y)) for n in range(steps + 1)]
 
 
 def _haloed(left: float, middle: float, text: str, colour: str) -> str:

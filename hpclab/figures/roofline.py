@@ -57,12 +57,12 @@ def draw(
     every = [*under, *(moved or ())]
     for kernel in every:
         x, y = axes.px(_scaled(kernel, one)[0]), axes.py(_scaled(kernel, one)[1])
-        labels.keep_off((x - 9, y - 9, x + 9, y + 9))
+        labels.marks.append((x - 9, y - 9, x + 9, y + 9))
     if moved:
         _arrow(axes, *(_scaled(kernel, one) for kernel in moved))
     for kernel in every:
         _marks(axes, kernel, one)
-    for named in _named(axes, every, one):
+    for named in sorted(_named(axes, every, one), key=lambda one: -len(one[2])):  # long ones need most room
         axes.add(labels.beside(*named))
     _key(axes, [kernel.origin for kernel in every])
     return axes.svg(_said(device, roofs, every))
@@ -120,7 +120,8 @@ def _along_slope(axes: Axes, labels: Labels, pair: Sequence[Roof], one: float) -
         half = style.TEXT * 0.5
         x, y = x + half * math.sin(slope), y - half * math.cos(slope)
         length = style.text_width(text)
-        labels.keep_off_line((x, y), (x + length * math.cos(slope), y + length * math.sin(slope)), half)
+        end = (x + length * math.cos(slope), y + length * math.sin(slope))
+        labels.keep_off_line((x, y), end, half, words=True)
 
 
 def _ridge(axes: Axes, labels: Labels, roof: Roof, one: float) -> None:
@@ -131,8 +132,8 @@ def _ridge(axes: Axes, labels: Labels, roof: Roof, one: float) -> None:
     words = f"ridge {_ridge_at(roof)}"
     left = min(x + 6, axes.right - style.text_width(words))
     axes.add(style.text(left, axes.bottom - 8, words, colour=style.MUTED))
-    labels.keep_off((left, axes.bottom - 8 - style.TEXT, left + style.text_width(words), axes.bottom))
-    labels.keep_off((x - 9, y - 9, x + 9, y + 9))
+    labels.words.append((left, axes.bottom - 8 - style.TEXT, left + style.text_width(words), axes.bottom))
+    labels.marks.append((x - 9, y - 9, x + 9, y + 9))
 
 
 def _marks(axes: Axes, kernel: Kernel, one: float) -> None:

@@ -68,6 +68,7 @@ class Roofline(widgets.VBox):
         )
         for control in (self.device, self.precision, self.kernel):
             control.layout.width = "auto"
+        self.precision.layout = {"width": "auto", "flex_flow": "row", "align_items": "center"}
         for slider in (self.item, self.reuse):
             slider.layout = {"width": "auto", "flex": "1 1 330px"}
         self.picture, self.note = widgets.HTML(), widgets.HTML()
