@@ -55,7 +55,11 @@ def for_lesson(machine: Machine, needs: Sequence[str]) -> tuple[str, str]:
         )  # fmt: skip
     if "gpu" in needs:
         states.append(by_name["GPU"].state if machine.gpus else "partly")
-        said.append(f"on {machine.gpus[0].name}" if machine.gpus else "kernels in the simulator: no GPU")
+        said.append(
+            "kernels in the simulator: no GPU" if not machine.gpus
+            else "kernels in the simulator, not on the GPU" if machine.simulated
+            else f"on {machine.gpus[0].name}"
+        )  # fmt: skip
     if "cores" in needs:
         states.append(by_name["cores"].state)
         count = machine.cores.whole
@@ -102,12 +106,15 @@ def _gpus(machine: Machine) -> Capability:
         size = f", {units.format_bytes(first.memory)}" if first.memory else ""
         driver = f", driver {first.driver}" if first.driver else ""
         here = f"{len(machine.gpus)} × {first.name}{size}{driver}"
-        return Capability("GPU", "partly" if machine.notes else "yes", here, " ".join(machine.notes))
-    return Capability(
-        "GPU", "no", "none",
+        notes = machine.notes
+        if machine.simulated and not notes:
+            notes = ("Numba's kernels need an NVIDIA GPU: they run in a simulator here.",)
+        return Capability("GPU", "partly" if notes else "yes", here, " ".join(notes))
+    remedy = (
         "Kernels run in a simulator that teaches what a thread does, never how fast. For a real one, open "
-        "the course where it is (a site's JupyterHub, a laptop with an NVIDIA GPU and hpclab[gpu]).",
-    )  # fmt: skip
+        "the course where it is (a site's JupyterHub, a laptop with an NVIDIA GPU and hpclab[gpu])."
+    )
+    return Capability("GPU", "no", "none", " ".join((*machine.notes, remedy)))
 
 
 def _slurm(machine: Machine) -> Capability:

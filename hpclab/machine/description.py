@@ -86,7 +86,11 @@ class SlurmHere:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is here, as `probe()` found it."""
+    """What is here, as `probe()` found it.
+
+    `notes` say what does not fit together, a sentence each; `simulated`: Numba's kernels cannot run on a GPU
+    here (there is none, it is not NVIDIA's, or a note says why), so they run in the CUDA simulator.
+    """
 
     host: str
     platform: str
@@ -102,3 +106,4 @@ class Machine:
     python: str
     torch: str
     notes: tuple[str, ...] = ()
+    simulated: bool = False

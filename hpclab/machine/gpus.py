@@ -1,7 +1,8 @@
 """GPUs of any vendor, without loading torch unless asked: a preflight must be quick.
 
 NVIDIA: NVML through nvidia-ml-py where it is installed, else `nvidia-smi`, else the driver's own files. AMD:
-sysfs. Apple: the chip. Everything else, and what PyTorch itself can use, through `torch.accelerator`.
+sysfs. Apple: the chip. Everything else, and what PyTorch itself can use, through `torch.accelerator`. Whether
+an NVIDIA GPU's driver, CUDA and libraries fit together is gpu_preflight.py's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 from hpclab.machine.description import Gpu
@@ -42,35 +42,6 @@ def torch_gpus() -> tuple[Gpu, ...]:
             size = int(module.get_device_properties(index).total_memory)
         found.append(Gpu(name, _vendor(name, backend), backend, size))
     return tuple(found)
-
-
-def torch_version() -> str:
-    """The installed torch's version, without importing it; "" where there is none."""
-    try:
-        return metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def driver_note(found: tuple[Gpu, ...], torch: str) -> str:
-    """One sentence where the GPU, its driver and the installed torch do not fit together; "" where they do.
-
-    Lowest drivers are from NVIDIA's CUDA compatibility guide: 525 for CUDA 12, 580 for CUDA 13.
-    """
-    cuda = [gpu for gpu in found if gpu.vendor == "NVIDIA"]
-    if not cuda or not torch:
-        return ""
-    _, _, build = torch.partition("+")
-    if build == "cpu":
-        return f"There is a GPU ({cuda[0].name}) but torch {torch} is the CPU build: install hpclab[gpu]."
-    lowest = {"cu12": 525, "cu13": 580}.get(build[:4], 525)
-    major = cuda[0].driver.split(".")[0]
-    if major.isdigit() and int(major) < lowest:
-        return (
-            f"The NVIDIA driver {cuda[0].driver} is too old for torch {torch}, which needs {lowest} or "
-            "newer: update the driver, or install a torch built for an older CUDA."
-        )
-    return ""
 
 
 def _from_nvml() -> list[Gpu]:

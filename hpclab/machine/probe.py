@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from hpclab.machine import allowance, gpus, places
+from hpclab.machine import allowance, gpu_preflight, gpus, places
 from hpclab.machine.description import Machine, SlurmHere
 
 _CLIENT = ("sbatch", "squeue", "sinfo", "scancel")
@@ -26,19 +26,19 @@ _ALSO_IN = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/slurm/sbin:/opt/slurm/
 
 def probe(*, torch: bool = False) -> Machine:
     """Describe this machine as this process may use it; ``torch=True`` asks torch for GPUs too (seconds)."""
-    found = gpus.gpus()
-    version = gpus.torch_version()
-    notes = [gpus.driver_note(found, version)]
-    if torch and version:
+    found, inside = gpus.gpus(), container()
+    facts = gpu_preflight.gather(found, inside)
+    notes = gpu_preflight.problems(facts)
+    if torch and facts.torch:
         usable = gpus.torch_gpus()
-        if found and not usable and not notes[0]:
-            notes.append(f"There is a GPU ({found[0].name}) but torch {version} cannot use it.")
+        if found and not usable and not notes:
+            notes = (f"There is a GPU ({found[0].name}) but torch {facts.torch} cannot use it.",)
         found = found or usable
     return Machine(
         host=platform.node(),
         platform=_platform(),
         processor=_processor(),
-        container=container(),
+        container=inside,
         cores=allowance.cores(),
         memory=allowance.memory(),
         gpus=found,
@@ -47,8 +47,9 @@ def probe(*, torch: bool = False) -> Machine:
         file_systems=places.file_systems(),
         interfaces=places.interfaces(),
         python=platform.python_version(),
-        torch=version,
-        notes=tuple(note for note in notes if note),
+        torch=facts.torch,
+        notes=notes,
+        simulated=not gpu_preflight.usable(facts),
     )
 
 

@@ -264,22 +264,6 @@ def test_gpus_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     )
 
 
-@pytest.mark.parametrize(
-    ("driver", "torch", "word"),
-    [
-        ("470.82.01", "2.13.0+cu126", "too old"),
-        ("550.54", "2.13.0+cu130", "580"),
-        ("580.1", "2.13.0+cu130", ""),
-        ("550.54", "2.13.0+cpu", "CPU build"),
-        ("550.54", "", ""),
-        ("", "2.13.0", ""),
-    ],
-)
-def test_a_driver_that_does_not_fit_is_named(driver: str, torch: str, word: str):
-    note = gpus.driver_note((Gpu("NVIDIA A100", "NVIDIA", "cuda", 0, driver),), torch)
-    assert word in note if word else note == ""
-
-
 @pytest.mark.slow
 def test_what_torch_can_use_is_listed_with_its_backend():
     import torch

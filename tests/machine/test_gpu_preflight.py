@@ -1,0 +1,158 @@
+"""A GPU that is there and cannot be used: what does not fit is named, with its fix. All facts are made up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpclab.machine import cuda_driver, gpu_preflight, probe
+from hpclab.machine.capability import capabilities, for_lesson
+from hpclab.machine.cuda_driver import Device, Driver
+from hpclab.machine.description import Gpu
+from hpclab.machine.gpu_preflight import SYSTEM, GpuFacts, problems, usable
+
+A100 = Gpu("NVIDIA A100", "NVIDIA", "cuda", 80 * 2**30, "580.65")
+FITS = GpuFacts(
+    seen=(A100,), driver=Driver(0, (13, 0), (Device("NVIDIA A100", (8, 0)),)), numba_cuda="0.30.4",
+    compiler=13, torch="2.13.0", torch_cuda=13, kernel_module=True,
+)  # fmt: skip
+NO_DEVICE = replace(FITS, seen=(), driver=Driver(100, (13, 0)))
+
+
+def with_driver(error=0, cuda=(13, 0), name="NVIDIA A100", capability=(8, 0)):
+    devices = () if error else (Device(name, capability),)
+    return replace(FITS, driver=Driver(error, cuda, devices))
+
+
+def test_what_fits_needs_no_word():
+    assert problems(FITS) == ()
+    assert usable(FITS)
+    assert usable(replace(FITS, compiler=SYSTEM))
+
+
+@pytest.mark.parametrize("nothing", [GpuFacts(), GpuFacts(torch="2.13.0+cpu", container="docker")])
+def test_a_machine_without_a_gpu_has_no_problem_and_no_kernels_on_it(nothing):
+    assert problems(nothing) == ()
+    assert not usable(nothing)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (with_driver(cuda=(12, 4)), ["CUDA 12.4 at most", "CUDA 13", "580", "numba-cuda[cu12]"]),
+        (replace(FITS, numba_cuda=""), ["no numba-cuda", "simulated", "hpclab[gpu]"]),
+        (replace(with_driver(cuda=(12, 4)), numba_cuda=""), ["no numba-cuda", "numba-cuda[cu12]"]),
+        (replace(FITS, compiler=0), ["without CUDA's compiler", "hpclab[gpu]"]),
+        (with_driver(name="Tesla V100", capability=(7, 0)), ["7.0", "7.5", "simulated, or", "[cu12]"]),
+        (with_driver(name="Tesla K80", capability=(3, 7)), ["3.7", "needs 7.5", "are simulated."]),
+        (replace(FITS, wsl=True, driver=Driver(), seen=()), ["WSL2", "Windows", "wsl --shutdown"]),
+        (replace(FITS, driver=Driver()), ["NVIDIA A100", "no libcuda.so.1", "libcuda1"]),
+        (NO_DEVICE, ["given no GPU", "--gpus all", "--gres=gpu:1"]),
+        (replace(FITS, container="docker", driver=Driver()), ["given no GPU", "--gpus all"]),
+        (with_driver(error=803), ["was updated", "restart"]),
+        (with_driver(error=999), ["CUDA error 999", "nvidia-smi"]),
+    ],
+)
+def test_what_stands_between_numba_and_the_gpu_is_named_with_its_fix(facts, words):
+    assert not usable(facts)
+    said = problems(replace(facts, torch=""))
+    assert len(said) == 1
+    assert all(word in said[0] for word in words), said[0]
+    assert said[0].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("driver", "torch", "cuda", "word"),
+    [
+        ("470.82.01", "2.13.0+cu126", 12, "too old for torch 2.13.0+cu126, which needs 525"),
+        ("550.54", "2.13.0+cu130", 13, "580"),
+        ("580.1", "2.13.0+cu130", 13, ""),
+        ("550.54", "2.13.0+cpu", 0, "CPU build"),
+        ("550.54", "", 0, ""),
+        ("", "2.13.0", 12, ""),
+    ],
+)
+def test_a_torch_that_does_not_fit_is_named_and_kernels_still_run(driver, torch, cuda, word):
+    facts = replace(FITS, seen=(replace(A100, driver=driver),), torch=torch, torch_cuda=cuda)
+    said = problems(facts)
+    assert word in said[0] if word else said == ()
+    assert usable(facts)
+
+
+@pytest.mark.parametrize(
+    ("version", "cudnn", "cuda"),
+    [("2.13.0+cpu", "", 0), ("", "", 0), ("2.13.0+cu130", "", 13), ("2.13.0", "9", 13), ("2.9.0", "", 12)],
+)
+def test_the_cuda_of_torch_is_read_without_loading_it(monkeypatch, version, cudnn, cuda):
+    monkeypatch.setattr(gpu_preflight, "version", lambda name: cudnn)
+    assert gpu_preflight._torch_cuda(version) == cuda
+
+
+def test_facts_are_gathered_from_files_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gpu_preflight, "version", lambda name: "")
+    monkeypatch.setattr(gpu_preflight, "ask", Driver)
+    monkeypatch.setattr("platform.release", lambda: "5.15.167.4-microsoft-standard-WSL2")
+    amd = Gpu("AMD Instinct", "AMD", "cuda")
+    bare = gpu_preflight.gather((amd, A100), "docker", tmp_path, {})
+    assert bare == GpuFacts(seen=(A100,), container="docker")
+    for place in ("proc/driver/nvidia/version", "dev/dxg", "usr/local/cuda/nvvm/x"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    full = gpu_preflight.gather((), "", tmp_path, {})
+    assert (full.kernel_module, full.wsl, full.compiler) == (True, True, SYSTEM)
+    assert gpu_preflight.gather((), "", tmp_path / "no", {"CUDA_HOME": "/opt/cuda"}).compiler == SYSTEM
+
+
+def test_a_machine_without_a_driver_is_found_out_without_a_trace():
+    assert cuda_driver.ask("libcuda-that-is-not-here.so.1") == Driver(cuda_driver.NO_LIBRARY)
+
+
+class Answers:
+    """A libcuda as ctypes sees it: one H100."""
+
+    def __init__(self, error=0):
+        self.error = error
+
+    def cuInit(self, flags):
+        return self.error
+
+    def cuDriverGetVersion(self, version):
+        version._obj.value = 13010
+        return 0
+
+    def cuDeviceGetCount(self, count):
+        count._obj.value = 1
+        return 0
+
+    def cuDeviceGet(self, handle, number):
+        return 0
+
+    def cuDeviceGetName(self, name, length, handle):
+        name.value = b"NVIDIA H100 80GB HBM3"
+        return 0
+
+    def cuDeviceGetAttribute(self, value, attribute, handle):
+        value._obj.value = {75: 9, 76: 0}[attribute]
+        return 0
+
+
+def test_the_driver_is_asked_in_its_own_words(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Answers())
+    found = cuda_driver.ask("one H100")
+    assert found == Driver(0, (13, 1), (Device("NVIDIA H100 80GB HBM3", (9, 0)),))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Answers(error=100))
+    assert cuda_driver.ask("no device") == Driver(100, (13, 1), ())
+
+
+def test_doctor_and_lesson_00_say_it():
+    here = replace(probe(), gpus=(A100,), notes=problems(replace(FITS, numba_cuda="")), simulated=True)
+    gpu = next(item for item in capabilities(here) if item.name == "GPU")
+    assert gpu.state == "partly"
+    assert "pip install 'hpclab[gpu]'" in gpu.remedy
+    assert "kernels in the simulator, not on the GPU" in for_lesson(here, ["gpu"])[1]
+    amd = replace(here, gpus=(Gpu("AMD Instinct", "AMD", "cuda"),), notes=())
+    assert "need an NVIDIA GPU" in next(item for item in capabilities(amd) if item.name == "GPU").remedy
+    none = replace(here, gpus=(), notes=problems(NO_DEVICE))
+    assert "--gres=gpu:1" in next(item for item in capabilities(none) if item.name == "GPU").remedy
