@@ -10,7 +10,7 @@ here it only chooses; the time comes from the parts below. Notice three things t
 - on the mesh of a DGX-1 the number of rings depends on how many of its GPUs take part.
 
 Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2.12.12 for V100 and A100,
-v2.27.3 for what is newer (tuning.cc, topo.h, enqueue.cc, nvls.cc). What is fitted is in `nccl_links.py`.
+v2.28.3 for what is newer (tuning.cc, topo.h, enqueue.cc, nvls.cc). What is fitted is in `nccl_links.py`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from hpclab import checks
-from hpclab.models.nccl_links import HOPS, Network, NVLink
+from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
 SHARE = {"LL": 0.5, "LL128": 120 / 128, "Simple": 1.0}  # of the bytes on the wire that are data
-_LARGEST_CHUNK, _SMALLEST_CHUNK = 131072, 16384
 _LL_BYTES = (
     8 * 512
 )  # a channel's threads times the bytes each must have, per rank, before a further one opens
@@ -94,10 +93,9 @@ def predict(collective: str, size: float, job: Job) -> Answer:
         return Answer(_pairs(collective, size, job), "pairs, Simple")
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in SHARE}
     if collective == "all_reduce":
-        if job.nodes > 1:
-            ways |= {f"tree, {name}": _tree(size, job, name) for name in ("LL", "LL128")}
-        if job.nodes == 1 and job.nvls and job.nvlink.nvls_bandwidth and job.gpus > 2:
-            ways["NVLS"] = _nvls(size, job)
+        ways["tree, LL"] = _tree(size, job)
+    if collective == "all_reduce" and job.nodes == 1 and job.gpus > 2 and job.nvls and job.nvlink.nvls_share:
+        ways["NVLS"] = _nvls(size, job)
     how = min(ways, key=lambda way: ways[way][0])
     return Answer(job.nvlink.launch + job.host + ways[how][1], how)
 
@@ -118,7 +116,8 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
     waits = (steps - across) * HOPS[protocol]
     belief = table.base[protocol] + waits + across * table.network_hop[protocol]
     if protocol == "LL":
-        believed, real = min(nvlink.ll_most, expected * table.ll_share), _ll(size, job, bandwidth)
+        believed = min(nvlink.ll_most(job.nodes), expected * table.ll_share)
+        real = _ll(size, job, bandwidth)
     elif protocol == "LL128":
         believed, real = expected * 0.92, bandwidth * nvlink.ll128_share
     else:
@@ -130,16 +129,15 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
 def _ll(size: float, job: Job, bandwidth: float) -> float:
     """Bytes/s of LL: a further channel is opened only once the message is large enough for it."""
     channels = min(max(1, ceil(size / (_LL_BYTES * job.gpus))), job.nvlink.channels)
-    return min(job.nvlink.ll_most * channels / job.nvlink.channels, bandwidth * SHARE["LL"])
+    return min(job.nvlink.ll_most(job.nodes) * channels / job.nvlink.channels, bandwidth * SHARE["LL"])
 
 
-def _tree(size: float, job: Job, protocol: str) -> tuple[float, float]:
+def _tree(size: float, job: Job) -> tuple[float, float]:
     """The same for a double binary tree over the nodes, a chain inside each: up and down again."""
-    table = job.nvlink.nccl
-    waits = 2 * ((job.per_node - 1) * HOPS[protocol] + ceil(log2(job.nodes)) * table.tree_hop[protocol])
-    bandwidth = job.ring_bandwidth(2 * (job.gpus - 1)) * SHARE[protocol] / 2
-    believed = bandwidth * (0.92 if protocol == "LL128" else 2 / 3.8)
-    return table.base[protocol] + waits + size / believed, waits + size / bandwidth
+    waits = 2 * ((job.per_node - 1) * HOPS["LL"] + ceil(log2(job.nodes)) * TREE_HOP)
+    bandwidth = job.ring_bandwidth(2 * (job.gpus - 1))
+    believed = min(bandwidth * 0.92 / 3.8, job.nvlink.ll_most(job.nodes)) / 2
+    return job.nvlink.nccl.base["LL"] + waits + size / believed, waits + size * 2 / _ll(size, job, bandwidth)
 
 
 def _nvls(size: float, job: Job) -> tuple[float, float]:
@@ -148,14 +146,14 @@ def _nvls(size: float, job: Job) -> tuple[float, float]:
     A round is one chunk for each channel and GPU; two rounds fill and drain the pipeline (adding, spreading).
     """
     nvlink, at_once = job.nvlink, job.nvlink.channels * job.gpus
-    chunk = _LARGEST_CHUNK
-    for smaller, rounds in ((65536, 64), (32768, 8), (16384, 2)):  # enqueue.cc, computeCollChunkInfo
+    chunk = 131072
+    for smaller, rounds in ((65536, 64), (32768, 8), (16384, 2)):  # enqueue.cc
         if size < rounds * at_once * chunk and chunk > smaller:
             chunk = smaller
     sent = at_once * chunk * (1 + 1 / job.gpus)  # what leaves each GPU in a round
+    believed = nvlink.expected(job.gpus, job.node_gpus) * nvlink.nvls_share * (job.gpus - 1) / job.gpus
     per_round = nvlink.nvls_round + sent / nvlink.nvls_bandwidth
-    belief = nvlink.nccl.nvls_base + size / (nvlink.expected(job.per_node, job.node_gpus) * 5 / 6)
-    return belief, (size / (at_once * chunk) + 2) * per_round
+    return NVLS_BASE + size / believed, (size / (at_once * chunk) + 2) * per_round
 
 
 def _pairs(collective: str, size: float, job: Job) -> float:

@@ -29,22 +29,22 @@ class Table:
     base: Mapping[str, float]
     ll_share: float
     network_hop: Mapping[str, float]
-    tree_hop: Mapping[str, float]
-    nvls_base: float = 0.0
 
 
 _NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}
-_TREE_HOP = {"LL": 5.0e-6, "LL128": 8.5e-6}
-NCCL_2_12 = Table({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25, _NETWORK_HOP, _TREE_HOP)
-NCCL_2_27 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5, _NETWORK_HOP, _TREE_HOP, 25e-6)
+TREE_HOP = 5.0e-6  # the same for a tree, LL
+NVLS_BASE = 25e-6  # hwLat, NVLS
+NCCL_2_12 = Table({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25, _NETWORK_HOP)
+NCCL_2_28 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5, _NETWORK_HOP)
 
 
 @dataclass(frozen=True)
 class NVLink:
     """One generation: `links` a GPU, `link_bandwidth` bytes/s of each that a ring gets, and NCCL's view.
 
-    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `ll_most` its limit of LL in
-    bytes/s, `channels` how many it opens; `mesh` where GPUs are wired to each other instead of to a switch.
+    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `ll_limits` its limits of LL in
+    bytes/s on one, two and more nodes, `channels` how many it opens, `nvls_share` what it believes of NVLS
+    (nvlsEfficiency); `mesh` where GPUs are wired to each other instead of to a switch.
     """
 
     name: str
@@ -53,13 +53,18 @@ class NVLink:
     nccl_link: float
     link_bandwidth: float
     channels: int
-    ll_most: float
+    ll_limits: tuple[float, float, float]
     launch: float
     ll128_share: float = 120 / 128
     exposed_chunk: float = 0.0
+    nvls_share: float = 0.0
     nvls_bandwidth: float = 0.0
     nvls_round: float = 0.0
     mesh: bool = False
+
+    def ll_most(self, nodes: int) -> float:
+        """NCCL's limit of LL on so many nodes, in bytes/s."""
+        return self.ll_limits[min(nodes, 3) - 1]
 
     def ring(self, gpus: int, node_gpus: int) -> float:
         """Bytes/s around all rings through `gpus` of a node of `node_gpus`."""
@@ -108,19 +113,20 @@ def mesh_rings(gpus: int) -> int:
 
 NVLINKS = {
     "nvlink2": NVLink(
-        "NVLink 2 (V100)", NCCL_2_12, 6, 20e9, 22.56e9, 12, 39.0e9, 20.5e-6, ll128_share=0.57, mesh=True
+        "NVLink 2 (V100)", NCCL_2_12, 6, 20e9, 22.56e9, 12, (39e9, 39e9, 20.4e9), 20.5e-6,
+        ll128_share=0.57, mesh=True,
     ),
     "nvlink3": NVLink(
-        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 87.7e9, 33.7e-6, ll128_share=0.895,
-        exposed_chunk=0.54,
+        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, (87.7e9, 22.5e9, 19e9), 33.7e-6,
+        ll128_share=0.895, exposed_chunk=0.54,
     ),
     "nvlink4": NVLink(
-        "NVLink 4 (H100, H200)", NCCL_2_27, 18, 20.6e9, 20.6e9, 16, 141e9, 5.9e-6,
-        nvls_bandwidth=342e9, nvls_round=4.8e-6,
+        "NVLink 4 (H100, H200)", NCCL_2_28, 18, 20.6e9, 20.6e9, 16, (141e9, 45e9, 35e9), 5.9e-6,
+        nvls_share=0.85, nvls_bandwidth=342e9, nvls_round=4.8e-6,
     ),
     "nvlink5": NVLink(
-        "NVLink 5 (B200)", NCCL_2_27, 18, 40e9, 40e9, 24, 282e9, 15.8e-6,
-        nvls_bandwidth=650e9, nvls_round=8.7e-6,
+        "NVLink 5 (B200)", NCCL_2_28, 18, 40.1e9, 40.1e9, 24, (282e9, 90e9, 70e9), 15.8e-6,
+        nvls_share=0.74, nvls_bandwidth=650e9, nvls_round=8.7e-6,
     ),
 }  # fmt: skip
 NETWORKS = {
