@@ -91,7 +91,9 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     size = checks.number("size", size, 0, 2**60, "bytes")
     if collective in ("all_to_all", "send_recv"):
         return Answer(_pairs(collective, size, job), "pairs, Simple")
-    ways = {f"ring, {name}": _ring(collective, size, job, name) for name in SHARE}
+    # Across nodes LL128 needs GPU and network card behind one PCIe switch (tuning.cc), which no row says.
+    protocols = [name for name in SHARE if job.nodes == 1 or name != "LL128"]
+    ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
         ways["tree, LL"] = _tree(size, job)
     if collective == "all_reduce" and job.nodes == 1 and job.gpus > 2 and job.nvls and job.nvlink.nvls_share:
