@@ -26,10 +26,10 @@ scaler = NodeScaler(pool, ScaleOut(corpus_bytes=2 * 2**20, nodes=(1, 2, 3, 4), r
 scaler
 """
 WATCH = """
-() => {
+([widget, words]) => {
   window.presses = []; let pressed = null;
-  const figure = [...document.querySelectorAll('.hpclab-scaler svg')].find(
-    s => s.textContent.includes('Speedup over one node')).parentElement;
+  const figure = [...document.querySelectorAll(widget + ' svg')].find(
+    s => s.textContent.includes(words)).parentElement;
   document.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
   new MutationObserver(() => {
     if (pressed === null) return;
@@ -59,7 +59,7 @@ def press(page, slider, key, deadline=5.0):
 
 def measure(page, presses):
     """Milliseconds of each of `presses` key presses on the model's sliders, after five uncounted."""
-    page.evaluate(WATCH)
+    page.evaluate(WATCH, [".hpclab-scaler", "Speedup over one node"])
     figure = page.locator(".hpclab-scaler svg").first
     shots, times = [], []
     for count in range(presses + 5):
