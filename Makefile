@@ -3,7 +3,7 @@
 
 PY := .venv/bin/python
 ARGS ?=
-BENCHMARKS := import_and_start slurm_up join_time pool_throughput widget_latency
+BENCHMARKS := import_and_start slurm_up join_time pool_throughput widget_latency tracer_latency
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help
