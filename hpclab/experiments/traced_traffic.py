@@ -1,0 +1,54 @@
+"""What a ladder's step asks of the last cache for each byte that its problem needs, counted by the tracer.
+
+    factors = sectors()                                                    # seconds, no GPU
+    KernelLadder(on="gpu").predict(device, sectors=factors)
+
+Every store goes on to the last cache, sector by sector. A load does not if its block has loaded that sector
+before: it is then taken to be in the multiprocessor's own cache, which holds where a block's sectors fit
+there.
+"""
+
+from __future__ import annotations
+
+import numpy
+
+from hpclab.experiments.kernel_ladder import sized
+from hpclab.kernels import tracer
+from hpclab.kernels.ladder import LADDERS
+from hpclab.kernels.step import Step
+from hpclab.models.gpu_memory import SECTOR, KernelTrace
+from hpclab.models.gpu_memory import sectors as sectors_of
+
+BYTES = 2**13  # of the problems that are traced: some blocks of everything
+# no block reads what another does, so that a small problem says it of a large one
+STREAMING = ("vector add", "reduction", "transpose", "softmax")
+
+
+def sectors() -> dict[str, float]:
+    """For "ladder, step" of the STREAMING ladders the bytes in sectors over the bytes that the problem
+    needs."""
+    steps = [step for name in STREAMING for step in LADDERS[name]]
+    return {f"{step.problem.name}, {step.name}": factor(step) for step in steps}
+
+
+def factor(step: Step) -> float:
+    """The same for one step, on the largest shape that needs at most BYTES."""
+    shape = sized(step.problem, BYTES, 2**24)
+    arrays = step.problem.make(shape, numpy.random.default_rng(0))
+    if step.zeroed:
+        arrays[-1][...] = 0
+    grid, block = step.grid_block(shape)
+    return moved(tracer.trace(step.kernel, grid, block, *arrays)) / step.problem.bytes(shape)
+
+
+def moved(trace: KernelTrace) -> int:
+    """Bytes in sectors between the multiprocessors and the last cache."""
+    stores = 0
+    loaded: set[tuple[tuple[int, int, int], int]] = set()
+    for request in trace.select(space="global"):
+        if request.kind == "load":
+            touched = sectors_of(request.addresses, request.itemsize)
+            loaded.update((request.block, int(sector)) for sector in touched)
+        else:
+            stores += request.sectors
+    return SECTOR * (stores + len(loaded))
