@@ -1,0 +1,119 @@
+"""benchmarks/gpu_kernels.py: silent without a GPU; its table says which goals are met."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+from hpclab.experiments.kernel_ladder import COPY, observed
+from hpclab.kernels.cuda import simulated
+from hpclab.kernels.ladder import LADDERS
+from hpclab.models.roofline import Work
+from hpclab.results import Origin
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks/gpu_kernels.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("gpu_kernels", PROGRAM)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(not simulated, reason="measures, where there is a GPU")
+def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "out.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("There is no GPU that Numba can use here, so nothing was measured")
+    assert len(done.stdout.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def made_up(ladder, step, seconds, size=1e9, flops=1e9):
+    """Three repeats around a median of `seconds`: the test's own numbers, nobody's measurement."""
+    given = {"parameters": {"on": "gpu", "ladder": ladder, "step": step}, "source": "a test"}
+    work = Work(size, flops, name=step)
+    samples = enumerate(seconds * factor for factor in (1.0, 0.9, 5.0))
+    return [r for n, value in samples for r in observed(work, value, Origin.RECORDED, {**given, "repeat": n})]
+
+
+def test_the_table_holds_each_step_against_its_yardstick(benchmark):
+    results = [
+        *made_up("vector add", "coalesced", 3e-3), *made_up("vector add", "grid-stride", 1.05e-3),
+        *made_up(COPY, COPY, 1e-3), *made_up("transpose", "padded", 1.3e-3),
+        *made_up("matrix multiply", "register-blocked", 2e-3), *made_up("matrix multiply", "torch", 1.2e-3),
+        *made_up("matrix multiply", "float16 inputs", 2e-3),
+        *made_up("matrix multiply", "torch, float16 inputs", 0.1e-3),
+    ]  # fmt: skip
+    lines = benchmark.table(results)
+
+    def line(*words):
+        return next(text for text in lines if all(f" {word} " in f" {text} " for word in words))
+
+    assert line("grid-stride").endswith("90% of device copy: met")
+    assert line("padded").endswith("90% of device copy: MISSED")
+    assert line("coalesced").split()[-1] == "0.33"
+    assert line("register-blocked").split()[-6:] == ["0.50", "0.60", "50%", "of", "torch:", "met"]
+    assert line("float16 inputs", "0.05")
+
+
+def test_every_ladder_has_a_shape_and_every_goal_a_step(benchmark):
+    assert set(benchmark.SHAPES) == set(LADDERS)
+    for name, steps in LADDERS.items():
+        assert benchmark.CHECKED[len(steps[0].problem.extents)]
+        for step in steps:
+            step.grid_block(benchmark.SHAPES[name])
+            step.grid_block(benchmark.CHECKED[len(step.problem.extents)])
+    steps = {(name, step.name) for name, steps in LADDERS.items() for step in steps}
+    assert set(benchmark.GOALS) <= steps
+
+
+@pytest.mark.slow
+def test_what_torch_does_is_the_same_problem(benchmark):
+    """On the CPU, so that no vendor's turn is timed at something else; sums in float32 differ a little."""
+    import torch
+
+    for name, steps in LADDERS.items():
+        for problem in dict.fromkeys(step.problem for step in steps):
+            arrays = problem.make((6, 5, 7)[: len(problem.extents)], numpy.random.default_rng(0))
+            tensors = [torch.as_tensor(array.copy()) for array in arrays]
+            call = benchmark.vendor(problem, tensors)
+            if call is None:
+                assert name in ("histogram", "stencil")
+                continue
+            result = call().float().numpy()
+            expected = problem.reference(*arrays[:-1])
+            numpy.testing.assert_allclose(result, expected, rtol=1e-2 if "float16" in problem.name else 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not simulated, reason="the real run is the benchmark itself")
+def test_a_run_holds_the_copy_each_step_and_torch(benchmark, monkeypatch):
+    """The simulator in the GPU's place and a clock that is made up: what is recorded, not how fast."""
+    import torch
+
+    as_tensor = torch.as_tensor
+    monkeypatch.setattr(torch, "as_tensor", lambda array, device: as_tensor(array.copy_to_host()))
+    monkeypatch.setattr(benchmark.gpu, "seconds", lambda call, **how: [1e-3] * how["repeats"])
+    monkeypatch.setattr(benchmark, "check", lambda step: None)
+    monkeypatch.setattr(benchmark, "COPIED", 16)
+    small = {name: (8, 4, 8)[: len(steps[0].problem.extents)] for name, steps in LADDERS.items()}
+    monkeypatch.setattr(benchmark, "SHAPES", small)
+    results = benchmark.measure()
+    assert {result.origin for result in results} == {Origin.RECORDED}
+    assert len({result.run for result in results}) == 1
+    assert "python benchmarks/gpu_kernels.py" in results[0].source
+    places = set(benchmark.medians(results))
+    assert {(name, step.name) for name, steps in LADDERS.items() for step in steps} < places
+    assert {(COPY, COPY), ("softmax", "torch"), ("matrix multiply", "torch, float16 inputs")} < places
+    assert ("histogram", "torch") not in places
+    assert len(benchmark.table(results)) == 1 + len(places)
