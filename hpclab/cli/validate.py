@@ -26,19 +26,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     files = options.files or predictions.shipped()
-    found = [one for path in files for one in predictions.predict(path)]
+    tables = [predictions.predict(path) for path in files]
+    found = [one for table in tables for one in table]
     if options.rows:
         predictions.write(found, options.rows)
+    scored = [score for table in tables for score in scores(table)]
     if options.json:
-        print(json.dumps([asdict(score) for score in scores(found)], indent=1))
+        print(json.dumps([asdict(score) for score in scored], indent=1))
     else:
-        print("\n".join(screen(found)))
+        print("\n".join(screen(scored, found)))
     return 0
 
 
-def screen(found: Sequence[Prediction]) -> list[str]:
+def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
     """The lines to print: a row for each table and quantity, then every row that could not be placed."""
-    cells = [_HEAD, *(_cells(score) for score in scores(found))]
+    cells = [_HEAD, *(_cells(score) for score in scored)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
     lines = [
         "  ".join(

@@ -165,7 +165,7 @@ def _pairs(collective: str, size: float, job: Job) -> float:
         (inside - 1, n - inside) if collective == "all_to_all" else (int(inside > 1), int(job.nodes > 1))
     )
     part = size / n if collective == "all_to_all" else size
-    time = job.nvlink.launch + job.host + HOPS["Simple"]
+    time = job.nvlink.launch + job.host + max(near, 1) * HOPS["Simple"]
     over_nvlink = near * part / job.nvlink.ring(max(inside, 2), job.node_gpus)
     if not far or job.network is None:
         return time + over_nvlink

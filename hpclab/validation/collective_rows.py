@@ -1,8 +1,8 @@
 """Tables `nccl_*.csv`: collectives between GPUs, their times or bandwidths, predicted by `models.nccl`.
 
 A row is a time wherever it can be: in place if the table has that, else out of place, else worked out from
-the bandwidth. Rows without a size (a peak, a spread over pairs of nodes) are bandwidths at the size that the row
-names or that nccl-tests' sweeps end with.
+the bandwidth. Rows without a size (a peak, a spread over pairs of nodes) are bandwidths, at the size that the
+row names or that nccl-tests' sweeps end with.
 """
 
 from __future__ import annotations
@@ -57,15 +57,16 @@ def read(table: Table) -> list[Observation]:
 
 
 def _timed(row: Row) -> Observation:
-    gpus = row.count("gpus", 2, 1_000_000)
+    gpus = row.count("gpus", 1, 1_000_000)
     nodes = row.count("nodes", 1, gpus) if row.text("nodes") else 1
-    name = collective(row, row.text("collective", "test") or "all_reduce")
+    name = collective(row.text("collective", "test") or "all_reduce")
     size = row.value("size_bytes", 1, 2**50)
     time = next((row.value(c, 1e-9, 1e12) * unit for c, unit in _TIMES.items() if row.text(c)), None)
     if time is None:
         column = next((c for c in _BANDWIDTHS if row.text(c)), _BANDWIDTHS[1])
-        rate = row.value(column, 1e-9, 1e6) * 1e9
-        time = size * (nccl.bus_factor(name, gpus) if "bus" in column else 1.0) / rate
+        rate = row.value(column, 0, 1e6) * 1e9
+        moved = size * (nccl.bus_factor(name, gpus) if "bus" in column and name in nccl.COLLECTIVES else 1.0)
+        time = moved / rate if rate else float("nan")
     words = f"{row.text('system', 'gpu')} {row.text('network', 'fabric')}"
     case = Case(words, name, gpus, nodes, size, _nvls(words), torch=_torch(row))
     return Observation(row, "time", time, "s", size, (words, name, gpus, nodes), case)
@@ -73,10 +74,10 @@ def _timed(row: Row) -> Observation:
 
 def _peak(row: Row) -> Observation:
     words = row.text("measurement")
-    gpus, copy = row.count("gpus", 2, 1_000_000), "p2p" in words.lower()
+    gpus, copy = row.count("gpus", 1, 1_000_000), "p2p" in words.lower()
     found = re.search(r"(\d+) ?GiB", words)
     size = int(found[1]) * 2.0**30 if found else _LARGEST
-    name = "send_recv" if copy else collective(row, words.split()[0])
+    name = "send_recv" if copy else collective(words.split()[0])
     case = Case(row.text("link"), name, gpus, 1, size, _nvls(words), copy)
     return Observation(
         row,
@@ -91,7 +92,7 @@ def _peak(row: Row) -> Observation:
 
 def _pair(row: Row) -> Observation:
     nodes, per_node = row.count("nodes", 1, 100_000), row.count("gpus_per_node", 1, 72)
-    name, cluster = collective(row, row.text("test")), row.text("cluster")
+    name, cluster = collective(row.text("test")), row.text("cluster")
     known = cluster == "cluster01" and row.text("source") == "nccl_tests_cluster"
     words = row.text("system") or (_TEN_NODES if known else "H100")
     case = Case(words, name, nodes * per_node, nodes, _LARGEST)
@@ -99,15 +100,9 @@ def _pair(row: Row) -> Observation:
     return Observation(row, "bandwidth", value, "B/s", _LARGEST, (cluster, name, per_node, nodes), case)
 
 
-def collective(row: Row, text: str) -> str:
-    """The model's name of "alltoall_perf", "all_reduce", "AllGather"; ValueError names the known ones."""
-    name = _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"))
-    if name is None:
-        known = ", ".join(nccl.COLLECTIVES)
-        raise ValueError(
-            f"{row.table}, row {row.number}: {text!r:.60} is no collective of the model, which knows {known}."
-        )
-    return name
+def collective(text: str) -> str:
+    """The model's name of "alltoall_perf", "all_reduce", "AllGather"; the text itself where it has none."""
+    return _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"), text)
 
 
 def _nvls(words: str) -> bool:
@@ -121,9 +116,13 @@ def _torch(row: Row) -> bool:
 
 def job(case: Case) -> nccl.Job:
     """The hardware of a row as the model takes it; NotPlaced where the row does not say enough."""
+    if case.collective not in nccl.COLLECTIVES:
+        raise NotPlaced(
+            f"{case.collective!r:.40} is no collective of the model: {', '.join(nccl.COLLECTIVES)}"
+        )
     nvlink = NVLINKS[placing.generation(case.words)]
-    if case.gpus % case.nodes:
-        raise NotPlaced("its GPUs cannot be spread evenly over its nodes")
+    if case.gpus < 2 or case.gpus % case.nodes:
+        raise NotPlaced("its GPUs are fewer than two, or cannot be spread evenly over its nodes")
     host = TORCH_CALL if case.torch else 0.0
     node = max(placing.gpus_of_a_node(case.words), case.gpus // case.nodes)
     if case.nodes == 1:

@@ -1,7 +1,7 @@
 """Tables `osu_*.csv`: OSU micro-benchmarks of MPI between two processes, predicted by `models.mpi`.
 
-Latency in seconds, bandwidth in bytes/s (OSU's MB are 10⁶ bytes). osu_allreduce is not placed: its table does
-not say how many processes took part.
+Latency in seconds, bandwidth in bytes/s (OSU's MB are 10⁶ bytes). A collective is placed only where the row
+says how many processes took part; osu_mbw_mr is taken to be one pair of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNITS = {"us": ("s", 1e-6), "ms": ("s", 1e-3), "s": ("s", 1.0), "mb/s": ("B/s",
 _TESTS = {  # words of the benchmark's name or title -> what is predicted, its quantity
     "bidirectional": "both", "bi-directional": "both", "bibw": "both", "all-to-all": "exchange",
     "alltoall": "exchange", "osu_latency": "one way", "mpi latency": "one way", "osu_bw": "stream",
-    "mpi bandwidth": "stream",
+    "mpi bandwidth": "stream", "mbw_mr": "stream",
 }  # fmt: skip
 _QUANTITY = {"one way": "latency", "stream": "bandwidth", "both": "bandwidth", "exchange": "time"}
 _LATENCIES = {  # family -> the catalogue's link whose latency of the smallest message is taken
@@ -49,7 +49,15 @@ def _observed(row: Row) -> Observation:
     size = row.value("size_bytes", 0, 2**50)
     value = row.value("value", 1e-12, 1e15) * scale
     case: Case = (what, words, int(nodes[1]) if nodes else 0)
-    return Observation(row, _QUANTITY.get(what, "time"), value, kind, size, (words, test), case)
+    return Observation(
+        row,
+        _QUANTITY.get(what, "time" if kind == "s" else "bandwidth"),
+        value,
+        kind,
+        size,
+        (words, test),
+        case,
+    )
 
 
 def fabric(words: str) -> Fabric:

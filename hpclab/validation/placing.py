@@ -23,7 +23,7 @@ _FAMILIES = (
     ("aries", r"\baries\b|piz daint|xc[345]0"),
     ("tcp", r"\btcp\b|ipoib|sockets?\b"),
     ("roce", r"\broce"),
-    ("infiniband", r"infiniband|\bib\b|\b(?:q|f|e|h|n|x)dr(?:\d+)?\b|connectx"),
+    ("infiniband", r"infiniband|\bib\b|\b(?:q|f|e|h|n|x)dr(?:\d+)?\b"),
     ("efa", r"\befa\b"),
     ("ethernet", r"ethernet|\b\d+ ?gbe\b|\bgige\b"),
 )
@@ -61,7 +61,7 @@ def generation(words: str) -> str:
     """The NVLink generation, a name of `nccl_links.NVLINKS`."""
     text = words.lower().replace("_", " ")
     for name, pattern in _GENERATIONS:
-        if re.search(pattern, text):
+        if re.search(pattern, text) and ("nvlink" in text or "pcie" not in text):
             return name
     raise NotPlaced("the GPU's model or its NVLink is not stated, or not one that the course knows")
 
@@ -91,6 +91,8 @@ def per_node(found: Rate, gpus: int) -> float:
 
 
 def gpus_of_a_node(words: str) -> int:
-    """How many GPUs a node has: "4/node", "8x H200", "8 GPU", else 8."""
+    """How many GPUs a node has: "4/node", "8x H200", "8 GPU", a DGX-2's 16, else 8."""
+    if re.search(r"dgx-?2\b|nvswitch", words.lower()) and generation(words) == "nvlink2":
+        return 16
     found = re.search(r"(\d+) ?(?:x ?[abghv]|gpus?\b|/ ?node|(?: gpus?)? per node)", words.lower())
     return int(found[1]) if found and 1 <= int(found[1]) <= 72 else 8

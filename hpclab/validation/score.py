@@ -24,8 +24,8 @@ class NotPlaced(ValueError):
 class Observation:
     """One published number: `value` in `unit` (s or B/s) of a `quantity`, in a `row`.
 
-    `size` is the message's bytes; rows with the same `group` share a line of the baseline; `case` is what the
-    kind's own predictor needs to know.
+    `value` is NaN where it was rounded to nothing. `size` is the message's bytes; rows with the same `group`
+    share a line of the baseline; `case` is what the kind's own predictor needs to know.
     """
 
     row: Row
@@ -74,7 +74,7 @@ class Score:
 
 
 def scores(predictions: Sequence[Prediction]) -> list[Score]:
-    """One Score for each table and quantity, in the order they come; `bias` is over the placed rows."""
+    """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows."""
     groups: dict[tuple[str, str], list[Prediction]] = {}
     for one in predictions:
         groups.setdefault((one.observation.row.table, one.observation.quantity), []).append(one)
@@ -83,7 +83,7 @@ def scores(predictions: Sequence[Prediction]) -> list[Score]:
         errors = numpy.array([one.error for one in group])
         signed = [one.signed for one in group if one.signed is not None]
         bias = float(numpy.mean(signed)) if signed else 0.0
-        fitted = [abs(one.baseline / one.observation.value - 1) for one in group]
+        fitted = numpy.nan_to_num([abs(one.baseline / one.observation.value - 1) for one in group], nan=1.0)
         found.append(
             Score(
                 table, quantity, len(group), len(signed), float(errors.mean()), float(numpy.median(errors)),
@@ -101,8 +101,9 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
     """
     groups: dict[Hashable, list[int]] = {}
     for place, one in enumerate(observations):
-        groups.setdefault((one.quantity, one.group), []).append(place)
-    said = [0.0] * len(observations)
+        if one.value == one.value:
+            groups.setdefault((one.quantity, one.group), []).append(place)
+    said = [float("nan")] * len(observations)
     for places in groups.values():
         rates = observations[places[0]].unit == "B/s"
         size = numpy.array([max(observations[place].size, 1.0) for place in places])

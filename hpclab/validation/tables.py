@@ -15,6 +15,7 @@ from hpclab import checks
 
 LARGEST = 16 * 2**20
 MOST_ROWS = 100_000
+_NOTHING = ("", "n/a", "na", "nan", "-")
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Row:
     fields: Mapping[str, str]
 
     def text(self, *columns: str) -> str:
-        """The first of `columns` that the table has and that is not empty in this row, or ""."""
-        return next((self.fields[c] for c in columns if self.fields.get(c)), "")
+        """The first of `columns` that the table has and that says something in this row, or ""."""
+        return next((self.fields[c] for c in columns if self.fields.get(c, "").lower() not in _NOTHING), "")
 
     def value(self, column: str, low: float, high: float) -> float:
         """The field as a number from `low` to `high`; ValueError names file, row and field."""
