@@ -3,7 +3,8 @@
 
 PY := .venv/bin/python
 ARGS ?=
-BENCHMARKS := import_and_start slurm_up join_time pool_throughput widget_latency tracer_latency
+TWO := -n 2 --dist loadfile # most tests wait for Slurm or for processes: two files at a time, even on two cores
+BENCHMARKS := import_and_start slurm_up join_time pool_throughput widget_latency tracer_latency gpu_kernels
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help
@@ -23,12 +24,12 @@ test: ## set up and run everything: style, types, arrows, unit tests, notebooks,
 	@sh ./setup.sh dev
 	@style=0; $(MAKE) --no-print-directory lint || style=1; \
 	limit="$$(command -v timeout || command -v gtimeout || true)"; \
-	$${limit:+"$$limit" --foreground -s INT -k 60 2400} $(PY) -m pytest -q --session-timeout=2280 $(ARGS) && exit $$style
+	$${limit:+"$$limit" --foreground -s INT -k 60 2400} $(PY) -m pytest -q $(TWO) --session-timeout=2280 $(ARGS) && exit $$style
 
 check: ## what to run before every commit: style, types, arrows and the quick tests, in under a minute
 	@sh ./setup.sh dev
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest -q -m 'not slurm and not browser and not slow' --session-timeout=300 $(ARGS)
+	@$(PY) -m pytest -q $(TWO) -m 'not slurm and not browser and not slow' --session-timeout=300 $(ARGS)
 
 .PHONY: lint
 lint:

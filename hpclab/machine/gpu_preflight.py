@@ -20,7 +20,7 @@ from hpclab.machine.description import Gpu
 LOWEST_DRIVER = {12: 525, 13: 580}
 LOWEST_CAPABILITY = {12: (5, 0), 13: (7, 5)}
 SYSTEM = -1  # CUDA's compiler is the system's: its version is not known here
-_COMPILER = {"nvidia-nvvm": 13, "nvidia-cuda-nvcc-cu12": 12}  # what numba-cuda[cu13] and [cu12] bring
+_COMPILER = {"13": "nvidia-nvvm", "12": "nvidia-cuda-nvcc-cu12"}  # what numba-cuda[cu13] and [cu12] bring
 _NO_DEVICE, _TWO_VERSIONS = 100, 803  # CUDA_ERROR_NO_DEVICE, CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
 _SILENT = Driver()
 
@@ -97,9 +97,9 @@ def version(distribution: str) -> str:
 
 
 def _compiler(root: Path, environment: Mapping[str, str]) -> int:
-    for name, cuda in _COMPILER.items():
-        if version(name):
-            return cuda
+    major = version("cuda-bindings").partition(".")[0]  # numba-cuda asks for libraries of the same CUDA
+    if major in _COMPILER and version(_COMPILER[major]):
+        return int(major)
     return SYSTEM if "CUDA_HOME" in environment or (root / "usr/local/cuda/nvvm").exists() else 0
 
 

@@ -90,6 +90,20 @@ def test_the_cuda_of_torch_is_read_without_loading_it(monkeypatch, version, cudn
     assert gpu_preflight._torch_cuda(version) == cuda
 
 
+@pytest.mark.parametrize(
+    ("installed", "cuda"),
+    [
+        ({"cuda-bindings": "13.5.0", "nvidia-nvvm": "13.5.37"}, 13),
+        ({"cuda-bindings": "12.9.1", "nvidia-nvvm": "13.5.37", "nvidia-cuda-nvcc-cu12": "12.9.86"}, 12),
+        ({"cuda-bindings": "13.5.0", "nvidia-cuda-nvcc-cu12": "12.9.86"}, 0),
+        ({}, 0),
+    ],
+)
+def test_the_compilers_cuda_is_that_of_numba_cudas_bindings(monkeypatch, tmp_path, installed, cuda):
+    monkeypatch.setattr(gpu_preflight, "version", lambda name: installed.get(name, ""))
+    assert gpu_preflight.gather((), "", tmp_path, {}).compiler == cuda
+
+
 def test_facts_are_gathered_from_files_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: "")
     monkeypatch.setattr(gpu_preflight, "ask", Driver)
