@@ -1,0 +1,200 @@
+"""The experiment of lesson 06: what a message costs, by size, number of ranks and library.
+
+spec = MeasureCollective("all_reduce", sizes=(1024, 65536, 2**20, 2**24), ranks=(2, 4))
+results = spec.measure(pool)                        # torch.distributed, gloo
+results += MeasureCollective("all_reduce", library="mpi").measure()          # mpiexec on this machine
+ours = MeasureCollective("all_reduce", algorithm="ring").measure(pool)       # a schedule, over gloo
+calibration = spec.fit(results)                     # latency and bandwidth for each rank count
+calibration[4].latency, calibration[4].interval("latency")
+print(message_tables.nccl_table(results))           # line by line with nccl-tests
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpclab import checks, schedules
+from hpclab.machine import Machine, allowance
+from hpclab.models import latency_bandwidth
+from hpclab.models.formulas import bus_factor
+from hpclab.models.latency_bandwidth import Line
+from hpclab.models.scaling import NoCurve
+from hpclab.parallel import mpi_launch, operations, sweep
+from hpclab.results import Origin, Result, new_run_id, select
+
+if TYPE_CHECKING:
+    from hpclab.cluster.pool import Pool
+    from hpclab.cluster.slurm import Slurm
+
+NAME = "measure collectives"
+LIBRARIES = ("gloo", "nccl", "mpi")
+KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
+SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
+Progress = Callable[[str, int, int], None]
+"""``progress(stage, done, total)``; a stage is a number of ranks."""
+Calibration = dict[int, Line | NoCurve]
+"""For each number of ranks the line through its times, or why there is none."""
+
+
+def algbw(size: float, seconds: float) -> float:
+    """Bytes of the message over seconds, bytes/s (nccl-tests, doc/PERFORMANCE.md)."""
+    return size / seconds
+
+
+def busbw(collective: str, size: float, ranks: int, seconds: float) -> float:
+    """algbw times what makes it comparable with a link's bandwidth, bytes/s (nccl-tests, doc/PERFORMANCE.md):
+    2 (p - 1) / p for an all-reduce, (p - 1) / p where blocks move, else 1."""
+    factor = 1.0 if collective in operations.TWO_RANKS else bus_factor(collective, ranks)
+    return factor * size / seconds
+
+
+@dataclass(frozen=True)
+class MeasureCollective:
+    """A sweep of `collective` over message `sizes` in bytes and numbers of `ranks`.
+
+    `collective` is one of schedules.COLLECTIVES; or "ping_pong", of which half a round trip is the time, as
+    in osu_latency; or "stream", messages of one direction back to back, as in osu_bw: both on two ranks.
+    `library` carries it: "gloo" and "nccl" through torch.distributed, "mpi" through mpi4py. With an
+    `algorithm` (see schedules.ALGORITHMS) it is not the library's own collective but a schedule executed over
+    its sends and receives. Sizes are what nccl-tests means by them: the whole vector, gathered or cut.
+    """
+
+    collective: str = "all_reduce"
+    sizes: tuple[int, ...] = SIZES
+    ranks: tuple[int, ...] = (2,)
+    library: str = "gloo"
+    algorithm: str = ""
+    ranks_per_node: int | None = None
+    repeats: int = 7
+    warmup: int = 2
+
+    def __post_init__(self) -> None:
+        checks.choice("collective", self.collective, KINDS)
+        checks.choice("library", self.library, LIBRARIES)
+        object.__setattr__(self, "sizes", _numbers("sizes", self.sizes, 1, 2**34))
+        object.__setattr__(self, "ranks", _numbers("ranks", self.ranks, 2, 1024))
+        checks.integer("repeats", self.repeats, 1, 1000)
+        checks.integer("warmup", self.warmup, 0, 1000)
+        if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
+            raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
+        if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
+            schedules.collective(
+                self.collective, self.algorithm, self.ranks[0], 1, ranks_per_node=self.ranks_per_node
+            )
+
+    def measure(
+        self,
+        where: Pool | Slurm | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float = 60.0,
+    ) -> list[Result]:
+        """A "time" in seconds for each number of ranks, size and repeat.
+
+        `where` is a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it
+        will be, or None for mpiexec on this machine. A repeat is several calls of small messages one after
+        the other, its time that of one call, the mean over ranks (as nccl-tests and OSU report it). The
+        first call is checked element by element. `timeout` in seconds is that of one collective, for MPI of
+        the whole sweep on one number of ranks. Notice what the sizes below the knee have in common.
+        """
+        results: list[Result] = []
+        for done, ranks in enumerate(self.ranks):
+            if progress is not None:
+                progress(f"{ranks} ranks", done, len(self.ranks))
+            found, environment = self._run(where, ranks, timeout)
+            results += self._results(ranks, found, environment)
+        if progress is not None:
+            progress(f"{self.ranks[-1]} ranks", len(self.ranks), len(self.ranks))
+        return results
+
+    def fit(self, results: Sequence[Result]) -> Calibration:
+        """Latency and bandwidth of this collective, library and algorithm, for each number of ranks.
+
+        The bandwidth is an algbw: its bytes are those of the message. A NoCurve says why there is none.
+        """
+        mine = select(results, "time", **self._settings())
+        lines: Calibration = {}
+        for ranks in sorted({result.parameters["ranks"] for result in mine} | set(self.ranks)):
+            chosen = [result for result in mine if result.parameters["ranks"] == ranks]
+            lines[ranks] = latency_bandwidth.fit(
+                [result.parameters["bytes"] for result in chosen],
+                [result.value for result in chosen],
+                [result.run for result in chosen],
+            )
+        return lines
+
+    def predict(self, machine: Machine | None, calibration: Calibration) -> list[Result]:
+        """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one.
+
+        `machine` is not looked at: the line holds where it was measured. For other machines there is
+        `models.collectives.simulate`, and what is fitted to two ranks' ping_pong is its link.
+        """
+        run, results = new_run_id(), []
+        for ranks in self.ranks:
+            line = calibration.get(ranks)
+            if isinstance(line, Line):
+                for size in self.sizes:
+                    size = sweep.elements_of(self.collective, size, ranks) * sweep.ITEM
+                    results.append(
+                        Result(
+                            NAME, "time", float(line.time(size)), Origin.MODELLED, run=run,
+                            parameters=self._settings() | {"ranks": ranks, "bytes": size},
+                            source="fitted to runs " + ", ".join(line.runs),
+                        )
+                    )  # fmt: skip
+        return results
+
+    def _settings(self) -> dict[str, str]:
+        return {"collective": self.collective, "library": self.library, "algorithm": self.algorithm}
+
+    def _run(self, where: Any, ranks: int, timeout: float) -> tuple[list[list[Any]], dict[str, Any]]:
+        """What each rank found, and what the Results' environment shall say."""
+        from hpclab.cluster.pool import Pool
+        from hpclab.cluster.slurm import Slurm
+
+        limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
+        orders = self._settings() | {
+            "sizes": self.sizes, "repeats": self.repeats, "warmup": self.warmup,
+            "ranks_per_node": self.ranks_per_node,
+        }  # fmt: skip
+        cores = allowance.cores().whole
+        if self.library == "mpi":
+            if where is not None and not isinstance(where, Slurm):
+                raise ValueError(
+                    "MPI runs under mpiexec: here with measure(), as a job with measure(slurm.connect())."
+                )
+            said = mpi_launch.run(orders, ranks, where, limit)
+            label = "this machine" if where is None else f"a job of the {where.kind} Slurm"
+            return said["ranks"], {"library": said["version"], "label": label, "cores": cores}
+        if not isinstance(where, Pool):
+            raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
+        import torch
+
+        found = where.run(sweep.sweep, orders, ranks=ranks, timeout=limit)
+        return found, {"library": f"torch {torch.__version__}", "label": where.label, "cores": cores}
+
+    def _results(self, ranks: int, found: list[list[Any]], environment: dict[str, Any]) -> list[Result]:
+        run, results = new_run_id(), []
+        for of_ranks in zip(*found, strict=True):
+            size, repeat, _ = of_ranks[0]
+            seconds = statistics.fmean(one[2] for one in of_ranks)
+            if self.collective == "ping_pong":
+                seconds = of_ranks[0][2] / 2
+            elif self.collective == "stream":
+                seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
+            results.append(
+                Result(
+                    NAME, "time", seconds, Origin.MEASURED, run=run, repeat=repeat, environment=environment,
+                    parameters=self._settings() | {"ranks": ranks, "bytes": size},
+                )
+            )  # fmt: skip
+        return results
+
+
+def _numbers(name: str, values: object, low: int, high: int) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list | range) or not values:
+        raise ValueError(f"{name} must be a list of whole numbers, not {values!r:.60}.")
+    return tuple(sorted({checks.integer(name, value, low, high) for value in values}))

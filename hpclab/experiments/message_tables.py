@@ -1,0 +1,79 @@
+"""Measured messages as text, in the columns of the field's own programs, so that lines can be compared.
+
+Times are medians over repeats; each table is about one library, collective and number of ranks.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from hpclab.experiments.measure_collectives import algbw, busbw
+from hpclab.parallel.sweep import ITEM
+from hpclab.results import Result, select
+
+IN_PLACE = ("broadcast", "reduce", "all_reduce")
+SUMS = ("reduce", "all_reduce", "reduce_scatter")
+ROOTED = ("broadcast", "reduce")
+
+
+def medians(results: Sequence[Result], quantity: str = "time") -> dict[int, float]:
+    """Bytes to the median of their repeats, seconds. ValueError where they are not all of one kind."""
+    chosen = select(results, quantity)
+    kinds = {
+        (
+            result.origin,
+            *(result.parameters[name] for name in ("collective", "library", "algorithm", "ranks")),
+        )
+        for result in chosen
+    }
+    if len(kinds) != 1:
+        raise ValueError(
+            f"A table holds one library, collective, algorithm and number of ranks, not {len(kinds)} of them."
+        )
+    sizes = sorted({result.parameters["bytes"] for result in chosen})
+    return {size: statistics.median(result.value for result in select(chosen, bytes=size)) for size in sizes}
+
+
+def nccl_table(results: Sequence[Result]) -> str:
+    """As nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size.
+
+    What is not measured (the other of in place and out of place) is N/A. `#wrong` is 0: every first call was
+    checked, and a wrong one raises.
+    """
+    times = medians(results)
+    collective, ranks = (results[0].parameters[name] for name in ("collective", "ranks"))
+    head = f"{'time':>8}{'algbw':>8}{'busbw':>8}{'#wrong':>7}"
+    units = f"{'(us)':>8}{'(GB/s)':>8}{'(GB/s)':>8}{'':>7}"
+    lines = [
+        f"#{'':51}{'out-of-place':^31}{'in-place':^31}".rstrip(),
+        f"#{'size':>12}{'count':>14}{'type':>10}{'redop':>8}{'root':>8}{head}{head}",
+        f"#{'(B)':>12}{'(elements)':>14}{'':26}{units}{units}".rstrip(),
+    ]
+    for size, seconds in times.items():
+        bandwidths = algbw(size, seconds) / 1e9, busbw(collective, size, ranks, seconds) / 1e9
+        measured = f"{_short(seconds * 1e6):>8}{bandwidths[0]:>8.2f}{bandwidths[1]:>8.2f}{0:>7}"
+        other = f"{'N/A':>8}{'N/A':>8}{'N/A':>8}{'N/A':>7}"
+        here = collective in IN_PLACE or bool(results[0].parameters["algorithm"])
+        redop, root = ("sum" if collective in SUMS else "none"), (0 if collective in ROOTED else -1)
+        columns = other + measured if here else measured + other
+        lines.append(f" {size:>12}{size // ITEM:>14}{'float':>10}{redop:>8}{root:>8}{columns}")
+    return "\n".join(lines) + "\n"
+
+
+def osu_table(results: Sequence[Result]) -> str:
+    """As the OSU micro-benchmarks print it, two columns: osu_latency for a ping_pong, osu_bw for a stream
+    (MB/s of 10^6 bytes), the average latency for a collective; microseconds."""
+    times = medians(results)
+    collective = results[0].parameters["collective"]
+    unit = {"stream": "Bandwidth (MB/s)", "ping_pong": "Latency (us)"}.get(collective, "Avg Latency(us)")
+    lines = [f"{'# Size':<10}{unit:>20}"]
+    for size, seconds in times.items():
+        value = algbw(size, seconds) / 1e6 if collective == "stream" else seconds * 1e6
+        lines.append(f"{size:<10}{value:>20.2f}")
+    return "\n".join(lines) + "\n"
+
+
+def _short(microseconds: float) -> str:
+    """Four or five digits, as nccl-tests rounds."""
+    return f"{microseconds:.{2 if microseconds < 1000 else 1 if microseconds < 100_000 else 0}f}"

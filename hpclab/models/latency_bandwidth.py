@@ -1,0 +1,137 @@
+"""Latency and bandwidth from measured times: t = latency + bytes / bandwidth, the alpha-beta model.
+
+R. W. Hockney, "The communication challenge for MPP: Intel Paragon and Meiko CS-2", Parallel Computing 20
+(1994); alpha is the latency, beta the inverse of the bandwidth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+from numpy.typing import ArrayLike, NDArray
+
+from hpclab import checks
+from hpclab.models.scaling import NoCurve
+
+Array = NDArray[numpy.float64]
+LEAST_SIZES = 4  # the two parameters and two more
+_DRAWS, _ROUNDS, _TUNING = 400, 30, 1.345  # the last is Huber's: 95 % efficiency on normal scatter
+
+
+@dataclass(frozen=True)
+class Line:
+    """`latency` in seconds, `bandwidth` in bytes/s (inf where larger messages took no longer).
+
+    `draws`, shape (400, 2), are latency and seconds per byte fitted to resampled points; `smallest` and
+    `largest` the sizes measured, in bytes, outside of which the line is an extrapolation; `error` the median
+    relative residual; `points` how many there were; `runs` the run ids behind them.
+    """
+
+    latency: float
+    bandwidth: float
+    smallest: float
+    largest: float
+    error: float
+    points: int
+    runs: tuple[str, ...] = ()
+    draws: Array = field(default_factory=lambda: numpy.zeros((0, 2)), repr=False)
+
+    def time(self, size: ArrayLike) -> Array:
+        """Seconds for messages of `size` bytes."""
+        return self.latency + _sizes(size) / self.bandwidth
+
+    def band(self, size: ArrayLike, level: float = 0.9) -> tuple[Array, Array]:
+        """The range of the line at each `size` (1-D, bytes) that the scatter of the points allows, seconds.
+
+        It says nothing of whether a straight line is right: a library that changes its protocol has a kink.
+        """
+        level = checks.number("level", level, 0.01, 0.999)
+        times = self.draws[:, :1] + self.draws[:, 1:] * _sizes(size)
+        low, high = numpy.quantile(times, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
+        """The range of "latency" (s) or "bandwidth" (bytes/s) that the scatter allows."""
+        checks.choice("parameter", parameter, ("latency", "bandwidth"))
+        level = checks.number("level", level, 0.01, 0.999)
+        column, ends = int(parameter == "bandwidth"), [(1 - level) / 2, (1 + level) / 2]
+        low, high = (float(value) for value in numpy.quantile(self.draws[:, column], ends))
+        if parameter == "latency":
+            return low, high
+        return 1 / high if high else math.inf, 1 / low if low else math.inf
+
+
+def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = (), seed: int = 0) -> Line | NoCurve:
+    """The line through points (`size` in bytes, `seconds`), both 1-D, every repeat a point.
+
+    Robust: residuals are relative, so that microseconds count as much as seconds, and weighted after Huber,
+    so that a repeat which a neighbour on this machine disturbed hardly counts (iteratively reweighted least
+    squares). Neither parameter is negative. The uncertainty is a residual bootstrap. NoCurve from fewer than
+    four different sizes. ValueError for points that are none.
+    """
+    sizes, times = _sizes(size), numpy.asarray(seconds, dtype=float)
+    if sizes.ndim != 1 or sizes.shape != times.shape:
+        raise ValueError(
+            f"size and seconds must be two lists of one length, not {sizes.shape}, {times.shape}."
+        )
+    if not (numpy.isfinite(times) & (times > 0)).all():
+        raise ValueError("Every time must be a positive number of seconds.")
+    distinct = sorted(set(sizes.tolist()))
+    if len(distinct) < LEAST_SIZES:
+        shown = ", ".join(f"{value:g}" for value in distinct) or "no size"
+        return NoCurve(f"No line from {shown} bytes alone; it takes {LEAST_SIZES} different sizes.")
+    best = _robust(sizes, times[None])[0]
+    fitted = best[0] + best[1] * sizes
+    residuals = times / fitted - 1
+    chosen = numpy.random.default_rng(seed).choice(residuals, (_DRAWS, len(residuals)))
+    draws = _robust(sizes, fitted * (1 + chosen))
+    return Line(
+        float(best[0]), float(1 / best[1]) if best[1] > 0 else math.inf, distinct[0], distinct[-1],
+        float(numpy.median(abs(residuals))), len(times), tuple(dict.fromkeys(runs)), draws,
+    )  # fmt: skip
+
+
+def _robust(sizes: Array, times: Array) -> Array:
+    """Latency and seconds per byte for each row of `times`, shape (rows, points): (rows, 2).
+
+    Begins at the medians of each size, which a single wild repeat does not move.
+    """
+    which = numpy.unique(sizes, return_inverse=True)[1]
+    typical = numpy.empty_like(times)
+    for each in range(which.max() + 1):
+        typical[:, which == each] = numpy.median(times[:, which == each], axis=1, keepdims=True)
+    found, weights = _solve(sizes, typical, 1 / typical**2), numpy.ones_like(times)
+    for _ in range(_ROUNDS):
+        fitted = found[:, :1] + found[:, 1:] * sizes
+        residuals = abs(times / fitted - 1)
+        scale = 1.4826 * numpy.median(residuals, axis=1, keepdims=True) + 1e-12
+        weights = numpy.minimum(1, _TUNING * scale / numpy.maximum(residuals, 1e-12))
+        found = _solve(sizes, times, weights / fitted**2)
+    return found
+
+
+def _solve(sizes: Array, times: Array, weights: Array) -> Array:
+    """Weighted least squares with neither coefficient below zero, row by row: exact, for there are two."""
+    one, n, nn = weights.sum(1), (weights * sizes).sum(1), (weights * sizes**2).sum(1)
+    t, nt = (weights * times).sum(1), (weights * times * sizes).sum(1)
+    inverse = (one * nt - n * t) / (one * nn - n * n)
+    latency = (t - inverse * n) / one
+    inverse, latency = (
+        numpy.where(latency < 0, nt / nn, numpy.maximum(inverse, 0)),
+        numpy.where(inverse < 0, t / one, numpy.maximum(latency, 0)),
+    )
+    return numpy.stack([latency, inverse], axis=1)
+
+
+def _sizes(size: Any) -> Array:
+    try:
+        sizes = numpy.asarray(size, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"size must be a number of bytes or a list of them, not {size!r:.60}.") from None
+    if not (numpy.isfinite(sizes) & (sizes >= 0)).all():
+        raise ValueError("Every size must be a number of bytes, 0 or more.")
+    return sizes

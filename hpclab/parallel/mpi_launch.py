@@ -1,0 +1,96 @@
+"""`sweep.py` under mpiexec: on this machine, or as a batch job."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpclab.cluster import threads
+from hpclab.cluster.backends.command import last_lines, private_directory
+
+if TYPE_CHECKING:
+    from hpclab.cluster.slurm import Slurm
+
+
+def mpiexec() -> str:
+    """The mpiexec of this environment, else the one on PATH; RuntimeError that says what to install."""
+    found = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+    if found is None:
+        raise RuntimeError("There is no mpiexec here: pip install 'hpclab[mpi]' brings MPICH and mpi4py.")
+    return found
+
+
+def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float) -> dict[str, Any]:
+    """What `ranks` ranks found, within `limit` seconds: {"version": text, "ranks": a list for each}.
+
+    With `slurm` it is a batch job of as many tasks, in which mpiexec starts its ranks where Slurm says. An
+    interrupt ends all ranks, or the job. RuntimeError with what the ranks said when they failed.
+    """
+    words = [sys.executable, "-m", "mpi4py", "-m", "hpclab.parallel.sweep", json.dumps(settings)]
+    with _directory(shared=slurm is not None) as place:
+        out, log = place / "out", place / "log"
+        if slurm is None:
+            ended = _on_this_machine(
+                [mpiexec(), "-launcher", "fork", "-n", str(ranks), *words], out, log, limit
+            )
+        else:
+            ended = _as_a_job([mpiexec(), "-n", str(ranks), *words], ranks, out, log, slurm, limit)
+        lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+        if not lines:
+            raise RuntimeError(f"MPI on {ranks} ranks {ended}. Its last words:\n{last_lines(log)}")
+        found = json.loads(lines[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+def _on_this_machine(command: list[str], out: Path, log: Path, limit: float) -> str:
+    # An enclosing job's variables would make mpiexec start its ranks there and not here.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    with open(out, "w") as stdout, open(log, "w") as stderr:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+            env=environment | threads.environment(1),
+        )  # fmt: skip
+        try:
+            return f"ended with status {process.wait(limit)}"
+        except subprocess.TimeoutExpired:
+            return f"took more than {limit:g} s and was ended"
+        finally:
+            process.terminate()  # mpiexec passes it on to every rank
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _as_a_job(command: list[str], ranks: int, out: Path, log: Path, slurm: Slurm, limit: float) -> str:
+    exports = "".join(f"export {name}={value}\n" for name, value in threads.environment(1).items())
+    script = f"#!/bin/bash\n{exports}exec {shlex.join(command)} >{shlex.quote(str(out))}\n"
+    job = slurm.submit(
+        script, "--job-name=hpclab-mpi", f"--ntasks={ranks}", f"--time={max(1, round(limit / 60))}",
+        f"--output={log}",
+    )  # fmt: skip
+    try:
+        return f"as job {job} ended {slurm.wait(job, limit).state}"
+    except TimeoutError as error:
+        return str(error).rstrip(".")
+    finally:
+        slurm.cancel(job)
+
+
+@contextmanager
+def _directory(shared: bool) -> Iterator[Path]:
+    place = private_directory("mpi", shared=shared)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
