@@ -22,8 +22,8 @@ def draw(timing: Timing, healthy: Timing | None = None) -> str:
         Scale(f"Done after, {unit}", 0, max(scale * timing.time * 1.05, 1e-9)),
         title=title, height=HEIGHT, left=80, right=230,
     )  # fmt: skip
-    runs = [(timing, "communication", "with one slow link" if healthy else "all ranks")]
-    runs += [(healthy, "ideal", "all links healthy")] if healthy else []
+    runs = [(healthy, "ideal", "all links healthy")] if healthy else []
+    runs.append((timing, "communication", "with one slow link" if healthy else "all ranks"))
     said = []
     for run, colour, name in runs:
         finish = (scale * run.finish).tolist()

@@ -25,6 +25,14 @@ RANKS = (*range(2, MOST_DRAWN + 1), 32, 64, 128, 256, 512, 1024)
 SIZES = tuple(2**power for power in range(10, 33, 2))
 SLOWER = 10.0
 _MOST = {"all_to_all": 256}  # p² messages: more take the model many seconds
+# The player's buttons have no names of their own, only icons.
+_NAMES = (
+    "<style onload=\"const root=this.closest('.hpclab-projected');const name=()=>{for(const [icon,said] of "
+    "[['play','Play or pause'],['pause','Play or pause'],['stop','Back to the start']])"
+    "root.querySelectorAll('button > i.fa-'+icon).forEach("
+    "i=>i.parentElement.setAttribute('aria-label',said))};"
+    'setTimeout(name,200);setTimeout(name,2000)"></style>'
+)
 _EACH = 16  # elements a rank: enough for every algorithm to cut the vector evenly
 
 
@@ -69,10 +77,11 @@ class MessageStepper(widgets.VBox):
         line = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
         rows = ([self.collective, self.algorithm, self.machine], [self.ranks, self.size, self.slow])
         sheet = projected.look(self)
+        names_of_buttons = widgets.HTML(_NAMES, layout={"height": "0", "margin": "0"})
         self._player = widgets.HBox([self.play, self.step], layout=line)
         self.children = [
             *(widgets.HBox(row, layout=line) for row in rows),
-            self._player, self.picture, self.note, self._spoken, sheet,
+            self._player, self.picture, self.note, self._spoken, names_of_buttons, sheet,
         ]  # fmt: skip
         self.collective.observe(lambda _change: self._another(), "value")
         for control in (self.algorithm, self.ranks, self.size, self.machine, self.slow):
@@ -143,12 +152,20 @@ def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, 
     preset, elements = PRESETS[machine], _EACH * ranks
     topology = preset(ranks)
     if slow:
-        # not the root's, so that a tree has healthy branches
-        topology = with_slow_link(topology, ranks // 2, (ranks // 2 + 1) % ranks, SLOWER)
+        topology = with_slow_link(topology, *slowed(ranks, preset.ranks_per_node), SLOWER)
     schedule = schedules.collective(
         collective, algorithm, ranks, elements, ranks_per_node=preset.ranks_per_node
     )
     return simulate(schedule, topology, size / elements)
+
+
+def slowed(ranks: int, per_node: int) -> tuple[int, int]:
+    """Between whom the slow link lies: out of the middle node, or of the middle rank where there is one node;
+    not of the root, so that a tree has healthy branches."""
+    if ranks > per_node > 1:
+        last = max(1, ranks // 2 // per_node) * per_node - 1
+        return last, last + 1
+    return ranks // 2, (ranks // 2 + 1) % ranks
 
 
 def _said(timing: Timing, healthy: Timing | None) -> str:

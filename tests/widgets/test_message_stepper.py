@@ -8,7 +8,7 @@ import pytest
 from hpclab import schedules
 from hpclab.models.presets import PRESETS
 from hpclab.widgets import message_stepper
-from hpclab.widgets.message_stepper import MessageStepper
+from hpclab.widgets.message_stepper import MessageStepper, slowed
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,11 @@ def test_playing_starts_no_thread():
     made.step.value = 3
     assert set(threading.enumerate()) == before
     made.close()
+
+
+def test_the_slow_link_leaves_a_node_where_there_are_several():
+    assert slowed(8, 8) == (4, 5)
+    assert slowed(2, 1) == (1, 0)
+    assert slowed(16, 8) == (7, 8)
+    assert slowed(9, 8) == (7, 8)
+    assert slowed(1024, 8) == (511, 512)

@@ -1,0 +1,90 @@
+"""From the press of a key to the changed picture: the message stepper, 16 ranks, in a real Chromium.
+
+Keys are pressed on its Step slider; the time of a press runs, on the browser's clock, from the key's own time
+stamp to the first moment after the frame that follows the picture's change. Then it is played, and nothing of
+that may be left in the kernel. Target: the slowest step under 100 ms.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+from widget_latency import driver, summary
+
+SOURCE = """
+import threading
+from hpclab.widgets.message_stepper import MessageStepper
+threads = {thread.name for thread in threading.enumerate()}
+stepper = MessageStepper(ranks=16)
+stepper
+"""
+WATCH = """
+() => {
+  window.presses = []; let pressed = null;
+  const figure = document.querySelector('.hpclab-projected svg[role=img]').parentElement;
+  document.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
+  new MutationObserver(() => {
+    if (pressed === null) return;
+    const start = pressed; pressed = null;
+    requestAnimationFrame(() => {
+      const after = new MessageChannel();
+      after.port1.onmessage = () => window.presses.push(performance.now() - start);
+      after.port2.postMessage(0);
+    });
+  }).observe(figure, {childList: true, subtree: true});
+}
+"""
+
+
+def press(page, key, deadline=5.0):
+    """Milliseconds from one key press on the Step slider to the frame in which the picture has changed."""
+    before = page.evaluate("window.presses.length")
+    page.get_by_role("slider", name="Step").focus()
+    page.keyboard.press(key)
+    give_up = time.monotonic() + deadline
+    while page.evaluate("window.presses.length") == before:
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"The picture did not change within {deadline} s of {key}.")
+        time.sleep(0.02)
+    return page.evaluate("window.presses.at(-1)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--presses", type=int, default=60)
+    parser.add_argument("--screenshot", help="where to write a picture of the widget")
+    options = parser.parse_args()
+    browsers = driver()
+    with browsers.running_browser() as browser, browsers.running_lab(browser) as lab:
+        lab.write_notebook("stepper.ipynb", SOURCE.strip())
+        notebook = lab.open_notebook("stepper.ipynb")
+        notebook.run_all(240)
+        page = notebook.page
+        page.locator(".hpclab-projected svg[role=img]").first.wait_for(timeout=30_000)
+        page.evaluate(WATCH)
+        times = [press(page, "ArrowRight" if n % 30 < 29 else "Home") for n in range(options.presses + 5)][5:]
+        page.get_by_role("slider", name="Step").focus()
+        page.keyboard.press("Home")
+        page.get_by_role("button", name="Play or pause").click()
+        browsers.wait_until(
+            lambda: notebook.evaluate("stepper.step.value") >= 3, 30, "three steps to be played"
+        )
+        page.get_by_role("button", name="Play or pause").click()
+        stopped = notebook.evaluate("stepper.step.value")
+        time.sleep(3)
+        played = {
+            "stays_paused": notebook.evaluate("stepper.step.value") - stopped <= 1,
+            "threads_left": notebook.evaluate(  # but for the one in which JupyterLab serves widgets
+                "sorted({t.name for t in threading.enumerate() if t.name[:8] != 'subshell'} - threads)"
+            ),
+        }
+        if options.screenshot:
+            page.locator(".hpclab-projected").first.screenshot(path=options.screenshot)
+    found = summary(times)
+    print(json.dumps(found | played))
+    return 0 if found["slowest_ms"] < 100 and played == {"stays_paused": True, "threads_left": []} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
