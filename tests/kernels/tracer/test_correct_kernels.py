@@ -136,6 +136,28 @@ def histogram(out, a):
         cuda.atomic.add(out, cuda.threadIdx.x, bins[cuda.threadIdx.x])
 
 
+def in_step_within_a_warp(out, a):
+    """Atomics of a warp, and two writes of one's own, before a barrier of the warp; then others read."""
+    bins = cuda.shared.array(4, float32)
+    own = cuda.shared.array(32, float32)
+    i = cuda.threadIdx.x
+    if i < 4:
+        bins[i] = 0
+    cuda.syncwarp()
+    cuda.atomic.add(bins, i % 4, a[i])
+    own[i] = a[i]
+    own[i] += 1
+    cuda.syncwarp()
+    out[i] = bins[i % 4] + own[31 - i]
+
+
+def guarded_in_two_dimensions(out, a):
+    """Whole rows of threads have nothing to do, and nothing that could be done about it here."""
+    x, y = cuda.grid(2)
+    if x < out.shape[1] and y < out.shape[0]:
+        out[y, x] = a[y, x] * a[y, x] + a[y, x]
+
+
 def averaged():
     mean = A.copy()
     mean[1:-1] = (A[:-2] + A[1:-1] + A[2:]) / numpy.float32(3)
@@ -156,9 +178,17 @@ CORRECT = [
     (shuffled_sum, 1, 256, (ONE, A[:256].copy()), [A[:256].sum()]),
     (last_block_sums, 10, 32, (ONE, A, numpy.zeros(10, "f4"), numpy.zeros(1, "i4")), [A.sum()]),
     (everybody_says_so, 10, 100, (ONE, A), [1]),
+    (
+        in_step_within_a_warp, 1, 32, (numpy.zeros(32, "f4"), A[:32].copy()),
+        numpy.tile([A[:32][k::4].sum() for k in range(4)], 8) + A[31::-1] + 1,
+    ),
+    (
+        guarded_in_two_dimensions, 1, (16, 16), (numpy.zeros((13, 5), "f4"), SQUARE[:13, :5].copy()),
+        SQUARE[:13, :5] ** 2 + SQUARE[:13, :5],
+    ),
     (stencil, 8, 128, (like(A), A), averaged()),
     (histogram, 8, 128, (numpy.zeros(16, "i4"), A), numpy.bincount((A * 16).astype(int), minlength=16)),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("launch", CORRECT, ids=lambda launch: launch[0].__name__)

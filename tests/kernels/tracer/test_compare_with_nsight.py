@@ -1,0 +1,65 @@
+"""The comparison with Nsight Compute, as far as it goes without a GPU: its table read, its absence said.
+
+The text below is written by hand in the form of `ncu --csv`; its numbers were measured by nobody.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy
+import pytest
+
+from hpclab.kernels import tracer
+from hpclab.kernels.cuda import cuda
+
+PROGRAM = Path(__file__).parents[3] / "benchmarks" / "compare_with_nsight.py"
+HEAD = '"ID","Process ID","Kernel Name","Metric Name","Metric Unit","Metric Value"\n'
+
+
+@pytest.fixture(scope="module")
+def program():
+    spec = importlib.util.spec_from_file_location("compare_with_nsight", PROGRAM)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def table(metrics, value="1,024"):
+    rows = "".join(f'"0","17","copy","{metric}","","{value}"\n' for metric in metrics)
+    return f"==PROF== Connected to process 17\n{HEAD}{rows}"
+
+
+def test_a_table_is_read(program):
+    assert program.parse(table(program.METRICS)) == dict.fromkeys(program.METRICS, 1024)
+
+
+def test_what_is_no_table_is_said_in_ncus_words(program):
+    with pytest.raises(program.NotCounted, match="ERR_NVGPUCTRPERM"):
+        program.parse("==PROF== Connected\n==ERROR== ERR_NVGPUCTRPERM - no permission\n")
+    with pytest.raises(program.NotCounted, match="printed nothing"):
+        program.parse("")
+    with pytest.raises(program.NotCounted, match="lacks l1tex"):
+        program.parse(table(list(program.METRICS)[1:]))
+    with pytest.raises(program.NotCounted, match="no number"):
+        program.parse(table(program.METRICS, value="n/a"))
+
+
+def copy(out, a):
+    i = cuda.grid(1)
+    out[i] = a[i * 2]
+
+
+def test_the_tracers_side(program):
+    trace = tracer.trace(copy, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(64, "f4"))
+    counts = [program.tracer_count(trace, metric) for metric in program.METRICS]
+    assert counts == [1, 1, 8, 4, 0, 0]
+
+
+def test_every_step_of_the_ladders_is_launched(program):
+    assert len(list(program._launches())) == sum(map(len, program.LADDERS.values()))
+
+
+def test_without_ncu_it_says_so(program, monkeypatch, capsys):
+    monkeypatch.setattr(program.shutil, "which", lambda name: None)
+    assert program.main() == 0
+    assert "nothing to compare with" in capsys.readouterr().out
