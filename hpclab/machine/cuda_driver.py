@@ -1,7 +1,8 @@
 """NVIDIA's driver asked directly: the quickest honest answer to "is there a GPU that this process may use?".
 
 Loading `libcuda` takes microseconds where there is none, and needs neither torch nor numba where there is
-one. Nothing is allocated on a device. Names and codes are those of the CUDA Driver API.
+one. Nothing is allocated on a device; but CUDA is started in this process, and whoever forks ranks must not
+have done that before. Names and codes are those of the CUDA Driver API.
 """
 
 from __future__ import annotations
