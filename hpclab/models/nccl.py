@@ -96,8 +96,8 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
         ways["tree, LL"] = _tree(size, job)
-    if collective == "all_reduce" and job.nodes == 1 and job.gpus > 2 and job.nvls and job.nvlink.nvls_share:
-        ways["NVLS"] = _nvls(size, job)
+        if job.per_node > 2 and job.nvls and job.nvlink.nvls_share:
+            ways["NVLS"] = _nvls(size, job) if job.nodes == 1 else _nvls_tree(size, job)
     how = min(ways, key=lambda way: ways[way][0])
     return Answer(job.nvlink.launch + job.host + ways[how][1], how)
 
@@ -148,14 +148,44 @@ def _nvls(size: float, job: Job) -> tuple[float, float]:
     A round is one chunk for each channel and GPU; two rounds fill and drain the pipeline (adding, spreading).
     """
     nvlink, at_once = job.nvlink, job.nvlink.channels * job.gpus
-    chunk = 131072
-    for smaller, rounds in ((65536, 64), (32768, 8), (16384, 2)):  # enqueue.cc
-        if size < rounds * at_once * chunk and chunk > smaller:
-            chunk = smaller
-    sent = at_once * chunk * (1 + 1 / job.gpus)  # what leaves each GPU in a round
+    # A smaller chunk where the message is less than so many rounds of the larger one (enqueue.cc).
+    chunk = _chunk(131072, ((65536, 64), (32768, 8), (16384, 2)), size / at_once)
     believed = nvlink.expected(job.gpus, job.node_gpus) * nvlink.nvls_share * (job.gpus - 1) / job.gpus
-    per_round = nvlink.nvls_round + sent / nvlink.nvls_bandwidth
+    per_round = _added(at_once * chunk, job)
     return NVLS_BASE + size / believed, (size / (at_once * chunk) + 2) * per_round
+
+
+def _nvls_tree(size: float, job: Job) -> tuple[float, float]:
+    """The same where each node adds in its NVSwitch and a double binary tree joins the nodes.
+
+    Up and down the tree every level holds a round. The network carries each byte once each way between two
+    nodes, twice among more, where half of the nodes have two below them.
+    """
+    nvlink, two = job.nvlink, job.nodes == 2
+    at_once, levels = nvlink.tree_channels * job.per_node, ceil(log2(job.nodes))
+    chunk = _chunk(65536 if job.nodes >= 4 else 131072, ((65536, 4), (32768, 1)), size / at_once)
+    limit = nvlink.nvls_tree[not two] * job.per_node / bus_factor("all_reduce", job.gpus)
+    wire = job.wire if two else job.wire / 2
+    heads = (job.per_node - 1) / job.per_node
+    inside = 2 * nvlink.expected(job.per_node, job.node_gpus) * nvlink.nvls_share * heads
+    believed = min(limit, min(inside, job.wire * (2 if two else 1)) / bus_factor("all_reduce", job.gpus))
+    belief = NVLS_BASE + 2 * int(log2(job.nodes)) * nvlink.nccl.network_hop["Simple"] + size / believed
+    per_round = max(_added(at_once * chunk, job), at_once * chunk / min(wire, limit))
+    hops = 2 * levels * (job.network.hop if job.network else 0.0)
+    return belief, hops + (size / (at_once * chunk) + 2 * levels + 2) * per_round
+
+
+def _chunk(largest: int, smaller: tuple[tuple[int, int], ...], share: float) -> int:
+    """Bytes of a chunk, for a message of which `share` bytes fall to each channel and GPU."""
+    for size, rounds in smaller:
+        if share < rounds * largest and largest > size:
+            largest = size
+    return largest
+
+
+def _added(at_once: int, job: Job) -> float:
+    """Seconds of a round of `at_once` bytes in the NVSwitch; each GPU sends 1 + 1/n of them."""
+    return job.nvlink.nvls_round + at_once * (1 + 1 / job.per_node) / job.nvlink.nvls_bandwidth
 
 
 def _pairs(collective: str, size: float, job: Job) -> float:

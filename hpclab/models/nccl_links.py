@@ -42,9 +42,10 @@ NCCL_2_28 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5, _NETWOR
 class NVLink:
     """One generation: `links` a GPU, `link_bandwidth` bytes/s of each that a ring gets, and NCCL's view.
 
-    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `ll_limits` its limits of LL in
-    bytes/s on one, two and more nodes, `channels` how many it opens, `nvls_share` what it believes of NVLS
-    (nvlsEfficiency); `mesh` where GPUs are wired to each other instead of to a switch.
+    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `channels` how many it opens,
+    `ll_limits` its limits of LL in bytes/s on one, two and more nodes (llMaxBws; of several nodes for Intel).
+    `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on more
+    nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `mesh`: GPUs wired to each other.
     """
 
     name: str
@@ -58,6 +59,8 @@ class NVLink:
     ll128_share: float = 120 / 128
     exposed_chunk: float = 0.0
     nvls_share: float = 0.0
+    nvls_tree: tuple[float, float] = (0.0, 0.0)
+    tree_channels: int = 0
     nvls_bandwidth: float = 0.0
     nvls_round: float = 0.0
     mesh: bool = False
@@ -117,20 +120,22 @@ NVLINKS = {
         ll128_share=0.57, mesh=True,
     ),
     "nvlink3": NVLink(
-        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, (87.7e9, 22.5e9, 19e9), 33.8e-6,
+        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, (87.7e9, 39e9, 20.4e9), 33.8e-6,
         ll128_share=0.9, exposed_chunk=0.54,
     ),
     "nvlink4": NVLink(
-        "NVLink 4 (H100, H200)", NCCL_2_28, 18, 20.6e9, 20.6e9, 16, (141e9, 45e9, 35e9), 5.6e-6,
-        nvls_share=0.85, nvls_bandwidth=336e9, nvls_round=4.2e-6,
+        "NVLink 4 (H100, H200)", NCCL_2_28, 18, 20.6e9, 20.6e9, 16, (141e9, 39e9, 20.4e9), 5.6e-6,
+        nvls_share=0.85, nvls_tree=(57.7e9, 45.5e9), tree_channels=16,
+        nvls_bandwidth=336e9, nvls_round=4.2e-6,
     ),
     "nvlink5": NVLink(
-        "NVLink 5 (B200)", NCCL_2_28, 18, 40.1e9, 40.1e9, 24, (282e9, 90e9, 70e9), 16.8e-6,
-        nvls_share=0.74, nvls_bandwidth=675e9, nvls_round=9.4e-6,
+        "NVLink 5 (B200)", NCCL_2_28, 18, 40.1e9, 40.1e9, 24, (282e9, 39e9, 20.4e9), 16.8e-6,
+        nvls_share=0.74, nvls_tree=(96e9, 43.1e9), tree_channels=32,
+        nvls_bandwidth=675e9, nvls_round=9.4e-6,
     ),
 }  # fmt: skip
 NETWORKS = {
-    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.97, 10e-6, 0.83),
+    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.97, 12.5e-6, 0.84),
     "omni-path": Network("Omni-Path, through host memory", 0.15, 14e-6),
     "tcp": Network("Ethernet through the kernel", 0.94, 50e-6),
 }
