@@ -4,7 +4,7 @@ NCCL knows several ways to do one collective and picks the one that its own tabl
 expects to be fastest (`src/graph/tuning.cc`). That table is right about the order and not about the time, so
 here it only chooses; the time comes from the parts below. Notice three things that no straight line has:
 
-- a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
+- a switch of protocol: LL answers soonest and wastes half of every line or more, Simple fills the link and waits;
 - NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
   NCCL makes larger as the message grows, so that the bandwidth rises in steps;
 - on the mesh of a DGX-1 the number of rings depends on how many of its GPUs take part.
@@ -22,7 +22,7 @@ from hpclab import checks
 from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
-SHARE = {"LL": 0.5, "LL128": 120 / 128, "Simple": 1.0}  # of the bytes on the wire that are data
+PROTOCOLS = ("LL", "LL128", "Simple")
 _LL_BYTES = (
     8 * 512
 )  # a channel's threads times the bytes each must have, per rank, before a further one opens
@@ -92,7 +92,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     if collective in ("all_to_all", "send_recv"):
         return Answer(_pairs(collective, size, job), "pairs, Simple")
     # Across nodes LL128 needs GPU and network card behind one PCIe switch (tuning.cc), which no row says.
-    protocols = [name for name in SHARE if job.nodes == 1 or name != "LL128"]
+    protocols = [name for name in PROTOCOLS if job.nodes == 1 or name != "LL128"]
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
         ways["tree, LL"] = _tree(size, job)
@@ -131,7 +131,9 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
 def _ll(size: float, job: Job, bandwidth: float) -> float:
     """Bytes/s of LL: a further channel is opened only once the message is large enough for it."""
     channels = min(max(1, ceil(size / (_LL_BYTES * job.gpus))), job.nvlink.channels)
-    return min(job.nvlink.ll_most(job.nodes) * channels / job.nvlink.channels, bandwidth * SHARE["LL"])
+    return min(
+        job.nvlink.ll_most(job.nodes) * channels / job.nvlink.channels, bandwidth * job.nvlink.nccl.ll_share
+    )
 
 
 def _tree(size: float, job: Job) -> tuple[float, float]:

@@ -43,9 +43,9 @@ class NVLink:
     """One generation: `links` a GPU, `link_bandwidth` bytes/s of each that a ring gets, and NCCL's view.
 
     `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `channels` how many it opens,
-    `ll_limits` its limits of LL in bytes/s on one, two and more nodes (llMaxBws; of several nodes for Intel).
-    `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on more
-    nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `mesh`: GPUs wired to each other.
+    `ll_limits` its limits of LL in bytes/s on one, two and more nodes (llMaxBws; the latter for Intel).
+    `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on
+    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `mesh`: GPUs wired to each other.
     """
 
     name: str
