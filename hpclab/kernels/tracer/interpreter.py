@@ -16,9 +16,11 @@ import numpy
 
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.arithmetic import Value, is_uniform, truth
-from hpclab.kernels.tracer.expressions import Expressions, Frame, Variable
+from hpclab.kernels.tracer.expressions import Expressions
 from hpclab.kernels.tracer.lanes import Mask, spread
 from hpclab.kernels.tracer.memory import UNNAMED, View
+from hpclab.kernels.tracer.names import Frame, Variable
+from hpclab.kernels.tracer.recorder import MOST
 from hpclab.kernels.tracer.source import Function
 
 STEPS = 50_000  # statements that one block may execute: a second or so
@@ -26,10 +28,10 @@ DEPTH = 50  # device functions inside one another
 
 
 class Endless(Exception):
-    """The block executed more statements than a kernel of a lesson ever needs."""
+    """The block executed, or asked of memory, more than a kernel of a lesson ever needs."""
 
-    def __init__(self, line: int, mask: Mask) -> None:
-        self.line, self.mask = line, mask
+    def __init__(self, line: int, mask: Mask, steps: int) -> None:
+        self.line, self.mask, self.steps = line, mask, steps
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Interpreter(Expressions):
         self._steps = self._operations = self._depth = 0
         self._none = Mask(numpy.zeros_like(self.block.threads.all.on))
         self._loops: list[Loop] = []
+        self._most_lanes = self.block.recorder.lanes + MOST // 2  # half a trace for one block is no kernel
         self.call_function(kernel, arguments, self.block.threads.all)
         self.block.end_epoch()
 
@@ -71,8 +74,8 @@ class Interpreter(Expressions):
                 break
             self.line = statement.lineno
             self._steps += 1
-            if self._steps > STEPS:
-                raise Endless(self._loops[-1].line if self._loops else self.line, mask)
+            if self._steps > STEPS or self.block.recorder.lanes > self._most_lanes:
+                raise Endless(self._loops[-1].line if self._loops else self.line, mask, self._steps)
             operations = self.sources.operations[statement]
             self._operations += operations
             self.block.recorder.work += operations * len(mask.warps)

@@ -12,7 +12,7 @@ from hpclab import checks
 from hpclab.kernels.tracer import arithmetic, costs, hazards
 from hpclab.kernels.tracer.block import Block
 from hpclab.kernels.tracer.findings import Findings
-from hpclab.kernels.tracer.interpreter import STEPS, Endless, Interpreter
+from hpclab.kernels.tracer.interpreter import Endless, Interpreter
 from hpclab.kernels.tracer.lanes import Dim3, Threads
 from hpclab.kernels.tracer.memory import GlobalMemory, left_behind, whole
 from hpclab.kernels.tracer.recorder import Recorder, TooMuch
@@ -87,9 +87,11 @@ def _execute(
                 interpreter.launch(program, dict(held))
         except Endless as endless:
             who = endless.mask.lanes.tolist()
-            verb = "is" if len(who) == 1 else "are"
-            text = f"{findings.these(who, index).capitalize()} {verb} in this loop after {STEPS} statements"
-            findings.add("endless", endless.line, f"{text}: see that it ends.", index, who)
+            text = (
+                f"{findings.these(who, index).capitalize()} {'is' if len(who) == 1 else 'are'} in this loop"
+            )
+            text = f"{text} after {endless.steps} statements: see that it ends."
+            findings.add("endless", endless.line, text, index, who)
             break
         except TooMuch:
             raise ValueError(

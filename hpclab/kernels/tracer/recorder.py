@@ -34,14 +34,14 @@ class Recorder:
         self._fenced: dict[int, int] = {}  # of each block the step of its last fence
         self._published: dict[int, int] = {}  # the same, where an atomic followed
         self._informed: dict[int, int] = {}  # the step of its first atomic
-        self._lanes = 0
+        self.lanes = 0  # accesses so far, lane by lane
 
     def access(
         self, block: int, mask: Mask, line: int, kind: str, memory: Memory,
         cells: NDArray[numpy.int64], epoch: int, warp_epochs: NDArray[numpy.int64], values: NDArray | None,
     ) -> Access:  # fmt: skip
-        self._lanes += mask.count
-        if self._lanes > MOST:
+        self.lanes += mask.count
+        if self.lanes > MOST:
             raise TooMuch
         made = Access(self.steps, block, mask, line, kind, memory, cells, epoch, warp_epochs, values)
         self.steps += len(mask.warps)

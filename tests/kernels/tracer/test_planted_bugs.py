@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy
 import pytest
-from numpy import float32
+from numpy import float32, int32
 
 from hpclab.kernels import tracer
 from hpclab.kernels.tracer import interpreter
@@ -144,6 +144,30 @@ def assigned_by_some(out, a):
     out[i] = x  # here
 
 
+def second(array, i):
+    return array[i + 1]  # here
+
+
+def bug_in_a_device_function(out, a):
+    i = cuda.grid(1)
+    out[i] = second(a, i)
+
+
+def never_zeroed(out, a):
+    bins = cuda.shared.array(4, int32)
+    i = cuda.threadIdx.x
+    cuda.atomic.add(bins, i % 4, 1)  # here
+    cuda.syncthreads()
+    if i < 4:
+        out[i] = bins[i]
+
+
+def writes_for_ever(out, a):
+    i = cuda.threadIdx.x
+    while a[i] == 0:  # here
+        out[i] += 1
+
+
 def never_ends(out, a):
     i = cuda.threadIdx.x
     while i != 33:  # here
@@ -230,6 +254,9 @@ BUGS = [
     (halo_never_filled, 1, 64, line(), line(), "uninitialised", x(0), "shared[0], which nobody has written"),
     (sum_never_begun, 1, 64, line(), line(), "uninitialised", None, "total[0]"),
     (assigned_by_some, 1, 64, line(), line(), "uninitialised", x(0), "Thread 0 never assigned x"),
+    (bug_in_a_device_function, 1, 64, line(), line(), "out of bounds", x(63), "a[64]"),
+    (never_zeroed, 1, 64, line(4), line(), "uninitialised", None, "Thread 0 and 63 more read bins[0]"),
+    (writes_for_ever, 1, 1024, line(1024), line(1024), "endless", None, "Thread 0 and 1023 more"),
     (never_ends, 1, 64, line(), line(), "endless", None, "Thread 0 and "),
     (strided, 1, 64, line(), line(512), "uncoalesced", x(*range(32)), "72 sectors where 16"),
     (down_the_columns, 1, (32, 4), square(32, 32), 0, "uncoalesced", None, "128 sectors where 16"),
@@ -242,7 +269,8 @@ BUGS = [
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug[0].__name__)
 def test_a_planted_bug_is_found(bug, monkeypatch):
-    monkeypatch.setattr(interpreter, "STEPS", 5000)  # the loop without end would take a second or two
+    monkeypatch.setattr(interpreter, "STEPS", 5000)  # loops without end would take some seconds
+    monkeypatch.setattr(interpreter, "MOST", 200_000)
     kernel, grid, block, out, a, kind, threads, words = bug
     trace = tracer.trace(kernel, grid, block, out, a)
     source = trace.source.splitlines()

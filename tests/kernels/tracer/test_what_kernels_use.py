@@ -9,6 +9,7 @@ from numpy import float32, int32
 
 from hpclab.kernels import tracer
 from hpclab.kernels.cuda import cuda as real
+from hpclab.kernels.tracer import recorder
 
 cuda = SimpleNamespace()
 TABLE = numpy.arange(5) * 1.5
@@ -260,6 +261,12 @@ def test_everything_else_that_is_wrong_is_refused():
         tracer.trace(fine, 10**6, 1, numpy.zeros(1))
     with pytest.raises(tracer.Unsupported, match="with def"):
         tracer.trace(lambda out: out, 1, 1, numpy.zeros(1))
+
+
+def test_a_trace_that_would_fill_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(recorder, "MOST", 50)
+    with pytest.raises(ValueError, match="trace fewer blocks"):
+        tracer.trace(fine, 100, 1, numpy.zeros(1))
 
 
 def test_the_callers_arrays_stay_as_they_are():
