@@ -4,7 +4,7 @@ NCCL knows several ways to do one collective and picks the one that its own tabl
 expects to be fastest (`src/graph/tuning.cc`). That table is right about the order and not about the time, so
 here it only chooses; the time comes from the parts below. Notice three things that no straight line has:
 
-- a switch of protocol: LL answers soonest and wastes half of every line or more, Simple fills the link and waits;
+- a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
 - NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
   NCCL makes larger as the message grows, so that the bandwidth rises in steps;
 - on the mesh of a DGX-1 the number of rings depends on how many of its GPUs take part.

@@ -106,7 +106,7 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
     said = [float("nan")] * len(observations)
     for places in groups.values():
         rates = observations[places[0]].unit == "B/s"
-        size = numpy.array([max(observations[place].size, 1.0) for place in places])
+        size = numpy.array([observations[place].size for place in places])
         value = numpy.array([observations[place].value for place in places])
         time = _fitted(size, size / value if rates else value)
         for place, one in zip(places, size / time if rates else time, strict=True):

@@ -1,0 +1,201 @@
+"""`validation.predictions`: every row read, placed or named, scored; damaged tables refused."""
+
+import csv
+import math
+
+import pytest
+
+from hpclab.validation import placing, predictions
+from hpclab.validation.score import NotPlaced, Observation, scores, straight_line
+from hpclab.validation.tables import LARGEST, Row, read
+
+NCCL = "source,system,gpus,nodes,collective,size_bytes,time_us,time_us_in_place\n"
+ROW = "me,8x H100,8,1,all_reduce,1048576,30,29\n"
+OSU = "source,system,network,stack,test,size_bytes,value,unit\n"
+
+
+def table(tmp_path, text, name="nccl_mine.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def shipped(part):
+    (path,) = [path for path in predictions.shipped() if part in path.name]
+    return predictions.predict(path)
+
+
+def mean(errors):
+    errors = list(errors)
+    return sum(errors) / len(errors)
+
+
+def test_every_row_of_every_shipped_table_is_there():
+    for path in predictions.shipped():
+        with path.open(newline="") as file:
+            assert len(predictions.predict(path)) == sum(1 for _ in csv.reader(file)) - 1
+    assert len(predictions.shipped()) == 9
+
+
+def test_all_reduce_over_nvlink_is_within_ten_percent_from_a_mebibyte():
+    rows = [
+        one for part in ("a100_v100", "h100_nvlink", "h200_b200", "1_2_10node") for one in shipped(part)
+        if one.observation.case.nodes == 1 and one.observation.size >= 2**20
+    ]  # fmt: skip
+    assert len(rows) > 150
+    assert mean(one.error for one in rows) < 0.10
+    assert mean(one.error for one in shipped("h100_nvlink")) < 0.12
+
+
+def test_the_straight_line_is_beaten_on_most_tables_of_sweeps():
+    found = [score for path in predictions.shipped() for score in scores(predictions.predict(path))]
+    sweeps = [one for one in found if one.rows > 5 and one.placed == one.rows]
+    better = [one for one in sweeps if one.mean_error < one.baseline_mean_error]
+    assert len(better) * 2 > len(sweeps) > 5
+
+
+def test_latency_and_bandwidth_of_mpi_are_within_a_fifth():
+    for part in ("ib_vs_roce", "pizdaint"):
+        for score in scores(shipped(part)):
+            if score.quantity in ("latency", "bandwidth"):
+                assert score.mean_error < 0.2
+
+
+def test_a_row_that_is_not_placed_counts_whole_and_is_named(tmp_path):
+    text = NCCL + ROW + "me,a cluster,8,1,all_reduce,8,1,1\n" + "me,8x H100,8,1,gather,8,1,1\n"
+    text += "me,4x 8x H100,32,4,all_reduce,8,1,1\n" + "me,8x H100,1,1,all_reduce,8,1,1\n"
+    found = predictions.predict(table(tmp_path, text))
+    assert [one.value is None for one in found] == [False, True, True, True, True]
+    assert [one.note.split()[-1] for one in found[1:4]] == ["knows", "send_recv", "stated"]
+    (score,) = scores(found)
+    assert (score.rows, score.placed, score.max_error) == (5, 1, 1.0)
+    assert score.mean_error == pytest.approx((4 + found[0].error) / 5)
+    assert score.bias == pytest.approx(found[0].signed)
+
+
+def test_in_place_times_count_before_the_others_and_nothing_is_no_time(tmp_path):
+    text = NCCL + ROW + ROW.replace("29", "N/A")
+    assert [one.observation.value for one in predictions.predict(table(tmp_path, text))] == pytest.approx(
+        [29e-6, 30e-6]
+    )
+    text = "gpus,system,size_bytes,busbw_gb_per_s\n8,H100,1000000,1.75\n8,H100,32,0.00\n"
+    known, unknown = predictions.predict(table(tmp_path, text))
+    assert known.observation.value == pytest.approx(1e-3)
+    assert unknown.value is None
+    assert "rounded" in unknown.note
+    (score,) = scores([known, unknown])
+    assert score.baseline_mean_error == pytest.approx(0.5)  # the line has no error where it has a point
+
+
+def observation(size, value, unit="s", group="g"):
+    return Observation(Row("t", 2, {}), "q", value, unit, size, group, None)
+
+
+def test_the_baseline_is_the_line_where_there_is_one_and_never_negative():
+    times = [observation(size, 2e-6 + size / 1e9) for size in (0, 1e3, 1e6)]
+    assert straight_line(times) == pytest.approx([one.value for one in times])
+    rates = [observation(size, size / (2e-6 + size / 1e9), "B/s") for size in (1.0, 1e3, 1e6)]
+    assert straight_line(rates) == pytest.approx([one.value for one in rates])
+    falling = [observation(1e3, 5.0), observation(1e6, 1.0)]
+    assert all(one > 0 for one in straight_line(falling))
+    assert straight_line([observation(8, 1.0, group=1), observation(8, 3.0, group=2)]) == [1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "generation", "family", "gbit", "per", "gpus"),
+    [
+        ("8x B200 NVLink5 1 node", "nvlink5", "", None, "", 8),
+        ("4x(8x B200) 400Gb/s per GPU inter-node", "nvlink5", "", 400, "gpu", 8),
+        ("H100-80GB HBM3, 8/node (fabric not stated; ~400Gb/s per GPU)", "nvlink4", "", 400, "gpu", 8),
+        ("V100-32GB 4/node, 4x OPA-100 (400Gb/s/node)", "nvlink2", "omni-path", 400, "node", 4),
+        ("A100-80G 8 GPUs, EFA v4 4x100G", "nvlink3", "efa", 100, "", 8),
+        ("GH200, 8x HDR", "nvlink4", "infiniband", 200, "", 8),
+        ("V100 DGX-2, InfiniBand EDR", "nvlink2", "infiniband", 100, "", 16),
+        ("B300 RoCE v2 25GbE", "nvlink5", "roce", 25, "", 8),
+        ("RoCE Ethernet (~50Gb/s inferred from 5.79 GB/s) h800", "nvlink4", "roce", 50, "", 8),
+        ("a100 alaska-roce-gcc9 25 Gbit/s", "nvlink3", "roce", 25, "", 8),
+    ],
+)
+def test_names_are_read_as_people_write_them(words, generation, family, gbit, per, gpus):
+    assert placing.generation(words) == generation
+    assert placing.family(words) == family
+    rate = placing.rate(words)
+    assert rate is None if gbit is None else (rate.each, rate.per) == (gbit * 1e9 / 8, per)
+    assert placing.gpus_of_a_node(words) == gpus
+
+
+def test_ports_add_up_unless_the_rate_is_the_nodes():
+    assert placing.per_node(placing.rate("EFA 8x400G"), 1) == 400e9
+    assert placing.per_node(placing.rate("4x OPA-100 (400Gb/s/node)"), 8) == 50e9
+    assert placing.per_node(placing.rate("400Gb/s per GPU"), 2) == 100e9
+    with pytest.raises(NotPlaced):
+        placing.generation("H100 PCIe")
+
+
+def test_a_fabric_that_no_table_has_is_placed_by_its_rate(tmp_path):
+    rows = "me,x,InfiniBand HDR (200Gb/s),ucx,osu_bw,4194304,24000,MB/s\n"
+    rows += "me,x,RoCE 100 Gb/s,ucx,osu_latency,0,1.5,us\nme,x,a network,ucx,osu_latency,0,1.5,us\n"
+    fast, roce, unknown = predictions.predict(table(tmp_path, OSU + rows, "osu_mine.csv"))
+    assert fast.error < 0.1
+    assert roce.value == pytest.approx(1.44e-6)
+    assert unknown.value is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "row 1 must name two or more columns"),
+        ("gpus,gpus\n8,8\n", "row 1 must name"),
+        (NCCL, "has no rows"),
+        (NCCL.replace("gpus,", "", 1) + ROW.replace("8,1,", "1,", 1), "lacks the column gpus"),
+        ("gpus,size_bytes\n8,8\n", "has no column of times or bandwidths"),
+        (NCCL + "me,H100,8\n", "row 2 has 3 fields for 8 columns"),
+        (NCCL + ROW + ROW.replace(",29", ",fast"), "row 3: time_us_in_place must be .* not 'fast'"),
+        (NCCL + ROW.replace("1048576", "nan"), "row 2: size_bytes"),
+        (NCCL + ROW.replace(",29", ",-1"), "row 2: time_us_in_place"),
+        (NCCL + ROW.replace("8,1,all", "8.5,1,all"), "row 2: gpus must be a whole number"),
+        (NCCL + ROW.replace("8,1,all", "8,9,all"), "row 2: nodes"),
+        (NCCL + ROW.replace(",29", ",1e30"), "row 2: time_us_in_place"),
+        (NCCL + '"' + "y" * 200_000, "not a table in CSV"),
+        ("x" * (LARGEST + 1), "is larger than 16 MiB"),
+    ],
+)
+def test_a_damaged_table_is_refused_by_file_row_and_field(tmp_path, text, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        predictions.predict(table(tmp_path, text))
+    assert "nccl_mine.csv" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_binary_missing_and_unknown_files_are_refused(tmp_path):
+    path = tmp_path / "osu_mine.csv"
+    path.write_bytes(b"\xff\xfe\x00" * 9)
+    with pytest.raises(ValueError, match=r"osu_mine\.csv is not a table in CSV"):
+        predictions.predict(path)
+    with pytest.raises(ValueError, match="There is no file"):
+        predictions.predict(tmp_path / "nccl_none.csv")
+    with pytest.raises(ValueError, match="unit must be one of"):
+        predictions.predict(table(tmp_path, OSU + "m,x,HDR,u,osu_bw,8,8,furlongs\n", "osu_mine.csv"))
+    for name in ("train_x.csv", "sched_nccl.csv", "rows.csv"):
+        with pytest.raises(ValueError, match=r"no kind of table.*nccl_\*\.csv.*osu_\*\.csv"):
+            predictions.predict(table(tmp_path, NCCL + ROW, name))
+    assert predictions.predict(table(tmp_path, NCCL + ROW, "kept_back_nccl_h100.csv"))
+
+
+def test_written_rows_carry_what_was_read_and_what_was_predicted(tmp_path):
+    found = predictions.predict(table(tmp_path, NCCL + ROW + "me,a cluster,8,1,all_reduce,8,1,1\n"))
+    out = tmp_path / "out.csv"
+    predictions.write(found, out)
+    with out.open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["system"], first["row"], first["published"], first["unit"]) == (
+        "8x H100",
+        "2",
+        "2.9e-05",
+        "s",
+    )
+    assert float(first["predicted"]) == pytest.approx(found[0].value, rel=1e-4)
+    assert (second["predicted"], second["error"]) == ("", "1.0000")
+    assert math.isclose(float(second["baseline"]), 1e-6)
+    assert read(out).rows
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
