@@ -20,8 +20,6 @@ from hpclab.exercises.limits import Stopped
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.source import python_function
 
-_PACKAGE = "hpclab."
-
 
 @dataclass(frozen=True)
 class Launch:
@@ -39,14 +37,15 @@ class Launch:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a launch did: `errors` are the tracer's sentences, `output` the last array.
+    """What a launch did: `errors` are the tracer's, each a kind, a sentence and how many threads did it;
+    `output` is the last array.
 
     `sectors` are all that moved; `apart` is the largest usual distance of neighbouring lanes, in items, and
     `lanes` the most that asked together; `conflicts` are the extra passes over the banks.
     """
 
     launch: Launch
-    errors: tuple[tuple[str, str], ...]
+    errors: tuple[tuple[str, str, int], ...]
     output: NDArray
     sectors: int
     apart: int
@@ -62,8 +61,6 @@ def run(kernel: object, launches: Sequence[Launch]) -> list[Trial]:
         raise Stopped(f"The answer must be a kernel, a function under @cuda.jit, not {what}.")
     if is_unsolved(function):
         raise Stopped(UNSOLVED)
-    if str(function.__module__).startswith(_PACKAGE):
-        raise Stopped("That is the package's own code: write the kernel yourself, in this cell.")
     sources: dict[str, list[str]] = {}
     portable = _portable(function, sources, {})
     calls = [(portable, sources, launch.grid, launch.block, launch.arrays) for launch in launches]
@@ -109,6 +106,7 @@ def _portable(function: types.FunctionType, sources: dict, seen: dict) -> types.
     """The function with only the globals it names, and none of Numba's: the tracer needs only names."""
     if function in seen:
         return seen[function]
+    _refuse_own(function.__module__)
     file = function.__code__.co_filename
     sources[file] = linecache.getlines(file)
     names: dict[str, Any] = {}
@@ -123,12 +121,18 @@ def _portable(function: types.FunctionType, sources: dict, seen: dict) -> types.
 
 
 def _plain(value: Any, sources: dict, seen: dict) -> Any:
-    if isinstance(value, types.ModuleType) and value.__name__.startswith("numba"):
-        return types.SimpleNamespace()
+    if isinstance(value, types.ModuleType):
+        _refuse_own(value.__name__)
+        return types.SimpleNamespace() if value.__name__.startswith("numba") else value
     if type(value).__module__.startswith("numba") and (dtype := arithmetic.as_dtype(value)) is not None:
         return dtype.type
     called = python_function(value)
     return value if called is None else _portable(called, sources, seen)
+
+
+def _refuse_own(module: str | None) -> None:
+    if str(module).partition(".")[0] == "hpclab":
+        raise Stopped("That uses the package's own code: write the kernel yourself, in this cell.")
 
 
 def _tracing() -> Callable:
@@ -155,7 +159,7 @@ def _tracing() -> Callable:
         ]
         counts = trace.counts()
         return (
-            tuple((finding.kind, finding.message) for finding in trace.errors),
+            tuple((found.kind, found.message, len(found.threads)) for found in trace.errors),
             list(trace.after.values())[-1],
             int(counts.sectors),
             int(max(apart, default=0)),

@@ -121,10 +121,10 @@ def _out_of_place(trial: Trial) -> str:
             f"{said}: only the first {THREADS} items are written. threadIdx.x begins at 0 in every block; "
             "cuda.grid(1) counts on through all of them."
         )
-    outside = [message for kind, message in trial.errors if kind == "out of bounds"]
-    if outside and f" reads outside x: x[{items + 1}]" in outside[0]:  # one thread alone
-        return f"{outside[0]} It reads x one item beyond its own: ask whether that one is there."
-    return kernel_trials.fault(trial)
+    wrong = kernel_trials.fault(trial)
+    if [(kind, threads) for kind, _, threads in trial.errors[:1]] == [("out of bounds", 1)]:
+        return f"{wrong} It reads x one item beyond its own: ask whether that one is there."
+    return wrong
 
 
 DIFFERENCE = Exercise(

@@ -129,6 +129,8 @@ def test_banks_are_counted_by_their_different_words():
 def test_a_conflict_is_told_without_colour(picture):
     said = texts(picture.draw(3))
     assert "32 words in bank 0" in said
+    assert len(boxes(picture.draw(3), memory_rows.WASTED)) == 1
+    assert not boxes(picture.draw(2), memory_rows.WASTED)
     assert "one word in each bank" in texts(picture.draw(2))
 
 

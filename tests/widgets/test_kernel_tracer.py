@@ -98,6 +98,7 @@ def test_a_launch_over_the_limits_is_told_and_not_drawn():
         (untraceable, 1, (1,), "tracer does not know"),
         (add, 1, (), "takes 3 arguments"),
         (add, None, (numpy.zeros(4),) * 3, "grid"),
+        (add, "<b>", (numpy.zeros(4),) * 3, "grid"),
         (add, float("nan"), (numpy.zeros(4),) * 3, "grid"),
         ("add", 1, (), "a function made with def"),
         (len, 1, (), "a function made with def"),

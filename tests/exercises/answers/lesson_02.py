@@ -407,6 +407,11 @@ def not_yet(a, out):
     ...
 
 
+@cuda.jit
+def turned_by_the_package(a, out):
+    transpose.padded(a, out)
+
+
 RIGHT = {
     "SECTORS": [sectors_counted, sectors_by_formula],
     "DIFFERENCE": [difference_by_out, difference_in_strides],
@@ -428,9 +433,9 @@ WRONG = {
         (lambda stride, itemsize: "four", "must be a number"),
     ],
     "DIFFERENCE": [
-        (difference_unguarded, "Guard the access"),
+        (difference_unguarded, "and 28 more"),
         (difference_by_x, "one item beyond its own"),
-        (difference_up_to, "outside"),
+        (difference_up_to, "one item beyond its own"),
         (difference_too_careful, "the last item of out is never written"),
         (difference_one_block, "begins at 0 in every block"),
         (difference_turned, "and should be"),
@@ -446,7 +451,7 @@ WRONG = {
         (scaled_by_one_thread, "let all threads work"),
         (scaled_from_the_thread, "several threads work on one item"),
         (scaled_twice_read, "more often than once"),
-        (scaled_unguarded, "outside"),
+        (scaled_unguarded, "the access with an if"),
     ],
     "BLOCK_SUMS": [
         (sums_without_barriers, "The simulator gets by without"),
@@ -473,5 +478,5 @@ OWN = {
     "DIFFERENCE": [vector_add.coalesced],
     "FEW_SECTORS": [vector_add.grid_stride],
     "BLOCK_SUMS": [reduction.shared_tree],
-    "TRANSPOSE": [step.kernel for step in transpose.STEPS],
+    "TRANSPOSE": [turned_by_the_package, *(step.kernel for step in transpose.STEPS)],
 }
