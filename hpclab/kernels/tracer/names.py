@@ -89,9 +89,10 @@ class Names:
         """What a global or closure name means in the kernel."""
         if isinstance(value, numpy.ndarray):
             return self._constants.setdefault(id(value), intrinsics.constant(value, name))
-        if str(getattr(value, "__module__", "")).startswith("numba.cuda") and isinstance(value, type):
-            stub = value.__qualname__
-            return self._named(Intrinsic(stub)) if stub.split(".")[0] in intrinsics.FIRST_NAMES else value
+        if str(getattr(value, "__module__", "")).startswith("numba.cuda"):  # from numba.cuda import grid
+            stub = str(getattr(value, "__qualname__", getattr(value, "__name__", "")))
+            if stub.split(".")[0] in intrinsics.FIRST_NAMES:
+                return self._named(Intrinsic(stub))
         return arithmetic.number(value)
 
     def _Attribute(self, node: ast.Attribute, mask: Mask) -> Value:

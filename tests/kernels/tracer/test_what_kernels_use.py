@@ -49,6 +49,19 @@ def test_decorated_kernels_and_device_functions():
     }
 
 
+grid = type("grid", (), {"__module__": "numba.cuda.stubs"})
+shared = type("shared", (), {"__module__": "numba.cuda.stubs"})
+
+
+def test_names_imported_one_by_one_from_numba_cuda():
+    def kernel(out):
+        own = shared.array(32, float32)
+        own[grid(1)] = 2
+        out[grid(1)] = own[grid(1)]
+
+    assert run(kernel, numpy.zeros(32)).sum() == 64
+
+
 def test_types_are_numbas():
     def kernel(out, a):
         out[0] = (a[0] * a[0]).dtype == float32
