@@ -75,7 +75,7 @@ def bare(size: int, repeats: int) -> list[float]:
         tensor.fill_(1)
         dist.barrier()
         begin = time.perf_counter()
-        calls = max(1, min(20, 2**22 // size))
+        calls = max(1, min(10, 2**22 // size))
         for _ in range(calls):
             dist.all_reduce(tensor)
         if repeat >= 2:

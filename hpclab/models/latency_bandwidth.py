@@ -19,7 +19,7 @@ from hpclab.models.scaling import NoCurve
 
 Array = NDArray[numpy.float64]
 LEAST_SIZES = 4  # the two parameters and two more
-_DRAWS, _ROUNDS, _TUNING = 400, 30, 1.345  # the last is Huber's: 95 % efficiency on normal scatter
+_DRAWS, _ROUNDS, _TUNING = 400, 15, 1.345  # the last is Huber's: 95 % efficiency on normal scatter
 
 
 @dataclass(frozen=True)

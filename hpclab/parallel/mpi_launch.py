@@ -43,12 +43,13 @@ def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float)
             )
         else:
             ended = _as_a_job([mpiexec(), "-n", str(ranks), *words], ranks, out, log, slurm, limit)
-        lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
-        if not lines:
-            raise RuntimeError(f"MPI on {ranks} ranks {ended}. Its last words:\n{last_lines(log)}")
-        found = json.loads(lines[-1])
-    assert isinstance(found, dict)
-    return found
+        said = out.read_text(encoding="utf-8", errors="replace").splitlines() if out.exists() else []
+        found = [line for line in said if line.startswith('{"version"')]  # mpiexec prints there as well
+        if not found:
+            words_of_all = last_lines(out) + last_lines(log)
+            raise RuntimeError(f"MPI on {ranks} ranks {ended}. The last words:\n{words_of_all}")
+    answer: dict[str, Any] = json.loads(found[-1])
+    return answer
 
 
 def _on_this_machine(command: list[str], out: Path, log: Path, limit: float) -> str:

@@ -20,15 +20,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _round(shape: Shape, direction: int) -> Messages:
+def _round(shape: Shape, first: int, reduce: bool) -> Messages:
     step, rank = numpy.ogrid[: shape.ranks - 1, : shape.ranks]
-    block = (rank - direction * step) % shape.ranks
-    return rows(step, rank, (rank + direction) % shape.ranks, shape.bounds[block], shape.blocks[block])
+    block = (rank + first - step) % shape.ranks
+    after = (rank + 1) % shape.ranks
+    return rows(step, rank, after, shape.bounds[block], shape.blocks[block], reduce=reduce)
 
 
 def all_gather(shape: Shape) -> Messages:
-    """In step s rank r passes on the block that began s ranks before it: p - 1 steps."""
-    return _round(shape, 1)
+    """In step s rank r passes on the block r - s, which began s ranks before it: p - 1 steps."""
+    return _round(shape, 0, reduce=False)
 
 
 def sent_all_gather(shape: Shape) -> Counts:
@@ -40,7 +41,7 @@ def sent_all_gather(shape: Shape) -> Counts:
 
 def reduce_scatter(shape: Shape) -> Messages:
     """In step s rank r passes on the block r - 1 - s with all that was added to it so far: p - 1 steps."""
-    return backwards(_round(shape, -1))
+    return _round(shape, -1, reduce=True)
 
 
 def sent_reduce_scatter(shape: Shape) -> Counts:

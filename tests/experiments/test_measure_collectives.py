@@ -1,0 +1,205 @@
+"""Messages really sent and timed; tables in the field's columns; a line through the points."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+from pathlib import Path
+
+import numpy
+import pytest
+
+from hpclab import schedules
+from hpclab.cluster import Pool, slurm
+from hpclab.cluster.errors import PoolError
+from hpclab.experiments import message_tables
+from hpclab.experiments.measure_collectives import KINDS, NAME, MeasureCollective, algbw, busbw
+from hpclab.models.scaling import NoCurve
+from hpclab.parallel import operations, sweep
+from hpclab.results import Origin, Result
+
+_SPEC = importlib.util.spec_from_file_location(
+    "benchmark_collectives", Path(__file__).parents[2] / "benchmarks" / "collectives.py"
+)
+benchmark = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(benchmark)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(3, backend="local") as pool:
+        yield pool
+
+
+def made(collective, times, ranks=4, library="gloo", algorithm="", repeats=3):
+    """Results with these seconds by bytes, the middle one of three repeats."""
+    return [
+        Result(
+            NAME, "time", seconds * (1 + 0.1 * (repeat - 1)), Origin.MEASURED, repeat=repeat,
+            parameters={
+                "collective": collective, "library": library, "algorithm": algorithm, "ranks": ranks,
+                "bytes": size,
+            },
+        )
+        for size, seconds in times.items() for repeat in range(repeats)
+    ]  # fmt: skip
+
+
+def test_bandwidths_as_nccl_tests_defines_them():
+    assert algbw(1e9, 0.5) == 2e9
+    for collective, factor in {
+        "all_reduce": 2 * 7 / 8, "all_gather": 7 / 8, "reduce_scatter": 7 / 8, "all_to_all": 7 / 8,
+        "broadcast": 1, "reduce": 1,
+    }.items():  # fmt: skip
+        assert busbw(collective, 1e9, 8, 1.0) == pytest.approx(factor * 1e9)
+    assert busbw("ping_pong", 1e9, 2, 1.0) == 1e9
+
+
+def test_a_table_line_by_line_with_nccl_tests():
+    table = message_tables.nccl_table(made("all_reduce", {1024: 30e-6, 2**20: 1e-3}, ranks=8))
+    last = table.splitlines()[-1].split()
+    # size count type redop root, out of place not measured, then time algbw busbw #wrong
+    assert last == [
+        "1048576", "262144", "float", "sum", "-1", "N/A", "N/A", "N/A", "N/A", "1000.0", "1.05", "1.84", "0",
+    ]  # fmt: skip
+    assert table.splitlines()[1].split()[:6] == ["#", "size", "count", "type", "redop", "root"]
+    assert len({len(line) for line in table.splitlines()[3:]}) == 1
+    outside = message_tables.nccl_table(made("all_gather", {1024: 30e-6}))
+    assert outside.splitlines()[-1].split()[3:] == ["none", "-1", "30.00", "0.03", "0.03", "0", *["N/A"] * 4]
+
+
+def test_tables_in_osu_columns():
+    assert message_tables.osu_table(made("ping_pong", {1: 2e-6, 4096: 3.456e-6}, 2)) == (
+        "# Size            Latency (us)\n1                         2.00\n4096                      3.46\n"
+    )
+    stream = message_tables.osu_table(made("stream", {2**20: 1e-3}, 2))
+    assert stream.splitlines()[1].split() == ["1048576", "1048.58"]
+    assert "Avg Latency(us)" in message_tables.osu_table(made("broadcast", {1: 1e-6}))
+
+
+def test_a_table_of_two_kinds_is_refused():
+    mixed = made("all_reduce", {4: 1e-6}) + made("all_reduce", {4: 1e-6}, ranks=8)
+    for table in (message_tables.nccl_table, message_tables.osu_table):
+        with pytest.raises(ValueError, match="not 2 of them"):
+            table(mixed)
+        with pytest.raises(ValueError, match="not 0 of them"):
+            table([])
+
+
+def test_each_number_of_ranks_has_its_line_or_a_reason():
+    spec = MeasureCollective(ranks=(2, 4), sizes=(4, 2**20))
+    times = {size: 50e-6 + size / 1e9 for size in (4, 1024, 2**16, 2**20, 2**22)}
+    results = made("all_reduce", times, 4) + made("all_reduce", {4: 1e-6}, 2)
+    results += made("all_reduce", {4: 1.0, 8: 1.0, 16: 1.0, 32: 1.0}, 2, library="mpi")  # not this spec's
+    lines = spec.fit(results)
+    assert isinstance(lines[2], NoCurve)
+    assert lines[4].latency == pytest.approx(50e-6, rel=0.15)
+    assert lines[4].bandwidth == pytest.approx(1e9, rel=0.15)
+    predicted = spec.predict(None, lines)
+    assert [result.parameters["ranks"] for result in predicted] == [4, 4]
+    assert all(result.origin is Origin.MODELLED and result.source for result in predicted)
+    assert isinstance(MeasureCollective().fit([])[2], NoCurve)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, float("nan"), 10**30, "4", None])
+def test_bad_numbers_are_refused(bad):
+    for name in ("sizes", "ranks"):
+        with pytest.raises(ValueError, match=f"{name} must be a"):
+            MeasureCollective(**{name: (bad,)})
+        with pytest.raises(ValueError, match=f"{name} must be a list"):
+            MeasureCollective(**{name: bad})
+    with pytest.raises(ValueError, match="repeats must be"):
+        MeasureCollective(repeats=bad)
+
+
+def test_what_does_not_go_together_is_refused():
+    for words, given in [
+        ("collective must be one of", {"collective": "gossip"}),
+        ("library must be one of", {"library": "carrier pigeon"}),
+        ("must be one of star", {"algorithm": "bruck"}),
+        ("needs ranks_per_node", {"algorithm": "hierarchical"}),
+        ("between two ranks", {"collective": "ping_pong", "ranks": (3,)}),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            MeasureCollective(**given)
+    with pytest.raises(ValueError, match="needs a pool"):
+        MeasureCollective().measure()
+    with pytest.raises(ValueError, match="mpiexec: here with"):
+        MeasureCollective(library="mpi").measure("pool")
+
+
+def test_a_wrong_answer_is_not_timed(monkeypatch):
+    values = numpy.ones(8)
+    operation = operations.Operation(lambda: None, lambda: None, values)
+    monkeypatch.setattr(sweep, "_operation", lambda *_: operation)
+    settings = {"collective": "all_reduce", "sizes": [32], "warmup": 0, "repeats": 2}
+    assert len(sweep._sweep(settings, 0, 1, "cpu", int, int)) == 2
+    values[3] = 7
+    with pytest.raises(RuntimeError, match="1 elements of a all_reduce of 8"):
+        sweep._sweep(settings, 0, 1, "cpu", int, int)
+
+
+def test_sizes_are_cut_into_blocks_as_nccl_tests_does():
+    assert sweep.elements_of("all_reduce", 100, 3) == 25
+    assert sweep.elements_of("all_gather", 100, 3) == 24
+    assert sweep.elements_of("all_gather", 1, 3) == 3
+
+
+@pytest.mark.slow
+def test_every_collective_through_gloo_and_as_a_schedule(pool):
+    for collective in KINDS:
+        two = collective in operations.TWO_RANKS
+        known = [] if two else list(schedules.ALGORITHMS[collective])
+        for algorithm in ["", *known[-1:]]:
+            spec = MeasureCollective(
+                collective, (4, 2**21), (2,) if two else (3,), algorithm=algorithm, ranks_per_node=2,
+                repeats=2, warmup=0,
+            )  # fmt: skip
+            results = spec.measure(pool)
+            assert len(results) == 2 * 2
+            assert all(result.origin is Origin.MEASURED and result.value > 0 for result in results)
+            assert results[0].environment["label"] == pool.label
+
+
+@pytest.mark.slow
+def test_more_ranks_than_nodes_and_no_nccl_are_said(pool):
+    with pytest.raises(PoolError, match=r"pool.scale\(4\)"):
+        MeasureCollective(ranks=(4,)).measure(pool)
+    with pytest.raises(Exception, match="There is no NCCL here"):
+        MeasureCollective(library="nccl").measure(pool)
+
+
+@pytest.mark.slow
+def test_our_sweep_and_our_ring_against_torch_called_bare(pool):
+    """In one run and generously: the benchmark has the figures."""
+    size = 2**20
+    spec = MeasureCollective("all_reduce", (size,), (3,), repeats=5)
+    bare, ours = [], []
+    for _ in range(2):
+        bare += pool.run(benchmark.bare, size, 5)[0]
+        ours += [result.value for result in spec.measure(pool)]
+    assert 0.2 < statistics.median(ours) / statistics.median(bare) < 5
+    times = pool.run(benchmark.side_by_side, (2**22,), 5)[0][2**22]
+    assert min(times["executed ring"]) < 5 * min(times["gloo"])
+
+
+@pytest.mark.slow
+def test_through_mpi_on_this_machine():
+    pytest.importorskip("mpi4py")
+    results = MeasureCollective("all_to_all", (12, 6000), (2, 3), "mpi", repeats=2).measure()
+    assert [result.parameters["bytes"] for result in results[:4]] == [8, 8, 6000, 6000]
+    assert "MPICH" in results[0].environment["library"]
+    ring = MeasureCollective("all_reduce", (6000,), (3,), "mpi", "ring", repeats=2).measure()
+    assert len(ring) == 2
+    with pytest.raises(RuntimeError, match="was ended"):
+        MeasureCollective("ping_pong", (2**30,), library="mpi", repeats=9).measure(timeout=1)
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_through_mpi_in_a_job(local_slurm):
+    pytest.importorskip("mpi4py")
+    here = slurm.connect(start=False)
+    results = MeasureCollective("all_reduce", (16, 6000), (4,), "mpi", repeats=2).measure(here, timeout=90)
+    assert len(results) == 4
+    assert results[0].environment["label"] == "a job of the local Slurm"
