@@ -11,7 +11,7 @@ from html import escape
 
 import ipywidgets as widgets
 
-from hpclab import schedules
+from hpclab import checks, schedules
 from hpclab.figures import finish_times, style
 from hpclab.figures.collective_side import words
 from hpclab.figures.collectives import MOST_DRAWN, StepPicture
@@ -51,6 +51,16 @@ class MessageStepper(widgets.VBox):
         size: int = 2**24,
         machine: str = "dgx-h100",
     ) -> None:
+        collective = checks.choice("collective", collective, schedules.ALGORITHMS)
+        algorithm = checks.choice(
+            f"The algorithm of {collective}", algorithm, schedules.ALGORITHMS[collective]
+        )
+        machine = checks.choice("machine", machine, PRESETS)
+        if ranks not in RANKS or size not in SIZES:
+            raise ValueError(
+                f"ranks must be 2 to {MOST_DRAWN} or a power of two up to {RANKS[-1]}, and size "
+                f"a power of four from {SIZES[0]} to {SIZES[-1]} bytes, not {ranks!r} and {size!r}."
+            )
         super().__init__()
         natural = {"style": {"description_width": "initial"}, "layout": {"width": "auto"}}
         names = [(words(name), name) for name in schedules.ALGORITHMS]

@@ -106,3 +106,17 @@ def test_the_slow_link_leaves_a_node_where_there_are_several():
     assert slowed(16, 8) == (7, 8)
     assert slowed(9, 8) == (7, 8)
     assert slowed(1024, 8) == (511, 512)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        (name, bad)
+        for name in ("collective", "algorithm", "ranks", "size", "machine")
+        for bad in (0, -1, None, "x")
+    ],
+)
+def test_bad_choices_are_refused_in_a_sentence(name, bad):
+    with pytest.raises(ValueError, match="must be") as caught:
+        MessageStepper(**{name: bad})
+    assert "\n" not in str(caught.value)
