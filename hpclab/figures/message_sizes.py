@@ -7,12 +7,14 @@ rise with the size. Which algorithm is lowest changes in between.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpclab import checks
 from hpclab.figures import style
 from hpclab.figures.axes import Axes, Scale
+from hpclab.figures.collective_side import words
 from hpclab.results import Origin, Result
 from hpclab.units import format_bytes, format_seconds
 
@@ -49,16 +51,17 @@ def draw(
     title: str,
     crossing: float | None = None,
 ) -> str:
-    """The figure as SVG. `points` are Results of quantity "time" with a parameter "size" in bytes.
+    """The figure as SVG. `points` are Results of quantity "time" with a parameter "bytes".
 
-    `crossing` is the size at which the two best lines cross. ValueError where there is nothing to draw, or a
-    Result is no time of a size.
+    Points of several algorithms have their algorithm's colour, and its name at the largest size. `crossing`
+    is the size at which the two best lines cross. ValueError where there is nothing to draw, or a Result is
+    no time of a size.
     """
     for point in points:
-        if point.quantity != "time" or not point.value > 0 or "size" not in point.parameters:
+        if point.quantity != "time" or not point.value > 0 or "bytes" not in point.parameters:
             raise ValueError(f"Only times of a size are drawn here, not {point.quantity} = {point.value}.")
-        checks.number("A Result's size", point.parameters["size"], 1, 2**60, "bytes")
-    sizes = [size for line in lines for size in line.sizes] + [point.parameters["size"] for point in points]
+        checks.number("A Result's size", point.parameters["bytes"], 1, 2**60, "bytes")
+    sizes = [size for line in lines for size in line.sizes] + [point.parameters["bytes"] for point in points]
     times = [time for line in lines for time in line.seconds] + [point.value for point in points]
     if not sizes or min(sizes) == max(sizes):
         raise ValueError("There is nothing to draw: give lines, or points of at least two sizes.")
@@ -70,15 +73,30 @@ def draw(
         places = [(size, scale * time) for size, time in zip(line.sizes, line.seconds, strict=True)]
         axes.line(places, colour, dashed=line.dashed)
         axes.label(*places[-1], line.label, colour)
+    algorithms = {point.parameters.get("algorithm", "") for point in points}
     for point in points:
-        size = point.parameters["size"]
+        size = point.parameters["bytes"]
         tip = f"{format_bytes(size)}: {format_seconds(point.value)}, {point.origin}"
         tip += f", {point.source}" if point.source else f" ({point.condition})" if point.condition else ""
-        axes.mark(point.origin, size, scale * point.value, style.COLOUR.get(point.origin, style.INK), tip)
+        colour = style.COLOUR.get(point.origin, style.INK)
+        if len(algorithms) > 1:
+            colour = COLOURS.get(point.parameters.get("algorithm", ""), colour)
+        axes.mark(point.origin, size, scale * point.value, colour, tip)
+    for algorithm in sorted(algorithms) if len(algorithms) > 1 else ():
+        _name(axes, [point for point in points if point.parameters.get("algorithm", "") == algorithm], scale)
     if crossing is not None and axes.x.low < crossing < axes.x.high:
         axes.vertical(crossing, f"{format_bytes(crossing)}: here the best one changes")
     _key(axes, points, bool(lines))
     return axes.svg(_described(lines, points, crossing))
+
+
+def _name(axes: Axes, points: Sequence[Result], scale: float) -> None:
+    """An algorithm's name at the median of its points of the largest size."""
+    largest = max(point.parameters["bytes"] for point in points)
+    time = statistics.median(point.value for point in points if point.parameters["bytes"] == largest)
+    name = points[0].parameters.get("algorithm", "")
+    label = f"{words(name) or points[0].parameters.get('library', 'library')}, {points[0].origin}"
+    axes.label(largest, scale * time, label, COLOURS.get(name, style.INK))
 
 
 def _sizes(low: float, high: float) -> Scale:

@@ -3,6 +3,7 @@
 import re
 import time
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -101,7 +102,7 @@ LINES = [
 
 
 def made(origin, size, seconds, **more):
-    return Result("e", "time", seconds, origin, parameters={"size": size}, **more)
+    return Result("e", "time", seconds, origin, parameters={"bytes": size}, **more)
 
 
 def test_time_against_size_shows_lines_points_and_the_crossing():
@@ -117,6 +118,16 @@ def test_time_against_size_shows_lines_points_and_the_crossing():
     for word in ("measured", "published", "modelled"):
         assert f">{word}</text>" in svg
     assert re.search(r">Time, ms<", svg)
+
+
+def test_points_of_several_algorithms_are_told_apart_by_name():
+    points = [made(Origin.MEASURED, size, 1e-3) for size in (2**10, 2**20)]
+    named = [replace(point, parameters=point.parameters | {"algorithm": "ring"}) for point in points]
+    other = [replace(point, parameters=point.parameters | {"algorithm": "binomial_tree"}) for point in points]
+    assert "ring, measured" not in message_sizes.draw(LINES, named, title="t")
+    svg = message_sizes.draw(LINES, named + other, title="t")
+    assert "ring, measured" in svg
+    assert "binomial tree, measured" in svg
 
 
 def test_what_is_no_time_of_a_size_is_refused():
