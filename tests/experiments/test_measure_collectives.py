@@ -139,6 +139,17 @@ def test_a_wrong_answer_is_not_timed(monkeypatch):
         sweep._sweep(settings, 0, 1, "cpu", int, int)
 
 
+def test_what_the_ranks_clocks_become():
+    """The mean over ranks; half of rank 0's round trip; rank 0's time for each message of a window of 64."""
+    clocks = [[(4, 0, 2e-6), (4, 1, 4e-6)], [(4, 0, 4e-6), (4, 1, 8e-6)]]
+    for collective, seconds in {
+        "all_reduce": [3e-6, 6e-6], "ping_pong": [1e-6, 2e-6], "stream": [2e-6 / 64, 4e-6 / 64],
+    }.items():  # fmt: skip
+        results = MeasureCollective(collective)._results(2, clocks, {})
+        assert [result.value for result in results] == pytest.approx(seconds)
+        assert [result.repeat for result in results] == [0, 1]
+
+
 def test_sizes_are_cut_into_blocks_as_nccl_tests_does():
     assert sweep.elements_of("all_reduce", 100, 3) == 25
     assert sweep.elements_of("all_gather", 100, 3) == 24
