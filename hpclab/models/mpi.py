@@ -1,8 +1,9 @@
 """What a message between two processes costs over MPI: ping-pong latency and windowed bandwidth.
 
 Small messages go *eagerly*: copied into the library's buffers, sent at once, copied out again. Large ones go
-by *rendezvous*: one round trip asks for the receiver's address, then the network card moves them untouched.
-The library takes what is faster. A stream of messages pays for the core that posts them and for the wire.
+by *rendezvous*: a request, an answer, then the network card moves them untouched and a notice says that they
+are there. The library takes what is faster. A stream of messages pays for the core that posts them and for
+the wire.
 
 Notice that on the large end everything is the line rate less its headers, which is arithmetic, and on the
 small end everything is software, which is not.
@@ -24,7 +25,7 @@ class Host:
     it receives as many as it sends.
     """
 
-    copy: float = 3.46e9
+    copy: float = 3.4e9
     gap: float = 0.154e-6
     both: float = 1.4
 
@@ -46,7 +47,7 @@ class Fabric:
         """Seconds from one process to the other, half of a ping-pong (osu_latency)."""
         size = checks.number("size", size, 0, 2**50, "bytes")
         eager = size / self.host.copy
-        rendezvous = 2 * self.latency
+        rendezvous = 3 * self.latency  # request, answer, notice
         return self.latency + size / self.bandwidth + min(eager, rendezvous)
 
     def stream(self, size: float) -> float:

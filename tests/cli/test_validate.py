@@ -1,6 +1,7 @@
 """`hpclab validate`: a line for each table and quantity, JSON for programs, refusals in one sentence."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,8 @@ def test_without_a_file_the_shipped_tables_are_judged(capsys):
     assert main(["validate"]) == 0
     said = capsys.readouterr().out
     assert "nccl_allreduce_h100_nvlink_8gpu.csv" in said
+    page = (Path(__file__).resolve().parents[2] / "docs" / "validation.md").read_text()
+    assert said.rstrip() in page  # the page shows what the command prints
     assert "Not placed: osu_ib_vs_roce.csv, rows 72–90, 161–179: how many processes" in said
 
 

@@ -135,7 +135,10 @@ def test_a_source_left_out_is_predicted_from_the_others(fabric, source, most):
     known = [one for one in rows if one.row.text("source") != source]
     rest = [one for one in rows if one.row.text("source") == source]
     say = lambda one, values: of_nccl(fabric, one, values)  # noqa: E731
-    found = refit(known, shipped_values(fabric), say)
+    start = shipped_values(fabric)
+    if "one_peer_share" in start:
+        start["one_peer_share"] = 0.999  # the rest may not show it: what one says who has not seen it
+    found = refit(known, start, say)
     error = mean_error(rest, found, say)
     print(f"\n{fabric} without {source}: {len(rest)} rows, {error:.3f}, from {found}")
     assert rest
@@ -170,7 +173,7 @@ def test_a_fabric_left_out_is_predicted_from_the_other_two(network, most):
     rows = [one for one in observed("osu") if one.quantity in ("latency", "bandwidth")]
     known = [one for one in rows if network not in one.case[1]]
     rest = [one for one in rows if network in one.case[1]]
-    found = refit(known, {"copy": 3.46e9, "gap": 0.154e-6, "both": 1.4}, of_mpi)
+    found = refit(known, {"copy": 3.4e9, "gap": 0.154e-6, "both": 1.4}, of_mpi)
     others = {message_rows.fabric(one.case[1]).latency for one in known}
     errors: dict[str, list[float]] = {}
     for one in rest:
