@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import inf
 
 import numpy
@@ -74,17 +73,6 @@ class Timing:
     def time(self) -> float:
         """Seconds until the last rank is done."""
         return float(self.finish.max(initial=0.0))
-
-    @cached_property
-    def link_bytes(self) -> NDArray[numpy.float64]:
-        """Bytes that crossed each link of the topology altogether, shape (links,)."""
-        total = numpy.zeros(len(self.topology.links))
-        messages = self.schedule.messages
-        pairs, which = numpy.unique(messages[["source", "target"]], return_inverse=True)
-        sizes = numpy.bincount(which, messages["size"], len(pairs)) * self.itemsize
-        for (source, target), size in zip(pairs, sizes, strict=True):
-            total[list(self.topology.route(int(source), int(target)))] += size
-        return total
 
     def trace(self) -> Trace:
         """Send and receive events for a timeline; at most 20,000 events are made into objects."""

@@ -168,14 +168,13 @@ def test_the_protocol_is_the_fastest_for_the_size():
     assert times[2] == min(alone) == alone[2]
 
 
-def test_a_trace_and_the_bytes_of_links_come_with_it():
+def test_a_trace_comes_with_it_where_messages_are_few():
     schedule = schedules.collective("all_reduce", "ring", 4, 400)
     run = simulate(schedule, single_node(LINK, 4), 4)
     trace = run.trace()
     assert trace.makespan == run.time
     assert {str(event.origin) for event in trace.events} == {"modelled"}
     assert len(trace.events) == 2 * len(schedule.messages)
-    assert run.link_bytes == pytest.approx([6 * 400] * 8)
     large = schedules.collective("all_reduce", "ring", 128, 2**20)
     with pytest.raises(ValueError, match="too many for a Trace"):
         simulate(large, single_node(LINK, 128)).trace()
