@@ -86,7 +86,7 @@ class Timing:
         for message, begin, end in zip(messages, self.begin.tolist(), self.end.tolist(), strict=True):
             source, target = int(message["source"]), int(message["target"])
             size, label = (
-                int(message["size"]) * self.itemsize,
+                round(int(message["size"]) * self.itemsize),
                 f"step {message['step']}: {source} to {target}",
             )
             ends = (("send", source), ("receive", target)) if source != target else ()
