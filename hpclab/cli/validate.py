@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from hpclab.validation import predictions
 from hpclab.validation.score import Prediction, Score, scores
@@ -25,7 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    files = options.files or predictions.shipped()
+    files = [Path(name) for name in options.files] or predictions.shipped()
+    if options.rows and Path(options.rows).resolve() in [path.resolve() for path in files]:
+        raise ValueError(
+            f"--rows would overwrite {Path(options.rows).name}, which is read: name another file."
+        )
     tables = [predictions.predict(path) for path in files]
     found = [one for table in tables for one in table]
     if options.rows:

@@ -135,7 +135,7 @@ NVLINKS = {
     ),
 }  # fmt: skip
 NETWORKS = {
-    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.97, 12.5e-6, 0.84),
+    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.977, 12.5e-6, 0.835),
     "omni-path": Network("Omni-Path, through host memory", 0.15, 14e-6),
     "tcp": Network("Ethernet through the kernel", 0.94, 50e-6),
 }

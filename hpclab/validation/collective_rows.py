@@ -57,16 +57,19 @@ def read(table: Table) -> list[Observation]:
 
 
 def _timed(row: Row) -> Observation:
-    gpus = row.count("gpus", 1, 1_000_000)
-    nodes = row.count("nodes", 1, gpus) if row.text("nodes") else 1
+    gpus = _gpus(row)
+    nodes = row.count("nodes", 1, max(gpus, 1)) if row.text("nodes") else 1
+    if not row.text("nodes") and row.text("gpus_per_node"):
+        nodes = max(1, gpus // row.count("gpus_per_node", 1, 72))
     name = collective(row.text("collective", "test") or "all_reduce")
     size = row.value("size_bytes", 1, 2**50)
     time = next((row.value(c, 1e-9, 1e12) * unit for c, unit in _TIMES.items() if row.text(c)), None)
     if time is None:
         column = next((c for c in _BANDWIDTHS if row.text(c)), _BANDWIDTHS[1])
         rate = row.value(column, 0, 1e6) * 1e9
-        moved = size * (nccl.bus_factor(name, gpus) if "bus" in column and name in nccl.COLLECTIVES else 1.0)
-        time = moved / rate if rate else float("nan")
+        known = gpus > 1 and name in nccl.COLLECTIVES
+        factor = nccl.bus_factor(name, gpus) if "bus" in column and known else 1.0
+        time = size * factor / rate if rate else float("nan")
     words = f"{row.text('system', 'gpu')} {row.text('network', 'fabric')}"
     case = Case(words, name, gpus, nodes, size, _nvls(words), torch=_torch(row))
     return Observation(row, "time", time, "s", size, (words, name, gpus, nodes), case)
@@ -74,7 +77,8 @@ def _timed(row: Row) -> Observation:
 
 def _peak(row: Row) -> Observation:
     words = row.text("measurement")
-    gpus, copy = row.count("gpus", 1, 1_000_000), "p2p" in words.lower()
+    copy = "p2p" in words.lower()
+    gpus = 2 if copy else _gpus(row)
     found = re.search(r"(\d+) ?GiB", words)
     size = int(found[1]) * 2.0**30 if found else _LARGEST
     name = "send_recv" if copy else collective(words.split()[0])
@@ -100,6 +104,11 @@ def _pair(row: Row) -> Observation:
     return Observation(row, "bandwidth", value, "B/s", _LARGEST, (cluster, name, per_node, nodes), case)
 
 
+def _gpus(row: Row) -> int:
+    """How many took part; 0 where the row does not say."""
+    return row.count("gpus", 1, 1_000_000) if row.text("gpus") else 0
+
+
 def collective(text: str) -> str:
     """The model's name of "alltoall_perf", "all_reduce", "AllGather"; the text itself where it has none."""
     return _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"), text)
@@ -122,7 +131,7 @@ def job(case: Case) -> nccl.Job:
         )
     nvlink = NVLINKS[placing.generation(case.words)]
     if case.gpus < 2 or case.gpus % case.nodes:
-        raise NotPlaced("its GPUs are fewer than two, or cannot be spread evenly over its nodes")
+        raise NotPlaced("its GPUs are not stated, fewer than two, or cannot be spread evenly over its nodes")
     host = TORCH_CALL if case.torch else 0.0
     node = max(placing.gpus_of_a_node(case.words), case.gpus // case.nodes)
     if case.nodes == 1:

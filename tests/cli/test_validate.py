@@ -48,6 +48,12 @@ def test_the_screen_names_what_is_not_placed(table, tmp_path, capsys):
     assert len(out.read_text().splitlines()) == 5
 
 
+def test_what_is_read_is_not_overwritten(table, capsys):
+    assert main(["validate", str(table), "--rows", str(table)]) == 1
+    assert "would overwrite" in capsys.readouterr().err
+    assert table.read_text() == GOOD
+
+
 @pytest.mark.parametrize("name", ["train_x.csv", "none.csv", "nccl_none.csv", "x" * 5000])
 def test_a_refusal_is_one_sentence(tmp_path, capsys, name):
     assert main(["validate", str(tmp_path / name)]) == 1

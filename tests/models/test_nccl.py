@@ -56,6 +56,14 @@ def test_nvls_pays_from_five_hopper_and_six_blackwell_gpus():
         assert [n for n, way in ways.items() if way == "NVLS"] == list(range(first, 9))
 
 
+def test_two_stages_in_line_hinder_each_other_most_where_they_are_equal():
+    assert nccl.in_turn(6.0, 6.0) == nccl.in_turn(6.0, 6.0 + 1e-9) == pytest.approx(5.0)
+    rates = [nccl.in_turn(6.0, other) for other in (6.0, 9.0, 12.0, 60.0, 1e9)]
+    assert rates == sorted(rates)
+    assert rates[-1] == pytest.approx(6.0)
+    assert nccl.in_turn(3.0, 6.0) == nccl.in_turn(6.0, 3.0)
+
+
 def test_a_message_of_nothing_still_costs_its_steps_and_the_callers_time():
     job = Job(H100, 8)
     nothing = predict("all_reduce", 0, job).seconds
