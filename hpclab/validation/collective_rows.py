@@ -69,7 +69,7 @@ def _timed(row: Row) -> Observation:
         rate = row.value(column, 0, 1e6) * 1e9
         known = gpus > 1 and name in nccl.COLLECTIVES
         factor = nccl.bus_factor(name, gpus) if "bus" in column and known else 1.0
-        time = size * factor / rate if rate else float("nan")
+        time = size * factor / rate if rate > 1e3 else float("nan")
     words = f"{row.text('system', 'gpu')} {row.text('network', 'fabric')}"
     case = Case(words, name, gpus, nodes, size, _nvls(words), torch=_torch(row))
     return Observation(row, "time", time, "s", size, (words, name, gpus, nodes), case)
@@ -81,7 +81,7 @@ def _peak(row: Row) -> Observation:
     gpus = 2 if copy else _gpus(row)
     found = re.search(r"(\d+) ?GiB", words)
     size = int(found[1]) * 2.0**30 if found else _LARGEST
-    name = "send_recv" if copy else collective(words.split()[0])
+    name = "send_recv" if copy else collective(words.partition(" ")[0])
     case = Case(row.text("link"), name, gpus, 1, size, _nvls(words), copy)
     return Observation(
         row,

@@ -46,7 +46,7 @@ def _observed(row: Row) -> Observation:
     words = " ".join(row.text(column) for column in ("network", "system", "stack"))
     nodes = re.search(r"-N ?(\d+)", row.text("command"))
     kind, scale = _UNITS[unit]
-    size = row.value("size_bytes", 0, 2**50)
+    size = row.value("size_bytes", 1 if kind == "B/s" else 0, 2**50)
     value = row.value("value", 1e-12, 1e15) * scale
     case: Case = (what, words, int(nodes[1]) if nodes else 0)
     return Observation(

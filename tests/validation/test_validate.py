@@ -87,6 +87,11 @@ def test_in_place_times_count_before_the_others_and_nothing_is_no_time(tmp_path)
     assert score.baseline_mean_error == pytest.approx(0.5)  # the line has no error where it has a point
 
 
+def test_a_row_that_names_nothing_is_not_placed(tmp_path):
+    text = "measurement,link,measured_gb_per_s,gpus\n,NVLink4,400,8\nall_reduce busbw,NVLink4,400,\n"
+    assert [one.value for one in predictions.predict(table(tmp_path, text))] == [None, None]
+
+
 def observation(size, value, unit="s", group="g"):
     return Observation(Row("t", 2, {}), "q", value, unit, size, group, None)
 
@@ -172,6 +177,8 @@ def test_binary_missing_and_unknown_files_are_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00" * 9)
     with pytest.raises(ValueError, match=r"osu_mine\.csv is not a table in CSV"):
         predictions.predict(path)
+    with pytest.raises(ValueError, match="row 2: size_bytes must be a number from 1"):
+        predictions.predict(table(tmp_path, OSU + "m,x,HDR,u,osu_bw,0,8,MB/s\n", "osu_mine.csv"))
     with pytest.raises(ValueError, match="There is no file"):
         predictions.predict(tmp_path / "nccl_none.csv")
     with pytest.raises(ValueError, match="unit must be one of"):
