@@ -19,7 +19,7 @@ def test_untouched_it_runs_and_the_keyboard_moves_the_roof(lab):
     here = lesson.cell_with("ladder.measure").locator("svg[role=img]")
     assert "This machine" in here.inner_html()
 
-    cell = lesson.cell_with("Roofline([*works.values()]")
+    cell = lesson.cell_with("Roofline([replace")
     figure = cell.locator("svg[role=img]")
     playwright.expect(figure).to_contain_text("This machine")
     cell.get_by_label("Device").select_option(label="NVIDIA H100 SXM5 80 GB")
