@@ -6,7 +6,7 @@ import math
 import pytest
 
 from hpclab.validation import placing, predictions
-from hpclab.validation.score import NotPlaced, Observation, scores, straight_line
+from hpclab.validation.score import NotPlaced, Observation, Prediction, scores, straight_line
 from hpclab.validation.tables import LARGEST, Row, read
 
 NCCL = "source,system,gpus,nodes,collective,size_bytes,time_us,time_us_in_place\n"
@@ -102,8 +102,19 @@ def test_the_baseline_is_the_line_where_there_is_one_and_never_negative():
     rates = [observation(size, size / (2e-6 + size / 1e9), "B/s") for size in (1.0, 1e3, 1e6)]
     assert straight_line(rates) == pytest.approx([one.value for one in rates])
     falling = [observation(1e3, 5.0), observation(1e6, 1.0)]
-    assert all(one > 0 for one in straight_line(falling))
+    small, large = straight_line(falling)
+    assert 0 < small <= large
     assert straight_line([observation(8, 1.0, group=1), observation(8, 3.0, group=2)]) == [1.0, 3.0]
+
+
+def test_a_score_is_the_mean_the_median_the_ninetieth_percentile_and_the_largest():
+    found = [
+        Prediction(observation(n, 1.0), 1 + error, 1.0) for n, error in enumerate((-0.1, 0, 0.2, 0.3, 0.4))
+    ]
+    (score,) = scores(found)
+    shown = (score.mean_error, score.median_error, score.p90_error, score.max_error, score.bias)
+    assert shown == pytest.approx((0.2, 0.2, 0.36, 0.4, 0.16))
+    assert score.baseline_mean_error == 0
 
 
 @pytest.mark.parametrize(
