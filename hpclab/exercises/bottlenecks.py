@@ -75,7 +75,7 @@ def _why(work: Work, device: Device, seconds: float) -> str:
         return "120 kB take far less than a launch, and a launch takes about 2.5 µs. Nothing is added to it."
     mistakes = [
         (work.bytes / size / roof.bandwidth, f"that counts numbers; each is {size} bytes."),
-        (work.bytes * 4 / size * 2 / roof.bandwidth, "that is too many bytes a number."),
+        (work.bytes * 2 / roof.bandwidth, "that is too many bytes a number."),
         (work.bytes * 2 / 3 / roof.bandwidth, "you left one of the three passes over memory out: x and y "
          "are read, and y is written."),
         (work.bytes / 2 / roof.bandwidth, "you counted only reads, or only writes: both cross the bus."),

@@ -173,6 +173,7 @@ WRONG = {
         (predicted("matrix product", "compute", 2 * 8192**3 / ROOF.rate), "the input is BF16"),
         (predicted("matrix product", "memory", 6 * 2**26 / ROOF.bandwidth), "bytes alone"),
         (predicted("matrix product", "memory", BY_HAND["matrix product"][1]), "right of it"),
+        (predicted("matrix times vector", "memory", 4 * 2**28 / ROOF.bandwidth), "too many bytes a number"),
         (predicted("matrix times vector", "compute", BY_HAND["matrix times vector"][1]), "left of it"),
         (predicted("matrix times vector", "compute", 2**29 / BF16.rate), "operations alone"),
         (predicted("short add", "memory", 120_000 / ROOF.bandwidth), "however short"),
