@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from hpclab import checks
 from hpclab.figures import style
@@ -24,6 +25,7 @@ COLOURS = {  # the same algorithm has the same colour everywhere; its line carri
     "star": "#8c8c8c", "hierarchical": "#D55E00", "direct": "#8c8c8c", "pairwise": "#0072B2",
     "bruck": "#E69F00",
 }  # fmt: skip
+_OTHERS = tuple(dict.fromkeys(colour for colour in COLOURS.values() if colour != "#8c8c8c"))
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,16 @@ def draw(
         raise ValueError("There is nothing to draw: give lines, or points of at least two sizes.")
     unit, scale = ("ms", 1e3) if max(times) > 0.1 else ("µs", 1e6)
     up = _times(scale * min(times), scale * max(times), unit)
-    axes = Axes(_sizes(min(sizes), max(sizes)), up, title=title, height=470, left=76)
-    for line in lines:
-        colour = COLOURS.get(line.algorithm, style.COLOUR["ideal"])
+    algorithms = {point.parameters.get("algorithm", "") for point in points}
+    named = [line.label for line in lines] + [_label(point) for point in points if len(algorithms) > 1]
+    right = 32 + max((style.text_width(label) for label in named), default=0)
+    axes = Axes(_sizes(min(sizes), max(sizes)), up, title=title, height=470, left=92, right=max(190, right))
+    nameless = _OTHERS if len(lines) > 1 else (style.COLOUR["ideal"],)
+    for line, other in zip(lines, cycle(nameless), strict=False):
+        colour = COLOURS.get(line.algorithm, other)
         places = [(size, scale * time) for size, time in zip(line.sizes, line.seconds, strict=True)]
         axes.line(places, colour, dashed=line.dashed)
         axes.label(*places[-1], line.label, colour)
-    algorithms = {point.parameters.get("algorithm", "") for point in points}
     for point in points:
         size = point.parameters["bytes"]
         tip = f"{format_bytes(size)}: {format_seconds(point.value)}, {point.origin}"
@@ -94,9 +99,13 @@ def _name(axes: Axes, points: Sequence[Result], scale: float) -> None:
     """An algorithm's name at the median of its points of the largest size."""
     largest = max(point.parameters["bytes"] for point in points)
     time = statistics.median(point.value for point in points if point.parameters["bytes"] == largest)
-    name = points[0].parameters.get("algorithm", "")
-    label = f"{words(name) or points[0].parameters.get('library', 'library')}, {points[0].origin}"
-    axes.label(largest, scale * time, label, COLOURS.get(name, style.INK))
+    colour = COLOURS.get(points[0].parameters.get("algorithm", ""), style.INK)
+    axes.label(largest, scale * time, _label(points[0]), colour)
+
+
+def _label(point: Result) -> str:
+    name = point.parameters.get("algorithm", "")
+    return f"{words(name) or point.parameters.get('library', 'library')}, {point.origin}"
 
 
 def _sizes(low: float, high: float) -> Scale:
