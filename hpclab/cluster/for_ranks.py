@@ -1,0 +1,23 @@
+"""A pool for a lesson's ranks: as many as fit here, and this machine's processes where the queue is long."""
+
+from __future__ import annotations
+
+from hpclab import checks
+from hpclab.cluster.errors import JoinError
+from hpclab.cluster.pool import Pool
+from hpclab.machine import capability, probe
+
+
+def pool_for(ranks: int = 4, *, join_timeout: float = 60.0) -> Pool:
+    """A Pool of `ranks` nodes, or of 2 where the memory that is free now does not hold more.
+
+    Where nodes of Slurm do not join in `join_timeout` seconds, the reason is printed and the ranks are
+    processes of this machine; `pool.label` says what they are.
+    """
+    wanted = checks.integer("ranks", ranks, 1, 1024)
+    fitting = wanted if capability.ranks(probe()) >= wanted else min(2, wanted)
+    try:
+        return Pool(nodes=fitting, join_timeout=join_timeout)
+    except JoinError as waiting:
+        print(f"{waiting}\nGoing on with this machine's processes.")
+        return Pool(nodes=fitting, backend="local")

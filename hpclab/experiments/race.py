@@ -1,0 +1,53 @@
+"""A learner's own all-reduce beside the library's: is it right, and how long does it take?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hpclab import checks, timing
+
+if TYPE_CHECKING:
+    from hpclab.cluster.pool import Pool
+
+_MOST = 1000  # values stay whole numbers that a float holds exactly, so that sums can be compared bit by bit
+
+
+def race(
+    pool: Pool, all_reduce: Callable[[Any], object], elements: int, repeats: int = 5
+) -> tuple[float, float]:
+    """Seconds of `all_reduce(vector)` and of `dist.all_reduce`, for `elements` floats on all ranks of `pool`.
+
+    `all_reduce` adds the vector up over all ranks, in place, on every rank. The first result is held against
+    the library's, element by element: a RankError names the first rank that got a wrong one. Each time is the
+    median of `repeats` on the slowest rank; the two take turns.
+    """
+    elements = checks.integer("elements", elements, 1, 2**28)
+    repeats = checks.integer("repeats", repeats, 1, 1000)
+    ranks = pool.run(_on_rank, all_reduce, elements, repeats)
+    return max(ours for ours, _ in ranks), max(theirs for _, theirs in ranks)
+
+
+def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -> tuple[float, float]:
+    import torch
+    import torch.distributed as dist
+
+    ours = torch.arange(elements).remainder(_MOST).float() + dist.get_rank()
+    theirs = ours.clone()
+    all_reduce(ours)
+    dist.all_reduce(theirs)
+    wrong = int((ours != theirs).sum())
+    if wrong:
+        place = int((ours != theirs).nonzero()[0])
+        raise ValueError(
+            f"{wrong} of {elements} sums are wrong; the first is element {place}: {float(ours[place]):g} "
+            f"instead of {float(theirs[place]):g}."
+        )
+    times: dict[Any, list[timing.Sample]] = {all_reduce: [], dist.all_reduce: []}
+    for _ in range(repeats):
+        for function, samples in times.items():
+            dist.barrier()
+            samples += timing.repeat(lambda function=function: function(ours), repeats=1, warmup=0)  # type: ignore[misc]
+            ours.fill_(1)
+    ours_took, theirs_took = (timing.median(samples).wall for samples in times.values())
+    return ours_took, theirs_took

@@ -1,0 +1,37 @@
+"""A learner's all-reduce is held against the library's on real ranks, and timed beside it."""
+
+import pytest
+
+from hpclab.cluster import Pool
+from hpclab.cluster.errors import RankError
+from hpclab.experiments.race import race
+
+pytestmark = pytest.mark.slow
+
+
+def by_gathering(vector):
+    import torch
+    import torch.distributed as dist
+
+    all_of_them = [torch.empty_like(vector) for _ in range(dist.get_world_size())]
+    dist.all_gather(all_of_them, vector.clone())
+    vector.copy_(sum(all_of_them))
+
+
+def forgets_the_last(vector):
+    import torch.distributed as dist
+
+    last = vector[-1].item()
+    dist.all_reduce(vector)
+    vector[-1] = last
+
+
+def test_a_right_one_is_timed_and_a_wrong_one_is_named():
+    with Pool(nodes=2, backend="local") as pool:
+        ours, theirs = race(pool, by_gathering, 1001)
+        assert 0 < ours < 10
+        assert 0 < theirs < 10
+        with pytest.raises(RankError, match="1 of 1001 sums are wrong; the first is element 1000"):
+            race(pool, forgets_the_last, 1001)
+        with pytest.raises(ValueError, match="elements must be a whole number"):
+            race(pool, by_gathering, 0)
