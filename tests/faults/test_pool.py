@@ -161,6 +161,22 @@ def test_a_task_that_always_kills_its_worker_is_named(backend, request):
         assert pool.map(fatal, range(10)) == list(range(10))
 
 
+@pytest.mark.slow
+def test_a_task_that_only_waited_on_lost_nodes_is_tried_again(tmp_path):
+    def fatal_once(place):
+        path, number = place
+        try:
+            os.close(os.open(f"{path}/{number}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return number
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Pool(1, backend="local") as pool:
+        pool._nodes.cluster.scheduler.allowed_failures = 1  # the second waits while the first ends the node
+        with pytest.warns(NodeLost):
+            assert pool.map(fatal_once, [(str(tmp_path), n) for n in range(2)]) == [0, 1]
+
+
 def test_a_local_node_that_cannot_start(monkeypatch):
     from hpclab.cluster.backends.command import Place
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from distributed import KilledWorker, as_completed
 
@@ -53,9 +53,12 @@ class Mapping:
             batch: list[Future] = [] if coming.queue.empty() else coming.next_batch(block=False)
             for future in batch:
                 if future.status in ("error", "cancelled"):  # "lost" is being computed again
-                    self._explain(future)
+                    if not self._acquitted(future):
+                        self._explain(future)
+                    coming.add(future)
+                    continue
                 finished.append(future)
-            done += len(batch)
+                done += 1
             if batch and progress is not None:
                 progress(done, total)
             if finished and (done == total or time.monotonic() - fetched > FETCH_EVERY):
@@ -91,13 +94,33 @@ class Mapping:
                 wait([fetching], LOOK_EVERY)
             values = fetching.result()
         except KilledWorker:
-            self._explain(next(future for future in finished if future.status == "error"))
-            raise
+            suspect = next(future for future in finished if future.status == "error")
+            if not self._acquitted(suspect):
+                self._explain(suspect)
+            return self._fetch(finished, look)
         for future, outcome in zip(finished, values, strict=True):
             self.outcomes[_place(future)] = outcome
             future.release()
 
-    def _explain(self, future: Future) -> None:
+    def _acquitted(self, future: Future) -> bool:
+        """Whether the task Dask gave up for killing its workers only waited there: then it is tried again.
+
+        The workers' notes tell, where they can be read; where they cannot, Dask's suspicion stands.
+        """
+        error = future.exception() if future.status == "error" else None
+        ends = deathnotes.deaths(self.directory, self.number)
+        if not isinstance(error, KilledWorker) or not ends or max(ends.values()) > error.allowed_failures:
+            return False
+        key, scheduler = future.key, cast(Any, self.client.cluster).scheduler
+
+        async def again() -> None:
+            self.client.futures[key].retry()  # pending here before the scheduler can say it is done
+            scheduler.stimulus_retry(keys=[key], client=self.client.id)
+
+        self.client.sync(again)
+        return True
+
+    def _explain(self, future: Future) -> NoReturn:
         """Raise what the task raised, saying which task it was."""
         place = _place(future)
         error = future.exception() if future.status == "error" else None
