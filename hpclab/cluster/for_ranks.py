@@ -8,12 +8,15 @@ from hpclab.cluster.pool import Pool
 from hpclab.machine import capability, probe
 
 
-def pool_for(ranks: int = 4, *, join_timeout: float = 60.0) -> Pool:
+def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: float = 60.0) -> Pool:
     """A Pool of `ranks` nodes, or of 2 where the memory that is free now does not hold more.
 
     Where nodes of Slurm do not join in `join_timeout` seconds, the reason is printed and the ranks are
-    processes of this machine; `pool.label` says what they are.
+    processes of this machine; `pool.label` says what they are. A pool that it `replaces`, because a cell is
+    run again, is closed first, so that its nodes are free.
     """
+    if replaces is not None:
+        replaces.close()
     wanted = checks.integer("ranks", ranks, 1, 1024)
     fitting = wanted if capability.ranks(probe()) >= wanted else min(2, wanted)
     try:

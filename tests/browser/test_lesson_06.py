@@ -19,7 +19,7 @@ def test_untouched_it_runs_and_the_keyboard_steps_through_a_collective(lab):
     for picture in ("A message costs", "Which one on your", "best of three algorithms", "one slow link"):
         assert lesson.cell_with(picture).locator("svg[role=img]").count() == 1
     guilty = lesson.cell_with("def forgetful").inner_text()
-    assert "Rank 1 returned without joining collective 1" in guilty
+    assert "Guilty: rank 1. Rank 1 returned without joining collective 1" in guilty
 
     cell = lesson.cell_with("message_stepper.MessageStepper()")
     figure = cell.locator("svg[role=img]")

@@ -1,5 +1,6 @@
 """The worked solutions of lesson 06 that people read are solutions: each code block passes its check."""
 
+import json
 import re
 from pathlib import Path
 
@@ -22,3 +23,16 @@ def test_each_solution_passes():
     for exercise, answer in answers:
         verdict = exercise.check(answer)
         assert verdict.passed, verdict.message
+
+
+def test_the_notebooks_tables_are_those_of_the_exercises():
+    notebook = json.loads((SOLUTIONS.parents[1] / "notebooks" / "06_pass_messages.ipynb").read_text("utf-8"))
+    text = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    sizes = " | ".join(f"{size:,}" for size in lesson_06.POINTS)
+    times = " | ".join(f"{round(time * 1e6, 1):,g}" for time in lesson_06.POINTS.values())
+    assert f"| bytes | {sizes} |" in text
+    assert f"| µs | {times} |" in text
+    for name, run in lesson_06.RUNS.items():
+        row = (name, run.collective, run.what, run.ranks, f"{run.size:,}", f"{run.seconds * 1e3:g}")
+        assert f"| {' | '.join(map(str, row))} |" in text
+    assert all(f"{name} {rate / 1e9:g}" in text for name, rate in lesson_06.LINKS.items())
