@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from html import escape
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -153,9 +154,18 @@ class MessageStepper(widgets.VBox):
         self.note.value = f'<div role="{role}" style="color:{style.INK}">{escape(sentence)}</div>'
 
 
-@lru_cache(maxsize=32)
 def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
+    settings = collective, algorithm, ranks, size, machine, slow
+    return _remembered(*settings) if ranks <= MOST_DRAWN else _timed(*settings)
+
+
+@lru_cache(maxsize=32)  # stepping asks again and again; many ranks are asked once, and take 100 MB and more
+def _remembered(*settings: Any) -> Timing:
+    return _timed(*settings)
+
+
+def _timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     most = _MOST.get(collective, max(RANKS))
     if ranks > most:
         raise ValueError(f"An {words(collective)} is timed for at most {most} ranks here: choose fewer.")
