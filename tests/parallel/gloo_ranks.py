@@ -44,7 +44,8 @@ def main(rank: int, place: str) -> int:
                     found.append,
                 )
         dist.barrier()
-    print("\n".join([*found, f"checked {rank}"]), flush=True)
+    said = "".join(f"{line}\n" for line in [*found, f"checked {rank}"])
+    os.write(1, said.encode())  # at once: 17 ranks share one output
     return len(found)
 
 
