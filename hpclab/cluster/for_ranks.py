@@ -7,9 +7,13 @@ from hpclab.cluster.errors import JoinError
 from hpclab.cluster.pool import Pool
 from hpclab.machine import capability, probe
 
+SMALL = (
+    4e9  # bytes of memory: with less, JupyterLab, a kernel and four ranks with torch come close to all of it
+)
+
 
 def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: float = 60.0) -> Pool:
-    """A Pool of `ranks` nodes, or of 2 where the memory that is free now does not hold more.
+    """A Pool of `ranks` nodes, or of 2 where memory is under 4 GB or what is free now does not hold more.
 
     Where nodes of Slurm do not join in `join_timeout` seconds, the reason is printed and the ranks are
     processes of this machine; `pool.label` says what they are. A pool that it `replaces`, because a cell is
@@ -18,7 +22,9 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: floa
     if replaces is not None:
         replaces.close()
     wanted = checks.integer("ranks", ranks, 1, 1024)
-    fitting = wanted if capability.ranks(probe()) >= wanted else min(2, wanted)
+    machine = probe()
+    enough = machine.memory.usable >= SMALL and capability.ranks(machine) >= wanted
+    fitting = wanted if enough else min(2, wanted)
     try:
         return Pool(nodes=fitting, join_timeout=join_timeout)
     except JoinError as waiting:
