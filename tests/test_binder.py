@@ -63,6 +63,7 @@ class Session:
             "HOME": str(self.home),
             "USER": self.name,
             "PATH": f"{self.venv / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "MEM_LIMIT": str(2 * 10**9),  # as a hub tells its users: lessons then take two ranks, not four
             "PIP_RETRIES": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
