@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -34,22 +35,24 @@ class Notebook:
                      "watchdog": pool._nodes.guard.pid, "port": pool._nodes.cluster.scheduler.port,
                      "dashboard": int(pool.dashboard["proxy"].split("/")[1])}}
             print(json.dumps(facts), flush=True)
+            sys.stdin.readline()  # until the test has seen who is there
         """
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(program) + textwrap.dedent(ending)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
         )  # fmt: skip
-        import json
-
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
         self.facts = json.loads(line)
         roots = [psutil.Process(pid) for pid in [*self.facts["pids"], self.process.pid]]
         self.family = roots + [child for root in roots for child in root.children(recursive=True)]
+        self.process.stdin.write("go on\n")
+        self.process.stdin.close()
 
     def left(self, slurm_environment) -> list[str]:
         """Everything that is still there."""
-        left = [f"process {p.pid}: {' '.join(p.cmdline())}" for p in self.family if _alive(p)]
+        left = [str(p) for p in self.family if _alive(p)]
         if Path(self.facts["directory"]).exists():
             left.append(self.facts["directory"])
         for name in ("port", "dashboard"):
