@@ -50,7 +50,7 @@ def _predict(answer: object) -> Verdict:
     return Verdict(
         True,
         "Of these five only the matrix product waits for the units. The same weights times one vector wait "
-        "for memory: that is why a chat with one person leaves a GPU idle, and why lesson 13 batches.",
+        "for memory: that is why a chat with one person leaves a GPU idle, and why servers batch.",
     )
 
 

@@ -232,7 +232,7 @@ def _remedies(answer: object) -> Verdict:
     return Verdict(
         True,
         "Idle: smaller chunks. Time between tasks: larger ones. Queue: a smaller request starts sooner. "
-        "Storage: better files, which is lesson 07. The compute is the same in all four.",
+        "Storage: fewer, larger files. The compute is the same in all four.",
     )
 
 
