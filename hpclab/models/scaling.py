@@ -107,7 +107,7 @@ def fit(
         shown = ", ".join(f"{value:g}" for value in distinct)
         return NoCurve(f"{law.name}: no curve from {shown} alone; it takes {needed} different numbers.")
     terms, target = law.terms(count, rate)
-    coefficients = _nonnegative(terms / target[:, None])
+    coefficients = nonnegative(terms / target[:, None])
     fitted = terms @ coefficients
     residuals = target / fitted - 1
     spread = residuals * (len(target) / max(1, len(target) - terms.shape[1])) ** 0.5
@@ -115,7 +115,7 @@ def fit(
     draws = []
     for _ in range(_DRAWS):
         again = fitted * numpy.maximum(1 + generator.choice(spread, len(spread)), 0.01)
-        draws.append(_law(law, _nonnegative(terms / again[:, None]))[0])
+        draws.append(_law(law, nonnegative(terms / again[:, None]))[0])
     best, speed_of_one = _law(law, coefficients)
     return Fit(
         best, speed_of_one, max(distinct), float(numpy.sqrt(numpy.mean(residuals**2))), len(target),
@@ -151,7 +151,7 @@ def _law(law: type[Law], coefficients: Array) -> tuple[Law, float]:
     return law.from_coefficients(*(float(value) for value in coefficients))
 
 
-def _nonnegative(matrix: Array) -> Array:
+def nonnegative(matrix: Array) -> Array:
     """x ≥ 0 with `matrix @ x` nearest to all ones: the best over every choice of terms left out.
 
     Every law keeps its first or second term, so that the time of one processor is never zero.

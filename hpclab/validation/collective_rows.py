@@ -8,13 +8,12 @@ row names or that nccl-tests' sweeps end with.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpclab.models import nccl
 from hpclab.models.nccl_links import NETWORKS, NVLINKS, TORCH_CALL
 from hpclab.validation import placing
-from hpclab.validation.score import NotPlaced, Observation, straight_line
+from hpclab.validation.score import NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
 _TIMES = {"time_us_in_place": 1e-6, "time_median_s": 1.0, "time_us": 1e-6, "time_us_out_of_place": 1e-6}
@@ -83,15 +82,8 @@ def _peak(row: Row) -> Observation:
     size = int(found[1]) * 2.0**30 if found else _LARGEST
     name = "send_recv" if copy else collective(words.partition(" ")[0])
     case = Case(row.text("link"), name, gpus, 1, size, _nvls(words), copy)
-    return Observation(
-        row,
-        "bandwidth",
-        row.value("measured_gb_per_s", 1e-9, 1e6) * 1e9,
-        "B/s",
-        size,
-        (words, row.text("link")),
-        case,
-    )
+    value = row.value("measured_gb_per_s", 1e-9, 1e6) * 1e9
+    return Observation(row, "bandwidth", value, "B/s", size, (words, row.text("link")), case)
 
 
 def _pair(row: Row) -> Observation:
@@ -155,8 +147,3 @@ def predict(observation: Observation) -> float:
     if observation.unit == "s":
         return time
     return nccl.bus_factor(case.collective, case.gpus) * case.size / time
-
-
-def baseline(observations: Sequence[Observation]) -> list[float]:
-    """Latency and bandwidth for each system, collective and number of ranks."""
-    return straight_line(observations)

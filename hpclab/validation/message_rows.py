@@ -7,12 +7,11 @@ says how many processes took part; osu_mbw_mr is taken to be one pair of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from hpclab.machine import catalogue
 from hpclab.models.mpi import Fabric, framing
 from hpclab.validation import placing
-from hpclab.validation.score import NotPlaced, Observation, straight_line
+from hpclab.validation.score import NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
 _UNITS = {"us": ("s", 1e-6), "ms": ("s", 1e-3), "s": ("s", 1.0), "mb/s": ("B/s", 1e6), "gb/s": ("B/s", 1e9)}
@@ -49,15 +48,8 @@ def _observed(row: Row) -> Observation:
     size = row.value("size_bytes", 1 if kind == "B/s" else 0, 2**50)
     value = row.value("value", 1e-12, 1e15) * scale
     case: Case = (what, words, int(nodes[1]) if nodes else 0)
-    return Observation(
-        row,
-        _QUANTITY.get(what, "time" if kind == "s" else "bandwidth"),
-        value,
-        kind,
-        size,
-        (words, test),
-        case,
-    )
+    quantity = _QUANTITY.get(what, "time" if kind == "s" else "bandwidth")
+    return Observation(row, quantity, value, kind, size, (words, test), case)
 
 
 def fabric(words: str) -> Fabric:
@@ -89,8 +81,3 @@ def predict(observation: Observation) -> float:
     if what == "exchange" and ranks:
         return place.exchange(observation.size, ranks)
     raise NotPlaced(f"how many processes took part in {observation.row.text('test')} is not stated")
-
-
-def baseline(observations: Sequence[Observation]) -> list[float]:
-    """Latency and bandwidth for each system, stack and test."""
-    return straight_line(observations)

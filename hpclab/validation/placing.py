@@ -28,18 +28,9 @@ _FAMILIES = (
     ("ethernet", r"ethernet|\b\d+ ?gbe\b|\bgige\b"),
 )
 _NAMED_RATES = {
-    "qdr": 32,
-    "fdr": 54.5,
-    "edr": 100,
-    "hdr100": 100,
-    "hdr": 200,
-    "hdr200": 200,
-    "edr100": 100,
-    "ndr400": 400,
-    "ndr200": 200,
-    "ndr": 400,
-    "xdr": 800,
-}
+    "qdr": 32, "fdr": 54.5, "edr": 100, "edr100": 100, "hdr": 200, "hdr100": 100, "hdr200": 200, "ndr": 400,
+    "ndr200": 200, "ndr400": 400, "xdr": 800,
+}  # fmt: skip
 _RATE = re.compile(  # Gb/s, not GB: 400Gb/s, 25 Gbps, 100GbE, 8x400G
     r"(?:(?<!\w)(\d+) ?[x×] ?|(?<![\w.]))~?(\d+(?:\.\d+)?) ?"
     r"G(?:b(?:it)?/?(?:ps|s)|bE|igE|bit|b)?\b"

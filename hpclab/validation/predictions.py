@@ -1,7 +1,7 @@
 """`predict(path)`: every row of a published table with what the course's models say of it.
 
-A kind of table is one module with `read(table)`, `predict(observation)` and `baseline(observations)`; KINDS
-is where it is entered, by the first word of its file's name.
+A kind of table is one module with `read(table)` and `predict(observation)`; KINDS is where it is entered, by
+the first word of its file's name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpclab.validation import collective_rows, message_rows
-from hpclab.validation.score import NotPlaced, Observation, Prediction
+from hpclab.validation.score import NotPlaced, Observation, Prediction, straight_line
 from hpclab.validation.tables import Table, read
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -21,21 +21,16 @@ REFERENCE = Path(__file__).with_name("reference")
 
 @dataclass(frozen=True)
 class Kind:
-    """How a kind of table is read, predicted (seconds or bytes/s; NotPlaced) and what it must beat."""
+    """How a kind of table is read, and predicted (seconds or bytes/s; NotPlaced)."""
 
     what: str
     read: Callable[[Table], list[Observation]]
     predict: Callable[[Observation], float]
-    baseline: Callable[[Sequence[Observation]], list[float]]
 
 
 KINDS = {
-    "nccl": Kind(
-        "collectives between GPUs", collective_rows.read, collective_rows.predict, collective_rows.baseline
-    ),
-    "osu": Kind(
-        "OSU micro-benchmarks of MPI", message_rows.read, message_rows.predict, message_rows.baseline
-    ),
+    "nccl": Kind("collectives between GPUs", collective_rows.read, collective_rows.predict),
+    "osu": Kind("OSU micro-benchmarks of MPI", message_rows.read, message_rows.predict),
 }
 LATER = ("train", "mem", "storage", "sched", "power", "scaling")  # tables that no model predicts yet
 
@@ -52,7 +47,7 @@ def predict(path: str | Path) -> list[Prediction]:
     kind = KINDS[word]
     observations = kind.read(read(path))
     found = []
-    for one, line in zip(observations, kind.baseline(observations), strict=True):
+    for one, line in zip(observations, straight_line(observations), strict=True):
         try:
             if one.value != one.value:
                 raise NotPlaced("its bandwidth is rounded to nothing")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy
 
+from hpclab.models.scaling import nonnegative
 from hpclab.validation.tables import Row
 
 
@@ -116,11 +117,5 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
 
 def _fitted(size: numpy.ndarray, time: numpy.ndarray) -> numpy.ndarray:
     """latency + size / bandwidth at each size: the best of the line and of its two halves alone."""
-    best, least = time, numpy.inf
-    for terms in ((numpy.ones_like(size), size), (numpy.ones_like(size),), (size,)):
-        relative = numpy.stack(terms, axis=1) / time[:, None]
-        parts = numpy.linalg.lstsq(relative, numpy.ones_like(time), rcond=None)[0]
-        off = float(((relative @ parts - 1) ** 2).sum())
-        if (parts >= 0).all() and off < least:
-            best, least = numpy.stack(terms, axis=1) @ parts, off
-    return best
+    terms = numpy.stack([numpy.ones_like(size), size], axis=1)
+    return terms @ nonnegative(terms / time[:, None])
