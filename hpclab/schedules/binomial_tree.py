@@ -12,10 +12,6 @@ import numpy
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, per_rank, rows, then
 from hpclab.schedules.star import sent_reduce
 
-__all__ = [
-    "all_reduce", "broadcast", "reduce", "sent_all_reduce", "sent_broadcast", "sent_reduce", "spread",
-]  # fmt: skip
-
 
 def spread(order: Counts, elements: int) -> Messages:
     """The whole vector from ``order[0]`` to all ranks in `order`: the farthest first, then ever nearer."""
@@ -25,7 +21,7 @@ def spread(order: Counts, elements: int) -> Messages:
         distance = 1 << (steps - 1 - step)
         holder = numpy.arange(0, count - distance, 2 * distance)
         parts.append(rows(step, order[holder], order[holder + distance], 0, elements))
-    return then() if not parts else numpy.concatenate(parts)
+    return numpy.concatenate([then(), *parts])
 
 
 def sent_spread(order: Counts, elements: int, ranks: int) -> Counts:

@@ -40,11 +40,11 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
     },
     "reduce": {
         "star": Algorithm(star.reduce, star.sent_reduce),
-        "binomial_tree": Algorithm(binomial_tree.reduce, binomial_tree.sent_reduce),
-        "ring": Algorithm(ring.reduce, ring.sent_reduce, pipelined=True),
+        "binomial_tree": Algorithm(binomial_tree.reduce, star.sent_reduce),
+        "ring": Algorithm(ring.reduce, star.sent_reduce, pipelined=True),
         "halving_doubling": Algorithm(doubling.reduce, doubling.sent_reduce),
-        "double_binary_tree": Algorithm(double_tree.reduce, double_tree.sent_reduce, pipelined=True),
-        "hierarchical": Algorithm(hierarchical.reduce, hierarchical.sent_reduce, by_node=True),
+        "double_binary_tree": Algorithm(double_tree.reduce, star.sent_reduce, pipelined=True),
+        "hierarchical": Algorithm(hierarchical.reduce, star.sent_reduce, by_node=True),
     },
     "all_reduce": {
         "star": Algorithm(star.all_reduce, star.sent_all_reduce),
@@ -64,10 +64,8 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
     "reduce_scatter": {
         "star": Algorithm(star.reduce_scatter, star.sent_reduce_scatter),
         "ring": Algorithm(ring.reduce_scatter, ring.sent_reduce_scatter),
-        "recursive_halving": Algorithm(doubling.reduce_scatter, doubling.sent_reduce_scatter),
-        "hierarchical": Algorithm(
-            hierarchical.reduce_scatter, hierarchical.sent_reduce_scatter, by_node=True
-        ),
+        "recursive_halving": Algorithm(doubling.reduce_scatter, ring.sent_reduce_scatter),
+        "hierarchical": Algorithm(hierarchical.reduce_scatter, ring.sent_reduce_scatter, by_node=True),
     },
     "all_to_all": {
         "direct": Algorithm(exchange.direct, exchange.sent_once),
@@ -106,19 +104,10 @@ def collective(
     return Schedule(name, algorithm, shape.ranks, shape.elements, max(least, *ends), messages, shape.root)
 
 
-def sent(
-    name: str,
-    algorithm: str,
-    ranks: int,
-    elements: int,
-    *,
-    root: int = 0,
-    ranks_per_node: int | None = None,
-    chunks: int | None = None,
-) -> Counts:
+def sent(name: str, algorithm: str, ranks: int, elements: int, **options: int | None) -> Counts:
     """The formula of the elements that each rank sends to others, shape (ranks,); times the element size it
     is bytes. What it takes is what `collective` takes, and ``collective(...).sent()`` counts the same."""
-    known, shape = _checked(name, algorithm, ranks, elements, root, ranks_per_node, chunks)
+    known, shape = _checked(name, algorithm, ranks, elements, **options)
     return known.sent(shape)
 
 
@@ -127,9 +116,9 @@ def _checked(
     algorithm: str,
     ranks: int,
     elements: int,
-    root: int,
-    ranks_per_node: int | None,
-    chunks: int | None,
+    root: int | None = 0,
+    ranks_per_node: int | None = None,
+    chunks: int | None = None,
 ) -> tuple[Algorithm, Shape]:
     known = ALGORITHMS[checks.choice("name", name, COLLECTIVES)]
     found = known[checks.choice(f"The algorithm of {name}", algorithm, known)]

@@ -13,9 +13,6 @@ import itertools
 import numpy
 
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, per_rank, rows, together
-from hpclab.schedules.star import sent_reduce
-
-__all__ = ["all_reduce", "broadcast", "reduce", "sent_all_reduce", "sent_broadcast", "sent_reduce"]
 
 
 def _parents(place: Counts, count: int) -> Counts:
@@ -89,11 +86,7 @@ def sent_broadcast(shape: Shape) -> Counts:
     """The root n; the others n / 2 for each child, of which an inner rank has up to two."""
     if shape.ranks == 1:
         return numpy.zeros(1, numpy.int64)
-    halves = numpy.diff(bounds(shape.elements, 2))
-    return numpy.sum(
-        [per_rank(shape.ranks, edge[1], half) for edge, half in zip(_edges(shape), halves, strict=True)],
-        axis=0,
-    )
+    return _sent(shape, [parent for _, parent, _ in _edges(shape)])
 
 
 def reduce(shape: Shape) -> Messages:
@@ -115,11 +108,10 @@ def all_reduce(shape: Shape) -> Messages:
 
 def sent_all_reduce(shape: Shape) -> Counts:
     """n / 2 for each neighbour in each tree: three in one where the rank is inside, one as a leaf: 2 n."""
+    return _sent(shape, [numpy.concatenate([child, parent]) for child, parent, _ in trees(shape.ranks)])
+
+
+def _sent(shape: Shape, senders: list[Counts]) -> Counts:
+    """A half of the vector for each time that a rank is named among the senders of its tree."""
     halves = numpy.diff(bounds(shape.elements, 2))
-    return numpy.sum(
-        [
-            per_rank(shape.ranks, numpy.concatenate([child, parent]), half)
-            for (child, parent, _), half in zip(trees(shape.ranks), halves, strict=True)
-        ],
-        axis=0,
-    )
+    return numpy.sum([per_rank(shape.ranks, *one) for one in zip(senders, halves, strict=True)], axis=0)

@@ -10,22 +10,6 @@ from __future__ import annotations
 import numpy
 
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, per_rank, rows, then
-from hpclab.schedules.ring import sent_reduce_scatter
-
-__all__ = [
-    "all_gather",
-    "broadcast",
-    "halving_doubling",
-    "recursive_doubling",
-    "reduce",
-    "reduce_scatter",
-    "sent_all_gather",
-    "sent_broadcast",
-    "sent_halving_doubling",
-    "sent_recursive_doubling",
-    "sent_reduce",
-    "sent_reduce_scatter",
-]  # fmt: skip
 
 
 def _heads(shape: Shape) -> tuple[Counts, Counts]:
@@ -43,7 +27,7 @@ def _double(heads: Counts, starts: Counts) -> Messages:
         begin = place >> step << step
         size = starts[begin + (1 << step)] - starts[begin]
         parts.append(rows(step, heads, heads[place ^ (1 << step)], starts[begin], size))
-    return then() if not parts else numpy.concatenate(parts)
+    return numpy.concatenate([then(), *parts])
 
 
 def _sent_double(ranks: int, heads: Counts, starts: Counts) -> Counts:
@@ -107,11 +91,9 @@ def _scatter(shape: Shape) -> Messages:
     for step in range(steps):
         half = len(heads) >> (step + 1)
         holder = numpy.arange(0, len(heads), 2 * half)
-        middle = starts[holder + half]
-        parts.append(
-            rows(step, heads[holder], heads[holder + half], middle, starts[holder + 2 * half] - middle)
-        )
-    return then() if not parts else numpy.concatenate(parts)
+        middle, end = starts[holder + half], starts[holder + 2 * half]
+        parts.append(rows(step, heads[holder], heads[holder + half], middle, end - middle))
+    return numpy.concatenate([then(), *parts])
 
 
 def _subtree(shape: Shape) -> tuple[Counts, Counts]:
@@ -132,11 +114,9 @@ def sent_broadcast(shape: Shape) -> Counts:
     n more for a head with an odd partner."""
     heads, extras = _heads(shape)
     starts, through = bounds(shape.elements, len(heads)), _subtree(shape)[1]
-    return (
-        per_rank(shape.ranks, heads, through - numpy.diff(starts))
-        + _sent_double(shape.ranks, heads, starts)
-        + per_rank(shape.ranks, heads[: len(extras)], shape.elements)
-    )
+    scattered = per_rank(shape.ranks, heads, through - numpy.diff(starts))
+    out = per_rank(shape.ranks, heads[: len(extras)], shape.elements)
+    return scattered + _sent_double(shape.ranks, heads, starts) + out
 
 
 def reduce(shape: Shape) -> Messages:
@@ -152,9 +132,8 @@ def sent_reduce(shape: Shape) -> Counts:
     _, extras = _heads(shape)
     blocks = numpy.diff(bounds(shape.elements, len(heads)))
     gathered = numpy.where(numpy.arange(len(heads)) == 0, 0, through)
-    return per_rank(shape.ranks, heads, shape.elements - blocks + gathered) + per_rank(
-        shape.ranks, extras, shape.elements
-    )
+    handed_in = per_rank(shape.ranks, extras, shape.elements)
+    return per_rank(shape.ranks, heads, shape.elements - blocks + gathered) + handed_in
 
 
 def _group_starts(shape: Shape) -> Counts:

@@ -24,13 +24,6 @@ from hpclab.schedules.messages import (
     then,
     together,
 )  # fmt: skip
-from hpclab.schedules.ring import sent_reduce_scatter
-from hpclab.schedules.star import sent_reduce
-
-__all__ = [
-    "all_gather", "all_reduce", "broadcast", "carrier", "reduce", "reduce_scatter", "sent_all_gather",
-    "sent_all_reduce", "sent_broadcast", "sent_reduce", "sent_reduce_scatter",
-]  # fmt: skip
 
 
 def _teams(shape: Shape) -> tuple[Counts, list[Counts]]:

@@ -11,9 +11,7 @@ from hpclab.schedules.schedule import Schedule
 
 
 def replay(
-    schedule: Schedule,
-    buffers: Sequence[NDArray[Any]],
-    after_step: Callable[[int], None] | None = None,
+    schedule: Schedule, buffers: Sequence[NDArray[Any]], after_step: Callable[[int], None] | None = None
 ) -> None:
     """Move the elements between `buffers`, one 1-D work buffer for each rank, in place.
 

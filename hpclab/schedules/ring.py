@@ -12,12 +12,6 @@ import numpy
 
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, per_rank, rows, then
 from hpclab.schedules.messages import together as _together
-from hpclab.schedules.star import sent_reduce
-
-__all__ = [
-    "all_gather", "all_reduce", "broadcast", "reduce", "reduce_scatter", "sent_all_gather", "sent_all_reduce",
-    "sent_broadcast", "sent_reduce", "sent_reduce_scatter",
-]  # fmt: skip
 
 
 def _round(shape: Shape, first: int, reduce: bool) -> Messages:

@@ -17,17 +17,10 @@ from numpy.typing import NDArray
 COLLECTIVES = ("broadcast", "reduce", "all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 
 MESSAGE = numpy.dtype(
-    [
-        ("step", "i4"),
-        ("source", "i4"),
-        ("target", "i4"),
-        ("source_offset", "i8"),
-        ("target_offset", "i8"),
-        ("size", "i8"),
-        ("reduce", "?"),
-    ],
+    [("step", "i4"), ("source", "i4"), ("target", "i4"), ("source_offset", "i8"), ("target_offset", "i8"),
+     ("size", "i8"), ("reduce", "?")],
     align=True,
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
