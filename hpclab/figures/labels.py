@@ -46,6 +46,8 @@ class Labels:
             for reach in _REACH:
                 for across, down, before in _SIDES:
                     left = x + across * reach - before * width
+                    if not across:  # above or below: anywhere, if it stays inside
+                        left = max(self.frame[0] + 4, min(left, self.frame[2] - width - 4))
                     middle = y + down * reach
                     box = (left - 3, middle - style.TEXT * 0.6, left + width + 3, middle + style.TEXT * 0.55)
                     near = min(max(x, box[0]), box[2]), min(max(y, middle), box[3])
@@ -55,7 +57,8 @@ class Labels:
                         path = (
                             f'<path d="M{x:.1f},{y:.1f}L{near[0]:.1f},{near[1]:.1f}" stroke="{style.MUTED}"/>'
                         )
-                        return path * (not close) + _haloed(left, middle, text, colour)
+                        anchor = "end" if across < 0 else "start" if across else "middle"
+                        return path * (not close) + _haloed(box, anchor, text, colour)
         return ""
 
     def _free(self, box: Box) -> bool:
@@ -66,9 +69,10 @@ class Labels:
 
 
 def _leads(start: Place, end: Place, uncrossed: list[Box]) -> bool:
-    """Whether a line there crosses none of these but its own mark."""
+    """Whether a line there crosses none of these but its own mark, and those that share its spot."""
     points = [place for place in _along(start, end) if math.dist(place, start) > 13]
-    return not any(a < x < c and b < y < d for x, y in points for a, b, c, d in uncrossed)
+    others = [box for box in uncrossed if math.dist(start, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)) > 8]
+    return not any(a < x < c and b < y < d for x, y in points for a, b, c, d in others)
 
 
 def _along(start: Place, end: Place) -> list[Place]:
@@ -77,10 +81,13 @@ def _along(start: Place, end: Place) -> list[Place]:
     return [(x + n / steps * (right - x), y + n / steps * (down - y)) for n in range(steps + 1)]
 
 
-def _haloed(left: float, middle: float, text: str, colour: str) -> str:
-    """White around the letters, so that a thin line behind them does not cross them out."""
+def _haloed(box: Box, anchor: str, text: str, colour: str) -> str:
+    """White around the letters, so that a thin line behind them does not cross them out. They stand at the end
+    of their box that is nearest to the mark: most fonts are narrower than `style.text_width` allows for."""
+    x = {"start": box[0] + 3, "end": box[2] - 3, "middle": (box[0] + box[2]) / 2}[anchor]
     halo = f'paint-order="stroke" stroke="{style.GROUND}" stroke-width="5" stroke-linejoin="round"'
-    return f"<g {halo}>{style.text(left, middle + style.TEXT * 0.35, text, colour=style.ink(colour))}</g>"
+    written = style.text(x, box[1] + style.TEXT * 0.95, text, anchor=anchor, colour=style.ink(colour))
+    return f"<g {halo}>{written}</g>"
 
 
 def _overlap(one: Box, other: Box) -> bool:

@@ -62,7 +62,7 @@ def draw(
         _arrow(axes, *(_scaled(kernel, one) for kernel in moved))
     for kernel in every:
         _marks(axes, kernel, one)
-    for named in sorted(_named(axes, every, one), key=lambda one: -len(one[2])):  # long ones need most room
+    for named in sorted(_named(axes, every, one), key=lambda one: _room(axes, *one)):
         axes.add(labels.beside(*named))
     _key(axes, [kernel.origin for kernel in every])
     return axes.svg(_said(device, roofs, every))
@@ -157,6 +157,12 @@ def _named(axes: Axes, every: Sequence[Kernel], one: float) -> list[tuple[float,
         else:
             spots.append((x, y, [kernel]))
     return [(x, y, joined([kernel.name for kernel in there]), there[0].colour) for x, y, there in spots]
+
+
+def _room(axes: Axes, x: float, _y: float, words: str, _colour: str) -> tuple[bool, float]:
+    """Who chooses a place first: those with no room on the right of their mark, and of them the longest."""
+    width = style.text_width(words)
+    return x + 16 + width < axes.right, -width
 
 
 def _arrow(axes: Axes, before: tuple[float, float], after: tuple[float, float]) -> None:

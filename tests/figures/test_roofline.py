@@ -122,3 +122,36 @@ def test_what_cannot_be_drawn_is_refused():
         roofline.draw(A100, (), ())
     with pytest.raises(ValueError, match="must be one of fp64"):
         roofline.draw(A100, (), ("fp8",))
+
+
+CROWDED = {  # GFLOP/s of three ladders' steps on two busy cores, the first three at 0.25 FLOP per byte
+    ("reduction", 0.25): (0.131, 0.793, 0.614), ("stencil", 0.625): (0.061, 1.403, 1.48),
+    ("matrix multiply", 85): (0.371, 3.456, 2.895),
+}  # fmt: skip
+
+
+def crowded(threads):
+    device = Device(
+        "this machine", Origin.MEASURED, reached_bandwidth=3.29e9, reached={"fp64": 7e9, "fp32": 1.41e10}
+    )
+    rates = CROWDED | {("matrix multiply", 85): (0.371, 3.456, threads)}
+    found = [
+        timed(ladder, step, intensity / rate, intensity * 1e9)
+        for (ladder, intensity), at in rates.items()
+        for step, rate in zip(("scalar", "vectorised", "threads"), at, strict=True)
+    ]
+    return roofline.draw(device, kernels(found))
+
+
+@pytest.mark.parametrize("threads", [2.7, 2.895, 4.6])
+def test_no_kernel_of_a_crowded_figure_is_left_without_its_name(threads):
+    named = "; ".join(words for *_, words in texts(crowded(threads)))
+    steps = re.findall(r"matrix multiply: ([\w, ]+)", named)
+    assert sorted(", ".join(steps).split(", ")) == ["scalar", "threads", "vectorised"]
+
+
+def test_a_label_on_the_left_ends_beside_its_mark_whatever_the_font():
+    svg = crowded(2.895)
+    circles = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', svg)]
+    ends = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end"[^>]*>matrix multiply: scalar<', svg)
+    assert [round(max(circles) - float(end)) for end in ends] == [13]
