@@ -141,9 +141,10 @@ def limit_seconds(text: str) -> float:
     """Seconds in a time limit as Slurm reads it; ValueError for what it refuses.
 
     ``30`` is minutes, ``30:00`` minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day
-    and twelve hours. Notice that the place of a number decides its unit, and only the number of colons tells.
+    and twelve hours; ``0`` is no limit. Notice that the place of a number decides its unit, and only the
+    number of colons tells.
     """
-    if text.strip().upper() in ("UNLIMITED", "INFINITE", "-1"):
+    if text.strip().upper() in ("UNLIMITED", "INFINITE", "-1", "0"):
         return float("inf")
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip(), re.ASCII)
     if not match:

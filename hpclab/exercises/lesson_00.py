@@ -15,6 +15,7 @@ _CASES = (
     ((LAPTOP, 2, 4), "local",
      "A laptop with 2 cores has no more of them behind a queue: run 4 workers on it, and the lesson labels "
      "what then is emulated."),
+    ((LAPTOP, 4, 64), "local", "A laptop has no 64 cores, and no queue that could bring them."),
     ((BINDER, 1, 2), "local",
      "Binder has one core and no other node: Slurm on the same core cannot add one."),
     ((LOGIN, 16, 64), "slurm", "A login node has no 64 cores; the cluster behind it has: ask its queue."),
@@ -29,6 +30,8 @@ _CASES = (
      "Inside a job with 32 cores, 32 wanted cores are all here: more is needed only for the 33rd."),
     ((JOB, 32, 33), "slurm",
      "A job with 32 cores has no 33rd: what goes beyond the allocation has to be asked for."),
+    ((JOB, 4, 8), "slurm",
+     "A job with 4 cores has no more of them: compare with the cores that it was given, not with a number."),
 )  # fmt: skip
 
 
@@ -59,7 +62,7 @@ def _judge(answer: object) -> Verdict:
         return Verdict(False, "Always Slurm: then work that could start now waits in a queue. " + wrong[0][1])
     if wrong:
         (place, here, wanted), hint = wrong[0]
-        return Verdict(False, f"{place}, {here} cores here, {wanted} wanted: {hint}")
+        return Verdict(False, f"{place}, {here} core{'s' * (here != 1)} here, {wanted} wanted: {hint}")
     return Verdict(
         True,
         "On a login node always the queue; inside a job what is yours already, and the queue only beyond it; "

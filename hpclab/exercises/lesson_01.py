@@ -31,6 +31,8 @@ def _points(curve: str) -> tuple[list[int], list[float]]:
 
 
 def _judge_share(answer: object) -> Verdict:
+    if isinstance(answer, str):
+        checks.number("The serial share", answer, 0, 1)
     share, right = checks.number("The serial share", answer, -1e9, 1e9), serial_fraction(8, ONE / EIGHT)
     if math.isclose(share, right, rel_tol=0.02):
         return Verdict(
@@ -40,6 +42,7 @@ def _judge_share(answer: object) -> Verdict:
         )
     mistakes = {
         100 * right: "You gave per cent: as a share it is a number from 0 to 1.",
+        ONE * right: "That is the serial part in seconds; its share is that over the 240 s on one core.",
         1 - right: "That is the parallel share; the serial share is what is left of 1.",
         EIGHT
         / ONE: "72/240 is the whole time on eight cores, which still holds an eighth of the parallel part.",
@@ -148,7 +151,16 @@ def _made(serial: float, target: int) -> tuple[list[int], list[float], int]:
 def _judge_sixteen(answer: object) -> Verdict:
     made = [(serial, target) for serial in _MADE for target in (16, 32)]
     cases = [(*_points(curve), 16) for curve in scaling_rows.CURVES]
-    values = limits.call_each(answer, cases + [_made(*case) for case in made])  # type: ignore[arg-type]
+    try:
+        values = limits.call_each(answer, cases + [_made(*case) for case in made])  # type: ignore[arg-type]
+    except limits.Stopped as stop:
+        if "NoCurve" not in str(stop):
+            raise
+        return Verdict(
+            False,
+            "The fit gave no curve: a law needs two points more than it has unknowns, and only three are "
+            "shown. The USL has two unknowns; Amdahl's law has one.",
+        )
     given = [checks.number("The predicted throughput", value, -1e30, 1e30) for value in values]
     for (serial, target), value in zip(made, given[len(cases) :], strict=True):
         right = _MADE[serial] * float(Amdahl(serial).speedup(target))
@@ -180,9 +192,11 @@ def _why(value: float, serial: float, target: int) -> str:
             speeds[-1] * target / counts[-1],
             "You kept the efficiency of eight devices; it falls further with every device you add.",
         ),
-        (_straight(counts[-2:], speeds[-2:], target), "You continued the last stretch as a straight line; "
+        (_fitted(1, counts[-2:], speeds[-2:], target), "You continued the last stretch as a straight line; "
          "the curve bends: each further device adds less than the one before."),
-        (_straight(counts, speeds, target), "You fitted a straight line, which has no ceiling; use Amdahl."),
+        (_fitted(2, counts, speeds, target), "A parabola bends down beyond the points and ends below zero; "
+         "throughput does not. Use Amdahl."),
+        (_fitted(1, counts, speeds, target), "You fitted a straight line, which has no ceiling; use Amdahl."),
         (right / speeds[0], "That is a speedup; the throughput is that times the speed of one."),
         (speeds[-1], "You gave back the last measured value, as if further devices added nothing."),
         (speeds[0] / serial, "That is the limit for endlessly many devices, not the value at `target`."),
@@ -202,8 +216,8 @@ def _why(value: float, serial: float, target: int) -> str:
     )
 
 
-def _straight(counts: Sequence[int], speeds: Sequence[float], target: int) -> float:
-    return float(numpy.polyval(numpy.polyfit(counts, speeds, 1), target))
+def _fitted(degree: int, counts: Sequence[int], speeds: Sequence[float], target: int) -> float:
+    return float(numpy.polyval(numpy.polyfit(counts, speeds, degree), target))
 
 
 SIXTEEN = Exercise(

@@ -9,8 +9,6 @@ from hpclab import checks, units
 from hpclab.exercises import Exercise, Verdict, limits
 
 _MIB = 2**20
-
-
 _CORPUS, _NODES, _RATE, _OVERHEAD = 4096 * _MIB, 32, 4 * _MIB, 0.005  # bytes, nodes, bytes/s, s a task
 _MOST_OVERHEAD, _MOST_IDLE = 0.01, 0.05
 
@@ -18,7 +16,9 @@ _MOST_OVERHEAD, _MOST_IDLE = 0.01, 0.05
 def _chunk_size(answer: object) -> Verdict:
     if isinstance(answer, str):
         answer = units.parse_bytes(answer)
-    size = checks.number("The chunk size", answer, 0, _CORPUS, "bytes")
+    size = checks.number("The chunk size", answer, 0, 1e30, "bytes")
+    if size > _CORPUS:
+        return Verdict(False, f"There are only {units.format_bytes(_CORPUS)} of text: no chunk is larger.")
     if size < 1024:
         return Verdict(False, f"{size:g} bytes is not even one file: write the unit, such as '4 MiB'.")
     share = _CORPUS / _NODES
@@ -28,19 +28,21 @@ def _chunk_size(answer: object) -> Verdict:
     if size > share:
         return Verdict(
             False,
-            f"{shown}, but there are only {math.ceil(_CORPUS / size)} of them for {_NODES} nodes: "
+            f"{shown}, and the text makes only {math.ceil(_CORPUS / size)} for {_NODES} nodes: "
             "some nodes never get any.",
         )
     if idle > _MOST_IDLE:
         return Verdict(
             False,
             f"{shown}, and a node works {share / _RATE:g} s in all. Nodes that are done may wait one whole "
-            f"chunk for the last one: {idle:.0%} of the run. One chunk for each node is the worst of these.",
+            f"chunk for the last one: {idle:.1%} of the run."
+            + " One chunk for each node is the worst of these."
+            * (size == share),
         )
     if overhead > _MOST_OVERHEAD:
         return Verdict(
             False,
-            f"{shown}, and sending it out costs {units.format_seconds(_OVERHEAD)} on top: {overhead:.1%}. "
+            f"{shown}, and sending it out costs {units.format_seconds(_OVERHEAD)} on top: {overhead:.2%}. "
             "Balance is not the trouble here, the cost of each task is.",
         )
     return Verdict(
@@ -117,6 +119,7 @@ _MISTAKES: tuple[tuple[_Formula, str], ...] = (
     (lambda start, s: start * s, "that forgets work / speedup. Set work = start + work / speedup."),
     (lambda start, s: start / (s - 1), "that is the time the fast run takes, not the work on one node."),
     (lambda start, s: start * (s - 1) / s, "it is upside down: more speedup must make asking pay sooner."),
+    (lambda start, s: start * s / (1 - s), "the sign is wrong: work − work / speedup is what asking saves."),
     (lambda start, s: start / s, "that makes the queue run in parallel. It does not."),
 )
 
@@ -139,7 +142,7 @@ def _break_even(answer: object) -> Verdict:
         )
     try:
         never = [_seconds(value) for value in limits.call_each(answer, _NEVER, seconds=2)]
-    except limits.Stopped as stop:
+    except (limits.Stopped, ValueError) as stop:
         return Verdict(
             False,
             f"Right where nodes help. But for a speedup of 1 or less: {stop} Return math.inf there.",
@@ -201,10 +204,7 @@ REMEDIES = (*_REMEDIES.values(), "more nodes")
 
 _WHY_NOT = {
     ("A", "larger chunks"): "nodes waited for the last chunks, and larger ones make that worse.",
-    (
-        "B",
-        "smaller chunks",
-    ): "time between tasks is paid once for each task, and smaller chunks mean more tasks.",
+    ("B", "smaller chunks"): "time between tasks is paid for each, and smaller chunks mean more tasks.",
     ("D", "larger chunks"): "it waits for storage in every chunk, whatever its size.",
     ("D", "smaller chunks"): "it waits for storage in every chunk, whatever its size.",
 }
@@ -225,7 +225,7 @@ def _remedies(answer: object) -> Verdict:
                 f"Its largest part beside compute is {worst}.",
             )
         if remedy != _REMEDIES[run]:
-            why = _WHY_NOT.get((run, remedy), f"{remedy} does nothing about that.")
+            why = _WHY_NOT.get((run, remedy), f'"{remedy}" does nothing about that.')
             return Verdict(
                 False, f"Run {run} lost most as {worst} ({BARS[run][worst]:g} rank-seconds): {why}"
             )

@@ -105,7 +105,15 @@ def test_too_many_tasks_are_refused():
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30", 1800), ("30:00", 1800), ("00:30", 30), ("1:30:00", 5400), ("1-12", 129600), ("2-0:30", 174600)],
+    [
+        ("0", float("inf")),
+        ("30", 1800),
+        ("30:00", 1800),
+        ("00:30", 30),
+        ("1:30:00", 5400),
+        ("1-12", 129600),
+        ("2-0:30", 174600),
+    ],
 )
 def test_a_time_limit_as_slurm_reads_it(text, seconds):
     assert limit_seconds(text) == seconds

@@ -42,6 +42,18 @@ def one_off(place, cores_here, cores_wanted):
     return "slurm" if place == "inside a job" and cores_wanted >= cores_here else "local"
 
 
+def by_a_number(place, cores_here, cores_wanted):
+    return "slurm" if place == "login node" or cores_wanted > 32 else "local"
+
+
+def number_inside_a_job(place, cores_here, cores_wanted):
+    return "slurm" if place == "login node" or (place == "inside a job" and cores_wanted > 32) else "local"
+
+
+def also_on_binder(place, cores_here, cores_wanted):
+    return "slurm" if place == "Binder" else choose_by_cases(place, cores_here, cores_wanted)
+
+
 def small_on_the_login_node(place, cores_here, cores_wanted):
     if place == "login node":
         return "local" if cores_wanted <= 2 else "slurm"
@@ -79,6 +91,9 @@ WRONG = {
         (by_place_alone, "yours already"),
         (login_only, "no 33rd"),
         (one_off, "only for the 33rd"),
+        (by_a_number, "A laptop has no 64 cores"),
+        (number_inside_a_job, "not with a number"),
+        (also_on_binder, "Binder, 1 core here, 2 wanted"),
         (small_on_the_login_node, "that is the trap"),
         (swapped, "changed places"),
         (leaves_it_open, '"auto" leaves the choice'),

@@ -99,6 +99,15 @@ def sixteen_power_law(gpus, throughput, target):
     return float(numpy.exp(start + slope * numpy.log(target)))
 
 
+def sixteen_usl(gpus, throughput, target):
+    found = scaling.fit(scaling.USL, gpus, throughput)
+    return found.speed_of_one * float(found.law.speedup(target))
+
+
+def sixteen_parabola(gpus, throughput, target):
+    return float(numpy.polyval(numpy.polyfit(gpus, throughput, 2), target))
+
+
 def sixteen_looked_up(gpus, throughput, target):
     from hpclab.validation.scaling_rows import published
 
@@ -127,7 +136,9 @@ WRONG = {
         (5, "the limit"),
         (2 / 3, "Gustafson"),
         (0.25, "would take 82 s"),
+        (48, "in seconds"),
         (-0.1, "from 0 to 1"),
+        ("20 %", "from 0 to 1"),
         ("0.1", "must be a number"),
         (float("nan"), "must be a number"),
     ],
@@ -153,6 +164,8 @@ WRONG = {
         (sixteen_always, "always predict for 16"),
         (sixteen_last_value, "last measured value"),
         (sixteen_power_law, "too high"),
+        (sixteen_usl, "USL has two unknowns"),
+        (sixteen_parabola, "ends below zero"),
         (sixteen_looked_up, "cannot use hpclab.validation"),
         (sixteen_text, "must be a number"),
         (3078, "must be a function"),

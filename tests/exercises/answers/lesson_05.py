@@ -29,6 +29,11 @@ def forgets_the_return(start, speedup):
     start * speedup / (speedup - 1)
 
 
+def forgets_the_else(start, speedup):
+    if speedup > 1:
+        return start * speedup / (speedup - 1)
+
+
 def loops(start, speedup):
     work = 0.0
     while start + work / speedup > work or speedup <= 1:
@@ -51,6 +56,9 @@ WRONG = {
         ("256 KiB", "the cost of each task"),
         ("1 MiB", "Balance is not the trouble"),
         ("16 MiB", "wait one whole chunk"),
+        ("6.5 MiB", "for the last one: 5.1% of the run."),
+        ("2 MB", "on top: 1.05%"),
+        ("5 GiB", "only 4 GiB of text"),
         ("128 MiB", "One chunk for each node is the worst"),
         ("1 GiB", "some nodes never get any"),
         (4, "write the unit"),
@@ -83,7 +91,9 @@ WRONG = {
             lambda start, speedup: start * speedup / (speedup - 1) if speedup != 1 else math.inf,
             "for 0.8 -240 s",
         ),
+        (lambda start, speedup: start * speedup / (1 - speedup), "the sign is wrong"),
         (forgets_the_return, "is the return missing?"),
+        (forgets_the_else, "for a speedup of 1 or less"),
         (loops, "is there a loop?"),
         (lambda start: start, "argument"),
         (80.0, "The answer is a function"),
@@ -92,6 +102,7 @@ WRONG = {
         (READ | {"A": "larger chunks"}, "larger ones make that worse"),
         (READ | {"B": "smaller chunks"}, "smaller chunks mean more tasks"),
         (READ | {"C": "faster reading"}, "queue wait"),
+        (READ | {"C": "smaller chunks"}, '"smaller chunks" does nothing about that'),
         (READ | {"D": "larger chunks"}, "waits for storage in every chunk"),
         (READ | {"D": "more nodes"}, "more nodes add rank-seconds"),
         (dict.fromkeys("ABCD", "more nodes"), "none of these runs lacks nodes"),
