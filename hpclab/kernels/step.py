@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from hpclab import checks
 from hpclab.kernels.cuda import cuda
+from hpclab.models.gpu_memory import WARP
 
 Shape = tuple[int, ...]
 Extent = tuple[int, ...]
-WARP = 32
 MOST_ITEMS, MOST_BLOCKS_Y = 2**31 - 1, 65535  # CUDA's limits of a grid along x and along y
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-WARP = 32
+from hpclab.models.gpu_memory import WARP
+
 PATIENCE = 20.0  # seconds; a lane of the simulator takes milliseconds to its next meeting
 
 

@@ -85,14 +85,11 @@ class Timing:
         events = []
         for message, begin, end in zip(messages, self.begin.tolist(), self.end.tolist(), strict=True):
             source, target = int(message["source"]), int(message["target"])
-            size, label = (
-                round(int(message["size"]) * self.itemsize),
-                f"step {message['step']}: {source} to {target}",
-            )
-            ends = (("send", source), ("receive", target)) if source != target else ()
-            events += [
-                Event(rank, kind, begin, end - begin, size, label, Origin.MODELLED) for kind, rank in ends
-            ]
+            if source != target:
+                size = round(int(message["size"]) * self.itemsize)
+                label = f"step {message['step']}: {source} to {target}"
+                for kind, rank in (("send", source), ("receive", target)):
+                    events.append(Event(rank, kind, begin, end - begin, size, label, Origin.MODELLED))
         return Trace(tuple(events), self.schedule.ranks, 0.0, self.time)
 
 

@@ -18,13 +18,8 @@ from hpclab.machine import catalogue
 from hpclab.results import Origin
 
 PRECISIONS = {
-    "fp64": "float64",
-    "fp32": "float32",
-    "tf32": "TF32",
-    "fp16": "float16",
-    "bf16": "BF16",
-    "fp8": "FP8",
-}
+    "fp64": "float64", "fp32": "float32", "tf32": "TF32", "fp16": "float16", "bf16": "BF16", "fp8": "FP8",
+}  # fmt: skip
 BASES = ("peak", "achievable")  # what is sold; what a well-made kernel was measured to reach
 
 LAUNCH_OVERHEAD = 2.5e-6

@@ -13,7 +13,7 @@ Notice alpha's factor and beta's: log p against p, and log p against about 2. Be
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 
@@ -102,10 +102,9 @@ def time(
             raise ValueError(
                 f"{width} ranks a node must divide {ranks} ranks: the nodes must be equally full."
             )
-        case = Case(
-            ranks, size, case.alpha, case.beta, case.gamma, chunks,
-            width, numbers["alpha inside"], numbers["beta inside"],
-        )  # fmt: skip
+        case = replace(
+            case, g=width, alpha_inside=numbers["alpha inside"], beta_inside=numbers["beta inside"]
+        )
     return FORMULAS[collective, algorithm](case)
 
 
@@ -135,10 +134,9 @@ def _gather(c: Case, add: bool) -> float:
 def _two_trees(c: Case, add: bool) -> float:
     """Binomial trees: over one rank of each node, then in each node."""
     gamma = c.gamma if add else 0.0
-    over, within = (c.p // c.g - 1).bit_length(), (c.g - 1).bit_length()
-    return over * (c.alpha + c.n * (c.beta + gamma)) + within * (
-        c.alpha_inside + c.n * (c.beta_inside + gamma)
-    )
+    over = (c.p // c.g - 1).bit_length() * (c.alpha + c.n * (c.beta + gamma))
+    within = (c.g - 1).bit_length() * (c.alpha_inside + c.n * (c.beta_inside + gamma))
+    return over + within
 
 
 def _chain(c: Case, add: bool) -> float:
@@ -222,7 +220,7 @@ def bus_factor(collective: str, ranks: int) -> float:
     With it, figures of different collectives and rank counts can be held against one link's bandwidth.
     """
     collective = checks.choice("collective", collective, COLLECTIVES)
-    ranks = checks.integer("ranks", ranks, 1, MOST_RANKS)
+    ranks = checks.integer("ranks", ranks, 1, 1_000_000)
     share = (ranks - 1) / ranks
     return {"all_reduce": 2 * share, "broadcast": 1.0, "reduce": 1.0}.get(collective, share)
 
@@ -238,9 +236,8 @@ def in_network(
     Hot Chips 34, 2022): n + n/p each way. Modelled only; all_gather, reduce_scatter, broadcast and reduce
     need one of the two passes.
     """
-    collective = checks.choice(
-        "collective", collective, [name for name in COLLECTIVES if name != "all_to_all"]
-    )
+    allowed = [name for name in COLLECTIVES if name != "all_to_all"]
+    collective = checks.choice("collective", collective, allowed)
     kind = checks.choice("kind", kind, ("sharp", "nvls"))
     ranks = checks.integer("ranks", ranks, 1, MOST_RANKS)
     size = checks.number("size", size, 0, 2**60, "bytes")

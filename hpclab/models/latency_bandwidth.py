@@ -15,7 +15,7 @@ import numpy
 from numpy.typing import ArrayLike, NDArray
 
 from hpclab import checks
-from hpclab.models.scaling import NoCurve
+from hpclab.models.scaling import NoCurve, within
 
 Array = NDArray[numpy.float64]
 LEAST_SIZES = 4  # the two parameters and two more
@@ -49,17 +49,12 @@ class Line:
 
         It says nothing of whether a straight line is right: a library that changes its protocol has a kink.
         """
-        level = checks.number("level", level, 0.01, 0.999)
-        times = self.draws[:, :1] + self.draws[:, 1:] * _sizes(size)
-        low, high = numpy.quantile(times, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return low, high
+        return within(self.draws[:, :1] + self.draws[:, 1:] * _sizes(size), level)
 
     def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
         """The range of "latency" (s) or "bandwidth" (bytes/s) that the scatter allows."""
         checks.choice("parameter", parameter, ("latency", "bandwidth"))
-        level = checks.number("level", level, 0.01, 0.999)
-        column, ends = int(parameter == "bandwidth"), [(1 - level) / 2, (1 + level) / 2]
-        low, high = (float(value) for value in numpy.quantile(self.draws[:, column], ends))
+        low, high = (float(end) for end in within(self.draws[:, int(parameter == "bandwidth")], level))
         if parameter == "latency":
             return low, high
         return 1 / high if high else math.inf, 1 / low if low else math.inf

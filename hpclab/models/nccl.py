@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from hpclab import checks
+from hpclab.models import formulas
 from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
 PROTOCOLS = ("LL", "LL128", "Simple")
-_LL_BYTES = (
-    8 * 512
-)  # a channel's threads times the bytes each must have, per rank, before a further one opens
+_LL_BYTES = 8 * 512  # bytes each must have times a channel's threads, per rank, before a further one opens
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,7 @@ def in_turn(one: float, other: float, slots: int = 4) -> float:
 def bus_factor(collective: str, gpus: int) -> float:
     """Bytes on the bus over bytes of the message: busbw = factor × size / time (PERFORMANCE.md)."""
     checks.choice("collective", collective, COLLECTIVES)
-    share = (gpus - 1) / gpus
-    return {"all_reduce": 2 * share, "broadcast": 1.0, "reduce": 1.0, "send_recv": 1.0}.get(collective, share)
+    return 1.0 if collective == "send_recv" else formulas.bus_factor(collective, gpus)
 
 
 def predict(collective: str, size: float, job: Job) -> Answer:
@@ -148,9 +146,8 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
 def _ll(size: float, job: Job, bandwidth: float) -> float:
     """Bytes/s of LL: a further channel is opened only once the message is large enough for it."""
     channels = min(max(1, ceil(size / (_LL_BYTES * job.gpus))), job.nvlink.channels)
-    return min(
-        job.nvlink.ll_most(job.nodes) * channels / job.nvlink.channels, bandwidth * job.nvlink.nccl.ll_share
-    )
+    most = job.nvlink.ll_most(job.nodes) * channels / job.nvlink.channels
+    return min(most, bandwidth * job.nvlink.nccl.ll_share)
 
 
 def _tree(size: float, job: Job) -> tuple[float, float]:
@@ -210,10 +207,9 @@ def _added(at_once: int, job: Job) -> float:
 def _pairs(collective: str, size: float, job: Job) -> float:
     """All-to-all, or every GPU to the next one: each GPU's own links and its share of the network."""
     n, inside = job.gpus, job.per_node
-    near, far = (
-        (inside - 1, n - inside) if collective == "all_to_all" else (int(inside > 1), int(job.nodes > 1))
-    )
-    part = size / n if collective == "all_to_all" else size
+    near, far, part = inside - 1, n - inside, size / n
+    if collective == "send_recv":
+        near, far, part = int(inside > 1), int(job.nodes > 1), size
     time = job.nvlink.launch + job.host + max(near, 1) * HOPS["Simple"]
     over_nvlink = near * part / job.nvlink.ring(max(inside, 2), job.node_gpus)
     if not far or job.network is None:

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpclab.models.topologies import CUBE_MESH
+
 HOPS = {"LL": 0.6e-6, "LL128": 1.9e-6, "Simple": 3.4e-6}  # tuning.cc, hwLat, ring, NVLink: s a step
 PCIE = 12e9  # topo.h, PCI_BW: bytes/s where no ring of NVLinks closes
 
@@ -91,13 +93,6 @@ class Network:
     one_peer_share: float = 1.0
 
 
-# Links between the eight V100 of a DGX-1 (nvidia-smi topo -m): two quads, each all to all, and a link across.
-_DGX1 = {
-    (0, 1): 1, (0, 2): 1, (0, 3): 2, (1, 2): 2, (1, 3): 1, (2, 3): 2, (0, 4): 2, (1, 5): 2,
-    (4, 5): 1, (4, 6): 1, (4, 7): 2, (5, 6): 2, (5, 7): 1, (6, 7): 2, (2, 6): 1, (3, 7): 1,
-}  # fmt: skip
-
-
 def mesh_rings(gpus: int) -> int:
     """How many rings can pass through the first `gpus` of a DGX-1 at once, each link carrying one each way.
 
@@ -105,13 +100,11 @@ def mesh_rings(gpus: int) -> int:
     more rings than it has links, nor than twice those that are not to its best neighbour. Two GPUs: 1, four:
     4, eight: 6; five: none, because GPU 4 knows only one of the others.
     """
+    links = CUBE_MESH[:gpus, :gpus]
     if gpus == 2:
-        return _DGX1[0, 1]
-    found = 6
-    for gpu in range(gpus):
-        links = [count for pair, count in _DGX1.items() if gpu in pair and max(pair) < gpus]
-        found = min(found, sum(links), 2 * (sum(links) - max(links)))
-    return found
+        return int(links[0, 1])
+    of_gpu = links.sum(axis=1)
+    return int(min(6, of_gpu.min(), 2 * (of_gpu - links.max(axis=1)).min()))
 
 
 NVLINKS = {

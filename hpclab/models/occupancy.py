@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from hpclab import checks
 from hpclab.machine import catalogue
+from hpclab.models.gpu_memory import WARP
 
-WARP = 32  # threads
 PARTITIONS = 4  # of a multiprocessor: each has a quarter of the registers, and a warp lives in one of them
 REGISTER_UNIT = 256  # registers are handed to a warp in multiples of this
 MOST_REGISTERS = 255  # a thread can name no more
@@ -30,7 +30,7 @@ LIMITS = ("warps", "blocks", "registers", "shared memory")
 class Multiprocessor:
     """The limits of one multiprocessor: most resident `warps` and `blocks`, 32-bit `registers`,
     `shared_memory` in bytes, of which a block may have `shared_memory_per_block`; the driver takes
-    `reserved` bytes of each block's and hands it out in multiples of `unit` bytes."""
+    `shared_memory_reserved` bytes of each block's and hands it out in multiples of `shared_memory_unit`."""
 
     compute_capability: str
     warps: int
@@ -38,8 +38,8 @@ class Multiprocessor:
     registers: int
     shared_memory: int
     shared_memory_per_block: int
-    unit: int
-    reserved: int = 0
+    shared_memory_unit: int
+    shared_memory_reserved: int = 0
 
 
 def multiprocessor(compute_capability: str | float) -> Multiprocessor:
@@ -47,17 +47,7 @@ def multiprocessor(compute_capability: str | float) -> Multiprocessor:
     known = catalogue.entries("compute_capability")
     name = str(compute_capability)
     entry = known[checks.choice("The compute capability", name, known)]
-    number = {field: int(figure.value) for field, figure in entry.figures.items()}
-    return Multiprocessor(
-        name,
-        number["warps"],
-        number["blocks"],
-        number["registers"],
-        number["shared_memory"],
-        number["shared_memory_per_block"],
-        number["shared_memory_unit"],
-        number.get("shared_memory_reserved", 0),
-    )
+    return Multiprocessor(name, **{field: int(figure.value) for field, figure in entry.figures.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ def occupancy(
             f"A block of {threads} threads with {registers} registers each does not fit into the "
             f"{limits.registers} registers of a multiprocessor: at most {fewer} registers, or fewer threads."
         )
-    of_block = _up(shared_memory + limits.reserved, limits.unit)
+    of_block = _up(shared_memory + limits.shared_memory_reserved, limits.shared_memory_unit)
     fit = {
         "warps": limits.warps // warps,
         "blocks": limits.blocks,

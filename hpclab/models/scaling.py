@@ -54,17 +54,12 @@ class Fit:
         Residual bootstrap: the relative residuals are drawn again with replacement and the law fitted anew.
         It shows what the scatter of these points allows, not whether the law is the right one.
         """
-        level = checks.number("level", level, 0.01, 0.999)
-        speedups = numpy.array([law.speedup(n) for law in self.draws])
-        low, high = numpy.quantile(speedups, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return low, high
+        return within([law.speedup(n) for law in self.draws], level)
 
     def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
         """The range of one of the law's parameters, from the same bootstrap as `band`."""
         checks.choice("parameter", parameter, self.law.parameters)
-        level = checks.number("level", level, 0.01, 0.999)
-        values = [getattr(law, parameter) for law in self.draws]
-        low, high = numpy.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        low, high = within([getattr(law, parameter) for law in self.draws], level)
         return float(low), float(high)
 
     def predict(self, n: Iterable[float], experiment: str = "scaling", along: str = "nodes") -> list[Result]:
@@ -78,6 +73,13 @@ class Fit:
             )
             for count in n
         ]  # fmt: skip
+
+
+def within(draws: Sequence[Array] | Array, level: float) -> tuple[Array, Array]:
+    """The range that holds the share `level` of the draws, along their first axis."""
+    level = checks.number("level", level, 0.01, 0.999)
+    low, high = numpy.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
 
 
 def fit(
@@ -124,11 +126,7 @@ def fit(
 
 
 def fit_times(
-    law: type[Law],
-    results: Sequence[Result],
-    along: str,
-    quantity: str = "makespan",
-    weak: bool = False,
+    law: type[Law], results: Sequence[Result], along: str, quantity: str = "makespan", weak: bool = False
 ) -> Fit | NoCurve:
     """Fit `law` to Results in seconds with `along` (such as "nodes") among their parameters.
 

@@ -112,12 +112,9 @@ def cluster(
     if leaf.max() > 0:
         if over > 1:
             width = min(nodes, leaf_size) * (1 if rails else nics) / over
-            up = wires.each(
-                Link("", 0, spec.bandwidth * width), [f"leaf {n} up" for n in range(leaf.max() + 1)]
-            )
-            down = wires.each(
-                Link("", 0, spec.bandwidth * width), [f"leaf {n} down" for n in range(leaf.max() + 1)]
-            )
+            uplink, leaves = Link("", 0, spec.bandwidth * width), range(leaf.max() + 1)
+            up = wires.each(uplink, [f"leaf {n} up" for n in leaves])
+            down = wires.each(uplink, [f"leaf {n} down" for n in leaves])
             out, into = [*out, up[leaf]], [down[leaf], *into]
         levels.append(Level("spine", numpy.zeros(ranks, "i4"), columns(*out), columns(*into), 2 * delay))
     name = f"{nodes} nodes × {per}, {spec.name}{' on rails' if rails else ''}"
@@ -156,10 +153,7 @@ def dragonfly(
     for g, a, b in itertools.product(range(groups), range(routers), range(routers)):
         if a != b:
             local[g, a, b] = wires.add(wire, f"group {g} router {a} to {b}")
-    levels = [
-        Level("router", router, *ways),
-        Level("group", group, *ways, delay, router % routers, local),
-    ]
+    levels = [Level("router", router, *ways), Level("group", group, *ways, delay, router % routers, local)]
     if groups > 1:
         far = numpy.full((1, groups, groups), -1, "i4")
         for a, b in itertools.permutations(range(groups), 2):
@@ -183,9 +177,8 @@ def _inside(wires: Wiring, spec: Link, nodes: int, per: int, wiring: str) -> lis
     across = numpy.full((nodes, per, per), -1, "i4")
     for n, a, b in itertools.product(range(nodes), range(per), range(per)):
         if parts[a, b]:
-            across[n, a, b] = wires.add(
-                spec, f"GPU {n * per + a} to {n * per + b}", share=parts[a, b], halves=1
-            )
+            name = f"GPU {n * per + a} to {n * per + b}"
+            across[n, a, b] = wires.add(spec, name, share=parts[a, b], halves=1)
     return [Level("node", node, nothing(ranks), nothing(ranks), 0.0, place, across)]
 
 
@@ -197,9 +190,8 @@ def _ports(wires: Wiring, spec: Link, names: list[str]) -> tuple[numpy.ndarray, 
 def _switch(nic: Link | str) -> str:
     """The catalogue's switch for a NIC of the catalogue."""
     family = nic.split("-")[0] if isinstance(nic, str) else "infiniband"
-    return {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}.get(
-        family, "infiniband"
-    ) + "-switch"
+    families = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}
+    return families.get(family, "infiniband") + "-switch"
 
 
 def _link(link: Link | str) -> Link:

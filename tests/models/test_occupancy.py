@@ -55,7 +55,7 @@ def test_every_gpu_with_a_compute_capability_can_be_asked():
             assert gpu.value("multiprocessors") > 10
     for name in catalogue.entries("compute_capability"):
         limits = multiprocessor(name)
-        assert limits.shared_memory_per_block + limits.reserved == limits.shared_memory
+        assert limits.shared_memory_per_block + limits.shared_memory_reserved == limits.shared_memory
 
 
 def test_more_of_anything_never_helps():

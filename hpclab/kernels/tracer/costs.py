@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.recorder import Recorder
-from hpclab.models.gpu_memory import Request
+from hpclab.models.gpu_memory import WARP, Request
 
 # A stencil's neighbour (5 sectors for 4) and rows of awkward length are let pass; stride 2 (8 for 4) is not.
 SECTORS_RATIO, SECTORS_MORE = 1.75, 2.0
@@ -69,4 +69,4 @@ def _names(asked: list[Request]) -> str:
 
 
 def _threads(request: Request) -> list[int]:
-    return [request.warp * 32 + lane for lane in request.lanes]
+    return [request.warp * WARP + lane for lane in request.lanes]
