@@ -25,7 +25,7 @@ COLOURS = {  # the same algorithm has the same colour everywhere; its line carri
     "star": "#8c8c8c", "hierarchical": "#D55E00", "direct": "#8c8c8c", "pairwise": "#0072B2",
     "bruck": "#E69F00",
 }  # fmt: skip
-_OTHERS = tuple(dict.fromkeys(colour for colour in COLOURS.values() if colour != "#8c8c8c"))
+_OTHERS = (*dict.fromkeys(colour for colour in COLOURS.values() if colour != "#8c8c8c"), style.INK)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class MessageStepper(widgets.VBox):
             timing = timed(*chosen, self.slow.value)
             healthy = timed(*chosen, False) if self.slow.value else None
         except ValueError as error:
-            self._shown, self.picture.value = None, ""
+            self._shown, self.picture.value, self._player.layout.display = None, "", "none"
             self._say(str(error), "alert")
             return
         drawn = self.ranks.value <= MOST_DRAWN
@@ -171,6 +171,10 @@ def _timed(collective: str, algorithm: str, ranks: int, size: int, machine: str,
         raise ValueError(f"An {words(collective)} is timed for at most {most} ranks here: choose fewer.")
     preset, elements = PRESETS[machine], _EACH * ranks
     topology = preset(ranks)
+    if topology.ranks < ranks:
+        raise ValueError(
+            f"This machine has at most {topology.ranks} ranks, not {ranks}: choose fewer, or another machine."
+        )
     if slow:
         topology = with_slow_link(topology, *slowed(ranks, preset.ranks_per_node), SLOWER)
     schedule = schedules.collective(

@@ -56,9 +56,10 @@ class Roofline(widgets.VBox):
             description="Device",
             style=natural,
         )
-        self.precision = widgets.RadioButtons(
-            options=[("float32", "fp32")], description="Precision", orientation="horizontal", style=natural
+        self.precision = widgets.Dropdown(
+            options=[("float32", "fp32")], description="Precision", style=natural
         )
+        self._wanted, self._changing = "fp32", False
         self.kernel = widgets.Dropdown(options=list(self._works), description="Move", style=natural)
         self.item = widgets.SelectionSlider(
             options=[8, 4, 2, 1], value=ITEM, description="Bytes per item", style=natural
@@ -68,7 +69,6 @@ class Roofline(widgets.VBox):
         )
         for control in (self.device, self.precision, self.kernel):
             control.layout.width = "auto"
-        self.precision.layout = {"width": "auto", "flex_flow": "row", "align_items": "center"}
         for slider in (self.item, self.reuse):
             slider.layout = {"width": "auto", "flex": "1 1 330px"}
         self.picture, self.note = widgets.HTML(), widgets.HTML()
@@ -81,17 +81,25 @@ class Roofline(widgets.VBox):
             self.picture, self.note, self._spoken, sheet,
         ]  # fmt: skip
         self.device.observe(lambda _change: self._chosen(), "value")
-        for control in (self.precision, self.kernel, self.item, self.reuse):
+        self.precision.observe(lambda _change: self._precision_chosen(), "value")
+        for control in (self.kernel, self.item, self.reuse):
             control.observe(lambda _change: self._draw(), "value")
         self._chosen()
 
     def _chosen(self) -> None:
-        """Another device: its precisions, and the one that was chosen if it has it."""
-        found, before = self._device().precisions, self.precision.value
-        with self.hold_trait_notifications():
-            self.precision.options = [(PRECISIONS[name], name) for name in found]
-            self.precision.value = before if before in found else "fp32" if "fp32" in found else found[-1]
+        """Another device: its precisions, and the one that was last chosen by hand if it has it."""
+        found = self._device().precisions
+        self._changing = True  # a new list selects its first entry, which nobody asked for
+        self.precision.options = [(PRECISIONS[name], name) for name in found]
+        fallback = "fp32" if "fp32" in found else found[-1]
+        self.precision.value = self._wanted if self._wanted in found else fallback
+        self._changing = False
         self._draw()
+
+    def _precision_chosen(self) -> None:
+        if not self._changing:
+            self._wanted = self.precision.value
+            self._draw()
 
     def _device(self) -> Device:
         if self.device.value == _HERE and self._here is not None:
@@ -100,8 +108,6 @@ class Roofline(widgets.VBox):
 
     def _draw(self) -> None:
         device, precision = self._device(), self.precision.value
-        if precision not in device.precisions:
-            return  # between two devices: the next change draws
         found = {
             name: predict(replace(work, precision=precision), device) for name, work in self._works.items()
         }

@@ -130,6 +130,13 @@ def test_points_of_several_algorithms_are_told_apart_by_name():
     assert "binomial tree, measured" in svg
 
 
+def test_as_many_lines_as_the_lesson_draws_have_a_colour_each():
+    lines = [Line(f"machine {n}", (1e3, 1e6), (1e-5, 1e-3 * (n + 1))) for n in range(7)]
+    svg = message_sizes.draw(lines, title="t")
+    strokes = re.findall(r'fill="none" stroke="(#\w+)" stroke-width="3"', svg)
+    assert len(set(strokes)) == len(strokes) == 7
+
+
 def test_what_is_no_time_of_a_size_is_refused():
     for points in (
         [Result("e", "time", 1.0, Origin.MEASURED)],

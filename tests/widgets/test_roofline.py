@@ -61,6 +61,17 @@ def test_a_precision_that_both_devices_have_stays(shown):
     assert shown.precision.value == "bf16"
 
 
+def test_the_chosen_precision_comes_back_after_a_device_without_it(shown):
+    shown.device.value = "tpu-v5e-16gb"
+    assert shown.precision.value == "bf16"  # has no float32, and nobody chose BF16
+    shown.device.value = "a100-80gb"
+    assert shown.precision.value == "fp32"
+    shown.precision.value = "tf32"
+    shown.device.value = "v100-16gb"
+    shown.device.value = "h100-80gb"
+    assert shown.precision.value == "tf32"
+
+
 def test_reuse_moves_a_kernel_to_the_ridge_and_the_axes_stay(shown):
     def ticks():
         return re.findall(r">([\d.]+)</text>", shown.picture.value)
