@@ -24,19 +24,19 @@ def names(corpus: Corpus) -> list[str]:
     return [file.name for file in corpus.files]
 
 
-def test_the_real_environment_gives_the_same_corpus_in_another_process() -> None:
-    here = collect("1 MiB")
+def test_the_real_environment_gives_the_same_corpus_in_another_process(corpus: Corpus) -> None:
     program = "from hpclab.corpus import collect; print(collect('1 MiB').checksum)"
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert there.stdout.strip() == here.checksum
-    assert 0.7 * 2**20 < here.size <= 2**20
-    assert {name.partition("/")[0] for name in names(here)} >= {"stdlib", "packages"}
-    assert not any(Path(name).is_absolute() for name in names(here))
+    assert there.stdout.strip() == corpus.checksum
+    assert 0.7 * 2**20 < corpus.size <= 2**20
+    assert {name.partition("/")[0] for name in names(corpus)} >= {"stdlib", "packages"}
+    assert not any(Path(name).is_absolute() for name in names(corpus))
 
 
-def test_a_smaller_corpus_is_the_beginning_of_a_larger_one() -> None:
-    small, large = collect("1 MiB"), collect("2 MiB")
-    assert large.files[: len(small.files)] == small.files
+def test_a_smaller_corpus_is_the_beginning_of_a_larger_one(corpus: Corpus) -> None:
+    larger = collect("2 MiB")
+    assert len(larger.files) > len(corpus.files)
+    assert larger.files[: len(corpus.files)] == corpus.files
 
 
 def test_what_is_left_out_is_counted_by_reason(environment: Path) -> None:

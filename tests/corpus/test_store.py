@@ -10,34 +10,34 @@ import numpy
 import pytest
 
 from hpclab.cluster.host import private
-from hpclab.corpus import StoredCorpusError, cache_directory, collect, load, save, train
+from hpclab.corpus import Corpus, StoredCorpusError, Tokeniser, cache_directory, load, save
 
-CORPUS = collect("512 KiB")
-TOKENISER = train(CORPUS, vocabulary=300, sample=2**16)
 TOKENS = numpy.random.default_rng(1).integers(0, 300, 5_000).astype("<u2")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save(CORPUS, TOKENISER, TOKENS, tmp_path / "corpus")
+def folder(corpus: Corpus, tokeniser: Tokeniser, tmp_path: Path) -> Path:
+    save(corpus, tokeniser, TOKENS, tmp_path / "corpus")
     return tmp_path / "corpus"
 
 
-def test_a_saved_corpus_comes_back_with_its_tokeniser(folder: Path) -> None:
+def test_a_saved_corpus_comes_back_with_its_tokeniser(
+    folder: Path, corpus: Corpus, tokeniser: Tokeniser
+) -> None:
     stored = load(folder)
     numpy.testing.assert_array_equal(stored.tokens, TOKENS)
-    assert stored.tokeniser == TOKENISER
-    assert stored.manifest["corpus"] == CORPUS.checksum
+    assert stored.tokeniser == tokeniser
+    assert stored.manifest["corpus"] == corpus.checksum
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in folder.iterdir())
     with pytest.raises(ValueError, match="read-only"):
         stored.tokens[0] = 1
 
 
-def test_no_path_and_no_source_text_is_kept(folder: Path) -> None:
+def test_no_path_and_no_source_text_is_kept(folder: Path, corpus: Corpus) -> None:
     manifest = (folder / "manifest.json").read_text()
     assert str(Path.home()) not in manifest
-    assert CORPUS.files[0].name not in manifest
+    assert corpus.files[0].name not in manifest
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.99])
@@ -83,9 +83,9 @@ def test_nothing_saved_yet_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_second_save_replaces_the_first_and_a_failed_one_does_not(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, corpus: Corpus, tokeniser: Tokeniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(CORPUS, TOKENISER, TOKENS[::-1], folder)
+    save(corpus, tokeniser, TOKENS[::-1], folder)
     numpy.testing.assert_array_equal(load(folder).tokens, TOKENS[::-1])
     assert len(list(folder.iterdir())) == 2
 
@@ -94,16 +94,18 @@ def test_a_second_save_replaces_the_first_and_a_failed_one_does_not(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save(CORPUS, TOKENISER, TOKENS, folder)
+        save(corpus, tokeniser, TOKENS, folder)
     numpy.testing.assert_array_equal(load(folder).tokens, TOKENS[::-1])
     assert len(list(folder.iterdir())) == 2
 
 
-def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_folder_is_refused(
+    corpus: Corpus, tokeniser: Tokeniser, tmp_path: Path
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "corpus").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoredCorpusError, match="HPCLAB_CACHE_DIR"):
-        save(CORPUS, TOKENISER, TOKENS, tmp_path / "corpus")
+        save(corpus, tokeniser, TOKENS, tmp_path / "corpus")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
@@ -116,10 +118,10 @@ def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_home_that_cannot_be_written_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    corpus: Corpus, tokeniser: Tokeniser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "full").write_text("a file where the folder should be")
     monkeypatch.setenv("HPCLAB_CACHE_DIR", str(tmp_path / "full"))
     monkeypatch.setattr(private, "home", lambda: private.Home(tmp_path / "state"))
-    assert save(CORPUS, TOKENISER, TOKENS) == tmp_path / "state" / "corpus" / "manifest.json"
+    assert save(corpus, tokeniser, TOKENS) == tmp_path / "state" / "corpus" / "manifest.json"
     assert len(load().tokens) == len(TOKENS)

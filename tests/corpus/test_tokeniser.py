@@ -12,31 +12,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpclab.corpus import Tokeniser, collect, train
-
-CORPUS = collect("1 MiB")
-TOKENISER = train(CORPUS, vocabulary=1024)
+from hpclab.corpus import Corpus, Tokeniser, train
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.text())
-def test_decode_gives_back_every_text(text: str) -> None:
-    assert TOKENISER.decode(TOKENISER.encode(text)) == text
+@given(text=st.text())
+def test_decode_gives_back_every_text(text: str, tokeniser: Tokeniser) -> None:
+    assert tokeniser.decode(tokeniser.encode(text)) == text
 
 
-def test_decode_gives_back_every_file_and_shortens_it() -> None:
+def test_decode_gives_back_every_file_and_shortens_it(corpus: Corpus, tokeniser: Tokeniser) -> None:
     tokens = 0
-    for file in CORPUS.files[:40]:
+    for file in corpus.files[:40]:
         text = file.read()
-        encoded = TOKENISER.encode(text)
+        encoded = tokeniser.encode(text)
         assert encoded.dtype == "<u2"
-        assert encoded.max() < TOKENISER.end_of_document
-        assert TOKENISER.decode(encoded) == text
+        assert encoded.max() < tokeniser.end_of_document
+        assert tokeniser.decode(encoded) == text
         tokens += len(encoded)
-    assert tokens < 0.6 * sum(file.size for file in CORPUS.files[:40])
+    assert tokens < 0.6 * sum(file.size for file in corpus.files[:40])
 
 
-def test_training_again_in_another_process_gives_the_same_merges() -> None:
+def test_training_again_in_another_process_gives_the_same_merges(tokeniser: Tokeniser) -> None:
     program = (
         "from hpclab.corpus import collect, train; print(train(collect('1 MiB'), vocabulary=1024).checksum)"
     )
@@ -44,15 +41,15 @@ def test_training_again_in_another_process_gives_the_same_merges() -> None:
     there = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
     )
-    assert there.stdout.strip() == TOKENISER.checksum
+    assert there.stdout.strip() == tokeniser.checksum
 
 
-def test_the_vocabulary_is_as_large_as_asked_and_ends_with_the_end_of_document() -> None:
-    assert TOKENISER.vocabulary == 1024
-    assert TOKENISER.end_of_document == 1023
-    assert TOKENISER.decode([TOKENISER.end_of_document]) == ""
+def test_the_vocabulary_is_as_large_as_asked_and_ends_with_the_end_of_document(tokeniser: Tokeniser) -> None:
+    assert tokeniser.vocabulary == 1024
+    assert tokeniser.end_of_document == 1023
+    assert tokeniser.decode([tokeniser.end_of_document]) == ""
     for text in ("<|endoftext|>", "</s>", "\x00"):
-        assert TOKENISER.end_of_document not in TOKENISER.encode(text)
+        assert tokeniser.end_of_document not in tokeniser.encode(text)
 
 
 def test_a_merge_is_what_it_says() -> None:
@@ -61,10 +58,10 @@ def test_a_merge_is_what_it_says() -> None:
     assert tokeniser.pieces("abcab") == ["abc", "ab"]
 
 
-def test_it_travels_small_and_works_on_the_other_side() -> None:
-    packed = pickle.dumps(TOKENISER)
+def test_it_travels_small_and_works_on_the_other_side(tokeniser: Tokeniser) -> None:
+    packed = pickle.dumps(tokeniser)
     assert len(packed) < 10_000
-    assert pickle.loads(packed).encode("def f(x):").tolist() == TOKENISER.encode("def f(x):").tolist()
+    assert pickle.loads(packed).encode("def f(x):").tolist() == tokeniser.encode("def f(x):").tolist()
 
 
 def test_encoding_uses_one_thread() -> None:
@@ -87,12 +84,12 @@ def test_merges_that_cannot_be_are_refused(merges: bytes) -> None:
 
 
 @pytest.mark.parametrize("tokens", [[-1], [1024], [70_000]])
-def test_a_token_that_does_not_exist_is_refused(tokens: list[int]) -> None:
+def test_a_token_that_does_not_exist_is_refused(tokens: list[int], tokeniser: Tokeniser) -> None:
     with pytest.raises(ValueError, match="0 to 1023"):
-        TOKENISER.decode(tokens)
+        tokeniser.decode(tokens)
 
 
 @pytest.mark.parametrize("vocabulary", [0, -1, 299, 65_536, float("nan"), None, "4096"])
-def test_a_senseless_vocabulary_is_refused(vocabulary: object) -> None:
+def test_a_senseless_vocabulary_is_refused(vocabulary: object, corpus: Corpus) -> None:
     with pytest.raises(ValueError, match="vocabulary must be a whole number from 300 to 65535"):
-        train(CORPUS, vocabulary=vocabulary)  # type: ignore[arg-type]
+        train(corpus, vocabulary=vocabulary)  # type: ignore[arg-type]
