@@ -124,13 +124,13 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
         time.sleep(0.4)
     done = _history(slurm, sorted(ids))
     for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
-        name = job.name if job.array_task is None else f"{job.name} {job.array_task}"
+        name = f"{job.id}" if job.array_task is None else f"{number}_{job.array_task}"  # as squeue writes it
         times = "".join(
             f", {what} {end - begin:.0f} s"
             for what, begin, end in (("waited", job.submitted, job.started), ("ran", job.started, job.ended))
             if begin is not None and end is not None
         )
-        print(f"job {job.id} ({name}): {job.state} on {job.node_list or 'no node'}{times}")
+        print(f"job {name} ({job.name}): {job.state} on {job.node_list or 'no node'}{times}")
     if len(done) == 1:
         print(_log(slurm, number), end="")
     return done

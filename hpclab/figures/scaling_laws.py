@@ -53,8 +53,13 @@ def compare(
         if measured:
             answers.append(f"{label} {_times(statistics.median(p.value for p in measured))}")
     title = f"On {most} {along}: {', '.join(answers)} as fast as on one (measured)"
+    if not answers:
+        only = {point.parameters[along] for point in everything} == {1}
+        title = f"Nothing is measured on {most} {along} yet"
+        if only:
+            title = f"{along.capitalize()}: only 1 is measured, and a speedup needs more"
     return draw(
-        groups, along=along, title=title if answers else f"Nothing is measured on {most} {along} yet",
+        groups, along=along, title=title,
         most=most, cores=max(cores, default=None),
         prediction=(prediction[0], prediction[1]) if prediction and prediction[1] is not None else None,
     )  # fmt: skip
@@ -77,7 +82,7 @@ def draw(
     """
     most = checks.integer("most", most, 2, 65_536)
     base = 2 if most > 16 else 0
-    ticks = () if base else tuple(range(1, most + 1)) if most <= 8 else tuple(range(2, most + 1, 2))
+    ticks = () if base else tuple(range(1, most + 1)) if most <= 8 else (1, *range(2, most + 1, 2))
     up = (1, 4, 16, 64, 256, 1024) if base else ()
     axes = Axes(
         Scale(along[0].upper() + along[1:], 1, most, base, ticks),
@@ -101,7 +106,8 @@ def draw(
         place = (count, min(value, most))
         side = f'<path d="M{axes.px(place[0]):.1f},{axes.py(place[1]):.1f}l15,-9v18z"'
         axes.add(f'{side} fill="{style.COLOUR["prediction"]}" stroke="{style.GROUND}"/>')
-        axes.label(*place, f"you: {_times(value)} at {count}", style.COLOUR["prediction"])
+        above = "\n(off the axis)" if value > most else ""
+        axes.label(*place, f"you: {_times(value)} at {count}{above}", style.COLOUR["prediction"])
         said.append(f"You predicted {_times(value)} on {count} {along}.")
     for curve in curves:
         said.append(f"{curve.label}: {_times(curve.speedup[-1])} on {most} {along}, modelled.")

@@ -85,7 +85,7 @@ def draw(
     cores: int | None = None,
     cursor: int | None = None,
     prediction: tuple[int, float] | None = None,
-    question: str = "Are more nodes faster? Nothing is measured yet",
+    question: str = "Are more nodes faster? No speedup measured yet",
 ) -> str:
     """The figure as SVG: `points` are Results of quantity "speedup" with a parameter "nodes".
 
@@ -96,7 +96,7 @@ def draw(
     most = checks.integer("most", most, 2, 65_536, "nodes")
     base = 2 if most > 16 else 0
     highest = checks.number("highest", highest or most, 1.01, 65_536, "×")
-    at = () if base else tuple(range(1, most + 1)) if most <= 8 else tuple(range(2, most + 1, 2))
+    at = () if base else tuple(range(1, most + 1)) if most <= 8 else (1, *range(2, most + 1, 2))
     axes = Axes(
         Scale("Nodes", 1, most, base, at),
         Scale(
@@ -134,9 +134,9 @@ def _curve(axes: Axes, curve: Curve, cursor: int | None) -> None:
     if cursor is not None:
         value, low_end, high_end = curve.at(cursor)
         axes.mark(Origin.MODELLED, cursor, value, colour)
-        text = f"{curve.label}: {_times(value)}\nmodelled"
+        text = f"{curve.label}: {_times(value)} at {cursor}\nmodelled"
         if low_end is not None and high_end is not None and high_end - low_end > 0.01:
-            text = f"{curve.label}: {_times(value)}\n{low_end:.1f}–{_times(high_end)}, modelled"
+            text = f"{curve.label}: {_times(value)} at {cursor}\n{low_end:.1f}–{_times(high_end)}, modelled"
     axes.label(*line[-1], text, colour)
 
 
@@ -164,13 +164,13 @@ def _prediction(axes: Axes, nodes: int, value: float) -> None:
     axes.line([(nodes, height), (axes.x.high, height)], colour, dotted=True, width=2)
     x, y = axes.px(nodes), axes.py(height)
     axes.add(f'<path d="M{x:.1f},{y:.1f}l15,-9v18z" fill="{colour}" stroke="{style.GROUND}"/>')
-    above = " (off the axis)" if value > axes.y.high else ""
+    above = "\n(off the axis)" if value > axes.y.high else ""
     axes.label(axes.x.high, height, f"you: {_times(value)} at {nodes}{above}", colour)
 
 
 def _cursor(axes: Axes, nodes: int) -> None:
     x, y = axes.px(nodes), axes.bottom + style.TEXT * 1.3
-    half, high = style.text_width(f"{nodes}") / 2 + 8, style.TEXT
+    half, high = style.text_width(f"{nodes}") / 2 + 8, style.TEXT * 0.9  # clear of the other axis's 0
     line = f'<path d="M{x:.1f},{axes.top:.1f}V{axes.bottom:.1f}" stroke="{style.INK}" stroke-width="1.5"/>'
     box = f'x="{x - half:.1f}" y="{y - high:.1f}" width="{2 * half:.1f}" height="{high * 1.35:.1f}"'
     number = style.text(x, y, f"{nodes}", anchor="middle", colour=style.GROUND, bold=True)

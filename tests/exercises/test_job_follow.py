@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from hpclab.cluster.slurm import FinishedJob, Job, Slurm
 from hpclab.course import root
 from hpclab.exercises import job_follow
 from hpclab.exercises.job_follow import ThisMachine, connect, follow
@@ -53,3 +54,20 @@ def test_a_script_that_does_not_end_is_ended(nowhere, monkeypatch, capsys):
 def test_what_is_no_job_id(nowhere, said, capsys):
     assert follow(ThisMachine("none", "none", {}), said) == []
     assert "\n".join(said) in capsys.readouterr().out
+
+
+def test_the_tasks_of_an_array_are_named_as_squeue_names_them(capsys):
+    class Done(Slurm):
+        def queue(self, job_ids=None, mine=True):
+            return [Job(6, "a", "COMPLETED", "", "main", 1, "node1", 0.0, 1.0, 60.0, 1, "ada", 1, 6)]
+
+        def history(self, job_ids=None):
+            end = ("COMPLETED", "main", 1, "node1", 0.0, 1.0, 3.0, 0, "ada")
+            return [FinishedJob(6, "a", *end, array_task=1, array_job=6),
+                    FinishedJob(7, "a", *end, array_task=0, array_job=6)]  # fmt: skip
+
+    assert len(follow(Done("local", "22.05", {}), ["6"])) == 2
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "job 6_0 (a)",
+        "job 6_1 (a)",
+    ]

@@ -69,6 +69,20 @@ def test_compare_takes_makespans_and_a_prediction_that_may_be_missing():
     assert len(re.findall(r"<circle", without)) == 18
     assert "On 4 threads: triad 3.9× as fast as on one (measured)" in without
     assert "Nothing is measured" in scaling_laws.compare({"triad": []}, "threads")
+    alone = {"triad": made(Origin.MEASURED, counts=(1,))}
+    assert "Threads: only 1 is measured, and a speedup needs more" in scaling_laws.compare(alone, "threads")
+
+
+def test_a_prediction_off_the_axis_says_so():
+    svg = scaling_laws.draw({}, along="threads", title="t", most=4, prediction=(4, 40))
+    assert ">(off the axis)<" in svg
+    assert "off the axis" not in scaling_laws.draw({}, along="threads", title="t", most=4, prediction=(4, 4))
+
+
+def test_one_has_a_tick_on_every_axis():
+    for most in (4, 16, 64):
+        svg = scaling_laws.draw({}, along="threads", title="t", most=most)
+        assert re.search(r'text-anchor="middle">1<', svg)
 
 
 @pytest.mark.parametrize("bad", [0, 1, -1, float("nan"), 1e30, None, "8"])

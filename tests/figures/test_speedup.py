@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from hpclab.figures import speedup
+from hpclab.figures import speedup, style
 from hpclab.models.scaling import USL, Amdahl, fit_times
 from hpclab.results import Result
 
@@ -52,7 +52,7 @@ def test_a_fit_is_dashed_beyond_its_points_and_read_out_at_the_cursor():
     dashed = re.findall(r'd="M([\d.]+),[^"]*"[^>]*stroke-dasharray="9 6"', svg)
     solid_end = speedup.draw([], [curve], most=8)
     assert len(dashed) == 1
-    assert "Amdahl: 3.1×" in svg
+    assert "Amdahl: 3.1× at 4" in svg
     assert "Amdahl: 3.1×" not in solid_end
 
 
@@ -73,7 +73,27 @@ def test_a_figure_is_small_enough_to_redraw_at_a_key_press():
 
 
 def test_a_prediction_off_the_axis_says_so():
-    assert "you: 40× at 4 (off the axis)" in speedup.draw([], most=8, prediction=(4, 40))
+    svg = speedup.draw([], most=8, prediction=(4, 40))
+    assert "you: 40× at 4<" in svg
+    assert ">(off the axis)<" in svg
+
+
+def test_no_label_is_cut_at_the_right():
+    curves = [speedup.Curve.of_fit(fit_times(law, makespans(), "nodes"), 64) for law in (Amdahl, USL)]
+    curves.append(speedup.Curve.of_law(USL(0.1, 0.01), 64))
+    svg = speedup.draw([], curves, most=64, cursor=64, prediction=(4, 640))
+    for text in ET.fromstring(svg).iter(f"{SVG}text"):
+        if text.get("text-anchor") is None:
+            assert float(text.get("x")) + style.text_width(text.text) <= style.WIDTH, text.text
+
+
+def test_the_first_node_has_a_tick_on_every_axis():
+    for most in (4, 8, 16, 64):
+        assert re.search(r'text-anchor="middle">1<', speedup.draw([], most=most))
+
+
+def test_a_run_on_two_nodes_alone_is_no_speedup():
+    assert "No speedup measured yet" in speedup.draw(speedup.speedups(makespans(nodes=(2,))))
 
 
 @pytest.mark.parametrize("most", [0, 1, -3, float("nan"), 1e30, "many", None])
