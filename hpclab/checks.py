@@ -15,13 +15,13 @@ def number(name: str, value: object, low: float, high: float, unit: str = "") ->
     """Return `value` as a float between `low` and `high`, both included, or raise ValueError."""
     allowed = f"{name} must be a number from {low:g} to {high:g}{' ' + unit if unit else ''}"
     if isinstance(value, bool) or value is None or isinstance(value, str | bytes):
-        raise ValueError(f"{allowed}, not {_shown(value)}.")
+        raise ValueError(f"{allowed}, not {shown(value)}.")
     try:
         as_float = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{allowed}, not {_shown(value)}.") from None
+        raise ValueError(f"{allowed}, not {shown(value)}.") from None
     if math.isnan(as_float) or not low <= as_float <= high:
-        raise ValueError(f"{allowed}, not {_shown(value)}.")
+        raise ValueError(f"{allowed}, not {shown(value)}.")
     return as_float
 
 
@@ -31,9 +31,9 @@ def integer(name: str, value: object, low: int, high: int, unit: str = "") -> in
     try:
         as_float = number(name, value, low, high, unit)
     except ValueError:
-        raise ValueError(f"{allowed}, not {_shown(value)}.") from None
+        raise ValueError(f"{allowed}, not {shown(value)}.") from None
     if as_float != int(as_float):
-        raise ValueError(f"{allowed}, not {_shown(value)}.")
+        raise ValueError(f"{allowed}, not {shown(value)}.")
     return int(as_float)
 
 
@@ -41,7 +41,7 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of `allowed`, or raise ValueError naming all of them."""
     options = list(allowed)
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} must be one of {', '.join(options)}, not {_shown(value)}.")
+        raise ValueError(f"{name} must be one of {', '.join(options)}, not {shown(value)}.")
     return value
 
 
@@ -53,15 +53,16 @@ def identifier(name: str, value: object, longest: int = 64) -> str:
     """
     if not isinstance(value, str) or not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", value):
         raise ValueError(
-            f"{name} must be 1 to {longest} letters, digits or any of . _ - + = @ : , not {_shown(value)}."
+            f"{name} must be 1 to {longest} letters, digits or any of . _ - + = @ : , not {shown(value)}."
         )
     if value.startswith("-"):
         raise ValueError(
-            f"{name} must not begin with a dash, or it would be read as an option: {_shown(value)}."
+            f"{name} must not begin with a dash, or it would be read as an option: {shown(value)}."
         )
     return value
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """`value` as Python writes it, in at most some 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 
+from hpclab import checks
+
 _BINARY = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _SECONDS = {
@@ -21,7 +23,9 @@ def parse_bytes(text: str | float) -> int:
     """Bytes from ``"16 GiB"``, ``"1.5MB"``, ``"4096"`` or a number of bytes; ValueError otherwise."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([KMGTP]i)?B?|([kKMGTP])B|B)\s*", str(text))
     if not match:
-        raise ValueError(f"{text!r} is not a size: write a number and a unit, such as 16 GiB or 500 MB.")
+        raise ValueError(
+            f"{checks.shown(text)} is not a size: write a number and a unit, such as 16 GiB or 500 MB."
+        )
     scale = _BINARY[match[2]] if match[2] else _DECIMAL[match[3] or ""]
     return round(float(match[1]) * scale)
 
@@ -44,7 +48,8 @@ def parse_seconds(text: str | float) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e-?\d+)?)\s*([a-zµ]*)", source)
     if not match or (match[2] or "s") not in _SECONDS:
         raise ValueError(
-            f"{text!r} is not a duration: write a number and a unit, such as 90 s, 2 h or 00:10:00."
+            f"{checks.shown(text)} is not a duration: write a number and a unit, such as 90 s, 2 h or "
+            "00:10:00."
         )
     return float(match[1]) * _SECONDS[match[2] or "s"]
 

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import hpclab
 
@@ -18,10 +19,27 @@ _COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A wrong word on the command line is refused in one sentence, not under a screen of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` shows what there is.\n")
+
+
+def number(text: str) -> int | float | str:
+    """The number that `text` is, or else `text`, for hpclab.checks to refuse with what is allowed."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Its module has `configure(parser)` and `run(options)`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="hpclab", description=(hpclab.__doc__ or "").split("\n")[0])
+    parser = Parser(prog="hpclab", description=(hpclab.__doc__ or "").split("\n")[0])
     parser.add_argument("--version", action="version", version=f"hpclab {hpclab.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     called = next((word for word in words if not word.startswith("-")), None)
@@ -29,12 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=purpose, description=f"hpclab {name}: {purpose}.")
         if name == called:
             importlib.import_module(f"hpclab.cli.{name}").configure(command)
-    options = parser.parse_args(words)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        commands.choices[options.command].error(f"there is no {' '.join(unknown)[:60]!r}")
     try:
         return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
         print("hpclab: interrupted.", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"hpclab: {error}", file=sys.stderr)
+        print(f"hpclab: {_sentence(error)}", file=sys.stderr)
         return 1
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, without an error number."""
+    named = isinstance(error, OSError) and error.strerror and error.filename
+    return f"{error.filename}: {error.strerror}." if named else str(error)  # type: ignore[attr-defined]

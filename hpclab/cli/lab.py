@@ -17,20 +17,21 @@ from pathlib import Path
 from types import FrameType
 
 from hpclab import checks
+from hpclab.cli import number
 from hpclab.cli.lab_child import Server
 from hpclab.course import lay_out
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", help="where the course is laid out (default: ~/hpclab)")
-    parser.add_argument("--port", help="a TCP port from 1024 to 65535 (default: any free one)")
+    parser.add_argument("--port", type=number, help="a TCP port from 1024 to 65535 (default: any free one)")
     parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     parser.add_argument("--no-slurm", action="store_true", help="use no Slurm, only this machine's processes")
     parser.add_argument("--json", action="store_true", help="print one line of JSON once it is up")
 
 
 def run(options: argparse.Namespace) -> int:
-    port = 0 if options.port is None else checks.integer("--port", _number(options.port), 1024, 65535)
+    port = 0 if options.port is None else checks.integer("--port", options.port, 1024, 65535)
     folder, remarks = course_folder(options.folder)
     shown = sys.stderr if options.json else sys.stdout
     for remark in remarks:
@@ -57,21 +58,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def course_folder(wish: str | None) -> tuple[Path, list[str]]:
     """The folder with the course laid out in it, and sentences for the learner about what was done.
 
     A home that is read-only or full is passed over for a private directory; a folder that was asked for by
-    name is not, and its OSError goes to the caller.
+    name is not: OSError.
     """
     if wish is not None:
-        layout = lay_out(Path(wish).expanduser())
+        try:
+            layout = lay_out(wish)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OSError(
+                f"The course cannot be laid out in {checks.shown(wish)} ({reason}): name a folder that you "
+                "may write in with --folder, or leave it out."
+            ) from None
         return layout.folder, layout.kept
     from hpclab.cluster.host import private
 

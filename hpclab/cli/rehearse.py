@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from hpclab import checks, units
+from hpclab.cli import number
 from hpclab.cli.rehearsal import Report, rehearse
 from hpclab.course import Lesson, lessons
 
@@ -28,7 +29,7 @@ _PROMISED_MEMORY = 2 * 2**30
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="NN", help="one lesson's number; may be repeated")
     parser.add_argument(
-        "--cell-timeout", default=180.0, type=float, help="seconds for one cell (default: 180)"
+        "--cell-timeout", default=180, type=number, help="seconds for one cell (default: 180)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -66,7 +67,7 @@ def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
     if not found:
         raise ValueError("There is no lesson to rehearse.")
     numbers = [lesson.number for lesson in found]
-    wanted = [checks.choice("--only", word.zfill(2), numbers) for word in only or numbers]
+    wanted = [checks.choice("--only", word and word.zfill(2), numbers) for word in only or numbers]
     return [lesson for lesson in found if lesson.number in wanted]
 
 

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 
+from hpclab.cli import number
 from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.local_slurm import LocalSlurm
 
@@ -17,13 +18,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     up = actions.add_parser("up", help="start it, or find the one that runs (4 nodes of 1 core unless told)")
     for option in ("nodes", "cores-per-node", "gpus-per-node"):
-        up.add_argument(f"--{option}", type=_whole, metavar=option[0].upper())
+        up.add_argument(f"--{option}", type=number, metavar=option[0].upper())
     up.add_argument("--restart", action="store_true", help="in another shape, if its queue is empty")
     actions.add_parser("down", help="end its jobs and daemons and remove every file of it")
     status = actions.add_parser("status", help="what runs, and how to use it")
     status.add_argument("--json", action="store_true")
     logs = actions.add_parser("logs", help="the last lines of each daemon's log")
-    logs.add_argument("--lines", type=_whole, default=20)
+    logs.add_argument("--lines", type=number, default=20, help="how many of each (default: 20)")
     actions.add_parser("env", help='shell commands for eval "$(hpclab slurm env)"')
 
 
@@ -114,13 +115,6 @@ def _env(options: argparse.Namespace) -> int:
     for name in ("SLURM_CONF", "PATH"):
         print(f"export {name}={shlex.quote(environment[name])}")
     return 0
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number.") from None
 
 
 def _nothing(sentence: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from hpclab import checks
 from hpclab.validation import predictions
 from hpclab.validation.score import Prediction, Score, scores
 
@@ -27,20 +28,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     files = [Path(name) for name in options.files] or predictions.shipped()
-    if options.rows and Path(options.rows).resolve() in [path.resolve() for path in files]:
+    if options.rows is not None and Path(options.rows).resolve() in [path.resolve() for path in files]:
         raise ValueError(
             f"--rows would overwrite {Path(options.rows).name}, which is read: name another file."
         )
     tables = [predictions.predict(path) for path in files]
     found = [one for table in tables for one in table]
-    if options.rows:
-        predictions.write(found, options.rows)
+    if options.rows is not None:
+        _write(found, options.rows)
     scored = [score for table in tables for score in scores(table)]
     if options.json:
         print(json.dumps([asdict(score) for score in scored], indent=1))
     else:
         print("\n".join(screen(scored, found)))
     return 0
+
+
+def _write(found: Sequence[Prediction], place: str) -> None:
+    try:
+        predictions.write(found, place)
+    except (OSError, ValueError) as error:  # a folder has no name to write to: ValueError
+        reason = getattr(error, "strerror", None) or "it is no name of a file"
+        raise ValueError(
+            f"The rows cannot be written to {checks.shown(place)} ({reason}): name a file in a folder of "
+            "yours."
+        ) from None
 
 
 def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:

@@ -96,6 +96,7 @@ class Pool:
         from hpclab.cluster.request import node_count
 
         wanted = node_count(nodes, least=0)
+        _refuse_progress(progress)
         with self._doing_one_thing(f"scale({wanted})"):
             self._trace = None
             self._nodes.scale(wanted, progress, self._look)
@@ -110,7 +111,10 @@ class Pool:
         the map and is raised here; NodeKilled names an item that ends every node it is tried on.
         """
         if not callable(task):
-            raise ValueError(f"task must be a function of one item, not {task!r}.")
+            raise ValueError(f"task must be a function of one item, not {checks.shown(task)}.")
+        if not isinstance(items, Iterable):
+            raise ValueError(f"items must be a list, an item for each task, not {checks.shown(items)}.")
+        _refuse_progress(progress)
         from hpclab.cluster.maps import execution
 
         with self._doing_one_thing("map"):
@@ -130,7 +134,7 @@ class Pool:
         the rank that raised, died, was stopped or missed a collective; a slow one is warned of (SlowRank).
         """
         if not callable(function):
-            raise ValueError(f"function must be a function, not {function!r}.")
+            raise ValueError(f"function must be a function, not {checks.shown(function)}.")
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
         with self._doing_one_thing("run"):
             values, self._trace = self._nodes.gang(function, args, ranks, limit, self._look)
@@ -183,3 +187,8 @@ class Pool:
             yield
         finally:
             self._busy.release()
+
+
+def _refuse_progress(progress: object) -> None:
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress must be a function of done and total, not {checks.shown(progress)}.")

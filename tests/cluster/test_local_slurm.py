@@ -125,6 +125,22 @@ def test_another_process_finds_it_and_a_recycled_pid_is_not_mistaken(local_slurm
         shutil.rmtree(copy)
 
 
+def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm, tmp_path: Path) -> None:
+    for lines in (0, -1, 2.5, float("nan"), float("inf"), 1e30, "text", None):
+        with pytest.raises(ValueError, match="lines must be a whole number from 1"):
+            local_slurm.logs(lines)  # type: ignore[arg-type]
+    for name in ("node9", "", None, 1, [], "node1\n"):
+        for harm in (local_slurm.fail_node, local_slurm.restore_node, local_slurm.process):
+            with pytest.raises(ValueError, match=r"must be one of .*node1"):
+                harm(name)  # type: ignore[arg-type]
+    gone = LocalSlurm(tmp_path)
+    for use in (lambda: gone.fail_node("node1"), lambda: gone.shape, lambda: gone.process("munged")):
+        with pytest.raises(SlurmError, match="is down; hpclab slurm up starts"):
+            use()
+    with pytest.raises(SlurmError, match=r"does not answer .*hpclab slurm status"):
+        gone.heal()
+
+
 def test_down_clears_what_a_killed_supervisor_left(state_dir: Path) -> None:
     cluster = local_slurm.up(nodes=1)
     client = slurm.connect(export=False)

@@ -88,6 +88,14 @@ def test_a_task_that_is_no_function():
             pool.map(3, [1])
         with pytest.raises(ValueError, match="function"):
             pool.run("x")
+        for wrong in (0, -1, float("nan"), float("inf"), 1e30, None, object(), True):
+            with pytest.raises(ValueError, match="items must be a list"):
+                pool.map(abs, wrong)
+        for wrong in (0, 2.5, "text", [], b"x"):
+            with pytest.raises(ValueError, match="progress must be a function"):
+                pool.map(abs, [1], progress=wrong)
+            with pytest.raises(ValueError, match="progress must be a function"):
+                pool.scale(0, wrong)
         for wrong in (0, -1, float("nan"), None, "x", 1e30):
             with pytest.raises(ValueError, match="timeout must be"):
                 pool.run(print, timeout=wrong)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hpclab.cluster.backends.command import private_directory
 from hpclab.cluster.host import private
 from hpclab.cluster.host.ports import Ports
 
@@ -40,6 +41,22 @@ def test_a_named_path_that_no_daemon_can_use_is_refused_and_none_taken_instead(
         private.home()
     assert name in str(refused.value)
     assert not list(place.iterdir())
+
+
+def test_a_path_that_depends_on_where_one_stands_is_refused(place: Path, monkeypatch) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("HPCLAB_STATE_DIR", "state")
+    with pytest.raises(OSError, match="state: its path does not begin with /"):
+        private.home()
+    assert not list(place.iterdir())
+
+
+def test_a_home_that_a_sites_pool_cannot_use_is_named_with_the_way_out(place: Path, monkeypatch) -> None:
+    monkeypatch.delenv("HPCLAB_STATE_DIR", raising=False)
+    for home, why in ((place / "a b", "characters other than"), (Path("/proc"), "No such file")):
+        monkeypatch.setenv("HOME", str(home))
+        with pytest.raises(OSError, match=rf"{home}/.hpclab cannot be used: .*{why}.*Set HPCLAB_STATE_DIR"):
+            private_directory("pool", shared=True)
 
 
 def test_a_link_is_refused(place: Path) -> None:
@@ -162,7 +179,7 @@ def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatc
             Ports.reserve(3)
 
 
-@pytest.mark.parametrize("count", [0, -1, 81])
-def test_a_silly_number_of_ports_is_refused(count: int) -> None:
-    with pytest.raises(ValueError, match="1 to 80"):
+@pytest.mark.parametrize("count", [0, -1, 81, 2.5, None, "text"])
+def test_a_silly_number_of_ports_is_refused(count: object) -> None:
+    with pytest.raises(ValueError, match="from 1 to 80"):
         Ports.reserve(count)

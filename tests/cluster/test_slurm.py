@@ -254,6 +254,35 @@ def test_dangerous_options_are_refused_before_anything_runs(fake, tmp_path: Path
     assert not (tmp_path / "calls").exists()
 
 
+@pytest.mark.parametrize(
+    "job_id", [0, -1, 2.5, True, float("nan"), float("inf"), 1e30, "text", "7", None, [], b"7", object()]
+)
+def test_what_is_no_job_id_names_no_job(fake, tmp_path: Path, job_id: object) -> None:
+    """-1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's."""
+    for program in ("squeue", "scancel", "sacct"):
+        client = fake(program, "")
+    for ask in (client.cancel, client.wait, lambda it: client.queue([it]), lambda it: client.history([it])):
+        with pytest.raises(ValueError, match=r"^A job id must be a whole number from 1 to \d+, not .*\.$"):
+            ask(job_id)
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize("script", [0, float("nan"), None, [], b"#!/bin/sh", object(), "#!/bin/sh\0", "a\0b"])
+def test_what_is_no_script_is_refused(fake, tmp_path: Path, script: object) -> None:
+    client = fake("sbatch", "echo 1")
+    with pytest.raises(ValueError, match=r"^A batch script is .*\.$"):
+        client.submit(script)
+    with pytest.raises(SubmitError, match=r"^There is no batch script at .{,70}\.$"):
+        client.submit("x" * 10_000)
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 1e30, "text", None])
+def test_a_wait_has_an_end(fake, timeout: object) -> None:
+    with pytest.raises(ValueError, match="timeout must be a number"):
+        fake("squeue", "").wait(7, timeout)
+
+
 def test_a_missing_script_and_missing_commands_are_told(fake, tmp_path: Path) -> None:
     client = fake("sbatch", "echo 1")
     with pytest.raises(SubmitError, match="no batch script"):

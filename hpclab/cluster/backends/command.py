@@ -70,7 +70,15 @@ def private_directory(name: str, shared: bool = False) -> Path:
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
     """
     if shared and "HPCLAB_STATE_DIR" not in os.environ:
-        above = private.make(Path.home() / ".hpclab")
+        place = Path(os.environ.get("HOME", "/")) / ".hpclab"
+        try:
+            above = private.make(place)
+        except OSError as error:
+            raise OSError(
+                f"A pool's files must be where all nodes see them, and {place} cannot be used: "
+                f"{error.strerror or error}. Set HPCLAB_STATE_DIR to a directory of your own with a short, "
+                "plain name, on a file system that the nodes share."
+            ) from None
     else:
         above = private.home().path
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))

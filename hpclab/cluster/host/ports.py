@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpclab import checks
+
 _FIRST, _LAST, _BLOCK = 10_000, 65_000, 80
 
 
@@ -24,8 +26,7 @@ class Ports:
 
     @classmethod
     def reserve(cls, count: int) -> Ports:
-        if not 1 <= count <= _BLOCK:
-            raise ValueError(f"1 to {_BLOCK} ports can be kept at once, not {count}.")
+        count = checks.integer("The number of ports", count, 1, _BLOCK)
         low, high = _ephemeral()
         blocks = [start for start in range(_FIRST, _LAST, _BLOCK) if start + _BLOCK <= low or start > high]
         random.shuffle(blocks)

@@ -64,6 +64,8 @@ def home() -> Home:
 
 def make(place: Path, mode: int = 0o711) -> Path:
     """Make `place` (with parents), or accept the one that is there if it is private; else OSError."""
+    if not place.is_absolute():
+        raise OSError("its path does not begin with /")
     if not _PLAIN.fullmatch(str(place)) or ".." in place.parts:
         raise OSError("its path has characters other than letters, digits and . _ + -")
     if len(str(place)) > LONGEST:

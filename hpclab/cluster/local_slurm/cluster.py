@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpclab import checks
 from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import private, processes
 from hpclab.cluster.host.processes import Process
@@ -41,7 +42,7 @@ class LocalSlurm:
 
     @property
     def shape(self) -> Shape:
-        return Shape(*self.state["shape"])
+        return Shape(*self._recorded("shape"))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,7 +69,8 @@ class LocalSlurm:
 
     def process(self, name: str) -> Process | None:
         """The living process of munged, slurmctld or a node's slurmd, for whoever wants to harm it."""
-        recorded = self.state["daemons"][name]
+        known = self._recorded("daemons")
+        recorded = known[checks.choice("A daemon", name, known)]
         return Process(*recorded) if recorded and Process(*recorded).alive else None
 
     def fail_node(self, name: str) -> None:
@@ -85,7 +87,7 @@ class LocalSlurm:
 
     def logs(self, lines: int = 20) -> dict[str, str]:
         """The last lines of every daemon's log."""
-        found = {}
+        found, lines = {}, checks.integer("lines", lines, 1, 100_000)
         for path in sorted((self.directory / "log").glob("*")):
             text = path.read_text(errors="replace").splitlines()[-lines:]
             if text:
@@ -122,16 +124,26 @@ class LocalSlurm:
             shutil.rmtree(state["entrance"], ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def _recorded(self, key: str) -> Any:
+        try:
+            return self.state[key]
+        except KeyError:
+            raise slurm_commands.SlurmError("This Slurm is down; hpclab slurm up starts one.") from None
+
     def _node(self, name: str) -> str:
-        if name not in self.shape.names:
-            raise ValueError(f"There is no node {name!r} here, only {', '.join(self.shape.names)}.")
-        return name
+        return checks.choice("A node", name, self.shape.names)
 
     def _request(self, *words: str) -> None:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20.0)
-            connection.connect(str(self.directory / "control"))
-            connection.sendall(" ".join(words).encode())
-            answer = connection.recv(1000).decode()
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(20.0)
+                connection.connect(str(self.directory / "control"))
+                connection.sendall(" ".join(words).encode())
+                answer = connection.recv(1000).decode()
+        except OSError as error:
+            raise slurm_commands.SlurmError(
+                f"The supervisor of this Slurm does not answer ({error.strerror or error}); hpclab slurm "
+                "status says what runs."
+            ) from None
         if answer != "done":
             raise slurm_commands.SlurmError(f"The supervisor could not {words[0]}: {answer or 'no answer'}.")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpclab import checks
 from hpclab.cluster import local_slurm
 from hpclab.cluster import slurm_commands as commands
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
@@ -51,13 +52,13 @@ class Slurm:
 
     def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
         """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
+        wanted = None if job_ids is None else _numbers(job_ids)
         begin, words = time.monotonic(), ["squeue", "--noheader", "--array", "--states=all"]
         words += [f"--user={os.getuid()}"] if mine else []
         words.append(f"--format={slurm_records.SQUEUE_FORMAT}")
         jobs = slurm_records.read_queue(self._poll(*words))
-        if job_ids is None:
+        if wanted is None:
             return [job for job in jobs if not job.ended]
-        wanted = set(job_ids)
         if wanted - {job.id for job in jobs} - {job.array_job for job in jobs}:
             # A job that `!sbatch` queued just now is not in an answer of a moment ago.
             jobs = slurm_records.read_queue(self._poll(*words, since=begin))
@@ -75,19 +76,19 @@ class Slurm:
         A site answers from its accounting database (sacct, since midnight unless `job_ids` are given); ours
         has none, and reads the log that slurmctld writes as jobs end.
         """
+        wanted = None if job_ids is None else _numbers(job_ids)
         if self.kind == "local":
             log = Path(self.environment["SLURM_CONF"]).parent / "finished_jobs"
             text = log.read_text(errors="replace") if log.exists() else ""
             jobs = slurm_records.read_completion_log(text.splitlines())
         else:
-            chosen = [f"--jobs={','.join(str(int(number)) for number in job_ids)}"] if job_ids else []
+            chosen = [f"--jobs={','.join(map(str, sorted(wanted)))}"] if wanted else []
             jobs = slurm_records.read_accounting(
                 self._poll("sacct", "--allocations", "--noheader", "--parsable2", f"--user={os.getuid()}",
                            f"--delimiter={slurm_records.SEPARATOR}",
                            f"--format={slurm_records.SACCT_FORMAT}", *chosen)
             )  # fmt: skip
-        wanted = set(job_ids or ())
-        return [job for job in jobs if job_ids is None or job.id in wanted or job.array_job in wanted]
+        return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
 
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script and return the job's id; options come before the script, as in sbatch.
@@ -96,11 +97,9 @@ class Slurm:
         not answer nobody knows whether the job was queued, and the error says so.
         """
         slurm_submission.check(options)
-        text = script if isinstance(script, str) and script.startswith("#!") else None
-        if text is None and not Path(script).is_file():
-            raise SubmitError(f"There is no batch script at {str(script)!r}.")
-        if "\0" in (text or ""):
-            raise ValueError("A batch script is text; this one holds a NUL character.")
+        text = slurm_submission.text_of(script)
+        if text is None and not os.path.isfile(script):
+            raise SubmitError(f"There is no batch script at {checks.shown(str(script))}.")
         words = ["sbatch", "--parsable", *options, *([] if text else [str(script)])]
         try:
             said = self._run(words, text=text, timeout=3 * self.timeout)
@@ -118,11 +117,12 @@ class Slurm:
     def cancel(self, *job_ids: int) -> None:
         """End jobs; those that have ended already are no error."""
         if job_ids:
-            self._run(["scancel", "--quiet", *(str(int(number)) for number in job_ids)], attempts=3)
+            self._run(["scancel", "--quiet", *map(str, sorted(_numbers(job_ids)))], attempts=3)
             self._polls.clear()
 
     def wait(self, job_id: int, timeout: float = 60.0, progress: Callable[[Job], None] | None = None) -> Job:
         """Return the job once it has ended; TimeoutError says what it was still doing, and why."""
+        timeout = checks.number("timeout", timeout, 0, 1e7, "seconds")
         deadline, seen = time.monotonic() + timeout, None
         while True:
             found = self.queue([job_id])
@@ -213,6 +213,14 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
             {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH") if name in slurm.environment}
         )
     return slurm
+
+
+def _numbers(job_ids: Iterable[int]) -> set[int]:
+    """Job ids; ValueError for what is none: cut down to a number it would name somebody else's job."""
+    several = isinstance(job_ids, Iterable) and not isinstance(job_ids, str | bytes)
+    return {
+        checks.integer("A job id", job_id, 1, 2**32 - 1) for job_id in (job_ids if several else [job_ids])
+    }
 
 
 def site_version() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -26,6 +27,17 @@ def check(options: Sequence[str]) -> None:
     """ValueError for an option that could become more than one option, directive or word."""
     for option, following in zip_longest(options, options[1:], fillvalue=""):
         _refuse(option, following)
+
+
+def text_of(script: object) -> str | None:
+    """The text of a batch script that was handed over as such; None for a path."""
+    if not isinstance(script, str | os.PathLike):
+        raise ValueError(
+            f"A batch script is a path, or text that begins with #!, not {checks.shown(script)}."
+        )
+    if "\0" in str(script):
+        raise ValueError("A batch script is text; this one holds a NUL character.")
+    return script if isinstance(script, str) and script.startswith("#!") else None
 
 
 def explained(refusal: str, limits: str) -> str:
