@@ -59,26 +59,38 @@ class Starts:
         self.close()
 
 
-def test_forty_reservations_at_once_share_no_port():
-    program = (
-        "import json\nfrom hpclab.cluster.host.ports import Ports\nports = Ports.reserve(9)\n"
-        "print(json.dumps(ports.numbers), flush=True)"
-    )
-    with Starts(FORTY, program) as starts:
-        taken = Counter(port for numbers in starts.answers() for port in numbers)
+RESERVE = """
+import json, random
+from multiprocessing import get_context
+from hpclab.cluster.host.ports import Ports
+
+def reserve(answers):
+    together.wait()
+    ports = Ports.reserve(9)
+    answers.put(ports.numbers)
+    together.wait()  # nobody lets go before all have theirs
+
+fork, forty = get_context("fork"), {forty}
+together, answers = fork.Barrier(forty), fork.SimpleQueue()
+if not {shuffled}:
+    random.shuffle = lambda blocks: None
+processes = [fork.Process(target=reserve, args=(answers,)) for _ in range(forty)]
+for process in processes:
+    process.start()
+print(json.dumps([answers.get() for _ in processes]))
+for process in processes:
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("shuffled", [True, False], ids=["as it is", "all meet at every block"])
+def test_forty_reservations_at_once_share_no_port(shuffled):
+    """Forty processes that begin at one moment; one interpreter forks them, so that none is late."""
+    program = RESERVE.format(forty=FORTY, shuffled=shuffled)
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert said.returncode == 0, said.stderr
+    taken = Counter(port for numbers in json.loads(said.stdout) for port in numbers)
     assert len(taken) == FORTY * 9
-    assert set(taken.values()) == {1}
-
-
-def test_forty_that_try_the_same_ports_in_the_same_order():
-    """The same, where all forty meet at every block."""
-    program = (
-        "import json, random\nrandom.shuffle = lambda blocks: None\n"
-        "from hpclab.cluster.host.ports import Ports\nports = Ports.reserve(9)\n"
-        "print(json.dumps(ports.numbers), flush=True)"
-    )
-    with Starts(FORTY, program) as starts:
-        taken = Counter(port for numbers in starts.answers() for port in numbers)
     assert set(taken.values()) == {1}
 
 
