@@ -101,7 +101,9 @@ class ScalingLaws(widgets.VBox):
         found = self.fit()
         if isinstance(found, Fit):
             for parameter in found.law.parameters:
-                self.sliders[self.law.value, parameter].value = getattr(found.law, parameter)
+                slider = self.sliders[self.law.value, parameter]
+                # A page's slider stands at whole steps; the title must say what it shows.
+                slider.value = round(getattr(found.law, parameter) / slider.step) * slider.step
 
     def _draw(self) -> None:
         label, name, most = self.run.value, self.law.value, self.axis.value
@@ -115,7 +117,7 @@ class ScalingLaws(widgets.VBox):
         self.picture.value = scaling_laws.draw(
             {label: scaling_laws.speedups(results, along)}, curves, along=along, most=most,
             cores=next((r.environment["cores"] for r in results if "cores" in r.environment), None),
-            title=f"{name} with {_parameters(law)}: {float(law.speedup(most)):.3g}× on {most} {along}",
+            title=f"{name} with {_parameters(law)}: {_digits(float(law.speedup(most)))}× on {most} {along}",
         )  # fmt: skip
 
 
@@ -124,6 +126,10 @@ def _along(label: str, results: Sequence[Result]) -> str:
         if any(along in result.parameters for result in results if result.quantity == "makespan"):
             return along
     raise ValueError(f"The run {label!r} holds no makespan along threads or processes: measure it first.")
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def _parameters(law: Law) -> str:

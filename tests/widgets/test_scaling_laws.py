@@ -46,6 +46,13 @@ def test_the_fit_is_the_models_and_the_sliders_go_there(laws):
     assert [slider.description for slider in laws._row.children[:-1]] == ["Contention σ", "Coherency κ"]
 
 
+def test_a_fit_moves_the_slider_to_a_whole_step_as_the_page_shows_it(laws):
+    laws.to_fit.click()
+    slider, serial = laws.sliders["Amdahl", "serial"], laws.fit().law.serial
+    assert abs(slider.value - serial) <= slider.step / 2
+    assert slider.value / slider.step == pytest.approx(round(slider.value / slider.step))
+
+
 def test_a_slider_changes_the_curve_and_not_the_axes(laws):
     def ticks():
         return re.findall(r">(\d+)</text>", laws.picture.value)
@@ -57,6 +64,9 @@ def test_a_slider_changes_the_curve_and_not_the_axes(laws):
     assert ticks() == axes
     laws.axis.value = 64
     assert ticks() != axes
+    laws.axis.value = 1024
+    laws.sliders["Amdahl", "serial"].value = 0
+    assert "s = 0: 1024× on 1024 processes" in laws.picture.value
 
 
 def test_no_curve_comes_with_its_reason(laws):
