@@ -21,10 +21,6 @@ def is_number(value: object) -> bool:
     return isinstance(value, numpy.generic | numpy.ndarray)
 
 
-def is_uniform(value: object) -> bool:
-    return not isinstance(value, numpy.ndarray)
-
-
 def number(value: object) -> Value:
     """A Python number as the NumPy scalar that Numba makes of it; tuples item by item; the rest unchanged."""
     if isinstance(value, bool):
@@ -168,20 +164,17 @@ def choose(condition: Value, yes: Value, no: Value) -> Value:
     return chosen[()]
 
 
-def _least(*values: Value) -> Value:
-    best, *rest = values if len(values) > 1 else values[0]
-    for value in rest:
-        best, value = _paired(best, value)
-        best = choose(value < best, value, best)
-    return best
+def _best(better: numpy.ufunc) -> Callable[..., Value]:
+    """`min` or `max` of several values, or of one tuple: the first stays unless a later one is `better`."""
 
+    def chosen(*values: Value) -> Value:
+        best, *rest = values if len(values) > 1 else values[0]
+        for value in rest:
+            best, value = _paired(best, value)
+            best = choose(better(value, best), value, best)
+        return best
 
-def _greatest(*values: Value) -> Value:
-    best, *rest = values if len(values) > 1 else values[0]
-    for value in rest:
-        best, value = _paired(best, value)
-        best = choose(value > best, value, best)
-    return best
+    return chosen
 
 
 def _rounded(value: Value, digits: Value = None) -> Value:
@@ -218,8 +211,8 @@ _RENAMED |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
 _WHOLE = ("floor", "ceil", "trunc")
 
 FUNCTIONS: dict[Any, Callable[..., Value]] = {
-    builtins.min: _least,
-    builtins.max: _greatest,
+    builtins.min: _best(numpy.less),
+    builtins.max: _best(numpy.greater),
     builtins.abs: lambda value: numpy.abs(wide(value)),
     builtins.round: _rounded,
     builtins.int: whole,

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer import hazards
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads, spread
-from hpclab.kernels.tracer.memory import UNNAMED, Cells, Memory, View, allocate, atomically, whole
+from hpclab.kernels.tracer.memory import UNNAMED, Access, Cells, Memory, View, allocate, atomically, whole
 from hpclab.kernels.tracer.recorder import Recorder
 from hpclab.models.gpu_memory import WARP
 
+Index = tuple[Any, ...]  # a value for each dimension, the same in all lanes or one per lane
 SHARED_BYTES = 48 * 1024  # static shared memory that a block may have, on every NVIDIA GPU
 
 
@@ -50,7 +51,7 @@ class Block:
         offsets = numpy.arange(self.threads.width) * (len(memory.data) // self.threads.width)
         return View(memory, offsets, shape, memory.strides)
 
-    def load(self, view: View, index: tuple[Any, ...], mask: Mask, line: int) -> Any:
+    def load(self, view: View, index: Index, mask: Mask, line: int) -> Any:
         """`view[index]` of all active lanes; 0 for those outside the array."""
         cells, inside = self._cells(view, index, mask, line, "reads")
         memory = view.memory
@@ -66,7 +67,7 @@ class Block:
         self._note(inside, line, "load", memory, cells[inside.lanes], None)
         return values
 
-    def store(self, view: View, index: tuple[Any, ...], value: Any, mask: Mask, line: int) -> None:
+    def store(self, view: View, index: Index, value: Any, mask: Mask, line: int) -> None:
         """`view[index] = value` in all active lanes; where several meet, the last stays."""
         cells, inside = self._cells(view, index, mask, line, "writes")
         if inside.count:
@@ -77,20 +78,16 @@ class Block:
                 memory.written[places] = True
             self._note(inside, line, "store", memory, places, values)
 
-    def row(self, view: View, index: tuple[Any, ...], mask: Mask, line: int) -> View:
+    def row(self, view: View, index: Index, mask: Mask, line: int) -> View:
         """`view[index]` with fewer indices than dimensions: a row for each lane, still without a request."""
         cells, inside = self._cells(view, index, mask, line, "reads")
-        return View(
-            view.memory,
-            numpy.where(inside.on, cells, 0),
-            view.shape[len(index) :],
-            view.strides[len(index) :],
-        )
+        left = slice(len(index), None)
+        return View(view.memory, numpy.where(inside.on, cells, 0), view.shape[left], view.strides[left])
 
     def atomic(
         self,
         view: View,
-        index: tuple[Any, ...],
+        index: Index,
         name: str,
         value: Any,
         mask: Mask,
@@ -122,10 +119,9 @@ class Block:
         """cuda.syncthreads(): all threads still in the kernel must come, then a new epoch begins."""
         missing = self.living.without(mask) if mask.count < self.living.count else None
         if missing is not None:
-            text = f"{self._named(missing.lanes.tolist())} never reach this barrier, where the others wait"
-            text = text if missing.count > 1 else text.replace(" reach", " reaches")
-            fix = "move cuda.syncthreads() to where all threads of the block pass"
-            self.findings.add("barrier", line, f"{text}: {fix}.", self.index, missing.lanes.tolist())
+            said = "this barrier, where the others wait: move cuda.syncthreads() to where all threads of the "
+            said += "block pass."
+            self.findings.about("barrier", line, self.index, missing.lanes.tolist(), "never reaches", said)
         self.recorder.barrier(self.number, line, mask, self.epoch)
         self.end_epoch()
 
@@ -139,19 +135,13 @@ class Block:
     def _each(self, value: Any) -> NDArray[Any]:
         return spread(value, self.threads.width)
 
-    def _named(self, who: list[int]) -> str:
-        return self.findings.these(who, self.index).capitalize()
-
-    def _cells(
-        self, view: View, index: tuple[Any, ...], mask: Mask, line: int, verb: str
-    ) -> tuple[Cells, Mask]:
+    def _cells(self, view: View, index: Index, mask: Mask, line: int, verb: str) -> tuple[Cells, Mask]:
         """Where each lane points to, and the mask of those that point into the array."""
         cells: Any = view.offset
         outside: Any = False
         for at, size, stride in zip(index, view.shape, view.strides, strict=False):
-            outside = outside | (
-                at.astype(numpy.uint64) >= numpy.uint64(size)
-            )  # a negative index is a huge one
+            beyond = at.astype(numpy.uint64) >= numpy.uint64(size)  # a negative index is a huge one
+            outside = outside | beyond
             cells = cells + at.astype(numpy.int64) * stride
         cells = self._each(cells)
         bad = mask.on & outside
@@ -165,30 +155,27 @@ class Block:
         first = tuple(int(at[who[0]]) for at in index)
         name = view.memory.name
         has = f"{view.shape[0]} items" if len(view.shape) == 1 else f"shape {view.shape}"
-        why = (
-            f"but {name} has {has}"
-            if min(first) >= 0
-            else f"which Numba silently takes from the end of {name}"
-        )
-        verb = verb if len(who) == 1 else verb.removesuffix("s")
-        text = f"{self._named(who)} {verb} {name}[{', '.join(map(str, first))}], {why}"
-        self.findings.add("out of bounds", line, f"{text}: guard the access with an if.", self.index, who)
+        why = f"but {name} has {has}"
+        if min(first) < 0:
+            why = f"which Numba silently takes from the end of {name}"
+        said = f"{name}[{', '.join(map(str, first))}], {why}: guard the access with an if."
+        self.findings.about("out of bounds", line, self.index, who, verb, said)
 
     def _unwritten(self, memory: Memory, cells: Cells, who: NDArray[numpy.int64], line: int) -> None:
         index = memory.indices(cells[who[:1]] % max(1, int(numpy.prod(memory.shape))))[0]
         item = f"{memory.name}[{', '.join(map(str, index))}]"
-        reads = "read" if len(who) > 1 else "reads"
-        text = f"{self._named(who.tolist())} {reads} {item}, which nobody has written yet"
         fix = "fill the array before" + (", and put a barrier between" if memory.space == "shared" else "")
-        self.findings.add("uninitialised", line, f"{text}: {fix}.", self.index, who.tolist())
+        said = f"{item}, which nobody has written yet: {fix}."
+        self.findings.about("uninitialised", line, self.index, who.tolist(), "reads", said)
 
     def _note(
         self, mask: Mask, line: int, kind: str, memory: Memory, cells: Cells, values: NDArray[Any] | None
     ) -> None:
         if memory.space in ("global", "shared"):
-            self.recorder.access(
-                self.number, mask, line, kind, memory, cells, self.epoch, self.warp_epochs, values
-            )
+            self.recorder.access(Access(
+                self.recorder.steps, self.number, mask, line, kind, memory, cells, self.epoch,
+                self.warp_epochs, values,
+            ))  # fmt: skip
 
 
 @dataclass(frozen=True)

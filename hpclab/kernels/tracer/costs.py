@@ -38,35 +38,27 @@ def _uncoalesced(line: int, asked: list[Request], findings: Findings) -> None:
     moved, needed = (sum(column) for column in zip(*counts, strict=True))
     if moved < SECTORS_RATIO * needed or moved - needed <= SECTORS_MORE * len(asked):
         return
-    worst = asked[max(range(len(counts)), key=lambda place: counts[place][0] - counts[place][1])]
-    findings.add(
-        "uncoalesced", line,
-        f"{len(asked)} {_plural(len(asked))} of {_names(asked)} move {moved} sectors where {needed} would "
-        "hold the same bytes: let neighbouring threads use neighbouring items.",
-        worst.block, _threads(worst),
-    )  # fmt: skip
+    _add("uncoalesced", line, asked, [has - needs for has, needs in counts], findings, (
+        f"move {moved} sectors where {needed} would hold the same bytes: let neighbouring threads use "
+        "neighbouring items."
+    ))  # fmt: skip
 
 
 def _bank_conflicts(line: int, asked: list[Request], findings: Findings) -> None:
     extra = [request.bank_conflicts for request in asked]
     if sum(extra) < CONFLICTS * len(asked):
         return
-    worst = asked[max(range(len(extra)), key=extra.__getitem__)]
-    findings.add(
-        "bank conflict", line,
-        f"{len(asked)} {_plural(len(asked))} of {_names(asked)} take {sum(extra)} extra passes over the "
-        "banks: pad the rows by one item, or let neighbouring threads use neighbouring items.",
-        worst.block, _threads(worst),
-    )  # fmt: skip
+    _add("bank conflict", line, asked, extra, findings, (
+        f"take {sum(extra)} extra passes over the banks: pad the rows by one item, or let neighbouring "
+        "threads use neighbouring items."
+    ))  # fmt: skip
 
 
-def _plural(count: int) -> str:
-    return "request" if count == 1 else "requests"
-
-
-def _names(asked: list[Request]) -> str:
-    return " and ".join(sorted({request.array for request in asked}))
-
-
-def _threads(request: Request) -> list[int]:
-    return [request.warp * WARP + lane for lane in request.lanes]
+def _add(
+    kind: str, line: int, asked: list[Request], wasted: list[int], findings: Findings, said: str
+) -> None:
+    """What the requests of a line do, with the threads of the one that wastes the most."""
+    worst = asked[max(range(len(wasted)), key=wasted.__getitem__)]
+    arrays = " and ".join(sorted({request.array for request in asked}))
+    text = f"{len(asked)} {'request' if len(asked) == 1 else 'requests'} of {arrays} {said}"
+    findings.add(kind, line, text, worst.block, [worst.warp * WARP + lane for lane in worst.lanes])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hpclab.kernels.tracer.lanes import Dim3, Threads
 from hpclab.models.gpu_memory import COSTS, ERRORS, Finding
 
+_PLURAL = {"is": "are", "never reaches": "never reach"}  # others lose their s
 _SHOWN = 32  # threads that a Finding carries; more than a warp helps nobody
 
 
@@ -34,17 +35,18 @@ class Findings:
         order = ERRORS + COSTS
         return tuple(sorted(self._found.values(), key=lambda f: (not f.error, f.line, order.index(f.kind))))
 
-    def thread(self, number: int, block: Dim3 | None = None) -> str:
+    def thread(self, number: int, block: Dim3) -> str:
         """``thread 3``, ``thread (3, 1)``, and of which block where there are several."""
         text = f"thread {_short(self.threads.index(int(number)), self.threads.shape)}"
-        return (
-            text if block is None or self.grid == (1, 1, 1) else f"{text} of block {_short(block, self.grid)}"
-        )
+        return text if self.grid == (1, 1, 1) else f"{text} of block {_short(block, self.grid)}"
 
-    def these(self, numbers: Sequence[int], block: Dim3) -> str:
-        """``thread 3 and 12 more``: the first by name, the others counted."""
-        more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
-        return self.thread(numbers[0], block) + more
+    def about(self, kind: str, line: int, block: Dim3, who: Sequence[int], verb: str, said: str) -> None:
+        """What the threads `who` of `block` do: ``Thread 3 reads ...``, ``Thread 3 and 12 more read ...``."""
+        if not self.has(kind, line):
+            named = self.thread(who[0], block).capitalize()
+            if len(who) > 1:
+                named, verb = f"{named} and {len(who) - 1} more", _PLURAL.get(verb, verb.removesuffix("s"))
+            self.add(kind, line, f"{named} {verb} {said}", block, who)
 
 
 def _short(index: Dim3, shape: Dim3) -> str:

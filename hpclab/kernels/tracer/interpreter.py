@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy
 
 from hpclab.kernels.tracer import arithmetic
-from hpclab.kernels.tracer.arithmetic import Value, is_uniform, truth
+from hpclab.kernels.tracer.arithmetic import Value, truth
 from hpclab.kernels.tracer.expressions import Expressions
 from hpclab.kernels.tracer.lanes import Mask, spread
 from hpclab.kernels.tracer.memory import UNNAMED, View
@@ -168,17 +168,12 @@ class Interpreter(Expressions):
         begin, end, step = (numpy.int64(0), bounds[0], one) if len(bounds) == 1 else (*bounds, one)[:3]
         if numpy.any(spread(step, len(mask.on))[mask.lanes] == 0):
             raise self.unsupported(node, "a range whose step is 0")
-        uniform = is_uniform(begin) and is_uniform(end) and is_uniform(step)
-        counter = iter(range(int(begin), int(end), int(step))) if uniform else None
+        if not any(isinstance(bound, numpy.ndarray) for bound in bounds):  # the same in all lanes
+            return self._over(node, mask, map(numpy.int64, range(int(begin), int(end), int(step))))
         at = begin - step
 
         def going(lanes: Mask) -> Mask:
             nonlocal at
-            if counter is not None:
-                if (item := next(counter, None)) is None:
-                    return self._none
-                self.assign(node.target, numpy.int64(item), lanes)
-                return lanes
             at = at + step
             left = lanes.where(numpy.where(step > 0, at < end, at > end))
             if left.count:
@@ -191,10 +186,13 @@ class Interpreter(Expressions):
         items = self.value(node.iter, mask)
         if not isinstance(items, tuple):
             raise self.unsupported(node, f"a loop over {ast.unparse(node.iter)}: use range")
-        left = iter(items)
+        return self._over(node, mask, iter(items))
+
+    def _over(self, node: ast.For, mask: Mask, items: Iterator[Value]) -> Mask:
+        """Go round once for each of `items`, which all lanes share."""
 
         def going(lanes: Mask) -> Mask:
-            for item in left:
+            for item in items:
                 self.assign(node.target, item, lanes)
                 return lanes
             return self._none

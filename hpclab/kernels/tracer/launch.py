@@ -49,17 +49,13 @@ def trace(
     device = GlobalMemory()
     held = {name: _argument(name, arg, device) for name, arg in zip(program.parameters, args, strict=True)}
     after = {name: left_behind(value.memory) for name, value in held.items() if hasattr(value, "memory")}
-    if problem := _over_limits(grid_size, block_size):
-        findings = Findings(Threads((1, 1, 1)), (1, 1, 1))
-        findings.add("limit", program.line, problem)
-        described = tuple(memory.described() for memory in device.arrays())
-        return KernelTrace(
-            program.name, sources.text, grid_size, block_size, (), described, (), (), findings.sorted(), after
-        )
-    chosen = _chosen(blocks, grid_size)
-    recorder = Recorder(Threads(block_size), chosen)
+    problem = _over_limits(grid_size, block_size)
+    chosen = () if problem else _chosen(blocks, grid_size)
+    recorder = Recorder(Threads((1, 1, 1) if problem else block_size), chosen)
     findings = Findings(recorder.threads, grid_size)
-    own = _execute(program, held, sources, grid_size, recorder, findings)
+    if problem:
+        findings.add("limit", program.line, problem)
+    own = _execute(program, held, sources, recorder, findings)
     requests = recorder.requests()
     costs.report(requests, recorder, findings)
     arrays = tuple(memory.described() for memory in device.arrays()) + own
@@ -70,28 +66,19 @@ def trace(
 
 
 def _execute(
-    program: Function,
-    held: dict[str, Any],
-    sources: Sources,
-    grid: Dim3,
-    recorder: Recorder,
-    findings: Findings,
+    program: Function, held: dict[str, Any], sources: Sources, recorder: Recorder, findings: Findings
 ) -> tuple[Array, ...]:
     """All chosen blocks; the shared and local arrays that they made."""
     own: dict[Array, None] = {}
     for number, index in enumerate(recorder.blocks):
         block = Block(number, recorder.threads, recorder, findings)
-        interpreter = Interpreter(sources, block, grid)
+        interpreter = Interpreter(sources, block, findings.grid)
         try:
             with numpy.errstate(all="ignore"):
                 interpreter.launch(program, dict(held))
         except Endless as endless:
-            who = endless.mask.lanes.tolist()
-            text = (
-                f"{findings.these(who, index).capitalize()} {'is' if len(who) == 1 else 'are'} in this loop"
-            )
-            text = f"{text} after {endless.steps} statements: see that it ends."
-            findings.add("endless", endless.line, text, index, who)
+            said = f"in this loop after {endless.steps} statements: see that it ends."
+            findings.about("endless", endless.line, index, endless.mask.lanes.tolist(), "is", said)
             break
         except TooMuch:
             raise ValueError(

@@ -18,7 +18,6 @@ from hpclab.models.gpu_memory import Array, Request
 
 UNNAMED = "array"  # until the kernel gives it a name
 ALIGNMENT = 256  # bytes; cudaMalloc's
-_TABLE = 65_536  # items of an array whose indices are worth keeping
 Order = Literal["C", "F"]
 Cells = NDArray[numpy.int64]
 
@@ -34,15 +33,17 @@ class Memory:
     strides: tuple[int, ...]
     base: int = 0
     written: NDArray[numpy.bool_] | None = None
-    _table: list[tuple[int, ...]] | None = None
 
     def described(self) -> Array:
         return Array(self.name, self.space, self.data.dtype.name, self.shape, self.base)
 
+    @property
+    def order(self) -> Order:
+        return "C" if self.strides == row_major(self.shape) else "F"
+
     def indices(self, cells: Cells) -> list[tuple[int, ...]]:
         """The cells' indices as a kernel would write them."""
-        order: Order = "C" if self.strides == row_major(self.shape) else "F"
-        axes = numpy.unravel_index(cells, self.shape, order)
+        axes = numpy.unravel_index(cells, self.shape, self.order)
         return list(zip(*(axis.tolist() for axis in axes), strict=True))
 
 
@@ -136,8 +137,7 @@ class GlobalMemory:
 
 def left_behind(memory: Memory) -> NDArray[Any]:
     """The array as the kernel left it, in the caller's shape and order."""
-    order: Order = "F" if memory.strides != row_major(memory.shape) else "C"
-    return memory.data.reshape(memory.shape, order=order)
+    return memory.data.reshape(memory.shape, order=memory.order)
 
 
 Operation = Callable[[Any, Any], Any]

@@ -80,9 +80,9 @@ class Names:
         without = mask.on & ~variable.mask.on
         if without.any():
             who = numpy.flatnonzero(without).tolist()
-            text = f"{self.block.findings.these(who, self.block.index).capitalize()} never assigned {name}"
-            self.block.findings.add(
-                "uninitialised", node.lineno, f"{text}: give it a value before the if.", self.block.index, who
+            said = f"{name}: give it a value before the if."
+            self.block.findings.about(
+                "uninitialised", node.lineno, self.block.index, who, "never assigned", said
             )
 
     def _outer(self, name: str, value: Any) -> Value:

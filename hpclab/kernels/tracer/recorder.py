@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy
-from numpy.typing import NDArray
 
 from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads
-from hpclab.kernels.tracer.memory import Access, Memory
+from hpclab.kernels.tracer.memory import Access
 from hpclab.models.gpu_memory import WARP, Barrier, Branch, Request
 
 MOST = 4_000_000  # lane accesses in one trace: about 300 MB of Requests
@@ -36,17 +35,12 @@ class Recorder:
         self._informed: dict[int, int] = {}  # the step of its first atomic
         self.lanes = 0  # accesses so far, lane by lane
 
-    def access(
-        self, block: int, mask: Mask, line: int, kind: str, memory: Memory,
-        cells: NDArray[numpy.int64], epoch: int, warp_epochs: NDArray[numpy.int64], values: NDArray | None,
-    ) -> Access:  # fmt: skip
-        self.lanes += mask.count
+    def access(self, made: Access) -> None:
+        self.lanes += made.mask.count
         if self.lanes > MOST:
             raise TooMuch
-        made = Access(self.steps, block, mask, line, kind, memory, cells, epoch, warp_epochs, values)
-        self.steps += len(mask.warps)
+        self.steps += len(made.mask.warps)
         self.accesses.append(made)
-        return made
 
     def branch(self, block: int, line: int, mask: Mask, taken: Mask) -> None:
         """A Branch for each warp whose active lanes part."""

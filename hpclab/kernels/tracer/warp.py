@@ -32,14 +32,9 @@ def _named(call: Call, members: Value, what: str) -> NDArray[numpy.bool_]:
     here = call.mask.by_warp
     absent = numpy.flatnonzero(named & call.block.living.by_warp & ~here & here.any(axis=1, keepdims=True))
     if len(absent):
-        findings, index = call.block.findings, call.block.index
-        text = (
-            f"{findings.these(absent.tolist(), index).capitalize()} named in the mask of {what} but not here"
-        )
-        verb = "is" if len(absent) == 1 else "are"
-        fix = "call it where all lanes of the mask pass, or name only those that do"
-        text = text.replace(" named", f" {verb} named")
-        findings.add("barrier", call.line, f"{text}: {fix}.", index, absent.tolist())
+        said = f"named in the mask of {what} but not here: call it where all lanes of the mask pass, or name "
+        said += "only those that do."
+        call.block.findings.about("barrier", call.line, call.block.index, absent.tolist(), "is", said)
     return named
 
 
@@ -62,11 +57,9 @@ def _shuffle(
         of = numpy.where((of < 0) | (of >= WARP), lane, of)
         silent = numpy.flatnonzero(here & ~numpy.take_along_axis(here, of, axis=1))
         if len(silent) and not block.findings.has("barrier", call.line):
-            text = block.findings.these(silent.tolist(), block.index).capitalize()
-            verb = "reads" if len(silent) == 1 else "read"
-            text = f"{text} {verb} from a lane that takes no part in {what}: what comes back is undefined"
-            fix = "let whole warps take part, with a neutral value in the lanes beyond the end"
-            block.findings.add("uninitialised", call.line, f"{text}; {fix}.", block.index, silent.tolist())
+            said = f"from a lane that takes no part in {what}: what comes back is undefined; let whole warps "
+            said += "take part, with a neutral value in the lanes beyond the end."
+            block.findings.about("uninitialised", call.line, block.index, silent.tolist(), "reads", said)
         values = spread(arithmetic.number(value), block.threads.width).reshape(here.shape)
         return numpy.take_along_axis(values, of, axis=1).ravel()
 
@@ -123,10 +116,9 @@ def _leading_zeros(bits: NDArray) -> NDArray:
 
 def _reversed_bits(call: Call, value: Value) -> Value:
     width = value.dtype.itemsize * 8
-    bits = (value.astype(numpy.uint64)[..., None] >> numpy.arange(width, dtype=numpy.uint64)) & numpy.uint64(
-        1
-    )
-    weights = numpy.uint64(1) << numpy.arange(width - 1, -1, -1, dtype=numpy.uint64)
+    places = numpy.arange(width, dtype=numpy.uint64)
+    bits = (value.astype(numpy.uint64)[..., None] >> places) & numpy.uint64(1)
+    weights = numpy.uint64(1) << places[::-1]
     return (bits * weights).sum(axis=-1, dtype=numpy.uint64).astype(value.dtype)[()]
 
 
