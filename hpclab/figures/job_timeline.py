@@ -36,7 +36,7 @@ def draw(jobs: Sequence[FinishedLike], predicted: float | None = None) -> str:
     if predicted is not None:
         predicted = checks.number("predicted", predicted, 0, 1e9, "s")
     known = [job for job in jobs if None not in (job.submitted, job.started, job.ended)]
-    rows = sorted(known, key=lambda job: (job.submitted, job.array_task or 0, job.id))[:_MOST]
+    rows = sorted(known, key=lambda job: (job.submitted, job.array_task or 0, job.id))
     if not rows:
         empty = [style.text(0, 70, "Run the jobs, and they are drawn here.", colour=style.MUTED)]
         return style.document("No job has ended yet", "An empty figure.", empty, height=90)
@@ -44,6 +44,8 @@ def draw(jobs: Sequence[FinishedLike], predicted: float | None = None) -> str:
     last = max((job.ended or 0) - zero for job in rows)
     title = f"{len(rows)} job{'s' * (len(rows) > 1)}, the last done after {format_seconds(last)}"
     title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""
+    title += f" (the first {_MOST} are drawn)" if len(rows) > _MOST else ""
+    rows = rows[:_MOST]
     span = max(last, predicted or 0, 1.0)
     scale = (style.WIDTH - _LEFT - 130) / span
     top = style.title_height(title) + 2.2 * style.TEXT
@@ -57,10 +59,10 @@ def draw(jobs: Sequence[FinishedLike], predicted: float | None = None) -> str:
         name = job.name if job.array_task is None else f"{job.name} {job.array_task}"
         told.append(f"{name} waited {wait:.0f} s and ran {run:.0f} s on {job.node_list or 'no node'}.")
         body += [
-            style.text(_LEFT - 8, y + 22, name[:14], anchor="end"),
+            style.text(_LEFT - 8, y + 22, _cut(name, _LEFT - 8), anchor="end"),
             _bar(_LEFT + begin * scale, y, wait * scale, style.fill("queue wait", prefix), told[-1]),
             _bar(_LEFT + (begin + wait) * scale, y, run * scale, style.COLOUR["compute"], told[-1]),
-            style.text(end + 8, y + 22, job.node_list[:12], colour=style.MUTED),
+            style.text(end + 8, y + 22, _cut(job.node_list, 120, from_end=True), colour=style.MUTED),
         ]
     body += _axis(span, scale, bottom)
     if predicted is not None:
@@ -72,6 +74,16 @@ def draw(jobs: Sequence[FinishedLike], predicted: float | None = None) -> str:
             style.text(key + 36, y + 17, "predicted end"),
         ]
     return style.document(title, " ".join(told), body, height=bottom + 3.2 * style.TEXT)
+
+
+def _cut(name: str, width: float, from_end: bool = False) -> str:
+    """As much of `name` as `width` pixels hold; of a node the end, where its number stands."""
+    short = name
+    for kept in range(len(name) - 1, 0, -1):
+        if style.text_width(short) <= width:
+            break
+        short = "…" + name[-kept:] if from_end else name[:kept] + "…"
+    return short
 
 
 def _stretches(job: FinishedLike, zero: float) -> tuple[float, float, float]:

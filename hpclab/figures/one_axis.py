@@ -47,17 +47,31 @@ def _x(scale: Scale, value: float) -> float:
 
 
 def _axis(scale: Scale, top: float, bottom: float) -> list[str]:
+    ticks = _ticks(scale)
     markup = []
-    for value in scale.ticks(6):
-        x = _x(scale, value)
+    for value, name in ticks.items():
+        x, half = _x(scale, value), style.text_width(name) / 2
         markup.append(f'<path d="M{x:.1f},{top:.1f}V{bottom:.1f}" stroke="{style.GRID}"/>')
-        name = units.format_seconds(value)
-        markup.append(style.text(x, bottom + style.TEXT * 1.2, name, anchor="middle"))
+        centre = min(x, style.WIDTH - half)
+        markup.append(style.text(centre, bottom + style.TEXT * 1.2, name, anchor="middle"))
     markup.append(f'<path d="M{_NAMES:.1f},{bottom:.1f}H{style.WIDTH - 10:.1f}" stroke="{style.INK}"/>')
     middle = (_NAMES + style.WIDTH) / 2
-    label = "wall time, each step ten times the last"
+    first, second = list(ticks)[:2]
+    label = (
+        f"wall time, each step {'ten' if second < 11 * first else f'{second / first:,.0f}'} times the last"
+    )
     markup.append(style.text(middle, bottom + style.TEXT * 2.5, label, anchor="middle", colour=style.MUTED))
     return markup
+
+
+def _ticks(scale: Scale) -> dict[float, str]:
+    """As many powers of ten as have room for their names, at most six; a whole number of seconds from 1 s."""
+    for most in (6, 5, 4, 3, 2):
+        ticks = {t: f"{t:,.0f} s" if t >= 1 else units.format_seconds(t) for t in scale.ticks(most)}
+        places = [_x(scale, value) for value in ticks]
+        if max(map(style.text_width, ticks.values())) + 10 <= places[1] - places[0]:
+            break
+    return ticks
 
 
 def _prediction(scale: Scale, value: float, top: float, bottom: float) -> list[str]:
@@ -75,6 +89,8 @@ def _prediction(scale: Scale, value: float, top: float, bottom: float) -> list[s
 def _row(scale: Scale, y: float, name: str, group: Sequence[Result]) -> list[str]:
     furthest = max(_x(scale, result.value) for result in group)
     tips = [result.condition or result.source or units.format_seconds(result.value) for result in group]
+    median, place = _median(group), furthest + 14
+    box = f'x="{place:.1f}" y="{y - 11:.1f}" width="{style.text_width(median):.1f}" height="22"'
     return [
         style.text(0, y - 2, name),
         style.text(0, y + style.TEXT * 1.1, str(group[0].origin), colour=style.MUTED),
@@ -82,7 +98,8 @@ def _row(scale: Scale, y: float, name: str, group: Sequence[Result]) -> list[str
             style.mark(result.origin, _x(scale, result.value), y, tip=tip)
             for result, tip in zip(group, tips, strict=True)
         ),
-        style.text(furthest + 14, y + style.TEXT * 0.35, _median(group)),
+        f'<rect {box} fill="{style.GROUND}"/>',  # so that no line goes through the number
+        style.text(place, y + style.TEXT * 0.35, median),
     ]
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hpclab.figures import one_axis
+from hpclab.figures import one_axis, style
 from hpclab.results import Origin, Result
 
 
@@ -43,6 +43,36 @@ def test_everything_stays_inside_the_picture(predicted: float | None):
     for x, y in re.findall(r' x="([-\d.]+)" y="([-\d.]+)"', svg):
         assert 0 <= float(x) <= width
         assert 0 <= float(y) <= height
+
+
+def spans(svg):
+    """Left and right end, height and words of every text of the figure."""
+    for x, y, more, words in re.findall(r'<text x="([-\d.]+)" y="([-\d.]+)"([^>]*)>([^<]*)</text>', svg):
+        width = style.text_width(words, style.TITLE if "font-size" in more else style.TEXT, "bold" in more)
+        left = float(x) - (width / 2 if "middle" in more else 0)
+        yield left, left + width, float(y), words
+
+
+@pytest.mark.parametrize("predicted", [None, 1e-4, 0.5, 1e5])
+def test_no_text_is_cut_or_stands_on_another(predicted):
+    texts = list(spans(one_axis.draw("t", ALL, predicted)))
+    assert all(left >= -1 and right <= style.WIDTH + 1 for left, right, _, _ in texts), texts
+    for number, (left, right, y, _) in enumerate(texts):
+        for other in texts[number + 1 :]:
+            assert other[2] != y or other[0] >= right or other[1] <= left, (texts[number], other)
+
+
+def test_the_axis_says_how_far_apart_its_ticks_are():
+    assert "each step ten times the last" in one_axis.draw("t", ALL)
+    wide = one_axis.draw("t", ALL, 1e5)
+    ticks = [words for _, _, _, words in spans(wide) if re.fullmatch(r"[\d,.]+ (µs|ms|s)", words)]
+    assert "each step ten times" not in wide, ticks
+
+
+def test_no_line_goes_through_a_number():
+    svg = one_axis.draw("t", [result("one core", 0.37)], 0.5)
+    line, number = svg.index("stroke-dasharray"), svg.index("370 ms</text>")
+    assert "<rect" in svg[line:number], "a white ground between the line of the prediction and the number"
 
 
 @pytest.mark.parametrize("value", [0, -1, float("inf"), 1e30])
