@@ -27,6 +27,9 @@ from hpclab import checks
 
 _CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 30.0  # a fresh interpreter on a loaded machine; the learner's seconds begin after it
+_PATIENCE = (
+    10  # times the limit on the clock, for systems that do not tell who waits from who is kept waiting
+)
 _LARGEST_OUTPUT = 2**20
 _LARGEST_VALUE = 2**24
 
@@ -38,8 +41,9 @@ class Stopped(Exception):
 def call(function: Callable, *args: object, seconds: float = 5.0, memory: int = 2**30) -> object:
     """`function(*args)` in a child process: its value, which must be plain data, or Stopped.
 
-    `seconds` of wall time for the call itself, `memory` in bytes for the whole child. Functions and classes
-    defined in a notebook cell work, with the globals they use.
+    `seconds` for the call itself, in which it computes or waits; what other programs take of a busy core in
+    the meantime does not count. `memory` in bytes for the whole child. Functions and classes defined in a
+    notebook cell work, with the globals they use.
     """
     return call_each(function, [args], seconds=seconds, memory=memory)[0]
 
@@ -56,7 +60,7 @@ def call_each(
     except Exception as error:
         raise Stopped(f"Your function uses something that cannot leave the notebook ({error}).") from None
     with tempfile.TemporaryDirectory(prefix="hpclab-answer-") as folder:
-        limits = pickle.dumps((sys.path, seconds, memory, len(task)))
+        limits = pickle.dumps((sys.path, _PATIENCE * seconds, memory, len(task)))
         return _run(limits + task, Path(folder), seconds, memory)
 
 
@@ -86,12 +90,13 @@ def _listen(child: subprocess.Popen, values: int, seconds: float, memory: int) -
     received, printed = bytearray(), 0
     deadline, started = time.monotonic() + _START_SECONDS, False
     process = psutil.Process(child.pid)
+    watch = _Watch(process)
     with selectors.DefaultSelector() as selector:
         selector.register(values, selectors.EVENT_READ)
         selector.register(child.stdout, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or (started and watch.spent() > seconds):
                 what = "Your function did not finish" if started else "The child process did not start"
                 raise Stopped(f"{what} within {seconds if started else _START_SECONDS:g} s: is there a loop?")
             for key, _ in selector.select(min(left, 0.05)):
@@ -104,7 +109,8 @@ def _listen(child: subprocess.Popen, values: int, seconds: float, memory: int) -
                 if not piece:
                     return bytes(received)
                 if not started:  # the first byte only says that the call begins
-                    piece, started, deadline = piece[1:], True, time.monotonic() + seconds
+                    piece, started, deadline = piece[1:], True, time.monotonic() + _PATIENCE * seconds
+                    watch = _Watch(process)
                 received += piece
             if printed > _LARGEST_OUTPUT:
                 raise Stopped(
@@ -115,6 +121,29 @@ def _listen(child: subprocess.Popen, values: int, seconds: float, memory: int) -
             with contextlib.suppress(psutil.Error):
                 if process.memory_info().rss > memory:
                     raise Stopped(f"Your function needed more than {memory >> 20} MiB of memory.")
+
+
+class _Watch:
+    """What a process spends from now on: seconds in which it computes, or is seen to wait."""
+
+    def __init__(self, process: psutil.Process):
+        self.process, self.sum = process, 0.0
+        self.cpu, self.clock = self._cpu(), time.monotonic()
+
+    def spent(self) -> float:
+        """Seconds so far; a process that could run, while others hold the core, spends nothing."""
+        cpu, clock, waits = self._cpu(), time.monotonic(), False
+        with contextlib.suppress(psutil.Error):
+            waits = self.process.status() != psutil.STATUS_RUNNING
+        self.sum += max(cpu - self.cpu, clock - self.clock if waits else 0.0)
+        self.cpu, self.clock = cpu, clock
+        return self.sum
+
+    def _cpu(self) -> float:
+        with contextlib.suppress(psutil.Error):
+            times = self.process.cpu_times()
+            return float(times.user + times.system)
+        return 0.0  # it has ended, and the pipe will say how
 
 
 def _read(received: bytes) -> list:

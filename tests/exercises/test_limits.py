@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -70,6 +72,29 @@ def test_faults_end_in_one_sentence(source, said):
         limits.call(in_a_cell(source), seconds=1, memory=2**28)
     assert time.monotonic() - began < DEADLINE
     assert set(psutil.Process().children()) <= before, "a child process was left behind"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs to share a core on purpose")
+def test_a_busy_core_takes_nothing_of_an_answers_time():
+    core = min(os.sched_getaffinity(0))
+    busy = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", busy], start_new_session=True) for _ in range(4)]
+    source = f"""
+def answer():
+    import os, time
+    os.sched_setaffinity(0, [{core}])
+    begin, cpu = time.monotonic(), time.process_time()
+    while time.process_time() - cpu < 0.5:
+        pass
+    return time.monotonic() - begin
+"""
+    try:
+        assert limits.call(in_a_cell(source), seconds=1) > 1
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def test_what_an_answer_patches_stays_in_its_process():
