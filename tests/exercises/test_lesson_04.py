@@ -74,18 +74,20 @@ def test_nonsense_is_refused_in_a_sentence(answer, no_slurm):
     assert len(verdict.message) < 400
 
 
+LEFT = 10_000 + os.getpid()  # seconds: a number by which this test knows its own
 WILD = {
     "loops": ("while true; do :; done", "does not end"),
     "sleeps": ("sleep 1000", "does not end"),
     "prints": ("yes > part-0.txt", "part-0.txt"),
     "forks": ("bomb() { sleep 600 & bomb; }; bomb", "processes"),
-    "leaves": ("sleep 1001 & disown", ""),
+    "leaves": (f"sleep {LEFT} & disown", ""),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WILD)
-def test_a_wild_script_ends_and_leaves_nothing(kind):
+def test_a_wild_script_ends_and_leaves_nothing(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # so that nobody else's trial is meant
     line, words = WILD[kind]
     started = time.monotonic()
     trial = job_trials.dry_run(parse(f"#!/bin/bash\n{line}\n"), seconds=3)
@@ -93,8 +95,9 @@ def test_a_wild_script_ends_and_leaves_nothing(kind):
     assert words in trial.trouble + " ".join(trial.files)
     assert all(len(text) <= 2**16 for text in trial.files.values())
     mine = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
-    assert ["sleep", "1001"] not in mine
-    assert not any("hpclab-trial-" in " ".join(line) for line in mine)
+    assert ["sleep", str(LEFT)] not in mine
+    assert not any(str(tmp_path) in " ".join(line) for line in mine)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_many_tasks_are_refused():

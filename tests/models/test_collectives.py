@@ -204,7 +204,7 @@ def of_a_loop(messages):
 
 
 def test_a_thousand_ranks_take_a_few_loops_over_their_messages():
-    """With a slow link on an oversubscribed tree; CPU time turn about with the yardstick, the best of three."""
+    """With a slow link on an oversubscribed tree; CPU time, turn about with the yardstick; one of three."""
     tree = cluster(128, 8, "nvlink4", "infiniband-ndr", 8, oversubscription=4)
     slow = with_slow_link(tree, 7, 8)
     for algorithm in ("ring", "binomial_tree", "double_binary_tree", "hierarchical"):
