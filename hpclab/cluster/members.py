@@ -83,10 +83,15 @@ def introduce() -> dict[str, Any]:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "job_id": os.environ.get("SLURM_JOB_ID", "") if began else "",
-        "age": max(0.0, time.time() - float(began)) if began else process_age(),
+        "age": max(0.0, uptime() - float(began)) if began else process_age(),
         "clock": time.monotonic(),
         "boot": boot(),
     }
+
+
+def uptime() -> float:
+    """Seconds since this machine started, which a job script can read too; no setting of a clock moves it."""
+    return float(Path("/proc/uptime").read_text().split()[0])
 
 
 def process_age() -> float:

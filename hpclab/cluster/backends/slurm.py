@@ -66,7 +66,7 @@ class SlurmNodes:
         if request.gpus_per_node:
             directives.append(f"--gres=gpu:{request.gpus_per_node}")
         variables = threads.environment(request.cores_per_node)
-        prologue = ["export HPCLAB_JOB_STARTED=$(date +%s.%N)"]
+        prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
         arguments = [
             *(site.get("worker-extra-args") or []), "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",

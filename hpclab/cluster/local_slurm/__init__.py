@@ -96,6 +96,7 @@ def down() -> bool:
 def _start(cluster: LocalSlurm, shape: Shape) -> None:
     cluster.directory.mkdir(mode=0o700)
     package = str(Path(hpclab.__file__).parent.parent)
+    begin = time.monotonic()
     words = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
     with (cluster.directory / "supervisor.out").open("wb") as output:
         try:
@@ -109,7 +110,7 @@ def _start(cluster: LocalSlurm, shape: Shape) -> None:
                 check=True,
                 timeout=60,
             )
-            while (phase := _phase(cluster)) == "starting":
+            while (phase := _phase(cluster, begin)) == "starting":
                 time.sleep(0.02)
         except BaseException:  # an interrupt leaves nothing half started
             cluster.stop()
@@ -120,11 +121,10 @@ def _start(cluster: LocalSlurm, shape: Shape) -> None:
         raise slurm_commands.SlurmError(f"Slurm did not start: {said or 'its supervisor was killed'}")
 
 
-def _phase(cluster: LocalSlurm) -> str:
+def _phase(cluster: LocalSlurm, begin: float) -> str:
     if not (state := cluster.state):
         # The supervisor has just been forked and has not written yet; it does so before anything else.
-        age = time.time() - cluster.directory.stat().st_mtime
-        return "starting" if age < 10 else "gone"
+        return "starting" if time.monotonic() < begin + 10 else "gone"
     return state["phase"] if state["phase"] != "starting" or cluster.supervisor else "gone"
 
 

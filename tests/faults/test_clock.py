@@ -1,0 +1,76 @@
+"""Fault 22: somebody sets the clock while a pool works; no duration notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+JUMPING = """
+import os, time
+real = time.time
+
+def jumped():
+    with open(os.environ["HPCLAB_TEST_JUMP"]) as file:
+        return real() + float(file.read())
+
+time.time, time.time_ns = jumped, lambda: int(jumped() * 1e9)
+"""
+PROGRAM = """
+import json, os, sys, threading, time
+from hpclab.cluster import Pool
+
+def jump(seconds):
+    place = os.environ["HPCLAB_TEST_JUMP"]
+    with open(place + ".new", "w") as file:
+        file.write(str(seconds))
+    os.replace(place + ".new", place)
+
+def task(number):
+    begin = time.time()
+    time.sleep(0.3)
+    return time.time() - begin
+
+with Pool(1, backend=sys.argv[1]) as pool:
+    for after, seconds in ((0.5, 7200), (1.5, -7200)):
+        threading.Timer(after, jump, [seconds]).start()
+    seen = pool.map(task, range(10))
+    walls = [task.wall for task in pool.tasks]
+    jump(7200)
+    pool.scale(2)
+    jump(-7200)
+    pool.scale(3)
+    ages = [worker.joined - worker.started for worker in pool.workers()]
+    pool.map(abs, range(4))
+    pool.run(abs, -1)
+    spans = [event.duration for event in pool.trace.events]
+print(json.dumps([max(map(abs, seen)), walls, ages, spans]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path, request):
+    if backend == "slurm":
+        request.getfixturevalue("local_slurm")
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(JUMPING))
+    (tmp_path / "jump").write_text("0")
+    own = {"PYTHONPATH": str(tmp_path), "HPCLAB_TEST_JUMP": str(tmp_path / "jump")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, backend],
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    jumped, walls, ages, spans = json.loads(done.stdout)
+    assert jumped > 3600  # the clock did jump under the tasks
+    assert all(0.25 < wall < 60 for wall in walls)
+    assert len(ages) == 3
+    assert all(0 < age < 60 for age in ages)
+    assert all(0 <= span < 60 for span in spans)
