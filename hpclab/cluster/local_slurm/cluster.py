@@ -131,7 +131,11 @@ class LocalSlurm:
             raise slurm_commands.SlurmError("This Slurm is down; hpclab slurm up starts one.") from None
 
     def _node(self, name: str) -> str:
-        return checks.choice("A node", name, self.shape.names)
+        if name not in self.shape.names:
+            raise ValueError(
+                f"There is no node {checks.shown(name)} here, only {', '.join(self.shape.names)}."
+            )
+        return name
 
     def _request(self, *words: str) -> None:
         try:
