@@ -13,7 +13,7 @@ result needs, so that a step far below it wastes some, and the ladder is climbed
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -139,7 +139,9 @@ class KernelLadder:
             "gpu": gpu.RUNS_ON, "memory": gpu.cuda.current_context().get_memory_info().total
         }  # fmt: skip
         items = (self.most_bytes or WHERE["gpu"][0]) // 8
-        for repeat, seconds in enumerate(_copies(gpu, items, self.repeats)):
+        source, target = (gpu.cuda.device_array(items, numpy.float32) for _ in range(2))
+        copies = gpu.seconds(lambda: target.copy_to_device(source), repeats=self.repeats)
+        for repeat, seconds in enumerate(copies):
             results += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, {
                 "repeat": repeat, "run": run, "environment": where,
                 "parameters": {"on": "gpu", "ladder": COPY, "step": COPY, "shape": (items,)},
@@ -152,11 +154,6 @@ class KernelLadder:
         return time_one, where
 
 
-def _copies(gpu: Any, items: int, repeats: int) -> list[float]:
-    source, target = (gpu.cuda.device_array(items, numpy.float32) for _ in range(2))
-    return gpu.seconds(lambda: target.copy_to_device(source), repeats=repeats)
-
-
 def work_of(step: Any, shape: tuple[int, ...]) -> Work:
     """The least bytes and operations that the step's problem needs on this shape."""
     problem = step.problem
@@ -167,7 +164,7 @@ def launch_of(step: Any, shape: tuple[int, ...], work: Work) -> Launch:
     """How a GPU's step is launched. A thread is taken to have its share of the bytes in flight, but no more
     than 16: in a loop it waits each time round."""
     grid, block = step.grid_block(shape)
-    blocks, threads = (functools.reduce(lambda a, b: a * b, extent, 1) for extent in (grid, block))
+    blocks, threads = math.prod(grid), math.prod(block)
     share = max(1.0, min(_IN_FLIGHT, work.bytes / (blocks * threads)))
     return Launch(blocks, threads, step.registers or 32, step.shared, share)
 

@@ -29,11 +29,8 @@ from hpclab.results import Origin, Result, new_run_id
 from hpclab.timing import Stopwatch
 
 NAME = "machine roof"
-STREAMS = {
-    "read": 1,
-    "copy": 2,
-    "triad": 3,
-}  # arrays of float64 that the loop goes over, as STREAM counts them
+# arrays of float64 that the loop goes over, as STREAM counts them
+STREAMS = {"read": 1, "copy": 2, "triad": 3}
 _FMA = 8  # fused multiply-adds on each item while it is in a register
 _ITEMS = 4096  # fit into the first cache
 _ROUNDS = {"fp32": 2000, "fp64": 1000}  # about a millisecond
@@ -72,25 +69,21 @@ class MachineRoof:
         arrays = [numpy.ones(max(size, _ITEMS)) for _ in range(3)]
         results: list[Result] = []
         with ThreadPoolExecutor(max(self.cores)) as pool:
-            for repeat in range(
-                -1, self.repeats
-            ):  # the first round, which also waits for pages, is not counted
+            for repeat in range(-1, self.repeats):  # the first, which also waits for pages, is not counted
                 for cores in self.cores:
                     for name, moved in STREAMS.items():
-                        parts = [[part[k] for part in _split(arrays[:moved], cores)] for k in range(cores)]
+                        parts = list(zip(*(numpy.array_split(a, cores) for a in arrays[:moved]), strict=True))
                         seconds = _timed(pool, loops[name], parts)
                         value = 8.0 * moved * arrays[0].size / seconds
                         results.append(self._result(run, repeat, cores, "bandwidth", value, component=name))
                     for precision, rounds in _ROUNDS.items():
                         kind = _DTYPE[precision]
-                        work = [
-                            [numpy.ones(_ITEMS, kind), kind(0.999), kind(0.001), rounds] for _ in range(cores)
-                        ]
+                        items = [numpy.ones(_ITEMS, kind) for _ in range(cores)]
+                        work = [(item, kind(0.999), kind(0.001), rounds) for item in items]
                         seconds = _timed(pool, loops["fma"], work)
                         value = 2.0 * _FMA * _ITEMS * rounds * cores / seconds
-                        results.append(
-                            self._result(run, repeat, cores, "flop rate", value, precision=precision)
-                        )
+                        made = self._result(run, repeat, cores, "flop rate", value, precision=precision)
+                        results.append(made)
                 if progress is not None:
                     progress("memory and units", repeat + 2, self.repeats + 1)
         return [result for result in results if result.repeat >= 0]
@@ -145,10 +138,6 @@ def default_bytes() -> int:
         if text.endswith("K") and text[:-1].isdigit():
             sizes.append(int(text[:-1]) * 1024)
     return max(2**20, min(4 * max(sizes), _LARGEST, allowance.memory().available // 16))
-
-
-def _split(arrays: Sequence[numpy.ndarray], parts: int) -> list[list[numpy.ndarray]]:
-    return [numpy.array_split(array, parts) for array in arrays]
 
 
 def _timed(pool: ThreadPoolExecutor, loop: Callable[..., object], work: Sequence[Sequence[Any]]) -> float:

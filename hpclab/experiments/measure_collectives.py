@@ -86,11 +86,7 @@ class MeasureCollective:
             )
 
     def measure(
-        self,
-        where: Pool | Slurm | None = None,
-        *,
-        progress: Progress | None = None,
-        timeout: float = 60.0,
+        self, where: Pool | Slurm | None = None, *, progress: Progress | None = None, timeout: float = 60.0
     ) -> list[Result]:
         """A "time" in seconds for each number of ranks, size and repeat.
 

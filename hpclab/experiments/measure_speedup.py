@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from hpclab import checks
 from hpclab.experiments import replay
 from hpclab.machine import allowance
-from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit_times
+from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve, fit_times
 from hpclab.results import Origin, Result, new_run_id
 from hpclab.timing import Sample, Stopwatch
 
@@ -171,24 +171,20 @@ def fit(results: Sequence[Result], along: str) -> dict[str, Fit | NoCurve]:
         (USL, "strong", "a fixed amount of work"),
     ):
         chosen = [result for result in results if result.parameters.get("scaling") == scaling]
-        fits[law.name] = (
-            _fit(law, chosen, along)
-            if chosen
-            else NoCurve(
-                f"{law.name}: no curve, for it is about {work} ({scaling} scaling); none was measured."
-            )
-        )
+        none = f"{law.name}: no curve, for it is about {work} ({scaling} scaling); none was measured."
+        fits[law.name] = fit_law(law, chosen, along) if chosen else NoCurve(none)
     return fits
 
 
-def _fit(law: type[Amdahl] | type[Gustafson] | type[USL], results: list[Result], along: str) -> Fit | NoCurve:
-    cores = {result.run: result.environment.get("cores", 1e9) for result in results}
-    measured = [
-        result
-        for result in results
-        if result.origin is not Origin.EMULATED and result.parameters.get(along, 0) <= cores[result.run]
-    ]
+def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCurve:
+    """One law through the makespans measured on no more than the cores there were, where they share them;
+    through the emulated ones where those identify no law."""
     emulated = [result for result in results if result.origin is Origin.EMULATED]
+    measured = [
+        result for result in results if result.origin is not Origin.EMULATED
+        and (not result.environment.get("shared", True)
+             or result.parameters.get(along, 0) <= result.environment.get("cores", 1e9))
+    ]  # fmt: skip
     found = fit_times(law, measured, along, weak=law is Gustafson)
     return fit_times(law, emulated, along) if isinstance(found, NoCurve) and emulated else found
 

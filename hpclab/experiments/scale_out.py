@@ -13,14 +13,15 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpclab import checks, corpus
 from hpclab.cluster.maps import timeline
 from hpclab.corpus.files import SMALLEST_LIMIT
 from hpclab.experiments import replay, serial_run
+from hpclab.experiments.measure_speedup import fit_law
 from hpclab.machine import Machine, allowance
-from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve, fit_times
+from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.trace import Event, Trace
 
@@ -124,17 +125,8 @@ class ScaleOut:
         Where the measured points up to the cores identify a law they are used; else the emulated ones.
         """
         mine = select(results, "makespan", **self._settings())
-        measured = [
-            r for r in mine if r.origin is Origin.MEASURED
-            and (not r.environment["shared"] or r.parameters["nodes"] <= r.environment["cores"])
-        ]  # fmt: skip
-        emulated = [r for r in mine if r.origin is Origin.EMULATED]
-        fits: dict[Any, Fit | NoCurve] = {}
-        for law in (Amdahl, USL):
-            fits[law] = fit_times(law, measured, "nodes")
-            if isinstance(fits[law], NoCurve) and emulated:
-                fits[law] = fit_times(law, emulated, "nodes")
-        return Calibration(fits[Amdahl], fits[USL])
+        mine = [result for result in mine if result.origin in (Origin.MEASURED, Origin.EMULATED)]
+        return Calibration(fit_law(Amdahl, mine, "nodes"), fit_law(USL, mine, "nodes"))
 
     def predict(
         self,

@@ -72,11 +72,11 @@ class Execution:
                     part[:] = buffer[piece.where]
             sends.append((peer, parcel))
         for peer, pieces in step.receives.items():
-            if peer in step.direct:
-                receives.append((peer, buffer[pieces[0].where]))
-            else:
-                receives.append((peer, borrow(pieces)))
-                writes.append((receives[-1][1], pieces))
+            direct = peer in step.direct
+            parcel = buffer[pieces[0].where] if direct else borrow(pieces)
+            receives.append((peer, parcel))
+            if not direct:
+                writes.append((parcel, pieces))
         try:
             with trace.record("receive", sum(part.nbytes for _, part in receives), f"step {step.number}"):
                 self.transport.exchange(sends, receives)
@@ -120,13 +120,7 @@ def _cut(parcel: Any, pieces: list[Piece]) -> list[tuple[Piece, Any]]:
 
 def _scratch_size(step: Step) -> int:
     """Elements that a step needs besides the work buffer."""
-    return (
-        sum(read.size for read, _ in step.copies)
-        + sum(piece.size for pieces in step.sends.values() if len(pieces) > 1 for piece in pieces)
-        + sum(
-            piece.size
-            for peer, pieces in step.receives.items()
-            if peer not in step.direct
-            for piece in pieces
-        )
-    )
+    borrowed = [[read] for read, _ in step.copies]
+    borrowed += [pieces for pieces in step.sends.values() if len(pieces) > 1]
+    borrowed += [pieces for peer, pieces in step.receives.items() if peer not in step.direct]
+    return sum(piece.size for pieces in borrowed for piece in pieces)
