@@ -121,7 +121,7 @@ class NodeScaler(widgets.VBox):
         self._announcer = projected.Announcer()
         self._live = widgets.HTML(layout={"min_height": "84px"})
         self._speedup, self._notes, self._bars = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        even = {"width": "auto", "flex": "1 1 0", "min_width": "240px"}
+        even = {"width": "auto", "flex": "1 1 0", "min_width": "310px"}
         self._contention = widgets.FloatSlider(
             0.15, min=0, max=0.5, step=0.01, description="contention", style=natural, layout=even
         )

@@ -125,6 +125,12 @@ def test_nothing_is_wider_than_the_notebook_at_1280_pixels(lesson, scaler):
     assert box["x"] + box["width"] <= cell["x"] + cell["width"]
 
 
+def test_a_slider_is_long_enough_to_be_dragged(scaler):
+    tracks = scaler.locator(".noUi-target").all()
+    assert len(tracks) == 3
+    assert all(track.bounding_box()["width"] > 120 for track in tracks)
+
+
 def test_a_screen_reader_hears_names_and_states(scaler):
     said = scaler.aria_snapshot()
     for expected in (
