@@ -108,20 +108,16 @@ def from_catalogue(name: str) -> Device:
     value = {key: figure.value for key, figure in entry.figures.items()}
     nvidia, peak = "compute_capability" in value, value["memory_bandwidth"]
     stream = value.get("stream_bandwidth", peak * typical("stream over memory bandwidth"))
+    sold = {name: value[name] for name in PRECISIONS if name in value}
+    reached = {name: value[f"matmul_{name}"] for name in PRECISIONS if f"matmul_{name}" in value}
+    cache = value.get("cache_bandwidth", stream * typical("cache over stream bandwidth")) if nvidia else 0.0
+    latency = value.get("memory_latency", typical("memory latency")) if nvidia else 0.0
     return Device(
-        entry.title,
-        Origin.PUBLISHED,
-        peak,
-        {name: value[name] for name in PRECISIONS if name in value},
-        value.get("stream_bandwidth", 0.0),
-        {name: value[f"matmul_{name}"] for name in PRECISIONS if f"matmul_{name}" in value},
-        value.get("cache_bandwidth", stream * typical("cache over stream bandwidth")) if nvidia else 0.0,
-        value.get("memory_latency", typical("memory latency")) if nvidia else 0.0,
-        LAUNCH_OVERHEAD,
-        int(value.get("multiprocessors", 0)),
+        entry.title, Origin.PUBLISHED, peak, sold, value.get("stream_bandwidth", 0.0), reached, cache,
+        latency, LAUNCH_OVERHEAD, int(value.get("multiprocessors", 0)),
         str(value.get("compute_capability", "")),
         tuple(dict.fromkeys(figure.source for figure in entry.figures.values())),
-    )
+    )  # fmt: skip
 
 
 def devices() -> dict[str, catalogue.Entry]:

@@ -8,8 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +33,12 @@ def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float)
     interrupt ends all ranks, or the job. RuntimeError with what the ranks said when they failed.
     """
     words = [sys.executable, "-m", "mpi4py", "-m", "hpclab.parallel.sweep", json.dumps(settings)]
-    with _directory(shared=slurm is not None) as place:
+    place = private_directory("mpi", shared=slurm is not None)
+    try:
         out, log = place / "out", place / "log"
         if slurm is None:
-            ended = _on_this_machine(
-                [mpiexec(), "-launcher", "fork", "-n", str(ranks), *words], out, log, limit
-            )
+            command = [mpiexec(), "-launcher", "fork", "-n", str(ranks), *words]
+            ended = _on_this_machine(command, out, log, limit)
         else:
             ended = _as_a_job([mpiexec(), "-n", str(ranks), *words], ranks, out, log, slurm, limit)
         said = out.read_text(encoding="utf-8", errors="replace").splitlines() if out.exists() else []
@@ -48,6 +46,8 @@ def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float)
         if not found:
             words_of_all = last_lines(out) + last_lines(log)
             raise RuntimeError(f"MPI on {ranks} ranks {ended}. The last words:\n{words_of_all}")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
     answer: dict[str, Any] = json.loads(found[-1])
     return answer
 
@@ -86,12 +86,3 @@ def _as_a_job(command: list[str], ranks: int, out: Path, log: Path, slurm: Slurm
         return str(error).rstrip(".")
     finally:
         slurm.cancel(job)
-
-
-@contextmanager
-def _directory(shared: bool) -> Iterator[Path]:
-    place = private_directory("mpi", shared=shared)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)

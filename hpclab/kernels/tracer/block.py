@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hpclab.kernels.tracer import hazards
 from hpclab.kernels.tracer.findings import Findings
-from hpclab.kernels.tracer.lanes import Dim3, Mask, Threads, spread
+from hpclab.kernels.tracer.lanes import Mask, spread
 from hpclab.kernels.tracer.memory import UNNAMED, Access, Cells, Memory, View, allocate, atomically, whole
 from hpclab.kernels.tracer.recorder import Recorder
 from hpclab.models.gpu_memory import WARP
@@ -23,12 +23,12 @@ SHARED_BYTES = 48 * 1024  # static shared memory that a block may have, on every
 class Block:
     """Block `number` of those traced, in a launch with this `grid`."""
 
-    def __init__(self, number: int, threads: Threads, recorder: Recorder, findings: Findings) -> None:
-        self.number, self.index = number, recorder.blocks[number]
-        self.threads, self.recorder, self.findings = threads, recorder, findings
-        self.living = threads.all  # those that have not left the kernel
+    def __init__(self, number: int, recorder: Recorder, findings: Findings) -> None:
+        self.number, self.index, self.grid = number, recorder.blocks[number], findings.grid
+        self.threads, self.recorder, self.findings = recorder.threads, recorder, findings
+        self.living = self.threads.all  # those that have not left the kernel
         self.epoch = 0
-        self.warp_epochs = numpy.zeros(threads.width // WARP, numpy.int64)
+        self.warp_epochs = numpy.zeros(self.threads.width // WARP, numpy.int64)
         self.own: dict[int, Memory] = {}  # shared and local arrays, by their place in the source
         self._epoch_began = len(recorder.accesses)
 
@@ -85,14 +85,7 @@ class Block:
         return View(view.memory, numpy.where(inside.on, cells, 0), view.shape[left], view.strides[left])
 
     def atomic(
-        self,
-        view: View,
-        index: Index,
-        name: str,
-        value: Any,
-        mask: Mask,
-        line: int,
-        wants_old: bool,
+        self, view: View, index: Index, name: str, value: Any, mask: Mask, line: int, wants_old: bool
     ) -> Any:
         """An atomic operation in all active lanes, one after another; what each found there."""
         cells, inside = self._cells(view, index, mask, line, "updates")
@@ -183,8 +176,10 @@ class Call:
     """Who calls: the lanes of `mask`, at `node` in the source; a bare statement wants no value."""
 
     block: Block
-    grid: Dim3
     mask: Mask
-    node: ast.AST
-    line: int
+    node: ast.Call
     wants_value: bool
+
+    @property
+    def line(self) -> int:
+        return self.node.lineno

@@ -135,7 +135,7 @@ class Expressions(Names):
                 raise self.unsupported(node, f"cuda.{called.name}")
             if called.name in ("shared.array", "local.array"):
                 self._check_constant(node)
-            call = Call(self.block, self.grid, mask, node, node.lineno, wants_value)
+            call = Call(self.block, mask, node, wants_value)
             return intrinsics.CALLS[called.name](call, *arguments, **named)
         if called is builtins.len and len(arguments) == 1:
             return numpy.int64(

@@ -107,7 +107,7 @@ class Interpreter(Expressions):
             return mask
         if not isinstance(node.target, ast.Name):
             raise self.unsupported(node, f"{ast.unparse(node.target)} as a target")
-        old = self._Name(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target), mask)
+        old = self._Name(node.target, mask)
         self.assign(node.target, arithmetic.binary(node.op, old, self.value(node.value, mask)), mask)
         return mask
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer import arithmetic, warp
 from hpclab.kernels.tracer.arithmetic import Value
 from hpclab.kernels.tracer.block import Block, Call
-from hpclab.kernels.tracer.lanes import Dim3, spread
+from hpclab.kernels.tracer.lanes import spread
 from hpclab.kernels.tracer.memory import ATOMICS, UNNAMED, Memory, View, row_major, whole
 from hpclab.models.gpu_memory import WARP
 
@@ -29,12 +29,12 @@ class Intrinsic:
     name: str
 
 
-def value(name: str, block: Block, grid: Dim3) -> Value | None:
+def value(name: str, block: Block) -> Value | None:
     """What a name that is not called stands for, such as threadIdx.x; None where there is no such name."""
     threads = block.threads
     head, _, axis = name.partition(".")
     if head in ("blockIdx", "blockDim", "gridDim") and axis in ("x", "y", "z"):
-        of = {"blockIdx": block.index, "blockDim": threads.shape, "gridDim": grid}[head]
+        of = {"blockIdx": block.index, "blockDim": threads.shape, "gridDim": block.grid}[head]
         return numpy.int32(of["xyz".index(axis)])
     if head == "threadIdx" and axis in ("x", "y", "z"):
         return getattr(threads, axis)
@@ -51,7 +51,7 @@ def _grid(call: Call, dimensions: Value) -> Value:
 
 
 def _gridsize(call: Call, dimensions: Value) -> Value:
-    sizes = tuple(numpy.int64(g * b) for g, b in zip(call.grid, call.block.threads.shape, strict=True))
+    sizes = tuple(numpy.int64(g * b) for g, b in zip(call.block.grid, call.block.threads.shape, strict=True))
     return sizes[0] if int(dimensions) == 1 else sizes[: int(dimensions)]
 
 

@@ -71,8 +71,8 @@ def _execute(
     """All chosen blocks; the shared and local arrays that they made."""
     own: dict[Array, None] = {}
     for number, index in enumerate(recorder.blocks):
-        block = Block(number, recorder.threads, recorder, findings)
-        interpreter = Interpreter(sources, block, findings.grid)
+        block = Block(number, recorder, findings)
+        interpreter = Interpreter(sources, block)
         try:
             with numpy.errstate(all="ignore"):
                 interpreter.launch(program, dict(held))

@@ -18,7 +18,7 @@ from hpclab.kernels.tracer import arithmetic, intrinsics
 from hpclab.kernels.tracer.arithmetic import Value, is_number
 from hpclab.kernels.tracer.block import Block
 from hpclab.kernels.tracer.intrinsics import Intrinsic
-from hpclab.kernels.tracer.lanes import Dim3, Mask
+from hpclab.kernels.tracer.lanes import Mask
 from hpclab.kernels.tracer.memory import View
 from hpclab.kernels.tracer.source import Function, Sources, Unsupported
 
@@ -47,8 +47,8 @@ class Frame:
 class Names:
     """Looks up names and attributes; `Expressions` adds all else that has a value."""
 
-    def __init__(self, sources: Sources, block: Block, grid: Dim3) -> None:
-        self.sources, self.block, self.grid = sources, block, grid
+    def __init__(self, sources: Sources, block: Block) -> None:
+        self.sources, self.block = sources, block
         self.frame: Frame
         self.line = 0
         self._constants: dict[int, View] = {}
@@ -112,7 +112,7 @@ class Names:
         return self._outer(node.attr, getattr(base, node.attr))
 
     def _named(self, intrinsic: Intrinsic) -> Value:
-        value = intrinsics.value(intrinsic.name, self.block, self.grid)
+        value = intrinsics.value(intrinsic.name, self.block)
         return intrinsic if value is None else value
 
     def _of_array(self, view: View, node: ast.Attribute) -> Value:
