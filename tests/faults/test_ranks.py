@@ -15,12 +15,23 @@ from hpclab.cluster import Pool
 from hpclab.cluster.errors import NodeLost, RankError, SlowRank
 
 pytestmark = pytest.mark.slow
-RANKS, LIMIT = 3, 3.0
+RANKS, LIMIT = 4, 3.0
+ALL = list(range(RANKS))
+EVERYWHERE = [
+    {"backend": "local"},
+    pytest.param({"backend": "slurm"}, marks=pytest.mark.slurm),
+    pytest.param({"backend": "slurm", "allocation": "single"}, marks=pytest.mark.slurm),
+]
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with Pool(RANKS, backend="local") as pool:
+@pytest.fixture(scope="module", params=EVERYWHERE, ids=["local", "slurm", "single"])
+def pool(request):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param["backend"] == "slurm":
+            request.getfixturevalue("_shared_cluster")
+            patch.setenv("HPCLAB_STATE_DIR", str(request.getfixturevalue("local_slurm_home")))
+        pool = Pool(RANKS, **request.param)
+    with pool:
         pool.run(os.getpid)
         yield pool
 
@@ -56,7 +67,7 @@ def check(pool, deed, guilty, match, limit):
     assert time.monotonic() - begin < limit
     agents, children = ranks_alive(pool)
     assert len(agents) == len(children) == RANKS  # each agent has its next warm child and nothing else
-    assert pool.run(reduce_rounds, 4, -1, None) == list(range(RANKS))
+    assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
 
 @pytest.mark.parametrize("guilty", [0, 2])
@@ -96,7 +107,7 @@ def test_a_skipped_collective_names_the_rank_and_all_sequence_numbers(pool):
     with pytest.raises(RankError, match="returned without joining collective 2") as raised:
         pool.run(skip, 1, timeout=LIMIT)
     assert raised.value.rank == 1
-    assert "rank 0: 2, rank 1: 1, rank 2: 2" in str(raised.value)
+    assert "rank 0: 2, rank 1: 1, rank 2: 2, rank 3: 2" in str(raised.value)
     assert time.monotonic() - begin < LIMIT + 5
 
 
@@ -120,7 +131,7 @@ def test_a_rank_that_never_comes_is_named(pool):
 
 def test_a_slow_rank_is_named_and_not_ended(pool):
     with pytest.warns(SlowRank, match="Rank 1 is slow"):
-        assert pool.run(reduce_rounds, 4, 1, lambda: time.sleep(5), timeout=12.0) == [0, 1, 2]
+        assert pool.run(reduce_rounds, 4, 1, lambda: time.sleep(5), timeout=12.0) == ALL
 
 
 def test_sends_between_two_ranks_do_not_look_like_a_missing_third(pool):
@@ -153,7 +164,7 @@ def test_the_worker_killed_under_its_rank(pool):
     assert raised.value.rank == 1
     assert time.monotonic() - begin < LIMIT + 5
     with pytest.warns(NodeLost):
-        assert pool.run(reduce_rounds, 4, -1, None) == [0, 1, 2]
+        assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
 
 def test_the_agent_killed_under_its_rank(pool):
@@ -163,7 +174,7 @@ def test_the_agent_killed_under_its_rank(pool):
 
     with pytest.raises(RankError, match="Rank 0"):
         pool.run(reduce_rounds, 10, 0, end_agent, timeout=LIMIT)
-    assert pool.run(reduce_rounds, 4, -1, None) == [0, 1, 2]
+    assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
 
 def test_processes_that_a_rank_leaves_behind_are_ended(pool):
@@ -191,7 +202,7 @@ def test_interrupted(pool):
         pool.run(time.sleep, 60)
     assert time.monotonic() - begin < 8
     assert len(ranks_alive(pool)[1]) == RANKS
-    assert pool.run(reduce_rounds, 4, -1, None) == [0, 1, 2]
+    assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
 
 def test_closing_leaves_no_agent_and_no_rank():
