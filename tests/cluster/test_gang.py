@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -130,12 +132,14 @@ def test_more_ranks_than_nodes(pool):
 
 def test_marks_and_bars(pool):
     def step():
+        begin = time.monotonic()
         with trace.record("reduce"):
             time.sleep(0.3)
+        return time.monotonic() - begin
 
-    pool.run(step)
+    around = pool.run(step)
     bars = pool.trace.bars()
-    assert bars["transfer"] == pytest.approx(0.6, abs=0.2)
+    assert 0.59 < bars["transfer"] < sum(around) + 0.01
     assert sum(bars.values()) == pytest.approx(2 * pool.trace.makespan, rel=1e-6)
 
 
@@ -147,4 +151,6 @@ def test_the_second_run_is_quick(pool):
         begin = time.monotonic()
         pool.run(int)
         times.append(time.monotonic() - begin)
-    assert min(times) < 1.0  # a fresh interpreter with torch takes several
+    begin = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    assert min(times) < 0.7 * (time.monotonic() - begin)  # no fresh interpreter with torch for each run

@@ -93,7 +93,7 @@ def test_signals_for_the_terminal_do_not_end_it(dog, sleeper):
     import signal
 
     tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid))
-    time.sleep(0.5)
+    tell(dog, padding="x" * 2**20)  # more than a pipe holds: once it is through, the watchdog is listening
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         dog.send_signal(number)
     dog.stdin.close()

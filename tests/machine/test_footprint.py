@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -37,6 +36,13 @@ def holder():
         process.communicate()
 
 
+def until(ready, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
 def test_what_a_process_holds_is_counted(holder):
     pid = holder().pid
     assert SIZE < summed_pss([pid]) < SIZE + 64 * 2**20
@@ -50,10 +56,10 @@ def test_shared_pages_count_once(holder):
         "sys.stdin.read()"
     )
     pid = holder(code).pid
-    deadline = time.monotonic() + 20
-    while len(family := members("", [pid])) < 4 and time.monotonic() < deadline:
-        time.sleep(0.05)  # the first child forks, too, and may do so after its parent is ready
-    assert len(family) == 4
+    until(
+        lambda: len(members("", [pid])) == 4
+    )  # the first child forks, too, maybe later
+    family = members("", [pid])
     assert SIZE < summed_pss(family) < 1.6 * SIZE
 
 
@@ -69,12 +75,18 @@ def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monke
     assert not {unmarked, os.getpid()} & found
 
 
-def test_the_peak_is_seen_after_it_has_passed(tmp_path: Path):
+def test_the_peak_is_seen_after_it_has_passed(holder):
     mark = f"/tmp/hpclab-{uuid.uuid4().hex}"
-    code = f"import time; block = bytearray(b'x') * {SIZE}; time.sleep(0.5); del block; time.sleep(0.5)"
+    code = (
+        f"import sys; block = bytearray(b'x') * {SIZE}; print('ready', flush=True); sys.stdin.readline()\n"
+        "del block; sys.stdin.read()"
+    )
     with Footprint(mark, every=0.05) as footprint:
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "MARK": mark}, check=True)
-        time.sleep(0.1)
+        process = holder(code, MARK=mark)
+        until(lambda: footprint.peak > SIZE)
+        process.stdin.write("let go\n")
+        process.stdin.flush()
+        until(lambda: footprint.samples[-1][1] < SIZE / 2)
+        seen = len(footprint.samples)
+        until(lambda: len(footprint.samples) > seen + 2)  # it goes on, and the peak stays
     assert footprint.peak > SIZE
-    assert footprint.samples[-1][1] < SIZE / 2
-    assert len(footprint.samples) > 4
