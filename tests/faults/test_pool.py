@@ -87,6 +87,16 @@ ENDINGS = {
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
         pool.map(time.sleep, [60, 60])
     """,
+    "killed while a gang runs, one rank of it stopped": """
+        import threading
+        threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        def stop_or_compute():
+            if os.environ["RANK"] == "1":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            while True:
+                pass
+        pool.run(stop_or_compute)
+    """,
     "killed while another process holds its pipes": """
         if os.fork() == 0:
             time.sleep(40)
