@@ -17,16 +17,10 @@ SUMS = ("reduce", "all_reduce", "reduce_scatter")
 ROOTED = ("broadcast", "reduce")
 
 
-def medians(results: Sequence[Result], quantity: str = "time") -> dict[int, float]:
+def medians(results: Sequence[Result]) -> dict[int, float]:
     """Bytes to the median of their repeats, seconds. ValueError where they are not all of one kind."""
-    chosen = select(results, quantity)
-    kinds = {
-        (
-            result.origin,
-            *(result.parameters[name] for name in ("collective", "library", "algorithm", "ranks")),
-        )
-        for result in chosen
-    }
+    chosen, names = select(results, "time"), ("collective", "library", "algorithm", "ranks")
+    kinds = {(result.origin, *(result.parameters[name] for name in names)) for result in chosen}
     if len(kinds) != 1:
         raise ValueError(
             f"A table holds one library, collective, algorithm and number of ranks, not {len(kinds)} of them."

@@ -129,10 +129,9 @@ def dragonfly(
     nodes_per_router: int,
     nic: Link | str = "slingshot-11",
     *,
-    global_links: int = 1,
     hop: Link | str = "slingshot-switch",
 ) -> Topology:
-    """One rank a node; routers of a group all joined by a link each, groups by `global_links` links a pair.
+    """One rank a node; a link joins each pair of routers of a group, and each pair of groups.
 
     Routes are minimal (Kim, Dally, Scott & Abts, ISCA 2008): at most one link inside a group or one between
     two; the local hops before and after a global link are counted in latency only. Real ones also go by a
@@ -141,7 +140,6 @@ def dragonfly(
     groups = checks.integer("groups", groups, 1, 512)
     routers = checks.integer("routers", routers, 1, 64)
     per = checks.integer("nodes_per_router", nodes_per_router, 1, 64)
-    lanes = checks.integer("global_links", global_links, 1, 1024)
     ranks = checks.integer("groups × routers × nodes", groups * routers * per, 1, MOST_RANKS, "ranks")
     spec, delay, wires = _link(nic), _link(hop).latency, Wiring()
     rank = numpy.arange(ranks, dtype="i4")
@@ -157,7 +155,7 @@ def dragonfly(
     if groups > 1:
         far = numpy.full((1, groups, groups), -1, "i4")
         for a, b in itertools.permutations(range(groups), 2):
-            far[0, a, b] = wires.add(wire, f"group {a} to group {b}", share=lanes)
+            far[0, a, b] = wires.add(wire, f"group {a} to group {b}")
         levels.append(Level("global", numpy.zeros(ranks, "i4"), *ways, 3 * delay, group, far))
     name = f"dragonfly {groups} × {routers} × {per}, {spec.name}"
     return Topology(name, ranks, tuple(wires.links), tuple(levels))
