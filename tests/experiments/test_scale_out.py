@@ -61,11 +61,16 @@ def test_tokens_are_the_serial_runs_and_jobs_are_those_of_the_pool(swept: list[R
 
 
 @pytest.mark.slow
-def test_one_node_emulated_is_about_one_node_measured(swept: list[Result]) -> None:
+def test_one_node_emulated_is_about_one_node_measured(swept: list[Result], pool: Pool) -> None:
+    """Measured also holds what else this machine does: where that is too much, it is measured again."""
     one = select(swept, "makespan", nodes=1)
-    measured = min(r.value for r in one if r.origin is Origin.MEASURED)
-    emulated = statistics.median(r.value for r in one if r.origin is Origin.EMULATED)
-    assert 0.4 * measured < emulated < 1.1 * measured  # measured also holds what else this machine does
+    for _ in range(5):
+        measured = min(r.value for r in one if r.origin is Origin.MEASURED)
+        emulated = statistics.median(r.value for r in one if r.origin is Origin.EMULATED)
+        if emulated > 0.4 * measured:
+            break
+        one += select(replace(SMALL, nodes=(1,), repeats=2).measure(pool), "makespan", nodes=1)
+    assert 0.4 * measured < emulated < 1.1 * measured
 
 
 @pytest.mark.slow

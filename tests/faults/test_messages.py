@@ -50,10 +50,13 @@ def executed(algorithm, guilty, deed):
 
 def check(pool, algorithm, guilty, deed, match):
     begin = time.monotonic()
+    assert pool.run(executed, algorithm, -1, None) == [1000.0 * RANKS] * RANKS
+    limit = LIMIT + 6 + 10 * (time.monotonic() - begin)  # ten runs without a fault, for a busy machine
+    begin = time.monotonic()
     with pytest.raises(RankError, match=match) as raised:
         pool.run(executed, algorithm, guilty, deed, timeout=LIMIT)
     assert raised.value.rank == guilty
-    assert time.monotonic() - begin < LIMIT + 6
+    assert time.monotonic() - begin < limit
     assert pool.run(executed, algorithm, -1, None) == [1000.0 * RANKS] * RANKS
 
 
