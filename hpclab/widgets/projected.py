@@ -25,15 +25,15 @@ _CSS = f"""
   {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
 .hpclab-spoken {{position:absolute; width:1px; height:1px; margin:0; overflow:hidden; clip-path:inset(50%)}}
 """
-# Run by the browser when the style sheet arrives; again later, for views that were drawn after it. The region
-# is told to speak itself: a region that comes into the page together with its text is not read.
+# Run by the browser when the style sheet arrives, and again for whatever comes into the box after it. The
+# region is told to speak itself: a region that comes into the page together with its text is not read.
 _NAMES = (
     "const root=this.closest('.hpclab-projected');const name=()=>{"
     "root.querySelectorAll('.widget-slider').forEach(s=>s.querySelectorAll('.noUi-handle').forEach("
     "h=>h.setAttribute('aria-label',s.querySelector('label').textContent)));"
     "root.querySelectorAll('.hpclab-spoken').forEach(s=>{"
     "s.setAttribute('role','status');s.setAttribute('aria-live','polite')})};"
-    "setTimeout(name,200);setTimeout(name,2000)"
+    "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
 )
 
 

@@ -12,6 +12,7 @@ from hpclab.figures import scaling_laws, style
 from hpclab.figures.speedup import Curve
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve
 from hpclab.results import Result
+from hpclab.widgets import projected
 
 LAWS: dict[str, type[Law]] = {law.name: law for law in (Amdahl, Gustafson, USL)}
 _SLIDERS = {
@@ -20,15 +21,6 @@ _SLIDERS = {
     ("USL", "contention"): ("Contention σ", 1.0, 0.005),
     ("USL", "coherency"): ("Coherency κ", 0.1, 0.0005),
 }
-_CSS = f"""<style>
-.hpclab-laws {{--jp-widgets-font-size:{style.TEXT:g}px; --jp-widgets-inline-height:38px;
-  --jp-widgets-inline-label-width:auto; background:{style.GROUND}; color:{style.INK};
-  --jp-widgets-label-color:{style.INK}; --jp-widgets-readout-color:{style.INK}; padding:4px;
-  max-width:{style.WIDTH}px}}
-.hpclab-laws .widget-html-content {{line-height:1.35; font-size:{style.TEXT:g}px}}
-.hpclab-laws .noUi-handle:focus, .hpclab-laws button:focus-visible, .hpclab-laws select:focus-visible
-  {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
-</style>"""
 
 
 class ScalingLaws(widgets.VBox):
@@ -74,8 +66,8 @@ class ScalingLaws(widgets.VBox):
         line = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
         self._row = widgets.HBox(layout=line)
         self.children = [
-            widgets.HTML(_CSS, layout={"display": "none"}),
             widgets.HBox([self.run, self.law, self.axis], layout=line), self._row, self.picture, self.note,
+            projected.look(self),
         ]  # fmt: skip
         self.add_class("hpclab-laws")
         self._chosen()
