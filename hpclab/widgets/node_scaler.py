@@ -132,7 +132,7 @@ class NodeScaler(widgets.VBox):
         ends = sorted({2 * self._most, max(64, 2 * self._most)})
         self._axis = widgets.Dropdown(
             options=[(f"to {end}", end) for end in ends], description="Axis", style=natural,
-            layout={"width": "auto", "margin": "2px 2px 2px 16px"},
+            layout={"width": "auto"},
         )  # fmt: skip
         self._nodes.observe(self._moved, "value")
         for control in (self._contention, self._coherency, self._axis):
