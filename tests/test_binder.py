@@ -3,12 +3,12 @@
 Needs root, to make the user, and an index to install from.
 """
 
+import contextlib
 import json
 import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import course
+from hpclab.cluster.host.ports import Ports
 from hpclab.machine.footprint import members, summed_pss
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,11 +107,12 @@ class Session:
             shutil.rmtree(Path(place) / f"hpclab-{self.user.pw_uid}", ignore_errors=True)
 
     def pids(self):
-        return [
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and entry.exists() and entry.stat().st_uid == self.user.pw_uid
-        ]
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):  # it ended while we looked
+                if entry.name.isdigit() and entry.stat().st_uid == self.user.pw_uid:
+                    found.append(int(entry.name))
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +148,8 @@ def session():
 @pytest.fixture(scope="module")
 def served(session):
     """JupyterLab as Binder runs it: through binder/start."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    ports = Ports.reserve(1)  # ours until released, and none that the kernel hands to others
+    (port,) = ports.numbers
     token = secrets.token_hex(16)
     begin = time.monotonic()
     server = subprocess.Popen(
@@ -170,13 +171,14 @@ def served(session):
             break
         except OSError:
             assert server.poll() is None
-            assert time.monotonic() - begin < 90
+            assert time.monotonic() - begin < 180
             time.sleep(0.2)
     try:
         yield server, ask
     finally:
         server.terminate()
         server.wait(60)
+        ports.release()
         session.run("hpclab", "slurm", "down")
 
 

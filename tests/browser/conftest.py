@@ -18,7 +18,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from hpclab.cluster.host.ports import Ports
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -209,9 +210,8 @@ def running_lab(browser):
         file = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    ports = Ports.reserve(1)  # ours until released, and none that the kernel hands to others
+    (port,) = ports.numbers
     token = secrets.token_hex(24)
     environment = {
         **os.environ,
@@ -247,7 +247,7 @@ def running_lab(browser):
             return None
 
     try:
-        wait_until(ready, 60, "JupyterLab to answer")
+        wait_until(ready, 120, "JupyterLab to answer")
         yield session
         session.shut_kernels()
     finally:
@@ -259,6 +259,7 @@ def running_lab(browser):
             server.kill()
             server.wait(10)
         log.close()
+        ports.release()
         subprocess.run(
             [sys.executable, "-m", "hpclab.cli", "slurm", "down"],
             env=environment, stdout=subprocess.DEVNULL, timeout=60,
