@@ -104,7 +104,8 @@ def write(site: Site, shape: Shape) -> Path:
     (own / "cgroup.conf").write_text(_cgroup_conf(site.version))
     (own / "gres.conf").write_text(_gres_conf(site, shape))
     lines = [f"{WRITTEN_BY}.", f"Include {site.directory}/slurm.conf"]
-    lines += ["CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"] if bound else []
+    words = [*_families(), *(["NoInAddrAny", "NoCtldInAddrAny"] if bound else [])]
+    lines += [f"CommunicationParameters={','.join(words)}"] if words else []
     (own / "slurm.conf").write_text("\n".join(lines) + "\n")
     return own / "slurm.conf"
 
@@ -154,6 +155,7 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
         "PreemptMode=REQUEUE",
         "JobCompType=jobcomp/filetxt",
         f"JobCompLoc={here}/finished_jobs",
+        *(f"CommunicationParameters={word}" for word in _families()),
         *(["GresTypes=gpu"] if shape.gpus_per_node else []),
         *(
             f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={shape.cores_per_node} "
@@ -179,6 +181,19 @@ def loopback_of(host: str, hosts: Path) -> str:
         return ""
     address = next((words[0] for words in lines if host in words[1:] and ":" not in words[0]), "")
     return address if address.startswith("127.") else ""
+
+
+def _families() -> list[str]:
+    """What Slurm needs to know its own 127.0.0.1 on a machine without any network.
+
+    It asks for addresses of the families that the machine has one of, loopback's not counted, and for IPv4
+    alone: offline there are none. Asked for both families the C library leaves that condition out.
+    """
+    try:
+        socket.getaddrinfo("127.0.0.1", None, socket.AF_INET, flags=socket.AI_ADDRCONFIG)
+    except socket.gaierror:
+        return ["EnableIPv6"]
+    return []
 
 
 def _cgroup_conf(version: tuple[int, int]) -> str:

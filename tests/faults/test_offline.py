@@ -1,0 +1,49 @@
+"""Fault 20: on a machine without any network but loopback everything runs, on a Slurm of its own as well."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import fcntl, os, socket, struct, subprocess, sys
+with socket.socket() as probe:  # a new network namespace has a loopback that is down
+    fcntl.ioctl(probe, 0x8914, struct.pack("16sh", b"lo", 0x41))
+    assert probe.connect_ex(("192.0.2.1", 80))
+
+from hpclab.cluster import Pool, local_slurm, slurm
+
+try:
+    local_slurm.up(nodes=2)
+    client = slurm.connect()
+    job = client.submit("#!/bin/sh\\nsrun --nodes=2 --ntasks=2 echo ran\\n", "--nodes=2", "--output=job.out")
+    assert client.wait(job, 60).state == "COMPLETED", client.history()
+    assert open("job.out").read().split() == ["ran", "ran"]
+    for backend in ("slurm", "local"):
+        with Pool(2, backend=backend) as pool:
+            assert pool.backend == backend
+            assert pool.map(abs, [-1, -2]) == [1, 2]
+            assert pool.run(abs, -3) == [3, 3]
+finally:
+    local_slurm.down()
+for command in ("doctor", "validate"):
+    subprocess.run([sys.executable, "-m", "hpclab.cli", command], check=True, stdout=subprocess.DEVNULL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_pools_jobs_and_commands_run_without_a_network(state_dir, tmp_path):
+    unshare = shutil.which("unshare")
+    if not unshare or subprocess.run([unshare, "--net", "true"], capture_output=True).returncode:
+        pytest.skip("only root can take the network away from a process")
+    done = subprocess.run(
+        [unshare, "--net", sys.executable, "-c", PROGRAM],
+        cwd=tmp_path, env=os.environ | {"HPCLAB_STATE_DIR": str(state_dir)}, capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
