@@ -69,6 +69,8 @@ def _why(work: Work, device: Device, seconds: float) -> str:
     start, size = device.launch_overhead, 4 if work.precision == "fp32" else 2
     if math.isclose(seconds, right.seconds * 1e3, rel_tol=0.5):
         return "that is a thousand times too long. Is it in milliseconds? Give seconds."
+    if math.isclose(seconds, right.seconds * 1e6, rel_tol=0.5):
+        return "that is a million times too long. Is it in microseconds? Give seconds."
     if right.bound == "launch":
         if seconds < right.seconds:
             return "memory alone would be as quick, but a kernel takes about 2.5 µs to start, however short."
@@ -88,7 +90,8 @@ def _why(work: Work, device: Device, seconds: float) -> str:
             (work.flops / 2 / roof.rate, "a multiply and an add are two operations: 2 n³ in all."),
             (work.flops / sold.rate, "that is at the rate that is sold, which nobody reaches: take the "
              "achievable one."),
-            (work.flops / device.roof("fp32").rate, "that is at the float32 rate, but the input is BF16."),
+            *((work.flops / device.roof("fp32", basis).rate, "that is at the float32 rate, but the input is "
+               "BF16.") for basis in device.bases),
         ]  # fmt: skip
     for wrong, hint in mistakes:
         if any(math.isclose(seconds, wrong + extra, rel_tol=0.03) for extra in (0.0, start)):
@@ -165,7 +168,10 @@ def _change_first(answer: object) -> Verdict:
         why = f"Kernel {kernel}: {_EVIDENCE[kernel]}."
         if change == "fewer registers a thread":
             why += " Fewer registers make room for more warps, which helps only where warps are missing for "
-            why += "want of room. Here they are not."
+            why += "want of room. "
+            why += (
+                "A kernel with no operation needs few registers." if kernel == "D" else "Here they are not."
+            )
         return Verdict(False, why)
     return Verdict(
         True,

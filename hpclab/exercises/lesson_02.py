@@ -58,6 +58,8 @@ _SECTOR_MISTAKES: tuple[tuple[Callable[[int, int], float], str], ...] = (
 
 def _judge_sectors(answer: object) -> Verdict:
     values = limits.call_each(answer, _READS)  # type: ignore[arg-type]
+    if None in values:
+        return Verdict(False, "Your function returns nothing: is the return missing?")
     given = [checks.number("The number of sectors", value, -1e9, 1e9) for value in values]
     right = [_sectors(*read) for read in _READS]
     if given == right:
@@ -73,7 +75,8 @@ def _judge_sectors(answer: object) -> Verdict:
     stride, itemsize = _READS[place]
     return Verdict(
         False,
-        f"For a stride of {stride} items of {itemsize} bytes you say {given[place]:g} sectors. Write down "
+        f"For a stride of {stride} items of {itemsize} bytes you say {given[place]:g} "
+        f"sector{'s' * (given[place] != 1)}. Write down "
         "the byte at which lane 0, 1, 2 ... begins, divide each by 32, and count the different results.",
     )
 
@@ -110,6 +113,11 @@ def _judge_difference(answer: object) -> Verdict:
 
 def _out_of_place(trial: Trial) -> str:
     items, said = len(trial.output), trial.launch.said
+    if not trial.errors and trial.lanes > 1 and trial.apart == 0:
+        return (
+            f"{said}: every thread goes through all the items, and does again what the others did. "
+            "cuda.grid(1) takes the place of the loop's counter."
+        )
     missing = numpy.flatnonzero(numpy.isnan(trial.output)).tolist()
     if not trial.errors and missing == [items - 1]:
         return (
@@ -142,9 +150,9 @@ DIFFERENCE = Exercise(
 # 3. Fewer sectors
 
 
-def _scalings() -> list[Launch]:
+def _scalings(*sizes: tuple[int, int]) -> list[Launch]:
     launches = []
-    for items, grid in ((1024, 2), (1000, 2), (4096, 4), (40, 2), (129, 1)):
+    for items, grid in sizes:
         x, y = numbers(items), numbers(items, seed=7)
         said = f"With {items} items and {grid} block{'s' * (grid > 1)} of {THREADS} threads"
         launches.append(Launch(said, (grid,), (THREADS,), (numpy.float32(3), x, y), 3 * x + y))
@@ -152,7 +160,10 @@ def _scalings() -> list[Launch]:
 
 
 def _judge_few_sectors(answer: object) -> Verdict:
-    trials = kernel_trials.run(answer, _scalings())
+    # Few items first: a loop that walks over most of them is seen before it takes too long.
+    trials = kernel_trials.run(answer, _scalings((129, 1), (40, 2)))
+    if not any(map(_not_once_each, trials)):
+        trials += kernel_trials.run(answer, _scalings((1024, 2), (1000, 2), (4096, 4)))
     wrong = next(filter(None, [*map(_not_once_each, trials), *map(_too_many, trials)]), "")
     right = "Yes: every sector moves once, and each round of a warp's loop takes whole ones."
     return Verdict(not wrong, wrong or right)
@@ -166,6 +177,14 @@ def _not_once_each(trial: Trial) -> str:
             f"{trial.launch.said}: items from {threads} on are left as they were. There are fewer threads "
             "than items, so each thread needs a loop."
         )
+    overwritten = "y is overwritten, and what it held is gone: add to it."
+    for mistake, said in (
+        (3 * x, overwritten),
+        (3 * y + x, "the factor belongs to x, not to y."),
+        (x + y, "the factor is missing."),
+    ):
+        if not trial.errors and numpy.allclose(trial.output, mistake, rtol=1e-4):
+            return f"{trial.launch.said}: {said}"
     if (times > 1).any():
         return (
             f"{trial.launch.said}: several threads work on one item. The loop begins at cuda.grid(1), and "

@@ -40,7 +40,7 @@ def _tile(answer: object) -> Verdict:
         return Verdict(
             False,
             f"A tile of {tile} does {intensity:g} operations a byte: each number fetched serves {tile} "
-            f"products. The ridge lies at {ridge:.3g}, so memory still decides. The tile must be larger.",
+            f"products. The ridge lies at {ridge:.4g}, so memory still decides. The tile must be larger.",
         )
     if threads > MOST_THREADS:
         return Verdict(
@@ -67,7 +67,7 @@ def _tile(answer: object) -> Verdict:
     if depth % 8:
         return Verdict(
             False,
-            f"A row of the tile of A is {depth} numbers, {4 * depth} bytes, and memory moves sectors of "
+            f"A row of the tile of A is {4 * depth} bytes, and memory moves sectors of "
             f"{SECTOR}. Part of each sector is moved for nothing: take a multiple of 8.",
         )
     try:

@@ -27,6 +27,8 @@ POINTS: Mapping[int, float] = {
 
 
 def _fit(answer: object) -> Verdict:
+    if isinstance(answer, numpy.ndarray):
+        answer = answer.tolist()
     if not isinstance(answer, Sequence) or isinstance(answer, str) or len(answer) != 2:
         return Verdict(False, "The answer is a pair: (alpha in seconds, beta in seconds per byte).")
     alpha, beta = (_finite(name, value) for name, value in zip(("alpha", "beta"), answer, strict=True))
@@ -41,13 +43,14 @@ def _fit(answer: object) -> Verdict:
         )
     if _near(alpha, _BETA, 0.15) and _near(beta, _ALPHA, 0.15):
         return Verdict(False, f"You say {shown}: the two are swapped.")
+    for scale, unit in ((1e9, "nanoseconds"), (1e6, "microseconds")):
+        if _near(beta, _BETA * scale, 0.1):
+            return Verdict(False, f"You say beta = {beta:.3g}. Is it in {unit} per byte? Give seconds.")
     if beta > 1:
-        return Verdict(
-            False, f"You say beta = {beta:.3g}. That is a bandwidth in bytes per second; beta is its inverse."
-        )
+        return Verdict(False, f"You say beta = {beta:.3g}. That is a bandwidth; beta is its inverse.")
     if _near(alpha, _ALPHA * 1e6, 0.3) or _near(alpha, _ALPHA * 1e3, 0.3):
         return Verdict(False, f"You say alpha = {alpha:.3g} s. The table is in seconds, not in µs or ms.")
-    if abs(alpha - straight[0]) < 2e-6 and _near(beta, straight[1], 0.05):
+    if alpha and abs(alpha - straight[0]) < 2e-6 and _near(beta, straight[1], 0.05):
         return Verdict(
             False,
             f"You say alpha = {alpha * 1e6:.2g} µs, but no message in the table takes less than 17 µs. That "
@@ -154,10 +157,11 @@ def _bottleneck(answer: object) -> Verdict:
             if names[link] == by_algbw:
                 said += ". You took size / time, the algbw: an all-reduce sends each byte nearly twice"
         elif 0.8 < 8 * busbw / rate <= 1:
-            said = "that link carries eight times as much. Bits for bytes?"
+            said = "bits for bytes? That link carries eight times as much"
         else:
             said = f"that link would be {busbw / rate:.0%} busy, and another would be nearly full"
-        return Verdict(False, f"Run {key} has a busbw of {busbw / 1e9:.3g} GB/s: {said}.")
+        said = said[0].upper() + said[1:]
+        return Verdict(False, f"Run {key} has a busbw of {busbw / 1e9:.3g} GB/s. {said}.")
     return Verdict(
         True,
         "Every one runs at 80 % of a link or more: that link bounds it, and only a wider one or fewer "

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy
+
 from hpclab.exercises import Exercise, Verdict, limits
+from hpclab.units import format_seconds
 
 _RANKS = (4, 2, 3, 5, 6, 7, 8, 9)  # 4 first: what is said of it is the easiest to follow
 
@@ -31,7 +34,7 @@ def _ring(answer: object) -> Verdict:
 
 def _chunk(case: tuple[int, int, int], value: object) -> int:
     rank, ranks, step = case
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int | numpy.integer):
         shown = "nothing (is the return missing?)" if value is None else f"{value!r:.40}"
         raise ValueError(f"The function must return the number of a chunk, a whole number, not {shown}.")
     if not 0 <= value < ranks:
@@ -39,7 +42,7 @@ def _chunk(case: tuple[int, int, int], value: object) -> int:
             f"Rank {rank} of {ranks} sends chunk {value} in step {step}, but chunks are 0 to {ranks - 1}: "
             "is the % ranks missing?"
         )
-    return value
+    return int(value)
 
 
 def _replayed(ranks: int, said: dict[tuple[int, int, int], int]) -> str:
@@ -118,6 +121,13 @@ _MISTAKES: tuple[tuple[_Formula, str], ...] = (
         _solved(lambda p: math.floor(math.log2(p))),
         "right for powers of two. With 5 ranks a tree needs 3 steps, not 2: round log2(p) up.",
     ),
+    *(
+        (
+            _solved(natural),
+            "math.log is the natural logarithm. A tree doubles: take it to base 2, and round up.",
+        )
+        for natural in (math.log, lambda p: math.ceil(math.log(p)))
+    ),
     (
         _solved(_up, ring=2),
         "that tree only goes one way: a reduction and then a broadcast are 2 L steps.",
@@ -144,21 +154,16 @@ def _crossover(answer: object) -> Verdict:
     values = [_size(value) for value in limits.call_each(answer, _CASES, seconds=3)]
     expected = [_right(*case) for case in _CASES]
     if not _same(values, expected):
-        _, alpha, beta = _CASES[0]
         shown = f"For 4 ranks, 20 µs and 1 ns/byte you get {values[0]:.4g} bytes: "
         for formula, sentence in _MISTAKES:
             if _same(values, [formula(*case) for case in _CASES]):
                 return Verdict(False, shown + sentence)
-        ring, tree = 6 * (alpha + values[0] / 4 * beta), 4 * (alpha + values[0] * beta)
         if _same(values[:4], expected[:4]):
             return Verdict(
                 False, f"{shown}right. But for 5 ranks you get {values[4]:.4g}: how many steps has that tree?"
             )
-        return Verdict(
-            False,
-            f"{shown}put in, the ring takes 6 (α + n/4 β) = {ring * 1e6:.4g} µs and the tree 4 (α + n β) = "
-            f"{tree * 1e6:.4g} µs, which is not the same.",
-        )
+        wrong = next(n for n, value in enumerate(values) if not _same([value], [expected[n]]))
+        return Verdict(False, _put_in(_CASES[wrong], values[wrong]))
     zero = [_size(value) for value in limits.call_each(answer, _NONE, seconds=3)]
     if any(abs(value) > 1e-6 for value in zero):
         return Verdict(
@@ -173,6 +178,17 @@ def _crossover(answer: object) -> Verdict:
     )
 
 
+def _put_in(case: tuple[int, float, float], size: float) -> str:
+    p, alpha, beta = case
+    depth = (p - 1).bit_length()
+    ring, tree = 2 * (p - 1) * (alpha + size / p * beta), 2 * depth * (alpha + size * beta)
+    return (
+        f"For {p:,} ranks, {format_seconds(alpha)} and {format_seconds(beta)}/byte you get {size:.4g} bytes: "
+        f"put in, the ring takes {2 * (p - 1):,} (α + n/{p} β) = {ring * 1e6:.4g} µs and the tree "
+        f"{2 * depth} (α + n β) = {tree * 1e6:.4g} µs, which is not the same."
+    )
+
+
 def _size(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         shown = "nothing (is the return missing?)" if value is None else f"{value!r:.40}"
@@ -181,7 +197,7 @@ def _size(value: object) -> float:
 
 
 def _same(values: list[float], expected: list[float]) -> bool:
-    return all(math.isclose(v, e, rel_tol=0.01, abs_tol=1e-12) for v, e in zip(values, expected, strict=True))
+    return all(math.isclose(v, e, rel_tol=0.01) for v, e in zip(values, expected, strict=True))
 
 
 CROSSOVER = Exercise(

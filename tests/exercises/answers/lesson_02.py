@@ -39,6 +39,10 @@ def sectors_one_each(stride, itemsize):
     return 32
 
 
+def sectors_without_a_return(stride, itemsize):
+    max(1, min(32, stride * itemsize))
+
+
 def sectors_off_by_one(stride, itemsize):
     return 31 * stride * itemsize // 32 + 2
 
@@ -96,6 +100,12 @@ def difference_turned(x, out):
     i = cuda.grid(1)
     if i < out.size:
         out[i] = x[i] - x[i + 1]
+
+
+@cuda.jit
+def difference_by_every_thread(x, out):
+    for i in range(out.size):
+        out[i] = x[i + 1] - x[i]
 
 
 @cuda.jit
@@ -170,6 +180,38 @@ def scaled_unguarded(factor, x, y):
     each = y.size // cuda.gridsize(1) + 1
     for k in range(each):
         i = cuda.grid(1) + k * cuda.gridsize(1)
+        y[i] += factor * x[i]
+
+
+@cuda.jit
+def scaled_over_y(factor, x, y):
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        y[i] = factor * x[i]
+
+
+@cuda.jit
+def scaled_the_other(factor, x, y):
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        y[i] = factor * y[i] + x[i]
+
+
+@cuda.jit
+def scaled_without_factor(factor, x, y):
+    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
+        y[i] += x[i]
+
+
+@cuda.jit
+def scaled_one_by_one(factor, x, y):
+    i = cuda.grid(1)
+    while i < y.size:
+        y[i] += factor * x[i]
+        i += 1
+
+
+@cuda.jit
+def scaled_by_the_number_of_blocks(factor, x, y):
+    for i in range(cuda.grid(1), y.size, cuda.gridDim.x):
         y[i] += factor * x[i]
 
 
@@ -431,6 +473,8 @@ WRONG = {
         (lambda stride, itemsize: 1, "One request is not one sector"),
         (sectors_off_by_one, "count the different results"),
         (lambda stride, itemsize: "four", "must be a number"),
+        (sectors_without_a_return, "is the return missing?"),
+        (lambda stride, itemsize: len({stride * lane // 32 for lane in range(32)}), "you say 1 sector."),
     ],
     "DIFFERENCE": [
         (difference_unguarded, "and 28 more"),
@@ -439,6 +483,7 @@ WRONG = {
         (difference_too_careful, "the last item of out is never written"),
         (difference_one_block, "begins at 0 in every block"),
         (difference_turned, "and should be"),
+        (difference_by_every_thread, "all the items"),
         (difference_constant, "and should be"),
         (difference_in_numpy, "tracer does not know"),
         (not_yet, "Not solved yet"),
@@ -448,6 +493,11 @@ WRONG = {
         (scaled_in_stretches, "stretch of its own"),
         (scaled_by_block, "several threads work on one item"),
         (scaled_once, "each thread needs a loop"),
+        (scaled_over_y, "what it held is gone"),
+        (scaled_the_other, "factor belongs to x"),
+        (scaled_without_factor, "factor is missing"),
+        (scaled_one_by_one, "several threads work on one item"),
+        (scaled_by_the_number_of_blocks, "several threads work on one item"),
         (scaled_by_one_thread, "let all threads work"),
         (scaled_from_the_thread, "several threads work on one item"),
         (scaled_twice_read, "more often than once"),

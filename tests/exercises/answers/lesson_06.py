@@ -30,6 +30,10 @@ def ends_at_home_by_table(rank, ranks, step):
     return order[rank - 1 - step]  # Python counts negative places from the end
 
 
+def ends_at_home_in_numpy(rank, ranks, step):
+    return numpy.roll(numpy.arange(ranks), step + 1)[rank]
+
+
 def closed_form(p, alpha, beta):
     depth = math.ceil(math.log2(p))
     return alpha / beta * (p - 1 - depth) / (depth - (p - 1) / p)
@@ -82,8 +86,9 @@ RIGHT = {
         (18e-6, 1 / 1.17e9),
         (min(TIMES), (TIMES[-1] - TIMES[0]) / (SIZES[-1] - SIZES[0])),
         list(SCALED),
+        SCALED,  # an array, as NumPy's own fits give it
     ],
-    "RING": [ends_at_home, ends_at_home_by_table],
+    "RING": [ends_at_home, ends_at_home_by_table, ends_at_home_in_numpy],
     "CROSSOVER": [closed_form, by_search],
     "BOTTLENECK": [LINKS, {key.lower(): link.upper() for key, link in LINKS.items()}],
 }
@@ -97,6 +102,9 @@ WRONG = {
         ((sum(TIMES) / len(TIMES), 8.5e-10), "8 bytes are hardly any bytes"),
         ((18e-6, TIMES[0] / 8), "Take beta from the large messages"),
         ((18e-6, 8.5e-10 / 8), "bytes, not bits"),
+        ((18e-6, 0.855), "in nanoseconds"),
+        ((18e-6, 8.55e-4), "in microseconds"),
+        ((0, 8.5e-10), "8 bytes are hardly any bytes"),
         ((18e-6, 0), "Take beta from the large messages"),
         ((-1, -1), "8 bytes are hardly any bytes"),
         ((18e-6, float("nan")), "finite"),
@@ -121,6 +129,10 @@ WRONG = {
     "CROSSOVER": [
         (crossover(math.log2), "math.ceil"),
         (crossover(rounded_down), "5 ranks a tree needs 3 steps"),
+        (crossover(math.log), "to base 2"),
+        (crossover(lambda p: math.ceil(math.log(p))), "to base 2"),
+        (crossover(lambda p: p / 4 + 1), "For 16 ranks, 20 µs and 1 ns/byte you get"),
+        (lambda p, alpha, beta: 0, "is not the same"),
         (crossover(rounded_up, ring_trips=2), "only goes one way"),
         (crossover(rounded_up, tree_trips=2), "only goes round once"),
         (lambda p, alpha, beta: closed_form(p, alpha, beta) * beta * beta, "it stands below the line"),
@@ -134,7 +146,7 @@ WRONG = {
     "BOTTLENECK": [
         (LINKS | {"A": "InfiniBand NDR"}, "cannot have carried it"),
         (LINKS | {"B": "PCIe 4 x16"}, "You took size / time"),
-        (LINKS | {"B": "NVLink 4"}, "Bits for bytes?"),
+        (LINKS | {"B": "NVLink 4"}, "Bits for bytes? That link carries eight times as much."),
         (LINKS | {"C": "InfiniBand NDR"}, "another would be nearly full"),
         (LINKS | {"D": "PCIe 4 x16"}, "another would be nearly full"),
         (LINKS | {"E": "PCIe 4 x16"}, "Bits for bytes?"),
