@@ -71,7 +71,7 @@ class Labels:
 def _leads(start: Place, end: Place, uncrossed: list[Box]) -> bool:
     """Whether a line there crosses none of these but its own mark, and those that share its spot."""
     points = [place for place in _along(start, end) if math.dist(place, start) > 13]
-    others = [box for box in uncrossed if math.dist(start, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)) > 8]
+    others = [(a, b, c, d) for a, b, c, d in uncrossed if math.dist(start, ((a + c) / 2, (b + d) / 2)) > 8]
     return not any(a < x < c and b < y < d for x, y in points for a, b, c, d in others)
 
 
@@ -82,8 +82,8 @@ def _along(start: Place, end: Place) -> list[Place]:
 
 
 def _haloed(box: Box, anchor: str, text: str, colour: str) -> str:
-    """White around the letters, so that a thin line behind them does not cross them out. They stand at the end
-    of their box that is nearest to the mark: most fonts are narrower than `style.text_width` allows for."""
+    """White around the letters, so that a thin line behind them does not cross them out. They stand at the
+    end of their box that is nearest to the mark: most fonts are narrower than `style.text_width` allows."""
     x = {"start": box[0] + 3, "end": box[2] - 3, "middle": (box[0] + box[2]) / 2}[anchor]
     halo = f'paint-order="stroke" stroke="{style.GROUND}" stroke-width="5" stroke-linejoin="round"'
     written = style.text(x, box[1] + style.TEXT * 0.95, text, anchor=anchor, colour=style.ink(colour))

@@ -56,7 +56,8 @@ class Roofline(widgets.VBox):
             description="Device",
             style=natural,
         )
-        self.precision = widgets.Dropdown(
+        # A slider, because its keys are left and right: JupyterLab takes up and down from lists and buttons.
+        self.precision = widgets.SelectionSlider(
             options=[("float32", "fp32")], description="Precision", style=natural
         )
         self._wanted, self._changing = "fp32", False
@@ -67,9 +68,9 @@ class Roofline(widgets.VBox):
         self.reuse = widgets.SelectionSlider(
             options=[2**n for n in range(11)], description="Times each byte is used", style=natural
         )
-        for control in (self.device, self.precision, self.kernel):
+        for control in (self.device, self.kernel):
             control.layout.width = "auto"
-        for slider in (self.item, self.reuse):
+        for slider in (self.precision, self.item, self.reuse):
             slider.layout = {"width": "auto", "flex": "1 1 330px"}
         self.picture, self.note = widgets.HTML(), widgets.HTML()
         self._spoken = projected.Announcer()
@@ -123,7 +124,7 @@ class Roofline(widgets.VBox):
         self.note.value = (
             f'<div>{escape(said)} <span style="color:{style.MUTED}">{escape(caveats)}</span></div>'
         )
-        self._spoken.say(said)
+        self._spoken.say(f"{PRECISIONS[precision]}. {said}")
 
     def _changed(self, precision: str) -> Work:
         """The chosen kernel as the sliders make it."""

@@ -18,16 +18,19 @@ def test_untouched_it_runs_and_the_keyboard_moves_the_roof(lab):
         assert "Not solved yet" in lesson.cell_with(f"{name}.check").inner_text()
     here = lesson.cell_with("ladder.measure").locator("svg[role=img]")
     assert "This machine" in here.inner_html()
+    assert "\nmore work in each launch\n" in lesson.cell_with("CHANGE_FIRST.check").inner_text()
 
     cell = lesson.cell_with("Roofline([replace")
     figure = cell.locator("svg[role=img]")
     playwright.expect(figure).to_contain_text("This machine")
+    moved = " ".join(cell.get_by_label("Move", exact=True).inner_text().split())
+    assert moved.endswith("softmax matrix multiply")  # not that of float16: the slider begins at 4 bytes
     cell.get_by_label("Device").select_option(label="NVIDIA H100 SXM5 80 GB")
     playwright.expect(figure).to_contain_text("float32: ridge at 20", timeout=PATIENCE)
     before = figure.screenshot()
-    cell.get_by_label("Precision").focus()
+    cell.get_by_role("slider", name="Precision").focus()
     for precision in ("TF32", "float16", "BF16", "FP8"):
-        lesson.page.keyboard.press("ArrowDown")
+        lesson.page.keyboard.press("ArrowRight")
         playwright.expect(figure).to_contain_text(f"{precision}: ridge at", timeout=PATIENCE)
     assert figure.screenshot() != before
     playwright.expect(figure).to_contain_text("1979 TFLOP/s")

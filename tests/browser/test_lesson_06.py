@@ -18,6 +18,9 @@ def test_untouched_it_runs_and_the_keyboard_steps_through_a_collective(lab):
         assert "Not solved yet" in lesson.cell_with(f"{name}.check").inner_text()
     for picture in ("A message costs", "Which one on your", "best of three algorithms", "one slow link"):
         assert lesson.cell_with(picture).locator("svg[role=img]").count() == 1
+    overlap = lesson.cell_with("overlap.training_step").locator(".jp-OutputArea").inner_text()
+    assert overlap.count("(emulated: 1 Gb/s)") == 2
+    assert "def training_step" in overlap  # shown before it runs
     guilty = lesson.cell_with("def forgetful").inner_text()
     assert "Guilty: rank 1. Rank 1 returned without joining collective 1" in guilty
 

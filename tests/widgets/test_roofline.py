@@ -103,6 +103,8 @@ def test_the_picture_is_spoken_in_one_sentence(shown):
     shown.device.value = "a100-80gb"
     shown.kernel.value = "multiply, two"
     assert "multiply, two: 6.92 ms, compute-bound" in shown._spoken.value
+    shown.precision.value = "bf16"  # of a slider's value a screen reader says the number only
+    assert "BF16. Modelled." in shown._spoken.value
 
 
 def test_no_works_are_refused():
