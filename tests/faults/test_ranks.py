@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -47,6 +48,22 @@ def ranks_alive(pool):
     return agents, [child for agent in agents for child in agent.children(recursive=True)]
 
 
+def only_warm_children(pool):
+    """Each agent has its next warm child and nothing else."""
+    for _ in range(10):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one ended while we looked: look again
+            agents, children = ranks_alive(pool)
+            return len(agents) == len(children) == RANKS
+    return False
+
+
+def slowness(pool):
+    """Ten times what a run without a fault takes, in seconds: little on a quiet machine."""
+    begin = time.monotonic()
+    assert pool.run(reduce_rounds, 4, -1, None) == ALL
+    return 10 * (time.monotonic() - begin)
+
+
 def reduce_rounds(rounds, guilty, deed):
     """All-reduce again and again; in the middle one rank does `deed`."""
     import torch
@@ -59,14 +76,22 @@ def reduce_rounds(rounds, guilty, deed):
     return dist.get_rank()
 
 
+def alive(pid):
+    """Whether the process is there and not only a dead one that nobody has reaped yet."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def check(pool, deed, guilty, match, limit):
+    limit += slowness(pool)
     begin = time.monotonic()
     with pytest.raises(RankError, match=match) as raised:
         pool.run(reduce_rounds, 10, guilty, deed, timeout=LIMIT)
     assert raised.value.rank == guilty
     assert time.monotonic() - begin < limit
-    agents, children = ranks_alive(pool)
-    assert len(agents) == len(children) == RANKS  # each agent has its next warm child and nothing else
+    assert only_warm_children(pool)
     assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
 
@@ -103,12 +128,13 @@ def test_a_skipped_collective_names_the_rank_and_all_sequence_numbers(pool):
         if dist.get_rank() != guilty:
             dist.all_reduce(torch.ones(1))
 
+    limit = LIMIT + 5 + slowness(pool)
     begin = time.monotonic()
     with pytest.raises(RankError, match="returned without joining collective 2") as raised:
         pool.run(skip, 1, timeout=LIMIT)
     assert raised.value.rank == 1
     assert "rank 0: 2, rank 1: 1, rank 2: 2, rank 3: 2" in str(raised.value)
-    assert time.monotonic() - begin < LIMIT + 5
+    assert time.monotonic() - begin < limit
 
 
 def test_a_rank_that_never_comes_is_named(pool):
@@ -158,11 +184,12 @@ def test_the_worker_killed_under_its_rank(pool):
         os.kill(psutil.Process().parent().parent().pid, signal.SIGKILL)
         time.sleep(30)
 
+    limit = LIMIT + 5 + slowness(pool)
     begin = time.monotonic()
     with pytest.raises(RankError, match="Rank 1") as raised:
         pool.run(reduce_rounds, 10, 1, end_worker, timeout=LIMIT)
     assert raised.value.rank == 1
-    assert time.monotonic() - begin < LIMIT + 5
+    assert time.monotonic() - begin < limit
     with pytest.warns(NodeLost):
         assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
@@ -185,34 +212,37 @@ def test_processes_that_a_rank_leaves_behind_are_ended(pool):
         return process.pid
 
     pids = pool.run(litter)
-    deadline = time.monotonic() + 5
-    while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 30
+    while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(map(psutil.pid_exists, pids))
+    assert not any(map(alive, pids))
 
 
 def test_interrupted(pool):
     import _thread
     import threading
 
+    limit = 8 + slowness(pool)
     timer = threading.Timer(1.5, _thread.interrupt_main)
     timer.start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         pool.run(time.sleep, 60)
-    assert time.monotonic() - begin < 8
-    assert len(ranks_alive(pool)[1]) == RANKS
+    assert time.monotonic() - begin < limit
+    assert only_warm_children(pool)
     assert pool.run(reduce_rounds, 4, -1, None) == ALL
 
 
 def test_closing_leaves_no_agent_and_no_rank():
     with Pool(2, backend="local") as pool:
         pool.run(os.getpid)
-        time.sleep(1)  # the next warm children are there
+        deadline = time.monotonic() + 30
+        while len(ranks_alive(pool)[1]) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)  # until the next warm children are there
         agents, children = ranks_alive(pool)
         watched = [psutil.Process(worker.pid) for worker in pool.workers()] + agents + children
         directory = pool._nodes.backend.directory
-    _, alive = psutil.wait_procs(watched, timeout=5)
+    _, alive = psutil.wait_procs(watched, timeout=30)
     assert len(watched) == 6
     assert alive == []
     assert not Path(directory).exists()
