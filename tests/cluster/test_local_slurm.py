@@ -22,6 +22,7 @@ from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing
 
 pytestmark = pytest.mark.slurm
+LEFT = f"sleep {4_000_000 + os.getpid()}"  # what a job leaves behind, told from that of any other run
 PACKAGE = str(Path(hpclab.__file__).parent.parent)
 
 
@@ -34,7 +35,7 @@ def _snapshot(places: list[Path]) -> tuple[set[str], set[str], set[str]]:
                 text = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if any(str(place) in text for place in places) or "sleep 4321" in text:
+            if any(str(place) in text for place in places) or LEFT in text:
                 processes.add(f"{entry.name} {text}")
     listening = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -58,10 +59,8 @@ def test_up_find_down_and_nothing_left(state_dir: Path) -> None:
     assert local_slurm.find() == cluster
     client = slurm.connect(export=False)
     assert [(node.name, node.state) for node in client.nodes()] == [("node1", "idle"), ("node2", "idle")]
-    client.submit(
-        "#!/bin/sh\n(setsid sleep 4321 &)\ntrap '' TERM\nsleep 4321\nsleep 4321\n", "--output=/dev/null"
-    )
-    _until(lambda: any("sleep 4321" in process for process in _snapshot([state_dir])[0]))
+    client.submit(f"#!/bin/sh\n(setsid {LEFT} &)\ntrap '' TERM\n{LEFT}\n{LEFT}\n", "--output=/dev/null")
+    _until(lambda: any(LEFT in process for process in _snapshot([state_dir])[0]))
     assert local_slurm.down()
     after = _snapshot([state_dir])
     assert after[0] == before[0]
@@ -144,8 +143,8 @@ def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm,
 def test_down_clears_what_a_killed_supervisor_left(state_dir: Path) -> None:
     cluster = local_slurm.up(nodes=1)
     client = slurm.connect(export=False)
-    client.submit("#!/bin/sh\n(setsid sleep 4321 &)\nsleep 4321\n", "--output=/dev/null")
-    _until(lambda: len([p for p in _snapshot([state_dir])[0] if "sleep 4321" in p]) >= 2)
+    client.submit(f"#!/bin/sh\n(setsid {LEFT} &)\n{LEFT}\n", "--output=/dev/null")
+    _until(lambda: len([p for p in _snapshot([state_dir])[0] if LEFT in p]) >= 2)
     assert cluster.supervisor
     cluster.supervisor.send(signal.SIGKILL)
     _until(lambda: cluster.supervisor is None)
