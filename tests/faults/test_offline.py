@@ -9,12 +9,13 @@ import sys
 
 import pytest
 
-PROGRAM = """
+WITHOUT = """
 import fcntl, os, socket, struct, subprocess, sys
 with socket.socket() as probe:  # a new network namespace has a loopback that is down
     fcntl.ioctl(probe, 0x8914, struct.pack("16sh", b"lo", 0x41))
     assert probe.connect_ex(("192.0.2.1", 80))
-
+"""
+EVERYTHING = """
 from hpclab.cluster import Pool, local_slurm, slurm
 
 try:
@@ -33,17 +34,60 @@ finally:
 for command in ("doctor", "validate"):
     subprocess.run([sys.executable, "-m", "hpclab.cli", command], check=True, stdout=subprocess.DEVNULL)
 """
+LOST = """
+import time
+from hpclab.cluster import local_slurm, slurm
+
+ip = lambda words: subprocess.run(["ip", *words.split()], check=True)
+ip("link add name v0 type veth peer name v1")
+ip("addr add 192.0.2.7/24 dev v0")
+ip("link set v0 up")
+try:
+    local_slurm.up(nodes=1)
+    client = slurm.connect()
+    assert len(client.nodes()) == 1
+    ip("link del v0")
+    time.sleep(1)
+    begin = time.monotonic()
+    try:
+        client.queue()
+    except slurm.SlurmError as error:
+        assert "without one its commands do not find it: hpclab slurm down, then" in str(error), error
+    else:
+        raise SystemExit("the queue was told")
+    assert time.monotonic() - begin < 5
+    local_slurm.down()
+    local_slurm.up(nodes=1)
+    assert slurm.connect().queue() == []
+finally:
+    local_slurm.down()
+"""
+
+
+@pytest.fixture
+def offline(state_dir, tmp_path):
+    unshare = shutil.which("unshare")
+    if not unshare or subprocess.run([unshare, "--net", "true"], capture_output=True).returncode:
+        pytest.skip("only root can take the network away from a process")
+
+    def run(program):
+        done = subprocess.run(
+            [unshare, "--net", sys.executable, "-c", WITHOUT + program],
+            cwd=tmp_path, env=os.environ | {"HPCLAB_STATE_DIR": str(state_dir)}, capture_output=True,
+            text=True, timeout=240,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.slurm
-def test_pools_jobs_and_commands_run_without_a_network(state_dir, tmp_path):
-    unshare = shutil.which("unshare")
-    if not unshare or subprocess.run([unshare, "--net", "true"], capture_output=True).returncode:
-        pytest.skip("only root can take the network away from a process")
-    done = subprocess.run(
-        [unshare, "--net", sys.executable, "-c", PROGRAM],
-        cwd=tmp_path, env=os.environ | {"HPCLAB_STATE_DIR": str(state_dir)}, capture_output=True, text=True,
-        timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_pools_jobs_and_commands_run_without_a_network(offline):
+    offline(EVERYTHING)
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif(not shutil.which("ip"), reason="needs ip, of the package iproute2")
+def test_a_slurm_that_loses_the_network_says_what_to_do(offline):
+    offline(LOST)

@@ -183,6 +183,11 @@ def loopback_of(host: str, hosts: Path) -> str:
     return address if address.startswith("127.") else ""
 
 
+def lost_its_network(conf: Path) -> bool:
+    """Whether this slurm.conf was written while there was a network, and there is none now."""
+    return bool(_families()) and not any(word in conf.read_text() for word in _families())
+
+
 def _families() -> list[str]:
     """What Slurm needs to know its own 127.0.0.1 on a machine without any network.
 

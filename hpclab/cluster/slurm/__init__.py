@@ -16,6 +16,7 @@ from hpclab import checks
 from hpclab.cluster import local_slurm
 from hpclab.cluster import slurm_commands as commands
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm.files import lost_its_network
 from hpclab.cluster.slurm import records as slurm_records
 from hpclab.cluster.slurm import submission as slurm_submission
 from hpclab.cluster.slurm.reasons import explain
@@ -165,11 +166,17 @@ class Slurm:
         return text
 
     def _refuse_if_down(self) -> None:
-        """SlurmError at once where a daemon of our own has ended; a command would wait half a minute."""
-        daemons = LocalSlurm(Path(self.environment["SLURM_CONF"]).parent).daemons
+        """SlurmError at once where our own cannot answer; a command would wait half a minute."""
+        conf = Path(self.environment["SLURM_CONF"])
+        daemons = LocalSlurm(conf.parent).daemons
         for name in ("munged", "slurmctld"):
             if (state := daemons.get(name, "has ended; hpclab slurm up starts it again")) != "running":
                 raise SlurmError(f"Slurm's {name} {state}.")
+        if lost_its_network(conf):
+            raise SlurmError(
+                "This Slurm was started with a network, and without one its commands do not find it: "
+                "hpclab slurm down, then hpclab slurm up."
+            )
 
     def _run(
         self, words: list[str], attempts: int = 1, timeout: float | None = None, text: str | None = None
