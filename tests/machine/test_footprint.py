@@ -56,9 +56,7 @@ def test_shared_pages_count_once(holder):
         "sys.stdin.read()"
     )
     pid = holder(code).pid
-    until(
-        lambda: len(members("", [pid])) == 4
-    )  # the first child forks, too, maybe later
+    until(lambda: len(members("", [pid])) == 4)  # the first child forks, too, maybe later
     family = members("", [pid])
     assert SIZE < summed_pss(family) < 1.6 * SIZE
 
