@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import functools
 import os
-import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import processes
+from hpclab.cluster.host import linux, processes
 from hpclab.cluster.host.processes import Process
-
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Daemons:
                 cwd=spool if spool.exists() else here,
                 env=dict(self.environment),
                 start_new_session=True,  # a key press in the terminal that started us is not for them
-                preexec_fn=_die_with_parent,
+                preexec_fn=functools.partial(linux.die_with_parent, os.getpid()),
             )
         self.running[name] = Process.child(child.pid)
         self.ended_with.pop(name, None)
@@ -88,12 +85,3 @@ class Daemons:
             "slurmctld": ["slurmctld", "-D"],
         }.get(name, ["slurmd", "-D", "-N", name])  # fmt: skip
         return [slurm_commands.find(words[0]), *words[1:]]
-
-
-def adopt_orphans() -> None:
-    """Become the parent of every descendant that loses its own, as process 1 would."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import private, processes
+from hpclab.cluster.host import linux, private, processes
 from hpclab.cluster.host.ports import Ports
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm import files as slurm_files
-from hpclab.cluster.local_slurm.daemons import Daemons, adopt_orphans
+from hpclab.cluster.local_slurm.daemons import Daemons
 
 START_LIMIT = 60.0  # seconds until idle nodes; 1 is usual, forty starts at once on a small machine need more
 
@@ -227,7 +227,7 @@ def main(words: list[str]) -> int:
     if os.fork():  # the caller waits for this one only; the cluster belongs to nobody's shell or kernel
         return 0
     os.setsid()
-    adopt_orphans()
+    linux.adopt_orphans()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
