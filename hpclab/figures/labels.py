@@ -46,8 +46,8 @@ class Labels:
             for reach in _REACH:
                 for across, down, before in _SIDES:
                     left = x + across * reach - before * width
-                    if not across:  # above or below: anywhere, if it stays inside
-                        left = max(self.frame[0] + 4, min(left, self.frame[2] - width - 4))
+                    if not across:  # above or below: as far left as it takes to stay inside
+                        left = min(left, self.frame[2] - width - 4)
                     middle = y + down * reach
                     box = (left - 3, middle - style.TEXT * 0.6, left + width + 3, middle + style.TEXT * 0.55)
                     near = min(max(x, box[0]), box[2]), min(max(y, middle), box[3])

@@ -3,8 +3,6 @@
 Ranks of one machine have no wire between them, so the link is emulated: what is measured here is *emulated*.
 """
 
-from __future__ import annotations
-
 import time
 
 import torch
@@ -16,9 +14,7 @@ def training_step(
 ) -> tuple[float, float]:
     """Seconds of a step, and those that this rank waits for messages, over a link of `link` bytes/s."""
     weights, under_way, exposed, p = torch.rand(400, 400), [], 0.0, dist.get_world_size()
-    busy = (
-        2 * (p - 1) / p * 4 * elements / link
-    )  # seconds that a ring would keep the link busy for a gradient
+    busy = 2 * (p - 1) / p * 4 * elements / link  # seconds that a ring needs the link for a gradient
     dist.barrier()
     begin = there = time.perf_counter()
     for layer in range(layers):

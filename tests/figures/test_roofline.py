@@ -150,6 +150,21 @@ def test_no_kernel_of_a_crowded_figure_is_left_without_its_name(threads):
     assert sorted(", ".join(steps).split(", ")) == ["scalar", "threads", "vectorised"]
 
 
+def test_no_line_leads_along_the_axis():
+    def kernel(name, intensity, rate, bandwidth):
+        return Kernel(name, intensity, (rate,), (bandwidth,), Origin.MODELLED)
+
+    steps = (("naive", 0, 2e12), ("tiled", 0, 1.93e12), ("padded", 0, 2.9e12))
+    found = [kernel(f"transpose, {step}", 0, rate, at) for step, rate, at in steps]
+    steps = (("naive", 5.5e12), ("shared tiles", 7e12), ("register-blocked", 3.6e13))
+    found += [kernel(f"matrix multiply, {step}", 683, rate, 1e10) for step, rate in steps]
+    svg = roofline.draw(from_catalogue("h100-80gb"), found)
+    leads = re.findall(rf'd="M([\d.]+),([\d.]+)L([\d.]+),([\d.]+)" stroke="{style.MUTED}"', svg)
+    assert leads
+    for x, y, to, down in ([float(number) for number in lead] for lead in leads):
+        assert x > 100 or abs(to - x) > abs(down - y) / 4
+
+
 def test_a_label_on_the_left_ends_beside_its_mark_whatever_the_font():
     svg = crowded(2.895)
     circles = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', svg)]
