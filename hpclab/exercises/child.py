@@ -64,7 +64,10 @@ def _outcome(function: Callable, argument_lists: list[tuple]) -> tuple[str, obje
         steps = traceback.extract_tb(error.__traceback__)
         lines = [step.lineno for step in steps if step.filename == written_in]
         where = f" in line {lines[-1]}" if lines else ""
-        return "stopped", f"Your function raised {type(error).__name__}{where}: {str(error)[:300].rstrip('.')}."
+        return (
+            "stopped",
+            f"Your function raised {type(error).__name__}{where}: {str(error)[:300].rstrip('.')}.",
+        )
 
 
 def main() -> None:
