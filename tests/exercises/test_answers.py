@@ -38,6 +38,7 @@ def test_right_answers_pass(lesson, name, answer):
     assert verdict.passed, verdict.message
 
 
+@pytest.mark.slow  # some 150 of them, most in a child process each
 @pytest.mark.parametrize(("lesson", "name", "answer"), cases("WRONG"))
 def test_wrong_answers_get_the_hint_that_names_them(lesson, name, answer, monkeypatch):
     wrong, said = answer

@@ -37,6 +37,7 @@ def test_classes_of_a_cell_work():
     assert limits.call(in_a_cell("class K:\n  x = 7\ndef answer(): return K().x")) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "said"),
     [

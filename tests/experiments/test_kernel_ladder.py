@@ -37,6 +37,7 @@ def doubles(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_measured_and_modelled_have_one_shape(doubles):
     ladder = KernelLadder(repeats=2, most_bytes=2**16)
     results = ladder.measure()

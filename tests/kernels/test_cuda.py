@@ -38,6 +38,7 @@ def test_the_simulator_is_taken_where_there_is_no_usable_gpu():
     assert (RUNS_ON == "the CUDA simulator") is simulated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "import numba\n", "from numba import njit, prange\n"])
 def test_it_is_turned_on_whatever_was_imported_before(before):
     done = fresh(before + KERNEL, NUMBA_ENABLE_CUDASIM="1")

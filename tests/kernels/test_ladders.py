@@ -40,7 +40,11 @@ AWKWARD = {  # nothing, one, primes, more than a block but no multiple of it, fa
 }
 AS_SHIPPED = {1: (1031,), 2: (3, 67), 3: (17, 19, 18)}
 ALL = [step for steps in LADDERS.values() for step in steps]
-CASES = [(step, shape) for name, steps in LADDERS.items() for step in steps for shape in AWKWARD[name]]
+LARGE = {(641,), (2, 67), (7, 5, 11), (3, 5)}  # seconds in the simulator, all steps together
+CASES = [
+    pytest.param(step, shape, marks=pytest.mark.slow if shape in LARGE else ())
+    for name, steps in LADDERS.items() for step in steps for shape in AWKWARD[name]
+]  # fmt: skip
 
 
 def named(value):
@@ -79,6 +83,7 @@ def test_as_shipped(step):
     check(step, AS_SHIPPED[len(step.problem.extents)])
 
 
+@pytest.mark.slow
 def test_softmax_of_large_numbers_does_not_overflow(small):
     for step in LADDERS["softmax"]:
         x = numpy.array([[1e30, 1e30], [-1e30, 0.0], [88.0, 90.0]], dtype=numpy.float32)

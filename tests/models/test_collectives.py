@@ -203,6 +203,7 @@ def of_a_loop(messages):
     return (time.process_time() - before) * len(messages) / len(some)
 
 
+@pytest.mark.slow
 def test_a_thousand_ranks_take_a_few_loops_over_their_messages():
     """With a slow link on an oversubscribed tree; CPU time, turn about with the yardstick; one of three."""
     tree = cluster(128, 8, "nvlink4", "infiniband-ndr", 8, oversubscription=4)

@@ -69,6 +69,7 @@ def test_a_slow_link_is_compared_with_healthy_ones(stepper):
     assert "and 4 of 8 ranks are done later" in stepper.note.value  # those below rank 4
 
 
+@pytest.mark.slow
 def test_many_ranks_are_timed_and_not_drawn(stepper):
     stepper.ranks.value = 1024
     assert "on 1,024 ranks" in stepper.picture.value
