@@ -70,6 +70,23 @@ def test_it_has_the_nodes_it_was_asked_for(pool):
         assert worker.submitted - 0.05 <= worker.started <= worker.joined <= time.monotonic()
 
 
+def test_nodes_leave_their_core_to_the_task(pool):
+    def callbacks(_):
+        import sys
+
+        import distributed
+
+        worker = distributed.get_worker()
+        return {
+            name: one.callback_time for name, one in worker.periodic_callbacks.items()
+        }, sys.getswitchinterval()
+
+    ((callbacks_of_dask, switch),) = pool.map(callbacks, [0])
+    assert not [name for name in callbacks_of_dask if name.startswith("profile")]
+    assert min(callbacks_of_dask.values()) >= 100  # ms
+    assert switch < 0.001
+
+
 def test_values_come_in_the_order_of_items(pool):
     seen = []
     assert pool.map(square, range(30), progress=lambda done, total: seen.append((done, total))) == [

@@ -56,12 +56,17 @@ def tls_arguments(directory: Path) -> list[str]:
     return [word for option, file in files.items() for word in (f"--tls-{option}", str(directory / file))]
 
 
-def scheduler_scratch(directory: Path) -> AbstractContextManager[object]:
-    """While it holds, a new Dask scheduler keeps its scratch in `directory`; it has no argument for that, and
-    would else make one in /tmp under a name that is everybody's."""
+def scheduler_settings(directory: Path) -> AbstractContextManager[object]:
+    """What a Dask scheduler that is made while it holds has no argument for.
+
+    Its scratch goes to `directory` (else to one in /tmp whose name is everybody's), and it looks twice a
+    second, not fifty times, whether its event loop keeps up: the notebook's cores are the nodes' cores too.
+    """
     import dask
 
-    return dask.config.set({"temporary-directory": str(directory)})
+    return dask.config.set({
+        "temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms",
+    })  # fmt: skip
 
 
 def private_directory(name: str, shared: bool = False) -> Path:

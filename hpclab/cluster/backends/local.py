@@ -25,7 +25,7 @@ from hpclab.cluster.backends.command import (
     last_lines,
     loopback_environment,
     private_directory,
-    scheduler_scratch,
+    scheduler_settings,
     secure,
 )
 from hpclab.cluster.guard import Guard
@@ -84,7 +84,7 @@ class LocalNodes:
         place, security = Place(self.directory), secure(self.directory)
         self.memory = memory or default_memory()
         options: dict[str, Any] = {"place": place, "memory": self.memory, "cores": cores, "guard": guard}
-        with scheduler_scratch(self.directory):
+        with scheduler_settings(self.directory):
             self.cluster = SpecCluster(
                 scheduler={"cls": Scheduler, "options": place.scheduler_options(security)},
                 worker={"cls": NodeProcess, "options": options},

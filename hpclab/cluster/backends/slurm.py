@@ -19,7 +19,7 @@ from hpclab.cluster.backends.command import (
     last_lines,
     loopback_environment,
     private_directory,
-    scheduler_scratch,
+    scheduler_settings,
     secure,
     tls_arguments,
 )
@@ -45,7 +45,7 @@ class SlurmNodes:
         self.order = Order(slurm, request.cores_per_node, self.single)
         self.interface = None if self.pretend else self._site.get("interface")
         security = secure(self.directory)
-        with scheduler_scratch(self.directory):
+        with scheduler_settings(self.directory):
             self.cluster = NodeCluster(
                 name=name, config_name=self._site.section, security=security, protocol="tls://",
                 silence_logs="critical", interface=self.interface,
