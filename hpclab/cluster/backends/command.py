@@ -75,7 +75,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
     """
     if shared and "HPCLAB_STATE_DIR" not in os.environ:
-        place = Path(os.environ.get("HOME", "/")) / ".hpclab"
+        place = Path.home() / ".hpclab"
         try:
             above = private.make(place)
         except OSError as error:
