@@ -40,6 +40,16 @@ class Line:
     runs: tuple[str, ...] = ()
     draws: Array = field(default_factory=lambda: numpy.zeros((0, 2)), repr=False)
 
+    @property
+    def text(self) -> str:
+        """Both parameters with the range that the scatter allows, on two lines."""
+        latency, bandwidth = self.interval("latency"), self.interval("bandwidth")
+        return (
+            f"latency {1e6 * self.latency:.3g} µs, 90 % interval {1e6 * latency[0]:.3g} to "
+            f"{1e6 * latency[1]:.3g}\nbandwidth {self.bandwidth / 1e9:.3g} GB/s, 90 % interval "
+            f"{bandwidth[0] / 1e9:.3g} to {bandwidth[1] / 1e9:.3g}"
+        )
+
     def time(self, size: ArrayLike) -> Array:
         """Seconds for messages of `size` bytes."""
         return self.latency + _sizes(size) / self.bandwidth

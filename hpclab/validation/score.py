@@ -73,6 +73,12 @@ class Score:
     bias: float
     baseline_mean_error: float
 
+    @property
+    def text(self) -> str:
+        """One line: table, quantity, rows placed; mean error, bias and the baseline's mean error."""
+        errors = f"{self.mean_error:6.1%} {self.bias:+7.1%} {self.baseline_mean_error:6.1%}"
+        return f"{self.table[:-4]:40} {self.quantity:9} {self.placed:3} of {self.rows:3} rows {errors}"
+
 
 def scores(predictions: Sequence[Prediction]) -> list[Score]:
     """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows."""

@@ -82,3 +82,8 @@ def test_bad_sizes_are_refused(bad):
 def test_lists_of_two_lengths_are_refused():
     with pytest.raises(ValueError, match="one length"):
         fit([1, 2, 3, 4], [1.0])
+
+
+def test_a_line_in_words_says_both_parameters_in_their_units():
+    said = fit(SIZES, 2e-5 + SIZES / 3e9).text
+    assert said == ("latency 20 µs, 90 % interval 20 to 20\nbandwidth 3 GB/s, 90 % interval 3 to 3")

@@ -37,6 +37,14 @@ def test_every_row_of_every_shipped_table_is_there():
     assert len(predictions.shipped()) == 9
 
 
+def test_a_score_in_words_has_the_rows_and_the_three_errors():
+    (score,) = scores(shipped("jeanzay"))
+    said = score.text.split()
+    assert said[:6] == ["nccl_allreduce_jeanzay_omnipath", "time", "5", "of", "5", "rows"]
+    errors = (score.mean_error, score.bias, score.baseline_mean_error)
+    assert [float(word.rstrip("%")) for word in said[6:]] == [round(100 * error, 1) for error in errors]
+
+
 def test_all_reduce_over_nvlink_is_within_ten_percent_from_a_mebibyte():
     rows = [
         one for part in ("a100_v100", "h100_nvlink", "h200_b200", "1_2_10node") for one in shipped(part)
