@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from typing import Any
 
 
 def number(name: str, value: object, low: float, high: float, unit: str = "") -> float:
@@ -37,6 +38,22 @@ def integer(name: str, value: object, low: int, high: int, unit: str = "") -> in
     return int(as_float)
 
 
+def integers(name: str, values: object, low: int, high: int, unit: str = "") -> tuple[int, ...]:
+    """Return a list of ints, each a `name` between `low` and `high`, as a tuple, or raise ValueError."""
+    return tuple(integer(f"Each {name}", value, low, high, unit) for value in _listed(name, values))
+
+
+def numbers(name: str, values: object, low: float, high: float, unit: str = "") -> tuple[float, ...]:
+    """Return a list of floats, each a `name` between `low` and `high`, as a tuple, or raise ValueError."""
+    return tuple(number(f"Each {name}", value, low, high, unit) for value in _listed(name, values))
+
+
+def _listed(name: str, values: object) -> Iterable[object]:
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise ValueError(f"Each {name} must be in a list of numbers, not {shown(values)}.")
+    return values
+
+
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of `allowed`, or raise ValueError naming all of them."""
     options = list(allowed)
@@ -60,6 +77,23 @@ def identifier(name: str, value: object, longest: int = 64) -> str:
             f"{name} must not begin with a dash, or it would be read as an option: {shown(value)}."
         )
     return value
+
+
+def instance(name: str, value: object, of: Any, called: str = "") -> Any:
+    """Return `value` if it is an `of` (a class, or a union of them), `called` so, or raise ValueError."""
+    if not isinstance(value, of):
+        raise ValueError(f"{name} must be {called or f'a {of.__name__}'}, not {shown(value)}.")
+    return value
+
+
+def instances(name: str, values: object, of: Any, called: str = "") -> list[Any]:
+    """Return `values` as a list if each of them is an `of`, or raise ValueError naming one that is not."""
+    listed = list(values) if isinstance(values, Iterable) else [values]
+    wrong = [value for value in listed if not isinstance(value, of)]
+    if wrong or not isinstance(values, Iterable):
+        allowed = f"{name} must be a list, each of it {called or f'a {of.__name__}'}"
+        raise ValueError(f"{allowed}, not {shown(wrong[0] if wrong else values)}.")
+    return listed
 
 
 def shown(value: object) -> str:

@@ -6,7 +6,7 @@ Nothing is averaged here: every repeat is kept, and the figure takes the median 
 from __future__ import annotations
 
 import json
-import math
+import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -35,7 +35,7 @@ def weakest(*origins: Origin | str) -> Origin:
     if not origins:
         raise ValueError("weakest() needs at least one origin.")
     order = list(Origin)
-    return max((Origin(origin) for origin in origins), key=order.index)
+    return max((Origin(checks.choice("origin", origin, Origin)) for origin in origins), key=order.index)
 
 
 def new_run_id() -> str:
@@ -67,8 +67,18 @@ class Result:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "origin", Origin(checks.choice("A Result's origin", self.origin, Origin)))
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or math.isnan(self.value):
-            raise ValueError(f"A Result's value must be a number, not {self.value!r} ({self.quantity}).")
+        for name in ("experiment", "quantity", "run", "component", "condition", "source"):
+            checks.instance(f"A Result's {name}", getattr(self, name), str, "text")
+        for name in ("parameters", "environment"):
+            checks.instance(f"A Result's {name}", getattr(self, name), Mapping, "a mapping of names")
+        checks.integer("A Result's repeat", self.repeat, 0, 10**9)
+        if (
+            isinstance(self.value, bool)
+            or not isinstance(self.value, int | float)
+            or not -1e300 <= self.value <= 1e300
+        ):
+            value = checks.shown(self.value)
+            raise ValueError(f"A Result's value must be a number, not {value} ({self.quantity}).")
         if self.origin is Origin.EMULATED and not self.condition:
             raise ValueError(f"An emulated {self.quantity} must state the condition that was imposed.")
         if self.origin in (Origin.PUBLISHED, Origin.RECORDED) and not self.source:
@@ -79,7 +89,7 @@ def select(results: Iterable[Result], quantity: str | None = None, **parameters:
     """Those results with this quantity and these parameter values."""
     return [
         result
-        for result in results
+        for result in checks.instances("results", results, Result)
         if (quantity is None or result.quantity == quantity)
         and all(result.parameters.get(name) == value for name, value in parameters.items())
     ]
@@ -90,7 +100,7 @@ def to_frame(results: Sequence[Result]) -> pandas.DataFrame:
     import pandas
 
     rows = []
-    for result in results:
+    for result in checks.instances("results", results, Result):
         row = asdict(result)
         row.update(row.pop("parameters"))
         row["origin"] = str(result.origin)
@@ -100,15 +110,17 @@ def to_frame(results: Sequence[Result]) -> pandas.DataFrame:
 
 def write_jsonl(results: Iterable[Result], path: str | Path) -> None:
     """Write a Result per line as JSON; written to a temporary name and renamed, so never half there."""
-    target = Path(path)
+    target, written = _path(path), checks.instances("results", results, Result)
     draft = target.with_name(target.name + ".part")
-    draft.write_text("".join(json.dumps(asdict(result)) + "\n" for result in results), encoding="utf-8")
+    draft.write_text("".join(json.dumps(asdict(result)) + "\n" for result in written), encoding="utf-8")
     draft.replace(target)
 
 
 def read_jsonl(path: str | Path, largest: int = 64 * 2**20) -> list[Result]:
     """Read what `write_jsonl` wrote; ValueError names file, line and what is wrong with it."""
-    source = Path(path)
+    source, largest = _path(path), checks.integer("largest", largest, 1, 2**40, "bytes")
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no file {source}: write_jsonl() makes one.")
     if source.stat().st_size > largest:
         raise ValueError(f"{source} is larger than {largest} bytes: not a list of Results.")
     results = []
@@ -122,3 +134,10 @@ def read_jsonl(path: str | Path, largest: int = 64 * 2**20) -> list[Result]:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{source}, line {number} is not a Result: {error}") from None
     return results
+
+
+def _path(path: object) -> Path:
+    named = Path(checks.instance("path", path, str | os.PathLike, "the path of a file"))
+    if not named.name:
+        raise ValueError(f"path must name a file, not {checks.shown(path)}.")
+    return named

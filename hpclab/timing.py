@@ -41,6 +41,7 @@ def repeat(work: Callable[[], object], repeats: int = 5, warmup: int = 1) -> lis
     The first call pays for compilation, caches and imports that later ones do not; leaving it in is the
     commonest way to measure something else. Every sample is returned: the spread is part of the answer.
     """
+    checks.instance("work", work, Callable, "a function")
     repeats = checks.integer("repeats", repeats, 1, 10_000)
     for _ in range(checks.integer("warmup", warmup, 0, 10_000)):
         work()
@@ -58,13 +59,15 @@ def device_seconds(work: Callable[[], object], repeats: int = 5, warmup: int = 1
     A kernel launch returns before the kernel ends, so a wall clock around it measures the launch. Raises
     RuntimeError where there is no accelerator.
     """
+    repeats = checks.integer("repeats", repeats, 1, 10_000)
+    warmup = checks.integer("warmup", warmup, 0, 10_000)
     import torch
 
     if not torch.accelerator.is_available():
         raise RuntimeError("This machine has no accelerator to time; use repeat() for work on its cores.")
     repeat(work, 1, max(0, warmup - 1))
     seconds = []
-    for _ in range(checks.integer("repeats", repeats, 1, 10_000)):
+    for _ in range(repeats):
         begin, end = torch.Event(enable_timing=True), torch.Event(enable_timing=True)
         begin.record()
         work()
@@ -76,4 +79,6 @@ def device_seconds(work: Callable[[], object], repeats: int = 5, warmup: int = 1
 
 def median(samples: Sequence[Sample]) -> Sample:
     """The median wall and the median CPU time of several samples."""
+    if not checks.instances("samples", samples, Sample):
+        raise ValueError("A median needs at least one sample.")
     return Sample(statistics.median(s.wall for s in samples), statistics.median(s.cpu for s in samples))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from hpclab import checks
 from hpclab.results import Origin, weakest
 
 # Where two events overlap on a rank, the instant belongs to the kind that stands first here.
@@ -27,6 +28,7 @@ COMPONENTS = {
     "idle": ("idle",),
 }
 UNEXPLAINED = "unexplained"
+_MOST, _LONGEST = 10**9, 1e12  # ranks, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,12 @@ class Event:
     origin: Origin = Origin.MEASURED
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"An event's kind must be one of {', '.join(KINDS)}, not {self.kind!r}.")
-        if not self.duration >= 0:
-            raise ValueError(f"An event cannot last {self.duration!r} seconds.")
+        checks.choice("An event's kind", self.kind, KINDS)
+        checks.choice("An event's origin", self.origin, Origin)
+        checks.integer("An event's rank", self.rank, 0, _MOST)
+        checks.integer("An event's bytes", self.bytes, 0, 2**60)
+        checks.number("An event's start", self.start, -_LONGEST, _LONGEST, "s")
+        checks.number("An event's duration", self.duration, 0, _LONGEST, "s")
 
     @property
     def end(self) -> float:
@@ -60,6 +64,12 @@ class Trace:
     ranks: int
     start: float
     end: float
+
+    def __post_init__(self) -> None:
+        checks.instances("A trace's events", self.events, Event, "an Event")
+        checks.integer("A trace's ranks", self.ranks, 0, _MOST)
+        start = checks.number("A trace's start", self.start, -_LONGEST, _LONGEST, "s")
+        checks.number("A trace's end", self.end, start, _LONGEST, "s")
 
     @property
     def makespan(self) -> float:
@@ -111,8 +121,8 @@ def record(kind: str, bytes: int = 0, label: str = "") -> Iterator[None]:
     Costs nothing where nobody listens, so a task may be called by hand. Inside a pool's `map` or `run` it
     becomes an event of the rank that ran it; what is not marked counts as compute.
     """
-    if kind not in KINDS:
-        raise ValueError(f"An event's kind must be one of {', '.join(KINDS)}, not {kind!r}.")
+    checks.choice("An event's kind", kind, KINDS)
+    checks.integer("bytes", bytes, 0, 2**60)
     listener = _recorder.get()
     begin = time.monotonic()
     try:

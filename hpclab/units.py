@@ -33,7 +33,7 @@ def parse_bytes(text: str | float) -> int:
 def format_bytes(size: float, *, binary: bool = True) -> str:
     """``"1.5 GiB"`` (or, with ``binary=False``, ``"1.61 GB"``) from a number of bytes."""
     base, prefixes = (1024.0, list(_BINARY)) if binary else (1000.0, ["", "k", "M", "G", "T", "P"])
-    return _scaled(size, base, prefixes, "B")
+    return _scaled("The size", size, base, prefixes, "B")
 
 
 def parse_seconds(text: str | float) -> float:
@@ -56,6 +56,7 @@ def parse_seconds(text: str | float) -> float:
 
 def format_seconds(seconds: float) -> str:
     """``"12.3 ms"``, ``"1.5 s"``, ``"3 min 20 s"`` or ``"2 h 5 min"``."""
+    seconds = _number("The duration", seconds)
     if not math.isfinite(seconds):
         return str(seconds)
     if seconds < 0:
@@ -73,10 +74,17 @@ def format_seconds(seconds: float) -> str:
 
 def format_flops(operations: float, *, per_second: bool = False) -> str:
     """``"312 TFLOP"`` or, as a rate, ``"312 TFLOP/s"`` from floating-point operations (per second)."""
-    return _scaled(operations, 1000.0, ["", "k", "M", "G", "T", "P", "E"], "FLOP/s" if per_second else "FLOP")
+    unit = "FLOP/s" if per_second else "FLOP"
+    return _scaled("The operations", operations, 1000.0, ["", "k", "M", "G", "T", "P", "E"], unit)
 
 
-def _scaled(value: float, base: float, prefixes: list[str], unit: str) -> str:
+def _number(name: str, value: object) -> float:
+    """Any number, and what is not finite too: a text must say so, and not fail."""
+    return math.nan if value != value else checks.number(name, value, -math.inf, math.inf)
+
+
+def _scaled(name: str, value: float, base: float, prefixes: list[str], unit: str) -> str:
+    value = _number(name, value)
     if not math.isfinite(value):
         return f"{value} {unit}"
     index = 0

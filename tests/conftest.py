@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,3 +100,19 @@ def _put_back(before: str | None) -> None:
         os.environ.pop("HPCLAB_STATE_DIR", None)
     else:
         os.environ["HPCLAB_STATE_DIR"] = before
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[[Callable[[], object]], None]:
+    """``refused(lambda: call(bad))``: it must raise a ValueError or OSError of one sentence."""
+
+    def check(call: Callable[[], object]) -> None:
+        with pytest.raises((ValueError, OSError)) as caught:
+            call()
+        said = str(caught.value)
+        assert "\n" not in said
+        assert said[0].isprintable()
+        assert said.endswith((".", "?")), said
+        assert " " in said
+
+    return check

@@ -52,8 +52,8 @@ class MachineRoof:
 
     def __post_init__(self) -> None:
         most = allowance.cores().whole
-        cores = self.cores or tuple(sorted({1, most}))
-        object.__setattr__(self, "cores", tuple(checks.integer("cores", n, 1, most) for n in cores))
+        cores = checks.integers("number of cores", self.cores, 1, most) or tuple(sorted({1, most}))
+        object.__setattr__(self, "cores", cores)
         checks.integer("repeats", self.repeats, 1, 1000)
         checks.integer("array_bytes", self.array_bytes, 0, 2**34, "bytes")
 
@@ -69,7 +69,10 @@ class MachineRoof:
         arrays = [numpy.ones(max(size, _ITEMS)) for _ in range(3)]
         results: list[Result] = []
         with ThreadPoolExecutor(max(self.cores)) as pool:
-            for repeat in range(-1, self.repeats):  # the first, which also waits for pages, is not counted
+            for done in range(self.repeats + 1):
+                if done == 1:
+                    results.clear()  # the first time round, which also waits for pages, is not counted
+                repeat = max(0, done - 1)
                 for cores in self.cores:
                     for name, moved in STREAMS.items():
                         parts = list(zip(*(numpy.array_split(a, cores) for a in arrays[:moved]), strict=True))
@@ -85,14 +88,14 @@ class MachineRoof:
                         made = self._result(run, repeat, cores, "flop rate", value, precision=precision)
                         results.append(made)
                 if progress is not None:
-                    progress("memory and units", repeat + 2, self.repeats + 1)
-        return [result for result in results if result.repeat >= 0]
+                    progress("memory and units", done + 1, self.repeats + 1)
+        return results
 
     def fit(self, results: Sequence[Result], cores: int | None = None) -> Device:
         """The device with the best of `results` on `cores` cores (the most that were tried): a roof is what
         nothing exceeds, so that the best repeat counts, as in STREAM. ValueError where they do not hold
         it."""
-        mine = [result for result in results if result.experiment == NAME]
+        mine = [r for r in checks.instances("results", results, Result) if r.experiment == NAME]
         tried = sorted({result.parameters["cores"] for result in mine})
         if not tried or (cores is not None and cores not in tried):
             asked = "any" if cores is None else str(cores)
