@@ -116,12 +116,14 @@ def simulate(
     """
     itemsize = checks.number("itemsize", itemsize, 1e-6, 2**50, "bytes")
     speed = inf if reduce_bandwidth == inf else checks.number("reduce_bandwidth", reduce_bandwidth, 1, 1e16)
+    checks.instance("schedule", schedule, Schedule)
+    checks.instance("topology", topology, Topology)
     if schedule.ranks > topology.ranks:
         raise ValueError(
             f"The schedule has {schedule.ranks} ranks, {topology.name} only {topology.ranks}: "
             "build a larger one."
         )
-    if not protocols:
+    if not checks.instances("protocols", protocols, Protocol):
         raise ValueError("protocols must name at least one Protocol, such as collectives.PLAIN.")
     messages, ranks = schedule.messages, schedule.ranks
     checks.integer("The messages of a schedule", len(messages), 0, _MOST_MESSAGES)
@@ -161,10 +163,17 @@ def crossover(
     """
     low = checks.number("low", low, 1e-3, 2**60, "bytes")
     high = checks.number("high", high, low, 2**60, "bytes")
-    first = one(low) < other(low)
-    if first == (one(high) < other(high)):
+    for function in (one, other):
+        checks.instance("A time as a function of size", function, Callable, "a function")
+
+    def one_wins(size: float) -> bool:
+        ours, theirs = (checks.number("A time", time(size), 0, 1e12, "s") for time in (one, other))
+        return ours < theirs
+
+    first = one_wins(low)
+    if first == one_wins(high):
         return None
     while high / low > 1.001:
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if (one(middle) < other(middle)) == first else (low, middle)
+        low, high = (middle, high) if one_wins(middle) == first else (low, middle)
     return (low * high) ** 0.5

@@ -40,6 +40,10 @@ class Roof:
     basis: str
     assumed: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        checks.number("A roof's bandwidth", self.bandwidth, 1, 1e18, "bytes/s")
+        checks.number("A roof's rate", self.rate, 1, 1e24, "FLOP/s")
+
     @property
     def caveats(self) -> tuple[str, ...]:
         """What is assumed, in a sentence each."""
@@ -56,7 +60,7 @@ class Roof:
 
     def attainable(self, intensity: float) -> float:
         """The most FLOP/s at this arithmetic intensity."""
-        return min(self.rate, self.bandwidth * intensity)
+        return min(self.rate, self.bandwidth * checks.number("intensity", intensity, 0, 1e24, "FLOP/byte"))
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,19 @@ class Device:
     compute_capability: str = ""
     sources: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("sold", "reached"):
+            rates = checks.instance(name, getattr(self, name), Mapping, "rates by precision")
+            for precision, rate in rates.items():
+                checks.choice(f"A precision of {self.title}", precision, PRECISIONS)
+                checks.number(f"The rate of {self.title} in {precision}", rate, 1, 1e24, "FLOP/s")
+        for name in ("sold_bandwidth", "reached_bandwidth", "cache_bandwidth"):
+            checks.number(f"{name} of {self.title}", getattr(self, name), 0, 1e18, "bytes/s")
+        modelled = bool(self.compute_capability)  # then occupancy and Little's law need the next two
+        checks.number(f"latency of {self.title}", self.latency, 1e-9 * modelled, 10, "s")
+        checks.integer(f"multiprocessors of {self.title}", self.multiprocessors, int(modelled), 1_000_000)
+        checks.number(f"launch_overhead of {self.title}", self.launch_overhead, 0, 10, "s")
+
     @property
     def precisions(self) -> tuple[str, ...]:
         """Those the device has a rate for, from the most exact to the least."""
@@ -100,11 +117,14 @@ class Device:
         return Roof(bandwidth, rate, precision, basis, assumed)
 
 
-@functools.cache
 def from_catalogue(name: str) -> Device:
     """A device of the catalogue that has a memory bandwidth and a rate; ValueError lists their names."""
-    known = devices()
-    entry = known[checks.choice("The device's name", name, known)]
+    return _from_catalogue(checks.choice("The device's name", name, devices()))
+
+
+@functools.cache
+def _from_catalogue(name: str) -> Device:
+    entry = devices()[name]
     value = {key: figure.value for key, figure in entry.figures.items()}
     nvidia, peak = "compute_capability" in value, value["memory_bandwidth"]
     stream = value.get("stream_bandwidth", peak * typical("stream over memory bandwidth"))
@@ -138,17 +158,20 @@ _TYPICAL = {  # what is usual -> pairs of catalogue fields, one over the other
 }
 
 
-@functools.cache
 def typical(what: str) -> float:
     """The median over the catalogue's GPUs that have the numbers: one of _TYPICAL, a ratio or seconds.
 
     A streaming kernel reaches about 0.87 of the sold bandwidth, the last cache gives three times that, a
     library's matrix product reaches three quarters of the sold rate, and memory answers after 0.39 µs.
     """
-    pairs = _TYPICAL[checks.choice("what is typical", what, _TYPICAL)]
+    return _typical(checks.choice("what is typical", what, _TYPICAL))
+
+
+@functools.cache
+def _typical(what: str) -> float:
     return statistics.median(
         entry.value(upper) / (entry.value(lower) if lower else 1.0)
         for entry in catalogue.entries("gpu").values()
-        for upper, lower in pairs
+        for upper, lower in _TYPICAL[what]
         if upper in entry.figures and (not lower or lower in entry.figures)
     )

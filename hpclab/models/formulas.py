@@ -87,10 +87,11 @@ def time(
     size = checks.number("size", size, 0, 2**60, "bytes")
     numbers = {"alpha": alpha, "beta": beta, "gamma": gamma}
     if inside is not None:
-        numbers |= {"alpha inside": inside[0], "beta inside": inside[1]}
+        if len(checks.instance("inside", inside, tuple | list, "(alpha, beta) of a node")) != 2:
+            raise ValueError(f"inside must be (alpha, beta) of a node, not {checks.shown(inside)}.")
+        numbers |= dict(zip(("alpha inside", "beta inside"), inside, strict=True))
     numbers = {name: checks.number(name, value, 0, 10) for name, value in numbers.items()}
-    if chunks is not None:
-        chunks = checks.integer("chunks", chunks, 1, 2**16)
+    chunks = None if chunks is None else checks.integer("chunks", chunks, 1, 2**16)
     case = Case(ranks, size, numbers["alpha"], numbers["beta"], numbers["gamma"], chunks)
     if algorithm == "hierarchical":
         if ranks_per_node is None or inside is None:

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy
 from numpy.typing import ArrayLike
+
+from hpclab import checks
 
 WARP = 32  # lanes that execute one instruction together
 SECTOR, LINE = 32, 128  # bytes
@@ -31,18 +32,15 @@ COSTS = ("uncoalesced", "bank conflict", "divergence")
 
 def sectors(addresses: ArrayLike, itemsize: int) -> list[int]:
     """The distinct sectors, as numbers in order, that items of `itemsize` bytes at `addresses` touch."""
-    return sorted(_touched(addresses, itemsize, SECTOR))
+    return sorted(_touched(*_asked(addresses, itemsize), SECTOR))
 
 
 def lines(addresses: ArrayLike, itemsize: int) -> list[int]:
     """The distinct 128-byte lines, as line numbers in order."""
-    return sorted(_touched(addresses, itemsize, LINE))
+    return sorted(_touched(*_asked(addresses, itemsize), LINE))
 
 
-def _touched(addresses: ArrayLike, itemsize: int, unit: int) -> set[int]:
-    first = _plain(addresses)
-    if itemsize < 1:
-        raise ValueError(f"An item has at least 1 byte, not {itemsize}.")
+def _touched(first: tuple[int, ...], itemsize: int, unit: int) -> set[int]:
     return {at // unit for at in first} | {(at + itemsize - 1) // unit for at in first}
 
 
@@ -53,12 +51,14 @@ def passes(addresses: ArrayLike, itemsize: int, lanes: Sequence[int] | None = No
     bytes are served half a warp at a time, of 16 bytes a quarter. `lanes` are the numbers of those that ask,
     in the order of `addresses`; the first ones if left out.
     """
-    return sum(_turns(_plain(addresses), itemsize, None if lanes is None else tuple(lanes)))
+    lanes = None if lanes is None else checks.integers("lane", lanes, 0, WARP - 1)
+    return sum(_turns(*_asked(addresses, itemsize), lanes))
 
 
 def bank_conflicts(addresses: ArrayLike, itemsize: int, lanes: Sequence[int] | None = None) -> int:
     """Passes beyond those that a conflict-free request of this size and these lanes takes."""
-    turns = _turns(_plain(addresses), itemsize, None if lanes is None else tuple(lanes))
+    lanes = None if lanes is None else checks.integers("lane", lanes, 0, WARP - 1)
+    turns = _turns(*_asked(addresses, itemsize), lanes)
     return sum(turns) - len(turns)
 
 
@@ -77,11 +77,9 @@ def _turns(addresses: tuple[int, ...], itemsize: int, lanes: tuple[int, ...] | N
     return tuple(max(Counter(word % BANKS for word in group).values()) for group in wanted.values())
 
 
-def _plain(addresses: ArrayLike) -> tuple[int, ...]:
-    """As Python's own whole numbers: faster than NumPy for one warp."""
-    if isinstance(addresses, tuple):
-        return addresses
-    return tuple(numpy.asarray(addresses, dtype=numpy.int64).ravel().tolist())
+def _asked(addresses: ArrayLike, itemsize: int) -> tuple[tuple[int, ...], int]:
+    """Both, checked; what a Request holds is from the tracer and needs no check."""
+    return checks.integers("address", addresses, 0, 2**50), checks.integer("itemsize", itemsize, 1, 4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +124,8 @@ class Request:
     @property
     def bank_conflicts(self) -> int:
         """Extra passes over the banks; 0 outside shared memory."""
-        if self.space != "shared":
-            return 0
-        return bank_conflicts(self.addresses, self.itemsize, self.lanes)
+        turns = _turns(self.addresses, self.itemsize, self.lanes) if self.space == "shared" else ()
+        return sum(turns) - len(turns)
 
     @property
     def contention(self) -> int:
@@ -233,6 +230,8 @@ class KernelTrace:
 
     def select(self, **wanted: Any) -> list[Request]:
         """The requests with these values: ``select(space="global", kind="load", array="a", line=3)``."""
+        for name in wanted:
+            checks.choice("What requests are selected by", name, Request.__slots__)
         return [r for r in self.requests if all(getattr(r, name) == value for name, value in wanted.items())]
 
     def counts(self, **wanted: Any) -> Counts:
@@ -243,7 +242,7 @@ class KernelTrace:
 def count(requests: Iterable[Request]) -> Counts:
     """The sums over `requests`."""
     total = [0, 0, 0, 0, 0]
-    for r in requests:
+    for r in checks.instances("requests", requests, Request):
         off_chip = r.space == "global"
         row = (1, r.sectors * off_chip, r.lines * off_chip, r.bank_conflicts, len(r.lanes) * r.itemsize)
         total = [sum(pair) for pair in zip(total, row, strict=True)]

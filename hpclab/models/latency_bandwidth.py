@@ -78,13 +78,14 @@ def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = (), seed: int
     squares). Neither parameter is negative. The uncertainty is a residual bootstrap. NoCurve from fewer than
     four different sizes. ValueError for points that are none.
     """
-    sizes, times = _sizes(size), numpy.asarray(seconds, dtype=float)
+    sizes, times = _sizes(size), _numbers("seconds", seconds)
+    runs, seed = checks.instances("runs", runs, str, "a run id"), checks.integer("seed", seed, 0, 2**53)
     if sizes.ndim != 1 or sizes.shape != times.shape:
         raise ValueError(
             f"size and seconds must be two lists of one length, not {sizes.shape}, {times.shape}."
         )
-    if not (numpy.isfinite(times) & (times > 0)).all():
-        raise ValueError("Every time must be a positive number of seconds.")
+    if not ((times > 0) & (times <= 1e12)).all():
+        raise ValueError("Every time must be a positive number of seconds, at most 1e12.")
     distinct = sorted(set(sizes.tolist()))
     if len(distinct) < LEAST_SIZES:
         shown = ", ".join(f"{value:g}" for value in distinct) or "no size"
@@ -133,10 +134,14 @@ def _solve(sizes: Array, times: Array, weights: Array) -> Array:
 
 
 def _sizes(size: Any) -> Array:
-    try:
-        sizes = numpy.asarray(size, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"size must be a number of bytes or a list of them, not {size!r:.60}.") from None
-    if not (numpy.isfinite(sizes) & (sizes >= 0)).all():
-        raise ValueError("Every size must be a number of bytes, 0 or more.")
+    sizes = _numbers("size", size)
+    if not ((sizes >= 0) & (sizes <= 2**60)).all():
+        raise ValueError("Every size must be a number of bytes from 0 to 2**60.")
     return sizes
+
+
+def _numbers(name: str, values: Any) -> Array:
+    try:
+        return numpy.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number or a list of them, not {checks.shown(values)}.") from None

@@ -29,6 +29,11 @@ class Host:
     gap: float = 0.154e-6
     both: float = 1.4
 
+    def __post_init__(self) -> None:
+        checks.number("copy", self.copy, 1, 1e15, "bytes/s")
+        checks.number("gap", self.gap, 1e-12, 10, "s")
+        checks.number("both", self.both, 0.1, 100)
+
 
 @dataclass(frozen=True)
 class Fabric:
@@ -42,6 +47,7 @@ class Fabric:
     def __post_init__(self) -> None:
         checks.number("latency", self.latency, 0, 10, "s")
         checks.number("bandwidth", self.bandwidth, 1, 1e15, "bytes/s")
+        checks.instance("host", self.host, Host)
 
     def one_way(self, size: float) -> float:
         """Seconds from one process to the other, half of a ping-pong (osu_latency)."""
@@ -52,10 +58,12 @@ class Fabric:
 
     def stream(self, size: float) -> float:
         """Bytes/s of many messages under way at once, one direction (osu_bw)."""
+        size = checks.number("size", size, 0, 2**50, "bytes")
         return size / (self.host.gap + size / self.bandwidth)
 
     def both_ways(self, size: float) -> float:
         """Bytes/s of both directions together (osu_bibw)."""
+        size = checks.number("size", size, 0, 2**50, "bytes")
         return 2 * size / (self.host.gap * self.host.both + size / self.bandwidth)
 
     def exchange(self, size: float, ranks: int) -> float:
@@ -71,5 +79,6 @@ def framing(family: str) -> float:
     frames of 1,500 bytes: 1,024 and 82 (preamble and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16).
     TCP: 1,448 and 90. InfiniBand Architecture Specification 1.3, chapters 5, 7 and annex A17.
     """
+    checks.instance("family", family, str, "the name of a network, such as infiniband")
     data, headers = {"infiniband": (2048, 26), "roce": (1024, 82), "tcp": (1448, 90)}.get(family, (1, 0))
     return data / (data + headers)

@@ -44,8 +44,13 @@ class Job:
     nvls: bool = True
 
     def __post_init__(self) -> None:
+        checks.instance("nvlink", self.nvlink, NVLink, "an NVLink of nccl_links.NVLINKS")
+        if self.network is not None:
+            checks.instance("network", self.network, Network, "a Network of nccl_links.NETWORKS")
         checks.integer("gpus", self.gpus, 2, 1_000_000)
+        checks.integer("node_gpus", self.node_gpus, 1, 1024)
         checks.integer("nodes", self.nodes, 1, self.gpus)
+        checks.instance("nvls", self.nvls, bool, "True or False")
         checks.number("host", self.host, 0, 10, "s")
         if self.gpus % self.nodes:
             raise ValueError(f"{self.gpus} GPUs cannot be spread evenly over {self.nodes} nodes.")
@@ -88,6 +93,8 @@ def in_turn(one: float, other: float, slots: int = 4) -> float:
     the slower. NCCL's buffer between two GPUs holds four slices (NCCL_STEPS 8, two a slice). Notice that a
     ring over nodes whose NVLink and network are equally fast reaches neither.
     """
+    one, other = (checks.number("A stage's bandwidth", rate, 1e-6, 1e18, "bytes/s") for rate in (one, other))
+    slots = checks.integer("slots", slots, 0, 1_000_000)
     ratio = min(one, other) / max(one, other)
     if ratio > 1 - 1e-6:
         return min(one, other) * (slots + 1) / (slots + 2)
@@ -104,6 +111,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     """The time of one collective of `size` bytes (as nccl-tests counts them) and the way it is done."""
     checks.choice("collective", collective, COLLECTIVES)
     size = checks.number("size", size, 0, 2**60, "bytes")
+    checks.instance("job", job, Job)
     if collective in ("all_to_all", "send_recv"):
         return Answer(_pairs(collective, size, job), "pairs, Simple")
     # Across nodes LL128 needs GPU and network card behind one PCIe switch (tuning.cc), which no row says.

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpclab import checks
 from hpclab.models.topologies import CUBE_MESH
 
 HOPS = {"LL": 0.6e-6, "LL128": 1.9e-6, "Simple": 3.4e-6}  # tuning.cc, hwLat, ring, NVLink: s a step
@@ -67,6 +68,20 @@ class NVLink:
     nvls_round: float = 0.0
     mesh: bool = False
 
+    def __post_init__(self) -> None:
+        checks.instance("nccl", self.nccl, Table)
+        for name in ("links", "channels"):
+            checks.integer(name, getattr(self, name), 1, 1024)
+        checks.integer("tree_channels", self.tree_channels, 0, 1024)
+        for name, count in (("ll_limits", 3), ("nvls_tree", 2)):
+            if len(checks.numbers(f"one of {name}", getattr(self, name), 0, 1e15, "bytes/s")) != count:
+                raise ValueError(f"{name} must be {count} numbers, not {checks.shown(getattr(self, name))}.")
+        for name in ("nccl_link", "link_bandwidth", *["nvls_bandwidth"] * bool(self.nvls_share)):
+            checks.number(name, getattr(self, name), 1, 1e15, "bytes/s")
+        for value in (self.launch, self.exposed_chunk, self.nvls_share, self.nvls_round):
+            checks.number(f"A time or share of {self.name}", value, 0, 10)
+        checks.number("ll128_share", self.ll128_share, 0.01, 1)
+
     def ll_most(self, nodes: int) -> float:
         """NCCL's limit of LL on so many nodes, in bytes/s."""
         return self.ll_limits[min(nodes, 3) - 1]
@@ -92,6 +107,11 @@ class Network:
     hop: float
     one_peer_share: float = 1.0
 
+    def __post_init__(self) -> None:
+        checks.number("hop", self.hop, 0, 10, "s")
+        for name in ("share", "one_peer_share"):
+            checks.number(name, getattr(self, name), 0.001, 1.001)
+
 
 def mesh_rings(gpus: int) -> int:
     """How many rings can pass through the first `gpus` of a DGX-1 at once, each link carrying one each way.
@@ -100,6 +120,7 @@ def mesh_rings(gpus: int) -> int:
     more rings than it has links, nor than twice those that are not to its best neighbour. Two GPUs: 1, four:
     4, eight: 6; five: none, because GPU 4 knows only one of the others.
     """
+    gpus = checks.integer("gpus", gpus, 1, len(CUBE_MESH))
     links = CUBE_MESH[:gpus, :gpus]
     if gpus == 2:
         return int(links[0, 1])

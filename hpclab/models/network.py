@@ -85,6 +85,8 @@ class Topology:
 
     def __post_init__(self) -> None:
         checks.integer("A topology's ranks", self.ranks, 1, MOST_RANKS)
+        checks.instances("A topology's links", self.links, Link)
+        checks.instances("A topology's levels", self.levels, Level)
         for level in self.levels:
             shapes = {len(level.group), len(level.out), len(level.into)}
             used = [array for array in (level.out, level.into, level.across) if array.size]
@@ -147,7 +149,7 @@ def with_slow_link(topology: Topology, source: int, target: int, factor: float =
     It is the link, not the pair, that is slow: everything else that crosses it is slowed too.
     """
     factor = checks.number("factor", factor, 1, 1e6, "times")
-    way = topology.route(source, target)
+    way = checks.instance("topology", topology, Topology).route(source, target)
     if not way:
         raise ValueError("A rank needs no link to itself: name two different ranks for the slow link.")
     narrow = min(way, key=lambda number: topology.links[number].bandwidth)

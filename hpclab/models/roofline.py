@@ -124,7 +124,10 @@ def predict(
     under way. Where it meets the roof both are softened, 1/b³ = 1/roof³ + 1/little³, because requests do not
     arrive evenly (see TURNAROUND). A grid with fewer blocks than multiprocessors leaves units idle.
     """
-    roof = device.roof(work.precision, basis)
+    checks.instance("work", work, Work)
+    if launch is not None:
+        checks.instance("launch", launch, Launch)
+    roof = checks.instance("device", device, Device).roof(work.precision, basis)
     rate, bandwidth, little, resident = roof.rate, roof.bandwidth, math.inf, None
     if launch is not None and device.compute_capability:
         resident = occupancy(

@@ -64,6 +64,8 @@ class Fit:
 
     def predict(self, n: Iterable[float], experiment: str = "scaling", along: str = "nodes") -> list[Result]:
         """The modelled speedup at each of `n` as Results whose source names the runs behind the fit."""
+        checks.instance("n", n, Iterable, "a list of numbers")
+        checks.instance("along", along, str, "the name of a parameter, such as nodes")
         run, source = new_run_id(), "fitted to runs " + (", ".join(self.runs) or "without a run id")
         return [
             Result(
@@ -96,8 +98,15 @@ def fit(
     the distinct n, of which one must be 1, are fewer than the law's parameters plus two. ValueError on bad
     points.
     """
-    count = processors(n)
-    rate = numpy.asarray(speed, dtype=float)
+    if law not in (Amdahl, Gustafson, USL):
+        raise ValueError(f"law must be Amdahl, Gustafson or USL, not {checks.shown(law)}.")
+    count, seed = processors(n), checks.integer("seed", seed, 0, 2**53)
+    runs = checks.instances("runs", runs, str, "a run id")
+    conditions = checks.instances("conditions", conditions, str, "a text")
+    try:
+        rate = numpy.asarray(speed, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"speed must be a list of numbers, not {checks.shown(speed)}.") from None
     if count.ndim != 1 or count.shape != rate.shape:
         raise ValueError(f"n and speed must be two lists of one length, not {count.shape} and {rate.shape}.")
     if not (numpy.isfinite(rate) & (rate > 0)).all():
@@ -132,10 +141,11 @@ def fit_times(
 
     With `weak`, the work grew with n (weak scaling), so n / seconds is the speed instead of 1 / seconds.
     """
+    checks.instance("along", along, str, "the name of a parameter, such as nodes")
     chosen = [result for result in select(results, quantity) if along in result.parameters]
     if not chosen:
         return NoCurve(f"{law.name}: no curve, for there is no {quantity} along {along} yet.")
-    n = numpy.array([float(result.parameters[along]) for result in chosen])
+    n = numpy.array([checks.number(along, result.parameters[along], 1, 1e7) for result in chosen])
     seconds = numpy.array([result.value for result in chosen])
     if not (seconds > 0).all():
         raise ValueError(f"Every {quantity} must be a positive number of seconds.")
