@@ -55,7 +55,7 @@ def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
     chunk_bytes = checks.integer("The chunk size", chunk_bytes, 1024, 2**40, "bytes")
     groups: list[list[Source]] = []
     size = 0
-    for file in corpus.files:
+    for file in checks.instance("corpus", corpus, Corpus).files:
         if not groups or size + file.size > chunk_bytes:
             groups.append([])
             size = 0
@@ -71,6 +71,8 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
     """
     import numpy
 
+    checks.instance("tokeniser", tokeniser, Tokeniser)
+    checks.instance("chunk", chunk, Chunk)
     with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
         texts = [file.read() for file in chunk.files]
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
@@ -80,14 +82,14 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
 
 def tokenise_with(tokeniser: Tokeniser) -> Callable[[Chunk], Shard]:
     """`tokenise` as a task of one argument, for ``pool.map(tokenise_with(tokeniser), chunks)``."""
-    return functools.partial(tokenise, tokeniser)
+    return functools.partial(tokenise, checks.instance("tokeniser", tokeniser, Tokeniser))
 
 
 def join(shards: Iterable[Shard]) -> numpy.ndarray:
     """All tokens in the corpus's order, shape (tokens,), uint16; ValueError if one is missing or double."""
     import numpy
 
-    ordered = sorted(shards, key=lambda shard: shard.index)
+    ordered = sorted(checks.instances("shards", shards, Shard), key=lambda shard: shard.index)
     if [shard.index for shard in ordered] != list(range(len(ordered))) or not ordered:
         raise ValueError("Some shards are missing or there twice: join all that one map has returned.")
     return numpy.concatenate([shard.tokens for shard in ordered])
@@ -95,4 +97,9 @@ def join(shards: Iterable[Shard]) -> numpy.ndarray:
 
 def fingerprint(tokens: numpy.ndarray) -> str:
     """SHA-256 of the tokens' bytes: the same for the same tokens, wherever they were made."""
+    import numpy
+
+    checks.instance("tokens", tokens, numpy.ndarray, "an array of tokens")
+    if tokens.dtype != "<u2" and not (tokens.dtype.kind in "iu" and ((tokens >= 0) & (tokens < 2**16)).all()):
+        raise ValueError(f"tokens must be an array of whole numbers from 0 to 65535, not of {tokens.dtype}.")
     return hashlib.sha256(tokens.astype("<u2", copy=False).tobytes()).hexdigest()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpclab import checks
 from hpclab.cluster.host import private
 from hpclab.corpus.files import Corpus
 from hpclab.corpus.shards import fingerprint
@@ -64,6 +65,9 @@ def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Pa
             return save(corpus, tokeniser, tokens, cache_directory() / "corpus")
         except OSError:
             return save(corpus, tokeniser, tokens, private.home().path / "corpus")
+    checks.instance("corpus", corpus, Corpus)
+    checks.instance("tokeniser", tokeniser, Tokeniser)
+    folder = Path(checks.instance("folder", folder, str | os.PathLike, "the path of a folder"))
     _private(folder)
     digest = fingerprint(tokens)
     body: dict[str, Any] = {
@@ -95,6 +99,7 @@ def load(folder: Path | None = None) -> StoredCorpus:
         folder = cache_directory() / "corpus"
         if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():
             folder = private.home().path / "corpus"
+    folder = Path(checks.instance("folder", folder, str | os.PathLike, "the path of a folder"))
     again = "Run lesson 05 to its end to make it again."
     path = folder / MANIFEST
     try:

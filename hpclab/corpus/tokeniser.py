@@ -38,6 +38,7 @@ class Tokeniser:
 
     def __post_init__(self) -> None:
         made = 256
+        checks.instance("A tokeniser's merges", self.merges, bytes, "bytes")
         if len(self.merges) % 4 or len(self.merges) // 4 + 257 > LARGEST_VOCABULARY:
             raise ValueError("A tokeniser's merges must be pairs of two-byte tokens, at most 65,278 of them.")
         for left, right in self.pairs():
@@ -67,6 +68,7 @@ class Tokeniser:
         """The text's tokens, shape (tokens,), uint16, without an end-of-document token; on one core."""
         import numpy
 
+        checks.instance("text", text, str, "text")
         # encode, not encode_batch: a batch starts the library's own threads, even for one text
         return numpy.asarray(_engine(self.merges).encode(text).ids, dtype="<u2")
 
@@ -75,9 +77,7 @@ class Tokeniser:
 
         A slice may begin or end inside a character: its bytes are then shown as U+FFFD.
         """
-        wanted = [int(token) for token in tokens]
-        if wanted and not 0 <= min(wanted) <= max(wanted) < self.vocabulary:
-            raise ValueError(f"A token must be a whole number from 0 to {self.vocabulary - 1}.")
+        wanted = checks.integers("token", tokens, 0, self.vocabulary - 1)
         return str(_engine(self.merges).decode([t for t in wanted if t != self.end_of_document]))
 
     def pieces(self, text: str) -> list[str]:
@@ -94,6 +94,7 @@ def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> To
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     vocabulary = checks.integer("The vocabulary", vocabulary, 300, LARGEST_VOCABULARY, "tokens")
+    checks.instance("corpus", corpus, Corpus)
     sample = checks.integer("The sample", sample, 1, 2**40, "bytes")
     engine = Tokenizer(models.BPE())
     engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

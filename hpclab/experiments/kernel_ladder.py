@@ -53,7 +53,7 @@ class KernelLadder:
         checks.integer("repeats", self.repeats, 1, 1000)
         for name, most in (("most_bytes", 2**40), ("most_flops", 2**50)):
             checks.integer(name, getattr(self, name), 0, most)
-        for name in self.ladders:
+        for name in checks.instances("ladders", self.ladders, str, "a name"):
             checks.choice("ladders", name, _ladders(self.on))
 
     def steps(self) -> list[tuple[Any, tuple[int, ...]]]:
@@ -88,6 +88,7 @@ class KernelLadder:
     def fit(self, results: Sequence[Result]) -> Device:
         """The device to predict with: on the CPU the measured roof; on the GPU its catalogue entry with the
         bandwidth that the device copy reached. No time of a ladder goes into it."""
+        results = checks.instances("results", results, Result)
         if self.on == "cpu":
             return MachineRoof().fit([result for result in results if result.experiment == ROOF])
         copies = [r for r in results if r.quantity == "bandwidth" and r.parameters.get("ladder") == COPY]
@@ -107,9 +108,13 @@ class KernelLadder:
         problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
         """
         run, results = new_run_id(), list[Result]()
+        sectors = (
+            {} if sectors is None else checks.instance("sectors", sectors, Mapping, "what sectors() returned")
+        )
         for step, shape in self.steps():
             work, name = work_of(step, shape), f"{step.problem.name}, {step.name}"
-            work = replace(work, cache_bytes=work.bytes * (sectors or {}).get(name, 0.0))
+            share = checks.number(f"The sectors of {name}", sectors.get(name, 0.0), 0, 1e6)
+            work = replace(work, cache_bytes=work.bytes * share)
             found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None, basis)
             results += observed(work, found.seconds, Origin.MODELLED, {
                 "run": run, "component": found.bound, "environment": {"device": device.title, "basis": basis},
@@ -181,6 +186,8 @@ def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]
 
 def observed(work: Work, seconds: float, origin: Origin, more: Mapping[str, Any]) -> list[Result]:
     """ "time", "bandwidth" and "flop rate" of `work` in `seconds`."""
+    checks.instance("work", work, Work)
+    seconds = checks.number("seconds", seconds, 1e-12, 1e12, "s")
     count = {"bytes": work.bytes, "flops": work.flops, "precision": work.precision}
     fields = {**more, "parameters": {**more["parameters"], **count}}
     values = {"time": seconds, "bandwidth": work.bytes / seconds, "flop rate": work.flops / seconds}

@@ -41,14 +41,15 @@ Calibration = dict[int, Line | NoCurve]
 
 def algbw(size: float, seconds: float) -> float:
     """Bytes of the message over seconds, bytes/s (nccl-tests, doc/PERFORMANCE.md)."""
-    return size / seconds
+    size = checks.number("size", size, 0, 2**60, "bytes")
+    return size / checks.number("seconds", seconds, 1e-12, 1e12, "s")
 
 
 def busbw(collective: str, size: float, ranks: int, seconds: float) -> float:
     """algbw times what makes it comparable with a link's bandwidth, bytes/s (nccl-tests, doc/PERFORMANCE.md):
     2 (p - 1) / p for an all-reduce, (p - 1) / p where blocks move, else 1."""
     factor = 1.0 if collective in operations.TWO_RANKS else bus_factor(collective, ranks)
-    return factor * size / seconds
+    return factor * algbw(size, seconds)
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class MeasureCollective:
         `models.collectives.simulate`, and what is fitted to two ranks' ping_pong is its link.
         """
         run, results = new_run_id(), []
+        checks.instance("calibration", calibration, dict, "what fit() returned")
         for ranks in self.ranks:
             line = calibration.get(ranks)
             if isinstance(line, Line):

@@ -40,7 +40,8 @@ class ThreadSweep:
     repeats: int = 5
 
     def __post_init__(self) -> None:
-        threads = self.threads or tuple(range(1, min(8, allowance.cores().whole) + 1))
+        every = tuple(range(1, min(8, allowance.cores().whole) + 1))
+        threads = every if self.threads == () else self.threads
         object.__setattr__(self, "threads", _counts("threads", threads))
         checks.integer("repeats", self.repeats, 1, 1000)
 
@@ -58,6 +59,8 @@ class ThreadSweep:
         which compiles, is not counted. Repeats go round all thread counts, so that a neighbour on this
         machine slows every count and not one of them. ValueError for more threads than Numba may start.
         """
+        for name, function in (("kernel", kernel), ("arguments", arguments)):
+            checks.instance(name, function, Callable, "a function")
         import numba
 
         most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
@@ -165,6 +168,7 @@ def fit(results: Sequence[Result], along: str) -> dict[str, Fit | NoCurve]:
     ones are used.
     """
     fits: dict[str, Fit | NoCurve] = {}
+    results = checks.instances("results", results, Result)
     for law, scaling, work in (
         (Amdahl, "strong", "a fixed amount of work"),
         (Gustafson, "weak", "work that grows"),
@@ -179,6 +183,8 @@ def fit(results: Sequence[Result], along: str) -> dict[str, Fit | NoCurve]:
 def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCurve:
     """One law through the makespans measured on no more than the cores there were, where they share them;
     through the emulated ones where those identify no law."""
+    results = checks.instances("results", results, Result)
+    along = checks.instance("along", along, str, "the name of a parameter, such as threads")
     emulated = [result for result in results if result.origin is Origin.EMULATED]
     measured = [
         result for result in results if result.origin is not Origin.EMULATED

@@ -20,7 +20,11 @@ ROOTED = ("broadcast", "reduce")
 def medians(results: Sequence[Result]) -> dict[int, float]:
     """Bytes to the median of their repeats, seconds. ValueError where they are not all of one kind."""
     chosen, names = select(results, "time"), ("collective", "library", "algorithm", "ranks")
-    kinds = {(result.origin, *(result.parameters[name] for name in names)) for result in chosen}
+    kinds = {(result.origin, *(result.parameters.get(name) for name in names)) for result in chosen}
+    if not all("bytes" in result.parameters for result in chosen):
+        raise ValueError(
+            "A table holds times of messages, as MeasureCollective gives them, with their bytes."
+        )
     if len(kinds) != 1:
         raise ValueError(
             f"A table holds one library, collective, algorithm and number of ranks, not {len(kinds)} of them."

@@ -24,6 +24,9 @@ def race(
     """
     elements = checks.integer("elements", elements, 1, 2**28)
     repeats = checks.integer("repeats", repeats, 1, 1000)
+    checks.instance("all_reduce", all_reduce, Callable, "a function")
+    if not hasattr(pool, "run"):
+        raise ValueError(f"pool must be a Pool with a node for each rank, not {checks.shown(pool)}.")
     ranks = pool.run(_on_rank, all_reduce, elements, repeats)
     return max(ours for ours, _ in ranks), max(theirs for _, theirs in ranks)
 

@@ -35,10 +35,12 @@ def makespan(durations: Sequence[float], nodes: int, pause: float = 0.0) -> floa
     Each task goes to the node that is free first; between two tasks a node rests for `pause` seconds.
     """
     nodes = checks.integer("nodes", nodes, 1, 1_000_000)
+    pause = checks.number("pause", pause, 0, 1e9, "s")
+    durations = checks.numbers("task's duration", durations, 0, 1e9, "s")
     free = [-pause] * min(nodes, max(1, len(durations)))
     end = 0.0
     for duration in durations:
-        finish = free[0] + pause + checks.number("A task's duration", duration, 0, 1e9, "s")
+        finish = free[0] + pause + duration
         heapq.heapreplace(free, finish)
         end = max(end, finish)
     return end

@@ -139,8 +139,9 @@ class ScaleOut:
         With `machine` the nodes are processes on it: more than its cores are worth no more than its cores.
         With None each node has a core of its own.
         """
-        cores = machine.cores.whole if machine is not None else 4096
-        asked = [checks.integer("nodes", count, 1, 4096) for count in nodes]
+        cores = checks.instance("machine", machine, Machine).cores.whole if machine is not None else 4096
+        asked = checks.integers("number of nodes", nodes, 1, 4096)
+        checks.instance("calibration", calibration, Calibration, "what fit() returned")
         results = []
         for fit in (calibration.amdahl, calibration.usl):
             if isinstance(fit, Fit):

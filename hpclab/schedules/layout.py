@@ -29,7 +29,8 @@ def layout(schedule: Schedule, rank: int) -> Layout:
     result where it lay in the whole one. Blocks are those of numpy.array_split. An all-to-all's result
     follows its input: the block of each source in turn, all of the size that block `rank` has.
     """
-    rank = checks.integer("rank", rank, 0, schedule.ranks - 1)
+    ranks = checks.instance("schedule", schedule, Schedule).ranks
+    rank = checks.integer("rank", rank, 0, ranks - 1)
     begin, end = (int(place) for place in bounds(schedule.elements, schedule.ranks)[rank : rank + 2])
     whole, none, block = slice(0, schedule.elements), slice(0, 0), slice(begin, end)
     at_root = whole if rank == schedule.root else none
