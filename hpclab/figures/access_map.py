@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
+from hpclab import checks
 from hpclab.figures import lanes, style
 from hpclab.figures.axes import Scale
 from hpclab.models.gpu_memory import SECTOR, WARP, KernelTrace, Request, sectors
@@ -24,6 +25,7 @@ def draw(trace: KernelTrace, array: str) -> str:
 
     Items are counted from the array's first, whatever its shape.
     """
+    checks.instance("trace", trace, KernelTrace)
     requests = sorted(trace.select(array=array, space="global"), key=lambda request: request.step)
     bases = [found.base for found in trace.arrays if found.name == array]
     if not requests or not bases:

@@ -58,6 +58,15 @@ class Scale:
         return [step * n for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
+def predicted(prediction: object) -> tuple[int, float]:
+    """A learner's (number, speedup), or ValueError."""
+    pair = checks.instance("prediction", prediction, tuple | list, "(number, speedup)")
+    if len(pair) != 2:
+        raise ValueError(f"prediction must be (number, speedup), not {checks.shown(prediction)}.")
+    number = checks.integer("The number predicted for", pair[0], 1, 1_000_000)
+    return number, checks.number("The predicted speedup", pair[1], 0, 1e12, "×")
+
+
 class Axes:
     """A pair of scales to draw on; `svg` gives the whole figure. Fixed scales keep a moving slider calm.
 

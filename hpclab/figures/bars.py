@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 
+from hpclab import checks
 from hpclab.figures import style
 from hpclab.figures.axes import Axes, Scale
 from hpclab.results import Result
@@ -24,9 +25,10 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
     The mean over repeats, not the median: only means of the parts still sum to the mean of the whole.
     """
     parts: dict[int, dict[str, dict[tuple[str, int], float]]] = {}
-    for result in results:
+    for result in checks.instances("results", results, Result):
         if result.component in (*COMPONENTS, UNEXPLAINED):
-            repeats = parts.setdefault(int(result.parameters["nodes"]), {}).setdefault(result.component, {})
+            nodes = checks.integer("nodes", result.parameters.get("nodes"), 1, 1_000_000)
+            repeats = parts.setdefault(nodes, {}).setdefault(result.component, {})
             repeats[result.run, result.repeat] = result.value
     return {
         nodes: {name: sum(v.values()) / len(v) for name, v in parts[nodes].items()} for nodes in sorted(parts)
@@ -40,6 +42,13 @@ def draw(
 
     `highest` keeps the axis where it was while bars come in. An empty mapping gives empty axes that say so.
     """
+    for count, parts in checks.instance("bars", bars, Mapping, "rank-seconds by number").items():
+        checks.number(unit, count, 0, 1e12)
+        for name, seconds in parts.items():
+            checks.number(f"{name} at {count}", seconds, 0, 1e12, "rank-seconds")
+    checks.instance("unit", unit, str, "text")
+    if highest is not None:
+        checks.number("highest", highest, 0, 1e15, "rank-seconds")
     counts = sorted(bars)
     totals = {count: sum(bars[count].values()) for count in counts}
     top = max([highest or 0, *totals.values()]) * 1.05 or 1.0

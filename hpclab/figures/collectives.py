@@ -38,7 +38,8 @@ class StepPicture:
     """
 
     def __init__(self, timing: Timing, ranks_per_node: int = 1) -> None:
-        self.timing, self.schedule = timing, timing.schedule
+        self.timing = checks.instance("timing", timing, Timing)
+        self.schedule = timing.schedule
         self.per_node = checks.integer("ranks_per_node", ranks_per_node, 1, 2**16)
         checks.integer("The ranks of a picture", self.schedule.ranks, 1, MOST_DRAWN)
         self.adds = bool(self.schedule.messages["reduce"].any())
@@ -72,6 +73,7 @@ class StepPicture:
 
     def elapsed(self, step: int) -> float:
         """Seconds until the last message of the first `step` steps has arrived."""
+        step = checks.integer("step", step, 0, self.steps)
         until = self.schedule.bounds[step] if self.steps else 0
         return float(self.timing.end[:until].max(initial=0.0)) if step < self.steps else self.timing.time
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpclab import checks
 from hpclab.figures import style
 from hpclab.figures.axes import Axes, Scale
 from hpclab.figures.collective_side import words
@@ -13,6 +14,8 @@ HEIGHT = 430
 
 def draw(timing: Timing, healthy: Timing | None = None) -> str:
     """The figure as SVG; `healthy` is the same without the slow link, for comparison."""
+    for name, run in (("timing", timing), ("healthy", timing if healthy is None else healthy)):
+        checks.instance(name, run, Timing)
     schedule = timing.schedule
     unit, scale = ("ms", 1e3) if timing.time >= 1e-3 else ("µs", 1e6)
     title = f"{words(schedule.algorithm)} {words(schedule.collective)}".capitalize()

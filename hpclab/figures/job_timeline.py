@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from html import escape
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hpclab import checks
 from hpclab.figures import style
@@ -17,6 +17,7 @@ from hpclab.units import format_seconds
 _LEFT, _ROW, _MOST = 150, 32, 24
 
 
+@runtime_checkable
 class FinishedLike(Protocol):
     """What is drawn of a job that has ended; times in seconds on one clock, None where unknown."""
 
@@ -35,7 +36,13 @@ def draw(jobs: Sequence[FinishedLike], predicted: float | None = None) -> str:
     is drawn as a line."""
     if predicted is not None:
         predicted = checks.number("predicted", predicted, 0, 1e9, "s")
+    jobs = checks.instances("jobs", jobs, FinishedLike, "a job that has ended")
     known = [job for job in jobs if None not in (job.submitted, job.started, job.ended)]
+    for job in known:
+        for name in ("name", "node_list"):
+            checks.instance(f"{name} of the job {job.id}", getattr(job, name), str, "text")
+        for name in ("submitted", "started", "ended"):
+            checks.number(f"{name} of the job {job.id}", getattr(job, name), -1e12, 1e12, "s")
     rows = sorted(known, key=lambda job: (job.submitted, job.array_task or 0, job.id))
     if not rows:
         empty = [style.text(0, 70, "Run the jobs, and they are drawn here.", colour=style.MUTED)]

@@ -39,11 +39,10 @@ class Line:
     dashed: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.sizes) != len(self.seconds) or len(self.sizes) < 2:
+        sizes = checks.numbers(f"size of {self.label}", self.sizes, 1, 2**60, "bytes")
+        times = checks.numbers(f"time of {self.label}", self.seconds, 1e-12, 1e9, "s")
+        if len(sizes) != len(times) or len(sizes) < 2:
             raise ValueError(f"The line {self.label} needs a time for each of at least two sizes.")
-        for size, seconds in zip(self.sizes, self.seconds, strict=True):
-            checks.number(f"A size of {self.label}", size, 1, 2**60, "bytes")
-            checks.number(f"A time of {self.label}", seconds, 1e-12, 1e9, "s")
 
 
 def draw(
@@ -59,7 +58,11 @@ def draw(
     is the size at which the two best lines cross. ValueError where there is nothing to draw, or a Result is
     no time of a size.
     """
-    for point in points:
+    checks.instances("lines", lines, Line)
+    checks.instance("title", title, str, "text")
+    if crossing is not None:
+        checks.number("crossing", crossing, 0, 2**60, "bytes")
+    for point in checks.instances("points", points, Result):
         if point.quantity != "time" or not point.value > 0 or "bytes" not in point.parameters:
             raise ValueError(f"Only times of a size are drawn here, not {point.quantity} = {point.value}.")
         checks.number("A Result's size", point.parameters["bytes"], 1, 2**60, "bytes")

@@ -19,7 +19,10 @@ def draw(title: str, results: Sequence[Result], predicted: float | None = None) 
 
     `predicted` (seconds) is a line across all rows. SVG text; ValueError where there is nothing to draw.
     """
-    for result in results:
+    checks.instance("title", title, str, "text")
+    if predicted is not None:
+        predicted = checks.number("predicted", predicted, 1e-12, 1e12, "s")
+    for result in checks.instances("results", results, Result):
         checks.number(f"{result.component}: {result.quantity}", result.value, 1e-12, 1e12, "s")
     rows: dict[str, list[Result]] = {}
     for result in results:

@@ -12,6 +12,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from hpclab import checks
 from hpclab.figures import style
 from hpclab.figures.axes import Axes, Scale
 from hpclab.figures.labels import Labels
@@ -40,7 +41,11 @@ def draw(
     `moved` is a kernel before and after a what-if, drawn with an arrow. ValueError for a precision that the
     device does not have, or for none.
     """
-    if not precisions:
+    checks.instance("device", device, Device)
+    checks.instance("title", title, str, "text")
+    checks.instances("under", under, Kernel)
+    checks.instances("moved", () if moved is None else moved, Kernel)
+    if not checks.instances("precisions", precisions, str, "a name"):
         raise ValueError("A roofline needs a precision, such as fp32.")
     roofs = {name: [device.roof(name, basis) for basis in device.bases] for name in precisions}
     main = roofs[precisions[0]][0]

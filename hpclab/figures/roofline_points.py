@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpclab import checks
 from hpclab.figures import style
 from hpclab.models.roofline import Prediction
 from hpclab.results import Origin, Result
@@ -26,6 +27,14 @@ class Kernel:
     colour: str = style.INK
     note: str = ""
 
+    def __post_init__(self) -> None:
+        checks.number(f"The intensity of {self.name}", self.intensity, 0, 1e24, "FLOP/byte")
+        for name in ("rates", "bandwidths"):
+            if not checks.numbers(f"one of the {name} of {self.name}", getattr(self, name), 0, 1e24):
+                raise ValueError(f"{name} of {self.name} must be at least one number.")
+        checks.instance("The name of a kernel", self.name, str, "text")
+        checks.choice(f"The origin of {self.name}", self.origin, Origin)
+
     @property
     def place(self) -> tuple[float, float]:
         """Where it stands: intensity and the median FLOP/s, or those at the left edge without operations."""
@@ -41,7 +50,7 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
     Taken are those of quantity "time" with the parameters step, bytes and flops, as KernelLadder gives them.
     """
     found: dict[tuple[str, Origin], list[Result]] = {}
-    for result in results:
+    for result in checks.instances("results", results, Result):
         count = result.parameters
         if result.quantity == "time" and result.value > 0 and {"step", "bytes", "flops"} <= set(count):
             name = f"{count.get('ladder', '')}, {count['step']}".removeprefix(", ")
@@ -61,7 +70,7 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
 
 def modelled(found: Prediction, colour: str = style.INK) -> Kernel:
     """The kernel of a prediction."""
-    note = f"{found.bound}-bound"
+    note = f"{checks.instance('found', found, Prediction).bound}-bound"
     values = (found.rate,), (found.bandwidth,)
     return Kernel(found.work.name, found.work.intensity, *values, Origin.MODELLED, colour, note)
 

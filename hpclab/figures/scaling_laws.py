@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hpclab import checks
 from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from hpclab.figures.axes import Axes, Scale, predicted
 from hpclab.figures.speedup import Curve
 from hpclab.results import Origin, Result
 
@@ -25,6 +25,8 @@ def speedups(results: Sequence[Result], along: str) -> list[Result]:
     For weak scaling it is the scaled speedup: n times the work in this time, over the time of one.
     """
     ratios = []
+    checks.instance("along", along, str, "the name of a parameter, such as threads")
+    results = checks.instances("results", results, Result)
     chosen = [r for r in results if r.quantity == "makespan" and along in r.parameters and r.value > 0]
     for origin in Origin:
         same = [result for result in chosen if result.origin is origin]
@@ -43,6 +45,9 @@ def compare(
 
     `prediction` is (number, speedup), or (number, None) where the learner made none.
     """
+    checks.instance("runs", runs, Mapping, "Results by label")
+    if isinstance(prediction, tuple) and prediction[1:] == (None,):
+        prediction = None
     groups = {label: speedups(results, along) for label, results in runs.items()}
     everything = [point for points in groups.values() for point in points]
     most = max([2, *(point.parameters[along] for point in everything)])
@@ -61,7 +66,7 @@ def compare(
     return draw(
         groups, along=along, title=title,
         most=most, cores=max(cores, default=None),
-        prediction=(prediction[0], prediction[1]) if prediction and prediction[1] is not None else None,
+        prediction=prediction,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -81,6 +86,14 @@ def draw(
     ValueError for a bad `most`, or where a Result is no speedup along `along`.
     """
     most = checks.integer("most", most, 2, 65_536)
+    checks.instance("groups", groups, Mapping, "Results by label")
+    checks.instance("along", along, str, "the name of a parameter, such as threads")
+    checks.instance("title", title, str, "text")
+    checks.instances("curves", curves, Curve)
+    if cores is not None:
+        checks.integer("cores", cores, 1, 1_000_000)
+    if prediction is not None:
+        prediction = predicted(prediction)
     base = 2 if most > 16 else 0
     ticks = () if base else tuple(range(1, most + 1)) if most <= 8 else (1, *range(2, most + 1, 2))
     up = (1, 4, 16, 64, 256, 1024) if base else ()
@@ -119,6 +132,7 @@ def _group(
 ) -> list[str]:
     """Draw one kind of work, `named` in the margin or not; what a screen reader says of it."""
     said = []
+    points = checks.instances(label, points, Result)
     for origin in Origin:
         by_count: dict[float, list[Result]] = {}
         for point in points:

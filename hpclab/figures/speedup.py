@@ -11,9 +11,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy
+
 from hpclab import checks
 from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from hpclab.figures.axes import Axes, Scale, predicted
 from hpclab.models.scaling import Fit, Law
 from hpclab.results import Origin, Result
 
@@ -35,37 +37,57 @@ class Curve:
     high: tuple[float, ...] = ()
     fitted_to: float = 0.0
 
+    def __post_init__(self) -> None:
+        checks.choice("The name of a curve", self.name, style.COLOUR)
+        checks.number(f"fitted_to of {self.label}", self.fitted_to, 0, 1e12)
+        lines = [
+            checks.numbers(f"one of {name}", getattr(self, name), 0, 1e12)
+            for name in ("nodes", "speedup", "low", "high")
+        ]
+        if not lines[0] or {len(line) for line in lines} - {len(lines[0])} - {0} or not lines[1]:
+            raise ValueError(
+                f"The curve {self.label} needs a speedup, and a band if any, at each of its nodes."
+            )
+
     @classmethod
     def of_law(cls, law: Law, most: int, name: str = "what if", label: str = "What if") -> Curve:
         """The curve of a law with chosen parameters, up to `most` nodes: all of it a model."""
         nodes = grid(most)
+        checks.instance("law", law, Law, "a law, such as Amdahl(0.1)")
         return cls(name, label, nodes, tuple(law.speedup(nodes).tolist()))
 
     @classmethod
     def of_fit(cls, fit: Fit, most: int) -> Curve:
         """The curve of a fitted law up to `most` nodes, with the band that its bootstrap gives."""
         nodes = grid(most)
+        checks.instance("fit", fit, Fit)
         low, high = fit.band(nodes)
         speedup = tuple(fit.law.speedup(nodes).tolist())
         return cls(fit.law.name.lower(), fit.law.name, nodes, speedup, tuple(low), tuple(high), fit.largest)
 
     def at(self, nodes: float) -> tuple[float, float | None, float | None]:
         """Speedup, lower and upper end of the band at `nodes`, between the curve's own points."""
-        bands = (self.low, self.high) if self.low else (None, None)
-        speedup = _interpolate(self.nodes, self.speedup, nodes)
-        return (speedup, *(b and _interpolate(self.nodes, b, nodes) for b in bands))  # type: ignore[return-value]
+        nodes = checks.number("nodes", nodes, 1, 1e7)
+        low, high = (float(numpy.interp(nodes, self.nodes, b)) if b else None for b in (self.low, self.high))
+        return float(numpy.interp(nodes, self.nodes, self.speedup)), low, high
 
 
 def grid(most: int) -> tuple[float, ...]:
     """Node counts from 1 to `most` at which to evaluate a curve: every half where they are few."""
-    if most <= 16:
-        return tuple(1 + step * (most - 1) / (_POINTS - 1) for step in range(_POINTS))
-    return tuple(most ** (step / (_POINTS - 1)) for step in range(_POINTS))
+    end = checks.number("most", most, 1, 65_536, "nodes")
+    if end <= 16:
+        return tuple(1 + step * (end - 1) / (_POINTS - 1) for step in range(_POINTS))
+    return tuple(end ** (step / (_POINTS - 1)) for step in range(_POINTS))
 
 
 def speedups(results: Sequence[Result], quantity: str = "makespan") -> list[Result]:
     """Speedup over the median speed of one node, from times, each origin over its own."""
-    times = [result for result in results if result.quantity == quantity and not result.component]
+    checks.instance("quantity", quantity, str, "text")
+    times = [
+        result
+        for result in checks.instances("results", results, Result)
+        if result.quantity == quantity and not result.component
+    ]
     ratios = []
     for origin in Origin:
         same = [result for result in times if result.origin is origin and result.value > 0]
@@ -93,9 +115,17 @@ def draw(
     `cursor` nodes the modelled values are read out. `prediction` is (nodes, speedup).
     Raises ValueError for a node count or a speedup that cannot be drawn.
     """
+    points = checks.instances("points", points, Result)
+    checks.instances("curves", curves, Curve)
+    if cores is not None:
+        checks.integer("cores", cores, 1, 1_000_000)
+    if prediction is not None:
+        prediction = predicted(prediction)
     most = checks.integer("most", most, 2, 65_536, "nodes")
+    if cursor is not None:
+        checks.integer("cursor", cursor, 1, most, "nodes")
     base = 2 if most > 16 else 0
-    highest = checks.number("highest", highest or most, 1.01, 65_536, "×")
+    highest = checks.number("highest", most if highest is None else highest, 1.01, 65_536, "×")
     at = () if base else tuple(range(1, most + 1)) if most <= 8 else (1, *range(2, most + 1, 2))
     axes = Axes(
         Scale("Nodes", 1, most, base, at),
@@ -214,14 +244,6 @@ def _medians(points: Sequence[Result]) -> list[tuple[float, float]]:
     for point in points:
         by_nodes.setdefault(point.parameters["nodes"], []).append(point.value)
     return [(nodes, statistics.median(by_nodes[nodes])) for nodes in sorted(by_nodes)]
-
-
-def _interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    for left in range(len(xs) - 1):
-        if x <= xs[left + 1]:
-            part = (x - xs[left]) / (xs[left + 1] - xs[left])
-            return ys[left] + part * (ys[left + 1] - ys[left])
-    return ys[-1]
 
 
 def _times(value: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from hpclab import checks
 from hpclab.figures import style
 from hpclab.figures.axes import Axes, Scale
 from hpclab.results import Origin
@@ -27,7 +28,8 @@ def draw(groups: Mapping[str, Sequence[Prediction]], title: str | None = None) -
     Rows that are not placed have no line; they are counted in the label. ValueError where there is nothing to
     draw, or times and bandwidths together.
     """
-    rows = [one for group in groups.values() for one in group]
+    checks.instance("groups", groups, Mapping, "rows by label")
+    rows = [one for group in groups.values() for one in checks.instances("groups", group, Prediction)]
     units = {one.observation.unit for one in rows}
     if not 1 <= len(groups) <= len(_COLOURS) or len(units) != 1 or not all(groups.values()):
         raise ValueError(

@@ -25,7 +25,7 @@ class WarpPicture:
     """
 
     def __init__(self, trace: KernelTrace, block: tuple[int, int, int], warp: int) -> None:
-        self.trace, self.block, self.warp = trace, block, warp
+        self.trace, self.block, self.warp = checks.instance("trace", trace, KernelTrace), block, warp
         mine = [event for event in _events(trace) if event.block == block and event.warp == warp]
         self.events = sorted(mine, key=lambda event: event.step)
         if not self.events:
