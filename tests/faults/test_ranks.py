@@ -49,11 +49,14 @@ def ranks_alive(pool):
 
 
 def only_warm_children(pool):
-    """Each agent has its next warm child and nothing else."""
-    for _ in range(10):
+    """Each agent has its next warm child and, once what was ended has gone, nothing else."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         with contextlib.suppress(psutil.NoSuchProcess):  # one ended while we looked: look again
             agents, children = ranks_alive(pool)
-            return len(agents) == len(children) == RANKS
+            if len(agents) == len(children) == RANKS:
+                return True
+        time.sleep(0.1)
     return False
 
 
@@ -235,12 +238,14 @@ def test_interrupted(pool):
 
 def test_closing_leaves_no_agent_and_no_rank():
     with Pool(2, backend="local") as pool:
-        pool.run(os.getpid)
-        deadline = time.monotonic() + 30
-        while len(ranks_alive(pool)[1]) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)  # until the next warm children are there
-        agents, children = ranks_alive(pool)
-        watched = [psutil.Process(worker.pid) for worker in pool.workers()] + agents + children
+        ran, deadline = pool.run(os.getpid), time.monotonic() + 30
+        agents, children, warm = [], [], []
+        while len(warm) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)  # until the next warm children are there; those that ran may still be ending
+            with contextlib.suppress(psutil.NoSuchProcess):
+                agents, children = ranks_alive(pool)
+            warm = [child for child in children if child.pid not in ran]
+        watched = [psutil.Process(worker.pid) for worker in pool.workers()] + agents + warm
         directory = pool._nodes.backend.directory
     _, alive = psutil.wait_procs(watched, timeout=30)
     assert len(watched) == 6
