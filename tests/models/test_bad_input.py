@@ -15,7 +15,7 @@ from hpclab.models.topologies import single_node
 from hpclab.results import Result
 from hpclab.schedules import collective
 
-NEVER = [-1, math.nan, math.inf, 1e30, "two", None, object()]  # a number of nothing at all
+NEVER = [-1, math.nan, math.inf, 1e30, "two", None, ...]  # a number of nothing at all
 COUNTS = (gpu_memory.sectors, gpu_memory.lines, gpu_memory.passes, gpu_memory.bank_conflicts)
 H100, RDMA, A100 = NVLINKS["nvlink4"], NETWORKS["rdma"], device.from_catalogue("a100-80gb")
 NODE, RING, WORK = single_node("nvlink4", 4), collective("all_reduce", "ring", 4, 8), roofline.Work(1e9, 1e9)
@@ -88,7 +88,7 @@ def test_what_is_no_number_of_this(name, bad, refused):
     refused(lambda: NUMBERS[name](bad))
 
 
-@pytest.mark.parametrize("bad", [0, -1, math.nan, 1e30, None, [None], object()], ids=repr)
+@pytest.mark.parametrize("bad", [0, -1, math.nan, 1e30, None, [None], ...], ids=repr)
 @pytest.mark.parametrize("name", OBJECTS | NAMES)
 def test_what_is_not_the_object(name, bad, refused):
     refused(lambda: (OBJECTS | NAMES)[name](bad))

@@ -20,6 +20,8 @@ from hpclab.models.nccl_links import FITTED, NETWORKS, NVLINKS
 from hpclab.validation import collective_rows, message_rows, placing, predictions
 from hpclab.validation.score import NotPlaced, Observation
 
+pytestmark = pytest.mark.slow
+
 Values = dict[str, float]
 PLAUSIBLE = {  # what each can be, whatever the rows say
     "launch": (2e-6, 60e-6), "link_bandwidth": (18e9, 25e9), "ll128_share": (0.4, 120 / 128),
