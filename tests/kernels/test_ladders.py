@@ -40,15 +40,7 @@ AWKWARD = {  # nothing, one, primes, more than a block but no multiple of it, fa
 }
 AS_SHIPPED = {1: (1031,), 2: (3, 67), 3: (17, 19, 18)}
 ALL = [step for steps in LADDERS.values() for step in steps]
-LARGE = {
-    (67,),
-    (131,),
-    (211,),
-    (641,),
-    (2, 67),
-    (7, 5, 11),
-    (3, 5),
-}  # seconds in the simulator, all steps together
+LARGE = {(67,), (131,), (211,), (641,), (2, 67), (7, 5, 11), (3, 5)}  # seconds, all steps together
 CASES = [
     pytest.param(step, shape, marks=pytest.mark.slow if shape in LARGE else ())
     for name, steps in LADDERS.items() for step in steps for shape in AWKWARD[name]
