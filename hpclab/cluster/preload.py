@@ -4,7 +4,8 @@ When a job is cancelled its batch shell may die first; a worker in the middle of
 then outlive it, adopted by nobody that Slurm still watches.
 
 A worker has one core, and what Dask does there besides the task is taken from the task. With Dask's own
-settings that is 4 % of the core of an idle worker, most of it for a profiler that the course does not show.
+settings that is 4 % of the core of an idle worker, most of it for a profiler that the course does not show
+and for looking fifty times a second whether the event loop keeps up.
 """
 
 from __future__ import annotations
