@@ -23,6 +23,10 @@ class Cancelled(PoolError):
     """`pool.cancel()` ended what was running."""
 
 
+class TaskExit(PoolError):
+    """A task called sys.exit(), or interrupted itself, instead of returning a value."""
+
+
 class NodeKilled(PoolError):
     """A task ended the node it ran on, every time it was tried; `item` is its place in the items."""
 

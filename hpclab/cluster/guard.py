@@ -4,26 +4,54 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from hpclab.cluster import watchdog
 
+FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not read
+
 
 class Guard:
-    """Tells the watchdog what to end and remove should this process die without closing its pool."""
+    """Tells the watchdog what to end and remove should this process die without closing its pool.
 
-    def __init__(self) -> None:
+    A watchdog that is killed is replaced, and told everything again. `name` is the pool's.
+    """
+
+    def __init__(self, name: str) -> None:
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(
+        self._told: list[bytes] = []
+        self._over = False
+        self._process = self._start()
+        self._tell({"mark": name})
+        threading.Thread(target=self._keep, daemon=True, name="hpclab-guard").start()
+
+    pid = property(lambda self: self._process.pid, doc="The watchdog's process id.")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-S", "-E", str(Path(watchdog.__file__)), str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
             start_new_session=True,
         )  # fmt: skip
-        self.pid = self._process.pid
+
+    def _keep(self) -> None:
+        began = time.monotonic()
+        while True:
+            self._process.wait()
+            with self._lock:
+                if self._over or time.monotonic() < began + 1.0:  # one that cannot live is not tried for ever
+                    return
+                began = time.monotonic()
+                with suppress(OSError):
+                    self._process = self._start()
+                    self._write(b"".join(self._told))
 
     def watch(self, pid: int) -> None:
         """End this process of this machine, and its process group."""
@@ -38,10 +66,11 @@ class Guard:
         self._tell({"remove": str(path)})
 
     def dismiss(self) -> None:
-        """The pool has cleaned up itself."""
+        """The pool has cleaned up itself; what its tasks left running is still ended."""
         self._tell({"done": True})
+        self.abandon()
         with suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+            self._process.send_signal(signal.SIGCONT)
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -50,11 +79,20 @@ class Guard:
 
     def abandon(self) -> None:
         """Leave everything that was told to the watchdog, as if this process had died."""
-        with suppress(OSError):
+        with self._lock, suppress(OSError):
+            self._over = True
             self._process.stdin.close()  # type: ignore[union-attr]
 
     def _tell(self, message: dict[str, object]) -> None:
         line = json.dumps(message).encode() + b"\n"
-        with self._lock, suppress(OSError, ValueError):
-            self._process.stdin.write(line)  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
+        with self._lock:
+            self._told.append(line)
+            self._write(line)
+
+    def _write(self, text: bytes) -> None:
+        with suppress(OSError, ValueError):
+            pipe = self._process.stdin
+            assert pipe is not None
+            if select.select([], [pipe], [], FULL)[1]:
+                pipe.write(text)
+                pipe.flush()

@@ -1,26 +1,19 @@
-"""Who has joined: the workers behind a pool's ranks, on one clock.
+"""A node of a pool as it introduces itself: which process on which machine, and what its clock says.
 
-Times of different machines cannot be compared until the clocks are: each worker is asked the time several
-times, and the quickest answer, whose error is at most half its round trip, gives the offset.
+Each worker says so when it joins (`preload.py`), so that nobody has to ask. Times of different machines
+cannot be compared until their clocks are: a worker of another machine is asked the time several times, and
+the quickest answer, whose error is at most half its round trip, gives the offset.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from distributed.diagnostics.plugin import SchedulerPlugin
-
-if TYPE_CHECKING:
-    from distributed import Client, Scheduler
-
-ROUNDS = 7
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +32,40 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a worker says of itself; `offset` added to its clock gives the pool's."""
+    """What a worker says of itself; `offset` added to its clock, on which its job `began`, gives the pool's.
+
+    `here`: whether this process can see that one, by its process id. `compared`: whether the offset is known
+    as well as it can be; so from the beginning where both have one clock.
+    """
 
     name: str
     address: str
     host: str
     job_id: str
     pid: int
-    started: float
+    began: float
+    joined: float
     offset: float
+    here: bool
+    compared: bool
+
+    @classmethod
+    def told(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
+        """From what the worker said as it joined, which is now."""
+        now, shared = time.monotonic(), bool(said["boot"]) and said["boot"] == boot()
+        offset = 0.0 if shared else now - said["clock"]
+        here = shared and said["space"] == process_space()
+        words = said["host"], said["job_id"], said["pid"], said["clock"] - said["age"]
+        return cls(name, address, *words, now, offset, here, shared)
+
+    @property
+    def started(self) -> float:
+        """When its job or process began, on the pool's clock."""
+        return self.began + self.offset
 
 
-class Membership(SchedulerPlugin):
-    """Notes, inside the scheduler, when each worker joined and which have left."""
-
-    name = "hpclab-membership"
-
-    def __init__(self) -> None:
-        self.joined: dict[str, tuple[float, str]] = {}
-        self.changed = threading.Condition()
-
-    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        with self.changed:
-            name = str(scheduler.workers[worker].name)
-            self.joined = self.joined | {name: (time.monotonic(), worker)}  # readers keep theirs
-            self.changed.notify_all()
-
-    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
-        with self.changed:
-            self.joined = {name: at for name, at in self.joined.items() if at[1] != worker}
-            self.changed.notify_all()
-
-    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until `condition()` holds, at most `timeout` seconds; looked at when any join or leave."""
-        with self.changed:
-            return self.changed.wait_for(condition, timeout)
-
-
-def introduce() -> dict[str, Any]:
-    """What the worker this runs on is: host, process, job, when its job began, and its clock now."""
+def introduction() -> dict[str, Any]:
+    """What the process this runs in is: host, process, job, the age of its job, and its clock now."""
     began = os.environ.get("HPCLAB_JOB_STARTED", "")
     return {
         "host": socket.gethostname(),
@@ -86,6 +74,7 @@ def introduce() -> dict[str, Any]:
         "age": max(0.0, uptime() - float(began)) if began else process_age(),
         "clock": time.monotonic(),
         "boot": boot(),
+        "space": process_space(),
     }
 
 
@@ -113,30 +102,19 @@ def boot() -> str:
         return ""
 
 
-def identify(client: Client, addresses: dict[str, str]) -> list[Identity]:
-    """Ask the workers at `addresses` (name to address) who they are, and estimate their clocks' offsets."""
-    best: dict[str, tuple[float, float, dict[str, Any]]] = {}
-    for _ in range(ROUNDS):
-        ask: Sequence[str] = [at for at in addresses.values() if at not in best or not _here(best[at][2])]
-        if not ask:
-            break
-        for address in ask:  # one at a time, so that no answer waits behind another's
-            begin = time.monotonic()
-            answer = client.run(introduce, workers=[address], on_error="ignore").get(address)
-            end = time.monotonic()
-            if answer is not None and (address not in best or end - begin < best[address][0]):
-                best[address] = (end - begin, (begin + end) / 2 - answer["clock"], answer)
-    found = []
-    for name, address in addresses.items():
-        if address in best:
-            _, offset, answer = best[address]
-            offset = 0.0 if _here(answer) else offset
-            started = answer["clock"] + offset - answer["age"]
-            found.append(
-                Identity(name, address, answer["host"], answer["job_id"], answer["pid"], started, offset)
-            )
-    return found
+def process_space() -> str:
+    """What a process id is a name in: containers of one machine have a space of their own each."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
-def _here(answer: dict[str, Any]) -> bool:
-    return bool(answer["boot"]) and answer["boot"] == boot()
+def is_stopped(pid: int) -> bool:
+    """Whether this process of this machine is suspended, as by SIGSTOP."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False

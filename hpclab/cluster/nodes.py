@@ -1,37 +1,38 @@
-"""The nodes behind a pool: asked for, joined, lost and replaced, and in the end all gone.
-
-A node has a name of its own and holds a rank. When it is lost, another with a new name takes over its rank.
-"""
+"""The nodes behind a pool: asked for, joined, replaced, and in the end all gone."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 
 from hpclab import checks
-from hpclab.cluster import backends, dashboard
+from hpclab.cluster import backends, clocks, dashboard, watch
 from hpclab.cluster.errors import JoinError, PoolError
 from hpclab.cluster.gang.gangs import Gangs
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.maps import timeline
-from hpclab.cluster.members import Identity, Membership, Worker, identify
 from hpclab.cluster.repairs import Repairs
 from hpclab.cluster.request import MOST_NODES
+from hpclab.cluster.roster import Roster
 from hpclab.cluster.slurm_commands import SlurmError
+from hpclab.cluster.watch import Look, Loop
 
 if TYPE_CHECKING:
     from hpclab.cluster.request import Request
     from hpclab.trace import Trace
 
-Look = Callable[[], None]
 Progress = Callable[[int, int], None]
+APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
+ASK_SLURM = 60.0
 
 
 class Nodes:
@@ -40,25 +41,23 @@ class Nodes:
     def __init__(self, request: Request):
         self.request = request
         self.name = f"hpclab-{secrets.token_hex(4)}"
-        self.guard = Guard()
-        self.names: list[str] = []
-        self.submitted: dict[str, float] = {}
-        self.identities: dict[str, Identity] = {}
-        self.ranks: dict[str, int] = {}  # of every node there has been since the last scale
+        self.owner = os.getpid()
+        self.guard = Guard(self.name)
+        self.roster = Roster()
         self.refused: dict[str, SlurmError] = {}  # replacements whose job was not taken
         self.scale_trace: Trace | None = None
+        self.gangs: Gangs | None = None
         self._counter = 0
         self._closed = False
-        self.gangs: Gangs | None = None
-        self.client: Client | None = None
+        self._client: Client | None = None
         self._note: Path | None = None  # tells JupyterLab where the dashboard is
-        self.backend: Any = None
+        self._backend: backends.Backend | None = None
         try:
-            self.backend = backends.choose(request, self.name, self.guard)
+            self.backend = self._backend = backends.choose(request, self.name, self.guard)
             self.cluster = self.backend.cluster
-            self.membership = Membership()
             self.cluster.sync(self._attend)
-            self.client = Client(self.cluster, set_as_default=False)
+            self._client = Client(self.cluster, set_as_default=False)
+            self.loop = Loop(self._client)
             self._note = dashboard.announce(self.cluster.scheduler.services["dashboard"].port)
             self.guard.remove(self._note)
         except BaseException:
@@ -66,90 +65,105 @@ class Nodes:
             raise
 
     async def _attend(self) -> None:
-        self.cluster.scheduler.add_plugin(self.membership)
-
-    def count(self) -> int:
-        """How many nodes have joined."""
-        return sum(name in self.membership.joined for name in self.names)
+        await self.roster.start(self.cluster.scheduler)
+        self.cluster.scheduler.add_plugin(self.roster)
 
     def label(self) -> str:
         """What the nodes really are."""
-        return self.backend.label(self.count())
+        return self.backend.label(self.roster.count())
 
     def dashboard(self) -> dict[str, str]:
         """The loopback address of Dask's dashboard and its path behind JupyterHub."""
         port = self.cluster.scheduler.services["dashboard"].port
         return {"address": f"http://127.0.0.1:{port}/status", "proxy": f"proxy/{port}/status"}
 
-    def workers(self) -> list[Worker]:
-        """The nodes that have joined, by rank."""
-        found = []
-        for rank, name in enumerate(self.names):
-            joined, who = self.membership.joined.get(name), self.identities.get(name)
-            if joined is not None and who is not None:
-                times = self.submitted[name], who.started, joined[0]
-                found.append(Worker(rank, name, who.host, who.job_id, who.pid, *times))
-        return found
-
     def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""
-        begin = time.monotonic()
+        self._refuse_lost_places()
+        begin, roster = time.monotonic(), self.roster
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
-            ended = any(self.backend.ended(name) for name in self.names if not self.here(name))
-            self.names = [] if ended or len(self.names) != wanted else self.names
+            ended = self.ended(roster.missing(), look)
+            names = [] if ended or len(roster.names) != wanted else roster.names
         else:
-            self.names = [name for name in self.names if self.here(name)][:wanted]
-        self.names += self._new_names(wanted - len(self.names))
+            names = [name for name in roster.here() if not self.deaf(name)][:wanted]
+        roster.want(names + self._new_names(wanted - len(names)))
         try:
-            self._apply()
-            self._wait_for_all(progress, look, begin + self.request.join_timeout)
-            self.introduce()
+            self._apply(look)
+            self._wait_for_all(progress, look)
+            clocks.compare(roster, self.loop, look)
         except BaseException:
-            self.names = [name for name in self.names if name in self.membership.joined]
-            self._apply()
+            roster.want(roster.here())
+            self._apply(lambda: None)
             raise
-        self.ranks = {name: rank for rank, name in enumerate(self.names)}
-        self.scale_trace = timeline.scale_trace(self.workers(), begin, time.monotonic())
+        self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
 
-    def _wait_for_all(self, progress: Progress | None, look: Look, deadline: float) -> None:
-        seen = -1
-        while True:
-            look()
-            missing = [name for name in self.names if name not in self.membership.joined]
-            if progress is not None and seen != (seen := len(self.names) - len(missing)):
-                progress(seen, len(self.names))
-            if not missing:
-                return
-            ended = [name for name in missing if self.backend.ended(name)]
-            if ended or time.monotonic() > deadline:
-                raise self._join_error(ended or missing, deadline)
-            before = self.membership.joined
-            self.membership.wait(lambda before=before: self.membership.joined is not before, 0.1)  # type: ignore[misc]
+    def _wait_for_all(self, progress: Progress | None, look: Look) -> None:
+        """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
+        roster, limit, seen = self.roster, self.request.join_timeout, -1
 
-    def _join_error(self, missing: list[str], deadline: float) -> JoinError:
-        when = "ended before they joined" if time.monotonic() < deadline else (
-            f"had not joined after {self.request.join_timeout:g} s"
-        )  # fmt: skip
+        def joined() -> bool:
+            nonlocal seen
+            missing = roster.missing()
+            if progress is not None and seen != (seen := len(roster.names) - len(missing)):
+                progress(seen, len(roster.names))
+            if missing and (ended := self.ended(missing, look)):
+                raise self._join_error(list(ended), "ended before they joined", look)
+            return not missing
+
+        late = lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s", look)  # noqa: E731
+        watch.until(joined, look, limit, late, lambda pause: roster.wait(lambda: not roster.missing(), pause))
+
+    def _join_error(self, missing: list[str], when: str, look: Look) -> JoinError:
         return JoinError(
-            f"{len(missing)} of {len(self.names)} nodes {when}. {self.backend.explain(missing)}\n"
+            f"{len(missing)} of {len(self.roster.names)} nodes {when}. {self.why(missing, look)}\n"
             "Those nodes have been given up; the ones that joined stay."
         )
 
-    def replace(self, names: list[str]) -> list[str]:
+    def ended(self, names: Iterable[str], look: Look) -> dict[str, str]:
+        """Those of these nodes whose process or job has ended, each with how."""
+        names = list(names)
+        if not names:
+            return {}
+        late = SlurmError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
+        return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=lambda: late)
+
+    def why(self, names: list[str], look: Look = lambda: None) -> str:
+        """Why these nodes have not joined."""
+        late = SlurmError("Slurm does not answer, so nobody knows why.")
+        try:
+            return watch.call(self.backend.explain, names, look=look, limit=ASK_SLURM, late=lambda: late)
+        except SlurmError as error:
+            return str(error)
+
+    def deaf(self, name: str) -> bool:
+        """Whether this node is here and cannot work: suspended, or out of memory."""
+        return self.roster.suspended(name) or self.roster.paused(name)
+
+    def replace(self, names: list[str], look: Look = lambda: None) -> list[str]:
         """Give up these nodes and ask for as many new ones, which take over their ranks; the new names.
 
         A Slurm that takes no job now, or is away, is no error here: `refused` says so of the name.
         """
         fresh = self._new_names(len(names)) if names else []
+        gone = self.roster.addresses(names)
         for name, new in zip(names, fresh, strict=True):
-            rank = self.names.index(name)
-            self.names[rank], self.ranks[new] = new, rank
+            self.roster.replace(name, new)
         if names:
+            self._expel(gone.values())
             try:
-                self._apply()
+                self._apply(look)
             except SlurmError as error:
-                self.refused.update({name: error for name in fresh if self.backend.ended(name)})
+                self.refused.update(dict.fromkeys(self.ended(fresh, look), error))
         return fresh
+
+    def _expel(self, addresses: Iterable[str]) -> None:
+        """Let go at once: else Dask asks a node that leaves to hand over its data, and waits for an answer."""
+
+        async def expel() -> None:
+            for address in addresses:
+                await self.cluster.scheduler.remove_worker(address, stimulus_id="hpclab-expel")
+
+        self.loop.run(expel(), lambda: None)
 
     def gang(
         self,
@@ -160,69 +174,58 @@ class Nodes:
         look: Look,
     ) -> tuple[list[Any], Trace]:
         """Run a gang on the first `ranks` nodes; lost ones are replaced first."""
-        Repairs(self).look()
-        ranks = len(self.names) if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
-        if not 1 <= ranks <= len(self.names):
+        self._refuse_lost_places()
+        Repairs(self, look).attend()
+        ranks = len(self.roster.names) if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
+        if not 1 <= ranks <= len(self.roster.names):
             raise PoolError(
-                f"{ranks} ranks need as many nodes and the pool has {len(self.names)}: call "
+                f"{ranks} ranks need as many nodes and the pool has {len(self.roster.names)}: call "
                 f"pool.scale({max(1, ranks)}) first."
             )
-        self._wait_for_all(None, look, time.monotonic() + self.request.join_timeout)
-        self.introduce()
+        self._wait_for_all(None, look)
+        clocks.compare(self.roster, self.loop, look)
         if self.gangs is None:
-            self.gangs = Gangs(self)
+            self.gangs = Gangs(self.roster, self.loop, self.backend, self.request)
         return self.gangs.run(function, args, ranks, timeout, look)
-
-    def introduce(self) -> None:
-        """Learn who the newly joined are."""
-        assert self.client is not None
-        joined = self.membership.joined
-        new = {name: joined[name][1] for name in self.names if name in joined and not self.known(name)}
-        if new:
-            for who in identify(self.client, new):
-                self.identities[who.name] = who
-                # An allocation starts a lost worker again before anyone here has noticed the loss.
-                self.submitted[who.name] = min(self.submitted[who.name], who.started)
-
-    def rank_of(self, name: str) -> int:
-        """The rank a node holds, or held when it was lost."""
-        return self.ranks.get(name, 0)
-
-    def offset_of(self, name: str) -> float:
-        """Seconds to add to a node's clock to get the pool's."""
-        who = self.identities.get(name)
-        return who.offset if who is not None else 0.0
-
-    def known(self, name: str) -> bool:
-        """Whether this node is here, and is the process that introduced itself under this name."""
-        who, joined = self.identities.get(name), self.membership.joined.get(name)
-        return who is not None and joined is not None and who.address == joined[1]
-
-    def here(self, name: str) -> bool:
-        """Whether this node has joined and not left."""
-        return name in self.membership.joined
 
     def _new_names(self, count: int) -> list[str]:
         """Names that no node of this pool has had; those of one allocation share the name of its job."""
         first = self._counter
         self._counter += 1 if self.backend.single else count
         if self.backend.single:
-            names = [f"{self.name}-{first}-{member}" for member in range(count)]
-        else:
-            names = [f"{self.name}-{number}" for number in range(first, first + count)]
-        self.submitted.update(dict.fromkeys(names, time.monotonic()))
-        return names
+            return [f"{self.name}-{first}-{member}" for member in range(count)]
+        return [f"{self.name}-{number}" for number in range(first, first + count)]
 
-    def _apply(self) -> None:
+    def _apply(self, look: Look) -> None:
+        """Have Dask start and end nodes until they are those of the roster."""
+
         async def apply() -> None:
-            self.cluster.worker_spec = self.backend.specification(self.names)
+            self.cluster.worker_spec = self.backend.specification(self.roster.names)
             await self.cluster._correct_state()
 
-        self.cluster.sync(apply)
+        try:
+            self.loop.run(apply(), look, APPLY, " to start and end nodes")
+        except OSError as error:
+            raise PoolError(f"A node could not be started: {error.strerror or error}.") from error
+
+    def _refuse_lost_places(self) -> None:
+        """PoolError where the pool's own files or the working directory are gone, which nodes start in."""
+        if not (self.backend.directory / "key.pem").exists():
+            raise PoolError(
+                f"The pool's directory {self.backend.directory} was removed, and with it the keys its nodes "
+                "need: close() this pool and make a new one."
+            )
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            raise PoolError(
+                "The working directory of this notebook was deleted, and nodes start in it: os.chdir(...) to "
+                "one that exists, then try again."
+            ) from None
 
     def close(self) -> None:
         """End every node and remove every file. If this is cut short, the watchdog finishes it."""
-        if self._closed:
+        if self._closed or os.getpid() != self.owner:  # a forked child has a copy of what is not its own
             return
         self._closed = True
         loop = getattr(getattr(self, "cluster", None), "loop", None)
@@ -239,14 +242,15 @@ class Nodes:
         try:
             if self.gangs is not None:
                 self.gangs.settle()
-            if self.backend is not None:
-                all_ended = self.backend.end_all()
-            if self.client is not None:
-                self.client.close(timeout=5)
+            if self._backend is not None:
+                all_ended = self._backend.end_all()
+            if self._client is not None:
+                self._client.close(timeout=5)
             if hasattr(self, "cluster"):
-                self.cluster.close(timeout=20)
-            if self.backend is not None:
-                shutil.rmtree(self.backend.directory, ignore_errors=True)
+                with suppress(TimeoutError):
+                    self.cluster.close(timeout=20)
+            if self._backend is not None:
+                shutil.rmtree(self._backend.directory, ignore_errors=True)
             if self._note is not None:
                 dashboard.withdraw(self._note)
         except BaseException:

@@ -9,13 +9,14 @@ with Pool(nodes=2) as pool:
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
-from hpclab.cluster.errors import Cancelled, PoolBusy, PoolClosed
+from hpclab.cluster.errors import Cancelled, PoolBusy, PoolClosed, PoolError
 from hpclab.cluster.request import Request
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hpclab.trace import Trace
 
 Progress = Callable[[int, int], None]
+CLOSE = 10.0  # seconds that close() waits for what the pool is doing to end
 
 
 class Pool:
@@ -61,6 +63,7 @@ class Pool:
         from hpclab.cluster.nodes import Nodes
 
         self._busy, self._doing, self._stop = threading.Lock(), "", threading.Event()
+        self._closing, self._thread, self._process = False, 0, os.getpid()
         self._nodes: Nodes = Nodes(request)
         self._finalizer = weakref.finalize(self, Nodes.close, self._nodes)
         self._tasks: list[TaskRecord] = []
@@ -74,7 +77,7 @@ class Pool:
 
     backend = property(lambda self: self._nodes.backend.kind, doc='"slurm" or "local".')
     label = property(lambda self: self._nodes.label(), doc="What the nodes really are, in one line.")
-    nodes = property(lambda self: self._nodes.count(), doc="How many nodes have joined.")
+    nodes = property(lambda self: self._nodes.roster.count(), doc="How many nodes have joined.")
     tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
 
     @property
@@ -142,7 +145,7 @@ class Pool:
 
     def workers(self) -> list[Worker]:
         """The nodes that have joined, by rank; times in seconds on the pool's clock."""
-        return self._nodes.workers()
+        return self._nodes.roster.workers()
 
     def jobs(self) -> list[Any]:
         """This pool's Slurm jobs as `squeue` has them; empty on the local backend."""
@@ -158,8 +161,14 @@ class Pool:
             self._stop.set()
 
     def close(self) -> None:
-        """End every node and job and remove every file; safe to call again."""
+        """End every node and job and remove every file; safe to call again, also while the pool works.
+
+        What it is doing then raises PoolClosed.
+        """
+        self._closing = True
         self.cancel()
+        if self._thread != threading.get_ident() and self._busy.acquire(timeout=CLOSE):
+            self._busy.release()  # what was under way has let go of the nodes
         self._finalizer()
 
     def __enter__(self) -> Pool:
@@ -172,20 +181,28 @@ class Pool:
         return "<Pool closed>" if not self._finalizer.alive else f"<Pool of {self.label}>"
 
     def _look(self) -> None:
+        if self._closing:
+            raise PoolClosed(f"The pool was closed while {self._doing} was under way.")
         if self._stop.is_set():
             raise Cancelled(f"{self._doing} was cancelled; the nodes are still there.")
 
     @contextlib.contextmanager
     def _doing_one_thing(self, what: str) -> Iterator[None]:
+        if os.getpid() != self._process:
+            raise PoolError(
+                f"This pool belongs to process {self._process}, and this is a forked child of it, which "
+                "cannot use its nodes: make a pool here, or use the pool before the fork."
+            )
         if not self._finalizer.alive:
             raise PoolClosed("This pool has been closed; make a new one with Pool(nodes=...).")
         if not self._busy.acquire(blocking=False):
             raise PoolBusy(f"The pool is busy with {self._doing}: wait for it, or end it with pool.cancel().")
         try:
-            self._doing = what
+            self._doing, self._thread = what, threading.get_ident()
             self._stop.clear()
             yield
         finally:
+            self._thread = 0
             self._busy.release()
 
 

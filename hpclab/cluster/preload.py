@@ -14,12 +14,16 @@ import os
 import sys
 from typing import Any
 
+from hpclab.cluster import members
+from hpclab.cluster.gang.relay import Relay
 from hpclab.cluster.host import linux
 
 
-def dask_setup(worker: Any) -> None:
-    """Dask calls this when the worker starts."""
+async def dask_setup(worker: Any) -> None:
+    """Dask calls this when the worker starts, before it joins."""
     linux.die_with_parent(os.getppid())
+    worker.startup_information["hpclab"] = lambda _: members.introduction()
+    await worker.plugin_add(Relay())
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):
             callback.stop()

@@ -1,122 +1,185 @@
-"""Nodes that are lost while something runs: noticed, told, and replaced.
+"""Nodes that are lost, or deaf, while something runs: noticed, told, and replaced.
 
 Dask runs the unfinished tasks of a lost worker again but brings no worker back, and neither does
-dask-jobqueue. So the pool looks several times a second, while it waits for a map, whether all of its nodes
-are still there.
+dask-jobqueue. Of one that is suspended it hears nothing for minutes, and to one whose memory is used up it
+sends no task, for good. So whatever waits in a pool looks several times a second whether all nodes are fit.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 import warnings
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hpclab.cluster.errors import JoinError, NodeLost
+from hpclab import units
+from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
+from hpclab.cluster.watch import Look
 
 if TYPE_CHECKING:
+    from hpclab.cluster.members import Identity
     from hpclab.cluster.nodes import Nodes
 
+LOOK_EVERY = 0.3  # seconds
 TRIES = 3  # replacements that may fail to join, for each rank
 ASK_EVERY = 3.0  # seconds between two requests to a Slurm that takes no job; more where its answer took long
+SUSPENDED = 20.0  # seconds that a node's process may be stopped
+PAUSED = 5.0  # seconds that a node may be out of memory with no task running, which could free some
 
 
 class Repairs:
-    """The repairs of one map or run; `newcomers` are the nodes that were asked for in the course of it."""
+    """The repairs of one map or run."""
 
-    def __init__(self, nodes: Nodes):
-        self.nodes = nodes
-        self.newcomers: list[str] = []
+    def __init__(self, nodes: Nodes, look: Look):
+        self.nodes, self.roster, self.cancelled = nodes, nodes.roster, look
+        self._losses: list[Identity] = []
+        self._lost = 0
         self.failures: Counter[int] = Counter()
-        self._ask_again = self._had_nodes = time.monotonic()
-        self._told = False
+        self._looks_at = self._ask_again = self._had_nodes = time.monotonic()
+        self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
+        self._looked: float | None = None
+        self._told: set[str] = set()
 
     def look(self) -> None:
-        """Replace what is lost or failed to come, and learn who came; JoinError if none is left."""
-        nodes = self.nodes
-        lost = [name for name in nodes.names if name in nodes.identities and not nodes.known(name)]
-        for name in lost:
-            self._warn(name)
-        if nodes.backend.single:  # it starts its workers again by itself, under the same names
+        """Hear a cancel, and some times a second `attend`."""
+        self.cancelled()
+        if time.monotonic() > self._looks_at:
+            self.attend()
+            self._looks_at = time.monotonic() + LOOK_EVERY
+
+    def take_losses(self) -> list[Identity]:
+        """The nodes that went away, since this was asked last."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def attend(self) -> None:
+        """Replace who is lost, deaf or did not come; JoinError if none is left, PoolError if none can work."""
+        losses = self.roster.take_losses()
+        if losses:
+            ended = self.nodes.ended([who.name for who in losses], self.cancelled)
+            for who in losses:
+                self._warn(who.name, ended.get(who.name, "it no longer answers"))
+            self._lost += len(losses)
+        self._losses += losses
+        lost = [who.name for who in losses if who.name in self.roster.names]
+        if self.nodes.backend.single:  # it starts its workers again by itself, under the same names
             for name in lost:
-                del nodes.identities[name]
-                nodes.submitted[name] = time.monotonic()
-            self.newcomers += lost
+                self.roster.ask_again(name)
         else:
             self._replace(lost)
+        self._give_up_deaf()
         self._retry()
-        if any(nodes.here(name) and not nodes.known(name) for name in nodes.names):
-            nodes.introduce()
+
+    def _give_up_deaf(self) -> None:
+        now = time.monotonic()
+        since = 0.0 if self._looked is None else min(1.0, now - self._looked)  # not while we were suspended
+        self._looked = now
+        deaf = {name for name in self.roster.here() if self.nodes.deaf(name)}
+        self._deaf = {name: self._deaf.get(name, 0.0) + since for name in deaf}
+        stopped = {name for name in deaf if self.roster.suspended(name)}
+        for name in stopped:
+            if self._deaf[name] > SUSPENDED / 4:
+                self._tell(name, f"Node {self._place(name)} is stopped (its process {self._pid(name)} is "
+                           f"suspended, as by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
+        paused = {name for name in deaf - stopped if self._deaf[name] > PAUSED}
+        if paused and paused == set(self.roster.here()):
+            memory = units.format_bytes(max(map(self.roster.memory, paused)))
+            raise PoolError(
+                f"No node can take a task: each has used up most of its {memory} of memory. Ask for more, as "
+                "in Pool(memory=...), use fewer bytes a task, or close() this pool and make a new one."
+            )
+        late = [*paused, *(name for name in stopped if self._deaf[name] > SUSPENDED)]
+        for name in late:
+            why = "it was stopped" if name in stopped else "its memory was used up"
+            self._warn(name, f"{why} for {self._deaf[name]:.0f} s")
+            self._deaf.pop(name)
+        if self.nodes.backend.single:
+            for name in late:
+                self._end_here(name)
+        else:
+            self._replace(late)
+
+    def _end_here(self, name: str) -> None:
+        """A single allocation's job starts a worker again once it has ended."""
+        who = self.roster.identity(name)
+        if who is not None and who.here:
+            with suppress(OSError):
+                os.kill(who.pid, signal.SIGKILL)
+        elif who is not None:
+            self.nodes.loop.ask([who.address], tasks.leave, look=self.cancelled, limit=2.0)
 
     def _retry(self) -> None:
-        nodes = self.nodes
+        """Ask again for those that did not come; whoever is missing counts, whenever it was asked for."""
+        nodes, roster = self.nodes, self.roster
         now = time.monotonic()
-        self._had_nodes = now if nodes.count() else self._had_nodes
-        failed = [name for name in nodes.names if name in self.newcomers and self._has_failed(name)]
-        refused = [name for name in nodes.names if name in nodes.refused]
+        self._had_nodes = now if roster.count() else self._had_nodes
+        refused = [name for name in roster.names if name in nodes.refused]
+        missing = [name for name in roster.missing() if name not in refused]
+        ended, limit = nodes.ended(missing, self.cancelled), nodes.request.join_timeout
+        failed = [name for name in missing if name in ended or now > roster.submitted(name) + limit]
         for name in failed:
-            self.failures[nodes.names.index(name)] += 1
-        again = [name for name in failed if self.failures[nodes.names.index(name)] < TRIES]
-        waits = again or (refused and now - self._had_nodes < nodes.request.join_timeout)
-        if (failed or refused) and nodes.count() == 0 and (nodes.backend.single or not waits):
-            raise JoinError(
-                f"No node is left, and none could be started. {nodes.backend.explain([*failed, *refused])}"
-            )
-        self.newcomers = [name for name in self.newcomers if name not in failed]
+            self.failures[roster.rank_of(name)] += 1
+        again = [name for name in failed if self.failures[roster.rank_of(name)] < TRIES]
+        waits = again or (refused and now - self._had_nodes < limit)
+        if (failed or refused) and not roster.count() and (nodes.backend.single or not waits):
+            why = nodes.why([*failed, *refused], self.cancelled)
+            raise JoinError(f"No node is left, and none could be started. {why}")
         if refused and now > self._ask_again:
             again += refused
-        if again and not nodes.backend.single:
+        if not nodes.backend.single:
             self._replace(again)
 
     def _replace(self, names: list[str]) -> None:
         if not names:
             return
         nodes, begin = self.nodes, time.monotonic()
-        fresh = nodes.replace(names)
+        fresh = nodes.replace(names, self.cancelled)
         self._ask_again = (end := time.monotonic()) + max(ASK_EVERY, 2 * (end - begin))
-        self.newcomers += [name for name in fresh if name not in nodes.refused]
-        if not self._told and (errors := [nodes.refused[name] for name in fresh if name in nodes.refused]):
-            self._told = True
-            message = (
-                f"Slurm takes no job now, so {nodes.count()} of {len(nodes.names)} nodes go on: {errors[0]}"
+        if errors := [nodes.refused[name] for name in fresh if name in nodes.refused]:
+            here, all_of_them = self.roster.count(), len(self.roster.names)
+            self._tell(
+                "refused", f"Slurm takes no job now, so {here} of {all_of_them} nodes go on: {errors[0]}"
             )
-            warnings.warn(NodeLost(message), stacklevel=3)
 
-    def _has_failed(self, name: str) -> bool:
-        nodes = self.nodes
-        if nodes.here(name):
-            return False
-        late = time.monotonic() > nodes.submitted[name] + nodes.request.join_timeout
-        return late or bool(nodes.backend.ended(name))
+    def _place(self, name: str) -> str:
+        return f"{self.roster.rank_of(name)} ({name})"
 
-    def _warn(self, name: str) -> None:
-        why = self.nodes.backend.ended(name) or "it no longer answers"
-        warnings.warn(
-            NodeLost(
-                f"Node {self.nodes.names.index(name)} ({name}) was lost: {why}. Its unfinished task is run "
-                "again and another node is on its way."
-            ),
-            stacklevel=3,
+    def _pid(self, name: str) -> str:
+        who = self.roster.identity(name)
+        return str(who.pid) if who is not None else "?"
+
+    def _warn(self, name: str, why: str) -> None:
+        self._tell(
+            f"{name} lost {self._lost}",
+            f"Node {self._place(name)} was lost: {why}. Its unfinished task is run again and another node is "
+            "on its way.",
         )
+
+    def _tell(self, once: str, sentence: str) -> None:
+        if once not in self._told:
+            self._told.add(once)
+            warnings.warn(NodeLost(sentence), stacklevel=4)
 
 
 def calm(nodes: Nodes, patience: float = 2.0) -> None:
     """End the tasks that still run: ask each to stop, then replace the nodes of those that do not."""
-    client = nodes.client
-    assert client is not None
-    client.run(tasks.stop, on_error="ignore")
+    loop, addresses = nodes.loop, nodes.roster.addresses(nodes.roster.names)
+    loop.ask(addresses.values(), tasks.stop, look=lambda: None, limit=patience)
     deadline = time.monotonic() + patience
     while True:
-        answers = client.run(tasks.busy, on_error="ignore")
-        if not any(answers.values()):
+        answers = loop.ask(addresses.values(), tasks.busy, look=lambda: None, limit=patience)
+        deaf = [name for name, address in addresses.items() if answers[address] is not False]
+        if not deaf:
             return
         if time.monotonic() > deadline:
             break
         time.sleep(0.05)
-    deaf = [address for address, is_busy in answers.items() if is_busy]
-    joined = nodes.membership.joined
+    deaf = [name for name in deaf if name in nodes.roster.here()]
     if nodes.backend.single:
-        client.run(tasks.leave, workers=deaf, on_error="ignore")
+        loop.ask(nodes.roster.addresses(deaf).values(), tasks.leave, look=lambda: None, limit=patience)
     else:
-        nodes.replace([name for name in nodes.names if name in joined and joined[name][1] in deaf])
+        nodes.replace(deaf)

@@ -2,10 +2,11 @@
 
 A killed process runs no exit handler, so a pool keeps this beside it: in a session of its own, at the far
 end of a pipe. What is to be ended and removed is told down the pipe as a JSON object per line; when the pipe
-closes without a last word, the notebook has died and everything told is ended and removed.
+closes without a last word, the notebook has died and everything told is ended and removed. What tasks left
+running is ended in both cases.
 
     {"watch": pid, "since": start}    a process of this machine, known by its start time
-    {"forget": pid}
+    {"mark": name}    the pool's name, which processes of its tasks on this machine have in their environment
     {"jobs": name, "environment": {...}}    Slurm jobs of this name
     {"remove": path}
     {"done": true}                    the pool closed properly: leave
@@ -23,6 +24,7 @@ import sys
 import time
 from contextlib import suppress
 
+MARK = "HPCLAB_POOL"  # in the environment of every worker and what it starts
 DEADLINE = 120.0  # how long to go on trying to cancel jobs, in seconds
 
 
@@ -42,6 +44,34 @@ def end_processes(watched: dict[int, str]) -> None:
                 os.killpg(pid, signal.SIGKILL)
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def end_marked(name: str) -> None:
+    """End what carries the pool's name: daemons that a task started and left, whoever their parent is now."""
+    mark = f"{MARK}={name}".encode()
+    for _ in range(20):
+        left = [pid for pid in _pids() if mark in _environment(pid)]
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return
+        time.sleep(0.05)
+
+
+def _pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def cancel_jobs(name: str, environment: dict[str, str]) -> None:
@@ -68,9 +98,9 @@ def _call(command: list[str], environment: dict[str, str]) -> str | None:
     return done.stdout.strip()
 
 
-def listen(parent: int) -> dict | None:
-    """What is to be cleaned up once the notebook is gone; None if it said goodbye."""
-    state: dict = {"watched": {}, "jobs": {}, "remove": []}
+def listen(parent: int) -> dict:
+    """What was told, once the notebook is gone; `done` if it said goodbye."""
+    state: dict = {"watched": {}, "jobs": {}, "remove": [], "mark": "", "done": False}
     buffer = b""
     while True:
         ready, _, _ = select.select([0], [], [], 1.0)
@@ -86,26 +116,29 @@ def listen(parent: int) -> dict | None:
         for line in lines:
             told = json.loads(line)
             if "done" in told:
-                return None
+                return state | {"done": True}
             if "watch" in told:
                 state["watched"][told["watch"]] = told["since"]
-            elif "forget" in told:
-                state["watched"].pop(told["forget"], None)
             elif "jobs" in told:
                 state["jobs"][told["jobs"]] = told["environment"]
             elif "remove" in told:
                 state["remove"].append(told["remove"])
+            elif "mark" in told:
+                state["mark"] = told["mark"]
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     state = listen(int(sys.argv[1]))
-    if state is None:
+    if not state["done"]:
+        end_processes(state["watched"])
+        for name, environment in state["jobs"].items():
+            cancel_jobs(name, environment)
+    if state["mark"]:
+        end_marked(state["mark"])
+    if state["done"]:
         return
-    end_processes(state["watched"])
-    for name, environment in state["jobs"].items():
-        cancel_jobs(name, environment)
     for directory in state["remove"]:
         for _ in range(20):  # a worker that is just ending may still write into it
             shutil.rmtree(directory, ignore_errors=True)

@@ -1,19 +1,54 @@
-"""Where a pool's nodes come from: this machine's processes, Slurm jobs, or one Slurm allocation.
-
-A backend has a Dask `cluster` whose worker specification it fills, a private `directory`, and can say of a
-node by name whether its process or job has ended and why it has not joined.
-"""
+"""Where a pool's nodes come from: this machine's processes, Slurm jobs, or one Slurm allocation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from hpclab.cluster.guard import Guard
     from hpclab.cluster.request import Request
 
 
-def choose(request: Request, name: str, guard: Guard) -> Any:
+class Backend(Protocol):
+    """What a pool needs of where its nodes come from. Nodes are known by name."""
+
+    kind: str
+    pretend: bool  # whether its GPUs are only asked for
+    single: bool  # whether all nodes are one job, which cannot grow and starts its own workers again
+    cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
+    directory: Path  # private: keys, logs, scratch
+
+    def label(self, nodes: int) -> str:
+        """What the nodes really are, in one line."""
+
+    def specification(self, names: list[str]) -> dict[str, Any]:
+        """Dask's worker specification for these nodes."""
+
+    def job_script(self) -> str:
+        """What is submitted, or run, for a node."""
+
+    def rank_environment(self) -> dict[str, str]:
+        """Environment of a gang's ranks."""
+
+    def jobs(self) -> list[Any]:
+        """This pool's jobs in Slurm's queue."""
+
+    def ended(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of these nodes whose process or job has ended, each with how; may take as long as Slurm."""
+
+    def explain(self, names: list[str]) -> str:
+        """Why these nodes have not joined: state, last words and likely cause; may take as long as Slurm."""
+
+    def log(self, name: str) -> str:
+        """The last lines that a node wrote, indented; empty where there are none."""
+
+    def end_all(self) -> bool:
+        """End every node at once, without asking Dask; False where that is left to the watchdog."""
+
+
+def choose(request: Request, name: str, guard: Guard) -> Backend:
     """The backend that a request asks for; "auto" is Slurm where there is one or one can be started."""
     if request.backend != "local":
         from hpclab.cluster import slurm

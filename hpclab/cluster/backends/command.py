@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpclab.cluster import members, watchdog
 from hpclab.cluster.host import private
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 PRELOAD = "hpclab.cluster.preload"
+SUSPICIONS = 12  # losses with which Dask fails a task of the lost node; who is to blame the pool knows before
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Place:
         """Options of the Dask scheduler inside the notebook's process."""
         return {
             "protocol": "tls://", "security": security, "port": 0, "dashboard": True,
-            "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 3, "host": LOOPBACK,
+            "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": SUSPICIONS, "host": LOOPBACK,
         }  # fmt: skip
 
 
@@ -86,7 +89,28 @@ def private_directory(name: str, shared: bool = False) -> Path:
             ) from None
     else:
         above = private.home().path
-    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
+    _sweep(above)
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
+    (made / _OWNER).write_text(_owner(os.getpid()))
+    return made
+
+
+_OWNER = "owner"
+
+
+def _owner(pid: int) -> str:
+    """A process, known for certain: by where its number counts, and when it started."""
+    return f"{members.boot()} {members.process_space()} {pid} {watchdog.start_time(pid)}"
+
+
+def _sweep(above: Path) -> None:
+    """Remove the directories of pools whose process was killed together with its watchdog."""
+    here = _owner(os.getpid()).split()
+    for note in above.glob(f"hpclab-*/{_OWNER}"):
+        with suppress(OSError, ValueError):
+            *where, pid, since = note.read_text().split()
+            if where == here[:2] and watchdog.start_time(int(pid)) != since:
+                shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def core_count() -> int:

@@ -12,13 +12,14 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from distributed import SpecCluster
 from distributed.deploy.spec import ProcessInterface
 
-from hpclab.cluster import threads
+from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends.command import (
     Place,
     core_count,
@@ -29,19 +30,23 @@ from hpclab.cluster.backends.command import (
     secure,
 )
 from hpclab.cluster.guard import Guard
+from hpclab.cluster.members import is_stopped
 
 
 class NodeProcess(ProcessInterface):
     """One worker process; `close` ends it, politely for two seconds and then not."""
 
-    def __init__(self, scheduler: str, name: str, place: Place, memory: int, cores: int, guard: Guard):
+    def __init__(
+        self, scheduler: str, name: str, pool: str, place: Place, memory: int, cores: int, guard: Guard
+    ):
         super().__init__(scheduler=scheduler, name=name)
+        self.pool = pool
         self.scheduler, self.name, self.place, self.memory = scheduler, name, place, memory
         self.cores, self.guard = cores, guard
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        environment = os.environ | threads.environment(self.cores)
+        environment = os.environ | threads.environment(self.cores) | {watchdog.MARK: self.pool}
         environment.pop("HPCLAB_JOB_STARTED", None)
         with open(self.place.directory / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(
@@ -83,7 +88,9 @@ class LocalNodes:
         guard.remove(self.directory)
         place, security = Place(self.directory), secure(self.directory)
         self.memory = memory or default_memory()
-        options: dict[str, Any] = {"place": place, "memory": self.memory, "cores": cores, "guard": guard}
+        options: dict[str, Any] = {
+            "pool": name, "place": place, "memory": self.memory, "cores": cores, "guard": guard,
+        }  # fmt: skip
         with scheduler_settings(self.directory):
             self.cluster = SpecCluster(
                 scheduler={"cls": Scheduler, "options": place.scheduler_options(security)},
@@ -115,20 +122,31 @@ class LocalNodes:
         """No Slurm jobs here."""
         return []
 
-    def ended(self, name: str) -> str | None:
-        """Why the node `name` will not join, or None while it still may."""
-        node = self.cluster.workers.get(name)
-        if not isinstance(node, NodeProcess) or node.process is None or node.process.poll() is None:
-            return None
-        return f"its process ended with status {node.process.returncode}"
+    def ended(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of these nodes whose process has ended, each with its status."""
+        found = {}
+        for name in names:
+            node = self.cluster.workers.get(name)
+            if isinstance(node, NodeProcess) and node.process is not None and node.process.poll() is not None:
+                found[name] = f"its process ended with status {node.process.returncode}"
+        return found
 
     def explain(self, names: list[str]) -> str:
         """Why these nodes have not joined: the state of their processes and their logs' last lines."""
-        lines = []
+        lines, ended = [], self.ended(names)
         for name in names[:3]:
-            state = self.ended(name) or "its process runs but has not reached the scheduler"
-            lines.append(f"{name}: {state}.{last_lines(self.directory / f'{name}.log')}")
+            state = ended.get(name) or f"its process {self._state(name)} but has not reached the scheduler"
+            lines.append(f"{name}: {state}.{self.log(name)}")
         return "\n".join(lines)
+
+    def _state(self, name: str) -> str:
+        node = self.cluster.workers.get(name)
+        stopped = isinstance(node, NodeProcess) and node.process is not None and is_stopped(node.process.pid)
+        return "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
+
+    def log(self, name: str) -> str:
+        """The last lines of a node's log."""
+        return last_lines(self.directory / f"{name}.log")
 
     def end_all(self) -> bool:
         """End every node at once, without asking Dask; True as all have ended."""

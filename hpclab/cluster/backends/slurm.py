@@ -5,16 +5,18 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import dask
 
-from hpclab.cluster import slurm_commands, threads
+from hpclab.cluster import slurm_commands, threads, watchdog
 from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob, Order
 from hpclab.cluster.backends.command import (
     LOOPBACK,
     PRELOAD,
+    SUSPICIONS,
     core_count,
     last_lines,
     loopback_environment,
@@ -54,7 +56,8 @@ class SlurmNodes:
 
     def _scheduler_options(self) -> dict[str, Any]:
         own = {
-            "port": 0, "dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 3,
+            "port": 0, "dashboard": True, "dashboard_address": f"{LOOPBACK}:0",
+            "allowed_failures": SUSPICIONS,
         }  # fmt: skip
         if self.pretend:
             own["host"] = LOOPBACK
@@ -67,6 +70,7 @@ class SlurmNodes:
             directives.append(f"--gres=gpu:{request.gpus_per_node}")
         variables = threads.environment(request.cores_per_node)
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
+        variables[watchdog.MARK] = self.name
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
         arguments = [
             *(site.get("worker-extra-args") or []), "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",
@@ -145,22 +149,32 @@ class SlurmNodes:
         job = self.cluster.workers.get(name) or self.cluster.workers.get(name.rpartition("-")[0])
         return job if isinstance(job, NodeJob) else None
 
-    def ended(self, name: str) -> str | None:
-        """How the job of a node ended, or None while it waits or runs."""
-        job = self._of(name)
-        if job is None:
-            return None
-        if job.refused:
-            return f"its job was not submitted ({job.refused})"
-        if not job.job_id:
-            return None
+    def ended(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of these nodes whose job has ended or was not taken, each with how."""
+        jobs = {name: job for name in names if (job := self._of(name)) is not None}
+        found = {
+            name: f"its job was not submitted ({job.refused})" for name, job in jobs.items() if job.refused
+        }
+        numbers = {name: int(job.job_id) for name, job in jobs.items() if job.job_id}
+        if not numbers:
+            return found
         try:
-            found = self.slurm.queue([int(job.job_id)])
+            queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))}
         except slurm_commands.SlurmError:  # nobody knows; a Slurm that is away ends no node
-            return None
-        if found and not found[-1].ended:
-            return None
-        return f"its job {job.job_id} ended ({found[-1].state if found else 'gone from the queue'})"
+            return found
+        for name, number in numbers.items():
+            if (known := queue.get(number)) is None or known.ended:
+                found[name] = f"its job {number} ended ({known.state if known else 'gone from the queue'})"
+        return found
+
+    def log(self, name: str) -> str:
+        """The last lines of the log of a node's job."""
+        job = self._of(name)
+        return self._log_of(int(job.job_id)) if job is not None and job.job_id else ""
+
+    def _log_of(self, number: int) -> str:
+        logs = [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
+        return "".join(map(last_lines, logs))
 
     def explain(self, names: list[str]) -> str:
         """State, reason, log and likely cause of the jobs of nodes that have not joined; at most three."""
@@ -182,8 +196,7 @@ class SlurmNodes:
         job = found[-1]
         if job.state == "PENDING":
             return f"Job {number} is PENDING. {self.slurm.explain(job.reason)}{self._rivals()}"
-        logs = [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
-        log = "".join(map(last_lines, logs))
+        log = self._log_of(number)
         prologue = bool(self._site.get("job-script-prologue"))
         return (
             f"Job {number} is {job.state} on {job.node_list or 'no node'}. "

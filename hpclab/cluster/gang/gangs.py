@@ -8,17 +8,16 @@ its peers fail as well, and theirs may be heard first.
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from hpclab.cluster import threads
+from hpclab.cluster import threads, watch
 from hpclab.cluster.errors import PoolError, RankError, SlowRank
 from hpclab.cluster.gang import relay, verdict
 from hpclab.cluster.gang.verdict import RankState
@@ -26,94 +25,110 @@ from hpclab.cluster.maps import tasks
 from hpclab.trace import Event, Trace, events_of
 
 if TYPE_CHECKING:
-    from hpclab.cluster.nodes import Nodes
+    from hpclab.cluster.backends import Backend
+    from hpclab.cluster.request import Request
+    from hpclab.cluster.roster import Roster
+    from hpclab.cluster.watch import Look, Loop
 
-LOOK_EVERY = 0.1
 GRACE = 0.4  # seconds after the first failure in which a better explanation may arrive
 SETTLE = 5.0
 
 
 class Gangs:
-    """The gangs of one pool, one after another; `ready` holds the process id and port of every worker's
-    warm child, `used` the process id of the child that ran last."""
+    """The gangs of one pool, one after another. Workers are known by address, as one that is started again
+    keeps its name: `ready` holds the process id and port of every worker's warm child, `used` the process id
+    of the child that ran last, `ended` how an agent ended that got none ready."""
 
-    def __init__(self, nodes: Nodes):
-        self.nodes = nodes
-        self.topic = f"{nodes.name}-ranks"
+    def __init__(self, roster: Roster, loop: Loop, backend: Backend, request: Request):
+        self.roster, self.loop, self.backend, self.request = roster, loop, backend, request
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.ready: dict[str, tuple[int, int]] = {}
         self.used: dict[str, int] = {}
+        self.ended: dict[str, int] = {}
         self.hosts: dict[str, str] = {}
         self.ending: Future[Any] | None = None
-        client = nodes.client
-        assert client is not None
-        self.client = client
-        client.subscribe_topic(self.topic, self._on_event)
-        client.register_plugin(relay.Relay(self.topic))
+        loop.client.subscribe_topic(relay.TOPIC, self._on_event)
 
     def _on_event(self, event: tuple[float, tuple[Any, ...]]) -> None:
         self.events.put(tuple(event[1]))
 
     def run(
-        self,
-        function: Callable[..., Any],
-        args: Sequence[Any],
-        ranks: int,
-        timeout: float,
-        look: Callable[[], None],
+        self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float, look: Look
     ) -> tuple[list[Any], Trace]:
         """The function's value on each rank, and the trace; RankError names the guilty rank."""
         begin = time.monotonic()
-        names = self.nodes.names[:ranks]
+        names = self.roster.names[:ranks]
         payload = tasks.pack((function, tuple(args)))
-        self._make_ready(names, look)
-        states = {name: RankState(rank) for rank, name in enumerate(names)}
-        specs = self._specs(names, timeout)
-        for name in names:
-            self.used[name] = self.ready.pop(name)[0]
+        addresses = self._make_ready(names, look)
+        states = {address: RankState(rank) for rank, address in enumerate(addresses)}
+        specs = self._specs(names, addresses, timeout)
+        for address in addresses:
+            self.used[address] = self.ready.pop(address)[0]
         try:
-            self._tell(names, relay.begin, specs, payload)
-            self._watch(states, timeout, look)
-            values = self._values(names, states)
+            self._tell(addresses, relay.begin, specs, payload, look=look)
+            self._watch(names, states, timeout, look)
+            values = self._values(states, look)
         except BaseException:
-            self._end(names, wait=True)
+            self._end(addresses, wait=True)
             raise
-        self._end(names, wait=False)
+        self._end(addresses, wait=False)
         return values, self._trace(names, states, begin, time.monotonic())
 
-    def _make_ready(self, names: list[str], look: Callable[[], None]) -> None:
+    def _make_ready(self, names: list[str], look: Look) -> list[str]:
         """Every worker's agent has a warm child; the first time that takes as long as importing torch."""
         self._take_events({})
-        asked = [name for name in names if name not in self.ready]
+        at = self.roster.addresses(names)
+        if missing := [name for name in names if name not in at]:
+            raise _lost(names.index(missing[0]))
+        addresses = [at[name] for name in names]
+        asked = [address for address in addresses if address not in self.ready]
         if not asked:
-            return
-        self.hosts.update(self._tell(asked, relay.wake))
-        deadline = time.monotonic() + max(60.0, self.nodes.request.join_timeout)
-        while any(name not in self.ready for name in names):
-            look()
-            gone = [name for name in names if name not in self.nodes.membership.joined]
-            if gone:
-                raise PoolError(
-                    f"Node {names.index(gone[0])} was lost; scale the pool again, then run again."
-                )
-            if time.monotonic() > deadline:
-                raise PoolError("A rank agent did not get ready; the node's log says why.")
-            self._take_events({}, wait=LOOK_EVERY)
+            return addresses
+        for address in asked:
+            self.ended.pop(address, None)
+        self.hosts.update(self._tell(addresses, relay.wake, look=look, among=asked))
+        limit = max(60.0, self.request.join_timeout)
 
-    def _specs(self, names: list[str], timeout: float) -> dict[str, dict[str, Any]]:
+        def waiting() -> list[str]:
+            return [name for name, address in zip(names, addresses, strict=True) if address not in self.ready]
+
+        def ready() -> bool:
+            here = self.roster.addresses(names)
+            for rank, (name, address) in enumerate(zip(names, addresses, strict=True)):
+                if here.get(name) != address:
+                    raise _lost(rank)
+                if address in self.ended and address not in self.ready:
+                    raise self._not_ready(rank, name, f"ended with status {self.ended[address]}")
+            return not waiting()
+
+        def late() -> PoolError:
+            name = waiting()[0]
+            how = "its worker is stopped" if self.roster.suspended(name) else f"nothing after {limit:g} s"
+            return self._not_ready(names.index(name), name, f"did not get ready ({how})")
+
+        watch.until(ready, look, limit, late, lambda seconds: self._take_events({}, wait=seconds))
+        return addresses
+
+    def _not_ready(self, rank: int, name: str, how: str) -> PoolError:
+        log = self.backend.log(name)
+        return PoolError(
+            f"The agent of rank {rank} on its node {how}. The node's log ends:{log or ' (empty)'}"
+        )
+
+    def _specs(self, names: list[str], addresses: list[str], timeout: float) -> dict[str, dict[str, Any]]:
         hosts = [self._host(name) for name in names]
-        first, port = self.hosts[names[0]], self.ready[names[0]][1]
-        cores = self.nodes.request.cores_per_node
+        first, port = self.hosts[addresses[0]], self.ready[addresses[0]][1]
+        cores = self.request.cores_per_node
         specs = {}
-        for rank, name in enumerate(names):
+        for rank, address in enumerate(addresses):
             local, size = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
             environment = threads.environment(cores) | {
                 "RANK": str(rank), "WORLD_SIZE": str(len(names)), "LOCAL_RANK": str(local),
                 "LOCAL_WORLD_SIZE": str(size), "GROUP_RANK": str(len(set(hosts[:rank]))),
                 "MASTER_ADDR": first, "MASTER_PORT": str(port),
             }  # fmt: skip
-            environment |= self.nodes.backend.rank_environment()
-            specs[name] = {
+            environment |= self.backend.rank_environment()
+            specs[address] = {
                 "rank": rank, "size": len(names), "local_rank": local, "local_size": size, "host": first,
                 "port": port, "timeout": timeout, "threads": cores, "environment": environment,
             }  # fmt: skip
@@ -121,49 +136,61 @@ class Gangs:
 
     def _host(self, name: str) -> str:
         """What counts as one host for LOCAL_RANK: with GPUs of its own a node stands for itself."""
-        own_devices = self.nodes.request.gpus_per_node and not self.nodes.backend.pretend
-        return name if own_devices else self.nodes.identities[name].host
+        own_devices = self.request.gpus_per_node and not self.backend.pretend
+        who = self.roster.identity(name)
+        return name if own_devices or who is None else who.host
 
-    def _tell(self, names: list[str], what: Callable[..., Any], *args: Any) -> dict[str, Any]:
-        joined = self.nodes.membership.joined
-        addresses = {joined[name][1]: name for name in names if name in joined}
-        answers = self.client.run(what, *args, workers=list(addresses), on_error="return")
+    def _tell(
+        self,
+        addresses: Sequence[str],
+        what: Callable[..., Any],
+        *args: Any,
+        look: Look,
+        among: Iterable[str] | None = None,
+        limit: float = 30.0,
+    ) -> dict[str, Any]:
+        """What each worker answers, those `among` the gang's addresses; RankError for one that does not."""
+        answers = self.loop.ask(among or addresses, what, *args, look=look, limit=limit)
         for address, answer in answers.items():
             if isinstance(answer, BaseException):
-                rank = names.index(addresses[address])
-                raise RankError(f"Rank {rank} could not be reached on its node: {answer}", rank)
-        return {addresses[address]: answer for address, answer in answers.items()}
+                rank = addresses.index(address)
+                raise RankError(f"Rank {rank} could not be reached on its node: {answer}.", rank)
+        return answers
 
     def _take_events(self, states: dict[str, RankState], wait: float = 0.0) -> None:
         while True:
             try:
-                name, word, pid, *rest = self.events.get(timeout=wait) if wait else self.events.get_nowait()
+                at, word, pid, *rest = self.events.get(timeout=wait) if wait else self.events.get_nowait()
             except queue.Empty:
                 return
             wait = 0.0
-            current = name in states and pid in (None, self.used.get(name))
+            current = at in states and pid in (None, self.used.get(at))
             if word == "ready":
-                if pid != self.used.get(name):
-                    self.ready[name] = (pid, rest[0])
+                if pid != self.used.get(at):
+                    self.ready[at] = (pid, rest[0])
             elif word == "agent ended":
-                self.ready.pop(name, None)
+                self.ready.pop(at, None)
+                self.ended[at] = rest[0]
                 if current:
-                    states[name].note(word, rest)
+                    states[at].note(word, rest)
             elif word == "print" and current:
-                _show(states[name].rank, rest[0])
+                _show(states[at].rank, rest[0])
             elif current:
-                states[name].note(word, rest)
+                states[at].note(word, rest)
 
-    def _watch(self, states: dict[str, RankState], timeout: float, look: Callable[[], None]) -> None:
+    def _watch(self, names: list[str], states: dict[str, RankState], timeout: float, look: Look) -> None:
+        """Until every rank has returned; a function may take as long as it likes, a collective `timeout`."""
         failed: float | None = None
         warned: set[int] = set()
         gang = list(states.values())
-        while not all(state.value is not None for state in gang):
-            look()
-            self._take_events(states, wait=LOOK_EVERY)
-            for name, state in states.items():
-                if name not in self.nodes.membership.joined and state.ended is None:
+
+        def returned() -> bool:
+            nonlocal failed
+            here = self.roster.addresses(names)
+            for name, (address, state) in zip(names, states.items(), strict=True):
+                if here.get(name) != address and state.ended is None:
                     state.ended = "its node was lost"
+                state.suspend("worker", self.roster.suspended(name))
             if failed is None and any(verdict.has_failed(state, timeout) for state in gang):
                 failed = time.monotonic()
             if failed is not None and time.monotonic() > failed + GRACE:
@@ -171,31 +198,28 @@ class Gangs:
             for rank, sentence in verdict.slow(gang, timeout):
                 if rank not in warned:
                     warned.add(rank)
-                    warnings.warn(SlowRank(sentence), stacklevel=4)
+                    warnings.warn(SlowRank(sentence), stacklevel=6)
+            return all(state.value is not None for state in gang)
 
-    def _values(self, names: list[str], states: dict[str, RankState]) -> list[Any]:
-        large = [name for name in names if states[name].value["value"] is None]  # type: ignore[index]
-        fetched = self._tell(large, relay.fetch) if large else {}
-        return [
-            tasks.unpack(fetched.get(name) or states[name].value["value"])  # type: ignore[index]
-            for name in names
-        ]
+        pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731
+        watch.until(returned, look, float("inf"), AssertionError, pause)
 
-    def _end(self, names: list[str], wait: bool) -> None:
+    def _values(self, states: dict[str, RankState], look: Look) -> list[Any]:
+        values = {at: state.value["value"] for at, state in states.items() if state.value is not None}
+        large = [at for at, value in values.items() if value is None]
+        if large:
+            values |= self._tell(list(states), relay.fetch, look=look, among=large, limit=600.0)
+        return [tasks.unpack(values[at]) for at in states]
+
+    def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
-        joined = self.nodes.membership.joined
-        addresses = [joined[name][1] for name in names if name in joined]
-        self.ending = asyncio.run_coroutine_threadsafe(
-            self.client._run(relay.end, workers=addresses, on_error="ignore"),
-            cast(Any, self.client.loop).asyncio_loop,
-        )
+        self.ending = self.loop.start(self.loop.answers(addresses, relay.end, limit=SETTLE))
         if wait:
             self.settle()
             deadline = time.monotonic() + SETTLE
-            while time.monotonic() < deadline and not all(
-                name in self.ready for name in names if name in self.nodes.membership.joined
-            ):
-                self._take_events({}, wait=LOOK_EVERY)
+            here = self.roster.addresses(self.roster.names).values()
+            while time.monotonic() < deadline and not all(at in self.ready for at in addresses if at in here):
+                self._take_events({}, wait=watch.TICK)
 
     def settle(self) -> None:
         """Wait until the last gang's end has been told to its agents."""
@@ -205,8 +229,8 @@ class Gangs:
 
     def _trace(self, names: list[str], states: dict[str, RankState], begin: float, end: float) -> Trace:
         events: list[Event] = []
-        for rank, name in enumerate(names):
-            value, offset = states[name].value, self.nodes.offset_of(name)
+        for name, state in zip(names, states.values(), strict=True):
+            value, rank, offset = state.value, state.rank, self.roster.offset_of(name)
             assert value is not None
             start = value["start"] + offset
             events.append(Event(rank, "start", begin, max(0.0, start - begin)))
@@ -215,6 +239,10 @@ class Gangs:
             done = start + value["wall"]
             events.append(Event(rank, "idle", done, max(0.0, end - done)))
         return Trace(tuple(events), len(names), begin, end)
+
+
+def _lost(rank: int) -> PoolError:
+    return PoolError(f"Node {rank} was lost; scale the pool again, then run again.")
 
 
 def _show(rank: int, text: str) -> None:

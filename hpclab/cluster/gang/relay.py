@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from hpclab.cluster.gang import frames
+from hpclab.cluster.members import is_stopped
 
 if TYPE_CHECKING:
     from distributed import Worker
 
+TOPIC = "hpclab-ranks"  # of the pool's own scheduler, where the notebook listens
 INLINE = 2**18  # bytes; a larger value is fetched when the gang is done, not sent as an event
 
 
 class Relay(WorkerPlugin):
-    """One per worker; `topic` is where the notebook listens."""
+    """One per worker, from its start (`preload.py`)."""
 
     name = "hpclab-ranks"
-
-    def __init__(self, topic: str):
-        self.topic = topic
 
     def setup(self, worker: Worker) -> None:
         self.worker = worker
         self.agent: asyncio.subprocess.Process | None = None
         self.starting: asyncio.Task[None] | None = None
         self.values: dict[str, bytes] = {}
+        self.suspended = False
 
     async def teardown(self, worker: Worker) -> None:
         if self.agent is not None:
@@ -63,6 +63,15 @@ class Relay(WorkerPlugin):
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self.listening = asyncio.create_task(self._listen(self.agent))
+        self.looking = asyncio.create_task(self._look(self.agent))
+
+    async def _look(self, agent: asyncio.subprocess.Process) -> None:
+        """Tell when the agent is stopped, which then tells of its rank no more, and when it goes on."""
+        while agent.returncode is None:
+            if self.suspended != (suspended := is_stopped(agent.pid)):
+                self.suspended = suspended
+                self.tell("agent", None, suspended)
+            await asyncio.sleep(1.0)
 
     async def _listen(self, agent: asyncio.subprocess.Process) -> None:
         inbox = frames.Frames()
@@ -79,7 +88,7 @@ class Relay(WorkerPlugin):
             if len(value["value"]) > INLINE:
                 self.values["last"] = value["value"]
                 rest = (pid, value | {"value": None})
-        self.worker.log_event(self.topic, (str(self.worker.name), word, *rest))
+        self.worker.log_event(TOPIC, (self.worker.address, word, *rest))
 
 
 def _relay(worker: Worker) -> Relay:
@@ -95,15 +104,19 @@ async def wake(dask_worker: Worker) -> str:
 
 
 async def begin(specs: dict[str, dict[str, Any]], payload: bytes, dask_worker: Worker) -> None:
-    """Start this worker's rank; `specs` by worker name."""
+    """Start this worker's rank; `specs` by worker address."""
     relay = _relay(dask_worker)
     relay.values.clear()
-    await relay.order("run", specs[str(dask_worker.name)], payload)
+    await relay.order("run", specs[dask_worker.address], payload)
 
 
 async def end(dask_worker: Worker) -> None:
-    """End this worker's rank, whatever it does."""
-    await _relay(dask_worker).order("end")
+    """End this worker's rank, whatever it does; with an agent that is stopped and cannot end it itself."""
+    relay = _relay(dask_worker)
+    if relay.agent is not None and is_stopped(relay.agent.pid):
+        relay.agent.kill()  # its rank ends with it (linux.die_with_parent)
+    else:
+        await relay.order("end")
 
 
 async def fetch(dask_worker: Worker) -> bytes:

@@ -30,8 +30,8 @@ class RankState:
     messages: dict[int, tuple[int, int]] = field(default_factory=dict)
     in_messages: bool = False
     changed: float = field(default_factory=time.monotonic)
-    letter: str = ""
     stopped: float | None = None
+    suspended: set[str] = field(default_factory=set)  # of its process, its agent, its worker
     value: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     ended: str | None = None
@@ -44,8 +44,9 @@ class RankState:
             self.messages = {peer: (sent, received) for peer, sent, received in rest[0]}
             self.in_messages, self.changed = rest[1], time.monotonic()
         elif word == "state":
-            self.letter = rest[0]
-            self.stopped = (self.stopped or time.monotonic()) if self.letter in "Tt" else None
+            self.suspend("process", rest[0] in "Tt")
+        elif word == "agent":
+            self.suspend("agent", rest[0])
         elif word == "value":
             self.value = rest[0]
         elif word == "error":
@@ -54,6 +55,11 @@ class RankState:
             self.ended = _status(rest[0])
         elif word == "agent ended" and self.value is None:
             self.ended = "its agent ended, and the rank with it"
+
+    def suspend(self, what: str, is_stopped: bool) -> None:
+        """Its process, agent or worker is stopped, or goes on; `stopped` is since when any of them is."""
+        (self.suspended.add if is_stopped else self.suspended.discard)(what)
+        self.stopped = (self.stopped or time.monotonic()) if self.suspended else None
 
 
 def has_failed(state: RankState, timeout: float) -> bool:
@@ -73,8 +79,9 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
             )
     for state in gang:
         if state.stopped is not None:
+            what = " and ".join(sorted(state.suspended))
             return RankError(
-                f"Rank {state.rank} was stopped (its process is suspended, as by SIGSTOP) and did not go on "
+                f"Rank {state.rank} was stopped (its {what} is suspended, as by SIGSTOP) and did not go on "
                 f"within {timeout:g} s. All ranks were ended.{progress}",
                 state.rank,
             )

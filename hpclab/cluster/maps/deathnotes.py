@@ -1,7 +1,8 @@
-"""Which task a worker was running when it died, told by a note the worker keeps in the pool's directory.
+"""Which item a worker had begun last when it went, told by a note the worker keeps in the pool's directory.
 
-Dask suspects every task that a lost worker held, those that only waited behind the running one as well. The
-note is a few bytes written in place as a task begins and ends; what a killed process has written stays.
+Dask suspects every task that a lost worker held, those that only waited behind the running one as well, and
+none where the worker took its leave (SIGTERM). The note is a few bytes written in place as a task begins;
+what a killed process has written stays.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import functools
 import os
 import struct
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 _NOTE = struct.Struct("<qq")  # the map's number, the item's place
-NOTHING = -1
+NOWHERE = -1
 
 
 @functools.lru_cache(maxsize=4)
@@ -23,22 +23,20 @@ def _open(directory: str, worker: str) -> int:
         return os.open(
             f"{directory}/{worker}-{os.getpid()}.at", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
-    except OSError:  # a directory the node does not share: then a death is blamed on the first suspect
-        return NOTHING
+    except OSError:  # a full disk: then a death is blamed on Dask's suspect
+        return NOWHERE
 
 
 def write(directory: str, worker: str, number: int, place: int) -> None:
-    """Note that this worker now runs the item at `place` of map `number` (or NOTHING)."""
+    """Note that this worker begins the item at `place` of map `number`."""
     with suppress(OSError):
         os.pwrite(_open(directory, worker), _NOTE.pack(number, place), 0)
 
 
-def deaths(directory: Path, number: int) -> Counter[int]:
-    """How many workers stopped, or are, in each item of map `number`."""
-    found: Counter[int] = Counter()
-    for path in directory.glob("*.at"):
-        with suppress(OSError, struct.error):
-            of, place = _NOTE.unpack(path.read_bytes())
-            if of == number and place != NOTHING:
-                found[place] += 1
-    return found
+def last(directory: Path, worker: str, pid: int, number: int) -> int | None:
+    """The item of map `number` that this worker's process began last; None if it began none."""
+    try:
+        of, place = _NOTE.unpack((directory / f"{worker}-{pid}.at").read_bytes())
+    except (OSError, struct.error):
+        return None
+    return place if of == number else None

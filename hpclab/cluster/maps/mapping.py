@@ -2,61 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from distributed import KilledWorker, as_completed
 
+from hpclab.cluster import watch
 from hpclab.cluster.errors import NodeKilled, PoolError
 from hpclab.cluster.maps import deathnotes, tasks
+from hpclab.cluster.members import Identity
+from hpclab.cluster.watch import Look, Loop
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
 
 FETCH_EVERY = 0.5  # seconds; fetching each value by itself would cost more than many a task
-LOOK_EVERY = 0.1
+DEATHS = 4  # nodes that an item may end before it is not tried again
+LONG = float("inf")  # a map takes as long as its tasks take: `look` hears a cancel and sees deaf nodes
 
 
 class Mapping:
-    """``Mapping(client, task, items).collect(look, progress)`` returns an Outcome per item."""
+    """``Mapping(loop, task, items, directory).collect(look, progress)`` returns an Outcome per item."""
 
-    def __init__(self, client: Client, task: Callable[[Any], Any], items: Sequence[Any], directory: Path):
-        self.client, self.directory, self.number = client, directory, time.monotonic_ns()
+    def __init__(self, loop: Loop, task: Callable[[Any], Any], items: Sequence[Any], directory: Path):
+        self.loop, self.client, self.directory = loop, loop.client, directory
+        self.number = time.monotonic_ns()
         self.outcomes: dict[int, tasks.Outcome] = {}
         packed, function = [tasks.pack(item) for item in items], tasks.pack(task)
         name = f"{getattr(task, '__name__', 'task')}-{self.number:x}"
         self.items = items
+        self.deaths: Counter[int] = Counter()
         keys = [(name, place) for place in range(len(items))]
-        self.futures: list[Future] = client.map(
+        self.futures: list[Future] = self.client.map(
             tasks.run, packed, range(len(items)), function=function, number=self.number,
             directory=str(directory), key=keys, pure=False, retries=0,
         )  # fmt: skip
 
-    def collect(
-        self, look: Callable[[], None], progress: Callable[[int, int], None] | None
-    ) -> list[tasks.Outcome]:
+    def collect(self, look: Look, progress: Callable[[int, int], None] | None) -> list[tasks.Outcome]:
         """Wait for all outcomes; `look()` is called some ten times a second and may raise to give up."""
         finished: list[Future] = []
         done, total, fetched = 0, len(self.futures), time.monotonic()
         if progress is not None:
             progress(0, total)
         coming = as_completed(self.futures, raise_errors=False, loop=self.client.loop)
-        while done < total:
-            look()
+
+        def pause(seconds: float) -> None:
             with coming.thread_condition:
                 if coming.queue.empty():
-                    coming.thread_condition.wait(LOOK_EVERY)
+                    coming.thread_condition.wait(seconds)
+
+        while done < total:
+            if coming.queue.empty():
+                pause(watch.TICK)
+            look()
             batch: list[Future] = [] if coming.queue.empty() else coming.next_batch(block=False)
             for future in batch:
                 if future.status in ("error", "cancelled"):  # "lost" is being computed again
-                    if not self._acquitted(future):
-                        self._explain(future)
-                    coming.add(future)
-                    continue
+                    self._explain(future)
                 finished.append(future)
                 done += 1
             if batch and progress is not None:
@@ -79,71 +84,63 @@ class Mapping:
         async def forget() -> None:
             scheduler.client_releases_keys(keys=keys, client=self.client.id)
 
-        self.client.sync(forget)
+        self.loop.run(forget(), lambda: None)
         self.futures = []
 
-    def _fetch(self, finished: list[Future], look: Callable[[], None]) -> None:
+    def _fetch(self, finished: list[Future], look: Look) -> None:
         """Bring finished values here; what dies with its node meanwhile is computed again: keep looking."""
-        fetching = asyncio.run_coroutine_threadsafe(
-            self.client._gather(finished, direct=True), cast(Any, self.client.loop).asyncio_loop
-        )
         # Never cancelled: the client's later gathers would wait for the one that was.
+        fetching = self.loop.start(self.client._gather(finished, direct=True))
         try:
-            while not fetching.done():
-                look()
-                wait([fetching], LOOK_EVERY)
-            values = fetching.result()
-        except KilledWorker:
-            suspect = next(future for future in finished if future.status == "error")
-            if not self._acquitted(suspect):
-                self._explain(suspect)
-            return self._fetch(finished, look)
+            values = watch.outcome(fetching, look, LONG, AssertionError)
+        except Exception:
+            if fetching.done():  # it was the task of a value computed again, and not `look` that gave up
+                for future in finished:
+                    if future.status == "error":
+                        self._explain(future)
+            raise
         for future, outcome in zip(finished, values, strict=True):
             self.outcomes[_place(future)] = outcome
             future.release()
 
-    def _acquitted(self, future: Future) -> bool:
-        """Whether the task Dask gave up for killing its workers only waited there: then it is tried again.
+    def note_losses(self, losses: Iterable[Identity]) -> None:
+        """NodeKilled once too many of the nodes that are gone had begun the same item last.
 
-        The workers' notes tell, where they can be read; where they cannot, Dask's suspicion stands.
+        Whichever way they went: of a worker that takes its leave (SIGTERM) Dask suspects no task.
         """
-        error = future.exception() if future.status == "error" else None
-        ends = deathnotes.deaths(self.directory, self.number)
-        if not isinstance(error, KilledWorker) or not ends or max(ends.values()) > error.allowed_failures:
-            return False
-        key, scheduler = future.key, cast(Any, self.client.cluster).scheduler
+        for who in losses:
+            place = deathnotes.last(self.directory, who.name, who.pid, self.number)
+            if place is not None and place not in self.outcomes:
+                self.deaths[place] += 1
+                if self.deaths[place] >= DEATHS:
+                    raise self._killed(place)
 
-        async def again() -> None:
-            self.client.futures[key].retry()  # pending here before the scheduler can say it is done
-            scheduler.stimulus_retry(keys=[key], client=self.client.id)
+    def _killed(self, place: int) -> NodeKilled:
+        return NodeKilled(
+            f"The task of {self._which(place)} ended the node it ran on {self.deaths[place] or 'too many'} "
+            "times, so it is not tried again: look for what ends the process (memory, os._exit, a crash in a "
+            "library) and run it on that item alone.",
+            place,
+        )
 
-        self.client.sync(again)
-        return True
+    def _which(self, place: int) -> str:
+        return f"item {place}, {_shown(self.items[place])}"
 
     def _explain(self, future: Future) -> NoReturn:
         """Raise what the task raised, saying which task it was."""
         place = _place(future)
         error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):
-            ends = deathnotes.deaths(self.directory, self.number)
-            place = max(ends, key=lambda item: ends[item], default=place)
-        which = f"item {place}, {_shown(self.items[place])}"
-        if isinstance(error, KilledWorker):
-            raise NodeKilled(
-                f"The task of {which} ended the node it ran on {error.allowed_failures + 1} times, so it is "
-                "not tried again: look for what ends the process (memory, os._exit, a crash in a library) "
-                "and run it on that item alone.",
-                place,
-            ) from None
+            raise self._killed(max(self.deaths, key=lambda item: self.deaths[item], default=place)) from None
         if error is None:
-            raise PoolError(f"The task of {which} was cancelled by Dask: {future.status}.")
-        error.add_note(f"This was the task of {which}.")
+            raise PoolError(f"The task of {self._which(place)} was cancelled by Dask: {future.status}.")
+        error.add_note(f"This was the task of {self._which(place)}.")
         raise error
 
     def abandon(self) -> None:
         """Forget what has not finished; tasks that run already are ended by the pool."""
-        self.client.cancel(self.futures, force=True)
-        self.futures = []
+        futures, self.futures = self.futures, []
+        self.loop.run(self.client._cancel(futures, force=True), lambda: None)
 
 
 def _place(future: Future) -> int:

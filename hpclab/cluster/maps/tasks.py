@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpclab import trace
+from hpclab.cluster.errors import TaskExit
 from hpclab.cluster.maps import deathnotes
 
 Mark = tuple[str, float, float, int, str]
@@ -83,8 +84,9 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
                 value = call(argument)
             with trace.record("send"):
                 packed = pack(value)
-    finally:
-        deathnotes.write(directory, name, number, deathnotes.NOTHING)
+    except (SystemExit, KeyboardInterrupt) as error:  # over which Dask's worker would end itself
+        said = f" ({error})" if str(error) else ""
+        raise TaskExit(f"The task ended in {type(error).__name__}{said} and returned no value.") from None
     return Outcome(packed, name, begin, time.monotonic() - begin, cpu_seconds() - cpu, tuple(marks))
 
 

@@ -1,0 +1,32 @@
+"""The clocks of other machines, compared with the pool's own."""
+
+from __future__ import annotations
+
+import time
+
+from hpclab.cluster.roster import Roster
+from hpclab.cluster.watch import Look, Loop
+
+ROUNDS = 7
+
+
+def compare(roster: Roster, loop: Loop, look: Look) -> None:
+    """Ask each newly joined node of another machine the time; the quickest answer gives its clock's offset.
+
+    A node that does not answer keeps what its first words said, which is right to some milliseconds.
+    """
+    for name in roster.here():
+        who = roster.identity(name)
+        if who is None or who.compared:
+            continue
+        best: float | None = None
+        offset = who.offset
+        for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
+            begin = time.monotonic()
+            answer = loop.ask([who.address], time.monotonic, look=look, limit=2.0)[who.address]
+            end = time.monotonic()
+            if not isinstance(answer, float):
+                break
+            if best is None or end - begin < best:
+                best, offset = end - begin, (begin + end) / 2 - answer
+        roster.compared(name, who.address, offset)

@@ -1,0 +1,162 @@
+"""Who is there, in which rank: the one list of a pool's nodes, which maps, gangs and repairs all read.
+
+A node has a name of its own and holds a rank; when it is lost, another with a new name takes over its rank.
+Only `Nodes` changes who is wanted, and only Dask's scheduler, through this plugin, who has joined.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from hpclab.cluster.members import Identity, Worker, is_stopped
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+
+class Roster(SchedulerPlugin):
+    """`names`: the nodes that are wanted, in the order of their ranks, joined or not."""
+
+    name = "hpclab-roster"
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.changed = threading.Condition()
+        self._joined: dict[str, Identity] = {}
+        self._submitted: dict[str, float] = {}
+        self._ranks: dict[str, int] = {}  # of every node there has been since the last scale
+        self._offsets: dict[str, float] = {}  # likewise
+        self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
+        self._scheduler: Any = None
+
+    # Dask's scheduler calls these on its own thread.
+
+    async def start(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        state = scheduler.workers[worker]
+        who = Identity.told(str(state.name), worker, state.extra["hpclab"])
+        with self.changed:
+            self._joined = self._joined | {who.name: who}  # readers keep theirs
+            self._offsets[who.name] = who.offset
+            # An allocation starts a lost worker again before anyone here has noticed the loss.
+            self._submitted[who.name] = min(self._submitted.get(who.name, who.started), who.started)
+            self.changed.notify_all()
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
+        with self.changed:
+            gone = [who for who in self._joined.values() if who.address == worker]
+            self._losses += [who for who in gone if who.name in self.names]
+            self._joined = {name: who for name, who in self._joined.items() if who.address != worker}
+            self.changed.notify_all()
+
+    # What `Nodes` decides.
+
+    def want(self, names: Iterable[str]) -> None:
+        """These nodes from now on, in this order; their ranks are counted anew."""
+        with self.changed:
+            self.names = list(names)
+            self._ranks = {name: rank for rank, name in enumerate(self.names)}
+            self._losses = [who for who in self._losses if who.name in self.names]
+            self._offsets = {name: seconds for name, seconds in self._offsets.items() if name in self.names}
+            now = time.monotonic()
+            self._submitted = {name: self._submitted.get(name, now) for name in self.names}
+
+    def replace(self, name: str, fresh: str) -> None:
+        """`fresh` takes over the rank of `name`."""
+        with self.changed:
+            rank = self.names.index(name)
+            self.names[rank], self._ranks[fresh] = fresh, rank
+            self._submitted[fresh] = time.monotonic()
+
+    def take_losses(self) -> list[Identity]:
+        """The nodes that have left although they were wanted, since this was asked last."""
+        with self.changed:
+            losses, self._losses = self._losses, []
+        return losses
+
+    def ask_again(self, name: str) -> None:
+        """Its job starts the node again by itself: waited for from now on."""
+        with self.changed:
+            self._submitted[name] = time.monotonic()
+
+    # What anybody may ask.
+
+    def count(self) -> int:
+        """How many nodes have joined."""
+        return len(self.here())
+
+    def here(self) -> list[str]:
+        """The nodes that have joined and not left."""
+        return [name for name in self.names if name in self._joined]
+
+    def missing(self) -> list[str]:
+        """The nodes that have not joined, or have left."""
+        return [name for name in self.names if name not in self._joined]
+
+    def rank_of(self, name: str) -> int:
+        """The rank a node holds, or held when it was lost."""
+        return self._ranks.get(name, 0)
+
+    def offset_of(self, name: str) -> float:
+        """Seconds to add to the clock of a node, of one that was lost as well, to get the pool's."""
+        return self._offsets.get(name, 0.0)
+
+    def identity(self, name: str) -> Identity | None:
+        """Who has joined under this name, or None."""
+        return self._joined.get(name)
+
+    def addresses(self, names: Iterable[str]) -> dict[str, str]:
+        """Name to address, of those that are here."""
+        joined = self._joined
+        return {name: joined[name].address for name in names if name in joined}
+
+    def submitted(self, name: str) -> float:
+        """When the node was asked for, on the pool's clock."""
+        return self._submitted[name]
+
+    def compared(self, name: str, address: str, offset: float) -> None:
+        """A better estimate of a node's clock."""
+        with self.changed:
+            if (who := self._joined.get(name)) is not None and who.address == address:
+                self._joined = self._joined | {name: replace(who, offset=offset, compared=True)}
+                self._offsets[name] = offset
+
+    def workers(self) -> list[Worker]:
+        """The nodes that have joined, by rank."""
+        return [
+            Worker(self._ranks[name], name, who.host, who.job_id, who.pid, self._submitted[name],
+                   who.started, who.joined)
+            for name in self.names if (who := self._joined.get(name)) is not None
+        ]  # fmt: skip
+
+    def suspended(self, name: str) -> bool:
+        """Whether the node's process is stopped (SIGSTOP); only known of this machine's."""
+        who = self._joined.get(name)
+        return who is not None and who.here and is_stopped(who.pid)
+
+    def paused(self, name: str) -> bool:
+        """Whether Dask sends the node no task because its memory is nearly used up, and it runs none."""
+        state = self._state(name)
+        return state is not None and state.status.name == "paused" and not state.executing
+
+    def memory(self, name: str) -> int:
+        """Bytes that the node may use."""
+        state = self._state(name)
+        return state.memory_limit if state is not None else 0
+
+    def _state(self, name: str) -> Any:
+        who = self._joined.get(name)
+        return None if who is None else self._scheduler.workers.get(who.address)
+
+    def wait(self, ready: Callable[[], object], timeout: float) -> None:
+        """Until `ready()`, at most `timeout` seconds; looked at when any node joins or leaves."""
+        with self.changed:
+            self.changed.wait_for(ready, timeout)

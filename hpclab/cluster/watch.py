@@ -1,0 +1,121 @@
+"""Every wait of a pool: it hears `cancel()`, and it has a limit.
+
+What other processes do can take for ever: they may be stopped, killed, or lost behind a broken network. So
+nothing in this room waits for them by itself; it tells a Watch what it waits for, for how long at most, and
+what to say then. Seconds in which this process was suspended itself are not counted: who was asleep could
+not have been heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from typing import Any, TypeVar, cast
+
+from distributed import Client
+
+from hpclab.cluster.errors import PoolError
+
+T = TypeVar("T")
+Look = Callable[[], None]
+Late = Callable[[], BaseException]
+
+TICK = 0.1  # seconds between two looks
+ANSWER = 10.0  # seconds in which a worker answers a question, or is taken not to
+_AWAKE = 1.0  # more than this from one look to the next, and this process was suspended meanwhile
+
+
+def until(
+    ready: Callable[[], T],
+    look: Look,
+    limit: float,
+    late: Late,
+    pause: Callable[[float], object] = time.sleep,
+) -> T:
+    """What `ready()` returns once that is true; `look()` may raise to give up; after `limit` s `late()`.
+
+    `pause(seconds)` waits for the next look, or less long where something happens.
+    """
+    waited, before = 0.0, time.monotonic()
+    while True:
+        look()
+        if found := ready():
+            return found
+        if waited > limit:
+            raise late()
+        pause(min(TICK, limit))
+        waited += min(_AWAKE, (now := time.monotonic()) - before)
+        before = now
+
+
+def outcome(future: Future[T], look: Look, limit: float, late: Late) -> T:
+    """The result of what runs elsewhere; what comes after the limit or a cancel is dropped."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    until(done.is_set, look, limit, late, done.wait)
+    return future.result()
+
+
+def call(function: Callable[..., T], *args: Any, look: Look, limit: float, late: Late) -> T:
+    """`function(*args)`, which may wait for other programs, in a thread that is left to itself afterwards."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="hpclab-call").start()
+    return outcome(future, look, limit, late)
+
+
+class Loop:
+    """Dask's event loop in this process, where its client and scheduler live, and questions to workers."""
+
+    def __init__(self, client: Client):
+        self.client = client
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run on the loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, cast(Any, self.client.loop).asyncio_loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, T], look: Look, limit: float = 30.0, what: str = "") -> T:
+        """Run on the loop, and wait for the result."""
+        late = PoolError(f"Dask's scheduler in this process did not answer within {limit:g} s{what}.")
+        return outcome(self.start(coroutine), look, limit, lambda: late)
+
+    def ask(
+        self,
+        addresses: Iterable[str],
+        function: Callable[..., Any],
+        *args: Any,
+        look: Look,
+        limit: float = ANSWER,
+    ) -> dict[str, Any]:
+        """What each worker answers, by address, or the exception; TimeoutError of those that say nothing.
+
+        Each is asked by itself, so that one that is stopped keeps back no other's answer.
+        """  # fmt: skip
+        future = self.start(self.answers(list(addresses), function, *args, limit=limit))
+        return outcome(future, look, 2 * limit, lambda: PoolError("The workers' answers were not collected."))
+
+    async def answers(
+        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float = ANSWER
+    ) -> dict[str, Any]:
+        """`ask`, on the loop itself."""
+
+        async def one(address: str) -> Any:
+            try:
+                asked = self.client._run(function, *args, workers=[address], on_error="return")
+                return (await asyncio.wait_for(asked, limit))[address]
+            except TimeoutError:
+                return TimeoutError(f"it did not answer within {limit:g} s")
+            except Exception as error:
+                return error
+
+        asked = list(addresses)
+        return dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
