@@ -7,26 +7,26 @@ import secrets
 import shutil
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distributed import Client
 
-from hpclab import checks
 from hpclab.cluster import backends, clocks, dashboard, watch
-from hpclab.cluster.errors import JoinError, PoolError
-from hpclab.cluster.gang.gangs import Gangs
+from hpclab.cluster.activity import Activity
+from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.maps import timeline
-from hpclab.cluster.repairs import Repairs
-from hpclab.cluster.request import MOST_NODES
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.slurm_commands import SlurmError
+from hpclab.cluster.turns import Turns
 from hpclab.cluster.watch import Look, Loop
 
 if TYPE_CHECKING:
+    from hpclab.cluster.gang.gangs import Gangs
     from hpclab.cluster.request import Request
     from hpclab.trace import Trace
 
@@ -38,18 +38,19 @@ ASK_SLURM = 60.0
 class Nodes:
     """Owned by one Pool, which never appears here, so that a forgotten pool can be collected and closed."""
 
-    def __init__(self, request: Request):
-        self.request = request
+    def __init__(self, request: Request, activity: Activity):
+        self.request, self.activity = request, activity
         self.name = f"hpclab-{secrets.token_hex(4)}"
-        self.owner = os.getpid()
         self.guard = Guard(self.name)
         self.roster = Roster()
         self.refused: dict[str, SlurmError] = {}  # replacements whose job was not taken
         self.scale_trace: Trace | None = None
         self.gangs: Gangs | None = None
+        self._lent = 0  # nodes that were given to another pool
         self._counter = 0
         self._closed = False
         self._client: Client | None = None
+        self.turns: Turns | None = None
         self._note: Path | None = None  # tells JupyterLab where the dashboard is
         self._backend: backends.Backend | None = None
         try:
@@ -58,6 +59,7 @@ class Nodes:
             self.cluster.sync(self._attend)
             self._client = Client(self.cluster, set_as_default=False)
             self.loop = Loop(self._client)
+            self.turns = Turns(self) if self.backend.shared else None
             self._note = dashboard.announce(self.cluster.scheduler.services["dashboard"].port)
             self.guard.remove(self._note)
         except BaseException:
@@ -79,25 +81,45 @@ class Nodes:
 
     def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""
-        self._refuse_lost_places()
-        begin, roster = time.monotonic(), self.roster
+        self.refuse_lost_places()
+        begin, roster, self._lent = time.monotonic(), self.roster, 0
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
             ended = self.ended(roster.missing(), look)
             names = [] if ended or len(roster.names) != wanted else roster.names
         else:
             names = [name for name in roster.here() if not self.deaf(name)][:wanted]
-        roster.want(names + self._new_names(wanted - len(names)))
+        if self.turns is not None:
+            self.turns.take(wanted - len(names), look)
+        roster.want(names + self._new_names(wanted - len(names)), begin)
         try:
             self._apply(look)
-            self._wait_for_all(progress, look)
+            self.wait_for_all(progress, look)
             clocks.compare(roster, self.loop, look)
         except BaseException:
             roster.want(roster.here())
             self._apply(lambda: None)
             raise
+        finally:
+            if self.turns is not None:
+                self.turns.done()
         self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
 
-    def _wait_for_all(self, progress: Progress | None, look: Look) -> None:
+    def take_back(self, look: Look) -> None:
+        """Have as many nodes as there were before they were given to another pool."""
+        self.refuse_lost_places()
+        if self._lent:
+            warnings.warn(NodeLost("The nodes were given to another pool of yours that waited: asking for as "
+                                   "many again."), stacklevel=3)  # fmt: skip
+            self.scale(self._lent, None, look)
+
+    async def give_way(self) -> None:
+        """Give every node back, on Dask's event loop."""
+        self._lent = len(self.roster.names)
+        self.roster.want([])
+        self.cluster.worker_spec = {}
+        await self.cluster._correct_state()
+
+    def wait_for_all(self, progress: Progress | None, look: Look) -> None:
         """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
         roster, limit, seen = self.roster, self.request.join_timeout, -1
 
@@ -157,36 +179,13 @@ class Nodes:
         return fresh
 
     def _expel(self, addresses: Iterable[str]) -> None:
-        """Let go at once: else Dask asks a node that leaves to hand over its data, and waits for an answer."""
+        """Let go at once: else Dask asks a node that leaves for its data, and waits for an answer."""
 
         async def expel() -> None:
             for address in addresses:
                 await self.cluster.scheduler.remove_worker(address, stimulus_id="hpclab-expel")
 
         self.loop.run(expel(), lambda: None)
-
-    def gang(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        ranks: int | None,
-        timeout: float,
-        look: Look,
-    ) -> tuple[list[Any], Trace]:
-        """Run a gang on the first `ranks` nodes; lost ones are replaced first."""
-        self._refuse_lost_places()
-        Repairs(self, look).attend()
-        ranks = len(self.roster.names) if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
-        if not 1 <= ranks <= len(self.roster.names):
-            raise PoolError(
-                f"{ranks} ranks need as many nodes and the pool has {len(self.roster.names)}: call "
-                f"pool.scale({max(1, ranks)}) first."
-            )
-        self._wait_for_all(None, look)
-        clocks.compare(self.roster, self.loop, look)
-        if self.gangs is None:
-            self.gangs = Gangs(self.roster, self.loop, self.backend, self.request)
-        return self.gangs.run(function, args, ranks, timeout, look)
 
     def _new_names(self, count: int) -> list[str]:
         """Names that no node of this pool has had; those of one allocation share the name of its job."""
@@ -208,7 +207,7 @@ class Nodes:
         except OSError as error:
             raise PoolError(f"A node could not be started: {error.strerror or error}.") from error
 
-    def _refuse_lost_places(self) -> None:
+    def refuse_lost_places(self) -> None:
         """PoolError where the pool's own files or the working directory are gone, which nodes start in."""
         if not (self.backend.directory / "key.pem").exists():
             raise PoolError(
@@ -225,7 +224,7 @@ class Nodes:
 
     def close(self) -> None:
         """End every node and remove every file. If this is cut short, the watchdog finishes it."""
-        if self._closed or os.getpid() != self.owner:  # a forked child has a copy of what is not its own
+        if self._closed or not self.activity.is_own():  # a forked child has a copy of what is not its own
             return
         self._closed = True
         loop = getattr(getattr(self, "cluster", None), "loop", None)
@@ -242,6 +241,8 @@ class Nodes:
         try:
             if self.gangs is not None:
                 self.gangs.settle()
+            if self.turns is not None:
+                self.turns.close()
             if self._backend is not None:
                 all_ended = self._backend.end_all()
             if self._client is not None:

@@ -8,15 +8,12 @@ with Pool(nodes=2) as pool:
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
-from hpclab.cluster.errors import Cancelled, PoolBusy, PoolClosed, PoolError
+from hpclab.cluster.activity import Activity
 from hpclab.cluster.request import Request
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from hpclab.trace import Trace
 
 Progress = Callable[[int, int], None]
-CLOSE = 10.0  # seconds that close() waits for what the pool is doing to end
 
 
 class Pool:
@@ -62,9 +58,8 @@ class Pool:
         )  # fmt: skip
         from hpclab.cluster.nodes import Nodes
 
-        self._busy, self._doing, self._stop = threading.Lock(), "", threading.Event()
-        self._closing, self._thread, self._process = False, 0, os.getpid()
-        self._nodes: Nodes = Nodes(request)
+        self._activity = Activity()
+        self._nodes: Nodes = Nodes(request, self._activity)
         self._finalizer = weakref.finalize(self, Nodes.close, self._nodes)
         self._tasks: list[TaskRecord] = []
         self._trace: Trace | None = None
@@ -100,9 +95,9 @@ class Pool:
 
         wanted = node_count(nodes, least=0)
         _refuse_progress(progress)
-        with self._doing_one_thing(f"scale({wanted})"):
+        with self._activity.one_thing(f"scale({wanted})"):
             self._trace = None
-            self._nodes.scale(wanted, progress, self._look)
+            self._nodes.scale(wanted, progress, self._activity.look)
 
     def map(
         self, task: Callable[[Any], Any], items: Iterable[Any], *, progress: Progress | None = None
@@ -120,9 +115,10 @@ class Pool:
         _refuse_progress(progress)
         from hpclab.cluster.maps import execution
 
-        with self._doing_one_thing("map"):
+        with self._activity.one_thing("map"):
+            self._nodes.take_back(self._activity.look)
             values, self._tasks, self._trace = execution.map_items(
-                self._nodes, task, list(items), progress, self._look
+                self._nodes, task, list(items), progress, self._activity.look
             )
         return values
 
@@ -139,8 +135,11 @@ class Pool:
         if not callable(function):
             raise ValueError(f"function must be a function, not {checks.shown(function)}.")
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
-        with self._doing_one_thing("run"):
-            values, self._trace = self._nodes.gang(function, args, ranks, limit, self._look)
+        from hpclab.cluster.gang.execution import run_gang
+
+        with self._activity.one_thing("run"):
+            self._nodes.take_back(self._activity.look)
+            values, self._trace = run_gang(self._nodes, function, args, ranks, limit, self._activity.look)
         return values
 
     def workers(self) -> list[Worker]:
@@ -157,18 +156,14 @@ class Pool:
 
     def cancel(self) -> None:
         """From another thread: end what runs, which then raises Cancelled; the nodes stay."""
-        if self._busy.locked():
-            self._stop.set()
+        self._activity.cancel()
 
     def close(self) -> None:
         """End every node and job and remove every file; safe to call again, also while the pool works.
 
         What it is doing then raises PoolClosed.
         """
-        self._closing = True
-        self.cancel()
-        if self._thread != threading.get_ident() and self._busy.acquire(timeout=CLOSE):
-            self._busy.release()  # what was under way has let go of the nodes
+        self._activity.end()
         self._finalizer()
 
     def __enter__(self) -> Pool:
@@ -179,31 +174,6 @@ class Pool:
 
     def __repr__(self) -> str:
         return "<Pool closed>" if not self._finalizer.alive else f"<Pool of {self.label}>"
-
-    def _look(self) -> None:
-        if self._closing:
-            raise PoolClosed(f"The pool was closed while {self._doing} was under way.")
-        if self._stop.is_set():
-            raise Cancelled(f"{self._doing} was cancelled; the nodes are still there.")
-
-    @contextlib.contextmanager
-    def _doing_one_thing(self, what: str) -> Iterator[None]:
-        if os.getpid() != self._process:
-            raise PoolError(
-                f"This pool belongs to process {self._process}, and this is a forked child of it, which "
-                "cannot use its nodes: make a pool here, or use the pool before the fork."
-            )
-        if not self._finalizer.alive:
-            raise PoolClosed("This pool has been closed; make a new one with Pool(nodes=...).")
-        if not self._busy.acquire(blocking=False):
-            raise PoolBusy(f"The pool is busy with {self._doing}: wait for it, or end it with pool.cancel().")
-        try:
-            self._doing, self._thread = what, threading.get_ident()
-            self._stop.clear()
-            yield
-        finally:
-            self._thread = 0
-            self._busy.release()
 
 
 def _refuse_progress(progress: object) -> None:

@@ -11,12 +11,14 @@ and for looking fifty times a second whether the event loop keeps up.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
 from hpclab.cluster import members
 from hpclab.cluster.gang.relay import Relay
 from hpclab.cluster.host import linux
+from hpclab.cluster.maps import deathnotes
 
 
 async def dask_setup(worker: Any) -> None:
@@ -24,6 +26,8 @@ async def dask_setup(worker: Any) -> None:
     linux.die_with_parent(os.getppid())
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
+    if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
+        deathnotes.freeze(signal.SIGTERM, handler)
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):
             callback.stop()

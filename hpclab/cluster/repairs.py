@@ -57,7 +57,7 @@ class Repairs:
         return losses
 
     def attend(self) -> None:
-        """Replace who is lost, deaf or did not come; JoinError if none is left, PoolError if none can work."""
+        """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
         losses = self.roster.take_losses()
         if losses:
             ended = self.nodes.ended([who.name for who in losses], self.cancelled)

@@ -59,14 +59,14 @@ class Roster(SchedulerPlugin):
 
     # What `Nodes` decides.
 
-    def want(self, names: Iterable[str]) -> None:
-        """These nodes from now on, in this order; their ranks are counted anew."""
+    def want(self, names: Iterable[str], since: float | None = None) -> None:
+        """These nodes from now on, in this order, the new ones wanted since then; ranks are counted anew."""
         with self.changed:
             self.names = list(names)
             self._ranks = {name: rank for rank, name in enumerate(self.names)}
             self._losses = [who for who in self._losses if who.name in self.names]
             self._offsets = {name: seconds for name, seconds in self._offsets.items() if name in self.names}
-            now = time.monotonic()
+            now = time.monotonic() if since is None else since
             self._submitted = {name: self._submitted.get(name, now) for name in self.names}
 
     def replace(self, name: str, fresh: str) -> None:

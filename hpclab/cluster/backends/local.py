@@ -78,8 +78,7 @@ class LocalNodes:
     """The local backend: `cluster` is a Dask cluster whose workers are processes of this machine."""
 
     kind = "local"
-    pretend = False  # whether its GPUs are only asked for
-    single = False  # whether all nodes are one allocation, which cannot grow and restarts its own workers
+    pretend = shared = in_turn = single = False
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
         from distributed import Scheduler
@@ -113,6 +112,10 @@ class LocalNodes:
 
     def _example(self) -> NodeProcess:
         return NodeProcess("", "", **self.cluster.new_spec["options"])
+
+    def free(self) -> tuple[int, int]:
+        """Processes need no turn."""
+        raise NotImplementedError
 
     def rank_environment(self) -> dict[str, str]:
         """Environment of a gang's ranks: all on this machine, so on its loopback."""

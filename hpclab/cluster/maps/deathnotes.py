@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import struct
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _NOTE = struct.Struct("<qq")  # the map's number, the item's place
 NOWHERE = -1
@@ -27,10 +31,27 @@ def _open(directory: str, worker: str) -> int:
         return NOWHERE
 
 
+_frozen = threading.Event()
+
+
+def freeze(number: int, handler: Callable[[int, Any], object]) -> None:
+    """Have the note stay as it is from this signal on: a worker that takes its leave may begin one more item.
+
+    To be called on the main thread, where the event loop then hears of the signal before it hands out more.
+    """
+
+    def frozen(signum: int, frame: object) -> None:
+        _frozen.set()
+        handler(signum, frame)
+
+    signal.signal(number, frozen)
+
+
 def write(directory: str, worker: str, number: int, place: int) -> None:
     """Note that this worker begins the item at `place` of map `number`."""
     with suppress(OSError):
-        os.pwrite(_open(directory, worker), _NOTE.pack(number, place), 0)
+        if not _frozen.is_set():
+            os.pwrite(_open(directory, worker), _NOTE.pack(number, place), 0)
 
 
 def last(directory: Path, worker: str, pid: int, number: int) -> int | None:

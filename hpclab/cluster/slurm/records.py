@@ -16,7 +16,7 @@ from hpclab import units
 
 SEPARATOR = "\x1f"
 _SQUEUE = ("A", "F", "K", "j", "T", "r", "P", "D", "N", "V", "S", "l", "Q", "u")
-_SINFO = ("N", "T", "c", "m", "G", "R", "E")
+_SINFO = ("N", "T", "c", "m", "G", "R", "E", "C")
 _SACCT = ("JobID", "JobName", "State", "Partition", "NNodes", "NodeList", "Submit", "Start", "End",
           "ExitCode", "User")  # fmt: skip
 SQUEUE_FORMAT = SEPARATOR.join(f"%{field}" for field in _SQUEUE)
@@ -59,7 +59,7 @@ class Job:
 @dataclass(frozen=True)
 class Node:
     """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
-    is empty unless somebody or something took the node out."""
+    is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
 
     name: str
     state: str
@@ -68,6 +68,7 @@ class Node:
     gpus: int
     partitions: tuple[str, ...]
     reason: str
+    idle: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,13 @@ def read_queue(text: str) -> list[Job]:
 def read_nodes(text: str) -> list[Node]:
     """One Node a name, though sinfo prints it once for each partition it is in."""
     nodes: dict[str, Node] = {}
-    for name, state, cores, memory, gres, partition, reason in _rows(text, len(_SINFO)):
+    for name, state, cores, memory, gres, partition, reason, used in _rows(text, len(_SINFO)):
         if name in nodes:
             nodes[name] = replace(nodes[name], partitions=(*nodes[name].partitions, partition))
         else:
             nodes[name] = Node(
                 name, state, int(cores), int(memory) * 2**20, _gpus(gres), (partition,),
-                "" if reason == "none" else reason,
+                "" if reason == "none" else reason, int(used.split("/")[1]),
             )  # fmt: skip
     return list(nodes.values())
 
