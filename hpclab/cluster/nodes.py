@@ -106,7 +106,6 @@ class Nodes:
 
     def take_back(self, look: Look) -> None:
         """Have as many nodes as there were before they were given to another pool."""
-        self.refuse_lost_places()
         if self._lent:
             warnings.warn(NodeLost("The nodes were given to another pool of yours that waited: asking for as "
                                    "many again."), stacklevel=3)  # fmt: skip
@@ -171,6 +170,7 @@ class Nodes:
         for name, new in zip(names, fresh, strict=True):
             self.roster.replace(name, new)
         if names:
+            self.refuse_lost_places()
             self._expel(gone.values())
             try:
                 self._apply(look)

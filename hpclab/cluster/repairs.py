@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hpclab import units
+from hpclab.cluster.backends.command import cut_logs
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
 from hpclab.cluster.watch import Look
@@ -73,6 +74,7 @@ class Repairs:
             self._replace(lost)
         self._give_up_deaf()
         self._retry()
+        cut_logs(self.nodes.backend.directory)
 
     def _give_up_deaf(self) -> None:
         now = time.monotonic()

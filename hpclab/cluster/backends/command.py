@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 PRELOAD = "hpclab.cluster.preload"
+MOST_LOG, KEPT_LOG = 2**20, 2**15  # bytes of a log on disk, and of its end once it has more
 SUSPICIONS = 12  # losses with which Dask fails a task of the lost node; who is to blame the pool knows before
 
 
@@ -128,6 +129,23 @@ def last_lines(log: Path, lines: int = 8, size: int = 4000) -> str:
     except OSError:
         return ""
     return "".join(f"\n    {line}" for line in text.splitlines()[-lines:])
+
+
+def cut_logs(directory: Path) -> None:
+    """Give back the disk that long logs take, but for their ends; what writes them notices nothing.
+
+    A task may print without end. The file keeps its length, and its beginning becomes a hole without blocks.
+    """
+    for log in directory.iterdir() if directory.exists() else ():
+        with suppress(OSError):
+            status = log.stat()
+            if log.suffix in (".log", ".out", ".err") and status.st_blocks * 512 > MOST_LOG:
+                with open(log, "r+b") as file:
+                    file.seek(end := max(0, status.st_size - KEPT_LOG))
+                    kept = file.read(KEPT_LOG)
+                    file.truncate(0)
+                    file.seek(end)
+                    file.write(kept)
 
 
 def secure(directory: Path) -> Security:

@@ -35,6 +35,7 @@ def run_gang(
             f"{ranks} ranks need as many nodes and the pool has {have}: call "
             f"pool.scale({max(1, ranks)}) first."
         )
+    nodes.refuse_lost_places()  # an agent starts where its worker does
     nodes.wait_for_all(None, look)
     clocks.compare(nodes.roster, nodes.loop, look)
     if nodes.gangs is None:
