@@ -186,7 +186,8 @@ def test_scaling_without_munged_says_so_and_closing_leaves_no_job(cluster):
 
 def test_a_pending_job_of_a_pool_closed_without_slurmctld_is_cancelled_by_the_watchdog(cluster):
     """Running workers end with their scheduler; a job that waits would start later and wait for nobody."""
-    blockers = Pool(2, backend="slurm")
+    client = slurm.connect(export=False)
+    held = [client.submit("#!/bin/sh\nexec sleep 300\n", "--mem=10") for _ in range(2)]
     try:
         pool = Pool(0, backend="slurm", join_timeout=300)
 
@@ -196,7 +197,6 @@ def test_a_pending_job_of_a_pool_closed_without_slurmctld_is_cancelled_by_the_wa
 
         scaling = threading.Thread(target=scale)
         scaling.start()
-        client = slurm.connect(export=False)
         mine = lambda: [job for job in client.queue() if job.name == pool._nodes.name]  # noqa: E731
         until(lambda: sorted(job.state for job in mine()) == ["PENDING", "RUNNING"])  # one node was free
         waiting = [job.id for job in mine() if job.state == "PENDING"]
@@ -209,14 +209,14 @@ def test_a_pending_job_of_a_pool_closed_without_slurmctld_is_cancelled_by_the_wa
         until(lambda: quietly(mine) == [], 20)
         assert {job.state for job in client.history(waiting)} == {"CANCELLED"}  # and not begun in vain
     finally:
-        blockers.close()
+        client.cancel(*held)
 
 
 def test_a_cell_run_twice_says_who_holds_the_nodes(cluster):
     first = Pool(3, backend="slurm")
     try:
         with pytest.raises(
-            JoinError, match=r"(?s)PENDING.*3 nodes are held by other pools of yours: close\(\)"
+            JoinError, match=r"3 nodes are held by other pools of yours: 3 by pool .*close\(\) the pools"
         ):
             Pool(1, backend="slurm", join_timeout=4)
         assert first.map(abs, [-1]) == [1]

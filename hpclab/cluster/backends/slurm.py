@@ -189,7 +189,7 @@ class SlurmNodes:
         jobs = {job.job_id: job for name in names if (job := self._of(name)) is not None}
         told = [self._explain_job(job) for job in jobs.values()] or ["Its job was not submitted."]
         more = f"\n… and {len(told) - 3} more." if len(told) > 3 else ""
-        return "\n".join(told[:3]) + more
+        return "\n".join(told[:3]) + more + self.slurm.trouble()
 
     def _explain_job(self, node: NodeJob) -> str:
         if not node.job_id:

@@ -58,8 +58,13 @@ class LocalSlurm:
         state = self.state
         words = {}
         for name, recorded in state.get("daemons", {}).items():
-            if recorded and Process(*recorded).alive:
-                words[name] = "running"
+            process = Process(*recorded) if recorded else None
+            if process and process.alive:
+                pid = process.pid
+                suspended = (
+                    f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
+                )
+                words[name] = suspended if process.stopped else "running"
             elif name in state["failed"]:
                 words[name] = "down on purpose; restore_node brings it back"
             else:

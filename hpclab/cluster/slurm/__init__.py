@@ -165,9 +165,20 @@ class Slurm:
                 self._polls[key] = (asked, time.monotonic(), text)
         return text
 
+    def trouble(self) -> str:
+        """Which daemons of our own Slurm do not run, a sentence each; of a site's nothing is known."""
+        if self.kind != "local":
+            return ""
+        daemons = LocalSlurm(Path(self.environment["SLURM_CONF"]).parent).daemons
+        return "".join(f" Slurm's {name} {state}." for name, state in daemons.items() if state != "running")
+
     def _refuse_if_down(self) -> None:
         """SlurmError at once where our own cannot answer; a command would wait half a minute."""
         conf = Path(self.environment["SLURM_CONF"])
+        if not conf.exists():
+            raise SlurmError(
+                f"This Slurm is gone: {conf.parent} was removed; hpclab slurm up starts another."
+            )
         daemons = LocalSlurm(conf.parent).daemons
         for name in ("munged", "slurmctld"):
             if (state := daemons.get(name, "has ended; hpclab slurm up starts it again")) != "running":

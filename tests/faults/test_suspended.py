@@ -1,0 +1,230 @@
+"""Each process of a pool suspended (SIGSTOP) in turn, while it scales, maps and runs a gang.
+
+Every call ends within its stated limit with the cause named, or is not kept, and
+goes on where the process does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+
+import psutil
+import pytest
+
+from hpclab.cluster import Pool, repairs
+from hpclab.cluster.errors import JoinError, NodeLost, RankError, SlowRank
+from hpclab.cluster.slurm import SlurmError
+
+JOIN, COLLECTIVE, SUSPENDED, SPARE = 10.0, 3.0, 4.0, 30.0  # limits, and what a busy machine may add to them
+
+
+def work(number):
+    begin = time.thread_time()
+    while time.thread_time() - begin < 0.2:
+        pass
+    return number * number
+
+
+def gang():
+    import torch
+    import torch.distributed as dist
+
+    begin, total = time.monotonic(), torch.ones(1)
+    for _ in range(30):
+        dist.all_reduce(total.fill_(1.0))
+        time.sleep(0.1)
+    return int(total), time.monotonic() - begin
+
+
+CALLS = {
+    "scale": lambda pool: pool.scale(3),
+    "map": lambda pool: pool.map(work, range(12)),
+    "run": lambda pool: pool.run(gang, timeout=COLLECTIVE),
+}
+
+
+def agent_of(pool):
+    (agent,) = [
+        child
+        for child in psutil.Process(pool.workers()[1].pid).children()
+        if "hpclab.cluster.gang.agent" in child.cmdline()
+    ]
+    return agent
+
+
+def rank_of(pool):
+    return agent_of(pool).children()[0].pid
+
+
+def daemon(name):
+    return lambda pool: pool.slurm_of_the_test.process(name).pid
+
+
+PROCESSES = {
+    "worker": lambda pool: pool.workers()[1].pid,
+    "agent": lambda pool: agent_of(pool).pid,
+    "rank": rank_of,
+    "watchdog": lambda pool: pool._nodes.guard.pid,
+    "slurmctld": daemon("slurmctld"),
+    "slurmd": daemon("node3"),
+    "munged": daemon("munged"),
+}
+DAEMONS = ("slurmctld", "slurmd", "munged")
+# What comes of a call whose process is never woken; of all others the right result.
+ENDS = {
+    ("worker", "run"): (RankError, r"Rank 1 was stopped \(its worker is suspended"),
+    ("agent", "run"): (RankError, r"Rank 1 was stopped \(its agent is suspended"),
+    ("rank", "run"): (RankError, r"Rank 1 was stopped \(its process is suspended"),
+    ("slurmctld", "scale"): (SlurmError, "slurmctld is stopped"),
+    ("munged", "scale"): (SlurmError, "munged is stopped"),
+    ("slurmd", "scale"): (JoinError, "node3 is stopped"),
+}
+QUICK = {
+    ("local", "worker", "scale"), ("local", "worker", "map"), ("local", "worker", "run"),
+    ("local", "agent", "run"), ("local", "watchdog", "map"), ("slurm", "slurmctld", "scale"),
+    ("slurm", "munged", "scale"), ("slurm", "slurmd", "scale"), ("slurm", "slurmctld", "map"),
+}  # fmt: skip
+
+
+def cases():
+    for backend in ("local", "slurm"):
+        for process in PROCESSES:
+            for call in CALLS:
+                if process not in DAEMONS or backend == "slurm":
+                    marks = [pytest.mark.slurm] if backend == "slurm" else []
+                    quick = (backend, process, call) in QUICK
+                    yield pytest.param(
+                        backend,
+                        process,
+                        call,
+                        marks=[*marks, pytest.mark.slow if quick else pytest.mark.soak],
+                    )
+
+
+@pytest.fixture
+def pool(request, monkeypatch):
+    """Two nodes that have run a gang, so that their agents are there."""
+    monkeypatch.setattr(repairs, "SUSPENDED", SUSPENDED)
+    backend = request.node.callspec.params["backend"]
+    slurm = request.getfixturevalue("local_slurm") if backend == "slurm" else None
+    stopped = []
+    with Pool(2, backend=backend, join_timeout=JOIN) as pool:
+        pool.slurm_of_the_test, pool.stopped_by_the_test = slurm, stopped
+        pool.run(os.getpid)
+        pool.map(abs, range(4))
+        try:
+            yield pool
+        finally:
+            for pid in stopped:
+                if psutil.pid_exists(pid):
+                    os.kill(pid, signal.SIGCONT)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < SPARE
+
+
+def during(pool, call, process):
+    """The outcome of `call` with `process` stopped: before a scale, which is soon over, else in the midst."""
+    outcome = []
+
+    def work():
+        try:
+            outcome.append(CALLS[call](pool))
+        except Exception as error:
+            outcome.append(error)
+
+    def stop():
+        pid = PROCESSES[process](pool)
+        pool.stopped_by_the_test.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+
+    thread = threading.Thread(target=work)
+    if call == "scale":
+        stop()
+        thread.start()
+    else:
+        thread.start()
+        time.sleep(1.0)
+        stop()
+    return thread, outcome
+
+
+def right(pool, call, value):
+    if call == "scale":
+        return pool.nodes == 3
+    return value == [n * n for n in range(12)] if call == "map" else [total for total, _ in value] == [2, 2]
+
+
+@pytest.mark.parametrize(("backend", "process", "call"), cases())
+def test_stopped_for_good(backend, process, call, pool):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", (NodeLost, SlowRank))
+        thread, outcome = during(pool, call, process)
+        thread.join(JOIN + SUSPENDED + COLLECTIVE + SPARE)
+    assert not thread.is_alive(), "it waits without a limit"
+    (value,) = outcome
+    if (process, call) in ENDS:
+        kind, words = ENDS[process, call]
+        assert isinstance(value, kind), value
+        assert re.search(words, str(value)), value
+    else:
+        assert not isinstance(value, BaseException), value
+        assert right(pool, call, value)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("backend", "process", "call"), cases())
+def test_stopped_and_woken(backend, process, call, pool):
+    thread, outcome = during(pool, call, process)
+    time.sleep(2.0)
+    for pid in pool.stopped_by_the_test:
+        os.kill(pid, signal.SIGCONT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", (NodeLost, SlowRank))
+        thread.join(JOIN + SUSPENDED + COLLECTIVE + SPARE)
+    assert not thread.is_alive(), "it waits without a limit"
+    (value,) = outcome
+    if isinstance(value, SlurmError):  # said at once, without waiting for a daemon to be woken
+        assert "is stopped" in str(value)
+    else:
+        assert not isinstance(value, BaseException), value
+        assert right(pool, call, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
+def test_the_notebook_with_its_scheduler_stopped_and_woken(call):
+    """Nobody can be told meanwhile; afterwards the call goes on, and no limit has run in its sleep."""
+    program = f"""
+        import sys
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        import test_suspended as test
+        from hpclab.cluster import Pool
+        with Pool(2, backend="local", join_timeout=test.JOIN) as pool:
+            pool.run(int)
+            print("begins", flush=True)
+            value = test.CALLS[{call!r}](pool)
+            print(test.right(pool, {call!r}, value), flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(COLLECTIVE + 1)
+        process.send_signal(signal.SIGCONT)
+        said, _ = process.communicate(timeout=JOIN + SPARE)
+        assert said == "True\n"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
