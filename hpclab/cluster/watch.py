@@ -80,8 +80,12 @@ class Loop:
         self.client = client
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run on the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, cast(Any, self.client.loop).asyncio_loop)
+        """Run on the loop; PoolError where it has ended."""
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, cast(Any, self.client.loop).asyncio_loop)
+        except (RuntimeError, AttributeError):
+            coroutine.close()
+            raise PoolError("Dask's scheduler in this process has ended.") from None
 
     def run(self, coroutine: Coroutine[Any, Any, T], look: Look, limit: float = 30.0, what: str = "") -> T:
         """Run on the loop, and wait for the result."""

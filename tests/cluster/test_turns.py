@@ -1,0 +1,104 @@
+"""Pools of one user take turns: who is first, who gives way, and that twelve at once come to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hpclab.cluster import Pool, turns
+from hpclab.cluster.errors import NodeLost
+from hpclab.cluster.turns import Notes
+
+
+@pytest.fixture
+def notes(monkeypatch, tmp_path):
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(tmp_path)[:60])
+    monkeypatch.setattr(turns.private, "LONGEST", 200)
+    made = [Notes(f"hpclab-{letter}", "local") for letter in "abc"]
+    for note in made:
+        note.say()
+    return made
+
+
+def test_notes_are_seen_by_the_others_and_withdrawn(notes):
+    a, b, _ = notes
+    assert {note.pool for note in a.others()} == {"hpclab-b", "hpclab-c"}
+    b.say(nodes=2)
+    assert [note.nodes for note in a.others() if note.nodes] == [2]
+    for note in notes:
+        note.withdraw()
+    assert not a.folder.exists()
+
+
+def test_a_note_of_a_process_that_is_gone_is_removed(notes):
+    a, b, _ = notes
+    text = b.path.read_text().replace(f'"started": {b.own.started}', '"started": 1')
+    b.path.write_text(text)
+    assert [note.pool for note in a.others()] == ["hpclab-c"]
+    assert not b.path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"pool": 1}', "[]"])
+def test_a_note_that_cannot_be_read_is_passed_over(notes, text):
+    a, b, _ = notes
+    b.path.write_text(text)
+    assert [note.pool for note in a.others()] == ["hpclab-c"]
+
+
+def test_the_one_that_is_idle_for_longest_gives_way_to_one_that_has_waited(notes):
+    a, b, c = notes
+    now = time.monotonic()
+    a.say(nodes=1, idle_since=now - 2 * turns.IDLE)
+    b.say(nodes=1, idle_since=now - 3 * turns.IDLE)
+    assert not a.asked_to_give_way()
+    assert not b.asked_to_give_way()  # nobody waits
+    c.say(wants=1, waits_since=now)
+    assert not b.asked_to_give_way()  # not for long
+    c.say(waits_since=now - 2 * turns.WAITS)
+    assert b.asked_to_give_way()
+    assert not a.asked_to_give_way()
+    b.say(idle_since=None)  # it works again
+    assert a.asked_to_give_way()
+    a.say(idle_since=now)
+    assert not a.asked_to_give_way()
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_an_idle_pool_gives_way_and_asks_again(local_slurm, monkeypatch):
+    monkeypatch.setattr(turns, "IDLE", 0.5)
+    monkeypatch.setattr(turns, "WAITS", 0.2)
+    with Pool(3, backend="slurm") as first:
+        assert first.map(abs, [-1]) == [1]
+        with Pool(2, backend="slurm") as second:
+            assert second.nodes == 2
+            assert first.nodes == 0
+        with pytest.warns(NodeLost, match="given to another pool"):
+            assert first.map(abs, [-2]) == [2]
+        assert first.nodes == 3
+
+
+PROGRAM = """
+import time
+from hpclab.cluster import Pool
+with Pool(2, backend="slurm") as pool:
+    print(pool.map(abs, range(-3, 1)))
+    time.sleep(10)
+    print(pool.map(abs, range(-3, 1)))
+"""
+
+
+@pytest.mark.slurm
+@pytest.mark.soak
+def test_twelve_pools_of_two_on_four_nodes(local_slurm):
+    pools = [
+        subprocess.Popen([sys.executable, "-W", "ignore", "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+        for _ in range(12)
+    ]
+    said = [pool.communicate(timeout=500)[0] for pool in pools]
+    assert [text.count("[3, 2, 1, 0]") for text in said] == [2] * 12
+    assert "pools-local" not in os.listdir(os.environ["HPCLAB_STATE_DIR"])

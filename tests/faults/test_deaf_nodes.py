@@ -1,0 +1,135 @@
+"""A node that cannot answer: left by sys.exit, ended politely, out of memory, or lost for good."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from hpclab.cluster import Pool, repairs
+from hpclab.cluster.backends.command import Place
+from hpclab.cluster.errors import Cancelled, JoinError, NodeKilled, NodeLost, PoolError, TaskExit
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(2, backend="local", join_timeout=30) as pool:
+        yield pool
+
+
+def leave(_):
+    sys.exit("cannot open the data")
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+def parse(_):
+    argparse.ArgumentParser().parse_args(["--no-such-option"])
+
+
+class LeavesWhenUnpacked:
+    def __reduce__(self):
+        return sys.exit, ("no such data",)
+
+
+@pytest.mark.parametrize(
+    ("task", "item", "words"),
+    [
+        (leave, 0, r"SystemExit \(cannot open the data\)"),
+        (interrupt, 0, "KeyboardInterrupt"),
+        (parse, 0, r"SystemExit \(2\)"),
+        (abs, LeavesWhenUnpacked(), r"SystemExit \(no such data\)"),
+    ],
+    ids=["sys.exit", "interrupt", "argparse", "item"],
+)
+def test_leaving_a_task_is_that_items_error(pool, task, item, words):
+    before = [worker.pid for worker in pool.workers()]
+    with pytest.raises(TaskExit, match=words) as raised:
+        pool.map(task, [item])
+    assert "item 0" in raised.value.__notes__[0]
+    assert pool.map(abs, [-1]) == [1]
+    assert [worker.pid for worker in pool.workers()] == before
+
+
+def test_the_item_is_named_however_it_ends_its_node(pool):
+    def ends(item):
+        how, number = item
+        if number == 3:
+            os.kill(os.getpid(), how)  # the worker may begin item 4 before it is gone
+        return number
+
+    with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 3") as raised:
+        pool.map(ends, [(signal.SIGTERM, number) for number in range(8)])
+    assert raised.value.item == 3
+    assert pool.map(abs, [-1, -2]) == [1, 2]
+
+
+def test_when_every_node_is_out_of_memory_more_is_asked_for(monkeypatch):
+    monkeypatch.setattr(repairs, "PAUSED", 1.0)
+    kept = []
+
+    def fill(mebibytes):
+        import sys
+
+        sys.modules["kept_by_the_test"] = [
+            *sys.modules.get("kept_by_the_test", kept),
+            b"x" * mebibytes * 2**20,
+        ]
+        return len(sys.modules["kept_by_the_test"])
+
+    words = r"(?s)300 MiB of memory.*Pool\(memory="
+    with Pool(1, backend="local", memory="300 MiB") as pool, pytest.raises(PoolError, match=words):
+        pool.map(fill, [200, 1, 1])
+
+
+def test_one_of_two_out_of_memory_is_replaced(monkeypatch):
+    monkeypatch.setattr(repairs, "PAUSED", 1.0)
+
+    def fill_one(path):
+        import sys
+
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            sys.modules["kept_by_the_test"] = b"x" * 200 * 2**20
+        except FileExistsError:
+            pass
+        time.sleep(0.5)
+
+    with Pool(2, backend="local", memory="300 MiB") as pool:
+        path = str(pool._nodes.backend.directory / "once")
+        with pytest.warns(NodeLost, match="its memory was used up"):
+            pool.map(fill_one, [path] * 20)
+
+
+def test_no_node_left_and_none_to_be_had(monkeypatch):
+    with Pool(1, backend="local", join_timeout=10) as pool:
+        monkeypatch.setattr(
+            Place, "worker_command", lambda self, *_: [sys.executable, "-c", "raise SystemExit('gone')"]
+        )
+        os.kill(pool.workers()[0].pid, signal.SIGKILL)
+        with pytest.warns(NodeLost), pytest.raises(JoinError, match=r"(?s)No node is left.*gone"):
+            pool.map(abs, range(4))
+        # The next map asks again, though what is missing was asked for in the last.
+        monkeypatch.undo()
+        assert pool.map(abs, range(4)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("call", ["map", "run"])
+def test_a_cancel_is_heard_while_a_node_is_stopped(call):
+    with Pool(2, backend="local") as pool:
+        os.kill(stopped := pool.workers()[1].pid, signal.SIGSTOP)
+        threading.Timer(2.0, pool.cancel).start()
+        with pytest.raises(Cancelled):
+            pool.map(time.sleep, [60] * 2) if call == "map" else pool.run(time.sleep, 60, timeout=120)
+        assert pool.map(abs, [-1]) == [1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(stopped, 0)
