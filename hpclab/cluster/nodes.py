@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import threading
@@ -17,6 +16,7 @@ from distributed import Client
 
 from hpclab.cluster import backends, clocks, dashboard, watch
 from hpclab.cluster.activity import Activity
+from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.maps import timeline
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
 ASK_SLURM = 60.0
+END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on with it
 
 
 class Nodes:
@@ -81,7 +82,7 @@ class Nodes:
 
     def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""
-        self.refuse_lost_places()
+        refuse_lost_places(self.backend.directory)
         begin, roster, self._lent = time.monotonic(), self.roster, 0
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
             ended = self.ended(roster.missing(), look)
@@ -170,7 +171,7 @@ class Nodes:
         for name, new in zip(names, fresh, strict=True):
             self.roster.replace(name, new)
         if names:
-            self.refuse_lost_places()
+            refuse_lost_places(self.backend.directory)
             self._expel(gone.values())
             try:
                 self._apply(look)
@@ -207,21 +208,6 @@ class Nodes:
         except OSError as error:
             raise PoolError(f"A node could not be started: {error.strerror or error}.") from error
 
-    def refuse_lost_places(self) -> None:
-        """PoolError where the pool's own files or the working directory are gone, which nodes start in."""
-        if not (self.backend.directory / "key.pem").exists():
-            raise PoolError(
-                f"The pool's directory {self.backend.directory} was removed, and with it the keys its nodes "
-                "need: close() this pool and make a new one."
-            )
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            raise PoolError(
-                "The working directory of this notebook was deleted, and nodes start in it: os.chdir(...) to "
-                "one that exists, then try again."
-            ) from None
-
     def close(self) -> None:
         """End every node and remove every file. If this is cut short, the watchdog finishes it."""
         if self._closed or not self.activity.is_own():  # a forked child has a copy of what is not its own
@@ -244,7 +230,9 @@ class Nodes:
             if self.turns is not None:
                 self.turns.close()
             if self._backend is not None:
-                all_ended = self._backend.end_all()
+                end, late = self._backend.end_all, TimeoutError("The jobs are the watchdog's to cancel.")
+                with suppress(TimeoutError):
+                    all_ended = watch.call(end, look=lambda: None, limit=END, late=lambda: late)
             if self._client is not None:
                 self._client.close(timeout=5)
             if hasattr(self, "cluster"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpclab.cluster import members, watchdog
+from hpclab.cluster.errors import PoolError
 from hpclab.cluster.host import private
 
 if TYPE_CHECKING:
@@ -112,6 +113,22 @@ def _sweep(above: Path) -> None:
             *where, pid, since = note.read_text().split()
             if where == here[:2] and watchdog.start_time(int(pid)) != since:
                 shutil.rmtree(note.parent, ignore_errors=True)
+
+
+def refuse_lost_places(directory: Path) -> None:
+    """PoolError where a pool's own files or the working directory are gone, which its nodes start from."""
+    if not (directory / "key.pem").exists():
+        raise PoolError(
+            f"The pool's directory {directory} was removed, and with it the keys its nodes need: close() "
+            "this pool and make a new one."
+        )
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise PoolError(
+            "The working directory of this notebook was deleted, and nodes start in it: os.chdir(...) to one "
+            "that exists, then try again."
+        ) from None
 
 
 def core_count() -> int:

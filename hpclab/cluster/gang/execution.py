@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster import clocks
+from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import PoolError
 from hpclab.cluster.gang.gangs import Gangs
 from hpclab.cluster.repairs import Repairs
@@ -35,7 +36,7 @@ def run_gang(
             f"{ranks} ranks need as many nodes and the pool has {have}: call "
             f"pool.scale({max(1, ranks)}) first."
         )
-    nodes.refuse_lost_places()  # an agent starts where its worker does
+    refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
     nodes.wait_for_all(None, look)
     clocks.compare(nodes.roster, nodes.loop, look)
     if nodes.gangs is None:

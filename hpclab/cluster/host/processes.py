@@ -123,7 +123,7 @@ def end(processes: Iterable[Process], patience: float = 2.0) -> None:
 
 
 def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
 
 
 def _stat(pid: int) -> list[str]:
