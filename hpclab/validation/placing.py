@@ -19,7 +19,7 @@ from hpclab.validation.words import GPUS, Token, tokens
 _CLAUSES = [  # what is said -> the kinds of tokens that say it; the first that fits counts
     ("nodes of", r"NX\|?NX?G"), ("ports", r"NX?P?SP?E?(?:R(?:D|P|N?U))?"), ("ports", r"SP?\|?XNP?(?:RD)?"),
     ("rate", r"T?SP?T?E?(?:R(?:D|P|U))?"), ("ports", r"NX?P+E?(?:R(?:D|N?U))?|P+RN?U"),
-    ("a node's", r"DON(?:U|X?G)?|NUR?D"), ("GPUs", r"NX?G|GXN|NU"), ("per node", r"NRD"),
+    ("a node's", r"DON(?:U|X?G)?|NUR?D|NX?GRD"), ("GPUs", r"NX?G|GXN|NU"), ("per node", r"NRD"),
     ("per GPU", r"NRU"), ("nodes", r"ND"), ("", r"[|GTUDPEO]"),
 ]  # fmt: skip
 _OVER_ETHERNET = {"roce", "efa", "slingshot"}  # may be called Ethernet as well; and TCP runs over all

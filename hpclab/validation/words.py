@@ -79,7 +79,7 @@ _RULES = [  # the first that fits counts; without a kind it changes nothing
 _SIGNS = [("X", r"x(?= |\d|$)"), ("R", "/"), ("|", r"[,;()\[\]+&]"), ("", r"[-~:.\s\u2248]")]
 _COMPILED = [
     (*kind.partition(" ")[::2], re.compile(rule))
-    for kind, rule in [*((kind, f"(?:{rule}){_END}") for kind, rule in _RULES), *_SIGNS]
+    for kind, rule in [*_SIGNS, *((kind, f"(?:{rule}){_END}") for kind, rule in _RULES)]
 ]
 _UNKNOWN = re.compile(r"[^\s,;()\[\]/]+|.")
 _NAME = re.compile(
@@ -129,7 +129,7 @@ def _plain(text: str) -> str:
     """In small letters and ASCII signs; bytes told from bits by their capital, and times from letters."""
     plain = unicodedata.normalize("NFKC", re.sub("[\u00ae\u2122\u00a9]", "", text))
     plain = plain.translate(dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"))
-    plain = re.sub("[\u00d7\u2715]", "x", plain).replace("_", " ")
+    plain = re.sub("[\u00d7\u2715*]", "x", plain).replace("_", " ")
     plain = re.sub(r"\b4X(?= ?[QFEHNX]DR)|(?<=DR )4X\b", "4lanes", plain)  # InfiniBand's width, one port
     plain = re.sub(r"(\d ?[GMT])i?B(?:ytes?)?(?:/s(?:ec)?|ps)(?![a-zA-Z])", r"\1byte/s", plain)
     plain = re.sub(r"(\d ?[GM])i?B\b", r"\1byte", plain).lower()

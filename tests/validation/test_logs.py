@@ -16,7 +16,7 @@ TITLES = """#                                           out-of-place            
 #      size      count     type   redop    root    time   algbw   busbw #wrong    time   algbw   busbw #wrong
 #       (B) (elements)                             (us)  (GB/s)  (GB/s)           (us)  (GB/s)  (GB/s)
 """
-LINES = """          0          0   float    sum     -1   11.2    0.00    0.00    0   11.1    0.00    0.00    0
+LINES = """          0          0   float   sum     -1   11.2    0.00    0.00    0   11.1    0.00    0.00    0
     8388608    2097152    float     sum      -1   69.10  121.40  212.45      0   68.70  122.10  213.68    N/A
 # Out of bounds values : 0 OK
 # Avg bus bandwidth    : 60.9

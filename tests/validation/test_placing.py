@@ -22,6 +22,7 @@ def gbit(network, system=A100, in_use=8):
     ("network", "expected"),
     [
         ("4x HDR", 800), ("4 x HDR", 800), ("4×HDR InfiniBand", 800), ("HDR x4", 800), ("4 HDR", 800),
+        ("200G*4 RoCE", 800),
         ("4x Mellanox HDR InfiniBand", 800), ("4x HDR 200Gb/s InfiniBand", 800),
         ("200Gb/s x4 InfiniBand", 800),
         ("InfiniBand HDR (4 ports)", 800), ("InfiniBand, 4 HDR ports", 800), ("four HDR cards each", 800),
@@ -70,6 +71,7 @@ def test_a_count_or_a_word_that_is_not_understood_is_never_passed_over(network, 
         ("H100, 8 per node", "1600 Gb/s per node", 2, "of its 8"),
         ("8x A100, 4x HDR", "4x 200Gb/s", 8, 800), ("V100 DGX-2, 8x EDR", "", 16, 800),
         ("3 nodes of 8 A100, four HDR cards each", "", 8, 800),
+        ("8 A100 per node, 4 HDR ports per node", "", 8, 800),
     ],
 )  # fmt: skip
 def test_fewer_gpus_than_a_node_has_use_their_share_of_its_ports(system, network, in_use, expected):
