@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE.csv",
-        help="tables of published measurements; without one, those that ship",
+        help="tables of measurements, logs of nccl-tests or OSU; without one, the tables that ship",
     )
     parser.add_argument(
         "--network", default="", metavar="WORDS", help='of the rows that name none: "8x NDR", "100 Gb/s RoCE"'
