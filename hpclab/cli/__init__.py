@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import hpclab
+from hpclab.cli import output
 
 _COMMANDS = {
     "lab": "open the course in JupyterLab",
@@ -39,6 +41,19 @@ def number(text: str) -> int | float | str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Its module has `configure(parser)` and `run(options)`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with output.guarded():
+            return _run(words)
+    except KeyboardInterrupt:
+        return _failed("interrupted.", 130)
+    except output.Unwritten as error:
+        output.drop()
+        return 141 if error.unread else _failed(str(error))  # 141: as others before `| head`
+    except (ValueError, OSError, RuntimeError) as error:
+        return _failed(sentence(error))
+
+
+def _run(words: list[str]) -> int:
     parser = Parser(prog="hpclab", description=(hpclab.__doc__ or "").split("\n")[0])
     parser.add_argument("--version", action="version", version=f"hpclab {hpclab.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -50,17 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(words)
     if unknown:
         commands.choices[options.command].error(f"there is no {' '.join(unknown)[:60]!r}")
-    try:
-        return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
-    except KeyboardInterrupt:
-        print("hpclab: interrupted.", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"hpclab: {_sentence(error)}", file=sys.stderr)
-        return 1
+    return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
 
 
-def _sentence(error: Exception) -> str:
+def _failed(said: str, status: int = 1) -> int:
+    with contextlib.suppress(OSError):  # nobody reads the errors either
+        print(f"hpclab: {said}", file=sys.stderr)
+    return status
+
+
+def sentence(error: Exception) -> str:
     """What went wrong, without an error number."""
     named = isinstance(error, OSError) and error.strerror and error.filename
     return f"{error.filename}: {error.strerror}." if named else str(error)  # type: ignore[attr-defined]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from hpclab import checks
+from hpclab.cli import sentence
 from hpclab.validation import predictions
 from hpclab.validation.score import Prediction, Score, scores
+from hpclab.validation.tables import Table
 
 _HEAD = ("table", "quantity", "rows", "placed", "mean", "median", "p90", "largest", "bias", "baseline")
 
@@ -20,7 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE.csv",
-        help="tables of published measurements; without one, those that ship",
+        help="tables of measurements, logs of nccl-tests or OSU; without one, the tables that ship",
+    )
+    parser.add_argument(
+        "--network", default="", metavar="WORDS", help='of the rows that name none: "8x NDR", "100 Gb/s RoCE"'
     )
     parser.add_argument("--rows", metavar="OUT.csv", help="write each row with its prediction")
     parser.add_argument("--json", action="store_true", help="print a list of objects for other programs")
@@ -32,16 +38,31 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--rows would overwrite {Path(options.rows).name}, which is read: name another file."
         )
-    tables = [predictions.predict(path) for path in files]
-    found = [one for table in tables for one in table]
+    tables, judged, refused = [], [], []
+    for path in files:
+        try:
+            table = predictions.load(path, options.network)
+            judged.append(predictions.judge(table))
+            tables.append(table)
+        except (ValueError, OSError) as error:
+            refused.append(sentence(error))
+    found = [one for table in judged for one in table]
+    if refused and not tables:
+        raise ValueError("\nhpclab: ".join(refused))
     if options.rows is not None:
         _write(found, options.rows)
-    scored = [score for table in tables for score in scores(table)]
+    scored = [score for table in judged for score in scores(table)]
     if options.json:
         print(json.dumps([asdict(score) for score in scored], indent=1))
     else:
-        print("\n".join(screen(scored, found)))
-    return 0
+        print("\n".join([*screen(scored, found), *_read_otherwise(tables)]))
+    for said in refused:
+        print(f"hpclab: {said}", file=sys.stderr)
+    return 1 if refused else 0
+
+
+def _read_otherwise(tables: Sequence[Table]) -> list[str]:
+    return [line for table in tables if table.note for line in ("", f"{table.name}: {table.note}.")]
 
 
 def _write(found: Sequence[Prediction], place: str) -> None:
@@ -68,12 +89,14 @@ def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
     ]
     lines += ["", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
               "baseline: mean error of a latency and a bandwidth fitted to these very rows."]  # fmt: skip
-    reasons: dict[tuple[str, str], list[int]] = {}
+    reasons: dict[tuple[str, str, str], list[int]] = {}
     for one in found:
         if one.value is None:
-            reasons.setdefault((one.observation.row.table, one.note), []).append(one.observation.row.number)
-    for (table, reason), rows in reasons.items():
-        lines += ["", f"Not placed: {table}, row{'s' * (len(rows) > 1)} {_ranges(rows)}: {reason}"]
+            seen = one.observation
+            what = "Left out" if seen.empty else "Not placed"
+            reasons.setdefault((what, seen.row.table, one.note), []).append(seen.row.number)
+    for (what, table, reason), rows in reasons.items():
+        lines += ["", f"{what}: {table}, row{'s' * (len(rows) > 1)} {_ranges(rows)}: {reason}"]
     return lines
 
 

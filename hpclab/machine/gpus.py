@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from hpclab.machine.description import Gpu
@@ -118,7 +119,9 @@ def _from_apple() -> list[Gpu]:
 def _visible(found: list[Gpu]) -> list[Gpu]:
     """Those that CUDA_VISIBLE_DEVICES leaves to this process; CUDA stops reading at the first bad entry."""
     setting = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if setting is None or setting.startswith(("GPU-", "MIG-")):
+    if setting is not None and setting.startswith("MIG-"):  # its own size is not told here
+        return [replace(gpu, name=f"{gpu.name}, a MIG slice", memory=0) for gpu in found[:1]]
+    if setting is None or setting.startswith("GPU-"):
         return found[: setting.count(",") + 1] if setting else found
     chosen = []
     for word in (part.strip() for part in setting.split(",")):

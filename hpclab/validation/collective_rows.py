@@ -19,6 +19,7 @@ from hpclab.validation.tables import Row, Table
 _TIMES = {"time_us_in_place": 1e-6, "time_median_s": 1.0, "time_us": 1e-6, "time_us_out_of_place": 1e-6}
 _BANDWIDTHS = ("busbw_in_place_gb_per_s", "busbw_gb_per_s", "algbw_gb_per_s")
 _NAMES = {name.replace("_", ""): name for name in nccl.COLLECTIVES}
+_SYSTEM, _NETWORK = ("system", "gpu", "topology"), ("network", "fabric", "interconnect")
 _LARGEST = 16 * 2**30  # bytes where nccl-tests' sweeps end (-e 16G), for rows that give no size
 # Not in the row and not a measurement: 45 pairs are all those of ten nodes, which are the ten of the source's
 # table of collectives, whose fabric it takes to be 400 Gb/s per GPU. Of its other cluster nothing is said.
@@ -27,16 +28,22 @@ _TEN_NODES = "H100, 8/node, 400Gb/s per GPU"
 
 @dataclass(frozen=True)
 class Case:
-    """What a row says: words that name its hardware, the collective, GPUs, nodes, message size in bytes."""
+    """What a row says: words of its system and network, the collective, the message's bytes; 0: not said."""
 
-    words: str
+    system: str
+    network: str
     collective: str
     gpus: int
     nodes: int
     size: float
+    per_node: int = 0
     nvls: bool = True
     copy: bool = False
     torch: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"{self.system} {self.network}"
 
 
 def read(table: Table) -> list[Observation]:
@@ -57,31 +64,37 @@ def read(table: Table) -> list[Observation]:
 
 def _timed(row: Row) -> Observation:
     gpus = _gpus(row)
-    nodes = row.count("nodes", 1, max(gpus, 1)) if row.text("nodes") else 1
-    if not row.text("nodes") and row.text("gpus_per_node"):
-        nodes = max(1, gpus // row.count("gpus_per_node", 1, 72))
+    nodes = row.count("nodes", 1, gpus or 1_000_000) if row.text("nodes") else 0
+    per_node = row.count("gpus_per_node", 1, 72) if row.text("gpus_per_node") else 0
     name = collective(row.text("collective", "test") or "all_reduce")
-    size = row.value("size_bytes", 1, 2**50)
+    size = float(row.count("size_bytes", 0, 2**50))
+    system, network = row.words(*_SYSTEM), row.words(*_NETWORK)
+    case = Case(system, network, name, gpus, nodes, size, per_node, torch=_torch(row))
+    group = (case.words, name, gpus, nodes)
+    return Observation(row, "time", _time(row, case) if size else float("nan"), "s", size, group, case)
+
+
+def _time(row: Row, case: Case) -> float:
+    """Seconds; NaN where the bandwidth that they are worked out from is rounded to nothing."""
     time = next((row.value(c, 1e-9, 1e12) * unit for c, unit in _TIMES.items() if row.text(c)), None)
-    if time is None:
-        column = next((c for c in _BANDWIDTHS if row.text(c)), _BANDWIDTHS[1])
-        rate = row.value(column, 0, 1e6) * 1e9
-        known = gpus > 1 and name in nccl.COLLECTIVES
-        factor = nccl.bus_factor(name, gpus) if "bus" in column and known else 1.0
-        time = size * factor / rate if rate > 1e3 else float("nan")
-    words = f"{row.text('system', 'gpu')} {row.text('network', 'fabric')}"
-    case = Case(words, name, gpus, nodes, size, _nvls(words), torch=_torch(row))
-    return Observation(row, "time", time, "s", size, (words, name, gpus, nodes), case)
+    if time is not None:
+        return time
+    column = next((c for c in _BANDWIDTHS if row.text(c)), _BANDWIDTHS[1])
+    rate = row.value(column, 0, 1e6) * 1e9
+    gpus = case.gpus or case.nodes * case.per_node
+    known = gpus > 1 and case.collective in nccl.COLLECTIVES
+    factor = nccl.bus_factor(case.collective, gpus) if "bus" in column and known else 1.0
+    return case.size * factor / rate if rate > 1e3 else float("nan")
 
 
 def _peak(row: Row) -> Observation:
     words = row.text("measurement")
     copy = "p2p" in words.lower()
     gpus = 2 if copy else _gpus(row)
-    found = re.search(r"(\d+) ?GiB", words)
-    size = int(found[1]) * 2.0**30 if found else _LARGEST
+    found = re.search(r"(\d+) ?([KMG])iB", words)
+    size = int(found[1]) * 2.0 ** {"K": 10, "M": 20, "G": 30}[found[2]] if found else _LARGEST
     name = "send_recv" if copy else collective(words.partition(" ")[0])
-    case = Case(row.text("link"), name, gpus, 1, size, _nvls(words), copy)
+    case = Case(row.text("link"), "", name, gpus, 1, size, 0, "nvls off" not in words.lower(), copy)
     value = row.value("measured_gb_per_s", 1e-9, 1e6) * 1e9
     return Observation(row, "bandwidth", value, "B/s", size, (words, row.text("link")), case)
 
@@ -91,7 +104,7 @@ def _pair(row: Row) -> Observation:
     name, cluster = collective(row.text("test")), row.text("cluster")
     known = cluster == "cluster01" and row.text("source") == "nccl_tests_cluster"
     words = row.text("system") or (_TEN_NODES if known else "H100")
-    case = Case(words, name, nodes * per_node, nodes, _LARGEST)
+    case = Case(words, row.words(*_NETWORK), name, nodes * per_node, nodes, _LARGEST, per_node)
     value = row.value("busbw_median", 1e-9, 1e6) * 1e9
     return Observation(row, "bandwidth", value, "B/s", _LARGEST, (cluster, name, per_node, nodes), case)
 
@@ -106,10 +119,6 @@ def collective(text: str) -> str:
     return _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"), text)
 
 
-def _nvls(words: str) -> bool:
-    return "nvls off" not in words.lower()
-
-
 def _torch(row: Row) -> bool:
     """Whether it was measured from Python: Bekman's all_reduce_bench.py, or where the row says so."""
     return "torch" in row.text("system").lower() or row.text("source").startswith("stas00")
@@ -121,20 +130,25 @@ def job(case: Case) -> nccl.Job:
         raise NotPlaced(
             f"{case.collective!r:.40} is no collective of the model: {', '.join(nccl.COLLECTIVES)}"
         )
-    nvlink = NVLINKS[placing.generation(case.words)]
-    if case.gpus < 2 or case.gpus % case.nodes:
-        raise NotPlaced("its GPUs are not stated, fewer than two, or cannot be spread evenly over its nodes")
-    host = TORCH_CALL if case.torch else 0.0
-    node = max(placing.gpus_of_a_node(case.words), case.gpus // case.nodes)
-    if case.nodes == 1:
-        return nccl.Job(nvlink, case.gpus, node_gpus=node, host=host, nvls=case.nvls)
-    rate = placing.rate(case.words)
+    words = placing.read(case.system, case.network)
+    nvlink = NVLINKS[words.nvlink]
+    words.understood("system", "network")
+    wider = {"gh200", "gb200"} & set(words.names["GPU"])
+    if wider and not case.copy:
+        raise NotPlaced(f"the GPUs of {wider.pop()} are joined otherwise, for which there is no model here")
+    gpus, nodes, size = words.layout(case.gpus, case.nodes, case.per_node)
+    in_use = gpus // nodes
+    node, host = max(size or 8, in_use), TORCH_CALL if case.torch else 0.0
+    nvls = case.nvls and "nvls off" not in words.names["remark"]
+    if nodes == 1:
+        return nccl.Job(nvlink, gpus, node_gpus=node, host=host, nvls=nvls)
+    rate = words.wire(in_use, size)
     if rate is None:
         raise NotPlaced("the network between its nodes, or that network's rate, is not stated")
-    family = placing.family(case.words)
-    network = NETWORKS[{"omni-path": "omni-path", "tcp": "tcp"}.get(family, "rdma")]
-    bandwidth = placing.per_node(rate, case.gpus // case.nodes)
-    return nccl.Job(nvlink, case.gpus, case.nodes, network, bandwidth, node, host, case.nvls)
+    if words.family in ("ethernet", "aries"):
+        raise NotPlaced(f"whether NCCL went over {words.family} by RoCE, EFA or TCP is not stated")
+    network = NETWORKS[{"omni-path": "omni-path", "tcp": "tcp"}.get(words.family, "rdma")]
+    return nccl.Job(nvlink, gpus, nodes, network, rate, node, host, nvls)
 
 
 def predict(observation: Observation) -> float:
@@ -146,4 +160,4 @@ def predict(observation: Observation) -> float:
     time = nccl.predict(case.collective, case.size, place).seconds
     if observation.unit == "s":
         return time
-    return nccl.bus_factor(case.collective, case.gpus) * case.size / time
+    return nccl.bus_factor(case.collective, place.gpus) * case.size / time

@@ -1,89 +1,236 @@
-"""From the words of a published row to hardware: which GPU, which network, how fast.
+"""From the words of a published row to hardware: which GPU, which network, how many ports, how fast.
 
-Nothing is guessed from the measured number. Where a row says less than the model needs, what is usual is
-assumed and written here (eight GPUs to a node), or NotPlaced says what is missing.
+The words are read whole (`words.py` cuts them, clauses here join them), or the row is not placed, with what
+was not understood: a count passed over, or "PCIe" after a GPU's name, is other hardware. Nothing is guessed
+from the measured number. Where a row says less than the model needs, what is usual is assumed and written
+here (eight GPUs to a node; one port to a node of up to four), or NotPlaced says what is missing.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
 
 from hpclab.validation.score import NotPlaced
+from hpclab.validation.words import GPUS, Token, tokens
 
-_GENERATIONS = (  # the first that fits counts
-    ("nvlink5", r"nvlink ?5|\bg?b[23]00\b"),
-    ("nvlink4", r"nvlink ?4|\bg?h[12]00\b|\bh800\b|hopper"),
-    ("nvlink3", r"nvlink ?3|\ba100\b|\ba800\b|ampere"),
-    ("nvlink2", r"nvlink ?2|\bv100\b|volta|dgx-?[12]\b"),
-)
-_FAMILIES = (
-    ("omni-path", r"omni-?path|\bopa\b|opa-?100"),
-    ("slingshot", r"slingshot"),
-    ("aries", r"\baries\b|piz daint|xc[345]0"),
-    ("tcp", r"\btcp\b|ipoib|sockets?\b"),
-    ("roce", r"\broce"),
-    ("infiniband", r"infiniband|\bib\b|\b(?:q|f|e|h|n|x)dr(?:\d+)?\b"),
-    ("efa", r"\befa\b"),
-    ("ethernet", r"ethernet|\b\d+ ?gbe\b|\bgige\b"),
-)
-_NAMED_RATES = {
-    "qdr": 32, "fdr": 54.5, "edr": 100, "edr100": 100, "hdr": 200, "hdr100": 100, "hdr200": 200, "ndr": 400,
-    "ndr200": 200, "ndr400": 400, "xdr": 800,
+_CLAUSES = [  # what is said -> the kinds of tokens that say it; the first that fits counts
+    ("nodes of", r"NX\|?NX?G"), ("ports", r"NX?P?SP?E?(?:R(?:D|P|N?U))?"), ("ports", r"SP?\|?XNP?(?:RD)?"),
+    ("rate", r"T?SP?T?E?(?:R(?:D|P|U))?"), ("ports", r"NX?P+E?(?:R(?:D|N?U))?|P+RN?U"),
+    ("a node's", r"DON(?:U|X?G)?|NUR?D|NX?GRD"), ("GPUs", r"NX?G|GXN|NU"), ("per node", r"NRD"),
+    ("per GPU", r"NRU"), ("nodes", r"ND"), ("", r"[|GTUDPEO]"),
+]  # fmt: skip
+_OVER_ETHERNET = {"roce", "efa", "slingshot"}  # may be called Ethernet as well; and TCP runs over all
+_NVLINK_RATES = {  # GB/s of one GPU, one way and both
+    "nvlink2": (150, 300), "nvlink3": (300, 600), "nvlink4": (450, 900), "nvlink5": (900, 1800),
 }  # fmt: skip
-_RATE = re.compile(  # Gb/s, not GB: 400Gb/s, 25 Gbps, 100GbE, 8x400G
-    r"(?:(?<!\w)(\d+) ?[x×] ?|(?<![\w.]))~?(\d+(?:\.\d+)?) ?"
-    r"G(?:b(?:it)?/?(?:ps|s)|bE|igE|bit|b)?\b"
-    r"(?: ?(?:/|per) ?(GPU|gpu|node))?"
-)
-_MEMORY = re.compile(r"\b[ABGHV]+\d+0[- ]?(?:SXM\d?[- ]?)?\d+ ?G[B]?\b")  # a GPU's memory is no rate
+_FASTEST_PORT = 800.0  # Gb/s; a number above is several ports
 
 
-@dataclass(frozen=True)
-class Rate:
-    """A network's rate in bytes/s, one way: `each` of one port, `ports` if said; `per` gpu, node or ""."""
+class Hardware:
+    """What the words of a system and its network say: `names` and `numbers` by what they are of.
 
-    each: float
-    ports: int = 0
-    per: str = ""
+    Numbers are Gb/s ("each" port, "of a GPU", "of a node"), GB/s ("bytes"), and counts: "ports", "ports of a
+    GPU", "GPUs of a node", "GPUs" (of a node or of all), "nodes".
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = defaultdict(list)
+        self.numbers: dict[str, list[float]] = defaultdict(list)
+
+    def understood(self, *fields: str) -> None:
+        """NotPlaced names the words and counts in these fields ("system", "network") that no rule knows."""
+        strange = [word for name in fields for word in self.names[name]]
+        if strange:
+            raise NotPlaced(f"{_shown(strange)} in its words is not understood: say it otherwise")
+
+    @property
+    def family(self) -> str:
+        """The network's ("infiniband", "roce" ...), "" where none is named; NotPlaced where two are."""
+        found = set(self.names["family"])
+        if "tcp" in found:
+            return "tcp"
+        found -= {"ethernet"} if found & _OVER_ETHERNET else set()
+        if len(found) > 1:
+            raise NotPlaced(f"its words name two networks, {' and '.join(sorted(found))}")
+        return found.pop() if found else ""
+
+    @property
+    def nvlink(self) -> str:
+        """The generation, a name of `nccl_links.NVLINKS`; NotPlaced where the GPU is none of its boards."""
+        gpus = {"v100" if gpu == "dgx-2" else gpu for gpu in self.names["GPU"]}
+        found = {*filter(None, self.names["NVLink"]), *(GPUS[gpu][0] for gpu in gpus)}
+        if not found:
+            numbered = [word for word in self.names["system"] if re.search(r"[a-z]-?\d", word)]
+            raise NotPlaced(
+                "the GPU's model or its NVLink is not stated, or not one that the course knows"
+                + f": {_shown(numbered)}" * bool(numbered)
+            )
+        if len(found) > 1 or len(gpus) > 1:
+            raise NotPlaced(f"its words name several GPUs or NVLinks: {', '.join(sorted(gpus | found))}")
+        remarks, name = self.names["remark"], found.pop()
+        if "pcie" in remarks or ("bus" in remarks and "sxm" not in remarks):
+            raise NotPlaced("its GPUs are PCIe cards, and what joins those has no model here")
+        if "pairs" in remarks:
+            raise NotPlaced("its GPUs are joined in pairs, which has no model here")
+        wrong = [rate for rate in self.numbers["bytes"] if rate not in _NVLINK_RATES[name]]
+        if wrong:
+            raise NotPlaced(f"{wrong[0]:g} GB/s is no rate of {name}, and a network's is read in Gb/s")
+        return name
+
+    def rates(self) -> tuple[float, float, float]:
+        """Gb/s of a port, a GPU and a node, 0 where it is not said: "4x HDR, 800Gb/s" is of port and node."""
+        said, ports = sorted(self.numbers["each"]), self.numbers["ports"]
+        sums = [rate for rate in said if rate > _FASTEST_PORT or (ports and _same(rate, said[0] * ports[0]))]
+        sums = sums if not ports or ports[0] > 1 else []
+        each = _one("rates of a port", [rate for rate in said if rate not in sums], 0.05)
+        gpu = _one("rates of a GPU", self.numbers["of a GPU"], 0.05)
+        return each, gpu, _one("rates of a node", [*self.numbers["of a node"], *sums], 0.05)
+
+    def wire(self, in_use: int, node: int) -> float | None:
+        """Bytes/s out of a node of which `in_use` of `node` GPUs (0: not said) take part; None if unnamed."""
+        each, gpu, whole = self.rates()
+        size = node or in_use
+        shares = [share * size for share in self.numbers["ports of a GPU"]]
+        ports = _one("numbers of ports", [*self.numbers["ports"], *shares])
+        _one("rates of a node", [rate for rate in (ports * each, gpu * node, whole) if rate], 0.05)
+        if gpu:
+            found = gpu * in_use
+        elif ports and each:
+            if ports > size and not node:
+                raise NotPlaced(f"which of its node's {ports:g} ports were in use is not stated")
+            found = each * max(1.0, ports * in_use / size)
+        elif whole:
+            if in_use < size:
+                raise NotPlaced(f"the rate is a node's, and {in_use} of its {size} GPUs took part")
+            found = whole
+        elif not each:
+            return None
+        elif in_use > 1 and size > 4:
+            raise NotPlaced("how many ports a node has is not stated: write 4x HDR, or 800 Gb/s per node")
+        else:
+            found = each
+        return found * 1e9 / 8
+
+    def layout(self, gpus: int, nodes: int, per_node: int) -> tuple[int, int, int]:
+        """GPUs, nodes, and the GPUs that a node has (0: not said), from a row's numbers and words.
+
+        Nodes are worked out where it is said how many GPUs each has; without a network, up to eight are one.
+        """
+        size, models = _one("sizes of a node", self.numbers["GPUs of a node"]), self.names["GPU"]
+        if "dgx-2" in models or ("v100" in models and "nvswitch" in self.names["remark"]):
+            size = size or 16
+        all_nodes = int(_one("numbers of nodes", self.numbers["nodes"]))
+        nodes = nodes or all_nodes
+        gpus, counted = gpus or nodes * per_node, set(self.numbers["GPUs"])
+        if not nodes and (per_node or size):
+            nodes = max(1, int(gpus / (per_node or size)))
+        elif not nodes:
+            if gpus > 8 or (gpus not in counted and (self.names["family"] or any(self.rates()))):
+                raise NotPlaced("on how many nodes its GPUs are is not stated: add a column nodes")
+            nodes = 1
+        if gpus < 2 or gpus % nodes:
+            raise NotPlaced(
+                "its GPUs are not stated, fewer than two, or cannot be spread evenly over its nodes"
+            )
+        in_use = gpus // nodes
+        sizes = [number for number in counted if number != gpus or nodes == 1]  # or else they are all of them
+        size = _one("sizes of a node", [*sizes, *[size] * bool(size)])
+        fits = in_use <= (size or 72) <= 72 and nodes <= (all_nodes or nodes)
+        if not fits or (per_node and per_node != in_use):
+            raise NotPlaced("its numbers of GPUs, of nodes and of GPUs in a node do not agree")
+        return gpus, nodes, int(size)
 
 
-def generation(words: str) -> str:
-    """The NVLink generation, a name of `nccl_links.NVLINKS`."""
-    text = words.lower().replace("_", " ")
-    for name, pattern in _GENERATIONS:
-        if re.search(pattern, text) and ("nvlink" in text or "pcie" not in text):
-            return name
-    raise NotPlaced("the GPU's model or its NVLink is not stated, or not one that the course knows")
+def _shown(words: Iterable[str]) -> str:
+    """``"'h800', '4x'"``, with bytes written as people do."""
+    return f"{', '.join(repr(word[:30].replace('gbyte', 'GB')) for word in dict.fromkeys(words)):.120}"
 
 
-def family(words: str) -> str:
-    """The network's family, a name of _FAMILIES ("infiniband", "roce" ...), or "" where none is named."""
-    text = words.lower().replace("_", " ")
-    return next((name for name, pattern in _FAMILIES if re.search(pattern, text)), "")
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) <= 0.05 * max(one, other)
 
 
-def rate(words: str) -> Rate | None:
-    """The network's rate: a number of Gb/s, or what the name of an InfiniBand generation stands for."""
-    for match in _RATE.finditer(_MEMORY.sub("", words)):
-        return Rate(float(match[2]) * 1e9 / 8, int(match[1] or 0), (match[3] or "").lower())
-    text = words.lower().replace("_", " ").replace("-", " ")
-    for name in sorted(_NAMED_RATES, key=len, reverse=True):
-        if found := re.search(rf"(?:(\d+) ?x ?)?\b{name}\b", text):
-            return Rate(_NAMED_RATES[name] * 1e9 / 8, int(found[1] or 0))
-    return None
+def _one(what: str, said: Iterable[float], apart: float = 0.0) -> float:
+    """What all of them say, 0 where nobody says anything; NotPlaced where they are further apart."""
+    found = sorted(said)
+    if found and found[-1] - found[0] > apart * found[-1]:
+        raise NotPlaced(f"its words name two {what}: {found[0]:g} and {found[-1]:g}")
+    return found[0] if found else 0
 
 
-def per_node(found: Rate, gpus: int) -> float:
-    """Bytes/s out of a node with `gpus` in use: per GPU if so said, else all ports named, else the number."""
-    if found.per == "gpu":
-        return found.each * gpus
-    return found.each if found.per == "node" else found.each * max(found.ports, 1)
+@functools.lru_cache(maxsize=1024)
+def read(system: str, network: str = "", stack: str = "") -> Hardware:
+    """The hardware in the words of a system and of its network; of a `stack` only the network's name."""
+    found = Hardware()
+    for token in tokens(stack.replace("-", " "), network=True):
+        if token.kind == "F":
+            found.names["family"].append(token.name)
+    for field, text in (("system", system), ("network", network)):
+        listed = tokens(text, field == "network") if len(text) < 1000 else [Token("?", "", 0, text)]
+        found.names[field] += [token.text for token in listed if token.kind == "?"]
+        for token in listed:
+            _alone(found, token)
+        _together(found, listed, field)
+    return found
 
 
-def gpus_of_a_node(words: str) -> int:
-    """How many GPUs a node has: "4/node", "8x H200", "8 GPU", a DGX-2's 16, else 8."""
-    if re.search(r"dgx-?2\b|nvswitch", words.lower()) and generation(words) == "nvlink2":
-        return 16
-    found = re.search(r"(\d+) ?(?:x ?[abghv]|gpus?\b|/ ?node|(?: gpus?)? per node)", words.lower())
-    return int(found[1]) if found and 1 <= int(found[1]) <= 72 else 8
+def _alone(found: Hardware, token: Token) -> None:
+    """What a token says by itself."""
+    if token.kind == "G":
+        found.names["GPU"].append(token.name)
+        found.names["remark"] += ["sxm"] * ("sxm" in token.text)
+    elif token.kind in "LK":
+        found.names["NVLink" if token.kind == "L" else "remark"].append(token.name)
+    elif token.kind == "B":
+        found.numbers["bytes"].append(token.number)
+    elif token.kind in "FS" and token.name:
+        found.names["family"].append(token.name)
+
+
+def _together(found: Hardware, listed: list[Token], field: str) -> None:
+    """What counts, rates and what they are of say in their order; a count that is of nothing is strange."""
+    kept = [token for token in listed if token.kind not in "F?K" or token.name == "nvswitch"]
+    kinds = "".join("|" if token.kind in "LBK" else token.kind for token in kept)
+    at = 0
+    while at < len(kinds):
+        for what, pattern in _CLAUSES:
+            if match := re.compile(pattern).match(kinds, at):
+                _clause(found, what, kept[at : match.end()], match[0], field)
+                at = match.end()
+                break
+        else:
+            found.names[field].append(kept[at].text)
+            at += 1
+
+
+def _clause(found: Hardware, what: str, part: list[Token], kinds: str, field: str) -> None:
+    counts = [token.number for token in part if token.kind == "N"]
+    rates = [token for token in part if token.kind == "S"]
+    of_gpu, numbers = kinds.endswith("U") and "R" in kinds, found.numbers
+    if what == "rate":
+        whole = kinds.endswith("RD") or ("T" in kinds and not rates[0].name)
+        numbers["of a GPU" if of_gpu else "of a node" if whole else "each"].append(rates[0].number)
+    elif what == "ports" and rates and of_gpu and counts[0] > 1:
+        found.names[field].append(f"{counts[0]:g} x {rates[0].text}")  # eight in all, or for each GPU?
+    elif what == "ports":
+        numbers["each"] += [rate.number for rate in rates]
+        among = counts.pop() if of_gpu and "NU" in kinds else 1.0
+        count = counts[0] if counts else 1.0
+        if of_gpu:
+            numbers["ports of a GPU"].append(count / among)
+        else:
+            numbers["ports"].append(count)
+    elif what == "nodes of":
+        numbers["nodes"].append(counts[0])
+        numbers["GPUs of a node"].append(counts[1])
+    elif what in ("per node", "per GPU"):
+        if field == "system" and what == "per GPU":
+            found.names[field].append(part[0].text)
+        else:
+            of_node = "ports" if field == "network" else "GPUs of a node"
+            numbers[of_node if what == "per node" else "ports of a GPU"].append(counts[0])
+    elif what:
+        numbers["GPUs of a node" if what == "a node's" else what].append(counts[-1])

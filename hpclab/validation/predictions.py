@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpclab.validation import collective_rows, message_rows
+from hpclab.validation import collective_rows, files, logs, message_rows, tables
 from hpclab.validation.score import NotPlaced, Observation, Prediction, straight_line
-from hpclab.validation.tables import Table, read
+from hpclab.validation.tables import Table
 
 REFERENCE = Path(__file__).with_name("reference")
 
@@ -35,22 +35,36 @@ KINDS = {
 LATER = ("train", "mem", "storage", "sched", "power", "scaling")  # tables that no model predicts yet
 
 
-def predict(path: str | Path) -> list[Prediction]:
+def predict(path: str | Path, network: str = "") -> list[Prediction]:
     """A Prediction for each row; ValueError for an unknown kind of table, or naming file, row and field."""
-    words = re.split(r"[^a-z0-9]+", Path(path).name.lower())
+    return judge(load(path, network))
+
+
+def load(path: str | Path, network: str = "") -> Table:
+    """The table or log in a file; `network` are the words for the rows that have none of their own."""
+    name, text = Path(path).name, files.text(path)
+    table = logs.table(name, text) or tables.parse(name, text)
+    if not network:
+        return table
+    rows = [row if row.text("network", "fabric") else replace(row, fields={**row.fields, "network": network})
+            for row in table.rows]  # fmt: skip
+    return replace(table, rows=tuple(rows))
+
+
+def judge(table: Table) -> list[Prediction]:
+    """A Prediction for each row of a table."""
+    words = [table.kind, *re.split(r"[^a-z0-9]+", table.name.lower())]
     word = next((word for word in words if word in KINDS or word in LATER), "")
     if word not in KINDS:
         known = ", ".join(f"{name}_*.csv ({kind.what})" for name, kind in KINDS.items())
-        raise ValueError(
-            f"{Path(path).name!r:.200} is no kind of table that is predicted; these are: {known}."
-        )
+        raise ValueError(f"{table.name!r:.200} is no kind of table that is predicted; these are: {known}.")
     kind = KINDS[word]
-    observations = kind.read(read(path))
+    observations = kind.read(table)
     found = []
     for one, line in zip(observations, straight_line(observations), strict=True):
         try:
             if one.value != one.value:
-                raise NotPlaced("its bandwidth is rounded to nothing")
+                raise NotPlaced("0 bytes" if one.empty else "its bandwidth is rounded to nothing")
             found.append(Prediction(one, kind.predict(one), line))
         except NotPlaced as reason:
             found.append(Prediction(one, None, line, str(reason)))
@@ -76,7 +90,8 @@ def write(predictions: Sequence[Prediction], path: str | Path) -> None:
             seen = one.observation
             table.writerow({
                 **seen.row.fields, "table": seen.row.table, "row": seen.row.number, "quantity": seen.quantity,
-                "unit": seen.unit, "published": f"{seen.value:.6g}", "error": f"{one.error:.4f}",
+                "unit": seen.unit, "published": "" if seen.value != seen.value else f"{seen.value:.6g}",
+                "error": "" if seen.empty else f"{one.error:.4f}",
                 "predicted": "" if one.value is None else f"{one.value:.6g}",
                 "baseline": f"{one.baseline:.6g}", "note": one.note,
             })  # fmt: skip

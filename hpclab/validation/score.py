@@ -25,8 +25,8 @@ class NotPlaced(ValueError):
 class Observation:
     """One published number: `value` in `unit` (s or B/s) of a `quantity`, in a `row`.
 
-    `value` is NaN where it was rounded to nothing. `size` is the message's bytes; rows with the same `group`
-    share a line of the baseline; `case` is what the kind's own predictor needs to know.
+    `value` is NaN where it was rounded to nothing, or nothing was sent. `size` is the message's bytes; rows
+    with the same `group` share a line of the baseline; `case` is what the kind's own predictor needs to know.
     """
 
     row: Row
@@ -36,6 +36,11 @@ class Observation:
     size: float
     group: Hashable
     case: Any
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is of 0 bytes and so of nothing: it is named, and not scored."""
+        return not self.size and self.value != self.value
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ def scores(predictions: Sequence[Prediction]) -> list[Score]:
     """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows."""
     groups: dict[tuple[str, str], list[Prediction]] = {}
     for one in predictions:
+        if one.observation.empty:
+            continue
         groups.setdefault((one.observation.row.table, one.observation.quantity), []).append(one)
     found = []
     for (table, quantity), group in groups.items():

@@ -1,49 +1,66 @@
 """A table of published measurements as rows of text: read whole, or refused naming file, row and field.
 
 The columns' names carry the units; what they mean is the business of the module of that kind of table
-(`collective_rows.py`, `message_rows.py`).
+(`collective_rows.py`, `message_rows.py`). A spreadsheet's separators and decimal commas are read where they
+cannot mean anything else.
 """
 
 from __future__ import annotations
 
 import csv
+import io
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpclab import checks
+from hpclab.validation import files
 
-LARGEST = 16 * 2**20
 MOST_ROWS = 100_000
 _NOTHING = ("", "n/a", "na", "nan", "-")
+_UNITS = {r"[Bb](?:ytes?)?": "bytes", "us|\u00b5s|\u03bcs": "us", "s": "s", "GB/s": "gb_per_s"}  # of a header
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_GAP = " '\u00a0\u2009\u202f"  # between thousands
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its `table`'s file name, its `number` in the file (the header is 1), its `fields` as text."""
+    """One row: its `table`'s file name, its `number` in the file (the header is 1), its `fields` as text.
+
+    `comma` is True where the table's numbers have a comma before their decimals.
+    """
 
     table: str
     number: int
     fields: Mapping[str, str]
+    comma: bool = False
 
     def text(self, *columns: str) -> str:
         """The first of `columns` that the table has and that says something in this row, or ""."""
         return next((self.fields[c] for c in columns if self.fields.get(c, "").lower() not in _NOTHING), "")
 
-    def value(self, column: str, low: float, high: float) -> float:
+    def words(self, *columns: str) -> str:
+        """All that `columns` say in this row, so that nothing of it is passed over."""
+        return ", ".join(text for column in columns if (text := self.text(column)))
+
+    def value(self, column: str, low: float, high: float, whole: bool = False) -> float:
         """The field as a number from `low` to `high`; ValueError names file, row and field."""
         text = self.fields.get(column, "")
         try:
-            return checks.number(column, float(text), low, high)
+            return checks.number(column, float(_plain(text, self.comma, whole)), low, high)
         except ValueError:
+            hint = ", or use a point before decimals" if re.fullmatch(r"[-+]?\d+,\d+", text) else ""
             allowed = f"a number from {low:g} to {high:g}"
             raise ValueError(
-                f"{self.table}, row {self.number}: {column} must be {allowed}, not {text!r:.60}."
+                f"{self.table}, row {self.number}: {column} must be {allowed}, not {text!r:.60}"
+                + (f"; separate columns with semicolons{hint}." if hint else ".")
             ) from None
 
     def count(self, column: str, low: int, high: int) -> int:
         """The field as a whole number from `low` to `high`."""
-        value = self.value(column, low, high)
+        value = self.value(column, low, high, whole=True)
         if value != int(value):
             raise ValueError(
                 f"{self.table}, row {self.number}: {column} must be a whole number, not {value:g}."
@@ -53,11 +70,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A file's `name`, its `columns` and `rows`."""
+    """A file's `name`, its `columns` and `rows`.
+
+    `kind` is one of `predictions.KINDS` where the text says it, and `note` how it was read if not plainly.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    kind: str = ""
+    note: str = ""
 
     def need(self, *columns: str) -> None:
         """ValueError names those of `columns` that the table lacks."""
@@ -67,32 +89,75 @@ class Table:
 
 
 def read(path: str | Path) -> Table:
-    """The rows of a CSV file in UTF-8 with a header, at most 16 MiB and 100,000 rows."""
-    source = Path(path)
-    if not source.is_file():
-        raise ValueError(f"There is no file {str(source)!r:.200}: name a table of published measurements.")
-    if source.stat().st_size > LARGEST:
-        raise ValueError(f"{source.name} is larger than {LARGEST // 2**20} MiB: not a table of measurements.")
-    rows: list[Row] = []
+    """The rows of a CSV file with a header, at most 16 MiB and 100,000 rows."""
+    return parse(Path(path).name, files.text(path))
+
+
+def parse(name: str, text: str) -> Table:
+    """The rows of the text of a CSV file called `name`."""
+    text = text.lstrip("\ufeff\r\n")
+    if told := re.match(r"sep=(.)\r?\n", text):
+        text = text[told.end() :]
+    header = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
+    separator = told[1] if told else max(_SEPARATORS, key=header.count)
+    records: list[tuple[int, list[str]]] = []
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
-            columns = tuple(name.strip() for name in next(lines, []))
-            if len(columns) < 2 or len(set(columns)) < len(columns) or "" in columns:
-                raise ValueError(f"{source.name}, row 1 must name two or more columns, each once.")
-            for number, fields in enumerate(lines, start=2):
-                if not any(fields):
-                    continue
-                if len(fields) != len(columns):
-                    raise ValueError(
-                        f"{source.name}, row {number} has {len(fields)} fields for {len(columns)} columns."
-                    )
-                if len(rows) == MOST_ROWS:
-                    raise ValueError(f"{source.name} has more than {MOST_ROWS} rows.")
-                stripped = (field.strip() for field in fields)
-                rows.append(Row(source.name, number, dict(zip(columns, stripped, strict=True))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{source.name} is not a table in CSV: {error}.") from None
+        for number, fields in enumerate(csv.reader(io.StringIO(text), delimiter=separator, strict=True), 1):
+            stripped = [field.strip() for field in fields]
+            if any(stripped):
+                records.append((number, stripped))
+            if len(records) > MOST_ROWS + 1:
+                raise ValueError(f"{name} has more than {MOST_ROWS} rows.")
+    except csv.Error as error:
+        raise ValueError(f"{name} is not a table in CSV: {error}.") from None
+    columns = _columns(name, records[0][1] if records else [])
+    comma = separator != "," and any(
+        re.fullmatch(r"[-+]?\d+,\d+" if separator == ";" else r"[-+]?\d+,(?!\d{3}$)\d+", field)
+        for _, fields in records[1:]
+        for field in fields
+    )
+    rows = []
+    for number, fields in records[1:]:
+        if len(fields) < len(columns) or any(fields[len(columns) :]):
+            hint = " (for decimal commas, separate the columns with semicolons)" * (separator == ",")
+            raise ValueError(
+                f"{name}, row {number} has {len(fields)} fields for {len(columns)} columns"
+                + (hint if len(fields) > len(columns) else "")
+                + "."
+            )
+        rows.append(Row(name, number, dict(zip(columns, fields, strict=False)), comma))
     if not rows:
-        raise ValueError(f"{source.name} has no rows.")
-    return Table(source.name, columns, tuple(rows))
+        raise ValueError(f"{name} has no rows.")
+    read_as = _SEPARATORS.get(separator, repr(separator)) + " between columns" + " and decimal commas" * comma
+    return Table(name, columns, tuple(rows), note="" if separator == "," else f"read with {read_as}")
+
+
+def _columns(name: str, header: list[str]) -> tuple[str, ...]:
+    """The columns' names in small letters with ``_``, their units last: "Size (B)" is ``size_bytes``."""
+    found = []
+    for title in header:
+        for written, unit in _UNITS.items():
+            title = re.sub(rf"\s*[(\[]\s*(?:{written})\s*[)\]]$", f"_{unit}", title)
+        found.append(re.sub(r"\W+", "_", unicodedata.normalize("NFKC", title).lower()).strip("_"))
+    while found and not found[-1]:
+        found.pop()
+    if len(found) < 2 or len(set(found)) < len(found) or "" in found:
+        empty = "" if found else " is empty"
+        raise ValueError(f"{name}{empty}, row 1 must name two or more columns, each once: {files.COLUMNS}.")
+    return tuple(found)
+
+
+def _plain(text: str, comma: bool, whole: bool) -> str:
+    """The number as `float` takes it; ValueError where it can be read in two ways.
+
+    Without decimal commas "1,048,576" is a count, but "1,024" may be one and a bit unless it must be whole.
+    """
+    point, thousands = (",", ".") if comma else (".", ",")
+    grouped = re.fullmatch(rf"[-+]?\d{{1,3}}([{thousands}{_GAP}]\d{{3}})+([{point}]\d+)?", text)
+    if grouped and not comma and not whole and text.count(",") == 1 and "." not in text:
+        raise ValueError("a decimal comma or a thousand")
+    if grouped:
+        text = re.sub(f"[{thousands}{_GAP}]", "", text)
+    elif comma and "." in text:
+        raise ValueError("a point where the table has decimal commas")
+    return text.replace(",", ".") if comma else text

@@ -62,3 +62,35 @@ def test_a_refusal_is_one_sentence(tmp_path, capsys, name):
     assert said.err.startswith("hpclab: ")
     assert len(said.err) < 600
     assert said.err.count("\n") == 1
+
+
+def test_a_bad_file_does_not_hide_the_others(table, tmp_path, capsys):
+    out, unreadable = tmp_path / "rows.csv", tmp_path / "nccl.xlsx"
+    unreadable.write_bytes(b"PK\x03\x04")
+    files = [str(tmp_path / "nccl_none.csv"), str(table), str(unreadable)]
+    assert main(["validate", *files, "--rows", str(out)]) == 1
+    said = capsys.readouterr()
+    assert said.out.count(table.name) == 2
+    assert [line[:8] for line in said.err.splitlines()] == ["hpclab: "] * 2
+    assert "a spreadsheet or an archive" in said.err
+    assert len(out.read_text().splitlines()) == 5
+    assert main(["validate", *files[::2]]) == 1
+    assert capsys.readouterr().err.count("\nhpclab: ") == 1
+
+
+def test_how_a_table_was_read_is_said(tmp_path, capsys):
+    path = tmp_path / "nccl_excel.csv"
+    path.write_text("gpus;system;size_bytes;time_us\n8;H100;1048576;29,5\n8;H100;0;3\n")
+    assert main(["validate", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "nccl_excel.csv: read with semicolons between columns and decimal commas." in said
+    assert "Left out: nccl_excel.csv, row 3: 0 bytes" in said
+
+
+def test_the_network_of_rows_that_name_none(tmp_path, capsys):
+    path = tmp_path / "osu_latency.txt"
+    path.write_text("# OSU MPI Latency Test v7.4\n# Size       Avg Latency(us)\n1    1.41\n2    1.40\n")
+    assert main(["validate", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["placed"] == 0
+    assert main(["validate", str(path), "--json", "--network", "InfiniBand HDR"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["placed"] == 2

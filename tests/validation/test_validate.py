@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from hpclab.validation import placing, predictions
-from hpclab.validation.score import NotPlaced, Observation, Prediction, scores, straight_line
-from hpclab.validation.tables import LARGEST, Row, read
+from hpclab.validation import predictions
+from hpclab.validation.files import LARGEST
+from hpclab.validation.score import Observation, Prediction, scores, straight_line
+from hpclab.validation.tables import Row, read
 
 NCCL = "source,system,gpus,nodes,collective,size_bytes,time_us,time_us_in_place\n"
 ROW = "me,8x H100,8,1,all_reduce,1048576,30,29\n"
@@ -125,37 +126,6 @@ def test_a_score_is_the_mean_the_median_the_ninetieth_percentile_and_the_largest
     assert score.baseline_mean_error == 0
 
 
-@pytest.mark.parametrize(
-    ("words", "generation", "family", "gbit", "per", "gpus"),
-    [
-        ("8x B200 NVLink5 1 node", "nvlink5", "", None, "", 8),
-        ("4x(8x B200) 400Gb/s per GPU inter-node", "nvlink5", "", 400, "gpu", 8),
-        ("H100-80GB HBM3, 8/node (fabric not stated; ~400Gb/s per GPU)", "nvlink4", "", 400, "gpu", 8),
-        ("V100-32GB 4/node, 4x OPA-100 (400Gb/s/node)", "nvlink2", "omni-path", 400, "node", 4),
-        ("A100-80G 8 GPUs, EFA v4 4x100G", "nvlink3", "efa", 100, "", 8),
-        ("GH200, 8x HDR", "nvlink4", "infiniband", 200, "", 8),
-        ("V100 DGX-2, InfiniBand EDR", "nvlink2", "infiniband", 100, "", 16),
-        ("B300 RoCE v2 25GbE", "nvlink5", "roce", 25, "", 8),
-        ("RoCE Ethernet (~50Gb/s inferred from 5.79 GB/s) h800", "nvlink4", "roce", 50, "", 8),
-        ("a100 alaska-roce-gcc9 25 Gbit/s", "nvlink3", "roce", 25, "", 8),
-    ],
-)
-def test_names_are_read_as_people_write_them(words, generation, family, gbit, per, gpus):
-    assert placing.generation(words) == generation
-    assert placing.family(words) == family
-    rate = placing.rate(words)
-    assert rate is None if gbit is None else (rate.each, rate.per) == (gbit * 1e9 / 8, per)
-    assert placing.gpus_of_a_node(words) == gpus
-
-
-def test_ports_add_up_unless_the_rate_is_the_nodes():
-    assert placing.per_node(placing.rate("EFA 8x400G"), 1) == 400e9
-    assert placing.per_node(placing.rate("4x OPA-100 (400Gb/s/node)"), 8) == 50e9
-    assert placing.per_node(placing.rate("400Gb/s per GPU"), 2) == 100e9
-    with pytest.raises(NotPlaced):
-        placing.generation("H100 PCIe")
-
-
 def test_a_fabric_that_no_table_has_is_placed_by_its_rate(tmp_path):
     rows = "me,x,InfiniBand HDR (200Gb/s),ucx,osu_bw,4194304,24000,MB/s\n"
     rows += "me,x,RoCE 100 Gb/s,ucx,osu_latency,0,1.5,us\nme,x,a network,ucx,osu_latency,0,1.5,us\n"
@@ -196,8 +166,8 @@ def test_binary_missing_and_unknown_files_are_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00" * 9)
     with pytest.raises(ValueError, match=r"osu_mine\.csv is not a table in CSV"):
         predictions.predict(path)
-    with pytest.raises(ValueError, match="row 2: size_bytes must be a number from 1"):
-        predictions.predict(table(tmp_path, OSU + "m,x,HDR,u,osu_bw,0,8,MB/s\n", "osu_mine.csv"))
+    with pytest.raises(ValueError, match="row 2: size_bytes must be a number from 0"):
+        predictions.predict(table(tmp_path, OSU + "m,x,HDR,u,osu_bw,-1,8,MB/s\n", "osu_mine.csv"))
     with pytest.raises(ValueError, match="There is no file"):
         predictions.predict(tmp_path / "nccl_none.csv")
     with pytest.raises(ValueError, match="unit must be one of"):

@@ -1,0 +1,85 @@
+"""Standard output that cannot show a sign, that is full, or that nobody reads any more: no traceback."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_PLAIN = {
+    "\u2212": "-", "\u2013": "-", "\u2014": "-", "\u2026": "...", "\u00d7": "x", "\u00b5": "u", "\u03bc": "u",
+    "\u2192": "->", "\u2265": ">=", "\u2264": "<=", "\u2019": "'", "\u201c": '"', "\u201d": '"',
+}  # fmt: skip
+
+
+class Unwritten(Exception):
+    """Standard output took no more. No OSError, so that nobody takes it for a file's or lets it pass."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"The output cannot be written: {error.strerror or error}.")
+        self.unread = isinstance(error, BrokenPipeError)
+
+
+class _Watched:
+    """A stream whose failures are Unwritten."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._try(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, do: Callable, *arguments: Any) -> Any:
+        try:
+            return do(*arguments)
+        except OSError as error:
+            raise Unwritten(error) from None
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Signs that the encoding lacks are shown by plain ones; at the end all is out, or Unwritten."""
+    codecs.register_error("hpclab-plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in (
+            "strict", "surrogateescape", "backslashreplace",
+        ):  # fmt: skip
+            stream.reconfigure(errors="hpclab-plain")
+    if sys.stdout is None:  # its descriptor is closed
+        yield
+        return
+    watched = _Watched(sys.stdout)
+    with contextlib.redirect_stdout(watched):
+        try:
+            yield
+        finally:
+            watched.flush()
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is in no encoding
+        return bytes([ord(sign) - 0xDC00]), error.start + 1
+    letters = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+    return _PLAIN.get(sign) or letters or "?", error.start + 1
+
+
+def drop() -> None:
+    """What is still unwritten goes nowhere, or the interpreter tries again at its end, and complains."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
