@@ -74,10 +74,11 @@ def private_directory(name: str, shared: bool = False) -> Path:
 
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
     """
-    if shared and "HPCLAB_STATE_DIR" not in os.environ:
-        place = Path.home() / ".hpclab"
+    if shared:
+        named = os.environ.get("HPCLAB_STATE_DIR")
+        place = Path(named) if named else Path.home() / ".hpclab"
         try:
-            above = private.make(place)
+            above = private.make(place, plain=False)
         except OSError as error:
             raise OSError(
                 f"A pool's files must be where all nodes see them, and {place} cannot be used: "

@@ -7,9 +7,7 @@ import sys
 import time
 from typing import Any
 
-import dask
-
-from hpclab.cluster import slurm_commands, threads
+from hpclab.cluster import directives, slurm_commands, threads
 from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob, Order
 from hpclab.cluster.backends.command import (
@@ -23,7 +21,7 @@ from hpclab.cluster.backends.command import (
     secure,
     tls_arguments,
 )
-from hpclab.cluster.backends.site_settings import SiteSettings
+from hpclab.cluster.backends.site_settings import OWN, SiteSettings
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.request import Request
 from hpclab.cluster.slurm import Job, Slurm
@@ -40,31 +38,32 @@ class SlurmNodes:
         self._site = SiteSettings.checked(own=self.pretend)
         self.directory = private_directory(name, shared=not self.pretend)
         guard.remove(self.directory)
-        guard.cancel(name, dict(slurm.environment))
+        guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
         self.single = request.allocation == "single"
         self.order = Order(slurm, request.cores_per_node, self.single)
         self.interface = None if self.pretend else self._site.get("interface")
         security = secure(self.directory)
         with scheduler_settings(self.directory):
             self.cluster = NodeCluster(
-                name=name, config_name=self._site.section, security=security, protocol="tls://",
+                name=name, config_name=OWN, security=security, protocol="tls://",
                 silence_logs="critical", interface=self.interface,
                 scheduler_options=self._scheduler_options(), **self._job_options(),
             )  # fmt: skip
 
     def _scheduler_options(self) -> dict[str, Any]:
-        own = {
-            "port": 0, "dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 3,
-        }  # fmt: skip
+        own = {"dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 3}
         if self.pretend:
             own["host"] = LOOPBACK
-        return (self._site.get("scheduler-options") or {}) | own
+        return {"port": 0} | (self._site.get("scheduler-options") or {}) | own
 
     def _job_options(self) -> dict[str, Any]:
-        request, site, memory = self.request, self._site, self._memory()
-        directives = ["--no-requeue", *request.extra_directives]
-        if request.gpus_per_node:
-            directives.append(f"--gres=gpu:{request.gpus_per_node}")
+        request, site = self.request, self._site
+        asked = directives.merged(request, site.get("job-extra-directives") or [])
+        memory = self._memory(asked)
+        own = ["--no-requeue", *([f"--gres=gpu:{request.gpus_per_node}"] if request.gpus_per_node else [])]
+        logs = str(self.directory / self.name).replace("%", "%%")  # and quoted, so that no character matters
+        own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
+        skip = ["#SBATCH -e ", "#SBATCH -o ", *directives.replaced(asked)]
         variables = threads.environment(request.cores_per_node)
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
@@ -73,29 +72,35 @@ class SlurmNodes:
             "--preload", PRELOAD, *map(shlex.quote, tls_arguments(self.directory)),
             *(["--host", LOOPBACK] if self.pretend else []),
         ]  # fmt: skip
+        walltime = site.get("walltime") if request.walltime is None else request.walltime
         return {
             "order": self.order,
             "cores": 1, "processes": 1, "job_cpu": request.cores_per_node, "memory": f"{memory} B",
             # dask-jobqueue rounds up to whole gibibytes, which may be more than a node has.
             "job_mem": (request.memory is None and site.get("job-mem")) or f"{memory // 2**20}M",
-            "nanny": False, "job_name": self.name,
-            "queue": request.partition, "account": request.account or site.get("account"),
-            "walltime": _walltime(request.walltime), "log_directory": str(self.directory),
+            "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
+            "queue": request.partition or site.get("queue"),
+            "account": request.account or site.get("account"),
+            "walltime": _walltime(walltime), "log_directory": str(self.directory),
             "python": site.get("python") or shlex.quote(sys.executable),
-            "local_directory": site.get("local-directory") or str(self.directory),
-            "job_extra_directives": [*(site.get("job-extra-directives") or []), *directives],
+            "worker_command": site.get("worker-command"), "death_timeout": site.get("death-timeout"),
+            "local_directory": site.get("local-directory") or shlex.quote(str(self.directory)),
+            "job_directives_skip": [*skip, *(site.get("job-directives-skip") or [])],
+            "job_extra_directives": [*asked, *own],
             "job_script_prologue": [*prologue, *(site.get("job-script-prologue") or [])],
             "worker_extra_args": arguments,
         }  # fmt: skip
 
-    def _memory(self) -> int:
-        """Bytes a node: as asked; as the site says; on our own Slurm a node's share for these cores."""
+    def _memory(self, asked: list[str]) -> int:
+        """Bytes a node: as asked; on our own Slurm a node's share for these cores; else as the site says."""
         if self.request.memory is not None:
             return self.request.memory
-        if self.pretend:
+        said = directives.memory(asked, self.request)
+        if self.pretend and not said:
             node = self.slurm.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
-        return dask.utils.parse_bytes(self._site.get("memory") or 2 * 2**30 * self.request.cores_per_node)
+        job = directives.size(self._site.get("job-mem") or "")
+        return self._site.get("memory") or said or job or 2 * 2**30 * self.request.cores_per_node
 
     def label(self, nodes: int) -> str:
         """What the nodes really are."""
@@ -185,9 +190,11 @@ class SlurmNodes:
         logs = [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
         log = "".join(map(last_lines, logs))
         prologue = bool(self._site.get("job-script-prologue"))
+        whole = "".join(last_lines(log, 400, 40_000) for log in logs)  # a traceback hides what began it
+        cause = causes.likely(job.state, whole if any(log.exists() for log in logs) else None, prologue)
         return (
             f"Job {number} is {job.state} on {job.node_list or 'no node'}. "
-            f"Its log ends:{log or ' (empty)'}\n{causes.likely(job.state, log, prologue)}"
+            f"Its log ends:{log or ' (empty)'}\n{cause}"
         )
 
     def _rivals(self) -> str:
