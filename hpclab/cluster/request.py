@@ -78,7 +78,13 @@ def bytes_of(name: str, memory: object) -> int:
     """Bytes of memory of a node, from a number of them or text with a unit, or ValueError."""
     if isinstance(memory, str):
         memory = _read(name, units.parse_bytes, memory)
-    return checks.integer(name, memory, 64 * 2**20, 2**50, "bytes")
+    try:
+        return checks.integer(name, memory, 64 * 2**20, 2**50)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be from 64 MiB to 1 PiB: a number of bytes, or text with a unit such as 4 GiB, not "
+            f"{checks.shown(memory)}."
+        ) from None
 
 
 def time_limit(name: str, value: object) -> float:

@@ -50,7 +50,10 @@ _SIGNS = (
         r"Address already in use",
         f"a port that the worker was told to use is taken: leave ports out of {_WORKER}",
     ),
-    (r"No such option|unexpected extra argument", f"the worker does not know what {_WORKER} tells it"),
+    (
+        r"No such option|Unknown argument|unexpected extra argument",
+        f"the worker does not know what {_WORKER} tells it",
+    ),
     (
         r"No module named",
         "the Python on the node lacks a package: the job must use the notebook's environment, "

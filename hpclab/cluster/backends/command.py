@@ -86,7 +86,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
                 "plain name, on a file system that the nodes share."
             ) from None
     else:
-        above = private.home().path
+        above = private.home(plain=False).path
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
 
 

@@ -92,6 +92,8 @@ def _text(setting: str, value: object, such: str = "") -> str:
         kind = f"the date {value}"
     elif isinstance(value, Mapping):
         why = ", because of the colon in it"
+    if "jobqueue.yaml" not in setting:  # the shell takes a first pair of quotes away
+        such = f", for Dask and not the shell: '\"{value}\"'"
     raise ValueError(
         f"{setting} must be text: put it in quotes{such}. Without them it is read as {kind}{why}."
     )

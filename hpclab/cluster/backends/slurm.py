@@ -22,6 +22,7 @@ from hpclab.cluster.backends.command import (
     tls_arguments,
 )
 from hpclab.cluster.backends.site_settings import OWN, SiteSettings
+from hpclab.cluster.errors import JoinError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.request import Request
 from hpclab.cluster.slurm import Job, Slurm
@@ -43,12 +44,22 @@ class SlurmNodes:
         self.order = Order(slurm, request.cores_per_node, self.single)
         self.interface = None if self.pretend else self._site.get("interface")
         security = secure(self.directory)
-        with scheduler_settings(self.directory):
-            self.cluster = NodeCluster(
-                name=name, config_name=OWN, security=security, protocol="tls://",
-                silence_logs="critical", interface=self.interface,
-                scheduler_options=self._scheduler_options(), **self._job_options(),
-            )  # fmt: skip
+        options = self._job_options()
+        try:
+            with scheduler_settings(self.directory):
+                self.cluster = NodeCluster(
+                    name=name, config_name=OWN, security=security, protocol="tls://",
+                    silence_logs="critical", interface=self.interface,
+                    scheduler_options=self._scheduler_options(), **options,
+                )  # fmt: skip
+        except (RuntimeError, ValueError) as error:  # which, of dask-jobqueue's close, hides the first
+            first: BaseException = error
+            while first.__context__ is not None:
+                first = first.__context__
+            raise JoinError(
+                f"The pool's scheduler did not start here: {first}. interface and scheduler-options of "
+                "jobqueue.slurm in jobqueue.yaml say where it listens."
+            ) from None
 
     def _scheduler_options(self) -> dict[str, Any]:
         own = {"dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 3}

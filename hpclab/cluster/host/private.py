@@ -48,12 +48,12 @@ def candidates() -> Iterator[Path]:
     yield Path(os.environ.get("HOME", "/")) / ".hpclab"
 
 
-def home() -> Home:
-    """The first candidate that is fit, made if it is missing; OSError with every reason if none is."""
+def home(plain: bool = True) -> Home:
+    """The first candidate that is fit for `make`, and made; OSError with every reason if none is."""
     passed_over: list[str] = []
     for place in candidates():
         try:
-            make(place)
+            make(place, plain=plain)
         except OSError as error:
             passed_over.append(f"{place}: {error.strerror or error}.")
         else:
