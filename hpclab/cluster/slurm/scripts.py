@@ -19,7 +19,7 @@ def checked(script: object) -> str | None:
     text = text_of(script)
     content = content_of(script) if text is None else text.encode(errors="replace")  # type: ignore[arg-type]
     if wrong := trouble(content):
-        raise SubmitError(wrong if text is not None else f"{checks.shown(str(script))}: {wrong}")
+        raise SubmitError(wrong if text is not None else f"{_name(script)}: {wrong}")
     if late := unread(content):
         warnings.warn(f"sbatch does not read {', '.join(late)}: a command stands before it.", stacklevel=3)
     return text
@@ -41,16 +41,19 @@ def text_of(script: object) -> str | None:
 
 def content_of(path: str | os.PathLike[str]) -> bytes:
     """What the file holds; SubmitError says why nothing can be read there."""
-    shown = checks.shown(str(path))
     if os.path.isdir(path):
-        raise SubmitError(f"{shown} is a directory: name a batch script in it.")
+        raise SubmitError(f"{_name(path)} is a directory: name a batch script in it.")
     if not os.path.isfile(path):
-        raise SubmitError(f"There is no batch script at {shown}.")
+        raise SubmitError(f"There is no batch script at {checks.shown(str(path))}.")
     try:
         with open(path, "rb") as file:
             return file.read(LARGEST + 1)
     except OSError as error:
-        raise SubmitError(f"{shown} cannot be read: {error.strerror}.") from None
+        raise SubmitError(f"{_name(path)} cannot be read: {error.strerror}.") from None
+
+
+def _name(path: object) -> str:
+    return checks.shown(os.path.basename(os.path.abspath(str(path))))
 
 
 def trouble(script: bytes) -> str:
