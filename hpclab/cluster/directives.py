@@ -85,6 +85,12 @@ def replaced(lines: Iterable[str]) -> list[str]:
     return [f"#SBATCH {line}" for name, line in _SAID.items() if name in options]
 
 
+def value(lines: Sequence[str], name: str) -> str:
+    """What the last of these directives says of an option, or nothing."""
+    said = [re.sub(r"^(--[\w-]+|-\w)[= ]?", "", each) for each in lines if option(each) == name]
+    return said[-1] if said else ""
+
+
 def memory(lines: Iterable[str], request: Request) -> int:
     """Bytes a node that these directives ask for, or 0 where they do not say."""
     for each in lines:

@@ -71,3 +71,9 @@ def test_a_pool_says_nothing_twice(asked):
 )  # fmt: skip
 def test_what_the_directives_ask_for_is_the_workers_limit(lines, cores, size):
     assert directives.memory(lines, _request(cores=cores)) == size
+
+
+@pytest.mark.parametrize("text", ["-p gpu", "-pgpu", "--partition=gpu", "--partition gpu", "--parti=gpu"])
+def test_the_partition_that_a_directive_names(text):
+    assert directives.value(["-p other", text, "--qos=x"], "partition") == "gpu"
+    assert directives.value(["--qos=x"], "partition") == ""

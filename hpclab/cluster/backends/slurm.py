@@ -37,6 +37,7 @@ class SlurmNodes:
         self.slurm, self.request, self.name = slurm, request, name
         self.pretend = slurm.kind == "local"
         self._site = SiteSettings.checked(own=self.pretend)
+        self._asked = directives.merged(request, self._site.get("job-extra-directives") or [])
         self.directory = private_directory(name, shared=not self.pretend)
         guard.remove(self.directory)
         guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
@@ -68,9 +69,8 @@ class SlurmNodes:
         return {"port": 0} | (self._site.get("scheduler-options") or {}) | own
 
     def _job_options(self) -> dict[str, Any]:
-        request, site = self.request, self._site
-        asked = directives.merged(request, site.get("job-extra-directives") or [])
-        memory = self._memory(asked)
+        request, site, asked = self.request, self._site, self._asked
+        memory = self._memory()
         own = ["--no-requeue", *([f"--gres=gpu:{request.gpus_per_node}"] if request.gpus_per_node else [])]
         logs = str(self.directory / self.name).replace("%", "%%")  # and quoted, so that no character matters
         own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
@@ -102,11 +102,11 @@ class SlurmNodes:
             "worker_extra_args": arguments,
         }  # fmt: skip
 
-    def _memory(self, asked: list[str]) -> int:
+    def _memory(self) -> int:
         """Bytes a node: as asked; on our own Slurm a node's share for these cores; else as the site says."""
         if self.request.memory is not None:
             return self.request.memory
-        said = directives.memory(asked, self.request)
+        said = directives.memory(self._asked, self.request)
         if self.pretend and not said:
             node = self.slurm.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
@@ -118,7 +118,8 @@ class SlurmNodes:
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.pretend:
             return f"{one}hpclab's own Slurm, sharing this machine's {core_count()} cores"
-        where = self.request.partition or self._site.get("queue")
+        asked = directives.value(self._asked, "partition")
+        where = self.request.partition or asked or self._site.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
 
     def specification(self, names: list[str]) -> dict[str, Any]:
