@@ -15,7 +15,9 @@ from typing import Any
 def number(name: str, value: object, low: float, high: float, unit: str = "") -> float:
     """Return `value` as a float between `low` and `high`, both included, or raise ValueError."""
     allowed = f"{name} must be a number from {low:g} to {high:g}{' ' + unit if unit else ''}"
-    if isinstance(value, bool) or value is None or isinstance(value, str | bytes):
+    if (
+        type(value).__name__ in ("bool", "bool_") or value is None or isinstance(value, str | bytes)
+    ):  # NumPy's too
         raise ValueError(f"{allowed}, not {shown(value)}.")
     try:
         as_float = float(value)  # type: ignore[arg-type]
@@ -62,21 +64,29 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
+def text(name: str, value: object) -> str:
+    """Return `value` if it is text, or raise ValueError that asks for quotes around it."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, in quotes, not {shown(value)}.")
+    return value
+
+
 def identifier(name: str, value: object, longest: int = 64) -> str:
     """Return a job name, partition, account, or the like that is safe in a batch script.
 
     Letters, digits and ``. _ - + = @ : ,`` only, so that no newline, quote, `;` or `$()` can become a
     directive or a command; at most `longest` characters.
     """
-    if not isinstance(value, str) or not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", value):
+    word = text(name, value)
+    if not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", word):
         raise ValueError(
             f"{name} must be 1 to {longest} letters, digits or any of . _ - + = @ : , not {shown(value)}."
         )
-    if value.startswith("-"):
+    if word.startswith("-"):
         raise ValueError(
             f"{name} must not begin with a dash, or it would be read as an option: {shown(value)}."
         )
-    return value
+    return word
 
 
 def instance(name: str, value: object, of: Any, called: str = "") -> Any:

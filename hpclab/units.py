@@ -37,11 +37,11 @@ def format_bytes(size: float, *, binary: bool = True) -> str:
 
 
 def parse_seconds(text: str | float) -> float:
-    """Seconds from ``"90 s"``, ``"1.5 ms"``, ``"2 h"``, Slurm's ``[days-]hh:mm:ss`` or a number of them."""
+    """Seconds from ``"2 h"``, Slurm's ``mm:ss``, ``hh:mm:ss``, ``days-hh[:mm[:ss]]``, or a number."""
     source = str(text).strip()
-    clock = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d{1,2})(?::(\d{1,2}))?", source)
-    if clock:
-        days, first, second, third = (int(part) if part else 0 for part in clock.groups())
+    clock = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d{1,2}))?(?::(\d{1,2}))?", source)
+    if clock and (clock[1] or clock[3]):
+        days, first, second, third = (int(part or 0) for part in clock.groups())
         if clock[4] is None and clock[1] is None:  # Slurm reads mm:ss, not hh:mm
             return first * 60.0 + second
         return days * 86400.0 + first * 3600.0 + second * 60.0 + third

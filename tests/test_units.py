@@ -33,7 +33,8 @@ def test_what_is_no_size_is_refused(text: object):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("90 s", 90), ("1.5 ms", 0.0015), ("2 h", 7200), ("00:10:00", 600), ("10:30", 630), ("3", 3),
-     ("1-02:00:00", 93600), ("1-02:00", 93600), (2.5, 2.5), ("5 µs", 5e-6), ("1 d", 86400), ("2min", 120)],
+     ("1-02:00:00", 93600), ("1-02:00", 93600), ("1-02", 93600), (2.5, 2.5), ("5 µs", 5e-6),
+     ("1 d", 86400), ("2min", 120)],
 )  # fmt: skip
 def test_durations_are_read_as_slurm_reads_them(text: str | float, seconds: float):
     assert units.parse_seconds(text) == pytest.approx(seconds)

@@ -18,7 +18,7 @@ _FOLDER = "dashboards"
 
 def announce(port: int) -> Path:
     """Leave a note that this process serves a dashboard on `port`; `withdraw` takes it away."""
-    folder = private.make(private.home().path / _FOLDER, mode=0o700)
+    folder = private.make(private.home(plain=False).path / _FOLDER, mode=0o700, plain=False)
     me = Process.of(os.getpid())
     note = folder / f"{os.getpid()}-{me.started if me else 0}-{port}"
     note.touch(mode=0o600)

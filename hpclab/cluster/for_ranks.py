@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from hpclab import checks
+from hpclab.cluster import request
 from hpclab.cluster.errors import JoinError
 from hpclab.cluster.pool import Pool
+from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.machine import capability, probe
 
 SMALL = (
@@ -15,18 +17,20 @@ SMALL = (
 def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: float = 60.0) -> Pool:
     """A Pool of `ranks` nodes, or of 2 where memory is under 4 GB or what is free now does not hold more.
 
-    Where nodes of Slurm do not join in `join_timeout` seconds, the reason is printed and the ranks are
-    processes of this machine; `pool.label` says what they are. A pool that it `replaces`, because a cell is
-    run again, is closed first, so that its nodes are free.
+    Where nodes of Slurm do not join in `join_timeout` seconds, or the site takes no job, has no place for a
+    pool's files, or a setting that cannot be used, the reason is printed and the ranks are processes of this
+    machine; `pool.label` says what they are. A pool that it `replaces`, because a cell is run again, is
+    closed first, so that its nodes are free.
     """
     if replaces is not None:
         replaces.close()
     wanted = checks.integer("ranks", ranks, 1, 1024)
+    request.seconds("join_timeout", join_timeout, 1.0, 7 * 86400.0)
     machine = probe()
     enough = machine.memory.usable >= SMALL and capability.ranks(machine) >= wanted
     fitting = wanted if enough else min(2, wanted)
     try:
         return Pool(nodes=fitting, join_timeout=join_timeout)
-    except JoinError as waiting:
+    except (JoinError, SlurmError, OSError, ValueError) as waiting:  # the arguments are right: it is the site
         print(f"{waiting}\nGoing on with this machine's processes.")
         return Pool(nodes=fitting, backend="local")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hpclab import checks, units
+from hpclab.cluster import directives
 
 MOST_NODES = 4096
 
@@ -42,14 +43,15 @@ class Request:
             backend=checks.choice("backend", backend, ("auto", "slurm", "local")),
             cores_per_node=checks.integer("cores_per_node", cores_per_node, 1, 1024),
             gpus_per_node=checks.integer("gpus_per_node", gpus_per_node, 0, 64),
-            memory=None if memory is None else _memory(memory),
+            memory=None if memory is None else bytes_of("memory", memory),
             partition=None if partition is None else checks.identifier("partition", partition),
             account=None if account is None else checks.identifier("account", account),
-            walltime=None if walltime is None else _seconds("walltime", walltime, 60.0, 3.2e7),
-            join_timeout=_seconds("join_timeout", join_timeout, 1.0, 7 * 86400.0),
+            walltime=None if walltime is None else time_limit("walltime", walltime),
+            join_timeout=seconds("join_timeout", join_timeout, 1.0, 7 * 86400.0),
             allocation=checks.choice("allocation", allocation, ("jobs", "single")),
-            extra_directives=tuple(directive(each) for each in _several(extra_directives)),
+            extra_directives=directives.checked("extra_directives", extra_directives),
         )
+        directives.refuse_twice(request)
         if request.backend == "local":
             request.refuse_slurm_words()
         return request
@@ -72,33 +74,39 @@ def node_count(nodes: object, least: int = 1) -> int:
     return checks.integer("nodes", nodes, least, MOST_NODES)
 
 
-def _memory(memory: object) -> int:
+def bytes_of(name: str, memory: object) -> int:
+    """Bytes of memory of a node, from a number of them or text with a unit, or ValueError."""
     if isinstance(memory, str):
-        memory = units.parse_bytes(memory)
-    return checks.integer("memory", memory, 64 * 2**20, 2**50, "bytes")
+        memory = _read(name, units.parse_bytes, memory)
+    try:
+        return checks.integer(name, memory, 64 * 2**20, 2**50)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be from 64 MiB to 1 PiB: a number of bytes, or text with a unit such as 4 GiB, not "
+            f"{checks.shown(memory)}."
+        ) from None
 
 
-def _seconds(name: str, value: object, low: float, high: float) -> float:
+def time_limit(name: str, value: object) -> float:
+    """Seconds of a job's time limit, from a number of them or text, or ValueError."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        number = value.strip()
+        raise ValueError(
+            f"{name} needs a unit, as sbatch would read {number} as minutes: write {number} s, {number} min "
+            "or hh:mm:ss."
+        )
+    return seconds(name, value, 60.0, 3.2e7)
+
+
+def seconds(name: str, value: object, low: float, high: float) -> float:
+    """Seconds between `low` and `high`, from a number of them or text, or ValueError."""
     if isinstance(value, str):
-        value = units.parse_seconds(value)
+        value = _read(name, units.parse_seconds, value)
     return checks.number(name, value, low, high, "seconds")
 
 
-def _several(directives: object) -> list[object]:
-    if isinstance(directives, str) or not isinstance(directives, Iterable):
-        raise ValueError(
-            f"extra_directives must be a list of texts such as '--qos=debug', not {directives!r}."
-        )
-    return list(directives)
-
-
-def directive(text: object) -> str:
-    """One ``#SBATCH`` option: no newline, quote, `$`, `;` or the like, so that it stays one option."""
-    if not isinstance(text, str) or not re.fullmatch(
-        r"--?[A-Za-z][A-Za-z0-9 ._+=@:,/*\[\]()|&-]{0,199}", text
-    ):
-        raise ValueError(
-            "An extra directive must be one sbatch option of at most 200 characters such as --qos=debug or "
-            f"--constraint=a100, without quotes or line breaks, not {str(text)[:40]!r}."
-        )
-    return text
+def _read(name: str, parse: Callable[[str], float], text: str) -> float:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,10 @@ from collections.abc import Mapping, Sequence
 _ALSO_IN = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/slurm/sbin", "/opt/slurm/bin")
 # What a job inherits is called SLURM_*; what a person or a site sets for every command is one of these.
 _SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
+# What makes a command that only asks or cancels hide rows: SQUEUE_STATES, SINFO_PARTITION and the like.
+_HIDING = ("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
+_OF_A_SITE = ("SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_", "SCONTROL_", *_HIDING)
+_LONGEST = 1000  # characters of a program's own words
 
 
 class SlurmError(RuntimeError):
@@ -53,6 +58,20 @@ def without_job(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def hiding_nothing(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` without the variables by which squeue, sinfo, sacct and scancel leave jobs out."""
+    return {name: value for name, value in environment.items() if not name.startswith(_HIDING)}
+
+
+def without_site(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` without any variable of Slurm's commands.
+
+    A site's module sets SBATCH_PARTITION and the like for the site's Slurm; one of our own would send every
+    script to a partition that no line of it names.
+    """
+    return {name: value for name, value in environment.items() if not name.startswith(_OF_A_SITE)}
+
+
 def run(
     arguments: Sequence[str],
     environment: Mapping[str, str],
@@ -65,7 +84,7 @@ def run(
 
     A command that does not answer within `timeout` seconds, or whose controller does not, is ended and tried
     again up to `attempts` times in all: only ask for more than one where asking twice does no harm. Raises
-    SlurmMissing, SlurmTimeout or SlurmError with the last thing the command said.
+    SlurmMissing, SlurmTimeout or SlurmError with what the command said.
     """
     name = os.path.basename(arguments[0])
     for attempt in range(1, attempts + 1):
@@ -91,7 +110,7 @@ def run(
             ) from None
         if done.returncode == 0:
             return done.stdout
-        said = _last_words(done.stderr) or _last_words(done.stdout) or f"exit status {done.returncode}"
+        said = sentence(done.stderr) or sentence(done.stdout) or f"exit status {done.returncode}"
         if attempt == attempts or not _may_pass(said):
             raise SlurmError(f"{name}: {said}")
     raise AssertionError("unreachable")
@@ -103,8 +122,18 @@ def _may_pass(said: str) -> bool:
     )
 
 
-def _last_words(stderr: str) -> str:
-    """The sentence that matters: the last error line, without the program's name before it."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line or "fatal" in line] or lines
-    return errors[-1].split("error: ")[-1].split("fatal: ")[-1] if errors else ""
+def sentence(said: str) -> str:
+    """All that a command said in one line: Slurm often gives the cause, or its half, in an earlier line.
+
+    The program's name before each line goes, and what only frames or repeats; a line that goes on from the
+    one before follows it directly.
+    """
+    lines = [re.sub(r"^(\w+: )?(error|fatal|warning): |^(sbatch|srun|salloc): ", "", line.strip())
+             for line in said.splitlines() if not re.match(r"\w+: debug", line)]  # fmt: skip
+    told = ""
+    for line in dict.fromkeys(
+        " ".join(line.strip("*|= ").split()) for line in lines if re.search(r"\w", line)
+    ):
+        goes_on = line[0].islower() or told.endswith((".", "!", "?", ":", ",", ";"))
+        told += f"{'' if not told else ' ' if goes_on else '; '}{line}"
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"

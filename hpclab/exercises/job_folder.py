@@ -50,7 +50,11 @@ def site_settings(path: str | Path = "site.env") -> dict[str, str]:
 
     ValueError where a name could not be one, so that nothing but a name ever reaches a command.
     """
-    text = Path(path).read_text(encoding="utf-8")
+    text = Path(path).read_bytes().decode("utf-8-sig", errors="replace")
+    if "\r" in text:  # which a shell would take for a part of the name
+        raise ValueError(
+            f"{Path(path).name} has DOS line breaks: sed -i 's/\\r$//' {Path(path).name} takes them out."
+        )
     settings: dict[str, str] = {}
     for word in ("PARTITION", "ACCOUNT"):
         match = re.search(rf"^{word}=(.*)$", text, re.MULTILINE)

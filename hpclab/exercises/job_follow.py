@@ -30,7 +30,10 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     os.environ.update(settings or {})
     try:
         slurm = slurms.connect()
-        os.environ.update(settings or {})  # srun's are called SLURM_*, as is what a job hands down
+        os.environ.update(
+            settings or {}
+        )  # connect() takes away what it cannot tell from a module's or a job's
+        slurm.environment = {**slurm.environment, **(settings or {})}
     except SlurmMissing as missing:
         print(missing)
         return ThisMachine("none", "No Slurm on this machine: scripts run on its processes.", {})

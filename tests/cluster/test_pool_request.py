@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 from hpclab.cluster import Pool
 from hpclab.cluster.request import Request
 
-WRONG_NUMBERS = [-1, 1.5, float("nan"), float("inf"), 1e30, "two", None, True, [2]]
+WRONG_NUMBERS = [-1, 1.5, float("nan"), float("inf"), 1e30, "two", None, True, np.True_, [2]]
 
 
 @pytest.mark.parametrize("nodes", WRONG_NUMBERS)
@@ -51,6 +52,36 @@ def test_directives(value):
 def test_the_rest(name, value):
     with pytest.raises(ValueError, match=r"must|not a"):
         Pool(**({"nodes": 1, "backend": "slurm"} | {name: value}))
+
+
+@pytest.mark.parametrize("value", [123, 0o123, 1e5, True, b"gpu", np.int64(4)])
+@pytest.mark.parametrize("name", ["partition", "account"])
+def test_what_is_no_text_is_asked_to_be_put_in_quotes(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be text, in quotes, not "):
+        Pool(1, backend="slurm", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("walltime", "90", "sbatch would read 90 as minutes: write 90 s, 90 min or hh:mm:ss"),
+        ("walltime", "0:30", "from 60"), ("walltime", "soon", "walltime: 'soon' is not a duration"),
+        ("memory", "4G", "memory: '4G' is not a size"), ("memory", 4, "number of bytes, or text with a unit"),
+        ("memory", "1 MiB", "from 64 MiB"), ("memory", True, "from 64 MiB"),
+    ],
+)  # fmt: skip
+def test_a_value_that_could_mean_another_is_refused(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        Pool(1, backend="slurm", **{name: value})
+
+
+def test_numbers_of_any_kind_and_text_with_units_are_the_same_request():
+    same = [
+        Request.checked(1, "slurm", 1, 0, memory, None, None, walltime, 60, "jobs", ())
+        for memory, walltime in ((2**30, 600), (np.int64(2**30), np.float32(600)), ("1 GiB", "10:00"),
+                                 ("1024 MiB", "10 min"), ("1073741824", "00:10:00"), (2.0**30, "0-00:10"))
+    ]  # fmt: skip
+    assert {(each.memory, each.walltime) for each in same} == {(2**30, 600.0)}
 
 
 @pytest.mark.parametrize(

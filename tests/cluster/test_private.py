@@ -53,10 +53,19 @@ def test_a_path_that_depends_on_where_one_stands_is_refused(place: Path, monkeyp
 
 def test_a_home_that_a_sites_pool_cannot_use_is_named_with_the_way_out(place: Path, monkeypatch) -> None:
     monkeypatch.delenv("HPCLAB_STATE_DIR", raising=False)
-    for home, why in ((place / "a b", "characters other than"), (Path("/proc"), "No such file")):
+    for home, why in ((place / 'a"b', "sbatch cannot take"), (Path("/proc"), "No such file")):
         monkeypatch.setenv("HOME", str(home))
         with pytest.raises(OSError, match=rf"{home}/.hpclab cannot be used: .*{why}.*Set HPCLAB_STATE_DIR"):
             private_directory("pool", shared=True)
+
+
+@pytest.mark.parametrize("home", ["ada@uni.example", "a b", "naïve 日本", "p%u", "it's", "x$HOME`id`;(y)"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str, named: bool, monkeypatch):
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / home / "state") if named else "")
+    monkeypatch.setenv("HOME", str(place / home))
+    made = private_directory("pool", shared=True)
+    assert made.parent == place / home / ("state" if named else ".hpclab")
 
 
 def test_a_link_is_refused(place: Path) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import dask
 import pytest
+import yaml
 
 from hpclab.cluster import Pool, slurm
 from hpclab.cluster import local_slurm as up_and_down
+from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.site_settings import SiteSettings
 from hpclab.cluster.request import Request
 
@@ -76,10 +78,15 @@ def test_lists_and_sizes(settings, key, value):
 
 def test_former_names_and_either_spelling(settings):
     settings(**{"project": "old", "env-extra": ["module load x"], "local-directory": "${TMPDIR}/$USER"})
+    settings(**{"header-skip": ["--mem="]})
     found = SiteSettings.checked(own=False)
     assert found.get("account") == "old"
     assert found.get("job-script-prologue") == ["module load x"]
-    assert found.get("local_directory") == found.get("local-directory") == "${TMPDIR}/$USER"
+    assert found.get("job-directives-skip") == ["--mem="]
+    assert found.get("local_directory") == found.get("local-directory") is not None
+    settings(project=0o123456)
+    with pytest.raises(ValueError, match=r"slurm\.project in jobqueue\.yaml must be text: put it in quotes"):
+        SiteSettings.checked(own=False)
 
 
 def test_without_a_walltime_it_is_the_sites():
@@ -87,6 +94,129 @@ def test_without_a_walltime_it_is_the_sites():
     assert Request.checked(*words).walltime == 1800  # asked for, and so not the site's
     words[7] = None
     assert Request.checked(*words).walltime is None
+
+
+@pytest.mark.parametrize(
+    ("line", "read_as"),
+    [
+        ("walltime: 10:00", "the number 600, as are 10:00"), ("walltime: 12:30:00", "45000, as are 12:30:00"),
+        ("walltime: 30", "the number 30"), ("account: 0123456", "42798, as are .* and 0123456"),
+        ("account: 1.5", "the number 1.5"), ("queue: on", "true, as are yes, no, on and off"),
+        ("account: 2026-11-28", "the date 2026-11-28"), ("interface: no", "false"), ("job-mem: 4096", "4096"),
+        ("python: 3.11", "the number 3.11"), ("local-directory: 7", "the number 7"),
+        ("shebang: 1", "the number 1"), ('worker-extra-args: ["--lifetime", 25]', "the number 25"),
+        ("job-script-prologue: [module load: x]", "because of the colon"),
+    ],
+)  # fmt: skip
+def test_what_yaml_reads_as_another_thing_is_asked_to_be_put_in_quotes(settings, line, read_as):
+    settings(**yaml.safe_load(line))
+    key = line.partition(":")[0]
+    with pytest.raises(ValueError, match=rf"slurm\.{key} in .*: put it in quotes.* read as .*{read_as}"):
+        SiteSettings.checked(own=False)
+
+
+@pytest.mark.parametrize("text", ["42", "1e5", "True"])
+def test_a_variable_that_dask_reads_as_a_number_is_named(settings, monkeypatch, text):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__ACCOUNT", text)
+    settings(account=dask.config.collect_env()["jobqueue"]["slurm"]["account"])
+    with pytest.raises(
+        ValueError, match=r"account in DASK_JOBQUEUE__SLURM__ACCOUNT must be text: put it in q"
+    ):
+        SiteSettings.checked(own=False)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "key", "same"),
+    [
+        ("walltime", "0:30", "walltime", "0:30"), ("walltime", "400-00", "walltime", "400-00"),
+        ("memory", 4, "memory", 4), ("memory", "1 MiB", "memory", "1MiB"), ("memory", 4096, "job-mem", "1M"),
+        ("memory", True, "memory", True),
+        ("partition", "a b", "queue", "a b"), ("account", "-x", "account", "-x"),
+        ("account", "", "account", ""),
+        ("extra_directives", ["--array=1-4"], "job-extra-directives", ["-a 1-4"]),
+        ("extra_directives", ["--nodes=2"], "job-extra-directives", ["-N2"]),
+        ("extra_directives", [{"--comment": "x"}], "job-extra-directives", [{"--comment": "x"}]),
+        ("join_timeout", 0, "death-timeout", 0),
+    ],
+)  # fmt: skip
+def test_a_bound_holds_wherever_the_value_comes_from(settings, argument, value, key, same):
+    with pytest.raises(ValueError, match=argument):
+        Pool(1, backend="slurm", **{argument: value})
+    settings(**{key: same})
+    with pytest.raises(ValueError, match=rf"jobqueue\.slurm\.{key} in jobqueue\.yaml"):
+        SiteSettings.checked(own=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value"),
+    [
+        ('walltime: "30"', "walltime", 1800.0), ("walltime: 00:10:00", "walltime", 600.0),
+        ('walltime: "1-12"', "walltime", 129600.0), ("walltime: ~", "walltime", None),
+        ("memory: 4GB", "memory", 4 * 10**9), ("memory: 4000000000", "memory", 4 * 10**9),
+        ('job-mem: "4G"', "job-mem", "4096M"), ('job-mem: "0"', "job-mem", "0"), ("queue: ~", "queue", None),
+        ("death-timeout: 5 min", "death-timeout", 300.0), ("shebang: #!/bin/bash", "shebang", None),
+        ("python: apptainer exec a.sif python3", "python", "apptainer exec a.sif python3"),
+        ('job-extra-directives: ["-N 1 --exclusive"]', "job-extra-directives", ("-N 1", "--exclusive")),
+    ],
+)  # fmt: skip
+def test_settings_as_sites_write_them(settings, line, key, value):
+    settings(**yaml.safe_load(line))
+    assert SiteSettings.checked(own=False).get(key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("interface", "nowhere0", "interface in jobqueue.yaml: .*nowhere0"),
+        ("scheduler-options", {"port": "x"}, "port must be"), ("scheduler-options", [1], "names and values"),
+        ("shebang", "/bin/bash", "#!/bin/bash -l"), ("python", "~ada/python", "without ~NAME"),
+        ("worker-extra-args", ["--nworkers=4"], "said by the pool itself"),
+        ("job-directives-skip", [""], "plain words"), ("local-directory", "", "plain words"),
+    ],
+)  # fmt: skip
+def test_what_would_make_of_a_node_another_thing(settings, key, value, words):
+    settings(**{key: value})
+    with pytest.raises(ValueError, match=words):
+        SiteSettings.checked(own=False)
+
+
+@pytest.mark.parametrize("section", [None, [], "queue"])
+def test_a_section_that_is_none(section):
+    with dask.config.set({"jobqueue.slurm": section}), pytest.raises(ValueError, match="must be settings"):
+        SiteSettings.checked(own=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "variables", "words"),
+    [
+        ("local-directory", "$SCRATCH", {"SCRATCH": "/a b"}, ["/a b"]),
+        ("local-directory", "~/my dask", {}, ["/home/ada/my dask"]),
+        ("local-directory", "${SCRATCH}/$USER", {"SCRATCH": "/s", "USER": "*"}, ["/s/*"]),
+        ("python", "~/env/bin/python -X dev", {}, ["/home/ada/env/bin/python", "-X", "dev"]),
+        ("worker-extra-args", ["--resources GPU=$N", "--preload=~/p.py"], {"N": "2"},
+         ["--resources", "GPU=2", "--preload=/home/ada/p.py"]),
+        ("local-directory", "$SCRATCH", {}, None), ("local-directory", "/x/${SCRATCH}/y", {}, None),
+        ("local-directory", "$SCRATCH", {"SCRATCH": ""}, None), ("python", "$SCRATCH/python", {}, None),
+        ("worker-extra-args", ["--local-directory", "$SCRATCH"], {}, None),
+    ],
+)  # fmt: skip
+def test_what_the_shell_expands_stays_in_its_place_or_ends_the_job(settings, key, value, variables, words):
+    """An unset variable would leave its option the next one for a value."""
+    settings(**{key: value})
+    found = SiteSettings.checked(own=False).get(key)
+    line = found if isinstance(found, str) else " ".join(found)
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"printf '%s\\n' {line} --next"], env={"HOME": "/home/ada"} | variables,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if words is None:
+        assert done.returncode
+        assert done.stdout == ""
+        assert causes.likely("FAILED", done.stderr, True).startswith(
+            f"Likely cause: jobqueue.slurm.{key} in jobqueue.yaml uses the variable SCRATCH, which"
+        )
+    else:
+        assert done.stdout.splitlines() == [*words, "--next"]
 
 
 class Site:
@@ -98,14 +228,14 @@ class Site:
         rest = (cluster.directory / "slurm.conf").read_text().partition("\n")[2]
         self.conf.write_text("# The site's own\n" + rest)
 
-    def run(self, yaml: str, program: str) -> dict:
+    def run(self, yaml: str, program: str, state: str = "state", **variables: str) -> dict:
         """What the program prints as its last line, in a notebook's environment on this site."""
         config = self.folder / "dask"
         config.mkdir(mode=0o700, exist_ok=True)
         (config / "jobqueue.yaml").write_text(yaml)
         environment = {key: value for key, value in os.environ.items() if key != "HPCLAB_SLURM"}
         environment |= {"SLURM_CONF": str(self.conf), "DASK_CONFIG": str(config)}
-        environment["HPCLAB_STATE_DIR"] = str(self.folder / "state")
+        environment |= variables | {"HPCLAB_STATE_DIR": str(self.folder / state)}
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
             env=environment, capture_output=True, text=True, timeout=100, cwd=self.folder,
@@ -154,7 +284,7 @@ def site():
     ],
 )
 def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
-    yaml = YAML.format(directives=directives, prologue=prologue)
+    text = YAML.format(directives=directives, prologue=prologue)
     program = """
         import json, os
         from hpclab.cluster import Pool, slurm
@@ -170,7 +300,7 @@ def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
                 "ranks": pool.run(lambda: int(os.environ["RANK"])),
             }))
     """
-    seen = site.run(yaml, program.replace("ALLOCATION", allocation))
+    seen = site.run(text, program.replace("ALLOCATION", allocation))
     assert (seen["kind"], seen["backend"]) == ("site", "slurm")
     assert seen["label"] == "2 nodes of this site's Slurm, partition debug"
     assert seen["values"] == [["module load", "debug"], ["1", "debug"]]
@@ -191,10 +321,10 @@ def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
 @pytest.mark.slurm
 @pytest.mark.slow
 def test_what_is_asked_for_wins(site):
-    yaml = (
+    text = (
         YAML.format(directives="job_extra_directives", prologue="job_script_prologue") + "    job_mem: 1G\n"
     )
-    seen = site.run(yaml, """
+    seen = site.run(text, """
         import json
         from hpclab.cluster import Pool
         with Pool(1, partition="main", account="mine", walltime="00:30:00", memory="400 MiB",
@@ -228,13 +358,63 @@ FAILS = """
 @pytest.mark.slow
 def test_a_prologue_that_fails(site):
     prologue = "echo 'module: no such thing as cuda/99' >&2", "exit 1"
-    yaml = YAML.format(directives="job_extra_directives", prologue="no_prologue")
-    seen = site.run(yaml + f"    job_script_prologue: {json.dumps(prologue)}\n", FAILS)
+    text = YAML.format(directives="job_extra_directives", prologue="no_prologue")
+    seen = site.run(text + f"    job_script_prologue: {json.dumps(prologue)}\n", FAILS)
     assert seen["kind"] == "JoinError"
     assert seen["seconds"] < 30
-    for words in ("2 of 2 nodes ended before they joined", "is FAILED on node", "no such thing as cuda/99",
+    for words in ("of 2 nodes ended before they joined", "is FAILED on node", "no such thing as cuda/99",
                   "Likely cause", "job-script-prologue"):  # fmt: skip
         assert words in seen["text"]
+    assert site.left() == []
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+@pytest.mark.parametrize("allocation", ["jobs", "single"])
+def test_a_home_of_any_name_and_the_variables_of_a_sites_module(site, allocation):
+    """In a directory with every character that has a meaning somewhere; the site wants --mem-per-cpu, and
+    what its module sets must not speak before what Pool(...) says."""
+    text = """
+        jobqueue:
+          slurm:
+            interface: lo
+            memory: 300MB
+            job-extra-directives: ["--mem-per-cpu=900T", "-p debug", "-N 1", "-t 1"]
+        """
+    program = """
+        import json
+        from hpclab.cluster import Pool
+        with Pool(2, allocation="ALLOCATION", partition="main", walltime="10:00", memory="310 MiB") as pool:
+            print(json.dumps({"values": pool.map(abs, [-1]), "ranks": pool.run(lambda: 1),
+                              "jobs": [[j.partition, j.limit] for j in pool.jobs()],
+                              "script": pool.job_script().splitlines()}))
+    """
+    seen = site.run(
+        textwrap.dedent(text), program.replace("ALLOCATION", allocation), state="ada@uni %u it's $x;",
+        SBATCH_PARTITION="debug", SBATCH_TIMELIMIT="2", SBATCH_MEM_PER_NODE="900000000", SBATCH_WAIT="1",
+        SBATCH_ARRAY_INX="1-3", SBATCH_OUTPUT="/dev/null", SCANCEL_PARTITION="debug",
+        SQUEUE_PARTITION="debug",
+    )  # fmt: skip
+    assert (seen["values"], seen["ranks"]) == ([1], [1, 1])
+    assert seen["jobs"] == [["main", 600]] * (2 if allocation == "jobs" else 1)
+    assert [line for line in seen["script"] if "--mem" in line] == ["#SBATCH --mem-per-cpu=310M"] + [
+        line for line in seen["script"] if "--memory-limit" in line
+    ]
+    assert not [
+        line for line in seen["script"] if "debug" in line or line in ("#SBATCH -t 1", "#SBATCH -N 1")
+    ]
+    assert list((site.folder / "ada@uni %u it's $x;").glob("hpclab-*")) == site.left() == []
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+@pytest.mark.parametrize("allocation", ["jobs", "single"])
+def test_a_variable_that_the_job_lacks_is_named(site, allocation):
+    text = YAML.format(directives="job_extra_directives", prologue="no_prologue")
+    fails = FAILS.replace("Pool(2,", f"Pool(2, allocation={allocation!r},")
+    seen = site.run(text + "    local-directory: $NOWHERE_SET/dask\n", fails)
+    assert seen["kind"] == "JoinError"
+    assert "jobqueue.slurm.local-directory in jobqueue.yaml uses the variable NOWHERE_SET" in seen["text"]
     assert site.left() == []
 
 

@@ -137,6 +137,33 @@ def test_a_kernel_inside_a_job_hands_nothing_down(
     assert (tmp_path / "out").read_text().split() == ["1", "1"]
 
 
+SET_BY_A_MODULE = {
+    "SBATCH_PARTITION": "gpu_teaching", "SBATCH_CLUSTERS": "mpp2", "SBATCH_TIMELIMIT": "9-00",
+    "SBATCH_WAIT": "1", "SALLOC_ACCOUNT": "a", "SLURM_PARTITION": "gpu", "SQUEUE_PARTITION": "gpu",
+    "SCANCEL_STATE": "PENDING", "SINFO_PARTITION": "gpu",
+}  # fmt: skip
+
+
+@pytest.mark.slurm
+def test_our_own_takes_no_variable_of_a_sites_module(local_slurm: LocalSlurm, monkeypatch) -> None:
+    for name, value in SET_BY_A_MODULE.items():
+        monkeypatch.setenv(name, value)
+    client = slurm.connect(export=True)
+    assert not set(SET_BY_A_MODULE) & set(os.environ)  # so that !sbatch takes none of it either
+    job = client.submit("#!/bin/sh\nsleep 30\n", QUIET)
+    ((found,), limit) = client.queue([job]), 3600.0
+    assert (found.partition, found.limit) == ("main", limit)
+    monkeypatch.setenv("SBATCH_PARTITION", "debug")  # what is said after that counts
+    import subprocess
+
+    said = subprocess.run(
+        ["sbatch", "--parsable", QUIET, "--wrap=true"], capture_output=True, text=True
+    ).stdout
+    _until(lambda: client.queue([int(said)]) != [])
+    assert client.queue([int(said)])[0].partition == "debug"
+    client.cancel(job)
+
+
 # ---------------------------------------------------------------- with commands of our own on PATH
 
 
@@ -281,6 +308,154 @@ def test_what_is_no_script_is_refused(fake, tmp_path: Path, script: object) -> N
 def test_a_wait_has_an_end(fake, timeout: object) -> None:
     with pytest.raises(ValueError, match="timeout must be a number"):
         fake("squeue", "").wait(7, timeout)
+
+
+SCRIPTS = {
+    "#!/bin/bash\r\nhostname\r\n": "DOS line breaks .*dos2unix",
+    "\ufeff#!/bin/bash\nhostname\n": "byte order mark",
+    "\n#!/bin/bash\nhostname\n": "must begin with #! .* in its first line; blanks or an empty line",
+    "   #!/bin/bash\n   hostname\n": "must begin with #! .* in its first line; blanks or an empty line",
+    "#!/bin/bash\rhostname\r": "carriage return",
+    "#!/bin/bash\nprintf a\rb\n": "carriage return",
+    "hostname\ndate\n": "must begin with #! .*; that line is 'hostname'",
+    "#! \nhostname\n": "must begin with #! and the path of an interpreter",
+    "\n \n": "is empty",
+    "#!/bin/sh\n" + "#" * 5_000_000: "larger than 4 MB",
+}
+
+
+@pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: repr(text[:24]))
+def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: Path, text: str) -> None:
+    client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
+    file.write_bytes(text.encode())
+    for script in (text, file, str(file)):
+        with pytest.raises(SubmitError, match=SCRIPTS[text]) as refused:
+            client.submit(script)
+        assert "\n" not in str(refused.value)
+        assert ("script.sh" in str(refused.value)) == (script is not text)
+    assert not (tmp_path / "calls").exists()
+
+
+def test_files_that_are_no_text(fake, tmp_path: Path, monkeypatch) -> None:
+    client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
+    for content, words in {
+        "#!/bin/sh\n".encode("utf-16"): "UTF-16", "#!/bin/sh\n".encode("utf-16-be"): "NUL", b"": "is empty",
+        b"\x7fELF\0\0": "NUL",
+    }.items():  # fmt: skip
+        file.write_bytes(content)
+        with pytest.raises(SubmitError, match=f"script.sh': The batch script .*{words}"):
+            client.submit(file)
+    with pytest.raises(SubmitError, match="is a directory"):
+        client.submit(tmp_path)
+    file.write_text("#!/bin/sh\n")
+    monkeypatch.setattr("builtins.open", _denied)
+    with pytest.raises(SubmitError, match=r"script.sh' cannot be read: Permission denied\."):
+        client.submit(file)
+    assert not (tmp_path / "calls").exists()
+
+
+def _denied(path: object, *_: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
+    with pytest.warns(UserWarning, match="sbatch does not read #SBATCH -n 4: a command stands before it"):
+        fake("sbatch", "echo 1").submit("#!/bin/sh\n#SBATCH -t 5\n\n# words\nset -e\n#SBATCH -n 4\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid "
+         "partition name specified", "invalid partition specified: x; Batch job submission failed: Invalid "
+         "partition name specified"),
+        ("sbatch: error: This does not look like a batch script.  The first\nsbatch: error: line must start "
+         "with #!", "This does not look like a batch script. The first line must start with #!"),
+        ("sbatch: error: ****\nsbatch: error: ** Use --mem-per-cpu **\nsbatch: error: ****\n"
+         "sbatch: error: Batch job submission failed: Unspecified error",
+         "Use --mem-per-cpu; Batch job submission failed: Unspecified error"),
+        ("sbatch: lua: name an account\r\nsbatch: error: Batch job submission failed: Unspecified error",
+         "lua: name an account; Batch job submission failed: Unspecified error"),
+        ("sbatch: debug:  x\nsbatch: error: y\nsbatch: error: y\n\n", "y"),
+        ("sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information",
+         "unrecognized option '--foo'; Try \"sbatch --help\" for more information"),
+        ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+         "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> None:
+    assert slurm_commands.sentence(said) == told
+
+
+def test_a_program_that_babbles_is_cut() -> None:
+    assert len(slurm_commands.sentence("\n".join(f"sbatch: error: {n}" for n in range(10_000)))) < 1100
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ("--mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.", r'skip: \["--mem="\]'),
+        ("Use --mem-per-cpu, not --mem", "job-directives-skip"),
+        ("Batch job submission failed: Invalid account or account/partition combination specified",
+         r"account=\.\.\.\).*sacctmgr"),
+        ("lua: You must name an account", "sacctmgr"), ("Invalid qos specification", "sacctmgr"),
+        ("Job violates accounting/QOS policy (job submit limit, user's size ...)", "scancel some"),
+        ("Batch job submission failed: Socket timed out on send/recv operation", "look before sending"),
+    ],
+)  # fmt: skip
+def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:
+    client = fake("sbatch", f"cat <<'end' >&2\nsbatch: error: {refusal}\nend\nexit 1")
+    with pytest.raises(SubmitError, match=words) as told:
+        client.submit("#!/bin/sh\n")
+    assert refusal.rstrip(".") in str(told.value)
+    assert ".." not in str(told.value).replace("...", "")
+
+
+def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) -> None:
+    client = fake("sbatch", f"env > {tmp_path}/env; echo 'sbatch: error: no' >&2; exit 1")
+    client.environment = dict(client.environment) | {
+        "SBATCH_QOS": "x",
+        "SBATCH_WAIT": "1",
+        "SQUEUE_SORT": "i",
+    }
+    with pytest.raises(SubmitError, match=r"sets SBATCH_QOS=x, SBATCH_WAIT=1, which sbatch takes before"):
+        client.submit("#!/bin/sh\n")
+    seen = (tmp_path / "env").read_text()
+    assert "SBATCH_QOS=x" in seen
+    assert "SQUEUE_SORT=i" in seen  # it is the job's
+    assert "SLURM_TIME_FORMAT" not in seen
+    assert "SBATCH_WAIT" not in seen  # sbatch would only return when the job has ended
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["12", "12;cluster", "Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
+     "Submitted batch job 12", "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
+)  # fmt: skip
+def test_the_jobs_number_among_a_sites_own_words(fake, said: str) -> None:
+    assert fake("sbatch", f"cat <<'end'\n{said}\nend").submit("#!/bin/sh\n") == 12
+
+
+@pytest.mark.parametrize("said", ["", "Welcome", "job 12 of 13", "12 jobs"])
+def test_a_job_without_a_number_is_told(fake, said: str) -> None:
+    with pytest.raises(SubmitError, match=r"no job's number .* may or may not be in the queue"):
+        fake("sbatch", f"echo '{said}'").submit("#!/bin/sh\n")
+
+
+def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake) -> None:
+    fake("sinfo", "echo Welcome; echo 'gpu|1-00:00:00|4|64|515000|(null)'")
+    client = fake("sbatch", "echo 'sbatch: error: Requested node configuration is not available' >&2; exit 1")
+    with pytest.raises(SubmitError, match=r"Partitions here: gpu has 4 node\(s\) of 64 core\(s\)"):
+        client.submit("#!/bin/sh\n")
+    assert client.nodes() == []
+
+
+@pytest.mark.parametrize("value", ["Local", "own", "1", " local", "yes"])
+def test_what_is_no_choice_of_slurm_is_refused(monkeypatch, value: str) -> None:
+    monkeypatch.setenv("HPCLAB_SLURM", value)
+    with pytest.raises(ValueError, match=f'HPCLAB_SLURM must be "local" or not be set, not {value!r}'):
+        slurm.site_version()
 
 
 def test_a_missing_script_and_missing_commands_are_told(fake, tmp_path: Path) -> None:

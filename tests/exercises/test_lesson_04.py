@@ -179,6 +179,9 @@ def test_site_settings(tmp_path):
     assert job_folder.site_settings(file) == dict.fromkeys(
         ("SBATCH_PARTITION", "SALLOC_PARTITION", "SLURM_PARTITION"), "gpu_a100"
     )
+    file.write_bytes(b"PARTITION=gpu\r\n")
+    with pytest.raises(ValueError, match=r"site\.env has DOS line breaks: sed"):
+        job_folder.site_settings(file)
     for bad in ("a b", "$(id)", "a;b", "-x", "x" * 9999):
         file.write_text(f"ACCOUNT={bad}\n")
         with pytest.raises(ValueError, match=r"ACCOUNT in site\.env"):

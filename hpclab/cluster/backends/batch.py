@@ -1,8 +1,8 @@
 """The batch jobs of a pool, made by dask-jobqueue: one job a node, or one job for all of them.
 
 dask-jobqueue puts its arguments into the script as they are. So everything that reaches it here has been
-checked (see request.py), paths are plain or quoted, and the script goes to sbatch's standard input, never
-through a file that others could read or replace.
+checked (see request.py and site_settings.py), paths are quoted, and the script goes to sbatch's standard
+input, never through a file that others could read or replace.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ class NodeJob(SLURMJob):
     def __init__(
         self, scheduler: str = "", name: str = "", *, order: Order, members: int = 1, **options: Any
     ):
+        if order.single:
+            shape = [f"-N {members}", "--ntasks-per-node=1", "--no-kill"]
+            options["job_extra_directives"] = [*shape, *options["job_extra_directives"]]
+            options["job_directives_skip"] = ["#SBATCH -n 1", *options["job_directives_skip"]]
         super().__init__(scheduler=scheduler, name=name, **options)
         self.order, self.members = order, members
         self.refused: SlurmError | None = None
         if order.single:
-            self.job_header = str(self.job_header).replace(
-                "#SBATCH -n 1\n", f"#SBATCH -N {members}\n#SBATCH --ntasks-per-node=1\n#SBATCH --no-kill\n"
-            )
             # Each task gets a name of its own; one worker's end must not end the others (--wait, --kill-...),
             # and as no other job can have its node, it is started again there.
             command = self._command_template.replace(f"--name {name} ", f"--name {name}-$SLURM_PROCID ")
@@ -68,9 +69,11 @@ class NodeJob(SLURMJob):
         yield None
 
     async def _submit_job(self, script_filename: None) -> str:
-        submit = self.order.slurm.submit
+        # On the command line too, where no SBATCH_PARTITION and the like of the environment speaks before it.
+        lines = str(self.job_header).splitlines()
+        said = [word for line in lines for word in shlex.split(line.removeprefix("#SBATCH"))]
         try:
-            return str(await asyncio.to_thread(submit, self.job_script(), f"--job-name={self.job_name}"))
+            return str(await asyncio.to_thread(self.order.slurm.submit, self.job_script(), *said))
         except SlurmError as error:
             self.refused = error
             raise

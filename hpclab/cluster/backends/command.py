@@ -79,10 +79,11 @@ def private_directory(name: str, shared: bool = False) -> Path:
 
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
     """
-    if shared and "HPCLAB_STATE_DIR" not in os.environ:
-        place = Path.home() / ".hpclab"
+    if shared:
+        named = os.environ.get("HPCLAB_STATE_DIR")
+        place = Path(named) if named else Path.home() / ".hpclab"
         try:
-            above = private.make(place)
+            above = private.make(place, plain=False)
         except OSError as error:
             raise OSError(
                 f"A pool's files must be where all nodes see them, and {place} cannot be used: "
@@ -90,7 +91,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
                 "plain name, on a file system that the nodes share."
             ) from None
     else:
-        above = private.home().path
+        above = private.home(plain=False).path
     _sweep(above)
     made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
     (made / _OWNER).write_text(_owner(os.getpid()))

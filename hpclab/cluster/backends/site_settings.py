@@ -1,14 +1,18 @@
 """What the site's jobqueue.yaml says, checked before any batch script is made of it.
 
-dask-jobqueue writes these settings into the script as they are: a line break in a queue's name would become
-a directive, and `$(...)` in a path a command. The prologue is commands by its nature and is taken as it is.
+dask-jobqueue writes settings into the script as they are: a line break in a queue's name would become a
+directive, and `$(...)` in a path a command. YAML reads them first: 10:00 is 600 to it, 0123456 is 42798, on
+is true. So each value is checked here by the check that it has in Pool(...), and dask-jobqueue gets the
+checked ones and no others. The prologue is commands by its nature and is taken as it is.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,90 +20,221 @@ import dask
 import yaml
 
 from hpclab import checks
-from hpclab.cluster.request import directive
+from hpclab.cluster import directives, request
 
-OWN = "hpclab"  # the section of Dask's configuration for hpclab's own Slurm: dask-jobqueue's plain defaults
+OWN = "hpclab"  # the section of Dask's configuration for pools: dask-jobqueue's plain defaults
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
-           "worker-extra-args": "extra", "account": "project"}  # fmt: skip
-_WORDS = re.compile(r"(?:[A-Za-z0-9._/+=@:,~%#! -]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})+")
+           "worker-extra-args": "extra", "account": "project",
+           "job-directives-skip": "header-skip"}  # fmt: skip
+_WORDS = re.compile(r"(?:[\w./+=@:,~%#! -]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})+")
+_PLAIN = re.compile(r"[\w./+=@:,%-]+", re.ASCII)
+_OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "--memory-limit")
 
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """The settings of one `section` of ``jobqueue`` in Dask's configuration: ``settings.get("queue")``."""
+    """The settings of ``jobqueue.slurm`` in Dask's configuration, as a pool's jobs need them: text for a
+    script, numbers of bytes and seconds. ``settings.get("queue")``."""
 
-    section: str
+    values: Mapping[str, Any]
 
     @classmethod
     def checked(cls, own: bool) -> SiteSettings:
         """The site's settings, or with `own` none of them; ValueError names the one that cannot be used."""
         from hpclab.cluster.backends.jobqueue import DEFAULTS
 
-        plain = yaml.safe_load(Path(DEFAULTS).read_text())
-        if own:
-            dask.config.update_defaults({"jobqueue": {OWN: plain["jobqueue"]["slurm"]}})
-        settings = cls(OWN if own else "slurm")
+        plain = yaml.safe_load(Path(DEFAULTS).read_text())["jobqueue"]["slurm"]
+        if dask.config.get(f"jobqueue.{OWN}", None) is None:
+            dask.config.update_defaults({"jobqueue": {OWN: plain | {"walltime": None}}})
+        section = plain if own else dask.config.get("jobqueue.slurm", None)
+        if not isinstance(section, dict):
+            raise ValueError(
+                'jobqueue.slurm in jobqueue.yaml must be settings such as queue: "main", a line each below '
+                f"it, not {checks.shown(section)}."
+            )
+        values = {}
         for key, check in _CHECKS.items():
-            if (value := settings.get(key)) is not None:
-                check(f"jobqueue.{settings.section}.{key} in jobqueue.yaml", value)
-        return settings
+            name = _name_in(section, key)
+            if (value := dask.config.get(name, None, config=section)) is not None:
+                values[key] = check(_source(name), value)
+        _refuse_interface(values)
+        return cls(values)
 
     def get(self, key: str) -> Any:
-        """The setting under its present name, with a dash or an underscore, or else under its former one."""
-        value = dask.config.get(f"jobqueue.{self.section}.{key}", None)
-        if value in (None, [], "") and key in _FORMER:
-            return dask.config.get(f"jobqueue.{self.section}.{_FORMER[key]}", None)
+        """The setting under its present name, with a dash or an underscore; None where nobody said it."""
+        return self.values.get(key.replace("_", "-"))
+
+
+def _name_in(section: dict[str, Any], key: str) -> str:
+    """The setting's present name, or its former one where only that says something."""
+    former = _FORMER.get(key, key)
+    said = dask.config.get(key, None, config=section) not in (None, [], "")
+    return key if said or dask.config.get(former, None, config=section) is None else former
+
+
+def _source(key: str) -> str:
+    variable = f"DASK_JOBQUEUE__SLURM__{key.upper().replace('-', '_')}"
+    return f"jobqueue.slurm.{key} in {variable if variable in os.environ else 'jobqueue.yaml'}"
+
+
+def _text(setting: str, value: object, such: str = "") -> str:
+    """Text, or ValueError with what was made of it where quotes are missing."""
+    if isinstance(value, str):
         return value
+    kind, why = checks.shown(value), ""
+    if isinstance(value, bool):
+        kind, why = str(value).lower(), ", as are yes, no, on and off"
+    elif isinstance(value, int | float):
+        kind = f"the number {value}"
+        if isinstance(value, int) and value >= 60 and "jobqueue.yaml" in setting:
+            why = f", as are {_base_60(value)} and 0{value:o}"
+    elif isinstance(value, date):
+        kind = f"the date {value}"
+    elif isinstance(value, Mapping):
+        why = ", because of the colon in it"
+    if "jobqueue.yaml" not in setting:  # the shell takes a first pair of quotes away
+        such = f", for Dask and not the shell: '\"{value}\"'"
+    raise ValueError(
+        f"{setting} must be text: put it in quotes{such}. Without them it is read as {kind}{why}."
+    )
 
 
-def _name(setting: str, value: object) -> None:
-    checks.identifier(setting, str(value) if isinstance(value, int) else value)
+def _base_60(number: int) -> str:
+    """600 is what YAML 1.1 makes of 10:00, and 45000 of 12:30:00."""
+    digits: list[str] = []
+    while number >= 60:
+        number, digit = divmod(number, 60)
+        digits.insert(0, f"{digit:02d}")
+    return ":".join([str(number), *digits])
 
 
-def _words(setting: str, value: object) -> None:
-    """A path or a command: words on one line, with $NAME at most."""
-    if not isinstance(value, str) or len(value) > 4096 or not _WORDS.fullmatch(value):
+def _name(setting: str, value: object) -> str:
+    return checks.identifier(setting, _text(setting, value))
+
+
+def _time_limit(setting: str, value: object) -> float:
+    text = _text(setting, value, ', such as "00:30:00"').strip()
+    return request.time_limit(setting, f"{text} min" if text.isdecimal() else text)  # as sbatch reads it
+
+
+def _seconds(setting: str, value: object) -> float:
+    return request.seconds(setting, value, 1.0, 7 * 86400.0)
+
+
+def _memory(setting: str, value: object) -> int:
+    """Bytes, in the units that Dask knows: 4G is 4 GB here, as to Dask."""
+    if isinstance(value, str):
+        try:
+            value = dask.utils.parse_bytes(value)
+        except (ValueError, OverflowError):
+            raise ValueError(f"{setting} must be a size such as 4 GiB, not {checks.shown(value)}.") from None
+    return request.bytes_of(setting, value)
+
+
+def _job_memory(setting: str, value: object) -> str:
+    """What --mem gets: sbatch's own kind of size, or 0 for all of a node."""
+    if _text(setting, value) != "0":
+        if not directives.size(str(value)):
+            raise ValueError(
+                f'{setting} must be a size as sbatch reads it, such as "4G", not {checks.shown(value)}.'
+            )
+        return f"{request.bytes_of(setting, directives.size(str(value))) // 2**20}M"
+    return "0"
+
+
+def _plain(setting: str, value: object) -> str:
+    if len(_text(setting, value)) > 4096 or not _WORDS.fullmatch(str(value)) or not str(value).strip():
         raise ValueError(
             f"{setting} must be one line of plain words, without quotes, line breaks, ; or $(...), not "
-            f"{str(value)[:40]!r}."
+            f"{checks.shown(value)}."
         )
+    return str(value)
 
 
-def _bytes(setting: str, value: object) -> None:
-    try:
-        dask.utils.parse_bytes(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError, AttributeError):
-        raise ValueError(f"{setting} must be a size such as 4GB, not {str(value)[:40]!r}.") from None
+def _word(setting: str, value: object) -> str:
+    """One word for the job's shell. Its $NAME must be set there, or the next option would take its place."""
+    text = re.sub(r"(^|=)~(?=/|$)", r"\1$HOME", _plain(setting, value))  # quotes would keep the shell from it
+    if text.startswith("~"):
+        raise ValueError(f"{setting} must be a path without ~NAME, not {checks.shown(value)}.")
+    if _PLAIN.fullmatch(text):
+        return text
+    missing = f":?not set, but needed by {setting}"  # which the job's log then says: see causes.py
+    return '"' + re.sub(r"\$\{?(\w+)\}?", lambda name: f"${{{name[1]}{missing}}}", text) + '"'
 
 
-def _each(check: Callable[[str, object], object]) -> Callable[[str, object], None]:
-    def check_all(setting: str, values: object) -> None:
+def _words(setting: str, value: object) -> str:
+    return " ".join(_word(setting, word) for word in _plain(setting, value).split())
+
+
+def _argument(setting: str, value: object) -> str:
+    if any(word.split("=")[0] in _OWN_ARGUMENTS for word in _text(setting, value).split()):
+        raise ValueError(
+            f"{setting}: {checks.shown(value)} is said by the pool itself, whose nodes are one worker "
+            "process each; leave it out."
+        )
+    return _words(setting, value)
+
+
+def _shebang(setting: str, value: object) -> str:
+    if not _text(setting, value).startswith("#!/") or "$" in str(value):
+        raise ValueError(f'{setting} must be such as "#!/bin/bash -l", in quotes, not {checks.shown(value)}.')
+    return _plain(setting, value)
+
+
+def _line(setting: str, value: object) -> str:
+    if "\0" in _text(setting, value) or "\r" in str(value):
+        raise ValueError(
+            f"{setting} must be lines of shell with the line ends of Unix, not {checks.shown(value)}."
+        )
+    return str(value)
+
+
+def _each(check: Callable[[str, object], str]) -> Callable[[str, object], list[str]]:
+    def check_all(setting: str, values: object) -> list[str]:
         if not isinstance(values, list | tuple):
-            raise ValueError(f"{setting} must be a list, a text an item, not {str(values)[:40]!r}.")
-        for value in values:
-            check(setting, value)
+            raise ValueError(f"{setting} must be a list, a text an item, not {checks.shown(values)}.")
+        return [check(setting, value) for value in values]
 
     return check_all
 
 
-def _directive(setting: str, value: object) -> None:
-    try:
-        directive(value)
-    except ValueError as error:
-        raise ValueError(f"{setting}: {error}") from None
+def _options(setting: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{setting} must be names and values, not {checks.shown(value)}.")
+    options = {name.replace("-", "_"): each for name, each in value.items() if each is not None}
+    for name, each in options.items():
+        if name == "port":
+            checks.integer(f"{setting}: port", each, 0, 65535)
+        elif name in ("host", "interface"):
+            _name(f"{setting}: {name}", each)
+    return options
 
 
-def _line(setting: str, value: object) -> None:
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"{setting} must be lines of shell, not {str(value)[:40]!r}.")
+def _refuse_interface(values: Mapping[str, Any]) -> None:
+    """ValueError where the scheduler, which runs here, has no such network; workers have theirs elsewhere."""
+    from distributed.utils import get_ip_interface
+
+    options = values.get("scheduler-options", {})
+    name = options.get("interface", values.get("interface"))
+    if name is not None and "host" not in options:
+        try:
+            get_ip_interface(name)
+        except ValueError as error:
+            raise ValueError(f"{_source('interface')}: {str(error).rstrip('.')}.") from None
 
 
-_CHECKS: dict[str, Callable[[str, object], None]] = {
-    **dict.fromkeys(("queue", "account", "interface", "walltime", "job-mem", "death-timeout"), _name),
-    **dict.fromkeys(("python", "local-directory", "worker-command", "shebang"), _words),
-    "memory": _bytes,
-    "job-extra-directives": _each(_directive),
-    "job-directives-skip": _each(_words),
-    "worker-extra-args": _each(_words),
+_CHECKS: dict[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("queue", "account", "interface"), _name),
+    "walltime": _time_limit,
+    "memory": _memory,
+    "job-mem": _job_memory,
+    "death-timeout": _seconds,
+    **dict.fromkeys(("python", "worker-command"), _words),
+    "local-directory": _word,
+    "shebang": _shebang,
+    "job-extra-directives": directives.checked,
+    "job-directives-skip": _each(_plain),
+    "worker-extra-args": _each(_argument),
     "job-script-prologue": _each(_line),
+    "scheduler-options": _options,
 }

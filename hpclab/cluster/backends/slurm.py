@@ -6,11 +6,10 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-import dask
-
-from hpclab.cluster import slurm_commands, threads, watchdog
+from hpclab.cluster import directives, slurm_commands, threads, watchdog
 from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob, Order
 from hpclab.cluster.backends.command import (
@@ -25,7 +24,8 @@ from hpclab.cluster.backends.command import (
     secure,
     tls_arguments,
 )
-from hpclab.cluster.backends.site_settings import SiteSettings
+from hpclab.cluster.backends.site_settings import OWN, SiteSettings
+from hpclab.cluster.errors import JoinError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.request import Request
 from hpclab.cluster.slurm import Job, Slurm
@@ -40,36 +40,48 @@ class SlurmNodes:
         self.slurm, self.request, self.name = slurm, request, name
         self.pretend = slurm.kind == "local"
         self._site = SiteSettings.checked(own=self.pretend)
+        self._asked = directives.merged(request, self._site.get("job-extra-directives") or [])
         self.directory = private_directory(name, shared=not self.pretend)
         guard.remove(self.directory)
-        guard.cancel(name, dict(slurm.environment))
+        guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
         self.single = request.allocation == "single"
         # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
         self.in_turn = self.pretend and not self.single and not request.gpus_per_node
         self.order = Order(slurm, request.cores_per_node, self.single)
         self.interface = None if self.pretend else self._site.get("interface")
         security = secure(self.directory)
-        with scheduler_settings(self.directory):
-            self.cluster = NodeCluster(
-                name=name, config_name=self._site.section, security=security, protocol="tls://",
-                silence_logs="critical", interface=self.interface,
-                scheduler_options=self._scheduler_options(), **self._job_options(),
-            )  # fmt: skip
+        options = self._job_options()
+        try:
+            with scheduler_settings(self.directory):
+                self.cluster = NodeCluster(
+                    name=name, config_name=OWN, security=security, protocol="tls://",
+                    silence_logs="critical", interface=self.interface,
+                    scheduler_options=self._scheduler_options(), **options,
+                )  # fmt: skip
+        except (RuntimeError, ValueError) as error:  # which, of dask-jobqueue's close, hides the first
+            first: BaseException = error
+            while first.__context__ is not None:
+                first = first.__context__
+            raise JoinError(
+                f"The pool's scheduler did not start here: {first}. interface and scheduler-options of "
+                "jobqueue.slurm in jobqueue.yaml say where it listens."
+            ) from None
 
     def _scheduler_options(self) -> dict[str, Any]:
         own = {
-            "port": 0, "dashboard": True, "dashboard_address": f"{LOOPBACK}:0",
-            "allowed_failures": SUSPICIONS,
+            "dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": SUSPICIONS,
         }  # fmt: skip
         if self.pretend:
             own["host"] = LOOPBACK
-        return (self._site.get("scheduler-options") or {}) | own
+        return {"port": 0} | (self._site.get("scheduler-options") or {}) | own
 
     def _job_options(self) -> dict[str, Any]:
-        request, site, memory = self.request, self._site, self._memory()
-        directives = ["--no-requeue", *request.extra_directives]
-        if request.gpus_per_node:
-            directives.append(f"--gres=gpu:{request.gpus_per_node}")
+        request, site, asked = self.request, self._site, self._asked
+        memory = self._memory()
+        own = ["--no-requeue", *([f"--gres=gpu:{request.gpus_per_node}"] if request.gpus_per_node else [])]
+        logs = str(self.directory / self.name).replace("%", "%%")  # and quoted, so that no character matters
+        own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
+        skip = ["#SBATCH -e ", "#SBATCH -o ", *directives.replaced(asked)]
         variables = threads.environment(request.cores_per_node)
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         variables[watchdog.MARK] = self.name
@@ -79,36 +91,43 @@ class SlurmNodes:
             "--preload", PRELOAD, *map(shlex.quote, tls_arguments(self.directory)),
             *(["--host", LOOPBACK] if self.pretend else []),
         ]  # fmt: skip
+        walltime = site.get("walltime") if request.walltime is None else request.walltime
         return {
             "order": self.order,
             "cores": 1, "processes": 1, "job_cpu": request.cores_per_node, "memory": f"{memory} B",
             # dask-jobqueue rounds up to whole gibibytes, which may be more than a node has.
             "job_mem": (request.memory is None and site.get("job-mem")) or f"{memory // 2**20}M",
-            "nanny": False, "job_name": self.name,
-            "queue": request.partition, "account": request.account or site.get("account"),
-            "walltime": _walltime(request.walltime), "log_directory": str(self.directory),
+            "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
+            "queue": request.partition or site.get("queue"),
+            "account": request.account or site.get("account"),
+            "walltime": _walltime(walltime), "log_directory": str(self.directory),
             "python": site.get("python") or shlex.quote(sys.executable),
-            "local_directory": site.get("local-directory") or str(self.directory),
-            "job_extra_directives": [*(site.get("job-extra-directives") or []), *directives],
+            "worker_command": site.get("worker-command"), "death_timeout": site.get("death-timeout"),
+            "local_directory": site.get("local-directory") or shlex.quote(str(self.directory)),
+            "job_directives_skip": [*skip, *(site.get("job-directives-skip") or [])],
+            "job_extra_directives": [*asked, *own],
             "job_script_prologue": [*prologue, *(site.get("job-script-prologue") or [])],
             "worker_extra_args": arguments,
         }  # fmt: skip
 
     def _memory(self) -> int:
-        """Bytes a node: as asked; as the site says; on our own Slurm a node's share for these cores."""
+        """Bytes a node: as asked; on our own Slurm a node's share for these cores; else as the site says."""
         if self.request.memory is not None:
             return self.request.memory
-        if self.pretend:
+        said = directives.memory(self._asked, self.request)
+        if self.pretend and not said:
             node = self.slurm.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
-        return dask.utils.parse_bytes(self._site.get("memory") or 2 * 2**30 * self.request.cores_per_node)
+        job = directives.size(self._site.get("job-mem") or "")
+        return self._site.get("memory") or said or job or 2 * 2**30 * self.request.cores_per_node
 
     def label(self, nodes: int) -> str:
         """What the nodes really are."""
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.pretend:
             return f"{one}hpclab's own Slurm, sharing this machine's {core_count()} cores"
-        where = self.request.partition or self._site.get("queue")
+        asked = directives.value(self._asked, "partition")
+        where = self.request.partition or asked or self._site.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
 
     def specification(self, names: list[str]) -> dict[str, Any]:
@@ -181,8 +200,10 @@ class SlurmNodes:
         return self._log_of(int(job.job_id)) if job is not None and job.job_id else ""
 
     def _log_of(self, number: int) -> str:
-        logs = [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
-        return "".join(map(last_lines, logs))
+        return "".join(map(last_lines, self._logs(number)))
+
+    def _logs(self, number: int) -> list[Path]:
+        return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
 
     def explain(self, names: list[str]) -> str:
         """State, reason, log and likely cause of the jobs of nodes that have not joined; at most three."""
@@ -204,11 +225,13 @@ class SlurmNodes:
         job = found[-1]
         if job.state == "PENDING":
             return f"Job {number} is PENDING. {self.slurm.explain(job.reason)}{self._rivals()}"
-        log = self._log_of(number)
+        logs, log = self._logs(number), self._log_of(number)
         prologue = bool(self._site.get("job-script-prologue"))
+        whole = "".join(last_lines(log, 400, 40_000) for log in logs)  # a traceback hides what began it
+        cause = causes.likely(job.state, whole if any(log.exists() for log in logs) else None, prologue)
         return (
             f"Job {number} is {job.state} on {job.node_list or 'no node'}. "
-            f"Its log ends:{log or ' (empty)'}\n{causes.likely(job.state, log, prologue)}"
+            f"Its log ends:{log or ' (empty)'}\n{cause}"
         )
 
     def _rivals(self) -> str:

@@ -3,7 +3,8 @@
 `/tmp` belongs to everybody: another user may have made the directory first, or laid a link there. So a
 directory of ours is a real directory, owned by this user, that nobody else can write to; where the first
 choice is not that, the next one is taken. Its path is short and plain, because it becomes part of Unix socket
-names (at most 107 bytes) and of configuration files that know no quoting.
+names (at most 107 bytes) and of configuration files that know no quoting. One for the files of a site's pool
+(`plain=False`) stands in batch scripts only, where it is quoted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 LONGEST = 60  # characters of a home; what is put below it (spool/node64_100000.4294967291) needs the rest
 _PLAIN = re.compile(r"/[A-Za-z0-9._/+-]*")
+_LONGEST_QUOTED = 512
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ def candidates() -> Iterator[Path]:
     yield Path(os.environ.get("HOME", "/")) / ".hpclab"
 
 
-def home() -> Home:
-    """The first candidate that is fit, made if it is missing; OSError with every reason if none is."""
+def home(plain: bool = True) -> Home:
+    """The first candidate that is fit for `make`, and made; OSError with every reason if none is."""
     passed_over: list[str] = []
     for place in candidates():
         try:
-            make(place)
+            make(place, plain=plain)
         except OSError as error:
             passed_over.append(f"{place}: {error.strerror or error}.")
         else:
@@ -62,14 +64,19 @@ def home() -> Home:
     )
 
 
-def make(place: Path, mode: int = 0o711) -> Path:
+def make(place: Path, mode: int = 0o711, plain: bool = True) -> Path:
     """Make `place` (with parents), or accept the one that is there if it is private; else OSError."""
+    path, longest = str(place), LONGEST if plain else _LONGEST_QUOTED
     if not place.is_absolute():
         raise OSError("its path does not begin with /")
-    if not _PLAIN.fullmatch(str(place)) or ".." in place.parts:
+    if ".." in place.parts or (plain and not _PLAIN.fullmatch(path)):
         raise OSError("its path has characters other than letters, digits and . _ + -")
-    if len(str(place)) > LONGEST:
-        raise OSError(f"its path is longer than {LONGEST} characters")
+    if not path.isprintable() or re.search(r'["\\]', path):
+        raise OSError(
+            r'its path has a " or \, or a character that cannot be printed, and sbatch cannot take it'
+        )
+    if len(path) > longest:
+        raise OSError(f"its path is longer than {longest} characters")
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_or_accept(place, mode)
     probe, name = tempfile.mkstemp(dir=place)  # a full or read-only file system shows itself here

@@ -47,9 +47,7 @@ class LocalSlurm:
     @property
     def environment(self) -> dict[str, str]:
         """What a child process needs to use this cluster: the caller's own, but for Slurm's variables."""
-        clean = slurm_commands.without_job(os.environ)
-        for name in ("SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS"):
-            clean.pop(name, None)
+        clean = slurm_commands.without_site(os.environ)
         return clean | {"SLURM_CONF": str(self.directory / "slurm.conf"), "PATH": slurm_commands.path()}
 
     @property

@@ -18,9 +18,11 @@ from hpclab.cluster import slurm_commands as commands
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.local_slurm.files import lost_its_network
 from hpclab.cluster.slurm import records as slurm_records
+from hpclab.cluster.slurm import scripts as slurm_scripts
 from hpclab.cluster.slurm import submission as slurm_submission
 from hpclab.cluster.slurm.reasons import explain
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
+from hpclab.cluster.slurm.submission import SubmitError
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
 __all__ = [
@@ -29,10 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 _FRESH = 0.5  # seconds that one answer serves everybody who asks
-
-
-class SubmitError(SlurmError):
-    """sbatch refused; the message carries Slurm's own sentence."""
+_NOT_ONE_JOB = ("SBATCH_WAIT", "SBATCH_ARRAY_INX")  # an sbatch that stays, or many jobs, would be no job's id
 
 
 @dataclass
@@ -94,14 +93,13 @@ class Slurm:
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script and return the job's id; options come before the script, as in sbatch.
 
-        `script` is a path, or the script's text (it begins with ``#!``). It is sent once: where sbatch does
-        not answer nobody knows whether the job was queued, and the error says so.
+        `script` is a path, or the script's text (it begins with ``#!``). What sbatch would not read it as is
+        refused before, with the way out. It is sent once: where sbatch does not answer nobody knows whether
+        the job was queued, and the error says so.
         """
         slurm_submission.check(options)
-        text = slurm_submission.text_of(script)
-        if text is None and not os.path.isfile(script):
-            raise SubmitError(f"There is no batch script at {checks.shown(str(script))}.")
-        words = ["sbatch", "--parsable", *options, *([] if text else [str(script)])]
+        text = slurm_scripts.checked(script)
+        words = ["sbatch", "--parsable", *options, *([] if text else [os.path.join(os.curdir, script)])]
         try:
             said = self._run(words, text=text, timeout=3 * self.timeout)
         except SlurmMissing:
@@ -111,9 +109,16 @@ class Slurm:
                 f"{error} The job may or may not be in the queue: look before sending it again."
             ) from None
         except SlurmError as error:
-            raise SubmitError(slurm_submission.explained(str(error), self._limits())) from None
+            raise SubmitError(
+                slurm_submission.explained(str(error), self._limits(), self.environment)
+            ) from None
         self._polls.clear()
-        return int(said.strip().split(";")[0])
+        if (number := slurm_submission.job_id(said)) is None:
+            raise SubmitError(
+                f"sbatch printed no job's number but {checks.shown(said)}; the job may or may not be in the "
+                "queue: look before sending it again."
+            )
+        return number
 
     def cancel(self, *job_ids: int) -> None:
         """End jobs; those that have ended already are no error."""
@@ -194,15 +199,16 @@ class Slurm:
     ) -> str:
         if self.kind == "local":
             self._refuse_if_down()
-        # SQUEUE_STATES, SINFO_PARTITION and the like would hide rows; epoch seconds know no summer time.
-        quiet = {
-            name: value
-            for name, value in self.environment.items()
-            if not name.startswith(("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_"))
-        }
+        environment = commands.hiding_nothing(self.environment)
+        if words[0] == "sbatch":  # which hands all of it to the job
+            environment = {
+                name: value for name, value in self.environment.items() if name not in _NOT_ONE_JOB
+            }
+        else:  # epoch seconds know no summer time
+            environment["SLURM_TIME_FORMAT"] = "%s"
         return commands.run(
             words,
-            quiet | {"SLURM_TIME_FORMAT": "%s"},
+            environment,
             timeout=timeout or self.timeout,
             attempts=attempts,
             text=text,
@@ -213,8 +219,9 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
     """The site's Slurm if there is one; else our own, found or (with `start`) started.
 
     `export` makes this process, and so a notebook's ``!sbatch``, use it: SLURM_CONF and PATH are set, and
-    what an enclosing Slurm job handed down is removed. Raises SlurmMissing where there is none to be had.
-    HPCLAB_SLURM=local passes a site's Slurm by.
+    what an enclosing Slurm job handed down is removed; for our own Slurm every variable of Slurm's commands
+    (SBATCH_PARTITION ...), which a site's module sets for the site's. What is set after this counts. Raises
+    SlurmMissing where there is none to be had. HPCLAB_SLURM=local passes a site's Slurm by.
     """
     if version := site_version():
         slurm = Slurm("site", version, _found_environment())
@@ -246,7 +253,9 @@ def site_version() -> str | None:
 
     Raises SlurmError where one is set up but does not answer: a second beside it would only confuse.
     """
-    if os.environ.get("HPCLAB_SLURM") == "local":
+    if named := os.environ.get("HPCLAB_SLURM"):
+        if named != "local":
+            raise ValueError(f'HPCLAB_SLURM must be "local" or not be set, not {checks.shown(named)}.')
         return None
     environment = _found_environment()
     configured = _configured(environment)

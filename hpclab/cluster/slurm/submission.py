@@ -1,13 +1,13 @@
-"""What may be handed to sbatch, and what its refusal means: the limit that was broken."""
+"""What may be handed to sbatch, and what its refusal means: the limit that was broken, and what to do."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from hpclab import checks, units
+from hpclab.cluster.slurm_commands import SlurmError
 
 _NAMED = {"--job-name": "job name", "-J": "job name", "--partition": "partition", "-p": "partition",
           "--account": "account", "-A": "account", "--qos": "qos", "-q": "qos"}  # fmt: skip
@@ -20,7 +20,29 @@ _BROKE_A_LIMIT = (
     "partition",
     "exceeds",
 )
+_REMEDIES = (
+    (
+        r"mutually exclusive|--mem\b",
+        "Say memory in one way. A site that wants none of a pool's --mem says so in jobqueue.yaml, in "
+        'jobqueue.slurm: job-directives-skip: ["--mem="]',
+    ),
+    (
+        r"[Ii]nvalid account|(must|need|specify|name|give)\b.* account|account .*(must|required|missing)",
+        "Name an account of yours with --account, Pool(account=...) or account in jobqueue.yaml; `sacctmgr "
+        "show associations user=$USER` lists them",
+    ),
+    (r"[Ii]nvalid qos", "`sacctmgr show associations user=$USER format=account,qos` lists what you may use"),
+    (
+        r"[Jj]ob submit limit|QOSMaxSubmit|MaxSubmit",
+        "You have as many jobs as you may: wait, or scancel some",
+    ),
+    (r"timed out", "The job may or may not be in the queue: look before sending it again"),
+)
 LIMITS_FORMAT = "%R|%l|%D|%c|%m|%G"
+
+
+class SubmitError(SlurmError):
+    """sbatch refused, or would have; the message carries Slurm's own sentence."""
 
 
 def check(options: Sequence[str]) -> None:
@@ -29,28 +51,34 @@ def check(options: Sequence[str]) -> None:
         _refuse(option, following)
 
 
-def text_of(script: object) -> str | None:
-    """The text of a batch script that was handed over as such; None for a path."""
-    if not isinstance(script, str | os.PathLike):
-        raise ValueError(
-            f"A batch script is a path, or text that begins with #!, not {checks.shown(script)}."
-        )
-    if "\0" in str(script):
-        raise ValueError("A batch script is text; this one holds a NUL character.")
-    return script if isinstance(script, str) and script.startswith("#!") else None
+def job_id(said: str) -> int | None:
+    """The number of the job among what sbatch printed, and a site's wrapper around it; None without one."""
+    numbers = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", said, re.MULTILINE)
+    return int(numbers[-1]) if numbers else None
 
 
-def explained(refusal: str, limits: str) -> str:
-    """Slurm's own sentence, and where a limit was broken what the partitions allow (sinfo, LIMITS_FORMAT)."""
-    if not any(word in refusal for word in _BROKE_A_LIMIT):
-        return refusal
+def explained(refusal: str, limits: str, environment: Mapping[str, str]) -> str:
+    """Slurm's own sentence; where a limit was broken what the partitions allow (sinfo, LIMITS_FORMAT); what
+    to do; and which variables of `environment` spoke before the script."""
+    told = [refusal]
     allowed = "; ".join(_partitions(limits.splitlines()))
-    return f"{refusal}. Partitions here: {allowed}." if allowed else refusal
+    if allowed and any(word in refusal for word in _BROKE_A_LIMIT):
+        told.append(f"Partitions here: {allowed}")
+    told += [remedy for sign, remedy in _REMEDIES if re.search(sign, refusal)]
+    spoke = [f"{name}={value}" for name, value in sorted(environment.items()) if name.startswith("SBATCH_")]
+    if spoke:
+        told.append(
+            f"The environment sets {', '.join(spoke)}, which sbatch takes before what the script says: unset "
+            "what is not meant"
+        )
+    return told[0] if len(told) == 1 else " ".join(f"{part.rstrip('.')}." for part in told)
 
 
 def _partitions(lines: Iterable[str]) -> Iterable[str]:
     for line in lines:
-        name, time, nodes, cores, memory, gres = (word.strip() for word in line.split("|"))
+        name, time, nodes, cores, memory, gres = ([*map(str.strip, line.split("|"))] + [""] * 6)[:6]
+        if not memory.rstrip("+").isdecimal():  # a line that a site's wrapper prints beside the answer
+            continue
         size = units.format_bytes(int(memory.rstrip("+")) * 2**20)
         gpus = "" if gres == "(null)" else f", {gres}"
         yield f"{name} has {nodes} node(s) of {cores} core(s), {size}{gpus}, for at most {time}"
