@@ -10,6 +10,7 @@ from hpclab import checks, units
 from hpclab.cluster import directives
 
 MOST_NODES = 4096
+LEAST_MEMORY = 128 * 2**20  # bytes; a worker has 67 MiB before its first task, and takes none above 80 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,11 @@ def bytes_of(name: str, memory: object) -> int:
     if isinstance(memory, str):
         memory = _read(name, units.parse_bytes, memory)
     try:
-        return checks.integer(name, memory, 64 * 2**20, 2**50)
+        return checks.integer(name, memory, LEAST_MEMORY, 2**50)
     except ValueError:
         raise ValueError(
-            f"{name} must be from 64 MiB to 1 PiB: a number of bytes, or text with a unit such as 4 GiB, not "
-            f"{checks.shown(memory)}."
+            f"{name} must be from 128 MiB to 1 PiB: a number of bytes, or text with a unit such as 4 GiB, "
+            f"not {checks.shown(memory)}."
         ) from None
 
 

@@ -67,7 +67,7 @@ def test_what_is_no_text_is_asked_to_be_put_in_quotes(name, value):
         ("walltime", "90", "sbatch would read 90 as minutes: write 90 s, 90 min or hh:mm:ss"),
         ("walltime", "0:30", "from 60"), ("walltime", "soon", "walltime: 'soon' is not a duration"),
         ("memory", "4G", "memory: '4G' is not a size"), ("memory", 4, "number of bytes, or text with a unit"),
-        ("memory", "1 MiB", "from 64 MiB"), ("memory", True, "from 64 MiB"),
+        ("memory", "1 MiB", "from 128 MiB"), ("memory", True, "from 128 MiB"),
     ],
 )  # fmt: skip
 def test_a_value_that_could_mean_another_is_refused(name, value, words):

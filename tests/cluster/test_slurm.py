@@ -474,10 +474,10 @@ def test_accounting_and_gpus_as_sites_print_them() -> None:
     (job,) = slurm_records.read_accounting(line + "\n" + line.replace("CANCELLED by 7", "RUNNING"))
     assert (job.id, job.array_task, job.state, job.started, job.exit_code) == (12, 3, "CANCELLED", None, 143)
     node = slurm_records.SEPARATOR.join(
-        ["n1", "mixed", "64", "515000", "gpu:a100:4(S:0-1),gpu:v100:2,lustre:1", "gpu", "none"]
+        ["n1", "mixed", "64", "515000", "gpu:a100:4(S:0-1),gpu:v100:2,lustre:1", "gpu", "none", "60/3/1/64"]
     )
     (read,) = slurm_records.read_nodes(node)
-    assert (read.gpus, read.cores, read.reason) == (6, 64, "")
+    assert (read.gpus, read.cores, read.idle, read.reason) == (6, 64, 3, "")
     assert slurm_records.read_nodes("nonsense\n\x00\n") == slurm_records.read_queue("a\x1fb\n") == []
     assert slurm_records.read_completion_log(["", "garbage", "JobId=x"]) == []
 

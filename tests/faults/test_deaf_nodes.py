@@ -14,6 +14,7 @@ import pytest
 from hpclab.cluster import Pool, repairs
 from hpclab.cluster.backends.command import Place
 from hpclab.cluster.errors import Cancelled, JoinError, NodeKilled, NodeLost, PoolError, TaskExit
+from hpclab.cluster.request import LEAST_MEMORY
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +90,13 @@ def test_when_every_node_is_out_of_memory_more_is_asked_for(monkeypatch):
     words = r"(?s)300 MiB of memory.*Pool\(memory="
     with Pool(1, backend="local", memory="300 MiB") as pool, pytest.raises(PoolError, match=words):
         pool.map(fill, [200, 1, 1])
+
+
+def test_the_least_memory_is_enough_for_a_small_task():
+    with Pool(1, backend="local", memory=LEAST_MEMORY) as pool:
+        assert pool.map(abs, range(-3, 0)) == [3, 2, 1]
+    with pytest.raises(ValueError, match="from 128 MiB"):
+        Pool(1, backend="local", memory=LEAST_MEMORY - 1)
 
 
 def test_one_of_two_out_of_memory_is_replaced(monkeypatch):
