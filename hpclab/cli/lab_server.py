@@ -65,7 +65,7 @@ def main() -> int:
     print(json.dumps({"port": server.port}), file=answer, flush=True)
     server.start()
     if spec["take_down_slurm"] and parent.died:
-        subprocess.run([sys.executable, "-m", "hpclab.cli", "slurm", "down"], timeout=30, check=False)
+        subprocess.run([sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"], timeout=30, check=False)
     return 0
 
 

@@ -14,12 +14,14 @@ import os
 import sys
 from typing import Any
 
+from hpclab import search_path
 from hpclab.cluster.host import linux
 
 
 def dask_setup(worker: Any) -> None:
     """Dask calls this when the worker starts."""
     linux.die_with_parent(os.getppid())
+    search_path.last()
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):
             callback.stop()

@@ -28,7 +28,7 @@ class Place:
     def worker_command(self, scheduler: str, name: str, memory: int) -> list[str]:
         """The arguments that start the worker `name`; `memory` in bytes."""
         return [
-            sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
+            sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
             "--nthreads", "1", "--no-nanny", "--memory-limit", str(memory), "--host", LOOPBACK,
             "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",
             "--protocol", "tls://", *tls_arguments(self.directory),

@@ -81,7 +81,7 @@ class SlurmNodes:
             "nanny": False, "job_name": self.name,
             "queue": request.partition, "account": request.account or site.get("account"),
             "walltime": _walltime(request.walltime), "log_directory": str(self.directory),
-            "python": site.get("python") or shlex.quote(sys.executable),
+            "python": f"{site.get('python') or shlex.quote(sys.executable)} -P",
             "local_directory": site.get("local-directory") or str(self.directory),
             "job_extra_directives": [*(site.get("job-extra-directives") or []), *directives],
             "job_script_prologue": [*prologue, *(site.get("job-script-prologue") or [])],
