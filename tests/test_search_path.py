@@ -1,4 +1,4 @@
-"""Files of the learner's with the names of Python's modules, of packages or of ours: it works, or they are named."""
+"""Files of the learner's named like modules of Python's, of packages or of ours: harmless, or named."""
 
 from __future__ import annotations
 
