@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import zipfile
@@ -41,34 +42,34 @@ def small_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return top
 
 
+class Failing:
+    """The step of writing with this number fails; `attempt` says whether there was no such step."""
+
+    def __init__(self, number: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch):
+        self.number, self.error, self.monkeypatch, self.count = number, error, monkeypatch, 0
+
+    def step(self, original: Callable) -> Callable:
+        def counted(*arguments: object, **options: object) -> object:
+            self.count += 1
+            if self.count == self.number:
+                raise self.error(errno.ENOSPC, "No space left on device", str(arguments[0]))
+            return original(*arguments, **options)
+
+        return counted
+
+    def attempt(self, call: Callable[[], object]) -> bool:
+        with self.monkeypatch.context() as patch:
+            for name in ("write_bytes", "replace", "mkdir", "chmod"):
+                patch.setattr(Path, name, self.step(getattr(Path, name)))
+            with contextlib.suppress(self.error):
+                call()
+        return self.count < self.number
+
+
 def each_step_fails(monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> Iterator[Callable]:
-    """Attempts in which the first, second, ... step of writing fails, until one has no such step."""
-    for failing in range(200):
-        count = 0
-
-        def counted(original: Callable, failing: int = failing) -> Callable:
-            def step(*arguments: object, **options: object) -> object:
-                nonlocal count
-                count += 1
-                if count == failing + 1:
-                    raise error(errno.ENOSPC, "No space left on device", str(arguments[0]))
-                return original(*arguments, **options)
-
-            return step
-
-        def attempt(call: Callable[[], object]) -> bool:
-            with monkeypatch.context() as patch:
-                for name in ("write_bytes", "replace", "mkdir", "chmod"):
-                    patch.setattr(Path, name, counted(getattr(Path, name)))
-                try:
-                    call()
-                except BaseException as raised:
-                    assert count > failing, raised
-                    assert isinstance(raised, error), raised
-                    return False
-            return True
-
-        yield attempt
+    """Attempts in which the first, second, ... step fails."""
+    for number in range(1, 200):
+        yield Failing(number, error, monkeypatch).attempt
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

@@ -14,8 +14,8 @@ from pathlib import Path
 def write_all(files: Mapping[Path, bytes], top: Path) -> None:
     """Write each content to its place in `top` or below, folders included; scripts (#!) become executable.
 
-    All are written aside in `top` first and then renamed; where that fails, what was there is put back. OSError
-    names the place that could not be written.
+    All are written aside in `top` first and then renamed; where that fails, what was there is put back.
+    OSError names the place that could not be written.
     """
     place, put, undo, made = top, list[Path](), list[Callable[[], object]](), list[Callable[[], object]]()
     try:
@@ -24,9 +24,9 @@ def write_all(files: Mapping[Path, bytes], top: Path) -> None:
         with tempfile.TemporaryDirectory(dir=top, prefix=".hpclab-", ignore_cleanup_errors=True) as name:
             aside = Path(name)
             try:
-                for number, (place, content) in enumerate(files.items()):
-                    (aside / f"{number}").write_bytes(content)
-                    (aside / f"{number}").chmod(0o755 if content.startswith(b"#!") else 0o644)
+                for number, place in enumerate(files):
+                    (aside / f"{number}").write_bytes(files[place])
+                    (aside / f"{number}").chmod(0o755 if files[place].startswith(b"#!") else 0o644)
                 for number, place in enumerate(files):
                     _make(place.parent, undo)
                     if place not in before and any(place.exists() and place.samefile(one) for one in put):
