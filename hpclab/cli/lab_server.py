@@ -54,8 +54,8 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _without_the_way_out() -> Iterator[None]:
-    """Nothing of JupyterLab's goes outside here, so a proxy or certificate that is not there is no obstacle to
-    its start; kernels and terminals get them as they are."""
+    """Nothing of JupyterLab's goes outside here, so a proxy or certificate that is not there is no obstacle
+    to its start; kernels and terminals get them as they are."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _WAY_OUT}
     try:
         yield

@@ -80,4 +80,4 @@ def ours_first(ours: Config) -> None:
         kept.merge(ours)
         update(self, kept)
 
-    JupyterApp.update_config = update_config  # type: ignore[method-assign]
+    JupyterApp.update_config = update_config  # type: ignore[method-assign, assignment]
