@@ -27,6 +27,7 @@ from hpclab.cluster.backends.command import (
     private_directory,
     scheduler_settings,
     secure,
+    worker_settings,
 )
 from hpclab.cluster.guard import Guard
 
@@ -41,7 +42,8 @@ class NodeProcess(ProcessInterface):
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        environment = os.environ | threads.environment(self.cores)
+        theirs = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+        environment = theirs | threads.environment(self.cores) | worker_settings(self.place.directory)
         environment.pop("HPCLAB_JOB_STARTED", None)
         with open(self.place.directory / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(

@@ -22,6 +22,7 @@ from hpclab.cluster.backends.command import (
     scheduler_settings,
     secure,
     tls_arguments,
+    worker_settings,
 )
 from hpclab.cluster.backends.site_settings import SiteSettings
 from hpclab.cluster.guard import Guard
@@ -45,7 +46,7 @@ class SlurmNodes:
         self.order = Order(slurm, request.cores_per_node, self.single)
         self.interface = None if self.pretend else self._site.get("interface")
         security = secure(self.directory)
-        with scheduler_settings(self.directory):
+        with scheduler_settings(self.directory, site=not self.pretend):
             self.cluster = NodeCluster(
                 name=name, config_name=self._site.section, security=security, protocol="tls://",
                 silence_logs="critical", interface=self.interface,
@@ -66,6 +67,8 @@ class SlurmNodes:
         if request.gpus_per_node:
             directives.append(f"--gres=gpu:{request.gpus_per_node}")
         variables = threads.environment(request.cores_per_node)
+        if self.pretend:
+            variables |= worker_settings(self.directory)
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
         arguments = [
