@@ -52,6 +52,24 @@ def sentence(found: list[str], folder: str) -> str:
     )
 
 
+def foreign() -> list[str]:
+    """A sentence for each folder that PYTHONPATH or the user's own packages put before this Python's."""
+    import site
+
+    folders = dict.fromkeys(os.environ.get("PYTHONPATH", "").split(os.pathsep), "unset PYTHONPATH")
+    if site.ENABLE_USER_SITE:
+        folders[site.getusersitepackages()] = "set PYTHONNOUSERSITE=1"
+    ours = [place for place in sys.path if place not in folders]
+    return [
+        f"{folder} hides this Python's own {', '.join(found[:5])}{' and more' if len(found) > 5 else ''}: "
+        f"{remedy} before you start."
+        for folder, remedy in folders.items()
+        if folder in sys.path
+        and not _same(folder, os.path.dirname(os.path.dirname(__file__)))
+        and (found := in_the_way(folder, ours))
+    ]
+
+
 def with_folder_last() -> list[str]:
     """This process's sys.path with the current folder after everywhere else, for a child to take over."""
     places = [place for place in sys.path if place]

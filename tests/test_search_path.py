@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import os
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,29 @@ def test_what_hides_a_module_is_named_and_nothing_else(tmp_path: Path, entry: st
     (tmp_path / entry).parent.mkdir(exist_ok=True)
     (tmp_path / entry).write_text("")
     assert search_path.in_the_way(str(tmp_path)) == ([entry.partition("/")[0]] if named else [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [
+        ("PYTHONPATH", "theirs"),
+        ("PYTHONUSERBASE", f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"),
+    ],
+)
+def test_packages_that_an_environment_puts_before_ours_are_named(
+    tmp_path: Path, monkeypatch, variable, place
+):
+    (folder := tmp_path / place).mkdir(parents=True)
+    (folder / "numpy.py").write_text(TRAP)
+    (folder / "theirs_alone.py").write_text("")
+    monkeypatch.setenv(variable, str(folder if variable == "PYTHONPATH" else tmp_path))
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", variable == "PYTHONUSERBASE")
+    monkeypatch.setattr(site, "USER_SITE", None)
+    monkeypatch.setattr(site, "USER_BASE", None)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    (said,) = [sentence for sentence in search_path.foreign() if str(tmp_path) in sentence]
+    assert "numpy.py" in said
+    assert "theirs_alone" not in said
 
 
 @pytest.mark.parametrize("ours", ["random", "torch", "json"])

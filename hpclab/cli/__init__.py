@@ -52,11 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         commands.choices[options.command].error(f"there is no {' '.join(unknown)[:60]!r}")
     try:
-        os.getcwd()
-    except FileNotFoundError:
-        print("hpclab: the folder you are in was removed: `cd` to another and try again.", file=sys.stderr)
-        return 1
-    try:
         return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
         print("hpclab: interrupted.", file=sys.stderr)
@@ -68,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str:
     """What went wrong, without an error number."""
+    if isinstance(error, OSError):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the folder you are in was removed: `cd` to another and try again."
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
