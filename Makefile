@@ -18,7 +18,7 @@ help: ## this list
 
 lab: ## set up this machine and open the course in JupyterLab
 	@sh ./setup.sh lab
-	@exec $(PY) -m hpclab.cli lab $(ARGS)
+	@exec $(PY) -P -m hpclab.cli lab $(ARGS)
 
 test: ## set up and run everything: style, types, arrows, unit tests, notebooks, real Slurm, a real browser
 	@sh ./setup.sh dev

@@ -5,3 +5,7 @@ needs (torch, numba, dask, matplotlib) is loaded by the module that uses it, whe
 """
 
 __version__ = "0.1.0"
+
+from hpclab import search_path
+
+search_path.settle()

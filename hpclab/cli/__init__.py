@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -76,5 +77,11 @@ def _failed(said: str, status: int = 1) -> int:
 
 def sentence(error: Exception) -> str:
     """What went wrong, without an error number."""
-    named = isinstance(error, OSError) and error.strerror and error.filename
-    return f"{error.filename}: {error.strerror}." if named else str(error)  # type: ignore[attr-defined]
+    if isinstance(error, OSError):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the folder you are in was removed: `cd` to another and try again."
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from hpclab import machine
+from hpclab import machine, search_path
 from hpclab.course import Lesson, lessons
 from hpclab.machine.capability import Capability, capabilities, for_lesson
 
@@ -30,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
         print("\n".join(screen(here, found, width)))
+        for sentence in search_path.foreign():
+            print("", *_wrapped(sentence, width), sep="\n")
     return 0
 
 

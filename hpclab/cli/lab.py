@@ -7,6 +7,7 @@ that ends with this process however this process ends (see `lab_server`).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import webbrowser
 from pathlib import Path
 from types import FrameType
 
-from hpclab import checks
+from hpclab import checks, search_path
 from hpclab.cli import number
 from hpclab.cli.lab_child import Server
 from hpclab.course import lay_out
@@ -34,22 +35,28 @@ def run(options: argparse.Namespace) -> int:
     port = 0 if options.port is None else checks.integer("--port", options.port, 1024, 65535)
     folder, remarks = course_folder(options.folder)
     shown = sys.stderr if options.json else sys.stdout
+    if found := search_path.in_the_way(str(folder)):
+        remarks = [*remarks, search_path.sentence(found, str(folder))]
+
+    def say(sentence: str) -> None:
+        print(sentence, file=shown, flush=True)
+
     for remark in remarks:
-        print(remark, file=shown)
+        say(remark)
     with _Stop() as stop:
         started = False
         server: Server | None = None
         try:
             if not options.no_slurm:
                 sentence, started = _find_slurm()
-                print(sentence, file=shown, flush=True)
-            server = Server.start(folder, port, take_down_slurm=started, stopped=lambda: stop.asked)
+                say(sentence)
+            server = Server.start(folder, port, take_down_slurm=started, stopped=lambda: stop.asked, say=say)
             if server is not None:
                 _announce(server, options)
                 while server.process.poll() is None and not stop.asked:
                     time.sleep(0.2)
                 if not stop.asked:
-                    print("JupyterLab has ended.", file=shown)
+                    say("JupyterLab has ended.")
         finally:
             if server is not None:
                 server.end()
@@ -68,10 +75,9 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
         try:
             layout = lay_out(wish)
         except (OSError, ValueError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
             raise OSError(
-                f"The course cannot be laid out in {checks.shown(wish)} ({reason}): name a folder that you "
-                "may write in with --folder, or leave it out."
+                f"The course cannot be laid out in {checks.shown(wish)} ({_reason(error)}): name a folder "
+                "that you may write in with --folder, or leave it out."
             ) from None
         return layout.folder, layout.kept
     from hpclab.cluster.host import private
@@ -80,14 +86,19 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
         layout = lay_out(Path.home() / "hpclab")
     except (OSError, RuntimeError) as error:
         layout = lay_out(private.home().path / "course")
-        reason = getattr(error, "strerror", None) or str(error)
         return layout.folder, [
-            f"~/hpclab cannot be written ({reason}), so the course is in {layout.folder} instead.",
+            f"~/hpclab cannot be written ({_reason(error)}), so the course is in {layout.folder} instead.",
             "That folder may not outlast this machine: save your work elsewhere before you leave "
             "(lesson 00 shows how), or name a folder with --folder.",
             *layout.kept,
         ]
     return layout.folder, layout.kept
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 class _Stop:
@@ -143,6 +154,8 @@ def _announce(server: Server, options: argparse.Namespace) -> None:
     if graphical and not options.no_browser:
         # Through a file, because a browser's arguments, and so the token, can be read by everyone here.
         door = server.folder / ".hpclab" / "open.html"
-        door.touch(mode=0o600)
-        door.write_text(f'<meta http-equiv="refresh" content="0; url={server.address}">', encoding="utf-8")
-        webbrowser.open(door.as_uri())
+        page = f'<meta http-equiv="refresh" content="0; url={server.address}">'
+        with contextlib.suppress(OSError):  # a disk that is full by now: the address is printed above
+            door.touch(mode=0o600)
+            door.write_text(page, encoding="utf-8")
+            webbrowser.open(door.as_uri())

@@ -6,20 +6,24 @@ The child is `lab_server`, which ends by itself when this process is gone, howev
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.resources
 import json
 import os
 import secrets
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpclab.cli import workspace
@@ -28,81 +32,143 @@ from hpclab.course import lessons
 
 _STARTS = 3  # two starts in the same moment may be given one port; the one that lost it tries again
 _READY = 90.0  # seconds for JupyterLab to answer; a cold file system needs most of them
+_PATIENCE = 10.0  # seconds of waiting after which that is said
 _GRACE = 20.0  # seconds for kernels to end by themselves
 
 
 @dataclass
 class Server:
-    """A JupyterLab in a child process; `address` is complete with the token."""
+    """A JupyterLab in a child process; `address` is complete with the token once `port` is known."""
 
     process: subprocess.Popen[str]
     folder: Path
-    address: str
     token: str
-    port: int
+    port: int = 0
+    up: bool = False
+    said: deque[str] = field(default_factory=lambda: deque(maxlen=5))  # its last lines
+
+    def __post_init__(self) -> None:
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     @classmethod
     def start(
-        cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Callable[[], bool]
+        cls,
+        folder: Path,
+        port: int,
+        *,
+        take_down_slurm: bool,
+        stopped: Callable[[], bool],
+        say: Callable[[str], object] = print,
     ) -> Server | None:
-        """Start it and wait until it answers. None if a stop was asked for; RuntimeError if it failed."""
+        """Start it and wait until it answers. None if a stop was asked for; RuntimeError if it failed.
+
+        Where it fails with the learner's own Jupyter configuration it is started once more without, which
+        `say` is told.
+        """
         state = folder / ".hpclab"
         workspace.write(state / "workspaces", workspace.first_view(lessons()[0].path.name))
+        theirs, left_out = True, ""
         for _ in range(_STARTS):
-            token = secrets.token_urlsafe(32)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "hpclab.cli.lab_server"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=folder,
-                env=_environment(state),
-                start_new_session=True,  # a Ctrl-C is for this process, which then ends the child in order
-            )
-            assert process.stdin is not None
-            assert process.stdout is not None
-            spec = {
-                "folder": str(folder),
-                "port": port,
-                "token": token,
-                "workspaces": str(state / "workspaces"),
-                "take_down_slurm": take_down_slurm,
-            }
-            process.stdin.write(json.dumps(spec) + "\n")
-            process.stdin.flush()
-            while not select.select([process.stdout], [], [], 0.2)[0] and not stopped():
-                pass
-            answer = "" if stopped() else process.stdout.readline()
-            listening = json.loads(answer)["port"] if answer else 0
-            address = f"http://127.0.0.1:{listening}/lab/workspaces/{workspace.NAME}?token={token}"
-            server = cls(process, folder, address, token, listening)
-            if answer and server.answers(stopped):
+            if port:
+                _refuse_a_port_in_use(port)
+            server = cls._in_a_child(folder, state, port, take_down_slurm, theirs)
+            wrong = server.what_is_wrong(stopped, say)
+            if not wrong and not stopped():
+                if left_out:
+                    say(
+                        "Your own Jupyter configuration was left out, because JupyterLab did not open with "
+                        f"it: {left_out}"
+                    )
+                server.up = True
                 return server
             server.end()
             if stopped():
                 return None
-            if port:
+            wrong += "".join(f"\n    {line}" for line in server.said)
+            if theirs and "in use" not in wrong and "not available" not in wrong:
+                theirs, left_out = False, wrong
+            elif not theirs:
                 break
-        raise RuntimeError(
-            f"JupyterLab could not be started on port {port}: in use? Choose another, or leave it out."
-            if port
-            else "JupyterLab could not be started; it says why above. `hpclab doctor` checks this machine."
-        )
+        raise RuntimeError(f"JupyterLab could not be started: {wrong}\n`hpclab doctor` checks this machine.")
 
-    def answers(self, stopped: Callable[[], bool]) -> bool:
-        """True once it answers to its token; False if it ended, took too long, or a stop was asked for."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/status", headers={"Authorization": f"token {self.token}"}
+    @classmethod
+    def _in_a_child(cls, folder: Path, state: Path, port: int, take_down_slurm: bool, theirs: bool) -> Server:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "hpclab.cli.lab_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd=folder,
+            env=_environment(state, theirs),
+            start_new_session=True,  # a Ctrl-C is for this process, which then ends the child in order
         )
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        deadline = time.monotonic() + _READY
-        while time.monotonic() < deadline and self.process.poll() is None and not stopped():
-            try:
-                with direct.open(request, timeout=5):
-                    return True
-            except (urllib.error.URLError, OSError):
+        assert process.stdin is not None
+        server = cls(process, folder, secrets.token_urlsafe(32))
+        spec = {
+            "folder": str(folder),
+            "port": port,
+            "token": server.token,
+            "workspaces": str(state / "workspaces"),
+            "take_down_slurm": take_down_slurm,
+        }
+        with contextlib.suppress(OSError):  # it may have ended already, and then says why
+            process.stdin.write(json.dumps(spec) + "\n")
+            process.stdin.flush()
+        return server
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/lab/workspaces/{workspace.NAME}?token={self.token}"
+
+    def _listen(self) -> None:
+        """Keep the last of what it prints, and pass it on once it is up."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.extend([line.rstrip()] if line.strip(" ^~\n") else [])
+            if self.up:
+                print(line, end="", file=sys.stderr, flush=True)
+
+    def what_is_wrong(self, stopped: Callable[[], bool], say: Callable[[str], object]) -> str:
+        """Empty once its page comes to its token, or a stop was asked for; else the first wrong thing."""
+        assert self.process.stdout is not None
+        begin, patient = time.monotonic(), True
+        while not stopped():
+            waited = time.monotonic() - begin
+            if self.process.poll() is not None:
+                return f"it ended with status {self.process.returncode}."
+            if waited > _READY:
+                return f"it did not answer within {_READY:g} s."
+            if patient and waited > _PATIENCE:
+                patient = False
+                say("JupyterLab is starting; its first start on a machine may take a minute.")
+            if self.port:
+                if (wrong := self._asked()) is not None:
+                    return wrong
                 time.sleep(0.1)
-        return False
+            elif select.select([self.process.stdout], [], [], 0.2)[0]:
+                answer = self.process.stdout.readline()
+                self.port = json.loads(answer)["port"] if answer else 0
+        return ""
+
+    def _asked(self) -> str | None:
+        """What is wrong with its answer for its page: empty for nothing, None where none came yet."""
+        page, token = self.address.split("?token=")
+        request = urllib.request.Request(page, headers={"Authorization": f"token {token}"})  # noqa: S310
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with direct.open(request, timeout=5) as answer:
+                ours = b"jupyter-config-data" in answer.read(2**20)
+                return "" if ours else f"what answers at {page} is not JupyterLab open to this start's token."
+        except urllib.error.HTTPError as error:
+            return f"it answers {error.code} ({error.reason}) at {page}."
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, TimeoutError | ConnectionRefusedError):  # its port is not open yet
+                return None
+            return f"it does not answer in HTTP at {page} ({reason})."
 
     def end(self) -> None:
         """End it and its kernels; by force after a while."""
@@ -115,34 +181,67 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self._listening.join(2)
 
 
-def _environment(state: Path) -> dict[str, str]:
-    """What JupyterLab and its kernels see. Where the home cannot be written, Jupyter's and IPython's own
-    folders go beside the course."""
-    environment = dict(os.environ)
-    # This Python's folder comes first, so that `hpclab` and `jupyter` in a terminal are these.
+def _refuse_a_port_in_use(port: int) -> None:
+    try:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as JupyterLab itself does
+            trial.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise RuntimeError(
+            f"JupyterLab cannot use port {port} ({error.strerror}): choose another, or leave --port out."
+        ) from None
+
+
+def _environment(state: Path, theirs: bool) -> dict[str, str]:
+    """What JupyterLab and its kernels see.
+
+    What another Jupyter set for its own children (a terminal inside JupyterHub) is left out, and without
+    `theirs` the user's configuration too. Folders that cannot be written are replaced by some beside the
+    course.
+    """
+    environment = {name: value for name, value in os.environ.items() if not _of_another_jupyter(name)}
     with importlib.resources.as_file(importlib.resources.files("hpclab.cli") / "jupyter_config") as ours:
-        theirs = environment.get("JUPYTER_CONFIG_PATH")
-        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(ours), theirs]))
+        before = environment.get("JUPYTER_CONFIG_PATH") if theirs else None
+        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(ours), before]))
+    # This Python's folder comes first, so that `hpclab` and `jupyter` in a terminal are these.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    if not _takes_files(Path.home()):
-        for name, place in {
-            "JUPYTER_CONFIG_DIR": "jupyter",
-            "JUPYTER_DATA_DIR": "jupyter/data",
-            "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
-            "IPYTHONDIR": "ipython",
-            "MPLCONFIGDIR": "matplotlib",
-        }.items():
-            environment.setdefault(name, str(state / place))
+    if not os.path.isabs(os.path.expanduser("~")):  # nobody knows a home
+        environment["HOME"] = os.environ["HOME"] = str(state)
+    for name, (used, instead) in _folders().items():
+        if not _takes_files(Path(used)) or (name == "JUPYTER_CONFIG_DIR" and not theirs):
+            environment[name] = str(state / instead)
     return environment
+
+
+def _of_another_jupyter(name: str) -> bool:
+    """A variable that says how another server is reached or set; those that name folders are the user's."""
+    return name.startswith(("JPY_", "JUPYTERHUB_", "JUPYTERLAB_")) or (
+        name.startswith("JUPYTER_") and not name.endswith(("_DIR", "_DIRS", "_PATH"))
+    )
+
+
+def _folders() -> dict[str, tuple[str, str]]:
+    """By variable: the folder that Jupyter, IPython or Matplotlib would write to, and ours in its place."""
+    from jupyter_core import paths
+
+    return {
+        "JUPYTER_CONFIG_DIR": (paths.jupyter_config_dir(), "jupyter"),
+        "JUPYTER_DATA_DIR": (paths.jupyter_data_dir(), "jupyter/data"),
+        "JUPYTER_RUNTIME_DIR": (paths.jupyter_runtime_dir(), "jupyter/runtime"),
+        "IPYTHONDIR": (os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython"), "ipython"),
+        "MPLCONFIGDIR": (os.environ.get("MPLCONFIGDIR") or os.path.expanduser("~/.config"), "matplotlib"),
+    }
 
 
 def _takes_files(folder: Path) -> bool:
     """Whether `folder` can be written, tried: a full disk grants the permission and then fails."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(bytes(65536))
-    except OSError:
+    except (OSError, StopIteration):
         return False
     return True

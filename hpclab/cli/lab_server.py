@@ -8,6 +8,8 @@ for it.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -15,70 +17,66 @@ import subprocess
 import sys
 import threading
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import TextIO
 
+_WAY_OUT = {"all_proxy", "http_proxy", "https_proxy", "ssl_cert_dir", "ssl_cert_file", "sslkeylogfile"}
 LAST_WORD = "end\n"  # what the parent says before it closes the input, where it ends in order
 
 
-def settings(spec: dict[str, Any]) -> Any:
-    """JupyterLab's configuration for `spec`: folder, port, token, workspaces. It wins over the user's own."""
-    from traitlets.config import Config
-
-    server = {
-        "ip": "127.0.0.1",
-        "port": spec["port"],
-        "port_retries": 0,
-        "root_dir": spec["folder"],
-        "open_browser": False,
-        "allow_root": True,
-        "allow_remote_access": False,
-        "answer_yes": True,
-    }
-    return Config(
-        Application={"log_level": "ERROR"},
-        ServerApp=server,
-        IdentityProvider={"token": spec["token"]},
-        PasswordIdentityProvider={"hashed_password": "", "token": spec["token"]},
-        LabApp={
-            "news_url": None,  # no announcements, and no question about them
-            "check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
-            "extension_manager": "readonly",
-            "workspaces_dir": spec["workspaces"],
-        },
-        ServerProxy={"host_allowlist": ["localhost", "127.0.0.1"]},
-        KernelManager={"transport_encryption": "auto"},  # or anyone on this node can listen to a kernel
-        LanguageServerManager={"autodetect": False},  # it would run every program it might know
-    )
-
-
 def main() -> int:
-    spec = json.loads(sys.stdin.readline())
+    told, sys.stdin = sys.stdin, io.StringIO()  # so that nothing else reads what the parent says
+    spec = json.loads(told.readline())
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is not the answer
     warnings.simplefilter("ignore")  # the libraries' notes to each other are not for the learner's terminal
-    from jupyterlab.labapp import LabApp
-
-    server = LabApp.initialize_server(argv=[], config=settings(spec))
-    signal.signal(signal.SIGTERM, lambda *_: server.stop(from_signal=True))
-    parent = _Parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    parent = _Parent(told)
     parent.start()
-    print(json.dumps({"port": server.port}), file=answer, flush=True)
-    server.start()
-    if spec["take_down_slurm"] and parent.died:
-        subprocess.run([sys.executable, "-m", "hpclab.cli", "slurm", "down"], timeout=30, check=False)
+    try:
+        with _without_the_way_out():
+            from jupyterlab.labapp import LabApp
+
+            from hpclab.cli import lab_settings
+
+            ours = lab_settings.settings(spec)
+            lab_settings.ours_first(ours)
+            server = LabApp.initialize_server(argv=[], config=ours)
+        signal.signal(signal.SIGTERM, lambda *_: server.stop(from_signal=True))
+        print(json.dumps({"port": server.port}), file=answer, flush=True)
+        server.start()
+    finally:
+        if spec["take_down_slurm"] and parent.died:
+            down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]
+            subprocess.run(down, timeout=30, check=False)
     return 0
 
 
+@contextlib.contextmanager
+def _without_the_way_out() -> Iterator[None]:
+    """Nothing of JupyterLab's goes outside here, so a proxy or certificate that is not there is no obstacle
+    to its start; kernels and terminals get them as they are."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _WAY_OUT}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
 class _Parent(threading.Thread):
-    """Waits for the end of standard input. `died`: it came without the parent's last word."""
+    """Waits for the end of what the parent says. `died`: it came without its last word."""
 
     died = False
 
-    def __init__(self) -> None:
+    def __init__(self, told: TextIO) -> None:
         super().__init__(daemon=True)
+        self.told = told
 
     def run(self) -> None:
-        self.died = sys.stdin.read() != LAST_WORD
+        self.died = self.told.read() != LAST_WORD
+        if self.died:  # and nobody reads what is printed any more
+            for end in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), end)
         os.kill(os.getpid(), signal.SIGTERM)
 
 

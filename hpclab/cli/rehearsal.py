@@ -64,21 +64,18 @@ def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Repor
 
 def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> str:
     import nbformat
-    from ipykernel.kernelspec import write_kernel_spec
-    from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    # The learner's kernel is this interpreter, whatever kernels a user has installed under the same name.
-    write_kernel_spec(str(folder / "kernels" / "python3"))
+    from hpclab.cli.kernel import Kernels
+
     content = nbformat.read(notebook, as_version=4)
-    specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")])
     client = NotebookClient(
         content,
         km=AsyncKernelManager(
             kernel_name="python3",
-            kernel_spec_manager=specs,
+            kernel_spec_manager=Kernels(),
             transport="ipc",  # sockets in the private folder: no port that others could reach
             connection_file=str(folder / "kernel.json"),
         ),
@@ -135,7 +132,7 @@ def _error(content: NotebookNode) -> str:
 def _end_what_is_left(state: Path) -> list[str]:
     """Take a Slurm of the lesson's own down, wait for the rest, end what does not go; names of the latter."""
     if members(str(state)):
-        down = [sys.executable, "-m", "hpclab.cli", "slurm", "down"]
+        down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(
                 down, env={**os.environ, "HPCLAB_STATE_DIR": str(state)}, timeout=60, check=False,

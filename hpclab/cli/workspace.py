@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hpclab.course import lay_out, lessons
+from hpclab.course import lay_out, lessons, writing
 
 NAME = "hpclab"
 
@@ -57,13 +57,18 @@ def _tabs(*widgets: str) -> dict[str, Any]:
 
 
 def write(folder: Path, view: dict[str, Any]) -> Path:
-    """Write `view` into `folder` as JupyterLab looks for it, unless the learner's own is there already."""
+    """Write `view` into `folder` as JupyterLab looks for it, unless the learner's own is there already and
+    can be read."""
     from jupyterlab_server.workspaces_handler import WORKSPACE_EXTENSION, slugify
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = folder / (slugify(NAME) + WORKSPACE_EXTENSION)
-    if not place.exists():
-        place.write_text(json.dumps(view), encoding="utf-8")
+    try:
+        theirs = json.loads(place.read_bytes())
+    except (FileNotFoundError, ValueError):
+        theirs = None
+    if not isinstance(theirs, dict):
+        writing.write(place, json.dumps(view).encode())
     return place
 
 

@@ -15,6 +15,7 @@ import signal
 import sys
 from typing import Any
 
+from hpclab import search_path
 from hpclab.cluster import members
 from hpclab.cluster.gang.relay import Relay
 from hpclab.cluster.host import linux
@@ -29,6 +30,7 @@ async def dask_setup(worker: Any) -> None:
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
         deathnotes.freeze(signal.SIGTERM, handler)
+    search_path.last()
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):
             callback.stop()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpclab.course.finder import root
+from hpclab.course.writing import beside, is_plain, write_all
 
 _MANIFEST = Path(".hpclab") / "laid_out.json"
 
@@ -32,24 +32,25 @@ def lay_out(folder: str | Path) -> Layout:
     """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; call it as often as you like.
 
     Returns what was written and, for each file that the learner changed and that has a newer version, a
-    sentence saying where the new one is. OSError says what could not be written.
+    sentence saying where the new one is. OSError says what could not be written; then nothing was.
     """
     target = Path(folder).expanduser().absolute()
-    target.mkdir(parents=True, exist_ok=True)
-    done, manifest = Layout(target), read_manifest(target)
+    done, manifest, files = Layout(target), read_manifest(target), dict[Path, bytes]()
+    before = dict(manifest)
     for name, source in originals().items():
         place, content = target / name, source.read_bytes()
         fresh, laid = digest(content), manifest.get(name)
         if not os.path.lexists(place) or (is_plain(place) and digest(place.read_bytes()) == laid != fresh):
-            write(place, content, executable=content.startswith(b"#!"))
-            done.written.append(place)
+            files[place] = content
         elif laid != fresh and not (is_plain(place) and digest(place.read_bytes()) == fresh):
             new = beside(place, "new")
-            write(new, content, executable=content.startswith(b"#!"))
-            done.written.append(new)
+            files[new] = content
             done.kept.append(f"You changed {name}, so it was kept; the course's new version is {new.name}.")
         manifest[name] = fresh
-    write(target / _MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+    done.written.extend(files)
+    if files or manifest != before:
+        files[target / _MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
+        write_all(files, target)
     return done
 
 
@@ -76,32 +77,3 @@ def read_manifest(folder: Path) -> dict[str, str]:
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def is_plain(path: Path) -> bool:
-    """A regular file itself, not a link to one: what a link points at is never replaced through it."""
-    return path.is_file() and not path.is_symlink()
-
-
-def beside(place: Path, word: str) -> Path:
-    """A free name beside `place`: ``05_x.new.ipynb``, then ``05_x.new2.ipynb`` and so on."""
-    number = 1
-    while True:
-        candidate = place.with_name(f"{place.stem}.{word}{number if number > 1 else ''}{place.suffix}")
-        if not os.path.lexists(candidate):
-            return candidate
-        number += 1
-
-
-def write(place: Path, content: bytes, *, executable: bool = False) -> None:
-    """Write to a temporary name and rename, so that a full disk or an interrupt leaves no half file."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=place.parent, prefix=".hpclab-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(draft, 0o755 if executable else 0o644)
-        os.replace(draft, place)
-    except BaseException:
-        os.unlink(draft)
-        raise

@@ -11,12 +11,13 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from hpclab.course.layout import beside, digest, is_plain, originals, read_manifest, write
+from hpclab import checks
+from hpclab.course.layout import digest, originals, read_manifest
+from hpclab.course.writing import beside, is_plain, write, write_all
 
 LARGEST_FILE = 20 * 2**20  # bytes; a notebook with its figures is far below
 LARGEST_TOTAL = 100 * 2**20
@@ -43,20 +44,30 @@ class Restored:
 
 def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Saved:
     """Write a zip of every file in `folder` that differs from the course. Hidden files and links are left
-    out, as is what is larger than LARGEST_FILE; an earlier zip of the same name is replaced."""
+    out, as is what is larger than LARGEST_FILE, cannot be read, or has a name that `restore_work` would
+    refuse; an earlier zip of the same name is replaced once the new one is complete."""
     target, top = Path(path).absolute(), Path(folder).absolute()
     saved, total, archive = Saved(target), 0, io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as bundle:
         for name, place in _changed(top):
             if place == target:
                 continue
-            size = place.stat().st_size
-            total += size
-            if size > LARGEST_FILE or total > LARGEST_TOTAL or len(saved.names) >= MOST_FILES:
-                total -= size
-                saved.left_out.append(f"{name} was left out ({size} bytes): download it by itself.")
+            shown = name.encode(errors="replace").decode()
+            if shown != name or not _stays_inside(name):
+                saved.left_out.append(f"{shown} was left out: give it a shorter name of plain characters.")
                 continue
-            bundle.write(place, name)
+            try:
+                content = place.read_bytes() if place.stat().st_size <= LARGEST_FILE else None
+            except OSError as error:
+                saved.left_out.append(f"{name} was left out: it cannot be read ({error.strerror}).")
+                continue
+            if content is None or total + len(content) > LARGEST_TOTAL or len(saved.names) >= MOST_FILES:
+                saved.left_out.append(
+                    f"{name} was left out ({place.stat().st_size} bytes): download it by itself."
+                )
+                continue
+            total += len(content)
+            bundle.writestr(zipfile.ZipInfo.from_file(place, name, strict_timestamps=False), content)
             saved.names.append(name)
     write(target, archive.getvalue())
     return saved
@@ -65,28 +76,36 @@ def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Sav
 def restore_work(
     source: str | Path | bytes | memoryview = "my-work.zip", folder: str | Path = "."
 ) -> Restored:
-    """Bring back what `save_work` wrote, from the zip's path or its content.
+    """Bring back what `save_work` wrote, from the zip's path or its content: all of it or nothing.
 
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
-    saved one is put beside it. ValueError, before anything is written, names the entry of a zip that is
-    damaged, too large, or would write outside `folder`.
+    saved one is put beside it. ValueError names the entry of a zip that is damaged, too large, or would write
+    outside `folder`; OSError says what in `folder` cannot be written. Either way nothing has changed.
     """
-    top, restored = Path(folder).absolute(), Restored()
-    known = _known(top)
-    for name, content in _checked(source).items():
-        place = top / name
-        _refuse_links(top, place)
-        if is_plain(place) and place.read_bytes() == content:
-            pass
-        elif not os.path.lexists(place) or (is_plain(place) and _is_the_courses(known, name, place)):
-            write(place, content, executable=content.startswith(b"#!"))
-        else:
-            other = beside(place, "restored")
-            write(other, content)
-            restored.kept.append(
-                f"{name} has newer changes, so they were kept; the saved one is {other.name}."
-            )
-        restored.names.append(name)
+    top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
+    contents = _checked(source)
+    try:
+        known = _known(top)
+        for name, content in contents.items():
+            place = top / name
+            _refuse_what_is_in_the_way(top, place)
+            free = not os.path.lexists(place) and place not in files
+            if free or (is_plain(place) and _is_the_courses(known, name, place)):
+                files[place] = content
+            elif not (is_plain(place) and place.read_bytes() == content):
+                other = beside(place, "restored", files)
+                files[other] = content
+                restored.kept.append(
+                    f"{name} has newer changes, so they were kept; the saved one is {other.name}."
+                )
+            restored.names.append(name)
+        write_all(files, top)
+    except OSError as error:
+        where = os.path.relpath(str(error.filename or top), top)
+        raise OSError(
+            f"Nothing was restored: {'this folder' if where == '.' else where} cannot be written "
+            f"({error.strerror}). Make room or remove what is in the way, then restore again."
+        ) from None
     return restored
 
 
@@ -114,6 +133,10 @@ def _is_the_courses(known: dict[str, set[str]], name: str, place: Path) -> bool:
     )
 
 
+class _Refused(ValueError):
+    """What is in the zip, not how it is packed, is wrong."""
+
+
 def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
     """The files of the zip by name, read in full within the limits."""
     path = Path("The uploaded file") if isinstance(source, bytes | memoryview) else Path(source)
@@ -125,42 +148,54 @@ def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
         ) as bundle:
             entries = [entry for entry in bundle.infolist() if not entry.is_dir()]
             if len(entries) > MOST_FILES:
-                raise ValueError(f"{path.name} holds more than {MOST_FILES} files: not saved by save_work().")
+                raise _Refused(f"{path.name} holds more than {MOST_FILES} files: not saved by save_work().")
             for entry in entries:
-                _check_name(path.name, entry)
+                if not _stays_inside(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16):
+                    raise _Refused(
+                        f"{path.name} holds {checks.shown(entry.filename)}, which would not stay in this "
+                        "folder: nothing was restored."
+                    )
+                name = PurePosixPath(entry.filename).as_posix()
+                if name in contents:
+                    raise _Refused(f"{path.name} holds {name!r} twice: nothing was restored.")
                 with bundle.open(entry) as stream:  # the size an entry states may be a lie, so read and count
                     content = stream.read(LARGEST_FILE + 1)
                 total += len(content)
                 if len(content) > LARGEST_FILE or total > LARGEST_TOTAL:
-                    raise ValueError(f"{path.name}: {entry.filename!r} is too large to restore.")
-                contents[entry.filename] = content
+                    raise _Refused(f"{path.name}: {entry.filename!r} is too large to restore.")
+                contents[name] = content
+    except _Refused:
+        raise
     except FileNotFoundError:
         raise ValueError(f"There is no {path}: upload your saved zip to this folder first.") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, zlib.error) as error:
+    except Exception as error:  # zipfile and the decompressors below it have many words for a damaged file
         raise ValueError(f"{path.name} is not a readable zip file ({error}): upload it again.") from None
+    for name in contents:
+        if both := next((str(p) for p in PurePosixPath(name).parents if str(p) in contents), None):
+            raise ValueError(f"{path.name} holds {both!r} as a file and as a folder: nothing was restored.")
     return contents
 
 
-def _check_name(bundle: str, entry: zipfile.ZipInfo) -> None:
-    name = entry.filename
+def _stays_inside(name: str) -> bool:
+    """Whether a file of this name is restored into the folder and is no hidden file."""
     parts = PurePosixPath(name).parts
-    if (
-        len(name) > 255
-        or name.startswith("/")
-        or not parts
-        or any(ord(character) < 32 or character in "\\:" for character in name)
-        or any(part.startswith(".") for part in parts)
-        or stat.S_ISLNK(entry.external_attr >> 16)
-    ):
-        shown = repr(name) if len(name) <= 60 else f"{name[:40]!r}… ({len(name)} characters)"
-        raise ValueError(
-            f"{bundle} holds {shown}, which would not stay in this folder: nothing was restored."
-        )
+    return (
+        bool(parts)
+        and len(name) <= 255
+        and not name.startswith("/")
+        and not any(ord(character) < 32 or character in "\\:" for character in name)
+        and not any(part.startswith(".") or len(part.encode(errors="replace")) > 255 for part in parts)
+    )
 
 
-def _refuse_links(top: Path, place: Path) -> None:
+def _refuse_what_is_in_the_way(top: Path, place: Path) -> None:
     for folder in place.parents:
         if folder == top:
             return
         if folder.is_symlink():
             raise ValueError(f"{folder} is a link, so nothing is restored through it: remove it first.")
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(
+                f"{folder.relative_to(top)} is a file here and a folder in the saved work, so nothing was "
+                "restored: rename the file first."
+            )

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from hpclab import checks
-from hpclab.course import layout
+from hpclab.course import layout, writing
 
 _FIRST = "hello.sh"
 
@@ -32,11 +32,13 @@ def job_folder(here: str | Path = ".") -> Path:
 
 
 def _lay_into(place: Path) -> Path:
-    for name, source in layout.originals().items():
-        if name.startswith("slurm/jobs/"):
-            target = place / name.removeprefix("slurm/jobs/")
-            if not os.path.lexists(target):
-                layout.write(target, source.read_bytes(), executable=os.access(source, os.X_OK))
+    scripts = {
+        place / name.removeprefix("slurm/jobs/"): source.read_bytes()
+        for name, source in layout.originals().items()
+        if name.startswith("slurm/jobs/")
+    }
+    missing = {target: content for target, content in scripts.items() if not os.path.lexists(target)}
+    writing.write_all(missing, place)
     return place
 
 

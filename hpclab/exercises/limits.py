@@ -23,7 +23,7 @@ from pathlib import Path
 import cloudpickle
 import psutil
 
-from hpclab import checks
+from hpclab import checks, search_path
 
 _CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 30.0  # a fresh interpreter on a loaded machine; the learner's seconds begin after it
@@ -60,7 +60,7 @@ def call_each(
     except Exception as error:
         raise Stopped(f"Your function uses something that cannot leave the notebook ({error}).") from None
     with tempfile.TemporaryDirectory(prefix="hpclab-answer-") as folder:
-        limits = pickle.dumps((sys.path, _PATIENCE * seconds, memory, len(task)))
+        limits = pickle.dumps((search_path.with_folder_last(), _PATIENCE * seconds, memory, len(task)))
         return _run(limits + task, Path(folder), seconds, memory)
 
 

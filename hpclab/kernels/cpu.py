@@ -7,30 +7,17 @@ whatever one core reaches: a loop that walks memory the wrong way is slow on all
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 from numba import prange
 from numpy import float32
 
+from hpclab.compiled import njit
 from hpclab.kernels import matmul, reduction, stencil
 from hpclab.kernels.step import Problem
 
 FREE_ORDER = {"reassoc", "nsz", "contract"}  # additions in any order, and a product and a sum in one: no more
-
-
-def _compiled(**options: Any) -> Callable[[Callable], Any]:
-    """`numba.njit`, kept on disk where there is a place for that: the second start compiles nothing."""
-
-    def decorate(function: Callable) -> Any:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # neither the package's folder nor the user's can be written
-            return numba.njit(**options)(function)
-
-    return decorate
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,7 @@ class CpuStep:
         self.kernel(*arrays)
 
 
-@_compiled()
+@njit()
 def sum_scalar(x, total):
     """One addition after the other, as it is written: each waits for the one before."""
     mine = float32(0)
@@ -55,7 +42,7 @@ def sum_scalar(x, total):
     total[0] = mine
 
 
-@_compiled(fastmath=FREE_ORDER)
+@njit(fastmath=FREE_ORDER)
 def sum_vectorised(x, total):
     """The same loop; free to add in another order, the compiler keeps many sums side by side."""
     mine = float32(0)
@@ -64,7 +51,7 @@ def sum_vectorised(x, total):
     total[0] = mine
 
 
-@_compiled(fastmath=FREE_ORDER, parallel=True)
+@njit(fastmath=FREE_ORDER, parallel=True)
 def sum_threads(x, total):
     """Each thread a stretch; Numba adds the threads' sums."""
     mine = float32(0)
@@ -73,7 +60,7 @@ def sum_threads(x, total):
     total[0] = mine
 
 
-@_compiled()
+@njit()
 def stencil_scalar(u, mean):
     """Down the columns: each item lies a row behind the last, and a cache line is left after one use."""
     for column in range(1, u.shape[1] - 1):
@@ -83,7 +70,7 @@ def stencil_scalar(u, mean):
             mean[row, column] = around * stencil.FIFTH
 
 
-@_compiled(fastmath=FREE_ORDER)
+@njit(fastmath=FREE_ORDER)
 def stencil_vectorised(u, mean):
     """Along the rows: neighbours lie together, so that one instruction computes many of them."""
     for row in range(1, u.shape[0] - 1):
@@ -96,7 +83,7 @@ def stencil_vectorised(u, mean):
             line[column] = (here[column] + above[column] + below[column] + beside) * stencil.FIFTH
 
 
-@_compiled(fastmath=FREE_ORDER, parallel=True)
+@njit(fastmath=FREE_ORDER, parallel=True)
 def stencil_threads(u, mean):
     """Each thread some of the rows."""
     for row in prange(1, u.shape[0] - 1):
@@ -109,7 +96,7 @@ def stencil_threads(u, mean):
             line[column] = (here[column] + above[column] + below[column] + beside) * stencil.FIFTH
 
 
-@_compiled()
+@njit()
 def multiply_scalar(a, b, product):
     """The sum over k innermost, as in the textbook: b is walked down its columns."""
     for row in range(product.shape[0]):
@@ -120,7 +107,7 @@ def multiply_scalar(a, b, product):
             product[row, column] = total
 
 
-@_compiled(fastmath=FREE_ORDER)
+@njit(fastmath=FREE_ORDER)
 def multiply_vectorised(a, b, product):
     """The same sums with the column innermost: b and the product are walked along their rows."""
     for row in range(product.shape[0]):
@@ -133,7 +120,7 @@ def multiply_vectorised(a, b, product):
                 line[column] += factor * of_b[column]
 
 
-@_compiled(fastmath=FREE_ORDER, parallel=True)
+@njit(fastmath=FREE_ORDER, parallel=True)
 def multiply_threads(a, b, product):
     """Each thread some of the rows: nobody else writes there, so nobody waits."""
     for row in prange(product.shape[0]):

@@ -9,10 +9,11 @@ that share links with what has just begun or ended.
 from __future__ import annotations
 
 import numpy
-from numba import njit
+
+from hpclab.compiled import njit
 
 
-@njit(cache=True)
+@njit()
 def _up(heap, place, key, at):
     slot = heap[at]
     while at and key[heap[(at - 1) // 2]] > key[slot]:
@@ -23,7 +24,7 @@ def _up(heap, place, key, at):
     place[slot] = at
 
 
-@njit(cache=True)
+@njit()
 def _down(heap, place, key, at, count):
     slot = heap[at]
     while 2 * at + 1 < count:
@@ -39,7 +40,7 @@ def _down(heap, place, key, at, count):
     place[slot] = at
 
 
-@njit(cache=True)
+@njit()
 def _share(links, links_count, head, after, way, owner, hops, bandwidth, left, users, rate, fixed, mark):
     """Max-min fair rates of all flows on `links`; what is crowded most is settled first."""
     for i in range(links_count):
@@ -77,7 +78,7 @@ def _share(links, links_count, head, after, way, owner, hops, bandwidth, left, u
                 node = after[node]
 
 
-@njit(cache=True)
+@njit()
 def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, end, finish):
     """Times where links are shared: an event when a message has waited its latency out, one at its end.
 

@@ -7,12 +7,13 @@ over the messages. `contention.py` simulates the rest.
 from __future__ import annotations
 
 import numpy
-from numba import njit
+
+from hpclab.compiled import njit
 
 NO_WAY = -1
 
 
-@njit(cache=True)
+@njit()
 def joined(step, source, target, size, reduces):
     """Rows of one step from one rank to one other become one message, in place: how many there are left, and
     which of them each row is in."""
@@ -34,7 +35,7 @@ def joined(step, source, target, size, reduces):
     return count, member
 
 
-@njit(cache=True)
+@njit()
 def _route(a, b, levels, way):
     """Fill `way` with the links from rank a to rank b: how many, and the level where the two meet."""
     group, part, out, into, across, shape = levels
@@ -64,7 +65,7 @@ def _route(a, b, levels, way):
     return NO_WAY, 0
 
 
-@njit(cache=True)
+@njit()
 def ways(source, target, levels):
     """Each message's links in order, shape (messages, hops), -1 where there are fewer."""
     way = numpy.full((len(source), 2 * levels[2].shape[2] + 1), -1, numpy.int32)
@@ -74,7 +75,7 @@ def ways(source, target, levels):
     return way
 
 
-@njit(cache=True)
+@njit()
 def costs(
     step, source, target, size, levels, bandwidth, latency, level_latency, protocols, delay, wire, passing
 ):
@@ -123,7 +124,7 @@ def costs(
     return shared
 
 
-@njit(cache=True)
+@njit()
 def alone(step, source, target, reduces, delay, passing, begin, end, finish):
     """Times where no link is shared; `reduces` holds the seconds that the target spends on adding."""
     ranks = len(finish)

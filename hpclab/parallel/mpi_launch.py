@@ -32,7 +32,7 @@ def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float)
     With `slurm` it is a batch job of as many tasks, in which mpiexec starts its ranks where Slurm says. An
     interrupt ends all ranks, or the job. RuntimeError with what the ranks said when they failed.
     """
-    words = [sys.executable, "-m", "mpi4py", "-m", "hpclab.parallel.sweep", json.dumps(settings)]
+    words = [sys.executable, "-P", "-m", "mpi4py", "-m", "hpclab.parallel.sweep", json.dumps(settings)]
     place = private_directory("mpi", shared=slurm is not None)
     try:
         out, log = place / "out", place / "log"

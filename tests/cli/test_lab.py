@@ -217,6 +217,39 @@ def test_a_home_that_cannot_be_written_is_passed_over(base):
     assert (base / "state" / "course" / "slurm" / "jobs").is_dir()
 
 
+@pytest.mark.slow
+def test_it_opens_with_settings_that_were_made_for_another_server(lab, base):
+    """And its kernel is this Python's, although the user has installed another one of that name."""
+    theirs = base / ".jupyter"
+    theirs.mkdir()
+    (theirs / "jupyter_server_config.json").write_text(
+        json.dumps(
+            {
+                "ServerApp": {
+                    "base_url": "/jupyter/", "certfile": "/nonexistent.pem", "password": "argon2:x",
+                    "contents_manager_class": "not.installed.Manager", "root_dir": "/etc", "sock": "/x.sock",
+                },
+                "FileContentsManager": {"root_dir": "/etc"},
+                "KernelSpecManager": {"allowed_kernelspecs": ["conda"]},
+            }
+        )
+    )  # fmt: skip
+    (theirs / "jupyter_server_config.py").write_text("c.ServerApp.port = 9\nraise RuntimeError('theirs')\n")
+    (theirs / "jupyter_lab_config.py").write_text(
+        "c.LabApp.app_dir = '/nonexistent'\nc.LabApp.dev_mode = True\n"
+    )
+    spec = base / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text('{"argv": ["/nonexistent"], "display_name": "x", "language": "python"}')
+    one = lab(
+        JUPYTER_TOKEN="x", JUPYTERHUB_API_TOKEN="x", JUPYTERLAB_DIR="/nonexistent", XDG_DATA_HOME="/proc/x",
+        https_proxy="http://127.0.0.1:9", SSL_CERT_FILE="/nonexistent", JUPYTER_PREFER_ENV_PATH="0",
+    )  # fmt: skip
+    assert any(file["name"].startswith("00_") for file in one.ask("api/contents")["content"])
+    said = one.run_in_kernel("import os, sys, hpclab; print(sys.executable, os.environ['SSL_CERT_FILE'])")
+    assert said.split() == [sys.executable, "/nonexistent"]
+
+
 @pytest.mark.parametrize("port", ["0", "-1", "80", "65536", "1e30", "nan", "inf", "text", "8888; ls"])
 def test_a_port_that_cannot_be_is_refused(port, capsys):
     assert main(["lab", f"--port={port}"]) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy
 import pytest
 
@@ -30,15 +29,3 @@ def test_every_step_equals_its_reference(step):
 def test_both_machines_solve_the_same_problems():
     for name, steps in cpu.LADDERS.items():
         assert {step.problem for step in steps} == {ladder.LADDERS[name][0].problem}
-
-
-def test_nowhere_to_keep_what_was_compiled_is_no_obstacle(monkeypatch):
-    real = numba.njit
-
-    def njit(cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available for file")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    assert cpu._compiled()(lambda x: x + 1)(1) == 2

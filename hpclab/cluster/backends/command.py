@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import shutil
 import sys
@@ -33,7 +35,7 @@ class Place:
     def worker_command(self, scheduler: str, name: str, memory: int) -> list[str]:
         """The arguments that start the worker `name`; `memory` in bytes."""
         return [
-            sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
+            sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
             "--nthreads", "1", "--no-nanny", "--memory-limit", str(memory), "--host", LOOPBACK,
             "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",
             "--protocol", "tls://", *tls_arguments(self.directory),
@@ -61,17 +63,34 @@ def tls_arguments(directory: Path) -> list[str]:
     return [word for option, file in files.items() for word in (f"--tls-{option}", str(directory / file))]
 
 
-def scheduler_settings(directory: Path) -> AbstractContextManager[object]:
+def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextManager[object]:
     """What a Dask scheduler that is made while it holds has no argument for.
 
     Its scratch goes to `directory` (else to one in /tmp whose name is everybody's), and it looks twice a
     second, not fifty times, whether its event loop keeps up: the notebook's cores are the nodes' cores too.
+    What the user has set for clusters elsewhere holds on a `site` only.
     """
     import dask
 
     return dask.config.set({
+        **({} if site else {"distributed": shipped_settings()}),
         "temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms",
     })  # fmt: skip
+
+
+def shipped_settings() -> dict[str, Any]:
+    """The settings of Dask's scheduler and workers as it ships them, whatever ~/.config/dask says."""
+    import dask
+    import distributed  # noqa: F401 - its import brings them
+
+    return copy.deepcopy(next(own["distributed"] for own in dask.config.defaults if "distributed" in own))
+
+
+def worker_settings(directory: Path) -> dict[str, str]:
+    """The environment in which a worker takes Dask's settings as shipped, from a file in `directory`."""
+    path = directory / "dask.yaml"
+    path.write_text(json.dumps({"distributed": shipped_settings()}), encoding="utf-8")
+    return {"DASK_CONFIG": str(path)}
 
 
 def private_directory(name: str, shared: bool = False) -> Path:

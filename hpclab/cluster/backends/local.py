@@ -28,6 +28,7 @@ from hpclab.cluster.backends.command import (
     private_directory,
     scheduler_settings,
     secure,
+    worker_settings,
 )
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.host import processes
@@ -47,7 +48,9 @@ class NodeProcess(ProcessInterface):
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        environment = os.environ | threads.environment(self.cores) | {watchdog.MARK: self.pool}
+        theirs = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+        environment = theirs | threads.environment(self.cores) | worker_settings(self.place.directory)
+        environment[watchdog.MARK] = self.pool
         environment.pop("HPCLAB_JOB_STARTED", None)
         with open(self.place.directory / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(

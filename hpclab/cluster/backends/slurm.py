@@ -23,6 +23,7 @@ from hpclab.cluster.backends.command import (
     scheduler_settings,
     secure,
     tls_arguments,
+    worker_settings,
 )
 from hpclab.cluster.backends.site_settings import OWN, SiteSettings
 from hpclab.cluster.errors import JoinError
@@ -52,7 +53,7 @@ class SlurmNodes:
         security = secure(self.directory)
         options = self._job_options()
         try:
-            with scheduler_settings(self.directory):
+            with scheduler_settings(self.directory, site=not self.pretend):
                 self.cluster = NodeCluster(
                     name=name, config_name=OWN, security=security, protocol="tls://",
                     silence_logs="critical", interface=self.interface,
@@ -83,6 +84,8 @@ class SlurmNodes:
         own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
         skip = ["#SBATCH -e ", "#SBATCH -o ", *directives.replaced(asked)]
         variables = threads.environment(request.cores_per_node)
+        if self.pretend:
+            variables |= worker_settings(self.directory)
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         variables[watchdog.MARK] = self.name
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
@@ -101,7 +104,7 @@ class SlurmNodes:
             "queue": request.partition or site.get("queue"),
             "account": request.account or site.get("account"),
             "walltime": _walltime(walltime), "log_directory": str(self.directory),
-            "python": site.get("python") or shlex.quote(sys.executable),
+            "python": f"{site.get('python') or shlex.quote(sys.executable)} -P",
             "worker_command": site.get("worker-command"), "death_timeout": site.get("death-timeout"),
             "local_directory": site.get("local-directory") or shlex.quote(str(self.directory)),
             "job_directives_skip": [*skip, *(site.get("job-directives-skip") or [])],

@@ -21,6 +21,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from hpclab import search_path
 from hpclab.cluster.gang import frames, rank
 from hpclab.cluster.host import linux
 
@@ -223,6 +224,7 @@ def main() -> None:
     os.dup2(2, 1)  # a stray print of a library must not end up among the messages
     import torch.distributed  # noqa: F401 - loaded once here, so that every rank is forked with it
 
+    search_path.last()
     agent = Agent(sys.argv[1], answers)
     try:
         agent.loop()

@@ -59,7 +59,7 @@ class Relay(WorkerPlugin):
     async def _start(self) -> None:
         address = self.worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
         self.agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hpclab.cluster.gang.agent", address,
+            sys.executable, "-P", "-m", "hpclab.cluster.gang.agent", address,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self.listening = asyncio.create_task(self._listen(self.agent))

@@ -101,7 +101,7 @@ def _start(cluster: LocalSlurm, shape: Shape) -> None:
     with (cluster.directory / "supervisor.out").open("wb") as output:
         try:
             subprocess.run(
-                [sys.executable, "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *words],
+                [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,0 +1,110 @@
+"""Files beside a notebook or a program that hide a module of Python's or of a package: named and put last.
+
+Python looks into the folder it was started in before anywhere else, and IPython before any package, so a
+learner's torch.py is `torch` for every library too. Programs of ours start as `python -P`, which leaves that
+folder out, and call `last()` where the learner's own modules must be found. In kernels and scripts that are
+not ours `settle()` moves the folder to the end where a file in it would hide something, and says which.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import sys
+
+_HARMLESS = {"test", "tests"}  # everybody has one, and no library needs Python's
+
+
+def in_the_way(folder: str, hidden: list[str] | None = None) -> list[str]:
+    """The entries of `folder` that would be imported in place of a module found in one of the places
+    `hidden` (everywhere else where Python looks, if not given)."""
+    places = [
+        place for place in (sys.path if hidden is None else hidden) if place and not _same(place, folder)
+    ]
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [entry for entry in entries if (name := _module(folder, entry)) and _is_found(name, places)]
+
+
+def settle() -> None:
+    """Where the folder that this process was started in hides a module, look there last, and say so."""
+    if "" not in sys.path and (sys.flags.safe_path or not sys.path):
+        return
+    place = sys.path.index("") if "" in sys.path else 0
+    folder = sys.path[place] or os.curdir
+    if _same(folder, os.path.dirname(os.path.dirname(__file__))):  # a checkout that is its own folder
+        return
+    if found := in_the_way(folder, sys.path[place + 1 :]):
+        sys.path.append(sys.path.pop(place))
+        print(f"hpclab: {sentence(found, os.path.abspath(folder))}", file=sys.stderr)
+
+
+def sentence(found: list[str], folder: str) -> str:
+    """What to do about these entries of `folder`."""
+    one = len(found) == 1
+    modules = ", ".join(entry.partition(".")[0] for entry in found[:5])
+    return (
+        f"{', '.join(found[:5])}{' and more' if len(found) > 5 else ''} in {folder} "
+        f"{'has the name' if one else 'have the names'} of Python's or a package's own {modules}: rename "
+        f"{'it' if one else 'them'} and restart what runs, or the wrong one may be imported."
+    )
+
+
+def foreign() -> list[str]:
+    """A sentence for each folder that PYTHONPATH or the user's own packages put before this Python's."""
+    import site
+
+    folders = dict.fromkeys(os.environ.get("PYTHONPATH", "").split(os.pathsep), "unset PYTHONPATH")
+    if site.ENABLE_USER_SITE:
+        folders[site.getusersitepackages()] = "set PYTHONNOUSERSITE=1"
+    ours = [place for place in sys.path if place not in folders]
+    return [
+        f"{folder} hides this Python's own {', '.join(found[:5])}{' and more' if len(found) > 5 else ''}: "
+        f"{remedy} before you start."
+        for folder, remedy in folders.items()
+        if folder in sys.path
+        and not _same(folder, os.path.dirname(os.path.dirname(__file__)))
+        and (found := in_the_way(folder, ours))
+    ]
+
+
+def with_folder_last() -> list[str]:
+    """This process's sys.path with the current folder after everywhere else, for a child to take over."""
+    places = [place for place in sys.path if place]
+    try:
+        here = os.getcwd()
+    except OSError:  # it was removed
+        return places
+    return places if here in places else [*places, here]
+
+
+def last() -> None:
+    """Find the learner's own modules in the current folder too, after everywhere else."""
+    sys.path[:] = with_folder_last()
+
+
+def _module(folder: str, entry: str) -> str:
+    """The name under which Python would import this entry of a folder; "" for none."""
+    for suffix in importlib.machinery.all_suffixes():
+        if entry.endswith(suffix):
+            return entry.removesuffix(suffix)
+    package = entry.isidentifier() and os.path.isfile(os.path.join(folder, entry, "__init__.py"))
+    return entry if package else ""
+
+
+def _is_found(name: str, places: list[str]) -> bool:
+    if name in _HARMLESS or name in sys.builtin_module_names:
+        return False
+    if importlib.machinery.FrozenImporter.find_spec(name):  # part of the interpreter: no file hides it
+        return False
+    spec = importlib.machinery.PathFinder.find_spec(name, places)
+    return spec is not None and spec.loader is not None
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

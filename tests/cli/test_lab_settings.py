@@ -1,0 +1,184 @@
+"""What a user has set for another Jupyter, and servers that never answer or answer wrongly."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from traitlets.config import Config
+
+from hpclab.cli import lab_child, lab_settings, main, workspace
+from hpclab.cli.lab_child import Server
+
+LOCKS_OUT = [
+    ("ServerApp", "base_url", "/jupyter/"), ("ServerApp", "certfile", "/etc/cert.pem"),
+    ("ServerApp", "sock", "/run/jupyter.sock"), ("ServerApp", "ip", "0.0.0.0"),
+    ("ServerApp", "password", "argon2:x"), ("ServerApp", "allow_origin", "*"),
+    ("ServerApp", "contents_manager_class", "jupytext.TextFileContentsManager"),
+    ("ServerApp", "kernel_spec_manager_class", "nb_conda_kernels.CondaKernelSpecManager"),
+    ("ServerApp", "something_to_come", True),
+    ("LabApp", "app_dir", "/opt/lab"), ("LabApp", "dev_mode", True), ("LabApp", "app_url", "/mine"),
+    ("FileContentsManager", "root_dir", "/data"), ("FileContentsManager", "preferred_dir", "/data"),
+    ("PasswordIdentityProvider", "password_required", True), ("MyIdentityProvider", "x", 1),
+    ("GatewayClient", "url", "http://gateway"), ("AllowAllAuthorizer", "x", 1),
+    ("MappingKernelManager", "default_kernel_name", "conda"), ("KernelManager", "transport", "ipc"),
+    ("KernelSpecManager", "allowed_kernelspecs", ["conda"]), ("JupyterApp", "config_file", "/x.py"),
+]  # fmt: skip
+STAYS = [
+    ("ServerApp", "iopub_data_rate_limit", 1e9), ("ServerApp", "jpserver_extensions", {"theirs": True}),
+    ("FileContentsManager", "delete_to_trash", False), ("MappingKernelManager", "cull_idle_timeout", 3600),
+    ("LabApp", "custom_css", True), ("TheirExtension", "colour", "blue"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "name", "value"), LOCKS_OUT)
+def test_what_would_lock_the_learner_out_is_not_taken(section, name, value):
+    assert not lab_settings.harmless(Config({section: {name: value}})).get(section)
+
+
+@pytest.mark.parametrize(("section", "name", "value"), STAYS)
+def test_what_is_harmless_stays_theirs(section, name, value):
+    assert lab_settings.harmless(Config({section: {name: value}}))[section][name] == value
+
+
+def test_another_jupyters_variables_stay_outside_and_folders_that_take_nothing_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("JPY_PARENT_PID", "JUPYTERHUB_API_TOKEN", "JUPYTER_TOKEN", "JUPYTER_PORT", "JUPYTERLAB_DIR"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("JUPYTER_GATEWAY_URL", "http://gateway")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "theirs"))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/theirs/too")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", "/proc/nowhere")
+    monkeypatch.setenv("XDG_DATA_HOME", "/proc/nowhere")
+    monkeypatch.setenv("IPYTHONDIR", "/proc/nowhere")
+    monkeypatch.delenv("JUPYTER_DATA_DIR", raising=False)
+    state = tmp_path / "state"
+    seen = lab_child._environment(state, theirs=True)
+    assert not [name for name in seen if name.startswith(("JPY_", "JUPYTERHUB_", "JUPYTERLAB_"))]
+    assert not {"JUPYTER_TOKEN", "JUPYTER_PORT", "JUPYTER_GATEWAY_URL"} & set(seen)
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
+        assert seen[name].startswith(str(state)), name
+    assert seen["JUPYTER_CONFIG_DIR"] == str(tmp_path / "theirs")
+    assert seen["JUPYTER_CONFIG_PATH"].endswith(f"{os.pathsep}/theirs/too")
+    without = lab_child._environment(state, theirs=False)
+    assert without["JUPYTER_CONFIG_DIR"].startswith(str(state))
+    assert "/theirs/too" not in without["JUPYTER_CONFIG_PATH"]
+
+
+# A child in JupyterLab's place: reads what it is told, answers with a port, and serves a page there.
+CHILD = """
+import http.server, json, sys
+sys.stdin.readline()
+{first}
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({status}); self.end_headers(); self.wfile.write({page!r})
+server = http.server.HTTPServer(("127.0.0.1", 0), Page)
+print(json.dumps({{"port": server.server_port}}), flush=True)
+server.serve_forever()
+"""
+GOOD = {"first": "", "status": 200, "page": b'<script id="jupyter-config-data">'}
+WRONG = {
+    "ends": (GOOD | {"first": "sys.exit('TraitError: nope')"}, "TraitError: nope"),
+    "base path": (GOOD | {"status": 404}, "it answers 404"),
+    "password": (GOOD | {"page": b"Password:"}, "not JupyterLab open to this start's token"),
+    "certificate": (
+        GOOD
+        | {"first": "http.server.BaseHTTPRequestHandler.handle = lambda self: self.wfile.write(b'\\x15')"},
+        "does not answer in HTTP",
+    ),
+}
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Stands for JupyterLab: what each start in turn does, and whether each had the user's configuration."""
+    plan: list[dict] = []
+    had: list[bool] = []
+
+    def in_a_child(cls, folder, state, port, take_down_slurm, theirs):
+        had.append(theirs)
+        program = CHILD.format(**plan[min(len(had), len(plan)) - 1])
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        process.stdin.write("{}\n")
+        process.stdin.flush()
+        return Server(process, folder, "token")
+
+    monkeypatch.setattr(Server, "_in_a_child", classmethod(in_a_child))
+    monkeypatch.setattr(lab_child, "_GRACE", 0.1)
+    return plan, had
+
+
+def start(folder: Path, said: list[str], port: int = 0) -> Server | None:
+    return Server.start(folder, port, take_down_slurm=False, stopped=lambda: False, say=said.append)
+
+
+@pytest.mark.parametrize(("wrong", "words"), WRONG.values(), ids=list(WRONG))
+def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
+    children, tmp_path: Path, wrong: dict, words: str
+):
+    plan, had = children
+    plan[:] = [wrong, GOOD]
+    said: list[str] = []
+    server = start(tmp_path, said)
+    server.end()
+    assert had == [True, False]
+    (sentence,) = said
+    assert sentence.startswith("Your own Jupyter configuration was left out")
+    assert words in sentence
+
+
+def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path: Path):
+    plan, had = children
+    plan[:] = [WRONG["ends"][0]]
+    with pytest.raises(RuntimeError, match=r"be started: it ended with status 1\.\n    TraitError: nope"):
+        start(tmp_path, [])
+    assert had == [True, False]
+
+
+def test_silence_has_a_limit_and_a_word_before_it(children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lab_child, "_READY", 0.6)
+    monkeypatch.setattr(lab_child, "_PATIENCE", 0.1)
+    plan, _ = children
+    plan[:] = [GOOD | {"first": "import time; time.sleep(600)"}]
+    said: list[str] = []
+    with pytest.raises(RuntimeError, match=r"did not answer within 0\.6 s"):
+        start(tmp_path, said)
+    assert said[0].startswith("JupyterLab is starting")
+
+
+def test_a_port_in_use_is_named_before_anything_starts(children, tmp_path: Path):
+    _, had = children
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(RuntimeError, match=rf"cannot use port {port} \(Address already in use\)"):
+            start(tmp_path, [], port)
+    assert had == []
+
+
+@pytest.mark.parametrize("content", ["", "{cut off", "[]"])
+def test_a_damaged_workspace_is_written_again(tmp_path: Path, content: str):
+    place = workspace.write(tmp_path, workspace.first_view("00.ipynb"))
+    place.write_text(content)
+    assert json.loads(workspace.write(tmp_path, workspace.first_view("00.ipynb")).read_text())["data"]
+    place.write_text('{"mine": 1}')
+    assert json.loads(workspace.write(tmp_path, {}).read_text()) == {"mine": 1}
+
+
+@pytest.mark.parametrize("folder", ["here", "./a/b", "."])
+def test_a_folder_that_was_removed_is_said(tmp_path: Path, monkeypatch, capsys, folder: str):
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["lab", "--no-slurm", "--no-browser", "--folder", folder]) == 1
+    assert capsys.readouterr().err.startswith("hpclab: the folder you are in was removed")

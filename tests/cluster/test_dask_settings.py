@@ -1,0 +1,62 @@
+"""What a user has set for Dask clusters elsewhere does not reach a pool of this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dask
+import pytest
+
+import hpclab
+from hpclab.cluster.backends import command
+
+HARMFUL = {
+    "distributed.scheduler.idle-timeout": "2s",
+    "distributed.scheduler.preload": ["no.such.module"],
+    "distributed.scheduler.worker-ttl": "1s",
+    "distributed.worker.preload": ["no.such.module"],
+    "distributed.worker.memory.pause": 0.01,
+    "distributed.worker.lifetime.duration": "3s",
+    "distributed.comm.default-scheme": "ucx",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), HARMFUL.items())
+def test_schedulers_and_workers_get_what_dask_ships(tmp_path: Path, name: str, value: object):
+    shipped = dask.config.get(name, config={"distributed": command.shipped_settings()})
+    assert shipped != value
+    with dask.config.set({name: value}):
+        with command.scheduler_settings(tmp_path):
+            assert dask.config.get(name) == shipped
+        with command.scheduler_settings(tmp_path, site=True):
+            assert dask.config.get(name) == value
+        assert dask.config.get(name) == value
+        (path,) = command.worker_settings(tmp_path).values()
+        seen = dask.config.merge(dask.config.config, *dask.config.collect_yaml([path]))
+        assert dask.config.get(name, config=seen) == shipped
+
+
+@pytest.mark.slow
+def test_a_pool_works_whatever_is_set(tmp_path: Path):
+    import yaml
+
+    theirs: dict = {}
+    for name, value in HARMFUL.items():
+        dask.config.set({name: value}, config=theirs)
+    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump(theirs | {"temporary-directory": "/nonexistent"}))
+    program = """if True:
+        import time
+        from hpclab.cluster import Pool
+        with Pool(nodes=2, backend="local") as pool:
+            time.sleep(4)
+            print(pool.map(lambda x: x * x, [1, 2, 3]))"""
+    environment = {"DASK_CONFIG": str(tmp_path), "DASK_DISTRIBUTED__WORKER__PRELOAD": "no.such"}
+    environment["PYTHONPATH"] = str(Path(hpclab.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], env=os.environ | environment, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "[1, 4, 9]\n", done.stderr

@@ -1,0 +1,169 @@
+"""Files of the learner's named like modules of Python's, of packages or of ours: harmless, or named."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hpclab
+from hpclab import search_path
+from hpclab.exercises import limits
+
+CHECKOUT = str(Path(hpclab.__file__).parents[1])
+TRAP = 'raise SystemExit("a file of the learner\'s was imported")\n'
+NAMES = ["random", "types", "socket", "logging", "torch", "numpy", "distributed", "dask", "queue", "yaml"]
+
+
+def lay_traps(folder: Path) -> Path:
+    for name in NAMES:
+        (folder / f"{name}.py").write_text(TRAP)
+    (folder / "helpers.py").write_text("def double(number):\n    return 2 * number\n")
+    return folder
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": CHECKOUT}
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ("random.py", True), ("torch.py", True), ("hpclab.py", True), ("socket.pyc", True),
+        ("numpy/__init__.py", True), (f"yaml{SUFFIX}", True),
+        ("helpers.py", False), ("torch/data.txt", False), ("__pycache__/random.cpython-311.pyc", False),
+        ("sys.py", False), ("test.py", False), ("random.ipynb", False), ("no name.py", False),
+    ],
+)  # fmt: skip
+def test_what_hides_a_module_is_named_and_nothing_else(tmp_path: Path, entry: str, named: bool):
+    (tmp_path / entry).parent.mkdir(exist_ok=True)
+    (tmp_path / entry).write_text("")
+    assert search_path.in_the_way(str(tmp_path)) == ([entry.partition("/")[0]] if named else [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [
+        ("PYTHONPATH", "theirs"),
+        ("PYTHONUSERBASE", f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"),
+    ],
+)
+def test_packages_that_an_environment_puts_before_ours_are_named(
+    tmp_path: Path, monkeypatch, variable, place
+):
+    (folder := tmp_path / place).mkdir(parents=True)
+    (folder / "numpy.py").write_text(TRAP)
+    (folder / "theirs_alone.py").write_text("")
+    monkeypatch.setenv(variable, str(folder if variable == "PYTHONPATH" else tmp_path))
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", variable == "PYTHONUSERBASE")
+    monkeypatch.setattr(site, "USER_SITE", None)
+    monkeypatch.setattr(site, "USER_BASE", None)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    (said,) = [sentence for sentence in search_path.foreign() if str(tmp_path) in sentence]
+    assert "numpy.py" in said
+    assert "theirs_alone" not in said
+
+
+@pytest.mark.parametrize("ours", ["random", "torch", "json"])
+def test_a_program_in_such_a_folder_runs_and_names_the_file(tmp_path: Path, ours: str):
+    (tmp_path / f"{ours}.py").write_text(TRAP)
+    done = run(tmp_path, "-c", f"import hpclab, importlib.util as u; print(u.find_spec({ours!r}).origin)")
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) not in done.stdout
+    assert f"{ours}.py in {tmp_path}" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_in_a_folder_without_one_nothing_is_said_or_moved(tmp_path: Path):
+    (tmp_path / "helpers.py").write_text("")
+    done = run(tmp_path, "-c", "import hpclab, sys; print(sys.path[0] == '')")
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+def test_workers_agents_and_ranks_start_beside_such_files(backend, tmp_path, monkeypatch, request):
+    """And find the learner's own modules there."""
+    if backend == "slurm":
+        request.getfixturevalue("local_slurm")
+    monkeypatch.chdir(lay_traps(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", CHECKOUT)
+    from hpclab.cluster import Pool
+
+    def doubled(number):
+        import helpers
+
+        return helpers.double(number)
+
+    with Pool(2, backend=backend) as pool:
+        assert pool.map(doubled, [1, 2, 3]) == [2, 4, 6]
+        assert pool.run(doubled, 4) == [8, 8]
+
+
+def test_a_learners_function_uses_a_module_beside_such_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(lay_traps(tmp_path))
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as a kernel has it
+
+    def rolled(number):
+        import random
+
+        import helpers
+
+        return helpers.double(number) + 0 * random.random()
+
+    assert limits.call(rolled, 3) == 6
+
+
+def test_an_environment_that_is_handed_down_is_not_changed(tmp_path: Path):
+    """`!python mine.py` in a notebook finds what lies beside it: no PYTHONSAFEPATH comes from us."""
+    lay_traps(tmp_path)
+    assert (
+        run(tmp_path, "-P", "-c", "import hpclab.cluster, os; print('PYTHONSAFEPATH' in os.environ)").stdout
+        == "False\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_kernel_starts_beside_such_files_and_imports_the_real_ones(tmp_path: Path):
+    pytest.importorskip("ipykernel")
+    from jupyter_client.manager import KernelManager
+
+    from hpclab.cli.kernel import Kernels
+
+    # a kernel that the user installed under the name of ours
+    (tmp_path / "kernels" / "python3").mkdir(parents=True)
+    (tmp_path / "kernels" / "python3" / "kernel.json").write_text(
+        '{"argv": ["/nonexistent/python"], "display_name": "mine", "language": "python"}'
+    )
+    (folder := tmp_path / "course").mkdir()
+    specs = Kernels(kernel_dirs=[str(tmp_path / "kernels")], allowed_kernelspecs={"none"})
+    assert specs.get_all_specs()["python3"]["spec"]["argv"][0] == sys.executable
+    kernel = KernelManager(kernel_name="python3", kernel_spec_manager=specs)
+    kernel.start_kernel(cwd=str(lay_traps(folder)), env=os.environ | {"PYTHONPATH": CHECKOUT})
+    client = kernel.blocking_client()
+    client.start_channels()
+    said: list[str] = []
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute_interactive(
+            "import random, numpy, helpers; print(helpers.double(numpy.arange(2).sum()))",
+            timeout=60,
+            output_hook=lambda one: said.append(
+                one["content"].get("text") or one["content"].get("evalue", "")
+            ),
+        )
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    assert "".join(said).strip() == "2"
