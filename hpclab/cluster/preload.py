@@ -25,7 +25,6 @@ from hpclab.cluster.maps import deathnotes
 async def dask_setup(worker: Any) -> None:
     """Dask calls this when the worker starts, before it joins."""
     linux.die_with_parent(os.getppid())
-    linux.adopt_orphans()  # so that a daemon of a task is found below its worker, and ended with it
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker

@@ -31,7 +31,6 @@ from hpclab.cluster.backends.command import (
     worker_settings,
 )
 from hpclab.cluster.guard import Guard
-from hpclab.cluster.host import processes
 from hpclab.cluster.members import is_stopped
 
 
@@ -63,25 +62,19 @@ class NodeProcess(ProcessInterface):
 
     async def close(self) -> None:
         if self.process is not None:
-            left = processes.descendants(self.process.pid)
             self.process.terminate()
             deadline = time.monotonic() + 2
             while self.process.poll() is None and time.monotonic() < deadline:
                 await asyncio.sleep(0.02)
             self.kill()
-            for process in left:
-                process.send(signal.SIGKILL)
         await super().close()
 
     def kill(self) -> None:
         """End the process at once, and what it left in its session."""
         if self.process is not None:
-            left = processes.descendants(self.process.pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            for process in left:
-                process.send(signal.SIGKILL)
 
 
 class LocalNodes:
