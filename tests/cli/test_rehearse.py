@@ -66,8 +66,8 @@ def folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     given: list[str] = []
     make = tempfile.mkdtemp
 
-    def mkdtemp(*arguments: str, prefix: str = "", **options: str) -> str:
-        path = make(*arguments, prefix=prefix, **options)
+    def mkdtemp(suffix: str | None = None, prefix: str | None = None, dir: str | None = None) -> str:
+        path = make(suffix, prefix, dir)
         given.extend([path] if prefix == "hpclab-r-" else [])
         return path
 
