@@ -59,7 +59,7 @@ class Nodes:
             self.membership = Membership()
             self.cluster.sync(self._attend)
             self.client = Client(self.cluster, set_as_default=False)
-            self._note = dashboard.announce(self.cluster.scheduler.services["dashboard"].port)
+            self._note = dashboard.announce(self.cluster.scheduler.own_dashboard)
             self.guard.remove(self._note)
         except BaseException:
             self.close()
@@ -77,9 +77,8 @@ class Nodes:
         return self.backend.label(self.count())
 
     def dashboard(self) -> dict[str, str]:
-        """The loopback address of Dask's dashboard and its path behind JupyterHub."""
-        port = self.cluster.scheduler.services["dashboard"].port
-        return {"address": f"http://127.0.0.1:{port}/status", "proxy": f"proxy/{port}/status"}
+        """The loopback address of Dask's dashboard and its path behind JupyterHub, with its key."""
+        return self.cluster.scheduler.own_dashboard.addresses
 
     def workers(self) -> list[Worker]:
         """The nodes that have joined, by rank."""

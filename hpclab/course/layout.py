@@ -35,7 +35,7 @@ def lay_out(folder: str | Path) -> Layout:
     sentence saying where the new one is. OSError says what could not be written.
     """
     target = Path(folder).expanduser().absolute()
-    target.mkdir(parents=True, exist_ok=True)
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
     done, manifest = Layout(target), read_manifest(target)
     for name, source in originals().items():
         place, content = target / name, source.read_bytes()

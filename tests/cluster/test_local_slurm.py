@@ -11,19 +11,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import hpclab
 from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing
 
 pytestmark = pytest.mark.slurm
 LEFT = f"sleep {4_000_000 + os.getpid()}"  # what a job leaves behind, told from that of any other run
-PACKAGE = str(Path(hpclab.__file__).parent.parent)
 
 
 def _snapshot(places: list[Path]) -> tuple[set[str], set[str], set[str]]:
@@ -224,16 +221,6 @@ try:
 finally:
     print(local_slurm.down(), flush=True)
 """
-
-
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """The package where everybody may read it: a checkout in root's home is closed to others."""
-    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-    place.chmod(0o755)
-    shutil.copytree(Path(PACKAGE) / "hpclab", place / "hpclab")
-    yield place
-    shutil.rmtree(place)
 
 
 def test_two_ordinary_users_at_once_do_not_notice_each_other(two_users: list[str], readable: Path) -> None:

@@ -12,7 +12,7 @@ from hpclab.cluster.local_slurm.files import Shape, Site
 
 def _written(place: Path, shape: Shape, version: tuple[int, int] = (22, 5)) -> dict[str, str]:
     ports = tuple(range(10_000, 10_001 + shape.nodes))
-    slurm_files.write(Site(place, place / "munge", ports, version, 8000, "mark"), shape)
+    slurm_files.write(Site(place, ports, version, 8000, "mark"), shape)
     return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
 
 

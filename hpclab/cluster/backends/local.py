@@ -77,7 +77,7 @@ class LocalNodes:
     single = False  # whether all nodes are one allocation, which cannot grow and restarts its own workers
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
-        from distributed import Scheduler
+        from hpclab.cluster.door import OwnScheduler
 
         self.directory = private_directory(name)
         guard.remove(self.directory)
@@ -86,7 +86,7 @@ class LocalNodes:
         options: dict[str, Any] = {"place": place, "memory": self.memory, "cores": cores, "guard": guard}
         with scheduler_settings(self.directory):
             self.cluster = SpecCluster(
-                scheduler={"cls": Scheduler, "options": place.scheduler_options(security)},
+                scheduler={"cls": OwnScheduler, "options": place.scheduler_options(security)},
                 worker={"cls": NodeProcess, "options": options},
                 security=security, name=name, silence_logs="critical",
             )  # fmt: skip

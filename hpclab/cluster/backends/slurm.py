@@ -24,6 +24,7 @@ from hpclab.cluster.backends.command import (
     tls_arguments,
 )
 from hpclab.cluster.backends.site_settings import SiteSettings
+from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.request import Request
 from hpclab.cluster.slurm import Job, Slurm
@@ -48,7 +49,7 @@ class SlurmNodes:
         with scheduler_settings(self.directory):
             self.cluster = NodeCluster(
                 name=name, config_name=self._site.section, security=security, protocol="tls://",
-                silence_logs="critical", interface=self.interface,
+                silence_logs="critical", interface=self.interface, scheduler_cls=OwnScheduler,
                 scheduler_options=self._scheduler_options(), **self._job_options(),
             )  # fmt: skip
 

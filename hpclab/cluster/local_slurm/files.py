@@ -56,11 +56,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Site:
-    """What the files need to know: `directory`, the munge `socket`, the daemons' `ports` (one for slurmctld,
-    then one a node), the Slurm `version` (major, minor), the machine's `memory` in MiB, the `mark`."""
+    """What the files need to know: `directory`, the daemons' `ports` (one for slurmctld, then one a node),
+    the Slurm `version` (major, minor), the machine's `memory` in MiB, the `mark`."""
 
     directory: Path
-    socket: Path
     ports: tuple[int, ...]
     version: tuple[int, int]
     memory: int
@@ -123,7 +122,7 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
         f"SlurmUser={user}",
         f"SlurmdUser={user}",
         "AuthType=auth/munge",
-        f"AuthInfo=socket={site.socket}",
+        f"AuthInfo=socket={here}/munge/socket",
         f"StateSaveLocation={here}/state",
         f"SlurmdSpoolDir={here}/spool/%n",
         f"SlurmctldPidFile={here}/run/slurmctld.pid",
