@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import socket
 from dataclasses import dataclass
@@ -110,7 +109,7 @@ def write(site: Site, shape: Shape) -> Path:
 
 
 def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
-    here, host, user = site.directory, _host(), _user()
+    here, host, user = site.directory, _host(), os.getuid()  # a name may have characters of its own
     # A node gets its share of the machine's memory, never so little that a small job cannot ask.
     memory = max(1024, site.memory // shape.nodes)
     gpus = f" Gres=gpu:pretend:{shape.gpus_per_node}" if shape.gpus_per_node else ""
@@ -233,10 +232,3 @@ def _task_prolog(site: Site, shape: Shape) -> str:
 
 def _host() -> str:
     return socket.gethostname().split(".")[0]
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # some containers run as a number without a name
-        return str(os.getuid())
