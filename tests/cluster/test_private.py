@@ -151,6 +151,19 @@ def test_forty_starts_at_once_take_different_ports() -> None:
     assert not any(low <= number <= high for number in numbers)
 
 
+def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it() -> None:
+    kept = Ports.reserve(3)
+    with socket.socket() as daemon, socket.socket() as other:
+        daemon.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        daemon.bind(("127.0.0.1", kept.numbers[0]))
+        daemon.listen()
+        for number in kept.numbers:
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", number))
+        kept.release()
+        other.bind(("127.0.0.1", kept.numbers[1]))
+
+
 def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     from hpclab.cluster.host import ports
 
