@@ -107,15 +107,15 @@ def browse(port, secret):
 def listen_in(port):
     """A kernel's sockets speak ZMTP; without CURVE anyone may subscribe to all that a notebook prints."""
     greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    said = b""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as visit:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as visit:
             visit.sendall(greeting)
-            said = b""
-            while len(said) < 100 and (chunk := visit.recv(4096)):
+            while b"CURVE" not in said and b"Socket-Type" not in said and (chunk := visit.recv(4096)):
                 said += chunk
     except OSError:
         pass
-    if said[:1] == b"\xff" and b"CURVE" not in said and b"PULL" not in said:  # PULL: it only takes messages
+    if b"NULL" in said and b"PULL" not in said:  # a socket that only takes messages may be open to all
         yield f"joined the ZeroMQ socket of port {port}: {said!r}"
 
 
