@@ -7,7 +7,10 @@ None are met with the same words everywhere.
 from __future__ import annotations
 
 import math
+import os
+import pwd
 import re
+import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -110,3 +113,28 @@ def shown(value: object) -> str:
     """`value` as Python writes it, in at most some 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
+
+
+def slurm_obstacle() -> str:
+    """Why Slurm's daemons would not start for this user on this machine, and what to do; "" where they would.
+
+    They look the user up, insist on its own group, and know no longer name of a machine.
+    """
+    uid, gid, host = os.getuid(), os.getegid(), socket.gethostname()
+    try:
+        own = pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        return (
+            f"Slurm starts only for a user with a name, and uid {uid} has none here: start the container as "
+            "a user that its image knows, or have its administrator add one with this uid to /etc/passwd."
+        )
+    if uid and own != gid:
+        return (
+            f"Slurm starts only in its user's own group, which is gid {own}, and this runs in gid {gid}: "
+            f"start again without newgrp or sg, or the container with --user {uid}:{own}."
+        )
+    if len(host) > 63:
+        return (
+            f"Slurm knows names of machines of 63 characters at most, and this one's has {len(host)}: {host}."
+        )
+    return ""

@@ -27,7 +27,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["HPCLAB_SLURM"] = "local"  # tests start, break and end Slurms: never a site's
     for name in ("STATE", "CACHE"):  # and never the Slurm and the tokens of the person who runs them
         place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-        place.chmod(0o711)
         os.environ[f"HPCLAB_{name}_DIR"] = str(place)
         config.add_cleanup(functools.partial(_remove, place))
 
@@ -58,7 +57,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh, short HPCLAB_STATE_DIR; a Slurm left running in it is ended, and the test fails for it."""
     place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-    place.chmod(0o711)
     monkeypatch.setenv("HPCLAB_STATE_DIR", str(place))
     monkeypatch.delenv("SLURM_CONF", raising=False)
     yield place
@@ -69,7 +67,6 @@ def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def local_slurm_home() -> Iterator[Path]:
     place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-    place.chmod(0o711)
     yield place
     shutil.rmtree(place, ignore_errors=True)
 
@@ -109,6 +106,16 @@ def _put_back(before: str | None) -> None:
         os.environ.pop("HPCLAB_STATE_DIR", None)
     else:
         os.environ["HPCLAB_STATE_DIR"] = before
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """The package where everybody may read it: a checkout in root's home is closed to others."""
+    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
+    place.chmod(0o755)
+    shutil.copytree(Path(local_slurm.__file__).parents[2], place / "hpclab")
+    yield place
+    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """A Jupyter server extension: `/hpclab/dashboard/` is the dashboard of whichever pool runs now.
 
 The port of a pool's dashboard is random and changes with every pool, while JupyterLab's panels want one
-address. Only this server's own user comes through, with the server's own login.
+address. Only this server's own user comes through, with the server's own login, which stays here: the pool's
+dashboard gets the key from the pool's note instead.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from jupyter_server.utils import url_path_join
@@ -13,6 +15,7 @@ from jupyter_server_proxy.handlers import ProxyHandler
 from tornado import web
 
 from hpclab.cluster import dashboard
+from hpclab.cluster.dashboard import Dashboard
 
 
 class DashboardHandler(ProxyHandler):
@@ -26,16 +29,23 @@ class DashboardHandler(ProxyHandler):
         return await self.proxy(path)
 
     async def open(self, path: str) -> Any:
-        return await self.proxy_open("127.0.0.1", self._port(), path)
+        return await self.proxy_open("127.0.0.1", self._live.port, path)
 
     def proxy(self, path: str) -> Any:
-        return super().proxy("127.0.0.1", self._port(), path)
+        return super().proxy("127.0.0.1", self._live.port, path)
 
-    def _port(self) -> int:
-        port = dashboard.newest()
-        if port is None:
+    def proxy_request_headers(self) -> Any:
+        headers = super().proxy_request_headers()
+        headers.pop("Authorization", None)
+        headers["Cookie"] = f"{self._live.cookie}={self._live.key}"
+        return headers
+
+    @functools.cached_property
+    def _live(self) -> Dashboard:
+        found = dashboard.newest()
+        if found is None:
             raise web.HTTPError(404, "No pool is running, so there is no dashboard: start one in a lesson.")
-        return port
+        return found
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

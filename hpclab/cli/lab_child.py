@@ -103,6 +103,7 @@ class Server:
             errors="replace",
             cwd=folder,
             env=_environment(state, theirs),
+            umask=0o077,  # what lessons write is for their user alone
             start_new_session=True,  # a Ctrl-C is for this process, which then ends the child in order
         )
         assert process.stdin is not None

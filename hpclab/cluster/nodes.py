@@ -61,7 +61,7 @@ class Nodes:
             self._client = Client(self.cluster, set_as_default=False)
             self.loop = Loop(self._client)
             self.turns = Turns(self) if self.backend.shared else None
-            self._note = dashboard.announce(self.cluster.scheduler.services["dashboard"].port)
+            self._note = dashboard.announce(self.cluster.scheduler.own_dashboard)
             self.guard.remove(self._note)
         except BaseException:
             self.close()
@@ -76,9 +76,8 @@ class Nodes:
         return self.backend.label(self.roster.count())
 
     def dashboard(self) -> dict[str, str]:
-        """The loopback address of Dask's dashboard and its path behind JupyterHub."""
-        port = self.cluster.scheduler.services["dashboard"].port
-        return {"address": f"http://127.0.0.1:{port}/status", "proxy": f"proxy/{port}/status"}
+        """The loopback address of Dask's dashboard and its path behind JupyterHub, with its key."""
+        return self.cluster.scheduler.own_dashboard.addresses
 
     def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""

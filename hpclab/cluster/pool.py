@@ -82,7 +82,10 @@ class Pool:
 
     @property
     def dashboard(self) -> dict[str, str]:
-        """Where Dask's dashboard is: `address` on loopback, `proxy` the path behind JupyterHub."""
+        """Where Dask's dashboard is: `address` on loopback, `proxy` the path behind JupyterHub.
+
+        Both hold the key that opens it: they are for its owner's eyes only.
+        """
         return self._nodes.dashboard()
 
     def scale(self, nodes: int, progress: Progress | None = None) -> None:

@@ -1,7 +1,10 @@
-"""Loaded by every worker as it starts (``dask worker --preload``): it ends with its starter, and it is quiet.
+"""Loaded by every worker as it starts (``dask worker --preload``): it ends with its starter, and is quiet.
 
 When a job is cancelled its batch shell may die first; a worker in the middle of a long call into C would
 then outlive it, adopted by nobody that Slurm still watches.
+
+Dask gives each worker a web server of its own that shows its logs and tasks to every user of the machine. The
+scheduler's dashboard shows the same to whoever has the pool's key.
 
 A worker has one core, and what Dask does there besides the task is taken from the task. With Dask's own
 settings that is 4 % of the core of an idle worker, most of it for a profiler that the course does not show
@@ -25,6 +28,7 @@ from hpclab.cluster.maps import deathnotes
 async def dask_setup(worker: Any) -> None:
     """Dask calls this when the worker starts, before it joins."""
     linux.die_with_parent(os.getppid())
+    worker.services.pop("dashboard").stop()  # it was opened in this turn of the event loop: nobody got in
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker

@@ -57,7 +57,7 @@ class Notes:
     def __init__(self, pool: str, slurm: str):
         me = Process.of(os.getpid())
         self.own = Note(pool, os.getpid(), me.started if me else 0)
-        self.folder = private.make(private.home().path / f"pools-{slurm}", mode=0o700)
+        self.folder = private.make(private.home(plain=False).path / f"pools-{slurm}", plain=False)
         self.path = self.folder / f"{pool}.json"
 
     def say(self, **changes: float | None) -> None:

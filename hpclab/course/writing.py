@@ -76,7 +76,7 @@ def _make(folder: Path, undo: list[Callable[[], object]]) -> None:
     if not folder.is_dir():
         _make(folder.parent, undo)
         try:
-            folder.mkdir()
+            folder.mkdir(mode=0o700)  # a learner's work is theirs
         except FileExistsError:  # a file, unless another start has just made it
             if not folder.is_dir():
                 raise

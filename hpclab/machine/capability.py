@@ -124,6 +124,8 @@ def _slurm(machine: Machine) -> Capability:
         return Capability("Slurm", "yes", f"this site's own{inside}")
     if slurm.daemons:
         return Capability("Slurm", "yes", f"installed: `hpclab slurm up` starts a real one here{inside}")
+    if slurm.obstacle:
+        return Capability("Slurm", "no", f"installed, but it does not start here{inside}", slurm.obstacle)
     if platform.system() == "Darwin":
         remedy = "There is no Slurm for macOS: for a real one use Binder, a site, or a Linux virtual machine."
     else:

@@ -74,7 +74,8 @@ class SlurmHere:
 
     `client`: sbatch, squeue and sinfo are here. `site`: a configuration is here too, so there is a cluster
     to submit to. `daemons`: munged, slurmctld and slurmd are here, so a cluster of our own can be started.
-    `missing`: the programs that stand in the way of both. `job`: the job this process runs in, or "".
+    `missing`: the programs that stand in the way of both; `obstacle`: what else does, a sentence or "".
+    `job`: the job this process runs in, or "".
     """
 
     client: bool
@@ -82,6 +83,7 @@ class SlurmHere:
     daemons: bool
     missing: tuple[str, ...]
     job: str = ""
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)

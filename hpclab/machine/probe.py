@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from hpclab import checks
 from hpclab.machine import allowance, gpu_preflight, gpus, places
 from hpclab.machine.description import Machine, SlurmHere
 
@@ -64,12 +65,14 @@ def slurm(root: Path = Path("/"), environment: Mapping[str, str] | None = None) 
         or any((root / place / "slurm.conf").is_file() for place in _SITE_CONFIGURATION)
         or _is_a_sites(known.get("SLURM_CONF", ""))
     )
+    obstacle = checks.slurm_obstacle()
     return SlurmHere(
         client=not client,
         site=not client and site,
-        daemons=not client and not daemons,
+        daemons=not client and not daemons and not obstacle,
         missing=() if not client and site else tuple(client + daemons),
         job=known.get("SLURM_JOB_ID", ""),
+        obstacle="" if client or daemons else obstacle,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import course
+from hpclab.cluster import dashboard
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 POOL = "from hpclab.cluster import Pool\npool = Pool(nodes=1, backend='local')"
@@ -31,14 +32,14 @@ def running():
         text=True,
     )
     try:
-        yield json.loads(process.stdout.readline()) | {"runtime": base / "runtime"}
+        yield json.loads(process.stdout.readline()) | {"runtime": base / "runtime", "state": base / "state"}
     finally:
         process.terminate()
         process.communicate(timeout=60)
         shutil.rmtree(base)
 
 
-def test_lesson_00_opens_with_the_live_dashboard_beside_it(running, browser):
+def test_lesson_00_opens_with_the_live_dashboard_beside_it(running, browser, monkeypatch):
     page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
     page.goto(running["url"])
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
@@ -53,6 +54,14 @@ def test_lesson_00_opens_with_the_live_dashboard_beside_it(running, browser):
     while not dashboards(page) and time.monotonic() < deadline:
         page.wait_for_timeout(200)
     dashboards(page)[0].locator("canvas").first.wait_for(state="attached", timeout=60_000)
+
+    # Its own address, and its path through a jupyter-server-proxy that knows nothing of keys.
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(running["state"]))
+    addresses = dashboard.newest().addresses
+    for address in (addresses["address"], f"http://127.0.0.1:{running['port']}/{addresses['proxy']}"):
+        page.goto(address)
+        page.locator("canvas").first.wait_for(state="attached", timeout=60_000)
+        assert "key=" not in page.url
     page.close()
 
 

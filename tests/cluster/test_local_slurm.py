@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -11,19 +12,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import hpclab
 from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing
+from hpclab.machine.probe import slurm as slurm_here
 
 pytestmark = pytest.mark.slurm
 LEFT = f"sleep {4_000_000 + os.getpid()}"  # what a job leaves behind, told from that of any other run
-PACKAGE = str(Path(hpclab.__file__).parent.parent)
 
 
 def _snapshot(places: list[Path]) -> tuple[set[str], set[str], set[str]]:
@@ -169,6 +168,34 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     assert [path.name for path in state_dir.iterdir()] == ["bin"]
 
 
+@pytest.mark.parametrize(
+    ("place", "name", "value", "words"),
+    [
+        ("os", "getuid", 3_999_999, "a user with a name, and uid 3999999 has none"),
+        (
+            "os",
+            "getegid",
+            3_999_999,
+            "in its user's own group, which is gid .*, and this runs in gid 3999999",
+        ),
+        ("socket", "gethostname", "x" * 64, "63 characters at most, and this one's has 64: x"),
+    ],
+)
+def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, value: object, words: str
+) -> None:
+    if name == "getegid" and os.getuid() == 0:
+        monkeypatch.setattr("os.getuid", lambda: pwd.getpwnam("daemon").pw_uid)
+    monkeypatch.setattr(f"{place}.{name}", lambda: value)
+    here = slurm_here(environment={"PATH": os.environ["PATH"], "HPCLAB_SLURM": "local"})
+    assert re.search(words, here.obstacle)
+    assert not here.daemons
+    with pytest.raises(SlurmError) as refused:
+        local_slurm.up(nodes=1)
+    assert str(refused.value) == here.obstacle
+    assert not list(state_dir.iterdir())
+
+
 def test_without_the_programs_the_packages_are_named(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,16 +251,6 @@ try:
 finally:
     print(local_slurm.down(), flush=True)
 """
-
-
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """The package where everybody may read it: a checkout in root's home is closed to others."""
-    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-    place.chmod(0o755)
-    shutil.copytree(Path(PACKAGE) / "hpclab", place / "hpclab")
-    yield place
-    shutil.rmtree(place)
 
 
 def test_two_ordinary_users_at_once_do_not_notice_each_other(two_users: list[str], readable: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hpclab.cluster.local_slurm.files import Shape, Site
 
 def _written(place: Path, shape: Shape, version: tuple[int, int] = (22, 5)) -> dict[str, str]:
     ports = tuple(range(10_000, 10_001 + shape.nodes))
-    slurm_files.write(Site(place, place / "munge", ports, version, 8000, "mark"), shape)
+    slurm_files.write(Site(place, ports, version, 8000, "mark"), shape)
     return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
 
 
@@ -40,6 +41,11 @@ def test_control_groups_are_done_without_in_the_words_of_each_version(
     tmp_path: Path, version: tuple[int, int], plugin: str
 ) -> None:
     assert _written(tmp_path, Shape(), version)["daemons/cgroup.conf"] == f"CgroupPlugin={plugin}\n"
+
+
+def test_the_user_stands_in_it_by_number_because_names_may_have_any_characters(tmp_path: Path) -> None:
+    conf = _written(tmp_path, Shape())["slurm.conf"].splitlines()
+    assert {f"SlurmUser={os.getuid()}", f"SlurmdUser={os.getuid()}"} <= set(conf)
 
 
 def test_no_key_that_some_version_refuses(tmp_path: Path) -> None:

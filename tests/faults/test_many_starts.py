@@ -115,7 +115,8 @@ def test_pools_that_start_at_once_each_have_their_own_dashboard():
             }  # fmt: skip
             assert {ip for ip, _ in mine} == {"127.0.0.1"}
             page = address.replace("/status", "/json/identity.json")
-            with urllib.request.urlopen(page, timeout=10) as answer:
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            with browser.open(page, timeout=10) as answer:
                 assert json.load(answer)["id"] == identity  # this pool's scheduler, not a neighbour's
             assert port in {number for _, number in mine}
 

@@ -84,7 +84,7 @@ class LocalNodes:
     pretend = shared = in_turn = single = False
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
-        from distributed import Scheduler
+        from hpclab.cluster.door import OwnScheduler
 
         self.directory = private_directory(name)
         guard.remove(self.directory)
@@ -95,7 +95,7 @@ class LocalNodes:
         }  # fmt: skip
         with scheduler_settings(self.directory):
             self.cluster = SpecCluster(
-                scheduler={"cls": Scheduler, "options": place.scheduler_options(security)},
+                scheduler={"cls": OwnScheduler, "options": place.scheduler_options(security)},
                 worker={"cls": NodeProcess, "options": options},
                 security=security, name=name, silence_logs="critical",
             )  # fmt: skip

@@ -26,6 +26,7 @@ from hpclab.cluster.backends.command import (
     worker_settings,
 )
 from hpclab.cluster.backends.site_settings import OWN, SiteSettings
+from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.errors import JoinError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.request import Request
@@ -56,7 +57,7 @@ class SlurmNodes:
             with scheduler_settings(self.directory, site=not self.pretend):
                 self.cluster = NodeCluster(
                     name=name, config_name=OWN, security=security, protocol="tls://",
-                    silence_logs="critical", interface=self.interface,
+                    silence_logs="critical", interface=self.interface, scheduler_cls=OwnScheduler,
                     scheduler_options=self._scheduler_options(), **options,
                 )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # which, of dask-jobqueue's close, hides the first

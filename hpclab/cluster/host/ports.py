@@ -4,47 +4,46 @@ from __future__ import annotations
 
 import random
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpclab import checks
 
-_FIRST, _LAST, _BLOCK = 10_000, 65_000, 80
+_FIRST, _LAST, _MOST = 10_000, 65_000, 80
 
 
 @dataclass
 class Ports:
     """`numbers`: TCP ports kept for this process until `release`, which also happens when it ends.
 
-    Two starts at the same moment would both find the same port free. So a block of ports is first claimed by
-    an abstract Unix socket of that name, which only one process on the machine can hold, and then each port
-    is tried. Ports that the kernel hands out by itself are left alone.
+    Two starts at the same moment would both find the same port free. So each port is bound, by a socket that
+    never listens: the kernel gives a port to one such socket only. A daemon of ours may still listen there,
+    because it binds with SO_REUSEADDR, which the claim says as well once it has the port. Nobody can keep a
+    port from us but by using it. Ports that the kernel hands out by itself are left alone.
     """
 
     numbers: tuple[int, ...]
-    _claim: socket.socket = field(repr=False)
+    _claims: ExitStack = field(repr=False)
 
     @classmethod
     def reserve(cls, count: int) -> Ports:
-        count = checks.integer("The number of ports", count, 1, _BLOCK)
+        count = checks.integer("The number of ports", count, 1, _MOST)
         low, high = _ephemeral()
-        blocks = [start for start in range(_FIRST, _LAST, _BLOCK) if start + _BLOCK <= low or start > high]
-        random.shuffle(blocks)
-        for start in blocks:
-            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            numbers = tuple(range(start, start + count))
-            try:
-                claim.bind(f"\0hpclab-ports-{start}")
-            except OSError:
-                claim.close()
-                continue
-            if all(map(_is_free, numbers)):
-                return cls(numbers, claim)
-            claim.close()
-        raise OSError(f"No {count} neighbouring TCP ports are free on this machine.")
+        starts = [first for first in range(_FIRST, _LAST) if first + count <= low or first > high]
+        random.shuffle(starts)
+        for first in starts:
+            numbers = tuple(range(first, first + count))
+            with ExitStack() as claims:
+                if all(_claim(number, claims) for number in numbers):
+                    return cls(numbers, claims.pop_all())
+        raise OSError(
+            f"No {count} neighbouring TCP ports from {_FIRST} to {_LAST} are free: other programs on this "
+            "machine have taken them (ss -tan lists their ports)."
+        )
 
     def release(self) -> None:
-        self._claim.close()
+        self._claims.close()
 
 
 def _ephemeral() -> tuple[int, int]:
@@ -55,11 +54,18 @@ def _ephemeral() -> tuple[int, int]:
         return 32_768, 60_999
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _claim(port: int, claims: ExitStack) -> bool:
+    """Whether nobody has the port; then `claims` has it, if this kernel lets another socket listen there."""
+    claim = claims.enter_context(socket.socket())
+    try:
+        claim.bind(("0.0.0.0", port))  # noqa: S104 - taken on every address, and never listened on
+        claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError:
+        return False
+    with socket.socket() as daemon:
+        daemon.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104 - only tried, and closed at once
+            daemon.bind(("127.0.0.1", port))
         except OSError:
-            return False
+            claim.close()
     return True

@@ -64,7 +64,7 @@ def home(plain: bool = True) -> Home:
     )
 
 
-def make(place: Path, mode: int = 0o711, plain: bool = True) -> Path:
+def make(place: Path, plain: bool = True) -> Path:
     """Make `place` (with parents), or accept the one that is there if it is private; else OSError."""
     path, longest = str(place), LONGEST if plain else _LONGEST_QUOTED
     if not place.is_absolute():
@@ -78,7 +78,7 @@ def make(place: Path, mode: int = 0o711, plain: bool = True) -> Path:
     if len(path) > longest:
         raise OSError(f"its path is longer than {longest} characters")
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _make_or_accept(place, mode)
+    _make_or_accept(place)
     probe, name = tempfile.mkstemp(dir=place)  # a full or read-only file system shows itself here
     try:
         os.write(probe, b"x" * 4096)
@@ -88,10 +88,10 @@ def make(place: Path, mode: int = 0o711, plain: bool = True) -> Path:
     return place
 
 
-def _make_or_accept(place: Path, mode: int) -> None:
+def _make_or_accept(place: Path) -> None:
     try:
-        place.mkdir(mode=mode)
-        place.chmod(mode)  # whatever the umask took away
+        place.mkdir(mode=0o700)
+        place.chmod(0o700)  # whatever the umask took away
     except FileExistsError:
         if reason := why_not_private(place):
             raise OSError(reason) from None
@@ -117,23 +117,6 @@ def why_not_private(place: Path) -> str:
     return ""
 
 
-def entrance() -> Path:
-    """A new directory for a socket that other users may connect to: munged insists that they could.
-
-    Its path must be open to all (search permission all the way up), which a home below a closed directory
-    is not; then it stands in `/tmp` under a name nobody could have taken beforehand.
-    """
-    for place in (home().path, *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))):  # noqa: S108
-        if all(above.stat().st_mode & stat.S_IXOTH for above in (place, *place.parents)):
-            try:
-                made = Path(tempfile.mkdtemp(prefix=f"hpclab-{os.getuid()}-", dir=place))
-            except OSError:
-                continue
-            made.chmod(0o711)
-            return made
-    raise OSError("No directory that others may enter can be made; munged needs one for its socket.")
-
-
 @contextlib.contextmanager
 def lock(directory: Path, patience: float = 90.0) -> Iterator[None]:
     """One process at a time works on `directory`; TimeoutError after `patience` seconds of waiting.
@@ -145,7 +128,7 @@ def lock(directory: Path, patience: float = 90.0) -> Iterator[None]:
     deadline = time.monotonic() + patience
     while True:
         try:
-            _make_or_accept(directory.parent, 0o711)
+            _make_or_accept(directory.parent)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:  # the one before us has just tidied up
             continue

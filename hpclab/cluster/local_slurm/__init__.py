@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hpclab
+from hpclab import checks
 from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import private
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
@@ -48,8 +49,8 @@ def up(
     """Our cluster, started if it is not running (4 nodes of 1 core unless told), healed if part of it ended.
 
     Where one runs in another shape than asked for it is kept, and `say` is told so; `restart` replaces it if
-    no job is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError where a daemon will not
-    start (in its own words), OSError where no private directory can be made.
+    no job is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError where they
+    cannot start for this user or a daemon did not (in its own words), OSError without a private directory.
     """
     asked = {
         key: value
@@ -61,6 +62,8 @@ def up(
     shape = Shape(**asked)
     for program in ("munged", "slurmctld", "slurmd", "sinfo", "sbatch"):
         slurm_commands.find(program)
+    if obstacle := checks.slurm_obstacle():
+        raise slurm_commands.SlurmError(obstacle)
     home = private.home()
     cluster = find() or LocalSlurm(home.path / _name(), home.passed_over)
     for sentence in cluster.passed_over:

@@ -124,7 +124,6 @@ class LocalSlurm:
             )
             while left := [*processes.steps(self.directory / "spool"), *processes.marked(state["mark"])]:
                 processes.end(left)
-            shutil.rmtree(state["entrance"], ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _recorded(self, key: str) -> Any:

@@ -20,7 +20,6 @@ class Daemons:
     """`running`: name -> Process, or None once it has ended, and then `ended_with` says how."""
 
     directory: Path
-    munge_socket: Path
     environment: Mapping[str, str]
     running: dict[str, Process | None] = field(default_factory=dict)
     ended_with: dict[str, str] = field(default_factory=dict)
@@ -78,8 +77,10 @@ class Daemons:
         munge = self.directory / "munge"
         words = {
             "munged": [
-                "munged", "--foreground", "--num-threads=2", f"--key-file={munge}/key",
-                f"--socket={self.munge_socket}", f"--pid-file={munge}/pid", f"--log-file={munge}/log",
+                # munged wants a socket that every user may enter; --force makes a warning of that. A slurmd
+                # without root runs each job as itself, whoever sent it: who enters, runs commands as us.
+                "munged", "--force", "--foreground", "--num-threads=2", f"--key-file={munge}/key",
+                f"--socket={munge}/socket", f"--pid-file={munge}/pid", f"--log-file={munge}/log",
                 f"--seed-file={munge}/seed",
             ],
             "slurmctld": ["slurmctld", "-D"],

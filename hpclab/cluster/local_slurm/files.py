@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import socket
 from dataclasses import dataclass
@@ -56,11 +55,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Site:
-    """What the files need to know: `directory`, the munge `socket`, the daemons' `ports` (one for slurmctld,
-    then one a node), the Slurm `version` (major, minor), the machine's `memory` in MiB, the `mark`."""
+    """What the files need to know: `directory`, the daemons' `ports` (one for slurmctld, then one a node),
+    the Slurm `version` (major, minor), the machine's `memory` in MiB, the `mark`."""
 
     directory: Path
-    socket: Path
     ports: tuple[int, ...]
     version: tuple[int, int]
     memory: int
@@ -111,7 +109,7 @@ def write(site: Site, shape: Shape) -> Path:
 
 
 def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
-    here, host, user = site.directory, _host(), _user()
+    here, host, user = site.directory, _host(), os.getuid()  # a name may have characters of its own
     # A node gets its share of the machine's memory, never so little that a small job cannot ask.
     memory = max(1024, site.memory // shape.nodes)
     gpus = f" Gres=gpu:pretend:{shape.gpus_per_node}" if shape.gpus_per_node else ""
@@ -123,7 +121,7 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
         f"SlurmUser={user}",
         f"SlurmdUser={user}",
         "AuthType=auth/munge",
-        f"AuthInfo=socket={site.socket}",
+        f"AuthInfo=socket={here}/munge/socket",
         f"StateSaveLocation={here}/state",
         f"SlurmdSpoolDir={here}/spool/%n",
         f"SlurmctldPidFile={here}/run/slurmctld.pid",
@@ -234,10 +232,3 @@ def _task_prolog(site: Site, shape: Shape) -> str:
 
 def _host() -> str:
     return socket.gethostname().split(".")[0]
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # some containers run as a number without a name
-        return str(os.getuid())

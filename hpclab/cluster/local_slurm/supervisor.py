@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import linux, private, processes
+from hpclab.cluster.host import linux, processes
 from hpclab.cluster.host.ports import Ports
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm import files as slurm_files
@@ -40,7 +40,6 @@ class Supervisor:
     def __init__(self, directory: Path, shape: slurm_files.Shape) -> None:
         self.directory, self.shape = directory, shape
         self.mark = os.urandom(16).hex()
-        self.entrance = private.entrance()
         kept = {name: os.environ[name] for name in ("HOME", "USER", "LOGNAME", "TZ") if name in os.environ}
         self.environment = {
             **kept,
@@ -49,7 +48,7 @@ class Supervisor:
             "SLURM_CONF": str(directory / "daemons" / "slurm.conf"),
             processes.MARK: self.mark,
         }
-        self.daemons = Daemons(directory, self.entrance / "munge", self.environment)
+        self.daemons = Daemons(directory, self.environment)
         self.failed: set[str] = set()
         self.phase, self.message = "starting", ""
         self.ports: Ports | None = None
@@ -64,12 +63,10 @@ class Supervisor:
         version = slurm_files.version_of(self._ask("slurmctld", "-V"))
         memory = slurm_files.memory_of(self._ask("slurmd", "-C"))
         self.daemons.launch("munged")
-        self._wait_for((self.entrance / "munge").exists)
+        self._wait_for((self.directory / "munge" / "socket").exists)
         for attempt in range(5):
             self.ports = Ports.reserve(1 + self.shape.nodes)
-            site = slurm_files.Site(
-                self.directory, self.daemons.munge_socket, self.ports.numbers, version, memory, self.mark
-            )
+            site = slurm_files.Site(self.directory, self.ports.numbers, version, memory, self.mark)
             slurm_files.write(site, self.shape)
             for name in ("slurmctld", *self.shape.names):
                 self.daemons.launch(name)
@@ -136,7 +133,6 @@ class Supervisor:
             "phase": self.phase,
             "message": self.message,
             "mark": self.mark,
-            "entrance": str(self.entrance),
             "shape": [self.shape.nodes, self.shape.cores_per_node, self.shape.gpus_per_node],
             "ports": list(self.ports.numbers) if self.ports else [],
             "daemons": {name: [p.pid, p.started] if p else None for name, p in running.items()},
@@ -162,7 +158,6 @@ class Supervisor:
         self._end_daemons()
         while left := {*processes.descendants(os.getpid()), *processes.marked(self.mark)}:
             processes.end(left, patience=0.5)
-        shutil.rmtree(self.entrance, ignore_errors=True)
         if not keep_state:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -1,0 +1,64 @@
+"""A pool's Dask scheduler, whose pages open to the pool's owner only.
+
+Dask's dashboard shows paths, logs and code, and knows no login, while every user of a machine may connect to
+its loopback ports. So each request, those of Bokeh's websockets included, needs a key. Whoever opens an
+address that ends in ``?key=...`` gets it as a cookie and the same address without it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import urlencode
+
+from distributed import Scheduler
+from tornado import httputil, web
+
+from hpclab.cluster.dashboard import Dashboard
+
+
+class OwnScheduler(Scheduler):
+    """`own_dashboard`: where its pages are and what opens them."""
+
+    own_dashboard: Dashboard
+
+    def start_http_server(self, *arguments: Any, **options: Any) -> None:
+        super().start_http_server(*arguments, **options)
+        self.own_dashboard = Dashboard(self.services["dashboard"].port, secrets.token_urlsafe(32))
+        shut(self.http_application, self.own_dashboard)  # before the event loop could answer anybody
+
+
+def shut(application: web.Application, dashboard: Dashboard) -> None:
+    """From now on `application` shows nothing of itself to a request without the key."""
+    inside = application.find_handler
+
+    def find_handler(request: httputil.HTTPServerRequest, **options: Any) -> Any:
+        shown = request.cookies.get(dashboard.cookie)
+        if shown and _is_key(shown.value, dashboard) and "key" not in request.query_arguments:
+            return inside(request, **options)
+        return application.get_handler_delegate(request, _Door, {"dashboard": dashboard})
+
+    application.find_handler = find_handler  # type: ignore[method-assign]
+
+
+def _is_key(text: str, dashboard: Dashboard) -> bool:
+    return hmac.compare_digest(text.encode(), dashboard.key.encode())
+
+
+class _Door(web.RequestHandler):
+    """All that a request without the key's cookie gets to see."""
+
+    def initialize(self, dashboard: Dashboard) -> None:
+        self.dashboard = dashboard
+
+    def prepare(self) -> None:
+        if not _is_key(self.get_query_argument("key", ""), self.dashboard):
+            self.set_status(403)
+            self.finish("This dashboard is open to its owner only: take the address from pool.dashboard.\n")
+            return
+        # No path: behind a proxy the browser sees another one, and its own default is right in both cases.
+        self.set_cookie(self.dashboard.cookie, self.dashboard.key, path="", httponly=True, samesite="Lax")
+        rest = [(name, value) for name, values in self.request.query_arguments.items() for value in values]
+        query = urlencode([(name, value) for name, value in rest if name != "key"])
+        self.redirect("./" + self.request.path.rpartition("/")[2] + ("?" + query if query else ""))

@@ -1,0 +1,125 @@
+"""A pool's dashboard: open to whoever has its key, on every page and websocket, and to nobody else."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster import Pool, dashboard
+from hpclab.cluster.dashboard import Dashboard
+
+PAGES = (
+    "/",
+    "/status",
+    "/json/identity.json",
+    "/info/main/workers.html",
+    "/metrics",
+    "/sitemap.json",
+    "/none",
+)
+UPGRADE = {
+    "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "QUFB", "Sec-WebSocket-Protocol": "bokeh",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shown() -> Iterator[Dashboard]:
+    with Pool(0, backend="local") as pool:
+        yield pool._nodes.cluster.scheduler.own_dashboard
+
+
+def _ask(
+    shown: Dashboard, page: str, headers: dict[str, str], method: str = "GET"
+) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", shown.port, timeout=30)
+    connection.request(method, page, headers=headers)
+    answer = connection.getresponse()
+    answer.said = b"" if answer.status == 101 else answer.read()  # type: ignore[attr-defined]
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "cookie", ["", "{name}=", "{name}=wrong", "other={key}", "{name}=é", "{name}={key}x", ";;="]
+)
+def test_without_the_key_every_page_and_socket_is_shut(shown: Dashboard, cookie: str, caplog) -> None:
+    cookie = cookie.format(name=shown.cookie, key=shown.key)
+    with caplog.at_level(logging.DEBUG):
+        for page in PAGES:
+            for method in ("GET", "HEAD", "POST", "OPTIONS"):
+                assert _ask(shown, page, {"Cookie": cookie.encode()}, method).status in (403, 405)  # type: ignore[dict-item]
+        assert _ask(shown, "/status/ws", UPGRADE | {"Cookie": cookie.encode()}).status == 403  # type: ignore[dict-item]
+        for page in (
+            "/status?key=",
+            "/status?key=wrong",
+            f"/status?key={shown.key[:-1]}",
+            "/status?token=" + shown.key,
+        ):
+            assert _ask(shown, page, {}).status == 403
+    assert not [
+        entry for entry in caplog.records if entry.levelno >= logging.WARNING and shown.key in entry.message
+    ]
+
+
+def test_the_key_in_the_address_becomes_a_cookie_and_leaves_the_address(shown: Dashboard) -> None:
+    addresses = {
+        "/status?key=": "./status", "/?key=": "./", "//elsewhere.example/?key=": "./",
+        "/individual-progress?theme=x&key=": "./individual-progress?theme=x",
+    }  # fmt: skip
+    for page, to in addresses.items():
+        answer = _ask(shown, page + shown.key, {})
+        assert (answer.status, answer.headers["Location"]) == (302, to)
+        words = answer.headers["Set-Cookie"].split("; ")
+        assert words[0] == f"{shown.cookie}={shown.key}"
+        assert {"HttpOnly", "SameSite=Lax"} <= set(words)
+        assert not [
+            word for word in words if word.startswith("Path")
+        ]  # the browser's own is right behind a proxy
+
+
+def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
+    cookie = {"Cookie": f"a=b; {shown.cookie}={shown.key}"}
+    assert b"Dask" in _ask(shown, "/status", cookie).said  # type: ignore[attr-defined]
+    assert _ask(shown, "/json/identity.json", cookie).status == 200
+    assert _ask(shown, "/none", cookie).status == 404
+    assert (
+        _ask(shown, "/status/ws", UPGRADE | cookie).status != 403
+    )  # Bokeh's own check of the session follows
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(shown.addresses["address"], timeout=30) as page:
+        assert page.status == 200
+
+
+def test_two_pools_have_keys_of_their_own(shown: Dashboard) -> None:
+    with Pool(0, backend="local") as other:
+        theirs = other._nodes.cluster.scheduler.own_dashboard
+        assert (theirs.key, theirs.cookie) != (shown.key, shown.cookie)
+        assert _ask(theirs, "/status", {"Cookie": f"{theirs.cookie}={shown.key}"}).status == 403
+        assert dashboard.newest() == theirs
+    assert dashboard.newest() == shown
+
+
+def test_the_note_is_for_its_owner_alone(state_dir: Path) -> None:
+    note = dashboard.announce(Dashboard(4711, "secret"))
+    try:
+        assert stat.S_IMODE(note.stat().st_mode) == 0o600
+        assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
+        assert dashboard.newest() == Dashboard(4711, "secret")
+        assert "secret" not in repr(dashboard.newest())
+    finally:
+        dashboard.withdraw(note)
+    assert dashboard.newest() is None
+
+
+def test_the_workers_serve_no_pages() -> None:
+    with Pool(1, backend="local") as pool:
+        workers = pool._nodes.cluster.scheduler.workers.values()
+        assert [worker.services for worker in workers] == [{}]

@@ -1,0 +1,146 @@
+"""Fault 23: another ordinary user of the machine tries everything that a lesson listens on and writes.
+
+Root plays both: the victim is `daemon` or the user of the tests, the other is `nobody`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hpclab.cluster import Pool
+from hpclab.cluster.host import processes
+from hpclab.cluster.local_slurm.cluster import LocalSlurm
+
+PYTHON = shutil.which("python3", path="/usr/bin:/bin")  # the tests' own may lie where only root may go
+STRANGER = (Path(__file__).parent / "stranger.py").read_text()
+pytestmark = pytest.mark.skipif(
+    os.getuid() != 0 or not PYTHON, reason="only root can play two users, with a Python that both may use"
+)
+
+
+def listening(top: int) -> list[int]:
+    """The TCP ports on which the process `top` and all below it listen."""
+    pids = [top, *(process.pid for process in processes.descendants(top))]
+    found = [each for pid in pids for each in psutil.Process(pid).net_connections("tcp")]
+    return [each.laddr.port for each in found if each.status == psutil.CONN_LISTEN]
+
+
+def attack(victim: int, top: int, folders: list[Path], secret: Path, configuration: str = "") -> list[str]:
+    """What the other user got from the process `top` and all below it, the folders, and a Slurm of ours."""
+    pids = [top, *(process.pid for process in processes.descendants(top))]
+    sockets = {found.laddr for pid in pids for found in psutil.Process(pid).net_connections("unix")} - {""}
+    assert listening(top)
+    known = {
+        "uid": victim, "pids": pids, "ports": listening(top), "sockets": sorted(sockets),
+        "configuration": configuration,
+        "paths": [str(path) for folder in folders for path in (folder, *folder.rglob("*"))],
+        "secret": secret.read_text().strip(), "secret_file": str(secret),
+    }  # fmt: skip
+    assert len(known["paths"]) > 5
+    done = subprocess.run(
+        [str(PYTHON), "-I", "-c", STRANGER], input=json.dumps(known), user="nobody", group="nogroup",
+        extra_groups=[], cwd="/", text=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+AS_VICTIM = """
+import os, sys
+from hpclab.cluster import local_slurm, slurm
+cluster = local_slurm.up(nodes=2)
+try:
+    client = slurm.connect(export=False)
+    job = client.submit("#!/bin/sh\\nsleep 500\\n", "--output=/dev/null", "--job-name=mine")
+    print(cluster.supervisor.pid, cluster.directory, job, flush=True)
+    sys.stdin.readline()
+    print([(found.name, found.state) for found in client.queue()], flush=True)
+finally:
+    local_slurm.down()
+"""
+
+
+@pytest.mark.slurm
+def test_an_ordinary_users_slurm_is_that_users_alone(readable: Path, state_dir: Path) -> None:
+    victim = pwd.getpwnam("daemon")
+    os.chown(state_dir, victim.pw_uid, victim.pw_gid)
+    secret = state_dir / "secret"
+    secret.write_text("the victim's own words")
+    secret.chmod(0o600)
+    os.chown(secret, victim.pw_uid, victim.pw_gid)
+    state_dir.chmod(0o711)  # as a home may be; what lies in it must do without that
+    environment = {
+        "HOME": str(state_dir), "HPCLAB_STATE_DIR": str(state_dir), "PYTHONPATH": str(readable),
+        "PATH": os.environ["PATH"], "HPCLAB_SLURM": "local", "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    with subprocess.Popen(
+        [str(PYTHON), "-c", AS_VICTIM], user="daemon", group="daemon", extra_groups=[], cwd="/",
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as owner:  # fmt: skip
+        assert owner.stdin
+        assert owner.stdout
+        pid, directory, job = owner.stdout.readline().split()
+        folders = [Path(directory), secret]
+        configuration = (Path(directory) / "slurm.conf").read_text()
+        got = attack(victim.pw_uid, int(pid), folders, secret, configuration)
+        owner.stdin.write("\n")
+        owner.stdin.flush()
+        assert owner.stdout.readline() == "[('mine', 'RUNNING')]\n"  # and no harm was done either
+    assert job == "1"  # the one that the stranger tries to cancel and to enter
+    assert got == []
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["slurm", "local"])
+def test_a_pool_shows_nothing_to_another_user(local_slurm: LocalSlurm, backend: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("/cmdline/")
+    with Pool(1, backend=backend) as pool:
+        (pool._nodes.backend.directory / "secret").write_text("x")
+        secret.write_text(str(pool._nodes.backend.directory))  # which stands in Dask's pages
+        pool.map(abs, [-1])
+        got = attack(0, os.getpid(), [local_slurm.directory.parent], secret)
+        assert got == []
+
+
+@pytest.mark.slow
+def test_jupyterlab_with_a_kernel_and_what_they_write_is_its_users_alone() -> None:
+    home = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
+    home.chmod(0o755)  # as some systems make homes
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", "--no-slurm"],
+        env=os.environ | {"HOME": str(home)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        running = json.loads(process.stdout.readline())
+        token = running["url"].rpartition("token=")[2]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{running['port']}/api/kernels", data=b'{"name": "python3"}',
+            headers={"Authorization": f"token {token}"},
+        )  # fmt: skip
+        urllib.request.urlopen(request, timeout=30).close()
+        while len(listening(process.pid)) < 6:  # JupyterLab's port and the kernel's five
+            assert process.poll() is None
+            time.sleep(0.1)
+        secret = home / "hpclab" / "secret"
+        secret.write_text("hpclab/05_scale_out_with_dask.ipynb")
+        got = attack(0, process.pid, [home / "hpclab", *home.glob(".*")], secret)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+        shutil.rmtree(home)
+    assert got == []
