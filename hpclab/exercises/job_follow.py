@@ -70,6 +70,8 @@ class ThisMachine(Slurm):
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
         return [job for job in self._done if job_ids is None or job.id in job_ids]
 
+    history_source = property(lambda self: "What ran in this notebook; there is no Slurm.")
+
     def cancel(self, *job_ids: int) -> None:
         """Nothing waits or runs here."""
 
@@ -82,7 +84,7 @@ def follow(
     `job` is an id, or what ``!sbatch --parsable`` printed. After `timeout` seconds the pending reason is said
     and [] returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself.
     """
-    number = _number(job)
+    number = job_number(job)
     if slurm.kind == "none" and script and not isinstance(job, int):
         number = slurm.submit(script)
     if slurm.kind == "none" and number is not None:
@@ -97,7 +99,8 @@ def follow(
         return []
 
 
-def _number(job: int | Sequence[str]) -> int | None:
+def job_number(job: int | Sequence[str]) -> int | None:
+    """The id in what ``!sbatch --parsable`` printed, without greetings and ``;cluster``; None for none."""
     if isinstance(job, int):
         return job
     last = job[-1].split(";")[0].strip() if len(job) else ""
@@ -131,7 +134,9 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
             if begin is not None and end is not None
         )
         print(f"job {name} ({job.name}): {job.state} on {job.node_list or 'no node'}{times}")
-    if len(done) == 1:
+    if not done:
+        print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
+    if len(done) <= 1:
         print(_log(slurm, number), end="")
     return done
 

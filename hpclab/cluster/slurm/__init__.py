@@ -19,6 +19,7 @@ from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.local_slurm.files import lost_its_network
 from hpclab.cluster.slurm import records as slurm_records
 from hpclab.cluster.slurm import submission as slurm_submission
+from hpclab.cluster.slurm.history import SiteHistory
 from hpclab.cluster.slurm.reasons import explain
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
@@ -50,6 +51,7 @@ class Slurm:
     timeout: float = 10.0
     _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _site_history: SiteHistory | None = field(default=None, repr=False)
 
     def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
         """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
@@ -72,10 +74,10 @@ class Slurm:
         )
 
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
-        """The jobs of this user that have ended, oldest first.
+        """The jobs of this user that have ended, oldest first; `history_source` says who told.
 
-        A site answers from its accounting database (sacct, since midnight unless `job_ids` are given); ours
-        has none, and reads the log that slurmctld writes as jobs end.
+        A site answers from its accounting database (sacct, the last day unless `job_ids` are given), or
+        without one from its controller's memory; ours from the log that slurmctld writes as jobs end.
         """
         wanted = None if job_ids is None else _numbers(job_ids)
         if self.kind == "local":
@@ -83,13 +85,15 @@ class Slurm:
             text = log.read_text(errors="replace") if log.exists() else ""
             jobs = slurm_records.read_completion_log(text.splitlines())
         else:
-            chosen = [f"--jobs={','.join(map(str, sorted(wanted)))}"] if wanted else []
-            jobs = slurm_records.read_accounting(
-                self._poll("sacct", "--allocations", "--noheader", "--parsable2", f"--user={os.getuid()}",
-                           f"--delimiter={slurm_records.SEPARATOR}",
-                           f"--format={slurm_records.SACCT_FORMAT}", *chosen)
-            )  # fmt: skip
+            if self._site_history is None:
+                self._site_history = SiteHistory(self._poll)
+            jobs = self._site_history.jobs(wanted)
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
+
+    @property
+    def history_source(self) -> str:
+        """Where `history()` has its jobs from, and what may be missing, in a sentence."""
+        return self._site_history.source if self._site_history else "From slurmctld's log of ended jobs."
 
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script and return the job's id; options come before the script, as in sbatch.
