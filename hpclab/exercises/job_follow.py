@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hpclab.cluster import slurm as slurms
 from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm, SlurmError, SlurmMissing
+from hpclab.cluster.slurm.reasons import remedy
 from hpclab.exercises import job_trials
 from hpclab.exercises.job_scripts import parse
 
@@ -38,6 +39,9 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
         print(f"{broken} Meanwhile the scripts of this lesson run on this machine's processes.")
         return ThisMachine("none", "No Slurm that answers: scripts run on this machine's processes.", {})
     print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
+    if slurm.kind == "site" and (refusal := slurm.refusal()):
+        print(f"It takes no job of yours: {refusal} Until it does, scripts run on this machine's processes.")
+        return ThisMachine("none", "A Slurm that takes no job of yours: scripts run on this machine.", {})
     if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
         print("It has no pretend GPUs: end its jobs, then `hpclab slurm up --restart`.")
     return slurm
@@ -90,7 +94,8 @@ def follow(
     if slurm.kind == "none" and number is not None:
         print("No Slurm: run on this machine's processes. Job numbers and node names stand in for real ones.")
     if number is None:
-        print("\n".join(map(str, job)) if isinstance(job, Sequence) else job)
+        said = "\n".join(map(str, job)) if isinstance(job, Sequence) else str(job)
+        print(f"{said}\n{remedy(said)}".rstrip())
         return []
     try:
         return _followed(slurm, number, timeout)

@@ -201,7 +201,7 @@ class Site:
         self._daemon("login", f"munged --foreground --force --socket={SHARED}/munge/socket {munge}")
         self._daemon("login", "slurmctld -D")
         for name in self.hosts:
-            self._daemon(name, f"mkdir -p /tmp/spool; exec slurmd -D -N {name}")
+            self._daemon(name, "mkdir -p /tmp/spool; exec slurmd -D")
         deadline = time.monotonic() + 60
         while len(self.root("sinfo -h -N -t idle -o %n 2>&1 || true").split()) < len(self.hosts):
             assert time.monotonic() < deadline, "\n".join(

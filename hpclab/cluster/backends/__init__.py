@@ -6,6 +6,7 @@ node by name whether its process or job has ended and why it has not joined.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ def choose(request: Request, name: str, guard: Guard) -> Any:
 
         try:
             found = slurm.connect(export=False)
-        except slurm.SlurmError:
+        except slurm.SlurmError as error:
             if request.backend == "slurm":
                 raise
+            if not isinstance(error, slurm.SlurmMissing):
+                warnings.warn(f"{error} So the nodes are processes of this machine.", stacklevel=5)
         else:
             from hpclab.cluster.backends.slurm import SlurmNodes
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import dask
 
+from hpclab import units
 from hpclab.cluster import slurm_commands, threads
 from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob, Order
@@ -80,7 +82,8 @@ class SlurmNodes:
             "job_mem": (request.memory is None and site.get("job-mem")) or f"{memory // 2**20}M",
             "nanny": False, "job_name": self.name,
             "queue": request.partition, "account": request.account or site.get("account"),
-            "walltime": _walltime(request.walltime), "log_directory": str(self.directory),
+            "walltime": _walltime(request.walltime or self._shorter_walltime()),
+            "log_directory": str(self.directory),
             "python": site.get("python") or shlex.quote(sys.executable),
             "local_directory": site.get("local-directory") or str(self.directory),
             "job_extra_directives": [*(site.get("job-extra-directives") or []), *directives],
@@ -96,6 +99,16 @@ class SlurmNodes:
             node = self.slurm.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
         return dask.utils.parse_bytes(self._site.get("memory") or 2 * 2**30 * self.request.cores_per_node)
+
+    def _shorter_walltime(self) -> float | None:
+        """The partition's time limit where that is shorter than what the site or dask-jobqueue would ask."""
+        limit = (
+            None if self.pretend else self.slurm.longest(self.request.partition or self._site.get("queue"))
+        )
+        with suppress(ValueError):
+            if limit and limit < units.parse_seconds(str(self._site.get("walltime"))):
+                return limit
+        return None
 
     def label(self, nodes: int) -> str:
         """What the nodes really are."""

@@ -20,7 +20,7 @@ from hpclab.cluster.local_slurm.files import lost_its_network
 from hpclab.cluster.slurm import records as slurm_records
 from hpclab.cluster.slurm import submission as slurm_submission
 from hpclab.cluster.slurm.history import SiteHistory
-from hpclab.cluster.slurm.reasons import explain
+from hpclab.cluster.slurm.reasons import explain, remedy
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
@@ -115,9 +115,19 @@ class Slurm:
                 f"{error} The job may or may not be in the queue: look before sending it again."
             ) from None
         except SlurmError as error:
-            raise SubmitError(slurm_submission.explained(str(error), self._limits())) from None
+            raise SubmitError(self._explained(error)) from None
         self._polls.clear()
         return int(said.strip().split(";")[0])
+
+    def refusal(self) -> str:
+        """Why sbatch would not even take a job that asks for nothing, in a sentence; empty where it would."""
+        try:
+            self._run(
+                ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"], timeout=3 * self.timeout
+            )
+        except SlurmError as error:
+            return self._explained(error)
+        return ""
 
     def cancel(self, *job_ids: int) -> None:
         """End jobs; those that have ended already are no error."""
@@ -147,9 +157,21 @@ class Slurm:
         """``"slurm-wlm 22.05.8"``, from the program itself."""
         return self._run(["sinfo", "--version"]).strip()
 
+    def longest(self, partition: str | None = None) -> float | None:
+        """A partition's time limit in seconds, or the default one's; None for none."""
+        try:
+            text = self._poll("sinfo", "--noheader", f"--format={slurm_records.TIME_LIMITS_FORMAT}")
+        except SlurmError:
+            return None
+        return slurm_records.read_time_limits(text).get(partition or "*")
+
     def explain(self, reason: str) -> str:
         """A pending reason in plain words."""
         return explain(reason)
+
+    def _explained(self, error: SlurmError) -> str:
+        told = slurm_submission.explained(str(error), self._limits())
+        return " ".join(f"{part.rstrip('.')}." for part in (told, remedy(str(error))) if part)
 
     def _limits(self) -> str:
         try:
@@ -245,7 +267,7 @@ def site_version() -> str | None:
     configured = _configured(environment)
     try:  # without any configuration the command asks the name service, which may take long to say no
         limits = {"timeout": 10.0, "attempts": 2} if configured else {"timeout": 3.0}
-        commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
+        commands.run(["sinfo", "--noheader", "--format=%a"], environment, **limits)  # type: ignore[arg-type]
         return commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
         if isinstance(error, SlurmMissing) or not configured:

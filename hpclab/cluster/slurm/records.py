@@ -24,6 +24,7 @@ SQUEUE_FORMAT = SEPARATOR.join(f"%{field}" for field in _SQUEUE)
 REMEMBERED_FORMAT = SEPARATOR.join(f"%{field}" for field in _REMEMBERED)
 EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
 SINFO_FORMAT = SEPARATOR.join(f"%{field}" for field in _SINFO)
+TIME_LIMITS_FORMAT = SEPARATOR.join(("%P", "%l"))
 SACCT_FORMAT = ",".join(_SACCT)
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
@@ -121,6 +122,15 @@ def read_nodes(text: str) -> list[Node]:
                 "" if reason == "none" else reason,
             )  # fmt: skip
     return list(nodes.values())
+
+
+def read_time_limits(text: str) -> dict[str, float]:
+    """Seconds by partition; the default one is there as ``*`` too, one without a limit is not."""
+    limits: dict[str, float] = {}
+    for name, limit in _rows(text, 2):
+        if (seconds := _limit(limit)) is not None:
+            limits |= dict.fromkeys((name.rstrip("*"), *("*" * name.endswith("*"))), seconds)
+    return limits
 
 
 def read_completion_log(lines: Iterable[str]) -> list[FinishedJob]:
