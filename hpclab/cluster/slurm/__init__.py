@@ -267,7 +267,15 @@ def site_version() -> str | None:
     configured = _configured(environment)
     try:  # without any configuration the command asks the name service, which may take long to say no
         limits = {"timeout": 10.0, "attempts": 2} if configured else {"timeout": 3.0}
-        commands.run(["sinfo", "--noheader", "--format=%a"], environment, **limits)  # type: ignore[arg-type]
+        try:
+            commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
+        except SlurmError as error:
+            if not configured or isinstance(error, SlurmTimeout):
+                raise
+            try:  # a site may keep scontrol from its users
+                commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout=limits["timeout"])
+            except SlurmError:
+                raise error from None
         return commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
         if isinstance(error, SlurmMissing) or not configured:
