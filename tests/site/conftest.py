@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -82,9 +82,17 @@ class Site:
             self.end()
             raise
 
-    def run(self, *words: object, host: str = "login", timeout: float = 120, **environment: str) -> str:
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def run(
+        self, *words: object, host: str = "login", cwd: str = HOME, timeout: float = 120, **environment: str
+    ) -> str:
         """What the command prints as the site's user on `host`; AssertionError where it fails."""
-        as_user = [f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "env", "-i", "-C", HOME]
+        as_user = [f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "env", "-i", "-C", cwd]
         pairs = [f"{name}={value}" for name, value in (self.environment | environment).items()]
         done = subprocess.run(
             [*self._inside(host), "setpriv", *as_user, *pairs, *map(str, words)], stdin=subprocess.DEVNULL,
@@ -95,7 +103,7 @@ class Site:
 
     def python(self, program: str, **more: str) -> str:
         """The same for a Python program, given as its text."""
-        return self.run(sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, **more)
+        return self.run(sys.executable, "-c", program, **more)
 
     def root(self, script: str, host: str = "login") -> str:
         """What a piece of shell prints that root runs on `host`."""
@@ -225,17 +233,15 @@ class Site:
         ))  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def new_site() -> Iterator[Callable[..., Site]]:
-    """Makes a Site; all of them end with the file's last test."""
+@pytest.fixture(scope="session")
+def new_site() -> type[Site]:
+    """``with new_site(2) as site``, where one can be made."""
     if reason := _missing():
         pytest.skip(reason)
-    sites: list[Site] = []
+    return Site
 
-    def make(*sizes: int, **differences: object) -> Site:
-        sites.append(Site(*sizes, **differences))  # type: ignore[arg-type]
-        return sites[-1]
 
-    yield make
-    for site in sites:
-        site.end()
+if __name__ == "__main__":  # one by hand, for as long as our standard input is open; nsenter goes there
+    with Site() as by_hand:
+        print(*by_hand.first.values(), flush=True)
+        sys.stdin.read()

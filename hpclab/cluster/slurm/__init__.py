@@ -278,11 +278,15 @@ def site_version() -> str | None:
                 raise error from None
         return commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
-        if isinstance(error, SlurmMissing) or not configured:
+        if not configured:
             return None
+        what = (
+            f"its commands are not here ({error}) Load its module, or go to a host that has them"
+            if isinstance(error, SlurmMissing) else f"it does not answer ({error}). Try again later"
+        )  # fmt: skip
         raise SlurmError(
-            f"This site has a Slurm, but it does not answer ({error}). Try again later, or set "
-            "HPCLAB_SLURM=local to use one of your own on this machine."
+            f"This site has a Slurm, but {what}, or set HPCLAB_SLURM=local to use one of your own on this "
+            "machine."
         ) from None
 
 

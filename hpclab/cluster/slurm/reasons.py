@@ -16,7 +16,7 @@ _REASONS = {
     "JobHeldAdmin": "it is held by an administrator: ask them",
     "JobArrayTaskLimit": "as many tasks of this array run as its own limit (%) allows",
     "PartitionTimeLimit": "its time limit is longer than the partition allows: ask for less",
-    "PartitionNodeLimit": "it asks for more nodes than the partition has: ask for fewer",
+    "PartitionNodeLimit": "it asks for more nodes than the partition has, or gives one job: ask for fewer",
     "PartitionConfig": "the partition can never give what it asks for (nodes, cores, memory): ask for less",
     "PartitionDown": "the partition is down: use another, or ask the administrators",
     "PartitionInactive": "the partition starts no jobs now: use another, or ask the administrators",
@@ -71,7 +71,7 @@ _REFUSALS = (
         r"temporarily unable to accept|[Jj]ob (count|queue) limit|MaxJobCount",
         "Slurm holds as many jobs as it can: wait, or end some of yours",
     ),
-    (r"[Tt]ime limit", "Ask for less time: --time, Pool(walltime=...), or walltime in jobqueue.yaml"),
+    (r"[Rr]equested time limit", "Ask for less time: --time, Pool(walltime=...), or walltime in jobqueue.yaml"),
 )
 
 
