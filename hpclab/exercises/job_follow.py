@@ -40,7 +40,10 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
         return ThisMachine("none", "No Slurm that answers: scripts run on this machine's processes.", {})
     print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
     if slurm.kind == "site" and (refusal := slurm.refusal()):
-        print(f"It takes no job of yours: {refusal} Until it does, scripts run on this machine's processes.")
+        print(
+            f"It takes no job of yours: {refusal} A partition or an account is named in site.env, beside the "
+            "scripts; then run this cell again. Until then scripts run on this machine's processes."
+        )
         return ThisMachine("none", "A Slurm that takes no job of yours: scripts run on this machine.", {})
     if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
         print("It has no pretend GPUs: end its jobs, then `hpclab slurm up --restart`.")
@@ -92,7 +95,7 @@ def follow(
     if slurm.kind == "none" and script and not isinstance(job, int):
         number = slurm.submit(script)
     if slurm.kind == "none" and number is not None:
-        print("No Slurm: run on this machine's processes. Job numbers and node names stand in for real ones.")
+        print(f"{slurm.version} Job numbers and node names stand in for real ones.")
     if number is None:
         said = "\n".join(map(str, job)) if isinstance(job, Sequence) else str(job)
         print(f"{said}\n{remedy(said)}".rstrip())

@@ -62,6 +62,7 @@ class Site:
         nodes: str = "", partitions: str = MAIN, jobqueue: str = JOBQUEUE,
         programs: Mapping[str, str] | None = None, prepare: str = "",
     ):  # fmt: skip
+        self.home = HOME
         self.hosts = [f"c{number}" for number in range(1, hosts + 1)]
         self.started: list[subprocess.Popen[str]] = []
         self.first: dict[str, int] = {}  # the first process of each host, and of the network between them
