@@ -14,11 +14,12 @@ from pathlib import Path
 
 from hpclab.cluster import slurm as slurms
 from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm, SlurmError, SlurmMissing
-from hpclab.cluster.slurm.reasons import remedy
 from hpclab.exercises import job_trials
 from hpclab.exercises.job_scripts import parse
 
 _LONGEST_LOG = 1500  # characters
+_NO_OUTPUT = 128 + 53  # Slurm's 0:53
+_PATIENCE = 5.0  # seconds in which a history learns of an end that the queue has shown
 _SEEN_BY = 1.0  # seconds after which a job that the queue does not know has long ended
 
 
@@ -98,7 +99,7 @@ def follow(
         print(f"{slurm.version} Job numbers and node names stand in for real ones.")
     if number is None:
         said = "\n".join(map(str, job)) if isinstance(job, Sequence) else str(job)
-        print(f"{said}\n{remedy(said)}".rstrip())
+        print(slurm.explain_refusal(said) if said and slurm.kind != "none" else said)
         return []
     try:
         return _followed(slurm, number, timeout)
@@ -142,6 +143,12 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
             if begin is not None and end is not None
         )
         print(f"job {name} ({job.name}): {job.state} on {job.node_list or 'no node'}{times}")
+    if any(job.exit_code == _NO_OUTPUT for job in done):
+        print(
+            "It ended before its first line, as the node could not open the output file. Does it see this "
+            f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
+            "own, start `hpclab lab` with a folder on a file system that they share."
+        )
     if not done:
         print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
     if len(done) <= 1:
@@ -151,7 +158,7 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
 
 def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:
     """The finished jobs; the log of them is written a moment after the queue shows the end."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + _PATIENCE
     while True:
         done = slurm.history(ids)
         if len(done) >= len(ids) or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A site's history of jobs: with accounting, without it, late, and after the controller has forgotten."""
+"""What sites print in their own ways: the history of jobs without accounting, refusals, reasons, limits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from hpclab.cluster.slurm import records
 from hpclab.cluster.slurm.history import SiteHistory
+from hpclab.cluster.slurm.reasons import explain, remedy
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
 
@@ -86,3 +87,44 @@ def test_what_the_controller_has_forgotten_is_still_known_here():
     assert len(history.jobs({7})) == 1
     site.remembered = [_remembered(8, "COMPLETED")]
     assert [job.id for job in history.jobs(None)] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ("Batch job submission failed: User's group not permitted to use this partition", "Name a partition"),
+        ("No partition specified or system default partition", "Name a partition"),
+        ("Required partition not available (inactive or drain)", "Name a partition"),
+        ("Access/permission denied", "This host, or you"),
+        ("Requested node configuration is not available", "MaxMemPerCPU"),
+        ("Slurm temporarily unable to accept job, sleeping and retrying", "wait, or end some"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "Ask for less time"),
+        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", ""),
+    ],
+)
+def test_a_refusal_comes_with_what_to_do(refusal, words):
+    assert words in remedy(refusal)
+    assert bool(remedy(refusal)) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("(Resources)", "Resources: it is the next to start"),
+        (
+            "Job's account not known, so it can't use this partition (main allows staff)",
+            "staff): its account",
+        ),
+        ("MaxJobCount", "as much as the site allows"),
+        ("QOSNotAllowed", "another --qos"),
+        ("PartitionConfig", "ask for less"),
+    ],
+)
+def test_reasons_of_sites_in_plain_words(reason, words):
+    assert words in explain(reason)
+
+
+def test_time_limits_of_partitions():
+    rows = [["main*", "10:00"], ["long", "2-00:00:00"], ["free", "infinite"], ["x", "n/a"]]
+    assert records.read_time_limits(_text(rows)) == {"main": 600, "*": 600, "long": 172800}
+    assert records.read_time_limits("nonsense\n") == {}

@@ -115,7 +115,7 @@ class Slurm:
                 f"{error} The job may or may not be in the queue: look before sending it again."
             ) from None
         except SlurmError as error:
-            raise SubmitError(self._explained(error)) from None
+            raise SubmitError(self.explain_refusal(str(error))) from None
         self._polls.clear()
         return int(said.strip().split(";")[0])
 
@@ -126,7 +126,7 @@ class Slurm:
                 ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"], timeout=3 * self.timeout
             )
         except SlurmError as error:
-            return self._explained(error)
+            return self.explain_refusal(str(error))
         return ""
 
     def cancel(self, *job_ids: int) -> None:
@@ -169,9 +169,10 @@ class Slurm:
         """A pending reason in plain words."""
         return explain(reason)
 
-    def _explained(self, error: SlurmError) -> str:
-        told = slurm_submission.explained(str(error), self._limits())
-        return " ".join(f"{part.rstrip('.')}." for part in (told, remedy(str(error))) if part)
+    def explain_refusal(self, said: str) -> str:
+        """What sbatch said, the limits that a job may have broken, and what to do."""
+        told = slurm_submission.explained(said, self._limits())
+        return " ".join(f"{part.rstrip('.')}." for part in (told, remedy(said)) if part)
 
     def _limits(self) -> str:
         try:

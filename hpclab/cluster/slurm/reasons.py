@@ -71,7 +71,10 @@ _REFUSALS = (
         r"temporarily unable to accept|[Jj]ob (count|queue) limit|MaxJobCount",
         "Slurm holds as many jobs as it can: wait, or end some of yours",
     ),
-    (r"[Rr]equested time limit", "Ask for less time: --time, Pool(walltime=...), or walltime in jobqueue.yaml"),
+    (
+        r"[Rr]equested time limit",
+        "Ask for less time: --time, Pool(walltime=...), or walltime in jobqueue.yaml",
+    ),
 )
 
 
