@@ -147,7 +147,7 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
         print(
             "It ended before its first line, as the node could not open the output file. Does it see this "
             f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
-            "own, start `hpclab lab` with a folder on a file system that they share."
+            "own, start `hpclab lab --folder` with one on a file system that they share."
         )
     if not done:
         print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
