@@ -114,7 +114,7 @@ def test_it_works(new_site, name):
     with new_site(2, **WORKS[name]) as site:
         told = json.loads(site.python(POOL % 90, timeout=300).splitlines()[-1])
         assert told == ["2 nodes of this site's Slurm", [3, 2, 1], [2.0, 2.0]]
-        assert "hpclab" not in site.run("squeue", "--noheader", "--me")
+        assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
         assert list(site.path("ada/.hpclab").iterdir()) == []
 
 
@@ -126,4 +126,4 @@ def test_what_is_in_the_way_is_said(new_site, name):
         assert isinstance(told, str)
         assert "Traceback" not in told
         assert re.search(words, told, re.DOTALL), told
-        assert "hpclab" not in site.run("squeue", "--noheader", "--me")
+        assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
