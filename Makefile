@@ -8,7 +8,7 @@ BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives wi
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check bench format clean
+.PHONY: help lab test check soak bench format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -44,6 +44,10 @@ format: ## put code and notebooks into the one style
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format --quiet .
 	@$(PY) tests/notebooks/canonical.py
+
+soak: ## the long forms of some tests, half an hour: every lesson on a site, and sites that are other ones
+	@sh ./setup.sh dev
+	@$(PY) -m pytest -q -m soak $(ARGS)
 
 bench: ## the measurements that the documentation states; see benchmarks/README.md
 	@sh ./setup.sh dev

@@ -41,7 +41,10 @@ def _remove(place: Path) -> None:
 LONGEST_FIRST = ("test_binder.py", "faults", "cluster", "browser", "cli", "notebooks")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "soak" not in config.getoption("-m"):
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
     def turn(item: pytest.Item) -> int:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
         return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)

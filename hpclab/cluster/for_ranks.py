@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from hpclab import checks
 from hpclab.cluster import request
 from hpclab.cluster.errors import JoinError
@@ -17,10 +19,10 @@ SMALL = (
 def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: float = 60.0) -> Pool:
     """A Pool of `ranks` nodes, or of 2 where memory is under 4 GB or what is free now does not hold more.
 
-    Where nodes of Slurm do not join in `join_timeout` seconds, or the site takes no job, has no place for a
-    pool's files, or a setting that cannot be used, the reason is printed and the ranks are processes of this
-    machine; `pool.label` says what they are. A pool that it `replaces`, because a cell is run again, is
-    closed first, so that its nodes are free.
+    Where some nodes of Slurm do not join in `join_timeout` seconds, 2 that did are taken. Where there are no
+    two, or the site takes no job, has no place for a pool's files, or a setting that cannot be used, the
+    ranks are processes of this machine. The reason is printed; `pool.label` says what they are. A pool that
+    it `replaces`, because a cell is run again, is closed first, so that its nodes are free.
     """
     if replaces is not None:
         replaces.close()
@@ -30,7 +32,22 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: floa
     enough = machine.memory.usable >= SMALL and capability.ranks(machine) >= wanted
     fitting = wanted if enough else min(2, wanted)
     try:
-        return Pool(nodes=fitting, join_timeout=join_timeout)
+        return _joined(fitting, join_timeout)
     except (JoinError, SlurmError, OSError, ValueError) as waiting:  # the arguments are right: it is the site
         print(f"{waiting}\nGoing on with this machine's processes.")
         return Pool(nodes=fitting, backend="local")
+
+
+def _joined(ranks: int, join_timeout: float) -> Pool:
+    with ExitStack() as on_failure:
+        pool = Pool(nodes=0, join_timeout=join_timeout)
+        on_failure.callback(pool.close)
+        try:
+            pool.scale(ranks)
+        except JoinError as waiting:
+            if pool.nodes < 2:
+                raise
+            print(f"{waiting}\nGoing on with 2 of them.")
+            pool.scale(2)
+        on_failure.pop_all()
+    return pool

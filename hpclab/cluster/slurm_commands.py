@@ -98,8 +98,8 @@ def run(
                 errors="replace",
                 timeout=timeout,
             )
-        except FileNotFoundError:
-            raise SlurmMissing(f"There is no {name} on this machine's PATH.") from None
+        except (FileNotFoundError, PermissionError):
+            raise SlurmMissing(f"There is no {name} on this machine's PATH that you may run.") from None
         except subprocess.TimeoutExpired:
             if attempt < attempts:
                 continue

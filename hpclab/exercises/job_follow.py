@@ -18,6 +18,8 @@ from hpclab.exercises import job_trials
 from hpclab.exercises.job_scripts import parse
 
 _LONGEST_LOG = 1500  # characters
+_NO_OUTPUT = 128 + 53  # Slurm's 0:53
+_PATIENCE = 5.0  # seconds in which a history learns of an end that the queue has shown
 _SEEN_BY = 1.0  # seconds after which a job that the queue does not know has long ended
 
 
@@ -41,6 +43,12 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
         print(f"{broken} Meanwhile the scripts of this lesson run on this machine's processes.")
         return ThisMachine("none", "No Slurm that answers: scripts run on this machine's processes.", {})
     print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
+    if slurm.kind == "site" and (refusal := slurm.refusal()):
+        print(
+            f"It takes no job of yours: {refusal} A partition or an account is named in site.env, beside the "
+            "scripts; then run this cell again. Until then scripts run on this machine's processes."
+        )
+        return ThisMachine("none", "A Slurm that takes no job of yours: scripts run on this machine.", {})
     if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
         print("It has no pretend GPUs: end its jobs, then `hpclab slurm up --restart`.")
     return slurm
@@ -73,6 +81,8 @@ class ThisMachine(Slurm):
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
         return [job for job in self._done if job_ids is None or job.id in job_ids]
 
+    history_source = property(lambda self: "What ran in this notebook; there is no Slurm.")
+
     def cancel(self, *job_ids: int) -> None:
         """Nothing waits or runs here."""
 
@@ -85,13 +95,14 @@ def follow(
     `job` is an id, or what ``!sbatch --parsable`` printed. After `timeout` seconds the pending reason is said
     and [] returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself.
     """
-    number = _number(job)
+    number = job_number(job)
     if slurm.kind == "none" and script and not isinstance(job, int):
         number = slurm.submit(script)
     if slurm.kind == "none" and number is not None:
-        print("No Slurm: run on this machine's processes. Job numbers and node names stand in for real ones.")
+        print(f"{slurm.version} Job numbers and node names stand in for real ones.")
     if number is None:
-        print("\n".join(map(str, job)) if isinstance(job, Sequence) else job)
+        said = "\n".join(map(str, job)) if isinstance(job, Sequence) else str(job)
+        print(slurm.explain_refusal(said) if said and slurm.kind != "none" else said)
         return []
     try:
         return _followed(slurm, number, timeout)
@@ -100,7 +111,8 @@ def follow(
         return []
 
 
-def _number(job: int | Sequence[str]) -> int | None:
+def job_number(job: int | Sequence[str]) -> int | None:
+    """The id in what ``!sbatch --parsable`` printed, without greetings and ``;cluster``; None for none."""
     if isinstance(job, int):
         return job
     last = job[-1].split(";")[0].strip() if len(job) else ""
@@ -134,14 +146,22 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
             if begin is not None and end is not None
         )
         print(f"job {name} ({job.name}): {job.state} on {job.node_list or 'no node'}{times}")
-    if len(done) == 1:
+    if any(job.exit_code == _NO_OUTPUT for job in done):
+        print(
+            "It ended before its first line, as the node could not open the output file. Does it see this "
+            f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
+            "own, start `hpclab lab --folder` with one on a file system that they share."
+        )
+    if not done:
+        print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
+    if len(done) <= 1:
         print(_log(slurm, number), end="")
     return done
 
 
 def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:
     """The finished jobs; the log of them is written a moment after the queue shows the end."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + _PATIENCE
     while True:
         done = slurm.history(ids)
         if len(done) >= len(ids) or time.monotonic() > deadline:

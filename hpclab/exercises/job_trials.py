@@ -58,7 +58,8 @@ exit ${code:-0}
 @dataclass
 class Trial:
     """What came of a script: `where` it ran, the `files` it left by name, and `trouble`, a sentence, where it
-    was refused, failed or did not end. `waited` says that the queue and not the script is why it did not."""
+    was refused, failed or did not end. `waited` says that the queue
+    or a site's own limits are why it did not run, not the script."""
 
     where: str
     files: dict[str, str] = field(default_factory=dict)
@@ -171,7 +172,8 @@ def submit(slurm: Slurm, script: JobScript, folder: Path, seconds: float = 30.0)
         try:
             job_id = slurm.submit(str(place / "script.sh"), f"--chdir={place}")
         except SubmitError as error:
-            return Trial("the Slurm here", trouble=f"sbatch refused it: {error}")
+            own_limits = slurm.kind == "site"  # which a right answer may break; ours has none that it could
+            return Trial("the Slurm here", trouble=f"sbatch refused it: {error}", waited=own_limits)
         trial = Trial(f"job {job_id}")
         begin, said = time.monotonic(), False
         deadline = begin + seconds

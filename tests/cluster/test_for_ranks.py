@@ -8,34 +8,66 @@ import pytest
 
 from hpclab.cluster import for_ranks
 from hpclab.cluster.errors import JoinError
-from hpclab.cluster.slurm import SlurmError, SubmitError
+from hpclab.cluster.slurm import SubmitError
 from hpclab.machine import probe
 
 
 @pytest.mark.parametrize(("memory", "free", "ranks"), [(64e9, 32e9, 4), (2e9, 2e9, 2), (64e9, 0.5e9, 2)])
 def test_two_ranks_where_memory_is_short(monkeypatch, memory, free, ranks):
     here = probe()
+    monkeypatch.setattr(Site, "room", 4)
     small = replace(here, memory=replace(here.memory, usable=int(memory), available=int(free)))
     monkeypatch.setattr(for_ranks, "probe", lambda: small)
-    monkeypatch.setattr(for_ranks, "Pool", lambda nodes, **options: nodes)
-    assert for_ranks.pool_for(4) == ranks
-    assert for_ranks.pool_for(1) == 1
+    monkeypatch.setattr(for_ranks, "Pool", Site)
+    assert for_ranks.pool_for(4).nodes == ranks
+    assert for_ranks.pool_for(1).nodes == 1
+
+
+class Site:
+    """Stands for a Pool whose site has `room` for nodes and meets more with `error`."""
+
+    room, error, closed = 4, JoinError("4 nodes had not joined: Resources."), 0
+
+    def __init__(self, nodes=0, backend="auto", **_):
+        self.nodes, self.backend = 0, backend
+        self.scale(nodes)
+
+    def scale(self, nodes):
+        self.nodes = nodes if self.backend == "local" else min(nodes, self.room)
+        if self.nodes < nodes:
+            raise self.error
+
+    def close(self):
+        Site.closed += 1
 
 
 @pytest.mark.parametrize(
-    "refusal",
-    [JoinError("They wait."), SubmitError("Invalid account."), SlurmError("Slurm is away."),
-     OSError("No place for a pool's files."), ValueError("jobqueue.slurm.queue must be text.")],
-)  # fmt: skip
-def test_a_lesson_goes_on_where_the_site_gives_no_nodes(monkeypatch, capsys, refusal):
-    def pool(nodes, backend="auto", **options):
-        if backend == "auto":
-            raise refusal
-        return backend
+    ("room", "error", "backend"),
+    [
+        (3, JoinError("1 of 4 nodes had not joined after 60 s. Job 7 is PENDING."), "auto"),
+        (1, JoinError("3 of 4 nodes had not joined after 60 s. Job 7 is PENDING."), "local"),
+        (0, SubmitError("sbatch: Invalid account."), "local"),
+        (0, OSError("A pool's files must be where all nodes see them."), "local"),
+        (0, ValueError("jobqueue.slurm.queue in jobqueue.yaml must be a name."), "local"),
+    ],
+)
+def test_what_joined_is_used_and_else_this_machine_and_why_is_said(monkeypatch, capsys, room, error, backend):
+    for name, value in (("room", room), ("error", error), ("closed", 0)):
+        monkeypatch.setattr(Site, name, value)
+    monkeypatch.setattr(for_ranks, "Pool", Site)
+    pool = for_ranks.pool_for(4)
+    assert (pool.backend, pool.nodes) == (backend, 2 if backend == "auto" else 4)
+    assert Site.closed == (backend == "local")
+    assert str(error) in capsys.readouterr().out
 
-    monkeypatch.setattr(for_ranks, "Pool", pool)
-    assert for_ranks.pool_for(2) == "local"
-    assert str(refusal) in capsys.readouterr().out
+
+def test_an_interrupt_leaves_no_pool(monkeypatch):
+    for name, value in (("room", 0), ("error", KeyboardInterrupt()), ("closed", 0)):
+        monkeypatch.setattr(Site, name, value)
+    monkeypatch.setattr(for_ranks, "Pool", Site)
+    with pytest.raises(KeyboardInterrupt):
+        for_ranks.pool_for(4)
+    assert Site.closed == 1
 
 
 @pytest.mark.parametrize(

@@ -402,6 +402,14 @@ def test_a_program_that_babbles_is_cut() -> None:
         ("lua: You must name an account", "sacctmgr"), ("Invalid qos specification", "sacctmgr"),
         ("Job violates accounting/QOS policy (job submit limit, user's size ...)", "scancel some"),
         ("Batch job submission failed: Socket timed out on send/recv operation", "look before sending"),
+        ("Batch job submission failed: User's group not permitted to use this partition", "Name a partition"),
+        ("No partition specified or system default partition", "Name a partition"),
+        ("Required partition not available (inactive or drain)", "Name a partition"),
+        ("Access/permission denied", "This host, or you"),
+        ("Requested node configuration is not available", "MaxMemPerCPU"),
+        ("Slurm temporarily unable to accept job, sleeping and retrying", "wait, or end some"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "Ask for less time"),
+        ("Batch job submission failed: I/O error writing script/environment to file", "disk .* is full"),
     ],
 )  # fmt: skip
 def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:

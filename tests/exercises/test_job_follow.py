@@ -7,7 +7,7 @@ import pytest
 from hpclab.cluster.slurm import FinishedJob, Job, Slurm
 from hpclab.course import root
 from hpclab.exercises import job_follow
-from hpclab.exercises.job_follow import ThisMachine, connect, follow
+from hpclab.exercises.job_follow import ThisMachine, connect, follow, job_number
 
 
 @pytest.fixture
@@ -71,3 +71,67 @@ def test_the_tasks_of_an_array_are_named_as_squeue_names_them(capsys):
         "job 6_0 (a)",
         "job 6_1 (a)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("printed", "number"),
+    [
+        (["17"], 17),
+        (["17;mini"], 17),
+        (["Welcome to mini", "sbatch: your project has 3 hours left", "17"], 17),
+        (["sbatch: error: Invalid account"], None),
+        ([], None),
+        (17, 17),
+    ],
+)
+def test_the_number_among_what_sbatch_prints(printed, number):
+    assert job_number(printed) == number
+
+
+def test_a_site_that_takes_no_job_is_told_and_scripts_run_here(monkeypatch, capsys):
+    refused = job_follow.SlurmError("sbatch: Required partition not available (inactive or drain)")
+
+    def run(self, words, **_):
+        if words[0] == "sbatch":
+            raise refused
+        return ""
+
+    monkeypatch.setattr(Slurm, "_run", run)
+    monkeypatch.setattr(job_follow.slurms, "connect", lambda: Slurm("site", "slurm 24.11", {}))
+    assert isinstance(connect(), ThisMachine)
+    said = capsys.readouterr().out
+    assert "Required partition not available" in said
+    assert "Name a partition" in said
+    assert "site.env" in said
+
+
+def test_a_job_that_nobody_remembers_is_told_by_its_output(tmp_path, monkeypatch, capsys):
+    class Forgets(Slurm):
+        history_source = "This site has no accounting that answers."
+
+        def queue(self, job_ids=None, mine=True):
+            return []
+
+        def history(self, job_ids=None):
+            return []
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(job_follow, "_PATIENCE", 0.1)
+    (tmp_path / "hello-7.out").write_text("it ran\n")
+    assert follow(Forgets("site", "22.05", {}), 7) == []
+    said = capsys.readouterr().out
+    assert "no accounting" in said
+    assert "it ran" in said
+
+
+def test_a_folder_that_the_node_does_not_see_is_named(tmp_path, monkeypatch, capsys):
+    class Elsewhere(Slurm):
+        def queue(self, job_ids=None, mine=True):
+            return [Job(6, "a", "FAILED", "", "main", 1, "c1", 0.0, 1.0, 60.0, 1, "ada")]
+
+        def history(self, job_ids=None):
+            return [FinishedJob(6, "a", "FAILED", "main", 1, "c1", 0.0, 1.0, 1.0, 181, "ada")]
+
+    monkeypatch.chdir(tmp_path)
+    assert len(follow(Elsewhere("site", "22.05", {}), 6)) == 1
+    assert f"this folder, {tmp_path}" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,9 +61,11 @@ def choose(request: Request, name: str, guard: Guard) -> Backend:
 
         try:
             found = slurm.connect(export=False)
-        except slurm.SlurmError:
+        except slurm.SlurmError as error:
             if request.backend == "slurm":
                 raise
+            if not isinstance(error, slurm.SlurmMissing):
+                warnings.warn(f"{error} So the nodes are processes of this machine.", stacklevel=5)
         else:
             from hpclab.cluster.backends.slurm import SlurmNodes
 

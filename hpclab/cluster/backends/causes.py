@@ -118,6 +118,11 @@ def likely(state: str, log: str | None, prologue: bool = False) -> str:
         )
     if state in _STATES:
         return f"Likely cause: {_STATES[state]}."
+    if state == "RUNNING" and (tried := re.findall(r"Waiting to connect to:\s+(\S+)", log)):
+        return (
+            f"Likely cause: the worker cannot reach the notebook's scheduler at {tried[-1]}: set "
+            "jobqueue.slurm.interface in jobqueue.yaml to a network that both share."
+        )
     if state == "RUNNING":
         return (
             "Likely cause: the job has only just begun, or its worker cannot reach the notebook's scheduler "

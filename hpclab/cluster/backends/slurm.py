@@ -95,7 +95,6 @@ class SlurmNodes:
             "--preload", PRELOAD, *map(shlex.quote, tls_arguments(self.directory)),
             *(["--host", LOOPBACK] if self.pretend else []),
         ]  # fmt: skip
-        walltime = site.get("walltime") if request.walltime is None else request.walltime
         return {
             "order": self.order,
             "cores": 1, "processes": 1, "job_cpu": request.cores_per_node, "memory": f"{memory} B",
@@ -104,7 +103,7 @@ class SlurmNodes:
             "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
             "queue": request.partition or site.get("queue"),
             "account": request.account or site.get("account"),
-            "walltime": _walltime(walltime), "log_directory": str(self.directory),
+            "walltime": _walltime(self._time_limit()), "log_directory": str(self.directory),
             "python": f"{site.get('python') or shlex.quote(sys.executable)} -P",
             "worker_command": site.get("worker-command"), "death_timeout": site.get("death-timeout"),
             "local_directory": site.get("local-directory") or shlex.quote(str(self.directory)),
@@ -124,6 +123,14 @@ class SlurmNodes:
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
         job = directives.size(self._site.get("job-mem") or "")
         return self._site.get("memory") or said or job or 2 * 2**30 * self.request.cores_per_node
+
+    def _time_limit(self) -> float | None:
+        """Seconds: as asked, else as the site or Dask says, and no longer than the partition allows."""
+        if self.request.walltime is not None or self.pretend:
+            return self.request.walltime or self._site.get("walltime")
+        wanted = self._site.get("walltime")
+        longest = self.slurm.longest(self.request.partition or self._site.get("queue"))
+        return min(filter(None, (wanted, longest)), default=None) if wanted else None
 
     def label(self, nodes: int) -> str:
         """What the nodes really are."""

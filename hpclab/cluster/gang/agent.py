@@ -222,6 +222,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.dup(1)
     os.dup2(2, 1)  # a stray print of a library must not end up among the messages
+    # Where hosts have no reverse name torch warns of it at every connection; its errors are raised anyway.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch.distributed  # noqa: F401 - loaded once here, so that every rank is forked with it
 
     search_path.last()

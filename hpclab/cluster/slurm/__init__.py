@@ -20,6 +20,7 @@ from hpclab.cluster.local_slurm.files import lost_its_network
 from hpclab.cluster.slurm import records as slurm_records
 from hpclab.cluster.slurm import scripts as slurm_scripts
 from hpclab.cluster.slurm import submission as slurm_submission
+from hpclab.cluster.slurm.history import SiteHistory
 from hpclab.cluster.slurm.reasons import explain
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
 from hpclab.cluster.slurm.submission import SubmitError
@@ -49,6 +50,7 @@ class Slurm:
     timeout: float = 10.0
     _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _site_history: SiteHistory | None = field(default=None, repr=False)
 
     def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
         """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
@@ -71,10 +73,10 @@ class Slurm:
         )
 
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
-        """The jobs of this user that have ended, oldest first.
+        """The jobs of this user that have ended, oldest first; `history_source` says who told.
 
-        A site answers from its accounting database (sacct, since midnight unless `job_ids` are given); ours
-        has none, and reads the log that slurmctld writes as jobs end.
+        A site answers from its accounting database (sacct, the last day unless `job_ids` are given), or
+        without one from its controller's memory; ours from the log that slurmctld writes as jobs end.
         """
         wanted = None if job_ids is None else _numbers(job_ids)
         if self.kind == "local":
@@ -82,13 +84,15 @@ class Slurm:
             text = log.read_text(errors="replace") if log.exists() else ""
             jobs = slurm_records.read_completion_log(text.splitlines())
         else:
-            chosen = [f"--jobs={','.join(map(str, sorted(wanted)))}"] if wanted else []
-            jobs = slurm_records.read_accounting(
-                self._poll("sacct", "--allocations", "--noheader", "--parsable2", f"--user={os.getuid()}",
-                           f"--delimiter={slurm_records.SEPARATOR}",
-                           f"--format={slurm_records.SACCT_FORMAT}", *chosen)
-            )  # fmt: skip
+            if self._site_history is None:
+                self._site_history = SiteHistory(self._poll)
+            jobs = self._site_history.jobs(wanted)
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
+
+    @property
+    def history_source(self) -> str:
+        """Where `history()` has its jobs from, and what may be missing, in a sentence."""
+        return self._site_history.source if self._site_history else "From slurmctld's log of ended jobs."
 
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script and return the job's id; options come before the script, as in sbatch.
@@ -109,9 +113,7 @@ class Slurm:
                 f"{error} The job may or may not be in the queue: look before sending it again."
             ) from None
         except SlurmError as error:
-            raise SubmitError(
-                slurm_submission.explained(str(error), self._limits(), self.environment)
-            ) from None
+            raise SubmitError(self.explain_refusal(str(error))) from None
         self._polls.clear()
         if (number := slurm_submission.job_id(said)) is None:
             raise SubmitError(
@@ -119,6 +121,16 @@ class Slurm:
                 "queue: look before sending it again."
             )
         return number
+
+    def refusal(self) -> str:
+        """Why sbatch would not even take a job that asks for nothing, in a sentence; empty where it would."""
+        try:
+            self._run(
+                ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"], timeout=3 * self.timeout
+            )
+        except SlurmError as error:
+            return self.explain_refusal(str(error))
+        return ""
 
     def cancel(self, *job_ids: int) -> None:
         """End jobs; those that have ended already are no error."""
@@ -148,9 +160,21 @@ class Slurm:
         """``"slurm-wlm 22.05.8"``, from the program itself."""
         return self._run(["sinfo", "--version"]).strip()
 
+    def longest(self, partition: str | None = None) -> float | None:
+        """A partition's time limit in seconds, or the default one's; None for none."""
+        try:
+            text = self._poll("sinfo", "--noheader", f"--format={slurm_records.TIME_LIMITS_FORMAT}")
+        except SlurmError:
+            return None
+        return slurm_records.read_time_limits(text).get(partition or "*")
+
     def explain(self, reason: str) -> str:
         """A pending reason in plain words."""
         return explain(reason)
+
+    def explain_refusal(self, said: str) -> str:
+        """What sbatch said, the limits that a job may have broken, and what to do."""
+        return slurm_submission.explained(said, self._limits(), self.environment)
 
     def _limits(self) -> str:
         try:
@@ -261,14 +285,26 @@ def site_version() -> str | None:
     configured = _configured(environment)
     try:  # without any configuration the command asks the name service, which may take long to say no
         limits = {"timeout": 10.0, "attempts": 2} if configured else {"timeout": 3.0}
-        commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
+        try:
+            commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
+        except SlurmError as error:
+            if not configured or isinstance(error, SlurmTimeout):
+                raise
+            try:  # a site may keep scontrol from its users
+                commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout=limits["timeout"])
+            except SlurmError:
+                raise error from None
         return commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
-        if isinstance(error, SlurmMissing) or not configured:
+        if not configured:
             return None
+        what = (
+            f"its commands are not here ({error}) Load its module, or go to a host that has them"
+            if isinstance(error, SlurmMissing) else f"it does not answer ({error}). Try again later"
+        )  # fmt: skip
         raise SlurmError(
-            f"This site has a Slurm, but it does not answer ({error}). Try again later, or set "
-            "HPCLAB_SLURM=local to use one of your own on this machine."
+            f"This site has a Slurm, but {what}, or set HPCLAB_SLURM=local to use one of your own on this "
+            "machine."
         ) from None
 
 

@@ -1,6 +1,8 @@
-"""Why a job waits, in plain words: Slurm's reason, what it means, and what to do about it."""
+"""Why a job waits, or was refused, in plain words: Slurm's reason, what it means, and what to do about it."""
 
 from __future__ import annotations
+
+import re
 
 _REASONS = {
     "": "it does not wait, or Slurm has not looked at it yet",
@@ -14,9 +16,10 @@ _REASONS = {
     "JobHeldAdmin": "it is held by an administrator: ask them",
     "JobArrayTaskLimit": "as many tasks of this array run as its own limit (%) allows",
     "PartitionTimeLimit": "its time limit is longer than the partition allows: ask for less",
-    "PartitionNodeLimit": "it asks for more nodes than the partition has: ask for fewer",
+    "PartitionNodeLimit": "it asks for more nodes than the partition has, or gives one job: ask for fewer",
+    "PartitionConfig": "the partition can never give what it asks for (nodes, cores, memory): ask for less",
     "PartitionDown": "the partition is down: use another, or ask the administrators",
-    "PartitionInactive": "the partition takes jobs but starts none now",
+    "PartitionInactive": "the partition starts no jobs now: use another, or ask the administrators",
     "ReqNodeNotAvail": "a node it needs is down, drained or reserved",
     "NodeDown": "a node it needs is down",
     "BadConstraints": "no node has the features it asks for: change --constraint",
@@ -45,13 +48,17 @@ _FAMILIES = (
     ("AssocMax", "you already use as much as your account allows one person; it starts as your others end"),
     ("QOSGrp", "this quality of service is used up to its limit; it starts as other jobs end"),
     ("ReqNodeNotAvail", _REASONS["ReqNodeNotAvail"]),
+    ("Job's_account_not", _REASONS["AccountNotAllowed"]),
+    ("Max", "you already use as much as the site allows one person; it starts as your others end"),
+    ("Assoc", "an account's limit keeps it waiting; it starts as other jobs end"),
+    ("QOS", "the limit of a quality of service keeps it waiting: ask for less, or use another --qos"),
     ("Nodes_required", "the nodes it needs are down, drained, or taken by a partition of higher priority"),
 )
 
 
 def explain(reason: str) -> str:
     """``"Resources: it is the next to start, ..."``; an unknown reason is handed on with where to look."""
-    word = reason.strip().strip("()").replace(" ", "_")
+    word = re.sub(r"^\((.*)\)$", r"\1", reason.strip()).replace(" ", "_")
     said = _REASONS.get(word) or next((text for start, text in _FAMILIES if word.startswith(start)), None)
     said = said or "not one of the common reasons; the squeue manual lists all of them"
-    return f"{word.replace('_', ' ')}: {said}." if word else f"{said.capitalize()}."
+    return f"{word.replace('_', ' ').rstrip(':.')}: {said}." if word else f"{said.capitalize()}."

@@ -16,11 +16,15 @@ from hpclab import units
 
 SEPARATOR = "\x1f"
 _SQUEUE = ("A", "F", "K", "j", "T", "r", "P", "D", "N", "V", "S", "l", "Q", "u")
+_REMEMBERED = ("A", "F", "K", "j", "T", "P", "D", "N", "V", "S", "e", "u")
 _SINFO = ("N", "T", "c", "m", "G", "R", "E", "C")
 _SACCT = ("JobID", "JobName", "State", "Partition", "NNodes", "NodeList", "Submit", "Start", "End",
           "ExitCode", "User")  # fmt: skip
 SQUEUE_FORMAT = SEPARATOR.join(f"%{field}" for field in _SQUEUE)
+REMEMBERED_FORMAT = SEPARATOR.join(f"%{field}" for field in _REMEMBERED)
+EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
 SINFO_FORMAT = SEPARATOR.join(f"%{field}" for field in _SINFO)
+TIME_LIMITS_FORMAT = SEPARATOR.join(("%P", "%l"))
 SACCT_FORMAT = ",".join(_SACCT)
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
@@ -121,6 +125,15 @@ def read_nodes(text: str) -> list[Node]:
     return list(nodes.values())
 
 
+def read_time_limits(text: str) -> dict[str, float]:
+    """Seconds by partition; the default one is there as ``*`` too, one without a limit is not."""
+    limits: dict[str, float] = {}
+    for name, limit in _rows(text, 2):
+        if (seconds := _limit(limit)) is not None:
+            limits |= dict.fromkeys((name.rstrip("*"), *("*" * name.endswith("*"))), seconds)
+    return limits
+
+
 def read_completion_log(lines: Iterable[str]) -> list[FinishedJob]:
     """From jobcomp/filetxt: ``JobId=2 UserId=ada(1000) ... Name=my job JobState=COMPLETED ...``."""
     jobs = []
@@ -159,6 +172,27 @@ def read_accounting(text: str) -> list[FinishedJob]:
                     values["NodeList"], _moment(values["Submit"]), _moment(values["Start"]),
                     _moment(values["End"]), _exit_code(values["ExitCode"]), values["User"],
                     int(task) if task.isdigit() else None, int(number) if task.isdigit() else None,
+                )
+            )  # fmt: skip
+    return jobs
+
+
+def read_remembered(text: str, codes: str) -> list[FinishedJob]:
+    """From what squeue prints of jobs that have ended (REMEMBERED_FORMAT), and of exit codes, which it only
+    knows by that name (EXIT_CODE_FORMAT): wait statuses, or as sacct writes them."""
+    pairs = dict(line.split() for line in codes.splitlines() if len(line.split()) == 2)
+    jobs = []
+    for f in _rows(text, len(_REMEMBERED)):
+        number, array, task, name, state, partition, nodes, node_list, submitted, started, ended, user = f
+        if number.isdigit() and state in ENDED:
+            code = pairs.get(number, "0")
+            if code.isdigit():
+                code = f"{int(code) >> 8}:{int(code) & 127}"
+            jobs.append(
+                FinishedJob(
+                    int(number), name, state, partition, int(nodes or 0), node_list, _moment(submitted),
+                    _moment(started), _moment(ended), _exit_code(code), user,
+                    int(task) if task.isdigit() else None, int(array) if task.isdigit() else None,
                 )
             )  # fmt: skip
     return jobs

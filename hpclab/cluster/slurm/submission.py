@@ -20,6 +20,10 @@ _BROKE_A_LIMIT = (
     "partition",
     "exceeds",
 )
+_PLACE = (
+    "Name a partition that takes you (--partition, Pool(partition=...), or queue in jobqueue.yaml); `sinfo` "
+    "lists those you may see"
+)
 _REMEDIES = (
     (
         r"mutually exclusive|--mem\b",
@@ -37,6 +41,22 @@ _REMEDIES = (
         "You have as many jobs as you may: wait, or scancel some",
     ),
     (r"timed out", "The job may or may not be in the queue: look before sending it again"),
+    (r"I/O error writing", "The disk where Slurm keeps its state is full"),
+    (r"group not permitted|partition not available|No partition specified|[Ii]nvalid partition", _PLACE),
+    (r"[Aa]ccess/permission denied", f"This host, or you, may not submit there. {_PLACE}"),
+    (
+        r"node configuration is not available|[Mm]emory (specification|required)",
+        "Ask for less. A partition may also limit memory for each core (MaxMemPerCPU in `scontrol show "
+        "partition`): then less memory, or more cores",
+    ),
+    (
+        r"temporarily unable to accept|[Jj]ob (count|queue) limit|MaxJobCount",
+        "Slurm holds as many jobs as it can: wait, or end some of yours",
+    ),
+    (
+        r"[Rr]equested time limit",
+        "Ask for less time: --time, Pool(walltime=...), or walltime in jobqueue.yaml",
+    ),
 )
 LIMITS_FORMAT = "%R|%l|%D|%c|%m|%G"
 

@@ -1,0 +1,97 @@
+"""The course on a site: two hosts, a Slurm of root's, an ordinary user, and no accounting."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+
+PROGRAM = """
+import json, socket
+from hpclab.cluster import Pool, slurm
+
+def where(x):
+    import socket
+    return socket.gethostname(), x * x
+
+def ranks():
+    import socket, torch, torch.distributed as dist
+    total = torch.tensor([dist.get_rank() + 1.0])
+    dist.all_reduce(total)
+    return socket.gethostname(), total.item()
+
+told = {}
+with Pool(nodes=2, join_timeout=120) as pool:
+    told["label"], told["hosts"] = pool.label, sorted(worker.host for worker in pool.workers())
+    told["map"], told["run"] = pool.map(where, range(4)), pool.run(ranks)
+with Pool(nodes=2, join_timeout=120, allocation="single") as pool:
+    told["single"] = sorted(worker.host for worker in pool.workers()), pool.run(ranks)
+here = slurm.connect()
+job = here.submit("#!/bin/sh\\nexit 3\\n", "--job-name=three", "--output=/dev/null")
+told["state"] = here.wait(job, 60).state
+told["history"] = [(old.name[:6], old.state, old.exit_code) for old in here.history()]
+told["source"], told["queue"] = here.history_source, len(here.queue())
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def site(new_site):
+    with new_site(2, cores=1) as one:
+        yield one
+
+
+def test_a_pool_runs_across_its_hosts_and_its_jobs_are_told_without_accounting(site):
+    *above, last = site.python(PROGRAM).splitlines()
+    assert not any("hostname of the client" in line for line in above)  # torch, where names have no reverse
+    told = json.loads(last)
+    assert told["label"] == "2 nodes of this site's Slurm"
+    assert told["hosts"] == ["c1", "c2"]
+    assert [value for _, value in told["map"]] == [0, 1, 4, 9]
+    assert sorted(told["run"]) == [["c1", 3.0], ["c2", 3.0]]
+    assert told["single"] == [["c1", "c2"], [["c1", 3.0], ["c2", 3.0]]]
+    assert (told["state"], told["queue"]) == ("FAILED", 0)
+    assert told["history"].count(["hpclab", "CANCELLED", 143]) == 3
+    assert ["three", "FAILED", 3] in told["history"]
+    assert "accounting storage is disabled" in told["source"]
+    assert list(site.path("ada/.hpclab").iterdir()) == []
+
+
+def test_a_lesson_names_what_the_site_refuses_and_goes_on(site):
+    site.root("scontrol update partition=main state=drain")
+    try:
+        said = site.python(
+            "from hpclab import course; course.lay_out('course')\n"
+            "import os; os.chdir('course/slurm/jobs')\n"
+            "from hpclab.exercises.job_follow import connect, follow\n"
+            "from hpclab.cluster.for_ranks import pool_for\n"
+            "job = follow(connect(), ['sbatch: error: no'], 'hello.sh')[0]\n"
+            "print(job.state, 'on', job.node_list)\n"
+            "with pool_for(2) as pool: print(pool.label)\n"
+        )
+    finally:
+        site.root("scontrol update partition=main state=up")
+    assert said.count("Required partition not available") == 2
+    assert said.count("Name a partition that takes you") == 2
+    assert "COMPLETED on this machine" in said
+    assert "2 processes on this machine" in said
+
+
+def test_it_ends_with_whoever_holds_it(new_site):
+    holder = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("conftest.py"))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    first = holder.stdout.readline().split()
+    assert len(first) == 4
+    assert all(Path(f"/proc/{pid}").exists() for pid in first)
+    holder.kill()
+    holder.wait()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in first):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
