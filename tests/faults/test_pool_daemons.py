@@ -187,7 +187,7 @@ def test_scaling_without_munged_says_so_and_closing_leaves_no_job(cluster):
 def test_a_pending_job_of_a_pool_closed_without_slurmctld_is_cancelled_by_the_watchdog(cluster):
     """Running workers end with their scheduler; a job that waits would start later and wait for nobody."""
     client = slurm.connect(export=False)
-    held = [client.submit("#!/bin/sh\nexec sleep 300\n", "--mem=10") for _ in range(2)]
+    held = [client.submit("#!/bin/sh\nexec sleep 300\n", "--mem=10", "--output=/dev/null") for _ in range(2)]
     try:
         pool = Pool(0, backend="slurm", join_timeout=300)
 

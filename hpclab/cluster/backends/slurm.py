@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpclab.cluster import directives, slurm_commands, threads, watchdog
-from hpclab.cluster.backends import causes
+from hpclab.cluster.backends import reports
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob, Order
 from hpclab.cluster.backends.command import (
     LOOPBACK,
@@ -208,10 +208,7 @@ class SlurmNodes:
     def log(self, name: str) -> str:
         """The last lines of the log of a node's job."""
         job = self._of(name)
-        return self._log_of(int(job.job_id)) if job is not None and job.job_id else ""
-
-    def _log_of(self, number: int) -> str:
-        return "".join(map(last_lines, self._logs(number)))
+        return "".join(map(last_lines, self._logs(int(job.job_id)))) if job is not None and job.job_id else ""
 
     def _logs(self, number: int) -> list[Path]:
         return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
@@ -219,40 +216,15 @@ class SlurmNodes:
     def explain(self, names: list[str]) -> str:
         """State, reason, log and likely cause of the jobs of nodes that have not joined; at most three."""
         jobs = {job.job_id: job for name in names if (job := self._of(name)) is not None}
-        told = [self._explain_job(job) for job in jobs.values()] or ["Its job was not submitted."]
+        prologue = bool(self._site.get("job-script-prologue"))
+        told = [
+            reports.of_job(self.slurm, self.name, int(job.job_id), self._logs(int(job.job_id)), prologue)
+            if job.job_id
+            else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
+            for job in jobs.values()
+        ] or ["Its job was not submitted."]
         more = f"\n… and {len(told) - 3} more." if len(told) > 3 else ""
         return "\n".join(told[:3]) + more + self.slurm.trouble()
-
-    def _explain_job(self, node: NodeJob) -> str:
-        if not node.job_id:
-            return f"Its job was not submitted{f': {node.refused}' if node.refused else '.'}"
-        number = int(node.job_id)
-        try:
-            found = self.slurm.queue([number])
-        except slurm_commands.SlurmError as error:
-            return f"Nothing is known of job {number}: {error}"
-        if not found:
-            return f"Job {number}: gone from the queue."
-        job = found[-1]
-        if job.state == "PENDING":
-            return f"Job {number} is PENDING. {self.slurm.explain(job.reason)}{self._rivals()}"
-        logs, log = self._logs(number), self._log_of(number)
-        prologue = bool(self._site.get("job-script-prologue"))
-        whole = "".join(last_lines(log, 400, 40_000) for log in logs)  # a traceback hides what began it
-        cause = causes.likely(job.state, whole if any(log.exists() for log in logs) else None, prologue)
-        return (
-            f"Job {number} is {job.state} on {job.node_list or 'no node'}. "
-            f"Its log ends:{log or ' (empty)'}\n{cause}"
-        )
-
-    def _rivals(self) -> str:
-        """The nodes that the learner's other pools hold: a cell run twice waits for its own first run."""
-        held = [job for job in self.slurm.queue() if job.name.startswith("hpclab-") and job.name != self.name]
-        nodes = sum(job.nodes for job in held if job.state == "RUNNING")
-        return (
-            f" {nodes} node{'' if nodes == 1 else 's'} are held by other pools of yours: close() what you no "
-            "longer need, or restart the kernels that hold them." if nodes else ""
-        )  # fmt: skip
 
     def end_all(self, patience: float = 10.0) -> bool:
         """Cancel every job of this name, also one that is just being submitted, until none is left.

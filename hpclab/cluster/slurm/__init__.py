@@ -6,237 +6,19 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from hpclab import checks
 from hpclab.cluster import local_slurm
 from hpclab.cluster import slurm_commands as commands
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
-from hpclab.cluster.local_slurm.files import lost_its_network
-from hpclab.cluster.slurm import records as slurm_records
-from hpclab.cluster.slurm import scripts as slurm_scripts
-from hpclab.cluster.slurm import submission as slurm_submission
-from hpclab.cluster.slurm.history import SiteHistory
-from hpclab.cluster.slurm.reasons import explain
+from hpclab.cluster.slurm.client import Slurm
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
+from hpclab.cluster.slurm.site import found_environment, site_version
 from hpclab.cluster.slurm.submission import SubmitError
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
 __all__ = [
     "FinishedJob", "Job", "Node", "Slurm", "SlurmError", "SlurmMissing", "SlurmTimeout", "SubmitError",
-    "connect",
+    "connect", "site_version",
 ]  # fmt: skip
-
-_FRESH = 0.5  # seconds that one answer serves everybody who asks
-_NOT_ONE_JOB = ("SBATCH_WAIT", "SBATCH_ARRAY_INX")  # an sbatch that stays, or many jobs, would be no job's id
-
-
-@dataclass
-class Slurm:
-    """`kind` is "site" or "local"; `version` is Slurm's own text; `environment` what a child process needs.
-
-    Every command has a time limit and is explained when it fails. All jobs are asked for in one command, and
-    its answer serves every caller for half a second: forty learners who each poll every job would stop a
-    controller.
-    """
-
-    kind: str
-    version: str
-    environment: Mapping[str, str]
-    timeout: float = 10.0
-    _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
-    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _site_history: SiteHistory | None = field(default=None, repr=False)
-
-    def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
-        """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
-        wanted = None if job_ids is None else _numbers(job_ids)
-        begin, words = time.monotonic(), ["squeue", "--noheader", "--array", "--states=all"]
-        words += [f"--user={os.getuid()}"] if mine else []
-        words.append(f"--format={slurm_records.SQUEUE_FORMAT}")
-        jobs = slurm_records.read_queue(self._poll(*words))
-        if wanted is None:
-            return [job for job in jobs if not job.ended]
-        if wanted - {job.id for job in jobs} - {job.array_job for job in jobs}:
-            # A job that `!sbatch` queued just now is not in an answer of a moment ago.
-            jobs = slurm_records.read_queue(self._poll(*words, since=begin))
-        return [job for job in jobs if job.id in wanted or job.array_job in wanted]
-
-    def nodes(self) -> list[Node]:
-        """Every node of the cluster, in Slurm's order."""
-        return slurm_records.read_nodes(
-            self._poll("sinfo", "--noheader", "--Node", "--all", f"--format={slurm_records.SINFO_FORMAT}")
-        )
-
-    def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
-        """The jobs of this user that have ended, oldest first; `history_source` says who told.
-
-        A site answers from its accounting database (sacct, the last day unless `job_ids` are given), or
-        without one from its controller's memory; ours from the log that slurmctld writes as jobs end.
-        """
-        wanted = None if job_ids is None else _numbers(job_ids)
-        if self.kind == "local":
-            log = Path(self.environment["SLURM_CONF"]).parent / "finished_jobs"
-            text = log.read_text(errors="replace") if log.exists() else ""
-            jobs = slurm_records.read_completion_log(text.splitlines())
-        else:
-            if self._site_history is None:
-                self._site_history = SiteHistory(self._poll)
-            jobs = self._site_history.jobs(wanted)
-        return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
-
-    @property
-    def history_source(self) -> str:
-        """Where `history()` has its jobs from, and what may be missing, in a sentence."""
-        return self._site_history.source if self._site_history else "From slurmctld's log of ended jobs."
-
-    def submit(self, script: str | Path, *options: str) -> int:
-        """Queue a batch script and return the job's id; options come before the script, as in sbatch.
-
-        `script` is a path, or the script's text (it begins with ``#!``). What sbatch would not read it as is
-        refused before, with the way out. It is sent once: where sbatch does not answer nobody knows whether
-        the job was queued, and the error says so.
-        """
-        slurm_submission.check(options)
-        text = slurm_scripts.checked(script)
-        words = ["sbatch", "--parsable", *options, *([] if text else [os.path.join(os.curdir, script)])]
-        try:
-            said = self._run(words, text=text, timeout=3 * self.timeout)
-        except SlurmMissing:
-            raise
-        except SlurmTimeout as error:
-            raise SubmitError(
-                f"{error} The job may or may not be in the queue: look before sending it again."
-            ) from None
-        except SlurmError as error:
-            raise SubmitError(self.explain_refusal(str(error))) from None
-        self._polls.clear()
-        if (number := slurm_submission.job_id(said)) is None:
-            raise SubmitError(
-                f"sbatch printed no job's number but {checks.shown(said)}; the job may or may not be in the "
-                "queue: look before sending it again."
-            )
-        return number
-
-    def refusal(self) -> str:
-        """Why sbatch would not even take a job that asks for nothing, in a sentence; empty where it would."""
-        try:
-            self._run(
-                ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"], timeout=3 * self.timeout
-            )
-        except SlurmError as error:
-            return self.explain_refusal(str(error))
-        return ""
-
-    def cancel(self, *job_ids: int) -> None:
-        """End jobs; those that have ended already are no error."""
-        if job_ids:
-            self._run(["scancel", "--quiet", *map(str, sorted(_numbers(job_ids)))], attempts=3)
-            self._polls.clear()
-
-    def wait(self, job_id: int, timeout: float = 60.0, progress: Callable[[Job], None] | None = None) -> Job:
-        """Return the job once it has ended; TimeoutError says what it was still doing, and why."""
-        timeout = checks.number("timeout", timeout, 0, 1e7, "seconds")
-        deadline, seen = time.monotonic() + timeout, None
-        while True:
-            found = self.queue([job_id])
-            if not found:
-                raise SlurmError(f"Slurm knows no job {job_id} of yours" + (" any more." if seen else "."))
-            if all(job.ended for job in found):
-                return found[-1]
-            seen = next(job for job in found if not job.ended)
-            if progress:
-                progress(seen)
-            if time.monotonic() > deadline:
-                why = f": {self.explain(seen.reason)}" if seen.state == "PENDING" else "."
-                raise TimeoutError(f"Job {job_id} is still {seen.state} after {timeout:g} s{why}")
-            time.sleep(_FRESH)
-
-    def ask_version(self) -> str:
-        """``"slurm-wlm 22.05.8"``, from the program itself."""
-        return self._run(["sinfo", "--version"]).strip()
-
-    def longest(self, partition: str | None = None) -> float | None:
-        """A partition's time limit in seconds, or the default one's; None for none."""
-        try:
-            text = self._poll("sinfo", "--noheader", f"--format={slurm_records.TIME_LIMITS_FORMAT}")
-        except SlurmError:
-            return None
-        return slurm_records.read_time_limits(text).get(partition or "*")
-
-    def explain(self, reason: str) -> str:
-        """A pending reason in plain words."""
-        return explain(reason)
-
-    def explain_refusal(self, said: str) -> str:
-        """What sbatch said, the limits that a job may have broken, and what to do."""
-        return slurm_submission.explained(said, self._limits(), self.environment)
-
-    def _limits(self) -> str:
-        try:
-            return self._poll("sinfo", "--noheader", f"--format={slurm_submission.LIMITS_FORMAT}")
-        except SlurmError:
-            return ""
-
-    def _poll(self, *words: str, since: float = 0.0) -> str:
-        """One command for everybody who asks within half a second, and one at a time; asked no earlier than
-        `since` (on the monotonic clock)."""
-        key = " ".join(words)
-        with self._one_at_a_time:
-            asked, answered, text = self._polls.get(key, (-1.0, -_FRESH, ""))
-            if time.monotonic() - answered >= _FRESH or asked < since:
-                asked = time.monotonic()
-                text = self._run(list(words), attempts=3)
-                self._polls[key] = (asked, time.monotonic(), text)
-        return text
-
-    def trouble(self) -> str:
-        """Which daemons of our own Slurm do not run, a sentence each; of a site's nothing is known."""
-        if self.kind != "local":
-            return ""
-        daemons = LocalSlurm(Path(self.environment["SLURM_CONF"]).parent).daemons
-        return "".join(f" Slurm's {name} {state}." for name, state in daemons.items() if state != "running")
-
-    def _refuse_if_down(self) -> None:
-        """SlurmError at once where our own cannot answer; a command would wait half a minute."""
-        conf = Path(self.environment["SLURM_CONF"])
-        if not conf.exists():
-            raise SlurmError(
-                f"This Slurm is gone: {conf.parent} was removed; hpclab slurm up starts another."
-            )
-        daemons = LocalSlurm(conf.parent).daemons
-        for name in ("munged", "slurmctld"):
-            if (state := daemons.get(name, "has ended; hpclab slurm up starts it again")) != "running":
-                raise SlurmError(f"Slurm's {name} {state}.")
-        if lost_its_network(conf):
-            raise SlurmError(
-                "This Slurm was started with a network, and without one its commands do not find it: "
-                "hpclab slurm down, then hpclab slurm up."
-            )
-
-    def _run(
-        self, words: list[str], attempts: int = 1, timeout: float | None = None, text: str | None = None
-    ) -> str:
-        if self.kind == "local":
-            self._refuse_if_down()
-        environment = commands.hiding_nothing(self.environment)
-        if words[0] == "sbatch":  # which hands all of it to the job
-            environment = {
-                name: value for name, value in self.environment.items() if name not in _NOT_ONE_JOB
-            }
-        else:  # epoch seconds know no summer time
-            environment["SLURM_TIME_FORMAT"] = "%s"
-        return commands.run(
-            words,
-            environment,
-            timeout=timeout or self.timeout,
-            attempts=attempts,
-            text=text,
-        )
 
 
 def connect(start: bool = True, export: bool = True) -> Slurm:
@@ -248,7 +30,7 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
     SlurmMissing where there is none to be had. HPCLAB_SLURM=local passes a site's Slurm by.
     """
     if version := site_version():
-        slurm = Slurm("site", version, _found_environment())
+        slurm = Slurm("site", version, found_environment())
     else:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
@@ -262,64 +44,3 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
             {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH") if name in slurm.environment}
         )
     return slurm
-
-
-def _numbers(job_ids: Iterable[int]) -> set[int]:
-    """Job ids; ValueError for what is none: cut down to a number it would name somebody else's job."""
-    several = isinstance(job_ids, Iterable) and not isinstance(job_ids, str | bytes)
-    return {
-        checks.integer("A job id", job_id, 1, 2**32 - 1) for job_id in (job_ids if several else [job_ids])
-    }
-
-
-def site_version() -> str | None:
-    """The version of the site's Slurm, if this environment leads to one (and HPCLAB_SLURM=local is not set).
-
-    Raises SlurmError where one is set up but does not answer: a second beside it would only confuse.
-    """
-    if named := os.environ.get("HPCLAB_SLURM"):
-        if named != "local":
-            raise ValueError(f'HPCLAB_SLURM must be "local" or not be set, not {checks.shown(named)}.')
-        return None
-    environment = _found_environment()
-    configured = _configured(environment)
-    try:  # without any configuration the command asks the name service, which may take long to say no
-        limits = {"timeout": 10.0, "attempts": 2} if configured else {"timeout": 3.0}
-        try:
-            commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
-        except SlurmError as error:
-            if not configured or isinstance(error, SlurmTimeout):
-                raise
-            try:  # a site may keep scontrol from its users
-                commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout=limits["timeout"])
-            except SlurmError:
-                raise error from None
-        return commands.run(["sinfo", "--version"], environment).strip()
-    except SlurmError as error:
-        if not configured:
-            return None
-        what = (
-            f"its commands are not here ({error}) Load its module, or go to a host that has them"
-            if isinstance(error, SlurmMissing) else f"it does not answer ({error}). Try again later"
-        )  # fmt: skip
-        raise SlurmError(
-            f"This site has a Slurm, but {what}, or set HPCLAB_SLURM=local to use one of your own on this "
-            "machine."
-        ) from None
-
-
-def _found_environment() -> dict[str, str]:
-    """The environment without an enclosing job's variables, and without a SLURM_CONF that is ours or gone."""
-    environment = commands.without_job(os.environ)
-    conf = environment.get("SLURM_CONF")
-    if conf is not None and (not os.path.exists(conf) or local_slurm.written_by_us(Path(conf))):
-        environment.pop("SLURM_CONF")
-    return environment
-
-
-def _configured(environment: Mapping[str, str]) -> bool:
-    """Whether somebody set up a Slurm here; the packages alone bring no slurm.conf."""
-    places = ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/usr/local/etc/slurm", "/run/slurm/conf")
-    return any(name in environment for name in ("SLURM_CONF", "SLURM_CONF_SERVER")) or any(
-        os.path.exists(f"{place}/slurm.conf") for place in places
-    )
