@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def pool():
-    with Pool(2, backend="local", join_timeout=30) as pool:
+    with Pool(2, backend="local") as pool:
         yield pool
 
 
@@ -119,7 +119,7 @@ def test_one_of_two_out_of_memory_is_replaced(monkeypatch):
 
 
 def test_no_node_left_and_none_to_be_had(monkeypatch):
-    with Pool(1, backend="local", join_timeout=10) as pool:
+    with Pool(1, backend="local") as pool:
         monkeypatch.setattr(
             Place, "worker_command", lambda self, *_: [sys.executable, "-c", "raise SystemExit('gone')"]
         )

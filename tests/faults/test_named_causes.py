@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def pool():
-    with Pool(1, backend="local", join_timeout=30) as pool:
+    with Pool(1, backend="local") as pool:
         yield pool
 
 
