@@ -61,21 +61,24 @@ def agent_of(pool):
     return agent
 
 
-def rank_of(pool):
-    return agent_of(pool).children()[0].pid
-
-
 def daemon(name):
-    return lambda pool: pool.slurm_of_the_test.process(name).pid
+    return lambda pool: [pool.slurm_of_the_test.process(name).pid]
+
+
+def idle_slurmds(pool):
+    """Of all nodes that the pool has not, as Slurm may choose any of them for its next."""
+    taken = {job.node_list for job in pool.jobs()}
+    nodes = [name for name in pool.slurm_of_the_test.shape.names if name not in taken]
+    return [pool.slurm_of_the_test.process(name).pid for name in nodes]
 
 
 PROCESSES = {
-    "worker": lambda pool: pool.workers()[1].pid,
-    "agent": lambda pool: agent_of(pool).pid,
-    "rank": rank_of,
-    "watchdog": lambda pool: pool._nodes.guard.pid,
+    "worker": lambda pool: [pool.workers()[1].pid],
+    "agent": lambda pool: [agent_of(pool).pid],
+    "rank": lambda pool: [agent_of(pool).children()[0].pid],
+    "watchdog": lambda pool: [pool._nodes.guard.pid],
     "slurmctld": daemon("slurmctld"),
-    "slurmd": daemon("node3"),
+    "slurmd": idle_slurmds,
     "munged": daemon("munged"),
 }
 DAEMONS = ("slurmctld", "slurmd", "munged")
@@ -86,7 +89,7 @@ ENDS = {
     ("rank", "run"): (RankError, r"Rank 1 was stopped \(its process is suspended"),
     ("slurmctld", "scale"): (SlurmError, "slurmctld is stopped"),
     ("munged", "scale"): (SlurmError, "munged is stopped"),
-    ("slurmd", "scale"): (JoinError, "node3 is stopped"),
+    ("slurmd", "scale"): (JoinError, r"node\d is stopped"),
 }
 QUICK = {
     ("local", "worker", "map"), ("local", "agent", "run"), ("local", "watchdog", "map"),
@@ -142,9 +145,9 @@ def during(pool, call, process):
             outcome.append(error)
 
     def stop():
-        pid = PROCESSES[process](pool)
-        pool.stopped_by_the_test.append(pid)
-        os.kill(pid, signal.SIGSTOP)
+        for pid in PROCESSES[process](pool):
+            pool.stopped_by_the_test.append(pid)
+            os.kill(pid, signal.SIGSTOP)
 
     thread = threading.Thread(target=work)
     if call == "scale":
