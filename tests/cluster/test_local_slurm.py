@@ -292,7 +292,7 @@ def test_two_ordinary_users_at_once_do_not_notice_each_other(two_users: list[str
     assert not [path for uid in uids for path in Path("/var/tmp").glob(f"hpclab-{uid}*")]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_twenty_ups_and_downs(state_dir: Path) -> None:
     before = _snapshot([state_dir])
     for _ in range(20):
@@ -304,7 +304,7 @@ def test_twenty_ups_and_downs(state_dir: Path) -> None:
     assert not after[2]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_forty_starts_at_once_on_one_machine(tmp_path: Path) -> None:
     """Forty learners on one node: forty clusters with ports of their own, each with its own job done."""
     program = (

@@ -83,7 +83,7 @@ class Chaos(threading.Thread):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seconds", [20.0, 60.0])
+@pytest.mark.parametrize("seconds", [20.0, pytest.param(60.0, marks=pytest.mark.soak)])
 def test_the_result_is_right_and_each_effect_taken_once(local_slurm, tmp_path, seconds):
     tmp_path.chmod(0o700)
     items = [(number, str(tmp_path)) for number in range(int(seconds * 6))]

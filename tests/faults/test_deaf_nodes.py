@@ -99,6 +99,7 @@ def test_the_least_memory_is_enough_for_a_small_task():
         Pool(1, backend="local", memory=LEAST_MEMORY - 1)
 
 
+@pytest.mark.soak
 def test_one_of_two_out_of_memory_is_replaced(monkeypatch):
     monkeypatch.setattr(repairs, "PAUSED", 1.0)
 
@@ -131,7 +132,7 @@ def test_no_node_left_and_none_to_be_had(monkeypatch):
         assert pool.map(abs, range(4)) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("call", ["map", "run"])
+@pytest.mark.parametrize("call", [pytest.param("map", marks=pytest.mark.soak), "run"])
 def test_a_cancel_is_heard_while_a_node_is_stopped(call):
     with Pool(2, backend="local") as pool:
         os.kill(stopped := pool.workers()[1].pid, signal.SIGSTOP)

@@ -92,8 +92,7 @@ ENDS = {
     ("slurmd", "scale"): (JoinError, r"node\d is stopped"),
 }
 QUICK = {
-    ("local", "worker", "map"), ("local", "agent", "run"), ("local", "watchdog", "map"),
-    ("slurm", "slurmctld", "scale"), ("slurm", "munged", "scale"), ("slurm", "slurmd", "scale"),
+    ("local", "worker", "map"), ("local", "agent", "run"), ("slurm", "slurmctld", "scale"),
 }  # fmt: skip
 
 
