@@ -45,7 +45,7 @@ format: ## put code and notebooks into the one style
 	@$(PY) -m ruff format --quiet .
 	@$(PY) tests/notebooks/canonical.py
 
-soak: ## the long forms of some tests, half an hour: every lesson on a site, and sites that are other ones
+soak: ## the long forms of tests, about an hour: every lesson on other sites, every process suspended, forty at once
 	@sh ./setup.sh dev
 	@$(PY) -m pytest -q -m soak $(ARGS)
 

@@ -94,6 +94,7 @@ with Pool(2, backend="slurm") as pool:
 
 @pytest.mark.slurm
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 def test_twelve_pools_of_two_on_four_nodes(local_slurm):
     pools = [
         subprocess.Popen([sys.executable, "-W", "ignore", "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
