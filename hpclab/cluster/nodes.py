@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
 ASK_SLURM = 60.0
-END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on with it
+END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on
 
 
 class Nodes:
@@ -83,11 +83,13 @@ class Nodes:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""
         refuse_lost_places(self.backend.directory)
         begin, roster, self._lent = time.monotonic(), self.roster, 0
+        ended = self.ended(roster.missing(), look)
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
-            ended = self.ended(roster.missing(), look)
             names = [] if ended or len(roster.names) != wanted else roster.names
-        else:
-            names = [name for name in roster.here() if not self.deaf(name)][:wanted]
+        else:  # those that are here before those that are on their way
+            here = [name for name in roster.here() if not self.deaf(name)]
+            coming = [name for name in roster.missing() if name not in ended and name not in self.refused]
+            names = [name for name in roster.names if name in [*here, *coming][:wanted]]
         if self.turns is not None:
             self.turns.take(wanted - len(names), look)
         roster.want(names + self._new_names(wanted - len(names)), begin)

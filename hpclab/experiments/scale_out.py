@@ -111,7 +111,12 @@ class ScaleOut:
                         "Start them from the same environment as the notebook."
                     )
                 assert pool.trace is not None  # there is one after a map
-                mapped = Trace(pool.trace.events, count, begin, end)
+                first = min((task.start for task in pool.tasks), default=end)
+                own = [  # without how nodes came that were there before the first task
+                    event for event in pool.trace.events
+                    if event.kind not in ("queue", "start") or event.end > first
+                ]  # fmt: skip
+                mapped = Trace(tuple(own), count, begin, end)
                 point = self._results(pool, count, repeat, mapped, waited)
                 waited = None
                 results += point

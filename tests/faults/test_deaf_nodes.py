@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -14,6 +16,7 @@ import pytest
 from hpclab.cluster import Pool, repairs
 from hpclab.cluster.backends.command import Place
 from hpclab.cluster.errors import Cancelled, JoinError, NodeKilled, NodeLost, PoolError, TaskExit
+from hpclab.cluster.maps import deathnotes
 from hpclab.cluster.request import LEAST_MEMORY
 
 pytestmark = pytest.mark.slow
@@ -65,13 +68,33 @@ def test_the_item_is_named_however_it_ends_its_node(pool):
     def ends(item):
         how, number = item
         if number == 3:
-            os.kill(os.getpid(), how)  # the worker may begin item 4 before it is gone
+            os.kill(os.getpid(), how)
+            time.sleep(20)  # the worker takes its leave meanwhile
         return number
 
     with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 3") as raised:
         pool.map(ends, [(signal.SIGTERM, number) for number in range(8)])
     assert raised.value.item == 3
     assert pool.map(abs, [-1, -2]) == [1, 2]
+
+
+def test_a_worker_that_takes_its_leave_notes_no_further_item(tmp_path):
+    """It may begin one more before it is gone, which is not to blame."""
+    program = f"""
+        import os, signal
+        from hpclab.cluster.maps import deathnotes
+        deathnotes.freeze(signal.SIGTERM, lambda *_: print("closing"))
+        deathnotes.write({str(tmp_path)!r}, "node", 7, 3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        deathnotes.write({str(tmp_path)!r}, "node", 7, 4)
+        print(os.getpid())
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert said[0] == "closing"
+    assert deathnotes.last(tmp_path, "node", int(said[1]), 7) == 3
+    assert deathnotes.last(tmp_path, "node", int(said[1]), 8) is None
 
 
 def test_when_every_node_is_out_of_memory_more_is_asked_for(monkeypatch):
