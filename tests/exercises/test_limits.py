@@ -110,7 +110,7 @@ def answer():
     builtins.abs = lambda x: 0
     return 1.0
 """
-    exercise = Exercise("n", "t", lambda f: Verdict(abs(float(limits.call(f)) - 2.0) < 0.1, "two"))
+    exercise = Exercise("99", "n", "t", lambda f: Verdict(abs(float(limits.call(f)) - 2.0) < 0.1, "two"))
     assert not exercise.check(in_a_cell(source)).passed
     assert abs(-3) == 3
 

@@ -97,11 +97,11 @@ WRONG = {
         (small_on_the_login_node, "that is the trap"),
         (swapped, "changed places"),
         (leaves_it_open, '"auto" leaves the choice'),
-        (prints_it, "returned nothing"),
+        (prints_it, "is the return missing?"),
         (true_or_false, 'must be "local" or "slurm"'),
         (never_ends, "did not finish"),
         (lambda place: "local", "TypeError"),
-        ("slurm", "must be a function"),
+        ("slurm", "The answer is a function"),
     ],
 }
 

@@ -152,7 +152,7 @@ WRONG = {
         (cores_endless, "did not finish"),
         (lambda serial, efficiency: 12, "efficiency there is"),
         (lambda serial: 12, "TypeError"),
-        (34, "must be a function"),
+        (34, "The answer is a function"),
     ],
     "SIXTEEN": [
         (sixteen_ideal, "ideal line"),
@@ -168,7 +168,7 @@ WRONG = {
         (sixteen_parabola, "ends below zero"),
         (sixteen_looked_up, "cannot use hpclab.validation"),
         (sixteen_text, "must be a number"),
-        (3078, "must be a function"),
+        (3078, "The answer is a function"),
     ],
 }
 

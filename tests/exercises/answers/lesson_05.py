@@ -89,7 +89,7 @@ WRONG = {
         (lambda start, speedup: start * speedup / (speedup - 1), "Return math.inf there"),
         (
             lambda start, speedup: start * speedup / (speedup - 1) if speedup != 1 else math.inf,
-            "for 0.8 -240 s",
+            "for a speedup of 0.8 you say -240 s",
         ),
         (lambda start, speedup: start * speedup / (1 - speedup), "the sign is wrong"),
         (forgets_the_return, "is the return missing?"),

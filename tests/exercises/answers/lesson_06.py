@@ -108,7 +108,7 @@ WRONG = {
         ((18e-6, 0), "Take beta from the large messages"),
         ((-1, -1), "8 bytes are hardly any bytes"),
         ((18e-6, float("nan")), "finite"),
-        ((18e-6, "fast"), "must be a number"),
+        ((18e-6, "fast"), "must be a finite number"),
         (18e-6, "a pair"),
         ("18 µs", "a pair"),
     ],
