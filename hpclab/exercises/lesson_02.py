@@ -16,8 +16,6 @@ from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import LINE, SECTOR, WARP
 
 THREADS = 64  # in each block of the launches here
-_SUMMED = 128  # in each block of the sums
-_TILE = 32  # threads along each side of a block of the transposition
 
 
 # 1. Count sectors
@@ -65,13 +63,10 @@ SECTORS = Exercise(
 # 2. Nobody outside
 
 
-def _differences() -> list[Launch]:
-    launches = []
-    for items in (100, 64, 65, 2, 257):
-        x, grid = numbers(items), -(-items // THREADS) + 1
-        said = f"With {items} items and {grid * THREADS} threads"
-        launches.append(Launch(said, (grid,), (THREADS,), (x, nothing(items - 1)), numpy.diff(x)))
-    return launches
+def _difference(items: int) -> Launch:
+    x, grid = numbers(items), -(-items // THREADS) + 1
+    said = f"With {items} items and {grid * THREADS} threads"
+    return Launch(said, (grid,), (THREADS,), (x, nothing(items - 1)), numpy.diff(x))
 
 
 DIFFERENCE = Exercise(
@@ -79,7 +74,7 @@ DIFFERENCE = Exercise(
     "Write difference(x, out), out[i] = x[i + 1] - x[i]. out has one item fewer than x, and there are more "
     "threads than items.",
     by_kernel(
-        _differences,
+        lambda: [_difference(items) for items in (100, 64, 65, 2, 257)],
         (
             (lambda f: not f.errors and f.lanes > 1 and f.apart == 0, "every thread goes through all the "
              "items, and does again what the others did. cuda.grid(1) takes the place of the loop's "
@@ -102,13 +97,10 @@ DIFFERENCE = Exercise(
 # 3. Fewer sectors
 
 
-def _scalings(*sizes: tuple[int, int]) -> list[Launch]:
-    launches = []
-    for items, grid in sizes:
-        x, y = numbers(items), numbers(items, seed=7)
-        said = f"With {items} items and {grid} block{'s' * (grid > 1)} of {THREADS} threads"
-        launches.append(Launch(said, (grid,), (THREADS,), (numpy.float32(3), x, y), 3 * x + y))
-    return launches
+def _scaling(items: int, grid: int) -> Launch:
+    x, y = numbers(items), numbers(items, seed=7)
+    said = f"With {items} items and {grid} block{'s' * (grid > 1)} of {THREADS} threads"
+    return Launch(said, (grid,), (THREADS,), (numpy.float32(3), x, y), 3 * x + y)
 
 
 def _times(trial: Trial) -> numpy.ndarray:
@@ -138,9 +130,9 @@ FEW_SECTORS = Exercise(
     "Write scale_add(factor, x, y), y[i] += factor * x[i] for every i, for a grid with fewer threads than "
     "items, so that for n items at most 3 * ceil(n / 8) sectors move.",
     by_kernel(  # few items first: a loop that walks over most of them is seen before it takes too long
-        lambda: _scalings((129, 1), (40, 2)), _SCALED_WRONG,
+        lambda: [_scaling(129, 1), _scaling(40, 2)], _SCALED_WRONG,
         then=by_kernel(
-            lambda: _scalings((1024, 2), (1000, 2), (4096, 4)), _SCALED_WRONG,
+            lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], _SCALED_WRONG,
             most=lambda f: 3 * f.filled,
             yes="Yes: every sector moves once, and each round of a warp's loop takes whole ones.",
         ),
@@ -153,14 +145,11 @@ FEW_SECTORS = Exercise(
 # 4. A barrier in the right place
 
 
-def _block_sums() -> list[Launch]:
-    launches = []
-    for items in (512, 128, 300, 1):
-        x, starts = numbers(items), range(0, items, _SUMMED)
-        sums = numpy.add.reduceat(x.astype(numpy.float64), starts).astype(numpy.float32)
-        said = f"With {items} item{'s' * (items > 1)} in blocks of {_SUMMED} threads"
-        launches.append(Launch(said, (len(starts),), (_SUMMED,), (x, nothing(len(starts))), sums))
-    return launches
+def _block_sum(items: int) -> Launch:
+    x, starts = numbers(items), range(0, items, 128)
+    sums = numpy.add.reduceat(x.astype(numpy.float64), starts).astype(numpy.float32)
+    said = f"With {items} item{'s' * (items > 1)} in blocks of 128 threads"
+    return Launch(said, (len(starts),), (128,), (x, nothing(len(starts))), sums)
 
 
 BLOCK_SUMS = Exercise(
@@ -168,7 +157,7 @@ BLOCK_SUMS = Exercise(
     "Write block_sums(x, sums): each block of 128 threads adds its 128 items of x (the last block may have "
     "fewer) in shared memory, and one thread writes sums[block].",
     by_kernel(
-        _block_sums,
+        lambda: [_block_sum(items) for items in (512, 128, 300, 1)],
         (
             (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all threads of the block "
              "pass, not inside an if that some skip."),
@@ -190,18 +179,14 @@ BLOCK_SUMS = Exercise(
 # 5. No bank conflicts
 
 
-def _transposes() -> list[Launch]:
-    launches = []
-    for rows, columns in ((64, 96), (32, 32), (96, 32), (40, 70)):
-        a, grid = numbers(rows, columns), (-(-columns // _TILE), -(-rows // _TILE))
-        said = f"With {rows} × {columns} items"
-        launches.append(Launch(said, grid, (_TILE, _TILE), (a, nothing(columns, rows)), a.T))
-    return launches
+def _transposition(rows: int, columns: int) -> Launch:
+    a, grid = numbers(rows, columns), (-(-columns // 32), -(-rows // 32))
+    return Launch(f"With {rows} × {columns} items", grid, (32, 32), (a, nothing(columns, rows)), a.T)
 
 
 def _full(trial: Trial) -> bool:
     """Whether every tile, and so every sector, is full."""
-    return trial.output.size % _TILE**2 == 0
+    return trial.output.size % 32**2 == 0
 
 
 def _passes(trial: Trial) -> float:
@@ -214,7 +199,7 @@ TRANSPOSE = Exercise(
     "Write transpose(a, out), out[j, i] = a[i, j], for blocks of 32 × 32 threads, with as few sectors as can "
     "be and without a bank conflict.",
     by_kernel(
-        _transposes, (),
+        lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (),
         (
             (lambda f: _passes(f) > 10, "right, and no sector too many, but shared memory takes "
              "{f.conflicts} extra passes over the banks. A column of the tile lies in one bank: 32 items "

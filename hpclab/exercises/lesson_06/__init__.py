@@ -12,6 +12,7 @@ import numpy
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
+from hpclab.exercises.lesson_06.ring import RANKS, replay
 from hpclab.models.formulas import bus_factor
 from hpclab.units import format_bytes, format_seconds
 
@@ -91,49 +92,6 @@ FIT = Exercise(
 
 # 2. A ring that ends at home
 
-_RANKS = (4, 2, 3, 5, 6, 7, 8, 9)  # 4 first: what is said of it is the easiest to follow
-
-
-def _replay(said: Mapping[tuple, int]) -> str:
-    for (rank, ranks, step), chunk in said.items():
-        if not 0 <= chunk < ranks:
-            return (
-                f"Rank {rank} of {ranks} sends chunk {chunk} in step {step}, but chunks are 0 to "
-                f"{ranks - 1}: is the % ranks missing?"
-            )
-    return next(filter(None, (_replayed(ranks, said) for ranks in _RANKS)), "")
-
-
-def _replayed(ranks: int, said: Mapping[tuple, int]) -> str:
-    """What is wrong with the ring on `ranks` ranks, or nothing. A sum is a list of whose values are in it."""
-    held = [[[rank] for _ in range(ranks)] for rank in range(ranks)]
-    for step in range(ranks - 1):
-        sent = [(said[rank, ranks, step], rank) for rank in range(ranks)]
-        parcels = [(chunk, (rank + 1) % ranks, held[rank][chunk][:]) for chunk, rank in sent]
-        for chunk, target, parcel in parcels:
-            if twice := set(parcel) & set(held[target][chunk]):
-                return (
-                    f"On {ranks} ranks, step {step}: rank {target} gets chunk {chunk} with rank "
-                    f"{min(twice)}'s values, and has them already, so they count twice. Who sends in a step "
-                    "what it got in the step before never sends anything twice."
-                )
-            held[target][chunk] += parcel
-    whole = [{c for c in range(ranks) if len(held[rank][c]) == ranks} for rank in range(ranks)]
-    if all(rank in whole[rank] for rank in range(ranks)):
-        return ""
-    shift = {(min(chunks) - rank) % ranks for rank, chunks in enumerate(whole) if len(chunks) == 1}
-    if len(shift) == 1 and all(len(chunks) == 1 for chunks in whole):
-        return (
-            f"A right ring, but on {ranks} ranks rank 0 ends with the whole sum of chunk {min(whole[0])}, "
-            "and rank 0 is to own chunk 0. Everybody must begin with another chunk."
-        )
-    return (
-        f"On {ranks} ranks, after {ranks - 1} steps, the fullest sum on rank 0 has the values of "
-        f"{max(map(len, held[0]))} of {ranks} ranks. In step s a rank must pass on the chunk that it "
-        "received in step s − 1."
-    )
-
-
 RING = Exercise(
     "06", "a ring that ends at home",
     "After the first half of the notebook's ring rank r holds the whole sum of chunk r + 1. Sharded "
@@ -141,8 +99,8 @@ RING = Exercise(
     "arrives. Write chunk_to_send(rank, ranks, step) for step 0 to ranks − 2.",
     judges.by_replay(
         "chunk_to_send(rank, ranks, step)", "the number of a chunk, a whole number",
-        [(rank, ranks, step) for ranks in _RANKS for step in range(ranks - 1) for rank in range(ranks)],
-        _replay, accepts=lambda value: judges.is_number(value) and not isinstance(value, float),
+        [(rank, ranks, step) for ranks in RANKS for step in range(ranks - 1) for rank in range(ranks)],
+        replay, accepts=lambda value: judges.is_number(value) and not isinstance(value, float),
         yes="Replayed on 2 to 9 ranks: after p − 1 steps each rank holds the whole sum of its own chunk. "
         "That is the reduce-scatter of ZeRO and FSDP, where each rank owns the shard that carries its "
         "number.",
