@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy
 
@@ -152,14 +151,9 @@ def _off(value: float, counts: list[int], speeds: list[float], target: int) -> s
     )
 
 
-def _published(counts: list[int], speeds: list[float], _: int) -> tuple[str, float]:
-    curve = next(curve for curve in scaling_rows.CURVES if _points(curve) == (counts, speeds))
-    return curve, scaling_rows.published(curve)[-1].value
-
-
-def _off_published(value: float, *case: Any) -> str:
-    curve, published = _published(*case)
-    return f"On the published curve {curve} your prediction is {abs(value / published - 1):.0%} off."
+def _published(counts: list[int], speeds: list[float], _: int = 16) -> float:
+    curves = (curve for curve in scaling_rows.CURVES if _points(curve) == (counts, speeds))
+    return scaling_rows.published(next(curves))[-1].value
 
 
 def _no_curve(stop: str) -> str:
@@ -172,7 +166,7 @@ def _no_curve(stop: str) -> str:
 
 
 def _yes(given: float, *_: float) -> str:
-    published = scaling_rows.published("amp-128")[-1].value
+    published = _published(*shown())
     return (
         f"You predict {given:.0f} sequences/s on 16 GPUs; {published:.0f} were published, "
         f"{abs(given / published - 1):.0%} off. The ideal line would pass here too, for this machine "
@@ -211,8 +205,9 @@ SIXTEEN = Exercise(
         then=judges.by_function(
             _PREDICT, "a number of sequences a second",
             lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES],
-            lambda *case: _published(*case)[1],
-            otherwise=_off_published, within=0.15, stopped=_no_curve, yes=_yes,
+            _published, within=0.15, stopped=_no_curve, yes=_yes,
+            otherwise=lambda value, *case: "On the published curve that begins at "
+            f"{case[1][0]:g} sequences/s your prediction is {abs(value / _published(*case) - 1):.0%} off.",
         ),
     ),
     (

@@ -2,7 +2,7 @@
 
 Each file in answers/ holds, by exercise, RIGHT (at least two answers, written differently), WRONG (at least
 four, each with words that its hint must contain) and, where there is some, OWN: the package's own code, which
-earns nothing. The worked solutions that people read, in docs/solutions.md, are answers, too.
+earns nothing. SOLUTION says what docs/solutions.md calls each answer: those that people read pass, too.
 """
 
 import importlib
@@ -86,30 +86,15 @@ def test_every_exercise_of_the_lesson_has_answers(lesson):
 
 
 SOLUTIONS = (Path(__file__).resolve().parents[2] / "docs" / "solutions.md").read_text(encoding="utf-8")
-ANSWERED_BY = {  # what a worked solution calls its answer
-    "00": {"BACKEND": "choose"},
-    "01": {"SERIAL_SHARE": "answer", "MOST_CORES": "most_cores", "SIXTEEN": "predict_throughput"},
-    "02": {
-        "DIFFERENCE": "difference", "SECTORS": "sectors", "FEW_SECTORS": "scale_add",
-        "TRANSPOSE": "transpose", "BLOCK_SUMS": "block_sums",
-    },
-    "03": {"PREDICT": "times", "TILE": "tile", "CHANGE_FIRST": "changes", "FUSE": "tail"},
-    "05": {
-        "NODES_THAT_PAY": "nodes_that_pay", "CHUNK_SIZE": "chunk_size", "BREAK_EVEN": "break_even",
-        "READ_THE_BARS": "remedies",
-    },
-    "06": {
-        "FIT": "alpha_beta", "RING": "chunk_to_send", "CROSSOVER": "crossover_size", "BOTTLENECK": "links",
-    },
-}  # fmt: skip
 
 
-@pytest.mark.parametrize("number", ANSWERED_BY)
-def test_each_worked_solution_passes(number):
+@pytest.mark.parametrize("lesson", [name for name, answers in LESSONS.items() if "SOLUTION" in answers])
+def test_each_worked_solution_passes(lesson):
+    number, names = lesson.removeprefix("lesson_"), LESSONS[lesson]["SOLUTION"]
     section = SOLUTIONS.split(f"\n## {number} ")[1].split("\n## ")[0]
     imports = "import numpy as np\nfrom hpclab.kernels.cuda import cuda\nfrom hpclab.models import scaling\n"
     imports += "from hpclab.models.device import from_catalogue\nh100 = from_catalogue('h100-80gb')\n"
-    imports += f"from hpclab.exercises import lesson_{number}\n"
+    imports += f"from hpclab.exercises import {lesson}\n"
     cell: dict = {"__name__": "__main__"}
     exec(imports, cell)
     checked = set()
@@ -118,9 +103,9 @@ def test_each_worked_solution_passes(number):
         linecache.cache[file] = (len(block), None, block.splitlines(keepends=True), file)
         before = dict(cell)
         exec(compile(block, file, "exec"), cell)
-        new = {answer for answer in cell if cell[answer] is not before.get(answer)}
-        for name in (name for name, answer in ANSWERED_BY[number].items() if answer in new):
-            verdict = exercise(f"lesson_{number}", name).check(cell[ANSWERED_BY[number][name]])
-            assert verdict.passed, verdict.message
-            checked.add(name)
-    assert checked == set(LESSONS[f"lesson_{number}"]["RIGHT"])
+        for name, answer in names.items():
+            if answer in cell and cell[answer] is not before.get(answer):
+                verdict = exercise(lesson, name).check(cell[answer])
+                assert verdict.passed, verdict.message
+                checked.add(name)
+    assert checked == set(LESSONS[lesson]["RIGHT"])

@@ -75,18 +75,10 @@ def test_too_many_tasks_are_refused():
             job_trials.dry_run(parse(f"#!/bin/bash\n#SBATCH {line}\necho\n"))
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", float("inf")),
-        ("30", 1800),
-        ("30:00", 1800),
-        ("00:30", 30),
-        ("1:30:00", 5400),
-        ("1-12", 129600),
-        ("2-0:30", 174600),
-    ],
-)
+@pytest.mark.parametrize(("text", "seconds"), {
+    "0": float("inf"), "30": 1800, "30:00": 1800, "00:30": 30, "1:30:00": 5400, "1-12": 129600,
+    "2-0:30": 174600,
+}.items())  # fmt: skip
 def test_a_time_limit_as_slurm_reads_it(text, seconds):
     assert limit_seconds(text) == seconds
 

@@ -82,3 +82,5 @@ WRONG = {
 }
 
 OWN = {"BACKEND": [limits.call_each]}
+
+SOLUTION = {"BACKEND": "choose"}

@@ -21,9 +21,12 @@ def cores_endless(serial, efficiency):
     return cores
 
 
-def sixteen_from_all_points(gpus, throughput, target):
-    found = scaling.fit(scaling.Amdahl, gpus, throughput)
-    return found.speed_of_one * float(found.law.speedup(target))
+def sixteen_fitted(law):
+    def predict(gpus, throughput, target):
+        found = scaling.fit(law, gpus, throughput)
+        return found.speed_of_one * float(found.law.speedup(target))
+
+    return predict
 
 
 def sixteen_from_the_last_point(gpus, throughput, target):
@@ -37,31 +40,9 @@ def sixteen_last_stretch(gpus, throughput, target):
     return throughput[-1] + slope * (target - gpus[-1])
 
 
-def sixteen_straight_line(gpus, throughput, target):
-    return float(numpy.polyval(numpy.polyfit(gpus, throughput, 1), target))
-
-
-def sixteen_speedup(gpus, throughput, target):
-    return sixteen_from_the_last_point(gpus, throughput, target) / throughput[0]
-
-
-def sixteen_gustafson(gpus, throughput, target):
-    found = scaling.fit(scaling.Gustafson, gpus, throughput)
-    return found.speed_of_one * float(found.law.speedup(target))
-
-
 def sixteen_power_law(gpus, throughput, target):
     slope, start = numpy.polyfit(numpy.log(gpus), numpy.log(throughput), 1)
     return float(numpy.exp(start + slope * numpy.log(target)))
-
-
-def sixteen_usl(gpus, throughput, target):
-    found = scaling.fit(scaling.USL, gpus, throughput)
-    return found.speed_of_one * float(found.law.speedup(target))
-
-
-def sixteen_parabola(gpus, throughput, target):
-    return float(numpy.polyval(numpy.polyfit(gpus, throughput, 2), target))
 
 
 def sixteen_looked_up(gpus, throughput, target):
@@ -73,7 +54,7 @@ def sixteen_looked_up(gpus, throughput, target):
 RIGHT = {
     "SERIAL_SHARE": [0.2, Fraction(1, 5), (8 / (240 / 72) - 1) / 7],
     "MOST_CORES": [lambda serial, efficiency: int(1 + (1 / efficiency - 1) / serial), cores_by_counting],
-    "SIXTEEN": [sixteen_from_all_points, sixteen_from_the_last_point],
+    "SIXTEEN": [sixteen_fitted(scaling.Amdahl), sixteen_from_the_last_point],
 }
 
 WRONG = {
@@ -110,17 +91,28 @@ WRONG = {
         (lambda gpus, throughput, target: throughput[0] * target, "ideal line"),
         (lambda gpus, throughput, target: throughput[-1] * target / gpus[-1], "efficiency of eight"),
         (sixteen_last_stretch, "last stretch"),
-        (sixteen_straight_line, "straight line"),
-        (sixteen_speedup, "That is a speedup"),
-        (sixteen_gustafson, "Gustafson"),
+        (
+            lambda gpus, throughput, target: float(numpy.polyval(numpy.polyfit(gpus, throughput, 1), target)),
+            "straight line",
+        ),
+        (
+            lambda gpus, throughput, target: (
+                sixteen_from_the_last_point(gpus, throughput, target) / throughput[0]
+            ),
+            "That is a speedup",
+        ),
+        (sixteen_fitted(scaling.Gustafson), "Gustafson"),
         (
             lambda gpus, throughput, target: sixteen_from_the_last_point(gpus, throughput, 16),
             "always predict for 16",
         ),
         (lambda gpus, throughput, target: throughput[-1], "last measured value"),
         (sixteen_power_law, "too high"),
-        (sixteen_usl, "USL has two unknowns"),
-        (sixteen_parabola, "ends below zero"),
+        (sixteen_fitted(scaling.USL), "USL has two unknowns"),
+        (
+            lambda gpus, throughput, target: float(numpy.polyval(numpy.polyfit(gpus, throughput, 2), target)),
+            "ends below zero",
+        ),
         (sixteen_looked_up, "cannot use hpclab.validation"),
         (lambda gpus, throughput, target: "about 3000", "must be a number"),
         (3078, "The answer is a function"),
@@ -132,3 +124,5 @@ OWN = {
     "MOST_CORES": [scaling.serial_fraction],
     "SIXTEEN": [scaling.fit],
 }
+
+SOLUTION = {"SERIAL_SHARE": "answer", "MOST_CORES": "most_cores", "SIXTEEN": "predict_throughput"}

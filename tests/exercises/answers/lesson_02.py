@@ -65,13 +65,6 @@ def answer(factor, x, y):
     for i in range(first, min(first + each, y.size)):
         y[i] += factor * x[i]
 """
-SCALED_UNGUARDED = """
-def answer(factor, x, y):
-    each = y.size // cuda.gridsize(1) + 1
-    for k in range(each):
-        i = cuda.grid(1) + k * cuda.gridsize(1)
-        y[i] += factor * x[i]
-"""
 SUMS = """
 def answer(x, sums):
     tile = cuda.shared.array(128, np.float32)
@@ -190,7 +183,8 @@ WRONG = {
         (kernel(SCALED, ("cuda.grid(1)", "cuda.threadIdx.x")), "several threads work on one item"),
         (kernel(SCALED, ("+= factor * x[i]", "+= x[i]\n        y[i] += (factor - 1) * x[i]")),
          "more often than once"),
-        (kernel(SCALED_UNGUARDED), "the access with an if"),
+        (kernel(SCALED, ("), y.size", "), (y.size // cuda.gridsize(1) + 1) * cuda.gridsize(1)")),
+         "the access with an if"),
     ],
     "BLOCK_SUMS": [
         (kernel(SUMS, (FILLED, "else 0\n"), (ROUND, "half]\n")), "The simulator gets by without"),
@@ -224,3 +218,8 @@ OWN = {
         *(step.kernel for step in transpose.STEPS),
     ],
 }
+
+SOLUTION = {
+    "DIFFERENCE": "difference", "SECTORS": "sectors", "FEW_SECTORS": "scale_add", "TRANSPOSE": "transpose",
+    "BLOCK_SUMS": "block_sums",
+}  # fmt: skip

@@ -187,3 +187,5 @@ OWN = {
     "TILE": [matmul.STEPS[2]],
     "FUSE": [vector_add.coalesced, softmax.STEPS[0].kernel],
 }
+
+SOLUTION = {"PREDICT": "times", "TILE": "tile", "CHANGE_FIRST": "changes", "FUSE": "tail"}

@@ -110,3 +110,8 @@ WRONG = {
         (list(READ.values()), "one remedy for each of A, B, C and D"),
     ],
 }
+
+SOLUTION = {
+    "NODES_THAT_PAY": "nodes_that_pay", "CHUNK_SIZE": "chunk_size", "BREAK_EVEN": "break_even",
+    "READ_THE_BARS": "remedies",
+}  # fmt: skip

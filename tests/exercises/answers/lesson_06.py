@@ -153,3 +153,7 @@ OWN = {
     "CROSSOVER": [schedules.collective],
     "RING": [schedules.sent],
 }
+
+SOLUTION = {
+    "FIT": "alpha_beta", "RING": "chunk_to_send", "CROSSOVER": "crossover_size", "BOTTLENECK": "links",
+}  # fmt: skip
