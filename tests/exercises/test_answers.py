@@ -11,10 +11,14 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy
 import pytest
 
 from hpclab.cluster import slurm
 from hpclab.exercises import Exercise, limits
+from hpclab.kernels.cuda import cuda
+from hpclab.models import scaling
+from hpclab.models.device import from_catalogue
 
 FILES = sorted((Path(__file__).parent / "answers").glob("lesson_*.py"))
 # Run under a name nobody can import, as a notebook's cells are: their functions travel by value.
@@ -92,11 +96,10 @@ SOLUTIONS = (Path(__file__).resolve().parents[2] / "docs" / "solutions.md").read
 def test_each_worked_solution_passes(lesson):
     number, names = lesson.removeprefix("lesson_"), LESSONS[lesson]["SOLUTION"]
     section = SOLUTIONS.split(f"\n## {number} ")[1].split("\n## ")[0]
-    imports = "import numpy as np\nfrom hpclab.kernels.cuda import cuda\nfrom hpclab.models import scaling\n"
-    imports += "from hpclab.models.device import from_catalogue\nh100 = from_catalogue('h100-80gb')\n"
-    imports += f"from hpclab.exercises import {lesson}\n"
-    cell: dict = {"__name__": "__main__"}
-    exec(imports, cell)
+    cell: dict = {
+        "__name__": "__main__", "np": numpy, "cuda": cuda, "scaling": scaling,
+        "h100": from_catalogue("h100-80gb"), lesson: importlib.import_module(f"hpclab.exercises.{lesson}"),
+    }  # fmt: skip
     checked = set()
     for n, block in enumerate(re.findall(r"```python\n(.*?)```", section, re.DOTALL)):
         file = f"/a/cell/of/a/notebook/{number}-{n}.py"  # as in a notebook, the source is in no file

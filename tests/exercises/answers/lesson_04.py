@@ -19,6 +19,7 @@ def _four_tasks(*changes):
 
 _LATE = "#SBATCH --ntasks=4\n\n"
 _TOP = "#SBATCH --time=00:05:00\n"
+_FOUR = (_TOP, _TOP + "#SBATCH --ntasks=4\n")
 
 
 def _thirty(line):
@@ -73,19 +74,9 @@ WRONG = {
         (_four_tasks((_LATE, ""), (_TOP, _TOP + "#SBATCH --nodes=4 --ntasks=4\n")), "to 4 nodes"),
         (_four_tasks((_LATE, ""), (_TOP, _TOP + "#SBATCH --ntasks-per-node=4\n")), "to one node"),
         (_four_tasks((_LATE, ""), (_TOP, _TOP + "#SBATCH --array=0-3\n")), "a job of each index"),
-        (
-            _four_tasks(
-                (_LATE, ""),
-                (_TOP, _TOP + "#SBATCH --ntasks=4\n"),
-                ("srun bash", "for i in 1 2 3 4; do srun -n 1 bash"),
-                ("PROCID.txt'", "PROCID.txt'; done"),
-            ),
-            "rank 0 of 4",
-        ),
-        (
-            _four_tasks((_LATE, ""), (_TOP, _TOP + "#SBATCH --ntasks=4\n"), ("srun bash", "bash")),
-            "Without srun",
-        ),
+        (_four_tasks((_LATE, ""), _FOUR, ("srun bash", "for i in 1 2 3 4; do srun -n 1 bash"),
+                     ("PROCID.txt'", "PROCID.txt'; done")), "rank 0 of 4"),
+        (_four_tasks((_LATE, ""), _FOUR, ("srun bash", "bash")), "Without srun"),
         (_four_tasks(("set -euo", _LATE + "set -euo")), "after the first command"),
         (
             _four_tasks((_LATE, ""), (_TOP, _TOP + "#SBATCH --ntasks 4\n"), ("part-$", "piece-$")),
@@ -146,4 +137,4 @@ WRONG = {
         (_log(("logs/%x-%j.out", "log.txt")), "put %j into it"),
         (_log((_OUTPUT, _OUTPUT + "#SBATCH --open-mode=append\n")), "too late"),
     ],
-}
+}  # fmt: skip
