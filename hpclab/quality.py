@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from hpclab import checks
 from hpclab.results import Origin, Result
 
-# Of the core time that a task wanted, what it must have got. A quiet machine gives 95 %, and 85 % where a
+# Of the core time that tasks wanted, what they must have got. A quiet machine gives 95 %, and 85 % where a
 # scheduler and a notebook run beside as many tasks as there are cores; one busy neighbour takes a third.
 SHARE = 0.75
+# The same where more workers than cores share these, of what is theirs then. That is known less well: a
+# rank's helper threads want a core, too, and four ranks on two cores got 30 to 45 % on a quiet machine.
+SHARED = 0.5
 # What other virtual machines may have had of the cores. Less than this is within what repeats show anyway.
 STOLEN = 0.1
 # How far the quartiles of repeats may lie apart, over their median. Beyond it, "twice as fast" is not known.
@@ -24,9 +28,10 @@ SCATTER = 0.5
 # How much better than possible is still believed: two halves may fit caches that the whole did not, and a
 # roof was measured, too.
 BEYOND = 1.2
-# The part of the points that must agree that repeats scatter: one short message in a sweep says nothing.
+# The part of the points that must agree: one short message in a sweep of many says nothing.
 PART = 0.25
 
+T = TypeVar("T")
 WORKERS = ("nodes", "processes", "threads", "ranks")  # what a parameter calls that which runs at once
 
 
@@ -47,24 +52,23 @@ def doubt(results: Sequence[Result]) -> str:
 
 
 def _busy(results: Iterable[Result]) -> str:
-    """Tasks had much less of a core than was theirs, at one point at least."""
+    """Tasks had much less of a core than was theirs."""
     points: dict[object, dict[object, Result]] = {}
     for result in results:
         if "waited" in result.environment:  # once for each repeat, however many quantities it has
             points.setdefault(_point(result), {})[result.run, result.repeat] = result
-    worst, why = SHARE, ""
+    shares = []
     for repeats in map(dict.values, points.values()):
         one, cpu = next(iter(repeats)), _total(repeats, "cpu")
         wanted, due = cpu + _total(repeats, "waited"), min(1.0, _cores(one) / _workers(one))
-        if wanted and cpu / wanted / due < worst:
-            worst = cpu / wanted / due
-            why = f"busy: tasks got {_percent(cpu / wanted)} of a core"
-            why += f" instead of {_percent(due)}" if due < 1 else ""
+        if wanted:
+            shares.append((cpu / wanted / due / (SHARE if due == 1 else SHARED), cpu / wanted, due))
+    enough, got, due = _typical(sorted(shares), (1.0, 1.0, 1.0))
+    if enough < 1:
+        return f"busy: tasks got {_percent(got)} of a core" + f" instead of {_percent(due)}" * (due < 1)
     every = [result for repeats in points.values() for result in repeats.values()]
-    wall = _total(every, "wall")
-    if not why and wall and _total(every, "stolen") / wall > STOLEN:
-        why = f"busy: other virtual machines had {_percent(_total(every, 'stolen') / wall)} of the cores"
-    return why
+    lost = _total(every, "stolen") / (_total(every, "wall") or math.inf)
+    return f"busy: other virtual machines had {_percent(lost)} of the cores" if lost > STOLEN else ""
 
 
 def _too_fast(results: Iterable[Result]) -> str:
@@ -107,9 +111,13 @@ def _scattered(results: Iterable[Result]) -> str:
         if len(values) > 1:
             low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
             spreads.append((high - low) / middle)
-    spreads.sort(reverse=True)
-    spread = spreads[int(PART * (len(spreads) - 1))] if spreads else 0.0
+    spread = _typical(sorted(spreads, reverse=True), 0.0)
     return f"scattered: repeats differ by {_percent(spread)}" if spread > SCATTER else ""
+
+
+def _typical(worst_first: Sequence[T], none: T) -> T:
+    """What holds for the PART of the points that is worst off; of few points the worst one."""
+    return worst_first[int(PART * (len(worst_first) - 1))] if worst_first else none
 
 
 def _point(result: Result, without: Sequence[str] = ()) -> tuple[object, ...]:
