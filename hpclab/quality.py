@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from hpclab import checks
 from hpclab.results import Origin, Result
+from hpclab.timing import Sample
 
 # Of the core time that tasks wanted, what they must have got. A quiet machine gives 95 %, and 85 % where a
 # scheduler and a notebook run beside as many tasks as there are cores; one busy neighbour takes a third.
@@ -35,20 +36,27 @@ T = TypeVar("T")
 WORKERS = ("nodes", "processes", "threads", "ranks")  # what a parameter calls that which runs at once
 
 
-def doubt(results: Sequence[Result]) -> str:
-    """Why `results` support no statement, as one short clause such as "busy: tasks got 40 % of a core; run
-    again"; "" where they do.
+def doubt(results: Sequence[Result] | Sequence[Sample]) -> str:
+    """Why `results` (or the samples of one piece of work) support no statement, as one short clause such as
+    "busy: tasks got 40 % of a core; run again"; "" where they do.
 
     Judged is what was measured on cores, by what `timing.Sample.facts` left in its environment; all other
     origins and what ran on a GPU are passed by. More workers than cores are expected to share these.
     """
     mine = [
         result
-        for result in checks.instances("results", results, Result)
+        for result in checks.instances("results", _as_results(results), Result)
         if result.origin is Origin.MEASURED and "gpu" not in result.environment
     ]
     why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine)
     return f"{why}; run again" if why else ""
+
+
+def _as_results(results: Sequence[Result] | Sequence[Sample]) -> Sequence[Result]:
+    if not isinstance(results, Sequence) or not all(isinstance(one, Sample) for one in results):
+        return cast(Sequence[Result], results)
+    samples = cast(Sequence[Sample], results)
+    return [Result("repeat", "time", s.wall, Origin.MEASURED, environment=s.facts()) for s in samples]
 
 
 def _busy(results: Iterable[Result]) -> str:

@@ -102,30 +102,6 @@ def repeat(work: Callable[[], object], repeats: int = 5, warmup: int = 1) -> lis
     return samples
 
 
-def device_seconds(work: Callable[[], object], repeats: int = 5, warmup: int = 1) -> list[float]:
-    """Seconds between two events on the current accelerator around each call of `work()`.
-
-    A kernel launch returns before the kernel ends, so a wall clock around it measures the launch. Raises
-    RuntimeError where there is no accelerator.
-    """
-    repeats = checks.integer("repeats", repeats, 1, 10_000)
-    warmup = checks.integer("warmup", warmup, 0, 10_000)
-    import torch
-
-    if not torch.accelerator.is_available():
-        raise RuntimeError("This machine has no accelerator to time; use repeat() for work on its cores.")
-    repeat(work, 1, max(0, warmup - 1))
-    seconds = []
-    for _ in range(repeats):
-        begin, end = torch.Event(enable_timing=True), torch.Event(enable_timing=True)
-        begin.record()
-        work()
-        end.record()
-        torch.accelerator.synchronize()
-        seconds.append(begin.elapsed_time(end) / 1e3)
-    return seconds
-
-
 def median(samples: Sequence[Sample]) -> Sample:
     """The median of each time of several samples."""
     if not checks.instances("samples", samples, Sample):

@@ -6,6 +6,7 @@ import pytest
 
 from hpclab.quality import doubt
 from hpclab.results import Result
+from hpclab.timing import Sample
 
 
 def made(values, quantity="makespan", *, got=0.97, stolen=0.0, cores=2, origin="measured", **parameters):
@@ -56,7 +57,7 @@ def test_one_disturbed_repeat_of_three_is_what_repeats_are_for(cores):
 
 
 def test_one_short_message_of_a_sweep_waited():
-    """A blocked rank is woken for each message; where ranks outnumber cores, their helper threads wait, too."""
+    """A blocked rank is woken for each message; where ranks outnumber cores, they wait, too."""
     quiet = (0.87, 0.64, 0.75, 0.87, 0.86, 0.87, 0.89, 0.82, 0.93, 0.86, 0.91)
     many = (0.44, 0.40, 0.39, 0.39, 0.39, 0.40, 0.22, 0.39, 0.39, 0.36, 0.30)
     busy = (0.51, 0.57, 0.46, 0.53, 0.53, 0.41, 0.08, 0.07, 0.07, 0.05, 0.07)
@@ -137,6 +138,12 @@ def test_what_was_not_measured_here_is_not_judged(origin):
 
 def test_a_gpus_time_has_nothing_to_do_with_cores():
     assert not doubt(made([1.0, 3.0, 9.0], "time", got=0.1, where={"gpu": "NVIDIA H200"}))
+
+
+def test_samples_of_one_piece_of_work():
+    assert not doubt([Sample(1.0, 0.97, 0.03), Sample(1.1, 1.0, 0.1), Sample(0.2, 0.2)])
+    assert "got 50 % of a core" in doubt([Sample(1.0, 0.5, 0.5)] * 3)
+    assert "scattered" in doubt([Sample(wall, wall) for wall in (1.0, 2.0, 4.0)])
 
 
 def test_without_anything_there_is_no_doubt():

@@ -83,14 +83,3 @@ def test_a_bad_number_of_repeats_is_refused_before_any_work(repeats: object):
 def test_the_median_is_not_moved_by_one_slow_repeat():
     samples = [timing.Sample(1, 1), timing.Sample(2, 1), timing.Sample(100, 50)]
     assert timing.median(samples) == timing.Sample(2, 1)
-
-
-@pytest.mark.slow
-def test_device_time_needs_a_device():
-    import torch
-
-    if torch.accelerator.is_available():
-        assert min(timing.device_seconds(lambda: torch.ones(8, device="cuda") + 1, repeats=3)) > 0
-    else:
-        with pytest.raises(RuntimeError, match="no accelerator"):
-            timing.device_seconds(lambda: None)

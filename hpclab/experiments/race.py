@@ -19,8 +19,8 @@ _MOST = 1000  # values stay whole numbers that a float holds exactly, so that su
 def race(
     pool: Pool, all_reduce: Callable[[Any], object], elements: int, repeats: int = 5
 ) -> tuple[float, float, str]:
-    """Seconds of `all_reduce(vector)` and of `dist.all_reduce`, for `elements` floats on all ranks of `pool`; and
-    what `quality.doubt` says of the two, or "".
+    """Seconds of `all_reduce(vector)` and of `dist.all_reduce` for `elements` floats on all ranks of `pool`,
+    and what `quality.doubt` says of the two.
 
     `all_reduce` adds the vector up over all ranks, in place, on every rank. The first result is held against
     the library's, element by element: a RankError names the first rank that got a wrong one. Each time is the
