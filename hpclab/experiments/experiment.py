@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from hpclab import checks
 from hpclab.results import Result
 
 Progress = Callable[[str, int, int], None]
@@ -37,3 +38,10 @@ def there_and_back(counts: Sequence[int], repeats: int) -> Iterator[tuple[int, i
     up = (repeats + 1) // 2
     for way, of_way in ((sorted(counts), range(up)), (sorted(counts, reverse=True), range(up, repeats))):
         yield from ((count, repeat) for count in way for repeat in of_way)
+
+
+def counts(name: str, given: object, low: int = 1, high: int = 4096) -> tuple[int, ...]:
+    """What a spec was `given` as its list of whole numbers: each once, in order."""
+    if not isinstance(given, tuple | list | range) or not given:
+        raise ValueError(f"{name} must be a list of whole numbers, such as (1, 2, 4), not {given!r:.60}.")
+    return tuple(sorted({checks.integer(name, value, low, high) for value in given}))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks, schedules
-from hpclab.experiments.experiment import Progress
+from hpclab.experiments.experiment import Progress, counts
 from hpclab.machine import Machine, allowance
 from hpclab.models import latency_bandwidth
 from hpclab.models.formulas import bus_factor
@@ -77,8 +77,8 @@ class MeasureCollective:
     def __post_init__(self) -> None:
         checks.choice("collective", self.collective, KINDS)
         checks.choice("library", self.library, LIBRARIES)
-        object.__setattr__(self, "sizes", _numbers("sizes", self.sizes, 1, 2**34))
-        object.__setattr__(self, "ranks", _numbers("ranks", self.ranks, 2, 1024))
+        object.__setattr__(self, "sizes", counts("sizes", self.sizes, 1, 2**34))
+        object.__setattr__(self, "ranks", counts("ranks", self.ranks, 2, 1024))
         checks.integer("repeats", self.repeats, 1, 1000)
         checks.integer("warmup", self.warmup, 0, 1000)
         if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
@@ -172,7 +172,8 @@ class MeasureCollective:
             said = mpi_launch.run(orders, ranks, where, limit)
             label = "this machine" if where is None else f"a job of the {where.kind} Slurm"
             return said["ranks"], {
-                "library": said["version"], "label": label, "cores": cores, "shared": where is None,
+                "library": said["version"], "label": label, "cores": cores,
+                "shared": where is None or where.kind == "local",
             }  # fmt: skip
         if not isinstance(where, Pool):
             raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
@@ -202,9 +203,3 @@ class MeasureCollective:
                 )
             )  # fmt: skip
         return results
-
-
-def _numbers(name: str, values: object, low: int, high: int) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list | range) or not values:
-        raise ValueError(f"{name} must be a list of whole numbers, not {values!r:.60}.")
-    return tuple(sorted({checks.integer(name, value, low, high) for value in values}))

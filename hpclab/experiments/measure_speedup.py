@@ -15,11 +15,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpclab import checks
 from hpclab.experiments import laws, replay
-from hpclab.experiments.experiment import Progress, there_and_back
+from hpclab.experiments.experiment import Progress, counts, there_and_back
 from hpclab.machine import Machine, allowance
 from hpclab.results import Origin, Result, new_run_id
 from hpclab.timing import Sample, Stopwatch
@@ -30,8 +30,20 @@ if TYPE_CHECKING:
 NAME = "measure speedup"
 
 
+class _Sweep:
+    along: ClassVar[str]
+
+    def fit(self, results: Sequence[Result]) -> laws.Calibration:
+        """Each law through the makespans, or why there is no curve; see `laws.fit`."""
+        return laws.fit(results, self.along)
+
+    def predict(self, machine: Machine | None, calibration: laws.Calibration) -> list[Result]:
+        """The speedup that each law gives on 1 to 64 threads or processes; see `laws.predict`."""
+        return laws.predict(machine, calibration, self.along, NAME)
+
+
 @dataclass(frozen=True)
-class ThreadSweep:
+class ThreadSweep(_Sweep):
     """A Numba `kernel` at each of `threads` threads (all up to this machine's cores, or 8, where empty).
 
     It is called as ``kernel(*arguments(work))``; `work` is 1, or with `weak` the number of threads.
@@ -42,13 +54,14 @@ class ThreadSweep:
     threads: tuple[int, ...] = ()
     repeats: int = 5
     weak: bool = False
+    along: ClassVar[str] = "threads"
 
     def __post_init__(self) -> None:
         for name in ("kernel", "arguments"):
             checks.instance(name, getattr(self, name), Callable, "a function")
         every = tuple(range(1, min(8, allowance.cores().whole) + 1))
         threads = every if self.threads == () else self.threads
-        object.__setattr__(self, "threads", _counts("threads", threads))
+        object.__setattr__(self, "threads", counts("threads", threads))
         checks.integer("repeats", self.repeats, 1, 1000)
 
     def measure(self, where: None = None, *, progress: Progress | None = None) -> list[Result]:
@@ -92,28 +105,21 @@ class ThreadSweep:
             for quantity, value in (("makespan", sample.wall), ("cpu", sample.cpu))
         ]  # fmt: skip
 
-    def fit(self, results: Sequence[Result]) -> laws.Calibration:
-        """Each law through the makespans, or why there is no curve; see `laws.fit`."""
-        return laws.fit(results, "threads")
-
-    def predict(self, machine: Machine | None, calibration: laws.Calibration) -> list[Result]:
-        """The speedup that each law gives on 1 to 64 threads; see `laws.predict`."""
-        return laws.predict(machine, calibration, "threads", NAME)
-
 
 @dataclass(frozen=True)
-class ProcessSweep:
+class ProcessSweep(_Sweep):
     """``pool.map(task, items)`` on each of `processes` processes; one of them is 1, which comes first."""
 
     task: Callable[[Any], object]
     items: Sequence[object]
     processes: tuple[int, ...] = (1, 2, 3, 4)
     repeats: int = 3
+    along: ClassVar[str] = "processes"
 
     def __post_init__(self) -> None:
         checks.instance("task", self.task, Callable, "a function")
         checks.instance("items", self.items, Sequence, "a list")
-        object.__setattr__(self, "processes", _counts("processes", self.processes))
+        object.__setattr__(self, "processes", counts("processes", self.processes))
         if self.processes[0] != 1:
             raise ValueError(f"processes must begin with 1, which a speedup is over, not {self.processes}.")
         checks.integer("repeats", self.repeats, 1, 100)
@@ -157,20 +163,6 @@ class ProcessSweep:
             if progress is not None:
                 progress(f"{count} processes", done, self.repeats * len(self.processes))
         return results
-
-    def fit(self, results: Sequence[Result]) -> laws.Calibration:
-        """Each law through the makespans, or why there is no curve; see `laws.fit`."""
-        return laws.fit(results, "processes")
-
-    def predict(self, machine: Machine | None, calibration: laws.Calibration) -> list[Result]:
-        """The speedup that each law gives on 1 to 64 processes; see `laws.predict`."""
-        return laws.predict(machine, calibration, "processes", NAME)
-
-
-def _counts(name: str, counts: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(counts, tuple | list | range) or not counts:
-        raise ValueError(f"{name} must be a list of whole numbers, such as (1, 2, 4), not {counts!r:.60}.")
-    return tuple(sorted({checks.integer(name, count, 1, 4096) for count in counts}))
 
 
 def _name(function: Callable[..., object]) -> str:
