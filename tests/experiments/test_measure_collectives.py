@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import statistics
-from pathlib import Path
-
 import numpy
 import pytest
 
@@ -17,12 +13,6 @@ from hpclab.experiments.measure_collectives import KINDS, NAME, MeasureCollectiv
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import operations, sweep
 from hpclab.results import Origin, Result
-
-_SPEC = importlib.util.spec_from_file_location(
-    "benchmark_collectives", Path(__file__).parents[2] / "benchmarks" / "collectives.py"
-)
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 
 
 @pytest.fixture(scope="module")
@@ -179,20 +169,6 @@ def test_more_ranks_than_nodes_and_no_nccl_are_said(pool):
         MeasureCollective(ranks=(4,)).measure(pool)
     with pytest.raises(Exception, match="There is no NCCL here"):
         MeasureCollective(library="nccl").measure(pool)
-
-
-@pytest.mark.slow
-def test_our_sweep_and_our_ring_against_torch_called_bare(pool):
-    """In one run and generously: the benchmark has the figures."""
-    size = 2**20
-    spec = MeasureCollective("all_reduce", (size,), (3,), repeats=5)
-    bare, ours = [], []
-    for _ in range(2):
-        bare += pool.run(benchmark.bare, size, 5)[0]
-        ours += [result.value for result in spec.measure(pool)]
-    assert 0.2 < statistics.median(ours) / statistics.median(bare) < 5
-    times = pool.run(benchmark.side_by_side, (2**22,), 5)[0][2**22]
-    assert min(times["executed ring"]) < 5 * min(times["gloo"])
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,19 +57,6 @@ def test_tokens_are_the_serial_runs_and_jobs_are_those_of_the_pool(swept: list[R
     assert {r.environment["tokens"] for r in swept} == {by_hand}
     assert all(r.environment["jobs"] == [] for r in swept)  # processes have no job
     assert all(r.environment["backend"] == "local" and r.environment["shared"] for r in swept)
-
-
-@pytest.mark.slow
-def test_one_node_emulated_is_about_one_node_measured(swept: list[Result], pool: Pool) -> None:
-    """Measured also holds what else this machine does: where that is too much, it is measured again."""
-    one = select(swept, "makespan", nodes=1)
-    for _ in range(5):
-        measured = min(r.value for r in one if r.origin is Origin.MEASURED)
-        emulated = statistics.median(r.value for r in one if r.origin is Origin.EMULATED)
-        if emulated > 0.4 * measured:
-            break
-        one += select(replace(SMALL, nodes=(1,), repeats=2).measure(pool), "makespan")
-    assert 0.4 * measured < emulated < 1.1 * measured
 
 
 @pytest.mark.slow
