@@ -12,8 +12,10 @@ import sys
 
 import numpy
 
-from hpclab import machine, timing
+from hpclab import machine
 from hpclab.cluster import Pool
+from hpclab.experiments.replay import timed_map
+from hpclab.quality import doubt
 from hpclab.results import Origin, Result, new_run_id, write_jsonl
 
 SIZE, PRODUCTS = 1000, 8
@@ -29,7 +31,9 @@ def main(path: str, repeats: int = 5) -> None:
     said = f"{here.processor}, {here.platform}, Python {here.python}, NumPy {numpy.__version__}"
     source = f"python benchmarks/record_one_core.py, {datetime.date.today()}, {said}"
     with Pool(nodes=1, backend="local") as pool:
-        samples = timing.repeat(lambda: pool.map(multiply, range(PRODUCTS)), repeats=repeats)
+        maps = [timed_map(pool, multiply, range(PRODUCTS))[1].sample for _ in range(repeats + 1)][1:]
+    if why := doubt(maps):
+        raise SystemExit(f"Nothing is recorded, for what was measured is {why}.")
     write_jsonl(
         [
             Result(
@@ -37,7 +41,7 @@ def main(path: str, repeats: int = 5) -> None:
                 component="the authors' machine", source=source,
                 environment={"processor": here.processor, "machine": platform.machine()},
             )
-            for number, sample in enumerate(samples)
+            for number, sample in enumerate(maps)
         ],
         path,
     )  # fmt: skip

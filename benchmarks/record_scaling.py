@@ -17,6 +17,7 @@ from numba import njit, prange
 from hpclab import checks, machine
 from hpclab.experiments.measure_speedup import ThreadSweep
 from hpclab.figures import scaling_laws
+from hpclab.quality import doubt
 from hpclab.results import Origin, write_jsonl
 
 
@@ -46,11 +47,13 @@ def main(path: str, repeats: object = 10) -> None:
     repeats = checks.integer("REPEATS", float(str(repeats)), 2, 1000)
     here = machine.probe()
     counts = sorted({*(2**power for power in range(12) if 2**power <= here.cores.whole), here.cores.whole})
-    sweep = ThreadSweep(tuple(counts), repeats=repeats)
     said = f"{here.processor}, {here.cores.whole} cores, {here.platform}, Python {here.python}"
     versions = f"NumPy {numpy.__version__}, Numba {numba.__version__}"
     source = f"python benchmarks/record_scaling.py, {datetime.date.today()}, {said}, {versions}"
-    measured = [result for kernel, arguments in KERNELS for result in sweep.measure(kernel, arguments)]
+    sweeps = [ThreadSweep(kernel, arguments, tuple(counts), repeats) for kernel, arguments in KERNELS]
+    measured = [result for sweep in sweeps for result in sweep.measure()]
+    if why := doubt(measured):
+        raise SystemExit(f"Nothing is recorded, for what was measured is {why}.")
     recorded = [replace(result, origin=Origin.RECORDED, source=source) for result in measured]
     write_jsonl(recorded, path)
     for kernel, _ in KERNELS:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import statistics
-from pathlib import Path
-
 import numpy
 import pytest
 
@@ -17,12 +13,6 @@ from hpclab.experiments.measure_collectives import KINDS, NAME, MeasureCollectiv
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import operations, sweep
 from hpclab.results import Origin, Result
-
-_SPEC = importlib.util.spec_from_file_location(
-    "benchmark_collectives", Path(__file__).parents[2] / "benchmarks" / "collectives.py"
-)
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +131,8 @@ def test_a_wrong_answer_is_not_timed(monkeypatch):
 
 def test_what_the_ranks_clocks_become():
     """The mean over ranks; half of rank 0's round trip; rank 0's time for each message of a window of 64."""
-    clocks = [[(4, 0, 2e-6), (4, 1, 4e-6)], [(4, 0, 4e-6), (4, 1, 8e-6)]]
+    facts = 1.0, 0.5, 0.25  # wall, CPU, waited for a core
+    clocks = [[(4, 0, 2e-6, *facts), (4, 1, 4e-6, *facts)], [(4, 0, 4e-6, *facts), (4, 1, 8e-6, *facts)]]
     for collective, seconds in {
         "all_reduce": [3e-6, 6e-6], "ping_pong": [1e-6, 2e-6], "stream": [2e-6 / 64, 4e-6 / 64],
     }.items():  # fmt: skip
@@ -178,20 +169,6 @@ def test_more_ranks_than_nodes_and_no_nccl_are_said(pool):
         MeasureCollective(ranks=(4,)).measure(pool)
     with pytest.raises(Exception, match="There is no NCCL here"):
         MeasureCollective(library="nccl").measure(pool)
-
-
-@pytest.mark.slow
-def test_our_sweep_and_our_ring_against_torch_called_bare(pool):
-    """In one run and generously: the benchmark has the figures."""
-    size = 2**20
-    spec = MeasureCollective("all_reduce", (size,), (3,), repeats=5)
-    bare, ours = [], []
-    for _ in range(2):
-        bare += pool.run(benchmark.bare, size, 5)[0]
-        ours += [result.value for result in spec.measure(pool)]
-    assert 0.2 < statistics.median(ours) / statistics.median(bare) < 5
-    times = pool.run(benchmark.side_by_side, (2**22,), 5)[0][2**22]
-    assert min(times["executed ring"]) < 5 * min(times["gloo"])
 
 
 @pytest.mark.slow
