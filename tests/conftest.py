@@ -7,18 +7,33 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from hpclab.cluster import local_slurm
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 
+T = TypeVar("T")
 HAS_SLURM = all(
     shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     for program in ("slurmctld", "slurmd", "munged")
 )
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
+    """Ask again and again until `condition` holds, and return what it said; `what` we wait for, in words.
+
+    The deadline is for a machine that is busy with other things: what takes long must not decide a test.
+    """
+    deadline = time.monotonic() + seconds
+    while not (said := condition()):
+        assert time.monotonic() < deadline, f"{what}: it did not happen in {seconds:g} s"
+        time.sleep(0.05)
+    return said
 
 
 def pytest_configure(config: pytest.Config) -> None:
