@@ -34,6 +34,7 @@ Progress = Callable[[int, int], None]
 APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
 ASK_SLURM = 60.0
 END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on
+TOGETHER = 1.0  # seconds in which nodes end for one reason: they are told of together
 
 
 class Nodes:
@@ -122,15 +123,17 @@ class Nodes:
 
     def wait_for_all(self, progress: Progress | None, look: Look) -> None:
         """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
-        roster, limit, seen = self.roster, self.request.join_timeout, -1
+        roster, limit, seen, first = self.roster, self.request.join_timeout, -1, float("inf")
 
         def joined() -> bool:
-            nonlocal seen
+            nonlocal seen, first
             missing = roster.missing()
             if progress is not None and seen != (seen := len(roster.names) - len(missing)):
                 progress(seen, len(roster.names))
             if missing and (ended := self.ended(missing, look)):
-                raise self._join_error(list(ended), "ended before they joined", look)
+                first = min(first, now := time.monotonic())
+                if len(ended) == len(missing) or now > first + TOGETHER:
+                    raise self._join_error(list(ended), "ended before they joined", look)
             return not missing
 
         late = lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s", look)  # noqa: E731

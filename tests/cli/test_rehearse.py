@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from hpclab.cli import main, rehearse
 from hpclab.machine.footprint import members
+from tests.conftest import until
 
 
 def notebook(*sources: str) -> str:
@@ -92,7 +92,7 @@ def test_good_and_wrong_lessons(
     assert status == 1
     assert said["00"]["failure"] == said["06"]["failure"] == ""
     assert said["01"]["failure"] == "code cell 2 (# the second cell): AssertionError: three is not four"
-    assert 0 < said["00"]["seconds"] < 120
+    assert said["00"]["seconds"] > 0
     assert 20 * 2**20 < said["00"]["peak_memory"] < 2**30
 
 
@@ -138,10 +138,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path):
         "from hpclab.cli import main; raise SystemExit(main(['rehearse']))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while len(kernels := _folders_of(process.pid)) == 0 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert kernels
+    kernels = until(lambda: _folders_of(process.pid), "a kernel runs")
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
     assert not any(members(folder) for folder in kernels)
