@@ -61,7 +61,7 @@ class Nodes:
             self.cluster.sync(self._attend)
             self._client = Client(self.cluster, set_as_default=False)
             self.loop = Loop(self._client)
-            self.turns = Turns(self) if self.backend.shared else None
+            self.turns = Turns(self, self.backend.slurm) if self.backend.slurm else None
             self._note = dashboard.announce(self.cluster.scheduler.own_dashboard)
             self.guard.remove(self._note)
         except BaseException:
@@ -151,13 +151,13 @@ class Nodes:
         if not names:
             return {}
         late = SlurmError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
-        return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=lambda: late)
+        return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=late)
 
     def why(self, names: list[str], look: Look = lambda: None) -> str:
         """Why these nodes have not joined."""
         late = SlurmError("Slurm does not answer, so nobody knows why.")
         try:
-            return watch.call(self.backend.explain, names, look=look, limit=ASK_SLURM, late=lambda: late)
+            return watch.call(self.backend.explain, names, look=look, limit=ASK_SLURM, late=late)
         except SlurmError as error:
             return str(error)
 
@@ -236,7 +236,7 @@ class Nodes:
             if self._backend is not None:
                 end, late = self._backend.end_all, TimeoutError("The jobs are the watchdog's to cancel.")
                 with suppress(TimeoutError):
-                    all_ended = watch.call(end, look=lambda: None, limit=END, late=lambda: late)
+                    all_ended = watch.call(end, look=lambda: None, limit=END, late=late)
             if self._client is not None:
                 self._client.close(timeout=5)
             if hasattr(self, "cluster"):

@@ -57,7 +57,8 @@ def test_the_rest(name, value):
         ("walltime", "0:30", "from 60"), ("walltime", "soon", "walltime: 'soon' is not a duration"),
         ("memory", "4G", "memory: '4G' is not a size"), ("memory", 4, "number of bytes, or text with a unit"),
         ("memory", "1 MiB", "from 128 MiB"), ("memory", True, "from 128 MiB"),
-        ("partition", 0o123, "^partition must be text, in quotes, not "), ("account", b"gpu", "^account must"),
+        ("partition", 0o123, "^partition must be text, in quotes, not "),
+        ("account", b"gpu", "^account must be text, in quotes, not "),
     ],
 )  # fmt: skip
 def test_a_value_that_could_mean_another_is_refused(name, value, words):
