@@ -116,7 +116,7 @@ def ways():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backend", "ending"), ways(), indirect=["backend"])
+@pytest.mark.parametrize(("backend", "ending"), list(ways()), indirect=["backend"])
 def test_nothing_is_left(backend, ending, request):
     environment = request.getfixturevalue("local_slurm").environment if backend == "slurm" else None
     notebook = Notebook(backend, ENDINGS[ending])

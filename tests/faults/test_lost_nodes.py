@@ -10,8 +10,14 @@ import pytest
 
 from hpclab.cluster import Pool
 from hpclab.cluster.errors import NodeKilled, NodeLost
+from hpclab.cluster.maps import mapping
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _few_deaths(monkeypatch):
+    monkeypatch.setattr(mapping, "DEATHS", 2)
 
 
 def test_a_task_that_always_kills_its_worker_is_named(backend):
@@ -39,4 +45,4 @@ def test_a_task_that_only_waited_on_lost_nodes_is_tried_again(tmp_path):
 
     # The last waits while each of the others ends the node.
     with Pool(1, backend="local") as pool, pytest.warns(NodeLost):
-        assert pool.map(fatal_once, [(str(tmp_path), n) for n in range(6)]) == list(range(6))
+        assert pool.map(fatal_once, [(str(tmp_path), n) for n in range(4)]) == list(range(4))
