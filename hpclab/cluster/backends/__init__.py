@@ -18,10 +18,13 @@ class Backend(Protocol):
 
     kind: str
     pretend: bool  # whether its GPUs are only asked for
-    slurm: Slurm | None  # where its jobs queue, beside those of the user's other pools
     single: bool  # whether all nodes are one job, which cannot grow and starts its own workers again
     cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
     directory: Path  # private: keys, logs, scratch
+
+    @property
+    def slurm(self) -> Slurm | None:
+        """Where its jobs queue, beside those of the user's other pools; None for processes."""
 
     def label(self, nodes: int) -> str:
         """What the nodes really are, in one line."""
