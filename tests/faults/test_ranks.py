@@ -97,6 +97,7 @@ def test_raised(pool):
         pool.run(reduce_rounds, 10, 1, deed, timeout=LIMIT)
     assert raised.value.rank == 1
     assert "in deed" in str(raised.value)  # the traceback is that of the rank
+    assert isinstance(raised.value.__cause__, KeyError)
 
 
 def test_a_skipped_collective_names_the_rank_and_all_sequence_numbers(pool):
