@@ -88,7 +88,7 @@ def site():
     ("allocation", "directives", "prologue"),
     [
         ("jobs", "job_extra_directives", "job_script_prologue"),
-        ("single", "job-extra-directives", "job-script-prologue"),
+        pytest.param("single", "job-extra-directives", "job-script-prologue", marks=pytest.mark.soak),
     ],
 )
 def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
