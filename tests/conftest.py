@@ -53,7 +53,7 @@ def _remove(place: Path) -> None:
 
 
 # Files that take minutes begin first, so that no processor is left with one of them alone at the end.
-LONGEST_FIRST = ("test_binder.py", "faults", "cluster", "browser", "cli", "notebooks")
+LONGEST_FIRST = ("test_binder.py", "faults", "cluster", "browser", "cli", "lessons")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
