@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hpclab.corpus import Corpus, Tokeniser, train
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=25)
 @given(text=st.text())
 def test_decode_gives_back_every_text(text: str, tokeniser: Tokeniser) -> None:
     assert tokeniser.decode(tokeniser.encode(text)) == text
