@@ -77,7 +77,7 @@ def test_the_peak_is_seen_after_it_has_passed(holder):
         until(lambda: footprint.peak > SIZE, "the peak is seen")
         process.stdin.write("let go\n")
         process.stdin.flush()
-        until(lambda: footprint.samples[-1][1] < SIZE / 2, "the memory is given back")
-        seen = len(footprint.samples)
-        until(lambda: len(footprint.samples) > seen + 2, "more samples")
+        until(lambda: summed_pss([process.pid]) < SIZE / 2, "the memory is given back")
+        seen = footprint.looks
+        until(lambda: footprint.looks > seen + 2, "more looks")
     assert footprint.peak > SIZE
