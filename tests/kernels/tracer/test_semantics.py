@@ -53,19 +53,6 @@ def nested_loops(cuda):
     return kernel
 
 
-def collatz(cuda):
-    def kernel(out, a):
-        i = cuda.grid(1)
-        n = a[i] + 1
-        steps = 0
-        while n != 1:
-            n = n // 2 if n % 2 == 0 else 3 * n + 1
-            steps += 1
-        out[i] = steps
-
-    return kernel
-
-
 def returns_everywhere(cuda):
     def classify(n, limit=30):
         if n < 5:
@@ -84,18 +71,6 @@ def returns_everywhere(cuda):
         if i == 13:
             return
         out[i] = classify(a[i]) + classify(a[i] // 2, limit=8)
-
-    return kernel
-
-
-def short_circuits(cuda):
-    def kernel(out, a):
-        i = cuda.grid(1)
-        if (i > 0 and a[i - 1] > a[i]) or (i + 1 < a.size and a[i + 1] > a[i]):
-            out[i] += 1
-        if 3 < a[i] <= 20 != i:
-            out[i] += 10
-        out[i] += 100 if i > 0 and a[i - 1] % 2 else (200 if not i % 3 else 300)
 
     return kernel
 
@@ -125,9 +100,7 @@ def mathematics(cuda):
     return kernel
 
 
-@pytest.mark.parametrize(
-    "make", [nested_loops, collatz, returns_everywhere, short_circuits, backwards_and_tuples, mathematics]
-)
+@pytest.mark.parametrize("make", [nested_loops, returns_everywhere, backwards_and_tuples, mathematics])
 def test_a_kernel_does_what_each_thread_does_by_itself(make):
     a = numpy.random.default_rng(3).integers(0, 60, THREADS)
     out = numpy.zeros(THREADS, dtype=float if make is mathematics else int)
@@ -197,7 +170,7 @@ class Program:
         return lines
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_a_random_program_does_what_each_thread_does_by_itself(seed):
     a = numpy.random.default_rng(seed).integers(-50, 50, THREADS)
     program = Program(seed)
