@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,15 @@ _found = [(name, getattr(_lesson, name).check(answer)) for name, all in RIGHT.it
 assert _found and all(verdict.passed for _, verdict in _found), _found
 """
 FIGURE = re.compile(r"<svg[^>]*role=.img.*?</svg>", re.DOTALL)
+
+
+@dataclass(repr=False)  # long ones, in nobody's way when a test fails
+class Ran:
+    """The notebook's cells, how nbval ended, and what each cell showed, by its id."""
+
+    cells: list[dict[str, Any]]
+    done: subprocess.CompletedProcess[str]
+    showed: dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module", params=course.lessons(), ids=lambda lesson: lesson.name)
@@ -65,11 +75,12 @@ def ran(request):
         down = [sys.executable, "-m", "hpclab.cli", "slurm", "down"]
         subprocess.run(down, env=environment, stdout=subprocess.DEVNULL, timeout=60)
         shutil.rmtree(base)
-    return SimpleNamespace(cells=content["cells"], done=done, showed=showed)
+    return Ran(content["cells"], done, showed)
 
 
 def test_it_runs_untouched_and_right_answers_pass(ran):
-    assert ran.done.returncode == 0, ran.done.stdout[-6000:] + ran.done.stderr[-2000:]
+    said = ran.done.stdout[-6000:] + ran.done.stderr[-2000:]
+    assert ran.done.returncode == 0, said
     code = [cell["id"] for cell in ran.cells if cell["cell_type"] == "code"]
     assert list(ran.showed) == [*code, "answers"]
 
