@@ -24,7 +24,7 @@ test: ## set up and run everything: style, types, arrows, unit tests, notebooks,
 	@sh ./setup.sh dev
 	@style=0; $(MAKE) --no-print-directory lint || style=1; \
 	limit="$$(command -v timeout || command -v gtimeout || true)"; \
-	$${limit:+"$$limit" --foreground -s INT -k 60 2400} $(PY) -m pytest -q $(TWO) --session-timeout=2280 $(ARGS) && exit $$style
+	$${limit:+"$$limit" --foreground -s INT -k 60 1800} $(PY) -m pytest -q $(TWO) --session-timeout=1700 $(ARGS) && exit $$style
 
 check: ## what to run before every commit: style, types, arrows and the quick tests, in under a minute
 	@sh ./setup.sh dev
@@ -45,7 +45,7 @@ format: ## put code and notebooks into the one style
 	@$(PY) -m ruff format --quiet .
 	@$(PY) tests/lessons/canonical.py
 
-soak: ## the long forms of tests, about an hour: every lesson on other sites, every process suspended, forty at once
+soak: ## the long forms of tests, over an hour: every ending and place, every process suspended, forty Slurms, other sites
 	@sh ./setup.sh dev
 	@$(PY) -m pytest -q -m soak $(ARGS)
 

@@ -82,6 +82,11 @@ def sentence(error: Exception) -> str:
             os.getcwd()
         except FileNotFoundError:
             return "the folder you are in was removed: `cd` to another and try again."
+    return reason(error) + ("." if isinstance(error, OSError) and error.strerror else "")
+
+
+def reason(error: Exception) -> str:
+    """The same as it stands in a sentence."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
-    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -18,8 +18,10 @@ from pathlib import Path
 from types import FrameType
 
 from hpclab import checks, search_path
-from hpclab.cli import number
+from hpclab.cli import number, reason
 from hpclab.cli.lab_child import Server
+from hpclab.cluster import local_slurm, slurm
+from hpclab.cluster.host import private
 from hpclab.course import lay_out
 
 
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
             if server is not None:
                 server.end()
             if started:
-                _take_down_slurm()
+                local_slurm.down()
     return 0
 
 
@@ -76,29 +78,21 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
             layout = lay_out(wish)
         except (OSError, ValueError, RuntimeError) as error:
             raise OSError(
-                f"The course cannot be laid out in {checks.shown(wish)} ({_reason(error)}): name a folder "
+                f"The course cannot be laid out in {checks.shown(wish)} ({reason(error)}): name a folder "
                 "that you may write in with --folder, or leave it out."
             ) from None
         return layout.folder, layout.kept
-    from hpclab.cluster.host import private
-
     try:
         layout = lay_out(Path.home() / "hpclab")
     except (OSError, RuntimeError) as error:
         layout = lay_out(private.home().path / "course")
         return layout.folder, [
-            f"~/hpclab cannot be written ({_reason(error)}), so the course is in {layout.folder} instead.",
+            f"~/hpclab cannot be written ({reason(error)}), so the course is in {layout.folder} instead.",
             "That folder may not outlast this machine: save your work elsewhere before you leave "
             "(lesson 00 shows how), or name a folder with --folder.",
             *layout.kept,
         ]
     return layout.folder, layout.kept
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, OSError) or not error.strerror:
-        return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 class _Stop:
@@ -123,8 +117,6 @@ class _Stop:
 
 def _find_slurm() -> tuple[str, bool]:
     """A sentence about the Slurm that lessons will use, and whether it was started here."""
-    from hpclab.cluster import local_slurm, slurm
-
     was_up = local_slurm.find() is not None
     try:
         found = slurm.connect(start=True, export=True)
@@ -135,12 +127,6 @@ def _find_slurm() -> tuple[str, bool]:
     if found.kind == "site":
         return f"Using this site's Slurm {found.version}.", False
     return f"A Slurm {found.version} of your own is running on this machine.", not was_up
-
-
-def _take_down_slurm() -> None:
-    from hpclab.cluster import local_slurm
-
-    local_slurm.down()
 
 
 def _announce(server: Server, options: argparse.Namespace) -> None:

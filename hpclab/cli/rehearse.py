@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -43,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         for lesson in chosen:
             print(f"{lesson.number}  {lesson.title[:46]:<46}  ", end="", file=shown, flush=True)
             with _fresh_folder() as folder:
-                reports.append(rehearse(lesson, folder, seconds))
+                reports.append(rehearse(lesson, Path(folder), seconds))
             print(line(reports[-1]), file=shown, flush=True)
     except KeyboardInterrupt:
         print("interrupted; what was started is ended.", file=shown)
@@ -84,16 +83,10 @@ def line(report: Report) -> str:
     return f"{figures}  passed" + (f" ({', '.join(remarks)})" if remarks else "")
 
 
-class _fresh_folder:
-    """A short private path: it becomes part of socket names. Removed at the end, whatever happened."""
-
-    def __enter__(self) -> Path:
-        parent = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - mkdtemp makes it private
-        self._path = Path(tempfile.mkdtemp(prefix="hpclab-r-", dir=parent))
-        return self._path
-
-    def __exit__(self, *error: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
+def _fresh_folder() -> tempfile.TemporaryDirectory[str]:
+    """A short private path: it becomes part of socket names."""
+    parent = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - it is made private
+    return tempfile.TemporaryDirectory(prefix="hpclab-r-", dir=parent, ignore_cleanup_errors=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -34,6 +34,7 @@ Progress = Callable[[int, int], None]
 APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
 ASK_SLURM = 60.0
 END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on
+TOGETHER = 1.0  # seconds in which nodes end for one reason: they are told of together
 
 
 class Nodes:
@@ -60,7 +61,7 @@ class Nodes:
             self.cluster.sync(self._attend)
             self._client = Client(self.cluster, set_as_default=False)
             self.loop = Loop(self._client)
-            self.turns = Turns(self) if self.backend.shared else None
+            self.turns = Turns(self, self.backend.slurm) if self.backend.slurm else None
             self._note = dashboard.announce(self.cluster.scheduler.own_dashboard)
             self.guard.remove(self._note)
         except BaseException:
@@ -122,15 +123,17 @@ class Nodes:
 
     def wait_for_all(self, progress: Progress | None, look: Look) -> None:
         """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
-        roster, limit, seen = self.roster, self.request.join_timeout, -1
+        roster, limit, seen, first = self.roster, self.request.join_timeout, -1, float("inf")
 
         def joined() -> bool:
-            nonlocal seen
+            nonlocal seen, first
             missing = roster.missing()
             if progress is not None and seen != (seen := len(roster.names) - len(missing)):
                 progress(seen, len(roster.names))
             if missing and (ended := self.ended(missing, look)):
-                raise self._join_error(list(ended), "ended before they joined", look)
+                first = min(first, now := time.monotonic())
+                if len(ended) == len(missing) or now > first + TOGETHER:
+                    raise self._join_error(list(ended), "ended before they joined", look)
             return not missing
 
         late = lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s", look)  # noqa: E731
@@ -148,13 +151,13 @@ class Nodes:
         if not names:
             return {}
         late = SlurmError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
-        return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=lambda: late)
+        return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=late)
 
     def why(self, names: list[str], look: Look = lambda: None) -> str:
         """Why these nodes have not joined."""
         late = SlurmError("Slurm does not answer, so nobody knows why.")
         try:
-            return watch.call(self.backend.explain, names, look=look, limit=ASK_SLURM, late=lambda: late)
+            return watch.call(self.backend.explain, names, look=look, limit=ASK_SLURM, late=late)
         except SlurmError as error:
             return str(error)
 
@@ -233,7 +236,7 @@ class Nodes:
             if self._backend is not None:
                 end, late = self._backend.end_all, TimeoutError("The jobs are the watchdog's to cancel.")
                 with suppress(TimeoutError):
-                    all_ended = watch.call(end, look=lambda: None, limit=END, late=lambda: late)
+                    all_ended = watch.call(end, look=lambda: None, limit=END, late=late)
             if self._client is not None:
                 self._client.close(timeout=5)
             if hasattr(self, "cluster"):

@@ -27,6 +27,7 @@ from hpclab.cluster.watch import Look
 
 if TYPE_CHECKING:
     from hpclab.cluster.nodes import Nodes
+    from hpclab.cluster.slurm import Slurm
 
 EVERY = 1.0  # seconds between two looks whether somebody waits
 IDLE = 5.0  # seconds after which an idle pool gives way
@@ -102,8 +103,11 @@ class Notes:
 class Turns:
     """The part that one pool's nodes take in this."""
 
-    def __init__(self, nodes: Nodes):
-        self.nodes = nodes
+    def __init__(self, nodes: Nodes, slurm: Slurm):
+        self.nodes, self.slurm = nodes, slurm
+        # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
+        ours = nodes.backend.pretend and not nodes.backend.single
+        self.one_asks = ours and not nodes.request.gpus_per_node
         self.notes = Notes(nodes.name, "local" if nodes.backend.pretend else "site")
         nodes.guard.remove(self.notes.path)
         self._looking = PeriodicCallback(self._look_around, EVERY * 1000)
@@ -138,7 +142,7 @@ class Turns:
             before, line = line, {note.pool for note in ahead}
             if before is not None and line != before:
                 return "moved"  # as long as the line moves, the limit begins again
-            if not self.nodes.backend.in_turn or (not ahead and (not holders or self._fits(need, look))):
+            if not self.one_asks or (not ahead and (not holders or self._fits(need, look))):
                 return "mine"
             if not told and time.monotonic() > begin + WAITS:
                 told = True
@@ -162,8 +166,11 @@ class Turns:
     def _fits(self, need: int, look: Look) -> bool:
         """Whether so many nodes are free, or more are asked for than there are: Slurm will say so."""
         late = SlurmError("Slurm did not say which nodes are free.")
-        free = watch.call(self.nodes.backend.free, look=look, limit=60.0, late=lambda: late)
-        return free[0] >= need or free[1] < need
+        nodes = watch.call(self.slurm.nodes, look=look, limit=60.0, late=late)
+        up = [node for node in nodes if node.state in ("idle", "mixed", "allocated")]
+        cores = self.nodes.request.cores_per_node
+        free, most = sum(node.idle // cores for node in up), sum(node.cores // cores for node in up)
+        return free >= need or most < need
 
     def done(self) -> None:
         """This pool waits no more."""

@@ -21,7 +21,7 @@ from hpclab.cluster.errors import PoolError
 
 T = TypeVar("T")
 Look = Callable[[], None]
-Late = Callable[[], BaseException]
+Late = BaseException | Callable[[], BaseException]
 
 TICK = 0.1  # seconds between two looks
 ANSWER = 10.0  # seconds in which a worker answers a question, or is taken not to
@@ -35,7 +35,7 @@ def until(
     late: Late,
     pause: Callable[[float], object] = time.sleep,
 ) -> T:
-    """What `ready()` returns once that is true; `look()` may raise to give up; after `limit` s `late()`.
+    """What `ready()` returns once that is true; `look()` may raise to give up; after `limit` s raises `late`.
 
     `pause(seconds)` waits for the next look, or less long where something happens.
     """
@@ -45,7 +45,7 @@ def until(
         if found := ready():
             return found
         if waited > limit:
-            raise late()
+            raise late if isinstance(late, BaseException) else late()
         pause(min(TICK, limit))
         waited += min(_AWAKE, (now := time.monotonic()) - before)
         before = now
@@ -90,7 +90,7 @@ class Loop:
     def run(self, coroutine: Coroutine[Any, Any, T], look: Look, limit: float = 30.0, what: str = "") -> T:
         """Run on the loop, and wait for the result."""
         late = PoolError(f"Dask's scheduler in this process did not answer within {limit:g} s{what}.")
-        return outcome(self.start(coroutine), look, limit, lambda: late)
+        return outcome(self.start(coroutine), look, limit, late)
 
     def ask(
         self,
@@ -105,7 +105,7 @@ class Loop:
         Each is asked by itself, so that one that is stopped keeps back no other's answer.
         """  # fmt: skip
         future = self.start(self.answers(list(addresses), function, *args, limit=limit))
-        return outcome(future, look, 2 * limit, lambda: PoolError("The workers' answers were not collected."))
+        return outcome(future, look, 2 * limit, PoolError("The workers' answers were not collected."))
 
     async def answers(
         self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float = ANSWER

@@ -1,4 +1,4 @@
-"""`hpclab doctor`: one screen, quick, offline, true for machines of all kinds."""
+"""`hpclab doctor`: one screen, offline, true for machines of all kinds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,10 +113,8 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
-def test_the_command_prints_one_screen_soon():
-    begin = time.monotonic()
+def test_the_command_prints_one_screen():
     done = command()
-    assert time.monotonic() - begin < 20, "3 s on a quiet machine; this one may be busy"
     assert (done.returncode, done.stderr) == (0, "")
     assert "This machine" in done.stdout
     assert len(done.stdout.splitlines()) < 60

@@ -18,6 +18,7 @@ import pytest
 
 from hpclab import course
 from hpclab.cli import main
+from tests.conftest import gone, until
 
 
 class Lab:
@@ -102,11 +103,21 @@ def lab(base):
 
 
 @pytest.mark.slow
-def test_only_its_token_opens_it_and_only_from_this_machine(lab):
+def test_two_starts_each_open_to_their_own_token_here_and_what_the_learner_did_is_kept(lab):
     one = lab()
+    notebook = one.folder / course.lessons()[0].path.name
+    notebook.write_text(notebook.read_text() + "\n\n")
+    workspace = next((one.folder / ".hpclab" / "workspaces").iterdir())
+    workspace.write_text(workspace.read_text() + "\n")
+    changed, mine = notebook.read_bytes(), workspace.read_bytes()
+    two = lab()
+    assert notebook.read_bytes() == changed
+    assert workspace.read_bytes() == mine
+    assert one.port != two.port
     assert one.ask("api/status")["started"]
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        one.ask("api/status", token="wrong")
+    for token in ("wrong", one.token):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            two.ask("api/status", token=token)
     listening = set()
     for process in one.family():
         with contextlib.suppress(psutil.NoSuchProcess):  # one of the helpers that come and go
@@ -116,22 +127,25 @@ def test_only_its_token_opens_it_and_only_from_this_machine(lab):
     assert not [p for p in psutil.process_iter(["cmdline"]) if one.token in " ".join(p.info["cmdline"] or [])]
 
 
+def soak(*names):
+    return [pytest.param(name, marks=pytest.mark.soak) for name in names]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL", *soak("SIGTERM", "SIGHUP")])
 def test_whatever_ends_it_ends_its_kernels_too(lab, name):
     one = lab()
     assert "7" in one.run_in_kernel("print(3 + 4)")
     family = one.family()
     assert len(family) >= 3  # the command, the server, the kernel
     one.process.send_signal(getattr(signal, name))
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive
+    until(lambda: all(map(gone, family)), "all of it has ended")
     assert not list(one.runtime.glob("kernel-*.json"))
 
 
 @pytest.mark.slow
 @pytest.mark.slurm
-@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("name", ["SIGKILL", *soak("SIGINT")])
 def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, base, name):
     one = lab(slurm=True, SLURM_JOB_ID="17", SLURM_NTASKS="3")
     said = one.run_in_kernel(
@@ -152,31 +166,8 @@ def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, base, name):
     assert daemons
     started = [*daemons, *one.family()]
     one.process.send_signal(getattr(signal, name))
-    _, alive = psutil.wait_procs(started, timeout=40)
-    assert not alive
+    until(lambda: all(map(gone, started)), "all of it has ended")
     assert not list((base / "state").glob("slurm-*"))
-
-
-@pytest.mark.slow
-def test_a_second_start_keeps_what_the_learner_did(lab):
-    one = lab()
-    notebook = one.folder / course.lessons()[0].path.name
-    notebook.write_text(notebook.read_text() + "\n\n")
-    workspace = next((one.folder / ".hpclab" / "workspaces").iterdir())
-    workspace.write_text(workspace.read_text() + "\n")
-    changed, mine = notebook.read_bytes(), workspace.read_bytes()
-    one.close()
-    lab()
-    assert notebook.read_bytes() == changed
-    assert workspace.read_bytes() == mine
-
-
-@pytest.mark.slow
-def test_two_at_once_do_not_meet(lab, base):
-    one, two = lab(), lab()
-    assert one.port != two.port
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        two.ask("api/status", token=one.token)
 
 
 @pytest.mark.slow

@@ -59,16 +59,17 @@ def test_the_table_has_minus_signs_and_dashes_in_ascii(monkeypatch):
     assert b"?" not in raw.taken
 
 
-@pytest.mark.parametrize("writes", [0, 1])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "writes"), [*((command, 0) for command in COMMANDS), ("doctor", 1)])
 def test_a_reader_that_left_is_no_failure_to_talk_of(command, writes, monkeypatch, capsys, state_dir):
     raw = Taking(writes, errno.EPIPE)
     assert run(command, monkeypatch, raw) in ((141,) if not writes else (0, 3, 141))
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [*((command, errno.ENOSPC) for command in COMMANDS), ("--help", errno.EIO), ("--help", errno.EDQUOT)],
+)
 def test_a_full_disk_is_told_in_one_sentence(command, number, monkeypatch, capsys, state_dir):
     assert run(command, monkeypatch, Taking(0, number)) == 1
     assert capsys.readouterr().err == "hpclab: The output cannot be written: No space left on device.\n"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 
 from hpclab.cluster.gang import frames
 from hpclab.cluster.maps import tasks
+from tests.conftest import gone, until
 
 pytestmark = pytest.mark.slow
 
@@ -45,17 +44,6 @@ def spec(port, rank=0, size=1):
     }  # fmt: skip
 
 
-def ended(pid, seconds=30.0):
-    """Whether the process is gone in time, or dead and only not yet reaped by whoever inherited it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process, deadline = psutil.Process(pid), time.monotonic() + seconds
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-    return True
-
-
 def test_a_child_waits_runs_once_and_is_replaced(agent):
     _, pid, port = hear(agent, "ready")
     frames.write(agent.stdin.fileno(), ("run", spec(port), tasks.pack((os.getpid, ()))))
@@ -69,17 +57,17 @@ def test_a_child_waits_runs_once_and_is_replaced(agent):
 def test_it_ends_with_its_pipe_and_takes_its_rank_along(agent):
     _, pid, port = hear(agent, "ready")
     frames.write(agent.stdin.fileno(), ("run", spec(port), tasks.pack((time.sleep, (60,)))))
-    time.sleep(0.5)
+    hear(agent, "state")
     agent.stdin.close()
-    agent.wait(30)
-    assert ended(pid)
+    agent.wait(60)
+    until(lambda: gone(pid), "its rank has ended")
 
 
 def test_a_killed_agent_leaves_no_rank(agent):
     _, pid, _ = hear(agent, "ready")
     agent.kill()
-    agent.wait(30)
-    assert ended(pid)
+    agent.wait(60)
+    until(lambda: gone(pid), "its rank has ended")
 
 
 def test_messages_in_any_pieces():

@@ -15,15 +15,7 @@ import pytest
 from hpclab.cluster import Pool, dashboard
 from hpclab.cluster.dashboard import Dashboard
 
-PAGES = (
-    "/",
-    "/status",
-    "/json/identity.json",
-    "/info/main/workers.html",
-    "/metrics",
-    "/sitemap.json",
-    "/none",
-)
+PAGES = "/", "/status", "/json/identity.json", "/info/main/workers.html", "/metrics", "/sitemap.json", "/none"
 UPGRADE = {
     "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "QUFB", "Sec-WebSocket-Protocol": "bokeh",
@@ -57,13 +49,8 @@ def test_without_the_key_every_page_and_socket_is_shut(shown: Dashboard, cookie:
             for method in ("GET", "HEAD", "POST", "OPTIONS"):
                 assert _ask(shown, page, {"Cookie": cookie.encode()}, method).status in (403, 405)  # type: ignore[dict-item]
         assert _ask(shown, "/status/ws", UPGRADE | {"Cookie": cookie.encode()}).status == 403  # type: ignore[dict-item]
-        for page in (
-            "/status?key=",
-            "/status?key=wrong",
-            f"/status?key={shown.key[:-1]}",
-            "/status?token=" + shown.key,
-        ):
-            assert _ask(shown, page, {}).status == 403
+        for query in ("key=", "key=wrong", f"key={shown.key[:-1]}", f"token={shown.key}"):
+            assert _ask(shown, f"/status?{query}", {}).status == 403
     assert not [
         entry for entry in caplog.records if entry.levelno >= logging.WARNING and shown.key in entry.message
     ]
@@ -80,9 +67,7 @@ def test_the_key_in_the_address_becomes_a_cookie_and_leaves_the_address(shown: D
         words = answer.headers["Set-Cookie"].split("; ")
         assert words[0] == f"{shown.cookie}={shown.key}"
         assert {"HttpOnly", "SameSite=Lax"} <= set(words)
-        assert not [
-            word for word in words if word.startswith("Path")
-        ]  # the browser's own is right behind a proxy
+        assert not any(word.startswith("Path") for word in words)  # the browser's own is right behind a proxy
 
 
 def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
@@ -90,9 +75,7 @@ def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
     assert b"Dask" in _ask(shown, "/status", cookie).said  # type: ignore[attr-defined]
     assert _ask(shown, "/json/identity.json", cookie).status == 200
     assert _ask(shown, "/none", cookie).status == 404
-    assert (
-        _ask(shown, "/status/ws", UPGRADE | cookie).status != 403
-    )  # Bokeh's own check of the session follows
+    assert _ask(shown, "/status/ws", UPGRADE | cookie).status != 403  # Bokeh then checks the session
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with browser.open(shown.addresses["address"], timeout=30) as page:
         assert page.status == 200

@@ -14,12 +14,12 @@ import hpclab
 from hpclab.cluster.backends import command
 
 HARMFUL = {
-    "distributed.scheduler.idle-timeout": "2s",
+    "distributed.scheduler.idle-timeout": "500ms",
     "distributed.scheduler.preload": ["no.such.module"],
-    "distributed.scheduler.worker-ttl": "1s",
+    "distributed.scheduler.worker-ttl": "500ms",
     "distributed.worker.preload": ["no.such.module"],
     "distributed.worker.memory.pause": 0.01,
-    "distributed.worker.lifetime.duration": "3s",
+    "distributed.worker.lifetime.duration": "500ms",
     "distributed.comm.default-scheme": "ucx",
 }
 
@@ -51,12 +51,12 @@ def test_a_pool_works_whatever_is_set(tmp_path: Path):
         import time
         from hpclab.cluster import Pool
         with Pool(nodes=2, backend="local") as pool:
-            time.sleep(4)
+            time.sleep(1.5)
             print(pool.map(lambda x: x * x, [1, 2, 3]))"""
     environment = {"DASK_CONFIG": str(tmp_path), "DASK_DISTRIBUTED__WORKER__PRELOAD": "no.such"}
     environment["PYTHONPATH"] = str(Path(hpclab.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], env=os.environ | environment, capture_output=True, text=True,
-        timeout=120,
+        timeout=250,
     )  # fmt: skip
     assert done.stdout == "[1, 4, 9]\n", done.stderr

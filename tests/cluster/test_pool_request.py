@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -15,10 +13,8 @@ WRONG_NUMBERS = [-1, 1.5, float("nan"), float("inf"), 1e30, "two", None, True, n
 
 @pytest.mark.parametrize("nodes", WRONG_NUMBERS)
 def test_nodes(nodes):
-    begin = time.process_time()
     with pytest.raises(ValueError, match="nodes must be a whole number"):
         Pool(nodes, backend="local")
-    assert time.process_time() - begin < 1
 
 
 NASTY = ["a\nb", "a;b", "$(id)", "`id`", 'a"b', "a'b", "a\0b", "x" * 10_000, "", "-x", "a b", 3]
@@ -54,13 +50,6 @@ def test_the_rest(name, value):
         Pool(**({"nodes": 1, "backend": "slurm"} | {name: value}))
 
 
-@pytest.mark.parametrize("value", [123, 0o123, 1e5, True, b"gpu", np.int64(4)])
-@pytest.mark.parametrize("name", ["partition", "account"])
-def test_what_is_no_text_is_asked_to_be_put_in_quotes(name, value):
-    with pytest.raises(ValueError, match=f"^{name} must be text, in quotes, not "):
-        Pool(1, backend="slurm", **{name: value})
-
-
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -68,6 +57,8 @@ def test_what_is_no_text_is_asked_to_be_put_in_quotes(name, value):
         ("walltime", "0:30", "from 60"), ("walltime", "soon", "walltime: 'soon' is not a duration"),
         ("memory", "4G", "memory: '4G' is not a size"), ("memory", 4, "number of bytes, or text with a unit"),
         ("memory", "1 MiB", "from 128 MiB"), ("memory", True, "from 128 MiB"),
+        ("partition", 0o123, "^partition must be text, in quotes, not "),
+        ("account", b"gpu", "^account must be text, in quotes, not "),
     ],
 )  # fmt: skip
 def test_a_value_that_could_mean_another_is_refused(name, value, words):
@@ -93,18 +84,9 @@ def test_slurm_words_without_slurm(words):
 
 
 def test_good_requests_pass():
+    words = ["--qos=debug", "-C a100|h100"]
     request = Request.checked(
-        2,
-        "slurm",
-        4,
-        1,
-        "2 GiB",
-        "gpu-a100",
-        "proj_7",
-        "02:00:00",
-        "90 s",
-        "single",
-        ["--qos=debug", "-C a100|h100"],
+        2, "slurm", 4, 1, "2 GiB", "gpu-a100", "proj_7", "02:00:00", "90 s", "single", words
     )
     assert request.memory == 2 * 2**30
     assert request.walltime == 7200

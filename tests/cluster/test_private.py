@@ -68,41 +68,25 @@ def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str,
     assert made.parent == place / home / ("state" if named else ".hpclab")
 
 
-def test_a_link_is_refused(place: Path) -> None:
-    (place / "target").mkdir(mode=0o700)
-    (place / "link").symlink_to(place / "target")
-    with pytest.raises(OSError, match="it is a link"):
-        private.make(place / "link")
-
-
-def test_a_file_is_refused(place: Path) -> None:
-    (place / "file").touch()
-    with pytest.raises(OSError, match="not a directory"):
-        private.make(place / "file")
-
-
-@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
-def test_a_directory_that_others_can_write_to_is_refused(place: Path, mode: int) -> None:
-    (place / "open").mkdir()
-    (place / "open").chmod(mode)
-    with pytest.raises(OSError, match="others can write"):
-        private.make(place / "open")
-
-
-def test_a_directory_below_one_that_others_can_write_to_is_refused(place: Path) -> None:
-    (place / "open").mkdir()
-    (place / "open").chmod(0o777)
-    (place / "open" / "mine").mkdir(mode=0o700)
-    with pytest.raises(OSError, match=r"others can write to .*open"):
-        private.make(place / "open" / "mine")
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")
-def test_a_directory_made_by_another_user_is_refused(place: Path) -> None:
-    (place / "theirs").mkdir(mode=0o700)
-    os.chown(place / "theirs", 12345, 12345)
-    with pytest.raises(OSError, match="another user"):
-        private.make(place / "theirs")
+@pytest.mark.parametrize(
+    ("prepare", "name", "words"),
+    [
+        (lambda at: (at / "x").symlink_to("/tmp"), "x", "it is a link"),
+        (lambda at: (at / "x").touch(), "x", "not a directory"),
+        *((lambda at, mode=mode: (at / "x").mkdir() or (at / "x").chmod(mode), "x", "others can write")
+          for mode in (0o777, 0o1777, 0o770, 0o702)),
+        (lambda at: (at / "x" / "mine").mkdir(parents=True) or (at / "x").chmod(0o777), "x/mine",
+         "others can write to .*x"),
+        pytest.param(lambda at: (at / "x").mkdir() or os.chown(at / "x", 12345, 12345), "x", "another user",
+                     marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_directory_of_ours_alone_is_refused(
+    place: Path, prepare, name: str, words: str
+) -> None:
+    prepare(place)
+    with pytest.raises(OSError, match=words):
+        private.make(place / name)
 
 
 def test_the_next_place_is_taken_and_every_reason_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from hpclab.cluster import local_slurm, slurm
+from hpclab.cluster import local_slurm
 from hpclab.cluster.host import processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError
+from tests.conftest import until
 
 
 def test_it_needs_the_standard_library_only() -> None:
@@ -37,23 +37,24 @@ def test_a_process_is_known_by_its_start_and_a_zombie_is_dead() -> None:
     Process(known.pid, known.started - 1).send(signal.SIGKILL)  # somebody else's by now: left alone
     assert known.alive
     known.send(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while known.alive and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not known.alive  # not yet reaped, but dead
+    until(lambda: not known.alive, "it is dead, and not yet reaped")
     child.wait()
 
 
-def test_what_will_not_end_when_asked_is_killed() -> None:
+def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped() -> None:
     program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(99)"
     stubborn = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert stubborn.stdout
     stubborn.stdout.readline()
     known = Process.of(stubborn.pid)
     assert known
+    other = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+    until(lambda: not Process.of(other.pid), "the other child has ended")
     processes.end([known], patience=0.3)
     assert not known.alive
     stubborn.wait()
+    stubborn.stdout.close()
+    assert other.wait() == 7  # a notebook's own children are its own to wait for
 
 
 @pytest.mark.slurm
@@ -106,30 +107,8 @@ def test_a_supervisor_whose_files_are_removed_ends(state_dir: Path) -> None:
     assert supervisor
     below = processes.descendants(supervisor.pid)
     (cluster.directory / "state.json").unlink()
-    deadline = time.monotonic() + 30
-    while supervisor.alive and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not supervisor.alive
+    until(lambda: not supervisor.alive, "the supervisor has ended")
     assert not [process for process in below if process.alive]
     with pytest.raises((OSError, SlurmError)):
         cluster.heal()
-    assert not cluster.directory.exists()
-
-
-@pytest.mark.slurm
-def test_sigterm_ends_everything(state_dir: Path) -> None:
-    cluster = local_slurm.up(nodes=1)
-    supervisor = cluster.supervisor
-    assert supervisor
-    client = slurm.connect(export=False)
-    client.submit("#!/bin/sh\nsleep 500\n", "--output=/dev/null")
-    time.sleep(1.5)
-    below = processes.descendants(supervisor.pid)
-    assert len(below) >= 3
-    supervisor.send(signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while supervisor.alive and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not supervisor.alive
-    assert not [process for process in below if process.alive]
     assert not cluster.directory.exists()

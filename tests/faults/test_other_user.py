@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pytest
 from hpclab.cluster import Pool
 from hpclab.cluster.host import processes
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from tests.conftest import until
 
 PYTHON = shutil.which("python3", path="/usr/bin:/bin")  # the tests' own may lie where only root may go
 STRANGER = (Path(__file__).parent / "stranger.py").read_text()
@@ -133,9 +133,7 @@ def test_jupyterlab_with_a_kernel_and_what_they_write_is_its_users_alone() -> No
             headers={"Authorization": f"token {token}"},
         )  # fmt: skip
         urllib.request.urlopen(request, timeout=30).close()
-        while len(listening(process.pid)) < 6:  # JupyterLab's port and the kernel's five
-            assert process.poll() is None
-            time.sleep(0.1)
+        until(lambda: len(listening(process.pid)) >= 6, "JupyterLab listens, and the kernel on five ports")
         secret = home / "hpclab" / "secret"
         secret.write_text("hpclab/05_scale_out_with_dask.ipynb")
         got = attack(0, process.pid, [home / "hpclab", *home.glob(".*")], secret)

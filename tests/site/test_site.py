@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 
@@ -91,7 +92,4 @@ def test_it_ends_with_whoever_holds_it(new_site):
     assert all(Path(f"/proc/{pid}").exists() for pid in first)
     holder.kill()
     holder.wait()
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in first):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in first), "all hosts are gone")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from hpclab.cluster.guard import Guard
     from hpclab.cluster.request import Request
+    from hpclab.cluster.slurm import Slurm
 
 
 class Backend(Protocol):
@@ -17,11 +18,13 @@ class Backend(Protocol):
 
     kind: str
     pretend: bool  # whether its GPUs are only asked for
-    shared: bool  # whether other pools of the user have nodes from there
-    in_turn: bool  # whether they ask one after another, and only for what is `free`
     single: bool  # whether all nodes are one job, which cannot grow and starts its own workers again
     cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
     directory: Path  # private: keys, logs, scratch
+
+    @property
+    def slurm(self) -> Slurm | None:
+        """Where its jobs queue, beside those of the user's other pools; None for processes."""
 
     def label(self, nodes: int) -> str:
         """What the nodes really are, in one line."""
@@ -31,9 +34,6 @@ class Backend(Protocol):
 
     def job_script(self) -> str:
         """What is submitted, or run, for a node."""
-
-    def free(self) -> tuple[int, int]:
-        """How many nodes could start now, and how many in an empty cluster; may take as long as Slurm."""
 
     def rank_environment(self) -> dict[str, str]:
         """Environment of a gang's ranks."""

@@ -81,7 +81,8 @@ class LocalNodes:
     """The local backend: `cluster` is a Dask cluster whose workers are processes of this machine."""
 
     kind = "local"
-    pretend = shared = in_turn = single = False
+    pretend = single = False
+    slurm = None
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
         from hpclab.cluster.door import OwnScheduler
@@ -111,14 +112,7 @@ class LocalNodes:
 
     def job_script(self) -> str:
         """The command each node runs; there is no job on this backend."""
-        return " ".join(self._example().place.worker_command("tls://<scheduler>", "<name>", self.memory))
-
-    def _example(self) -> NodeProcess:
-        return NodeProcess("", "", **self.cluster.new_spec["options"])
-
-    def free(self) -> tuple[int, int]:
-        """Processes need no turn."""
-        raise NotImplementedError
+        return " ".join(Place(self.directory).worker_command("tls://<scheduler>", "<name>", self.memory))
 
     def rank_environment(self) -> dict[str, str]:
         """Environment of a gang's ranks: all on this machine, so on its loopback."""

@@ -36,7 +36,7 @@ from hpclab.cluster.slurm import Job, Slurm
 class SlurmNodes:
     """The nodes of one pool as jobs named `name`. `cluster` is dask-jobqueue's."""
 
-    kind, shared = "slurm", True
+    kind = "slurm"
 
     def __init__(self, slurm: Slurm, request: Request, name: str, guard: Guard):
         self.slurm, self.request, self.name = slurm, request, name
@@ -47,8 +47,6 @@ class SlurmNodes:
         guard.remove(self.directory)
         guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
         self.single = request.allocation == "single"
-        # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
-        self.in_turn = self.pretend and not self.single and not request.gpus_per_node
         self.order = Order(slurm, request.cores_per_node, self.single)
         self.interface = None if self.pretend else self._site.get("interface")
         security = secure(self.directory)
@@ -164,12 +162,6 @@ class SlurmNodes:
         return NodeJob(
             str(self.cluster.scheduler_address), "$NAME", **options | {"members": members}
         ).job_script()
-
-    def free(self) -> tuple[int, int]:
-        """How many nodes of these cores could start now, and how many were all nodes idle."""
-        cores = self.request.cores_per_node
-        nodes = [node for node in self.slurm.nodes() if node.state in ("idle", "mixed", "allocated")]
-        return sum(node.idle // cores for node in nodes), sum(node.cores // cores for node in nodes)
 
     def rank_environment(self) -> dict[str, str]:
         """Environment of a gang's ranks: loopback on our own Slurm, else the site's network."""

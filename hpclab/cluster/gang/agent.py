@@ -103,8 +103,8 @@ class Agent:
             ready, _, _ = select.select(watched, [], [], TICK if child.running else None)
             if child.output in ready:
                 self._pass_on_output(child)
-            if child.control.fileno() in ready:
-                self._pass_on(child)
+            if child.control.fileno() in ready and not self._pass_on(child):
+                self._reap(block=True)
             if self.wake in ready:
                 os.read(self.wake, 4096)
                 self._reap()
@@ -137,11 +137,9 @@ class Agent:
         try:
             chunk = child.control.recv(2**20)
         except OSError:
-            chunk = b""
+            return False
         for message in child.frames.feed(chunk):
             self.say(message[0], child.pid, *message[1:])
-        if not chunk and child is self.child:
-            self._reap(block=True)
         return bool(chunk)
 
     def _pass_on_output(self, child: Child) -> bool:
@@ -181,7 +179,7 @@ class Agent:
         child = self.child
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
-        while select.select([child.control], [], [], 0)[0] and self._drain(child):
+        while select.select([child.control], [], [], 0)[0] and self._pass_on(child):
             pass
         while select.select([child.output], [], [], 0)[0] and self._pass_on_output(child):
             pass
@@ -189,15 +187,6 @@ class Agent:
         self._end_orphans()
         self.say("exit", child.pid, os.waitstatus_to_exitcode(status))
         self.child = self._fork()
-
-    def _drain(self, child: Child) -> bool:
-        try:
-            chunk = child.control.recv(2**20)
-        except OSError:
-            return False
-        for message in child.frames.feed(chunk):
-            self.say(message[0], child.pid, *message[1:])
-        return bool(chunk)
 
     def _end_orphans(self) -> None:
         """Processes that the rank started and left: they are ours now (see linux.adopt_orphans)."""

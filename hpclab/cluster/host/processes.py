@@ -115,9 +115,9 @@ def end(processes: Iterable[Process], patience: float = 2.0) -> None:
             process.send(signal.SIGCONT)
         deadline = time.monotonic() + patience
         while waiting and time.monotonic() < deadline:
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+            for process in waiting:
+                with contextlib.suppress(ChildProcessError):  # not ours, or reaped before
+                    os.waitpid(process.pid, os.WNOHANG)
             waiting = [process for process in waiting if process.alive]
             time.sleep(0.01)
 

@@ -8,7 +8,8 @@ unknown or not limited.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -96,16 +97,16 @@ class FinishedJob:
 
 def read_queue(text: str) -> list[Job]:
     jobs = []
-    for f in _rows(text, len(_SQUEUE)):
-        values = dict(zip(_SQUEUE, f, strict=True))
-        task = int(values["K"]) if values["K"].isdigit() else None
-        started = _moment(values["S"]) if values["T"] != "PENDING" else None  # only a forecast until it runs
+    for number, array, task, name, state, reason, partition, nodes, node_list, *rest in _rows(
+        text, len(_SQUEUE)
+    ):
+        submitted, started, limit, priority, user = rest
+        begun = _moment(started) if state != "PENDING" else None  # only a forecast until it runs
+        of_array = (int(task), int(array)) if task.isdigit() else (None, None)
         jobs.append(
             Job(
-                int(values["A"]), values["j"], values["T"],
-                "" if values["r"] == "None" else values["r"], values["P"], int(values["D"] or 0),
-                values["N"], _moment(values["V"]), started, _limit(values["l"]), int(values["Q"] or 0),
-                values["u"], task, int(values["F"]) if task is not None else None,
+                int(number), name, state, "" if reason == "None" else reason, partition, int(nodes or 0),
+                node_list, _moment(submitted), begun, _limit(limit), int(priority or 0), user, *of_array,
             )
         )  # fmt: skip
     return jobs
@@ -139,41 +140,28 @@ def read_completion_log(lines: Iterable[str]) -> list[FinishedJob]:
     jobs = []
     for line in lines:
         # A value may hold spaces (a job's name), so it ends where the next known "key=" begins.
-        values = dict(re.findall(r"(\w+)=(.*?)(?= \w+=|\s*$)", line))
-        if not values.get("JobId", "").isdigit() or "JobState" not in values:
-            continue
-        if values["JobState"] == "FAILED" and values.get("NodeCnt") == "0":
-            continue  # refused at submission: a number was used up, but it never was a job
-        task = values.get("ArrayTaskId", "")
-        jobs.append(
-            FinishedJob(
-                int(values["JobId"]), values.get("Name", ""), values["JobState"], values.get("Partition", ""),
-                int(values.get("NodeCnt", 0)), _no_null(values.get("NodeList", "")),
-                _moment(values.get("SubmitTime", "")), _moment(values.get("StartTime", "")),
-                _moment(values.get("EndTime", "")), _exit_code(values.get("ExitCode", "0:0")),
-                values.get("UserId", "").split("(")[0], int(task) if task.isdigit() else None,
-                int(values["ArrayJobId"]) if task.isdigit() else None,
-            )
-        )  # fmt: skip
+        f = defaultdict(str, re.findall(r"(\w+)=(.*?)(?= \w+=|\s*$)", line))
+        refused = f["JobState"] == "FAILED" and f["NodeCnt"] == "0"  # it never was a job
+        if f["JobId"].isdigit() and f["JobState"] and not refused:
+            times = f["SubmitTime"], f["StartTime"], f["EndTime"]
+            jobs.append(
+                _finished(f["JobId"], f["ArrayJobId"], f["ArrayTaskId"], f["Name"], f["JobState"],
+                          f["Partition"], f["NodeCnt"], _no_null(f["NodeList"]), times, f["ExitCode"],
+                          f["UserId"].split("(")[0])
+            )  # fmt: skip
     return jobs
 
 
 def read_accounting(text: str) -> list[FinishedJob]:
     """From ``sacct --parsable2``; a job that still runs is left out."""
     jobs = []
-    for f in _rows(text, len(_SACCT)):
-        values = dict(zip(_SACCT, f, strict=True))
-        number, _, task = values["JobID"].partition("_")
-        state = values["State"].split(" ")[0]  # "CANCELLED by 1000"
+    for job, name, state, partition, nodes, node_list, *times, code, user in _rows(text, len(_SACCT)):
+        number, _, task = job.partition("_")
+        state = state.split(" ")[0]  # "CANCELLED by 1000"
         if number.isdigit() and state in ENDED:
             jobs.append(
-                FinishedJob(
-                    int(number), values["JobName"], state, values["Partition"], int(values["NNodes"] or 0),
-                    values["NodeList"], _moment(values["Submit"]), _moment(values["Start"]),
-                    _moment(values["End"]), _exit_code(values["ExitCode"]), values["User"],
-                    int(task) if task.isdigit() else None, int(number) if task.isdigit() else None,
-                )
-            )  # fmt: skip
+                _finished(number, number, task, name, state, partition, nodes, node_list, times, code, user)
+            )
     return jobs
 
 
@@ -182,20 +170,30 @@ def read_remembered(text: str, codes: str) -> list[FinishedJob]:
     knows by that name (EXIT_CODE_FORMAT): wait statuses, or as sacct writes them."""
     pairs = dict(line.split() for line in codes.splitlines() if len(line.split()) == 2)
     jobs = []
-    for f in _rows(text, len(_REMEMBERED)):
-        number, array, task, name, state, partition, nodes, node_list, submitted, started, ended, user = f
+    for number, array, task, name, state, partition, nodes, node_list, *times, user in _rows(
+        text, len(_REMEMBERED)
+    ):
         if number.isdigit() and state in ENDED:
             code = pairs.get(number, "0")
             if code.isdigit():
                 code = f"{int(code) >> 8}:{int(code) & 127}"
             jobs.append(
-                FinishedJob(
-                    int(number), name, state, partition, int(nodes or 0), node_list, _moment(submitted),
-                    _moment(started), _moment(ended), _exit_code(code), user,
-                    int(task) if task.isdigit() else None, int(array) if task.isdigit() else None,
-                )
-            )  # fmt: skip
+                _finished(number, array, task, name, state, partition, nodes, node_list, times, code, user)
+            )
     return jobs
+
+
+def _finished(
+    number: str, array: str, task: str, name: str, state: str, partition: str, nodes: str, node_list: str,
+    times: Sequence[str], code: str, user: str,
+) -> FinishedJob:  # fmt: skip
+    """`times`: submitted, started, ended."""
+    submitted, started, ended = map(_moment, times)
+    of_array = (int(task), int(array)) if task.isdigit() else (None, None)
+    return FinishedJob(
+        int(number), name, state, partition, int(nodes or 0), node_list, submitted, started, ended,
+        _exit_code(code), user, *of_array,
+    )  # fmt: skip
 
 
 def _rows(text: str, fields: int) -> list[list[str]]:

@@ -1,0 +1,245 @@
+"""A site's Slurm and its jobqueue.yaml, for real: carried into the job script, and wrong ones named.
+
+The site is a second Slurm on this machine that a SLURM_CONF leads to, as a site's environment module does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster import Pool, slurm
+from hpclab.cluster import local_slurm as up_and_down
+from tests.conftest import until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+ALLOCATIONS = ["jobs", pytest.param("single", marks=pytest.mark.soak)]
+YAML = """
+jobqueue:
+  slurm:
+    queue: debug
+    account: project_123
+    walltime: "00:04:00"
+    interface: lo
+    memory: 300MB
+    {directives}: ["--qos=normal", "--comment=course"]
+    {prologue}: ["export FROM_THE_SITE='module load'", "true"]
+"""
+
+
+class Site:
+    """A site: its slurm.conf is not one of hpclab's, its jobqueue.yaml in a private folder."""
+
+    def __init__(self, cluster, folder: Path):
+        self.cluster, self.folder = cluster, folder
+        self.conf = folder / "slurm.conf"
+        rest = (cluster.directory / "slurm.conf").read_text().partition("\n")[2]
+        self.conf.write_text("# The site's own\n" + rest)
+
+    def run(self, yaml: str, program: str, state: str = "state", **variables: str) -> dict:
+        """What the program prints as its last line, in a notebook's environment on this site."""
+        config = self.folder / "dask"
+        config.mkdir(mode=0o700, exist_ok=True)
+        (config / "jobqueue.yaml").write_text(yaml)
+        environment = {key: value for key, value in os.environ.items() if key != "HPCLAB_SLURM"}
+        environment |= {"SLURM_CONF": str(self.conf), "DASK_CONFIG": str(config)}
+        environment |= variables | {"HPCLAB_STATE_DIR": str(self.folder / state)}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+            env=environment, capture_output=True, text=True, timeout=250, cwd=self.folder,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def is_left_clean(self) -> bool:
+        """Neither a job nor a file of a notebook is left."""
+        said = self.squeue() + [str(path) for path in (self.folder / "state").glob("hpclab-*")]
+        return not said
+
+    def squeue(self, *options: str) -> list[str]:
+        words = ["squeue", "--noheader", "--format=%i", *options]
+        done = subprocess.run(words, env=self.cluster.environment, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def site():
+    folder = Path(tempfile.mkdtemp(prefix="hpl-site-", dir="/tmp"))
+    folder.chmod(0o711)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPCLAB_STATE_DIR", str(folder / "own"))
+        patch.delenv("SLURM_CONF", raising=False)
+        try:
+            yield Site(up_and_down.up(nodes=2, gpus_per_node=0), folder)
+        finally:
+            up_and_down.down()
+            shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("allocation", "directives", "prologue"),
+    [
+        ("jobs", "job_extra_directives", "job_script_prologue"),
+        ("single", "job-extra-directives", "job-script-prologue"),
+    ],
+)
+def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
+    text = YAML.format(directives=directives, prologue=prologue)
+    program = """
+        import json, os
+        from hpclab.cluster import Pool, slurm
+        with Pool(2, allocation="ALLOCATION") as pool:
+            worker = lambda name: (os.environ.get(name), os.environ["SLURM_JOB_PARTITION"])
+            print(json.dumps({
+                "kind": slurm.connect(export=False).kind, "backend": pool.backend, "label": pool.label,
+                "values": pool.map(worker, ["FROM_THE_SITE", "OMP_NUM_THREADS"]),
+                "squares": pool.map(lambda n: n * n, range(20)),
+                "jobs": [[job.partition, job.limit, job.state, str(job.id)] for job in pool.jobs()],
+                "workers": [w.job_id for w in pool.workers()],
+                "address": pool._nodes.cluster.scheduler_address, "script": pool.job_script(),
+                "ranks": pool.run(lambda: int(os.environ["RANK"])),
+            }))
+    """
+    seen = site.run(text, program.replace("ALLOCATION", allocation))
+    assert (seen["kind"], seen["backend"]) == ("site", "slurm")
+    assert seen["label"] == "2 nodes of this site's Slurm, partition debug"
+    assert seen["values"] == [["module load", "debug"], ["1", "debug"]]
+    assert seen["squares"] == [n * n for n in range(20)]
+    assert seen["ranks"] == [0, 1]
+    assert {tuple(job[:3]) for job in seen["jobs"]} == {("debug", 240, "RUNNING")}
+    assert {job[3] for job in seen["jobs"]} == set(seen["workers"])
+    assert seen["address"].startswith("tls://127.0.0.1:")  # the interface of the yaml
+    script = seen["script"].splitlines()
+    for line in ("#SBATCH -p debug", "#SBATCH -A project_123", "#SBATCH -t 00:04:00", "#SBATCH --qos=normal",
+                 "#SBATCH --comment=course", "export FROM_THE_SITE='module load'"):  # fmt: skip
+        assert line in script
+    assert "--interface lo" in seen["script"]
+    assert "--protocol tls://" in seen["script"]
+    until(site.is_left_clean, "no job and no file is left")
+
+
+def test_what_is_asked_for_wins(site):
+    text = (
+        YAML.format(directives="job_extra_directives", prologue="job_script_prologue") + "    job_mem: 1G\n"
+    )
+    seen = site.run(text, """
+        import json
+        from hpclab.cluster import Pool
+        with Pool(1, partition="main", account="mine", walltime="00:30:00", memory="400 MiB",
+                  extra_directives=["--comment=later"]) as pool:
+            print(json.dumps({"script": pool.job_script(), "partition": pool.jobs()[0].partition,
+                              "limit": pool.jobs()[0].limit, "values": pool.map(abs, [-1])}))
+    """)  # fmt: skip
+    assert (seen["partition"], seen["limit"], seen["values"]) == ("main", 1800, [1])
+    script = seen["script"].splitlines()
+    for line in ("-p main", "-A mine", "-t 00:30:00", "--mem=400M"):
+        assert f"#SBATCH {line}" in script
+    comments = [line for line in script if "--comment" in line]
+    assert comments == ["#SBATCH --comment=course", "#SBATCH --comment=later"]  # sbatch takes the last
+    until(site.is_left_clean, "no job and no file is left")
+
+
+FAILS = """
+    import json
+    from hpclab.cluster import Pool, nodes
+    from hpclab.cluster.errors import JoinError
+    nodes.TOGETHER = 100.0  # that all have ended is told, however long the second takes here
+    try:
+        Pool(2, join_timeout=100)
+    except (JoinError, ValueError) as error:
+        print(json.dumps({"kind": type(error).__name__, "text": str(error)}))
+"""
+
+
+def test_a_prologue_that_fails(site):
+    prologue = "echo 'module: no such thing as cuda/99' >&2", "exit 1"
+    text = YAML.format(directives="job_extra_directives", prologue="no_prologue")
+    seen = site.run(text + f"    job_script_prologue: {json.dumps(prologue)}\n", FAILS)
+    assert seen["kind"] == "JoinError"
+    for words in ("2 of 2 nodes ended before they joined", "is FAILED on node", "no such thing as cuda/99",
+                  "Likely cause", "job-script-prologue"):  # fmt: skip
+        assert words in seen["text"]
+    until(site.is_left_clean, "no job and no file is left")
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_a_home_of_any_name_and_the_variables_of_a_sites_module(site, allocation):
+    """In a directory with every character that has a meaning somewhere; the site wants --mem-per-cpu, and
+    what its module sets must not speak before what Pool(...) says."""
+    text = """
+        jobqueue:
+          slurm:
+            interface: lo
+            memory: 300MB
+            job-extra-directives: ["--mem-per-cpu=900T", "-p debug", "-N 1", "-t 1"]
+        """
+    program = """
+        import json
+        from hpclab.cluster import Pool
+        with Pool(2, allocation="ALLOCATION", partition="main", walltime="10:00", memory="310 MiB") as pool:
+            print(json.dumps({"values": pool.map(abs, [-1]), "ranks": pool.run(lambda: 1),
+                              "jobs": [[j.partition, j.limit] for j in pool.jobs()],
+                              "script": pool.job_script().splitlines()}))
+    """
+    seen = site.run(
+        textwrap.dedent(text), program.replace("ALLOCATION", allocation), state="ada@uni %u it's $x;",
+        SBATCH_PARTITION="debug", SBATCH_TIMELIMIT="2", SBATCH_MEM_PER_NODE="900000000", SBATCH_WAIT="1",
+        SBATCH_ARRAY_INX="1-3", SBATCH_OUTPUT="/dev/null", SCANCEL_PARTITION="debug",
+        SQUEUE_PARTITION="debug",
+    )  # fmt: skip
+    assert (seen["values"], seen["ranks"]) == ([1], [1, 1])
+    assert seen["jobs"] == [["main", 600]] * (2 if allocation == "jobs" else 1)
+    assert [line for line in seen["script"] if "--mem" in line] == ["#SBATCH --mem-per-cpu=310M"] + [
+        line for line in seen["script"] if "--memory-limit" in line
+    ]
+    assert not [
+        line for line in seen["script"] if "debug" in line or line in ("#SBATCH -t 1", "#SBATCH -N 1")
+    ]
+    until(site.is_left_clean, "no job is left")
+    assert list((site.folder / "ada@uni %u it's $x;").glob("hpclab-*")) == []
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_a_variable_that_the_job_lacks_is_named(site, allocation):
+    text = YAML.format(directives="job_extra_directives", prologue="no_prologue")
+    fails = FAILS.replace("Pool(2,", f"Pool(2, allocation={allocation!r},")
+    seen = site.run(text + "    local-directory: $NOWHERE_SET/dask\n", fails)
+    assert seen["kind"] == "JoinError"
+    assert "jobqueue.slurm.local-directory in jobqueue.yaml uses the variable NOWHERE_SET" in seen["text"]
+    until(site.is_left_clean, "no job and no file is left")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ('    queue: "debug\\n#SBATCH --uid=0"\n', "jobqueue.slurm.queue in jobqueue.yaml"),
+        ('    python: "/bin/$(id)"\n', "jobqueue.slurm.python in jobqueue.yaml"),
+    ],
+)
+def test_nothing_exists_when_a_setting_is_refused(site, wrong, words):
+    before = site.squeue("--states=all")
+    seen = site.run("jobqueue:\n  slurm:\n" + wrong, FAILS)
+    assert seen["kind"] == "ValueError"
+    assert words in seen["text"]
+    assert site.squeue("--states=all") == before
+    until(site.is_left_clean, "no job and no file is left")
+
+
+def test_our_own_slurm_takes_none_of_it(site, settings, monkeypatch):
+    monkeypatch.setenv("HPCLAB_SLURM", "local")
+    settings(**{"queue": "elsewhere", "account": "project_123", "interface": "nowhere0", "job-mem": "1T",
+                "job-extra-directives": ["--qos=gold"], "job-script-prologue": ["exit 1"]})  # fmt: skip
+    with Pool(1, backend="slurm") as pool:
+        assert slurm.connect(export=False).kind == "local"
+        assert pool.map(abs, [-1]) == [1]
+        assert not any(
+            word in pool.job_script() for word in ("elsewhere", "project", "nowhere0", "gold", "exit 1", "1T")
+        )

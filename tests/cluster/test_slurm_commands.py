@@ -1,0 +1,355 @@
+"""The Slurm object with commands that hang, refuse or babble, as sites' own wrappers of them do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpclab.cluster import slurm, slurm_commands
+from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError
+from hpclab.cluster.slurm import records as slurm_records
+from hpclab.cluster.slurm.reasons import explain
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[[str, str], Slurm]:
+    """Put a shell script in the place of a command; every call is written down in `calls`."""
+
+    def put(name: str, body: str) -> Slurm:
+        command = tmp_path / name
+        command.write_text(f"#!/bin/sh\necho {name} >> {tmp_path}/calls\n{body}\n")
+        command.chmod(0o755)
+        return Slurm("site", "fake", {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+
+    return put
+
+
+def _calls(place: Path) -> int:
+    return len((place / "calls").read_text().splitlines())
+
+
+@pytest.fixture
+def hanging(monkeypatch) -> list[str]:
+    """No command answers in time; those that were begun are in this list."""
+    begun: list[str] = []
+
+    def run(words, *, timeout, **_):
+        begun.append(words[0])
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.setattr(slurm_commands.subprocess, "run", run)
+    return begun
+
+
+def test_a_hanging_command_is_tried_again_and_then_explained(hanging) -> None:
+    with pytest.raises(SlurmTimeout, match=r"squeue did not answer within 10 s, 3 times: .*try again"):
+        Slurm("site", "fake", {}).queue()
+    assert hanging == ["squeue"] * 3
+
+
+def test_a_hanging_sbatch_is_never_sent_twice(hanging) -> None:
+    with pytest.raises(SubmitError, match="may or may not be in the queue"):
+        Slurm("site", "fake", {}).submit("#!/bin/sh\n")
+    assert hanging == ["sbatch"]
+
+
+def test_a_command_that_fails_once_is_tried_again(fake, tmp_path: Path) -> None:
+    client = fake(
+        "squeue",
+        f"[ $(wc -l < {tmp_path}/calls) -gt 1 ] && exit 0\n"
+        "echo 'squeue: error: Unable to contact slurm controller' >&2; exit 1",
+    )
+    assert client.queue() == []
+    assert _calls(tmp_path) == 2
+
+
+def test_a_plain_refusal_is_not_tried_again(fake, tmp_path: Path) -> None:
+    client = fake("sinfo", "echo 'sinfo: error: Access denied' >&2; exit 1")
+    with pytest.raises(SlurmError, match=r"^sinfo: Access denied$"):
+        client.nodes()
+    assert _calls(tmp_path) == 1
+
+
+def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
+    row = slurm_records.SEPARATOR.join(
+        ["{}", "{}", "N/A", "a | b", "RUNNING", "None", "main", "1", "node1", "1700000000", "1700000001",
+         "1:00", "7", "ada"]
+    )  # fmt: skip
+    client = fake("squeue", "\n".join(f"echo '{row.format(n, n)}'" for n in (1, 2, 3)))
+    for number in (1, 2, 3):
+        (job,) = client.queue([number])
+        assert (job.id, job.name, job.started, job.limit) == (number, "a | b", 1700000001.0, 60.0)
+    assert _calls(tmp_path) == 1
+
+
+def test_what_hides_rows_is_not_handed_to_the_commands(fake, tmp_path: Path) -> None:
+    client = fake("squeue", f"env > {tmp_path}/env")
+    client.environment = dict(client.environment) | {"SQUEUE_STATES": "RUNNING", "SBATCH_ACCOUNT": "kept"}
+    client.queue()
+    seen = (tmp_path / "env").read_text()
+    assert "SQUEUE_STATES" not in seen
+    assert "SBATCH_ACCOUNT=kept" in seen
+
+
+def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, tmp_path: Path, monkeypatch) -> None:
+    fake("scontrol", "echo 'scontrol: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=site\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+    monkeypatch.delenv("HPCLAB_SLURM")
+    with pytest.raises(SlurmError, match=r"site has a Slurm.*DOWN.*HPCLAB_SLURM=local"):
+        slurm.connect(export=False)
+
+
+def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, tmp_path: Path, monkeypatch) -> None:
+    fake("scontrol", "echo 'Slurmctld(primary) at head is UP'")
+    fake("sinfo", "echo slurm 25.05.1")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=site\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, value in {"SLURM_CONF": str(conf), "SLURM_JOB_ID": "7"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HPCLAB_SLURM")
+    client = slurm.connect()
+    assert (client.kind, client.version) == ("site", "slurm 25.05.1")
+    assert client.environment["SLURM_CONF"] == os.environ["SLURM_CONF"] == str(conf)
+    assert "SLURM_JOB_ID" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
+        ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",),
+        ("--comment=" + "a" * 10_000,), ("--qos",), (3,), (None,),
+    ],
+)  # fmt: skip
+def test_dangerous_options_are_refused_before_anything_runs(fake, tmp_path: Path, options) -> None:
+    client = fake("sbatch", "echo 1")
+    with pytest.raises(ValueError, match=r"must be|An option"):
+        client.submit("#!/bin/sh\n", *options)
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize(
+    "job_id", [0, -1, 2.5, True, float("nan"), float("inf"), 1e30, "text", "7", None, [], b"7", object()]
+)
+def test_what_is_no_job_id_names_no_job(fake, tmp_path: Path, job_id: object) -> None:
+    """-1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's."""
+    for program in ("squeue", "scancel", "sacct"):
+        client = fake(program, "")
+    for ask in (client.cancel, client.wait, lambda it: client.queue([it]), lambda it: client.history([it])):
+        with pytest.raises(ValueError, match=r"^A job id must be a whole number from 1 to \d+, not .*\.$"):
+            ask(job_id)
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize("script", [0, float("nan"), None, [], b"#!/bin/sh", object(), "#!/bin/sh\0", "a\0b"])
+def test_what_is_no_script_is_refused(fake, tmp_path: Path, script: object) -> None:
+    client = fake("sbatch", "echo 1")
+    with pytest.raises(ValueError, match=r"^A batch script is .*\.$"):
+        client.submit(script)
+    with pytest.raises(SubmitError, match=r"^There is no batch script at .{,70}\.$"):
+        client.submit("x" * 10_000)
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("inf"), "text", None])
+def test_a_wait_has_an_end(fake, timeout: object) -> None:
+    with pytest.raises(ValueError, match="timeout must be a number"):
+        fake("squeue", "").wait(7, timeout)
+
+
+SCRIPTS = {
+    "#!/bin/bash\r\nhostname\r\n": "DOS line breaks .*dos2unix",
+    "\ufeff#!/bin/bash\nhostname\n": "byte order mark",
+    "\n#!/bin/bash\nhostname\n": "must begin with #! .* in its first line; blanks or an empty line",
+    "   #!/bin/bash\n   hostname\n": "must begin with #! .* in its first line; blanks or an empty line",
+    "#!/bin/bash\rhostname\r": "carriage return",
+    "#!/bin/bash\nprintf a\rb\n": "carriage return",
+    "hostname\ndate\n": "must begin with #! .*; that line is 'hostname'",
+    "#! \nhostname\n": "must begin with #! and the path of an interpreter",
+    "\n \n": "is empty",
+    "#!/bin/sh\n" + "#" * 5_000_000: "larger than 4 MB",
+}
+
+
+@pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: repr(text[:24]))
+def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: Path, text: str) -> None:
+    client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
+    file.write_bytes(text.encode())
+    for script in (text, file, str(file)):
+        with pytest.raises(SubmitError, match=SCRIPTS[text]) as refused:
+            client.submit(script)
+        assert "\n" not in str(refused.value)
+        assert ("script.sh" in str(refused.value)) == (script is not text)
+    assert not (tmp_path / "calls").exists()
+
+
+def test_files_that_are_no_text(fake, tmp_path: Path, monkeypatch) -> None:
+    client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
+    for content, words in {
+        "#!/bin/sh\n".encode("utf-16"): "UTF-16", "#!/bin/sh\n".encode("utf-16-be"): "NUL", b"": "is empty",
+        b"\x7fELF\0\0": "NUL",
+    }.items():  # fmt: skip
+        file.write_bytes(content)
+        with pytest.raises(SubmitError, match=f"script.sh': The batch script .*{words}"):
+            client.submit(file)
+    with pytest.raises(SubmitError, match="is a directory"):
+        client.submit(tmp_path)
+    file.write_text("#!/bin/sh\n")
+    monkeypatch.setattr("builtins.open", _denied)
+    with pytest.raises(SubmitError, match=r"script.sh' cannot be read: Permission denied\."):
+        client.submit(file)
+    assert not (tmp_path / "calls").exists()
+
+
+def _denied(path: object, *_: object) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
+    with pytest.warns(UserWarning, match="sbatch does not read #SBATCH -n 4: a command stands before it"):
+        fake("sbatch", "echo 1").submit("#!/bin/sh\n#SBATCH -t 5\n\n# words\nset -e\n#SBATCH -n 4\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid "
+         "partition name specified", "invalid partition specified: x; Batch job submission failed: Invalid "
+         "partition name specified"),
+        ("sbatch: error: This does not look like a batch script.  The first\nsbatch: error: line must start "
+         "with #!", "This does not look like a batch script. The first line must start with #!"),
+        ("sbatch: error: ****\nsbatch: error: ** Use --mem-per-cpu **\nsbatch: error: ****\n"
+         "sbatch: error: Batch job submission failed: Unspecified error",
+         "Use --mem-per-cpu; Batch job submission failed: Unspecified error"),
+        ("sbatch: lua: name an account\r\nsbatch: error: Batch job submission failed: Unspecified error",
+         "lua: name an account; Batch job submission failed: Unspecified error"),
+        ("sbatch: debug:  x\nsbatch: error: y\nsbatch: error: y\n\n", "y"),
+        ("sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information",
+         "unrecognized option '--foo'; Try \"sbatch --help\" for more information"),
+        ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+         "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> None:
+    assert slurm_commands.sentence(said) == told
+
+
+def test_a_program_that_babbles_is_cut() -> None:
+    assert len(slurm_commands.sentence("\n".join(f"sbatch: error: {n}" for n in range(10_000)))) < 1100
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ("--mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.", r'skip: \["--mem="\]'),
+        ("Use --mem-per-cpu, not --mem", "job-directives-skip"),
+        ("Batch job submission failed: Invalid account or account/partition combination specified",
+         r"account=\.\.\.\).*sacctmgr"),
+        ("lua: You must name an account", "sacctmgr"), ("Invalid qos specification", "sacctmgr"),
+        ("Job violates accounting/QOS policy (job submit limit, user's size ...)", "scancel some"),
+        ("Batch job submission failed: Socket timed out on send/recv operation", "look before sending"),
+        ("Batch job submission failed: User's group not permitted to use this partition", "Name a partition"),
+        ("No partition specified or system default partition", "Name a partition"),
+        ("Required partition not available (inactive or drain)", "Name a partition"),
+        ("Access/permission denied", "This host, or you"),
+        ("Requested node configuration is not available", "MaxMemPerCPU"),
+        ("Slurm temporarily unable to accept job, sleeping and retrying", "wait, or end some"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "Ask for less time"),
+        ("Batch job submission failed: I/O error writing script/environment to file", "disk .* is full"),
+    ],
+)  # fmt: skip
+def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:
+    client = fake("sbatch", f"cat <<'end' >&2\nsbatch: error: {refusal}\nend\nexit 1")
+    with pytest.raises(SubmitError, match=words) as told:
+        client.submit("#!/bin/sh\n")
+    assert refusal.rstrip(".") in str(told.value)
+    assert ".." not in str(told.value).replace("...", "")
+
+
+def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) -> None:
+    client = fake("sbatch", f"env > {tmp_path}/env; echo 'sbatch: error: no' >&2; exit 1")
+    client.environment = dict(client.environment) | {
+        "SBATCH_QOS": "x",
+        "SBATCH_WAIT": "1",
+        "SQUEUE_SORT": "i",
+    }
+    with pytest.raises(SubmitError, match=r"sets SBATCH_QOS=x, SBATCH_WAIT=1, which sbatch takes before"):
+        client.submit("#!/bin/sh\n")
+    seen = (tmp_path / "env").read_text()
+    assert "SBATCH_QOS=x" in seen
+    assert "SQUEUE_SORT=i" in seen  # it is the job's
+    assert "SLURM_TIME_FORMAT" not in seen
+    assert "SBATCH_WAIT" not in seen  # sbatch would only return when the job has ended
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["12", "12;cluster", "Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
+     "Submitted batch job 12", "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
+)  # fmt: skip
+def test_the_jobs_number_among_a_sites_own_words(fake, said: str) -> None:
+    assert fake("sbatch", f"cat <<'end'\n{said}\nend").submit("#!/bin/sh\n") == 12
+
+
+@pytest.mark.parametrize("said", ["", "Welcome", "job 12 of 13", "12 jobs"])
+def test_a_job_without_a_number_is_told(fake, said: str) -> None:
+    with pytest.raises(SubmitError, match=r"no job's number .* may or may not be in the queue"):
+        fake("sbatch", f"echo '{said}'").submit("#!/bin/sh\n")
+
+
+def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake) -> None:
+    fake("sinfo", "echo Welcome; echo 'gpu|1-00:00:00|4|64|515000|(null)'")
+    client = fake("sbatch", "echo 'sbatch: error: Requested node configuration is not available' >&2; exit 1")
+    with pytest.raises(SubmitError, match=r"Partitions here: gpu has 4 node\(s\) of 64 core\(s\)"):
+        client.submit("#!/bin/sh\n")
+    assert client.nodes() == []
+
+
+@pytest.mark.parametrize("value", ["Local", "own", "1", " local", "yes"])
+def test_what_is_no_choice_of_slurm_is_refused(monkeypatch, value: str) -> None:
+    monkeypatch.setenv("HPCLAB_SLURM", value)
+    with pytest.raises(ValueError, match=f'HPCLAB_SLURM must be "local" or not be set, not {value!r}'):
+        slurm.site_version()
+
+
+def test_a_missing_script_and_missing_commands_are_told(fake, tmp_path: Path) -> None:
+    client = fake("sbatch", "echo 1")
+    with pytest.raises(SubmitError, match="no batch script"):
+        client.submit(tmp_path / "none.sh")
+    with pytest.raises(SlurmMissing, match="no squeue"):
+        Slurm("site", "", {"PATH": "/nowhere"}).queue()
+
+
+def test_accounting_and_gpus_as_sites_print_them() -> None:
+    line = slurm_records.SEPARATOR.join(
+        ["12_3", "a", "CANCELLED by 7", "gpu", "2", "n[1-2]", "2026-11-21T08:00:00", "Unknown",
+         "2026-11-21T08:00:05", "0:15", "ada"]
+    )  # fmt: skip
+    (job,) = slurm_records.read_accounting(line + "\n" + line.replace("CANCELLED by 7", "RUNNING"))
+    assert (job.id, job.array_task, job.state, job.started, job.exit_code) == (12, 3, "CANCELLED", None, 143)
+    node = slurm_records.SEPARATOR.join(
+        ["n1", "mixed", "64", "515000", "gpu:a100:4(S:0-1),gpu:v100:2,lustre:1", "gpu", "none", "60/3/1/64"]
+    )
+    (read,) = slurm_records.read_nodes(node)
+    assert (read.gpus, read.cores, read.idle, read.reason) == (6, 64, 3, "")
+    assert slurm_records.read_nodes("nonsense\n\x00\n") == slurm_records.read_queue("a\x1fb\n") == []
+    assert slurm_records.read_completion_log(["", "garbage", "JobId=x"]) == []
+
+
+def test_reasons_in_plain_words() -> None:
+    assert explain("Resources").startswith("Resources: it is the next to start")
+    assert "limit" in explain("QOSMaxJobsPerUserLimit")
+    assert "squeue manual" in explain("SomethingNew")
+    assert slurm_commands.without_job({"SLURM_JOB_ID": "1", "SLURM_CONF": "c", "A": "b"}) == {
+        "SLURM_CONF": "c",
+        "A": "b",
+    }
