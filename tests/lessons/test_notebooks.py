@@ -59,9 +59,8 @@ def test_the_opening_says_what_is_ahead_and_how_long_it_takes(lesson):
     for heading in ("What you'll do", "What you'll learn", "What you need"):
         assert heading in opening
     said = (ROOT / "docs" / "instructor.md").read_text(encoding="utf-8")
-    (sentence,) = re.findall(
-        r"Alone, learners need [^.]+", said
-    )  # "30 minutes for lesson 00, 45 for 01, 75 each ..."
+    # Alone, learners need about 30 minutes for lesson 00, 45 for 01, 75 each for 02 ...
+    (sentence,) = re.findall(r"Alone, learners need [^.]+", said)
     parts = [re.findall(r"\d+", part) for part in re.split(r"\bfor\b", sentence)]
     minutes = {number: before[-1] for before, after in pairwise(parts) for number in after}
     assert re.findall(r"(\d+) minutes", opening) == [minutes[lesson.number]]

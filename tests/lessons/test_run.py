@@ -57,17 +57,10 @@ def ran(request):
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
     }
     alone = ["-q", "-p", "no:cacheprovider", "-p", "no:timeout", f"--rootdir={base}", "-c", os.devnull]
-    options = [
-        "--nbval-lax",
-        "--nbval-current-env",
-        "--nbval-cell-timeout=180",
-        "-p",
-        "nbval_outputs",
-        *alone,
-    ]
+    options = ["-p", "nbval_outputs", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=180"]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, str(notebook)],
+            [sys.executable, "-m", "pytest", *alone, *options, str(notebook)],
             env=environment, cwd=notebook.parent, capture_output=True, text=True, timeout=570,
         )  # fmt: skip
         showed = json.loads((base / "showed.json").read_text(encoding="utf-8"))
