@@ -68,7 +68,7 @@ class Notebook:
         """The prompts of the code cells: "[ ]:" not run, "[*]:" running or waiting, "[3]:" done."""
         return [prompt.strip() for prompt in self.cells.locator(".jp-InputPrompt").all_inner_texts()]
 
-    def run_all(self, timeout=300):
+    def run_all(self, timeout=600):
         """Run > Run All Cells from the menu, and wait until none runs or waits and the kernel is idle."""
         self.page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
         self.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
@@ -162,10 +162,12 @@ class Lab:
     def opened(self, name):
         """`open_notebook`, whose page and kernel end with the block."""
         notebook = self.open_notebook(name)
-        yield notebook
-        notebook.page.close()
-        for session in self.get("api/sessions"):
-            self.request(f"api/sessions/{session['id']}", "DELETE")
+        try:
+            yield notebook
+        finally:
+            notebook.page.close()
+            for session in self.get("api/sessions"):
+                self.request(f"api/sessions/{session['id']}", "DELETE")
 
     def close(self):
         self._context.close()

@@ -8,7 +8,7 @@ import pytest
 from hpclab.experiments.scale_out import ScaleOut
 from tests.conftest import HAS_SLURM, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

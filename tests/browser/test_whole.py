@@ -6,7 +6,7 @@ import pytest
 
 from hpclab import course
 
-pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("lesson", course.lessons(), ids=lambda lesson: lesson.name)

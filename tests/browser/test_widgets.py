@@ -19,7 +19,7 @@ from hpclab import course
 from tests.conftest import until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 PATIENCE = 120_000  # milliseconds for a picture to follow a key on a loaded machine
 SCRIPTS = [

@@ -19,7 +19,7 @@ import pytest
 
 from hpclab import course
 
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 ANSWERS = HERE.parent / "exercises" / "answers"
 SOLVE = """
@@ -61,7 +61,7 @@ def ran(request):
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *alone, *options, str(notebook)],
-            env=environment, cwd=notebook.parent, capture_output=True, text=True, timeout=570,
+            env=environment, cwd=notebook.parent, capture_output=True, text=True, timeout=840,
         )  # fmt: skip
         showed = json.loads((base / "showed.json").read_text(encoding="utf-8"))
     finally:
