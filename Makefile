@@ -24,7 +24,7 @@ test: ## set up and run everything: style, types, arrows, unit tests, notebooks,
 	@sh ./setup.sh dev
 	@style=0; $(MAKE) --no-print-directory lint || style=1; \
 	limit="$$(command -v timeout || command -v gtimeout || true)"; \
-	$${limit:+"$$limit" --foreground -s INT -k 60 1800} $(PY) -m pytest -q $(TWO) --session-timeout=1700 $(ARGS) && exit $$style
+	$${limit:+"$$limit" --foreground -s INT -k 60 2100} $(PY) -m pytest -q $(TWO) --session-timeout=2000 $(ARGS) && exit $$style
 
 check: ## what to run before every commit: style, types, arrows and the quick tests, in under a minute
 	@sh ./setup.sh dev

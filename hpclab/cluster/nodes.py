@@ -72,14 +72,6 @@ class Nodes:
         await self.roster.start(self.cluster.scheduler)
         self.cluster.scheduler.add_plugin(self.roster)
 
-    def label(self) -> str:
-        """What the nodes really are."""
-        return self.backend.label(self.roster.count())
-
-    def dashboard(self) -> dict[str, str]:
-        """The loopback address of Dask's dashboard and its path behind JupyterHub, with its key."""
-        return self.cluster.scheduler.own_dashboard.addresses
-
     def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""
         refuse_lost_places(self.backend.directory)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster.activity import Activity
-from hpclab.cluster.request import Request
+from hpclab.cluster.request import Request, node_count
 
 if TYPE_CHECKING:
     from hpclab.cluster.maps.tasks import TaskRecord
@@ -71,8 +71,8 @@ class Pool:
             raise
 
     backend = property(lambda self: self._nodes.backend.kind, doc='"slurm" or "local".')
-    label = property(lambda self: self._nodes.label(), doc="What the nodes really are, in one line.")
     nodes = property(lambda self: self._nodes.roster.count(), doc="How many nodes have joined.")
+    label = property(lambda self: self._nodes.backend.label(self.nodes), doc="What they are, in one line.")
     tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
 
     @property
@@ -86,7 +86,7 @@ class Pool:
 
         Both hold the key that opens it: they are for its owner's eyes only.
         """
-        return self._nodes.dashboard()
+        return self._nodes.cluster.scheduler.own_dashboard.addresses
 
     def scale(self, nodes: int, progress: Progress | None = None) -> None:
         """Have `nodes` nodes, more or fewer; returns when all have joined; calls ``progress(joined, nodes)``.
@@ -94,9 +94,7 @@ class Pool:
         Raises JoinError, with the jobs' states and the likely cause, when they have not after `join_timeout`
         seconds; the jobs that did not join are cancelled, the nodes that did stay.
         """
-        from hpclab.cluster.request import node_count
-
-        wanted = node_count(nodes, least=0)
+        wanted = node_count(nodes)
         _refuse_progress(progress)
         with self._activity.one_thing(f"scale({wanted})"):
             self._trace = None

@@ -40,7 +40,7 @@ class Request:
     ) -> Request:  # fmt: skip
         """The request, or ValueError saying which part of it cannot be and what could."""
         request = cls(
-            nodes=node_count(nodes, least=0),
+            nodes=node_count(nodes),
             backend=checks.choice("backend", backend, ("auto", "slurm", "local")),
             cores_per_node=checks.integer("cores_per_node", cores_per_node, 1, 1024),
             gpus_per_node=checks.integer("gpus_per_node", gpus_per_node, 0, 64),
@@ -70,9 +70,9 @@ class Request:
             raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')
 
 
-def node_count(nodes: object, least: int = 1) -> int:
+def node_count(nodes: object) -> int:
     """A number of nodes, or ValueError."""
-    return checks.integer("nodes", nodes, least, MOST_NODES)
+    return checks.integer("nodes", nodes, 0, MOST_NODES)
 
 
 def bytes_of(name: str, memory: object) -> int:

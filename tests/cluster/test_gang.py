@@ -113,16 +113,6 @@ def test_a_value_that_cannot_be_sent(pool):
         pool.run(lambda: (number for number in range(3)))
 
 
-def test_the_original_exception_and_its_traceback(pool):
-    def fail():
-        raise LookupError("no such shard")
-
-    with pytest.raises(RankError, match="Rank 0 raised LookupError: no such shard") as raised:
-        pool.run(fail)
-    assert "in fail" in str(raised.value)
-    assert isinstance(raised.value.__cause__, LookupError)
-
-
 def test_more_ranks_than_nodes(pool):
     with pytest.raises(PoolError, match=r"pool.scale\(3\)"):
         pool.run(os.getpid, ranks=3)

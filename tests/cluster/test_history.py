@@ -93,10 +93,9 @@ def test_what_the_controller_has_forgotten_is_still_known_here():
     ("reason", "words"),
     [
         ("(Resources)", "Resources: it is the next to start"),
-        (
-            "Job's account not known, so it can't use this partition (main allows staff)",
-            "staff): its account",
-        ),
+        ("Job's account not known, so it can't use this partition (x allows y)", "y): its account"),
+        ("QOSMaxJobsPerUserLimit", "limit"),
+        ("SomethingNew", "squeue manual"),
         ("MaxJobCount", "as much as the site allows"),
         ("QOSNotAllowed", "another --qos"),
         ("PartitionConfig", "ask for less"),

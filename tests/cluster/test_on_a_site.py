@@ -88,7 +88,7 @@ def site():
     ("allocation", "directives", "prologue"),
     [
         ("jobs", "job_extra_directives", "job_script_prologue"),
-        ("single", "job-extra-directives", "job-script-prologue"),
+        pytest.param("single", "job-extra-directives", "job-script-prologue", marks=pytest.mark.soak),
     ],
 )
 def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
@@ -123,27 +123,6 @@ def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
         assert line in script
     assert "--interface lo" in seen["script"]
     assert "--protocol tls://" in seen["script"]
-    until(site.is_left_clean, "no job and no file is left")
-
-
-def test_what_is_asked_for_wins(site):
-    text = (
-        YAML.format(directives="job_extra_directives", prologue="job_script_prologue") + "    job_mem: 1G\n"
-    )
-    seen = site.run(text, """
-        import json
-        from hpclab.cluster import Pool
-        with Pool(1, partition="main", account="mine", walltime="00:30:00", memory="400 MiB",
-                  extra_directives=["--comment=later"]) as pool:
-            print(json.dumps({"script": pool.job_script(), "partition": pool.jobs()[0].partition,
-                              "limit": pool.jobs()[0].limit, "values": pool.map(abs, [-1])}))
-    """)  # fmt: skip
-    assert (seen["partition"], seen["limit"], seen["values"]) == ("main", 1800, [1])
-    script = seen["script"].splitlines()
-    for line in ("-p main", "-A mine", "-t 00:30:00", "--mem=400M"):
-        assert f"#SBATCH {line}" in script
-    comments = [line for line in script if "--comment" in line]
-    assert comments == ["#SBATCH --comment=course", "#SBATCH --comment=later"]  # sbatch takes the last
     until(site.is_left_clean, "no job and no file is left")
 
 
@@ -205,32 +184,6 @@ def test_a_home_of_any_name_and_the_variables_of_a_sites_module(site, allocation
     ]
     until(site.is_left_clean, "no job is left")
     assert list((site.folder / "ada@uni %u it's $x;").glob("hpclab-*")) == []
-
-
-@pytest.mark.parametrize("allocation", ALLOCATIONS)
-def test_a_variable_that_the_job_lacks_is_named(site, allocation):
-    text = YAML.format(directives="job_extra_directives", prologue="no_prologue")
-    fails = FAILS.replace("Pool(2,", f"Pool(2, allocation={allocation!r},")
-    seen = site.run(text + "    local-directory: $NOWHERE_SET/dask\n", fails)
-    assert seen["kind"] == "JoinError"
-    assert "jobqueue.slurm.local-directory in jobqueue.yaml uses the variable NOWHERE_SET" in seen["text"]
-    until(site.is_left_clean, "no job and no file is left")
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ('    queue: "debug\\n#SBATCH --uid=0"\n', "jobqueue.slurm.queue in jobqueue.yaml"),
-        ('    python: "/bin/$(id)"\n', "jobqueue.slurm.python in jobqueue.yaml"),
-    ],
-)
-def test_nothing_exists_when_a_setting_is_refused(site, wrong, words):
-    before = site.squeue("--states=all")
-    seen = site.run("jobqueue:\n  slurm:\n" + wrong, FAILS)
-    assert seen["kind"] == "ValueError"
-    assert words in seen["text"]
-    assert site.squeue("--states=all") == before
-    until(site.is_left_clean, "no job and no file is left")
 
 
 def test_our_own_slurm_takes_none_of_it(site, settings, monkeypatch):

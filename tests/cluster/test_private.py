@@ -129,21 +129,6 @@ def test_a_lock_held_too_long_is_told(place: Path) -> None:
         pass
 
 
-def test_forty_starts_at_once_take_different_ports() -> None:
-    kept: list[Ports] = []
-    threads = [threading.Thread(target=lambda: kept.append(Ports.reserve(5))) for _ in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    numbers = [number for ports in kept for number in ports.numbers]
-    for ports in kept:
-        ports.release()
-    assert len(numbers) == len(set(numbers)) == 200
-    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    assert not any(low <= number <= high for number in numbers)
-
-
 def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it() -> None:
     kept = Ports.reserve(3)
     with socket.socket() as daemon, socket.socket() as other:

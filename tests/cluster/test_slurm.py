@@ -87,14 +87,6 @@ def test_pretend_gpus_are_seen_by_batch_scripts_and_tasks_never_as_cuda(
     assert (tmp_path / "none").read_text().strip() == "|"
 
 
-def test_a_low_partition_gives_way(client: Slurm) -> None:
-    low = client.submit("#!/bin/sh\nsleep 300\n", "--partition=preempt", "--nodes=4", QUIET)
-    until(lambda: client.queue([low])[0].state == "RUNNING", "the first has begun")
-    high = client.submit("#!/bin/sh\ntrue\n", "--nodes=4", QUIET)
-    assert client.wait(high, 120).state == "COMPLETED"
-    assert client.queue([low])[0].state == "PENDING"
-
-
 @pytest.mark.soak
 def test_a_time_limit_is_enforced(client: Slurm) -> None:
     job = client.submit("#!/bin/sh\nsleep 300\n", "--time=1", QUIET)

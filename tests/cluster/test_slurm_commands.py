@@ -12,7 +12,6 @@ import pytest
 from hpclab.cluster import slurm, slurm_commands
 from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError
 from hpclab.cluster.slurm import records as slurm_records
-from hpclab.cluster.slurm.reasons import explain
 
 
 @pytest.fixture
@@ -95,29 +94,29 @@ def test_what_hides_rows_is_not_handed_to_the_commands(fake, tmp_path: Path) -> 
     assert "SBATCH_ACCOUNT=kept" in seen
 
 
-def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, tmp_path: Path, monkeypatch) -> None:
-    fake("scontrol", "echo 'scontrol: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
-    conf = tmp_path / "slurm.conf"
-    conf.write_text("ClusterName=site\n")
+@pytest.fixture
+def of_a_site(tmp_path: Path, monkeypatch) -> Path:
+    """A slurm.conf that this environment leads to."""
+    (conf := tmp_path / "slurm.conf").write_text("ClusterName=site\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_CONF", str(conf))
     monkeypatch.delenv("HPCLAB_SLURM")
+    return conf
+
+
+def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, of_a_site) -> None:
+    fake("scontrol", "echo 'scontrol: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
     with pytest.raises(SlurmError, match=r"site has a Slurm.*DOWN.*HPCLAB_SLURM=local"):
         slurm.connect(export=False)
 
 
-def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, tmp_path: Path, monkeypatch) -> None:
+def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monkeypatch) -> None:
     fake("scontrol", "echo 'Slurmctld(primary) at head is UP'")
     fake("sinfo", "echo slurm 25.05.1")
-    conf = tmp_path / "slurm.conf"
-    conf.write_text("ClusterName=site\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    for name, value in {"SLURM_CONF": str(conf), "SLURM_JOB_ID": "7"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("HPCLAB_SLURM")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     client = slurm.connect()
     assert (client.kind, client.version) == ("site", "slurm 25.05.1")
-    assert client.environment["SLURM_CONF"] == os.environ["SLURM_CONF"] == str(conf)
+    assert client.environment["SLURM_CONF"] == os.environ["SLURM_CONF"] == str(of_a_site)
     assert "SLURM_JOB_ID" not in os.environ
 
 
@@ -166,47 +165,47 @@ def test_a_wait_has_an_end(fake, timeout: object) -> None:
 
 
 SCRIPTS = {
-    "#!/bin/bash\r\nhostname\r\n": "DOS line breaks .*dos2unix",
-    "\ufeff#!/bin/bash\nhostname\n": "byte order mark",
-    "\n#!/bin/bash\nhostname\n": "must begin with #! .* in its first line; blanks or an empty line",
-    "   #!/bin/bash\n   hostname\n": "must begin with #! .* in its first line; blanks or an empty line",
-    "#!/bin/bash\rhostname\r": "carriage return",
-    "#!/bin/bash\nprintf a\rb\n": "carriage return",
-    "hostname\ndate\n": "must begin with #! .*; that line is 'hostname'",
-    "#! \nhostname\n": "must begin with #! and the path of an interpreter",
-    "\n \n": "is empty",
-    "#!/bin/sh\n" + "#" * 5_000_000: "larger than 4 MB",
+    b"#!/bin/bash\r\nhostname\r\n": "DOS line breaks .*dos2unix",
+    b"\xef\xbb\xbf#!/bin/bash\nhostname\n": "byte order mark",
+    b"\n#!/bin/bash\nhostname\n": "must begin with #! .* in its first line; blanks or an empty line",
+    b"   #!/bin/bash\n   hostname\n": "must begin with #! .* in its first line; blanks or an empty line",
+    b"#!/bin/bash\rhostname\r": "carriage return",
+    b"#!/bin/bash\nprintf a\rb\n": "carriage return",
+    b"hostname\ndate\n": "must begin with #! .*; that line is 'hostname'",
+    b"#! \nhostname\n": "must begin with #! and the path of an interpreter",
+    b"\n \n": "is empty",
+    b"#!/bin/sh\n" + b"#" * 5_000_000: "larger than 4 MB",
 }
+FILES = {
+    "#!/bin/sh\n".encode("utf-16"): "UTF-16", "#!/bin/sh\n".encode("utf-16-be"): "NUL", b"": "is empty",
+    b"\x7fELF\0\0": "NUL",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: repr(text[:24]))
-def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("content", SCRIPTS | FILES, ids=lambda content: repr(content[:24]))
+def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: Path, content: bytes) -> None:
     client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
-    file.write_bytes(text.encode())
-    for script in (text, file, str(file)):
-        with pytest.raises(SubmitError, match=SCRIPTS[text]) as refused:
+    file.write_bytes(content)
+    for script in (file, str(file), *([content.decode()] if content in SCRIPTS else [])):
+        with pytest.raises(SubmitError, match=(SCRIPTS | FILES)[content]) as refused:
             client.submit(script)
         assert "\n" not in str(refused.value)
-        assert ("script.sh" in str(refused.value)) == (script is not text)
+        assert str(refused.value).startswith("'script.sh': ") == (str(script) == str(file))
     assert not (tmp_path / "calls").exists()
 
 
-def test_files_that_are_no_text(fake, tmp_path: Path, monkeypatch) -> None:
+def test_what_cannot_be_read_is_told(fake, tmp_path: Path, monkeypatch) -> None:
     client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
-    for content, words in {
-        "#!/bin/sh\n".encode("utf-16"): "UTF-16", "#!/bin/sh\n".encode("utf-16-be"): "NUL", b"": "is empty",
-        b"\x7fELF\0\0": "NUL",
-    }.items():  # fmt: skip
-        file.write_bytes(content)
-        with pytest.raises(SubmitError, match=f"script.sh': The batch script .*{words}"):
-            client.submit(file)
-    with pytest.raises(SubmitError, match="is a directory"):
-        client.submit(tmp_path)
+    for script, words in {tmp_path: "is a directory", tmp_path / "none.sh": "no batch script"}.items():
+        with pytest.raises(SubmitError, match=words):
+            client.submit(script)
     file.write_text("#!/bin/sh\n")
     monkeypatch.setattr("builtins.open", _denied)
     with pytest.raises(SubmitError, match=r"script.sh' cannot be read: Permission denied\."):
         client.submit(file)
     assert not (tmp_path / "calls").exists()
+    with pytest.raises(SlurmMissing, match="no squeue"):
+        Slurm("site", "", {"PATH": "/nowhere"}).queue()
 
 
 def _denied(path: object, *_: object) -> None:
@@ -321,14 +320,6 @@ def test_what_is_no_choice_of_slurm_is_refused(monkeypatch, value: str) -> None:
         slurm.site_version()
 
 
-def test_a_missing_script_and_missing_commands_are_told(fake, tmp_path: Path) -> None:
-    client = fake("sbatch", "echo 1")
-    with pytest.raises(SubmitError, match="no batch script"):
-        client.submit(tmp_path / "none.sh")
-    with pytest.raises(SlurmMissing, match="no squeue"):
-        Slurm("site", "", {"PATH": "/nowhere"}).queue()
-
-
 def test_accounting_and_gpus_as_sites_print_them() -> None:
     line = slurm_records.SEPARATOR.join(
         ["12_3", "a", "CANCELLED by 7", "gpu", "2", "n[1-2]", "2026-11-21T08:00:00", "Unknown",
@@ -345,11 +336,6 @@ def test_accounting_and_gpus_as_sites_print_them() -> None:
     assert slurm_records.read_completion_log(["", "garbage", "JobId=x"]) == []
 
 
-def test_reasons_in_plain_words() -> None:
-    assert explain("Resources").startswith("Resources: it is the next to start")
-    assert "limit" in explain("QOSMaxJobsPerUserLimit")
-    assert "squeue manual" in explain("SomethingNew")
-    assert slurm_commands.without_job({"SLURM_JOB_ID": "1", "SLURM_CONF": "c", "A": "b"}) == {
-        "SLURM_CONF": "c",
-        "A": "b",
-    }
+def test_what_a_job_hands_down_is_left_out() -> None:
+    handed = {"SLURM_JOB_ID": "1", "SLURM_CONF": "c", "A": "b"}
+    assert slurm_commands.without_job(handed) == {"SLURM_CONF": "c", "A": "b"}

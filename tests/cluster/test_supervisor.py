@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.cluster import local_slurm
+from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.host import processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
@@ -106,7 +107,10 @@ def test_a_supervisor_whose_files_are_removed_ends(state_dir: Path) -> None:
     supervisor = cluster.supervisor
     assert supervisor
     below = processes.descendants(supervisor.pid)
-    (cluster.directory / "state.json").unlink()
+    client = slurm.connect(export=False)
+    shutil.rmtree(cluster.directory)
+    with pytest.raises(SlurmError, match="was removed; hpclab slurm up"):
+        client.queue()
     until(lambda: not supervisor.alive, "the supervisor has ended")
     assert not [process for process in below if process.alive]
     with pytest.raises((OSError, SlurmError)):

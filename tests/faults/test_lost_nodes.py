@@ -20,14 +20,14 @@ def _few_deaths(monkeypatch):
     monkeypatch.setattr(mapping, "DEATHS", 2)
 
 
-def test_a_task_that_always_kills_its_worker_is_named(backend):
+def test_a_task_that_always_kills_its_worker_is_named():
     def fatal(number):
         if number == 13:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.01)
         return number
 
-    with Pool(2, backend=backend) as pool:
+    with Pool(2, backend="local") as pool:
         with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 13") as raised:
             pool.map(fatal, range(20))
         assert raised.value.item == 13

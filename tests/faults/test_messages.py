@@ -59,10 +59,6 @@ def test_killed(pool):
     check(pool, "ring", 2, lambda: os.kill(os.getpid(), signal.SIGKILL), "Rank 2 is gone.*SIGKILL")
 
 
-def test_stopped(pool):
-    check(pool, "halving_doubling", 1, lambda: os.kill(os.getpid(), signal.SIGSTOP), "Rank 1 was stopped")
-
-
 def test_asleep(pool):
     with pytest.warns(SlowRank, match="Rank 3 is slow"):
         check(pool, "ring", 3, lambda: time.sleep(60), "Rank 3 has not")

@@ -10,11 +10,9 @@ import time
 
 import pytest
 
-from hpclab.cluster import Pool, local_slurm, slurm
+from hpclab.cluster import Pool
 from hpclab.cluster.errors import PoolClosed, PoolError
 from hpclab.cluster.gang import relay
-from hpclab.cluster.slurm import SlurmError
-from tests.conftest import until
 
 pytestmark = pytest.mark.slow
 
@@ -89,13 +87,3 @@ def test_an_agent_that_cannot_start_says_its_last_words(pool):
     pool.map(break_it, [relay.__name__])
     with pytest.raises(PoolError, match=r"(?s)agent of rank 0 .*ended with status 1.*no torch to be found"):
         pool.run(os.getpid)
-
-
-@pytest.mark.slurm
-def test_the_files_of_our_slurm_removed(state_dir):
-    client = slurm.connect(export=False)
-    directory = os.path.dirname(client.environment["SLURM_CONF"])
-    shutil.rmtree(directory)
-    with pytest.raises(SlurmError, match="was removed; hpclab slurm up"):
-        client.queue()
-    until(lambda: local_slurm.find(stale=True) is None, "its supervisor has ended")
