@@ -6,8 +6,8 @@ import pytest
 
 from hpclab.cluster.slurm import FinishedJob, Job, Slurm
 from hpclab.course import root
-from hpclab.exercises import job_follow
-from hpclab.exercises.job_follow import ThisMachine, connect, follow, job_number
+from hpclab.exercises.lesson_04 import job_follow
+from hpclab.exercises.lesson_04.job_follow import ThisMachine, connect, follow, job_number
 
 
 @pytest.fixture
@@ -73,17 +73,10 @@ def test_the_tasks_of_an_array_are_named_as_squeue_names_them(capsys):
     ]
 
 
-@pytest.mark.parametrize(
-    ("printed", "number"),
-    [
-        (["17"], 17),
-        (["17;mini"], 17),
-        (["Welcome to mini", "sbatch: your project has 3 hours left", "17"], 17),
-        (["sbatch: error: Invalid account"], None),
-        ([], None),
-        (17, 17),
-    ],
-)
+@pytest.mark.parametrize(("printed", "number"), [
+    (["17"], 17), (["17;mini"], 17), (["Welcome to mini", "sbatch: your project has 3 hours left", "17"], 17),
+    (["sbatch: error: Invalid account"], None), ([], None), (17, 17),
+])  # fmt: skip
 def test_the_number_among_what_sbatch_prints(printed, number):
     assert job_number(printed) == number
 
