@@ -17,14 +17,15 @@ _LARGEST = 20 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`, and `needs`:
-    the words of NEEDS that the lesson uses where the machine has them."""
+    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`; `needs`: the words
+    of NEEDS that the lesson uses where the machine has them; the names of its `exercises`, in order."""
 
     number: str
     name: str
     title: str
     path: Path
     needs: tuple[str, ...]
+    exercises: tuple[str, ...] = ()
 
 
 def root() -> Path:
@@ -47,7 +48,16 @@ def lessons() -> list[Lesson]:
         unknown = [word for word in words if word not in NEEDS]
         if unknown:
             raise ValueError(f"{path.name} needs {unknown[0]!r}; a lesson may need {', '.join(NEEDS)}.")
-        found.append(Lesson(path.name[:2], path.stem, _title(notebook, path.stem), path, tuple(words)))
+        found.append(
+            Lesson(
+                path.name[:2],
+                path.stem,
+                _title(notebook, path.stem),
+                path,
+                tuple(words),
+                _exercises(notebook),
+            )
+        )
     return found
 
 
@@ -69,3 +79,10 @@ def _title(notebook: dict, stem: str) -> str:
         if cell.get("cell_type") == "markdown" and heading:
             return re.sub(r"^(lesson\s+)?\d\d\s*[.:·–-]?\s+", "", heading[1].strip(), flags=re.IGNORECASE)
     return stem[3:].replace("_", " ").capitalize()
+
+
+def _exercises(notebook: dict) -> tuple[str, ...]:
+    code = "\n".join(
+        "".join(cell.get("source", "")) for cell in notebook["cells"] if cell.get("cell_type") == "code"
+    )
+    return tuple(dict.fromkeys(re.findall(r"\blesson_\d\d\.([A-Z][A-Z0-9_]*)\.check\(", code)))
