@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpclab.course import ledger, lessons
+from hpclab.course import ledger
 from hpclab.exercises import so_far
 
 
@@ -14,24 +14,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    places = (
-        [ledger.find(options.folder)]
-        if options.folder
-        else [ledger.find(), ledger.find(Path.home() / "hpclab")]
-    )
+    folders: list[str | Path] = [options.folder] if options.folder else [".", Path.home() / "hpclab"]
+    places = [ledger.find(folder) for folder in folders]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         where = places[-1].parent
         print(
-            f"Nothing is kept yet in {where}: open a lesson (`hpclab lab`), commit to a prediction or solve "
-            "an exercise, and it stands here. --folder names another course folder."
+            f"Nothing is kept yet in {where}: `hpclab lab` opens the lessons. Commit to a prediction or solve"
         )
-        return 0
-    entries, course = ledger.read(path), lessons()
-    print(
-        so_far.calibration(entries),
-        *so_far.table(entries, course),
-        so_far.following(entries, course),
-        sep="\n",
-    )
+        print("an exercise there, and it stands here. --folder names another course folder.")
+    else:
+        first, rows, last = so_far.summary(ledger.read(path))
+        print(first, *so_far.lines(rows), last, sep="\n")
     return 0

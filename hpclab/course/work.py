@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hpclab import checks
+from hpclab.course import ledger
 from hpclab.course.layout import digest, originals, read_manifest
 from hpclab.course.writing import beside, is_plain, write, write_all
 
@@ -79,11 +80,13 @@ def restore_work(
     """Bring back what `save_work` wrote, from the zip's path or its content: all of it or nothing.
 
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
-    saved one is put beside it. ValueError names the entry of a zip that is damaged, too large, or would write
-    outside `folder`; OSError says what in `folder` cannot be written. Either way nothing has changed.
+    saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
+    that is damaged, too large, or would write outside `folder`; OSError says what in `folder` cannot be
+    written. Either way nothing has changed.
     """
     top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
     contents = _checked(source)
+    progress = contents.pop(ledger.NAME, None)
     try:
         known = _known(top)
         for name, content in contents.items():
@@ -106,6 +109,12 @@ def restore_work(
             f"Nothing was restored: {'this folder' if where == '.' else where} cannot be written "
             f"({error.strerror}). Make room or remove what is in the way, then restore again."
         ) from None
+    if progress is not None:
+        restored.names.append(ledger.NAME)
+        try:
+            ledger.merge(top / ledger.NAME, progress)
+        except OSError as error:
+            restored.kept.append(f"{ledger.NAME} was not added to ({error.strerror}): restore once more.")
     return restored
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from hpclab.course import Lesson, ledger, lessons
+from hpclab.course import ledger, lessons
 from hpclab.exercises import box
 from hpclab.exercises.prediction import factor
 
@@ -19,36 +19,78 @@ if TYPE_CHECKING:
 
 _ENOUGH = 4  # predictions before a first and a later half say anything
 _CHANGE = 1.25  # and by how much they must differ
+_LOOK = (
+    "<style>.hpclab-so-far :is(th,td){text-align:left!important;padding:3px 14px 3px 0;font-size:1.1em}"
+    ".hpclab-so-far [aria-hidden]{color:#D55E00}</style>"
+)
 
 
 def solved(exercise: Exercise, score: tuple[float, str] | None = None) -> None:
     """Keep in the ledger that an exercise of a lesson is solved, with its score, of which less is better."""
+    number, unit = score or (None, "")
     for module, content in list(sys.modules.items()):
         if lesson := re.fullmatch(r"hpclab\.exercises\.lesson_(\d\d)", module):
-            for name, value in vars(content).items():
-                if value is exercise:
-                    number, unit = score or (None, "")
-                    ledger.keep(ledger.Entry("solved", lesson[1], name, unit, score=number))
+            for name in (name for name, value in vars(content).items() if value is exercise):
+                ledger.keep(ledger.Entry("solved", lesson[1], name, unit, score=number))
 
 
 def show() -> None:
     """Show it for the notebook that runs here."""
-    entries, course = ledger.kept(), lessons()
-    text = "\n".join([calibration(entries), *table(entries, course), following(entries, course)])
-    box.show("So far", text, markup=_markup(entries, course))
+    first, rows, last = summary(ledger.kept())
+    body = "".join(
+        f'<tr><th scope="row">{number}</th><td>{escape(title)}</td><td>{off}</td>'
+        f'<td aria-hidden="true">{bar}</td><td>{done}</td><td>{escape(best)}</td></tr>'
+        for number, title, off, bar, done, best in rows
+    )
+    markup = f'<b>So far.</b> {escape(first)}<table class="hpclab-so-far">{body}</table>{escape(last)}'
+    box.show("So far", "\n".join([first, *lines(rows), last]), markup=_LOOK + markup)
 
 
-def calibration(entries: Sequence[ledger.Entry]) -> str:
+def lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of `summary` as a terminal shows them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]:
+    """How well predictions fit; for each lesson its number and title, how far off they were in words and as a
+    bar (full from ten times on), how many exercises are solved, the best scores; and what is next."""
+    course, counted = lessons(), ledger.counted(entries)
+    exercises = [one for one in entries if one.kind == "solved"]
+    done = {(one.lesson, one.name) for one in exercises}
+    rows = []
+    for lesson in course:
+        offs = [entry.off for entry in counted if entry.lesson == lesson.number]
+        scored = [one for one in exercises if one.lesson == lesson.number and one.score is not None]
+        off = statistics.median(offs) if offs else 1.0
+        best = {one.name: one for one in sorted(scored, key=lambda one: -(one.score or 0))}
+        solves = sum((lesson.number, name) in done for name in lesson.exercises)
+        rows.append(
+            [
+                lesson.number,
+                lesson.title.partition(":")[0],
+                f"off by {factor(off)}" if offs else "no prediction",
+                "█" * round(min(10, 10 * math.log10(off))),
+                f"{solves} of {len(lesson.exercises)} solved",
+                ", ".join(f"{one.name} {one.score:.3g} {one.unit}".rstrip() for one in best.values()),
+            ]
+        )
+    todo = [(one, name) for one in course for name in one.exercises if (one.number, name) not in done]
+    here = entries[-1].lesson if entries else ""
+    todo.sort(key=lambda one: one[0].number < here)  # from where the learner was last
+    last = [f"Next: {name} in lesson {one.number}, {one.title.partition(':')[0]}." for one, name in todo]
+    return _calibration(counted), rows, (last or ["Every exercise is solved."])[0]
+
+
+def _calibration(counted: Sequence[ledger.Entry]) -> str:
     """How far off predictions are, and whether they come closer, in a sentence or two."""
-    offs = [entry.off for entry in ledger.counted(entries)]
+    offs = [entry.off for entry in counted]
     if not offs:
         return "No prediction counts yet: commit to a number before a run, and its verdict is kept."
-    high = sum((entry.said or 0) > (entry.came or 0) for entry in ledger.counted(entries))
-    said = f"{len(offs)} prediction{'s' * (len(offs) > 1)}, off by {factor(statistics.median(offs))}"
-    said += f" (median), {high} too high" if len(offs) > 1 else ""
+    said = f"{len(offs)} prediction{'s' * (len(offs) > 1)}, off by {factor(statistics.median(offs))} (median)"
     if len(offs) < _ENOUGH:
         return said + "."
-    first, later = (statistics.median(part) for part in (offs[: len(offs) // 2], offs[len(offs) // 2 :]))
+    first, later = (statistics.median(half) for half in (offs[: len(offs) // 2], offs[len(offs) // 2 :]))
     way = (
         "closer"
         if later * _CHANGE < first
@@ -57,58 +99,3 @@ def calibration(entries: Sequence[ledger.Entry]) -> str:
         else "about as far off"
     )
     return f"{said}. The first half by {factor(first)}, the later half by {factor(later)}: {way}."
-
-
-def table(entries: Sequence[ledger.Entry], course: Sequence[Lesson]) -> list[str]:
-    """A line for each lesson, as the command line prints them."""
-    rows = [_row(entries, lesson) for lesson in course]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def following(entries: Sequence[ledger.Entry], course: Sequence[Lesson]) -> str:
-    """The first unsolved exercise, from the lesson that was worked at last."""
-    at = max(
-        (n for n, lesson in enumerate(course) if entries and lesson.number == entries[-1].lesson), default=0
-    )
-    for lesson in [*course[at:], *course[:at]]:
-        for name in lesson.exercises:
-            if name not in _solved(entries, lesson):
-                return f"Next: {name} in lesson {lesson.number}, {lesson.title.partition(':')[0]}."
-    return "Every exercise is solved."
-
-
-def _solved(entries: Sequence[ledger.Entry], lesson: Lesson) -> set[str]:
-    return {one.name for one in entries if one.kind == "solved" and one.lesson == lesson.number}
-
-
-def _row(entries: Sequence[ledger.Entry], lesson: Lesson) -> tuple[str, ...]:
-    """Number, title, how far off predictions were, how many exercises are solved, the best scores."""
-    offs = [entry.off for entry in ledger.counted(entries) if entry.lesson == lesson.number]
-    scored = [e for e in entries if e.kind == "solved" and e.lesson == lesson.number and e.score is not None]
-    best = {e.name: e for e in sorted(scored, key=lambda e: e.score or 0, reverse=True)}
-    done = len(_solved(entries, lesson) & set(lesson.exercises))
-    return (
-        lesson.number,
-        lesson.title.partition(":")[0],
-        f"off by {factor(statistics.median(offs))}" if offs else "no prediction",
-        f"{done} of {len(lesson.exercises)} solved",
-        ", ".join(f"{name} {entry.score:.3g} {entry.unit}".rstrip() for name, entry in best.items()),
-    )
-
-
-def _markup(entries: Sequence[ledger.Entry], course: Sequence[Lesson]) -> str:
-    """The same as a table; a bar repeats how far off predictions were, full from ten times on."""
-    rows = ""
-    for number, title, off, done, best in (_row(entries, lesson) for lesson in course):
-        offs = [entry.off for entry in ledger.counted(entries) if entry.lesson == number]
-        length = 90 * min(1, math.log10(statistics.median(offs))) if offs else 0
-        bar = f'<span aria-hidden="true" style="width:{length:.0f}px"></span>'
-        cells = "".join(f"<td>{part}</td>" for part in (f"{escape(off)} {bar}", escape(done), escape(best)))
-        rows += f'<tr><th scope="row">{number}</th><td>{escape(title)}</td>{cells}</tr>'
-    return (
-        "<style>.hpclab-so-far :is(th,td){text-align:left!important;padding:2px 14px 2px 0}"
-        ".hpclab-so-far span{display:inline-block;height:10px;background:#D55E00}</style>"
-        f"<b>So far.</b> {escape(calibration(entries))}"
-        f'<table class="hpclab-so-far">{rows}</table>{escape(following(entries, course))}'
-    )
