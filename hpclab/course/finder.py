@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NEEDS = ("slurm", "gpu", "cores")  # what a lesson may be better with; each has a fallback where it is missing
-_LARGEST = 20 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +42,18 @@ def lessons() -> list[Lesson]:
     """The lessons that are here, in order. ValueError names a notebook that cannot be read."""
     found = []
     for path in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        notebook = _read(path)
-        words = notebook.get("metadata", {}).get("hpclab", {}).get("needs", [])
-        unknown = [word for word in words if word not in NEEDS]
-        if unknown:
+        try:
+            text = path.read_text(encoding="utf-8")
+            notebook = json.loads(text)
+            title = _title(notebook, path.stem)
+            words = notebook.get("metadata", {}).get("hpclab", {}).get("needs", [])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a notebook: {error}.") from None
+        if unknown := [word for word in words if word not in NEEDS]:
             raise ValueError(f"{path.name} needs {unknown[0]!r}; a lesson may need {', '.join(NEEDS)}.")
-        found.append(
-            Lesson(
-                path.name[:2],
-                path.stem,
-                _title(notebook, path.stem),
-                path,
-                tuple(words),
-                _exercises(notebook),
-            )
-        )
+        exercises = tuple(dict.fromkeys(re.findall(r"lesson_\d\d\.([A-Z0-9_]+)\.check\(", text)))
+        found.append(Lesson(path.name[:2], path.stem, title, path, tuple(words), exercises))
     return found
-
-
-def _read(path: Path) -> dict:
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} is larger than {_LARGEST} bytes: not a lesson's notebook.")
-    try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(notebook["cells"], list):
-            raise ValueError("no list of cells")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a notebook: {error}.") from None
-    return notebook
 
 
 def _title(notebook: dict, stem: str) -> str:
@@ -79,10 +62,3 @@ def _title(notebook: dict, stem: str) -> str:
         if cell.get("cell_type") == "markdown" and heading:
             return re.sub(r"^(lesson\s+)?\d\d\s*[.:·–-]?\s+", "", heading[1].strip(), flags=re.IGNORECASE)
     return stem[3:].replace("_", " ").capitalize()
-
-
-def _exercises(notebook: dict) -> tuple[str, ...]:
-    code = "\n".join(
-        "".join(cell.get("source", "")) for cell in notebook["cells"] if cell.get("cell_type") == "code"
-    )
-    return tuple(dict.fromkeys(re.findall(r"\blesson_\d\d\.([A-Z][A-Z0-9_]*)\.check\(", code)))

@@ -114,8 +114,7 @@ def read(path: Path) -> list[Entry]:
 def merge(path: Path, content: bytes) -> None:
     """Append those lines of another ledger that this one lacks, also of another version. OSError."""
     here = set(_lines(path))
-    new = [line for line in dict.fromkeys(content.splitlines()) if line not in here and _is_object(line)]
-    if new:
+    if new := [line for line in dict.fromkeys(content.splitlines()) if line not in here]:
         _append(path, new)
 
 
@@ -143,25 +142,19 @@ def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines() if readable else []
 
 
-def _is_object(line: bytes) -> bool:
-    with suppress(ValueError, RecursionError):
-        return isinstance(json.loads(line), dict)
-    return False
-
-
 def _append(path: Path, lines: list[bytes]) -> None:
     """One write at the end of the file, so that lines of two notebooks never mix."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     file = os.open(path, flags, 0o600)
     try:
-        size = os.fstat(file).st_size
-        if not stat.S_ISREG(os.fstat(file).st_mode) or size > LARGEST:
+        size, added = os.fstat(file).st_size, b"".join(line + b"\n" for line in lines)
+        if not stat.S_ISREG(os.fstat(file).st_mode) or size + len(added) > LARGEST:
             raise OSError(errno.EEXIST, "what has this name is no ledger; move it elsewhere")
         os.fchmod(file, 0o600)  # an edited one may be open to others
-        torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        text = b"\n" * torn + b"".join(line + b"\n" for line in lines)
-        if os.write(file, text) < len(text):
+        if size and os.pread(file, 1, size - 1) != b"\n":  # torn
+            added = b"\n" + added
+        if os.write(file, added) < len(added):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(file)

@@ -91,7 +91,9 @@ def restore_work(
         known = _known(top)
         for name, content in contents.items():
             place = top / name
-            _refuse_what_is_in_the_way(top, place)
+            above = (folder for folder in place.parents if folder != top and folder.is_relative_to(top))
+            if link := next(filter(Path.is_symlink, above), None):
+                raise ValueError(f"{link} is a link, so nothing is restored through it: remove it first.")
             free = not os.path.lexists(place) and place not in files
             if free or (is_plain(place) and _is_the_courses(known, name, place)):
                 files[place] = content
@@ -179,9 +181,6 @@ def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
         raise ValueError(f"There is no {path}: upload your saved zip to this folder first.") from None
     except Exception as error:  # zipfile and the decompressors below it have many words for a damaged file
         raise ValueError(f"{path.name} is not a readable zip file ({error}): upload it again.") from None
-    for name in contents:
-        if both := next((str(p) for p in PurePosixPath(name).parents if str(p) in contents), None):
-            raise ValueError(f"{path.name} holds {both!r} as a file and as a folder: nothing was restored.")
     return contents
 
 
@@ -195,16 +194,3 @@ def _stays_inside(name: str) -> bool:
         and not any(ord(character) < 32 or character in "\\:" for character in name)
         and not any(part.startswith(".") or len(part.encode(errors="replace")) > 255 for part in parts)
     )
-
-
-def _refuse_what_is_in_the_way(top: Path, place: Path) -> None:
-    for folder in place.parents:
-        if folder == top:
-            return
-        if folder.is_symlink():
-            raise ValueError(f"{folder} is a link, so nothing is restored through it: remove it first.")
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(
-                f"{folder.relative_to(top)} is a file here and a folder in the saved work, so nothing was "
-                "restored: rename the file first."
-            )
