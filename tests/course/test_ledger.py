@@ -1,11 +1,13 @@
-"""The ledger: forgets nothing, survives what happens to a file, and says honestly how well a learner guesses."""
+"""The ledger forgets nothing, survives what happens to a file, and says how well a learner really guesses."""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -205,3 +207,17 @@ def test_calibration_is_said_in_words_by_notebook_and_command_alike(mine, capsys
     assert cli.main(["progress"]) == 0
     printed = capsys.readouterr().out
     assert printed.strip() in shown if offs else "Nothing is kept yet" in printed
+
+
+def test_in_a_notebook_it_is_read_as_a_status_and_nothing_in_it_is_markup(mine, monkeypatch):
+    shown: list[dict[str, str]] = []
+    display = SimpleNamespace(display=lambda data, raw: shown.append(data))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: 1, display=display))
+    asked(36).compare(0.2)
+    ledger.keep(ledger.Entry("solved", "00", "<b>", "<i>", score=1))
+    so_far.show()
+    for one in (verdict := shown[0]["text/html"], shown[1]["text/html"]):
+        assert one.count('role="status"') == 1
+        assert "<i>" not in one
+    assert "the &lt;bandwidth&gt;" in verdict
+    assert shown[1]["text/html"].count('<th scope="row">') == len(course.lessons())
