@@ -166,7 +166,8 @@ def test_restoring_adds_what_is_missing_and_an_update_leaves_it_alone(mine, tmp_
     assert saved.names == [ledger.NAME]
     for _ in range(2):
         assert course.restore_work(saved.path, new).kept == []
-        assert len(ledger.read(new / ledger.NAME)) == 3
+        assert set(ledger.read(new / ledger.NAME)) == {old, both, later}
+        assert len((new / ledger.NAME).read_bytes().splitlines()) == 3
     before = (new / ledger.NAME).read_bytes()
     course.lay_out(new)
     assert (new / ledger.NAME).read_bytes() == before
