@@ -15,6 +15,7 @@ from hpclab import checks, quality
 from hpclab.course import ledger
 from hpclab.exercises import box
 from hpclab.results import Origin, Result
+from hpclab.timing import Sample
 
 _SCALE = {"%": 100, "ms": 1e3, "µs": 1e6}  # of a unit that a learner reads, in SI
 _CLOSE = 1.1  # nobody needs to explain a tenth
@@ -69,7 +70,7 @@ class Prediction:
         self,
         came: float | Sequence[Result],
         origin: Origin | str = Origin.MEASURED,
-        runs: Sequence[Result] = (),
+        runs: Sequence[Result] | Sequence[Sample] = (),
     ) -> None:
         """Show the verdict and keep it in the ledger: what was said, what came, by which factor it was off.
 
@@ -99,18 +100,15 @@ class Prediction:
         said, came = entry.said, entry.came or 0.0
         what = f"{_number(came)} {self.unit}".rstrip() + f" ({entry.origin})."
         if said is None:
-            return (
-                "No prediction",
-                f"{self.name}: {what} Commit to a number first, and it is judged here.",
-                "",
+            then = (
+                f"In doubt: {entry.doubt}."
+                if entry.doubt
+                else "Commit to a number first, and it is judged here."
             )
+            return "No prediction", f"{self.name}: {what} {then}", ""
         what = f"{self.name}: you said {_number(said)}, it is {what}"
         if entry.doubt:
-            return (
-                "No verdict",
-                f"{what} This measurement is worth nothing and does not count: {entry.doubt}.",
-                "",
-            )
+            return "No verdict", f"{what} This is worth nothing and does not count: {entry.doubt}.", ""
         late = "" if counts else " It does not count: the answer was known already."
         if entry.off <= _CLOSE:
             return "Well predicted", what + late, "good"
