@@ -122,7 +122,7 @@ def test_a_learners_function_uses_a_module_beside_such_files(tmp_path: Path, mon
 
         return helpers.double(number) + 0 * random.random()
 
-    assert limits.call(rolled, 3) == 6
+    assert limits.call_each(rolled, [(3,)]) == [6]
 
 
 def test_an_environment_that_is_handed_down_is_not_changed(tmp_path: Path):

@@ -14,10 +14,11 @@ import pytest
 
 from hpclab.cluster import local_slurm
 from hpclab.cluster import slurm as slurms
-from hpclab.exercises import job_trials, lesson_04
-from hpclab.exercises.job_folder import original, site_settings
-from hpclab.exercises.job_follow import connect, follow
-from hpclab.exercises.job_scripts import parse
+from hpclab.exercises import lesson_04
+from hpclab.exercises.lesson_04 import job_trials
+from hpclab.exercises.lesson_04.job_folder import original, site_settings
+from hpclab.exercises.lesson_04.job_follow import connect, follow
+from hpclab.exercises.lesson_04.job_scripts import parse
 
 JOBS = Path(__file__).resolve().parents[1] / "slurm" / "jobs"
 SCRIPTS = sorted(JOBS.rglob("*.sh"))

@@ -1,8 +1,8 @@
 """Exercises: a task, a judge, hints. A notebook cell holds the learner's answer, `...` until it is solved.
 
-The judge is a pure function of the answer and lives with its lesson. It explains: a wrong answer gets the
-sentence that names its mistake, because "wrong" alone teaches nothing. A learner's function is never called
-here but in a process of its own (`limits.call`), and the verdict is formed here from the data it returned.
+The judge is a pure function of the answer: one of `judges`, filled with its lesson's data. It explains: a
+wrong answer gets the sentence that names its mistake, because "wrong" alone teaches nothing. A learner's
+function is never called here but in a process of its own (`limits`), and judged by the data it returned.
 """
 
 from __future__ import annotations
@@ -27,14 +27,8 @@ class Verdict:
     score: tuple[float, str] | None = None  # and its unit; less is better
 
     def show(self) -> None:
-        title = (
-            "Passed"
-            if self.passed
-            else "Not solved yet"
-            if self.message.startswith("Not solved yet: ")
-            else "Not yet right"
-        )
         text = self.message.removeprefix("Not solved yet: ")
+        title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
         box.show(title, text[:1].upper() + text[1:], kind)
 
@@ -44,12 +38,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """`task` in a sentence or two, `judge(answer) -> Verdict`, and `hints` from vague to plain.
+    """The number of its `lesson` ("05"), a `name` that stays, `task` in a sentence or two, `judge(answer) ->
+    Verdict`, and `hints` from vague to plain.
 
     `judge` may raise ValueError (as `hpclab.checks` does) or `limits.Stopped`: their sentence becomes the
     verdict. It must be quick and must not print.
     """
 
+    lesson: str
     name: str
     task: str
     judge: Callable[[object], Verdict] = field(repr=False)

@@ -1,4 +1,4 @@
-"""A learner's kernel on launches it has not seen: traced in the limited child, judged here by what it did.
+"""A learner's kernel is judged by what it did on launches it has not seen, traced in the limited child.
 
 The kernel travels as source and is walked through by the tracer, never run as Python, and what it should have
 computed never leaves this process. Numba's objects stay behind, so that the child starts in half the time.
@@ -7,6 +7,7 @@ computed never leaves this process. Numba's objects stay behind, so that the chi
 from __future__ import annotations
 
 import linecache
+import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from hpclab.exercises import UNSOLVED, is_unsolved, limits
+from hpclab.exercises import UNSOLVED, Verdict, is_unsolved, limits
+from hpclab.exercises.judges import Formula, Judge, Mistakes, told
 from hpclab.exercises.limits import Stopped
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.source import python_function
+from hpclab.models.gpu_memory import SECTOR
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,81 @@ class Trial:
     lanes: int
     conflicts: int
 
+    @property
+    def kind(self) -> str:
+        """The kind of the first error, or ""."""
+        return self.errors[0][0] if self.errors else ""
+
+    @property
+    def missing(self) -> list[int]:
+        """The items of the output that a kernel without errors never wrote."""
+        return [] if self.errors else numpy.flatnonzero(numpy.isnan(self.output)).tolist()
+
+    @property
+    def filled(self) -> int:
+        """How many sectors the output fills."""
+        return -(-self.output.nbytes // SECTOR)
+
+    @property
+    def fault(self) -> str:
+        """The first thing wrong with what it computed; "" if it is right and clean."""
+        output, expected = self.output, self.launch.expected
+        if self.errors:
+            return self.errors[0][1]
+        unwritten = numpy.argwhere(numpy.isnan(output) & ~numpy.isnan(expected))
+        if len(unwritten):
+            return f"item {_index(unwritten[0])} of the output is never written."
+        wrong = numpy.argwhere(~numpy.isclose(output, expected, rtol=1e-4))
+        if len(wrong):
+            at = tuple(wrong[0])
+            return f"item {_index(wrong[0])} is {output[at]:g} and should be {expected[at]:g}."
+        return ""
+
+    @property
+    def waste(self) -> str:
+        """Why too many sectors move, as far as the requests show it."""
+        if self.lanes == 1:
+            return "Only one lane of a warp asks at a time: let all threads work, each on items of its own."
+        if self.output.ndim > 1 and self.apart >= self.output.shape[1]:
+            return "Neighbouring threads are a whole row apart: the last index follows cuda.threadIdx.x."
+        if self.output.ndim == 1 and self.apart > 1:
+            return (
+                f"Neighbouring threads are {self.apart} items apart: each goes through a stretch of its own, "
+                "as on a CPU. What a warp reads in one moment should lie side by side."
+            )
+        return (
+            "Something is read or written more often than once: keep what is in between in a variable of the "
+            "thread, not in an array."
+        )
+
+    def gives(self, formula: Formula) -> bool:
+        """Whether the output is what `formula` makes of the arrays of the launch."""
+        return not self.errors and numpy.allclose(self.output, formula(*self.launch.arrays), rtol=1e-4)
+
+
+def by_kernel(
+    launches: Callable[[], list[Launch]], wrong: Mistakes, dear: Mistakes = (), *,
+    most: Callable[[Trial], float] = lambda _: math.inf, why: str = "{f.waste}",
+    yes: str = "", then: Judge | None = None,
+) -> Judge:  # fmt: skip
+    """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the Trial `f`.
+
+    All must be right before what is `dear` is told of any: more than `most` sectors (`why` is the advice),
+    and what else is named. `then` judges on where nothing is found.
+    """
+    many = (lambda f: f.sectors > most(f), "right, but {f.sectors} sectors move, and {most} would do. " + why)
+    stages = ((*wrong, (lambda f: f.fault, "{f.fault}")), (many, *dear))
+
+    def judge(answer: object) -> Verdict:
+        trials = run(answer, launches())
+        for stage in stages:
+            for trial in trials:
+                if said := told(stage, trial, most=most(trial)):
+                    return Verdict(False, f"{trial.launch.said}: {said}")
+        return then(answer) if then else Verdict(True, yes)
+
+    return judge
+
 
 def run(kernel: object, launches: Sequence[Launch]) -> list[Trial]:
     """Trace `kernel` on each launch; Stopped in one sentence where that cannot be done, or is not solved."""
@@ -81,21 +159,6 @@ def numbers(*shape: int, seed: int = 0) -> NDArray:
 def nothing(*shape: int) -> NDArray:
     """An output that nobody has written to yet."""
     return numpy.full(shape, numpy.nan, numpy.float32)
-
-
-def fault(trial: Trial) -> str:
-    """The first thing wrong with what a trial computed, in a sentence; "" if it is right and clean."""
-    where, output, expected = trial.launch.said, trial.output, trial.launch.expected
-    if trial.errors:
-        return f"{where}: {trial.errors[0][1]}"
-    unwritten = numpy.argwhere(numpy.isnan(output) & ~numpy.isnan(expected))
-    if len(unwritten):
-        return f"{where}: item {_index(unwritten[0])} of the output is never written."
-    wrong = numpy.argwhere(~numpy.isclose(output, expected, rtol=1e-4))
-    if len(wrong):
-        at = tuple(wrong[0])
-        return f"{where}: item {_index(wrong[0])} is {output[at]:g} and should be {expected[at]:g}."
-    return ""
 
 
 def _index(place: NDArray) -> str:

@@ -38,20 +38,15 @@ class Stopped(Exception):
     """A learner's function did not return data; the message says why in one sentence."""
 
 
-def call(function: Callable, *args: object, seconds: float = 5.0, memory: int = 2**30) -> object:
-    """`function(*args)` in a child process: its value, which must be plain data, or Stopped.
-
-    `seconds` for the call itself, in which it computes or waits; what other programs take of a busy core in
-    the meantime does not count. `memory` in bytes for the whole child. Functions and classes defined in a
-    notebook cell work, with the globals they use.
-    """
-    return call_each(function, [args], seconds=seconds, memory=memory)[0]
-
-
 def call_each(
     function: Callable, argument_lists: Iterable[tuple], *, seconds: float = 5.0, memory: int = 2**30
 ) -> list:
-    """`[function(*args) for args in argument_lists]` in one child process; limits hold for all together."""
+    """`[function(*args) for args in argument_lists]` in one child process: plain data, or Stopped.
+
+    `seconds` for all the calls together, in which it computes or waits; what other programs take of a busy
+    core in the meantime does not count. `memory` in bytes for the whole child. Functions and classes defined
+    in a notebook cell work, with the globals they use.
+    """
     seconds = checks.number("seconds", seconds, 0.1, 600, "s")
     if not callable(function):
         raise Stopped(f"The answer must be a function, not {type(function).__name__}.")

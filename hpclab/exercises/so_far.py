@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 import sys
 from collections.abc import Sequence
@@ -28,10 +27,9 @@ _LOOK = (
 def solved(exercise: Exercise, score: tuple[float, str] | None = None) -> None:
     """Keep in the ledger that an exercise of a lesson is solved, with its score, of which less is better."""
     number, unit = score or (None, "")
-    for module, content in list(sys.modules.items()):
-        if lesson := re.fullmatch(r"hpclab\.exercises\.lesson_(\d\d)", module):
-            for name in (name for name, value in vars(content).items() if value is exercise):
-                ledger.keep(ledger.Entry("solved", lesson[1], name, unit, score=number))
+    lesson = sys.modules.get(f"hpclab.exercises.lesson_{exercise.lesson}")
+    for name in [name for name, value in vars(lesson).items() if value is exercise] if lesson else ():
+        ledger.keep(ledger.Entry("solved", exercise.lesson, name, unit, score=number))
 
 
 def show() -> None:

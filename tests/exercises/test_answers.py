@@ -2,15 +2,18 @@
 
 Each file in answers/ holds, by exercise, RIGHT (at least two answers, written differently), WRONG (at least
 four, each with words that its hint must contain) and, where there is some, OWN: the package's own code, which
-earns nothing.
+earns nothing. The worked solutions that people read, in docs/solutions.md, are answers, too.
 """
 
 import importlib
+import linecache
+import re
 import runpy
 from pathlib import Path
 
 import pytest
 
+from hpclab.cluster import slurm
 from hpclab.exercises import Exercise, limits
 
 FILES = sorted((Path(__file__).parent / "answers").glob("lesson_*.py"))
@@ -18,6 +21,16 @@ FILES = sorted((Path(__file__).parent / "answers").glob("lesson_*.py"))
 LESSONS = {path.stem: runpy.run_path(str(path), run_name="__main__") for path in FILES}
 ENDLESS, RUN = ("did not finish", "is there a loop?"), limits._run
 EXERCISES = [(lesson, name) for lesson, answers in LESSONS.items() for name in answers["RIGHT"]]
+
+
+@pytest.fixture(autouse=True)
+def no_slurm(monkeypatch):
+    """A machine without Slurm: job scripts are judged by reading and by a dry run."""
+
+    def missing(**_):
+        raise slurm.SlurmMissing("no Slurm in this test")
+
+    monkeypatch.setattr(slurm, "connect", missing)
 
 
 def exercise(lesson: str, name: str) -> Exercise:
@@ -55,22 +68,59 @@ def test_the_packages_own_code_earns_nothing(lesson, name, answer):
 
 
 @pytest.mark.parametrize(("lesson", "name"), EXERCISES)
-def test_unsolved_moves_on(lesson, name):
-    verdict = exercise(lesson, name).check(...)
-    assert not verdict.passed
-    assert "Not solved yet" in verdict.message
-
-
-@pytest.mark.parametrize(("lesson", "name"), EXERCISES)
-def test_there_are_enough_answers_and_hints(lesson, name):
+def test_every_exercise_is_whole(lesson, name):
+    found = exercise(lesson, name)
+    unsolved = found.check(...)
+    assert (unsolved.passed, "Not solved yet" in unsolved.message) == (False, True)
     assert len(LESSONS[lesson]["RIGHT"][name]) >= 2
     assert len(LESSONS[lesson]["WRONG"][name]) >= 4
-    assert exercise(lesson, name).task
-    assert exercise(lesson, name).hints
+    assert (found.lesson, bool(found.task), bool(found.hints)) == (lesson.removeprefix("lesson_"), True, True)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_exercise_of_the_lesson_has_answers(lesson):
     module = importlib.import_module(f"hpclab.exercises.{lesson}")
-    found = {name for name, value in vars(module).items() if isinstance(value, Exercise)}
-    assert found == set(LESSONS[lesson]["RIGHT"]) == set(LESSONS[lesson]["WRONG"])
+    found = {name: value.name for name, value in vars(module).items() if isinstance(value, Exercise)}
+    assert set(found) == set(LESSONS[lesson]["RIGHT"]) == set(LESSONS[lesson]["WRONG"])
+    assert len(set(found.values())) == len(found)  # by which the ledger knows them
+
+
+SOLUTIONS = (Path(__file__).resolve().parents[2] / "docs" / "solutions.md").read_text(encoding="utf-8")
+ANSWERED_BY = {  # what a worked solution calls its answer
+    "00": {"BACKEND": "choose"},
+    "01": {"SERIAL_SHARE": "answer", "MOST_CORES": "most_cores", "SIXTEEN": "predict_throughput"},
+    "02": {
+        "DIFFERENCE": "difference", "SECTORS": "sectors", "FEW_SECTORS": "scale_add",
+        "TRANSPOSE": "transpose", "BLOCK_SUMS": "block_sums",
+    },
+    "03": {"PREDICT": "times", "TILE": "tile", "CHANGE_FIRST": "changes", "FUSE": "tail"},
+    "05": {
+        "NODES_THAT_PAY": "nodes_that_pay", "CHUNK_SIZE": "chunk_size", "BREAK_EVEN": "break_even",
+        "READ_THE_BARS": "remedies",
+    },
+    "06": {
+        "FIT": "alpha_beta", "RING": "chunk_to_send", "CROSSOVER": "crossover_size", "BOTTLENECK": "links",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ANSWERED_BY)
+def test_each_worked_solution_passes(number):
+    section = SOLUTIONS.split(f"\n## {number} ")[1].split("\n## ")[0]
+    imports = "import numpy as np\nfrom hpclab.kernels.cuda import cuda\nfrom hpclab.models import scaling\n"
+    imports += "from hpclab.models.device import from_catalogue\nh100 = from_catalogue('h100-80gb')\n"
+    imports += f"from hpclab.exercises import lesson_{number}\n"
+    cell: dict = {"__name__": "__main__"}
+    exec(imports, cell)
+    checked = set()
+    for n, block in enumerate(re.findall(r"```python\n(.*?)```", section, re.DOTALL)):
+        file = f"/a/cell/of/a/notebook/{number}-{n}.py"  # as in a notebook, the source is in no file
+        linecache.cache[file] = (len(block), None, block.splitlines(keepends=True), file)
+        before = dict(cell)
+        exec(compile(block, file, "exec"), cell)
+        new = {answer for answer in cell if cell[answer] is not before.get(answer)}
+        for name in (name for name, answer in ANSWERED_BY[number].items() if answer in new):
+            verdict = exercise(f"lesson_{number}", name).check(cell[ANSWERED_BY[number][name]])
+            assert verdict.passed, verdict.message
+            checked.add(name)
+    assert checked == set(LESSONS[f"lesson_{number}"]["RIGHT"])

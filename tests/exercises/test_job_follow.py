@@ -6,8 +6,8 @@ import pytest
 
 from hpclab.cluster.slurm import FinishedJob, Job, Slurm
 from hpclab.course import root
-from hpclab.exercises import job_follow
-from hpclab.exercises.job_follow import ThisMachine, connect, follow, job_number
+from hpclab.exercises.lesson_04 import job_follow
+from hpclab.exercises.lesson_04.job_follow import ThisMachine, connect, follow, job_number
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_lesson_names_what_the_site_refuses_and_goes_on(site):
         said = site.python(
             "from hpclab import course; course.lay_out('course')\n"
             "import os; os.chdir('course/slurm/jobs')\n"
-            "from hpclab.exercises.job_follow import connect, follow\n"
+            "from hpclab.exercises.lesson_04.job_follow import connect, follow\n"
             "from hpclab.cluster.for_ranks import pool_for\n"
             "job = follow(connect(), ['sbatch: error: no'], 'hello.sh')[0]\n"
             "print(job.state, 'on', job.node_list)\n"

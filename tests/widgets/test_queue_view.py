@@ -7,7 +7,7 @@ import time
 import pytest
 
 from hpclab.cluster.slurm import Job, Node, Slurm, SlurmTimeout
-from hpclab.exercises.job_follow import ThisMachine
+from hpclab.exercises.lesson_04.job_follow import ThisMachine
 from hpclab.widgets import queue_view
 
 NODES = [Node(f"node{n}", "idle", 1, 2**30, 0, ("main",), "") for n in (1, 2, 3)]

@@ -3,80 +3,40 @@
 from hpclab.exercises import limits
 
 
-def choose_by_cases(place, cores_here, cores_wanted):
+def choose_by_cases(place, here, wanted):
     if place == "login node":
         return "slurm"
     if place == "inside a job":
-        return "local" if cores_wanted <= cores_here else "slurm"
+        return "local" if wanted <= here else "slurm"
     return "local"
 
 
-def choose_by_table(place, cores_here, cores_wanted):
-    own = {"laptop": float("inf"), "Binder": float("inf"), "login node": 0, "inside a job": cores_here}
-    return ["local", "slurm"][cores_wanted > own[place]]
+def choose_by_table(place, here, wanted):
+    own = {"laptop": float("inf"), "Binder": float("inf"), "login node": 0, "inside a job": here}
+    return ["local", "slurm"][wanted > own[place]]
 
 
-def always_local(place, cores_here, cores_wanted):
-    return "local"
-
-
-def always_slurm(place, cores_here, cores_wanted):
-    return "slurm"
-
-
-def by_cores_alone(place, cores_here, cores_wanted):
-    return "slurm" if cores_wanted > cores_here else "local"
-
-
-def by_place_alone(place, cores_here, cores_wanted):
-    return "slurm" if place in ("login node", "inside a job") else "local"
-
-
-def login_only(place, cores_here, cores_wanted):
-    return "slurm" if place == "login node" else "local"
-
-
-def one_off(place, cores_here, cores_wanted):
+def one_off(place, here, wanted):
     if place == "login node":
         return "slurm"
-    return "slurm" if place == "inside a job" and cores_wanted >= cores_here else "local"
+    return "slurm" if place == "inside a job" and wanted >= here else "local"
 
 
-def by_a_number(place, cores_here, cores_wanted):
-    return "slurm" if place == "login node" or cores_wanted > 32 else "local"
+def number_inside_a_job(place, here, wanted):
+    return "slurm" if place == "login node" or (place == "inside a job" and wanted > 32) else "local"
 
 
-def number_inside_a_job(place, cores_here, cores_wanted):
-    return "slurm" if place == "login node" or (place == "inside a job" and cores_wanted > 32) else "local"
-
-
-def also_on_binder(place, cores_here, cores_wanted):
-    return "slurm" if place == "Binder" else choose_by_cases(place, cores_here, cores_wanted)
-
-
-def small_on_the_login_node(place, cores_here, cores_wanted):
+def small_on_the_login_node(place, here, wanted):
     if place == "login node":
-        return "local" if cores_wanted <= 2 else "slurm"
-    return choose_by_cases(place, cores_here, cores_wanted)
+        return "local" if wanted <= 2 else "slurm"
+    return choose_by_cases(place, here, wanted)
 
 
-def swapped(place, cores_here, cores_wanted):
-    return {"local": "slurm", "slurm": "local"}[choose_by_cases(place, cores_here, cores_wanted)]
+def prints_it(place, here, wanted):
+    print(choose_by_cases(place, here, wanted))
 
 
-def leaves_it_open(place, cores_here, cores_wanted):
-    return "auto"
-
-
-def prints_it(place, cores_here, cores_wanted):
-    print(choose_by_cases(place, cores_here, cores_wanted))
-
-
-def true_or_false(place, cores_here, cores_wanted):
-    return place == "login node"
-
-
-def never_ends(place, cores_here, cores_wanted):
+def never_ends(place, here, wanted):
     while True:
         pass
 
@@ -85,24 +45,40 @@ RIGHT = {"BACKEND": [choose_by_cases, choose_by_table]}
 
 WRONG = {
     "BACKEND": [
-        (always_local, "Always local"),
-        (always_slurm, "Always Slurm"),
-        (by_cores_alone, "no more of them behind a queue"),
-        (by_place_alone, "yours already"),
-        (login_only, "no 33rd"),
+        (lambda place, here, wanted: "local", "Always local"),
+        (lambda place, here, wanted: "slurm", "Always Slurm"),
+        (lambda place, here, wanted: "slurm" if wanted > here else "local", "no more of them behind a queue"),
+        (
+            lambda place, here, wanted: "slurm" if place in ("login node", "inside a job") else "local",
+            "yours already",
+        ),
+        (lambda place, here, wanted: "slurm" if place == "login node" else "local", "no 33rd"),
         (one_off, "only for the 33rd"),
-        (by_a_number, "A laptop has no 64 cores"),
+        (
+            lambda place, here, wanted: "slurm" if place == "login node" or wanted > 32 else "local",
+            "A laptop has no 64 cores",
+        ),
         (number_inside_a_job, "not with a number"),
-        (also_on_binder, "Binder, 1 core here, 2 wanted"),
+        (
+            lambda place, here, wanted: (
+                "slurm" if place == "Binder" else choose_by_cases(place, here, wanted)
+            ),
+            "Binder, 1 core here, 2 wanted",
+        ),
         (small_on_the_login_node, "that is the trap"),
-        (swapped, "changed places"),
-        (leaves_it_open, '"auto" leaves the choice'),
-        (prints_it, "returned nothing"),
-        (true_or_false, 'must be "local" or "slurm"'),
+        (
+            lambda place, here, wanted: {"local": "slurm", "slurm": "local"}[
+                choose_by_cases(place, here, wanted)
+            ],
+            "changed places",
+        ),
+        (lambda place, here, wanted: "auto", '"auto" leaves the choice'),
+        (prints_it, "is the return missing?"),
+        (lambda place, here, wanted: place == "login node", 'must be "local" or "slurm"'),
         (never_ends, "did not finish"),
         (lambda place: "local", "TypeError"),
-        ("slurm", "must be a function"),
+        ("slurm", "The answer is a function"),
     ],
 }
 
-OWN = {"BACKEND": [limits.call]}
+OWN = {"BACKEND": [limits.call_each]}

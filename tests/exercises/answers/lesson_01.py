@@ -7,39 +7,11 @@ import numpy
 from hpclab.models import scaling
 
 
-def cores_by_formula(serial, efficiency):
-    return int(1 + (1 / efficiency - 1) / serial)
-
-
 def cores_by_counting(serial, efficiency):
     cores = 1
     while 1 / (serial + (1 - serial) / (cores + 1)) / (cores + 1) >= efficiency:
         cores += 1
     return cores
-
-
-def cores_not_whole(serial, efficiency):
-    return 1 + (1 / efficiency - 1) / serial
-
-
-def cores_rounded_up(serial, efficiency):
-    return numpy.ceil(1 + (1 / efficiency - 1) / serial)
-
-
-def cores_one_short(serial, efficiency):
-    return int((1 / efficiency - 1) / serial)
-
-
-def cores_limit(serial, efficiency):
-    return 1 / serial
-
-
-def cores_straight(serial, efficiency):
-    return (1 - efficiency) / serial
-
-
-def cores_share_of_limit(serial, efficiency):
-    return int(efficiency / serial)
 
 
 def cores_endless(serial, efficiency):
@@ -60,14 +32,6 @@ def sixteen_from_the_last_point(gpus, throughput, target):
     return throughput[0] / (serial + (1 - serial) / target)
 
 
-def sixteen_ideal(gpus, throughput, target):
-    return throughput[0] * target
-
-
-def sixteen_same_efficiency(gpus, throughput, target):
-    return throughput[-1] * target / gpus[-1]
-
-
 def sixteen_last_stretch(gpus, throughput, target):
     slope = (throughput[-1] - throughput[-2]) / (gpus[-1] - gpus[-2])
     return throughput[-1] + slope * (target - gpus[-1])
@@ -84,14 +48,6 @@ def sixteen_speedup(gpus, throughput, target):
 def sixteen_gustafson(gpus, throughput, target):
     found = scaling.fit(scaling.Gustafson, gpus, throughput)
     return found.speed_of_one * float(found.law.speedup(target))
-
-
-def sixteen_always(gpus, throughput, target):
-    return sixteen_from_the_last_point(gpus, throughput, 16)
-
-
-def sixteen_last_value(gpus, throughput, target):
-    return throughput[-1]
 
 
 def sixteen_power_law(gpus, throughput, target):
@@ -114,13 +70,9 @@ def sixteen_looked_up(gpus, throughput, target):
     return published()[-1].value
 
 
-def sixteen_text(gpus, throughput, target):
-    return "about 3000"
-
-
 RIGHT = {
     "SERIAL_SHARE": [0.2, Fraction(1, 5), (8 / (240 / 72) - 1) / 7],
-    "MOST_CORES": [cores_by_formula, cores_by_counting],
+    "MOST_CORES": [lambda serial, efficiency: int(1 + (1 / efficiency - 1) / serial), cores_by_counting],
     "SIXTEEN": [sixteen_from_all_points, sixteen_from_the_last_point],
 }
 
@@ -143,32 +95,35 @@ WRONG = {
         (float("nan"), "must be a number"),
     ],
     "MOST_CORES": [
-        (cores_not_whole, "whole"),
-        (cores_rounded_up, "rounded up"),
-        (cores_one_short, "one core short"),
-        (cores_limit, "highest speedup"),
-        (cores_straight, "straight line"),
-        (cores_share_of_limit, "speedup over cores"),
+        (lambda serial, efficiency: 1 + (1 / efficiency - 1) / serial, "whole"),
+        (lambda serial, efficiency: numpy.ceil(1 + (1 / efficiency - 1) / serial), "rounded up"),
+        (lambda serial, efficiency: int((1 / efficiency - 1) / serial), "one core short"),
+        (lambda serial, efficiency: 1 / serial, "highest speedup"),
+        (lambda serial, efficiency: (1 - efficiency) / serial, "straight line"),
+        (lambda serial, efficiency: int(efficiency / serial), "speedup over cores"),
         (cores_endless, "did not finish"),
         (lambda serial, efficiency: 12, "efficiency there is"),
         (lambda serial: 12, "TypeError"),
-        (34, "must be a function"),
+        (34, "The answer is a function"),
     ],
     "SIXTEEN": [
-        (sixteen_ideal, "ideal line"),
-        (sixteen_same_efficiency, "efficiency of eight"),
+        (lambda gpus, throughput, target: throughput[0] * target, "ideal line"),
+        (lambda gpus, throughput, target: throughput[-1] * target / gpus[-1], "efficiency of eight"),
         (sixteen_last_stretch, "last stretch"),
         (sixteen_straight_line, "straight line"),
         (sixteen_speedup, "That is a speedup"),
         (sixteen_gustafson, "Gustafson"),
-        (sixteen_always, "always predict for 16"),
-        (sixteen_last_value, "last measured value"),
+        (
+            lambda gpus, throughput, target: sixteen_from_the_last_point(gpus, throughput, 16),
+            "always predict for 16",
+        ),
+        (lambda gpus, throughput, target: throughput[-1], "last measured value"),
         (sixteen_power_law, "too high"),
         (sixteen_usl, "USL has two unknowns"),
         (sixteen_parabola, "ends below zero"),
         (sixteen_looked_up, "cannot use hpclab.validation"),
-        (sixteen_text, "must be a number"),
-        (3078, "must be a function"),
+        (lambda gpus, throughput, target: "about 3000", "must be a number"),
+        (3078, "The answer is a function"),
     ],
 }
 

@@ -1,6 +1,8 @@
 """Lesson 03: right answers, and the wrong ones a learner is likely to give, with words of their hints."""
 
-from numba import float32
+import linecache
+
+import numpy
 
 from hpclab.exercises import lesson_03
 from hpclab.kernels import matmul, softmax, vector_add
@@ -37,114 +39,58 @@ def predicted(name, bound, seconds):
     return BY_HAND | {name: (bound, seconds)}
 
 
-@cuda.jit
-def tail_in_one_line(x, bias, residual, out):
+def kernel(source, *changes):
+    """The kernel in `source` with each (old, new) replaced; its lines are found as those of a cell are."""
+    for old, new in changes:
+        assert old in source, old
+        source = source.replace(old, new)
+    file = f"<kernel {hash(source)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    cell = {"__name__": "__main__", "cuda": cuda, "np": numpy}
+    exec(compile(source, file, "exec"), cell)
+    return cuda.jit(cell["tail"])
+
+
+SUM = "max(x[row, column] + bias[column], np.float32(0)) + residual[row, column]"
+TAIL = f"""
+def tail(x, bias, residual, out):
     column, row = cuda.grid(2)
     if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = max(x[row, column] + bias[column], float32(0)) + residual[row, column]
-
-
-@cuda.jit
-def tail_step_by_step(x, bias, residual, out):
+        out[row, column] = {SUM}
+"""
+STEP_BY_STEP = """
+def tail(x, bias, residual, out):
     row = cuda.blockIdx.y * cuda.blockDim.y + cuda.threadIdx.y
     column = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if row >= x.shape[0] or column >= bias.size:
         return
     value = x[row, column] + bias[column]
     if value < 0:
-        value = float32(0)
+        value = np.float32(0)
     out[row, column] = value + residual[row, column]
-
-
-@cuda.jit
-def tail_through_out(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = x[row, column] + bias[column]
-        out[row, column] = max(out[row, column], float32(0))
-        out[row, column] += residual[row, column]
-
-
-@cuda.jit
-def tail_reads_twice(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
+"""
+THROUGH_OUT = """x[row, column] + bias[column]
+        out[row, column] = max(out[row, column], np.float32(0))
+        out[row, column] += residual[row, column]"""
+READS_TWICE = """residual[row, column]
         if x[row, column] + bias[column] > 0:
-            out[row, column] = x[row, column] + bias[column] + residual[row, column]
-        else:
-            out[row, column] = residual[row, column]
-
-
-@cuda.jit
-def tail_down_columns(x, bias, residual, out):
+            out[row, column] = x[row, column] + bias[column] + residual[row, column]"""
+DOWN_COLUMNS = f"""
+def tail(x, bias, residual, out):
     across = cuda.blockIdx.x * 32 + cuda.threadIdx.y
     for step in range(0, 32, 8):
         row = cuda.blockIdx.y * 8 + cuda.threadIdx.x
         column = across + step
         if cuda.threadIdx.x < 8 and row < out.shape[0] and column < out.shape[1]:
-            out[row, column] = max(x[row, column] + bias[column], float32(0)) + residual[row, column]
-
-
-@cuda.jit
-def tail_by_one_lane(x, bias, residual, out):
-    column, row = cuda.grid(2)
+            out[row, column] = {SUM}
+"""
+BY_ONE_LANE = f"""
+def tail(x, bias, residual, out):
+    first, row = cuda.grid(2)
     if cuda.threadIdx.x == 0 and row < out.shape[0]:
-        for k in range(column, min(column + 32, out.shape[1])):
-            out[row, k] = max(x[row, k] + bias[k], float32(0)) + residual[row, k]
-
-
-@cuda.jit
-def tail_cut_last(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = max(x[row, column] + bias[column] + residual[row, column], float32(0))
-
-
-@cuda.jit
-def tail_without_bias(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = max(x[row, column], float32(0)) + residual[row, column]
-
-
-@cuda.jit
-def tail_bias_after(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = max(x[row, column], float32(0)) + bias[column] + residual[row, column]
-
-
-@cuda.jit
-def tail_without_relu(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = x[row, column] + bias[column] + residual[row, column]
-
-
-@cuda.jit
-def tail_without_residual(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = max(x[row, column] + bias[column], float32(0))
-
-
-@cuda.jit
-def tail_unguarded(x, bias, residual, out):
-    column, row = cuda.grid(2)
-    out[row, column] = max(x[row, column] + bias[column], float32(0)) + residual[row, column]
-
-
-@cuda.jit
-def tail_turned(x, bias, residual, out):
-    row, column = cuda.grid(2)
-    if row < out.shape[0] and column < out.shape[1]:
-        out[row, column] = max(x[row, column] + bias[column], float32(0)) + residual[row, column]
-
-
-@cuda.jit
-def not_yet(x, bias, residual, out):
-    """A kernel whose body is still to be written."""
-    ...
+        for column in range(first, min(first + 32, out.shape[1])):
+            out[row, column] = {SUM}
+"""
 
 
 RIGHT = {
@@ -155,7 +101,7 @@ RIGHT = {
         {"tile": 96, "depth": 16, "per_thread": 6},
         {"tile": 128, "depth": 32, "per_thread": 4},
     ],
-    "FUSE": [tail_in_one_line, tail_step_by_step],
+    "FUSE": [kernel(TAIL), kernel(STEP_BY_STEP)],
 }
 
 WRONG = {
@@ -218,21 +164,23 @@ WRONG = {
         (128, "a dict with"),
     ],
     "FUSE": [
-        (tail_through_out, "in a variable of the thread"),
-        (tail_reads_twice, "more often than once"),
-        (tail_down_columns, "a whole row apart"),
-        (tail_by_one_lane, "Only one lane"),
-        (tail_cut_last, "after the ReLU"),
-        (tail_without_bias, "the bias is missing"),
-        (tail_bias_after, "added before the ReLU"),
-        (tail_without_relu, "the ReLU is missing"),
-        (tail_without_residual, "the residual is missing"),
-        (tail_unguarded, "guard the access"),
-        (tail_turned, "never written"),
-        (not_yet, "Not solved yet"),
+        (kernel(TAIL, (SUM, THROUGH_OUT)), "in a variable of the thread"),
+        (kernel(TAIL, (SUM, READS_TWICE)), "more often than once"),
+        (kernel(DOWN_COLUMNS), "a whole row apart"),
+        (kernel(BY_ONE_LANE), "Only one lane"),
+        (kernel(TAIL, (", np.float32(0)) + residual", " + residual"), ("residual[row, column]\n",
+                       "residual[row, column], np.float32(0))\n")), "after the ReLU"),
+        (kernel(TAIL, (" + bias[column]", "")), "the bias is missing"),
+        (kernel(TAIL, (" + bias[column], np.float32(0))", ", np.float32(0)) + bias[column]")),
+         "added before the ReLU"),
+        (kernel(TAIL, ("max(", "("), (", np.float32(0)", "")), "the ReLU is missing"),
+        (kernel(TAIL, (" + residual[row, column]", "")), "the residual is missing"),
+        (kernel(TAIL, ("row < out.shape[0] and column < out.shape[1]", "True")), "guard the access"),
+        (kernel(TAIL, ("column, row =", "row, column =")), "never written"),
+        (kernel("def tail(x, bias, residual, out):\n    ...\n"), "Not solved yet"),
         ([1, 2], "must be a kernel"),
     ],
-}
+}  # fmt: skip
 
 OWN = {
     "PREDICT": [roofline.predict],

@@ -1,7 +1,7 @@
 """Lesson 04: two right repairs of each broken script, written differently, and wrong ones with words of the
 hint that must name the mistake. Each is the shipped script with some lines changed."""
 
-from hpclab.exercises.job_folder import original
+from hpclab.exercises.lesson_04.job_folder import original
 
 
 def repaired(name, *changes):
@@ -92,16 +92,16 @@ WRONG = {
             "part-0.txt",
         ),
         (_four_tasks((_LATE, "")).replace("\n", "\r\n"), "DOS line breaks"),
-        ("\n" + _four_tasks((_LATE, "")), "does not look like a batch script"),
+        ("\n" + _four_tasks((_LATE, "")), "must begin with #!"),
     ],
     "THIRTY_MINUTES": [
         (_thirty("#SBATCH --time=00:30\n"), "minutes:seconds"),
-        (_thirty("#SBATCH --time=1800\n"), "30 hours"),
+        (_thirty("#SBATCH --time=1800\n"), "30 h"),
         (_thirty("#SBATCH --time=30m\n"), "Invalid --time"),
         (_thirty("#SBATCH --time=20\n"), "a run took 22"),
         (_thirty("#SBATCH --time=UNLIMITED\n"), "no limit at all"),
         (_thirty("#SBATCH --time=0\n"), "no limit at all"),
-        (_thirty("#SBATCH --time=1\n"), "That is 1 minute,"),
+        (_thirty("#SBATCH --time=1\n"), "That is 1 min,"),
         (_thirty("#SBATCH --time=25\n"), "the next may take longer"),
         (_thirty("#SBATCH --time=00:60:00\n"), "half of them would do"),
         (_thirty("#SBATCH --time=0-30\n"), "after a dash"),
@@ -112,8 +112,8 @@ WRONG = {
         (_gpus(("--nodes=2", "--nodes=1")), "asks for 1"),
         (_gpus((_GRES, "")), "no GPU at all"),
         (_gpus(("gres=gpu:2", "gres=gpus:1")), "resource named 'gpus'"),
-        (_gpus(("gpu:2", "gpu:4")), "8 GPUs"),
-        (_gpus((_GRES, "#SBATCH --gpus=1\n")), "1 GPU: --gpus counts over the whole job"),
+        (_gpus(("gpu:2", "gpu:4")), "GPUs in all: 8."),
+        (_gpus((_GRES, "#SBATCH --gpus=1\n")), "GPUs in all: 1. --gpus counts over the whole job"),
         (_gpus((_GRES, "#SBATCH --gpus-per-task=2\n")), "for each task"),
         (_gpus(("gpu:2", "gpu:1"), ("srun bash", "bash")), "Without srun"),
         (_gpus((_GRES, "export CUDA_VISIBLE_DEVICES=0,1\n")), "no GPU at all"),
@@ -130,10 +130,10 @@ WRONG = {
         (_rates(_INDEX, ("> result.txt", '> "result-$SLURM_TASK_ID.txt"')), "no variable of that name"),
         (_rates(_INDEX, ("> result.txt", '> "result-$rate.txt"')), "The job left result-0.003.txt"),
         (_rates(("rates=(0.1", "rates=(0 0.1"), _FILE), "The job left result-1.txt"),
-        (_rates(("1-4", "0-4"), _FILE), "has 5 tasks"),
-        (_rates(("1-4", "0"), _FILE), "has 1 task;"),
+        (_rates(("1-4", "0-4"), _FILE), "makes 5 tasks"),
+        (_rates(("1-4", "0"), _FILE), "makes 1 task;"),
         (_rates(("1-4", "0-3%1")), "each over the last"),
-        (_rates(("#SBATCH --array=1-4\n", "")), "has 0 tasks"),
+        (_rates(("#SBATCH --array=1-4\n", "")), "makes 0 tasks"),
     ],
     "LOST_LOG": [
         (_log(("#SBATCH --job-name", "mkdir -p logs\n#SBATCH --job-name")), "after the first command"),

@@ -8,10 +8,6 @@ TIMES = lesson_05.TIMES
 READ = {"A": "smaller chunks", "B": "larger chunks", "C": "ask earlier, or for less", "D": "faster reading"}
 
 
-def closed_form(start, speedup):
-    return start * speedup / (speedup - 1) if speedup > 1 else math.inf
-
-
 def by_search(start, speedup):
     low, high = 0.0, 1e9
     if start + high / speedup >= high:
@@ -44,7 +40,10 @@ def loops(start, speedup):
 RIGHT = {
     "CHUNK_SIZE": ["4 MiB", 3 * 2**20, "2 MiB", "6 MB"],
     "NODES_THAT_PAY": [8, max(n for n in TIMES if TIMES[1] / TIMES[n] / n >= 0.7), 8.0],
-    "BREAK_EVEN": [closed_form, by_search],
+    "BREAK_EVEN": [
+        lambda start, speedup: start * speedup / (speedup - 1) if speedup > 1 else math.inf,
+        by_search,
+    ],
     "READ_THE_BARS": [
         READ,
         dict(zip("abcd", (r.upper() for r in READ.values()), strict=True)),
@@ -89,7 +88,7 @@ WRONG = {
         (lambda start, speedup: start * speedup / (speedup - 1), "Return math.inf there"),
         (
             lambda start, speedup: start * speedup / (speedup - 1) if speedup != 1 else math.inf,
-            "for 0.8 -240 s",
+            "for a speedup of 0.8 you say -240 s",
         ),
         (lambda start, speedup: start * speedup / (1 - speedup), "the sign is wrong"),
         (forgets_the_return, "is the return missing?"),

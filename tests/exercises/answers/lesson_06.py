@@ -21,17 +21,9 @@ LINKS = {
 }
 
 
-def ends_at_home(rank, ranks, step):
-    return (rank - 1 - step) % ranks
-
-
 def ends_at_home_by_table(rank, ranks, step):
     order = list(range(ranks))
     return order[rank - 1 - step]  # Python counts negative places from the end
-
-
-def ends_at_home_in_numpy(rank, ranks, step):
-    return numpy.roll(numpy.arange(ranks), step + 1)[rank]
 
 
 def closed_form(p, alpha, beta):
@@ -64,10 +56,6 @@ def crossover(depth, ring_trips=1.0, tree_trips=1.0):
     return answer
 
 
-def rounded_down(p):
-    return math.floor(math.log2(p))
-
-
 def rounded_up(p):
     return math.ceil(math.log2(p))
 
@@ -88,7 +76,11 @@ RIGHT = {
         list(SCALED),
         SCALED,  # an array, as NumPy's own fits give it
     ],
-    "RING": [ends_at_home, ends_at_home_by_table, ends_at_home_in_numpy],
+    "RING": [
+        lambda rank, ranks, step: (rank - 1 - step) % ranks,
+        ends_at_home_by_table,
+        lambda rank, ranks, step: numpy.roll(numpy.arange(ranks), step + 1)[rank],
+    ],
     "CROSSOVER": [closed_form, by_search],
     "BOTTLENECK": [LINKS, {key.lower(): link.upper() for key, link in LINKS.items()}],
 }
@@ -108,7 +100,7 @@ WRONG = {
         ((18e-6, 0), "Take beta from the large messages"),
         ((-1, -1), "8 bytes are hardly any bytes"),
         ((18e-6, float("nan")), "finite"),
-        ((18e-6, "fast"), "must be a number"),
+        ((18e-6, "fast"), "must be a finite number"),
         (18e-6, "a pair"),
         ("18 µs", "a pair"),
     ],
@@ -128,7 +120,7 @@ WRONG = {
     ],
     "CROSSOVER": [
         (crossover(math.log2), "math.ceil"),
-        (crossover(rounded_down), "5 ranks a tree needs 3 steps"),
+        (crossover(lambda p: math.floor(math.log2(p))), "5 ranks a tree needs 3 steps"),
         (crossover(math.log), "to base 2"),
         (crossover(lambda p: math.ceil(math.log(p))), "to base 2"),
         (crossover(lambda p: p / 4 + 1), "For 16 ranks, 20 µs and 1 ns/byte you get"),

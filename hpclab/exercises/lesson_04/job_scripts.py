@@ -6,29 +6,23 @@ about those it passes over. That silence is behind many jobs that end well and d
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 import shlex
 from dataclasses import dataclass, field
 
-from hpclab import checks
+from hpclab import checks, units
+from hpclab.cluster.slurm import scripts
 
-LARGEST = 64 * 1024  # characters; Slurm itself takes up to 4 MB
 _SHORT = {
     "A": "account", "a": "array", "b": "begin", "C": "constraint", "c": "cpus-per-task", "D": "chdir",
     "d": "dependency", "e": "error", "G": "gpus", "J": "job-name", "N": "nodes", "n": "ntasks", "o": "output",
     "p": "partition", "q": "qos", "t": "time", "w": "nodelist", "x": "exclude",
 }  # fmt: skip
 _FLAGS = {
-    "requeue",
-    "no-requeue",
-    "hold",
-    "contiguous",
-    "overcommit",
-    "exclusive",
-    "wait",
-    "quiet",
-    "verbose",
-}
+    "requeue", "no-requeue", "hold", "contiguous", "overcommit", "exclusive", "wait", "quiet", "verbose",
+}  # fmt: skip
 _SHORT_FLAGS = {"H": "hold", "O": "overcommit", "W": "wait", "Q": "quiet", "v": "verbose"}
 
 
@@ -68,13 +62,39 @@ class JobScript:
         for name, places in (("gpus-per-node", self.nodes), ("gpus-per-task", self.tasks)):
             if name in self.options:
                 return _amount(self.options[name]) * places
-        kind = self.options.get("gres", "").split(":")[0].split("=")[0]
-        return _amount(self.options["gres"]) * self.nodes if kind == "gpu" else 0
+        return _amount(self.options["gres"]) * self.nodes if self.resource == "gpu" else 0
 
     @property
     def array(self) -> tuple[int, ...]:
         """The array's indices, or () where the job is no array; ValueError if they cannot be read."""
         return array_indices(self.options["array"]) if "array" in self.options else ()
+
+    @property
+    def where(self) -> str:
+        return "one node" if self.nodes == 1 else f"{self.nodes} nodes"
+
+    @property
+    def limit(self) -> str:
+        return "no limit at all" if self.seconds == math.inf else units.format_seconds(self.seconds or 0)
+
+    @property
+    def indices(self) -> str:
+        return f"{len(self.array)} task{'s' * (len(self.array) != 1)}"
+
+    @property
+    def resource(self) -> str:
+        """The generic resource that --gres names, or ""."""
+        return re.split(r"[:=]", self.options.get("gres", ""))[0]
+
+    @property
+    def log(self) -> str:
+        """The pattern of --output; that of --error where only it says more than a file's name."""
+        patterns = [self.options.get(name, "") for name in ("output", "error")]
+        return next((pattern for pattern in patterns if re.search("[/$~]", pattern)), patterns[0])
+
+    def writes(self, pattern: str) -> bool:
+        """Whether the script redirects output into a file whose name matches `pattern`."""
+        return bool(re.search(rf">\s*\S*{pattern}", self.body))
 
     def _count(self, name: str) -> int:
         text = self.options.get(name, "1").split("-")[0]
@@ -83,21 +103,10 @@ class JobScript:
 
 def parse(text: str) -> JobScript:
     """The script `text` as sbatch reads it; ValueError, in sbatch's spirit, for what it would refuse."""
-    if not isinstance(text, str) or len(text) > LARGEST:
-        raise ValueError(f"A job script is text of at most {LARGEST} characters.")
-    if "\0" in text:
-        raise ValueError("The script holds a NUL character: it is not a text file, and sbatch refuses it.")
-    if "\r\n" in text:
-        raise ValueError(
-            "The script has DOS line breaks (\\r\\n), as Windows editors write them, and sbatch refuses it. "
-            "`sed -i 's/\\r$//' script.sh` takes them out."
-        )
+    content = text.encode(errors="replace")
+    if wrong := scripts.trouble(content):
+        raise ValueError(wrong)
     lines = text.split("\n")
-    if not lines[0].startswith("#!") or not lines[0][2:].strip():
-        raise ValueError(
-            "This does not look like a batch script: its first line must be #! and the path of an "
-            "interpreter, such as #!/bin/bash."
-        )
     head = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     options: dict[str, str] = {}
     for line in lines[1:head]:
@@ -107,7 +116,7 @@ def parse(text: str) -> JobScript:
         text,
         tuple(lines[0][2:].split()),
         options,
-        late=tuple(line for line in lines[head:] if re.match(r"#SBATCH\s", line)),
+        late=tuple(scripts.unread(content)),
         nearly=tuple(line for line in lines if re.match(r"\s*#+\W*sbatch\b", line, re.IGNORECASE)
                      and not re.match(r"#SBATCH\s", line)),
         body="\n".join(line for line in lines[head:] if not line.lstrip().startswith("#")),
@@ -144,20 +153,16 @@ def limit_seconds(text: str) -> float:
     and twelve hours; ``0`` is no limit. Notice that the place of a number decides its unit, and only the
     number of colons tells.
     """
-    if text.strip().upper() in ("UNLIMITED", "INFINITE", "-1", "0"):
-        return float("inf")
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip(), re.ASCII)
-    if not match:
-        raise ValueError(
-            f"Invalid --time specification {text!r}: Slurm reads minutes, minutes:seconds, "
-            "hours:minutes:seconds, days-hours, days-hours:minutes or days-hours:minutes:seconds."
-        )
-    days, first, second, third = (int(part or 0) for part in match.groups())
-    if match[1] is not None:
-        return days * 86400.0 + first * 3600 + second * 60 + third
-    if match[4] is not None:
-        return first * 3600.0 + second * 60 + third
-    return first * 60.0 + second
+    word = text.strip()
+    if word.upper() in ("UNLIMITED", "INFINITE", "-1", "0"):
+        return math.inf
+    with contextlib.suppress(ValueError):
+        if re.fullmatch(r"[0-9:-]+", word):
+            return units.parse_seconds(f"{word}:0" if word.isdecimal() else word)
+    raise ValueError(
+        f"Invalid --time specification {text!r}: Slurm reads minutes, minutes:seconds, "
+        "hours:minutes:seconds, days-hours, days-hours:minutes or days-hours:minutes:seconds."
+    )
 
 
 def array_indices(text: str) -> tuple[int, ...]:

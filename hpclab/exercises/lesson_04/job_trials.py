@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 
 from hpclab import checks
-from hpclab.cluster.slurm import Slurm, SubmitError
-from hpclab.exercises.job_scripts import JobScript
+from hpclab.cluster.slurm import Job, Slurm, SlurmError, SubmitError
+from hpclab.exercises.lesson_04.job_scripts import JobScript
 
 _MOST_TASKS = 64
 _MOST_PROCESSES = 100
@@ -174,25 +174,23 @@ def submit(slurm: Slurm, script: JobScript, folder: Path, seconds: float = 30.0)
         except SubmitError as error:
             own_limits = slurm.kind == "site"  # which a right answer may break; ours has none that it could
             return Trial("the Slurm here", trouble=f"sbatch refused it: {error}", waited=own_limits)
-        trial = Trial(f"job {job_id}")
-        begin, said = time.monotonic(), False
-        deadline = begin + seconds
-        while True:
-            jobs = slurm.queue([job_id])
-            if all(job.ended for job in jobs):
-                break
+        trial, begin, said = Trial(f"job {job_id}"), time.monotonic(), list[int]()
+
+        def say_once(_: Job) -> None:
             if not said and time.monotonic() > begin + 2:
-                said = True
+                said.append(1)
                 print(f"Your script is job {job_id} now; waiting for it, {seconds:g} s at most.", flush=True)
-            if time.monotonic() > deadline:
-                reasons = {job.reason for job in jobs if job.state == "PENDING"}
-                trial.waited = bool(reasons)
-                why = " ".join(map(slurm.explain, sorted(reasons))) or "It is running."
-                trial.trouble = f"job {job_id} had not ended after {seconds:g} s. {why}"
-                return trial
-            time.sleep(0.3)
+
+        try:
+            slurm.wait(job_id, seconds, say_once)
+        except TimeoutError as late:
+            trial.waited = any(job.state == "PENDING" for job in slurm.queue([job_id]))
+            trial.trouble = str(late)
+            return trial
+        except SlurmError:  # it has long ended, and the files will say how
+            pass
+        bad = [job for job in slurm.queue([job_id]) if job.state != "COMPLETED"]
         trial.files = _settled(place)
-        bad = [job for job in jobs if job.state != "COMPLETED"]
         if bad:
             trial.trouble = f"job {bad[0].id} ended as {bad[0].state}."
         return trial

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from hpclab.cluster import slurm as slurms
 from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm, SlurmError, SlurmMissing
-from hpclab.exercises import job_trials
-from hpclab.exercises.job_scripts import parse
+from hpclab.exercises.lesson_04 import job_trials
+from hpclab.exercises.lesson_04.job_scripts import parse
 
 _LONGEST_LOG = 1500  # characters
 _NO_OUTPUT = 128 + 53  # Slurm's 0:53
@@ -120,24 +120,19 @@ def job_number(job: int | Sequence[str]) -> int | None:
 
 
 def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
-    begin, ids = time.monotonic(), {number}
-    deadline = begin + timeout
-    while True:
-        jobs = slurm.queue([number])
-        ids |= {job.id for job in jobs}
-        left = [job for job in jobs if not job.ended]
-        if not left and (jobs or time.monotonic() > begin + _SEEN_BY):
+    begin = time.monotonic()
+    while slurm.kind != "none":
+        try:
+            slurm.wait(number, timeout)
             break
-        if not left:  # an answer from just before the job was submitted
-            time.sleep(0.2)
-            continue
-        if time.monotonic() > deadline:
-            what = f"Job {number} is still {left[0].state.lower()} after {timeout:g} s."
-            why = slurm.explain(left[0].reason) if left[0].state == "PENDING" else ""
-            print(f"{what} {why} The lesson goes on; run this cell again later.".replace("  ", " "))
+        except TimeoutError as late:
+            print(f"{late} The lesson goes on; run this cell again later.")
             return []
-        time.sleep(0.4)
-    done = _history(slurm, sorted(ids))
+        except SlurmError:  # an answer from just before the job was submitted, or it has long ended
+            if time.monotonic() > begin + _SEEN_BY:
+                break
+            time.sleep(0.2)
+    done = _history(slurm, sorted({number, *(job.id for job in slurm.queue([number]))}))
     for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
         name = f"{job.id}" if job.array_task is None else f"{number}_{job.array_task}"  # as squeue writes it
         times = "".join(

@@ -1,0 +1,181 @@
+"""The few ways to judge an answer, so that a lesson's exercise is data.
+
+A judge is built from what is right and from the mistakes that people make, each with the sentence it gets;
+the first that fits is told. Sentences are templates of `str.format`. The judge of kernels is in
+`kernel_trials`, that of job scripts in `lesson_04`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+
+from hpclab import checks
+from hpclab.exercises import Verdict, limits
+
+Judge = Callable[[object], Verdict]
+Formula = Callable[..., Any]
+Mistakes = Iterable[tuple[Any, str]]
+"""Pairs of what gives a mistake away and the sentence for it."""
+
+
+def by_number(
+    name: str, right: Any, mistakes: Mistakes, *, yes: str, otherwise: str = "", unit: str = "",
+    allowed: tuple[int, int] = (0, 1), whole: bool = False, within: float = 0.02,
+    text: Callable[[str], float] | None = None, facts: Callable[[float], Mapping[str, Any]] = lambda _: {},
+) -> Judge:  # fmt: skip
+    """A number in `unit`; `text` reads one that is written with its unit.
+
+    `right` and what gives a mistake away are each a value (met within a share of `within`), a range
+    ``(low, high)``, or a condition. What fits none of them and is not in `allowed` is refused. Sentences may
+    use {value} and what `facts(value)` holds.
+    """
+    read: Callable[..., float] = checks.integer if whole else checks.number
+
+    def judge(answer: object) -> Verdict:
+        given = text(answer) if text and isinstance(answer, str) else answer
+        try:
+            value = read(name, given, -(10**30), 10**30)
+        except ValueError:  # which says nothing of use about the range
+            value = read(name, given, *allowed, unit)
+        if fits(value, right, within):
+            return Verdict(True, yes.format(value=value, **facts(value)))
+        said = next((said for wrong, said in mistakes if fits(value, wrong, within)), "")
+        if not said:
+            read(name, given, *allowed, unit)
+        return Verdict(False, (said or otherwise).format(value=value, **facts(value)))
+
+    return judge
+
+
+def fits(value: float, target: Any, within: float) -> bool:
+    """Whether `value` is what gives a mistake away: a value, a range or a condition, as in `by_number`."""
+    if callable(target):
+        return bool(target(value))
+    if isinstance(target, tuple):
+        return bool(target[0] <= value <= target[1])
+    return math.isclose(value, target, rel_tol=within)
+
+
+def by_facts(facts: Callable[[Any], Any], mistakes: Mistakes, *, yes: str) -> Judge:
+    """Several values together: `facts(answer)` reads them and works out what the conditions and sentences
+    speak of, as attributes of one object ({f.ridge}); ValueError where `answer` cannot be read."""
+
+    def judge(answer: object) -> Verdict:
+        found = facts(answer)
+        wrong = told(mistakes, found)
+        return Verdict(not wrong, wrong or yes.format(f=found))
+
+    return judge
+
+
+def told(mistakes: Mistakes, f: Any, **more: Any) -> str:
+    """The sentence of the first mistake whose condition holds for `f`, filled in; "" where none does."""
+    return next((said.format(f=f, **more) for holds, said in mistakes if holds(f)), "")
+
+
+def by_choice(
+    entry: str, what: str, right: Mapping[str, str], options: Iterable[str],
+    evidence: Callable[[str, str], str], *, yes: str,
+) -> Judge:  # fmt: skip
+    """A dict that names for each key of `right` one of `options`, a `what`; whatever its case and blanks.
+
+    ``evidence(key, option)`` says what speaks against a wrong option, after `entry`, such as ``"Run {}"``.
+    """
+    keys = sorted(right)
+    named = {option.lower(): option for option in options}
+
+    def judge(answer: object) -> Verdict:
+        if not isinstance(answer, Mapping) or sorted(str(key).upper() for key in answer) != keys:
+            listed = f"{', '.join(keys[:-1])} and {keys[-1]}"
+            return Verdict(False, f"The answer is a dict with one {what} for each of {listed}.")
+        given = {str(key).upper(): " ".join(str(value).lower().split()) for key, value in answer.items()}
+        for key in keys:
+            said = entry.format(key).rstrip(":")
+            if given[key] not in named:
+                return Verdict(False, f"{said}: a {what} must be one of {'; '.join(named.values())}.")
+            if named[given[key]] != right[key]:
+                return Verdict(False, f"{entry.format(key)} {evidence(key, named[given[key]])}")
+        return Verdict(True, yes)
+
+    return judge
+
+
+def by_function(
+    signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula,
+    mistakes: Mistakes = (), *,
+    otherwise: Callable[..., str], yes: str | Callable[..., str] = "", then: Judge | None = None,
+    within: float = 0.01, named_within: float | None = None, shown: str = "",
+    stopped: Callable[[str], str] = str, accepts: Callable[[object], bool] | None = None,
+) -> Judge:  # fmt: skip
+    """A function, called on `cases()` in a process with limits, held against the formula `right` on them.
+
+    A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
+    {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
+    wrong one; that alone is said where no mistake fits. `stopped` makes the sentence about a function that
+    returned nothing of use from the usual one. `then` judges on, after the cases are right.
+    """
+    named_within = within if named_within is None else named_within
+
+    def judge(answer: object) -> Verdict:
+        asked = cases()
+        try:
+            given = called(signature, returns, answer, asked, accepts or is_number)
+        except (limits.Stopped, ValueError) as stop:
+            return Verdict(False, stopped(str(stop)))
+        wrong = [n for n, case in enumerate(asked) if not _same(given[n], right(*case), within, 1e-5)]
+        if not wrong:
+            if then:
+                return then(answer)
+            return Verdict(True, yes(*given) if callable(yes) else yes.format(*given))
+        first = otherwise(given[wrong[0]], *asked[wrong[0]])
+        for formula, said in mistakes:
+            if all(_same(given[n], formula(*case), named_within) for n, case in enumerate(asked)):
+                return Verdict(False, (shown + said).format(*given, first=first))
+        return Verdict(False, first)
+
+    return judge
+
+
+def by_replay(
+    signature: str, returns: str, events: Sequence[tuple], replay: Callable[[dict[tuple, Any]], str], *,
+    yes: str, accepts: Callable[[object], bool] | None = None,
+) -> Judge:  # fmt: skip
+    """A function that decides each of `events`; ``replay({event: decision})`` says what goes wrong then."""
+
+    def judge(answer: object) -> Verdict:
+        decided = called(signature, returns, answer, events, accepts or is_number)
+        wrong = replay(dict(zip(events, decided, strict=True)))
+        return Verdict(not wrong, wrong or yes)
+
+    return judge
+
+
+def called(
+    signature: str, returns: str, answer: object, cases: Sequence[tuple], accepts: Callable[[object], bool]
+) -> list[Any]:
+    """What the function `answer` returned on `cases`; ValueError where that is not `returns`."""
+    if not callable(answer):
+        raise ValueError(f"The answer is a function: def {signature}: return ...")
+    values = limits.call_each(answer, cases)
+    for case, value in zip(cases, values, strict=True):
+        if not accepts(value):
+            call = f"{signature.split('(')[0]}({', '.join(map(checks.shown, case))})"
+            was = "nothing (is the return missing?)" if value is None else checks.shown(value)
+            raise ValueError(f"{call} must be {returns}, not {was}.")
+    return values
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number of Python or NumPy, infinity included."""
+    real = isinstance(value, int | float | numpy.integer | numpy.floating)
+    return real and not isinstance(value, bool) and not math.isnan(value)  # type: ignore[arg-type]
+
+
+def _same(value: Any, expected: Any, within: float, slack: float = 0.0) -> bool:
+    if not is_number(value) or not is_number(expected):
+        return bool(value == expected)
+    return math.isclose(value, expected, rel_tol=within, abs_tol=slack)

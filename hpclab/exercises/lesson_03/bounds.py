@@ -1,0 +1,110 @@
+"""The judge of "time and bound": which count of bytes or operations a learner's time comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpclab import checks
+from hpclab.exercises import Verdict, judges
+from hpclab.models.device import Device, from_catalogue
+from hpclab.models.roofline import Work, predict
+from hpclab.units import format_seconds
+
+KERNELS: Mapping[str, str] = {
+    "scale and add": "y = 2.5 * x + y with 2**28 float32 numbers in each of x and y",
+    "softmax": "of each row of 2**15 x 2**12 float32 numbers, read once, written once, 5 operations a number",
+    "matrix product": "C = A @ B in BF16, 2**13 x 2**13 each, with every matrix once over the bus",
+    "matrix times vector": "y = W @ x in BF16, W 2**14 x 2**14: a language model writes one token",
+    "short add": "c = a + b with 10,000 float32 numbers in each",
+}
+"""What each kernel computes, in words: the bytes and operations are the reader's to count."""
+
+_WORKS: Mapping[str, Work] = {
+    "scale and add": Work(3 * 4 * 2**28, 2 * 2**28),
+    "softmax": Work(2 * 4 * 2**27, 5 * 2**27),
+    "matrix product": Work(3 * 2 * 2**26, 2 * 2**39, "bf16"),
+    "matrix times vector": Work(2 * 2**28 + 4 * 2**14, 2 * 2**28, "bf16"),
+    "short add": Work(3 * 4 * 10_000, 10_000),
+}
+
+
+def by_bound_and_time(answer: object) -> Verdict:
+    """A dict of a pair for each of KERNELS: its bound and its seconds on an H100."""
+    if not isinstance(answer, Mapping) or set(answer) != set(KERNELS):
+        return Verdict(False, f"The answer is a dict with an entry for each of: {', '.join(KERNELS)}.")
+    device = from_catalogue("h100-80gb")
+    for name, work in _WORKS.items():
+        pair, right = answer[name], predict(work, device)
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f'{name}: write a pair, such as ("memory", 0.001): the bound and the seconds.')
+        bound, seconds = pair if isinstance(pair[0], str) else pair[::-1]
+        bound = checks.choice(f"{name}: the bound", str(bound).lower(), ("memory", "compute", "launch"))
+        seconds = checks.number(f"{name}: the time", seconds, 1e-12, 1e12, "s")
+        if abs(seconds / right.seconds - 1) > (0.5 if right.bound == "launch" else 0.15):
+            return Verdict(False, f"{name}, {format_seconds(seconds)}: {_why(work, device, seconds)}")
+        if bound != right.bound:
+            return Verdict(False, f"{name}: the time is right, but the bound is not. {_other(work, device)}")
+    return Verdict(
+        True,
+        "Of these five only the matrix product waits for the units. The same weights times one vector wait "
+        "for memory: that is why a chat with one person leaves a GPU idle, and why servers batch.",
+    )
+
+
+def _why(work: Work, device: Device, seconds: float) -> str:
+    """The mistake that gives this time."""
+    right, roof, start = predict(work, device), device.roof(work.precision), device.launch_overhead
+    moved, done = work.bytes / roof.bandwidth, work.flops / roof.rate
+    size = 2 if work.precision == "bf16" else 4
+    mistakes: list[tuple[Any, str]] = [
+        ((right.seconds * 5e2, right.seconds * 2e3), "that is a thousand times too long. Is it in "
+         "milliseconds? Give seconds."),
+        ((right.seconds * 5e5, right.seconds * 2e6), "that is a million times too long. Is it in "
+         "microseconds? Give seconds."),
+    ]  # fmt: skip
+    if right.bound == "launch":
+        mistakes += [
+            ((0, right.seconds), "memory alone would be as quick, but a kernel takes about 2.5 µs to start, "
+             "however short."),
+            (lambda _: True, "120 kB take far less than a launch, and a launch takes about 2.5 µs. Nothing "
+             "is added to it."),
+        ]  # fmt: skip
+    elif right.bound == "compute":
+        mistakes += [
+            (moved, "that is the time for the bytes alone. Operations take longer."),
+            (done / 2, "a multiply and an add are two operations: 2 n³ in all."),
+            (work.flops / device.roof(work.precision, "peak").rate, "that is at the rate that is sold, which "
+             "nobody reaches: take the achievable one."),
+            *((work.flops / device.roof("fp32", basis).rate, "that is at the float32 rate, but the input is "
+               "BF16.") for basis in device.bases),
+        ]  # fmt: skip
+    else:
+        mistakes += [
+            (moved / size, f"that counts numbers; each is {size} bytes."),
+            (moved * 2, "that is too many bytes a number."),
+            (moved * 2 / 3, "you left one of the three passes over memory out: x and y are read, and y is "
+             "written."),
+            (moved / 2, "you counted only reads, or only writes: both cross the bus."),
+            (done, "that is the time for the operations alone. Memory takes longer, and a kernel takes the "
+             "longer of the two."),
+        ]  # fmt: skip
+    long = "long" if seconds > right.seconds else "short"
+    for given in (seconds, seconds - start):
+        if said := next((said for wrong, said in mistakes if judges.fits(given, wrong, 0.03)), ""):
+            return said
+    return (
+        f"too {long}. Count again: {work.bytes:.3g} bytes cross the bus, {work.flops:.3g} operations are "
+        "done, and the longer of the two times counts."
+    )
+
+
+def _other(work: Work, device: Device) -> str:
+    ridge, start = device.roof(work.precision).ridge, format_seconds(device.launch_overhead)
+    if predict(work, device).bound == "launch":
+        return f"Its bytes and its operations are done in far less than the {start} of a launch."
+    side = "left" if work.intensity < ridge else "right"
+    return (
+        f"It does {work.intensity:.3g} operations for each byte, and the ridge of this roof lies at "
+        f"{ridge:.3g}: {side} of it."
+    )

@@ -1,0 +1,90 @@
+"""The judge of a repaired job script.
+
+A repair is read first, because what sbatch would make of a line is where most mistakes can be named; then it
+is tried on this machine's processes; and where a Slurm is at hand it is submitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hpclab.cluster import slurm
+from hpclab.exercises import Exercise, Verdict
+from hpclab.exercises.judges import Mistakes, told
+from hpclab.exercises.lesson_04 import job_trials
+from hpclab.exercises.lesson_04.job_folder import original
+from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
+from hpclab.exercises.lesson_04.job_trials import Trial
+
+LATE = "{f.late[0]!r} stands after the first command, so sbatch passes over it in silence."
+_NEARLY = (
+    "sbatch does not take {f.nearly[0]!r} for a directive: it must begin with exactly #SBATCH and a space, "
+    "at the start of the line."
+)
+
+
+def repair(
+    name: str, task: str, mistakes: Mistakes, leaves: Mapping[str, str],
+    *ran: tuple[Callable[[Trial], object], str], because: str, hints: tuple[str, ...], late: str = LATE,
+) -> Exercise:  # fmt: skip
+    """The exercise on ``broken/<name>.sh``. `mistakes` are read from the script; a job should leave the files
+    `leaves`, each with those words in it; `ran` are mistakes that its Trial shows."""
+    shared = ((lambda f: f.nearly, _NEARLY), (lambda f: f.late, late))
+
+    def result(trial: Trial) -> str:
+        return told(ran, trial) or _missing(trial, leaves) or trial.trouble
+
+    def judge(answer: object) -> Verdict:
+        script = parse(_text(answer, f"broken/{name}.sh"))
+        if wrong := told((*shared, *mistakes), script) or result(job_trials.dry_run(script)):
+            return Verdict(False, wrong)
+        return _submitted(script, result, because)
+
+    return Exercise("04", name, task, judge, hints)
+
+
+def _missing(trial: Trial, leaves: Mapping[str, str]) -> str:
+    found = sorted(name for name in trial.files if not name.endswith(".out"))
+    left = f" The job left {', '.join(found)}." if found else ""
+    for name, words in leaves.items():
+        if name not in trial.files:
+            return f"{name} is missing.{left} {trial.trouble}".strip()
+        if words not in trial.files[name]:
+            was = f"{trial.files[name].strip()[:60]!r}. {trial.trouble}".strip()
+            return f"{name} should hold {words!r}, not {was}"
+    extra = [name for name in found if leaves and name not in leaves and name[:4] == next(iter(leaves))[:4]]
+    return f"{extra[0]} is one file too many." if extra else ""
+
+
+def _text(answer: object, name: str) -> str:
+    """The script: `answer` is its path, or already its text."""
+    if isinstance(answer, Path) or (isinstance(answer, str) and "\n" not in answer):
+        try:
+            answer = Path(answer).read_bytes()[: 2**20].decode("utf-8")
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            raise ValueError(f"{str(answer)[:80]!r} cannot be read as a script: {why}.") from None
+    if not isinstance(answer, str):
+        raise ValueError("The answer is the path of your repaired script, or its text.")
+    if answer.strip() == original(name).strip():
+        raise ValueError(
+            f"Not solved yet: the file {name} is as it was. Open it, repair it, save it, run this cell."
+        )
+    return answer
+
+
+def _submitted(script: JobScript, result: Callable[[Trial], str], because: str) -> Verdict:
+    here = "Tried on this machine's processes"
+    try:
+        found = slurm.connect(start=False, export=False)
+    except slurm.SlurmError:
+        return Verdict(True, f"{because} ({here}: no Slurm runs here.)")
+    if script.gpus and not any(node.gpus for node in found.nodes()):
+        return Verdict(True, f"{because} ({here}: this Slurm has no GPUs.)")
+    trial = job_trials.submit(found, script, Path.cwd())
+    if trial.waited:
+        return Verdict(True, f"{because} ({here}, because {trial.trouble})")
+    if trouble := trial.trouble or result(trial):
+        return Verdict(False, f"It reads well, but on the real Slurm {trouble}")
+    return Verdict(True, f"{because} (Proved by {trial.where} on the Slurm here.)")

@@ -1,0 +1,41 @@
+"""The numbers that exercises show are those of the models, and the notebooks show the same."""
+
+import json
+
+import pytest
+
+from hpclab.course import root
+from hpclab.exercises import lesson_03, lesson_06
+from hpclab.models.device import from_catalogue
+from hpclab.models.roofline import Launch, Work, predict
+
+H100 = from_catalogue("h100-80gb")
+
+
+def test_the_profiles_of_lesson_03():
+    launches = {
+        "A": Launch(2**18, 256, registers=40, in_flight=48),
+        "B": Launch(2**20, 256),
+        "C": Launch(1024, 256, registers=122, shared_memory=8320, in_flight=16),
+        "D": Launch(132, 256),
+        "E": Launch(16, 256, in_flight=12),
+    }
+    for name, counts in lesson_03.PROFILES.items():
+        work = Work(counts["needed"], counts["operations"], cache_bytes=counts["moved"])
+        found = predict(work, H100, launches[name])
+        assert found.seconds == pytest.approx(counts["seconds"], rel=0.02)
+        resident = min(found.occupancy.warps, launches[name].blocks * 8 / H100.multiprocessors)
+        assert counts["warps"] == pytest.approx(max(resident, 8), rel=0.02)
+
+
+def test_the_tables_of_lesson_06():
+    notebook = json.loads((root() / "notebooks" / "06_pass_messages.ipynb").read_text("utf-8"))
+    text = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    sizes = " | ".join(f"{size:,}" for size in lesson_06.POINTS)
+    times = " | ".join(f"{round(time * 1e6, 1):,g}" for time in lesson_06.POINTS.values())
+    assert f"| bytes | {sizes} |" in text
+    assert f"| µs | {times} |" in text
+    for name, run in lesson_06.RUNS.items():
+        row = (name, run.collective, run.what, run.ranks, f"{run.size:,}", f"{run.seconds * 1e3:g}")
+        assert f"| {' | '.join(map(str, row))} |" in text
+    assert all(f"{name} {rate / 1e9:g}" in text for name, rate in lesson_06.LINKS.items())
