@@ -98,7 +98,7 @@ class Prediction:
     def _verdict(self, entry: ledger.Entry, counts: bool) -> tuple[str, str, str]:
         """A title, what follows it, and the kind of box."""
         said, came = entry.said, entry.came or 0.0
-        what = f"{_number(came)} {self.unit}".rstrip() + f" ({entry.origin})."
+        what = f"{shown(came)} {self.unit}".rstrip() + f" ({entry.origin})."
         if said is None:
             then = (
                 f"In doubt: {entry.doubt}."
@@ -106,7 +106,7 @@ class Prediction:
                 else "Commit to a number first, and it is judged here."
             )
             return "No prediction", f"{self.name}: {what} {then}", ""
-        what = f"{self.name}: you said {_number(said)}, it is {what}"
+        what = f"{self.name}: you said {shown(said)}, it is {what}"
         if entry.doubt:
             return "No verdict", f"{what} This is worth nothing and does not count: {entry.doubt}.", ""
         late = "" if counts else " It does not count: the answer was known already."
@@ -123,5 +123,6 @@ def factor(off: float) -> str:
     return f"{off:.2g}×" if off < 10 else f"{off:,.0f}×" if off < 1000 else "over 1,000×"
 
 
-def _number(value: float) -> str:
+def shown(value: float) -> str:
+    """Three digits, and all of a large number."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

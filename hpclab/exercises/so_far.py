@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpclab.course import ledger, lessons
 from hpclab.exercises import box
-from hpclab.exercises.prediction import factor
+from hpclab.exercises.prediction import factor, shown
 
 if TYPE_CHECKING:
     from hpclab.exercises import Exercise
@@ -40,8 +40,9 @@ def show() -> None:
         f'<td aria-hidden="true">{bar}</td><td>{done}</td><td>{escape(best)}</td></tr>'
         for number, title, off, bar, done, best in rows
     )
-    markup = f'<b>So far.</b> {escape(first)}<table class="hpclab-so-far">{body}</table>{escape(last)}'
-    box.show("So far", "\n".join([first, *lines(rows), last]), markup=_LOOK + markup)
+    table = f'<table class="hpclab-so-far" aria-label="Lesson by lesson">{body}</table>'
+    markup = f"{_LOOK}<b>So far.</b> {escape(first)}{table}{escape(last)}"
+    box.show("So far", "\n".join([first, *lines(rows), last]), markup=markup)
 
 
 def lines(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -70,7 +71,7 @@ def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]
                 f"off by {factor(off)}" if offs else "no prediction",
                 "█" * round(min(10, 10 * math.log10(off))),
                 f"{solves} of {len(lesson.exercises)} solved",
-                ", ".join(f"{one.name} {one.score:.3g} {one.unit}".rstrip() for one in best.values()),
+                ", ".join(f"{one.name} {shown(one.score or 0)} {one.unit}".rstrip() for one in best.values()),
             ]
         )
     todo = [(one, name) for one in course for name in one.exercises if (one.number, name) not in done]
