@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 
 import pytest
@@ -31,6 +33,38 @@ def test_working_takes_cpu_time():
     assert watch.sample.wall > 0.05
 
 
+def hold_the_core():
+    deadline = time.process_time() + 0.2
+    while time.process_time() < deadline:
+        pass
+
+
+@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+def test_wanting_a_core_is_told_from_waiting_for_something_else():
+    """Both threads of two on one core have it half of the time, whatever else this machine does."""
+    allowed = os.sched_getaffinity(0)
+    with timing.Stopwatch() as watch:
+        time.sleep(0.2)
+    assert watch.sample.waited < watch.sample.wall - 0.19
+    rival = multiprocessing.get_context("fork").Process(target=hold_the_core)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        rival.start()
+        with timing.Stopwatch() as watch:
+            hold_the_core()
+    finally:
+        os.sched_setaffinity(0, allowed)
+        rival.join()
+    assert watch.sample.waited > 0.05
+    assert watch.sample.facts()["waited"] == watch.sample.waited
+
+
+def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatch):
+    for load, waited in ((0.5, 0.0), (1e6, pytest.approx(0.3))):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, load, load))
+        assert timing.waited(None, wall=1.0, cpu=0.7) == waited
+
+
 def test_the_stopwatch_stops_when_the_work_fails():
     watch = timing.Stopwatch()
     with pytest.raises(ZeroDivisionError), watch:
@@ -41,14 +75,3 @@ def test_the_stopwatch_stops_when_the_work_fails():
 def test_the_median_is_not_moved_by_one_slow_repeat():
     samples = [timing.Sample(1, 1), timing.Sample(2, 1), timing.Sample(100, 50)]
     assert timing.median(samples) == timing.Sample(2, 1)
-
-
-@pytest.mark.slow
-def test_device_time_needs_a_device():
-    import torch
-
-    if torch.accelerator.is_available():
-        assert min(timing.device_seconds(lambda: torch.ones(8, device="cuda") + 1, repeats=3)) > 0
-    else:
-        with pytest.raises(RuntimeError, match="no accelerator"):
-            timing.device_seconds(lambda: None)

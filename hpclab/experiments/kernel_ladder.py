@@ -2,7 +2,7 @@
 
     ladder = KernelLadder(on="cpu")
     results = ladder.measure()                  # this machine's cores, a few seconds
-    device = ladder.fit(results)                # the roof that was measured beside them
+    device = ladder.fit(results)                # the roof that was measured in turns with them
     results += ladder.predict(device)           # the same steps, modelled
     results += KernelLadder(on="gpu").predict(from_catalogue("h100-80gb"))
 
@@ -13,16 +13,19 @@ result needs, so that a step far below it wastes some, and the ladder is climbed
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
 
 from hpclab import checks, timing
-from hpclab.experiments.machine_roof import NAME as ROOF
-from hpclab.experiments.machine_roof import MachineRoof, environment
+from hpclab.experiments import machine_roof
+from hpclab.experiments.experiment import Progress
+from hpclab.experiments.machine_roof import environment
 from hpclab.models.device import Device, devices, from_catalogue
 from hpclab.models.roofline import Launch, Work, predict
 from hpclab.results import Origin, Result, new_run_id
@@ -31,7 +34,7 @@ NAME = "kernel ladder"
 COPY = "device copy"  # device memory to device memory: what a streaming kernel can hope for
 WHERE = {"cpu": (2**28, 2**28), "gpu": (2**31, 2**38)}  # the most bytes and operations of a step by default
 _IN_FLIGHT = 16.0  # bytes: a loop of one float32 load, four times unrolled; see `launch_of`
-Progress = Callable[[str, int, int], None]
+StepOnShape = tuple[Any, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class KernelLadder:
         for name in checks.instances("ladders", self.ladders, str, "a name"):
             checks.choice("ladders", name, _ladders(self.on))
 
-    def steps(self) -> list[tuple[Any, tuple[int, ...]]]:
+    def steps(self) -> list[StepOnShape]:
         """Each step with the shape it runs on, in teaching order."""
         known = _ladders(self.on)
         bytes_, flops = WHERE[self.on]
@@ -65,24 +68,21 @@ class KernelLadder:
             (step, sized(step.problem, *limits)) for name in self.ladders or known for step in known[name]
         ]
 
-    def measure(self, *, progress: Progress | None = None) -> list[Result]:
+    def measure(self, where: None = None, *, progress: Progress | None = None) -> list[Result]:
         """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id.
 
-        On the CPU the results of a MachineRoof come first, on the GPU those of a device copy. Bytes are the
-        least that the problem needs, so that a wasteful step shows a low bandwidth. RuntimeError where
-        there is no GPU: the simulator's time says nothing about speed.
+        Among them, on the CPU, are those of the `machine_roof`, measured in turns with the steps so that a
+        neighbour slows both; on the GPU those of a device copy. Bytes are the least that the problem needs,
+        so that a wasteful step shows a low bandwidth. RuntimeError where there is no GPU: the simulator's
+        time says nothing about speed.
         """
-        run, steps, results = new_run_id(), self.steps(), list[Result]()
-        time_one, where = self._on_gpu(run, results) if self.on == "gpu" else self._on_cpu(results)
-        for number, (step, shape) in enumerate(steps):
-            arrays = step.problem.make(shape, numpy.random.default_rng(0))
-            for repeat, seconds in enumerate(time_one(step, arrays)):
-                results += observed(work_of(step, shape), seconds, Origin.MEASURED, {
-                    "repeat": repeat, "run": run, "environment": where,
-                    "parameters": self._parameters(step, shape),
-                })  # fmt: skip
+        steps, results = self.steps(), list[Result]()
+        way = self._on_gpu if self.on == "gpu" else self._on_cpu
+        for done, found in enumerate(way(steps, new_run_id()), start=1):
+            results += found
             if progress is not None:
-                progress(f"{step.problem.name}, {step.name}", number + 1, len(steps))
+                at = found[-1].parameters
+                progress(f"{at['ladder']}, {at['step']}", done, len(steps) * self.repeats)
         return results
 
     def fit(self, results: Sequence[Result]) -> Device:
@@ -90,7 +90,7 @@ class KernelLadder:
         bandwidth that the device copy reached. No time of a ladder goes into it."""
         results = checks.instances("results", results, Result)
         if self.on == "cpu":
-            return MachineRoof().fit([result for result in results if result.experiment == ROOF])
+            return machine_roof.fit(results)
         copies = [r for r in results if r.quantity == "bandwidth" and r.parameters.get("ladder") == COPY]
         if not copies:
             raise ValueError("There is no device copy among the results: measure on the GPU first.")
@@ -100,14 +100,20 @@ class KernelLadder:
         return replace(device, reached_bandwidth=best, sources=(*device.sources, copies[0].run))
 
     def predict(
-        self, device: Device, *, basis: str = "achievable", sectors: Mapping[str, float] | None = None
+        self,
+        machine: Device,
+        calibration: Device | None = None,
+        *,
+        basis: str = "achievable",
+        sectors: Mapping[str, float] | None = None,
     ) -> list[Result]:
-        """The same three quantities of each step, modelled, with its bound as `component`.
+        """The same three quantities of each step on the device `machine`, or on it as `calibration` found it;
+        modelled, with the bound as `component`.
 
         `sectors` says for "ladder, step" how many bytes go through the last cache for each byte that the
         problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
         """
-        run, results = new_run_id(), list[Result]()
+        run, results, device = new_run_id(), list[Result](), calibration or machine
         sectors = (
             {} if sectors is None else checks.instance("sectors", sectors, Mapping, "what sectors() returned")
         )
@@ -125,17 +131,27 @@ class KernelLadder:
     def _parameters(self, step: Any, shape: tuple[int, ...]) -> dict[str, object]:
         return {"on": self.on, "ladder": step.problem.name, "step": step.name, "shape": shape}
 
-    def _on_cpu(self, results: list[Result]) -> tuple[Callable[..., list[float]], dict[str, object]]:
-        results += MachineRoof(repeats=self.repeats).measure()
+    def _on_cpu(self, steps: Sequence[StepOnShape], run: str) -> Iterator[list[Result]]:
+        """For each repeat once round the roof's loops, then each step of a problem once."""
+        roof = machine_roof.rounds()
+        for _, group in itertools.groupby(steps, lambda one: one[0].problem.name):
+            mine, beside = list(group), list[Result]()
+            arrays = mine[0][0].problem.make(mine[0][1], numpy.random.default_rng(0))
+            for repeat in range(-1, self.repeats):  # the first, which also compiles, is not counted
+                if repeat >= 0:
+                    beside = next(roof)
+                for step, shape in mine:
+                    with timing.Stopwatch() as watch:
+                        step.launch(*arrays)
+                    if repeat >= 0:
+                        yield beside + observed(work_of(step, shape), watch.sample.wall, Origin.MEASURED, {
+                            "repeat": repeat, "run": run, "environment": environment(watch.sample),
+                            "parameters": self._parameters(step, shape),
+                        })  # fmt: skip
+                        beside = []
 
-        def time_one(step: Any, arrays: Sequence[Any]) -> list[float]:
-            return [sample.wall for sample in timing.repeat(lambda: step.launch(*arrays), self.repeats)]
-
-        return time_one, environment()
-
-    def _on_gpu(
-        self, run: str, results: list[Result]
-    ) -> tuple[Callable[..., list[float]], dict[str, object]]:
+    def _on_gpu(self, steps: Sequence[StepOnShape], run: str) -> Iterator[list[Result]]:
+        """Each repeat of each step; the device copy comes with the first."""
         from hpclab.kernels import cuda as gpu
 
         if gpu.simulated:
@@ -145,18 +161,24 @@ class KernelLadder:
         }  # fmt: skip
         items = (self.most_bytes or WHERE["gpu"][0]) // 8
         source, target = (gpu.cuda.device_array(items, numpy.float32) for _ in range(2))
-        copies = gpu.seconds(lambda: target.copy_to_device(source), repeats=self.repeats)
-        for repeat, seconds in enumerate(copies):
-            results += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, {
+        beside = []
+        for repeat, seconds in enumerate(
+            gpu.seconds(lambda: target.copy_to_device(source), repeats=self.repeats)
+        ):
+            beside += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, {
                 "repeat": repeat, "run": run, "environment": where,
                 "parameters": {"on": "gpu", "ladder": COPY, "step": COPY, "shape": (items,)},
             })  # fmt: skip
-
-        def time_one(step: Any, arrays: Sequence[Any]) -> list[float]:
+        for step, shape in steps:
+            arrays = step.problem.make(shape, numpy.random.default_rng(0))
             there = [gpu.cuda.to_device(array) for array in arrays]
-            return gpu.seconds(lambda: step.launch(*there), repeats=self.repeats)
-
-        return time_one, where
+            launch = functools.partial(step.launch, *there)
+            for repeat, seconds in enumerate(gpu.seconds(launch, repeats=self.repeats)):
+                yield beside + observed(work_of(step, shape), seconds, Origin.MEASURED, {
+                    "repeat": repeat, "run": run, "environment": where,
+                    "parameters": self._parameters(step, shape),
+                })  # fmt: skip
+                beside = []
 
 
 def work_of(step: Any, shape: tuple[int, ...]) -> Work:

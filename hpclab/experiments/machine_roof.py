@@ -1,22 +1,20 @@
-"""The roof of the machine in front of you: what its memory and its units reach, on one core and on all.
+"""The roof of the machine in front of you: what its memory and its units reach, on all cores.
 
-    roof = MachineRoof()
-    results = roof.measure()                    # a few seconds
-    device = roof.fit(results)                  # a Device of hpclab.models.device, all cores
-    single = roof.fit(results, cores=1)
+    roof = rounds()
+    results = [result for _ in range(7) for result in next(roof)]      # a few seconds
+    device = fit(results)                                              # a Device of hpclab.models.device
 
-Three loops stream arrays too large for the last cache, and one does nothing but multiply and add. What to
-notice: one core often takes more than its share of the bandwidth, so that a second one adds little, while
-the rate of the units doubles.
+Three loops stream arrays too large for the last cache, and one does nothing but multiply and add. A kernel is
+held against the roof, so the two are measured in turns: `KernelLadder` goes round the loops once beside each
+repeat of its steps.
 """
 
 from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from hpclab import checks
 from hpclab.machine import allowance
 from hpclab.models.device import Device
 from hpclab.results import Origin, Result, new_run_id
-from hpclab.timing import Stopwatch
+from hpclab.timing import Sample, Stopwatch
 
 NAME = "machine roof"
 # arrays of float64 that the loop goes over, as STREAM counts them
@@ -38,98 +36,74 @@ _DTYPE = {"fp32": numpy.float32, "fp64": numpy.float64}
 _USUAL_CACHE, _LARGEST = 2**25, 2**28
 
 
-@dataclass(frozen=True)
-class MachineRoof:
-    """`cores` are the numbers of threads tried (one, and all this process may use, where empty).
+def rounds(array_bytes: int = 0) -> Iterator[list[Result]]:
+    """Once round all loops each time: a "bandwidth" of read, copy and triad (`component`) and a "flop rate"
+    of each precision, as long as somebody asks.
 
-    `array_bytes` is the size of each array; 0 takes four times the last cache, but at most a sixteenth of the
-    memory that is free.
+    `array_bytes` is the size of an array; 0 takes four times the last cache, but at most a sixteenth of the
+    memory that is free. The line that a store has to read first is not counted, as in STREAM: the bus carries
+    up to half as much again in "copy" and a third in "triad".
     """
-
-    cores: tuple[int, ...] = ()
-    repeats: int = 7
-    array_bytes: int = 0
-
-    def __post_init__(self) -> None:
-        most = allowance.cores().whole
-        cores = checks.integers("number of cores", self.cores, 1, most) or tuple(sorted({1, most}))
-        object.__setattr__(self, "cores", cores)
-        checks.integer("repeats", self.repeats, 1, 1000)
-        checks.integer("array_bytes", self.array_bytes, 0, 2**34, "bytes")
-
-    def measure(self, progress: Callable[[str, int, int], None] | None = None) -> list[Result]:
-        """Each repeat's "bandwidth" (`component` read, copy, triad) and "flop rate" (parameter precision).
-
-        Repeats go round all loops and core counts, so that a neighbour slows each of them and not one. The
-        line that a store has to read first is not counted, as in STREAM: the bus carries up to half as much
-        again in "copy" and a third in "triad".
-        """
-        size = (self.array_bytes or default_bytes()) // 8
-        loops, run = _loops(), new_run_id()
-        arrays = [numpy.ones(max(size, _ITEMS)) for _ in range(3)]
-        results: list[Result] = []
-        with ThreadPoolExecutor(max(self.cores)) as pool:
-            for done in range(self.repeats + 1):
-                if done == 1:
-                    results.clear()  # the first time round, which also waits for pages, is not counted
-                repeat = max(0, done - 1)
-                for cores in self.cores:
-                    for name, moved in STREAMS.items():
-                        parts = list(zip(*(numpy.array_split(a, cores) for a in arrays[:moved]), strict=True))
-                        seconds = _timed(pool, loops[name], parts)
-                        value = 8.0 * moved * arrays[0].size / seconds
-                        results.append(self._result(run, repeat, cores, "bandwidth", value, component=name))
-                    for precision, rounds in _ROUNDS.items():
-                        kind = _DTYPE[precision]
-                        items = [numpy.ones(_ITEMS, kind) for _ in range(cores)]
-                        work = [(item, kind(0.999), kind(0.001), rounds) for item in items]
-                        seconds = _timed(pool, loops["fma"], work)
-                        value = 2.0 * _FMA * _ITEMS * rounds * cores / seconds
-                        made = self._result(run, repeat, cores, "flop rate", value, precision=precision)
-                        results.append(made)
-                if progress is not None:
-                    progress("memory and units", done + 1, self.repeats + 1)
-        return results
-
-    def fit(self, results: Sequence[Result], cores: int | None = None) -> Device:
-        """The device with the best of `results` on `cores` cores (the most that were tried): a roof is what
-        nothing exceeds, so that the best repeat counts, as in STREAM. ValueError where they do not hold
-        it."""
-        mine = [r for r in checks.instances("results", results, Result) if r.experiment == NAME]
-        tried = sorted({result.parameters["cores"] for result in mine})
-        if not tried or (cores is not None and cores not in tried):
-            asked = "any" if cores is None else str(cores)
-            raise ValueError(f"There is no measurement on {asked} cores, only on {tried}: measure it first.")
-        cores = tried[-1] if cores is None else cores
-        mine = [result for result in mine if result.parameters["cores"] == cores]
-        rates = {
-            precision: max(r.value for r in mine if r.parameters.get("precision") == precision)
-            for precision in ("fp64", "fp32")
-        }
-        return Device(
-            f"This machine, {cores} core{'s' * (cores > 1)}",
-            Origin.MEASURED,
-            reached_bandwidth=max(r.value for r in mine if r.quantity == "bandwidth"),
-            reached=rates,
-            sources=tuple(sorted({r.run for r in mine})),
-        )
-
-    def _result(
-        self, run: str, repeat: int, cores: int, quantity: str, value: float, component: str = "", **more: str
-    ) -> Result:
-        return Result(
-            NAME, quantity, value, Origin.MEASURED, run=run, repeat=repeat, component=component,
-            parameters={"cores": cores, **more}, environment=environment(),
-        )  # fmt: skip
+    size = checks.integer("array_bytes", array_bytes, 0, 2**34, "bytes") or default_bytes()
+    loops, run, cores = _loops(), new_run_id(), allowance.cores().whole
+    arrays = [numpy.ones(max(size // 8, _ITEMS)) for _ in range(3)]
+    repeat = -1  # the first time round, which also waits for pages, is not counted
+    with ThreadPoolExecutor(cores) as pool:
+        while True:
+            found = functools.partial(Result, NAME, origin=Origin.MEASURED, run=run, repeat=max(0, repeat))
+            results = []
+            for name, moved in STREAMS.items():
+                parts = list(zip(*(numpy.array_split(a, cores) for a in arrays[:moved]), strict=True))
+                took = _timed(pool, loops[name], parts)
+                results.append(
+                    found(
+                        "bandwidth", 8.0 * moved * arrays[0].size / took.wall, component=name,
+                        parameters={"cores": cores}, environment=environment(took),
+                    )
+                )  # fmt: skip
+            for precision, times in _ROUNDS.items():
+                kind = _DTYPE[precision]
+                items = [numpy.ones(_ITEMS, kind) for _ in range(cores)]
+                took = _timed(pool, loops["fma"], [(one, kind(0.999), kind(0.001), times) for one in items])
+                results.append(
+                    found(
+                        "flop rate", 2.0 * _FMA * _ITEMS * times * cores / took.wall,
+                        parameters={"cores": cores, "precision": precision}, environment=environment(took),
+                    )
+                )  # fmt: skip
+            if repeat >= 0:
+                yield results
+            repeat += 1
 
 
-def environment() -> dict[str, object]:
-    """What a reader must know of where a time on this machine's cores comes from."""
+def fit(results: Sequence[Result]) -> Device:
+    """The device with the best of `results`: a roof is what nothing exceeds, so that the best repeat counts,
+    as in STREAM. ValueError where they do not hold it."""
+    mine = [r for r in checks.instances("results", results, Result) if r.experiment == NAME]
+    if not mine:
+        raise ValueError("There is no measurement of the roof among the results: measure it first.")
+    cores = mine[0].parameters["cores"]
+    rates = {
+        precision: max(r.value for r in mine if r.parameters.get("precision") == precision)
+        for precision in ("fp64", "fp32")
+    }
+    return Device(
+        f"This machine, {cores} core{'s' * (cores > 1)}",
+        Origin.MEASURED,
+        reached_bandwidth=max(r.value for r in mine if r.quantity == "bandwidth"),
+        reached=rates,
+        sources=tuple(sorted({r.run for r in mine})),
+    )
+
+
+def environment(sample: Sample | None = None) -> dict[str, object]:
+    """What a reader must know of where a time comes from; on this machine's cores with its `sample`."""
     import numba
 
     return {
         "cores": allowance.cores().whole, "processor": platform.processor() or platform.machine(),
         "python": platform.python_version(), "numba": numba.__version__,
+        **(sample.facts() if sample is not None else {}),
     }  # fmt: skip
 
 
@@ -143,12 +117,12 @@ def default_bytes() -> int:
     return max(2**20, min(4 * max(sizes), _LARGEST, allowance.memory().available // 16))
 
 
-def _timed(pool: ThreadPoolExecutor, loop: Callable[..., object], work: Sequence[Sequence[Any]]) -> float:
-    """Seconds until `loop` has run on each of `work`, each on a thread of its own."""
+def _timed(pool: ThreadPoolExecutor, loop: Callable[..., object], work: Sequence[Sequence[Any]]) -> Sample:
+    """Until `loop` has run on each of `work`, each on a thread of its own."""
     with Stopwatch() as watch:
         for done in [pool.submit(loop, *arguments) for arguments in work]:
             done.result()
-    return watch.sample.wall
+    return watch.sample
 
 
 @functools.cache

@@ -11,19 +11,23 @@ print(message_tables.nccl_table(results))           # line by line with nccl-tes
 
 from __future__ import annotations
 
+import socket
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks, schedules
+from hpclab.experiments.experiment import Progress
 from hpclab.machine import Machine, allowance
 from hpclab.models import latency_bandwidth
 from hpclab.models.formulas import bus_factor
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import mpi_launch, operations, sweep
+from hpclab.quality import doubt
 from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.timing import Sample
 
 if TYPE_CHECKING:
     from hpclab.cluster.pool import Pool
@@ -33,8 +37,6 @@ NAME = "measure collectives"
 LIBRARIES = ("gloo", "nccl", "mpi")
 KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
-Progress = Callable[[str, int, int], None]
-"""``progress(stage, done, total)``; a stage is a number of ranks."""
 Calibration = dict[int, Line | NoCurve]
 """For each number of ranks the line through its times, or why there is none."""
 
@@ -116,6 +118,9 @@ class MeasureCollective:
         lines: Calibration = {}
         for ranks in sorted({result.parameters["ranks"] for result in mine} | set(self.ranks)):
             chosen = [result for result in mine if result.parameters["ranks"] == ranks]
+            if why := doubt(chosen):
+                lines[ranks] = NoCurve(f"{ranks} ranks: no line, for what was measured is {why}.")
+                continue
             lines[ranks] = latency_bandwidth.fit(
                 [result.parameters["bytes"] for result in chosen],
                 [result.value for result in chosen],
@@ -166,27 +171,34 @@ class MeasureCollective:
                 )
             said = mpi_launch.run(orders, ranks, where, limit)
             label = "this machine" if where is None else f"a job of the {where.kind} Slurm"
-            return said["ranks"], {"library": said["version"], "label": label, "cores": cores}
+            return said["ranks"], {
+                "library": said["version"], "label": label, "cores": cores, "shared": where is None,
+            }  # fmt: skip
         if not isinstance(where, Pool):
             raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
         import torch
 
         found = where.run(sweep.sweep, orders, ranks=ranks, timeout=limit)
-        return found, {"library": f"torch {torch.__version__}", "label": where.label, "cores": cores}
+        return found, {
+            "library": f"torch {torch.__version__}", "label": where.label, "cores": cores,
+            "shared": {worker.host for worker in where.workers()} == {socket.gethostname()},
+            **({"gpu": "by NCCL"} if self.library == "nccl" else {}),
+        }  # fmt: skip
 
     def _results(self, ranks: int, found: list[list[Any]], environment: dict[str, Any]) -> list[Result]:
         run, results = new_run_id(), []
         for of_ranks in zip(*found, strict=True):
-            size, repeat, _ = of_ranks[0]
-            seconds = statistics.fmean(one[2] for one in of_ranks)
+            size, repeat, *_ = of_ranks[0]
+            _, _, seconds, wall, cpu, waited = map(statistics.fmean, zip(*of_ranks, strict=True))
             if self.collective == "ping_pong":
                 seconds = of_ranks[0][2] / 2
             elif self.collective == "stream":
                 seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
             results.append(
                 Result(
-                    NAME, "time", seconds, Origin.MEASURED, run=run, repeat=repeat, environment=environment,
+                    NAME, "time", seconds, Origin.MEASURED, run=run, repeat=repeat,
                     parameters=self._settings() | {"ranks": ranks, "bytes": size},
+                    environment=environment | Sample(wall, cpu, waited).facts(),
                 )
             )  # fmt: skip
         return results

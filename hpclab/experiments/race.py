@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks, timing
+from hpclab.machine import allowance
+from hpclab.quality import doubt
+from hpclab.results import Origin, Result
 
 if TYPE_CHECKING:
     from hpclab.cluster.pool import Pool
@@ -15,8 +18,9 @@ _MOST = 1000  # values stay whole numbers that a float holds exactly, so that su
 
 def race(
     pool: Pool, all_reduce: Callable[[Any], object], elements: int, repeats: int = 5
-) -> tuple[float, float]:
-    """Seconds of `all_reduce(vector)` and of `dist.all_reduce`, for `elements` floats on all ranks of `pool`.
+) -> tuple[float, float, str]:
+    """Seconds of `all_reduce(vector)` and of `dist.all_reduce` for `elements` floats on all ranks of `pool`,
+    and what `quality.doubt` says of the two.
 
     `all_reduce` adds the vector up over all ranks, in place, on every rank. The first result is held against
     the library's, element by element: a RankError names the first rank that got a wrong one. Each time is the
@@ -28,10 +32,21 @@ def race(
     if not hasattr(pool, "run"):
         raise ValueError(f"pool must be a Pool with a node for each rank, not {checks.shown(pool)}.")
     ranks = pool.run(_on_rank, all_reduce, elements, repeats)
-    return max(ours for ours, _ in ranks), max(theirs for _, theirs in ranks)
+    results = [
+        Result(
+            "race", "time", sample.wall, Origin.MEASURED, repeat=repeat,
+            parameters={"ranks": len(ranks), "rank": rank, "whose": whose},
+            environment={"cores": allowance.cores().whole, **sample.facts()},
+        )
+        for rank, both in enumerate(ranks)
+        for whose, samples in enumerate(both)
+        for repeat, sample in enumerate(samples)
+    ]  # fmt: skip
+    ours, theirs = (max(timing.median(both[whose]).wall for both in ranks) for whose in (0, 1))
+    return ours, theirs, doubt(results)
 
 
-def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -> tuple[float, float]:
+def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -> list[list[timing.Sample]]:
     import torch
     import torch.distributed as dist
 
@@ -52,5 +67,4 @@ def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -
             dist.barrier()
             samples += timing.repeat(lambda function=function: function(ours), repeats=1, warmup=0)  # type: ignore[misc]
             ours.fill_(1)
-    ours_took, theirs_took = (timing.median(samples).wall for samples in times.values())
-    return ours_took, theirs_took
+    return list(times.values())

@@ -14,6 +14,7 @@ from typing import Any
 
 from hpclab import schedules, trace
 from hpclab.parallel import operations
+from hpclab.timing import Stopwatch
 
 ITEM = 4  # bytes of a float
 MOST_CALLS, CALL_BYTES = 10, 2**22
@@ -33,8 +34,12 @@ def calls_of(collective: str, size: int) -> int:
     return 1 if collective == "stream" else max(1, min(MOST_CALLS, CALL_BYTES // size))
 
 
-def sweep(settings: dict[str, Any]) -> list[tuple[int, int, float]]:
-    """On this rank: (bytes, repeat, seconds of one call) for each size and repeat.
+Observation = tuple[int, int, float, float, float, float]
+
+
+def sweep(settings: dict[str, Any]) -> list[Observation]:
+    """On this rank: (bytes, repeat, seconds of one call, and of `timing.Sample` wall, cpu and waited of the
+    whole repeat) for each size and repeat.
 
     A repeat begins with a barrier and is `calls_of` calls; calls that do not wait for each other (broadcasts,
     say) overlap, as they do in nccl-tests. The result of the first call is checked; RuntimeError if wrong.
@@ -65,7 +70,7 @@ def _sweep(
     device: str,
     barrier: Callable[[], Any],
     wait: Callable[[], Any],
-) -> list[tuple[int, int, float]]:
+) -> list[Observation]:
     collective, found = settings["collective"], []
     for size in settings["sizes"]:
         elements = elements_of(collective, size, ranks)
@@ -80,7 +85,8 @@ def _sweep(
         for repeat in range(-settings["warmup"], settings["repeats"]):
             operation.fill()
             wait()
-            with trace.listen():  # the marks of a schedule's steps end here: there would be thousands
+            # the marks of a schedule's steps end here: there would be thousands
+            with trace.listen(), Stopwatch() as watch:
                 barrier()
                 begin = time.perf_counter()
                 for _ in range(calls):
@@ -88,7 +94,8 @@ def _sweep(
                 wait()
                 seconds = (time.perf_counter() - begin) / calls
             if repeat >= 0:
-                found.append((elements * ITEM, repeat, seconds))
+                sample = watch.sample
+                found.append((elements * ITEM, repeat, seconds, sample.wall, sample.cpu, sample.waited))
     return found
 
 

@@ -7,7 +7,7 @@ from html import escape
 
 import ipywidgets as widgets
 
-from hpclab.experiments import measure_speedup
+from hpclab.experiments import laws
 from hpclab.figures import scaling_laws, style
 from hpclab.figures.speedup import Curve
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve
@@ -76,7 +76,7 @@ class ScalingLaws(widgets.VBox):
         """The chosen law fitted to the chosen points, or why there is no curve."""
         key = (self.run.value, self.law.value)
         if key not in self._fits:
-            found = measure_speedup.fit(self._runs[key[0]], self._along[key[0]])
+            found = laws.fit(self._runs[key[0]], self._along[key[0]])
             self._fits.update({(key[0], name): one for name, one in found.items()})
         return self._fits[key]
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from hpclab.experiments import measure_collectives, measure_speedup, message_tables, race, replay
+from hpclab.experiments import laws, machine_roof, measure_collectives, message_tables, race, replay
 from hpclab.experiments.kernel_ladder import KernelLadder, observed
-from hpclab.experiments.machine_roof import MachineRoof
+from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.experiments.scale_out import ScaleOut
 from hpclab.models.device import from_catalogue
 from hpclab.models.roofline import Work
@@ -26,14 +26,15 @@ class Pool:
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, 1e30, "two", None], ids=repr)
 def test_what_is_none_of_it(bad, refused):
-    for fit in (ScaleOut().fit, MachineRoof().fit, LADDER.fit, SWEEP.fit, message_tables.medians):
+    for fit in (ScaleOut().fit, machine_roof.fit, LADDER.fit, SWEEP.fit, message_tables.medians):
         refused(lambda fit=fit: fit(bad))
-    refused(lambda: measure_speedup.fit(bad, "threads"))
-    refused(lambda: measure_speedup.fit_law(Amdahl, bad, "threads"))
-    refused(lambda: measure_speedup.ThreadSweep(bad))
-    refused(lambda: measure_speedup.ThreadSweep((1,)).measure(bad, lambda work: ()))
-    refused(lambda: measure_speedup.ThreadSweep((1,)).measure(print, bad))
-    refused(lambda: MachineRoof(bad))
+    refused(lambda: laws.fit(bad, "threads"))
+    refused(lambda: laws.fit_law(Amdahl, bad, "threads"))
+    refused(lambda: ThreadSweep(print, print, bad))
+    refused(lambda: ThreadSweep(bad, print))
+    refused(lambda: ThreadSweep(print, bad))
+    refused(lambda: ProcessSweep(bad, ()))
+    refused(lambda: ProcessSweep(print, (), bad))
     refused(lambda: KernelLadder(ladders=bad))
     refused(lambda: LADDER.predict(bad))
     refused(lambda: LADDER.predict(A100, sectors=bad if bad is not None else "none"))

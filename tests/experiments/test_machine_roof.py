@@ -4,28 +4,29 @@ import numpy
 import pytest
 
 from hpclab.experiments import machine_roof
-from hpclab.experiments.machine_roof import MachineRoof, default_bytes
+from hpclab.experiments.machine_roof import default_bytes, fit, rounds
+from hpclab.machine import allowance
 from hpclab.results import Origin, Result, select
 
 
 @pytest.fixture(scope="module")
 def results():
-    return MachineRoof(cores=(1,), repeats=2, array_bytes=2**20).measure()
+    roof = rounds(2**20)
+    return next(roof) + next(roof)
 
 
 def test_every_loop_is_measured_in_every_repeat(results):
-    assert len(select(results, "bandwidth", cores=1)) == 3 * 2
-    assert len(select(results, "flop rate", cores=1)) == 2 * 2
+    assert len(select(results, "bandwidth", cores=allowance.cores().whole)) == 3 * 2
+    assert len(select(results, "flop rate")) == 2 * 2
     assert {result.origin for result in results} == {Origin.MEASURED}
     assert {result.repeat for result in results} == {0, 1}
     assert all(result.value > 0 and result.environment["numba"] for result in results)
 
 
 def test_the_roof_is_the_best_that_was_seen(results):
-    device = MachineRoof().fit(results, cores=1)
+    device = fit(results)
     assert device.reached_bandwidth == max(r.value for r in results if r.quantity == "bandwidth")
     assert device.reached["fp32"] == max(r.value for r in results if r.parameters.get("precision") == "fp32")
-    assert device.title == "This machine, 1 core"
     assert device.bases == ("achievable",)
     assert device.roof("fp32").assumed == ()
 
@@ -48,8 +49,4 @@ def test_the_loops_do_what_is_counted():
 def test_what_was_not_measured_is_said():
     other = Result("else", "bandwidth", 1.0, Origin.MEASURED, parameters={"cores": 1})
     with pytest.raises(ValueError, match="measure it first"):
-        MachineRoof().fit([other])
-    with pytest.raises(ValueError, match="cores must be a whole number from 1"):
-        MachineRoof(cores=(100_000,))
-    with pytest.raises(ValueError, match="repeats must be"):
-        MachineRoof(repeats=0)
+        fit([other])

@@ -141,7 +141,8 @@ def test_a_wrong_answer_is_not_timed(monkeypatch):
 
 def test_what_the_ranks_clocks_become():
     """The mean over ranks; half of rank 0's round trip; rank 0's time for each message of a window of 64."""
-    clocks = [[(4, 0, 2e-6), (4, 1, 4e-6)], [(4, 0, 4e-6), (4, 1, 8e-6)]]
+    facts = 1.0, 0.5, 0.25  # wall, CPU, waited for a core
+    clocks = [[(4, 0, 2e-6, *facts), (4, 1, 4e-6, *facts)], [(4, 0, 4e-6, *facts), (4, 1, 8e-6, *facts)]]
     for collective, seconds in {
         "all_reduce": [3e-6, 6e-6], "ping_pong": [1e-6, 2e-6], "stream": [2e-6 / 64, 4e-6 / 64],
     }.items():  # fmt: skip

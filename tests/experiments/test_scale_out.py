@@ -69,7 +69,7 @@ def test_one_node_emulated_is_about_one_node_measured(swept: list[Result], pool:
         emulated = statistics.median(r.value for r in one if r.origin is Origin.EMULATED)
         if emulated > 0.4 * measured:
             break
-        one += select(replace(SMALL, nodes=(1,), repeats=2).measure(pool), "makespan", nodes=1)
+        one += select(replace(SMALL, nodes=(1,), repeats=2).measure(pool), "makespan")
     assert 0.4 * measured < emulated < 1.1 * measured
 
 
@@ -78,7 +78,7 @@ def test_other_tokens_are_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -
     right = SMALL.serial()
     monkeypatch.setattr(serial_run, "run", lambda size: replace(right, fingerprint="0" * 64))
     with pytest.raises(WrongTokens, match="000000000000"):
-        SMALL.measure(pool, 1)
+        SMALL.measure(pool)
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_cancel_ends_a_run_and_keeps_what_was_found(pool: Pool) -> None:
         long.measure(pool, progress=note, found=stop_at_the_second_repeat)
     assert 1 <= len(found) < 100
     assert list(dict.fromkeys(stages)) == ["reading the corpus", "starting nodes", "tokenising"]
-    assert SMALL.measure(pool, 1)  # the nodes are still there
+    assert SMALL.measure(pool)  # the nodes are still there
 
 
 def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin, cores: int = 2) -> list[Result]:
@@ -176,7 +176,7 @@ def test_a_senseless_specification_is_refused_in_a_sentence(wrong: dict[str, obj
 @pytest.mark.slurm
 def test_on_slurm_the_jobs_in_the_results_are_those_in_the_queue() -> None:
     with Pool(1, backend="slurm") as pool:
-        results = SMALL.measure(pool, 2)
+        results = replace(SMALL, nodes=(2,)).measure(pool)
         queued = {str(job.id) for job in pool.jobs()}
     assert {result.environment["backend"] for result in results} == {"slurm"}
     (jobs,) = {tuple(result.environment["jobs"]) for result in results}
