@@ -35,7 +35,7 @@ check: ## what to run before every commit: style, types, arrows and the quick te
 lint:
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --check --quiet .
-	@$(PY) tests/notebooks/canonical.py --check
+	@$(PY) tests/lessons/canonical.py --check
 	@$(PY) -m mypy
 	@$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()' >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
@@ -43,7 +43,7 @@ format: ## put code and notebooks into the one style
 	@sh ./setup.sh dev
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format --quiet .
-	@$(PY) tests/notebooks/canonical.py
+	@$(PY) tests/lessons/canonical.py
 
 soak: ## the long forms of tests, over an hour: every ending and place, every process suspended, forty Slurms, other sites
 	@sh ./setup.sh dev

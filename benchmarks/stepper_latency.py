@@ -67,9 +67,7 @@ def main():
         page.get_by_role("slider", name="Step").focus()
         page.keyboard.press("Home")
         page.get_by_role("button", name="Play or pause").click()
-        browsers.wait_until(
-            lambda: notebook.evaluate("stepper.step.value") >= 3, 30, "three steps to be played"
-        )
+        browsers.until(lambda: notebook.evaluate("stepper.step.value") >= 3, "three steps are played")
         page.get_by_role("button", name="Play or pause").click()
         stopped = notebook.evaluate("stepper.step.value")
         time.sleep(3)

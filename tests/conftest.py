@@ -72,7 +72,7 @@ def _remove(place: Path) -> None:
 
 
 # Files that take minutes begin first, so that no processor is left with one of them alone at the end.
-LONGEST_FIRST = ("test_binder.py", "browser", "faults", "cluster", "lessons", "notebooks", "cli", "site")
+LONGEST_FIRST = ("test_binder.py", "browser", "faults", "cluster", "lessons", "cli", "site")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

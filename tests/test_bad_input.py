@@ -55,7 +55,7 @@ def test_a_missing_or_empty_list_says_what_to_do(refused, tmp_path):
             {"value": math.inf, "quantity": None, "parameters": None, "repeat": -1, "source": 3},
         ),
         (Result, RESULT, {"value": 10**400, "origin": "guessed", "environment": "here", "run": None}),
-        (Event, EVENT, {"rank": -1, "start": math.nan, "duration": "two", "bytes": None, "origin": "two"}),
+        (Event, EVENT, {"rank": -1, "start": math.nan, "duration": -1.0, "bytes": None, "origin": "two"}),
         (
             Event,
             EVENT,

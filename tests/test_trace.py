@@ -59,12 +59,6 @@ def test_every_kind_has_exactly_one_component():
     assert sorted(listed) == sorted(KINDS)
 
 
-@pytest.mark.parametrize(("kind", "duration"), [("sleep", 1.0), ("compute", -1.0), ("compute", float("nan"))])
-def test_an_impossible_event_is_refused(kind: str, duration: float):
-    with pytest.raises(ValueError, match="event"):
-        Event(0, kind, 0.0, duration)
-
-
 def test_a_trace_is_as_strong_as_its_weakest_event():
     assert Trace((), 1, 0, 1).origin is Origin.MEASURED
     assert Trace((Event(0, "send", 0, 1, origin=Origin.MODELLED),), 1, 0, 1).origin is Origin.MODELLED

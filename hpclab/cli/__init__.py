@@ -1,4 +1,4 @@
-"""`hpclab lab | doctor | slurm | rehearse | validate`: a module each, loaded only when called."""
+"""`hpclab lab | doctor | slurm | rehearse | progress | validate`: a module each, loaded only when called."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _COMMANDS = {
     "doctor": "say what this machine can do, lesson by lesson",
     "slurm": "start, stop and look at a real Slurm on this machine",
     "rehearse": "run every notebook as a learner would, and report",
+    "progress": "say how your predictions fit, what is solved and what is next",
     "validate": "hold the models against published measurements",
 }
 

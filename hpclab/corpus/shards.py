@@ -71,8 +71,6 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
     """
     import numpy
 
-    checks.instance("tokeniser", tokeniser, Tokeniser)
-    checks.instance("chunk", chunk, Chunk)
     with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
         texts = [file.read() for file in chunk.files]
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
@@ -82,14 +80,14 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
 
 def tokenise_with(tokeniser: Tokeniser) -> Callable[[Chunk], Shard]:
     """`tokenise` as a task of one argument, for ``pool.map(tokenise_with(tokeniser), chunks)``."""
-    return functools.partial(tokenise, checks.instance("tokeniser", tokeniser, Tokeniser))
+    return functools.partial(tokenise, tokeniser)
 
 
 def join(shards: Iterable[Shard]) -> numpy.ndarray:
     """All tokens in the corpus's order, shape (tokens,), uint16; ValueError if one is missing or double."""
     import numpy
 
-    ordered = sorted(checks.instances("shards", shards, Shard), key=lambda shard: shard.index)
+    ordered = sorted(shards, key=lambda shard: shard.index)
     if [shard.index for shard in ordered] != list(range(len(ordered))) or not ordered:
         raise ValueError("Some shards are missing or there twice: join all that one map has returned.")
     return numpy.concatenate([shard.tokens for shard in ordered])

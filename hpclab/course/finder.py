@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NEEDS = ("slurm", "gpu", "cores")  # what a lesson may be better with; each has a fallback where it is missing
-_LARGEST = 20 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`, and `needs`:
-    the words of NEEDS that the lesson uses where the machine has them."""
+    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`; `needs`: the words
+    of NEEDS that the lesson uses where the machine has them; the names of its `exercises`, in order."""
 
     number: str
     name: str
     title: str
     path: Path
     needs: tuple[str, ...]
+    exercises: tuple[str, ...] = ()
 
 
 def root() -> Path:
@@ -42,25 +42,18 @@ def lessons() -> list[Lesson]:
     """The lessons that are here, in order. ValueError names a notebook that cannot be read."""
     found = []
     for path in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        notebook = _read(path)
-        words = notebook.get("metadata", {}).get("hpclab", {}).get("needs", [])
-        unknown = [word for word in words if word not in NEEDS]
-        if unknown:
+        try:
+            text = path.read_text(encoding="utf-8")
+            notebook = json.loads(text)
+            title = _title(notebook, path.stem)
+            words = notebook.get("metadata", {}).get("hpclab", {}).get("needs", [])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a notebook: {error}.") from None
+        if unknown := [word for word in words if word not in NEEDS]:
             raise ValueError(f"{path.name} needs {unknown[0]!r}; a lesson may need {', '.join(NEEDS)}.")
-        found.append(Lesson(path.name[:2], path.stem, _title(notebook, path.stem), path, tuple(words)))
+        exercises = tuple(dict.fromkeys(re.findall(r"lesson_\d\d\.([A-Z0-9_]+)\.check\(", text)))
+        found.append(Lesson(path.name[:2], path.stem, title, path, tuple(words), exercises))
     return found
-
-
-def _read(path: Path) -> dict:
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} is larger than {_LARGEST} bytes: not a lesson's notebook.")
-    try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(notebook["cells"], list):
-            raise ValueError("no list of cells")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a notebook: {error}.") from None
-    return notebook
 
 
 def _title(notebook: dict, stem: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from hpclab.course.finder import root
 from hpclab.course.writing import beside, is_plain, write_all
 
-_MANIFEST = Path(".hpclab") / "laid_out.json"
+MANIFEST = Path(".hpclab") / "laid_out.json"
 
 
 @dataclass
@@ -49,7 +49,7 @@ def lay_out(folder: str | Path) -> Layout:
         manifest[name] = fresh
     done.written.extend(files)
     if files or manifest != before:
-        files[target / _MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
+        files[target / MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
         write_all(files, target)
     return done
 
@@ -69,7 +69,7 @@ def read_manifest(folder: Path) -> dict[str, str]:
     """Name to hash of what was laid into `folder`; empty where there is no readable manifest, so that a
     damaged one makes every file the learner's own."""
     try:
-        content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return {str(name): str(value) for name, value in content.items()} if isinstance(content, dict) else {}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hpclab import checks
+from hpclab.course import ledger
 from hpclab.course.layout import digest, originals, read_manifest
 from hpclab.course.writing import beside, is_plain, write, write_all
 
@@ -79,16 +80,20 @@ def restore_work(
     """Bring back what `save_work` wrote, from the zip's path or its content: all of it or nothing.
 
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
-    saved one is put beside it. ValueError names the entry of a zip that is damaged, too large, or would write
-    outside `folder`; OSError says what in `folder` cannot be written. Either way nothing has changed.
+    saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
+    that is damaged, too large, or would write outside `folder`; OSError says what in `folder` cannot be
+    written. Either way nothing has changed.
     """
     top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
     contents = _checked(source)
+    progress = contents.pop(ledger.NAME, None)
     try:
         known = _known(top)
         for name, content in contents.items():
             place = top / name
-            _refuse_what_is_in_the_way(top, place)
+            above = (folder for folder in place.parents if folder != top and folder.is_relative_to(top))
+            if link := next(filter(Path.is_symlink, above), None):
+                raise ValueError(f"{link} is a link, so nothing is restored through it: remove it first.")
             free = not os.path.lexists(place) and place not in files
             if free or (is_plain(place) and _is_the_courses(known, name, place)):
                 files[place] = content
@@ -106,6 +111,12 @@ def restore_work(
             f"Nothing was restored: {'this folder' if where == '.' else where} cannot be written "
             f"({error.strerror}). Make room or remove what is in the way, then restore again."
         ) from None
+    if progress is not None:
+        restored.names.append(ledger.NAME)
+        try:
+            ledger.merge(top / ledger.NAME, progress)
+        except OSError as error:
+            restored.kept.append(f"{ledger.NAME} was not added to ({error.strerror}): restore once more.")
     return restored
 
 
@@ -170,9 +181,6 @@ def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
         raise ValueError(f"There is no {path}: upload your saved zip to this folder first.") from None
     except Exception as error:  # zipfile and the decompressors below it have many words for a damaged file
         raise ValueError(f"{path.name} is not a readable zip file ({error}): upload it again.") from None
-    for name in contents:
-        if both := next((str(p) for p in PurePosixPath(name).parents if str(p) in contents), None):
-            raise ValueError(f"{path.name} holds {both!r} as a file and as a folder: nothing was restored.")
     return contents
 
 
@@ -186,16 +194,3 @@ def _stays_inside(name: str) -> bool:
         and not any(ord(character) < 32 or character in "\\:" for character in name)
         and not any(part.startswith(".") or len(part.encode(errors="replace")) > 255 for part in parts)
     )
-
-
-def _refuse_what_is_in_the_way(top: Path, place: Path) -> None:
-    for folder in place.parents:
-        if folder == top:
-            return
-        if folder.is_symlink():
-            raise ValueError(f"{folder} is a link, so nothing is restored through it: remove it first.")
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(
-                f"{folder.relative_to(top)} is a file here and a folder in the saved work, so nothing was "
-                "restored: rename the file first."
-            )

@@ -8,12 +8,11 @@ function is never called here but in a process of its own (`limits`), and judged
 from __future__ import annotations
 
 import dis
-import html
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
 
+from hpclab.exercises import box, so_far
 from hpclab.exercises.limits import Stopped
 
 UNSOLVED = "Not solved yet: replace the ... with your answer, then run this cell again."
@@ -25,11 +24,13 @@ class Verdict:
 
     passed: bool
     message: str
+    score: tuple[float, str] | None = None  # and its unit; less is better
 
     def show(self) -> None:
         text = self.message.removeprefix("Not solved yet: ")
         title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
-        _show(title, text[:1].upper() + text[1:])
+        kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
+        box.show(title, text[:1].upper() + text[1:], kind)
 
     def _ipython_display_(self) -> None:
         """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""
@@ -55,15 +56,17 @@ class Exercise:
         """Show and return the verdict on `answer`; never raises, and `...` earns a reminder, not an error."""
         verdict = self._verdict(answer)
         verdict.show()
+        if verdict.passed:
+            so_far.solved(self, verdict.score)
         return verdict
 
     def hint(self) -> None:
         """Show one more hint at each call; the last one is shown again when there are no more."""
         if not self.hints:
-            return _show("Hint", "This exercise has no hints: its check explains each mistake.")
+            return box.show("Hint", "This exercise has no hints: its check explains each mistake.")
         if len(self._hints_shown) < len(self.hints):
             self._hints_shown.append(self.hints[len(self._hints_shown)])
-        _show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
+        box.show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
 
     def _verdict(self, answer: object) -> Verdict:
         if is_unsolved(answer):
@@ -89,17 +92,3 @@ def is_unsolved(answer: object) -> bool:
         constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
         return len(steps) <= 2 and constants in ([None], [...])
     return answer is ...
-
-
-def _show(title: str, text: str) -> None:
-    """In a notebook a quiet box that a screen reader reads as text; elsewhere a line."""
-    ipython = sys.modules.get("IPython")
-    if ipython is None or ipython.get_ipython() is None:
-        print(f"{title}. {text}")
-        return
-    colour = {"Passed": "#009E73", "Not yet right": "#D55E00"}.get(title, "#56B4E9")
-    box = (
-        f'<div role="status" style="border-left:6px solid {colour};padding:6px 12px;margin:4px 0;'
-        f'max-width:46em;line-height:1.45"><b>{html.escape(title)}.</b> {html.escape(text)}</div>'
-    )
-    ipython.display.display({"text/plain": f"{title}. {text}", "text/html": box}, raw=True)

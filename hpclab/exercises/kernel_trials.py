@@ -126,7 +126,9 @@ def by_kernel(
             for trial in trials:
                 if said := told(stage, trial, most=most(trial)):
                     return Verdict(False, f"{trial.launch.said}: {said}")
-        return then(answer) if then else Verdict(True, yes)
+        aimed = math.isfinite(most(trials[-1]))  # the fewest sectors are a score where they were asked for
+        score = (sum(trial.sectors for trial in trials), "sectors") if aimed else None
+        return then(answer) if then else Verdict(True, yes, score)
 
     return judge
 

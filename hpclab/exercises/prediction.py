@@ -1,24 +1,41 @@
-"""The number a learner commits to before a run, or nothing: a skipped prediction is "no prediction".
+"""The number a learner commits to before a run, or nothing; and the verdict on it once the run has shown.
 
 Committing first is what makes the run afterwards worth looking at; nothing waits for it, so that a notebook
-runs from top to bottom untouched.
+runs from top to bottom untouched, and a skipped prediction is "no prediction".
 """
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hpclab import checks
+from hpclab import checks, quality
+from hpclab.course import ledger
+from hpclab.exercises import box
+from hpclab.results import Origin, Result
+from hpclab.timing import Sample
+
+_SCALE = {"%": 100, "ms": 1e3, "µs": 1e6}  # of a unit that a learner reads, in SI
+_CLOSE = 1.1  # nobody needs to explain a tenth
 
 
 @dataclass
 class Prediction:
-    """A number between `low` and `high`, in `unit` as the learner reads it; `value` is None at first."""
+    """A number between `low` and `high`, in `unit` as the learner reads it; `value` is None at first.
+
+    `lesson` is the number of the lesson that asks ("05"). What to look at first where it was wrong is
+    `too_high` or `too_low`.
+    """
 
     name: str
     unit: str
     low: float
     high: float
+    lesson: str = ""
+    too_high: str = ""
+    too_low: str = ""
     value: float | None = field(default=None, init=False)
     skipped: bool = field(default=False, init=False)
 
@@ -48,3 +65,64 @@ class Prediction:
     def text(self) -> str:
         """``"you predicted 3.5 ×"`` or ``"no prediction"``."""
         return "no prediction" if self.value is None else f"you predicted {self.value:g} {self.unit}".rstrip()
+
+    def compare(
+        self,
+        came: float | Sequence[Result],
+        origin: Origin | str = Origin.MEASURED,
+        runs: Sequence[Result] | Sequence[Sample] = (),
+    ) -> None:
+        """Show the verdict and keep it in the ledger: what was said, what came, by which factor it was off.
+
+        `came` is a number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the
+        median of those of the strongest origin is taken. `runs` are the Results that it rests on: where they
+        are worthless the verdict says so, and counts for nothing. Without a result there is no verdict yet.
+        """
+        if isinstance(came, Sequence):
+            ranked = sorted(came, key=lambda result: list(Origin).index(result.origin))
+            same = [result.value for result in ranked if result.origin is ranked[0].origin]
+            if not same:
+                return box.show("No verdict yet", f"{self.name}: nothing was measured. Run the cells above.")
+            runs = runs or came
+            came, origin = statistics.median(same), ranked[0].origin
+        value = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
+        origin = str(Origin(checks.choice("origin", origin, Origin)))
+        doubt = quality.doubt(runs) if runs else ""
+        entry = ledger.Entry(
+            "prediction", self.lesson, self.name, self.unit, self.value, value, origin, doubt
+        )
+        counts = entry in ledger.counted([*ledger.kept(), entry])
+        ledger.keep(entry)
+        box.show(*self._verdict(entry, counts))
+
+    def _verdict(self, entry: ledger.Entry, counts: bool) -> tuple[str, str, str]:
+        """A title, what follows it, and the kind of box."""
+        said, came = entry.said, entry.came or 0.0
+        what = f"{shown(came)} {self.unit}".rstrip() + f" ({entry.origin})."
+        if said is None:
+            then = (
+                f"In doubt: {entry.doubt}."
+                if entry.doubt
+                else "Commit to a number first, and it is judged here."
+            )
+            return "No prediction", f"{self.name}: {what} {then}", ""
+        what = f"{self.name}: you said {shown(said)}, it is {what}"
+        if entry.doubt:
+            return "No verdict", f"{what} This is worth nothing and does not count: {entry.doubt}.", ""
+        late = "" if counts else " It does not count: the answer was known already."
+        if entry.off <= _CLOSE:
+            return "Well predicted", what + late, "good"
+        high, by = said > came, "" if math.isinf(entry.off) else f"{factor(entry.off)} "
+        look = self.too_high if high else self.too_low
+        title = f"Predicted {by}too {'high' if high else 'low'}"
+        return title, what + f" Look first at {look}." * bool(look) + late, "bad"
+
+
+def factor(off: float) -> str:
+    """``"1.8×"``; beyond a thousand nobody counts."""
+    return f"{off:.2g}×" if off < 10 else f"{off:,.0f}×" if off < 1000 else "over 1,000×"
+
+
+def shown(value: float) -> str:
+    """Three digits, and all of a large number."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

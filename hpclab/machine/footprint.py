@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,21 +42,16 @@ def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
 
 
 class Footprint:
-    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` (bytes) and ``footprint.samples``, a
-    list of (seconds since the start, bytes). Looks every `every` seconds from a thread."""
+    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` (bytes). Looks every `every` seconds
+    from a thread, so far `looks` times."""
 
-    def __init__(self, mark: str, roots: Iterable[int] = (), every: float = 0.3) -> None:
-        self._mark, self._roots, self._every = mark, tuple(roots), every
+    def __init__(self, mark: str, every: float = 0.3) -> None:
+        self._mark, self._every = mark, every
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="hpclab-footprint")
-        self.samples: list[tuple[float, int]] = []
-
-    @property
-    def peak(self) -> int:
-        return max((size for _, size in self.samples), default=0)
+        self.peak = self.looks = 0
 
     def __enter__(self) -> Footprint:
-        self._begin = time.monotonic()
         self._thread.start()
         return self
 
@@ -67,8 +61,8 @@ class Footprint:
 
     def _watch(self) -> None:
         while True:
-            size = summed_pss(members(self._mark, self._roots))
-            self.samples.append((time.monotonic() - self._begin, size))
+            self.peak = max(self.peak, summed_pss(members(self._mark)))
+            self.looks += 1
             if self._over.wait(self._every):
                 return
 

@@ -1,8 +1,7 @@
-"""GPUs of any vendor, without loading torch unless asked: a preflight must be quick.
+"""GPUs of any vendor, without loading torch: a preflight must be quick.
 
 NVIDIA: NVML through nvidia-ml-py where it is installed, else `nvidia-smi`, else the driver's own files. AMD:
-sysfs. Apple: the chip. Everything else, and what PyTorch itself can use, through `torch.accelerator`. Whether
-an NVIDIA GPU's driver, CUDA and libraries fit together is gpu_preflight.py's.
+sysfs. Apple: the chip. Whether an NVIDIA GPU's driver, CUDA and libraries fit together is gpu_preflight.py's.
 """
 
 from __future__ import annotations
@@ -21,28 +20,9 @@ _SMALLEST_AMD = 4 * 2**30  # an integrated GPU's own memory is smaller, and ROCm
 
 
 def gpus(root: Path = Path("/")) -> tuple[Gpu, ...]:
-    """The GPUs that this process may use, as far as drivers tell without torch."""
+    """The GPUs that this process may use, as far as drivers tell."""
     nvidia = _from_nvml() or _from_nvidia_smi() or _from_nvidia_files(root)
     return (*_visible(nvidia), *_from_amd_files(root), *_from_apple())
-
-
-def torch_gpus() -> tuple[Gpu, ...]:
-    """The GPUs that the installed torch can use. Loads torch, which takes seconds."""
-    import torch
-
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator is None:
-        return ()
-    backend = accelerator.type
-    module = torch.get_device_module(backend)
-    found = []
-    for index in range(torch.accelerator.device_count()):
-        name, size = f"{backend}:{index}", 0
-        with contextlib.suppress(Exception):  # mps has no names, other backends no properties
-            name = module.get_device_name(index)
-            size = int(module.get_device_properties(index).total_memory)
-        found.append(Gpu(name, _vendor(name, backend), backend, size))
-    return tuple(found)
 
 
 def _from_nvml() -> list[Gpu]:
@@ -129,12 +109,6 @@ def _visible(found: list[Gpu]) -> list[Gpu]:
             break
         chosen.append(found[int(word)])
     return chosen
-
-
-def _vendor(name: str, backend: str) -> str:
-    if backend == "cuda":
-        return "AMD" if "AMD" in name or "Instinct" in name else "NVIDIA"
-    return {"mps": "Apple", "xpu": "Intel", "hpu": "Intel"}.get(backend, backend)
 
 
 def _first_line(path: Path) -> str:

@@ -25,16 +25,10 @@ _SITE_CONFIGURATION = (
 _ALSO_IN = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/slurm/sbin:/opt/slurm/bin"
 
 
-def probe(*, torch: bool = False) -> Machine:
-    """Describe this machine as this process may use it; ``torch=True`` asks torch for GPUs too (seconds)."""
+def probe() -> Machine:
+    """Describe this machine as this process may use it."""
     found, inside = gpus.gpus(), container()
     facts = gpu_preflight.gather(found, inside)
-    notes = gpu_preflight.problems(facts)
-    if torch and facts.torch:
-        usable = gpus.torch_gpus()
-        if found and not usable and not notes:
-            notes = (f"There is a GPU ({found[0].name}) but torch {facts.torch} cannot use it.",)
-        found = found or usable
     return Machine(
         host=platform.node(),
         platform=_platform(),
@@ -49,7 +43,7 @@ def probe(*, torch: bool = False) -> Machine:
         interfaces=places.interfaces(),
         python=platform.python_version(),
         torch=facts.torch,
-        notes=notes,
+        notes=gpu_preflight.problems(facts),
         simulated=not gpu_preflight.usable(facts),
     )
 

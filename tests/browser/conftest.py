@@ -1,14 +1,15 @@
 """A real JupyterLab on loopback, driven by a real headless Chromium as a learner would drive it.
 
     def test_something(lab):
-        notebook = lab.open_notebook("05_scale_out_with_dask.ipynb")
-        notebook.run_all(timeout=120)
-        assert not notebook.errors()
-        assert "4 nodes" in notebook.output(7).first.inner_text()
-        assert notebook.evaluate("pool.nodes") == 4
+        with lab.opened("05_scale_out_with_dask.ipynb") as notebook:
+            notebook.run_all()
+            assert not notebook.errors()
+            assert "4 nodes" in notebook.output(7).first.inner_text()
+            assert notebook.evaluate("pool.nodes") == 4
 
-Everything lives in a folder of its own: the notebooks, Jupyter's settings, and the state of our own Slurm, so
-that a test neither sees nor disturbs anything else on the machine. All of it is gone afterwards.
+One JupyterLab serves all tests; a notebook's kernel ends with its test. Everything lives in a folder of its
+own: the notebooks, Jupyter's settings, and the state of our own Slurm, so that a test neither sees nor
+disturbs anything else on the machine. All of it is gone afterwards.
 """
 
 import ast
@@ -21,13 +22,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from hpclab.cluster.host.ports import Ports
+from tests.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -43,18 +44,6 @@ CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def wait_until(condition, timeout, what, pause=0.2):
-    """Return the first true value of `condition()`, or fail saying `what` was waited for."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            pytest.fail(f"Waited {timeout} s for {what}.")
-        time.sleep(pause)
 
 
 class Notebook:
@@ -79,14 +68,10 @@ class Notebook:
         """The prompts of the code cells: "[ ]:" not run, "[*]:" running or waiting, "[3]:" done."""
         return [prompt.strip() for prompt in self.cells.locator(".jp-InputPrompt").all_inner_texts()]
 
-    def run_all(self, timeout=180):
-        """Run > Run All Cells from the menu, and wait until every code cell has run."""
+    def run_all(self, timeout=600):
+        """Run > Run All Cells from the menu, and wait until none runs or waits and the kernel is idle."""
         self.page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
         self.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
-        self.wait_idle(timeout)
-
-    def wait_idle(self, timeout=180):
-        """Wait until no cell runs or waits and at least one has run, and the kernel is idle."""
 
         def idle():
             # Cells with no code never get a number.
@@ -94,7 +79,7 @@ class Notebook:
             done = any(p.strip("[]: ").isdigit() for p in prompts) and "[*]:" not in prompts
             return done and self.kernel()["execution_state"] == "idle"
 
-        wait_until(idle, timeout, f"{self.name} to finish; its prompts: {self.prompts()}")
+        until(idle, f"{self.name} runs to its end", timeout)
 
     def errors(self):
         """Texts of the tracebacks shown anywhere in the notebook."""
@@ -162,21 +147,27 @@ class Lab:
         """Open `name` in a fresh page at 1280 × 900 and wait until its kernel is ready."""
         page = self._context.new_page()
         page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
         notebook = Notebook(self, page, name)
-        wait_until(
-            lambda: any(s["path"].endswith(name) and s["kernel"] for s in self.get("api/sessions")),
-            90,
-            f"a kernel for {name}",
-        )
-        wait_until(
-            lambda: notebook.kernel()["execution_state"] == "idle", 90, f"the kernel of {name} to be idle"
+        until(
+            lambda: (
+                any(s["path"].endswith(name) and s["kernel"] for s in self.get("api/sessions"))
+                and notebook.kernel()["execution_state"] == "idle"
+            ),
+            f"{name} has a kernel",
         )
         return notebook
 
-    def shut_kernels(self):
-        for session in self.get("api/sessions"):
-            self.request(f"api/sessions/{session['id']}", "DELETE")
+    @contextlib.contextmanager
+    def opened(self, name):
+        """`open_notebook`, whose page and kernel end with the block."""
+        notebook = self.open_notebook(name)
+        try:
+            yield notebook
+        finally:
+            notebook.page.close()
+            for session in self.get("api/sessions"):
+                self.request(f"api/sessions/{session['id']}", "DELETE")
 
     def close(self):
         self._context.close()
@@ -247,9 +238,8 @@ def running_lab(browser):
             return None
 
     try:
-        wait_until(ready, 120, "JupyterLab to answer")
+        until(ready, "JupyterLab answers")
         yield session
-        session.shut_kernels()
     finally:
         session.close()
         server.send_signal(signal.SIGTERM)
@@ -273,8 +263,8 @@ def browser():
         yield chromium
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(browser):
-    """A JupyterLab of its own for each test file, on a copy of the notebooks."""
+    """A JupyterLab on a copy of the notebooks, for all tests."""
     with running_lab(browser) as session:
         yield session

@@ -7,9 +7,9 @@ pytestmark = pytest.mark.browser
 
 def test_outputs_errors_and_values_are_seen(lab):
     lab.write_notebook("driver.ipynb", "x = 41 + 1\nprint(x)", "import time; time.sleep(1); 'done'", "1/0")
-    notebook = lab.open_notebook("driver.ipynb")
-    notebook.run_all(60)
-    assert notebook.output(0).first.inner_text().strip() == "42"
-    assert notebook.output(1).first.inner_text().strip() == "'done'"
-    assert notebook.evaluate("x") == 42
-    assert "ZeroDivisionError" in "".join(notebook.errors())
+    with lab.opened("driver.ipynb") as notebook:
+        notebook.run_all()
+        assert notebook.output(0).first.inner_text().strip() == "42"
+        assert notebook.output(1).first.inner_text().strip() == "'done'"
+        assert notebook.evaluate("x") == 42
+        assert "ZeroDivisionError" in "".join(notebook.errors())

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from hpclab import course
 from hpclab.cluster import dashboard
+from tests.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 POOL = "from hpclab.cluster import Pool\npool = Pool(nodes=1, backend='local')"
@@ -50,9 +50,7 @@ def test_lesson_00_opens_with_the_live_dashboard_beside_it(running, browser, mon
     assert not dashboards(page)
 
     start_a_pool(running)
-    deadline = time.monotonic() + 60
-    while not dashboards(page) and time.monotonic() < deadline:
-        page.wait_for_timeout(200)
+    until(lambda: page.wait_for_timeout(200) or dashboards(page), "the dashboard is shown")
     dashboards(page)[0].locator("canvas").first.wait_for(state="attached", timeout=60_000)
 
     # Its own address, and its path through a jupyter-server-proxy that knows nothing of keys.

@@ -11,7 +11,7 @@ from hpclab.cli import main
     ("words", "said"),
     [
         ("", "hpclab: the following arguments are required: COMMAND; `hpclab --help` shows"),
-        ("no-such", "choose from 'lab', 'doctor', 'slurm', 'rehearse', 'validate'"),
+        ("no-such", "choose from 'lab', 'doctor', 'slurm', 'rehearse', 'progress', 'validate'"),
         ("slurm", "hpclab slurm: the following arguments are required: ACTION"),
         ("slurm start", "choose from 'up', 'down', 'status', 'logs', 'env'"),
         ("slurm up 4", "hpclab slurm: there is no '4'; `hpclab slurm --help` shows what there is."),

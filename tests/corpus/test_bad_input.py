@@ -11,18 +11,17 @@ import pytest
 from hpclab import corpus
 
 LETTERS = corpus.Tokeniser(struct.pack("<HH", 97, 98))
-TEXT, CHUNK = corpus.Corpus((), {}), corpus.Chunk(0, ())
+TEXT = corpus.Corpus((), {})
 
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, 1e30, "two", None, [1]], ids=repr)
 def test_what_is_none_of_it(bad, refused, tmp_path):
+    refused(lambda: corpus.collect(bad))
     refused(lambda: corpus.train(bad))
+    refused(lambda: corpus.train(TEXT, vocabulary=bad))
     refused(lambda: corpus.chunks(bad, 4096))
+    refused(lambda: corpus.chunks(TEXT, bad))
     refused(lambda: corpus.Tokeniser(bad))
-    refused(lambda: corpus.tokenise(bad, CHUNK))
-    refused(lambda: corpus.tokenise(LETTERS, bad))
-    refused(lambda: corpus.tokenise_with(bad))
-    refused(lambda: corpus.join(bad))
     refused(lambda: corpus.fingerprint(bad))
     refused(lambda: corpus.save(bad, LETTERS, numpy.zeros(1, "<u2"), tmp_path))
     refused(lambda: corpus.save(TEXT, bad, numpy.zeros(1, "<u2"), tmp_path))

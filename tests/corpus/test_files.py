@@ -74,9 +74,3 @@ def test_a_file_that_changed_or_is_missing_on_a_node_is_named(environment: Path)
 def test_an_environment_without_source_files_says_so(environment: Path) -> None:
     with pytest.raises(RuntimeError, match="no Python source files"):
         collect()
-
-
-@pytest.mark.parametrize("limit", [0, -1, float("nan"), 1e30, None, "lots", "", 1000])
-def test_a_senseless_limit_is_refused_in_a_sentence(limit: object) -> None:
-    with pytest.raises(ValueError, match=r"\.$"):
-        collect(limit)  # type: ignore[arg-type]

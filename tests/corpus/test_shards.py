@@ -50,9 +50,3 @@ def test_a_missing_or_double_shard_is_noticed(corpus: Corpus, tokeniser: Tokenis
     for wrong in (shards[1:], [*shards, shards[0]], []):
         with pytest.raises(ValueError, match="missing or there twice"):
             join(wrong)
-
-
-@pytest.mark.parametrize("size", [0, -1, 1023, float("inf"), None, "large"])
-def test_a_senseless_chunk_size_is_refused(size: object, corpus: Corpus) -> None:
-    with pytest.raises(ValueError, match=r"\.$"):
-        chunks(corpus, size)  # type: ignore[arg-type]

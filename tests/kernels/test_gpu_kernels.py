@@ -77,7 +77,7 @@ def test_every_ladder_has_a_shape_and_every_goal_a_step(benchmark):
     assert set(benchmark.GOALS) <= steps
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_what_torch_does_is_the_same_problem(benchmark):
     """On the CPU, so that no vendor's turn is timed at something else; sums in float32 differ a little."""
     import torch

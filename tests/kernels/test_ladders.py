@@ -77,7 +77,7 @@ def test_every_step_equals_its_reference(step, shape, small):
     check(step, shape)
 
 
-@pytest.mark.slow
+@pytest.mark.soak if simulated else pytest.mark.slow  # the tracer runs them as shipped, too, and in no time
 @pytest.mark.parametrize("step", ALL, ids=named)
 def test_as_shipped(step):
     check(step, AS_SHIPPED[len(step.problem.extents)])

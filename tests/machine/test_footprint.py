@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import uuid
 
 import pytest
 
 from hpclab.machine.footprint import Footprint, members, summed_pss
+from tests.conftest import until
 
 SIZE = 64 * 2**20
 HOLD = f"import sys; block = bytearray(b'x') * {SIZE}; print('ready', flush=True); sys.stdin.read()"
@@ -36,13 +36,6 @@ def holder():
         process.communicate()
 
 
-def until(ready, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def test_what_a_process_holds_is_counted(holder):
     pid = holder().pid
     assert SIZE < summed_pss([pid]) < SIZE + 64 * 2**20
@@ -56,7 +49,7 @@ def test_shared_pages_count_once(holder):
         "sys.stdin.read()"
     )
     pid = holder(code).pid
-    until(lambda: len(members("", [pid])) == 4)  # the first child forks, too, maybe later
+    until(lambda: len(members("", [pid])) == 4, "four processes")  # the first child forks, too, maybe later
     family = members("", [pid])
     assert SIZE < summed_pss(family) < 1.6 * SIZE
 
@@ -81,10 +74,10 @@ def test_the_peak_is_seen_after_it_has_passed(holder):
     )
     with Footprint(mark, every=0.05) as footprint:
         process = holder(code, MARK=mark)
-        until(lambda: footprint.peak > SIZE)
+        until(lambda: footprint.peak > SIZE, "the peak is seen")
         process.stdin.write("let go\n")
         process.stdin.flush()
-        until(lambda: footprint.samples[-1][1] < SIZE / 2)
-        seen = len(footprint.samples)
-        until(lambda: len(footprint.samples) > seen + 2)  # it goes on, and the peak stays
+        until(lambda: summed_pss([process.pid]) < SIZE / 2, "the memory is given back")
+        seen = footprint.looks
+        until(lambda: footprint.looks > seen + 2, "more looks")
     assert footprint.peak > SIZE

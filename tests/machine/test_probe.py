@@ -262,12 +262,3 @@ def test_gpus_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert gpus.gpus(tmp_path) == (
         Gpu("NVIDIA H100 80GB HBM3", "NVIDIA", "cuda", 81559 * 2**20, "550.54.15"),
     )
-
-
-@pytest.mark.slow
-def test_what_torch_can_use_is_listed_with_its_backend():
-    import torch
-
-    found = gpus.torch_gpus()
-    assert len(found) == (torch.accelerator.device_count() if torch.accelerator.is_available() else 0)
-    assert machine.probe(torch=True).gpus == (gpus.gpus() or found)

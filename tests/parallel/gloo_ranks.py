@@ -1,7 +1,7 @@
-"""17 processes with gloo between them; every group of 1 to 17 of them runs every algorithm and collective.
+"""Processes with gloo between them; every group of 1 to all of them runs every algorithm and collective.
 
-python gloo_ranks.py; prints what went wrong, and "checked N" for each rank. Forked after torch is loaded, so
-that 17 ranks cost one import.
+python gloo_ranks.py 17; prints what went wrong, and "checked N" for each rank. Forked after torch is loaded,
+so that 17 ranks cost one import.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch.distributed as dist
 from hpclab.parallel import collectives
 from hpclab.parallel.transports import TorchTransport
 
-RANKS = 17
+RANKS = int(sys.argv[1])
 check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]
 
 
@@ -29,7 +29,7 @@ def main(rank: int, place: str) -> int:
     limit = datetime.timedelta(seconds=60)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS, timeout=limit)
     found: list[str] = []
-    for larger in range(RANKS, RANKS // 2, -1):  # 17, 16 and 1, 15 and 2 ...: all of them busy
+    for larger in range(RANKS, RANKS // 2, -1):  # all, all but one and that one ...: none idle
         for members in (range(larger), range(larger, RANKS)):
             group = dist.new_group(list(members)) if members else None
             if rank in members:

@@ -1,4 +1,4 @@
-"""Every lesson on a site of two and of three hosts, as its ordinary user, run as tests/notebooks runs it."""
+"""Every lesson on a site of two and of three hosts, as its ordinary user, run as tests/lessons runs it."""
 
 import os
 import re

@@ -50,7 +50,9 @@ def test_a_trace_is_the_same_every_time():
         ("softmax", 0, {"uncoalesced"}),
         ("softmax", 2, set()),
         ("stencil", 2, set()),
+        ("reduction", 1, set()),
         ("reduction", 2, set()),
+        ("histogram", 1, set()),
     ],
 )
 def test_what_each_step_of_a_ladder_still_costs(ladder, place, kinds):

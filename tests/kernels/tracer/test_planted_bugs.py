@@ -52,17 +52,6 @@ def warp_without_syncwarp(out, a):
     out[i] = a[i]
 
 
-def atomic_then_read(out, a):
-    bins = cuda.shared.array(4, float32)
-    i = cuda.threadIdx.x
-    if i < 4:
-        bins[i] = 0
-    cuda.syncthreads()
-    cuda.atomic.add(bins, i % 4, a[i])
-    if i < 4:
-        out[i] = bins[i]  # here
-
-
 def last_block_without_fence(out, a):
     i = cuda.blockIdx.x
     if cuda.threadIdx.x == 0:
@@ -76,13 +65,6 @@ def barrier_in_branch(out, a):
     i = cuda.threadIdx.x
     if i < 16:
         out[i] = a[i]
-        cuda.syncthreads()  # here
-
-
-def barrier_in_uneven_loop(out, a):
-    i = cuda.threadIdx.x
-    for k in range(i // 32 + 1):
-        out[i] = a[i] + k
         cuda.syncthreads()  # here
 
 
@@ -180,27 +162,6 @@ def strided(out, a):
     out[i] = a[(i * 8) % 512]  # here
 
 
-def down_the_columns(out, a):
-    x, y = cuda.grid(2)
-    out[x, y] = 1  # here
-
-
-def one_bank_for_all(out, a):
-    tile = cuda.shared.array((32, 32), float32)
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y
-    tile[y, x] = a[y, x]
-    cuda.syncthreads()
-    out[y, x] = tile[x, y]  # here
-
-
-def odd_and_even(out, a):
-    i = cuda.threadIdx.x
-    if i % 2 == 0:  # here
-        out[i] = a[i] * 2 + a[i] * a[i]
-    else:
-        out[i] = a[i] * 3 - a[i] * a[i]
-
-
 def scattered_tree(out, a):
     shared = cuda.shared.array(256, float32)
     i = cuda.threadIdx.x
@@ -241,10 +202,8 @@ BUGS = [
     (sum_without_atomic, 1, 64, line(1), numpy.arange(64.0), "race", None, "use an atomic"),
     (blocks_share_items, 4, 16, line(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
     (warp_without_syncwarp, 1, 32, line(32), line(32), "race", None, "shared["),
-    (atomic_then_read, 1, 64, line(4), line(), "race", None, "updates bins"),
     (last_block_without_fence, 4, 32, line(5), line(), "race", x(0), "no barrier spans blocks"),
     (barrier_in_branch, 1, 64, line(), line(), "barrier", x(*range(16, 48)), "Thread 16 and 47 more never"),
-    (barrier_in_uneven_loop, 1, 64, line(), line(), "barrier", x(*range(32)), "Thread 0 and 31 more"),
     (shuffle_by_half_a_warp, 1, 32, line(), line(), "barrier", x(*range(16, 32)), "cuda.shfl_down_sync"),
     (shuffle_beyond_the_block, 1, 20, line(), line(), "uninitialised", x(*range(16, 20)), "undefined"),
     (no_guard, 2, 40, line(), line(), "out of bounds", x(*range(24, 40)), "out[64], but out has 64 items"),
@@ -259,9 +218,6 @@ BUGS = [
     (writes_for_ever, 1, 1024, line(1024), line(1024), "endless", None, "Thread 0 and 1023 more"),
     (never_ends, 1, 64, line(), line(), "endless", None, "Thread 0 and "),
     (strided, 1, 64, line(), line(512), "uncoalesced", x(*range(32)), "72 sectors where 16"),
-    (down_the_columns, 1, (32, 4), square(32, 32), 0, "uncoalesced", None, "128 sectors where 16"),
-    (one_bank_for_all, 1, (32, 32), square(), square(), "bank conflict", None, "992 extra passes"),
-    (odd_and_even, 1, 256, line(256), line(256), "divergence", None, "neighbours"),
     (scattered_tree, 1, 256, line(1), line(256), "divergence", None, "neighbours"),
     (too_much_shared, 1, 64, line(), line(), "limit", None, "65536 bytes"),
 ]  # fmt: skip

@@ -1,10 +1,11 @@
-"""Laying out, saving and restoring: all of it or nothing, whichever step fails."""
+"""Saving and restoring, and laying out: all of it or nothing, whichever step fails, whatever is in a zip."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,34 +13,25 @@ from pathlib import Path
 import pytest
 
 from hpclab import course
-from hpclab.course import writing
+from hpclab.course import work, writing
 
 
-def tree(top: Path) -> dict[str, object]:
-    """Everything below `top`: a file's content and mode, None for a folder."""
-    return {
-        path.relative_to(top).as_posix(): (path.read_bytes(), path.stat().st_mode) if path.is_file() else None
-        for path in sorted(top.rglob("*"))
-    }
-
-
-def packed(path: Path, *entries: tuple[str, str]) -> Path:
-    with zipfile.ZipFile(path, "w") as bundle:
-        for name, content in entries:
-            bundle.writestr(name, content)
-    return path
-
-
-@pytest.fixture
-def small_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    top = tmp_path / "course"
-    (top / "slurm" / "jobs").mkdir(parents=True)
-    (top / "notebooks").mkdir()
-    for number in range(3):
-        (top / "notebooks" / f"0{number}_look.ipynb").write_text(f"lesson {number}")
-    (top / "slurm" / "jobs" / "hello.sh").write_text("#!/bin/bash\n")
-    monkeypatch.setattr("hpclab.course.layout.root", lambda: top)
-    return top
+def test_work_makes_the_round_trip_to_a_new_session(small_course: Path, tmp_path: Path):
+    lost, fresh = tmp_path / "lost", tmp_path / "fresh"
+    for folder in (lost, fresh):
+        course.lay_out(folder)
+    (lost / "00_look.ipynb").write_text("my answer is 7")
+    (lost / "notes").mkdir()
+    (lost / "notes" / "mine.txt").write_text("what I learnt")
+    (lost / ".secret").write_text("not yours")
+    saved = course.save_work(lost / "my-work.zip", lost)
+    assert saved.names == ["00_look.ipynb", "notes/mine.txt"]
+    assert course.save_work(lost / "my-work.zip", lost).names == saved.names, "the zip does not save itself"
+    restored = course.restore_work(lost / "my-work.zip", fresh)
+    assert restored.kept == []
+    for name in saved.names:
+        assert (fresh / name).read_bytes() == (lost / name).read_bytes()
+    assert not (fresh / ".secret").exists()
 
 
 class Failing:
@@ -73,12 +65,12 @@ def each_step_fails(monkeypatch: pytest.MonkeyPatch, error: type[BaseException])
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monkeypatch, error):
+def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monkeypatch, tree, packed, error):
     folder = tmp_path / "mine"
     course.lay_out(folder)
-    (folder / "02_look.ipynb").write_text("changed since")
+    (folder / "01_run.ipynb").write_text("changed since")
     saved = packed(
-        tmp_path / "w.zip", ("00_look.ipynb", "my answer"), ("new/a/b.txt", "1"), ("02_look.ipynb", "older"),
+        tmp_path / "w.zip", ("00_look.ipynb", "my answer"), ("new/a/b.txt", "1"), ("01_run.ipynb", "older"),
         ("slurm/jobs/hello.sh", "#!/bin/sh\n"), ("last.txt", "2"),
     )  # fmt: skip
     before, attempts = tree(folder), 0
@@ -89,11 +81,12 @@ def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monk
         assert tree(folder) == before
     assert attempts > 15
     assert (folder / "00_look.ipynb").read_text() == "my answer"
-    assert (folder / "02_look.restored.ipynb").read_text() == "older"
+    assert (folder / "01_run.ipynb").read_text() == "changed since"
+    assert (folder / "01_run.restored.ipynb").read_text() == "older"
     assert os.access(folder / "slurm" / "jobs" / "hello.sh", os.X_OK)
 
 
-def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, tmp_path, monkeypatch):
+def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, tmp_path, monkeypatch, tree):
     home = tmp_path / "home"
     home.mkdir()
     for attempt in each_step_fails(monkeypatch, OSError):
@@ -101,10 +94,10 @@ def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, 
             break
         assert tree(home) == {}
     assert len(course.lay_out(home / "a" / "hpclab").written) == 0
-    assert (home / "a" / "hpclab" / "02_look.ipynb").read_text() == "lesson 2"
+    assert (home / "a" / "hpclab" / "01_run.ipynb").is_file()
 
 
-def test_an_interrupted_save_keeps_the_earlier_zip(tmp_path, monkeypatch):
+def test_an_interrupted_save_keeps_the_earlier_zip(tmp_path, monkeypatch, tree):
     (tmp_path / "mine.txt").write_text("first")
     course.save_work(tmp_path / "w.zip", tmp_path)
     before = (tmp_path / "w.zip").read_bytes()
@@ -116,27 +109,53 @@ def test_an_interrupted_save_keeps_the_earlier_zip(tmp_path, monkeypatch):
         assert sorted(tree(tmp_path)) == ["mine.txt", "w.zip"]
 
 
+A_LINK = zipfile.ZipInfo("link")
+A_LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
+OUTSIDE = ["../up.txt", "/etc/up.txt", "a/../../up.txt", "C:\\up.txt", "a\\..\\up.txt", ".bashrc",
+           "a/.ssh/authorized_keys", "new\nline", "x" * 300, A_LINK]  # fmt: skip
 BAD = {
+    **{f"outside {number}": [(name, "bad")] for number, name in enumerate(OUTSIDE)},
+    "through a link": [("up/x.txt", "x")],
     "a file where a folder must be": [("notes/a.txt", "x")],
     "a name too long in bytes": [("é" * 200 + ".txt", "x")],
     "one name twice": [("b.txt", "x"), ("b.txt", "y")],
     "one name twice, written differently": [("c/b.txt", "x"), ("c//b.txt", "y")],
     "a file that is a folder as well": [("d", "x"), ("d/e.txt", "y")],
+    "too large when unpacked": [("zeros.bin", "\0" * 10_000)],
+    "too many": [(f"{number}.txt", "") for number in range(4)],
 }
 
 
 @pytest.mark.parametrize("entries", BAD.values(), ids=list(BAD))
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_zip_that_cannot_be_restored_whole_changes_nothing(tmp_path: Path, entries, refused):
+def test_a_zip_that_cannot_be_restored_whole_changes_nothing(
+    tmp_path, monkeypatch, tree, packed, entries, refused
+):
+    monkeypatch.setattr(work, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(work, "MOST_FILES", 4)
     (folder := tmp_path / "in").mkdir()
     (folder / "notes").write_text("a file of that name")
-    before = tree(folder)
+    (folder / "up").symlink_to(tmp_path)
     saved = packed(tmp_path / "w.zip", ("good.txt", "fine"), *entries)
+    before = tree(tmp_path)
     refused(lambda: course.restore_work(saved, folder))
-    assert tree(folder) == before
+    assert tree(tmp_path) == before
 
 
-def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path):
+@pytest.mark.parametrize("cut", [0, 10, 60, None])
+def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path, cut: int | None):
+    (tmp_path / "a.txt").write_text("".join(str(n) for n in range(4000)))
+    path = course.save_work(tmp_path / "w.zip", tmp_path).path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0x10 if cut is None else 0
+    path.write_bytes(content[:cut])
+    with pytest.raises(ValueError, match="upload it again"):
+        course.restore_work(path, tmp_path)
+    with pytest.raises(ValueError, match="upload your saved zip"):
+        course.restore_work(tmp_path / "none.zip", tmp_path)
+
+
+def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path, packed):
     (tmp_path / "in" / "notes.txt").mkdir(parents=True)
     saved = packed(tmp_path / "w.zip", ("notes.txt", "mine"), ("notes.restored.txt", "another"))
     restored = course.restore_work(saved, tmp_path / "in")
@@ -146,7 +165,7 @@ def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path):
     assert len(restored.kept) == 2
 
 
-def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path):
     """As A.txt and a.txt are on macOS; here by a link of two folders to one."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").symlink_to(tmp_path / "one")
@@ -156,9 +175,12 @@ def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path, monk
     assert list((tmp_path / "one").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["what:why.txt", "a\\b.txt", "new\nline.txt", b"latin-\xe9.txt"])
-def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path: Path, name: str | bytes):
-    (tmp_path / os.fsdecode(name)).write_text("x")
+@pytest.mark.parametrize(
+    "name", ["what:why.txt", "a\\b.txt", "new\nline.txt", b"latin-\xe9.txt", "too large.bin"]
+)
+def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatch, name: str | bytes):
+    monkeypatch.setattr(work, "LARGEST_FILE", 1000)
+    (tmp_path / os.fsdecode(name)).write_bytes(bytes(2000 * (name == "too large.bin")))
     (tmp_path / "good.txt").write_text("fine")
     os.utime(tmp_path / "good.txt", (0, 0))  # before 1980, which a zip cannot say
     saved = course.save_work(tmp_path / "w.zip", tmp_path)
@@ -170,7 +192,7 @@ def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path: Path, name
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write and read everywhere")
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, packed):
     saved = packed(tmp_path / "w.zip", ("a.txt", "x"))
     (tmp_path / "in").mkdir(mode=0o500)
     with pytest.raises(OSError, match="Nothing was restored: this folder cannot be written"):

@@ -1,6 +1,6 @@
 """One way to write a notebook's bytes, so that a change shows as what it is: `make format` writes them so.
 
-    python tests/notebooks/canonical.py [--check] [NOTEBOOK ...]
+    python tests/lessons/canonical.py [--check] [NOTEBOOK ...]
 
 Cells keep their id, source and tags. Outputs and counts go, except in cells tagged nbval-check-output, whose
 text is the same on every machine and is compared when the tests run.

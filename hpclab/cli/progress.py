@@ -1,0 +1,29 @@
+"""`hpclab progress`: how well predictions fit, what is solved and what is next."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hpclab.course import ledger
+from hpclab.exercises import so_far
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", help="the course folder (default: the one you are in, or ~/hpclab)")
+
+
+def run(options: argparse.Namespace) -> int:
+    folders: list[str | Path] = [options.folder] if options.folder else [".", Path.home() / "hpclab"]
+    places = [ledger.find(folder) for folder in folders]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        where = places[-1].parent
+        print(
+            f"Nothing is kept yet in {where}: `hpclab lab` opens the lessons. Commit to a prediction or solve"
+        )
+        print("an exercise there, and it stands here. --folder names another course folder.")
+    else:
+        first, rows, last = so_far.summary(ledger.read(path))
+        print(first, *so_far.lines(rows), last, sep="\n")
+    return 0

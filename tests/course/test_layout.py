@@ -1,0 +1,84 @@
+"""The course as files: found, and laid out without ever overwriting what a learner changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpclab import course
+from hpclab.course import finder
+
+
+def test_lessons_carry_title_needs_and_exercises(small_course: Path, notebook):
+    (small_course / "notebooks" / "02_do.ipynb").write_text(notebook("# 02. Do\nlesson_02.A_B.check(x)"))
+    look, run, do = course.lessons()
+    assert (look.number, look.name, look.title, look.needs) == ("00", "00_look", "Look", ())
+    assert run.needs == ("slurm",)
+    assert (do.title, do.exercises) == ("Do", ("A_B",))
+
+
+@pytest.mark.parametrize("content", ["not json", "[]", '{"cells": 3}', "\x00\x01", None])
+def test_a_broken_notebook_is_named(small_course: Path, notebook, content: str | None):
+    text = notebook("# a", needs=["luck"]) if content is None else content
+    (small_course / "notebooks" / "01_run.ipynb").write_text(text)
+    with pytest.raises(ValueError, match="01_run"):
+        course.lessons()
+
+
+def test_a_missing_course_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(finder, "__file__", str(tmp_path / "a" / "b" / "finder.py"))
+    with pytest.raises(FileNotFoundError, match="install hpclab again"):
+        course.root()
+
+
+def test_lay_out_copies_everything_and_twice_changes_nothing(small_course: Path, tmp_path: Path):
+    folder = tmp_path / "my course é"
+    first = course.lay_out(folder)
+    assert {path.name for path in first.written} == {"00_look.ipynb", "01_run.ipynb", "hello.sh"}
+    assert (folder / "slurm" / "jobs" / "hello.sh").stat().st_mode & 0o111
+    second = course.lay_out(folder)
+    assert (second.written, second.kept) == ([], [])
+
+
+def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course: Path, tmp_path: Path, notebook):
+    folder = tmp_path / "learner"
+    folder.mkdir()
+    (folder / "01_run.ipynb").write_text("mine before the course came")
+    course.lay_out(folder)
+    assert (folder / "01_run.ipynb").read_text() == "mine before the course came"
+    (folder / "01_run.ipynb").unlink()
+    course.lay_out(folder)
+    mine = notebook("# Look\nmy answer")
+    (folder / "00_look.ipynb").write_text(mine)
+    for name in ("00_look", "01_run"):
+        (small_course / "notebooks" / f"{name}.ipynb").write_text(notebook("# Version 2"))
+    update = course.lay_out(folder)
+    assert (folder / "00_look.ipynb").read_text() == mine
+    assert "Version 2" in (folder / "00_look.new.ipynb").read_text()
+    assert "Version 2" in (folder / "01_run.ipynb").read_text()
+    assert len(update.kept) == 1
+    assert "00_look.new.ipynb" in update.kept[0]
+    again = course.lay_out(folder)
+    assert (again.written, again.kept) == ([], [])
+    (small_course / "notebooks" / "00_look.ipynb").write_text(notebook("# Version 3"))
+    course.lay_out(folder)
+    assert "Version 2" in (folder / "00_look.new.ipynb").read_text()
+    assert "Version 3" in (folder / "00_look.new2.ipynb").read_text()
+
+
+@pytest.mark.parametrize("damage", ["the manifest", "a link"])
+def test_what_cannot_be_told_from_the_learners_own_is_kept(
+    small_course: Path, tmp_path: Path, notebook, damage: str
+):
+    mine = tmp_path / "l" / "00_look.ipynb"
+    course.lay_out(mine.parent)
+    if damage == "a link":
+        mine.rename(tmp_path / "outside.ipynb")
+        mine.symlink_to(tmp_path / "outside.ipynb")
+    else:
+        (mine.parent / ".hpclab" / "laid_out.json").write_text("{broken")
+    (small_course / "notebooks" / "00_look.ipynb").write_text(notebook("# Version 2"))
+    course.lay_out(mine.parent)
+    assert "Around" in mine.read_text()
+    assert mine.is_symlink() == (damage == "a link")
