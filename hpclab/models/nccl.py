@@ -23,6 +23,7 @@ from hpclab import checks
 from hpclab.models import formulas
 from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
 
+COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
 PROTOCOLS = ("LL", "LL128", "Simple")
 _LL_BYTES = 8 * 512  # bytes each must have times a channel's threads, per rank, before a further one opens
@@ -88,13 +89,14 @@ def bus_factor(collective: str, gpus: int) -> float:
 
 def predict(collective: str, size: float, job: Job) -> Answer:
     """The time of one collective of `size` bytes (as nccl-tests counts them) and the way it is done."""
-    checks.choice("collective", collective, COLLECTIVES)
+    checks.choice("collective", collective, (*COLLECTIVES, COPY))
     size = checks.number("size", size, 0, 2**60, "bytes")
-    checks.instance("job", job, Job)
+    if collective == COPY:
+        return Answer(size / (job.nvlink.link_bandwidth * job.nvlink.links), "a copy")
     if collective in ("all_to_all", "send_recv"):
         return Answer(_pairs(collective, size, job), "pairs, Simple")
-    # LL128 needs links from GPU to GPU, and across nodes GPU and network card behind one PCIe switch, which no
-    # row says (tuning.cc).
+    # LL128 needs links from GPU to GPU, and across nodes GPU and network card behind one PCIe switch, which
+    # no row says (tuning.cc).
     direct = job.nodes == 1 and not job.nvlink.relayed(job.gpus, job.node_gpus)
     protocols = [name for name in PROTOCOLS if direct or name != "LL128"]
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
@@ -195,7 +197,7 @@ def _added(at_once: int, job: Job) -> float:
 
 
 def _pairs(collective: str, size: float, job: Job) -> float:
-    """All-to-all, or every GPU to the next one: each GPU's own links, its channels and its share of the wire."""
+    """All-to-all, or every GPU to the next one: each GPU's own links, channels and share of the wire."""
     n, inside = job.gpus, job.per_node
     near, far, part = inside - 1, n - inside, size / n
     if collective == "send_recv":

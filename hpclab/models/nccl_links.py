@@ -104,8 +104,8 @@ class NVLink:
     def _wires(self, node_gpus: int) -> rings.Wires | None:
         """The NVLinks between each pair of a node; None where a switch joins them.
 
-        Boards of four (HGX A100 and H100 4-GPU, four V100 or GH200 in a node) have a third of a GPU's links to
-        each of the others; eight V100 of a DGX-1 form a hybrid cube mesh; all else has NVSwitches.
+        Boards of four (HGX A100 and H100 4-GPU, four V100 or GH200 in a node) have a third of a GPU's links
+        to each of the others; eight V100 of a DGX-1 form a hybrid cube mesh; all else has NVSwitches.
         """
         if node_gpus == 4:
             return tuple(tuple(self.links // 3 * (a != b) for b in range(4)) for a in range(4))

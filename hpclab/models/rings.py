@@ -27,7 +27,7 @@ def count(wires: Wires, gpus: int) -> tuple[int, bool]:
 
 
 def _walks(free: dict[_Hop, int], gpus: int, relayed: bool) -> Iterator[tuple[_Hop, ...]]:
-    """The links of each ring from GPU 0 through all of `gpus`; `relayed`: over a third GPU where none leads."""
+    """The links of each ring from GPU 0 through all of `gpus`; `relayed`: also over a third GPU."""
 
     def ways(a: int, b: int) -> list[tuple[_Hop, ...]]:
         if (a, b) in free or not relayed:
