@@ -21,8 +21,6 @@ from hpclab.models.nccl import Answer
 from hpclab.models.network import Link, framing
 
 TESTS = ("ping_pong", "stream", "both_ways")
-_FLAT = ("binomial_tree", "ring", "recursive_doubling", "halving_doubling", "recursive_halving", "pairwise",
-         "bruck")  # fmt: skip
 CACHE = 2**20  # bytes of a Grace core's second cache (NVIDIA Grace CPU Superchip, data sheet)
 INJECT = 192  # libfabric's CXI provider, CXIP_INJECT_SIZE: bytes that a core writes into the card itself
 
@@ -69,11 +67,6 @@ class Fabric:
     staging: float = 0.0
     shared: bool = False
 
-    def __post_init__(self) -> None:
-        checks.number("latency", self.latency, 0, 10, "s")
-        checks.number("bandwidth", self.bandwidth, 1, 1e15, "bytes/s")
-        checks.integer("ranks", self.ranks, 1, 1_000_000)
-
     def wire(self, size: float) -> float:
         """Seconds for the bytes themselves; what lies in a core's cache is copied faster."""
         if not self.shared:
@@ -108,16 +101,6 @@ class Fabric:
         return max(2 * self.core(size), self.gap + self.wire(size))
 
 
-@dataclass(frozen=True)
-class _Case(formulas.Case):
-    """A formula's case in which a message costs what the library makes of it."""
-
-    fabric: Fabric | None = None
-
-    def move(self, size: float) -> float:
-        return self.fabric.one_way(size) if self.fabric and self.p > 1 else 0.0
-
-
 def predict(what: str, size: float, place: Fabric) -> Answer:
     """The time of one message (`what` of TESTS) or of a collective of `size` bytes on `place`.
 
@@ -127,13 +110,10 @@ def predict(what: str, size: float, place: Fabric) -> Answer:
     tests = dict(zip(TESTS, (place.one_way, place.stream, place.both_ways), strict=True))
     if what in tests:
         return Answer(tests[what](size), "a message")
-    ways = {
-        name: formula for (of, name), formula in formulas.FORMULAS.items() if of == what and name in _FLAT
-    }
-    if not ways:
+    case = formulas.Case(place.ranks, size, place.one_way)
+    times = {name: float(cost(case)) for (of, name), cost in formulas.FORMULAS.items() if of == what}
+    if not times:
         raise ValueError(f"{what!r:.40} is no collective or test of MPI that has a model here.")
-    case = _Case(place.ranks, size, place.one_way(0), 1 / place.bandwidth, fabric=place)
-    times = {name: float(formula(case)) for name, formula in ways.items()}
     how = min(times, key=lambda name: times[name])
     own = size / place.ranks / place.host.copy if what == "all_to_all" else 0.0
     return Answer(times[how] + own, how.replace("_", " "))

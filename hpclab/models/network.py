@@ -61,8 +61,8 @@ def framing(name: str) -> float:
 
     InfiniBand: 2,048 bytes of data and 26 of headers (LRH 8, BTH 12, ICRC 4, VCRC 2; InfiniBand Architecture
     Specification 1.3, chapters 5 and 7). RoCE v2 in Ethernet frames of 1,500 bytes: 1,024 and 82 (preamble
-    and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16; annex A17); Slingshot as much beside 2,048. TCP: 1,448
-    and 90.
+    and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16; annex A17); Slingshot as much beside 2,048. TCP:
+    1,448 and 90.
     """
     family = name.partition("-")[0]
     data, headers = {"infiniband": (2048, 26), "roce": (1024, 82), "slingshot": (2048, 82),
@@ -103,19 +103,6 @@ class Topology:
     links: tuple[Link, ...]
     levels: tuple[Level, ...]
     place: Any = None
-
-    def __post_init__(self) -> None:
-        checks.integer("A topology's ranks", self.ranks, 1, MOST_RANKS)
-        checks.instances("A topology's links", self.links, Link)
-        checks.instances("A topology's levels", self.levels, Level)
-        for level in self.levels:
-            shapes = {len(level.group), len(level.out), len(level.into)}
-            used = [array for array in (level.out, level.into, level.across) if array.size]
-            if shapes != {self.ranks} or any(a.max() >= len(self.links) or a.min() < -1 for a in used):
-                raise ValueError(
-                    f"The level {level.name} must give each of {self.ranks} ranks links from 0 to "
-                    f"{len(self.links) - 1}, or -1 for none."
-                )
 
     @cached_property
     def latency(self) -> NDArray[numpy.float64]:

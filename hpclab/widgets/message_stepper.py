@@ -214,6 +214,6 @@ def _whole(timing: Timing) -> str:
     library = "NCCL" if isinstance(place, Job) else "MPI"
     return (
         f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that "
-        "hpclab validate scores. The picture shows this algorithm on links alone, without the library's calls, "
-        "copies and choices."
+        "hpclab validate scores. The picture shows this algorithm on links alone, without the library's "
+        "calls, copies and choices."
     )
