@@ -138,6 +138,8 @@ def job(case: Case) -> nccl.Job:
         raise NotPlaced("the GPUs of gb200 are joined beyond their node, for which there is no model here")
     gpus, nodes, size = words.layout(case.gpus, case.nodes, case.per_node)
     in_use = gpus // nodes
+    if "gh200" in words.names["GPU"] and max(in_use, size) > 4:
+        raise NotPlaced("how more than four GH200 are joined in a node is not known here")
     node = max(size or placing.node_size(words), in_use)
     host = TORCH_CALL if case.torch else 0.0
     nvls = case.nvls and "nvls off" not in words.names["remark"]

@@ -14,17 +14,18 @@ from hpclab.models import mpi
 from hpclab.models.communication import predict as predicted
 from hpclab.models.mpi import Fabric
 from hpclab.models.nccl_links import NVLINKS
+from hpclab.schedules.schedule import COLLECTIVES
 from hpclab.validation import placing
 from hpclab.validation.placing import Hardware
 from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
 _UNITS = {"us": ("s", 1e-6), "ms": ("s", 1e-3), "s": ("s", 1.0), "mb/s": ("B/s", 1e6), "gb/s": ("B/s", 1e9)}
-_TESTS = {  # a benchmark's name or title, its letters alone -> what is predicted; the first that begins so
-    "latency": "ping_pong", "bw": "stream", "bandwidth": "stream", "mbw": "stream", "bibw": "both_ways",
-    "bidirectional": "both_ways", "alltoall": "all_to_all", "allreduce": "all_reduce",
-    "allgather": "all_gather", "reducescatter": "reduce_scatter", "bcast": "broadcast",
-    "broadcast": "broadcast", "reduce": "reduce",
+_TESTS = {  # a benchmark's name or title, its letters alone -> what is predicted; the first that fits
+    r"latency$": "ping_pong", r"bw$|bandwidth|mbwmr$": "stream", r"bibw$|bidirectional": "both_ways",
+    r"alltoall": "all_to_all", r"allreduce": "all_reduce", r"allgather": "all_gather",
+    r"reducescatter": "reduce_scatter", r"b(?:road)?cast": "broadcast", r"reduce": "reduce",
+    r"i?(?:gather|scatter|barrier)": "another collective",
 }  # fmt: skip
 _QUANTITY = {"ping_pong": "latency", "stream": "bandwidth", "both_ways": "bandwidth"}
 _EACH = ("all_to_all", "all_gather")  # of which OSU gives the bytes to or from each process
@@ -48,12 +49,12 @@ def read(table: Table) -> list[Observation]:
 
 def _observed(row: Row) -> Observation:
     test, unit = row.text("test").lower(), row.text("unit").lower()
-    letters = re.sub(r"\b(?:osu|mpi|cuda|rocm|test)\b|[^a-z]", "", test.replace("_", " "))
+    letters = re.sub(r"\b(?:osu|mpi|cuda|rocm|test|[dhm])\b|\bv\d[\d.]*|[^a-z]", "", test.replace("_", " "))
     if unit not in _UNITS:
         raise ValueError(
             f"{row.table}, row {row.number}: unit must be one of {', '.join(_UNITS)}, not {unit!r:.60}."
         )
-    what = next((known for name, known in _TESTS.items() if letters.startswith(name)), "")
+    what = next((known for name, known in _TESTS.items() if re.match(name, letters)), "")
     words = row.words("system", "case"), row.text("network"), row.text("stack")
     kind, scale = _UNITS[unit]
     size = float(row.count("size_bytes", 0, 2**50))
@@ -105,12 +106,14 @@ def predict(observation: Observation) -> float:
     """Seconds or bytes/s, as the observation's unit."""
     what, fields, ranks, gpus = observation.case
     words, size = placing.read(*fields), observation.size
-    if what not in _QUANTITY and not ranks:
-        raise NotEnoughSaid(f"how many processes took part in {observation.row.text('test')} is not stated")
-    if not what:
-        raise NotPlaced(f"{observation.row.text('test')!r:.40} has no model here")
+    test = f"{observation.row.text('test'):.40}"
+    if what and what not in _QUANTITY and not ranks:
+        raise NotEnoughSaid(f"how many processes took part in {test} is not stated")
+    if what not in (*_QUANTITY, *COLLECTIVES):
+        raise NotPlaced(f"{test!r} has no model here")
     place = fabric(words, ranks or 2, gpus)
-    if what in ("stream", "both_ways") and max(words.numbers["ports"], default=1) > 1:
+    outside = "inside" not in words.names["remark"]
+    if outside and what in ("stream", "both_ways") and max(words.numbers["ports"], default=1) > 1:
         raise NotPlaced("over how many of its ports the messages went is not stated")
     seconds = predicted(what, size * ranks if what in _EACH else size, place).seconds
     if observation.unit == "s":

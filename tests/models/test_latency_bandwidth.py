@@ -44,11 +44,6 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 0.75 <= hits / 50 <= 0.99
 
 
-def test_the_band_widens_with_the_scatter():
-    narrow, wide = (fit(SIZES, points(3, scatter, 0)).band([1e6]) for scatter in (0.02, 0.2))
-    assert (narrow[1] - narrow[0])[0] < (wide[1] - wide[0])[0] / 3
-
-
 def test_no_parameter_is_negative():
     flat = fit(SIZES, numpy.linspace(2, 1, len(SIZES)))  # larger ones were quicker
     assert flat.bandwidth == numpy.inf

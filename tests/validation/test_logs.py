@@ -148,7 +148,7 @@ def test_osus_own_tables_are_read(text, quantity, tmp_path):
     assert "its network is not named" in predicted(tmp_path, text)[1].note
 
 
-@pytest.mark.parametrize("title", ["MPI-CUDA Latency Test", "MPI Allreduce Latency Test", "MPI Init Test"])
+@pytest.mark.parametrize("title", ["MPI Allreduce Latency Test", "MPI Init Test"])
 def test_osus_other_tests_are_not_placed(title, tmp_path):
     found = predicted(tmp_path, OSU.replace("MPI Latency Test", title), network="HDR100")
     assert [one.value for one in found] == [None, None]

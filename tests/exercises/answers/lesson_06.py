@@ -159,5 +159,5 @@ WRONG = {
 
 OWN = {
     "CROSSOVER": [schedules.collective],
-    "RING": [schedules.sent],
+    "RING": [schedules.collective],
 }
