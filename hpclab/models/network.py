@@ -34,10 +34,6 @@ class Link:
     latency: float
     bandwidth: float
 
-    def __post_init__(self) -> None:
-        checks.number(f"The latency of {self.name}", self.latency, 0, 10, "s")
-        checks.number(f"The bandwidth of {self.name}", self.bandwidth, 1, 1e16, "bytes/s")
-
     @classmethod
     def named(cls, name: str) -> Link:
         """A link of the catalogue ("nvlink4", "infiniband-ndr"), with its sources there.
@@ -194,11 +190,6 @@ def packed(topology: Topology) -> tuple[NDArray[numpy.int32], ...]:
 def columns(*links: ArrayLike) -> Numbers:
     """Columns of link numbers, one a hop, as the (ranks, hops) array that a Level wants."""
     return numpy.stack([numpy.asarray(column, "i4") for column in links], axis=1)
-
-
-def nothing(ranks: int) -> Numbers:
-    """No links for any rank, shape (ranks, 0)."""
-    return numpy.zeros((ranks, 0), "i4")
 
 
 class Wiring:

@@ -10,7 +10,7 @@ import itertools
 import numpy
 
 from hpclab import checks
-from hpclab.models.network import MOST_RANKS, Level, Link, Topology, Wiring, columns, nothing
+from hpclab.models.network import MOST_RANKS, Level, Link, Topology, Wiring, columns
 
 # NVLinks between each pair of a DGX-1's eight V100s (6 a GPU); pairs with none go over PCIe.
 # NVIDIA DGX-1 With Tesla V100 System Architecture, WP-08437-002, figure 4 (the hybrid cube mesh).
@@ -142,13 +142,13 @@ def _inside(wires: Wiring, spec: Link, nodes: int, per: int, wiring: str) -> lis
     if wiring == "switch":
         ports = _ports(wires, spec, [f"GPU {n}" for n in range(ranks)])
         return [Level("node", node, columns(ports[0]), columns(ports[1]))]
-    parts = numpy.array(CUBE_MESH) / 6
+    parts, none = numpy.array(CUBE_MESH) / 6, numpy.zeros((ranks, 0), "i4")
     across = numpy.full((nodes, per, per), -1, "i4")
     for n, a, b in itertools.product(range(nodes), range(per), range(per)):
         if parts[a, b]:
             name = f"GPU {n * per + a} to {n * per + b}"
             across[n, a, b] = wires.add(spec, name, share=parts[a, b], halves=1)
-    return [Level("node", node, nothing(ranks), nothing(ranks), 0.0, place, across)]
+    return [Level("node", node, none, none, 0.0, place, across)]
 
 
 def _ports(wires: Wiring, spec: Link, names: list[str]) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -6,10 +6,21 @@ import math
 
 import pytest
 
-from hpclab.models import collectives, communication, device, gpu_memory, latency_bandwidth, roofline
+from hpclab.models import (
+    collectives,
+    communication,
+    device,
+    gpu_memory,
+    latency_bandwidth,
+    nccl,
+    roofline,
+)
+from hpclab.models.nccl_links import NVLINKS
 from hpclab.models.network import with_slow_link
-from hpclab.models.scaling import Amdahl, fit, fit_times
-from hpclab.models.topologies import single_node
+from hpclab.models.occupancy import occupancy
+from hpclab.models.presets import PRESETS
+from hpclab.models.scaling import USL, Amdahl, Gustafson, fit, fit_times
+from hpclab.models.topologies import cluster, dragonfly, single_node
 from hpclab.results import Result
 from hpclab.schedules import collective
 
@@ -20,24 +31,29 @@ NODE, RING, WORK = single_node("nvlink4", 4), collective("all_reduce", "ring", 4
 LINE = latency_bandwidth.fit([1, 2, 3, 4e6], [1, 2, 3, 4])
 NUMBERS = {
     "an address": lambda bad: [count([0, bad, 8], 4) for count in COUNTS],
-    "an address in a tuple": lambda bad: [count((0, bad, 8), 4) for count in COUNTS],
     "an item": lambda bad: [count([0, 4], bad) for count in COUNTS],
     "a lane": lambda bad: gpu_memory.passes([0, 4], 4, [0, bad]),
-    "another lane": lambda bad: gpu_memory.bank_conflicts([0, 4], 4, [0, bad]),
     "a time": lambda bad: latency_bandwidth.fit([1, 2, 3, 4], [1, 2, 3, bad]),
     "a size": LINE.time,
-    "seed": lambda bad: latency_bandwidth.fit([1, 2, 3, 4], [1, 2, 3, 4], seed=bad),
-    "another seed": lambda bad: fit(Amdahl, [1, 2, 4, 8], [1, 2, 3, 4], seed=bad),
     "a parameter": lambda bad: fit_times(
         Amdahl, [Result("e", "makespan", 1.0, "measured", parameters={"nodes": bad})], "nodes"
     ),
     "crossover": lambda bad: collectives.crossover(lambda n: bad, lambda n: n),
+    "in flight": lambda bad: roofline.Launch(1, 256, in_flight=bad),
+    "threads": lambda bad: occupancy("9.0", bad),
+    "a share": lambda bad: [law(bad) for law in (Amdahl, Gustafson)] and USL(bad, 0),
+    "processors": lambda bad: [law.speedup(bad) for law in (Amdahl(0.1), Gustafson(0.1), USL(0.1, 0))],
+    "gpus": lambda bad: single_node("nvlink4", bad),
+    "oversubscription": lambda bad: cluster(2, 1, oversubscription=bad),
+    "groups": lambda bad: dragonfly(bad, 2, 2),
+    "slower": lambda bad: with_slow_link(NODE, 0, 1, bad),
+    "job": lambda bad: nccl.Job(NVLINKS["nvlink4"], bad),
+    "bytes": lambda bad: communication.predict("all_reduce", bad, nccl.Job(NVLINKS["nvlink4"], 8)),
+    "preset": PRESETS["dgx-h100"],
 }
 OBJECTS = {
     "addresses": lambda bad: [count(bad, 4) for count in COUNTS],
     "requests": gpu_memory.count,
-    "schedule": lambda bad: collectives.simulate(bad, NODE),
-    "topology": lambda bad: collectives.simulate(RING, bad),
     "slow": lambda bad: with_slow_link(bad, 0, 1),
     "function": lambda bad: collectives.crossover(bad, lambda n: n),
     "work": lambda bad: roofline.predict(bad, A100),
@@ -46,6 +62,7 @@ OBJECTS = {
     "law": lambda bad: fit(bad, [1, 2, 4], [1, 2, 3]),
     "speed": lambda bad: fit(Amdahl, [1, 2, 4], bad),
     "seconds": lambda bad: latency_bandwidth.fit([1, 2, 3, 4], bad),
+    "lengths": lambda bad: latency_bandwidth.fit([1, 2, 3, 4], [1.0]),
     "runs": lambda bad: fit(Amdahl, [1, 2, 4], [1, 2, 3], runs=bad),
 }
 NAMES = {
@@ -69,10 +86,3 @@ def test_what_is_not_the_object(name, bad, refused):
 def test_zero_where_it_would_divide(refused):
     refused(lambda: roofline.Work(0, 1e12))
     refused(lambda: roofline.Launch(0, 32))
-
-
-def test_requests_are_selected_by_what_they_have(refused):
-    block = (0, 0, 0)
-    trace = gpu_memory.KernelTrace("k", "", (1, 1, 1), (32, 1, 1), (block,), (), (), (), ())
-    assert trace.counts(space="global", kind="load").requests == 0
-    refused(lambda: trace.counts(spce="global"))

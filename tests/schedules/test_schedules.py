@@ -41,27 +41,22 @@ def test_rows_are_sound(name, algorithm):
         for end in ("source_offset", "target_offset"):
             assert ((messages[end] >= 0) & (messages[end] + messages["size"] <= schedule.buffer)).all()
         for step in schedule:
-            written = numpy.zeros((ranks, schedule.buffer), int)
-            for row in step[~step["reduce"]]:
-                written[row["target"], row["target_offset"] :][: row["size"]] += 1
-            for row in step[step["reduce"]]:
-                written[row["target"], row["target_offset"] :][: row["size"]] += 100
-            assert (written[written < 100] <= 1).all()
-            assert (written % 100 * (written >= 100) == 0).all(), "overwritten and added to in one step"
+            written, added = numpy.zeros((2, ranks, schedule.buffer), int)
+            for row in step:
+                into = added if row["reduce"] else written
+                into[row["target"], row["target_offset"] :][: row["size"]] += 1
+            assert (written <= 1).all()
+            assert not (written * added).any(), "overwritten and added to in one step"
 
 
 @pytest.mark.parametrize(
     ("name", "algorithm", "steps"),
     [
-        ("broadcast", "star", 1),
         ("broadcast", "binomial_tree", 4),
-        ("broadcast", "halving_doubling", 8),
         ("all_reduce", "ring", 30),
         ("all_reduce", "recursive_doubling", 4),
         ("all_reduce", "halving_doubling", 8),
         ("all_reduce", "hierarchical", 2 * 3 + 2),
-        ("all_gather", "recursive_doubling", 4),
-        ("all_to_all", "pairwise", 15),
         ("all_to_all", "bruck", 4 + 2),
         ("all_to_all", "hierarchical", 1 + 3),
     ],
@@ -88,12 +83,6 @@ def test_what_the_books_say_about_bytes():
     crossing = schedules.collective("all_reduce", "hierarchical", p, n, ranks_per_node=4).messages
     crossing = crossing[crossing["source"] // 4 != crossing["target"] // 4]
     assert crossing["size"].sum() == 4 * 2 * n * 3 // 4  # a ring of four nodes, whatever they hold inside
-
-
-def test_a_thousand_ranks():
-    schedule = schedules.collective("all_reduce", "ring", 1024, 2**20)
-    assert len(schedule.messages) == 2 * 1023 * 1024
-    assert schedule.steps == 2 * 1023
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, float("nan"), 10**30, "4", None])
