@@ -79,7 +79,7 @@ def _share(links, links_count, head, after, way, owner, hops, bandwidth, left, u
 
 
 @njit()
-def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, end, finish):
+def crowded(step, source, target, way, bandwidth, delay, size, begin, end, finish):
     """Times where links are shared: an event when a message has waited its latency out, one at its end.
 
     Arguments as in `flows`, and each message's links `way`; `begin`, `end` and `finish` are filled in.
@@ -111,7 +111,7 @@ def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, e
     owner = numpy.empty(most, numpy.int32)  # a slot's message
     key, since = numpy.empty(most), numpy.empty(most)
     rest, rate = numpy.zeros(most), numpy.zeros(most)
-    phase = numpy.zeros(most, numpy.int8)  # 0: waits for its latency, 1: flows, 2: is being added
+    flowing = numpy.zeros(most, numpy.int8)  # after its latency
     heap, place = numpy.empty(most, numpy.int32), numpy.empty(most, numpy.int32)
     free = numpy.arange(most - 1, -1, -1).astype(numpy.int32)
     free_count, heap_count = most, 0
@@ -125,7 +125,6 @@ def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, e
     flows = numpy.empty(most, numpy.int32)
     ready = numpy.zeros(count, numpy.int8)
     at, pending = first[:-1].copy(), numpy.zeros(ranks, numpy.int32)
-    adding = numpy.zeros(ranks)  # until when a rank's adder is busy
     waiting, waiting_count = numpy.arange(ranks).astype(numpy.int32), ranks
     now, stamp, batch = 0.0, 0, 0
 
@@ -146,7 +145,7 @@ def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, e
                     begin[m] = now
                     free_count -= 1
                     slot = free[free_count]
-                    owner[slot], phase[slot], key[slot] = m, 0, now + delay[m]
+                    owner[slot], flowing[slot], key[slot] = m, 0, now + delay[m]
                     heap[heap_count] = slot
                     heap_count += 1
                     _up(heap, place, key, heap_count - 1)
@@ -158,8 +157,8 @@ def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, e
         while heap_count and key[heap[0]] <= now * (1 + 1e-12):
             slot = heap[0]
             m = owner[slot]
-            if phase[slot] == 0 and wire[m] > 0:  # it begins to flow
-                phase[slot], rest[slot], since[slot], rate[slot] = 1, wire[m], now, 0.0
+            if not flowing[slot] and size[m] > 0:  # it begins to flow
+                flowing[slot], rest[slot], since[slot], rate[slot] = 1, size[m], now, 0.0
                 key[slot] = numpy.inf
                 _down(heap, place, key, 0, heap_count)
                 for h in range(hops):
@@ -176,7 +175,7 @@ def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, e
                         dirty[dirty_count] = link
                         dirty_count += 1
                 continue
-            if phase[slot] == 1:
+            if flowing[slot]:
                 for h in range(hops):
                     link = way[m, h]
                     if link < 0:
@@ -192,20 +191,9 @@ def crowded(step, source, target, reduces, way, bandwidth, delay, wire, begin, e
                         touched[link] = batch
                         dirty[dirty_count] = link
                         dirty_count += 1
-            if phase[slot] < 2:
-                end[m] = now
-                r = source[m]
-                pending[r] -= 1
-                if pending[r] == 0:
-                    waiting[waiting_count] = r
-                    waiting_count += 1
-                if reduces[m] > 0:
-                    adding[target[m]] = max(adding[target[m]], now) + reduces[m]
-                    phase[slot], key[slot] = 2, adding[target[m]]
-                    _down(heap, place, key, 0, heap_count)
-                    continue
-            r = target[m]
-            if r != source[m]:
+            end[m] = now
+            for last in range(1 + (source[m] != target[m])):
+                r = target[m] if last else source[m]
                 pending[r] -= 1
                 if pending[r] == 0:
                     waiting[waiting_count] = r

@@ -40,10 +40,6 @@ class Roof:
     basis: str
     assumed: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        checks.number("A roof's bandwidth", self.bandwidth, 1, 1e18, "bytes/s")
-        checks.number("A roof's rate", self.rate, 1, 1e24, "FLOP/s")
-
     @property
     def caveats(self) -> tuple[str, ...]:
         """What is assumed, in a sentence each."""
@@ -57,10 +53,6 @@ class Roof:
     def ridge(self) -> float:
         """The intensity, in operations per byte, from which the units and not memory are the bound."""
         return self.rate / self.bandwidth
-
-    def attainable(self, intensity: float) -> float:
-        """The most FLOP/s at this arithmetic intensity."""
-        return min(self.rate, self.bandwidth * checks.number("intensity", intensity, 0, 1e24, "FLOP/byte"))
 
 
 @dataclass(frozen=True)
@@ -82,19 +74,6 @@ class Device:
     multiprocessors: int = 0
     compute_capability: str = ""
     sources: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("sold", "reached"):
-            rates = checks.instance(name, getattr(self, name), Mapping, "rates by precision")
-            for precision, rate in rates.items():
-                checks.choice(f"A precision of {self.title}", precision, PRECISIONS)
-                checks.number(f"The rate of {self.title} in {precision}", rate, 1, 1e24, "FLOP/s")
-        for name in ("sold_bandwidth", "reached_bandwidth", "cache_bandwidth"):
-            checks.number(f"{name} of {self.title}", getattr(self, name), 0, 1e18, "bytes/s")
-        modelled = bool(self.compute_capability)  # then occupancy and Little's law need the next two
-        checks.number(f"latency of {self.title}", self.latency, 1e-9 * modelled, 10, "s")
-        checks.integer(f"multiprocessors of {self.title}", self.multiprocessors, int(modelled), 1_000_000)
-        checks.number(f"launch_overhead of {self.title}", self.launch_overhead, 0, 10, "s")
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ NO_WAY = -1
 
 
 @njit()
-def joined(step, source, target, size, reduces):
+def joined(step, source, target, size):
     """Rows of one step from one rank to one other become one message, in place: how many there are left, and
     which of them each row is in."""
     ranks = 1 + max(source.max(), target.max()) if len(step) else 0
@@ -25,11 +25,10 @@ def joined(step, source, target, size, reduces):
         before = last[source[row]]
         if before >= 0 and step[before] == step[row] and target[before] == target[row]:
             size[before] += size[row]
-            reduces[before] += reduces[row]
             member[row] = before
             continue
         step[count], source[count], target[count] = step[row], source[row], target[row]
-        size[count], reduces[count] = size[row], reduces[row]
+        size[count] = size[row]
         last[source[count]] = member[row] = count
         count += 1
     return count, member
@@ -76,15 +75,11 @@ def ways(source, target, levels):
 
 
 @njit()
-def costs(
-    step, source, target, size, levels, bandwidth, latency, level_latency, protocols, delay, wire, passing
-):
-    """Fill in each message's delay, bytes on the wire and seconds to pass alone; whether links are ever
-    shared, or NO_WAY.
+def costs(step, source, target, size, levels, bandwidth, latency, level_latency, delay, passing):
+    """Fill in each message's delay and seconds to pass alone; whether links are ever shared, or NO_WAY.
 
     A link is not shared where one rank is an end of all messages over it, at most one of them in each step: a
-    rank ends a step before it begins the next. `protocols` has a row (latency, round trips, efficiency) for
-    each to choose from: the one that is fastest for the message alone is taken.
+    rank ends a step before it begins the next.
     """
     first = numpy.full(len(bandwidth), -1, numpy.int32)
     second = numpy.full(len(bandwidth), -1, numpy.int32)
@@ -93,7 +88,7 @@ def costs(
     shared = 0
     for m in range(len(step)):
         a, b = source[m], target[m]
-        delay[m] = wire[m] = passing[m] = 0.0
+        delay[m] = passing[m] = 0.0
         if a == b:
             continue
         count, level = _route(a, b, levels, way)
@@ -114,21 +109,15 @@ def costs(
                 if last[link] == step[m] or (first[link] < 0 and second[link] < 0):
                     shared = 1
             last[link] = step[m]
-        best = numpy.inf
-        for p in range(protocols.shape[0]):
-            waits = alpha * (1 + 2 * protocols[p, 1]) + protocols[p, 0]
-            bytes_ = size[m] / protocols[p, 2]
-            if waits + bytes_ / narrow < best:
-                best = waits + bytes_ / narrow
-                delay[m], wire[m], passing[m] = waits, bytes_, bytes_ / narrow
+        delay[m], passing[m] = alpha, size[m] / narrow
     return shared
 
 
 @njit()
-def alone(step, source, target, reduces, delay, passing, begin, end, finish):
-    """Times where no link is shared; `reduces` holds the seconds that the target spends on adding."""
+def alone(step, source, target, delay, passing, begin, end, finish):
+    """Times where no link is shared."""
     ranks = len(finish)
-    clock, adding = numpy.zeros(ranks), numpy.zeros(ranks)
+    clock = numpy.zeros(ranks)
     at = numpy.full(ranks, -1, numpy.int32)
     for m in range(len(step)):
         a, b = source[m], target[m]
@@ -139,6 +128,4 @@ def alone(step, source, target, reduces, delay, passing, begin, end, finish):
         begin[m] = max(clock[a], clock[b])
         end[m] = time = begin[m] + delay[m] + passing[m]
         finish[a] = max(finish[a], time)
-        if reduces[m] > 0:
-            adding[b] = time = max(adding[b], time) + reduces[m]
         finish[b] = max(finish[b], time)

@@ -54,13 +54,6 @@ class Line:
         """Seconds for messages of `size` bytes."""
         return self.latency + _sizes(size) / self.bandwidth
 
-    def band(self, size: ArrayLike, level: float = 0.9) -> tuple[Array, Array]:
-        """The range of the line at each `size` (1-D, bytes) that the scatter of the points allows, seconds.
-
-        It says nothing of whether a straight line is right: a library that changes its protocol has a kink.
-        """
-        return within(self.draws[:, :1] + self.draws[:, 1:] * _sizes(size), level)
-
     def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
         """The range of "latency" (s) or "bandwidth" (bytes/s) that the scatter allows."""
         checks.choice("parameter", parameter, ("latency", "bandwidth"))

@@ -133,7 +133,8 @@ def predict(
         resident = occupancy(
             device.compute_capability, launch.threads, launch.registers, launch.shared_memory
         )
-        little = bytes_in_flight(device, launch, resident) / (device.latency * TURNAROUND)
+        blocks = min(launch.blocks, resident.blocks * device.multiprocessors)  # under way at once
+        little = blocks * launch.threads * launch.in_flight / (device.latency * TURNAROUND)
         bandwidth = (roof.bandwidth**-3 + little**-3) ** (-1 / 3)
         rate *= min(1.0, launch.blocks / device.multiprocessors)
     feed = "latency" if little < roof.bandwidth else "memory"
@@ -144,10 +145,3 @@ def predict(
     bound = longest if busy[longest] >= device.launch_overhead else "launch"
     parts = {**busy, "launch": device.launch_overhead}
     return Prediction(work, roof, device.launch_overhead + busy[longest], bound, parts, resident)
-
-
-def bytes_in_flight(device: Device, launch: Launch, resident: Occupancy) -> float:
-    """Bytes under way at once: resident threads of all multiprocessors, or of the whole grid if it is
-    smaller."""
-    blocks = min(launch.blocks, resident.blocks * device.multiprocessors)
-    return blocks * launch.threads * launch.in_flight

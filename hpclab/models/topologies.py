@@ -10,40 +10,34 @@ import itertools
 import numpy
 
 from hpclab import checks
-from hpclab.models.network import MOST_RANKS, Level, Link, Topology, Wiring, columns, nothing
+from hpclab.models.network import MOST_RANKS, Level, Link, Topology, Wiring, columns
 
 # NVLinks between each pair of a DGX-1's eight V100s (6 a GPU); pairs with none go over PCIe.
 # NVIDIA DGX-1 With Tesla V100 System Architecture, WP-08437-002, figure 4 (the hybrid cube mesh).
-CUBE_MESH = numpy.array(
-    [
-        [0, 1, 1, 2, 2, 0, 0, 0], [1, 0, 2, 1, 0, 2, 0, 0],
-        [1, 2, 0, 2, 0, 0, 1, 0], [2, 1, 2, 0, 0, 0, 0, 1],
-        [2, 0, 0, 0, 0, 1, 1, 2], [0, 2, 0, 0, 1, 0, 2, 1],
-        [0, 0, 1, 0, 1, 2, 0, 2], [0, 0, 0, 1, 2, 1, 2, 0],
-    ]
+CUBE_MESH = (
+    (0, 1, 1, 2, 2, 0, 0, 0), (1, 0, 2, 1, 0, 2, 0, 0),
+    (1, 2, 0, 2, 0, 0, 1, 0), (2, 1, 2, 0, 0, 0, 0, 1),
+    (2, 0, 0, 0, 0, 1, 1, 2), (0, 2, 0, 0, 1, 0, 2, 1),
+    (0, 0, 1, 0, 1, 2, 0, 2), (0, 0, 0, 1, 2, 1, 2, 0),
 )  # fmt: skip
-WIRINGS = ("switch", "mesh", "cube mesh", "bus")
+WIRINGS = ("switch", "cube mesh")
 TRANSPORTS = ("rdma", "tcp")
 
 
-def single_node(
-    link: Link | str, gpus: int, wiring: str = "switch", pcie: Link | str = "pcie3-x16"
-) -> Topology:
+def single_node(link: Link | str, gpus: int, wiring: str = "switch") -> Topology:
     """`gpus` ranks in one node, joined by `link` (what one GPU has in one direction, all its lanes together).
 
     `wiring` is "switch" (NVSwitch, or the ports of a PCIe switch: each GPU has its whole link to whoever it
-    talks to), "mesh" (a wire for each pair, which gets an equal part of the link), "cube mesh" (8 GPUs as in
-    a DGX-1; pairs without a wire go over `pcie`), or "bus" (one link that all share, as processes on one
-    machine share its memory).
+    talks to), or "cube mesh" (8 GPUs as in a DGX-1; pairs without a wire go over PCIe 3).
     """
     spec, wires = _link(link), Wiring()
     gpus = checks.integer("gpus", gpus, 1, 1024)
     wiring = checks.choice("wiring", wiring, WIRINGS)
     if wiring == "cube mesh" and gpus != len(CUBE_MESH):
-        raise ValueError(f"A cube mesh has 8 GPUs, not {gpus}: take the wiring mesh or switch.")
+        raise ValueError(f"A cube mesh has 8 GPUs, not {gpus}: take the wiring switch.")
     levels = _inside(wires, spec, 1, gpus, wiring)
     if wiring == "cube mesh":
-        ports = _ports(wires, _link(pcie), [f"GPU {n} PCIe" for n in range(gpus)])
+        ports = _ports(wires, _link("pcie3-x16"), [f"GPU {n} PCIe" for n in range(gpus)])
         levels.append(Level("PCIe", numpy.zeros(gpus, "i4"), columns(ports[0]), columns(ports[1])))
     return Topology(f"{gpus} × {spec.name} ({wiring})", gpus, tuple(wires.links), tuple(levels))
 
@@ -59,19 +53,14 @@ def cluster(
     *,
     rails: bool = False,
     nodes_per_leaf: int = 16,
-    gpudirect: bool = True,
-    pcie: Link | str | None = None,
-    hop: Link | str | None = None,
 ) -> Topology:
     """`nodes` × `gpus_per_node` ranks: `inside` joins those of a node, NICs and a fat tree the nodes.
 
     The GPUs of a node share its `nics_per_node` NICs evenly. A leaf switch joins `nodes_per_leaf` nodes, or
     with `rails` the NICs of the same place in them, and has 1/`oversubscription` of their bandwidth to the
     spine; traffic is taken to spread over the uplinks evenly, so at 1 they hold nobody up and are left out.
-    `transport` "tcp" adds, at both ends, the core that copies for this rank. `pcie` (None: ranks on CPUs) is
-    what joins a GPU and its NIC; without `gpudirect` the data turns round in host memory and so crosses the
-    PCIe link between switch and host twice at each end, which all GPUs of that NIC share. `hop` is a switch:
-    a NIC's latency holds the leaf's, and over the spine come two more.
+    `transport` "tcp" adds, at both ends, the core that copies for this rank. A NIC's latency holds that of
+    the leaf switch, and over the spine come two more.
     """
     nodes = checks.integer("nodes", nodes, 1, MOST_RANKS)
     per = checks.integer("gpus_per_node", gpus_per_node, 1, 1024)
@@ -84,21 +73,13 @@ def cluster(
         raise ValueError(
             f"{per} GPUs cannot share {nics} NICs evenly: nics_per_node must divide gpus_per_node."
         )
-    ranks, wires, spec, delay = nodes * per, Wiring(), _link(nic), _link(hop or _switch(nic)).latency
+    ranks, wires, spec, delay = nodes * per, Wiring(), _link(nic), _link(_switch(nic)).latency
     rank = numpy.arange(ranks)
     node, port = rank // per, rank // (per // nics)  # port counts NICs over all nodes
     levels = _inside(wires, _link(inside), nodes, per, "switch") if per > 1 else []
 
-    out, into = [], []  # a rank's way to the network, and from it, in order of crossing
-    if pcie is not None:
-        gpu = _ports(wires, _link(pcie), [f"GPU {n} PCIe" for n in rank])
-        out, into = [gpu[0]], [gpu[1]]
-        if not gpudirect:
-            hosts = _ports(wires, _link(pcie), [f"NIC {n} host PCIe" for n in range(nodes * nics)])
-            copy = Link("", 2 * _link("host-staging").latency, _link(pcie).bandwidth)  # one at each end
-            copies = _ports(wires, copy, [f"GPU {n} staging" for n in rank])
-            out += [copies[0], hosts[0][port], hosts[1][port]]
-            into = [hosts[0][port], hosts[1][port], copies[1], *into]
+    out: list[numpy.ndarray] = []
+    into: list[numpy.ndarray] = []  # a rank's way to the network, and from it, in order of crossing
     if transport == "tcp":
         cores = _ports(wires, _link("kernel-tcp"), [f"rank {n} TCP copies" for n in rank])
         out, into = [*out, cores[0]], [cores[1], *into]
@@ -119,18 +100,11 @@ def cluster(
         levels.append(Level("spine", numpy.zeros(ranks, "i4"), columns(*out), columns(*into), 2 * delay))
     name = f"{nodes} nodes × {per}, {spec.name}{' on rails' if rails else ''}"
     name += f" {over:g}:1" if over > 1 and leaf.max() > 0 else ""
-    name += {"rdma": "", "tcp": ", TCP"}[transport] + ("" if gpudirect or pcie is None else ", no GPUDirect")
+    name += {"rdma": "", "tcp": ", TCP"}[transport]
     return Topology(name, ranks, tuple(wires.links), tuple(levels))
 
 
-def dragonfly(
-    groups: int,
-    routers: int,
-    nodes_per_router: int,
-    nic: Link | str = "slingshot-11",
-    *,
-    hop: Link | str = "slingshot-switch",
-) -> Topology:
+def dragonfly(groups: int, routers: int, nodes_per_router: int, nic: Link | str = "slingshot-11") -> Topology:
     """One rank a node; a link joins each pair of routers of a group, and each pair of groups.
 
     Routes are minimal (Kim, Dally, Scott & Abts, ISCA 2008): at most one link inside a group or one between
@@ -141,7 +115,7 @@ def dragonfly(
     routers = checks.integer("routers", routers, 1, 64)
     per = checks.integer("nodes_per_router", nodes_per_router, 1, 64)
     ranks = checks.integer("groups × routers × nodes", groups * routers * per, 1, MOST_RANKS, "ranks")
-    spec, delay, wires = _link(nic), _link(hop).latency, Wiring()
+    spec, delay, wires = _link(nic), _link("slingshot-switch").latency, Wiring()
     rank = numpy.arange(ranks, dtype="i4")
     router = rank // per
     group, ends = router // routers, _ports(wires, spec, [f"NIC {n}" for n in rank])
@@ -165,19 +139,16 @@ def _inside(wires: Wiring, spec: Link, nodes: int, per: int, wiring: str) -> lis
     """The level at which ranks of a node meet, with its links."""
     ranks = nodes * per
     node, place = numpy.divmod(numpy.arange(ranks, dtype="i4"), numpy.int32(per))
-    if wiring == "bus":
-        shared = numpy.full(ranks, wires.add(spec, "bus", halves=1), "i4")
-        return [Level("bus", node, columns(shared), nothing(ranks))]
     if wiring == "switch":
         ports = _ports(wires, spec, [f"GPU {n}" for n in range(ranks)])
         return [Level("node", node, columns(ports[0]), columns(ports[1]))]
-    parts = CUBE_MESH / 6 if wiring == "cube mesh" else (1 - numpy.eye(per)) / max(1, per - 1)
+    parts, none = numpy.array(CUBE_MESH) / 6, numpy.zeros((ranks, 0), "i4")
     across = numpy.full((nodes, per, per), -1, "i4")
     for n, a, b in itertools.product(range(nodes), range(per), range(per)):
         if parts[a, b]:
             name = f"GPU {n * per + a} to {n * per + b}"
             across[n, a, b] = wires.add(spec, name, share=parts[a, b], halves=1)
-    return [Level("node", node, nothing(ranks), nothing(ranks), 0.0, place, across)]
+    return [Level("node", node, none, none, 0.0, place, across)]
 
 
 def _ports(wires: Wiring, spec: Link, names: list[str]) -> tuple[numpy.ndarray, numpy.ndarray]:

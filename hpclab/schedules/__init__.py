@@ -4,7 +4,6 @@
     schedule = schedules.collective("all_reduce", "ring", ranks=4, elements=1000)
     schedule.steps, schedule.sent()                      # 6 steps; elements that each rank sends
     for messages in schedule: ...                        # a structured array of messages for each step
-    schedules.sent("all_reduce", "ring", 4, 1000)        # the formula of the same
 
     buffers = [schedules.place(schedule, rank, values[rank]) for rank in range(4)]
     schedules.replay(schedule, buffers)                  # or parallel.collectives.execute on real ranks
@@ -14,7 +13,7 @@
 its family (`ring`, `binomial_tree`, `doubling`, `double_tree`, `hierarchical`, `exchange`, `star`).
 """
 
-from hpclab.schedules.collectives import ALGORITHMS, Algorithm, collective, sent
+from hpclab.schedules.collectives import ALGORITHMS, Algorithm, collective
 from hpclab.schedules.layout import Layout, layout, place, result
 from hpclab.schedules.messages import bounds
 from hpclab.schedules.replay import replay
@@ -22,5 +21,5 @@ from hpclab.schedules.schedule import COLLECTIVES, MESSAGE, Schedule
 
 __all__ = [
     "ALGORITHMS", "COLLECTIVES", "MESSAGE", "Algorithm", "Layout", "Schedule", "bounds", "collective",
-    "layout", "place", "replay", "result", "sent",
+    "layout", "place", "replay", "result",
 ]  # fmt: skip

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, per_rank, rows, then
-from hpclab.schedules.star import sent_reduce
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, rows, then
 
 
 def spread(order: Counts, elements: int) -> Messages:
@@ -24,16 +23,6 @@ def spread(order: Counts, elements: int) -> Messages:
     return numpy.concatenate([then(), *parts])
 
 
-def sent_spread(order: Counts, elements: int, ranks: int) -> Counts:
-    """The place v in `order` has a child v + d for each power of two d that is below v's lowest set bit (any,
-    for v = 0) and lands inside: n each."""
-    place = numpy.arange(len(order))
-    lowest = numpy.where(place == 0, len(order), place & -place)
-    distance = 1 << numpy.arange(len(order).bit_length())[:, None]
-    children = ((distance < lowest) & (place + distance < len(order))).sum(axis=0)
-    return per_rank(ranks, order, children * elements)
-
-
 def _order(shape: Shape) -> Counts:
     return numpy.roll(numpy.arange(shape.ranks), -shape.root)
 
@@ -41,11 +30,6 @@ def _order(shape: Shape) -> Counts:
 def broadcast(shape: Shape) -> Messages:
     """From the root to all in ceil(log2(p)) steps."""
     return spread(_order(shape), shape.elements)
-
-
-def sent_broadcast(shape: Shape) -> Counts:
-    """The root ceil(log2(p)) n; half of the ranks nothing."""
-    return sent_spread(_order(shape), shape.elements, shape.ranks)
 
 
 def reduce(shape: Shape) -> Messages:
@@ -56,8 +40,3 @@ def reduce(shape: Shape) -> Messages:
 def all_reduce(shape: Shape) -> Messages:
     """To rank 0 and back: 2 ceil(log2(p)) steps."""
     return then(reduce(shape), broadcast(shape))
-
-
-def sent_all_reduce(shape: Shape) -> Counts:
-    """Reduce and broadcast together: 2 n (p - 1) over all ranks, which is the least there is."""
-    return sent_reduce(shape) + sent_broadcast(shape)

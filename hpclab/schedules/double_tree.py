@@ -12,7 +12,7 @@ import itertools
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, per_rank, rows, together
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, rows, together
 
 
 def _parents(place: Counts, count: int) -> Counts:
@@ -61,10 +61,9 @@ def _root(count: int, tree: int) -> int:
 def _chunks(shape: Shape) -> tuple[Counts, Counts]:
     """Where the chunks of each half begin and how large they are, shape (2, chunks).
 
-    As many as the two trees are deep unless told otherwise: filling the pipe then takes about as long as
-    what follows.
+    As many as the two trees are deep: filling the pipe then takes about as long as what follows.
     """
-    count = shape.chunks or max(1, 2 * (shape.ranks - 1).bit_length())
+    count = max(1, 2 * (shape.ranks - 1).bit_length())
     halves = bounds(shape.elements, 2)
     cuts = [begin + bounds(int(end - begin), count) for begin, end in itertools.pairwise(halves)]
     return numpy.array([cut[:-1] for cut in cuts]), numpy.array([numpy.diff(cut) for cut in cuts])
@@ -82,13 +81,6 @@ def broadcast(shape: Shape) -> Messages:
     ))  # fmt: skip
 
 
-def sent_broadcast(shape: Shape) -> Counts:
-    """The root n; the others n / 2 for each child, of which an inner rank has up to two."""
-    if shape.ranks == 1:
-        return numpy.zeros(1, numpy.int64)
-    return _sent(shape, [parent for _, parent, _ in _edges(shape)])
-
-
 def reduce(shape: Shape) -> Messages:
     """The broadcast backwards, adding on the way."""
     return backwards(broadcast(shape))
@@ -104,14 +96,3 @@ def all_reduce(shape: Shape) -> Messages:
         parts.append(rows(chunk + deepest - depth, child, parent, *place, reduce=True))
         parts.append(rows(chunk + deepest + depth - 1, parent, child, *place))
     return together(*parts)
-
-
-def sent_all_reduce(shape: Shape) -> Counts:
-    """n / 2 for each neighbour in each tree: three in one where the rank is inside, one as a leaf: 2 n."""
-    return _sent(shape, [numpy.concatenate([child, parent]) for child, parent, _ in trees(shape.ranks)])
-
-
-def _sent(shape: Shape, senders: list[Counts]) -> Counts:
-    """A half of the vector for each time that a rank is named among the senders of its tree."""
-    halves = numpy.diff(bounds(shape.elements, 2))
-    return numpy.sum([per_rank(shape.ranks, *one) for one in zip(senders, halves, strict=True)], axis=0)

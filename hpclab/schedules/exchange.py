@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy
 
 from hpclab.schedules.hierarchical import carrier
-from hpclab.schedules.messages import Counts, Messages, Shape, merged, per_rank, rows, then, together
+from hpclab.schedules.messages import Counts, Messages, Shape, merged, rows, then, together
 
 
 def _result(shape: Shape, source: Counts, target: Counts) -> Counts:
@@ -39,11 +39,6 @@ def pairwise(shape: Shape) -> Messages:
     return _send(shape, numpy.maximum(distance - 1, 0), source, (source + distance) % shape.ranks)
 
 
-def sent_once(shape: Shape) -> Counts:
-    """All but its own block, n (p - 1) / p: direct and pairwise."""
-    return shape.elements - shape.blocks
-
-
 def bruck(shape: Shape) -> Messages:
     """Slot i holds what still has to go i ranks further; in step s the slots with bit s set go 2^s further.
 
@@ -55,33 +50,13 @@ def bruck(shape: Shape) -> Messages:
     parts = [rows(0, rank, rank, shape.bounds[target], shape.blocks[target], place)]
     for bit in range((ranks - 1).bit_length()):
         moving = slot[:, slot[0] >> bit & 1 == 1]
-        place, target = shape.elements + moving * slot_size, _bound_for(rank, moving, bit) % ranks
+        target = (rank + (moving >> bit << bit)) % ranks  # where it has to go: the lower bits are travelled
+        place = shape.elements + moving * slot_size
         parts.append(rows(0, rank, (rank + (1 << bit)) % ranks, place, shape.blocks[target]))
     source = (rank - slot) % ranks
     place = shape.elements + slot * slot_size
     parts.append(rows(0, rank, rank, place, shape.blocks[rank], _result(shape, source, rank)))
     return then(*parts)
-
-
-def _bound_for(rank: Counts, slot: Counts, bit: int) -> Counts:
-    """Where the block in `slot` at `rank` has to go, before step `bit`: the lower bits are travelled."""
-    return rank + (slot >> bit << bit)
-
-
-def sent_bruck(shape: Shape) -> Counts:
-    """A block that goes i ranks further is sent once for each bit set in i: about n log2(p) / 2."""
-    rank, slot = numpy.ogrid[: shape.ranks, : shape.ranks]
-    sent = numpy.zeros(shape.ranks, numpy.int64)
-    for bit in range((shape.ranks - 1).bit_length()):
-        target = _bound_for(rank, slot, bit) % shape.ranks
-        sent += ((slot >> bit & 1) * shape.blocks[target]).sum(axis=1)
-    return sent
-
-
-def _hops(shape: Shape) -> tuple[Counts, Counts, Counts]:
-    """Every source and target, shape (p²,), and the rank in the source's node on the target's rail."""
-    source, target = numpy.divmod(numpy.arange(shape.ranks**2), shape.ranks)
-    return source, target, carrier(shape, source // shape.ranks_per_node, target % shape.ranks_per_node)
 
 
 def hierarchical(shape: Shape) -> Messages:
@@ -90,7 +65,8 @@ def hierarchical(shape: Shape) -> Messages:
     Each message between nodes is `ranks_per_node` times as large as in pairwise, and there are as many times
     fewer.
     """
-    source, target, hop = _hops(shape)
+    source, target = numpy.divmod(numpy.arange(shape.ranks**2), shape.ranks)
+    hop = carrier(shape, source // shape.ranks_per_node, target % shape.ranks_per_node)
     size = shape.blocks[target]
     node, there = source // shape.ranks_per_node, target // shape.ranks_per_node
     nodes = -(-shape.ranks // shape.ranks_per_node)
@@ -105,11 +81,3 @@ def hierarchical(shape: Shape) -> Messages:
     between = rows((there - node) % nodes, hop, target, transit, size * (node != there), home)
     between["step"] -= 1
     return then(merged(inside), merged(together(between)))
-
-
-def sent_hierarchical(shape: Shape) -> Counts:
-    """What is not on the rank's own rail, n (g - 1) / g, then n (N - 1) / N between N nodes of g."""
-    source, target, hop = _hops(shape)
-    crossing = source // shape.ranks_per_node != target // shape.ranks_per_node
-    size = shape.blocks[target]
-    return per_rank(shape.ranks, source, size * (hop != source)) + per_rank(shape.ranks, hop, size * crossing)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.binomial_tree import sent_spread, spread
+from hpclab.schedules.binomial_tree import spread
 from hpclab.schedules.messages import (
     Counts,
     Messages,
@@ -19,7 +19,6 @@ from hpclab.schedules.messages import (
     backwards,
     bounds,
     merged,
-    per_rank,
     rows,
     then,
     together,
@@ -42,13 +41,6 @@ def broadcast(shape: Shape) -> Messages:
     """A binomial tree over one rank of each node, then one inside each node."""
     leaders, nodes = _teams(shape)
     return then(spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes)))
-
-
-def sent_broadcast(shape: Shape) -> Counts:
-    """n for each child in both trees; nodes - 1 vectors cross between nodes."""
-    leaders, nodes = _teams(shape)
-    sent = [sent_spread(order, shape.elements, shape.ranks) for order in (leaders, *nodes)]
-    return numpy.sum(sent, axis=0)
 
 
 def reduce(shape: Shape) -> Messages:
@@ -88,24 +80,9 @@ def _gather(shape: Shape, starts: Counts, sizes: Counts) -> Messages:
     return then(between, merged(inside))
 
 
-def _sent_gather(shape: Shape, sizes: Counts) -> Counts:
-    size = _rails(shape, sizes)
-    nodes, rails = size.shape
-    node, rail = numpy.ogrid[:nodes, :rails]
-    who, whole = carrier(shape, node, rail), size.sum(axis=0)
-    others = numpy.minimum(shape.ranks_per_node, shape.ranks - node * shape.ranks_per_node) - 1
-    between = whole - numpy.roll(size, -1, axis=0) if nodes > 1 else numpy.zeros_like(size)
-    return per_rank(shape.ranks, who, between) + per_rank(shape.ranks, who, others * whole)
-
-
 def all_gather(shape: Shape) -> Messages:
     """A ring between nodes on each rail, then each rank gives its rail to the others in its node."""
     return _gather(shape, shape.bounds[:-1], shape.blocks)
-
-
-def sent_all_gather(shape: Shape) -> Counts:
-    """N nodes of g: n (N - 1) / p between nodes, and n (g - 1) / g inside."""
-    return _sent_gather(shape, shape.blocks)
 
 
 def reduce_scatter(shape: Shape) -> Messages:
@@ -127,10 +104,3 @@ def all_reduce(shape: Shape) -> Messages:
     """Reduce-scatter inside nodes, a ring all-reduce between nodes on each rail, all-gather inside nodes."""
     gather = _gather(shape, *_by_rail(shape))
     return then(backwards(gather), gather)
-
-
-def sent_all_reduce(shape: Shape) -> Counts:
-    """N nodes of g: 2 n (N - 1) / p between nodes, g times less than a ring over all, and 2 n (g - 1) / g
-    inside."""
-    sizes = _by_rail(shape)[1]
-    return shape.elements - sizes + _sent_gather(shape, sizes)

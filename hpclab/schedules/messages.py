@@ -18,17 +18,15 @@ Counts = NDArray[numpy.int64]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a collective is asked for: every algorithm takes one, and the formula of its bytes the same.
+    """What a collective is asked for: every algorithm takes one.
 
-    `ranks` p, `elements` n; `root` for broadcast and reduce; `ranks_per_node` for the hierarchical ones;
-    `chunks` is how many pieces a pipelined algorithm cuts its vector into.
+    `ranks` p, `elements` n; `root` for broadcast and reduce; `ranks_per_node` for the hierarchical ones.
     """
 
     ranks: int
     elements: int
     root: int = 0
     ranks_per_node: int = 1
-    chunks: int | None = None
 
     @cached_property
     def bounds(self) -> Counts:
@@ -120,9 +118,3 @@ def merged(messages: Messages) -> Messages:
     whole = made[first]
     whole["size"] = numpy.add.reduceat(made["size"], first)
     return whole
-
-
-def per_rank(ranks: int, who: ArrayLike, how_many: ArrayLike) -> Counts:
-    """`how_many` summed for each rank of `who` (broadcast together), shape (ranks,)."""
-    rank, count = numpy.broadcast_arrays(numpy.asarray(who, numpy.int64), how_many)
-    return numpy.bincount(rank.ravel(), count.ravel(), ranks).astype(numpy.int64)

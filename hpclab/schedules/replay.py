@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy
 from numpy.typing import NDArray
 
-from hpclab import checks
 from hpclab.schedules.schedule import Schedule
 
 
@@ -19,14 +17,6 @@ def replay(
 
     `after_step(step)` is called after each step, with the buffers as they are then.
     """
-    ranks = checks.instance("schedule", schedule, Schedule).ranks
-    sizes = [
-        numpy.size(buffer) for buffer in checks.instance("buffers", buffers, Sequence, "a list of arrays")
-    ]
-    if sizes != [schedule.buffer] * ranks:
-        raise ValueError(
-            f"buffers must be {ranks} arrays of {schedule.buffer} elements each, not {sizes!r:.60}."
-        )
     for step, messages in enumerate(schedule):
         parcels = [
             buffers[message["source"]][message["source_offset"] :][: message["size"]].copy()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, per_rank, rows, then
+from hpclab.schedules.messages import Messages, Shape, backwards, bounds, rows, then
 from hpclab.schedules.messages import together as _together
 
 
@@ -26,21 +26,9 @@ def all_gather(shape: Shape) -> Messages:
     return _round(shape, 0, reduce=False)
 
 
-def sent_all_gather(shape: Shape) -> Counts:
-    """All blocks but the one that the next rank began with: n (p - 1) / p."""
-    if shape.ranks == 1:
-        return numpy.zeros(1, numpy.int64)
-    return shape.elements - numpy.roll(shape.blocks, -1)
-
-
 def reduce_scatter(shape: Shape) -> Messages:
     """In step s rank r passes on the block r - 1 - s with all that was added to it so far: p - 1 steps."""
     return _round(shape, -1, reduce=True)
-
-
-def sent_reduce_scatter(shape: Shape) -> Counts:
-    """All blocks but its own: n (p - 1) / p. So it is in every all-gather run backwards."""
-    return shape.elements - shape.blocks
 
 
 def all_reduce(shape: Shape) -> Messages:
@@ -48,26 +36,15 @@ def all_reduce(shape: Shape) -> Messages:
     return then(reduce_scatter(shape), all_gather(shape))
 
 
-def sent_all_reduce(shape: Shape) -> Counts:
-    """2 n (p - 1) / p, the least possible for every rank (Patarasuk and Yuan, theorem 1)."""
-    return sent_reduce_scatter(shape) + sent_all_gather(shape)
-
-
 def broadcast(shape: Shape) -> Messages:
-    """Down the chain from the root in `chunks` pieces that follow each other: p - 2 + chunks steps.
+    """Down the chain from the root in p pieces that follow each other: 2 p - 2 steps.
 
-    As many chunks as ranks unless told otherwise: filling the pipe then takes about as long as draining it.
+    With as many pieces as ranks filling the pipe takes about as long as draining it.
     """
-    cuts = bounds(shape.elements, shape.chunks or shape.ranks)
+    cuts = bounds(shape.elements, shape.ranks)
     place, chunk = numpy.ogrid[: shape.ranks - 1, : len(cuts) - 1]
     source, target = (place + shape.root) % shape.ranks, (place + 1 + shape.root) % shape.ranks
     return _together(rows(place + chunk, source, target, cuts[:-1], numpy.diff(cuts)))
-
-
-def sent_broadcast(shape: Shape) -> Counts:
-    """Every rank n but the last one before the root, which sends nothing."""
-    place = numpy.arange(shape.ranks - 1)
-    return per_rank(shape.ranks, (place + shape.root) % shape.ranks, shape.elements)
 
 
 def reduce(shape: Shape) -> Messages:

@@ -93,7 +93,8 @@ class Hardware:
         """Bytes/s out of a node of which `in_use` of `node` GPUs (0: not said) take part; None if unnamed."""
         each, gpu, whole = self.rates()
         size = node or in_use
-        shares = [share * size for share in self.numbers["ports of a GPU"]]
+        own = [1.0] * ("gh200" in self.names["GPU"] and not self.numbers["ports"])  # a card on each module
+        shares = [share * size for share in self.numbers["ports of a GPU"] or own]
         ports = _one("numbers of ports", [*self.numbers["ports"], *shares])
         _one("rates of a node", [rate for rate in (ports * each, gpu * node, whole) if rate], 0.05)
         if gpu:
@@ -142,6 +143,11 @@ class Hardware:
         if not fits or (per_node and per_node != in_use):
             raise NotPlaced("its numbers of GPUs, of nodes and of GPUs in a node do not agree")
         return gpus, nodes, int(size)
+
+
+def node_size(words: Hardware) -> int:
+    """GPUs of a node that is said, or usual: four Grace Hopper, else eight."""
+    return int(max(words.numbers["GPUs of a node"], default=4 if "gh200" in words.names["GPU"] else 8))
 
 
 def _shown(words: Iterable[str]) -> str:

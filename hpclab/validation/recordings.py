@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpclab import checks
-from hpclab.results import Result
-from hpclab.validation.scaling_rows import recorded
+from hpclab.results import Result, read_jsonl
 
 _FOLDER = Path(__file__).with_name("recorded")
 
@@ -14,4 +13,4 @@ _FOLDER = Path(__file__).with_name("recorded")
 def read(name: str) -> list[Result]:
     """The Results of one recording; ValueError names the recordings there are."""
     known = sorted(path.stem for path in _FOLDER.glob("*.jsonl"))
-    return recorded(_FOLDER / f"{checks.choice('The recording', name, known)}.jsonl")
+    return read_jsonl(_FOLDER / f"{checks.choice('The recording', name, known)}.jsonl")

@@ -14,6 +14,7 @@ CITATIONS = {
     "bigscience_bandwidth": "BigScience, experiments",
     "stackhpc_hpc_tests": "StackHPC, hpc-tests",
     "sarus_cookbook": "Sarus cookbook",
+    "cscs_mpich": "CSCS, documentation",
 }
 
 

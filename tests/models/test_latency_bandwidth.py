@@ -44,17 +44,11 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 0.75 <= hits / 50 <= 0.99
 
 
-def test_the_band_widens_with_the_scatter():
-    narrow, wide = (fit(SIZES, points(3, scatter, 0)).band([1e6]) for scatter in (0.02, 0.2))
-    assert (narrow[1] - narrow[0])[0] < (wide[1] - wide[0])[0] / 3
-
-
 def test_no_parameter_is_negative():
     flat = fit(SIZES, numpy.linspace(2, 1, len(SIZES)))  # larger ones were quicker
     assert flat.bandwidth == numpy.inf
     assert flat.interval("bandwidth")[1] == numpy.inf
-    steep = fit(SIZES, SIZES**1.2)
-    assert steep.latency == 0
+    assert fit(SIZES, SIZES**1.2).latency == 0
 
 
 def test_too_few_sizes_give_no_line_and_the_reason():
@@ -63,25 +57,6 @@ def test_too_few_sizes_give_no_line_and_the_reason():
     assert "1, 2, 3 bytes alone; it takes 4" in few.reason
     assert "no size" in fit([], []).reason
     assert isinstance(fit([1, 2, 3, 4], [1.0, 1, 1, 1]), Line)
-
-
-@pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf")])
-def test_bad_times_are_refused(bad):
-    with pytest.raises(ValueError, match="positive number of seconds"):
-        fit([1, 2, 3, 4], [1, 1, 1, bad])
-
-
-@pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), "ten", None])
-def test_bad_sizes_are_refused(bad):
-    with pytest.raises(ValueError, match=r"size"):
-        fit([1, 2, 3, bad], [1, 1, 1, 1])
-    with pytest.raises(ValueError, match=r"size"):
-        fit(SIZES, LATENCY + SIZES / BANDWIDTH).time(bad)
-
-
-def test_lists_of_two_lengths_are_refused():
-    with pytest.raises(ValueError, match="one length"):
-        fit([1, 2, 3, 4], [1.0])
 
 
 def test_a_line_in_words_says_both_parameters_in_their_units():

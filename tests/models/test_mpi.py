@@ -1,26 +1,29 @@
 """Messages over MPI: software on the small end, the line rate less its headers on the large."""
 
-import math
+from dataclasses import replace
 
 import pytest
 
-from hpclab.models.mpi import Fabric, Host, framing
+from hpclab.models import mpi
+from hpclab.models.mpi import Fabric, Host, inside, over, predict
+from hpclab.models.network import framing
 
-FABRIC = Fabric("RoCE", 1.5e-6, 6.25e9 * framing("roce"))
+FABRIC = over("roce-50g", rate=6.25e9)
+LARGE = 2.0**30
 
 
 def test_the_share_of_headers_is_what_the_published_fabrics_show():
-    assert 6.25e9 * framing("roce") == pytest.approx(5.785e9, rel=0.002)  # RoCE at 50 Gb/s
-    assert 12.5e9 * framing("infiniband") == pytest.approx(12.317e9, rel=0.005)  # HDR100
+    assert 6.25e9 * framing("roce-50g") == pytest.approx(5.785e9, rel=0.002)  # RoCE at 50 Gb/s
+    assert 12.5e9 * framing("infiniband-hdr100") == pytest.approx(12.317e9, rel=0.005)
+    assert 25e9 * framing("slingshot-11") == pytest.approx(24.03e9, rel=0.002)
     assert framing("aries") == 1  # not known: the catalogue's bandwidth is a measured one
 
 
 def test_a_small_message_costs_the_latency_and_a_large_one_the_wire():
     assert FABRIC.one_way(0) == FABRIC.latency
-    large = 2.0**30
-    assert FABRIC.one_way(large) == pytest.approx(4 * FABRIC.latency + large / FABRIC.bandwidth)
-    assert FABRIC.stream(large) == pytest.approx(FABRIC.bandwidth, rel=1e-3)
-    assert FABRIC.both_ways(large) == pytest.approx(2 * FABRIC.bandwidth, rel=1e-3)
+    assert FABRIC.one_way(LARGE) == pytest.approx(4 * FABRIC.latency + LARGE / FABRIC.bandwidth)
+    for many in (FABRIC.stream, FABRIC.both_ways):
+        assert many(LARGE) == pytest.approx(LARGE / FABRIC.bandwidth, rel=1e-3)
 
 
 def test_rendezvous_starts_where_copying_costs_more_than_three_messages():
@@ -30,23 +33,50 @@ def test_rendezvous_starts_where_copying_costs_more_than_three_messages():
     assert slopes[1] == pytest.approx(1 / FABRIC.bandwidth)
 
 
-def test_a_stream_of_small_messages_is_limited_by_the_core_that_posts_them():
-    assert FABRIC.stream(1) == pytest.approx(1 / FABRIC.host.gap, rel=0.01)
-    assert FABRIC.both_ways(1) == pytest.approx(2 / (FABRIC.host.gap * FABRIC.host.both), rel=0.01)
-    slow = Fabric("f", 1e-6, 1e10, Host(gap=1e-6))
-    assert slow.stream(8) < FABRIC.stream(8)
+def test_both_ways_cost_the_core_twice_and_the_wire_once():
+    assert FABRIC.both_ways(1) == pytest.approx(2 * Host.post, rel=0.01)
+    busy = replace(FABRIC, call=1e-6)
+    assert busy.both_ways(1) == pytest.approx(2 * busy.stream(1))
+    assert busy.both_ways(LARGE) == busy.stream(LARGE)
 
 
-def test_an_exchange_grows_with_the_ranks():
-    times = [FABRIC.exchange(4096, ranks) for ranks in (1, 2, 16)]
-    assert times == sorted(times)
-    assert times[2] - times[1] == pytest.approx(14 * FABRIC.one_way(4096))
+def test_gpu_memory_costs_a_question_each_message_and_a_copy_where_a_core_must_write_it():
+    plain, aware, gpus = (
+        over("slingshot-11"),
+        over("slingshot-11", gpu_aware=True),
+        over("slingshot-11", gpus=True),
+    )
+    assert aware.stream(8) == pytest.approx(plain.core(8) + Host.query)
+    assert gpus.stream(mpi.INJECT) > 5 * gpus.stream(mpi.INJECT + 1)
+    assert gpus.stream(2.0**26) == plain.stream(2.0**26)
+    assert over("infiniband-ndr", gpus=True).stream(8) == over("infiniband-ndr", gpu_aware=True).stream(8)
 
 
-@pytest.mark.parametrize("bad", [-1, math.nan, math.inf, 1e30, "8", None])
-def test_bad_input_is_refused_in_one_sentence(bad):
-    for call in (FABRIC.one_way, lambda x: Fabric("f", x, 1e9), lambda x: Fabric("f", 1e-6, x)):
-        with pytest.raises(ValueError, match="must be a number"):
-            call(bad)
-    with pytest.raises(ValueError, match="ranks must be"):
-        FABRIC.exchange(8, bad)
+def test_inside_a_node_a_core_copies_faster_what_its_cache_holds():
+    host = inside()
+    assert host.stream(2**18) < 2**18 / Host.far
+    assert 2**26 / host.stream(2**26) == pytest.approx(Host.far, rel=0.05)
+    assert host.both_ways(2**18) == pytest.approx(host.stream(2**18) + host.core(2**18))
+    gpu = inside(100e9)
+    assert gpu.stream(8) == pytest.approx(gpu.core(8))  # to start a copy engine takes a core longest
+    assert gpu.stream(LARGE) == pytest.approx(LARGE / 100e9, rel=1e-3)
+
+
+def test_the_kernels_tcp_has_its_latency_and_its_copying_core():
+    tcp, roce = over("ethernet-100g"), over("roce-100g")
+    assert tcp.latency > roce.latency + 8e-6
+    assert tcp.bandwidth < roce.bandwidth / 2
+    assert over("ethernet-10g").bandwidth == pytest.approx(1.25e9 * 1448 / 1538)
+
+
+def test_a_collective_takes_the_fastest_way():
+    many = replace(FABRIC, ranks=64)
+    assert predict("all_reduce", 8, many).how == "recursive doubling"
+    assert predict("all_reduce", 2**28, many).how == "halving doubling"
+    assert predict("all_to_all", 64, many).how == "bruck"
+    assert predict("all_to_all", 2**28, many).how == "pairwise"
+    assert predict("ping_pong", 8, many).seconds == many.one_way(8)
+    with pytest.raises(ValueError, match="'gossip' is no collective"):
+        predict("gossip", 8, many)
+    with pytest.raises(ValueError, match="size must be"):
+        predict("stream", -1, Fabric("x", 1e-6, 1e9))

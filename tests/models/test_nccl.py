@@ -1,24 +1,46 @@
 """What NCCL would do and how long it takes: limits that hold whatever the fitted constants are."""
 
-import math
 from dataclasses import replace
 
 import pytest
 
-from hpclab.models import nccl
+from hpclab.models import nccl, rings
 from hpclab.models.nccl import Job, bus_factor, predict
-from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE, mesh_rings
+from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE, in_turn
+from hpclab.models.topologies import CUBE_MESH
 
 H100 = NVLINKS["nvlink4"]
 RAILS = {"network": NETWORKS["rdma"], "network_bandwidth": 8 * 50e9}
-BAD = (0, -1, math.nan, math.inf, 1e30, "8", None)
 
 
 def test_rings_of_a_mesh_follow_its_wires():
-    assert [mesh_rings(gpus) for gpus in (2, 3, 4, 5, 6, 8)] == [1, 2, 4, 0, 2, 6]
-    v100 = NVLINKS["nvlink2"]
-    assert v100.ring(5, 8) == PCIE  # no ring of NVLinks closes
+    assert [rings.count(CUBE_MESH, gpus)[0] for gpus in range(2, 9)] == [1, 2, 4, 2, 2, 4, 6]
+    v100, h100 = NVLINKS["nvlink2"], NVLINKS["nvlink4"]
+    assert [v100.relayed(gpus, 8) for gpus in range(2, 9)] == [gpus == 5 for gpus in range(2, 9)]
+    assert v100.ring(5, 8) == pytest.approx(2 * v100.link_bandwidth * 5 / 6)  # GPU 0 passes on for GPU 4
     assert v100.ring(4, 4) == 1.5 * v100.ring(4, 8)  # all six links lead to three others
+    assert h100.ring(2, 8) == h100.ring(4, 4) == 3 * h100.ring(2, 4)
+    assert rings.count(((0, 0), (0, 0)), 2) == (0, False)
+    apart = replace(v100, eight=((0,) * 8,) * 8)
+    assert apart.ring(5, 8) == PCIE  # no ring of NVLinks closes
+
+
+def test_a_board_of_four_has_no_switch_that_adds_and_a_ring_that_is_passed_on_no_ll128():
+    assert predict("all_reduce", 2**33, Job(H100, 4, node_gpus=4)).how == "ring, Simple"
+    for size in (2**20, 2**23, 2**26):
+        assert "LL128" not in predict("all_reduce", size, Job(NVLINKS["nvlink2"], 5)).how
+    assert predict("all_reduce", 2**22, Job(NVLINKS["nvlink2"], 8)).how == "ring, LL128"
+
+
+def test_a_send_gets_the_channels_that_nccl_gives_it():
+    node = Job(H100, 8)
+    times = {mib: predict("send_recv", mib * 2**20, node).seconds for mib in (32, 64, 128, 256, 512)}
+    assert times[64] == pytest.approx(2 * times[32], rel=0.05)  # the same four channels
+    assert times[128] == pytest.approx(times[64], rel=0.01)  # twice as many
+    assert times[512] == pytest.approx(2 * times[256], rel=0.05)  # no more than the links carry
+    two, ten = (Job(H100, 8 * nodes, nodes, **(RAILS)) for nodes in (2, 10))
+    ratio = predict("send_recv", 2**33, ten).seconds / predict("send_recv", 2**33, two).seconds
+    assert 1.7 < ratio < 2  # one channel, where all ranks' would be more than four times those there are
 
 
 @pytest.mark.parametrize("collective", nccl.COLLECTIVES)
@@ -30,7 +52,8 @@ def test_large_messages_come_near_a_line_rate_and_never_above(collective, nodes)
     busbw = bus_factor(collective, job.gpus) * size / time
     out = {"all_to_all": (job.gpus - 8) / job.gpus, "send_recv": 1.0}  # a GPU's share that leaves its node
     if nodes > 1 and collective in out:
-        assert 0.8 < out[collective] * size / time / 50e9 < 1
+        least = 0.4 if (collective, nodes) == ("send_recv", 10) else 0.8
+        assert least < out[collective] * size / time / 50e9 < 1
     elif collective == "all_reduce":
         assert 300e9 < busbw < 2 * 450e9  # the switch adds: less than half of the bytes on a GPU's links
     else:
@@ -57,11 +80,11 @@ def test_nvls_pays_from_five_hopper_and_six_blackwell_gpus():
 
 
 def test_two_stages_in_line_hinder_each_other_most_where_they_are_equal():
-    assert nccl.in_turn(6.0, 6.0) == nccl.in_turn(6.0, 6.0 + 1e-9) == pytest.approx(5.0)
-    rates = [nccl.in_turn(6.0, other) for other in (6.0, 9.0, 12.0, 60.0, 1e9)]
+    assert in_turn(6.0, 6.0) == in_turn(6.0, 6.0 + 1e-9) == pytest.approx(5.0)
+    rates = [in_turn(6.0, other) for other in (6.0, 9.0, 12.0, 60.0, 1e9)]
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(6.0)
-    assert nccl.in_turn(3.0, 6.0) == nccl.in_turn(6.0, 3.0)
+    assert in_turn(3.0, 6.0) == in_turn(6.0, 3.0)
 
 
 def test_a_message_of_nothing_still_costs_its_steps_and_the_callers_time():
@@ -73,29 +96,9 @@ def test_a_message_of_nothing_still_costs_its_steps_and_the_callers_time():
 
 
 def test_bus_factors_are_those_of_nccl_tests():
-    assert bus_factor("all_reduce", 8) == 1.75
+    assert [bus_factor("all_reduce", gpus) for gpus in (1, 8)] == [0, 1.75]
     assert bus_factor("all_gather", 8) == bus_factor("all_to_all", 8) == 0.875
-    assert bus_factor("broadcast", 8) == 1
-
-
-def test_a_slower_network_is_never_faster():
-    for collective in nccl.COLLECTIVES:
-        times = [
-            predict(collective, 2**28, Job(H100, 16, 2, NETWORKS["rdma"], rate)).seconds
-            for rate in (400e9, 200e9, 50e9)
-        ]
-        assert times == sorted(times)
-
-
-@pytest.mark.parametrize("bad", BAD)
-def test_bad_input_is_refused_in_one_sentence(bad):
-    with pytest.raises(ValueError, match="must be"):
-        Job(H100, bad)
-    with pytest.raises(ValueError, match="must be"):
-        Job(H100, 16, 2, NETWORKS["rdma"], bad if bad != 1e30 else -1)
-    if bad != 0:
-        with pytest.raises(ValueError, match="must be"):
-            predict("all_reduce", bad, Job(H100, 8))
+    assert bus_factor("broadcast", 8) == bus_factor("send_recv", 8) == 1
 
 
 def test_what_does_not_fit_together_is_refused():

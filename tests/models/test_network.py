@@ -9,7 +9,6 @@ from hpclab.models.presets import PRESETS
 from hpclab.models.topologies import CUBE_MESH, cluster, dragonfly, single_node
 
 FAST, SLOW = Link("fast", 1e-6, 100e9), Link("slow", 4e-6, 10e9)
-PCIE = Link("pcie", 2e-6, 20e9)
 BAD = [0, -1, float("nan"), 1e30, "two", None]
 
 
@@ -24,18 +23,11 @@ def test_a_switch_gives_each_gpu_its_own_port_and_the_latency_once():
     assert node.alpha_beta(1, 3) == pytest.approx((1e-6, 1e-11))
 
 
-def test_a_mesh_divides_the_link_and_a_bus_shares_it():
-    mesh = single_node(FAST, 5, "mesh")
-    assert mesh.alpha_beta(0, 4) == pytest.approx((1e-6, 4 / 100e9))
-    assert set(mesh.route(0, 1)).isdisjoint(mesh.route(0, 2))
-    bus = single_node(FAST, 5, "bus")
-    assert bus.route(0, 4) == bus.route(3, 1) == (0,)
-
-
 def test_the_cube_mesh_has_six_links_a_gpu_and_pcie_for_the_rest():
-    assert (CUBE_MESH == CUBE_MESH.T).all()
-    assert (CUBE_MESH.sum(axis=0) == 6).all()
-    node = single_node(Link("nvlink", 0, 150e9), 8, "cube mesh", PCIE)
+    mesh = numpy.array(CUBE_MESH)
+    assert (mesh == mesh.T).all()
+    assert (mesh.sum(axis=0) == 6).all()
+    node = single_node(Link("nvlink", 0, 150e9), 8, "cube mesh")
     assert node.alpha_beta(0, 3)[1] == pytest.approx(1 / 50e9)  # two of six
     assert names(node, 0, 5) == ["GPU 0 PCIe out", "GPU 5 PCIe in"]
     with pytest.raises(ValueError, match="8 GPUs, not 4"):
@@ -51,12 +43,12 @@ def test_gpus_of_a_node_meet_inside_and_share_their_nic():
 
 
 def test_uplinks_appear_where_the_tree_is_oversubscribed():
-    full = cluster(4, 1, nic=SLOW, nodes_per_leaf=2, hop=Link("hop", 5e-7, 1e9))
+    full = cluster(4, 1, nic=SLOW, nodes_per_leaf=2)
     assert names(full, 0, 3) == ["NIC 0 out", "NIC 3 in"]
-    half = cluster(4, 1, nic=SLOW, nodes_per_leaf=2, oversubscription=2, hop=Link("hop", 5e-7, 1e9))
+    half = cluster(4, 1, nic=SLOW, nodes_per_leaf=2, oversubscription=2)
     assert names(half, 0, 3) == ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 3 in"]
     assert half.links[half.route(0, 3)[1]].bandwidth == SLOW.bandwidth  # two NICs, half of them up
-    assert half.alpha_beta(0, 3)[0] == pytest.approx(4e-6 + 2 * 5e-7)
+    assert half.alpha_beta(0, 3)[0] == pytest.approx(4e-6 + 2 * 130e-9)
     assert half.alpha_beta(0, 1)[0] == pytest.approx(4e-6)
 
 
@@ -66,29 +58,22 @@ def test_on_rails_only_another_rail_needs_the_spine():
     assert "leaf 0 up" in names(rails, 0, 7)
 
 
-def test_tcp_and_staging_are_terms_of_their_own():
-    plain = cluster(2, 1, nic=SLOW, pcie=PCIE)
-    staged = cluster(2, 1, nic=SLOW, pcie=PCIE, gpudirect=False)
+def test_tcp_is_a_term_of_its_own():
     tcp = cluster(2, 1, nic=SLOW, transport="tcp")
-    assert names(plain, 0, 1) == ["GPU 0 PCIe out", "NIC 0 out", "NIC 1 in", "GPU 1 PCIe in"]
-    assert sum("host PCIe" in name for name in names(staged, 0, 1)) == 4
-    assert sum("staging" in name for name in names(staged, 0, 1)) == 2
-    assert staged.alpha_beta(0, 1)[0] > plain.alpha_beta(0, 1)[0] + 10e-6
     terms = {name: (latency, seconds) for name, latency, seconds in tcp.terms(0, 1, 1e6)}
     copy = catalogue.entry("link", "kernel-tcp")
     assert terms["rank 0 TCP copies out"] == pytest.approx(
         (copy.value("latency") / 2, 1e6 / copy.value("bandwidth"))
     )
     assert "TCP" in tcp.name
-    assert "no GPUDirect" in staged.name
 
 
 def test_a_dragonfly_has_one_way_between_two_groups():
-    fly = dragonfly(3, 2, 2, SLOW, hop=Link("hop", 1e-7, 1e9))
+    fly = dragonfly(3, 2, 2, SLOW)
     assert names(fly, 0, 1) == ["NIC 0 out", "NIC 1 in"]
     assert names(fly, 0, 2) == ["NIC 0 out", "group 0 router 0 to 1", "NIC 2 in"]
     assert names(fly, 0, 11)[1] == names(fly, 3, 8)[1] == "group 0 to group 2"
-    assert fly.alpha_beta(0, 11)[0] == pytest.approx(4e-6 + 3e-7)
+    assert fly.alpha_beta(0, 11)[0] == pytest.approx(4e-6 + 3 * 350e-9)
 
 
 def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
@@ -109,42 +94,24 @@ def test_every_link_of_the_catalogue_can_be_had():
         Link.named("carrier pigeon")
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_bad_numbers_are_refused_in_one_sentence(bad):
-    for build in (
-        lambda: single_node(FAST, bad),
-        lambda: cluster(bad, 1, nic=SLOW),
-        lambda: cluster(2, 2, FAST, SLOW, bad),
-        lambda: cluster(2, 1, nic=SLOW, oversubscription=bad),
-        lambda: dragonfly(bad, 2, 2),
-        lambda: with_slow_link(single_node(FAST, 2), 0, 1, bad),
-        lambda: single_node(FAST, 2).route(0, bad if bad != 0 else 2),
-        lambda: Link("x", 0, bad),
-    ):
-        with pytest.raises(ValueError, match="must be") as caught:
-            build()
-        assert "\n" not in str(caught.value)
-
-
 def test_shapes_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="evenly"):
         cluster(2, 8, FAST, SLOW, 3)
     apart = Level("node", numpy.array([0, 1], "i4"), numpy.zeros((2, 0), "i4"), numpy.zeros((2, 0), "i4"))
     with pytest.raises(ValueError, match="No way"):
         Topology("x", 2, (), (apart,)).route(0, 1)
-    with pytest.raises(ValueError, match="links from 0"):
-        Topology("x", 3, (), (apart,))
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_joins_any_number_of_ranks(name):
-    preset = PRESETS[name]
+def test_every_preset_joins_any_number_of_ranks_and_is_a_place_where_a_model_holds(name):
     for ranks in (1, 2, 5, 8) if name == "dgx-1" else (1, 2, 5, 8, 17, 64, 1024):
-        topology = preset(ranks)
+        topology = PRESETS[name](ranks)
         assert topology.ranks >= ranks
-        for target in {1, ranks // 2, ranks - 1} & set(range(1, ranks)):
-            alpha, beta = topology.alpha_beta(0, target)
+        if ranks > 1:
+            alpha, beta = topology.alpha_beta(0, ranks - 1)
             assert 1e-7 < alpha < 1e-4
             assert 1e-12 < beta < 1e-8
-    with pytest.raises(ValueError, match="ranks must be"):
-        preset(0)
+    known = [PRESETS[name].place(ranks) is not None for ranks in (1, 8, 17, 64)]
+    odd, many = PRESETS[name].ranks_per_node == 1, name != "dgx-1"
+    assert known == ([False] * 4 if name == "shared-nic" else [False, True, odd, many])
+    assert with_slow_link(PRESETS[name](8), 0, 1).place is None

@@ -6,15 +6,7 @@ import statistics
 
 import pytest
 
-from hpclab.models.device import (
-    BASES,
-    LAUNCH_OVERHEAD,
-    PRECISIONS,
-    Device,
-    devices,
-    from_catalogue,
-    typical,
-)
+from hpclab.models.device import BASES, LAUNCH_OVERHEAD, Device, devices, from_catalogue, typical
 from hpclab.models.roofline import Launch, Work, predict
 from hpclab.results import Origin
 
@@ -56,25 +48,13 @@ def test_published_bandwidth_against_occupancy():
     assert {bound for threads, moved, bound in cases if (threads, moved) == (1024, 24)} == {"memory"}
 
 
-def test_published_time_of_small_kernels():
-    # The same repository, gpu-small-kernels/a100_80.txt and h200.txt: scaling 64 KiB at 25 and 27 GB/s.
-    for name, rate in (("a100-80gb", 25e9), ("h200-141gb", 27e9)):
-        found = predict(Work(65536, 4096, "fp64"), from_catalogue(name))
-        assert found.bound == "launch"
-        assert found.seconds == pytest.approx(65536 / rate, rel=0.1)
-
-
 def test_hand_worked():
     device = Device(
         "x", Origin.MEASURED, reached_bandwidth=1e12, reached={"fp32": 1e13}, launch_overhead=1e-6
     )
     roof = device.roof("fp32")
     assert roof.ridge == 10.0  # 1e13 FLOP/s / 1e12 B/s
-    assert roof.attainable(4) == 4e12
-    assert roof.attainable(40) == 1e13
-    slope = predict(
-        Work(1e9, 4e9), device
-    )  # 1e9 B / 1e12 B/s = 1 ms; 4e9 / 1e13 = 0.4 ms; 1 µs for the launch
+    slope = predict(Work(1e9, 4e9), device)  # 1e9 B / 1e12 B/s = 1 ms; 4e9 / 1e13 = 0.4 ms; 1 µs to launch
     assert (slope.bound, slope.seconds) == ("memory", pytest.approx(1.001e-3))
     flat = predict(Work(1e9, 4e10), device)  # 4e10 / 1e13 = 4 ms
     assert (flat.bound, flat.rate) == ("compute", pytest.approx(4e10 / 4.001e-3))
@@ -92,14 +72,6 @@ def test_scattered_sectors_are_bound_by_the_last_cache():
     assert naive.seconds > 1.3 * tiled.seconds
 
 
-def test_a_small_grid_leaves_units_idle():
-    device = from_catalogue("a100-80gb")
-    work = Work(1e6, 1e13)
-    full, half = (predict(work, device, Launch(blocks, 256)) for blocks in (108, 54))
-    assert half.parts["compute"] == pytest.approx(2 * full.parts["compute"])
-    assert half.bound == "compute"
-
-
 def test_peak_is_sold_and_achievable_measured_or_said_to_be_assumed():
     a100 = from_catalogue("a100-80gb")
     assert a100.roof("bf16", "peak").rate == 312e12
@@ -110,8 +82,6 @@ def test_peak_is_sold_and_achievable_measured_or_said_to_be_assumed():
     h100 = from_catalogue("h100-80gb").roof("bf16")
     assert h100.bandwidth == pytest.approx(3350e9 * typical("stream over memory bandwidth"))
     assert h100.assumed == ("bandwidth",)
-    assert 0.8 < typical("stream over memory bandwidth") < 0.95
-    assert 0.6 < typical("matrix product over peak rate") < 0.85
 
 
 def test_every_device_has_roofs_with_the_achievable_below_the_peak():
@@ -136,19 +106,3 @@ def test_what_a_device_lacks_is_refused_with_what_it_has():
         Device("x", Origin.MEASURED, reached_bandwidth=1e9, reached={"fp32": 1e9}).roof("fp32", "peak")
     with pytest.raises(ValueError, match="a100-80gb"):
         from_catalogue("a100")
-
-
-@pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), 1e30, "1e9", None])
-def test_bad_input_is_one_sentence(bad):
-    for make in (
-        lambda: Work(bad, 1e9), lambda: Work(1e9, bad), lambda: Work(1e9, 1e9, bad), lambda: Launch(bad, 256),
-        lambda: Launch(1, bad), lambda: Launch(1, 256, in_flight=bad), lambda: from_catalogue(bad),
-        lambda: predict(Work(1e9, 1e9), from_catalogue("a100-80gb"), basis=bad),
-        lambda: predict(Work(1e9, 1e9), from_catalogue("a100-80gb"), Launch(1, 32, registers=bad)),
-    ):  # fmt: skip
-        with pytest.raises(ValueError, match="must be") as caught:
-            make()
-        assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="bytes of a kernel"):
-        Work(0, 1e9)
-    assert set(PRECISIONS) > {"fp32", "tf32", "bf16", "fp8"}

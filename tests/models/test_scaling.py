@@ -7,7 +7,7 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy.optimize import curve_fit, least_squares
+from scipy.optimize import least_squares
 
 from hpclab.models import scaling
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit, fit_times
@@ -46,17 +46,6 @@ def test_the_same_answer_as_scipy(law):
     values = [getattr(ours.law, name) for name in law.parameters]
     assert values == pytest.approx(list(found.x[1:]), rel=1e-3, abs=1e-6)
     assert ours.error == pytest.approx(0.02, rel=0.6)
-
-
-def test_the_band_is_as_wide_as_scipys_covariance_says():
-    speed = noisy(LAWS[Amdahl])
-
-    def times(n, one, serial):
-        return 1 / (one * n / (1 + serial * (n - 1)))
-
-    _, covariance = curve_fit(times, COUNTS, 1 / speed, [5, 0.1], sigma=1 / speed)
-    low, high = fit(Amdahl, COUNTS, speed).interval("serial", 0.9)
-    assert high - low == pytest.approx(2 * 1.645 * covariance[1, 1] ** 0.5, rel=0.35)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,4 +1,4 @@
-"""Every algorithm of every collective gives the right answer, and sends what its formula says."""
+"""Every algorithm of every collective gives the right answer, and sends what the books say."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PAIRS, options, inputs, expected = (MEANING[name] for name in ("PAIRS", "options
 
 
 @pytest.mark.parametrize(("name", "algorithm"), PAIRS)
-def test_right_answer_and_formula(name, algorithm):
+def test_right_answer(name, algorithm):
     for ranks in range(1, 18):
         for elements in (0, 5, 48, 67):
-            chosen = options(name, algorithm, ranks, elements)
+            chosen = options(name, ranks, elements)
             schedule = schedules.collective(name, algorithm, ranks, elements, **chosen)
             values = inputs(schedule)
             buffers = [schedules.place(schedule, rank, values[rank]) for rank in range(ranks)]
@@ -26,15 +26,13 @@ def test_right_answer_and_formula(name, algorithm):
             for rank, wanted in enumerate(expected(schedule, values)):
                 found = schedules.result(schedule, rank, buffers[rank])
                 assert numpy.array_equal(found, wanted), (ranks, elements, rank, chosen)
-            formula = schedules.sent(name, algorithm, ranks, elements, **chosen)
-            assert numpy.array_equal(formula, schedule.sent()), (ranks, elements, chosen)
 
 
 @pytest.mark.parametrize(("name", "algorithm"), PAIRS)
 def test_rows_are_sound(name, algorithm):
     """Sorted by step, inside the buffers, and no rank is written twice in a step but by sums."""
     for ranks in (1, 2, 6, 8, 13):
-        chosen = options(name, algorithm, ranks, 67)
+        chosen = options(name, ranks, 67)
         schedule = schedules.collective(name, algorithm, ranks, 67, **chosen)
         messages = schedule.messages
         assert (numpy.diff(messages["step"]) >= 0).all()
@@ -43,27 +41,22 @@ def test_rows_are_sound(name, algorithm):
         for end in ("source_offset", "target_offset"):
             assert ((messages[end] >= 0) & (messages[end] + messages["size"] <= schedule.buffer)).all()
         for step in schedule:
-            written = numpy.zeros((ranks, schedule.buffer), int)
-            for row in step[~step["reduce"]]:
-                written[row["target"], row["target_offset"] :][: row["size"]] += 1
-            for row in step[step["reduce"]]:
-                written[row["target"], row["target_offset"] :][: row["size"]] += 100
-            assert (written[written < 100] <= 1).all()
-            assert (written % 100 * (written >= 100) == 0).all(), "overwritten and added to in one step"
+            written, added = numpy.zeros((2, ranks, schedule.buffer), int)
+            for row in step:
+                into = added if row["reduce"] else written
+                into[row["target"], row["target_offset"] :][: row["size"]] += 1
+            assert (written <= 1).all()
+            assert not (written * added).any(), "overwritten and added to in one step"
 
 
 @pytest.mark.parametrize(
     ("name", "algorithm", "steps"),
     [
-        ("broadcast", "star", 1),
         ("broadcast", "binomial_tree", 4),
-        ("broadcast", "halving_doubling", 8),
         ("all_reduce", "ring", 30),
         ("all_reduce", "recursive_doubling", 4),
         ("all_reduce", "halving_doubling", 8),
         ("all_reduce", "hierarchical", 2 * 3 + 2),
-        ("all_gather", "recursive_doubling", 4),
-        ("all_to_all", "pairwise", 15),
         ("all_to_all", "bruck", 4 + 2),
         ("all_to_all", "hierarchical", 1 + 3),
     ],
@@ -74,36 +67,28 @@ def test_steps_on_16_ranks_are_those_of_the_books(name, algorithm, steps):
 
 def test_what_the_books_say_about_bytes():
     n, p = 1600, 16
+
+    def sent(name, algorithm):
+        return schedules.collective(name, algorithm, p, n).sent()
+
     for algorithm in ("ring", "halving_doubling"):
-        assert (schedules.sent("all_reduce", algorithm, p, n) == 2 * n * (p - 1) // p).all()
-    assert (schedules.sent("all_to_all", "bruck", p, n) == n * 4 // 2).all()
-    assert schedules.sent("all_reduce", "double_binary_tree", p, n).max() == 2 * n
+        assert (sent("all_reduce", algorithm) == 2 * n * (p - 1) // p).all()
+    assert (sent("all_gather", "ring") == n * (p - 1) // p).all()
+    assert (sent("all_to_all", "pairwise") == n * (p - 1) // p).all()
+    assert (sent("all_to_all", "bruck") == n * 4 // 2).all()
+    assert sent("all_reduce", "double_binary_tree").max() == 2 * n
+    assert sent("broadcast", "double_binary_tree").max() == n
+    assert sent("all_reduce", "star").tolist() == [(p - 1) * n] + [n] * (p - 1)
+    assert sent("reduce", "binomial_tree").sum() == (p - 1) * n
     crossing = schedules.collective("all_reduce", "hierarchical", p, n, ranks_per_node=4).messages
     crossing = crossing[crossing["source"] // 4 != crossing["target"] // 4]
     assert crossing["size"].sum() == 4 * 2 * n * 3 // 4  # a ring of four nodes, whatever they hold inside
 
 
-def test_pipelined_trees_keep_every_link_near_n():
-    """Chunks cost steps, not bytes; few chunks, few steps."""
-    few = schedules.collective("broadcast", "double_binary_tree", 16, 1600, chunks=1)
-    many = schedules.collective("broadcast", "double_binary_tree", 16, 1600, chunks=9)
-    assert many.steps == few.steps + 8
-    assert (few.sent() == many.sent()).all()
-    assert few.sent().max() == 1600
-
-
-def test_a_thousand_ranks():
-    schedule = schedules.collective("all_reduce", "ring", 1024, 2**20)
-    assert len(schedule.messages) == 2 * 1023 * 1024
-    assert schedule.steps == 2 * 1023
-
-
 @pytest.mark.parametrize("bad", [0, -1, 1.5, float("nan"), 10**30, "4", None])
 def test_bad_numbers_are_refused(bad):
-    for name in ("ranks", "ranks_per_node", "chunks", "elements", "root"):
-        if (name in ("root", "elements") and bad == 0) or (
-            name in ("chunks", "ranks_per_node") and bad is None
-        ):
+    for name in ("ranks", "ranks_per_node", "elements", "root"):
+        if (name in ("root", "elements") and bad == 0) or (name == "ranks_per_node" and bad is None):
             continue
         given = {"ranks": 4, "elements": 10} | {name: bad}
         with pytest.raises(ValueError, match=f"{name} must be"):
@@ -115,7 +100,6 @@ def test_what_does_not_go_together_is_refused():
         ("must be one of broadcast", "gossip", "ring", {}),
         ("The algorithm of all_reduce must be one of star", "all_reduce", "bruck", {}),
         ("needs ranks_per_node", "all_reduce", "hierarchical", {}),
-        ("not pipelined", "all_reduce", "ring", {"chunks": 2}),
         ("root must be", "all_reduce", "ring", {"root": 1}),
         ("root must be", "reduce", "ring", {"root": 4}),
     ]

@@ -46,12 +46,9 @@ def test_a_table_says_the_same_in_every_spreadsheets_way(content, tmp_path):
         (TABLE.replace("69.1", '"69,1"'), "not '69,1'; separate columns with semicolons"),
         (TABLE.replace("69.1", '"69,125"'), "time_us must be a number .* not '69,125'"),
         (EXCEL.replace("8388608", "8388.608"), "size_bytes must be"),
-        (EXCEL.replace("69,1", "69,1,5"), "time_us"),
         (EXCEL.replace("8388608", "1,024"), "size_bytes must be a whole number, not 1.024"),
         (TABLE.replace("8388608", "8 MiB"), "size_bytes"), (TABLE.replace("69.1", "12 %"), "time_us"),
-        (TABLE.replace("size_bytes", "size (MB)"), "lacks the column size_bytes"),
         (TABLE.replace("time_us", "time (ms)"), "no column of times"),
-        (TABLE.replace("time_us", "busbw (Gb/s)"), "no column"),
         (TABLE.replace("nodes", "Size (B)"), "each once: columns such as .*size_bytes"),
         ("8388608 2097152 float sum -1 69.10\n", "columns such as .*size_bytes"), ("", "is empty"),
     ],
@@ -67,8 +64,7 @@ def test_what_can_be_read_in_two_ways_is_refused(content, said, tmp_path):
     [
         (b"PK\x03\x04\x14\x00\x06", "a spreadsheet or an archive"), (b"%PDF-1.7\n", "a PDF"),
         (b"\x1f\x8b\x08\x00", "compressed"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a spreadsheet"), (b'{"version": 2}', "JSON"), (b"[{}]", "JSON"),
-        (b"\n<!DOCTYPE html>", "HTML"), (b"\x89PNG\r\n", "a picture"), (b"\x7fELF\x02", "a program"),
+        (b'{"version": 2}', "JSON"), (b"\n<!DOCTYPE html>", "HTML"), (b"\x89PNG\r\n", "a picture"),
         (b"\x00\x01\x02" * 99, "binary"), (b"\xff\xfe\x00", "binary"), (b"gpus\x07,\x81\n", "binary"),
     ],
 )  # fmt: skip
@@ -84,13 +80,8 @@ def test_what_is_no_file_is_named(tmp_path):
     os.mkfifo(tmp_path / "nccl_f")
     with (tmp_path / "nccl_5gb.csv").open("wb") as sparse:
         sparse.truncate(5 * 2**30)
-    cases = {
-        "nccl_d": "a folder",
-        "nccl_f": "no ordinary file",
-        "nccl_5gb.csv": "larger than 16 MiB",
-        "\0": "no file",
-    }
-    for name, said in cases.items():
+    cases = [("nccl_d", "a folder"), ("nccl_f", "no ordinary file"), ("\0", "There is no file")]
+    for name, said in [*cases, ("nccl_5gb.csv", "larger than 16 MiB")]:
         with pytest.raises(ValueError, match=said):
             predictions.predict(tmp_path / name)
 
@@ -100,7 +91,6 @@ def test_what_is_no_file_is_named(tmp_path):
     [
         ("nccl_a.csv", "gpus,system,size_bytes,time_us\n8,H100,0,5.6\n8,H100,1048576,30\n"),
         ("nccl_b.csv", "gpus,system,size_bytes,busbw_gb_per_s\n8,H100,0,0.00\n8,H100,1048576,60\n"),
-        ("nccl_c.csv", "gpus,system,size_bytes,time_us\n8,H100,0,N/A\n8,H100,1048576,30\n"),
         ("osu_d.csv", "system,network,test,size_bytes,value,unit\n"
                       "x,HDR,osu_bw,0,0.0,MB/s\nx,HDR,osu_bw,4096,9000,MB/s\n"),
     ],
@@ -114,10 +104,3 @@ def test_rows_of_no_bytes_are_named_and_the_others_scored(name, text, tmp_path):
     out = tmp_path / "rows.csv"
     predictions.write(found, out)
     assert tables.read(out).rows[0].text("published", "predicted", "error") == ""
-
-
-def test_a_latency_of_no_bytes_is_a_latency(tmp_path):
-    (one,) = predicted(
-        tmp_path, "system,network,test,size_bytes,value,unit\nx,HDR,osu_latency,0,1.1,us\n", "osu_a.csv"
-    )
-    assert one.value is not None

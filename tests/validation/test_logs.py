@@ -56,12 +56,8 @@ def test_a_log_of_nccl_tests_says_what_its_rows_need(text, tmp_path):
     assert nothing.observation.empty
     assert (one.observation.size, one.observation.value) == (8388608, pytest.approx(68.7e-6))
     case = one.observation.case
-    assert (case.collective, case.gpus, case.nodes, case.system) == (
-        "all_reduce",
-        8,
-        1,
-        "NVIDIA H100 80GB HBM3",
-    )
+    assert (case.collective, case.gpus, case.nodes) == ("all_reduce", 8, 1)
+    assert case.system == "NVIDIA H100 80GB HBM3"
     assert one.error < 0.2
 
 
@@ -100,7 +96,6 @@ def test_a_network_is_asked_for_and_taken(tmp_path):
         (LOG.replace(START, ""), "does not say which collective"),
         (edited(RANKS, ""), "on which GPUs it ran"),
         (edited("   68.70  122.10  213.68    N/A", ""), "line 17 has 5 numbers"),
-        (LOG[: LOG.index("float     sum      -1   69.10")] + "float", "line 17 has 0 numbers"),
         (LOG[: LOG.index("2097152")], "line 17 has 0 numbers"),
         (LOG.replace("#  Rank  1 ", "#  Rank  0 "), "two processes of nccl-tests are rank 0"),
         (edited(LINES, ""), "without a line of measurements"),
@@ -134,8 +129,6 @@ def test_a_log_of_another_way_of_running_is_not_placed(old, new, tmp_path):
         (OSU.replace("Avg Latency(us)", "Latency (us)").replace(" v7.4", ""), "latency"),
         (OSU.replace("Latency Test", "Bandwidth Test").replace("3.41", "9000.0    Pass")
          .replace("Avg Latency(us)", "Bandwidth (MB/s)   Validation"), "bandwidth"),
-        (OSU.replace("Latency", "Bi-Directional Bandwidth", 1).replace("Avg Latency(us)", "MB/s"),
-         "bandwidth"),
         ("$ srun -N 2 osu_alltoall\n" + OSU.replace("Latency", "All-to-All Personalized Exchange Latency", 1)
          .replace("Avg Latency(us)", "Avg Latency(us)   Min Latency(us)   Max Latency(us)  Iterations")
          .replace("3.41", "3.41  3.2   3.9   1000"), "time"),
@@ -148,7 +141,7 @@ def test_osus_own_tables_are_read(text, quantity, tmp_path):
     assert "its network is not named" in predicted(tmp_path, text)[1].note
 
 
-@pytest.mark.parametrize("title", ["MPI-CUDA Latency Test", "MPI Allreduce Latency Test", "MPI Init Test"])
+@pytest.mark.parametrize("title", ["MPI Allreduce Latency Test", "MPI Init Test"])
 def test_osus_other_tests_are_not_placed(title, tmp_path):
     found = predicted(tmp_path, OSU.replace("MPI Latency Test", title), network="HDR100")
     assert [one.value for one in found] == [None, None]

@@ -1,7 +1,7 @@
 """The fitted constants come from the shipped rows, and rows that were left out are predicted nearly as well.
 
-`pytest -s` on this file prints every refit. A constant is named in `nccl_links.FITTED` or is
-a field of `mpi.Host`; no more than three belong to one fabric.
+`pytest -s` on this file prints every refit. A constant is named in `nccl_links.FITTED`, no more than three
+for one fabric, or is a field of `mpi.Host`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy
 import pytest
 from scipy.optimize import least_squares
 
-from hpclab.models import nccl
+from hpclab.models import mpi, nccl
 from hpclab.models.mpi import Host
 from hpclab.models.nccl_links import FITTED, NETWORKS, NVLINKS
 from hpclab.validation import collective_rows, message_rows, placing, predictions
-from hpclab.validation.score import NotPlaced, Observation
+from hpclab.validation.score import Observation
 
 pytestmark = pytest.mark.slow
 
@@ -26,29 +26,31 @@ Values = dict[str, float]
 PLAUSIBLE = {  # what each can be, whatever the rows say
     "launch": (2e-6, 60e-6), "link_bandwidth": (18e9, 25e9), "ll128_share": (0.4, 120 / 128),
     "exposed_chunk": (0, 1), "nvls_bandwidth": (200e9, 900e9), "nvls_round": (1e-6, 20e-6),
-    "share": (0.05, 1), "hop": (2e-6, 60e-6), "one_peer_share": (0.5, 1),
-    "copy": (1e9, 12e9), "gap": (0.05e-6, 1e-6), "both": (1, 2),
+    "share": (0.05, 1), "hop": (2e-6, 60e-6),
+    "copy": (1e9, 12e9), "gap": (0.05e-6, 1e-6), "post": (0.02e-6, 1e-6), "query": (0.05e-6, 3e-6),
+    "start": (0.5e-6, 20e-6), "near": (20e9, 300e9), "far": (5e9, 60e9),
 }  # fmt: skip
+HOSTS = {"without a GPU": ("copy", "post", "gap"), "GH200": ("query", "start", "near", "far")}
+FABRICS = FITTED | HOSTS
 
 
 @cache
 def observed(word: str) -> tuple[Observation, ...]:
     """All shipped rows of a kind that can be placed."""
-    found = []
-    for path in predictions.shipped():
-        if path.name.startswith(word):
-            for one in predictions.predict(path):
-                if one.value is not None:
-                    found.append(one.observation)
-    return tuple(found)
+    paths = [path for path in predictions.shipped() if path.name.startswith(word)]
+    return tuple(
+        one.observation for path in paths for one in predictions.predict(path) if one.value is not None
+    )
 
 
+@cache
 def of_fabric(fabric: str) -> list[Observation]:
-    """The rows that this NVLink alone, or this network with whatever NVLink, decides."""
+    """The rows that this NVLink alone, this network with whatever NVLink, or these hosts decide."""
+    if fabric in HOSTS:
+        rows = [one for one in observed("osu") if one.quantity in ("latency", "bandwidth")]
+        return [one for one in rows if ("GH200" in one.case[1][0]) == (fabric == "GH200")]
     rows = []
-    for one in observed("nccl"):
-        if one.case.copy:
-            continue
+    for one in (one for one in observed("nccl") if not one.case.copy):
         network = collective_rows.job(one.case).network
         name = placing.read(one.case.system, one.case.network).nvlink if one.case.nodes == 1 else ""
         if fabric == name or (network is not None and network is NETWORKS.get(fabric)):
@@ -58,24 +60,39 @@ def of_fabric(fabric: str) -> list[Observation]:
 
 def of_nccl(fabric: str, one: Observation, values: Values) -> float:
     job = collective_rows.job(one.case)
-    if fabric in NVLINKS:
-        job = replace(job, nvlink=replace(job.nvlink, **values))
-    else:
-        job = replace(job, network=replace(job.network, **values))
+    part = "nvlink" if fabric in NVLINKS else "network"
+    job = replace(job, **{part: replace(getattr(job, part), **values)})
     time = nccl.predict(one.case.collective, one.case.size, job).seconds
-    if one.unit == "s":
-        return time
-    return nccl.bus_factor(one.case.collective, one.case.gpus) * one.case.size / time
+    return (
+        time
+        if one.unit == "s"
+        else nccl.bus_factor(one.case.collective, one.case.gpus) * one.case.size / time
+    )
 
 
 def of_mpi(one: Observation, values: Values) -> float:
-    fabric = replace(message_rows.fabric(placing.read(*one.case[1])), host=Host(**values))
-    way = {"one way": fabric.one_way, "stream": fabric.stream, "both": fabric.both_ways}[one.case[0]]
-    return way(one.size)
+    """The row with another Host, and with another `latency` where one is among the values."""
+    test, words, _, gpus = one.case
+    before, host = Host(), replace(Host(), **{k: v for k, v in values.items() if k != "latency"})
+    place = message_rows.fabric(placing.read(*words), 2, gpus)
+    place = replace(
+        place, host=host, latency=values.get("latency", place.latency),
+        call=place.call + (host.query - before.query if place.call else 0.0),
+        gap=host.start if place.gap == before.start else host.gap,
+        staging=place.staging and place.staging + host.start - before.start,
+        bandwidth=host.far if place.shared else place.bandwidth,
+    )  # fmt: skip
+    seconds = mpi.predict(test, one.size, place).seconds
+    return seconds if one.unit == "s" else (1 + (test == "both_ways")) * one.size / seconds
 
 
-def refit(rows: Sequence[Observation], start: Values, say: Callable[[Observation, Values], float]) -> Values:
+def sayer(fabric: str) -> Callable[[Observation, Values], float]:
+    return of_mpi if fabric in HOSTS else lambda one, values: of_nccl(fabric, one, values)
+
+
+def refit(fabric: str, rows: Sequence[Observation]) -> Values:
     """The constants with the smallest relative errors on `rows`; soft, so that no single row decides."""
+    start, say = shipped_values(fabric), sayer(fabric)
     names = list(start)
     bounds = numpy.array([PLAUSIBLE[name] for name in names]).T
     scale = numpy.array([start[name] for name in names])
@@ -90,113 +107,76 @@ def refit(rows: Sequence[Observation], start: Values, say: Callable[[Observation
     return dict(zip(names, (found.x * scale).tolist(), strict=True))
 
 
-def mean_error(rows: Sequence[Observation], values: Values, say: Callable) -> float:
+def mean_error(fabric: str, rows: Sequence[Observation], values: Values) -> float:
+    say = sayer(fabric)
     return float(numpy.mean([abs(say(one, values) / one.value - 1) for one in rows]))
 
 
 def shipped_values(fabric: str) -> Values:
-    have = NVLINKS.get(fabric) or NETWORKS[fabric]
-    return {name: getattr(have, name) for name in FITTED[fabric]}
+    have = Host() if fabric in HOSTS else NVLINKS.get(fabric) or NETWORKS[fabric]
+    return {name: getattr(have, name) for name in FABRICS[fabric]}
 
 
-def test_no_more_than_three_constants_a_fabric_and_each_plausible():
-    assert all(len(names) <= 3 for names in FITTED.values())
-    assert len(fields(Host)) == 3
-    for fabric in FITTED:
-        for name, value in shipped_values(fabric).items():
-            low, high = PLAUSIBLE[name]
-            assert low <= value <= high, (fabric, name)
-
-
-@pytest.mark.parametrize("fabric", ["nvlink2", "nvlink3", "nvlink4", "nvlink5", "rdma", "omni-path"])
-def test_the_shipped_constants_are_the_fitted_ones(fabric):
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_the_shipped_constants_are_few_plausible_and_the_fitted_ones(fabric):
+    assert len(FABRICS[fabric]) <= 3 + (fabric in HOSTS)
+    assert [name for names in HOSTS.values() for name in names] == [one.name for one in fields(Host)]
     rows, values = of_fabric(fabric), shipped_values(fabric)
-    found = refit(rows, values, lambda one, v: of_nccl(fabric, one, v))
-    here = mean_error(rows, values, lambda one, v: of_nccl(fabric, one, v))
-    best = mean_error(rows, found, lambda one, v: of_nccl(fabric, one, v))
+    assert all(low <= values[name] <= high for name, (low, high) in PLAUSIBLE.items() if name in values)
+    found = refit(fabric, rows)
+    here, best = (mean_error(fabric, rows, constants) for constants in (values, found))
     print(f"\n{fabric}: {len(rows)} rows, shipped {values}: {here:.3f}; refitted {found}: {best:.3f}")
     assert len(rows) > len(values)
     assert here <= best + 0.02
     assert all(found[name] == pytest.approx(values[name], rel=0.25) for name in values)
 
 
-LEFT_OUT = [  # fabric, the source left out, what its mean error may then be
-    ("nvlink4", "dgxc_nccl_readme", 0.12),
-    ("nvlink4", "nccl_tests_cluster", 0.08),
-    ("nvlink4", "stas00_network", 0.08),
-    ("nvlink3", "stas00_network", 0.10),
-    ("nvlink2", "bigscience_bandwidth", 0.10),
-    ("rdma", "stas00_network", 0.30),
-    ("rdma", "nccl_tests_cluster", 0.12),
-]
+def source(one: Observation) -> str:
+    return one.row.text("source")
 
 
-@pytest.mark.parametrize(("fabric", "source", "most"), LEFT_OUT)
-def test_a_source_left_out_is_predicted_from_the_others(fabric, source, most):
-    rows = of_fabric(fabric)
-    known = [one for one in rows if one.row.text("source") != source]
-    rest = [one for one in rows if one.row.text("source") == source]
-    say = lambda one, values: of_nccl(fabric, one, values)  # noqa: E731
-    start = shipped_values(fabric)
-    if "one_peer_share" in start:
-        start["one_peer_share"] = 0.999  # the rest may not show it: what one says who has not seen it
-    found = refit(known, start, say)
-    error = mean_error(rest, found, say)
-    print(f"\n{fabric} without {source}: {len(rest)} rows, {error:.3f}, from {found}")
-    assert rest
-    assert error < most
+def gpus(one: Observation) -> int:
+    return one.case.gpus
 
 
-@pytest.mark.parametrize("gpus", [2, 4, 8])
-@pytest.mark.parametrize("fabric", ["nvlink2", "nvlink3"])
-def test_a_number_of_gpus_left_out_is_predicted_from_the_others(fabric, gpus):
-    rows = of_fabric(fabric)
-    say = lambda one, values: of_nccl(fabric, one, values)  # noqa: E731
-    found = refit([one for one in rows if one.case.gpus != gpus], shipped_values(fabric), say)
-    error = mean_error([one for one in rows if one.case.gpus == gpus], found, say)
-    print(f"\n{fabric} without {gpus} GPUs: {error:.3f}, from {found}")
-    assert error < 0.08
+def words(one: Observation) -> str:
+    return " ".join(one.case[1])
+
+
+LEFT_OUT = [  # fabric, what of a row, the values left out, what the mean error may then be
+    ("nvlink4", source, ("dgxc_nccl_readme",), 0.12), ("nvlink4", source, ("nccl_tests_cluster",), 0.08),
+    ("nvlink4", source, ("stas00_network",), 0.08), ("nvlink3", source, ("stas00_network",), 0.10),
+    ("nvlink2", source, ("bigscience_bandwidth",), 0.10), ("rdma", source, ("stas00_network",), 0.30),
+    ("rdma", source, ("nccl_tests_cluster",), 0.08),
+    *(("nvlink2", gpus, (count,), 0.08) for count in (2, 4, 5, 8)),
+    *(("nvlink3", gpus, (count,), 0.08) for count in (2, 4, 8)),
+    *(("GH200", words, (way,), 0.1) for way in ("GPU memory inter", "GPU memory intra", "CPU memory inter")),
+    *(("without a GPU", words, (network,), 0.2) for network in ("InfiniBand", "RoCE", "Aries")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fabric", "of", "out", "most"), LEFT_OUT)
+def test_what_is_left_out_is_predicted_from_the_rest(fabric, of, out, most):
+    """Of an MPI fabric the smallest message's latency is left out, too: the others' mean stands for it."""
+    left = [one for one in of_fabric(fabric) if (out[0] in of(one) if of is words else of(one) in out)]
+    known = [one for one in of_fabric(fabric) if one not in left]
+    found = refit(fabric, known)
+    if fabric == "without a GPU":
+        others = {message_rows.fabric(placing.read(*one.case[1])).latency for one in known}
+        found["latency"] = sum(others) / len(others)
+    groups: dict[str, list[Observation]] = {}
+    for one in left:
+        groups.setdefault(one.case[0] if fabric in HOSTS else "", []).append(one)
+    shown = {name: round(mean_error(fabric, rows, found), 3) for name, rows in groups.items()}
+    print(f"\n{fabric} without {out[0]}: {len(left)} rows, {shown}, from {found}")
+    assert shown
+    assert all(error < most for error in shown.values())
 
 
 @pytest.mark.parametrize("fabric", ["nvlink4", "nvlink5"])
 def test_every_other_size_left_out_is_predicted_from_the_rest(fabric):
     rows = sorted(of_fabric(fabric), key=lambda one: one.size)
-    say = lambda one, values: of_nccl(fabric, one, values)  # noqa: E731
     for half in (0, 1):
-        found = refit(rows[half::2], shipped_values(fabric), say)
-        error = mean_error(rows[1 - half :: 2], found, say)
-        print(f"\n{fabric}, every other row by size: {error:.3f}, from {found}")
+        error = mean_error(fabric, rows[1 - half :: 2], refit(fabric, rows[half::2]))
+        print(f"\n{fabric}, every other row by size: {error:.3f}")
         assert error < 0.08
-
-
-@pytest.mark.parametrize(("network", "most"), [("InfiniBand", 0.2), ("RoCE", 0.2), ("Aries", 0.2)])
-def test_a_fabric_left_out_is_predicted_from_the_other_two(network, most):
-    """Its latency of the smallest message is left out as well: the mean of the other two's stands for it."""
-    rows = [one for one in observed("osu") if one.quantity in ("latency", "bandwidth")]
-    known = [one for one in rows if network not in " ".join(one.case[1])]
-    rest = [one for one in rows if network in " ".join(one.case[1])]
-    found = refit(known, {"copy": 3.4e9, "gap": 0.154e-6, "both": 1.4}, of_mpi)
-    others = {message_rows.fabric(placing.read(*one.case[1])).latency for one in known}
-    errors: dict[str, list[float]] = {}
-    for one in rest:
-        fabric = replace(
-            message_rows.fabric(placing.read(*one.case[1])), latency=sum(others) / 2, host=Host(**found)
-        )
-        way = {"one way": fabric.one_way, "stream": fabric.stream, "both": fabric.both_ways}[one.case[0]]
-        errors.setdefault(one.quantity, []).append(abs(way(one.size) / one.value - 1))
-    shown = {name: round(float(numpy.mean(found)), 3) for name, found in errors.items()}
-    print(f"\nwithout {network}: {shown}, from {found}")
-    assert all(error < most for error in shown.values())
-
-
-def test_one_host_serves_all_fabrics():
-    rows = [one for one in observed("osu") if one.quantity in ("latency", "bandwidth")]
-    values = {field.name: field.default for field in fields(Host)}
-    found = refit(rows, values, of_mpi)
-    print(f"\nMPI: shipped {values}: {mean_error(rows, values, of_mpi):.3f}; refitted {found}")
-    assert all(found[name] == pytest.approx(values[name], rel=0.2) for name in values)
-
-
-def test_a_row_that_cannot_be_placed_is_no_row_to_fit():
-    with pytest.raises(NotPlaced):
-        placing.read("a cluster").nvlink  # noqa: B018

@@ -5,9 +5,14 @@ import math
 
 import pytest
 
+from hpclab import schedules
+from hpclab.models import communication
+from hpclab.models.collectives import simulate
+from hpclab.models.formulas import FORMULAS
+from hpclab.models.mpi import Host
+from hpclab.models.presets import PRESETS
 from hpclab.validation import predictions
-from hpclab.validation.files import LARGEST
-from hpclab.validation.score import Observation, Prediction, scores, straight_line
+from hpclab.validation.score import Observation, scores, straight_line
 from hpclab.validation.tables import Row, read
 
 NCCL = "source,system,gpus,nodes,collective,size_bytes,time_us,time_us_in_place\n"
@@ -35,25 +40,7 @@ def test_every_row_of_every_shipped_table_is_there():
     for path in predictions.shipped():
         with path.open(newline="") as file:
             assert len(predictions.predict(path)) == sum(1 for _ in csv.reader(file)) - 1
-    assert len(predictions.shipped()) == 9
-
-
-def test_a_score_in_words_has_the_rows_and_the_three_errors():
-    (score,) = scores(shipped("jeanzay"))
-    said = score.text.split()
-    assert said[:6] == ["nccl_allreduce_jeanzay_omnipath", "time", "5", "of", "5", "rows"]
-    errors = (score.mean_error, score.bias, score.baseline_mean_error)
-    assert [float(word.rstrip("%")) for word in said[6:]] == [round(100 * error, 1) for error in errors]
-
-
-def test_all_reduce_over_nvlink_is_within_ten_percent_from_a_mebibyte():
-    rows = [
-        one for part in ("a100_v100", "h100_nvlink", "h200_b200", "1_2_10node") for one in shipped(part)
-        if one.observation.case.nodes == 1 and one.observation.size >= 2**20
-    ]  # fmt: skip
-    assert len(rows) > 150
-    assert mean(one.error for one in rows) < 0.10
-    assert mean(one.error for one in shipped("h100_nvlink")) < 0.12
+    assert len(predictions.shipped()) == 10
 
 
 def test_the_straight_line_is_beaten_on_most_tables_of_sweeps():
@@ -63,11 +50,53 @@ def test_the_straight_line_is_beaten_on_most_tables_of_sweeps():
     assert len(better) * 2 > len(sweeps) > 5
 
 
-def test_latency_and_bandwidth_of_mpi_are_within_a_fifth():
-    for part in ("ib_vs_roce", "pizdaint"):
-        for score in scores(shipped(part)):
-            if score.quantity in ("latency", "bandwidth"):
-                assert score.mean_error < 0.2
+def test_every_kind_of_gpu_count_node_and_memory_is_near_by_itself():
+    """No mean hides a group: what was off by a factor once."""
+    found: dict[str, list[float]] = {}
+    for part in ("a100_v100", "1_2_10node", "alps"):
+        for one in shipped(part):
+            fields = one.observation.row.fields
+            names = ("gpu", "nodes", "gpus", "collective", "case")
+            found.setdefault(" ".join(fields.get(name, "") for name in names), []).append(one.error)
+    assert len(found) == 7 + 8 + 4
+    for name, errors in found.items():
+        assert mean(errors) < (0.3 if "memory" in name else 0.1), name
+
+
+def test_widget_experiment_and_validate_call_one_function():
+    from hpclab.experiments import measure_collectives
+    from hpclab.validation import collective_rows, message_rows
+    from hpclab.widgets import message_stepper
+
+    for room in (measure_collectives, message_stepper):
+        assert room.predict is communication.predict
+    for kind in (collective_rows, message_rows):
+        assert kind.predicted is communication.predict
+
+
+@pytest.mark.parametrize("name", ["hdr100", "omni-path", "roce-100g", "tcp-100g", "tcp-10g"])
+def test_simulated_schedules_and_the_validated_model_agree_on_large_messages(name):
+    preset, size = PRESETS[name], 2.0**26
+    for what in ("broadcast", "reduce", "all_reduce", "all_gather", "reduce_scatter", "all_to_all"):
+        flat = [algorithm for of, algorithm in FORMULAS if of == what]
+        made = [schedules.collective(what, algorithm, 8, 128) for algorithm in flat]
+        simulated = min(simulate(one, preset(8), size / 128).time for one in made)
+        own = size / 8 / Host.copy if what == "all_to_all" else 0  # of which the simulator knows nothing
+        whole = communication.predict(what, size, preset.place(8)).seconds - own
+        assert simulated <= whole == pytest.approx(simulated, rel=0.05)
+
+
+def test_collectives_that_nobody_could_place_are_scored_apart(tmp_path):
+    rows = "me,m,HDR100,u,osu_bw,4194304,12000,MB/s\n"
+    rows += "me,m,HDR100,u,osu_allreduce,8,3,us\nme,m,HDR100,u,osu_bcast,8,3,us\n"
+    placed, unsaid = scores(predictions.predict(table(tmp_path, OSU + rows, "osu_mine.csv")))
+    assert (placed.rows, placed.placed, unsaid.rows, unsaid.placed) == (1, 1, 2, 0)
+    assert unsaid.quantity == "time, not enough said"
+    assert placed.mean_error < 0.1
+    assert unsaid.mean_error == 1
+    told = OSU.replace("unit", "unit,ranks") + "me,m,HDR100,u,osu_allreduce,8,3,us,16\n"
+    (one,) = predictions.predict(table(tmp_path, told, "osu_mine.csv"))
+    assert one.value == pytest.approx(4 * 0.98e-6, rel=0.1)
 
 
 def test_a_row_that_is_not_placed_counts_whole_and_is_named(tmp_path):
@@ -96,11 +125,6 @@ def test_in_place_times_count_before_the_others_and_nothing_is_no_time(tmp_path)
     assert score.baseline_mean_error == pytest.approx(0.5)  # the line has no error where it has a point
 
 
-def test_a_row_that_names_nothing_is_not_placed(tmp_path):
-    text = "measurement,link,measured_gb_per_s,gpus\n,NVLink4,400,8\nall_reduce busbw,NVLink4,400,\n"
-    assert [one.value for one in predictions.predict(table(tmp_path, text))] == [None, None]
-
-
 def observation(size, value, unit="s", group="g"):
     return Observation(Row("t", 2, {}), "q", value, unit, size, group, None)
 
@@ -116,42 +140,15 @@ def test_the_baseline_is_the_line_where_there_is_one_and_never_negative():
     assert straight_line([observation(8, 1.0, group=1), observation(8, 3.0, group=2)]) == [1.0, 3.0]
 
 
-def test_a_score_is_the_mean_the_median_the_ninetieth_percentile_and_the_largest():
-    found = [
-        Prediction(observation(n, 1.0), 1 + error, 1.0) for n, error in enumerate((-0.1, 0, 0.2, 0.3, 0.4))
-    ]
-    (score,) = scores(found)
-    shown = (score.mean_error, score.median_error, score.p90_error, score.max_error, score.bias)
-    assert shown == pytest.approx((0.2, 0.2, 0.36, 0.4, 0.16))
-    assert score.baseline_mean_error == 0
-
-
-def test_a_fabric_that_no_table_has_is_placed_by_its_rate(tmp_path):
-    rows = "me,x,InfiniBand HDR (200Gb/s),ucx,osu_bw,4194304,24000,MB/s\n"
-    rows += "me,x,RoCE 100 Gb/s,ucx,osu_latency,0,1.5,us\nme,x,a network,ucx,osu_latency,0,1.5,us\n"
-    fast, roce, unknown = predictions.predict(table(tmp_path, OSU + rows, "osu_mine.csv"))
-    assert fast.error < 0.1
-    assert roce.value == pytest.approx(1.44e-6)
-    assert unknown.value is None
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "row 1 must name two or more columns"),
-        ("gpus,gpus\n8,8\n", "row 1 must name"),
         (NCCL, "has no rows"),
         (NCCL.replace("gpus,", "", 1) + ROW.replace("8,1,", "1,", 1), "lacks the column gpus"),
-        ("gpus,size_bytes\n8,8\n", "has no column of times or bandwidths"),
         (NCCL + "me,H100,8\n", "row 2 has 3 fields for 8 columns"),
         (NCCL + ROW + ROW.replace(",29", ",fast"), "row 3: time_us_in_place must be .* not 'fast'"),
-        (NCCL + ROW.replace("1048576", "nan"), "row 2: size_bytes"),
-        (NCCL + ROW.replace(",29", ",-1"), "row 2: time_us_in_place"),
-        (NCCL + ROW.replace("8,1,all", "8.5,1,all"), "row 2: gpus must be a whole number"),
         (NCCL + ROW.replace("8,1,all", "8,9,all"), "row 2: nodes"),
-        (NCCL + ROW.replace(",29", ",1e30"), "row 2: time_us_in_place"),
         (NCCL + '"' + "y" * 200_000, "not a table in CSV"),
-        ("x" * (LARGEST + 1), "is larger than 16 MiB"),
     ],
 )
 def test_a_damaged_table_is_refused_by_file_row_and_field(tmp_path, text, said):
@@ -161,17 +158,9 @@ def test_a_damaged_table_is_refused_by_file_row_and_field(tmp_path, text, said):
     assert "\n" not in str(refused.value)
 
 
-def test_binary_missing_and_unknown_files_are_refused(tmp_path):
-    path = tmp_path / "osu_mine.csv"
-    path.write_bytes(b"\xff\xfe\x00" * 9)
-    with pytest.raises(ValueError, match=r"osu_mine\.csv is not a table in CSV"):
-        predictions.predict(path)
-    with pytest.raises(ValueError, match="row 2: size_bytes must be a number from 0"):
-        predictions.predict(table(tmp_path, OSU + "m,x,HDR,u,osu_bw,-1,8,MB/s\n", "osu_mine.csv"))
-    with pytest.raises(ValueError, match="There is no file"):
-        predictions.predict(tmp_path / "nccl_none.csv")
+def test_other_kinds_of_table_are_refused_by_the_kinds_there_are(tmp_path):
     with pytest.raises(ValueError, match="unit must be one of"):
-        predictions.predict(table(tmp_path, OSU + "m,x,HDR,u,osu_bw,8,8,furlongs\n", "osu_mine.csv"))
+        predictions.predict(table(tmp_path, OSU + "me,m,HDR,u,osu_bw,8,8,furlongs\n", "osu_mine.csv"))
     for name in ("train_x.csv", "sched_nccl.csv", "rows.csv"):
         with pytest.raises(ValueError, match=r"no kind of table.*nccl_\*\.csv.*osu_\*\.csv"):
             predictions.predict(table(tmp_path, NCCL + ROW, name))
@@ -184,12 +173,8 @@ def test_written_rows_carry_what_was_read_and_what_was_predicted(tmp_path):
     predictions.write(found, out)
     with out.open(newline="") as file:
         first, second = csv.DictReader(file)
-    assert (first["system"], first["row"], first["published"], first["unit"]) == (
-        "8x H100",
-        "2",
-        "2.9e-05",
-        "s",
-    )
+    told = (first["system"], first["row"], first["published"], first["unit"])
+    assert told == ("8x H100", "2", "2.9e-05", "s")
     assert float(first["predicted"]) == pytest.approx(found[0].value, rel=1e-4)
     assert (second["predicted"], second["error"]) == ("", "1.0000")
     assert math.isclose(float(second["baseline"]), 1e-6)

@@ -151,7 +151,7 @@ WRONG = {
 
 OWN = {
     "CROSSOVER": [schedules.collective],
-    "RING": [schedules.sent],
+    "RING": [schedules.collective],
 }
 
 SOLUTION = {
