@@ -132,7 +132,7 @@ def _named(every: Sequence[Kernel]) -> list[Label]:
     """The names at the marks: kernels that stand on one spot share a label."""
     spots: dict[tuple[int, int, str], list[Kernel]] = {}
     for kernel in every:
-        x, y = (round(4 * math.log(place)) for place in kernel.place)
+        x, y = (round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
         spots.setdefault((x, y, kernel.colour), []).append(kernel)
     return [
         Label(min(there[0].place[0], HIGH), there[0].place[1], joined([one.name for one in there]), colour)
