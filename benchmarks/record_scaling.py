@@ -16,7 +16,7 @@ from numba import njit, prange
 
 from hpclab import checks, machine
 from hpclab.experiments.measure_speedup import ThreadSweep
-from hpclab.figures import scaling_laws
+from hpclab.models.speedups import speedups, typical
 from hpclab.quality import doubt
 from hpclab.results import Origin, write_jsonl
 
@@ -58,9 +58,7 @@ def main(path: str, repeats: object = 10) -> None:
     write_jsonl(recorded, path)
     for kernel, _ in KERNELS:
         mine = [result for result in recorded if result.parameters["work"] == kernel.__name__]
-        points = scaling_laws.speedups(mine, "threads")
-        for count in counts:
-            value = numpy.median([p.value for p in points if p.parameters["threads"] == count])
+        for count, value in typical(speedups(mine, "threads"), "threads", Origin.RECORDED).items():
             print(f"{kernel.__name__:8} {count:4} threads {value:6.2f}×")
 
 

@@ -1,12 +1,16 @@
-"""The look: readable without colour, big enough for a projector, spoken by a screen reader."""
+"""The look: readable without colour, big enough for a projector, spoken by a screen reader, one's own."""
 
 import itertools
+import threading
 import xml.etree.ElementTree as ET
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
-from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from hpclab.figures import direct_labels, speedup, style
+from hpclab.figures.overlay import Overlay
 from hpclab.results import Origin
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -24,44 +28,105 @@ def test_text_in_every_colour_can_be_read_on_white(name):
 
 
 def test_every_origin_has_a_mark_of_its_own_without_colour():
-    def shape(origin):
-        element = ET.fromstring(style.mark(origin, 0, 0, "#123456"))
-        filled = element.get("fill") not in (None, "none", style.GROUND)
-        return element.tag, element.get("d"), filled
-
-    shapes = {shape(origin) for origin in Origin}
-    assert len(shapes) == len(Origin)
+    looks = [style.mark(origin, "#123456") for origin in Origin]
+    assert len({(look["marker"], look.get("markerfacecolor")) for look in looks}) == len(Origin)
+    assert style.mark("measured", pale=True)["alpha"] < style.mark("measured")["alpha"] / 2
 
 
-def test_a_figure_is_announced_and_can_be_parsed():
-    axes = Axes(Scale("Nodes", 1, 4), Scale("Speedup ×", 0, 4), title='4 nodes: "2" < 3 & more')
-    axes.line([(1, 1), (4, 4)], style.COLOUR["ideal"])
-    axes.label(4, 4, "<script>alert(1)</script>")
-    root = ET.fromstring(axes.svg("What <it> shows"))
+def test_a_figure_is_announced_can_be_parsed_and_stands_beside_another(ax):
+    ax.plot([1, 2], [1, 2], "o")
+    ax.text(1, 1, "<script>alert(1)</script>")
+    style.tips(ax.lines[0], "the first <1>", "the second")
+    style.describe(ax, '4 nodes: "2" < 3 & more', "What <it> shows")
+    one, other = style.svg(ax.figure), style.svg(ax.figure)
+    root = ET.fromstring(one)
     assert root.get("role") == "img"
-    ids = root.get("aria-labelledby").split()
     texts = {element.get("id"): element.text for element in root if element.get("id")}
-    assert [texts[name] for name in ids] == ['4 nodes: "2" < 3 & more', "What <it> shows"]
+    assert [texts[name] for name in root.get("aria-labelledby").split()] == [
+        '4 nodes: "2" < 3 & more', "What <it> shows",
+    ]  # fmt: skip
     assert not root.findall(f".//{SVG}script")
-    assert all(float(e.get("font-size", style.TEXT)) >= 14 * 96 / 72 for e in root.iter(f"{SVG}text"))
+    assert [t.text for use in root.iter(f"{SVG}use") for t in use.iter(f"{SVG}title")] == [
+        "the first <1>", "the second",
+    ]  # fmt: skip
+    ids = [{e.get("id") for e in ET.fromstring(svg).iter() if e.get("id")} for svg in (one, other)]
+    assert not ids[0] & ids[1]
+    rules = "".join(e.text for e in root.iter(f"{SVG}style"))
+    assert rules.strip().startswith(f"#{root.get('id')} ")  # it is the page's, and would reach its icons
 
 
-def test_labels_in_the_margin_never_overlap():
-    places = style.spread([10, 11, 12, 300, 300], 24, 0, 400)
-    ordered = sorted(places)
-    assert all(b - a >= 23.5 for a, b in itertools.pairwise(ordered))
-    assert places[0] < places[1] < places[2]
+def test_text_stays_text_and_is_large_enough(ax):
+    speedup.draw(ax, [])
+    root = ET.fromstring(style.svg(ax.figure))
+    drawn = [e for e in root.iter(f"{SVG}text")]
+    assert {"ideal", "Nodes"} <= {e.text for e in drawn}
+    scale = 800 / float(root.get("viewBox").split()[2])
+    sizes = [
+        float(part.removesuffix("px")) for e in drawn for part in e.get("style").split() if part[-2:] == "px"
+    ]
+    assert min(sizes) * scale >= 14 * 4 / 3
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "base"), [(0, 0, 0), (4, 1, 0), (0, 8, 2), (float("nan"), 1, 0), (0, float("inf"), 0)]
-)
-def test_an_axis_that_cannot_be_drawn_is_refused(low, high, base):
-    with pytest.raises(ValueError, match="axis"):
-        Scale("x", low, high, base)
+def test_a_learners_figure_shows_itself_and_a_widgets_leaves_no_trace():
+    before = dict(matplotlib.rcParams)
+    with style.look():
+        speedup.draw(style.figure()[1], [])
+    assert dict(matplotlib.rcParams) == before
+    assert plt.get_fignums() == []
+    with plt.style.context("hpclab.hpclab"):
+        figure, ax = plt.subplots()
+        assert speedup.draw(ax, []) is ax
+    shell = InteractiveShell.instance()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            shown = []
+            patch.setattr("IPython.display.display", shown.append)
+            shell.display_formatter.format(figure)
+    finally:
+        InteractiveShell.clear_instance()
+        plt.close(figure)
+    assert "Empty axes with the ideal line" in shown[0].data
 
 
-def test_ticks():
-    assert Scale("x", 1, 64, 2).ticks() == [1, 2, 4, 8, 16, 32, 64]
-    assert Scale("x", 0, 4).ticks() == [0, 1, 2, 3, 4]
-    assert Scale("x", 1, 16, at=(1, 2, 99)).ticks() == [1, 2]
+def test_threads_draw_at_once_and_none_leaks_its_look():
+    before, found = dict(matplotlib.rcParams), []
+
+    def draw():
+        with style.look():
+            figure, ax = style.figure()
+            speedup.draw(ax, [])
+        found.append(style.svg(figure))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_labels_in_the_margin_never_overlap_and_stay_inside():
+    places = direct_labels.spread([10, 11, 12, 300, 400], [24, 24, 48, 24, 24], 0, 400, gap=0)
+    assert all(b - a >= 23.5 for a, b in itertools.pairwise(sorted(places)))
+    assert places[0] < places[1] < places[2] - 35.5
+    assert min(places) >= 11.5
+    assert max(places) <= 388.5
+
+
+def test_an_overlay_lies_where_the_figure_has_its_points(ax):
+    ax.set(xlim=(1, 8), ylim=(0, 8))
+    ax.plot([1, 8], [8, 0])
+    body = style.svg(ax.figure)
+    layer = Overlay(ax)
+    path = next(e for e in ET.fromstring(body).iter(f"{SVG}path") if "stroke-width: 2.3" in (e.get("style") or ""))
+    drawn = [float(word) for word in path.get("d").split() if word[0] not in "ML"]
+    assert [*layer.at(1, 8), *layer.at(8, 0)] == pytest.approx(drawn, abs=0.1)
+    layer.line([1, 8], [8, 0], style.INK)
+    layer.vertical(4, "4")
+    layer.label(8, 0, "<b>here</b>\nsecond line")
+    for origin in Origin:
+        layer.mark(origin, 2, 2)
+    root = ET.fromstring(layer.svg())
+    assert root.get("viewBox") == ET.fromstring(body).get("viewBox")
+    assert [e.text for e in root.iter(f"{SVG}text")] == ["4", "<b>here</b>", "second line"]
