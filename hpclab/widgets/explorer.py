@@ -1,0 +1,180 @@
+"""Controls around a picture: what every lesson's widget is made of.
+
+    Explorer(
+        [{"most": control(Dropdown, "Axes", options=[16, 64]),
+          "serial": control(FloatSlider, "Serial share s", value=0.05, max=1, step=0.005)}],
+        draw=lambda ax, most: speedup.draw(ax, results, most=most, title="", named=False),
+        move=lambda ax, most, serial: speedup.over(ax, most, what_if=Curve.of_law(Amdahl(serial), most)),
+        describe=lambda most, serial: f"s = {serial:g}: {Amdahl(serial).speedup(most):.3g}× on {most}",
+    )
+
+Each function is given the values of the controls that its parameters name. What `draw` makes stands still until
+one of its own controls changes; what `move` makes is laid over it at every key press, and costs about 1 ms.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from hpclab.figures import style
+from hpclab.widgets import projected
+from hpclab.widgets.point_runner import sentence_of
+
+_LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
+_KEPT = 8  # pictures that stand, so that a way back is as quick as what moves
+
+Row = Mapping[str, widgets.Widget] | widgets.Widget
+
+
+def control(kind: type, label: str, **traits: Any) -> Any:
+    """A control of `kind`, a class of ipywidgets, as long as its label; a slider takes what room there is."""
+    layout = {"width": "auto", **({"flex": "1 1 300px"} if hasattr(kind, "readout") else {})}
+    if kind is not widgets.Button:
+        traits = {"style": {"description_width": "initial"}, **traits}
+    return kind(**{"description": label, "layout": layout, **traits})
+
+
+def show(visible: bool, *controls: widgets.Widget) -> None:
+    """Have `controls` on the page, or not."""
+    for one in controls:
+        one.layout.display = None if visible else "none"
+
+
+def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
+    """Give `chooser` other options, and the value that is first among `wanted` and offered, or else the first."""
+    values = [option[1] if isinstance(option, tuple) else option for option in options]
+    chooser.options = options  # selects the first
+    chooser.value = next((value for value in wanted if value in values), values[0])
+
+
+class Explorer(widgets.VBox):
+    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note.
+
+    `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
+    or the Axes it made. `move(ax, ...)` gives an Overlay of those Axes. `describe(...)` says what moved:
+    read out, and the overlay's alternative text. `note(...)` gives lines to stand under the picture, the
+    first of them in full ink. `adapt(name)` is called first when the control of that name has changed, and once
+    with "" at the beginning; the controls that it sets are drawn with it, once. Whatever of these raises becomes a sentence in the note.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        draw: Callable[..., Any],
+        describe: Callable[..., str] | None = None,
+        *,
+        move: Callable[..., Any] | None = None,
+        note: Callable[..., Sequence[str]] | None = None,
+        adapt: Callable[[str], None] | None = None,
+        under: Sequence[Row] = (),
+        height: float = 430,
+    ) -> None:
+        super().__init__()
+        self.controls = {
+            name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
+        }
+        self._draw, self._move, self._describe, self._note = draw, move, describe, note
+        self._adapt, self._height, self._held = adapt, height, False
+        self._standing: dict[tuple, tuple[str, Any]] = {}
+        self._said = ("", "")
+        self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.announcer = projected.Announcer()
+        for layer in (self.picture, self.moving):
+            layer.layout.grid_area = "1 / 1"
+        self.moving.add_class("hpclab-over")
+        layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
+        self.children = [
+            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer, projected.look(self),
+        ]  # fmt: skip
+        for name, one in self.controls.items():
+            if one.has_trait("value"):
+                one.observe(lambda _change, name=name: self._changed(name), "value")
+        self._changed("")
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is set in here is drawn as one change, and read out."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        self.redraw(aloud=True)
+
+    def forget(self) -> None:
+        """What stands rests on other data now: it is drawn again, though no control of it has changed."""
+        self._standing.clear()
+
+    def redraw(self, *, aloud: bool = False) -> None:
+        """Draw what the controls say now, from any thread; `aloud` reads out what is new."""
+        try:
+            with style.look():
+                self._show(aloud)
+        except Exception as error:  # a callback has nobody who would see a traceback
+            self.fail(sentence_of(error))
+
+    def fail(self, sentence: str) -> None:
+        """Say what is wrong in place of the picture."""
+        self.picture.value = self.moving.value = ""
+        self.note.value = f'<div role="alert">{escape(sentence)}</div>'
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Set the note: its first line in full ink, the others, and a first that is empty, below it."""
+        first, *rest = lines or [""]
+        tag = "li" if len(rest) > 1 else "div"
+        more = "".join(f"<{tag}>{escape(line)}</{tag}>" for line in rest)
+        look = f"margin:0;padding-left:{1.2 * (tag == 'li')}em;color:{style.MUTED}"
+        self.note.value = f"<div>{escape(first)}</div>" * bool(first) + f'<ul style="{look}">{more}</ul>'
+
+    def _changed(self, name: str) -> None:
+        if self._held:
+            return
+        try:
+            with self.at_once():
+                if self._adapt is not None:
+                    self._adapt(name)
+        except Exception as error:
+            self.fail(sentence_of(error))
+
+    def _call(self, function: Callable[..., Any] | None, *first: Any) -> Any:
+        """`function` of the controls that its parameters name, after those that are handed to it."""
+        if function is None:
+            return ""
+        names = [*inspect.signature(function).parameters][len(first) :]
+        return function(*first, *(self.controls[name].value for name in names))
+
+    def _stand(self) -> tuple[str, Any]:
+        """What stands still, as markup and as `draw` returned it; drawn where it is not kept."""
+        asked = [*inspect.signature(self._draw).parameters]
+        key = tuple(self.controls[name].value for name in asked if name != "ax")
+        if key not in self._standing:
+            while len(self._standing) >= _KEPT:
+                del self._standing[next(iter(self._standing))]
+            axes = [style.figure(height=self._height)[1]] if "ax" in asked else []
+            drawn = self._call(self._draw, *axes)
+            self._standing[key] = drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
+        return self._standing[key]
+
+    def _show(self, aloud: bool) -> None:
+        picture, axes = self._stand()
+        over = self._call(self._move, axes)
+        description, lines = self._call(self._describe), self._call(self._note)
+        # Everything is there: from here on nothing fails, and the page changes at one moment.
+        self.picture.value = picture
+        if over:
+            look = 'role="img" style="position:relative"'
+            self.moving.value = f'<div {look} aria-label="{escape(description)}">{over.svg()}</div>'
+        self.say(lines)
+        said, self._said = self._said, (description, " ".join(lines))
+        if aloud:
+            self.announcer.say(" ".join(new for new, old in zip(self._said, said, strict=True) if new != old))
+
+
+def _row(row: Row) -> widgets.Widget:
+    return row if isinstance(row, widgets.Widget) else widgets.HBox(list(row.values()), layout=_LINE)
