@@ -11,12 +11,14 @@ import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
+from matplotlib.ticker import MaxNLocator
+
 from hpclab import checks
-from hpclab.figures import lanes, style
-from hpclab.figures.axes import Scale
+from hpclab.figures import diagram, lanes, style
 from hpclab.models.gpu_memory import SECTOR, WARP, KernelTrace, Request, sectors
 
 _LEFT, _RIGHT = 95.0, style.WIDTH - 12.0
+Span = tuple[int, int]  # the first item of the picture, and the one after the last
 _MOST = 64  # rows: below five pixels each a row says nothing
 
 
@@ -35,35 +37,38 @@ def draw(trace: KernelTrace, array: str) -> str:
     item = shown[0].itemsize
     last = max((max(r.addresses) - base) // item for r in shown)
     first = min((min(r.addresses) - base) // item for r in shown)
-    scale = Scale(f"item of {array}", first, last + 1)
+    span = first, last + 1
     title = _title(array, shown)
-    top = style.title_height(title) + 1.9 * style.TEXT
+    top = diagram.title_height(title) + 1.9 * style.TEXT
     tall = min(22.0, max(5.0, 260 / len(shown)))
     bottom = top + tall * len(shown)
-    body = _frame(scale, top, bottom, len(shown), tall)
+    body = _frame(span, f"item of {array}", top, bottom, len(shown), tall)
     for number, request in enumerate(shown):
-        body += _row(scale, request, base, top + number * tall, tall - (2 if tall > 8 else 1))
+        body += _row(span, request, base, top + number * tall, tall - (2 if tall > 8 else 1))
     height = bottom + 3 * style.TEXT
-    return style.document(title, _said(trace, requests, base), body, height=height)
+    return diagram.document(title, _said(trace, requests, base), body, height=height)
 
 
-def _x(scale: Scale, item: float) -> float:
-    return _LEFT + min(max(scale.part(item), 0.0), 1.0) * (_RIGHT - _LEFT)
+def _x(span: Span, item: float) -> float:
+    part = (item - span[0]) / (span[1] - span[0])
+    return _LEFT + min(max(part, 0.0), 1.0) * (_RIGHT - _LEFT)
 
 
-def _frame(scale: Scale, top: float, bottom: float, rows: int, tall: float) -> list[str]:
-    markup = [style.text(0, top - 0.7 * style.TEXT, "request", colour=style.MUTED), _key(top)]
+def _frame(span: Span, label: str, top: float, bottom: float, rows: int, tall: float) -> list[str]:
+    markup = [diagram.text(0, top - 0.7 * style.TEXT, "request", colour=style.MUTED), _key(top)]
     every = next(step for step in (1, 2, 4, 8, 16) if step * tall >= 1.1 * style.TEXT)
     for row in range(0, rows, every):
         y = top + (row + 0.5) * tall + style.TEXT * 0.35
-        markup.append(style.text(_LEFT - 12, y, str(row + 1), anchor="end", colour=style.MUTED))
-    for value in scale.ticks(6):
-        x = _x(scale, value)
+        markup.append(diagram.text(_LEFT - 12, y, str(row + 1), anchor="end", colour=style.MUTED))
+    for value in MaxNLocator(6, integer=True).tick_values(*span):
+        if not span[0] <= value <= span[1]:
+            continue
+        x = _x(span, value)
         markup.append(f'<path d="M{x:.1f},{top:.1f}V{bottom + 5:.1f}" stroke="{style.GRID}"/>')
-        markup.append(style.text(x, bottom + style.TEXT * 1.3, f"{value:g}", anchor="middle"))
+        markup.append(diagram.text(x, bottom + style.TEXT * 1.3, f"{value:g}", anchor="middle"))
     markup.append(f'<path d="M{_LEFT},{bottom:.1f}H{_RIGHT}" stroke="{style.INK}"/>')
     centre, y = (_LEFT + _RIGHT) / 2, bottom + 2.6 * style.TEXT
-    markup.append(style.text(centre, y, scale.label, anchor="middle", colour=style.MUTED))
+    markup.append(diagram.text(centre, y, label, anchor="middle", colour=style.MUTED))
     return markup
 
 
@@ -76,25 +81,25 @@ def _key(top: float) -> str:
         for lane in range(WARP)
     )
     return (
-        style.text(_RIGHT - 312, y, "lane 0", anchor="end", colour=style.MUTED)
+        diagram.text(_RIGHT - 312, y, "lane 0", anchor="end", colour=style.MUTED)
         + run
-        + style.text(_RIGHT - 202, y, "31", colour=style.MUTED)
+        + diagram.text(_RIGHT - 202, y, "31", colour=style.MUTED)
         + f'<rect x="{_RIGHT - 150:.0f}" y="{y - 14:.0f}" width="20" {box} fill="{grey}"/>'
-        + style.text(_RIGHT, y, "moved along", anchor="end", colour=style.MUTED)
+        + diagram.text(_RIGHT, y, "moved along", anchor="end", colour=style.MUTED)
     )
 
 
-def _row(scale: Scale, request: Request, base: int, y: float, tall: float) -> list[str]:
+def _row(span: Span, request: Request, base: int, y: float, tall: float) -> list[str]:
     markup = []
     for sector in map(int, sectors(request.addresses, request.itemsize)):
         begin = (sector * SECTOR - base) / request.itemsize
-        x, end = _x(scale, begin), _x(scale, begin + SECTOR / request.itemsize)
+        x, end = _x(span, begin), _x(span, begin + SECTOR / request.itemsize)
         if end > x:
             size = f'width="{end - x:.1f}" height="{tall:.1f}"'
             markup.append(f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="{style.COLOUR["idle"]}"/>')
     for lane, address in zip(request.lanes, request.addresses, strict=True):
         place = (address - base) // request.itemsize
-        x, end = _x(scale, place), _x(scale, place + 1)
+        x, end = _x(span, place), _x(span, place + 1)
         size = f'width="{max(end - x, 1.5):.1f}" height="{tall:.1f}"'
         tint = lanes.colour(lane / (WARP - 1))
         tip = f"<title>block {request.block}, warp {request.warp}, lane {lane}: item {place}</title>"

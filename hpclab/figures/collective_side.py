@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpclab.figures import style
+from hpclab.figures import diagram, style
 from hpclab.units import format_bytes, format_seconds
 
 LEFT, WIDTH = 590.0, 205.0
@@ -54,9 +54,9 @@ def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[st
     markup, y = [], 90.0
     for kind, sentence in rows:
         indent = 36 if kind else 0
-        lines = style.wrap(sentence, WIDTH - indent)
+        lines = diagram.wrap(sentence, WIDTH - indent)
         markup.append(_key(kind, LEFT, y - 6))
-        markup += [style.text(LEFT + indent, y + n * style.TEXT * 1.2, s) for n, s in enumerate(lines)]
+        markup += [diagram.text(LEFT + indent, y + n * style.TEXT * 1.2, s) for n, s in enumerate(lines)]
         y += style.TEXT * 1.2 * len(lines) + 15
     return markup
 
@@ -67,9 +67,9 @@ def clock(elapsed: list[float], step: int) -> list[str]:
     bar = f'<rect x="{LEFT}" y="{y}" height="12"'
     gone = f'width="{elapsed[step] / whole * WIDTH:.1f}" fill="{CROWDED}"'
     markup = [
-        style.text(LEFT, y - 14, format_seconds(elapsed[step]), bold=True),
+        diagram.text(LEFT, y - 14, format_seconds(elapsed[step]), bold=True),
         f'{bar} width="{WIDTH}" fill="{GROUND}"/>{bar} {gone}/>',
-        style.text(LEFT, y + 36, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
+        diagram.text(LEFT, y + 36, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
     ]
     ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
     return [*markup, f'<path d="{ticks}" stroke="{style.MUTED}"/>']

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpclab import checks
 from hpclab.figures import collective_side as side
-from hpclab.figures import style
+from hpclab.figures import diagram, style
 from hpclab.models.collectives import Timing
 from hpclab.schedules import layout, place, replay
 from hpclab.units import format_bytes, format_seconds
@@ -89,7 +89,7 @@ class StepPicture:
         body = [_MOVE, *self._grounds(), *self._ranks(step), *(self._arrow(message) for message in sent)]
         body += side.panel(sent, self.schedule.collective, self.adds, self.per_node > 1)
         body += side.clock([self.elapsed(number) for number in range(self.steps + 1)], step)
-        return style.document(self.title(step), self._described(step, sent), body, height=HEIGHT)
+        return diagram.document(self.title(step), self._described(step, sent), body, height=HEIGHT)
 
     def sent(self, step: int) -> list[side.Sent]:
         """The messages between ranks of a step, counted from 1; rows from one rank to one other are one."""
@@ -133,7 +133,7 @@ class StepPicture:
         for rank in range(self.schedule.ranks):
             x, y = self._at(rank)
             left, top = x - width / 2, y - height / 2 + 10
-            name = style.text(x, top - 5, str(rank), anchor="middle", bold=True)
+            name = diagram.text(x, top - 5, str(rank), anchor="middle", bold=True)
             ground = (
                 f'<rect x="{left - 3:.1f}" y="{top - 24:.1f}" width="{width + 6:g}" height="{height + 28:g}"'
             )

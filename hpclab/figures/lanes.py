@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from hpclab.figures import style
+from hpclab.figures import diagram, style
 from hpclab.models.gpu_memory import WARP
 
 CELL = 22.0  # pixels across a lane, and across a 4-byte word below it
@@ -35,10 +35,10 @@ def draw(top: float, active: Iterable[int], waiting: Iterable[int] = (), tips: M
     """The row: `active` lanes filled, `waiting` ones crossed out, the rest (no such thread) dotted."""
     active, waiting = set(active), set(waiting)
     box = top + 1.35 * style.TEXT
-    markup = [style.text(0, box + CELL - 5, "lane", colour=style.MUTED)]
+    markup = [diagram.text(0, box + CELL - 5, "lane", colour=style.MUTED)]
     for lane in range(WARP):
         if lane % 8 == 0 or lane == WARP - 1:
-            markup.append(style.text(centre(lane), top + style.TEXT, str(lane), anchor="middle"))
+            markup.append(diagram.text(centre(lane), top + style.TEXT, str(lane), anchor="middle"))
         x, side = LEFT + lane * CELL + 1, CELL - 2
         look = 'fill="none" stroke-dasharray="2 3" stroke="#999"'
         if lane in active:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from hpclab.figures import style
+from hpclab.figures import diagram, style
 
 ROW = 1.32 * style.TEXT
 _NUMBER = 50.0  # pixels for the marker and the line's number
@@ -34,10 +34,10 @@ def draw(top: float, source: str, line: int, costs: Mapping[str, Mapping[int, st
     """The listing at `top`; `costs` is a column each: its heading -> what stands beside a line."""
     lines = source.splitlines()
     right = style.WIDTH - _COLUMN * len(costs)
-    markup = [style.text(0, top + ROW * 0.8, "the kernel", colour=style.MUTED)]
+    markup = [diagram.text(0, top + ROW * 0.8, "the kernel", colour=style.MUTED)]
     for number, heading in enumerate(costs):
         x = style.WIDTH - 6 - _COLUMN * (len(costs) - 1 - number)
-        markup.append(style.text(x, top + ROW * 0.8, heading, anchor="end", colour=style.MUTED))
+        markup.append(diagram.text(x, top + ROW * 0.8, heading, anchor="end", colour=style.MUTED))
     margin = _margin(lines)
     for row, shown in enumerate(window(source, line)):
         y = top + ROW * (row + 2)
@@ -45,11 +45,11 @@ def draw(top: float, source: str, line: int, costs: Mapping[str, Mapping[int, st
             band = f'x="0" y="{y - ROW * 0.76:.1f}" width="{style.WIDTH}" height="{ROW:.1f}" fill="#FFF0C2"'
             arrow = f'<path d="M1,{y - 13:.1f}l11,7l-11,7z" fill="{style.INK}"/>'
             markup.append(f"<rect {band}/>{arrow}")
-        markup.append(style.text(_NUMBER - 8, y, str(shown), anchor="end", colour=style.MUTED))
+        markup.append(diagram.text(_NUMBER - 8, y, str(shown), anchor="end", colour=style.MUTED))
         markup.append(_code(y, lines[shown - 1][margin:] if shown <= len(lines) else "", right))
         for number, column in enumerate(costs.values()):
             x = style.WIDTH - 6 - _COLUMN * (len(costs) - 1 - number)
-            markup.append(style.text(x, y, column.get(shown, ""), anchor="end", bold=shown == line))
+            markup.append(diagram.text(x, y, column.get(shown, ""), anchor="end", bold=shown == line))
     return "".join(markup)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from hpclab.figures import lanes, style
+from hpclab.figures import diagram, lanes, style
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import BANKS, LINE, SECTOR, WARP, WORD, Request
 
@@ -56,14 +56,14 @@ class MemoryRows:
         at = {row: top + n * tall for n, row in enumerate(rows)}
         thick = tall - (5 if tall >= 16 else 1)
         name = f"w{zlib.crc32(repr((request.block, request.step)).encode()):x}"
-        markup = [f"<defs>{hatch(name)}</defs>", style.text(0, top - 8, "byte", colour=style.MUTED)]
+        markup = [f"<defs>{hatch(name)}</defs>", diagram.text(0, top - 8, "byte", colour=style.MUTED)]
         labelled = -100.0
         for row, y in at.items():
             whole = _box(lanes.LEFT, y, WARP * lanes.CELL, thick)
             markup.append(f'<rect {whole} fill="#f4f4f4" stroke="#bbb"/>')
             if y - labelled >= 1.15 * style.TEXT:
                 place, where = y + thick / 2 + style.TEXT * 0.36, f"{row * LINE - base:,}"
-                markup.append(style.text(lanes.LEFT - 8, place, where, anchor="end", colour=style.MUTED))
+                markup.append(diagram.text(lanes.LEFT - 8, place, where, anchor="end", colour=style.MUTED))
                 labelled = y
         moved = _sectors(request, at, thick) if request.space == "global" else []
         markup += [f'<rect {box} fill="url(#{name})"/>' for box in moved]
@@ -111,16 +111,16 @@ def _bars(request: Request, top: float) -> list[str]:
     counts = words_by_bank(request.addresses, request.itemsize)
     most = max(counts.values())
     unit = min(9.0, (_BANKS - 1.6 * style.TEXT) / most)
-    markup = [style.text(0, top + style.TEXT, "banks", colour=style.MUTED)]
+    markup = [diagram.text(0, top + style.TEXT, "banks", colour=style.MUTED)]
     for bank, count in counts.items():
         box = _box(lanes.LEFT + bank * lanes.CELL + 3, top + 2, lanes.CELL - 6, count * unit)
         fill = WASTED if count > 1 else style.COLOUR["compute"]
         markup.append(f'<rect {box} fill="{fill}"><title>bank {bank}: {count} words</title></rect>')
     worst = min(bank for bank, count in counts.items() if count == most)
     label = f"{most} word{'s' * (most > 1)} in bank {worst}" if most > 1 else "one word in each bank"
-    half = style.text_width(label) / 2
+    half = diagram.text_width(label) / 2
     x = min(max(lanes.centre(worst), lanes.LEFT + half), style.WIDTH - half)
-    markup.append(style.text(x, top + most * unit + style.TEXT + 2, label, anchor="middle"))
+    markup.append(diagram.text(x, top + most * unit + style.TEXT + 2, label, anchor="middle"))
     return markup
 
 

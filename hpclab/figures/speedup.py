@@ -7,244 +7,239 @@ the measured points must flatten while the emulated ones need not.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 
-import numpy
+from matplotlib.axes import Axes
 
-from hpclab import checks
-from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale, predicted
-from hpclab.models.scaling import Fit, Law
+from hpclab import checks, quality
+from hpclab.figures import direct_labels, scales, style
+from hpclab.figures.direct_labels import Label
+from hpclab.figures.overlay import Overlay
+from hpclab.models.speedups import Curve, speedups, typical
 from hpclab.results import Origin, Result
 
-_POINTS = 33  # per curve: smooth to the eye, and small enough to redraw at every key press
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A modelled curve: `speedup` (and, if known, `low` and `high`) at `nodes`, fitted up to `fitted_to`.
-
-    `name` is its colour in ``style.COLOUR``; beyond `fitted_to` nodes it is an extrapolation, drawn dashed.
-    """
-
-    name: str
-    label: str
-    nodes: tuple[float, ...]
-    speedup: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    fitted_to: float = 0.0
-
-    def __post_init__(self) -> None:
-        checks.choice("The name of a curve", self.name, style.COLOUR)
-        checks.number(f"fitted_to of {self.label}", self.fitted_to, 0, 1e12)
-        lines = [
-            checks.numbers(f"one of {name}", getattr(self, name), 0, 1e12)
-            for name in ("nodes", "speedup", "low", "high")
-        ]
-        if not lines[0] or {len(line) for line in lines} - {len(lines[0])} - {0} or not lines[1]:
-            raise ValueError(
-                f"The curve {self.label} needs a speedup, and a band if any, at each of its nodes."
-            )
-
-    @classmethod
-    def of_law(cls, law: Law, most: int, name: str = "what if", label: str = "What if") -> Curve:
-        """The curve of a law with chosen parameters, up to `most` nodes: all of it a model."""
-        nodes = grid(most)
-        checks.instance("law", law, Law, "a law, such as Amdahl(0.1)")
-        return cls(name, label, nodes, tuple(law.speedup(nodes).tolist()))
-
-    @classmethod
-    def of_fit(cls, fit: Fit, most: int) -> Curve:
-        """The curve of a fitted law up to `most` nodes, with the band that its bootstrap gives."""
-        nodes = grid(most)
-        checks.instance("fit", fit, Fit)
-        low, high = fit.band(nodes)
-        speedup = tuple(fit.law.speedup(nodes).tolist())
-        return cls(fit.law.name.lower(), fit.law.name, nodes, speedup, tuple(low), tuple(high), fit.largest)
-
-    def at(self, nodes: float) -> tuple[float, float | None, float | None]:
-        """Speedup, lower and upper end of the band at `nodes`, between the curve's own points."""
-        nodes = checks.number("nodes", nodes, 1, 1e7)
-        low, high = (float(numpy.interp(nodes, self.nodes, b)) if b else None for b in (self.low, self.high))
-        return float(numpy.interp(nodes, self.nodes, self.speedup)), low, high
-
-
-def grid(most: int) -> tuple[float, ...]:
-    """Node counts from 1 to `most` at which to evaluate a curve: every half where they are few."""
-    end = checks.number("most", most, 1, 65_536, "nodes")
-    if end <= 16:
-        return tuple(1 + step * (end - 1) / (_POINTS - 1) for step in range(_POINTS))
-    return tuple(end ** (step / (_POINTS - 1)) for step in range(_POINTS))
-
-
-def speedups(results: Sequence[Result], quantity: str = "makespan") -> list[Result]:
-    """Speedup over the median speed of one node, from times, each origin over its own."""
-    checks.instance("quantity", quantity, str, "text")
-    times = [
-        result
-        for result in checks.instances("results", results, Result)
-        if result.quantity == quantity and not result.component
-    ]
-    ratios = []
-    for origin in Origin:
-        same = [result for result in times if result.origin is origin and result.value > 0]
-        single = [1 / result.value for result in same if result.parameters.get("nodes") == 1]
-        if single:
-            base = statistics.median(single)  # of speeds, so that the median speedup at one node is 1
-            ratios += [replace(r, quantity="speedup", value=1 / (base * r.value)) for r in same]
-    return ratios
+WORK = ("compute", "storage", "waiting", "idle")  # colours of kinds of work, in the order given
+Runs = Mapping[str, Sequence[Result]]
 
 
 def draw(
-    points: Sequence[Result],
+    ax: Axes,
+    runs: Sequence[Result] | Runs,
     curves: Sequence[Curve] = (),
     *,
-    most: int = 8,
-    highest: float | None = None,
+    along: str = "nodes",
+    most: int | None = None,
     cores: int | None = None,
-    cursor: int | None = None,
-    prediction: tuple[int, float] | None = None,
-    question: str = "Are more nodes faster? No speedup measured yet",
-) -> str:
-    """The figure as SVG: `points` are Results of quantity "speedup" with a parameter "nodes".
+    prediction: tuple[int, float | None] | None = None,
+    title: str | None = None,
+    named: bool = True,
+) -> Axes:
+    """Draw the speedups of `runs`: makespans as an experiment gives them, or those of several kinds of work
+    by label.
 
-    The axes go to `most` nodes (logarithmic from 17 up) and to a speedup of `highest`, and stay there. At
-    `cursor` nodes the modelled values are read out. `prediction` is (nodes, speedup).
-    Raises ValueError for a node count or a speedup that cannot be drawn.
+    `along` is the parameter that counts. Both axes go to `most` (default: the largest count there is),
+    logarithmic from 17 up. `cores` are those of the machine (default: what the Results say). `prediction` is
+    (number, speedup), or (number, None) where the learner made none. Without a `title` the answer is the
+    title. `named=False` leaves the margin free for the labels of `over`. ValueError for what cannot be drawn.
     """
-    points = checks.instances("points", points, Result)
-    checks.instances("curves", curves, Curve)
-    if cores is not None:
-        checks.integer("cores", cores, 1, 1_000_000)
-    if prediction is not None:
-        prediction = predicted(prediction)
-    most = checks.integer("most", most, 2, 65_536, "nodes")
-    if cursor is not None:
-        checks.integer("cursor", cursor, 1, most, "nodes")
-    base = 2 if most > 16 else 0
-    highest = checks.number("highest", most if highest is None else highest, 1.01, 65_536, "×")
-    at = () if base else tuple(range(1, most + 1)) if most <= 8 else (1, *range(2, most + 1, 2))
-    axes = Axes(
-        Scale("Nodes", 1, most, base, at),
-        Scale(
-            "Speedup over one node, ×", 0.5 if base else 0, highest, base, (1, 4, 16, 64, 256) if base else ()
-        ),
-        title=_title(points) or question,
-    )
-    axes.line([(1, 1), (most, most)], style.COLOUR["ideal"], width=1.5)
-    axes.label(min(most, highest), min(most, highest), "ideal", style.COLOUR["ideal"])
-    if cores is not None and 1 <= cores <= most:
-        axes.vertical(cores, f"{cores} core{'s' * (cores > 1)} here")
-    for curve in curves:
-        _curve(axes, curve, cursor)
-    _marks(axes, points)
-    if prediction is not None:
-        _prediction(axes, *prediction)
-    if cursor is not None:
-        _cursor(axes, cursor)
-    return axes.svg(_description(points, curves, cores, cursor, prediction))
+    groups = _groups(runs, along)
+    points = {label: speedups(group, along) for label, group in groups.items()}
+    everything = [point for group in points.values() for point in group]
+    largest = max([2, *(point.parameters[along] for point in everything)])
+    most = checks.integer("most", largest if most is None else most, 2, 65_536)
+    asked = predicted(prediction)
+    if cores is None:
+        known = [point.environment["cores"] for point in everything if "cores" in point.environment]
+        cores = max(known, default=None)
+    else:
+        cores = checks.integer("cores", cores, 1, 1_000_000)
+    scales.counts(ax, most, f"{along[:1].upper()}{along[1:]}")
+    ax.set_ylabel("Speedup over one, ×")
+    ax.plot([1, most], [1, most], color=style.COLOUR["ideal"], linewidth=1.2)
+    if cores is not None and cores <= most:
+        _cores(ax, cores, most)
+    for curve in checks.instances("curves", curves, Curve):
+        _curve(ax, curve)
+    for number, (label, group) in enumerate(points.items()):
+        colour = style.COLOUR[WORK[number % len(WORK)]] if len(points) > 1 else style.INK
+        _marks(ax, label, group, along, colour, pale=bool(quality.doubt(groups[label])))
+    if asked is not None:
+        count, height = asked[0], min(asked[1], ax.get_ylim()[1])
+        ax.plot([count, most], [height, height], ":", color=style.COLOUR["prediction"], linewidth=1.6)
+        ax.plot(count, height, ">", color=style.COLOUR["prediction"], zorder=5, clip_on=False)
+    if named:
+        direct_labels.at_right(ax, [*_names(ax, points, along, most, asked), *_readings(curves, most, along)])
+    else:
+        direct_labels.room(ax, "Amdahl: 88.8× at 888")
+    style.key(ax, [origin for origin in Origin if any(point.origin is origin for point in everything)])
+    text = " ".join(_said(points, curves, along, most, cores, asked))
+    return style.describe(ax, _title(groups, points, along) if title is None else title, text)
 
 
-def _curve(axes: Axes, curve: Curve, cursor: int | None) -> None:
+def over(
+    ax: Axes,
+    most: int,
+    curves: Sequence[Curve] = (),
+    what_if: Curve | None = None,
+    cursor: int | None = None,
+    prediction: tuple[int, float | None] | None = None,
+) -> Overlay:
+    """What moves over a figure drawn up to `most` and ``named=False``: the cursor, a curve to try out, and
+    all labels.
+
+    At `cursor` the values of the curves are read out; without it, at their end.
+    """
+    layer = Overlay(ax)
+    shown = [*curves, what_if] if what_if is not None else curves
+    if what_if is not None:
+        layer.line(what_if.nodes, what_if.speedup, style.COLOUR[what_if.name], dashed=True)
+    if cursor is not None:
+        layer.vertical(cursor, f"{cursor}")
+        for curve in shown:
+            layer.mark(Origin.MODELLED, cursor, curve.at(cursor)[0], style.COLOUR[curve.name])
+    for label in (*_names(ax, {}, "", most, predicted(prediction)), *_readings(shown, cursor, "")):
+        layer.label(label.x, label.y, label.text, label.colour)
+    return layer
+
+
+def predicted(prediction: object) -> tuple[int, float] | None:
+    """A learner's (number, speedup); None for none, or for (number, None). ValueError for anything else."""
+    if prediction is None or (isinstance(prediction, tuple) and prediction[1:] == (None,)):
+        return None
+    pair = checks.instance("prediction", prediction, tuple | list, "(number, speedup)")
+    if len(pair) != 2:
+        raise ValueError(f"prediction must be (number, speedup), not {checks.shown(prediction)}.")
+    number = checks.integer("The number predicted for", pair[0], 1, 1_000_000)
+    return number, checks.number("The predicted speedup", pair[1], 0, 1e12, "×")
+
+
+def times(value: float) -> str:
+    """A speedup as text: 1.9×, 0.72×, 34×."""
+    return f"{value:.0f}×" if value >= 9.95 else f"{value:.1f}×" if value >= 0.95 else f"{value:.2f}×"
+
+
+def _groups(runs: object, along: str) -> dict[str, list[Result]]:
+    checks.instance("along", along, str, "the name of a parameter, such as threads")
+    if isinstance(runs, Mapping):
+        return {label: checks.instances(f"runs of {label}", group, Result) for label, group in runs.items()}
+    return {"": checks.instances("runs", runs, Result, "a Result, or Results by label")}
+
+
+def _cores(ax: Axes, cores: int, most: int) -> None:
+    ax.axvline(cores, color=style.MUTED, linestyle=(0, (2, 3)), linewidth=1.5)
+    side, offset = ("right", -5) if cores > 0.75 * most else ("left", 5)
+    ax.annotate(
+        f"{cores} core{'s' * (cores > 1)} here", (cores, 0), (offset, 6), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha=side, color=style.MUTED, zorder=5, path_effects=style.halo(),
+    )  # fmt: skip
+
+
+def _curve(ax: Axes, curve: Curve) -> None:
     colour = style.COLOUR[curve.name]
-    line = list(zip(curve.nodes, curve.speedup, strict=True))
     if curve.low:
-        low = list(zip(curve.nodes, curve.low, strict=True))
-        axes.band(low, list(zip(curve.nodes, curve.high, strict=True)), colour)
-    edge = min(curve.fitted_to, curve.nodes[-1])
+        ax.fill_between(curve.nodes, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+    edge = max(min(curve.fitted_to, curve.nodes[-1]), 1.0)
+    turn = (edge, curve.at(edge)[0])
+    places = list(zip(curve.nodes, curve.speedup, strict=True))
     if edge > 1:
-        axes.line([*(p for p in line if p[0] < edge), (edge, curve.at(edge)[0])], colour)
-    axes.line(
-        [(max(edge, 1), curve.at(max(edge, 1))[0]), *(p for p in line if p[0] > edge)], colour, dashed=True
-    )
-    text = f"{curve.label}\nmodelled"
-    if cursor is not None:
-        value, low_end, high_end = curve.at(cursor)
-        axes.mark(Origin.MODELLED, cursor, value, colour)
-        text = f"{curve.label}: {_times(value)} at {cursor}\nmodelled"
-        if low_end is not None and high_end is not None and high_end - low_end > 0.01:
-            text = f"{curve.label}: {_times(value)} at {cursor}\n{low_end:.1f}–{_times(high_end)}, modelled"
-    axes.label(*line[-1], text, colour)
+        ax.plot(*zip(*(place for place in places if place[0] < edge), turn, strict=True), color=colour)
+    beyond = [turn, *(place for place in places if place[0] > edge)]
+    ax.plot(*zip(*beyond, strict=True), color=colour, linestyle="--")
 
 
-def _marks(axes: Axes, points: Sequence[Result]) -> None:
-    key, x = [], axes.left + style.text_width("Speedup over one node, ×") - 30
+def _marks(ax: Axes, label: str, points: Sequence[Result], along: str, colour: str, *, pale: bool) -> None:
     for origin in Origin:
-        same = [point for point in points if point.origin is origin]
+        same = [p for p in points if p.origin is origin and p.parameters[along] <= ax.get_xlim()[1]]
         if not same:
             continue
-        axes.line(_medians(same), style.COLOUR[origin], width=1.5)
-        for point in same:
-            nodes = point.parameters["nodes"]
-            tip = f"{nodes} nodes, repeat {point.repeat + 1}: {point.value:.2f}× {origin}"
-            tip += f" ({point.condition})" if point.condition else ""
-            axes.mark(origin, nodes, point.value, style.COLOUR[origin], tip)
-        y = axes.top - 8 - style.TEXT * 1.2
-        key += [style.mark(origin, x, y - 6), style.text(x + 14, y, origin)]
-        x += style.text_width(origin) + 42
-    axes.add("".join(key))
+        pale = pale and origin is Origin.MEASURED
+        middle = typical(same, along, origin)
+        ax.plot([*middle], [*middle.values()], color=colour, linewidth=1.2, alpha=0.25 if pale else 1)
+        counts, values = [p.parameters[along] for p in same], [p.value for p in same]
+        (line,) = ax.plot(counts, values, **style.mark(origin, colour, pale=pale))
+        style.tips(line, *(_tip(label, point, along) for point in same))
 
 
-def _prediction(axes: Axes, nodes: int, value: float) -> None:
-    colour = style.COLOUR["prediction"]
-    height = min(value, axes.y.high)
-    axes.line([(nodes, height), (axes.x.high, height)], colour, dotted=True, width=2)
-    x, y = axes.px(nodes), axes.py(height)
-    axes.add(f'<path d="M{x:.1f},{y:.1f}l15,-9v18z" fill="{colour}" stroke="{style.GROUND}"/>')
-    above = "\n(off the axis)" if value > axes.y.high else ""
-    axes.label(axes.x.high, height, f"you: {_times(value)} at {nodes}{above}", colour)
+def _tip(label: str, point: Result, along: str) -> str:
+    name = f"{label}, " * bool(label)
+    text = f"{name}{point.parameters[along]} {along}, repeat {point.repeat + 1}: {point.value:.2f}×"
+    return f"{text} {point.origin}" + f" ({point.condition})" * bool(point.condition)
 
 
-def _cursor(axes: Axes, nodes: int) -> None:
-    x, y = axes.px(nodes), axes.bottom + style.TEXT * 1.3
-    half, high = style.text_width(f"{nodes}") / 2 + 8, style.TEXT * 0.9  # clear of the other axis's 0
-    line = f'<path d="M{x:.1f},{axes.top:.1f}V{axes.bottom:.1f}" stroke="{style.INK}" stroke-width="1.5"/>'
-    box = f'x="{x - half:.1f}" y="{y - high:.1f}" width="{2 * half:.1f}" height="{high * 1.35:.1f}"'
-    number = style.text(x, y, f"{nodes}", anchor="middle", colour=style.GROUND, bold=True)
-    axes.add(f'{line}<rect {box} rx="5" fill="{style.INK}"/>{number}')
-
-
-def _title(points: Sequence[Result]) -> str:
-    """The answer at the largest measured node count, or "" while there is none."""
-    measured = _medians([point for point in points if point.origin is Origin.MEASURED])
-    if not measured or measured[-1][0] < 2:
-        return ""
-    nodes, value = measured[-1]
-    return f"{nodes:g} nodes are {_times(value)} as fast as one here (measured)"
-
-
-def _description(
-    points: Sequence[Result],
-    curves: Sequence[Curve],
-    cores: int | None,
-    cursor: int | None,
+def _names(
+    ax: Axes,
+    points: Mapping[str, Sequence[Result]],
+    along: str,
+    most: int,
     prediction: tuple[int, float] | None,
-) -> str:
-    parts = []
-    for origin in Origin:
-        medians = _medians([point for point in points if point.origin is origin])
-        if medians:
-            said = ", ".join(f"{nodes:g} {_times(value)}" for nodes, value in medians)
-            parts.append(f"Median {origin} speedup by nodes: {said}.")
-    if cores is not None:
-        parts.append(f"This machine has {cores} cores; more nodes than that share them.")
-    for curve in curves:
-        nodes = cursor or curve.nodes[-1]
-        parts.append(f"{curve.label} at {nodes:g} nodes: {_times(curve.at(nodes)[0])}, modelled.")
+) -> Iterator[Label]:
+    """The labels of all that is no curve."""
+    top = ax.get_ylim()[1]
+    yield Label(most, min(most, top), "ideal", style.COLOUR["ideal"])
+    for number, (label, group) in enumerate(points.items() if len(points) > 1 else ()):
+        for origin in Origin:
+            middle = {n: value for n, value in typical(group, along, origin).items() if n <= most}
+            if middle:
+                count, value = middle.popitem()
+                words = f"{label}\n{origin}: {times(value)}"
+                yield Label(count, min(value, top), words, style.COLOUR[WORK[number % len(WORK)]])
     if prediction is not None:
-        parts.append(f"You predicted {_times(prediction[1])} at {prediction[0]} nodes.")
-    return " ".join(parts) or "Empty axes with the ideal line: n nodes are n times as fast as one."
+        number, value = prediction
+        above = "\n(off the axis)" if value > top else ""
+        text = f"you: {times(value)} at {number}{above}"
+        yield Label(most, min(value, top), text, style.COLOUR["prediction"])
 
 
-def _medians(points: Sequence[Result]) -> list[tuple[float, float]]:
-    by_nodes: dict[float, list[float]] = {}
-    for point in points:
-        by_nodes.setdefault(point.parameters["nodes"], []).append(point.value)
-    return [(nodes, statistics.median(by_nodes[nodes])) for nodes in sorted(by_nodes)]
+def _readings(curves: Sequence[Curve], at: int | None, along: str) -> Iterator[Label]:
+    """The labels of the curves, with what they say at `at`."""
+    for curve in curves:
+        value, low, high = curve.at(curve.nodes[-1] if at is None else at)
+        text = f"{curve.label}: {times(value)}" + (f" at {at}" if at is not None else "")
+        if low is not None and high is not None and high - low > 0.01:
+            text += f"\n{low:.1f}–{times(high)}, modelled"
+        else:
+            text += "\nmodelled"
+        yield Label(curve.nodes[-1], curve.speedup[-1], text, style.COLOUR[curve.name])
 
 
-def _times(value: float) -> str:
-    return f"{value:.0f}×" if value >= 10 else f"{value:.1f}×" if value >= 0.95 else f"{value:.2f}×"
+def _title(groups: Runs, points: Mapping[str, Sequence[Result]], along: str) -> str:
+    """The answer at the largest measured count, or what is missing."""
+    answers = {label: typical(group, along) for label, group in points.items()}
+    most = max((count for answer in answers.values() for count in answer), default=0)
+    if most == 0:
+        return f"Are more {along} faster? No speedup measured yet"
+    if most == 1:
+        return f"{along.capitalize()}: only 1 is measured, and a speedup needs more"
+    reached = {label: times(answer[most]) for label, answer in answers.items() if most in answer}
+    if len(points) == 1:
+        sentence = f"{most} {along} are {reached.popitem()[1]} as fast as one here (measured)"
+    else:
+        said = ", ".join(f"{label} {value}" for label, value in reached.items())
+        sentence = f"On {most} {along}: {said} as fast as on one (measured)"
+    return next((why for group in groups.values() if (why := style.claim("", group))), sentence)
+
+
+def _said(
+    points: Mapping[str, Sequence[Result]],
+    curves: Sequence[Curve],
+    along: str,
+    most: int,
+    cores: int | None,
+    prediction: tuple[int, float] | None,
+) -> Iterator[str]:
+    """What a screen reader says."""
+    for label, group in points.items():
+        for origin in Origin:
+            middle = typical(group, along, origin)
+            if middle:
+                said = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
+                name = f"{label}, median" if label else "Median"
+                yield f"{name} {origin} speedup by {along}: {said}."
+    if cores is not None:
+        yield f"This machine has {cores} cores; more {along} than that share them."
+    for curve in curves:
+        yield f"{curve.label} on {most} {along}: {times(curve.at(most)[0])}, modelled."
+    if prediction is not None:
+        yield f"You predicted {times(prediction[1])} on {prediction[0]} {along}."
+    if not any(points.values()) and not curves:
+        yield "Empty axes with the ideal line: n are n times as fast as one."

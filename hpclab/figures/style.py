@@ -1,20 +1,35 @@
-"""The one look of the course: colours by meaning, marks by origin, sizes that read on a projector.
+"""The one look of the course: colours by meaning, marks by origin, and a figure that can be read aloud.
 
 White ground, few lines, direct labels instead of legends, Okabe–Ito colours that colour-blind readers can
 tell apart, and the same colour for the same thing in every figure. Colour is never the only carrier: where a
 number came from is told by the shape of its mark, and stacked parts carry a pattern and a label.
 
-A figure is SVG text that stands alone: it can be shown by ``IPython.display.SVG``, put into
-``widgets.HTML``, or written to a file. Sizes are in CSS pixels; 14 points are 18.7 of them.
+Charts are matplotlib's, in the style sheet ``hpclab.mplstyle``. Sizes are in CSS pixels: matplotlib's inch
+has 96 of them, a point 4/3.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Sequence
+import contextlib
+import functools
+import io
+import re
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
 from html import escape
+from importlib import resources
+from typing import Any
 
-from hpclab.results import Origin
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import AbstractPathEffect, withStroke
+
+from hpclab import quality
+from hpclab.results import Origin, Result
 
 TEXT = 19.0  # 14.25 pt, the smallest text in any figure
 TITLE = 21.0
@@ -41,6 +56,7 @@ COLOUR = {
     "emulated": "#000000",
     "recorded": "#767676",
     "published": "#000000",
+    "modelled": "#595959",
     "ideal": "#8c8c8c",
     "amdahl": "#CC79A7",
     "gustafson": "#E69F00",
@@ -48,23 +64,19 @@ COLOUR = {
     "prediction": "#D55E00",
     "what if": "#009E73",
 }
+HATCH = {  # the second carrier of a stacked part, beside its colour
+    "transfer": "//",
+    "communication": "//",
+    "storage": "..",
+    "queue wait": "\\\\",
+    "waiting": "\\\\",
+    "worker start": "--",
+    "unexplained": "xx",
+}
 
-PATTERN = {  # the second carrier of a stacked part, beside its colour
-    "transfer": "up",
-    "communication": "up",
-    "storage": "dots",
-    "queue wait": "down",
-    "waiting": "down",
-    "worker start": "level",
-    "unexplained": "cross",
-}
-_PATTERN_PATH = {
-    "up": '<path d="M-2,2l4,-4M0,10l10,-10M8,12l4,-4" stroke="{0}"/>',
-    "down": '<path d="M-2,8l4,4M0,0l10,10M8,-2l4,4" stroke="{0}"/>',
-    "level": '<path d="M0,5h10" stroke="{0}"/>',
-    "cross": '<path d="M0,0l10,10M0,10l10,-10" stroke="{0}"/>',
-    "dots": '<circle cx="5" cy="5" r="1.7" fill="{0}"/>',
-}
+_GROUNDED: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
+_CSS = f"background:{GROUND};width:100%;height:auto;display:block;max-width:"
+_LOCK = threading.RLock()  # matplotlib's settings are the process's: two threads take turns
 
 
 def ink(colour: str) -> str:
@@ -80,143 +92,126 @@ def _luminance(*channels: int) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def text_width(string: str, size: float = TEXT, bold: bool = False) -> float:
-    """About how wide `string` is, in pixels, in a wide sans-serif font (DejaVu); others are narrower."""
-    ems = sum(0.37 if c in "iljtfr.,:;|!'() " else 0.95 if c in "mwMW@%—" else 0.63 for c in string)
-    return size * ems * (1.13 if bold else 1)
-
-
-def text(
-    x: float,
-    y: float,
-    string: str,
-    *,
-    anchor: str = "start",
-    size: float = TEXT,
-    colour: str = INK,
-    bold: bool = False,
-) -> str:
-    """A line of text whose baseline is at `y`; `anchor` is start, middle or end. Escaped here."""
-    weight = ' font-weight="600"' if bold else ""
-    place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    scale = f' font-size="{size:g}"' if size != TEXT else ""
-    fill = f' fill="{colour}"' if colour != INK else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{place}{scale}{fill}{weight}>{escape(string)}</text>'
-
-
-def mark(
-    origin: Origin | str, x: float, y: float, colour: str = INK, size: float = 6.0, tip: str = ""
-) -> str:
-    """The mark of one number at (x, y): its shape says where the number came from.
+def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[str, Any]:
+    """The look of a mark, for ``ax.plot(x, y, **mark(origin))``: its shape says where a number came from.
 
     Measured: filled circle; emulated: open circle; modelled: a short bar, as on a line; recorded: grey
-    diamond; published: black cross. `tip` is shown under the mouse.
+    diamond; published: black cross. `pale` is for what was measured and is not worth a statement.
     """
     origin = Origin(origin)
-    title = f"<title>{escape(tip)}</title>" if tip else ""
-    if origin in (Origin.MEASURED, Origin.EMULATED):
-        filled = origin is Origin.MEASURED
-        look = f'fill="{colour if filled else GROUND}"'
-        look += ' fill-opacity=".75"' if filled else f' stroke="{colour}" stroke-width="2"'
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:g}" {look}>{title}</circle>'
-    side, across = size * 1.2, f"{2 * size:g}"
-    shape, look = {
-        Origin.RECORDED: (
-            f"M{x:.1f},{y - side:.1f}l{side:g},{side:g}l-{side:g},{side:g}l-{side:g},-{side:g}z",
-            f'fill="{COLOUR["recorded"]}"',
-        ),
-        Origin.PUBLISHED: (
-            f"M{x - size:.1f},{y - size:.1f}l{across},{across}m0,-{across}l-{across},{across}",
-            f'stroke="{COLOUR["published"]}" stroke-width="2.5" fill="none"',
-        ),
-        Origin.MODELLED: (f"M{x - size:.1f},{y:.1f}h{2 * size:g}", f'stroke="{colour}" stroke-width="4"'),
+    edge = COLOUR[origin] if not colour or origin in (Origin.RECORDED, Origin.PUBLISHED) else colour
+    shape = {
+        Origin.MEASURED: {"marker": "o", "markeredgewidth": 0},
+        Origin.EMULATED: {"marker": "o", "markerfacecolor": GROUND, "markeredgewidth": 1.6},
+        Origin.MODELLED: {"marker": "_", "markeredgewidth": 3},
+        Origin.RECORDED: {"marker": "D", "markeredgewidth": 0},
+        Origin.PUBLISHED: {"marker": "x", "markeredgewidth": 2},
     }[origin]
-    return f'<path d="{shape}" {look}>{title}</path>'
+    alpha = 0.25 if pale else 0.75 if origin is Origin.MEASURED else 1.0
+    return {"linestyle": "none", "color": edge, "alpha": alpha, "zorder": 4, **shape}
 
 
-def pattern(name: str, prefix: str) -> str:
-    """A ``<pattern>`` for the stacked part `name`, to be filled with ``url(#prefix-name)``; "" if plain."""
-    kind = PATTERN.get(name)
-    if kind is None:
-        return ""
-    lines = _PATTERN_PATH[kind].format(MUTED if name == "unexplained" else "#00000066")
-    return (
-        f'<pattern id="{prefix}-{name.replace(" ", "-")}" width="10" height="10"'
-        ' patternUnits="userSpaceOnUse">'
-        f'<rect width="10" height="10" fill="{COLOUR[name]}"/>{lines}</pattern>'
-    )
+def halo() -> list[AbstractPathEffect]:
+    """White around letters, so that no line behind them crosses them out: ``path_effects=halo()``."""
+    return [withStroke(linewidth=4, foreground=GROUND)]
 
 
-def fill(name: str, prefix: str) -> str:
-    """What to write as ``fill`` for the stacked part `name`: its pattern, or its plain colour."""
-    return f"url(#{prefix}-{name.replace(' ', '-')})" if name in PATTERN else COLOUR[name]
+def key(ax: Axes, origins: Sequence[Origin], where: str = "upper left") -> None:
+    """What the shapes of the marks mean, in the corner `where`: they are the only carrier of the origin."""
+    shapes = [Line2D([], [], **mark(origin)) for origin in origins]
+    if shapes:
+        ax.legend(shapes, [str(origin) for origin in origins], loc=where, borderaxespad=0.2, **_GROUNDED)
 
 
-def wrap(string: str, width: float, size: float = TEXT, bold: bool = False) -> list[str]:
-    """`string` broken into lines of at most `width` pixels, at spaces."""
-    lines = [""]
-    for word in string.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and text_width(longer, size, bold) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+def claim(sentence: str, results: Sequence[Result]) -> str:
+    """`sentence` about measured `results`, or, where they support none, why (see `quality.doubt`)."""
+    why = quality.doubt(results)
+    return why[:1].upper() + why[1:] if why else sentence
 
 
-def document(
-    title: str,
-    description: str,
-    body: Iterable[str],
-    *,
-    width: float = WIDTH,
-    height: float,
-    draw_title: bool = True,
-) -> str:
-    """A whole figure: an SVG that scales down with its cell, is read aloud, and carries its title.
+@contextlib.contextmanager
+def look() -> Iterator[None]:
+    """Whatever is drawn inside has the course's look, one thread at a time; nothing of it stays."""
+    with _LOCK, matplotlib.rc_context(_sheet()):
+        yield
 
-    `title` says the answer's form ("Speedup of 4 nodes: 1.9×"), is drawn at the top left and is the
-    figure's name to a screen reader; `description` says in a sentence or two what somebody who cannot see
-    it must know. The body starts below ``title_height(title)``.
+
+@functools.cache
+def _sheet() -> dict[str, Any]:
+    with resources.as_file(resources.files("hpclab") / "hpclab.mplstyle") as path:
+        return dict(matplotlib.rc_params_from_file(path, use_default_template=False))
+
+
+def figure(width: float = WIDTH, height: float = 430) -> tuple[Figure, Axes]:
+    """A figure of the course's look, of `width` × `height` pixels, of which pyplot knows nothing.
+
+    For widgets, which keep one and draw on it within ``look()``.
     """
-    name = f"h{zlib.crc32((title + description).encode()):08x}"
-    drawn = [
-        text(0, TITLE * (1 + 1.25 * row), line, size=TITLE, bold=True)
-        for row, line in enumerate(wrap(title, width, TITLE, bold=True) if draw_title else ())
-    ]
-    return "".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img"'
-            f' aria-labelledby="{name}-t {name}-d" font-family="system-ui,\'DejaVu Sans\',sans-serif"'
-            f' font-size="{TEXT:g}" fill="{INK}"'
-            f' style="background:{GROUND};width:100%;max-width:{width:g}px;height:auto;display:block">',
-            f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>',
-            *drawn,
-            *body,
-            "</svg>",
-        ]
+    with look():
+        made = Figure(figsize=(width / 96, height / 96))
+        return made, made.add_subplot()
+
+
+def describe(ax: Axes, title: str, text: str) -> Axes:
+    """Give `ax` its `title`, the answer's form, and `text`, which a screen reader says after it.
+
+    Its figure then shows itself in a notebook as sharp, accessible SVG.
+    """
+    ax.set_title(title, wrap=True)
+    whole = ax.get_figure(root=True)
+    assert whole is not None
+    vars(ax)["_hpclab_text"] = text
+    vars(whole)["_ipython_display_"] = functools.partial(_display, whole)
+    return ax
+
+
+def _display(figure: Figure) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(svg(figure)))
+
+
+def description(figure: Figure) -> str:
+    """What a screen reader says of `figure`, after its titles."""
+    return " ".join(vars(ax)["_hpclab_text"] for ax in figure.axes if "_hpclab_text" in vars(ax))
+
+
+def tips(artist: Artist, *texts: str) -> None:
+    """What the mouse shows over `artist`: over a patch, or over each mark of a line in turn."""
+    artist.set_gid(f"tip{id(artist):x}")
+    vars(artist)["_hpclab_tips"] = texts
+
+
+def svg(figure: Figure) -> str:
+    """`figure` as SVG text that stands alone: it scales down with its cell, is read aloud, shows tips.
+
+    All ids are its own, so any number of figures can stand on one page.
+    """
+    with _LOCK, matplotlib.rc_context({"svg.fonttype": "none"} if figure.canvas.manager else _sheet()):
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        width, height = (float(side) for side in figure.get_size_inches())
+    _, _, body = re.sub(r"<metadata>.*?</metadata>", "", file.getvalue(), flags=re.S).partition("<svg")
+    body = body[body.index(">") + 1 :]
+    for artist in figure.findobj(lambda one: "_hpclab_tips" in vars(one)):
+        body = _with_tips(body, str(artist.get_gid()), vars(artist)["_hpclab_tips"])
+    name = f"h{uuid.uuid4().hex[:8]}"
+    body = re.sub(r'<g id="[^"]*"', "<g", body).replace("*{", f"#{name} *{{")
+    title = " ".join(filter(None, (ax.get_title() for ax in figure.axes)))
+    return (
+        f'<svg id="{name}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        f' viewBox="0 0 {width * 72:g} {height * 72:g}" role="img" aria-labelledby="{name}-t {name}-d"'
+        f' style="{_CSS}{width * 96:.0f}px">'
+        f'<title id="{name}-t">{escape(title)}</title>'
+        f'<desc id="{name}-d">{escape(description(figure))}</desc>{body}'
     )
 
 
-def title_height(title: str, width: float = WIDTH) -> float:
-    """Pixels taken by the drawn title, to be left free at the top of the body."""
-    return TITLE * (0.6 + 1.25 * len(wrap(title, width, TITLE, bold=True)))
+def _with_tips(body: str, gid: str, texts: Sequence[str]) -> str:
+    before, found, after = body.partition(f'<g id="{gid}">')
+    left = iter(texts)
 
+    def with_title(match: re.Match[str]) -> str:
+        return f"<{match[1]}{match[2]}><title>{escape(next(left))}</title></{match[1]}>"
 
-def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move `places` (any order) as little as needed so that they are `gap` apart between `low` and `high`."""
-    order = sorted(range(len(places)), key=places.__getitem__)
-    moved = [min(max(places[i], low), high) for i in order]
-    for _ in range(60):
-        for left in range(len(moved) - 1):
-            overlap = gap - (moved[left + 1] - moved[left])
-            if overlap > 0:
-                moved[left] -= overlap / 2
-                moved[left + 1] += overlap / 2
-        moved = [
-            min(max(place, low + gap * n), high - gap * (len(moved) - 1 - n)) for n, place in enumerate(moved)
-        ]
-    result = [0.0] * len(places)
-    for place, index in zip(moved, order, strict=True):
-        result[index] = place
-    return result
+    return before + found + re.sub(r"<(use|path(?= d=))([^>]*)/>", with_title, after, count=len(texts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from hpclab import checks
-from hpclab.figures import lanes, listing, memory_rows, style
+from hpclab.figures import diagram, lanes, listing, memory_rows, style
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
 
@@ -57,7 +57,7 @@ class WarpPicture:
         """The figure as SVG; ValueError where there is no such step."""
         number = checks.integer("step", number, 0, len(self.events) - 1)
         event = self.events[number]
-        top = max(style.title_height(title) for title in self.titles) + 4
+        top = max(diagram.title_height(title) for title in self.titles) + 4
         rows = top + lanes.HEIGHT + memory_rows.LINKS
         below = rows + self._memory.height
         if isinstance(event, Request):
@@ -73,7 +73,7 @@ class WarpPicture:
         listed = below + 3.3 * style.TEXT
         body.append(listing.draw(listed, self.trace.source, event.line, self._columns(number)))
         height = listed + listing.height(self.trace.source)
-        return style.document(self.titles[number], self.said(number), body, height=height)
+        return diagram.document(self.titles[number], self.said(number), body, height=height)
 
     def _columns(self, number: int) -> dict[str, dict[int, str]]:
         done = self._sofar[number + 1]
@@ -104,7 +104,7 @@ class WarpPicture:
         if done["sectors"]:
             used = done["bytes"] / (done["sectors"] * SECTOR)
             text += f", {_counted(done['sectors'], 'sector')}, {used:.0%} of their bytes asked for"
-        return style.text(0, y, text, colour=style.MUTED)
+        return diagram.text(0, y, text, colour=style.MUTED)
 
 
 def warps(trace: KernelTrace) -> set[tuple[tuple[int, int, int], int]]:
@@ -173,13 +173,13 @@ def _key(event: Event, y: float) -> str:
     """The caption, with the pattern of what was moved for nothing after the words it belongs to."""
     text = _caption(event)
     if not isinstance(event, Request) or event.space != "global":
-        return style.text(0, y, text)
+        return diagram.text(0, y, text)
     asked, moved = _bytes(event)
     first = f"Asked for: {asked:,} bytes. Moved: {moved:,}."
-    x = style.text_width(first) + 10
+    x = diagram.text_width(first) + 10
     box = f'x="{x:.0f}" y="{y - 16:.0f}" width="30" height="19" stroke="{style.INK}" fill="url(#wasted)"'
     return (
-        style.text(0, y, first)
+        diagram.text(0, y, first)
         + f"<defs>{memory_rows.hatch('wasted')}</defs><rect {box}/>"
-        + style.text(x + 40, y, f"for nothing: {moved - asked:,}")
+        + diagram.text(x + 40, y, f"for nothing: {moved - asked:,}")
     )

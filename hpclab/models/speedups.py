@@ -1,0 +1,97 @@
+"""Speedups from measured times, the one computation of them, and modelled curves to hold beside."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy
+
+from hpclab import checks
+from hpclab.models.scaling import Fit, Law
+from hpclab.results import Origin, Result
+
+_POINTS = 33  # of a curve: smooth to the eye, and small enough to redraw at every key press
+
+
+def speedups(results: Sequence[Result], along: str = "nodes") -> list[Result]:
+    """The speedup of every makespan over the median time of one, each origin over its own.
+
+    `along` is the parameter that counts (nodes, threads, processes). For weak scaling it is the scaled
+    speedup: n times the work in this time, over the time of one.
+    """
+    checks.instance("along", along, str, "the name of a parameter, such as threads")
+    chosen = [
+        result
+        for result in checks.instances("results", results, Result)
+        if result.quantity == "makespan"
+        and not result.component
+        and along in result.parameters
+        and result.value > 0
+    ]
+    ratios = []
+    for origin in Origin:
+        same = [result for result in chosen if result.origin is origin]
+        single = [result.value for result in same if result.parameters[along] == 1]
+        for result in same if single else ():
+            work = result.parameters[along] if result.parameters.get("scaling") == "weak" else 1
+            value = work * statistics.median(single) / result.value
+            ratios.append(replace(result, quantity="speedup", value=value))
+    return ratios
+
+
+def typical(points: Sequence[Result], along: str, origin: Origin = Origin.MEASURED) -> dict[int, float]:
+    """The speedup of the median time at each count, smallest first; `points` are those of `speedups`."""
+    slownesses: dict[int, list[float]] = {}
+    for point in points:
+        if point.origin is origin:
+            slownesses.setdefault(point.parameters[along], []).append(1 / point.value)
+    return {count: 1 / statistics.median(slownesses[count]) for count in sorted(slownesses)}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A modelled curve: `speedup` (and, if known, `low` and `high`) at `nodes`, fitted up to `fitted_to`.
+
+    `name` says what it is (amdahl, gustafson, usl, what if) and so its colour; beyond `fitted_to` nodes it is
+    an extrapolation.
+    """
+
+    name: str
+    label: str
+    nodes: tuple[float, ...]
+    speedup: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    fitted_to: float = 0.0
+
+    @classmethod
+    def of_law(cls, law: Law, most: int, name: str = "what if", label: str = "What if") -> Curve:
+        """The curve of a law with chosen parameters, up to `most` nodes: all of it a model."""
+        nodes = grid(most)
+        checks.instance("law", law, Law, "a law, such as Amdahl(0.1)")
+        return cls(name, label, nodes, tuple(law.speedup(nodes).tolist()))
+
+    @classmethod
+    def of_fit(cls, fit: Fit, most: int) -> Curve:
+        """The curve of a fitted law up to `most` nodes, with the band that its bootstrap gives."""
+        nodes = grid(most)
+        checks.instance("fit", fit, Fit)
+        low, high = fit.band(nodes)
+        speedup = tuple(fit.law.speedup(nodes).tolist())
+        return cls(fit.law.name.lower(), fit.law.name, nodes, speedup, tuple(low), tuple(high), fit.largest)
+
+    def at(self, nodes: float) -> tuple[float, float | None, float | None]:
+        """Speedup, lower and upper end of the band at `nodes`, between the curve's own points."""
+        nodes = checks.number("nodes", nodes, 1, 1e7)
+        low, high = (float(numpy.interp(nodes, self.nodes, b)) if b else None for b in (self.low, self.high))
+        return float(numpy.interp(nodes, self.nodes, self.speedup)), low, high
+
+
+def grid(most: int) -> tuple[float, ...]:
+    """Node counts from 1 to `most` at which to evaluate a curve: evenly where few, by ratio where many."""
+    end = checks.number("most", most, 1, 65_536, "nodes")
+    if end <= 16:
+        return tuple(1 + step * (end - 1) / (_POINTS - 1) for step in range(_POINTS))
+    return tuple(end ** (step / (_POINTS - 1)) for step in range(_POINTS))
