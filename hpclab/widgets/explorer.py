@@ -15,6 +15,7 @@ one of its own controls changes; what `move` makes is laid over it at every key 
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -81,6 +82,7 @@ class Explorer(widgets.VBox):
         }
         self._draw, self._move, self._describe, self._note = draw, move, describe, note
         self._adapt, self._height, self._held = adapt, height, False
+        self._drawing = threading.RLock()
         self._standing: dict[tuple, tuple[str, Any]] = {}
         self._said = ("", "")
         self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
@@ -114,10 +116,10 @@ class Explorer(widgets.VBox):
     def redraw(self, *, aloud: bool = False) -> None:
         """Draw what the controls say now, from any thread; `aloud` reads out what is new."""
         try:
-            with style.look():
+            with self._drawing:
                 self._show(aloud)
         except Exception as error:  # a callback has nobody who would see a traceback
-            self.fail(sentence_of(error))
+            self.fail(sentence_of(error, "This cannot be drawn:"))
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong in place of the picture."""
@@ -129,8 +131,10 @@ class Explorer(widgets.VBox):
         first, *rest = lines or [""]
         tag = "li" if len(rest) > 1 else "div"
         more = "".join(f"<{tag}>{escape(line)}</{tag}>" for line in rest)
-        look = f"margin:0;padding-left:{1.2 * (tag == 'li')}em;color:{style.MUTED}"
-        self.note.value = f"<div>{escape(first)}</div>" * bool(first) + f'<ul style="{look}">{more}</ul>'
+        look = f"margin:0;padding-left:{'1.2em' if tag == 'li' else 0};color:{style.MUTED}"
+        self.note.value = f"<div>{escape(first)}</div>" * bool(first) + (
+            f'<ul style="{look}">{more}</ul>' * bool(more)
+        )
 
     def _changed(self, name: str) -> None:
         if self._held:
@@ -140,7 +144,7 @@ class Explorer(widgets.VBox):
                 if self._adapt is not None:
                     self._adapt(name)
         except Exception as error:
-            self.fail(sentence_of(error))
+            self.fail(sentence_of(error, "This cannot be drawn:"))
 
     def _call(self, function: Callable[..., Any] | None, *first: Any) -> Any:
         """`function` of the controls that its parameters name, after those that are handed to it."""
@@ -156,24 +160,25 @@ class Explorer(widgets.VBox):
         if key not in self._standing:
             while len(self._standing) >= _KEPT:
                 del self._standing[next(iter(self._standing))]
-            axes = [style.figure(height=self._height)[1]] if "ax" in asked else []
-            drawn = self._call(self._draw, *axes)
+            with style.look():
+                axes = [style.figure(height=self._height)[1]] if "ax" in asked else []
+                drawn = self._call(self._draw, *axes)
             self._standing[key] = drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
         return self._standing[key]
 
     def _show(self, aloud: bool) -> None:
         picture, axes = self._stand()
         over = self._call(self._move, axes)
-        description, lines = self._call(self._describe), self._call(self._note)
-        # Everything is there: from here on nothing fails, and the page changes at one moment.
-        self.picture.value = picture
+        description, lines = self._call(self._describe), self._call(self._note) or []
         if over:
-            look = 'role="img" style="position:relative"'
-            self.moving.value = f'<div {look} aria-label="{escape(description)}">{over.svg()}</div>'
+            look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
+            over = f"<div {look}>{over.svg()}</div>"
+        self.picture.value, self.moving.value = picture, over  # here nothing fails any more
         self.say(lines)
         said, self._said = self._said, (description, " ".join(lines))
         if aloud:
-            self.announcer.say(" ".join(new for new, old in zip(self._said, said, strict=True) if new != old))
+            news = [new.strip() for new, old in zip(self._said, said, strict=True) if new and new != old]
+            self.announcer.say(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
 
 
 def _row(row: Row) -> widgets.Widget:

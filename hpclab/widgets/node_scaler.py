@@ -66,7 +66,9 @@ class NodeScaler(Explorer):
         self._taking = threading.RLock()
         self._queue = queue_view.of_pool(pool, lambda: self._runner.state.nodes)
         self._bars = widgets.HTML()
-        asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
+        # One that is decided already says so at once, when nothing is on the page yet.
+        decided = lambda _prediction: self._ran() if self.children else None  # noqa: E731
+        asked = [predict.ask(prediction, decided)] if prediction is not None else []
         super().__init__(
             [*asked, *self._above()],
             draw=self._points,
@@ -250,6 +252,13 @@ class NodeScaler(Explorer):
         look = f"color:{colour};min-height:52px;display:flex;align-items:center"
         self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
         self.announcer.say(spoken or sentence)
+
+
+def _time_went(results: Sequence[Result]) -> str:
+    measured = [result for result in results if result.origin is Origin.MEASURED]
+    with style.look():
+        ax = bars.draw(style.figure(height=400)[1], measured)
+    return style.svg(ax.figure)
 
 
 def _counted(nodes: int) -> str:
