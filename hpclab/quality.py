@@ -1,12 +1,144 @@
-"""Whether a set of measured Results is worth a statement."""
+"""Whether a set of measured Results is worth a statement.
+
+A measurement that a busy machine has spoilt looks like any other. What gives it away: its tasks wanted a core
+and did not have it; repeats of the same thing disagree; or it is better than the machine can be, which only
+says that the other side of a comparison was disturbed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Iterable, Sequence
 
-from hpclab.results import Result
+from hpclab import checks
+from hpclab.results import Origin, Result
+
+# Of the core time that a task wanted, what it must have got. A quiet machine gives 95 %, and 85 % where a
+# scheduler and a notebook run beside as many tasks as there are cores; one busy neighbour takes a third.
+SHARE = 0.75
+# What other virtual machines may have had of the cores. Less than this is within what repeats show anyway.
+STOLEN = 0.1
+# How far the quartiles of repeats may lie apart, over their median. Beyond it, "twice as fast" is not known.
+SCATTER = 0.5
+# How much better than possible is still believed: two halves may fit caches that the whole did not, and a
+# roof was measured, too.
+BEYOND = 1.2
+# The part of the points that must agree that repeats scatter: one short message in a sweep says nothing.
+PART = 0.25
+
+WORKERS = ("nodes", "processes", "threads", "ranks")  # what a parameter calls that which runs at once
 
 
 def doubt(results: Sequence[Result]) -> str:
-    """Why `results` support no statement, as one short clause; "" where they do."""
+    """Why `results` support no statement, as one short clause such as "busy: tasks got 40 % of a core; run
+    again"; "" where they do.
+
+    Judged is what was measured on cores, by what `timing.Sample.facts` left in its environment; all other
+    origins and what ran on a GPU are passed by. More workers than cores are expected to share these.
+    """
+    mine = [
+        result
+        for result in checks.instances("results", results, Result)
+        if result.origin is Origin.MEASURED and "gpu" not in result.environment
+    ]
+    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine)
+    return f"{why}; run again" if why else ""
+
+
+def _busy(results: Iterable[Result]) -> str:
+    """Tasks had much less of a core than was theirs, at one point at least."""
+    points: dict[object, dict[object, Result]] = {}
+    for result in results:
+        if "waited" in result.environment:  # once for each repeat, however many quantities it has
+            points.setdefault(_point(result), {})[result.run, result.repeat] = result
+    worst, why = SHARE, ""
+    for repeats in map(dict.values, points.values()):
+        one, cpu = next(iter(repeats)), _total(repeats, "cpu")
+        wanted, due = cpu + _total(repeats, "waited"), min(1.0, _cores(one) / _workers(one))
+        if wanted and cpu / wanted / due < worst:
+            worst = cpu / wanted / due
+            why = f"busy: tasks got {_percent(cpu / wanted)} of a core"
+            why += f" instead of {_percent(due)}" if due < 1 else ""
+    every = [result for repeats in points.values() for result in repeats.values()]
+    wall = _total(every, "wall")
+    if not why and wall and _total(every, "stolen") / wall > STOLEN:
+        why = f"busy: other virtual machines had {_percent(_total(every, 'stolen') / wall)} of the cores"
+    return why
+
+
+def _too_fast(results: Iterable[Result]) -> str:
+    """A speedup that neither the workers nor the cores allow."""
+    works: dict[object, dict[float, list[Result]]] = {}
+    for result in results:
+        if result.quantity == "makespan" and result.value > 0:
+            works.setdefault(_point(result, WORKERS), {}).setdefault(_workers(result), []).append(result)
+    for counts in works.values():
+        alone = counts.pop(1, [])
+        for count, same in counts.items() if alone else ():
+            work = count if same[0].parameters.get("scaling") == "weak" else 1
+            ratio = work * _median(alone) / _median(same)
+            if ratio > BEYOND * min(count, _cores(same[0])):
+                return f"impossible: {count} are {ratio:.1f}× as fast as one, on {_cores(same[0]):g} cores"
     return ""
+
+
+def _over_the_roof(results: Sequence[Result]) -> str:
+    """A kernel faster than the best that was measured for memory or for the units."""
+    roofs: dict[object, float] = {}
+    for result in results:
+        if "ladder" not in result.parameters and result.quantity in ("bandwidth", "flop rate"):
+            roofs[_roof(result)] = max(result.value, roofs.get(_roof(result), 0.0))
+    for result in results:
+        share = result.value / roofs.get(_roof(result), math.inf)
+        if "ladder" in result.parameters and share > BEYOND:
+            return f"impossible: {result.parameters['step']} reached {_percent(share)} of the measured roof"
+    return ""
+
+
+def _scattered(results: Iterable[Result]) -> str:
+    """Repeats of too many points lie far apart."""
+    points: dict[object, list[float]] = {}
+    for result in results:
+        if result.quantity in ("makespan", "time") and result.value > 0:
+            points.setdefault(_point(result), []).append(result.value)
+    spreads = []
+    for values in points.values():
+        if len(values) > 1:
+            low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+            spreads.append((high - low) / middle)
+    spreads.sort(reverse=True)
+    spread = spreads[int(PART * (len(spreads) - 1))] if spreads else 0.0
+    return f"scattered: repeats differ by {_percent(spread)}" if spread > SCATTER else ""
+
+
+def _point(result: Result, without: Sequence[str] = ()) -> tuple[object, ...]:
+    """What repeats of one measurement have in common."""
+    named = sorted((name, str(value)) for name, value in result.parameters.items() if name not in without)
+    return (result.experiment, *named)
+
+
+def _roof(result: Result) -> tuple[object, ...]:
+    """The limit that a rate is held against: memory's is the same for every precision."""
+    return result.quantity, result.quantity == "flop rate" and result.parameters.get("precision")
+
+
+def _workers(result: Result) -> float:
+    return next((result.parameters[name] for name in WORKERS if name in result.parameters), 1)
+
+
+def _cores(result: Result) -> float:
+    """The cores that the workers have between them: no limit where nodes are machines of their own."""
+    return result.environment.get("cores", math.inf) if result.environment.get("shared", True) else math.inf
+
+
+def _total(results: Iterable[Result], name: str) -> float:
+    return sum(result.environment[name] for result in results)
+
+
+def _median(results: Sequence[Result]) -> float:
+    return statistics.median(result.value for result in results)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"

@@ -1,25 +1,37 @@
 """Time a piece of work so that the figure can be trusted: warm-up, repeats, wall and CPU time.
 
 Wall time is what the learner waits for; CPU time is what the cores did. A single-threaded task whose CPU
-time is below its wall time was waiting, and one whose CPU time is above it used more than one core.
+time is below its wall time was waiting, and one whose CPU time is above it used more than one core. Linux
+says which wait it was: for a core that something else had, or of its own will (a timer, a file, a message).
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from hpclab import checks
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One timed call: `wall` and `cpu` (all threads of this process) in seconds."""
+    """One timed call: `wall` and `cpu` (all threads of this process) in seconds.
+
+    `waited` are the seconds in which its threads could have run and had no core, `stolen` those in which
+    another virtual machine had this machine's cores (the mean over cores).
+    """
 
     wall: float
     cpu: float
+    waited: float = 0.0
+    stolen: float = 0.0
+
+    def facts(self) -> dict[str, float]:
+        """What the environment of a Result holds of it, for `quality.doubt`; with the machine's load."""
+        return asdict(self) | {"load": os.getloadavg()[0]}
 
 
 class Stopwatch:
@@ -28,11 +40,48 @@ class Stopwatch:
     sample: Sample
 
     def __enter__(self) -> Stopwatch:
+        self._queued, self._stolen = queued(), stolen()
         self._wall, self._cpu = time.monotonic(), time.process_time()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.sample = Sample(time.monotonic() - self._wall, time.process_time() - self._cpu)
+        wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
+        self.sample = Sample(wall, cpu, waited(self._queued, wall, cpu), stolen() - self._stolen)
+
+
+def queued(without: Iterable[int] = ()) -> dict[int, float] | None:
+    """For each thread of this process but those in `without` the seconds that it has so far been ready to run
+    and had no core; None where the kernel does not say (proc(5), schedstat)."""
+    seconds, left_out = {}, set(without)
+    try:
+        for thread in map(int, os.listdir("/proc/self/task")):
+            if thread not in left_out:
+                with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+                    seconds[thread] = int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):  # a thread that just ended, or no such file
+        return seconds or None
+    return seconds
+
+
+def waited(before: dict[int, float] | None, wall: float, cpu: float, without: Iterable[int] = ()) -> float:
+    """Seconds waited for a core since `before`, which is what `queued` said `wall` and `cpu` seconds ago.
+
+    Where the kernel does not say, the wall time without CPU time, if there is more to do than cores.
+    """
+    now = queued(without)
+    if before is None or now is None:
+        return max(0.0, wall - cpu) if os.getloadavg()[0] > (os.cpu_count() or 1) else 0.0
+    return sum(max(0.0, seconds - before.get(thread, 0.0)) for thread, seconds in now.items())
+
+
+def stolen() -> float:
+    """Seconds, as the mean over cores, that another virtual machine has had them so far; 0 if not known."""
+    try:
+        with open("/proc/stat", "rb") as file:
+            ticks = int(file.readline().split()[8])
+        return ticks / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def repeat(work: Callable[[], object], repeats: int = 5, warmup: int = 1) -> list[Sample]:
@@ -78,7 +127,8 @@ def device_seconds(work: Callable[[], object], repeats: int = 5, warmup: int = 1
 
 
 def median(samples: Sequence[Sample]) -> Sample:
-    """The median wall and the median CPU time of several samples."""
+    """The median of each time of several samples."""
     if not checks.instances("samples", samples, Sample):
         raise ValueError("A median needs at least one sample.")
-    return Sample(statistics.median(s.wall for s in samples), statistics.median(s.cpu for s in samples))
+    names = ("wall", "cpu", "waited", "stolen")
+    return Sample(*(statistics.median(getattr(sample, name) for sample in samples) for name in names))

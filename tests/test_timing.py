@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 
 import pytest
@@ -29,6 +31,38 @@ def test_working_takes_cpu_time():
             pass
     assert watch.sample.cpu >= 0.1
     assert watch.sample.wall > 0.05
+
+
+def hold_the_core():
+    deadline = time.process_time() + 0.2
+    while time.process_time() < deadline:
+        pass
+
+
+@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+def test_wanting_a_core_is_told_from_waiting_for_something_else():
+    """Both threads of two on one core have it half of the time, whatever else this machine does."""
+    allowed = os.sched_getaffinity(0)
+    with timing.Stopwatch() as watch:
+        time.sleep(0.2)
+    assert watch.sample.waited < watch.sample.wall - 0.19
+    rival = multiprocessing.get_context("fork").Process(target=hold_the_core)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        rival.start()
+        with timing.Stopwatch() as watch:
+            hold_the_core()
+    finally:
+        os.sched_setaffinity(0, allowed)
+        rival.join()
+    assert watch.sample.waited > 0.05
+    assert watch.sample.facts()["waited"] == watch.sample.waited
+
+
+def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatch):
+    for load, waited in ((0.5, 0.0), (1e6, pytest.approx(0.3))):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, load, load))
+        assert timing.waited(None, wall=1.0, cpu=0.7) == waited
 
 
 def test_the_stopwatch_stops_when_the_work_fails():

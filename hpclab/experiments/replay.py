@@ -20,11 +20,18 @@ from __future__ import annotations
 
 import heapq
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster.maps.tasks import TaskRecord
+from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Trace
+
+if TYPE_CHECKING:
+    from hpclab.cluster.pool import Pool
 
 CONDITION = "each node has a core of its own: per-process CPU time instead of wall time"
 
@@ -44,6 +51,30 @@ def makespan(durations: Sequence[float], nodes: int, pause: float = 0.0) -> floa
         heapq.heapreplace(free, finish)
         end = max(end, finish)
     return end
+
+
+@dataclass(frozen=True)
+class TimedMap:
+    """One map of a pool: from `begin` to `end` on the pool's clock; `sample` has the seconds of all tasks."""
+
+    begin: float
+    end: float
+    sample: Sample
+
+
+def timed_map(
+    pool: Pool,
+    task: Callable[[Any], Any],
+    items: Sequence[Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Any], TimedMap]:
+    """What ``pool.map(task, items)`` gives, and how long it took."""
+    with Stopwatch() as watch:
+        begin = time.monotonic()
+        values = pool.map(task, items, progress=progress)
+        end = time.monotonic()
+    cpu, waited = (sum(getattr(one, name) for one in pool.tasks) for name in ("cpu", "waited"))
+    return values, TimedMap(begin, end, Sample(end - begin, cpu, waited, watch.sample.stolen))
 
 
 def own_cores(

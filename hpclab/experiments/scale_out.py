@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from hpclab import checks, corpus
 from hpclab.cluster.maps import timeline
 from hpclab.corpus.files import SMALLEST_LIMIT
-from hpclab.experiments import replay, serial_run
-from hpclab.experiments.measure_speedup import fit_law
+from hpclab.experiments import laws, replay, serial_run
+from hpclab.experiments.experiment import Progress, there_and_back
 from hpclab.machine import Machine, allowance
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
 from hpclab.results import Origin, Result, new_run_id, select
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from hpclab.cluster.pool import Pool
 
 NAME = "scale out"
-Progress = Callable[[str, int, int], None]
-"""``progress(stage, done, total)``; stages are "reading the corpus", "starting nodes", "tokenising"."""
 
 
 class WrongTokens(RuntimeError):
@@ -78,50 +76,41 @@ class ScaleOut:
 
     def measure(
         self,
-        pool: Pool,
-        nodes: int | None = None,
+        where: Pool,
         *,
         progress: Progress | None = None,
         found: Callable[[list[Result]], None] | None = None,
     ) -> list[Result]:
-        """Run at `nodes` nodes, or at each of the spec's; `found(results)` is called after each repeat.
+        """Run on the pool `where` at each number of nodes; `found(results)` is called after each repeat.
 
         Each repeat gives, with one run id: a "makespan" (seconds from the first chunk sent to the last
         shard received, measured), one emulated with a core for each node where nodes share this machine's,
         "elapsed" (the same and, in the first repeat, the wait for new nodes before it), "cpu" (seconds of
-        all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed. WrongTokens if the
-        tokens are not the serial run's. `pool.cancel()` ends it with Cancelled.
+        all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed. Repeats go up through
+        the numbers of nodes and down again. WrongTokens if the tokens are not the serial run's.
+        `pool.cancel()` ends it with Cancelled.
         """
         report = progress or _silent
         report("reading the corpus", 0, 1)
         expected, (_, tokeniser, chunks) = self.serial(), self.prepare()
         report("reading the corpus", 1, 1)
-        task, results = corpus.tokenise_with(tokeniser), []
-        for count in self.nodes if nodes is None else (checks.integer("nodes", nodes, 1, 4096),):
-            waited: Trace | None = _bring_up(pool, count, tokeniser, report)
-            for repeat in range(self.repeats):
-                begin = time.monotonic()
-                shards = pool.map(task, chunks, progress=functools.partial(report, "tokenising"))
-                end = time.monotonic()
-                given = corpus.fingerprint(corpus.join(shards))
-                if given != expected.fingerprint:
-                    raise WrongTokens(
-                        f"{count} nodes gave tokens with the hash {given[:12]}, one process "
-                        f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
-                        "Start them from the same environment as the notebook."
-                    )
-                assert pool.trace is not None  # there is one after a map
-                first = min((task.start for task in pool.tasks), default=end)
-                own = [  # without how nodes came that were there before the first task
-                    event for event in pool.trace.events
-                    if event.kind not in ("queue", "start") or event.end > first
-                ]  # fmt: skip
-                mapped = Trace(tuple(own), count, begin, end)
-                point = self._results(pool, count, repeat, mapped, waited)
-                waited = None
-                results += point
-                if found is not None:
-                    found(point)
+        task, results, now = corpus.tokenise_with(tokeniser), list[Result](), 0
+        for count, repeat in there_and_back(self.nodes, self.repeats):
+            waited: Trace | None = None
+            if count != now:
+                waited, now = _bring_up(where, count, tokeniser, report), count
+            shards, run = replay.timed_map(where, task, chunks, functools.partial(report, "tokenising"))
+            given = corpus.fingerprint(corpus.join(shards))
+            if given != expected.fingerprint:
+                raise WrongTokens(
+                    f"{count} nodes gave tokens with the hash {given[:12]}, one process "
+                    f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
+                    "Start them from the same environment as the notebook."
+                )
+            point = self._results(where, count, repeat, run, waited if repeat == 0 else None)
+            results += point
+            if found is not None:
+                found(point)
         return results
 
     def fit(self, results: Sequence[Result]) -> Calibration:
@@ -131,37 +120,29 @@ class ScaleOut:
         """
         mine = select(results, "makespan", **self._settings())
         mine = [result for result in mine if result.origin in (Origin.MEASURED, Origin.EMULATED)]
-        return Calibration(fit_law(Amdahl, mine, "nodes"), fit_law(USL, mine, "nodes"))
+        return Calibration(laws.fit_law(Amdahl, mine, "nodes"), laws.fit_law(USL, mine, "nodes"))
 
     def predict(
-        self,
-        machine: Machine | None,
-        calibration: Calibration,
-        nodes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+        self, machine: Machine | None, calibration: Calibration, nodes: Sequence[int] = laws.AT
     ) -> list[Result]:
-        """The speedup that each fitted law gives at `nodes` nodes.
-
-        With `machine` the nodes are processes on it: more than its cores are worth no more than its cores.
-        With None each node has a core of its own.
-        """
-        cores = checks.instance("machine", machine, Machine).cores.whole if machine is not None else 4096
-        asked = checks.integers("number of nodes", nodes, 1, 4096)
+        """The speedup that each fitted law gives at `nodes` nodes; see `laws.predict`."""
         checks.instance("calibration", calibration, Calibration, "what fit() returned")
-        results = []
-        for fit in (calibration.amdahl, calibration.usl):
-            if isinstance(fit, Fit):
-                modelled = fit.predict([min(count, cores) for count in asked], NAME)
-                for count, result in zip(asked, modelled, strict=True):
-                    results.append(replace(result, parameters={"nodes": count, **self._settings()}))
-        return results
+        modelled = laws.predict(machine, vars(calibration), "nodes", NAME, nodes)
+        return [replace(one, parameters={**one.parameters, **self._settings()}) for one in modelled]
 
     def _settings(self) -> dict[str, int]:
         return {"chunk_bytes": self.chunk_bytes, "corpus_bytes": self.corpus_bytes}
 
     def _results(
-        self, pool: Pool, nodes: int, repeat: int, mapped: Trace, waited: Trace | None
+        self, pool: Pool, nodes: int, repeat: int, run: replay.TimedMap, waited: Trace | None
     ) -> list[Result]:
-        """What one repeat showed; `mapped` is the trace of its map, `waited` that of the wait before it."""
+        """What one repeat showed; `waited` is the trace of the wait for its nodes."""
+        assert pool.trace is not None  # there is one after a map
+        first = min((task.start for task in pool.tasks), default=run.end)
+        own = [  # without how nodes came that were there before the first task
+            event for event in pool.trace.events if event.kind not in ("queue", "start") or event.end > first
+        ]
+        mapped = Trace(tuple(own), nodes, run.begin, run.end)
         whole = mapped if waited is None else timeline.joined(waited, mapped)
         workers = pool.workers()
         shared = {worker.host for worker in workers} == {socket.gethostname()}
@@ -170,18 +151,18 @@ class ScaleOut:
             environment={
                 "backend": pool.backend, "label": pool.label, "tokens": self.serial().fingerprint,
                 "jobs": [worker.job_id for worker in workers if worker.job_id],
-                "shared": shared, "cores": allowance.cores().whole,
+                "shared": shared, "cores": allowance.cores().whole, **run.sample.facts(),
             },
         )  # fmt: skip
         found = [
             result("makespan", mapped.makespan, Origin.MEASURED),
             result("elapsed", whole.makespan, Origin.MEASURED),
-            result("cpu", sum(task.cpu for task in pool.tasks), Origin.MEASURED),
+            result("cpu", run.sample.cpu, Origin.MEASURED),
         ]
         if shared:
             cpu, chunks = self.serial().cpu, self.prepare()[2]
             alone = [sum(cpu[file.name] for file in chunk.files) for chunk in chunks]
-            seconds = replay.own_cores(pool.tasks, mapped, nodes, mapped.start, mapped.end, alone)
+            seconds = replay.own_cores(pool.tasks, mapped, nodes, run.begin, run.end, alone)
             found.append(result("makespan", seconds, Origin.EMULATED, condition=replay.CONDITION))
         for component, seconds in whole.bars().items():
             found.append(result("rank-seconds", seconds, Origin.MEASURED, component=component))

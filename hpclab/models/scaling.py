@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from hpclab import checks
 from hpclab.models.speedup_laws import USL, Amdahl, Array, Gustafson, Law, processors, serial_fraction
+from hpclab.quality import doubt
 from hpclab.results import Origin, Result, new_run_id, select
 
 __all__ = ["USL", "Amdahl", "Fit", "Gustafson", "Law", "NoCurve", "fit", "fit_times", "serial_fraction"]
@@ -140,8 +141,11 @@ def fit_times(
     """Fit `law` to Results in seconds with `along` (such as "nodes") among their parameters.
 
     With `weak`, the work grew with n (weak scaling), so n / seconds is the speed instead of 1 / seconds.
+    Results that `quality.doubt` finds worthless give no curve either.
     """
     checks.instance("along", along, str, "the name of a parameter, such as nodes")
+    if why := doubt(results):
+        return NoCurve(f"{law.name}: no curve, for what was measured is {why}.")
     chosen = [result for result in select(results, quantity) if along in result.parameters]
     if not chosen:
         return NoCurve(f"{law.name}: no curve, for there is no {quantity} along {along} yet.")

@@ -10,26 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
 from hpclab.results import Result
 
+if TYPE_CHECKING:
+    from hpclab.experiments.scale_out import ScaleOut
+
 _PAUSE = 0.1  # seconds between two reports of progress: more often than that nobody can read
-
-
-class ExperimentLike(Protocol):
-    """What is used of an Experiment here."""
-
-    def measure(
-        self,
-        pool: Any,
-        nodes: int | None = None,
-        *,
-        progress: Callable[[str, int, int], None] | None = None,
-        found: Callable[[list[Result]], None] | None = None,
-    ) -> list[Result]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class State:
 
 
 class PointRunner:
-    """Runs points on `pool` with ``experiment.measure(pool, nodes)``; `changed()` is called from the thread.
+    """Runs points of `experiment` on `pool`, one number of nodes each; `changed()` is called from the thread.
 
     A point that is running or waiting is not added again, so that a button pressed twice does no harm.
     """
@@ -76,7 +66,7 @@ class PointRunner:
     def __init__(
         self,
         pool: Any,
-        experiment: ExperimentLike,
+        experiment: ScaleOut,
         changed: Callable[[], None],
         results: Sequence[Result] = (),
     ):
@@ -163,7 +153,8 @@ class PointRunner:
         begin, count = time.monotonic(), 0
         while True:
             try:
-                self.experiment.measure(self.pool, self.state.nodes, progress=self._report, found=self._found)
+                point = replace(self.experiment, nodes=(self.state.nodes,))
+                point.measure(self.pool, progress=self._report, found=self._found)
                 count += 1
                 spent = time.monotonic() - begin
                 ended = State(note=f"Done: {count} point{'s' * (count > 1)} in {spent:.1f} s.")

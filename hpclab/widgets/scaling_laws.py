@@ -8,7 +8,7 @@ from functools import cache
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab.experiments import measure_speedup
+from hpclab.experiments import laws
 from hpclab.figures import speedup
 from hpclab.figures.overlay import Overlay
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve
@@ -40,7 +40,7 @@ class ScalingLaws(Explorer):
         if not self._runs:
             raise ValueError("ScalingLaws needs at least one run: measure first, then show it.")
         self._along = {label: _along(label, results) for label, results in self._runs.items()}
-        self._fits = cache(lambda run: measure_speedup.fit(self._runs[run], self._along[run]))
+        self._fits = cache(lambda run: laws.fit(self._runs[run], self._along[run]))
         self._curve = cache(  # its band takes longer than the drawing
             lambda run, law, most: Curve.of_fit(self._fits(run)[law], most)
         )

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -32,15 +33,16 @@ class Pool:
     map = scale
 
 
+@dataclass
 class Experiment:
-    nodes = (1, 2, 3, 4)
+    nodes: tuple = (1, 2, 3, 4)
+    calls: list = field(default_factory=list)
+    hold: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
     fit = ScaleOut(corpus_bytes=2**20).fit
 
-    def __init__(self):
-        self.calls, self.hold, self.error = [], threading.Event(), None
-        self.hold.set()
-
-    def measure(self, pool, nodes=None, *, progress=None, found=None):
+    def measure(self, where, *, progress=None, found=None):
+        (nodes,) = self.nodes
         self.calls.append(nodes)
         if self.error:
             raise self.error
@@ -55,7 +57,7 @@ def run(nodes):
     """One repeat's Results in the shape of ScaleOut's: a makespan and bars that sum to nodes × makespan."""
     seconds = 1 + 9 / nodes
     parameters = {"nodes": nodes, "chunk_bytes": 256 * 2**10, "corpus_bytes": 2**20}
-    where = {"shared": True, "cores": 2}
+    where = {"shared": True, "cores": 4}
     parts = {"compute": 9.0, "worker start": 0.6 * nodes, "idle": nodes * seconds - 9 - 0.6 * nodes}
     return [
         Result("t", "makespan", seconds, "measured", parameters=parameters, environment=where),
@@ -72,7 +74,9 @@ def run(nodes):
 
 @pytest.fixture
 def experiment():
-    return Experiment()
+    made = Experiment()
+    made.hold.set()
+    return made
 
 
 @pytest.fixture

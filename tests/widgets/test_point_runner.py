@@ -3,7 +3,7 @@
 import _thread
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -20,13 +20,17 @@ class Pool:
         self.stop.set()
 
 
+@dataclass
 class Experiment:
     """Measures by waiting; `hold` keeps it inside the second stage until released or cancelled."""
 
-    def __init__(self, error=None):
-        self.calls, self.hold, self.error = [], None, error
+    error: Exception | None = None
+    nodes: tuple[int, ...] = ()
+    hold: threading.Event | None = None
+    calls: list[int] = field(default_factory=list)
 
-    def measure(self, pool, nodes=None, *, progress=None, found=None):
+    def measure(self, where, *, progress=None, found=None):
+        pool, (nodes,) = where, self.nodes
         self.calls.append(nodes)
         progress("starting nodes", 0, nodes)
         if self.error is not None and nodes > 1:

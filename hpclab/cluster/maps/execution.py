@@ -53,9 +53,8 @@ def map_items(
     records, marks = [], []
     for item, outcome in enumerate(outcomes):
         rank, offset = roster.rank_of(outcome.worker), roster.offset_of(outcome.worker)
-        records.append(
-            TaskRecord(item, rank, outcome.start + offset, outcome.wall, outcome.cpu, len(outcome.value))
-        )
+        times = outcome.wall, outcome.cpu, len(outcome.value), outcome.waited
+        records.append(TaskRecord(item, rank, outcome.start + offset, *times))
         marks.append((rank, outcome.marks, offset))
     records.sort(key=lambda record: record.start)
     newcomers = [worker for worker in roster.workers() if worker.joined > begin]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hpclab import trace
+from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
 from hpclab.cluster.maps import deathnotes
 
@@ -28,7 +28,8 @@ class TaskRecord:
 
     `item` is its place in the items; `rank` the node it ran on; `start` seconds on the pool's clock; `wall`
     and `cpu` seconds. CPU time counts every thread of the worker except Dask's own: where it is below wall
-    time the task waited for a core or for storage, above it the task used more than one core.
+    time the task waited for a core or for storage, above it the task used more than one core. `waited` are
+    the seconds in which it was ready and had no core.
     """
 
     item: int
@@ -37,6 +38,7 @@ class TaskRecord:
     wall: float
     cpu: float
     result_bytes: int
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Outcome:
     wall: float
     cpu: float
     marks: tuple[Mark, ...]
+    waited: float
 
 
 def pack(value: object) -> bytes:
@@ -74,6 +77,8 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
     """Run ``function(item)`` on this worker and say how long it took; Dask calls it in a worker's thread."""
     from distributed import get_worker
 
+    loop = (threading.main_thread().native_id or 0,)  # Dask's event loop
+    queued = timing.queued(loop)
     name, begin, cpu = str(get_worker().name), time.monotonic(), cpu_seconds()
     deathnotes.write(directory, name, number, place)
     try:
@@ -87,7 +92,8 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
     except (SystemExit, KeyboardInterrupt) as error:  # over which Dask's worker would end itself
         said = f" ({error})" if str(error) else ""
         raise TaskExit(f"The task ended in {type(error).__name__}{said} and returned no value.") from None
-    return Outcome(packed, name, begin, time.monotonic() - begin, cpu_seconds() - cpu, tuple(marks))
+    wall, cpu = time.monotonic() - begin, cpu_seconds() - cpu
+    return Outcome(packed, name, begin, wall, cpu, tuple(marks), timing.waited(queued, wall, cpu, loop))
 
 
 def cpu_seconds() -> float:

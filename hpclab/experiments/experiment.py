@@ -1,0 +1,39 @@
+"""What every experiment is: a small frozen spec that measures, fits and predicts, all in Results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from hpclab.results import Result
+
+Progress = Callable[[str, int, int], None]
+"""``progress(stage, done, total)``: which part of a measurement this is, and how far it has come."""
+
+
+@runtime_checkable
+class Experiment(Protocol):
+    """A frozen dataclass whose fields say what is measured and how often."""
+
+    def measure(self, where: Any = None, *, progress: Progress | None = None) -> list[Result]:
+        """Run it: on a pool where it needs nodes, else on this machine (None).
+
+        Results are measured, or emulated under a stated condition; each repeat is one. The environment holds
+        what `quality.doubt` judges: cores, and the seconds that the tasks had one and waited for one.
+        """
+
+    def fit(self, results: Sequence[Result]) -> Any:
+        """A calibration from what `measure` gave; where there is none, it says why."""
+
+    def predict(self, machine: Any, calibration: Any) -> list[Result]:
+        """Modelled Results for `machine` (None: as it was measured) from what `fit` returned."""
+
+
+def there_and_back(counts: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
+    """(count, repeat): half of the repeats on the way up through `counts`, the others on the way down.
+
+    A neighbour who comes or goes meanwhile slows every count alike, and no node is started twice.
+    """
+    up = (repeats + 1) // 2
+    for way, of_way in ((sorted(counts), range(up)), (sorted(counts, reverse=True), range(up, repeats))):
+        yield from ((count, repeat) for count in way for repeat in of_way)
