@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
+import psutil
 import pytest
 
-from hpclab.cluster import local_slurm
+from hpclab.cluster import Pool, local_slurm
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 
+T = TypeVar("T")
 HAS_SLURM = all(
     shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     for program in ("slurmctld", "slurmd", "munged")
 )
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
+    """Ask again and again until `condition` holds, and return what it said; `what` we wait for, in words.
+
+    The deadline is for a machine that is busy with other things: what takes long must not decide a test.
+    """
+    deadline = time.monotonic() + seconds
+    while not (said := condition()):
+        assert time.monotonic() < deadline, f"{what}: it did not happen in {seconds:g} s"
+        time.sleep(0.05)
+    return said
+
+
+def gone(process: int | psutil.Process) -> bool:
+    """Whether it has ended: it is not there, or dead and only not yet reaped by whoever inherited it."""
+    try:
+        process = psutil.Process(process) if isinstance(process, int) else process
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def jobs_left(environment: Mapping[str, str], name: str = "") -> list[str]:
+    """The jobs in the queue, or those of one pool, but for what is already ending."""
+    words = ["squeue", "--noheader", "--format=%i %j %T", *([f"--name={name}"] if name else [])]
+    said = subprocess.run(words, env=dict(environment), capture_output=True, text=True, check=True).stdout
+    return [line for line in said.splitlines() if "COMPLETING" not in line]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,12 +110,9 @@ def local_slurm_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def _shared_cluster(local_slurm_home: Path) -> Iterator[LocalSlurm]:
-    before = os.environ.get("HPCLAB_STATE_DIR")
-    os.environ["HPCLAB_STATE_DIR"] = str(local_slurm_home)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPCLAB_STATE_DIR", str(local_slurm_home))
         cluster = local_slurm.up(nodes=4, cores_per_node=1, gpus_per_node=2)
-    finally:
-        _put_back(before)
     yield cluster
     cluster.down()
 
@@ -92,23 +123,68 @@ def shared_local_slurm(
 ) -> Iterator[LocalSlurm]:
     """The session's cluster of 4 nodes with 2 pretend GPUs each, whole and with an empty queue.
 
-    HPCLAB_STATE_DIR points to it while the test runs, so that `slurm.connect()` finds it.
+    HPCLAB_STATE_DIR points to it while the test runs, so that `slurm.connect()` finds it. A test may end,
+    suspend or drain what it likes of it: all is mended afterwards.
     """
     monkeypatch.setenv("HPCLAB_STATE_DIR", str(local_slurm_home))
     yield _shared_cluster
-    environment = _shared_cluster.environment
-    subprocess.run(["scancel", "--user", str(os.getuid())], env=environment, check=False, timeout=30)
-    for name, state in _shared_cluster.daemons.items():
+    _mend(_shared_cluster)
+
+
+def _mend(cluster: LocalSlurm) -> None:
+    def slurm(*words: str) -> str:
+        done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60)
+        return done.stdout if done.returncode == 0 else ""
+
+    harmed = {name: state for name, state in cluster.daemons.items() if state != "running"}
+    for name, state in harmed.items():
         if "on purpose" in state:
-            _shared_cluster.restore_node(name)
-    _shared_cluster.heal()
+            cluster.restore_node(name)
+        elif process := cluster.process(name):
+            process.send(signal.SIGCONT)
+    cluster.heal()
+    states = ("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T")
+
+    def whole() -> bool:
+        slurm("scancel", "--user", str(os.getuid()))
+        for name in cluster.shape.names if harmed or drained else ():
+            slurm("scontrol", "update", f"nodename={name}", "state=resume")
+        return slurm(*states).split() == ["idle"] * 4
+
+    drained = set(slurm(*states).split()) - {"idle", "allocated", "completing"}
+    if not whole() and (harmed or drained):
+        until(whole, "all nodes are idle again")
 
 
-def _put_back(before: str | None) -> None:
-    if before is None:
-        os.environ.pop("HPCLAB_STATE_DIR", None)
-    else:
-        os.environ["HPCLAB_STATE_DIR"] = before
+@pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each kind of node in turn, with the session's Slurm where it is needed."""
+    if request.param == "slurm":
+        request.getfixturevalue("local_slurm")
+    return request.param
+
+
+def everywhere(metafunc: pytest.Metafunc, names: set[str]) -> None:
+    """Give a file's fixture `pool` every place that `pool_at` knows; on Slurm for the tests so named, and for
+    the others in `make soak`."""
+    if "pool" in metafunc.fixturenames:
+        soak = [] if metafunc.function.__name__ in names else [pytest.mark.soak]
+        on_slurm = [pytest.param(place, marks=[pytest.mark.slurm, *soak]) for place in ("slurm", "single")]
+        metafunc.parametrize("pool", ["local", *on_slurm], indirect=True, scope="module")
+
+
+@contextlib.contextmanager
+def pool_at(request: pytest.FixtureRequest, nodes: int) -> Iterator[Pool]:
+    """A pool for a file's tests: processes, Slurm jobs, or one Slurm job for all nodes (`request.param`)."""
+    options = {"backend": request.param}
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "local":
+            request.getfixturevalue("_shared_cluster")
+            patch.setenv("HPCLAB_STATE_DIR", str(request.getfixturevalue("local_slurm_home")))
+            options = {"backend": "slurm"} | ({"allocation": "single"} if request.param == "single" else {})
+        pool = Pool(nodes, **options)
+    with pool:
+        yield pool
 
 
 @pytest.fixture

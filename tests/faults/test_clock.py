@@ -36,14 +36,13 @@ def task(number):
     return time.time() - begin
 
 with Pool(1, backend=sys.argv[1]) as pool:
-    for after, seconds in ((0.5, 7200), (1.5, -7200)):
+    for after, seconds in ((0.5, 7200), (1.2, -7200)):
         threading.Timer(after, jump, [seconds]).start()
-    seen = pool.map(task, range(10))
+    seen = pool.map(task, range(6))
     walls = [task.wall for task in pool.tasks]
     jump(7200)
     pool.scale(2)
     jump(-7200)
-    pool.scale(3)
     ages = [worker.joined - worker.started for worker in pool.workers()]
     pool.map(abs, range(4))
     pool.run(abs, -1)
@@ -53,10 +52,12 @@ print(json.dumps([max(map(abs, seen)), walls, ages, spans]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["local", pytest.param("slurm", marks=pytest.mark.slurm)])
-def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path, request):
-    if backend == "slurm":
-        request.getfixturevalue("local_slurm")
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param("local", marks=pytest.mark.soak), pytest.param("slurm", marks=pytest.mark.slurm)],
+    indirect=True,
+)
+def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(JUMPING))
     (tmp_path / "jump").write_text("0")
     own = {"PYTHONPATH": str(tmp_path), "HPCLAB_TEST_JUMP": str(tmp_path / "jump")}
@@ -70,7 +71,7 @@ def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path, request):
     assert done.returncode == 0, done.stderr
     jumped, walls, ages, spans = json.loads(done.stdout)
     assert jumped > 3600  # the clock did jump under the tasks
-    assert all(0.25 < wall < 60 for wall in walls)
-    assert len(ages) == 3
-    assert all(0 < age < 60 for age in ages)
-    assert all(0 <= span < 60 for span in spans)
+    assert all(0.25 < wall < 3000 for wall in walls)
+    assert len(ages) == 2
+    assert all(0 < age < 3000 for age in ages)
+    assert all(0 <= span < 3000 for span in spans)

@@ -69,7 +69,7 @@ def test_the_item_is_named_however_it_ends_its_node(pool):
         how, number = item
         if number == 3:
             os.kill(os.getpid(), how)
-            time.sleep(20)  # the worker takes its leave meanwhile
+            time.sleep(60)  # the worker takes its leave meanwhile
         return number
 
     with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 3") as raised:
@@ -159,7 +159,7 @@ def test_no_node_left_and_none_to_be_had(monkeypatch):
 def test_a_cancel_is_heard_while_a_node_is_stopped(call):
     with Pool(2, backend="local") as pool:
         os.kill(stopped := pool.workers()[1].pid, signal.SIGSTOP)
-        threading.Timer(2.0, pool.cancel).start()
+        threading.Timer(1.0, pool.cancel).start()
         with pytest.raises(Cancelled):
             pool.map(time.sleep, [60] * 2) if call == "map" else pool.run(time.sleep, 60, timeout=120)
         assert pool.map(abs, [-1]) == [1]

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
-import textwrap
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from hpclab.cluster import Pool
 from hpclab.cluster.backends import command
+from tests.conftest import gone, until
 
 pytestmark = pytest.mark.slow
-
-
-def until(ready, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def daemon(_):
@@ -38,36 +26,34 @@ def daemon(_):
     return int(subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, check=True).stdout.split()[0])
 
 
-@pytest.mark.parametrize("backend", ["local", pytest.param("slurm", marks=pytest.mark.slurm)])
-def test_a_daemon_of_a_task_ends_with_the_pool(backend, request):
-    if backend == "slurm":
-        request.getfixturevalue("local_slurm")
+def test_a_daemon_of_a_task_ends_with_the_pool(backend):
     with Pool(2, backend=backend) as pool:
         daemons = pool.map(daemon, range(2))
         assert not any(map(gone, daemons))
         os.kill(pool.workers()[0].pid, signal.SIGKILL)  # whoever adopted the daemons then
-    until(lambda: all(map(gone, daemons)), 5)
+    until(lambda: all(map(gone, daemons)), "what its tasks left has ended")
 
 
-def notebook(tail):
-    """A process with a pool and a daemon of a task, which then does `tail`; its facts."""
-    program = f"""
-        import os, sys, time
-        sys.path.insert(0, {os.path.dirname(__file__)!r})
-        from test_left_behind import daemon
-        import cloudpickle, test_left_behind
-        cloudpickle.register_pickle_by_value(test_left_behind)
-        from hpclab.cluster import Pool
-        pool = Pool(1, backend="local")
-        (left,) = pool.map(daemon, [0])
-        print(pool._nodes.guard.pid, pool.workers()[0].pid, left, pool._nodes.backend.directory, flush=True)
-        {tail}
-    """
+BEGIN = """
+import time
+from hpclab.cluster import Pool
+pool = Pool(1, backend="local")
+(left,) = pool.map(daemon, [0])
+print(pool._nodes.guard.pid, pool.workers()[0].pid, left, pool._nodes.backend.directory, flush=True)
+"""
+REPLACED = """
+first = pool._nodes.guard.pid
+while pool._nodes.guard.pid == first:
+    time.sleep(0.05)
+print("another", flush=True)
+"""
+
+
+def notebook(then=""):
+    """A process with a pool and a daemon of a task, which then does something and stays; its facts."""
+    program = inspect.getsource(daemon) + BEGIN + then + "time.sleep(300)"
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-W", "ignore", "-c", program], stdout=subprocess.PIPE, text=True
     )
     watchdog, *pids, directory = process.stdout.readline().split()
     return process, int(watchdog), list(map(int, pids)), Path(directory)
@@ -76,37 +62,30 @@ def notebook(tail):
 def end(process):
     process.kill()
     process.wait()
-    process.stdin.close()
     process.stdout.close()
 
 
 def test_the_watchdog_killed_and_then_the_notebook():
-    process, watchdog, pids, directory = notebook(
-        "print(*(sys.stdin.readline() and [pool._nodes.guard.pid]), flush=True); time.sleep(60)"
-    )
+    process, watchdog, pids, directory = notebook(REPLACED)
     try:
         os.kill(watchdog, signal.SIGKILL)
-        until(lambda: gone(watchdog))
-        time.sleep(1.0)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert int(process.stdout.readline()) != watchdog  # there is another
+        assert process.stdout.readline() == "another\n"
         process.kill()
         process.wait()
-        until(lambda: all(map(gone, pids)) and not directory.exists())
+        until(lambda: all(map(gone, pids)) and not directory.exists(), "all is ended and removed")
     finally:
         end(process)
 
 
 def test_both_killed_at_once_is_swept_by_the_next_pool():
-    process, watchdog, pids, directory = notebook("time.sleep(60)")
+    process, watchdog, pids, directory = notebook()
     try:
         for pid in (process.pid, watchdog):
             os.kill(pid, signal.SIGSTOP)  # so that neither sees the other go
         for pid in (watchdog, process.pid):
             os.kill(pid, signal.SIGKILL)
         process.wait()
-        until(lambda: gone(watchdog) and gone(pids[0]))
+        until(lambda: gone(watchdog) and gone(pids[0]), "the worker has ended")
         assert directory.exists()
         with Pool(0, backend="local") as pool:
             assert not directory.exists()

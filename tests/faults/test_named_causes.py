@@ -1,4 +1,4 @@
-"""What goes wrong around a pool is named by its cause, within seconds."""
+"""What goes wrong around a pool is named by its cause, at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import time
 
 import pytest
 
-from hpclab.cluster import Pool, slurm
+from hpclab.cluster import Pool, local_slurm, slurm
 from hpclab.cluster.errors import PoolClosed, PoolError
 from hpclab.cluster.gang import relay
 from hpclab.cluster.slurm import SlurmError
+from tests.conftest import until
 
 pytestmark = pytest.mark.slow
 
@@ -97,9 +98,4 @@ def test_the_files_of_our_slurm_removed(state_dir):
     shutil.rmtree(directory)
     with pytest.raises(SlurmError, match="was removed; hpclab slurm up"):
         client.queue()
-    deadline = time.monotonic() + 30
-    from hpclab.cluster import local_slurm
-
-    while local_slurm.find(stale=True) is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: local_slurm.find(stale=True) is None, "its supervisor has ended")

@@ -1,0 +1,137 @@
+"""Fault 15: kernels restarted, cells run twice or out of order, jobs that go past us."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from hpclab.cluster import local_slurm as up_and_down
+from hpclab.cluster import slurm
+from tests.conftest import jobs_left, until
+
+
+class Kernel:
+    """A real Jupyter kernel, as JupyterLab starts and restarts it."""
+
+    def __init__(self):
+        from jupyter_client.manager import start_new_kernel
+
+        self.manager, self.client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+
+    def run(self, code: str, timeout: float = 60) -> str:
+        """What the cell prints, or its error's name and text."""
+        said: list[str] = []
+
+        def note(message):
+            content = message["content"]
+            if message["msg_type"] == "stream" and content["name"] == "stdout":
+                said.append(content["text"])
+            if message["msg_type"] == "error":
+                said.append(f"{content['ename']}: {content['evalue']}")
+
+        self.client.execute_interactive(code, timeout=timeout, output_hook=note)
+        return "".join(said).strip()
+
+    def restart(self, now: bool) -> None:
+        self.manager.restart_kernel(now=now)
+        self.client.wait_for_ready(timeout=60)
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(local_slurm):
+    """On the session's Slurm, with nothing of its pools left in the queue after its end."""
+    kernel = Kernel()
+    yield kernel
+    kernel.close()
+    until(lambda: jobs_left(local_slurm.environment) == [], "all its jobs are gone")
+
+
+START = """
+from hpclab.cluster import Pool, slurm
+pool = Pool(nodes=2)
+print(pool._nodes.name, pool._nodes.backend.slurm.environment["SLURM_CONF"], pool.nodes)
+"""
+MARK = """
+import pathlib, time
+
+def mark(path):
+    pathlib.Path(path).touch()
+    time.sleep(60)
+"""
+QUEUED = ["PENDING"] * 2 + ["RUNNING"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_a_kernel_restarted_twice_finds_the_slurm_and_leaves_no_job(local_slurm, kernel):
+    supervisor, client = local_slurm.supervisor, slurm.connect(export=False)
+    names = []
+    for how in ("killed", "restarted", ""):  # of four nodes, so the third pool needs what the first held
+        name, conf, nodes = kernel.run(START).split()
+        assert nodes == "2"
+        assert conf == str(local_slurm.directory / "slurm.conf")
+        names.append(name)
+        if how == "killed":  # with jobs that wait, which no worker's end will end
+            kernel.client.execute("pool.scale(6)")
+            until(lambda: sorted(job.state for job in client.queue()) == QUEUED, "its jobs are queued")
+            waiting = [job.id for job in client.queue() if job.state == "PENDING"]
+        elif how:  # while a map runs, as impatient people do
+            kernel.run(MARK)
+            mark = local_slurm.directory / "map_began"
+            kernel.client.execute(f"pool.map(mark, [{str(mark)!r}] * 4)")
+            until(mark.exists, "the map has begun")
+        if how:
+            kernel.restart(now=how == "killed")
+            until(lambda: jobs_left(local_slurm.environment, name) == [], "its jobs are gone")  # noqa: B023
+    assert kernel.run("print(pool.map(abs, [-1, -2]))") == "[1, 2]"
+    assert len(set(names)) == 3
+    assert {job.state for job in client.history(waiting)} == {"CANCELLED"}  # and not begun in vain
+    assert up_and_down.find().supervisor == supervisor
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_cells_run_twice_and_out_of_order(local_slurm, kernel):
+    first = kernel.run(START)
+    second = kernel.run(START)  # start clicked twice: the new pool works, the old one is collected
+    assert first.split()[0] != second.split()[0]
+    assert kernel.run("import gc; gc.collect(); print(pool.map(abs, [-1]))") == "[1]"
+    client = slurm.connect(export=False)
+    until(lambda: {job.name for job in client.queue()} == {second.split()[0]}, "only the new pool has jobs")
+    # The start of Slurm, twice: the same one.
+    again = kernel.run("c = slurm.connect(); c = slurm.connect(); print(c.environment['SLURM_CONF'])")
+    assert again == str(local_slurm.directory / "slurm.conf")
+    # A cell before the one it needs, and one after the last.
+    out_of_order = kernel.run("empty = Pool(nodes=0)\nempty.map(abs, [1])")
+    assert out_of_order == "PoolError: The pool has no nodes: call pool.scale(n) first."
+    assert "pool.scale(1) first" in kernel.run("empty.run(abs)")
+    kernel.run("pool.close(); pool.close()")
+    assert kernel.run("pool.map(abs, [1])").startswith("PoolClosed: This pool has been closed; make a new")
+    # A cell interrupted: the nodes are still there for the next.
+    kernel.run("empty.scale(1)")
+    kernel.run(MARK)
+    kernel.client.execute(f"empty.map(mark, [{str(local_slurm.directory / 'asleep')!r}])")
+    until((local_slurm.directory / "asleep").exists, "the map has begun")
+    kernel.manager.interrupt_kernel()
+    assert kernel.client.get_shell_msg(timeout=60)["content"]["ename"] == "KeyboardInterrupt"
+    assert kernel.run("print(empty.map(abs, [-3]), empty.nodes)") == "[3] 1"
+
+
+@pytest.mark.slurm
+def test_a_job_of_another_hand_is_known_at_once(local_slurm):
+    """`!sbatch` in a notebook goes past us; what squeue said a moment before must not deny its job."""
+    client = slurm.connect(export=False)
+    for _ in range(5):
+        client.queue()
+        said = subprocess.run(
+            ["sbatch", "--parsable", "--output=/dev/null", "--wrap=true"],
+            env=dict(client.environment), capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        number = int(said)
+        assert [job.id for job in client.queue([number])] == [number]
+    assert client.wait(number, 120).state == "COMPLETED"
