@@ -16,7 +16,8 @@ SOURCE = """
 import threading
 from hpclab.widgets.message_stepper import MessageStepper
 threads = {thread.name for thread in threading.enumerate()}
-stepper = MessageStepper(ranks=16)
+stepper = MessageStepper()
+stepper.ranks.value = 16
 stepper
 """
 WATCH = """

@@ -84,7 +84,7 @@ class Explorer(widgets.VBox):
         self._adapt, self._height, self._held = adapt, height, False
         self._drawing = threading.RLock()
         self._standing: dict[tuple, tuple[str, Any]] = {}
-        self._said = ("", "")
+        self._said, self.shown = ("", ""), None
         self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.announcer = projected.Announcer()
         for layer in (self.picture, self.moving):
@@ -109,17 +109,22 @@ class Explorer(widgets.VBox):
             self._held = False
         self.redraw(aloud=True)
 
-    def forget(self) -> None:
-        """What stands rests on other data now: it is drawn again, though no control of it has changed."""
-        self._standing.clear()
+    def redraw(self, *, again: bool = False, aloud: bool = False) -> None:
+        """Draw what the controls say now, from any thread; what stands `again`, where its data are others.
 
-    def redraw(self, *, aloud: bool = False) -> None:
-        """Draw what the controls say now, from any thread; `aloud` reads out what is new."""
+        `aloud` reads out what is new.
+        """
+        if again:
+            self.forget()
         try:
             with self._drawing:
                 self._show(aloud)
         except Exception as error:  # a callback has nobody who would see a traceback
             self.fail(sentence_of(error, "This cannot be drawn:"))
+
+    def forget(self) -> None:
+        """Have what stands drawn anew next time."""
+        self._standing.clear()
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong in place of the picture."""
@@ -167,17 +172,17 @@ class Explorer(widgets.VBox):
         return self._standing[key]
 
     def _show(self, aloud: bool) -> None:
-        picture, axes = self._stand()
-        over = self._call(self._move, axes)
+        picture, self.shown = self._stand()
+        over, moving = self._call(self._move, self.shown), ""
         description, lines = self._call(self._describe), self._call(self._note) or []
         if over:
             look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
-            over = f"<div {look}>{over.svg()}</div>"
-        self.picture.value, self.moving.value = picture, over  # here nothing fails any more
+            moving = f"<div {look}>{over.svg()}</div>"
+        self.picture.value, self.moving.value = picture, moving  # here nothing fails any more
         self.say(lines)
         said, self._said = self._said, (description, " ".join(lines))
-        if aloud:
-            news = [new.strip() for new, old in zip(self._said, said, strict=True) if new and new != old]
+        news = [new.strip() for new, old in zip(self._said, said, strict=True) if new and new != old]
+        if aloud and news:
             self.announcer.say(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from hpclab import checks, schedules
+from hpclab import schedules
 from hpclab.figures import finish_times
 from hpclab.figures.collective_side import words
 from hpclab.figures.collectives import MOST_DRAWN, StepPicture
@@ -35,36 +35,18 @@ class MessageStepper(Explorer):
     compiles the model, which takes some seconds.
     """
 
-    def __init__(
-        self,
-        collective: str = "all_reduce",
-        algorithm: str = "ring",
-        ranks: int = 8,
-        size: int = 2**24,
-        machine: str = "dgx-h100",
-    ) -> None:
-        collective = checks.choice("collective", collective, schedules.ALGORITHMS)
-        known = schedules.ALGORITHMS[collective]
-        algorithm = checks.choice(f"The algorithm of {collective}", algorithm, known)
-        machine = checks.choice("machine", machine, PRESETS)
-        if ranks not in RANKS or size not in SIZES:
-            raise ValueError(
-                f"ranks must be 2 to {MOST_DRAWN} or a power of two up to {RANKS[-1]}, and size "
-                f"a power of four from {SIZES[0]} to {SIZES[-1]} bytes, not {ranks!r} and {size!r}."
-            )
+    def __init__(self) -> None:
         listed, slider = widgets.Dropdown, widgets.SelectionSlider
+        known, machines = schedules.ALGORITHMS, [(preset.title, name) for name, preset in PRESETS.items()]
         counts, sizes = [(f"{n:,}", n) for n in RANKS], [(format_bytes(n), n) for n in SIZES]
-        machines = [(preset.title, name) for name, preset in PRESETS.items()]
-        self.collective = control(
-            listed, "Collective", options=_named(schedules.ALGORITHMS), value=collective
-        )
-        self.algorithm = control(listed, "Algorithm", options=_named(known), value=algorithm)
-        self.machine = control(listed, "Machine", options=machines, value=machine)
-        self.ranks = control(slider, "Ranks", options=counts, value=ranks)
-        self.size = control(slider, "Message size", options=sizes, value=size)
+        self.collective = control(listed, "Collective", options=_named(known), value="all_reduce")
+        self.algorithm = control(listed, "Algorithm", options=_named(known["all_reduce"]), value="ring")
+        self.machine = control(listed, "Machine", options=machines, value="dgx-h100")
+        self.ranks = control(slider, "Ranks", options=counts, value=8)
+        self.size = control(slider, "Message size", options=sizes, value=2**24)
         self.slow = control(widgets.Checkbox, f"One link {SLOWER:g}× slower", value=False, indent=False)
         self.step = control(widgets.IntSlider, "Step", value=0, min=0, max=1)
-        self.play = control(widgets.Play, "", min=0, max=1, interval=1000, show_repeat=False)
+        self.play = widgets.Play(min=0, max=1, interval=1000, show_repeat=False)
         self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
         self._found: tuple[Timing, Timing | None, StepPicture | None] | None = None
         super().__init__(

@@ -11,19 +11,18 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab import checks
 from hpclab.figures import bars, speedup, style
 from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
 from hpclab.models.speedups import Curve
 from hpclab.results import Origin, Result
-from hpclab.widgets import predict, queue_view
+from hpclab.widgets import predict, queue_view, scaling_laws
 from hpclab.widgets.explorer import Explorer, Row, control
 from hpclab.widgets.point_runner import PointRunner, sentence_of
 
@@ -38,9 +37,9 @@ REST = 0.8  # seconds that the slider must rest before its point is measured
 class NodeScaler(Explorer):
     """Measures `experiment` on `pool` at the nodes that the slider says, and draws what comes out.
 
-    The points of a sweep are the experiment's `nodes`; the slider goes from 1 to `most` (default: the
-    largest of them). With a `prediction` (the speedup at `most` nodes) nothing measured is shown, and nothing
-    is run, before it is committed or skipped. `results` are Results there already. Work runs in a thread: the
+    The points of a sweep are the experiment's `nodes`; the slider goes from 1 to the largest of them. With a
+    `prediction` (the speedup there) nothing measured is shown, and nothing is run, before it is committed or
+    skipped. `results` are Results there already. Work runs in a thread: the
     notebook stays usable, and `wait()` waits for it. Raises ValueError for arguments of the wrong kind.
     """
 
@@ -49,23 +48,21 @@ class NodeScaler(Explorer):
         pool: Pool,
         experiment: ScaleOut,
         prediction: Prediction | None = None,
-        *,
-        most: int | None = None,
         results: Sequence[Result] = (),
     ):
         if not all(hasattr(pool, name) for name in ("scale", "map", "cancel")):
             raise ValueError(f"NodeScaler needs a Pool to scale, such as Pool(nodes=1), not {pool!r:.60}.")
         if not all(hasattr(experiment, name) for name in ("measure", "fit", "nodes")):
             raise ValueError(f"NodeScaler needs an experiment, such as ScaleOut(), not {experiment!r:.60}.")
-        most = checks.integer("most", max(experiment.nodes) if most is None else most, 2, 1024, "nodes")
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
-        self._most, self._timer, self._trouble = most, None, ""
+        self._most, self._timer, self._trouble = max(2, *experiment.nodes), None, ""
         self._results: list[Result] | None = None  # those on the page
         self._laws: list[Fit | NoCurve] = []
         self._runner = PointRunner(pool, experiment, self._ran, results)
         self._taking = threading.RLock()
         self._queue = queue_view.of_pool(pool, lambda: self._runner.state.nodes)
         self._bars = widgets.HTML()
+        self._models = self._what_if_controls()
         # One that is decided already says so at once, when nothing is on the page yet.
         decided = lambda _prediction: self._ran() if self.children else None  # noqa: E731
         asked = [predict.ask(prediction, decided)] if prediction is not None else []
@@ -76,7 +73,7 @@ class NodeScaler(Explorer):
             describe=self._said,
             note=self._notes,
             adapt=self._moved,
-            under=[self._models()],
+            under=[self._models],
         )
         self.children = [*self.children[:-2], self._bars, *self.children[-2:]]
         self.add_class("hpclab-scaler")
@@ -135,7 +132,7 @@ class NodeScaler(Explorer):
             widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "84px"}),
         ]
 
-    def _models(self) -> Row:
+    def _what_if_controls(self) -> dict[str, Any]:
         short = {"width": "auto", "flex": "1 1 0", "min_width": "310px"}
         ends = [(f"to {end}", end) for end in sorted({2 * self._most, max(64, 2 * self._most)})]
         name = f'<b style="color:{style.ink(style.COLOUR["what if"])}">What if</b>'
@@ -176,20 +173,9 @@ class NodeScaler(Explorer):
         return (self._most, value) if value is not None and self._most <= most else None
 
     def _notes(self) -> list[str]:
-        """What the fits rest on, and why a curve is missing."""
-        lines = [""]
-        for law in self._laws:
-            if isinstance(law, NoCurve):
-                lines.append(law.reason)
-                continue
-            shown = ", ".join(f"{name} {getattr(law.law, name):.2g}" for name in law.law.parameters)
-            kind = "emulated" if law.conditions else "measured"
-            lines.append(
-                f"{law.law.name}: {shown}, from {law.points} {kind} runs on 1 to {law.largest:g} nodes"
-                f" (residual {law.error:.1%})."
-            )
         emulated = [result for result in self._results or () if result.origin is Origin.EMULATED]
-        return lines + [f"Emulated: {text}." for text in sorted({result.condition for result in emulated})]
+        conditions = sorted({result.condition for result in emulated})
+        return ["", *map(scaling_laws.said, self._laws), *(f"Emulated: {text}." for text in conditions)]
 
     # ---- what happens
 
@@ -244,8 +230,7 @@ class NodeScaler(Explorer):
             self._trouble = sentence_of(error)
         fits = [law for law in self._laws if isinstance(law, Fit)]
         self._curves = cache(lambda most: [Curve.of_fit(fit, most) for fit in fits])
-        self.forget()
-        self.redraw()
+        self.redraw(again=True)
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK

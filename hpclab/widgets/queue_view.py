@@ -7,6 +7,7 @@ Keep what `watch` returns: run the cell again, and the view before it is dropped
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -20,7 +21,6 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from hpclab import checks
 from hpclab.cluster.slurm import Job, Slurm, connect
 from hpclab.figures import nodes_view, style
 
@@ -44,15 +44,14 @@ class QueueView:
     A widget sends only a value that changed, so a screen reader hears changes and not a clock.
     """
 
-    def __init__(self, look: Callable[[], Look], interval: float, stops_after: float = 86400) -> None:
-        self.interval = checks.number("interval", interval, 0.2, 3600, "s")
-        self.stops_after = checks.number("stops_after", stops_after, 0.2, 86400, "s")
+    def __init__(self, look: Callable[[], Look], interval: float, stops_after: float = math.inf) -> None:
+        self._every = interval, stops_after
         self._look, self._lock, self._stopped = look, threading.Lock(), threading.Event()
         self._stopped.set()
         self.button = widgets.Button(layout={"width": "13em"})
         self.status, self.picture, self.reasons = widgets.HTML(), widgets.HTML(), widgets.HTML()
         itself = weakref.ref(self)  # the button must not keep a view alive that the learner has dropped
-        self.button.on_click(lambda _: _toggle(itself()))
+        self.button.on_click(lambda _: (view := itself()) and (view.stop() if view.running else view.start()))
         self.box = widgets.VBox(
             [widgets.HBox([self.button, self.status]), self.picture, self.reasons],
             layout={"max_width": f"{style.WIDTH}px"},
@@ -66,11 +65,10 @@ class QueueView:
     def start(self) -> None:
         """Look every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
         with self._lock:
-            if self.running:
-                return
-            self._stopped = threading.Event()
-            arguments = (weakref.ref(self), self._stopped, self.interval, self.stops_after)
-            threading.Thread(target=_keep_fresh, args=arguments, daemon=True, name="queue view").start()
+            if not self.running:
+                self._stopped = threading.Event()
+                arguments = (weakref.ref(self), self._stopped, *self._every)
+                threading.Thread(target=_keep_fresh, args=arguments, daemon=True, name="queue view").start()
         self._label()
 
     def stop(self) -> None:
@@ -103,11 +101,10 @@ class QueueView:
         self.status.value = f'<div role="status" style="{look}">{escape(text)}</div>' if text else ""
 
 
-def watch(slurm: Slurm, interval: float | None = None, stops_after: float = STOPS_AFTER) -> QueueView:
+def watch(slurm: Slurm) -> QueueView:
     """Show `slurm`'s queue and nodes under this cell and keep them fresh: every second on our own Slurm,
     every five on a site's, which has others to answer."""
-    every = interval or (1.0 if slurm.kind == "local" else 5.0)
-    view = QueueView(lambda: of_slurm(slurm), every, stops_after)
+    view = QueueView(lambda: of_slurm(slurm), 1.0 if slurm.kind == "local" else 5.0, STOPS_AFTER)
     view.start()
     view.refresh()
     display(view.box)
@@ -137,11 +134,6 @@ def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
         return Look(nodes_view.draw(workers=pool.workers(), **here))
 
     return QueueView(look, POOL_EVERY)
-
-
-def _toggle(view: QueueView | None) -> None:
-    if view is not None:
-        view.stop() if view.running else view.start()
 
 
 def _keep_fresh(

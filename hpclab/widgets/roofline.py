@@ -88,12 +88,11 @@ class Roofline(Explorer):
     def _roofs(self, ax: Axes, device: str, precision: str) -> Axes:
         return roofline.draw(ax, self._on(device), self._under(device, precision), (precision,))
 
-    def _moved(self, ax: Axes) -> Overlay:
+    def _moved(self, ax: Axes) -> Overlay | None:
         before, after = self._predicted()
-        over = Overlay(ax)
-        if after.work != before.work:
-            roofline.move(over, modelled(before), modelled(after, style.COLOUR["what if"]))
-        return over
+        if after.work == before.work:
+            return None
+        return roofline.over(ax, modelled(before), modelled(after, style.COLOUR["what if"]))
 
     def _under(self, device: str, precision: str) -> list[Kernel]:
         mine = [

@@ -65,7 +65,7 @@ class ScalingLaws(Explorer):
             draw=self._points,
             move=self._what_if,
             describe=self._title,
-            note=lambda: ["", *_said(self.fit())],
+            note=self._lines,
             adapt=self._adapt_to,
         )
         self.add_class("hpclab-laws")
@@ -73,6 +73,11 @@ class ScalingLaws(Explorer):
     def fit(self) -> Fit | NoCurve:
         """The chosen law fitted to the chosen points, or why there is no curve."""
         return self._fits(self.run.value)[self.law.value]
+
+    def _lines(self) -> list[str]:
+        found = self.fit()
+        band = " The band is 90 % of a residual bootstrap." * isinstance(found, Fit)
+        return ["", said(found) + band, *(f"Emulated: {text}." for text in getattr(found, "conditions", ()))]
 
     def _adapt_to(self, changed: str) -> None:
         """Another run or law: its own sliders, and whether there is a fit to move them to."""
@@ -121,16 +126,16 @@ def _along(label: str, results: Sequence[Result]) -> str:
     raise ValueError(f"The run {label!r} holds no makespan along threads or processes: measure it first.")
 
 
-def _said(found: Fit | NoCurve) -> list[str]:
+def said(found: Fit | NoCurve) -> str:
+    """What a law's curve rests on, or why there is none."""
     if isinstance(found, NoCurve):
-        return [found.reason]
+        return found.reason
     kind = "emulated" if found.conditions else "measured"
     ranges = []
     for name in found.law.parameters:
         low, high = found.interval(name)
         ranges.append(f"{name} {getattr(found.law, name):.3f} ({low:.3f} to {high:.3f})")
-    text = (
-        f"Fitted to {found.points} {kind} points up to {found.largest:g}: {', '.join(ranges)}; "
-        f"{found.error:.1%} off on average; dashed beyond. The band is 90 % of a residual bootstrap."
+    return (
+        f"{found.law.name}, fitted to {found.points} {kind} points up to {found.largest:g}: {', '.join(ranges)};"
+        f" {found.error:.1%} off on average; dashed beyond."
     )
-    return [" ".join([text, *(f"Emulated: {condition}." for condition in found.conditions)])]
