@@ -12,13 +12,14 @@ print(message_tables.nccl_table(results))           # line by line with nccl-tes
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks, schedules
 from hpclab.machine import Machine, allowance
 from hpclab.models import latency_bandwidth
+from hpclab.models.communication import Place, predict
 from hpclab.models.formulas import bus_factor
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
@@ -35,8 +36,8 @@ KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``; a stage is a number of ranks."""
-Calibration = dict[int, Line | NoCurve]
-"""For each number of ranks the line through its times, or why there is none."""
+Calibration = Mapping[int, Place | NoCurve]
+"""For each number of ranks the line through its times, why there is none, or another place."""
 
 
 def algbw(size: float, seconds: float) -> float:
@@ -113,7 +114,7 @@ class MeasureCollective:
         The bandwidth is an algbw: its bytes are those of the message. A NoCurve says why there is none.
         """
         mine = select(results, "time", **self._settings())
-        lines: Calibration = {}
+        lines: dict[int, Place | NoCurve] = {}
         for ranks in sorted({result.parameters["ranks"] for result in mine} | set(self.ranks)):
             chosen = [result for result in mine if result.parameters["ranks"] == ranks]
             lines[ranks] = latency_bandwidth.fit(
@@ -126,21 +127,22 @@ class MeasureCollective:
     def predict(self, machine: Machine | None, calibration: Calibration) -> list[Result]:
         """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one.
 
-        `machine` is not looked at: the line holds where it was measured. For other machines there is
-        `models.collectives.simulate`, and what is fitted to two ranks' ping_pong is its link.
+        `machine` is not looked at: a line holds where it was measured. For another machine `calibration`
+        holds a place of its own: ``{64: PRESETS["hdr100"].place(64)}``.
         """
         run, results = new_run_id(), []
         checks.instance("calibration", calibration, dict, "what fit() returned")
         for ranks in self.ranks:
-            line = calibration.get(ranks)
-            if isinstance(line, Line):
+            place = calibration.get(ranks)
+            if isinstance(place, Place):
+                runs = "fitted to runs " + ", ".join(place.runs) if isinstance(place, Line) else "a model"
                 for size in self.sizes:
                     size = sweep.elements_of(self.collective, size, ranks) * sweep.ITEM
                     results.append(
                         Result(
-                            NAME, "time", float(line.time(size)), Origin.MODELLED, run=run,
-                            parameters=self._settings() | {"ranks": ranks, "bytes": size},
-                            source="fitted to runs " + ", ".join(line.runs),
+                            NAME, "time", predict(self.collective, size, place).seconds, Origin.MODELLED,
+                            parameters=self._settings() | {"ranks": ranks, "bytes": size}, run=run,
+                            source=runs,
                         )
                     )  # fmt: skip
         return results

@@ -1,84 +1,174 @@
-"""What a message between two processes costs over MPI: ping-pong latency and windowed bandwidth.
+"""What a message between two processes costs over MPI: latency, and bandwidth one way and both.
 
 Small messages go *eagerly*: copied into the library's buffers, sent at once, copied out again. Large ones go
 by *rendezvous*: a request, an answer, then the network card moves them untouched and a notice says that they
-are there. The library takes what is faster. A stream of messages pays for the core that posts them and for
-the wire.
+are there. The library takes what is faster. A stream of messages is as fast as the slower of two that work at
+the same time: the core that posts them, and the card (or copy engine) that takes one after another. Where
+messages go both ways, each core posts twice as many, while each direction has a wire of its own.
 
 Notice that on the large end everything is the line rate less its headers, which is arithmetic, and on the
-small end everything is software, which is not.
+small end everything is software, which is not: a library that also takes GPU memory asks the driver with
+every message whose memory it is, and that costs more than all else together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpclab import checks
+from hpclab.models import formulas
+from hpclab.models.nccl import Answer
+from hpclab.models.network import Link, framing
+
+TESTS = ("ping_pong", "stream", "both_ways")
+_FLAT = ("binomial_tree", "ring", "recursive_doubling", "halving_doubling", "recursive_halving", "pairwise",
+         "bruck")  # fmt: skip
+CACHE = 2**20  # bytes of a Grace core's second cache (NVIDIA Grace CPU Superchip, data sheet)
+INJECT = 192  # libfabric's CXI provider, CXIP_INJECT_SIZE: bytes that a core writes into the card itself
 
 
 @dataclass(frozen=True)
 class Host:
-    """The sending and receiving core and its MPI library: the three numbers that are fitted, for all fabrics.
+    """The cores and the MPI library: fitted, three of them to all fabrics without a GPU, the others to GH200.
 
     `copy` in bytes/s: into and out of eager buffers, both copies and the card's own fetch together (a core
-    copies about 10 GB/s). `gap` in seconds: between two messages that one core posts. `both` times that where
-    it receives as many as it sends.
+    copies about 10 GB/s). `post` in seconds: what a core spends on one message, sent or received; `gap`: what
+    the card takes between two messages, and so what it costs at most to copy one for it.
+
+    `query` in seconds: asking whose memory a buffer is, where the library takes GPU memory; `start`: a copy
+    engine's own time for a copy between GPUs. `near` and `far` in bytes/s: what a core copies from its cache,
+    and from beyond it.
     """
 
-    copy: float = 3.4e9
+    copy: float = 3.2e9
+    post: float = 0.1e-6
     gap: float = 0.154e-6
-    both: float = 1.4
-
-    def __post_init__(self) -> None:
-        checks.number("copy", self.copy, 1, 1e15, "bytes/s")
-        checks.number("gap", self.gap, 1e-12, 10, "s")
-        checks.number("both", self.both, 0.1, 100)
+    query: float = 0.87e-6
+    start: float = 3.8e-6
+    near: float = 74e9
+    far: float = 23.6e9
 
 
 @dataclass(frozen=True)
 class Fabric:
-    """`latency` of the smallest message in seconds, `bandwidth` of data in bytes/s once headers are paid."""
+    """Two processes: `latency` of the smallest message in seconds, `bandwidth` of data in bytes/s.
+
+    `ranks` processes take part in a collective, all as far from each other. `call`: seconds that a core
+    spends on each message besides posting it, and up to `inject` bytes `staging` more. `gap`: seconds between
+    two messages on the wire. `shared`: no card between them, a core copies.
+    """
 
     name: str
     latency: float
     bandwidth: float
-    host: Host = Host()
+    ranks: int = 2
+    host: Host = field(default_factory=Host)
+    call: float = 0.0
+    gap: float = Host.gap
+    inject: int = -1
+    staging: float = 0.0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         checks.number("latency", self.latency, 0, 10, "s")
         checks.number("bandwidth", self.bandwidth, 1, 1e15, "bytes/s")
-        checks.instance("host", self.host, Host)
+        checks.integer("ranks", self.ranks, 1, 1_000_000)
+
+    def wire(self, size: float) -> float:
+        """Seconds for the bytes themselves; what lies in a core's cache is copied faster."""
+        if not self.shared:
+            return size / self.bandwidth
+        near = min(1.0, CACHE / (2 * size)) if size else 1.0
+        return size * (near / self.host.near + (1 - near) / self.bandwidth)
+
+    def core(self, size: float) -> float:
+        """Seconds that a core spends on one message of `size` bytes that it sends, or receives."""
+        copied = 0.0 if self.shared else min(size / (2 * self.host.copy), self.host.gap)
+        return self.host.post + copied + self._calls(size)
+
+    def _calls(self, size: float) -> float:
+        return self.call + (self.staging if size <= self.inject else 0.0)
 
     def one_way(self, size: float) -> float:
         """Seconds from one process to the other, half of a ping-pong (osu_latency)."""
-        size = checks.number("size", size, 0, 2**50, "bytes")
-        eager = size / self.host.copy
-        rendezvous = 3 * self.latency  # request, answer, notice
-        return self.latency + size / self.bandwidth + min(eager, rendezvous)
+        eager, rendezvous = size / self.host.copy, 3 * self.latency  # request, answer, notice
+        software = 2 * self._calls(size) + (0.0 if self.shared else min(eager, rendezvous))
+        return self.latency + software + self.wire(size)
 
     def stream(self, size: float) -> float:
-        """Bytes/s of many messages under way at once, one direction (osu_bw)."""
-        size = checks.number("size", size, 0, 2**50, "bytes")
-        return size / (self.host.gap + size / self.bandwidth)
+        """Seconds for each of many messages under way at once, one direction (osu_bw)."""
+        if self.shared:
+            return self.core(size) + self.wire(size)
+        return max(self.core(size), self.gap + self.wire(size))
 
     def both_ways(self, size: float) -> float:
-        """Bytes/s of both directions together (osu_bibw)."""
-        size = checks.number("size", size, 0, 2**50, "bytes")
-        return 2 * size / (self.host.gap * self.host.both + size / self.bandwidth)
-
-    def exchange(self, size: float, ranks: int) -> float:
-        """Seconds of an all-to-all, `size` bytes to each of `ranks` processes a node apart, in turn."""
-        ranks = checks.integer("ranks", ranks, 1, 1_000_000)
-        return (ranks - 1) * self.one_way(size) + size / self.host.copy  # the last is its own part
+        """Seconds in which one message goes each way (osu_bibw)."""
+        if self.shared:
+            return 2 * self.core(size) + self.wire(size)
+        return max(2 * self.core(size), self.gap + self.wire(size))
 
 
-def framing(family: str) -> float:
-    """The share of the line rate that is data in packets of the usual size.
+@dataclass(frozen=True)
+class _Case(formulas.Case):
+    """A formula's case in which a message costs what the library makes of it."""
 
-    InfiniBand: 2,048 bytes of data and 26 of headers (LRH 8, BTH 12, ICRC 4, VCRC 2). RoCE v2 in Ethernet
-    frames of 1,500 bytes: 1,024 and 82 (preamble and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16).
-    TCP: 1,448 and 90. InfiniBand Architecture Specification 1.3, chapters 5, 7 and annex A17.
+    fabric: Fabric | None = None
+
+    def move(self, size: float) -> float:
+        return self.fabric.one_way(size) if self.fabric and self.p > 1 else 0.0
+
+
+def predict(what: str, size: float, place: Fabric) -> Answer:
+    """The time of one message (`what` of TESTS) or of a collective of `size` bytes on `place`.
+
+    A collective is done by the fastest way that `formulas` knows for ranks without a hierarchy.
     """
-    checks.instance("family", family, str, "the name of a network, such as infiniband")
-    data, headers = {"infiniband": (2048, 26), "roce": (1024, 82), "tcp": (1448, 90)}.get(family, (1, 0))
-    return data / (data + headers)
+    size = checks.number("size", size, 0, 2**50, "bytes")
+    tests = dict(zip(TESTS, (place.one_way, place.stream, place.both_ways), strict=True))
+    if what in tests:
+        return Answer(tests[what](size), "a message")
+    ways = {
+        name: formula for (of, name), formula in formulas.FORMULAS.items() if of == what and name in _FLAT
+    }
+    if not ways:
+        raise ValueError(f"{what!r:.40} is no collective or test of MPI that has a model here.")
+    case = _Case(place.ranks, size, place.one_way(0), 1 / place.bandwidth, fabric=place)
+    times = {name: float(formula(case)) for name, formula in ways.items()}
+    how = min(times, key=lambda name: times[name])
+    own = size / place.ranks / place.host.copy if what == "all_to_all" else 0.0
+    return Answer(times[how] + own, how.replace("_", " "))
+
+
+def over(
+    link: str, ranks: int = 2, *, rate: float = 0.0, gpu_aware: bool = False, gpus: bool = False
+) -> Fabric:
+    """Processes a node apart on a network `link` of the catalogue, at `rate` bytes/s if it is another's.
+
+    `gpu_aware`: the library also takes GPU memory; `gpus`: the messages are in it, where the card reads it.
+    "ethernet-..." is the kernel's TCP: its latency and its copying core come on top.
+    """
+    host, known = Host(), Link.named(link)
+    latency, bandwidth = known.latency, rate * framing(link) if rate else known.bandwidth
+    if link.startswith("ethernet"):
+        kernel = Link.named("kernel-tcp")
+        latency, bandwidth = latency + kernel.latency, min(bandwidth, kernel.bandwidth)
+    # What a core writes into the card itself it must first have: a whole copy out of the GPU's memory.
+    staging = (
+        Link.named("host-staging").latency + host.start if gpus and link.startswith("slingshot") else 0.0
+    )
+    return Fabric(known.name, latency, bandwidth, ranks, host, host.query * (gpu_aware or gpus),
+                  inject=INJECT if staging else -1, staging=staging)  # fmt: skip
+
+
+def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
+    """Two processes of one node with Grace processors, or whose GPUs NVLink joins at `gpu_bandwidth` bytes/s.
+
+    Between host memories a core of the receiver copies (XPMEM), between GPUs a copy engine (CUDA IPC), which
+    a core has to start each time.
+    """
+    host = Host()
+    if not gpu_bandwidth:
+        call = host.query * gpu_aware
+        return Fabric("shared memory", 2 * host.post, host.far, host=host, call=call, shared=True)
+    call = Link.named("host-staging").latency + host.query
+    return Fabric("NVLink", 2 * host.post + host.start, gpu_bandwidth, host=host, call=call, gap=host.start)

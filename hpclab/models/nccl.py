@@ -2,12 +2,13 @@
 
 NCCL knows several ways to do one collective and picks the one that its own table of latencies and bandwidths
 expects to be fastest (`src/graph/tuning.cc`). That table is right about the order and not about the time, so
-here it only chooses; the time comes from the parts below. Notice three things that no straight line has:
+here it only chooses; the time comes from the parts below. Notice four things that no straight line has:
 
 - a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
 - NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
   NCCL makes larger as the message grows, so that the bandwidth rises in steps;
-- on the mesh of a DGX-1 the number of rings depends on how many of its GPUs take part.
+- where GPUs are wired to each other, the number of rings depends on how many take part (`rings.py`);
+- a send gets one to sixteen channels, each as fast as a block of threads copies, whatever the link.
 
 Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2.12.12 for V100 and A100,
 v2.28.3 for what is newer (tuning.cc, topo.h, enqueue.cc, nvls.cc). What is fitted is in `nccl_links.py`.
@@ -20,8 +21,9 @@ from math import ceil, log2
 
 from hpclab import checks
 from hpclab.models import formulas
-from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink
+from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
 
+COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
 PROTOCOLS = ("LL", "LL128", "Simple")
 _LL_BYTES = 8 * 512  # bytes each must have times a channel's threads, per rank, before a further one opens
@@ -44,14 +46,8 @@ class Job:
     nvls: bool = True
 
     def __post_init__(self) -> None:
-        checks.instance("nvlink", self.nvlink, NVLink, "an NVLink of nccl_links.NVLINKS")
-        if self.network is not None:
-            checks.instance("network", self.network, Network, "a Network of nccl_links.NETWORKS")
         checks.integer("gpus", self.gpus, 2, 1_000_000)
-        checks.integer("node_gpus", self.node_gpus, 1, 1024)
         checks.integer("nodes", self.nodes, 1, self.gpus)
-        checks.instance("nvls", self.nvls, bool, "True or False")
-        checks.number("host", self.host, 0, 10, "s")
         if self.gpus % self.nodes:
             raise ValueError(f"{self.gpus} GPUs cannot be spread evenly over {self.nodes} nodes.")
         if self.nodes > 1:
@@ -79,26 +75,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """Seconds of one call and how NCCL would do it: "ring, LL128"."""
+    """Seconds of one call and how it would be done: "ring, LL128"."""
 
     seconds: float
     how: str
-
-
-def in_turn(one: float, other: float, slots: int = 4) -> float:
-    """Bytes/s through two stages with `slots` slices between them, if both take irregular times for a slice.
-
-    Two exponential servers in line, the buffer between them blocking the first (Hunt, Sequential Arrays of
-    Waiting Lines, Operations Research 4, 1956): of two equal rates 5/6 is left, of unequal ones nearly all of
-    the slower. NCCL's buffer between two GPUs holds four slices (NCCL_STEPS 8, two a slice). Notice that a
-    ring over nodes whose NVLink and network are equally fast reaches neither.
-    """
-    one, other = (checks.number("A stage's bandwidth", rate, 1e-6, 1e18, "bytes/s") for rate in (one, other))
-    slots = checks.integer("slots", slots, 0, 1_000_000)
-    ratio = min(one, other) / max(one, other)
-    if ratio > 1 - 1e-6:
-        return min(one, other) * (slots + 1) / (slots + 2)
-    return min(one, other) * (1 - ratio ** (slots + 1)) / (1 - ratio ** (slots + 2))
 
 
 def bus_factor(collective: str, gpus: int) -> float:
@@ -109,17 +89,21 @@ def bus_factor(collective: str, gpus: int) -> float:
 
 def predict(collective: str, size: float, job: Job) -> Answer:
     """The time of one collective of `size` bytes (as nccl-tests counts them) and the way it is done."""
-    checks.choice("collective", collective, COLLECTIVES)
+    checks.choice("collective", collective, (*COLLECTIVES, COPY))
     size = checks.number("size", size, 0, 2**60, "bytes")
-    checks.instance("job", job, Job)
+    if collective == COPY:
+        return Answer(size / (job.nvlink.link_bandwidth * job.nvlink.links), "a copy")
     if collective in ("all_to_all", "send_recv"):
         return Answer(_pairs(collective, size, job), "pairs, Simple")
-    # Across nodes LL128 needs GPU and network card behind one PCIe switch (tuning.cc), which no row says.
-    protocols = [name for name in PROTOCOLS if job.nodes == 1 or name != "LL128"]
+    # LL128 needs links from GPU to GPU, and across nodes GPU and network card behind one PCIe switch, which
+    # no row says (tuning.cc).
+    direct = job.nodes == 1 and not job.nvlink.relayed(job.gpus, job.node_gpus)
+    protocols = [name for name in PROTOCOLS if direct or name != "LL128"]
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
         ways["tree, LL"] = _tree(size, job)
-        if job.per_node > 2 and job.nvls and job.nvlink.nvls_share:
+        added = job.nvls and job.nvlink.nvls_share and job.nvlink.switched(job.node_gpus)
+        if job.per_node > 2 and added:
             ways["NVLS"] = _nvls(size, job) if job.nodes == 1 else _nvls_tree(size, job)
     how = min(ways, key=lambda way: ways[way][0])
     return Answer(job.nvlink.launch + job.host + ways[how][1], how)
@@ -213,16 +197,38 @@ def _added(at_once: int, job: Job) -> float:
 
 
 def _pairs(collective: str, size: float, job: Job) -> float:
-    """All-to-all, or every GPU to the next one: each GPU's own links and its share of the network."""
+    """All-to-all, or every GPU to the next one: each GPU's own links, channels and share of the wire."""
     n, inside = job.gpus, job.per_node
     near, far, part = inside - 1, n - inside, size / n
     if collective == "send_recv":
         near, far, part = int(inside > 1), int(job.nodes > 1), size
+    each = _pair_channels(part, job)
     time = job.nvlink.launch + job.host + max(near, 1) * HOPS["Simple"]
-    over_nvlink = near * part / job.nvlink.ring(max(inside, 2), job.node_gpus)
+    links = job.nvlink.ring(max(inside, 2), job.node_gpus)
+    over_nvlink = near * part / min(links, max(near, 1) * each * job.nvlink.channel)
     if not far or job.network is None:
         return time + over_nvlink
-    wire = job.wire / inside
-    if far == 1:
-        wire *= job.network.one_peer_share
+    copied = min(far * each, _opened(job)) * job.nvlink.channel
+    wire = in_turn(copied, job.wire / inside, slots=8)
     return time + (job.nodes - 1) * job.network.hop + max(over_nvlink, far * part / wire)
+
+
+def _opened(job: Job) -> int:
+    """Channels of a communicator over several nodes: four a GPU and its network card (connect.cc)."""
+    return min(4 * job.per_node, job.nvlink.channels)
+
+
+def _pair_channels(size: float, job: Job) -> int:
+    """Channels that one send of `size` bytes gets.
+
+    Over several nodes two, and one where all ranks' would be more than four times those there are (paths.cc,
+    ncclTopoGetNchannels). Within a node a fair part of all, doubled while each has more than 16 MiB to move
+    (enqueue.cc, addP2pToPlan): a send of 64 MiB goes no faster than one of 128 goes twice as fast.
+    """
+    if job.nodes > 1:
+        return 2 if 2 * job.gpus <= 4 * _opened(job) else 1
+    most = 2 ** int(log2(job.nvlink.channels))
+    count = max(1, min(most, 2 ** int(log2(job.nvlink.pair_channels / job.gpus))))
+    while size / count > 2**24 and count <= most / 2:
+        count *= 2
+    return count

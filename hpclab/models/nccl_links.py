@@ -9,8 +9,7 @@ out and says how wrong the rest then is. Each is a physical quantity:
 - `exposed_chunk`: the part of a chunk whose transfer a ring does not hide, 0 to 1, each time round;
 - `nvls_bandwidth`, bytes/s a GPU sends while the NVSwitch adds, below the 450 or 900 GB/s of its links;
 - `nvls_round`, seconds: adding and spreading one round of chunks and telling each other so;
-- of a network `share` of the line rate that is data, `hop` seconds from a GPU to the next node's, and
-  `one_peer_share` of it that a single pair of GPUs gets.
+- of a network `share` of the line rate that is data, `hop` seconds from a GPU to the next node's.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hpclab import checks
+from hpclab.models import rings
 from hpclab.models.topologies import CUBE_MESH
 
 HOPS = {"LL": 0.6e-6, "LL128": 1.9e-6, "Simple": 3.4e-6}  # tuning.cc, hwLat, ring, NVLink: s a step
@@ -45,10 +44,12 @@ NCCL_2_28 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5, _NETWOR
 class NVLink:
     """One generation: `links` a GPU, `link_bandwidth` bytes/s of each that a ring gets, and NCCL's view.
 
-    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `channels` how many it opens,
-    `ll_limits` its limits of LL in bytes/s on one, two and more nodes (llMaxBws; the latter for Intel).
+    `nccl_link` is what NCCL reckons with (topo.h, SM70_NVLINK_BW and so on), `channels` how many a ring is
+    cut into, `pair_channels` how many there are for sends and receives (ncclTopoComputeP2pChannels).
+    `ll_limits` are its limits of LL in bytes/s on one, two and more nodes (llMaxBws; the latter for Intel),
     `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on
-    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `mesh`: GPUs wired to each other.
+    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `eight`: the wires of a node of
+    eight where no switch joins them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class NVLink:
     nccl_link: float
     link_bandwidth: float
     channels: int
+    pair_channels: int
     ll_limits: tuple[float, float, float]
     launch: float
     ll128_share: float = 120 / 128
@@ -66,21 +68,12 @@ class NVLink:
     tree_channels: int = 0
     nvls_bandwidth: float = 0.0
     nvls_round: float = 0.0
-    mesh: bool = False
+    eight: rings.Wires | None = None
 
-    def __post_init__(self) -> None:
-        checks.instance("nccl", self.nccl, Table)
-        for name in ("links", "channels"):
-            checks.integer(name, getattr(self, name), 1, 1024)
-        checks.integer("tree_channels", self.tree_channels, 0, 1024)
-        for name, count in (("ll_limits", 3), ("nvls_tree", 2)):
-            if len(checks.numbers(f"one of {name}", getattr(self, name), 0, 1e15, "bytes/s")) != count:
-                raise ValueError(f"{name} must be {count} numbers, not {checks.shown(getattr(self, name))}.")
-        for name in ("nccl_link", "link_bandwidth", *["nvls_bandwidth"] * bool(self.nvls_share)):
-            checks.number(name, getattr(self, name), 1, 1e15, "bytes/s")
-        for value in (self.launch, self.exposed_chunk, self.nvls_share, self.nvls_round):
-            checks.number(f"A time or share of {self.name}", value, 0, 10)
-        checks.number("ll128_share", self.ll128_share, 0.01, 1)
+    @property
+    def channel(self) -> float:
+        """Bytes/s that one channel, a block of threads that copies, moves: a ring's over its channels."""
+        return self.links * self.link_bandwidth / self.channels
 
     def ll_most(self, nodes: int) -> float:
         """NCCL's limit of LL on so many nodes, in bytes/s."""
@@ -88,68 +81,85 @@ class NVLink:
 
     def ring(self, gpus: int, node_gpus: int) -> float:
         """Bytes/s around all rings through `gpus` of a node of `node_gpus`."""
-        return max(self._links(gpus, node_gpus) * self.link_bandwidth, PCIE)
+        count, relayed = self._rings(gpus, node_gpus)
+        one = in_turn(self.link_bandwidth, self.link_bandwidth) if relayed else self.link_bandwidth
+        return max(count * one, PCIE)
 
     def expected(self, gpus: int, node_gpus: int) -> float:
         """The same as NCCL expects it, for its choice."""
-        return max(self._links(gpus, node_gpus) * self.nccl_link, PCIE)
+        return max(self._rings(gpus, node_gpus)[0] * self.nccl_link, PCIE)
 
-    def _links(self, gpus: int, node_gpus: int) -> int:
-        return mesh_rings(gpus) if self.mesh and node_gpus == 8 and gpus <= 8 else self.links
+    def relayed(self, gpus: int, node_gpus: int) -> bool:
+        """Whether some of the `gpus` pass on for others."""
+        return self._rings(gpus, node_gpus)[1]
+
+    def switched(self, node_gpus: int) -> bool:
+        """Whether an NVSwitch joins the GPUs of a node, which then can add (NVLS)."""
+        return self._wires(node_gpus) is None
+
+    def _rings(self, gpus: int, node_gpus: int) -> tuple[int, bool]:
+        wires = self._wires(node_gpus)
+        return (self.links, False) if wires is None else rings.count(wires, gpus)
+
+    def _wires(self, node_gpus: int) -> rings.Wires | None:
+        """The NVLinks between each pair of a node; None where a switch joins them.
+
+        Boards of four (HGX A100 and H100 4-GPU, four V100 or GH200 in a node) have a third of a GPU's links
+        to each of the others; eight V100 of a DGX-1 form a hybrid cube mesh; all else has NVSwitches.
+        """
+        if node_gpus == 4:
+            return tuple(tuple(self.links // 3 * (a != b) for b in range(4)) for a in range(4))
+        return self.eight if node_gpus == 8 else None
 
 
 @dataclass(frozen=True)
 class Network:
-    """What NCCL gets between nodes: see `share`, `hop` and `one_peer_share` above."""
+    """What NCCL gets between nodes: see `share` and `hop` above."""
 
     name: str
     share: float
     hop: float
-    one_peer_share: float = 1.0
-
-    def __post_init__(self) -> None:
-        checks.number("hop", self.hop, 0, 10, "s")
-        for name in ("share", "one_peer_share"):
-            checks.number(name, getattr(self, name), 0.001, 1.001)
 
 
-def mesh_rings(gpus: int) -> int:
-    """How many rings can pass through the first `gpus` of a DGX-1 at once, each link carrying one each way.
+def in_turn(one: float, other: float, slots: int = 4) -> float:
+    """Bytes/s through two stages with `slots` slices between them, if both take irregular times for a slice.
 
-    A ring comes to a GPU over one neighbour's link and leaves over another neighbour's, so a GPU carries no
-    more rings than it has links, nor than twice those that are not to its best neighbour. Two GPUs: 1, four:
-    4, eight: 6; five: none, because GPU 4 knows only one of the others.
+    Two exponential servers in line, the buffer between them blocking the first (Hunt, Sequential Arrays of
+    Waiting Lines, Operations Research 4, 1956): of two equal rates 5/6 is left, of unequal ones nearly all of
+    the slower. NCCL's buffer between two GPUs holds four slices of a ring (NCCL_STEPS 8, two a slice), eight
+    of a send (sendrecv.h). Notice that a ring over nodes whose NVLink and network are equally fast reaches
+    neither, nor does a ring that one GPU has to pass on for another.
     """
-    gpus = checks.integer("gpus", gpus, 1, len(CUBE_MESH))
-    links = CUBE_MESH[:gpus, :gpus]
-    if gpus == 2:
-        return int(links[0, 1])
-    of_gpu = links.sum(axis=1)
-    return int(min(6, of_gpu.min(), 2 * (of_gpu - links.max(axis=1)).min()))
+    ratio = min(one, other) / max(one, other)
+    if ratio > 1 - 1e-6:
+        return min(one, other) * (slots + 1) / (slots + 2)
+    return min(one, other) * (1 - ratio ** (slots + 1)) / (1 - ratio ** (slots + 2))
 
 
 NVLINKS = {
     "nvlink2": NVLink(
-        "NVLink 2 (V100)", NCCL_2_12, 6, 20e9, 22.5e9, 12, (39e9, 39e9, 20.4e9), 20.2e-6,
-        ll128_share=0.57, mesh=True,
+        "NVLink 2 (V100)", NCCL_2_12, 6, 20e9, 22.5e9, 12, 16, (39e9, 39e9, 20.4e9), 20.2e-6,
+        ll128_share=0.57, eight=CUBE_MESH,
     ),
     "nvlink3": NVLink(
-        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, (87.7e9, 39e9, 20.4e9), 33.8e-6,
+        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 32, (87.7e9, 39e9, 20.4e9), 33.8e-6,
         ll128_share=0.9, exposed_chunk=0.54,
     ),
     "nvlink4": NVLink(
-        "NVLink 4 (H100, H200)", NCCL_2_28, 18, 20.6e9, 20.6e9, 16, (141e9, 39e9, 20.4e9), 5.6e-6,
+        "NVLink 4 (H100, H200)", NCCL_2_28, 18, 20.6e9, 20.6e9, 16, 32, (141e9, 39e9, 20.4e9), 5.6e-6,
         nvls_share=0.85, nvls_tree=(57.7e9, 45.5e9), tree_channels=16,
         nvls_bandwidth=336e9, nvls_round=4.2e-6,
     ),
     "nvlink5": NVLink(
-        "NVLink 5 (B200)", NCCL_2_28, 18, 40.1e9, 40.1e9, 24, (282e9, 39e9, 20.4e9), 16.8e-6,
+        "NVLink 5 (B200)", NCCL_2_28, 18, 40.1e9, 40.1e9, 24, 32, (282e9, 39e9, 20.4e9), 16.8e-6,
         nvls_share=0.74, nvls_tree=(96e9, 43.1e9), tree_channels=32,
         nvls_bandwidth=675e9, nvls_round=9.4e-6,
     ),
 }  # fmt: skip
+# Slingshot's packets are a shorter part data than InfiniBand's (`mpi.framing`), beside which all is as there.
 NETWORKS = {
-    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.977, 12.5e-6, 0.835),
+    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.977, 12.5e-6),
+    "slingshot": Network("Slingshot, through libfabric's plugin", 0.951, 12.5e-6),
     "omni-path": Network("Omni-Path, through host memory", 0.15, 14e-6),
     "tcp": Network("Ethernet through the kernel", 0.94, 50e-6),
 }
@@ -158,7 +168,7 @@ FITTED = {
     "nvlink3": ("launch", "exposed_chunk", "ll128_share"),
     "nvlink4": ("launch", "nvls_bandwidth", "nvls_round"),
     "nvlink5": ("launch", "nvls_bandwidth", "nvls_round"),
-    "rdma": ("share", "hop", "one_peer_share"),
+    "rdma": ("share", "hop"),
     "omni-path": ("share",),
 }
 # Seconds that all_reduce takes more when it is called and timed one by one from Python than in nccl-tests:

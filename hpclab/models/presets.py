@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpclab import checks
+from hpclab.machine import catalogue
+from hpclab.models.mpi import Fabric, over
+from hpclab.models.nccl import Job
+from hpclab.models.nccl_links import NETWORKS, NVLINKS
 from hpclab.models.network import MOST_RANKS, Topology
 from hpclab.models.topologies import cluster, dragonfly, single_node
 
 
 @dataclass(frozen=True)
 class Preset:
-    """`ranks_per_node` is how nodes are filled; `build(ranks)` gives a topology of at least that many."""
+    """`ranks_per_node` is how nodes are filled; `build(ranks)` gives a topology of at least that many.
+
+    `joins(ranks)` is the place that `communication.predict` takes, None where it has no model.
+    """
 
     title: str
     ranks_per_node: int
     build: Callable[[int], Topology]
+    joins: Callable[[int], Job | Fabric | None] = lambda _ranks: None
 
     def __call__(self, ranks: int) -> Topology:
         """The topology for `ranks` ranks; it may have some more where a node is not full."""
-        return self.build(checks.integer("ranks", ranks, 1, MOST_RANKS))
+        return replace(self.build(checks.integer("ranks", ranks, 1, MOST_RANKS)), place=self.place(ranks))
+
+    def place(self, ranks: int) -> Job | Fabric | None:
+        """These ranks under the library that joins them; None: one rank, a node not full, or no model."""
+        odd = ranks > self.ranks_per_node and ranks % self.ranks_per_node
+        return None if ranks < 2 or odd else self.joins(ranks)
 
 
 def _nodes(ranks: int, per: int) -> int:
     return -(-ranks // per)
 
 
-def _dgx(inside: str, nic: str, oversubscription: float = 1.0) -> Callable[[int], Topology]:
-    """Nodes of 8 GPUs with a NIC each, on rails; four nodes a leaf where uplinks are to be seen."""
+def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Preset:
+    """Nodes of 8 GPUs with a NIC each, on rails; a node a leaf where uplinks are to be seen."""
 
     def build(ranks: int) -> Topology:
         if ranks <= 8:
@@ -37,33 +50,38 @@ def _dgx(inside: str, nic: str, oversubscription: float = 1.0) -> Callable[[int]
             return cluster(_nodes(ranks, 8), 8, inside, nic, 8, rails=True)
         return cluster(_nodes(ranks, 8), 8, inside, nic, 8, oversubscription, nodes_per_leaf=1)
 
-    return build
+    def joins(ranks: int) -> Job:
+        wire = 8 * catalogue.entry("link", nic).value("bandwidth") / oversubscription
+        return Job(NVLINKS[inside], ranks, _nodes(ranks, 8), NETWORKS["rdma"], wire)
+
+    return Preset(title, 8, build, joins)
 
 
-def _flat(nic: str, transport: str = "rdma") -> Callable[[int], Topology]:
-    return lambda ranks: cluster(ranks, 1, nic=nic, transport=transport)
+def _flat(title: str, nic: str, transport: str = "rdma") -> Preset:
+    return Preset(title, 1, lambda ranks: cluster(ranks, 1, nic=nic, transport=transport),
+                  lambda ranks: over(nic, ranks))  # fmt: skip
 
 
 PRESETS: dict[str, Preset] = {
-    "dgx-h100": Preset("8 GPUs a node: NVLink 4, NDR each", 8, _dgx("nvlink4", "infiniband-ndr")),
-    "dgx-a100": Preset("8 GPUs a node: NVLink 3, HDR each", 8, _dgx("nvlink3", "infiniband-hdr")),
-    "dgx-h100-4:1": Preset(
-        "the same, NDR uplinks 4:1", 8, _dgx("nvlink4", "infiniband-ndr", oversubscription=4.0)
-    ),
+    "dgx-h100": _dgx("8 GPUs a node: NVLink 4, NDR each", "nvlink4", "infiniband-ndr"),
+    "dgx-a100": _dgx("8 GPUs a node: NVLink 3, HDR each", "nvlink3", "infiniband-hdr"),
+    "dgx-h100-4:1": _dgx("the same, NDR uplinks 4:1", "nvlink4", "infiniband-ndr", 4.0),
     "shared-nic": Preset(
         "4 GPUs a node on PCIe 4, one HDR100", 4,
         lambda ranks: cluster(_nodes(ranks, 4), 4, "pcie4-x16", "infiniband-hdr100", 1),
     ),
-    "hdr100": Preset("1 rank a node: InfiniBand HDR100", 1, _flat("infiniband-hdr100")),
-    "omni-path": Preset("1 rank a node: Omni-Path 100", 1, _flat("omni-path-100")),
-    "roce-100g": Preset("1 rank a node: RoCE 100 Gb/s", 1, _flat("roce-100g")),
-    "tcp-100g": Preset("1 rank a node: TCP on 100 Gb/s", 1, _flat("ethernet-100g", "tcp")),
-    "tcp-25g": Preset("1 rank a node: TCP on 25 Gb/s", 1, _flat("ethernet-25g", "tcp")),
-    "tcp-10g": Preset("1 rank a node: TCP on 10 Gb/s", 1, _flat("ethernet-10g", "tcp")),
+    "hdr100": _flat("1 rank a node: InfiniBand HDR100", "infiniband-hdr100"),
+    "omni-path": _flat("1 rank a node: Omni-Path 100", "omni-path-100"),
+    "roce-100g": _flat("1 rank a node: RoCE 100 Gb/s", "roce-100g"),
+    "tcp-100g": _flat("1 rank a node: TCP on 100 Gb/s", "ethernet-100g", "tcp"),
+    "tcp-25g": _flat("1 rank a node: TCP on 25 Gb/s", "ethernet-25g", "tcp"),
+    "tcp-10g": _flat("1 rank a node: TCP on 10 Gb/s", "ethernet-10g", "tcp"),
     "dragonfly": Preset(
-        "dragonfly: Slingshot 11, 4 nodes a router", 1, lambda ranks: dragonfly(_nodes(ranks, 16), 4, 4)
+        "dragonfly: Slingshot 11, 4 nodes a router", 1, lambda ranks: dragonfly(_nodes(ranks, 16), 4, 4),
+        lambda ranks: over("slingshot-11", ranks),
     ),
     "dgx-1": Preset(
-        "DGX-1, at most 8: NVLink 2 cube mesh", 8, lambda ranks: single_node("nvlink2", 8, "cube mesh")
+        "DGX-1, at most 8: NVLink 2 cube mesh", 8, lambda _ranks: single_node("nvlink2", 8, "cube mesh"),
+        lambda ranks: Job(NVLINKS["nvlink2"], ranks) if ranks <= 8 else None,
     ),
 }  # fmt: skip

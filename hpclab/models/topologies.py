@@ -14,13 +14,11 @@ from hpclab.models.network import MOST_RANKS, Level, Link, Topology, Wiring, col
 
 # NVLinks between each pair of a DGX-1's eight V100s (6 a GPU); pairs with none go over PCIe.
 # NVIDIA DGX-1 With Tesla V100 System Architecture, WP-08437-002, figure 4 (the hybrid cube mesh).
-CUBE_MESH = numpy.array(
-    [
-        [0, 1, 1, 2, 2, 0, 0, 0], [1, 0, 2, 1, 0, 2, 0, 0],
-        [1, 2, 0, 2, 0, 0, 1, 0], [2, 1, 2, 0, 0, 0, 0, 1],
-        [2, 0, 0, 0, 0, 1, 1, 2], [0, 2, 0, 0, 1, 0, 2, 1],
-        [0, 0, 1, 0, 1, 2, 0, 2], [0, 0, 0, 1, 2, 1, 2, 0],
-    ]
+CUBE_MESH = (
+    (0, 1, 1, 2, 2, 0, 0, 0), (1, 0, 2, 1, 0, 2, 0, 0),
+    (1, 2, 0, 2, 0, 0, 1, 0), (2, 1, 2, 0, 0, 0, 0, 1),
+    (2, 0, 0, 0, 0, 1, 1, 2), (0, 2, 0, 0, 1, 0, 2, 1),
+    (0, 0, 1, 0, 1, 2, 0, 2), (0, 0, 0, 1, 2, 1, 2, 0),
 )  # fmt: skip
 WIRINGS = ("switch", "mesh", "cube mesh", "bus")
 TRANSPORTS = ("rdma", "tcp")
@@ -171,7 +169,7 @@ def _inside(wires: Wiring, spec: Link, nodes: int, per: int, wiring: str) -> lis
     if wiring == "switch":
         ports = _ports(wires, spec, [f"GPU {n}" for n in range(ranks)])
         return [Level("node", node, columns(ports[0]), columns(ports[1]))]
-    parts = CUBE_MESH / 6 if wiring == "cube mesh" else (1 - numpy.eye(per)) / max(1, per - 1)
+    parts = numpy.array(CUBE_MESH) / 6 if wiring == "cube mesh" else (1 - numpy.eye(per)) / max(1, per - 1)
     across = numpy.full((nodes, per, per), -1, "i4")
     for n, a, b in itertools.product(range(nodes), range(per), range(per)):
         if parts[a, b]:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from hpclab.models import nccl
+from hpclab.models.communication import predict as predicted
 from hpclab.models.nccl_links import NETWORKS, NVLINKS, TORCH_CALL
 from hpclab.validation import placing
 from hpclab.validation.score import NotPlaced, Observation
@@ -133,12 +134,12 @@ def job(case: Case) -> nccl.Job:
     words = placing.read(case.system, case.network)
     nvlink = NVLINKS[words.nvlink]
     words.understood("system", "network")
-    wider = {"gh200", "gb200"} & set(words.names["GPU"])
-    if wider and not case.copy:
-        raise NotPlaced(f"the GPUs of {wider.pop()} are joined otherwise, for which there is no model here")
+    if "gb200" in words.names["GPU"] and not case.copy:
+        raise NotPlaced("the GPUs of gb200 are joined beyond their node, for which there is no model here")
     gpus, nodes, size = words.layout(case.gpus, case.nodes, case.per_node)
     in_use = gpus // nodes
-    node, host = max(size or 8, in_use), TORCH_CALL if case.torch else 0.0
+    node = max(size or placing.node_size(words), in_use)
+    host = TORCH_CALL if case.torch else 0.0
     nvls = case.nvls and "nvls off" not in words.names["remark"]
     if nodes == 1:
         return nccl.Job(nvlink, gpus, node_gpus=node, host=host, nvls=nvls)
@@ -147,7 +148,7 @@ def job(case: Case) -> nccl.Job:
         raise NotPlaced("the network between its nodes, or that network's rate, is not stated")
     if words.family in ("ethernet", "aries"):
         raise NotPlaced(f"whether NCCL went over {words.family} by RoCE, EFA or TCP is not stated")
-    network = NETWORKS[{"omni-path": "omni-path", "tcp": "tcp"}.get(words.family, "rdma")]
+    network = NETWORKS[words.family if words.family in NETWORKS else "rdma"]
     return nccl.Job(nvlink, gpus, nodes, network, rate, node, host, nvls)
 
 
@@ -155,9 +156,7 @@ def predict(observation: Observation) -> float:
     """Seconds, or bytes/s of the bus where the row is a bandwidth."""
     case: Case = observation.case
     place = job(case)
-    if case.copy:
-        return place.nvlink.link_bandwidth * place.nvlink.links
-    time = nccl.predict(case.collective, case.size, place).seconds
+    time = predicted(nccl.COPY if case.copy else case.collective, case.size, place).seconds
     if observation.unit == "s":
         return time
     return nccl.bus_factor(case.collective, place.gpus) * case.size / time

@@ -1,7 +1,8 @@
-"""Tables `osu_*.csv`: OSU micro-benchmarks of MPI between two processes, predicted by `models.mpi`.
+"""Tables `osu_*.csv`: OSU micro-benchmarks of MPI, between two processes and of collectives.
 
-Latency in seconds, bandwidth in bytes/s (OSU's MB are 10⁶ bytes). A collective is placed only where the row
-says how many processes took part; osu_mbw_mr is taken to be one pair of them.
+Latency in seconds, bandwidth in bytes/s (OSU's MB are 10⁶ bytes). A bandwidth or latency test always has two
+processes; a collective is placed only where the row says how many took part. osu_mbw_mr is taken to be one
+pair.
 """
 
 from __future__ import annotations
@@ -9,25 +10,34 @@ from __future__ import annotations
 import re
 
 from hpclab.machine import catalogue
-from hpclab.models.mpi import Fabric, framing
+from hpclab.models import mpi
+from hpclab.models.communication import predict as predicted
+from hpclab.models.mpi import Fabric
+from hpclab.models.nccl_links import NVLINKS
 from hpclab.validation import placing
 from hpclab.validation.placing import Hardware
-from hpclab.validation.score import NotPlaced, Observation
+from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
 _UNITS = {"us": ("s", 1e-6), "ms": ("s", 1e-3), "s": ("s", 1.0), "mb/s": ("B/s", 1e6), "gb/s": ("B/s", 1e9)}
-_TESTS = {  # a benchmark's name or title, without OSU, MPI, test and version -> what is predicted
-    "latency": "one way", "bw": "stream", "bandwidth": "stream", "mbw mr": "stream", "bibw": "both",
-    "bidirectional bandwidth": "both", "bi directional bandwidth": "both", "alltoall": "exchange",
-    "all to all": "exchange", "all to all personalized exchange latency": "exchange",
+_TESTS = {  # a benchmark's name or title, its letters alone -> what is predicted; the first that begins so
+    "latency": "ping_pong", "bw": "stream", "bandwidth": "stream", "mbw": "stream", "bibw": "both_ways",
+    "bidirectional": "both_ways", "alltoall": "all_to_all", "allreduce": "all_reduce",
+    "allgather": "all_gather", "reducescatter": "reduce_scatter", "bcast": "broadcast",
+    "broadcast": "broadcast", "reduce": "reduce",
 }  # fmt: skip
-_QUANTITY = {"one way": "latency", "stream": "bandwidth", "both": "bandwidth", "exchange": "time"}
-_LATENCIES = {  # family -> the catalogue's link whose latency of the smallest message is taken
+_QUANTITY = {"ping_pong": "latency", "stream": "bandwidth", "both_ways": "bandwidth"}
+_EACH = ("all_to_all", "all_gather")  # of which OSU gives the bytes to or from each process
+_LINKS = {  # family -> the catalogue's link whose latency of the smallest message is taken
     "infiniband": "infiniband-hdr100", "efa": "roce-50g", "roce": "roce-50g", "ethernet": "roce-50g",
-    "omni-path": "omni-path-100", "slingshot": "slingshot-11", "aries": "aries",
+    "omni-path": "omni-path-100", "slingshot": "slingshot-11", "aries": "aries", "tcp": "ethernet-100g",
 }  # fmt: skip
-_ALONE = {"omni-path": 100.0}  # Gb/s where the name alone says the rate
-Case = tuple[str, tuple[str, str, str], int]  # what is predicted; system, network, stack; ranks or 0
+_ALONE = ("omni-path", "slingshot", "aries")  # the name alone says the rate: the catalogue's
+_GPU = r"\b(?:cuda|rocm|gpu|device)\b|\bd d\b"  # in a test's name or case
+_GPU_ASKED = r"-d (?:cuda|rocm)\b|\bD D\b"  # in a command, which may also ask for nodes with GPUs
+Case = tuple[
+    str, tuple[str, str, str], int, bool
+]  # predicted; system, network, stack; ranks or 0; GPU memory
 
 
 def read(table: Table) -> list[Observation]:
@@ -38,17 +48,20 @@ def read(table: Table) -> list[Observation]:
 
 def _observed(row: Row) -> Observation:
     test, unit = row.text("test").lower(), row.text("unit").lower()
-    name = " ".join(re.sub(r"\b(?:osu|mpi|test)\b|\bv\d[\d.]*|[^a-z]", " ", test.replace("_", " ")).split())
+    letters = re.sub(r"\b(?:osu|mpi|cuda|rocm|test)\b|[^a-z]", "", test.replace("_", " "))
     if unit not in _UNITS:
         raise ValueError(
             f"{row.table}, row {row.number}: unit must be one of {', '.join(_UNITS)}, not {unit!r:.60}."
         )
-    what = _TESTS.get(name, "collective")
+    what = next((known for name, known in _TESTS.items() if letters.startswith(name)), "")
     words = row.words("system", "case"), row.text("network"), row.text("stack")
     kind, scale = _UNITS[unit]
     size = float(row.count("size_bytes", 0, 2**50))
     value = row.value("value", 1e-12, 1e15) * scale if size or kind == "s" else float("nan")
-    case: Case = (what, words, _ranks(row.text("command")))
+    told = f"{test} {row.text('case').lower()}".replace("_", " ")
+    gpus = bool(re.search(_GPU, told) or re.search(_GPU_ASKED, row.text("command")))
+    ranks = row.count("ranks", 1, 1_000_000) if row.text("ranks") else _ranks(row.text("command"))
+    case: Case = (what, words, ranks, gpus)
     quantity = _QUANTITY.get(what, "time" if kind == "s" else "bandwidth")
     return Observation(row, quantity, value, kind, size, (words, test), case)
 
@@ -61,39 +74,45 @@ def _ranks(command: str) -> int:
     return next((int(found[1]) for found in named if found), 0)
 
 
-def fabric(words: Hardware) -> Fabric:
-    """The fabric that the words of a row name; NotPlaced where family or rate are not among them."""
+def fabric(words: Hardware, ranks: int = 2, gpus: bool = False) -> Fabric:
+    """What joins the processes of a row; NotPlaced where network, rate or what is in the node is not said."""
     words.understood("network")
     if "inside" in words.names["remark"]:
-        raise NotPlaced("messages inside a node have no model here")
+        return _inside(words, gpus)
     family = words.family
     if not family:
         raise NotPlaced("its network is not named, or not one that the course knows")
-    if family == "tcp":
-        raise NotPlaced("the kernel's TCP has no model of single messages here yet")
-    link = catalogue.entry("link", _LATENCIES[family])
-    if family == "aries":
-        return Fabric(link.title, link.value("latency"), link.value("measured_bandwidth"))
-    rate = next((rate for rate in words.rates() if rate), _ALONE.get(family, 0))
-    if not rate:
+    rate = next((rate for rate in words.rates() if rate), 0.0)
+    link = _LINKS[family]
+    sold = catalogue.entry("link", link).value("bandwidth")
+    if not rate and family not in _ALONE:
         raise NotPlaced("the rate of its network is not stated")
-    share = framing({"ethernet": "roce"}.get(family, family))
-    return Fabric(family, link.value("latency"), rate * 1e9 / 8 * share)
+    other = rate * 1e9 / 8 if rate and rate * 1e9 / 8 != sold else 0.0
+    return mpi.over(link, ranks, rate=other, gpu_aware=bool(words.names["GPU"]), gpus=gpus)
+
+
+def _inside(words: Hardware, gpus: bool) -> Fabric:
+    grace = bool({"gh200", "gb200"} & set(words.names["GPU"]))
+    if gpus:
+        node = placing.node_size(words)
+        return mpi.inside(NVLINKS[words.nvlink].ring(2, node))
+    if not grace:
+        raise NotPlaced("how fast a core copies inside its node is only known of Grace here")
+    return mpi.inside(gpu_aware=True)
 
 
 def predict(observation: Observation) -> float:
     """Seconds or bytes/s, as the observation's unit."""
-    what, fields, ranks = observation.case
-    words = placing.read(*fields)
-    place = fabric(words)
-    if what == "one way":
-        return place.one_way(observation.size)
-    if what in ("stream", "both"):
-        if max(words.numbers["ports"], default=1) > 1:
-            raise NotPlaced("over how many of its ports the messages went is not stated")
-        return place.stream(observation.size) if what == "stream" else place.both_ways(observation.size)
-    if what == "exchange" and ranks:
-        return place.exchange(observation.size, ranks)
-    if re.search("cuda|rocm| d d$", observation.row.text("test").lower()):
-        raise NotPlaced("messages between the memories of GPUs have no model here")
-    raise NotPlaced(f"how many processes took part in {observation.row.text('test')} is not stated")
+    what, fields, ranks, gpus = observation.case
+    words, size = placing.read(*fields), observation.size
+    if what not in _QUANTITY and not ranks:
+        raise NotEnoughSaid(f"how many processes took part in {observation.row.text('test')} is not stated")
+    if not what:
+        raise NotPlaced(f"{observation.row.text('test')!r:.40} has no model here")
+    place = fabric(words, ranks or 2, gpus)
+    if what in ("stream", "both_ways") and max(words.numbers["ports"], default=1) > 1:
+        raise NotPlaced("over how many of its ports the messages went is not stated")
+    seconds = predicted(what, size * ranks if what in _EACH else size, place).seconds
+    if observation.unit == "s":
+        return seconds
+    return (2 if what == "both_ways" else 1) * size / seconds

@@ -144,6 +144,11 @@ class Hardware:
         return gpus, nodes, int(size)
 
 
+def node_size(words: Hardware) -> int:
+    """GPUs of a node that is said, or usual: four Grace Hopper, else eight."""
+    return int(max(words.numbers["GPUs of a node"], default=4 if "gh200" in words.names["GPU"] else 8))
+
+
 def _shown(words: Iterable[str]) -> str:
     """``"'h800', '4x'"``, with bytes written as people do."""
     return f"{', '.join(repr(word[:30].replace('gbyte', 'GB')) for word in dict.fromkeys(words)):.120}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpclab.validation import collective_rows, files, logs, message_rows, tables
-from hpclab.validation.score import NotPlaced, Observation, Prediction, straight_line
+from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation, Prediction, straight_line
 from hpclab.validation.tables import Table
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -67,7 +67,7 @@ def judge(table: Table) -> list[Prediction]:
                 raise NotPlaced("0 bytes" if one.empty else "its bandwidth is rounded to nothing")
             found.append(Prediction(one, kind.predict(one), line))
         except NotPlaced as reason:
-            found.append(Prediction(one, None, line, str(reason)))
+            found.append(Prediction(one, None, line, str(reason), isinstance(reason, NotEnoughSaid)))
     return found
 
 

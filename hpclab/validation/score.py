@@ -21,6 +21,10 @@ class NotPlaced(ValueError):
     """This row says too little, or something this course's catalogue does not know; the text says what."""
 
 
+class NotEnoughSaid(NotPlaced):
+    """Nobody could place this row: what it leaves out decides it. Such rows are scored apart."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """One published number: `value` in `unit` (s or B/s) of a `quantity`, in a `row`.
@@ -45,12 +49,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model and the in-sample `baseline` say of it; `value` is None where `note` says why."""
+    """What the model and the in-sample `baseline` say of it; `value` is None where `note` says why.
+
+    `unsaid`: because the row does not say enough for anybody.
+    """
 
     observation: Observation
     value: float | None
     baseline: float
     note: str = ""
+    unsaid: bool = False
 
     @property
     def signed(self) -> float | None:
@@ -82,16 +90,20 @@ class Score:
     def text(self) -> str:
         """One line: table, quantity, rows placed; mean error, bias and the baseline's mean error."""
         errors = f"{self.mean_error:6.1%} {self.bias:+7.1%} {self.baseline_mean_error:6.1%}"
-        return f"{self.table[:-4]:40} {self.quantity:9} {self.placed:3} of {self.rows:3} rows {errors}"
+        return f"{self.table[:-4]:40} {self.quantity:21} {self.placed:3} of {self.rows:3} rows {errors}"
 
 
 def scores(predictions: Sequence[Prediction]) -> list[Score]:
-    """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows."""
+    """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows.
+
+    Rows that do not say enough have a Score of their own: they are not dropped, nor hide the others' mean.
+    """
     groups: dict[tuple[str, str], list[Prediction]] = {}
     for one in predictions:
         if one.observation.empty:
             continue
-        groups.setdefault((one.observation.row.table, one.observation.quantity), []).append(one)
+        quantity = one.observation.quantity + ", not enough said" * one.unsaid
+        groups.setdefault((one.observation.row.table, quantity), []).append(one)
     found = []
     for (table, quantity), group in groups.items():
         errors = numpy.array([one.error for one in group])

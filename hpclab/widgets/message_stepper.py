@@ -16,6 +16,8 @@ from hpclab.figures import finish_times
 from hpclab.figures.collective_side import words
 from hpclab.figures.collectives import MOST_DRAWN, StepPicture
 from hpclab.models.collectives import Timing, simulate
+from hpclab.models.communication import predict
+from hpclab.models.nccl import Job
 from hpclab.models.network import with_slow_link
 from hpclab.models.presets import PRESETS
 from hpclab.units import format_bytes, format_seconds
@@ -143,4 +145,18 @@ def _said(timing: Timing, healthy: Timing | None) -> str:
         late = int((timing.finish > 1.05 * healthy.finish).sum())
         text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
     met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
-    return f"{text}. {met}"
+    return f"{text}. {met} {_whole(healthy or timing)}"
+
+
+def _whole(timing: Timing) -> str:
+    """What a library makes of it, by the model that published rows are held against, and why that differs."""
+    place, schedule = timing.topology.place, timing.schedule
+    if place is None:
+        return "That is the links alone: no published measurement holds for this machine."
+    answer = predict(schedule.collective, schedule.elements * timing.itemsize, place)
+    library = "NCCL" if isinstance(place, Job) else "MPI"
+    return (
+        f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that "
+        "hpclab validate scores. The picture shows this algorithm on links alone, without the library's calls, "
+        "copies and choices."
+    )
