@@ -8,8 +8,8 @@
         describe=lambda most, serial: f"s = {serial:g}: {Amdahl(serial).speedup(most):.3g}× on {most}",
     )
 
-Each function is given the values of the controls that its parameters name. What `draw` makes stands still until
-one of its own controls changes; what `move` makes is laid over it at every key press, and costs about 1 ms.
+Each function is given the values of the controls that its parameters name. What `draw` makes stands still
+until one of its own controls changes; what `move` makes is laid over it at every key press, in about 1 ms.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hpclab.widgets.point_runner import sentence_of
 _LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
 _KEPT = 8  # pictures that stand, so that a way back is as quick as what moves
 
-Row = Mapping[str, widgets.Widget] | widgets.Widget
+Row = Any  # controls by name, or a widget
 
 
 def control(kind: type, label: str, **traits: Any) -> Any:
@@ -48,7 +48,7 @@ def show(visible: bool, *controls: widgets.Widget) -> None:
 
 
 def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
-    """Give `chooser` other options, and the value that is first among `wanted` and offered, or else the first."""
+    """Give `chooser` other options; its value is the first of `wanted` that is offered, else the first option."""
     values = [option[1] if isinstance(option, tuple) else option for option in options]
     chooser.options = options  # selects the first
     chooser.value = next((value for value in wanted if value in values), values[0])
@@ -58,10 +58,11 @@ class Explorer(widgets.VBox):
     """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note.
 
     `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
-    or the Axes it made. `move(ax, ...)` gives an Overlay of those Axes. `describe(...)` says what moved:
-    read out, and the overlay's alternative text. `note(...)` gives lines to stand under the picture, the
-    first of them in full ink. `adapt(name)` is called first when the control of that name has changed, and once
-    with "" at the beginning; the controls that it sets are drawn with it, once. Whatever of these raises becomes a sentence in the note.
+    or the Axes it made; `shown` is what it returned. `move(ax, ...)` gives an Overlay of those Axes.
+    `describe(...)` says what moved: read out, and the overlay's alternative text. `note(...)` gives lines to
+    stand under the picture, the first of them in full ink. `adapt(name)` comes before all of these when the
+    control of that name has changed, and with "" at the beginning; the controls that it sets are drawn with
+    it, once. What raises an error becomes a sentence in place of the picture.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Explorer(widgets.VBox):
         *,
         move: Callable[..., Any] | None = None,
         note: Callable[..., Sequence[str]] | None = None,
-        adapt: Callable[[str], None] | None = None,
+        adapt: Callable[[str], object] = bool,  # nothing
         under: Sequence[Row] = (),
         height: float = 430,
     ) -> None:
@@ -84,7 +85,7 @@ class Explorer(widgets.VBox):
         self._adapt, self._height, self._held = adapt, height, False
         self._drawing = threading.RLock()
         self._standing: dict[tuple, tuple[str, Any]] = {}
-        self._said, self.shown = ("", ""), None
+        self._heard, self.shown = ("", ""), None
         self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.announcer = projected.Announcer()
         for layer in (self.picture, self.moving):
@@ -109,13 +110,8 @@ class Explorer(widgets.VBox):
             self._held = False
         self.redraw(aloud=True)
 
-    def redraw(self, *, again: bool = False, aloud: bool = False) -> None:
-        """Draw what the controls say now, from any thread; what stands `again`, where its data are others.
-
-        `aloud` reads out what is new.
-        """
-        if again:
-            self.forget()
+    def redraw(self, *, aloud: bool = False) -> None:
+        """Draw what the controls say now, from any thread; `aloud` reads out what is new."""
         try:
             with self._drawing:
                 self._show(aloud)
@@ -123,8 +119,13 @@ class Explorer(widgets.VBox):
             self.fail(sentence_of(error, "This cannot be drawn:"))
 
     def forget(self) -> None:
-        """Have what stands drawn anew next time."""
+        """Have what stands drawn anew next time: its data are others."""
         self._standing.clear()
+
+    def draw_again(self) -> None:
+        """The data of what stands are others: draw all of it."""
+        self.forget()
+        self.redraw()
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong in place of the picture."""
@@ -146,8 +147,7 @@ class Explorer(widgets.VBox):
             return
         try:
             with self.at_once():
-                if self._adapt is not None:
-                    self._adapt(name)
+                self._adapt(name)
         except Exception as error:
             self.fail(sentence_of(error, "This cannot be drawn:"))
 
@@ -180,8 +180,8 @@ class Explorer(widgets.VBox):
             moving = f"<div {look}>{over.svg()}</div>"
         self.picture.value, self.moving.value = picture, moving  # here nothing fails any more
         self.say(lines)
-        said, self._said = self._said, (description, " ".join(lines))
-        news = [new.strip() for new, old in zip(self._said, said, strict=True) if new and new != old]
+        before, self._heard = self._heard, (description, " ".join(lines))
+        news = [new.strip() for new, old in zip(self._heard, before, strict=True) if new and new != old]
         if aloud and news:
             self.announcer.say(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
 

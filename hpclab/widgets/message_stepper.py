@@ -59,7 +59,7 @@ class MessageStepper(Explorer):
             ],
             draw=self._picture,
             describe=lambda step: steps.title(step) if (steps := self._timed()[2]) else "",
-            note=lambda: [_said(*self._timed()[:2])],
+            note=self._outcome,
             adapt=self._adapt_to,
         )
 
@@ -89,6 +89,10 @@ class MessageStepper(Explorer):
             drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
             self._found = timing, healthy, drawn
         return self._found
+
+    def _outcome(self) -> list[str]:
+        timing, healthy, _ = self._timed()
+        return [_said(timing, healthy), _whole(healthy or timing)]
 
     def _picture(self, step: int) -> Any:
         timing, healthy, steps = self._timed()
@@ -145,7 +149,7 @@ def _said(timing: Timing, healthy: Timing | None) -> str:
         late = int((timing.finish > 1.05 * healthy.finish).sum())
         text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
     met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
-    return f"{text}. {met} {_whole(healthy or timing)}"
+    return f"{text}. {met}"
 
 
 def _whole(timing: Timing) -> str:
@@ -156,7 +160,7 @@ def _whole(timing: Timing) -> str:
     answer = predict(schedule.collective, schedule.elements * timing.itemsize, place)
     library = "NCCL" if isinstance(place, Job) else "MPI"
     return (
-        f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that "
-        "hpclab validate scores. The picture shows this algorithm on links alone, without the library's calls, "
-        "copies and choices."
+        f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that hpclab "
+        "validate scores. The picture shows this algorithm on links alone, without the library's calls, copies "
+        "and choices."
     )

@@ -39,8 +39,8 @@ class NodeScaler(Explorer):
 
     The points of a sweep are the experiment's `nodes`; the slider goes from 1 to the largest of them. With a
     `prediction` (the speedup there) nothing measured is shown, and nothing is run, before it is committed or
-    skipped. `results` are Results there already. Work runs in a thread: the
-    notebook stays usable, and `wait()` waits for it. Raises ValueError for arguments of the wrong kind.
+    skipped. `results` are Results there already. Work runs in a thread: the notebook stays usable, and
+    `wait()` waits for it. Raises ValueError for arguments of the wrong kind.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class NodeScaler(Explorer):
         if not all(hasattr(experiment, name) for name in ("measure", "fit", "nodes")):
             raise ValueError(f"NodeScaler needs an experiment, such as ScaleOut(), not {experiment!r:.60}.")
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
-        self._most, self._timer, self._trouble = max(2, *experiment.nodes), None, ""
-        self._results: list[Result] | None = None  # those on the page
-        self._laws: list[Fit | NoCurve] = []
+        self._most = max(2, *experiment.nodes)
+        self._timer: threading.Timer | None = None
         self._runner = PointRunner(pool, experiment, self._ran, results)
         self._taking = threading.RLock()
         self._queue = queue_view.of_pool(pool, lambda: self._runner.state.nodes)
         self._bars = widgets.HTML()
+        self._take_in()
         self._models = self._what_if_controls()
         # One that is decided already says so at once, when nothing is on the page yet.
         decided = lambda _prediction: self._ran() if self.children else None  # noqa: E731
@@ -117,9 +117,7 @@ class NodeScaler(Explorer):
         every = sorted(self.experiment.nodes)
         tip = f"Run at {', '.join(map(str, every))} nodes"
         self._sweep = control(widgets.Button, "Sweep all", tooltip=tip)
-        self._cancel = control(
-            widgets.Button, "Cancel", tooltip="End what runs; keep what was measured"
-        )
+        self._cancel = control(widgets.Button, "Cancel", tooltip="End what runs; keep what was measured")
         self._here.on_click(lambda _button: self.run(self._nodes.value))
         self._sweep.on_click(lambda _button: self.run(*every))
         self._cancel.on_click(lambda _button: self.cancel())
@@ -151,10 +149,9 @@ class NodeScaler(Explorer):
     # ---- what is drawn
 
     def _points(self, ax: Axes, most: int) -> Axes:
-        results = self._results or []
         return speedup.draw(
-            ax, results, self._curves(most), most=most, prediction=self._asked(most), named=False,
-            cores=None if results else allowance.cores().whole,
+            ax, self._results, self._curves(most), most=most, prediction=self._asked(most), named=False,
+            cores=None if self._results else allowance.cores().whole,
         )  # fmt: skip
 
     def _what_if(self, ax: Axes, most: int, nodes: int, contention: float, coherency: float) -> Overlay:
@@ -173,8 +170,7 @@ class NodeScaler(Explorer):
         return (self._most, value) if value is not None and self._most <= most else None
 
     def _notes(self) -> list[str]:
-        emulated = [result for result in self._results or () if result.origin is Origin.EMULATED]
-        conditions = sorted({result.condition for result in emulated})
+        conditions = sorted({r.condition for r in self._results if r.origin is Origin.EMULATED})
         return ["", *map(scaling_laws.said, self._laws), *(f"Emulated: {text}." for text in conditions)]
 
     # ---- what happens
@@ -204,33 +200,35 @@ class NodeScaler(Explorer):
     def _ran(self) -> None:
         """The runner's state or results changed, or the prediction was decided; from any thread."""
         with self._taking:
-            state, results = self._runner.state, self._runner.results if self._decided() else []
+            state = self._runner.state
             if state.busy:
                 self._queue.start()
             else:
                 self._queue.stop()
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
-            if self._results is None or len(results) != len(self._results):
-                self._take_in(results)
+            if self._seen != (self._decided(), len(self.results)):
+                self._take_in()
+                self.draw_again()
             self._say(
                 self._trouble or state.sentence,
                 self._trouble or state.spoken,
                 bool(self._trouble or state.error),
             )
 
-    def _take_in(self, results: list[Result]) -> None:
-        """Other Results than those on the page: fit them, and draw everything again."""
-        self._results, self._laws, self._trouble = results, [], ""
+    def _take_in(self) -> None:
+        """Other Results than those on the page, or a prediction: fit them, and have all drawn again."""
+        self._results, self._trouble = self.results if self._decided() else [], ""
+        self._seen = self._decided(), len(self.results)
+        self._laws: list[Fit | NoCurve] = []
         try:
-            if results:
-                found = self.experiment.fit(results)
+            if self._results:
+                found = self.experiment.fit(self._results)
                 self._laws = [found.amdahl, found.usl]
-            self._bars.value = _time_went(results)
+            self._bars.value = _time_went(self._results)
         except Exception as error:  # whatever a fit may meet; the points are drawn all the same
             self._trouble = sentence_of(error)
         fits = [law for law in self._laws if isinstance(law, Fit)]
         self._curves = cache(lambda most: [Curve.of_fit(fit, most) for fit in fits])
-        self.redraw(again=True)
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK

@@ -34,8 +34,8 @@ _NAMES = (
     "h=>h.setAttribute('aria-label',s.querySelector('label').textContent)));"
     "root.querySelectorAll('.hpclab-spoken').forEach(s=>{"
     "s.setAttribute('role','status');s.setAttribute('aria-live','polite')});"
-    "for(const [icon,said] of [['play','Play or pause'],['pause','Play or pause'],['stop','Back to the start']])"
-    "root.querySelectorAll('button > i.fa-'+icon).forEach("
+    "for(const [icon,said] of [['play','Play or pause'],['pause','Play or pause'],"
+    "['stop','Back to the start']])root.querySelectorAll('button > i.fa-'+icon).forEach("
     "i=>i.parentElement.setAttribute('aria-label',said))};"
     "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
 )

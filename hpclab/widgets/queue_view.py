@@ -30,7 +30,7 @@ POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks wi
 
 @dataclass(frozen=True)
 class Look:
-    """What one look gives: a picture, a sentence beside it, why jobs wait; after the `last` nobody asks again."""
+    """What one look gives: a picture, a sentence beside it, why jobs wait; the `last` ends the watching."""
 
     picture: str
     said: str = ""
@@ -51,7 +51,7 @@ class QueueView:
         self.button = widgets.Button(layout={"width": "13em"})
         self.status, self.picture, self.reasons = widgets.HTML(), widgets.HTML(), widgets.HTML()
         itself = weakref.ref(self)  # the button must not keep a view alive that the learner has dropped
-        self.button.on_click(lambda _: (view := itself()) and (view.stop() if view.running else view.start()))
+        self.button.on_click(lambda _: _toggle(itself()))
         self.box = widgets.VBox(
             [widgets.HBox([self.button, self.status]), self.picture, self.reasons],
             layout={"max_width": f"{style.WIDTH}px"},
@@ -101,6 +101,11 @@ class QueueView:
         self.status.value = f'<div role="status" style="{look}">{escape(text)}</div>' if text else ""
 
 
+def _toggle(view: QueueView | None) -> None:
+    if view is not None:
+        view.stop() if view.running else view.start()
+
+
 def watch(slurm: Slurm) -> QueueView:
     """Show `slurm`'s queue and nodes under this cell and keep them fresh: every second on our own Slurm,
     every five on a site's, which has others to answer."""
@@ -115,12 +120,12 @@ def of_slurm(slurm: Slurm) -> Look:
     """The queue of `slurm`, its nodes, and why jobs wait."""
     if slurm.kind == "none":
         return Look("", slurm.version, last=True)
-    jobs, nodes = slurm.queue(), slurm.nodes()
+    jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = [job for job in jobs if job.state == "PENDING"]
     said = f"{_count(running, 'job')} running, {len(waiting)} waiting; {_count(nodes, 'node')}."
     reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
-    return Look(nodes_view.draw(nodes, [part for job in jobs for part in _shown(job)]), said, list(reasons))
+    return Look(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
 
 
 def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
@@ -130,7 +135,7 @@ def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
     def look() -> Look:
         here: dict[str, Any] = {"joined": pool.nodes, "wanted": wanted()}
         if pool.backend == "slurm":
-            return Look(nodes_view.draw(slurm().nodes(), pool.jobs(), **here))
+            return Look(nodes_view.draw(list[Any](slurm().nodes()), pool.jobs(), **here))
         return Look(nodes_view.draw(workers=pool.workers(), **here))
 
     return QueueView(look, POOL_EVERY)
@@ -153,7 +158,7 @@ def _keep_fresh(
         del view
 
 
-def _shown(job: Job) -> list[Job]:
+def _shown(job: Job) -> list[Any]:
     """A box for each node that the job runs on, or one where it waits; its name beside its number."""
     number = f"{job.array_job}_{job.array_task}" if job.array_job else str(job.id)
     shown: Any = replace(job, id=f"{number} {job.name}"[:40], node_list="")  # type: ignore[arg-type]

@@ -41,9 +41,8 @@ class ScalingLaws(Explorer):
             raise ValueError("ScalingLaws needs at least one run: measure first, then show it.")
         self._along = {label: _along(label, results) for label, results in self._runs.items()}
         self._fits = cache(lambda run: laws.fit(self._runs[run], self._along[run]))
-        self._curve = cache(  # its band takes longer than the drawing
-            lambda run, law, most: Curve.of_fit(self._fits(run)[law], most)
-        )
+        # Its band takes longer than the drawing.
+        self._curve = cache(lambda run, law, most: Curve.of_fit(self._fits(run)[law], most))  # type: ignore[arg-type]
         axes = [(f"to {n}", n) for n in (8, 16, 64, 1024)]
         self.run = control(widgets.Dropdown, "Points", options=list(self._runs))
         self.law = control(widgets.Dropdown, "Law", options=list(LAWS))
@@ -136,6 +135,6 @@ def said(found: Fit | NoCurve) -> str:
         low, high = found.interval(name)
         ranges.append(f"{name} {getattr(found.law, name):.3f} ({low:.3f} to {high:.3f})")
     return (
-        f"{found.law.name}, fitted to {found.points} {kind} points up to {found.largest:g}: {', '.join(ranges)};"
-        f" {found.error:.1%} off on average; dashed beyond."
+        f"{found.law.name}, fitted to {found.points} {kind} points up to {found.largest:g}: "
+        f"{', '.join(ranges)}; {found.error:.1%} off on average; dashed beyond."
     )

@@ -1,4 +1,4 @@
-"""The stepper without a browser: every choice redraws, a step only its picture, playing leaves nothing running."""
+"""The stepper without a browser: every choice redraws, a step only its picture, playing starts nothing."""
 
 import threading
 
