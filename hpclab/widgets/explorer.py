@@ -48,7 +48,7 @@ def show(visible: bool, *controls: widgets.Widget) -> None:
 
 
 def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
-    """Give `chooser` other options; its value is the first of `wanted` that is offered, else the first option."""
+    """Give `chooser` other options; its value is the first of `wanted` among them, else the first of them."""
     values = [option[1] if isinstance(option, tuple) else option for option in options]
     chooser.options = options  # selects the first
     chooser.value = next((value for value in wanted if value in values), values[0])

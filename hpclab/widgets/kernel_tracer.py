@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -24,7 +25,7 @@ class KernelTracer(Explorer):
         self._warps: dict[Index, list[int]] = {}
         for block, warp in sorted(warp_memory.warps(trace), key=lambda one: (one[0][::-1], one[1])):
             self._warps.setdefault(block, []).append(warp)
-        self._pictures: dict[tuple[Index, int], WarpPicture] = {}
+        self._steps = cache(lambda block, warp: WarpPicture(trace, block, warp))
         self.findings = widgets.HTML(_list(trace))
         if not self._warps:
             return super().__init__([], lambda: "", under=[self.findings])
@@ -51,11 +52,6 @@ class KernelTracer(Explorer):
         except (ValueError, TypeError) as error:
             look = f"font-size:{style.TEXT:g}px;color:{style.INK}"
             return widgets.HTML(f'<div role="alert" style="{look}">{escape(str(error))}</div>')
-
-    def _steps(self, block: Index, warp: int) -> WarpPicture:
-        if (block, warp) not in self._pictures:
-            self._pictures[block, warp] = WarpPicture(self.trace, block, warp)
-        return self._pictures[block, warp]
 
     def _adapt_to(self, changed: str) -> None:
         if changed != "step":

@@ -6,13 +6,12 @@ the widget is closed or the kernel interrupted. A step redraws one SVG and nothi
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import ipywidgets as widgets
 
 from hpclab import schedules
-from hpclab.figures import finish_times
+from hpclab.figures import finish_times, style
 from hpclab.figures.collective_side import words
 from hpclab.figures.collectives import MOST_DRAWN, StepPicture
 from hpclab.models.collectives import Timing, simulate
@@ -96,7 +95,7 @@ class MessageStepper(Explorer):
 
     def _picture(self, step: int) -> Any:
         timing, healthy, steps = self._timed()
-        return steps.draw(step) if steps else finish_times.draw(timing, healthy)
+        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
 
 
 def _named(names: Any) -> list[tuple[str, str]]:
@@ -105,16 +104,6 @@ def _named(names: Any) -> list[tuple[str, str]]:
 
 def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
-    settings = collective, algorithm, ranks, size, machine, slow
-    return _remembered(*settings) if ranks <= MOST_DRAWN else _timed(*settings)
-
-
-@lru_cache(maxsize=32)  # stepping asks again and again; many ranks are asked once, and take 100 MB and more
-def _remembered(*settings: Any) -> Timing:
-    return _timed(*settings)
-
-
-def _timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     most = _MOST.get(collective, max(RANKS))
     if ranks > most:
         raise ValueError(f"An {words(collective)} is timed for at most {most} ranks here: choose fewer.")
@@ -160,7 +149,7 @@ def _whole(timing: Timing) -> str:
     answer = predict(schedule.collective, schedule.elements * timing.itemsize, place)
     library = "NCCL" if isinstance(place, Job) else "MPI"
     return (
-        f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that hpclab "
-        "validate scores. The picture shows this algorithm on links alone, without the library's calls, copies "
-        "and choices."
+        f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that "
+        "hpclab validate scores. The picture shows this algorithm on links alone, without the library's "
+        "calls, copies and choices."
     )
