@@ -9,7 +9,8 @@
     )
 
 Each function is given the values of the controls that its parameters name. What `draw` makes stands still
-until one of its own controls changes; what `move` makes is laid over it at every key press, in about 1 ms.
+until one of its own controls changes, as does the note; what `move` makes is laid over it at every key press,
+in about 1 ms.
 """
 
 from __future__ import annotations
@@ -82,9 +83,11 @@ class Explorer(widgets.VBox):
             name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
         }
         self._draw, self._move, self._describe, self._note = draw, move, describe, note
+        functions = filter(None, (draw, move, describe, note))
+        self._parameters = {one: [*inspect.signature(one).parameters] for one in functions}
         self._adapt, self._height, self._held = adapt, height, False
         self._drawing = threading.RLock()
-        self._standing: dict[tuple, tuple[str, Any]] = {}
+        self.forget()
         self._heard, self.shown = ("", ""), None
         self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.announcer = projected.Announcer()
@@ -119,8 +122,9 @@ class Explorer(widgets.VBox):
             self.fail(sentence_of(error, "This cannot be drawn:"))
 
     def forget(self) -> None:
-        """Have what stands drawn anew next time: its data are others."""
-        self._standing.clear()
+        """Have what stands, and the note, made anew next time: their data are others."""
+        self._standing: dict[tuple, tuple[str, Any]] = {}
+        self._noted: tuple[Any, Sequence[str]] = (None, [])
 
     def draw_again(self) -> None:
         """The data of what stands are others: draw all of it."""
@@ -151,30 +155,29 @@ class Explorer(widgets.VBox):
         except Exception as error:
             self.fail(sentence_of(error, "This cannot be drawn:"))
 
-    def _call(self, function: Callable[..., Any] | None, *first: Any) -> Any:
-        """`function` of the controls that its parameters name, after those that are handed to it."""
-        if function is None:
-            return ""
-        names = [*inspect.signature(function).parameters][len(first) :]
-        return function(*first, *(self.controls[name].value for name in names))
+    def _values(self, function: Any, skipped: int = 0) -> tuple:
+        """What the controls say that the parameters of `function` name, after the first `skipped`."""
+        return tuple(self.controls[name].value for name in self._parameters.get(function, ())[skipped:])
 
     def _stand(self) -> tuple[str, Any]:
         """What stands still, as markup and as `draw` returned it; drawn where it is not kept."""
-        asked = [*inspect.signature(self._draw).parameters]
-        key = tuple(self.controls[name].value for name in asked if name != "ax")
+        axes = int(self._parameters[self._draw][:1] == ["ax"])
+        key = self._values(self._draw, axes)
         if key not in self._standing:
             while len(self._standing) >= _KEPT:
                 del self._standing[next(iter(self._standing))]
             with style.look():
-                axes = [style.figure(height=self._height)[1]] if "ax" in asked else []
-                drawn = self._call(self._draw, *axes)
+                drawn = self._draw(*(style.figure(height=self._height)[1],)[:axes], *key)
             self._standing[key] = drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
         return self._standing[key]
 
     def _show(self, aloud: bool) -> None:
         picture, self.shown = self._stand()
-        over, moving = self._call(self._move, self.shown), ""
-        description, lines = self._call(self._describe), self._call(self._note) or []
+        over = self._move(self.shown, *self._values(self._move, 1)) if self._move else None
+        description = self._describe(*self._values(self._describe)) if self._describe else ""
+        if self._note and self._noted[0] != self._values(self._note):
+            self._noted = self._values(self._note), self._note(*self._values(self._note))
+        lines, moving = self._noted[1], ""
         if over:
             look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
             moving = f"<div {look}>{over.svg()}</div>"

@@ -63,7 +63,7 @@ class Roofline(Explorer):
             draw=self._roofs,
             move=self._moved,
             describe=lambda device, precision: f"{self._on(device).title}, {PRECISIONS[precision]}",
-            note=self._said,
+            note=lambda device, precision, kernel, item, reuse: self._said(),
             adapt=self._adapt_to,
             height=520,
         )

@@ -73,7 +73,7 @@ class ScalingLaws(Explorer):
         """The chosen law fitted to the chosen points, or why there is no curve."""
         return self._fits(self.run.value)[self.law.value]
 
-    def _lines(self) -> list[str]:
+    def _lines(self, run: str, law: str) -> list[str]:
         found = self.fit()
         band = " The band is 90 % of a residual bootstrap." * isinstance(found, Fit)
         return ["", said(found) + band, *(f"Emulated: {text}." for text in getattr(found, "conditions", ()))]
