@@ -6,17 +6,18 @@ part has a colour, a pattern and a label; the part that no event explains is dra
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
+
 from hpclab import checks
-from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from hpclab.figures import direct_labels, scales, style
 from hpclab.results import Result
 from hpclab.trace import COMPONENTS, UNEXPLAINED
 from hpclab.units import format_seconds
 
 ORDER = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", UNEXPLAINED)
+Bars = Mapping[int, Mapping[str, float]]
 
 
 def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
@@ -36,85 +37,61 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
 
 
 def draw(
-    bars: Mapping[int, Mapping[str, float]], *, highest: float | None = None, unit: str = "nodes"
-) -> str:
-    """The figure as SVG, from rank-seconds by component for each node count (see `rank_seconds`).
+    ax: Axes, bars: Bars | Sequence[Result], *, highest: float | None = None, unit: str = "nodes"
+) -> Axes:
+    """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`).
 
-    `highest` keeps the axis where it was while bars come in. An empty mapping gives empty axes that say so.
+    `highest` keeps the axis where it was while bars come in. Nothing yet gives empty axes that say so.
     """
-    for count, parts in checks.instance("bars", bars, Mapping, "rank-seconds by number").items():
+    results = [] if isinstance(bars, Mapping) else checks.instances("bars", bars, Result)
+    parts = bars if isinstance(bars, Mapping) else rank_seconds(results)
+    for count, one in parts.items():
         checks.number(unit, count, 0, 1e12)
-        for name, seconds in parts.items():
+        for name, seconds in one.items():
             checks.number(f"{name} at {count}", seconds, 0, 1e12, "rank-seconds")
-    checks.instance("unit", unit, str, "text")
-    if highest is not None:
-        checks.number("highest", highest, 0, 1e15, "rank-seconds")
-    counts = sorted(bars)
-    totals = {count: sum(bars[count].values()) for count in counts}
-    top = max([highest or 0, *totals.values()]) * 1.05 or 1.0
-    places = tuple(float(n) for n in range(1, len(counts) + 1))
-    ticks = places or (0.0,)  # none inside the axis while there is no bar
-    axes = Axes(
-        Scale(
-            unit[:1].upper() + unit[1:],
-            0.4,
-            max(len(counts), 1) + 0.6,
-            at=ticks,
-            names=tuple(map(str, counts)),
-        ),
-        Scale("Rank-seconds (ranks × makespan), s", 0, top),
-        title=_title(bars, totals, unit),
-        height=400,
-        right=270,
-    )
-    prefix = f"p{zlib.crc32(repr(counts).encode()):x}"
-    axes.add(f"<defs>{''.join(style.pattern(name, prefix) for name in ORDER)}</defs>")
-    for place, count in zip(places, counts, strict=True):
-        edge = 0.0
-        for name in ORDER:
-            seconds = bars[count].get(name, 0.0)
-            if seconds > 0:
-                _part(
-                    axes,
-                    place,
-                    edge,
-                    seconds,
-                    name,
-                    prefix,
-                    f"{_counted(count, unit)}, {name}: {format_seconds(seconds)}",
-                )
-                if count == counts[-1]:
-                    axes.label(place + 0.35, edge + seconds / 2, f"{name} {format_seconds(seconds)}")
-            edge += seconds
-    return axes.svg(_description(bars, totals, unit))
+    counts = sorted(parts)
+    totals = {count: sum(parts[count].values()) for count in counts}
+    top = max([checks.number("highest", highest or 0, 0, 1e15, "rank-seconds"), *totals.values()]) or 1.0
+    edges, labels = [0.0] * len(counts), []
+    for name in ORDER:
+        heights = [parts[count].get(name, 0.0) for count in counts]
+        drawn = ax.bar(range(len(counts)), heights, 0.7, edges, label=name, **style.part(name))
+        for bar, count, seconds in zip(drawn, counts, heights, strict=True):
+            style.tips(bar, f"{_counted(count, unit)}, {name}: {format_seconds(seconds)}")
+        if counts and heights[-1] > 0:
+            middle = edges[-1] + heights[-1] / 2
+            text = f"{name} {format_seconds(heights[-1])}"
+            labels.append(direct_labels.Label(len(counts) - 0.65, middle, text))
+        edges = [edge + height for edge, height in zip(edges, heights, strict=True)]
+    ax.set(xlim=(-0.6, max(len(counts), 1) - 0.4), ylim=(0, top * 1.05))
+    ax.set(xlabel=unit[:1].upper() + unit[1:], ylabel="Rank-seconds (ranks × makespan)")
+    ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
+    scales.duration(ax.yaxis, top)
+    direct_labels.at_right(ax, labels)
+    return style.describe(ax, style.claim(_title(parts, totals, unit), results), _said(parts, totals, unit))
 
 
-def _part(axes: Axes, place: float, edge: float, seconds: float, name: str, prefix: str, tip: str) -> None:
-    left, right = axes.px(place - 0.35), axes.px(place + 0.35)
-    high, low = axes.py(edge + seconds), axes.py(edge)
-    look = f'fill="{style.fill(name, prefix)}" stroke="{style.INK}" stroke-width=".7"'
-    box = f'x="{left:.1f}" y="{high:.1f}" width="{right - left:.1f}" height="{low - high:.1f}"'
-    axes.add(f"<rect {box} {look}><title>{tip}</title></rect>")
+def shares(parts: Mapping[str, float]) -> str:
+    """What a bar is worth, in words: "81% compute, 12% transfer"."""
+    total = sum(parts.values()) or 1.0
+    losses = {name: seconds for name, seconds in parts.items() if name != "compute"}
+    worst = max(losses, key=losses.__getitem__, default="")
+    text = f"{parts.get('compute', 0.0) / total:.0%} compute"
+    share = losses[worst] / total if worst else 0.0
+    return text + f", {share:.0%} {worst}" * (share > 0.005)
 
 
-def _title(bars: Mapping[int, Mapping[str, float]], totals: Mapping[int, float], unit: str) -> str:
+def _title(bars: Bars, totals: Mapping[int, float], unit: str) -> str:
     if not totals or not totals[max(totals)]:
         return "Where does the time go? No run yet"
-    count = max(totals)
-    useful = bars[count].get("compute", 0.0) / totals[count]
-    losses = {name: seconds for name, seconds in bars[count].items() if name != "compute"}
-    worst = max(losses, key=losses.__getitem__, default="")
-    title = f"At {_counted(count, unit)}: {useful:.0%} compute"
-    if worst and losses[worst] > 0.005 * totals[count]:
-        title += f", {losses[worst] / totals[count]:.0%} {worst}"
-    return title
+    return f"At {_counted(max(totals), unit)}: {shares(bars[max(totals)])}"
 
 
 def _counted(count: int, unit: str) -> str:
     return f"{count} {unit.removesuffix('s') if count == 1 else unit}"
 
 
-def _description(bars: Mapping[int, Mapping[str, float]], totals: Mapping[int, float], unit: str) -> str:
+def _said(bars: Bars, totals: Mapping[int, float], unit: str) -> str:
     lines = []
     for count in sorted(bars):
         said = ", ".join(f"{n} {format_seconds(bars[count][n])}" for n in ORDER if bars[count].get(n, 0) > 0)

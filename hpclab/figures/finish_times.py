@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
+
 from hpclab import checks
-from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.collective_side import words
 from hpclab.models.collectives import Timing
 from hpclab.units import format_seconds
 
-HEIGHT = 430
 
-
-def draw(timing: Timing, healthy: Timing | None = None) -> str:
-    """The figure as SVG; `healthy` is the same without the slow link, for comparison."""
-    for name, run in (("timing", timing), ("healthy", timing if healthy is None else healthy)):
-        checks.instance(name, run, Timing)
-    schedule = timing.schedule
-    unit, scale = ("ms", 1e3) if timing.time >= 1e-3 else ("µs", 1e6)
-    title = f"{words(schedule.algorithm)} {words(schedule.collective)}".capitalize()
-    title += f" on {schedule.ranks:,} ranks: {format_seconds(timing.time)} (modelled)"
-    axes = Axes(
-        Scale("Rank", 0, max(1, schedule.ranks - 1)),
-        Scale(f"Done after, {unit}", 0, max(scale * timing.time * 1.05, 1e-9)),
-        title=title, height=HEIGHT, left=80, right=230,
-    )  # fmt: skip
-    runs = [(healthy, "ideal", "all links healthy")] if healthy else []
-    runs.append((timing, "communication", "with one slow link" if healthy else "all ranks"))
-    said = []
+def draw(ax: Axes, timing: Timing, healthy: Timing | None = None) -> Axes:
+    """Draw when each rank is done; `healthy` is the same without the slow link, for comparison."""
+    schedule = checks.instance("timing", timing, Timing).schedule
+    runs = [(timing, "communication", "all ranks")]
+    if healthy is not None:
+        checks.instance("healthy", healthy, Timing)
+        runs = [(healthy, "ideal", "all links healthy"), (timing, "communication", "with one slow link")]
+    labels, said = [], []
     for run, colour, name in runs:
-        finish = (scale * run.finish).tolist()
-        every = max(1, len(finish) // 256)
-        places = [(float(rank), finish[rank]) for rank in range(0, len(finish), every)]
-        axes.line(places, style.COLOUR[colour])
-        axes.label(*places[-1], f"{name}\n{format_seconds(run.time)}", style.COLOUR[colour])
+        every = max(1, len(run.finish) // 256)
+        ranks, done = range(0, len(run.finish), every), run.finish[::every]
+        ax.plot(ranks, done, color=style.COLOUR[colour])
+        text = f"{name}\n{format_seconds(run.time)}"
+        labels.append(direct_labels.Label(ranks[-1], float(done[-1]), text, style.COLOUR[colour]))
         low, high = float(run.finish.min(initial=run.time)), run.time
         said.append(f"{name}: done between {format_seconds(low)} and {format_seconds(high)}, modelled.")
-    return axes.svg(" ".join(said))
+    ax.set(xlabel="Rank", ylabel="Done after", xlim=(0, max(1, schedule.ranks - 1)))
+    ax.set_ylim(0, max(timing.time * 1.05, 1e-12))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    scales.duration(ax.yaxis, timing.time)
+    direct_labels.at_right(ax, labels)
+    title = f"{words(schedule.algorithm)} {words(schedule.collective)}".capitalize()
+    title += f" on {schedule.ranks:,} ranks: {format_seconds(timing.time)} (modelled)"
+    return style.describe(ax, title, " ".join(said))

@@ -5,16 +5,17 @@ Slurm keeps whole seconds, so a bar may be a second off at either end.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
-from html import escape
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import style
+from hpclab.figures import style, timeline
+from hpclab.trace import Event, Trace
 from hpclab.units import format_seconds
 
-_LEFT, _ROW, _MOST = 150, 32, 24
+_MOST = 24
 
 
 @runtime_checkable
@@ -31,109 +32,51 @@ class FinishedLike(Protocol):
     array_task: int | None
 
 
-def draw(jobs: Sequence[FinishedLike], predicted: float | None = None) -> str:
-    """The jobs as SVG, first submitted on top; `predicted` seconds from the first submission to the last end
-    is drawn as a line."""
+def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None) -> Axes:
+    """Draw `jobs`, first submitted on top; `predicted` seconds from the first submission to the last end is a
+    line."""
     if predicted is not None:
         predicted = checks.number("predicted", predicted, 0, 1e9, "s")
     jobs = checks.instances("jobs", jobs, FinishedLike, "a job that has ended")
     known = [job for job in jobs if None not in (job.submitted, job.started, job.ended)]
-    for job in known:
-        for name in ("name", "node_list"):
-            checks.instance(f"{name} of the job {job.id}", getattr(job, name), str, "text")
-        for name in ("submitted", "started", "ended"):
-            checks.number(f"{name} of the job {job.id}", getattr(job, name), -1e12, 1e12, "s")
-    rows = sorted(known, key=lambda job: (job.submitted, job.array_task or 0, job.id))
-    if not rows:
-        empty = [style.text(0, 70, "Run the jobs, and they are drawn here.", colour=style.MUTED)]
-        return style.document("No job has ended yet", "An empty figure.", empty, height=90)
-    zero = min(job.submitted or 0 for job in rows)
-    last = max((job.ended or 0) - zero for job in rows)
-    title = f"{len(rows)} job{'s' * (len(rows) > 1)}, the last done after {format_seconds(last)}"
-    title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""
-    title += f" (the first {_MOST} are drawn)" if len(rows) > _MOST else ""
-    rows = rows[:_MOST]
-    span = max(last, predicted or 0, 1.0)
-    scale = (style.WIDTH - _LEFT - 130) / span
-    top = style.title_height(title) + 2.2 * style.TEXT
-    bottom = top + _ROW * len(rows)
-    prefix = f"t{zlib.crc32(title.encode()):x}"
-    body = [f"<defs>{style.pattern('queue wait', prefix)}</defs>", *_key(top, prefix)]
-    told = []
-    for place, job in enumerate(rows):
-        begin, wait, run = _stretches(job, zero)
-        y, end = top + _ROW * place, _LEFT + (begin + wait + run) * scale
-        name = job.name if job.array_task is None else f"{job.name} {job.array_task}"
-        told.append(f"{name} waited {wait:.0f} s and ran {run:.0f} s on {job.node_list or 'no node'}.")
-        body += [
-            style.text(_LEFT - 8, y + 22, _cut(name, _LEFT - 8), anchor="end"),
-            _bar(_LEFT + begin * scale, y, wait * scale, style.fill("queue wait", prefix), told[-1]),
-            _bar(_LEFT + (begin + wait) * scale, y, run * scale, style.COLOUR["compute"], told[-1]),
-            style.text(end + 8, y + 22, _cut(job.node_list, 120, from_end=True), colour=style.MUTED),
-        ]
-    body += _axis(span, scale, bottom)
+    every = sorted(known, key=lambda job: (job.submitted, job.array_task or 0, job.id))
+    if not every:
+        ax.set_axis_off()
+        ax.text(0, 1, "Run the jobs, and they are drawn here.", transform=ax.transAxes, va="top")
+        return style.describe(ax, "No job has ended yet", "An empty figure.")
+    zero, last = every[0].submitted, max(job.ended for job in every)
+    events, rows, told = [], every[:_MOST], []
+    for row, job in enumerate(rows):
+        wait, run = job.started - job.submitted, job.ended - job.started
+        told.append(f"{_name(job)} waited {wait:.0f} s and ran {run:.0f} s on {job.node_list or 'no node'}.")
+        events.append(Event(row, "queue", job.submitted - zero, wait, label=told[-1]))
+        events.append(Event(row, "compute", job.started - zero, run, label=told[-1]))
+    span = max(last - zero, predicted or 0, 1.0)
+    trace = Trace(tuple(events), len(rows), 0.0, span)
     if predicted is not None:
-        x = _LEFT + predicted * scale
-        key, y = _LEFT + 264, top - 1.6 * style.TEXT
-        body += [
-            _line(f"M{x:.1f},{top - 4:.1f}V{bottom + 6:.1f}"),
-            _line(f"M{key},{y + 12:.1f}h28"),
-            style.text(key + 36, y + 17, "predicted end"),
-        ]
-    return style.document(title, " ".join(told), body, height=bottom + 3.2 * style.TEXT)
+        look: Any = {"color": style.COLOUR["prediction"], "linestyle": "--", "linewidth": 2}
+        ax.axvline(predicted, zorder=3, label="predicted end", **look)
+    above = timeline.rows(ax, trace, range(len(rows)), queue="waiting", compute="running")
+    ax.set_yticks(range(len(rows)), [_cut(_name(job)) for job in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlabel="Time since the first was submitted", xlim=(0, span * 1.01))
+    for row, job in enumerate(rows):
+        ax.annotate(
+            _cut(job.node_list, from_end=True), (job.ended - zero, row), (6, 0), color=style.MUTED,
+            textcoords="offset points", va="center", bbox=style.ground(), zorder=4,
+        )  # fmt: skip
+    title = f"{len(every)} job{'s' * (len(every) > 1)}, the last done after {format_seconds(last - zero)}"
+    title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""
+    title += f" (the first {_MOST} are drawn)" if len(every) > _MOST else ""
+    return style.describe(ax, title, " ".join(told), above=above)
 
 
-def _cut(name: str, width: float, from_end: bool = False) -> str:
-    """As much of `name` as `width` pixels hold; of a node the end, where its number stands."""
-    short = name
-    for kept in range(len(name) - 1, 0, -1):
-        if style.text_width(short) <= width:
-            break
-        short = "…" + name[-kept:] if from_end else name[:kept] + "…"
-    return short
+def _name(job: FinishedLike) -> str:
+    return job.name if job.array_task is None else f"{job.name} {job.array_task}"
 
 
-def _stretches(job: FinishedLike, zero: float) -> tuple[float, float, float]:
-    """Seconds from `zero` to the submission, then waiting, then running."""
-    submitted, started, ended = job.submitted or 0.0, job.started or 0.0, job.ended or 0.0
-    return submitted - zero, started - submitted, ended - started
-
-
-def _line(path: str) -> str:
-    look = f'stroke="{style.COLOUR["prediction"]}" stroke-width="3" stroke-dasharray="7 4"'
-    return f'<path d="{path}" {look}/>'
-
-
-def _bar(x: float, y: float, width: float, fill: str, tip: str) -> str:
-    if width <= 0:
-        return ""
-    look = f'fill="{fill}" stroke="{style.INK}" stroke-width=".7"'
-    return (
-        f'<rect x="{x:.1f}" y="{y + 4:.1f}" width="{width:.1f}" height="{_ROW - 8}" {look}>'
-        f"<title>{escape(tip)}</title></rect>"
-    )
-
-
-def _key(top: float, prefix: str) -> list[str]:
-    y = top - 1.6 * style.TEXT
-    return [
-        _bar(_LEFT, y - 4, 26, style.fill("queue wait", prefix), "waiting"),
-        style.text(_LEFT + 34, y + 17, "waiting"),
-        _bar(_LEFT + 130, y - 4, 26, style.COLOUR["compute"], "running"),
-        style.text(_LEFT + 164, y + 17, "running"),
-    ]
-
-
-def _axis(span: float, scale: float, bottom: float) -> list[str]:
-    step = next(size for size in (1, 2, 5, 10, 20, 60, 120, 300, 600, 3600, 86400, 1e9) if span / size <= 8)
-    right = _LEFT + span * scale
-    parts = [f'<path d="M{_LEFT},{bottom:.1f}H{right:.1f}" stroke="{style.INK}"/>']
-    for tick in range(int(span / step) + 1):
-        x = _LEFT + tick * step * scale
-        parts.append(f'<path d="M{x:.1f},{bottom:.1f}v6" stroke="{style.INK}"/>')
-        parts.append(style.text(x, bottom + 1.35 * style.TEXT, f"{tick * step:g}", anchor="middle"))
-    label = "seconds since the first was submitted"
-    parts.append(
-        style.text((_LEFT + right) / 2, bottom + 2.7 * style.TEXT, label, anchor="middle", colour=style.MUTED)
-    )
-    return parts
+def _cut(name: str, most: int = 20, from_end: bool = False) -> str:
+    """At most `most` letters of `name`; of a node the end, where its number stands."""
+    if len(name) <= most:
+        return name
+    return "…" + name[1 - most :] if from_end else name[: most - 1] + "…"

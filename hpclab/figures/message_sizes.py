@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from hpclab import checks
-from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from matplotlib.axes import Axes
+
+from hpclab import checks, quality
+from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.collective_side import words
+from hpclab.figures.direct_labels import Label
 from hpclab.results import Origin, Result
 from hpclab.units import format_bytes, format_seconds
 
@@ -46,20 +48,20 @@ class Line:
 
 
 def draw(
+    ax: Axes,
     lines: Sequence[Line],
     points: Sequence[Result] = (),
     *,
-    title: str,
+    title: str = "",
     crossing: float | None = None,
-) -> str:
-    """The figure as SVG. `points` are Results of quantity "time" with a parameter "bytes".
+) -> Axes:
+    """Draw modelled `lines`, and `points`: Results of quantity "time" with a parameter "bytes".
 
     Points of several algorithms have their algorithm's colour, and its name at the largest size. `crossing`
     is the size at which the two best lines cross. ValueError where there is nothing to draw, or a Result is
     no time of a size.
     """
     checks.instances("lines", lines, Line)
-    checks.instance("title", title, str, "text")
     if crossing is not None:
         checks.number("crossing", crossing, 0, 2**60, "bytes")
     for point in checks.instances("points", points, Result):
@@ -70,73 +72,54 @@ def draw(
     times = [time for line in lines for time in line.seconds] + [point.value for point in points]
     if not sizes or min(sizes) == max(sizes):
         raise ValueError("There is nothing to draw: give lines, or points of at least two sizes.")
-    unit, scale = ("ms", 1e3) if max(times) > 0.1 else ("µs", 1e6)
-    up = _times(scale * min(times), scale * max(times), unit)
-    algorithms = {point.parameters.get("algorithm", "") for point in points}
-    named = [line.label for line in lines] + [_label(point) for point in points if len(algorithms) > 1]
-    right = 32 + max((style.text_width(label) for label in named), default=0)
-    axes = Axes(_sizes(min(sizes), max(sizes)), up, title=title, height=470, left=92, right=max(190, right))
+    scales.logarithmic(ax, "y", "s", "Time")
+    scales.message_sizes(ax, min(sizes) / 1.15, max(sizes) * 1.15)
+    low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
+    ax.set_ylim(10.0**low, 10.0 ** max(high, low + 1))
+    labels = []
     nameless = _OTHERS if len(lines) > 1 else (style.COLOUR["ideal"],)
     for line, other in zip(lines, cycle(nameless), strict=False):
         colour = COLOURS.get(line.algorithm, other)
-        places = [(size, scale * time) for size, time in zip(line.sizes, line.seconds, strict=True)]
-        axes.line(places, colour, dashed=line.dashed)
-        axes.label(*places[-1], line.label, colour)
-    for point in points:
-        size = point.parameters["bytes"]
-        tip = f"{format_bytes(size)}: {format_seconds(point.value)}, {point.origin}"
-        tip += f", {point.source}" if point.source else f" ({point.condition})" if point.condition else ""
-        colour = style.COLOUR.get(point.origin, style.INK)
-        if len(algorithms) > 1:
-            colour = COLOURS.get(point.parameters.get("algorithm", ""), colour)
-        axes.mark(point.origin, size, scale * point.value, colour, tip)
-    for algorithm in sorted(algorithms) if len(algorithms) > 1 else ():
-        _name(axes, [point for point in points if point.parameters.get("algorithm", "") == algorithm], scale)
-    if crossing is not None and axes.x.low < crossing < axes.x.high:
-        axes.vertical(crossing, f"{format_bytes(crossing)}: here the best one changes")
-    _key(axes, points, bool(lines))
-    return axes.svg(_described(lines, points, crossing))
+        ax.plot(line.sizes, line.seconds, "--" if line.dashed else "-", color=colour, label=line.label)
+        labels.append(Label(line.sizes[-1], line.seconds[-1], line.label, colour))
+    algorithms = sorted({point.parameters.get("algorithm", "") for point in points})
+    for algorithm in algorithms:
+        same = [point for point in points if point.parameters.get("algorithm", "") == algorithm]
+        labels += _marks(ax, same, COLOURS.get(algorithm, "") if len(algorithms) > 1 else "")
+    direct_labels.at_right(ax, labels if len(algorithms) > 1 else labels[: len(lines)])
+    crossed = crossing is not None and min(sizes) < crossing < max(sizes)
+    if crossing is not None and crossed:
+        style.vertical(ax, crossing, f"{format_bytes(crossing)}: here the best one changes")
+    seen = {*(point.origin for point in points), *([Origin.MODELLED] if lines else [])}
+    style.key(ax, seen)
+    text = _said(lines, points, crossing)
+    return style.describe(ax, style.claim(title, points), text, above=int(crossed))
 
 
-def _name(axes: Axes, points: Sequence[Result], scale: float) -> None:
-    """An algorithm's name at the median of its points of the largest size."""
-    largest = max(point.parameters["bytes"] for point in points)
-    time = statistics.median(point.value for point in points if point.parameters["bytes"] == largest)
-    colour = COLOURS.get(points[0].parameters.get("algorithm", ""), style.INK)
-    axes.label(largest, scale * time, _label(points[0]), colour)
+def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:
+    """Every repeat of one algorithm, by origin; its name at the median of its largest size."""
+    names = []
+    for origin in Origin:
+        same = [point for point in points if point.origin is origin]
+        if not same:
+            continue
+        look = style.mark(origin, colour, pale=bool(quality.doubt(same)))
+        (line,) = ax.plot([p.parameters["bytes"] for p in same], [p.value for p in same], **look)
+        style.tips(line, *(_tip(point) for point in same))
+        largest = max(point.parameters["bytes"] for point in same)
+        time = statistics.median(p.value for p in same if p.parameters["bytes"] == largest)
+        one = same[0].parameters
+        name = words(one.get("algorithm", "")) or one.get("library", "library")
+        names.append(Label(largest, time, f"{name}, {origin}", colour or style.INK))
+    return names
 
 
-def _label(point: Result) -> str:
-    name = point.parameters.get("algorithm", "")
-    return f"{words(name) or point.parameters.get('library', 'library')}, {point.origin}"
+def _tip(point: Result) -> str:
+    text = f"{format_bytes(point.parameters['bytes'])}: {format_seconds(point.value)}, {point.origin}"
+    return text + (f", {point.source}" if point.source else f" ({point.condition})" * bool(point.condition))
 
 
-def _sizes(low: float, high: float) -> Scale:
-    """About six ticks at powers of two, named in bytes."""
-    first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9)
-    step = max(1, -(-(last - first) // 5))
-    at = tuple(2.0**power for power in range(first, last + 1, step))
-    return Scale("Message size", low, high, 2, at, tuple(format_bytes(size) for size in at))
-
-
-def _times(low: float, high: float, unit: str) -> Scale:
-    """Whole decades around the times."""
-    decades = [10.0**power for power in range(-9, 16)]
-    bottom = max((value for value in decades if value <= low), default=decades[0])
-    top = next((value for value in decades if value >= high and value > bottom), decades[-1])
-    return Scale(f"Time, {unit}", bottom, top, 10)
-
-
-def _key(axes: Axes, points: Sequence[Result], lines: bool) -> None:
-    """What the marks mean, above the axes."""
-    x, y = axes.left + style.text_width(axes.y.label) + 24, axes.top - 8 - style.TEXT * 1.2
-    for origin in list(Origin):
-        if (origin is Origin.MODELLED and lines) or any(point.origin is origin for point in points):
-            axes.add(style.mark(origin, x, y - 6) + style.text(x + 14, y, origin))
-            x += style.text_width(origin) + 46
-
-
-def _described(lines: Sequence[Line], points: Sequence[Result], crossing: float | None) -> str:
+def _said(lines: Sequence[Line], points: Sequence[Result], crossing: float | None) -> str:
     said = []
     for line in lines:
         ends = [f"{format_seconds(line.seconds[n])} at {format_bytes(line.sizes[n])}" for n in (0, -1)]

@@ -6,12 +6,15 @@ this.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from hpclab.figures import style
@@ -24,7 +27,7 @@ _LINE = 1.2 * _POINT
 
 @lru_cache(maxsize=1024)
 def _width(text: str) -> float:
-    return float(TextPath((0, 0), text, _POINT, prop={"weight": "bold"}).get_extents().width)
+    return float(TextPath((0, 0), text, _POINT, prop=FontProperties(weight="bold")).get_extents().width)
 
 
 class Overlay:
@@ -43,7 +46,8 @@ class Overlay:
         frame = ax.bbox
         self.left, self.right = frame.x0 * scale, frame.x1 * scale
         self.top, self.bottom = self.height - frame.y1 * scale, self.height - frame.y0 * scale
-        self._transform, self._scale = ax.transData.frozen(), scale
+        self._transform: Any = ax.transData.frozen()
+        self._scale = scale
         self._inside: list[str] = []
         self._over: list[str] = []
         self._labels: list[Label] = []
@@ -73,6 +77,29 @@ class Overlay:
         width = {Origin.MODELLED: 3, Origin.PUBLISHED: 2, Origin.EMULATED: 1.6}.get(origin, 0)
         self._over.append(f'<path d="{path}" fill="{filled}" stroke="{colour}" stroke-width="{width}"/>')
 
+    def arrow(self, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
+        """An arrow from one point to another; none between points that are nearly one."""
+        (x, y), (right, low) = self.at(*start), self.at(*end)
+        far = math.hypot(right - x, low - y)
+        if far > 18:
+            along, down = (right - x) / far, (low - y) / far
+            tip_x, tip_y = right - 8 * along, low - 8 * down
+            wings = [(tip_x - 7 * along + s * down, tip_y - 7 * down - s * along) for s in (4.5, -4.5)]
+            head = "M{:.1f},{:.1f}L{:.1f},{:.1f}L{:.1f},{:.1f}".format(*wings[0], tip_x, tip_y, *wings[1])
+            self._over.append(
+                f'<path d="M{x:.1f},{y:.1f}L{tip_x:.1f},{tip_y:.1f}{head}" fill="none" stroke="{colour}"'
+                ' stroke-width="2"/>'
+            )
+
+    def beside(self, x: float, y: float, text: str, colour: str = style.INK) -> None:
+        """A text at a point inside the axes, on the side where there is room."""
+        x, y = self.at(x, y)
+        side, anchor = (-9, "end") if x > (self.left + self.right) / 2 else (9, "start")
+        self._over.append(
+            f'<text x="{x + side:.1f}" y="{y + 5:.1f}" text-anchor="{anchor}" fill="{style.ink(colour)}"'
+            f' stroke="{style.GROUND}" stroke-width="4" paint-order="stroke">{escape(text)}</text>'
+        )
+
     def vertical(self, x: float, label: str) -> None:
         """A line across the axes at `x`, its label, on dark ground, over the axis below."""
         (place, _), low = self.at(x, 1), self.bottom + 1.3 * _POINT
@@ -91,8 +118,8 @@ class Overlay:
     def title(self, text: str) -> None:
         """A title where that of the axes stands, which is then to be left empty."""
         self._over.append(
-            f'<text x="{self.left:.1f}" y="{self.top - 10:.1f}" font-size="15.75" font-weight="bold">'
-            f"{escape(text)}</text>"
+            f'<text x="{0.006 * self.width:.1f}" y="{self.top - 10:.1f}" font-size="15.75"'
+            f' font-weight="bold">{escape(text)}</text>'
         )
 
     def svg(self) -> str:

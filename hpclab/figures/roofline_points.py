@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpclab import checks
+from hpclab import checks, quality
 from hpclab.figures import style
 from hpclab.models.roofline import Prediction
 from hpclab.results import Origin, Result
@@ -17,7 +17,7 @@ LOW, HIGH = 0.05, 5000.0  # FLOP per byte: the ends of the axis
 @dataclass(frozen=True)
 class Kernel:
     """A kernel under a roof: `intensity` in FLOP per byte, `rates` in FLOP/s and `bandwidths` in bytes/s,
-    one of each for each repeat; `colour` sets one apart from the others."""
+    one of each for each repeat; `colour` sets one apart from the others, `doubt` says why it is worthless."""
 
     name: str
     intensity: float
@@ -26,6 +26,7 @@ class Kernel:
     origin: Origin
     colour: str = style.INK
     note: str = ""
+    doubt: str = ""
 
     def __post_init__(self) -> None:
         checks.number(f"The intensity of {self.name}", self.intensity, 0, 1e24, "FLOP/byte")
@@ -50,7 +51,8 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
     Taken are those of quantity "time" with the parameters step, bytes and flops, as KernelLadder gives them.
     """
     found: dict[tuple[str, Origin], list[Result]] = {}
-    for result in checks.instances("results", results, Result):
+    results = checks.instances("results", results, Result)
+    for result in results:
         count = result.parameters
         if result.quantity == "time" and result.value > 0 and {"step", "bytes", "flops"} <= set(count):
             name = f"{count.get('ladder', '')}, {count['step']}".removeprefix(", ")
@@ -63,6 +65,7 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
             tuple(r.parameters["bytes"] / r.value for r in same),
             origin,
             note=f"{same[0].component}-bound" if same[0].component else "",
+            doubt=quality.doubt([*same, *(r for r in results if "ladder" not in r.parameters)]),
         )
         for (name, origin), same in found.items()
     ]

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MultipleLocator, NullLocator
+from matplotlib.ticker import (
+    EngFormatter,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from hpclab.units import format_bytes
+
+Which = Literal["x", "y"]
+_UNITS = (  # from how many seconds on, seconds of one, its name
+    (259_200, 86_400, "d"), (10_800, 3600, "h"), (180, 60, "min"), (1, 1, "s"), (1e-3, 1e-3, "ms"),
+    (1e-6, 1e-6, "µs"), (0, 1e-9, "ns"),
+)  # fmt: skip
 
 
 def counts(ax: Axes, most: int, name: str) -> None:
@@ -15,29 +31,56 @@ def counts(ax: Axes, most: int, name: str) -> None:
     if most > 16:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log", base=2)
-        ax.set_ylim(0.5, most * 1.15)
         for axis, base in ((ax.xaxis, 2), (ax.yaxis, 4)):
             axis.set_major_locator(LogLocator(base))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.set_xlim(0.93, most * 1.07)
+        ax.set_ylim(0.5, most * 1.15)
     else:
-        ax.xaxis.set_major_locator(MultipleLocator(1 if most <= 8 else 2))
-        ax.set_ylim(0, most * 1.08)
+        ax.xaxis.set_major_locator(MultipleLocator(1 if most <= 8 else 2, offset=1 if most <= 8 else 0))
         ax.set_xlim(1 - (most - 1) / 60, most + (most - 1) / 60)
+        ax.set_ylim(0, most * 1.08)
 
 
-def quantity(axis: Axis, unit: str, name: str) -> None:
+def logarithmic(ax: Axes, which: Which, unit: str, name: str) -> Axis:
     """A logarithmic axis in `unit` with its prefixes: 10 µs, 1 ms, 2 TFLOP/s."""
-    axis._set_axes_scale("log")  # type: ignore[attr-defined]
-    axis.set_major_formatter(EngFormatter(unit))
-    axis.set_label_text(name)
+    ax.set(**{f"{which}scale": "log", f"{which}label": name})
+    axis: Axis = getattr(ax, f"{which}axis")
+    axis.set_major_locator(LogLocator(10, numticks=8))
+    axis.set_minor_locator(LogLocator(10, subs=(2, 5), numticks=16))  # all nine would double the drawing time
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(seconds() if unit == "s" else EngFormatter(unit))
+    return axis
 
 
-def message_sizes(axis: Axis) -> None:
-    """A logarithmic axis of sizes: 1 KiB, 64 KiB, 4 MiB."""
-    axis._set_axes_scale("log", base=2)  # type: ignore[attr-defined]
-    axis.set_major_locator(LogLocator(2, numticks=7))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda size, _: format_bytes(size).replace(".0", "")))
-    axis.set_label_text("Message size")
+def message_sizes(ax: Axes, low: float, high: float) -> None:
+    """Sizes across, in powers of two: 1 KiB, 64 KiB, 4 MiB."""
+    ax.set_xscale("log", base=2)
+    ax.set(xlabel="Message size", xlim=(low, high))
+    ax.xaxis.set_major_locator(LogLocator(2, numticks=7))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: format_bytes(size)))
+
+
+def seconds() -> FuncFormatter:
+    """Names of a logarithmic axis's ticks: 10 µs, 1 ms, 100 s."""
+    below = EngFormatter("s")
+    return FuncFormatter(lambda t, _: f"{t:,.12g} s" if t >= 1 else below(t))
+
+
+def duration(axis: Axis, span: float) -> None:
+    """A linear axis of times up to `span` seconds, all of its ticks in one unit and round in it."""
+    scale, unit = next((s, name) for least, s, name in _UNITS if span >= least)
+    axis.set_major_locator(_Scaled(scale))
+    axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t / scale:,.6g} {unit}"))
+
+
+class _Scaled(MaxNLocator):
+    def __init__(self, scale: float) -> None:
+        super().__init__(7, steps=[1, 2, 5, 10])
+        self._scale = scale
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        ticks: Any = super().tick_values(vmin / self._scale, vmax / self._scale)
+        return ticks * self._scale

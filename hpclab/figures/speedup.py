@@ -71,7 +71,7 @@ def draw(
         direct_labels.at_right(ax, [*_names(ax, points, along, most, asked), *_readings(curves, most, along)])
     else:
         direct_labels.room(ax, "Amdahl: 88.8× at 888")
-    style.key(ax, [origin for origin in Origin if any(point.origin is origin for point in everything)])
+    style.key(ax, [point.origin for point in everything])
     text = " ".join(_said(points, curves, along, most, cores, asked))
     return style.describe(ax, _title(groups, points, along) if title is None else title, text)
 
@@ -130,7 +130,7 @@ def _cores(ax: Axes, cores: int, most: int) -> None:
     side, offset = ("right", -5) if cores > 0.75 * most else ("left", 5)
     ax.annotate(
         f"{cores} core{'s' * (cores > 1)} here", (cores, 0), (offset, 6), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha=side, color=style.MUTED, zorder=5, path_effects=style.halo(),
+        textcoords="offset points", ha=side, color=style.MUTED, zorder=5, bbox=style.ground(),
     )  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def _title(groups: Runs, points: Mapping[str, Sequence[Result]], along: str) -> 
     else:
         said = ", ".join(f"{label} {value}" for label, value in reached.items())
         sentence = f"On {most} {along}: {said} as fast as on one (measured)"
-    return next((why for group in groups.values() if (why := style.claim("", group))), sentence)
+    return style.claim(sentence, *groups.values())
 
 
 def _said(

@@ -16,7 +16,7 @@ import io
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -26,7 +26,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.transforms import blended_transform_factory
 
 from hpclab import quality
 from hpclab.results import Origin, Result
@@ -67,14 +67,13 @@ COLOUR = {
 HATCH = {  # the second carrier of a stacked part, beside its colour
     "transfer": "//",
     "communication": "//",
-    "storage": "..",
+    "storage": "||",
     "queue wait": "\\\\",
     "waiting": "\\\\",
     "worker start": "--",
     "unexplained": "xx",
 }
 
-_GROUNDED: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
 _CSS = f"background:{GROUND};width:100%;height:auto;display:block;max-width:"
 _LOCK = threading.RLock()  # matplotlib's settings are the process's: two threads take turns
 
@@ -111,21 +110,43 @@ def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[
     return {"linestyle": "none", "color": edge, "alpha": alpha, "zorder": 4, **shape}
 
 
-def halo() -> list[AbstractPathEffect]:
-    """White around letters, so that no line behind them crosses them out: ``path_effects=halo()``."""
-    return [withStroke(linewidth=4, foreground=GROUND)]
+def part(name: str) -> dict[str, Any]:
+    """The look of a stacked part, for ``ax.bar`` and ``ax.broken_barh``: its colour, its pattern, an edge."""
+    return {"facecolor": COLOUR[name], "hatch": HATCH.get(name, ""), "edgecolor": "#00000099"}
 
 
-def key(ax: Axes, origins: Sequence[Origin], where: str = "upper left") -> None:
-    """What the shapes of the marks mean, in the corner `where`: they are the only carrier of the origin."""
-    shapes = [Line2D([], [], **mark(origin)) for origin in origins]
-    if shapes:
-        ax.legend(shapes, [str(origin) for origin in origins], loc=where, borderaxespad=0.2, **_GROUNDED)
+def ground() -> dict[str, Any]:
+    """White behind letters, so that no line crosses them out: ``bbox=ground()``. (An outline would turn them
+    into paths.)"""
+    return {"facecolor": GROUND, "edgecolor": "none", "pad": 1}
 
 
-def claim(sentence: str, results: Sequence[Result]) -> str:
-    """`sentence` about measured `results`, or, where they support none, why (see `quality.doubt`)."""
-    why = quality.doubt(results)
+def key(ax: Axes, origins: Collection[Origin]) -> list[Artist]:
+    """What the shapes of the marks mean, in the upper left corner: nothing else tells the origin."""
+    named = {str(origin): Line2D([], [], **mark(origin)) for origin in Origin if origin in origins}
+    look: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
+    if not named:
+        return []
+    return [ax.legend([*named.values()], [*named], loc="upper left", borderaxespad=0.2, **look)]
+
+
+def vertical(ax: Axes, x: float, label: str, colour: str = MUTED) -> None:
+    """A dashed line across `ax` at `x`, its label above the axes: `describe` it with ``above=1``."""
+    ax.axvline(x, color=colour, linestyle="--", linewidth=2)
+    ax.annotate(
+        label, (x, 1), (0, 5), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center",
+        color=ink(colour),
+    )  # fmt: skip
+
+
+def claim(sentence: str, *groups: Sequence[Result]) -> str:
+    """`sentence` about groups of Results, or, where one of them supports none, why (see `quality.doubt`)."""
+    return doubted(sentence, *map(quality.doubt, groups))
+
+
+def doubted(sentence: str, *doubts: str) -> str:
+    """`sentence`, or the first of the `doubts` that is not empty instead."""
+    why = next(filter(None, doubts), "")
     return why[:1].upper() + why[1:] if why else sentence
 
 
@@ -137,7 +158,7 @@ def look() -> Iterator[None]:
 
 
 @functools.cache
-def _sheet() -> dict[str, Any]:
+def _sheet() -> Any:
     with resources.as_file(resources.files("hpclab") / "hpclab.mplstyle") as path:
         return dict(matplotlib.rc_params_from_file(path, use_default_template=False))
 
@@ -152,14 +173,18 @@ def figure(width: float = WIDTH, height: float = 430) -> tuple[Figure, Axes]:
         return made, made.add_subplot()
 
 
-def describe(ax: Axes, title: str, text: str) -> Axes:
+def describe(ax: Axes, title: str, text: str, *, above: int = 0) -> Axes:
     """Give `ax` its `title`, the answer's form, and `text`, which a screen reader says after it.
 
-    Its figure then shows itself in a notebook as sharp, accessible SVG.
+    Under the title so many lines as `above` are left free. The figure then shows itself in a notebook as
+    sharp, accessible SVG.
     """
-    ax.set_title(title, wrap=True)
     whole = ax.get_figure(root=True)
     assert whole is not None
+    written = ax.set_title(title, loc="left", wrap=True, pad=10 + 20 * above)
+    if whole.axes == [ax]:  # as far left as the figure goes, so that it seldom takes a second line
+        across = blended_transform_factory(whole.transFigure, ax.transAxes)
+        written.set(x=0.006, transform=across + vars(ax)["titleOffsetTrans"])
     vars(ax)["_hpclab_text"] = text
     vars(whole)["_ipython_display_"] = functools.partial(_display, whole)
     return ax
@@ -187,7 +212,10 @@ def svg(figure: Figure) -> str:
 
     All ids are its own, so any number of figures can stand on one page.
     """
-    with _LOCK, matplotlib.rc_context({"svg.fonttype": "none"} if figure.canvas.manager else _sheet()):
+    settings: Any = (
+        {"svg.fonttype": "none"} if figure.canvas.manager else _sheet()
+    )  # pyplot's are the learner's
+    with _LOCK, matplotlib.rc_context(settings):
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         width, height = (float(side) for side in figure.get_size_inches())
@@ -197,6 +225,7 @@ def svg(figure: Figure) -> str:
         body = _with_tips(body, str(artist.get_gid()), vars(artist)["_hpclab_tips"])
     name = f"h{uuid.uuid4().hex[:8]}"
     body = re.sub(r'<g id="[^"]*"', "<g", body).replace("*{", f"#{name} *{{")
+    body = re.sub(r"(\.\d\d)\d+", r"\1", body)  # of a point: finer than any screen
     title = " ".join(filter(None, (ax.get_title() for ax in figure.axes)))
     return (
         f'<svg id="{name}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

@@ -7,23 +7,26 @@ happens says what (software on the left, protocol switches in the middle, the li
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
 from hpclab import checks
-from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
+from hpclab.figures import direct_labels, scales, style
 from hpclab.results import Origin
-from hpclab.units import format_bytes
+from hpclab.units import format_bytes, format_seconds
 from hpclab.validation.score import Prediction
 from hpclab.validation.sources import citation
 
 BAND = 0.2
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-_TICKS = tuple(2.0**power for power in range(0, 41, 5))
 
 
-def draw(groups: Mapping[str, Sequence[Prediction]], title: str | None = None) -> str:
-    """The figure as SVG: `groups` of Predictions by the label they get, one to four, all of one unit.
+def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]], title: str | None = None) -> Axes:
+    """Draw `groups` of Predictions by the label they get, one to four, all of one unit.
 
     Rows that are not placed have no line; they are counted in the label. ValueError where there is nothing to
     draw, or times and bandwidths together.
@@ -36,55 +39,61 @@ def draw(groups: Mapping[str, Sequence[Prediction]], title: str | None = None) -
             f"This figure takes 1 to {len(_COLOURS)} groups of rows, all times or all bandwidths, not "
             f"{len(groups)} groups in {len(units)} units."
         )
-    scale, word = (1e6, "Time, µs") if units == {"s"} else (1e-9, "Bandwidth, GB/s")
     shown = [one for one in rows if one.observation.size > 0 and one.observation.value > 0]
     if not shown:
         raise ValueError("None of these rows has a message size and a published value to draw.")
-    axes = _axes(shown, scale, word, title or _answer(rows))
-    said = []
+    unit, word = ("s", "Time") if units == {"s"} else ("B/s", "Bandwidth")
+    sizes = [one.observation.size for one in shown]
+    scales.logarithmic(ax, "y", unit, word)
+    scales.message_sizes(ax, min(sizes) / 1.3, max(sizes) * 1.3)
+    said, labels = [], []
     for (label, group), colour in zip(groups.items(), _COLOURS, strict=False):
-        said.append(_group(axes, label, group, colour, scale))
-    cited = sorted({citation(one.observation.row.text("source")) for one in shown})
-    room = 0.62 * (axes.right - axes.left)  # what grows with the size leaves the upper left corner free
-    key = ["line: model, band: ±20 %", *style.wrap(f"× published: {'; '.join(cited)}", room)]
-    for number, line in enumerate(key):
-        axes.add(style.text(axes.left + 12, axes.top + 26 * (number + 1), line, colour=style.MUTED))
-    return axes.svg(
-        f"Published values by message size and lines of the model with a band of ±20 %. {' '.join(said)}"
-    )
-
-
-def _axes(rows: Sequence[Prediction], scale: float, word: str, title: str) -> Axes:
-    sizes = [one.observation.size for one in rows]
-    values = [one.observation.value * scale for one in rows]
-    values += [one.value * scale for one in rows if one.value]
-    low, high = min(sizes), max(max(sizes), 2 * min(sizes))
-    ticks = [tick for tick in _TICKS if low <= tick <= high] or [low]
-    names = tuple(format_bytes(tick).replace(".0", "") for tick in ticks)
-    return Axes(
-        Scale("Message size", low, high, 2, tuple(ticks), names),
-        Scale(word, min(values) / 1.5, max(values) * 1.5, 10),
-        title=title, height=560, left=92, right=225,
+        said.append(_group(ax, label, group, colour, unit))
+        end = max(group, key=lambda one: (one.value is not None, one.observation.size))
+        if end.value:
+            error = f"{100 * statistics.fmean(one.error for one in group):.0f} % off"
+            labels.append(direct_labels.Label(end.observation.size, end.value, f"{label}\n{error}", colour))
+    direct_labels.at_right(ax, labels)
+    cited = "; ".join(sorted({citation(one.observation.row.text("source")) for one in shown}))
+    model = (Line2D([], [], color=style.MUTED), Patch(facecolor=style.MUTED, alpha=0.18))
+    ax.legend(
+        [model, Line2D([], [], **style.mark(Origin.PUBLISHED))],
+        [f"model, band ±{100 * BAND:.0f} %", textwrap.fill(f"published: {cited}", 46)],
+        loc="upper left",  # what grows with the size leaves it free
     )  # fmt: skip
+    text = "Published values by message size and lines of the model with a band of ±20 %."
+    return style.describe(ax, title or _answer(rows), " ".join([text, *said]))
 
 
-def _group(axes: Axes, label: str, group: Sequence[Prediction], colour: str, scale: float) -> str:
+def _group(ax: Axes, label: str, group: Sequence[Prediction], colour: str, unit: str) -> str:
     """Draw one system; what a screen reader says of it."""
     placed = sorted((one for one in group if one.value is not None), key=lambda one: one.observation.size)
-    line = [(one.observation.size, one.value * scale) for one in placed if one.value and one.observation.size]
-    axes.band([(x, y * (1 - BAND)) for x, y in line], [(x, y * (1 + BAND)) for x, y in line], colour)
-    axes.line(line, colour)
-    for one in group:
-        seen = one.observation
-        if seen.size > 0:
-            tip = f"{label}, {format_bytes(seen.size)}: published {seen.value * scale:.4g}"
-            tip += "" if one.value is None else f", predicted {one.value * scale:.4g}"
-            axes.mark(Origin.PUBLISHED, seen.size, seen.value * scale, tip=tip)
-    error = f"{100 * statistics.fmean(one.error for one in group):.0f} % off"
-    missing = len(group) - len(placed)
+    line = [(one.observation.size, one.value) for one in placed if one.value and one.observation.size]
     if line:
-        axes.label(*line[-1], f"{label}\n{error}", colour)
-    return f"{label}: {len(group)} rows, {missing} not placed, {error} on average."
+        sizes, values = zip(*line, strict=True)
+        ax.fill_between(
+            sizes, [v * (1 - BAND) for v in values], [v * (1 + BAND) for v in values],
+            color=colour, alpha=0.18, linewidth=0,
+        )  # fmt: skip
+        ax.plot(sizes, values, color=colour, label=label)
+    seen = [one for one in group if one.observation.size > 0 and one.observation.value > 0]
+    (marks,) = ax.plot(
+        [one.observation.size for one in seen], [one.observation.value for one in seen],
+        **style.mark(Origin.PUBLISHED),
+    )  # fmt: skip
+    style.tips(marks, *(_tip(label, one, unit) for one in seen))
+    error = statistics.fmean(one.error for one in group)
+    missing = len(group) - len(placed)
+    return f"{label}: {len(group)} rows, {missing} not placed, {100 * error:.0f} % off on average."
+
+
+def _tip(label: str, one: Prediction, unit: str) -> str:
+    def written(value: float) -> str:
+        return format_seconds(value) if unit == "s" else f"{format_bytes(value, binary=False)}/s"
+
+    seen = one.observation
+    tip = f"{label}, {format_bytes(seen.size)}: published {written(seen.value)}"
+    return tip if one.value is None else f"{tip}, predicted {written(one.value)}"
 
 
 def _answer(rows: Sequence[Prediction]) -> str:

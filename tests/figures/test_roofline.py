@@ -4,9 +4,9 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from hpclab.figures.labels import Labels
 
 from hpclab.figures import roofline, style
-from hpclab.figures.labels import Labels
 from hpclab.figures.roofline_points import Kernel, joined, kernels, modelled
 from hpclab.models.device import Device, from_catalogue
 from hpclab.models.roofline import Work, predict

@@ -4,9 +4,9 @@ import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
+from hpclab.figures.axes import Axes, Scale
 
 from hpclab.figures import style
-from hpclab.figures.axes import Axes, Scale
 from hpclab.results import Origin
 
 SVG = "{http://www.w3.org/2000/svg}"
