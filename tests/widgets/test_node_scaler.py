@@ -95,8 +95,9 @@ def test_a_sweep_gives_curves_and_says_why_one_is_missing(scaler):
 
 
 def test_a_model_slider_redraws_no_points_and_nothing_else(scaler):
-    scaler._nodes.value = 4
     measure(scaler, 1, 2, 3, 4)
+    scaler._nodes.value = 4
+    scaler._rest()
     others = scaler.picture.value, scaler._bars.value, scaler.note.value, scaler.shown
     before = scaler.moving.value
     scaler._models["contention"].value = 0.4
