@@ -240,8 +240,9 @@ class NodeScaler(Explorer):
 def _time_went(results: Sequence[Result]) -> str:
     measured = [result for result in results if result.origin is Origin.MEASURED]
     with style.look():
-        ax = bars.draw(style.figure(height=400)[1], measured)
-    return style.svg(ax.figure)
+        figure, ax = style.figure(height=400)
+        bars.draw(ax, measured)
+    return style.svg(figure)
 
 
 def _counted(nodes: int) -> str:
