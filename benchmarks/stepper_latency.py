@@ -10,44 +10,16 @@ import json
 import sys
 import time
 
-from widget_latency import driver, summary
+from widget_latency import WATCH, driver, press, summary
 
 SOURCE = """
 import threading
 from hpclab.widgets.message_stepper import MessageStepper
 threads = {thread.name for thread in threading.enumerate()}
-stepper = MessageStepper(ranks=16)
+stepper = MessageStepper()
+stepper.ranks.value = 16
 stepper
 """
-WATCH = """
-() => {
-  window.presses = []; let pressed = null;
-  const figure = document.querySelector('.hpclab-projected svg[role=img]').parentElement;
-  document.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
-  new MutationObserver(() => {
-    if (pressed === null) return;
-    const start = pressed; pressed = null;
-    requestAnimationFrame(() => {
-      const after = new MessageChannel();
-      after.port1.onmessage = () => window.presses.push(performance.now() - start);
-      after.port2.postMessage(0);
-    });
-  }).observe(figure, {childList: true, subtree: true});
-}
-"""
-
-
-def press(page, key, deadline=5.0):
-    """Milliseconds from one key press on the Step slider to the frame in which the picture has changed."""
-    before = page.evaluate("window.presses.length")
-    page.get_by_role("slider", name="Step").focus()
-    page.keyboard.press(key)
-    give_up = time.monotonic() + deadline
-    while page.evaluate("window.presses.length") == before:
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"The picture did not change within {deadline} s of {key}.")
-        time.sleep(0.02)
-    return page.evaluate("window.presses.at(-1)")
 
 
 def main():
@@ -62,8 +34,9 @@ def main():
         notebook.run_all(240)
         page = notebook.page
         page.locator(".hpclab-projected svg[role=img]").first.wait_for(timeout=30_000)
-        page.evaluate(WATCH)
-        times = [press(page, "ArrowRight" if n % 30 < 29 else "Home") for n in range(options.presses + 5)][5:]
+        page.evaluate(WATCH, ".widget-html-content:has(> svg[role=img])")
+        keys = ["ArrowRight" if n % 30 < 29 else "Home" for n in range(options.presses + 5)]
+        times = [press(page, "Step", key) for key in keys][5:]
         page.get_by_role("slider", name="Step").focus()
         page.keyboard.press("Home")
         page.get_by_role("button", name="Play or pause").click()

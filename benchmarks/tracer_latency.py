@@ -40,7 +40,7 @@ def main():
         lab.write_notebook("latency.ipynb", SOURCE.strip())
         notebook = lab.open_notebook("latency.ipynb")
         notebook.run_all(120)
-        notebook.page.evaluate(widget_latency.WATCH, [".hpclab-projected", "the kernel"])
+        notebook.page.evaluate(widget_latency.WATCH, ".widget-html-content:has(> svg[role=img])")
         times = []
         for _ in range(options.presses + 5):
             times.append(widget_latency.press(notebook.page, "Step", "ArrowRight"))

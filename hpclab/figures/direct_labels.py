@@ -192,6 +192,8 @@ def spread(
     places: Sequence[float], heights: Sequence[float], low: float, high: float, gap: float = 2
 ) -> list[float]:
     """The middles of boxes of these `heights`, as near to `places` as they go apart, from `low` to `high`."""
+    if not places:
+        return []
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = [places[i] for i in order]
     apart = [(heights[a] + heights[b]) / 2 + gap for a, b in pairwise(order)]

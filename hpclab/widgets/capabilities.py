@@ -12,12 +12,11 @@ from hpclab.course import Lesson, lessons
 from hpclab.figures import style
 from hpclab.machine import Machine, probe
 from hpclab.machine.capability import Capability, capabilities, for_lesson
+from hpclab.widgets.explorer import Explorer, control
 
 _SIGN = {"yes": "●", "partly": "◐", "no": "○"}  # filled, half, open: the colour only repeats it
 _COLOUR = {"yes": style.COLOUR["storage"], "partly": style.COLOUR["queue wait"], "no": style.MUTED}
 _CSS = f"""<style>
-.hpclab-can {{font:{style.TEXT:g}px/1.35 system-ui,sans-serif;color:{style.INK};background:{style.GROUND};
-  max-width:{style.WIDTH}px;padding:2px 4px 8px}}
 .hpclab-can table {{border-collapse:collapse;width:100%;margin:0 0 14px;font-size:inherit}}
 .hpclab-can caption {{text-align:left;font-weight:600;font-size:{style.TITLE:g}px;
   padding:6px 0;color:{style.INK}}}
@@ -30,24 +29,16 @@ _CSS = f"""<style>
 </style>"""
 
 
-def table(look: Callable[[], Machine] = probe, found: Sequence[Lesson] | None = None) -> widgets.VBox:
+def table(look: Callable[[], Machine] = probe, found: Sequence[Lesson] | None = None) -> Explorer:
     """The capability table of the machine that `look()` describes, with the lessons `found` (default: all).
 
     "Look again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows.
     """
-    shown = widgets.HTML()
-    again = widgets.Button(description="Look again", tooltip="Ask this machine once more")
+    again = control(widgets.Button, "Look again", tooltip="Ask this machine once more")
     course = list(lessons() if found is None else found)
-
-    def refresh(_button: object = None) -> None:
-        try:
-            shown.value = markup(look(), course)
-        except (OSError, ValueError, RuntimeError) as error:
-            shown.value = f'<div role="alert">{escape(str(error))}</div>'
-
-    again.on_click(refresh)
-    refresh()
-    return widgets.VBox([shown, again])
+    shown = Explorer([], draw=lambda: markup(look(), course), under=[{"again": again}])
+    again.on_click(lambda _button: shown.draw_again())
+    return shown
 
 
 def markup(machine: Machine, found: Sequence[Lesson]) -> str:

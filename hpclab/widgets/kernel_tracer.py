@@ -1,10 +1,8 @@
-"""Step through the learner's own kernel: what each warp asks of memory, drawn, and what is wrong, said.
-
-A step redraws one SVG and nothing else, at one height, so that the slider can be held down.
-"""
+"""Step through the learner's own kernel: what each warp asks of memory, drawn, and what is wrong, said."""
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -14,43 +12,34 @@ from hpclab.figures import style, warp_memory
 from hpclab.figures.warp_memory import WarpPicture
 from hpclab.kernels import tracer
 from hpclab.models.gpu_memory import Finding, KernelTrace
-from hpclab.widgets import projected
+from hpclab.widgets.explorer import Explorer, control, offer
 
 Index = tuple[int, int, int]
 
 
-class KernelTracer(widgets.VBox):
+class KernelTracer(Explorer):
     """Controls for block, warp and step of a `KernelTrace`, one picture of that step, and all findings."""
 
     def __init__(self, trace: KernelTrace) -> None:
-        super().__init__()
         self.trace = trace
         self._warps: dict[Index, list[int]] = {}
         for block, warp in sorted(warp_memory.warps(trace), key=lambda one: (one[0][::-1], one[1])):
             self._warps.setdefault(block, []).append(warp)
-        self._pictures: dict[tuple[Index, int], WarpPicture] = {}
-        natural = {"description_width": "initial"}
-        self.block = widgets.Dropdown(
-            options=[(_short(block), block) for block in self._warps], description="Block", style=natural
+        self._steps = cache(lambda block, warp: WarpPicture(trace, block, warp))
+        self.findings = widgets.HTML(_list(trace))
+        if not self._warps:
+            return super().__init__([], lambda: "", under=[self.findings])
+        blocks = [(_short(block), block) for block in self._warps]
+        self.block = control(widgets.Dropdown, "Block", options=blocks)
+        self.warp = control(widgets.Dropdown, "Warp", options=next(iter(self._warps.values())))
+        self.step = control(widgets.IntSlider, "Step", value=1, min=1, max=1)
+        super().__init__(
+            [{"block": self.block, "warp": self.warp, "step": self.step}],
+            draw=lambda block, warp, step: self._steps(block, warp).draw(step - 1),
+            describe=lambda block, warp, step: self._steps(block, warp).titles[step - 1],
+            adapt=self._adapt_to,
+            under=[self.findings],
         )
-        self.warp = widgets.Dropdown(options=[], description="Warp", style=natural)
-        self.step = widgets.IntSlider(
-            1, min=1, max=1, description="Step", style=natural, layout={"width": "auto", "flex": "1 1 320px"}
-        )
-        for chooser in (self.block, self.warp):
-            chooser.layout.width = "auto"
-        self.picture, self.findings = widgets.HTML(), widgets.HTML(_list(trace))
-        self._spoken = projected.Announcer()
-        line = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        controls = widgets.HBox([self.block, self.warp, self.step], layout=line)
-        sheet = projected.look(self)
-        shown = [controls, self.picture] if self._warps else []
-        self.children = [*shown, self.findings, self._spoken, sheet]
-        self.block.observe(lambda _change: self._block_chosen(), "value")
-        self.warp.observe(lambda _change: self._warp_chosen(), "value")
-        self.step.observe(lambda _change: self._draw(), "value")
-        if self._warps:
-            self._block_chosen()
 
     @classmethod
     def of(cls, kernel: Any, grid: Any, block: Any, *args: Any, **options: Any) -> widgets.Widget:
@@ -64,29 +53,10 @@ class KernelTracer(widgets.VBox):
             look = f"font-size:{style.TEXT:g}px;color:{style.INK}"
             return widgets.HTML(f'<div role="alert" style="{look}">{escape(str(error))}</div>')
 
-    @property
-    def shown(self) -> WarpPicture:
-        """The steps of the chosen warp."""
-        key = (self.block.value, self.warp.value)
-        if key not in self._pictures:
-            self._pictures[key] = WarpPicture(self.trace, *key)
-        return self._pictures[key]
-
-    def _block_chosen(self) -> None:
-        before, options = self.warp.value, self._warps[self.block.value]
-        self.warp.options = options
-        self.warp.value = before if before in options else options[0]
-        self._warp_chosen()
-
-    def _warp_chosen(self) -> None:
-        if self.warp.value is not None:  # None between two lists of options
-            self.step.max = len(self.shown)
-            self._draw()
-
-    def _draw(self) -> None:
-        number = self.step.value - 1
-        self.picture.value = self.shown.draw(number)
-        self._spoken.say(self.shown.titles[number])
+    def _adapt_to(self, changed: str) -> None:
+        if changed != "step":
+            offer(self.warp, self._warps[self.block.value], self.warp.value)
+            self.step.max = len(self._steps(self.block.value, self.warp.value))
 
 
 def _short(index: Index) -> str:
@@ -97,7 +67,6 @@ def _short(index: Index) -> str:
 
 def _list(trace: KernelTrace) -> str:
     """The findings as a list, errors first, each with the word that says which it is."""
-    look = f"font-size:{style.TEXT:g}px;color:{style.INK}"
     if not trace.requests and not trace.findings:
         said = f"<p>{escape(trace.kernel)} touched no memory: is the launch as large as you meant it?</p>"
     elif not trace.findings:
@@ -105,7 +74,7 @@ def _list(trace: KernelTrace) -> str:
     else:
         rows = "".join(f"<li>{_row(finding)}</li>" for finding in trace.findings)
         said = f'<ul style="margin:4px 0;padding-left:1.2em">{rows}</ul>'
-    return f'<div role="group" aria-label="Findings" style="{look}">{said}</div>'
+    return f'<div role="group" aria-label="Findings">{said}</div>'
 
 
 def _row(finding: Finding) -> str:

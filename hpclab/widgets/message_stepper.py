@@ -6,13 +6,11 @@ the widget is closed or the kernel interrupted. A step redraws one SVG and nothi
 
 from __future__ import annotations
 
-from functools import lru_cache
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from hpclab import checks, schedules
+from hpclab import schedules
 from hpclab.figures import finish_times, style
 from hpclab.figures.collective_side import words
 from hpclab.figures.collectives import MOST_DRAWN, StepPicture
@@ -22,152 +20,90 @@ from hpclab.models.nccl import Job
 from hpclab.models.network import with_slow_link
 from hpclab.models.presets import PRESETS
 from hpclab.units import format_bytes, format_seconds
-from hpclab.widgets import projected
+from hpclab.widgets.explorer import Explorer, control, offer, show
 
 RANKS = (*range(2, MOST_DRAWN + 1), 32, 64, 128, 256, 512, 1024)
 SIZES = tuple(2**power for power in range(10, 33, 2))
 SLOWER = 10.0
 _MOST = {"all_to_all": 256}  # p² messages: more take the model many seconds
-# The player's buttons have no names of their own, only icons.
-_NAMES = (
-    "<style onload=\"const root=this.closest('.hpclab-projected');const name=()=>{for(const [icon,said] of "
-    "[['play','Play or pause'],['pause','Play or pause'],['stop','Back to the start']])"
-    "root.querySelectorAll('button > i.fa-'+icon).forEach("
-    "i=>i.parentElement.setAttribute('aria-label',said))};"
-    'setTimeout(name,200);setTimeout(name,2000)"></style>'
-)
 _EACH = 16  # elements a rank: enough for every algorithm to cut the vector evenly
 
 
-class MessageStepper(widgets.VBox):
+class MessageStepper(Explorer):
     """Controls for collective, algorithm, ranks, size, machine and one slow link; play, pause, step.
 
     Up to 16 ranks are drawn step by step; above, when each rank is done. The first timing of a session
     compiles the model, which takes some seconds.
     """
 
-    def __init__(
-        self,
-        collective: str = "all_reduce",
-        algorithm: str = "ring",
-        ranks: int = 8,
-        size: int = 2**24,
-        machine: str = "dgx-h100",
-    ) -> None:
-        collective = checks.choice("collective", collective, schedules.ALGORITHMS)
-        algorithm = checks.choice(
-            f"The algorithm of {collective}", algorithm, schedules.ALGORITHMS[collective]
-        )
-        machine = checks.choice("machine", machine, PRESETS)
-        if ranks not in RANKS or size not in SIZES:
-            raise ValueError(
-                f"ranks must be 2 to {MOST_DRAWN} or a power of two up to {RANKS[-1]}, and size "
-                f"a power of four from {SIZES[0]} to {SIZES[-1]} bytes, not {ranks!r} and {size!r}."
-            )
-        super().__init__()
-        natural = {"style": {"description_width": "initial"}, "layout": {"width": "auto"}}
-        names = [(words(name), name) for name in schedules.ALGORITHMS]
-        sizes = [(format_bytes(size), size) for size in SIZES]
-        machines = [(preset.title, name) for name, preset in PRESETS.items()]
-        self.collective = widgets.Dropdown(
-            options=names, value=collective, description="Collective", **natural
-        )
-        self.algorithm = widgets.Dropdown(options=self._algorithms(), description="Algorithm", **natural)
-        self.algorithm.value = algorithm
-        self.ranks = widgets.SelectionSlider(
-            options=[(f"{count:,}", count) for count in RANKS], value=ranks, description="Ranks", **natural
-        )
-        self.size = widgets.SelectionSlider(options=sizes, value=size, description="Message size", **natural)
-        self.machine = widgets.Dropdown(options=machines, value=machine, description="Machine", **natural)
-        self.slow = widgets.Checkbox(False, description=f"One link {SLOWER:g}× slower", indent=False)
-        self.step = widgets.IntSlider(0, min=0, max=1, description="Step", **natural)
-        self.play = widgets.Play(0, min=0, max=1, interval=1000, show_repeat=False)
-        self.ranks.layout.flex = self.size.layout.flex = self.step.layout.flex = "1 1 300px"
-        self.picture, self.note = widgets.HTML(), widgets.HTML()
-        self._spoken, self._changing = projected.Announcer(), False
-        self._shown: StepPicture | None = None
+    def __init__(self) -> None:
+        listed, slider = widgets.Dropdown, widgets.SelectionSlider
+        known, machines = schedules.ALGORITHMS, [(preset.title, name) for name, preset in PRESETS.items()]
+        counts, sizes = [(f"{n:,}", n) for n in RANKS], [(format_bytes(n), n) for n in SIZES]
+        self.collective = control(listed, "Collective", options=_named(known), value="all_reduce")
+        self.algorithm = control(listed, "Algorithm", options=_named(known["all_reduce"]), value="ring")
+        self.machine = control(listed, "Machine", options=machines, value="dgx-h100")
+        self.ranks = control(slider, "Ranks", options=counts, value=8)
+        self.size = control(slider, "Message size", options=sizes, value=2**24)
+        self.slow = control(widgets.Checkbox, f"One link {SLOWER:g}× slower", value=False, indent=False)
+        self.step = control(widgets.IntSlider, "Step", value=0, min=0, max=1)
+        self.play = widgets.Play(min=0, max=1, interval=1000, show_repeat=False)
         self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
-        line = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        rows = ([self.collective, self.algorithm, self.machine], [self.ranks, self.size, self.slow])
-        sheet = projected.look(self)
-        names_of_buttons = widgets.HTML(_NAMES, layout={"height": "0", "margin": "0"})
-        self._player = widgets.HBox([self.play, self.step], layout=line)
-        self.children = [
-            *(widgets.HBox(row, layout=line) for row in rows),
-            self._player, self.picture, self.note, self._spoken, names_of_buttons, sheet,
-        ]  # fmt: skip
-        self.collective.observe(lambda _change: self._another(), "value")
-        for control in (self.algorithm, self.ranks, self.size, self.machine, self.slow):
-            control.observe(lambda _change: self._time(), "value")
-        self.step.observe(lambda _change: self._draw(), "value")
-        self._time()
-
-    def _algorithms(self) -> list[tuple[str, str]]:
-        return [(words(name), name) for name in schedules.ALGORITHMS[self.collective.value]]
-
-    def _another(self) -> None:
-        """Another collective: its own algorithms, the same one where it exists."""
-        before, options = self.algorithm.value, self._algorithms()
-        known = [name for _, name in options]
-        self._changing = True  # a new list selects its first entry, which nobody asked for
-        self.algorithm.options = options
-        self.algorithm.value = before if before in known else "ring" if "ring" in known else known[0]
-        self._changing = False
-        self._time()
-
-    def _time(self) -> None:
-        """New settings: time them, and go back to the first step."""
-        if self._changing:
-            return
-        chosen = (
-            self.collective.value,
-            self.algorithm.value,
-            self.ranks.value,
-            self.size.value,
-            self.machine.value,
+        self._found: tuple[Timing, Timing | None, StepPicture | None] | None = None
+        super().__init__(
+            [
+                {"collective": self.collective, "algorithm": self.algorithm, "machine": self.machine},
+                {"ranks": self.ranks, "size": self.size, "slow": self.slow},
+                {"play": self.play, "step": self.step},
+            ],
+            draw=self._picture,
+            describe=lambda step: steps.title(step) if (steps := self._timed()[2]) else "",
+            note=self._outcome,
+            adapt=self._adapt_to,
         )
-        self._say(f"Timing {self.ranks.value:,} ranks …")
-        try:
+
+    def _adapt_to(self, changed: str) -> None:
+        """New settings: time them, and go back to the first step."""
+        if changed in ("step", "play"):
+            return
+        if changed == "collective":
+            known = _named(schedules.ALGORITHMS[self.collective.value])
+            offer(self.algorithm, known, self.algorithm.value, "ring")
+        self.forget()
+        self._found = None
+        show(False, self.play, self.step)
+        self.say([f"Timing {self.ranks.value:,} ranks …"])
+        if steps := self._timed()[2]:
+            self.step.value = self.play.value = 0
+            self.step.max = self.play.max = steps.steps
+            show(True, self.play, self.step)
+
+    def _timed(self) -> tuple[Timing, Timing | None, StepPicture | None]:
+        """What the settings take, without the slow link too where there is one, and the steps to draw."""
+        if self._found is None:
+            ranks, machine = self.ranks.value, self.machine.value
+            chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
             timing = timed(*chosen, self.slow.value)
             healthy = timed(*chosen, False) if self.slow.value else None
-        except ValueError as error:
-            self._shown, self.picture.value, self._player.layout.display = None, "", "none"
-            self._say(str(error), "alert")
-            return
-        drawn = self.ranks.value <= MOST_DRAWN
-        self._shown = StepPicture(timing, PRESETS[self.machine.value].ranks_per_node) if drawn else None
-        self._player.layout.display = "flex" if drawn else "none"
-        self._say(_said(timing, healthy))
-        if self._shown is None:
-            self.picture.value = finish_times.draw(timing, healthy)
-            return
-        self.step.max = self.play.max = timing.schedule.steps
-        if self.step.value:
-            self.step.value = self.play.value = 0  # draws
-        else:
-            self._draw()
+            drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
+            self._found = timing, healthy, drawn
+        return self._found
 
-    def _draw(self) -> None:
-        if self._shown is not None and self.step.value <= self._shown.steps:
-            self.picture.value = self._shown.draw(self.step.value)
-            self._spoken.say(self._shown.title(self.step.value))
+    def _outcome(self) -> list[str]:
+        timing, healthy, _ = self._timed()
+        return [_said(timing, healthy), _whole(healthy or timing)]
 
-    def _say(self, sentence: str, role: str = "status") -> None:
-        self.note.value = f'<div role="{role}" style="color:{style.INK}">{escape(sentence)}</div>'
+    def _picture(self, step: int) -> Any:
+        timing, healthy, steps = self._timed()
+        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
+
+
+def _named(names: Any) -> list[tuple[str, str]]:
+    return [(words(name), name) for name in names]
 
 
 def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
-    settings = collective, algorithm, ranks, size, machine, slow
-    return _remembered(*settings) if ranks <= MOST_DRAWN else _timed(*settings)
-
-
-@lru_cache(maxsize=32)  # stepping asks again and again; many ranks are asked once, and take 100 MB and more
-def _remembered(*settings: Any) -> Timing:
-    return _timed(*settings)
-
-
-def _timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     most = _MOST.get(collective, max(RANKS))
     if ranks > most:
         raise ValueError(f"An {words(collective)} is timed for at most {most} ranks here: choose fewer.")
@@ -202,7 +138,7 @@ def _said(timing: Timing, healthy: Timing | None) -> str:
         late = int((timing.finish > 1.05 * healthy.finish).sum())
         text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
     met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
-    return f"{text}. {met} {_whole(healthy or timing)}"
+    return f"{text}. {met}"
 
 
 def _whole(timing: Timing) -> str:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from matplotlib.axes import Axes
 
-from hpclab import checks
-from hpclab.figures import style
+from hpclab.figures import bars, speedup, style
+from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
-from hpclab.models.scaling import USL
-from hpclab.results import Result
-from hpclab.widgets import predict, projected
-from hpclab.widgets.cluster_watch import ClusterWatch
+from hpclab.models.scaling import USL, Fit, NoCurve
+from hpclab.models.speedups import Curve
+from hpclab.results import Origin, Result
+from hpclab.widgets import predict, queue_view, scaling_laws
+from hpclab.widgets.explorer import Explorer, Row, control
 from hpclab.widgets.point_runner import PointRunner, sentence_of
-from hpclab.widgets.scaler_picture import Picture, View
 
 if TYPE_CHECKING:
     from hpclab.cluster import Pool
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
 REST = 0.8  # seconds that the slider must rest before its point is measured
 
 
-class NodeScaler(widgets.VBox):
+class NodeScaler(Explorer):
     """Measures `experiment` on `pool` at the nodes that the slider says, and draws what comes out.
 
-    The points of a sweep are the experiment's `nodes`; the slider goes from 1 to `most` (default: the
-    largest of them). With a `prediction` (the speedup at `most` nodes) nothing measured is shown, and nothing
-    is run, before it is committed or skipped. `results` are Results there already. Work runs in a thread: the
-    notebook stays usable, and `wait()` waits for it. Raises ValueError for arguments of the wrong kind.
+    The points of a sweep are the experiment's `nodes`; the slider goes from 1 to the largest of them. With a
+    `prediction` (the speedup there) nothing measured is shown, and nothing is run, before it is committed or
+    skipped. `results` are Results there already. Work runs in a thread: the notebook stays usable, and
+    `wait()` waits for it. Raises ValueError for arguments of the wrong kind.
     """
 
     def __init__(
@@ -46,29 +48,37 @@ class NodeScaler(widgets.VBox):
         pool: Pool,
         experiment: ScaleOut,
         prediction: Prediction | None = None,
-        *,
-        most: int | None = None,
         results: Sequence[Result] = (),
     ):
         if not all(hasattr(pool, name) for name in ("scale", "map", "cancel")):
             raise ValueError(f"NodeScaler needs a Pool to scale, such as Pool(nodes=1), not {pool!r:.60}.")
         if not all(hasattr(experiment, name) for name in ("measure", "fit", "nodes")):
             raise ValueError(f"NodeScaler needs an experiment, such as ScaleOut(), not {experiment!r:.60}.")
-        most = checks.integer("most", max(experiment.nodes) if most is None else most, 2, 1024, "nodes")
-        super().__init__()
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
-        self._most = most
-        self._runner = PointRunner(pool, experiment, self._changed, results)
-        self._drawing = threading.RLock()
+        self._most = max(2, *experiment.nodes)
         self._timer: threading.Timer | None = None
-        self._counted, self._trouble = -1, ""
-        self._picture = Picture()
-        self._build()
-        self._watch = ClusterWatch(pool, lambda html: setattr(self._live, "value", html))
-        self.children = self._rows()
+        self._runner = PointRunner(pool, experiment, self._ran, results)
+        self._taking = threading.RLock()
+        self._queue = queue_view.of_pool(pool, lambda: self._runner.state.nodes)
+        self._bars = widgets.HTML()
+        self._take_in()
+        self._models = self._what_if_controls()
+        # One that is decided already says so at once, when nothing is on the page yet.
+        decided = lambda _prediction: self._ran() if self.children else None  # noqa: E731
+        asked = [predict.ask(prediction, decided)] if prediction is not None else []
+        super().__init__(
+            [*asked, *self._above()],
+            draw=self._points,
+            move=self._what_if,
+            describe=self._said,
+            note=self._notes,
+            adapt=self._moved,
+            under=[self._models],
+        )
+        self.children = [*self.children[:-2], self._bars, *self.children[-2:]]
         self.add_class("hpclab-scaler")
-        self._watch.look()
-        self._changed()
+        self._queue.refresh()
+        self._ran()
 
     @property
     def results(self) -> list[Result]:
@@ -80,10 +90,7 @@ class NodeScaler(widgets.VBox):
         if not self._decided():
             self._say("First enter a prediction, or press Skip.", urgent=True)
             return
-        try:
-            self._runner.request(nodes)
-        except ValueError as error:
-            self._say(str(error), urgent=True)
+        self._request(nodes)
 
     def wait(self, timeout: float = 300.0) -> bool:
         """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt cancels."""
@@ -96,147 +103,147 @@ class NodeScaler(widgets.VBox):
 
     def close(self) -> None:
         """Cancel and take the widget off the page; the pool stays open, for it is not the widget's."""
-        if hasattr(self, "_watch"):  # ipywidgets closes what was refused while being made, too
+        if hasattr(self, "_queue"):  # ipywidgets closes what was refused while being made, too
             self._rest()
             self._runner.close()
-            self._watch.stop()
+            self._queue.stop()
         super().close()
 
     # ---- what is on the page
 
-    def _build(self) -> None:
-        wide = {"width": "auto", "flex": "1 1 300px"}
-        natural = {"description_width": "initial"}
-        self._nodes = widgets.IntSlider(1, 1, self._most, description="Nodes", style=natural, layout=wide)
-        self._here = widgets.Button(description="Run at 1 node", button_style="primary")
-        self._sweep = widgets.Button(description="Sweep all", tooltip=f"Run at {self._sweep_text()} nodes")
-        self._cancel = widgets.Button(description="Cancel", tooltip="End what runs; keep what was measured")
-        for button in (self._here, self._sweep, self._cancel):
-            button.layout.width = "auto"
-        self._bar = widgets.FloatProgress(
-            value=0.0, min=0.0, max=1.0, layout={"width": "200px", "flex": "none"}
-        )
+    def _above(self) -> list[Row]:
+        self._nodes = control(widgets.IntSlider, "Nodes", value=1, min=1, max=self._most)
+        self._here = control(widgets.Button, "", button_style="primary")
+        every = sorted(self.experiment.nodes)
+        tip = f"Run at {', '.join(map(str, every))} nodes"
+        self._sweep = control(widgets.Button, "Sweep all", tooltip=tip)
+        self._cancel = control(widgets.Button, "Cancel", tooltip="End what runs; keep what was measured")
+        self._here.on_click(lambda _button: self.run(self._nodes.value))
+        self._sweep.on_click(lambda _button: self.run(*every))
+        self._cancel.on_click(lambda _button: self.cancel())
+        self._bar = widgets.FloatProgress(min=0, max=1, layout={"width": "200px", "flex": "none"})
         self._status = widgets.HTML(layout={"flex": "1 1 auto", "margin": "0 0 0 8px"})
         self._status.add_class("hpclab-status")
-        self._announcer = projected.Announcer()
-        self._live = widgets.HTML(layout={"min_height": "84px"})
-        self._speedup, self._notes, self._bars = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        even = {"width": "auto", "flex": "1 1 0", "min_width": "310px"}
-        self._contention = widgets.FloatSlider(
-            0.15, min=0, max=0.5, step=0.01, description="contention", style=natural, layout=even
-        )
-        self._coherency = widgets.FloatSlider(
-            0.0, min=0, max=0.05, step=0.001, readout_format=".3f", description="coherency",
-            style=natural, layout=even,
-        )  # fmt: skip
-        ends = sorted({2 * self._most, max(64, 2 * self._most)})
-        self._axis = widgets.Dropdown(
-            options=[(f"to {end}", end) for end in ends], description="Axis", style=natural,
-            layout={"width": "auto"},
-        )  # fmt: skip
-        self._nodes.observe(self._moved, "value")
-        for control in (self._contention, self._coherency, self._axis):
-            control.observe(lambda _change: self._draw_speedup(), "value")
-        self._here.on_click(lambda _button: self.run(self._nodes.value))
-        self._sweep.on_click(lambda _button: self.run(*sorted(self.experiment.nodes)))
-        self._cancel.on_click(lambda _button: self.cancel())
-
-    def _rows(self) -> list[widgets.Widget]:
-        line: dict[str, Any] = {"align_items": "center", "flex_flow": "row wrap"}
-        asked = (
-            [predict.ask(self.prediction, lambda _: self._changed())] if self.prediction is not None else []
-        )
-        what_if = widgets.HTML(
-            f'<b style="color:{style.ink(style.COLOUR["what if"])}">What if</b>',
-            layout={"margin": "2px 12px 2px 2px"},
-        )
         return [
-            *asked,
-            widgets.HBox([self._nodes, self._here, self._sweep, self._cancel], layout=line),
+            {"nodes": self._nodes, "here": self._here, "sweep": self._sweep, "cancel": self._cancel},
             widgets.HBox([self._bar, self._status], layout={"align_items": "center"}),
-            self._live,
-            self._speedup,
-            widgets.HBox([what_if, self._contention, self._coherency, self._axis], layout=line),
-            self._notes,
-            self._bars,
-            self._announcer,
-            projected.look(self),
+            widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "84px"}),
         ]
 
-    def _sweep_text(self) -> str:
-        return ", ".join(str(count) for count in sorted(self.experiment.nodes))
+    def _what_if_controls(self) -> dict[str, Any]:
+        short = {"width": "auto", "flex": "1 1 0", "min_width": "310px"}
+        ends = [(f"to {end}", end) for end in sorted({2 * self._most, max(64, 2 * self._most)})]
+        name = f'<b style="color:{style.ink(style.COLOUR["what if"])}">What if</b>'
+        return {
+            "what if": widgets.HTML(name, layout={"margin": "2px 12px 2px 2px"}),
+            "contention": control(
+                widgets.FloatSlider, "contention", value=0.15, min=0, max=0.5, step=0.01, layout=short
+            ),
+            "coherency": control(
+                widgets.FloatSlider, "coherency", value=0.0, min=0, max=0.05, step=0.001,
+                readout_format=".3f", layout=short,
+            ),
+            "most": control(widgets.Dropdown, "Axis", options=ends),
+        }  # fmt: skip
+
+    # ---- what is drawn
+
+    def _points(self, ax: Axes, most: int) -> Axes:
+        return speedup.draw(
+            ax, self._results, self._curves(most), most=most, prediction=self._asked(most), named=False,
+            cores=None if self._results else allowance.cores().whole,
+        )  # fmt: skip
+
+    def _what_if(self, ax: Axes, most: int, nodes: int, contention: float, coherency: float) -> Overlay:
+        law = Curve.of_law(USL(contention, coherency), most)
+        return speedup.over(ax, most, self._curves(most), law, min(nodes, most), self._asked(most))
+
+    def _said(self, most: int, nodes: int, contention: float, coherency: float) -> str:
+        curves = [Curve.of_law(USL(contention, coherency), most), *self._curves(most)]
+        at = min(nodes, most)
+        said = ", ".join(f"{curve.label} {speedup.times(curve.at(at)[0])}" for curve in curves)
+        return f"Modelled at {_counted(at)}: {said}."
+
+    def _asked(self, most: int) -> tuple[int, float] | None:
+        """The prediction, where the axes reach that far."""
+        value = self.prediction.value if self.prediction is not None else None
+        return (self._most, value) if value is not None and self._most <= most else None
+
+    def _notes(self) -> list[str]:
+        conditions = sorted({r.condition for r in self._results if r.origin is Origin.EMULATED})
+        return ["", *map(scaling_laws.said, self._laws), *(f"Emulated: {text}." for text in conditions)]
 
     # ---- what happens
 
     def _decided(self) -> bool:
         return self.prediction is None or self.prediction.decided
 
-    def _moved(self, change: dict[str, Any]) -> None:
-        count = change["new"]
-        self._here.description = f"Run at {count} node{'s' * (count > 1)}"
-        self._draw_speedup()
-        self._rest()
-        if self._decided():
-            self._timer = threading.Timer(REST, self._rested)
-            self._timer.daemon = True
-            self._timer.start()
+    def _moved(self, changed: str) -> None:
+        self._here.description = f"Run at {_counted(self._nodes.value)}"
+        if changed == "nodes":
+            self._rest()
+            if self._decided():
+                self._timer = threading.Timer(REST, lambda: self._request([self._nodes.value], instead=True))
+                self._timer.daemon = True
+                self._timer.start()
 
     def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _rested(self) -> None:
+    def _request(self, nodes: Sequence[int], instead: bool = False) -> None:
         try:
-            self._runner.request([self._nodes.value], instead=True)
-        except ValueError as error:  # closed meanwhile
+            self._runner.request(nodes, instead)
+        except ValueError as error:  # a wrong count, or closed meanwhile
             self._say(str(error), urgent=True)
 
-    def _changed(self) -> None:
+    def _ran(self) -> None:
         """The runner's state or results changed, or the prediction was decided; from any thread."""
-        with self._drawing:
-            state, results = self._runner.state, self._runner.results
+        with self._taking:
+            state = self._runner.state
             if state.busy:
-                self._watch.start(state.nodes)
+                self._queue.start()
             else:
-                self._watch.stop()
+                self._queue.stop()
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
-            shown = len(results) if self._decided() else 0
-            if shown != self._counted:
-                self._counted = shown
-                self._take_in(results[:shown])
+            if self._seen != (self._decided(), len(self.results)):
+                self._take_in()
+                self.draw_again()
             self._say(
                 self._trouble or state.sentence,
                 self._trouble or state.spoken,
                 bool(self._trouble or state.error),
             )
 
-    def _take_in(self, results: Sequence[Result]) -> None:
-        self._trouble = ""
+    def _take_in(self) -> None:
+        """Other Results than those on the page, or a prediction: fit them, and have all drawn again."""
+        self._results, self._trouble = self.results if self._decided() else [], ""
+        self._seen = self._decided(), len(self.results)
+        self._laws: list[Fit | NoCurve] = []
         try:
-            self._picture = Picture.of(results, self.experiment, self._cores(results))
-        except Exception as error:  # whatever a fit may meet; the points so far stay on the page
+            if self._results:
+                found = self.experiment.fit(self._results)
+                self._laws = [found.amdahl, found.usl]
+            self._bars.value = _time_went(self._results)
+        except Exception as error:  # whatever a fit may meet; the points are drawn all the same
             self._trouble = sentence_of(error)
-        self._notes.value, self._bars.value = self._picture.notes(), self._picture.bars()
-        self._draw_speedup()
-
-    def _draw_speedup(self) -> None:
-        with self._drawing:
-            law = USL(self._contention.value, self._coherency.value)
-            asked = self.prediction.value if self.prediction is not None else None
-            prediction = (self._most, asked) if asked is not None else None
-            self._speedup.value = self._picture.speedup(
-                View(self._axis.value, self._nodes.value, law), prediction
-            )
-
-    def _cores(self, results: Sequence[Result]) -> int | None:
-        """Cores that the nodes share: what the Results say, else this machine's on its own processes."""
-        shared = [result.environment for result in results if "shared" in result.environment]
-        if shared:
-            return shared[-1]["cores"] if shared[-1]["shared"] else None
-        return allowance.cores().whole
+        fits = [law for law in self._laws if isinstance(law, Fit)]
+        self._curves = cache(lambda most: [Curve.of_fit(fit, most) for fit in fits])
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK
         look = f"color:{colour};min-height:52px;display:flex;align-items:center"
         self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
-        self._announcer.say(spoken or sentence)
+        self.announcer.say(spoken or sentence)
+
+
+def _time_went(results: Sequence[Result]) -> str:
+    measured = [result for result in results if result.origin is Origin.MEASURED]
+    with style.look():
+        figure, ax = style.figure(height=400)
+        bars.draw(ax, measured)
+    return style.svg(figure)
+
+
+def _counted(nodes: int) -> str:
+    return f"{nodes} node{'s' * (nodes != 1)}"

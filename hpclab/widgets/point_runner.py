@@ -193,9 +193,9 @@ class PointRunner:
         self._changed()
 
 
-def sentence_of(error: BaseException) -> str:
+def sentence_of(error: BaseException, what: str = "The run ended with") -> str:
     """What went wrong in one line: our own errors say it themselves, others are named."""
     text = " ".join(str(error).split()) or "no reason was given"
     text = text if len(text) <= 600 else text[:600] + "…"
     ours = type(error).__module__.startswith("hpclab") or isinstance(error, ValueError)
-    return text if ours else f"The run ended with {type(error).__name__}: {text}"
+    return text if ours else f"{what} {type(error).__name__}: {text}"

@@ -1,7 +1,7 @@
 """Controls that can be read from the back of a room and heard by somebody who cannot see them.
 
-ipywidgets draws text at 13 pixels, gives a slider's handle no name and has no live region: a screen reader
-would say "slider, 4", and never that a run has ended.
+ipywidgets draws text at 13 pixels, gives a slider's handle and a player's buttons no name and has no live
+region: a screen reader would say "slider, 4", and never that a run has ended.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _CSS = f"""
 .hpclab-projected .progress {{height:14px; margin-top:11px}}
 .hpclab-projected :is(.noUi-handle, button, select, input):focus-visible
   {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
+.hpclab-over {{pointer-events:none}}
 .hpclab-spoken {{position:absolute; width:1px; height:1px; margin:0; overflow:hidden; clip-path:inset(50%)}}
 """
 # Run by the browser when the style sheet arrives, and again for whatever comes into the box after it. The
@@ -32,7 +33,10 @@ _NAMES = (
     "root.querySelectorAll('.widget-slider').forEach(s=>s.querySelectorAll('.noUi-handle').forEach("
     "h=>h.setAttribute('aria-label',s.querySelector('label').textContent)));"
     "root.querySelectorAll('.hpclab-spoken').forEach(s=>{"
-    "s.setAttribute('role','status');s.setAttribute('aria-live','polite')})};"
+    "s.setAttribute('role','status');s.setAttribute('aria-live','polite')});"
+    "for(const [icon,said] of [['play','Play or pause'],['pause','Play or pause'],"
+    "['stop','Back to the start']])root.querySelectorAll('button > i.fa-'+icon).forEach("
+    "i=>i.parentElement.setAttribute('aria-label',said))};"
     "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
 )
 

@@ -7,52 +7,54 @@ Keep what `watch` returns: run the cell again, and the view before it is dropped
 
 from __future__ import annotations
 
-import html
+import math
 import re
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 from IPython.display import display
 
-from hpclab import checks
-from hpclab.cluster.slurm import Job, Slurm, SlurmError
-from hpclab.figures import nodes_view
+from hpclab.cluster.slurm import Job, Slurm, connect
+from hpclab.figures import nodes_view, style
 
 STOPS_AFTER = 900.0  # seconds; a browser does not tell the kernel that nobody looks any more
+POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks within half a second
 
 
-@dataclass
-class _Shown:
-    """A job as a box shows it: on one node, and with its name beside its number."""
+@dataclass(frozen=True)
+class Look:
+    """What one look gives: a picture, a sentence beside it, why jobs wait; the `last` ends the watching."""
 
-    id: int | str
-    name: str
-    state: str
-    reason: str
-    node_list: str
+    picture: str
+    said: str = ""
+    reasons: Sequence[str] = ()
+    last: bool = False
 
 
 class QueueView:
-    """`box` holds the picture; its button calls `start` and `stop`, its thread `refresh`."""
+    """Shows what `look()` gives, again and again from `start` to `stop`; `box` holds it with its button.
 
-    def __init__(self, slurm: Slurm, interval: float, stops_after: float) -> None:
-        self.slurm = slurm
-        self.interval = checks.number("interval", interval, 0.2, 3600, "s")
-        self.stops_after = checks.number("stops_after", stops_after, 0.2, 86400, "s")
+    A widget sends only a value that changed, so a screen reader hears changes and not a clock.
+    """
+
+    def __init__(self, look: Callable[[], Look], interval: float, stops_after: float = math.inf) -> None:
+        self._every = interval, stops_after
+        self._look, self._lock, self._stopped = look, threading.Lock(), threading.Event()
+        self._stopped.set()
         self.button = widgets.Button(layout={"width": "13em"})
         self.status, self.picture, self.reasons = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._stopped = threading.Event()
-        self._stopped.set()
         itself = weakref.ref(self)  # the button must not keep a view alive that the learner has dropped
         self.button.on_click(lambda _: _toggle(itself()))
         self.box = widgets.VBox(
             [widgets.HBox([self.button, self.status]), self.picture, self.reasons],
-            layout={"max_width": "800px"},
+            layout={"max_width": f"{style.WIDTH}px"},
         )
         self._label()
 
@@ -61,41 +63,33 @@ class QueueView:
         return not self._stopped.is_set()
 
     def start(self) -> None:
-        """Refresh every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
-        if not self.running:
-            self._stopped = threading.Event()
-            self._label()
-            arguments = (weakref.ref(self), self._stopped, self.interval, self.stops_after)
-            threading.Thread(target=_keep_fresh, args=arguments, daemon=True, name="queue view").start()
+        """Look every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
+        with self._lock:
+            if not self.running:
+                self._stopped = threading.Event()
+                arguments = (weakref.ref(self), self._stopped, *self._every)
+                threading.Thread(target=_keep_fresh, args=arguments, daemon=True, name="queue view").start()
+        self._label()
 
     def stop(self) -> None:
+        """Look once more, in the thread that has looked so far, and end."""
         self._stopped.set()
         self._label()
 
     def refresh(self) -> None:
-        """Ask once and show it; what Slurm cannot say now is a sentence, and the last picture stays.
-
-        A widget sends only a value that changed, so a screen reader hears changes and not a clock.
-        """
+        """Look once and show it; what cannot be asked now is a sentence, and the last picture stays."""
         try:
-            jobs, nodes = self.slurm.queue(), self.slurm.nodes()
-        except SlurmError as error:
-            self._say(str(error))
+            found = self._look()
+        except Exception as error:  # whatever a slow or broken queue gives; it must not end the watching
+            self._say(f"The queue could not be asked: {error}")
             return
-        if self.slurm.kind == "none":
+        if found.last:
             self.stop()
-            self._say(self.slurm.version)
-            return
-        running = [job for job in jobs if job.state == "RUNNING"]
-        waiting = [job for job in jobs if job.state == "PENDING"]
-        self._say(f"{_count(running, 'job')} running, {len(waiting)} waiting; {_count(nodes, 'node')}.")
-        places: list[Any] = list(nodes)
-        self.picture.value = nodes_view.draw(places, [part for job in jobs for part in _shown(job)])
-        told = dict.fromkeys(self.slurm.explain(job.reason) for job in waiting if job.reason)
-        rows = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in told)
-        self.reasons.value = (
-            f'<ul style="font-size:19px;line-height:1.3;margin:4px 0">{rows}</ul>' if rows else ""
-        )
+        self._say(found.said)
+        self.picture.value = found.picture
+        rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.reasons)
+        look = f"font-size:{style.TEXT:g}px;line-height:1.3;margin:4px 0"
+        self.reasons.value = f'<ul style="{look}">{rows}</ul>' if rows else ""
 
     def _label(self) -> None:
         self.button.description = "Stop refreshing" if self.running else "Refresh again"
@@ -103,9 +97,8 @@ class QueueView:
         self.button.icon = "pause" if self.running else "play"
 
     def _say(self, text: str) -> None:
-        self.status.value = (
-            f'<div role="status" style="font-size:19px;padding-left:10px">{html.escape(text)}</div>'
-        )
+        look = f"font-size:{style.TEXT:g}px;padding-left:10px"
+        self.status.value = f'<div role="status" style="{look}">{escape(text)}</div>' if text else ""
 
 
 def _toggle(view: QueueView | None) -> None:
@@ -113,36 +106,62 @@ def _toggle(view: QueueView | None) -> None:
         view.stop() if view.running else view.start()
 
 
-def watch(slurm: Slurm, interval: float | None = None, stops_after: float = STOPS_AFTER) -> QueueView:
+def watch(slurm: Slurm) -> QueueView:
     """Show `slurm`'s queue and nodes under this cell and keep them fresh: every second on our own Slurm,
     every five on a site's, which has others to answer."""
-    view = QueueView(slurm, interval or (1.0 if slurm.kind == "local" else 5.0), stops_after)
+    view = QueueView(lambda: of_slurm(slurm), 1.0 if slurm.kind == "local" else 5.0, STOPS_AFTER)
     view.start()
     view.refresh()
     display(view.box)
     return view
 
 
+def of_slurm(slurm: Slurm) -> Look:
+    """The queue of `slurm`, its nodes, and why jobs wait."""
+    if slurm.kind == "none":
+        return Look("", slurm.version, last=True)
+    jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
+    running = [job for job in jobs if job.state == "RUNNING"]
+    waiting = [job for job in jobs if job.state == "PENDING"]
+    said = f"{_count(running, 'job')} running, {len(waiting)} waiting; {_count(nodes, 'node')}."
+    reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
+    return Look(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
+
+
+def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
+    """A view of the nodes of `pool`, of which `wanted()` are on their way: its jobs, or its processes."""
+    slurm = cache(lambda: connect(start=False, export=False))
+
+    def look() -> Look:
+        here: dict[str, Any] = {"joined": pool.nodes, "wanted": wanted()}
+        if pool.backend == "slurm":
+            return Look(nodes_view.draw(list[Any](slurm().nodes()), pool.jobs(), **here))
+        return Look(nodes_view.draw(workers=pool.workers(), **here))
+
+    return QueueView(look, POOL_EVERY)
+
+
 def _keep_fresh(
     itself: weakref.ref[QueueView], stopped: threading.Event, interval: float, stops_after: float
 ) -> None:
     """The thread: holds no view between two looks, so that a dropped one ends it."""
-    deadline = time.monotonic() + stops_after
-    while not stopped.wait(interval):
+    deadline, ending = time.monotonic() + stops_after, False
+    while not ending:
+        ending = stopped.wait(interval)
         view = itself()
         if view is None:
             return
-        if time.monotonic() > deadline:
+        if not ending and time.monotonic() > deadline:
             view.stop()
             return
         view.refresh()
         del view
 
 
-def _shown(job: Job) -> list[_Shown]:
-    """A box for each node that the job runs on, or one where it waits."""
+def _shown(job: Job) -> list[Any]:
+    """A box for each node that the job runs on, or one where it waits; its name beside its number."""
     number = f"{job.array_job}_{job.array_task}" if job.array_job else str(job.id)
-    shown = _Shown(f"{number} {job.name}"[:40], job.name, job.state, job.reason, "")
+    shown: Any = replace(job, id=f"{number} {job.name}"[:40], node_list="")  # type: ignore[arg-type]
     return [replace(shown, node_list=name) for name in _names(job.node_list)] or [shown]
 
 

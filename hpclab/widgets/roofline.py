@@ -1,31 +1,32 @@
 """Your kernels under a device's roof, and one of them to be moved there: fewer bytes an item, more use of
 each.
 
-Every change redraws one SVG and nothing else; the axes stay for a device. What is modelled says so.
+The axes stay for a device. What is modelled says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from html import escape
 
 import ipywidgets as widgets
+from matplotlib.axes import Axes
 
 from hpclab.experiments.kernel_ladder import catalogue_name
 from hpclab.figures import roofline, style
+from hpclab.figures.overlay import Overlay
 from hpclab.figures.roofline_points import Kernel, kernels, modelled
 from hpclab.models.device import PRECISIONS, Device, devices, from_catalogue
 from hpclab.models.roofline import Prediction, Work, predict
 from hpclab.results import Origin, Result
 from hpclab.units import format_seconds
-from hpclab.widgets import projected
+from hpclab.widgets.explorer import Explorer, control, offer
 
 ITEM = 4  # bytes of a float32, in which the works are counted
 _HERE = "here"
 
 
-class Roofline(widgets.VBox):
+class Roofline(Explorer):
     """Draws `works` on a device of the catalogue, or on `here`, this machine's measured one.
 
     `results` are of a KernelLadder: those that were measured on the device chosen (on this machine's cores,
@@ -37,110 +38,79 @@ class Roofline(widgets.VBox):
     def __init__(
         self, works: Sequence[Work], results: Sequence[Result] = (), here: Device | None = None
     ) -> None:
-        super().__init__()
-        self._works = {work.name or f"kernel {number + 1}": work for number, work in enumerate(works)}
+        names = [work.name or f"kernel {number + 1}" for number, work in enumerate(works)]
+        self._works = {name: replace(work, name=name) for name, work in zip(names, works, strict=True)}
         if not self._works:
             raise ValueError("Roofline needs at least one Work: its bytes and its operations.")
-        self._works = {name: replace(work, name=name) for name, work in self._works.items()}
-        self._here = here
-        self._measured: dict[str, list[Result]] = {}
-        for result in results:
-            self._measured.setdefault(_device_of(result), []).append(result)
-        natural = {"description_width": "initial"}
-        named = [(entry.title, name) for name, entry in devices().items()]
+        self._here, self._results = here, results
+        machines = [(entry.title, name) for name, entry in devices().items()]
         if here is not None:
-            named.insert(0, (here.title, _HERE))
-        self.device = widgets.Dropdown(
-            options=named,
-            value=_HERE if here is not None else "a100-80gb",
-            description="Device",
-            style=natural,
-        )
+            machines.insert(0, (here.title, _HERE))
+        first = _HERE if here is not None else "a100-80gb"
+        listed, slider = widgets.Dropdown, widgets.SelectionSlider
+        self.device = control(listed, "Device", options=machines, value=first)
         # A slider, because its keys are left and right: JupyterLab takes up and down from lists and buttons.
-        self.precision = widgets.SelectionSlider(
-            options=[("float32", "fp32")], description="Precision", style=natural
+        self.precision = control(slider, "Precision", options=[("float32", "fp32")])
+        self._wanted = "fp32"  # what was last chosen by hand
+        self.kernel = control(listed, "Move", options=names)
+        self.item = control(slider, "Bytes per item", options=[8, 4, 2, 1], value=ITEM)
+        self.reuse = control(slider, "Times each byte is used", options=[2**n for n in range(11)])
+        super().__init__(
+            [
+                {"device": self.device, "precision": self.precision},
+                {"kernel": self.kernel, "item": self.item, "reuse": self.reuse},
+            ],
+            draw=self._roofs,
+            move=self._moved,
+            describe=lambda device, precision: f"{self._on(device).title}, {PRECISIONS[precision]}",
+            note=lambda device, precision, kernel, item, reuse: self._said(),
+            adapt=self._adapt_to,
+            height=520,
         )
-        self._wanted, self._changing = "fp32", False
-        self.kernel = widgets.Dropdown(options=list(self._works), description="Move", style=natural)
-        self.item = widgets.SelectionSlider(
-            options=[8, 4, 2, 1], value=ITEM, description="Bytes per item", style=natural
-        )
-        self.reuse = widgets.SelectionSlider(
-            options=[2**n for n in range(11)], description="Times each byte is used", style=natural
-        )
-        for control in (self.device, self.kernel):
-            control.layout.width = "auto"
-        for slider in (self.precision, self.item, self.reuse):
-            slider.layout = {"width": "auto", "flex": "1 1 330px"}
-        self.picture, self.note = widgets.HTML(), widgets.HTML()
-        self._spoken = projected.Announcer()
-        line = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
-        sheet = projected.look(self)
-        self.children = [
-            widgets.HBox([self.device, self.precision], layout=line),
-            widgets.HBox([self.kernel, self.item, self.reuse], layout=line),
-            self.picture, self.note, self._spoken, sheet,
-        ]  # fmt: skip
-        self.device.observe(lambda _change: self._chosen(), "value")
-        self.precision.observe(lambda _change: self._precision_chosen(), "value")
-        for control in (self.kernel, self.item, self.reuse):
-            control.observe(lambda _change: self._draw(), "value")
-        self._chosen()
 
-    def _chosen(self) -> None:
-        """Another device: its precisions, and the one that was last chosen by hand if it has it."""
-        found = self._device().precisions
-        self._changing = True  # a new list selects its first entry, which nobody asked for
-        self.precision.options = [(PRECISIONS[name], name) for name in found]
-        fallback = "fp32" if "fp32" in found else found[-1]
-        self.precision.value = self._wanted if self._wanted in found else fallback
-        self._changing = False
-        self._draw()
-
-    def _precision_chosen(self) -> None:
-        if not self._changing:
+    def _adapt_to(self, changed: str) -> None:
+        if changed == "precision":
             self._wanted = self.precision.value
-            self._draw()
+        found = self._on(self.device.value).precisions
+        offer(self.precision, [(PRECISIONS[name], name) for name in found], self._wanted, "fp32", found[-1])
 
-    def _device(self) -> Device:
-        if self.device.value == _HERE and self._here is not None:
-            return self._here
-        return from_catalogue(self.device.value)
+    def _on(self, device: str) -> Device:
+        return self._here if device == _HERE and self._here is not None else from_catalogue(device)
 
-    def _draw(self) -> None:
-        device, precision = self._device(), self.precision.value
-        found = {
-            name: predict(replace(work, precision=precision), device) for name, work in self._works.items()
-        }
-        before, after = found[self.kernel.value], predict(self._changed(precision), device)
-        under = self._shown(found, precision)
-        moved = None
-        if after.work != before.work:
-            moved = (modelled(before), modelled(after, style.COLOUR["what if"]))
-            under = [kernel for kernel in under if kernel.origin is not Origin.MODELLED or kernel != moved[0]]
-        self.picture.value = roofline.draw(device, under, (precision,), moved=moved)
-        said = _said(before, after)
-        caveats = " ".join(after.roof.caveats)
-        self.note.value = (
-            f'<div>{escape(said)} <span style="color:{style.MUTED}">{escape(caveats)}</span></div>'
-        )
-        self._spoken.say(f"{PRECISIONS[precision]}. {said}")
-
-    def _changed(self, precision: str) -> Work:
-        """The chosen kernel as the sliders make it."""
-        work = self._works[self.kernel.value]
-        if (self.item.value, self.reuse.value) == (ITEM, 1):
-            return replace(work, precision=precision)
+    def _predicted(self) -> tuple[Prediction, Prediction]:
+        """The chosen kernel as it is, and as the sliders make it."""
+        device, work = self._on(self.device.value), self._works[self.kernel.value]
+        before = replace(work, precision=self.precision.value)
         scale = self.item.value / ITEM / self.reuse.value
-        return replace(work, precision=precision, bytes=max(1.0, work.bytes * scale), name="moved")
+        after = replace(before, bytes=max(1.0, work.bytes * scale), name="moved") if scale != 1 else before
+        return predict(before, device), predict(after, device)
 
-    def _shown(self, found: dict[str, Prediction], precision: str) -> list[Kernel]:
+    def _roofs(self, ax: Axes, device: str, precision: str) -> Axes:
+        return roofline.draw(ax, self._on(device), self._under(device, precision), (precision,))
+
+    def _moved(self, ax: Axes) -> Overlay | None:
+        before, after = self._predicted()
+        if after.work == before.work:
+            return None
+        return roofline.over(ax, modelled(before), modelled(after, style.COLOUR["what if"]))
+
+    def _under(self, device: str, precision: str) -> list[Kernel]:
         mine = [
-            result
-            for result in self._measured.get(self.device.value, ())
-            if result.parameters.get("precision") == precision
-        ]
-        return kernels(mine) or [modelled(one) for one in found.values()]
+            result for result in self._results
+            if result.parameters.get("precision") == precision and _device_of(result) == device
+        ]  # fmt: skip
+        works = [replace(work, precision=precision) for work in self._works.values()]
+        return kernels(mine) or [modelled(predict(work, self._on(device))) for work in works]
+
+    def _said(self) -> list[str]:
+        before, after = self._predicted()
+        text = f"Modelled. {before}."
+        if after.work != before.work:
+            ratio = before.seconds / after.seconds
+            change = f"{ratio:.3g} times as fast" if ratio >= 1 else f"{1 / ratio:.3g} times as slow"
+            text += f" Moved: {format_seconds(after.seconds)}, {after.bound}-bound, {change}"
+            text += f", at {after.work.intensity:.3g} FLOP per byte; the ridge is at {after.roof.ridge:.3g}."
+        return [text, *after.roof.caveats]
 
 
 def _device_of(result: Result) -> str:
@@ -153,13 +123,3 @@ def _device_of(result: Result) -> str:
         return catalogue_name(str(result.environment["gpu"]), float(result.environment["memory"]))
     except ValueError:
         return ""
-
-
-def _said(before: Prediction, after: Prediction) -> str:
-    text = f"Modelled. {before}."
-    if after.work != before.work:
-        ratio = before.seconds / after.seconds
-        change = f"{ratio:.3g} times as fast" if ratio >= 1 else f"{1 / ratio:.3g} times as slow"
-        text += f" Moved: {format_seconds(after.seconds)}, {after.bound}-bound, {change}"
-        text += f", at {after.work.intensity:.3g} FLOP per byte; the ridge is at {after.roof.ridge:.3g}."
-    return text

@@ -1,0 +1,193 @@
+"""Controls around a picture: what every lesson's widget is made of.
+
+    Explorer(
+        [{"most": control(Dropdown, "Axes", options=[16, 64]),
+          "serial": control(FloatSlider, "Serial share s", value=0.05, max=1, step=0.005)}],
+        draw=lambda ax, most: speedup.draw(ax, results, most=most, title="", named=False),
+        move=lambda ax, most, serial: speedup.over(ax, most, what_if=Curve.of_law(Amdahl(serial), most)),
+        describe=lambda most, serial: f"s = {serial:g}: {Amdahl(serial).speedup(most):.3g}× on {most}",
+    )
+
+Each function is given the values of the controls that its parameters name. What `draw` makes stands still
+until one of its own controls changes, as does the note; what `move` makes is laid over it at every key press,
+in about 1 ms.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from hpclab.figures import style
+from hpclab.widgets import projected
+from hpclab.widgets.point_runner import sentence_of
+
+_LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
+_KEPT = 8  # pictures that stand, so that a way back is as quick as what moves
+
+Row = Any  # controls by name, or a widget
+
+
+def control(kind: type, label: str, **traits: Any) -> Any:
+    """A control of `kind`, a class of ipywidgets, as long as its label; a slider takes what room there is."""
+    layout = {"width": "auto", **({"flex": "1 1 300px"} if hasattr(kind, "readout") else {})}
+    if kind is not widgets.Button:
+        traits = {"style": {"description_width": "initial"}, **traits}
+    return kind(**{"description": label, "layout": layout, **traits})
+
+
+def show(visible: bool, *controls: widgets.Widget) -> None:
+    """Have `controls` on the page, or not."""
+    for one in controls:
+        one.layout.display = None if visible else "none"
+
+
+def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
+    """Give `chooser` other options; its value is the first of `wanted` among them, else the first of them."""
+    values = [option[1] if isinstance(option, tuple) else option for option in options]
+    chooser.options = options  # selects the first
+    chooser.value = next((value for value in wanted if value in values), values[0])
+
+
+class Explorer(widgets.VBox):
+    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note.
+
+    `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
+    or the Axes it made; `shown` is what it returned. `move(ax, ...)` gives an Overlay of those Axes.
+    `describe(...)` says what moved: read out, and the overlay's alternative text. `note(...)` gives lines to
+    stand under the picture, the first of them in full ink. `adapt(name)` comes before all of these when the
+    control of that name has changed, and with "" at the beginning; the controls that it sets are drawn with
+    it, once. What raises an error becomes a sentence in place of the picture.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        draw: Callable[..., Any],
+        describe: Callable[..., str] | None = None,
+        *,
+        move: Callable[..., Any] | None = None,
+        note: Callable[..., Sequence[str]] | None = None,
+        adapt: Callable[[str], object] = bool,  # nothing
+        under: Sequence[Row] = (),
+        height: float = 430,
+    ) -> None:
+        super().__init__()
+        self.controls = {
+            name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
+        }
+        self._draw, self._move, self._describe, self._note = draw, move, describe, note
+        functions = filter(None, (draw, move, describe, note))
+        self._parameters = {one: [*inspect.signature(one).parameters] for one in functions}
+        self._adapt, self._height, self._held = adapt, height, False
+        self._drawing = threading.RLock()
+        self.forget()
+        self._heard, self.shown = ("", ""), None
+        self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.announcer = projected.Announcer()
+        for layer in (self.picture, self.moving):
+            layer.layout.grid_area = "1 / 1"
+        self.moving.add_class("hpclab-over")
+        layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
+        self.children = [
+            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer, projected.look(self),
+        ]  # fmt: skip
+        for name, one in self.controls.items():
+            if one.has_trait("value"):
+                one.observe(lambda _change, name=name: self._changed(name), "value")
+        self._changed("")
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is set in here is drawn as one change, and read out."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        self.redraw(aloud=True)
+
+    def redraw(self, *, aloud: bool = False) -> None:
+        """Draw what the controls say now, from any thread; `aloud` reads out what is new."""
+        try:
+            with self._drawing:
+                self._show(aloud)
+        except Exception as error:  # a callback has nobody who would see a traceback
+            self.fail(sentence_of(error, "This cannot be drawn:"))
+
+    def forget(self) -> None:
+        """Have what stands, and the note, made anew next time: their data are others."""
+        self._standing: dict[tuple, tuple[str, Any]] = {}
+        self._noted: tuple[Any, Sequence[str]] = (None, [])
+
+    def draw_again(self) -> None:
+        """The data of what stands are others: draw all of it."""
+        self.forget()
+        self.redraw()
+
+    def fail(self, sentence: str) -> None:
+        """Say what is wrong in place of the picture."""
+        self.picture.value = self.moving.value = ""
+        self.note.value = f'<div role="alert">{escape(sentence)}</div>'
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Set the note: its first line in full ink, the others, and a first that is empty, below it."""
+        first, *rest = lines or [""]
+        tag = "li" if len(rest) > 1 else "div"
+        more = "".join(f"<{tag}>{escape(line)}</{tag}>" for line in rest)
+        look = f"margin:0;padding-left:{'1.2em' if tag == 'li' else 0};color:{style.MUTED}"
+        self.note.value = f"<div>{escape(first)}</div>" * bool(first) + (
+            f'<ul style="{look}">{more}</ul>' * bool(more)
+        )
+
+    def _changed(self, name: str) -> None:
+        if self._held:
+            return
+        try:
+            with self.at_once():
+                self._adapt(name)
+        except Exception as error:
+            self.fail(sentence_of(error, "This cannot be drawn:"))
+
+    def _values(self, function: Any, skipped: int = 0) -> tuple:
+        """What the controls say that the parameters of `function` name, after the first `skipped`."""
+        return tuple(self.controls[name].value for name in self._parameters.get(function, ())[skipped:])
+
+    def _stand(self) -> tuple[str, Any]:
+        """What stands still, as markup and as `draw` returned it; drawn where it is not kept."""
+        axes = int(self._parameters[self._draw][:1] == ["ax"])
+        key = self._values(self._draw, axes)
+        if key not in self._standing:
+            while len(self._standing) >= _KEPT:
+                del self._standing[next(iter(self._standing))]
+            with style.look():
+                drawn = self._draw(*(style.figure(height=self._height)[1],)[:axes], *key)
+            self._standing[key] = drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
+        return self._standing[key]
+
+    def _show(self, aloud: bool) -> None:
+        picture, self.shown = self._stand()
+        over = self._move(self.shown, *self._values(self._move, 1)) if self._move else None
+        description = self._describe(*self._values(self._describe)) if self._describe else ""
+        if self._note and self._noted[0] != self._values(self._note):
+            self._noted = self._values(self._note), self._note(*self._values(self._note))
+        lines, moving = self._noted[1], ""
+        if over:
+            look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
+            moving = f"<div {look}>{over.svg()}</div>"
+        self.picture.value, self.moving.value = picture, moving  # here nothing fails any more
+        self.say(lines)
+        before, self._heard = self._heard, (description, " ".join(lines))
+        news = [new.strip() for new, old in zip(self._heard, before, strict=True) if new and new != old]
+        if aloud and news:
+            self.announcer.say(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
+
+
+def _row(row: Row) -> widgets.Widget:
+    return row if isinstance(row, widgets.Widget) else widgets.HBox(list(row.values()), layout=_LINE)

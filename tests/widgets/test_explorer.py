@@ -1,0 +1,161 @@
+"""The explorer: what stands is drawn once, what moves at every change; read out, or refused in a sentence."""
+
+import threading
+from collections import Counter
+
+import ipywidgets as widgets
+import pytest
+
+from hpclab.figures import style
+from hpclab.figures.overlay import Overlay
+from hpclab.widgets.explorer import Explorer, control, offer, show
+
+
+class Shown(Explorer):
+    """A line to `most` that stands and one of `slope` that moves, with a count of each drawing."""
+
+    def __init__(self, **options):
+        self.drawn, self.problem = Counter(), None
+        self.most = control(widgets.Dropdown, "Axes", options=[8, 16, 64])
+        self.slope = control(widgets.FloatSlider, "Slope", value=0.5, max=1)
+        super().__init__(
+            [{"most": self.most, "slope": self.slope, "button": control(widgets.Button, "Go")}],
+            draw=self.draw_points,
+            move=self.move_line,
+            describe=lambda slope: f"a slope of <b>{slope:g}</b>",
+            note=lambda most: [f"to {most}", "<i>as assumed</i>"],
+            **options,
+        )
+        self.moves = []
+        self.moving.observe(self.moves.append, "value")
+
+    def draw_points(self, ax, most):
+        self.drawn["stands"] += 1
+        if self.problem:
+            raise self.problem
+        ax.plot([0, most], [0, most])
+        return style.describe(ax, "A line", f"a line to {most}")
+
+    def move_line(self, ax, most, slope):
+        over = Overlay(ax)
+        over.line([0, most], [0, slope * most], style.COLOUR["what if"])
+        return over
+
+
+@pytest.fixture
+def shown():
+    return Shown()
+
+
+def test_a_slider_moves_only_what_moves(shown):
+    before = shown.picture.value
+    for count in range(1, 6):
+        shown.slope.value = count / 10 + 0.01
+        assert len(shown.moves) == count
+    assert shown.picture.value is before
+    assert shown.drawn["stands"] == 1
+
+
+def test_what_stood_is_kept_until_its_data_are_others(shown):
+    for most in (16, 64, 8, 16):
+        shown.most.value = most
+        assert f"a line to {most}" in shown.picture.value
+    assert shown.drawn["stands"] == 3
+    shown.forget()
+    shown.redraw()
+    assert shown.drawn["stands"] == 4
+
+
+def test_what_is_new_is_read_out_and_is_the_alternative_text(shown):
+    shown.slope.value = 0.25
+    assert "a slope of &lt;b&gt;0.25&lt;/b&gt;" in shown.announcer.value
+    assert "to 8" not in shown.announcer.value
+    assert 'role="img"' in shown.moving.value
+    assert 'aria-label="a slope of &lt;b&gt;0.25' in shown.moving.value
+    shown.most.value = 16
+    assert "to 16 &lt;i&gt;as assumed&lt;/i&gt;" in shown.announcer.value
+    assert "slope" not in shown.announcer.value
+    said = shown.announcer.value
+    shown.redraw()
+    assert shown.announcer.value == said, "data that arrive are announced by whoever brings them"
+    assert "&lt;i&gt;as assumed" in shown.note.value
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [(ValueError("most must be <less>."), "most must be &lt;less&gt;."), (KeyError("x"), "KeyError")],
+)
+def test_what_cannot_be_drawn_is_a_sentence_and_no_old_picture(shown, problem, said, capsys):
+    shown.problem = problem
+    shown.most.value = 16
+    assert shown.picture.value == shown.moving.value == ""
+    assert 'role="alert"' in shown.note.value
+    assert said in shown.note.value
+    assert "Traceback" not in "".join(capsys.readouterr())
+    shown.problem = None
+    shown.slope.value = 0.1
+    assert "a line to 16" in shown.picture.value
+    assert "alert" not in shown.note.value
+
+
+def test_controls_that_follow_another_are_drawn_with_it_once():
+    def follow(changed):
+        if changed == "most":
+            shown.slope.value = 0.75
+
+    shown = Shown(adapt=follow)
+    shown.most.value = 16
+    assert len(shown.moves) == 1
+    assert "slope of &lt;b&gt;0.75" in shown.announcer.value
+    with shown.at_once():
+        shown.slope.value, shown.most.value = 0.1, 8
+    assert len(shown.moves) == 2
+
+
+def test_an_adaptation_that_is_refused_is_a_sentence_too():
+    def refuse(changed):
+        if changed == "most":
+            raise ValueError("There are no 16 here.")
+
+    shown = Shown(adapt=refuse)
+    shown.most.value = 16
+    assert "There are no 16 here." in shown.note.value
+    assert shown.picture.value == ""
+
+
+def test_a_diagram_needs_no_axes():
+    step = control(widgets.IntSlider, "Step", value=1)
+    shown = Explorer([{"step": step}], draw=lambda step: f"<svg>{step}</svg>")
+    step.value = 3
+    assert shown.picture.value == "<svg>3</svg>"
+    assert shown.moving.value == ""
+
+
+def test_options_are_exchanged_and_controls_taken_away():
+    chooser = control(widgets.Dropdown, "Law", options=["a", "b"], value="b")
+    offer(chooser, [("A", "a"), ("B", "b"), ("C", "c")], chooser.value, "c")
+    assert chooser.value == "b"
+    offer(chooser, ["x", "c"], chooser.value, "c")
+    assert chooser.value == "c"
+    offer(chooser, ["x", "y"], chooser.value)
+    assert chooser.value == "x"
+    show(False, chooser)
+    assert chooser.layout.display == "none"
+    show(True, chooser)
+    assert chooser.layout.display is None
+
+
+def test_threads_may_draw_at_the_same_time():
+    every = [Shown() for _ in range(3)]
+
+    def draw(one):
+        for most in (16, 64, 8) * 3:
+            one.forget()
+            one.most.value = most
+
+    threads = [threading.Thread(target=draw, args=(one,)) for one in every]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert all("a line to 8" in one.picture.value for one in every)
