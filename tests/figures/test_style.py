@@ -59,7 +59,7 @@ def test_a_figure_is_announced_can_be_parsed_and_stands_beside_another(ax):
 def test_text_stays_text_and_is_large_enough(ax):
     speedup.draw(ax, [])
     root = ET.fromstring(style.svg(ax.figure))
-    drawn = [e for e in root.iter(f"{SVG}text")]
+    drawn = list(root.iter(f"{SVG}text"))
     assert {"ideal", "Nodes"} <= {e.text for e in drawn}
     scale = 800 / float(root.get("viewBox").split()[2])
     sizes = [float(size) for e in drawn for size in re.findall(r"([\d.]+)px", e.get("style"))]

@@ -1,7 +1,5 @@
 """The one computation of speedups: over the median time of one, each origin over its own."""
 
-import statistics
-
 import pytest
 
 from hpclab.models.scaling import Amdahl
@@ -12,7 +10,10 @@ from hpclab.results import Result
 def made(times, origin="measured", along="nodes", **parameters):
     condition = "stated" if origin == "emulated" else ""
     return [
-        Result("e", "makespan", value, origin, repeat=repeat, condition=condition, parameters={along: n, **parameters})
+        Result(
+            "e", "makespan", value, origin,
+            repeat=repeat, condition=condition, parameters={along: n, **parameters},
+        )
         for n, values in times.items()
         for repeat, value in enumerate(values)
     ]  # fmt: skip
