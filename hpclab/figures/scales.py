@@ -38,7 +38,7 @@ def counts(ax: Axes, most: int, name: str) -> None:
         ax.set_xlim(0.93, most * 1.07)
         ax.set_ylim(0.5, most * 1.15)
     else:
-        ax.xaxis.set_major_locator(MultipleLocator(1 if most <= 8 else 2, offset=1 if most <= 8 else 0))
+        ax.xaxis.set_major_locator(MultipleLocator(1))
         ax.set_xlim(1 - (most - 1) / 60, most + (most - 1) / 60)
         ax.set_ylim(0, most * 1.08)
 
@@ -47,7 +47,7 @@ def logarithmic(ax: Axes, which: Which, unit: str, name: str) -> Axis:
     """A logarithmic axis in `unit` with its prefixes: 10 µs, 1 ms, 2 TFLOP/s."""
     ax.set(**{f"{which}scale": "log", f"{which}label": name})
     axis: Axis = getattr(ax, f"{which}axis")
-    axis.set_major_locator(LogLocator(10, numticks=8))
+    axis.set_major_locator(LogLocator(10, numticks=9 if which == "y" else 6))
     axis.set_minor_locator(LogLocator(10, subs=(2, 5), numticks=16))  # all nine would double the drawing time
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(seconds() if unit == "s" else EngFormatter(unit))

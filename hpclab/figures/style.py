@@ -226,7 +226,7 @@ def svg(figure: Figure) -> str:
     name = f"h{uuid.uuid4().hex[:8]}"
     body = re.sub(r'<g id="[^"]*"', "<g", body).replace("*{", f"#{name} *{{")
     body = re.sub(r"(\.\d\d)\d+", r"\1", body)  # of a point: finer than any screen
-    title = " ".join(filter(None, (ax.get_title() for ax in figure.axes)))
+    title = " ".join(filter(None, (ax.get_title("left") for ax in figure.axes)))
     return (
         f'<svg id="{name}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
         f' viewBox="0 0 {width * 72:g} {height * 72:g}" role="img" aria-labelledby="{name}-t {name}-d"'

@@ -1,6 +1,7 @@
 """Axes of the course's look, and what was drawn in them."""
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from hpclab.figures import style
@@ -30,14 +31,21 @@ def marks():
     return lambda ax: sum(len(line.get_xdata()) for line in ax.lines if line.get_linestyle() == "None")
 
 
+def _shown(axis):
+    low, high = sorted(axis.get_view_interval())
+    both = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+    return [label for at, label in both if low <= at <= high]
+
+
 @pytest.fixture
 def apart():
     """No two texts of a drawn figure lie on each other, and none is cut off."""
 
     def check(ax, texts):
         style.svg(ax.figure)
-        renderer = ax.figure.canvas.get_renderer()
+        renderer = FigureCanvasAgg(ax.figure).get_renderer()
         ax.figure.draw(renderer)
+        texts = [*texts, *_shown(ax.xaxis)]
         boxes = [(t.get_text(), Text.get_window_extent(t, renderer)) for t in texts if t.get_visible()]
         for number, (name, box) in enumerate(boxes):
             assert box.x0 >= -1, name

@@ -1,21 +1,15 @@
 """The stepper's pictures: what ranks hold, what is said of messages, and that it stays quick and readable."""
 
-import re
 import time
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 
-import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.figures import message_sizes
 from hpclab.figures.collectives import StepPicture
-from hpclab.figures.message_sizes import Line
 from hpclab.models.collectives import simulate
 from hpclab.models.network import Link, with_slow_link
 from hpclab.models.topologies import cluster, single_node
-from hpclab.results import Origin, Result
 
 LINK = Link("link", 1e-6, 1e9)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -93,62 +87,3 @@ def test_what_cannot_be_drawn_is_refused(bad):
         pictured("all_reduce", "ring", 4).draw(bad)
     with pytest.raises(ValueError, match="from 1 to 16"):
         pictured("all_reduce", "ring", 17)
-
-
-LINES = [
-    Line("ring", (1e3, 1e6, 1e9), (1e-4, 2e-4, 1e-1), "ring"),
-    Line("tree", (1e3, 1e6, 1e9), (1e-5, 1e-3, 1.0), "binomial_tree", dashed=True),
-]
-
-
-def made(origin, size, seconds, **more):
-    return Result("e", "time", seconds, origin, parameters={"bytes": size}, **more)
-
-
-def test_time_against_size_shows_lines_points_and_the_crossing():
-    points = [made(Origin.MEASURED, 2.0**k, 1e-5 * k) for k in range(10, 14)]
-    points.append(made(Origin.PUBLISHED, 2**20, 3e-4, source="Somebody <2024>"))
-    svg = message_sizes.draw(LINES, points, title="Which at which size?", crossing=3e5)
-    ElementTree.fromstring(svg)
-    assert svg.count("<circle") == 4 + 1  # and the key
-    assert "293 KiB: here the best one changes" in svg
-    assert "Somebody &lt;2024&gt;" in svg
-    assert "1 published points: Somebody" in svg
-    assert "ring, modelled: 100 µs at 1000 B, 100 ms at 954 MiB." in svg
-    for word in ("measured", "published", "modelled"):
-        assert f">{word}</text>" in svg
-    assert re.search(r">Time, ms<", svg)
-
-
-def test_points_of_several_algorithms_are_told_apart_by_name():
-    points = [made(Origin.MEASURED, size, 1e-3) for size in (2**10, 2**20)]
-    named = [replace(point, parameters=point.parameters | {"algorithm": "ring"}) for point in points]
-    other = [replace(point, parameters=point.parameters | {"algorithm": "binomial_tree"}) for point in points]
-    assert "ring, measured" not in message_sizes.draw(LINES, named, title="t")
-    svg = message_sizes.draw(LINES, named + other, title="t")
-    assert "ring, measured" in svg
-    assert "binomial tree, measured" in svg
-
-
-def test_as_many_lines_as_the_lesson_draws_have_a_colour_each():
-    lines = [Line(f"machine {n}", (1e3, 1e6), (1e-5, 1e-3 * (n + 1))) for n in range(7)]
-    svg = message_sizes.draw(lines, title="t")
-    strokes = re.findall(r'fill="none" stroke="(#\w+)" stroke-width="3"', svg)
-    assert len(set(strokes)) == len(strokes) == 7
-
-
-def test_what_is_no_time_of_a_size_is_refused():
-    for points in (
-        [Result("e", "time", 1.0, Origin.MEASURED)],
-        [Result("e", "bandwidth", 1.0, Origin.MEASURED, parameters={"size": 8})],
-        [made(Origin.MEASURED, 8, 0.0)],
-        [made(Origin.MEASURED, numpy.nan, 1.0)],
-    ):
-        with pytest.raises(ValueError, match="size"):
-            message_sizes.draw(LINES, points, title="t")
-    with pytest.raises(ValueError, match="nothing to draw"):
-        message_sizes.draw([], title="t")
-    with pytest.raises(ValueError, match="at least two"):
-        Line("x", (1.0,), (1.0,))
-    with pytest.raises(ValueError, match="time of x"):
-        Line("x", (1.0, 2.0), (1.0, float("nan")))

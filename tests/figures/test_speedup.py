@@ -1,102 +1,115 @@
 """The speedup figure draws every number it is given, by origin, on axes that stay where they are."""
 
-import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
+from hpclab import quality
 from hpclab.figures import speedup, style
 from hpclab.models.scaling import USL, Amdahl, fit_times
+from hpclab.models.speedups import Curve
 from hpclab.results import Result
 
-SVG = "{http://www.w3.org/2000/svg}"
 
-
-def makespans(origin="measured", factor=1.0, nodes=(1, 2, 3, 4), repeats=3):
+def makespans(origin="measured", nodes=(1, 2, 3, 4), along="nodes", repeats=3):
     condition = "a core for each node" if origin == "emulated" else ""
     return [
         Result(
-            "t", "makespan", factor * (1 + 9 / n) * (1 + 0.02 * r), origin,
-            repeat=r, parameters={"nodes": n}, condition=condition,
+            "t", "makespan", (1 + 9 / n) * (1 + 0.02 * r), origin,
+            repeat=r, parameters={along: n}, condition=condition, environment={"cores": 2},
         )
         for n in nodes
         for r in range(repeats)
     ]  # fmt: skip
 
 
-def test_speedups_compare_only_numbers_of_the_same_origin():
-    ratios = speedup.speedups([*makespans(), *makespans("emulated", factor=0.5)])
-    measured = [r.value for r in ratios if r.origin == "measured" and r.parameters["nodes"] == 4]
-    emulated = [r.value for r in ratios if r.origin == "emulated" and r.parameters["nodes"] == 4]
-    assert measured == pytest.approx(emulated)
-    assert measured[1] == pytest.approx(10 / 3.25)
+def layer_words(layer):
+    return [e.text for e in ET.fromstring(layer.svg()).iter() if e.tag.endswith("text")]
 
 
-def test_without_a_run_at_one_node_there_is_no_speedup():
-    assert speedup.speedups(makespans(nodes=(2, 4))) == []
+def test_every_repeat_is_a_mark_and_the_title_answers(ax, marks, words):
+    assert speedup.draw(ax, [*makespans(), *makespans("emulated")]) is ax
+    assert marks(ax) == 24
+    assert ax.get_title("left") == "4 nodes are 3.1× as fast as one here (measured)"
+    assert {"measured", "emulated", "2 cores here", "ideal", "1", "4"} <= set(words(ax).splitlines())
+    assert "Median emulated speedup by nodes: 1: 1.0×, 2: 1.8×" in style.description(ax.figure)
+    assert "4 nodes, repeat 3: 3.0" in style.svg(ax.figure)
 
 
-def test_every_repeat_is_a_mark():
-    points = speedup.speedups([*makespans(), *makespans("emulated")])
-    root = ET.fromstring(speedup.draw(points, cores=2))
-    filled = [c for c in root.iter(f"{SVG}circle") if c.get("fill-opacity")]
-    hollow = [c for c in root.iter(f"{SVG}circle") if c.get("fill") == "#ffffff"]
-    assert (len(filled), len(hollow)) == (12 + 1, 12 + 1)  # one each in the key
+def test_several_kinds_of_work_are_named_and_a_prediction_may_be_missing(ax, marks, words):
+    runs = {"triad": makespans(along="threads"), "<escape>": makespans("emulated", along="threads")}
+    speedup.draw(ax, runs, along="threads", prediction=(4, None))
+    assert marks(ax) == 24
+    assert ax.get_title("left") == "On 4 threads: triad 3.1× as fast as on one (measured)"
+    said = words(ax)
+    assert "triad\nmeasured: 3.1×" in said
+    assert "<escape>\nemulated: 3.1×" in said
+    assert "you" not in said
+    ax.clear()
+    speedup.draw(ax, runs, along="threads", prediction=(4, 2.5))
+    assert "you: 2.5× at 4" in words(ax)
 
 
-def test_a_fit_is_dashed_beyond_its_points_and_read_out_at_the_cursor():
+def test_a_fit_is_dashed_beyond_its_points_with_a_band(ax, words):
     fit = fit_times(Amdahl, makespans(), "nodes")
-    curve = speedup.Curve.of_fit(fit, 8)
-    assert curve.at(4)[0] == pytest.approx(float(fit.law.speedup(4)), rel=0.01)
-    svg = speedup.draw([], [curve], most=8, cursor=4)
-    dashed = re.findall(r'd="M([\d.]+),[^"]*"[^>]*stroke-dasharray="9 6"', svg)
-    solid_end = speedup.draw([], [curve], most=8)
-    assert len(dashed) == 1
-    assert "Amdahl: 3.1× at 4" in svg
-    assert "Amdahl: 3.1×" not in solid_end
+    curve = Curve.of_fit(fit, 8)
+    speedup.draw(ax, [], [curve], most=8)
+    solid, dashed = (
+        [
+            line
+            for line in ax.lines
+            if line.get_color() == style.COLOUR["amdahl"] and line.get_linestyle() == look
+        ]
+        for look in ("-", "--")
+    )
+    assert max(solid[0].get_xdata()) == min(dashed[0].get_xdata()) == fit.largest
+    assert len(ax.collections) == 1
+    assert f"Amdahl: {curve.at(8)[0]:.1f}× at 8" in words(ax)
 
 
-def test_axes_stay_while_the_cursor_and_the_model_move():
-    def frame(svg):
-        return re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>(\d+)</text>', svg)
-
-    first = speedup.draw([], [speedup.Curve.of_law(USL(0.1, 0.01), 8)], most=8)
-    second = speedup.draw([], [speedup.Curve.of_law(USL(0.5, 0.2), 8)], most=8)
-    assert frame(first) == frame(second)
-    assert first != second
-
-
-def test_a_figure_is_small_enough_to_redraw_at_a_key_press():
-    curves = [speedup.Curve.of_fit(fit_times(law, makespans(), "nodes"), 64) for law in (Amdahl, USL)]
-    svg = speedup.draw(speedup.speedups(makespans()), curves, most=64, cores=2, cursor=3)
-    assert len(svg) < 20_000
+def test_what_moves_is_drawn_over_a_figure_that_stands_still(ax):
+    curve = Curve.of_fit(fit_times(Amdahl, makespans(), "nodes"), 8)
+    speedup.draw(ax, makespans(), [curve], most=8, named=False)
+    before = style.svg(ax.figure).count("<path")
+    first = speedup.over(ax, 8, [curve], Curve.of_law(USL(0.1, 0.01), 8), 4, (4, 40))
+    said = layer_words(first)
+    assert {"4", "ideal", "Amdahl: 3.1× at 4", "you: 40× at 4", "(off the axis)"} <= set(said)
+    assert any(text.startswith("What if: 2.") for text in said)
+    other = speedup.over(ax, 8, [curve], Curve.of_law(USL(0.5, 0.2), 8), 4, (4, 40))
+    assert first.svg() != other.svg()
+    assert style.svg(ax.figure).count("<path") == before
+    assert len(first.svg()) < 8_000
 
 
-def test_a_prediction_off_the_axis_says_so():
-    svg = speedup.draw([], most=8, prediction=(4, 40))
-    assert "you: 40× at 4<" in svg
-    assert ">(off the axis)<" in svg
+@pytest.mark.parametrize("most", [4, 8, 16, 64])
+def test_one_has_a_tick_and_no_label_is_cut_or_covers_another(ax, words, apart, most):
+    curves = [Curve.of_fit(fit_times(law, makespans(), "nodes"), most) for law in (Amdahl, USL)]
+    speedup.draw(
+        ax, makespans(), [*curves, Curve.of_law(USL(0.1, 0.01), most)], most=most, prediction=(4, 640)
+    )
+    assert "1" in [tick.get_text() for tick in ax.get_xticklabels()]
+    assert "640× at 4\n(off the axis)" in words(ax)
+    apart(ax, ax.texts)
 
 
-def test_no_label_is_cut_at_the_right():
-    curves = [speedup.Curve.of_fit(fit_times(law, makespans(), "nodes"), 64) for law in (Amdahl, USL)]
-    curves.append(speedup.Curve.of_law(USL(0.1, 0.01), 64))
-    svg = speedup.draw([], curves, most=64, cursor=64, prediction=(4, 640))
-    for text in ET.fromstring(svg).iter(f"{SVG}text"):
-        if text.get("text-anchor") is None:
-            assert float(text.get("x")) + style.text_width(text.text) <= style.WIDTH, text.text
+@pytest.mark.parametrize(
+    ("nodes", "words_"),
+    [((), "No speedup measured yet"), ((2,), "No speedup"), ((1,), "Nodes: only 1 is measured")],
+)
+def test_what_is_missing_is_said(ax, nodes, words_):
+    assert words_ in speedup.draw(ax, makespans(nodes=nodes)).get_title("left")
 
 
-def test_the_first_node_has_a_tick_on_every_axis():
-    for most in (4, 8, 16, 64):
-        assert re.search(r'text-anchor="middle">1<', speedup.draw([], most=most))
+def test_a_worthless_measurement_is_drawn_paler_and_no_claim_is_made(ax, monkeypatch):
+    monkeypatch.setattr(quality, "doubt", lambda results: "busy: tasks got 40 % of a core; run again")
+    speedup.draw(ax, [*makespans(), *makespans("emulated")])
+    assert ax.get_title("left") == "Busy: tasks got 40 % of a core; run again"
+    alphas = {line.get_markerfacecolor(): line.get_alpha() for line in ax.lines if line.get_marker() == "o"}
+    assert alphas[style.INK] < 0.5
+    assert alphas[style.GROUND] == 1
 
 
-def test_a_run_on_two_nodes_alone_is_no_speedup():
-    assert "No speedup measured yet" in speedup.draw(speedup.speedups(makespans(nodes=(2,))))
-
-
-@pytest.mark.parametrize("most", [0, 1, -3, float("nan"), 1e30, "many", None])
-def test_axes_that_cannot_be_drawn_are_refused_in_one_sentence(most):
+@pytest.mark.parametrize("most", [0, 1, -3, float("nan"), 1e30, "many"])
+def test_axes_that_cannot_be_drawn_are_refused_in_one_sentence(ax, most):
     with pytest.raises(ValueError, match="most must be a whole number"):
-        speedup.draw([], most=most)
+        speedup.draw(ax, [], most=most)

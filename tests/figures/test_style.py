@@ -1,6 +1,7 @@
 """The look: readable without colour, big enough for a projector, spoken by a screen reader, one's own."""
 
 import itertools
+import re
 import threading
 import xml.etree.ElementTree as ET
 
@@ -58,12 +59,10 @@ def test_a_figure_is_announced_can_be_parsed_and_stands_beside_another(ax):
 def test_text_stays_text_and_is_large_enough(ax):
     speedup.draw(ax, [])
     root = ET.fromstring(style.svg(ax.figure))
-    drawn = [e for e in root.iter(f"{SVG}text")]
+    drawn = list(root.iter(f"{SVG}text"))
     assert {"ideal", "Nodes"} <= {e.text for e in drawn}
     scale = 800 / float(root.get("viewBox").split()[2])
-    sizes = [
-        float(part.removesuffix("px")) for e in drawn for part in e.get("style").split() if part[-2:] == "px"
-    ]
+    sizes = [float(size) for e in drawn for size in re.findall(r"([\d.]+)px", e.get("style"))]
     assert min(sizes) * scale >= 14 * 4 / 3
 
 
@@ -119,7 +118,9 @@ def test_an_overlay_lies_where_the_figure_has_its_points(ax):
     ax.plot([1, 8], [8, 0])
     body = style.svg(ax.figure)
     layer = Overlay(ax)
-    path = next(e for e in ET.fromstring(body).iter(f"{SVG}path") if "stroke-width: 2.3" in (e.get("style") or ""))
+    path = next(
+        e for e in ET.fromstring(body).iter(f"{SVG}path") if "stroke-width: 2.3" in (e.get("style") or "")
+    )
     drawn = [float(word) for word in path.get("d").split() if word[0] not in "ML"]
     assert [*layer.at(1, 8), *layer.at(8, 0)] == pytest.approx(drawn, abs=0.1)
     layer.line([1, 8], [8, 0], style.INK)

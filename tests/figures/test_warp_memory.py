@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from hpclab.figures import access_map, lanes, listing, memory_rows, style
+from hpclab.figures import access_map, diagram, lanes, listing, memory_rows, style
 from hpclab.figures.warp_memory import WarpPicture
 from hpclab.models.gpu_memory import Array, Barrier, Branch, KernelTrace, Request
 
@@ -87,7 +87,7 @@ def test_a_step_is_titled_drawn_and_said_at_one_height(picture, number):
     for element in tree.iter(f"{SVG}text"):
         if element.get("text-anchor") is None and element.get("font-family") is None:
             size, bold = float(element.get("font-size", style.TEXT)), element.get("font-weight") == "600"
-            wide = style.text_width("".join(element.itertext()), size, bold)
+            wide = diagram.text_width("".join(element.itertext()), size, bold)
             assert float(element.get("x")) + wide <= width, "text would be cut off"
     sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)"', svg)]
     assert min(sizes) >= 14 * 4 / 3, "14 pt and up"
