@@ -22,7 +22,7 @@ def made(law, origin, counts, along, cores=2):
 @pytest.fixture
 def laws():
     processes = made(USL(0.07, 0.004), Origin.EMULATED, (1, 2, 3, 4, 6), "processes")
-    processes += made(Amdahl(0.5), Origin.MEASURED, (1, 2, 3, 4, 6), "processes", cores=8)
+    processes += made(Amdahl(0.513), Origin.MEASURED, (1, 2, 3, 4, 6), "processes", cores=8)
     return ScalingLaws(
         {
             "primes": processes,
