@@ -126,7 +126,7 @@ def test_it_stops_by_itself_and_when_dropped(slurm):
     short = view_of(slurm, stops_after=0.4)
     short.start()
     until(lambda: not short.running and not threads(), "it to stop by itself")
-    view = view_of(slurm)
+    view = view_of(slurm, stops_after=86_400)
     view.start()
     view.start()
     assert len(threads()) == 1
