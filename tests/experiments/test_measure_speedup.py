@@ -1,6 +1,7 @@
 """Threads and processes really run; what is fitted is what was measured."""
 
 import time
+from dataclasses import replace
 
 import numba
 import numpy
@@ -8,7 +9,7 @@ import pytest
 
 from hpclab.experiments.laws import fit
 from hpclab.experiments.measure_speedup import NAME, ProcessSweep, ThreadSweep
-from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
+from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve, fit_times
 from hpclab.quality import doubt
 from hpclab.results import Origin, Result, select
 
@@ -87,6 +88,15 @@ def test_measured_points_are_used_where_they_identify_a_law_and_emulated_ones_wh
     assert fits["USL"].conditions == ("stated",)
     assert isinstance(fit(few, "processes")["Amdahl"], NoCurve)
     assert isinstance(fits["Gustafson"], NoCurve)
+
+
+def test_no_law_goes_through_a_busy_machines_points_nor_through_what_was_emulated_from_them():
+    busy = {"cores": 2, "wall": 1.0, "cpu": 0.4, "waited": 0.6, "stolen": 0.0}
+    measured = [replace(r, environment=busy) for r in made(Amdahl(0.1), Origin.MEASURED, (1, 2), cores=2)]
+    emulated = made(Amdahl(0.1), Origin.EMULATED, (1, 2, 3, 4), cores=2)
+    for law in (Amdahl, USL):
+        assert "busy: tasks got 40 % of a core" in fit_times(law, measured, "processes").reason
+        assert "busy: tasks got 40 % of a core" in fit([*measured, *emulated], "processes")[law.name].reason
 
 
 def square_slowly(item):
