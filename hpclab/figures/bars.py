@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from hpclab import checks
+from hpclab import checks, quality
 from hpclab.figures import direct_labels, scales, style
 from hpclab.results import Result
 from hpclab.trace import COMPONENTS, UNEXPLAINED
@@ -37,11 +37,17 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
 
 
 def draw(
-    ax: Axes, bars: Bars | Sequence[Result], *, highest: float | None = None, unit: str = "nodes"
+    ax: Axes,
+    bars: Bars | Sequence[Result],
+    *,
+    highest: float | None = None,
+    unit: str = "nodes",
+    doubt: str = "",
 ) -> Axes:
     """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`).
 
     `highest` keeps the axis where it was while bars come in. Nothing yet gives empty axes that say so.
+    `doubt` about rank-seconds is what `quality.doubt` says of the Results that they are from.
     """
     results = [] if isinstance(bars, Mapping) else checks.instances("bars", bars, Result)
     parts = bars if isinstance(bars, Mapping) else rank_seconds(results)
@@ -68,7 +74,8 @@ def draw(
     ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
     scales.duration(ax.yaxis, top)
     direct_labels.at_right(ax, labels)
-    return style.describe(ax, style.claim(_title(parts, totals, unit), results), _said(parts, totals, unit))
+    answer = style.doubted(_title(parts, totals, unit), quality.doubt(results), doubt)
+    return style.describe(ax, answer, _said(parts, totals, unit))
 
 
 def shares(parts: Mapping[str, float]) -> str:
