@@ -70,7 +70,7 @@ def draw(
             labels.append(direct_labels.Label(len(counts) - 0.65, middle, text))
         edges = [edge + height for edge, height in zip(edges, heights, strict=True)]
     ax.set(xlim=(-0.6, max(len(counts), 1) - 0.4), ylim=(0, top * 1.05))
-    ax.set(xlabel=unit[:1].upper() + unit[1:], ylabel="Rank-seconds (ranks × makespan)")
+    ax.set(xlabel=unit[:1].upper() + unit[1:], ylabel="Rank-seconds")
     ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
     scales.duration(ax.yaxis, top)
     direct_labels.at_right(ax, labels)
