@@ -123,6 +123,7 @@ def start(folder: Path, said: list[str], port: int = 0) -> Server | None:
     return Server.start(folder, port, take_down_slurm=False, stopped=lambda: False, say=said.append)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wrong", "words"), WRONG.values(), ids=list(WRONG))
 def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
     children, tmp_path: Path, wrong: dict, words: str
@@ -146,6 +147,7 @@ def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path: Pa
     assert had == [True, False]
 
 
+@pytest.mark.slow
 def test_silence_has_a_limit_and_a_word_before_it(children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lab_child, "_READY", 0.6)
     monkeypatch.setattr(lab_child, "_PATIENCE", 0.1)

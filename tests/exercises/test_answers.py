@@ -92,6 +92,7 @@ def test_every_exercise_of_the_lesson_has_answers(lesson):
 SOLUTIONS = (Path(__file__).resolve().parents[2] / "docs" / "solutions.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", [name for name, answers in LESSONS.items() if "SOLUTION" in answers])
 def test_each_worked_solution_passes(lesson):
     number, names = lesson.removeprefix("lesson_"), LESSONS[lesson]["SOLUTION"]

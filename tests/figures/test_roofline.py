@@ -71,6 +71,7 @@ def test_a_kernel_without_operations_stands_at_the_left_edge_at_its_bandwidth():
     assert kernel.place == (0.05, pytest.approx(1e10 * 0.05))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precisions", [("fp32",), ("fp32", "tf32", "bf16")])
 def test_no_label_lies_on_another_and_kernels_on_one_spot_share_theirs(ax, words, apart, precisions):
     works = [Work(1e9, 10 ** (n / 4) * 1e8, name=f"kernel {n}, step") for n in range(12)]
@@ -110,6 +111,7 @@ CROWDED = {  # GFLOP/s of three ladders' steps on two busy cores, the first thre
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [2.7, 2.895, 4.6])
 def test_no_kernel_of_a_crowded_figure_is_left_without_its_name(ax, words, apart, threads):
     roofs = {"fp64": 7e9, "fp32": 1.41e10}

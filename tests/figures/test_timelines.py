@@ -38,10 +38,10 @@ def test_every_event_is_where_it_was_and_what_comes_first_in_the_kinds_covers(ax
 
 
 def test_of_hundreds_of_ranks_some_are_drawn_and_the_title_says_so(ax):
-    timeline.draw(ax, made(400, 60, Origin.EMULATED))
+    timeline.draw(ax, made(400, 12, Origin.EMULATED))
     rows = {row for row, _, _ in stretches(ax)}
     assert len(rows) == timeline.MOST
-    assert ax.get_title("left").startswith("400 ranks, 1 min 1 s: 59% compute")
+    assert ax.get_title("left").startswith("400 ranks, 13 s: 55% compute")
     assert ax.get_title("left").endswith("(emulated); 32 ranks are drawn")
     assert len(style.svg(ax.figure)) < 1_000_000
 

@@ -72,6 +72,7 @@ def check(step, shape):
         numpy.testing.assert_array_equal(array, copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "shape"), CASES, ids=named)
 def test_every_step_equals_its_reference(step, shape, small):
     check(step, shape)

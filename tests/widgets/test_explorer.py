@@ -145,6 +145,7 @@ def test_options_are_exchanged_and_controls_taken_away():
     assert chooser.layout.display is None
 
 
+@pytest.mark.slow
 def test_threads_may_draw_at_the_same_time():
     every = [Shown() for _ in range(3)]
 

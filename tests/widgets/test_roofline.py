@@ -47,6 +47,7 @@ def test_what_was_measured_stands_on_the_device_it_was_measured_on(shown):
     assert "Modelled." in shown.note.value
 
 
+@pytest.mark.slow
 def test_every_device_and_each_of_its_precisions_is_drawn(shown):
     for name in devices():
         shown.device.value = name
