@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 
 import numba
-import numpy
 import pytest
 
 from hpclab.experiments.laws import fit
@@ -116,12 +115,7 @@ def test_processes_of_a_real_pool():
     assert len(spans) == 3 * 2 * 2
     for count in (1, 2, 3):
         emulated = [r.value for r in select(spans, processes=count) if r.origin is Origin.EMULATED]
-        cpu = numpy.median([r.value for r in select(results, "cpu", processes=count)])
-        assert cpu > 12 * 0.019
-        assert min(emulated) > cpu / count * 0.9, "no schedule beats the work divided by the processes"
-    alone, three = (
-        numpy.median([r.value for r in select(spans, processes=n) if r.origin is Origin.EMULATED])
-        for n in (1, 3)
-    )
-    assert three < alone, "with a core each, three processes must be faster than one"
+        assert len(emulated) == 2
+        assert min(r.value for r in select(results, "cpu", processes=count)) > 12 * 0.019
+        assert min(emulated) > 12 * 0.019 / count, "no schedule beats the work divided by the processes"
     assert isinstance(fit(results, "processes")["Amdahl"], NoCurve if doubt(results) else Fit)

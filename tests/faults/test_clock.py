@@ -54,7 +54,7 @@ print(json.dumps([max(map(abs, seen)), walls, ages, spans]))
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "backend",
-    [pytest.param("local", marks=pytest.mark.soak), pytest.param("slurm", marks=pytest.mark.slurm)],
+    ["local", pytest.param("slurm", marks=[pytest.mark.slurm, pytest.mark.soak])],
     indirect=True,
 )
 def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path):
