@@ -26,7 +26,7 @@ test: ## set up and run everything: style, types, arrows, unit tests, notebooks,
 	limit="$$(command -v timeout || command -v gtimeout || true)"; \
 	$${limit:+"$$limit" --foreground -s INT -k 60 2100} $(PY) -m pytest -q $(TWO) --session-timeout=2000 $(ARGS) && exit $$style
 
-check: ## what to run before every commit: style, types, arrows and the quick tests, a minute and a half
+check: ## what to run before every commit: style, types, arrows and the quick tests, in under a minute
 	@sh ./setup.sh dev
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest -q $(TWO) -m 'not slurm and not browser and not slow' --session-timeout=300 $(ARGS)

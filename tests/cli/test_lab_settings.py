@@ -139,6 +139,7 @@ def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
     assert words in sentence
 
 
+@pytest.mark.slow
 def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path: Path):
     plan, had = children
     plan[:] = [WRONG["ends"][0]]

@@ -15,6 +15,8 @@ import pytest
 from hpclab.cluster import Pool, dashboard
 from hpclab.cluster.dashboard import Dashboard
 
+pytestmark = pytest.mark.slow
+
 PAGES = "/", "/status", "/json/identity.json", "/info/main/workers.html", "/metrics", "/sitemap.json", "/none"
 UPGRADE = {
     "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",

@@ -16,6 +16,8 @@ from hpclab.cluster import Pool
 from hpclab.cluster.errors import Cancelled, NodeLost, PoolBusy, PoolClosed, PoolError
 from tests.conftest import everywhere, pool_at, until
 
+pytestmark = pytest.mark.slow
+
 # What these show depends on how nodes come and go; the rest on what runs in them, which is one program.
 ON_SLURM = {
     "test_it_has_the_nodes_it_was_asked_for", "test_it_does_one_thing_at_a_time_and_can_be_cancelled",

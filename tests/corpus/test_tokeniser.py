@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from hpclab.corpus import Corpus, Tokeniser
 
+pytestmark = pytest.mark.slow
+
 
 @settings(deadline=None, max_examples=25)
 @given(text=st.text())

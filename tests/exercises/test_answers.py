@@ -49,6 +49,7 @@ def cases(kind: str) -> list:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lesson", "name", "answer"), cases("RIGHT"))
 def test_right_answers_pass(lesson, name, answer):
     verdict = exercise(lesson, name).check(answer)

@@ -10,6 +10,8 @@ from hpclab.models.device import Device, from_catalogue
 from hpclab.models.roofline import Work, predict
 from hpclab.results import Origin, Result
 
+pytestmark = pytest.mark.slow
+
 A100 = from_catalogue("a100-80gb")
 HERE = Device("this machine", Origin.MEASURED, reached_bandwidth=2e10, reached={"fp32": 1e11})
 

@@ -37,6 +37,7 @@ def test_every_event_is_where_it_was_and_what_comes_first_in_the_kinds_covers(ax
     assert "worker start 1 s, transfer 1.2 s, compute 3.6 s" in style.description(ax.figure)
 
 
+@pytest.mark.slow
 def test_of_hundreds_of_ranks_some_are_drawn_and_the_title_says_so(ax):
     timeline.draw(ax, made(400, 12, Origin.EMULATED))
     rows = {row for row, _, _ in stretches(ax)}

@@ -13,6 +13,8 @@ from hpclab.widgets.node_scaler import NodeScaler
 from tests.conftest import until
 from tests.widgets.conftest import Pool, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scaler(experiment, monkeypatch):

@@ -8,6 +8,8 @@ from hpclab.models.roofline import Work
 from hpclab.results import Origin, Result
 from hpclab.widgets.roofline import Roofline
 
+pytestmark = pytest.mark.slow
+
 WORKS = [Work(1e9, 1e8, name="add, one"), Work(1e8, 1e11, name="multiply, two")]
 HERE = Device("This machine", Origin.MEASURED, reached_bandwidth=2e10, reached={"fp64": 5e10, "fp32": 1e11})
 
@@ -47,7 +49,6 @@ def test_what_was_measured_stands_on_the_device_it_was_measured_on(shown):
     assert "Modelled." in shown.note.value
 
 
-@pytest.mark.slow
 def test_every_device_and_each_of_its_precisions_is_drawn(shown):
     for name in devices():
         shown.device.value = name

@@ -6,6 +6,8 @@ from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve
 from hpclab.results import Origin, Result
 from hpclab.widgets.scaling_laws import ScalingLaws
 
+pytestmark = pytest.mark.slow
+
 
 def made(law, origin, counts, along, cores=2):
     weak = isinstance(law, Gustafson)

@@ -6,6 +6,8 @@ import pytest
 from hpclab.kernels import tracer
 from hpclab.kernels.ladder import LADDERS
 
+pytestmark = pytest.mark.slow
+
 STEPS = [step for steps in LADDERS.values() for step in steps]
 SHAPES = {1: [(1,), (97,), (1000,)], 2: [(1, 1), (33, 37)], 3: [(1, 1, 1), (17, 9, 33)]}
 CASES = [(step, shape) for step in STEPS for shape in SHAPES[len(step.problem.extents)]]
