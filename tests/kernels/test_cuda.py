@@ -18,7 +18,6 @@ import numpy
 from hpclab.kernels.cuda import RUNS_ON, cuda, simulated
 from hpclab.kernels.vector_add import STEPS
 
-pytestmark = pytest.mark.slow
 arrays = STEPS[1].problem.make((5,), numpy.random.default_rng(0))
 STEPS[1].launch(*arrays)
 assert (arrays[2] == arrays[0] + arrays[1]).all()
