@@ -1,7 +1,7 @@
 """Every lesson runs whole and untouched, its figures are drawn and described, and right answers pass in it.
 
 Each notebook runs once, under nbval, which also catches what goes wrong inside widgets' callbacks. One cell
-is added at its end, where a learner's functions would be, and hands in every right answer.
+is added at its end, where a learner's functions would be, and hands in a right answer to every exercise.
 """
 
 import json
@@ -25,7 +25,7 @@ ANSWERS = HERE.parent / "exercises" / "answers"
 SOLVE = """
 get_ipython().run_line_magic("run", "-i {answers!r}")
 from hpclab.exercises import {lesson} as _lesson
-_found = [(name, getattr(_lesson, name).check(answer)) for name, all in RIGHT.items() for answer in all]
+_found = [(name, getattr(_lesson, name).check(answers[0])) for name, answers in RIGHT.items()]
 assert _found and all(verdict.passed for _, verdict in _found), _found
 """
 FIGURE = re.compile(r"<svg[^>]*role=.img.*?</svg>", re.DOTALL)
