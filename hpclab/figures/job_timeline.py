@@ -63,7 +63,7 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
     for row, job in enumerate(rows):
         ax.annotate(
             _cut(job.node_list, from_end=True), (job.ended - zero, row), (6, 0), color=style.MUTED,
-            textcoords="offset points", va="center", bbox=style.ground(), zorder=4,
+            textcoords="offset points", va="center", bbox=style.BEHIND, zorder=4,
         )  # fmt: skip
     title = f"{len(every)} job{'s' * (len(every) > 1)}, the last done after {format_seconds(last - zero)}"
     title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""

@@ -25,7 +25,7 @@ BAND = 0.2
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]], title: str | None = None) -> Axes:
+def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]]) -> Axes:
     """Draw `groups` of Predictions by the label they get, one to four, all of one unit.
 
     Rows that are not placed have no line; they are counted in the label. ValueError where there is nothing to
@@ -62,7 +62,9 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]], title: str | None
         loc="upper left",  # what grows with the size leaves it free
     )  # fmt: skip
     text = "Published values by message size and lines of the model with a band of ±20 %."
-    return style.describe(ax, title or _answer(rows), " ".join([text, *said]))
+    off = 100 * statistics.fmean(one.error for one in rows)
+    title = f"Predicted within {off:.0f} % of what others published, on average over {len(rows)} rows"
+    return style.describe(ax, title, " ".join([text, *said]))
 
 
 def _group(ax: Axes, label: str, group: Sequence[Prediction], colour: str, unit: str) -> str:
@@ -94,8 +96,3 @@ def _tip(label: str, one: Prediction, unit: str) -> str:
     seen = one.observation
     tip = f"{label}, {format_bytes(seen.size)}: published {written(seen.value)}"
     return tip if one.value is None else f"{tip}, predicted {written(one.value)}"
-
-
-def _answer(rows: Sequence[Prediction]) -> str:
-    error = statistics.fmean(one.error for one in rows)
-    return f"Predicted within {100 * error:.0f} % of what others published, on average over {len(rows)} rows"

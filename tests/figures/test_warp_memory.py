@@ -162,15 +162,10 @@ def test_text_of_the_kernel_cannot_become_markup(picture):
 def test_a_warp_that_was_not_traced_is_refused(picture):
     with pytest.raises(ValueError, match=r"Warp 1 of block .* touches no memory"):
         WarpPicture(picture.trace, BLOCK, 1)
-    for wrong in (-1, 99, None, "2", float("nan")):
-        with pytest.raises(ValueError, match="step must be a whole number from 0 to 8"):
-            picture.draw(wrong)
 
 
 def test_colours_run_from_dark_to_light():
-    lightness = [
-        style._luminance(*(int(lanes.colour(n / 31)[k : k + 2], 16) for k in (1, 3, 5))) for n in LANES
-    ]
+    lightness = [style._luminance(*(int(lanes.colour(n)[k : k + 2], 16) for k in (1, 3, 5))) for n in LANES]
     assert lightness == sorted(lightness)
 
 
@@ -186,10 +181,9 @@ def strided(stride):
 def test_the_map_names_the_distance_of_neighbours(stride, title):
     svg = access_map.draw(strided(stride), "a")
     assert title in svg
-    grey = boxes(svg, style.COLOUR["idle"])
-    assert len(grey) - 1 == sum(r.sectors for r in strided(stride).requests)  # one is the key's
-    for box in ET.fromstring(svg).iter(f"{SVG}rect"):
-        assert 0 <= float(box.get("x")) <= float(box.get("x")) + float(box.get("width")) <= 801
+    grey = svg.count(f"fill: {style.COLOUR['idle'].lower()}")
+    assert grey - 1 == sum(r.sectors for r in strided(stride).requests)  # one is the key's
+    assert svg.count("lane 31: item") == 8
 
 
 def test_the_map_of_what_was_never_touched_says_what_was():
