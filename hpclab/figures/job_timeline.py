@@ -20,16 +20,11 @@ _MOST = 24
 
 @runtime_checkable
 class FinishedLike(Protocol):
-    """What is drawn of a job that has ended; times in seconds on one clock, None where unknown."""
+    """A job of cluster.slurm that has ended; times in seconds on one clock, None where unknown."""
 
-    id: int
-    name: str
-    state: str
-    node_list: str
     submitted: float | None
     started: float | None
     ended: float | None
-    array_task: int | None
 
 
 def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None) -> Axes:
@@ -71,7 +66,7 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
     return style.describe(ax, title, " ".join(told), above=above)
 
 
-def _name(job: FinishedLike) -> str:
+def _name(job: Any) -> str:
     return job.name if job.array_task is None else f"{job.name} {job.array_task}"
 
 

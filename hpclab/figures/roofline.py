@@ -94,10 +94,9 @@ def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
 
 def _ridge(ax: Axes, roof: Roof) -> None:
     ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1, in_layout=False)
-    right = roof.ridge > math.sqrt(HIGH * 100)
     ax.annotate(
-        f"ridge {_ridge_at(roof)}", (roof.ridge, 0), (-5 if right else 5, 6), color=style.MUTED,
-        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if right else "left",
+        f"ridge {_ridge_at(roof)}", (roof.ridge, 0), (5, 6), color=style.MUTED,
+        xycoords=("data", "axes fraction"), textcoords="offset points",
     )  # fmt: skip
     look: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
     ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)
@@ -127,17 +126,12 @@ def _named(every: Sequence[Kernel]) -> list[Label]:
 def _said(device: Device, roofs: Sequence[Roof], every: Sequence[Kernel]) -> str:
     words = [f"Roofline of {device.title}, both axes logarithmic."]
     for roof in roofs:
-        words.append(
-            f"{PRECISIONS[roof.precision]}, {roof.basis}: {_both(roof.rate, roof.bandwidth)}, "
-            f"ridge at {_figures(roof.ridge)} FLOP per byte."
-        )
-        words += roof.caveats
+        both, ridge = _both(roof.rate, roof.bandwidth), f"ridge at {_figures(roof.ridge)} FLOP per byte"
+        words += [f"{PRECISIONS[roof.precision]}, {roof.basis}: {both}, {ridge}.", *roof.caveats]
     for kernel in every:
         both = _both(statistics.median(kernel.rates), statistics.median(kernel.bandwidths))
-        note = f", {kernel.note}" * bool(kernel.note)
-        words.append(
-            f"{kernel.name}: {_figures(kernel.intensity)} FLOP per byte, {both}, {kernel.origin}{note}."
-        )
+        how = ", ".join(filter(None, (both, kernel.origin, kernel.note)))
+        words.append(f"{kernel.name}: {_figures(kernel.intensity)} FLOP per byte, {how}.")
     return " ".join(words)
 
 

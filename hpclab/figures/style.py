@@ -18,10 +18,10 @@ import threading
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
-from importlib import resources
 from typing import Any
 
 import matplotlib
+import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -146,14 +146,8 @@ def doubted(sentence: str, *doubts: str) -> str:
 @contextlib.contextmanager
 def look() -> Iterator[None]:
     """Whatever is drawn inside has the course's look, one thread at a time; nothing of it stays."""
-    with _LOCK, matplotlib.rc_context(_sheet()):
+    with _LOCK, matplotlib.style.context("hpclab.hpclab"):
         yield
-
-
-@functools.cache
-def _sheet() -> Any:
-    with resources.as_file(resources.files("hpclab") / "hpclab.mplstyle") as path:
-        return dict(matplotlib.rc_params_from_file(path, use_default_template=False))
 
 
 def figure(height: float = 430) -> tuple[Figure, Axes]:
@@ -164,7 +158,7 @@ def figure(height: float = 430) -> tuple[Figure, Axes]:
     with look():
         made = Figure(figsize=(WIDTH / 96, height / 96))
         # The layout moves the axes; a title that begins above a low figure would be broken at every word.
-        return made, made.add_gridspec(top=0.7).subplots()
+        return made, made.add_subplot(made.add_gridspec(top=0.7)[0])
 
 
 def describe(ax: Axes, title: str, text: str, *, above: int = 0) -> Axes:
@@ -206,9 +200,8 @@ def svg(figure: Figure) -> str:
 
     All ids are its own, so any number of figures can stand on one page.
     """
-    # pyplot's own are in the learner's look
-    settings: Any = {"svg.fonttype": "none"} if figure.canvas.manager else _sheet()
-    with _LOCK, matplotlib.rc_context(settings):
+    learners = figure.canvas.manager is not None  # pyplot's, in a look of their own
+    with _LOCK, matplotlib.rc_context({"svg.fonttype": "none"}) if learners else look():
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         width, height = (float(side) for side in figure.get_size_inches())

@@ -1,4 +1,4 @@
-"""-1, NaN, infinity, 1e30, text, None and a wrong type into every figure that a notebook draws: one sentence."""
+"""-1, NaN, infinity, 1e30, text, None and a wrong type into every figure of a notebook: one sentence."""
 
 from __future__ import annotations
 

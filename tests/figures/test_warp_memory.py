@@ -102,11 +102,8 @@ def test_each_moved_sector_is_hatched_and_each_word_lies_in_its_column(picture):
     hatched = [box for box in boxes(svg, "url(#w") if box.get("stroke") is None]
     assert len(hatched) == 32
     assert {float(box.get("width")) for box in hatched} == {8 * lanes.CELL}
-    first = [
-        box
-        for box in ET.fromstring(svg).iter(f"{SVG}rect")
-        if "lane 31, thread (31, 0, 0)" in "".join(box.itertext())
-    ]
+    rects = ET.fromstring(svg).iter(f"{SVG}rect")
+    first = [box for box in rects if "lane 31, thread (31, 0, 0)" in "".join(box.itertext())]
     assert len(first) == 2  # the lane and its word
     assert "a[992], byte 3,968" in "".join(first[0].itertext())
     assert {float(box.get("x")) for box in first} == {lanes.LEFT + 31 * lanes.CELL + 1, lanes.LEFT}
@@ -121,12 +118,9 @@ def test_what_was_moved_for_nothing_is_counted_and_summed(picture):
     assert "33" not in said
 
 
-def test_banks_are_counted_by_their_different_words():
+def test_a_conflict_is_told_without_colour(picture):
     assert memory_rows.words_by_bank([0, 0, 128, 4], 4) == {0: 2, 1: 1}
     assert memory_rows.words_by_bank([0, 8], 8) == {0: 1, 1: 1, 2: 1, 3: 1}
-
-
-def test_a_conflict_is_told_without_colour(picture):
     said = texts(picture.draw(3))
     assert "32 words in bank 0" in said
     assert len(boxes(picture.draw(3), memory_rows.WASTED)) == 1
@@ -134,29 +128,21 @@ def test_a_conflict_is_told_without_colour(picture):
     assert "one word in each bank" in texts(picture.draw(2))
 
 
-def test_waiting_lanes_are_crossed_out(picture):
-    crossed = [
-        path for path in ET.fromstring(picture.draw(0)).iter(f"{SVG}path") if "m0,-10" in path.get("d")
-    ]
-    assert len(crossed) == 12
+def test_waiting_lanes_are_crossed_out_and_text_of_the_kernel_cannot_become_markup(picture):
+    assert picture.draw(0).count("m0,-10") == 12
+    assert "<b>" not in picture.draw(3)
+    assert any(text.endswith("…") for text in texts(picture.draw(3))), "a long line is cut"
 
 
 def test_a_long_source_scrolls_and_keeps_its_height():
     source = "@cuda.jit\ndef kernel(a):\n" + "\n".join(f"    a[{n}] = {n}" for n in range(50))
     assert listing.height(source) == listing.height(source + "\n    more = 1")
     for line in (2, 10, 30, 52):
-        shown = listing.window(source, line)
-        assert line in shown
-        assert len(shown) == 11
+        assert line in listing.window(source, line)
+        assert len(listing.window(source, line)) == 11
     svg = listing.draw(0, source, 30, {"sectors": {30: "7"}})
     assert "a[27]" in svg
     assert "a[1] " not in svg
-
-
-def test_text_of_the_kernel_cannot_become_markup(picture):
-    svg = picture.draw(3)
-    assert "<b>" not in svg
-    assert any(text.endswith("…") for text in texts(svg)), "a long line is cut"
 
 
 def test_a_warp_that_was_not_traced_is_refused(picture):
@@ -186,11 +172,8 @@ def test_the_map_names_the_distance_of_neighbours(stride, title):
     assert svg.count("lane 31: item") == 8
 
 
-def test_the_map_of_what_was_never_touched_says_what_was():
+def test_the_map_says_what_it_leaves_out_and_of_what_was_never_touched_what_was():
     with pytest.raises(ValueError, match="touches no array 'b' in global memory; it touches: a"):
         access_map.draw(strided(1), "b")
-
-
-def test_the_map_says_what_it_leaves_out():
     many = trace(*(request(n, 6, "global", "load", "a", [4 * k for k in LANES]) for n in range(100)))
     assert "first 64 of 100 requests" in access_map.draw(many, "a")
