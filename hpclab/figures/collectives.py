@@ -69,8 +69,9 @@ class StepPicture:
 
     def elapsed(self, step: int) -> float:
         """Seconds until the last message of the first `step` steps has arrived."""
-        until = self.schedule.bounds[step] if self.steps else 0
-        return float(self.timing.end[:until].max(initial=0.0)) if step < self.steps else self.timing.time
+        if step >= self.steps:
+            return self.timing.time
+        return float(self.timing.end[: self.schedule.bounds[step]].max(initial=0.0))
 
     def title(self, step: int) -> str:
         name = f"{side.words(self.schedule.algorithm)} {side.words(self.schedule.collective)}".capitalize()
@@ -94,7 +95,7 @@ class StepPicture:
             source, target = int(messages["source"][row]), int(messages["target"][row])
             if source != target:
                 together.setdefault((source, target), []).append(row)
-        return [self._one(source, target, rows) for (source, target), rows in together.items()]
+        return [self._one(*pair, rows) for pair, rows in together.items()]
 
     def _one(self, source: int, target: int, rows: list[int]) -> side.Sent:
         topology = self.timing.topology

@@ -58,10 +58,9 @@ def over(ax: Axes, before: Kernel, after: Kernel) -> Overlay:
     """What moves over a drawn roofline: a modelled kernel, from `before` a what-if to `after` it, with an
     arrow."""
     layer = Overlay(ax)
-    start, end = ((min(place[0], HIGH), place[1]) for place in (before.place, after.place))
-    layer.mark(*start, before.colour)
-    layer.mark(*end, after.colour)
-    layer.arrow(start, end, after.name, after.colour)
+    layer.mark(*before.place, before.colour)
+    layer.mark(*after.place, after.colour)
+    layer.arrow(before.place, after.place, after.name, after.colour)
     return layer
 
 
@@ -105,9 +104,8 @@ def _ridge(ax: Axes, roof: Roof) -> None:
 def _marks(ax: Axes, kernel: Kernel) -> None:
     """Every repeat as a mark; the tip says what it is."""
     repeats = list(zip(kernel.rates, kernel.bandwidths, strict=True))
-    xs, ys = zip(*(kernel.at(*both) for both in repeats), strict=True)
     look = style.mark(kernel.origin, kernel.colour, pale=bool(kernel.doubt))
-    (line,) = ax.plot([min(x, HIGH) for x in xs], ys, clip_on=False, **look)
+    (line,) = ax.plot(*zip(*(kernel.at(*both) for both in repeats), strict=True), clip_on=False, **look)
     style.tips(line, *(f"{kernel.name}: {_both(*both)}, {kernel.origin} {kernel.note}" for both in repeats))
 
 
@@ -118,8 +116,8 @@ def _named(every: Sequence[Kernel]) -> list[Label]:
         x, y = (round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
         spots.setdefault((x, y, kernel.colour), []).append(kernel)
     return [
-        Label(min(there[0].place[0], HIGH), there[0].place[1], joined([one.name for one in there]), colour)
-        for (_, _, colour), there in spots.items()
+        Label(*there[0].place, joined([one.name for one in there]), there[0].colour)
+        for there in spots.values()
     ]
 
 

@@ -34,7 +34,7 @@ class Kernel:
         return self.at(statistics.median(self.rates), statistics.median(self.bandwidths))
 
     def at(self, rate: float, bandwidth: float) -> tuple[float, float]:
-        return (self.intensity, rate) if self.intensity >= LOW else (LOW, bandwidth * LOW)
+        return (min(self.intensity, HIGH), rate) if self.intensity >= LOW else (LOW, bandwidth * LOW)
 
 
 def kernels(results: Sequence[Result]) -> list[Kernel]:

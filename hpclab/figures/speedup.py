@@ -21,6 +21,7 @@ from hpclab.results import Origin, Result
 
 WORK = ("compute", "storage", "waiting", "idle")  # colours of kinds of work, in the order given
 Runs = Mapping[str, Sequence[Result]]
+Medians = Mapping[tuple[str, Origin], Mapping[int, float]]  # speedups at each count, by label and origin
 Asked = tuple[int, float] | None
 
 
@@ -61,21 +62,26 @@ def draw(
         _cores(ax, cores, most)
     for curve in checks.instances("curves", curves, Curve):
         _curve(ax, curve)
-    for number, (label, group) in enumerate(points.items()):
-        colour = style.COLOUR[WORK[number % len(WORK)]] if len(points) > 1 else style.INK
-        _marks(ax, label, group, along, colour, pale=bool(quality.doubt(groups[label])))
+    works = {label: style.COLOUR[WORK[number % len(WORK)]] for number, label in enumerate(points)}
+    works = works if len(works) > 1 else {}
+    for label, group in points.items():
+        _marks(ax, label, group, along, works.get(label, style.INK), pale=bool(quality.doubt(groups[label])))
+    medians = {
+        (label, origin): found for label, group in points.items() for origin in Origin
+        if (found := typical(group, along, origin))
+    }  # fmt: skip
     if asked is not None:
         count, height = asked[0], min(asked[1], ax.get_ylim()[1])
         ax.plot([count, most], [height, height], ":", color=style.COLOUR["prediction"], linewidth=1.6)
         ax.plot(count, height, ">", color=style.COLOUR["prediction"], zorder=5, clip_on=False)
     if named:
-        direct_labels.at_right(ax, [*_names(ax, points, along, most, asked), *_readings(curves, most)])
+        direct_labels.at_right(ax, [*_names(ax, medians, works, most, asked), *_readings(curves, most)])
     else:
         figure: Any = ax.figure
         figure.set_layout_engine("constrained", rect=(0, 0, 0.7, 1))
     style.key(ax, [point.origin for point in everything])
-    text = " ".join(_said(points, curves, along, most, cores, asked))
-    return style.describe(ax, _title(groups, points, along) if title is None else title, text)
+    text = " ".join(_said(medians, curves, along, most, cores, asked))
+    return style.describe(ax, _title(groups, medians, along) if title is None else title, text)
 
 
 def over(
@@ -99,7 +105,7 @@ def over(
         layer.vertical(cursor, f"{cursor}")
         for curve in shown:
             layer.mark(cursor, curve.at(cursor)[0], style.COLOUR[curve.name])
-    layer.at_right([*_names(ax, {}, "", most, prediction), *_readings(shown, cursor)])
+    layer.at_right([*_names(ax, {}, {}, most, prediction), *_readings(shown, cursor)])
     return layer
 
 
@@ -167,17 +173,17 @@ def _tip(label: str, point: Result, along: str) -> str:
     return f"{text} {point.origin}" + f" ({point.condition})" * bool(point.condition)
 
 
-def _names(ax: Axes, points: Runs, along: str, most: int, prediction: Asked) -> Iterator[Label]:
-    """The labels of all that is no curve."""
+def _names(
+    ax: Axes, medians: Medians, works: Mapping[str, str], most: int, prediction: Asked
+) -> Iterator[Label]:
+    """The labels of all that is no curve; `works` are the colours of several kinds of work."""
     top = ax.get_ylim()[1]
     yield Label(most, min(most, top), "ideal", style.COLOUR["ideal"])
-    for number, (label, group) in enumerate(points.items() if len(points) > 1 else ()):
-        for origin in Origin:
-            middle = {n: value for n, value in typical(group, along, origin).items() if n <= most}
-            if middle:
-                count, value = middle.popitem()
-                words = f"{label}\n{origin}: {times(value)}"
-                yield Label(count, min(value, top), words, style.COLOUR[WORK[number % len(WORK)]])
+    for (label, origin), middle in medians.items():
+        count = max((n for n in middle if n <= most), default=0)
+        if count and label in works:
+            value = middle[count]
+            yield Label(count, min(value, top), f"{label}\n{origin}: {times(value)}", works[label])
     if prediction is not None:
         number, value = prediction
         above = "\n(off the axis)" if value > top else ""
@@ -195,16 +201,16 @@ def _readings(curves: Sequence[Curve], at: int | None) -> Iterator[Label]:
         yield Label(curve.nodes[-1], curve.speedup[-1], f"{text}\n{band}modelled", style.COLOUR[curve.name])
 
 
-def _title(groups: Runs, points: Runs, along: str) -> str:
+def _title(groups: Runs, medians: Medians, along: str) -> str:
     """The answer at the largest measured count, or what is missing."""
-    answers = {label: typical(group, along) for label, group in points.items()}
+    answers = {label: middle for (label, origin), middle in medians.items() if origin is Origin.MEASURED}
     most = max((count for answer in answers.values() for count in answer), default=0)
     if most == 0:
         return f"Are more {along} faster? No speedup measured yet"
     if most == 1:
         return f"{along.capitalize()}: only 1 is measured, and a speedup needs more"
     reached = {label: times(answer[most]) for label, answer in answers.items() if most in answer}
-    if len(points) == 1:
+    if len(groups) == 1:
         sentence = f"{most} {along} are {reached.popitem()[1]} as fast as one here (measured)"
     else:
         said = ", ".join(f"{label} {value}" for label, value in reached.items())
@@ -213,21 +219,18 @@ def _title(groups: Runs, points: Runs, along: str) -> str:
 
 
 def _said(
-    points: Runs, curves: Sequence[Curve], along: str, most: int, cores: int | None, prediction: Asked
+    medians: Medians, curves: Sequence[Curve], along: str, most: int, cores: int | None, prediction: Asked
 ) -> Iterator[str]:
     """What a screen reader says."""
-    for label, group in points.items():
-        for origin in Origin:
-            middle = typical(group, along, origin)
-            if middle:
-                said = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
-                name = f"{label}, median" if label else "Median"
-                yield f"{name} {origin} speedup by {along}: {said}."
+    for (label, origin), middle in medians.items():
+        said = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
+        name = f"{label}, median" if label else "Median"
+        yield f"{name} {origin} speedup by {along}: {said}."
     if cores is not None:
         yield f"This machine has {cores} cores; more {along} than that share them."
     for curve in curves:
         yield f"{curve.label} on {most} {along}: {times(curve.at(most)[0])}, modelled."
     if prediction is not None:
         yield f"You predicted {times(prediction[1])} on {prediction[0]} {along}."
-    if not any(points.values()) and not curves:
+    if not medians and not curves:
         yield "Empty axes with the ideal line: n are n times as fast as one."

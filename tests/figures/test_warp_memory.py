@@ -32,10 +32,10 @@ def request(step, line, space, kind, array, offsets, itemsize=4, active=LANES, w
 
 
 def trace(*events):
-    requests = tuple(event for event in events if isinstance(event, Request))
-    branches = tuple(event for event in events if isinstance(event, Branch))
+    requests, branches, barriers = (
+        tuple(event for event in events if isinstance(event, kind)) for kind in (Request, Branch, Barrier)
+    )
     arrays = (Array("a", "global", "float32", (1024,), BASE), Array("total", "global", "float32", (1,), BASE))
-    barriers = tuple(event for event in events if isinstance(event, Barrier))
     launch = ((1, 1, 1), (32, 2, 1), (BLOCK,))
     return KernelTrace("kernel", SOURCE, *launch, arrays, requests, branches, (), barriers=barriers)
 
@@ -79,11 +79,10 @@ def test_a_step_is_titled_drawn_and_said_at_one_height(picture, number):
     assert tree.get("viewBox") == ET.fromstring(picture.draw(0)).get("viewBox")
     width, height = (float(side) for side in tree.get("viewBox").split()[2:])
     assert width <= 800
-    for box in tree.iter(f"{SVG}rect"):
-        if box.get("x"):
-            assert float(box.get("x")) >= 0
-            assert float(box.get("x")) + float(box.get("width")) <= width + 1
-            assert float(box.get("y")) + float(box.get("height")) <= height + 1
+    for box in filter(lambda rect: rect.get("x"), tree.iter(f"{SVG}rect")):
+        x, y, wide, high = (float(box.get(side)) for side in ("x", "y", "width", "height"))
+        assert 0 <= x <= width + 1 - wide
+        assert y <= height + 1 - high
     for element in tree.iter(f"{SVG}text"):
         if element.get("text-anchor") is None and element.get("font-family") is None:
             size, bold = float(element.get("font-size", style.TEXT)), element.get("font-weight") == "600"
@@ -145,31 +144,25 @@ def test_a_long_source_scrolls_and_keeps_its_height():
     assert "a[1] " not in svg
 
 
-def test_a_warp_that_was_not_traced_is_refused(picture):
+def test_colours_run_from_dark_to_light_and_a_warp_that_was_not_traced_is_refused(picture):
     with pytest.raises(ValueError, match=r"Warp 1 of block .* touches no memory"):
         WarpPicture(picture.trace, BLOCK, 1)
-
-
-def test_colours_run_from_dark_to_light():
     lightness = [style._luminance(*(int(lanes.colour(n)[k : k + 2], 16) for k in (1, 3, 5))) for n in LANES]
     assert lightness == sorted(lightness)
 
 
 def strided(stride):
-    return trace(
-        *(request(n, 6, "global", "load", "a", [4 * (stride * k + n) for k in LANES]) for n in range(8)),
-    )
+    offsets = [[4 * (stride * lane + n) for lane in LANES] for n in range(8)]
+    return trace(*(request(n, 6, "global", "load", "a", row) for n, row in enumerate(offsets)))
 
 
-@pytest.mark.parametrize(
-    ("stride", "title"), [(1, "1 item apart"), (8, "8 items apart"), (0, "share an item")]
-)
-def test_the_map_names_the_distance_of_neighbours(stride, title):
-    svg = access_map.draw(strided(stride), "a")
-    assert title in svg
-    grey = svg.count(f"fill: {style.COLOUR['idle'].lower()}")
-    assert grey - 1 == sum(r.sectors for r in strided(stride).requests)  # one is the key's
-    assert svg.count("lane 31: item") == 8
+def test_the_map_names_the_distance_of_neighbours():
+    for stride, title in ((1, "1 item apart"), (8, "8 items apart"), (0, "share an item")):
+        svg = access_map.draw(strided(stride), "a")
+        assert title in svg
+        grey = svg.count(f"fill: {style.COLOUR['idle'].lower()}")
+        assert grey - 1 == sum(r.sectors for r in strided(stride).requests)  # one is the key's
+        assert svg.count("lane 31: item") == 8
 
 
 def test_the_map_says_what_it_leaves_out_and_of_what_was_never_touched_what_was():
