@@ -36,18 +36,11 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
     }
 
 
-def draw(
-    ax: Axes,
-    bars: Bars | Sequence[Result],
-    *,
-    highest: float | None = None,
-    unit: str = "nodes",
-    doubt: str = "",
-) -> Axes:
+def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt: str = "") -> Axes:
     """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`).
 
-    `highest` keeps the axis where it was while bars come in. Nothing yet gives empty axes that say so.
-    `doubt` about rank-seconds is what `quality.doubt` says of the Results that they are from.
+    Nothing yet gives empty axes that say so. `doubt` about rank-seconds is what `quality.doubt` says of the
+    Results that they are from.
     """
     results = [] if isinstance(bars, Mapping) else checks.instances("bars", bars, Result)
     parts = bars if isinstance(bars, Mapping) else rank_seconds(results)
@@ -57,7 +50,7 @@ def draw(
             checks.number(f"{name} at {count}", seconds, 0, 1e12, "rank-seconds")
     counts = sorted(parts)
     totals = {count: sum(parts[count].values()) for count in counts}
-    top = max([checks.number("highest", highest or 0, 0, 1e15, "rank-seconds"), *totals.values()]) or 1.0
+    top = max(totals.values(), default=0) or 1.0
     edges, labels = [0.0] * len(counts), []
     for name in ORDER:
         heights = [parts[count].get(name, 0.0) for count in counts]

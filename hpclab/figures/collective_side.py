@@ -55,7 +55,7 @@ def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[st
     for kind, sentence in rows:
         indent = 36 if kind else 0
         lines = diagram.wrap(sentence, WIDTH - indent)
-        markup.append(_key(kind, LEFT, y - 6))
+        markup += [_key(kind, LEFT, y - 6)] * bool(kind)
         markup += [diagram.text(LEFT + indent, y + n * style.TEXT * 1.2, s) for n, s in enumerate(lines)]
         y += style.TEXT * 1.2 * len(lines) + 15
     return markup
@@ -64,15 +64,14 @@ def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[st
 def clock(elapsed: list[float], step: int) -> list[str]:
     """The steps on an axis of modelled time: ``elapsed[n]`` is the time after n of them, `step` are done."""
     whole, y = elapsed[-1] or 1.0, 545.0
-    bar = f'<rect x="{LEFT}" y="{y}" height="12"'
-    gone = f'width="{elapsed[step] / whole * WIDTH:.1f}" fill="{CROWDED}"'
-    markup = [
-        diagram.text(LEFT, y - 14, format_seconds(elapsed[step]), bold=True),
-        f'{bar} width="{WIDTH}" fill="{GROUND}"/>{bar} {gone}/>',
-        diagram.text(LEFT, y + 36, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
-    ]
     ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
-    return [*markup, f'<path d="{ticks}" stroke="{style.MUTED}"/>']
+    return [
+        diagram.text(LEFT, y - 14, format_seconds(elapsed[step]), bold=True),
+        diagram.box(LEFT, y, WIDTH, 12, GROUND),
+        diagram.box(LEFT, y, elapsed[step] / whole * WIDTH, 12, CROWDED),
+        diagram.text(LEFT, y + 36, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
+        f'<path d="{ticks}" stroke="{style.MUTED}"/>',
+    ]
 
 
 def _key(kind: str, x: float, y: float) -> str:
@@ -80,13 +79,10 @@ def _key(kind: str, x: float, y: float) -> str:
         look = 'stroke-dasharray="3 4" stroke-width="2.5"' if kind == "slow" else 'stroke-width="6"'
         return f'<path d="M{x:.0f},{y:.1f}h26" stroke="{CROWDED}" {look}/>'
     if kind == "node":
-        return f'<rect x="{x:.0f}" y="{y - 10:.1f}" width="26" height="20" rx="9" fill="{GROUND}"/>'
-    if kind:
-        fill = {"done": DONE, "partial": PARTIAL, "input": INPUT}[kind]
-        high = 9 if kind == "partial" else 20
-        box = f'<rect x="{x:.0f}" y="{y - 10:.1f}" width="26" height="20" fill="none" stroke="{style.INK}"/>'
-        return f'<rect x="{x:.0f}" y="{y + 10 - high:.1f}" width="26" height="{high}" fill="{fill}"/>{box}'
-    return ""
+        return diagram.box(x, y - 10, 26, 20, GROUND, rx=9)
+    high, fill = (9, PARTIAL) if kind == "partial" else (20, DONE if kind == "done" else INPUT)
+    filled = diagram.box(x, y + 10 - high, 26, high, fill)
+    return filled + diagram.box(x, y - 10, 26, 20, "none", stroke=style.INK)
 
 
 def words(name: str) -> str:

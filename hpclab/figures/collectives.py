@@ -14,7 +14,6 @@ from itertools import groupby
 import numpy
 from numpy.typing import NDArray
 
-from hpclab import checks
 from hpclab.figures import collective_side as side
 from hpclab.figures import diagram, style
 from hpclab.models.collectives import Timing
@@ -23,7 +22,7 @@ from hpclab.units import format_bytes, format_seconds
 
 MOST_DRAWN = 16
 HEIGHT = 600
-_CENTRE, _RADII, _BOX = (287.0, 318.0), (240.0, 218.0), (78.0, 30.0)
+_CENTRE, _RADII, _BOX = 287 + 318j, (240.0, 218.0), (78.0, 30.0)  # a place is x + y i
 _MOVE = (
     "<style>@keyframes hpclab-move{from{transform:translate(var(--dx),var(--dy))}}"
     ".hpclab-moving{animation:hpclab-move .7s ease-in-out}"
@@ -38,10 +37,7 @@ class StepPicture:
     """
 
     def __init__(self, timing: Timing, ranks_per_node: int = 1) -> None:
-        self.timing = checks.instance("timing", timing, Timing)
-        self.schedule = timing.schedule
-        self.per_node = checks.integer("ranks_per_node", ranks_per_node, 1, 2**16)
-        checks.integer("The ranks of a picture", self.schedule.ranks, 1, MOST_DRAWN)
+        self.timing, self.schedule, self.per_node = timing, timing.schedule, ranks_per_node
         self.adds = bool(self.schedule.messages["reduce"].any())
 
     @property
@@ -73,9 +69,9 @@ class StepPicture:
 
     def elapsed(self, step: int) -> float:
         """Seconds until the last message of the first `step` steps has arrived."""
-        step = checks.integer("step", step, 0, self.steps)
-        until = self.schedule.bounds[step] if self.steps else 0
-        return float(self.timing.end[:until].max(initial=0.0)) if step < self.steps else self.timing.time
+        if step >= self.steps:
+            return self.timing.time
+        return float(self.timing.end[: self.schedule.bounds[step]].max(initial=0.0))
 
     def title(self, step: int) -> str:
         name = f"{side.words(self.schedule.algorithm)} {side.words(self.schedule.collective)}".capitalize()
@@ -84,7 +80,6 @@ class StepPicture:
 
     def draw(self, step: int) -> str:
         """The picture after `step` steps, with the messages of the last of them."""
-        step = checks.integer("step", step, 0, self.steps)
         sent = self.sent(step)
         body = [_MOVE, *self._grounds(), *self._ranks(step), *(self._arrow(message) for message in sent)]
         body += side.panel(sent, self.schedule.collective, self.adds, self.per_node > 1)
@@ -95,13 +90,12 @@ class StepPicture:
         """The messages between ranks of a step, counted from 1; rows from one rank to one other are one."""
         if not step:
             return []
-        rows = range(self.schedule.bounds[step - 1], self.schedule.bounds[step])
         messages, together = self.schedule.messages, dict[tuple[int, int], list[int]]()
-        for row in rows:
+        for row in range(self.schedule.bounds[step - 1], self.schedule.bounds[step]):
             source, target = int(messages["source"][row]), int(messages["target"][row])
             if source != target:
                 together.setdefault((source, target), []).append(row)
-        return [self._one(source, target, rows) for (source, target), rows in together.items()]
+        return [self._one(*pair, rows) for pair, rows in together.items()]
 
     def _one(self, source: int, target: int, rows: list[int]) -> side.Sent:
         topology = self.timing.topology
@@ -109,21 +103,19 @@ class StepPicture:
         took = float(self.timing.end[rows[0]] - self.timing.begin[rows[0]])
         alpha, beta = topology.alpha_beta(source, target)
         slow = any("slower" in topology.links[link].name for link in topology.route(source, target))
-        return side.Sent(
-            source, target, size, took, max(1.0, (took - alpha) / (size * beta)) if size else 1.0, slow
-        )
+        times = max(1.0, (took - alpha) / (size * beta)) if size else 1.0
+        return side.Sent(source, target, size, took, times, slow)
 
-    def _at(self, rank: float) -> tuple[float, float]:
+    def _at(self, rank: float) -> complex:
         turn = 2 * math.pi * rank / self.schedule.ranks - math.pi / 2
-        return _CENTRE[0] + _RADII[0] * math.cos(turn), _CENTRE[1] + _RADII[1] * math.sin(turn)
+        return _CENTRE + complex(_RADII[0] * math.cos(turn), _RADII[1] * math.sin(turn))
 
     def _grounds(self) -> list[str]:
         """A pale ground under the ranks of each node."""
         markup = []
         for first in range(0, self.schedule.ranks, self.per_node) if self.per_node > 1 else ():
             last = min(first + self.per_node, self.schedule.ranks) - 1
-            steps = [first + (last - first) * n / 60 for n in range(61)]
-            path = "L".join("{:.1f},{:.1f}".format(*self._at(rank)) for rank in steps)
+            path = "L".join(_xy(self._at(rank)) for rank in numpy.linspace(first, last, 61))
             look = f'fill="none" stroke="{side.GROUND}" stroke-width="70" stroke-linecap="round"'
             markup.append(f'<path d="M{path}" {look}><title>one node</title></path>')
         return markup
@@ -131,16 +123,13 @@ class StepPicture:
     def _ranks(self, step: int) -> list[str]:
         markup, (width, height) = [], _BOX
         for rank in range(self.schedule.ranks):
-            x, y = self._at(rank)
-            left, top = x - width / 2, y - height / 2 + 10
-            name = diagram.text(x, top - 5, str(rank), anchor="middle", bold=True)
-            ground = (
-                f'<rect x="{left - 3:.1f}" y="{top - 24:.1f}" width="{width + 6:g}" height="{height + 28:g}"'
-            )
-            markup.append(f'{ground} rx="6" fill="{style.GROUND}" stroke="{style.GRID}"/>{name}')
+            corner = self._at(rank) - complex(width / 2, height / 2 - 10)
+            left, top = corner.real, corner.imag
+            ground = left - 3, top - 24, width + 6, height + 28
+            markup.append(diagram.box(*ground, style.GROUND, rx=6, stroke=style.GRID))
+            markup.append(diagram.text(left + width / 2, top - 5, str(rank), anchor="middle", bold=True))
             markup += self._strip(step, rank, left, top)
-            box = f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:g}" height="{height:g}"'
-            markup.append(f'{box} fill="none" stroke="{style.INK}"/>')
+            markup.append(diagram.box(left, top, width, height, "none", stroke=style.INK))
         return markup
 
     def _strip(self, step: int, rank: int, left: float, top: float) -> list[str]:
@@ -156,46 +145,43 @@ class StepPicture:
                 share = value.bit_count() / self.schedule.ranks if self.adds else 0.5
                 high = height if done or input_ else max(3.0, share * height)
                 fill = side.DONE if done else side.INPUT if input_ else side.PARTIAL
-                box = f'x="{left + begin * scale:.1f}" y="{top + height - high:.1f}"'
-                size = f'width="{(end - begin) * scale:.1f}" height="{high:.1f}"'
-                look = f'fill="{fill}" stroke="{style.GROUND}" stroke-width=".6"'
-                markup.append(f"<rect {box} {size} {look}/>")
+                place = left + begin * scale, top + height - high, (end - begin) * scale, high
+                markup.append(diagram.box(*place, fill, stroke=style.GROUND, stroke_width=0.6))
             begin = end
         return markup
 
-    def _inside(self, rank: int, along: float) -> tuple[float, float]:
+    def _inside(self, rank: int, along: float) -> complex:
         """Where arrows touch a rank: on the side of the circle's middle, `along` pixels along its edge."""
-        x, y = self._at(rank)
-        dx, dy = _CENTRE[0] - x, _CENTRE[1] - y
-        length = math.hypot(dx, dy)
-        ux, uy = dx / length, dy / length
-        reach = min((_BOX[0] / 2 + 7) / max(abs(ux), 1e-9), (_BOX[1] / 2 + 17) / max(abs(uy), 1e-9))
-        return x + ux * reach - uy * along, y + 2 + uy * reach + ux * along
+        at = self._at(rank)
+        way = (_CENTRE - at) / abs(_CENTRE - at)
+        reach = min(
+            (_BOX[0] / 2 + 7) / max(abs(way.real), 1e-9), (_BOX[1] / 2 + 17) / max(abs(way.imag), 1e-9)
+        )
+        return at + 2j + way * complex(reach, along)
 
     def _arrow(self, message: side.Sent) -> str:
         """A message as an arrow bent to the middle, and a token that travels along it."""
         apart = 9.0 if self.schedule.ranks > 2 else 0.0
-        (x1, y1), (x2, y2) = self._inside(message.source, -apart), self._inside(message.target, apart)
-        bend = 0.35 if math.hypot(x2 - x1, y2 - y1) < 250 else 0.12
-        mx, my = (x1 + x2) / 2, (y1 + y2) / 2
-        mx, my = mx + (_CENTRE[0] - mx) * bend, my + (_CENTRE[1] - my) * bend
-        length = math.hypot(x2 - mx, y2 - my) or 1.0
-        ux, uy = (x2 - mx) / length, (y2 - my) / length  # the direction in which it arrives
-        ex, ey = x2 - ux * 10, y2 - uy * 10
+        start, end = self._inside(message.source, -apart), self._inside(message.target, apart)
+        bend, bent = 0.35 if abs(end - start) < 250 else 0.12, (start + end) / 2
+        bent += (_CENTRE - bent) * bend
+        arriving = (end - bent) / (abs(end - bent) or 1.0)
+        neck, wing = end - 10 * arriving, 6j * arriving
         colour = side.CROWDED if message.slow or message.crowded else side.FREE
         wide = min(7.0, 2.5 + 1.5 * math.log2(message.times)) if message.crowded else 2.5
         dash = ' stroke-dasharray="3 4"' if message.slow else ""
-        head = f"M{x2:.1f},{y2:.1f}L{ex - uy * 6:.1f},{ey + ux * 6:.1f}L{ex + uy * 6:.1f},{ey - ux * 6:.1f}z"
         tip = f"{message.source} to {message.target}: {format_bytes(message.size)}"
         tip += f" in {format_seconds(message.took)}"
         tip += f", {message.times:.2g} times as long as alone" if message.crowded else ""
-        x, y = 0.09 * x1 + 0.42 * mx + 0.49 * ex, 0.09 * y1 + 0.42 * my + 0.49 * ey  # at 0.7 of the curve
-        shift = f"--dx:{x1 - x:.0f}px;--dy:{y1 - y:.0f}px"
+        token = 0.09 * start + 0.42 * bent + 0.49 * neck  # at 0.7 of the curve
+        back = start - token
         return (
-            f'<g><title>{tip}</title><path d="M{x1:.1f},{y1:.1f}Q{mx:.1f},{my:.1f} {ex:.1f},{ey:.1f}"'
+            f'<g><title>{tip}</title><path d="M{_xy(start)}Q{_xy(bent)} {_xy(neck)}"'
             f' fill="none" stroke="{colour}" stroke-width="{wide:.1f}"{dash}/>'
-            f'<path d="{head}" fill="{colour}"/><circle class="hpclab-moving" style="{shift}" cx="{x:.1f}"'
-            f' cy="{y:.1f}" r="6" fill="{colour}" stroke="{style.GROUND}" stroke-width="2"/></g>'
+            f'<path d="M{_xy(end)}L{_xy(neck + wing)}L{_xy(neck - wing)}z" fill="{colour}"/>'
+            f'<circle class="hpclab-moving" style="--dx:{back.real:.0f}px;--dy:{back.imag:.0f}px"'
+            f' cx="{token.real:.1f}" cy="{token.imag:.1f}" r="6" fill="{colour}" stroke="{style.GROUND}"'
+            ' stroke-width="2"/></g>'
         )
 
     def _described(self, step: int, sent: list[side.Sent]) -> str:
@@ -212,3 +198,7 @@ class StepPicture:
         low, high = min(shares, default=1.0), max(shares, default=1.0)
         between = f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%}"
         return f"{said}Ranks hold {between} of their results."
+
+
+def _xy(place: complex) -> str:
+    return f"{place.real:.1f},{place.imag:.1f}"

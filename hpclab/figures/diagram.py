@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from hpclab.figures.style import GROUND, INK, TEXT, TITLE, WIDTH
 
@@ -20,21 +21,20 @@ def text_width(string: str, size: float = TEXT, bold: bool = False) -> float:
 
 
 def text(
-    x: float,
-    y: float,
-    string: str,
-    *,
-    anchor: str = "start",
-    size: float = TEXT,
-    colour: str = INK,
-    bold: bool = False,
+    x: float, y: float, string: str, *, anchor: str = "start", colour: str = INK, bold: bool = False
 ) -> str:
     """A line of text whose baseline is at `y`; `anchor` is start, middle or end. Escaped here."""
     weight = ' font-weight="600"' if bold else ""
     place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    scale = f' font-size="{size:g}"' if size != TEXT else ""
     fill = f' fill="{colour}"' if colour != INK else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{place}{scale}{fill}{weight}>{escape(string)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}"{place}{fill}{weight}>{escape(string)}</text>'
+
+
+def box(x: float, y: float, width: float, height: float, fill: str, tip: str = "", **look: Any) -> str:
+    """A rectangle; `look` are more of SVG's attributes (``stroke_width=2``), `tip` what the mouse shows."""
+    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in look.items())
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{more}'
+    return f"<rect {place}><title>{escape(tip)}</title></rect>" if tip else f"<rect {place}/>"
 
 
 def wrap(string: str, width: float, size: float = TEXT, bold: bool = False) -> list[str]:
@@ -49,15 +49,7 @@ def wrap(string: str, width: float, size: float = TEXT, bold: bool = False) -> l
     return lines
 
 
-def document(
-    title: str,
-    description: str,
-    body: Iterable[str],
-    *,
-    width: float = WIDTH,
-    height: float,
-    draw_title: bool = True,
-) -> str:
+def document(title: str, description: str, body: Iterable[str], *, height: float) -> str:
     """A whole figure: an SVG that scales down with its cell, is read aloud, and carries its title.
 
     `title` says the answer's form ("Speedup of 4 nodes: 1.9×"), is drawn at the top left and is the
@@ -65,24 +57,18 @@ def document(
     it must know. The body starts below ``title_height(title)``.
     """
     name = f"h{zlib.crc32((title + description).encode()):08x}"
-    drawn = [
-        text(0, TITLE * (1 + 1.25 * row), line, size=TITLE, bold=True)
-        for row, line in enumerate(wrap(title, width, TITLE, bold=True) if draw_title else ())
-    ]
-    return "".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img"'
-            f' aria-labelledby="{name}-t {name}-d" font-family="system-ui,\'DejaVu Sans\',sans-serif"'
-            f' font-size="{TEXT:g}" fill="{INK}"'
-            f' style="background:{GROUND};width:100%;max-width:{width:g}px;height:auto;display:block">',
-            f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>',
-            *drawn,
-            *body,
-            "</svg>",
-        ]
+    lines = wrap(title, WIDTH, TITLE, bold=True)
+    drawn = [text(0, TITLE * (1 + 1.25 * row), line, bold=True) for row, line in enumerate(lines)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:g}" role="img"'
+        f' aria-labelledby="{name}-t {name}-d" font-family="system-ui,\'DejaVu Sans\',sans-serif"'
+        f' font-size="{TEXT:g}" fill="{INK}"'
+        f' style="background:{GROUND};width:100%;max-width:{WIDTH:g}px;height:auto;display:block">'
+        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>'
+        f'<g font-size="{TITLE:g}">{"".join(drawn)}</g>{"".join(body)}</svg>'
     )
 
 
-def title_height(title: str, width: float = WIDTH) -> float:
+def title_height(title: str) -> float:
     """Pixels taken by the drawn title, to be left free at the top of the body."""
-    return TITLE * (0.6 + 1.25 * len(wrap(title, width, TITLE, bold=True)))
+    return TITLE * (0.6 + 1.25 * len(wrap(title, WIDTH, TITLE, bold=True)))

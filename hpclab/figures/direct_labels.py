@@ -1,32 +1,34 @@
 """Labels that stand beside what they name, and not on one another, however the figure is resized.
 
-They are matplotlib's own texts. Where each of them goes is worked out whenever the figure is drawn,
+They are matplotlib's own annotations. Where each of them goes is worked out whenever the figure is drawn,
 from how large its text and its axes are then.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any
 
+import numpy
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from hpclab.figures import style
 
 Place = tuple[float, float]
+MARGIN = 1.03  # where labels at the right begin, in widths of the axes
 _REACH = (9, 16, 24, 38, 56, 79, 105, 135, 172, 218)  # points between a mark and its label
+_NEAR = 16  # points, to which no line needs to lead
 _SIDES = (  # how far across and up, in parts of the reach; which part of the text is left of there
     (1, 0, 0), (-1, 0, 1), (1, -0.7, 0), (1, 0.7, 0), (-1, 0.7, 1), (-1, -0.7, 1), (0, 1, 0.5), (0, -1, 0.5),
     (0, 1, 0.2), (0, -1, 0.2), (0, 1, 0.8), (0, -1, 0.8), (1, -1.6, 0), (1, 1.6, 0),
 )  # fmt: skip
-MARGIN = 1.03  # where labels at the right begin, in widths of the axes
 
 
 @dataclass(frozen=True)
@@ -39,153 +41,139 @@ class Label:
     colour: str = style.INK
 
 
-def at_right(ax: Axes, labels: Sequence[Label]) -> list[Text]:
-    """Write `labels` into the right margin, each led to its point by a thin line."""
-    notes = [
-        ax.text(
-            MARGIN, label.y, label.text, transform=ax.get_yaxis_transform(), color=style.ink(label.colour),
-            va="center", linespacing=1.1,
-        )
-        for label in labels
-    ]  # fmt: skip
-    ax.add_artist(_Spread(notes, labels))
-    return notes
+class _Arranged(Artist):
+    """Calls `arrange` just before labels are drawn."""
 
-
-def room(ax: Axes, text: str) -> None:
-    """Leave as much of the right margin free as `text` takes: an overlay writes there."""
-    ax.add_artist(_Room(MARGIN, 0.5, text, transform=ax.transAxes, clip_on=False))
-
-
-class _Room(Text):
-    def draw(self, renderer: Any) -> None:
-        """It only takes room."""
-
-
-class _Spread(Artist):
-    """Moves notes apart just before they are drawn, and draws what leads to them."""
-
-    def __init__(self, notes: Sequence[Text], labels: Sequence[Label]) -> None:
+    def __init__(self, arrange: Callable[[Any], None]) -> None:
         super().__init__()
-        self._notes, self._labels = notes, labels
-        self.set_zorder(2.5)
-        self.set_in_layout(False)
+        self.arrange = arrange
+        self.set(zorder=2.5, in_layout=False)
 
     def draw(self, renderer: Any) -> None:
-        if not self._notes or self.axes is None:
-            return
-        data, frame = self.axes.transData, self.axes.bbox
-        points = data.transform([(label.x, label.y) for label in self._labels])
-        ends = [min(max(y, frame.y0), frame.y1) for y in points[:, 1]]
-        heights = [note.get_window_extent(renderer).height for note in self._notes]
-        begin = frame.x0 + MARGIN * frame.width
-        for label, note, (x, _), end, place in zip(
-            self._labels, self._notes, points, ends, spread(ends, heights, frame.y0, frame.y1), strict=True
-        ):
-            note.set_y(data.inverted().transform((0, place))[1])
-            self._lead((x + 3, end), (begin - 3, place), label.colour, renderer)
-
-    def _lead(self, start: Place, end: Place, colour: str, renderer: Any) -> None:
-        leader = Line2D(*zip(start, end, strict=True), color=colour, linewidth=0.8)
-        leader.set_figure(self.axes.figure)  # type: ignore[union-attr]
-        leader.draw(renderer)
+        self.arrange(renderer)
 
 
-def beside(ax: Axes, labels: Sequence[Label], keep_off: Sequence[Artist]) -> list[Text]:
-    """Write `labels` beside their points inside the axes, where nothing stands; a thin line leads to one that
-    is farther off. They cover neither points nor one another, nor the lines and texts in `keep_off`."""
+def _leader(colour: str, **more: Any) -> dict[str, Any]:
+    return {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 3, **more}
+
+
+def at_right(ax: Axes, labels: Sequence[Label]) -> None:
+    """Write `labels` into the right margin, each led to its point by a thin line."""
+    low, high = ax.get_ylim()
     notes = [
-        ax.text(
-            label.x, label.y, label.text, color=style.ink(label.colour), va="center", zorder=5,
-            transform=None, bbox=style.ground(),
+        ax.annotate(
+            label.text, (label.x, min(max(label.y, low), high)), (MARGIN, 0.5), textcoords="axes fraction",
+            color=style.ink(label.colour), va="center", linespacing=1.1, annotation_clip=False,
+            arrowprops=_leader(label.colour, relpos=(0, 0.5)),
         )
         for label in labels
     ]  # fmt: skip
-    for note in notes:
-        note.set_in_layout(False)
-    ax.add_artist(_Beside(notes, labels, keep_off))
-    return notes
+
+    def arrange(renderer: Any) -> None:
+        frame = ax.bbox
+        heights = [Text.get_window_extent(note, renderer).height for note in notes]
+        ends = [ax.transData.transform(note.xy)[1] for note in notes]
+        for note, place in zip(notes, spread(ends, heights, frame.y0, frame.y1), strict=True):
+            note.xyann = MARGIN, (place - frame.y0) / frame.height
+
+    ax.add_artist(_Arranged(arrange))
 
 
-def along(ax: Axes, start: Place, end: Place, text: str, colour: str) -> Text:
-    """Write `text` above the line from `start` to `end`, turned as the line is, so that it ends before it."""
-    note = _Along(start, end, text, colour)
-    ax.add_artist(note)
-    note.set(transform=None, clip_on=False)
-    return note
+def beside(ax: Axes, labels: Sequence[Label]) -> None:
+    """Write `labels` beside their points inside the axes, where nothing stands (see `Space`); a thin line
+    leads to one that is farther off."""
+    look: dict[str, Any] = {"textcoords": "figure points", "annotation_clip": False, "in_layout": False}
+    letters: dict[str, Any] = look | {"va": "center", "zorder": 5, "bbox": style.BEHIND}
+    notes, leaders = [], []
+    for label in labels:
+        place, colour = (label.x, label.y), style.ink(label.colour)
+        notes.append(ax.annotate(label.text, place, (0, 0), color=colour, **letters))
+        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_leader(style.MUTED), **look))
 
-
-class _Along(Text):
-    def __init__(self, start: Place, end: Place, text: str, colour: str) -> None:
-        super().__init__(0, 0, text, color=colour, ha="right", va="bottom", rotation_mode="anchor")
-        self._ends = start, end
-        self.set_in_layout(False)
-
-    def covered(self, renderer: Any) -> list[Bbox]:
-        """Takes its place; what it covers, as boxes along it."""
-        if self.axes is None:
-            return []
-        (left, low), (right, high) = self.axes.transData.transform(self._ends)
-        angle, unit = math.atan2(high - low, right - left), renderer.points_to_pixels(1)
-        self.set_rotation(0)
-        width, height = self.get_window_extent(renderer).size
-        x, y = right - unit * (12 * math.cos(angle) + 4 * math.sin(angle)), high - unit * 12 * math.sin(angle)
-        y += unit * 4 * math.cos(angle)
-        self.set(position=(x, y), rotation=math.degrees(angle))
-        x, y, half = x - height / 2 * math.sin(angle), y + height / 2 * math.cos(angle), height / 2
-        places = [(x - far * math.cos(angle), y - far * math.sin(angle)) for far in range(0, int(width), 8)]
-        return [Bbox.from_extents(a - half, b - half, a + half, b + half) for a, b in places]
-
-    def draw(self, renderer: Any) -> None:
-        self.covered(renderer)
-        super().draw(renderer)
-
-
-class _Beside(_Spread):
-    def __init__(self, notes: Sequence[Text], labels: Sequence[Label], keep_off: Sequence[Artist]) -> None:
-        super().__init__(notes, labels)
-        self._keep_off = keep_off
-
-    def draw(self, renderer: Any) -> None:
-        if not self._notes or self.axes is None:
-            return
-        frame, unit = self.axes.bbox, renderer.points_to_pixels(1)
-        points = self.axes.transData.transform([(label.x, label.y) for label in self._labels])
-        taken = [Bbox.from_extents(x - 6, y - 6, x + 6, y + 6).padded(unit) for x, y in points]
-        for artist in self._keep_off:
-            taken += _boxes(artist, renderer, 3 * unit)
-        sizes = [note.get_window_extent(renderer).size for note in self._notes]
-        for number in sorted(  # first those with no room on the right, and of them the longest
-            range(len(points)), key=lambda n: (points[n][0] + sizes[n][0] < frame.x1, -sizes[n][0])
-        ):
-            (x, y), (width, height), note = points[number], sizes[number], self._notes[number]
+    def arrange(renderer: Any) -> None:
+        unit, sizes = renderer.points_to_pixels(1), []
+        for note, leader in zip(notes, leaders, strict=True):
+            note.set_visible(True)
+            sizes.append(Text.get_window_extent(note, renderer).size / unit)
             note.set_visible(False)
-            for reach, (across, up, before) in product(_REACH, _SIDES):
-                left, middle = x + across * reach * unit - before * width, y + up * reach * unit
-                if not across:  # above or below: as far to the side as it takes to stay inside
-                    left = max(min(left, frame.x1 - width - 4 * unit), frame.x0 + 4 * unit)
-                box = Bbox.from_bounds(left, middle - height / 2, width, height)
-                inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
-                if inside and not any(box.overlaps(other) for other in taken):
-                    note.set(x=left, y=middle, visible=True)
-                    taken.append(box.padded(unit))
-                    if reach > _REACH[1]:
-                        near = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
-                        self._lead((x, y), near, style.MUTED, renderer)
-                    break
+            leader.set_visible(False)
+        points = [ax.transData.transform(note.xy) / unit for note in notes]
+        space = vars(ax)["_hpclab_space"] = Space(ax, renderer, points)
+        for number in sorted(  # first those with no room on the right, and of them the longest
+            range(len(notes)), key=lambda n: (points[n][0] + sizes[n][0] < space.frame.x1, -sizes[n][0])
+        ):
+            found = space.find(points[number], sizes[number])
+            if found is not None:
+                box, near = found
+                space.take(box, points[number], near)
+                notes[number].set(position=(box.x0, (box.y0 + box.y1) / 2), visible=True)
+                if near is not None:
+                    leaders[number].set(position=near, visible=True)
+
+    ax.add_artist(_Arranged(arrange))
 
 
-def _boxes(artist: Artist, renderer: Any, half: float) -> list[Bbox]:
-    """What an artist covers: a text its letters, a line small boxes along it."""
-    if isinstance(artist, Line2D):
-        path: Any = artist.get_transform().transform_path(artist.get_path()).vertices
-        boxes = []
-        for (x, y), (right, up) in pairwise(path):
-            steps = max(1, round(math.hypot(right - x, up - y) / (2 * half)))
-            along = [(x + n / steps * (right - x), y + n / steps * (up - y)) for n in range(steps + 1)]
-            boxes += [Bbox.from_extents(a - half, b - half, a + half, b + half) for a, b in along]
-        return boxes
-    return artist.covered(renderer) if isinstance(artist, _Along) else [artist.get_window_extent(renderer)]
+class Space:
+    """What is free inside `ax`, in points of its figure: where no line, mark or text is, nor one of `points`.
+
+    Labels `beside` leave it in ``vars(ax)["_hpclab_space"]`` for an overlay.
+    """
+
+    def __init__(self, ax: Axes, renderer: Any, points: Sequence[Any]) -> None:
+        unit = renderer.points_to_pixels(1)
+        self.frame = Bbox(ax.bbox.get_points() / unit)
+        self.taken = [Bbox.from_extents(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+        self._lines: list[Path] = []
+        self._texts: list[Bbox] = []
+        for thing in (*ax.lines, *ax.texts, ax.get_legend()):
+            if isinstance(thing, Line2D):
+                path = thing.get_transform().transform(thing.get_xydata()) / unit
+                self.taken += [box for ends in pairwise(path) for box in between(*ends, 3)]
+            elif thing is not None and thing.get_visible():
+                box = Bbox(thing.get_window_extent(renderer).get_points() / unit)
+                turned = isinstance(thing, Text) and thing.get_rotation()
+                self.taken += between(box.p0, box.p1, 12) if turned else [box]
+
+    def find(self, point: Any, size: Any, also: Sequence[Bbox] = ()) -> tuple[Bbox, Any] | None:
+        """The free place nearest to `point` for a text of this `size`, off the boxes `also`, and if that is
+        not beside it, where a line from the point is to end.
+
+        One whose line crosses a text, or worse, a line, only where there is no better. None without room.
+        """
+        (x, y), (width, height), frame = point, size, self.frame
+        taken = numpy.array([box.extents for box in (*self.taken, *also)]).reshape(-1, 4)
+        best, worth = None, 4
+        for reach, (across, up, before) in product(_REACH, _SIDES):
+            left, middle = x + across * reach - before * width, y + up * reach
+            if not across:  # above or below: as far to the side as it takes to stay inside
+                left = max(min(left, frame.x1 - width - 4), frame.x0 + 4)
+            box = Bbox.from_bounds(left, middle - height / 2, width, height)
+            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
+            if not inside or ((taken[:, :2] < box.p1) & (taken[:, 2:] > box.p0)).all(axis=1).any():
+                continue
+            near = numpy.clip(point, box.p0, box.p1)
+            if numpy.hypot(*(near - point)) <= _NEAR:
+                return box, None
+            line = Path([point, near])
+            crossed = 2 * any(line.intersects_path(other, filled=False) for other in self._lines)
+            crossed += any(map(line.intersects_bbox, self._texts))
+            if crossed < worth:
+                best, worth = (box, near), crossed
+        return best
+
+    def take(self, box: Bbox, point: Any, near: Any) -> None:
+        """Nothing else is to stand in `box`, nor on a line from `point` to `near`, if there is one."""
+        self._texts.append(box)
+        self.taken.append(box.padded(1))
+        if near is not None:
+            self._lines.append(Path([point, near]))
+            self.taken += between(point, near, 1)
+
+
+def between(start: Any, end: Any, half: float) -> list[Bbox]:
+    """Boxes along a line, twice `half` wide."""
+    steps = max(1, round(float(numpy.hypot(*numpy.subtract(end, start))) / (2 * half)))
+    return [Bbox([place - half, place + half]) for place in numpy.linspace(start, end, steps + 1)]
 
 
 def spread(
@@ -194,21 +182,15 @@ def spread(
     """The middles of boxes of these `heights`, as near to `places` as they go apart, from `low` to `high`."""
     if not places:
         return []
-    order = sorted(range(len(places)), key=places.__getitem__)
-    moved = [places[i] for i in order]
-    apart = [(heights[a] + heights[b]) / 2 + gap for a, b in pairwise(order)]
-    for _ in range(60):
-        for left, needed in enumerate(apart):
-            overlap = needed - (moved[left + 1] - moved[left])
-            if overlap > 0:
-                moved[left] -= overlap / 2
-                moved[left + 1] += overlap / 2
-        below, above = float(sum(apart)), 0.0  # what must still find room on either side
-        for row, needed in enumerate([*apart, 0.0][: len(moved)]):
-            half = heights[order[row]] / 2
-            moved[row] = max(min(moved[row], high - half - below), low + half + above)
-            below, above = below - needed, above + needed
-    result = [0.0] * len(places)
-    for place, index in zip(moved, order, strict=True):
-        result[index] = place
-    return result
+    order = numpy.argsort(places, kind="stable")
+    apart = [(heights[one] + heights[other]) / 2 + gap for one, other in pairwise(order)]
+    offsets = numpy.cumsum([0.0, *apart])  # of each box from the lowest, if all touch
+    groups: list[list[float]] = []  # boxes that touch: where each of them wants the lowest of all
+    for wanted in numpy.asarray(places)[order] - offsets:
+        groups.append([wanted])
+        while len(groups) > 1 and numpy.mean(groups[-2]) > numpy.mean(groups[-1]):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    lowest = [numpy.mean(group) for group in groups for _ in group]
+    first, last = low + heights[order[0]] / 2, high - heights[order[-1]] / 2 - offsets[-1]
+    moved = offsets + numpy.maximum(numpy.minimum(lowest, last), first)
+    return [float(place) for place in moved[numpy.argsort(order)]]

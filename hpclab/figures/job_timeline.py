@@ -20,16 +20,11 @@ _MOST = 24
 
 @runtime_checkable
 class FinishedLike(Protocol):
-    """What is drawn of a job that has ended; times in seconds on one clock, None where unknown."""
+    """A job of cluster.slurm that has ended; times in seconds on one clock, None where unknown."""
 
-    id: int
-    name: str
-    state: str
-    node_list: str
     submitted: float | None
     started: float | None
     ended: float | None
-    array_task: int | None
 
 
 def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None) -> Axes:
@@ -63,7 +58,7 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
     for row, job in enumerate(rows):
         ax.annotate(
             _cut(job.node_list, from_end=True), (job.ended - zero, row), (6, 0), color=style.MUTED,
-            textcoords="offset points", va="center", bbox=style.ground(), zorder=4,
+            textcoords="offset points", va="center", bbox=style.BEHIND, zorder=4,
         )  # fmt: skip
     title = f"{len(every)} job{'s' * (len(every) > 1)}, the last done after {format_seconds(last - zero)}"
     title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""
@@ -71,7 +66,7 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
     return style.describe(ax, title, " ".join(told), above=above)
 
 
-def _name(job: FinishedLike) -> str:
+def _name(job: Any) -> str:
     return job.name if job.array_task is None else f"{job.name} {job.array_task}"
 
 

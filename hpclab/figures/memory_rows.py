@@ -10,8 +10,6 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 
 from hpclab.figures import diagram, lanes, style
 from hpclab.models import gpu_memory
@@ -23,9 +21,10 @@ _ROOM, _TALLEST = 212.0, 34.0  # pixels for all rows, and the most for one
 _BANKS = 2.9 * style.TEXT
 
 
-def touched(request: Request) -> list[int]:
-    """The rows that a request touches, as numbers in order."""
-    return [int(row) for row in gpu_memory.lines(request.addresses, request.itemsize)]
+def height(requests: Sequence[Request]) -> float:
+    """Pixels for the one of `requests` that touches most rows, and for the banks' bars where needed."""
+    rows = max((request.lines for request in requests), default=1)
+    return rows * _row(rows) + _BANKS * any(request.space == "shared" for request in requests)
 
 
 def hatch(name: str) -> str:
@@ -37,71 +36,52 @@ def hatch(name: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRows:
-    """Room for at most `rows` rows, and for the banks' bars where `banks`: one height for all requests."""
-
-    rows: int
-    banks: bool
-
-    @property
-    def height(self) -> float:
-        """Pixels for the request with the most rows."""
-        return self.rows * _row(self.rows) + _BANKS * self.banks
-
-    def draw(self, request: Request, base: int, top: float, tips: Mapping[int, str]) -> str:
-        """Rows, words and the lines from the lanes; `base` is the address that the rows are counted from."""
-        rows = touched(request)
-        tall = _row(len(rows))
-        at = {row: top + n * tall for n, row in enumerate(rows)}
-        thick = tall - (5 if tall >= 16 else 1)
-        name = f"w{zlib.crc32(repr((request.block, request.step)).encode()):x}"
-        markup = [f"<defs>{hatch(name)}</defs>", diagram.text(0, top - 8, "byte", colour=style.MUTED)]
-        labelled = -100.0
-        for row, y in at.items():
-            whole = _box(lanes.LEFT, y, WARP * lanes.CELL, thick)
-            markup.append(f'<rect {whole} fill="#f4f4f4" stroke="#bbb"/>')
-            if y - labelled >= 1.15 * style.TEXT:
-                place, where = y + thick / 2 + style.TEXT * 0.36, f"{row * LINE - base:,}"
-                markup.append(diagram.text(lanes.LEFT - 8, place, where, anchor="end", colour=style.MUTED))
-                labelled = y
-        moved = _sectors(request, at, thick) if request.space == "global" else []
-        markup += [f'<rect {box} fill="url(#{name})"/>' for box in moved]
-        markup += self._words(request, at, thick, top, tips)
-        edge = 2.5 if tall >= 16 else 1
-        markup += [f'<rect {box} fill="none" stroke="{style.INK}" stroke-width="{edge}"/>' for box in moved]
-        return "".join(markup + _bars(request, top + len(rows) * tall))
-
-    def _words(
-        self, request: Request, at: Mapping[int, float], thick: float, top: float, tips: Mapping[int, str]
-    ) -> list[str]:
-        words, links = [], []
-        for lane, address in zip(request.lanes, request.addresses, strict=True):
-            tint = lanes.colour(lane / (WARP - 1))
-            row, within = divmod(address, LINE)
-            x = lanes.LEFT + within / WORD * lanes.CELL
-            wide = min(request.itemsize, LINE - within) / WORD * lanes.CELL
-            box = _box(x, at[row], wide, thick)
-            title = f"<title>{escape(tips.get(lane, ''))}</title>"
-            words.append(f'<rect {box} fill="{tint}" stroke="{style.INK}" stroke-width=".7">{title}</rect>')
-            line = f"M{lanes.centre(lane):.1f},{top - LINKS + 3:.1f}L{x + wide / 2:.1f},{at[row]:.1f}"
-            links.append(f'<path d="{line}" stroke="{style.ink(tint)}" stroke-width="1.4"/>')
-        return links + words
+def draw(request: Request, base: int, top: float, tips: Mapping[int, str]) -> str:
+    """Rows, words and the lines from the lanes; `base` is the address that the rows are counted from."""
+    rows = gpu_memory.lines(request.addresses, request.itemsize)
+    tall = _row(len(rows))
+    at = {row: top + n * tall for n, row in enumerate(rows)}
+    thick = tall - (5 if tall >= 16 else 1)
+    name = f"w{zlib.crc32(repr((request.block, request.step)).encode()):x}"
+    markup = [f"<defs>{hatch(name)}</defs>", diagram.text(0, top - 8, "byte", colour=style.MUTED)]
+    labelled = -100.0
+    for row, y in at.items():
+        markup.append(diagram.box(lanes.LEFT, y, WARP * lanes.CELL, thick, "#f4f4f4", stroke="#bbb"))
+        if y - labelled >= 1.15 * style.TEXT:
+            place, where = y + thick / 2 + style.TEXT * 0.36, f"{row * LINE - base:,}"
+            markup.append(diagram.text(lanes.LEFT - 8, place, where, anchor="end", colour=style.MUTED))
+            labelled = y
+    found = gpu_memory.sectors(request.addresses, request.itemsize) if request.space == "global" else []
+    quarter = SECTOR / WORD * lanes.CELL
+    moved = [
+        (lanes.LEFT + place * quarter, at[row], quarter, thick)
+        for row, place in (divmod(sector, LINE // SECTOR) for sector in found)
+    ]
+    markup += [diagram.box(*sector, f"url(#{name})") for sector in moved]
+    markup += _words(request, at, thick, top, tips)
+    edge = 2.5 if tall >= 16 else 1
+    markup += [diagram.box(*sector, "none", stroke=style.INK, stroke_width=edge) for sector in moved]
+    return "".join(markup + _bars(request, top + len(rows) * tall))
 
 
 def _row(rows: int) -> float:
     return min(_TALLEST, _ROOM / rows)
 
 
-def _sectors(request: Request, at: Mapping[int, float], thick: float) -> list[str]:
-    wide = SECTOR / WORD * lanes.CELL
-    moved = gpu_memory.sectors(request.addresses, request.itemsize)
-    places = (divmod(int(sector), LINE // SECTOR) for sector in moved)
-    return [_box(lanes.LEFT + quarter * wide, at[row], wide, thick) for row, quarter in places]
-
-
-def _box(x: float, y: float, width: float, height: float) -> str:
-    return f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+def _words(
+    request: Request, at: Mapping[int, float], thick: float, top: float, tips: Mapping[int, str]
+) -> list[str]:
+    words, links = [], []
+    for lane, address in zip(request.lanes, request.addresses, strict=True):
+        tint = lanes.colour(lane)
+        row, within = divmod(address, LINE)
+        x = lanes.LEFT + within / WORD * lanes.CELL
+        wide = min(request.itemsize, LINE - within) / WORD * lanes.CELL
+        box = x, at[row], wide, thick
+        words.append(diagram.box(*box, tint, tips.get(lane, ""), stroke=style.INK, stroke_width=0.7))
+        line = f"M{lanes.centre(lane):.1f},{top - LINKS + 3:.1f}L{x + wide / 2:.1f},{at[row]:.1f}"
+        links.append(f'<path d="{line}" stroke="{style.ink(tint)}" stroke-width="1.4"/>')
+    return links + words
 
 
 def _bars(request: Request, top: float) -> list[str]:
@@ -113,11 +93,11 @@ def _bars(request: Request, top: float) -> list[str]:
     unit = min(9.0, (_BANKS - 1.6 * style.TEXT) / most)
     markup = [diagram.text(0, top + style.TEXT, "banks", colour=style.MUTED)]
     for bank, count in counts.items():
-        box = _box(lanes.LEFT + bank * lanes.CELL + 3, top + 2, lanes.CELL - 6, count * unit)
-        fill = WASTED if count > 1 else style.COLOUR["compute"]
-        markup.append(f'<rect {box} fill="{fill}"><title>bank {bank}: {count} words</title></rect>')
+        x, fill = lanes.LEFT + bank * lanes.CELL + 3, WASTED if count > 1 else style.COLOUR["compute"]
+        tip = f"bank {bank}: {count} words"
+        markup.append(diagram.box(x, top + 2, lanes.CELL - 6, count * unit, fill, tip))
     worst = min(bank for bank, count in counts.items() if count == most)
-    label = f"{most} word{'s' * (most > 1)} in bank {worst}" if most > 1 else "one word in each bank"
+    label = f"{most} words in bank {worst}" if most > 1 else "one word in each bank"
     half = diagram.text_width(label) / 2
     x = min(max(lanes.centre(worst), lanes.LEFT + half), style.WIDTH - half)
     markup.append(diagram.text(x, top + most * unit + style.TEXT + 2, label, anchor="middle"))

@@ -32,13 +32,12 @@ _OTHERS = (*dict.fromkeys(colour for colour in COLOURS.values() if colour != "#8
 
 @dataclass(frozen=True)
 class Line:
-    """A modelled curve: `seconds` at `sizes` bytes; `algorithm` gives its colour; dashed if extrapolated."""
+    """A modelled curve: `seconds` at `sizes` bytes; `algorithm` gives its colour."""
 
     label: str
     sizes: tuple[float, ...]
     seconds: tuple[float, ...]
     algorithm: str = ""
-    dashed: bool = False
 
     def __post_init__(self) -> None:
         sizes = checks.numbers(f"size of {self.label}", self.sizes, 1, 2**60, "bytes")
@@ -48,13 +47,9 @@ class Line:
 
 
 def draw(
-    ax: Axes,
-    lines: Sequence[Line],
-    points: Sequence[Result] = (),
-    *,
-    title: str = "",
-    crossing: float | None = None,
-) -> Axes:
+    ax: Axes, lines: Sequence[Line], points: Sequence[Result] = (), *,
+    title: str = "", crossing: float | None = None,
+) -> Axes:  # fmt: skip
     """Draw modelled `lines`, and `points`: Results of quantity "time" with a parameter "bytes".
 
     Points of several algorithms have their algorithm's colour, and its name at the largest size. `crossing`
@@ -62,8 +57,7 @@ def draw(
     no time of a size.
     """
     checks.instances("lines", lines, Line)
-    if crossing is not None:
-        checks.number("crossing", crossing, 0, 2**60, "bytes")
+    crossing = checks.number("crossing", 0 if crossing is None else crossing, 0, 2**60, "bytes")
     for point in checks.instances("points", points, Result):
         if point.quantity != "time" or not point.value > 0 or "bytes" not in point.parameters:
             raise ValueError(f"Only times of a size are drawn here, not {point.quantity} = {point.value}.")
@@ -80,19 +74,18 @@ def draw(
     nameless = _OTHERS if len(lines) > 1 else (style.COLOUR["ideal"],)
     for line, other in zip(lines, cycle(nameless), strict=False):
         colour = COLOURS.get(line.algorithm, other)
-        ax.plot(line.sizes, line.seconds, "--" if line.dashed else "-", color=colour, label=line.label)
+        ax.plot(line.sizes, line.seconds, color=colour, label=line.label)
         labels.append(Label(line.sizes[-1], line.seconds[-1], line.label, colour))
     algorithms = sorted({point.parameters.get("algorithm", "") for point in points})
     for algorithm in algorithms:
         same = [point for point in points if point.parameters.get("algorithm", "") == algorithm]
         labels += _marks(ax, same, COLOURS.get(algorithm, "") if len(algorithms) > 1 else "")
     direct_labels.at_right(ax, labels if len(algorithms) > 1 else labels[: len(lines)])
-    crossed = crossing is not None and min(sizes) < crossing < max(sizes)
-    if crossing is not None and crossed:
+    crossed = min(sizes) < crossing < max(sizes)
+    if crossed:
         style.vertical(ax, crossing, f"{format_bytes(crossing)}: here the best one changes")
-    seen = {*(point.origin for point in points), *([Origin.MODELLED] if lines else [])}
-    style.key(ax, seen)
-    text = _said(lines, points, crossing)
+    style.key(ax, [*(point.origin for point in points), *[Origin.MODELLED] * bool(lines)])
+    text = _said(lines, points) + f" The best algorithm changes at {format_bytes(crossing)}." * bool(crossing)
     return style.describe(ax, style.claim(title, points), text, above=int(crossed))
 
 
@@ -108,27 +101,22 @@ def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:
         style.tips(line, *(_tip(point) for point in same))
         largest = max(point.parameters["bytes"] for point in same)
         time = statistics.median(p.value for p in same if p.parameters["bytes"] == largest)
-        one = same[0].parameters
-        name = words(one.get("algorithm", "")) or one.get("library", "library")
+        name = words(same[0].parameters.get("algorithm", "")) or "library"
         names.append(Label(largest, time, f"{name}, {origin}", colour or style.INK))
     return names
 
 
 def _tip(point: Result) -> str:
     text = f"{format_bytes(point.parameters['bytes'])}: {format_seconds(point.value)}, {point.origin}"
-    return text + (f", {point.source}" if point.source else f" ({point.condition})" * bool(point.condition))
+    return text + f" ({point.condition})" * bool(point.condition)
 
 
-def _said(lines: Sequence[Line], points: Sequence[Result], crossing: float | None) -> str:
+def _said(lines: Sequence[Line], points: Sequence[Result]) -> str:
     said = []
     for line in lines:
         ends = [f"{format_seconds(line.seconds[n])} at {format_bytes(line.sizes[n])}" for n in (0, -1)]
         said.append(f"{line.label}, modelled: {ends[0]}, {ends[1]}.")
     for origin in Origin:
-        same = [point for point in points if point.origin is origin]
-        if same:
-            sources = sorted({point.source for point in same if point.source})
-            said.append(f"{len(same)} {origin} points{': ' + '; '.join(sources) if sources else ''}.")
-    if crossing is not None:
-        said.append(f"The best algorithm changes at {format_bytes(crossing)}.")
+        count = sum(point.origin is origin for point in points)
+        said += [f"{count} {origin} points."] * bool(count)
     return " ".join(said)

@@ -33,7 +33,7 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
         style.tips(line, *(r.condition or r.source or units.format_seconds(r.value) for r in group))
         ax.annotate(
             _median(group), (max(values), number), (10, 0), textcoords="offset points", va="center",
-            zorder=5, bbox=style.ground(),
+            zorder=5, bbox=style.BEHIND,
         )  # fmt: skip
     seen = [result.value for result in results] + ([predicted] if predicted else [])
     ax.set(xlim=(min(seen) / 2, max(seen) * 2), ylim=(len(rows) - 0.5, -0.5))

@@ -13,10 +13,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from matplotlib.transforms import offset_copy
 
 from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
@@ -26,61 +24,44 @@ from hpclab.figures.roofline_points import HIGH, LOW, Kernel, joined
 from hpclab.models.device import PRECISIONS, Device, Roof
 from hpclab.units import format_bytes, format_flops
 
-COLOUR = {  # of a precision's flat roof, where several are drawn
-    "fp64": style.INK, "fp32": style.COLOUR["compute"], "tf32": style.COLOUR["queue wait"],
-    "fp16": style.COLOUR["amdahl"], "bf16": style.COLOUR["storage"], "fp8": style.COLOUR["communication"],
-}  # fmt: skip
 
+def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str = "fp32") -> Axes:
+    """Draw the roofs of `device` in `precision` and the kernels `under` them.
 
-def draw(
-    ax: Axes, device: Device, under: Sequence[Kernel] = (), precisions: Sequence[str] = ("fp32",), *,
-    title: str = "",
-) -> Axes:  # fmt: skip
-    """Draw the roofs of `device` in `precisions` and the kernels `under` them.
-
-    ValueError for a precision that the device does not have, or for none.
+    ValueError for a precision that the device does not have.
     """
     checks.instance("device", device, Device)
     checks.instances("under", under, Kernel)
-    if not checks.instances("precisions", precisions, str, "a name"):
-        raise ValueError("A roofline needs a precision, such as fp32.")
-    roofs = {name: [device.roof(name, basis) for basis in device.bases] for name in precisions}
-    main = roofs[precisions[0]][0]
+    roofs = [device.roof(precision, basis) for basis in device.bases]
     _axes(ax, device)
-    lines: list[Artist] = []
     labels: list[Label] = []
-    for name, pair in roofs.items():
-        colour = COLOUR[name] if len(roofs) > 1 else style.COLOUR["compute"]
-        for roof in pair:
-            look = "--" if roof.basis == "achievable" and len(pair) > 1 else "-"
-            ridge = max(roof.ridge, LOW)
-            slope = [roof.bandwidth * LOW, roof.rate]
-            lines += ax.plot([LOW, ridge], slope, look, color=style.INK, linewidth=2)
-            lines += ax.plot([ridge, HIGH], [roof.rate, roof.rate], look, color=colour)
-            words = f"{PRECISIONS[name]} {_kind(roof, 'rate')}\n{format_flops(roof.rate, per_second=True)}"
-            labels.append(Label(HIGH, roof.rate, words, colour))
+    for roof in roofs:
+        look = "--" if roof.basis == "achievable" and len(roofs) > 1 else "-"
+        ridge, colour = max(roof.ridge, LOW), style.COLOUR["compute"]
+        ax.plot([LOW, ridge], [roof.bandwidth * LOW, roof.rate], look, color=style.INK, linewidth=2)
+        ax.plot([ridge, HIGH], [roof.rate, roof.rate], look, color=colour)
+        words = f"{PRECISIONS[precision]} {_kind(roof, 'rate')}\n{format_flops(roof.rate, per_second=True)}"
+        labels.append(Label(HIGH, roof.rate, words, colour))
     direct_labels.at_right(ax, labels)
-    lines += [_along_slope(ax, roofs[precisions[0]]), *_ridge(ax, main)]
-    lines += [_marks(ax, kernel) for kernel in under]
-    lines += style.key(ax, [kernel.origin for kernel in under])
-    direct_labels.beside(ax, _named(under), lines)
-    answer = style.doubted(title or _title(device, main), *(kernel.doubt for kernel in under))
+    _bandwidths(ax, roofs)
+    _ridge(ax, roofs[0])
+    for kernel in under:
+        _marks(ax, kernel)
+    style.key(ax, [kernel.origin for kernel in under])
+    direct_labels.beside(ax, _named(under))
+    title = f"{device.title}, {PRECISIONS[precision]}: ridge at {_ridge_at(roofs[0])} FLOP per byte"
+    answer = style.doubted(title, *(kernel.doubt for kernel in under))
     return style.describe(ax, answer, _said(device, roofs, under))
 
 
 def over(ax: Axes, before: Kernel, after: Kernel) -> Overlay:
-    """What moves over a drawn roofline: a kernel, from `before` a what-if to `after` it, with an arrow."""
+    """What moves over a drawn roofline: a modelled kernel, from `before` a what-if to `after` it, with an
+    arrow."""
     layer = Overlay(ax)
-    start, end = ((min(place[0], HIGH), place[1]) for place in (before.place, after.place))
-    layer.mark(before.origin, *start, before.colour)
-    layer.arrow(start, end, style.COLOUR["what if"])
-    layer.mark(after.origin, *end, after.colour)
-    layer.beside(*end, after.name, after.colour)
+    layer.mark(*before.place, before.colour)
+    layer.mark(*after.place, after.colour)
+    layer.arrow(before.place, after.place, after.name, after.colour)
     return layer
-
-
-def _title(device: Device, roof: Roof) -> str:
-    return f"{device.title}, {PRECISIONS[roof.precision]}: ridge at {_ridge_at(roof)} FLOP per byte"
 
 
 def _axes(ax: Axes, device: Device) -> None:
@@ -97,35 +78,35 @@ def _kind(roof: Roof, what: str) -> str:
     return "peak" if roof.basis == "peak" else "assumed" if what in roof.assumed else "measured"
 
 
-def _along_slope(ax: Axes, pair: Sequence[Roof]) -> Text:
-    """The bandwidths, written above the slope, the upper line's above the lower one's."""
+def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
+    """Written above the slope and turned as it is, the upper line's above the lower one's: few kernels stand
+    that far up."""
     words = [f"{format_bytes(r.bandwidth, binary=False)}/s {_kind(r, 'bandwidth')}" for r in pair]
-    low, high = LOW, max(pair[0].ridge, 4 * LOW)
-    ends = (low, low * pair[0].bandwidth), (high, high * pair[0].bandwidth)
-    return direct_labels.along(ax, *ends, "\n".join(words), style.MUTED)  # few kernels stand that far up
+    end = max(pair[0].ridge, 4 * LOW)
+    logarithms = offset_copy(ax.transLimits + ax.transAxes, ax.get_figure(root=True), -12, -5, "points")
+    ax.text(
+        math.log10(end), math.log10(end * pair[0].bandwidth), "\n".join(words), transform=logarithms,
+        color=style.MUTED, ha="right", va="bottom", in_layout=False,
+        rotation=45, rotation_mode="anchor", transform_rotates_text=True,  # of logarithms the slope is one
+    )  # fmt: skip
 
 
-def _ridge(ax: Axes, roof: Roof) -> list[Artist]:
-    line = ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1)
-    line.set_in_layout(False)
-    right = roof.ridge > math.sqrt(HIGH * 100)
-    word = ax.annotate(
-        f"ridge {_ridge_at(roof)}", (roof.ridge, 0), (-5 if right else 5, 6), color=style.MUTED,
-        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if right else "left",
+def _ridge(ax: Axes, roof: Roof) -> None:
+    ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1, in_layout=False)
+    ax.annotate(
+        f"ridge {_ridge_at(roof)}", (roof.ridge, 0), (5, 6), color=style.MUTED,
+        xycoords=("data", "axes fraction"), textcoords="offset points",
     )  # fmt: skip
     look: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
-    return [word, *ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)]
+    ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)
 
 
-def _marks(ax: Axes, kernel: Kernel) -> Line2D:
+def _marks(ax: Axes, kernel: Kernel) -> None:
     """Every repeat as a mark; the tip says what it is."""
-    places = [kernel.at(*both) for both in zip(kernel.rates, kernel.bandwidths, strict=True)]
-    xs, ys = zip(*places, strict=True)
+    repeats = list(zip(kernel.rates, kernel.bandwidths, strict=True))
     look = style.mark(kernel.origin, kernel.colour, pale=bool(kernel.doubt))
-    (line,) = ax.plot([min(x, HIGH) for x in xs], ys, clip_on=False, **look)
-    tips = (_both(*both) for both in zip(kernel.rates, kernel.bandwidths, strict=True))
-    style.tips(line, *(f"{kernel.name}: {tip}, {kernel.origin} {kernel.note}" for tip in tips))
-    return line
+    (line,) = ax.plot(*zip(*(kernel.at(*both) for both in repeats), strict=True), clip_on=False, **look)
+    style.tips(line, *(f"{kernel.name}: {_both(*both)}, {kernel.origin} {kernel.note}" for both in repeats))
 
 
 def _named(every: Sequence[Kernel]) -> list[Label]:
@@ -135,25 +116,20 @@ def _named(every: Sequence[Kernel]) -> list[Label]:
         x, y = (round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
         spots.setdefault((x, y, kernel.colour), []).append(kernel)
     return [
-        Label(min(there[0].place[0], HIGH), there[0].place[1], joined([one.name for one in there]), colour)
-        for (_, _, colour), there in spots.items()
+        Label(*there[0].place, joined([one.name for one in there]), there[0].colour)
+        for there in spots.values()
     ]
 
 
-def _said(device: Device, roofs: dict[str, list[Roof]], every: Sequence[Kernel]) -> str:
+def _said(device: Device, roofs: Sequence[Roof], every: Sequence[Kernel]) -> str:
     words = [f"Roofline of {device.title}, both axes logarithmic."]
-    for name, pair in roofs.items():
-        for roof in pair:
-            words.append(
-                f"{PRECISIONS[name]}, {roof.basis}: {format_bytes(roof.bandwidth, binary=False)}/s, "
-                f"{format_flops(roof.rate, per_second=True)}, ridge at {_figures(roof.ridge)} FLOP per byte."
-            )
-            words += roof.caveats
+    for roof in roofs:
+        both, ridge = _both(roof.rate, roof.bandwidth), f"ridge at {_figures(roof.ridge)} FLOP per byte"
+        words += [f"{PRECISIONS[roof.precision]}, {roof.basis}: {both}, {ridge}.", *roof.caveats]
     for kernel in every:
-        rate, bandwidth = statistics.median(kernel.rates), statistics.median(kernel.bandwidths)
-        note = f", {kernel.note}" * bool(kernel.note)
-        place = f"{kernel.name}: {_figures(kernel.intensity)} FLOP per byte"
-        words.append(f"{place}, {_both(rate, bandwidth)}, {kernel.origin}{note}.")
+        both = _both(statistics.median(kernel.rates), statistics.median(kernel.bandwidths))
+        how = ", ".join(filter(None, (both, kernel.origin, kernel.note)))
+        words.append(f"{kernel.name}: {_figures(kernel.intensity)} FLOP per byte, {how}.")
     return " ".join(words)
 
 

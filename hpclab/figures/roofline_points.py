@@ -28,21 +28,13 @@ class Kernel:
     note: str = ""
     doubt: str = ""
 
-    def __post_init__(self) -> None:
-        checks.number(f"The intensity of {self.name}", self.intensity, 0, 1e24, "FLOP/byte")
-        for name in ("rates", "bandwidths"):
-            if not checks.numbers(f"one of the {name} of {self.name}", getattr(self, name), 0, 1e24):
-                raise ValueError(f"{name} of {self.name} must be at least one number.")
-        checks.instance("The name of a kernel", self.name, str, "text")
-        checks.choice(f"The origin of {self.name}", self.origin, Origin)
-
     @property
     def place(self) -> tuple[float, float]:
         """Where it stands: intensity and the median FLOP/s, or those at the left edge without operations."""
         return self.at(statistics.median(self.rates), statistics.median(self.bandwidths))
 
     def at(self, rate: float, bandwidth: float) -> tuple[float, float]:
-        return (self.intensity, rate) if self.intensity >= LOW else (LOW, bandwidth * LOW)
+        return (min(self.intensity, HIGH), rate) if self.intensity >= LOW else (LOW, bandwidth * LOW)
 
 
 def kernels(results: Sequence[Result]) -> list[Kernel]:
@@ -73,9 +65,8 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
 
 def modelled(found: Prediction, colour: str = style.INK) -> Kernel:
     """The kernel of a prediction."""
-    note = f"{checks.instance('found', found, Prediction).bound}-bound"
-    values = (found.rate,), (found.bandwidth,)
-    return Kernel(found.work.name, found.work.intensity, *values, Origin.MODELLED, colour, note)
+    rates, bandwidths, note = (found.rate,), (found.bandwidth,), f"{found.bound}-bound"
+    return Kernel(found.work.name, found.work.intensity, rates, bandwidths, Origin.MODELLED, colour, note)
 
 
 def joined(names: Sequence[str]) -> str:
@@ -84,8 +75,5 @@ def joined(names: Sequence[str]) -> str:
     for name in dict.fromkeys(names):
         ladder, _, step = name.partition(", ")
         by_ladder.setdefault(ladder, []).append(step)
-    parts = [
-        f"{ladder}: {', '.join(steps)}" if steps != [""] else ladder for ladder, steps in by_ladder.items()
-    ]
-    text = "; ".join(parts)
+    text = "; ".join(": ".join(filter(None, (name, ", ".join(steps)))) for name, steps in by_ladder.items())
     return text if len(text) < 48 else "; ".join(by_ladder)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import (
     EngFormatter,
+    FixedLocator,
     FuncFormatter,
     LogLocator,
     MaxNLocator,
@@ -72,15 +73,6 @@ def seconds() -> FuncFormatter:
 def duration(axis: Axis, span: float) -> None:
     """A linear axis of times up to `span` seconds, all of its ticks in one unit and round in it."""
     scale, unit = next((s, name) for least, s, name in _UNITS if span >= least)
-    axis.set_major_locator(_Scaled(scale))
+    ticks = MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(0, span / scale)
+    axis.set_major_locator(FixedLocator([tick * scale for tick in ticks]))
     axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t / scale:,.6g} {unit}"))
-
-
-class _Scaled(MaxNLocator):
-    def __init__(self, scale: float) -> None:
-        super().__init__(7, steps=[1, 2, 5, 10])
-        self._scale = scale
-
-    def tick_values(self, vmin: float, vmax: float) -> Any:
-        ticks: Any = super().tick_values(vmin / self._scale, vmax / self._scale)
-        return ticks * self._scale

@@ -8,6 +8,7 @@ the measured points must flatten while the emulated ones need not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -20,6 +21,8 @@ from hpclab.results import Origin, Result
 
 WORK = ("compute", "storage", "waiting", "idle")  # colours of kinds of work, in the order given
 Runs = Mapping[str, Sequence[Result]]
+Medians = Mapping[tuple[str, Origin], Mapping[int, float]]  # speedups at each count, by label and origin
+Asked = tuple[int, float] | None
 
 
 def draw(
@@ -47,12 +50,11 @@ def draw(
     everything = [point for group in points.values() for point in group]
     largest = max([2, *(point.parameters[along] for point in everything)])
     most = checks.integer("most", largest if most is None else most, 2, 65_536)
-    asked = predicted(prediction)
-    if cores is None:
-        known = [point.environment["cores"] for point in everything if "cores" in point.environment]
-        cores = max(known, default=None)
-    else:
+    asked = _predicted(prediction)
+    if cores is not None:
         cores = checks.integer("cores", cores, 1, 1_000_000)
+    else:
+        cores = max((p.environment["cores"] for p in everything if "cores" in p.environment), default=None)
     scales.counts(ax, most, f"{along[:1].upper()}{along[1:]}")
     ax.set_ylabel("Speedup over one, ×")
     ax.plot([1, most], [1, most], color=style.COLOUR["ideal"], linewidth=1.2)
@@ -60,20 +62,26 @@ def draw(
         _cores(ax, cores, most)
     for curve in checks.instances("curves", curves, Curve):
         _curve(ax, curve)
-    for number, (label, group) in enumerate(points.items()):
-        colour = style.COLOUR[WORK[number % len(WORK)]] if len(points) > 1 else style.INK
-        _marks(ax, label, group, along, colour, pale=bool(quality.doubt(groups[label])))
+    works = {label: style.COLOUR[WORK[number % len(WORK)]] for number, label in enumerate(points)}
+    works = works if len(works) > 1 else {}
+    for label, group in points.items():
+        _marks(ax, label, group, along, works.get(label, style.INK), pale=bool(quality.doubt(groups[label])))
+    medians = {
+        (label, origin): found for label, group in points.items() for origin in Origin
+        if (found := typical(group, along, origin))
+    }  # fmt: skip
     if asked is not None:
         count, height = asked[0], min(asked[1], ax.get_ylim()[1])
         ax.plot([count, most], [height, height], ":", color=style.COLOUR["prediction"], linewidth=1.6)
         ax.plot(count, height, ">", color=style.COLOUR["prediction"], zorder=5, clip_on=False)
     if named:
-        direct_labels.at_right(ax, [*_names(ax, points, along, most, asked), *_readings(curves, most, along)])
+        direct_labels.at_right(ax, [*_names(ax, medians, works, most, asked), *_readings(curves, most)])
     else:
-        direct_labels.room(ax, "Amdahl: 88.8× at 888")
+        figure: Any = ax.figure
+        figure.set_layout_engine("constrained", rect=(0, 0, 0.7, 1))
     style.key(ax, [point.origin for point in everything])
-    text = " ".join(_said(points, curves, along, most, cores, asked))
-    return style.describe(ax, _title(groups, points, along) if title is None else title, text)
+    text = " ".join(_said(medians, curves, along, most, cores, asked))
+    return style.describe(ax, _title(groups, medians, along) if title is None else title, text)
 
 
 def over(
@@ -82,7 +90,7 @@ def over(
     curves: Sequence[Curve] = (),
     what_if: Curve | None = None,
     cursor: int | None = None,
-    prediction: tuple[int, float | None] | None = None,
+    prediction: Asked = None,
 ) -> Overlay:
     """What moves over a figure drawn up to `most` and ``named=False``: the cursor, a curve to try out, and
     all labels.
@@ -92,17 +100,16 @@ def over(
     layer = Overlay(ax)
     shown = [*curves, what_if] if what_if is not None else curves
     if what_if is not None:
-        layer.line(what_if.nodes, what_if.speedup, style.COLOUR[what_if.name], dashed=True)
+        layer.line(what_if.nodes, what_if.speedup, style.COLOUR[what_if.name])
     if cursor is not None:
         layer.vertical(cursor, f"{cursor}")
         for curve in shown:
-            layer.mark(Origin.MODELLED, cursor, curve.at(cursor)[0], style.COLOUR[curve.name])
-    for label in (*_names(ax, {}, "", most, predicted(prediction)), *_readings(shown, cursor, "")):
-        layer.label(label.x, label.y, label.text, label.colour)
+            layer.mark(cursor, curve.at(cursor)[0], style.COLOUR[curve.name])
+    layer.at_right([*_names(ax, {}, {}, most, prediction), *_readings(shown, cursor)])
     return layer
 
 
-def predicted(prediction: object) -> tuple[int, float] | None:
+def _predicted(prediction: object) -> Asked:
     """A learner's (number, speedup); None for none, or for (number, None). ValueError for anything else."""
     if prediction is None or (isinstance(prediction, tuple) and prediction[1:] == (None,)):
         return None
@@ -130,7 +137,7 @@ def _cores(ax: Axes, cores: int, most: int) -> None:
     side, offset = ("right", -5) if cores > 0.75 * most else ("left", 5)
     ax.annotate(
         f"{cores} core{'s' * (cores > 1)} here", (cores, 0), (offset, 6), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha=side, color=style.MUTED, zorder=5, bbox=style.ground(),
+        textcoords="offset points", ha=side, color=style.MUTED, zorder=5, bbox=style.BEHIND,
     )  # fmt: skip
 
 
@@ -167,22 +174,16 @@ def _tip(label: str, point: Result, along: str) -> str:
 
 
 def _names(
-    ax: Axes,
-    points: Mapping[str, Sequence[Result]],
-    along: str,
-    most: int,
-    prediction: tuple[int, float] | None,
+    ax: Axes, medians: Medians, works: Mapping[str, str], most: int, prediction: Asked
 ) -> Iterator[Label]:
-    """The labels of all that is no curve."""
+    """The labels of all that is no curve; `works` are the colours of several kinds of work."""
     top = ax.get_ylim()[1]
     yield Label(most, min(most, top), "ideal", style.COLOUR["ideal"])
-    for number, (label, group) in enumerate(points.items() if len(points) > 1 else ()):
-        for origin in Origin:
-            middle = {n: value for n, value in typical(group, along, origin).items() if n <= most}
-            if middle:
-                count, value = middle.popitem()
-                words = f"{label}\n{origin}: {times(value)}"
-                yield Label(count, min(value, top), words, style.COLOUR[WORK[number % len(WORK)]])
+    for (label, origin), middle in medians.items():
+        count = max((n for n in middle if n <= most), default=0)
+        if count and label in works:
+            value = middle[count]
+            yield Label(count, min(value, top), f"{label}\n{origin}: {times(value)}", works[label])
     if prediction is not None:
         number, value = prediction
         above = "\n(off the axis)" if value > top else ""
@@ -190,28 +191,26 @@ def _names(
         yield Label(most, min(value, top), text, style.COLOUR["prediction"])
 
 
-def _readings(curves: Sequence[Curve], at: int | None, along: str) -> Iterator[Label]:
+def _readings(curves: Sequence[Curve], at: int | None) -> Iterator[Label]:
     """The labels of the curves, with what they say at `at`."""
     for curve in curves:
         value, low, high = curve.at(curve.nodes[-1] if at is None else at)
         text = f"{curve.label}: {times(value)}" + (f" at {at}" if at is not None else "")
-        if low is not None and high is not None and high - low > 0.01:
-            text += f"\n{low:.1f}–{times(high)}, modelled"
-        else:
-            text += "\nmodelled"
-        yield Label(curve.nodes[-1], curve.speedup[-1], text, style.COLOUR[curve.name])
+        known = low is not None and high is not None and high - low > 0.01
+        band = f"{low:.1f}–{times(high or 0)}, " if known else ""
+        yield Label(curve.nodes[-1], curve.speedup[-1], f"{text}\n{band}modelled", style.COLOUR[curve.name])
 
 
-def _title(groups: Runs, points: Mapping[str, Sequence[Result]], along: str) -> str:
+def _title(groups: Runs, medians: Medians, along: str) -> str:
     """The answer at the largest measured count, or what is missing."""
-    answers = {label: typical(group, along) for label, group in points.items()}
+    answers = {label: middle for (label, origin), middle in medians.items() if origin is Origin.MEASURED}
     most = max((count for answer in answers.values() for count in answer), default=0)
     if most == 0:
         return f"Are more {along} faster? No speedup measured yet"
     if most == 1:
         return f"{along.capitalize()}: only 1 is measured, and a speedup needs more"
     reached = {label: times(answer[most]) for label, answer in answers.items() if most in answer}
-    if len(points) == 1:
+    if len(groups) == 1:
         sentence = f"{most} {along} are {reached.popitem()[1]} as fast as one here (measured)"
     else:
         said = ", ".join(f"{label} {value}" for label, value in reached.items())
@@ -220,26 +219,18 @@ def _title(groups: Runs, points: Mapping[str, Sequence[Result]], along: str) -> 
 
 
 def _said(
-    points: Mapping[str, Sequence[Result]],
-    curves: Sequence[Curve],
-    along: str,
-    most: int,
-    cores: int | None,
-    prediction: tuple[int, float] | None,
+    medians: Medians, curves: Sequence[Curve], along: str, most: int, cores: int | None, prediction: Asked
 ) -> Iterator[str]:
     """What a screen reader says."""
-    for label, group in points.items():
-        for origin in Origin:
-            middle = typical(group, along, origin)
-            if middle:
-                said = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
-                name = f"{label}, median" if label else "Median"
-                yield f"{name} {origin} speedup by {along}: {said}."
+    for (label, origin), middle in medians.items():
+        said = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
+        name = f"{label}, median" if label else "Median"
+        yield f"{name} {origin} speedup by {along}: {said}."
     if cores is not None:
         yield f"This machine has {cores} cores; more {along} than that share them."
     for curve in curves:
         yield f"{curve.label} on {most} {along}: {times(curve.at(most)[0])}, modelled."
     if prediction is not None:
         yield f"You predicted {times(prediction[1])} on {prediction[0]} {along}."
-    if not any(points.values()) and not curves:
+    if not medians and not curves:
         yield "Empty axes with the ideal line: n are n times as fast as one."

@@ -18,10 +18,10 @@ import threading
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
-from importlib import resources
 from typing import Any
 
 import matplotlib
+import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -66,14 +66,14 @@ COLOUR = {
 }
 HATCH = {  # the second carrier of a stacked part, beside its colour
     "transfer": "//",
-    "communication": "//",
     "storage": "||",
     "queue wait": "\\\\",
-    "waiting": "\\\\",
     "worker start": "--",
     "unexplained": "xx",
 }
 
+# White behind letters, so that no line crosses them out: ``bbox=BEHIND``. (An outline would make them paths.)
+BEHIND = {"facecolor": GROUND, "edgecolor": "none", "pad": 1}
 _CSS = f"background:{GROUND};width:100%;height:auto;display:block;max-width:"
 _LOCK = threading.RLock()  # matplotlib's settings are the process's: two threads take turns
 
@@ -115,19 +115,12 @@ def part(name: str) -> dict[str, Any]:
     return {"facecolor": COLOUR[name], "hatch": HATCH.get(name, ""), "edgecolor": "#00000099"}
 
 
-def ground() -> dict[str, Any]:
-    """White behind letters, so that no line crosses them out: ``bbox=ground()``. (An outline would turn them
-    into paths.)"""
-    return {"facecolor": GROUND, "edgecolor": "none", "pad": 1}
-
-
-def key(ax: Axes, origins: Collection[Origin]) -> list[Artist]:
+def key(ax: Axes, origins: Collection[Origin]) -> None:
     """What the shapes of the marks mean, in the upper left corner: nothing else tells the origin."""
     named = {str(origin): Line2D([], [], **mark(origin)) for origin in Origin if origin in origins}
     look: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
-    if not named:
-        return []
-    return [ax.legend([*named.values()], [*named], loc="upper left", borderaxespad=0.2, **look)]
+    if named:
+        ax.legend([*named.values()], [*named], loc="upper left", borderaxespad=0.2, **look)
 
 
 def vertical(ax: Axes, x: float, label: str, colour: str = MUTED) -> None:
@@ -153,24 +146,19 @@ def doubted(sentence: str, *doubts: str) -> str:
 @contextlib.contextmanager
 def look() -> Iterator[None]:
     """Whatever is drawn inside has the course's look, one thread at a time; nothing of it stays."""
-    with _LOCK, matplotlib.rc_context(_sheet()):
+    with _LOCK, matplotlib.style.context("hpclab.hpclab"):
         yield
 
 
-@functools.cache
-def _sheet() -> Any:
-    with resources.as_file(resources.files("hpclab") / "hpclab.mplstyle") as path:
-        return dict(matplotlib.rc_params_from_file(path, use_default_template=False))
-
-
-def figure(width: float = WIDTH, height: float = 430) -> tuple[Figure, Axes]:
-    """A figure of the course's look, of `width` × `height` pixels, of which pyplot knows nothing.
+def figure(height: float = 430) -> tuple[Figure, Axes]:
+    """A figure of the course's look, `height` pixels high, of which pyplot knows nothing.
 
     For widgets, which keep one and draw on it within ``look()``.
     """
     with look():
-        made = Figure(figsize=(width / 96, height / 96))
-        return made, made.add_subplot()
+        made = Figure(figsize=(WIDTH / 96, height / 96))
+        # The layout moves the axes; a title that begins above a low figure would be broken at every word.
+        return made, made.add_subplot(made.add_gridspec(top=0.7)[0])
 
 
 def describe(ax: Axes, title: str, text: str, *, above: int = 0) -> Axes:
@@ -212,10 +200,8 @@ def svg(figure: Figure) -> str:
 
     All ids are its own, so any number of figures can stand on one page.
     """
-    settings: Any = (
-        {"svg.fonttype": "none"} if figure.canvas.manager else _sheet()
-    )  # pyplot's are the learner's
-    with _LOCK, matplotlib.rc_context(settings):
+    learners = figure.canvas.manager is not None  # pyplot's, in a look of their own
+    with _LOCK, matplotlib.rc_context({"svg.fonttype": "none"}) if learners else look():
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         width, height = (float(side) for side in figure.get_size_inches())

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from hpclab import checks
 from hpclab.figures import bars, scales, style
@@ -33,12 +32,8 @@ def draw(ax: Axes, trace: Trace) -> Axes:
     shown = sorted({round(rank) for rank in numpy.linspace(0, trace.ranks - 1, min(trace.ranks, MOST))})
     above = rows(ax, trace, shown)
     ax.set(ylabel="Rank", xlabel="Time since the beginning")
-    if trace.ranks > len(shown):
-        ax.set_yticks(
-            range(len(shown)), [f"{rank}" if row % 4 == 0 else "" for row, rank in enumerate(shown)]
-        )
-    else:
-        ax.yaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    every = -(-len(shown) // 8)
+    ax.set_yticks(range(0, len(shown), every), [f"{rank}" for rank in shown[::every]])
     ax.tick_params(axis="y", length=0)
     parts = trace.bars()
     answer = f"{trace.ranks:,} rank{'s' * (trace.ranks > 1)}, {format_seconds(trace.makespan)}: "

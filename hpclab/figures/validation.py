@@ -10,6 +10,7 @@ import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -25,7 +26,7 @@ BAND = 0.2
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]], title: str | None = None) -> Axes:
+def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]]) -> Axes:
     """Draw `groups` of Predictions by the label they get, one to four, all of one unit.
 
     Rows that are not placed have no line; they are counted in the label. ValueError where there is nothing to
@@ -39,52 +40,51 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]], title: str | None
             f"This figure takes 1 to {len(_COLOURS)} groups of rows, all times or all bandwidths, not "
             f"{len(groups)} groups in {len(units)} units."
         )
-    shown = [one for one in rows if one.observation.size > 0 and one.observation.value > 0]
-    if not shown:
+    shown = {
+        label: [one for one in group if one.observation.size > 0 and one.observation.value > 0]
+        for label, group in groups.items()
+    }
+    sizes = [one.observation.size for group in shown.values() for one in group]
+    if not sizes:
         raise ValueError("None of these rows has a message size and a published value to draw.")
     unit, word = ("s", "Time") if units == {"s"} else ("B/s", "Bandwidth")
-    sizes = [one.observation.size for one in shown]
     scales.logarithmic(ax, "y", unit, word)
     scales.message_sizes(ax, min(sizes) / 1.3, max(sizes) * 1.3)
-    said, labels = [], []
+    said = ["Published values by message size and lines of the model with a band of ±20 %."]
+    labels = []
     for (label, group), colour in zip(groups.items(), _COLOURS, strict=False):
-        said.append(_group(ax, label, group, colour, unit))
+        off = f"{100 * statistics.fmean(one.error for one in group):.0f} % off"
+        missing = sum(one.value is None for one in group)
+        said.append(f"{label}: {len(group)} rows, {missing} not placed, {off} on average.")
+        if shown[label]:
+            _group(ax, label, shown[label], colour, unit)
         end = max(group, key=lambda one: (one.value is not None, one.observation.size))
         if end.value:
-            error = f"{100 * statistics.fmean(one.error for one in group):.0f} % off"
-            labels.append(direct_labels.Label(end.observation.size, end.value, f"{label}\n{error}", colour))
+            labels.append(direct_labels.Label(end.observation.size, end.value, f"{label}\n{off}", colour))
     direct_labels.at_right(ax, labels)
-    cited = "; ".join(sorted({citation(one.observation.row.text("source")) for one in shown}))
+    cited = "; ".join(sorted({citation(one.observation.row.text("source")) for one in rows}))
     model = (Line2D([], [], color=style.MUTED), Patch(facecolor=style.MUTED, alpha=0.18))
     ax.legend(
         [model, Line2D([], [], **style.mark(Origin.PUBLISHED))],
         [f"model, band ±{100 * BAND:.0f} %", textwrap.fill(f"published: {cited}", 46)],
         loc="upper left",  # what grows with the size leaves it free
     )  # fmt: skip
-    text = "Published values by message size and lines of the model with a band of ±20 %."
-    return style.describe(ax, title or _answer(rows), " ".join([text, *said]))
+    within = 100 * statistics.fmean(one.error for one in rows)
+    title = f"Predicted within {within:.0f} % of what others published, on average over {len(rows)} rows"
+    return style.describe(ax, title, " ".join(said))
 
 
-def _group(ax: Axes, label: str, group: Sequence[Prediction], colour: str, unit: str) -> str:
-    """Draw one system; what a screen reader says of it."""
-    placed = sorted((one for one in group if one.value is not None), key=lambda one: one.observation.size)
-    line = [(one.observation.size, one.value) for one in placed if one.value and one.observation.size]
+def _group(ax: Axes, label: str, group: Sequence[Prediction], colour: str, unit: str) -> None:
+    """Draw one system: the model's line in its band, and a cross for every published row."""
+    line = sorted((one.observation.size, one.value) for one in group if one.value)
     if line:
-        sizes, values = zip(*line, strict=True)
-        ax.fill_between(
-            sizes, [v * (1 - BAND) for v in values], [v * (1 + BAND) for v in values],
-            color=colour, alpha=0.18, linewidth=0,
-        )  # fmt: skip
+        sizes, values = numpy.transpose(line)
+        low, high = values * (1 - BAND), values * (1 + BAND)
+        ax.fill_between(sizes, low, high, color=colour, alpha=0.18, linewidth=0)
         ax.plot(sizes, values, color=colour, label=label)
-    seen = [one for one in group if one.observation.size > 0 and one.observation.value > 0]
-    (marks,) = ax.plot(
-        [one.observation.size for one in seen], [one.observation.value for one in seen],
-        **style.mark(Origin.PUBLISHED),
-    )  # fmt: skip
-    style.tips(marks, *(_tip(label, one, unit) for one in seen))
-    error = statistics.fmean(one.error for one in group)
-    missing = len(group) - len(placed)
-    return f"{label}: {len(group)} rows, {missing} not placed, {100 * error:.0f} % off on average."
+    seen = [(one.observation.size, one.observation.value) for one in group]
+    (marks,) = ax.plot(*numpy.transpose(seen), **style.mark(Origin.PUBLISHED))
+    style.tips(marks, *(_tip(label, one, unit) for one in group))
 
 
 def _tip(label: str, one: Prediction, unit: str) -> str:
@@ -94,8 +94,3 @@ def _tip(label: str, one: Prediction, unit: str) -> str:
     seen = one.observation
     tip = f"{label}, {format_bytes(seen.size)}: published {written(seen.value)}"
     return tip if one.value is None else f"{tip}, predicted {written(one.value)}"
-
-
-def _answer(rows: Sequence[Prediction]) -> str:
-    error = statistics.fmean(one.error for one in rows)
-    return f"Predicted within {100 * error:.0f} % of what others published, on average over {len(rows)} rows"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hpclab import checks
 from hpclab.figures import diagram, lanes, listing, memory_rows, style
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
@@ -25,7 +24,7 @@ class WarpPicture:
     """
 
     def __init__(self, trace: KernelTrace, block: tuple[int, int, int], warp: int) -> None:
-        self.trace, self.block, self.warp = checks.instance("trace", trace, KernelTrace), block, warp
+        self.trace, self.warp = trace, warp
         mine = [event for event in _events(trace) if event.block == block and event.warp == warp]
         self.events = sorted(mine, key=lambda event: event.step)
         if not self.events:
@@ -33,11 +32,8 @@ class WarpPicture:
                 f"Warp {warp} of block {block} of {trace.kernel} touches no memory: choose another warp."
             )
         asked = [event for event in self.events if isinstance(event, Request)]
-        banks = any(request.space == "shared" for request in asked)
-        self._memory = memory_rows.MemoryRows(
-            max((len(memory_rows.touched(request)) for request in asked), default=1), banks
-        )
-        self._headings = ("sectors", "passes") if banks else ("sectors",)
+        self._memory_height = memory_rows.height(asked)
+        self._headings = ["sectors"] + ["passes"] * any(request.space == "shared" for request in asked)
         self.titles = [_title(event) for event in self.events]
         self._sofar = [Counter[tuple[str, int]]()]
         for event in self.events:
@@ -54,41 +50,39 @@ class WarpPicture:
         return f"{self.titles[number]}. The line: {code}. {_caption(event)}"
 
     def draw(self, number: int) -> str:
-        """The figure as SVG; ValueError where there is no such step."""
-        number = checks.integer("step", number, 0, len(self.events) - 1)
+        """The figure as SVG."""
         event = self.events[number]
         top = max(diagram.title_height(title) for title in self.titles) + 4
         rows = top + lanes.HEIGHT + memory_rows.LINKS
-        below = rows + self._memory.height
+        below = rows + self._memory_height
         if isinstance(event, Request):
-            tips = {lane: self._tip(event, n) for n, lane in enumerate(event.lanes)}
+            base = self._base(event)
+            tips = {lane: self._tip(event, n, base) for n, lane in enumerate(event.lanes)}
             body = [lanes.draw(top, event.lanes, tips=tips)]
             if event.space != "local":
-                body.append(self._memory.draw(event, self._base(event), rows, tips))
+                body.append(memory_rows.draw(event, base, rows, tips))
         elif isinstance(event, Branch):
             body = [lanes.draw(top, event.taken, event.not_taken)]
         else:
             body = [lanes.draw(top, event.lanes)]
         body += [_key(event, below + 1.3 * style.TEXT), self._total(number, below + 2.7 * style.TEXT)]
         listed = below + 3.3 * style.TEXT
-        body.append(listing.draw(listed, self.trace.source, event.line, self._columns(number)))
+        done = self._sofar[number + 1]
+        costs = {
+            heading: {line: f"{cost:,}" for (what, line), cost in done.items() if what == heading}
+            for heading in self._headings
+        }
+        body.append(listing.draw(listed, self.trace.source, event.line, costs))
         height = listed + listing.height(self.trace.source)
         return diagram.document(self.titles[number], self.said(number), body, height=height)
 
-    def _columns(self, number: int) -> dict[str, dict[int, str]]:
-        done = self._sofar[number + 1]
-        return {
-            heading: {line: f"{done[heading, line]:,}" for what, line in done if what == heading}
-            for heading in self._headings
-        }
-
-    def _tip(self, request: Request, number: int) -> str:
+    def _tip(self, request: Request, number: int, base: int) -> str:
         lane = request.lanes[number]
         across, up, _ = self.trace.block
         flat = self.warp * WARP + lane
         thread = (flat % across, flat // across % up, flat // (across * up))
         index = ", ".join(map(str, request.indices[number]))
-        byte = request.addresses[number] - self._base(request)
+        byte = request.addresses[number] - base
         return f"lane {lane}, thread {thread}: {request.array}[{index}], byte {byte:,}"
 
     def _base(self, request: Request) -> int:
@@ -171,15 +165,10 @@ def _caption(event: Event) -> str:
 
 def _key(event: Event, y: float) -> str:
     """The caption, with the pattern of what was moved for nothing after the words it belongs to."""
-    text = _caption(event)
-    if not isinstance(event, Request) or event.space != "global":
+    text, _, wasted = _caption(event).partition(" For nothing")
+    if not wasted:
         return diagram.text(0, y, text)
-    asked, moved = _bytes(event)
-    first = f"Asked for: {asked:,} bytes. Moved: {moved:,}."
-    x = diagram.text_width(first) + 10
-    box = f'x="{x:.0f}" y="{y - 16:.0f}" width="30" height="19" stroke="{style.INK}" fill="url(#wasted)"'
-    return (
-        diagram.text(0, y, first)
-        + f"<defs>{memory_rows.hatch('wasted')}</defs><rect {box}/>"
-        + diagram.text(x + 40, y, f"for nothing: {moved - asked:,}")
-    )
+    x = diagram.text_width(text) + 10
+    pattern = f"<defs>{memory_rows.hatch('wasted')}</defs>"
+    box = diagram.box(x, y - 16, 30, 19, "url(#wasted)", stroke=style.INK)
+    return diagram.text(0, y, text) + pattern + box + diagram.text(x + 40, y, f"for nothing{wasted[:-1]}")

@@ -86,7 +86,7 @@ class Roofline(Explorer):
         return predict(before, device), predict(after, device)
 
     def _roofs(self, ax: Axes, device: str, precision: str) -> Axes:
-        return roofline.draw(ax, self._on(device), self._under(device, precision), (precision,))
+        return roofline.draw(ax, self._on(device), self._under(device, precision), precision)
 
     def _moved(self, ax: Axes) -> Overlay | None:
         before, after = self._predicted()

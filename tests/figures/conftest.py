@@ -46,7 +46,11 @@ def apart():
         renderer = FigureCanvasAgg(ax.figure).get_renderer()
         ax.figure.draw(renderer)
         texts = [*texts, *_shown(ax.xaxis)]
-        boxes = [(t.get_text(), Text.get_window_extent(t, renderer)) for t in texts if t.get_visible()]
+        boxes = [
+            (t.get_text(), Text.get_window_extent(t, renderer))
+            for t in texts
+            if t.get_visible() and t.get_text()
+        ]
         for number, (name, box) in enumerate(boxes):
             assert box.x0 >= -1, name
             assert box.x1 <= ax.figure.bbox.width + 1, name

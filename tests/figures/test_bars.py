@@ -45,9 +45,6 @@ def test_title_says_the_answer_and_the_text_says_the_numbers(ax):
     bars.draw(ax, {1: {"compute": 9.0, "idle": 1.0}, 4: PARTS})
     assert ax.get_title("left") == "At 4 nodes: 57% compute, 23% worker start"
     assert "4 nodes: 17.6 s in all: compute 10 s" in style.description(ax.figure)
-    assert (
-        bars.draw(ax, {8: PARTS, 256: PARTS}, unit="KiB a chunk")
-        .get_title("left")
-        .startswith("At 256 KiB a chunk: 57% compute")
-    )
+    sizes = bars.draw(ax, {8: PARTS, 256: PARTS}, unit="KiB a chunk").get_title("left")
+    assert sizes.startswith("At 256 KiB a chunk: 57% compute")
     assert "No run yet" in bars.draw(ax, {}).get_title("left")

@@ -14,7 +14,7 @@ from hpclab.schedules import collective
 
 LINES = [
     Line("ring", (1e3, 1e6, 1e9), (1e-4, 2e-4, 1e-1), "ring"),
-    Line("tree", (1e3, 1e6, 1e9), (1e-5, 1e-3, 1.0), "binomial_tree", dashed=True),
+    Line("tree", (1e3, 1e6, 1e9), (1e-5, 1e-3, 1.0), "binomial_tree"),
 ]
 
 
@@ -24,20 +24,16 @@ def made(origin, size, seconds, **more):
 
 def test_time_against_size_shows_lines_points_and_the_crossing(ax, marks, words):
     points = [made(Origin.MEASURED, 2.0**k, 1e-5 * k) for k in range(10, 14)]
-    points.append(made(Origin.PUBLISHED, 2**20, 3e-4, source="Somebody <2024>"))
+    points.append(made(Origin.EMULATED, 2**20, 3e-4, condition="a link <slowed>"))
     message_sizes.draw(ax, LINES, points, title="Which at which size?", crossing=3e5)
     assert marks(ax) == 5
     drawn = {line.get_label(): line for line in ax.lines}
-    assert drawn["tree"].get_linestyle() == "--"
     assert tuple(drawn["ring"].get_ydata()) == LINES[0].seconds
-    said = words(ax).splitlines()
-    assert {"293 KiB: here the best one changes", "ring", "tree", "measured", "published", "modelled"} <= {
-        *said
-    }
-    assert {"1 ms", "1 s"} <= {*said}
-    assert "Somebody &lt;2024&gt;" in style.svg(ax.figure)
+    said = {"293 KiB: here the best one changes", "ring", "tree", "measured", "emulated", "modelled", "1 ms"}
+    assert said <= {*words(ax).splitlines()}
+    assert "(a link &lt;slowed&gt;)" in style.svg(ax.figure)
     text = style.description(ax.figure)
-    assert "1 published points: Somebody" in text
+    assert "1 emulated points." in text
     assert "ring, modelled: 100 µs at 1000 B, 100 ms at 954 MiB." in text
 
 

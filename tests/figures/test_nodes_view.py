@@ -14,17 +14,11 @@ def node(name, state="idle"):
 
 
 def test_a_running_job_is_on_its_node_and_a_waiting_one_has_its_reason():
-    html = nodes_view.draw(
-        [node("node1", "allocated"), node("node2"), node("node3", "down")],
-        [job(7, node="node1"), job(8, "PENDING", reason="Resources")],
-        joined=1,
-        wanted=2,
-    )
-    assert "<b>node1</b> job 7" in html
-    assert "<b>node2</b> idle" in html
-    assert "<b>node3</b> down" in html
-    assert "<b>job 8</b> pending: Resources" in html
-    assert "1 of 2 nodes joined" in html
+    nodes = [node("node1", "allocated"), node("node2"), node("node3", "down")]
+    jobs = [job(7, node="node1"), job(8, "PENDING", reason="Resources")]
+    html = nodes_view.draw(nodes, jobs, joined=1, wanted=2)
+    boxes = "<b>node1</b> job 7", "<b>node2</b> idle", "<b>node3</b> down", "<b>job 8</b> pending: Resources"
+    assert all(box in html for box in (*boxes, "1 of 2 nodes joined"))
 
 
 def test_a_thousand_nodes_do_not_fill_the_screen_and_hide_mine():
@@ -36,10 +30,8 @@ def test_a_thousand_nodes_do_not_fill_the_screen_and_hide_mine():
 
 
 def test_a_long_queue_is_counted_by_what_it_waits_for():
-    waiting = [job(i, "PENDING", reason="Priority") for i in range(40)] + [
-        job(99, "PENDING", reason="Resources")
-    ]
-    html = nodes_view.draw([node("node1")], waiting)
+    waiting = [job(i, "PENDING", reason="Priority") for i in range(40)]
+    html = nodes_view.draw([node("node1")], [*waiting, job(99, "PENDING", reason="Resources")])
     assert "<b>40 jobs</b> pending: Priority" in html
     assert html.count("listitem") == 3
 

@@ -13,33 +13,27 @@ def result(component: str, value: float, origin: str = "measured") -> Result:
 ALL = [result(f"a {origin} number", 10.0**-place, origin) for place, origin in enumerate(Origin)]
 
 
-def test_every_origin_has_a_row_its_value_and_its_word(ax, words):
+def test_every_origin_has_a_row_its_value_and_its_word(ax, marks, words):
     one_axis.draw(ax, ALL, 0.5, title="All five")
     said = words(ax)
     for origin in Origin:
         assert f"a {origin} number\n{origin}" in said
     assert "you predicted 500 ms" in said
     assert "predicted: 500 ms; a measured number: 1 s (measured)" in style.description(ax.figure)
-
-
-def test_every_repeat_is_a_mark(ax, marks, words):
+    ax.clear()
     one_axis.draw(ax, [result("one core", 1 + n / 10) for n in range(5)])
-    assert marks(ax) == 5
+    assert marks(ax) == 5, "every repeat"
     assert "1.2 s" in words(ax), "the median is written beside them"
 
 
-@pytest.mark.parametrize("predicted", [None, 1e-9, 1e-4, 0.5, 1e5])
+@pytest.mark.parametrize("predicted", [None, 1e-9, 0.5, 1e5])
 def test_no_text_is_cut_or_stands_on_another(ax, apart, predicted):
     one_axis.draw(ax, ALL, predicted, title="t")
     apart(ax, [*ax.texts, *ax.get_yticklabels()])
 
 
-@pytest.mark.parametrize("value", [0, -1, float("inf"), 1e30])
-def test_a_time_that_cannot_stand_on_the_axis_is_refused(ax, value: float):
+def test_a_time_that_cannot_stand_on_the_axis_is_refused_and_nothing_to_draw_says_what_to_do(ax):
     with pytest.raises(ValueError, match="must be a number"):
-        one_axis.draw(ax, [result("one core", value)])
-
-
-def test_nothing_to_draw_says_what_to_do(ax):
+        one_axis.draw(ax, [result("one core", 0)])
     with pytest.raises(ValueError, match="run the cells above"):
         one_axis.draw(ax, [])

@@ -2,8 +2,8 @@
 
 import itertools
 import re
-import threading
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -88,20 +88,17 @@ def test_a_learners_figure_shows_itself_and_a_widgets_leaves_no_trace():
 
 
 def test_threads_draw_at_once_and_none_leaks_its_look():
-    before, found = dict(matplotlib.rcParams), []
+    before = dict(matplotlib.rcParams)
 
     def draw():
         with style.look():
             figure, ax = style.figure()
             speedup.draw(ax, [])
-        found.append(style.svg(figure))
+        return style.svg(figure)
 
-    threads = [threading.Thread(target=draw) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
+    with ThreadPoolExecutor(4) as threads:
+        tasks = [threads.submit(draw) for _ in range(4)]
+    assert all("ideal" in task.result() for task in tasks)
     assert dict(matplotlib.rcParams) == before
 
 
@@ -125,9 +122,8 @@ def test_an_overlay_lies_where_the_figure_has_its_points(ax):
     assert [*layer.at(1, 8), *layer.at(8, 0)] == pytest.approx(drawn, abs=0.1)
     layer.line([1, 8], [8, 0], style.INK)
     layer.vertical(4, "4")
-    layer.label(8, 0, "<b>here</b>\nsecond line")
-    for origin in Origin:
-        layer.mark(origin, 2, 2)
+    layer.at_right([direct_labels.Label(8, 0, "<b>here</b>\nsecond line")])
+    layer.mark(2, 2)
     root = ET.fromstring(layer.svg())
     assert root.get("viewBox") == ET.fromstring(body).get("viewBox")
     assert [e.text for e in root.iter(f"{SVG}text")] == ["4", "<b>here</b>", "second line"]

@@ -1,5 +1,6 @@
 """Traces and jobs on a time line: every stretch where it was, hundreds of ranks, names of any length."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -42,16 +43,13 @@ def test_of_hundreds_of_ranks_some_are_drawn_and_the_title_says_so(ax):
     timeline.draw(ax, made(400, 12, Origin.EMULATED))
     rows = {row for row, _, _ in stretches(ax)}
     assert len(rows) == timeline.MOST
-    assert ax.get_title("left").startswith("400 ranks, 13 s: 55% compute")
-    assert ax.get_title("left").endswith("(emulated); 32 ranks are drawn")
+    assert re.fullmatch("400 ranks, 13 s: 55% compute.* .emulated.; 32 ranks are drawn", ax.get_title("left"))
     assert len(style.svg(ax.figure)) < 1_000_000
 
 
-def test_what_is_too_near_to_tell_apart_is_one_stretch():
+def test_what_is_too_near_to_tell_apart_is_one_stretch_and_nothing_is_refused(ax):
     assert timeline._merged([(0, 1), (1.05, 1), (0.5, 0.2), (5, 1)], 0.1) == [(0, 2.05), (5, 1)]
 
-
-def test_a_trace_without_events_is_refused(ax):
     with pytest.raises(ValueError, match="holds no event yet"):
         timeline.draw(ax, Trace((), 2, 0.0, 1.0))
 
@@ -74,18 +72,15 @@ def test_a_bar_for_each_stretch_of_a_job_and_words_for_a_screen_reader(ax, words
 def test_long_names_keep_what_tells_them_apart_and_stay_inside(ax, apart):
     jobs = [job(1, name="a-very-long-job-name-0001", node="gpu-a100-partition-node-0012", ended=900.0)]
     job_timeline.draw(ax, jobs, predicted=4000.0)
-    (node,) = ax.texts
-    assert node.get_text().startswith("…")
-    assert node.get_text().endswith("0012")
+    assert ax.texts[0].get_text()[0] == "…"
+    assert ax.texts[0].get_text().endswith("0012")
     apart(ax, [*ax.texts, *ax.get_yticklabels()])
     assert "on gpu-a100-partition-node-0012." in style.svg(ax.figure), "whole under the mouse"
 
 
-def test_the_title_counts_the_jobs_that_are_not_drawn_too(ax):
+def test_the_title_counts_the_jobs_that_are_not_drawn_too_and_says_that_there_are_none(ax):
     job_timeline.draw(ax, [job(n, task=n, ended=3.0 + n) for n in range(30)])
     assert ax.get_title("left") == "30 jobs, the last done after 32 s (the first 24 are drawn)"
     assert len(stretches(ax)) == 2 * 24
-
-
-def test_nothing_to_draw_is_said(ax):
+    ax.clear()
     assert job_timeline.draw(ax, []).get_title("left") == "No job has ended yet"
