@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hpclab.cluster import watchdog
 
@@ -91,8 +92,7 @@ class Guard:
 
     def _write(self, text: bytes) -> None:
         with suppress(OSError, ValueError):
-            pipe = self._process.stdin
-            assert pipe is not None
+            pipe: Any = self._process.stdin
             if select.select([], [pipe], [], FULL)[1]:
                 pipe.write(text)
                 pipe.flush()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster.activity import Activity
-from hpclab.cluster.request import Request, node_count
+from hpclab.cluster.request import MOST_NODES, Request
 
 if TYPE_CHECKING:
     from hpclab.cluster.maps.tasks import TaskRecord
@@ -94,7 +94,7 @@ class Pool:
         Raises JoinError, with the jobs' states and the likely cause, when they have not after `join_timeout`
         seconds; the jobs that did not join are cancelled, the nodes that did stay.
         """
-        wanted = node_count(nodes)
+        wanted = checks.integer("nodes", nodes, 0, MOST_NODES)
         _refuse_progress(progress)
         with self._activity.one_thing(f"scale({wanted})"):
             self._trace = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from hpclab import checks, units
 from hpclab.cluster import directives
@@ -33,25 +35,13 @@ class Request:
     extra_directives: tuple[str, ...]
 
     @classmethod
-    def checked(
-        cls, nodes: object, backend: object, cores_per_node: object, gpus_per_node: object, memory: object,
-        partition: object, account: object, walltime: object, join_timeout: object, allocation: object,
-        extra_directives: Iterable[str],
-    ) -> Request:  # fmt: skip
-        """The request, or ValueError saying which part of it cannot be and what could."""
-        request = cls(
-            nodes=node_count(nodes),
-            backend=checks.choice("backend", backend, ("auto", "slurm", "local")),
-            cores_per_node=checks.integer("cores_per_node", cores_per_node, 1, 1024),
-            gpus_per_node=checks.integer("gpus_per_node", gpus_per_node, 0, 64),
-            memory=None if memory is None else bytes_of("memory", memory),
-            partition=None if partition is None else checks.identifier("partition", partition),
-            account=None if account is None else checks.identifier("account", account),
-            walltime=None if walltime is None else time_limit("walltime", walltime),
-            join_timeout=seconds("join_timeout", join_timeout, 1.0, 7 * 86400.0),
-            allocation=checks.choice("allocation", allocation, ("jobs", "single")),
-            extra_directives=directives.checked("extra_directives", extra_directives),
-        )
+    def checked(cls, *asked: object) -> Request:
+        """From Pool's arguments in their order; ValueError says which of them cannot be and what could."""
+        values: dict[str, Any] = {
+            name: None if value is None and name in _MAY_BE_LEFT_OUT else check(name, value)
+            for (name, check), value in zip(_CHECKS.items(), asked, strict=True)
+        }
+        request = cls(**values)
         directives.refuse_twice(request)
         if request.backend == "local":
             request.refuse_slurm_words()
@@ -59,20 +49,11 @@ class Request:
 
     def refuse_slurm_words(self) -> None:
         """What only Slurm can give is refused where there are only this machine's processes."""
-        asked = {
-            "partition": self.partition, "account": self.account, "gpus_per_node": self.gpus_per_node,
-            "extra_directives": self.extra_directives,
-        }  # fmt: skip
-        for name, value in asked.items():
-            if value:
+        for name in ("partition", "account", "gpus_per_node", "extra_directives"):
+            if getattr(self, name):
                 raise ValueError(f'{name} is for Slurm; leave it out with the backend "local".')
         if self.allocation == "single":
             raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')
-
-
-def node_count(nodes: object) -> int:
-    """A number of nodes, or ValueError."""
-    return checks.integer("nodes", nodes, 0, MOST_NODES)
 
 
 def bytes_of(name: str, memory: object) -> int:
@@ -99,7 +80,7 @@ def time_limit(name: str, value: object) -> float:
     return seconds(name, value, 60.0, 3.2e7)
 
 
-def seconds(name: str, value: object, low: float, high: float) -> float:
+def seconds(name: str, value: object, low: float = 1.0, high: float = 7 * 86400.0) -> float:
     """Seconds between `low` and `high`, from a number of them or text, or ValueError."""
     if isinstance(value, str):
         value = _read(name, units.parse_seconds, value)
@@ -111,3 +92,19 @@ def _read(name: str, parse: Callable[[str], float], text: str) -> float:
         return parse(text)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+_MAY_BE_LEFT_OUT = ("memory", "partition", "account", "walltime")
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "nodes": partial(checks.integer, low=0, high=MOST_NODES),
+    "backend": partial(checks.choice, allowed=("auto", "slurm", "local")),
+    "cores_per_node": partial(checks.integer, low=1, high=1024),
+    "gpus_per_node": partial(checks.integer, low=0, high=64),
+    "memory": bytes_of,
+    "partition": checks.identifier,
+    "account": checks.identifier,
+    "walltime": time_limit,
+    "join_timeout": seconds,
+    "allocation": partial(checks.choice, allowed=("jobs", "single")),
+    "extra_directives": directives.checked,
+}

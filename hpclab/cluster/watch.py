@@ -93,18 +93,14 @@ class Loop:
         return outcome(self.start(coroutine), look, limit, late)
 
     def ask(
-        self,
-        addresses: Iterable[str],
-        function: Callable[..., Any],
-        *args: Any,
-        look: Look,
+        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, look: Look,
         limit: float = ANSWER,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]:  # fmt: skip
         """What each worker answers, by address, or the exception; TimeoutError of those that say nothing.
 
         Each is asked by itself, so that one that is stopped keeps back no other's answer.
-        """  # fmt: skip
-        future = self.start(self.answers(list(addresses), function, *args, limit=limit))
+        """
+        future = self.start(self.answers(addresses, function, *args, limit=limit))
         return outcome(future, look, 2 * limit, PoolError("The workers' answers were not collected."))
 
     async def answers(

@@ -12,7 +12,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,13 +51,8 @@ def up(
     no job is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError where they
     cannot start for this user or a daemon did not (in its own words), OSError without a private directory.
     """
-    asked = {
-        key: value
-        for key, value in (
-            ("nodes", nodes), ("cores_per_node", cores_per_node), ("gpus_per_node", gpus_per_node)
-        )
-        if value is not None
-    }  # fmt: skip
+    said = {"nodes": nodes, "cores_per_node": cores_per_node, "gpus_per_node": gpus_per_node}
+    asked = {key: value for key, value in said.items() if value is not None}
     shape = Shape(**asked)
     for program in ("munged", "slurmctld", "slurmd", "sinfo", "sbatch"):
         slurm_commands.find(program)
@@ -82,7 +76,7 @@ def up(
                 else:
                     cluster.stop()
             if cluster.supervisor:
-                if any("hpclab slurm up" in words for words in cluster.daemons.values()):
+                if any("hpclab slurm up" in state for state in cluster.daemons.values()):
                     cluster.heal()
                 return cluster
         cluster.stop()
@@ -99,36 +93,22 @@ def down() -> bool:
 def _start(cluster: LocalSlurm, shape: Shape) -> None:
     cluster.directory.mkdir(mode=0o700)
     package = str(Path(hpclab.__file__).parent.parent)
-    begin = time.monotonic()
-    words = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
-    with (cluster.directory / "supervisor.out").open("wb") as output:
+    sizes = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
+    words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *sizes]
+    environment = slurm_commands.without_job(os.environ) | {"PYTHONPATH": package}
+    with (cluster.directory / "supervisor.out").open("w+b") as output:
         try:
-            subprocess.run(
-                [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *words],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=slurm_commands.without_job(os.environ) | {"PYTHONPATH": package},
-                check=True,
-                timeout=60,
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=environment
             )
-            while (phase := _phase(cluster, begin)) == "starting":
-                time.sleep(0.02)
         except BaseException:  # an interrupt leaves nothing half started
             cluster.stop()
             raise
-    if phase != "up":
-        said = cluster.state.get("message") or (cluster.directory / "supervisor.out").read_text()[-500:]
-        cluster.stop()
-        raise slurm_commands.SlurmError(f"Slurm did not start: {said or 'its supervisor was killed'}")
-
-
-def _phase(cluster: LocalSlurm, begin: float) -> str:
-    if not (state := cluster.state):
-        # The supervisor has just been forked and has not written yet; it does so before anything else.
-        return "starting" if time.monotonic() < begin + 10 else "gone"
-    return state["phase"] if state["phase"] != "starting" or cluster.supervisor else "gone"
+        if done.returncode:
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()[-1000:] or "its supervisor was killed"
+            cluster.stop()
+            raise slurm_commands.SlurmError(f"Slurm did not start: {said}")
 
 
 def _busy(cluster: LocalSlurm) -> bool:

@@ -30,15 +30,11 @@ class Daemons:
         spool = here / "spool" / name  # a node's own directory tells its steps from those of others
         with (here / "log" / f"{name}.out").open("ab") as output:
             child = subprocess.Popen(
-                self._command(name),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=spool if spool.exists() else here,
-                env=dict(self.environment),
+                self._command(name), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=spool if spool.exists() else here, env=dict(self.environment),
                 start_new_session=True,  # a key press in the terminal that started us is not for them
                 preexec_fn=functools.partial(linux.die_with_parent, os.getpid()),
-            )
+            )  # fmt: skip
         self.running[name] = Process.child(child.pid)
         self.ended_with.pop(name, None)
         child.returncode = 0  # `reap` collects it, not this object
@@ -64,12 +60,9 @@ class Daemons:
 
     def last_words(self, name: str) -> str:
         """The last lines that tell of an error (a missing PMIx is none), or else the last lines."""
-        lines: list[str] = []
-        for suffix in ("log", "out"):
-            with contextlib.suppress(OSError):
-                lines += (
-                    (self.directory / "log" / f"{name}.{suffix}").read_text(errors="replace").splitlines()
-                )
+        logs = [self.directory / "log" / f"{name}.{suffix}" for suffix in ("log", "out")]
+        texts = [log.read_text(errors="replace") for log in logs if log.exists()]
+        lines = "\n".join(texts).splitlines()
         wrong = [line for line in lines if ("error" in line or "fatal" in line) and "pmix" not in line]
         return " / ".join((wrong or lines)[-3:]) or "it said nothing"
 

@@ -48,7 +48,7 @@ class SiteHistory:
         return records.read_accounting(text)
 
     def _remembered(self) -> list[FinishedJob]:
-        ask = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}"]
+        ask = [*records.SQUEUE, f"--user={os.getuid()}"]
         jobs = self.ask(*ask, f"--format={records.REMEMBERED_FORMAT}")
         codes = self.ask(*ask, f"--Format={records.EXIT_CODE_FORMAT}")
         return records.read_remembered(jobs, codes)
