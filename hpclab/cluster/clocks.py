@@ -1,4 +1,5 @@
-"""The clocks of other machines, compared with the pool's own."""
+"""The clocks of other machines, compared with the pool's own: of several answers to the question for the time
+the quickest, whose error is at most half its round trip, gives the offset."""
 
 from __future__ import annotations
 

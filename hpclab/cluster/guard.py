@@ -20,9 +20,9 @@ FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not r
 
 
 class Guard:
-    """Tells the watchdog what to end and remove should this process die without closing its pool.
+    """Tells the watchdog what to end and remove should this process die without closing the pool `name`.
 
-    A watchdog that is killed is replaced, and told everything again. `name` is the pool's.
+    A watchdog that is killed is replaced, and told everything again.
     """
 
     def __init__(self, name: str) -> None:

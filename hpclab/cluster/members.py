@@ -1,8 +1,7 @@
 """A node of a pool as it introduces itself: which process on which machine, and what its clock says.
 
 Each worker says so when it joins (`preload.py`), so that nobody has to ask. Times of different machines
-cannot be compared until their clocks are: a worker of another machine is asked the time several times, and
-the quickest answer, whose error is at most half its round trip, gives the offset.
+cannot be compared until their clocks are (`clocks.py`).
 """
 
 from __future__ import annotations
@@ -54,10 +53,11 @@ class Identity:
     def told(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
         """From what the worker said as it joined, which is now."""
         now, shared = time.monotonic(), bool(said["boot"]) and said["boot"] == boot()
-        offset = 0.0 if shared else now - said["clock"]
-        here = shared and said["space"] == process_space()
-        words = said["host"], said["job_id"], said["pid"], said["clock"] - said["age"]
-        return cls(name, address, *words, now, offset, here, shared)
+        return cls(
+            name, address, said["host"], said["job_id"], said["pid"], began=said["clock"] - said["age"],
+            joined=now, offset=0.0 if shared else now - said["clock"],
+            here=shared and said["space"] == process_space(), compared=shared,
+        )  # fmt: skip
 
     @property
     def started(self) -> float:

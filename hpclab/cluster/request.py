@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -13,47 +13,6 @@ from hpclab.cluster import directives
 
 MOST_NODES = 4096
 LEAST_MEMORY = 128 * 2**20  # bytes; a worker has 67 MiB before its first task, and takes none above 80 %
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A valid request: `memory` in bytes per node, `walltime` and `join_timeout` in seconds.
-
-    None leaves `memory` and `walltime` to the site's jobqueue.yaml, or to this machine.
-    """
-
-    nodes: int
-    backend: str
-    cores_per_node: int
-    gpus_per_node: int
-    memory: int | None
-    partition: str | None
-    account: str | None
-    walltime: float | None
-    join_timeout: float
-    allocation: str
-    extra_directives: tuple[str, ...]
-
-    @classmethod
-    def checked(cls, *asked: object) -> Request:
-        """From Pool's arguments in their order; ValueError says which of them cannot be and what could."""
-        values: dict[str, Any] = {
-            name: None if value is None and name in _MAY_BE_LEFT_OUT else check(name, value)
-            for (name, check), value in zip(_CHECKS.items(), asked, strict=True)
-        }
-        request = cls(**values)
-        directives.refuse_twice(request)
-        if request.backend == "local":
-            request.refuse_slurm_words()
-        return request
-
-    def refuse_slurm_words(self) -> None:
-        """What only Slurm can give is refused where there are only this machine's processes."""
-        for name in ("partition", "account", "gpus_per_node", "extra_directives"):
-            if getattr(self, name):
-                raise ValueError(f'{name} is for Slurm; leave it out with the backend "local".')
-        if self.allocation == "single":
-            raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')
 
 
 def bytes_of(name: str, memory: object) -> int:
@@ -94,17 +53,46 @@ def _read(name: str, parse: Callable[[str], float], text: str) -> float:
         raise ValueError(f"{name}: {error}") from None
 
 
-_MAY_BE_LEFT_OUT = ("memory", "partition", "account", "walltime")
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "nodes": partial(checks.integer, low=0, high=MOST_NODES),
-    "backend": partial(checks.choice, allowed=("auto", "slurm", "local")),
-    "cores_per_node": partial(checks.integer, low=1, high=1024),
-    "gpus_per_node": partial(checks.integer, low=0, high=64),
-    "memory": bytes_of,
-    "partition": checks.identifier,
-    "account": checks.identifier,
-    "walltime": time_limit,
-    "join_timeout": seconds,
-    "allocation": partial(checks.choice, allowed=("jobs", "single")),
-    "extra_directives": directives.checked,
-}
+def _by(check: Callable[..., Any], **bounds: Any) -> Any:
+    return field(metadata={"check": partial(check, **bounds)})
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid request: `memory` in bytes per node, `walltime` and `join_timeout` in seconds.
+
+    None leaves `memory` and `walltime` to the site's jobqueue.yaml, or to this machine.
+    """
+
+    nodes: int = _by(checks.integer, low=0, high=MOST_NODES)
+    backend: str = _by(checks.choice, allowed=("auto", "slurm", "local"))
+    cores_per_node: int = _by(checks.integer, low=1, high=1024)
+    gpus_per_node: int = _by(checks.integer, low=0, high=64)
+    memory: int | None = _by(bytes_of)
+    partition: str | None = _by(checks.identifier)
+    account: str | None = _by(checks.identifier)
+    walltime: float | None = _by(time_limit)
+    join_timeout: float = _by(seconds)
+    allocation: str = _by(checks.choice, allowed=("jobs", "single"))
+    extra_directives: tuple[str, ...] = _by(directives.checked)
+
+    @classmethod
+    def checked(cls, *asked: object) -> Request:
+        """From Pool's arguments in their order; ValueError says which of them cannot be and what could."""
+        values: dict[str, Any] = {}
+        for part, value in zip(fields(cls), asked, strict=True):
+            left_out = value is None and "None" in str(part.type)
+            values[part.name] = None if left_out else part.metadata["check"](part.name, value)
+        request = cls(**values)
+        directives.refuse_twice(request)
+        if request.backend == "local":
+            request.refuse_slurm_words()
+        return request
+
+    def refuse_slurm_words(self) -> None:
+        """What only Slurm can give is refused where there are only this machine's processes."""
+        for name in ("partition", "account", "gpus_per_node", "extra_directives"):
+            if getattr(self, name):
+                raise ValueError(f'{name} is for Slurm; leave it out with the backend "local".')
+        if self.allocation == "single":
+            raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')

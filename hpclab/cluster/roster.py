@@ -30,8 +30,8 @@ class Roster(SchedulerPlugin):
         self.changed = threading.Condition()
         self._joined: dict[str, Identity] = {}
         self._submitted: dict[str, float] = {}
-        self._ranks: dict[str, int] = {}  # of every node there has been since the last scale
-        self._offsets: dict[str, float] = {}  # likewise
+        self._ranks: dict[str, int] = {}  # of every node there has been since the last scale, as are
+        self._offsets: dict[str, float] = {}
         self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
         self._scheduler: Any = None
 

@@ -142,22 +142,21 @@ class Turns:
             nonlocal line, told
             others = self.notes.others()
             ahead = [note for note in others if note.wants and note.waits_since < self.notes.own.waits_since]
-            holders = [note for note in others if note.nodes]
             before, line = line, {note.pool for note in ahead}
             if before is not None and line != before:
                 return "moved"  # as long as the line moves, the limit begins again
-            if not self.one_asks or (not ahead and (not holders or self._fits(need, look))):
+            held = any(note.nodes for note in others)
+            if not self.one_asks or (not ahead and (not held or self._fits(need, look))):
                 return "mine"
             if not told and time.monotonic() > begin + WAITS:
                 told = True
-                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(holders)}", flush=True)
+                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(others)}", flush=True)
             return ""
 
         def late() -> JoinError:
             return JoinError(
-                f"{need} nodes were not free within {limit:g} s. "
-                f"{_shown([note for note in self.notes.others() if note.nodes])} close() the pools you no "
-                "longer need, or restart the kernels that hold them."
+                f"{need} nodes were not free within {limit:g} s. {_shown(self.notes.others())} close() the "
+                "pools you no longer need, or restart the kernels that hold them."
             )
 
         while watch.until(moved_or_mine, look, limit, late) == "moved":
@@ -172,18 +171,18 @@ class Turns:
         free, most = sum(node.idle // cores for node in up), sum(node.cores // cores for node in up)
         return free >= need or most < need
 
+    async def _stop(self) -> None:
+        self._looking.stop()
+
     def close(self) -> None:
         """Withdraw."""
-
-        async def stop() -> None:
-            self._looking.stop()
-
         with suppress(PoolError):
-            self.nodes.loop.run(stop(), lambda: None, limit=5.0)
+            self.nodes.loop.run(self._stop(), lambda: None, limit=5.0)
         self.notes.withdraw()
 
 
-def _shown(holders: list[Note]) -> str:
+def _shown(others: list[Note]) -> str:
+    holders = [note for note in others if note.nodes]
     held = sum(note.nodes for note in holders)
     are = f"{held} node{' is' if held == 1 else 's are'} held by other pools of yours"
     return f"{are}: {'; '.join(map(str, holders))}." if holders else "Other pools of yours wait before it."

@@ -65,20 +65,19 @@ def up(
     with private.lock(cluster.directory):
         if cluster.supervisor and cluster.state["phase"] == "up":
             running = cluster.shape
-            if any(getattr(running, key) != value for key, value in asked.items()):
-                if not restart:
-                    say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
-                elif _busy(cluster):
-                    raise slurm_commands.SlurmError(
-                        f"Slurm runs with {running} and has jobs in its queue, so it is not restarted; "
-                        "end them (scancel -u $USER) or wait."
-                    )
-                else:
-                    cluster.stop()
-            if cluster.supervisor:
+            other = any(getattr(running, key) != value for key, value in asked.items())
+            if other and not restart:
+                say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
+            if not (other and restart):
                 if any("hpclab slurm up" in state for state in cluster.daemons.values()):
                     cluster.heal()
                 return cluster
+            squeue = [slurm_commands.find("squeue"), "--noheader", "--format=%A"]
+            if slurm_commands.run(squeue, cluster.environment, attempts=2).strip():
+                raise slurm_commands.SlurmError(
+                    f"Slurm runs with {running} and has jobs in its queue, so it is not restarted; end them "
+                    "(scancel -u $USER) or wait."
+                )
         cluster.stop()
         _start(cluster, shape)
     return cluster
@@ -92,7 +91,7 @@ def down() -> bool:
 
 def _start(cluster: LocalSlurm, shape: Shape) -> None:
     cluster.directory.mkdir(mode=0o700)
-    package = str(Path(hpclab.__file__).parent.parent)
+    package = str(Path(hpclab.__file__).parents[1])
     sizes = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
     words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *sizes]
     environment = slurm_commands.without_job(os.environ) | {"PYTHONPATH": package}
@@ -111,11 +110,6 @@ def _start(cluster: LocalSlurm, shape: Shape) -> None:
             raise slurm_commands.SlurmError(f"Slurm did not start: {said}")
 
 
-def _busy(cluster: LocalSlurm) -> bool:
-    squeue = [slurm_commands.find("squeue"), "--noheader", "--format=%A"]
-    return bool(slurm_commands.run(squeue, cluster.environment, attempts=2).strip())
-
-
 def _directories() -> Iterator[Path]:
     """Where a cluster of ours may be: beside the slurm.conf in force if that is ours, or in a home."""
     named = os.environ.get("SLURM_CONF")
@@ -130,11 +124,9 @@ def _directories() -> Iterator[Path]:
 
 def written_by_us(conf: Path) -> bool:
     """Whether this slurm.conf is one of hpclab's, so that it is never taken for a site's."""
-    try:
-        with conf.open(errors="replace") as text:
-            return text.readline().startswith(WRITTEN_BY)
-    except OSError:
-        return False
+    with contextlib.suppress(OSError), conf.open(errors="replace") as text:
+        return text.readline().startswith(WRITTEN_BY)
+    return False
 
 
 def _name() -> str:

@@ -18,6 +18,8 @@ from hpclab.cluster.host import private, processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.files import Shape
 
+PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it watches
+
 
 @dataclass(frozen=True)
 class LocalSlurm:
@@ -35,9 +37,7 @@ class LocalSlurm:
 
     @property
     def supervisor(self) -> Process | None:
-        state = self.state
-        process = Process(*state["supervisor"]) if state else None
-        return process if process and process.alive else None
+        return _living(self.state.get("supervisor"))
 
     @property
     def shape(self) -> Shape:
@@ -54,7 +54,7 @@ class LocalSlurm:
         """Each daemon's name and state in words."""
         state, words = self.state, {}
         for name, recorded in state.get("daemons", {}).items():
-            if recorded and (process := Process(*recorded)).alive:
+            if process := _living(recorded):
                 pid = process.pid
                 suspended = (
                     f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
@@ -70,8 +70,7 @@ class LocalSlurm:
     def process(self, name: str) -> Process | None:
         """The living process of munged, slurmctld or a node's slurmd, for whoever wants to harm it."""
         known = self._recorded("daemons")
-        recorded = known[checks.choice("A daemon", name, known)]
-        return Process(*recorded) if recorded and Process(*recorded).alive else None
+        return _living(known[checks.choice("A daemon", name, known)])
 
     def fail_node(self, name: str) -> None:
         """A power cut: the node's slurmd, steps and tasks end together. Slurm notices after some 15 s."""
@@ -90,7 +89,7 @@ class LocalSlurm:
     def heal(self) -> None:
         """Start again every daemon that has ended, but for nodes that are down on purpose."""
         before, supervisor = self.state.get("healed", 0), self.supervisor
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + PATIENCE
         if supervisor:
             supervisor.send(signal.SIGUSR1)
         while self.state.get("healed", 0) == before:
@@ -103,39 +102,32 @@ class LocalSlurm:
 
     def logs(self, lines: int = 20) -> dict[str, str]:
         """The last lines of every daemon's log."""
-        found, lines = {}, checks.integer("lines", lines, 1, 100_000)
-        for path in sorted((self.directory / "log").glob("*")):
-            text = path.read_text(errors="replace").splitlines()[-lines:]
-            if text:
-                found[path.name] = "\n".join(text)
-        return found
+        lines = checks.integer("lines", lines, 1, 100_000)
+        logs = sorted((self.directory / "log").glob("*"))
+        ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
+        return {name: "\n".join(end) for name, end in ends.items() if end}
 
-    def down(self, patience: float = 15.0) -> bool:
+    def down(self) -> bool:
         """End jobs and daemons and remove every file; True if there was anything. Safe to call twice."""
         if not self.directory.exists():
             return False
         with private.lock(self.directory):
-            return self.stop(patience)
+            return self.stop()
 
-    def stop(self, patience: float = 15.0) -> bool:
+    def stop(self) -> bool:
         """`down` for whoever holds the lock already."""
-        state = self.state
+        state, deadline = self.state, time.monotonic() + PATIENCE
         if supervisor := self.supervisor:
             supervisor.send(signal.SIGTERM)
-            deadline = time.monotonic() + patience
             while supervisor.alive and time.monotonic() < deadline:
                 time.sleep(0.01)
-        self._sweep(state)
-        return bool(state)
-
-    def _sweep(self, state: dict[str, Any]) -> None:
-        """Remove what a supervisor that was killed could not; every process is known by mark or record."""
-        if state:
-            recorded = [state["supervisor"], *filter(None, state["daemons"].values())]
-            processes.end([Process(*known) for known in recorded if Process(*known).alive])
+        if state:  # what a supervisor that was killed could not end; each process is known by mark or record
+            recorded = [state["supervisor"], *state["daemons"].values()]
+            processes.end(filter(None, map(_living, recorded)))
             while left := [*processes.steps(self.directory / "spool"), *processes.marked(state["mark"])]:
                 processes.end(left)
         shutil.rmtree(self.directory, ignore_errors=True)
+        return bool(state)
 
     def _recorded(self, key: str) -> Any:
         try:
@@ -145,8 +137,9 @@ class LocalSlurm:
 
     def _failed(self, name: str) -> Path:
         """The mark of a node that is down on purpose."""
-        if name not in self.shape.names:
-            raise ValueError(
-                f"There is no node {checks.shown(name)} here, only {', '.join(self.shape.names)}."
-            )
-        return self.directory / "failed" / name
+        return self.directory / "failed" / checks.choice("A node", name, self.shape.names)
+
+
+def _living(recorded: list[int] | None) -> Process | None:
+    process = Process(*recorded) if recorded else None
+    return process if process and process.alive else None

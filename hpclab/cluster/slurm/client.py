@@ -41,7 +41,9 @@ class Slurm:
     timeout: float = 10.0
     _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _site_history: SiteHistory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._site_history = SiteHistory(self._poll)
 
     def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
         """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
@@ -74,15 +76,13 @@ class Slurm:
             text = log.read_text(errors="replace") if log.exists() else ""
             jobs = records.read_completion_log(text.splitlines())
         else:
-            if self._site_history is None:
-                self._site_history = SiteHistory(self._poll)
             jobs = self._site_history.jobs(wanted)
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
 
     @property
     def history_source(self) -> str:
         """Where `history()` has its jobs from, and what may be missing, in a sentence."""
-        return self._site_history.source if self._site_history else "From slurmctld's log of ended jobs."
+        return self._site_history.source
 
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script and return the job's id; options come before the script, as in sbatch.
@@ -146,16 +146,15 @@ class Slurm:
 
     def longest(self, partition: str | None = None) -> float | None:
         """A partition's time limit in seconds, or the default one's; None for none."""
-        return records.read_time_limits(self._told(records.TIME_LIMITS_FORMAT)).get(partition or "*")
+        return records.read_time_limits(self._partitions(records.TIME_LIMITS_FORMAT)).get(partition or "*")
 
     explain = staticmethod(explain)
 
     def explain_refusal(self, said: str) -> str:
         """What sbatch said, the limits that a job may have broken, and what to do."""
-        return submission.explained(said, self._told(submission.LIMITS_FORMAT), self.environment)
+        return submission.explained(said, self._partitions(submission.LIMITS_FORMAT), self.environment)
 
-    def _told(self, columns: str) -> str:
-        """What sinfo says of the partitions, or nothing."""
+    def _partitions(self, columns: str) -> str:
         with suppress(SlurmError):
             return self._poll("sinfo", "--noheader", f"--format={columns}")
         return ""

@@ -20,7 +20,7 @@ class SiteHistory:
     """`ask` runs one of Slurm's programs; `source` says where the last answer came from, in a sentence."""
 
     ask: Callable[..., str]
-    source: str = ""
+    source: str = "From slurmctld's log of ended jobs."  # where it is our own Slurm's that is read
     _seen: dict[tuple[int, int | None], FinishedJob] = field(default_factory=dict)
     _no_accounting: str = ""
 

@@ -53,31 +53,24 @@ def trouble(script: bytes) -> str:
     sbatch finds most of it as well, says it without the way out, and takes a lone carriage return.
     """
     first = script.split(b"\n", 1)[0]
-    if script.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return f"The batch script is UTF-16, so that sbatch finds no #! in its first line. {_SAVE}"
-    if b"\0" in script:
-        return f"The batch script holds a NUL character, so it is no text file. {_SAVE}"
-    if script.startswith(b"\xef\xbb\xbf"):
-        return f"The batch script begins with a byte order mark, so that its first line is not #!. {_SAVE}"
-    if b"\r\n" in script:
-        return (
-            "The batch script has DOS line breaks (\\r\\n), as editors on Windows write them. dos2unix FILE, "
-            "or sed -i 's/\\r$//' FILE, takes them out."
-        )
-    if b"\r" in script:
-        return (
-            "The batch script has a carriage return (\\r), which is no line break of Unix: tr '\\r' '\\n' "
-            "< FILE > NEW makes one of it."
-        )
-    if not script.strip():
-        return f"The batch script is empty; it {_BEGIN}."
-    if not first.startswith(b"#!") or not first[2:].strip():
-        seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
-        blank = script.lstrip().startswith(b"#!")
-        return f"The batch script {_BEGIN}; {'blanks or an empty line stand before it' if blank else seen}."
-    if len(script) > LARGEST:
-        return "The batch script is larger than 4 MB, which is more than Slurm takes."
-    return ""
+    late = script.lstrip().startswith(b"#!")
+    seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
+    seen = "blanks or an empty line stand before it" if late else seen
+    troubles = [
+        (script.startswith((b"\xff\xfe", b"\xfe\xff")),
+         f"is UTF-16, so that sbatch finds no #! in its first line. {_SAVE}"),
+        (b"\0" in script, f"holds a NUL character, so it is no text file. {_SAVE}"),
+        (script.startswith(b"\xef\xbb\xbf"),
+         f"begins with a byte order mark, so that its first line is not #!. {_SAVE}"),
+        (b"\r\n" in script, "has DOS line breaks (\\r\\n), as editors on Windows write them. dos2unix FILE, "
+         "or sed -i 's/\\r$//' FILE, takes them out."),
+        (b"\r" in script, "has a carriage return (\\r), which is no line break of Unix: tr '\\r' '\\n' "
+         "< FILE > NEW makes one of it."),
+        (not script.strip(), f"is empty; it {_BEGIN}."),
+        (not first.startswith(b"#!") or not first[2:].strip(), f"{_BEGIN}; {seen}."),
+        (len(script) > LARGEST, "is larger than 4 MB, which is more than Slurm takes."),
+    ]  # fmt: skip
+    return next((f"The batch script {what}" for it_has, what in troubles if it_has), "")
 
 
 def unread(script: bytes) -> list[str]:
