@@ -1,4 +1,5 @@
-"""The clocks of other machines, compared with the pool's own."""
+"""The clocks of other machines, compared with the pool's own: of several answers to the question for the time
+the quickest, whose error is at most half its round trip, gives the offset."""
 
 from __future__ import annotations
 
@@ -19,14 +20,12 @@ def compare(roster: Roster, loop: Loop, look: Look) -> None:
         who = roster.identity(name)
         if who is None or who.compared:
             continue
-        best: float | None = None
-        offset = who.offset
+        best = float("inf"), who.offset
         for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
             begin = time.monotonic()
             answer = loop.ask([who.address], time.monotonic, look=look, limit=2.0)[who.address]
             end = time.monotonic()
             if not isinstance(answer, float):
                 break
-            if best is None or end - begin < best:
-                best, offset = end - begin, (begin + end) / 2 - answer
-        roster.compared(name, who.address, offset)
+            best = min(best, (end - begin, (begin + end) / 2 - answer))
+        roster.compared(name, who.address, best[1])

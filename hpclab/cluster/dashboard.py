@@ -42,8 +42,8 @@ def announce(dashboard: Dashboard) -> Path:
     folder = private.make(private.home(plain=False).path / _FOLDER, plain=False)
     me = Process.of(os.getpid())
     note = folder / f"{os.getpid()}-{me.started if me else 0}-{dashboard.port}"
-    with open(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(dashboard.key)
+    note.touch(mode=0o600)
+    note.write_text(dashboard.key)
     return note
 
 

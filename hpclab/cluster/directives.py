@@ -58,11 +58,16 @@ def option(text: str, family: bool = True) -> str:
     return "mem" if family and name.startswith("mem-per-") else name
 
 
+def _asked(request: Request) -> set[str]:
+    """The options that arguments of Pool(...) say."""
+    said = {"partition": request.partition, "account": request.account, "time": request.walltime}
+    return {name for name, value in said.items() if value is not None}
+
+
 def refuse_twice(request: Request) -> None:
     """ValueError where an extra directive says what another argument of Pool(...) says."""
-    said = {"partition": request.partition, "account": request.account, "time": request.walltime}
     for each in request.extra_directives:
-        if said.get(option(each)) is not None or option(each) in _OWN:
+        if option(each) in {*_asked(request), *_OWN}:
             raise ValueError(
                 f"extra_directives: {each} is said by the pool itself; leave it out, or Pool's own argument."
             )
@@ -70,12 +75,14 @@ def refuse_twice(request: Request) -> None:
 
 def merged(request: Request, site: Sequence[str]) -> list[str]:
     """What a job asks for beside the pool's own lines: of the site's, what Pool(...) leaves to it."""
-    said = {"partition": request.partition, "account": request.account, "time": request.walltime}
-    asked = {name for name, value in said.items() if value is not None}
-    asked |= {option(each) for each in request.extra_directives if option(each) in _SAID}
+    asked = _asked(request) | {option(each) for each in request.extra_directives if option(each) in _SAID}
     kept = [each for each in site if option(each) not in {*asked, *_OWN}]
     if request.memory is not None:  # the site's way of asking for it, with the pool's number
-        kept = [_with_memory(each, request) if option(each) == "mem" else each for each in kept]
+        mebibytes = request.memory // 2**20
+        kept = [
+            f"--{option(each, family=False)}={-(-mebibytes // _shares(each, request))}M"
+            if option(each) == "mem" else each for each in kept
+        ]  # fmt: skip
     return [*kept, *request.extra_directives]
 
 
@@ -93,21 +100,14 @@ def value(lines: Sequence[str], name: str) -> str:
 
 def memory(lines: Iterable[str], request: Request) -> int:
     """Bytes a node that these directives ask for, or 0 where they do not say."""
-    for each in lines:
-        if option(each) == "mem":
-            return size(re.split(r"[= ]", each)[-1]) * _shares(each, request)
-    return 0
+    said = [each for each in lines if option(each) == "mem"]
+    return size(value(said, "mem")) * _shares(said[-1], request) if said else 0
 
 
 def size(text: str) -> int:
     """Bytes in a size as sbatch reads it ("4G", "4096" in MiB), or 0 where it is none, or all of a node."""
     match = re.fullmatch(r"(\d+)([KMGT]?)B?", text.strip().upper())
     return int(match[1]) * 1024 ** (" KMGT".index(match[2] or "M")) if match else 0
-
-
-def _with_memory(line: str, request: Request) -> str:
-    mebibytes = (request.memory or 0) // 2**20
-    return f"--{option(line, family=False)}={-(-mebibytes // _shares(line, request))}M"
 
 
 def _shares(line: str, request: Request) -> int:

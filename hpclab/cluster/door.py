@@ -25,21 +25,17 @@ class OwnScheduler(Scheduler):
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
         super().start_http_server(*arguments, **options)
-        self.own_dashboard = Dashboard(self.services["dashboard"].port, secrets.token_urlsafe(32))
-        shut(self.http_application, self.own_dashboard)  # before the event loop could answer anybody
+        own = self.own_dashboard = Dashboard(self.services["dashboard"].port, secrets.token_urlsafe(32))
+        application, inside = self.http_application, self.http_application.find_handler
 
+        def find_handler(request: httputil.HTTPServerRequest, **options: Any) -> Any:
+            shown = request.cookies.get(own.cookie)
+            if shown and _is_key(shown.value, own) and "key" not in request.query_arguments:
+                return inside(request, **options)
+            return application.get_handler_delegate(request, _Door, {"dashboard": own})
 
-def shut(application: web.Application, dashboard: Dashboard) -> None:
-    """From now on `application` shows nothing of itself to a request without the key."""
-    inside = application.find_handler
-
-    def find_handler(request: httputil.HTTPServerRequest, **options: Any) -> Any:
-        shown = request.cookies.get(dashboard.cookie)
-        if shown and _is_key(shown.value, dashboard) and "key" not in request.query_arguments:
-            return inside(request, **options)
-        return application.get_handler_delegate(request, _Door, {"dashboard": dashboard})
-
-    application.find_handler = find_handler  # type: ignore[method-assign]
+        # Before the event loop could answer anybody.
+        application.find_handler = find_handler  # type: ignore[method-assign]
 
 
 def _is_key(text: str, dashboard: Dashboard) -> bool:

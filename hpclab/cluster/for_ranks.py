@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from hpclab import checks
 from hpclab.cluster import request
 from hpclab.cluster.errors import JoinError
@@ -11,9 +9,7 @@ from hpclab.cluster.pool import Pool
 from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.machine import capability, probe
 
-SMALL = (
-    4e9  # bytes of memory: with less, JupyterLab, a kernel and four ranks with torch come close to all of it
-)
+SMALL = 4e9  # bytes: with less, JupyterLab, a kernel and four ranks with torch take nearly all memory
 
 
 def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: float = 60.0) -> Pool:
@@ -27,7 +23,7 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: floa
     if replaces is not None:
         replaces.close()
     wanted = checks.integer("ranks", ranks, 1, 1024)
-    request.seconds("join_timeout", join_timeout, 1.0, 7 * 86400.0)
+    request.seconds("join_timeout", join_timeout)
     machine = probe()
     enough = machine.memory.usable >= SMALL and capability.ranks(machine) >= wanted
     fitting = wanted if enough else min(2, wanted)
@@ -39,9 +35,8 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: floa
 
 
 def _joined(ranks: int, join_timeout: float) -> Pool:
-    with ExitStack() as on_failure:
-        pool = Pool(nodes=0, join_timeout=join_timeout)
-        on_failure.callback(pool.close)
+    pool = Pool(nodes=0, join_timeout=join_timeout)
+    try:
         try:
             pool.scale(ranks)
         except JoinError as waiting:
@@ -49,5 +44,7 @@ def _joined(ranks: int, join_timeout: float) -> Pool:
                 raise
             print(f"{waiting}\nGoing on with 2 of them.")
             pool.scale(2)
-        on_failure.pop_all()
+    except BaseException:
+        pool.close()
+        raise
     return pool

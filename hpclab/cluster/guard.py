@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hpclab.cluster import watchdog
 
@@ -19,9 +20,9 @@ FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not r
 
 
 class Guard:
-    """Tells the watchdog what to end and remove should this process die without closing its pool.
+    """Tells the watchdog what to end and remove should this process die without closing the pool `name`.
 
-    A watchdog that is killed is replaced, and told everything again. `name` is the pool's.
+    A watchdog that is killed is replaced, and told everything again.
     """
 
     def __init__(self, name: str) -> None:
@@ -91,8 +92,7 @@ class Guard:
 
     def _write(self, text: bytes) -> None:
         with suppress(OSError, ValueError):
-            pipe = self._process.stdin
-            assert pipe is not None
+            pipe: Any = self._process.stdin
             if select.select([], [pipe], [], FULL)[1]:
                 pipe.write(text)
                 pipe.flush()

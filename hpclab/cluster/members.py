@@ -1,8 +1,7 @@
 """A node of a pool as it introduces itself: which process on which machine, and what its clock says.
 
 Each worker says so when it joins (`preload.py`), so that nobody has to ask. Times of different machines
-cannot be compared until their clocks are: a worker of another machine is asked the time several times, and
-the quickest answer, whose error is at most half its round trip, gives the offset.
+cannot be compared until their clocks are (`clocks.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,11 @@ class Identity:
     def told(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
         """From what the worker said as it joined, which is now."""
         now, shared = time.monotonic(), bool(said["boot"]) and said["boot"] == boot()
-        offset = 0.0 if shared else now - said["clock"]
-        here = shared and said["space"] == process_space()
-        words = said["host"], said["job_id"], said["pid"], said["clock"] - said["age"]
-        return cls(name, address, *words, now, offset, here, shared)
+        return cls(
+            name, address, said["host"], said["job_id"], said["pid"], began=said["clock"] - said["age"],
+            joined=now, offset=0.0 if shared else now - said["clock"],
+            here=shared and said["space"] == process_space(), compared=shared,
+        )  # fmt: skip
 
     @property
     def started(self) -> float:
@@ -66,55 +67,45 @@ class Identity:
 
 def introduction() -> dict[str, Any]:
     """What the process this runs in is: host, process, job, the age of its job, and its clock now."""
+    # A job script writes down when it began, by a clock that no setting of the time moves.
     began = os.environ.get("HPCLAB_JOB_STARTED", "")
+    age = float(Path("/proc/uptime").read_text().split()[0]) - float(began) if began else process_age()
     return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
+        "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
         "job_id": os.environ.get("SLURM_JOB_ID", "") if began else "",
-        "age": max(0.0, uptime() - float(began)) if began else process_age(),
-        "clock": time.monotonic(),
-        "boot": boot(),
-        "space": process_space(),
-    }
-
-
-def uptime() -> float:
-    """Seconds since this machine started, which a job script can read too; no setting of a clock moves it."""
-    return float(Path("/proc/uptime").read_text().split()[0])
+        "boot": boot(), "space": process_space(),
+    }  # fmt: skip
 
 
 def process_age() -> float:
     """Seconds since this process started; not from the boot time, which is known in whole seconds."""
     try:
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):
         import psutil
 
-        return max(0.0, time.time() - psutil.Process().create_time())
+        return time.time() - psutil.Process().create_time()
 
 
 def boot() -> str:
     """A name for this start of this machine's kernel; processes that share it share the monotonic clock."""
-    try:
+    with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+    return ""
 
 
 def process_space() -> str:
     """What a process id is a name in: containers of one machine have a space of their own each."""
-    try:
+    with suppress(OSError):
         return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
+    return ""
 
 
 def is_stopped(pid: int) -> bool:
     """Whether this process of this machine is suspended, as by SIGSTOP."""
     import psutil
 
-    try:
+    with suppress(psutil.Error):
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    except psutil.Error:
-        return False
+    return False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import shutil
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from distributed import Client
@@ -48,28 +48,35 @@ class Nodes:
         self.refused: dict[str, SlurmError] = {}  # replacements whose job was not taken
         self.scale_trace: Trace | None = None
         self.gangs: Gangs | None = None
-        self._lent = 0  # nodes that were given to another pool
-        self._counter = 0
-        self._closed = False
-        self._client: Client | None = None
         self.turns: Turns | None = None
-        self._note: Path | None = None  # tells JupyterLab where the dashboard is
-        self._backend: backends.Backend | None = None
+        self._lent = 0  # nodes that were given to another pool
+        self._numbers = itertools.count()
+        self._all_ended = False
+        self._dask_thread: threading.Thread | None = None
+        self._ends = ExitStack()  # what closing does, the last first
+        self._ends.push(self._let_go)
         try:
-            self.backend = self._backend = backends.choose(request, self.name, self.guard)
+            self.backend = backends.choose(request, self.name, self.guard)
+            self._ends.callback(shutil.rmtree, self.backend.directory, ignore_errors=True)
             self.cluster = self.backend.cluster
+            self._ends.callback(self._close_cluster)
             self.cluster.sync(self._attend)
-            self._client = Client(self.cluster, set_as_default=False)
-            self.loop = Loop(self._client)
-            self.turns = Turns(self, self.backend.slurm) if self.backend.slurm else None
-            self._note = dashboard.announce(self.cluster.scheduler.own_dashboard)
-            self.guard.remove(self._note)
+            client = Client(self.cluster, set_as_default=False)
+            self._ends.callback(client.close, timeout=5)
+            self._ends.callback(self._end_nodes)
+            self.loop = Loop(client)
+            if self.backend.slurm:
+                self.turns = Turns(self, self.backend.slurm)
+                self._ends.callback(self.turns.close)
+            note = dashboard.announce(self.cluster.scheduler.own_dashboard)
+            self.guard.remove(note)
+            self._ends.callback(dashboard.withdraw, note)
         except BaseException:
             self.close()
             raise
 
     async def _attend(self) -> None:
-        await self.roster.start(self.cluster.scheduler)
+        self._dask_thread = threading.current_thread()
         self.cluster.scheduler.add_plugin(self.roster)
 
     def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
@@ -83,20 +90,17 @@ class Nodes:
             here = [name for name in roster.here() if not self.deaf(name)]
             coming = [name for name in roster.missing() if name not in ended and name not in self.refused]
             names = [name for name in roster.names if name in [*here, *coming][:wanted]]
-        if self.turns is not None:
-            self.turns.take(wanted - len(names), look)
-        roster.want(names + self._new_names(wanted - len(names)), begin)
-        try:
-            self._apply(look)
-            self.wait_for_all(progress, look)
-            clocks.compare(roster, self.loop, look)
-        except BaseException:
-            roster.want(roster.here())
-            self._apply(lambda: None)
-            raise
-        finally:
-            if self.turns is not None:
-                self.turns.done()
+        need = wanted - len(names)
+        with self.turns.taken(need, look) if self.turns else nullcontext():
+            roster.want(names + self._new_names(need), begin)
+            try:
+                self._apply(look)
+                self.wait_for_all(progress, look)
+                clocks.compare(roster, self.loop, look)
+            except BaseException:
+                roster.want(roster.here())
+                self._apply(lambda: None)
+                raise
         self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
 
     def take_back(self, look: Look) -> None:
@@ -139,8 +143,7 @@ class Nodes:
 
     def ended(self, names: Iterable[str], look: Look) -> dict[str, str]:
         """Those of these nodes whose process or job has ended, each with how."""
-        names = list(names)
-        if not names:
+        if not (names := list(names)):
             return {}
         late = SlurmError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
         return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=late)
@@ -162,35 +165,30 @@ class Nodes:
 
         A Slurm that takes no job now, or is away, is no error here: `refused` says so of the name.
         """
-        fresh = self._new_names(len(names)) if names else []
-        gone = self.roster.addresses(names)
+        if not names:
+            return []
+        refuse_lost_places(self.backend.directory)
+        fresh, gone = self._new_names(len(names)), self.roster.addresses(names)
         for name, new in zip(names, fresh, strict=True):
             self.roster.replace(name, new)
-        if names:
-            refuse_lost_places(self.backend.directory)
-            self._expel(gone.values())
-            try:
-                self._apply(look)
-            except SlurmError as error:
-                self.refused.update(dict.fromkeys(self.ended(fresh, look), error))
-        return fresh
 
-    def _expel(self, addresses: Iterable[str]) -> None:
-        """Let go at once: else Dask asks a node that leaves for its data, and waits for an answer."""
-
-        async def expel() -> None:
-            for address in addresses:
+        async def expel() -> None:  # else Dask asks a node that leaves for its data, and waits for an answer
+            for address in gone.values():
                 await self.cluster.scheduler.remove_worker(address, stimulus_id="hpclab-expel")
 
         self.loop.run(expel(), lambda: None)
+        try:
+            self._apply(look)
+        except SlurmError as error:
+            self.refused.update(dict.fromkeys(self.ended(fresh, look), error))
+        return fresh
 
     def _new_names(self, count: int) -> list[str]:
         """Names that no node of this pool has had; those of one allocation share the name of its job."""
-        first = self._counter
-        self._counter += 1 if self.backend.single else count
         if self.backend.single:
-            return [f"{self.name}-{first}-{member}" for member in range(count)]
-        return [f"{self.name}-{number}" for number in range(first, first + count)]
+            job = next(self._numbers)
+            return [f"{self.name}-{job}-{member}" for member in range(count)]
+        return [f"{self.name}-{next(self._numbers)}" for _ in range(count)]
 
     def _apply(self, look: Look) -> None:
         """Have Dask start and end nodes until they are those of the roster."""
@@ -206,42 +204,26 @@ class Nodes:
 
     def close(self) -> None:
         """End every node and remove every file. If this is cut short, the watchdog finishes it."""
-        if self._closed or not self.activity.is_own():  # a forked child has a copy of what is not its own
+        if not self.activity.is_own():  # a forked child has a copy of what is not its own
             return
-        self._closed = True
-        loop = getattr(getattr(self, "cluster", None), "loop", None)
-        inside = loop is not None and getattr(loop, "asyncio_loop", None) is not None and (
-            threading.current_thread() is getattr(self.cluster._loop_runner, "_loop_thread", None)
-        )  # fmt: skip
-        if inside:  # collected by chance on Dask's own thread, which cannot wait for itself
-            threading.Thread(target=self._close, daemon=False).start()
+        if threading.current_thread() is self._dask_thread:  # which cannot wait for itself
+            threading.Thread(target=self._ends.close, daemon=False).start()
         else:
-            self._close()
+            self._ends.close()
 
-    def _close(self) -> None:
-        all_ended = False
-        try:
-            if self.gangs is not None:
-                self.gangs.settle()
-            if self.turns is not None:
-                self.turns.close()
-            if self._backend is not None:
-                end, late = self._backend.end_all, TimeoutError("The jobs are the watchdog's to cancel.")
-                with suppress(TimeoutError):
-                    all_ended = watch.call(end, look=lambda: None, limit=END, late=late)
-            if self._client is not None:
-                self._client.close(timeout=5)
-            if hasattr(self, "cluster"):
-                with suppress(TimeoutError):
-                    self.cluster.close(timeout=20)
-            if self._backend is not None:
-                shutil.rmtree(self._backend.directory, ignore_errors=True)
-            if self._note is not None:
-                dashboard.withdraw(self._note)
-        except BaseException:
-            self.guard.abandon()
-            raise
-        if all_ended:
+    def _end_nodes(self) -> None:
+        if self.gangs is not None:
+            self.gangs.settle()
+        late = TimeoutError("The jobs are the watchdog's to cancel.")
+        with suppress(TimeoutError):
+            self._all_ended = watch.call(self.backend.end_all, look=lambda: None, limit=END, late=late)
+
+    def _close_cluster(self) -> None:
+        with suppress(TimeoutError):
+            self.cluster.close(timeout=20)
+
+    def _let_go(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._all_ended and kind is None:
             self.guard.dismiss()
-        else:  # Slurm did not answer, or a backend was only half made
+        else:  # Slurm did not answer, closing was cut short, or a backend was only half made
             self.guard.abandon()

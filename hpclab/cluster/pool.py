@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster.activity import Activity
-from hpclab.cluster.request import Request, node_count
+from hpclab.cluster.request import MOST_NODES, Request
 
 if TYPE_CHECKING:
     from hpclab.cluster.maps.tasks import TaskRecord
@@ -94,8 +94,9 @@ class Pool:
         Raises JoinError, with the jobs' states and the likely cause, when they have not after `join_timeout`
         seconds; the jobs that did not join are cancelled, the nodes that did stay.
         """
-        wanted = node_count(nodes)
-        _refuse_progress(progress)
+        wanted = checks.integer("nodes", nodes, 0, MOST_NODES)
+        if progress is not None:
+            _refuse_no_function("progress", progress, " of done and total")
         with self._activity.one_thing(f"scale({wanted})"):
             self._trace = None
             self._nodes.scale(wanted, progress, self._activity.look)
@@ -109,11 +110,11 @@ class Pool:
         take effect in one step (write under a temporary name, then rename). An exception of a task ends
         the map and is raised here; NodeKilled names an item that ends every node it is tried on.
         """
-        if not callable(task):
-            raise ValueError(f"task must be a function of one item, not {checks.shown(task)}.")
+        _refuse_no_function("task", task, " of one item")
         if not isinstance(items, Iterable):
             raise ValueError(f"items must be a list, an item for each task, not {checks.shown(items)}.")
-        _refuse_progress(progress)
+        if progress is not None:
+            _refuse_no_function("progress", progress, " of done and total")
         from hpclab.cluster.maps import execution
 
         with self._activity.one_thing("map"):
@@ -133,8 +134,7 @@ class Pool:
         nodes unless fewer are asked for; `timeout`, in seconds, is that of one collective. RankError names
         the rank that raised, died, was stopped or missed a collective; a slow one is warned of (SlowRank).
         """
-        if not callable(function):
-            raise ValueError(f"function must be a function, not {checks.shown(function)}.")
+        _refuse_no_function("function", function)
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
         from hpclab.cluster.gang.execution import run_gang
 
@@ -177,6 +177,6 @@ class Pool:
         return "<Pool closed>" if not self._finalizer.alive else f"<Pool of {self.label}>"
 
 
-def _refuse_progress(progress: object) -> None:
-    if progress is not None and not callable(progress):
-        raise ValueError(f"progress must be a function of done and total, not {checks.shown(progress)}.")
+def _refuse_no_function(name: str, value: object, of: str = "") -> None:
+    if not callable(value):
+        raise ValueError(f"{name} must be a function{of}, not {checks.shown(value)}.")

@@ -40,9 +40,8 @@ class Repairs:
         self._losses: list[Identity] = []
         self._lost = 0
         self.failures: Counter[int] = Counter()
-        self._looks_at = self._ask_again = self._had_nodes = time.monotonic()
+        self._looks_at = self._ask_again = self._had_nodes = self._looked = time.monotonic()
         self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
-        self._looked: float | None = None
         self._told: set[str] = set()
 
     def look(self) -> None:
@@ -60,34 +59,34 @@ class Repairs:
     def attend(self) -> None:
         """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
         losses = self.roster.take_losses()
-        if losses:
-            ended = self.nodes.ended([who.name for who in losses], self.cancelled)
-            for who in losses:
-                self._warn(who.name, ended.get(who.name, "it no longer answers"))
-            self._lost += len(losses)
+        ended = self.nodes.ended([who.name for who in losses], self.cancelled)
+        for who in losses:
+            self._warn(who.name, ended.get(who.name, "it no longer answers"))
+        self._lost += len(losses)
         self._losses += losses
         lost = [who.name for who in losses if who.name in self.roster.names]
         if self.nodes.backend.single:  # it starts its workers again by itself, under the same names
             for name in lost:
                 self.roster.ask_again(name)
-        else:
-            self._replace(lost)
+        self._replace(lost)
         self._give_up_deaf()
         self._retry()
         cut_logs(self.nodes.backend.directory)
 
     def _give_up_deaf(self) -> None:
         now = time.monotonic()
-        since = 0.0 if self._looked is None else min(1.0, now - self._looked)  # not while we were suspended
+        since = min(1.0, now - self._looked)  # not while we were suspended
         self._looked = now
-        deaf = {name for name in self.roster.here() if self.nodes.deaf(name)}
-        self._deaf = {name: self._deaf.get(name, 0.0) + since for name in deaf}
-        stopped = {name for name in deaf if self.roster.suspended(name)}
+        self._deaf = {
+            name: self._deaf.get(name, 0.0) + since for name in self.roster.here() if self.nodes.deaf(name)
+        }
+        stopped = {name for name in self._deaf if self.roster.suspended(name)}
         for name in stopped:
-            if self._deaf[name] > SUSPENDED / 4:
-                self._tell(name, f"Node {self._place(name)} is stopped (its process {self._pid(name)} is "
-                           f"suspended, as by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
-        paused = {name for name in deaf - stopped if self._deaf[name] > PAUSED}
+            who, rank = self.roster.identity(name), self.roster.rank_of(name)
+            if who is not None and self._deaf[name] > SUSPENDED / 4:
+                self._tell(name, f"Node {rank} ({name}) is stopped (its process {who.pid} is suspended, as "
+                           f"by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
+        paused = {name for name in self._deaf.keys() - stopped if self._deaf[name] > PAUSED}
         if paused and paused == set(self.roster.here()):
             memory = units.format_bytes(max(map(self.roster.memory, paused)))
             raise PoolError(
@@ -97,13 +96,10 @@ class Repairs:
         late = [*paused, *(name for name in stopped if self._deaf[name] > SUSPENDED)]
         for name in late:
             why = "it was stopped" if name in stopped else "its memory was used up"
-            self._warn(name, f"{why} for {self._deaf[name]:.0f} s")
-            self._deaf.pop(name)
-        if self.nodes.backend.single:
-            for name in late:
+            self._warn(name, f"{why} for {self._deaf.pop(name):.0f} s")
+            if self.nodes.backend.single:
                 self._end_here(name)
-        else:
-            self._replace(late)
+        self._replace(late)
 
     def _end_here(self, name: str) -> None:
         """A single allocation's job starts a worker again once it has ended."""
@@ -132,34 +128,23 @@ class Repairs:
             raise JoinError(f"No node is left, and none could be started. {why}")
         if refused and now > self._ask_again:
             again += refused
-        if not nodes.backend.single:
-            self._replace(again)
+        self._replace(again)
 
     def _replace(self, names: list[str]) -> None:
-        if not names:
+        if not names or self.nodes.backend.single:
             return
         nodes, begin = self.nodes, time.monotonic()
         fresh = nodes.replace(names, self.cancelled)
         self._ask_again = (end := time.monotonic()) + max(ASK_EVERY, 2 * (end - begin))
         if errors := [nodes.refused[name] for name in fresh if name in nodes.refused]:
             here, all_of_them = self.roster.count(), len(self.roster.names)
-            self._tell(
-                "refused", f"Slurm takes no job now, so {here} of {all_of_them} nodes go on: {errors[0]}"
-            )
-
-    def _place(self, name: str) -> str:
-        return f"{self.roster.rank_of(name)} ({name})"
-
-    def _pid(self, name: str) -> str:
-        who = self.roster.identity(name)
-        return str(who.pid) if who is not None else "?"
+            so = f"so {here} of {all_of_them} nodes go on"
+            self._tell("refused", f"Slurm takes no job now, {so}: {errors[0]}")
 
     def _warn(self, name: str, why: str) -> None:
-        self._tell(
-            f"{name} lost {self._lost}",
-            f"Node {self._place(name)} was lost: {why}. Its unfinished task is run again and another node is "
-            "on its way.",
-        )
+        again = "Its unfinished task is run again and another node is on its way."
+        rank = self.roster.rank_of(name)
+        self._tell(f"{name} lost {self._lost}", f"Node {rank} ({name}) was lost: {why}. {again}")
 
     def _tell(self, once: str, sentence: str) -> None:
         if once not in self._told:
@@ -171,14 +156,10 @@ def calm(nodes: Nodes, patience: float = 2.0) -> None:
     """End the tasks that still run: ask each to stop, then replace the nodes of those that do not."""
     loop, addresses = nodes.loop, nodes.roster.addresses(nodes.roster.names)
     loop.ask(addresses.values(), tasks.stop, look=lambda: None, limit=patience)
-    deadline = time.monotonic() + patience
-    while True:
+    deadline, deaf = time.monotonic() + patience, list(addresses)
+    while deaf and time.monotonic() < deadline:
         answers = loop.ask(addresses.values(), tasks.busy, look=lambda: None, limit=patience)
         deaf = [name for name, address in addresses.items() if answers[address] is not False]
-        if not deaf:
-            return
-        if time.monotonic() > deadline:
-            break
         time.sleep(0.05)
     deaf = [name for name in deaf if name in nodes.roster.here()]
     if nodes.backend.single:

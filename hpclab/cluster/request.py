@@ -3,76 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any
 
 from hpclab import checks, units
 from hpclab.cluster import directives
 
 MOST_NODES = 4096
 LEAST_MEMORY = 128 * 2**20  # bytes; a worker has 67 MiB before its first task, and takes none above 80 %
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A valid request: `memory` in bytes per node, `walltime` and `join_timeout` in seconds.
-
-    None leaves `memory` and `walltime` to the site's jobqueue.yaml, or to this machine.
-    """
-
-    nodes: int
-    backend: str
-    cores_per_node: int
-    gpus_per_node: int
-    memory: int | None
-    partition: str | None
-    account: str | None
-    walltime: float | None
-    join_timeout: float
-    allocation: str
-    extra_directives: tuple[str, ...]
-
-    @classmethod
-    def checked(
-        cls, nodes: object, backend: object, cores_per_node: object, gpus_per_node: object, memory: object,
-        partition: object, account: object, walltime: object, join_timeout: object, allocation: object,
-        extra_directives: Iterable[str],
-    ) -> Request:  # fmt: skip
-        """The request, or ValueError saying which part of it cannot be and what could."""
-        request = cls(
-            nodes=node_count(nodes),
-            backend=checks.choice("backend", backend, ("auto", "slurm", "local")),
-            cores_per_node=checks.integer("cores_per_node", cores_per_node, 1, 1024),
-            gpus_per_node=checks.integer("gpus_per_node", gpus_per_node, 0, 64),
-            memory=None if memory is None else bytes_of("memory", memory),
-            partition=None if partition is None else checks.identifier("partition", partition),
-            account=None if account is None else checks.identifier("account", account),
-            walltime=None if walltime is None else time_limit("walltime", walltime),
-            join_timeout=seconds("join_timeout", join_timeout, 1.0, 7 * 86400.0),
-            allocation=checks.choice("allocation", allocation, ("jobs", "single")),
-            extra_directives=directives.checked("extra_directives", extra_directives),
-        )
-        directives.refuse_twice(request)
-        if request.backend == "local":
-            request.refuse_slurm_words()
-        return request
-
-    def refuse_slurm_words(self) -> None:
-        """What only Slurm can give is refused where there are only this machine's processes."""
-        asked = {
-            "partition": self.partition, "account": self.account, "gpus_per_node": self.gpus_per_node,
-            "extra_directives": self.extra_directives,
-        }  # fmt: skip
-        for name, value in asked.items():
-            if value:
-                raise ValueError(f'{name} is for Slurm; leave it out with the backend "local".')
-        if self.allocation == "single":
-            raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')
-
-
-def node_count(nodes: object) -> int:
-    """A number of nodes, or ValueError."""
-    return checks.integer("nodes", nodes, 0, MOST_NODES)
 
 
 def bytes_of(name: str, memory: object) -> int:
@@ -99,7 +39,7 @@ def time_limit(name: str, value: object) -> float:
     return seconds(name, value, 60.0, 3.2e7)
 
 
-def seconds(name: str, value: object, low: float, high: float) -> float:
+def seconds(name: str, value: object, low: float = 1.0, high: float = 7 * 86400.0) -> float:
     """Seconds between `low` and `high`, from a number of them or text, or ValueError."""
     if isinstance(value, str):
         value = _read(name, units.parse_seconds, value)
@@ -111,3 +51,48 @@ def _read(name: str, parse: Callable[[str], float], text: str) -> float:
         return parse(text)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _by(check: Callable[..., Any], **bounds: Any) -> Any:
+    return field(metadata={"check": partial(check, **bounds)})
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid request: `memory` in bytes per node, `walltime` and `join_timeout` in seconds.
+
+    None leaves `memory` and `walltime` to the site's jobqueue.yaml, or to this machine.
+    """
+
+    nodes: int = _by(checks.integer, low=0, high=MOST_NODES)
+    backend: str = _by(checks.choice, allowed=("auto", "slurm", "local"))
+    cores_per_node: int = _by(checks.integer, low=1, high=1024)
+    gpus_per_node: int = _by(checks.integer, low=0, high=64)
+    memory: int | None = _by(bytes_of)
+    partition: str | None = _by(checks.identifier)
+    account: str | None = _by(checks.identifier)
+    walltime: float | None = _by(time_limit)
+    join_timeout: float = _by(seconds)
+    allocation: str = _by(checks.choice, allowed=("jobs", "single"))
+    extra_directives: tuple[str, ...] = _by(directives.checked)
+
+    @classmethod
+    def checked(cls, *asked: object) -> Request:
+        """From Pool's arguments in their order; ValueError says which of them cannot be and what could."""
+        values: dict[str, Any] = {}
+        for part, value in zip(fields(cls), asked, strict=True):
+            left_out = value is None and "None" in str(part.type)
+            values[part.name] = None if left_out else part.metadata["check"](part.name, value)
+        request = cls(**values)
+        directives.refuse_twice(request)
+        if request.backend == "local":
+            request.refuse_slurm_words()
+        return request
+
+    def refuse_slurm_words(self) -> None:
+        """What only Slurm can give is refused where there are only this machine's processes."""
+        for name in ("partition", "account", "gpus_per_node", "extra_directives"):
+            if getattr(self, name):
+                raise ValueError(f'{name} is for Slurm; leave it out with the backend "local".')
+        if self.allocation == "single":
+            raise ValueError('allocation="single" is one Slurm job; the backend "local" has none.')

@@ -6,7 +6,6 @@ Only `Nodes` changes who is wanted, and only Dask's scheduler, through this plug
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -31,21 +30,18 @@ class Roster(SchedulerPlugin):
         self.changed = threading.Condition()
         self._joined: dict[str, Identity] = {}
         self._submitted: dict[str, float] = {}
-        self._ranks: dict[str, int] = {}  # of every node there has been since the last scale
-        self._offsets: dict[str, float] = {}  # likewise
+        self._ranks: dict[str, int] = {}  # of every node there has been since the last scale, as are
+        self._offsets: dict[str, float] = {}
         self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
         self._scheduler: Any = None
-        self._leaving: set[asyncio.Future[Any]] = set()
 
     # Dask's scheduler calls these on its own thread.
 
-    async def start(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        state = scheduler.workers[worker]
+        self._scheduler, state = scheduler, scheduler.workers[worker]
         if state.name not in self.names:  # given up while it was on its way
-            asyncio.get_running_loop().call_soon(self._send_away, worker)
+            leave = scheduler.remove_worker
+            scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
         who = Identity.told(str(state.name), worker, state.extra["hpclab"])
         with self.changed:
@@ -54,11 +50,6 @@ class Roster(SchedulerPlugin):
             # An allocation starts a lost worker again before anyone here has noticed the loss.
             self._submitted[who.name] = min(self._submitted.get(who.name, who.started), who.started)
             self.changed.notify_all()
-
-    def _send_away(self, worker: str) -> None:
-        leaving = self._scheduler.remove_worker(worker, stimulus_id="hpclab-not-wanted")
-        self._leaving.add(task := asyncio.ensure_future(leaving))
-        task.add_done_callback(self._leaving.discard)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
         with self.changed:

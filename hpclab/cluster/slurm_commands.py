@@ -14,6 +14,7 @@ _SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS", "
 # What makes a command that only asks or cancels hide rows: SQUEUE_STATES, SINFO_PARTITION and the like.
 _HIDING = ("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
 _OF_A_SITE = ("SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_", "SCONTROL_", *_HIDING)
+_OVERLOADED = "timed out|Unable to contact|Connection refused|temporarily"
 _LONGEST = 1000  # characters of a program's own words
 
 
@@ -51,16 +52,12 @@ def without_job(environment: Mapping[str, str]) -> dict[str, str]:
     A kernel that itself runs inside a job would pass these on, and a nested sbatch or srun would take them
     for its own options.
     """
-    return {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith(("SLURM_", "SLURMD_")) or name in _SETTINGS
-    }
+    return _without(environment, ("SLURM_", "SLURMD_"), _SETTINGS)
 
 
 def hiding_nothing(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` without the variables by which squeue, sinfo, sacct and scancel leave jobs out."""
-    return {name: value for name, value in environment.items() if not name.startswith(_HIDING)}
+    return _without(environment, _HIDING)
 
 
 def without_site(environment: Mapping[str, str]) -> dict[str, str]:
@@ -69,13 +66,18 @@ def without_site(environment: Mapping[str, str]) -> dict[str, str]:
     A site's module sets SBATCH_PARTITION and the like for the site's Slurm; one of our own would send every
     script to a partition that no line of it names.
     """
-    return {name: value for name, value in environment.items() if not name.startswith(_OF_A_SITE)}
+    return _without(environment, _OF_A_SITE)
+
+
+def _without(
+    environment: Mapping[str, str], begins: tuple[str, ...], kept: tuple[str, ...] = ()
+) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(begins) or name in kept}
 
 
 def run(
     arguments: Sequence[str],
     environment: Mapping[str, str],
-    *,
     timeout: float = 10.0,
     attempts: int = 1,
     text: str | None = None,
@@ -86,40 +88,28 @@ def run(
     again up to `attempts` times in all: only ask for more than one where asking twice does no harm. Raises
     SlurmMissing, SlurmTimeout or SlurmError with what the command said.
     """
-    name = os.path.basename(arguments[0])
-    for attempt in range(1, attempts + 1):
+    name, times = os.path.basename(arguments[0]), f", {attempts} times" if attempts > 1 else ""
+    for _ in range(attempts):
         try:
             done = subprocess.run(
-                list(arguments),
-                input=text or "",
-                env=dict(environment),
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-            )
+                list(arguments), input=text or "", env=dict(environment), capture_output=True, text=True,
+                errors="replace", timeout=timeout,
+            )  # fmt: skip
         except (FileNotFoundError, PermissionError):
             raise SlurmMissing(f"There is no {name} on this machine's PATH that you may run.") from None
         except subprocess.TimeoutExpired:
-            if attempt < attempts:
-                continue
-            raise SlurmTimeout(
-                f"{name} did not answer within {timeout:g} s"
-                + (f", {attempts} times" if attempts > 1 else "")
-                + ": Slurm's controller is overloaded or cannot be reached; try again in a minute."
-            ) from None
+            failure: SlurmError = SlurmTimeout(
+                f"{name} did not answer within {timeout:g} s{times}: Slurm's controller is overloaded or "
+                "cannot be reached; try again in a minute."
+            )
+            continue
         if done.returncode == 0:
             return done.stdout
         said = sentence(done.stderr) or sentence(done.stdout) or f"exit status {done.returncode}"
-        if attempt == attempts or not _may_pass(said):
-            raise SlurmError(f"{name}: {said}")
-    raise AssertionError("unreachable")
-
-
-def _may_pass(said: str) -> bool:
-    return any(
-        sign in said for sign in ("timed out", "Unable to contact", "Connection refused", "temporarily")
-    )
+        failure = SlurmError(f"{name}: {said}")
+        if not re.search(_OVERLOADED, said):
+            break
+    raise failure
 
 
 def sentence(said: str) -> str:
@@ -131,9 +121,8 @@ def sentence(said: str) -> str:
     lines = [re.sub(r"^(\w+: )?(error|fatal|warning): |^(sbatch|srun|salloc): ", "", line.strip())
              for line in said.splitlines() if not re.match(r"\w+: debug", line)]  # fmt: skip
     told = ""
-    for line in dict.fromkeys(
-        " ".join(line.strip("*|= ").split()) for line in lines if re.search(r"\w", line)
-    ):
+    words = [" ".join(line.strip("*|= ").split()) for line in lines if re.search(r"\w", line)]
+    for line in dict.fromkeys(words):
         goes_on = line[0].islower() or told.endswith((".", "!", "?", ":", ",", ";"))
         told += f"{'' if not told else ' ' if goes_on else '; '}{line}"
     return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -111,10 +112,7 @@ class Turns:
         self.notes = Notes(nodes.name, "local" if nodes.backend.pretend else "site")
         nodes.guard.remove(self.notes.path)
         self._looking = PeriodicCallback(self._look_around, EVERY * 1000)
-        nodes.loop.run(self._begin(), lambda: None)
-
-    async def _begin(self) -> None:
-        self._looking.start()
+        nodes.cluster.loop.add_callback(self._looking.start)
 
     async def _look_around(self) -> None:
         activity = self.nodes.activity
@@ -125,43 +123,44 @@ class Turns:
                 await self.nodes.give_way()
                 self.notes.say(nodes=0)
 
-    def take(self, need: int, look: Look) -> None:
-        """Return when it is this pool's turn to ask for `need` more nodes; JoinError says who holds them."""
-        if need <= 0:
-            return self.done()
-        self.notes.say(wants=need, waits_since=time.monotonic(), idle_since=None)
-        limit, begin = self.nodes.request.join_timeout, time.monotonic()
-        line: set[str] | None = None
-        told = False
+    @contextmanager
+    def taken(self, need: int, look: Look) -> Iterator[None]:
+        """In it this pool may ask for `need` more nodes; JoinError says who holds them, where it may not."""
+        try:
+            if need > 0:
+                self.notes.say(wants=need, waits_since=time.monotonic(), idle_since=None)
+                self._wait(need, look)
+            yield
+        finally:
+            self.notes.say(wants=0, nodes=len(self.nodes.roster.here()))
 
-        def mine() -> str:
+    def _wait(self, need: int, look: Look) -> None:
+        limit, begin, told = self.nodes.request.join_timeout, time.monotonic(), False
+        line: set[str] | None = None
+
+        def moved_or_mine() -> str:
             nonlocal line, told
             others = self.notes.others()
             ahead = [note for note in others if note.wants and note.waits_since < self.notes.own.waits_since]
-            holders = [note for note in others if note.nodes]
             before, line = line, {note.pool for note in ahead}
             if before is not None and line != before:
                 return "moved"  # as long as the line moves, the limit begins again
-            if not self.one_asks or (not ahead and (not holders or self._fits(need, look))):
+            held = any(note.nodes for note in others)
+            if not self.one_asks or (not ahead and (not held or self._fits(need, look))):
                 return "mine"
             if not told and time.monotonic() > begin + WAITS:
                 told = True
-                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(holders)}", flush=True)
+                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(others)}", flush=True)
             return ""
 
         def late() -> JoinError:
-            holders = [note for note in self.notes.others() if note.nodes]
             return JoinError(
-                f"{need} nodes were not free within {limit:g} s. {_shown(holders)} close() the pools you no "
-                "longer need, or restart the kernels that hold them."
+                f"{need} nodes were not free within {limit:g} s. {_shown(self.notes.others())} close() the "
+                "pools you no longer need, or restart the kernels that hold them."
             )
 
-        try:
-            while watch.until(mine, look, limit, late) == "moved":
-                pass
-        except BaseException:
-            self.done()
-            raise
+        while watch.until(moved_or_mine, look, limit, late) == "moved":
+            pass
 
     def _fits(self, need: int, look: Look) -> bool:
         """Whether so many nodes are free, or more are asked for than there are: Slurm will say so."""
@@ -172,21 +171,18 @@ class Turns:
         free, most = sum(node.idle // cores for node in up), sum(node.cores // cores for node in up)
         return free >= need or most < need
 
-    def done(self) -> None:
-        """This pool waits no more."""
-        self.notes.say(wants=0, nodes=len(self.nodes.roster.here()))
+    async def _stop(self) -> None:
+        self._looking.stop()
 
     def close(self) -> None:
         """Withdraw."""
         with suppress(PoolError):
-            self.nodes.loop.run(self._end(), lambda: None, limit=5.0)
+            self.nodes.loop.run(self._stop(), lambda: None, limit=5.0)
         self.notes.withdraw()
 
-    async def _end(self) -> None:
-        self._looking.stop()
 
-
-def _shown(holders: list[Note]) -> str:
+def _shown(others: list[Note]) -> str:
+    holders = [note for note in others if note.nodes]
     held = sum(note.nodes for note in holders)
     are = f"{held} node{' is' if held == 1 else 's are'} held by other pools of yours"
     return f"{are}: {'; '.join(map(str, holders))}." if holders else "Other pools of yours wait before it."

@@ -1,9 +1,7 @@
 """Every wait of a pool: it hears `cancel()`, and it has a limit.
 
-What other processes do can take for ever: they may be stopped, killed, or lost behind a broken network. So
-nothing in this room waits for them by itself; it tells a Watch what it waits for, for how long at most, and
-what to say then. Seconds in which this process was suspended itself are not counted: who was asleep could
-not have been heard.
+What other processes do can take for ever: they may be stopped, killed, or lost behind a broken network.
+Seconds in which this process was suspended itself are not counted: who was asleep could not have been heard.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from hpclab.cluster.errors import PoolError
 
 T = TypeVar("T")
 Look = Callable[[], None]
+Pause = Callable[[float], object]
 Late = BaseException | Callable[[], BaseException]
 
 TICK = 0.1  # seconds between two looks
@@ -28,13 +27,7 @@ ANSWER = 10.0  # seconds in which a worker answers a question, or is taken not t
 _AWAKE = 1.0  # more than this from one look to the next, and this process was suspended meanwhile
 
 
-def until(
-    ready: Callable[[], T],
-    look: Look,
-    limit: float,
-    late: Late,
-    pause: Callable[[float], object] = time.sleep,
-) -> T:
+def until(ready: Callable[[], T], look: Look, limit: float, late: Late, pause: Pause = time.sleep) -> T:
     """What `ready()` returns once that is true; `look()` may raise to give up; after `limit` s raises `late`.
 
     `pause(seconds)` waits for the next look, or less long where something happens.
@@ -93,18 +86,14 @@ class Loop:
         return outcome(self.start(coroutine), look, limit, late)
 
     def ask(
-        self,
-        addresses: Iterable[str],
-        function: Callable[..., Any],
-        *args: Any,
-        look: Look,
+        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, look: Look,
         limit: float = ANSWER,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]:  # fmt: skip
         """What each worker answers, by address, or the exception; TimeoutError of those that say nothing.
 
         Each is asked by itself, so that one that is stopped keeps back no other's answer.
-        """  # fmt: skip
-        future = self.start(self.answers(list(addresses), function, *args, limit=limit))
+        """
+        future = self.start(self.answers(addresses, function, *args, limit=limit))
         return outcome(future, look, 2 * limit, PoolError("The workers' answers were not collected."))
 
     async def answers(

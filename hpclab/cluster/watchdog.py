@@ -30,48 +30,34 @@ DEADLINE = 120.0  # how long to go on trying to cancel jobs, in seconds
 
 def start_time(pid: int) -> str:
     """When the process started, as the kernel counts it; empty where there is none or no /proc."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[19]
+    return ""
 
 
-def end_processes(watched: dict[int, str]) -> None:
-    for pid, since in watched.items():
-        if start_time(pid) == since:  # the number may belong to somebody else by now
+def end_process(pid: int, since: str) -> None:
+    if start_time(pid) == since:  # the number may belong to somebody else by now
+        for kill in (os.killpg, os.kill):
             with suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                kill(pid, signal.SIGKILL)
 
 
 def end_marked(name: str) -> None:
     """End what carries the pool's name: daemons that a task started and left, whoever their parent is now."""
-    mark = f"{MARK}={name}".encode()
-    for _ in range(20):
-        left = [pid for pid in _pids() if mark in _environment(pid)]
+    for _ in range(20 if os.path.isdir("/proc") else 0):
+        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, name)]
         for pid in left:
             with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(int(pid), signal.SIGKILL)
         if not left:
             return
         time.sleep(0.05)
 
 
-def _pids() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []
-
-
-def _environment(pid: int) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read().split(b"\0")
-    except OSError:
-        return []
+def _is_marked(pid: str, name: str) -> bool:
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return f"{MARK}={name}".encode() in file.read().split(b"\0")
+    return False
 
 
 def cancel_jobs(name: str, environment: dict[str, str]) -> None:
@@ -89,64 +75,50 @@ def cancel_jobs(name: str, environment: dict[str, str]) -> None:
 
 
 def _call(command: list[str], environment: dict[str, str]) -> str | None:
-    try:
+    with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=10, check=True
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+        return done.stdout.strip()
+    return None
 
 
-def listen(parent: int) -> dict:
-    """What was told, once the notebook is gone; `done` if it said goodbye."""
-    state: dict = {"watched": {}, "jobs": {}, "remove": [], "mark": "", "done": False}
+def listen(parent: int) -> list[dict]:
+    """What was told, once the notebook is gone; the last is `done` if it said goodbye."""
+    told: list[dict] = []
     buffer = b""
-    while True:
+    while not told or "done" not in told[-1]:
         ready, _, _ = select.select([0], [], [], 1.0)
-        if not ready:
-            # A process forked from the notebook may hold the pipe open after its death.
-            if os.getppid() != parent:
-                return state
-            continue
-        chunk = os.read(0, 65536)
-        if not chunk:
-            return state
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            told = json.loads(line)
-            if "done" in told:
-                return state | {"done": True}
-            if "watch" in told:
-                state["watched"][told["watch"]] = told["since"]
-            elif "jobs" in told:
-                state["jobs"][told["jobs"]] = told["environment"]
-            elif "remove" in told:
-                state["remove"].append(told["remove"])
-            elif "mark" in told:
-                state["mark"] = told["mark"]
+        if ready:
+            if not (chunk := os.read(0, 65536)):
+                break
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            told += map(json.loads, lines)
+        elif os.getppid() != parent:  # a process forked from the notebook may hold the pipe open
+            break
+    return told
+
+
+def remove(path: str) -> None:
+    for _ in range(20):  # a worker that is just ending may still write into it
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            os.unlink(path)
+        if not os.path.lexists(path):
+            break
+        time.sleep(0.5)
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    state = listen(int(sys.argv[1]))
-    if not state["done"]:
-        end_processes(state["watched"])
-        for name, environment in state["jobs"].items():
-            cancel_jobs(name, environment)
-    if state["mark"]:
-        end_marked(state["mark"])
-    if state["done"]:
-        return
-    for directory in state["remove"]:
-        for _ in range(20):  # a worker that is just ending may still write into it
-            shutil.rmtree(directory, ignore_errors=True)
-            with suppress(OSError):
-                os.unlink(directory)
-            if not os.path.lexists(directory):
-                break
-            time.sleep(0.5)
+    told = listen(int(sys.argv[1]))
+    closed = any("done" in one for one in told)
+    deeds = {"watch": end_process, "jobs": cancel_jobs, "mark": end_marked, "remove": remove}
+    for kind, deed in deeds.items():
+        for one in told:
+            if kind in one and (kind == "mark" or not closed):
+                deed(*one.values())  # type: ignore[operator]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -68,21 +67,6 @@ def test_it_outlives_its_starter_and_parents_every_daemon(local_slurm: LocalSlur
         assert process in processes.descendants(supervisor.pid)
     assert os.getsid(supervisor.pid) != os.getsid(0)
     assert supervisor not in processes.descendants(os.getpid())
-
-
-@pytest.mark.slurm
-def test_it_refuses_requests_it_does_not_know_and_lives_on(local_slurm: LocalSlurm) -> None:
-    for nonsense in (b"", b"explode", b"fail", b"fail nosuch", b"\xff\xfe", b"heal 1 2 3"):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
-            connection.connect(str(local_slurm.directory / "control"))
-            connection.sendall(nonsense)
-            connection.shutdown(socket.SHUT_WR)
-            assert b"Error" in connection.recv(1000)
-    with pytest.raises(ValueError, match="no node 'node99'"):
-        local_slurm.fail_node("node99")
-    assert local_slurm.supervisor
-    assert set(local_slurm.daemons.values()) == {"running"}
 
 
 @pytest.mark.slurm

@@ -1,13 +1,41 @@
-"""For the faults of a Slurm: a moment at which its controller may be killed."""
+"""For faults: programs that are notebooks, and a moment at which a Slurm's controller may be killed."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a Python program, whose text and arguments it is given; it ends with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(program: str, *words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+        process.wait()
 
 
 @pytest.fixture

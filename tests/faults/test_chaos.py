@@ -7,9 +7,9 @@ import os
 import random
 import signal
 import subprocess
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -37,51 +37,30 @@ def work(item):
     return number * number
 
 
-class Chaos(threading.Thread):
-    """For `seconds`: kills workers at random, drains a node, cuts another's power and later undoes both."""
+def rage(pool, cluster, seconds):
+    """For so long workers are killed at random, and for a time a node is drained and one without power."""
 
-    def __init__(self, pool, cluster, seconds):
-        super().__init__(daemon=True)
-        self.pool, self.cluster, self.seconds = pool, cluster, seconds
-        self.did: list[str] = []
-        self.error: BaseException | None = None
+    def scontrol(*words):
+        subprocess.run(["scontrol", "update", "nodename=node1", *words], env=cluster.environment, check=True)
 
-    def scontrol(self, *words):
-        subprocess.run(["scontrol", "update", *words], env=self.cluster.environment, check=True)
-
-    def run(self):
-        try:
-            self.rage()
-        except BaseException as error:
-            self.error = error
-
-    def rage(self):
-        begin, luck = time.monotonic(), random.Random(7)
-        plan = [(0.25, self.drain), (0.4, self.power_cut), (0.6, self.undrain), (0.8, self.power_back)]
-        while (now := (time.monotonic() - begin) / self.seconds) < 1:
-            while plan and now > plan[0][0]:
-                plan.pop(0)[1]()
-            workers = self.pool.workers()
-            if workers and self.pool.nodes > 1:
-                os.kill(luck.choice(workers).pid, signal.SIGKILL)
-                self.did.append("kill")
-            time.sleep(luck.uniform(1.0, 2.0))
-        for _, deed in plan:
+    plan = [
+        (0.25, "drain", lambda: scontrol("state=drain", "reason=chaos")),
+        (0.4, "power cut", lambda: cluster.fail_node("node2")),
+        (0.6, "drained no more", lambda: scontrol("state=resume")),
+        (0.8, "power back", lambda: cluster.restore_node("node2")),
+    ]
+    begin, luck, did = time.monotonic(), random.Random(7), []
+    while plan or time.monotonic() < begin + seconds:
+        while plan and time.monotonic() > begin + plan[0][0] * seconds:
+            _, name, deed = plan.pop(0)
             deed()
-
-    def drain(self):
-        self.scontrol("nodename=node1", "state=drain", "reason=chaos")
-        self.did.append("drain")
-
-    def undrain(self):
-        self.scontrol("nodename=node1", "state=resume")
-
-    def power_cut(self):
-        self.cluster.fail_node("node2")
-        self.did.append("power cut")
-
-    def power_back(self):
-        self.cluster.restore_node("node2")
+            did.append(name)
+        workers = pool.workers()
+        if workers and pool.nodes > 1:
+            os.kill(luck.choice(workers).pid, signal.SIGKILL)
+            did.append("kill")
+        time.sleep(luck.uniform(1.0, 2.0))
+    return did
 
 
 @pytest.mark.timeout(400)
@@ -89,39 +68,23 @@ class Chaos(threading.Thread):
 def test_the_result_is_right_and_each_effect_taken_once(local_slurm, tmp_path, seconds):
     tmp_path.chmod(0o700)
     items = [(number, str(tmp_path)) for number in range(int(seconds * 6))]
-    with Pool(4, backend="slurm") as pool, warnings.catch_warnings(record=True) as seen:
+    hands = ThreadPoolExecutor(1)
+    with Pool(4, backend="slurm") as pool, hands, warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        chaos = Chaos(pool, local_slurm, seconds)
-        chaos.start()
-        values, rounds = [], 0
-        while chaos.is_alive() or not rounds:
-            values = pool.map(work, items)
-            assert values == [number * number for number, _ in items]
+        chaos, rounds = hands.submit(rage, pool, local_slurm, seconds), 0
+        while not chaos.done() or not rounds:
+            assert pool.map(work, items) == [number * number for number, _ in items]
             rounds += 1
-        chaos.join()
-        if chaos.error:
-            raise chaos.error
-        assert {"kill", "drain", "power cut"} <= set(chaos.did)
+        assert {"kill", "drain", "power cut"} <= set(chaos.result())
         assert any(issubclass(warning.category, NodeLost) for warning in seen)
         bars = pool.trace.bars()
         assert sum(bars.values()) == pytest.approx(pool.trace.ranks * pool.trace.makespan, rel=0.05)
         name, directory = pool._nodes.name, pool._nodes.backend.directory
     files = sorted(tmp_path.iterdir())
-    assert [file for file in files if file.suffix == ".part" and not _orphan(file)] == []
+    drafts = [file for file in files if file.suffix == ".part"]  # never a result; of writers that were killed
+    assert not [draft for draft in drafts if Path(f"/proc/{draft.suffixes[-2][1:]}").exists()]
     assert len([file for file in files if file.suffix == ".txt"]) == len(items)
     assert jobs_left(local_slurm.environment, name) == []
     assert not directory.exists()
-    until(lambda: _who_mentions(name) == [], "no process of it is left")
-
-
-def _orphan(draft: Path) -> bool:
-    """A draft whose writer was killed between writing and linking; never a result."""
-    return not Path(f"/proc/{draft.suffixes[-2][1:]}").exists()
-
-
-def _who_mentions(name: str) -> list[list[str]]:
-    return [
-        p.info["cmdline"]
-        for p in psutil.process_iter(["cmdline", "status"])
-        if p.info["status"] != psutil.STATUS_ZOMBIE and name in " ".join(p.info["cmdline"] or [])
-    ]
+    lines = lambda: [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]  # noqa: E731
+    until(lambda: not any(name in line for line in lines()), "no process of it is left")

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 
 import pytest
 
@@ -58,20 +57,18 @@ print(json.dumps([max(map(abs, seen)), walls, ages, spans]))
     indirect=True,
 )
 def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(JUMPING))
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)
     (tmp_path / "jump").write_text("0")
     own = {"PYTHONPATH": str(tmp_path), "HPCLAB_TEST_JUMP": str(tmp_path / "jump")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, backend],
-        env=os.environ | own,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", PROGRAM, backend], env=os.environ | own, capture_output=True, text=True,
         timeout=240,
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     jumped, walls, ages, spans = json.loads(done.stdout)
     assert jumped > 3600  # the clock did jump under the tasks
-    assert all(0.25 < wall < 3000 for wall in walls)
     assert len(ages) == 2
-    assert all(0 < age < 3000 for age in ages)
-    assert all(0 <= span < 3000 for span in spans)
+    assert min(walls) > 0.25
+    assert min(ages) > 0
+    assert min(spans) >= 0
+    assert max(walls + ages + spans) < 3000

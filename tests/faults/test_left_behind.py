@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,35 +47,28 @@ print("another", flush=True)
 """
 
 
-def notebook(then=""):
+@pytest.fixture
+def notebook(start):
     """A process with a pool and a daemon of a task, which then does something and stays; its facts."""
-    program = inspect.getsource(daemon) + BEGIN + then + "time.sleep(300)"
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", program], stdout=subprocess.PIPE, text=True
-    )
-    watchdog, *pids, directory = process.stdout.readline().split()
-    return process, int(watchdog), list(map(int, pids)), Path(directory)
+
+    def begin(then=""):
+        process = start(inspect.getsource(daemon) + BEGIN + then + "time.sleep(300)")
+        watchdog, *pids, directory = process.stdout.readline().split()
+        return process, int(watchdog), list(map(int, pids)), Path(directory)
+
+    return begin
 
 
-def end(process):
+def test_the_watchdog_killed_and_then_the_notebook(notebook):
+    process, watchdog, pids, directory = notebook(REPLACED)
+    os.kill(watchdog, signal.SIGKILL)
+    assert process.stdout.readline() == "another\n"
     process.kill()
     process.wait()
-    process.stdout.close()
+    until(lambda: all(map(gone, pids)) and not directory.exists(), "all is ended and removed")
 
 
-def test_the_watchdog_killed_and_then_the_notebook():
-    process, watchdog, pids, directory = notebook(REPLACED)
-    try:
-        os.kill(watchdog, signal.SIGKILL)
-        assert process.stdout.readline() == "another\n"
-        process.kill()
-        process.wait()
-        until(lambda: all(map(gone, pids)) and not directory.exists(), "all is ended and removed")
-    finally:
-        end(process)
-
-
-def test_both_killed_at_once_is_swept_by_the_next_pool():
+def test_both_killed_at_once_is_swept_by_the_next_pool(notebook):
     process, watchdog, pids, directory = notebook()
     try:
         for pid in (process.pid, watchdog):
@@ -91,7 +82,6 @@ def test_both_killed_at_once_is_swept_by_the_next_pool():
             assert not directory.exists()
             assert pool._nodes.backend.directory.exists()
     finally:
-        end(process)
         if not gone(pids[1]):  # nobody was left to end it
             os.kill(pids[1], signal.SIGKILL)
 
@@ -112,10 +102,8 @@ def test_what_tasks_print_does_not_fill_the_disk():
 
     with Pool(1, backend="local") as pool:
         directory, name = pool._nodes.backend.directory, pool.workers()[0].name
-        pool.map(talk, [0])
-        pool.map(abs, [0])
-        assert used(directory) < 2 * command.MOST_LOG
-        assert "last words" in pool._nodes.backend.log(name)
-        pool.map(talk, [0])
-        pool.map(abs, [0])
-        assert used(directory) < 2 * command.MOST_LOG
+        for _ in range(2):
+            pool.map(talk, [0])
+            pool.map(abs, [0])
+            assert used(directory) < 2 * command.MOST_LOG
+            assert "last words" in pool._nodes.backend.log(name)

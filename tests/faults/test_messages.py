@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -48,58 +49,53 @@ def executed(algorithm, guilty, deed):
     return buffer.sum().item()
 
 
-def check(pool, algorithm, guilty, deed, match):
-    with pytest.raises(RankError, match=match) as raised:
-        pool.run(executed, algorithm, guilty, deed, timeout=LIMIT)
+@pytest.mark.parametrize(
+    ("guilty", "deed", "words"),
+    [
+        (2, lambda: os.kill(os.getpid(), signal.SIGKILL), "Rank 2 is gone.*SIGKILL"),
+        (3, lambda: time.sleep(60), "Rank 3 has not"),
+    ],
+    ids=["killed", "asleep"],
+)
+def test_in_the_midst_of_a_schedule(pool, guilty, deed, words):
+    slow = pytest.warns(SlowRank, match="Rank 3 is slow") if guilty == 3 else nullcontext()
+    with slow, pytest.raises(RankError, match=words) as raised:
+        pool.run(executed, "ring", guilty, deed, timeout=LIMIT)
     assert raised.value.rank == guilty
-    assert pool.run(executed, algorithm, -1, None) == [1000.0 * RANKS] * RANKS
+    assert pool.run(executed, "ring", -1, None) == [1000.0 * RANKS] * RANKS
 
 
-def test_killed(pool):
-    check(pool, "ring", 2, lambda: os.kill(os.getpid(), signal.SIGKILL), "Rank 2 is gone.*SIGKILL")
-
-
-def test_asleep(pool):
-    with pytest.warns(SlowRank, match="Rank 3 is slow"):
-        check(pool, "ring", 3, lambda: time.sleep(60), "Rank 3 has not")
-
-
-def test_skipped(pool):
+def skip(guilty):
     """Every other rank runs a second schedule; the guilty one returns after the first."""
+    import torch
+    import torch.distributed as dist
 
-    def skip(guilty):
-        import torch
-        import torch.distributed as dist
+    from hpclab import schedules
+    from hpclab.parallel import collectives
 
-        from hpclab import schedules
-        from hpclab.parallel import collectives
-
-        schedule = schedules.collective("all_reduce", "binomial_tree", dist.get_world_size(), 1000)
-        for _ in range(1 if dist.get_rank() == guilty else 2):
-            collectives.execute(schedule, torch.ones(1000))
-
-    with pytest.raises(RankError, match="Rank 3 returned without having") as raised:
-        pool.run(skip, 3, timeout=LIMIT)
-    assert raised.value.rank == 3
+    schedule = schedules.collective("all_reduce", "binomial_tree", dist.get_world_size(), 1000)
+    for _ in range(1 if dist.get_rank() == guilty else 2):
+        collectives.execute(schedule, torch.ones(1000))
 
 
-def test_a_learners_ring_that_one_rank_leaves_early(pool):
-    def ring(guilty):
-        import torch
-        import torch.distributed as dist
+def ring(guilty):
+    """A learner's own, which one rank leaves early."""
+    import torch
+    import torch.distributed as dist
 
-        rank, ranks = dist.get_rank(), dist.get_world_size()
-        for step in range(ranks - 1):
-            if rank == guilty and step == ranks - 2:
-                break
-            receive = dist.irecv(torch.empty(100), (rank - 1) % ranks)
-            send = dist.isend(torch.ones(100), (rank + 1) % ranks)
-            receive.wait()
-            send.wait()
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    for _ in range(ranks - (2 if rank == guilty else 1)):
+        receive = dist.irecv(torch.empty(100), (rank - 1) % ranks)
+        send = dist.isend(torch.ones(100), (rank + 1) % ranks)
+        receive.wait()
+        send.wait()
 
-    with pytest.raises(RankError, match="Rank 1 returned without having") as raised:
-        pool.run(ring, 1, timeout=LIMIT)
-    assert raised.value.rank == 1
+
+@pytest.mark.parametrize(("function", "guilty"), [(skip, 3), (ring, 1)])
+def test_a_rank_that_returns_too_early(pool, function, guilty):
+    with pytest.raises(RankError, match=f"Rank {guilty} returned without having") as raised:
+        pool.run(function, guilty, timeout=LIMIT)
+    assert raised.value.rank == guilty
 
 
 def test_sends_that_all_wait_for_each_other(pool):

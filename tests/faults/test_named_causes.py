@@ -1,4 +1,4 @@
-"""What goes wrong around a pool is named by its cause, at once."""
+"""What goes wrong around a pool, or keeps its nodes from joining, is named by its cause, at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import shutil
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from hpclab.cluster import Pool
-from hpclab.cluster.errors import PoolClosed, PoolError
+from hpclab.cluster.backends.command import Place
+from hpclab.cluster.errors import JoinError, PoolClosed, PoolError
 from hpclab.cluster.gang import relay
+from hpclab.cluster.slurm import SubmitError
+from tests.conftest import jobs_left
 
 pytestmark = pytest.mark.slow
 
@@ -87,3 +91,55 @@ def test_an_agent_that_cannot_start_says_its_last_words(pool):
     pool.map(break_it, [relay.__name__])
     with pytest.raises(PoolError, match=r"(?s)agent of rank 0 .*ended with status 1.*no torch to be found"):
         pool.run(os.getpid)
+
+
+def test_a_local_node_that_cannot_start(monkeypatch):
+    program = [sys.executable, "-c", "raise SystemExit('no such library')"]
+    monkeypatch.setattr(Place, "worker_command", lambda self, *_: program)
+    with pytest.raises(JoinError, match=r"(?s)ended before they joined.*status 1.*no such library"):
+        Pool(2, backend="local", join_timeout=120)
+
+
+@pytest.mark.slurm
+class TestOnSlurm:
+    @pytest.fixture(autouse=True)
+    def _after(self, local_slurm):
+        yield
+        assert jobs_left(local_slurm.environment) == []
+
+    @pytest.mark.parametrize(
+        ("python", "words"),
+        [
+            ("/no/such/place/bin/python", r"(?s)FAILED.*No such file.*does not exist on the node"),
+            ("/usr/bin/python3", "lacks a package"),
+        ],
+    )
+    def test_another_python_than_the_notebooks(self, monkeypatch, python, words):
+        class System:  # for the watchdog, which is to start
+            executable = sys.executable
+
+        monkeypatch.setattr("hpclab.cluster.guard.sys", System())
+        monkeypatch.setattr(sys, "executable", python)
+        with pytest.raises(JoinError, match=words):
+            Pool(1, backend="slurm", join_timeout=120)
+
+    def test_more_nodes_than_there_are_wait_with_their_reason_and_the_others_stay(self):
+        with Pool(4, backend="slurm") as pool:
+            pool._nodes.request = replace(pool._nodes.request, join_timeout=2)
+            words = r"(?s)2 of 6 nodes had not joined after 2 s.*PENDING\. (Resources|Priority|None): "
+            with pytest.raises(JoinError, match=words):
+                pool.scale(6)
+            assert pool.nodes == len(pool.jobs()) == 4
+            assert pool.map(abs, [-1]) == [1]
+
+    @pytest.mark.parametrize(
+        ("asked", "word"),
+        [
+            ({"partition": "nowhere"}, "partition"),
+            ({"partition": "debug", "walltime": "10:00:00"}, "limit"),
+            ({"gpus_per_node": 7}, "not available"),
+        ],
+    )
+    def test_what_slurm_refuses(self, asked, word):
+        with pytest.raises(SubmitError, match=word):
+            Pool(1, backend="slurm", **asked)

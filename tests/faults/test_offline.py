@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from hpclab.cluster import slurm
 from hpclab.cluster.local_slurm import files
 
 WITHOUT = """
@@ -34,32 +35,6 @@ finally:
     local_slurm.down()
 for command in ("doctor", "validate"):
     subprocess.run([sys.executable, "-m", "hpclab.cli", command], check=True, stdout=subprocess.DEVNULL)
-"""
-LOST = """
-import time
-from hpclab.cluster import local_slurm, slurm
-
-ip = lambda words: subprocess.run(["ip", *words.split()], check=True)
-ip("link add name v0 type veth peer name v1")
-ip("addr add 192.0.2.7/24 dev v0")
-ip("link set v0 up")
-try:
-    local_slurm.up(nodes=1)
-    client = slurm.connect()
-    assert len(client.nodes()) == 1
-    ip("link del v0")
-    time.sleep(1)
-    try:
-        client.queue()
-    except slurm.SlurmError as error:
-        assert "without one its commands do not find it: hpclab slurm down, then" in str(error), error
-    else:
-        raise SystemExit("the queue was told")
-    local_slurm.down()
-    local_slurm.up(nodes=1)
-    assert slurm.connect().queue() == []
-finally:
-    local_slurm.down()
 """
 
 
@@ -90,15 +65,10 @@ def test_pools_jobs_and_commands_run_without_a_network(offline, backends):
 
 
 @pytest.mark.slurm
-@pytest.mark.soak
-@pytest.mark.skipif(not shutil.which("ip"), reason="needs ip, of the package iproute2")
-def test_a_slurm_that_loses_the_network_says_what_to_do(offline):
-    offline(LOST)
-
-
-@pytest.mark.parametrize(("families", "lost"), [([], False), (["EnableIPv6"], True)])
-def test_a_slurm_of_the_time_with_a_network_is_known(tmp_path, monkeypatch, families, lost):
-    """The short form of the one before: what its commands are told is decided by this."""
-    (tmp_path / "slurm.conf").write_text("ClusterName=hpclab\n")
-    monkeypatch.setattr(files, "_families", lambda: families)
-    assert files.lost_its_network(tmp_path / "slurm.conf") is lost
+def test_a_slurm_of_the_time_with_a_network_says_what_to_do(local_slurm, monkeypatch):
+    client = slurm.connect(export=False)
+    monkeypatch.setattr(files, "_families", lambda: ["EnableWhatItHasNot"])
+    with pytest.raises(
+        slurm.SlurmError, match="without one its commands do not find it: hpclab slurm down, "
+    ):
+        client.queue()

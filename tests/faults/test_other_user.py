@@ -30,22 +30,25 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def listening(top: int) -> list[int]:
-    """The TCP ports on which the process `top` and all below it listen."""
-    pids = [top, *(process.pid for process in processes.descendants(top))]
-    found = [each for pid in pids for each in psutil.Process(pid).net_connections("tcp")]
-    return [each.laddr.port for each in found if each.status == psutil.CONN_LISTEN]
+def below(top: int) -> list[psutil.Process]:
+    return [psutil.Process(pid) for pid in (top, *(process.pid for process in processes.descendants(top)))]
+
+
+def listening(top: int) -> list[tuple[str, int]]:
+    """The addresses and TCP ports on which the process `top` and all below it listen."""
+    found = [each for process in below(top) for each in process.net_connections("tcp")]
+    return [(each.laddr.ip, each.laddr.port) for each in found if each.status == psutil.CONN_LISTEN]
 
 
 def attack(victim: int, top: int, folders: list[Path], secret: Path, configuration: str = "") -> list[str]:
     """What the other user got from the process `top` and all below it, the folders, and a Slurm of ours."""
-    pids = [top, *(process.pid for process in processes.descendants(top))]
-    sockets = {found.laddr for pid in pids for found in psutil.Process(pid).net_connections("unix")} - {""}
+    sockets = {each.laddr for process in below(top) for each in process.net_connections("unix")} - {""}
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    paths += [Path(f"/proc/{each.pid}", what) for each in below(top) for what in ("environ", "mem", "fd")]
     assert listening(top)
     known = {
-        "uid": victim, "pids": pids, "ports": listening(top), "sockets": sorted(sockets),
-        "configuration": configuration,
-        "paths": [str(path) for folder in folders for path in (folder, *folder.rglob("*"))],
+        "uid": victim, "ports": [port for _, port in listening(top)], "sockets": sorted(sockets),
+        "configuration": configuration, "paths": [str(path) for path in paths],
         "secret": secret.read_text().strip(), "secret_file": str(secret),
     }  # fmt: skip
     assert len(known["paths"]) > 5
@@ -112,8 +115,8 @@ def test_a_pool_shows_nothing_to_another_user(local_slurm: LocalSlurm, backend: 
         (pool._nodes.backend.directory / "secret").write_text("x")
         secret.write_text(str(pool._nodes.backend.directory))  # which stands in Dask's pages
         pool.map(abs, [-1])
-        got = attack(0, os.getpid(), [local_slurm.directory.parent], secret)
-        assert got == []
+        assert {address for address, _ in listening(os.getpid())} == {"127.0.0.1"}
+        assert attack(0, os.getpid(), [local_slurm.directory.parent], secret) == []
 
 
 @pytest.mark.slow

@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
-import textwrap
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psutil
@@ -124,29 +121,22 @@ def pool(request, monkeypatch):
 
 
 def during(pool, call, process):
-    """The outcome of `call` with `process` stopped: before a scale, which is soon over, else in the midst."""
-    outcome = []
-
-    def work():
-        try:
-            outcome.append(CALLS[call](pool))
-        except Exception as error:
-            outcome.append(error)
+    """`call`, with `process` stopped: before a scale, which is soon over, else in the midst; a Future."""
 
     def stop():
         for pid in PROCESSES[process](pool):
             pool.stopped_by_the_test.append(pid)
             os.kill(pid, signal.SIGSTOP)
 
-    thread = threading.Thread(target=work)
     if call == "scale":
         stop()
-        thread.start()
-    else:
-        thread.start()
+    hands = ThreadPoolExecutor(1)
+    outcome = hands.submit(CALLS[call], pool)
+    hands.shutdown(wait=False)
+    if call != "scale":
         time.sleep(1.0)
         stop()
-    return thread, outcome
+    return outcome
 
 
 def right(pool, call, value):
@@ -155,18 +145,17 @@ def right(pool, call, value):
     return value == [n * n for n in range(12)] if call == "map" else value == [2, 2]
 
 
-def ended(thread, outcome):
+def ended(outcome):
     """What the call came to, or its error; it has a limit, and so an end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", (NodeLost, SlowRank))
-        thread.join(JOIN + SUSPENDED + COLLECTIVE + SPARE)
-    assert not thread.is_alive(), "it waits without a limit"
-    return outcome[0]
+        error = outcome.exception(JOIN + SUSPENDED + COLLECTIVE + SPARE)
+    return error or outcome.result()
 
 
 @pytest.mark.parametrize(("backend", "process", "call"), list(cases()))
 def test_stopped_for_good(backend, process, call, pool):
-    value = ended(*during(pool, call, process))
+    value = ended(during(pool, call, process))
     if (process, call) in ENDS:
         kind, words = ENDS[process, call]
         assert isinstance(value, kind), value
@@ -179,11 +168,11 @@ def test_stopped_for_good(backend, process, call, pool):
 @pytest.mark.soak
 @pytest.mark.parametrize(("backend", "process", "call"), list(cases()))
 def test_stopped_and_woken(backend, process, call, pool):
-    thread, outcome = during(pool, call, process)
+    outcome = during(pool, call, process)
     time.sleep(2.0)
     for pid in pool.stopped_by_the_test:
         os.kill(pid, signal.SIGCONT)
-    value = ended(thread, outcome)
+    value = ended(outcome)
     if isinstance(value, SlurmError):  # said at once, without waiting for a daemon to be woken
         assert "is stopped" in str(value)
     else:
@@ -195,9 +184,9 @@ def test_stopped_and_woken(backend, process, call, pool):
     "call",
     [pytest.param(call, marks=pytest.mark.slow if call == "map" else pytest.mark.soak) for call in CALLS],
 )
-def test_the_notebook_with_its_scheduler_stopped_and_woken(call):
+def test_the_notebook_with_its_scheduler_stopped_and_woken(call, start):
     """Nobody can be told meanwhile; afterwards the call goes on, and no limit has run in its sleep."""
-    program = f"""
+    process = start(f"""
         import sys
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         import test_suspended as test
@@ -209,19 +198,11 @@ def test_the_notebook_with_its_scheduler_stopped_and_woken(call):
             print("begins", flush=True)
             value = test.CALLS[{call!r}](pool)
             print(test.right(pool, {call!r}, value), flush=True)
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout.readline() == "begins\n"
-        time.sleep(0.2)
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(COLLECTIVE + 1)
-        process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate(timeout=JOIN + SPARE)
-        assert said == "True\n"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    """)
+    assert process.stdout.readline() == "begins\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(COLLECTIVE + 1)
+    process.send_signal(signal.SIGCONT)
+    said, _ = process.communicate(timeout=JOIN + SPARE)
+    assert said == "True\n"

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def _missing() -> str:
     return "no namespaces can be made here" if tried.returncode else ""
 
 
-class Site:
+class Site(AbstractContextManager):
     """A host `login` and `hosts` compute hosts c1, c2 … of `cores` cores.
 
     `settings` replaces keys of slurm.conf (None takes one out), `nodes` and `partitions` its lines on these;
@@ -72,8 +73,9 @@ class Site:
             f"NodeName={name} NodeAddr=10.77.0.{at} CPUs={cores} RealMemory=4000"
             for at, name in enumerate(self.hosts, 2)
         )
-        keys = {key: value for key, value in (SETTINGS | dict(settings or {})).items() if value is not None}
-        conf = "\n".join([*(f"{key}={value}" for key, value in keys.items()), nodes, partitions, ""])
+        keys = (SETTINGS | dict(settings or {})).items()
+        lines = [f"{key}={value}" for key, value in keys if value is not None]
+        conf = "\n".join([*lines, nodes, partitions, ""])
         try:
             self._make_network(conf, jobqueue, programs or {})
             for at, name in enumerate(("login", *self.hosts), 1):
@@ -82,9 +84,6 @@ class Site:
         except BaseException:
             self.end()
             raise
-
-    def __enter__(self) -> Site:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.end()
@@ -108,16 +107,8 @@ class Site:
 
     def root(self, script: str, host: str = "login") -> str:
         """What a piece of shell prints that root runs on `host`."""
-        words = [
-            *self._inside(host),
-            "env",
-            f"PATH={PATH}",
-            f"SLURM_CONF={SHARED}/slurm.conf",
-            "sh",
-            "-ec",
-            script,
-        ]
-        done = subprocess.run([*words, "sh", host], capture_output=True, text=True, timeout=60)
+        words = [*self._shell(host), "-ec", script, "sh", host]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"on {host or 'the network'}: {script}\n{done.stderr}"
         return done.stdout
 
@@ -138,10 +129,8 @@ class Site:
         above = {str(one) for place in self.kept for one in Path(place).parents}
         closed = [place for place in sorted(above) if not os.stat(place).st_mode & 0o001]
         stash = [f"mkdir -p kept/{at}; mount --bind {place} kept/{at}" for at, place in enumerate(self.kept)]
-        self.root(
-            f"mount -t tmpfs -o mode=755 shared {SHARED}; cd {SHARED}; {'; '.join(stash)}; cp -a /etc .", ""
-        )
-        self.root(self._covered(closed), "")
+        mount = f"mount -t tmpfs -o mode=755 shared {SHARED}; cd {SHARED}; {'; '.join(stash)}; cp -a /etc ."
+        self.root(f"{mount}\n{self._covered(closed)}", "")
         settings = "".join(f"    {line}\n" for line in jobqueue.splitlines())
         names = "".join(f"10.77.0.{at} {name}\n" for at, name in enumerate(("login", *self.hosts), 1))
         files = {
@@ -155,13 +144,11 @@ class Site:
         for name, text in files.items():
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             self.path(name).write_text(text)
-        self.root(
-            f"""cd {SHARED}; mkdir -p state log munge bin; chmod 700 state; chmod 755 munge; chmod -R a+x bin
-            head -c 1024 /dev/urandom > munge/key; chmod 600 munge/key; chown -R {UID}:{UID} ada
-            chmod 700 ada
-            mount --bind etc /etc; ip link add lan type bridge; ip link set lan up""",
-            "",
-        )  # fmt: skip
+        self.root(f"""cd {SHARED}; mkdir -p state log munge bin
+            chmod 700 state; chmod 755 munge; chmod -R a+x bin
+            head -c 1024 /dev/urandom > munge/key; chmod 600 munge/key
+            chown -R {UID}:{UID} ada; chmod 700 ada
+            mount --bind etc /etc; ip link add lan type bridge; ip link set lan up""", "")  # fmt: skip
 
     def _make_host(self, name: str, address: str, prepare: str) -> None:
         self.first[name] = pid = self._begin(self._inside("", "pm"))
@@ -202,6 +189,9 @@ class Site:
     def _inside(self, host: str, spaces: str = "pnuim") -> list[str]:
         return ["nsenter", f"--target={self.first[host]}", *(f"-{space}" for space in spaces)]
 
+    def _shell(self, host: str) -> list[str]:
+        return [*self._inside(host), "env", f"PATH={PATH}", f"SLURM_CONF={SHARED}/slurm.conf", "sh"]
+
     def _start_slurm(self) -> None:
         version = re.search(r"(\d+)\.(\d+)", self.root("slurmctld -V"))
         if version and (int(version[1]), int(version[2])) >= (24, 5):
@@ -213,25 +203,14 @@ class Site:
             self._daemon(name, "mkdir -p /tmp/spool; exec slurmd -D")
         deadline = time.monotonic() + 60
         while len(self.root("sinfo -h -N -t idle -o %n 2>&1 || true").split()) < len(self.hosts):
-            assert time.monotonic() < deadline, "\n".join(
-                f"{log.name}: {log.read_text()[-1500:]}" for log in self.path("log").iterdir()
-            )
+            logs = {log.name: log.read_text()[-1500:] for log in self.path("log").iterdir()}
+            assert time.monotonic() < deadline, logs
             time.sleep(0.2)
 
     def _daemon(self, host: str, command: str) -> None:
-        words = [
-            *self._inside(host),
-            "env",
-            f"PATH={PATH}",
-            f"SLURM_CONF={SHARED}/slurm.conf",
-            "sh",
-            "-c",
-            command,
-        ]
-        self.started.append(subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-            start_new_session=True,
-        ))  # fmt: skip
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        words = [*self._shell(host), "-c", command]
+        self.started.append(subprocess.Popen(words, **quiet, text=True, start_new_session=True))
 
 
 @pytest.fixture(scope="session")

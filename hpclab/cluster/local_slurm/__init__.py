@@ -12,7 +12,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,13 +51,8 @@ def up(
     no job is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError where they
     cannot start for this user or a daemon did not (in its own words), OSError without a private directory.
     """
-    asked = {
-        key: value
-        for key, value in (
-            ("nodes", nodes), ("cores_per_node", cores_per_node), ("gpus_per_node", gpus_per_node)
-        )
-        if value is not None
-    }  # fmt: skip
+    said = {"nodes": nodes, "cores_per_node": cores_per_node, "gpus_per_node": gpus_per_node}
+    asked = {key: value for key, value in said.items() if value is not None}
     shape = Shape(**asked)
     for program in ("munged", "slurmctld", "slurmd", "sinfo", "sbatch"):
         slurm_commands.find(program)
@@ -71,20 +65,19 @@ def up(
     with private.lock(cluster.directory):
         if cluster.supervisor and cluster.state["phase"] == "up":
             running = cluster.shape
-            if any(getattr(running, key) != value for key, value in asked.items()):
-                if not restart:
-                    say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
-                elif _busy(cluster):
-                    raise slurm_commands.SlurmError(
-                        f"Slurm runs with {running} and has jobs in its queue, so it is not restarted; "
-                        "end them (scancel -u $USER) or wait."
-                    )
-                else:
-                    cluster.stop()
-            if cluster.supervisor:
-                if any("hpclab slurm up" in words for words in cluster.daemons.values()):
+            other = any(getattr(running, key) != value for key, value in asked.items())
+            if other and not restart:
+                say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
+            if not (other and restart):
+                if any("hpclab slurm up" in state for state in cluster.daemons.values()):
                     cluster.heal()
                 return cluster
+            squeue = [slurm_commands.find("squeue"), "--noheader", "--format=%A"]
+            if slurm_commands.run(squeue, cluster.environment, attempts=2).strip():
+                raise slurm_commands.SlurmError(
+                    f"Slurm runs with {running} and has jobs in its queue, so it is not restarted; end them "
+                    "(scancel -u $USER) or wait."
+                )
         cluster.stop()
         _start(cluster, shape)
     return cluster
@@ -98,42 +91,23 @@ def down() -> bool:
 
 def _start(cluster: LocalSlurm, shape: Shape) -> None:
     cluster.directory.mkdir(mode=0o700)
-    package = str(Path(hpclab.__file__).parent.parent)
-    begin = time.monotonic()
-    words = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
-    with (cluster.directory / "supervisor.out").open("wb") as output:
+    package = str(Path(hpclab.__file__).parents[1])
+    sizes = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
+    words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *sizes]
+    environment = slurm_commands.without_job(os.environ) | {"PYTHONPATH": package}
+    with (cluster.directory / "supervisor.out").open("w+b") as output:
         try:
-            subprocess.run(
-                [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *words],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=slurm_commands.without_job(os.environ) | {"PYTHONPATH": package},
-                check=True,
-                timeout=60,
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=environment
             )
-            while (phase := _phase(cluster, begin)) == "starting":
-                time.sleep(0.02)
         except BaseException:  # an interrupt leaves nothing half started
             cluster.stop()
             raise
-    if phase != "up":
-        said = cluster.state.get("message") or (cluster.directory / "supervisor.out").read_text()[-500:]
-        cluster.stop()
-        raise slurm_commands.SlurmError(f"Slurm did not start: {said or 'its supervisor was killed'}")
-
-
-def _phase(cluster: LocalSlurm, begin: float) -> str:
-    if not (state := cluster.state):
-        # The supervisor has just been forked and has not written yet; it does so before anything else.
-        return "starting" if time.monotonic() < begin + 10 else "gone"
-    return state["phase"] if state["phase"] != "starting" or cluster.supervisor else "gone"
-
-
-def _busy(cluster: LocalSlurm) -> bool:
-    squeue = [slurm_commands.find("squeue"), "--noheader", "--format=%A"]
-    return bool(slurm_commands.run(squeue, cluster.environment, attempts=2).strip())
+        if done.returncode:
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()[-1000:] or "its supervisor was killed"
+            cluster.stop()
+            raise slurm_commands.SlurmError(f"Slurm did not start: {said}")
 
 
 def _directories() -> Iterator[Path]:
@@ -150,11 +124,9 @@ def _directories() -> Iterator[Path]:
 
 def written_by_us(conf: Path) -> bool:
     """Whether this slurm.conf is one of hpclab's, so that it is never taken for a site's."""
-    try:
-        with conf.open(errors="replace") as text:
-            return text.readline().startswith(WRITTEN_BY)
-    except OSError:
-        return False
+    with contextlib.suppress(OSError), conf.open(errors="replace") as text:
+        return text.readline().startswith(WRITTEN_BY)
+    return False
 
 
 def _name() -> str:

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import private, processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.files import Shape
+
+PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it watches
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,13 @@ class LocalSlurm:
     @property
     def state(self) -> dict[str, Any]:
         """What the supervisor last wrote down; empty where there is none."""
-        try:
+        with suppress(OSError, ValueError):
             return json.loads((self.directory / "state.json").read_text())
-        except (OSError, ValueError):
-            return {}
+        return {}
 
     @property
     def supervisor(self) -> Process | None:
-        state = self.state
-        process = Process(*state["supervisor"]) if state else None
-        return process if process and process.alive else None
+        return _living(self.state.get("supervisor"))
 
     @property
     def shape(self) -> Shape:
@@ -53,17 +52,15 @@ class LocalSlurm:
     @property
     def daemons(self) -> dict[str, str]:
         """Each daemon's name and state in words."""
-        state = self.state
-        words = {}
+        state, words = self.state, {}
         for name, recorded in state.get("daemons", {}).items():
-            process = Process(*recorded) if recorded else None
-            if process and process.alive:
+            if process := _living(recorded):
                 pid = process.pid
                 suspended = (
                     f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
                 )
                 words[name] = suspended if process.stopped else "running"
-            elif name in state["failed"]:
+            elif (self.directory / "failed" / name).exists():
                 words[name] = "down on purpose; restore_node brings it back"
             else:
                 cause = state["ended_with"].get(name, "no word")
@@ -73,58 +70,64 @@ class LocalSlurm:
     def process(self, name: str) -> Process | None:
         """The living process of munged, slurmctld or a node's slurmd, for whoever wants to harm it."""
         known = self._recorded("daemons")
-        recorded = known[checks.choice("A daemon", name, known)]
-        return Process(*recorded) if recorded and Process(*recorded).alive else None
+        return _living(known[checks.choice("A daemon", name, known)])
 
     def fail_node(self, name: str) -> None:
         """A power cut: the node's slurmd, steps and tasks end together. Slurm notices after some 15 s."""
-        self._request("fail", self._node(name))
+        self._failed(name).touch()
+        slurmd, spool, mark = self.process(name), self.directory / "spool" / name, self.state["mark"]
+        while found := processes.on_node(name, spool, slurmd, mark):
+            for process in found:
+                process.send(signal.SIGKILL)
+            time.sleep(0.01)
 
     def restore_node(self, name: str) -> None:
-        """The node's slurmd starts again and reports to the controller."""
-        self._request("restore", self._node(name))
+        """The node's slurmd starts again and reports to the controller, and what else has ended."""
+        self._failed(name).unlink(missing_ok=True)
+        self.heal()
 
     def heal(self) -> None:
         """Start again every daemon that has ended, but for nodes that are down on purpose."""
-        self._request("heal")
+        before, supervisor = self.state.get("healed", 0), self.supervisor
+        deadline = time.monotonic() + PATIENCE
+        if supervisor:
+            supervisor.send(signal.SIGUSR1)
+        while self.state.get("healed", 0) == before:
+            if not supervisor or time.monotonic() > deadline:
+                raise slurm_commands.SlurmError(
+                    "The supervisor of this Slurm does not answer (it has ended, or is suspended); hpclab "
+                    "slurm status says what runs."
+                )
+            time.sleep(0.01)
 
     def logs(self, lines: int = 20) -> dict[str, str]:
         """The last lines of every daemon's log."""
-        found, lines = {}, checks.integer("lines", lines, 1, 100_000)
-        for path in sorted((self.directory / "log").glob("*")):
-            text = path.read_text(errors="replace").splitlines()[-lines:]
-            if text:
-                found[path.name] = "\n".join(text)
-        return found
+        lines = checks.integer("lines", lines, 1, 100_000)
+        logs = sorted((self.directory / "log").glob("*"))
+        ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
+        return {name: "\n".join(end) for name, end in ends.items() if end}
 
-    def down(self, patience: float = 15.0) -> bool:
+    def down(self) -> bool:
         """End jobs and daemons and remove every file; True if there was anything. Safe to call twice."""
         if not self.directory.exists():
             return False
         with private.lock(self.directory):
-            return self.stop(patience)
+            return self.stop()
 
-    def stop(self, patience: float = 15.0) -> bool:
+    def stop(self) -> bool:
         """`down` for whoever holds the lock already."""
-        state = self.state
+        state, deadline = self.state, time.monotonic() + PATIENCE
         if supervisor := self.supervisor:
             supervisor.send(signal.SIGTERM)
-            deadline = time.monotonic() + patience
             while supervisor.alive and time.monotonic() < deadline:
                 time.sleep(0.01)
-        self._sweep(state)
-        return bool(state)
-
-    def _sweep(self, state: dict[str, Any]) -> None:
-        """Remove what a supervisor that was killed could not; every process is known by mark or record."""
-        if state:
-            recorded = [Process(*known) for known in state["daemons"].values() if known]
-            processes.end(
-                [process for process in (Process(*state["supervisor"]), *recorded) if process.alive]
-            )
+        if state:  # what a supervisor that was killed could not end; each process is known by mark or record
+            recorded = [state["supervisor"], *state["daemons"].values()]
+            processes.end(filter(None, map(_living, recorded)))
             while left := [*processes.steps(self.directory / "spool"), *processes.marked(state["mark"])]:
                 processes.end(left)
         shutil.rmtree(self.directory, ignore_errors=True)
+        return bool(state)
 
     def _recorded(self, key: str) -> Any:
         try:
@@ -132,24 +135,11 @@ class LocalSlurm:
         except KeyError:
             raise slurm_commands.SlurmError("This Slurm is down; hpclab slurm up starts one.") from None
 
-    def _node(self, name: str) -> str:
-        if name not in self.shape.names:
-            raise ValueError(
-                f"There is no node {checks.shown(name)} here, only {', '.join(self.shape.names)}."
-            )
-        return name
+    def _failed(self, name: str) -> Path:
+        """The mark of a node that is down on purpose."""
+        return self.directory / "failed" / checks.choice("A node", name, self.shape.names)
 
-    def _request(self, *words: str) -> None:
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(20.0)
-                connection.connect(str(self.directory / "control"))
-                connection.sendall(" ".join(words).encode())
-                answer = connection.recv(1000).decode()
-        except OSError as error:
-            raise slurm_commands.SlurmError(
-                f"The supervisor of this Slurm does not answer ({error.strerror or error}); hpclab slurm "
-                "status says what runs."
-            ) from None
-        if answer != "done":
-            raise slurm_commands.SlurmError(f"The supervisor could not {words[0]}: {answer or 'no answer'}.")
+
+def _living(recorded: list[int] | None) -> Process | None:
+    process = Process(*recorded) if recorded else None
+    return process if process and process.alive else None

@@ -18,12 +18,9 @@ from hpclab import checks
 WRITTEN_BY = "# Written by hpclab"
 # What makes real software look for real devices; a pretend GPU must never appear in them.
 _DEVICE_VARIABLES = (
-    "CUDA_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "ZE_AFFINITY_MASK",
+    "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK",
     "GPU_DEVICE_ORDINAL",
-)
+)  # fmt: skip
 _DAY = "MaxTime=1-00:00:00 DefaultTime=01:00:00"
 PARTITIONS = {
     "main": f"Default=YES {_DAY} PriorityTier=10 PriorityJobFactor=50 PreemptMode=OFF",
@@ -67,22 +64,20 @@ class Site:
 
 def version_of(text: str) -> tuple[int, int]:
     """(22, 5) from ``"slurm-wlm 22.05.8"``; RuntimeError where it cannot be read."""
-    match = re.search(r"(\d+)\.(\d+)", text)
-    if not match:
-        raise RuntimeError(f"The version of slurmctld cannot be read from {text.strip()!r}.")
-    return int(match[1]), int(match[2])
+    if match := re.search(r"(\d+)\.(\d+)", text):
+        return int(match[1]), int(match[2])
+    raise RuntimeError(f"The version of slurmctld cannot be read from {text.strip()!r}.")
 
 
 def memory_of(text: str) -> int:
     """MiB of this machine from what ``slurmd -C`` prints (``... RealMemory=24105``)."""
-    match = re.search(r"RealMemory=(\d+)", text)
-    if not match:
-        raise RuntimeError(f"slurmd -C does not say how much memory there is: {text.strip()!r}.")
-    return int(match[1])
+    if match := re.search(r"RealMemory=(\d+)", text):
+        return int(match[1])
+    raise RuntimeError(f"slurmd -C does not say how much memory there is: {text.strip()!r}.")
 
 
-def write(site: Site, shape: Shape) -> Path:
-    """Write every file and directory the daemons want; returns the path of the daemons' slurm.conf.
+def write(site: Site, shape: Shape) -> None:
+    """Write every file and directory the daemons want.
 
     The commands use the slurm.conf in `site.directory`; the daemons one of their own that includes it and
     binds them to the loopback address. srun must not be bound: tasks answer to the address it called from.
@@ -105,7 +100,6 @@ def write(site: Site, shape: Shape) -> Path:
     words = [*_families(), *(["NoInAddrAny", "NoCtldInAddrAny"] if bound else [])]
     lines += [f"CommunicationParameters={','.join(words)}"] if words else []
     (own / "slurm.conf").write_text("\n".join(lines) + "\n")
-    return own / "slurm.conf"
 
 
 def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
@@ -115,44 +109,26 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
     gpus = f" Gres=gpu:pretend:{shape.gpus_per_node}" if shape.gpus_per_node else ""
     lines = [
         f"{WRITTEN_BY} for {shape}.",
-        "ClusterName=hpclab",
-        f"SlurmctldHost={host}({address})",
-        f"SlurmctldPort={site.ports[0]}",
-        f"SlurmUser={user}",
-        f"SlurmdUser={user}",
-        "AuthType=auth/munge",
-        f"AuthInfo=socket={here}/munge/socket",
-        f"StateSaveLocation={here}/state",
-        f"SlurmdSpoolDir={here}/spool/%n",
-        f"SlurmctldPidFile={here}/run/slurmctld.pid",
-        f"SlurmdPidFile={here}/run/%n.pid",
-        f"SlurmctldLogFile={here}/log/slurmctld.log",
-        f"SlurmdLogFile={here}/log/%n.log",
-        f"TaskProlog={here}/task_prolog",
-        "MailProg=/bin/true",
-        "ProctrackType=proctrack/linuxproc",
-        "TaskPlugin=task/none",
+        "ClusterName=hpclab", f"SlurmctldHost={host}({address})", f"SlurmctldPort={site.ports[0]}",
+        f"SlurmUser={user}", f"SlurmdUser={user}",
+        "AuthType=auth/munge", f"AuthInfo=socket={here}/munge/socket",
+        f"StateSaveLocation={here}/state", f"SlurmdSpoolDir={here}/spool/%n",
+        f"SlurmctldPidFile={here}/run/slurmctld.pid", f"SlurmdPidFile={here}/run/%n.pid",
+        f"SlurmctldLogFile={here}/log/slurmctld.log", f"SlurmdLogFile={here}/log/%n.log",
+        f"TaskProlog={here}/task_prolog", "MailProg=/bin/true",
+        "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "MpiDefault=none",
         "JobAcctGatherType=jobacct_gather/linux",
-        "MpiDefault=none",
-        "SelectType=select/cons_tres",
-        "SelectTypeParameters=CR_Core_Memory",
-        f"DefMemPerCPU={memory // shape.cores_per_node}",
-        "EnforcePartLimits=ALL",
+        "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core_Memory",
+        f"DefMemPerCPU={memory // shape.cores_per_node}", "EnforcePartLimits=ALL",
         "SlurmdParameters=config_overrides",  # more cores than the machine has are the point of an exercise
-        "ReturnToService=2",
-        "SlurmdTimeout=10",
-        "KillWait=5",
+        "ReturnToService=2", "SlurmdTimeout=10", "KillWait=5",
         "SchedulerType=sched/backfill",
         # The main scheduler looks every second and backfill every ten: a start by backfill alone is not
         # written down at once (22.05), and a slurmctld killed just then would start the job a second time.
         "SchedulerParameters=bf_interval=10,sched_interval=1,batch_sched_delay=0",
-        "PriorityType=priority/multifactor",
-        "PriorityWeightJobSize=100",
-        "PriorityWeightPartition=1000",
-        "PreemptType=preempt/partition_prio",
-        "PreemptMode=REQUEUE",
-        "JobCompType=jobcomp/filetxt",
-        f"JobCompLoc={here}/finished_jobs",
+        "PriorityType=priority/multifactor", "PriorityWeightJobSize=100", "PriorityWeightPartition=1000",
+        "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
+        "JobCompType=jobcomp/filetxt", f"JobCompLoc={here}/finished_jobs",
         *(f"CommunicationParameters={word}" for word in _families()),
         *(["GresTypes=gpu"] if shape.gpus_per_node else []),
         *(
@@ -162,7 +138,7 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
             for name, port in zip(shape.names, site.ports[1:], strict=True)
         ),
         *(f"PartitionName={name} Nodes=ALL State=UP {rest}" for name, rest in PARTITIONS.items()),
-    ]
+    ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -173,10 +149,8 @@ def loopback_of(host: str, hosts: Path) -> str:
     is a loopback address (127.0.1.1 on most Debian and Ubuntu machines) nobody outside can connect. Elsewhere
     they listen on every interface, as on any cluster, and munge's private key turns strangers away.
     """
-    try:
-        lines = [line.partition("#")[0].split() for line in hosts.read_text(errors="replace").splitlines()]
-    except OSError:
-        return ""
+    text = hosts.read_text(errors="replace") if hosts.exists() else ""
+    lines = [line.partition("#")[0].split() for line in text.splitlines()]
     address = next((words[0] for words in lines if host in words[1:] and ":" not in words[0]), "")
     return address if address.startswith("127.") else ""
 
@@ -208,9 +182,8 @@ def _cgroup_conf(version: tuple[int, int]) -> str:
 def _gres_conf(site: Site, shape: Shape) -> str:
     if not shape.gpus_per_node:
         return ""
-    files = f"{site.directory}/gpus/gpu" + (
-        f"[0-{shape.gpus_per_node - 1}]" if shape.gpus_per_node > 1 else "0"
-    )
+    which = f"[0-{shape.gpus_per_node - 1}]" if shape.gpus_per_node > 1 else "0"
+    files = f"{site.directory}/gpus/gpu{which}"
     return f"AutoDetect=off\nNodeName=node[1-{shape.nodes}] Name=gpu Type=pretend File={files}\n"
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hpclab.cluster import local_slurm
-from hpclab.cluster import slurm_commands as commands
+from hpclab.cluster import local_slurm, slurm_commands
 from hpclab.cluster.slurm.client import Slurm
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
 from hpclab.cluster.slurm.site import found_environment, site_version
@@ -35,12 +34,11 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
             raise SlurmMissing("No Slurm runs here; hpclab slurm up starts one.")
-        version = commands.run(["sinfo", "--version"], cluster.environment).strip()
+        version = slurm_commands.run(["sinfo", "--version"], cluster.environment).strip()
         slurm = Slurm("local", version, cluster.environment)
     if export:
-        for name in set(os.environ) - set(slurm.environment):
+        for name in os.environ.keys() - slurm.environment.keys():
             del os.environ[name]
-        os.environ.update(
-            {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH") if name in slurm.environment}
-        )
+        for name in slurm.environment.keys() & {"SLURM_CONF", "PATH"}:
+            os.environ[name] = slurm.environment[name]
     return slurm

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +14,7 @@ from hpclab import checks
 from hpclab.cluster import slurm_commands as commands
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.local_slurm.files import lost_its_network
-from hpclab.cluster.slurm import records as slurm_records
-from hpclab.cluster.slurm import scripts as slurm_scripts
-from hpclab.cluster.slurm import submission as slurm_submission
+from hpclab.cluster.slurm import records, scripts, submission
 from hpclab.cluster.slurm.history import SiteHistory
 from hpclab.cluster.slurm.reasons import explain
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
@@ -23,7 +22,8 @@ from hpclab.cluster.slurm.submission import SubmitError
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
 _FRESH = 0.5  # seconds that one answer serves everybody who asks
-_NOT_ONE_JOB = ("SBATCH_WAIT", "SBATCH_ARRAY_INX")  # an sbatch that stays, or many jobs, would be no job's id
+_UNKNOWN = "may or may not be in the queue: look before sending it again."
+_NOT_ONE_JOB = {"SBATCH_WAIT", "SBATCH_ARRAY_INX"}  # an sbatch that stays, or many jobs, would be no job's id
 
 
 @dataclass
@@ -41,26 +41,27 @@ class Slurm:
     timeout: float = 10.0
     _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _site_history: SiteHistory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._site_history = SiteHistory(self._poll)
 
     def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
         """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
         wanted = None if job_ids is None else _numbers(job_ids)
-        begin, words = time.monotonic(), ["squeue", "--noheader", "--array", "--states=all"]
-        words += [f"--user={os.getuid()}"] if mine else []
-        words.append(f"--format={slurm_records.SQUEUE_FORMAT}")
-        jobs = slurm_records.read_queue(self._poll(*words))
+        begin, whose = time.monotonic(), [f"--user={os.getuid()}"] if mine else []
+        words = [*records.SQUEUE, *whose, f"--format={records.SQUEUE_FORMAT}"]
+        jobs = records.read_queue(self._poll(*words))
         if wanted is None:
             return [job for job in jobs if not job.ended]
         if wanted - {job.id for job in jobs} - {job.array_job for job in jobs}:
             # A job that `!sbatch` queued just now is not in an answer of a moment ago.
-            jobs = slurm_records.read_queue(self._poll(*words, since=begin))
+            jobs = records.read_queue(self._poll(*words, since=begin))
         return [job for job in jobs if job.id in wanted or job.array_job in wanted]
 
     def nodes(self) -> list[Node]:
         """Every node of the cluster, in Slurm's order."""
-        return slurm_records.read_nodes(
-            self._poll("sinfo", "--noheader", "--Node", "--all", f"--format={slurm_records.SINFO_FORMAT}")
+        return records.read_nodes(
+            self._poll("sinfo", "--noheader", "--Node", "--all", f"--format={records.SINFO_FORMAT}")
         )
 
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
@@ -73,17 +74,15 @@ class Slurm:
         if self.kind == "local":
             log = Path(self.environment["SLURM_CONF"]).parent / "finished_jobs"
             text = log.read_text(errors="replace") if log.exists() else ""
-            jobs = slurm_records.read_completion_log(text.splitlines())
+            jobs = records.read_completion_log(text.splitlines())
         else:
-            if self._site_history is None:
-                self._site_history = SiteHistory(self._poll)
             jobs = self._site_history.jobs(wanted)
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
 
     @property
     def history_source(self) -> str:
         """Where `history()` has its jobs from, and what may be missing, in a sentence."""
-        return self._site_history.source if self._site_history else "From slurmctld's log of ended jobs."
+        return self._site_history.source
 
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script and return the job's id; options come before the script, as in sbatch.
@@ -92,33 +91,27 @@ class Slurm:
         refused before, with the way out. It is sent once: where sbatch does not answer nobody knows whether
         the job was queued, and the error says so.
         """
-        slurm_submission.check(options)
-        text = slurm_scripts.checked(script)
+        submission.check(options)
+        text = scripts.checked(script)
         words = ["sbatch", "--parsable", *options, *([] if text else [os.path.join(os.curdir, script)])]
         try:
             said = self._run(words, text=text, timeout=3 * self.timeout)
         except SlurmMissing:
             raise
         except SlurmTimeout as error:
-            raise SubmitError(
-                f"{error} The job may or may not be in the queue: look before sending it again."
-            ) from None
+            raise SubmitError(f"{error} The job {_UNKNOWN}") from None
         except SlurmError as error:
             raise SubmitError(self.explain_refusal(str(error))) from None
         self._polls.clear()
-        if (number := slurm_submission.job_id(said)) is None:
-            raise SubmitError(
-                f"sbatch printed no job's number but {checks.shown(said)}; the job may or may not be in the "
-                "queue: look before sending it again."
-            )
+        if (number := submission.job_id(said)) is None:
+            raise SubmitError(f"sbatch printed no job's number but {checks.shown(said)}; the job {_UNKNOWN}")
         return number
 
     def refusal(self) -> str:
         """Why sbatch would not even take a job that asks for nothing, in a sentence; empty where it would."""
+        words = ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"]
         try:
-            self._run(
-                ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"], timeout=3 * self.timeout
-            )
+            self._run(words, timeout=3 * self.timeout)
         except SlurmError as error:
             return self.explain_refusal(str(error))
         return ""
@@ -153,25 +146,18 @@ class Slurm:
 
     def longest(self, partition: str | None = None) -> float | None:
         """A partition's time limit in seconds, or the default one's; None for none."""
-        try:
-            text = self._poll("sinfo", "--noheader", f"--format={slurm_records.TIME_LIMITS_FORMAT}")
-        except SlurmError:
-            return None
-        return slurm_records.read_time_limits(text).get(partition or "*")
+        return records.read_time_limits(self._partitions(records.TIME_LIMITS_FORMAT)).get(partition or "*")
 
-    def explain(self, reason: str) -> str:
-        """A pending reason in plain words."""
-        return explain(reason)
+    explain = staticmethod(explain)
 
     def explain_refusal(self, said: str) -> str:
         """What sbatch said, the limits that a job may have broken, and what to do."""
-        return slurm_submission.explained(said, self._limits(), self.environment)
+        return submission.explained(said, self._partitions(submission.LIMITS_FORMAT), self.environment)
 
-    def _limits(self) -> str:
-        try:
-            return self._poll("sinfo", "--noheader", f"--format={slurm_submission.LIMITS_FORMAT}")
-        except SlurmError:
-            return ""
+    def _partitions(self, columns: str) -> str:
+        with suppress(SlurmError):
+            return self._poll("sinfo", "--noheader", f"--format={columns}")
+        return ""
 
     def _poll(self, *words: str, since: float = 0.0) -> str:
         """One command for everybody who asks within half a second, and one at a time; asked no earlier than
@@ -214,25 +200,15 @@ class Slurm:
     ) -> str:
         if self.kind == "local":
             self._refuse_if_down()
-        environment = commands.hiding_nothing(self.environment)
         if words[0] == "sbatch":  # which hands all of it to the job
-            environment = {
-                name: value for name, value in self.environment.items() if name not in _NOT_ONE_JOB
-            }
+            environment = {name: self.environment[name] for name in self.environment.keys() - _NOT_ONE_JOB}
         else:  # epoch seconds know no summer time
-            environment["SLURM_TIME_FORMAT"] = "%s"
-        return commands.run(
-            words,
-            environment,
-            timeout=timeout or self.timeout,
-            attempts=attempts,
-            text=text,
-        )
+            environment = commands.hiding_nothing(self.environment) | {"SLURM_TIME_FORMAT": "%s"}
+        return commands.run(words, environment, timeout or self.timeout, attempts, text)
 
 
 def _numbers(job_ids: Iterable[int]) -> set[int]:
     """Job ids; ValueError for what is none: cut down to a number it would name somebody else's job."""
     several = isinstance(job_ids, Iterable) and not isinstance(job_ids, str | bytes)
-    return {
-        checks.integer("A job id", job_id, 1, 2**32 - 1) for job_id in (job_ids if several else [job_ids])
-    }
+    ids = job_ids if several else [job_ids]
+    return {checks.integer("A job id", job_id, 1, 2**32 - 1) for job_id in ids}

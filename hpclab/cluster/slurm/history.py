@@ -20,7 +20,7 @@ class SiteHistory:
     """`ask` runs one of Slurm's programs; `source` says where the last answer came from, in a sentence."""
 
     ask: Callable[..., str]
-    source: str = ""
+    source: str = "From slurmctld's log of ended jobs."  # where it is our own Slurm's that is read
     _seen: dict[tuple[int, int | None], FinishedJob] = field(default_factory=dict)
     _no_accounting: str = ""
 
@@ -48,7 +48,7 @@ class SiteHistory:
         return records.read_accounting(text)
 
     def _remembered(self) -> list[FinishedJob]:
-        ask = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}"]
+        ask = [*records.SQUEUE, f"--user={os.getuid()}"]
         jobs = self.ask(*ask, f"--format={records.REMEMBERED_FORMAT}")
         codes = self.ask(*ask, f"--Format={records.EXIT_CODE_FORMAT}")
         return records.read_remembered(jobs, codes)

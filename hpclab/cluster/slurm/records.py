@@ -9,24 +9,44 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, TypeVar
 
 from hpclab import units
 
+T = TypeVar("T")
 SEPARATOR = "\x1f"
-_SQUEUE = ("A", "F", "K", "j", "T", "r", "P", "D", "N", "V", "S", "l", "Q", "u")
-_REMEMBERED = ("A", "F", "K", "j", "T", "P", "D", "N", "V", "S", "e", "u")
-_SINFO = ("N", "T", "c", "m", "G", "R", "E", "C")
-_SACCT = ("JobID", "JobName", "State", "Partition", "NNodes", "NodeList", "Submit", "Start", "End",
-          "ExitCode", "User")  # fmt: skip
-SQUEUE_FORMAT = SEPARATOR.join(f"%{field}" for field in _SQUEUE)
-REMEMBERED_FORMAT = SEPARATOR.join(f"%{field}" for field in _REMEMBERED)
+# What each program calls a field, in the order in which it is asked for them.
+_SQUEUE = {
+    "id": "%A", "array_job": "%F", "array_task": "%K", "name": "%j", "state": "%T", "reason": "%r",
+    "partition": "%P", "nodes": "%D", "node_list": "%N", "submitted": "%V", "started": "%S", "ended": "%e",
+    "limit": "%l", "priority": "%Q", "user": "%u",
+}  # fmt: skip
+_QUEUE = {name: word for name, word in _SQUEUE.items() if name != "ended"}
+_REMEMBERED = {name: _SQUEUE[name] for name in _SQUEUE if name not in ("reason", "limit", "priority")}
+_SINFO = {"name": "%N", "state": "%T", "cores": "%c", "memory": "%m", "gpus": "%G", "partitions": "%R",
+          "reason": "%E", "idle": "%C"}  # fmt: skip
+_SACCT = {
+    "id": "JobID", "name": "JobName", "state": "State", "partition": "Partition", "nodes": "NNodes",
+    "node_list": "NodeList", "submitted": "Submit", "started": "Start", "ended": "End",
+    "exit_code": "ExitCode", "user": "User",
+}  # fmt: skip
+_COMPLETION_LOG = {
+    "id": "JobId", "array_job": "ArrayJobId", "array_task": "ArrayTaskId", "name": "Name", "nodes": "NodeCnt",
+    "state": "JobState", "partition": "Partition", "node_list": "NodeList", "submitted": "SubmitTime",
+    "started": "StartTime", "ended": "EndTime", "exit_code": "ExitCode", "user": "UserId",
+}  # fmt: skip
+SQUEUE = ("squeue", "--noheader", "--array", "--states=all")
+SQUEUE_FORMAT = SEPARATOR.join(_QUEUE.values())
+REMEMBERED_FORMAT = SEPARATOR.join(_REMEMBERED.values())
+SINFO_FORMAT = SEPARATOR.join(_SINFO.values())
+SACCT_FORMAT = ",".join(_SACCT.values())
 EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
-SINFO_FORMAT = SEPARATOR.join(f"%{field}" for field in _SINFO)
-TIME_LIMITS_FORMAT = SEPARATOR.join(("%P", "%l"))
-SACCT_FORMAT = ",".join(_SACCT)
+_NONE = ("None", "none", "(null)")
+TIME_LIMITS_FORMAT = f"%P{SEPARATOR}%l"
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
     "REVOKED", "TIMEOUT",
@@ -96,41 +116,27 @@ class FinishedJob:
 
 
 def read_queue(text: str) -> list[Job]:
-    jobs = []
-    for number, array, task, name, state, reason, partition, nodes, node_list, *rest in _rows(
-        text, len(_SQUEUE)
-    ):
-        submitted, started, limit, priority, user = rest
-        begun = _moment(started) if state != "PENDING" else None  # only a forecast until it runs
-        of_array = (int(task), int(array)) if task.isdigit() else (None, None)
-        jobs.append(
-            Job(
-                int(number), name, state, "" if reason == "None" else reason, partition, int(nodes or 0),
-                node_list, _moment(submitted), begun, _limit(limit), int(priority or 0), user, *of_array,
-            )
-        )  # fmt: skip
-    return jobs
+    jobs = [_made(Job, said) for said in _rows(text, _QUEUE)]
+    # The start of one that waits is only a forecast.
+    return [replace(job, started=None) if job.state == "PENDING" else job for job in jobs]
 
 
 def read_nodes(text: str) -> list[Node]:
     """One Node a name, though sinfo prints it once for each partition it is in."""
     nodes: dict[str, Node] = {}
-    for name, state, cores, memory, gres, partition, reason, used in _rows(text, len(_SINFO)):
-        if name in nodes:
-            nodes[name] = replace(nodes[name], partitions=(*nodes[name].partitions, partition))
-        else:
-            nodes[name] = Node(
-                name, state, int(cores), int(memory) * 2**20, _gpus(gres), (partition,),
-                "" if reason == "none" else reason, int(used.split("/")[1]),
-            )  # fmt: skip
+    for said in _rows(text, _SINFO):
+        node = _made(Node, said)
+        before = nodes[node.name].partitions if node.name in nodes else ()
+        nodes[node.name] = replace(node, partitions=before + node.partitions)
     return list(nodes.values())
 
 
 def read_time_limits(text: str) -> dict[str, float]:
     """Seconds by partition; the default one is there as ``*`` too, one without a limit is not."""
     limits: dict[str, float] = {}
-    for name, limit in _rows(text, 2):
-        if (seconds := _limit(limit)) is not None:
+    for said in _rows(text, ("name", "limit")):
+        name, seconds = said["name"], _limit(said["limit"])
+        if seconds is not None:
             limits |= dict.fromkeys((name.rstrip("*"), *("*" * name.endswith("*"))), seconds)
     return limits
 
@@ -140,97 +146,88 @@ def read_completion_log(lines: Iterable[str]) -> list[FinishedJob]:
     jobs = []
     for line in lines:
         # A value may hold spaces (a job's name), so it ends where the next known "key=" begins.
-        f = defaultdict(str, re.findall(r"(\w+)=(.*?)(?= \w+=|\s*$)", line))
-        refused = f["JobState"] == "FAILED" and f["NodeCnt"] == "0"  # it never was a job
-        if f["JobId"].isdigit() and f["JobState"] and not refused:
-            times = f["SubmitTime"], f["StartTime"], f["EndTime"]
-            jobs.append(
-                _finished(f["JobId"], f["ArrayJobId"], f["ArrayTaskId"], f["Name"], f["JobState"],
-                          f["Partition"], f["NodeCnt"], _no_null(f["NodeList"]), times, f["ExitCode"],
-                          f["UserId"].split("(")[0])
-            )  # fmt: skip
+        found = defaultdict(str, re.findall(r"(\w+)=(.*?)(?= \w+=|\s*$)", line))
+        said = {name: found[key] for name, key in _COMPLETION_LOG.items()}
+        refused = said["state"] == "FAILED" and said["nodes"] == "0"  # it never was a job
+        if said["id"].isdigit() and said["state"] and not refused:
+            jobs.append(_made(FinishedJob, said))
     return jobs
 
 
 def read_accounting(text: str) -> list[FinishedJob]:
     """From ``sacct --parsable2``; a job that still runs is left out."""
-    jobs = []
-    for job, name, state, partition, nodes, node_list, *times, code, user in _rows(text, len(_SACCT)):
-        number, _, task = job.partition("_")
-        state = state.split(" ")[0]  # "CANCELLED by 1000"
-        if number.isdigit() and state in ENDED:
-            jobs.append(
-                _finished(number, number, task, name, state, partition, nodes, node_list, times, code, user)
-            )
-    return jobs
+    rows = list(_rows(text, _SACCT))
+    for said in rows:
+        said["id"], _, said["array_task"] = said["id"].partition("_")
+        said["array_job"], said["state"] = said["id"], said["state"].split(" ")[0]  # "CANCELLED by 1000"
+    return _ended(rows)
 
 
 def read_remembered(text: str, codes: str) -> list[FinishedJob]:
     """From what squeue prints of jobs that have ended (REMEMBERED_FORMAT), and of exit codes, which it only
     knows by that name (EXIT_CODE_FORMAT): wait statuses, or as sacct writes them."""
     pairs = dict(line.split() for line in codes.splitlines() if len(line.split()) == 2)
-    jobs = []
-    for number, array, task, name, state, partition, nodes, node_list, *times, user in _rows(
-        text, len(_REMEMBERED)
-    ):
-        if number.isdigit() and state in ENDED:
-            code = pairs.get(number, "0")
-            if code.isdigit():
-                code = f"{int(code) >> 8}:{int(code) & 127}"
-            jobs.append(
-                _finished(number, array, task, name, state, partition, nodes, node_list, times, code, user)
-            )
-    return jobs
+    return _ended(said | {"exit_code": pairs.get(said["id"], "0")} for said in _rows(text, _REMEMBERED))
 
 
-def _finished(
-    number: str, array: str, task: str, name: str, state: str, partition: str, nodes: str, node_list: str,
-    times: Sequence[str], code: str, user: str,
-) -> FinishedJob:  # fmt: skip
-    """`times`: submitted, started, ended."""
-    submitted, started, ended = map(_moment, times)
-    of_array = (int(task), int(array)) if task.isdigit() else (None, None)
-    return FinishedJob(
-        int(number), name, state, partition, int(nodes or 0), node_list, submitted, started, ended,
-        _exit_code(code), user, *of_array,
-    )  # fmt: skip
+def _ended(rows: Iterable[dict[str, str]]) -> list[FinishedJob]:
+    return [_made(FinishedJob, said) for said in rows if said["id"].isdigit() and said["state"] in ENDED]
 
 
-def _rows(text: str, fields: int) -> list[list[str]]:
-    rows = [[field.strip() for field in line.split(SEPARATOR)] for line in text.splitlines()]
-    return [row for row in rows if len(row) == fields]
+def _rows(text: str, fields: Iterable[str]) -> Iterator[dict[str, str]]:
+    names = list(fields)
+    for line in text.splitlines():
+        row = [field.strip() for field in line.split(SEPARATOR)]
+        if len(row) == len(names):
+            yield dict(zip(names, row, strict=True))
+
+
+def _made(kind: Callable[..., T], said: Mapping[str, str]) -> T:
+    values: dict[str, Any] = {name: _READ.get(name, str)(text) for name, text in said.items()}
+    if values.get("array_task") is None:  # a job of its own says its own number here
+        values = {name: value for name, value in values.items() if not name.startswith("array_")}
+    return kind(**values)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
 
 
 def _moment(text: str) -> float | None:
-    if re.fullmatch(r"\d{9,}", text):
-        return float(text)
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
+    with suppress(ValueError):
+        return float(text) if re.fullmatch(r"\d{9,}", text) else datetime.fromisoformat(text).timestamp()
+    return None
 
 
 def _limit(text: str) -> float | None:
-    try:
+    with suppress(ValueError):
         return units.parse_seconds(text)
-    except ValueError:
-        return None
+    return None
 
 
 def _gpus(gres: str) -> int:
     """3 from ``gpu:a100:2(S:0-1),gpu:1``; 0 from ``(null)``."""
-    without_places = re.sub(r"\([^)]*\)", "", gres)
-    return sum(
-        int(match[1])
-        for entry in without_places.split(",")
-        if (match := re.fullmatch(r"gpu(?::[^:]+)?:(\d+)", entry.strip()))
-    )
+    entries = re.sub(r"\([^)]*\)", "", gres).split(",")
+    found = [re.fullmatch(r"gpu(?::[^:]+)?:(\d+)", entry.strip()) for entry in entries]
+    return sum(int(match[1]) for match in found if match)
 
 
 def _exit_code(text: str) -> int:
-    code, _, number = text.partition(":")
-    return 128 + int(number) if number.isdigit() and int(number) else int(code) if code.isdigit() else 0
+    """From ``CODE:SIGNAL``, or from a wait status."""
+    code, _, signal = text.partition(":")
+    if text.isdigit():
+        code, signal = str(int(text) >> 8), str(int(text) & 127)
+    return 128 + int(signal) if signal.isdigit() and int(signal) else _number(code) or 0
 
 
-def _no_null(text: str) -> str:
-    return "" if text == "(null)" else text
+_READ: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("id", "array_job", "array_task"), _number),
+    **dict.fromkeys(("cores", "nodes", "priority"), lambda text: int(text or 0)),
+    **dict.fromkeys(("submitted", "started", "ended"), _moment),
+    **dict.fromkeys(("reason", "node_list"), lambda text: text if text not in _NONE else ""),
+    "limit": _limit, "gpus": _gpus, "exit_code": _exit_code,
+    "user": lambda text: text.split("(")[0],
+    "memory": lambda text: int(text) * 2**20,
+    "partitions": lambda text: (text,),
+    "idle": lambda text: int(text.split("/")[1]),  # of "allocated/idle/other/all"
+}  # fmt: skip

@@ -16,44 +16,35 @@ _SAVE = "Save it as UTF-8 without a byte order mark (BOM) and with the line ends
 
 def checked(script: object) -> str | None:
     """The script's text, or None where a file was named; SubmitError where it is not what sbatch takes."""
-    text = text_of(script)
-    content = content_of(script) if text is None else text.encode(errors="replace")  # type: ignore[arg-type]
-    if wrong := trouble(content):
-        raise SubmitError(wrong if text is not None else f"{_name(script)}: {wrong}")
-    if late := unread(content):
-        warnings.warn(f"sbatch does not read {', '.join(late)}: a command stands before it.", stacklevel=3)
-    return text
-
-
-def text_of(script: object) -> str | None:
-    """The text of a batch script that was handed over as such; None for a path."""
     if not isinstance(script, str | os.PathLike):
         raise ValueError(
             f"A batch script is a path, or text that begins with #!, not {checks.shown(script)}."
         )
     if "\0" in str(script):
         raise ValueError("A batch script is text; this one holds a NUL character.")
-    is_text = isinstance(script, str) and (
-        re.search(r"[\r\n]", script) or script.lstrip("\ufeff \t")[:2] == "#!"
-    )
-    return str(script) if is_text else None
+    if isinstance(script, str) and (re.search(r"[\r\n]", script) or script.lstrip("\ufeff \t")[:2] == "#!"):
+        text, name, content = script, "", script.encode(errors="replace")
+    else:
+        text, name = None, checks.shown(os.path.basename(os.path.abspath(script)))
+        content = _content(script, name)
+    if wrong := trouble(content):
+        raise SubmitError(f"{name}: {wrong}" if name else wrong)
+    if late := unread(content):
+        warnings.warn(f"sbatch does not read {', '.join(late)}: a command stands before it.", stacklevel=3)
+    return text
 
 
-def content_of(path: str | os.PathLike[str]) -> bytes:
+def _content(path: str | os.PathLike[str], name: str) -> bytes:
     """What the file holds; SubmitError says why nothing can be read there."""
     if os.path.isdir(path):
-        raise SubmitError(f"{_name(path)} is a directory: name a batch script in it.")
+        raise SubmitError(f"{name} is a directory: name a batch script in it.")
     if not os.path.isfile(path):
         raise SubmitError(f"There is no batch script at {checks.shown(str(path))}.")
     try:
         with open(path, "rb") as file:
             return file.read(LARGEST + 1)
     except OSError as error:
-        raise SubmitError(f"{_name(path)} cannot be read: {error.strerror}.") from None
-
-
-def _name(path: object) -> str:
-    return checks.shown(os.path.basename(os.path.abspath(str(path))))
+        raise SubmitError(f"{name} cannot be read: {error.strerror}.") from None
 
 
 def trouble(script: bytes) -> str:
@@ -62,31 +53,24 @@ def trouble(script: bytes) -> str:
     sbatch finds most of it as well, says it without the way out, and takes a lone carriage return.
     """
     first = script.split(b"\n", 1)[0]
-    if script.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return f"The batch script is UTF-16, so that sbatch finds no #! in its first line. {_SAVE}"
-    if b"\0" in script:
-        return f"The batch script holds a NUL character, so it is no text file. {_SAVE}"
-    if script.startswith(b"\xef\xbb\xbf"):
-        return f"The batch script begins with a byte order mark, so that its first line is not #!. {_SAVE}"
-    if b"\r\n" in script:
-        return (
-            "The batch script has DOS line breaks (\\r\\n), as editors on Windows write them. dos2unix FILE, "
-            "or sed -i 's/\\r$//' FILE, takes them out."
-        )
-    if b"\r" in script:
-        return (
-            "The batch script has a carriage return (\\r), which is no line break of Unix: tr '\\r' '\\n' "
-            "< FILE > NEW makes one of it."
-        )
-    if not script.strip():
-        return f"The batch script is empty; it {_BEGIN}."
-    if not first.startswith(b"#!") or not first[2:].strip():
-        seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
-        blank = script.lstrip().startswith(b"#!")
-        return f"The batch script {_BEGIN}; {'blanks or an empty line stand before it' if blank else seen}."
-    if len(script) > LARGEST:
-        return "The batch script is larger than 4 MB, which is more than Slurm takes."
-    return ""
+    late = script.lstrip().startswith(b"#!")
+    seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
+    seen = "blanks or an empty line stand before it" if late else seen
+    troubles = [
+        (script.startswith((b"\xff\xfe", b"\xfe\xff")),
+         f"is UTF-16, so that sbatch finds no #! in its first line. {_SAVE}"),
+        (b"\0" in script, f"holds a NUL character, so it is no text file. {_SAVE}"),
+        (script.startswith(b"\xef\xbb\xbf"),
+         f"begins with a byte order mark, so that its first line is not #!. {_SAVE}"),
+        (b"\r\n" in script, "has DOS line breaks (\\r\\n), as editors on Windows write them. dos2unix FILE, "
+         "or sed -i 's/\\r$//' FILE, takes them out."),
+        (b"\r" in script, "has a carriage return (\\r), which is no line break of Unix: tr '\\r' '\\n' "
+         "< FILE > NEW makes one of it."),
+        (not script.strip(), f"is empty; it {_BEGIN}."),
+        (not first.startswith(b"#!") or not first[2:].strip(), f"{_BEGIN}; {seen}."),
+        (len(script) > LARGEST, "is larger than 4 MB, which is more than Slurm takes."),
+    ]  # fmt: skip
+    return next((f"The batch script {what}" for it_has, what in troubles if it_has), "")
 
 
 def unread(script: bytes) -> list[str]:

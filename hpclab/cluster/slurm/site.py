@@ -24,14 +24,14 @@ def site_version() -> str | None:
     environment = found_environment()
     configured = _configured(environment)
     try:  # without any configuration the command asks the name service, which may take long to say no
-        limits = {"timeout": 10.0, "attempts": 2} if configured else {"timeout": 3.0}
+        timeout, attempts = (10.0, 2) if configured else (3.0, 1)
         try:
-            commands.run(["scontrol", "ping"], environment, **limits)  # type: ignore[arg-type]
+            commands.run(["scontrol", "ping"], environment, timeout, attempts)
         except SlurmError as error:
             if not configured or isinstance(error, SlurmTimeout):
                 raise
             try:  # a site may keep scontrol from its users
-                commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout=limits["timeout"])
+                commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout)
             except SlurmError:
                 raise error from None
         return commands.run(["sinfo", "--version"], environment).strip()
@@ -53,13 +53,12 @@ def found_environment() -> dict[str, str]:
     environment = commands.without_job(os.environ)
     conf = environment.get("SLURM_CONF")
     if conf is not None and (not os.path.exists(conf) or local_slurm.written_by_us(Path(conf))):
-        environment.pop("SLURM_CONF")
+        del environment["SLURM_CONF"]
     return environment
 
 
 def _configured(environment: Mapping[str, str]) -> bool:
     """Whether somebody set up a Slurm here; the packages alone bring no slurm.conf."""
     places = ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/usr/local/etc/slurm", "/run/slurm/conf")
-    return any(name in environment for name in ("SLURM_CONF", "SLURM_CONF_SERVER")) or any(
-        os.path.exists(f"{place}/slurm.conf") for place in places
-    )
+    named = environment.keys() & {"SLURM_CONF", "SLURM_CONF_SERVER"}
+    return bool(named) or any(os.path.exists(f"{place}/slurm.conf") for place in places)
