@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hpclab import checks
 from hpclab.models import formulas
 from hpclab.models.nccl import Answer
 from hpclab.models.network import Link, framing
@@ -56,7 +55,6 @@ class Fabric:
     two messages on the wire. `shared`: no card between them, a core copies.
     """
 
-    name: str
     latency: float
     bandwidth: float
     ranks: int = 2
@@ -106,7 +104,6 @@ def predict(what: str, size: float, place: Fabric) -> Answer:
 
     A collective is done by the fastest way that `formulas` knows for ranks without a hierarchy.
     """
-    size = checks.number("size", size, 0, 2**50, "bytes")
     tests = dict(zip(TESTS, (place.one_way, place.stream, place.both_ways), strict=True))
     if what in tests:
         return Answer(tests[what](size), "a message")
@@ -136,7 +133,7 @@ def over(
     staging = (
         Link.named("host-staging").latency + host.start if gpus and link.startswith("slingshot") else 0.0
     )
-    return Fabric(known.name, latency, bandwidth, ranks, host, host.query * (gpu_aware or gpus),
+    return Fabric(latency, bandwidth, ranks, host, host.query * (gpu_aware or gpus),
                   inject=INJECT if staging else -1, staging=staging)  # fmt: skip
 
 
@@ -149,6 +146,6 @@ def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
     host = Host()
     if not gpu_bandwidth:
         call = host.query * gpu_aware
-        return Fabric("shared memory", 2 * host.post, host.far, host=host, call=call, shared=True)
+        return Fabric(2 * host.post, host.far, host=host, call=call, shared=True)
     call = Link.named("host-staging").latency + host.query
-    return Fabric("NVLink", 2 * host.post + host.start, gpu_bandwidth, host=host, call=call, gap=host.start)
+    return Fabric(2 * host.post + host.start, gpu_bandwidth, host=host, call=call, gap=host.start)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from hpclab import checks
-from hpclab.models import formulas
+from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
 
 COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
@@ -44,16 +44,6 @@ class Job:
     node_gpus: int = 8
     host: float = 0.0
     nvls: bool = True
-
-    def __post_init__(self) -> None:
-        checks.integer("gpus", self.gpus, 2, 1_000_000)
-        checks.integer("nodes", self.nodes, 1, self.gpus)
-        if self.gpus % self.nodes:
-            raise ValueError(f"{self.gpus} GPUs cannot be spread evenly over {self.nodes} nodes.")
-        if self.nodes > 1:
-            if self.network is None:
-                raise ValueError("Several nodes need a network between them.")
-            checks.number("The network's bandwidth", self.network_bandwidth, 1e6, 1e15, "bytes/s")
 
     @property
     def per_node(self) -> int:
@@ -81,16 +71,9 @@ class Answer:
     how: str
 
 
-def bus_factor(collective: str, gpus: int) -> float:
-    """Bytes on the bus over bytes of the message: busbw = factor × size / time (PERFORMANCE.md)."""
-    checks.choice("collective", collective, COLLECTIVES)
-    return 1.0 if collective == "send_recv" else formulas.bus_factor(collective, gpus)
-
-
 def predict(collective: str, size: float, job: Job) -> Answer:
     """The time of one collective of `size` bytes (as nccl-tests counts them) and the way it is done."""
     checks.choice("collective", collective, (*COLLECTIVES, COPY))
-    size = checks.number("size", size, 0, 2**60, "bytes")
     if collective == COPY:
         return Answer(size / (job.nvlink.link_bandwidth * job.nvlink.links), "a copy")
     if collective in ("all_to_all", "send_recv"):
@@ -109,15 +92,10 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     return Answer(job.nvlink.launch + job.host + ways[how][1], how)
 
 
-def _steps(collective: str, job: Job) -> tuple[int, int]:
-    """Steps of a ring, and those of them over the network."""
-    rounds = 2 if collective == "all_reduce" else 1
-    return rounds * (job.gpus - 1), rounds * (job.nodes - 1)
-
-
 def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float, float]:
     """(what NCCL expects, what it takes without the launch), in seconds, for a ring."""
-    steps, across = _steps(collective, job)
+    rounds = 2 if collective == "all_reduce" else 1
+    steps, across = rounds * (job.gpus - 1), rounds * (job.nodes - 1)  # of these over the network
     nvlink, table = job.nvlink, job.nvlink.nccl
     moved = bus_factor(collective, job.gpus) * size
     bandwidth = job.ring_bandwidth(steps)

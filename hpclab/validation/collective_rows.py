@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hpclab.models import nccl
 from hpclab.models.communication import predict as predicted
+from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl_links import NETWORKS, NVLINKS, TORCH_CALL
 from hpclab.validation import placing
 from hpclab.validation.score import NotPlaced, Observation
@@ -84,7 +85,7 @@ def _time(row: Row, case: Case) -> float:
     rate = row.value(column, 0, 1e6) * 1e9
     gpus = case.gpus or case.nodes * case.per_node
     known = gpus > 1 and case.collective in nccl.COLLECTIVES
-    factor = nccl.bus_factor(case.collective, gpus) if "bus" in column and known else 1.0
+    factor = bus_factor(case.collective, gpus) if "bus" in column and known else 1.0
     return case.size * factor / rate if rate > 1e3 else float("nan")
 
 
@@ -161,4 +162,4 @@ def predict(observation: Observation) -> float:
     time = predicted(nccl.COPY if case.copy else case.collective, case.size, place).seconds
     if observation.unit == "s":
         return time
-    return nccl.bus_factor(case.collective, place.gpus) * case.size / time
+    return bus_factor(case.collective, place.gpus) * case.size / time

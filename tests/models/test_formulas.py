@@ -30,3 +30,9 @@ def test_by_hand():
     assert time("all_reduce", "halving_doubling") == pytest.approx(6e-6 + 14e-3)
     assert time("all_to_all", "pairwise") == pytest.approx(7 * (1e-6 + 1e-3))
     assert time("all_to_all", "bruck") == pytest.approx(3 * (1e-6 + 4e-3))
+
+
+def test_bus_factors_are_those_of_nccl_tests():
+    assert [formulas.bus_factor("all_reduce", gpus) for gpus in (1, 8)] == [0, 1.75]
+    assert formulas.bus_factor("all_gather", 8) == formulas.bus_factor("all_to_all", 8) == 0.875
+    assert formulas.bus_factor("broadcast", 8) == formulas.bus_factor("send_recv", 8) == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hpclab.models import mpi
-from hpclab.models.mpi import Fabric, Host, inside, over, predict
+from hpclab.models.mpi import Host, inside, over, predict
 from hpclab.models.network import framing
 
 FABRIC = over("roce-50g", rate=6.25e9)
@@ -78,5 +78,3 @@ def test_a_collective_takes_the_fastest_way():
     assert predict("ping_pong", 8, many).seconds == many.one_way(8)
     with pytest.raises(ValueError, match="'gossip' is no collective"):
         predict("gossip", 8, many)
-    with pytest.raises(ValueError, match="size must be"):
-        predict("stream", -1, Fabric("x", 1e-6, 1e9))

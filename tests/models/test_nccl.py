@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from hpclab.models import nccl, rings
-from hpclab.models.nccl import Job, bus_factor, predict
+from hpclab.models.formulas import bus_factor
+from hpclab.models.nccl import Job, predict
 from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE, in_turn
 from hpclab.models.topologies import CUBE_MESH
 
@@ -93,18 +94,3 @@ def test_a_message_of_nothing_still_costs_its_steps_and_the_callers_time():
     assert nothing == pytest.approx(H100.launch + 14 * 0.6e-6)
     assert predict("all_reduce", 0, replace(job, host=1e-3)).seconds == pytest.approx(nothing + 1e-3)
     assert predict("all_reduce", 0, Job(H100, 16, 2, **RAILS)).seconds > nothing
-
-
-def test_bus_factors_are_those_of_nccl_tests():
-    assert [bus_factor("all_reduce", gpus) for gpus in (1, 8)] == [0, 1.75]
-    assert bus_factor("all_gather", 8) == bus_factor("all_to_all", 8) == 0.875
-    assert bus_factor("broadcast", 8) == bus_factor("send_recv", 8) == 1
-
-
-def test_what_does_not_fit_together_is_refused():
-    with pytest.raises(ValueError, match="spread evenly over 3 nodes"):
-        Job(H100, 8, 3)
-    with pytest.raises(ValueError, match="need a network"):
-        Job(H100, 16, 2)
-    with pytest.raises(ValueError, match="collective must be one of"):
-        predict("gather", 8, Job(H100, 8))

@@ -103,4 +103,4 @@ def test_rows_of_no_bytes_are_named_and_the_others_scored(name, text, tmp_path):
     assert (score.rows, score.placed) == (1, 1)
     out = tmp_path / "rows.csv"
     predictions.write(found, out)
-    assert tables.read(out).rows[0].text("published", "predicted", "error") == ""
+    assert tables.parse(out.name, out.read_text()).rows[0].text("published", "predicted", "error") == ""
