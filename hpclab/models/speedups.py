@@ -21,6 +21,7 @@ def speedups(results: Sequence[Result], along: str = "nodes") -> list[Result]:
     `along` is the parameter that counts (nodes, threads, processes). For weak scaling it is the scaled
     speedup: n times the work in this time, over the time of one.
     """
+    checks.instance("along", along, str, "the name of a parameter, such as threads")
     chosen = [
         result
         for result in checks.instances("results", results, Result)
@@ -83,6 +84,7 @@ class Curve:
 
     def at(self, nodes: float) -> tuple[float, float | None, float | None]:
         """Speedup, lower and upper end of the band at `nodes`, between the curve's own points."""
+        nodes = checks.number("nodes", nodes, 1, 1e7)
         low, high = (float(numpy.interp(nodes, self.nodes, b)) if b else None for b in (self.low, self.high))
         return float(numpy.interp(nodes, self.nodes, self.speedup)), low, high
 

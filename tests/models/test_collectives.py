@@ -29,22 +29,6 @@ def test_two_flows_on_one_link_get_half_each():
     assert both.end == pytest.approx([20.5, 20.5])
 
 
-def test_what_one_flow_cannot_use_goes_to_the_others():
-    slow = with_slow_link(single_node(LINK, 4), 3, 1, 5)  # rank 3 sends with 2 B/s
-    run = simulate(made((0, 3, 1, 20), (0, 0, 1, 80), ranks=4), slow, 1)
-    assert run.end == pytest.approx([10.5, 10.5])  # into rank 1: 2 and 8 B/s, not 5 and 5
-
-
-def test_an_uplink_two_to_one_doubles_what_crosses_it():
-    across = made(*((0, n, 4 + n, 100) for n in range(4)))
-    full = cluster(8, 1, nic=LINK, nodes_per_leaf=4)
-    half = cluster(8, 1, nic=LINK, nodes_per_leaf=4, oversubscription=2)
-    assert simulate(across, full, 1).time == pytest.approx(10.5, rel=1e-6)
-    assert simulate(across, half, 1).time == pytest.approx(20.5, rel=1e-6)
-    inside = made(*((0, n, (n + 1) % 4, 100) for n in range(4)))
-    assert simulate(inside, half, 1).time == pytest.approx(10.5)
-
-
 def test_a_rank_that_is_done_goes_on_and_a_late_one_holds_up_only_who_waits_for_it():
     run = simulate(made((0, 0, 1, 100), (0, 2, 3, 10), (1, 2, 3, 10), (2, 1, 2, 10)), single_node(LINK, 8), 1)
     assert run.begin == pytest.approx([0, 0, 1.5, 10.5])

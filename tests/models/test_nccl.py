@@ -33,17 +33,6 @@ def test_a_board_of_four_has_no_switch_that_adds_and_a_ring_that_is_passed_on_no
     assert predict("all_reduce", 2**22, Job(NVLINKS["nvlink2"], 8)).how == "ring, LL128"
 
 
-def test_a_send_gets_the_channels_that_nccl_gives_it():
-    node = Job(H100, 8)
-    times = {mib: predict("send_recv", mib * 2**20, node).seconds for mib in (32, 64, 128, 256, 512)}
-    assert times[64] == pytest.approx(2 * times[32], rel=0.05)  # the same four channels
-    assert times[128] == pytest.approx(times[64], rel=0.01)  # twice as many
-    assert times[512] == pytest.approx(2 * times[256], rel=0.05)  # no more than the links carry
-    two, ten = (Job(H100, 8 * nodes, nodes, **(RAILS)) for nodes in (2, 10))
-    ratio = predict("send_recv", 2**33, ten).seconds / predict("send_recv", 2**33, two).seconds
-    assert 1.7 < ratio < 2  # one channel, where all ranks' would be more than four times those there are
-
-
 @pytest.mark.parametrize("collective", nccl.COLLECTIVES)
 @pytest.mark.parametrize("nodes", [1, 2, 10])
 def test_large_messages_come_near_a_line_rate_and_never_above(collective, nodes):
@@ -86,11 +75,3 @@ def test_two_stages_in_line_hinder_each_other_most_where_they_are_equal():
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(6.0)
     assert in_turn(3.0, 6.0) == in_turn(6.0, 3.0)
-
-
-def test_a_message_of_nothing_still_costs_its_steps_and_the_callers_time():
-    job = Job(H100, 8)
-    nothing = predict("all_reduce", 0, job).seconds
-    assert nothing == pytest.approx(H100.launch + 14 * 0.6e-6)
-    assert predict("all_reduce", 0, replace(job, host=1e-3)).seconds == pytest.approx(nothing + 1e-3)
-    assert predict("all_reduce", 0, Job(H100, 16, 2, **RAILS)).seconds > nothing

@@ -11,12 +11,6 @@ share = some.floats(0, 1)
 count = some.floats(1, 1e5)
 
 
-@given(share, some.floats(0, 10))
-def test_one_processor_is_no_faster(serial, coherency):
-    for law in (Amdahl(serial), Gustafson(serial), USL(serial, coherency)):
-        assert law.speedup(1) == pytest.approx(1)
-
-
 @given(share, count, count)
 def test_amdahl_and_gustafson_never_fall(serial, one, other):
     few, many = sorted((one, other))

@@ -26,43 +26,6 @@ def table(tmp_path, text, name="nccl_mine.csv"):
     return path
 
 
-def shipped(part):
-    (path,) = [path for path in predictions.shipped() if part in path.name]
-    return predictions.predict(path)
-
-
-def mean(errors):
-    errors = list(errors)
-    return sum(errors) / len(errors)
-
-
-def test_every_row_of_every_shipped_table_is_there():
-    for path in predictions.shipped():
-        with path.open(newline="") as file:
-            assert len(predictions.predict(path)) == sum(1 for _ in csv.reader(file)) - 1
-    assert len(predictions.shipped()) == 10
-
-
-def test_the_straight_line_is_beaten_on_most_tables_of_sweeps():
-    found = [score for path in predictions.shipped() for score in scores(predictions.predict(path))]
-    sweeps = [one for one in found if one.rows > 5 and one.placed == one.rows]
-    better = [one for one in sweeps if one.mean_error < one.baseline_mean_error]
-    assert len(better) * 2 > len(sweeps) > 5
-
-
-def test_every_kind_of_gpu_count_node_and_memory_is_near_by_itself():
-    """No mean hides a group: what was off by a factor once."""
-    found: dict[str, list[float]] = {}
-    for part in ("a100_v100", "1_2_10node", "alps"):
-        for one in shipped(part):
-            fields = one.observation.row.fields
-            names = ("gpu", "nodes", "gpus", "collective", "case")
-            found.setdefault(" ".join(fields.get(name, "") for name in names), []).append(one.error)
-    assert len(found) == 7 + 8 + 4
-    for name, errors in found.items():
-        assert mean(errors) < (0.3 if "memory" in name else 0.1), name
-
-
 def test_widget_experiment_and_validate_call_one_function():
     from hpclab.experiments import measure_collectives
     from hpclab.validation import collective_rows, message_rows
