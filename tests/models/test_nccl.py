@@ -7,7 +7,7 @@ import pytest
 from hpclab.models import nccl, rings
 from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl import Job, predict
-from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE, in_turn
+from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE
 from hpclab.models.topologies import CUBE_MESH
 
 H100 = NVLINKS["nvlink4"]
@@ -67,11 +67,3 @@ def test_nvls_pays_from_five_hopper_and_six_blackwell_gpus():
     for name, first in (("nvlink4", 5), ("nvlink5", 6)):
         ways = {n: predict("all_reduce", 2**33, Job(NVLINKS[name], n)).how for n in range(3, 9)}
         assert [n for n, way in ways.items() if way == "NVLS"] == list(range(first, 9))
-
-
-def test_two_stages_in_line_hinder_each_other_most_where_they_are_equal():
-    assert in_turn(6.0, 6.0) == in_turn(6.0, 6.0 + 1e-9) == pytest.approx(5.0)
-    rates = [in_turn(6.0, other) for other in (6.0, 9.0, 12.0, 60.0, 1e9)]
-    assert rates == sorted(rates)
-    assert rates[-1] == pytest.approx(6.0)
-    assert in_turn(3.0, 6.0) == in_turn(6.0, 3.0)

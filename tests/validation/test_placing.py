@@ -3,10 +3,10 @@
 import pytest
 
 from hpclab.models.nccl_links import NVLINKS
-from hpclab.validation import predictions
 from hpclab.validation.collective_rows import Case, job
 from hpclab.validation.score import NotPlaced
 
+OSU = "system,network,case,stack,test,size_bytes,value,unit\n"
 A100 = "A100-SXM4-40GB, 8 per node"
 
 
@@ -149,10 +149,9 @@ def test_a_row_says_on_how_many_nodes_its_gpus_are(system, network, gpus, nodes,
         ("system,network,interconnect", "A100,4x HDR,2x EDR"),
     ],
 )  # fmt: skip
-def test_no_column_hides_another(columns, row, tmp_path):
-    path = tmp_path / "nccl_mine.csv"
-    path.write_text(f"{columns},gpus,nodes,size_bytes,time_us\n{row},16,2,1048576,100\n")
-    assert [one.value for one in predictions.predict(path)] == [None]
+def test_no_column_hides_another(columns, row, predicted):
+    found = predicted(f"{columns},gpus,nodes,size_bytes,time_us\n{row},16,2,1048576,100\n")
+    assert [one.value for one in found] == [None]
 
 
 @pytest.mark.parametrize(
@@ -165,11 +164,9 @@ def test_no_column_hides_another(columns, row, tmp_path):
         ("x,HDR100,,,osu_allreduce", "how many processes"), ("x,HDR100,,,MPI Init Test", "no model"),
     ],
 )  # fmt: skip
-def test_a_message_that_went_otherwise_is_not_placed(row, said, tmp_path):
-    path = tmp_path / "osu_mine.csv"
+def test_a_message_that_went_otherwise_is_not_placed(row, said, predicted):
     unit = "us" if "latency" in row else "MB/s"
-    path.write_text(f"system,network,case,stack,test,size_bytes,value,unit\n{row},65536,8,{unit}\n")
-    (one,) = predictions.predict(path)
+    (one,) = predicted(f"{OSU}{row},65536,8,{unit}\n", "osu_mine.csv")
     assert one.value is None
     assert said in one.note
 
@@ -183,9 +180,7 @@ def test_a_message_that_went_otherwise_is_not_placed(row, said, tmp_path):
         ("x,HDR100,,ucx-tcp,osu_bw", "x,IPoIB (100Gb/s),,,osu_bw"),
     ],
 )  # fmt: skip
-def test_a_bandwidth_test_has_two_processes_without_being_told(row, like, tmp_path):
-    path = tmp_path / "osu_mine.csv"
+def test_a_bandwidth_test_has_two_processes_without_being_told(row, like, predicted):
     rows = "".join(f"{words},4194304,20000,MB/s\n" for words in (row, like))
-    path.write_text(f"system,network,case,stack,test,size_bytes,value,unit\n{rows}")
-    one, other = (found.value for found in predictions.predict(path))
+    one, other = (found.value for found in predicted(OSU + rows, "osu_mine.csv"))
     assert one == other > 1e9
