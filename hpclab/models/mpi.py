@@ -51,7 +51,7 @@ class Fabric:
     """Two processes: `latency` of the smallest message in seconds, `bandwidth` of data in bytes/s.
 
     `ranks` processes take part in a collective, all as far from each other. `call`: seconds that a core
-    spends on each message besides posting it, and up to `inject` bytes `staging` more. `gap`: seconds between
+    spends on each message besides posting it, and up to INJECT bytes `staging` more. `gap`: seconds between
     two messages on the wire. `shared`: no card between them, a core copies.
     """
 
@@ -61,7 +61,6 @@ class Fabric:
     host: Host = field(default_factory=Host)
     call: float = 0.0
     gap: float = Host.gap
-    inject: int = -1
     staging: float = 0.0
     shared: bool = False
 
@@ -78,7 +77,7 @@ class Fabric:
         return self.host.post + copied + self._calls(size)
 
     def _calls(self, size: float) -> float:
-        return self.call + (self.staging if size <= self.inject else 0.0)
+        return self.call + (self.staging if size <= INJECT else 0.0)
 
     def one_way(self, size: float) -> float:
         """Seconds from one process to the other, half of a ping-pong (osu_latency)."""
@@ -129,12 +128,11 @@ def over(
     if link.startswith("ethernet"):
         kernel = Link.named("kernel-tcp")
         latency, bandwidth = latency + kernel.latency, min(bandwidth, kernel.bandwidth)
-    # What a core writes into the card itself it must first have: a whole copy out of the GPU's memory.
-    staging = (
-        Link.named("host-staging").latency + host.start if gpus and link.startswith("slingshot") else 0.0
-    )
-    return Fabric(latency, bandwidth, ranks, host, host.query * (gpu_aware or gpus),
-                  inject=INJECT if staging else -1, staging=staging)  # fmt: skip
+    call, staging = host.query * (gpu_aware or gpus), 0.0
+    if gpus and link.startswith("slingshot"):
+        # What a core writes into the card itself it must first have: a whole copy out of the GPU's memory.
+        staging = Link.named("host-staging").latency + host.start
+    return Fabric(latency, bandwidth, ranks, host, call, staging=staging)
 
 
 def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:

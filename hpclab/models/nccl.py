@@ -50,6 +50,11 @@ class Job:
         return self.gpus // self.nodes
 
     @property
+    def opened(self) -> int:
+        """Channels of a communicator over several nodes: four a GPU and its network card (connect.cc)."""
+        return min(4 * self.per_node, self.nvlink.channels)
+
+    @property
     def wire(self) -> float:
         """Bytes/s out of a node that NCCL gets from the network; infinite on one node."""
         return self.network_bandwidth * self.network.share if self.network else float("inf")
@@ -186,14 +191,9 @@ def _pairs(collective: str, size: float, job: Job) -> float:
     over_nvlink = near * part / min(links, max(near, 1) * each * job.nvlink.channel)
     if not far or job.network is None:
         return time + over_nvlink
-    copied = min(far * each, _opened(job)) * job.nvlink.channel
+    copied = min(far * each, job.opened) * job.nvlink.channel
     wire = in_turn(copied, job.wire / inside, slots=8)
     return time + (job.nodes - 1) * job.network.hop + max(over_nvlink, far * part / wire)
-
-
-def _opened(job: Job) -> int:
-    """Channels of a communicator over several nodes: four a GPU and its network card (connect.cc)."""
-    return min(4 * job.per_node, job.nvlink.channels)
 
 
 def _pair_channels(size: float, job: Job) -> int:
@@ -204,7 +204,7 @@ def _pair_channels(size: float, job: Job) -> int:
     (enqueue.cc, addP2pToPlan): a send of 64 MiB goes no faster than one of 128 goes twice as fast.
     """
     if job.nodes > 1:
-        return 2 if 2 * job.gpus <= 4 * _opened(job) else 1
+        return 2 if 2 * job.gpus <= 4 * job.opened else 1
     most = 2 ** int(log2(job.nvlink.channels))
     count = max(1, min(most, 2 ** int(log2(job.nvlink.pair_channels / job.gpus))))
     while size / count > 2**24 and count <= most / 2:

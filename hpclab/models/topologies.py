@@ -24,6 +24,7 @@ CUBE_MESH = (
     (0, 0, 1, 0, 1, 2, 0, 2), (0, 0, 0, 1, 2, 1, 2, 0),
 )  # fmt: skip
 TRANSPORTS = ("rdma", "tcp")
+_SWITCHES = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}  # else InfiniBand's
 
 
 def single_node(link: Link | str, gpus: int) -> Topology:
@@ -97,8 +98,9 @@ def cluster(
             uplink, leaves = Link("", 0, spec.bandwidth * width), range(leaf.max() + 1)
             up, down = (_add(links, uplink, [f"leaf {n} {way}" for n in leaves]) for way in ("up", "down"))
             ends.append((up[leaf], down[leaf]))
-        delay = 2 * _link(_switch(nic)).latency
-        levels.append(_level("spine", numpy.zeros(ranks, "i4"), ends, delay))
+        family = nic.partition("-")[0] if isinstance(nic, str) else ""
+        switch = Link.named(f"{_SWITCHES.get(family, 'infiniband')}-switch")
+        levels.append(_level("spine", numpy.zeros(ranks, "i4"), ends, 2 * switch.latency))
     name = f"{nodes} nodes × {per}, {spec.name}{' on rails' if rails else ''}"
     name += f" {over:g}:1" if over > 1 and leaf.max() > 0 else ""
     name += {"rdma": "", "tcp": ", TCP"}[transport]
@@ -153,13 +155,6 @@ def _add(links: list[Link], kind: Link, names: list[str], halves: int = 2) -> Nu
 def _ports(links: list[Link], spec: Link, names: list[str]) -> tuple[Numbers, Numbers]:
     """A link out and a link in for each name; each has half of the latency, so that a way has it once."""
     return _add(links, spec, [f"{n} out" for n in names]), _add(links, spec, [f"{n} in" for n in names])
-
-
-def _switch(nic: Link | str) -> str:
-    """The catalogue's switch for a NIC of the catalogue."""
-    family = nic.split("-")[0] if isinstance(nic, str) else "infiniband"
-    families = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}
-    return families.get(family, "infiniband") + "-switch"
 
 
 def _link(link: Link | str) -> Link:
