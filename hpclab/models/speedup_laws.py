@@ -129,7 +129,7 @@ def processors(n: ArrayLike) -> Array:
     try:
         count = numpy.asarray(n, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"n must be numbers of processors, not {n!r:.60}.") from None
+        count = numpy.array(numpy.nan)
     if not (numpy.isfinite(count) & (count >= 1) & (count <= _MOST)).all():
         raise ValueError(f"n must be numbers of processors from 1 to {_MOST:g}, not {n!r:.60}.")
     return count

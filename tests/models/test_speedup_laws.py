@@ -11,13 +11,6 @@ share = some.floats(0, 1)
 count = some.floats(1, 1e5)
 
 
-@given(share, count, count)
-def test_amdahl_and_gustafson_never_fall(serial, one, other):
-    few, many = sorted((one, other))
-    for law in (Amdahl(serial), Gustafson(serial)):
-        assert law.speedup(few) <= law.speedup(many) * (1 + 1e-9)
-
-
 @given(share, count)
 def test_amdahl_is_usl_without_coherency_and_keeps_its_limit(serial, n):
     assert Amdahl(serial).speedup(n) == pytest.approx(float(USL(serial, 0).speedup(n)))

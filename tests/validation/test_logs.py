@@ -134,9 +134,3 @@ def test_osus_own_tables_are_read(text, quantity, read):
     assert found[1].observation.quantity == quantity
     assert found[1].value is not None
     assert "its network is not named" in read(text)[1].note
-
-
-@pytest.mark.parametrize("title", ["MPI Allreduce Latency Test", "MPI Init Test"])
-def test_osus_other_tests_are_not_placed(title, read):
-    found = read(OSU.replace("MPI Latency Test", title), network="HDR100")
-    assert [one.value for one in found] == [None, None]
