@@ -50,7 +50,7 @@ def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCu
         and (not result.environment.get("shared", True)
              or result.parameters.get(along, 0) <= result.environment.get("cores", 1e9))
     ]  # fmt: skip
-    found = fit_times(law, measured, along, weak=law is Gustafson)
+    found = fit_times(law, measured, along)
     return fit_times(law, emulated, along) if isinstance(found, NoCurve) and emulated else found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 
 from hpclab.figures import diagram, lanes, listing, memory_rows, style
-from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
 
 Event = Request | Branch | Barrier
@@ -119,7 +118,7 @@ def _cost(event: Event) -> Counter[tuple[str, int]]:
     if not isinstance(event, Request) or event.space == "local":
         return Counter()
     if event.space == "shared":
-        return Counter({("passes", event.line): gpu_memory.passes(event.addresses, event.itemsize)})
+        return Counter({("passes", event.line): event.passes})
     costs = {"requests": 1, "sectors": event.sectors, "bytes": _bytes(event)[0]}
     return Counter({(what, event.line): cost for what, cost in costs.items()})
 
@@ -134,7 +133,7 @@ def _title(event: Event) -> str:
     if event.kind == "atomic" and event.contention > 1:
         return f"{did}, {event.contention} of them in turn at one address"
     if event.space == "shared":
-        extra, passes = event.bank_conflicts, gpu_memory.passes(event.addresses, event.itemsize)
+        extra, passes = event.bank_conflicts, event.passes
         return (
             f"{did}, {passes} passes, {extra} of them for conflicts" if extra else f"{did}, no bank conflict"
         )

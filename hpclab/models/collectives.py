@@ -14,7 +14,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab import checks
-from hpclab.models.network import Topology, packed
+from hpclab.models.network import Topology
 from hpclab.schedules.schedule import Schedule
 
 Seconds = NDArray[numpy.float64]
@@ -55,46 +55,48 @@ def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> Tim
     Notice that nothing here is synchronised: a rank that is done with a step goes on, and one that waits for
     a slow link makes those wait that wait for it.
     """
-    itemsize = checks.number("itemsize", itemsize, 1e-6, 2**50, "bytes")
     if schedule.ranks > topology.ranks:
         raise ValueError(
             f"The schedule has {schedule.ranks} ranks, {topology.name} only {topology.ranks}: "
             "build a larger one."
         )
+    from hpclab.models import contention  # compiled code: Numba is loaded when it is first needed
+
     messages, ranks = schedule.messages, schedule.ranks
-    from hpclab.models import contention, flows  # compiled code: Numba is loaded when it is first needed
-
-    step, source, target = (messages[name].copy() for name in ("step", "source", "target"))
-    size = messages["size"] * (float(itemsize) * (source != target))
-    count, member = flows.joined(step, source, target, size)
-    step, source, target, size = (column[:count] for column in (step, source, target, size))
-    levels = packed(topology)
-    delay, passing, begin, end = (numpy.empty(count) for _ in range(4))
-    finish = numpy.zeros(ranks)
-    waits = numpy.array([level.latency for level in topology.levels])
-    found = flows.costs(
-        step, source, target, size, levels, topology.bandwidth, topology.latency, waits, delay, passing
-    )
-    if found == flows.NO_WAY:
-        raise ValueError(f"Some ranks of the schedule are not connected in {topology.name}.")
-    if found:
-        way = flows.ways(source, target, levels)
-        contention.crowded(step, source, target, way, topology.bandwidth, delay, size, begin, end, finish)
+    step, source, target = (messages[name].astype("i8") for name in ("step", "source", "target"))
+    # Rows of one step from one rank to one other are one message.
+    key, member = numpy.unique((step * ranks + source) * ranks + target, return_inverse=True)
+    step, pair = numpy.divmod(key, ranks**2)
+    source, target = numpy.divmod(pair, ranks)
+    size = numpy.bincount(member, messages["size"], len(key)) * itemsize * (source != target)
+    pairs, which = numpy.unique(pair, return_inverse=True)
+    ways, met = topology.ways(*numpy.divmod(pairs, ranks))
+    way, links, levels = ways[which], topology.links, topology.levels
+    # A last number for -1: no link, no level.
+    delay = numpy.array([*(link.latency for link in links), 0.0])[ways].sum(axis=1)
+    delay += numpy.array([*(level.latency for level in levels), 0.0])[met]
+    bandwidth = numpy.array([*(link.bandwidth for link in links), numpy.inf])
+    narrowest = bandwidth[ways].min(axis=1)
+    shared = contention.shared(step, source, target, way, len(links))
+    if shared:
+        ends = numpy.stack([source, target], axis=1).ravel()
+        order = numpy.argsort(ends, kind="stable")
+        first = numpy.searchsorted(ends[order], numpy.arange(ranks + 1))
+        times = contention.crowded(
+            step, source, target, size, delay[which], way, bandwidth, order // 2, first
+        )
     else:
-        flows.alone(step, source, target, delay, passing, begin, end, finish)
-    return Timing(schedule, topology, itemsize, begin[member], end[member], finish, bool(found))
+        times = contention.alone(step, source, target, delay[which] + size / narrowest[which], ranks)
+    begin, end, finish = times
+    return Timing(schedule, topology, itemsize, begin[member], end[member], finish, shared)
 
 
-def crossover(
-    one: Callable[[float], float], other: Callable[[float], float], low: float = 1.0, high: float = 2.0**34
-) -> float | None:
-    """The size in bytes from `low` to `high` at which two times as functions of size are equal, or None.
+def crossover(one: Callable[[float], float], other: Callable[[float], float]) -> float | None:
+    """The size in bytes, to 16 GiB, at which two times as functions of size are equal, or None.
 
-    Found by bisection on the logarithm, to 0.1 %: below it the one that is faster at `low` wins, above it the
-    other. Where they cross more than once, one of the places.
+    Found by bisection on the logarithm, to 0.1 %: below it the one that is faster for 1 byte wins, above it
+    the other. Where they cross more than once, one of the places.
     """
-    low = checks.number("low", low, 1e-3, 2**60, "bytes")
-    high = checks.number("high", high, low, 2**60, "bytes")
     for function in (one, other):
         checks.instance("A time as a function of size", function, Callable, "a function")
 
@@ -102,6 +104,7 @@ def crossover(
         ours, theirs = (checks.number("A time", time(size), 0, 1e12, "s") for time in (one, other))
         return ours < theirs
 
+    low, high = 1.0, 2.0**34
     first = one_wins(low)
     if first == one_wins(high):
         return None

@@ -23,6 +23,7 @@ def predict(what: str, size: float, place: Place) -> Answer:
     `size` is what the field quotes (nccl-tests: the whole vector; of an all-to-all what one rank sends
     altogether). The library chooses the algorithm.
     """
+    size = checks.number("size", size, 0, 2**60, "bytes")
     if isinstance(place, Line):
         return Answer(float(place.time(size)), "the line measured here")
     if isinstance(place, Job):

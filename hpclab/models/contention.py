@@ -1,9 +1,12 @@
-"""Compiled: messages as flows that share links, event by event.
+"""Compiled: when the messages of a schedule begin and end, on links that some of them may share.
 
-A message waits out its latency, then is a flow on all links of its way at once. Flows on a link share it,
-max-min fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2): the most crowded link gives each of its flows
-an equal part, and what those leave elsewhere goes to the others. Rates are found anew for those flows only
-that share links with what has just begun or ended.
+Where no two can meet on a link, a message ends when both its ends were ready plus what it costs alone: one
+pass over the messages (`alone`). Else (`crowded`) a message waits out its latency, then is a flow on all
+links of its way at once. Flows on a link share it, max-min fair (Bertsekas & Gallager, Data Networks, 1992,
+6.5.2): the most crowded link gives each of its flows an equal part, and what those leave elsewhere goes to
+the others.
+
+Messages are sorted by step; `way` holds each one's links, -1 where there are fewer.
 """
 
 from __future__ import annotations
@@ -14,233 +17,141 @@ from hpclab.compiled import njit
 
 
 @njit()
-def _up(heap, place, key, at):
-    slot = heap[at]
-    while at and key[heap[(at - 1) // 2]] > key[slot]:
-        heap[at] = heap[(at - 1) // 2]
-        place[heap[at]] = at
-        at = (at - 1) // 2
-    heap[at] = slot
-    place[slot] = at
+def shared(step, source, target, way, links):
+    """Whether any two messages can meet on one of so many links.
 
-
-@njit()
-def _down(heap, place, key, at, count):
-    slot = heap[at]
-    while 2 * at + 1 < count:
-        child = 2 * at + 1
-        if child + 1 < count and key[heap[child + 1]] < key[heap[child]]:
-            child += 1
-        if key[heap[child]] >= key[slot]:
-            break
-        heap[at] = heap[child]
-        place[heap[at]] = at
-        at = child
-    heap[at] = slot
-    place[slot] = at
-
-
-@njit()
-def _share(links, links_count, head, after, way, owner, hops, bandwidth, left, users, rate, fixed, mark):
-    """Max-min fair rates of all flows on `links`; what is crowded most is settled first."""
-    for i in range(links_count):
-        link = links[i]
-        left[link] = bandwidth[link]
-        users[link] = 0
-        node = head[link]
-        while node >= 0:
-            users[link] += 1
-            fixed[node // hops] = 0
-            node = after[node]
-    while True:
-        least = numpy.inf
-        for i in range(links_count):
-            if users[links[i]]:
-                least = min(least, left[links[i]] / users[links[i]])
-        if least == numpy.inf:
-            return
-        for i in range(links_count):
-            link = links[i]
-            if users[link] == 0 or left[link] / users[link] > least * (1 + 1e-9):
-                continue
-            node = head[link]
-            while node >= 0:
-                slot = node // hops
-                if not fixed[slot]:
-                    fixed[slot] = 1
-                    rate[slot] = least
-                    for h in range(hops):
-                        other = way[owner[slot], h]
-                        if other < 0:
-                            break
-                        left[other] = max(0.0, left[other] - least)
-                        users[other] -= 1
-                node = after[node]
-
-
-@njit()
-def crowded(step, source, target, way, bandwidth, delay, size, begin, end, finish):
-    """Times where links are shared: an event when a message has waited its latency out, one at its end.
-
-    Arguments as in `flows`, and each message's links `way`; `begin`, `end` and `finish` are filled in.
+    They cannot where one rank is an end of all messages over it, at most one of them in each step: a rank
+    ends a step before it begins the next.
     """
-    count, ranks, hops, links = len(step), len(finish), way.shape[1], len(bandwidth)
-    # Each rank's messages in order of step: `mine[first[r]:first[r + 1]]`.
-    first = numpy.zeros(ranks + 1, numpy.int64)
-    for m in range(count):
-        first[source[m] + 1] += 1
-        if target[m] != source[m]:
-            first[target[m] + 1] += 1
-    for r in range(ranks):
-        first[r + 1] += first[r]
-    fill, mine = first[:-1].copy(), numpy.empty(first[ranks], numpy.int32)
-    for m in range(count):
-        mine[fill[source[m]]] = m
-        fill[source[m]] += 1
-        if target[m] != source[m]:
-            mine[fill[target[m]]] = m
-            fill[target[m]] += 1
-    most = 1  # messages that can be under way at once
-    for r in range(ranks):
-        run, widest = 0, 0
-        for i in range(first[r], first[r + 1]):
-            run = run + 1 if i > first[r] and step[mine[i]] == step[mine[i - 1]] else 1
-            widest = max(widest, run)
-        most += widest
+    one, other = numpy.full(links, -1, numpy.int64), numpy.full(links, -1, numpy.int64)
+    last = numpy.full(links, -1, numpy.int64)
+    for m in range(len(step)):
+        a, b = source[m], target[m]
+        for link in way[m]:
+            if link < 0:
+                break
+            if last[link] < 0:
+                one[link], other[link] = a, b
+            if one[link] != a and one[link] != b:
+                one[link] = -1
+            if other[link] != a and other[link] != b:
+                other[link] = -1
+            if last[link] == step[m] or (one[link] < 0 and other[link] < 0):
+                return True
+            last[link] = step[m]
+    return False
 
-    owner = numpy.empty(most, numpy.int32)  # a slot's message
-    key, since = numpy.empty(most), numpy.empty(most)
-    rest, rate = numpy.zeros(most), numpy.zeros(most)
-    flowing = numpy.zeros(most, numpy.int8)  # after its latency
-    heap, place = numpy.empty(most, numpy.int32), numpy.empty(most, numpy.int32)
-    free = numpy.arange(most - 1, -1, -1).astype(numpy.int32)
-    free_count, heap_count = most, 0
-    after, before = numpy.full(most * hops, -1, numpy.int32), numpy.full(most * hops, -1, numpy.int32)
-    head = numpy.full(links, -1, numpy.int32)
-    left, users = numpy.zeros(links), numpy.zeros(links, numpy.int32)
-    fixed = numpy.zeros(most, numpy.int8)
-    seen, slot_seen = numpy.zeros(links, numpy.int64), numpy.zeros(most, numpy.int64)
-    dirty, queue = numpy.empty(links, numpy.int32), numpy.empty(links, numpy.int32)
-    touched = numpy.zeros(links, numpy.int64)
-    flows = numpy.empty(most, numpy.int32)
-    ready = numpy.zeros(count, numpy.int8)
-    at, pending = first[:-1].copy(), numpy.zeros(ranks, numpy.int32)
-    waiting, waiting_count = numpy.arange(ranks).astype(numpy.int32), ranks
-    now, stamp, batch = 0.0, 0, 0
 
+@njit()
+def alone(step, source, target, cost, ranks):
+    """Begin and end of each message, which takes `cost` seconds, and when each rank is done."""
+    begin, end = numpy.empty(len(step)), numpy.empty(len(step))
+    finish, clock = numpy.zeros(ranks), numpy.zeros(ranks)
+    at = numpy.full(ranks, -1, numpy.int64)
+    for m in range(len(step)):
+        for rank in (source[m], target[m]):
+            if at[rank] < step[m]:
+                clock[rank], at[rank] = finish[rank], step[m]
+        begin[m] = max(clock[source[m]], clock[target[m]])
+        end[m] = begin[m] + cost[m]
+        for rank in (source[m], target[m]):
+            finish[rank] = max(finish[rank], end[m])
+    return begin, end, finish
+
+
+@njit()
+def crowded(step, source, target, size, delay, way, bandwidth, mine, first):
+    """The same where links are shared: from one moment to the next at which a message begins, flows or ends.
+
+    `mine[first[r]:first[r + 1]]` are rank r's messages in order of step, one to itself twice.
+    """
+    count, ranks = len(step), len(first) - 1
+    begin, end, finish = numpy.zeros(count), numpy.zeros(count), numpy.zeros(ranks)
+    at, pending, ready = first[:-1].copy(), numpy.zeros(ranks, numpy.int64), numpy.zeros(count, numpy.int8)
+    rest, rate, until = size.copy(), numpy.zeros(count), numpy.empty(count)
+    stale = numpy.zeros(len(bandwidth), numpy.int8)  # on these links something has begun to flow, or ended
+    left, users = numpy.empty(len(bandwidth)), numpy.empty(len(bandwidth), numpy.int64)
+    under_way, flowing = numpy.empty(count, numpy.int64), numpy.empty(count, numpy.int64)
+    now, busy = 0.0, 0
     while True:
-        while waiting_count:  # ranks that have ended a step begin the next
-            waiting_count -= 1
-            r = waiting[waiting_count]
-            finish[r] = now
-            if at[r] == first[r + 1]:
+        for rank in range(ranks):  # who has ended a step begins the next
+            if pending[rank] or at[rank] == first[rank + 1]:
                 continue
-            current = step[mine[at[r]]]
-            while at[r] < first[r + 1] and step[mine[at[r]]] == current:
-                m = mine[at[r]]
-                at[r] += 1
-                pending[r] += 1
-                ready[m] += 1 if source[m] != target[m] else 2
+            current = step[mine[at[rank]]]
+            while at[rank] < first[rank + 1] and step[mine[at[rank]]] == current:
+                m = mine[at[rank]]
+                at[rank] += 1
+                pending[rank] += 1
+                ready[m] += 1
                 if ready[m] == 2:
                     begin[m] = now
-                    free_count -= 1
-                    slot = free[free_count]
-                    owner[slot], flowing[slot], key[slot] = m, 0, now + delay[m]
-                    heap[heap_count] = slot
-                    heap_count += 1
-                    _up(heap, place, key, heap_count - 1)
-        if heap_count == 0:
-            return
-        now = key[heap[0]]
-        batch += 1
-        dirty_count = 0
-        while heap_count and key[heap[0]] <= now * (1 + 1e-12):
-            slot = heap[0]
-            m = owner[slot]
-            if not flowing[slot] and size[m] > 0:  # it begins to flow
-                flowing[slot], rest[slot], since[slot], rate[slot] = 1, size[m], now, 0.0
-                key[slot] = numpy.inf
-                _down(heap, place, key, 0, heap_count)
-                for h in range(hops):
-                    link = way[m, h]
-                    if link < 0:
-                        break
-                    node = slot * hops + h
-                    before[node], after[node] = -1, head[link]
-                    if head[link] >= 0:
-                        before[head[link]] = node
-                    head[link] = node
-                    if touched[link] != batch:
-                        touched[link] = batch
-                        dirty[dirty_count] = link
-                        dirty_count += 1
+                    under_way[busy] = m
+                    busy += 1
+        if busy == 0:
+            return begin, end, finish
+        flows = 0
+        for m in under_way[:busy]:
+            if rest[m] > 0 and begin[m] + delay[m] <= now * (1 + 1e-12):
+                flowing[flows] = m
+                flows += 1
+        _share(flowing[:flows], way, bandwidth, stale, left, users, rate)
+        soon = numpy.inf
+        for m in under_way[:busy]:
+            until[m] = now + rest[m] / rate[m] if rate[m] > 0 else begin[m] + delay[m]
+            soon = min(soon, until[m])
+        kept = 0
+        for m in under_way[:busy]:
+            over = until[m] <= soon * (1 + 1e-12)  # its latency, or all of it
+            if over:
+                stale[way[m]] = 1
+            if not over or (rate[m] == 0 and rest[m] > 0):
+                rest[m] -= rate[m] * (soon - now)
+                under_way[kept] = m
+                kept += 1
                 continue
-            if flowing[slot]:
-                for h in range(hops):
-                    link = way[m, h]
-                    if link < 0:
-                        break
-                    node = slot * hops + h
-                    if before[node] >= 0:
-                        after[before[node]] = after[node]
-                    else:
-                        head[link] = after[node]
-                    if after[node] >= 0:
-                        before[after[node]] = before[node]
-                    if touched[link] != batch:
-                        touched[link] = batch
-                        dirty[dirty_count] = link
-                        dirty_count += 1
-            end[m] = now
-            for last in range(1 + (source[m] != target[m])):
-                r = target[m] if last else source[m]
-                pending[r] -= 1
-                if pending[r] == 0:
-                    waiting[waiting_count] = r
-                    waiting_count += 1
-            heap_count -= 1
-            if heap_count:
-                heap[0] = heap[heap_count]
-                _down(heap, place, key, 0, heap_count)
-            free[free_count] = slot
-            free_count += 1
+            end[m] = soon
+            for rank in (source[m], target[m]):
+                pending[rank] -= 1
+                finish[rank] = soon
+        busy, now = kept, soon
 
-        for d in range(dirty_count):  # new rates for all that share links with what has changed
-            if seen[dirty[d]] > stamp or head[dirty[d]] < 0:
-                continue
-            links_count, flow_count, i = 1, 0, 0
-            queue[0] = dirty[d]
-            seen[dirty[d]] = stamp + 1
-            while i < links_count:
-                node = head[queue[i]]
-                i += 1
-                while node >= 0:
-                    slot = node // hops
-                    if slot_seen[slot] <= stamp:
-                        slot_seen[slot] = stamp + 1
-                        flows[flow_count] = slot
-                        flow_count += 1
-                        for h in range(hops):
-                            link = way[owner[slot], h]
-                            if link < 0:
-                                break
-                            if seen[link] <= stamp:
-                                seen[link] = stamp + 1
-                                queue[links_count] = link
-                                links_count += 1
-                    node = after[node]
-            for f in range(flow_count):
-                slot = flows[f]
-                rest[slot] = max(0.0, rest[slot] - rate[slot] * (now - since[slot]))
-                since[slot] = now
-            _share(
-                queue, links_count, head, after, way, owner, hops, bandwidth, left, users, rate, fixed, dirty
-            )
-            for f in range(flow_count):
-                slot = flows[f]
-                old, key[slot] = key[slot], now + rest[slot] / rate[slot]
-                if key[slot] < old:
-                    _up(heap, place, key, place[slot])
-                else:
-                    _down(heap, place, key, place[slot], heap_count)
-        stamp += 1
+
+@njit()
+def _share(flowing, way, bandwidth, stale, left, users, rate):
+    """New rates for all that share links with what has begun or ended, or with one another through others.
+
+    Who crosses the most crowded link is settled first. -1 in `way` stands for a last link without a limit.
+    """
+    anew, before, count = numpy.empty_like(flowing), -1, 0
+    while before < count:
+        before = count
+        for m in flowing:
+            for link in way[m]:
+                if rate[m] >= 0 and link >= 0 and stale[link]:
+                    rate[m] = -1.0
+                    anew[count] = m
+                    count += 1
+                    for its in way[m]:
+                        stale[its] = 1
+                        left[its], users[its] = bandwidth[its], 0
+    for m in anew[:count]:
+        for link in way[m]:
+            users[link] += 1
+    settled, part = 0, numpy.empty(count)
+    while settled < count:
+        least = numpy.inf
+        for i in range(count):
+            if rate[anew[i]] < 0:
+                part[i] = numpy.inf
+                for link in way[anew[i]]:
+                    part[i] = min(part[i], left[link] / users[link])
+                least = min(least, part[i])
+        for i in range(count):
+            m = anew[i]
+            if rate[m] < 0 and part[i] <= least * (1 + 1e-9):
+                rate[m] = least
+                settled += 1
+                for link in way[m]:
+                    left[link] = max(0.0, left[link] - least)
+                    users[link] -= 1
+    stale[:] = 0

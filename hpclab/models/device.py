@@ -98,12 +98,7 @@ class Device:
 
 def from_catalogue(name: str) -> Device:
     """A device of the catalogue that has a memory bandwidth and a rate; ValueError lists their names."""
-    return _from_catalogue(checks.choice("The device's name", name, devices()))
-
-
-@functools.cache
-def _from_catalogue(name: str) -> Device:
-    entry = devices()[name]
+    entry = devices()[checks.choice("The device's name", name, devices())]
     value = {key: figure.value for key, figure in entry.figures.items()}
     nvidia, peak = "compute_capability" in value, value["memory_bandwidth"]
     stream = value.get("stream_bandwidth", peak * typical("stream over memory bandwidth"))
@@ -137,17 +132,13 @@ _TYPICAL = {  # what is usual -> pairs of catalogue fields, one over the other
 }
 
 
+@functools.cache
 def typical(what: str) -> float:
     """The median over the catalogue's GPUs that have the numbers: one of _TYPICAL, a ratio or seconds.
 
     A streaming kernel reaches about 0.87 of the sold bandwidth, the last cache gives three times that, a
     library's matrix product reaches three quarters of the sold rate, and memory answers after 0.39 µs.
     """
-    return _typical(checks.choice("what is typical", what, _TYPICAL))
-
-
-@functools.cache
-def _typical(what: str) -> float:
     return statistics.median(
         entry.value(upper) / (entry.value(lower) if lower else 1.0)
         for entry in catalogue.entries("gpu").values()

@@ -16,9 +16,6 @@ from dataclasses import dataclass
 
 import numpy
 
-from hpclab import checks
-from hpclab.schedules.schedule import COLLECTIVES
-
 
 @dataclass(frozen=True)
 class Case:
@@ -43,23 +40,20 @@ class Case:
         """Ranks beyond a power of two, which hand in before and get the result after."""
         return self.p - (1 << self.power)
 
-    @property
-    def whole(self) -> float:
-        """A move of all bytes."""
-        return self.move(self.n)
+    def blocks(self, count: int = 1) -> float:
+        """A move of so many ranks' parts."""
+        return self.move(count * self.n / self.p)
 
     @property
-    def block(self) -> float:
-        """A move of one rank's part."""
-        return self.move(self.n / self.p)
+    def whole(self) -> float:
+        return self.move(self.n)
 
 
 def _doubling(c: Case) -> float:
     """All-gather by recursive doubling, or reduce-scatter by halving: ranks beyond a power of two give their
     block to a neighbour, which then counts twice, and get all the rest at the end."""
-    ends = c.block + c.move(c.n * (c.p - 1) / c.p) if c.extra else 0.0
-    blocks = [(1 << s) + min(1 << s, c.extra) for s in range(c.power)]
-    return ends + sum(c.move(block * c.n / c.p) for block in blocks)
+    ends = c.blocks() + c.blocks(c.p - 1) if c.extra else 0.0
+    return ends + sum(c.blocks((1 << s) + min(1 << s, c.extra)) for s in range(c.power))
 
 
 def _halves(c: Case) -> float:
@@ -70,7 +64,7 @@ def _halves(c: Case) -> float:
 def _bruck(c: Case) -> float:
     """In step s the blocks whose distance has bit s set."""
     slots = numpy.arange(c.p)
-    return sum(c.move(int((slots >> bit & 1).sum()) * c.n / c.p) for bit in range(c.log))
+    return sum(c.blocks(int((slots >> bit & 1).sum())) for bit in range(c.log))
 
 
 FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
@@ -79,14 +73,14 @@ FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
     ("reduce", "binomial_tree"): lambda c: c.log * c.whole,
     ("reduce", "halving_doubling"): lambda c: _halves(c) + (c.whole if c.extra else 0.0),
     ("all_reduce", "binomial_tree"): lambda c: 2 * c.log * c.whole,
-    ("all_reduce", "ring"): lambda c: 2 * (c.p - 1) * c.block,
+    ("all_reduce", "ring"): lambda c: 2 * (c.p - 1) * c.blocks(),
     ("all_reduce", "recursive_doubling"): lambda c: (c.power + (2 if c.extra else 0)) * c.whole,
     ("all_reduce", "halving_doubling"): lambda c: _halves(c) + (2 * c.whole if c.extra else 0.0),
-    ("all_gather", "ring"): lambda c: (c.p - 1) * c.block,
+    ("all_gather", "ring"): lambda c: (c.p - 1) * c.blocks(),
     ("all_gather", "recursive_doubling"): _doubling,
-    ("reduce_scatter", "ring"): lambda c: (c.p - 1) * c.block,
+    ("reduce_scatter", "ring"): lambda c: (c.p - 1) * c.blocks(),
     ("reduce_scatter", "recursive_halving"): _doubling,
-    ("all_to_all", "pairwise"): lambda c: (c.p - 1) * c.block,
+    ("all_to_all", "pairwise"): lambda c: (c.p - 1) * c.blocks(),
     ("all_to_all", "bruck"): _bruck,
 }
 
@@ -96,7 +90,6 @@ def bus_factor(collective: str, ranks: int) -> float:
 
     With it, figures of different collectives and rank counts can be held against one link's bandwidth.
     """
-    collective = checks.choice("collective", collective, COLLECTIVES)
-    ranks = checks.integer("ranks", ranks, 1, 1_000_000)
     share = (ranks - 1) / ranks
-    return {"all_reduce": 2 * share, "broadcast": 1.0, "reduce": 1.0}.get(collective, share)
+    known = {"all_reduce": 2 * share, "broadcast": 1.0, "reduce": 1.0, "send_recv": 1.0}
+    return known.get(collective, share)

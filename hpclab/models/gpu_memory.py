@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from numpy.typing import ArrayLike
 
 from hpclab import checks
 
@@ -24,62 +22,33 @@ WARP = 32  # lanes that execute one instruction together
 SECTOR, LINE = 32, 128  # bytes
 BANKS, WORD = 32, 4  # banks of shared memory; bytes each serves in one pass
 
-SPACES = ("global", "shared", "local")
-KINDS = ("load", "store", "atomic")
 ERRORS = ("race", "barrier", "out of bounds", "uninitialised", "limit", "endless")
 COSTS = ("uncoalesced", "bank conflict", "divergence")
 
 
-def sectors(addresses: ArrayLike, itemsize: int) -> list[int]:
+def sectors(addresses: Iterable[int], itemsize: int) -> list[int]:
     """The distinct sectors, as numbers in order, that items of `itemsize` bytes at `addresses` touch."""
-    return sorted(_touched(*_asked(addresses, itemsize), SECTOR))
+    return _touched(addresses, itemsize, SECTOR)
 
 
-def lines(addresses: ArrayLike, itemsize: int) -> list[int]:
+def lines(addresses: Iterable[int], itemsize: int) -> list[int]:
     """The distinct 128-byte lines, as line numbers in order."""
-    return sorted(_touched(*_asked(addresses, itemsize), LINE))
+    return _touched(addresses, itemsize, LINE)
 
 
-def _touched(first: tuple[int, ...], itemsize: int, unit: int) -> set[int]:
-    return {at // unit for at in first} | {(at + itemsize - 1) // unit for at in first}
-
-
-def passes(addresses: ArrayLike, itemsize: int, lanes: Sequence[int] | None = None) -> int:
-    """How often the banks of shared memory must be gone over to serve one warp.
-
-    Lanes that want the same word share it; lanes that want different words of one bank take turns. Items of 8
-    bytes are served half a warp at a time, of 16 bytes a quarter. `lanes` are the numbers of those that ask,
-    in the order of `addresses`; the first ones if left out.
-    """
-    lanes = None if lanes is None else checks.integers("lane", lanes, 0, WARP - 1)
-    return sum(_turns(*_asked(addresses, itemsize), lanes))
-
-
-def bank_conflicts(addresses: ArrayLike, itemsize: int, lanes: Sequence[int] | None = None) -> int:
-    """Passes beyond those that a conflict-free request of this size and these lanes takes."""
-    lanes = None if lanes is None else checks.integers("lane", lanes, 0, WARP - 1)
-    turns = _turns(*_asked(addresses, itemsize), lanes)
-    return sum(turns) - len(turns)
+def _touched(addresses: Iterable[int], itemsize: int, unit: int) -> list[int]:
+    return sorted({(at + byte) // unit for at in addresses for byte in (0, itemsize - 1)})
 
 
 @functools.lru_cache(maxsize=4096)  # the loops of a kernel ask the same again and again
-def _turns(addresses: tuple[int, ...], itemsize: int, lanes: tuple[int, ...] | None) -> tuple[int, ...]:
+def _turns(addresses: tuple[int, ...], itemsize: int, lanes: tuple[int, ...]) -> tuple[int, ...]:
     """Passes for each group of lanes that is served together and has somebody asking."""
-    numbers = range(len(addresses)) if lanes is None else lanes
-    if len(numbers) != len(addresses):
-        raise ValueError(f"{len(addresses)} addresses need as many lanes, not {len(numbers)}.")
     words = max(1, itemsize // WORD)
-    together = max(1, WARP // words)
     wanted: dict[int, set[int]] = {}
-    for lane, address in zip(numbers, addresses, strict=True):
+    for lane, address in zip(lanes, addresses, strict=True):
         first = address // WORD
-        wanted.setdefault(lane // together, set()).update(range(first, first + words))
+        wanted.setdefault(lane * words // WARP, set()).update(range(first, first + words))
     return tuple(max(Counter(word % BANKS for word in group).values()) for group in wanted.values())
-
-
-def _asked(addresses: ArrayLike, itemsize: int) -> tuple[tuple[int, ...], int]:
-    """Both, checked; what a Request holds is from the tracer and needs no check."""
-    return checks.integers("address", addresses, 0, 2**50), checks.integer("itemsize", itemsize, 1, 4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +56,10 @@ class Request:
     """What one warp asked of memory with one instruction: one request to the hardware.
 
     `step` is its place in the trace; `block` and `warp` say who asked; `line` is the line of the kernel's
-    source, counted from 1; `space` one of SPACES, `kind` one of KINDS; `array` the name the kernel calls it
-    by; `lanes` the active lanes in order, `addresses` the byte address each of them touches (shared memory
-    counts from the block's own 0), `indices` what each of them wrote between the brackets; `epoch` the
-    barriers passed before.
+    source, counted from 1; `space` is "global", "shared" or "local", `kind` "load", "store" or "atomic";
+    `array` the name the kernel calls it by; `lanes` the active lanes in order, `addresses` the byte address
+    each of them touches (shared memory counts from the block's own 0), `indices` what each of them wrote
+    between the brackets; `epoch` the barriers passed before.
     """
 
     step: int
@@ -109,12 +78,12 @@ class Request:
     @property
     def sectors(self) -> int:
         """32-byte sectors moved: l1tex__t_sectors in Nsight Compute."""
-        return len(_touched(self.addresses, self.itemsize, SECTOR))
+        return len(sectors(self.addresses, self.itemsize))
 
     @property
     def lines(self) -> int:
         """128-byte lines touched."""
-        return len(_touched(self.addresses, self.itemsize, LINE))
+        return len(lines(self.addresses, self.itemsize))
 
     @property
     def fewest_sectors(self) -> int:
@@ -122,10 +91,22 @@ class Request:
         return -(-len(set(self.addresses)) * self.itemsize // SECTOR)
 
     @property
+    def passes(self) -> int:
+        """How often the banks of shared memory must be gone over; 0 outside it.
+
+        Lanes that want the same word share it; lanes that want different words of one bank take turns. Items
+        of 8 bytes are served half a warp at a time, of 16 bytes a quarter.
+        """
+        return sum(self._turns)
+
+    @property
     def bank_conflicts(self) -> int:
-        """Extra passes over the banks; 0 outside shared memory."""
-        turns = _turns(self.addresses, self.itemsize, self.lanes) if self.space == "shared" else ()
-        return sum(turns) - len(turns)
+        """Passes beyond those that a conflict-free request of this size and these lanes takes."""
+        return sum(self._turns) - len(self._turns)
+
+    @property
+    def _turns(self) -> tuple[int, ...]:
+        return _turns(self.addresses, self.itemsize, self.lanes) if self.space == "shared" else ()
 
     @property
     def contention(self) -> int:
@@ -185,18 +166,13 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Sums over requests, named as Nsight Compute counts them."""
+    """Sums over requests, named as Nsight Compute counts them; sectors and lines of global memory alone."""
 
-    requests: int = 0
-    sectors: int = 0
-    lines: int = 0
-    bank_conflicts: int = 0
-    bytes: int = 0
-
-    @property
-    def efficiency(self) -> float:
-        """Bytes asked for by the lanes over bytes moved in sectors, 0 to 1 and above 1 for broadcasts."""
-        return self.bytes / (self.sectors * SECTOR) if self.sectors else 0.0
+    requests: int
+    sectors: int
+    lines: int
+    bank_conflicts: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -224,10 +200,6 @@ class KernelTrace:
     def errors(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.error)
 
-    @property
-    def costs(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if not finding.error)
-
     def select(self, **wanted: Any) -> list[Request]:
         """The requests with these values: ``select(space="global", kind="load", array="a", line=3)``."""
         for name in wanted:
@@ -236,14 +208,9 @@ class KernelTrace:
 
     def counts(self, **wanted: Any) -> Counts:
         """Summed over ``select(**wanted)``."""
-        return count(self.select(**wanted))
-
-
-def count(requests: Iterable[Request]) -> Counts:
-    """The sums over `requests`."""
-    total = [0, 0, 0, 0, 0]
-    for r in checks.instances("requests", requests, Request):
-        off_chip = r.space == "global"
-        row = (1, r.sectors * off_chip, r.lines * off_chip, r.bank_conflicts, len(r.lanes) * r.itemsize)
-        total = [sum(pair) for pair in zip(total, row, strict=True)]
-    return Counts(*total)
+        asked = self.select(**wanted)
+        off_chip = [request for request in asked if request.space == "global"]
+        return Counts(
+            len(asked), sum(r.sectors for r in off_chip), sum(r.lines for r in off_chip),
+            sum(r.bank_conflicts for r in asked), sum(len(r.lanes) * r.itemsize for r in asked),
+        )  # fmt: skip

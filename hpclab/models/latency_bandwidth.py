@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy
 from numpy.typing import ArrayLike, NDArray
@@ -26,57 +25,48 @@ _DRAWS, _ROUNDS, _TUNING = 400, 15, 1.345  # the last is Huber's: 95 % efficienc
 class Line:
     """`latency` in seconds, `bandwidth` in bytes/s (inf where larger messages took no longer).
 
-    `draws`, shape (400, 2), are latency and seconds per byte fitted to resampled points; `smallest` and
-    `largest` the sizes measured, in bytes, outside of which the line is an extrapolation; `error` the median
-    relative residual; `points` how many there were; `runs` the run ids behind them.
+    `runs` are the run ids of the points; `draws`, shape (400, 2), latency and seconds per byte fitted to
+    resampled points.
     """
 
     latency: float
     bandwidth: float
-    smallest: float
-    largest: float
-    error: float
-    points: int
-    runs: tuple[str, ...] = ()
-    draws: Array = field(default_factory=lambda: numpy.zeros((0, 2)), repr=False)
+    runs: tuple[str, ...]
+    draws: Array = field(repr=False)
 
     @property
     def text(self) -> str:
         """Both parameters with the range that the scatter allows, on two lines."""
-        latency, bandwidth = self.interval("latency"), self.interval("bandwidth")
-        return (
-            f"latency {1e6 * self.latency:.3g} µs, 90 % interval {1e6 * latency[0]:.3g} to "
-            f"{1e6 * latency[1]:.3g}\nbandwidth {self.bandwidth / 1e9:.3g} GB/s, 90 % interval "
-            f"{bandwidth[0] / 1e9:.3g} to {bandwidth[1] / 1e9:.3g}"
+        shown = (("latency", 1e6, "µs"), ("bandwidth", 1e-9, "GB/s"))
+        return "\n".join(
+            f"{name} {unit * getattr(self, name):.3g} {of}, 90 % interval "
+            + " to ".join(f"{unit * end:.3g}" for end in self.interval(name))
+            for name, unit, of in shown
         )
 
     def time(self, size: ArrayLike) -> Array:
         """Seconds for messages of `size` bytes."""
         return self.latency + _sizes(size) / self.bandwidth
 
-    def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
-        """The range of "latency" (s) or "bandwidth" (bytes/s) that the scatter allows."""
-        checks.choice("parameter", parameter, ("latency", "bandwidth"))
-        low, high = (float(end) for end in within(self.draws[:, int(parameter == "bandwidth")], level))
-        if parameter == "latency":
+    def interval(self, parameter: str) -> tuple[float, float]:
+        """The range of "latency" (s) or "bandwidth" (bytes/s) that the scatter allows, 90 % of the draws."""
+        known = ("latency", "bandwidth")
+        column = known.index(checks.choice("parameter", parameter, known))
+        low, high = (float(end) for end in within(self.draws[:, column]))
+        if not column:
             return low, high
         return 1 / high if high else math.inf, 1 / low if low else math.inf
 
 
-def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = (), seed: int = 0) -> Line | NoCurve:
+def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = ()) -> Line | NoCurve:
     """The line through points (`size` in bytes, `seconds`), both 1-D, every repeat a point.
 
     Robust: residuals are relative, so that microseconds count as much as seconds, and weighted after Huber,
     so that a repeat which a neighbour on this machine disturbed hardly counts (iteratively reweighted least
     squares). Neither parameter is negative. The uncertainty is a residual bootstrap. NoCurve from fewer than
-    four different sizes. ValueError for points that are none.
+    four different sizes. ValueError for times that are none.
     """
-    sizes, times = _sizes(size), _numbers("seconds", seconds)
-    runs, seed = checks.instances("runs", runs, str, "a run id"), checks.integer("seed", seed, 0, 2**53)
-    if sizes.ndim != 1 or sizes.shape != times.shape:
-        raise ValueError(
-            f"size and seconds must be two lists of one length, not {sizes.shape}, {times.shape}."
-        )
+    sizes, times = _sizes(size), numpy.asarray(seconds, dtype=float)
     if not ((times > 0) & (times <= 1e12)).all():
         raise ValueError("Every time must be a positive number of seconds, at most 1e12.")
     distinct = sorted(set(sizes.tolist()))
@@ -86,12 +76,11 @@ def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = (), seed: int
     best = _robust(sizes, times[None])[0]
     fitted = best[0] + best[1] * sizes
     residuals = times / fitted - 1
-    chosen = numpy.random.default_rng(seed).choice(residuals, (_DRAWS, len(residuals)))
+    chosen = numpy.random.default_rng(0).choice(residuals, (_DRAWS, len(residuals)))
     draws = _robust(sizes, fitted * (1 + chosen))
     return Line(
-        float(best[0]), float(1 / best[1]) if best[1] > 0 else math.inf, distinct[0], distinct[-1],
-        float(numpy.median(abs(residuals))), len(times), tuple(dict.fromkeys(runs)), draws,
-    )  # fmt: skip
+        float(best[0]), float(1 / best[1]) if best[1] > 0 else math.inf, tuple(dict.fromkeys(runs)), draws
+    )
 
 
 def _robust(sizes: Array, times: Array) -> Array:
@@ -126,15 +115,11 @@ def _solve(sizes: Array, times: Array, weights: Array) -> Array:
     return numpy.stack([latency, inverse], axis=1)
 
 
-def _sizes(size: Any) -> Array:
-    sizes = _numbers("size", size)
-    if not ((sizes >= 0) & (sizes <= 2**60)).all():
-        raise ValueError("Every size must be a number of bytes from 0 to 2**60.")
-    return sizes
-
-
-def _numbers(name: str, values: Any) -> Array:
+def _sizes(size: ArrayLike) -> Array:
     try:
-        return numpy.asarray(values, dtype=float)
+        sizes = numpy.asarray(size, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number or a list of them, not {checks.shown(values)}.") from None
+        sizes = numpy.array(math.nan)
+    if not ((sizes >= 0) & (sizes <= 2**60)).all():
+        raise ValueError(f"Every size must be a number of bytes from 0 to 2**60, not {checks.shown(size)}.")
+    return sizes

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hpclab import checks
 from hpclab.models import formulas
 from hpclab.models.nccl import Answer
 from hpclab.models.network import Link, framing
@@ -52,18 +51,16 @@ class Fabric:
     """Two processes: `latency` of the smallest message in seconds, `bandwidth` of data in bytes/s.
 
     `ranks` processes take part in a collective, all as far from each other. `call`: seconds that a core
-    spends on each message besides posting it, and up to `inject` bytes `staging` more. `gap`: seconds between
+    spends on each message besides posting it, and up to INJECT bytes `staging` more. `gap`: seconds between
     two messages on the wire. `shared`: no card between them, a core copies.
     """
 
-    name: str
     latency: float
     bandwidth: float
     ranks: int = 2
     host: Host = field(default_factory=Host)
     call: float = 0.0
     gap: float = Host.gap
-    inject: int = -1
     staging: float = 0.0
     shared: bool = False
 
@@ -80,7 +77,7 @@ class Fabric:
         return self.host.post + copied + self._calls(size)
 
     def _calls(self, size: float) -> float:
-        return self.call + (self.staging if size <= self.inject else 0.0)
+        return self.call + (self.staging if size <= INJECT else 0.0)
 
     def one_way(self, size: float) -> float:
         """Seconds from one process to the other, half of a ping-pong (osu_latency)."""
@@ -106,7 +103,6 @@ def predict(what: str, size: float, place: Fabric) -> Answer:
 
     A collective is done by the fastest way that `formulas` knows for ranks without a hierarchy.
     """
-    size = checks.number("size", size, 0, 2**50, "bytes")
     tests = dict(zip(TESTS, (place.one_way, place.stream, place.both_ways), strict=True))
     if what in tests:
         return Answer(tests[what](size), "a message")
@@ -132,12 +128,11 @@ def over(
     if link.startswith("ethernet"):
         kernel = Link.named("kernel-tcp")
         latency, bandwidth = latency + kernel.latency, min(bandwidth, kernel.bandwidth)
-    # What a core writes into the card itself it must first have: a whole copy out of the GPU's memory.
-    staging = (
-        Link.named("host-staging").latency + host.start if gpus and link.startswith("slingshot") else 0.0
-    )
-    return Fabric(known.name, latency, bandwidth, ranks, host, host.query * (gpu_aware or gpus),
-                  inject=INJECT if staging else -1, staging=staging)  # fmt: skip
+    call, staging = host.query * (gpu_aware or gpus), 0.0
+    if gpus and link.startswith("slingshot"):
+        # What a core writes into the card itself it must first have: a whole copy out of the GPU's memory.
+        staging = Link.named("host-staging").latency + host.start
+    return Fabric(latency, bandwidth, ranks, host, call, staging=staging)
 
 
 def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
@@ -149,6 +144,6 @@ def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
     host = Host()
     if not gpu_bandwidth:
         call = host.query * gpu_aware
-        return Fabric("shared memory", 2 * host.post, host.far, host=host, call=call, shared=True)
+        return Fabric(2 * host.post, host.far, host=host, call=call, shared=True)
     call = Link.named("host-staging").latency + host.query
-    return Fabric("NVLink", 2 * host.post + host.start, gpu_bandwidth, host=host, call=call, gap=host.start)
+    return Fabric(2 * host.post + host.start, gpu_bandwidth, host=host, call=call, gap=host.start)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from hpclab import checks
-from hpclab.models import formulas
+from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
 
 COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
@@ -45,19 +45,14 @@ class Job:
     host: float = 0.0
     nvls: bool = True
 
-    def __post_init__(self) -> None:
-        checks.integer("gpus", self.gpus, 2, 1_000_000)
-        checks.integer("nodes", self.nodes, 1, self.gpus)
-        if self.gpus % self.nodes:
-            raise ValueError(f"{self.gpus} GPUs cannot be spread evenly over {self.nodes} nodes.")
-        if self.nodes > 1:
-            if self.network is None:
-                raise ValueError("Several nodes need a network between them.")
-            checks.number("The network's bandwidth", self.network_bandwidth, 1e6, 1e15, "bytes/s")
-
     @property
     def per_node(self) -> int:
         return self.gpus // self.nodes
+
+    @property
+    def opened(self) -> int:
+        """Channels of a communicator over several nodes: four a GPU and its network card (connect.cc)."""
+        return min(4 * self.per_node, self.nvlink.channels)
 
     @property
     def wire(self) -> float:
@@ -81,16 +76,9 @@ class Answer:
     how: str
 
 
-def bus_factor(collective: str, gpus: int) -> float:
-    """Bytes on the bus over bytes of the message: busbw = factor × size / time (PERFORMANCE.md)."""
-    checks.choice("collective", collective, COLLECTIVES)
-    return 1.0 if collective == "send_recv" else formulas.bus_factor(collective, gpus)
-
-
 def predict(collective: str, size: float, job: Job) -> Answer:
     """The time of one collective of `size` bytes (as nccl-tests counts them) and the way it is done."""
     checks.choice("collective", collective, (*COLLECTIVES, COPY))
-    size = checks.number("size", size, 0, 2**60, "bytes")
     if collective == COPY:
         return Answer(size / (job.nvlink.link_bandwidth * job.nvlink.links), "a copy")
     if collective in ("all_to_all", "send_recv"):
@@ -109,15 +97,10 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     return Answer(job.nvlink.launch + job.host + ways[how][1], how)
 
 
-def _steps(collective: str, job: Job) -> tuple[int, int]:
-    """Steps of a ring, and those of them over the network."""
-    rounds = 2 if collective == "all_reduce" else 1
-    return rounds * (job.gpus - 1), rounds * (job.nodes - 1)
-
-
 def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float, float]:
     """(what NCCL expects, what it takes without the launch), in seconds, for a ring."""
-    steps, across = _steps(collective, job)
+    rounds = 2 if collective == "all_reduce" else 1
+    steps, across = rounds * (job.gpus - 1), rounds * (job.nodes - 1)  # of these over the network
     nvlink, table = job.nvlink, job.nvlink.nccl
     moved = bus_factor(collective, job.gpus) * size
     bandwidth = job.ring_bandwidth(steps)
@@ -208,14 +191,9 @@ def _pairs(collective: str, size: float, job: Job) -> float:
     over_nvlink = near * part / min(links, max(near, 1) * each * job.nvlink.channel)
     if not far or job.network is None:
         return time + over_nvlink
-    copied = min(far * each, _opened(job)) * job.nvlink.channel
+    copied = min(far * each, job.opened) * job.nvlink.channel
     wire = in_turn(copied, job.wire / inside, slots=8)
     return time + (job.nodes - 1) * job.network.hop + max(over_nvlink, far * part / wire)
-
-
-def _opened(job: Job) -> int:
-    """Channels of a communicator over several nodes: four a GPU and its network card (connect.cc)."""
-    return min(4 * job.per_node, job.nvlink.channels)
 
 
 def _pair_channels(size: float, job: Job) -> int:
@@ -226,7 +204,7 @@ def _pair_channels(size: float, job: Job) -> int:
     (enqueue.cc, addP2pToPlan): a send of 64 MiB goes no faster than one of 128 goes twice as fast.
     """
     if job.nodes > 1:
-        return 2 if 2 * job.gpus <= 4 * _opened(job) else 1
+        return 2 if 2 * job.gpus <= 4 * job.opened else 1
     most = 2 ** int(log2(job.nvlink.channels))
     count = max(1, min(most, 2 ** int(log2(job.nvlink.pair_channels / job.gpus))))
     while size / count > 2**24 and count <= most / 2:

@@ -52,7 +52,6 @@ class NVLink:
     eight where no switch joins them.
     """
 
-    name: str
     nccl: Table
     links: int
     nccl_link: float
@@ -116,7 +115,6 @@ class NVLink:
 class Network:
     """What NCCL gets between nodes: see `share` and `hop` above."""
 
-    name: str
     share: float
     hop: float
 
@@ -137,31 +135,31 @@ def in_turn(one: float, other: float, slots: int = 4) -> float:
 
 
 NVLINKS = {
-    "nvlink2": NVLink(
-        "NVLink 2 (V100)", NCCL_2_12, 6, 20e9, 22.5e9, 12, 16, (39e9, 39e9, 20.4e9), 20.2e-6,
+    "nvlink2": NVLink(  # V100
+        NCCL_2_12, 6, 20e9, 22.5e9, 12, 16, (39e9, 39e9, 20.4e9), 20.2e-6,
         ll128_share=0.57, eight=CUBE_MESH,
     ),
-    "nvlink3": NVLink(
-        "NVLink 3 (A100)", NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 32, (87.7e9, 39e9, 20.4e9), 33.8e-6,
+    "nvlink3": NVLink(  # A100
+        NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 32, (87.7e9, 39e9, 20.4e9), 33.8e-6,
         ll128_share=0.9, exposed_chunk=0.54,
     ),
-    "nvlink4": NVLink(
-        "NVLink 4 (H100, H200)", NCCL_2_28, 18, 20.6e9, 20.6e9, 16, 32, (141e9, 39e9, 20.4e9), 5.6e-6,
+    "nvlink4": NVLink(  # H100, H200
+        NCCL_2_28, 18, 20.6e9, 20.6e9, 16, 32, (141e9, 39e9, 20.4e9), 5.6e-6,
         nvls_share=0.85, nvls_tree=(57.7e9, 45.5e9), tree_channels=16,
         nvls_bandwidth=336e9, nvls_round=4.2e-6,
     ),
-    "nvlink5": NVLink(
-        "NVLink 5 (B200)", NCCL_2_28, 18, 40.1e9, 40.1e9, 24, 32, (282e9, 39e9, 20.4e9), 16.8e-6,
+    "nvlink5": NVLink(  # B200
+        NCCL_2_28, 18, 40.1e9, 40.1e9, 24, 32, (282e9, 39e9, 20.4e9), 16.8e-6,
         nvls_share=0.74, nvls_tree=(96e9, 43.1e9), tree_channels=32,
         nvls_bandwidth=675e9, nvls_round=9.4e-6,
     ),
 }  # fmt: skip
 # Slingshot's packets are a shorter part data than InfiniBand's (`mpi.framing`), beside which all is as there.
 NETWORKS = {
-    "rdma": Network("InfiniBand, RoCE or EFA with GPUDirect", 0.977, 12.5e-6),
-    "slingshot": Network("Slingshot, through libfabric's plugin", 0.951, 12.5e-6),
-    "omni-path": Network("Omni-Path, through host memory", 0.15, 14e-6),
-    "tcp": Network("Ethernet through the kernel", 0.94, 50e-6),
+    "rdma": Network(0.977, 12.5e-6),  # InfiniBand, RoCE or EFA with GPUDirect
+    "slingshot": Network(0.951, 12.5e-6),  # through libfabric's plugin
+    "omni-path": Network(0.15, 14e-6),  # through host memory
+    "tcp": Network(0.94, 50e-6),  # Ethernet through the kernel
 }
 FITTED = {
     "nvlink2": ("launch", "link_bandwidth", "ll128_share"),

@@ -12,18 +12,17 @@ What to notice: a message is as fast as the narrowest link on its way and as lat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hpclab import checks
 from hpclab.machine import catalogue
 
 MOST_RANKS = 65_536
-Numbers = NDArray[numpy.int32]
+Numbers = NDArray[numpy.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,9 @@ class Link:
         headers; its latency is 0 where the catalogue has none. ValueError lists the names there are.
         """
         entry = catalogue.entry("link", name)
-        figures = entry.figures
-        latency = figures["latency"].value if "latency" in figures else 0.0
-        sold = figures["bandwidth"].value * framing(name)
-        return cls(
-            entry.title,
-            latency,
-            figures["measured_bandwidth"].value if "measured_bandwidth" in figures else sold,
-        )
+        value = {key: figure.value for key, figure in entry.figures.items()}
+        bandwidth = value.get("measured_bandwidth") or value["bandwidth"] * framing(name)
+        return cls(entry.title, value.get("latency", 0.0), bandwidth)
 
 
 def framing(name: str) -> float:
@@ -68,29 +62,29 @@ def framing(name: str) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """Where two ranks can meet: those with the same number in `group`.
+    """Where two ranks can meet: those with the same number in `group`, shape (ranks,).
 
-    `group` has shape (ranks,). `out` and `into`, shape (ranks, hops), are the numbers of the links a rank
-    leaves and is reached over when it meets another here, in the order they are crossed, -1 where there are
-    fewer. Where the way also depends on the pair (the wires of a mesh, the global links of a dragonfly),
-    `across[group, part of source, part of target]` is the link between, -1 if these two cannot meet here
-    after all; `part` has shape (ranks,). `latency` is that of the switches passed, in seconds.
+    `out` and `into` hold, for each hop in the order it is crossed, the number of the link that each rank
+    leaves and is reached over when it meets another here. Where the way also depends on the pair (the wires
+    of a mesh, the global links of a dragonfly), `across[group, part of source, part of target]` is the link
+    between, -1 if these two cannot meet here after all; `part` has shape (ranks,). `latency` is that of the
+    switches passed, in seconds.
     """
 
     name: str
     group: Numbers
-    out: Numbers
-    into: Numbers
+    out: Sequence[Numbers]
+    into: Sequence[Numbers]
     latency: float = 0.0
-    part: Numbers = field(default_factory=lambda: numpy.zeros(0, "i4"))
-    across: Numbers = field(default_factory=lambda: numpy.zeros((0, 0, 0), "i4"))
+    part: Numbers | None = None
+    across: Numbers | None = None
 
 
 @dataclass(frozen=True)
 class Topology:
     """`links` and the `levels` at which ranks meet, nearest first; ranks that share none are not connected.
 
-    `levels` are what a fast program needs; `route` and `terms` are what a person needs. `place` is the same
+    `ways` is what a fast program needs; `route` and `terms` are what a person needs. `place` is the same
     machine as `communication.predict` takes it, None where no published measurement holds for it.
     """
 
@@ -100,33 +94,36 @@ class Topology:
     levels: tuple[Level, ...]
     place: Any = None
 
-    @cached_property
-    def latency(self) -> NDArray[numpy.float64]:
-        """Latency of each link in seconds, shape (links,)."""
-        return numpy.array([link.latency for link in self.links])
+    def ways(self, source: Numbers, target: Numbers) -> tuple[Numbers, Numbers]:
+        """The links from each of `source` to each of `target`, and the numbers of the levels where they meet.
 
-    @cached_property
-    def bandwidth(self) -> NDArray[numpy.float64]:
-        """Bandwidth of each link in bytes/s, shape (links,)."""
-        return numpy.array([link.bandwidth for link in self.links])
+        Shapes (pairs, hops), in the order they are crossed, -1 where there are fewer, and (pairs,). From a
+        rank to itself there are none, and the level is -1.
+        """
+        hops = max(len(level.out) + len(level.into) + 1 for level in self.levels)
+        way, met = numpy.full((len(source), hops), -1, "i4"), numpy.full(len(source), -1)
+        for number, level in enumerate(self.levels):
+            here = (met < 0) & (source != target) & (level.group[source] == level.group[target])
+            links = [column[source] for column in level.out]
+            if level.part is not None and level.across is not None:
+                links.append(level.across[level.group[source], level.part[source], level.part[target]])
+                here &= links[-1] >= 0
+            links += [column[target] for column in level.into]
+            way[here, : len(links)] = numpy.stack(links, axis=1)[here]
+            met[here] = number
+        for apart in numpy.flatnonzero((met < 0) & (source != target))[:1]:
+            raise ValueError(f"No way leads from rank {source[apart]} to {target[apart]} in {self.name}.")
+        return way, met
 
-    def _meeting(self, source: int, target: int) -> tuple[Level, tuple[int, ...]]:
-        source = checks.integer("source", source, 0, self.ranks - 1)
-        target = checks.integer("target", target, 0, self.ranks - 1)
-        for level in self.levels:
-            if level.group[source] == level.group[target]:
-                between: list[int] = []
-                if level.across.size:
-                    between = [level.across[level.group[source], level.part[source], level.part[target]]]
-                    if between[0] < 0:
-                        continue
-                way = (*level.out[source], *between, *level.into[target])
-                return level, tuple(int(link) for link in way if link >= 0)
-        raise ValueError(f"No way leads from rank {source} to rank {target} in {self.name}.")
+    def _way(self, source: int, target: int) -> tuple[tuple[int, ...], int]:
+        ends = {"source": source, "target": target}
+        pair = [numpy.array([checks.integer(*end, 0, self.ranks - 1)]) for end in ends.items()]
+        way, met = self.ways(*pair)
+        return tuple(int(link) for link in way[0] if link >= 0), met[0]
 
     def route(self, source: int, target: int) -> tuple[int, ...]:
         """The numbers of the links that a message from `source` to `target` crosses; none to itself."""
-        return () if source == target else self._meeting(source, target)[1]
+        return self._way(source, target)[0]
 
     def terms(self, source: int, target: int, size: float) -> list[tuple[str, float, float]]:
         """What a message of `size` bytes pays on its way, alone: (name, seconds of latency, seconds to pass).
@@ -135,11 +132,10 @@ class Topology:
         through all links at once. Here is where TCP's copies and the way over host memory are seen.
         """
         size = checks.number("size", size, 0, 2**60, "bytes")
-        if source == target:
-            return []
-        level, way = self._meeting(source, target)
+        way, met = self._way(source, target)
         found = [(self.links[n].name, self.links[n].latency, size / self.links[n].bandwidth) for n in way]
-        return [*found, (f"switches ({level.name})", level.latency, 0.0)] if level.latency else found
+        level = self.levels[met]
+        return [*found, (f"switches ({level.name})", level.latency, 0.0)] if way and level.latency else found
 
     def alpha_beta(self, source: int, target: int) -> tuple[float, float]:
         """Seconds of latency, and seconds per byte, from `source` to `target` when nothing else flows."""
@@ -161,48 +157,3 @@ def with_slow_link(topology: Topology, source: int, target: int, factor: float =
     old = links[narrow]
     links[narrow] = Link(f"{old.name}, {factor:g}× slower", old.latency, old.bandwidth / factor)
     return replace(topology, links=tuple(links), place=None)
-
-
-def packed(topology: Topology) -> tuple[NDArray[numpy.int32], ...]:
-    """The levels as arrays for compiled code: group, part, out, into (levels first), across and its shape.
-
-    `group` and `part` have shape (levels, ranks), `out` and `into` (levels, ranks, hops) padded with -1;
-    `across` holds all levels' links one after another, and `shape[level]` is (first, parts), parts 0 where
-    the level has none.
-    """
-    count, levels = topology.ranks, topology.levels
-    hops = max((array.shape[1] for level in levels for array in (level.out, level.into)), default=0)
-    group = numpy.stack([level.group for level in levels]).astype("i4")
-    part = numpy.zeros((len(levels), count), "i4")
-    ways = numpy.full((2, len(levels), count, hops), -1, "i4")
-    shape, across, first = numpy.zeros((len(levels), 2), "i4"), [numpy.zeros(0, "i4")], 0
-    for number, level in enumerate(levels):
-        ways[0, number, :, : level.out.shape[1]] = level.out
-        ways[1, number, :, : level.into.shape[1]] = level.into
-        if level.across.size:
-            part[number] = level.part
-            shape[number] = first, level.across.shape[1]
-            across.append(level.across.reshape(-1).astype("i4"))
-            first += level.across.size
-    return group, part, ways[0], ways[1], numpy.concatenate(across), shape
-
-
-def columns(*links: ArrayLike) -> Numbers:
-    """Columns of link numbers, one a hop, as the (ranks, hops) array that a Level wants."""
-    return numpy.stack([numpy.asarray(column, "i4") for column in links], axis=1)
-
-
-class Wiring:
-    """Collects links while a topology is built, and hands out their numbers."""
-
-    def __init__(self) -> None:
-        self.links: list[Link] = []
-
-    def add(self, kind: Link, name: str, *, share: float = 1.0, halves: int = 2) -> int:
-        """A link like `kind` with `share` of its bandwidth and one of `halves` of its latency."""
-        self.links.append(Link(name, kind.latency / halves, kind.bandwidth * share))
-        return len(self.links) - 1
-
-    def each(self, kind: Link, names: Sequence[str], *, share: float = 1.0, halves: int = 2) -> Numbers:
-        """A link for each of `names`; their numbers."""
-        return numpy.array([self.add(kind, name, share=share, halves=halves) for name in names], "i4")

@@ -23,38 +23,14 @@ PARTITIONS = 4  # of a multiprocessor: each has a quarter of the registers, and 
 REGISTER_UNIT = 256  # registers are handed to a warp in multiples of this
 MOST_REGISTERS = 255  # a thread can name no more
 MOST_THREADS = 1024  # of a block
-LIMITS = ("warps", "blocks", "registers", "shared memory")
-
-
-@dataclass(frozen=True, slots=True)
-class Multiprocessor:
-    """The limits of one multiprocessor: most resident `warps` and `blocks`, 32-bit `registers`,
-    `shared_memory` in bytes, of which a block may have `shared_memory_per_block`; the driver takes
-    `shared_memory_reserved` bytes of each block's and hands it out in multiples of `shared_memory_unit`."""
-
-    compute_capability: str
-    warps: int
-    blocks: int
-    registers: int
-    shared_memory: int
-    shared_memory_per_block: int
-    shared_memory_unit: int
-    shared_memory_reserved: int = 0
-
-
-def multiprocessor(compute_capability: str | float) -> Multiprocessor:
-    """The limits at a compute capability, such as "9.0"; ValueError lists those that are known."""
-    known = catalogue.entries("compute_capability")
-    name = str(compute_capability)
-    entry = known[checks.choice("The compute capability", name, known)]
-    return Multiprocessor(name, **{field: int(figure.value) for field, figure in entry.figures.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
     """`blocks` and `warps` resident on a multiprocessor that can hold `most` warps.
 
-    `fit` has, for each of LIMITS, the blocks that it alone would let in; `limits` those that decide.
+    `fit` has, for "warps", "blocks", "registers" and "shared memory", the blocks that it alone would let in;
+    `limits` those that decide.
     """
 
     blocks: int
@@ -77,32 +53,36 @@ def occupancy(
 ) -> Occupancy:
     """Occupancy of blocks of `threads` threads with `registers` each and `shared_memory` bytes a block.
 
-    ValueError for a block that cannot be launched at all: more than 1,024 threads, or more registers or
-    shared memory than a block may have.
+    ValueError for a compute capability, such as "9.0", that is not known, and for a block that cannot be
+    launched at all: more than 1,024 threads, or more registers or shared memory than a block may have.
     """
-    limits = multiprocessor(compute_capability)
+    known, name = catalogue.entries("compute_capability"), str(compute_capability)
+    figures = known[checks.choice("The compute capability", name, known)].figures
+    of_one = {what: int(figure.value) for what, figure in figures.items()}
     threads = checks.integer("threads per block", threads, 1, MOST_THREADS)
     registers = checks.integer("registers per thread", registers, 1, MOST_REGISTERS)
-    most = limits.shared_memory_per_block
+    most = of_one["shared_memory_per_block"]
     shared_memory = checks.integer("shared_memory per block", shared_memory, 0, most, "bytes")
     warps = -(-threads // WARP)
     of_warp = _up(registers * WARP, REGISTER_UNIT)
-    if of_warp * _up(warps, PARTITIONS) > limits.registers:
-        fewer = limits.registers // _up(warps, PARTITIONS) // REGISTER_UNIT * REGISTER_UNIT // WARP
+    if of_warp * _up(warps, PARTITIONS) > of_one["registers"]:
+        fewer = of_one["registers"] // _up(warps, PARTITIONS) // REGISTER_UNIT * REGISTER_UNIT // WARP
         raise ValueError(
             f"A block of {threads} threads with {registers} registers each does not fit into the "
-            f"{limits.registers} registers of a multiprocessor: at most {fewer} registers, or fewer threads."
+            f"{of_one['registers']} registers of a multiprocessor: at most {fewer} registers, or fewer "
+            "threads."
         )
-    of_block = _up(shared_memory + limits.shared_memory_reserved, limits.shared_memory_unit)
+    # The driver takes some of each block's shared memory, and hands it out in multiples.
+    of_block = _up(shared_memory + of_one.get("shared_memory_reserved", 0), of_one["shared_memory_unit"])
     fit = {
-        "warps": limits.warps // warps,
-        "blocks": limits.blocks,
+        "warps": of_one["warps"] // warps,
+        "blocks": of_one["blocks"],
         # a warp's registers are all in one partition: what is left over in each of the four is lost
-        "registers": limits.registers // PARTITIONS // of_warp * PARTITIONS // warps,
-        "shared memory": limits.shared_memory // of_block if of_block else limits.blocks,
+        "registers": of_one["registers"] // PARTITIONS // of_warp * PARTITIONS // warps,
+        "shared memory": of_one["shared_memory"] // of_block if of_block else of_one["blocks"],
     }
     blocks = min(fit.values())
-    return Occupancy(blocks, blocks * warps, limits.warps, fit)
+    return Occupancy(blocks, blocks * warps, of_one["warps"], fit)
 
 
 def _up(amount: int, unit: int) -> int:

@@ -11,7 +11,7 @@ from hpclab.models.mpi import Fabric, over
 from hpclab.models.nccl import Job
 from hpclab.models.nccl_links import NETWORKS, NVLINKS
 from hpclab.models.network import MOST_RANKS, Topology
-from hpclab.models.topologies import cluster, dragonfly, single_node
+from hpclab.models.topologies import cluster, cube_mesh, dragonfly, single_node
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ PRESETS: dict[str, Preset] = {
         lambda ranks: over("slingshot-11", ranks),
     ),
     "dgx-1": Preset(
-        "DGX-1, at most 8: NVLink 2 cube mesh", 8, lambda _ranks: single_node("nvlink2", 8, "cube mesh"),
+        "DGX-1, at most 8: NVLink 2 cube mesh", 8, lambda _ranks: cube_mesh("nvlink2"),
         lambda ranks: Job(NVLINKS["nvlink2"], ranks) if ranks <= 8 else None,
     ),
 }  # fmt: skip

@@ -49,24 +49,21 @@ class Fit:
     conditions: tuple[str, ...] = ()
     draws: tuple[Law, ...] = field(default=(), repr=False)
 
-    def band(self, n: ArrayLike, level: float = 0.9) -> tuple[Array, Array]:
-        """Lower and upper speedup at each of `n` (1-D) that hold the curve with probability `level`.
+    def band(self, n: ArrayLike) -> tuple[Array, Array]:
+        """Lower and upper speedup at each of `n` (1-D) that hold the curve with a probability of 90 %.
 
         Residual bootstrap: the relative residuals are drawn again with replacement and the law fitted anew.
         It shows what the scatter of these points allows, not whether the law is the right one.
         """
-        return within([law.speedup(n) for law in self.draws], level)
+        return within([law.speedup(n) for law in self.draws])
 
-    def interval(self, parameter: str, level: float = 0.9) -> tuple[float, float]:
+    def interval(self, parameter: str) -> tuple[float, float]:
         """The range of one of the law's parameters, from the same bootstrap as `band`."""
-        checks.choice("parameter", parameter, self.law.parameters)
-        low, high = within([getattr(law, parameter) for law in self.draws], level)
+        low, high = within([getattr(law, parameter) for law in self.draws])
         return float(low), float(high)
 
-    def predict(self, n: Iterable[float], experiment: str = "scaling", along: str = "nodes") -> list[Result]:
+    def predict(self, n: Iterable[float], experiment: str, along: str) -> list[Result]:
         """The modelled speedup at each of `n` as Results whose source names the runs behind the fit."""
-        checks.instance("n", n, Iterable, "a list of numbers")
-        checks.instance("along", along, str, "the name of a parameter, such as nodes")
         run, source = new_run_id(), "fitted to runs " + (", ".join(self.runs) or "without a run id")
         return [
             Result(
@@ -78,20 +75,14 @@ class Fit:
         ]  # fmt: skip
 
 
-def within(draws: Sequence[Array] | Array, level: float) -> tuple[Array, Array]:
-    """The range that holds the share `level` of the draws, along their first axis."""
-    level = checks.number("level", level, 0.01, 0.999)
-    low, high = numpy.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+def within(draws: Sequence[Array] | Array) -> tuple[Array, Array]:
+    """The range that holds 90 % of the draws, along their first axis."""
+    low, high = numpy.quantile(draws, [0.05, 0.95], axis=0)
     return low, high
 
 
 def fit(
-    law: type[Law],
-    n: ArrayLike,
-    speed: ArrayLike,
-    runs: Sequence[str] = (),
-    conditions: Sequence[str] = (),
-    seed: int = 0,
+    law: type[Law], n: ArrayLike, speed: ArrayLike, runs: Iterable[str] = (), conditions: Iterable[str] = ()
 ) -> Fit | NoCurve:
     """Fit `law` to the points (`n`, `speed`), 1-D and of one length, every repeat a point.
 
@@ -101,9 +92,7 @@ def fit(
     """
     if law not in (Amdahl, Gustafson, USL):
         raise ValueError(f"law must be Amdahl, Gustafson or USL, not {checks.shown(law)}.")
-    count, seed = processors(n), checks.integer("seed", seed, 0, 2**53)
-    runs = checks.instances("runs", runs, str, "a run id")
-    conditions = checks.instances("conditions", conditions, str, "a text")
+    count = processors(n)
     try:
         rate = numpy.asarray(speed, dtype=float)
     except (TypeError, ValueError):
@@ -123,44 +112,35 @@ def fit(
     fitted = terms @ coefficients
     residuals = target / fitted - 1
     spread = residuals * (len(target) / max(1, len(target) - terms.shape[1])) ** 0.5
-    generator = numpy.random.default_rng(seed)
+    generator = numpy.random.default_rng(0)
     draws = []
     for _ in range(_DRAWS):
         again = fitted * numpy.maximum(1 + generator.choice(spread, len(spread)), 0.01)
-        draws.append(_law(law, nonnegative(terms / again[:, None]))[0])
-    best, speed_of_one = _law(law, coefficients)
+        draws.append(law.from_coefficients(*nonnegative(terms / again[:, None]))[0])
+    best, speed_of_one = law.from_coefficients(*coefficients)
     return Fit(
         best, speed_of_one, max(distinct), float(numpy.sqrt(numpy.mean(residuals**2))), len(target),
         tuple(dict.fromkeys(runs)), tuple(dict.fromkeys(filter(None, conditions))), tuple(draws),
     )  # fmt: skip
 
 
-def fit_times(
-    law: type[Law], results: Sequence[Result], along: str, quantity: str = "makespan", weak: bool = False
-) -> Fit | NoCurve:
-    """Fit `law` to Results in seconds with `along` (such as "nodes") among their parameters.
+def fit_times(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCurve:
+    """Fit `law` to the makespans among Results with `along` (such as "nodes") among their parameters.
 
-    With `weak`, the work grew with n (weak scaling), so n / seconds is the speed instead of 1 / seconds.
-    Results that `quality.doubt` finds worthless give no curve either.
+    Gustafson's law is of work that grew with n (weak scaling), so n / seconds is the speed for it instead of
+    1 / seconds. Results that `quality.doubt` finds worthless give no curve either.
     """
-    checks.instance("along", along, str, "the name of a parameter, such as nodes")
     if why := doubt(results):
         return NoCurve(f"{law.name}: no curve, for what was measured is {why}.")
-    chosen = [result for result in select(results, quantity) if along in result.parameters]
+    chosen = [result for result in select(results, "makespan") if along in result.parameters]
     if not chosen:
-        return NoCurve(f"{law.name}: no curve, for there is no {quantity} along {along} yet.")
+        return NoCurve(f"{law.name}: no curve, for there is no makespan along {along} yet.")
     n = numpy.array([checks.number(along, result.parameters[along], 1, 1e7) for result in chosen])
     seconds = numpy.array([result.value for result in chosen])
     if not (seconds > 0).all():
-        raise ValueError(f"Every {quantity} must be a positive number of seconds.")
-    return fit(
-        law, n, (n if weak else 1) / seconds,
-        [result.run for result in chosen], [result.condition for result in chosen],
-    )  # fmt: skip
-
-
-def _law(law: type[Law], coefficients: Array) -> tuple[Law, float]:
-    return law.from_coefficients(*(float(value) for value in coefficients))
+        raise ValueError("Every makespan must be a positive number of seconds.")
+    runs, conditions = zip(*((result.run, result.condition) for result in chosen), strict=True)
+    return fit(law, n, (n if law is Gustafson else 1) / seconds, runs, conditions)
 
 
 def nonnegative(matrix: Array) -> Array:

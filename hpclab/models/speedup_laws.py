@@ -41,11 +41,6 @@ class Amdahl:
         count = processors(n)
         return count / (1 + self.serial * (count - 1))
 
-    @property
-    def limit(self) -> float:
-        """The speedup that no number of processors exceeds; infinite where nothing is serial."""
-        return 1 / self.serial if self.serial else float("inf")
-
     @staticmethod
     def terms(n: Array, speed: Array) -> tuple[Array, Array]:
         return numpy.stack([1 / n, numpy.ones_like(n)], axis=1), 1 / speed
@@ -89,7 +84,7 @@ class USL:
     """S(n) = n / (1 + σ (n − 1) + κ n (n − 1)): the universal scalability law (Gunther 1993; 2007, ch. 4).
 
     `contention` = σ from 0 to 1: waiting for what only one can have at a time. `coherency` = κ ≥ 0: every
-    pair that must agree. With κ = 0 it is Amdahl's law. Notice the peak at `best`: beyond it, adding
+    pair that must agree. With κ = 0 it is Amdahl's law. Notice the peak at √((1 − σ)/κ): beyond it, adding
     processors makes the run slower. Gunther, "A Simple Capacity Model of Massively Parallel Transaction
     Systems", CMG 1993; "Guerrilla Capacity Planning", Springer 2007.
     """
@@ -107,13 +102,6 @@ class USL:
         """Speedup on `n` processors (any shape, n ≥ 1), same shape."""
         count = processors(n)
         return count / (1 + (self.contention + self.coherency * count) * (count - 1))
-
-    @property
-    def best(self) -> float:
-        """The number of processors with the highest speedup, √((1 − σ)/κ), at least 1; infinite for κ = 0."""
-        if not self.coherency:
-            return float("inf") if self.contention < 1 else 1.0
-        return max(1.0, ((1 - self.contention) / self.coherency) ** 0.5)
 
     @staticmethod
     def terms(n: Array, speed: Array) -> tuple[Array, Array]:
@@ -134,8 +122,6 @@ def serial_fraction(n: float, speedup: float) -> float:
     (n/S − 1)/(n − 1), the experimentally determined serial fraction (Karp and Flatt 1990, CACM 33(5),
     539–543). Notice whether it stays the same as n grows (a serial part) or grows with it (overhead).
     """
-    n = checks.number("n", n, 1.0000001, _MOST)
-    speedup = checks.number("speedup", speedup, 1e-9, _MOST)
     return (n / speedup - 1) / (n - 1)
 
 
@@ -143,7 +129,7 @@ def processors(n: ArrayLike) -> Array:
     try:
         count = numpy.asarray(n, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"n must be numbers of processors, not {n!r:.60}.") from None
+        count = numpy.array(numpy.nan)
     if not (numpy.isfinite(count) & (count >= 1) & (count <= _MOST)).all():
         raise ValueError(f"n must be numbers of processors from 1 to {_MOST:g}, not {n!r:.60}.")
     return count

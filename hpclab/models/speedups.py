@@ -10,7 +10,7 @@ import numpy
 
 from hpclab import checks
 from hpclab.models.scaling import Fit, Law
-from hpclab.results import Origin, Result
+from hpclab.results import Origin, Result, select
 
 _POINTS = 33  # of a curve: smooth to the eye, and small enough to redraw at every key press
 
@@ -22,14 +22,8 @@ def speedups(results: Sequence[Result], along: str = "nodes") -> list[Result]:
     speedup: n times the work in this time, over the time of one.
     """
     checks.instance("along", along, str, "the name of a parameter, such as threads")
-    chosen = [
-        result
-        for result in checks.instances("results", results, Result)
-        if result.quantity == "makespan"
-        and not result.component
-        and along in result.parameters
-        and result.value > 0
-    ]
+    whole = [result for result in select(results, "makespan") if not result.component and result.value > 0]
+    chosen = [result for result in whole if along in result.parameters]
     ratios = []
     for origin in Origin:
         same = [result for result in chosen if result.origin is origin]

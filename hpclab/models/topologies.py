@@ -6,11 +6,14 @@ What to notice: between nodes everything passes a NIC, which one GPU may have to
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy
 
 from hpclab import checks
-from hpclab.models.network import MOST_RANKS, Level, Link, Topology, Wiring, columns
+from hpclab.models.network import MOST_RANKS, Level, Link, Numbers, Topology
 
 # NVLinks between each pair of a DGX-1's eight V100s (6 a GPU); pairs with none go over PCIe.
 # NVIDIA DGX-1 With Tesla V100 System Architecture, WP-08437-002, figure 4 (the hybrid cube mesh).
@@ -20,40 +23,41 @@ CUBE_MESH = (
     (2, 0, 0, 0, 0, 1, 1, 2), (0, 2, 0, 0, 1, 0, 2, 1),
     (0, 0, 1, 0, 1, 2, 0, 2), (0, 0, 0, 1, 2, 1, 2, 0),
 )  # fmt: skip
-WIRINGS = ("switch", "cube mesh")
 TRANSPORTS = ("rdma", "tcp")
+_SWITCHES = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}  # else InfiniBand's
 
 
-def single_node(link: Link | str, gpus: int, wiring: str = "switch") -> Topology:
+def single_node(link: Link | str, gpus: int) -> Topology:
     """`gpus` ranks in one node, joined by `link` (what one GPU has in one direction, all its lanes together).
 
-    `wiring` is "switch" (NVSwitch, or the ports of a PCIe switch: each GPU has its whole link to whoever it
-    talks to), or "cube mesh" (8 GPUs as in a DGX-1; pairs without a wire go over PCIe 3).
+    NVSwitch, or the ports of a PCIe switch: each GPU has its whole link to whoever it talks to.
     """
-    spec, wires = _link(link), Wiring()
-    gpus = checks.integer("gpus", gpus, 1, 1024)
-    wiring = checks.choice("wiring", wiring, WIRINGS)
-    if wiring == "cube mesh" and gpus != len(CUBE_MESH):
-        raise ValueError(f"A cube mesh has 8 GPUs, not {gpus}: take the wiring switch.")
-    levels = _inside(wires, spec, 1, gpus, wiring)
-    if wiring == "cube mesh":
-        ports = _ports(wires, _link("pcie3-x16"), [f"GPU {n} PCIe" for n in range(gpus)])
-        levels.append(Level("PCIe", numpy.zeros(gpus, "i4"), columns(ports[0]), columns(ports[1])))
-    return Topology(f"{gpus} × {spec.name} ({wiring})", gpus, tuple(wires.links), tuple(levels))
+    spec, links = _link(link), list[Link]()
+    level = _switched(links, spec, 1, gpus)
+    return Topology(f"{gpus} × {spec.name} (switch)", gpus, tuple(links), (level,))
+
+
+def cube_mesh(link: Link | str) -> Topology:
+    """8 GPUs as in a DGX-1, the six parts of `link` among them; pairs without a wire go over PCIe 3."""
+    spec, links, gpus = _link(link), list[Link](), len(CUBE_MESH)
+    together, across = numpy.zeros(gpus, "i4"), numpy.full((1, gpus, gpus), -1, "i4")
+    for a, b in itertools.permutations(range(gpus), 2):
+        if parts := CUBE_MESH[a][b]:
+            wire = replace(spec, bandwidth=spec.bandwidth * parts / 6)
+            across[0, a, b] = _add(links, wire, [f"GPU {a} to {b}"], halves=1)[0]
+    out, into = _ports(links, _link("pcie3-x16"), [f"GPU {n} PCIe" for n in range(gpus)])
+    levels = (
+        Level("node", together, (), (), 0.0, numpy.arange(gpus), across),
+        Level("PCIe", together, (out,), (into,)),
+    )
+    return Topology(f"{gpus} × {spec.name} (cube mesh)", gpus, tuple(links), levels)
 
 
 def cluster(
-    nodes: int,
-    gpus_per_node: int = 1,
-    inside: Link | str = "nvlink4",
-    nic: Link | str = "infiniband-ndr",
-    nics_per_node: int = 1,
-    oversubscription: float = 1.0,
-    transport: str = "rdma",
-    *,
-    rails: bool = False,
-    nodes_per_leaf: int = 16,
-) -> Topology:
+    nodes: int, gpus_per_node: int = 1, inside: Link | str = "nvlink4", nic: Link | str = "infiniband-ndr",
+    nics_per_node: int = 1, oversubscription: float = 1.0, transport: str = "rdma",
+    *, rails: bool = False, nodes_per_leaf: int = 16,
+) -> Topology:  # fmt: skip
     """`nodes` × `gpus_per_node` ranks: `inside` joins those of a node, NICs and a fat tree the nodes.
 
     The GPUs of a node share its `nics_per_node` NICs evenly. A leaf switch joins `nodes_per_leaf` nodes, or
@@ -73,35 +77,34 @@ def cluster(
         raise ValueError(
             f"{per} GPUs cannot share {nics} NICs evenly: nics_per_node must divide gpus_per_node."
         )
-    ranks, wires, spec, delay = nodes * per, Wiring(), _link(nic), _link(_switch(nic)).latency
+    ranks, links, spec = nodes * per, list[Link](), _link(nic)
     rank = numpy.arange(ranks)
     node, port = rank // per, rank // (per // nics)  # port counts NICs over all nodes
-    levels = _inside(wires, _link(inside), nodes, per, "switch") if per > 1 else []
+    levels = [_switched(links, _link(inside), nodes, per)] if per > 1 else []
 
-    out: list[numpy.ndarray] = []
-    into: list[numpy.ndarray] = []  # a rank's way to the network, and from it, in order of crossing
+    ends = []  # a rank's links to the network and from it, the nearest first
     if transport == "tcp":
-        cores = _ports(wires, _link("kernel-tcp"), [f"rank {n} TCP copies" for n in rank])
-        out, into = [*out, cores[0]], [cores[1], *into]
-    ends = _ports(wires, spec, [f"NIC {n}" for n in range(nodes * nics)])
-    out, into = [*out, ends[0][port]], [ends[1][port], *into]
+        ends.append(_ports(links, _link("kernel-tcp"), [f"rank {n} TCP copies" for n in rank]))
+    out, into = _ports(links, spec, [f"NIC {n}" for n in range(nodes * nics)])
+    ends.append((out[port], into[port]))
 
     leaf = node // leaf_size
     if rails:
         leaf = leaf * nics + port % nics
-    levels.append(Level("leaf", leaf.astype("i4"), columns(*out), columns(*into)))
+    levels.append(_level("leaf", leaf, ends))
     if leaf.max() > 0:
         if over > 1:
             width = min(nodes, leaf_size) * (1 if rails else nics) / over
             uplink, leaves = Link("", 0, spec.bandwidth * width), range(leaf.max() + 1)
-            up = wires.each(uplink, [f"leaf {n} up" for n in leaves])
-            down = wires.each(uplink, [f"leaf {n} down" for n in leaves])
-            out, into = [*out, up[leaf]], [down[leaf], *into]
-        levels.append(Level("spine", numpy.zeros(ranks, "i4"), columns(*out), columns(*into), 2 * delay))
+            up, down = (_add(links, uplink, [f"leaf {n} {way}" for n in leaves]) for way in ("up", "down"))
+            ends.append((up[leaf], down[leaf]))
+        family = nic.partition("-")[0] if isinstance(nic, str) else ""
+        switch = Link.named(f"{_SWITCHES.get(family, 'infiniband')}-switch")
+        levels.append(_level("spine", numpy.zeros(ranks, "i4"), ends, 2 * switch.latency))
     name = f"{nodes} nodes × {per}, {spec.name}{' on rails' if rails else ''}"
     name += f" {over:g}:1" if over > 1 and leaf.max() > 0 else ""
     name += {"rdma": "", "tcp": ", TCP"}[transport]
-    return Topology(name, ranks, tuple(wires.links), tuple(levels))
+    return Topology(name, ranks, tuple(links), tuple(levels))
 
 
 def dragonfly(groups: int, routers: int, nodes_per_router: int, nic: Link | str = "slingshot-11") -> Topology:
@@ -111,56 +114,47 @@ def dragonfly(groups: int, routers: int, nodes_per_router: int, nic: Link | str 
     two; the local hops before and after a global link are counted in latency only. Real ones also go by a
     third group when the direct link is busy.
     """
-    groups = checks.integer("groups", groups, 1, 512)
-    routers = checks.integer("routers", routers, 1, 64)
-    per = checks.integer("nodes_per_router", nodes_per_router, 1, 64)
-    ranks = checks.integer("groups × routers × nodes", groups * routers * per, 1, MOST_RANKS, "ranks")
-    spec, delay, wires = _link(nic), _link("slingshot-switch").latency, Wiring()
-    rank = numpy.arange(ranks, dtype="i4")
-    router = rank // per
-    group, ends = router // routers, _ports(wires, spec, [f"NIC {n}" for n in rank])
-    ways = columns(ends[0]), columns(ends[1])
-    wire = Link("", 0, spec.bandwidth)
+    ranks = groups * routers * nodes_per_router
+    spec, delay, links = _link(nic), _link("slingshot-switch").latency, list[Link]()
+    rank = numpy.arange(ranks)
+    router = rank // nodes_per_router
+    group, wire = router // routers, Link("", 0, spec.bandwidth)
+    ends = [_ports(links, spec, [f"NIC {n}" for n in rank])]
     local = numpy.full((groups, routers, routers), -1, "i4")
-    for g, a, b in itertools.product(range(groups), range(routers), range(routers)):
-        if a != b:
-            local[g, a, b] = wires.add(wire, f"group {g} router {a} to {b}")
-    levels = [Level("router", router, *ways), Level("group", group, *ways, delay, router % routers, local)]
-    if groups > 1:
-        far = numpy.full((1, groups, groups), -1, "i4")
-        for a, b in itertools.permutations(range(groups), 2):
-            far[0, a, b] = wires.add(wire, f"group {a} to group {b}")
-        levels.append(Level("global", numpy.zeros(ranks, "i4"), *ways, 3 * delay, group, far))
-    name = f"dragonfly {groups} × {routers} × {per}, {spec.name}"
-    return Topology(name, ranks, tuple(wires.links), tuple(levels))
+    for g, (a, b) in itertools.product(range(groups), itertools.permutations(range(routers), 2)):
+        local[g, a, b] = _add(links, wire, [f"group {g} router {a} to {b}"])[0]
+    far = numpy.full((1, groups, groups), -1, "i4")
+    for a, b in itertools.permutations(range(groups), 2):
+        far[0, a, b] = _add(links, wire, [f"group {a} to group {b}"])[0]
+    levels = (
+        _level("router", router, ends),
+        _level("group", group, ends, delay, router % routers, local),
+        _level("global", numpy.zeros(ranks, "i4"), ends, 3 * delay, group, far),
+    )
+    name = f"dragonfly {groups} × {routers} × {nodes_per_router}, {spec.name}"
+    return Topology(name, ranks, tuple(links), levels)
 
 
-def _inside(wires: Wiring, spec: Link, nodes: int, per: int, wiring: str) -> list[Level]:
+def _level(name: str, group: Numbers, ends: Sequence[tuple[Numbers, Numbers]], *more: Any) -> Level:
+    """A level that ranks reach over all of `ends`, and leave in the opposite order."""
+    return Level(name, group, [out for out, _ in ends], [into for _, into in reversed(ends)], *more)
+
+
+def _switched(links: list[Link], spec: Link, nodes: int, per: int) -> Level:
     """The level at which ranks of a node meet, with its links."""
-    ranks = nodes * per
-    node, place = numpy.divmod(numpy.arange(ranks, dtype="i4"), numpy.int32(per))
-    if wiring == "switch":
-        ports = _ports(wires, spec, [f"GPU {n}" for n in range(ranks)])
-        return [Level("node", node, columns(ports[0]), columns(ports[1]))]
-    parts, none = numpy.array(CUBE_MESH) / 6, numpy.zeros((ranks, 0), "i4")
-    across = numpy.full((nodes, per, per), -1, "i4")
-    for n, a, b in itertools.product(range(nodes), range(per), range(per)):
-        if parts[a, b]:
-            name = f"GPU {n * per + a} to {n * per + b}"
-            across[n, a, b] = wires.add(spec, name, share=parts[a, b], halves=1)
-    return [Level("node", node, none, none, 0.0, place, across)]
+    ports = _ports(links, spec, [f"GPU {n}" for n in range(nodes * per)])
+    return _level("node", numpy.arange(nodes * per) // per, [ports])
 
 
-def _ports(wires: Wiring, spec: Link, names: list[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
+def _add(links: list[Link], kind: Link, names: list[str], halves: int = 2) -> Numbers:
+    """A link like `kind` for each of `names`, with one of `halves` of its latency; their numbers."""
+    links += [Link(name, kind.latency / halves, kind.bandwidth) for name in names]
+    return numpy.arange(len(links) - len(names), len(links), dtype="i4")
+
+
+def _ports(links: list[Link], spec: Link, names: list[str]) -> tuple[Numbers, Numbers]:
     """A link out and a link in for each name; each has half of the latency, so that a way has it once."""
-    return wires.each(spec, [f"{n} out" for n in names]), wires.each(spec, [f"{n} in" for n in names])
-
-
-def _switch(nic: Link | str) -> str:
-    """The catalogue's switch for a NIC of the catalogue."""
-    family = nic.split("-")[0] if isinstance(nic, str) else "infiniband"
-    families = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}
-    return families.get(family, "infiniband") + "-switch"
+    return _add(links, spec, [f"{n} out" for n in names]), _add(links, spec, [f"{n} in" for n in names])
 
 
 def _link(link: Link | str) -> Link:

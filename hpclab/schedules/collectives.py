@@ -5,37 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hpclab import checks
-from hpclab.schedules import binomial_tree, double_tree, doubling, exchange, hierarchical, ring, star
-from hpclab.schedules.messages import Messages, Shape
+from hpclab.schedules import double_tree, doubling, exchange, hierarchical, ring, trees
+from hpclab.schedules.messages import Messages, Shape, backwards, then
 from hpclab.schedules.schedule import COLLECTIVES, Schedule
 
 MOST_RANKS = 2048  # an all-to-all then has four million messages
 MOST_ELEMENTS = 2**40
 ROOTED = ("broadcast", "reduce")
 
-
 Algorithm = Callable[[Shape], Messages]
 """Makes the rows; its docstring says what the algorithm does and what it costs."""
+
+
+def _dual(make: Algorithm) -> Algorithm:
+    """The reduction of a broadcast, the reduce-scatter of an all-gather: see `messages.backwards`."""
+    return lambda shape: backwards(make(shape))
+
+
+def _and_back(broadcast: Algorithm) -> Algorithm:
+    """An all-reduce: to rank 0, and out again."""
+    return lambda shape: then(backwards(broadcast(shape)), broadcast(shape))
+
+
+_BROADCAST: dict[str, Algorithm] = {
+    "star": trees.star,
+    "binomial_tree": trees.binomial,
+    "ring": ring.broadcast,
+    "halving_doubling": doubling.broadcast,
+    "double_binary_tree": double_tree.broadcast,
+    "hierarchical": hierarchical.broadcast,
+}
 ALGORITHMS: dict[str, dict[str, Algorithm]] = {
-    "broadcast": {
-        "star": star.broadcast,
-        "binomial_tree": binomial_tree.broadcast,
-        "ring": ring.broadcast,
-        "halving_doubling": doubling.broadcast,
-        "double_binary_tree": double_tree.broadcast,
-        "hierarchical": hierarchical.broadcast,
-    },
-    "reduce": {
-        "star": star.reduce,
-        "binomial_tree": binomial_tree.reduce,
-        "ring": ring.reduce,
-        "halving_doubling": doubling.reduce,
-        "double_binary_tree": double_tree.reduce,
-        "hierarchical": hierarchical.reduce,
-    },
+    "broadcast": _BROADCAST,
+    "reduce": {name: _dual(make) for name, make in _BROADCAST.items()}
+    | {"halving_doubling": doubling.reduce},
     "all_reduce": {
-        "star": star.all_reduce,
-        "binomial_tree": binomial_tree.all_reduce,
+        "star": _and_back(trees.star),
+        "binomial_tree": _and_back(trees.binomial),
         "ring": ring.all_reduce,
         "recursive_doubling": doubling.recursive_doubling,
         "halving_doubling": doubling.halving_doubling,
@@ -43,16 +49,16 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
         "hierarchical": hierarchical.all_reduce,
     },
     "all_gather": {
-        "star": star.all_gather,
+        "star": trees.star_all_gather,
         "ring": ring.all_gather,
         "recursive_doubling": doubling.all_gather,
         "hierarchical": hierarchical.all_gather,
     },
     "reduce_scatter": {
-        "star": star.reduce_scatter,
+        "star": trees.star_reduce_scatter,
         "ring": ring.reduce_scatter,
-        "recursive_halving": doubling.reduce_scatter,
-        "hierarchical": hierarchical.reduce_scatter,
+        "recursive_halving": _dual(doubling.all_gather),
+        "hierarchical": _dual(hierarchical.all_gather),
     },
     "all_to_all": {
         "direct": exchange.direct,
@@ -86,7 +92,6 @@ def collective(
     messages, least = make(shape), elements
     if name == "all_to_all":
         least += ranks * int(shape.blocks.max())
-    ends = [
-        int((messages[end] + messages["size"]).max(initial=0)) for end in ("source_offset", "target_offset")
-    ]
-    return Schedule(name, algorithm, ranks, elements, max(least, *ends), messages, root)
+    ends = ("source_offset", "target_offset")
+    buffer = max(least, *(int((messages[end] + messages["size"]).max(initial=0)) for end in ends))
+    return Schedule(name, algorithm, ranks, elements, buffer, messages, root)

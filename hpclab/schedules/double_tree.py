@@ -12,7 +12,7 @@ import itertools
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, rows, together
+from hpclab.schedules.messages import Counts, Messages, Shape, bounds, rows, together
 
 
 def _parents(place: Counts, count: int) -> Counts:
@@ -79,11 +79,6 @@ def broadcast(shape: Shape) -> Messages:
         rows(chunk + depth - 1, parent, child, begin[tree][:, None], size[tree][:, None])
         for tree, (child, parent, depth) in enumerate(_edges(shape))
     ))  # fmt: skip
-
-
-def reduce(shape: Shape) -> Messages:
-    """The broadcast backwards, adding on the way."""
-    return backwards(broadcast(shape))
 
 
 def all_reduce(shape: Shape) -> Messages:

@@ -82,12 +82,6 @@ def reduce(shape: Shape) -> Messages:
     return then(backwards(_in_blocks(shape)), backwards(_scatter(shape), reduce=False))
 
 
-def _group_starts(shape: Shape) -> Counts:
-    """Where each head's part of the gathered vector begins: its block and that of its odd partner."""
-    heads, _ = _heads(shape)
-    return numpy.append(shape.bounds[heads], shape.elements)
-
-
 def all_gather(shape: Shape) -> Messages:
     """What a rank has doubles in each step, so most of the vector moves in the last."""
     heads, extras = _heads(shape)
@@ -95,9 +89,5 @@ def all_gather(shape: Shape) -> Messages:
     before = rows(0, heads[: len(extras)], extras, 0, shape.bounds[extras])
     after_block = shape.bounds[extras + 1]
     after = rows(0, heads[: len(extras)], extras, after_block, shape.elements - after_block)
-    return then(gather, _double(heads, _group_starts(shape)), numpy.concatenate([before, after]))
-
-
-def reduce_scatter(shape: Shape) -> Messages:
-    """Recursive halving: the all-gather backwards, so most of the vector moves in the first step."""
-    return backwards(all_gather(shape))
+    starts = numpy.append(shape.bounds[heads], shape.elements)  # of a head's block and its odd partner's
+    return then(gather, _double(heads, starts), numpy.concatenate([before, after]))

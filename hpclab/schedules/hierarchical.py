@@ -11,18 +11,8 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.binomial_tree import spread
-from hpclab.schedules.messages import (
-    Counts,
-    Messages,
-    Shape,
-    backwards,
-    bounds,
-    merged,
-    rows,
-    then,
-    together,
-)  # fmt: skip
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, merged, rows, then, together
+from hpclab.schedules.trees import spread
 
 
 def _teams(shape: Shape) -> tuple[Counts, list[Counts]]:
@@ -41,11 +31,6 @@ def broadcast(shape: Shape) -> Messages:
     """A binomial tree over one rank of each node, then one inside each node."""
     leaders, nodes = _teams(shape)
     return then(spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes)))
-
-
-def reduce(shape: Shape) -> Messages:
-    """The same trees backwards, adding on the way: inside the nodes first."""
-    return backwards(broadcast(shape))
 
 
 def carrier(shape: Shape, node: Counts, local: Counts) -> Counts:
@@ -83,11 +68,6 @@ def _gather(shape: Shape, starts: Counts, sizes: Counts) -> Messages:
 def all_gather(shape: Shape) -> Messages:
     """A ring between nodes on each rail, then each rank gives its rail to the others in its node."""
     return _gather(shape, shape.bounds[:-1], shape.blocks)
-
-
-def reduce_scatter(shape: Shape) -> Messages:
-    """The all-gather backwards: sums inside the node first, then a ring between nodes on each rail."""
-    return backwards(all_gather(shape))
 
 
 def _by_rail(shape: Shape) -> tuple[Counts, Counts]:

@@ -47,14 +47,9 @@ def bounds(elements: int, parts: int) -> Counts:
 
 
 def rows(
-    step: ArrayLike,
-    source: ArrayLike,
-    target: ArrayLike,
-    offset: ArrayLike,
-    size: ArrayLike,
-    target_offset: ArrayLike | None = None,
-    reduce: bool = False,
-) -> Messages:
+    step: ArrayLike, source: ArrayLike, target: ArrayLike, offset: ArrayLike, size: ArrayLike,
+    target_offset: ArrayLike | None = None, reduce: bool = False,
+) -> Messages:  # fmt: skip
     """Messages from arrays that are broadcast together; the same place at both ends unless told otherwise.
 
     A message of no elements is none. The rows come out in the order of the broadcast arrays.

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.messages import Messages, Shape, backwards, bounds, rows, then
-from hpclab.schedules.messages import together as _together
+from hpclab.schedules.messages import Messages, Shape, rows, then, together
 
 
 def _round(shape: Shape, first: int, reduce: bool) -> Messages:
@@ -41,12 +40,6 @@ def broadcast(shape: Shape) -> Messages:
 
     With as many pieces as ranks filling the pipe takes about as long as draining it.
     """
-    cuts = bounds(shape.elements, shape.ranks)
-    place, chunk = numpy.ogrid[: shape.ranks - 1, : len(cuts) - 1]
+    place, chunk = numpy.ogrid[: shape.ranks - 1, : shape.ranks]
     source, target = (place + shape.root) % shape.ranks, (place + 1 + shape.root) % shape.ranks
-    return _together(rows(place + chunk, source, target, cuts[:-1], numpy.diff(cuts)))
-
-
-def reduce(shape: Shape) -> Messages:
-    """The chain backwards, adding on the way."""
-    return backwards(broadcast(shape))
+    return together(rows(place + chunk, source, target, shape.bounds[:-1], shape.blocks))

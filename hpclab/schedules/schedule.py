@@ -35,7 +35,7 @@ class Schedule:
     written; `reduce` adds what arrives to what is there, else it overwrites. A message whose source is its
     target is a local copy. Rows of one step from one rank to one other are pieces of a single message: they
     travel together and cost one latency. `root` means something to broadcast and reduce only. Where input and
-    result lie in the buffers is said by `layout.layout`.
+    result lie in the buffers is said by `buffers.layout`.
     """
 
     collective: str
@@ -60,8 +60,3 @@ class Schedule:
         """The messages step by step."""
         for begin, end in zip(self.bounds[:-1], self.bounds[1:], strict=True):
             yield self.messages[begin:end]
-
-    def sent(self) -> NDArray[numpy.int64]:
-        """Elements that each rank sends to others, shape (ranks,)."""
-        away = self.messages[self.messages["source"] != self.messages["target"]]
-        return numpy.bincount(away["source"], away["size"], self.ranks).astype(numpy.int64)

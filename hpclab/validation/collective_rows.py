@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hpclab.models import nccl
 from hpclab.models.communication import predict as predicted
+from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl_links import NETWORKS, NVLINKS, TORCH_CALL
 from hpclab.validation import placing
 from hpclab.validation.score import NotPlaced, Observation
@@ -42,10 +43,6 @@ class Case:
     copy: bool = False
     torch: bool = False
 
-    @property
-    def words(self) -> str:
-        return f"{self.system} {self.network}"
-
 
 def read(table: Table) -> list[Observation]:
     """An observation for each row; ValueError names the file, row and field that is wrong."""
@@ -56,10 +53,9 @@ def read(table: Table) -> list[Observation]:
         table.need("cluster", "test", "gpus_per_node", "nodes")
         return [_pair(row) for row in table.rows]
     table.need("gpus", "size_bytes")
-    if not any(column in table.columns for column in (*_TIMES, *_BANDWIDTHS)):
-        raise ValueError(
-            f"{table.name} has no column of times or bandwidths: one of {', '.join((*_TIMES, *_BANDWIDTHS))}."
-        )
+    if not {*_TIMES, *_BANDWIDTHS}.intersection(table.columns):
+        known = ", ".join((*_TIMES, *_BANDWIDTHS))
+        raise ValueError(f"{table.name} has no column of times or bandwidths: one of {known}.")
     return [_timed(row) for row in table.rows]
 
 
@@ -70,8 +66,10 @@ def _timed(row: Row) -> Observation:
     name = collective(row.text("collective", "test") or "all_reduce")
     size = float(row.count("size_bytes", 0, 2**50))
     system, network = row.words(*_SYSTEM), row.words(*_NETWORK)
-    case = Case(system, network, name, gpus, nodes, size, per_node, torch=_torch(row))
-    group = (case.words, name, gpus, nodes)
+    # Bekman's all_reduce_bench.py, or where the row says so
+    torch = "torch" in row.text("system").lower() or row.text("source").startswith("stas00")
+    case = Case(system, network, name, gpus, nodes, size, per_node, torch=torch)
+    group = (f"{system} {network}", name, gpus, nodes)
     return Observation(row, "time", _time(row, case) if size else float("nan"), "s", size, group, case)
 
 
@@ -84,7 +82,7 @@ def _time(row: Row, case: Case) -> float:
     rate = row.value(column, 0, 1e6) * 1e9
     gpus = case.gpus or case.nodes * case.per_node
     known = gpus > 1 and case.collective in nccl.COLLECTIVES
-    factor = nccl.bus_factor(case.collective, gpus) if "bus" in column and known else 1.0
+    factor = bus_factor(case.collective, gpus) if "bus" in column and known else 1.0
     return case.size * factor / rate if rate > 1e3 else float("nan")
 
 
@@ -120,17 +118,11 @@ def collective(text: str) -> str:
     return _NAMES.get(re.sub(r"[^a-z]", "", text.lower()).removesuffix("perf"), text)
 
 
-def _torch(row: Row) -> bool:
-    """Whether it was measured from Python: Bekman's all_reduce_bench.py, or where the row says so."""
-    return "torch" in row.text("system").lower() or row.text("source").startswith("stas00")
-
-
 def job(case: Case) -> nccl.Job:
     """The hardware of a row as the model takes it; NotPlaced where the row does not say enough."""
     if case.collective not in nccl.COLLECTIVES:
-        raise NotPlaced(
-            f"{case.collective!r:.40} is no collective of the model: {', '.join(nccl.COLLECTIVES)}"
-        )
+        known = ", ".join(nccl.COLLECTIVES)
+        raise NotPlaced(f"{case.collective!r:.40} is no collective of the model: {known}")
     words = placing.read(case.system, case.network)
     nvlink = NVLINKS[words.nvlink]
     words.understood("system", "network")
@@ -161,4 +153,4 @@ def predict(observation: Observation) -> float:
     time = predicted(nccl.COPY if case.copy else case.collective, case.size, place).seconds
     if observation.unit == "s":
         return time
-    return nccl.bus_factor(case.collective, place.gpus) * case.size / time
+    return bus_factor(case.collective, place.gpus) * case.size / time

@@ -8,7 +8,6 @@ from stat import S_ISDIR, S_ISREG
 
 LARGEST = 16 * 2**20
 COLUMNS = "columns such as system,network,collective,gpus,nodes,size_bytes,time_us"
-_SAVE = f"save it as CSV, with {COLUMNS}"
 _MAGIC = (
     (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "a spreadsheet or an archive"), (rb"%PDF", "a PDF document"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd", "a compressed file"), (rb"\x7fELF", "a program"),
@@ -40,9 +39,7 @@ def text(path: str | Path) -> str:
     data = source.read_bytes()
     for begin, what in _MAGIC:
         if re.match(begin, data.removeprefix(b"\xef\xbb\xbf")):
-            raise ValueError(
-                f"{source.name} is not a table in CSV but {what}: save it as CSV, with {COLUMNS}."
-            )
+            raise _no_table(source.name, what)
     for encoding in _encodings(data):
         try:
             said = data.decode(encoding)
@@ -50,7 +47,11 @@ def text(path: str | Path) -> str:
             continue
         if not re.search(r"[\x00-\x08\x0e-\x1a\ufffe\uffff]", said):
             return said
-    raise ValueError(f"{source.name} is not a table in CSV but binary: {_SAVE}.")
+    raise _no_table(source.name, "binary")
+
+
+def _no_table(name: str, what: str) -> ValueError:
+    return ValueError(f"{name} is not a table in CSV but {what}: save it as CSV, with {COLUMNS}.")
 
 
 def _encodings(data: bytes) -> tuple[str, ...]:

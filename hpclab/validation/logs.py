@@ -45,7 +45,9 @@ def _made(name: str, kind: str, rows: list[Row], whose: str) -> Table:
 
 
 def _nccl(name: str, lines: list[str]) -> list[Row]:
-    rows, program, remark, inside = [], _named(name), "", False
+    letters = re.sub("[^a-z]", "", name.lower())  # the collective that a file is called after
+    program = max((one for one in nccl.COLLECTIVES if one.replace("_", "") in letters), key=len, default="")
+    rows, remark, inside = [], "", False
     ranks: dict[int, tuple[str, str]] = {}
     for number, line in enumerate(lines, start=1):
         if started := re.search(r"(\w+)_perf\b", line):
@@ -84,13 +86,6 @@ def _nccl(name: str, lines: list[str]) -> list[Row]:
             "time_us_out_of_place": rest[-8],
         }))  # fmt: skip
     return rows
-
-
-def _named(name: str) -> str:
-    """The collective that a file is called after, or ""."""
-    letters = re.sub("[^a-z]", "", name.lower())
-    found = [known for known in nccl.COLLECTIVES if known.replace("_", "") in letters]
-    return max(found, key=len, default="")
 
 
 def _osu(name: str, lines: list[str]) -> list[Row]:

@@ -36,9 +36,8 @@ _LINKS = {  # family -> the catalogue's link whose latency of the smallest messa
 _ALONE = ("omni-path", "slingshot", "aries")  # the name alone says the rate: the catalogue's
 _GPU = r"\b(?:cuda|rocm|gpu|device)\b|\bd d\b"  # in a test's name or case
 _GPU_ASKED = r"-d (?:cuda|rocm)\b|\bD D\b"  # in a command, which may also ask for nodes with GPUs
-Case = tuple[
-    str, tuple[str, str, str], int, bool
-]  # predicted; system, network, stack; ranks or 0; GPU memory
+Case = tuple[str, tuple[str, str, str], int, bool]
+"""What is predicted; words of system, network and stack; ranks or 0; whether it is between GPU memories."""
 
 
 def read(table: Table) -> list[Observation]:
@@ -79,27 +78,21 @@ def fabric(words: Hardware, ranks: int = 2, gpus: bool = False) -> Fabric:
     """What joins the processes of a row; NotPlaced where network, rate or what is in the node is not said."""
     words.understood("network")
     if "inside" in words.names["remark"]:
-        return _inside(words, gpus)
+        if gpus:
+            return mpi.inside(NVLINKS[words.nvlink].ring(2, placing.node_size(words)))
+        if not {"gh200", "gb200"} & set(words.names["GPU"]):
+            raise NotPlaced("how fast a core copies inside its node is only known of Grace here")
+        return mpi.inside(gpu_aware=True)
     family = words.family
     if not family:
         raise NotPlaced("its network is not named, or not one that the course knows")
-    rate = next((rate for rate in words.rates() if rate), 0.0)
-    link = _LINKS[family]
-    sold = catalogue.entry("link", link).value("bandwidth")
+    rate = next((rate for rate in words.rates() if rate), 0.0) * 1e9 / 8
     if not rate and family not in _ALONE:
         raise NotPlaced("the rate of its network is not stated")
-    other = rate * 1e9 / 8 if rate and rate * 1e9 / 8 != sold else 0.0
-    return mpi.over(link, ranks, rate=other, gpu_aware=bool(words.names["GPU"]), gpus=gpus)
-
-
-def _inside(words: Hardware, gpus: bool) -> Fabric:
-    grace = bool({"gh200", "gb200"} & set(words.names["GPU"]))
-    if gpus:
-        node = placing.node_size(words)
-        return mpi.inside(NVLINKS[words.nvlink].ring(2, node))
-    if not grace:
-        raise NotPlaced("how fast a core copies inside its node is only known of Grace here")
-    return mpi.inside(gpu_aware=True)
+    link = _LINKS[family]
+    if rate == catalogue.entry("link", link).value("bandwidth"):
+        rate = 0.0  # its bandwidth may have been measured
+    return mpi.over(link, ranks, rate=rate, gpu_aware=bool(words.names["GPU"]), gpus=gpus)
 
 
 def predict(observation: Observation) -> float:

@@ -9,6 +9,7 @@ here (eight GPUs to a node; one port to a node of up to four), or NotPlaced says
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -83,7 +84,8 @@ class Hardware:
     def rates(self) -> tuple[float, float, float]:
         """Gb/s of a port, a GPU and a node, 0 where it is not said: "4x HDR, 800Gb/s" is of port and node."""
         said, ports = sorted(self.numbers["each"]), self.numbers["ports"]
-        sums = [rate for rate in said if rate > _FASTEST_PORT or (ports and _same(rate, said[0] * ports[0]))]
+        whole = said[0] * ports[0] if said and ports else math.inf
+        sums = [rate for rate in said if rate > _FASTEST_PORT or math.isclose(rate, whole, rel_tol=0.05)]
         sums = sums if not ports or ports[0] > 1 else []
         each = _one("rates of a port", [rate for rate in said if rate not in sums], 0.05)
         gpu = _one("rates of a GPU", self.numbers["of a GPU"], 0.05)
@@ -155,10 +157,6 @@ def _shown(words: Iterable[str]) -> str:
     return f"{', '.join(repr(word[:30].replace('gbyte', 'GB')) for word in dict.fromkeys(words)):.120}"
 
 
-def _same(one: float, other: float) -> bool:
-    return abs(one - other) <= 0.05 * max(one, other)
-
-
 def _one(what: str, said: Iterable[float], apart: float = 0.0) -> float:
     """What all of them say, 0 where nobody says anything; NotPlaced where they are further apart."""
     found = sorted(said)
@@ -178,22 +176,17 @@ def read(system: str, network: str = "", stack: str = "") -> Hardware:
         listed = tokens(text, field == "network") if len(text) < 1000 else [Token("?", "", 0, text)]
         found.names[field] += [token.text for token in listed if token.kind == "?"]
         for token in listed:
-            _alone(found, token)
+            if token.kind == "G":
+                found.names["GPU"].append(token.name)
+                found.names["remark"] += ["sxm"] * ("sxm" in token.text)
+            elif token.kind in "LK":
+                found.names["NVLink" if token.kind == "L" else "remark"].append(token.name)
+            elif token.kind == "B":
+                found.numbers["bytes"].append(token.number)
+            elif token.kind in "FS" and token.name:
+                found.names["family"].append(token.name)
         _together(found, listed, field)
     return found
-
-
-def _alone(found: Hardware, token: Token) -> None:
-    """What a token says by itself."""
-    if token.kind == "G":
-        found.names["GPU"].append(token.name)
-        found.names["remark"] += ["sxm"] * ("sxm" in token.text)
-    elif token.kind in "LK":
-        found.names["NVLink" if token.kind == "L" else "remark"].append(token.name)
-    elif token.kind == "B":
-        found.numbers["bytes"].append(token.number)
-    elif token.kind in "FS" and token.name:
-        found.names["family"].append(token.name)
 
 
 def _together(found: Hardware, listed: list[Token], field: str) -> None:

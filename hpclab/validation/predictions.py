@@ -1,36 +1,27 @@
 """`predict(path)`: every row of a published table with what the course's models say of it.
 
-A kind of table is one module with `read(table)` and `predict(observation)`; KINDS is where it is entered, by
-the first word of its file's name.
+A kind of table is one module with `read(table)` and `predict(observation)` (seconds or bytes/s; NotPlaced),
+entered in KINDS.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hpclab.validation import collective_rows, files, logs, message_rows, tables
-from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation, Prediction, straight_line
+from hpclab.validation.score import NotEnoughSaid, NotPlaced, Prediction, straight_line
 from hpclab.validation.tables import Table
 
 REFERENCE = Path(__file__).with_name("reference")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How a kind of table is read, and predicted (seconds or bytes/s; NotPlaced)."""
-
-    what: str
-    read: Callable[[Table], list[Observation]]
-    predict: Callable[[Observation], float]
-
-
-KINDS = {
-    "nccl": Kind("collectives between GPUs", collective_rows.read, collective_rows.predict),
-    "osu": Kind("OSU micro-benchmarks of MPI", message_rows.read, message_rows.predict),
+KINDS = {  # the first word of a file's name -> what is in it, and the module that reads and predicts it
+    "nccl": ("collectives between GPUs", collective_rows),
+    "osu": ("OSU micro-benchmarks of MPI", message_rows),
 }
 LATER = ("train", "mem", "storage", "sched", "power", "scaling")  # tables that no model predicts yet
 
@@ -56,9 +47,9 @@ def judge(table: Table) -> list[Prediction]:
     words = [table.kind, *re.split(r"[^a-z0-9]+", table.name.lower())]
     word = next((word for word in words if word in KINDS or word in LATER), "")
     if word not in KINDS:
-        known = ", ".join(f"{name}_*.csv ({kind.what})" for name, kind in KINDS.items())
+        known = ", ".join(f"{name}_*.csv ({what})" for name, (what, _) in KINDS.items())
         raise ValueError(f"{table.name!r:.200} is no kind of table that is predicted; these are: {known}.")
-    kind = KINDS[word]
+    _, kind = KINDS[word]
     observations = kind.read(table)
     found = []
     for one, line in zip(observations, straight_line(observations), strict=True):

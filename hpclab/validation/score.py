@@ -134,13 +134,9 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
         rates = observations[places[0]].unit == "B/s"
         size = numpy.array([observations[place].size for place in places])
         value = numpy.array([observations[place].value for place in places])
-        time = _fitted(size, size / value if rates else value)
+        time = size / value if rates else value
+        terms = numpy.stack([numpy.ones_like(size), size], axis=1)
+        time = terms @ nonnegative(terms / time[:, None])
         for place, one in zip(places, size / time if rates else time, strict=True):
             said[place] = float(one)
     return said
-
-
-def _fitted(size: numpy.ndarray, time: numpy.ndarray) -> numpy.ndarray:
-    """latency + size / bandwidth at each size: the best of the line and of its two halves alone."""
-    terms = numpy.stack([numpy.ones_like(size), size], axis=1)
-    return terms @ nonnegative(terms / time[:, None])

@@ -13,7 +13,6 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from hpclab import checks
 from hpclab.validation import files
@@ -88,13 +87,8 @@ class Table:
             raise ValueError(f"{self.name} lacks the column {', '.join(missing)}.")
 
 
-def read(path: str | Path) -> Table:
-    """The rows of a CSV file with a header, at most 16 MiB and 100,000 rows."""
-    return parse(Path(path).name, files.text(path))
-
-
 def parse(name: str, text: str) -> Table:
-    """The rows of the text of a CSV file called `name`."""
+    """The rows of the text of a CSV file called `name`, with a header; at most 100,000 rows."""
     text = text.lstrip("\ufeff\r\n")
     if told := re.match(r"sep=(.)\r?\n", text):
         text = text[told.end() :]

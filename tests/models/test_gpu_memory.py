@@ -3,9 +3,15 @@
 import numpy
 import pytest
 
-from hpclab.models.gpu_memory import Request, bank_conflicts, count, lines, passes, sectors
+from hpclab.models.gpu_memory import KernelTrace, Request, lines, sectors
 
 LANE = numpy.arange(32)
+
+
+def request(addresses, itemsize=4, space="global", kind="load", lanes=None):
+    addresses = tuple(int(at) for at in addresses)
+    lanes = tuple(range(len(addresses))) if lanes is None else lanes
+    return Request(0, (0, 0, 0), 0, 1, space, kind, "a", itemsize, lanes, addresses, ((0,),) * len(addresses))
 
 
 @pytest.mark.parametrize(
@@ -42,32 +48,25 @@ def test_sectors_and_lines_of_global_memory(addresses, itemsize, in_sectors, in_
     ],
 )
 def test_passes_over_the_banks(words, itemsize, turns, conflicts):
-    assert passes(4 * words, itemsize) == turns
-    assert bank_conflicts(4 * words, itemsize) == conflicts
+    asked = request(4 * words, itemsize, "shared")
+    assert (asked.passes, asked.bank_conflicts) == (turns, conflicts)
 
 
 def test_lanes_of_both_halves_are_served_apart():
-    assert passes([0, 8], 8, lanes=[0, 1]) == 1
-    assert passes([0, 8], 8, lanes=[0, 16]) == 2
-    assert bank_conflicts([0, 8], 8, lanes=[0, 16]) == 0  # no pass could be spared
-
-
-def request(addresses, itemsize=4, space="global", kind="load", lanes=None):
-    addresses = tuple(int(at) for at in addresses)
-    lanes = tuple(range(len(addresses))) if lanes is None else lanes
-    return Request(0, (0, 0, 0), 0, 1, space, kind, "a", itemsize, lanes, addresses, ((0,),) * len(addresses))
+    assert request([0, 8], 8, "shared", lanes=(0, 1)).passes == 1
+    apart = request([0, 8], 8, "shared", lanes=(0, 16))
+    assert (apart.passes, apart.bank_conflicts) == (2, 0)  # no pass could be spared
 
 
 def test_a_request_knows_what_it_could_have_cost():
     assert (request(8 * LANE).sectors, request(8 * LANE).fewest_sectors) == (8, 4)
     assert (request(0 * LANE).sectors, request(0 * LANE).fewest_sectors) == (1, 1)
     assert request(4 * (LANE // 8)).contention == 8  # eight lanes on one counter
-    assert request(128 * LANE, space="shared").bank_conflicts == 31
     assert request(128 * LANE, space="global").bank_conflicts == 0
 
 
 def test_counts_are_sums():
-    both = count([request(4 * LANE), request(8 * LANE), request(4 * LANE, space="shared")])
+    asked = (request(4 * LANE), request(8 * LANE), request(4 * LANE, space="shared"))
+    launch = (1, 1, 1), (32, 1, 1), ((0, 0, 0),)
+    both = KernelTrace("kernel", "", *launch, (), asked, (), ()).counts()
     assert (both.requests, both.sectors, both.lines, both.bytes) == (3, 12, 3, 384)
-    assert count([request(8 * LANE)]).efficiency == 0.5
-    assert count([]).efficiency == 0

@@ -21,13 +21,12 @@ def test_exact_points():
     line = fit(SIZES, LATENCY + SIZES / BANDWIDTH, ["a", "b", "a"])
     assert line.latency == pytest.approx(LATENCY)
     assert line.bandwidth == pytest.approx(BANDWIDTH)
-    assert line.error < 1e-9
-    assert (line.smallest, line.largest, line.runs) == (16, 4**12, ("a", "b"))
+    assert line.runs == ("a", "b")
     assert line.time(0) == pytest.approx(LATENCY)
 
 
 def test_wild_repeats_hardly_count():
-    found = [fit(SIZES, points(seed), seed=seed) for seed in range(10)]
+    found = [fit(SIZES, points(seed)) for seed in range(10)]
     for line in found:
         assert line.latency == pytest.approx(LATENCY, rel=0.25)
         assert line.bandwidth == pytest.approx(BANDWIDTH, rel=0.25)
@@ -36,9 +35,9 @@ def test_wild_repeats_hardly_count():
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     hits = 0
     for seed in range(25):
-        line = fit(SIZES, points(seed, wild=0), seed=seed)
+        line = fit(SIZES, points(seed, wild=0))
         for parameter, truth in (("latency", LATENCY), ("bandwidth", BANDWIDTH)):
-            low, high = line.interval(parameter, 0.9)
+            low, high = line.interval(parameter)
             assert low < getattr(line, parameter) < high
             hits += low <= truth <= high
     assert 0.75 <= hits / 50 <= 0.99

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hpclab.models import nccl, rings
-from hpclab.models.nccl import Job, bus_factor, predict
-from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE, in_turn
+from hpclab.models.formulas import bus_factor
+from hpclab.models.nccl import Job, predict
+from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE
 from hpclab.models.topologies import CUBE_MESH
 
 H100 = NVLINKS["nvlink4"]
@@ -30,17 +31,6 @@ def test_a_board_of_four_has_no_switch_that_adds_and_a_ring_that_is_passed_on_no
     for size in (2**20, 2**23, 2**26):
         assert "LL128" not in predict("all_reduce", size, Job(NVLINKS["nvlink2"], 5)).how
     assert predict("all_reduce", 2**22, Job(NVLINKS["nvlink2"], 8)).how == "ring, LL128"
-
-
-def test_a_send_gets_the_channels_that_nccl_gives_it():
-    node = Job(H100, 8)
-    times = {mib: predict("send_recv", mib * 2**20, node).seconds for mib in (32, 64, 128, 256, 512)}
-    assert times[64] == pytest.approx(2 * times[32], rel=0.05)  # the same four channels
-    assert times[128] == pytest.approx(times[64], rel=0.01)  # twice as many
-    assert times[512] == pytest.approx(2 * times[256], rel=0.05)  # no more than the links carry
-    two, ten = (Job(H100, 8 * nodes, nodes, **(RAILS)) for nodes in (2, 10))
-    ratio = predict("send_recv", 2**33, ten).seconds / predict("send_recv", 2**33, two).seconds
-    assert 1.7 < ratio < 2  # one channel, where all ranks' would be more than four times those there are
 
 
 @pytest.mark.parametrize("collective", nccl.COLLECTIVES)
@@ -77,34 +67,3 @@ def test_nvls_pays_from_five_hopper_and_six_blackwell_gpus():
     for name, first in (("nvlink4", 5), ("nvlink5", 6)):
         ways = {n: predict("all_reduce", 2**33, Job(NVLINKS[name], n)).how for n in range(3, 9)}
         assert [n for n, way in ways.items() if way == "NVLS"] == list(range(first, 9))
-
-
-def test_two_stages_in_line_hinder_each_other_most_where_they_are_equal():
-    assert in_turn(6.0, 6.0) == in_turn(6.0, 6.0 + 1e-9) == pytest.approx(5.0)
-    rates = [in_turn(6.0, other) for other in (6.0, 9.0, 12.0, 60.0, 1e9)]
-    assert rates == sorted(rates)
-    assert rates[-1] == pytest.approx(6.0)
-    assert in_turn(3.0, 6.0) == in_turn(6.0, 3.0)
-
-
-def test_a_message_of_nothing_still_costs_its_steps_and_the_callers_time():
-    job = Job(H100, 8)
-    nothing = predict("all_reduce", 0, job).seconds
-    assert nothing == pytest.approx(H100.launch + 14 * 0.6e-6)
-    assert predict("all_reduce", 0, replace(job, host=1e-3)).seconds == pytest.approx(nothing + 1e-3)
-    assert predict("all_reduce", 0, Job(H100, 16, 2, **RAILS)).seconds > nothing
-
-
-def test_bus_factors_are_those_of_nccl_tests():
-    assert [bus_factor("all_reduce", gpus) for gpus in (1, 8)] == [0, 1.75]
-    assert bus_factor("all_gather", 8) == bus_factor("all_to_all", 8) == 0.875
-    assert bus_factor("broadcast", 8) == bus_factor("send_recv", 8) == 1
-
-
-def test_what_does_not_fit_together_is_refused():
-    with pytest.raises(ValueError, match="spread evenly over 3 nodes"):
-        Job(H100, 8, 3)
-    with pytest.raises(ValueError, match="need a network"):
-        Job(H100, 16, 2)
-    with pytest.raises(ValueError, match="collective must be one of"):
-        predict("gather", 8, Job(H100, 8))

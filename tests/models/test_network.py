@@ -6,56 +6,42 @@ import pytest
 from hpclab.machine import catalogue
 from hpclab.models.network import Level, Link, Topology, with_slow_link
 from hpclab.models.presets import PRESETS
-from hpclab.models.topologies import CUBE_MESH, cluster, dragonfly, single_node
+from hpclab.models.topologies import CUBE_MESH, cluster, cube_mesh, dragonfly, single_node
 
 FAST, SLOW = Link("fast", 1e-6, 100e9), Link("slow", 4e-6, 10e9)
-BAD = [0, -1, float("nan"), 1e30, "two", None]
+NODE = single_node(FAST, 4)  # a switch gives each GPU its own port, and the latency once
+MESH = cube_mesh(Link("nvlink", 0, 150e9))
+TWO_NICS = cluster(4, 8, FAST, SLOW, 2)
+FULL, HALF = (cluster(4, 1, nic=SLOW, nodes_per_leaf=2, oversubscription=over) for over in (1, 2))
+RAILS = cluster(4, 2, FAST, SLOW, 2, oversubscription=4, rails=True)
+FLY = dragonfly(3, 2, 2, SLOW)
+WAYS = [  # topology, source, target, the links between, and their latency
+    (NODE, 1, 3, ["GPU 1 out", "GPU 3 in"], 1e-6), (NODE, 2, 2, [], 0),
+    (MESH, 0, 3, ["GPU 0 to 3"], 0),
+    (MESH, 0, 5, ["GPU 0 PCIe out", "GPU 5 PCIe in"], Link.named("pcie3-x16").latency),
+    (TWO_NICS, 0, 7, ["GPU 0 out", "GPU 7 in"], 1e-6), (TWO_NICS, 3, 9, ["NIC 0 out", "NIC 2 in"], 4e-6),
+    (TWO_NICS, 4, 9, ["NIC 1 out", "NIC 2 in"], 4e-6), (FULL, 0, 3, ["NIC 0 out", "NIC 3 in"], 4.26e-6),
+    (HALF, 0, 3, ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 3 in"], 4.26e-6),
+    (HALF, 0, 1, ["NIC 0 out", "NIC 1 in"], 4e-6), (RAILS, 0, 6, ["NIC 0 out", "NIC 6 in"], 4e-6),
+    (RAILS, 0, 7, ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 7 in"], 4.26e-6),
+    (FLY, 0, 1, ["NIC 0 out", "NIC 1 in"], 4e-6),
+    (FLY, 0, 2, ["NIC 0 out", "group 0 router 0 to 1", "NIC 2 in"], 4.35e-6),
+    (FLY, 3, 8, ["NIC 3 out", "group 0 to group 2", "NIC 8 in"], 5.05e-6),
+]  # fmt: skip
 
 
-def names(topology, source, target):
-    return [topology.links[link].name for link in topology.route(source, target)]
+@pytest.mark.parametrize(("topology", "source", "target", "links", "latency"), WAYS)
+def test_the_way_between_two_ranks(topology, source, target, links, latency):
+    assert [topology.links[link].name for link in topology.route(source, target)] == links
+    assert topology.alpha_beta(source, target)[0] == pytest.approx(latency, abs=1e-12)
 
 
-def test_a_switch_gives_each_gpu_its_own_port_and_the_latency_once():
-    node = single_node(FAST, 4)
-    assert names(node, 1, 3) == ["GPU 1 out", "GPU 3 in"]
-    assert node.route(2, 2) == ()
-    assert node.alpha_beta(1, 3) == pytest.approx((1e-6, 1e-11))
-
-
-def test_the_cube_mesh_has_six_links_a_gpu_and_pcie_for_the_rest():
+def test_bandwidths_where_links_are_parts_of_others():
     mesh = numpy.array(CUBE_MESH)
     assert (mesh == mesh.T).all()
     assert (mesh.sum(axis=0) == 6).all()
-    node = single_node(Link("nvlink", 0, 150e9), 8, "cube mesh")
-    assert node.alpha_beta(0, 3)[1] == pytest.approx(1 / 50e9)  # two of six
-    assert names(node, 0, 5) == ["GPU 0 PCIe out", "GPU 5 PCIe in"]
-    with pytest.raises(ValueError, match="8 GPUs, not 4"):
-        single_node(FAST, 4, "cube mesh")
-
-
-def test_gpus_of_a_node_meet_inside_and_share_their_nic():
-    two = cluster(4, 8, FAST, SLOW, 2)
-    assert names(two, 0, 7) == ["GPU 0 out", "GPU 7 in"]
-    assert names(two, 0, 9) == ["NIC 0 out", "NIC 2 in"]
-    assert names(two, 3, 9) == ["NIC 0 out", "NIC 2 in"]
-    assert names(two, 4, 9) == ["NIC 1 out", "NIC 2 in"]
-
-
-def test_uplinks_appear_where_the_tree_is_oversubscribed():
-    full = cluster(4, 1, nic=SLOW, nodes_per_leaf=2)
-    assert names(full, 0, 3) == ["NIC 0 out", "NIC 3 in"]
-    half = cluster(4, 1, nic=SLOW, nodes_per_leaf=2, oversubscription=2)
-    assert names(half, 0, 3) == ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 3 in"]
-    assert half.links[half.route(0, 3)[1]].bandwidth == SLOW.bandwidth  # two NICs, half of them up
-    assert half.alpha_beta(0, 3)[0] == pytest.approx(4e-6 + 2 * 130e-9)
-    assert half.alpha_beta(0, 1)[0] == pytest.approx(4e-6)
-
-
-def test_on_rails_only_another_rail_needs_the_spine():
-    rails = cluster(4, 2, FAST, SLOW, 2, oversubscription=4, rails=True)
-    assert names(rails, 0, 6) == ["NIC 0 out", "NIC 6 in"]
-    assert "leaf 0 up" in names(rails, 0, 7)
+    assert MESH.alpha_beta(0, 3)[1] == pytest.approx(1 / 50e9)  # two of six
+    assert HALF.links[HALF.route(0, 3)[1]].bandwidth == SLOW.bandwidth  # two NICs, half of them up
 
 
 def test_tcp_is_a_term_of_its_own():
@@ -68,16 +54,8 @@ def test_tcp_is_a_term_of_its_own():
     assert "TCP" in tcp.name
 
 
-def test_a_dragonfly_has_one_way_between_two_groups():
-    fly = dragonfly(3, 2, 2, SLOW)
-    assert names(fly, 0, 1) == ["NIC 0 out", "NIC 1 in"]
-    assert names(fly, 0, 2) == ["NIC 0 out", "group 0 router 0 to 1", "NIC 2 in"]
-    assert names(fly, 0, 11)[1] == names(fly, 3, 8)[1] == "group 0 to group 2"
-    assert fly.alpha_beta(0, 11)[0] == pytest.approx(4e-6 + 3 * 350e-9)
-
-
 def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
-    node = with_slow_link(single_node(FAST, 4), 0, 1, 5)
+    node = with_slow_link(NODE, 0, 1, 5)
     assert node.alpha_beta(0, 1)[1] == node.alpha_beta(0, 2)[1] == pytest.approx(5 / 100e9)
     assert node.alpha_beta(1, 0)[1] == pytest.approx(1 / 100e9)
     assert any("5× slower" in link.name for link in node.links)
@@ -97,9 +75,10 @@ def test_every_link_of_the_catalogue_can_be_had():
 def test_shapes_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="evenly"):
         cluster(2, 8, FAST, SLOW, 3)
-    apart = Level("node", numpy.array([0, 1], "i4"), numpy.zeros((2, 0), "i4"), numpy.zeros((2, 0), "i4"))
+    ports = numpy.array([0, 1])
+    apart = Level("node", ports, [ports], [ports])
     with pytest.raises(ValueError, match="No way"):
-        Topology("x", 2, (), (apart,)).route(0, 1)
+        Topology("x", 2, (FAST, FAST), (apart,)).route(0, 1)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -11,12 +11,6 @@ TABLE = "system,collective,gpus,nodes,size_bytes,time_us\n8x H100 SXM,all_reduce
 EXCEL = TABLE.replace(",", ";").replace("69.1", "69,1")
 
 
-def predicted(tmp_path, content, name="nccl_mine.csv"):
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return predictions.predict(path)
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -32,8 +26,8 @@ def predicted(tmp_path, content, name="nccl_mine.csv"):
         TABLE.replace("time_us", "BusBW (GB/s)").replace("69.1", "212.446"),
     ],
 )  # fmt: skip
-def test_a_table_says_the_same_in_every_spreadsheets_way(content, tmp_path):
-    (one,) = predicted(tmp_path, content)
+def test_a_table_says_the_same_in_every_spreadsheets_way(content, predicted):
+    (one,) = predicted(content)
     assert one.observation.size == 8388608
     assert one.observation.value == pytest.approx(69.1e-6, rel=1e-5)
     assert one.value is not None
@@ -53,9 +47,9 @@ def test_a_table_says_the_same_in_every_spreadsheets_way(content, tmp_path):
         ("8388608 2097152 float sum -1 69.10\n", "columns such as .*size_bytes"), ("", "is empty"),
     ],
 )  # fmt: skip
-def test_what_can_be_read_in_two_ways_is_refused(content, said, tmp_path):
+def test_what_can_be_read_in_two_ways_is_refused(content, said, predicted):
     with pytest.raises(ValueError, match=said) as refused:
-        predicted(tmp_path, content)
+        predicted(content)
     assert "nccl_mine.csv" in str(refused.value)
 
 
@@ -68,11 +62,11 @@ def test_what_can_be_read_in_two_ways_is_refused(content, said, tmp_path):
         (b"\x00\x01\x02" * 99, "binary"), (b"\xff\xfe\x00", "binary"), (b"gpus\x07,\x81\n", "binary"),
     ],
 )  # fmt: skip
-def test_a_file_of_another_kind_is_named(content, said, tmp_path):
+def test_a_file_of_another_kind_is_named(content, said, predicted):
     with pytest.raises(
         ValueError, match=f"nccl_mine.csv is not a table in CSV but .*{said}.*: save it as CSV"
     ):
-        predicted(tmp_path, content)
+        predicted(content)
 
 
 def test_what_is_no_file_is_named(tmp_path):
@@ -95,12 +89,12 @@ def test_what_is_no_file_is_named(tmp_path):
                       "x,HDR,osu_bw,0,0.0,MB/s\nx,HDR,osu_bw,4096,9000,MB/s\n"),
     ],
 )  # fmt: skip
-def test_rows_of_no_bytes_are_named_and_the_others_scored(name, text, tmp_path):
-    found = predicted(tmp_path, text, name)
+def test_rows_of_no_bytes_are_named_and_the_others_scored(name, text, tmp_path, predicted):
+    found = predicted(text, name)
     assert [one.value is None for one in found] == [True, False]
     assert (found[0].note, found[0].observation.empty) == ("0 bytes", True)
     (score,) = scores(found)
     assert (score.rows, score.placed) == (1, 1)
     out = tmp_path / "rows.csv"
     predictions.write(found, out)
-    assert tables.read(out).rows[0].text("published", "predicted", "error") == ""
+    assert tables.parse(out.name, out.read_text()).rows[0].text("published", "predicted", "error") == ""

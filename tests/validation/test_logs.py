@@ -2,8 +2,6 @@
 
 import pytest
 
-from hpclab.validation import predictions
-
 START = "# Collective test starting: all_reduce_perf\n"
 HEAD = (
     "# nThread 1 nGpus 1 minBytes 8 maxBytes 8388608 step: 2(factor) agg iters: 1 validation: 1 graph: 0\n#\n"
@@ -30,10 +28,9 @@ OSU = """# OSU MPI Latency Test v7.4
 """
 
 
-def predicted(tmp_path, text, name="slurm-123.out", network=""):
-    path = tmp_path / name
-    path.write_text(text)
-    return predictions.predict(path, network)
+@pytest.fixture
+def read(predicted):
+    return lambda text, name="slurm-123.out", network="": predicted(text, name, network)
 
 
 def edited(old, new):
@@ -51,8 +48,8 @@ def edited(old, new):
         LOG.replace("    sum      -1 ", "    sum "), edited("# Avg bus bandwidth    : 60.9\n", ""),
     ],
 )  # fmt: skip
-def test_a_log_of_nccl_tests_says_what_its_rows_need(text, tmp_path):
-    nothing, one = predicted(tmp_path, text)
+def test_a_log_of_nccl_tests_says_what_its_rows_need(text, read):
+    nothing, one = read(text)
     assert nothing.observation.empty
     assert (one.observation.size, one.observation.value) == (8388608, pytest.approx(68.7e-6))
     case = one.observation.case
@@ -62,32 +59,30 @@ def test_a_log_of_nccl_tests_says_what_its_rows_need(text, tmp_path):
 
 
 @pytest.mark.parametrize("program", ["reduce_scatter", "alltoall", "sendrecv", "all_gather", "broadcast"])
-def test_each_program_is_its_collective(program, tmp_path):
+def test_each_program_is_its_collective(program, read):
     text = LOG.replace("all_reduce_perf", f"{program}_perf").replace("68.70  122.10  213.68", "N/A N/A N/A")
-    one = predicted(tmp_path, text)[1]
+    one = read(text)[1]
     assert one.value is not None
     assert one.observation.value == pytest.approx(69.1e-6)
     name = f"{program}_h100.log"
-    assert predicted(tmp_path, LOG.replace(START, ""), name)[1].observation.case == one.observation.case
+    assert read(LOG.replace(START, ""), name)[1].observation.case == one.observation.case
 
 
-def test_two_tables_in_one_log_are_two_runs(tmp_path):
-    found = predicted(
-        tmp_path, LOG + LOG.replace("all_reduce", "all_gather").replace("H100 80GB HBM3", "H200")
-    )
+def test_two_tables_in_one_log_are_two_runs(read):
+    found = read(LOG + LOG.replace("all_reduce", "all_gather").replace("H100 80GB HBM3", "H200"))
     told = [(one.observation.case.collective, one.observation.case.system) for one in found[1::2]]
     assert told == [("all_reduce", "NVIDIA H100 80GB HBM3"), ("all_gather", "NVIDIA H200")]
 
 
-def test_a_network_is_asked_for_and_taken(tmp_path):
+def test_a_network_is_asked_for_and_taken(read):
     text = LOG
     for n in range(4, 8):
         text = text.replace(f"Pid   40{n:02} on    gpu-a01", f"Pid   40{n:02} on    gpu-a02")
-    without, told = predicted(tmp_path, text)[1], predicted(tmp_path, text, network="4x NDR")[1]
+    without, told = read(text)[1], read(text, network="4x NDR")[1]
     assert "the network between its nodes" in without.note
     assert told.value is not None
     assert told.observation.case.nodes == 2
-    assert predicted(tmp_path, text, network="many of them")[1].value is None
+    assert read(text, network="many of them")[1].value is None
 
 
 @pytest.mark.parametrize(
@@ -106,9 +101,9 @@ def test_a_network_is_asked_for_and_taken(tmp_path):
         (OSU.replace("\n0  ", "\n#0  ").replace("\n8192", "\n#8192"), "without a line"),
     ],
 )  # fmt: skip
-def test_a_log_that_says_too_little_is_refused_by_line(text, said, tmp_path):
+def test_a_log_that_says_too_little_is_refused_by_line(text, said, read):
     with pytest.raises(ValueError, match=f"slurm-123.out.*{said}"):
-        predicted(tmp_path, text)
+        read(text)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +113,8 @@ def test_a_log_that_says_too_little_is_refused_by_line(text, said, tmp_path):
         ("Rank  7 Group  0 Pid   4007 on    gpu-a01", "Rank  7 Group  0 Pid   4007 on    gpu-a02"),
     ],
 )  # fmt: skip
-def test_a_log_of_another_way_of_running_is_not_placed(old, new, tmp_path):
-    assert [one.value for one in predicted(tmp_path, edited(old, new), network="4x NDR")] == [None, None]
+def test_a_log_of_another_way_of_running_is_not_placed(old, new, read):
+    assert [one.value for one in read(edited(old, new), network="4x NDR")] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -134,14 +129,8 @@ def test_a_log_of_another_way_of_running_is_not_placed(old, new, tmp_path):
          .replace("3.41", "3.41  3.2   3.9   1000"), "time"),
     ],
 )  # fmt: skip
-def test_osus_own_tables_are_read(text, quantity, tmp_path):
-    found = predicted(tmp_path, text, network="InfiniBand HDR100")
+def test_osus_own_tables_are_read(text, quantity, read):
+    found = read(text, network="InfiniBand HDR100")
     assert found[1].observation.quantity == quantity
     assert found[1].value is not None
-    assert "its network is not named" in predicted(tmp_path, text)[1].note
-
-
-@pytest.mark.parametrize("title", ["MPI Allreduce Latency Test", "MPI Init Test"])
-def test_osus_other_tests_are_not_placed(title, tmp_path):
-    found = predicted(tmp_path, OSU.replace("MPI Latency Test", title), network="HDR100")
-    assert [one.value for one in found] == [None, None]
+    assert "its network is not named" in read(text)[1].note

@@ -2,10 +2,11 @@
 
 import pytest
 
-from hpclab.validation import predictions
+from hpclab.models.nccl_links import NVLINKS
 from hpclab.validation.collective_rows import Case, job
 from hpclab.validation.score import NotPlaced
 
+OSU = "system,network,case,stack,test,size_bytes,value,unit\n"
 A100 = "A100-SXM4-40GB, 8 per node"
 
 
@@ -97,17 +98,17 @@ def test_cut_down_cards_and_other_ways_of_joining_are_not_their_full_sibling(wor
 @pytest.mark.parametrize(
     ("words", "nvlink", "node"),
     [
-        ("NVIDIA A100-SXM4-80GB", "NVLink 3", 8), ("NVIDIA H100 80GB HBM3", "NVLink 4", 8),
-        ("Tesla V100-SXM2-32GB, 4/node", "NVLink 2", 4), ("V100 DGX-2", "NVLink 2", 16),
-        ("Selene DGX A100 (8 GPUs)", "NVLink 3", 8), ("CSD3 4x A100 SXM4 80 GB, PCIe 4.0 x16", "NVLink 3", 4),
-        ("A100 NVLink3 (300 GB/s/dir)", "NVLink 3", 8), ("H100 SXM5, NVLink 900GB/s", "NVLink 4", 8),
-        ("8x H200 NVLink4 (torch all_reduce_bench, NVLS auto), NCCL 2.18.3", "NVLink 4", 8),
-        ("Alps GH200", "NVLink 4", 4), ("Grace Hopper, 4 per node", "NVLink 4", 4),
+        ("NVIDIA A100-SXM4-80GB", "nvlink3", 8), ("NVIDIA H100 80GB HBM3", "nvlink4", 8),
+        ("Tesla V100-SXM2-32GB, 4/node", "nvlink2", 4), ("V100 DGX-2", "nvlink2", 16),
+        ("Selene DGX A100 (8 GPUs)", "nvlink3", 8), ("CSD3 4x A100 SXM4 80 GB, PCIe 4.0 x16", "nvlink3", 4),
+        ("A100 NVLink3 (300 GB/s/dir)", "nvlink3", 8), ("H100 SXM5, NVLink 900GB/s", "nvlink4", 8),
+        ("8x H200 NVLink4 (torch all_reduce_bench, NVLS auto), NCCL 2.18.3", "nvlink4", 8),
+        ("Alps GH200", "nvlink4", 4), ("Grace Hopper, 4 per node", "nvlink4", 4),
     ],
 )  # fmt: skip
 def test_whole_boards_are_placed(words, nvlink, node):
     placed = job(Case(words, "", "all_reduce", 4, 1, 2.0**20))
-    assert placed.nvlink.name.startswith(nvlink)
+    assert placed.nvlink is NVLINKS[nvlink]
     assert placed.node_gpus == node
 
 
@@ -148,10 +149,9 @@ def test_a_row_says_on_how_many_nodes_its_gpus_are(system, network, gpus, nodes,
         ("system,network,interconnect", "A100,4x HDR,2x EDR"),
     ],
 )  # fmt: skip
-def test_no_column_hides_another(columns, row, tmp_path):
-    path = tmp_path / "nccl_mine.csv"
-    path.write_text(f"{columns},gpus,nodes,size_bytes,time_us\n{row},16,2,1048576,100\n")
-    assert [one.value for one in predictions.predict(path)] == [None]
+def test_no_column_hides_another(columns, row, predicted):
+    found = predicted(f"{columns},gpus,nodes,size_bytes,time_us\n{row},16,2,1048576,100\n")
+    assert [one.value for one in found] == [None]
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,9 @@ def test_no_column_hides_another(columns, row, tmp_path):
         ("x,HDR100,,,osu_allreduce", "how many processes"), ("x,HDR100,,,MPI Init Test", "no model"),
     ],
 )  # fmt: skip
-def test_a_message_that_went_otherwise_is_not_placed(row, said, tmp_path):
-    path = tmp_path / "osu_mine.csv"
+def test_a_message_that_went_otherwise_is_not_placed(row, said, predicted):
     unit = "us" if "latency" in row else "MB/s"
-    path.write_text(f"system,network,case,stack,test,size_bytes,value,unit\n{row},65536,8,{unit}\n")
-    (one,) = predictions.predict(path)
+    (one,) = predicted(f"{OSU}{row},65536,8,{unit}\n", "osu_mine.csv")
     assert one.value is None
     assert said in one.note
 
@@ -182,9 +180,7 @@ def test_a_message_that_went_otherwise_is_not_placed(row, said, tmp_path):
         ("x,HDR100,,ucx-tcp,osu_bw", "x,IPoIB (100Gb/s),,,osu_bw"),
     ],
 )  # fmt: skip
-def test_a_bandwidth_test_has_two_processes_without_being_told(row, like, tmp_path):
-    path = tmp_path / "osu_mine.csv"
+def test_a_bandwidth_test_has_two_processes_without_being_told(row, like, predicted):
     rows = "".join(f"{words},4194304,20000,MB/s\n" for words in (row, like))
-    path.write_text(f"system,network,case,stack,test,size_bytes,value,unit\n{rows}")
-    one, other = (found.value for found in predictions.predict(path))
+    one, other = (found.value for found in predicted(OSU + rows, "osu_mine.csv"))
     assert one == other > 1e9

@@ -15,6 +15,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from hpclab.models import mpi, nccl
+from hpclab.models.formulas import bus_factor
 from hpclab.models.mpi import Host
 from hpclab.models.nccl_links import FITTED, NETWORKS, NVLINKS
 from hpclab.validation import collective_rows, message_rows, placing, predictions
@@ -63,11 +64,7 @@ def of_nccl(fabric: str, one: Observation, values: Values) -> float:
     part = "nvlink" if fabric in NVLINKS else "network"
     job = replace(job, **{part: replace(getattr(job, part), **values)})
     time = nccl.predict(one.case.collective, one.case.size, job).seconds
-    return (
-        time
-        if one.unit == "s"
-        else nccl.bus_factor(one.case.collective, one.case.gpus) * one.case.size / time
-    )
+    return time if one.unit == "s" else bus_factor(one.case.collective, one.case.gpus) * one.case.size / time
 
 
 def of_mpi(one: Observation, values: Values) -> float:

@@ -1,14 +1,17 @@
-"""Where a rank's input lies in its work buffer, and where its result."""
+"""A rank's work buffer: where its input and its result lie, and what a schedule makes of all of them.
+
+`replay` is what a schedule means: the reference that ranks, models and figures are held to.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
-from hpclab import checks
 from hpclab.schedules.messages import bounds
 from hpclab.schedules.schedule import Schedule
 
@@ -29,8 +32,6 @@ def layout(schedule: Schedule, rank: int) -> Layout:
     result where it lay in the whole one. Blocks are those of numpy.array_split. An all-to-all's result
     follows its input: the block of each source in turn, all of the size that block `rank` has.
     """
-    ranks = checks.instance("schedule", schedule, Schedule).ranks
-    rank = checks.integer("rank", rank, 0, ranks - 1)
     begin, end = (int(place) for place in bounds(schedule.elements, schedule.ranks)[rank : rank + 2])
     whole, none, block = slice(0, schedule.elements), slice(0, 0), slice(begin, end)
     at_root = whole if rank == schedule.root else none
@@ -61,3 +62,22 @@ def place(schedule: Schedule, rank: int, values: ArrayLike) -> NDArray[Any]:
 def result(schedule: Schedule, rank: int, buffer: Any) -> Any:
     """The part of `rank`'s work buffer that holds its result: a view, of an array or a tensor."""
     return buffer[layout(schedule, rank).result]
+
+
+def replay(
+    schedule: Schedule, buffers: Sequence[NDArray[Any]], after_step: Callable[[int], None] | None = None
+) -> None:
+    """Move the elements between `buffers`, one 1-D work buffer for each rank, in place.
+
+    `after_step(step)` is called after each step, with the buffers as they are then.
+    """
+    for step, messages in enumerate(schedule):
+        parcels = [
+            buffers[message["source"]][message["source_offset"] :][: message["size"]].copy()
+            for message in messages
+        ]
+        for message, parcel in zip(messages, parcels, strict=True):
+            target = buffers[message["target"]][message["target_offset"] :][: message["size"]]
+            target[:] = target + parcel if message["reduce"] else parcel
+        if after_step is not None:
+            after_step(step)
