@@ -1,4 +1,4 @@
-"""Exercises: a task, a judge, hints. A notebook cell holds the learner's answer, `...` until it is solved.
+"""Exercises: a judge and hints. A notebook cell holds the learner's answer, `...` until it is solved.
 
 The judge is a pure function of the answer: one of `judges`, filled with its lesson's data. It explains: a
 wrong answer gets the sentence that names its mistake, because "wrong" alone teaches nothing. A learner's
@@ -38,8 +38,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """The number of its `lesson` ("05"), a `name` that stays, `task` in a sentence or two, `judge(answer) ->
-    Verdict`, and `hints` from vague to plain.
+    """The number of its `lesson` ("05"), a `name` that stays, `judge(answer) -> Verdict`, and `hints` from
+    vague to plain. The task itself stands in the notebook.
 
     `judge` may raise ValueError (as `hpclab.checks` does) or `limits.Stopped`: their sentence becomes the
     verdict. It must be quick and must not print.
@@ -47,7 +47,6 @@ class Exercise:
 
     lesson: str
     name: str
-    task: str
     judge: Callable[[object], Verdict] = field(repr=False)
     hints: tuple[str, ...] = field(default=(), repr=False)
     _hints_shown: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -62,8 +61,6 @@ class Exercise:
 
     def hint(self) -> None:
         """Show one more hint at each call; the last one is shown again when there are no more."""
-        if not self.hints:
-            return box.show("Hint", "This exercise has no hints: its check explains each mistake.")
         if len(self._hints_shown) < len(self.hints):
             self._hints_shown.append(self.hints[len(self._hints_shown)])
         box.show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])

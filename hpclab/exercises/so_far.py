@@ -63,17 +63,13 @@ def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]
         scored = [one for one in exercises if one.lesson == lesson.number and one.score is not None]
         off = statistics.median(offs) if offs else 1.0
         best = {one.name: one for one in sorted(scored, key=lambda one: -(one.score or 0))}
+        scores = (f"{one.name} {shown(one.score or 0)} {one.unit}".rstrip() for one in best.values())
         solves = sum((lesson.number, name) in done for name in lesson.exercises)
-        rows.append(
-            [
-                lesson.number,
-                lesson.title.partition(":")[0],
-                f"off by {factor(off)}" if offs else "no prediction",
-                "█" * round(min(10, 10 * math.log10(off))),
-                f"{solves} of {len(lesson.exercises)} solved",
-                ", ".join(f"{one.name} {shown(one.score or 0)} {one.unit}".rstrip() for one in best.values()),
-            ]
-        )
+        rows.append([
+            lesson.number, lesson.title.partition(":")[0],
+            f"off by {factor(off)}" if offs else "no prediction", "█" * round(min(10, 10 * math.log10(off))),
+            f"{solves} of {len(lesson.exercises)} solved", ", ".join(scores),
+        ])  # fmt: skip
     todo = [(one, name) for one in course for name in one.exercises if (one.number, name) not in done]
     here = entries[-1].lesson if entries else ""
     todo.sort(key=lambda one: one[0].number < here)  # from where the learner was last
@@ -90,11 +86,9 @@ def _calibration(counted: Sequence[ledger.Entry]) -> str:
     if len(offs) < _ENOUGH:
         return said + "."
     first, later = (statistics.median(half) for half in (offs[: len(offs) // 2], offs[len(offs) // 2 :]))
-    way = (
-        "closer"
-        if later * _CHANGE < first
-        else "further off"
-        if later > first * _CHANGE
-        else "about as far off"
-    )
+    way = "about as far off"
+    if later * _CHANGE < first:
+        way = "closer"
+    elif later > first * _CHANGE:
+        way = "further off"
     return f"{said}. The first half by {factor(first)}, the later half by {factor(later)}: {way}."

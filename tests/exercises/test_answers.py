@@ -9,6 +9,7 @@ import importlib
 import linecache
 import re
 import runpy
+from functools import partial
 from pathlib import Path
 
 import numpy
@@ -23,7 +24,7 @@ from hpclab.models.device import from_catalogue
 FILES = sorted((Path(__file__).parent / "answers").glob("lesson_*.py"))
 # Run under a name nobody can import, as a notebook's cells are: their functions travel by value.
 LESSONS = {path.stem: runpy.run_path(str(path), run_name="__main__") for path in FILES}
-ENDLESS, RUN = ("did not finish", "is there a loop?"), limits._run
+ENDLESS = ("did not finish", "is there a loop?")
 EXERCISES = [(lesson, name) for lesson, answers in LESSONS.items() for name in answers["RIGHT"]]
 
 
@@ -61,7 +62,7 @@ def test_right_answers_pass(lesson, name, answer):
 def test_wrong_answers_get_the_hint_that_names_them(lesson, name, answer, monkeypatch):
     wrong, said = answer
     if said in ENDLESS:  # what has no end needs no five seconds to show it
-        monkeypatch.setattr(limits, "_run", lambda task, place, _, memory: RUN(task, place, 1.0, memory))
+        monkeypatch.setattr(limits, "call_each", partial(limits.call_each, seconds=1.0))
     verdict = exercise(lesson, name).check(wrong)
     assert not verdict.passed, verdict.message
     assert said in verdict.message
@@ -79,7 +80,8 @@ def test_every_exercise_is_whole(lesson, name):
     assert (unsolved.passed, "Not solved yet" in unsolved.message) == (False, True)
     assert len(LESSONS[lesson]["RIGHT"][name]) >= 2
     assert len(LESSONS[lesson]["WRONG"][name]) >= 4
-    assert (found.lesson, bool(found.task), bool(found.hints)) == (lesson.removeprefix("lesson_"), True, True)
+    assert found.lesson == lesson.removeprefix("lesson_")
+    assert found.hints
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

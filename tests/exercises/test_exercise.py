@@ -14,7 +14,7 @@ def judge(answer: object) -> Verdict:
     return Verdict(answer == 4, "Right." if answer == 4 else "Did you add instead of multiply?")
 
 
-EXERCISE = Exercise("99", "double", "Double two.", judge, ("Look at it.", "Two times two."))
+EXERCISE = Exercise("99", "double", judge, ("Look at it.", "Two times two."))
 
 
 def test_verdicts(capsys):
@@ -47,7 +47,7 @@ def test_an_answer_is_not_unsolved(answer):
 
 
 def test_hints_come_one_at_a_time(capsys):
-    exercise = Exercise("99", "double", "Double two.", judge, ("Look at it.", "Two times two."))
+    exercise = Exercise("99", "double", judge, ("Look at it.", "Two times two."))
     for _ in range(3):
         exercise.hint()
     lines = capsys.readouterr().out.splitlines()

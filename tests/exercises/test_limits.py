@@ -53,7 +53,7 @@ def test_classes_of_a_cell_work():
             "def answer():\n import os\n while True:\n  try: os.fork()\n  except OSError: pass",
             "did not finish",
         ),
-        ("def answer():\n while True: print('x' * 999)", "printed more than"),
+        ("def answer():\n while True: print('x' * 999)", "printed over"),
         ("def answer():\n return 1 / 0", "ZeroDivisionError in line 2: division by zero"),
         ("def answer():\n import sys; sys.exit(0)", "called exit"),
         ("def answer():\n import os; os._exit(0)", "ended its process"),
@@ -74,7 +74,7 @@ def test_faults_end_in_one_sentence(source, said):
     before = set(psutil.Process().children())
     began = time.monotonic()
     with pytest.raises(Stopped, match=said):
-        call(in_a_cell(source), seconds=1, memory=2**28)
+        call(in_a_cell(source), seconds=1)
     assert time.monotonic() - began < DEADLINE
     assert set(psutil.Process().children()) <= before, "a child process was left behind"
 
@@ -114,7 +114,7 @@ def answer():
     builtins.abs = lambda x: 0
     return 1.0
 """
-    exercise = Exercise("99", "n", "t", lambda f: Verdict(abs(float(call(f)) - 2.0) < 0.1, "two"))
+    exercise = Exercise("99", "n", lambda f: Verdict(abs(float(call(f)) - 2.0) < 0.1, "two"))
     assert not exercise.check(in_a_cell(source)).passed
     assert abs(-3) == 3
 
@@ -141,9 +141,5 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_sent_is_named():
-    with pytest.raises(Stopped, match="must be a function, not int"):
-        call(7)
     with pytest.raises(Stopped, match="cannot leave the notebook"):
         call(threading.Lock().acquire)
-    with pytest.raises(ValueError, match="seconds must be a number"):
-        call(print, seconds=float("nan"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from hpclab.exercises.lesson_04.job_scripts import JobScript
-from hpclab.exercises.lesson_04.script_repair import LATE, repair
+from hpclab.exercises.lesson_04.script_repair import repair
 
 _ALONE = "Without srun the script's lines run once, on the first node"
 
@@ -28,19 +28,17 @@ def _tied(script: JobScript) -> bool:
 
 FOUR_TASKS = repair(
     "1_four_tasks",
-    "The job should run four tasks, wherever there is room, and leave part-0.txt to part-3.txt.",
     (
         (_without_srun, _ALONE + ", however many tasks were given."),
-        (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Four nodes make four tasks, "
-         "but any four cores would do: now the job waits for four nodes."),
+        (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Any four cores would do: "
+         "now the job waits for four nodes."),
         (_tied, "That ties the four tasks to {f.where}; they should run wherever there are four free cores."),
-        (lambda f: f.tasks != 4 and f.array, "An array makes a job of each index, and in each of them the "
-         "rank is 0: ask for four tasks."),
+        (lambda f: f.tasks != 4 and f.array, "An array makes a job of each index, each with a rank of 0: ask "
+         "for four tasks."),
         (lambda f: f.tasks != 4 and "cpus-per-task" in f.options, "--cpus-per-task gives one task more "
-         "cores; it does not start more tasks."),
+         "cores, not more tasks."),
         (lambda f: f.tasks != 4 and re.search(r"srun\s[^'\"]*(-n\s*=?4|--ntasks[= ]4)", f.body), "srun can "
-         'only use what the job was given, and this job asks for {f.tasks} task: "More processors requested '
-         'than permitted".'),
+         'only use what the job was given, {f.tasks} task: "More processors requested than permitted".'),
         (lambda f: f.tasks != 4, "sbatch reads a request for {f.tasks} task(s); the job needs 4."),
     ),
     {f"part-{rank}.txt": f"rank {rank} of 4" for rank in range(4)},
@@ -57,25 +55,19 @@ FOUR_TASKS = repair(
 
 THIRTY_MINUTES = repair(
     "2_thirty_minutes",
-    "The job should ask for thirty minutes.",
     (
-        (lambda f: f.seconds is None, "Without --time the job gets the partition's default, which may end it "
-         "too early, or be so long that it cannot slip into a gap: ask for the thirty minutes."),
-        (lambda f: f.seconds <= 60 and ":" in f.options["time"], "That is {f.limit}: two numbers "
-         "are minutes:seconds. It would be ended after a minute."),
-        (lambda f: f.seconds < 23 * 60, "That is {f.limit}, and a run took 22: Slurm would end it before "
-         "it is done."),
-        (lambda f: f.seconds < 30 * 60, "That is {f.limit}: the longest run took 22, and the next may take "
-         "longer."),
+        (lambda f: f.seconds is None, "Without --time the job gets the partition's default, which may be too "
+         "short, or too long to slip into a gap."),
+        (lambda f: f.seconds <= 60 and ":" in f.options["time"], "That is {f.limit}: two numbers are "
+         "minutes:seconds."),
+        (lambda f: f.seconds < 23 * 60, "That is {f.limit}, and a run took 22: Slurm ends it too early."),
+        (lambda f: f.seconds < 30 * 60, "That is {f.limit}: a run took 22, and the next may take longer."),
         (lambda f: f.seconds > 3600, "That is {f.limit}: a number alone is minutes, and with two colons or "
-         "after a dash the first is hours. A partition refuses what is above its limit, and long jobs wait "
-         "longest."),
-        (lambda f: f.seconds > 30 * 60, "That is {f.limit}: half of them would do, and long jobs wait "
-         "longest."),
+         "after a dash the first is hours. Partitions have limits, and long jobs wait longest."),
+        (lambda f: f.seconds > 30 * 60, "That is {f.limit}: half would do, and long jobs wait longest."),
     ),
     {"model.txt": "trained"},
-    because="Thirty minutes, with a margin over the twenty-two measured, and short enough to slip into a "
-    "gap.",
+    because="Thirty minutes: a margin over the twenty-two measured, and short enough to slip into a gap.",
     hints=(
         "Submit it and read what sbatch says. Which limit did it break?",
         "`sinfo -o '%P %l'` shows each partition's limit. How long is 30:00:00?",
@@ -87,19 +79,16 @@ THIRTY_MINUTES = repair(
 # 3. More GPUs than a node has
 
 _TOTAL = "GPUs in all: {f.gpus}. "
-
 TWO_GPUS = repair(
     "3_two_gpus",
-    "The job should have two GPUs in all: one on each of two nodes, with one task beside each.",
     (
         (lambda f: f.resource not in ("gpu", ""), "No Slurm here knows a generic resource named "
          "{f.resource!r}: `sinfo -o '%n %G'` shows the names."),
-        (lambda f: f.gpus == 0, "Now the job asks for no GPU at all, so Slurm gives it none, whatever the "
-         "script sets itself."),
+        (lambda f: f.gpus == 0, "The job asks for no GPU at all, whatever the script sets itself."),
         (lambda f: f.nodes != 2, "The GPUs should be on two nodes, one on each; this asks for {f.nodes}."),
         (lambda f: f.gpus != 2 and "gpus" in f.options, _TOTAL + "--gpus counts over the whole job."),
         (lambda f: f.gpus != 2 and "gpus-per-task" in f.options, _TOTAL + "--gpus-per-task counts for each "
-         "task, and there are {f.tasks} of them."),
+         "task; there are {f.tasks}."),
         (lambda f: f.gpus != 2, _TOTAL + "--gres counts per node, and there are {f.nodes} nodes."),
         (_without_srun, _ALONE + ": the second task never starts."),
         (lambda f: f.tasks != 2, "There should be one task beside each GPU, so two; this makes {f.tasks}."),
@@ -122,25 +111,21 @@ _RATES = ("0.1", "0.03", "0.01", "0.003")
 
 FOUR_RATES = repair(
     "4_four_rates",
-    "Each of the four learning rates should run once and leave result-0.txt to result-3.txt.",
     (
         (lambda f: len(f.array) != 4, "The array makes {f.indices}; there are four learning rates."),
-        (lambda f: ">>" in f.body, "Appending to one file works until two tasks write at once on a shared "
-         "file system, and a second run doubles every line: give each task a file of its own."),
-        (lambda f: f.writes(r"%[aAjJ]"), "%a is filled in by sbatch, and only in #SBATCH lines; in the "
-         "script the index is a variable."),
-        (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task of the "
-         "array, so they still share one file."),
+        (lambda f: ">>" in f.body, "Appending works until two tasks write at once on a shared file system, "
+         "and a second run doubles every line: give each task a file of its own."),
+        (lambda f: f.writes(r"%[aAjJ]"), "sbatch fills in %a only in #SBATCH lines; in the script the index "
+         "is a variable."),
+        (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task."),
         (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a "
          "job by itself, so it is always 0."),
-        (lambda f: f.writes("SLURM_JOB_ID"), "Job ids do tell the tasks apart, but nobody knows them "
+        (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them "
          "beforehand: result-0.txt to result-3.txt were asked for."),
     ),
     {f"result-{index}.txt": f"learning rate {rate}" for index, rate in enumerate(_RATES)},
-    (lambda f: "result.txt" in f.files, "All four tasks wrote result.txt, each over the last: one line is "
-     "left of four."),
-    (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts the rates from 0, so an index "
-     "has none."),
+    (lambda f: "result.txt" in f.files, "All four wrote result.txt, each over the last: one line is left."),
+    (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts from 0, so an index has none."),
     (lambda f: "unbound variable" in f.trouble, "{f.trouble} Slurm sets no variable of that name: the index "
      "is in SLURM_ARRAY_TASK_ID."),
     because="Every array task has its own index, its own rate and its own file.",
@@ -156,23 +141,19 @@ FOUR_RATES = repair(
 
 LOST_LOG = repair(
     "5_lost_log",
-    "Every run should leave a log of its own, for whoever runs the script in any folder.",
     (
-        (lambda f: f.log == "/dev/null", "Now the log is thrown away: when the job fails, nothing will say "
-         "why."),
+        (lambda f: f.log == "/dev/null", "Now the log is thrown away: nothing will say why a job failed."),
         (lambda f: "$" in f.log or f.log.startswith("~"), "{f.log}: sbatch fills in %x and %j, but not $ or "
          "~, so it looks for a folder of that very name."),
-        (lambda f: f.log.startswith("/"), "{f.log} is one place for everybody: others may not have it, or "
-         "may not write there, and a folder for temporary files is another one on each node."),
-        (lambda f: "/" in f.log.removeprefix("./"), "{f.log} still names a folder. Slurm opens the log "
-         "before the script's first line runs, so a mkdir inside the script comes too late."),
-        (lambda f: f.log and not re.search(r"%[jJA]", f.log), "Each run should keep a log of its own; this "
-         "name is the same every time: put %j into it."),
+        (lambda f: f.log.startswith("/"), "{f.log} is one place for everybody: others may not write there, "
+         "and a folder for temporary files is another one on each node."),
+        (lambda f: "/" in f.log.removeprefix("./"), "{f.log} names a folder. Slurm opens the log before the "
+         "first line runs, so a mkdir inside the script comes too late."),
+        (lambda f: f.log and not re.search(r"%[jJA]", f.log), "Each run would use this: put %j into it."),
     ),
     {},
     (lambda f: not any("the loss after 100 steps" in text for text in f.files.values()), "No log holds the "
      "line that the job printed."),
-    late=LATE + " The log then goes to slurm-<job id>.out by luck.",
     because="Slurm opens the log before the first line of the script runs, in a folder that is there.",
     hints=(
         "`scontrol show job` says ExitCode=0:53: the script never began. What happens before it begins?",

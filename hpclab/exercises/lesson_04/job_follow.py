@@ -5,6 +5,7 @@ Plumbing only: what is submitted, and how, stands in the notebook.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,6 @@ from hpclab.exercises.lesson_04.job_scripts import parse
 _LONGEST_LOG = 1500  # characters
 _NO_OUTPUT = 128 + 53  # Slurm's 0:53
 _PATIENCE = 5.0  # seconds in which a history learns of an end that the queue has shown
-_SEEN_BY = 1.0  # seconds after which a job that the queue does not know has long ended
 
 
 def connect(settings: Mapping[str, str] | None = None) -> Slurm:
@@ -29,29 +29,32 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
     srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other.
     """
-    os.environ.update(settings or {})
+    settings = settings or {}
     try:
         slurm = slurms.connect()
-        os.environ.update(
-            settings or {}
-        )  # connect() takes away what it cannot tell from a module's or a job's
-        slurm.environment = {**slurm.environment, **(settings or {})}
     except SlurmMissing as missing:
-        print(missing)
-        return ThisMachine("none", "No Slurm on this machine: scripts run on its processes.", {})
+        return _instead(str(missing), "No Slurm on this machine: scripts run on its processes.")
     except SlurmError as broken:
-        print(f"{broken} Meanwhile the scripts of this lesson run on this machine's processes.")
-        return ThisMachine("none", "No Slurm that answers: scripts run on this machine's processes.", {})
+        said = f"{broken} Meanwhile the scripts of this lesson run on this machine's processes."
+        return _instead(said, "No Slurm that answers: scripts run on this machine's processes.")
+    finally:  # and not before: connect() takes away what it cannot tell from a module's or a job's
+        os.environ.update(settings)
+    slurm.environment = {**slurm.environment, **settings}
     print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
     if slurm.kind == "site" and (refusal := slurm.refusal()):
-        print(
+        said = (
             f"It takes no job of yours: {refusal} A partition or an account is named in site.env, beside the "
             "scripts; then run this cell again. Until then scripts run on this machine's processes."
         )
-        return ThisMachine("none", "A Slurm that takes no job of yours: scripts run on this machine.", {})
+        return _instead(said, "A Slurm that takes no job of yours: scripts run on this machine.")
     if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
         print("It has no pretend GPUs: end its jobs, then `hpclab slurm up --restart`.")
     return slurm
+
+
+def _instead(said: str, why: str) -> ThisMachine:
+    print(said)
+    return ThisMachine("none", why, {})
 
 
 @dataclass
@@ -120,18 +123,13 @@ def job_number(job: int | Sequence[str]) -> int | None:
 
 
 def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
-    begin = time.monotonic()
-    while slurm.kind != "none":
-        try:
-            slurm.wait(number, timeout)
-            break
-        except TimeoutError as late:
-            print(f"{late} The lesson goes on; run this cell again later.")
-            return []
-        except SlurmError:  # an answer from just before the job was submitted, or it has long ended
-            if time.monotonic() > begin + _SEEN_BY:
-                break
-            time.sleep(0.2)
+    try:
+        with contextlib.suppress(SlurmError):  # it has long ended
+            if slurm.kind != "none":
+                slurm.wait(number, timeout)
+    except TimeoutError as late:
+        print(f"{late} The lesson goes on; run this cell again later.")
+        return []
     done = _history(slurm, sorted({number, *(job.id for job in slurm.queue([number]))}))
     for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
         name = f"{job.id}" if job.array_task is None else f"{number}_{job.array_task}"  # as squeue writes it

@@ -61,7 +61,7 @@ WRONG = {
     "SERIAL_SHARE": [
         (20, "per cent"),
         (0.8, "parallel share"),
-        (72 / 240, "whole time"),
+        (72 / 240, "an eighth of the parallel part"),
         (240 / 72, "speedup"),
         (240 / 72 / 8, "efficiency"),
         (1 - 240 / 72 / 8, "efficiency lost"),

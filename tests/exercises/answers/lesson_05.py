@@ -75,8 +75,8 @@ WRONG = {
         (1, "always 100 % efficient"),
         (4, "so is a larger number"),
         (12, "no row for 12 nodes"),
-        (0, "must be a whole number"),
-        ("eight", "must be a whole number"),
+        (0, "must be a number from 1 to 64 nodes"),
+        ("eight", "must be a number from 1 to 64 nodes"),
     ],
     "BREAK_EVEN": [
         (lambda start, speedup: start, "the one node works on while you wait"),
