@@ -8,11 +8,13 @@ function is never called here but in a process of its own (`limits`), and judged
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
 
-from hpclab.exercises import box, so_far
+from hpclab.course import ledger
+from hpclab.exercises import box
 from hpclab.exercises.limits import Stopped
 
 UNSOLVED = "Not solved yet: replace the ... with your answer, then run this cell again."
@@ -55,8 +57,11 @@ class Exercise:
         """Show and return the verdict on `answer`; never raises, and `...` earns a reminder, not an error."""
         verdict = self._verdict(answer)
         verdict.show()
-        if verdict.passed:
-            so_far.solved(self, verdict.score)
+        lesson = sys.modules.get(f"hpclab.exercises.lesson_{self.lesson}")
+        names = [name for name, value in vars(lesson).items() if value is self] if lesson else []
+        if verdict.passed and names:
+            number, unit = verdict.score or (None, "")
+            ledger.keep(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
         return verdict
 
     def hint(self) -> None:
@@ -80,10 +85,8 @@ class Exercise:
 
 def is_unsolved(answer: object) -> bool:
     """Whether `answer` is `...`, holds one, or is a function whose body is only `...` (and a docstring)."""
-    if isinstance(answer, list | tuple | set):
-        return any(part is ... for part in answer)
-    if isinstance(answer, dict):
-        return any(part is ... for part in answer.values())
+    if isinstance(answer, list | tuple | set | dict):
+        return any(part is ... for part in (answer.values() if isinstance(answer, dict) else answer))
     if isinstance(answer, FunctionType):
         steps = [step for step in dis.get_instructions(answer) if step.opname not in ("RESUME", "NOP")]
         constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]

@@ -128,8 +128,7 @@ def run(kernel: object, launches: Sequence[Launch]) -> list[Trial]:
     """Trace `kernel` on each launch; Stopped in one sentence where that cannot be done, or is not solved."""
     function = python_function(kernel)
     if function is None:
-        what = type(kernel).__name__
-        raise Stopped(f"The answer must be a kernel, a function under @cuda.jit, not {what}.")
+        raise Stopped(f"The answer must be a kernel, under @cuda.jit, not {type(kernel).__name__}.")
     if is_unsolved(function):
         raise Stopped(UNSOLVED)
     sources: dict[str, list[str]] = {}

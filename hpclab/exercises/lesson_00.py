@@ -36,22 +36,19 @@ def _first_wrong(given: str, place: str, here: int, wanted: int) -> str:
     return f"{place}, {here} core{'s' * (here != 1)} here, {wanted} wanted: {_CASES[place, here, wanted][1]}"
 
 
-BACKEND = Exercise(
-    "00", "Choose a backend",
-    judges.by_function(
-        "choose(place, cores_here, cores_wanted)", '"local" or "slurm"', lambda: list(_CASES), _right,
-        (
-            (lambda *case: "local" if _right(*case) == "slurm" else "slurm",
-             'Every case comes out the other way round: have "local" and "slurm" changed places?'),
-            (lambda *_: "local", "Always local: then a cluster's nodes are never used. {first}"),
-            (lambda *_: "slurm", "Always Slurm: then work that could start now waits in a queue. {first}"),
-        ),
-        otherwise=_first_wrong, accepts=lambda value: value in ("local", "slurm", "auto"),
-        yes="On a login node always the queue; inside a job what is yours already, and the queue only beyond "
-        'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
+BACKEND = Exercise("00", "Choose a backend", judges.by_function(
+    "choose(place, cores_here, cores_wanted)", '"local" or "slurm"', lambda: list(_CASES), _right, (
+        (lambda *case: "local" if _right(*case) == "slurm" else "slurm",
+         'Every case comes out the other way round: have "local" and "slurm" changed places?'),
+        (lambda *_: "local", "Always local: then a cluster's nodes are never used. {first}"),
+        (lambda *_: "slurm", "Always Slurm: then work that could start now waits in a queue. {first}"),
     ),
-    ("Ask two questions: whose cores are these, and are there more of them behind a queue?",
-     "A login node's cores are everybody's. Inside a job they are yours until it ends. Behind a laptop or "
-     "Binder there is no queue.",
-     "Only two situations need the queue: any work on a login node, and in a job more cores than it has."),
-)  # fmt: skip
+    otherwise=_first_wrong, accepts=lambda value: value in ("local", "slurm", "auto"),
+    yes="On a login node always the queue; inside a job what is yours already, and the queue only beyond "
+    'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
+), (
+    "Ask two questions: whose cores are these, and are there more of them behind a queue?",
+    "A login node's cores are everybody's. Inside a job they are yours until it ends. Behind a laptop or "
+    "Binder there is no queue.",
+    "Only two situations need the queue: any work on a login node, and in a job more cores than it has.",
+))  # fmt: skip

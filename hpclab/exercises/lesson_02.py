@@ -18,42 +18,33 @@ from hpclab.models.gpu_memory import LINE, SECTOR, WARP
 THREADS = 64  # in each block of the launches here
 
 
-# 1. Count sectors
-
-
 def _sectors(stride: int, itemsize: int) -> int:
     return len(gpu_memory.sectors([stride * itemsize * lane for lane in range(WARP)], itemsize))
 
 
-SECTORS = Exercise(
-    "02", "count the sectors",
-    judges.by_function(
-        "sectors(stride, itemsize)", "a number of sectors",
-        lambda: ((1, 4), (2, 4), (3, 4), (8, 4), (32, 4), (1, 8), (3, 8), (1, 1), (12, 1), (2, 2), (0, 4)),
-        _sectors,
-        (
-            (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 "
-             "bytes; memory moves in sectors of 32, four to a line."),
-            (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for, not where they lie."),
-            (lambda s, i: min(WARP, 4 * s), "Right for items of 4 bytes only: a sector is always 32."),
-            (lambda s, i: s * i, "32 lanes cannot touch more than 32 sectors, however large the stride."),
-            (lambda s, i: min(WARP, s * i), "Nearly. But with a stride of 0 one item must come."),
-            (lambda s, i: WARP, "A sector a lane is the worst case: neighbours in one sector share it."),
-            (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
-        ),
-        otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you "
-        f"say {value:g} sector{'s' * (value != 1)}. Divide the byte at which each lane begins by 32, and "
-        "count the different results.",
-        within=0,
-        yes="Yes: from a stride of 8 floats on, every lane has a sector of its own, and seven eighths of "
-        "what moves is for nothing. A larger stride moves no more.",
+SECTORS = Exercise("02", "count the sectors", judges.by_function(
+    "sectors(stride, itemsize)", "a number of sectors",
+    lambda: ((1, 4), (2, 4), (3, 4), (8, 4), (32, 4), (1, 8), (3, 8), (1, 1), (12, 1), (2, 2), (0, 4)),
+    _sectors, (
+        (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 "
+         "bytes; memory moves in sectors of 32, four to a line."),
+        (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for, not where they lie."),
+        (lambda s, i: min(WARP, 4 * s), "Right for items of 4 bytes only: a sector is always 32."),
+        (lambda s, i: s * i, "32 lanes cannot touch more than 32 sectors, however large the stride."),
+        (lambda s, i: min(WARP, s * i), "Nearly. But with a stride of 0 one item must come."),
+        (lambda s, i: WARP, "A sector a lane is the worst case: neighbours in one sector share it."),
+        (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
     ),
-    ("Lane k begins to read at byte stride * itemsize * k. In which sector is that?",
-     "The sector is that byte // 32. Count the different ones: a set does that."),
-)  # fmt: skip
-
-
-# 2. Nobody outside
+    otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you "
+    f"say {value:g} sector{'s' * (value != 1)}. Divide the byte at which each lane begins by 32, and "
+    "count the different results.",
+    within=0,
+    yes="Yes: from a stride of 8 floats on, every lane has a sector of its own, and seven eighths of "
+    "what moves is for nothing. A larger stride moves no more.",
+), (
+    "Lane k begins to read at byte stride * itemsize * k. In which sector is that?",
+    "The sector is that byte // 32. Count the different ones: a set does that.",
+))  # fmt: skip
 
 
 def _difference(items: int) -> Launch:
@@ -62,28 +53,22 @@ def _difference(items: int) -> Launch:
     return Launch(said, (grid,), (THREADS,), (x, nothing(items - 1)), numpy.diff(x))
 
 
-DIFFERENCE = Exercise(
-    "02", "nobody outside",
-    by_kernel(
-        lambda: [_difference(items) for items in (100, 64, 65, 2, 257)],
-        (
-            (lambda f: not f.errors and f.lanes > 1 and f.apart == 0, "every thread goes through all the "
-             "items. cuda.grid(1) takes the place of the loop's counter."),
-            (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an "
-             "item for each difference, and the last one needs the last item of x."),
-            (lambda f: f.missing == list(range(THREADS, len(f.output))) != [], f"only {THREADS} items are "
-             "written. threadIdx.x begins at 0 in every block; cuda.grid(1) counts on."),
-            (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item "
-             "beyond its own: ask whether that one is there."),
-        ),
-        yes="Yes: every difference is there, and the threads too many do nothing.",
+DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
+    lambda: [_difference(items) for items in (100, 64, 65, 2, 257)], (
+        (lambda f: not f.errors and f.lanes > 1 and f.apart == 0, "every thread goes through all the "
+         "items. cuda.grid(1) takes the place of the loop's counter."),
+        (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an "
+         "item for each difference, and the last one needs the last item of x."),
+        (lambda f: f.missing == list(range(THREADS, len(f.output))) != [], f"only {THREADS} items are "
+         "written. threadIdx.x begins at 0 in every block; cuda.grid(1) counts on."),
+        (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item "
+         "beyond its own: ask whether that one is there."),
     ),
-    ("Which is the last i for which both x[i + 1] and out[i] are there?",
-     "i < out.size says it, and so does i + 1 < x.size."),
-)  # fmt: skip
-
-
-# 3. Fewer sectors
+    yes="Yes: every difference is there, and the threads too many do nothing.",
+), (
+    "Which is the last i for which both x[i + 1] and out[i] are there?",
+    "i < out.size says it, and so does i + 1 < x.size.",
+))  # fmt: skip
 
 
 def _scaling(items: int, grid: int) -> Launch:
@@ -112,22 +97,18 @@ _SCALED_WRONG = (
      "and its stride is cuda.gridsize(1), the number of all threads."),
 )  # fmt: skip
 
-FEW_SECTORS = Exercise(
-    "02", "fewer sectors",
-    judges.in_turn(  # few items first: a loop that walks over most of them is seen before it takes too long
-        by_kernel(lambda: [_scaling(129, 1), _scaling(40, 2)], _SCALED_WRONG),
-        by_kernel(
-            lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], _SCALED_WRONG,
-            most=lambda f: 3 * f.filled,
-            yes="Yes: every sector moves once, and each round of a warp's loop takes whole ones.",
-        ),
+FEW_SECTORS = Exercise("02", "fewer sectors", judges.in_turn(
+    # few items first: a loop that walks over most of them is seen before it takes too long
+    by_kernel(lambda: [_scaling(129, 1), _scaling(40, 2)], _SCALED_WRONG),
+    by_kernel(
+        lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], _SCALED_WRONG,
+        most=lambda f: 3 * f.filled,
+        yes="Yes: every sector moves once, and each round of a warp's loop takes whole ones.",
     ),
-    ("In one moment, the 32 lanes of a warp should be at 32 neighbouring items.",
-     "Begin at cuda.grid(1), and go on by the number of all threads in the grid, cuda.gridsize(1)."),
-)  # fmt: skip
-
-
-# 4. A barrier in the right place
+), (
+    "In one moment, the 32 lanes of a warp should be at 32 neighbouring items.",
+    "Begin at cuda.grid(1), and go on by the number of all threads in the grid, cuda.gridsize(1).",
+))  # fmt: skip
 
 
 def _block_sum(items: int) -> Launch:
@@ -137,28 +118,20 @@ def _block_sum(items: int) -> Launch:
     return Launch(said, (len(starts),), (128,), (x, nothing(len(starts))), sums)
 
 
-BLOCK_SUMS = Exercise(
-    "02", "a barrier in the right place",
-    by_kernel(
-        lambda: [_block_sum(items) for items in (512, 128, 300, 1)],
-        (
-            (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all threads of the block "
-             "pass, not inside an if."),
-            (lambda f: f.kind == "race", "{f.fault} Between a write and another thread's read belongs a "
-             "barrier. The simulator gets by without; a GPU is wrong now and then."),
-            (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
-        ),
-        most=lambda f: -(-f.launch.arrays[0].nbytes // SECTOR) + 2 * len(f.output),
-        why="Read each item once, all threads together, and add up in shared memory.",
-        yes="Yes, and without a race: what one thread writes, another reads only after a barrier, and all "
-        "come to each of them.",
+BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
+    lambda: [_block_sum(items) for items in (512, 128, 300, 1)], (
+        (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all pass, not inside an if."),
+        (lambda f: f.kind == "race", "{f.fault} Between a write and another thread's read belongs a "
+         "barrier. The simulator gets by without; a GPU is wrong now and then."),
+        (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
     ),
-    ("Between a write of one thread and a read by another there must be a barrier that both pass.",
-     "One barrier after the tile is filled, and one at the end of each round of the loop, outside the if."),
-)  # fmt: skip
-
-
-# 5. No bank conflicts
+    most=lambda f: -(-f.launch.arrays[0].nbytes // SECTOR) + 2 * len(f.output),
+    why="Read each item once, all threads together, and add up in shared memory.",
+    yes="Yes, without a race: between one thread's write and another's read all come to a barrier.",
+), (
+    "Between a write of one thread and a read by another there must be a barrier that both pass.",
+    "One barrier after the tile is filled, and one at the end of each round of the loop, outside the if.",
+))  # fmt: skip
 
 
 def _transposition(rows: int, columns: int) -> Launch:
@@ -173,22 +146,18 @@ def _passes(trial: Trial) -> float:
 
 _BANKS = "right, and no sector too many, but shared memory takes {f.conflicts} extra passes over the banks. "
 
-TRANSPOSE = Exercise(
-    "02", "no bank conflicts",
-    by_kernel(
-        lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (),
-        (
-            (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on "
-             "the same bank comes round again."),
-            (lambda f: _passes(f) > 0, _BANKS + "Rows shifted by two banks still let two lanes meet in each: "
-             "shift by one."),
-        ),
-        most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
-        why="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
-        yes="Yes: a column of a tile 33 wide lies in 32 different banks. The last item of each row is never "
-        "used; it only moves the next row on by one bank.",
+TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
+    lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (), (
+        (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on "
+         "the same bank comes round again."),
+        (lambda f: _passes(f) > 0, _BANKS + "Rows shifted by two banks let two lanes meet: shift by one."),
     ),
-    ("Read a row of a into the tile, wait, then write a row of out from a column of the tile.",
-     "The block at (x, y) of a is the block at (y, x) of out.",
-     "Make the rows of the tile one item longer than you need."),
-)  # fmt: skip
+    most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
+    why="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
+    yes="Yes: a column of a tile 33 wide lies in 32 different banks. The last item of each row is never "
+    "used; it only moves the next row on by one bank.",
+), (
+    "Read a row of a into the tile, wait, then write a row of out from a column of the tile.",
+    "The block at (x, y) of a is the block at (y, x) of out.",
+    "Make the rows of the tile one item longer than you need.",
+))  # fmt: skip

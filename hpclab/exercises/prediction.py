@@ -37,23 +37,18 @@ class Prediction:
     too_high: str = ""
     too_low: str = ""
     value: float | None = field(default=None, init=False)
-    skipped: bool = field(default=False, init=False)
+    decided: bool = field(default=False, init=False)
 
-    @property
-    def decided(self) -> bool:
-        return self.value is not None or self.skipped
-
-    def commit(self, value: object) -> float:
+    def commit(self, value: object) -> None:
         """Keep `value`; ValueError where it is no number in range, or where the decision is already made."""
         number = checks.number(self.name, value, self.low, self.high, self.unit)
         if self.decided:
             raise ValueError(f"It is already made ({self.text}): run its cell again to start over.")
-        self.value = number
-        return number
+        self.value, self.decided = number, True
 
     def skip(self) -> None:
-        """Go on without a prediction; does nothing to one that is committed."""
-        self.skipped = self.value is None
+        """Go on without a prediction, unless one is committed."""
+        self.decided = True
 
     @property
     def text(self) -> str:

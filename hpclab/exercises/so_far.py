@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from hpclab.course import ledger, lessons
 from hpclab.exercises import box
 from hpclab.exercises.prediction import factor, shown
-
-if TYPE_CHECKING:
-    from hpclab.exercises import Exercise
 
 _ENOUGH = 4  # predictions before a first and a later half say anything
 _CHANGE = 1.25  # and by how much they must differ
@@ -22,14 +17,6 @@ _LOOK = (
     "<style>.hpclab-so-far :is(th,td){text-align:left!important;padding:3px 14px 3px 0;font-size:1.1em}"
     ".hpclab-so-far [aria-hidden]{color:#D55E00}</style>"
 )
-
-
-def solved(exercise: Exercise, score: tuple[float, str] | None = None) -> None:
-    """Keep in the ledger that an exercise of a lesson is solved, with its score, of which less is better."""
-    number, unit = score or (None, "")
-    lesson = sys.modules.get(f"hpclab.exercises.lesson_{exercise.lesson}")
-    for name in [name for name, value in vars(lesson).items() if value is exercise] if lesson else ():
-        ledger.keep(ledger.Entry("solved", exercise.lesson, name, unit, score=number))
 
 
 def show() -> None:

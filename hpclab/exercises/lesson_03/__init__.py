@@ -20,18 +20,11 @@ from hpclab.models.occupancy import MOST_REGISTERS, MOST_THREADS, occupancy
 
 __all__ = ["CHANGES", "CHANGE_FIRST", "FUSE", "KERNELS", "PREDICT", "PROFILES", "TILE"]
 
-# 1. Time and bound
-
-PREDICT = Exercise(
-    "03", "time and bound",
-    by_bound_and_time,
-    ("Count the bytes that cross the bus and the operations, then divide by bandwidth and rate.",
-     "The longer of the two times counts; and no kernel is quicker than its launch, about 2.5 µs.",
-     "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 n³ operations."),
-)  # fmt: skip
-
-
-# 2. A tile that reaches the roof
+PREDICT = Exercise("03", "time and bound", by_bound_and_time, (
+    "Count the bytes that cross the bus and the operations, then divide by bandwidth and rate.",
+    "The longer of the two times counts; and no kernel is quicker than its launch, about 2.5 µs.",
+    "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 n³ operations.",
+))  # fmt: skip
 
 
 def _tile(answer: Any) -> SimpleNamespace:
@@ -51,39 +44,34 @@ def _tile(answer: Any) -> SimpleNamespace:
     )  # fmt: skip
 
 
-TILE = Exercise(
-    "03", "a tile that reaches the roof",
-    judges.by_facts(
-        _tile,
-        (
-            (lambda f: f.tile % f.per, "{f.tile} rows cannot be shared out among threads of {f.per} each."),
-            (lambda f: f.intensity < f.ridge, "A tile of {f.tile} does {f.intensity:g} operations a byte. "
-             "The ridge lies at {f.ridge:.4g}, so memory still decides: the tile must be larger."),
-            (lambda f: f.threads > MOST_THREADS, "That is a block of {f.side} × {f.side} = {f.threads} "
-             f"threads; {MOST_THREADS} are the most. Let each thread make more of the sums."),
-            (lambda f: f.threads % WARP, "{f.threads} threads are no whole number of warps: lanes idle."),
-            (lambda f: f.registers > MOST_REGISTERS, "{f.per} × {f.per} sums need {f.registers} registers; a "
-             f"thread has at most {MOST_REGISTERS}. The rest would go to memory and back: it spills."),
-            (lambda f: f.kib > 48, "Two slices of {f.tile} × {f.depth} float32 are {f.kib} KiB; a block has "
-             "48 KiB. The depth does not change how often a number is used: make the tiles shallower."),
-            (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of "
-             "32. Part of each sector is moved for nothing: take a multiple of 8."),
-            (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each are more than the "
-             "65536 of a multiprocessor: not even one block can start."),
-            (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for "
-             "want of {f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
-        ),
-        yes="{f.intensity:g} operations a byte, right of the ridge at {f.ridge:.3g}; {f.threads} threads "
-        "with {f.registers} registers, {f.kib} KiB, {f.found.warps} of {f.found.most} warps. One thread a "
-        "sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
+TILE = Exercise("03", "a tile that reaches the roof", judges.by_facts(
+    _tile, (
+        (lambda f: f.tile % f.per, "{f.tile} rows cannot be shared out among threads of {f.per} each."),
+        (lambda f: f.intensity < f.ridge, "A tile of {f.tile} does {f.intensity:g} operations a byte. "
+         "The ridge lies at {f.ridge:.4g}, so memory still decides: the tile must be larger."),
+        (lambda f: f.threads > MOST_THREADS, "That is a block of {f.side} × {f.side} = {f.threads} "
+         f"threads; {MOST_THREADS} are the most. Let each thread make more of the sums."),
+        (lambda f: f.threads % WARP, "{f.threads} threads are no whole number of warps: lanes idle."),
+        (lambda f: f.registers > MOST_REGISTERS, "{f.per} × {f.per} sums need {f.registers} registers; a "
+         f"thread has at most {MOST_REGISTERS}. The rest would go to memory and back: it spills."),
+        (lambda f: f.kib > 48, "Two slices of {f.tile} × {f.depth} float32 are {f.kib} KiB; a block has "
+         "48 KiB. The depth does not change how often a number is used: make the tiles shallower."),
+        (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of "
+         "32. Part of each sector is moved for nothing: take a multiple of 8."),
+        (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each are more than the "
+         "65536 of a multiprocessor: not even one block can start."),
+        (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for "
+         "want of {f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
     ),
-    ("Operations per byte: each slice brings 2 · tile · depth numbers for 2 · tile² · depth operations.",
-     "That is tile / 4, whatever the depth. Threads: (tile / per_thread)², at most 1,024.",
-     "Try a tile of 128. How many sums must a thread make, and how many registers does that take?"),
-)  # fmt: skip
+    yes="{f.intensity:g} operations a byte, right of the ridge at {f.ridge:.3g}; {f.threads} threads "
+    "with {f.registers} registers, {f.kib} KiB, {f.found.warps} of {f.found.most} warps. One thread a "
+    "sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
+), (
+    "Operations per byte: each slice brings 2 · tile · depth numbers for 2 · tile² · depth operations.",
+    "That is tile / 4, whatever the depth. Threads: (tile / per_thread)², at most 1,024.",
+    "Try a tile of 128. How many sums must a thread make, and how many registers does that take?",
+))  # fmt: skip
 
-
-# 3. What to change first
 
 PROFILES: Mapping[str, Mapping[str, float]] = {
     "A": {"needed": 3.22e9, "moved": 3.22e9, "operations": 2.7e8, "warps": 48, "seconds": 1.11e-3},
@@ -95,13 +83,11 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 """Five float32 kernels on an H100 SXM, modelled and rounded: bytes needed, bytes moved in sectors through the
 last cache, operations, warps resident on a multiprocessor (of 64), seconds."""
 
-_CHANGES = {
-    "A": "join it with its neighbour", "B": "let neighbours touch neighbours", "C": "a lower precision",
-    "D": "more loads under way", "E": "more work in each launch",
-}  # fmt: skip
-_REGISTERS = "fewer registers a thread"
-CHANGES = (*_CHANGES.values(), _REGISTERS)
-"""What can be changed; one of these for each kernel, and one of them helps none."""
+CHANGES = (
+    "join it with its neighbour", "let neighbours touch neighbours", "a lower precision",
+    "more loads under way", "more work in each launch", "fewer registers a thread",
+)  # fmt: skip
+"""What can be changed; one of these for each kernel, in their order, and the last helps none."""
 
 _EVIDENCE = {
     "A": "it moves 2.9 TB/s, all that memory gives, and only what it needs. Only fewer bytes help.",
@@ -113,25 +99,20 @@ _EVIDENCE = {
 
 
 def _evidence(kernel: str, change: str) -> str:
-    if change != _REGISTERS:
+    if change != CHANGES[-1]:
         return _EVIDENCE[kernel]
     few = "A kernel with no operation needs few registers." if kernel == "D" else "Here they are not."
     return f"{_EVIDENCE[kernel]} Fewer registers help only where warps are missing for want of room. {few}"
 
 
-CHANGE_FIRST = Exercise(
-    "03", "what to change first",
-    judges.by_choice(
-        "change", _CHANGES, CHANGES, _evidence,
-        yes="A stands at the memory roof, C at the compute roof; B is at the roof with bytes that nobody "
-        "asked for; D and E reach no roof. C has a quarter of the warps there could be, and loses nothing.",
-    ),
-    ("Divide first: moved / seconds against the bandwidth, operations / seconds against the rate.",
-     "At a roof, ask whether the bytes are needed. At no roof, ask what else takes the time."),
-)  # fmt: skip
-
-
-# 4. Three kernels into one
+CHANGE_FIRST = Exercise("03", "what to change first", judges.by_choice(
+    "change", dict(zip(PROFILES, CHANGES, strict=False)), CHANGES, _evidence,
+    yes="A stands at the memory roof, C at the compute roof; B is at the roof with bytes that nobody "
+    "asked for; D and E reach no roof. C has a quarter of the warps there could be, and loses nothing.",
+), (
+    "Divide first: moved / seconds against the bandwidth, operations / seconds against the rate.",
+    "At a roof, ask whether the bytes are needed. At no roof, ask what else takes the time.",
+))  # fmt: skip
 
 
 def _relu(x: NDArray) -> NDArray:
@@ -145,22 +126,19 @@ def _tail(rows: int, columns: int) -> Launch:
     return Launch(f"With {rows} × {columns} items", grid, (32, 8), arrays, expected)
 
 
-FUSE = Exercise(
-    "03", "three kernels into one",
-    by_kernel(
-        lambda: [_tail(*size) for size in ((32, 64), (19, 96), (40, 33), (8, 70))],
-        (
-            (lambda f: f.gives(lambda x, b, r, _: _relu(x + b + r)), "the residual is added after the ReLU."),
-            (lambda f: f.gives(lambda x, b, r, _: _relu(x) + r), "the bias is missing."),
-            (lambda f: f.gives(lambda x, b, r, _: _relu(x) + b + r), "the bias is added before the ReLU."),
-            (lambda f: f.gives(lambda x, b, r, _: x + b + r), "the ReLU is missing: nothing is cut off."),
-            (lambda f: f.gives(lambda x, b, *_: _relu(x + b)), "the residual is missing."),
-        ),
-        # x, residual and out once each, and the bias as if no cache had kept it; where rows are whole sectors
-        most=lambda f: 4 * f.filled if f.output.shape[1] % 32 == 0 else math.inf,
-        yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as "
-        "fast, and two launches are gone. Compilers such as torch.compile do just this.",
+FUSE = Exercise("03", "three kernels into one", by_kernel(
+    lambda: [_tail(*size) for size in ((32, 64), (19, 96), (40, 33), (8, 70))], (
+        (lambda f: f.gives(lambda x, b, r, _: _relu(x + b + r)), "the residual is added after the ReLU."),
+        (lambda f: f.gives(lambda x, b, r, _: _relu(x) + r), "the bias is missing."),
+        (lambda f: f.gives(lambda x, b, r, _: _relu(x) + b + r), "the bias is added before the ReLU."),
+        (lambda f: f.gives(lambda x, b, r, _: x + b + r), "the ReLU is missing: nothing is cut off."),
+        (lambda f: f.gives(lambda x, b, *_: _relu(x + b)), "the residual is missing."),
     ),
-    ("column, row = cuda.grid(2): the last index follows x. Guard both.",
-     "A variable of a thread lives in a register. Nothing in between needs to go to an array."),
-)  # fmt: skip
+    # x, residual and out once each, and the bias as if no cache had kept it; where rows are whole sectors
+    most=lambda f: 4 * f.filled if f.output.shape[1] % 32 == 0 else math.inf,
+    yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as "
+    "fast, and two launches are gone. Compilers such as torch.compile do just this.",
+), (
+    "column, row = cuda.grid(2): the last index follows x. Guard both.",
+    "A variable of a thread lives in a register. Nothing in between needs to go to an array.",
+))  # fmt: skip

@@ -14,7 +14,7 @@ from glob import glob
 from pathlib import Path
 
 from hpclab.cluster import slurm as slurms
-from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm, SlurmError, SlurmMissing
+from hpclab.cluster.slurm import FinishedJob, Slurm, SlurmError, SlurmMissing
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_scripts import parse
 
@@ -75,19 +75,14 @@ class ThisMachine(Slurm):
         self.logs[number] = "".join(text for file, text in trial.files.items() if file.endswith(".out"))
         return number
 
-    def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
-        return []
-
-    def nodes(self) -> list[Node]:
-        return []
-
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
         return [job for job in self._done if job_ids is None or job.id in job_ids]
 
     history_source = property(lambda self: "What ran in this notebook; there is no Slurm.")
 
-    def cancel(self, *job_ids: int) -> None:
-        """Nothing waits or runs here."""
+    def _run(self, *_: object, **__: object) -> str:
+        """What any of Slurm's programs says: nothing waits or runs here."""
+        return ""
 
 
 def follow(
@@ -108,10 +103,22 @@ def follow(
         print(slurm.explain_refusal(said) if said and slurm.kind != "none" else said)
         return []
     try:
-        return _followed(slurm, number, timeout)
+        with contextlib.suppress(SlurmError):  # it has long ended
+            if slurm.kind != "none":
+                slurm.wait(number, timeout)
+        done = _history(slurm, sorted({number, *(task.id for task in slurm.queue([number]))}))
+    except TimeoutError as late:
+        print(f"{late} The lesson goes on; run this cell again later.")
+        return []
     except SlurmError as error:
         print(error)
         return []
+    _tell(done, number)
+    if not done:
+        print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
+    if len(done) <= 1:
+        print(_log(slurm, number), end="")
+    return done
 
 
 def job_number(job: int | Sequence[str]) -> int | None:
@@ -122,15 +129,7 @@ def job_number(job: int | Sequence[str]) -> int | None:
     return int(last) if last.isdecimal() else None
 
 
-def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
-    try:
-        with contextlib.suppress(SlurmError):  # it has long ended
-            if slurm.kind != "none":
-                slurm.wait(number, timeout)
-    except TimeoutError as late:
-        print(f"{late} The lesson goes on; run this cell again later.")
-        return []
-    done = _history(slurm, sorted({number, *(job.id for job in slurm.queue([number]))}))
+def _tell(done: Sequence[FinishedJob], number: int) -> None:
     for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
         name = f"{job.id}" if job.array_task is None else f"{number}_{job.array_task}"  # as squeue writes it
         times = "".join(
@@ -145,11 +144,6 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
             f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
             "own, start `hpclab lab --folder` with one on a file system that they share."
         )
-    if not done:
-        print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
-    if len(done) <= 1:
-        print(_log(slurm, number), end="")
-    return done
 
 
 def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:

@@ -70,16 +70,8 @@ class JobScript:
         return array_indices(self.options["array"]) if "array" in self.options else ()
 
     @property
-    def where(self) -> str:
-        return "one node" if self.nodes == 1 else f"{self.nodes} nodes"
-
-    @property
     def limit(self) -> str:
         return "no limit at all" if self.seconds == math.inf else units.format_seconds(self.seconds or 0)
-
-    @property
-    def indices(self) -> str:
-        return f"{len(self.array)} task{'s' * (len(self.array) != 1)}"
 
     @property
     def resource(self) -> str:

@@ -18,18 +18,17 @@ from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
 from hpclab.exercises.lesson_04.job_trials import Trial
 
 _SHARED = (
-    (lambda f: f.nearly, "sbatch does not take {f.nearly[0]!r} for a directive: it must begin with exactly "
-     "#SBATCH and a space."),
+    (lambda f: f.nearly, "{f.nearly[0]!r} is no directive: it must begin with exactly #SBATCH and a space."),
     (lambda f: f.late, "{f.late[0]!r} stands after the first command, so sbatch passes over it in silence."),
 )  # fmt: skip
 
 
 def repair(
-    name: str, mistakes: Mistakes, leaves: Mapping[str, str], *ran: tuple[Callable[[Trial], object], str],
-    because: str, hints: tuple[str, ...],
+    name: str, leaves: Mapping[str, str], mistakes: Mistakes, *, ran: Mistakes = (), hints: tuple[str, ...],
+    because: str,
 ) -> Exercise:  # fmt: skip
-    """The exercise on ``broken/<name>.sh``. `mistakes` are read from the script; a job should leave the files
-    `leaves`, each with those words in it; `ran` are mistakes that its Trial shows."""
+    """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words
+    in it; `mistakes` are read from the script, and `ran` are those that its Trial shows."""
 
     def result(trial: Trial) -> str:
         return told(ran, trial) or _missing(trial, leaves) or trial.trouble

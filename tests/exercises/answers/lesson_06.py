@@ -129,7 +129,7 @@ WRONG = {
         (crossover(rounded_up, tree_trips=2), "only goes round once"),
         (lambda p, alpha, beta: closed_form(p, alpha, beta) * beta * beta, "it stands below the line"),
         (lambda p, alpha, beta: 1 / closed_form(p, alpha, beta), "upside down"),
-        (lambda p, alpha, beta: alpha / beta, "number of ranks matters too"),
+        (lambda p, alpha, beta: alpha / beta, "the ranks matter too"),
         (lambda p, alpha, beta: 2 * closed_form(p, alpha, beta), "which is not the same"),
         (lambda p, alpha, beta: max(closed_form(p, alpha, beta), 1.0), "Return 0"),
         (forgets_the_return, "is the return missing?"),
