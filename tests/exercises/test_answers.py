@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy
 import pytest
 
-from hpclab.cluster import slurm
 from hpclab.exercises import Exercise, limits
 from hpclab.kernels.cuda import cuda
 from hpclab.models import scaling
@@ -26,16 +25,6 @@ FILES = sorted((Path(__file__).parent / "answers").glob("lesson_*.py"))
 LESSONS = {path.stem: runpy.run_path(str(path), run_name="__main__") for path in FILES}
 ENDLESS = ("did not finish", "is there a loop?")
 EXERCISES = [(lesson, name) for lesson, answers in LESSONS.items() for name in answers["RIGHT"]]
-
-
-@pytest.fixture(autouse=True)
-def no_slurm(monkeypatch):
-    """A machine without Slurm: job scripts are judged by reading and by a dry run."""
-
-    def missing(**_):
-        raise slurm.SlurmMissing("no Slurm in this test")
-
-    monkeypatch.setattr(slurm, "connect", missing)
 
 
 def exercise(lesson: str, name: str) -> Exercise:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy
 import psutil
@@ -13,8 +12,6 @@ import pytest
 
 from hpclab.exercises import Exercise, Verdict, limits
 from hpclab.exercises.limits import Stopped
-
-DEADLINE = 40.0  # a loaded machine starts interpreters slowly; the limits themselves are a second or two
 
 
 def in_a_cell(source: str, name: str = "answer"):
@@ -35,9 +32,6 @@ def test_values_come_back():
     assert value["a"].tolist() == [1, 1]
     assert limits.call_each(in_a_cell("def answer(a, b): return a + b"), [(1, 2), (3, 4)]) == [3, 7]
     assert call(numpy.float64, 2) == 2.0
-
-
-def test_classes_of_a_cell_work():
     assert call(in_a_cell("class K:\n  x = 7\ndef answer(): return K().x")) == 7
 
 
@@ -49,33 +43,28 @@ def test_classes_of_a_cell_work():
         ("def answer():\n import time; time.sleep(99)", "did not finish within 1 s"),
         ("def answer():\n import os\n while True: os.fork()", "cannot start processes"),
         ("def answer():\n import subprocess; subprocess.run(['sleep', '99'])", "cannot start processes"),
-        (
-            "def answer():\n import os\n while True:\n  try: os.fork()\n  except OSError: pass",
-            "did not finish",
-        ),
         ("def answer():\n while True: print('x' * 999)", "printed over"),
         ("def answer():\n return 1 / 0", "ZeroDivisionError in line 2: division by zero"),
         ("def answer():\n import sys; sys.exit(0)", "called exit"),
         ("def answer():\n import os; os._exit(0)", "ended its process"),
-        ("def answer():\n import os; os.abort()", "ended its process"),
         ("def answer():\n x = []\n while True: x.append(bytearray(2**24))", "memory"),
-        ("def answer(): return bytearray(2**36)", "memory"),
         ("def answer(): return answer()", "calls itself without end"),
         ("def answer(): return 'x' * 2**25", "returned more than"),
         ("def answer(): return lambda: 1", "not plain data"),
         ("class Yes:\n def __eq__(self, other): return True\ndef answer(): return Yes()", "plain data"),
-        ("import pathlib\ndef answer(): return pathlib.PurePosixPath('x')", "plain data"),
         ("def answer():\n open('big', 'wb').write(b'x' * 2**26)", "OSError"),
         ("def answer():\n from hpclab.exercises import lesson_01", "cannot use hpclab.exercises"),
+        (
+            "from hpclab.exercises import lesson_05\ndef answer(): return lesson_05.TIMES",
+            "cannot be called by itself",
+        ),
         ("def answer():\n raise KeyboardInterrupt", "KeyboardInterrupt"),
     ],
 )
 def test_faults_end_in_one_sentence(source, said):
     before = set(psutil.Process().children())
-    began = time.monotonic()
     with pytest.raises(Stopped, match=said):
         call(in_a_cell(source), seconds=1)
-    assert time.monotonic() - began < DEADLINE
     assert set(psutil.Process().children()) <= before, "a child process was left behind"
 
 

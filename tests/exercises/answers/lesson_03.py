@@ -96,11 +96,7 @@ def tail(x, bias, residual, out):
 RIGHT = {
     "PREDICT": [BY_HAND, BY_MODEL, {name: pair[::-1] for name, pair in BY_HAND.items()}],
     "CHANGE_FIRST": [CHANGED, {name.lower(): f" {text.upper()}" for name, text in CHANGED.items()}],
-    "TILE": [
-        TILE,
-        {"tile": 96, "depth": 16, "per_thread": 6},
-        {"tile": 128, "depth": 32, "per_thread": 4},
-    ],
+    "TILE": [TILE, {"tile": 96, "depth": 16, "per_thread": 6}, TILE | {"depth": 32, "per_thread": 4}],
     "FUSE": [kernel(TAIL), kernel(STEP_BY_STEP)],
 }
 
@@ -119,20 +115,14 @@ WRONG = {
         (predicted("matrix product", "compute", 2 * 8192**3 / ROOF.rate), "the input is BF16"),
         (predicted("matrix product", "memory", 6 * 2**26 / ROOF.bandwidth), "bytes alone"),
         (predicted("matrix product", "memory", BY_HAND["matrix product"][1]), "right of it"),
-        (predicted("matrix times vector", "memory", 4 * 2**28 / ROOF.bandwidth), "too many bytes a number"),
-        (predicted("matrix times vector", "compute", BY_HAND["matrix times vector"][1]), "left of it"),
-        (predicted("matrix times vector", "compute", 2**29 / BF16.rate), "operations alone"),
         (predicted("short add", "memory", 120_000 / ROOF.bandwidth), "however short"),
         (predicted("short add", "memory", 2.5e-6), "far less than"),
         (predicted("short add", "launch", 2.5), "in microseconds"),
-        (predicted("matrix times vector", "memory", 184), "in microseconds"),
         (predicted("matrix product", "compute", 2 * 8192**3 / 67e12), "the input is BF16"),
         (predicted("short add", "network", 2.5e-6), "the bound"),
-        (predicted("softmax", "memory", -1), "must be a number"),
         (predicted("softmax", "memory", float("nan")), "must be a number"),
         (BY_HAND | {"softmax": "memory"}, "write a pair"),
         ({"softmax": BY_HAND["softmax"]}, "an entry for each"),
-        (0.001, "an entry for each"),
     ],
     "CHANGE_FIRST": [
         (CHANGED | {"A": "more loads under way"}, "all that memory gives"),
@@ -142,12 +132,9 @@ WRONG = {
         (CHANGED | {"D": "let neighbours touch neighbours"}, "wastes none"),
         (CHANGED | {"D": "fewer registers a thread"}, "no operation needs few registers"),
         (CHANGED | {"E": "more loads under way"}, "the launch"),
-        (CHANGED | {"A": "buy another"}, "a change must be one of"),
         ({"A": CHANGED["A"]}, "one change for each"),
-        (list(CHANGED.values()), "one change for each"),
     ],
     "TILE": [
-        ({"tile": 32, "depth": 32, "per_thread": 1}, "memory still decides"),
         ({"tile": 64, "depth": 8, "per_thread": 4}, "memory still decides"),
         (TILE | {"tile": 68, "per_thread": 2}, "The ridge lies at 17.04"),
         (TILE | {"per_thread": 1}, "16384 threads"),
@@ -159,9 +146,7 @@ WRONG = {
         ({"tile": 256, "depth": 8, "per_thread": 8}, "not even one block can start"),
         ({"tile": 192, "depth": 8, "per_thread": 12}, "Only 8 of 64 warps"),
         (TILE | {"tile": 0}, "must be a whole number"),
-        (TILE | {"tile": "large"}, "must be a whole number"),
         ({"tile": 128}, "a dict with"),
-        (128, "a dict with"),
     ],
     "FUSE": [
         (kernel(TAIL, (SUM, THROUGH_OUT)), "in a variable of the thread"),
@@ -177,8 +162,6 @@ WRONG = {
         (kernel(TAIL, (" + residual[row, column]", "")), "the residual is missing"),
         (kernel(TAIL, ("row < out.shape[0] and column < out.shape[1]", "True")), "guard the access"),
         (kernel(TAIL, ("column, row =", "row, column =")), "never written"),
-        (kernel("def tail(x, bias, residual, out):\n    ...\n"), "Not solved yet"),
-        ([1, 2], "must be a kernel"),
     ],
 }  # fmt: skip
 
