@@ -1,6 +1,7 @@
 """Where there is no Slurm the lesson's scripts run on this machine's processes, and it is said."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -53,13 +54,8 @@ def test_scripts_run_on_this_machine(jobs, capsys):
     assert "with srun: task 1 of 2" in slurm.logs[job]
     assert (slurm.queue(), slurm.nodes()) == ([], [])
     assert follow(slurm, job)[0].id == job
-
-
-@pytest.mark.slow
-def test_a_script_that_does_not_end_is_ended(jobs, monkeypatch, capsys):
-    dry_run = job_follow.job_trials.dry_run
-    monkeypatch.setattr(job_follow.job_trials, "dry_run", lambda script, seconds: dry_run(script, 1.0))
-    assert follow(connect(), [], "time_limit.sh")[0].state == "FAILED"
+    Path("fails.sh").write_text("#!/bin/bash\nexit 3\n")
+    assert follow(slurm, [], "fails.sh")[0].state == "FAILED"
 
 
 @pytest.mark.parametrize("said", [["sbatch: error: no"], [], ["Submitted batch job 7"], ["x;y"]])

@@ -22,15 +22,9 @@ def test_the_broken_script_itself_is_not_solved_yet(exercise):
     assert not exercise.check(commented).passed
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (0, "is the path"),
-        ("no/such/file.sh", "cannot be read"),
-        ("x" * 999, "cannot be read"),
-        ("a\0b\n", "NUL"),
-    ],
-)
+@pytest.mark.parametrize(("answer", "said"), {
+    0: "is the path", "no/such/file.sh": "cannot be read", "x" * 999: "cannot be read", "a\0b\n": "NUL",
+}.items())  # fmt: skip
 def test_nonsense_is_refused_in_a_sentence(answer, said):
     assert said in lesson_04.FOUR_TASKS.check(answer).message
 
@@ -76,7 +70,7 @@ def test_limits_and_arrays_as_slurm_reads_them(read, text, value):
 
 
 @pytest.mark.parametrize("read", [limit_seconds, array_indices])
-@pytest.mark.parametrize("text", ["30m", "", "-5", "1e3", "٣٠", "0-3:0x", "1:2:3:4", "0-9999999999"])
+@pytest.mark.parametrize("text", ["30m", "", "-5", "1e3", "٣٠", "0-3:0x", "1:2:3:4"])
 def test_what_is_no_limit_and_no_array(read, text):
     with pytest.raises(ValueError, match="Invalid"):
         read(text)

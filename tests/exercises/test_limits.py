@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 
 import numpy
 import psutil
@@ -36,31 +35,26 @@ def test_values_come_back():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("def answer():\n while True: pass", "did not finish within 1 s"),
-        ("def answer():\n import time; time.sleep(99)", "did not finish within 1 s"),
-        ("def answer():\n import os\n while True: os.fork()", "cannot start processes"),
-        ("def answer():\n import subprocess; subprocess.run(['sleep', '99'])", "cannot start processes"),
-        ("def answer():\n while True: print('x' * 999)", "printed over"),
-        ("def answer():\n return 1 / 0", "ZeroDivisionError in line 2: division by zero"),
-        ("def answer():\n import sys; sys.exit(0)", "called exit"),
-        ("def answer():\n import os; os._exit(0)", "ended its process"),
-        ("def answer():\n x = []\n while True: x.append(bytearray(2**24))", "memory"),
-        ("def answer(): return answer()", "calls itself without end"),
-        ("def answer(): return 'x' * 2**25", "returned more than"),
-        ("def answer(): return lambda: 1", "not plain data"),
-        ("class Yes:\n def __eq__(self, other): return True\ndef answer(): return Yes()", "plain data"),
-        ("def answer():\n open('big', 'wb').write(b'x' * 2**26)", "OSError"),
-        ("def answer():\n from hpclab.exercises import lesson_01", "cannot use hpclab.exercises"),
-        (
-            "from hpclab.exercises import lesson_05\ndef answer(): return lesson_05.TIMES",
-            "cannot be called by itself",
-        ),
-        ("def answer():\n raise KeyboardInterrupt", "KeyboardInterrupt"),
-    ],
-)
+@pytest.mark.parametrize(("source", "said"), [
+    ("def answer():\n while True: pass", "did not finish within 1 s"),
+    ("def answer():\n import time; time.sleep(99)", "did not finish within 1 s"),
+    ("def answer():\n import os\n while True: os.fork()", "cannot start processes"),
+    ("def answer():\n import subprocess; subprocess.run(['sleep', '99'])", "cannot start processes"),
+    ("def answer():\n while True: print('x' * 999)", "printed over"),
+    ("def answer():\n return 1 / 0", "ZeroDivisionError in line 2: division by zero"),
+    ("def answer():\n import sys; sys.exit(0)", "called exit"),
+    ("def answer():\n import os; os._exit(0)", "ended its process"),
+    ("def answer():\n x = []\n while True: x.append(bytearray(2**24))", "memory"),
+    ("def answer(): return answer()", "calls itself without end"),
+    ("def answer(): return 'x' * 2**25", "returned more than"),
+    ("def answer(): return lambda: 1", "not plain data"),
+    ("class Yes:\n def __eq__(self, other): return True\ndef answer(): return Yes()", "plain data"),
+    ("def answer():\n open('big', 'wb').write(b'x' * 2**26)", "OSError"),
+    ("def answer():\n from hpclab.exercises import lesson_01", "cannot use hpclab.exercises"),
+    ("from hpclab.exercises import lesson_05 as l\ndef answer(): return l.TIMES", "called by itself"),
+    ("def answer():\n raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("import threading\nx = threading.Lock()\ndef answer(): return x", "cannot leave the notebook"),
+])  # fmt: skip
 def test_faults_end_in_one_sentence(source, said):
     before = set(psutil.Process().children())
     with pytest.raises(Stopped, match=said):
@@ -94,13 +88,8 @@ def answer():
 def test_what_an_answer_patches_stays_in_its_process():
     source = """
 def answer():
-    import sys
-    for name, module in list(sys.modules.items()):
-        for function in ("isclose", "number"):
-            if hasattr(module, function):
-                setattr(module, function, lambda *a, **k: True)
-    import builtins
-    builtins.abs = lambda x: 0
+    import builtins, math
+    builtins.abs, math.isclose = lambda x: 0, lambda *_, **__: True
     return 1.0
 """
     exercise = Exercise("99", "n", lambda f: Verdict(abs(float(call(f)) - 2.0) < 0.1, "two"))
@@ -127,8 +116,3 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
     with contextlib.suppress(Stopped):
         call(in_a_cell("def answer():\n import os; os._exit(3)"))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_cannot_be_sent_is_named():
-    with pytest.raises(Stopped, match="cannot leave the notebook"):
-        call(threading.Lock().acquire)

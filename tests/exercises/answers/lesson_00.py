@@ -24,11 +24,6 @@ def prints_it(place, here, wanted):
     print(choose_by_cases(place, here, wanted))
 
 
-def never_ends(place, here, wanted):
-    while True:
-        pass
-
-
 LOGIN, JOB = "login node", "inside a job"
 RIGHT = {"BACKEND": [choose_by_cases, choose_by_table]}
 
@@ -48,7 +43,6 @@ WRONG = {
         (lambda place, here, wanted: "auto", '"auto" leaves the choice'),
         (prints_it, "is the return missing?"),
         (lambda place, here, wanted: place == "login node", 'must be "local" or "slurm"'),
-        (never_ends, "did not finish"),
         (lambda place: "local", "TypeError"),
         ("slurm", "The answer is a function"),
     ],

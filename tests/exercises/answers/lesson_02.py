@@ -34,13 +34,7 @@ def answer(factor, x, y):
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         y[i] += factor * x[i]
 """
-SCALED_BY_WHILE = """
-def answer(factor, x, y):
-    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-    while i < y.shape[0]:
-        y[i] = y[i] + factor * x[i]
-        i += cuda.blockDim.x * cuda.gridDim.x
-"""
+BY_HAND = ("cuda.grid(1)", "cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x")
 SCALED_IN_STRETCHES = """
 def answer(factor, x, y):
     each = (y.size + cuda.gridsize(1) - 1) // cuda.gridsize(1)
@@ -80,16 +74,10 @@ def answer(x, sums):
             total += tile[k]
         sums[cuda.blockIdx.x] = total
 """
-SUMS_BY_EVERY_THREAD = """
-def answer(x, sums):
-    total = np.float32(0)
-    for k in range(128):
-        i = cuda.blockIdx.x * 128 + k
-        if i < x.size:
-            total += x[i]
-    if cuda.threadIdx.x == 0:
-        sums[cuda.blockIdx.x] = total
-"""
+PAST_THE_TILE = (
+    ("range(128)", "range(min(128, x.size - cuda.grid(1)))"),
+    ("tile[k]", "x[cuda.grid(1) + k]"),
+)
 TURNED = """
 def answer(a, out):
     tile = cuda.shared.array((32, 33), np.float32)
@@ -102,17 +90,10 @@ def answer(a, out):
     if row < out.shape[0] and column < out.shape[1]:
         out[row, column] = tile[cuda.threadIdx.x, cuda.threadIdx.y]
 """
-TURNED_FLAT = """
-def answer(a, out):
-    tile = cuda.shared.array(32 * 33, np.float32)
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y
-    left, top = cuda.blockIdx.x * 32, cuda.blockIdx.y * 32
-    if top + y < a.shape[0] and left + x < a.shape[1]:
-        tile[x * 33 + y] = a[top + y, left + x]
-    cuda.syncthreads()
-    if left + y < a.shape[1] and top + x < a.shape[0]:
-        out[left + y, top + x] = tile[y * 33 + x]
-"""
+TURNED_AS_READ = (
+    ("tile[cuda.threadIdx.y, cuda.threadIdx.x] = a", "tile[cuda.threadIdx.x, cuda.threadIdx.y] = a"),
+    ("= tile[cuda.threadIdx.x, cuda.threadIdx.y]", "= tile[cuda.threadIdx.y, cuda.threadIdx.x]"),
+)
 
 RIGHT = {
     "SECTORS": [
@@ -120,9 +101,9 @@ RIGHT = {
         lambda s, i: max(1, min(32, s * i)),
     ],
     "DIFFERENCE": [kernel(DIFFERENCE), kernel(DIFFERENCE, IN_STRIDES)],
-    "FEW_SECTORS": [kernel(SCALED), kernel(SCALED_BY_WHILE)],
+    "FEW_SECTORS": [kernel(SCALED), kernel(SCALED, BY_HAND, ("y[i] += factor", "y[i] = y[i] + factor"))],
     "BLOCK_SUMS": [kernel(SUMS), kernel(SUMS_BY_THE_FIRST)],
-    "TRANSPOSE": [kernel(TURNED), kernel(TURNED_FLAT)],
+    "TRANSPOSE": [kernel(TURNED), kernel(TURNED, *TURNED_AS_READ)],
 }
 
 WRONG = {
@@ -161,15 +142,12 @@ WRONG = {
                          "for i in range(y.size if cuda.grid(1) == 0 else 0)")), "let all threads work"),
         (kernel(SCALED, ("+= factor * x[i]", "+= x[i]\n        y[i] += (factor - 1) * x[i]")),
          "more often than once"),
-        (kernel(SCALED, ("), y.size", "), (y.size // cuda.gridsize(1) + 1) * cuda.gridsize(1)")),
-         "the access with an if"),
     ],
     "BLOCK_SUMS": [
         (kernel(SUMS, (ROUND, "half]\n")), "The simulator gets by without"),
         (kernel(SUMS, (ROUND, "half]\n            cuda.syncthreads()\n")), "not inside an if"),
-        (kernel(SUMS_BY_THE_FIRST, ("syncthreads", "syncwarp")), "put cuda.syncthreads()"),
         (kernel(SUMS_BY_THE_FIRST, ("    else:\n        tile[t] = 0\n", "")), "must put 0 into the tile"),
-        (kernel(SUMS_BY_EVERY_THREAD), "Read each item once"),
+        (kernel(SUMS_BY_THE_FIRST, *PAST_THE_TILE), "Read each item once"),
         (kernel(SUMS_BY_THE_FIRST, ("cuda.grid(1)", "t")), "and should be"),
     ],
     "TRANSPOSE": [
@@ -188,10 +166,7 @@ OWN = {
     "DIFFERENCE": [vector_add.coalesced],
     "FEW_SECTORS": [vector_add.grid_stride],
     "BLOCK_SUMS": [reduction.shared_tree],
-    "TRANSPOSE": [
-        kernel("def answer(a, out):\n    transpose.padded(a, out)\n"),
-        *(step.kernel for step in transpose.STEPS),
-    ],
+    "TRANSPOSE": [kernel("def answer(a, out):\n    transpose.padded(a, out)\n"), transpose.STEPS[1].kernel],
 }
 
 SOLUTION = {

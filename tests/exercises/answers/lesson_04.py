@@ -79,7 +79,6 @@ WRONG = {
     ],
     "TWO_GPUS": [
         (_gpus(("--nodes=2", "--nodes=1")), "asks for 1"),
-        (_gpus((_GRES, "")), "no GPU at all"),
         (_gpus(("gres=gpu:2", "gres=gpus:1")), "resource named 'gpus'"),
         (_gpus((_GRES, "#SBATCH --gpus=1\n")), "GPUs in all: 1. --gpus counts over the whole job"),
         (_gpus((_GRES, "#SBATCH --gpus-per-task=2\n")), "for each task"),
@@ -98,6 +97,7 @@ WRONG = {
         (_rates(_INDEX, ("> result.txt", '> "result-$rate.txt"')), "The job left result-0.003.txt"),
         (_rates(("rates=(0.1", "rates=(0 0.1"), _FILE), "The job left result-1.txt"),
         (_rates(("1-4", "0-4"), _FILE), "(0, 1, 2, 3, 4)"),
+        (_rates(("1-4", "0-9999999")), "larger than a Slurm allows"),
         (_rates(("1-4", "0"), _FILE), "(0,)"),
         (_rates(("1-4", "0-3%1")), "each over the last"),
         (_rates(("#SBATCH --array=1-4\n", "")), "indices ()"),

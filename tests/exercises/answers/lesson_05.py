@@ -16,11 +16,6 @@ def by_search(start, speedup):
     return high if high < 1e9 else float("inf")
 
 
-def forgets_the_else(start, speedup):
-    if speedup > 1:
-        return start * speedup / (speedup - 1)
-
-
 RIGHT = {
     "CHUNK_SIZE": ["4 MiB", 3 * 2**20, "2 MiB", "6 MB"],
     "NODES_THAT_PAY": [8, max(n for n in TIMES if TIMES[1] / TIMES[n] / n >= 0.7), 8.0],
@@ -61,7 +56,7 @@ WRONG = {
         (lambda t, s: t * s / (s - 1), "Return math.inf there"),
         (lambda t, s: t * s / (s - 1) if s != 1 else math.inf, "for a speedup of 0.8 you say -240 s"),
         (lambda t, s: t * s / (1 - s), "the sign is wrong"),
-        (forgets_the_else, "for a speedup of 1 or less"),
+        (lambda t, s: t * s / (s - 1) if s > 1 else None, "for a speedup of 1 or less"),
     ],
     "READ_THE_BARS": [
         (READ | {"A": "larger chunks"}, "larger ones make that worse"),

@@ -15,26 +15,6 @@ LINKS = {
 }  # fmt: skip
 
 
-def ends_at_home_by_table(rank, ranks, step):
-    order = list(range(ranks))
-    return order[rank - 1 - step]  # Python counts negative places from the end
-
-
-def by_search(p, alpha, beta):
-    depth = (p - 1).bit_length()
-
-    def ring_wins(n):
-        return 2 * (p - 1) * (alpha + n / p * beta) < 2 * depth * (alpha + n * beta)
-
-    if ring_wins(1e-9):
-        return 0
-    low, high = 1e-9, 1e15
-    while high / low > 1.0001:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if ring_wins(middle) else (middle, high)
-    return high
-
-
 def crossover(depth, ring_trips=1.0, tree_trips=1.0):
     """The closed form, or one with a mistake in it."""
 
@@ -43,6 +23,12 @@ def crossover(depth, ring_trips=1.0, tree_trips=1.0):
         return alpha / beta * (ring_trips * (p - 1) - steps) / (steps - ring_trips * (p - 1) / p)
 
     return answer
+
+
+def where_the_lines_meet(p, alpha, beta):
+    depth = (p - 1).bit_length()
+    ahead, closing = (p - 1 - depth) * alpha, (depth - (p - 1) / p) * beta
+    return ahead / closing
 
 
 def rounded_up(p):
@@ -55,15 +41,13 @@ RIGHT = {
     "FIT": [
         (18e-6, 1 / 1.17e9),
         (min(TIMES), (TIMES[-1] - TIMES[0]) / (SIZES[-1] - SIZES[0])),
-        list(SCALED),
         SCALED,  # an array, as NumPy's own fits give it
     ],
     "RING": [
         lambda rank, ranks, step: (rank - 1 - step) % ranks,
-        ends_at_home_by_table,
         lambda rank, ranks, step: numpy.roll(numpy.arange(ranks), step + 1)[rank],
     ],
-    "CROSSOVER": [closed_form, by_search],
+    "CROSSOVER": [closed_form, where_the_lines_meet],
     "BOTTLENECK": [LINKS, {key.lower(): link.upper() for key, link in LINKS.items()}],
 }
 
