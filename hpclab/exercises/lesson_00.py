@@ -48,7 +48,6 @@ BACKEND = Exercise("00", "Choose a backend", judges.by_function(
     'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
 ), (
     "Ask two questions: whose cores are these, and are there more of them behind a queue?",
-    "A login node's cores are everybody's. Inside a job they are yours until it ends. Behind a laptop or "
-    "Binder there is no queue.",
+    "A login node's cores are everybody's, a job's are yours until it ends, a laptop or Binder has no queue.",
     "Only two situations need the queue: any work on a login node, and in a job more cores than it has.",
 ))  # fmt: skip

@@ -34,7 +34,7 @@ WILD = {
     "loops": ("while true; do :; done", "does not end"),
     "sleeps": ("sleep 1000", "does not end"),
     "prints": ("yes > part-0.txt", "part-0.txt"),
-    "forks": ("bomb() { sleep 600 & bomb; }; bomb", "processes"),
+    "forks": (f"bomb() {{ sleep {LEFT} & bomb; }}; bomb", "processes"),
     "leaves": (f"sleep {LEFT} & disown", ""),
 }
 
