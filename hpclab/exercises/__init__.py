@@ -1,4 +1,4 @@
-"""Exercises: a task, a judge, hints. A notebook cell holds the learner's answer, `...` until it is solved.
+"""Exercises: a judge and hints. A notebook cell holds the learner's answer, `...` until it is solved.
 
 The judge is a pure function of the answer: one of `judges`, filled with its lesson's data. It explains: a
 wrong answer gets the sentence that names its mistake, because "wrong" alone teaches nothing. A learner's
@@ -8,11 +8,13 @@ function is never called here but in a process of its own (`limits`), and judged
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
 
-from hpclab.exercises import box, so_far
+from hpclab.course import ledger
+from hpclab.exercises import box
 from hpclab.exercises.limits import Stopped
 
 UNSOLVED = "Not solved yet: replace the ... with your answer, then run this cell again."
@@ -38,8 +40,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """The number of its `lesson` ("05"), a `name` that stays, `task` in a sentence or two, `judge(answer) ->
-    Verdict`, and `hints` from vague to plain.
+    """The number of its `lesson` ("05"), a `name` that stays, `judge(answer) -> Verdict`, and `hints` from
+    vague to plain. The task itself stands in the notebook.
 
     `judge` may raise ValueError (as `hpclab.checks` does) or `limits.Stopped`: their sentence becomes the
     verdict. It must be quick and must not print.
@@ -47,7 +49,6 @@ class Exercise:
 
     lesson: str
     name: str
-    task: str
     judge: Callable[[object], Verdict] = field(repr=False)
     hints: tuple[str, ...] = field(default=(), repr=False)
     _hints_shown: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -56,14 +57,15 @@ class Exercise:
         """Show and return the verdict on `answer`; never raises, and `...` earns a reminder, not an error."""
         verdict = self._verdict(answer)
         verdict.show()
-        if verdict.passed:
-            so_far.solved(self, verdict.score)
+        lesson = sys.modules.get(f"hpclab.exercises.lesson_{self.lesson}")
+        names = [name for name, value in vars(lesson).items() if value is self] if lesson else []
+        if verdict.passed and names:
+            number, unit = verdict.score or (None, "")
+            ledger.keep(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
         return verdict
 
     def hint(self) -> None:
         """Show one more hint at each call; the last one is shown again when there are no more."""
-        if not self.hints:
-            return box.show("Hint", "This exercise has no hints: its check explains each mistake.")
         if len(self._hints_shown) < len(self.hints):
             self._hints_shown.append(self.hints[len(self._hints_shown)])
         box.show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
@@ -83,10 +85,8 @@ class Exercise:
 
 def is_unsolved(answer: object) -> bool:
     """Whether `answer` is `...`, holds one, or is a function whose body is only `...` (and a docstring)."""
-    if isinstance(answer, list | tuple | set):
-        return any(part is ... for part in answer)
-    if isinstance(answer, dict):
-        return any(part is ... for part in answer.values())
+    if isinstance(answer, list | tuple | set | dict):
+        return any(part is ... for part in (answer.values() if isinstance(answer, dict) else answer))
     if isinstance(answer, FunctionType):
         steps = [step for step in dis.get_instructions(answer) if step.opname not in ("RESUME", "NOP")]
         constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]

@@ -10,58 +10,36 @@ from functools import partial
 from hpclab.exercises.prediction import Prediction
 
 # fmt: off
-one_core = partial(
-    Prediction, "Eight products on one core", "s", 1e-4, 1e5, "00",
+one_core = partial(Prediction, "Eight products on one core", "s", 1e-4, 1e5, "00",
     "the operations in a tick: vector units finish 8 to 32 of them in one",
-    "the operations in a tick: few libraries reach what the vector units could do",
-)
-triad = partial(
-    Prediction, "Speedup of triad on all cores", "×", 0.01, 1000, "01",
+    "the operations in a tick: few libraries reach what the vector units could do")
+triad = partial(Prediction, "Speedup of triad on all cores", "×", 0.01, 1000, "01",
     "the bytes per second in section 3: once memory gives no more, more threads only wait",
-    "the bytes per second in section 3: one core alone cannot draw all that memory gives",
-)
-sectors = partial(
-    Prediction, "Sectors for x[4 * i]", "sectors", 0, 1000, "02",
+    "the bytes per second in section 3: one core alone cannot draw all that memory gives")
+sectors = partial(Prediction, "Sectors for x[4 * i]", "sectors", 0, 1000, "02",
     "how many of the numbers lie in one sector of 32 bytes: every fourth is still two",
-    "what moves, not what is asked for: a sector moves whole, for two numbers of its eight",
-)
-share_of_peak = partial(
-    Prediction, "Share of the float32 rate in a vector addition", "%", 0.001, 100, "03",
+    "what moves, not what is asked for: a sector moves whole, for two numbers of its eight")
+share_of_peak = partial(Prediction, "Share of the float32 rate in a vector addition", "%", 0.001, 100, "03",
     "its bytes: twelve of them for one operation, and memory is what it waits for",
-    "its bytes: 1/12 FLOP per byte, times the bandwidth, over the rate",
-)
-climb = partial(
-    Prediction, "Speedup of the matrix product, first to third step", "×", 0.1, 10_000, "03",
+    "its bytes: 1/12 FLOP per byte, times the bandwidth, over the rate")
+climb = partial(Prediction, "Speedup of the matrix product, first to third step", "×", 0.1, 10_000, "03",
     "the cores: the third step's threads have no more units than there are, and share one memory",
-    "the order of the loops: the first step reads a column of b, a cache line for each number",
-)
-latency = partial(
-    Prediction, "From sbatch to the end", "s", 0, 86_400, "04",
+    "the order of the loops: the first step reads a column of b, a cache line for each number")
+latency = partial(Prediction, "From sbatch to the end", "s", 0, 86_400, "04",
     "the line that `follow` printed: how long the job waited, and how long it ran",
-    "the scheduler: it looks at the queue in rounds, and so do we",
-)
-lines = partial(
-    Prediction, "Lines of output", "lines", 0, 100, "04",
+    "the scheduler: it looks at the queue in rounds, and so do we")
+lines = partial(Prediction, "Lines of output", "lines", 0, 100, "04",
     "what runs once: the script itself, on the first node only",
-    "`srun`: it starts its command once for each task",
-)
-whole_array = partial(
-    Prediction, "The whole array", "s", 0, 86_400, "04",
+    "`srun`: it starts its command once for each task")
+whole_array = partial(Prediction, "The whole array", "s", 0, 86_400, "04",
     "how many tasks ran at once: the picture shows the rounds",
-    "the free cores: six tasks on three cores are two rounds, and each job has a start",
-)
-chain = partial(
-    Prediction, "Jobs of the chain that run", "jobs", 0, 4, "04",
+    "the free cores: six tasks on three cores are two rounds, and each job has a start")
+chain = partial(Prediction, "Jobs of the chain that run", "jobs", 0, 4, "04",
     "`report`: afterok waits for a success that cannot come any more",
-    "`clean-up`: afterany only wants an end, and a failure is one",
-)
-four_nodes = partial(
-    Prediction, "Speedup at 4 nodes", "×", 0.1, 64, "05",
+    "`clean-up`: afterany only wants an end, and a failure is one")
+four_nodes = partial(Prediction, "Speedup at 4 nodes", "×", 0.1, 64, "05",
     "the cores: nodes that share them take turns; then at the bars that are not compute",
-    "the bars: which part did you fear that is hardly there?",
-)
-eight_bytes = partial(
-    Prediction, "Time of a message of 8 bytes", "µs", 0.001, 1e6, "06",
+    "the bars: which part did you fear that is hardly there?")
+eight_bytes = partial(Prediction, "Time of a message of 8 bytes", "µs", 0.001, 1e6, "06",
     "what is not on the way: between processes of one machine there is no wire and no switch",
-    "software: system calls, a copy, and waking the process that waits; the bytes cost next to nothing",
-)
+    "software: system calls, a copy, and waking the process that waits; the bytes cost next to nothing")

@@ -64,10 +64,8 @@ def _outcome(function: Callable, argument_lists: list[tuple]) -> tuple[str, obje
         steps = traceback.extract_tb(error.__traceback__)
         lines = [step.lineno for step in steps if step.filename == written_in]
         where = f" in line {lines[-1]}" if lines else ""
-        return (
-            "stopped",
-            f"Your function raised {type(error).__name__}{where}: {str(error)[:300].rstrip('.')}.",
-        )
+        what = f"{type(error).__name__}{where}: {str(error)[:300].rstrip('.')}"
+        return "stopped", f"Your function raised {what}."
 
 
 def main() -> None:
@@ -76,15 +74,15 @@ def main() -> None:
     search_path, seconds, memory, size = pickle.load(task)  # noqa: S301
     sys.path[:] = search_path
     sys.meta_path.insert(0, _NoAnswers())
+    wrong = ""
     try:
         function, argument_lists = pickle.loads(task.read(size))  # noqa: S301
         _limit(seconds, memory)
     except Exception as error:
-        outcome: tuple[str, object] = ("stopped", f"Your function cannot be called by itself: {error}.")
-    else:
-        values.write(b".")
-        values.flush()
-        outcome = _outcome(function, argument_lists)
+        wrong = f"Your function cannot be called by itself: {error}."
+    values.write(b".")
+    values.flush()
+    outcome = ("stopped", wrong) if wrong else _outcome(function, argument_lists)
     try:
         answer = pickle.dumps(outcome)
     except Exception:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy
+from numbers import Real
+from typing import Any, TypeGuard
 
 from hpclab import checks
 from hpclab.exercises import Verdict, limits
@@ -24,8 +23,8 @@ Mistakes = Iterable[tuple[Any, str]]
 
 def by_number(
     name: str, right: Any, mistakes: Mistakes, *, yes: str, otherwise: str = "", unit: str = "",
-    allowed: tuple[int, int] = (0, 1), whole: bool = False, within: float = 0.02,
-    text: Callable[[str], float] | None = None, facts: Callable[[float], Mapping[str, Any]] = lambda _: {},
+    allowed: tuple[float, float] = (0, 1), within: float = 0.02, text: Callable[[str], float] | None = None,
+    facts: Callable[[float], Mapping[str, Any]] = lambda _: {},
 ) -> Judge:  # fmt: skip
     """A number in `unit`; `text` reads one that is written with its unit.
 
@@ -33,19 +32,18 @@ def by_number(
     ``(low, high)``, or a condition. What fits none of them and is not in `allowed` is refused. Sentences may
     use {value} and what `facts(value)` holds.
     """
-    read: Callable[..., float] = checks.integer if whole else checks.number
 
     def judge(answer: object) -> Verdict:
         given = text(answer) if text and isinstance(answer, str) else answer
         try:
-            value = read(name, given, -(10**30), 10**30)
+            value = checks.number(name, given, -1e30, 1e30)
         except ValueError:  # which says nothing of use about the range
-            value = read(name, given, *allowed, unit)
+            value = checks.number(name, given, *allowed, unit)
         if fits(value, right, within):
             return Verdict(True, yes.format(value=value, **facts(value)))
         said = next((said for wrong, said in mistakes if fits(value, wrong, within)), "")
         if not said:
-            read(name, given, *allowed, unit)
+            checks.number(name, given, *allowed, unit)
         return Verdict(False, (said or otherwise).format(value=value, **facts(value)))
 
     return judge
@@ -78,15 +76,14 @@ def told(mistakes: Mistakes, f: Any, **more: Any) -> str:
 
 
 def by_choice(
-    entry: str, what: str, right: Mapping[str, str], options: Iterable[str],
-    evidence: Callable[[str, str], str], *, yes: str,
+    what: str, right: Mapping[str, str], options: Iterable[str], evidence: Callable[[str, str], str], *,
+    yes: str,
 ) -> Judge:  # fmt: skip
     """A dict that names for each key of `right` one of `options`, a `what`; whatever its case and blanks.
 
-    ``evidence(key, option)`` says what speaks against a wrong option, after `entry`, such as ``"Run {}"``.
+    ``evidence(key, option)`` says what speaks against a wrong option.
     """
-    keys = sorted(right)
-    named = {option.lower(): option for option in options}
+    keys, named = sorted(right), {option.lower(): option for option in options}
 
     def judge(answer: object) -> Verdict:
         if not isinstance(answer, Mapping) or sorted(str(key).upper() for key in answer) != keys:
@@ -94,31 +91,40 @@ def by_choice(
             return Verdict(False, f"The answer is a dict with one {what} for each of {listed}.")
         given = {str(key).upper(): " ".join(str(value).lower().split()) for key, value in answer.items()}
         for key in keys:
-            said = entry.format(key).rstrip(":")
             if given[key] not in named:
-                return Verdict(False, f"{said}: a {what} must be one of {'; '.join(named.values())}.")
+                return Verdict(False, f"{key}: a {what} must be one of {'; '.join(named.values())}.")
             if named[given[key]] != right[key]:
-                return Verdict(False, f"{entry.format(key)} {evidence(key, named[given[key]])}")
+                return Verdict(False, f"{key}: {evidence(key, named[given[key]])}")
         return Verdict(True, yes)
+
+    return judge
+
+
+def in_turn(*judges: Judge) -> Judge:
+    """Each judges what those before it have passed."""
+
+    def judge(answer: object) -> Verdict:
+        for one in judges:
+            if not (verdict := one(answer)).passed:
+                break
+        return verdict
 
     return judge
 
 
 def by_function(
     signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula,
-    mistakes: Mistakes = (), *,
-    otherwise: Callable[..., str], yes: str | Callable[..., str] = "", then: Judge | None = None,
-    within: float = 0.01, named_within: float | None = None, shown: str = "",
-    stopped: Callable[[str], str] = str, accepts: Callable[[object], bool] | None = None,
+    mistakes: Mistakes = (), *, otherwise: Callable[..., str], yes: str = "", within: float = 0.01,
+    shown: str = "", stopped: Callable[[str], str] = str,
+    accepts: Callable[[object], bool] | None = None,
 ) -> Judge:  # fmt: skip
     """A function, called on `cases()` in a process with limits, held against the formula `right` on them.
 
     A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
     {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
-    wrong one; that alone is said where no mistake fits. `stopped` makes the sentence about a function that
-    returned nothing of use from the usual one. `then` judges on, after the cases are right.
+    wrong one; that alone is said where no mistake fits. `yes` may use {right}, the list of right values.
+    `stopped` makes the sentence about a function that returned nothing of use from the usual one.
     """
-    named_within = within if named_within is None else named_within
 
     def judge(answer: object) -> Verdict:
         asked = cases()
@@ -126,30 +132,15 @@ def by_function(
             given = called(signature, returns, answer, asked, accepts or is_number)
         except (limits.Stopped, ValueError) as stop:
             return Verdict(False, stopped(str(stop)))
-        wrong = [n for n, case in enumerate(asked) if not _same(given[n], right(*case), within, 1e-5)]
+        expected = [right(*case) for case in asked]
+        wrong = [n for n, value in enumerate(given) if not _same(value, expected[n], within, 1e-5)]
         if not wrong:
-            if then:
-                return then(answer)
-            return Verdict(True, yes(*given) if callable(yes) else yes.format(*given))
-        first = otherwise(given[wrong[0]], *asked[wrong[0]])
+            return Verdict(True, yes.format(*given, right=expected))
+        first, close = otherwise(given[wrong[0]], *asked[wrong[0]]), min(within, 0.01)
         for formula, said in mistakes:
-            if all(_same(given[n], formula(*case), named_within) for n, case in enumerate(asked)):
+            if all(_same(given[n], formula(*case), close) for n, case in enumerate(asked)):
                 return Verdict(False, (shown + said).format(*given, first=first))
         return Verdict(False, first)
-
-    return judge
-
-
-def by_replay(
-    signature: str, returns: str, events: Sequence[tuple], replay: Callable[[dict[tuple, Any]], str], *,
-    yes: str, accepts: Callable[[object], bool] | None = None,
-) -> Judge:  # fmt: skip
-    """A function that decides each of `events`; ``replay({event: decision})`` says what goes wrong then."""
-
-    def judge(answer: object) -> Verdict:
-        decided = called(signature, returns, answer, events, accepts or is_number)
-        wrong = replay(dict(zip(events, decided, strict=True)))
-        return Verdict(not wrong, wrong or yes)
 
     return judge
 
@@ -169,10 +160,9 @@ def called(
     return values
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a real number of Python or NumPy, infinity included."""
-    real = isinstance(value, int | float | numpy.integer | numpy.floating)
-    return real and not isinstance(value, bool) and not math.isnan(value)  # type: ignore[arg-type]
+    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _same(value: Any, expected: Any, within: float, slack: float = 0.0) -> bool:

@@ -73,17 +73,13 @@ class Trial:
     @property
     def fault(self) -> str:
         """The first thing wrong with what it computed; "" if it is right and clean."""
-        output, expected = self.output, self.launch.expected
-        if self.errors:
-            return self.errors[0][1]
-        unwritten = numpy.argwhere(numpy.isnan(output) & ~numpy.isnan(expected))
-        if len(unwritten):
-            return f"item {_index(unwritten[0])} of the output is never written."
-        wrong = numpy.argwhere(~numpy.isclose(output, expected, rtol=1e-4))
-        if len(wrong):
-            at = tuple(wrong[0])
-            return f"item {_index(wrong[0])} is {output[at]:g} and should be {expected[at]:g}."
-        return ""
+        wrong = numpy.argwhere(~numpy.isclose(self.output, self.launch.expected, rtol=1e-4))
+        if self.errors or not len(wrong):
+            return self.errors[0][1] if self.errors else ""
+        at = tuple((*numpy.argwhere(numpy.isnan(self.output)), *wrong)[0])
+        found, expected = self.output[at], self.launch.expected[at]
+        was = "never written" if numpy.isnan(found) else f"{found:g} and should be {expected:g}"
+        return f"item {', '.join(map(str, at))} of the output is {was}."
 
     @property
     def waste(self) -> str:
@@ -97,10 +93,7 @@ class Trial:
                 f"Neighbouring threads are {self.apart} items apart: each goes through a stretch of its own, "
                 "as on a CPU. What a warp reads in one moment should lie side by side."
             )
-        return (
-            "Something is read or written more often than once: keep what is in between in a variable of the "
-            "thread, not in an array."
-        )
+        return "Something moves more often than once: keep what is in between in a variable of the thread."
 
     def gives(self, formula: Formula) -> bool:
         """Whether the output is what `formula` makes of the arrays of the launch."""
@@ -109,13 +102,12 @@ class Trial:
 
 def by_kernel(
     launches: Callable[[], list[Launch]], wrong: Mistakes, dear: Mistakes = (), *,
-    most: Callable[[Trial], float] = lambda _: math.inf, why: str = "{f.waste}",
-    yes: str = "", then: Judge | None = None,
+    most: Callable[[Trial], float] = lambda _: math.inf, why: str = "{f.waste}", yes: str = "",
 ) -> Judge:  # fmt: skip
     """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the Trial `f`.
 
     All must be right before what is `dear` is told of any: more than `most` sectors (`why` is the advice),
-    and what else is named. `then` judges on where nothing is found.
+    and what else is named.
     """
     many = (lambda f: f.sectors > most(f), "right, but {f.sectors} sectors move, and {most} would do. " + why)
     stages = ((*wrong, (lambda f: f.fault, "{f.fault}")), (many, *dear))
@@ -127,8 +119,7 @@ def by_kernel(
                 if said := told(stage, trial, most=most(trial)):
                     return Verdict(False, f"{trial.launch.said}: {said}")
         aimed = math.isfinite(most(trials[-1]))  # the fewest sectors are a score where they were asked for
-        score = (sum(trial.sectors for trial in trials), "sectors") if aimed else None
-        return then(answer) if then else Verdict(True, yes, score)
+        return Verdict(True, yes, (sum(trial.sectors for trial in trials), "sectors") if aimed else None)
 
     return judge
 
@@ -137,20 +128,16 @@ def run(kernel: object, launches: Sequence[Launch]) -> list[Trial]:
     """Trace `kernel` on each launch; Stopped in one sentence where that cannot be done, or is not solved."""
     function = python_function(kernel)
     if function is None:
-        what = type(kernel).__name__
-        raise Stopped(f"The answer must be a kernel, a function under @cuda.jit, not {what}.")
+        raise Stopped(f"The answer must be a kernel, under @cuda.jit, not {type(kernel).__name__}.")
     if is_unsolved(function):
         raise Stopped(UNSOLVED)
     sources: dict[str, list[str]] = {}
     portable = _portable(function, sources, {})
     calls = [(portable, sources, launch.grid, launch.block, launch.arrays) for launch in launches]
     outcomes: list[Any] = limits.call_each(_tracing(), calls, seconds=4)
-    trials = []
-    for launch, outcome in zip(launches, outcomes, strict=True):
-        if isinstance(outcome, str):
-            raise Stopped(outcome)
-        trials.append(Trial(launch, *outcome))
-    return trials
+    if wrong := [outcome for outcome in outcomes if isinstance(outcome, str)]:
+        raise Stopped(wrong[0])
+    return [Trial(launch, *outcome) for launch, outcome in zip(launches, outcomes, strict=True)]
 
 
 def numbers(*shape: int, seed: int = 0) -> NDArray:
@@ -163,41 +150,26 @@ def nothing(*shape: int) -> NDArray:
     return numpy.full(shape, numpy.nan, numpy.float32)
 
 
-def _index(place: NDArray) -> str:
-    return str(int(place[0])) if len(place) == 1 else str(tuple(map(int, place)))
-
-
-def _portable(function: types.FunctionType, sources: dict, seen: dict) -> types.FunctionType:
-    """The function with only the globals it names, and none of Numba's: the tracer needs only names."""
-    if function in seen:
-        return seen[function]
-    _refuse_own(function.__module__)
-    file = function.__code__.co_filename
-    sources[file] = linecache.getlines(file)
-    names: dict[str, Any] = {}
-    copy = types.FunctionType(
-        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
-    )
-    seen[function] = copy
-    for name in function.__code__.co_names:
-        if name in function.__globals__:
-            names[name] = _plain(function.__globals__[name], sources, seen)
-    return copy
-
-
-def _plain(value: Any, sources: dict, seen: dict) -> Any:
-    if isinstance(value, types.ModuleType):
-        _refuse_own(value.__name__)
-        return types.SimpleNamespace() if value.__name__.startswith("numba") else value
+def _portable(value: Any, sources: dict, seen: dict) -> Any:
+    """A function with only the globals it names, each made portable; of Numba only its types' names."""
     if type(value).__module__.startswith("numba") and (dtype := arithmetic.as_dtype(value)) is not None:
         return dtype.type
-    called = python_function(value)
-    return value if called is None else _portable(called, sources, seen)
-
-
-def _refuse_own(module: str | None) -> None:
-    if str(module).partition(".")[0] == "hpclab":
+    is_module, function = isinstance(value, types.ModuleType), python_function(value)
+    module = str(value.__name__ if is_module else getattr(function, "__module__", ""))
+    if module.partition(".")[0] == "hpclab":
         raise Stopped("That uses the package's own code: write the kernel yourself, in this cell.")
+    if is_module:
+        return types.SimpleNamespace() if module.startswith("numba") else value
+    if function is None or function in seen:
+        return seen.get(function, value)
+    code, names = function.__code__, dict[str, Any]()
+    sources[code.co_filename] = linecache.getlines(code.co_filename)
+    seen[function] = types.FunctionType(
+        code, names, function.__name__, function.__defaults__, function.__closure__
+    )
+    for name in set(code.co_names) & set(function.__globals__):
+        names[name] = _portable(function.__globals__[name], sources, seen)
+    return seen[function]
 
 
 def _tracing() -> Callable:

@@ -10,23 +10,19 @@ LAPTOP, BINDER, LOGIN, JOB = "laptop", "Binder", "login node", "inside a job"
 _CASES = {
     (LAPTOP, 8, 4): ("local", "On a laptop nobody else waits: a queue in between only costs time."),
     (LAPTOP, 8, 8): ("local", "A laptop with 8 cores has the 8 that are wanted: nothing to ask for."),
-    (LAPTOP, 2, 4): ("local", "A laptop with 2 cores has no more of them behind a queue: run 4 workers on "
-                     "it, and the lesson labels what then is emulated."),
+    (LAPTOP, 2, 4): ("local", "A laptop has no more of them behind a queue: 4 workers share its 2 cores, and "
+                     "what then is emulated is labelled so."),
     (LAPTOP, 4, 64): ("local", "A laptop has no 64 cores, and no queue that could bring them."),
-    (BINDER, 1, 2): ("local", "Binder has one core and no other node: Slurm on the same core cannot add "
-     "one."),
+    (BINDER, 1, 2): ("local", "Binder has no other node: Slurm on its one core cannot add one."),
     (LOGIN, 16, 64): ("slurm", "A login node has no 64 cores; the cluster behind it has: ask its queue."),
-    (LOGIN, 16, 1): ("slurm", "It would fit on the login node, and that is the trap: forty others type "
-                     "there, so even small work goes to the queue."),
+    (LOGIN, 16, 1): ("slurm", "It would fit, and that is the trap: on a login node forty others type, so "
+                     "even small work goes to the queue."),
     (LOGIN, 16, 16): ("slurm", "A login node is shared by everybody who is logged in: use the queue."),
-    (JOB, 32, 8): ("local", "Inside a job the cores are yours already. Asking the queue again would wait for "
-                   "new ones, while these stand idle and are charged to you."),
-    (JOB, 32, 32): ("local", "Inside a job with 32 cores, 32 wanted cores are all here: more is needed only "
-                    "for the 33rd."),
-    (JOB, 32, 33): ("slurm", "A job with 32 cores has no 33rd: what goes beyond the allocation has to be "
-                    "asked for."),
-    (JOB, 4, 8): ("slurm", "A job with 4 cores has no more of them: compare with the cores that it was "
-                  "given, not with a number."),
+    (JOB, 32, 8): ("local", "Inside a job the cores are yours already, and charged to you: asking the queue "
+                   "again would leave them idle."),
+    (JOB, 32, 32): ("local", "In a job with 32 cores 32 are here: more is needed only for the 33rd."),
+    (JOB, 32, 33): ("slurm", "A job with 32 cores has no 33rd: ask the queue for what goes beyond it."),
+    (JOB, 4, 8): ("slurm", "Compare with the cores that the job was given, here 4, not with a number."),
 }  # fmt: skip
 
 
@@ -40,27 +36,18 @@ def _first_wrong(given: str, place: str, here: int, wanted: int) -> str:
     return f"{place}, {here} core{'s' * (here != 1)} here, {wanted} wanted: {_CASES[place, here, wanted][1]}"
 
 
-BACKEND = Exercise(
-    "00",
-    "Choose a backend",
-    "Write choose(place, cores_here, cores_wanted), which returns \"local\" (processes on this machine) or "
-    '"slurm" (jobs in a queue). The place is "laptop", "Binder", "login node" or "inside a job".',
-    judges.by_function(
-        "choose(place, cores_here, cores_wanted)", '"local" or "slurm"', lambda: list(_CASES), _right,
-        (
-            (lambda *case: "local" if _right(*case) == "slurm" else "slurm",
-             'Every case comes out the other way round: have "local" and "slurm" changed places?'),
-            (lambda *_: "local", "Always local: then a cluster's nodes are never used. {first}"),
-            (lambda *_: "slurm", "Always Slurm: then work that could start now waits in a queue. {first}"),
-        ),
-        otherwise=_first_wrong, accepts=lambda value: value in ("local", "slurm", "auto"),
-        yes="On a login node always the queue; inside a job what is yours already, and the queue only beyond "
-        'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
+BACKEND = Exercise("00", "Choose a backend", judges.by_function(
+    "choose(place, cores_here, cores_wanted)", '"local" or "slurm"', lambda: list(_CASES), _right, (
+        (lambda *case: "local" if _right(*case) == "slurm" else "slurm",
+         'Every case comes out the other way round: have "local" and "slurm" changed places?'),
+        (lambda *_: "local", "Always local: then a cluster's nodes are never used. {first}"),
+        (lambda *_: "slurm", "Always Slurm: then work that could start now waits in a queue. {first}"),
     ),
-    (
-        "Ask two questions: whose cores are these, and are there more of them behind a queue?",
-        "A login node's cores are everybody's. Inside a job the cores are yours until it ends. A laptop and "
-        "Binder have nothing behind a queue.",
-        "Only two situations need the queue: any work on a login node, and in a job more cores than it has.",
-    ),
-)  # fmt: skip
+    otherwise=_first_wrong, accepts=lambda value: value in ("local", "slurm", "auto"),
+    yes="On a login node always the queue; inside a job what is yours already, and the queue only beyond "
+    'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
+), (
+    "Ask two questions: whose cores are these, and are there more of them behind a queue?",
+    "A login node's cores are everybody's, a job's are yours until it ends, a laptop or Binder has no queue.",
+    "Only two situations need the queue: any work on a login node, and in a job more cores than it has.",
+))  # fmt: skip

@@ -24,45 +24,30 @@ def _points(curve: str) -> tuple[list[int], list[float]]:
     return [row.parameters["gpus"] for row in rows], [row.value for row in rows]
 
 
-# 1. The serial share
-
 _SPEEDUP = ONE / EIGHT
 
-SERIAL_SHARE = Exercise(
-    "01",
-    "the serial share",
-    "A program takes 240 s on one core and 72 s on eight. Which serial share does Amdahl's law see in it?",
-    judges.by_number(
-        "The serial share", 0.2,
-        (
-            (20, "You gave per cent: as a share it is a number from 0 to 1."),
-            (48, "That is the serial part in seconds; its share is that over the 240 s on one core."),
-            (0.8, "That is the parallel share; the serial share is what is left of 1."),
-            (1 / _SPEEDUP, "72/240 is the whole time on eight cores, which still holds an eighth of the "
-             "parallel part."),
-            (_SPEEDUP, "240/72 is the speedup; the exercise asks which serial share explains it."),
-            (_SPEEDUP / 8, "That is the efficiency, speedup over cores; a serial share is another number."),
-            (1 - _SPEEDUP / 8, "That is the efficiency lost. A serial share of s loses s(n − 1) of ideal "
-             "time."),
-            ((EIGHT - 30) / ONE, "You took the time beyond the ideal 30 s for the serial part. But only the "
-             "parallel part shrinks to an eighth: s + (1 − s)/8 = 72/240."),
-            ((8 - _SPEEDUP) / 7, "That is Gustafson's share, of the time on eight cores. Here the work did "
-             "not grow: use Amdahl's law."),
-            (5, "That is the limit, 1/s; the exercise asks for s."),
-        ),
-        otherwise="With that serial share eight cores would take {again:.0f} s, not 72 s.",
-        facts=lambda share: {"again": ONE * (share + (1 - share) / 8)},
-        yes="Yes: a fifth of the work stays on one core, and with it no number of cores gives more than 5×. "
-        "Put it back in to be sure: 240 s × (0.2 + 0.8/8) = 72 s.",
+SERIAL_SHARE = Exercise("01", "the serial share", judges.by_number(
+    "The serial share", 0.2, (
+        (20, "You gave per cent: as a share it is a number from 0 to 1."),
+        (48, "That is the serial part in seconds; its share is that over the 240 s on one core."),
+        (0.8, "That is the parallel share; the serial share is what is left of 1."),
+        (1 / _SPEEDUP, "72/240 is the time on eight cores, with an eighth of the parallel part in it."),
+        (_SPEEDUP, "240/72 is the speedup; the exercise asks which serial share explains it."),
+        (_SPEEDUP / 8, "That is the efficiency, speedup over cores; a serial share is another number."),
+        (1 - _SPEEDUP / 8, "That is the efficiency lost: a share of s loses s(n − 1) of ideal time."),
+        ((EIGHT - 30) / ONE, "That is the time beyond the ideal 30 s. Only the parallel part shrinks to "
+         "an eighth: s + (1 − s)/8 = 72/240."),
+        ((8 - _SPEEDUP) / 7, "That is Gustafson's share. Here the work did not grow: use Amdahl's law."),
+        (5, "That is the limit, 1/s; the exercise asks for s."),
     ),
-    (
-        "Write down what the time on eight cores is made of: a part that did not shrink and one that did.",
-        "72/240 = s + (1 − s)/8, to be solved for s.",
-    ),
-)  # fmt: skip
-
-
-# 2. How many cores pay
+    otherwise="With that serial share eight cores would take {again:.0f} s, not 72 s.",
+    facts=lambda share: {"again": ONE * (share + (1 - share) / 8)},
+    yes="Yes: a fifth of the work stays on one core, so no number of cores gives more than 5×. To be "
+    "sure, put it back in: 240 s × (0.2 + 0.8/8) = 72 s.",
+), (
+    "Write down what the time on eight cores is made of: a part that did not shrink and one that did.",
+    "72/240 = s + (1 − s)/8, to be solved for s.",
+))  # fmt: skip
 
 
 def _exact(serial: float, efficiency: float) -> float:
@@ -82,40 +67,29 @@ def _not_enough(cores: float, serial: float, efficiency: float) -> str:
 _CORE_MISTAKES = (
     (_exact, "The arithmetic is right, but cores come whole: which of them still keeps the efficiency?"),
     (lambda s, e: math.ceil(_exact(s, e)), "You rounded up: that last core is the one that is too many."),
-    (lambda s, e: math.floor(_exact(s, e) - 1), "You are one core short: s(n − 1) counts the cores after the "
-     "first one."),
+    (lambda s, e: math.floor(_exact(s, e) - 1), "You are one core short: s(n − 1) leaves out the first."),
     (lambda s, e: 1 / s, "1/s is the highest speedup of all, not the number of cores that are well used."),
     (lambda s, e: e / s, "You asked for a part of the highest speedup; efficiency is speedup over cores."),
-    (lambda s, e: (1 - e) / s, "You took the efficiency as falling in a straight line, 1 − s n; it is "
-     "S(n)/n."),
+    (lambda s, e: (1 - e) / s, "You took the efficiency as a straight line, 1 − s n; it is S(n)/n."),
     (lambda s, e: 1 + (1 - e) / s, "You took the efficiency as falling in a straight line; it is S(n)/n."),
     (lambda s, e: e * _exact(s, e), "That is the speedup at that point; the exercise asks for the cores."),
-)  # fmt: skip
+)
 
-MOST_CORES = Exercise(
-    "01",
-    "how many cores pay",
-    "Write most_cores(serial, efficiency): by Amdahl's law, the largest whole number of cores on which "
-    "speedup / cores is still at least `efficiency`.",
-    judges.by_function(
-        "most_cores(serial, efficiency)", "a number of cores",
-        lambda: ((0.03, 0.5), (0.07, 0.6), (0.24, 0.5), (0.013, 0.8), (0.2, 0.9)),
-        lambda s, e: math.floor(_exact(s, e)),
-        [(lambda s, e, f=formula, whole=whole: whole(f(s, e)), said)
-         for formula, said in _CORE_MISTAKES for whole in (float, math.floor, round)],
-        otherwise=_not_enough, within=1e-9,
-        yes="Yes: efficiency is 1/(1 + s(n − 1)). With a serial share of 3 %, 35 cores are over half idle.",
-    ),
-    (
-        "Speedup over cores is 1/(s n + 1 − s). What happens to it when n grows by one?",
-        "Set it equal to the efficiency, solve for n, and think about which way to round.",
-    ),
-)  # fmt: skip
+MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
+    "most_cores(serial, efficiency)", "a number of cores",
+    lambda: ((0.03, 0.5), (0.07, 0.6), (0.24, 0.5), (0.013, 0.8), (0.2, 0.9)),
+    lambda s, e: math.floor(_exact(s, e)),
+    [(lambda s, e, f=formula, whole=whole: whole(f(s, e)), said)
+     for formula, said in _CORE_MISTAKES for whole in (float, math.floor, round)],
+    otherwise=_not_enough, within=1e-9,
+    yes="Yes: efficiency is 1/(1 + s(n − 1)). With a serial share of 3 %, 35 cores are over half idle.",
+), (
+    "Speedup over cores is 1/(s n + 1 − s). What happens to it when n grows by one?",
+    "Set it equal to the efficiency, solve for n, and think about which way to round.",
+))  # fmt: skip
 
 
-# 3. Sixteen from eight: programs that only the check knows, then the published curves
-
-_PREDICT = "predict_throughput(gpus, throughput, target)"
+_ASKED = ("predict_throughput(gpus, throughput, target)", "a number of sequences a second")
 
 
 def _made() -> list[tuple[list[int], list[float], int]]:
@@ -151,68 +125,45 @@ def _off(value: float, counts: list[int], speeds: list[float], target: int) -> s
     )
 
 
-def _published(counts: list[int], speeds: list[float], _: int = 16) -> float:
+def _published(counts: list[int], speeds: list[float], _: int) -> float:
     curves = (curve for curve in scaling_rows.CURVES if _points(curve) == (counts, speeds))
     return scaling_rows.published(next(curves))[-1].value
 
 
-def _no_curve(stop: str) -> str:
-    if "NoCurve" not in stop:
-        return stop
-    return (
-        "The fit gave no curve: a law needs two points more than it has unknowns, and only three are shown. "
-        "The USL has two unknowns; Amdahl's law has one."
-    )
+_NO_CURVE = (
+    "The fit gave no curve: a law needs two points more than it has unknowns, and only three are shown. The "
+    "USL has two unknowns; Amdahl's law has one."
+)
 
-
-def _yes(given: float, *_: float) -> str:
-    published = _published(*shown())
-    return (
-        f"You predict {given:.0f} sequences/s on 16 GPUs; {published:.0f} were published, "
-        f"{abs(given / published - 1):.0%} off. The ideal line would pass here too, for this machine "
-        "scales well; on a program with a serial share of 15 % it would be more than three times too high."
-    )
-
-
-SIXTEEN = Exercise(
-    "01",
-    "sixteen from eight",
-    "Write predict_throughput(gpus, throughput, target): from a few points, the throughput on `target` GPUs. "
-    "It is checked on published curves up to 16 GPUs and on programs you have not seen, within 15 %.",
+SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
     judges.by_function(
-        _PREDICT, "a number of sequences a second", _made, _amdahl,
-        (
-            (lambda n, v, t: v[0] * t, "That is the ideal line: it forgets that efficiency falls with each "
-             "device."),
-            (lambda n, v, t: v[-1] * t / n[-1], "You kept the efficiency of eight devices; it falls further "
-             "with every device you add."),
-            (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight line; "
-             "the curve bends: each further device adds less than the one before."),
+        *_ASKED, _made, _amdahl, (
+            (lambda n, v, t: v[0] * t, "That is the ideal line: efficiency falls with each device."),
+            (lambda n, v, t: v[-1] * t / n[-1], "You kept the efficiency of eight devices; it falls on."),
+            (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight "
+             "line; each further device adds less than the one before."),
             (lambda n, v, t: _line(n, v, t, 2), "A parabola bends down beyond the points and ends below "
              "zero; throughput does not. Use Amdahl."),
             (_line, "You fitted a straight line, which has no ceiling; use Amdahl."),
-            (lambda n, v, t: _amdahl(n, v, t) / v[0], "That is a speedup; the throughput is that times the "
-             "speed of one."),
-            (lambda n, v, t: v[-1], "You gave back the last measured value, as if further devices added "
-             "nothing."),
-            (lambda n, v, t: v[0] / _serial(n, v), "That is the limit for endlessly many devices, not the "
-             "value at `target`."),
-            (_gustafson, "You used Gustafson's law, but here the work does not grow with the devices: use "
-             "Amdahl's."),
+            (lambda n, v, t: _amdahl(n, v, t) / v[0], "That is a speedup: multiply by the speed of one."),
+            (lambda n, v, t: v[-1], "You gave back the last measured value, as if more added nothing."),
+            (lambda n, v, t: v[0] / _serial(n, v), "That is the limit for endlessly many devices."),
+            (_gustafson, "You used Gustafson's law, but the work does not grow here: use Amdahl's."),
             (lambda n, v, t: _amdahl(n, v, 16), "You always predict for 16: use `target`."),
         ),
-        otherwise=_off, within=0.15, named_within=0.01,
-        then=judges.by_function(
-            _PREDICT, "a number of sequences a second",
-            lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES],
-            _published, within=0.15, stopped=_no_curve, yes=_yes,
-            otherwise=lambda value, *case: "On the published curve that begins at "
-            f"{case[1][0]:g} sequences/s your prediction is {abs(value / _published(*case) - 1):.0%} off.",
-        ),
+        otherwise=_off, within=0.15,
     ),
-    (
-        "Turn throughput into speedup, find the law's parameter from the points, then go to the target.",
-        "serial_fraction(n, speedup) gives s from one point; scaling.fit(Amdahl, n, speed) from all of them.",
-        "The answer is a throughput again: speed of one GPU × Amdahl(s).speedup(target).",
+    judges.by_function(
+        *_ASKED, lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES], _published,
+        within=0.15, stopped=lambda stop: _NO_CURVE if "NoCurve" in stop else stop,
+        otherwise=lambda value, *case: "On the published curve that begins at "
+        f"{case[1][0]:g} sequences/s your prediction is {abs(value / _published(*case) - 1):.0%} off.",
+        yes="You predict {0:.0f} sequences/s on 16 GPUs; {right[0]:.0f} were published. The ideal line "
+        "would pass here too, for this machine scales well; on a program with a serial share of 15 % it "
+        "would be more than three times too high.",
     ),
-)  # fmt: skip
+), (
+    "Turn throughput into speedup, find the law's parameter from the points, then go to the target.",
+    "serial_fraction(n, speedup) gives s from one point; scaling.fit(Amdahl, n, speed) from all of them.",
+    "The answer is a throughput again: speed of one GPU × Amdahl(s).speedup(target).",
+))  # fmt: skip

@@ -18,49 +18,33 @@ from hpclab.models.gpu_memory import LINE, SECTOR, WARP
 THREADS = 64  # in each block of the launches here
 
 
-# 1. Count sectors
-
-
 def _sectors(stride: int, itemsize: int) -> int:
     return len(gpu_memory.sectors([stride * itemsize * lane for lane in range(WARP)], itemsize))
 
 
-SECTORS = Exercise(
-    "02", "count the sectors",
-    "Write sectors(stride, itemsize): how many sectors of 32 bytes a warp moves when lane k reads "
-    "x[stride * k], for items of `itemsize` bytes (1, 2, 4 or 8) in an array that begins at a sector.",
-    judges.by_function(
-        "sectors(stride, itemsize)", "a number of sectors",
-        lambda: ((1, 4), (2, 4), (3, 4), (8, 4), (32, 4), (1, 8), (3, 8), (1, 1), (12, 1), (2, 2), (0, 4)),
-        _sectors,
-        (
-            (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 "
-             "bytes; memory moves in sectors of 32, four to a line."),
-            (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for. What counts is where they "
-             "lie: how many sectors hold them?"),
-            (lambda s, i: min(WARP, 4 * s), "That is right for items of 4 bytes only. A sector holds 32 "
-             "bytes, whatever the items are."),
-            (lambda s, i: s * i, "With a large stride that is more than 32, but 32 lanes cannot touch more "
-             "than 32 sectors."),
-            (lambda s, i: min(WARP, s * i), "Nearly. But with a stride of 0 all lanes read one item, and "
-             "that item must come, too."),
-            (lambda s, i: WARP, "A sector for each lane is the worst case: neighbours in one sector share "
-             "it."),
-            (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
-        ),
-        otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you "
-        f"say {value:g} sector{'s' * (value != 1)}. Write down the byte at which lane 0, 1, 2 ... begins, "
-        "divide each by 32, and count the different results.",
-        within=0,
-        yes="Yes: from a stride of 8 floats on, every lane has a sector of its own, and seven eighths of "
-        "what moves is for nothing. Beyond that a larger stride moves no more.",
+SECTORS = Exercise("02", "count the sectors", judges.by_function(
+    "sectors(stride, itemsize)", "a number of sectors",
+    lambda: ((1, 4), (2, 4), (3, 4), (8, 4), (32, 4), (1, 8), (3, 8), (1, 1), (12, 1), (2, 2), (0, 4)),
+    _sectors, (
+        (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 "
+         "bytes; memory moves in sectors of 32, four to a line."),
+        (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for, not where they lie."),
+        (lambda s, i: min(WARP, 4 * s), "Right for items of 4 bytes only: a sector is always 32."),
+        (lambda s, i: s * i, "32 lanes cannot touch more than 32 sectors, however large the stride."),
+        (lambda s, i: min(WARP, s * i), "Nearly. But with a stride of 0 one item must come."),
+        (lambda s, i: WARP, "A sector a lane is the worst case: neighbours in one sector share it."),
+        (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
     ),
-    ("Lane k begins to read at byte stride * itemsize * k. In which sector is that?",
-     "The sector is that byte // 32. Count the different ones: a set does that."),
-)  # fmt: skip
-
-
-# 2. Nobody outside
+    otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you "
+    f"say {value:g} sector{'s' * (value != 1)}. Divide the byte at which each lane begins by 32, and "
+    "count the different results.",
+    within=0,
+    yes="Yes: from a stride of 8 floats on, every lane has a sector of its own, and seven eighths of "
+    "what moves is for nothing. A larger stride moves no more.",
+), (
+    "Lane k begins to read at byte stride * itemsize * k. In which sector is that?",
+    "The sector is that byte // 32. Count the different ones: a set does that.",
+))  # fmt: skip
 
 
 def _difference(items: int) -> Launch:
@@ -69,32 +53,22 @@ def _difference(items: int) -> Launch:
     return Launch(said, (grid,), (THREADS,), (x, nothing(items - 1)), numpy.diff(x))
 
 
-DIFFERENCE = Exercise(
-    "02", "nobody outside",
-    "Write difference(x, out), out[i] = x[i + 1] - x[i]. out has one item fewer than x, and there are more "
-    "threads than items.",
-    by_kernel(
-        lambda: [_difference(items) for items in (100, 64, 65, 2, 257)],
-        (
-            (lambda f: not f.errors and f.lanes > 1 and f.apart == 0, "every thread goes through all the "
-             "items, and does again what the others did. cuda.grid(1) takes the place of the loop's "
-             "counter."),
-            (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written. There are "
-             "as many differences as out has items, and the last of them needs the last item of x."),
-            (lambda f: f.missing == list(range(THREADS, len(f.output))) != [], f"only the first {THREADS} "
-             "items are written. threadIdx.x begins at 0 in every block; cuda.grid(1) counts on through all "
-             "of them."),
-            (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item "
-             "beyond its own: ask whether that one is there."),
-        ),
-        yes="Yes: every difference is there, and the threads too many do nothing.",
+DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
+    lambda: [_difference(items) for items in (100, 64, 65, 2, 257)], (
+        (lambda f: not f.errors and f.lanes > 1 and f.apart == 0, "every thread goes through all the "
+         "items. cuda.grid(1) takes the place of the loop's counter."),
+        (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an "
+         "item for each difference, and the last one needs the last item of x."),
+        (lambda f: f.missing == list(range(THREADS, len(f.output))) != [], f"only {THREADS} items are "
+         "written. threadIdx.x begins at 0 in every block; cuda.grid(1) counts on."),
+        (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item "
+         "beyond its own: ask whether that one is there."),
     ),
-    ("Which is the last i for which both x[i + 1] and out[i] are there?",
-     "i < out.size says it, and so does i + 1 < x.size."),
-)  # fmt: skip
-
-
-# 3. Fewer sectors
+    yes="Yes: every difference is there, and the threads too many do nothing.",
+), (
+    "Which is the last i for which both x[i + 1] and out[i] are there?",
+    "i < out.size says it, and so does i + 1 < x.size.",
+))  # fmt: skip
 
 
 def _scaling(items: int, grid: int) -> Launch:
@@ -115,34 +89,26 @@ def _only_once(trial: Trial) -> bool:
 
 
 _SCALED_WRONG = (
-    (_only_once, "items beyond the number of threads are left as they were. There are fewer threads than "
-     "items, so each thread needs a loop."),
-    (lambda f: f.gives(lambda factor, x, y: factor * x), "y is overwritten, and what it held is gone: add to "
-     "it."),
+    (_only_once, "only as many items as threads are done. There are more, so each thread needs a loop."),
+    (lambda f: f.gives(lambda factor, x, y: factor * x), "y is overwritten, and what it held is gone."),
     (lambda f: f.gives(lambda factor, x, y: factor * y + x), "the factor belongs to x, not to y."),
     (lambda f: f.gives(lambda factor, x, y: x + y), "the factor is missing."),
     (lambda f: (_times(f) > 1).any(), "several threads work on one item. The loop begins at cuda.grid(1), "
-     "and its stride is the number of all threads of the grid, cuda.gridsize(1)."),
+     "and its stride is cuda.gridsize(1), the number of all threads."),
 )  # fmt: skip
 
-FEW_SECTORS = Exercise(
-    "02", "fewer sectors",
-    "Write scale_add(factor, x, y), y[i] += factor * x[i] for every i, for a grid with fewer threads than "
-    "items, so that for n items at most 3 * ceil(n / 8) sectors move.",
-    by_kernel(  # few items first: a loop that walks over most of them is seen before it takes too long
-        lambda: [_scaling(129, 1), _scaling(40, 2)], _SCALED_WRONG,
-        then=by_kernel(
-            lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], _SCALED_WRONG,
-            most=lambda f: 3 * f.filled,
-            yes="Yes: every sector moves once, and each round of a warp's loop takes whole ones.",
-        ),
+FEW_SECTORS = Exercise("02", "fewer sectors", judges.in_turn(
+    # few items first: a loop that walks over most of them is seen before it takes too long
+    by_kernel(lambda: [_scaling(129, 1), _scaling(40, 2)], _SCALED_WRONG),
+    by_kernel(
+        lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], _SCALED_WRONG,
+        most=lambda f: 3 * f.filled,
+        yes="Yes: every sector moves once, and each round of a warp's loop takes whole ones.",
     ),
-    ("In one moment, the 32 lanes of a warp should be at 32 neighbouring items.",
-     "Begin at cuda.grid(1), and go on by the number of all threads in the grid, cuda.gridsize(1)."),
-)  # fmt: skip
-
-
-# 4. A barrier in the right place
+), (
+    "In one moment, the 32 lanes of a warp should be at 32 neighbouring items.",
+    "Begin at cuda.grid(1), and go on by the number of all threads in the grid, cuda.gridsize(1).",
+))  # fmt: skip
 
 
 def _block_sum(items: int) -> Launch:
@@ -152,31 +118,20 @@ def _block_sum(items: int) -> Launch:
     return Launch(said, (len(starts),), (128,), (x, nothing(len(starts))), sums)
 
 
-BLOCK_SUMS = Exercise(
-    "02", "a barrier in the right place",
-    "Write block_sums(x, sums): each block of 128 threads adds its 128 items of x (the last block may have "
-    "fewer) in shared memory, and one thread writes sums[block].",
-    by_kernel(
-        lambda: [_block_sum(items) for items in (512, 128, 300, 1)],
-        (
-            (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all threads of the block "
-             "pass, not inside an if that some skip."),
-            (lambda f: f.kind == "race", "{f.fault} Between a write and another thread's read belongs a "
-             "barrier. The simulator gets by without; a GPU is wrong now and then."),
-            (lambda f: f.kind == "uninitialised", "{f.fault} A thread beyond the last item must put 0 into "
-             "the tile."),
-        ),
-        most=lambda f: -(-f.launch.arrays[0].nbytes // SECTOR) + 2 * len(f.output),
-        why="Read each item once, all threads together, and add up in shared memory.",
-        yes="Yes, and without a race: what one thread writes, another reads only after a barrier, and every "
-        "thread of the block comes to each of them.",
+BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
+    lambda: [_block_sum(items) for items in (512, 128, 300, 1)], (
+        (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all pass, not inside an if."),
+        (lambda f: f.kind == "race", "{f.fault} Between a write and another thread's read belongs a "
+         "barrier. The simulator gets by without; a GPU is wrong now and then."),
+        (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
     ),
-    ("Between a write of one thread and a read by another there must be a barrier that both pass.",
-     "One barrier after the tile is filled, and one at the end of each round of the loop, outside the if."),
-)  # fmt: skip
-
-
-# 5. No bank conflicts
+    most=lambda f: -(-f.launch.arrays[0].nbytes // SECTOR) + 2 * len(f.output),
+    why="Read each item once, all threads together, and add up in shared memory.",
+    yes="Yes, without a race: between one thread's write and another's read all come to a barrier.",
+), (
+    "Between a write of one thread and a read by another there must be a barrier that both pass.",
+    "One barrier after the tile is filled, and one at the end of each round of the loop, outside the if.",
+))  # fmt: skip
 
 
 def _transposition(rows: int, columns: int) -> Launch:
@@ -184,37 +139,25 @@ def _transposition(rows: int, columns: int) -> Launch:
     return Launch(f"With {rows} × {columns} items", grid, (32, 32), (a, nothing(columns, rows)), a.T)
 
 
-def _full(trial: Trial) -> bool:
-    """Whether every tile, and so every sector, is full."""
-    return trial.output.size % 32**2 == 0
-
-
 def _passes(trial: Trial) -> float:
-    """Extra passes over the banks for each request to shared memory."""
-    return trial.conflicts / (2 * trial.output.size // WARP) if _full(trial) else 0
+    """Extra passes over the banks for each request to shared memory; where every tile is full."""
+    return 0 if trial.output.size % 32**2 else trial.conflicts / (2 * trial.output.size // WARP)
 
 
-TRANSPOSE = Exercise(
-    "02", "no bank conflicts",
-    "Write transpose(a, out), out[j, i] = a[i, j], for blocks of 32 × 32 threads, with as few sectors as can "
-    "be and without a bank conflict.",
-    by_kernel(
-        lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (),
-        (
-            (lambda f: _passes(f) > 10, "right, and no sector too many, but shared memory takes "
-             "{f.conflicts} extra passes over the banks. A column of the tile lies in one bank: 32 items "
-             "further on, the same bank comes round again."),
-            (lambda f: _passes(f) > 0, "right, and no sector too many, but shared memory takes {f.conflicts} "
-             "extra passes over the banks. By two items, a row is shifted by two banks, and two lanes still "
-             "meet in each: shift by one."),
-        ),
-        most=lambda f: 2 * f.filled if _full(f) else math.inf,
-        why="Read rows and write rows: the turn happens in the tile, and the tile's place in out is turned, "
-        "too.",
-        yes="Yes: a column of a tile 33 wide lies in 32 different banks. The last item of each row is never "
-        "used; it only moves the next row on by one bank.",
+_BANKS = "right, and no sector too many, but shared memory takes {f.conflicts} extra passes over the banks. "
+
+TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
+    lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (), (
+        (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on "
+         "the same bank comes round again."),
+        (lambda f: _passes(f) > 0, _BANKS + "Rows shifted by two banks let two lanes meet: shift by one."),
     ),
-    ("Read a row of a into the tile, wait, then write a row of out from a column of the tile.",
-     "The block at (x, y) of a is the block at (y, x) of out.",
-     "Make the rows of the tile one item longer than you need."),
-)  # fmt: skip
+    most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
+    why="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
+    yes="Yes: a column of a tile 33 wide lies in 32 different banks. The last item of each row is never "
+    "used; it only moves the next row on by one bank.",
+), (
+    "Read a row of a into the tile, wait, then write a row of out from a column of the tile.",
+    "The block at (x, y) of a is the block at (y, x) of out.",
+    "Make the rows of the tile one item longer than you need.",
+))  # fmt: skip

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from hpclab import units
 from hpclab.exercises import Exercise, judges
 
-# 1. A chunk size that pays
-
 _MIB, _KIB = 2**20, 2**10
 _CORPUS, _NODES, _RATE, _OVERHEAD = 4096 * _MIB, 32, 4 * _MIB, 0.005  # bytes, nodes, bytes/s, s a task
 _SHARE = _CORPUS // _NODES
@@ -28,34 +26,25 @@ _WAIT = (
     "for the last one: {idle:.1%} of the run."
 )
 
-CHUNK_SIZE = Exercise(
-    "05", "chunk size",
-    "4 GiB of text, 32 nodes that tokenise 4 MiB a second each, 5 ms of overhead for each task. Which "
-    "chunk size keeps the overhead at most 1 % of the work and the wait for the last chunk at most 5 % of "
-    "the run?",
-    judges.by_number(
-        "The chunk size", (2 * _MIB, 0.05 * _SHARE),
-        (
-            ((0, _KIB - 1), "{value:g} bytes is not even one file: write the unit, such as '4 MiB'."),
-            ((_KIB - 1, 2 * _MIB), f"{{shown}}, and sending it out costs {units.format_seconds(_OVERHEAD)} "
-             "on top: {overhead:.2%}. Balance is not the trouble here, the cost of each task is."),
-            (_SHARE, _WAIT + " One chunk for each node is the worst of these."),
-            ((2 * _MIB, _SHARE), _WAIT),
-            ((_SHARE, _CORPUS), f"{{shown}}, and the text makes only {{count}} for {_NODES} nodes: some "
-             "nodes never get any."),
-            ((_CORPUS, 1e30), f"There are only {units.format_bytes(_CORPUS)} of text: no chunk is larger."),
-        ),
-        unit="bytes", allowed=(0, 10**30), text=units.parse_bytes, within=0, facts=_chunks,
-        yes="{shown}: {overhead:.2%} of overhead, and at most {idle:.1%} of waiting at the end. Anything "
-        "from 2 to 6.4 MiB holds both: the range is wide, so nobody needs the exact optimum.",
+CHUNK_SIZE = Exercise("05", "chunk size", judges.by_number(
+    "The chunk size", (2 * _MIB, 0.05 * _SHARE), (
+        ((0, _KIB - 1), "{value:g} bytes is not even one file: write the unit, such as '4 MiB'."),
+        ((_KIB - 1, 2 * _MIB), f"{{shown}}, and sending it out costs {units.format_seconds(_OVERHEAD)} "
+         "on top: {overhead:.2%}. Balance is not the trouble here, the cost of each task is."),
+        (_SHARE, _WAIT + " One chunk for each node is the worst of these."),
+        ((2 * _MIB, _SHARE), _WAIT),
+        ((_SHARE, _CORPUS), "{shown}, and {count} are all there are: some nodes never get any."),
+        ((_CORPUS, 1e30), f"There are only {units.format_bytes(_CORPUS)} of text: no chunk is larger."),
     ),
-    ("Two limits: one from below (each task must be worth its overhead) and one from above (balance).",
-     "From below: chunk / (4 MiB/s) must be at least 100 × 5 ms.",
-     "From above: a node has 4 GiB / 32 to do, and one chunk must be at most 5 % of that."),
-)  # fmt: skip
+    unit="bytes", allowed=(0, 1e30), text=units.parse_bytes, within=0, facts=_chunks,
+    yes="{shown}: {overhead:.2%} of overhead, and at most {idle:.1%} of waiting at the end. Anything "
+    "from 2 to 6.4 MiB holds both: the range is wide, so nobody needs the exact optimum.",
+), (
+    "Two limits: one from below (each task must be worth its overhead) and one from above (balance).",
+    "From below: chunk / (4 MiB/s) must be at least 100 × 5 ms.",
+    "From above: a node has 4 GiB / 32 to do, and one chunk must be at most 5 % of that.",
+))  # fmt: skip
 
-
-# 2. Nodes that pay
 
 TIMES: Mapping[int, float] = {1: 640.0, 2: 329.0, 4: 174.0, 8: 98.0, 16: 62.0, 32: 49.0, 64: 53.0}
 """Seconds by nodes of a run to judge: modelled, with the USL for σ = 0.027 and κ = 0.00064, and rounded."""
@@ -63,79 +52,60 @@ TIMES: Mapping[int, float] = {1: 640.0, 2: 329.0, 4: 174.0, 8: 98.0, 16: 62.0, 3
 
 def _efficiency(nodes: float) -> dict[str, str]:
     speedup = TIMES[1] / TIMES.get(int(nodes), math.inf)
-    share = f"an efficiency of {speedup / max(nodes, 1):.0%}"
-    return {"shown": f"{nodes:g} nodes: {speedup:.1f}× as fast, {share}"}
+    share = speedup / max(nodes, 1)
+    return {"shown": f"{nodes:g} nodes: {speedup:.1f}× as fast, an efficiency of {share:.0%}"}
 
 
-NODES_THAT_PAY = Exercise(
-    "05", "nodes that pay",
-    "lesson_05.TIMES holds the seconds a run took on 1 to 64 nodes. What is the largest number of nodes "
-    "that still runs with a parallel efficiency of at least 70 %?",
-    judges.by_number(
-        "The number of nodes", 8,
-        (
-            (1, "{shown}. One node is always 100 % efficient; more of them still pay here."),
-            (64, "{shown}, and slower than 32. More nodes do not even help there."),
-            (32, "{shown}. It is the fastest run, and most of what it costs is wasted."),
-            (16, f"{{shown}}. Did you compare with 8 nodes ({TIMES[8] / TIMES[16] / 2:.0%}), not with one? "
-             "Efficiency is speedup over one node, divided by the nodes."),
-            (lambda nodes: nodes in (2, 4), "{shown}. That is above 70 %, but so is a larger number of "
-             "nodes."),
-        ),
-        otherwise=f"The table has no row for {{value}} nodes: choose one of {', '.join(map(str, TIMES))}.",
-        unit="nodes", allowed=(1, 64), whole=True, within=0, facts=_efficiency,
-        yes=f"{{shown}}. At 16 it would be {TIMES[1] / TIMES[16] / 16:.0%}: below what was asked.",
+NODES_THAT_PAY = Exercise("05", "nodes that pay", judges.by_number(
+    "The number of nodes", 8, (
+        (1, "{shown}. One node is always 100 % efficient; more of them still pay here."),
+        (64, "{shown}, and slower than 32. More nodes do not even help there."),
+        (32, "{shown}. It is the fastest run, and most of what it costs is wasted."),
+        (16, f"{{shown}}. Did you compare with 8 nodes ({TIMES[8] / TIMES[16] / 2:.0%})? Efficiency is "
+         "speedup over one node, divided by the nodes."),
+        (lambda nodes: nodes in (2, 4), "{shown}. That is above 70 %, but so is a larger number."),
     ),
-    ("Speedup on n nodes is the time on one node divided by the time on n.",
-     "Efficiency is the speedup divided by n: the part of the nodes that you pay for and use."),
-)  # fmt: skip
+    otherwise=f"The table has no row for {{value:g}} nodes: choose one of {', '.join(map(str, TIMES))}.",
+    unit="nodes", allowed=(1, 64), within=0, facts=_efficiency,
+    yes=f"{{shown}}. At 16 it would be {TIMES[1] / TIMES[16] / 16:.0%}: below what was asked.",
+), (
+    "Speedup on n nodes is the time on one node divided by the time on n.",
+    "Efficiency is the speedup divided by n: the part of the nodes that you pay for and use.",
+))  # fmt: skip
 
 
-# 3. Break-even
+_ASKED = ("break_even(start, speedup)", "a number of seconds")
+_BUT = "Right where nodes help. But for a speedup of"
 
-_BREAK_EVEN = "break_even(start, speedup)"
-
-BREAK_EVEN = Exercise(
-    "05", "break-even",
-    "You have one node now. More nodes come after `start` seconds, and then do all of the work `speedup` "
-    "times as fast. Write break_even(start, speedup): from how many seconds of work (on the one node) is "
-    "asking sooner?",
+BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
     judges.by_function(
-        _BREAK_EVEN, "a number of seconds",
-        lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
-        lambda start, s: start * s / (s - 1),
-        (
-            (lambda start, s: start, "that is the wait alone, but the one node works on while you wait."),
-            (lambda start, s: start * s, "that forgets work / speedup. Set work = start + work / speedup."),
-            (lambda start, s: start / (s - 1), "that is the time the fast run takes, not the work on one "
-             "node."),
-            (lambda start, s: start * (s - 1) / s, "it is upside down: more speedup must make asking pay "
-             "sooner."),
-            (lambda start, s: start * s / (1 - s), "the sign is wrong: work − work / speedup is what asking "
-             "saves."),
-            (lambda start, s: start / s, "that makes the queue run in parallel. It does not."),
+        *_ASKED, lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
+        lambda start, s: start * s / (s - 1), (
+            (lambda t, s: t, "that is the wait alone, but the one node works on while you wait."),
+            (lambda t, s: t * s, "that forgets a part. Set work = start + work / speedup."),
+            (lambda t, s: t / (s - 1), "that is the time the fast run takes, not its work."),
+            (lambda t, s: t * (s - 1) / s, "upside down: more speedup must make asking pay sooner."),
+            (lambda t, s: t * s / (1 - s), "the sign is wrong: asking saves work − work / speedup."),
+            (lambda t, s: t / s, "that makes the queue run in parallel. It does not."),
         ),
         shown="For a wait of 60 s and a speedup of 4 you get {0:g} s: ",
-        otherwise=lambda work, start, s: f"For a wait of {start:g} s and a speedup of {s:g} you get {work:g} "
-        f"s of work. Put that in: staying takes {work:g} s, asking {start:g} + {work:g} / {s:g} = "
-        f"{start + work / s:g} s, not the same.",
-        then=judges.by_function(
-            _BREAK_EVEN, "a number of seconds", lambda: ((60.0, 1.0), (60.0, 0.8)), lambda *_: math.inf,
-            otherwise=lambda work, _, s: f"Right where nodes help. But for a speedup of {s:g} you say "
-            f"{work:g} s: no amount of work pays for nodes that do not help. Return math.inf for a speedup "
-            "of 1 or less.",
-            stopped=lambda stop: f"Right where nodes help. But for a speedup of 1 or less: {stop} Return "
-            "math.inf there.",
-            yes="Work below start × S / (S − 1) is done sooner where it is. Notice that even an endless "
-            "speedup never pays for work shorter than the wait itself.",
-        ),
+        otherwise=lambda work, start, s: f"For a wait of {start:g} s and a speedup of {s:g} you get "
+        f"{work:g} s of work. Put that in: staying takes {work:g} s, asking {start:g} + {work:g} / {s:g} "
+        f"= {start + work / s:g} s, not the same.",
     ),
-    ("Staying takes `work` seconds. Asking takes start + work / speedup.",
-     "Set the two equal and solve for work. What if the speedup is 1 or less?"),
-)  # fmt: skip
+    judges.by_function(
+        *_ASKED, lambda: ((60.0, 1.0), (60.0, 0.8)), lambda *_: math.inf,
+        otherwise=lambda work, _, s: f"{_BUT} {s:g} you say {work:g} s: no amount of work pays for nodes "
+        "that do not help. Return math.inf for a speedup of 1 or less.",
+        stopped=lambda stop: f"{_BUT} 1 or less: {stop} Return math.inf there.",
+        yes="Work below start × S / (S − 1) is done sooner where it is. Even an endless speedup never "
+        "pays for work shorter than the wait itself.",
+    ),
+), (
+    "Staying takes `work` seconds. Asking takes start + work / speedup.",
+    "Set the two equal and solve for work. What if the speedup is 1 or less?",
+))  # fmt: skip
 
-
-# 4. Read the bars
 
 _PARTS = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", "unexplained")
 BARS: Mapping[str, Mapping[str, float]] = {
@@ -146,11 +116,8 @@ BARS: Mapping[str, Mapping[str, float]] = {
 }
 """Rank-seconds of four runs of the same work on 8 nodes."""
 
-_REMEDIES = {
-    "A": "smaller chunks", "B": "larger chunks", "C": "ask earlier, or for less", "D": "faster reading",
-}  # fmt: skip
-REMEDIES = (*_REMEDIES.values(), "more nodes")
-"""What can be done; one of these for each run, and one of them helps none."""
+REMEDIES = ("smaller chunks", "larger chunks", "ask earlier, or for less", "faster reading", "more nodes")
+"""What can be done; one of these for each run, in their order, and the last helps none."""
 
 _EVERY_CHUNK = "it waits for storage in every chunk, whatever its size."
 _WHY_NOT = {
@@ -158,26 +125,22 @@ _WHY_NOT = {
     ("B", "smaller chunks"): "time between tasks is paid for each, and smaller chunks mean more tasks.",
     ("D", "larger chunks"): _EVERY_CHUNK,
     ("D", "smaller chunks"): _EVERY_CHUNK,
-    **{(run, "more nodes"): "more nodes add rank-seconds to the bar, and none of these runs lacks nodes."
+    **{(run, "more nodes"): "more nodes add rank-seconds, and none of these runs lacks nodes."
        for run in BARS},
 }  # fmt: skip
 
 
 def _evidence(run: str, remedy: str) -> str:
-    worst = max((part for part in BARS[run] if part != "compute"), key=BARS[run].__getitem__)
+    worst = max(_PARTS[1:], key=BARS[run].__getitem__)
     why = _WHY_NOT.get((run, remedy), f'"{remedy}" does nothing about that.')
-    return f"lost most as {worst} ({BARS[run][worst]:g} rank-seconds): {why}"
+    return f"most is lost as {worst} ({BARS[run][worst]:g} rank-seconds): {why}"
 
 
-READ_THE_BARS = Exercise(
-    "05", "read the bars",
-    "lesson_05.BARS holds the rank-seconds of four runs of the same work on 8 nodes. Choose for each the "
-    "remedy from lesson_05.REMEDIES that goes for its largest loss.",
-    judges.by_choice(
-        "Run {}", "remedy", _REMEDIES, REMEDIES, _evidence,
-        yes="Idle: smaller chunks. Time between tasks: larger ones. Queue: a smaller request starts sooner. "
-        "Storage: fewer, larger files. The compute is the same in all four.",
-    ),
-    ("Compute is 84 rank-seconds in each: the work did not change. Find the largest other part.",
-     "Idle at the end is a balance problem; time between tasks is paid once for each task."),
-)  # fmt: skip
+READ_THE_BARS = Exercise("05", "read the bars", judges.by_choice(
+    "remedy", dict(zip(BARS, REMEDIES, strict=False)), REMEDIES, _evidence,
+    yes="Idle: smaller chunks. Time between tasks: larger ones. Queue: a smaller request starts sooner. "
+    "Storage: fewer, larger files. The compute is the same in all four.",
+), (
+    "Compute is 84 rank-seconds in each: the work did not change. Find the largest other part.",
+    "Idle at the end is a balance problem; time between tasks is paid once for each task.",
+))  # fmt: skip

@@ -12,133 +12,90 @@ import contextlib
 import io
 import os
 import pickle
-import selectors
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 import cloudpickle
 import psutil
 
-from hpclab import checks, search_path
+from hpclab import search_path
+from hpclab.exercises import family
 
 _CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 30.0  # a fresh interpreter on a loaded machine; the learner's seconds begin after it
-_PATIENCE = (
-    10  # times the limit on the clock, for systems that do not tell who waits from who is kept waiting
-)
+_PATIENCE = 10  # times the limit on the clock, where a system does not tell who waits from who is held up
+_MEMORY = 2**30  # bytes, for the whole child
 _LARGEST_OUTPUT = 2**20
-_LARGEST_VALUE = 2**24
+_PLAIN = (("builtins", "complex"), ("builtins", "set"), ("_codecs", "encode"))
+_LARGEST_VALUE = 2**24  # the child can write no larger file
 
 
 class Stopped(Exception):
     """A learner's function did not return data; the message says why in one sentence."""
 
 
-def call_each(
-    function: Callable, argument_lists: Iterable[tuple], *, seconds: float = 5.0, memory: int = 2**30
-) -> list:
+def call_each(function: Callable, argument_lists: Iterable[tuple], seconds: float = 5.0) -> list:
     """`[function(*args) for args in argument_lists]` in one child process: plain data, or Stopped.
 
     `seconds` for all the calls together, in which it computes or waits; what other programs take of a busy
-    core in the meantime does not count. `memory` in bytes for the whole child. Functions and classes defined
-    in a notebook cell work, with the globals they use.
+    core in the meantime does not count. Functions and classes defined in a notebook cell work, with the
+    globals they use.
     """
-    seconds = checks.number("seconds", seconds, 0.1, 600, "s")
-    if not callable(function):
-        raise Stopped(f"The answer must be a function, not {type(function).__name__}.")
     try:
         task = cloudpickle.dumps((function, list(argument_lists)))
     except Exception as error:
         raise Stopped(f"Your function uses something that cannot leave the notebook ({error}).") from None
-    with tempfile.TemporaryDirectory(prefix="hpclab-answer-") as folder:
-        limits = pickle.dumps((search_path.with_folder_last(), _PATIENCE * seconds, memory, len(task)))
-        return _run(limits + task, Path(folder), seconds, memory)
-
-
-def _run(message: bytes, folder: Path, seconds: float, memory: int) -> list:
-    reading, writing = os.pipe()
+    limits = pickle.dumps((search_path.with_folder_last(), _PATIENCE * seconds, _MEMORY, len(task)))
     # One thread each, or the thread pools of BLAS and OpenMP alone reserve more memory than the limit.
     one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-    with (folder / "task").open("w+b") as task:  # a file, so that a child that never reads cannot block us
-        task.write(message)
-        task.seek(0)
+    with (
+        tempfile.TemporaryDirectory(prefix="hpclab-answer-") as folder,
+        tempfile.TemporaryFile() as message,  # files: who never reads or writes cannot block us
+        tempfile.TemporaryFile() as values,
+        tempfile.TemporaryFile() as printed,
+    ):
+        message.write(limits + task)
+        message.seek(0)
         child = subprocess.Popen(
-            [sys.executable, "-P", "-s", str(_CHILD), str(writing)],
-            stdin=task, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[writing],
-            cwd=folder, env={**os.environ, **one_thread, "HOME": str(folder)}, start_new_session=True,
+            [sys.executable, "-P", "-s", str(_CHILD), str(values.fileno())],
+            stdin=message, stdout=printed, stderr=subprocess.STDOUT, pass_fds=[values.fileno()],
+            cwd=folder, env={**os.environ, **one_thread, "HOME": folder}, start_new_session=True,
         )  # fmt: skip
-    os.close(writing)
-    try:
-        return _read(_listen(child, reading, seconds, memory))
-    finally:
-        _end(child)
-        os.close(reading)
+        try:
+            _watch(child, values, printed, seconds)
+        finally:
+            family.end(child)
+        values.seek(0)
+        return _read(values.read()[1:])
 
 
-def _listen(child: subprocess.Popen, values: int, seconds: float, memory: int) -> bytes:
-    """What the child sent over the pipe `values`, while its time, memory and printed bytes are watched."""
-    assert child.stdout is not None
-    received, printed = bytearray(), 0
-    deadline, started = time.monotonic() + _START_SECONDS, False
-    process = psutil.Process(child.pid)
-    watch = _Watch(process)
-    with selectors.DefaultSelector() as selector:
-        selector.register(values, selectors.EVENT_READ)
-        selector.register(child.stdout, selectors.EVENT_READ)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or (started and watch.spent() > seconds):
-                what = "Your function did not finish" if started else "The child process did not start"
-                raise Stopped(f"{what} within {seconds if started else _START_SECONDS:g} s: is there a loop?")
-            for key, _ in selector.select(min(left, 0.05)):
-                piece = os.read(key.fd, 2**16)
-                if key.fd != values:
-                    printed += len(piece)
-                    if not piece:
-                        selector.unregister(key.fd)
-                    continue
-                if not piece:
-                    return bytes(received)
-                if not started:  # the first byte only says that the call begins
-                    piece, started, deadline = piece[1:], True, time.monotonic() + _PATIENCE * seconds
-                    watch = _Watch(process)
-                received += piece
-            if printed > _LARGEST_OUTPUT:
-                raise Stopped(
-                    f"Your function printed more than {_LARGEST_OUTPUT} bytes: does it print in a loop?"
-                )
-            if len(received) > _LARGEST_VALUE:
-                raise Stopped(f"Your function returned more than {_LARGEST_VALUE} bytes.")
-            with contextlib.suppress(psutil.Error):
-                if process.memory_info().rss > memory:
-                    raise Stopped(f"Your function needed more than {memory >> 20} MiB of memory.")
-
-
-class _Watch:
-    """What a process spends from now on: seconds in which it computes, or is seen to wait."""
-
-    def __init__(self, process: psutil.Process):
-        self.process, self.sum = process, 0.0
-        self.cpu, self.clock = self._cpu(), time.monotonic()
-
-    def spent(self) -> float:
-        """Seconds so far; a process that could run, while others hold the core, spends nothing."""
-        cpu, clock, waits = self._cpu(), time.monotonic(), False
+def _watch(child: subprocess.Popen, values: IO[bytes], printed: IO[bytes], seconds: float) -> None:
+    """Wait for the child's end, while its time, its memory and what it writes are watched."""
+    process, started, spent, cpu, clock = psutil.Process(child.pid), False, 0.0, 0.0, time.monotonic()
+    deadline, status = clock + _START_SECONDS, psutil.STATUS_RUNNING
+    while status != psutil.STATUS_ZOMBIE:
+        time.sleep(0.02)
+        before, clock, status = clock, time.monotonic(), process.status()
         with contextlib.suppress(psutil.Error):
-            waits = self.process.status() != psutil.STATUS_RUNNING
-        self.sum += max(cpu - self.cpu, clock - self.clock if waits else 0.0)
-        self.cpu, self.clock = cpu, clock
-        return self.sum
-
-    def _cpu(self) -> float:
-        with contextlib.suppress(psutil.Error):
-            times = self.process.cpu_times()
-            return float(times.user + times.system)
-        return 0.0  # it has ended, and the pipe will say how
+            used, cpu = cpu, sum(process.cpu_times()[:2])
+            # One that could run, while others hold the core, spends nothing.
+            spent += max(cpu - used, clock - before if status != psutil.STATUS_RUNNING else 0.0)
+            if process.memory_info().rss > _MEMORY:
+                raise Stopped(f"Your function needed more than {_MEMORY >> 20} MiB of memory.")
+        if os.fstat(printed.fileno()).st_size > _LARGEST_OUTPUT:
+            raise Stopped(f"Your function printed over {_LARGEST_OUTPUT} bytes: does it print in a loop?")
+        if (size := os.fstat(values.fileno()).st_size) >= _LARGEST_VALUE:
+            raise Stopped(f"Your function returned more than {_LARGEST_VALUE} bytes.")
+        if size and not started:  # the first byte only says that the call begins
+            started, spent, deadline = True, 0.0, clock + _PATIENCE * seconds
+        if status != psutil.STATUS_ZOMBIE and (clock > deadline or (started and spent > seconds)):
+            what = "Your function did not finish" if started else "The child process did not start"
+            raise Stopped(f"{what} within {seconds if started else _START_SECONDS:g} s: is there a loop?")
 
 
 def _read(received: bytes) -> list:
@@ -159,27 +116,9 @@ class _DataOnly(pickle.Unpickler):
     """Reads numbers, text, containers and NumPy arrays; refuses anything that would build another object."""
 
     def find_class(self, module: str, name: str) -> object:
-        if module.split(".")[0] == "numpy" and name in (
-            "ndarray", "dtype", "scalar", "_reconstruct", "_frombuffer",
-        ):  # fmt: skip
-            return super().find_class(module, name)
-        if (module, name) in (("builtins", "complex"), ("builtins", "set"), ("_codecs", "encode")):
+        arrays = ("ndarray", "dtype", "scalar", "_reconstruct", "_frombuffer")
+        if (module.split(".")[0] == "numpy" and name in arrays) or (module, name) in _PLAIN:
             return super().find_class(module, name)
         raise Stopped(
             f"Your function returned a {name}; return plain data: numbers, text, lists, dicts or arrays."
         )
-
-
-def _end(child: subprocess.Popen) -> None:
-    """End the child and everything it started, and reap it."""
-    family = []
-    with contextlib.suppress(psutil.Error):
-        family = psutil.Process(child.pid).children(recursive=True)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, 9)
-    for process in family:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    child.wait()
-    if child.stdout is not None:
-        child.stdout.close()

@@ -37,29 +37,18 @@ class Prediction:
     too_high: str = ""
     too_low: str = ""
     value: float | None = field(default=None, init=False)
-    skipped: bool = field(default=False, init=False)
+    decided: bool = field(default=False, init=False)
 
-    def __post_init__(self) -> None:
-        self.low = checks.number("low", self.low, -1e300, 1e300)
-        self.high = checks.number("high", self.high, self.low, 1e300)
-
-    @property
-    def decided(self) -> bool:
-        return self.value is not None or self.skipped
-
-    def commit(self, value: object) -> float:
+    def commit(self, value: object) -> None:
         """Keep `value`; ValueError where it is no number in range, or where the decision is already made."""
         number = checks.number(self.name, value, self.low, self.high, self.unit)
         if self.decided:
-            raise ValueError(
-                f"The prediction is already made ({self.text}): run its cell again to start over."
-            )
-        self.value = number
-        return number
+            raise ValueError(f"It is already made ({self.text}): run its cell again to start over.")
+        self.value, self.decided = number, True
 
     def skip(self) -> None:
-        """Go on without a prediction; does nothing to one that is committed."""
-        self.skipped = self.value is None
+        """Go on without a prediction, unless one is committed."""
+        self.decided = True
 
     @property
     def text(self) -> str:
@@ -79,18 +68,14 @@ class Prediction:
         are worthless the verdict says so, and counts for nothing. Without a result there is no verdict yet.
         """
         if isinstance(came, Sequence):
-            ranked = sorted(came, key=lambda result: list(Origin).index(result.origin))
-            same = [result.value for result in ranked if result.origin is ranked[0].origin]
-            if not same:
+            if not came:
                 return box.show("No verdict yet", f"{self.name}: nothing was measured. Run the cells above.")
-            runs = runs or came
-            came, origin = statistics.median(same), ranked[0].origin
+            runs, origin = runs or came, min((result.origin for result in came), key=list(Origin).index)
+            came = statistics.median(result.value for result in came if result.origin is origin)
         value = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
-        origin = str(Origin(checks.choice("origin", origin, Origin)))
-        doubt = quality.doubt(runs) if runs else ""
-        entry = ledger.Entry(
-            "prediction", self.lesson, self.name, self.unit, self.value, value, origin, doubt
-        )
+        origin, doubt = str(checks.choice("origin", origin, Origin)), quality.doubt(runs)
+        about = ("prediction", self.lesson, self.name, self.unit)
+        entry = ledger.Entry(*about, self.value, value, origin, doubt)
         counts = entry in ledger.counted([*ledger.kept(), entry])
         ledger.keep(entry)
         box.show(*self._verdict(entry, counts))
@@ -100,11 +85,7 @@ class Prediction:
         said, came = entry.said, entry.came or 0.0
         what = f"{shown(came)} {self.unit}".rstrip() + f" ({entry.origin})."
         if said is None:
-            then = (
-                f"In doubt: {entry.doubt}."
-                if entry.doubt
-                else "Commit to a number first, and it is judged here."
-            )
+            then = f"In doubt: {entry.doubt}." if entry.doubt else "Commit to a number first: it is judged."
             return "No prediction", f"{self.name}: {what} {then}", ""
         what = f"{self.name}: you said {shown(said)}, it is {what}"
         if entry.doubt:
@@ -112,10 +93,9 @@ class Prediction:
         late = "" if counts else " It does not count: the answer was known already."
         if entry.off <= _CLOSE:
             return "Well predicted", what + late, "good"
-        high, by = said > came, "" if math.isinf(entry.off) else f"{factor(entry.off)} "
-        look = self.too_high if high else self.too_low
-        title = f"Predicted {by}too {'high' if high else 'low'}"
-        return title, what + f" Look first at {look}." * bool(look) + late, "bad"
+        way, look = ("high", self.too_high) if said > came else ("low", self.too_low)
+        by = "" if math.isinf(entry.off) else f"{factor(entry.off)} "
+        return f"Predicted {by}too {way}", what + f" Look first at {look}." * bool(look) + late, "bad"
 
 
 def factor(off: float) -> str:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from hpclab.course import ledger, lessons
 from hpclab.exercises import box
 from hpclab.exercises.prediction import factor, shown
-
-if TYPE_CHECKING:
-    from hpclab.exercises import Exercise
 
 _ENOUGH = 4  # predictions before a first and a later half say anything
 _CHANGE = 1.25  # and by how much they must differ
@@ -22,14 +17,6 @@ _LOOK = (
     "<style>.hpclab-so-far :is(th,td){text-align:left!important;padding:3px 14px 3px 0;font-size:1.1em}"
     ".hpclab-so-far [aria-hidden]{color:#D55E00}</style>"
 )
-
-
-def solved(exercise: Exercise, score: tuple[float, str] | None = None) -> None:
-    """Keep in the ledger that an exercise of a lesson is solved, with its score, of which less is better."""
-    number, unit = score or (None, "")
-    lesson = sys.modules.get(f"hpclab.exercises.lesson_{exercise.lesson}")
-    for name in [name for name, value in vars(lesson).items() if value is exercise] if lesson else ():
-        ledger.keep(ledger.Entry("solved", exercise.lesson, name, unit, score=number))
 
 
 def show() -> None:
@@ -63,17 +50,13 @@ def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]
         scored = [one for one in exercises if one.lesson == lesson.number and one.score is not None]
         off = statistics.median(offs) if offs else 1.0
         best = {one.name: one for one in sorted(scored, key=lambda one: -(one.score or 0))}
+        scores = (f"{one.name} {shown(one.score or 0)} {one.unit}".rstrip() for one in best.values())
         solves = sum((lesson.number, name) in done for name in lesson.exercises)
-        rows.append(
-            [
-                lesson.number,
-                lesson.title.partition(":")[0],
-                f"off by {factor(off)}" if offs else "no prediction",
-                "█" * round(min(10, 10 * math.log10(off))),
-                f"{solves} of {len(lesson.exercises)} solved",
-                ", ".join(f"{one.name} {shown(one.score or 0)} {one.unit}".rstrip() for one in best.values()),
-            ]
-        )
+        rows.append([
+            lesson.number, lesson.title.partition(":")[0],
+            f"off by {factor(off)}" if offs else "no prediction", "█" * round(min(10, 10 * math.log10(off))),
+            f"{solves} of {len(lesson.exercises)} solved", ", ".join(scores),
+        ])  # fmt: skip
     todo = [(one, name) for one in course for name in one.exercises if (one.number, name) not in done]
     here = entries[-1].lesson if entries else ""
     todo.sort(key=lambda one: one[0].number < here)  # from where the learner was last
@@ -90,11 +73,9 @@ def _calibration(counted: Sequence[ledger.Entry]) -> str:
     if len(offs) < _ENOUGH:
         return said + "."
     first, later = (statistics.median(half) for half in (offs[: len(offs) // 2], offs[len(offs) // 2 :]))
-    way = (
-        "closer"
-        if later * _CHANGE < first
-        else "further off"
-        if later > first * _CHANGE
-        else "about as far off"
-    )
+    way = "about as far off"
+    if later * _CHANGE < first:
+        way = "closer"
+    elif later > first * _CHANGE:
+        way = "further off"
     return f"{said}. The first half by {factor(first)}, the later half by {factor(later)}: {way}."

@@ -178,7 +178,7 @@ def test_restoring_adds_what_is_missing_and_an_update_leaves_it_alone(mine, tmp_
 
 def test_a_solved_exercise_of_a_lesson_is_kept_with_its_best_score(mine, monkeypatch):
     judge = iter([Verdict(False, "No."), Verdict(True, "Yes.", (7, "%")), Verdict(True, "Yes.", (4.5, "%"))])
-    one = Exercise("00", "one", "Do.", lambda answer: next(judge))
+    one = Exercise("00", "one", lambda answer: next(judge))
     monkeypatch.setattr(lesson_00, "BACKEND", one)
     for answer in range(3):
         one.check(answer)

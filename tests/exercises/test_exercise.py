@@ -14,7 +14,7 @@ def judge(answer: object) -> Verdict:
     return Verdict(answer == 4, "Right." if answer == 4 else "Did you add instead of multiply?")
 
 
-EXERCISE = Exercise("99", "double", "Double two.", judge, ("Look at it.", "Two times two."))
+EXERCISE = Exercise("99", "double", judge, ("Look at it.", "Two times two."))
 
 
 def test_verdicts(capsys):
@@ -22,8 +22,7 @@ def test_verdicts(capsys):
     assert EXERCISE.check(5).message.startswith("Did you add")
     assert EXERCISE.check("bad").message == "The answer must be a number."
     assert "RuntimeError: inside the judge" in EXERCISE.check("boom").message
-    printed = capsys.readouterr().out
-    assert printed.splitlines()[0] == "Passed. Right."
+    assert capsys.readouterr().out.startswith("Passed. Right.\n")
 
 
 def unsolved_function(n):
@@ -47,22 +46,16 @@ def test_an_answer_is_not_unsolved(answer):
 
 
 def test_hints_come_one_at_a_time(capsys):
-    exercise = Exercise("99", "double", "Double two.", judge, ("Look at it.", "Two times two."))
     for _ in range(3):
-        exercise.hint()
+        EXERCISE.hint()
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["Hint 1 of 2. Look at it.", "Hint 2 of 2. Two times two.", "Hint 2 of 2. Two times two."]
 
 
 def test_a_prediction_is_made_once():
     prediction = Prediction("speedup", "×", 0, 100)
-    assert (prediction.value, prediction.text, prediction.decided) == (None, "no prediction", False)
-    for bad in ("three", None, float("nan"), -1, 1e30, True):
-        with pytest.raises(ValueError, match="speedup must be a number from 0 to 100 ×"):
-            prediction.commit(bad)
     prediction.commit(3.5)
-    assert prediction.text == "you predicted 3.5 ×"
+    prediction.skip()
     with pytest.raises(ValueError, match="already made"):
         prediction.commit(4)
-    prediction.skip()
-    assert prediction.value == 3.5
+    assert (prediction.text, prediction.decided) == ("you predicted 3.5 ×", True)

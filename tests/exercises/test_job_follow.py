@@ -1,6 +1,7 @@
 """Where there is no Slurm the lesson's scripts run on this machine's processes, and it is said."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,22 +12,34 @@ from hpclab.exercises.lesson_04.job_follow import ThisMachine, connect, follow, 
 
 
 @pytest.fixture
-def nowhere(tmp_path, monkeypatch):
-    """In a copy of the job scripts, where no program of Slurm can be found."""
+def jobs(tmp_path, monkeypatch):
+    """In a copy of the job scripts."""
     shutil.copytree(root() / "slurm" / "jobs", tmp_path / "jobs")
     monkeypatch.chdir(tmp_path / "jobs")
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(tmp_path / "state"))
 
-    def missing(*_, **__):
-        raise job_follow.SlurmMissing(
-            "There is no slurmctld on this machine: sudo apt install slurm-wlm munge."
-        )
 
-    monkeypatch.setattr(job_follow.slurms, "connect", missing)
+class Site(Slurm):
+    """One that has these jobs, and remembers those that ended."""
+
+    history_source = "This site has no accounting that answers."
+
+    def __init__(self, queue=(), ended=()):
+        super().__init__("site", "22.05", {})
+        self.jobs, self.ended = queue, ended
+
+    def queue(self, job_ids=None, mine=True):
+        return list(self.jobs)
+
+    def history(self, job_ids=None):
+        return list(self.ended)
+
+
+def ended(number, state="COMPLETED", code=0, **task):
+    return FinishedJob(number, "a", state, "main", 1, "node1", 0.0, 1.0, 3.0, code, "ada", **task)
 
 
 @pytest.mark.slow
-def test_scripts_run_on_this_machine(nowhere, capsys):
+def test_scripts_run_on_this_machine(jobs, capsys):
     slurm = connect()
     assert isinstance(slurm, ThisMachine)
     assert "apt install slurm-wlm" in capsys.readouterr().out
@@ -41,36 +54,22 @@ def test_scripts_run_on_this_machine(nowhere, capsys):
     assert "with srun: task 1 of 2" in slurm.logs[job]
     assert (slurm.queue(), slurm.nodes()) == ([], [])
     assert follow(slurm, job)[0].id == job
-
-
-@pytest.mark.slow
-def test_a_script_that_does_not_end_is_ended(nowhere, monkeypatch, capsys):
-    dry_run = job_follow.job_trials.dry_run
-    monkeypatch.setattr(job_follow.job_trials, "dry_run", lambda script, seconds: dry_run(script, 1.0))
-    assert follow(connect(), [], "time_limit.sh")[0].state == "FAILED"
+    Path("fails.sh").write_text("#!/bin/bash\nexit 3\n")
+    assert follow(slurm, [], "fails.sh")[0].state == "FAILED"
 
 
 @pytest.mark.parametrize("said", [["sbatch: error: no"], [], ["Submitted batch job 7"], ["x;y"]])
-def test_what_is_no_job_id(nowhere, said, capsys):
+def test_what_is_no_job_id(jobs, said, capsys):
     assert follow(ThisMachine("none", "none", {}), said) == []
     assert "\n".join(said) in capsys.readouterr().out
 
 
 def test_the_tasks_of_an_array_are_named_as_squeue_names_them(capsys):
-    class Done(Slurm):
-        def queue(self, job_ids=None, mine=True):
-            return [Job(6, "a", "COMPLETED", "", "main", 1, "node1", 0.0, 1.0, 60.0, 1, "ada", 1, 6)]
-
-        def history(self, job_ids=None):
-            end = ("COMPLETED", "main", 1, "node1", 0.0, 1.0, 3.0, 0, "ada")
-            return [FinishedJob(6, "a", *end, array_task=1, array_job=6),
-                    FinishedJob(7, "a", *end, array_task=0, array_job=6)]  # fmt: skip
-
-    assert len(follow(Done("local", "22.05", {}), ["6"])) == 2
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        "job 6_0 (a)",
-        "job 6_1 (a)",
-    ]
+    queue = [Job(6, "a", "COMPLETED", "", "main", 1, "node1", 0.0, 1.0, 60.0, 1, "ada", 1, 6)]
+    tasks = [ended(6, array_task=1, array_job=6), ended(7, array_task=0, array_job=6)]
+    assert len(follow(Site(queue, tasks), ["6"])) == 2
+    said = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["job 6_0 (a)", "job 6_1 (a)"]
 
 
 @pytest.mark.parametrize(("printed", "number"), [
@@ -99,32 +98,16 @@ def test_a_site_that_takes_no_job_is_told_and_scripts_run_here(monkeypatch, caps
 
 
 def test_a_job_that_nobody_remembers_is_told_by_its_output(tmp_path, monkeypatch, capsys):
-    class Forgets(Slurm):
-        history_source = "This site has no accounting that answers."
-
-        def queue(self, job_ids=None, mine=True):
-            return []
-
-        def history(self, job_ids=None):
-            return []
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(job_follow, "_PATIENCE", 0.1)
     (tmp_path / "hello-7.out").write_text("it ran\n")
-    assert follow(Forgets("site", "22.05", {}), 7) == []
+    assert follow(Site(), 7) == []
     said = capsys.readouterr().out
     assert "no accounting" in said
     assert "it ran" in said
 
 
 def test_a_folder_that_the_node_does_not_see_is_named(tmp_path, monkeypatch, capsys):
-    class Elsewhere(Slurm):
-        def queue(self, job_ids=None, mine=True):
-            return [Job(6, "a", "FAILED", "", "main", 1, "c1", 0.0, 1.0, 60.0, 1, "ada")]
-
-        def history(self, job_ids=None):
-            return [FinishedJob(6, "a", "FAILED", "main", 1, "c1", 0.0, 1.0, 1.0, 181, "ada")]
-
     monkeypatch.chdir(tmp_path)
-    assert len(follow(Elsewhere("site", "22.05", {}), 6)) == 1
+    assert len(follow(Site(ended=[ended(6, "FAILED", 181)]), 6)) == 1
     assert f"this folder, {tmp_path}" in capsys.readouterr().out

@@ -4,8 +4,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
-import time
 
 import numpy
 import psutil
@@ -13,8 +11,6 @@ import pytest
 
 from hpclab.exercises import Exercise, Verdict, limits
 from hpclab.exercises.limits import Stopped
-
-DEADLINE = 40.0  # a loaded machine starts interpreters slowly; the limits themselves are a second or two
 
 
 def in_a_cell(source: str, name: str = "answer"):
@@ -35,47 +31,34 @@ def test_values_come_back():
     assert value["a"].tolist() == [1, 1]
     assert limits.call_each(in_a_cell("def answer(a, b): return a + b"), [(1, 2), (3, 4)]) == [3, 7]
     assert call(numpy.float64, 2) == 2.0
-
-
-def test_classes_of_a_cell_work():
     assert call(in_a_cell("class K:\n  x = 7\ndef answer(): return K().x")) == 7
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("def answer():\n while True: pass", "did not finish within 1 s"),
-        ("def answer():\n import time; time.sleep(99)", "did not finish within 1 s"),
-        ("def answer():\n import os\n while True: os.fork()", "cannot start processes"),
-        ("def answer():\n import subprocess; subprocess.run(['sleep', '99'])", "cannot start processes"),
-        (
-            "def answer():\n import os\n while True:\n  try: os.fork()\n  except OSError: pass",
-            "did not finish",
-        ),
-        ("def answer():\n while True: print('x' * 999)", "printed more than"),
-        ("def answer():\n return 1 / 0", "ZeroDivisionError in line 2: division by zero"),
-        ("def answer():\n import sys; sys.exit(0)", "called exit"),
-        ("def answer():\n import os; os._exit(0)", "ended its process"),
-        ("def answer():\n import os; os.abort()", "ended its process"),
-        ("def answer():\n x = []\n while True: x.append(bytearray(2**24))", "memory"),
-        ("def answer(): return bytearray(2**36)", "memory"),
-        ("def answer(): return answer()", "calls itself without end"),
-        ("def answer(): return 'x' * 2**25", "returned more than"),
-        ("def answer(): return lambda: 1", "not plain data"),
-        ("class Yes:\n def __eq__(self, other): return True\ndef answer(): return Yes()", "plain data"),
-        ("import pathlib\ndef answer(): return pathlib.PurePosixPath('x')", "plain data"),
-        ("def answer():\n open('big', 'wb').write(b'x' * 2**26)", "OSError"),
-        ("def answer():\n from hpclab.exercises import lesson_01", "cannot use hpclab.exercises"),
-        ("def answer():\n raise KeyboardInterrupt", "KeyboardInterrupt"),
-    ],
-)
+@pytest.mark.parametrize(("source", "said"), [
+    ("def answer():\n while True: pass", "did not finish within 1 s"),
+    ("def answer():\n import time; time.sleep(99)", "did not finish within 1 s"),
+    ("def answer():\n import os\n while True: os.fork()", "cannot start processes"),
+    ("def answer():\n import subprocess; subprocess.run(['sleep', '99'])", "cannot start processes"),
+    ("def answer():\n while True: print('x' * 999)", "printed over"),
+    ("def answer():\n return 1 / 0", "ZeroDivisionError in line 2: division by zero"),
+    ("def answer():\n import sys; sys.exit(0)", "called exit"),
+    ("def answer():\n import os; os._exit(0)", "ended its process"),
+    ("def answer():\n x = []\n while True: x.append(bytearray(2**24))", "memory"),
+    ("def answer(): return answer()", "calls itself without end"),
+    ("def answer(): return 'x' * 2**25", "returned more than"),
+    ("def answer(): return lambda: 1", "not plain data"),
+    ("class Yes:\n def __eq__(self, other): return True\ndef answer(): return Yes()", "plain data"),
+    ("def answer():\n open('big', 'wb').write(b'x' * 2**26)", "OSError"),
+    ("def answer():\n from hpclab.exercises import lesson_01", "cannot use hpclab.exercises"),
+    ("from hpclab.exercises import lesson_05 as l\ndef answer(): return l.TIMES", "called by itself"),
+    ("def answer():\n raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("import threading\nx = threading.Lock()\ndef answer(): return x", "cannot leave the notebook"),
+])  # fmt: skip
 def test_faults_end_in_one_sentence(source, said):
     before = set(psutil.Process().children())
-    began = time.monotonic()
     with pytest.raises(Stopped, match=said):
-        call(in_a_cell(source), seconds=1, memory=2**28)
-    assert time.monotonic() - began < DEADLINE
+        call(in_a_cell(source), seconds=1)
     assert set(psutil.Process().children()) <= before, "a child process was left behind"
 
 
@@ -105,16 +88,11 @@ def answer():
 def test_what_an_answer_patches_stays_in_its_process():
     source = """
 def answer():
-    import sys
-    for name, module in list(sys.modules.items()):
-        for function in ("isclose", "number"):
-            if hasattr(module, function):
-                setattr(module, function, lambda *a, **k: True)
-    import builtins
-    builtins.abs = lambda x: 0
+    import builtins, math
+    builtins.abs, math.isclose = lambda x: 0, lambda *_, **__: True
     return 1.0
 """
-    exercise = Exercise("99", "n", "t", lambda f: Verdict(abs(float(call(f)) - 2.0) < 0.1, "two"))
+    exercise = Exercise("99", "n", lambda f: Verdict(abs(float(call(f)) - 2.0) < 0.1, "two"))
     assert not exercise.check(in_a_cell(source)).passed
     assert abs(-3) == 3
 
@@ -138,12 +116,3 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
     with contextlib.suppress(Stopped):
         call(in_a_cell("def answer():\n import os; os._exit(3)"))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_cannot_be_sent_is_named():
-    with pytest.raises(Stopped, match="must be a function, not int"):
-        call(7)
-    with pytest.raises(Stopped, match="cannot leave the notebook"):
-        call(threading.Lock().acquire)
-    with pytest.raises(ValueError, match="seconds must be a number"):
-        call(print, seconds=float("nan"))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
@@ -19,20 +20,11 @@ from hpclab.models.occupancy import MOST_REGISTERS, MOST_THREADS, occupancy
 
 __all__ = ["CHANGES", "CHANGE_FIRST", "FUSE", "KERNELS", "PREDICT", "PROFILES", "TILE"]
 
-# 1. Time and bound
-
-PREDICT = Exercise(
-    "03", "time and bound",
-    "lesson_03.KERNELS describes five kernels in words. For each: what bounds it on an H100 SXM, memory, "
-    "compute or the launch, and how many seconds does it take, within 15 %? Use the achievable roofs.",
-    by_bound_and_time,
-    ("Count the bytes that cross the bus and the operations, then divide by bandwidth and rate.",
-     "The longer of the two times counts; and no kernel is quicker than its launch, about 2.5 µs.",
-     "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 n³ operations."),
-)  # fmt: skip
-
-
-# 2. A tile that reaches the roof
+PREDICT = Exercise("03", "time and bound", by_bound_and_time, (
+    "Count the bytes that cross the bus and the operations, then divide by bandwidth and rate.",
+    "The longer of the two times counts; and no kernel is quicker than its launch, about 2.5 µs.",
+    "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 n³ operations.",
+))  # fmt: skip
 
 
 def _tile(answer: Any) -> SimpleNamespace:
@@ -48,52 +40,38 @@ def _tile(answer: Any) -> SimpleNamespace:
         found = None
     return SimpleNamespace(
         tile=tile, depth=depth, per=per, threads=threads, registers=registers, kib=shared // 1024,
-        side=tile // per, row=4 * depth, all_registers=threads * registers, intensity=tile / 4,
-        ridge=device.roof("fp32").ridge, found=found,
+        side=tile // per, row=4 * depth, intensity=tile / 4, ridge=device.roof("fp32").ridge, found=found,
     )  # fmt: skip
 
 
-TILE = Exercise(
-    "03", "a tile that reaches the roof",
-    "A block makes tile × tile sums of a float32 matrix product on an H100, from slices of A and B that are "
-    "`depth` wide; a thread makes per_thread × per_thread of them. Choose tile, depth and per_thread so that "
-    "the product stands right of the ridge, fits, and keeps 16 warps resident.",
-    judges.by_facts(
-        _tile,
-        (
-            (lambda f: f.tile % f.per, "{f.tile} rows cannot be shared out among threads of {f.per} rows "
-             "each."),
-            (lambda f: f.intensity < f.ridge, "A tile of {f.tile} does {f.intensity:g} operations a byte: "
-             "each number fetched serves {f.tile} products. The ridge lies at {f.ridge:.4g}, so memory still "
-             "decides. The tile must be larger."),
-            (lambda f: f.threads > MOST_THREADS, "That is a block of {f.side} × {f.side} = {f.threads} "
-             f"threads; {MOST_THREADS} are the most. Let each thread make more of the sums."),
-            (lambda f: f.threads % WARP, "{f.threads} threads are no whole number of warps: the last warp's "
-             "lanes would idle."),
-            (lambda f: f.registers > MOST_REGISTERS, "{f.per} × {f.per} sums and what goes with them are "
-             f"{{f.registers}} registers; a thread has at most {MOST_REGISTERS}. The rest would go to memory "
-             "and back: it spills."),
-            (lambda f: f.kib > 48, "Two slices of {f.tile} × {f.depth} float32 are {f.kib} KiB; a block has "
-             "48 KiB. The depth does not change how often a number is used: make the tiles shallower."),
-            (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of "
-             "32. Part of each sector is moved for nothing: take a multiple of 8."),
-            (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each want "
-             "{f.all_registers} registers; a multiprocessor has 65536, so that not even one block can "
-             "start."),
-            (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for "
-             "want of {f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
-        ),
-        yes="{f.intensity:g} operations a byte, right of the ridge at {f.ridge:.3g}; {f.threads} threads "
-        "with {f.registers} registers, {f.kib} KiB, {f.found.warps} of {f.found.most} warps. One thread a "
-        "sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
+TILE = Exercise("03", "a tile that reaches the roof", judges.by_facts(
+    _tile, (
+        (lambda f: f.tile % f.per, "{f.tile} rows cannot be shared out among threads of {f.per} each."),
+        (lambda f: f.intensity < f.ridge, "A tile of {f.tile} does {f.intensity:g} operations a byte. "
+         "The ridge lies at {f.ridge:.4g}, so memory still decides: the tile must be larger."),
+        (lambda f: f.threads > MOST_THREADS, "That is a block of {f.side} × {f.side} = {f.threads} "
+         f"threads; {MOST_THREADS} are the most. Let each thread make more of the sums."),
+        (lambda f: f.threads % WARP, "{f.threads} threads are no whole number of warps: lanes idle."),
+        (lambda f: f.registers > MOST_REGISTERS, "{f.per} × {f.per} sums need {f.registers} registers; a "
+         f"thread has at most {MOST_REGISTERS}. The rest would go to memory and back: it spills."),
+        (lambda f: f.kib > 48, "Two slices of {f.tile} × {f.depth} float32 are {f.kib} KiB; a block has "
+         "48 KiB. The depth does not change how often a number is used: make the tiles shallower."),
+        (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of "
+         "32. Part of each sector is moved for nothing: take a multiple of 8."),
+        (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each are more than the "
+         "65536 of a multiprocessor: not even one block can start."),
+        (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for "
+         "want of {f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
     ),
-    ("Operations per byte: each slice brings 2 · tile · depth numbers for 2 · tile² · depth operations.",
-     "That is tile / 4, whatever the depth. Threads: (tile / per_thread)², at most 1,024.",
-     "Try a tile of 128. How many sums must a thread make, and how many registers does that take?"),
-)  # fmt: skip
+    yes="{f.intensity:g} operations a byte, right of the ridge at {f.ridge:.3g}; {f.threads} threads "
+    "with {f.registers} registers, {f.kib} KiB, {f.found.warps} of {f.found.most} warps. One thread a "
+    "sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
+), (
+    "Operations per byte: each slice brings 2 · tile · depth numbers for 2 · tile² · depth operations.",
+    "That is tile / 4, whatever the depth. Threads: (tile / per_thread)², at most 1,024.",
+    "Try a tile of 128. How many sums must a thread make, and how many registers does that take?",
+))  # fmt: skip
 
-
-# 3. What to change first
 
 PROFILES: Mapping[str, Mapping[str, float]] = {
     "A": {"needed": 3.22e9, "moved": 3.22e9, "operations": 2.7e8, "warps": 48, "seconds": 1.11e-3},
@@ -105,17 +83,14 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 """Five float32 kernels on an H100 SXM, modelled and rounded: bytes needed, bytes moved in sectors through the
 last cache, operations, warps resident on a multiprocessor (of 64), seconds."""
 
-_CHANGES = {
-    "A": "join it with its neighbour", "B": "let neighbours touch neighbours", "C": "a lower precision",
-    "D": "more loads under way", "E": "more work in each launch",
-}  # fmt: skip
-_REGISTERS = "fewer registers a thread"
-CHANGES = (*_CHANGES.values(), _REGISTERS)
-"""What can be changed; one of these for each kernel, and one of them helps none."""
+CHANGES = (
+    "join it with its neighbour", "let neighbours touch neighbours", "a lower precision",
+    "more loads under way", "more work in each launch", "fewer registers a thread",
+)  # fmt: skip
+"""What can be changed; one of these for each kernel, in their order, and the last helps none."""
 
 _EVIDENCE = {
-    "A": "it moves 2.9 TB/s, all that memory gives, and only what it needs. Only fewer bytes make it "
-    "quicker.",
+    "A": "it moves 2.9 TB/s, all that memory gives, and only what it needs. Only fewer bytes help.",
     "B": "its sectors hold 4.5 times the bytes that it needs, and go at 8.9 TB/s, all that the cache gives.",
     "C": "it does 49.5 TFLOP/s, the whole float32 roof, while memory is at 3 % of its own.",
     "D": "it moves 0.38 TB/s, an eighth of the roof, and wastes none: too few bytes are asked for at a time.",
@@ -124,63 +99,46 @@ _EVIDENCE = {
 
 
 def _evidence(kernel: str, change: str) -> str:
-    if change != _REGISTERS:
+    if change != CHANGES[-1]:
         return _EVIDENCE[kernel]
     few = "A kernel with no operation needs few registers." if kernel == "D" else "Here they are not."
-    return (
-        f"{_EVIDENCE[kernel]} Fewer registers make room for more warps, which helps only where warps are "
-        f"missing for want of room. {few}"
-    )
+    return f"{_EVIDENCE[kernel]} Fewer registers help only where warps are missing for want of room. {few}"
 
 
-CHANGE_FIRST = Exercise(
-    "03", "what to change first",
-    "lesson_03.PROFILES holds the numbers of five kernels. Choose for each the change from lesson_03.CHANGES "
-    "that goes for what it waits for.",
-    judges.by_choice(
-        "Kernel {}:", "change", _CHANGES, CHANGES, _evidence,
-        yes="A stands at the memory roof, C at the compute roof; B is at the roof with bytes that nobody "
-        "asked for; D and E reach no roof at all. Notice that C has a quarter of the warps there could be, "
-        "and loses nothing by it.",
-    ),
-    ("Divide first: moved / seconds against the bandwidth, operations / seconds against the rate.",
-     "At a roof, ask whether the bytes are needed. At no roof, ask what else takes the time."),
-)  # fmt: skip
+CHANGE_FIRST = Exercise("03", "what to change first", judges.by_choice(
+    "change", dict(zip(PROFILES, CHANGES, strict=False)), CHANGES, _evidence,
+    yes="A stands at the memory roof, C at the compute roof; B is at the roof with bytes that nobody "
+    "asked for; D and E reach no roof. C has a quarter of the warps there could be, and loses nothing.",
+), (
+    "Divide first: moved / seconds against the bandwidth, operations / seconds against the rate.",
+    "At a roof, ask whether the bytes are needed. At no roof, ask what else takes the time.",
+))  # fmt: skip
 
 
-# 4. Three kernels into one
+def _relu(x: NDArray) -> NDArray:
+    return numpy.maximum(x, 0)
 
 
 def _tail(rows: int, columns: int) -> Launch:
     x, residual = numbers(rows, columns) - 1.5, numbers(rows, columns, seed=1) - 1.5
     bias, grid = numbers(columns, seed=2) - 1.5, (-(-columns // 32), -(-rows // 8))
-    arrays, expected = (x, bias, residual, nothing(rows, columns)), numpy.maximum(x + bias, 0) + residual
+    arrays, expected = (x, bias, residual, nothing(rows, columns)), _relu(x + bias) + residual
     return Launch(f"With {rows} × {columns} items", grid, (32, 8), arrays, expected)
 
 
-FUSE = Exercise(
-    "03", "three kernels into one",
-    "Write tail(x, bias, residual, out), out = max(x + bias, 0) + residual, for blocks of 32 × 8 threads, "
-    "one thread an item, so that for n items at most n / 2 sectors move: half of what three kernels take.",
-    by_kernel(
-        lambda: [_tail(*size) for size in ((32, 64), (19, 96), (40, 33), (8, 70))],
-        (
-            (lambda f: f.gives(lambda x, bias, residual, _: numpy.maximum(x + bias + residual, 0)), "the "
-             "residual is added after the ReLU, not cut off with it."),
-            (lambda f: f.gives(lambda x, bias, residual, _: numpy.maximum(x, 0) + residual), "the bias is "
-             "missing."),
-            (lambda f: f.gives(lambda x, bias, residual, _: numpy.maximum(x, 0) + bias + residual), "the "
-             "bias is added before the ReLU."),
-            (lambda f: f.gives(lambda x, bias, residual, _: x + bias + residual), "nothing is cut off at 0: "
-             "the ReLU is missing."),
-            (lambda f: f.gives(lambda x, bias, *_: numpy.maximum(x + bias, 0)), "the residual is missing."),
-        ),
-        # x, residual and out once each, and the bias as if no cache had kept it; where rows are whole sectors
-        most=lambda f: 4 * f.filled if f.output.shape[1] % 32 == 0 else math.inf,
-        yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as "
-        "fast, with the same operations, and two launches are gone. Compilers such as torch.compile do just "
-        "this.",
+FUSE = Exercise("03", "three kernels into one", by_kernel(
+    lambda: [_tail(*size) for size in ((32, 64), (19, 96), (40, 33), (8, 70))], (
+        (lambda f: f.gives(lambda x, b, r, _: _relu(x + b + r)), "the residual is added after the ReLU."),
+        (lambda f: f.gives(lambda x, b, r, _: _relu(x) + r), "the bias is missing."),
+        (lambda f: f.gives(lambda x, b, r, _: _relu(x) + b + r), "the bias is added before the ReLU."),
+        (lambda f: f.gives(lambda x, b, r, _: x + b + r), "the ReLU is missing: nothing is cut off."),
+        (lambda f: f.gives(lambda x, b, *_: _relu(x + b)), "the residual is missing."),
     ),
-    ("column, row = cuda.grid(2): the last index follows x. Guard both.",
-     "A variable of a thread lives in a register. Nothing in between needs to go to an array."),
-)  # fmt: skip
+    # x, residual and out once each, and the bias as if no cache had kept it; where rows are whole sectors
+    most=lambda f: 4 * f.filled if f.output.shape[1] % 32 == 0 else math.inf,
+    yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as "
+    "fast, and two launches are gone. Compilers such as torch.compile do just this.",
+), (
+    "column, row = cuda.grid(2): the last index follows x. Guard both.",
+    "A variable of a thread lives in a register. Nothing in between needs to go to an array.",
+))  # fmt: skip

@@ -32,7 +32,7 @@ _WORKS: Mapping[str, Work] = {
 def by_bound_and_time(answer: object) -> Verdict:
     """A dict of a pair for each of KERNELS: its bound and its seconds on an H100."""
     if not isinstance(answer, Mapping) or set(answer) != set(KERNELS):
-        return Verdict(False, f"The answer is a dict with an entry for each of: {', '.join(KERNELS)}.")
+        raise ValueError(f"The answer is a dict with an entry for each of: {', '.join(KERNELS)}.")
     device = from_catalogue("h100-80gb")
     for name, work in _WORKS.items():
         pair, right = answer[name], predict(work, device)
@@ -54,22 +54,17 @@ def by_bound_and_time(answer: object) -> Verdict:
 
 def _why(work: Work, device: Device, seconds: float) -> str:
     """The mistake that gives this time."""
-    right, roof, start = predict(work, device), device.roof(work.precision), device.launch_overhead
-    moved, done = work.bytes / roof.bandwidth, work.flops / roof.rate
-    size = 2 if work.precision == "bf16" else 4
+    right, roof = predict(work, device), device.roof(work.precision)
+    best, moved, done = right.seconds, work.bytes / roof.bandwidth, work.flops / roof.rate
     mistakes: list[tuple[Any, str]] = [
-        ((right.seconds * 5e2, right.seconds * 2e3), "that is a thousand times too long. Is it in "
-         "milliseconds? Give seconds."),
-        ((right.seconds * 5e5, right.seconds * 2e6), "that is a million times too long. Is it in "
-         "microseconds? Give seconds."),
-    ]  # fmt: skip
+        ((best * 5e2, best * 2e3), "that is a thousand times too long. Is it in milliseconds? Give seconds."),
+        ((best * 5e5, best * 2e6), "that is a million times too long. Is it in microseconds? Give seconds."),
+    ]
     if right.bound == "launch":
         mistakes += [
-            ((0, right.seconds), "memory alone would be as quick, but a kernel takes about 2.5 µs to start, "
-             "however short."),
-            (lambda _: True, "120 kB take far less than a launch, and a launch takes about 2.5 µs. Nothing "
-             "is added to it."),
-        ]  # fmt: skip
+            ((0, best), "memory would be as quick, but a kernel takes about 2.5 µs to start, however short."),
+            (lambda _: True, "120 kB take far less than a launch: about 2.5 µs, and nothing is added to it."),
+        ]
     elif right.bound == "compute":
         mistakes += [
             (moved, "that is the time for the bytes alone. Operations take longer."),
@@ -80,31 +75,29 @@ def _why(work: Work, device: Device, seconds: float) -> str:
                "BF16.") for basis in device.bases),
         ]  # fmt: skip
     else:
+        size = 2 if work.precision == "bf16" else 4
         mistakes += [
             (moved / size, f"that counts numbers; each is {size} bytes."),
             (moved * 2, "that is too many bytes a number."),
-            (moved * 2 / 3, "you left one of the three passes over memory out: x and y are read, and y is "
-             "written."),
+            (moved * 2 / 3, "you left out one of the three passes: x and y are read, and y is written."),
             (moved / 2, "you counted only reads, or only writes: both cross the bus."),
-            (done, "that is the time for the operations alone. Memory takes longer, and a kernel takes the "
-             "longer of the two."),
-        ]  # fmt: skip
-    long = "long" if seconds > right.seconds else "short"
-    for given in (seconds, seconds - start):
+            (done, "that is the time for the operations alone. Memory takes longer, and the longer counts."),
+        ]
+    for given in (seconds, seconds - device.launch_overhead):
         if said := next((said for wrong, said in mistakes if judges.fits(given, wrong, 0.03)), ""):
             return said
     return (
-        f"too {long}. Count again: {work.bytes:.3g} bytes cross the bus, {work.flops:.3g} operations are "
-        "done, and the longer of the two times counts."
+        f"too {'long' if seconds > best else 'short'}. Count again: {work.bytes:.3g} bytes cross the bus, "
+        f"{work.flops:.3g} operations are done, and the longer of the two times counts."
     )
 
 
 def _other(work: Work, device: Device) -> str:
-    ridge, start = device.roof(work.precision).ridge, format_seconds(device.launch_overhead)
     if predict(work, device).bound == "launch":
+        start = format_seconds(device.launch_overhead)
         return f"Its bytes and its operations are done in far less than the {start} of a launch."
-    side = "left" if work.intensity < ridge else "right"
+    ridge = device.roof(work.precision).ridge
     return (
         f"It does {work.intensity:.3g} operations for each byte, and the ridge of this roof lies at "
-        f"{ridge:.3g}: {side} of it."
+        f"{ridge:.3g}: {'left' if work.intensity < ridge else 'right'} of it."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from hpclab.exercises.lesson_04.job_scripts import JobScript
-from hpclab.exercises.lesson_04.script_repair import LATE, repair
+from hpclab.exercises.lesson_04.script_repair import repair
 
 _ALONE = "Without srun the script's lines run once, on the first node"
 
@@ -18,167 +18,102 @@ def _without_srun(script: JobScript) -> bool:
     return not re.search(r"(?<![\w./-])srun\s", script.body)
 
 
-# 1. A directive after the first command
-
-
 def _tied(script: JobScript) -> bool:
     at_most = "-" in script.options.get("nodes", "-")  # a range, such as 1-4, ties them to nothing
     return script.tasks == 4 and ("ntasks-per-node" in script.options or not at_most)
 
 
-FOUR_TASKS = repair(
-    "1_four_tasks",
-    "The job should run four tasks, wherever there is room, and leave part-0.txt to part-3.txt.",
-    (
-        (_without_srun, _ALONE + ", however many tasks were given."),
-        (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Four nodes make four tasks, "
-         "but any four cores would do: now the job waits for four nodes."),
-        (_tied, "That ties the four tasks to {f.where}; they should run wherever there are four free cores."),
-        (lambda f: f.tasks != 4 and f.array, "An array makes a job of each index, and in each of them the "
-         "rank is 0: ask for four tasks."),
-        (lambda f: f.tasks != 4 and "cpus-per-task" in f.options, "--cpus-per-task gives one task more "
-         "cores; it does not start more tasks."),
-        (lambda f: f.tasks != 4 and re.search(r"srun\s[^'\"]*(-n\s*=?4|--ntasks[= ]4)", f.body), "srun can "
-         'only use what the job was given, and this job asks for {f.tasks} task: "More processors requested '
-         'than permitted".'),
-        (lambda f: f.tasks != 4, "sbatch reads a request for {f.tasks} task(s); the job needs 4."),
-    ),
-    {f"part-{rank}.txt": f"rank {rank} of 4" for rank in range(4)},
-    because="sbatch stops reading directives at the first command; now it sees all of them before it.",
-    hints=(
-        "How many tasks did the job get? Put `scontrol show job $SLURM_JOB_ID` into it and look at NumTasks.",
-        "sbatch reads #SBATCH lines only up to a certain line. Which?",
-        "Every #SBATCH line must stand above `set -euo pipefail`, the first command.",
-    ),
-)  # fmt: skip
+FOUR_TASKS = repair("1_four_tasks", {f"part-{rank}.txt": f"rank {rank} of 4" for rank in range(4)}, (
+    (_without_srun, _ALONE + ", however many tasks were given."),
+    (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Any four cores would do: "
+     "now the job waits for four nodes."),
+    (_tied, "That ties the four tasks to {f.nodes} node(s); they should run wherever four cores are free."),
+    (lambda f: f.tasks != 4 and f.array, "An array makes a job of each index, with rank 0 in each."),
+    (lambda f: f.tasks != 4 and "cpus-per-task" in f.options, "--cpus-per-task gives one task more cores."),
+    (lambda f: f.tasks != 4 and re.search(r"srun\s[^'\"]*(-n\s*=?4|--ntasks[= ]4)", f.body), "srun can "
+     'only use what the job was given, {f.tasks} task: "More processors requested than permitted".'),
+    (lambda f: f.tasks != 4, "sbatch reads a request for {f.tasks} task(s); the job needs 4."),
+), hints=(
+    "How many tasks did the job get? Put `scontrol show job $SLURM_JOB_ID` into it and look at NumTasks.",
+    "sbatch reads #SBATCH lines only up to a certain line. Which?",
+    "Every #SBATCH line must stand above `set -euo pipefail`, the first command.",
+), because="sbatch reads directives up to the first command; now all of them stand before it.")  # fmt: skip
 
 
-# 2. A time limit in the wrong unit
+THIRTY_MINUTES = repair("2_thirty_minutes", {"model.txt": "trained"}, (
+    (lambda f: f.seconds is None, "Without --time the job gets the partition's default, which may be too "
+     "short, or too long to slip into a gap."),
+    (lambda f: f.seconds <= 60 and ":" in f.options["time"], "That is {f.limit}: it is minutes:seconds."),
+    (lambda f: f.seconds < 23 * 60, "That is {f.limit}, and a run took 22: Slurm ends it too early."),
+    (lambda f: f.seconds < 30 * 60, "That is {f.limit}: a run took 22, and the next may take longer."),
+    (lambda f: f.seconds > 3600, "That is {f.limit}: a number alone is minutes, and with two colons or "
+     "after a dash the first is hours. Partitions have limits, and long jobs wait longest."),
+    (lambda f: f.seconds > 30 * 60, "That is {f.limit}: half would do, and long jobs wait longest."),
+), hints=(
+    "Submit it and read what sbatch says. Which limit did it break?",
+    "`sinfo -o '%P %l'` shows each partition's limit. How long is 30:00:00?",
+    "Slurm reads minutes, minutes:seconds, hours:minutes:seconds and days-hours. Write 30, or 00:30:00.",
+), because="Thirty minutes: more than the 22 measured, and short enough to slip into a gap.")  # fmt: skip
 
-THIRTY_MINUTES = repair(
-    "2_thirty_minutes",
-    "The job should ask for thirty minutes.",
-    (
-        (lambda f: f.seconds is None, "Without --time the job gets the partition's default, which may end it "
-         "too early, or be so long that it cannot slip into a gap: ask for the thirty minutes."),
-        (lambda f: f.seconds <= 60 and ":" in f.options["time"], "That is {f.limit}: two numbers "
-         "are minutes:seconds. It would be ended after a minute."),
-        (lambda f: f.seconds < 23 * 60, "That is {f.limit}, and a run took 22: Slurm would end it before "
-         "it is done."),
-        (lambda f: f.seconds < 30 * 60, "That is {f.limit}: the longest run took 22, and the next may take "
-         "longer."),
-        (lambda f: f.seconds > 3600, "That is {f.limit}: a number alone is minutes, and with two colons or "
-         "after a dash the first is hours. A partition refuses what is above its limit, and long jobs wait "
-         "longest."),
-        (lambda f: f.seconds > 30 * 60, "That is {f.limit}: half of them would do, and long jobs wait "
-         "longest."),
-    ),
-    {"model.txt": "trained"},
-    because="Thirty minutes, with a margin over the twenty-two measured, and short enough to slip into a "
-    "gap.",
-    hints=(
-        "Submit it and read what sbatch says. Which limit did it break?",
-        "`sinfo -o '%P %l'` shows each partition's limit. How long is 30:00:00?",
-        "Slurm reads minutes, minutes:seconds, hours:minutes:seconds and days-hours. Write 30, or 00:30:00.",
-    ),
-)  # fmt: skip
-
-
-# 3. More GPUs than a node has
 
 _TOTAL = "GPUs in all: {f.gpus}. "
-
-TWO_GPUS = repair(
-    "3_two_gpus",
-    "The job should have two GPUs in all: one on each of two nodes, with one task beside each.",
-    (
-        (lambda f: f.resource not in ("gpu", ""), "No Slurm here knows a generic resource named "
-         "{f.resource!r}: `sinfo -o '%n %G'` shows the names."),
-        (lambda f: f.gpus == 0, "Now the job asks for no GPU at all, so Slurm gives it none, whatever the "
-         "script sets itself."),
-        (lambda f: f.nodes != 2, "The GPUs should be on two nodes, one on each; this asks for {f.nodes}."),
-        (lambda f: f.gpus != 2 and "gpus" in f.options, _TOTAL + "--gpus counts over the whole job."),
-        (lambda f: f.gpus != 2 and "gpus-per-task" in f.options, _TOTAL + "--gpus-per-task counts for each "
-         "task, and there are {f.tasks} of them."),
-        (lambda f: f.gpus != 2, _TOTAL + "--gres counts per node, and there are {f.nodes} nodes."),
-        (_without_srun, _ALONE + ": the second task never starts."),
-        (lambda f: f.tasks != 2, "There should be one task beside each GPU, so two; this makes {f.tasks}."),
-    ),
-    {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"},
-    (lambda f: any("none" in text for name, text in f.files.items() if name.startswith("gpu-")), "a task has "
-     "no GPU."),
-    because="--gres counts on each node; --gpus would count over the whole job.",
-    hints=(
-        "`sinfo -N -o '%N %G'` shows how many GPUs each node has.",
-        "Is the number in --gres for the whole job, or for each node?",
-        "Two nodes with one GPU each: --nodes=2 and --gres=gpu:1.",
-    ),
-)  # fmt: skip
+TWO_GPUS = repair("3_two_gpus", {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"}, (
+    (lambda f: f.resource not in ("gpu", ""), "No Slurm here knows a generic resource named "
+     "{f.resource!r}: `sinfo -o '%n %G'` shows the names."),
+    (lambda f: f.gpus == 0, "The job asks for no GPU at all, whatever the script sets itself."),
+    (lambda f: f.nodes != 2, "The GPUs should be on two nodes, one on each; this asks for {f.nodes}."),
+    (lambda f: f.gpus != 2 and "gpus" in f.options, _TOTAL + "--gpus counts over the whole job."),
+    (lambda f: f.gpus != 2 and "gpus-per-task" in f.options, _TOTAL + "--gpus-per-task is for each task."),
+    (lambda f: f.gpus != 2, _TOTAL + "--gres counts per node, and there are {f.nodes} nodes."),
+    (_without_srun, _ALONE + ": the second task never starts."),
+    (lambda f: f.tasks != 2, "There should be one task beside each GPU, so two; this makes {f.tasks}."),
+), ran=(
+    (lambda f: any("none" in text for text in f.files.values()), "a task has no GPU."),
+), hints=(
+    "`sinfo -N -o '%N %G'` shows how many GPUs each node has.",
+    "Is the number in --gres for the whole job, or for each node?",
+    "Two nodes with one GPU each: --nodes=2 and --gres=gpu:1.",
+), because="--gres counts on each node; --gpus would count over the whole job.")  # fmt: skip
 
 
-# 4. An array whose tasks write one file
+_RESULTS = {f"result-{n}.txt": f"learning rate {rate}" for n, rate in enumerate((0.1, 0.03, 0.01, 0.003))}
 
-_RATES = ("0.1", "0.03", "0.01", "0.003")
-
-FOUR_RATES = repair(
-    "4_four_rates",
-    "Each of the four learning rates should run once and leave result-0.txt to result-3.txt.",
-    (
-        (lambda f: len(f.array) != 4, "The array makes {f.indices}; there are four learning rates."),
-        (lambda f: ">>" in f.body, "Appending to one file works until two tasks write at once on a shared "
-         "file system, and a second run doubles every line: give each task a file of its own."),
-        (lambda f: f.writes(r"%[aAjJ]"), "%a is filled in by sbatch, and only in #SBATCH lines; in the "
-         "script the index is a variable."),
-        (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task of the "
-         "array, so they still share one file."),
-        (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a "
-         "job by itself, so it is always 0."),
-        (lambda f: f.writes("SLURM_JOB_ID"), "Job ids do tell the tasks apart, but nobody knows them "
-         "beforehand: result-0.txt to result-3.txt were asked for."),
-    ),
-    {f"result-{index}.txt": f"learning rate {rate}" for index, rate in enumerate(_RATES)},
-    (lambda f: "result.txt" in f.files, "All four tasks wrote result.txt, each over the last: one line is "
-     "left of four."),
-    (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts the rates from 0, so an index "
-     "has none."),
+FOUR_RATES = repair("4_four_rates", _RESULTS, (
+    (lambda f: len(f.array) != 4, "There are four learning rates; the array has the indices {f.array}."),
+    (lambda f: ">>" in f.body, "Appending works until two tasks write at once on a shared file system, "
+     "and a second run doubles every line: give each task a file of its own."),
+    (lambda f: f.writes(r"%[aAjJ]"), "sbatch fills in %a only in #SBATCH lines; here it is a variable."),
+    (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task."),
+    (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a "
+     "job by itself, so it is always 0."),
+    (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them "
+     "beforehand: result-0.txt to result-3.txt were asked for."),
+), ran=(
+    (lambda f: "result.txt" in f.files, "All four wrote result.txt, each over the last: one line is left."),
+    (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts from 0, so an index has none."),
     (lambda f: "unbound variable" in f.trouble, "{f.trouble} Slurm sets no variable of that name: the index "
      "is in SLURM_ARRAY_TASK_ID."),
-    because="Every array task has its own index, its own rate and its own file.",
-    hints=(
-        "There are two mistakes: one ends a task, the other loses results. Read the four logs.",
-        "Bash arrays count from 0. What do four tasks do that all write result.txt?",
-        'Use --array=0-3, and write to "result-$SLURM_ARRAY_TASK_ID.txt".',
-    ),
-)  # fmt: skip
+), hints=(
+    "There are two mistakes: one ends a task, the other loses results. Read the four logs.",
+    "Bash arrays count from 0. What do four tasks do that all write result.txt?",
+    'Use --array=0-3, and write to "result-$SLURM_ARRAY_TASK_ID.txt".',
+), because="Every array task has its own index, its own rate and its own file.")  # fmt: skip
 
 
-# 5. A log in a folder that is not there
-
-LOST_LOG = repair(
-    "5_lost_log",
-    "Every run should leave a log of its own, for whoever runs the script in any folder.",
-    (
-        (lambda f: f.log == "/dev/null", "Now the log is thrown away: when the job fails, nothing will say "
-         "why."),
-        (lambda f: "$" in f.log or f.log.startswith("~"), "{f.log}: sbatch fills in %x and %j, but not $ or "
-         "~, so it looks for a folder of that very name."),
-        (lambda f: f.log.startswith("/"), "{f.log} is one place for everybody: others may not have it, or "
-         "may not write there, and a folder for temporary files is another one on each node."),
-        (lambda f: "/" in f.log.removeprefix("./"), "{f.log} still names a folder. Slurm opens the log "
-         "before the script's first line runs, so a mkdir inside the script comes too late."),
-        (lambda f: f.log and not re.search(r"%[jJA]", f.log), "Each run should keep a log of its own; this "
-         "name is the same every time: put %j into it."),
-    ),
-    {},
+LOST_LOG = repair("5_lost_log", {}, (
+    (lambda f: f.log == "/dev/null", "Now the log is thrown away: nothing will say why a job failed."),
+    (lambda f: "$" in f.log or f.log.startswith("~"), "{f.log}: sbatch fills in %x and %j, but not $ or "
+     "~, so it looks for a folder of that very name."),
+    (lambda f: f.log.startswith("/"), "{f.log} is one place for everybody: others may not write there, "
+     "and a folder for temporary files is another one on each node."),
+    (lambda f: "/" in f.log.removeprefix("./"), "{f.log} names a folder. Slurm opens the log before the "
+     "first line runs, so a mkdir inside the script comes too late."),
+    (lambda f: f.log and not re.search(r"%[jJA]", f.log), "Each run would use this: put %j into it."),
+), ran=(
     (lambda f: not any("the loss after 100 steps" in text for text in f.files.values()), "No log holds the "
      "line that the job printed."),
-    late=LATE + " The log then goes to slurm-<job id>.out by luck.",
-    because="Slurm opens the log before the first line of the script runs, in a folder that is there.",
-    hints=(
-        "`scontrol show job` says ExitCode=0:53: the script never began. What happens before it begins?",
-        "Slurm opens the file of --output first. Is its folder there at that moment?",
-        "Write the log beside the script, --output=%x-%j.out, or leave --output out.",
-    ),
-)  # fmt: skip
-
-SCRIPTS = (FOUR_TASKS, THIRTY_MINUTES, TWO_GPUS, FOUR_RATES, LOST_LOG)
+), hints=(
+    "`scontrol show job` says ExitCode=0:53: the script never began. What happens before it begins?",
+    "Slurm opens the file of --output first. Is its folder there at that moment?",
+    "Write the log beside the script, --output=%x-%j.out, or leave --output out.",
+), because="Slurm opens the log before the script's first line, in a folder that is there.")  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from hpclab import checks
 from hpclab.course import layout, writing
 
-_FIRST = "hello.sh"
+_FIRST, _OURS = "hello.sh", "slurm/jobs/"
 
 
 def job_folder(here: str | Path = ".") -> Path:
@@ -32,19 +32,15 @@ def job_folder(here: str | Path = ".") -> Path:
 
 
 def _lay_into(place: Path) -> Path:
-    scripts = {
-        place / name.removeprefix("slurm/jobs/"): source.read_bytes()
-        for name, source in layout.originals().items()
-        if name.startswith("slurm/jobs/")
-    }
-    missing = {target: content for target, content in scripts.items() if not os.path.lexists(target)}
-    writing.write_all(missing, place)
+    ours = {name: source for name, source in layout.originals().items() if name.startswith(_OURS)}
+    scripts = {place / name.removeprefix(_OURS): source.read_bytes() for name, source in ours.items()}
+    writing.write_all({to: text for to, text in scripts.items() if not os.path.lexists(to)}, place)
     return place
 
 
 def original(name: str) -> str:
     """The text of a job script as the course ships it; `name` such as ``broken/1_four_tasks.sh``."""
-    return layout.originals()[f"slurm/jobs/{name}"].read_text(encoding="utf-8")
+    return layout.originals()[f"{_OURS}{name}"].read_text(encoding="utf-8")
 
 
 def site_settings(path: str | Path = "site.env") -> dict[str, str]:
@@ -52,16 +48,14 @@ def site_settings(path: str | Path = "site.env") -> dict[str, str]:
 
     ValueError where a name could not be one, so that nothing but a name ever reaches a command.
     """
-    text = Path(path).read_bytes().decode("utf-8-sig", errors="replace")
+    text, file = Path(path).read_bytes().decode("utf-8-sig", errors="replace"), Path(path).name
     if "\r" in text:  # which a shell would take for a part of the name
-        raise ValueError(
-            f"{Path(path).name} has DOS line breaks: sed -i 's/\\r$//' {Path(path).name} takes them out."
-        )
+        raise ValueError(f"{file} has DOS line breaks: sed -i 's/\\r$//' {file} takes them out.")
     settings: dict[str, str] = {}
     for word in ("PARTITION", "ACCOUNT"):
         match = re.search(rf"^{word}=(.*)$", text, re.MULTILINE)
         value = match[1].split("#")[0].strip().strip("\"'") if match else ""
         if value:
-            checks.identifier(f"{word} in {Path(path).name}", value)
+            checks.identifier(f"{word} in {file}", value)
             settings |= {f"{tool}_{word}": value for tool in ("SBATCH", "SALLOC", "SLURM")}
     return settings

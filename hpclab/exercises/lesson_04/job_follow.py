@@ -5,6 +5,7 @@ Plumbing only: what is submitted, and how, stands in the notebook.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,13 @@ from glob import glob
 from pathlib import Path
 
 from hpclab.cluster import slurm as slurms
-from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm, SlurmError, SlurmMissing
+from hpclab.cluster.slurm import FinishedJob, Slurm, SlurmError, SlurmMissing
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_scripts import parse
 
 _LONGEST_LOG = 1500  # characters
 _NO_OUTPUT = 128 + 53  # Slurm's 0:53
 _PATIENCE = 5.0  # seconds in which a history learns of an end that the queue has shown
-_SEEN_BY = 1.0  # seconds after which a job that the queue does not know has long ended
 
 
 def connect(settings: Mapping[str, str] | None = None) -> Slurm:
@@ -29,29 +29,32 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
     srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other.
     """
-    os.environ.update(settings or {})
+    settings = settings or {}
     try:
         slurm = slurms.connect()
-        os.environ.update(
-            settings or {}
-        )  # connect() takes away what it cannot tell from a module's or a job's
-        slurm.environment = {**slurm.environment, **(settings or {})}
     except SlurmMissing as missing:
-        print(missing)
-        return ThisMachine("none", "No Slurm on this machine: scripts run on its processes.", {})
+        return _instead(str(missing), "No Slurm on this machine: scripts run on its processes.")
     except SlurmError as broken:
-        print(f"{broken} Meanwhile the scripts of this lesson run on this machine's processes.")
-        return ThisMachine("none", "No Slurm that answers: scripts run on this machine's processes.", {})
+        said = f"{broken} Meanwhile the scripts of this lesson run on this machine's processes."
+        return _instead(said, "No Slurm that answers: scripts run on this machine's processes.")
+    finally:  # and not before: connect() takes away what it cannot tell from a module's or a job's
+        os.environ.update(settings)
+    slurm.environment = {**slurm.environment, **settings}
     print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
     if slurm.kind == "site" and (refusal := slurm.refusal()):
-        print(
+        said = (
             f"It takes no job of yours: {refusal} A partition or an account is named in site.env, beside the "
             "scripts; then run this cell again. Until then scripts run on this machine's processes."
         )
-        return ThisMachine("none", "A Slurm that takes no job of yours: scripts run on this machine.", {})
+        return _instead(said, "A Slurm that takes no job of yours: scripts run on this machine.")
     if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
         print("It has no pretend GPUs: end its jobs, then `hpclab slurm up --restart`.")
     return slurm
+
+
+def _instead(said: str, why: str) -> ThisMachine:
+    print(said)
+    return ThisMachine("none", why, {})
 
 
 @dataclass
@@ -72,19 +75,14 @@ class ThisMachine(Slurm):
         self.logs[number] = "".join(text for file, text in trial.files.items() if file.endswith(".out"))
         return number
 
-    def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
-        return []
-
-    def nodes(self) -> list[Node]:
-        return []
-
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
         return [job for job in self._done if job_ids is None or job.id in job_ids]
 
     history_source = property(lambda self: "What ran in this notebook; there is no Slurm.")
 
-    def cancel(self, *job_ids: int) -> None:
-        """Nothing waits or runs here."""
+    def _run(self, *_: object, **__: object) -> str:
+        """What any of Slurm's programs says: nothing waits or runs here."""
+        return ""
 
 
 def follow(
@@ -105,10 +103,22 @@ def follow(
         print(slurm.explain_refusal(said) if said and slurm.kind != "none" else said)
         return []
     try:
-        return _followed(slurm, number, timeout)
+        with contextlib.suppress(SlurmError):  # it has long ended
+            if slurm.kind != "none":
+                slurm.wait(number, timeout)
+        done = _history(slurm, sorted({number, *(task.id for task in slurm.queue([number]))}))
+    except TimeoutError as late:
+        print(f"{late} The lesson goes on; run this cell again later.")
+        return []
     except SlurmError as error:
         print(error)
         return []
+    _tell(done, number)
+    if not done:
+        print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
+    if len(done) <= 1:
+        print(_log(slurm, number), end="")
+    return done
 
 
 def job_number(job: int | Sequence[str]) -> int | None:
@@ -119,20 +129,7 @@ def job_number(job: int | Sequence[str]) -> int | None:
     return int(last) if last.isdecimal() else None
 
 
-def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
-    begin = time.monotonic()
-    while slurm.kind != "none":
-        try:
-            slurm.wait(number, timeout)
-            break
-        except TimeoutError as late:
-            print(f"{late} The lesson goes on; run this cell again later.")
-            return []
-        except SlurmError:  # an answer from just before the job was submitted, or it has long ended
-            if time.monotonic() > begin + _SEEN_BY:
-                break
-            time.sleep(0.2)
-    done = _history(slurm, sorted({number, *(job.id for job in slurm.queue([number]))}))
+def _tell(done: Sequence[FinishedJob], number: int) -> None:
     for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
         name = f"{job.id}" if job.array_task is None else f"{number}_{job.array_task}"  # as squeue writes it
         times = "".join(
@@ -147,11 +144,6 @@ def _followed(slurm: Slurm, number: int, timeout: float) -> list[FinishedJob]:
             f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
             "own, start `hpclab lab --folder` with one on a file system that they share."
         )
-    if not done:
-        print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
-    if len(done) <= 1:
-        print(_log(slurm, number), end="")
-    return done
 
 
 def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:

@@ -19,11 +19,11 @@ _SHORT = {
     "A": "account", "a": "array", "b": "begin", "C": "constraint", "c": "cpus-per-task", "D": "chdir",
     "d": "dependency", "e": "error", "G": "gpus", "J": "job-name", "N": "nodes", "n": "ntasks", "o": "output",
     "p": "partition", "q": "qos", "t": "time", "w": "nodelist", "x": "exclude",
+    "H": "hold", "O": "overcommit", "W": "wait", "Q": "quiet", "v": "verbose",
 }  # fmt: skip
 _FLAGS = {
     "requeue", "no-requeue", "hold", "contiguous", "overcommit", "exclusive", "wait", "quiet", "verbose",
 }  # fmt: skip
-_SHORT_FLAGS = {"H": "hold", "O": "overcommit", "W": "wait", "Q": "quiet", "v": "verbose"}
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,8 @@ class JobScript:
         return array_indices(self.options["array"]) if "array" in self.options else ()
 
     @property
-    def where(self) -> str:
-        return "one node" if self.nodes == 1 else f"{self.nodes} nodes"
-
-    @property
     def limit(self) -> str:
         return "no limit at all" if self.seconds == math.inf else units.format_seconds(self.seconds or 0)
-
-    @property
-    def indices(self) -> str:
-        return f"{len(self.array)} task{'s' * (len(self.array) != 1)}"
 
     @property
     def resource(self) -> str:
@@ -131,18 +123,14 @@ def _options(line: str) -> dict[str, str]:
     options: dict[str, str] = {}
     while words:
         word = words.pop(0)
-        long = re.fullmatch(r"--([a-z][a-z-]*)(?:=(.*))?", word)
-        short = re.fullmatch(r"-([A-Za-z])(.*)", word)
-        if long and (long[2] is not None or long[1] in _FLAGS):
-            options[long[1]] = long[2] or ""
-        elif short and short[1] in _SHORT_FLAGS and not short[2]:
-            options[_SHORT_FLAGS[short[1]]] = ""
-        elif short and short[1] in _SHORT and short[2]:
-            options[_SHORT[short[1]]] = short[2]
-        elif (long or (short and short[1] in _SHORT)) and words:
-            options[long[1] if long else _SHORT[short[1]]] = words.pop(0)  # type: ignore[index]
-        else:
+        match = re.fullmatch(r"--([a-z][a-z-]*)(?:=(.*))?|-([A-Za-z])(.+)?", word)
+        name = match and (match[1] or _SHORT.get(match[3]))
+        value = match and (match[2] if match[1] else match[4])
+        if name and value is None and (words or name in _FLAGS):
+            value = "" if name in _FLAGS else words.pop(0)
+        if not name or value is None:
             raise ValueError(f"sbatch would not understand {word!r} in the line {line.strip()!r}.")
+        options[name] = value
     return options
 
 
@@ -150,8 +138,7 @@ def limit_seconds(text: str) -> float:
     """Seconds in a time limit as Slurm reads it; ValueError for what it refuses.
 
     ``30`` is minutes, ``30:00`` minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day
-    and twelve hours; ``0`` is no limit. Notice that the place of a number decides its unit, and only the
-    number of colons tells.
+    and twelve hours; ``0`` is no limit.
     """
     word = text.strip()
     if word.upper() in ("UNLIMITED", "INFINITE", "-1", "0"):

@@ -17,31 +17,29 @@ from hpclab.exercises.lesson_04.job_folder import original
 from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
 from hpclab.exercises.lesson_04.job_trials import Trial
 
-LATE = "{f.late[0]!r} stands after the first command, so sbatch passes over it in silence."
-_NEARLY = (
-    "sbatch does not take {f.nearly[0]!r} for a directive: it must begin with exactly #SBATCH and a space, "
-    "at the start of the line."
-)
+_SHARED = (
+    (lambda f: f.nearly, "{f.nearly[0]!r} is no directive: it must begin with exactly #SBATCH and a space."),
+    (lambda f: f.late, "{f.late[0]!r} stands after the first command, so sbatch passes over it in silence."),
+)  # fmt: skip
 
 
 def repair(
-    name: str, task: str, mistakes: Mistakes, leaves: Mapping[str, str],
-    *ran: tuple[Callable[[Trial], object], str], because: str, hints: tuple[str, ...], late: str = LATE,
+    name: str, leaves: Mapping[str, str], mistakes: Mistakes, *, ran: Mistakes = (), hints: tuple[str, ...],
+    because: str,
 ) -> Exercise:  # fmt: skip
-    """The exercise on ``broken/<name>.sh``. `mistakes` are read from the script; a job should leave the files
-    `leaves`, each with those words in it; `ran` are mistakes that its Trial shows."""
-    shared = ((lambda f: f.nearly, _NEARLY), (lambda f: f.late, late))
+    """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words
+    in it; `mistakes` are read from the script, and `ran` are those that its Trial shows."""
 
     def result(trial: Trial) -> str:
         return told(ran, trial) or _missing(trial, leaves) or trial.trouble
 
     def judge(answer: object) -> Verdict:
         script = parse(_text(answer, f"broken/{name}.sh"))
-        if wrong := told((*shared, *mistakes), script) or result(job_trials.dry_run(script)):
+        if wrong := told((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
             return Verdict(False, wrong)
         return _submitted(script, result, because)
 
-    return Exercise("04", name, task, judge, hints)
+    return Exercise("04", name, judge, hints)
 
 
 def _missing(trial: Trial, leaves: Mapping[str, str]) -> str:
@@ -68,23 +66,21 @@ def _text(answer: object, name: str) -> str:
     if not isinstance(answer, str):
         raise ValueError("The answer is the path of your repaired script, or its text.")
     if answer.strip() == original(name).strip():
-        raise ValueError(
-            f"Not solved yet: the file {name} is as it was. Open it, repair it, save it, run this cell."
-        )
+        raise ValueError(f"Not solved yet: {name} is as it was. Open it, repair it, save it, run this cell.")
     return answer
 
 
 def _submitted(script: JobScript, result: Callable[[Trial], str], because: str) -> Verdict:
-    here = "Tried on this machine's processes"
+    here = f"{because} (Tried on this machine's processes"
     try:
         found = slurm.connect(start=False, export=False)
     except slurm.SlurmError:
-        return Verdict(True, f"{because} ({here}: no Slurm runs here.)")
+        return Verdict(True, f"{here}: no Slurm runs here.)")
     if script.gpus and not any(node.gpus for node in found.nodes()):
-        return Verdict(True, f"{because} ({here}: this Slurm has no GPUs.)")
-    trial = job_trials.submit(found, script, Path.cwd())
+        return Verdict(True, f"{here}: this Slurm has no GPUs.)")
+    trial = job_trials.submit(found, script)
     if trial.waited:
-        return Verdict(True, f"{because} ({here}, because {trial.trouble})")
+        return Verdict(True, f"{here}, because {trial.trouble})")
     if trouble := trial.trouble or result(trial):
         return Verdict(False, f"It reads well, but on the real Slurm {trouble}")
-    return Verdict(True, f"{because} (Proved by {trial.where} on the Slurm here.)")
+    return Verdict(True, f"{because} (Proved by job {trial.job} on the Slurm here.)")

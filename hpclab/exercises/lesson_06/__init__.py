@@ -12,11 +12,9 @@ import numpy
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
-from hpclab.exercises.lesson_06.ring import RANKS, replay
+from hpclab.exercises.lesson_06.ring import by_replay
 from hpclab.models.formulas import bus_factor
 from hpclab.units import format_bytes, format_seconds
-
-# 1. Alpha and beta
 
 _ALPHA, _BETA = 18e-6, 1 / 1.17e9
 POINTS: Mapping[int, float] = {
@@ -31,89 +29,57 @@ def _pair(answer: Any) -> SimpleNamespace:
         answer = answer.tolist()
     if not isinstance(answer, Sequence) or isinstance(answer, str | bytes) or len(answer) != 2:
         raise ValueError("The answer is a pair: (alpha in seconds, beta in seconds per byte).")
-    alpha, beta = map(_finite, ("alpha", "beta"), answer)
+    alpha, beta = (checks.number(*one, -1e30, 1e30) for one in zip(("alpha", "beta"), answer, strict=True))
     slope, start = numpy.polyfit(list(POINTS), list(POINTS.values()), 1)  # what plain least squares says
     largest = max(POINTS)
     return SimpleNamespace(
-        alpha=alpha, beta=beta, us=alpha * 1e6, ns=beta * 1e9, gb=1 / beta / 1e9 if beta else math.inf,
+        alpha=alpha, beta=beta, us=alpha * 1e6, gb=1 / beta / 1e9 if beta else math.inf,
         plain=start * 1e6, is_plain=bool(alpha and abs(alpha - start) < 2e-6 and _near(beta, slope, 0.05)),
         first=POINTS[8] * 1e6, size=format_bytes(largest), said=alpha + beta * largest, took=POINTS[largest],
     )  # fmt: skip
-
-
-def _finite(name: str, value: object) -> float:
-    """A number of either sign: a bad fit may be negative."""
-    if not judges.is_number(value) or math.isinf(value):  # type: ignore[arg-type]
-        raise ValueError(f"{name} must be a finite number, not {checks.shown(value)}.")
-    return float(value)  # type: ignore[arg-type]
 
 
 def _near(value: float, right: float, tolerance: float) -> bool:
     return abs(value - right) <= tolerance * abs(right)
 
 
-FIT = Exercise(
-    "06", "alpha and beta",
-    "lesson_06.POINTS holds bytes and seconds of a ping-pong. Give alpha in seconds and beta in seconds per "
-    "byte, alpha within 15 % and beta within 10 %.",
-    judges.by_facts(
-        _pair,
-        (
-            (lambda f: _near(f.alpha, _BETA, 0.15) and _near(f.beta, _ALPHA, 0.15), "You say alpha = "
-             "{f.alpha:.3g} s and beta = {f.beta:.3g} s/byte: the two are swapped."),
-            (lambda f: _near(f.beta, _BETA * 1e9, 0.1), "You say beta = {f.beta:.3g}. Is it in nanoseconds "
-             "per byte? Give seconds."),
-            (lambda f: _near(f.beta, _BETA * 1e6, 0.1), "You say beta = {f.beta:.3g}. Is it in microseconds "
-             "per byte? Give seconds."),
-            (lambda f: f.beta > 1, "You say beta = {f.beta:.3g}. That is a bandwidth; beta is its inverse."),
-            (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say "
-             "alpha = {f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
-            (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message in the table takes less "
-             "than 17 µs. That is plain least squares: it counts seconds, so 4 % of the largest message "
-             "outweigh all the small ones. Make the residuals relative: divide each by its time."),
-            (lambda f: not _near(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, so a message of 8 "
-             "bytes would take at least that long. It took {f.first:.3g} µs, and 8 bytes are hardly any "
-             "bytes."),
-            (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta "
-             "is off by 8: bytes, not bits. You say {f.ns:.3g} ns/byte."),
-            (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take "
-             "{f.said:.3g} s; they took {f.took:.3g} s. Take beta from the large messages: small ones pay "
-             "alpha, not bytes."),
-        ),
-        yes="{f.us:.3g} µs and {f.gb:.3g} GB/s. The points were made with 18 µs and 1.17 GB/s. Plain least "
-        "squares says {f.plain:.2g} µs: one large message's scatter is more than the whole of alpha, so "
-        "residuals must be relative.",
+_BETA_IS = "You say beta = {f.beta:.3g}. "
+
+FIT = Exercise("06", "alpha and beta", judges.by_facts(
+    _pair, (
+        (lambda f: _near(f.alpha, _BETA, 0.15) and _near(f.beta, _ALPHA, 0.15), "The two are swapped."),
+        (lambda f: _near(f.beta, _BETA * 1e9, 0.1), _BETA_IS + "Is it in nanoseconds? Give seconds."),
+        (lambda f: _near(f.beta, _BETA * 1e6, 0.1), _BETA_IS + "Is it in microseconds? Give seconds."),
+        (lambda f: f.beta > 1, _BETA_IS + "That is a bandwidth; beta is its inverse."),
+        (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say "
+         "alpha = {f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
+        (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. "
+         "That is plain least squares: it counts seconds, so 4 % of the largest message outweigh all the "
+         "small ones. Make the residuals relative: divide each by its time."),
+        (lambda f: not _near(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, but a message of 8 "
+         "bytes took {f.first:.3g} µs, and 8 bytes are hardly any bytes."),
+        (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta "
+         "is off by 8: bytes, not bits."),
+        (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take "
+         "{f.said:.3g} s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
     ),
-    ("A message of 8 bytes is nearly all alpha. A message of 16 MiB is nearly all beta.",
-     "By eye: alpha is the flat part. Beta is what time grows by, over what bytes grow by, far right.",
-     "latency_bandwidth.fit(list(POINTS), list(POINTS.values())) has .latency and .bandwidth."),
-)  # fmt: skip
+    yes="{f.us:.3g} µs and {f.gb:.3g} GB/s; made with 18 µs and 1.17 GB/s. Plain least squares says "
+    "{f.plain:.2g} µs: one large message's scatter is more than all of alpha; make residuals relative.",
+), (
+    "A message of 8 bytes is nearly all alpha. A message of 16 MiB is nearly all beta.",
+    "By eye: alpha is the flat part. Beta is what time grows by, over what bytes grow by, far right.",
+    "latency_bandwidth.fit(list(POINTS), list(POINTS.values())) has .latency and .bandwidth.",
+))  # fmt: skip
 
 
-# 2. A ring that ends at home
-
-RING = Exercise(
-    "06", "a ring that ends at home",
-    "After the first half of the notebook's ring rank r holds the whole sum of chunk r + 1. Sharded "
-    "training wants rank r to end with chunk r. Each rank still sends to (rank + 1) % ranks and adds what "
-    "arrives. Write chunk_to_send(rank, ranks, step) for step 0 to ranks − 2.",
-    judges.by_replay(
-        "chunk_to_send(rank, ranks, step)", "the number of a chunk, a whole number",
-        [(rank, ranks, step) for ranks in RANKS for step in range(ranks - 1) for rank in range(ranks)],
-        replay, accepts=lambda value: judges.is_number(value) and not isinstance(value, float),
-        yes="Replayed on 2 to 9 ranks: after p − 1 steps each rank holds the whole sum of its own chunk. "
-        "That is the reduce-scatter of ZeRO and FSDP, where each rank owns the shard that carries its "
-        "number.",
-    ),
-    ("Follow chunk 0 backwards: it must arrive at rank 0 last. Who sends it there, and in which step?",
-     "In the last step, ranks − 2, rank − 1 sends chunk `rank`. One step earlier it is one rank earlier.",
-     "Put the notebook's (rank − step) % ranks into a table for 3 ranks, and shift the chunks by one."),
-)  # fmt: skip
+RING = Exercise("06", "a ring that ends at home", by_replay, (
+    "Follow chunk 0 backwards: it must arrive at rank 0 last. Who sends it there, and in which step?",
+    "In the last step, ranks − 2, rank − 1 sends chunk `rank`. One step earlier it is one rank earlier.",
+    "Put the notebook's (rank − step) % ranks into a table for 3 ranks, and shift the chunks by one.",
+))  # fmt: skip
 
 
-# 3. Crossover
-
-_CROSSOVER = "crossover(p, alpha, beta)"
+_ASKED = ("crossover(p, alpha, beta)", "a number of bytes")
 
 
 def _up(p: int) -> int:
@@ -142,51 +108,36 @@ def _put_in(size: float, p: int, alpha: float, beta: float) -> str:
     )
 
 
-CROSSOVER = Exercise(
-    "06", "crossover",
-    "A ring all-reduce takes 2 (p − 1) (α + n/p β). A binomial tree that reduces and then broadcasts takes "
-    "2 L (α + n β), where L is log2(p) rounded up. Write crossover(p, alpha, beta): from how many bytes n "
-    "on is the ring faster? Any p from 2 up.",
+CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     judges.by_function(
-        _CROSSOVER, "a number of bytes",
-        lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
-                 (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
-        _right,
-        (
-            (_solved(math.log2), "right for powers of two. A tree has whole steps: log2(p) rounded up, "
-             "math.ceil(math.log2(p))."),
+        *_ASKED, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
+                          (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
+        _right, (
+            (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
             (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
              "needs 3 steps, not 2: round log2(p) up."),
-            *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
-               "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
-            (_solved(_up, ring=2), "that tree only goes one way: a reduction and then a broadcast are 2 L "
-             "steps."),
-            (_solved(_up, tree=2), "that ring only goes round once: reduce-scatter and then all-gather are "
-             "2 (p − 1) steps."),
-            (lambda p, a, b: _right(p, a, b) * b * b, "beta is seconds per byte, the inverse of a bandwidth: "
-             "it stands below the line."),
-            (lambda p, a, b: 1 / _right(p, a, b), "it is upside down: more alpha must move the crossover "
-             "up."),
-            (lambda p, a, b: a / b, "α / β is where a message's start costs as much as its bytes. The number "
-             "of ranks matters too."),
+            *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, "
+               "and round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
+            (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
+            (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
+            (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
+            (lambda p, a, b: 1 / _right(p, a, b), "upside down: more alpha must move the crossover up."),
+            (lambda p, a, b: a / b, "α/β is where start and bytes cost the same; the ranks matter too."),
         ),
         shown="For 4 ranks, 20 µs and 1 ns/byte you get {0:.4g} bytes: ", otherwise=_put_in,
-        then=judges.by_function(
-            _CROSSOVER, "a number of bytes", lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0,
-            otherwise=lambda size, p, *_: f"Right from 4 ranks up. For {p} ranks you say {size:.4g} bytes: a "
-            "tree has no fewer steps than a ring there, so the ring wins from the first byte. Return 0.",
-            yes="n = (α/β) (p − 1 − L) / (L − (p − 1)/p), L the tree's depth. It grows with p: on 1,024 "
-            "ranks a ring needs many megabytes to pay for its 2,046 steps. Libraries keep a table of such "
-            "sizes.",
-        ),
     ),
-    ("Set the two times equal. The 2 falls out on both sides.",
-     "Bring α to the left and n β to the right: α (p − 1 − L) = n β (L − (p − 1)/p).",
-     "With 2 or 3 ranks the left side is 0."),
-)  # fmt: skip
-
-
-# 4. Which link is full
+    judges.by_function(
+        *_ASKED, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0,
+        otherwise=lambda size, p, *_: f"Right from 4 ranks up. For {p} ranks you say {size:.4g} bytes: a "
+        "tree has no fewer steps than a ring there, so the ring wins from the first byte. Return 0.",
+        yes="n = (α/β) (p − 1 − L) / (L − (p − 1)/p), L the tree's depth. It grows with p: on 1,024 "
+        "ranks a ring needs many megabytes to pay for its 2,046 steps. Libraries keep a table of sizes.",
+    ),
+), (
+    "Set the two times equal. The 2 falls out on both sides.",
+    "Bring α to the left and n β to the right: α (p − 1 − L) = n β (L − (p − 1)/p).",
+    "With 2 or 3 ranks the left side is 0.",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -215,10 +166,6 @@ LINKS: Mapping[str, float] = {
 }  # fmt: skip
 """What each link can carry in one direction, bytes/s."""
 
-_FULL = {
-    "A": "NVLink 4", "B": "InfiniBand NDR", "C": "PCIe 4 x16", "D": "100 Gb/s RoCE", "E": "25 Gb/s Ethernet",
-}  # fmt: skip
-
 
 def _evidence(key: str, link: str) -> str:
     run, rate = RUNS[key], LINKS[link]
@@ -227,23 +174,19 @@ def _evidence(key: str, link: str) -> str:
     said = f"That link would be {busbw / rate:.0%} busy, and another would be nearly full."
     if rate < busbw:
         said = f"A link of {rate / 1e9:g} GB/s cannot have carried it."
-        if link == min((name for name in LINKS if LINKS[name] >= algbw), key=LINKS.__getitem__):
+        if rate == min(other for other in LINKS.values() if other >= algbw):
             said += " You took size / time, the algbw: an all-reduce sends each byte nearly twice."
     elif 0.8 < 8 * busbw / rate <= 1:
         said = "Bits for bytes? That link carries eight times as much."
-    return f"has a busbw of {busbw / 1e9:.3g} GB/s. {said}"
+    return f"the busbw is {busbw / 1e9:.3g} GB/s. {said}"
 
 
-BOTTLENECK = Exercise(
-    "06", "which link is full",
-    "lesson_06.RUNS holds five large collectives, lesson_06.LINKS what links can carry. For each run name "
-    "the link that bounds it: the one that is nearly full.",
-    judges.by_choice(
-        "Run {}", "link", _FULL, LINKS, _evidence,
-        yes="Every one runs at 80 % of a link or more: that link bounds it, and only a wider one or fewer "
-        "bytes would help. In B the NVLinks wait for the network. In C two GPUs of one node talk over PCIe.",
-    ),
-    ("algbw is size over time. busbw is algbw times 2 (p − 1) / p for an all-reduce, (p − 1) / p for an "
-     "all-gather: what crosses a link.",
-     "The bound is the slowest link that could have carried that busbw."),
-)  # fmt: skip
+BOTTLENECK = Exercise("06", "which link is full", judges.by_choice(
+    "link", dict(zip(RUNS, LINKS, strict=True)), LINKS, _evidence,  # they stand in the same order
+    yes="Every one runs at 80 % of a link or more: that link bounds it, and only a wider one or fewer "
+    "bytes would help. In B the NVLinks wait for the network. In C two GPUs of one node talk over PCIe.",
+), (
+    "algbw is size over time. busbw is algbw times 2 (p − 1) / p for an all-reduce, (p − 1) / p for an "
+    "all-gather: what crosses a link.",
+    "The bound is the slowest link that could have carried that busbw.",
+))  # fmt: skip

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-RANKS = (4, 2, 3, 5, 6, 7, 8, 9)  # 4 first: what is said of it is the easiest to follow
+from hpclab.exercises import Verdict, judges
+
+_RANKS = (4, 2, 3, 5, 6, 7, 8, 9)  # 4 first: what is said of it is the easiest to follow
+_YES = (
+    "Replayed on 2 to 9 ranks: after p − 1 steps each rank holds the whole sum of its own chunk. That is the "
+    "reduce-scatter of ZeRO and FSDP, where each rank owns the shard that carries its number."
+)
 
 
-def replay(said: Mapping[tuple, int]) -> str:
-    """What is wrong with a ring in which (rank, ranks, step) sends that chunk, in a sentence; or nothing."""
+def by_replay(answer: object) -> Verdict:
+    """A function that says which chunk a rank sends in a step, replayed on 2 to 9 ranks."""
+    events = [(rank, ranks, step) for ranks in _RANKS for step in range(ranks - 1) for rank in range(ranks)]
+    sent = judges.called(
+        "chunk_to_send(rank, ranks, step)", "the number of a chunk, a whole number", answer, events,
+        lambda value: judges.is_number(value) and not isinstance(value, float),
+    )  # fmt: skip
+    said = dict(zip(events, sent, strict=True))
     for (rank, ranks, step), chunk in said.items():
         if not 0 <= chunk < ranks:
-            return (
-                f"Rank {rank} of {ranks} sends chunk {chunk} in step {step}, but chunks are 0 to "
-                f"{ranks - 1}: is the % ranks missing?"
-            )
-    return next(filter(None, (_replayed(ranks, said) for ranks in RANKS)), "")
+            where = f"Rank {rank} of {ranks} sends chunk {chunk} in step {step}"
+            return Verdict(False, f"{where}, but chunks are 0 to {ranks - 1}: is the % ranks missing?")
+    wrong = next(filter(None, (_replayed(ranks, said) for ranks in _RANKS)), "")
+    return Verdict(not wrong, wrong or _YES)
 
 
 def _replayed(ranks: int, said: Mapping[tuple, int]) -> str:
@@ -28,18 +39,18 @@ def _replayed(ranks: int, said: Mapping[tuple, int]) -> str:
             if twice := set(parcel) & set(held[target][chunk]):
                 return (
                     f"On {ranks} ranks, step {step}: rank {target} gets chunk {chunk} with rank "
-                    f"{min(twice)}'s values, and has them already, so they count twice. Who sends in a step "
-                    "what it got in the step before never sends anything twice."
+                    f"{min(twice)}'s values, and has them already, so they count twice. Send what came in "
+                    "the step before."
                 )
             held[target][chunk] += parcel
     whole = [{c for c in range(ranks) if len(held[rank][c]) == ranks} for rank in range(ranks)]
     if all(rank in whole[rank] for rank in range(ranks)):
         return ""
-    shift = {(min(chunks) - rank) % ranks for rank, chunks in enumerate(whole) if len(chunks) == 1}
-    if len(shift) == 1 and all(len(chunks) == 1 for chunks in whole):
+    if all(len(chunks) == 1 for chunks in whole):
+        rank = next(rank for rank, chunks in enumerate(whole) if rank not in chunks)
         return (
-            f"A right ring, but on {ranks} ranks rank 0 ends with the whole sum of chunk {min(whole[0])}, "
-            "and rank 0 is to own chunk 0. Everybody must begin with another chunk."
+            f"A right ring, but on {ranks} ranks rank {rank} ends with the whole sum of chunk "
+            f"{min(whole[rank])}, and is to own chunk {rank}. Everybody must begin with another chunk."
         )
     return (
         f"On {ranks} ranks, after {ranks - 1} steps, the fullest sum on rank 0 has the values of "

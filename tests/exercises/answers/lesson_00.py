@@ -16,66 +16,33 @@ def choose_by_table(place, here, wanted):
     return ["local", "slurm"][wanted > own[place]]
 
 
-def one_off(place, here, wanted):
-    if place == "login node":
-        return "slurm"
-    return "slurm" if place == "inside a job" and wanted >= here else "local"
-
-
-def number_inside_a_job(place, here, wanted):
-    return "slurm" if place == "login node" or (place == "inside a job" and wanted > 32) else "local"
-
-
-def small_on_the_login_node(place, here, wanted):
-    if place == "login node":
-        return "local" if wanted <= 2 else "slurm"
-    return choose_by_cases(place, here, wanted)
+def slurm_if(rule):
+    return lambda place, here, wanted: "slurm" if rule(place, here, wanted) else "local"
 
 
 def prints_it(place, here, wanted):
     print(choose_by_cases(place, here, wanted))
 
 
-def never_ends(place, here, wanted):
-    while True:
-        pass
-
-
+LOGIN, JOB = "login node", "inside a job"
 RIGHT = {"BACKEND": [choose_by_cases, choose_by_table]}
 
 WRONG = {
     "BACKEND": [
-        (lambda place, here, wanted: "local", "Always local"),
-        (lambda place, here, wanted: "slurm", "Always Slurm"),
-        (lambda place, here, wanted: "slurm" if wanted > here else "local", "no more of them behind a queue"),
-        (
-            lambda place, here, wanted: "slurm" if place in ("login node", "inside a job") else "local",
-            "yours already",
-        ),
-        (lambda place, here, wanted: "slurm" if place == "login node" else "local", "no 33rd"),
-        (one_off, "only for the 33rd"),
-        (
-            lambda place, here, wanted: "slurm" if place == "login node" or wanted > 32 else "local",
-            "A laptop has no 64 cores",
-        ),
-        (number_inside_a_job, "not with a number"),
-        (
-            lambda place, here, wanted: (
-                "slurm" if place == "Binder" else choose_by_cases(place, here, wanted)
-            ),
-            "Binder, 1 core here, 2 wanted",
-        ),
-        (small_on_the_login_node, "that is the trap"),
-        (
-            lambda place, here, wanted: {"local": "slurm", "slurm": "local"}[
-                choose_by_cases(place, here, wanted)
-            ],
-            "changed places",
-        ),
+        (slurm_if(lambda p, h, w: False), "Always local"),
+        (slurm_if(lambda p, h, w: True), "Always Slurm"),
+        (slurm_if(lambda p, h, w: w > h), "no more of them behind a queue"),
+        (slurm_if(lambda p, h, w: p in (LOGIN, JOB)), "yours already"),
+        (slurm_if(lambda p, h, w: p == LOGIN), "no 33rd"),
+        (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w >= h)), "only for the 33rd"),
+        (slurm_if(lambda p, h, w: p == LOGIN or w > 32), "A laptop has no 64 cores"),
+        (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w > 32)), "not with a number"),
+        (slurm_if(lambda p, h, w: p in (LOGIN, "Binder") or (p == JOB and w > h)), "Binder, 1 core here, 2"),
+        (slurm_if(lambda p, h, w: (p == LOGIN and w > 2) or (p == JOB and w > h)), "that is the trap"),
+        (slurm_if(lambda p, h, w: choose_by_cases(p, h, w) == "local"), "changed places"),
         (lambda place, here, wanted: "auto", '"auto" leaves the choice'),
         (prints_it, "is the return missing?"),
         (lambda place, here, wanted: place == "login node", 'must be "local" or "slurm"'),
-        (never_ends, "did not finish"),
         (lambda place: "local", "TypeError"),
         ("slurm", "The answer is a function"),
     ],

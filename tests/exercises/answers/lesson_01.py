@@ -14,11 +14,8 @@ def cores_by_counting(serial, efficiency):
     return cores
 
 
-def cores_endless(serial, efficiency):
-    cores = 1
-    while scaling.Amdahl(serial).speedup(cores) >= efficiency:
-        cores += 1
-    return cores
+def exactly(s, e):
+    return 1 + (1 / e - 1) / s
 
 
 def sixteen_fitted(law):
@@ -29,23 +26,21 @@ def sixteen_fitted(law):
     return predict
 
 
-def sixteen_from_the_last_point(gpus, throughput, target):
-    speedup = throughput[-1] / throughput[0]
-    serial = (gpus[-1] / speedup - 1) / (gpus[-1] - 1)
-    return throughput[0] / (serial + (1 - serial) / target)
+def from_the_last_point(n, v, t):
+    serial = (n[-1] / (v[-1] / v[0]) - 1) / (n[-1] - 1)
+    return v[0] / (serial + (1 - serial) / t)
 
 
-def sixteen_last_stretch(gpus, throughput, target):
-    slope = (throughput[-1] - throughput[-2]) / (gpus[-1] - gpus[-2])
-    return throughput[-1] + slope * (target - gpus[-1])
+def power_law(n, v, t):
+    slope, start = numpy.polyfit(numpy.log(n), numpy.log(v), 1)
+    return float(numpy.exp(start + slope * numpy.log(t)))
 
 
-def sixteen_power_law(gpus, throughput, target):
-    slope, start = numpy.polyfit(numpy.log(gpus), numpy.log(throughput), 1)
-    return float(numpy.exp(start + slope * numpy.log(target)))
+def polynomial(degree):
+    return lambda n, v, t: float(numpy.polyval(numpy.polyfit(n, v, degree), t))
 
 
-def sixteen_looked_up(gpus, throughput, target):
+def looked_up(n, v, t):
     from hpclab.validation.scaling_rows import published
 
     return published()[-1].value
@@ -53,15 +48,15 @@ def sixteen_looked_up(gpus, throughput, target):
 
 RIGHT = {
     "SERIAL_SHARE": [0.2, Fraction(1, 5), (8 / (240 / 72) - 1) / 7],
-    "MOST_CORES": [lambda serial, efficiency: int(1 + (1 / efficiency - 1) / serial), cores_by_counting],
-    "SIXTEEN": [sixteen_fitted(scaling.Amdahl), sixteen_from_the_last_point],
+    "MOST_CORES": [lambda s, e: int(exactly(s, e)), cores_by_counting],
+    "SIXTEEN": [sixteen_fitted(scaling.Amdahl), from_the_last_point],
 }
 
 WRONG = {
     "SERIAL_SHARE": [
         (20, "per cent"),
         (0.8, "parallel share"),
-        (72 / 240, "whole time"),
+        (72 / 240, "an eighth of the parallel part"),
         (240 / 72, "speedup"),
         (240 / 72 / 8, "efficiency"),
         (1 - 240 / 72 / 8, "efficiency lost"),
@@ -72,50 +67,34 @@ WRONG = {
         (48, "in seconds"),
         (-0.1, "from 0 to 1"),
         ("20 %", "from 0 to 1"),
-        ("0.1", "must be a number"),
         (float("nan"), "must be a number"),
     ],
     "MOST_CORES": [
-        (lambda serial, efficiency: 1 + (1 / efficiency - 1) / serial, "whole"),
-        (lambda serial, efficiency: numpy.ceil(1 + (1 / efficiency - 1) / serial), "rounded up"),
-        (lambda serial, efficiency: int((1 / efficiency - 1) / serial), "one core short"),
-        (lambda serial, efficiency: 1 / serial, "highest speedup"),
-        (lambda serial, efficiency: (1 - efficiency) / serial, "straight line"),
-        (lambda serial, efficiency: int(efficiency / serial), "speedup over cores"),
-        (cores_endless, "did not finish"),
-        (lambda serial, efficiency: 12, "efficiency there is"),
-        (lambda serial: 12, "TypeError"),
-        (34, "The answer is a function"),
+        (exactly, "whole"),
+        (lambda s, e: numpy.ceil(exactly(s, e)), "rounded up"),
+        (lambda s, e: int(exactly(s, e) - 1), "one core short"),
+        (lambda s, e: 1 / s, "highest speedup"),
+        (lambda s, e: (1 - e) / s, "straight line"),
+        (lambda s, e: int(e / s), "speedup over cores"),
+        (lambda s, e: e * exactly(s, e), "That is the speedup at that point"),
+        (lambda s, e: 0, "do no work"),
+        (lambda s, e: 12, "efficiency there is"),
     ],
     "SIXTEEN": [
-        (lambda gpus, throughput, target: throughput[0] * target, "ideal line"),
-        (lambda gpus, throughput, target: throughput[-1] * target / gpus[-1], "efficiency of eight"),
-        (sixteen_last_stretch, "last stretch"),
-        (
-            lambda gpus, throughput, target: float(numpy.polyval(numpy.polyfit(gpus, throughput, 1), target)),
-            "straight line",
-        ),
-        (
-            lambda gpus, throughput, target: (
-                sixteen_from_the_last_point(gpus, throughput, target) / throughput[0]
-            ),
-            "That is a speedup",
-        ),
+        (lambda n, v, t: v[0] * t, "ideal line"),
+        (lambda n, v, t: v[-1] * t / n[-1], "efficiency of eight"),
+        (lambda n, v, t: v[-1] + (v[-1] - v[-2]) / (n[-1] - n[-2]) * (t - n[-1]), "last stretch"),
+        (polynomial(1), "straight line"),
+        (polynomial(2), "ends below zero"),
+        (lambda n, v, t: from_the_last_point(n, v, t) / v[0], "That is a speedup"),
         (sixteen_fitted(scaling.Gustafson), "Gustafson"),
-        (
-            lambda gpus, throughput, target: sixteen_from_the_last_point(gpus, throughput, 16),
-            "always predict for 16",
-        ),
-        (lambda gpus, throughput, target: throughput[-1], "last measured value"),
-        (sixteen_power_law, "too high"),
+        (lambda n, v, t: from_the_last_point(n, v, 16), "always predict for 16"),
+        (lambda n, v, t: from_the_last_point(n, v, 1e12), "endlessly many"),
+        (lambda n, v, t: v[-1], "last measured value"),
+        (power_law, "too high"),
         (sixteen_fitted(scaling.USL), "USL has two unknowns"),
-        (
-            lambda gpus, throughput, target: float(numpy.polyval(numpy.polyfit(gpus, throughput, 2), target)),
-            "ends below zero",
-        ),
-        (sixteen_looked_up, "cannot use hpclab.validation"),
-        (lambda gpus, throughput, target: "about 3000", "must be a number"),
-        (3078, "The answer is a function"),
+        (looked_up, "cannot use hpclab.validation"),
+        (lambda n, v, t: "about 3000", "must be a number"),
     ],
 }
 

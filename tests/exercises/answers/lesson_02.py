@@ -22,42 +22,19 @@ def kernel(source, *changes):
     return cuda.jit(cell["answer"])
 
 
-def sectors_counted(stride, itemsize):
-    return len({stride * itemsize * lane // 32 for lane in range(32)})
-
-
-def sectors_by_formula(stride, itemsize):
-    return max(1, min(32, stride * itemsize))
-
-
-def sectors_without_a_return(stride, itemsize):
-    max(1, min(32, stride * itemsize))
-
-
 DIFFERENCE = """
 def answer(x, out):
     i = cuda.grid(1)
     if i < out.size:
         out[i] = x[i + 1] - x[i]
 """
-DIFFERENCE_IN_STRIDES = """
-def answer(x, out):
-    for i in range(cuda.grid(1), x.shape[0] - 1, cuda.gridsize(1)):
-        right = x[i + 1]
-        out[i] = right - x[i]
-"""
+IN_STRIDES = ("if i < out.size", "for i in range(i, x.shape[0] - 1, cuda.gridsize(1))")
 SCALED = """
 def answer(factor, x, y):
     for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         y[i] += factor * x[i]
 """
-SCALED_BY_WHILE = """
-def answer(factor, x, y):
-    i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-    while i < y.shape[0]:
-        y[i] = y[i] + factor * x[i]
-        i += cuda.blockDim.x * cuda.gridDim.x
-"""
+BY_HAND = ("cuda.grid(1)", "cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x")
 SCALED_IN_STRETCHES = """
 def answer(factor, x, y):
     each = (y.size + cuda.gridsize(1) - 1) // cuda.gridsize(1)
@@ -81,7 +58,7 @@ def answer(x, sums):
     if t == 0:
         sums[cuda.blockIdx.x] = tile[0]
 """
-FILLED, ROUND = "else 0\n    cuda.syncthreads()\n", "half]\n        cuda.syncthreads()\n"
+ROUND = "half]\n        cuda.syncthreads()\n"
 SUMS_BY_THE_FIRST = """
 def answer(x, sums):
     tile = cuda.shared.array(128, np.float32)
@@ -97,16 +74,10 @@ def answer(x, sums):
             total += tile[k]
         sums[cuda.blockIdx.x] = total
 """
-SUMS_BY_EVERY_THREAD = """
-def answer(x, sums):
-    total = np.float32(0)
-    for k in range(128):
-        i = cuda.blockIdx.x * 128 + k
-        if i < x.size:
-            total += x[i]
-    if cuda.threadIdx.x == 0:
-        sums[cuda.blockIdx.x] = total
-"""
+PAST_THE_TILE = (
+    ("range(128)", "range(min(128, x.size - cuda.grid(1)))"),
+    ("tile[k]", "x[cuda.grid(1) + k]"),
+)
 TURNED = """
 def answer(a, out):
     tile = cuda.shared.array((32, 33), np.float32)
@@ -119,53 +90,44 @@ def answer(a, out):
     if row < out.shape[0] and column < out.shape[1]:
         out[row, column] = tile[cuda.threadIdx.x, cuda.threadIdx.y]
 """
-TURNED_FLAT = """
-def answer(a, out):
-    tile = cuda.shared.array(32 * 33, np.float32)
-    x, y = cuda.threadIdx.x, cuda.threadIdx.y
-    left, top = cuda.blockIdx.x * 32, cuda.blockIdx.y * 32
-    if top + y < a.shape[0] and left + x < a.shape[1]:
-        tile[x * 33 + y] = a[top + y, left + x]
-    cuda.syncthreads()
-    if left + y < a.shape[1] and top + x < a.shape[0]:
-        out[left + y, top + x] = tile[y * 33 + x]
-"""
-NOT_YET = kernel('def answer(a, out):\n    """A kernel whose body is still to be written."""\n    ...\n')
+TURNED_AS_READ = (
+    ("tile[cuda.threadIdx.y, cuda.threadIdx.x] = a", "tile[cuda.threadIdx.x, cuda.threadIdx.y] = a"),
+    ("= tile[cuda.threadIdx.x, cuda.threadIdx.y]", "= tile[cuda.threadIdx.y, cuda.threadIdx.x]"),
+)
 
 RIGHT = {
-    "SECTORS": [sectors_counted, sectors_by_formula],
-    "DIFFERENCE": [kernel(DIFFERENCE), kernel(DIFFERENCE_IN_STRIDES)],
-    "FEW_SECTORS": [kernel(SCALED), kernel(SCALED_BY_WHILE)],
+    "SECTORS": [
+        lambda s, i: len({s * i * lane // 32 for lane in range(32)}),
+        lambda s, i: max(1, min(32, s * i)),
+    ],
+    "DIFFERENCE": [kernel(DIFFERENCE), kernel(DIFFERENCE, IN_STRIDES)],
+    "FEW_SECTORS": [kernel(SCALED), kernel(SCALED, BY_HAND, ("y[i] += factor", "y[i] = y[i] + factor"))],
     "BLOCK_SUMS": [kernel(SUMS), kernel(SUMS_BY_THE_FIRST)],
-    "TRANSPOSE": [kernel(TURNED), kernel(TURNED_FLAT)],
+    "TRANSPOSE": [kernel(TURNED), kernel(TURNED, *TURNED_AS_READ)],
 }
 
 WRONG = {
     "SECTORS": [
-        (lambda stride, itemsize: stride * itemsize, "cannot touch more than 32"),
-        (lambda stride, itemsize: min(32, 4 * stride), "items of 4 bytes only"),
-        (lambda stride, itemsize: min(32, stride * itemsize), "stride of 0"),
-        (lambda stride, itemsize: len({stride * itemsize * k // 128 for k in range(32)}), "lines of 128"),
-        (lambda stride, itemsize: 32 * itemsize // 32, "bytes asked for"),
-        (lambda stride, itemsize: 32, "worst case"),
-        (lambda stride, itemsize: 1, "One request is not one sector"),
-        (lambda stride, itemsize: 31 * stride * itemsize // 32 + 2, "count the different results"),
-        (lambda stride, itemsize: "four", "must be a number"),
-        (sectors_without_a_return, "is the return missing?"),
-        (lambda stride, itemsize: len({stride * lane // 32 for lane in range(32)}), "you say 1 sector."),
+        (lambda s, i: s * i, "cannot touch more than 32"),
+        (lambda s, i: min(32, 4 * s), "items of 4 bytes only"),
+        (lambda s, i: min(32, s * i), "stride of 0"),
+        (lambda s, i: len({s * i * k // 128 for k in range(32)}), "lines of 128"),
+        (lambda s, i: 32 * i // 32, "bytes asked for"),
+        (lambda s, i: 32, "worst case"),
+        (lambda s, i: 1, "One request is not one sector"),
+        (lambda s, i: 31 * s * i // 32 + 2, "count the different results"),
+        (lambda s, i: len({s * lane // 32 for lane in range(32)}), "you say 1 sector."),
     ],
     "DIFFERENCE": [
         (kernel(DIFFERENCE, ("if i < out.size", "if True")), "and 28 more"),
         (kernel(DIFFERENCE, ("i < out.size", "i < x.size")), "one item beyond its own"),
-        (kernel(DIFFERENCE, ("i < out.size", "i <= out.size")), "one item beyond its own"),
         (kernel(DIFFERENCE, ("out.size", "out.size - 1")), "the last item of out is never written"),
         (kernel(DIFFERENCE, ("cuda.grid(1)", "cuda.threadIdx.x")), "begins at 0 in every block"),
         (kernel(DIFFERENCE, ("x[i + 1] - x[i]", "x[i] - x[i + 1]")), "and should be"),
         (kernel(DIFFERENCE, ("i = cuda.grid(1)\n    if i <", "for i in range("), ("out.size:", "out.size):")),
          "all the items"),
-        (kernel(DIFFERENCE, ("x[i + 1] - x[i]", "1")), "and should be"),
         (kernel("def answer(x, out):\n    out[:] = x[1:] - x[:-1]\n"), "tracer does not know"),
-        (NOT_YET, "Not solved yet"),
+        (kernel('def answer(x, out):\n    """Still to be written."""\n    ...\n'), "Not solved yet"),
         ([1.0, 2.0], "must be a kernel"),
     ],
     "FEW_SECTORS": [
@@ -176,35 +138,26 @@ WRONG = {
         (kernel(SCALED, ("+= factor * x[i]", "= factor * x[i]")), "what it held is gone"),
         (kernel(SCALED, ("+= factor * x[i]", "= factor * y[i] + x[i]")), "factor belongs to x"),
         (kernel(SCALED, ("factor * x[i]", "x[i]")), "factor is missing"),
-        (kernel(SCALED, (", cuda.gridsize(1)", "")), "several threads work on one item"),
-        (kernel(SCALED, ("cuda.gridsize(1)", "cuda.gridDim.x")), "several threads work on one item"),
         (kernel(SCALED, ("for i in range(cuda.grid(1), y.size, cuda.gridsize(1))",
                          "for i in range(y.size if cuda.grid(1) == 0 else 0)")), "let all threads work"),
-        (kernel(SCALED, ("cuda.grid(1)", "cuda.threadIdx.x")), "several threads work on one item"),
         (kernel(SCALED, ("+= factor * x[i]", "+= x[i]\n        y[i] += (factor - 1) * x[i]")),
          "more often than once"),
-        (kernel(SCALED, ("), y.size", "), (y.size // cuda.gridsize(1) + 1) * cuda.gridsize(1)")),
-         "the access with an if"),
     ],
     "BLOCK_SUMS": [
-        (kernel(SUMS, (FILLED, "else 0\n"), (ROUND, "half]\n")), "The simulator gets by without"),
         (kernel(SUMS, (ROUND, "half]\n")), "The simulator gets by without"),
         (kernel(SUMS, (ROUND, "half]\n            cuda.syncthreads()\n")), "not inside an if"),
-        (kernel(SUMS_BY_THE_FIRST, ("syncthreads", "syncwarp")), "put cuda.syncthreads()"),
         (kernel(SUMS_BY_THE_FIRST, ("    else:\n        tile[t] = 0\n", "")), "must put 0 into the tile"),
-        (kernel(SUMS_BY_EVERY_THREAD), "Read each item once"),
+        (kernel(SUMS_BY_THE_FIRST, *PAST_THE_TILE), "Read each item once"),
         (kernel(SUMS_BY_THE_FIRST, ("cuda.grid(1)", "t")), "and should be"),
     ],
     "TRANSPOSE": [
         (kernel(TURNED, ("(32, 33)", "(32, 32)")), "lies in one bank"),
-        (kernel(TURNED, ("(32, 33)", "(33, 32)")), "lies in one bank"),
         (kernel(TURNED, ("(32, 33)", "(32, 34)")), "shift by one"),
         (kernel(TURNED, ("    cuda.syncthreads()\n", "")), "put cuda.syncthreads()"),
         (kernel("def answer(a, out):\n    column, row = cuda.grid(2)\n    if row < a.shape[0] and column < "
                 "a.shape[1]:\n        out[column, row] = a[row, column]\n"), "write rows"),
         (kernel(TURNED, ("    column = cuda.blockIdx.y * 32 + cuda.threadIdx.x\n", ""),
                 ("    row = cuda.blockIdx.x * 32 + cuda.threadIdx.y\n", "")), "never written"),
-        (NOT_YET, "Not solved yet"),
     ],
 }  # fmt: skip
 
@@ -213,10 +166,7 @@ OWN = {
     "DIFFERENCE": [vector_add.coalesced],
     "FEW_SECTORS": [vector_add.grid_stride],
     "BLOCK_SUMS": [reduction.shared_tree],
-    "TRANSPOSE": [
-        kernel("def answer(a, out):\n    transpose.padded(a, out)\n"),
-        *(step.kernel for step in transpose.STEPS),
-    ],
+    "TRANSPOSE": [kernel("def answer(a, out):\n    transpose.padded(a, out)\n"), transpose.STEPS[1].kernel],
 }
 
 SOLUTION = {

@@ -10,44 +10,17 @@ READ = {"A": "smaller chunks", "B": "larger chunks", "C": "ask earlier, or for l
 
 def by_search(start, speedup):
     low, high = 0.0, 1e9
-    if start + high / speedup >= high:
-        return float("inf")
     while high - low > 1e-6:
         work = (low + high) / 2
-        if start + work / speedup > work:
-            low = work
-        else:
-            high = work
-    return high
-
-
-def forgets_the_return(start, speedup):
-    start * speedup / (speedup - 1)
-
-
-def forgets_the_else(start, speedup):
-    if speedup > 1:
-        return start * speedup / (speedup - 1)
-
-
-def loops(start, speedup):
-    work = 0.0
-    while start + work / speedup > work or speedup <= 1:
-        work += 0
-    return work
+        low, high = (work, high) if start + work / speedup > work else (low, work)
+    return high if high < 1e9 else float("inf")
 
 
 RIGHT = {
     "CHUNK_SIZE": ["4 MiB", 3 * 2**20, "2 MiB", "6 MB"],
     "NODES_THAT_PAY": [8, max(n for n in TIMES if TIMES[1] / TIMES[n] / n >= 0.7), 8.0],
-    "BREAK_EVEN": [
-        lambda start, speedup: start * speedup / (speedup - 1) if speedup > 1 else math.inf,
-        by_search,
-    ],
-    "READ_THE_BARS": [
-        READ,
-        dict(zip("abcd", (r.upper() for r in READ.values()), strict=True)),
-    ],
+    "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_search],
+    "READ_THE_BARS": [READ, {run.lower(): remedy.upper() for run, remedy in READ.items()}],
 }
 
 WRONG = {
@@ -61,12 +34,8 @@ WRONG = {
         ("128 MiB", "One chunk for each node is the worst"),
         ("1 GiB", "some nodes never get any"),
         (4, "write the unit"),
-        ("4", "write the unit"),
         ("four", "not a size"),
-        (0, "write the unit"),
         (-1, "must be a number from"),
-        (float("nan"), "must be a number from"),
-        (None, "must be a number from"),
     ],
     "NODES_THAT_PAY": [
         (16, "Did you compare with 8 nodes"),
@@ -75,36 +44,26 @@ WRONG = {
         (1, "always 100 % efficient"),
         (4, "so is a larger number"),
         (12, "no row for 12 nodes"),
-        (0, "must be a whole number"),
-        ("eight", "must be a whole number"),
+        (0, "must be a number from 1 to 64 nodes"),
     ],
     "BREAK_EVEN": [
-        (lambda start, speedup: start, "the one node works on while you wait"),
-        (lambda start, speedup: start * speedup, "Set work = start + work / speedup"),
-        (lambda start, speedup: start / (speedup - 1), "the time the fast run takes"),
-        (lambda start, speedup: start * (speedup - 1) / speedup, "upside down"),
-        (lambda start, speedup: start / speedup, "makes the queue run in parallel"),
-        (lambda start, speedup: start * speedup / (speedup + 1), "asking 60 + 48"),
-        (lambda start, speedup: start * speedup / (speedup - 1), "Return math.inf there"),
-        (
-            lambda start, speedup: start * speedup / (speedup - 1) if speedup != 1 else math.inf,
-            "for a speedup of 0.8 you say -240 s",
-        ),
-        (lambda start, speedup: start * speedup / (1 - speedup), "the sign is wrong"),
-        (forgets_the_return, "is the return missing?"),
-        (forgets_the_else, "for a speedup of 1 or less"),
-        (loops, "is there a loop?"),
-        (lambda start: start, "argument"),
-        (80.0, "The answer is a function"),
+        (lambda t, s: t, "the one node works on while you wait"),
+        (lambda t, s: t * s, "Set work = start + work / speedup"),
+        (lambda t, s: t / (s - 1), "the time the fast run takes"),
+        (lambda t, s: t * (s - 1) / s, "upside down"),
+        (lambda t, s: t / s, "makes the queue run in parallel"),
+        (lambda t, s: t * s / (s + 1), "asking 60 + 48"),
+        (lambda t, s: t * s / (s - 1), "Return math.inf there"),
+        (lambda t, s: t * s / (s - 1) if s != 1 else math.inf, "for a speedup of 0.8 you say -240 s"),
+        (lambda t, s: t * s / (1 - s), "the sign is wrong"),
+        (lambda t, s: t * s / (s - 1) if s > 1 else None, "for a speedup of 1 or less"),
     ],
     "READ_THE_BARS": [
         (READ | {"A": "larger chunks"}, "larger ones make that worse"),
         (READ | {"B": "smaller chunks"}, "smaller chunks mean more tasks"),
         (READ | {"C": "faster reading"}, "queue wait"),
-        (READ | {"C": "smaller chunks"}, '"smaller chunks" does nothing about that'),
         (READ | {"D": "larger chunks"}, "waits for storage in every chunk"),
         (READ | {"D": "more nodes"}, "more nodes add rank-seconds"),
-        (dict.fromkeys("ABCD", "more nodes"), "none of these runs lacks nodes"),
         (READ | {"C": "wait"}, "a remedy must be one of"),
         ({"A": "smaller chunks"}, "one remedy for each of A, B, C and D"),
         (list(READ.values()), "one remedy for each of A, B, C and D"),
