@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster.backends.command import private_directory
-from hpclab.cluster.host import private
+from hpclab.cluster.host import ports, private
 from hpclab.cluster.host.ports import Ports
 
 
@@ -32,21 +32,19 @@ def test_the_named_directory_is_taken_and_made(place: Path, monkeypatch: pytest.
     assert stat.S_IMODE(found.path.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("name", ["with space", "naïve", "new\nline", "a" * 70, "quo'te", "semi;colon"])
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        *((f"{{}}/{name}", "has characters other than") for name in ("a b", "é", "a\nb", "a'b", "a;b", "..")),
+        ("{}/" + "a" * 70, "is longer than"), ("state", "does not begin with /"),
+    ],
+)  # fmt: skip
 def test_a_named_path_that_no_daemon_can_use_is_refused_and_none_taken_instead(
-    place: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    place: Path, named: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / name))
-    with pytest.raises(OSError, match=r"its path .*HPCLAB_STATE_DIR to a directory of your own") as refused:
-        private.home()
-    assert name in str(refused.value)
-    assert not list(place.iterdir())
-
-
-def test_a_path_that_depends_on_where_one_stands_is_refused(place: Path, monkeypatch) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setenv("HPCLAB_STATE_DIR", "state")
-    with pytest.raises(OSError, match="state: its path does not begin with /"):
+    monkeypatch.setenv("HPCLAB_STATE_DIR", named.format(place))
+    with pytest.raises(OSError, match=rf"its path {why}.*HPCLAB_STATE_DIR to a directory of your own"):
         private.home()
     assert not list(place.iterdir())
 
@@ -59,8 +57,9 @@ def test_a_home_that_a_sites_pool_cannot_use_is_named_with_the_way_out(place: Pa
             private_directory("pool", shared=True)
 
 
-@pytest.mark.parametrize("home", ["ada@uni.example", "a b", "naïve 日本", "p%u", "it's", "x$HOME`id`;(y)"])
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("home", "named"), [("ada@uni naïve 日本", True), ("p%u it's x$HOME`id`;(y)", False)]
+)
 def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str, named: bool, monkeypatch):
     monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / home / "state") if named else "")
     monkeypatch.setenv("HOME", str(place / home))
@@ -74,7 +73,7 @@ def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str,
         (lambda at: (at / "x").symlink_to("/tmp"), "x", "it is a link"),
         (lambda at: (at / "x").touch(), "x", "not a directory"),
         *((lambda at, mode=mode: (at / "x").mkdir() or (at / "x").chmod(mode), "x", "others can write")
-          for mode in (0o777, 0o1777, 0o770, 0o702)),
+          for mode in (0o1777, 0o770, 0o702)),
         (lambda at: (at / "x" / "mine").mkdir(parents=True) or (at / "x").chmod(0o777), "x/mine",
          "others can write to .*x"),
         pytest.param(lambda at: (at / "x").mkdir() or os.chown(at / "x", 12345, 12345), "x", "another user",
@@ -143,8 +142,6 @@ def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it(
 
 
 def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpclab.cluster.host import ports
-
     with socket.socket() as stranger:
         free = Ports.reserve(3)
         free.release()
@@ -152,13 +149,5 @@ def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatc
         stranger.listen()
         monkeypatch.setattr(ports, "_FIRST", free.numbers[0])
         monkeypatch.setattr(ports, "_LAST", free.numbers[0] + 1)
-        with pytest.raises(
-            OSError, match=r"No 3 neighbouring TCP ports .* other programs on this machine have taken them"
-        ):
+        with pytest.raises(OSError, match=r"No 3 neighbouring TCP ports .* other programs .* taken them"):
             Ports.reserve(3)
-
-
-@pytest.mark.parametrize("count", [0, -1, 81, 2.5, None, "text"])
-def test_a_silly_number_of_ports_is_refused(count: object) -> None:
-    with pytest.raises(ValueError, match="from 1 to 80"):
-        Ports.reserve(count)

@@ -17,14 +17,11 @@ class Backend(Protocol):
     """What a pool needs of where its nodes come from. Nodes are known by name."""
 
     kind: str
-    pretend: bool  # whether its GPUs are only asked for
-    single: bool  # whether all nodes are one job, which cannot grow and starts its own workers again
+    pretend: bool = False  # whether its GPUs are only asked for
+    single: bool = False  # whether all nodes are one job, which cannot grow and starts its own workers again
+    slurm: Slurm | None = None  # where its jobs queue, beside those of the user's other pools
     cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
     directory: Path  # private: keys, logs, scratch
-
-    @property
-    def slurm(self) -> Slurm | None:
-        """Where its jobs queue, beside those of the user's other pools; None for processes."""
 
     def label(self, nodes: int) -> str:
         """What the nodes really are, in one line."""
@@ -40,6 +37,7 @@ class Backend(Protocol):
 
     def jobs(self) -> list[Any]:
         """This pool's jobs in Slurm's queue."""
+        return []
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
         """Those of these nodes whose process or job has ended, each with how; may take as long as Slurm."""

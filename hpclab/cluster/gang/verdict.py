@@ -38,19 +38,14 @@ class RankState:
 
     def note(self, word: str, rest: Sequence[Any]) -> None:
         """Take in one message of the rank or its agent."""
-        if word == "collectives":
-            self.collectives, self.changed = rest[0], time.monotonic()
-        elif word == "messages":
-            self.messages = {peer: (sent, received) for peer, sent, received in rest[0]}
-            self.in_messages, self.changed = rest[1], time.monotonic()
-        elif word == "state":
-            self.suspend("process", rest[0] in "Tt")
-        elif word == "agent":
-            self.suspend("agent", rest[0])
-        elif word == "value":
-            self.value = rest[0]
-        elif word == "error":
-            self.error = rest[0]
+        if word == "begun":
+            self.collectives, self.messages, self.in_messages = rest
+            self.changed = time.monotonic()
+        elif word == "stopped":
+            for what in ("agent", "process"):
+                self.suspend(what, what in rest[0])
+        elif word in ("value", "error"):
+            setattr(self, word, rest[0])
         elif word == "exit" and self.value is None and self.error is None:
             self.ended = _status(rest[0])
         elif word == "agent ended" and self.value is None:
@@ -70,38 +65,53 @@ def has_failed(state: RankState, timeout: float) -> bool:
 
 def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     """The error to raise once the gang has failed."""
+    return next(_explanations(gang, timeout))
+
+
+def _explanations(gang: Sequence[RankState], timeout: float) -> Iterator[RankError]:
+    """What may have been the reason, the best explanation first."""
     counts = ", ".join(f"rank {state.rank}: {max(0, state.collectives)}" for state in gang)
-    progress = f" Collectives begun by then: {counts}."
+    progress, limit = f" Collectives begun by then: {counts}.", f"until the time limit of {timeout:g} s"
     for state in gang:
         if state.ended is not None:
-            return RankError(
+            yield RankError(
                 f"Rank {state.rank} is gone: {state.ended}. The other ranks were ended.{progress}", state.rank
             )
     for state in gang:
         if state.stopped is not None:
             what = " and ".join(sorted(state.suspended))
-            return RankError(
+            yield RankError(
                 f"Rank {state.rank} was stopped (its {what} is suspended, as by SIGSTOP) and did not go on "
                 f"within {timeout:g} s. All ranks were ended.{progress}",
                 state.rank,
             )
-    own = [state for state in gang if state.error is not None and not state.error["network"]]
-    if own:
-        return _raised(own[0], own[0].error or {}, "")
-    message = _missing_message(gang, timeout)
-    if message is not None:
-        return message
-    behind = _behind(gang)
-    if behind is not None:
+    for state in gang:
+        if state.error is not None and not state.error["network"]:
+            yield _raised(state.rank, state.error, "")
+    if found := waiting.culprit(gang):
+        rank, waits, what = found
+        did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
+        yield RankError(
+            f"Rank {rank} {did} rank {waits}, which waited for it {limit}. All ranks were ended.", rank
+        )
+    if ranks := waiting.circle(gang):
+        shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
+        yield RankError(
+            f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
+            "receives begin before sends are waited for. All ranks were ended.",
+            ranks[0],
+        )
+    if behind := _behind(gang):
         did = "returned without joining" if behind.value is not None else "has not begun"
         most = max(state.collectives for state in gang)
-        return RankError(
-            f"Rank {behind.rank} {did} collective {most}, which the others waited for until the time limit "
-            f"of {timeout:g} s. All ranks were ended.{progress}",
+        yield RankError(
+            f"Rank {behind.rank} {did} collective {most}, which the others waited for {limit}. All ranks "
+            f"were ended.{progress}",
             behind.rank,
         )
-    first = next(state for state in gang if state.error is not None)
-    return _raised(first, first.error or {}, progress)
+    for state in gang:
+        if state.error is not None:
+            yield _raised(state.rank, state.error, progress)
 
 
 def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
@@ -124,38 +134,15 @@ def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
         )
 
 
-def _missing_message(gang: Sequence[RankState], timeout: float) -> RankError | None:
-    found = waiting.culprit(gang)
-    if found is not None:
-        rank, waits = found
-        what = waiting.waits(gang)[waits][rank]
-        did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
-        return RankError(
-            f"Rank {rank} {did} rank {waits}, which waited for it until the time limit of {timeout:g} s. "
-            "All ranks were ended.",
-            rank,
-        )
-    ranks = waiting.circle(gang)
-    if ranks:
-        shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
-        return RankError(
-            f"The ranks wait for each other's messages in a circle ({shown}) and did so until the time limit "
-            f"of {timeout:g} s: let receives begin before sends are waited for. All ranks were ended.",
-            ranks[0],
-        )
-    return None
-
-
 def _behind(gang: Sequence[RankState]) -> RankState | None:
     """The rank with the fewest collectives, where some have begun more."""
     fewest = min(gang, key=lambda state: state.collectives)
     return fewest if any(state.collectives > fewest.collectives for state in gang) else None
 
 
-def _raised(state: RankState, error: dict[str, Any], progress: str) -> RankError:
+def _raised(rank: int, error: dict[str, Any], progress: str) -> RankError:
     raised = RankError(
-        f"Rank {state.rank} raised {error['type']}: {error['message']}{progress}\n\n{error['traceback']}",
-        state.rank,
+        f"Rank {rank} raised {error['type']}: {error['message']}{progress}\n\n{error['traceback']}", rank
     )
     with suppress(Exception):  # an exception of a class that cannot be rebuilt here is told by its text
         raised.__cause__ = tasks.unpack(error["exception"])

@@ -15,37 +15,36 @@ if TYPE_CHECKING:
 
 
 def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
-    """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to"."""
-    return {state.rank: _waits(state, gang) for state in gang}
+    """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to".
 
-
-def _waits(state: RankState, gang: Sequence[RankState]) -> dict[int, str]:
-    """A rank that has returned waits for nobody; one whose last act was a collective for no message."""
-    found: dict[int, str] = {}
-    if state.value is not None or not state.in_messages:
-        return found
-    for peer, (sent, received) in state.messages.items():
-        their_sent, their_received = gang[peer].messages.get(state.rank, (0, 0))
-        if received > their_sent:
-            found[peer] = f"sent message {received} to"
-        elif sent > their_received:
-            found[peer] = f"received message {sent} from"
+    A rank that has returned waits for nobody; one whose last act was a collective for no message.
+    """
+    found: dict[int, dict[int, str]] = {state.rank: {} for state in gang}
+    for state in gang:
+        if state.value is not None or not state.in_messages:
+            continue
+        for peer, (sent, received) in state.messages.items():
+            their_sent, their_received = gang[peer].messages.get(state.rank, (0, 0))
+            if received > their_sent:
+                found[state.rank][peer] = f"sent message {received} to"
+            elif sent > their_received:
+                found[state.rank][peer] = f"received message {sent} from"
     return found
 
 
-def culprit(gang: Sequence[RankState]) -> tuple[int, int] | None:
-    """The rank that others wait for and that waits for no message itself, and one that waits for it.
+def culprit(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
+    """The rank that others wait for and that waits for no message itself, one that waits for it, for what.
 
     None where no message is waited for, where all wait for each other, and where that rank is in turn kept
     in a collective by a rank that has not begun it.
     """
     on = waits(gang)
     for waiting, awaited in on.items():
-        for rank in awaited:
+        for rank, what in awaited.items():
             free = [state for state in gang if not on[state.rank] and state.rank != rank]
             held_up = any(state.collectives < gang[rank].collectives for state in free)
             if not on[rank] and not held_up:
-                return rank, waiting
+                return rank, waiting, what
     return None
 
 

@@ -43,15 +43,12 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comes back from a worker: the packed value, and times on that worker's own clock."""
+    """What comes back from `worker`: the packed value, and times on that worker's own clock."""
 
     value: bytes
     worker: str
-    start: float
-    wall: float
-    cpu: float
-    marks: tuple[Mark, ...]
-    waited: float
+    record: TaskRecord
+    marks: list[Mark]
 
 
 def pack(value: object) -> bytes:
@@ -85,15 +82,15 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
         with trace.listen() as marks:
             with trace.record("receive", len(item)):
                 call, argument = _function(function), unpack(item)
-            with _stoppable():
-                value = call(argument)
+            value = _stoppably(call, argument)
             with trace.record("send"):
                 packed = pack(value)
     except (SystemExit, KeyboardInterrupt) as error:  # over which Dask's worker would end itself
         said = f" ({error})" if str(error) else ""
         raise TaskExit(f"The task ended in {type(error).__name__}{said} and returned no value.") from None
     wall, cpu = time.monotonic() - begin, cpu_seconds() - cpu
-    return Outcome(packed, name, begin, wall, cpu, tuple(marks), timing.waited(queued, wall, cpu, loop))
+    waited = timing.waited(queued, wall, cpu, loop)
+    return Outcome(packed, name, TaskRecord(place, 0, begin, wall, cpu, len(packed), waited), marks)
 
 
 def cpu_seconds() -> float:
@@ -114,14 +111,15 @@ _running: set[int] = set()  # threads of this worker that are inside a learner's
 _guard = threading.Lock()
 
 
-class _stoppable:
-    def __enter__(self) -> None:
+def _stoppably(call: Callable[[Any], Any], argument: Any) -> Any:
+    thread = threading.get_ident()
+    with _guard:
+        _running.add(thread)
+    try:
+        return call(argument)
+    finally:
         with _guard:
-            _running.add(threading.get_ident())
-
-    def __exit__(self, *error: object) -> None:
-        with _guard:
-            _running.discard(threading.get_ident())
+            _running.discard(thread)
 
 
 def stop() -> None:
