@@ -22,7 +22,7 @@ def talked(*messages, collectives=None):
     """A state for each rank from its {peer: (sent, received)}."""
     ranks = [RankState(rank) for rank in range(len(messages))]
     for state, told, count in zip(ranks, messages, collectives or [0] * len(ranks), strict=True):
-        state.note("begun", [count, told, bool(told)])
+        state.note("begun", [count, [(peer, *counts) for peer, counts in told.items()], bool(told)])
     return ranks
 
 
@@ -101,6 +101,6 @@ def test_waiting_is_followed_to_its_beginning(messages, collectives, culprit, wo
 
 def test_messages_left_behind_accuse_nobody():
     ranks = talked({1: (1, 0)}, {}, collectives=(2, 1))
-    ranks[0].note("begun", [2, {1: (1, 0)}, False])  # rank 0 has begun a collective since
+    ranks[0].note("begun", [2, [(1, 1, 0)], False])  # rank 0 has begun a collective since
     assert waiting.culprit(ranks) is None
     assert verdict.judge(ranks, 5.0).rank == 1

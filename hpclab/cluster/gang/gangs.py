@@ -38,11 +38,7 @@ SETTLE = 5.0
 
 
 def run(
-    nodes: Nodes,
-    function: Callable[..., Any],
-    args: Sequence[Any],
-    ranks: int | None,
-    timeout: float,
+    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float,
     look: Look,
 ) -> tuple[list[Any], Trace]:  # fmt: skip
     """The function's values on the first `ranks` nodes, all of them if None; lost ones are replaced first."""

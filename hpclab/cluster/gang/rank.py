@@ -39,7 +39,7 @@ class Heart(threading.Thread):
     def __init__(self, control: int):
         super().__init__(daemon=True, name="hpclab-heart")
         self.control, self.lock = control, threading.Lock()
-        self.told: tuple[int, dict[int, tuple[int, int]], bool] = (-1, {}, False)
+        self.told: tuple[int, list[tuple[int, int, int]], bool] = (-1, [], False)
         self.messages: dict[int, tuple[int, int]] = {}
         self.pairwise, self.last_message = 0, -1
 
@@ -83,7 +83,8 @@ class Heart(threading.Thread):
     def beat(self) -> None:
         """Say what has begun if that is new."""
         number = self.collectives()
-        now = number, dict(self.messages), number == self.last_message
+        messages = [(peer, *counts) for peer, counts in list(self.messages.items())]
+        now = number, messages, number == self.last_message
         if now != self.told:
             self.told = now
             self.say("begun", *now)

@@ -39,7 +39,8 @@ class RankState:
     def note(self, word: str, rest: Sequence[Any]) -> None:
         """Take in one message of the rank or its agent."""
         if word == "begun":
-            self.collectives, self.messages, self.in_messages = rest
+            self.collectives, messages, self.in_messages = rest
+            self.messages = {peer: (sent, received) for peer, sent, received in messages}
             self.changed = time.monotonic()
         elif word == "stopped":
             for what in ("agent", "process"):
