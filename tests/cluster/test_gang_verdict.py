@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hpclab.cluster.gang import verdict, waiting
+from hpclab.cluster.gang import verdict
 from hpclab.cluster.gang.verdict import RankState
 
 NETWORK = {"type": "RuntimeError", "message": "Connection closed by peer", "network": True, "traceback": "",
@@ -94,7 +94,7 @@ def test_the_rank_that_left_a_ring():
 )
 def test_waiting_is_followed_to_its_beginning(messages, collectives, culprit, words):
     ranks = talked(*messages, collectives=collectives)
-    found = waiting.culprit(ranks)
+    found = verdict.culprit(ranks)
     assert (found and found[0]) == culprit
     assert words in str(verdict.judge(ranks, 5.0))
 
@@ -102,5 +102,5 @@ def test_waiting_is_followed_to_its_beginning(messages, collectives, culprit, wo
 def test_messages_left_behind_accuse_nobody():
     ranks = talked({1: (1, 0)}, {}, collectives=(2, 1))
     ranks[0].note("begun", [2, [(1, 1, 0)], False])  # rank 0 has begun a collective since
-    assert waiting.culprit(ranks) is None
+    assert verdict.culprit(ranks) is None
     assert verdict.judge(ranks, 5.0).rank == 1

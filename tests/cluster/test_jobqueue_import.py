@@ -13,11 +13,11 @@ if {in_thread}:
     import sys
     failed = []
     sys.excepthook = threading.excepthook = lambda *error: failed.append(error)
-    thread = threading.Thread(target=lambda: __import__("hpclab.cluster.backends.jobqueue"))
+    thread = threading.Thread(target=lambda: __import__("hpclab.cluster.backends.batch"))
     thread.start(), thread.join()
     assert not failed, failed
 else:
-    import hpclab.cluster.backends.jobqueue
+    import hpclab.cluster.backends.batch
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGINT)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

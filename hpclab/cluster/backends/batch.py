@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from distributed.deploy.spec import ProcessInterface
 
-from hpclab.cluster.backends.jobqueue import SLURMCluster, SLURMJob
 from hpclab.cluster.slurm import SlurmError
 
 if TYPE_CHECKING:
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
     from hpclab.cluster.backends.slurm import SlurmNodes
 
+# dask-jobqueue's runner module takes SIGINT for itself when it is imported (0.9.0): from then on an interrupt
+# would end the whole program instead of what runs, and in a thread, where Python lets nobody touch signals,
+# the import fails. So it happens here, and signals stay as they were.
+_set, signal.signal = signal.signal, lambda *_: None
+try:
+    import dask_jobqueue
+    from dask_jobqueue import SLURMCluster
+    from dask_jobqueue.slurm import SLURMJob
+finally:
+    signal.signal = _set
+
+DEFAULTS = dask_jobqueue.__path__[0] + "/jobqueue.yaml"
 STARTS = 10  # how often a worker of a single allocation is started at most
 
 

@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import shutil
-import sys
 import tempfile
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -32,12 +31,6 @@ def worker_arguments(directory: Path) -> list[str]:
     tls = [word for option, file in files.items() for word in (f"--tls-{option}", str(directory / file))]
     own = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--preload", "hpclab.cluster.preload"]
     return [*own, *tls]
-
-
-def loopback_environment() -> dict[str, str]:
-    """What keeps gloo and NCCL on this machine's loopback interface."""
-    name = "lo0" if sys.platform == "darwin" else "lo"
-    return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name, "TP_SOCKET_IFNAME": name}
 
 
 def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextManager[object]:

@@ -28,7 +28,6 @@ from hpclab.cluster.backends.command import (
     SCHEDULER,
     core_count,
     last_lines,
-    loopback_environment,
     private_directory,
     scheduler_settings,
     secure,
@@ -121,9 +120,6 @@ class LocalNodes(Backend):
 
     def job_script(self) -> str:
         return " ".join(self.worker_command("tls://<scheduler>", "<name>"))
-
-    def rank_environment(self) -> dict[str, str]:
-        return loopback_environment()
 
     def _process(self, name: str) -> subprocess.Popen[bytes] | None:
         return getattr(self.cluster.workers.get(name), "process", None)

@@ -20,7 +20,7 @@ import yaml
 
 from hpclab import checks
 from hpclab.cluster import directives, request
-from hpclab.cluster.backends.jobqueue import DEFAULTS
+from hpclab.cluster.backends.batch import DEFAULTS
 
 OWN = "hpclab"  # the section of Dask's configuration for pools: dask-jobqueue's plain defaults
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",

@@ -17,7 +17,6 @@ from hpclab.cluster.backends.command import (
     SCHEDULER,
     core_count,
     last_lines,
-    loopback_environment,
     private_directory,
     scheduler_settings,
     secure,
@@ -46,16 +45,18 @@ class SlurmNodes(Backend):
         self.directory = private_directory(name, shared=not self.pretend)
         guard.remove(self.directory)
         guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
-        self.interface = None if self.pretend else self._site.get("interface")
         listens = {"port": 0} | self._site.get("scheduler-options", {}) | SCHEDULER
-        listens |= {"host": LOOPBACK} if self.pretend else {}
+        if self.pretend:
+            listens["host"] = LOOPBACK
+        else:
+            self.network = self._site.get("interface")
         security, options = secure(self.directory), self._job_options()
         try:
             with scheduler_settings(self.directory, site=not self.pretend):
                 self.cluster = NodeCluster(
                     name=name, config_name=site_settings.OWN, security=security, protocol="tls://",
-                    silence_logs="critical", interface=self.interface, scheduler_cls=OwnScheduler,
-                    scheduler_options=listens, **options,
+                    silence_logs="critical", interface=self._site.get("interface"),
+                    scheduler_cls=OwnScheduler, scheduler_options=listens, **options,
                 )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # which, of dask-jobqueue's close, hides the first
             first: BaseException = error
@@ -146,13 +147,6 @@ class SlurmNodes(Backend):
         known = [spec["options"].get("members", 1) for spec in self.cluster.worker_spec.values()]
         options["members"] = max(known, default=1)
         return NodeJob(str(self.cluster.scheduler_address), "$NAME", **options).job_script()
-
-    def rank_environment(self) -> dict[str, str]:
-        if self.pretend:
-            return loopback_environment()
-        if self.interface:
-            return {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
-        return {}
 
     def jobs(self) -> list[Job]:
         return [job for job in self.slurm.queue() if job.name == self.name]

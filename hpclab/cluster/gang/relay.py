@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,8 @@ class Relay(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         self.worker = worker
-        self.agent: asyncio.subprocess.Process | None = None
-        self.starting: asyncio.Task[None] | None = None
+        self.agent: Process | None = None
+        self.starting = asyncio.Lock()
         self.rank: int | None = None  # the process id of the agent's child
         self.value = b""  # of the last rank, until it is fetched: too large for an event
 
@@ -48,24 +49,19 @@ class Relay(WorkerPlugin):
 
     async def order(self, *message: Any) -> None:
         """Send a message to the agent, which is started if there is none."""
-        if self.agent is None or self.agent.returncode is not None:
-            if self.starting is None or self.starting.done():
-                self.starting = asyncio.create_task(self._start())
-            await self.starting
-        assert self.agent is not None
+        async with self.starting:
+            if self.agent is None or self.agent.returncode is not None:
+                program = [sys.executable, "-P", "-m", "hpclab.cluster.gang.agent"]
+                self.agent = await asyncio.create_subprocess_exec(
+                    *program, get_address_host(self.worker.address), stdin=PIPE, stdout=PIPE
+                )
+                self.listening = asyncio.create_task(self._listen(self.agent))
+                self.looking = asyncio.create_task(self._look(self.agent))
         assert self.agent.stdin is not None
         self.agent.stdin.write(frames.frame(message))
         await self.agent.stdin.drain()
 
-    async def _start(self) -> None:
-        self.agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "hpclab.cluster.gang.agent", get_address_host(self.worker.address),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        self.listening = asyncio.create_task(self._listen(self.agent))
-        self.looking = asyncio.create_task(self._look(self.agent))
-
-    async def _look(self, agent: asyncio.subprocess.Process) -> None:
+    async def _look(self, agent: Process) -> None:
         """Tell when the agent, which then tells of its rank no more, or the rank is stopped or goes on."""
         told: list[str] = []
         while agent.returncode is None:
@@ -76,7 +72,7 @@ class Relay(WorkerPlugin):
                 self.tell("stopped", None, stopped)
             await asyncio.sleep(LOOK)
 
-    async def _listen(self, agent: asyncio.subprocess.Process) -> None:
+    async def _listen(self, agent: Process) -> None:
         inbox = frames.Frames()
         assert agent.stdout is not None
         while chunk := await agent.stdout.read(2**20):
@@ -94,9 +90,7 @@ class Relay(WorkerPlugin):
 
 
 def _relay(worker: Worker) -> Relay:
-    found = worker.plugins[Relay.name]
-    assert isinstance(found, Relay)
-    return found
+    return worker.plugins[Relay.name]  # type: ignore[return-value]
 
 
 async def wake(dask_worker: Worker) -> None:

@@ -1,9 +1,13 @@
 """Which rank is to blame, from what each is known to have done.
 
 In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
-message others wait for (`waiting.py`); one that has not begun a collective the others wait in. An exception
-that only says that the network failed is the echo of somebody else's end and is blamed on nobody while there
-is a better explanation.
+message others wait for; one that has not begun a collective the others wait in. An exception that only says
+that the network failed is the echo of somebody else's end and is blamed on nobody while there is a better
+explanation.
+
+Each rank reports how many messages it has begun to send to and to receive from each other one. A rank that
+has begun to receive more than its partner has begun to send waits for that partner, and the other way round.
+Most of those that are waited for wait themselves; the one that does not is the one to look at.
 """
 
 from __future__ import annotations
@@ -16,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpclab.cluster.errors import RankError
-from hpclab.cluster.gang import waiting
 from hpclab.cluster.maps import tasks
 
 
@@ -89,13 +92,13 @@ def _explanations(gang: Sequence[RankState], timeout: float) -> Iterator[RankErr
     for state in gang:
         if state.error is not None and not state.error["network"]:
             yield _raised(state.rank, state.error, "")
-    if found := waiting.culprit(gang):
+    if found := culprit(gang):
         rank, waits, what = found
         did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
         yield RankError(
             f"Rank {rank} {did} rank {waits}, which waited for it {limit}. All ranks were ended.", rank
         )
-    if ranks := waiting.circle(gang):
+    if ranks := circle(gang):
         shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
         yield RankError(
             f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
@@ -117,7 +120,7 @@ def _explanations(gang: Sequence[RankState], timeout: float) -> Iterator[RankErr
 
 def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
     """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
-    message, behind = waiting.culprit(gang), _behind(gang)
+    message, behind = culprit(gang), _behind(gang)
     if message is not None:
         behind, since = gang[message[0]], gang[message[1]].changed
         where = f"rank {message[1]} has waited {{}} for a message of it"
@@ -133,6 +136,52 @@ def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
             f"Rank {behind.rank} is slow: {where.format(f'{waited:.1f} s')}. It is alive, so nothing is "
             f"ended before the limit of {timeout:g} s.",
         )
+
+
+def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
+    """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to".
+
+    A rank that has returned waits for nobody; one whose last act was a collective for no message.
+    """
+    found: dict[int, dict[int, str]] = {state.rank: {} for state in gang}
+    for state in gang:
+        if state.value is not None or not state.in_messages:
+            continue
+        for peer, (sent, received) in state.messages.items():
+            their_sent, their_received = gang[peer].messages.get(state.rank, (0, 0))
+            if received > their_sent:
+                found[state.rank][peer] = f"sent message {received} to"
+            elif sent > their_received:
+                found[state.rank][peer] = f"received message {sent} from"
+    return found
+
+
+def culprit(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
+    """The rank that others wait for and that waits for no message itself, one that waits for it, for what.
+
+    None where no message is waited for, where all wait for each other, and where that rank is in turn kept
+    in a collective by a rank that has not begun it.
+    """
+    on = waits(gang)
+    for waiting, awaited in on.items():
+        for rank, what in awaited.items():
+            free = [state for state in gang if not on[state.rank] and state.rank != rank]
+            held_up = any(state.collectives < gang[rank].collectives for state in free)
+            if not on[rank] and not held_up:
+                return rank, waiting, what
+    return None
+
+
+def circle(gang: Sequence[RankState]) -> list[int]:
+    """Ranks of which each waits for a message of the next, and the last for the first; else none."""
+    on = waits(gang)
+    path = [next((rank for rank in on if on[rank]), -1)]
+    while path[-1] >= 0:
+        after = next(iter(on[path[-1]]), -1)
+        if after in path:
+            return path[path.index(after) :]
+        path.append(after)
+    return []
 
 
 def _behind(gang: Sequence[RankState]) -> RankState | None:
