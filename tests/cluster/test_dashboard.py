@@ -83,8 +83,10 @@ def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
         assert page.status == 200
 
 
-def test_two_pools_have_keys_of_their_own(shown: Dashboard) -> None:
-    with Pool(0, backend="local") as other:
+def test_two_pools_have_keys_of_their_own_and_workers_serve_no_pages(shown: Dashboard) -> None:
+    with Pool(1, backend="local") as other:
+        workers = other._nodes.cluster.scheduler.workers.values()
+        assert [worker.services for worker in workers] == [{}]
         theirs = other._nodes.cluster.scheduler.own_dashboard
         assert (theirs.key, theirs.cookie) != (shown.key, shown.cookie)
         assert _ask(theirs, "/status", {"Cookie": f"{theirs.cookie}={shown.key}"}).status == 403
@@ -94,17 +96,9 @@ def test_two_pools_have_keys_of_their_own(shown: Dashboard) -> None:
 
 def test_the_note_is_for_its_owner_alone(state_dir: Path) -> None:
     note = dashboard.announce(Dashboard(4711, "secret"))
-    try:
-        assert stat.S_IMODE(note.stat().st_mode) == 0o600
-        assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
-        assert dashboard.newest() == Dashboard(4711, "secret")
-        assert "secret" not in repr(dashboard.newest())
-    finally:
-        dashboard.withdraw(note)
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
+    assert dashboard.newest() == Dashboard(4711, "secret")
+    assert "secret" not in repr(dashboard.newest())
+    dashboard.withdraw(note)
     assert dashboard.newest() is None
-
-
-def test_the_workers_serve_no_pages() -> None:
-    with Pool(1, backend="local") as pool:
-        workers = pool._nodes.cluster.scheduler.workers.values()
-        assert [worker.services for worker in workers] == [{}]

@@ -29,17 +29,18 @@ def test_ranks_are_clean_between_runs(pool):
 
         torch.left_behind = True
         os.environ["LEFT_BEHIND"] = "yes"
-        return os.getpid(), random.random(), torch.rand(1).item()
+        return os.getppid(), os.getpid(), random.random(), torch.rand(1).item()
 
     def look():
         import torch
 
         return hasattr(torch, "left_behind") or "LEFT_BEHIND" in os.environ
 
-    first, second = pool.run(dirty), pool.run(dirty)
+    ranks = [*pool.run(dirty), *pool.run(dirty)]
     assert pool.run(look) == [False, False]
-    draws = [draw for run in (first, second) for rank in run for draw in rank]
-    assert len(set(draws)) == len(draws)  # four processes, no two alike
+    assert len({agent for agent, *_ in ranks}) == 2  # no fresh interpreter with torch for each run
+    draws = [draw for _, *rank in ranks for draw in rank]
+    assert len(set(draws)) == len(draws) == 12  # four processes, no two alike
 
 
 def test_loader_workers_and_signal_handlers_work(pool):
@@ -106,10 +107,3 @@ def test_marks_and_bars(pool):
     bars = pool.trace.bars()
     assert 0.59 < bars["transfer"] < sum(around) + 0.01
     assert sum(bars.values()) == pytest.approx(2 * pool.trace.makespan, rel=1e-6)
-
-
-def test_every_run_is_forked_from_the_agents_that_the_first_one_started(pool):
-    runs = [pool.run(lambda: (os.getppid(), os.getpid())) for _ in range(3)]
-    agents = {tuple(agent for agent, _ in run) for run in runs}
-    assert len(agents) == 1  # no fresh interpreter with torch for each run
-    assert len({rank for run in runs for _, rank in run}) == 6

@@ -7,8 +7,8 @@ import shutil
 import socket
 import stat
 import tempfile
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ def place() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def test_the_named_directory_is_taken_and_made(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_directory_is_taken_and_made(place: Path, monkeypatch) -> None:
     monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / "mine"))
     found = private.home()
     assert found == private.Home(place / "mine", ())
@@ -110,11 +110,9 @@ def test_one_at_a_time_and_nothing_left(place: Path) -> None:
                 worst = max(worst, inside)
                 inside -= 1
 
-    threads = [threading.Thread(target=visit) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(visit) for _ in range(8)]:
+            done.result()
     assert worst == 1
     assert list(place.iterdir()) == []
 

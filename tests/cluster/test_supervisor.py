@@ -62,25 +62,21 @@ def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped
 def test_it_outlives_its_starter_and_parents_every_daemon(local_slurm: LocalSlurm) -> None:
     supervisor = local_slurm.supervisor
     assert supervisor
-    for name in ("munged", "slurmctld", "node1", "node4"):
-        process = local_slurm.process(name)
-        assert process
-        assert process in processes.descendants(supervisor.pid)
+    daemons = {local_slurm.process(name) for name in ("munged", "slurmctld", "node1", "node4")}
+    assert daemons <= set(processes.descendants(supervisor.pid))
     assert os.getsid(supervisor.pid) != os.getsid(0)
     assert supervisor not in processes.descendants(os.getpid())
 
 
 @pytest.mark.slurm
 def test_it_refuses_requests_it_does_not_know_and_lives_on(local_slurm: LocalSlurm) -> None:
-    for nonsense in (b"", b"explode", b"fail", b"fail nosuch", b"\xff\xfe", b"heal 1 2 3"):
+    for nonsense in (b"", b"explode", b"fail nosuch", b"\xff\xfe", b"heal 1 2 3"):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             connection.connect(str(local_slurm.directory / "control"))
             connection.sendall(nonsense)
             connection.shutdown(socket.SHUT_WR)
             assert b"Error" in connection.recv(1000)
-    with pytest.raises(ValueError, match="no node 'node99'"):
-        local_slurm.fail_node("node99")
     assert local_slurm.supervisor
     assert set(local_slurm.daemons.values()) == {"running"}
 
