@@ -30,13 +30,11 @@ def shown() -> Iterator[Dashboard]:
         yield pool._nodes.cluster.scheduler.own_dashboard
 
 
-def _ask(
-    shown: Dashboard, page: str, headers: dict[str, str], method: str = "GET"
-) -> http.client.HTTPResponse:
+def _ask(shown, page, headers, method="GET"):
     connection = http.client.HTTPConnection("127.0.0.1", shown.port, timeout=30)
     connection.request(method, page, headers=headers)
     answer = connection.getresponse()
-    answer.said = b"" if answer.status == 101 else answer.read()  # type: ignore[attr-defined]
+    answer.said = b"" if answer.status == 101 else answer.read()
     connection.close()
     return answer
 
@@ -45,17 +43,16 @@ def _ask(
     "cookie", ["", "{name}=", "{name}=wrong", "other={key}", "{name}=é", "{name}={key}x", ";;="]
 )
 def test_without_the_key_every_page_and_socket_is_shut(shown: Dashboard, cookie: str, caplog) -> None:
-    cookie = cookie.format(name=shown.cookie, key=shown.key)
+    sent = {"Cookie": cookie.format(name=shown.cookie, key=shown.key).encode()}
     with caplog.at_level(logging.DEBUG):
         for page in PAGES:
             for method in ("GET", "HEAD", "POST", "OPTIONS"):
-                assert _ask(shown, page, {"Cookie": cookie.encode()}, method).status in (403, 405)  # type: ignore[dict-item]
-        assert _ask(shown, "/status/ws", UPGRADE | {"Cookie": cookie.encode()}).status == 403  # type: ignore[dict-item]
+                assert _ask(shown, page, sent, method).status in (403, 405)
+        assert _ask(shown, "/status/ws", UPGRADE | sent).status == 403
         for query in ("key=", "key=wrong", f"key={shown.key[:-1]}", f"token={shown.key}"):
             assert _ask(shown, f"/status?{query}", {}).status == 403
-    assert not [
-        entry for entry in caplog.records if entry.levelno >= logging.WARNING and shown.key in entry.message
-    ]
+    warned = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert not any(shown.key in entry.message for entry in warned)
 
 
 def test_the_key_in_the_address_becomes_a_cookie_and_leaves_the_address(shown: Dashboard) -> None:
@@ -74,7 +71,7 @@ def test_the_key_in_the_address_becomes_a_cookie_and_leaves_the_address(shown: D
 
 def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
     cookie = {"Cookie": f"a=b; {shown.cookie}={shown.key}"}
-    assert b"Dask" in _ask(shown, "/status", cookie).said  # type: ignore[attr-defined]
+    assert b"Dask" in _ask(shown, "/status", cookie).said
     assert _ask(shown, "/json/identity.json", cookie).status == 200
     assert _ask(shown, "/none", cookie).status == 404
     assert _ask(shown, "/status/ws", UPGRADE | cookie).status != 403  # Bokeh then checks the session

@@ -22,9 +22,8 @@ class Site:
             if isinstance(self.accounted, Exception):
                 raise self.accounted
             return _text(self.accounted)
-        return (
-            "\n".join(self.codes) if any(w.startswith("--Format=") for w in words) else _text(self.remembered)
-        )
+        asked_for_codes = any(word.startswith("--Format=") for word in words)
+        return "\n".join(self.codes) if asked_for_codes else _text(self.remembered)
 
 
 def _text(rows):
@@ -63,12 +62,10 @@ def test_without_accounting_the_controller_is_asked_and_it_is_said(error, words)
     assert site.asked.count("sacct") == 1  # it said no; every further question would wait as long
 
 
-@pytest.mark.parametrize(
-    ("code", "exit_code"), [("0", 0), ("768", 3), ("9", 137), ("139", 139), ("1:0", 1), ("0:15", 143)]
-)
-def test_exit_codes_as_squeue_writes_them(code, exit_code):
-    (job,) = records.read_remembered(_text([_remembered(7, "FAILED")]), f"7 {code}\n")
-    assert job.exit_code == exit_code
+def test_exit_codes_as_squeue_writes_them():
+    for code, exit_code in {"0": 0, "768": 3, "9": 137, "139": 139, "1:0": 1, "0:15": 143}.items():
+        (job,) = records.read_remembered(_text([_remembered(7, "FAILED")]), f"7 {code}\n")
+        assert job.exit_code == exit_code
 
 
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():

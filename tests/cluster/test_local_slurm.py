@@ -117,9 +117,7 @@ def test_down_clears_what_a_killed_supervisor_left(state_dir: Path) -> None:
     assert not files
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_that_fails_says_why_and_leaves_nothing(state_dir: Path, monkeypatch) -> None:
     broken = state_dir / "bin"
     broken.mkdir()
     (broken / "slurmd").write_text(
@@ -141,7 +139,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     ],
 )
 def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, value: object, words: str
+    state_dir: Path, monkeypatch, place: str, name: str, value: object, words: str
 ) -> None:
     if name == "getegid" and os.getuid() == 0:
         monkeypatch.setattr("os.getuid", lambda: pwd.getpwnam("daemon").pw_uid)
@@ -155,9 +153,7 @@ def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
     assert not list(state_dir.iterdir())
 
 
-def test_without_the_programs_the_packages_are_named(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_programs_the_packages_are_named(state_dir: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(slurm_commands, "_ALSO_IN", ())
     with pytest.raises(SlurmMissing, match=r"apt install slurm-wlm munge.*still runs, on this machine"):

@@ -6,8 +6,8 @@ import os
 import pathlib
 import signal
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -160,26 +160,15 @@ def test_an_exception_of_a_task_is_raised_as_it_was(pool):
     assert pool.map(square, [3]) == [9]
 
 
-def begun(pool, task, items, begins):
-    """A thread in which `pool.map(task, items)` runs, begun as `begins()` says, and what it raised."""
-    raised: list[BaseException] = []
-
-    def work():
-        try:
-            pool.map(task, items)
-        except Cancelled as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    until(begins, "the tasks have begun")
-    return thread, raised
-
-
-def cancelled(pool, thread, raised):
-    pool.cancel()
-    thread.join(120)
-    return bool(raised)
+def cancel_once(begins, pool, task, items, meanwhile=lambda: None):
+    """``pool.map(task, items)`` in a thread; once it has begun, `meanwhile` and a cancel that it must hear."""
+    with ThreadPoolExecutor(1) as thread:
+        mapped = thread.submit(pool.map, task, items)
+        until(begins, "the tasks have begun")
+        meanwhile()
+        pool.cancel()
+        with pytest.raises(Cancelled):
+            mapped.result(120)
 
 
 def test_it_does_one_thing_at_a_time_and_can_be_cancelled(pool, tmp_path):
@@ -187,11 +176,13 @@ def test_it_does_one_thing_at_a_time_and_can_be_cancelled(pool, tmp_path):
         pathlib.Path(folder, str(os.getpid())).touch()
         spin(300.0)
 
+    def do_another():
+        with pytest.raises(PoolBusy, match="busy with map"):
+            pool.map(square, [1])
+
     pids = {worker.pid for worker in pool.workers()}
-    call = begun(pool, spin_from_now, [str(tmp_path)] * 4, lambda: len(list(tmp_path.iterdir())) == 2)
-    with pytest.raises(PoolBusy, match="busy with map"):
-        pool.map(square, [1])
-    assert cancelled(pool, *call)
+    begins = lambda: len(list(tmp_path.iterdir())) == 2  # noqa: E731
+    cancel_once(begins, pool, spin_from_now, [str(tmp_path)] * 4, do_another)
     assert pool.map(square, [5]) == [25]
     assert {worker.pid for worker in pool.workers()} == pids  # the nodes are the same
 
@@ -202,9 +193,7 @@ def test_a_task_that_cannot_be_stopped_loses_its_node(pool, tmp_path):
         time.sleep(300.0)  # one call into C: no exception can reach it
 
     before = {worker.pid for worker in pool.workers()}
-    assert cancelled(
-        pool, *begun(pool, sleep_from_now, [str(tmp_path / "asleep")], (tmp_path / "asleep").exists)
-    )
+    cancel_once((tmp_path / "asleep").exists, pool, sleep_from_now, [str(tmp_path / "asleep")])
     pool.scale(2)
     assert pool.map(square, [6]) == [36]
     assert len({worker.pid for worker in pool.workers()} & before) == 1

@@ -103,46 +103,35 @@ def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monke
     assert "SLURM_JOB_ID" not in os.environ
 
 
+OPTIONS = [
+    ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
+    ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",), ("--qos",), (3,),
+]  # fmt: skip
+# -1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's.
+NO_JOBS = [0, -1, 2.5, True, float("nan"), 1e30, "7", None, []]
+ASKED = [
+    Slurm.cancel, Slurm.wait, lambda it, job: it.queue([job]), lambda it, job: it.history([job]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("ask", "argument", "words"),
     [
-        ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
-        ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",),
-        ("--comment=" + "a" * 10_000,), ("--qos",), (3,), (None,),
+        *((lambda it, said: it.submit("#!/bin/sh\n", *said), said, "must be|An option") for said in OPTIONS),
+        *((ask, job, r"^A job id must be a whole number from 1 to \d+, not .*\.$") for ask in ASKED
+          for job in NO_JOBS),
+        *((Slurm.submit, script, r"^A batch script is .*\.$") for script in
+          (0, None, b"#!/bin/sh", "#!/bin/sh\0", "a\0b")),
+        *((lambda it, limit: it.wait(7, limit), limit, "timeout must be a number") for limit in
+          (-1, float("inf"), None)),
     ],
 )  # fmt: skip
-def test_dangerous_options_are_refused_before_anything_runs(fake, tmp_path: Path, options) -> None:
-    client = fake("sbatch", "echo 1")
-    with pytest.raises(ValueError, match=r"must be|An option"):
-        client.submit("#!/bin/sh\n", *options)
+def test_what_could_be_another_thing_is_refused_before_anything_runs(fake, tmp_path, ask, argument, words):
+    for program in ("sbatch", "squeue", "scancel", "sacct"):
+        client = fake(program, "echo 1")
+    with pytest.raises(ValueError, match=words):
+        ask(client, argument)
     assert not (tmp_path / "calls").exists()
-
-
-@pytest.mark.parametrize("job_id", [0, -1, 2.5, True, float("nan"), 1e30, "7", None, []])
-def test_what_is_no_job_id_names_no_job(fake, tmp_path: Path, job_id: object) -> None:
-    """-1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's."""
-    for program in ("squeue", "scancel", "sacct"):
-        client = fake(program, "")
-    for ask in (client.cancel, client.wait, lambda it: client.queue([it]), lambda it: client.history([it])):
-        with pytest.raises(ValueError, match=r"^A job id must be a whole number from 1 to \d+, not .*\.$"):
-            ask(job_id)
-    assert not (tmp_path / "calls").exists()
-
-
-@pytest.mark.parametrize("script", [0, None, b"#!/bin/sh", "#!/bin/sh\0", "a\0b"])
-def test_what_is_no_script_is_refused(fake, tmp_path: Path, script: object) -> None:
-    client = fake("sbatch", "echo 1")
-    with pytest.raises(ValueError, match=r"^A batch script is .*\.$"):
-        client.submit(script)
-    with pytest.raises(SubmitError, match=r"^There is no batch script at .{,70}\.$"):
-        client.submit("x" * 10_000)
-    assert not (tmp_path / "calls").exists()
-
-
-@pytest.mark.parametrize("timeout", [-1, float("inf"), None])
-def test_a_wait_has_an_end(fake, timeout: object) -> None:
-    with pytest.raises(ValueError, match="timeout must be a number"):
-        fake("squeue", "").wait(7, timeout)
 
 
 SCRIPTS = {
@@ -175,7 +164,9 @@ def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: 
 
 def test_what_cannot_be_read_is_told(fake, tmp_path: Path) -> None:
     client = fake("sbatch", "echo 1")
-    for script, words in {tmp_path: "is a directory", tmp_path / "none.sh": "no batch script"}.items():
+    for script, words in {
+        tmp_path: "is a directory", "x" * 10_000: r"^There is no batch script at .{,70}\.$",
+    }.items():  # fmt: skip
         with pytest.raises(SubmitError, match=words):
             client.submit(script)
     assert not (tmp_path / "calls").exists()

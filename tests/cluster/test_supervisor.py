@@ -82,9 +82,7 @@ def test_it_refuses_requests_it_does_not_know_and_lives_on(local_slurm: LocalSlu
 
 
 @pytest.mark.slurm
-def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(
-    local_slurm: LocalSlurm,
-) -> None:
+def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(local_slurm: LocalSlurm):
     assert local_slurm.directory.stat().st_mode & 0o077 == 0
     key = local_slurm.directory / "munge" / "key"
     assert key.stat().st_mode & 0o177 == 0

@@ -42,11 +42,11 @@ def test_a_note_of_a_process_that_is_gone_is_removed(notes):
     assert not b.path.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"pool": 1}', "[]"])
-def test_a_note_that_cannot_be_read_is_passed_over(notes, text):
+def test_a_note_that_cannot_be_read_is_passed_over(notes):
     a, b, _ = notes
-    b.path.write_text(text)
-    assert [note.pool for note in a.others()] == ["hpclab-c"]
+    for text in ("", "{", '{"pool": 1}', "[]"):
+        b.path.write_text(text)
+        assert [note.pool for note in a.others()] == ["hpclab-c"]
 
 
 def test_the_one_that_is_idle_for_longest_gives_way_to_one_that_has_waited(notes):

@@ -22,18 +22,7 @@ from distributed.deploy.spec import ProcessInterface
 from distributed.system import MEMORY_LIMIT
 
 from hpclab.cluster import threads, watchdog
-from hpclab.cluster.backends import Backend
-from hpclab.cluster.backends.command import (
-    LOOPBACK,
-    SCHEDULER,
-    core_count,
-    last_lines,
-    private_directory,
-    scheduler_settings,
-    secure,
-    worker_arguments,
-    worker_settings,
-)
+from hpclab.cluster.backends import Backend, command
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.members import is_stopped
@@ -51,7 +40,7 @@ class NodeProcess(ProcessInterface):
         nodes = self.nodes
         theirs = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
         theirs.pop("HPCLAB_JOB_STARTED", None)
-        own = threads.environment(nodes.cores) | worker_settings(nodes.directory)
+        own = threads.environment(nodes.cores) | command.worker_settings(nodes.directory)
         with open(nodes.directory / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(
                 nodes.worker_command(self.scheduler, self.name),
@@ -89,12 +78,13 @@ class LocalNodes(Backend):
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
         self.name, self.guard, self.cores = name, guard, cores
-        self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, core_count())))
-        self.directory = private_directory(name)
+        self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, command.core_count())))
+        self.directory = command.private_directory(name)
         guard.remove(self.directory)
-        security = secure(self.directory)
-        options = {"protocol": "tls://", "security": security, "port": 0, "host": LOOPBACK, **SCHEDULER}
-        with scheduler_settings(self.directory):
+        security = command.secure(self.directory)
+        options = command.SCHEDULER | {"protocol": "tls://", "security": security, "port": 0}
+        options["host"] = command.LOOPBACK
+        with command.scheduler_settings(self.directory):
             self.cluster = SpecCluster(
                 scheduler={"cls": OwnScheduler, "options": options},
                 worker={"cls": NodeProcess, "options": {"nodes": self}},
@@ -105,13 +95,13 @@ class LocalNodes(Backend):
         """The arguments that start the worker `name`."""
         return [
             sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
-            "--nthreads", "1", "--no-nanny", "--memory-limit", str(self.memory), "--host", LOOPBACK,
+            "--nthreads", "1", "--no-nanny", "--memory-limit", str(self.memory), "--host", command.LOOPBACK,
             "--protocol", "tls://", "--local-directory", str(self.directory), "--death-timeout", "60",
-            *worker_arguments(self.directory),
+            *command.worker_arguments(self.directory),
         ]  # fmt: skip
 
     def label(self, nodes: int) -> str:
-        cores = core_count()
+        cores = command.core_count()
         processes = "1 process" if nodes == 1 else f"{nodes} processes"
         return f"{processes} on this machine's {cores} core{'' if cores == 1 else 's'}"
 
@@ -142,7 +132,7 @@ class LocalNodes(Backend):
         return "\n".join(lines)
 
     def log(self, name: str) -> str:
-        return last_lines(self.directory / f"{name}.log")
+        return command.last_lines(self.directory / f"{name}.log")
 
     def end_all(self) -> bool:
         for node in list(self.cluster.workers.values()):

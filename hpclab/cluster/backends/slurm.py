@@ -10,19 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpclab.cluster import directives, slurm_commands, threads, watchdog
-from hpclab.cluster.backends import Backend, causes, site_settings
+from hpclab.cluster.backends import Backend, causes, command, site_settings
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob
-from hpclab.cluster.backends.command import (
-    LOOPBACK,
-    SCHEDULER,
-    core_count,
-    last_lines,
-    private_directory,
-    scheduler_settings,
-    secure,
-    worker_arguments,
-    worker_settings,
-)
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.errors import JoinError
 from hpclab.cluster.guard import Guard
@@ -42,17 +31,17 @@ class SlurmNodes(Backend):
         self.cancelled = False  # whether all jobs are, in one command
         self._site = site_settings.checked(own=self.pretend)
         self._asked = directives.merged(request, self._site.get("job-extra-directives", ()))
-        self.directory = private_directory(name, shared=not self.pretend)
+        self.directory = command.private_directory(name, shared=not self.pretend)
         guard.remove(self.directory)
         guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
-        listens = {"port": 0} | self._site.get("scheduler-options", {}) | SCHEDULER
+        listens = {"port": 0} | self._site.get("scheduler-options", {}) | command.SCHEDULER
         if self.pretend:
-            listens["host"] = LOOPBACK
+            listens["host"] = command.LOOPBACK
         else:
             self.network = self._site.get("interface")
-        security, options = secure(self.directory), self._job_options()
+        security, options = command.secure(self.directory), self._job_options()
         try:
-            with scheduler_settings(self.directory, site=not self.pretend):
+            with command.scheduler_settings(self.directory, site=not self.pretend):
                 self.cluster = NodeCluster(
                     name=name, config_name=site_settings.OWN, security=security, protocol="tls://",
                     silence_logs="critical", interface=self._site.get("interface"),
@@ -75,10 +64,11 @@ class SlurmNodes(Backend):
         own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
         skip = ["#SBATCH -e ", "#SBATCH -o ", *directives.replaced(asked)]
         variables = threads.environment(request.cores_per_node) | {watchdog.MARK: self.name}
-        arguments = [*site.get("worker-extra-args", ()), *map(shlex.quote, worker_arguments(self.directory))]
+        arguments = [*site.get("worker-extra-args", ())]
+        arguments += map(shlex.quote, command.worker_arguments(self.directory))
         if self.pretend:
-            variables |= worker_settings(self.directory)
-            arguments += ["--host", LOOPBACK]
+            variables |= command.worker_settings(self.directory)
+            arguments += ["--host", command.LOOPBACK]
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
         return {
@@ -123,7 +113,7 @@ class SlurmNodes(Backend):
     def label(self, nodes: int) -> str:
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.pretend:
-            return f"{one}hpclab's own Slurm, sharing this machine's {core_count()} cores"
+            return f"{one}hpclab's own Slurm, sharing this machine's {command.core_count()} cores"
         asked = directives.value(self._asked, "partition")
         where = self.request.partition or asked or self._site.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
@@ -174,7 +164,8 @@ class SlurmNodes(Backend):
 
     def log(self, name: str) -> str:
         job = self._of(name)
-        return "".join(map(last_lines, self._logs(int(job.job_id)))) if job is not None and job.job_id else ""
+        logs = self._logs(int(job.job_id)) if job is not None and job.job_id else []
+        return "".join(map(command.last_lines, logs))
 
     def _logs(self, number: int) -> list[Path]:
         return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]

@@ -3,7 +3,7 @@
 ``python -m hpclab.cluster.gang.agent ADDRESS``: messages come on standard input and go to standard output
 (see frames.py); it ends with its worker. It loads torch once and never runs a learner's code itself.
 
-    in:  ("wake",)  ("run", spec, payload)  ("end",)
+    in:  ("wake",)  ("run", environment, timeout, payload)  ("end",)
     out: ("ready", pid, port)  ("begun", pid, ...)  ("print", pid, text)
          ("value", pid, ...)  ("error", pid, ...)  ("exit", pid, status)
 
@@ -45,10 +45,6 @@ class Child:
         self.control = ours
         self.frames, self.running, self.printed = frames.Frames(), False, 0
         self.watched = {ours.fileno(), self.output}  # until they end
-
-    def close(self) -> None:
-        self.control.close()
-        os.close(self.output)
 
 
 def _become_rank(control: socket.socket, printed: int, listener: socket.socket) -> None:
@@ -160,7 +156,8 @@ class Agent:
         for end, pass_on in ((child.control, self._pass_on), (child.output, self._pass_on_output)):
             while select.select([end], [], [], 0)[0] and pass_on(child):
                 pass
-        child.close()
+        child.control.close()
+        os.close(child.output)
         children = Path(f"/proc/self/task/{os.getpid()}/children")
         with suppress(OSError):  # where this is no Linux
             for _ in range(50):  # what the rank started and left is ours now (see linux.adopt_orphans)

@@ -108,9 +108,6 @@ class Gangs:
         self._tell(addresses, relay.wake, look=look)
         limit = max(60.0, self.request.join_timeout)
 
-        def waiting() -> list[int]:
-            return [rank for rank, address in enumerate(addresses) if address not in self.ready]
-
         def ready() -> bool:
             here = self.roster.addresses(names)
             for rank, (name, address) in enumerate(zip(names, addresses, strict=True)):
@@ -118,10 +115,10 @@ class Gangs:
                     raise _lost(rank)
                 if address in self.ended and address not in self.ready:
                     raise self._not_ready(rank, name, f"ended with status {self.ended[address]}")
-            return not waiting()
+            return all(address in self.ready for address in addresses)
 
         def late() -> PoolError:
-            rank = waiting()[0]
+            rank = next(rank for rank, address in enumerate(addresses) if address not in self.ready)
             stopped = self.roster.suspended(names[rank])
             how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
             return self._not_ready(rank, names[rank], f"did not get ready ({how})")
@@ -137,25 +134,22 @@ class Gangs:
 
     def _environments(self, names: list[str], addresses: list[str]) -> list[dict[str, str]]:
         """What each rank finds in its environment, as torchrun sets it."""
-        hosts = [self._host(name) for name in names]
+        hosts = {worker.name: worker.host for worker in self.roster.workers()}
+        if self.request.gpus_per_node and not self.backend.pretend:
+            hosts = {}  # with GPUs of its own a node stands for itself
         common = threads.environment(self.request.cores_per_node) | self.backend.rank_environment()
         common |= {
             "WORLD_SIZE": str(len(names)), "MASTER_ADDR": get_address_host(addresses[0]),
             "MASTER_PORT": str(self.ready[addresses[0]][1]),
         }  # fmt: skip
+        of = [hosts.get(name, name) for name in names]
         return [
             common | {
-                "RANK": str(rank), "LOCAL_RANK": str(hosts[:rank].count(host)),
-                "LOCAL_WORLD_SIZE": str(hosts.count(host)), "GROUP_RANK": str(len(set(hosts[:rank]))),
+                "RANK": str(rank), "LOCAL_RANK": str(of[:rank].count(host)),
+                "LOCAL_WORLD_SIZE": str(of.count(host)), "GROUP_RANK": str(len(set(of[:rank]))),
             }
-            for rank, host in enumerate(hosts)
+            for rank, host in enumerate(of)
         ]  # fmt: skip
-
-    def _host(self, name: str) -> str:
-        """What counts as one host for LOCAL_RANK: with GPUs of its own a node stands for itself."""
-        own_devices = self.request.gpus_per_node and not self.backend.pretend
-        who = self.roster.identity(name)
-        return name if own_devices or who is None else who.host
 
     def _tell(
         self, addresses: list[str], what: Callable[..., Any], *args: Any, look: Look, limit: float = 30.0

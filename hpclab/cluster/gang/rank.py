@@ -129,17 +129,17 @@ def _run(
     heart.count_pairwise()
     heart.start()
     function, args = tasks.unpack(payload)
-    begin, cpu = time.monotonic(), time.process_time()
+    begin = time.monotonic()
     with trace.listen() as marks:
         value = function(*args)
-    wall, cpu = time.monotonic() - begin, time.process_time() - cpu
+    wall = time.monotonic() - begin
     try:
         packed = tasks.pack(value)
     except Exception as error:
         raise TypeError(
             f"the function returned a {type(value).__name__}, which cannot be sent back: {error}"
         ) from error
-    return {"value": packed, "start": begin, "wall": wall, "cpu": cpu, "marks": marks}
+    return {"value": packed, "start": begin, "wall": wall, "marks": marks}
 
 
 def _join(timeout: datetime.timedelta, listener: socket.socket) -> None:

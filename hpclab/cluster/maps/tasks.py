@@ -7,6 +7,7 @@ are packed by value (cloudpickle), so the worker needs no copy of the notebook.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import threading
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import cloudpickle
 
 from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
@@ -51,23 +54,8 @@ class Outcome:
     marks: list[Mark]
 
 
-def pack(value: object) -> bytes:
-    """Bytes of any value, functions and classes of a notebook cell included."""
-    import cloudpickle
-
-    return cloudpickle.dumps(value)
-
-
-def unpack(packed: bytes) -> Any:
-    """The value that `pack` packed."""
-    import cloudpickle
-
-    return cloudpickle.loads(packed)
-
-
-@functools.lru_cache(maxsize=4)
-def _function(packed: bytes) -> Callable[[Any], Any]:
-    return unpack(packed)
+pack, unpack = cloudpickle.dumps, cloudpickle.loads  # functions and classes of a notebook cell included
+_function = functools.lru_cache(maxsize=4)(unpack)
 
 
 def run(item: bytes, place: int, function: bytes, number: int, directory: str) -> Outcome:
@@ -124,8 +112,6 @@ def _stoppably(call: Callable[[Any], Any], argument: Any) -> Any:
 
 def stop() -> None:
     """Raise TaskStopped in the tasks that run on this worker; Python notices at its next instruction."""
-    import ctypes
-
     with _guard:
         for thread in _running:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TaskStopped))

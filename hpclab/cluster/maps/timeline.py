@@ -37,13 +37,9 @@ def _arrival(worker: Worker, begin: float) -> list[Event]:
 
 
 def map_trace(
-    tasks: Sequence[TaskRecord],
-    marks: Sequence[Event],
-    workers: Sequence[Worker],
-    ranks: int,
-    begin: float,
-    end: float,
-) -> Trace:
+    tasks: Sequence[TaskRecord], marks: Sequence[Event], workers: Sequence[Worker], ranks: int,
+    begin: float, end: float,
+) -> Trace:  # fmt: skip
     """The tasks of a map on `ranks` ranks, what they marked, and how workers came meanwhile."""
     events = [Event(task.rank, "compute", task.start, task.wall, label=str(task.item)) for task in tasks]
     events += [*marks, *(event for worker in workers for event in _arrival(worker, begin))]
