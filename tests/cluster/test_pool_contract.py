@@ -161,7 +161,7 @@ def test_an_exception_of_a_task_is_raised_as_it_was(pool):
 
 
 def cancel_once(begins, pool, task, items, meanwhile=lambda: None):
-    """``pool.map(task, items)`` in a thread; once it has begun, `meanwhile` and a cancel that it must hear."""
+    """A map in a thread; once it has begun `meanwhile`, and a cancel, which it must hear."""
     with ThreadPoolExecutor(1) as thread:
         mapped = thread.submit(pool.map, task, items)
         until(begins, "the tasks have begun")

@@ -50,21 +50,29 @@ def test_former_names(settings):
     refused(r"slurm\.project in jobqueue\.yaml must be text: put it in quotes")
 
 
+QUOTES = "put it in quotes.* read as .*"
+
+
 @pytest.mark.parametrize(
-    ("line", "read_as"),
+    ("line", "words"),
     [
-        ("walltime: 10:00", "the number 600, as are 10:00"), ("walltime: 12:30:00", "45000, as are 12:30:00"),
-        ("walltime: 30", "the number 30"), ("account: 0123456", "42798, as are .* and 0123456"),
-        ("account: 1.5", "the number 1.5"), ("queue: on", "true, as are yes, no, on and off"),
-        ("account: 2026-11-28", "the date 2026-11-28"), ("interface: no", "false"), ("job-mem: 4096", "4096"),
-        ("python: 3.11", "the number 3.11"), ("local-directory: 7", "the number 7"),
-        ("shebang: 1", "the number 1"), ('worker-extra-args: ["--lifetime", 25]', "the number 25"),
-        ("job-script-prologue: [module load: x]", "because of the colon"),
+        ("walltime: 10:00", f"{QUOTES}the number 600, as are 10:00"),
+        ("walltime: 12:30:00", f"{QUOTES}45000, as are 12:30:00"), ("walltime: 30", f"{QUOTES}the number 30"),
+        ("account: 0123456", f"{QUOTES}42798, as are .* and 0123456"), ("account: 1.5", f"{QUOTES}number 1.5"),
+        ("queue: on", f"{QUOTES}true, as are yes, no, on and off"), ("interface: no", f"{QUOTES}false"),
+        ("account: 2026-11-28", f"{QUOTES}the date 2026-11-28"), ("job-mem: 4096", f"{QUOTES}4096"),
+        ("python: 3.11", f"{QUOTES}the number 3.11"), ("local-directory: 7", f"{QUOTES}the number 7"),
+        ("shebang: 1", f"{QUOTES}the number 1"), ('worker-extra-args: ["-x", 25]', f"{QUOTES}the number 25"),
+        ("job-script-prologue: [module load: x]", f"{QUOTES}because of the colon"),
+        ("interface: nowhere0", ".*nowhere0"), ("scheduler-options: {port: x}", "port must be"),
+        ("scheduler-options: [1]", "names and values"), ("shebang: /bin/bash", "#!/bin/bash -l"),
+        ("python: ~ada/python", "without ~NAME"), ('job-directives-skip: [""]', "plain words"),
+        ('worker-extra-args: ["--nworkers=4"]', "said by the pool itself"), ('local-directory: ""', "plain words"),
     ],
 )  # fmt: skip
-def test_what_yaml_reads_as_another_thing_is_asked_to_be_put_in_quotes(settings, line, read_as):
+def test_what_is_read_as_another_thing_or_would_make_one_of_a_node(settings, line, words):
     settings(**yaml.safe_load(line))
-    refused(rf"slurm\.{line.partition(':')[0]} in .*: put it in quotes.* read as .*{read_as}")
+    refused(rf"slurm\.{line.partition(':')[0]} in .*{words}")
 
 
 def test_a_variable_that_dask_reads_as_a_number_is_named(settings, monkeypatch):
@@ -90,21 +98,6 @@ def test_a_variable_that_dask_reads_as_a_number_is_named(settings, monkeypatch):
 def test_settings_as_sites_write_them(settings, line, key, value):
     settings(**yaml.safe_load(line))
     assert site_settings.checked(own=False).get(key) == value
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("interface", "nowhere0", "interface in jobqueue.yaml: .*nowhere0"),
-        ("scheduler-options", {"port": "x"}, "port must be"), ("scheduler-options", [1], "names and values"),
-        ("shebang", "/bin/bash", "#!/bin/bash -l"), ("python", "~ada/python", "without ~NAME"),
-        ("worker-extra-args", ["--nworkers=4"], "said by the pool itself"),
-        ("job-directives-skip", [""], "plain words"), ("local-directory", "", "plain words"),
-    ],
-)  # fmt: skip
-def test_what_would_make_of_a_node_another_thing(settings, key, value, words):
-    settings(**{key: value})
-    refused(words)
 
 
 @pytest.mark.parametrize("section", [None, [], "queue"])

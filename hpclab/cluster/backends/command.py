@@ -69,8 +69,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
     """
     if shared:
-        named = os.environ.get("HPCLAB_STATE_DIR")
-        place = Path(named) if named else Path.home() / ".hpclab"
+        place = Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab")
         try:
             above = private.make(place, plain=False)
         except OSError as error:

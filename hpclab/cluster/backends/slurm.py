@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,15 +152,11 @@ class SlurmNodes(Backend):
             name: f"its job was not submitted ({job.refused})" for name, job in jobs.items() if job.refused
         }
         numbers = {name: int(job.job_id) for name, job in jobs.items() if job.job_id}
-        if not numbers:
-            return found
-        try:
-            queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))}
-        except slurm_commands.SlurmError:  # nobody knows; a Slurm that is away ends no node
-            return found
-        for name, number in numbers.items():
-            if (known := queue.get(number)) is None or known.ended:
-                found[name] = f"its job {number} ended ({known.state if known else 'gone from the queue'})"
+        with suppress(slurm_commands.SlurmError):  # nobody knows; a Slurm that is away ends no node
+            queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))} if numbers else {}
+            for name, number in numbers.items():
+                if (known := queue.get(number)) is None or known.ended:
+                    found[name] = f"its job {number} ended ({known.state if known else 'gone from the queue'})"
         return found
 
     def log(self, name: str) -> str:
