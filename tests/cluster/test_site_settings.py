@@ -58,7 +58,7 @@ QUOTES = "put it in quotes.* read as .*"
     [
         ("walltime: 10:00", f"{QUOTES}the number 600, as are 10:00"),
         ("walltime: 12:30:00", f"{QUOTES}45000, as are 12:30:00"), ("walltime: 30", f"{QUOTES}the number 30"),
-        ("account: 0123456", f"{QUOTES}42798, as are .* and 0123456"), ("account: 1.5", f"{QUOTES}number 1.5"),
+        ("account: 0123456", f"{QUOTES}42798, as are .* and 0123456"), ("account: 1.5", f"{QUOTES}1.5"),
         ("queue: on", f"{QUOTES}true, as are yes, no, on and off"), ("interface: no", f"{QUOTES}false"),
         ("account: 2026-11-28", f"{QUOTES}the date 2026-11-28"), ("job-mem: 4096", f"{QUOTES}4096"),
         ("python: 3.11", f"{QUOTES}the number 3.11"), ("local-directory: 7", f"{QUOTES}the number 7"),
@@ -67,7 +67,8 @@ QUOTES = "put it in quotes.* read as .*"
         ("interface: nowhere0", ".*nowhere0"), ("scheduler-options: {port: x}", "port must be"),
         ("scheduler-options: [1]", "names and values"), ("shebang: /bin/bash", "#!/bin/bash -l"),
         ("python: ~ada/python", "without ~NAME"), ('job-directives-skip: [""]', "plain words"),
-        ('worker-extra-args: ["--nworkers=4"]', "said by the pool itself"), ('local-directory: ""', "plain words"),
+        ('worker-extra-args: ["--nworkers=4"]', "said by the pool itself"),
+        ('local-directory: ""', "plain words"),
     ],
 )  # fmt: skip
 def test_what_is_read_as_another_thing_or_would_make_one_of_a_node(settings, line, words):

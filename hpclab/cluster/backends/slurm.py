@@ -156,7 +156,8 @@ class SlurmNodes(Backend):
             queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))} if numbers else {}
             for name, number in numbers.items():
                 if (known := queue.get(number)) is None or known.ended:
-                    found[name] = f"its job {number} ended ({known.state if known else 'gone from the queue'})"
+                    how = known.state if known else "gone from the queue"
+                    found[name] = f"its job {number} ended ({how})"
         return found
 
     def log(self, name: str) -> str:
