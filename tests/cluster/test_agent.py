@@ -17,16 +17,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def agent():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hpclab.cluster.gang.agent", "127.0.0.1"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    process.said = frames.read(process.stdout.fileno())
-    yield process
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
+    words = [sys.executable, "-m", "hpclab.cluster.gang.agent", "127.0.0.1"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.said = frames.read(process.stdout.fileno())
+        yield process
+        process.kill()
 
 
 def hear(agent, word):

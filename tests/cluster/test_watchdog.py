@@ -15,20 +15,17 @@ from hpclab.cluster import watchdog
 
 @pytest.fixture
 def dog():
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-E", watchdog.__file__, str(os.getpid())], stdin=subprocess.PIPE, text=True
-    )
-    yield process
-    process.kill()
-    process.wait()
+    words = [sys.executable, "-S", "-E", watchdog.__file__, str(os.getpid())]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
 
 
 @pytest.fixture
 def sleeper():
-    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        yield process
+        process.kill()
 
 
 def tell(dog, **message):
