@@ -115,11 +115,11 @@ class Pool:
             raise ValueError(f"items must be a list, an item for each task, not {checks.shown(items)}.")
         if progress is not None:
             _refuse_no_function("progress", progress, " of done and total")
-        from hpclab.cluster.maps import execution
+        from hpclab.cluster.maps import mapping
 
         with self._activity.one_thing("map"):
             self._nodes.take_back(self._activity.look)
-            values, self._tasks, self._trace = execution.map_items(
+            values, self._tasks, self._trace = mapping.map_items(
                 self._nodes, task, list(items), progress, self._activity.look
             )
         return values
@@ -136,11 +136,11 @@ class Pool:
         """
         _refuse_no_function("function", function)
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
-        from hpclab.cluster.gang.execution import run_gang
+        from hpclab.cluster.gang import gangs
 
         with self._activity.one_thing("run"):
             self._nodes.take_back(self._activity.look)
-            values, self._trace = run_gang(self._nodes, function, args, ranks, limit, self._activity.look)
+            values, self._trace = gangs.run(self._nodes, function, args, ranks, limit, self._activity.look)
         return values
 
     def workers(self) -> list[Worker]:

@@ -39,7 +39,7 @@ def settings(monkeypatch):
     def put(**values):
         held.append(dask.config.set({"jobqueue.slurm": dask.config.get("jobqueue.slurm", {}) | values}))
 
-    import hpclab.cluster.backends.jobqueue  # noqa: F401 - its defaults must be there first, as in a pool
+    import hpclab.cluster.backends.batch  # noqa: F401 - its defaults must be there first, as in a pool
 
     yield put
     for each in reversed(held):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -18,35 +17,29 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def agent():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hpclab.cluster.gang.agent", "127.0.0.1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    yield process
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
+    words = [sys.executable, "-m", "hpclab.cluster.gang.agent", "127.0.0.1"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.said = frames.read(process.stdout.fileno())
+        yield process
+        process.kill()
 
 
 def hear(agent, word):
-    while True:
-        message = frames.read(agent.stdout.fileno())
-        if message[0] == word:
-            return message
+    return next(message for message in agent.said if message[0] == word)
 
 
-def spec(port, rank=0, size=1):
-    return {
-        "rank": rank, "size": size, "local_rank": 0, "local_size": 1, "host": "127.0.0.1", "port": port,
-        "timeout": 5.0, "threads": 1, "environment": {"GLOO_SOCKET_IFNAME": "lo"},
+def run(agent, port, function, *args):
+    environment = {
+        "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
     }  # fmt: skip
+    frames.write(agent.stdin.fileno(), ("run", environment, 5.0, tasks.pack((function, args))))
 
 
 def test_a_child_waits_runs_once_and_is_replaced(agent):
     _, pid, port = hear(agent, "ready")
-    frames.write(agent.stdin.fileno(), ("run", spec(port), tasks.pack((os.getpid, ()))))
+    run(agent, port, os.getpid)
     _, of, value = hear(agent, "value")
     assert tasks.unpack(value["value"]) == of == pid
     frames.write(agent.stdin.fileno(), ("end",))
@@ -56,8 +49,8 @@ def test_a_child_waits_runs_once_and_is_replaced(agent):
 
 def test_it_ends_with_its_pipe_and_takes_its_rank_along(agent):
     _, pid, port = hear(agent, "ready")
-    frames.write(agent.stdin.fileno(), ("run", spec(port), tasks.pack((time.sleep, (60,)))))
-    hear(agent, "state")
+    run(agent, port, exec, "import time; print('it runs', flush=True); time.sleep(60)")
+    hear(agent, "print")
     agent.stdin.close()
     agent.wait(60)
     until(lambda: gone(pid), "its rank has ended")

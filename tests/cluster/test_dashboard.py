@@ -30,13 +30,11 @@ def shown() -> Iterator[Dashboard]:
         yield pool._nodes.cluster.scheduler.own_dashboard
 
 
-def _ask(
-    shown: Dashboard, page: str, headers: dict[str, str], method: str = "GET"
-) -> http.client.HTTPResponse:
+def _ask(shown, page, headers, method="GET"):
     connection = http.client.HTTPConnection("127.0.0.1", shown.port, timeout=30)
     connection.request(method, page, headers=headers)
     answer = connection.getresponse()
-    answer.said = b"" if answer.status == 101 else answer.read()  # type: ignore[attr-defined]
+    answer.said = b"" if answer.status == 101 else answer.read()
     connection.close()
     return answer
 
@@ -45,17 +43,16 @@ def _ask(
     "cookie", ["", "{name}=", "{name}=wrong", "other={key}", "{name}=é", "{name}={key}x", ";;="]
 )
 def test_without_the_key_every_page_and_socket_is_shut(shown: Dashboard, cookie: str, caplog) -> None:
-    cookie = cookie.format(name=shown.cookie, key=shown.key)
+    sent = {"Cookie": cookie.format(name=shown.cookie, key=shown.key).encode()}
     with caplog.at_level(logging.DEBUG):
         for page in PAGES:
             for method in ("GET", "HEAD", "POST", "OPTIONS"):
-                assert _ask(shown, page, {"Cookie": cookie.encode()}, method).status in (403, 405)  # type: ignore[dict-item]
-        assert _ask(shown, "/status/ws", UPGRADE | {"Cookie": cookie.encode()}).status == 403  # type: ignore[dict-item]
+                assert _ask(shown, page, sent, method).status in (403, 405)
+        assert _ask(shown, "/status/ws", UPGRADE | sent).status == 403
         for query in ("key=", "key=wrong", f"key={shown.key[:-1]}", f"token={shown.key}"):
             assert _ask(shown, f"/status?{query}", {}).status == 403
-    assert not [
-        entry for entry in caplog.records if entry.levelno >= logging.WARNING and shown.key in entry.message
-    ]
+    warned = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert not any(shown.key in entry.message for entry in warned)
 
 
 def test_the_key_in_the_address_becomes_a_cookie_and_leaves_the_address(shown: Dashboard) -> None:
@@ -74,7 +71,7 @@ def test_the_key_in_the_address_becomes_a_cookie_and_leaves_the_address(shown: D
 
 def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
     cookie = {"Cookie": f"a=b; {shown.cookie}={shown.key}"}
-    assert b"Dask" in _ask(shown, "/status", cookie).said  # type: ignore[attr-defined]
+    assert b"Dask" in _ask(shown, "/status", cookie).said
     assert _ask(shown, "/json/identity.json", cookie).status == 200
     assert _ask(shown, "/none", cookie).status == 404
     assert _ask(shown, "/status/ws", UPGRADE | cookie).status != 403  # Bokeh then checks the session
@@ -83,8 +80,10 @@ def test_with_the_cookie_pages_and_sockets_open(shown: Dashboard) -> None:
         assert page.status == 200
 
 
-def test_two_pools_have_keys_of_their_own(shown: Dashboard) -> None:
-    with Pool(0, backend="local") as other:
+def test_two_pools_have_keys_of_their_own_and_workers_serve_no_pages(shown: Dashboard) -> None:
+    with Pool(1, backend="local") as other:
+        workers = other._nodes.cluster.scheduler.workers.values()
+        assert [worker.services for worker in workers] == [{}]
         theirs = other._nodes.cluster.scheduler.own_dashboard
         assert (theirs.key, theirs.cookie) != (shown.key, shown.cookie)
         assert _ask(theirs, "/status", {"Cookie": f"{theirs.cookie}={shown.key}"}).status == 403
@@ -94,17 +93,9 @@ def test_two_pools_have_keys_of_their_own(shown: Dashboard) -> None:
 
 def test_the_note_is_for_its_owner_alone(state_dir: Path) -> None:
     note = dashboard.announce(Dashboard(4711, "secret"))
-    try:
-        assert stat.S_IMODE(note.stat().st_mode) == 0o600
-        assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
-        assert dashboard.newest() == Dashboard(4711, "secret")
-        assert "secret" not in repr(dashboard.newest())
-    finally:
-        dashboard.withdraw(note)
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
+    assert dashboard.newest() == Dashboard(4711, "secret")
+    assert "secret" not in repr(dashboard.newest())
+    dashboard.withdraw(note)
     assert dashboard.newest() is None
-
-
-def test_the_workers_serve_no_pages() -> None:
-    with Pool(1, backend="local") as pool:
-        workers = pool._nodes.cluster.scheduler.workers.values()
-        assert [worker.services for worker in workers] == [{}]

@@ -15,8 +15,7 @@ def _request(memory=None, partition=None, walltime=None, cores=1, gpus=0, extra=
 @pytest.mark.parametrize(
     ("text", "option"),
     [
-        ("-p x", "partition"), ("-px", "partition"), ("--partition=x", "partition"),
-        ("--parti=x", "partition"),
+        ("-p x", "partition"), ("-px", "partition"), ("--parti=x", "partition"),
         ("--time 5", "time"), ("--time-min=5", "time-min"), ("--nodelist=a", "nodelist"), ("-N1", "nodes"),
         ("--mem-per-cpu=1G", "mem"), ("--mem-per-g=1G", "mem"), ("--mem=1G", "mem"),
         ("--mem-bind=q", "mem-bind"), ("-C a100|h100", "C"), ("--exclusive", "exclusive"),
@@ -73,7 +72,7 @@ def test_what_the_directives_ask_for_is_the_workers_limit(lines, cores, size):
     assert directives.memory(lines, _request(cores=cores)) == size
 
 
-@pytest.mark.parametrize("text", ["-p gpu", "-pgpu", "--partition=gpu", "--partition gpu", "--parti=gpu"])
-def test_the_partition_that_a_directive_names(text):
-    assert directives.value(["-p other", text, "--qos=x"], "partition") == "gpu"
+def test_the_partition_that_a_directive_names():
+    for text in ("-p gpu", "-pgpu", "--partition=gpu", "--partition gpu", "--parti=gpu"):
+        assert directives.value(["-p other", text, "--qos=x"], "partition") == "gpu"
     assert directives.value(["--qos=x"], "partition") == ""

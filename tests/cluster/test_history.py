@@ -22,33 +22,31 @@ class Site:
             if isinstance(self.accounted, Exception):
                 raise self.accounted
             return _text(self.accounted)
-        return (
-            "\n".join(self.codes) if any(w.startswith("--Format=") for w in words) else _text(self.remembered)
-        )
+        asked_for_codes = any(word.startswith("--Format=") for word in words)
+        return "\n".join(self.codes) if asked_for_codes else _text(self.remembered)
 
 
 def _text(rows):
     return "".join(records.SEPARATOR.join(row) + "\n" for row in rows)
 
 
+TIMES = "2026-11-21T08:00:00", "2026-11-21T08:00:01", "2026-11-21T08:00:03"
+
+
 def _remembered(number, state, array=None, task="N/A"):
-    times = "2026-11-21T08:00:00", "2026-11-21T08:00:01", "2026-11-21T08:00:03"
-    return [str(number), str(array or number), task, "a name", state, "main", "1", "c1", *times, "ada"]
+    return [str(number), str(array or number), task, "a name", state, "main", "1", "c1", *TIMES, "ada"]
 
 
 def _accounted(number, state):
-    times = "2026-11-21T08:00:00", "2026-11-21T08:00:01", "2026-11-21T08:00:03"
-    return [str(number), "a name", state, "main", "1", "c1", *times, "3:0", "ada"]
+    return [str(number), "a name", state, "main", "1", "c1", *TIMES, "3:0", "ada"]
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (SlurmError("sacct: Slurm accounting storage is disabled"), "storage is disabled"),
-        (SlurmError("sacct: Problem talking to the database: Connection refused"), "Connection refused"),
         (SlurmMissing("There is no sacct on this machine's PATH."), "no sacct"),
         (SlurmTimeout("sacct did not answer within 10 s, 3 times"), "did not answer"),
-        (SlurmError("sacct: You are not allowed to ask for jobs"), "not allowed"),
     ],
 )
 def test_without_accounting_the_controller_is_asked_and_it_is_said(error, words):
@@ -64,12 +62,10 @@ def test_without_accounting_the_controller_is_asked_and_it_is_said(error, words)
     assert site.asked.count("sacct") == 1  # it said no; every further question would wait as long
 
 
-@pytest.mark.parametrize(
-    ("code", "exit_code"), [("0", 0), ("768", 3), ("9", 137), ("139", 139), ("1:0", 1), ("0:15", 143)]
-)
-def test_exit_codes_as_squeue_writes_them(code, exit_code):
-    (job,) = records.read_remembered(_text([_remembered(7, "FAILED")]), f"7 {code}\n")
-    assert job.exit_code == exit_code
+def test_exit_codes_as_squeue_writes_them():
+    for code, exit_code in {"0": 0, "768": 3, "9": 137, "139": 139, "1:0": 1, "0:15": 143}.items():
+        (job,) = records.read_remembered(_text([_remembered(7, "FAILED")]), f"7 {code}\n")
+        assert job.exit_code == exit_code
 
 
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():

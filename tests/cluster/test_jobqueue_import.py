@@ -9,15 +9,13 @@ import pytest
 
 PROGRAM = """
 import signal, threading
+failed = []
+threading.excepthook = failed.append
+thread = threading.Thread(target=lambda: __import__("hpclab.cluster.backends.batch"))
+thread.start() if {in_thread} else thread.run()
 if {in_thread}:
-    import sys
-    failed = []
-    sys.excepthook = threading.excepthook = lambda *error: failed.append(error)
-    thread = threading.Thread(target=lambda: __import__("hpclab.cluster.backends.jobqueue"))
-    thread.start(), thread.join()
-    assert not failed, failed
-else:
-    import hpclab.cluster.backends.jobqueue
+    thread.join()
+assert not failed, failed
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGINT)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

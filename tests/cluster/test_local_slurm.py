@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from hpclab.cluster import local_slurm, slurm
+from hpclab.cluster import local_slurm, slurm, slurm_commands
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing
 from hpclab.machine.probe import slurm as slurm_here
@@ -26,13 +24,9 @@ pytestmark = pytest.mark.slurm
 
 
 def test_eight_starts_at_once_are_one_that_is_found_and_leaves_nothing(state_dir: Path) -> None:
-    before, found = snapshot([state_dir]), []
-    threads = [threading.Thread(target=lambda: found.append(local_slurm.up(nodes=2))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
+    before = snapshot([state_dir])
+    with ThreadPoolExecutor(8) as threads:
+        found = [start.result() for start in [threads.submit(local_slurm.up, nodes=2) for _ in range(8)]]
     assert len({cluster.supervisor for cluster in found}) == 1
     cluster = found[0]
     ports = {str(port) for port in cluster.state["ports"]}
@@ -49,7 +43,6 @@ def test_eight_starts_at_once_are_one_that_is_found_and_leaves_nothing(state_dir
     assert after[0] == before[0]
     assert not ports & after[1]
     assert not after[2]
-    assert not state_dir.exists() or not list(state_dir.iterdir())
     assert not local_slurm.down()
     assert local_slurm.find() is None
 
@@ -81,27 +74,23 @@ def test_up_twice_is_up_once_and_another_shape_needs_restart(state_dir: Path) ->
         local_slurm.down()
 
 
-def test_another_process_finds_it_and_a_recycled_pid_is_not_mistaken(local_slurm: LocalSlurm) -> None:
+def test_another_process_finds_it_and_a_recycled_pid_is_not_mistaken(
+    local_slurm: LocalSlurm, tmp_path: Path
+) -> None:
     program = "from hpclab.cluster import local_slurm; print(local_slurm.find().directory)"
     said = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True, cwd="/"
     )
     assert said.stdout.strip() == str(local_slurm.directory)
-    state = local_slurm.state
-    copy = Path(tempfile.mkdtemp(dir="/tmp"))
-    try:
-        text = (local_slurm.directory / "state.json").read_text()
-        (copy / "state.json").write_text(text.replace(str(state["supervisor"][1]), "1"))
-        assert LocalSlurm(copy).supervisor is None
-    finally:
-        shutil.rmtree(copy)
+    text = (local_slurm.directory / "state.json").read_text()
+    (tmp_path / "state.json").write_text(text.replace(str(local_slurm.state["supervisor"][1]), "1"))
+    assert LocalSlurm(tmp_path).supervisor is None
 
 
 def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm, tmp_path: Path) -> None:
-    for lines in (0, -1, 2.5, float("nan"), float("inf"), 1e30, "text", None):
-        with pytest.raises(ValueError, match="lines must be a whole number from 1"):
-            local_slurm.logs(lines)  # type: ignore[arg-type]
-    for name in ("node9", "", None, 1, [], "node1\n"):
+    with pytest.raises(ValueError, match="lines must be a whole number from 1"):
+        local_slurm.logs(0)
+    for name in ("node9", None, "node1\n"):
         for harm in (local_slurm.fail_node, local_slurm.restore_node, local_slurm.process):
             with pytest.raises(ValueError, match=r"node1, node2, node3, node4"):
                 harm(name)  # type: ignore[arg-type]
@@ -128,9 +117,7 @@ def test_down_clears_what_a_killed_supervisor_left(state_dir: Path) -> None:
     assert not files
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_that_fails_says_why_and_leaves_nothing(state_dir: Path, monkeypatch) -> None:
     broken = state_dir / "bin"
     broken.mkdir()
     (broken / "slurmd").write_text(
@@ -152,7 +139,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     ],
 )
 def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, value: object, words: str
+    state_dir: Path, monkeypatch, place: str, name: str, value: object, words: str
 ) -> None:
     if name == "getegid" and os.getuid() == 0:
         monkeypatch.setattr("os.getuid", lambda: pwd.getpwnam("daemon").pw_uid)
@@ -166,14 +153,8 @@ def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
     assert not list(state_dir.iterdir())
 
 
-def test_without_the_programs_the_packages_are_named(
-    state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hpclab.cluster import slurm_commands
-
+def test_without_the_programs_the_packages_are_named(state_dir: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(slurm_commands, "_ALSO_IN", ())
-    with pytest.raises(
-        SlurmMissing, match=r"apt install slurm-wlm munge.*still runs, on this machine's processes"
-    ):
+    with pytest.raises(SlurmMissing, match=r"apt install slurm-wlm munge.*still runs, on this machine"):
         slurm.connect(export=False)

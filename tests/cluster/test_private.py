@@ -7,14 +7,14 @@ import shutil
 import socket
 import stat
 import tempfile
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hpclab.cluster.backends.command import private_directory
-from hpclab.cluster.host import private
+from hpclab.cluster.host import ports, private
 from hpclab.cluster.host.ports import Ports
 
 
@@ -25,28 +25,19 @@ def place() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def test_the_named_directory_is_taken_and_made(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / "mine"))
-    found = private.home()
-    assert found == private.Home(place / "mine", ())
-    assert stat.S_IMODE(found.path.stat().st_mode) == 0o700
-
-
-@pytest.mark.parametrize("name", ["with space", "naïve", "new\nline", "a" * 70, "quo'te", "semi;colon"])
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        *((f"{{}}/{name}", "has characters other than") for name in ("a b", "é", "a\nb", "a'b", "a;b")),
+        ("{}/../x", "has .. in it"), ("{}/" + "a" * 70, "is longer than"), ("state", "does not begin with /"),
+    ],
+)  # fmt: skip
 def test_a_named_path_that_no_daemon_can_use_is_refused_and_none_taken_instead(
-    place: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    place: Path, named: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / name))
-    with pytest.raises(OSError, match=r"its path .*HPCLAB_STATE_DIR to a directory of your own") as refused:
-        private.home()
-    assert name in str(refused.value)
-    assert not list(place.iterdir())
-
-
-def test_a_path_that_depends_on_where_one_stands_is_refused(place: Path, monkeypatch) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setenv("HPCLAB_STATE_DIR", "state")
-    with pytest.raises(OSError, match="state: its path does not begin with /"):
+    monkeypatch.setenv("HPCLAB_STATE_DIR", named.format(place))
+    with pytest.raises(OSError, match=rf"its path {why}.*HPCLAB_STATE_DIR to a directory of your own"):
         private.home()
     assert not list(place.iterdir())
 
@@ -59,8 +50,9 @@ def test_a_home_that_a_sites_pool_cannot_use_is_named_with_the_way_out(place: Pa
             private_directory("pool", shared=True)
 
 
-@pytest.mark.parametrize("home", ["ada@uni.example", "a b", "naïve 日本", "p%u", "it's", "x$HOME`id`;(y)"])
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("home", "named"), [("ada@uni naïve 日本", True), ("p%u it's x$HOME`id`;(y)", False)]
+)
 def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str, named: bool, monkeypatch):
     monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / home / "state") if named else "")
     monkeypatch.setenv("HOME", str(place / home))
@@ -74,16 +66,14 @@ def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str,
         (lambda at: (at / "x").symlink_to("/tmp"), "x", "it is a link"),
         (lambda at: (at / "x").touch(), "x", "not a directory"),
         *((lambda at, mode=mode: (at / "x").mkdir() or (at / "x").chmod(mode), "x", "others can write")
-          for mode in (0o777, 0o1777, 0o770, 0o702)),
+          for mode in (0o1777, 0o770, 0o702)),
         (lambda at: (at / "x" / "mine").mkdir(parents=True) or (at / "x").chmod(0o777), "x/mine",
          "others can write to .*x"),
         pytest.param(lambda at: (at / "x").mkdir() or os.chown(at / "x", 12345, 12345), "x", "another user",
                      marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")),
     ],
 )  # fmt: skip
-def test_what_is_not_a_directory_of_ours_alone_is_refused(
-    place: Path, prepare, name: str, words: str
-) -> None:
+def test_what_is_not_a_directory_of_ours_alone_is_refused(place: Path, prepare, name: str, words: str):
     prepare(place)
     with pytest.raises(OSError, match=words):
         private.make(place / name)
@@ -93,8 +83,8 @@ def test_the_next_place_is_taken_and_every_reason_told(place: Path, monkeypatch:
     (place / "a").symlink_to(place)
     monkeypatch.setattr(private, "candidates", lambda: iter([place / "a", place / "b"]))
     found = private.home()
-    assert found.path == place / "b"
-    assert found.passed_over == (f"{place / 'a'}: it is a link.",)
+    assert found == private.Home(place / "b", (f"{place / 'a'}: it is a link.",))
+    assert stat.S_IMODE(found.path.stat().st_mode) == 0o700
     monkeypatch.setattr(private, "candidates", lambda: iter([place / "a"]))
     with pytest.raises(OSError, match="HPCLAB_STATE_DIR"):
         private.home()
@@ -111,22 +101,16 @@ def test_one_at_a_time_and_nothing_left(place: Path) -> None:
                 worst = max(worst, inside)
                 inside -= 1
 
-    threads = [threading.Thread(target=visit) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(visit) for _ in range(8)]:
+            done.result()
     assert worst == 1
     assert list(place.iterdir()) == []
 
 
 def test_a_lock_held_too_long_is_told(place: Path) -> None:
-    with (
-        private.lock(place / "work"),
-        pytest.raises(TimeoutError, match="try again"),
-        private.lock(place / "work", patience=0.1),
-    ):
-        pass
+    with private.lock(place / "work"), pytest.raises(TimeoutError, match="try again"):
+        private.lock(place / "work", patience=0.1).__enter__()
 
 
 def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it() -> None:
@@ -143,8 +127,6 @@ def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it(
 
 
 def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpclab.cluster.host import ports
-
     with socket.socket() as stranger:
         free = Ports.reserve(3)
         free.release()
@@ -152,13 +134,5 @@ def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatc
         stranger.listen()
         monkeypatch.setattr(ports, "_FIRST", free.numbers[0])
         monkeypatch.setattr(ports, "_LAST", free.numbers[0] + 1)
-        with pytest.raises(
-            OSError, match=r"No 3 neighbouring TCP ports .* other programs on this machine have taken them"
-        ):
+        with pytest.raises(OSError, match=r"No 3 neighbouring TCP ports .* other programs .* taken them"):
             Ports.reserve(3)
-
-
-@pytest.mark.parametrize("count", [0, -1, 81, 2.5, None, "text"])
-def test_a_silly_number_of_ports_is_refused(count: object) -> None:
-    with pytest.raises(ValueError, match="from 1 to 80"):
-        Ports.reserve(count)

@@ -31,32 +31,27 @@ def _calls(place: Path) -> int:
     return len((place / "calls").read_text().splitlines())
 
 
-@pytest.fixture
-def hanging(monkeypatch) -> list[str]:
-    """No command answers in time; those that were begun are in this list."""
-    begun: list[str] = []
+@pytest.mark.parametrize(
+    ("ask", "error", "words", "tries"),
+    [
+        (lambda it: it.queue(), SlurmTimeout, r"squeue did not answer within 10 s, 3 times: .*try again", 3),
+        (lambda it: it.submit("#!/bin/sh\n"), SubmitError, "may or may not be in the queue", 1),
+    ],
+)
+def test_a_hanging_command_is_tried_again_but_never_sbatch(monkeypatch, ask, error, words, tries) -> None:
+    begun = []
 
     def run(words, *, timeout, **_):
         begun.append(words[0])
         raise subprocess.TimeoutExpired(words, timeout)
 
     monkeypatch.setattr(slurm_commands.subprocess, "run", run)
-    return begun
+    with pytest.raises(error, match=words):
+        ask(Slurm("site", "fake", {}))
+    assert len(begun) == tries
 
 
-def test_a_hanging_command_is_tried_again_and_then_explained(hanging) -> None:
-    with pytest.raises(SlurmTimeout, match=r"squeue did not answer within 10 s, 3 times: .*try again"):
-        Slurm("site", "fake", {}).queue()
-    assert hanging == ["squeue"] * 3
-
-
-def test_a_hanging_sbatch_is_never_sent_twice(hanging) -> None:
-    with pytest.raises(SubmitError, match="may or may not be in the queue"):
-        Slurm("site", "fake", {}).submit("#!/bin/sh\n")
-    assert hanging == ["sbatch"]
-
-
-def test_a_command_that_fails_once_is_tried_again(fake, tmp_path: Path) -> None:
+def test_what_fails_once_is_tried_again_and_a_plain_refusal_is_not(fake, tmp_path: Path) -> None:
     client = fake(
         "squeue",
         f"[ $(wc -l < {tmp_path}/calls) -gt 1 ] && exit 0\n"
@@ -64,13 +59,10 @@ def test_a_command_that_fails_once_is_tried_again(fake, tmp_path: Path) -> None:
     )
     assert client.queue() == []
     assert _calls(tmp_path) == 2
-
-
-def test_a_plain_refusal_is_not_tried_again(fake, tmp_path: Path) -> None:
     client = fake("sinfo", "echo 'sinfo: error: Access denied' >&2; exit 1")
     with pytest.raises(SlurmError, match=r"^sinfo: Access denied$"):
         client.nodes()
-    assert _calls(tmp_path) == 1
+    assert _calls(tmp_path) == 3
 
 
 def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
@@ -83,15 +75,6 @@ def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
         (job,) = client.queue([number])
         assert (job.id, job.name, job.started, job.limit) == (number, "a | b", 1700000001.0, 60.0)
     assert _calls(tmp_path) == 1
-
-
-def test_what_hides_rows_is_not_handed_to_the_commands(fake, tmp_path: Path) -> None:
-    client = fake("squeue", f"env > {tmp_path}/env")
-    client.environment = dict(client.environment) | {"SQUEUE_STATES": "RUNNING", "SBATCH_ACCOUNT": "kept"}
-    client.queue()
-    seen = (tmp_path / "env").read_text()
-    assert "SQUEUE_STATES" not in seen
-    assert "SBATCH_ACCOUNT=kept" in seen
 
 
 @pytest.fixture
@@ -120,57 +103,42 @@ def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monke
     assert "SLURM_JOB_ID" not in os.environ
 
 
+OPTIONS = [
+    ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
+    ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",), ("--qos",), (3,),
+]  # fmt: skip
+# -1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's.
+NO_JOBS = [0, -1, 2.5, True, float("nan"), 1e30, "7", None, []]
+ASKED = [
+    Slurm.cancel, Slurm.wait, lambda it, job: it.queue([job]), lambda it, job: it.history([job]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("ask", "argument", "words"),
     [
-        ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
-        ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",),
-        ("--comment=" + "a" * 10_000,), ("--qos",), (3,), (None,),
+        *((lambda it, said: it.submit("#!/bin/sh\n", *said), said, "must be|An option") for said in OPTIONS),
+        *((ask, job, r"^A job id must be a whole number from 1 to \d+, not .*\.$") for ask in ASKED
+          for job in NO_JOBS),
+        *((Slurm.submit, script, r"^A batch script is .*\.$") for script in
+          (0, None, b"#!/bin/sh", "#!/bin/sh\0", "a\0b")),
+        *((lambda it, limit: it.wait(7, limit), limit, "timeout must be a number") for limit in
+          (-1, float("inf"), None)),
     ],
 )  # fmt: skip
-def test_dangerous_options_are_refused_before_anything_runs(fake, tmp_path: Path, options) -> None:
-    client = fake("sbatch", "echo 1")
-    with pytest.raises(ValueError, match=r"must be|An option"):
-        client.submit("#!/bin/sh\n", *options)
+def test_what_could_be_another_thing_is_refused_before_anything_runs(fake, tmp_path, ask, argument, words):
+    for program in ("sbatch", "squeue", "scancel", "sacct"):
+        client = fake(program, "echo 1")
+    with pytest.raises(ValueError, match=words):
+        ask(client, argument)
     assert not (tmp_path / "calls").exists()
-
-
-@pytest.mark.parametrize(
-    "job_id", [0, -1, 2.5, True, float("nan"), float("inf"), 1e30, "text", "7", None, [], b"7", object()]
-)
-def test_what_is_no_job_id_names_no_job(fake, tmp_path: Path, job_id: object) -> None:
-    """-1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's."""
-    for program in ("squeue", "scancel", "sacct"):
-        client = fake(program, "")
-    for ask in (client.cancel, client.wait, lambda it: client.queue([it]), lambda it: client.history([it])):
-        with pytest.raises(ValueError, match=r"^A job id must be a whole number from 1 to \d+, not .*\.$"):
-            ask(job_id)
-    assert not (tmp_path / "calls").exists()
-
-
-@pytest.mark.parametrize("script", [0, float("nan"), None, [], b"#!/bin/sh", object(), "#!/bin/sh\0", "a\0b"])
-def test_what_is_no_script_is_refused(fake, tmp_path: Path, script: object) -> None:
-    client = fake("sbatch", "echo 1")
-    with pytest.raises(ValueError, match=r"^A batch script is .*\.$"):
-        client.submit(script)
-    with pytest.raises(SubmitError, match=r"^There is no batch script at .{,70}\.$"):
-        client.submit("x" * 10_000)
-    assert not (tmp_path / "calls").exists()
-
-
-@pytest.mark.parametrize("timeout", [-1, float("inf"), "text", None])
-def test_a_wait_has_an_end(fake, timeout: object) -> None:
-    with pytest.raises(ValueError, match="timeout must be a number"):
-        fake("squeue", "").wait(7, timeout)
 
 
 SCRIPTS = {
     b"#!/bin/bash\r\nhostname\r\n": "DOS line breaks .*dos2unix",
     b"\xef\xbb\xbf#!/bin/bash\nhostname\n": "byte order mark",
-    b"\n#!/bin/bash\nhostname\n": "must begin with #! .* in its first line; blanks or an empty line",
     b"   #!/bin/bash\n   hostname\n": "must begin with #! .* in its first line; blanks or an empty line",
     b"#!/bin/bash\rhostname\r": "carriage return",
-    b"#!/bin/bash\nprintf a\rb\n": "carriage return",
     b"hostname\ndate\n": "must begin with #! .*; that line is 'hostname'",
     b"#! \nhostname\n": "must begin with #! and the path of an interpreter",
     b"\n \n": "is empty",
@@ -194,22 +162,16 @@ def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: 
     assert not (tmp_path / "calls").exists()
 
 
-def test_what_cannot_be_read_is_told(fake, tmp_path: Path, monkeypatch) -> None:
-    client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
-    for script, words in {tmp_path: "is a directory", tmp_path / "none.sh": "no batch script"}.items():
+def test_what_cannot_be_read_is_told(fake, tmp_path: Path) -> None:
+    client = fake("sbatch", "echo 1")
+    for script, words in {
+        tmp_path: "is a directory", "x" * 10_000: r"^There is no batch script at .{,70}\.$",
+    }.items():  # fmt: skip
         with pytest.raises(SubmitError, match=words):
             client.submit(script)
-    file.write_text("#!/bin/sh\n")
-    monkeypatch.setattr("builtins.open", _denied)
-    with pytest.raises(SubmitError, match=r"script.sh' cannot be read: Permission denied\."):
-        client.submit(file)
     assert not (tmp_path / "calls").exists()
     with pytest.raises(SlurmMissing, match="no squeue"):
         Slurm("site", "", {"PATH": "/nowhere"}).queue()
-
-
-def _denied(path: object, *_: object) -> None:
-    raise PermissionError(13, "Permission denied", str(path))
 
 
 def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
@@ -231,18 +193,12 @@ def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
         ("sbatch: lua: name an account\r\nsbatch: error: Batch job submission failed: Unspecified error",
          "lua: name an account; Batch job submission failed: Unspecified error"),
         ("sbatch: debug:  x\nsbatch: error: y\nsbatch: error: y\n\n", "y"),
-        ("sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information",
-         "unrecognized option '--foo'; Try \"sbatch --help\" for more information"),
         ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
          "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"),
-        ("", ""),
     ],
 )  # fmt: skip
 def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> None:
     assert slurm_commands.sentence(said) == told
-
-
-def test_a_program_that_babbles_is_cut() -> None:
     assert len(slurm_commands.sentence("\n".join(f"sbatch: error: {n}" for n in range(10_000)))) < 1100
 
 
@@ -276,18 +232,17 @@ def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:
 
 def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) -> None:
     client = fake("sbatch", f"env > {tmp_path}/env; echo 'sbatch: error: no' >&2; exit 1")
-    client.environment = dict(client.environment) | {
-        "SBATCH_QOS": "x",
-        "SBATCH_WAIT": "1",
-        "SQUEUE_SORT": "i",
-    }
+    client.environment |= {"SBATCH_QOS": "x", "SBATCH_WAIT": "1", "SQUEUE_STATES": "RUNNING"}
     with pytest.raises(SubmitError, match=r"sets SBATCH_QOS=x, SBATCH_WAIT=1, which sbatch takes before"):
         client.submit("#!/bin/sh\n")
     seen = (tmp_path / "env").read_text()
     assert "SBATCH_QOS=x" in seen
-    assert "SQUEUE_SORT=i" in seen  # it is the job's
+    assert "SQUEUE_STATES=RUNNING" in seen  # it is the job's
     assert "SLURM_TIME_FORMAT" not in seen
     assert "SBATCH_WAIT" not in seen  # sbatch would only return when the job has ended
+    fake("squeue", f"env > {tmp_path}/env")
+    client.queue()
+    assert "SQUEUE_STATES" not in (tmp_path / "env").read_text()  # where it would hide rows
 
 
 @pytest.mark.parametrize(
@@ -313,7 +268,7 @@ def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake) -> None
     assert client.nodes() == []
 
 
-@pytest.mark.parametrize("value", ["Local", "own", "1", " local", "yes"])
+@pytest.mark.parametrize("value", ["Local", "1"])
 def test_what_is_no_choice_of_slurm_is_refused(monkeypatch, value: str) -> None:
     monkeypatch.setenv("HPCLAB_SLURM", value)
     with pytest.raises(ValueError, match=f'HPCLAB_SLURM must be "local" or not be set, not {value!r}'):
@@ -334,8 +289,3 @@ def test_accounting_and_gpus_as_sites_print_them() -> None:
     assert (read.gpus, read.cores, read.idle, read.reason) == (6, 64, 3, "")
     assert slurm_records.read_nodes("nonsense\n\x00\n") == slurm_records.read_queue("a\x1fb\n") == []
     assert slurm_records.read_completion_log(["", "garbage", "JobId=x"]) == []
-
-
-def test_what_a_job_hands_down_is_left_out() -> None:
-    handed = {"SLURM_JOB_ID": "1", "SLURM_CONF": "c", "A": "b"}
-    assert slurm_commands.without_job(handed) == {"SLURM_CONF": "c", "A": "b"}

@@ -24,40 +24,25 @@ def test_every_node_has_its_own_name_and_port(tmp_path: Path) -> None:
     assert len({word for line in nodes for word in line if word.startswith("Port=")}) == 3
     assert all("CPUs=2" in line and "RealMemory=2666" in line for line in nodes)
     assert all((tmp_path / "spool" / f"node{k}").is_dir() for k in (1, 2, 3))
-
-
-def test_a_small_machine_still_offers_a_node_that_small_jobs_fit_on(tmp_path: Path) -> None:
-    assert "RealMemory=1024" in _written(tmp_path, Shape(16))["slurm.conf"]
+    # By number, because names may have any characters.
+    assert {f"SlurmUser={os.getuid()}", f"SlurmdUser={os.getuid()}"} <= set(conf.splitlines())
+    small = _written(tmp_path, Shape(16))["slurm.conf"]
+    assert "RealMemory=1024" in small  # so that small jobs fit on a node of a small machine, too
 
 
 @pytest.mark.parametrize(
-    ("version", "plugin"),
-    [
-        ((21, 8), "cgroup/v1"), ((22, 5), "cgroup/v1"), ((23, 11), "cgroup/v1"),
-        ((24, 5), "disabled"), ((25, 5), "disabled"),
-    ],
-)  # fmt: skip
+    ("version", "plugin"), [((21, 8), "cgroup/v1"), ((23, 11), "cgroup/v1"), ((24, 5), "disabled")]
+)
 def test_control_groups_are_done_without_in_the_words_of_each_version(
     tmp_path: Path, version: tuple[int, int], plugin: str
 ) -> None:
     assert _written(tmp_path, Shape(), version)["daemons/cgroup.conf"] == f"CgroupPlugin={plugin}\n"
 
 
-def test_the_user_stands_in_it_by_number_because_names_may_have_any_characters(tmp_path: Path) -> None:
-    conf = _written(tmp_path, Shape())["slurm.conf"].splitlines()
-    assert {f"SlurmUser={os.getuid()}", f"SlurmdUser={os.getuid()}"} <= set(conf)
-
-
 def test_no_key_that_some_version_refuses(tmp_path: Path) -> None:
     conf = _written(tmp_path, Shape(gpus_per_node=2))["slurm.conf"]
-    for gone in (
-        "CryptoType",
-        "FastSchedule",
-        "ControlMachine",
-        "SlurmctldProlog=",
-        "JobCredentialPrivateKey",
-    ):
-        assert gone not in conf
+    gone = "CryptoType", "FastSchedule", "ControlMachine", "SlurmctldProlog=", "JobCredentialPrivateKey"
+    assert not [key for key in gone if key in conf]
 
 
 def test_pretend_gpus_never_pass_for_real_ones(tmp_path: Path) -> None:
@@ -87,7 +72,7 @@ def test_daemons_are_bound_to_loopback_where_the_machines_name_stands_for_it(
     assert slurm_files.loopback_of("box", tmp_path / "none") == ""
 
 
-@pytest.mark.parametrize("value", [0, -1, 65, 1.5, float("nan"), float("inf"), 1e30, "4", None, True, [4]])
+@pytest.mark.parametrize("value", [0, 65, 1.5, float("nan"), "4", None, True])
 def test_a_silly_number_of_nodes_is_refused_in_one_sentence(value: object) -> None:
     with pytest.raises(ValueError, match=r"^nodes must be a whole number from 1 to 64, not .*\.$"):
         Shape(nodes=value)  # type: ignore[arg-type]

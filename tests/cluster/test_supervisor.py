@@ -61,18 +61,14 @@ def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped
 def test_it_outlives_its_starter_and_parents_every_daemon(local_slurm: LocalSlurm) -> None:
     supervisor = local_slurm.supervisor
     assert supervisor
-    for name in ("munged", "slurmctld", "node1", "node4"):
-        process = local_slurm.process(name)
-        assert process
-        assert process in processes.descendants(supervisor.pid)
+    daemons = {local_slurm.process(name) for name in ("munged", "slurmctld", "node1", "node4")}
+    assert daemons <= set(processes.descendants(supervisor.pid))
     assert os.getsid(supervisor.pid) != os.getsid(0)
     assert supervisor not in processes.descendants(os.getpid())
 
 
 @pytest.mark.slurm
-def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(
-    local_slurm: LocalSlurm,
-) -> None:
+def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(local_slurm: LocalSlurm):
     assert local_slurm.directory.stat().st_mode & 0o077 == 0
     key = local_slurm.directory / "munge" / "key"
     assert key.stat().st_mode & 0o177 == 0

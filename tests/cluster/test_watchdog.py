@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,20 +15,17 @@ from hpclab.cluster import watchdog
 
 @pytest.fixture
 def dog():
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-E", watchdog.__file__, str(os.getpid())], stdin=subprocess.PIPE, text=True
-    )
-    yield process
-    process.kill()
-    process.wait()
+    words = [sys.executable, "-S", "-E", watchdog.__file__, str(os.getpid())]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
 
 
 @pytest.fixture
 def sleeper():
-    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        yield process
+        process.kill()
 
 
 def tell(dog, **message):
@@ -35,16 +33,23 @@ def tell(dog, **message):
     dog.stdin.flush()
 
 
+def heard(dog):
+    """Return once all that was told has been read: this is more than a pipe holds."""
+    tell(dog, padding="x" * 2**20)
+
+
 def test_it_ends_and_removes_what_it_was_told(dog, sleeper, tmp_path):
-    folder = tmp_path / "pool"
+    """Also where the terminal sends it signals."""
+    folder, note = tmp_path / "pool", tmp_path / "note"
     (folder / "below").mkdir(parents=True)
-    note = tmp_path / "note"
     note.touch()
     tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid))
     tell(dog, remove=str(folder))
     tell(dog, remove=str(note))
-    tell(dog, padding="x" * 2**20)  # more than a pipe holds: once it is through, the rest has been read
+    heard(dog)
     assert sleeper.poll() is None
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        dog.send_signal(number)
     dog.stdin.close()
     assert dog.wait(60) == 0
     assert sleeper.wait(60) == -9
@@ -52,20 +57,16 @@ def test_it_ends_and_removes_what_it_was_told(dog, sleeper, tmp_path):
     assert not note.exists()
 
 
-def test_a_last_word_leaves_everything(dog, sleeper, tmp_path):
-    tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid))
+@pytest.mark.parametrize("done", [True, False])
+def test_a_last_word_leaves_all_and_another_process_of_that_number_is_spared(dog, sleeper, done, tmp_path):
+    tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid) if done else "12345")
     tell(dog, remove=str(tmp_path))
-    tell(dog, done=True)
-    assert dog.wait(60) == 0
-    assert sleeper.poll() is None
-    assert tmp_path.exists()
-
-
-def test_a_number_that_now_belongs_to_another_process_is_spared(dog, sleeper):
-    tell(dog, watch=sleeper.pid, since="12345")
+    if done:
+        tell(dog, done=True)
     dog.stdin.close()
     assert dog.wait(60) == 0
     assert sleeper.poll() is None
+    assert tmp_path.exists() == done
 
 
 @pytest.mark.slow
@@ -85,15 +86,3 @@ def test_jobs_are_cancelled_until_none_is_left(dog, tmp_path):
     calls = [line for line in log.read_text().splitlines() if "KILL" not in line]
     assert len(calls) >= 3
     assert set(calls) == {"--name hpclab-x"}
-
-
-def test_signals_for_the_terminal_do_not_end_it(dog, sleeper):
-    import signal
-
-    tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid))
-    tell(dog, padding="x" * 2**20)  # more than a pipe holds: once it is through, the watchdog is listening
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        dog.send_signal(number)
-    dog.stdin.close()
-    assert dog.wait(60) == 0
-    assert sleeper.wait(60) == -9

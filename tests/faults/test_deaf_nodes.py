@@ -12,7 +12,7 @@ import time
 import pytest
 
 from hpclab.cluster import Pool, repairs
-from hpclab.cluster.backends.command import Place
+from hpclab.cluster.backends.local import LocalNodes
 from hpclab.cluster.errors import Cancelled, JoinError, NodeKilled, NodeLost, PoolError, TaskExit
 from hpclab.cluster.maps import deathnotes, mapping
 from hpclab.cluster.request import LEAST_MEMORY
@@ -152,7 +152,7 @@ def test_one_of_two_out_of_memory_is_replaced(monkeypatch):
 def test_no_node_left_and_none_to_be_had(monkeypatch):
     with Pool(1, backend="local") as pool:
         monkeypatch.setattr(
-            Place, "worker_command", lambda self, *_: [sys.executable, "-c", "raise SystemExit('gone')"]
+            LocalNodes, "worker_command", lambda self, *_: [sys.executable, "-c", "raise SystemExit('gone')"]
         )
         os.kill(pool.workers()[0].pid, signal.SIGKILL)
         with pytest.warns(NodeLost), pytest.raises(JoinError, match=r"(?s)No node is left.*gone"):

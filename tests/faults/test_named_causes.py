@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from hpclab.cluster import Pool
-from hpclab.cluster.backends.command import Place
+from hpclab.cluster.backends.local import LocalNodes
 from hpclab.cluster.errors import JoinError, PoolClosed, PoolError
 from hpclab.cluster.gang import relay
 from hpclab.cluster.slurm import SubmitError
@@ -95,7 +95,7 @@ def test_an_agent_that_cannot_start_says_its_last_words(pool):
 
 def test_a_local_node_that_cannot_start(monkeypatch):
     program = [sys.executable, "-c", "raise SystemExit('no such library')"]
-    monkeypatch.setattr(Place, "worker_command", lambda self, *_: program)
+    monkeypatch.setattr(LocalNodes, "worker_command", lambda self, *_: program)
     with pytest.raises(JoinError, match=r"(?s)ended before they joined.*status 1.*no such library"):
         Pool(2, backend="local", join_timeout=120)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,14 +18,12 @@ class Backend(Protocol):
     """What a pool needs of where its nodes come from. Nodes are known by name."""
 
     kind: str
-    pretend: bool  # whether its GPUs are only asked for
-    single: bool  # whether all nodes are one job, which cannot grow and starts its own workers again
+    pretend: bool = False  # whether its GPUs are only asked for
+    single: bool = False  # whether all nodes are one job, which cannot grow and starts its own workers again
+    slurm: Slurm | None = None  # where its jobs queue, beside those of the user's other pools
     cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
     directory: Path  # private: keys, logs, scratch
-
-    @property
-    def slurm(self) -> Slurm | None:
-        """Where its jobs queue, beside those of the user's other pools; None for processes."""
+    network: str | None = "lo0" if sys.platform == "darwin" else "lo"  # on which a gang's ranks talk
 
     def label(self, nodes: int) -> str:
         """What the nodes really are, in one line."""
@@ -36,10 +35,13 @@ class Backend(Protocol):
         """What is submitted, or run, for a node."""
 
     def rank_environment(self) -> dict[str, str]:
-        """Environment of a gang's ranks."""
+        """Environment of a gang's ranks: what keeps gloo, NCCL and TensorPipe on the network."""
+        names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
+        return dict.fromkeys(names, self.network) if self.network else {}
 
     def jobs(self) -> list[Any]:
         """This pool's jobs in Slurm's queue."""
+        return []
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
         """Those of these nodes whose process or job has ended, each with how; may take as long as Slurm."""

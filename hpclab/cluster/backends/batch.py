@@ -9,58 +9,56 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import threading
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from distributed.deploy.spec import ProcessInterface
 
-from hpclab.cluster.backends.jobqueue import SLURMCluster, SLURMJob
-from hpclab.cluster.slurm import Slurm, SlurmError
+from hpclab.cluster.slurm import SlurmError
 
 if TYPE_CHECKING:
     from distributed.security import Security
 
+    from hpclab.cluster.backends.slurm import SlurmNodes
 
+# dask-jobqueue's runner module takes SIGINT for itself when it is imported (0.9.0): from then on an interrupt
+# would end the whole program instead of what runs, and in a thread, where Python lets nobody touch signals,
+# the import fails. So it happens here, and signals stay as they were.
+_set, signal.signal = signal.signal, lambda *_: None
+try:
+    import dask_jobqueue
+    from dask_jobqueue import SLURMCluster
+    from dask_jobqueue.slurm import SLURMJob
+finally:
+    signal.signal = _set
+
+DEFAULTS = dask_jobqueue.__path__[0] + "/jobqueue.yaml"
 STARTS = 10  # how often a worker of a single allocation is started at most
 
 
-@dataclass(frozen=True, eq=False)
-class Order:
-    """What dask-jobqueue has no word for: who submits, threads a node, whether all nodes are one job."""
-
-    slurm: Slurm
-    cores: int
-    single: bool
-    cancelled: threading.Event = field(default_factory=threading.Event)  # all jobs are, in one command
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Order:
-        return self
-
-
 class NodeJob(SLURMJob):
-    """The job of one node; with `members` the one job whose srun starts that many workers."""
+    """The job of one of these nodes; in an allocation that of all `members`, whose srun starts each."""
 
     def __init__(
-        self, scheduler: str = "", name: str = "", *, order: Order, members: int = 1, **options: Any
+        self, scheduler: str = "", name: str = "", *, nodes: SlurmNodes, members: int = 1, **options: Any
     ):
-        if order.single:
+        if nodes.single:
             shape = [f"-N {members}", "--ntasks-per-node=1", "--no-kill"]
             options["job_extra_directives"] = [*shape, *options["job_extra_directives"]]
             options["job_directives_skip"] = ["#SBATCH -n 1", *options["job_directives_skip"]]
         super().__init__(scheduler=scheduler, name=name, **options)
-        self.order, self.members = order, members
+        self.nodes = nodes
         self.refused: SlurmError | None = None
-        if order.single:
+        if nodes.single:
             # Each task gets a name of its own; one worker's end must not end the others (--wait, --kill-...),
             # and as no other job can have its node, it is started again there.
             command = self._command_template.replace(f"--name {name} ", f"--name {name}-$SLURM_PROCID ")
             again = f"for start in {{1..{STARTS}}}; do {command} && break; done"
             self._command_template = (
-                f"srun --nodes={members} --ntasks={members} --cpus-per-task={order.cores} --wait=0 "
-                f"--kill-on-bad-exit=0 --no-kill bash -c {shlex.quote(again)}"
+                f"srun --nodes={members} --ntasks={members} --cpus-per-task={nodes.request.cores_per_node} "
+                f"--wait=0 --kill-on-bad-exit=0 --no-kill bash -c {shlex.quote(again)}"
             )
 
     @contextmanager
@@ -73,15 +71,15 @@ class NodeJob(SLURMJob):
         lines = str(self.job_header).splitlines()
         said = [word for line in lines for word in shlex.split(line.removeprefix("#SBATCH"))]
         try:
-            return str(await asyncio.to_thread(self.order.slurm.submit, self.job_script(), *said))
+            return str(await asyncio.to_thread(self.nodes.slurm.submit, self.job_script(), *said))
         except SlurmError as error:
             self.refused = error
             raise
 
     async def close(self) -> None:
-        if self.job_id and not self.order.cancelled.is_set():
+        if self.job_id and not self.nodes.cancelled:
             with suppress(SlurmError):  # its worker has been told to leave; the pool's end cancels by name
-                await asyncio.to_thread(self.order.slurm.cancel, int(self.job_id))
+                await asyncio.to_thread(self.nodes.slurm.cancel, int(self.job_id))
         await ProcessInterface.close(self)
 
 

@@ -6,10 +6,8 @@ import copy
 import json
 import os
 import shutil
-import sys
 import tempfile
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,46 +19,18 @@ if TYPE_CHECKING:
     from distributed.security import Security
 
 LOOPBACK = "127.0.0.1"
-PRELOAD = "hpclab.cluster.preload"
 MOST_LOG, KEPT_LOG = 2**20, 2**15  # bytes of a log on disk, and of its end once it has more
-SUSPICIONS = 12  # losses with which Dask fails a task of the lost node; who is to blame the pool knows before
+# Dask fails a task with its twelfth lost node; who is to blame the pool knows before.
+SCHEDULER = {"dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 12}
+_OWNER = "owner"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where local workers and scheduler meet: loopback, with TLS files and scratch in `directory`."""
-
-    directory: Path
-
-    def worker_command(self, scheduler: str, name: str, memory: int) -> list[str]:
-        """The arguments that start the worker `name`; `memory` in bytes."""
-        return [
-            sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
-            "--nthreads", "1", "--no-nanny", "--memory-limit", str(memory), "--host", LOOPBACK,
-            "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",
-            "--protocol", "tls://", *tls_arguments(self.directory),
-            "--local-directory", str(self.directory), "--death-timeout", "60",
-            "--preload", PRELOAD,
-        ]  # fmt: skip
-
-    def scheduler_options(self, security: Security) -> dict[str, Any]:
-        """Options of the Dask scheduler inside the notebook's process."""
-        return {
-            "protocol": "tls://", "security": security, "port": 0, "dashboard": True,
-            "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": SUSPICIONS, "host": LOOPBACK,
-        }  # fmt: skip
-
-
-def loopback_environment() -> dict[str, str]:
-    """What keeps gloo and NCCL on this machine's loopback interface."""
-    name = "lo0" if sys.platform == "darwin" else "lo"
-    return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name, "TP_SOCKET_IFNAME": name}
-
-
-def tls_arguments(directory: Path) -> list[str]:
-    """Where a worker finds its key, its certificate, and whom to trust."""
+def worker_arguments(directory: Path) -> list[str]:
+    """What every worker is told: no pages, our preload, its TLS key and certificate, and whom to trust."""
     files = {"ca-file": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
-    return [word for option, file in files.items() for word in (f"--tls-{option}", str(directory / file))]
+    tls = [word for option, file in files.items() for word in (f"--tls-{option}", str(directory / file))]
+    own = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--preload", "hpclab.cluster.preload"]
+    return [*own, *tls]
 
 
 def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextManager[object]:
@@ -99,8 +69,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
     """
     if shared:
-        named = os.environ.get("HPCLAB_STATE_DIR")
-        place = Path(named) if named else Path.home() / ".hpclab"
+        place = Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab")
         try:
             above = private.make(place, plain=False)
         except OSError as error:
@@ -115,9 +84,6 @@ def private_directory(name: str, shared: bool = False) -> Path:
     made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
     (made / _OWNER).write_text(_owner(os.getpid()))
     return made
-
-
-_OWNER = "owner"
 
 
 def _owner(pid: int) -> str:

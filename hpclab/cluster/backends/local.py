@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,18 +19,11 @@ from typing import Any
 
 from distributed import SpecCluster
 from distributed.deploy.spec import ProcessInterface
+from distributed.system import MEMORY_LIMIT
 
 from hpclab.cluster import threads, watchdog
-from hpclab.cluster.backends.command import (
-    Place,
-    core_count,
-    last_lines,
-    loopback_environment,
-    private_directory,
-    scheduler_settings,
-    secure,
-    worker_settings,
-)
+from hpclab.cluster.backends import Backend, command
+from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.members import is_stopped
 
@@ -37,27 +31,24 @@ from hpclab.cluster.members import is_stopped
 class NodeProcess(ProcessInterface):
     """One worker process; `close` ends it, politely for two seconds and then not."""
 
-    def __init__(
-        self, scheduler: str, name: str, pool: str, place: Place, memory: int, cores: int, guard: Guard
-    ):
+    def __init__(self, scheduler: str, name: str, nodes: LocalNodes):
         super().__init__(scheduler=scheduler, name=name)
-        self.pool = pool
-        self.scheduler, self.name, self.place, self.memory = scheduler, name, place, memory
-        self.cores, self.guard = cores, guard
+        self.scheduler, self.name, self.nodes = scheduler, name, nodes
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
+        nodes = self.nodes
         theirs = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
-        environment = theirs | threads.environment(self.cores) | worker_settings(self.place.directory)
-        environment[watchdog.MARK] = self.pool
-        environment.pop("HPCLAB_JOB_STARTED", None)
-        with open(self.place.directory / f"{self.name}.log", "wb") as log:
+        theirs.pop("HPCLAB_JOB_STARTED", None)
+        own = threads.environment(nodes.cores) | command.worker_settings(nodes.directory)
+        with open(nodes.directory / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(
-                self.place.worker_command(self.scheduler, self.name, self.memory),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                nodes.worker_command(self.scheduler, self.name),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=theirs | own | {watchdog.MARK: nodes.name},
                 start_new_session=True,  # an interrupt of the notebook must not end its nodes
             )  # fmt: skip
-        self.guard.watch(self.process.pid)
+        nodes.guard.watch(self.process.pid)
         await super().start()
 
     async def close(self) -> None:
@@ -77,91 +68,74 @@ class NodeProcess(ProcessInterface):
             self.process.wait()
 
 
-class LocalNodes:
-    """The local backend: `cluster` is a Dask cluster whose workers are processes of this machine."""
+class LocalNodes(Backend):
+    """The local backend: `cluster` is a Dask cluster whose workers are processes of this machine.
+
+    Without `memory` a node may use four fifths of this machine's limit, shared by four nodes or its cores.
+    """
 
     kind = "local"
-    pretend = single = False
-    slurm = None
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
-        from hpclab.cluster.door import OwnScheduler
-
-        self.directory = private_directory(name)
+        self.name, self.guard, self.cores = name, guard, cores
+        self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, command.core_count())))
+        self.directory = command.private_directory(name)
         guard.remove(self.directory)
-        place, security = Place(self.directory), secure(self.directory)
-        self.memory = memory or default_memory()
-        options: dict[str, Any] = {
-            "pool": name, "place": place, "memory": self.memory, "cores": cores, "guard": guard,
-        }  # fmt: skip
-        with scheduler_settings(self.directory):
+        security = command.secure(self.directory)
+        options = command.SCHEDULER | {"protocol": "tls://", "security": security, "port": 0}
+        options["host"] = command.LOOPBACK
+        with command.scheduler_settings(self.directory):
             self.cluster = SpecCluster(
-                scheduler={"cls": OwnScheduler, "options": place.scheduler_options(security)},
-                worker={"cls": NodeProcess, "options": options},
+                scheduler={"cls": OwnScheduler, "options": options},
+                worker={"cls": NodeProcess, "options": {"nodes": self}},
                 security=security, name=name, silence_logs="critical",
             )  # fmt: skip
 
+    def worker_command(self, scheduler: str, name: str) -> list[str]:
+        """The arguments that start the worker `name`."""
+        return [
+            sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
+            "--nthreads", "1", "--no-nanny", "--memory-limit", str(self.memory), "--host", command.LOOPBACK,
+            "--protocol", "tls://", "--local-directory", str(self.directory), "--death-timeout", "60",
+            *command.worker_arguments(self.directory),
+        ]  # fmt: skip
+
     def label(self, nodes: int) -> str:
-        """What the nodes really are."""
-        cores = _count(core_count(), "core", "cores")
-        return f"{_count(nodes, 'process', 'processes')} on this machine's {cores}"
+        cores = command.core_count()
+        processes = "1 process" if nodes == 1 else f"{nodes} processes"
+        return f"{processes} on this machine's {cores} core{'' if cores == 1 else 's'}"
 
     def specification(self, names: list[str]) -> dict[str, Any]:
-        """Dask's worker specification for these nodes."""
         return dict.fromkeys(names, self.cluster.new_spec)
 
     def job_script(self) -> str:
-        """The command each node runs; there is no job on this backend."""
-        return " ".join(Place(self.directory).worker_command("tls://<scheduler>", "<name>", self.memory))
+        return " ".join(self.worker_command("tls://<scheduler>", "<name>"))
 
-    def rank_environment(self) -> dict[str, str]:
-        """Environment of a gang's ranks: all on this machine, so on its loopback."""
-        return loopback_environment()
-
-    def jobs(self) -> list[Any]:
-        """No Slurm jobs here."""
-        return []
+    def _process(self, name: str) -> subprocess.Popen[bytes] | None:
+        return getattr(self.cluster.workers.get(name), "process", None)
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these nodes whose process has ended, each with its status."""
-        found = {}
-        for name in names:
-            node = self.cluster.workers.get(name)
-            if isinstance(node, NodeProcess) and node.process is not None and node.process.poll() is not None:
-                found[name] = f"its process ended with status {node.process.returncode}"
-        return found
+        return {
+            name: f"its process ended with status {process.returncode}"
+            for name in names
+            if (process := self._process(name)) is not None and process.poll() is not None
+        }
 
     def explain(self, names: list[str]) -> str:
-        """Why these nodes have not joined: the state of their processes and their logs' last lines."""
         lines, ended = [], self.ended(names)
         for name in names[:3]:
-            state = ended.get(name) or f"its process {self._state(name)} but has not reached the scheduler"
-            lines.append(f"{name}: {state}.{self.log(name)}")
+            process = self._process(name)
+            stopped = process is not None and is_stopped(process.pid)
+            state = "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
+            how = ended.get(name, f"its process {state} but has not reached the scheduler")
+            lines.append(f"{name}: {how}.{self.log(name)}")
         return "\n".join(lines)
 
-    def _state(self, name: str) -> str:
-        node = self.cluster.workers.get(name)
-        stopped = isinstance(node, NodeProcess) and node.process is not None and is_stopped(node.process.pid)
-        return "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
-
     def log(self, name: str) -> str:
-        """The last lines of a node's log."""
-        return last_lines(self.directory / f"{name}.log")
+        return command.last_lines(self.directory / f"{name}.log")
 
     def end_all(self) -> bool:
-        """End every node at once, without asking Dask; True as all have ended."""
         for node in list(self.cluster.workers.values()):
             if isinstance(node, NodeProcess):
                 node.kill()
         return True
-
-
-def default_memory() -> int:
-    """Bytes a node may use: four fifths of this machine's limit, shared by four nodes or its cores."""
-    from distributed.system import MEMORY_LIMIT
-
-    return max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, core_count())))
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import yaml
 
 from hpclab import checks
 from hpclab.cluster import directives, request
+from hpclab.cluster.backends.batch import DEFAULTS
 
 OWN = "hpclab"  # the section of Dask's configuration for pools: dask-jobqueue's plain defaults
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
@@ -31,38 +31,33 @@ _PLAIN = re.compile(r"[\w./+=@:,%-]+", re.ASCII)
 _OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "--memory-limit")
 
 
-@dataclass(frozen=True)
-class SiteSettings:
-    """The settings of ``jobqueue.slurm`` in Dask's configuration, as a pool's jobs need them: text for a
-    script, numbers of bytes and seconds. ``settings.get("queue")``."""
+def checked(own: bool) -> dict[str, Any]:
+    """The settings of ``jobqueue.slurm`` in Dask's configuration, or with `own` as dask-jobqueue ships them.
 
-    values: Mapping[str, Any]
+    By their present names, only those that somebody said, as a pool's jobs need them: text for a script,
+    numbers of bytes and seconds. ValueError names the one that cannot be used.
+    """
+    plain = yaml.safe_load(Path(DEFAULTS).read_text())["jobqueue"]["slurm"]
+    if dask.config.get(f"jobqueue.{OWN}", None) is None:
+        dask.config.update_defaults({"jobqueue": {OWN: plain | {"walltime": None}}})
+    section = plain if own else dask.config.get("jobqueue.slurm", None)
+    if not isinstance(section, dict):
+        raise ValueError(
+            'jobqueue.slurm in jobqueue.yaml must be settings such as queue: "main", a line each below '
+            f"it, not {checks.shown(section)}."
+        )
+    values = {}
+    for key, check in _CHECKS.items():
+        name = _name_in(section, key)
+        if (value := dask.config.get(name, None, config=section)) is not None:
+            values[key] = check(_source(name), value)
+    _refuse_interface(values)
+    return values
 
-    @classmethod
-    def checked(cls, own: bool) -> SiteSettings:
-        """The site's settings, or with `own` none of them; ValueError names the one that cannot be used."""
-        from hpclab.cluster.backends.jobqueue import DEFAULTS
 
-        plain = yaml.safe_load(Path(DEFAULTS).read_text())["jobqueue"]["slurm"]
-        if dask.config.get(f"jobqueue.{OWN}", None) is None:
-            dask.config.update_defaults({"jobqueue": {OWN: plain | {"walltime": None}}})
-        section = plain if own else dask.config.get("jobqueue.slurm", None)
-        if not isinstance(section, dict):
-            raise ValueError(
-                'jobqueue.slurm in jobqueue.yaml must be settings such as queue: "main", a line each below '
-                f"it, not {checks.shown(section)}."
-            )
-        values = {}
-        for key, check in _CHECKS.items():
-            name = _name_in(section, key)
-            if (value := dask.config.get(name, None, config=section)) is not None:
-                values[key] = check(_source(name), value)
-        _refuse_interface(values)
-        return cls(values)
-
-    def get(self, key: str) -> Any:
-        """The setting under its present name, with a dash or an underscore; None where nobody said it."""
-        return self.values.get(key.replace("_", "-"))
+def clock(seconds: int) -> str:
+    """Hours, minutes and seconds, as sbatch and YAML 1.1 read them: 45000 is 12:30:00."""
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def _name_in(section: dict[str, Any], key: str) -> str:
@@ -77,6 +72,10 @@ def _source(key: str) -> str:
     return f"jobqueue.slurm.{key} in {variable if variable in os.environ else 'jobqueue.yaml'}"
 
 
+def _wrong(setting: str, allowed: str, value: object) -> ValueError:
+    return ValueError(f"{setting} must be {allowed}, not {checks.shown(value)}.")
+
+
 def _text(setting: str, value: object, such: str = "") -> str:
     """Text, or ValueError with what was made of it where quotes are missing."""
     if isinstance(value, str):
@@ -87,7 +86,7 @@ def _text(setting: str, value: object, such: str = "") -> str:
     elif isinstance(value, int | float):
         kind = f"the number {value}"
         if isinstance(value, int) and value >= 60 and "jobqueue.yaml" in setting:
-            why = f", as are {_base_60(value)} and 0{value:o}"
+            why = f", as are {clock(value).lstrip('0:')} and 0{value:o}"
     elif isinstance(value, date):
         kind = f"the date {value}"
     elif isinstance(value, Mapping):
@@ -99,15 +98,6 @@ def _text(setting: str, value: object, such: str = "") -> str:
     )
 
 
-def _base_60(number: int) -> str:
-    """600 is what YAML 1.1 makes of 10:00, and 45000 of 12:30:00."""
-    digits: list[str] = []
-    while number >= 60:
-        number, digit = divmod(number, 60)
-        digits.insert(0, f"{digit:02d}")
-    return ":".join([str(number), *digits])
-
-
 def _name(setting: str, value: object) -> str:
     return checks.identifier(setting, _text(setting, value))
 
@@ -117,45 +107,38 @@ def _time_limit(setting: str, value: object) -> float:
     return request.time_limit(setting, f"{text} min" if text.isdecimal() else text)  # as sbatch reads it
 
 
-def _seconds(setting: str, value: object) -> float:
-    return request.seconds(setting, value, 1.0, 7 * 86400.0)
-
-
 def _memory(setting: str, value: object) -> int:
     """Bytes, in the units that Dask knows: 4G is 4 GB here, as to Dask."""
     if isinstance(value, str):
         try:
             value = dask.utils.parse_bytes(value)
         except (ValueError, OverflowError):
-            raise ValueError(f"{setting} must be a size such as 4 GiB, not {checks.shown(value)}.") from None
+            raise _wrong(setting, "a size such as 4 GiB", value) from None
     return request.bytes_of(setting, value)
 
 
 def _job_memory(setting: str, value: object) -> str:
     """What --mem gets: sbatch's own kind of size, or 0 for all of a node."""
-    if _text(setting, value) != "0":
-        if not directives.size(str(value)):
-            raise ValueError(
-                f'{setting} must be a size as sbatch reads it, such as "4G", not {checks.shown(value)}.'
-            )
-        return f"{request.bytes_of(setting, directives.size(str(value))) // 2**20}M"
-    return "0"
+    if (text := _text(setting, value)) == "0":
+        return text
+    if not (size := directives.size(text)):
+        raise _wrong(setting, 'a size as sbatch reads it, such as "4G"', value)
+    return f"{request.bytes_of(setting, size) // 2**20}M"
 
 
 def _plain(setting: str, value: object) -> str:
-    if len(_text(setting, value)) > 4096 or not _WORDS.fullmatch(str(value)) or not str(value).strip():
-        raise ValueError(
-            f"{setting} must be one line of plain words, without quotes, line breaks, ; or $(...), not "
-            f"{checks.shown(value)}."
-        )
-    return str(value)
+    text = _text(setting, value)
+    if len(text) > 4096 or not _WORDS.fullmatch(text) or not text.strip():
+        allowed = "one line of plain words, without quotes, line breaks, ; or $(...)"
+        raise _wrong(setting, allowed, value)
+    return text
 
 
 def _word(setting: str, value: object) -> str:
     """One word for the job's shell. Its $NAME must be set there, or the next option would take its place."""
     text = re.sub(r"(^|=)~(?=/|$)", r"\1$HOME", _plain(setting, value))  # quotes would keep the shell from it
     if text.startswith("~"):
-        raise ValueError(f"{setting} must be a path without ~NAME, not {checks.shown(value)}.")
+        raise _wrong(setting, "a path without ~NAME", value)
     if _PLAIN.fullmatch(text):
         return text
     missing = f":?not set, but needed by {setting}"  # which the job's log then says: see causes.py
@@ -177,22 +160,20 @@ def _argument(setting: str, value: object) -> str:
 
 def _shebang(setting: str, value: object) -> str:
     if not _text(setting, value).startswith("#!/") or "$" in str(value):
-        raise ValueError(f'{setting} must be such as "#!/bin/bash -l", in quotes, not {checks.shown(value)}.')
+        raise _wrong(setting, 'such as "#!/bin/bash -l", in quotes', value)
     return _plain(setting, value)
 
 
 def _line(setting: str, value: object) -> str:
-    if "\0" in _text(setting, value) or "\r" in str(value):
-        raise ValueError(
-            f"{setting} must be lines of shell with the line ends of Unix, not {checks.shown(value)}."
-        )
-    return str(value)
+    if re.search(r"[\0\r]", text := _text(setting, value)):
+        raise _wrong(setting, "lines of shell with the line ends of Unix", value)
+    return text
 
 
 def _each(check: Callable[[str, object], str]) -> Callable[[str, object], list[str]]:
     def check_all(setting: str, values: object) -> list[str]:
         if not isinstance(values, list | tuple):
-            raise ValueError(f"{setting} must be a list, a text an item, not {checks.shown(values)}.")
+            raise _wrong(setting, "a list, a text an item", values)
         return [check(setting, value) for value in values]
 
     return check_all
@@ -200,7 +181,7 @@ def _each(check: Callable[[str, object], str]) -> Callable[[str, object], list[s
 
 def _options(setting: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{setting} must be names and values, not {checks.shown(value)}.")
+        raise _wrong(setting, "names and values", value)
     options = {name.replace("-", "_"): each for name, each in value.items() if each is not None}
     for name, each in options.items():
         if name == "port":
@@ -228,7 +209,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "walltime": _time_limit,
     "memory": _memory,
     "job-mem": _job_memory,
-    "death-timeout": _seconds,
+    "death-timeout": lambda setting, value: request.seconds(setting, value, 1.0, 7 * 86400.0),
     **dict.fromkeys(("python", "worker-command"), _words),
     "local-directory": _word,
     "shebang": _shebang,

@@ -6,26 +6,13 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hpclab.cluster import directives, slurm_commands, threads, watchdog
-from hpclab.cluster.backends import reports
-from hpclab.cluster.backends.batch import NodeCluster, NodeJob, Order
-from hpclab.cluster.backends.command import (
-    LOOPBACK,
-    PRELOAD,
-    SUSPICIONS,
-    core_count,
-    last_lines,
-    loopback_environment,
-    private_directory,
-    scheduler_settings,
-    secure,
-    tls_arguments,
-    worker_settings,
-)
-from hpclab.cluster.backends.site_settings import OWN, SiteSettings
+from hpclab.cluster.backends import Backend, causes, command, site_settings
+from hpclab.cluster.backends.batch import NodeCluster, NodeJob
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.errors import JoinError
 from hpclab.cluster.guard import Guard
@@ -33,30 +20,33 @@ from hpclab.cluster.request import Request
 from hpclab.cluster.slurm import Job, Slurm
 
 
-class SlurmNodes:
+class SlurmNodes(Backend):
     """The nodes of one pool as jobs named `name`. `cluster` is dask-jobqueue's."""
 
     kind = "slurm"
+    slurm: Slurm
 
     def __init__(self, slurm: Slurm, request: Request, name: str, guard: Guard):
         self.slurm, self.request, self.name = slurm, request, name
-        self.pretend = slurm.kind == "local"
-        self._site = SiteSettings.checked(own=self.pretend)
-        self._asked = directives.merged(request, self._site.get("job-extra-directives") or [])
-        self.directory = private_directory(name, shared=not self.pretend)
+        self.pretend, self.single = slurm.kind == "local", request.allocation == "single"
+        self.cancelled = False  # whether all jobs are, in one command
+        self._site = site_settings.checked(own=self.pretend)
+        self._asked = directives.merged(request, self._site.get("job-extra-directives", ()))
+        self.directory = command.private_directory(name, shared=not self.pretend)
         guard.remove(self.directory)
         guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
-        self.single = request.allocation == "single"
-        self.order = Order(slurm, request.cores_per_node, self.single)
-        self.interface = None if self.pretend else self._site.get("interface")
-        security = secure(self.directory)
-        options = self._job_options()
+        listens = {"port": 0} | self._site.get("scheduler-options", {}) | command.SCHEDULER
+        if self.pretend:
+            listens["host"] = command.LOOPBACK
+        else:
+            self.network = self._site.get("interface")
+        security, options = command.secure(self.directory), self._job_options()
         try:
-            with scheduler_settings(self.directory, site=not self.pretend):
+            with command.scheduler_settings(self.directory, site=not self.pretend):
                 self.cluster = NodeCluster(
-                    name=name, config_name=OWN, security=security, protocol="tls://",
-                    silence_logs="critical", interface=self.interface, scheduler_cls=OwnScheduler,
-                    scheduler_options=self._scheduler_options(), **options,
+                    name=name, config_name=site_settings.OWN, security=security, protocol="tls://",
+                    silence_logs="critical", interface=self._site.get("interface"),
+                    scheduler_cls=OwnScheduler, scheduler_options=listens, **options,
                 )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # which, of dask-jobqueue's close, hides the first
             first: BaseException = error
@@ -67,14 +57,6 @@ class SlurmNodes:
                 "jobqueue.slurm in jobqueue.yaml say where it listens."
             ) from None
 
-    def _scheduler_options(self) -> dict[str, Any]:
-        own = {
-            "dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": SUSPICIONS,
-        }  # fmt: skip
-        if self.pretend:
-            own["host"] = LOOPBACK
-        return {"port": 0} | (self._site.get("scheduler-options") or {}) | own
-
     def _job_options(self) -> dict[str, Any]:
         request, site, asked = self.request, self._site, self._asked
         memory = self._memory()
@@ -82,32 +64,29 @@ class SlurmNodes:
         logs = str(self.directory / self.name).replace("%", "%%")  # and quoted, so that no character matters
         own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
         skip = ["#SBATCH -e ", "#SBATCH -o ", *directives.replaced(asked)]
-        variables = threads.environment(request.cores_per_node)
+        variables = threads.environment(request.cores_per_node) | {watchdog.MARK: self.name}
+        arguments = [*site.get("worker-extra-args", ())]
+        arguments += map(shlex.quote, command.worker_arguments(self.directory))
         if self.pretend:
-            variables |= worker_settings(self.directory)
+            variables |= command.worker_settings(self.directory)
+            arguments += ["--host", command.LOOPBACK]
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
-        variables[watchdog.MARK] = self.name
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
-        arguments = [
-            *(site.get("worker-extra-args") or []), "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",
-            "--preload", PRELOAD, *map(shlex.quote, tls_arguments(self.directory)),
-            *(["--host", LOOPBACK] if self.pretend else []),
-        ]  # fmt: skip
         return {
-            "order": self.order,
+            "nodes": self,
             "cores": 1, "processes": 1, "job_cpu": request.cores_per_node, "memory": f"{memory} B",
             # dask-jobqueue rounds up to whole gibibytes, which may be more than a node has.
             "job_mem": (request.memory is None and site.get("job-mem")) or f"{memory // 2**20}M",
             "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
             "queue": request.partition or site.get("queue"),
             "account": request.account or site.get("account"),
-            "walltime": _walltime(self._time_limit()), "log_directory": str(self.directory),
+            "walltime": self._walltime(), "log_directory": str(self.directory),
             "python": f"{site.get('python') or shlex.quote(sys.executable)} -P",
             "worker_command": site.get("worker-command"), "death_timeout": site.get("death-timeout"),
             "local_directory": site.get("local-directory") or shlex.quote(str(self.directory)),
-            "job_directives_skip": [*skip, *(site.get("job-directives-skip") or [])],
+            "job_directives_skip": [*skip, *site.get("job-directives-skip", ())],
             "job_extra_directives": [*asked, *own],
-            "job_script_prologue": [*prologue, *(site.get("job-script-prologue") or [])],
+            "job_script_prologue": [*prologue, *site.get("job-script-prologue", ())],
             "worker_extra_args": arguments,
         }  # fmt: skip
 
@@ -122,19 +101,20 @@ class SlurmNodes:
         job = directives.size(self._site.get("job-mem") or "")
         return self._site.get("memory") or said or job or 2 * 2**30 * self.request.cores_per_node
 
-    def _time_limit(self) -> float | None:
-        """Seconds: as asked, else as the site or Dask says, and no longer than the partition allows."""
-        if self.request.walltime is not None or self.pretend:
-            return self.request.walltime or self._site.get("walltime")
-        wanted = self._site.get("walltime")
-        longest = self.slurm.longest(self.request.partition or self._site.get("queue"))
-        return min(filter(None, (wanted, longest)), default=None) if wanted else None
+    def _walltime(self) -> str | None:
+        """As asked, else as the site or Dask says, and no longer than the partition allows."""
+        seconds = self.request.walltime or self._site.get("walltime")
+        if seconds is None:
+            return None
+        if self.request.walltime is None and not self.pretend:
+            longest = self.slurm.longest(self.request.partition or self._site.get("queue"))
+            seconds = min(seconds, longest or seconds)
+        return site_settings.clock(round(seconds))
 
     def label(self, nodes: int) -> str:
-        """What the nodes really are."""
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.pretend:
-            return f"{one}hpclab's own Slurm, sharing this machine's {core_count()} cores"
+            return f"{one}hpclab's own Slurm, sharing this machine's {command.core_count()} cores"
         asked = directives.value(self._asked, "partition")
         where = self.request.partition or asked or self._site.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
@@ -154,25 +134,12 @@ class SlurmNodes:
         return wanted
 
     def job_script(self) -> str:
-        """What is submitted for a node, or for all of them where they are one allocation."""
         options = dict(self.cluster.new_spec["options"])
-        members = max(
-            [spec["options"].get("members", 1) for spec in self.cluster.worker_spec.values()] or [1]
-        )
-        return NodeJob(
-            str(self.cluster.scheduler_address), "$NAME", **options | {"members": members}
-        ).job_script()
-
-    def rank_environment(self) -> dict[str, str]:
-        """Environment of a gang's ranks: loopback on our own Slurm, else the site's network."""
-        if self.pretend:
-            return loopback_environment()
-        if self.interface:
-            return {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
-        return {}
+        known = [spec["options"].get("members", 1) for spec in self.cluster.worker_spec.values()]
+        options["members"] = max(known, default=1)
+        return NodeJob(str(self.cluster.scheduler_address), "$NAME", **options).job_script()
 
     def jobs(self) -> list[Job]:
-        """This pool's jobs in the queue."""
         return [job for job in self.slurm.queue() if job.name == self.name]
 
     def _of(self, name: str) -> NodeJob | None:
@@ -180,27 +147,23 @@ class SlurmNodes:
         return job if isinstance(job, NodeJob) else None
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these nodes whose job has ended or was not taken, each with how."""
         jobs = {name: job for name in names if (job := self._of(name)) is not None}
         found = {
             name: f"its job was not submitted ({job.refused})" for name, job in jobs.items() if job.refused
         }
         numbers = {name: int(job.job_id) for name, job in jobs.items() if job.job_id}
-        if not numbers:
-            return found
-        try:
-            queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))}
-        except slurm_commands.SlurmError:  # nobody knows; a Slurm that is away ends no node
-            return found
-        for name, number in numbers.items():
-            if (known := queue.get(number)) is None or known.ended:
-                found[name] = f"its job {number} ended ({known.state if known else 'gone from the queue'})"
+        with suppress(slurm_commands.SlurmError):  # nobody knows; a Slurm that is away ends no node
+            queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))} if numbers else {}
+            for name, number in numbers.items():
+                if (known := queue.get(number)) is None or known.ended:
+                    how = known.state if known else "gone from the queue"
+                    found[name] = f"its job {number} ended ({how})"
         return found
 
     def log(self, name: str) -> str:
-        """The last lines of the log of a node's job."""
         job = self._of(name)
-        return "".join(map(last_lines, self._logs(int(job.job_id)))) if job is not None and job.job_id else ""
+        logs = self._logs(int(job.job_id)) if job is not None and job.job_id else []
+        return "".join(map(command.last_lines, logs))
 
     def _logs(self, number: int) -> list[Path]:
         return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")]
@@ -210,7 +173,7 @@ class SlurmNodes:
         jobs = {job.job_id: job for name in names if (job := self._of(name)) is not None}
         prologue = bool(self._site.get("job-script-prologue"))
         told = [
-            reports.of_job(self.slurm, self.name, int(job.job_id), self._logs(int(job.job_id)), prologue)
+            causes.of_job(self.slurm, self.name, int(job.job_id), self._logs(int(job.job_id)), prologue)
             if job.job_id
             else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
             for job in jobs.values()
@@ -218,13 +181,10 @@ class SlurmNodes:
         more = f"\n… and {len(told) - 3} more." if len(told) > 3 else ""
         return "\n".join(told[:3]) + more + self.slurm.trouble()
 
-    def end_all(self, patience: float = 10.0) -> bool:
-        """Cancel every job of this name, also one that is just being submitted, until none is left.
-
-        False where Slurm did not say so in time: it is then the watchdog's to go on trying.
-        """
-        self.order.cancelled.set()
-        deadline = time.monotonic() + patience
+    def end_all(self) -> bool:
+        """Cancel every job of this name, also one that is just being submitted, until none is left."""
+        self.cancelled = True
+        deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             try:
                 if not (left := self.jobs()):
@@ -234,10 +194,3 @@ class SlurmNodes:
                 deadline = min(deadline, time.monotonic() + 2)
             time.sleep(0.1)
         return False
-
-
-def _walltime(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"

@@ -3,8 +3,8 @@
 ``python -m hpclab.cluster.gang.agent ADDRESS``: messages come on standard input and go to standard output
 (see frames.py); it ends with its worker. It loads torch once and never runs a learner's code itself.
 
-    in:  ("wake",)  ("run", spec, payload)  ("end",)
-    out: ("ready", pid, port)  ("state", pid, letter, cpu)  ("collectives", pid, n)  ("print", pid, text)
+    in:  ("wake",)  ("run", environment, timeout, payload)  ("end",)
+    out: ("ready", pid, port)  ("begun", pid, ...)  ("print", pid, text)
          ("value", pid, ...)  ("error", pid, ...)  ("exit", pid, status)
 
 Every answer names the child it is about, so that the end of one run is never taken for trouble in the next.
@@ -17,15 +17,14 @@ import select
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hpclab import search_path
 from hpclab.cluster.gang import frames, rank
 from hpclab.cluster.host import linux
 
-TICK = 0.1  # seconds between looks at the running rank
 MOST_OUTPUT = 100_000  # characters of a rank's prints that are passed on
 
 
@@ -44,12 +43,8 @@ class Child:
             end.close()
         os.close(printed)
         self.control = ours
-        self.frames, self.running, self.seen = frames.Frames(), False, ("", -1.0)
-        self.prints, self.printed = True, 0
-
-    def close(self) -> None:
-        self.control.close()
-        os.close(self.output)
+        self.frames, self.running, self.printed = frames.Frames(), False, 0
+        self.watched = {ours.fileno(), self.output}  # until they end
 
 
 def _become_rank(control: socket.socket, printed: int, listener: socket.socket) -> None:
@@ -97,22 +92,16 @@ class Agent:
         """Until the worker closes the pipe."""
         while True:
             child = self.child
-            watched = [0, self.wake, child.control.fileno()]
-            if child.prints:
-                watched.append(child.output)
-            ready, _, _ = select.select(watched, [], [], TICK if child.running else None)
+            ready, _, _ = select.select([0, self.wake, *child.watched], [], [])
             if child.output in ready:
                 self._pass_on_output(child)
             if child.control.fileno() in ready and not self._pass_on(child):
-                self._reap(block=True)
+                self._kill()  # it has ended, or closed what it answers with and is of no more use
             if self.wake in ready:
                 os.read(self.wake, 4096)
                 self._reap()
-            if child.running and child is self.child:
-                self._look(child)
             if 0 in ready:
-                chunk = os.read(0, 2**20)
-                if not chunk:
+                if not (chunk := os.read(0, 2**20)):
                     return
                 for order in self.orders.feed(chunk):
                     self._obey(*order)
@@ -134,17 +123,21 @@ class Agent:
                 end(self.child.pid, signal.SIGKILL)
 
     def _pass_on(self, child: Child) -> bool:
+        """What the rank says; whether it may say more."""
         try:
             chunk = child.control.recv(2**20)
         except OSError:
-            return False
+            chunk = b""
         for message in child.frames.feed(chunk):
             self.say(message[0], child.pid, *message[1:])
+        if not chunk:
+            child.watched.discard(child.control.fileno())
         return bool(chunk)
 
     def _pass_on_output(self, child: Child) -> bool:
         chunk = os.read(child.output, 65536)
-        child.prints = bool(chunk)
+        if not chunk:
+            child.watched.discard(child.output)
         room = MOST_OUTPUT - child.printed
         child.printed += len(chunk)
         if chunk and room > 0:
@@ -152,57 +145,27 @@ class Agent:
             self.say("print", child.pid, chunk[:room].decode(errors="replace") + cut)
         return bool(chunk)
 
-    def _look(self, child: Child) -> None:
-        try:
-            with open(f"/proc/{child.pid}/stat", encoding="ascii", errors="replace") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            return
-        now = (fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
-        if now[0] != child.seen[0] or now[1] > child.seen[1] + 0.2:
-            child.seen = now
-            self.say("state", child.pid, *now)
-
-    def _reap(self, block: bool = False) -> None:
-        """Notice that the child has ended, end whatever it left, and fork the next one."""
-        deadline = time.monotonic() + (5 if block else 0)
-        while True:
-            with suppress(ChildProcessError):
-                pid, status = os.waitpid(self.child.pid, os.WNOHANG)
-                if pid:
-                    break
-            if time.monotonic() >= deadline:
-                if block:
-                    self._kill()
-                return
-            time.sleep(0.002)
+    def _reap(self) -> None:
+        """Where the child has ended, end whatever it left, and fork the next one."""
         child = self.child
+        ended, status = os.waitpid(child.pid, os.WNOHANG)
+        if not ended:
+            return
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
-        while select.select([child.control], [], [], 0)[0] and self._pass_on(child):
-            pass
-        while select.select([child.output], [], [], 0)[0] and self._pass_on_output(child):
-            pass
-        child.close()
-        self._end_orphans()
+        for end, pass_on in ((child.control, self._pass_on), (child.output, self._pass_on_output)):
+            while select.select([end], [], [], 0)[0] and pass_on(child):
+                pass
+        child.control.close()
+        os.close(child.output)
+        children = Path(f"/proc/self/task/{os.getpid()}/children")
+        with suppress(OSError):  # where this is no Linux
+            for _ in range(50):  # what the rank started and left is ours now (see linux.adopt_orphans)
+                for pid in map(int, children.read_text().split()):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
         self.say("exit", child.pid, os.waitstatus_to_exitcode(status))
         self.child = self._fork()
-
-    def _end_orphans(self) -> None:
-        """Processes that the rank started and left: they are ours now (see linux.adopt_orphans)."""
-        for _ in range(50):
-            try:
-                with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-                    left = [int(pid) for pid in file.read().split()]
-            except OSError:
-                return
-            if not left:
-                return
-            for pid in left:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-                with suppress(OSError):
-                    os.waitpid(pid, 0)
 
 
 def main() -> None:

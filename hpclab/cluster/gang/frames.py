@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 HEAD = struct.Struct(">Q")
-LARGEST = 2**34
 
 
 def frame(message: object) -> bytes:
@@ -27,20 +27,11 @@ def write(descriptor: int, message: object) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def read(descriptor: int) -> Any:
-    """Wait for one message; EOFError where the other end is gone."""
-    size = HEAD.unpack(_exactly(descriptor, HEAD.size))[0]
-    return pickle.loads(_exactly(descriptor, size))  # noqa: S301 - from our own process
-
-
-def _exactly(descriptor: int, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        chunk = os.read(descriptor, min(size - len(parts), 2**20))
-        if not chunk:
-            raise EOFError
-        parts += chunk
-    return bytes(parts)
+def read(descriptor: int) -> Iterator[Any]:
+    """Each message as it comes, until the other end is gone."""
+    inbox = Frames()
+    while chunk := os.read(descriptor, 2**20):
+        yield from inbox.feed(chunk)
 
 
 class Frames:
@@ -49,15 +40,13 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, chunk: bytes) -> list[Any]:
+    def feed(self, chunk: bytes) -> Iterator[Any]:
         """The messages that `chunk` completes."""
         self._buffer += chunk
-        messages = []
         while len(self._buffer) >= HEAD.size:
-            size = HEAD.unpack_from(self._buffer)[0]
-            if len(self._buffer) < HEAD.size + size:
-                break
-            body = bytes(self._buffer[HEAD.size : HEAD.size + size])
-            del self._buffer[: HEAD.size + size]
-            messages.append(pickle.loads(body))  # noqa: S301 - from our own process
-        return messages
+            end = HEAD.size + HEAD.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[HEAD.size : end])
+            del self._buffer[:end]
+            yield pickle.loads(body)  # noqa: S301 - from our own process

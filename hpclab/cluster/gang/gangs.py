@@ -9,29 +9,52 @@ its peers fail as well, and theirs may be heard first.
 from __future__ import annotations
 
 import queue
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hpclab.cluster import threads, watch
+from distributed.comm import get_address_host
+
+from hpclab import checks
+from hpclab.cluster import clocks, threads, watch
+from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import PoolError, RankError, SlowRank
 from hpclab.cluster.gang import relay, verdict
 from hpclab.cluster.gang.verdict import RankState
 from hpclab.cluster.maps import tasks
+from hpclab.cluster.repairs import Repairs
+from hpclab.cluster.request import MOST_NODES
+from hpclab.cluster.watch import Look
 from hpclab.trace import Event, Trace, events_of
 
 if TYPE_CHECKING:
-    from hpclab.cluster.backends import Backend
-    from hpclab.cluster.request import Request
-    from hpclab.cluster.roster import Roster
-    from hpclab.cluster.watch import Look, Loop
+    from hpclab.cluster.nodes import Nodes
 
 GRACE = 0.4  # seconds after the first failure in which a better explanation may arrive
 SETTLE = 5.0
+
+
+def run(
+    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float,
+    look: Look,
+) -> tuple[list[Any], Trace]:  # fmt: skip
+    """The function's values on the first `ranks` nodes, all of them if None; lost ones are replaced first."""
+    Repairs(nodes, look).attend()
+    have = len(nodes.roster.names)
+    ranks = have if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
+    if not 1 <= ranks <= have:
+        raise PoolError(
+            f"{ranks} ranks need as many nodes and the pool has {have}: call "
+            f"pool.scale({max(1, ranks)}) first."
+        )
+    refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
+    nodes.wait_for_all(None, look)
+    clocks.compare(nodes.roster, nodes.loop, look)
+    nodes.gangs = nodes.gangs or Gangs(nodes)
+    return nodes.gangs.run(function, args, ranks, timeout, look)
 
 
 class Gangs:
@@ -39,18 +62,15 @@ class Gangs:
     keeps its name: `ready` holds the process id and port of every worker's warm child, `used` the process id
     of the child that ran last, `ended` how an agent ended that got none ready."""
 
-    def __init__(self, roster: Roster, loop: Loop, backend: Backend, request: Request):
-        self.roster, self.loop, self.backend, self.request = roster, loop, backend, request
+    def __init__(self, nodes: Nodes):
+        self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
+        self.request = nodes.request
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.ready: dict[str, tuple[int, int]] = {}
         self.used: dict[str, int] = {}
         self.ended: dict[str, int] = {}
-        self.hosts: dict[str, str] = {}
         self.ending: Future[Any] | None = None
-        loop.client.subscribe_topic(relay.TOPIC, self._on_event)
-
-    def _on_event(self, event: tuple[float, tuple[Any, ...]]) -> None:
-        self.events.put(tuple(event[1]))
+        self.loop.client.subscribe_topic(relay.TOPIC, lambda event: self.events.put(tuple(event[1])))
 
     def run(
         self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float, look: Look
@@ -61,13 +81,14 @@ class Gangs:
         payload = tasks.pack((function, tuple(args)))
         addresses = self._make_ready(names, look)
         states = {address: RankState(rank) for rank, address in enumerate(addresses)}
-        specs = self._specs(names, addresses, timeout)
+        environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
             self.used[address] = self.ready.pop(address)[0]
         try:
-            self._tell(addresses, relay.begin, specs, payload, look=look)
+            self._tell(addresses, relay.begin, environments, timeout, payload, look=look)
             self._watch(names, states, timeout, look)
-            values = self._values(states, look)
+            packed = self._tell(addresses, relay.fetch, look=look, limit=600.0)
+            values = [tasks.unpack(packed[at]) for at in addresses]
         except BaseException:
             self._end(addresses, wait=True)
             raise
@@ -81,16 +102,11 @@ class Gangs:
         if missing := [name for name in names if name not in at]:
             raise _lost(names.index(missing[0]))
         addresses = [at[name] for name in names]
-        asked = [address for address in addresses if address not in self.ready]
-        if not asked:
+        if all(address in self.ready for address in addresses):
             return addresses
-        for address in asked:
-            self.ended.pop(address, None)
-        self.hosts.update(self._tell(addresses, relay.wake, look=look, among=asked))
+        self.ended.clear()
+        self._tell(addresses, relay.wake, look=look)
         limit = max(60.0, self.request.join_timeout)
-
-        def waiting() -> list[str]:
-            return [name for name, address in zip(names, addresses, strict=True) if address not in self.ready]
 
         def ready() -> bool:
             here = self.roster.addresses(names)
@@ -99,12 +115,13 @@ class Gangs:
                     raise _lost(rank)
                 if address in self.ended and address not in self.ready:
                     raise self._not_ready(rank, name, f"ended with status {self.ended[address]}")
-            return not waiting()
+            return all(address in self.ready for address in addresses)
 
         def late() -> PoolError:
-            name = waiting()[0]
-            how = "its worker is stopped" if self.roster.suspended(name) else f"nothing after {limit:g} s"
-            return self._not_ready(names.index(name), name, f"did not get ready ({how})")
+            rank = next(rank for rank, address in enumerate(addresses) if address not in self.ready)
+            stopped = self.roster.suspended(names[rank])
+            how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
+            return self._not_ready(rank, names[rank], f"did not get ready ({how})")
 
         watch.until(ready, look, limit, late, lambda seconds: self._take_events({}, wait=seconds))
         return addresses
@@ -115,45 +132,32 @@ class Gangs:
             f"The agent of rank {rank} on its node {how}. The node's log ends:{log or ' (empty)'}"
         )
 
-    def _specs(self, names: list[str], addresses: list[str], timeout: float) -> dict[str, dict[str, Any]]:
-        hosts = [self._host(name) for name in names]
-        first, port = self.hosts[addresses[0]], self.ready[addresses[0]][1]
-        cores = self.request.cores_per_node
-        specs = {}
-        for rank, address in enumerate(addresses):
-            local, size = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
-            environment = threads.environment(cores) | {
-                "RANK": str(rank), "WORLD_SIZE": str(len(names)), "LOCAL_RANK": str(local),
-                "LOCAL_WORLD_SIZE": str(size), "GROUP_RANK": str(len(set(hosts[:rank]))),
-                "MASTER_ADDR": first, "MASTER_PORT": str(port),
-            }  # fmt: skip
-            environment |= self.backend.rank_environment()
-            specs[address] = {
-                "rank": rank, "size": len(names), "local_rank": local, "local_size": size, "host": first,
-                "port": port, "timeout": timeout, "threads": cores, "environment": environment,
-            }  # fmt: skip
-        return specs
-
-    def _host(self, name: str) -> str:
-        """What counts as one host for LOCAL_RANK: with GPUs of its own a node stands for itself."""
-        own_devices = self.request.gpus_per_node and not self.backend.pretend
-        who = self.roster.identity(name)
-        return name if own_devices or who is None else who.host
+    def _environments(self, names: list[str], addresses: list[str]) -> list[dict[str, str]]:
+        """What each rank finds in its environment, as torchrun sets it."""
+        hosts = {worker.name: worker.host for worker in self.roster.workers()}
+        if self.request.gpus_per_node and not self.backend.pretend:
+            hosts = {}  # with GPUs of its own a node stands for itself
+        common = threads.environment(self.request.cores_per_node) | self.backend.rank_environment()
+        common |= {
+            "WORLD_SIZE": str(len(names)), "MASTER_ADDR": get_address_host(addresses[0]),
+            "MASTER_PORT": str(self.ready[addresses[0]][1]),
+        }  # fmt: skip
+        of = [hosts.get(name, name) for name in names]
+        return [
+            common | {
+                "RANK": str(rank), "LOCAL_RANK": str(of[:rank].count(host)),
+                "LOCAL_WORLD_SIZE": str(of.count(host)), "GROUP_RANK": str(len(set(of[:rank]))),
+            }
+            for rank, host in enumerate(of)
+        ]  # fmt: skip
 
     def _tell(
-        self,
-        addresses: Sequence[str],
-        what: Callable[..., Any],
-        *args: Any,
-        look: Look,
-        among: Iterable[str] | None = None,
-        limit: float = 30.0,
+        self, addresses: list[str], what: Callable[..., Any], *args: Any, look: Look, limit: float = 30.0
     ) -> dict[str, Any]:
-        """What each worker answers, those `among` the gang's addresses; RankError for one that does not."""
-        answers = self.loop.ask(among or addresses, what, *args, look=look, limit=limit)
-        for address, answer in answers.items():
+        """What each worker answers; RankError for one that does not."""
+        answers = self.loop.ask(addresses, what, *args, look=look, limit=limit)
+        for rank, answer in enumerate(answers.values()):
             if isinstance(answer, BaseException):
-                rank = addresses.index(address)
                 raise RankError(f"Rank {rank} could not be reached on its node: {answer}.", rank)
         return answers
 
@@ -174,7 +178,8 @@ class Gangs:
                 if current:
                     states[at].note(word, rest)
             elif word == "print" and current:
-                _show(states[at].rank, rest[0])
+                for line in rest[0].splitlines():
+                    print(f"[rank {states[at].rank}] {line}")
             elif current:
                 states[at].note(word, rest)
 
@@ -203,13 +208,6 @@ class Gangs:
 
         pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731
         watch.until(returned, look, float("inf"), AssertionError, pause)
-
-    def _values(self, states: dict[str, RankState], look: Look) -> list[Any]:
-        values = {at: state.value["value"] for at, state in states.items() if state.value is not None}
-        large = [at for at, value in values.items() if value is None]
-        if large:
-            values |= self._tell(list(states), relay.fetch, look=look, among=large, limit=600.0)
-        return [tasks.unpack(values[at]) for at in states]
 
     def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
@@ -243,8 +241,3 @@ class Gangs:
 
 def _lost(rank: int) -> PoolError:
     return PoolError(f"Node {rank} was lost; scale the pool again, then run again.")
-
-
-def _show(rank: int, text: str) -> None:
-    for line in text.splitlines():
-        print(f"[rank {rank}] {line}", file=sys.stdout)

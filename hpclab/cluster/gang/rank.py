@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from hpclab import trace
@@ -26,7 +28,7 @@ _NETWORK = re.compile(r"[Tt]im(ed|e) ?out|[Cc]onnection|peer|[Ss]ocket|gloo|NCCL
 
 
 class Heart(threading.Thread):
-    """Tells the agent how many collectives of the default group this rank has begun, when that changes.
+    """Tells the agent what this rank has begun on the default group, when that changes.
 
     Collectives are what every rank of a group must take part in, in the same order; so a rank whose number
     is behind is the one the others wait for. Sends and receives count into the same sequence in torch but
@@ -34,40 +36,35 @@ class Heart(threading.Thread):
     begun to and from each, `last_message` the number of collectives when the last of them was.
     """
 
-    def __init__(self, control: int, lock: threading.Lock):
+    def __init__(self, control: int):
         super().__init__(daemon=True, name="hpclab-heart")
-        self.control, self.lock, self.pairwise = control, lock, 0
-        self.said = -1
-        self.told: object = ([], False)
+        self.control, self.lock = control, threading.Lock()
+        self.told: tuple[int, list[tuple[int, int, int]], bool] = (-1, [], False)
         self.messages: dict[int, tuple[int, int]] = {}
-        self.last_message = -1
+        self.pairwise, self.last_message = 0, -1
 
     def count_pairwise(self) -> None:
         """Count the sends and receives on the default group from now on."""
         import torch.distributed as dist
 
-        default = dist.group.WORLD
         for name in ("send", "recv", "recv_anysource"):
-            original = getattr(dist.ProcessGroup, name)
+            setattr(dist.ProcessGroup, name, self._counted(name, getattr(dist.ProcessGroup, name)))
 
-            def counted(
-                group: Any,
-                tensors: Any,
-                *args: Any,
-                _name: str = name,
-                _original: Any = original,
-                **more: Any,
-            ) -> Any:
-                if group is default:
-                    self.last_message = self.collectives()
-                    self.pairwise += 1
-                    if args and _name != "recv_anysource":
-                        sent, received = self.messages.get(args[0], (0, 0))
-                        add = (1, 0) if _name == "send" else (0, 1)
-                        self.messages[args[0]] = (sent + add[0], received + add[1])
-                return _original(group, tensors, *args, **more)
+    def _counted(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        import torch.distributed as dist
 
-            setattr(dist.ProcessGroup, name, counted)
+        default = dist.group.WORLD
+
+        def counted(group: Any, tensors: Any, *args: Any, **more: Any) -> Any:
+            if group is default:
+                self.last_message = self.collectives()
+                self.pairwise += 1
+                if args and name != "recv_anysource":
+                    sent, received = self.messages.get(args[0], (0, 0))
+                    self.messages[args[0]] = (sent + (name == "send"), received + (name == "recv"))
+            return original(group, tensors, *args, **more)
+
+        return counted
 
     def collectives(self) -> int:
         """How many collectives of the default group this rank has begun."""
@@ -76,112 +73,101 @@ class Heart(threading.Thread):
         try:
             sequence = dist.group.WORLD._get_sequence_number_for_group()  # type: ignore[union-attr]
         except (AttributeError, RuntimeError):
-            return self.said
+            return self.told[0]
         return int(sequence) - self.pairwise
 
+    def say(self, *message: Any) -> None:
+        with self.lock:
+            frames.write(self.control, message)
+
     def beat(self) -> None:
-        """Say the numbers if they are new."""
+        """Say what has begun if that is new."""
         number = self.collectives()
-        messages = (
-            [(peer, *counts) for peer, counts in list(self.messages.items())],
-            number == self.last_message,
-        )
-        if number != self.said:
-            self.said = number
-            with self.lock:
-                frames.write(self.control, ("collectives", number))
-        if messages != self.told:
-            self.told = messages
-            with self.lock:
-                frames.write(self.control, ("messages", *messages))
+        messages = [(peer, *counts) for peer, counts in list(self.messages.items())]
+        now = number, messages, number == self.last_message
+        if now != self.told:
+            self.told = now
+            self.say("begun", *now)
 
     def run(self) -> None:
-        while True:
-            time.sleep(HEARTBEAT)
-            try:
+        with suppress(OSError):
+            while True:
+                time.sleep(HEARTBEAT)
                 self.beat()
-            except OSError:
-                return
 
 
 def serve(control: int, listener: socket.socket) -> None:
     """Wait for one function, run it, report, wait to be ended; the process never returns from here."""
-    try:
-        spec, payload = frames.read(control)
-    except EOFError:
-        os._exit(0)
-    lock = threading.Lock()
-    heart = Heart(control, lock)
-    try:
-        message = ("value", _run(spec, payload, listener, heart))
-    except BaseException as error:
-        message = ("error", _report(error))
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    try:
-        heart.beat()
-        with lock:
-            frames.write(control, message)
-        # The others may still need this one (rank 0 holds the store); the agent ends it when all are done.
-        frames.read(control)
-    except (EOFError, OSError):
-        pass
+    orders = frames.read(control)
+    if (order := next(orders, None)) is not None:
+        heart = Heart(control)
+        try:
+            message = ("value", _run(listener, heart, *order))
+        except BaseException as error:
+            message = ("error", _report(error))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        with suppress(OSError):
+            heart.beat()
+            heart.say(*message)
+            # The others may still need this one (rank 0 holds the store); the agent ends it in the end.
+            next(orders, None)
     os._exit(0)
 
 
-def _run(spec: dict[str, Any], payload: bytes, listener: socket.socket, heart: Heart) -> dict[str, Any]:
+def _run(
+    listener: socket.socket, heart: Heart, environment: dict[str, str], timeout: float, payload: bytes
+) -> dict[str, Any]:
     import torch
 
-    os.environ.update(spec["environment"])
-    torch.set_num_threads(spec["threads"])
+    os.environ.update(environment)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     seed = int.from_bytes(os.urandom(8), "big") >> 1  # forked twins would otherwise draw the same numbers
     random.seed(seed)
     torch.manual_seed(seed)
-    _join(spec, listener)
+    _join(datetime.timedelta(seconds=timeout), listener)
     heart.count_pairwise()
     heart.start()
     function, args = tasks.unpack(payload)
-    begin, cpu = time.monotonic(), time.process_time()
+    begin = time.monotonic()
     with trace.listen() as marks:
         value = function(*args)
-    wall, cpu = time.monotonic() - begin, time.process_time() - cpu
+    wall = time.monotonic() - begin
     try:
         packed = tasks.pack(value)
     except Exception as error:
         raise TypeError(
             f"the function returned a {type(value).__name__}, which cannot be sent back: {error}"
         ) from error
-    return {"value": packed, "start": begin, "wall": wall, "cpu": cpu, "marks": marks}
+    return {"value": packed, "start": begin, "wall": wall, "marks": marks}
 
 
-def _join(spec: dict[str, Any], listener: socket.socket) -> None:
+def _join(timeout: datetime.timedelta, listener: socket.socket) -> None:
     """torch.distributed's default group over a store that rank 0 holds on the socket opened beforehand."""
     import torch.distributed as dist
 
-    rank, size = spec["rank"], spec["size"]
-    timeout = datetime.timedelta(seconds=spec["timeout"])
+    rank, size, host = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), os.environ["MASTER_ADDR"]
     own: dict[str, Any] = {"master_listen_fd": listener.detach()} if rank == 0 else {}
     if rank != 0:
         listener.close()
-    store = dist.TCPStore(
-        spec["host"], spec["port"], size, rank == 0, timeout=timeout, wait_for_workers=False, **own
-    )
-    backend, device = _backend(spec, store)
+    port = int(os.environ["MASTER_PORT"])
+    store = dist.TCPStore(host, port, size, rank == 0, timeout=timeout, wait_for_workers=False, **own)
+    backend, device = _backend(rank, size, store)
     dist.init_process_group(
         backend, store=store, rank=rank, world_size=size, timeout=timeout, device_id=device
     )
 
 
-def _backend(spec: dict[str, Any], store: Any) -> tuple[str, Any]:
+def _backend(rank: int, size: int, store: Any) -> tuple[str, Any]:
     """gloo; NCCL as well where every rank has a GPU to itself, which all ranks must agree on."""
     import torch
 
     if not torch.backends.cuda.is_built():
         return "gloo", None
-    own = torch.cuda.device_count() >= spec["local_size"]
-    store.set(f"gpu/{spec['rank']}", str(int(own)))
-    if all(store.get(f"gpu/{rank}") == b"1" for rank in range(spec["size"])):
-        device = torch.device("cuda", spec["local_rank"])
+    own = torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
+    store.set(f"gpu/{rank}", str(int(own)))
+    if all(store.get(f"gpu/{other}") == b"1" for other in range(size)):
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
         return "cpu:gloo,cuda:nccl", device
     return "gloo", None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from distributed.comm import get_address_host
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from hpclab.cluster.gang import frames
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 TOPIC = "hpclab-ranks"  # of the pool's own scheduler, where the notebook listens
-INLINE = 2**18  # bytes; a larger value is fetched when the gang is done, not sent as an event
+LOOK = 0.2  # seconds between two looks whether agent and rank are suspended
 
 
 class Relay(WorkerPlugin):
@@ -31,10 +33,10 @@ class Relay(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         self.worker = worker
-        self.agent: asyncio.subprocess.Process | None = None
-        self.starting: asyncio.Task[None] | None = None
-        self.values: dict[str, bytes] = {}
-        self.suspended = False
+        self.agent: Process | None = None
+        self.starting = asyncio.Lock()
+        self.rank: int | None = None  # the process id of the agent's child
+        self.value = b""  # of the last rank, until it is fetched: too large for an event
 
     async def teardown(self, worker: Worker) -> None:
         if self.agent is not None:
@@ -47,67 +49,60 @@ class Relay(WorkerPlugin):
 
     async def order(self, *message: Any) -> None:
         """Send a message to the agent, which is started if there is none."""
-        if self.agent is None or self.agent.returncode is not None:
-            if self.starting is None or self.starting.done():
-                self.starting = asyncio.create_task(self._start())
-            await self.starting
-        assert self.agent is not None
+        async with self.starting:
+            if self.agent is None or self.agent.returncode is not None:
+                program = [sys.executable, "-P", "-m", "hpclab.cluster.gang.agent"]
+                self.agent = await asyncio.create_subprocess_exec(
+                    *program, get_address_host(self.worker.address), stdin=PIPE, stdout=PIPE
+                )
+                self.listening = asyncio.create_task(self._listen(self.agent))
+                self.looking = asyncio.create_task(self._look(self.agent))
         assert self.agent.stdin is not None
         self.agent.stdin.write(frames.frame(message))
         await self.agent.stdin.drain()
 
-    async def _start(self) -> None:
-        address = self.worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
-        self.agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "hpclab.cluster.gang.agent", address,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        self.listening = asyncio.create_task(self._listen(self.agent))
-        self.looking = asyncio.create_task(self._look(self.agent))
-
-    async def _look(self, agent: asyncio.subprocess.Process) -> None:
-        """Tell when the agent is stopped, which then tells of its rank no more, and when it goes on."""
+    async def _look(self, agent: Process) -> None:
+        """Tell when the agent, which then tells of its rank no more, or the rank is stopped or goes on."""
+        told: list[str] = []
         while agent.returncode is None:
-            if self.suspended != (suspended := is_stopped(agent.pid)):
-                self.suspended = suspended
-                self.tell("agent", None, suspended)
-            await asyncio.sleep(1.0)
+            looked_at = {"agent": agent.pid, "process": self.rank}
+            stopped = [what for what, pid in looked_at.items() if pid and is_stopped(pid)]
+            if stopped != told:
+                told = stopped
+                self.tell("stopped", None, stopped)
+            await asyncio.sleep(LOOK)
 
-    async def _listen(self, agent: asyncio.subprocess.Process) -> None:
+    async def _listen(self, agent: Process) -> None:
         inbox = frames.Frames()
         assert agent.stdout is not None
         while chunk := await agent.stdout.read(2**20):
-            for word, *rest in inbox.feed(chunk):
-                self.tell(word, *rest)
+            for word, pid, *rest in inbox.feed(chunk):
+                if word == "ready":
+                    self.rank = pid
+                elif word == "value":
+                    self.value = rest[0].pop("value")
+                self.tell(word, pid, *rest)
         self.tell("agent ended", None, await agent.wait())
 
-    def tell(self, word: str, *rest: Any) -> None:
-        """Pass a message on to the notebook; a large value stays here until it is fetched."""
-        if word == "value":
-            pid, value = rest
-            if len(value["value"]) > INLINE:
-                self.values["last"] = value["value"]
-                rest = (pid, value | {"value": None})
-        self.worker.log_event(TOPIC, (self.worker.address, word, *rest))
+    def tell(self, *message: Any) -> None:
+        """Pass a message on to the notebook."""
+        self.worker.log_event(TOPIC, (self.worker.address, *message))
 
 
 def _relay(worker: Worker) -> Relay:
-    found = worker.plugins[Relay.name]
-    assert isinstance(found, Relay)
-    return found
+    return worker.plugins[Relay.name]  # type: ignore[return-value]
 
 
-async def wake(dask_worker: Worker) -> str:
-    """Have an agent with a warm child; its "ready" follows as an event. Returns the worker's host address."""
+async def wake(dask_worker: Worker) -> None:
+    """Have an agent with a warm child; its "ready" follows as an event."""
     await _relay(dask_worker).order("wake")
-    return dask_worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
 
 
-async def begin(specs: dict[str, dict[str, Any]], payload: bytes, dask_worker: Worker) -> None:
-    """Start this worker's rank; `specs` by worker address."""
-    relay = _relay(dask_worker)
-    relay.values.clear()
-    await relay.order("run", specs[dask_worker.address], payload)
+async def begin(
+    environments: dict[str, dict[str, str]], timeout: float, payload: bytes, dask_worker: Worker
+) -> None:
+    """Start this worker's rank; `environments` by worker address."""
+    await _relay(dask_worker).order("run", environments[dask_worker.address], timeout, payload)
 
 
 async def end(dask_worker: Worker) -> None:
@@ -120,5 +115,7 @@ async def end(dask_worker: Worker) -> None:
 
 
 async def fetch(dask_worker: Worker) -> bytes:
-    """The large value of this worker's rank."""
-    return _relay(dask_worker).values.pop("last")
+    """What this worker's rank returned, packed."""
+    relay = _relay(dask_worker)
+    value, relay.value = relay.value, b""
+    return value

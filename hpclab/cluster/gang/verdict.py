@@ -1,9 +1,13 @@
 """Which rank is to blame, from what each is known to have done.
 
 In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
-message others wait for (`waiting.py`); one that has not begun a collective the others wait in. An exception
-that only says that the network failed is the echo of somebody else's end and is blamed on nobody while there
-is a better explanation.
+message others wait for; one that has not begun a collective the others wait in. An exception that only says
+that the network failed is the echo of somebody else's end and is blamed on nobody while there is a better
+explanation.
+
+Each rank reports how many messages it has begun to send to and to receive from each other one. A rank that
+has begun to receive more than its partner has begun to send waits for that partner, and the other way round.
+Most of those that are waited for wait themselves; the one that does not is the one to look at.
 """
 
 from __future__ import annotations
@@ -16,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpclab.cluster.errors import RankError
-from hpclab.cluster.gang import waiting
 from hpclab.cluster.maps import tasks
 
 
@@ -38,19 +41,15 @@ class RankState:
 
     def note(self, word: str, rest: Sequence[Any]) -> None:
         """Take in one message of the rank or its agent."""
-        if word == "collectives":
-            self.collectives, self.changed = rest[0], time.monotonic()
-        elif word == "messages":
-            self.messages = {peer: (sent, received) for peer, sent, received in rest[0]}
-            self.in_messages, self.changed = rest[1], time.monotonic()
-        elif word == "state":
-            self.suspend("process", rest[0] in "Tt")
-        elif word == "agent":
-            self.suspend("agent", rest[0])
-        elif word == "value":
-            self.value = rest[0]
-        elif word == "error":
-            self.error = rest[0]
+        if word == "begun":
+            self.collectives, messages, self.in_messages = rest
+            self.messages = {peer: (sent, received) for peer, sent, received in messages}
+            self.changed = time.monotonic()
+        elif word == "stopped":
+            for what in ("agent", "process"):
+                self.suspend(what, what in rest[0])
+        elif word in ("value", "error"):
+            setattr(self, word, rest[0])
         elif word == "exit" and self.value is None and self.error is None:
             self.ended = _status(rest[0])
         elif word == "agent ended" and self.value is None:
@@ -70,43 +69,58 @@ def has_failed(state: RankState, timeout: float) -> bool:
 
 def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     """The error to raise once the gang has failed."""
+    return next(_explanations(gang, timeout))
+
+
+def _explanations(gang: Sequence[RankState], timeout: float) -> Iterator[RankError]:
+    """What may have been the reason, the best explanation first."""
     counts = ", ".join(f"rank {state.rank}: {max(0, state.collectives)}" for state in gang)
-    progress = f" Collectives begun by then: {counts}."
+    progress, limit = f" Collectives begun by then: {counts}.", f"until the time limit of {timeout:g} s"
     for state in gang:
         if state.ended is not None:
-            return RankError(
+            yield RankError(
                 f"Rank {state.rank} is gone: {state.ended}. The other ranks were ended.{progress}", state.rank
             )
     for state in gang:
         if state.stopped is not None:
             what = " and ".join(sorted(state.suspended))
-            return RankError(
+            yield RankError(
                 f"Rank {state.rank} was stopped (its {what} is suspended, as by SIGSTOP) and did not go on "
                 f"within {timeout:g} s. All ranks were ended.{progress}",
                 state.rank,
             )
-    own = [state for state in gang if state.error is not None and not state.error["network"]]
-    if own:
-        return _raised(own[0], own[0].error or {}, "")
-    message = _missing_message(gang, timeout)
-    if message is not None:
-        return message
-    behind = _behind(gang)
-    if behind is not None:
+    for state in gang:
+        if state.error is not None and not state.error["network"]:
+            yield _raised(state.rank, state.error, "")
+    if found := culprit(gang):
+        rank, waits, what = found
+        did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
+        yield RankError(
+            f"Rank {rank} {did} rank {waits}, which waited for it {limit}. All ranks were ended.", rank
+        )
+    if ranks := circle(gang):
+        shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
+        yield RankError(
+            f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
+            "receives begin before sends are waited for. All ranks were ended.",
+            ranks[0],
+        )
+    if behind := _behind(gang):
         did = "returned without joining" if behind.value is not None else "has not begun"
         most = max(state.collectives for state in gang)
-        return RankError(
-            f"Rank {behind.rank} {did} collective {most}, which the others waited for until the time limit "
-            f"of {timeout:g} s. All ranks were ended.{progress}",
+        yield RankError(
+            f"Rank {behind.rank} {did} collective {most}, which the others waited for {limit}. All ranks "
+            f"were ended.{progress}",
             behind.rank,
         )
-    first = next(state for state in gang if state.error is not None)
-    return _raised(first, first.error or {}, progress)
+    for state in gang:
+        if state.error is not None:
+            yield _raised(state.rank, state.error, progress)
 
 
 def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
     """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
-    message, behind = waiting.culprit(gang), _behind(gang)
+    message, behind = culprit(gang), _behind(gang)
     if message is not None:
         behind, since = gang[message[0]], gang[message[1]].changed
         where = f"rank {message[1]} has waited {{}} for a message of it"
@@ -124,26 +138,50 @@ def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
         )
 
 
-def _missing_message(gang: Sequence[RankState], timeout: float) -> RankError | None:
-    found = waiting.culprit(gang)
-    if found is not None:
-        rank, waits = found
-        what = waiting.waits(gang)[waits][rank]
-        did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
-        return RankError(
-            f"Rank {rank} {did} rank {waits}, which waited for it until the time limit of {timeout:g} s. "
-            "All ranks were ended.",
-            rank,
-        )
-    ranks = waiting.circle(gang)
-    if ranks:
-        shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
-        return RankError(
-            f"The ranks wait for each other's messages in a circle ({shown}) and did so until the time limit "
-            f"of {timeout:g} s: let receives begin before sends are waited for. All ranks were ended.",
-            ranks[0],
-        )
+def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
+    """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to".
+
+    A rank that has returned waits for nobody; one whose last act was a collective for no message.
+    """
+    found: dict[int, dict[int, str]] = {state.rank: {} for state in gang}
+    for state in gang:
+        if state.value is not None or not state.in_messages:
+            continue
+        for peer, (sent, received) in state.messages.items():
+            their_sent, their_received = gang[peer].messages.get(state.rank, (0, 0))
+            if received > their_sent:
+                found[state.rank][peer] = f"sent message {received} to"
+            elif sent > their_received:
+                found[state.rank][peer] = f"received message {sent} from"
+    return found
+
+
+def culprit(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
+    """The rank that others wait for and that waits for no message itself, one that waits for it, for what.
+
+    None where no message is waited for, where all wait for each other, and where that rank is in turn kept
+    in a collective by a rank that has not begun it.
+    """
+    on = waits(gang)
+    for waiting, awaited in on.items():
+        for rank, what in awaited.items():
+            free = [state for state in gang if not on[state.rank] and state.rank != rank]
+            held_up = any(state.collectives < gang[rank].collectives for state in free)
+            if not on[rank] and not held_up:
+                return rank, waiting, what
     return None
+
+
+def circle(gang: Sequence[RankState]) -> list[int]:
+    """Ranks of which each waits for a message of the next, and the last for the first; else none."""
+    on = waits(gang)
+    path = [next((rank for rank in on if on[rank]), -1)]
+    while path[-1] >= 0:
+        after = next(iter(on[path[-1]]), -1)
+        if after in path:
+            return path[path.index(after) :]
+        path.append(after)
+    return []
 
 
 def _behind(gang: Sequence[RankState]) -> RankState | None:
@@ -152,10 +190,9 @@ def _behind(gang: Sequence[RankState]) -> RankState | None:
     return fewest if any(state.collectives > fewest.collectives for state in gang) else None
 
 
-def _raised(state: RankState, error: dict[str, Any], progress: str) -> RankError:
+def _raised(rank: int, error: dict[str, Any], progress: str) -> RankError:
     raised = RankError(
-        f"Rank {state.rank} raised {error['type']}: {error['message']}{progress}\n\n{error['traceback']}",
-        state.rank,
+        f"Rank {rank} raised {error['type']}: {error['message']}{progress}\n\n{error['traceback']}", rank
     )
     with suppress(Exception):  # an exception of a class that cannot be rebuilt here is told by its text
         raised.__cause__ = tasks.unpack(error["exception"])

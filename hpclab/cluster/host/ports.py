@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpclab import checks
-
-_FIRST, _LAST, _MOST = 10_000, 65_000, 80
+_FIRST, _LAST = 10_000, 65_000
 
 
 @dataclass
@@ -28,8 +26,11 @@ class Ports:
 
     @classmethod
     def reserve(cls, count: int) -> Ports:
-        count = checks.integer("The number of ports", count, 1, _MOST)
-        low, high = _ephemeral()
+        try:
+            words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+        except OSError:
+            words = ["32768", "60999"]
+        low, high = map(int, words)
         starts = [first for first in range(_FIRST, _LAST) if first + count <= low or first > high]
         random.shuffle(starts)
         for first in starts:
@@ -44,14 +45,6 @@ class Ports:
 
     def release(self) -> None:
         self._claims.close()
-
-
-def _ephemeral() -> tuple[int, int]:
-    try:
-        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
-        return int(low), int(high)
-    except (OSError, ValueError):
-        return 32_768, 60_999
 
 
 def _claim(port: int, claims: ExitStack) -> bool:

@@ -67,24 +67,20 @@ def home(plain: bool = True) -> Home:
 def make(place: Path, plain: bool = True) -> Path:
     """Make `place` (with parents), or accept the one that is there if it is private; else OSError."""
     path, longest = str(place), LONGEST if plain else _LONGEST_QUOTED
-    if not place.is_absolute():
-        raise OSError("its path does not begin with /")
-    if ".." in place.parts or (plain and not _PLAIN.fullmatch(path)):
-        raise OSError("its path has characters other than letters, digits and . _ + -")
-    if not path.isprintable() or re.search(r'["\\]', path):
-        raise OSError(
-            r'its path has a " or \, or a character that cannot be printed, and sbatch cannot take it'
-        )
-    if len(path) > longest:
-        raise OSError(f"its path is longer than {longest} characters")
+    unprintable = not path.isprintable() or re.search(r'["\\]', path)
+    for is_wrong, reason in (
+        (not place.is_absolute(), "does not begin with /"),
+        (plain and not _PLAIN.fullmatch(path), "has characters other than letters, digits and . _ + -"),
+        (".." in place.parts, "has .. in it"),
+        (unprintable, r'has a " or \, or a character that cannot be printed, and sbatch cannot take it'),
+        (len(path) > longest, f"is longer than {longest} characters"),
+    ):
+        if is_wrong:
+            raise OSError(f"its path {reason}")
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _make_or_accept(place)
-    probe, name = tempfile.mkstemp(dir=place)  # a full or read-only file system shows itself here
-    try:
-        os.write(probe, b"x" * 4096)
-    finally:
-        os.close(probe)
-        os.unlink(name)
+    with tempfile.TemporaryFile(dir=place) as probe:  # a full or read-only file system shows itself here
+        probe.write(b"x" * 4096)
     return place
 
 

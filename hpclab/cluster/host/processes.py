@@ -57,22 +57,16 @@ def descendants(pid: int) -> list[Process]:
     for other in _pids():
         if fields := _stat(other):
             children.setdefault(int(fields[1]), []).append(other)
-    found, waiting = [], [pid]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        waiting += below
-        found += [process for child in below if (process := Process.of(child))]
-    return found
+    found = [pid]
+    for above in found:
+        found += children.get(above, [])
+    return _living(found[1:])
 
 
 def marked(mark: str) -> list[Process]:
     """The processes whose environment carries `mark`, whoever their parent is now."""
-    wanted, found = f"{MARK}={mark}".encode(), []
-    for pid in _pids():
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and pid != os.getpid():
-                found += [process] if (process := Process.of(pid)) else []
-    return found
+    wanted = f"{MARK}={mark}".encode()
+    return _living(pid for pid in _pids() if pid != os.getpid() and wanted in _environment(pid))
 
 
 def steps(spool: Path) -> list[Process]:
@@ -84,11 +78,10 @@ def steps(spool: Path) -> list[Process]:
     for pid in _pids():
         with contextlib.suppress(OSError):
             program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-            if program.startswith("slurmstepd") and (  # Debian's is called slurmstepd-wlm
-                spool == (here := Path(os.readlink(f"/proc/{pid}/cwd"))) or spool in here.parents
-            ):
-                found += [process] if (process := Process.of(pid)) else []
-    return found
+            here = Path(os.readlink(f"/proc/{pid}/cwd"))
+            if program.startswith("slurmstepd") and here.is_relative_to(spool):  # Debian's is slurmstepd-wlm
+                found.append(pid)
+    return _living(found)
 
 
 def on_node(node: str, spool: Path, slurmd: Process | None, mark: str) -> list[Process]:
@@ -99,10 +92,7 @@ def on_node(node: str, spool: Path, slurmd: Process | None, mark: str) -> list[P
     tops = ([slurmd] if slurmd else []) + steps(spool)
     found = dict.fromkeys([*tops, *(below for top in tops for below in descendants(top.pid))])
     name = f"SLURMD_NODENAME={node}".encode()
-    for process in marked(mark):
-        with contextlib.suppress(OSError):
-            if name in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found[process] = None
+    found |= dict.fromkeys(left for left in marked(mark) if name in _environment(left.pid))
     return [process for process in found if process.alive]
 
 
@@ -124,6 +114,17 @@ def end(processes: Iterable[Process], patience: float = 2.0) -> None:
 
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
+
+
+def _living(pids: Iterable[int]) -> list[Process]:
+    return [process for pid in pids if (process := Process.of(pid))]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _stat(pid: int) -> list[str]:

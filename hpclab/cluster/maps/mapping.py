@@ -1,69 +1,113 @@
-"""The tasks of one `Pool.map`: sent to Dask, their values fetched as they come, what they cost kept."""
+"""`Pool.map`: its tasks sent to Dask, nodes watched and replaced while they run, their values fetched as they
+come, and the record of it."""
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from distributed import KilledWorker, as_completed
 
-from hpclab.cluster import watch
+from hpclab.cluster import clocks, watch
 from hpclab.cluster.errors import NodeKilled, PoolError
-from hpclab.cluster.maps import deathnotes, tasks
+from hpclab.cluster.maps import deathnotes, tasks, timeline
+from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.members import Identity
+from hpclab.cluster.nodes import Nodes
+from hpclab.cluster.repairs import Repairs, calm
 from hpclab.cluster.watch import Look, Loop
+from hpclab.trace import Trace, events_of
 
 if TYPE_CHECKING:
     from distributed import Future
 
+Progress = Callable[[int, int], None]
 FETCH_EVERY = 0.5  # seconds; fetching each value by itself would cost more than many a task
 DEATHS = 4  # nodes that an item may end before it is not tried again
 LONG = float("inf")  # a map takes as long as its tasks take: `look` hears a cancel and sees deaf nodes
+_short = reprlib.Repr()
+_short.maxother = _short.maxstring = 60
+
+
+def map_items(
+    nodes: Nodes, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None, look: Look
+) -> tuple[list[Any], list[TaskRecord], Trace]:
+    """The values in the order of `items`, a record per task, and the trace of the last scale and this map."""
+    roster = nodes.roster
+    if not roster.names:
+        raise PoolError("The pool has no nodes: call pool.scale(n) first.")
+    repairs = Repairs(nodes, look)
+    repairs.attend()
+    clocks.compare(roster, nodes.loop, look)
+    begin = time.monotonic()
+    mapping = Mapping(nodes.loop, task, items, nodes.backend.directory)
+
+    def watched() -> None:
+        repairs.look()
+        mapping.note_losses(repairs.take_losses())
+
+    try:
+        outcomes = mapping.collect(watched, progress)
+    except BaseException:
+        with suppress(Exception):  # whatever goes wrong here, what happened first is what is raised
+            mapping.abandon()
+            calm(nodes)
+        raise
+    end = time.monotonic()
+    with suppress(PoolError):  # nodes that are lost by now are the next call's trouble
+        repairs.attend()
+    clocks.compare(roster, nodes.loop, look)
+    records, marks = [], []
+    for outcome in outcomes:
+        rank, offset = roster.rank_of(outcome.worker), roster.offset_of(outcome.worker)
+        records.append(replace(outcome.record, rank=rank, start=outcome.record.start + offset))
+        marks += events_of(outcome.marks, rank, offset)
+    records.sort(key=lambda record: record.start)
+    trace = timeline.map_trace(records, marks, roster.workers(), len(roster.names), begin, end)
+    if nodes.scale_trace is not None:
+        trace = timeline.joined(nodes.scale_trace, trace)
+    return [tasks.unpack(outcome.value) for outcome in outcomes], records, trace
 
 
 class Mapping:
     """``Mapping(loop, task, items, directory).collect(look, progress)`` returns an Outcome per item."""
 
     def __init__(self, loop: Loop, task: Callable[[Any], Any], items: Sequence[Any], directory: Path):
-        self.loop, self.client, self.directory = loop, loop.client, directory
+        self.loop, self.client, self.directory, self.items = loop, loop.client, directory, items
         self.number = time.monotonic_ns()
         self.outcomes: dict[int, tasks.Outcome] = {}
-        packed, function = [tasks.pack(item) for item in items], tasks.pack(task)
-        name = f"{getattr(task, '__name__', 'task')}-{self.number:x}"
-        self.items = items
         self.deaths: Counter[int] = Counter()
-        keys = [(name, place) for place in range(len(items))]
+        name = f"{getattr(task, '__name__', 'task')}-{self.number:x}"
         self.futures: list[Future] = self.client.map(
-            tasks.run, packed, range(len(items)), function=function, number=self.number,
-            directory=str(directory), key=keys, pure=False, retries=0,
+            tasks.run, [tasks.pack(item) for item in items], range(len(items)), function=tasks.pack(task),
+            number=self.number, directory=str(directory), key=[(name, place) for place in range(len(items))],
+            pure=False, retries=0,
         )  # fmt: skip
 
-    def collect(self, look: Look, progress: Callable[[int, int], None] | None) -> list[tasks.Outcome]:
+    def collect(self, look: Look, progress: Progress | None) -> list[tasks.Outcome]:
         """Wait for all outcomes; `look()` is called some ten times a second and may raise to give up."""
         finished: list[Future] = []
         done, total, fetched = 0, len(self.futures), time.monotonic()
         if progress is not None:
             progress(0, total)
         coming = as_completed(self.futures, raise_errors=False, loop=self.client.loop)
-
-        def pause(seconds: float) -> None:
+        while done < total:
             with coming.thread_condition:
                 if coming.queue.empty():
-                    coming.thread_condition.wait(seconds)
-
-        while done < total:
-            if coming.queue.empty():
-                pause(watch.TICK)
+                    coming.thread_condition.wait(watch.TICK)
             look()
             batch: list[Future] = [] if coming.queue.empty() else coming.next_batch(block=False)
             for future in batch:
                 if future.status in ("error", "cancelled"):  # "lost" is being computed again
                     self._explain(future)
-                finished.append(future)
-                done += 1
+            finished += batch
+            done += len(batch)
             if batch and progress is not None:
                 progress(done, total)
             if finished and (done == total or time.monotonic() - fetched > FETCH_EVERY):
@@ -124,7 +168,7 @@ class Mapping:
         )
 
     def _which(self, place: int) -> str:
-        return f"item {place}, {_shown(self.items[place])}"
+        return f"item {place}, {_short.repr(self.items[place])}"
 
     def _explain(self, future: Future) -> NoReturn:
         """Raise what the task raised, saying which task it was."""
@@ -146,11 +190,3 @@ class Mapping:
 def _place(future: Future) -> int:
     assert isinstance(future.key, tuple)
     return int(future.key[1])  # type: ignore[arg-type]
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -7,6 +7,7 @@ are packed by value (cloudpickle), so the worker needs no copy of the notebook.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import threading
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import cloudpickle
 
 from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
@@ -43,34 +46,16 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comes back from a worker: the packed value, and times on that worker's own clock."""
+    """What comes back from `worker`: the packed value, and times on that worker's own clock."""
 
     value: bytes
     worker: str
-    start: float
-    wall: float
-    cpu: float
-    marks: tuple[Mark, ...]
-    waited: float
+    record: TaskRecord
+    marks: list[Mark]
 
 
-def pack(value: object) -> bytes:
-    """Bytes of any value, functions and classes of a notebook cell included."""
-    import cloudpickle
-
-    return cloudpickle.dumps(value)
-
-
-def unpack(packed: bytes) -> Any:
-    """The value that `pack` packed."""
-    import cloudpickle
-
-    return cloudpickle.loads(packed)
-
-
-@functools.lru_cache(maxsize=4)
-def _function(packed: bytes) -> Callable[[Any], Any]:
-    return unpack(packed)
+pack, unpack = cloudpickle.dumps, cloudpickle.loads  # functions and classes of a notebook cell included
+_function = functools.lru_cache(maxsize=4)(unpack)
 
 
 def run(item: bytes, place: int, function: bytes, number: int, directory: str) -> Outcome:
@@ -85,15 +70,15 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
         with trace.listen() as marks:
             with trace.record("receive", len(item)):
                 call, argument = _function(function), unpack(item)
-            with _stoppable():
-                value = call(argument)
+            value = _stoppably(call, argument)
             with trace.record("send"):
                 packed = pack(value)
     except (SystemExit, KeyboardInterrupt) as error:  # over which Dask's worker would end itself
         said = f" ({error})" if str(error) else ""
         raise TaskExit(f"The task ended in {type(error).__name__}{said} and returned no value.") from None
     wall, cpu = time.monotonic() - begin, cpu_seconds() - cpu
-    return Outcome(packed, name, begin, wall, cpu, tuple(marks), timing.waited(queued, wall, cpu, loop))
+    waited = timing.waited(queued, wall, cpu, loop)
+    return Outcome(packed, name, TaskRecord(place, 0, begin, wall, cpu, len(packed), waited), marks)
 
 
 def cpu_seconds() -> float:
@@ -114,20 +99,19 @@ _running: set[int] = set()  # threads of this worker that are inside a learner's
 _guard = threading.Lock()
 
 
-class _stoppable:
-    def __enter__(self) -> None:
+def _stoppably(call: Callable[[Any], Any], argument: Any) -> Any:
+    thread = threading.get_ident()
+    with _guard:
+        _running.add(thread)
+    try:
+        return call(argument)
+    finally:
         with _guard:
-            _running.add(threading.get_ident())
-
-    def __exit__(self, *error: object) -> None:
-        with _guard:
-            _running.discard(threading.get_ident())
+            _running.discard(thread)
 
 
 def stop() -> None:
     """Raise TaskStopped in the tasks that run on this worker; Python notices at its next instruction."""
-    import ctypes
-
     with _guard:
         for thread in _running:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TaskStopped))

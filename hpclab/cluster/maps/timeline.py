@@ -8,23 +8,24 @@ uncovered between tasks is Dask's own work of choosing and sending the next one,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from hpclab.cluster.maps.tasks import Mark, TaskRecord
+from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.members import Worker
-from hpclab.trace import Event, Trace, events_of
+from hpclab.trace import Event, Trace
 
 
 def scale_trace(workers: Sequence[Worker], begin: float, end: float) -> Trace:
     """Queue wait, start and idle of each worker while the pool was scaled, from `begin` to `end`."""
     events = []
     for worker in workers:
-        events += arrival(worker, begin)
+        events += _arrival(worker, begin)
         joined = min(max(worker.joined, begin), end)
         events.append(Event(worker.rank, "idle", joined, end - joined))
     return Trace(tuple(events), len(workers), begin, end)
 
 
-def arrival(worker: Worker, begin: float) -> list[Event]:
+def _arrival(worker: Worker, begin: float) -> list[Event]:
     """How a worker came: in the queue, then starting; nothing if it had joined before `begin`."""
     if worker.joined <= begin:
         return []
@@ -36,19 +37,12 @@ def arrival(worker: Worker, begin: float) -> list[Event]:
 
 
 def map_trace(
-    tasks: Sequence[TaskRecord],
-    marks: Sequence[tuple[int, Sequence[Mark], float]],
-    replaced: Sequence[Worker],
-    ranks: int,
-    begin: float,
-    end: float,
-) -> Trace:
-    """The tasks of a map on `ranks` ranks; `marks` are (rank, marks on its worker's clock, clock offset)."""
+    tasks: Sequence[TaskRecord], marks: Sequence[Event], workers: Sequence[Worker], ranks: int,
+    begin: float, end: float,
+) -> Trace:  # fmt: skip
+    """The tasks of a map on `ranks` ranks, what they marked, and how workers came meanwhile."""
     events = [Event(task.rank, "compute", task.start, task.wall, label=str(task.item)) for task in tasks]
-    for rank, of_task, offset in marks:
-        events += events_of(of_task, rank, offset)
-    for worker in replaced:
-        events += arrival(worker, begin)
+    events += [*marks, *(event for worker in workers for event in _arrival(worker, begin))]
     last = dict.fromkeys(range(ranks), begin)
     for task in tasks:
         last[task.rank] = max(last.get(task.rank, begin), task.start + task.wall)
@@ -63,8 +57,6 @@ def map_trace(
 def joined(first: Trace, second: Trace) -> Trace:
     """`first` and right after it `second`, on the second's clock: what the learner did between is cut out."""
     shift = second.start - first.end
-    moved = [
-        Event(e.rank, e.kind, e.start + shift, e.duration, e.bytes, e.label, e.origin) for e in first.events
-    ]
+    moved = [replace(event, start=event.start + shift) for event in first.events]
     ranks = max(first.ranks, second.ranks)
     return Trace((*moved, *second.events), ranks, first.start + shift, second.end)
