@@ -29,6 +29,7 @@ from hpclab.widgets import projected
 from hpclab.widgets.point_runner import sentence_of
 
 _LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
+_CANNOT = "This cannot be drawn:"
 _KEPT = 8  # pictures that stand, so that a way back is as quick as what moves
 
 Row = Any  # controls by name, or a widget
@@ -86,11 +87,11 @@ class Explorer(widgets.VBox):
         functions = filter(None, (draw, move, describe, note))
         self._parameters = {one: [*inspect.signature(one).parameters] for one in functions}
         self._adapt, self._height, self._held = adapt, height, False
-        self._drawing = threading.RLock()
-        self.forget()
-        self._heard, self.shown = ("", ""), None
-        self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.announcer = projected.Announcer()
+        self._drawing, self._heard, self.shown = threading.RLock(), ("", ""), None
+        self._standing: dict[tuple, tuple[str, Any]] = {}
+        self._noted: tuple[Any, Sequence[str]] = (None, [])
+        self.picture, self.moving, self.note, self.announcer = (widgets.HTML() for _ in range(4))
+        self.announcer.add_class("hpclab-spoken")
         for layer in (self.picture, self.moving):
             layer.layout.grid_area = "1 / 1"
         self.moving.add_class("hpclab-over")
@@ -109,6 +110,9 @@ class Explorer(widgets.VBox):
         self._held = True
         try:
             yield
+        except Exception as error:  # a callback has nobody who would see a traceback
+            self.fail(sentence_of(error, _CANNOT))
+            return
         finally:
             self._held = False
         self.redraw(aloud=True)
@@ -118,17 +122,12 @@ class Explorer(widgets.VBox):
         try:
             with self._drawing:
                 self._show(aloud)
-        except Exception as error:  # a callback has nobody who would see a traceback
-            self.fail(sentence_of(error, "This cannot be drawn:"))
-
-    def forget(self) -> None:
-        """Have what stands, and the note, made anew next time: their data are others."""
-        self._standing: dict[tuple, tuple[str, Any]] = {}
-        self._noted: tuple[Any, Sequence[str]] = (None, [])
+        except Exception as error:
+            self.fail(sentence_of(error, _CANNOT))
 
     def draw_again(self) -> None:
-        """The data of what stands are others: draw all of it."""
-        self.forget()
+        """The data of what stands and of the note are others: draw all of it anew."""
+        self._standing, self._noted = {}, (None, [])
         self.redraw()
 
     def fail(self, sentence: str) -> None:
@@ -146,14 +145,14 @@ class Explorer(widgets.VBox):
             f'<ul style="{look}">{more}</ul>' * bool(more)
         )
 
+    def announce(self, sentence: str) -> None:
+        """Have `sentence` read out, unless it was the last one; say what matters, not every step."""
+        self.announcer.value = f"<span>{escape(sentence)}</span>"
+
     def _changed(self, name: str) -> None:
-        if self._held:
-            return
-        try:
+        if not self._held:
             with self.at_once():
                 self._adapt(name)
-        except Exception as error:
-            self.fail(sentence_of(error, "This cannot be drawn:"))
 
     def _values(self, function: Any, skipped: int = 0) -> tuple:
         """What the controls say that the parameters of `function` name, after the first `skipped`."""
@@ -175,18 +174,17 @@ class Explorer(widgets.VBox):
         picture, self.shown = self._stand()
         over = self._move(self.shown, *self._values(self._move, 1)) if self._move else None
         description = self._describe(*self._values(self._describe)) if self._describe else ""
-        if self._note and self._noted[0] != self._values(self._note):
-            self._noted = self._values(self._note), self._note(*self._values(self._note))
-        lines, moving = self._noted[1], ""
-        if over:
-            look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
-            moving = f"<div {look}>{over.svg()}</div>"
-        self.picture.value, self.moving.value = picture, moving  # here nothing fails any more
-        self.say(lines)
-        before, self._heard = self._heard, (description, " ".join(lines))
+        said = self._values(self._note)
+        if self._note and self._noted[0] != said:
+            self._noted = said, self._note(*said)
+        look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
+        self.picture.value = picture  # here nothing fails any more
+        self.moving.value = f"<div {look}>{over.svg()}</div>" if over else ""
+        self.say(self._noted[1])
+        before, self._heard = self._heard, (description, " ".join(self._noted[1]))
         news = [new.strip() for new, old in zip(self._heard, before, strict=True) if new and new != old]
         if aloud and news:
-            self.announcer.say(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
+            self.announce(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
 
 
 def _row(row: Row) -> widgets.Widget:

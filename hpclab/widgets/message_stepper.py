@@ -6,6 +6,7 @@ the widget is closed or the kernel interrupted. A step redraws one SVG and nothi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import ipywidgets as widgets
@@ -49,16 +50,15 @@ class MessageStepper(Explorer):
         self.step = control(widgets.IntSlider, "Step", value=0, min=0, max=1)
         self.play = widgets.Play(min=0, max=1, interval=1000, show_repeat=False)
         self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
-        self._found: tuple[Timing, Timing | None, StepPicture | None] | None = None
         super().__init__(
             [
                 {"collective": self.collective, "algorithm": self.algorithm, "machine": self.machine},
                 {"ranks": self.ranks, "size": self.size, "slow": self.slow},
                 {"play": self.play, "step": self.step},
             ],
-            draw=self._picture,
-            describe=lambda step: steps.title(step) if (steps := self._timed()[2]) else "",
-            note=self._outcome,
+            draw=_picture,
+            describe=lambda step: steps.title(step) if (steps := self._steps()) else "",
+            note=_outcome,
             adapt=self._adapt_to,
         )
 
@@ -69,33 +69,46 @@ class MessageStepper(Explorer):
         if changed == "collective":
             known = _named(schedules.ALGORITHMS[self.collective.value])
             offer(self.algorithm, known, self.algorithm.value, "ring")
-        self.forget()
-        self._found = None
         show(False, self.play, self.step)
         self.say([f"Timing {self.ranks.value:,} ranks …"])
-        if steps := self._timed()[2]:
+        if steps := self._steps():
             self.step.value = self.play.value = 0
             self.step.max = self.play.max = steps.steps
             show(True, self.play, self.step)
 
-    def _timed(self) -> tuple[Timing, Timing | None, StepPicture | None]:
-        """What the settings take, without the slow link too where there is one, and the steps to draw."""
-        if self._found is None:
-            ranks, machine = self.ranks.value, self.machine.value
-            chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
-            timing = timed(*chosen, self.slow.value)
-            healthy = timed(*chosen, False) if self.slow.value else None
-            drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
-            self._found = timing, healthy, drawn
-        return self._found
+    def _steps(self) -> StepPicture | None:
+        names = ("collective", "algorithm", "ranks", "size", "machine", "slow")
+        return _found(*(self.controls[name].value for name in names))[2]
 
-    def _outcome(self) -> list[str]:
-        timing, healthy, _ = self._timed()
-        return [_said(timing, healthy), _whole(healthy or timing)]
 
-    def _picture(self, step: int) -> Any:
-        timing, healthy, steps = self._timed()
-        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
+@lru_cache(maxsize=1)  # those that stand: a step asks no model
+def _found(
+    collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool
+) -> tuple[Timing, Timing | None, StepPicture | None]:
+    """What the settings take, without the slow link too where there is one, and the steps to draw."""
+    timing = timed(collective, algorithm, ranks, size, machine, slow)
+    healthy = timed(collective, algorithm, ranks, size, machine, False) if slow else None
+    drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
+    return timing, healthy, drawn
+
+
+def _picture(
+    collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool, step: int
+) -> Any:
+    timing, healthy, steps = _found(collective, algorithm, ranks, size, machine, slow)
+    return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
+
+
+def _outcome(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> list[str]:
+    """The outcome in a sentence or two for everybody, and what a library makes of it."""
+    timing, healthy, _ = _found(collective, algorithm, ranks, size, machine, slow)
+    text = f"{format_seconds(timing.time)} in all, modelled"
+    if healthy is not None:
+        text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
+        late = int((timing.finish > 1.05 * healthy.finish).sum())
+        text += f", and {late:,} of {ranks:,} ranks are done later"
+    met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
+    return [f"{text}. {met}", _whole(healthy or timing)]
 
 
 def _named(names: Any) -> list[tuple[str, str]]:
@@ -128,17 +141,6 @@ def slowed(ranks: int, per_node: int) -> tuple[int, int]:
         last = max(1, ranks // 2 // per_node) * per_node - 1
         return last, last + 1
     return ranks // 2, (ranks // 2 + 1) % ranks
-
-
-def _said(timing: Timing, healthy: Timing | None) -> str:
-    """The outcome in a sentence or two, for everybody."""
-    text = f"{format_seconds(timing.time)} in all, modelled"
-    if healthy is not None:
-        text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
-        late = int((timing.finish > 1.05 * healthy.finish).sum())
-        text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
-    met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
-    return f"{text}. {met}"
 
 
 def _whole(timing: Timing) -> str:

@@ -6,8 +6,6 @@ region: a screen reader would say "slider, 4", and never that a run has ended.
 
 from __future__ import annotations
 
-from html import escape
-
 import ipywidgets as widgets
 
 from hpclab.figures import style
@@ -39,21 +37,6 @@ _NAMES = (
     "i=>i.parentElement.setAttribute('aria-label',said))};"
     "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
 )
-
-
-class Announcer(widgets.HTML):
-    """Unseen text that a screen reader reads out when it changes; say what matters, not every step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_class("hpclab-spoken")
-        self._last = ""
-
-    def say(self, sentence: str) -> None:
-        """Have `sentence` read out, unless it was the last one."""
-        if sentence != self._last:
-            self._last = sentence
-            self.value = f"<span>{escape(sentence)}</span>"
 
 
 def look(box: widgets.Box) -> widgets.HTML:

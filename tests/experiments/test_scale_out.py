@@ -11,7 +11,7 @@ import pytest
 from hpclab import corpus
 from hpclab.cluster import Pool
 from hpclab.cluster.errors import Cancelled
-from hpclab.experiments import scale_out, serial_run
+from hpclab.experiments import scale_out
 from hpclab.experiments.replay import CONDITION
 from hpclab.experiments.scale_out import ScaleOut, WrongTokens
 from hpclab.machine import probe
@@ -62,7 +62,7 @@ def test_tokens_are_the_serial_runs_and_jobs_are_those_of_the_pool(swept: list[R
 @pytest.mark.slow
 def test_other_tokens_are_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     right = SMALL.serial()
-    monkeypatch.setattr(serial_run, "run", lambda size: replace(right, fingerprint="0" * 64))
+    monkeypatch.setattr(scale_out, "_serial", lambda size: replace(right, fingerprint="0" * 64))
     with pytest.raises(WrongTokens, match="000000000000"):
         SMALL.measure(pool)
 
@@ -143,20 +143,6 @@ def test_predictions_are_modelled_name_their_runs_and_stop_at_a_machines_cores()
     bound = SMALL.predict(here, calibration, (cores, cores + 3))
     assert [r.parameters["nodes"] for r in bound] == [cores, cores + 3]
     assert bound[0].value == bound[1].value
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"corpus_bytes": 0}, {"corpus_bytes": float("nan")}, {"corpus_bytes": "8 MiB"},
-        {"chunk_bytes": -1}, {"chunk_bytes": 1e30}, {"chunk_bytes": None},
-        {"nodes": ()}, {"nodes": [1, 2]}, {"nodes": (0,)}, {"nodes": (1, 1)}, {"nodes": (1.5,)}, {"nodes": 4},
-        {"repeats": 0}, {"repeats": float("inf")}, {"repeats": "two"},
-    ],
-)  # fmt: skip
-def test_a_senseless_specification_is_refused_in_a_sentence(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"\.$"):
-        ScaleOut(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.slurm

@@ -40,13 +40,9 @@ def title(scaler):
     return scaler.shown.get_title(loc="left")
 
 
-def predicting(experiment):
-    asked = Prediction("Speedup at 4 nodes", "×", 0.1, 64)
-    return asked, NodeScaler(Pool(), experiment, asked, [*run(1), *run(2)])
-
-
 def test_nothing_measured_is_seen_before_the_prediction(experiment):
-    asked, scaler = predicting(experiment)
+    asked = Prediction("Speedup at 4 nodes", "×", 0.1, 64)
+    scaler = NodeScaler(Pool(), experiment, asked, [*run(1), *run(2)])
     assert "measured" not in said(scaler)
     assert "No run yet" in scaler._bars.value
     scaler.run(4)
@@ -60,16 +56,6 @@ def test_nothing_measured_is_seen_before_the_prediction(experiment):
     assert experiment.calls == [4]
     assert "you: 3.5× at 4" in scaler.moving.value
     assert "measured" in said(scaler)
-    scaler.close()
-
-
-def test_skipping_shows_what_was_there(experiment):
-    _, scaler = predicting(experiment)
-    skip = scaler.children[0].children[0].children[2]
-    assert skip.description == "Skip"
-    skip.click()
-    assert "measured" in said(scaler)
-    assert "predicted" not in said(scaler)
     scaler.close()
 
 
@@ -144,13 +130,14 @@ def test_close_cancels_and_leaves_no_thread(experiment):
     scaler.close()
     assert scaler.wait(60)
     assert timer.finished.is_set(), "what the slider rested at is not measured"
+    scaler.run(1)
+    assert "closed: run its cell again" in scaler._status.value
     left = ("hpclab-points", "queue view")
     until(lambda: not [t for t in threading.enumerate() if t.name in left], "its threads to end")
     assert experiment.calls in ([], [1])
     scaler.close()
 
 
-@pytest.mark.slow
 def test_on_real_processes_the_bars_add_up_and_the_tokens_are_right():
     from hpclab.cluster import Pool as RealPool
 

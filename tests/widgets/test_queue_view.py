@@ -83,15 +83,6 @@ def test_a_silent_slurm_is_said_and_the_picture_stays(slurm):
     assert "0 jobs running" in view.status.value
 
 
-def test_what_did_not_change_is_not_sent_again(slurm):
-    view, sent = view_of(slurm), []
-    view.refresh()
-    for part in (view.status, view.picture, view.reasons):
-        part.observe(sent.append, "value")
-    view.refresh()
-    assert sent == []
-
-
 def test_a_pool_is_shown_by_its_processes_and_what_is_on_its_way():
     pool = SimpleNamespace(nodes=1, backend="local", workers=lambda: [SimpleNamespace(rank=0, pid=4242)])
     view = queue_view.of_pool(pool, lambda: 3)
