@@ -91,7 +91,8 @@ def _too_fast(results: Iterable[Result]) -> str:
         alone = counts.pop(1, [])
         for count, same in counts.items() if alone else ():
             work = count if same[0].parameters.get("scaling") == "weak" else 1
-            ratio = work * _median(alone) / _median(same)
+            one, together = (statistics.median(result.value for result in some) for some in (alone, same))
+            ratio = work * one / together
             if ratio > BEYOND * min(count, _cores(same[0])):
                 return f"impossible: {count} are {ratio:.1f}× as fast as one, on {_cores(same[0]):g} cores"
     return ""
@@ -152,10 +153,6 @@ def _cores(result: Result) -> float:
 
 def _total(results: Iterable[Result], name: str) -> float:
     return sum(result.environment[name] for result in results)
-
-
-def _median(results: Sequence[Result]) -> float:
-    return statistics.median(result.value for result in results)
 
 
 def _percent(share: float) -> str:

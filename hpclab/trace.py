@@ -28,7 +28,6 @@ COMPONENTS = {
     "idle": ("idle",),
 }
 UNEXPLAINED = "unexplained"
-_MOST, _LONGEST = 10**9, 1e12  # ranks, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,6 @@ class Event:
     label: str = ""
     origin: Origin = Origin.MEASURED
 
-    def __post_init__(self) -> None:
-        checks.choice("An event's kind", self.kind, KINDS)
-        checks.choice("An event's origin", self.origin, Origin)
-        checks.integer("An event's rank", self.rank, 0, _MOST)
-        checks.integer("An event's bytes", self.bytes, 0, 2**60)
-        checks.number("An event's start", self.start, -_LONGEST, _LONGEST, "s")
-        checks.number("An event's duration", self.duration, 0, _LONGEST, "s")
-
     @property
     def end(self) -> float:
         return self.start + self.duration
@@ -64,12 +55,6 @@ class Trace:
     ranks: int
     start: float
     end: float
-
-    def __post_init__(self) -> None:
-        checks.instances("A trace's events", self.events, Event, "an Event")
-        checks.integer("A trace's ranks", self.ranks, 0, _MOST)
-        start = checks.number("A trace's start", self.start, -_LONGEST, _LONGEST, "s")
-        checks.number("A trace's end", self.end, start, _LONGEST, "s")
 
     @property
     def makespan(self) -> float:

@@ -37,6 +37,7 @@ NAME = "measure collectives"
 LIBRARIES = ("gloo", "nccl", "mpi")
 KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
+_WARMUP = 2  # repeats that are not counted
 Calibration = Mapping[int, Place | NoCurve]
 """For each number of ranks the line through its times, why there is none, or another place."""
 
@@ -59,7 +60,6 @@ class MeasureCollective:
     algorithm: str = ""
     ranks_per_node: int | None = None
     repeats: int = 7
-    warmup: int = 2
 
     def __post_init__(self) -> None:
         checks.choice("collective", self.collective, KINDS)
@@ -67,7 +67,6 @@ class MeasureCollective:
         object.__setattr__(self, "sizes", counts("sizes", self.sizes, 1, 2**34))
         object.__setattr__(self, "ranks", counts("ranks", self.ranks, 2, 1024))
         checks.integer("repeats", self.repeats, 1, 1000)
-        checks.integer("warmup", self.warmup, 0, 1000)
         if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
             raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
         if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
@@ -87,13 +86,11 @@ class MeasureCollective:
         the whole sweep on one number of ranks. Notice what the sizes below the knee have in common.
         """
         results: list[Result] = []
-        for done, ranks in enumerate(self.ranks):
-            if progress is not None:
-                progress(f"{ranks} ranks", done, len(self.ranks))
+        for done, ranks in enumerate(self.ranks, start=1):
             found, environment = self._run(where, ranks, timeout)
             results += self._results(ranks, found, environment)
-        if progress is not None:
-            progress(f"{self.ranks[-1]} ranks", len(self.ranks), len(self.ranks))
+            if progress is not None:
+                progress(f"{ranks} ranks", done, len(self.ranks))
         return results
 
     def fit(self, results: Sequence[Result]) -> Calibration:
@@ -143,7 +140,7 @@ class MeasureCollective:
 
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
         orders = self._settings() | {
-            "sizes": self.sizes, "repeats": self.repeats, "warmup": self.warmup,
+            "sizes": self.sizes, "repeats": self.repeats, "warmup": _WARMUP,
             "ranks_per_node": self.ranks_per_node,
         }  # fmt: skip
         if self.library == "mpi":

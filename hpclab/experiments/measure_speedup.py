@@ -32,6 +32,7 @@ NAME = "measure speedup"
 
 class _Sweep:
     along: ClassVar[str]
+    weak = False
 
     def fit(self, results: Sequence[Result]) -> laws.Calibration:
         """Each law through the makespans, or why there is no curve; see `laws.fit`."""
@@ -41,31 +42,17 @@ class _Sweep:
         """The speedup that each law gives on 1 to 64 threads or processes; see `laws.predict`."""
         return laws.predict(machine, calibration, self.along, NAME)
 
-    def _found(
-        self,
-        work: Callable[..., object],
-        count: int,
-        run: str,
-        repeat: int,
-        sample: Sample,
-        scaling: str = "strong",
-        **more: str,
-    ) -> list[Result]:
+    def _found(self, work: Any, count: int, sample: Sample, where: Any, **at: Any) -> list[Result]:
         """The measured "makespan" and "cpu" of one repeat."""
-        where = {"cores": allowance.cores().whole, "python": platform.python_version()}
+        here = {"cores": allowance.cores().whole, "python": platform.python_version()}
+        scaling = "weak" if self.weak else "strong"
         return [
             Result(
-                NAME,
-                quantity,
-                value,
-                Origin.MEASURED,
-                run=run,
-                repeat=repeat,
-                environment={**where, **more, **sample.facts()},
-                parameters={self.along: count, "work": _name(work), "scaling": scaling},
+                NAME, quantity, value, Origin.MEASURED, environment={**here, **where, **sample.facts()},
+                parameters={self.along: count, "work": _name(work), "scaling": scaling}, **at,
             )
             for quantity, value in (("makespan", sample.wall), ("cpu", sample.cpu))
-        ]
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,8 @@ class ThreadSweep(_Sweep):
             raise ValueError(
                 f"Numba may start {most} threads here, not {max(self.threads)}: ask for at most {most}."
             )
-        results, scaling = list[Result](), "weak" if self.weak else "strong"
+        results, versions = list[Result](), {"numba": numba.__version__}
+        scaling = "weak" if self.weak else "strong"
         made = {count: self.arguments(count if self.weak else 1) for count in self.threads}
         runs, before = {count: new_run_id() for count in self.threads}, numba.get_num_threads()
         try:
@@ -114,10 +102,8 @@ class ThreadSweep(_Sweep):
                     with Stopwatch() as watch:
                         self.kernel(*made[count])
                     if repeat >= 0:
-                        results += self._found(
-                            self.kernel, count, runs[count], repeat, watch.sample, scaling,
-                            numba=numba.__version__,
-                        )  # fmt: skip
+                        at = {"run": runs[count], "repeat": repeat}
+                        results += self._found(self.kernel, count, watch.sample, versions, **at)
                 if progress is not None:
                     progress(f"{_name(self.kernel)}, {scaling}", repeat + 1, self.repeats)
         finally:
@@ -161,7 +147,8 @@ class ProcessSweep(_Sweep):
             if count == 1:  # one process shares its core with no other: what an item costs alone
                 spent = {record.item: record.cpu for record in where.tasks}
                 alone = {item: min(cpu, alone.get(item, cpu)) for item, cpu in spent.items()}
-            found = self._found(self.task, count, runs[count], repeat, sample, nodes=where.label)
+            at = {"run": runs[count], "repeat": repeat}
+            found = self._found(self.task, count, sample, {"nodes": where.label}, **at)
             own = replay.own_cores(where.tasks, trace, [alone[item] for item in sorted(alone)])
             emulated = replace(found[0], value=own, origin=Origin.EMULATED, condition=replay.CONDITION)
             results += [*found, emulated]

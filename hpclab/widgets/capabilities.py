@@ -37,7 +37,12 @@ def table(look: Callable[[], Machine] = probe, found: Sequence[Lesson] | None = 
     again = control(widgets.Button, "Look again", tooltip="Ask this machine once more")
     course = list(lessons() if found is None else found)
     shown = Explorer([], draw=lambda: markup(look(), course), under=[{"again": again}])
-    again.on_click(lambda _button: shown.draw_again())
+
+    def look_again(_button: object) -> None:
+        shown.forget()
+        shown.redraw()
+
+    again.on_click(look_again)
     return shown
 
 

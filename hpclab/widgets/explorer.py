@@ -11,6 +11,10 @@
 Each function is given the values of the controls that its parameters name. What `draw` makes stands still
 until one of its own controls changes, as does the note; what `move` makes is laid over it at every key press,
 in about 1 ms.
+
+Controls can be read from the back of a room and heard by somebody who cannot see them: ipywidgets draws text
+at 13 pixels, gives a slider's handle and a player's buttons no name and has no live region, so that a screen
+reader would say "slider, 4", and never that a run has ended.
 """
 
 from __future__ import annotations
@@ -25,11 +29,37 @@ from typing import Any
 import ipywidgets as widgets
 
 from hpclab.figures import style
-from hpclab.widgets import projected
 from hpclab.widgets.point_runner import sentence_of
 
 _LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
 _CANNOT = "This cannot be drawn:"
+_CSS = f"""
+.hpclab-projected {{--jp-widgets-font-size:{style.TEXT:g}px; --jp-widgets-inline-height:36px;
+  --jp-widgets-inline-label-width:auto; --jp-widgets-label-color:{style.INK};
+  --jp-widgets-readout-color:{style.INK}; background:{style.GROUND}; color:{style.INK};
+  max-width:{style.WIDTH}px; padding:4px}}
+.hpclab-projected .widget-html-content {{line-height:1.35; font-size:{style.TEXT:g}px; color:{style.INK}}}
+.hpclab-projected .jupyter-button {{width:auto; padding:0 12px}}
+.hpclab-projected .slider-container {{margin-left:14px}}
+.hpclab-projected .progress {{height:14px; margin-top:11px}}
+.hpclab-projected :is(.noUi-handle, button, select, input):focus-visible
+  {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
+.hpclab-over {{pointer-events:none}}
+.hpclab-spoken {{position:absolute; width:1px; height:1px; margin:0; overflow:hidden; clip-path:inset(50%)}}
+"""
+# Run by the browser when the style sheet arrives, and again for whatever comes into the box after it. The
+# region is told to speak itself: a region that comes into the page together with its text is not read.
+_NAMES = (
+    "const root=this.closest('.hpclab-projected');const name=()=>{"
+    "root.querySelectorAll('.widget-slider').forEach(s=>s.querySelectorAll('.noUi-handle').forEach("
+    "h=>h.setAttribute('aria-label',s.querySelector('label').textContent)));"
+    "root.querySelectorAll('.hpclab-spoken').forEach(s=>{"
+    "s.setAttribute('role','status');s.setAttribute('aria-live','polite')});"
+    "for(const [icon,said] of [['play','Play or pause'],['pause','Play or pause'],"
+    "['stop','Back to the start']])root.querySelectorAll('button > i.fa-'+icon).forEach("
+    "i=>i.parentElement.setAttribute('aria-label',said))};"
+    "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
+)
 _KEPT = 8  # pictures that stand, so that a way back is as quick as what moves
 
 Row = Any  # controls by name, or a widget
@@ -71,10 +101,10 @@ class Explorer(widgets.VBox):
         self,
         rows: Sequence[Row],
         draw: Callable[..., Any],
-        describe: Callable[..., str] | None = None,
+        describe: Callable[..., str] = lambda: "",
         *,
-        move: Callable[..., Any] | None = None,
-        note: Callable[..., Sequence[str]] | None = None,
+        move: Callable[..., Any] = lambda ax: None,
+        note: Callable[..., Sequence[str]] = lambda: (),
         adapt: Callable[[str], object] = bool,  # nothing
         under: Sequence[Row] = (),
         height: float = 430,
@@ -84,20 +114,20 @@ class Explorer(widgets.VBox):
             name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
         }
         self._draw, self._move, self._describe, self._note = draw, move, describe, note
-        functions = filter(None, (draw, move, describe, note))
-        self._parameters = {one: [*inspect.signature(one).parameters] for one in functions}
+        self._parameters = {one: [*inspect.signature(one).parameters] for one in (draw, move, describe, note)}
         self._adapt, self._height, self._held = adapt, height, False
         self._drawing, self._heard, self.shown = threading.RLock(), ("", ""), None
-        self._standing: dict[tuple, tuple[str, Any]] = {}
-        self._noted: tuple[Any, Sequence[str]] = (None, [])
+        self.forget()
         self.picture, self.moving, self.note, self.announcer = (widgets.HTML() for _ in range(4))
         self.announcer.add_class("hpclab-spoken")
         for layer in (self.picture, self.moving):
             layer.layout.grid_area = "1 / 1"
         self.moving.add_class("hpclab-over")
+        self.add_class("hpclab-projected")
         layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
         self.children = [
-            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer, projected.look(self),
+            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer,
+            widgets.HTML(f'<style onload="{_NAMES}">{_CSS}</style>', layout={"height": "0", "margin": "0"}),
         ]  # fmt: skip
         for name, one in self.controls.items():
             if one.has_trait("value"):
@@ -125,10 +155,10 @@ class Explorer(widgets.VBox):
         except Exception as error:
             self.fail(sentence_of(error, _CANNOT))
 
-    def draw_again(self) -> None:
-        """The data of what stands and of the note are others: draw all of it anew."""
-        self._standing, self._noted = {}, (None, [])
-        self.redraw()
+    def forget(self) -> None:
+        """The data of what stands and of the note are others: make both anew at the next `redraw`."""
+        self._standing: dict[tuple, tuple[str, Any]] = {}
+        self._noted: tuple[Any, Sequence[str]] = (None, [])
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong in place of the picture."""
@@ -156,7 +186,7 @@ class Explorer(widgets.VBox):
 
     def _values(self, function: Any, skipped: int = 0) -> tuple:
         """What the controls say that the parameters of `function` name, after the first `skipped`."""
-        return tuple(self.controls[name].value for name in self._parameters.get(function, ())[skipped:])
+        return tuple(self.controls[name].value for name in self._parameters[function][skipped:])
 
     def _stand(self) -> tuple[str, Any]:
         """What stands still, as markup and as `draw` returned it; drawn where it is not kept."""
@@ -172,10 +202,10 @@ class Explorer(widgets.VBox):
 
     def _show(self, aloud: bool) -> None:
         picture, self.shown = self._stand()
-        over = self._move(self.shown, *self._values(self._move, 1)) if self._move else None
-        description = self._describe(*self._values(self._describe)) if self._describe else ""
+        over = self._move(self.shown, *self._values(self._move, 1))
+        description = self._describe(*self._values(self._describe))
         said = self._values(self._note)
-        if self._note and self._noted[0] != said:
+        if self._noted[0] != said:
             self._noted = said, self._note(*said)
         look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
         self.picture.value = picture  # here nothing fails any more

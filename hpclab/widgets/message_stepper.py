@@ -6,7 +6,7 @@ the widget is closed or the kernel interrupted. A step redraws one SVG and nothi
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import ipywidgets as widgets
@@ -56,9 +56,9 @@ class MessageStepper(Explorer):
                 {"ranks": self.ranks, "size": self.size, "slow": self.slow},
                 {"play": self.play, "step": self.step},
             ],
-            draw=_picture,
-            describe=lambda step: steps.title(step) if (steps := self._steps()) else "",
-            note=_outcome,
+            draw=self._picture,
+            describe=lambda step: steps.title(step) if (steps := self._found()[2]) else "",
+            note=self._outcome,
             adapt=self._adapt_to,
         )
 
@@ -69,46 +69,40 @@ class MessageStepper(Explorer):
         if changed == "collective":
             known = _named(schedules.ALGORITHMS[self.collective.value])
             offer(self.algorithm, known, self.algorithm.value, "ring")
+        ranks, machine = self.ranks.value, self.machine.value
+        chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
+
+        @cache  # a step asks no model
+        def found() -> tuple[Timing, Timing | None, StepPicture | None]:
+            """What the settings take, without the slow link too where there is one, and the steps to draw."""
+            timing = timed(*chosen, self.slow.value)
+            healthy = timed(*chosen, False) if self.slow.value else None
+            drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
+            return timing, healthy, drawn
+
+        self._found = found
+        self.forget()
         show(False, self.play, self.step)
-        self.say([f"Timing {self.ranks.value:,} ranks …"])
-        if steps := self._steps():
+        self.say([f"Timing {ranks:,} ranks …"])
+        if steps := found()[2]:
             self.step.value = self.play.value = 0
             self.step.max = self.play.max = steps.steps
             show(True, self.play, self.step)
 
-    def _steps(self) -> StepPicture | None:
-        names = ("collective", "algorithm", "ranks", "size", "machine", "slow")
-        return _found(*(self.controls[name].value for name in names))[2]
+    def _picture(self, step: int) -> Any:
+        timing, healthy, steps = self._found()
+        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
 
-
-@lru_cache(maxsize=1)  # those that stand: a step asks no model
-def _found(
-    collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool
-) -> tuple[Timing, Timing | None, StepPicture | None]:
-    """What the settings take, without the slow link too where there is one, and the steps to draw."""
-    timing = timed(collective, algorithm, ranks, size, machine, slow)
-    healthy = timed(collective, algorithm, ranks, size, machine, False) if slow else None
-    drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
-    return timing, healthy, drawn
-
-
-def _picture(
-    collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool, step: int
-) -> Any:
-    timing, healthy, steps = _found(collective, algorithm, ranks, size, machine, slow)
-    return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
-
-
-def _outcome(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> list[str]:
-    """The outcome in a sentence or two for everybody, and what a library makes of it."""
-    timing, healthy, _ = _found(collective, algorithm, ranks, size, machine, slow)
-    text = f"{format_seconds(timing.time)} in all, modelled"
-    if healthy is not None:
-        text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
-        late = int((timing.finish > 1.05 * healthy.finish).sum())
-        text += f", and {late:,} of {ranks:,} ranks are done later"
-    met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
-    return [f"{text}. {met}", _whole(healthy or timing)]
+    def _outcome(self) -> list[str]:
+        """The outcome in a sentence or two for everybody, and what a library makes of it."""
+        timing, healthy, _ = self._found()
+        text = f"{format_seconds(timing.time)} in all, modelled"
+        if healthy is not None:
+            text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
+            late = int((timing.finish > 1.05 * healthy.finish).sum())
+            text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
+        met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
+        return [f"{text}. {met}", _whole(healthy or timing)]
 
 
 def _named(names: Any) -> list[tuple[str, str]]:

@@ -107,8 +107,6 @@ class NodeScaler(Explorer):
             self._queue.stop()
         super().close()
 
-    # ---- what is on the page
-
     def _above(self) -> list[Row]:
         self._nodes = control(widgets.IntSlider, "Nodes", value=1, min=1, max=self._most)
         self._here = control(widgets.Button, "", button_style="primary")
@@ -142,8 +140,6 @@ class NodeScaler(Explorer):
             "most": control(widgets.Dropdown, "Axis", options=ends),
         }
 
-    # ---- what is drawn
-
     def _points(self, ax: Axes, most: int) -> Axes:
         return speedup.draw(
             ax, self._results, self._curves(most), most=most, prediction=self._asked(most), named=False,
@@ -168,8 +164,6 @@ class NodeScaler(Explorer):
     def _notes(self) -> list[str]:
         conditions = sorted({r.condition for r in self._results if r.origin is Origin.EMULATED})
         return ["", *map(scaling_laws.said, self._laws), *(f"Emulated: {text}." for text in conditions)]
-
-    # ---- what happens
 
     def _decided(self) -> bool:
         return self.prediction is None or self.prediction.decided
@@ -203,7 +197,8 @@ class NodeScaler(Explorer):
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
                 self._take_in()
-                self.draw_again()
+                self.forget()
+                self.redraw()
             said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
             self._say(said, spoken, bool(self._trouble or state.error))
 

@@ -50,16 +50,11 @@ def test_measured_and_modelled_have_one_shape(monkeypatch):
     assert {r.component for r in modelled} == {"memory"}
 
 
-def test_every_gpu_ladder_is_predicted_on_every_device():
-    for name in ("v100-16gb", "h100-80gb", "rtx4070-laptop-8gb", "mi300x-192gb"):
+def test_every_gpu_ladder_is_predicted_on_every_device_with_the_textbook_bounds():
+    for name in ("v100-16gb", "rtx4070-laptop-8gb", "mi300x-192gb", "h100-80gb"):
         results = KernelLadder(on="gpu").predict(from_catalogue(name))
         assert len(results) == 3 * sum(map(len, LADDERS.values()))
         assert {result.component for result in results} <= set(BOUNDS)
-        assert all(0 < result.value < float("inf") for result in select(results, "time"))
-
-
-def test_the_textbook_bounds():
-    results = KernelLadder(on="gpu").predict(from_catalogue("h100-80gb"))
     bound = {(r.parameters["ladder"], r.parameters["step"]): r.component for r in results}
     for ladder, step in (("vector add", "coalesced"), ("transpose", "padded"), ("stencil", "tiled")):
         assert bound[ladder, step] == "memory"
@@ -110,9 +105,6 @@ def test_a_gpu_is_calibrated_by_its_copy_alone():
 )  # fmt: skip
 def test_a_gpu_is_found_under_the_name_it_gives_itself(said, memory, name):
     assert catalogue_name(said, memory) == name
-
-
-def test_a_gpu_that_is_not_in_the_catalogue_is_said():
     with pytest.raises(ValueError, match="no NVIDIA T4 with 16 GB"):
         catalogue_name("NVIDIA T4", 16e9)
 

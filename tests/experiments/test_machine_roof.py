@@ -31,6 +31,8 @@ def test_the_roof_is_the_best_that_was_seen(results):
     assert device.reached["fp32"] == max(r.value for r in results if r.parameters.get("precision") == "fp32")
     assert device.bases == ("achievable",)
     assert device.roof("fp32").assumed == ()
+    with pytest.raises(ValueError, match="measure it first"):
+        fit([Result("else", "bandwidth", 1.0, Origin.MEASURED, parameters={"cores": 1})])
 
 
 def test_the_loops_do_what_is_counted():
@@ -45,9 +47,3 @@ def test_the_loops_do_what_is_counted():
     machine_roof.multiply_add(x, 2.0, 1.0, 3)
     assert list(x) == [2.0**24 - 1] * 4
     assert 2**20 <= default_bytes() <= 2**28
-
-
-def test_what_was_not_measured_is_said():
-    other = Result("else", "bandwidth", 1.0, Origin.MEASURED, parameters={"cores": 1})
-    with pytest.raises(ValueError, match="measure it first"):
-        fit([other])

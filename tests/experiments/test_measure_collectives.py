@@ -21,17 +21,15 @@ def pool():
         yield pool
 
 
-def made(collective, times, ranks=4, library="gloo", algorithm="", repeats=3):
+def made(collective, times, ranks=4, library="gloo"):
     """Results with these seconds by bytes, the middle one of three repeats."""
+    kind = {"collective": collective, "library": library, "algorithm": "", "ranks": ranks}
     return [
         Result(
             NAME, "time", seconds * (1 + 0.1 * (repeat - 1)), Origin.MEASURED, repeat=repeat,
-            parameters={
-                "collective": collective, "library": library, "algorithm": algorithm, "ranks": ranks,
-                "bytes": size,
-            },
+            parameters=kind | {"bytes": size},
         )
-        for size, seconds in times.items() for repeat in range(repeats)
+        for size, seconds in times.items() for repeat in range(3)
     ]  # fmt: skip
 
 
@@ -136,7 +134,7 @@ def test_every_collective_through_gloo_and_as_a_schedule(pool):
         for algorithm in ["", *known[-1:]]:
             spec = MeasureCollective(
                 collective, (4, 2**21), (2,) if two else (3,), algorithm=algorithm, ranks_per_node=2,
-                repeats=2, warmup=0,
+                repeats=2,
             )  # fmt: skip
             results = spec.measure(pool)
             assert len(results) == 2 * 2

@@ -61,7 +61,8 @@ def test_what_stood_is_kept_until_its_data_are_others(shown):
         shown.most.value = most
         assert f"a line to {most}" in shown.picture.value
     assert shown.drawn["stands"] == 3
-    shown.draw_again()
+    shown.forget()
+    shown.redraw()
     assert shown.drawn["stands"] == 4
 
 
@@ -122,8 +123,8 @@ def test_threads_may_draw_at_the_same_time():
 
     def draw(one):
         for most in (16, 64, 8) * 3:
+            one.forget()
             one.most.value = most
-            one.draw_again()
 
     threads = [threading.Thread(target=draw, args=(one,)) for one in every]
     for thread in threads:

@@ -1,7 +1,4 @@
-"""The two controls that carry a learner's work across a lost session."""
-
-import base64
-import re
+"""What cannot be saved or restored is said; tests/browser/test_keep.py does both as a learner does."""
 
 import pytest
 
@@ -16,22 +13,6 @@ def parts(folder):
 def upload(control, content, size=None):
     new = ({"name": "w.zip", "content": memoryview(content), "size": len(content) if size is None else size},)
     control.notify_change({"name": "value", "type": "change", "old": (), "new": new, "owner": control})
-
-
-def test_saved_through_the_button_and_restored_through_the_upload(tmp_path):
-    lost, new = tmp_path / "lost", tmp_path / "new"
-    lost.mkdir()
-    new.mkdir()
-    (lost / "mine.txt").write_text("my answer")
-    save, _, said = parts(lost)
-    save.click()
-    assert "1 file of yours" in said.value
-    content = base64.b64decode(re.search(r"base64,([^\"]+)", said.value)[1])
-    assert content == (lost / "my-work.zip").read_bytes()
-    _, control, said = parts(new)
-    upload(control, content)
-    assert "1 file brought back" in said.value
-    assert (new / "mine.txt").read_text() == "my answer"
 
 
 @pytest.mark.parametrize(

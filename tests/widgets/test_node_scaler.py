@@ -5,9 +5,7 @@ import threading
 import pytest
 
 from hpclab.exercises.prediction import Prediction
-from hpclab.experiments.scale_out import ScaleOut
 from hpclab.figures import style
-from hpclab.results import select
 from hpclab.widgets import node_scaler
 from hpclab.widgets.node_scaler import NodeScaler
 from tests.conftest import until
@@ -102,6 +100,9 @@ def test_an_error_is_a_sentence_in_the_widget(scaler, experiment, capsys):
     assert "Traceback" not in "".join(capsys.readouterr())
     scaler.run("four")
     assert "nodes must be a whole number from 1" in scaler._status.value
+    for wrong, said in (((None, experiment), "needs a Pool"), ((Pool(), 4), "needs an experiment")):
+        with pytest.raises(ValueError, match=said):
+            NodeScaler(*wrong)
 
 
 def test_a_fit_that_fails_is_a_sentence_and_the_points_are_drawn(scaler, experiment):
@@ -112,13 +113,6 @@ def test_a_fit_that_fails_is_a_sentence_and_the_points_are_drawn(scaler, experim
     del experiment.fit
     measure(scaler, 3)
     assert "ZeroDivisionError" not in scaler._status.value
-
-
-def test_arguments_of_the_wrong_kind_are_refused(experiment):
-    with pytest.raises(ValueError, match="needs a Pool"):
-        NodeScaler(None, experiment)
-    with pytest.raises(ValueError, match="needs an experiment"):
-        NodeScaler(Pool(), 4)
 
 
 def test_close_cancels_and_leaves_no_thread(experiment):
@@ -136,19 +130,3 @@ def test_close_cancels_and_leaves_no_thread(experiment):
     until(lambda: not [t for t in threading.enumerate() if t.name in left], "its threads to end")
     assert experiment.calls in ([], [1])
     scaler.close()
-
-
-def test_on_real_processes_the_bars_add_up_and_the_tokens_are_right():
-    from hpclab.cluster import Pool as RealPool
-
-    experiment = ScaleOut(corpus_bytes=2**20, nodes=(1, 2))
-    with RealPool(nodes=1, backend="local") as pool:
-        scaler = NodeScaler(pool, experiment)
-        measure(scaler, 2)
-        assert {r.parameters["nodes"] for r in scaler.results} == {1, 2}, scaler._status.value
-        assert {r.environment["tokens"] for r in scaler.results} == {experiment.serial().fingerprint}
-        assert "process" in scaler._queue.picture.value
-        elapsed = select(scaler.results, "elapsed", nodes=2)[0].value
-        parts = select(scaler.results, "rank-seconds", nodes=2)
-        assert sum(part.value for part in parts if part.repeat == 0) == pytest.approx(2 * elapsed, rel=0.05)
-        scaler.close()

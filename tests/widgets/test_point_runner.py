@@ -103,10 +103,7 @@ def test_a_point_asked_for_while_the_last_one_is_drawn_is_run(experiment):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (
-            JoinError("2 of 4 nodes did not join:\njob 7 is PENDING (Resources)."),
-            "job 7 is PENDING (Resources).",
-        ),
+        (JoinError("2 of 4 nodes did not join:\njob 7 is PENDING."), "join: job 7 is PENDING."),
         (ZeroDivisionError("division by zero"), "The run ended with ZeroDivisionError: division by zero"),
         (RuntimeError("x" * 5000), "…"),
     ],
