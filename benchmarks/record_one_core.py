@@ -31,7 +31,7 @@ def main(path: str, repeats: int = 5) -> None:
     said = f"{here.processor}, {here.platform}, Python {here.python}, NumPy {numpy.__version__}"
     source = f"python benchmarks/record_one_core.py, {datetime.date.today()}, {said}"
     with Pool(nodes=1, backend="local") as pool:
-        maps = [timed_map(pool, multiply, range(PRODUCTS))[1].sample for _ in range(repeats + 1)][1:]
+        maps = [timed_map(pool, multiply, range(PRODUCTS))[2] for _ in range(repeats + 1)][1:]
     if why := doubt(maps):
         raise SystemExit(f"Nothing is recorded, for what was measured is {why}.")
     write_jsonl(

@@ -17,30 +17,24 @@ from typing import Any
 
 def number(name: str, value: object, low: float, high: float, unit: str = "") -> float:
     """Return `value` as a float between `low` and `high`, both included, or raise ValueError."""
-    allowed = f"{name} must be a number from {low:g} to {high:g}{' ' + unit if unit else ''}"
-    if (
-        type(value).__name__ in ("bool", "bool_") or value is None or isinstance(value, str | bytes)
-    ):  # NumPy's too
-        raise ValueError(f"{allowed}, not {shown(value)}.")
-    try:
-        as_float = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{allowed}, not {shown(value)}.") from None
-    if math.isnan(as_float) or not low <= as_float <= high:
-        raise ValueError(f"{allowed}, not {shown(value)}.")
-    return as_float
+    return _within(name, value, low, high, unit, whole=False)
 
 
 def integer(name: str, value: object, low: int, high: int, unit: str = "") -> int:
     """Return `value` as an int between `low` and `high`, both included, or raise ValueError."""
-    allowed = f"{name} must be a whole number from {low} to {high}{' ' + unit if unit else ''}"
-    try:
-        as_float = number(name, value, low, high, unit)
-    except ValueError:
-        raise ValueError(f"{allowed}, not {shown(value)}.") from None
-    if as_float != int(as_float):
-        raise ValueError(f"{allowed}, not {shown(value)}.")
-    return int(as_float)
+    return int(_within(name, value, low, high, unit, whole=True))
+
+
+def _within(name: str, value: object, low: float, high: float, unit: str, whole: bool) -> float:
+    try:  # a truth value, NumPy's too, and text are no numbers, although float() takes them
+        other = isinstance(value, str | bytes) or type(value).__name__ in ("bool", "bool_")
+        found = math.nan if other else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if low <= found <= high and not (whole and found % 1):
+        return found
+    allowed = f"whole number from {low} to {high}" if whole else f"number from {low:g} to {high:g}"
+    raise ValueError(f"{name} must be a {allowed}{f' {unit}' * bool(unit)}, not {shown(value)}.")
 
 
 def integers(name: str, values: object, low: int, high: int, unit: str = "") -> tuple[int, ...]:
@@ -67,20 +61,13 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
-def text(name: str, value: object) -> str:
-    """Return `value` if it is text, or raise ValueError that asks for quotes around it."""
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, in quotes, not {shown(value)}.")
-    return value
-
-
 def identifier(name: str, value: object, longest: int = 64) -> str:
     """Return a job name, partition, account, or the like that is safe in a batch script.
 
     Letters, digits and ``. _ - + = @ : ,`` only, so that no newline, quote, `;` or `$()` can become a
     directive or a command; at most `longest` characters.
     """
-    word = text(name, value)
+    word: str = instance(name, value, str, "text, in quotes")
     if not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", word):
         raise ValueError(
             f"{name} must be 1 to {longest} letters, digits or any of . _ - + = @ : , not {shown(value)}."
@@ -101,11 +88,11 @@ def instance(name: str, value: object, of: Any, called: str = "") -> Any:
 
 def instances(name: str, values: object, of: Any, called: str = "") -> list[Any]:
     """Return `values` as a list if each of them is an `of`, or raise ValueError naming one that is not."""
-    listed = list(values) if isinstance(values, Iterable) else [values]
-    wrong = [value for value in listed if not isinstance(value, of)]
-    if wrong or not isinstance(values, Iterable):
+    listed = list(values) if isinstance(values, Iterable) else None
+    wrong = [values] if listed is None else [value for value in listed if not isinstance(value, of)]
+    if listed is None or wrong:
         allowed = f"{name} must be a list, each of it {called or f'a {of.__name__}'}"
-        raise ValueError(f"{allowed}, not {shown(wrong[0] if wrong else values)}.")
+        raise ValueError(f"{allowed}, not {shown(wrong[0])}.")
     return listed
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, cast
 
 from hpclab import checks
+from hpclab.machine import allowance
 from hpclab.results import Origin, Result
 from hpclab.timing import Sample
 
@@ -36,27 +37,28 @@ T = TypeVar("T")
 WORKERS = ("nodes", "processes", "threads", "ranks")  # what a parameter calls that which runs at once
 
 
-def doubt(results: Sequence[Result] | Sequence[Sample]) -> str:
-    """Why `results` (or the samples of one piece of work) support no statement, as one short clause such as
-    "busy: tasks got 40 % of a core; run again"; "" where they do.
+def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
+    """Why `results` (or the samples of one piece of work, on one of `ranks` of this machine) support no
+    statement, as one short clause such as "busy: tasks got 40 % of a core; run again"; "" where they do.
 
     Judged is what was measured on cores, by what `timing.Sample.facts` left in its environment; all other
     origins and what ran on a GPU are passed by. More workers than cores are expected to share these.
     """
+    if isinstance(results, Sequence) and all(isinstance(one, Sample) for one in results):
+        shared, parameters = {"cores": allowance.cores().whole}, {"ranks": ranks}
+        results = [
+            Result(
+                "work", "time", s.wall, Origin.MEASURED, parameters=parameters, environment=shared | s.facts()
+            )
+            for s in cast(Sequence[Sample], results)
+        ]
     mine = [
         result
-        for result in checks.instances("results", _as_results(results), Result)
+        for result in checks.instances("results", results, Result)
         if result.origin is Origin.MEASURED and "gpu" not in result.environment
     ]
     why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine)
     return f"{why}; run again" if why else ""
-
-
-def _as_results(results: Sequence[Result] | Sequence[Sample]) -> Sequence[Result]:
-    if not isinstance(results, Sequence) or not all(isinstance(one, Sample) for one in results):
-        return cast(Sequence[Result], results)
-    samples = cast(Sequence[Sample], results)
-    return [Result("repeat", "time", s.wall, Origin.MEASURED, environment=s.facts()) for s in samples]
 
 
 def _busy(results: Iterable[Result]) -> str:
@@ -89,7 +91,8 @@ def _too_fast(results: Iterable[Result]) -> str:
         alone = counts.pop(1, [])
         for count, same in counts.items() if alone else ():
             work = count if same[0].parameters.get("scaling") == "weak" else 1
-            ratio = work * _median(alone) / _median(same)
+            one, together = (statistics.median(result.value for result in some) for some in (alone, same))
+            ratio = work * one / together
             if ratio > BEYOND * min(count, _cores(same[0])):
                 return f"impossible: {count} are {ratio:.1f}× as fast as one, on {_cores(same[0]):g} cores"
     return ""
@@ -150,10 +153,6 @@ def _cores(result: Result) -> float:
 
 def _total(results: Iterable[Result], name: str) -> float:
     return sum(result.environment[name] for result in results)
-
-
-def _median(results: Sequence[Result]) -> float:
-    return statistics.median(result.value for result in results)
 
 
 def _percent(share: float) -> str:

@@ -6,18 +6,14 @@ Nothing is averaged here: every repeat is kept, and the figure takes the median 
 from __future__ import annotations
 
 import json
-import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpclab import checks
-
-if TYPE_CHECKING:
-    import pandas
 
 
 class Origin(StrEnum):
@@ -72,13 +68,8 @@ class Result:
         for name in ("parameters", "environment"):
             checks.instance(f"A Result's {name}", getattr(self, name), Mapping, "a mapping of names")
         checks.integer("A Result's repeat", self.repeat, 0, 10**9)
-        if (
-            isinstance(self.value, bool)
-            or not isinstance(self.value, int | float)
-            or not -1e300 <= self.value <= 1e300
-        ):
-            value = checks.shown(self.value)
-            raise ValueError(f"A Result's value must be a number, not {value} ({self.quantity}).")
+        value = checks.number(f"A Result's value ({self.quantity})", self.value, -1e300, 1e300)
+        object.__setattr__(self, "value", value)
         if self.origin is Origin.EMULATED and not self.condition:
             raise ValueError(f"An emulated {self.quantity} must state the condition that was imposed.")
         if self.origin in (Origin.PUBLISHED, Origin.RECORDED) and not self.source:
@@ -95,49 +86,19 @@ def select(results: Iterable[Result], quantity: str | None = None, **parameters:
     ]
 
 
-def to_frame(results: Sequence[Result]) -> pandas.DataFrame:
-    """A data frame with a row per Result and a column per parameter."""
-    import pandas
-
-    rows = []
-    for result in checks.instances("results", results, Result):
-        row = asdict(result)
-        row.update(row.pop("parameters"))
-        row["origin"] = str(result.origin)
-        rows.append(row)
-    return pandas.DataFrame(rows)
-
-
 def write_jsonl(results: Iterable[Result], path: str | Path) -> None:
     """Write a Result per line as JSON; written to a temporary name and renamed, so never half there."""
-    target, written = _path(path), checks.instances("results", results, Result)
-    draft = target.with_name(target.name + ".part")
-    draft.write_text("".join(json.dumps(asdict(result)) + "\n" for result in written), encoding="utf-8")
-    draft.replace(target)
+    draft = Path(f"{path}.part")
+    draft.write_text("".join(json.dumps(asdict(result)) + "\n" for result in results), encoding="utf-8")
+    draft.replace(path)
 
 
-def read_jsonl(path: str | Path, largest: int = 64 * 2**20) -> list[Result]:
+def read_jsonl(path: str | Path) -> list[Result]:
     """Read what `write_jsonl` wrote; ValueError names file, line and what is wrong with it."""
-    source, largest = _path(path), checks.integer("largest", largest, 1, 2**40, "bytes")
-    if not source.is_file():
-        raise FileNotFoundError(f"There is no file {source}: write_jsonl() makes one.")
-    if source.stat().st_size > largest:
-        raise ValueError(f"{source} is larger than {largest} bytes: not a list of Results.")
     results = []
-    try:
-        lines = source.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{source} is not text: not a list of Results.") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         try:
             results.append(Result(**json.loads(line)))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{source}, line {number} is not a Result: {error}") from None
+            raise ValueError(f"{path}, line {number} is not a Result: {error}") from None
     return results
-
-
-def _path(path: object) -> Path:
-    named = Path(checks.instance("path", path, str | os.PathLike, "the path of a file"))
-    if not named.name:
-        raise ValueError(f"path must name a file, not {checks.shown(path)}.")
-    return named

@@ -11,7 +11,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
 
 from hpclab import checks
 
@@ -51,15 +53,13 @@ class Stopwatch:
 
 def queued(without: Iterable[int] = ()) -> dict[int, float] | None:
     """For each thread of this process but those in `without` the seconds that it has so far been ready to run
-    and had no core; None where the kernel does not say (proc(5), schedstat)."""
-    seconds, left_out = {}, set(without)
-    try:
-        for thread in map(int, os.listdir("/proc/self/task")):
-            if thread not in left_out:
-                with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
-                    seconds[thread] = int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):  # a thread that just ended, or no such file
-        return seconds or None
+    and had no core; None where the kernel has no such file (proc(5), schedstat)."""
+    if not os.path.exists("/proc/self/schedstat"):
+        return None
+    seconds = {}
+    for thread in set(map(int, os.listdir("/proc/self/task"))).difference(without):
+        with suppress(FileNotFoundError, ProcessLookupError):  # this thread has just ended
+            seconds[thread] = int(Path(f"/proc/self/task/{thread}/schedstat").read_bytes().split()[1]) / 1e9
     return seconds
 
 
@@ -92,19 +92,17 @@ def repeat(work: Callable[[], object], repeats: int = 5, warmup: int = 1) -> lis
     """
     checks.instance("work", work, Callable, "a function")
     repeats = checks.integer("repeats", repeats, 1, 10_000)
-    for _ in range(checks.integer("warmup", warmup, 0, 10_000)):
-        work()
+    warmup = checks.integer("warmup", warmup, 0, 10_000)
     samples = []
-    for _ in range(repeats):
+    for _ in range(warmup + repeats):
         with Stopwatch() as watch:
             work()
         samples.append(watch.sample)
-    return samples
+    return samples[warmup:]
 
 
 def median(samples: Sequence[Sample]) -> Sample:
     """The median of each time of several samples."""
     if not checks.instances("samples", samples, Sample):
         raise ValueError("A median needs at least one sample.")
-    names = ("wall", "cpu", "waited", "stolen")
-    return Sample(*(statistics.median(getattr(sample, name) for sample in samples) for name in names))
+    return Sample(*map(statistics.median, zip(*map(astuple, samples), strict=True)))

@@ -28,7 +28,6 @@ COMPONENTS = {
     "idle": ("idle",),
 }
 UNEXPLAINED = "unexplained"
-_MOST, _LONGEST = 10**9, 1e12  # ranks, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,6 @@ class Event:
     bytes: int = 0
     label: str = ""
     origin: Origin = Origin.MEASURED
-
-    def __post_init__(self) -> None:
-        checks.choice("An event's kind", self.kind, KINDS)
-        checks.choice("An event's origin", self.origin, Origin)
-        checks.integer("An event's rank", self.rank, 0, _MOST)
-        checks.integer("An event's bytes", self.bytes, 0, 2**60)
-        checks.number("An event's start", self.start, -_LONGEST, _LONGEST, "s")
-        checks.number("An event's duration", self.duration, 0, _LONGEST, "s")
 
     @property
     def end(self) -> float:
@@ -65,12 +56,6 @@ class Trace:
     start: float
     end: float
 
-    def __post_init__(self) -> None:
-        checks.instances("A trace's events", self.events, Event, "an Event")
-        checks.integer("A trace's ranks", self.ranks, 0, _MOST)
-        start = checks.number("A trace's start", self.start, -_LONGEST, _LONGEST, "s")
-        checks.number("A trace's end", self.end, start, _LONGEST, "s")
-
     @property
     def makespan(self) -> float:
         return self.end - self.start
@@ -85,33 +70,27 @@ class Trace:
         Notice that adding a rank adds a whole makespan of rank-seconds: if the compute part stays the
         same, everything gained on paper went into the other parts.
         """
-        by_kind = dict.fromkeys(KINDS, 0.0)
-        for rank in range(self.ranks):
-            for kind, seconds in self._rank_seconds(rank).items():
-                by_kind[kind] += seconds
-        bars = {name: sum(by_kind[kind] for kind in kinds) for name, kinds in COMPONENTS.items()}
-        bars[UNEXPLAINED] = max(0.0, self.ranks * self.makespan - sum(bars.values()))
-        return bars
-
-    def _rank_seconds(self, rank: int) -> dict[str, float]:
-        order = {kind: place for place, kind in enumerate(KINDS)}
-        edges: list[tuple[float, int, int]] = []
+        seconds, edges = dict.fromkeys(KINDS, 0.0), list[tuple[int, float, int, int]]()
         for event in self.events:
             begin, end = max(event.start, self.start), min(event.end, self.end)
-            if event.rank == rank and end > begin:
-                edges += [(begin, 1, order[event.kind]), (end, -1, order[event.kind])]
-        edges.sort()
-        active, seconds, since = [0] * len(KINDS), dict.fromkeys(KINDS, 0.0), self.start
-        for moment, change, place in edges:
+            if event.rank < self.ranks and end > begin:
+                place = KINDS.index(event.kind)
+                edges += [(event.rank, begin, 1, place), (event.rank, end, -1, place)]
+        active, since = [0] * len(KINDS), self.start
+        for _, moment, change, place in sorted(edges):  # nothing is active where a rank begins
             owner = next((kind for kind, count in zip(KINDS, active, strict=True) if count), None)
             if owner is not None:
                 seconds[owner] += moment - since
             since = moment
             active[place] += change
-        return seconds
+        bars = {name: sum(seconds[kind] for kind in kinds) for name, kinds in COMPONENTS.items()}
+        bars[UNEXPLAINED] = max(0.0, self.ranks * self.makespan - sum(bars.values()))
+        return bars
 
 
-_recorder: ContextVar[list[tuple[str, float, float, int, str]] | None] = ContextVar("recorder", default=None)
+Mark = tuple[str, float, float, int, str]
+"""What `record` notes: kind, start, duration, bytes, label."""
+_recorder: ContextVar[list[Mark] | None] = ContextVar("recorder", default=None)
 
 
 @contextlib.contextmanager
@@ -133,9 +112,9 @@ def record(kind: str, bytes: int = 0, label: str = "") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def listen() -> Iterator[list[tuple[str, float, float, int, str]]]:
-    """Collect what `record` marks inside the block, as (kind, start, duration, bytes, label)."""
-    marks: list[tuple[str, float, float, int, str]] = []
+def listen() -> Iterator[list[Mark]]:
+    """Collect what `record` marks inside the block."""
+    marks: list[Mark] = []
     token = _recorder.set(marks)
     try:
         yield marks
@@ -143,9 +122,7 @@ def listen() -> Iterator[list[tuple[str, float, float, int, str]]]:
         _recorder.reset(token)
 
 
-def events_of(
-    marks: Sequence[tuple[str, float, float, int, str]], rank: int, clock_offset: float = 0.0
-) -> list[Event]:
+def events_of(marks: Sequence[Mark], rank: int, clock_offset: float = 0.0) -> list[Event]:
     """Turn collected marks into events of `rank`, moved by `clock_offset` seconds onto the common clock."""
     return [
         Event(rank, kind, start + clock_offset, duration, size, label)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.results import Origin, Result, new_run_id, read_jsonl, select, to_frame, weakest, write_jsonl
+from hpclab.results import Origin, Result, new_run_id, read_jsonl, select, weakest, write_jsonl
 
 
 def result(**changes: object) -> Result:
@@ -82,17 +82,3 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str):
     (tmp_path / "r.jsonl").write_text((tmp_path / "r.jsonl").read_text() + line + "\n")
     with pytest.raises(ValueError, match=r"r\.jsonl, line 2 is not a Result"):
         read_jsonl(tmp_path / "r.jsonl")
-
-
-def test_binary_and_huge_files_are_refused(tmp_path: Path):
-    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="not text"):
-        read_jsonl(tmp_path / "b")
-    with pytest.raises(ValueError, match="larger than 2 bytes"):
-        read_jsonl(tmp_path / "b", largest=2)
-
-
-def test_a_frame_has_a_row_a_result_and_a_column_a_parameter():
-    frame = to_frame([result(parameters={"nodes": n}, repeat=n) for n in (1, 2)])
-    assert list(frame["nodes"]) == [1, 2]
-    assert list(frame["origin"]) == ["measured", "measured"]

@@ -59,6 +59,12 @@ def test_wanting_a_core_is_told_from_waiting_for_something_else():
     assert watch.sample.facts()["waited"] == watch.sample.waited
 
 
+@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+def test_a_thread_that_ends_while_threads_are_listed_hides_no_other(monkeypatch):
+    monkeypatch.setattr(os, "listdir", lambda place: ["999999999", str(os.getpid())])
+    assert list(timing.queued()) == [os.getpid()]
+
+
 def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatch):
     for load, waited in ((0.5, 0.0), (1e6, pytest.approx(0.3))):
         monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, load, load))

@@ -59,7 +59,7 @@ class Entry:
         checks.choice("kind", self.kind, ("prediction", "solved"))
         checks.integer("version", self.version, 1, 1)
         for word in (self.lesson, self.name, self.unit, self.origin, self.doubt, self.run, self.at):
-            checks.text("each word", word)
+            checks.instance("each word", word, str, "text, in quotes")
         for number in (self.said, self.came, self.score):
             if number is not None or (number is self.came and self.kind == "prediction"):
                 checks.number("each number", number, -1e300, 1e300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,8 +37,8 @@ def there_and_back(counts: Sequence[int], repeats: int) -> Iterator[tuple[int, i
     A neighbour who comes or goes meanwhile slows every count alike, and no node is started twice.
     """
     up = (repeats + 1) // 2
-    for way, of_way in ((sorted(counts), range(up)), (sorted(counts, reverse=True), range(up, repeats))):
-        yield from ((count, repeat) for count in way for repeat in of_way)
+    yield from itertools.product(sorted(counts), range(up))
+    yield from itertools.product(sorted(counts, reverse=True), range(up, repeats))
 
 
 def counts(name: str, given: object, low: int = 1, high: int = 4096) -> tuple[int, ...]:

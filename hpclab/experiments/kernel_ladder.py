@@ -32,7 +32,7 @@ from hpclab.results import Origin, Result, new_run_id
 
 NAME = "kernel ladder"
 COPY = "device copy"  # device memory to device memory: what a streaming kernel can hope for
-WHERE = {"cpu": (2**28, 2**28), "gpu": (2**31, 2**38)}  # the most bytes and operations of a step by default
+WHERE = {"cpu": (2**28, 2**28), "gpu": (2**31, 2**38)}  # the most bytes and operations of a step
 _IN_FLIGHT = 16.0  # bytes: a loop of one float32 load, four times unrolled; see `launch_of`
 StepOnShape = tuple[Any, tuple[int, ...]]
 
@@ -41,32 +41,24 @@ StepOnShape = tuple[Any, tuple[int, ...]]
 class KernelLadder:
     """The steps of `ladders` (all, where empty) `on` the "cpu" or the "gpu", each timed `repeats` times.
 
-    Sizes are the largest powers of two, the same in each extent, that move at most `most_bytes` and do at
-    most `most_flops` (0: as in WHERE): past every cache, and short.
+    Sizes are the largest powers of two, the same in each extent, within WHERE: past every cache, and short.
     """
 
     on: str = "cpu"
     ladders: tuple[str, ...] = ()
     repeats: int = 3
-    most_bytes: int = 0
-    most_flops: int = 0
 
     def __post_init__(self) -> None:
         checks.choice("on", self.on, WHERE)
         checks.integer("repeats", self.repeats, 1, 1000)
-        for name, most in (("most_bytes", 2**40), ("most_flops", 2**50)):
-            checks.integer(name, getattr(self, name), 0, most)
         for name in checks.instances("ladders", self.ladders, str, "a name"):
             checks.choice("ladders", name, _ladders(self.on))
 
     def steps(self) -> list[StepOnShape]:
         """Each step with the shape it runs on, in teaching order."""
         known = _ladders(self.on)
-        bytes_, flops = WHERE[self.on]
-        limits = self.most_bytes or bytes_, self.most_flops or flops
-        return [
-            (step, sized(step.problem, *limits)) for name in self.ladders or known for step in known[name]
-        ]
+        steps = [step for name in self.ladders or known for step in known[name]]
+        return [(step, sized(step.problem, *WHERE[self.on])) for step in steps]
 
     def measure(self, where: None = None, *, progress: Progress | None = None) -> list[Result]:
         """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id.
@@ -114,40 +106,40 @@ class KernelLadder:
         problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
         """
         run, results, device = new_run_id(), list[Result](), calibration or machine
-        sectors = (
-            {} if sectors is None else checks.instance("sectors", sectors, Mapping, "what sectors() returned")
-        )
+        counted = {} if sectors is None else sectors
+        checks.instance("sectors", counted, Mapping, "what sectors() returned")
         for step, shape in self.steps():
-            work, name = work_of(step, shape), f"{step.problem.name}, {step.name}"
-            share = checks.number(f"The sectors of {name}", sectors.get(name, 0.0), 0, 1e6)
-            work = replace(work, cache_bytes=work.bytes * share)
+            work = work_of(step, shape)
+            work = replace(work, cache_bytes=work.bytes * counted.get(work.name, 0.0))
             found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None, basis)
-            results += observed(work, found.seconds, Origin.MODELLED, {
-                "run": run, "component": found.bound, "environment": {"device": device.title, "basis": basis},
-                "parameters": self._parameters(step, shape), "source": " ".join(found.roof.caveats),
-            })  # fmt: skip
+            results += self._observed(
+                step, shape, found.seconds, Origin.MODELLED, run=run, component=found.bound,
+                environment={"device": device.title, "basis": basis}, source=" ".join(found.roof.caveats),
+            )  # fmt: skip
         return results
 
-    def _parameters(self, step: Any, shape: tuple[int, ...]) -> dict[str, object]:
-        return {"on": self.on, "ladder": step.problem.name, "step": step.name, "shape": shape}
+    def _observed(
+        self, step: Any, shape: tuple[int, ...], seconds: float, origin: Origin = Origin.MEASURED, **more: Any
+    ) -> list[Result]:
+        at = {"on": self.on, "ladder": step.problem.name, "step": step.name, "shape": shape}
+        return observed(work_of(step, shape), seconds, origin, {"parameters": at, **more})
 
     def _on_cpu(self, steps: Sequence[StepOnShape], run: str) -> Iterator[list[Result]]:
         """For each repeat once round the roof's loops, then each step of a problem once."""
         roof = machine_roof.rounds()
         for _, group in itertools.groupby(steps, lambda one: one[0].problem.name):
-            mine, beside = list(group), list[Result]()
+            mine = list(group)
             arrays = mine[0][0].problem.make(mine[0][1], numpy.random.default_rng(0))
             for repeat in range(-1, self.repeats):  # the first, which also compiles, is not counted
-                if repeat >= 0:
-                    beside = next(roof)
+                beside = next(roof) if repeat >= 0 else []
                 for step, shape in mine:
                     with timing.Stopwatch() as watch:
                         step.launch(*arrays)
                     if repeat >= 0:
-                        yield beside + observed(work_of(step, shape), watch.sample.wall, Origin.MEASURED, {
-                            "repeat": repeat, "run": run, "environment": environment(watch.sample),
-                            "parameters": self._parameters(step, shape),
-                        })  # fmt: skip
+                        where, seconds = environment(watch.sample), watch.sample.wall
+                        yield beside + self._observed(
+                            step, shape, seconds, repeat=repeat, run=run, environment=where
+                        )
                         beside = []
 
     def _on_gpu(self, steps: Sequence[StepOnShape], run: str) -> Iterator[list[Result]]:
@@ -156,28 +148,20 @@ class KernelLadder:
 
         if gpu.simulated:
             gpu.seconds(lambda: None)  # refuses, in its own words
-        where = environment() | {
-            "gpu": gpu.RUNS_ON, "memory": gpu.cuda.current_context().get_memory_info().total
-        }  # fmt: skip
-        items = (self.most_bytes or WHERE["gpu"][0]) // 8
+        memory = gpu.cuda.current_context().get_memory_info().total
+        where = environment() | {"gpu": gpu.RUNS_ON, "memory": memory}
+        items = WHERE["gpu"][0] // 8
         source, target = (gpu.cuda.device_array(items, numpy.float32) for _ in range(2))
-        beside = []
-        for repeat, seconds in enumerate(
-            gpu.seconds(lambda: target.copy_to_device(source), repeats=self.repeats)
-        ):
-            beside += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, {
-                "repeat": repeat, "run": run, "environment": where,
-                "parameters": {"on": "gpu", "ladder": COPY, "step": COPY, "shape": (items,)},
-            })  # fmt: skip
+        copies = gpu.seconds(lambda: target.copy_to_device(source), repeats=self.repeats)
+        at, beside = {"on": "gpu", "ladder": COPY, "step": COPY, "shape": (items,)}, list[Result]()
+        for repeat, seconds in enumerate(copies):
+            more = {"repeat": repeat, "run": run, "environment": where, "parameters": at}
+            beside += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, more)
         for step, shape in steps:
             arrays = step.problem.make(shape, numpy.random.default_rng(0))
-            there = [gpu.cuda.to_device(array) for array in arrays]
-            launch = functools.partial(step.launch, *there)
+            launch = functools.partial(step.launch, *map(gpu.cuda.to_device, arrays))
             for repeat, seconds in enumerate(gpu.seconds(launch, repeats=self.repeats)):
-                yield beside + observed(work_of(step, shape), seconds, Origin.MEASURED, {
-                    "repeat": repeat, "run": run, "environment": where,
-                    "parameters": self._parameters(step, shape),
-                })  # fmt: skip
+                yield beside + self._observed(step, shape, seconds, repeat=repeat, run=run, environment=where)
                 beside = []
 
 

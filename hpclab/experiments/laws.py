@@ -40,8 +40,6 @@ def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCu
     """One law through the makespans measured on no more than the cores there were, where they share them;
     through the emulated ones where those identify no law. Where the measured ones are in doubt there is no
     curve through the emulated ones either: they have the pauses of the same runs."""
-    results = checks.instances("results", results, Result)
-    along = checks.instance("along", along, str, "the name of a parameter, such as threads")
     if doubt(results):
         return fit_times(law, results, along)  # says why there is none
     emulated = [result for result in results if result.origin is Origin.EMULATED]

@@ -22,7 +22,6 @@ from hpclab.experiments.experiment import Progress, counts
 from hpclab.machine import Machine, allowance
 from hpclab.models import latency_bandwidth
 from hpclab.models.communication import Place, predict
-from hpclab.models.formulas import bus_factor
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import mpi_launch, operations, sweep
@@ -38,21 +37,9 @@ NAME = "measure collectives"
 LIBRARIES = ("gloo", "nccl", "mpi")
 KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
+_WARMUP = 2  # repeats that are not counted
 Calibration = Mapping[int, Place | NoCurve]
 """For each number of ranks the line through its times, why there is none, or another place."""
-
-
-def algbw(size: float, seconds: float) -> float:
-    """Bytes of the message over seconds, bytes/s (nccl-tests, doc/PERFORMANCE.md)."""
-    size = checks.number("size", size, 0, 2**60, "bytes")
-    return size / checks.number("seconds", seconds, 1e-12, 1e12, "s")
-
-
-def busbw(collective: str, size: float, ranks: int, seconds: float) -> float:
-    """algbw times what makes it comparable with a link's bandwidth, bytes/s (nccl-tests, doc/PERFORMANCE.md):
-    2 (p - 1) / p for an all-reduce, (p - 1) / p where blocks move, else 1."""
-    factor = 1.0 if collective in operations.TWO_RANKS else bus_factor(collective, ranks)
-    return factor * algbw(size, seconds)
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,6 @@ class MeasureCollective:
     algorithm: str = ""
     ranks_per_node: int | None = None
     repeats: int = 7
-    warmup: int = 2
 
     def __post_init__(self) -> None:
         checks.choice("collective", self.collective, KINDS)
@@ -81,7 +67,6 @@ class MeasureCollective:
         object.__setattr__(self, "sizes", counts("sizes", self.sizes, 1, 2**34))
         object.__setattr__(self, "ranks", counts("ranks", self.ranks, 2, 1024))
         checks.integer("repeats", self.repeats, 1, 1000)
-        checks.integer("warmup", self.warmup, 0, 1000)
         if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
             raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
         if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
@@ -101,13 +86,11 @@ class MeasureCollective:
         the whole sweep on one number of ranks. Notice what the sizes below the knee have in common.
         """
         results: list[Result] = []
-        for done, ranks in enumerate(self.ranks):
-            if progress is not None:
-                progress(f"{ranks} ranks", done, len(self.ranks))
+        for done, ranks in enumerate(self.ranks, start=1):
             found, environment = self._run(where, ranks, timeout)
             results += self._results(ranks, found, environment)
-        if progress is not None:
-            progress(f"{self.ranks[-1]} ranks", len(self.ranks), len(self.ranks))
+            if progress is not None:
+                progress(f"{ranks} ranks", done, len(self.ranks))
         return results
 
     def fit(self, results: Sequence[Result]) -> Calibration:
@@ -121,12 +104,9 @@ class MeasureCollective:
             chosen = [result for result in mine if result.parameters["ranks"] == ranks]
             if why := doubt(chosen):
                 lines[ranks] = NoCurve(f"{ranks} ranks: no line, for what was measured is {why}.")
-                continue
-            lines[ranks] = latency_bandwidth.fit(
-                [result.parameters["bytes"] for result in chosen],
-                [result.value for result in chosen],
-                [result.run for result in chosen],
-            )
+            else:
+                sizes, seconds = [one.parameters["bytes"] for one in chosen], [one.value for one in chosen]
+                lines[ranks] = latency_bandwidth.fit(sizes, seconds, [one.run for one in chosen])
         return lines
 
     def predict(self, machine: Machine | None, calibration: Calibration) -> list[Result]:
@@ -135,21 +115,19 @@ class MeasureCollective:
         `machine` is not looked at: a line holds where it was measured. For another machine `calibration`
         holds a place of its own: ``{64: PRESETS["hdr100"].place(64)}``.
         """
-        run, results = new_run_id(), []
         checks.instance("calibration", calibration, dict, "what fit() returned")
+        run, results = new_run_id(), list[Result]()
         for ranks in self.ranks:
-            place = calibration.get(ranks)
-            if isinstance(place, Place):
-                runs = "fitted to runs " + ", ".join(place.runs) if isinstance(place, Line) else "a model"
-                for size in self.sizes:
-                    size = sweep.elements_of(self.collective, size, ranks) * sweep.ITEM
-                    results.append(
-                        Result(
-                            NAME, "time", predict(self.collective, size, place).seconds, Origin.MODELLED,
-                            parameters=self._settings() | {"ranks": ranks, "bytes": size}, run=run,
-                            source=runs,
-                        )
-                    )  # fmt: skip
+            if not isinstance(place := calibration.get(ranks), Place):
+                continue
+            source = "fitted to runs " + ", ".join(place.runs) if isinstance(place, Line) else "a model"
+            for size in self.sizes:
+                size = sweep.elements_of(self.collective, size, ranks) * sweep.ITEM
+                seconds = predict(self.collective, size, place).seconds
+                at = self._settings() | {"ranks": ranks, "bytes": size}
+                results.append(
+                    Result(NAME, "time", seconds, Origin.MODELLED, run=run, parameters=at, source=source)
+                )
         return results
 
     def _settings(self) -> dict[str, str]:
@@ -162,34 +140,33 @@ class MeasureCollective:
 
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
         orders = self._settings() | {
-            "sizes": self.sizes, "repeats": self.repeats, "warmup": self.warmup,
+            "sizes": self.sizes, "repeats": self.repeats, "warmup": _WARMUP,
             "ranks_per_node": self.ranks_per_node,
         }  # fmt: skip
-        cores = allowance.cores().whole
         if self.library == "mpi":
             if where is not None and not isinstance(where, Slurm):
                 raise ValueError(
                     "MPI runs under mpiexec: here with measure(), as a job with measure(slurm.connect())."
                 )
             said = mpi_launch.run(orders, ranks, where, limit)
+            found, version = said["ranks"], said["version"]
             label = "this machine" if where is None else f"a job of the {where.kind} Slurm"
-            return said["ranks"], {
-                "library": said["version"], "label": label, "cores": cores,
-                "shared": where is None or where.kind == "local",
-            }  # fmt: skip
-        if not isinstance(where, Pool):
-            raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
-        import torch
+            shared = where is None or where.kind == "local"
+        else:
+            if not isinstance(where, Pool):
+                raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
+            import torch
 
-        found = where.run(sweep.sweep, orders, ranks=ranks, timeout=limit)
+            found = where.run(sweep.sweep, orders, ranks=ranks, timeout=limit)
+            version, label = f"torch {torch.__version__}", where.label
+            shared = {worker.host for worker in where.workers()} == {socket.gethostname()}
         return found, {
-            "library": f"torch {torch.__version__}", "label": where.label, "cores": cores,
-            "shared": {worker.host for worker in where.workers()} == {socket.gethostname()},
+            "library": version, "label": label, "cores": allowance.cores().whole, "shared": shared,
             **({"gpu": "by NCCL"} if self.library == "nccl" else {}),
         }  # fmt: skip
 
     def _results(self, ranks: int, found: list[list[Any]], environment: dict[str, Any]) -> list[Result]:
-        run, results = new_run_id(), []
+        run, results = new_run_id(), list[Result]()
         for of_ranks in zip(*found, strict=True):
             size, repeat, *_ = of_ranks[0]
             _, _, seconds, wall, cpu, waited = map(statistics.fmean, zip(*of_ranks, strict=True))
@@ -197,11 +174,9 @@ class MeasureCollective:
                 seconds = of_ranks[0][2] / 2
             elif self.collective == "stream":
                 seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
+            at = self._settings() | {"ranks": ranks, "bytes": size}
+            where = environment | Sample(wall, cpu, waited).facts()
             results.append(
-                Result(
-                    NAME, "time", seconds, Origin.MEASURED, run=run, repeat=repeat,
-                    parameters=self._settings() | {"ranks": ranks, "bytes": size},
-                    environment=environment | Sample(wall, cpu, waited).facts(),
-                )
-            )  # fmt: skip
+                Result(NAME, "time", seconds, Origin.MEASURED, run, repeat, parameters=at, environment=where)
+            )
         return results

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpclab import checks
@@ -32,6 +32,7 @@ NAME = "measure speedup"
 
 class _Sweep:
     along: ClassVar[str]
+    weak = False
 
     def fit(self, results: Sequence[Result]) -> laws.Calibration:
         """Each law through the makespans, or why there is no curve; see `laws.fit`."""
@@ -40,6 +41,18 @@ class _Sweep:
     def predict(self, machine: Machine | None, calibration: laws.Calibration) -> list[Result]:
         """The speedup that each law gives on 1 to 64 threads or processes; see `laws.predict`."""
         return laws.predict(machine, calibration, self.along, NAME)
+
+    def _found(self, work: Any, count: int, sample: Sample, where: Any, **at: Any) -> list[Result]:
+        """The measured "makespan" and "cpu" of one repeat."""
+        here = {"cores": allowance.cores().whole, "python": platform.python_version()}
+        scaling = "weak" if self.weak else "strong"
+        return [
+            Result(
+                NAME, quantity, value, Origin.MEASURED, environment={**here, **where, **sample.facts()},
+                parameters={self.along: count, "work": _name(work), "scaling": scaling}, **at,
+            )
+            for quantity, value in (("makespan", sample.wall), ("cpu", sample.cpu))
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,9 +91,10 @@ class ThreadSweep(_Sweep):
             raise ValueError(
                 f"Numba may start {most} threads here, not {max(self.threads)}: ask for at most {most}."
             )
-        samples: list[tuple[int, int, Sample]] = []
-        before, scaling = numba.get_num_threads(), "weak" if self.weak else "strong"
+        results, versions = list[Result](), {"numba": numba.__version__}
+        scaling = "weak" if self.weak else "strong"
         made = {count: self.arguments(count if self.weak else 1) for count in self.threads}
+        runs, before = {count: new_run_id() for count in self.threads}, numba.get_num_threads()
         try:
             for repeat in range(-1, self.repeats):
                 for count in self.threads:
@@ -88,22 +102,13 @@ class ThreadSweep(_Sweep):
                     with Stopwatch() as watch:
                         self.kernel(*made[count])
                     if repeat >= 0:
-                        samples.append((count, repeat, watch.sample))
+                        at = {"run": runs[count], "repeat": repeat}
+                        results += self._found(self.kernel, count, watch.sample, versions, **at)
                 if progress is not None:
                     progress(f"{_name(self.kernel)}, {scaling}", repeat + 1, self.repeats)
         finally:
             numba.set_num_threads(before)
-        runs = {count: new_run_id() for count in self.threads}
-        more = {"numba": numba.__version__}
-        return [
-            Result(
-                NAME, quantity, value, Origin.MEASURED, run=runs[count], repeat=repeat,
-                environment=_environment(sample, more),
-                parameters={"threads": count, "work": _name(self.kernel), "scaling": scaling},
-            )
-            for count, repeat, sample in samples
-            for quantity, value in (("makespan", sample.wall), ("cpu", sample.cpu))
-        ]  # fmt: skip
+        return results
 
 
 @dataclass(frozen=True)
@@ -132,34 +137,21 @@ class ProcessSweep(_Sweep):
         CPU time in place of wall time, as if each process had a core of its own. Repeats go up through the
         numbers of processes and down again.
         """
-        results: list[Result] = []
-        alone: dict[int, float] = {}
+        results, alone = list[Result](), dict[int, float]()
         runs, now = {count: new_run_id() for count in self.processes}, 0
         for done, (count, repeat) in enumerate(there_and_back(self.processes, self.repeats), start=1):
             if count != now:
                 where.scale(now := count)
                 where.map(self.task, list(self.items)[:count])  # imports and first calls happen here
-            _, run = replay.timed_map(where, self.task, self.items)
+            _, trace, sample = replay.timed_map(where, self.task, self.items)
             if count == 1:  # one process shares its core with no other: what an item costs alone
                 spent = {record.item: record.cpu for record in where.tasks}
                 alone = {item: min(cpu, alone.get(item, cpu)) for item, cpu in spent.items()}
-            assert where.trace is not None  # there is one after a map
-            own = replay.own_cores(
-                where.tasks, where.trace, count, run.begin, run.end, [alone[item] for item in sorted(alone)]
-            )
-            for quantity, value, origin in (
-                ("makespan", run.sample.wall, Origin.MEASURED),
-                ("cpu", run.sample.cpu, Origin.MEASURED),
-                ("makespan", own, Origin.EMULATED),
-            ):
-                results.append(
-                    Result(
-                        NAME, quantity, value, origin, run=runs[count], repeat=repeat,
-                        condition=replay.CONDITION if origin is Origin.EMULATED else "",
-                        environment=_environment(run.sample, {"nodes": where.label}),
-                        parameters={"processes": count, "work": _name(self.task), "scaling": "strong"},
-                    )
-                )  # fmt: skip
+            at = {"run": runs[count], "repeat": repeat}
+            found = self._found(self.task, count, sample, {"nodes": where.label}, **at)
+            own = replay.own_cores(where.tasks, trace, [alone[item] for item in sorted(alone)])
+            emulated = replace(found[0], value=own, origin=Origin.EMULATED, condition=replay.CONDITION)
+            results += [*found, emulated]
             if progress is not None:
                 progress(f"{count} processes", done, self.repeats * len(self.processes))
         return results
@@ -167,7 +159,3 @@ class ProcessSweep(_Sweep):
 
 def _name(function: Callable[..., object]) -> str:
     return getattr(function, "__name__", type(function).__name__)
-
-
-def _environment(sample: Sample, more: dict[str, str]) -> dict[str, object]:
-    return {"cores": allowance.cores().whole, "python": platform.python_version(), **more, **sample.facts()}

@@ -8,13 +8,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from hpclab.experiments.measure_collectives import algbw, busbw
+from hpclab.models.formulas import bus_factor
+from hpclab.parallel.operations import TWO_RANKS
 from hpclab.parallel.sweep import ITEM
 from hpclab.results import Result, select
-
-IN_PLACE = ("broadcast", "reduce", "all_reduce")
-SUMS = ("reduce", "all_reduce", "reduce_scatter")
-ROOTED = ("broadcast", "reduce")
 
 
 def medians(results: Sequence[Result]) -> dict[int, float]:
@@ -40,7 +37,13 @@ def nccl_table(results: Sequence[Result]) -> str:
     checked, and a wrong one raises.
     """
     times = medians(results)
-    collective, ranks = (results[0].parameters[name] for name in ("collective", "ranks"))
+    collective, ranks, algorithm = (
+        results[0].parameters[name] for name in ("collective", "ranks", "algorithm")
+    )
+    redop = "sum" if collective in ("reduce", "all_reduce", "reduce_scatter") else "none"
+    root = 0 if collective in ("broadcast", "reduce") else -1
+    in_place = bool(algorithm) or collective in ("broadcast", "reduce", "all_reduce")
+    factor = 1.0 if collective in TWO_RANKS else bus_factor(collective, ranks)  # doc/PERFORMANCE.md
     head = f"{'time':>8}{'algbw':>8}{'busbw':>8}{'#wrong':>7}"
     units = f"{'(us)':>8}{'(GB/s)':>8}{'(GB/s)':>8}{'':>7}"
     lines = [
@@ -49,12 +52,12 @@ def nccl_table(results: Sequence[Result]) -> str:
         f"#{'(B)':>12}{'(elements)':>14}{'':26}{units}{units}".rstrip(),
     ]
     for size, seconds in times.items():
-        bandwidths = algbw(size, seconds) / 1e9, busbw(collective, size, ranks, seconds) / 1e9
-        measured = f"{_short(seconds * 1e6):>8}{bandwidths[0]:>8.2f}{bandwidths[1]:>8.2f}{0:>7}"
+        micros = seconds * 1e6  # in four or five digits, as nccl-tests rounds
+        algbw = size / seconds / 1e9
+        measured = f"{micros:>8.{2 if micros < 1000 else 1 if micros < 100_000 else 0}f}"
+        measured += f"{algbw:>8.2f}{factor * algbw:>8.2f}{0:>7}"
         other = f"{'N/A':>8}{'N/A':>8}{'N/A':>8}{'N/A':>7}"
-        here = collective in IN_PLACE or bool(results[0].parameters["algorithm"])
-        redop, root = ("sum" if collective in SUMS else "none"), (0 if collective in ROOTED else -1)
-        columns = other + measured if here else measured + other
+        columns = other + measured if in_place else measured + other
         lines.append(f" {size:>12}{size // ITEM:>14}{'float':>10}{redop:>8}{root:>8}{columns}")
     return "\n".join(lines) + "\n"
 
@@ -67,11 +70,6 @@ def osu_table(results: Sequence[Result]) -> str:
     unit = {"stream": "Bandwidth (MB/s)", "ping_pong": "Latency (us)"}.get(collective, "Avg Latency(us)")
     lines = [f"{'# Size':<10}{unit:>20}"]
     for size, seconds in times.items():
-        value = algbw(size, seconds) / 1e6 if collective == "stream" else seconds * 1e6
+        value = size / seconds / 1e6 if collective == "stream" else seconds * 1e6
         lines.append(f"{size:<10}{value:>20.2f}")
     return "\n".join(lines) + "\n"
-
-
-def _short(microseconds: float) -> str:
-    """Four or five digits, as nccl-tests rounds."""
-    return f"{microseconds:.{2 if microseconds < 1000 else 1 if microseconds < 100_000 else 0}f}"

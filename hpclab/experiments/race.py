@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks, timing
-from hpclab.machine import allowance
 from hpclab.quality import doubt
-from hpclab.results import Origin, Result
 
 if TYPE_CHECKING:
     from hpclab.cluster.pool import Pool
@@ -32,18 +30,9 @@ def race(
     if not hasattr(pool, "run"):
         raise ValueError(f"pool must be a Pool with a node for each rank, not {checks.shown(pool)}.")
     ranks = pool.run(_on_rank, all_reduce, elements, repeats)
-    results = [
-        Result(
-            "race", "time", sample.wall, Origin.MEASURED, repeat=repeat,
-            parameters={"ranks": len(ranks), "rank": rank, "whose": whose},
-            environment={"cores": allowance.cores().whole, **sample.facts()},
-        )
-        for rank, both in enumerate(ranks)
-        for whose, samples in enumerate(both)
-        for repeat, sample in enumerate(samples)
-    ]  # fmt: skip
     ours, theirs = (max(timing.median(both[whose]).wall for both in ranks) for whose in (0, 1))
-    return ours, theirs, doubt(results)
+    samples = ([sample for both in ranks for sample in both[whose]] for whose in (0, 1))
+    return ours, theirs, next(filter(None, (doubt(one, len(ranks)) for one in samples)), "")
 
 
 def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -> list[list[timing.Sample]]:

@@ -22,10 +22,8 @@ import heapq
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpclab import checks
 from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Trace
@@ -36,79 +34,55 @@ if TYPE_CHECKING:
 CONDITION = "each node has a core of its own: per-process CPU time instead of wall time"
 
 
-def makespan(durations: Sequence[float], nodes: int, pause: float = 0.0) -> float:
-    """Seconds until tasks of these `durations`, started in this order, are done on `nodes` nodes.
-
-    Each task goes to the node that is free first; between two tasks a node rests for `pause` seconds.
-    """
-    nodes = checks.integer("nodes", nodes, 1, 1_000_000)
-    pause = checks.number("pause", pause, 0, 1e9, "s")
-    durations = checks.numbers("task's duration", durations, 0, 1e9, "s")
-    free = [-pause] * min(nodes, max(1, len(durations)))
-    end = 0.0
-    for duration in durations:
-        finish = free[0] + pause + duration
-        heapq.heapreplace(free, finish)
-        end = max(end, finish)
-    return end
-
-
-@dataclass(frozen=True)
-class TimedMap:
-    """One map of a pool: from `begin` to `end` on the pool's clock; `sample` has the seconds of all tasks."""
-
-    begin: float
-    end: float
-    sample: Sample
-
-
 def timed_map(
     pool: Pool,
     task: Callable[[Any], Any],
     items: Sequence[Any],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[Any], TimedMap]:
-    """What ``pool.map(task, items)`` gives, and how long it took."""
+) -> tuple[list[Any], Trace, Sample]:
+    """What ``pool.map(task, items)`` gives, what happened meanwhile, and the seconds of all tasks."""
     with Stopwatch() as watch:
         begin = time.monotonic()
         values = pool.map(task, items, progress=progress)
         end = time.monotonic()
+    assert pool.trace is not None  # there is one after a map
+    first = min((task.start for task in pool.tasks), default=end)
+    own = [  # without how nodes came that were there before the first task
+        event for event in pool.trace.events if event.kind not in ("queue", "start") or event.end > first
+    ]
     cpu, waited = (sum(getattr(one, name) for one in pool.tasks) for name in ("cpu", "waited"))
-    return values, TimedMap(begin, end, Sample(end - begin, cpu, waited, watch.sample.stolen))
+    sample = Sample(end - begin, cpu, waited, watch.sample.stolen)
+    return values, Trace(tuple(own), pool.trace.ranks, begin, end), sample
 
 
-def own_cores(
-    tasks: Sequence[TaskRecord],
-    trace: Trace,
-    nodes: int,
-    begin: float,
-    end: float,
-    alone: Sequence[float] = (),
-) -> float:
-    """The emulated makespan, in seconds, of a map from `begin` to `end` (the pool's clock) on `nodes` nodes.
+def own_cores(tasks: Sequence[TaskRecord], trace: Trace, alone: Sequence[float] = ()) -> float:
+    """The emulated makespan, in seconds, of the map whose `trace` `timed_map` gave; `tasks` are the pool's.
 
-    `tasks` are the map's, `trace` holds what they marked as storage, `alone` the CPU seconds of each item's
-    work done alone, where known. ValueError if there are no tasks.
+    `alone` are the CPU seconds of each item's work done alone, where known. ValueError if there are no tasks.
     """
     if not tasks:
         raise ValueError("There is no task to play again: run a map first.")
     order = sorted(tasks, key=lambda task: (task.start, task.item))
     cpu = [min(task.cpu, alone[task.item]) if alone else task.cpu for task in order]
     durations = [own + _storage_wait(task, trace) for own, task in zip(cpu, order, strict=True)]
-    before = max(0.0, order[0].start - begin)
-    after = max(0.0, end - max(task.start + task.wall for task in tasks))
-    return before + makespan(durations, nodes, pause(tasks)) + after
-
-
-def pause(tasks: Sequence[TaskRecord]) -> float:
-    """The median time, in seconds, between the end of a task and the start of the next one on its node."""
-    gaps = []
-    last: dict[int, float] = {}
-    for task in sorted(tasks, key=lambda task: task.start):
+    last, gaps = dict[int, float](), list[float]()
+    for task in order:
         if task.rank in last:
             gaps.append(max(0.0, task.start - last[task.rank]))
         last[task.rank] = task.start + task.wall
-    return statistics.median(gaps) if gaps else 0.0
+    before, after = max(0.0, order[0].start - trace.start), max(0.0, trace.end - max(last.values()))
+    return before + makespan(durations, trace.ranks, statistics.median(gaps or [0.0])) + after
+
+
+def makespan(durations: Sequence[float], nodes: int, pause: float = 0.0) -> float:
+    """Seconds until tasks of these `durations`, started in this order, are done on `nodes` nodes.
+
+    Each task goes to the node that is free first; between two tasks a node rests for `pause` seconds.
+    """
+    free = [-pause] * nodes
+    for duration in durations:
+        heapq.heapreplace(free, free[0] + pause + duration)
+    return max(0.0, *free)
 
 
 def _storage_wait(task: TaskRecord, trace: Trace) -> float:

@@ -11,18 +11,19 @@ from __future__ import annotations
 import functools
 import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hpclab import checks, corpus
 from hpclab.cluster.maps import timeline
 from hpclab.corpus.files import SMALLEST_LIMIT
-from hpclab.experiments import laws, replay, serial_run
-from hpclab.experiments.experiment import Progress, there_and_back
+from hpclab.experiments import laws, replay
+from hpclab.experiments.experiment import Progress, counts, there_and_back
 from hpclab.machine import Machine, allowance
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
 from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Event, Trace
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Serial:
+    """One process, no pool: the answer every run is held against; `cpu` seconds of each file, by its name."""
+
+    fingerprint: str
+    tokens: int
+    cpu: Mapping[str, float] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ScaleOut:
     """`corpus_bytes` and `chunk_bytes` in bytes; `nodes` are the points of a sweep, each `repeats` times."""
 
@@ -56,30 +66,23 @@ class ScaleOut:
         checks.integer("corpus_bytes", self.corpus_bytes, SMALLEST_LIMIT, 2**36, "bytes")
         checks.integer("chunk_bytes", self.chunk_bytes, 4096, 2**30, "bytes")
         checks.integer("repeats", self.repeats, 1, 100)
-        if not isinstance(self.nodes, tuple) or not self.nodes:
-            raise ValueError(
-                f"nodes must be a tuple of whole numbers, such as (1, 2, 4), not {self.nodes!r}."
-            )
-        for count in self.nodes:
-            checks.integer("nodes", count, 1, 4096)
-        if len(set(self.nodes)) < len(self.nodes):
-            raise ValueError(f"nodes must not name a number twice: {self.nodes}.")
+        object.__setattr__(self, "nodes", counts("nodes", self.nodes))
 
     def prepare(self) -> tuple[corpus.Corpus, corpus.Tokeniser, list[corpus.Chunk]]:
         """The corpus, the tokeniser trained on it, and the chunks: one task each. Made once per size."""
-        text, tokeniser = serial_run.prepare(self.corpus_bytes)
+        text, tokeniser = _trained(self.corpus_bytes)
         return text, tokeniser, corpus.chunks(text, self.chunk_bytes)
 
-    def serial(self) -> serial_run.Serial:
+    def serial(self) -> Serial:
         """Tokenise in this process, one chunk after the other. Made once per corpus size."""
-        return serial_run.run(self.corpus_bytes)
+        return _serial(self.corpus_bytes)
 
     def measure(
         self,
         where: Pool,
         *,
         progress: Progress | None = None,
-        found: Callable[[list[Result]], None] | None = None,
+        found: Callable[[list[Result]], object] = bool,  # nothing
     ) -> list[Result]:
         """Run on the pool `where` at each number of nodes; `found(results)` is called after each repeat.
 
@@ -90,16 +93,17 @@ class ScaleOut:
         the numbers of nodes and down again. WrongTokens if the tokens are not the serial run's.
         `pool.cancel()` ends it with Cancelled.
         """
-        report = progress or _silent
+        report: Progress = progress or (lambda stage, done, total: None)
         report("reading the corpus", 0, 1)
         expected, (_, tokeniser, chunks) = self.serial(), self.prepare()
         report("reading the corpus", 1, 1)
         task, results, now = corpus.tokenise_with(tokeniser), list[Result](), 0
         for count, repeat in there_and_back(self.nodes, self.repeats):
-            waited: Trace | None = None
             if count != now:
                 waited, now = _bring_up(where, count, tokeniser, report), count
-            shards, run = replay.timed_map(where, task, chunks, functools.partial(report, "tokenising"))
+            shards, run, sample = replay.timed_map(
+                where, task, chunks, functools.partial(report, "tokenising")
+            )
             given = corpus.fingerprint(corpus.join(shards))
             if given != expected.fingerprint:
                 raise WrongTokens(
@@ -107,10 +111,10 @@ class ScaleOut:
                     f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
                     "Start them from the same environment as the notebook."
                 )
-            point = self._results(where, count, repeat, run, waited if repeat == 0 else None)
+            whole = timeline.joined(waited, run) if repeat == 0 else run
+            point = self._results(where, count, repeat, run, whole, sample)
             results += point
-            if found is not None:
-                found(point)
+            found(point)
         return results
 
     def fit(self, results: Sequence[Result]) -> Calibration:
@@ -134,39 +138,48 @@ class ScaleOut:
         return {"chunk_bytes": self.chunk_bytes, "corpus_bytes": self.corpus_bytes}
 
     def _results(
-        self, pool: Pool, nodes: int, repeat: int, run: replay.TimedMap, waited: Trace | None
+        self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample
     ) -> list[Result]:
-        """What one repeat showed; `waited` is the trace of the wait for its nodes."""
-        assert pool.trace is not None  # there is one after a map
-        first = min((task.start for task in pool.tasks), default=run.end)
-        own = [  # without how nodes came that were there before the first task
-            event for event in pool.trace.events if event.kind not in ("queue", "start") or event.end > first
-        ]
-        mapped = Trace(tuple(own), nodes, run.begin, run.end)
-        whole = mapped if waited is None else timeline.joined(waited, mapped)
-        workers = pool.workers()
+        """What one repeat showed: its map `run`, and the `whole` of it with the wait for its nodes."""
+        workers, serial = pool.workers(), self.serial()
         shared = {worker.host for worker in workers} == {socket.gethostname()}
         result = functools.partial(
-            Result, NAME, run=new_run_id(), repeat=repeat, parameters={"nodes": nodes, **self._settings()},
+            Result, NAME, origin=Origin.MEASURED, run=new_run_id(), repeat=repeat,
+            parameters={"nodes": nodes, **self._settings()},
             environment={
-                "backend": pool.backend, "label": pool.label, "tokens": self.serial().fingerprint,
+                "backend": pool.backend, "label": pool.label, "tokens": serial.fingerprint,
                 "jobs": [worker.job_id for worker in workers if worker.job_id],
-                "shared": shared, "cores": allowance.cores().whole, **run.sample.facts(),
+                "shared": shared, "cores": allowance.cores().whole, **sample.facts(),
             },
         )  # fmt: skip
         found = [
-            result("makespan", mapped.makespan, Origin.MEASURED),
-            result("elapsed", whole.makespan, Origin.MEASURED),
-            result("cpu", run.sample.cpu, Origin.MEASURED),
-        ]
+            result("makespan", run.makespan), result("elapsed", whole.makespan), result("cpu", sample.cpu),
+            *(result("rank-seconds", seconds, component=part) for part, seconds in whole.bars().items()),
+        ]  # fmt: skip
         if shared:
-            cpu, chunks = self.serial().cpu, self.prepare()[2]
-            alone = [sum(cpu[file.name] for file in chunk.files) for chunk in chunks]
-            seconds = replay.own_cores(pool.tasks, mapped, nodes, run.begin, run.end, alone)
-            found.append(result("makespan", seconds, Origin.EMULATED, condition=replay.CONDITION))
-        for component, seconds in whole.bars().items():
-            found.append(result("rank-seconds", seconds, Origin.MEASURED, component=component))
+            alone = [sum(serial.cpu[file.name] for file in chunk.files) for chunk in self.prepare()[2]]
+            seconds = replay.own_cores(pool.tasks, run, alone)
+            found.append(result("makespan", seconds, origin=Origin.EMULATED, condition=replay.CONDITION))
         return found
+
+
+@functools.lru_cache(maxsize=2)
+def _trained(corpus_bytes: int) -> tuple[corpus.Corpus, corpus.Tokeniser]:
+    text = corpus.collect(corpus_bytes)
+    return text, corpus.train(text)
+
+
+@functools.lru_cache(maxsize=2)
+def _serial(corpus_bytes: int) -> Serial:
+    """Neither chunks nor nodes change it, so it is made once, one file after the other."""
+    text, tokeniser = _trained(corpus_bytes)
+    shards, cpu = [], {}
+    for index, file in enumerate(text.files):
+        with Stopwatch() as watch:
+            shards.append(corpus.tokenise(tokeniser, corpus.Chunk(index, (file,))))
+        cpu[file.name] = watch.sample.cpu
+    tokens = corpus.join(shards)
+    return Serial(corpus.fingerprint(tokens), len(tokens), cpu)
 
 
 def _bring_up(pool: Pool, nodes: int, tokeniser: corpus.Tokeniser, report: Progress) -> Trace:
@@ -191,7 +204,3 @@ def _bring_up(pool: Pool, nodes: int, tokeniser: corpus.Tokeniser, report: Progr
 def _load(tokeniser: corpus.Tokeniser, item: int) -> None:
     tokeniser.encode("import numpy")
     time.sleep(0.05)  # long enough that the next item goes to another node
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Progress that nobody wants to see."""

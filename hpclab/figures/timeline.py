@@ -24,8 +24,11 @@ _TIPS = 600
 _PART = {kind: name for name, kinds in COMPONENTS.items() for kind in kinds}
 
 
-def draw(ax: Axes, trace: Trace) -> Axes:
-    """Draw `trace`; the title says where the time went. ValueError where nothing happened in it."""
+def draw(ax: Axes, trace: Trace, *, doubt: str = "") -> Axes:
+    """Draw `trace`; the title says where the time went, or what `quality.doubt` says of its tasks.
+
+    ValueError where nothing happened in it.
+    """
     checks.instance("trace", trace, Trace)
     if not trace.events or not trace.ranks or not trace.makespan:
         raise ValueError("This trace holds no event yet: run something first, such as pool.map(task, items).")
@@ -42,7 +45,7 @@ def draw(ax: Axes, trace: Trace) -> Axes:
     answer += f"; {len(shown)} ranks are drawn" * (trace.ranks > len(shown))
     said = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in parts.items() if seconds > 0)
     text = f"{len(trace.events):,} events on {trace.ranks:,} ranks. In rank-seconds: {said}."
-    return style.describe(ax, answer, text, above=above)
+    return style.describe(ax, style.doubted(answer, doubt), text, above=above)
 
 
 def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from hpclab.course import Lesson, lessons
 from hpclab.figures import style
 from hpclab.machine import Machine, probe
-from hpclab.machine.capability import Capability, capabilities, for_lesson
+from hpclab.machine.capability import capabilities, for_lesson
 from hpclab.widgets.explorer import Explorer, control
 
 _SIGN = {"yes": "●", "partly": "◐", "no": "○"}  # filled, half, open: the colour only repeats it
@@ -37,33 +37,29 @@ def table(look: Callable[[], Machine] = probe, found: Sequence[Lesson] | None = 
     again = control(widgets.Button, "Look again", tooltip="Ask this machine once more")
     course = list(lessons() if found is None else found)
     shown = Explorer([], draw=lambda: markup(look(), course), under=[{"again": again}])
-    again.on_click(lambda _button: shown.draw_again())
+
+    def look_again(_button: object) -> None:
+        shown.forget()
+        shown.redraw()
+
+    again.on_click(look_again)
     return shown
 
 
 def markup(machine: Machine, found: Sequence[Lesson]) -> str:
     """The two tables as HTML; also good without a widget."""
-    here = "".join(_capability(item) for item in capabilities(machine))
-    rows = "".join(_lesson(machine, lesson) for lesson in found)
-    course = f"<table><caption>The lessons, here</caption>{rows}</table>" if rows else ""
-    where = escape(
-        f"{machine.platform}, {machine.processor}" + (f", {machine.container}" * bool(machine.container))
+    here = "".join(
+        _row(item.state, item.name, _prose(item.here), _prose(item.remedy)) for item in capabilities(machine)
     )
+    rows = ""
+    for lesson in found:
+        state, runs = for_lesson(machine, lesson.needs)
+        rows += _row(state, lesson.number, escape(lesson.title), escape(runs))
+    course = f"<table><caption>The lessons, here</caption>{rows}</table>" if rows else ""
+    where = ", ".join(filter(None, (machine.platform, machine.processor, machine.container)))
     return (
         f'{_CSS}<div class="hpclab-can" role="region" aria-label="What this machine can do">'
-        f"<table><caption>This machine: {where}</caption>{here}</table>{course}</div>"
-    )
-
-
-def _capability(item: Capability) -> str:
-    remedy = f'<span class="remedy">{_prose(item.remedy)}</span>' if item.remedy else ""
-    return _row(item.state, item.name, _prose(item.here) + remedy)
-
-
-def _lesson(machine: Machine, lesson: Lesson) -> str:
-    state, runs = for_lesson(machine, lesson.needs)
-    return _row(
-        state, f"{lesson.number}", f"{escape(lesson.title)}<span class='remedy'>{escape(runs)}</span>"
+        f"<table><caption>This machine: {escape(where)}</caption>{here}</table>{course}</div>"
     )
 
 
@@ -72,8 +68,8 @@ def _prose(sentence: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
 
 
-def _row(state: str, name: str, content: str) -> str:
+def _row(state: str, name: str, content: str, more: str) -> str:
     sign = f'<span aria-hidden="true" style="color:{_COLOUR[state]}">{_SIGN[state]}</span>'
-    return (
-        f'<tr><th scope="row">{escape(name)}</th><td class="state">{sign} {state}</td><td>{content}</td></tr>'
-    )
+    below = f'<span class="remedy">{more}</span>' * bool(more)
+    head = f'<th scope="row">{escape(name)}</th><td class="state">{sign} {state}</td>'
+    return f"<tr>{head}<td>{content}{below}</td></tr>"

@@ -11,6 +11,10 @@
 Each function is given the values of the controls that its parameters name. What `draw` makes stands still
 until one of its own controls changes, as does the note; what `move` makes is laid over it at every key press,
 in about 1 ms.
+
+Controls can be read from the back of a room and heard by somebody who cannot see them: ipywidgets draws text
+at 13 pixels, gives a slider's handle and a player's buttons no name and has no live region, so that a screen
+reader would say "slider, 4", and never that a run has ended.
 """
 
 from __future__ import annotations
@@ -25,10 +29,37 @@ from typing import Any
 import ipywidgets as widgets
 
 from hpclab.figures import style
-from hpclab.widgets import projected
 from hpclab.widgets.point_runner import sentence_of
 
 _LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
+_CANNOT = "This cannot be drawn:"
+_CSS = f"""
+.hpclab-projected {{--jp-widgets-font-size:{style.TEXT:g}px; --jp-widgets-inline-height:36px;
+  --jp-widgets-inline-label-width:auto; --jp-widgets-label-color:{style.INK};
+  --jp-widgets-readout-color:{style.INK}; background:{style.GROUND}; color:{style.INK};
+  max-width:{style.WIDTH}px; padding:4px}}
+.hpclab-projected .widget-html-content {{line-height:1.35; font-size:{style.TEXT:g}px; color:{style.INK}}}
+.hpclab-projected .jupyter-button {{width:auto; padding:0 12px}}
+.hpclab-projected .slider-container {{margin-left:14px}}
+.hpclab-projected .progress {{height:14px; margin-top:11px}}
+.hpclab-projected :is(.noUi-handle, button, select, input):focus-visible
+  {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
+.hpclab-over {{pointer-events:none}}
+.hpclab-spoken {{position:absolute; width:1px; height:1px; margin:0; overflow:hidden; clip-path:inset(50%)}}
+"""
+# Run by the browser when the style sheet arrives, and again for whatever comes into the box after it. The
+# region is told to speak itself: a region that comes into the page together with its text is not read.
+_NAMES = (
+    "const root=this.closest('.hpclab-projected');const name=()=>{"
+    "root.querySelectorAll('.widget-slider').forEach(s=>s.querySelectorAll('.noUi-handle').forEach("
+    "h=>h.setAttribute('aria-label',s.querySelector('label').textContent)));"
+    "root.querySelectorAll('.hpclab-spoken').forEach(s=>{"
+    "s.setAttribute('role','status');s.setAttribute('aria-live','polite')});"
+    "for(const [icon,said] of [['play','Play or pause'],['pause','Play or pause'],"
+    "['stop','Back to the start']])root.querySelectorAll('button > i.fa-'+icon).forEach("
+    "i=>i.parentElement.setAttribute('aria-label',said))};"
+    "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
+)
 _KEPT = 8  # pictures that stand, so that a way back is as quick as what moves
 
 Row = Any  # controls by name, or a widget
@@ -70,10 +101,10 @@ class Explorer(widgets.VBox):
         self,
         rows: Sequence[Row],
         draw: Callable[..., Any],
-        describe: Callable[..., str] | None = None,
+        describe: Callable[..., str] = lambda: "",
         *,
-        move: Callable[..., Any] | None = None,
-        note: Callable[..., Sequence[str]] | None = None,
+        move: Callable[..., Any] = lambda ax: None,
+        note: Callable[..., Sequence[str]] = lambda: (),
         adapt: Callable[[str], object] = bool,  # nothing
         under: Sequence[Row] = (),
         height: float = 430,
@@ -83,20 +114,20 @@ class Explorer(widgets.VBox):
             name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
         }
         self._draw, self._move, self._describe, self._note = draw, move, describe, note
-        functions = filter(None, (draw, move, describe, note))
-        self._parameters = {one: [*inspect.signature(one).parameters] for one in functions}
+        self._parameters = {one: [*inspect.signature(one).parameters] for one in (draw, move, describe, note)}
         self._adapt, self._height, self._held = adapt, height, False
-        self._drawing = threading.RLock()
+        self._drawing, self._heard, self.shown = threading.RLock(), ("", ""), None
         self.forget()
-        self._heard, self.shown = ("", ""), None
-        self.picture, self.moving, self.note = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.announcer = projected.Announcer()
+        self.picture, self.moving, self.note, self.announcer = (widgets.HTML() for _ in range(4))
+        self.announcer.add_class("hpclab-spoken")
         for layer in (self.picture, self.moving):
             layer.layout.grid_area = "1 / 1"
         self.moving.add_class("hpclab-over")
+        self.add_class("hpclab-projected")
         layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
         self.children = [
-            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer, projected.look(self),
+            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer,
+            widgets.HTML(f'<style onload="{_NAMES}">{_CSS}</style>', layout={"height": "0", "margin": "0"}),
         ]  # fmt: skip
         for name, one in self.controls.items():
             if one.has_trait("value"):
@@ -109,6 +140,9 @@ class Explorer(widgets.VBox):
         self._held = True
         try:
             yield
+        except Exception as error:  # a callback has nobody who would see a traceback
+            self.fail(sentence_of(error, _CANNOT))
+            return
         finally:
             self._held = False
         self.redraw(aloud=True)
@@ -118,18 +152,13 @@ class Explorer(widgets.VBox):
         try:
             with self._drawing:
                 self._show(aloud)
-        except Exception as error:  # a callback has nobody who would see a traceback
-            self.fail(sentence_of(error, "This cannot be drawn:"))
+        except Exception as error:
+            self.fail(sentence_of(error, _CANNOT))
 
     def forget(self) -> None:
-        """Have what stands, and the note, made anew next time: their data are others."""
+        """The data of what stands and of the note are others: make both anew at the next `redraw`."""
         self._standing: dict[tuple, tuple[str, Any]] = {}
         self._noted: tuple[Any, Sequence[str]] = (None, [])
-
-    def draw_again(self) -> None:
-        """The data of what stands are others: draw all of it."""
-        self.forget()
-        self.redraw()
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong in place of the picture."""
@@ -146,18 +175,18 @@ class Explorer(widgets.VBox):
             f'<ul style="{look}">{more}</ul>' * bool(more)
         )
 
+    def announce(self, sentence: str) -> None:
+        """Have `sentence` read out, unless it was the last one; say what matters, not every step."""
+        self.announcer.value = f"<span>{escape(sentence)}</span>"
+
     def _changed(self, name: str) -> None:
-        if self._held:
-            return
-        try:
+        if not self._held:
             with self.at_once():
                 self._adapt(name)
-        except Exception as error:
-            self.fail(sentence_of(error, "This cannot be drawn:"))
 
     def _values(self, function: Any, skipped: int = 0) -> tuple:
         """What the controls say that the parameters of `function` name, after the first `skipped`."""
-        return tuple(self.controls[name].value for name in self._parameters.get(function, ())[skipped:])
+        return tuple(self.controls[name].value for name in self._parameters[function][skipped:])
 
     def _stand(self) -> tuple[str, Any]:
         """What stands still, as markup and as `draw` returned it; drawn where it is not kept."""
@@ -173,20 +202,19 @@ class Explorer(widgets.VBox):
 
     def _show(self, aloud: bool) -> None:
         picture, self.shown = self._stand()
-        over = self._move(self.shown, *self._values(self._move, 1)) if self._move else None
-        description = self._describe(*self._values(self._describe)) if self._describe else ""
-        if self._note and self._noted[0] != self._values(self._note):
-            self._noted = self._values(self._note), self._note(*self._values(self._note))
-        lines, moving = self._noted[1], ""
-        if over:
-            look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
-            moving = f"<div {look}>{over.svg()}</div>"
-        self.picture.value, self.moving.value = picture, moving  # here nothing fails any more
-        self.say(lines)
-        before, self._heard = self._heard, (description, " ".join(lines))
+        over = self._move(self.shown, *self._values(self._move, 1))
+        description = self._describe(*self._values(self._describe))
+        said = self._values(self._note)
+        if self._noted[0] != said:
+            self._noted = said, self._note(*said)
+        look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
+        self.picture.value = picture  # here nothing fails any more
+        self.moving.value = f"<div {look}>{over.svg()}</div>" if over else ""
+        self.say(self._noted[1])
+        before, self._heard = self._heard, (description, " ".join(self._noted[1]))
         news = [new.strip() for new, old in zip(self._heard, before, strict=True) if new and new != old]
         if aloud and news:
-            self.announcer.say(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
+            self.announce(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))
 
 
 def _row(row: Row) -> widgets.Widget:

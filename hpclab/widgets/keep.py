@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import ipywidgets as widgets
 
 from hpclab.course import restore_work, save_work
 from hpclab.course.work import LARGEST_TOTAL
+from hpclab.widgets.explorer import control
 
 NAME = "my-work.zip"
 _LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file list instead of through the page
@@ -18,12 +20,11 @@ _LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file li
 def controls(folder: str | Path = ".") -> widgets.VBox:
     """ "Save my work" writes my-work.zip into `folder` and links to it; "Restore" takes such a file back."""
     top = Path(folder)
-    save = widgets.Button(description="Save my work", button_style="primary", layout={"width": "auto"})
-    upload = widgets.FileUpload(accept=".zip", multiple=False, description="Restore from a file")
-    upload.layout.width = "auto"
+    save = control(widgets.Button, "Save my work", button_style="primary")
+    upload = widgets.FileUpload(description="Restore from a file", accept=".zip", layout={"width": "auto"})
     said = widgets.HTML()
 
-    def say(sentences: list[str], link: str = "", role: str = "status") -> None:
+    def say(sentences: Sequence[str], link: str = "", role: str = "status") -> None:
         lines = "".join(f"<div>{escape(sentence)}</div>" for sentence in sentences)
         said.value = f'<div role="{role}" style="line-height:1.5">{lines}{link}</div>'
 
@@ -31,29 +32,29 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
         try:
             saved = save_work(top / NAME, top)
         except OSError as error:
-            return say([f"{NAME} could not be written: {error.strerror or error}."], role="alert")
-        count = len(saved.names)
-        say([f"{count} file{'s' * (count != 1)} of yours in {NAME}.", *saved.left_out], _link(saved.path))
+            say([f"{NAME} could not be written: {error.strerror or error}."], role="alert")
+        else:
+            say([f"{_files(saved.names)} of yours in {NAME}.", *saved.left_out], _link(saved.path))
 
     def on_upload(change: dict) -> None:
         for file in change["new"]:
-            if file["size"] > LARGEST_TOTAL:
-                return say([f"{file['name']} is too large to be saved work."], role="alert")
             try:
+                if file["size"] > LARGEST_TOTAL:
+                    raise ValueError(f"{file['name']} is too large to be saved work.")
                 restored = restore_work(file["content"], top)
             except (ValueError, OSError) as error:
-                return say([str(error)], role="alert")
-            count = len(restored.names)
-            say(
-                [
-                    f"{count} file{'s' * (count != 1)} brought back. Open them again to see them.",
-                    *restored.kept,
-                ]
-            )
+                say([str(error)], role="alert")
+            else:
+                back = f"{_files(restored.names)} brought back. Open them again to see them."
+                say([back, *restored.kept])
 
     save.on_click(on_save)
     upload.observe(on_upload, "value")
     return widgets.VBox([widgets.HBox([save, upload], layout={"flex_flow": "row wrap"}), said])
+
+
+def _files(names: Sequence[str]) -> str:
+    return f"{len(names)} file{'s' * (len(names) != 1)}"
 
 
 def _link(path: Path) -> str:

@@ -72,7 +72,7 @@ def _list(trace: KernelTrace) -> str:
     elif not trace.findings:
         said = "<p><b>Nothing to find:</b> no race, nothing out of bounds, no sector moved for nothing.</p>"
     else:
-        rows = "".join(f"<li>{_row(finding)}</li>" for finding in trace.findings)
+        rows = "".join(map(_row, trace.findings))
         said = f'<ul style="margin:4px 0;padding-left:1.2em">{rows}</ul>'
     return f'<div role="group" aria-label="Findings">{said}</div>'
 
@@ -80,4 +80,4 @@ def _list(trace: KernelTrace) -> str:
 def _row(finding: Finding) -> str:
     colour = style.ink(style.COLOUR["transfer" if finding.error else "queue wait"])
     word = f"{'Error' if finding.error else 'Cost'}, {finding.kind}"
-    return f'<b style="color:{colour}">{word}</b>: {escape(finding.message)}'
+    return f'<li><b style="color:{colour}">{word}</b>: {escape(finding.message)}</li>'

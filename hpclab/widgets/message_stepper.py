@@ -6,6 +6,7 @@ the widget is closed or the kernel interrupted. A step redraws one SVG and nothi
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import ipywidgets as widgets
@@ -49,7 +50,6 @@ class MessageStepper(Explorer):
         self.step = control(widgets.IntSlider, "Step", value=0, min=0, max=1)
         self.play = widgets.Play(min=0, max=1, interval=1000, show_repeat=False)
         self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
-        self._found: tuple[Timing, Timing | None, StepPicture | None] | None = None
         super().__init__(
             [
                 {"collective": self.collective, "algorithm": self.algorithm, "machine": self.machine},
@@ -57,7 +57,7 @@ class MessageStepper(Explorer):
                 {"play": self.play, "step": self.step},
             ],
             draw=self._picture,
-            describe=lambda step: steps.title(step) if (steps := self._timed()[2]) else "",
+            describe=lambda step: steps.title(step) if (steps := self._found()[2]) else "",
             note=self._outcome,
             adapt=self._adapt_to,
         )
@@ -69,33 +69,40 @@ class MessageStepper(Explorer):
         if changed == "collective":
             known = _named(schedules.ALGORITHMS[self.collective.value])
             offer(self.algorithm, known, self.algorithm.value, "ring")
+        ranks, machine = self.ranks.value, self.machine.value
+        chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
+
+        @cache  # a step asks no model
+        def found() -> tuple[Timing, Timing | None, StepPicture | None]:
+            """What the settings take, without the slow link too where there is one, and the steps to draw."""
+            timing = timed(*chosen, self.slow.value)
+            healthy = timed(*chosen, False) if self.slow.value else None
+            drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
+            return timing, healthy, drawn
+
+        self._found = found
         self.forget()
-        self._found = None
         show(False, self.play, self.step)
-        self.say([f"Timing {self.ranks.value:,} ranks …"])
-        if steps := self._timed()[2]:
+        self.say([f"Timing {ranks:,} ranks …"])
+        if steps := found()[2]:
             self.step.value = self.play.value = 0
             self.step.max = self.play.max = steps.steps
             show(True, self.play, self.step)
 
-    def _timed(self) -> tuple[Timing, Timing | None, StepPicture | None]:
-        """What the settings take, without the slow link too where there is one, and the steps to draw."""
-        if self._found is None:
-            ranks, machine = self.ranks.value, self.machine.value
-            chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
-            timing = timed(*chosen, self.slow.value)
-            healthy = timed(*chosen, False) if self.slow.value else None
-            drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
-            self._found = timing, healthy, drawn
-        return self._found
+    def _picture(self, step: int) -> Any:
+        timing, healthy, steps = self._found()
+        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
 
     def _outcome(self) -> list[str]:
-        timing, healthy, _ = self._timed()
-        return [_said(timing, healthy), _whole(healthy or timing)]
-
-    def _picture(self, step: int) -> Any:
-        timing, healthy, steps = self._timed()
-        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
+        """The outcome in a sentence or two for everybody, and what a library makes of it."""
+        timing, healthy, _ = self._found()
+        text = f"{format_seconds(timing.time)} in all, modelled"
+        if healthy is not None:
+            text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
+            late = int((timing.finish > 1.05 * healthy.finish).sum())
+            text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
+        met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
+        return [f"{text}. {met}", _whole(healthy or timing)]
 
 
 def _named(names: Any) -> list[tuple[str, str]]:
@@ -128,17 +135,6 @@ def slowed(ranks: int, per_node: int) -> tuple[int, int]:
         last = max(1, ranks // 2 // per_node) * per_node - 1
         return last, last + 1
     return ranks // 2, (ranks // 2 + 1) % ranks
-
-
-def _said(timing: Timing, healthy: Timing | None) -> str:
-    """The outcome in a sentence or two, for everybody."""
-    text = f"{format_seconds(timing.time)} in all, modelled"
-    if healthy is not None:
-        text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
-        late = int((timing.finish > 1.05 * healthy.finish).sum())
-        text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
-    met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
-    return f"{text}. {met}"
 
 
 def _whole(timing: Timing) -> str:

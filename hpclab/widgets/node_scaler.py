@@ -63,9 +63,7 @@ class NodeScaler(Explorer):
         self._bars = widgets.HTML()
         self._take_in()
         self._models = self._what_if_controls()
-        # One that is decided already says so at once, when nothing is on the page yet.
-        decided = lambda _prediction: self._ran() if self.children else None  # noqa: E731
-        asked = [predict.ask(prediction, decided)] if prediction is not None else []
+        asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
         super().__init__(
             [*asked, *self._above()],
             draw=self._points,
@@ -87,10 +85,10 @@ class NodeScaler(Explorer):
 
     def run(self, *nodes: int) -> None:
         """Measure at these node counts, as the buttons do; returns at once."""
-        if not self._decided():
+        if self._decided():
+            self._request(nodes)
+        else:
             self._say("First enter a prediction, or press Skip.", urgent=True)
-            return
-        self._request(nodes)
 
     def wait(self, timeout: float = 300.0) -> bool:
         """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt cancels."""
@@ -108,8 +106,6 @@ class NodeScaler(Explorer):
             self._runner.close()
             self._queue.stop()
         super().close()
-
-    # ---- what is on the page
 
     def _above(self) -> list[Row]:
         self._nodes = control(widgets.IntSlider, "Nodes", value=1, min=1, max=self._most)
@@ -131,22 +127,18 @@ class NodeScaler(Explorer):
         ]
 
     def _what_if_controls(self) -> dict[str, Any]:
-        short = {"width": "auto", "flex": "1 1 0", "min_width": "310px"}
+        def slider(name: str, **traits: Any) -> Any:
+            short = {"width": "auto", "flex": "1 1 0", "min_width": "310px"}
+            return control(widgets.FloatSlider, name, min=0, layout=short, **traits)
+
         ends = [(f"to {end}", end) for end in sorted({2 * self._most, max(64, 2 * self._most)})]
         name = f'<b style="color:{style.ink(style.COLOUR["what if"])}">What if</b>'
         return {
             "what if": widgets.HTML(name, layout={"margin": "2px 12px 2px 2px"}),
-            "contention": control(
-                widgets.FloatSlider, "contention", value=0.15, min=0, max=0.5, step=0.01, layout=short
-            ),
-            "coherency": control(
-                widgets.FloatSlider, "coherency", value=0.0, min=0, max=0.05, step=0.001,
-                readout_format=".3f", layout=short,
-            ),
+            "contention": slider("contention", value=0.15, max=0.5, step=0.01),
+            "coherency": slider("coherency", value=0.0, max=0.05, step=0.001, readout_format=".3f"),
             "most": control(widgets.Dropdown, "Axis", options=ends),
-        }  # fmt: skip
-
-    # ---- what is drawn
+        }
 
     def _points(self, ax: Axes, most: int) -> Axes:
         return speedup.draw(
@@ -173,8 +165,6 @@ class NodeScaler(Explorer):
         conditions = sorted({r.condition for r in self._results if r.origin is Origin.EMULATED})
         return ["", *map(scaling_laws.said, self._laws), *(f"Emulated: {text}." for text in conditions)]
 
-    # ---- what happens
-
     def _decided(self) -> bool:
         return self.prediction is None or self.prediction.decided
 
@@ -199,21 +189,18 @@ class NodeScaler(Explorer):
 
     def _ran(self) -> None:
         """The runner's state or results changed, or the prediction was decided; from any thread."""
+        if not self.children:  # a prediction that is decided already says so when nothing is on the page yet
+            return
         with self._taking:
             state = self._runner.state
-            if state.busy:
-                self._queue.start()
-            else:
-                self._queue.stop()
+            (self._queue.start if state.busy else self._queue.stop)()
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
                 self._take_in()
-                self.draw_again()
-            self._say(
-                self._trouble or state.sentence,
-                self._trouble or state.spoken,
-                bool(self._trouble or state.error),
-            )
+                self.forget()
+                self.redraw()
+            said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
+            self._say(said, spoken, bool(self._trouble or state.error))
 
     def _take_in(self) -> None:
         """Other Results than those on the page, or a prediction: fit them, and have all drawn again."""
@@ -224,7 +211,11 @@ class NodeScaler(Explorer):
             if self._results:
                 found = self.experiment.fit(self._results)
                 self._laws = [found.amdahl, found.usl]
-            self._bars.value = _time_went(self._results)
+            measured = [result for result in self._results if result.origin is Origin.MEASURED]
+            with style.look():
+                figure, ax = style.figure(height=400)
+                bars.draw(ax, measured)
+            self._bars.value = style.svg(figure)
         except Exception as error:  # whatever a fit may meet; the points are drawn all the same
             self._trouble = sentence_of(error)
         fits = [law for law in self._laws if isinstance(law, Fit)]
@@ -234,15 +225,7 @@ class NodeScaler(Explorer):
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK
         look = f"color:{colour};min-height:52px;display:flex;align-items:center"
         self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
-        self.announcer.say(spoken or sentence)
-
-
-def _time_went(results: Sequence[Result]) -> str:
-    measured = [result for result in results if result.origin is Origin.MEASURED]
-    with style.look():
-        figure, ax = style.figure(height=400)
-        bars.draw(ax, measured)
-    return style.svg(figure)
+        self.announce(spoken or sentence)
 
 
 def _counted(nodes: int) -> str:

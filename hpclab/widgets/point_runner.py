@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
-from hpclab.results import Result
+from hpclab.results import Result, select
 
 if TYPE_CHECKING:
     from hpclab.experiments.scale_out import ScaleOut
@@ -73,18 +73,14 @@ class PointRunner:
         self.pool, self.experiment = pool, experiment
         self.state = State()
         self._changed, self._results = changed, list(results)
-        self._lock = threading.Lock()
-        self._idle = threading.Event()
+        self._lock, self._idle, self._stop = threading.Lock(), threading.Event(), threading.Event()
         self._idle.set()
-        self._stop = threading.Event()
-        self._closed = False
-        self._told = 0.0
+        self._closed, self._told = False, 0.0
 
     @property
     def results(self) -> list[Result]:
         """Every Result so far, those handed in first."""
-        with self._lock:
-            return list(self._results)
+        return list(self._results)
 
     def request(self, points: Iterable[int], instead: bool = False) -> None:
         """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once.
@@ -95,20 +91,15 @@ class PointRunner:
         with self._lock:
             if self._closed:
                 raise ValueError("This node scaler is closed: run its cell again for a new one.")
-            waiting = [] if instead else list(self.state.waiting)
-            if not self._has_single() and self.state.nodes != 1 and 1 not in waiting and wanted:
+            there = [self.state.nodes, *(() if instead else self.state.waiting)]
+            if wanted and 1 not in there and not select(self._results, "makespan", nodes=1):
                 wanted.insert(0, 1)
-            for point in wanted:
-                if point not in waiting and point != self.state.nodes:
-                    waiting.append(point)
-            starting = self._idle.is_set() and bool(waiting)
-            if starting:
-                self._stop.clear()
-                self.state = State(waiting[0], waiting=tuple(waiting[1:]))
+            _, *waiting = dict.fromkeys([*there, *wanted])
+            self.state = replace(self.state, waiting=tuple(waiting))
+            if waiting and self._idle.is_set():
                 self._idle.clear()
+                self._next()
                 threading.Thread(target=self._run, name="hpclab-points", daemon=True).start()
-            else:
-                self.state = replace(self.state, waiting=tuple(waiting))
         self._changed()
 
     def cancel(self) -> None:
@@ -140,41 +131,38 @@ class PointRunner:
             self._closed = True
         self.cancel()
 
-    def _has_single(self) -> bool:
-        return any(r.quantity == "makespan" and r.parameters.get("nodes") == 1 for r in self._results)
+    def _next(self) -> None:
+        first, *rest = self.state.waiting
+        self.state = State(first, waiting=tuple(rest))
+        self._stop.clear()
 
     def _run(self) -> None:
-        try:
-            self._run_points()
-        finally:
-            self._idle.set()
-
-    def _run_points(self) -> None:
         begin, count = time.monotonic(), 0
-        while True:
-            try:
-                point = replace(self.experiment, nodes=(self.state.nodes,))
-                point.measure(self.pool, progress=self._report, found=self._found)
-                count += 1
-                spent = time.monotonic() - begin
-                ended = State(note=f"Done: {count} point{'s' * (count > 1)} in {spent:.1f} s.")
-            except Cancelled:
-                ended = State(note="Cancelled; what was measured is kept.")
-            except BaseException as error:  # nobody else would see it in a thread
-                ended = State(error=sentence_of(error))
-            with self._lock:
-                # What waits after an error belonged to the same sweep; after a cancel it was asked for since.
-                self.state = replace(ended, waiting=() if ended.error else self.state.waiting)
-            if not self.state.waiting:
-                self._changed()
-            with self._lock:
+        try:
+            while True:
+                try:
+                    point = replace(self.experiment, nodes=(self.state.nodes,))
+                    point.measure(self.pool, progress=self._report, found=self._found)
+                    count, spent = count + 1, time.monotonic() - begin
+                    ended = State(note=f"Done: {count} point{'s' * (count > 1)} in {spent:.1f} s.")
+                except Cancelled:
+                    ended = State(note="Cancelled; what was measured is kept.")
+                except BaseException as error:  # nobody else would see it in a thread
+                    ended = State(error=sentence_of(error))
+                with self._lock:
+                    # What waits after an error belonged to the same sweep; after a cancel it is new.
+                    self.state = replace(ended, waiting=() if ended.error else self.state.waiting)
                 if not self.state.waiting:
-                    self._idle.set()
-                    return
-                first, *rest = self.state.waiting
-                self.state = State(first, waiting=tuple(rest))
-                self._stop.clear()
-            self._changed()
+                    self._changed()  # and whoever is told may ask for more
+                with self._lock:
+                    if not self.state.waiting:
+                        self._idle.set()
+                        return
+                    self._next()
+                self._changed()
+        except BaseException:  # of who is told
+            self._idle.set()
+            raise
 
     def _report(self, stage: str, done: int, total: int) -> None:
         if self._stop.is_set():
@@ -188,8 +176,7 @@ class PointRunner:
             self._changed()
 
     def _found(self, results: list[Result]) -> None:
-        with self._lock:
-            self._results += results
+        self._results += results
         self._changed()
 
 

@@ -8,39 +8,35 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from hpclab.exercises.prediction import Prediction
+from hpclab.widgets.explorer import control
 
 
-def ask(prediction: Prediction, on_decided: Callable[[Prediction], None] | None = None) -> widgets.VBox:
+def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = bool) -> widgets.VBox:
     """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`.
 
     Nothing waits for it. Input that is no number in range gets one sentence and stays editable. After the
     decision the controls are disabled and `on_decided(prediction)` is called once.
     """
     unit = f" ({prediction.unit})" if prediction.unit else ""
-    field = widgets.Text(
-        description=f"{prediction.name}{unit}",
-        placeholder=f"{prediction.low:g} to {prediction.high:g}",
-        style={"description_width": "initial"},
+    field = control(
+        widgets.Text, f"{prediction.name}{unit}", placeholder=f"{prediction.low:g} to {prediction.high:g}",
         layout={"width": "auto", "flex": "0 1 28em"},
-    )
-    commit = widgets.Button(
-        description="Commit", button_style="primary", tooltip="Keep this number as my prediction"
-    )
-    skip = widgets.Button(description="Skip", tooltip="Go on without a prediction")
+    )  # fmt: skip
+    tip = "Keep this number as my prediction"
+    commit = control(widgets.Button, "Commit", button_style="primary", tooltip=tip)
+    skip = control(widgets.Button, "Skip", tooltip="Go on without a prediction")
     message = widgets.HTML()
 
     def say(text: str, role: str = "status") -> None:
         colour = "#B23A00" if role == "alert" else "inherit"
-        message.value = (
-            f'<div role="{role}" style="color:{colour};line-height:1.45">{html.escape(text)}</div>'
-        )
+        look = f"color:{colour};line-height:1.45"
+        message.value = f'<div role="{role}" style="{look}">{html.escape(text)}</div>'
 
     def decided() -> None:
-        for control in (field, commit, skip):
-            control.disabled = True
+        for one in (field, commit, skip):
+            one.disabled = True
         say(prediction.text[0].upper() + prediction.text[1:] + ".")
-        if on_decided is not None:
-            on_decided(prediction)
+        on_decided(prediction)
 
     def on_commit(_button: object) -> None:
         try:

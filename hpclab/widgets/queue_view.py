@@ -51,7 +51,7 @@ class QueueView:
         self.button = widgets.Button(layout={"width": "13em"})
         self.status, self.picture, self.reasons = widgets.HTML(), widgets.HTML(), widgets.HTML()
         itself = weakref.ref(self)  # the button must not keep a view alive that the learner has dropped
-        self.button.on_click(lambda _: _toggle(itself()))
+        self.button.on_click(lambda _: (view := itself()) and (view.stop if view.running else view.start)())
         self.box = widgets.VBox(
             [widgets.HBox([self.button, self.status]), self.picture, self.reasons],
             layout={"max_width": f"{style.WIDTH}px"},
@@ -92,18 +92,14 @@ class QueueView:
         self.reasons.value = f'<ul style="{look}">{rows}</ul>' if rows else ""
 
     def _label(self) -> None:
-        self.button.description = "Stop refreshing" if self.running else "Refresh again"
-        self.button.tooltip = "Stop asking Slurm" if self.running else "Ask Slurm again, every few seconds"
-        self.button.icon = "pause" if self.running else "play"
+        self.button.description, self.button.tooltip, self.button.icon = (
+            ("Stop refreshing", "Stop asking Slurm", "pause") if self.running
+            else ("Refresh again", "Ask Slurm again, every few seconds", "play")
+        )  # fmt: skip
 
     def _say(self, text: str) -> None:
         look = f"font-size:{style.TEXT:g}px;padding-left:10px"
         self.status.value = f'<div role="status" style="{look}">{escape(text)}</div>' if text else ""
-
-
-def _toggle(view: QueueView | None) -> None:
-    if view is not None:
-        view.stop() if view.running else view.start()
 
 
 def watch(slurm: Slurm) -> QueueView:
@@ -148,12 +144,10 @@ def _keep_fresh(
     deadline, ending = time.monotonic() + stops_after, False
     while not ending:
         ending = stopped.wait(interval)
-        view = itself()
-        if view is None:
+        if (view := itself()) is None:
             return
-        if not ending and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             view.stop()
-            return
         view.refresh()
         del view
 
@@ -169,7 +163,7 @@ def _names(node_list: str) -> list[str]:
     """``node[1-2,7]`` as node1, node2, node7; at most a thousand."""
     names: list[str] = []
     for prefix, numbers in re.findall(r"([^,\[\]]+)(?:\[([^\]]*)\])?", node_list):
-        for part in numbers.split(",") if numbers else [""]:
+        for part in numbers.split(","):
             first, _, last = part.partition("-")
             if first.isdecimal() and (last or first).isdecimal():
                 span = range(int(first), min(int(last or first), int(first) + 1000) + 1)

@@ -42,11 +42,10 @@ class Roofline(Explorer):
         self._works = {name: replace(work, name=name) for name, work in zip(names, works, strict=True)}
         if not self._works:
             raise ValueError("Roofline needs at least one Work: its bytes and its operations.")
-        self._here, self._results = here, results
-        machines = [(entry.title, name) for name, entry in devices().items()]
-        if here is not None:
-            machines.insert(0, (here.title, _HERE))
+        self._results, self._devices = results, {_HERE: here} if here is not None else {}
         first = _HERE if here is not None else "a100-80gb"
+        self._devices |= {name: from_catalogue(name) for name in devices()}
+        machines = [(device.title, name) for name, device in self._devices.items()]
         listed, slider = widgets.Dropdown, widgets.SelectionSlider
         self.device = control(listed, "Device", options=machines, value=first)
         # A slider, because its keys are left and right: JupyterLab takes up and down from lists and buttons.
@@ -62,7 +61,7 @@ class Roofline(Explorer):
             ],
             draw=self._roofs,
             move=self._moved,
-            describe=lambda device, precision: f"{self._on(device).title}, {PRECISIONS[precision]}",
+            describe=lambda device, precision: f"{self._devices[device].title}, {PRECISIONS[precision]}",
             note=lambda device, precision, kernel, item, reuse: self._said(),
             adapt=self._adapt_to,
             height=520,
@@ -71,22 +70,19 @@ class Roofline(Explorer):
     def _adapt_to(self, changed: str) -> None:
         if changed == "precision":
             self._wanted = self.precision.value
-        found = self._on(self.device.value).precisions
+        found = self._devices[self.device.value].precisions
         offer(self.precision, [(PRECISIONS[name], name) for name in found], self._wanted, "fp32", found[-1])
-
-    def _on(self, device: str) -> Device:
-        return self._here if device == _HERE and self._here is not None else from_catalogue(device)
 
     def _predicted(self) -> tuple[Prediction, Prediction]:
         """The chosen kernel as it is, and as the sliders make it."""
-        device, work = self._on(self.device.value), self._works[self.kernel.value]
+        device, work = self._devices[self.device.value], self._works[self.kernel.value]
         before = replace(work, precision=self.precision.value)
         scale = self.item.value / ITEM / self.reuse.value
         after = replace(before, bytes=max(1.0, work.bytes * scale), name="moved") if scale != 1 else before
         return predict(before, device), predict(after, device)
 
     def _roofs(self, ax: Axes, device: str, precision: str) -> Axes:
-        return roofline.draw(ax, self._on(device), self._under(device, precision), precision)
+        return roofline.draw(ax, self._devices[device], self._under(device, precision), precision)
 
     def _moved(self, ax: Axes) -> Overlay | None:
         before, after = self._predicted()
@@ -100,7 +96,7 @@ class Roofline(Explorer):
             if result.parameters.get("precision") == precision and _device_of(result) == device
         ]  # fmt: skip
         works = [replace(work, precision=precision) for work in self._works.values()]
-        return kernels(mine) or [modelled(predict(work, self._on(device))) for work in works]
+        return kernels(mine) or [modelled(predict(work, self._devices[device])) for work in works]
 
     def _said(self) -> list[str]:
         before, after = self._predicted()

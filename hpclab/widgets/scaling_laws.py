@@ -67,7 +67,6 @@ class ScalingLaws(Explorer):
             note=self._lines,
             adapt=self._adapt_to,
         )
-        self.add_class("hpclab-laws")
 
     def fit(self) -> Fit | NoCurve:
         """The chosen law fitted to the chosen points, or why there is no curve."""

@@ -37,13 +37,14 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
 }
 CHROMIUM_OPTIONS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PLACES = {
+    "HPCLAB_STATE_DIR": "state", "IPYTHONDIR": "ipython", "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
+    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+}  # fmt: skip
 
 
 class Notebook:
@@ -91,8 +92,8 @@ class Notebook:
 
     def kernel(self):
         """What the server says about this notebook's kernel."""
-        sessions = self.lab.get("api/sessions")
-        return next(s["kernel"] for s in sessions if s["path"].endswith(self.name))
+        kernels = (s["kernel"] for s in self.lab.get("api/sessions") if s["path"].endswith(self.name))
+        return next(filter(None, kernels), {"execution_state": "none yet"})
 
     def evaluate(self, expression, timeout=60):
         """The value of a Python expression in this notebook's kernel; its repr must be a literal."""
@@ -120,7 +121,7 @@ class Lab:
     def __init__(self, folder, environment, url, token, browser):
         self.folder, self.environment, self.url, self.token = folder, environment, url, token
         self.runtime = Path(environment["JUPYTER_RUNTIME_DIR"])
-        self._context = browser.new_context(viewport={"width": 1280, "height": 900})
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
 
     def request(self, path, method="GET"):
         request = urllib.request.Request(
@@ -145,17 +146,11 @@ class Lab:
 
     def open_notebook(self, name):
         """Open `name` in a fresh page at 1280 × 900 and wait until its kernel is ready."""
-        page = self._context.new_page()
+        page = self.context.new_page()
         page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
         notebook = Notebook(self, page, name)
-        until(
-            lambda: (
-                any(s["path"].endswith(name) and s["kernel"] for s in self.get("api/sessions"))
-                and notebook.kernel()["execution_state"] == "idle"
-            ),
-            f"{name} has a kernel",
-        )
+        until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
         return notebook
 
     @contextlib.contextmanager
@@ -169,17 +164,13 @@ class Lab:
             for session in self.get("api/sessions"):
                 self.request(f"api/sessions/{session['id']}", "DELETE")
 
-    def close(self):
-        self._context.close()
-
 
 @contextlib.contextmanager
 def running_browser():
     """Headless Chromium; the test is skipped, saying why, where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    named = os.environ.get("HPCLAB_CHROMIUM")
-    candidates = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = named or next(filter(None, map(shutil.which, candidates)), None)
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = os.environ.get("HPCLAB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     options = [*CHROMIUM_OPTIONS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with playwright.sync_playwright() as driver:
         program = program or driver.chromium.executable_path  # Playwright's own, where it was downloaded
@@ -204,30 +195,12 @@ def running_lab(browser):
     ports = Ports.reserve(1)  # ours until released, and none that the kernel hands to others
     (port,) = ports.numbers
     token = secrets.token_hex(24)
-    environment = {
-        **os.environ,
-        "HPCLAB_STATE_DIR": str(base / "state"),
-        "IPYTHONDIR": str(base / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(base / "config"),
-        "JUPYTER_DATA_DIR": str(base / "data"),
-        "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(base / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
-        "JUPYTER_TOKEN": token,
-    }
-    arguments = [
-        "--no-browser",
-        "--ip=127.0.0.1",
-        f"--port={port}",
-        "--port-retries=0",
-        f"--notebook-dir={folder}",
-    ]
-    if os.geteuid() == 0:
-        arguments.append("--allow-root")
+    environment = {**os.environ, "JUPYTER_TOKEN": token}
+    environment |= {name: str(base / place) for name, place in PLACES.items()}
+    arguments = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0"]
+    command = [sys.executable, "-m", "jupyterlab", *arguments, f"--notebook-dir={folder}"]
     log = (base / "lab.log").open("wb")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *arguments], env=environment, stdout=log, stderr=log, cwd=folder
-    )
+    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
     session = Lab(folder, environment, f"http://127.0.0.1:{port}", token, browser)
 
     def ready():
@@ -241,7 +214,7 @@ def running_lab(browser):
         until(ready, "JupyterLab answers")
         yield session
     finally:
-        session.close()
+        session.context.close()
         server.send_signal(signal.SIGTERM)
         try:
             server.wait(30)

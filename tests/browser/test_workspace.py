@@ -23,14 +23,9 @@ POOL = "from hpclab.cluster import Pool\npool = Pool(nodes=1, backend='local')"
 def running():
     """A running `hpclab lab` on its own folder: what it printed as JSON."""
     base = Path(tempfile.mkdtemp(prefix="hlab-", dir="/tmp"))  # short, as our state must be
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", "--no-slurm"],
-        env=os.environ
-        | {"HOME": str(base), "JUPYTER_RUNTIME_DIR": str(base / "runtime")}
-        | {"HPCLAB_STATE_DIR": str(base / "state")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    own = {"HOME": base, "JUPYTER_RUNTIME_DIR": base / "runtime", "HPCLAB_STATE_DIR": base / "state"}
+    command = [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", "--no-slurm"]
+    process = subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True)
     try:
         yield json.loads(process.stdout.readline()) | {"runtime": base / "runtime", "state": base / "state"}
     finally:

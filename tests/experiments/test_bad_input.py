@@ -6,16 +6,17 @@ import math
 
 import pytest
 
-from hpclab.experiments import laws, machine_roof, measure_collectives, message_tables, race, replay
+from hpclab.experiments import message_tables
 from hpclab.experiments.kernel_ladder import KernelLadder, observed
+from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
+from hpclab.experiments.race import race
 from hpclab.experiments.scale_out import ScaleOut
 from hpclab.models.device import from_catalogue
 from hpclab.models.roofline import Work
-from hpclab.models.scaling import Amdahl
 from hpclab.results import Origin, Result
 
-LADDER, SWEEP = KernelLadder(ladders=("reduction",)), measure_collectives.MeasureCollective()
+LADDER, SWEEP, SPEEDUP = KernelLadder(ladders=("reduction",)), MeasureCollective(), ThreadSweep(print, print)
 A100, WORK, MORE = from_catalogue("a100-80gb"), Work(8, 8), {"parameters": {}}
 
 
@@ -26,33 +27,26 @@ class Pool:
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, 1e30, "two", None], ids=repr)
 def test_what_is_none_of_it(bad, refused):
-    for fit in (ScaleOut().fit, machine_roof.fit, LADDER.fit, SWEEP.fit, message_tables.medians):
+    for fit in (ScaleOut().fit, LADDER.fit, SWEEP.fit, SPEEDUP.fit, message_tables.medians):
         refused(lambda fit=fit: fit(bad))
-    refused(lambda: laws.fit(bad, "threads"))
-    refused(lambda: laws.fit_law(Amdahl, bad, "threads"))
-    refused(lambda: ThreadSweep(print, print, bad))
-    refused(lambda: ThreadSweep(bad, print))
+    for spec in (ThreadSweep, ProcessSweep):
+        refused(lambda spec=spec: spec(bad, ()))
+        refused(lambda spec=spec: spec(print, print if spec is ThreadSweep else (), bad))
     refused(lambda: ThreadSweep(print, bad))
-    refused(lambda: ProcessSweep(bad, ()))
-    refused(lambda: ProcessSweep(print, (), bad))
     refused(lambda: KernelLadder(ladders=bad))
+    refused(lambda: KernelLadder(on=bad))
+    refused(lambda: KernelLadder(repeats=bad))
     refused(lambda: LADDER.predict(bad))
     refused(lambda: LADDER.predict(A100, sectors=bad if bad is not None else "none"))
-    refused(lambda: SWEEP.predict(None, bad))
-    refused(lambda: ScaleOut().predict(None, bad))
-    refused(lambda: replay.makespan(bad, 1))
-    refused(lambda: race.race(bad, print, 8))
-    refused(lambda: race.race(Pool(), bad, 8))
-
-
-@pytest.mark.parametrize("bad", [-1, math.nan, math.inf, 1e30, "two", None], ids=repr)
-def test_what_is_no_number_of_this(bad, refused):
-    refused(lambda: replay.makespan([1.0], 1, bad))
-    for seconds in (bad, 0):
-        refused(lambda seconds=seconds: measure_collectives.algbw(8, seconds))
-        refused(lambda seconds=seconds: measure_collectives.busbw("all_reduce", 8, 2, seconds))
-        refused(lambda seconds=seconds: observed(WORK, seconds, Origin.MEASURED, MORE))
-    refused(lambda: measure_collectives.busbw("ping_pong", bad, 2, 1.0))
+    for spec in (SWEEP, SPEEDUP, ScaleOut()):
+        refused(lambda spec=spec: spec.predict(None, bad))
+    for name in ("corpus_bytes", "chunk_bytes", "nodes", "repeats"):
+        refused(lambda name=name: ScaleOut(**{name: bad}))
+        refused(lambda: ScaleOut(nodes=(bad,)))
+    refused(lambda: race(bad, print, 8))
+    refused(lambda: race(Pool(), bad, 8))
+    refused(lambda: race(Pool(), print, bad))
+    refused(lambda: observed(WORK, bad, Origin.MEASURED, MORE))
     refused(lambda: observed(bad, 1.0, Origin.MEASURED, MORE))
 
 

@@ -39,7 +39,7 @@ def square(item):
 SMALL = [
     ThreadSweep(double, lambda work: (numpy.ones(2**16), numpy.ones(2**16)), (1,), repeats=2),
     ProcessSweep(square, range(6), (1, 2), repeats=2),
-    KernelLadder(most_bytes=2**16, repeats=2),
+    KernelLadder(repeats=2),
     MeasureCollective("ping_pong", (4, 64, 1024, 2**14), repeats=2),
     ScaleOut(corpus_bytes=2**20, chunk_bytes=2**17, nodes=(1, 2), repeats=2),
 ]
@@ -77,6 +77,7 @@ def pool():
 def test_what_it_measures_fits_and_predicts_are_results_of_one_shape(spec, pool, tmp_path, monkeypatch):
     step = types.SimpleNamespace(name="numpy", problem=DOUBLE, launch=double)
     monkeypatch.setattr(kernel_ladder, "_ladders", lambda on: {"double": (step,)})
+    monkeypatch.setitem(kernel_ladder.WHERE, "cpu", (2**16, 2**28))
     assert isinstance(spec, Experiment)
     heard = []
     pool.scale(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 
 import numpy
@@ -23,26 +22,22 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 
-@pytest.fixture
-def doubles(monkeypatch):
-    """A CPU's ladder of one step, so that nothing has to be compiled; what it was launched on."""
+@pytest.mark.slow
+def test_measured_and_modelled_have_one_shape(monkeypatch):
     seen = []
 
     def launch(x, result):
         seen.append(x.size)
         result[:] = 2 * x
 
+    # A ladder of one step, so that nothing has to be compiled.
     step = types.SimpleNamespace(name="numpy", problem=PROBLEM, launch=launch)
     monkeypatch.setattr(kernel_ladder, "_ladders", lambda on: {"double": (step,)})
-    return seen
-
-
-@pytest.mark.slow
-def test_measured_and_modelled_have_one_shape(doubles):
-    ladder = KernelLadder(repeats=2, most_bytes=2**16)
+    monkeypatch.setitem(kernel_ladder.WHERE, "cpu", (2**16, 2**28))
+    ladder = KernelLadder(repeats=2)
     results = ladder.measure()
     mine = [result for result in results if result.parameters.get("ladder") == "double"]
-    assert doubles == [8192] * 3  # a warm-up and two repeats; 8 × 8,192 bytes = 2¹⁶
+    assert seen == [8192] * 3  # a warm-up and two repeats; 8 × 8,192 bytes = 2¹⁶
     assert [result.quantity for result in mine] == ["time", "bandwidth", "flop rate"] * 2
     time, bandwidth, rate = mine[:3]
     assert bandwidth.value == pytest.approx(2**16 / time.value)
@@ -55,16 +50,11 @@ def test_measured_and_modelled_have_one_shape(doubles):
     assert {r.component for r in modelled} == {"memory"}
 
 
-def test_every_gpu_ladder_is_predicted_on_every_device():
-    for name in ("v100-16gb", "h100-80gb", "rtx4070-laptop-8gb", "mi300x-192gb"):
+def test_every_gpu_ladder_is_predicted_on_every_device_with_the_textbook_bounds():
+    for name in ("v100-16gb", "rtx4070-laptop-8gb", "mi300x-192gb", "h100-80gb"):
         results = KernelLadder(on="gpu").predict(from_catalogue(name))
         assert len(results) == 3 * sum(map(len, LADDERS.values()))
         assert {result.component for result in results} <= set(BOUNDS)
-        assert all(0 < result.value < float("inf") for result in select(results, "time"))
-
-
-def test_the_textbook_bounds():
-    results = KernelLadder(on="gpu").predict(from_catalogue("h100-80gb"))
     bound = {(r.parameters["ladder"], r.parameters["step"]): r.component for r in results}
     for ladder, step in (("vector add", "coalesced"), ("transpose", "padded"), ("stencil", "tiled")):
         assert bound[ladder, step] == "memory"
@@ -115,9 +105,6 @@ def test_a_gpu_is_calibrated_by_its_copy_alone():
 )  # fmt: skip
 def test_a_gpu_is_found_under_the_name_it_gives_itself(said, memory, name):
     assert catalogue_name(said, memory) == name
-
-
-def test_a_gpu_that_is_not_in_the_catalogue_is_said():
     with pytest.raises(ValueError, match="no NVIDIA T4 with 16 GB"):
         catalogue_name("NVIDIA T4", 16e9)
 
@@ -130,13 +117,3 @@ def test_sizes_are_the_largest_within_both_limits():
     step = LADDERS["vector add"][1]
     launch = launch_of(step, (2**20,), work_of(step, (2**20,)))
     assert (launch.blocks * launch.threads, launch.in_flight) == (2**20, 12.0)
-
-
-@pytest.mark.parametrize(
-    ("field", "bad"),
-    [("on", "tpu"), ("on", None), ("repeats", 0), ("repeats", 1e30), ("most_bytes", -1), ("ladders", "a")],
-)  # fmt: skip
-def test_bad_input_is_one_sentence(field, bad):
-    with pytest.raises(ValueError, match=rf"{field} must be") as caught:
-        dataclasses.replace(KernelLadder(on="gpu"), **{field: bad})
-    assert "\n" not in str(caught.value)

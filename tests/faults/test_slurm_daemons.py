@@ -56,8 +56,8 @@ def test_a_node_that_loses_power_takes_its_tasks_along_and_its_job_runs_again(
     local_slurm.restore_node(node)
     until(lambda: all(n.state == "idle" for n in client.nodes() if n.name == node), "the node is back")
     (tmp_path / "go").touch()
-    # Slurm holds it for two minutes, until the node has heard that the first run is over. It hears of it within
-    # seconds; a second run that is over before that (22.05) keeps the node's core and memory for ever.
+    # Slurm holds it for two minutes. Within seconds the node hears that the first run is over; a second run
+    # that is itself over before that (22.05) keeps the node's core and memory for ever.
     soon = ["scontrol", "update", f"JobId={job}", "StartTime=now+10"]
     subprocess.run(soon, env=local_slurm.environment, capture_output=True)
     assert client.wait(job, 200).state == "COMPLETED"

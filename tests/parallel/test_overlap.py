@@ -17,12 +17,12 @@ def pool():
 
 
 def test_without_overlap_every_layer_waits_as_long_as_the_link_is_busy(pool):
-    for step, exposed in pool.run(training_step, False, LINK, LAYERS, ELEMENTS):
+    for step, exposed, _ in pool.run(training_step, False, LINK, LAYERS, ELEMENTS):
         assert step > exposed >= LAYERS * 0.1
 
 
 def test_with_overlap_the_link_is_as_busy_and_the_last_gradient_stays_exposed(pool):
-    for step, exposed in pool.run(training_step, True, LINK, LAYERS, ELEMENTS):
+    for step, exposed, _ in pool.run(training_step, True, LINK, LAYERS, ELEMENTS):
         computed = step - exposed
         assert step >= LAYERS * 0.1
         assert exposed >= max(0, LAYERS * 0.1 - computed)  # what the layers' computing could not hide

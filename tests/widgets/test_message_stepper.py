@@ -1,7 +1,5 @@
 """The stepper without a browser: every choice redraws, a step only its picture, playing starts nothing."""
 
-import threading
-
 import pytest
 
 from hpclab import schedules
@@ -39,20 +37,16 @@ def test_a_step_draws_the_next_picture_and_asks_no_model(stepper, monkeypatch):
         assert f"step {step} of 30" in stepper.announcer.value
 
 
-def test_every_algorithm_of_every_collective_can_be_chosen(stepper):
-    for collective in schedules.ALGORITHMS:
+def test_every_machine_and_every_algorithm_of_every_collective_can_be_chosen(stepper):
+    for stepper.machine.value in PRESETS:
+        assert "modelled" in stepper.note.value
+        assert "<svg" in stepper.picture.value
+    for collective, algorithms in schedules.ALGORITHMS.items():
         stepper.collective.value = collective
-        assert [name for _, name in stepper.algorithm.options] == list(schedules.ALGORITHMS[collective])
-        for algorithm in schedules.ALGORITHMS[collective]:
+        assert [name for _, name in stepper.algorithm.options] == list(algorithms)
+        for algorithm in algorithms:
             stepper.algorithm.value = algorithm
             assert message_stepper.words(algorithm).capitalize() in stepper.picture.value
-
-
-@pytest.mark.parametrize("machine", PRESETS)
-def test_every_machine_can_be_chosen(stepper, machine):
-    stepper.machine.value = machine
-    assert "modelled" in stepper.note.value
-    assert "<svg" in stepper.picture.value
 
 
 def test_another_choice_begins_at_the_first_step(stepper):
@@ -93,15 +87,6 @@ def test_what_cannot_be_timed_is_a_sentence(stepper):
     stepper.collective.value = "all_to_all"
     stepper.ranks.value = 512
     assert "at most 256 ranks" in stepper.note.value
-
-
-def test_playing_starts_no_thread():
-    before = set(threading.enumerate())
-    made = MessageStepper()
-    made.play.playing = True
-    made.step.value = 3
-    assert set(threading.enumerate()) == before
-    made.close()
 
 
 def test_the_slow_link_leaves_a_node_where_there_are_several():

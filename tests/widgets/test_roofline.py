@@ -43,7 +43,11 @@ def test_what_was_measured_stands_on_the_device_it_was_measured_on(shown):
     assert "on a GPU" not in said(shown)
     shown.device.value = "a100-80gb"
     assert "add, on a GPU: 0.1 FLOP per byte, 100 GFLOP/s, 1 TB/s, measured" in said(shown)
-    shown.device.value = "h100-80gb"
+    assert "The achievable rate is assumed" in shown.note.value
+    shown.precision.value = "bf16"
+    assert "assumed" not in shown.note.value
+    assert "BF16. Modelled." in shown.announcer.value  # of a slider's value a reader says the number only
+    shown.device.value, shown.precision.value = "h100-80gb", "fp32"
     assert "measured." not in said(shown).split("add, one")[1]
     assert "memory-bound" in said(shown)
     assert "Modelled." in shown.note.value
@@ -89,13 +93,6 @@ def test_reuse_moves_a_kernel_to_the_ridge_and_redraws_nothing_else(shown):
     shown.item.value, shown.reuse.value = 4, 1
     assert shown.note.value == words
     assert shown.moving.value == ""
-
-
-def test_what_is_assumed_is_said(shown):
-    assert "The achievable rate is assumed" in shown.note.value
-    shown.precision.value = "bf16"
-    assert "assumed" not in shown.note.value
-    assert "BF16. Modelled." in shown.announcer.value  # of a slider's value a reader says the number only
 
 
 def test_no_works_are_refused():
