@@ -10,13 +10,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from hpclab.course import Lesson, lay_out
-from hpclab.machine import probe
 from hpclab.machine.footprint import Footprint, members
+from hpclab.machine.probe import slurm
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -35,10 +35,6 @@ class Report:
     seconds: float
     peak_memory: int
     failure: str = ""
-
-    @property
-    def passed(self) -> bool:
-        return not self.failure
 
 
 def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Report:
@@ -73,23 +69,22 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
     content = nbformat.read(notebook, as_version=4)
     client = NotebookClient(
         content,
-        km=AsyncKernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=Kernels(),
-            transport="ipc",  # sockets in the private folder: no port that others could reach
+        km=AsyncKernelManager(  # by sockets in the private folder: no port that others could reach
+            kernel_name="python3", kernel_spec_manager=Kernels(), transport="ipc",
             connection_file=str(folder / "kernel.json"),
         ),
         timeout=round(cell_timeout),
         startup_timeout=round(_START),
         resources={"metadata": {"path": str(notebook.parent)}},
-    )
+    )  # fmt: skip
     try:
         # cleanup_kc: nbclient leaves the kernel of a manager it was given running unless told
         client.execute(cleanup_kc=True, env=_environment(folder, state))
     except CellTimeoutError:
         return f"{_where(content)} ran longer than {cell_timeout:g} s."
-    except CellExecutionError:
-        return f"{_where(content)}: {_error(content)}"
+    except CellExecutionError as error:
+        said, _, _ = error.evalue.strip().partition("\n")
+        return f"{_where(content)}: {error.ename}: {said}"
     except asyncio.CancelledError:  # how an interrupt arrives, because nbclient handles the signals meanwhile
         raise KeyboardInterrupt from None
     except (DeadKernelError, RuntimeError) as error:
@@ -100,33 +95,17 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
 def _environment(folder: Path, state: Path) -> dict[str, str]:
     """This environment, with a state directory of its own and without traces of a Slurm already running."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "HPCLAB_"))}
-    if probe().slurm.site and "SLURM_CONF" in os.environ:
+    if "SLURM_CONF" in os.environ and slurm().site:
         kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
     return {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
 
 
-def _cells(content: NotebookNode) -> list[Any]:
-    return [cell for cell in content.cells if cell.cell_type == "code"]
-
-
 def _where(content: NotebookNode) -> str:
     """The last code cell that was begun, as a learner counts them, with its first line."""
-    begun = [
-        n for n, cell in enumerate(_cells(content), start=1) if cell.get("metadata", {}).get("execution")
-    ]
-    number = begun[-1] if begun else 1
-    first = _cells(content)[number - 1].source.strip().split("\n")[0] if _cells(content) else ""
-    return f"code cell {number} ({first[:60]})"
-
-
-def _error(content: NotebookNode) -> str:
-    for cell in _cells(content):
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                return (
-                    f"{output.ename}: {str(output.evalue).strip().splitlines()[0] if output.evalue else ''}"
-                )
-    return "an error without a message"
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    begun = [number for number, cell in enumerate(code) if cell.metadata.get("execution")] or [0]
+    first, _, _ = code[begun[-1]].source.strip().partition("\n")
+    return f"code cell {begun[-1] + 1} ({first[:60]})"
 
 
 def _end_what_is_left(state: Path) -> list[str]:

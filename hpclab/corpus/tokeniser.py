@@ -9,7 +9,6 @@ ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import struct
@@ -37,14 +36,12 @@ class Tokeniser:
     merges: bytes
 
     def __post_init__(self) -> None:
-        made = 256
         checks.instance("A tokeniser's merges", self.merges, bytes, "bytes")
         if len(self.merges) % 4 or len(self.merges) // 4 + 257 > LARGEST_VOCABULARY:
             raise ValueError("A tokeniser's merges must be pairs of two-byte tokens, at most 65,278 of them.")
-        for left, right in self.pairs():
-            if left >= made or right >= made:
-                raise ValueError(f"Merge {made - 256} uses a token that no earlier merge has made.")
-            made += 1
+        for number, pair in enumerate(self.pairs()):
+            if max(pair) >= 256 + number:
+                raise ValueError(f"Merge {number} uses a token that no earlier merge has made.")
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """The merges in the order in which they were learnt."""
@@ -59,10 +56,6 @@ class Tokeniser:
     def vocabulary(self) -> int:
         """How many different tokens there are."""
         return self.end_of_document + 1
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.merges).hexdigest()
 
     def encode(self, text: str) -> numpy.ndarray:
         """The text's tokens, shape (tokens,), uint16, without an end-of-document token; on one core."""
@@ -91,14 +84,12 @@ def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> To
     The corpus is in a mixed order, so its beginning is a fair sample. The same files give the same merges.
     `vocabulary` counts bytes, merges and the end-of-document token: 300 to 65,535.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import models, trainers
 
     vocabulary = checks.integer("The vocabulary", vocabulary, 300, LARGEST_VOCABULARY, "tokens")
     checks.instance("corpus", corpus, Corpus)
     sample = checks.integer("The sample", sample, 1, 2**40, "bytes")
-    engine = Tokenizer(models.BPE())
-    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    engine.decoder = decoders.ByteLevel()
+    engine = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=list(_byte_letters())
     )
@@ -123,7 +114,7 @@ def _beginning(corpus: Corpus, sample: int) -> Iterator[str]:
 
 @functools.lru_cache(maxsize=2)  # a worker builds it for its first chunk and keeps it
 def _engine(merges: bytes) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import models
 
     letters = list(_byte_letters())
     rules = []
@@ -133,7 +124,13 @@ def _engine(merges: bytes) -> Any:
     ids: dict[str, int] = {}
     for number, text in enumerate(letters):
         ids.setdefault(text, number)
-    engine = Tokenizer(models.BPE(vocab=ids, merges=rules))
+    return _byte_level(models.BPE(vocab=ids, merges=rules))
+
+
+def _byte_level(model: Any) -> Any:
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
+    engine = Tokenizer(model)
     engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     engine.decoder = decoders.ByteLevel()
     return engine
@@ -153,12 +150,11 @@ def _byte_letters() -> Iterator[str]:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """The library's threads would survive in the kernel and be copied, broken, into forked children."""
-    before = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    name = "TOKENIZERS_PARALLELISM"
+    before = {name: os.environ[name]} if name in os.environ else {}
+    os.environ[name] = "false"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["TOKENIZERS_PARALLELISM"]
-        else:
-            os.environ["TOKENIZERS_PARALLELISM"] = before
+        del os.environ[name]
+        os.environ.update(before)

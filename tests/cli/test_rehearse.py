@@ -150,8 +150,3 @@ def _folders_of(pid: int) -> set[str]:
         if "hpclab-r-" in folder:
             found.add(str(Path(folder).parent))
     return found
-
-
-def test_without_a_lesson_there_is_nothing_to_rehearse():
-    with pytest.raises(ValueError, match="no lesson"):
-        rehearse.choose([], None)
