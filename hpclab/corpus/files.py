@@ -103,16 +103,15 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
     for name, path in sorted(_candidates(), key=lambda one: hashlib.sha256(one[0].encode()).digest()):
         content, reason = _examine(path)
         digest = hashlib.sha256(content).hexdigest()
-        if not reason and digest in taken:
-            reason = "duplicate"
+        reason = reason or "duplicate" * (digest in taken)
         if reason:
             skipped[reason] += 1
-            continue
-        if size + len(content) > limit:
+        elif size + len(content) > limit:
             break
-        taken.add(digest)
-        size += len(content)
-        files.append(Source(name, len(content), digest))
+        else:
+            taken.add(digest)
+            size += len(content)
+            files.append(Source(name, len(content), digest))
     if not files:
         raise RuntimeError(
             "This environment holds no Python source files to collect: its standard library is kept in an "

@@ -9,6 +9,7 @@ ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import struct
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy
 
 LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
+_SAMPLE = 4 * 2**20  # bytes to learn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class Tokeniser:
         return [self.decode([token]) for token in self.encode(text)]
 
 
-def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> Tokeniser:
-    """Learn the merges from the first `sample` bytes of the corpus: under a second for 4 MiB.
+def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
+    """Learn the merges from the first 4 MiB of the corpus, in under a second.
 
     The corpus is in a mixed order, so its beginning is a fair sample. The same files give the same merges.
     `vocabulary` counts bytes, merges and the end-of-document token: 300 to 65,535.
@@ -88,13 +90,12 @@ def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> To
 
     vocabulary = checks.integer("The vocabulary", vocabulary, 300, LARGEST_VOCABULARY, "tokens")
     checks.instance("corpus", corpus, Corpus)
-    sample = checks.integer("The sample", sample, 1, 2**40, "bytes")
     engine = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=list(_byte_letters())
+        vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=_byte_letters()
     )
     with _one_thread():
-        engine.train_from_iterator(_beginning(corpus, sample), trainer)
+        engine.train_from_iterator(_beginning(corpus), trainer)
     learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
     ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
     merges = b""
@@ -104,19 +105,16 @@ def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> To
     return Tokeniser(merges)
 
 
-def _beginning(corpus: Corpus, sample: int) -> Iterator[str]:
-    for file in corpus.files:
-        if sample <= 0:
-            return
-        yield file.read()
-        sample -= file.size
+def _beginning(corpus: Corpus) -> Iterator[str]:
+    begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
+    return (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
 
 
 @functools.lru_cache(maxsize=2)  # a worker builds it for its first chunk and keeps it
 def _engine(merges: bytes) -> Any:
     from tokenizers import models
 
-    letters = list(_byte_letters())
+    letters = _byte_letters()
     rules = []
     for left, right in struct.iter_unpack("<HH", merges):
         rules.append((letters[left], letters[right]))
@@ -136,15 +134,10 @@ def _byte_level(model: Any) -> Any:
     return engine
 
 
-def _byte_letters() -> Iterator[str]:
+def _byte_letters() -> list[str]:
     """A printable character for each byte, in the order of the bytes (GPT-2's table)."""
-    shifted = 256
-    for byte in range(256):
-        if 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255:
-            yield chr(byte)
-        else:
-            yield chr(shifted)
-            shifted += 1
+    plain, shifted = {*range(33, 127), *range(161, 173), *range(174, 256)}, itertools.count(256)
+    return [chr(byte if byte in plain else next(shifted)) for byte in range(256)]
 
 
 @contextmanager

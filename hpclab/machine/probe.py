@@ -31,22 +31,13 @@ def probe() -> Machine:
     found, inside = gpus.gpus(), container()
     facts = gpu_preflight.gather(found, inside)
     return Machine(
-        host=platform.node(),
-        platform=_platform(),
-        processor=_processor(),
-        container=inside,
-        cores=allowance.cores(),
-        memory=allowance.memory(),
-        gpus=found,
-        slurm=slurm(),
+        host=platform.node(), platform=_platform(), processor=_processor(), container=inside,
+        cores=allowance.cores(), memory=allowance.memory(), gpus=found, slurm=slurm(),
         mpi=tuple(name for name in ("mpiexec", "mpirun") if shutil.which(name)),
-        file_systems=places.file_systems(),
-        interfaces=places.interfaces(),
-        python=platform.python_version(),
-        torch=facts.torch,
-        notes=gpu_preflight.problems(facts),
+        file_systems=places.file_systems(), interfaces=places.interfaces(),
+        python=platform.python_version(), torch=facts.torch, notes=gpu_preflight.problems(facts),
         simulated=not gpu_preflight.usable(facts),
-    )
+    )  # fmt: skip
 
 
 def slurm(root: Path = Path("/")) -> SlurmHere:

@@ -84,15 +84,12 @@ print(json.dumps({{"port": server.server_port}}), flush=True)
 server.serve_forever()
 """
 GOOD = {"first": "", "status": 200, "page": b'<script id="jupyter-config-data">'}
+NO_HTTP = "http.server.BaseHTTPRequestHandler.handle = lambda self: self.wfile.write(b'\\x15')"
 WRONG = {
-    "ends": (GOOD | {"first": "sys.exit('TraitError: nope')"}, "TraitError: nope"),
-    "base path": (GOOD | {"status": 404}, "it answers 404"),
-    "password": (GOOD | {"page": b"Password:"}, "not JupyterLab open to this start's token"),
-    "certificate": (
-        GOOD
-        | {"first": "http.server.BaseHTTPRequestHandler.handle = lambda self: self.wfile.write(b'\\x15')"},
-        "does not answer in HTTP",
-    ),
+    "ends": ({"first": "sys.exit('TraitError: nope')"}, "TraitError: nope"),
+    "base path": ({"status": 404}, "it answers 404"),
+    "password": ({"page": b"Password:"}, "not JupyterLab open to this start's token"),
+    "certificate": ({"first": NO_HTTP}, "does not answer in HTTP"),
 }
 
 
@@ -125,13 +122,12 @@ def start(folder: Path, said: list[str], port: int = 0) -> Server | None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("wrong", "words"), WRONG.values(), ids=list(WRONG))
 def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
-    children, tmp_path: Path, wrong: dict, words: str
+    children, tmp_path, wrong, words
 ):
     plan, had = children
-    plan[:] = [wrong, GOOD]
+    plan[:] = [GOOD | wrong, GOOD]
     said: list[str] = []
-    server = start(tmp_path, said)
-    server.end()
+    start(tmp_path, said).end()
     assert had == [True, False]
     (sentence,) = said
     assert sentence.startswith("Your own Jupyter configuration was left out")
@@ -141,7 +137,7 @@ def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
 @pytest.mark.slow
 def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path: Path):
     plan, had = children
-    plan[:] = [WRONG["ends"][0]]
+    plan[:] = [GOOD | WRONG["ends"][0]]
     with pytest.raises(RuntimeError, match=r"be started: it ended with status 1\.\n    TraitError: nope"):
         start(tmp_path, [])
     assert had == [True, False]
