@@ -94,8 +94,10 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=_byte_letters()
     )
+    begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
+    texts = (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
     with _one_thread():
-        engine.train_from_iterator(_beginning(corpus), trainer)
+        engine.train_from_iterator(texts, trainer)
     learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
     ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
     merges = b""
@@ -103,11 +105,6 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
         merges += struct.pack("<HH", ids[left], ids[right])
         ids.setdefault(left + right, 256 + len(merges) // 4 - 1)
     return Tokeniser(merges)
-
-
-def _beginning(corpus: Corpus) -> Iterator[str]:
-    begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
-    return (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
 
 
 @functools.lru_cache(maxsize=2)  # a worker builds it for its first chunk and keeps it

@@ -53,16 +53,11 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
     """The facts of this machine, in milliseconds: nothing heavy is imported."""
     torch = version("torch")
     return GpuFacts(
-        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"),
-        driver=ask(),
-        numba_cuda=version("numba-cuda"),
-        compiler=_compiler(root),
-        torch=torch,
-        torch_cuda=_torch_cuda(torch),
-        kernel_module=(root / "proc/driver/nvidia/version").exists(),
-        container=container,
+        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"), driver=ask(), container=container,
+        numba_cuda=version("numba-cuda"), compiler=_compiler(root), torch=torch,
+        torch_cuda=_torch_cuda(torch), kernel_module=(root / "proc/driver/nvidia/version").exists(),
         wsl="microsoft" in platform.release().lower() and (root / "dev/dxg").exists(),
-    )
+    )  # fmt: skip
 
 
 def usable(facts: GpuFacts) -> bool:

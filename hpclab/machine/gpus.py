@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -44,10 +45,12 @@ def _from_nvidia_smi() -> list[Gpu]:
 
 
 def _from_nvidia_files(root: Path) -> list[Gpu]:
+    version = re.search(r"\s(\d+\.[\d.]+)\s", " ".join(_lines(root / "proc/driver/nvidia/version")))
     found = []
     for place in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
         models = [line[6:].strip() for line in _lines(place) if line.startswith("Model:")]
-        found.append(Gpu(models[0] if models else "NVIDIA GPU", "NVIDIA", "cuda"))
+        name, driver = models[0] if models else "NVIDIA GPU", version[1] if version else ""
+        found.append(Gpu(name, "NVIDIA", "cuda", driver=driver))
     return found
 
 

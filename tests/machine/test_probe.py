@@ -235,12 +235,13 @@ def test_what_is_visible_of_the_gpus_and_a_slice_of_one_is_not_the_whole(environ
 def test_gpus_from_the_drivers_files(tmp_path: Path, environment):
     environment["PATH"] = str(tmp_path)
     write(tmp_path, {
+        "proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue\n",
         "proc/driver/nvidia/gpus/0000:00:00.0/information": "Model: \t\t NVIDIA A100\nIRQ: 3\n",
         "sys/class/drm/card1/device/vendor": "0x1002\n",
         "sys/class/drm/card1/device/mem_info_vram_total": str(64 * 2**30),
     })  # fmt: skip
     nvidia, amd = gpus.gpus(tmp_path)
-    assert (nvidia.vendor, nvidia.name) == ("NVIDIA", "NVIDIA A100")
+    assert nvidia == Gpu("NVIDIA A100", "NVIDIA", "cuda", driver="550.54.15")
     assert (amd.vendor, amd.memory) == ("AMD", 64 * 2**30)
 
 
