@@ -109,24 +109,24 @@ def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(
 
 @pytest.mark.slow
 def test_an_interrupt_leaves_nothing(tmp_path: Path):
-    write(tmp_path, **{"00_long": ["import time; time.sleep(120)"]})
+    write(tmp_path, **{"00_long": ["open('begun', 'w').close(); import time; time.sleep(120)"]})
     code = (
         "import pathlib, hpclab.course.finder as f, hpclab.course.layout as l\n"
         f"f.root = l.root = lambda: pathlib.Path({str(tmp_path)!r})\n"
         "from hpclab.cli import main; raise SystemExit(main(['rehearse']))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    kernels = until(lambda: _folders_of(process.pid), "a kernel runs")
+    kernels = until(lambda: _folders_of(process.pid), "the cell runs")
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
     assert not any(members(folder) or Path(folder).exists() for folder in kernels)
 
 
 def _folders_of(pid: int) -> set[str]:
-    """The rehearsal folders that kernels below `pid` run in."""
+    """The rehearsal folders that kernels below `pid` run in, once they have begun with a cell."""
     found = set()
     for child in members("", [pid]):
         with contextlib.suppress(OSError):
-            folder = os.readlink(f"/proc/{child}/cwd")
-            found |= {str(Path(folder).parent)} if "hpclab-r-" in folder else set()
+            folder = Path(os.readlink(f"/proc/{child}/cwd"))
+            found |= {str(folder.parent)} if (folder / "begun").exists() else set()
     return found
