@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
+
 from hpclab import trace
 from hpclab.parallel.plan import Piece, Step, plan
 from hpclab.parallel.transports import MpiTransport, TorchTransport
@@ -46,7 +48,9 @@ class Execution:
         kind = (buffer.dtype, getattr(buffer, "device", None))
         if self.kind != kind:
             self.kind = kind
-            self.scratch = self.transport.empty(buffer, max(map(_scratch_size, self.steps), default=0))
+            size = max(map(_scratch_size, self.steps), default=0)
+            tensor = hasattr(buffer, "new_empty")
+            self.scratch = buffer.new_empty(size) if tensor else numpy.empty(size, buffer.dtype)
         for step in self.steps:
             self._do(step, buffer)
 

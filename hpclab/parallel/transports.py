@@ -3,7 +3,7 @@
 A transport knows its `rank`, how many ranks there are (`size`), and counts in `sent` the bytes that it was
 given to send. `exchange(sends, receives)` posts all receives, then all sends, and returns when all are done:
 at most one message each way between two ranks in one call; those between two ranks arrive in the order they
-were sent. RuntimeError where a message does not come in time. `empty(like, size)` is a new 1-D buffer.
+were sent. RuntimeError where a message does not come in time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ class TorchTransport:
             raise RuntimeError("There is no process group here: run this on ranks, with pool.run(function).")
         self.group, self.sent = group, 0
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
-        if self.rank < 0:
-            raise ValueError("This rank is not in the group: only its members may take part.")
 
     def exchange(self, sends: Parcels, receives: Parcels) -> None:
         """All at once; on GPUs NCCL makes one kernel of them, and a wait is a wait of the stream."""
@@ -48,15 +46,12 @@ class TorchTransport:
             for work in dist.batch_isend_irecv(operations):
                 work.wait()
 
-    def empty(self, like: Any, size: int) -> Any:
-        return like.new_empty(size)
-
 
 class MpiTransport:
     """Messages of an mpi4py communicator; buffers are NumPy arrays.
 
-    MPI itself waits for ever; here a message that takes longer than a minute is a RuntimeError. the program
-    with ``mpiexec -n 4 python -m mpi4py program.py``: mpi4py then ends all ranks when one of them fails.
+    MPI itself waits for ever; here a message that takes longer than a minute is a RuntimeError. Start your
+    program with ``mpiexec -n 4 python -m mpi4py program.py``: mpi4py then ends all ranks when one fails.
     """
 
     def __init__(self, communicator: Any = None):
@@ -76,8 +71,3 @@ class MpiTransport:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Timed out after {_LIMIT:g} s.")
             os.sched_yield()
-
-    def empty(self, like: Any, size: int) -> Any:
-        import numpy
-
-        return numpy.empty(size, like.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import struct
 import subprocess
 import sys
@@ -50,12 +49,6 @@ def test_a_merge_is_what_it_says() -> None:
     tokeniser = Tokeniser(struct.pack("<HHHH", ord("a"), ord("b"), 256, ord("c")))
     assert tokeniser.encode("abcab").tolist() == [257, 256]
     assert tokeniser.pieces("abcab") == ["abc", "ab"]
-
-
-def test_it_travels_small_and_works_on_the_other_side(tokeniser: Tokeniser) -> None:
-    packed = pickle.dumps(tokeniser)
-    assert len(packed) < 10_000
-    assert pickle.loads(packed).encode("def f(x):").tolist() == tokeniser.encode("def f(x):").tolist()
 
 
 def test_encoding_uses_one_thread() -> None:

@@ -34,9 +34,6 @@ class OneRank:
         for _, part in receives:
             part[:] = self.arriving.pop(0)
 
-    def empty(self, like, size):
-        return numpy.full(size, -1, like.dtype)
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [7, pytest.param(17, marks=pytest.mark.soak)])
