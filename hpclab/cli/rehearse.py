@@ -7,7 +7,6 @@ happens to run already helps it or is touched by it. What it leaves running is a
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
@@ -151,10 +150,11 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
     except CellExecutionError as error:
         said, _, _ = error.evalue.strip().partition("\n")
         return f"{_where(content)}: {error.ename}: {said}"
-    except asyncio.CancelledError:  # how an interrupt arrives, because nbclient handles the signals meanwhile
-        raise KeyboardInterrupt from None
     except (DeadKernelError, RuntimeError) as error:
         return f"{_where(content)}: the kernel died ({str(error).splitlines()[0]})."
+    finally:
+        if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient hears interrupts meanwhile: one came
+            raise KeyboardInterrupt
     return ""
 
 
