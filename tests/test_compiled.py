@@ -15,17 +15,14 @@ def twice(number):
     return 2 * number
 
 
-class Start:
-    """What a fresh process finds: `twice` compiled anew or read from the cache, and what was said."""
-
-    def __init__(self) -> None:
-        compiled._said.clear()
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            function = compiled.njit()(twice)
-            assert (function(21), function(1.5)) == (42, 3.0)
-        self.read = sum(function.stats.cache_hits.values())
-        self.said = [str(one.message) for one in said]
+def start() -> tuple[int, list[str]]:
+    """How often a fresh process reads `twice` from the cache instead of compiling it, and what is said."""
+    compiled._said.clear()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        function = compiled.njit()(twice)
+        assert (function(21), function(1.5)) == (42, 3.0)
+    return sum(function.stats.cache_hits.values()), [str(one.message) for one in said]
 
 
 @pytest.fixture
@@ -34,47 +31,44 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_second_start_finds_what_the_first_compiled(cache: Path):
-    assert Start().read == 0
-    assert Start().read == 2
+@pytest.mark.parametrize(
+    ("ending", "left"),
+    [("nbi", b""), ("nbi", b"\x80\x04garbage"), ("nbi", 20), ("nbc", b""), ("nbc", 300), ("nb?", None)],
+)
+def test_a_second_start_finds_what_the_first_compiled_and_mends_what_is_damaged(
+    cache: Path, ending: str, left
+):
+    assert start() == (0, [])
+    assert start() == (2, [])
+    for file in cache.rglob(f"*.{ending}"):
+        if left is None:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:left] if isinstance(left, int) else left)
+    if left is None:
+        next(cache.iterdir()).rmdir()
+    assert start() == (0, [])
+    assert start() == (2, [])
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(
-    ("ending", "left"), [("nbi", b""), ("nbi", b"\x80\x04garbage"), ("nbi", 20), ("nbc", b""), ("nbc", 300)]
+    ("place", "instead", "words"),
+    [
+        ("CacheImpl._locator_classes", [], "compiled anew at each start"),
+        ("IndexDataCacheFile.save", full, "No space left on device"),
+    ],
 )
-def test_a_damaged_file_of_the_cache_costs_the_compilation_and_is_mended(cache: Path, ending: str, left):
-    Start()
-    for file in cache.rglob(f"*.{ending}"):
-        file.write_bytes(file.read_bytes()[:left] if isinstance(left, int) else left)
-    again = Start()
-    assert (again.read, again.said) == (0, [])
-    assert Start().read == 2
-
-
-def test_nowhere_to_keep_it_is_said_once_and_no_obstacle(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
-    (said,) = Start().said
-    assert "compiled anew at each start" in said
+def test_nowhere_to_keep_it_is_said_once_and_no_obstacle(cache, monkeypatch, place, instead, words):
+    monkeypatch.setattr(f"numba.core.caching.{place}", instead)
+    _, (said,) = start()
+    assert words in said
     with warnings.catch_warnings(record=True) as more:
-        compiled.njit()(twice)
+        compiled.njit()(twice)(21)
     assert more == []
-
-
-def test_a_disk_that_is_full_is_said_once_and_no_obstacle(cache: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
-    (said,) = Start().said
-    assert "No space left on device" in said
-
-
-def test_a_folder_that_was_removed_meanwhile_is_made_again(cache: Path):
-    Start()
-    for file in cache.rglob("*.nb?"):
-        file.unlink()
-    next(cache.iterdir()).rmdir()
-    assert Start().said == []
 
 
 def test_without_a_compiler_the_function_stays_as_it_is(monkeypatch: pytest.MonkeyPatch):

@@ -75,10 +75,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "jobs"
 
 
+def _run(slurm, *words):
+    return subprocess.run(words, env=dict(slurm.environment), capture_output=True, text=True)
+
+
 def _sbatch(slurm, *words):
-    done = subprocess.run(
-        ["sbatch", "--parsable", *words], env=dict(slurm.environment), capture_output=True, text=True
-    )
+    done = _run(slurm, "sbatch", "--parsable", *words)
     time.sleep(0.6)  # one answer of squeue serves everybody for half a second, also an older one
     return int(done.stdout) if done.returncode == 0 else done.stderr
 
@@ -133,9 +135,7 @@ def test_the_partition_in_site_env_is_used_by_all(slurm, folder, monkeypatch):
 @pytest.mark.slurm
 def test_a_job_newer_than_the_last_look_is_followed_to_its_end(slurm, folder):
     slurm.queue()
-    said = subprocess.run(
-        ["sbatch", "--parsable", "step.sh", "2"], env=dict(slurm.environment), capture_output=True, text=True
-    ).stdout
+    said = _run(slurm, "sbatch", "--parsable", "step.sh", "2").stdout
     assert [job.state for job in follow(slurm, [said])] == ["COMPLETED"]
 
 
@@ -172,20 +172,16 @@ def test_the_broken_scripts_fail_as_their_headers_say(slurm, folder):
 
 
 @pytest.mark.slurm
-def test_a_wait_in_the_queue_does_not_cost_the_credit(slurm, folder, monkeypatch):
-    submit = job_trials.submit
+def test_a_wait_in_the_queue_does_not_cost_the_credit_and_what_the_real_one_refuses_does(
+    slurm, folder, monkeypatch
+):
+    submit, once = job_trials.submit, "#SBATCH --ntasks=1\n"
     monkeypatch.setattr(job_trials, "submit", lambda *arguments: submit(*arguments, seconds=2))
-    text = LOST_LOG[1].replace("#SBATCH --ntasks=1\n", "#SBATCH --ntasks=1 --hold\n")
-    verdict = lesson_04.LOST_LOG.check(text)
+    verdict = lesson_04.LOST_LOG.check(LOST_LOG[1].replace(once, "#SBATCH --ntasks=1 --hold\n"))
     assert verdict.passed
     assert "JobHeldUser" in verdict.message
-    assert not slurm.queue() or all(job.name != "lost-log" for job in slurm.queue())
-
-
-@pytest.mark.slurm
-def test_what_only_the_real_one_refuses(slurm, folder):
-    text = LOST_LOG[1].replace("#SBATCH --ntasks=1\n", "#SBATCH --ntasks=1 --mem=900T\n")
-    verdict = lesson_04.LOST_LOG.check(text)
+    assert all(job.name != "lost-log" for job in slurm.queue())
+    verdict = lesson_04.LOST_LOG.check(LOST_LOG[1].replace(once, "#SBATCH --ntasks=1 --mem=900T\n"))
     assert not verdict.passed
     assert "on the real Slurm sbatch refused it" in verdict.message
 
@@ -196,9 +192,7 @@ def test_a_preempted_job_is_put_back(slurm, folder):
     until(lambda: slurm.queue([low])[0].state == "RUNNING", "the low job to run")
     high = _sbatch(slurm, "--nodelist=node4", "step.sh", "1")
     assert _ended(slurm, high) == {"COMPLETED"}
-    shown = subprocess.run(
-        ["scontrol", "show", "job", str(low)], env=dict(slurm.environment), capture_output=True, text=True
-    ).stdout
+    shown = _run(slurm, "scontrol", "show", "job", str(low)).stdout
     slurm.cancel(low)
     assert "Restarts=1" in shown
     assert "Reason=BeginTime" in shown
@@ -214,8 +208,7 @@ def test_a_job_saves_on_the_signal_before_its_end_and_the_next_goes_on(slurm, fo
     until(lambda: log.exists() and "starts from 0" in log.read_text(), "the job to start")
     if sent_by == "hand":  # the limit, and the signal before it, are a minute away
         for signal, said in (("USR1", "USR1: saved at"), ("TERM", "TERM: ended at")):
-            words = ["scancel", "--batch", f"--signal={signal}", str(first)]
-            subprocess.run(words, env=dict(slurm.environment), check=True)
+            _run(slurm, "scancel", "--batch", f"--signal={signal}", str(first))
             until(lambda said=said: said in log.read_text(), f"the job to hear {signal}")
     assert _ended(slurm, first, timeout=200) == ({"TIMEOUT"} if sent_by == "Slurm" else {"FAILED"})
     assert re.search(r"USR1: saved at \d+.*TERM: ended at \d+", log.read_text(), re.DOTALL)

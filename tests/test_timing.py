@@ -17,20 +17,15 @@ def test_the_warm_up_runs_and_is_not_counted():
     assert (len(calls), len(samples)) == (6, 4)
 
 
-def test_waiting_takes_wall_time_and_no_cpu_time():
+def test_waiting_takes_wall_time_and_working_cpu_time():
     with timing.Stopwatch() as watch:
         time.sleep(0.2)
     assert watch.sample.wall >= 0.2
     assert watch.sample.cpu < watch.sample.wall / 2
-
-
-def test_working_takes_cpu_time():
-    with timing.Stopwatch() as watch:
-        deadline = time.process_time() + 0.1
-        while time.process_time() < deadline:
-            pass
-    assert watch.sample.cpu >= 0.1
-    assert watch.sample.wall > 0.05
+    with watch:
+        hold_the_core()
+    assert watch.sample.cpu >= 0.2
+    assert watch.sample.wall > 0.1
 
 
 def hold_the_core():
@@ -69,13 +64,6 @@ def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatc
     for load, waited in ((0.5, 0.0), (1e6, pytest.approx(0.3))):
         monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, load, load))
         assert timing.waited(None, wall=1.0, cpu=0.7) == waited
-
-
-def test_the_stopwatch_stops_when_the_work_fails():
-    watch = timing.Stopwatch()
-    with pytest.raises(ZeroDivisionError), watch:
-        _ = 1 / 0
-    assert watch.sample.wall >= 0
 
 
 def test_the_median_is_not_moved_by_one_slow_repeat():

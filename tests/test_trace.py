@@ -32,26 +32,21 @@ def test_the_components_sum_to_ranks_times_makespan(found: list[Event]):
     assert list(bars) == [*COMPONENTS, UNEXPLAINED]
 
 
-def test_what_no_event_covers_is_unexplained_and_nothing_is_hidden():
-    bars = Trace((Event(0, "compute", 1, 2),), ranks=2, start=0, end=5).bars()
-    assert bars["compute"] == 2
-    assert bars[UNEXPLAINED] == 8
-
-
-def test_where_events_overlap_the_more_telling_one_counts_once():
-    overlapping = (Event(0, "compute", 0, 10), Event(0, "input", 2, 3), Event(0, "idle", 0, 10))
-    bars = Trace(overlapping, ranks=1, start=0, end=10).bars()
-    assert (bars["storage"], bars["compute"], bars["idle"]) == (3, 7, 0)
-
-
-def test_the_same_kind_twice_at_once_counts_once():
-    bars = Trace((Event(0, "compute", 0, 6), Event(0, "compute", 4, 6)), ranks=1, start=0, end=10).bars()
-    assert bars["compute"] == 10
-
-
-def test_events_outside_the_window_or_of_other_ranks_do_not_count():
-    bars = Trace((Event(0, "compute", -5, 6), Event(7, "compute", 0, 10)), ranks=1, start=0, end=10).bars()
-    assert bars["compute"] == 1
+@pytest.mark.parametrize(
+    ("events", "ranks", "seconds"),
+    [
+        ([(0, "compute", 1, 2)], 2, {"compute": 2, UNEXPLAINED: 18}),
+        # where they overlap the more telling one counts once
+        ([(0, "compute", 0, 10), (0, "input", 2, 3), (0, "idle", 0, 10)], 1,
+         {"storage": 3, "compute": 7, "idle": 0}),
+        ([(0, "compute", 0, 6), (0, "compute", 4, 6)], 1, {"compute": 10, UNEXPLAINED: 0}),
+        # outside of the window, or of another rank
+        ([(0, "compute", -5, 6), (7, "compute", 0, 10)], 1, {"compute": 1, UNEXPLAINED: 9}),
+    ],
+)  # fmt: skip
+def test_every_instant_counts_once(events, ranks, seconds):
+    bars = Trace(tuple(Event(*one) for one in events), ranks, start=0, end=10).bars()
+    assert {name: bars[name] for name in seconds} == seconds
 
 
 def test_every_kind_has_exactly_one_component():

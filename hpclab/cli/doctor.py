@@ -14,9 +14,7 @@ from dataclasses import asdict
 
 from hpclab import machine, search_path
 from hpclab.course import Lesson, lessons
-from hpclab.machine.capability import Capability, capabilities, for_lesson
-
-MARKS = {"yes": "yes", "partly": "part", "no": "no"}
+from hpclab.machine.capability import capabilities, for_lesson
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,31 +25,23 @@ def run(options: argparse.Namespace) -> int:
     here, found = machine.probe(), lessons()
     if options.json:
         print(json.dumps(as_data(here, found), indent=1))
-    else:
-        width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
-        print("\n".join(screen(here, found, width)))
-        for sentence in search_path.foreign():
-            print("", *_wrapped(sentence, width), sep="\n")
+        return 0
+    width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
+    print(*screen(here, found, width), sep="\n")
+    for sentence in search_path.foreign():
+        print("", *_wrapped(sentence, width), sep="\n")
     return 0
 
 
 def as_data(here: machine.Machine, found: Sequence[Lesson]) -> dict:
     """The same as `screen`, for programs: SI units, states in words."""
-    judged = [(lesson, *for_lesson(here, lesson.needs)) for lesson in found]
-    return {
-        "machine": asdict(here),
-        "capabilities": [asdict(item) for item in capabilities(here)],
-        "lessons": [
-            {
-                "number": lesson.number,
-                "name": lesson.name,
-                "title": lesson.title,
-                "state": state,
-                "runs": runs,
-            }
-            for lesson, state, runs in judged
-        ],
-    }
+    judged = []
+    for lesson in found:
+        state, runs = for_lesson(here, lesson.needs)
+        names = {"number": lesson.number, "name": lesson.name, "title": lesson.title}
+        judged.append(names | {"state": state, "runs": runs})
+    items = [asdict(item) for item in capabilities(here)]
+    return {"machine": asdict(here), "capabilities": items, "lessons": judged}
 
 
 def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[str]:
@@ -61,29 +51,23 @@ def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[s
     items = capabilities(here)
     lines = [*_wrapped(f"This machine: {here.host}, {here.platform}{container}; {versions}.", width), ""]
     for item in items:
-        lines += _row(MARKS[item.state], item.name, item.here, width, column=9)
-    if found:
-        lines += ["", "The lessons, here:", ""]
-        longest = min(38, max(len(lesson.title.partition(":")[0]) for lesson in found) + 4)
-        for lesson in found:
-            state, runs = for_lesson(here, lesson.needs)
-            title = textwrap.shorten(lesson.title.partition(":")[0], longest - 4, placeholder=" …")
-            lines += _row(MARKS[state], f"{lesson.number}  {title}", runs, width, column=longest)
-    rest = [item for item in items if item.remedy]
-    if rest:
-        lines += ["", "To get the rest:", "", *_remedies(rest, width)]
-    return lines
-
-
-def _remedies(rest: Sequence[Capability], width: int) -> list[str]:
-    lines = []
+        lines += _row(item.state, item.name, item.here, width, column=9)
+    lines += ["", "The lessons, here:", ""]
+    titles = [lesson.title.partition(":")[0] for lesson in found]
+    longest = min(38, max(map(len, titles)) + 4)
+    for lesson, title in zip(found, titles, strict=True):
+        state, runs = for_lesson(here, lesson.needs)
+        short = textwrap.shorten(title, longest - 4, placeholder=" …")
+        lines += _row(state, f"{lesson.number}  {short}", runs, width, column=longest)
+    if rest := [item for item in items if item.remedy]:
+        lines += ["", "To get the rest:", ""]
     for item in rest:
         lines += _wrapped(f"{item.name}: {item.remedy}", width, "  ", "    ")
     return lines
 
 
-def _row(mark: str, name: str, text: str, width: int, column: int) -> list[str]:
-    start = f"  {mark:<5}{name:<{column}}  "
+def _row(state: str, name: str, text: str, width: int, column: int) -> list[str]:
+    start = f"  {state[:4]:<5}{name:<{column}}  "
     return _wrapped(text, width, start, " " * len(start))
 
 

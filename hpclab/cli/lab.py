@@ -14,8 +14,8 @@ import signal
 import sys
 import time
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from hpclab import checks, search_path
 from hpclab.cli import number, reason
@@ -45,25 +45,21 @@ def run(options: argparse.Namespace) -> int:
 
     for remark in remarks:
         say(remark)
-    with _Stop() as stop:
+    with _stopping() as asked, contextlib.ExitStack() as ending:
         started = False
-        server: Server | None = None
-        try:
-            if not options.no_slurm:
-                sentence, started = _find_slurm()
-                say(sentence)
-            server = Server.start(folder, port, take_down_slurm=started, stopped=lambda: stop.asked, say=say)
-            if server is not None:
-                _announce(server, options)
-                while server.process.poll() is None and not stop.asked:
-                    time.sleep(0.2)
-                if not stop.asked:
-                    say("JupyterLab has ended.")
-        finally:
-            if server is not None:
-                server.end()
-            if started:
-                local_slurm.down()
+        if not options.no_slurm:
+            sentence, started = _find_slurm()
+            say(sentence)
+        if started:
+            ending.callback(local_slurm.down)
+        server = Server.start(folder, port, take_down_slurm=started, stopped=lambda: bool(asked), say=say)
+        if server is not None:
+            ending.callback(server.end)
+            _announce(server, options)
+            while server.process.poll() is None and not asked:
+                time.sleep(0.2)
+            if not asked:
+                say("JupyterLab has ended.")
     return 0
 
 
@@ -73,46 +69,34 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
     A home that is read-only or full is passed over for a private directory; a folder that was asked for by
     name is not: OSError.
     """
-    if wish is not None:
-        try:
-            layout = lay_out(wish)
-        except (OSError, ValueError, RuntimeError) as error:
+    try:
+        layout = lay_out(Path.home() / "hpclab" if wish is None else wish)
+    except (OSError, ValueError, RuntimeError) as error:
+        if wish is not None:
             raise OSError(
                 f"The course cannot be laid out in {checks.shown(wish)} ({reason(error)}): name a folder "
                 "that you may write in with --folder, or leave it out."
             ) from None
-        return layout.folder, layout.kept
-    try:
-        layout = lay_out(Path.home() / "hpclab")
-    except (OSError, RuntimeError) as error:
         layout = lay_out(private.home().path / "course")
-        return layout.folder, [
+        layout.kept[:0] = [
             f"~/hpclab cannot be written ({reason(error)}), so the course is in {layout.folder} instead.",
             "That folder may not outlast this machine: save your work elsewhere before you leave "
             "(lesson 00 shows how), or name a folder with --folder.",
-            *layout.kept,
         ]
     return layout.folder, layout.kept
 
 
-class _Stop:
-    """`asked` turns true at Ctrl-C, SIGTERM or SIGHUP; inside, a second one changes nothing."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> _Stop:
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[name] = signal.signal(name, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)  # type: ignore[arg-type]
+@contextlib.contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """What was asked for by Ctrl-C, SIGTERM or SIGHUP so far; inside, a second one changes nothing."""
+    asked: list[int] = []
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, lambda number, frame: asked.append(number)) for name in names}
+    try:
+        yield asked
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _find_slurm() -> tuple[str, bool]:
@@ -134,10 +118,8 @@ def _announce(server: Server, options: argparse.Namespace) -> None:
         print(json.dumps({"url": server.address, "port": server.port, "pid": os.getpid()}), flush=True)
     else:
         print(f"\nThe course is open at\n\n    {server.address}\n\nCtrl-C here ends it.", flush=True)
-    graphical = sys.platform == "darwin" or any(
-        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
-    )
-    if graphical and not options.no_browser:
+    screens = map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    if (sys.platform == "darwin" or any(screens)) and not options.no_browser:
         # Through a file, because a browser's arguments, and so the token, can be read by everyone here.
         door = server.folder / ".hpclab" / "open.html"
         page = f'<meta http-equiv="refresh" content="0; url={server.address}">'

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import importlib.resources
 import json
 import os
 import secrets
@@ -35,6 +34,9 @@ _READY = 90.0  # seconds for JupyterLab to answer; a cold file system needs most
 _PATIENCE = 10.0  # seconds of waiting after which that is said
 _GRACE = 20.0  # seconds for kernels to end by themselves
 
+Stopped = Callable[[], bool]
+Say = Callable[[str], object]
+
 
 @dataclass
 class Server:
@@ -53,13 +55,7 @@ class Server:
 
     @classmethod
     def start(
-        cls,
-        folder: Path,
-        port: int,
-        *,
-        take_down_slurm: bool,
-        stopped: Callable[[], bool],
-        say: Callable[[str], object] = print,
+        cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Stopped, say: Say
     ) -> Server | None:
         """Start it and wait until it answers. None if a stop was asked for; RuntimeError if it failed.
 
@@ -76,10 +72,8 @@ class Server:
             wrong = server.what_is_wrong(stopped, say)
             if not wrong and not stopped():
                 if left_out:
-                    say(
-                        "Your own Jupyter configuration was left out, because JupyterLab did not open with "
-                        f"it: {left_out}"
-                    )
+                    because = f"because JupyterLab did not open with it: {left_out}"
+                    say(f"Your own Jupyter configuration was left out, {because}")
                 server.up = True
                 return server
             server.end()
@@ -96,25 +90,17 @@ class Server:
     def _in_a_child(cls, folder: Path, state: Path, port: int, take_down_slurm: bool, theirs: bool) -> Server:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpclab.cli.lab_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            cwd=folder,
-            env=_environment(state, theirs),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="replace", cwd=folder, env=_environment(state, theirs),
             umask=0o077,  # what lessons write is for their user alone
             start_new_session=True,  # a Ctrl-C is for this process, which then ends the child in order
-        )
+        )  # fmt: skip
         assert process.stdin is not None
         server = cls(process, folder, secrets.token_urlsafe(32))
         spec = {
-            "folder": str(folder),
-            "port": port,
-            "token": server.token,
+            "folder": str(folder), "port": port, "token": server.token, "take_down_slurm": take_down_slurm,
             "workspaces": str(state / "workspaces"),
-            "take_down_slurm": take_down_slurm,
-        }
+        }  # fmt: skip
         with contextlib.suppress(OSError):  # it may have ended already, and then says why
             process.stdin.write(json.dumps(spec) + "\n")
             process.stdin.flush()
@@ -132,7 +118,7 @@ class Server:
             if self.up:
                 print(line, end="", file=sys.stderr, flush=True)
 
-    def what_is_wrong(self, stopped: Callable[[], bool], say: Callable[[str], object]) -> str:
+    def what_is_wrong(self, stopped: Stopped, say: Say) -> str:
         """Empty once its page comes to its token, or a stop was asked for; else the first wrong thing."""
         assert self.process.stdout is not None
         begin, patient = time.monotonic(), True
@@ -203,15 +189,23 @@ def _environment(state: Path, theirs: bool) -> dict[str, str]:
     `theirs` the user's configuration too. Folders that cannot be written are replaced by some beside the
     course.
     """
+    from jupyter_core import paths
+
     environment = {name: value for name, value in os.environ.items() if not _of_another_jupyter(name)}
-    with importlib.resources.as_file(importlib.resources.files("hpclab.cli") / "jupyter_config") as ours:
-        before = environment.get("JUPYTER_CONFIG_PATH") if theirs else None
-        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(ours), before]))
+    places = [str(Path(__file__).parent / "jupyter_config"), environment.get("JUPYTER_CONFIG_PATH", "")]
+    environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, places if theirs else places[:1]))
     # This Python's folder comes first, so that `hpclab` and `jupyter` in a terminal are these.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     if not os.path.isabs(os.path.expanduser("~")):  # nobody knows a home
         environment["HOME"] = os.environ["HOME"] = str(state)
-    for name, (used, instead) in _folders().items():
+    folders = {  # what Jupyter, IPython or Matplotlib would write to, and ours in its place
+        "JUPYTER_CONFIG_DIR": (paths.jupyter_config_dir(), "jupyter"),
+        "JUPYTER_DATA_DIR": (paths.jupyter_data_dir(), "jupyter/data"),
+        "JUPYTER_RUNTIME_DIR": (paths.jupyter_runtime_dir(), "jupyter/runtime"),
+        "IPYTHONDIR": (os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython"), "ipython"),
+        "MPLCONFIGDIR": (os.environ.get("MPLCONFIGDIR") or os.path.expanduser("~/.config"), "matplotlib"),
+    }
+    for name, (used, instead) in folders.items():
         if not _takes_files(Path(used)) or (name == "JUPYTER_CONFIG_DIR" and not theirs):
             environment[name] = str(state / instead)
     return environment
@@ -222,19 +216,6 @@ def _of_another_jupyter(name: str) -> bool:
     return name.startswith(("JPY_", "JUPYTERHUB_", "JUPYTERLAB_")) or (
         name.startswith("JUPYTER_") and not name.endswith(("_DIR", "_DIRS", "_PATH"))
     )
-
-
-def _folders() -> dict[str, tuple[str, str]]:
-    """By variable: the folder that Jupyter, IPython or Matplotlib would write to, and ours in its place."""
-    from jupyter_core import paths
-
-    return {
-        "JUPYTER_CONFIG_DIR": (paths.jupyter_config_dir(), "jupyter"),
-        "JUPYTER_DATA_DIR": (paths.jupyter_data_dir(), "jupyter/data"),
-        "JUPYTER_RUNTIME_DIR": (paths.jupyter_runtime_dir(), "jupyter/runtime"),
-        "IPYTHONDIR": (os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython"), "ipython"),
-        "MPLCONFIGDIR": (os.environ.get("MPLCONFIGDIR") or os.path.expanduser("~/.config"), "matplotlib"),
-    }
 
 
 def _takes_files(folder: Path) -> bool:

@@ -31,8 +31,8 @@ def main() -> int:
     os.dup2(2, 1)  # whatever else is printed is not the answer
     warnings.simplefilter("ignore")  # the libraries' notes to each other are not for the learner's terminal
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parent = _Parent(told)
-    parent.start()
+    died: list[bool] = []
+    threading.Thread(target=_watch, args=(told, died), daemon=True).start()
     try:
         with _without_the_way_out():
             from jupyterlab.labapp import LabApp
@@ -46,7 +46,7 @@ def main() -> int:
         print(json.dumps({"port": server.port}), file=answer, flush=True)
         server.start()
     finally:
-        if spec["take_down_slurm"] and parent.died:
+        if spec["take_down_slurm"] and died:
             down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]
             subprocess.run(down, timeout=30, check=False)
     return 0
@@ -63,21 +63,13 @@ def _without_the_way_out() -> Iterator[None]:
         os.environ.update(kept)
 
 
-class _Parent(threading.Thread):
-    """Waits for the end of what the parent says. `died`: it came without its last word."""
-
-    died = False
-
-    def __init__(self, told: TextIO) -> None:
-        super().__init__(daemon=True)
-        self.told = told
-
-    def run(self) -> None:
-        self.died = self.told.read() != LAST_WORD
-        if self.died:  # and nobody reads what is printed any more
-            for end in (1, 2):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), end)
-        os.kill(os.getpid(), signal.SIGTERM)
+def _watch(told: TextIO, died: list[bool]) -> None:
+    """Wait for the end of what the parent says, and end; where it came without its last word, note that."""
+    if told.read() != LAST_WORD:
+        died.append(True)
+        for end in (1, 2):  # nobody reads what is printed any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), end)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -43,16 +43,9 @@ def settings(spec: dict[str, Any]) -> Config:
     return Config(
         Application={"log_level": "ERROR"},
         ServerApp={
-            "ip": "127.0.0.1",
-            "port": spec["port"],
-            "port_retries": 0,
-            "root_dir": spec["folder"],
-            "default_url": "/lab",
-            "open_browser": False,
-            "allow_root": True,
-            "allow_remote_access": False,
-            "answer_yes": True,
-            "cookie_secret": secrets.token_bytes(32),
+            "ip": "127.0.0.1", "port": spec["port"], "port_retries": 0, "allow_remote_access": False,
+            "root_dir": spec["folder"], "default_url": "/lab", "open_browser": False, "answer_yes": True,
+            "allow_root": True, "cookie_secret": secrets.token_bytes(32),
             "kernel_spec_manager_class": "hpclab.cli.kernel.Kernels",
         },
         IdentityProvider={"token": spec["token"]},
@@ -66,7 +59,7 @@ def settings(spec: dict[str, Any]) -> Config:
         ServerProxy={"host_allowlist": ["localhost", "127.0.0.1"]},
         KernelManager={"transport_encryption": "auto"},  # or anyone on this node can listen to a kernel
         LanguageServerManager={"autodetect": False},  # it would run every program it might know
-    )
+    )  # fmt: skip
 
 
 def ours_first(ours: Config) -> None:

@@ -7,22 +7,34 @@ happens to run already helps it or is touched by it. What it leaves running is a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
+
+import psutil
 
 from hpclab import checks, units
 from hpclab.cli import number
-from hpclab.cli.rehearsal import Report, rehearse
-from hpclab.course import Lesson, lessons
+from hpclab.course import Lesson, lay_out, lessons
+from hpclab.machine.footprint import Footprint, members
+from hpclab.machine.probe import slurm
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 _MINUTE = 60.0  # seconds and bytes that a lesson promises to stay within on two cores
-_PROMISED_MEMORY = 2 * 2**30
+_MEMORY = 2 * 2**30
+_START = 60.0  # seconds for a kernel to answer
+_LEAVE = 15.0  # seconds for what a kernel started to end after it
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +49,14 @@ def run(options: argparse.Namespace) -> int:
     seconds = checks.number("--cell-timeout", options.cell_timeout, 1, 36_000, "seconds")
     chosen, reports = choose(lessons(), options.only), []
     shown = sys.stderr if options.json else sys.stdout
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    top = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - short: it becomes part of socket names
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for lesson in chosen:
             print(f"{lesson.number}  {lesson.title[:46]:<46}  ", end="", file=shown, flush=True)
-            with _fresh_folder() as folder:
+            with tempfile.TemporaryDirectory(
+                prefix="hpclab-r-", dir=top, ignore_cleanup_errors=True
+            ) as folder:
                 reports.append(rehearse(lesson, Path(folder), seconds))
             print(line(reports[-1]), file=shown, flush=True)
     except KeyboardInterrupt:
@@ -49,22 +64,18 @@ def run(options: argparse.Namespace) -> int:
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
-    good = all(report.passed for report in reports)
+    failed = sum(bool(report.failure) for report in reports)
     if options.json:
-        print(json.dumps({"passed": good, "lessons": [asdict(report) for report in reports]}, indent=1))
+        print(json.dumps({"passed": not failed, "lessons": [asdict(report) for report in reports]}, indent=1))
     else:
         total = units.format_seconds(sum(report.seconds for report in reports))
-        failed = sum(not report.passed for report in reports)
-        print(
-            f"{len(reports)} of {len(reports)} lessons passed" if good else f"{failed} failed", f"in {total}."
-        )
-    return 0 if good else 1
+        said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
+        print(f"{said} in {total}.")
+    return int(failed > 0)
 
 
 def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
     """The lessons with these numbers; ValueError names what there is."""
-    if not found:
-        raise ValueError("There is no lesson to rehearse.")
     numbers = [lesson.number for lesson in found]
     wanted = [checks.choice("--only", word and word.zfill(2), numbers) for word in only or numbers]
     return [lesson for lesson in found if lesson.number in wanted]
@@ -73,21 +84,110 @@ def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
 def line(report: Report) -> str:
     """One lesson in one line, and where it failed in a second."""
     figures = f"{units.format_seconds(report.seconds):>10}  {units.format_bytes(report.peak_memory):>8}"
-    if not report.passed:
+    if report.failure:
         return f"{figures}  FAILED\n    {report.failure}"
-    remarks = []
-    if report.seconds > _MINUTE:
-        remarks.append("over a minute")
-    if report.peak_memory > _PROMISED_MEMORY:
-        remarks.append("over 2 GiB")
-    return f"{figures}  passed" + (f" ({', '.join(remarks)})" if remarks else "")
+    over = ["over a minute"] * (report.seconds > _MINUTE) + ["over 2 GiB"] * (report.peak_memory > _MEMORY)
+    return f"{figures}  passed" + (f" ({', '.join(over)})" if over else "")
 
 
-def _fresh_folder() -> tempfile.TemporaryDirectory[str]:
-    """A short private path: it becomes part of socket names."""
-    parent = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - it is made private
-    return tempfile.TemporaryDirectory(prefix="hpclab-r-", dir=parent, ignore_cleanup_errors=True)
+@dataclass(frozen=True)
+class Report:
+    """`seconds` of wall time, `peak_memory` in bytes (summed PSS of everything it started on this machine),
+    and `failure`: "" or a sentence naming the cell and the first line of its error."""
+
+    number: str
+    name: str
+    seconds: float
+    peak_memory: int
+    failure: str = ""
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Report:
+    """Lay the course into `folder`, run `lesson` there, and end whatever it leaves behind.
+
+    `folder` is empty and stays the caller's to remove. Processes on other nodes of a site's Slurm are not in
+    the memory figure.
+    """
+    course, state = folder / "course", folder / "s"
+    lay_out(course)
+    state.mkdir(mode=0o700)
+    begin = time.monotonic()
+    try:
+        with Footprint(str(state)) as footprint:
+            failure = _execute(course / lesson.path.name, folder, state, cell_timeout)
+            seconds = time.monotonic() - begin
+    finally:
+        left = _end_what_is_left(state)
+    if left and not failure:
+        failure = f"it left running: {', '.join(left)}."
+    return Report(lesson.number, lesson.name, round(seconds, 2), footprint.peak, failure)
+
+
+def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> str:
+    import nbformat
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    from hpclab.cli.kernel import Kernels
+
+    content = nbformat.read(notebook, as_version=4)
+    client = NotebookClient(
+        content,
+        km=AsyncKernelManager(  # by sockets in the private folder: no port that others could reach
+            kernel_name="python3", kernel_spec_manager=Kernels(), transport="ipc",
+            connection_file=str(folder / "kernel.json"),
+        ),
+        timeout=round(cell_timeout),
+        startup_timeout=round(_START),
+        resources={"metadata": {"path": str(notebook.parent)}},
+    )  # fmt: skip
+    try:
+        # cleanup_kc: nbclient leaves the kernel of a manager it was given running unless told
+        client.execute(cleanup_kc=True, env=_environment(folder, state))
+    except CellTimeoutError:
+        return f"{_where(content)} ran longer than {cell_timeout:g} s."
+    except CellExecutionError as error:
+        said, _, _ = error.evalue.strip().partition("\n")
+        return f"{_where(content)}: {error.ename}: {said}"
+    except (DeadKernelError, RuntimeError) as error:
+        return f"{_where(content)}: the kernel died ({str(error).splitlines()[0]})."
+    finally:
+        if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient hears interrupts meanwhile: one came
+            raise KeyboardInterrupt
+    return ""
+
+
+def _environment(folder: Path, state: Path) -> dict[str, str]:
+    """This environment, with a state directory of its own and without traces of a Slurm already running."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "HPCLAB_"))}
+    if "SLURM_CONF" in os.environ and slurm().site:
+        kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    return {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
+
+
+def _where(content: NotebookNode) -> str:
+    """The last code cell that was begun, as a learner counts them, with its first line."""
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    begun = [number for number, cell in enumerate(code) if cell.metadata.get("execution")] or [0]
+    first, _, _ = code[begun[-1]].source.strip().partition("\n")
+    return f"code cell {begun[-1] + 1} ({first[:60]})"
+
+
+def _end_what_is_left(state: Path) -> list[str]:
+    """Take a Slurm of the lesson's own down, wait for the rest, end what does not go; names of the latter."""
+    if members(str(state)):
+        down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            own = os.environ | {"HPCLAB_STATE_DIR": str(state)}
+            subprocess.run(down, env=own, timeout=60, check=False, capture_output=True)
+    deadline = time.monotonic() + _LEAVE
+    while members(str(state)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    left = []
+    for pid in members(str(state)):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            left.append(" ".join(process.cmdline())[:80] or process.name())
+            process.kill()
+    return left

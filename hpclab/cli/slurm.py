@@ -13,6 +13,8 @@ from hpclab.cli import number
 from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.local_slurm import LocalSlurm
 
+_NONE = "No Slurm of ours runs here; hpclab slurm up starts one."
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -46,12 +48,8 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
-    cluster = local_slurm.find(stale=True)
-    print(
-        "Slurm is down; nothing of it is left."
-        if cluster and cluster.down()
-        else "No Slurm of ours runs here."
-    )
+    ended = local_slurm.down()
+    print("Slurm is down; nothing of it is left." if ended else "No Slurm of ours runs here.")
     return 0
 
 
@@ -66,22 +64,14 @@ def _status(options: argparse.Namespace) -> int:
         print(f"{report['version']}: {cluster.shape}; files in {cluster.directory}")
         for name, state in report["daemons"].items():
             print(f"  {name:10} {state}" + (f"; {report['nodes'][name]}" if name in report["nodes"] else ""))
-        print(
-            f"  {report['jobs']} job(s) in the queue"
-            if report["jobs"] is not None
-            else f"  {report['message']}"
-        )
+        print("  " + (report["message"] or f"{report['jobs']} job(s) in the queue"))
     return 0 if report["running"] else 3
 
 
 def _report(cluster: LocalSlurm | None) -> dict:
-    if cluster is None:
-        return {"running": False, "message": "No Slurm of ours runs here; hpclab slurm up starts one."}
-    if not cluster.supervisor:
-        return {
-            "running": False,
-            "message": f"Its supervisor was killed. hpclab slurm down clears {cluster.directory}.",
-        }
+    if cluster is None or not cluster.supervisor:
+        killed = cluster and f"Its supervisor was killed. hpclab slurm down clears {cluster.directory}."
+        return {"running": False, "message": killed or _NONE}
     report: dict = {
         "running": True, "message": "", "directory": str(cluster.directory),
         "conf": cluster.environment["SLURM_CONF"], "daemons": cluster.daemons,
@@ -99,7 +89,7 @@ def _report(cluster: LocalSlurm | None) -> dict:
 
 def _logs(options: argparse.Namespace) -> int:
     if not (cluster := local_slurm.find(stale=True)):
-        return _nothing("No Slurm of ours runs here, so there are no logs.")
+        return _nothing()
     for name, text in cluster.logs(options.lines).items():
         print(f"== {name} ==\n{text}\n")
     return 0
@@ -108,7 +98,7 @@ def _logs(options: argparse.Namespace) -> int:
 def _env(options: argparse.Namespace) -> int:
     """Exports, and what an enclosing Slurm job handed down is unset."""
     if not (cluster := local_slurm.find()):
-        return _nothing("No Slurm of ours runs here; hpclab slurm up starts one.")
+        return _nothing()
     environment = cluster.environment
     for name in sorted(set(os.environ) - set(environment)):
         print(f"unset {name}")
@@ -117,8 +107,8 @@ def _env(options: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing(sentence: str) -> int:
-    _say(sentence)
+def _nothing() -> int:
+    _say(_NONE)
     return 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -13,18 +14,13 @@ from hpclab import checks
 from hpclab.cli import sentence
 from hpclab.validation import predictions
 from hpclab.validation.score import Prediction, Score, scores
-from hpclab.validation.tables import Table
 
 _HEAD = ("table", "quantity", "rows", "placed", "mean", "median", "p90", "largest", "bias", "baseline")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "files",
-        nargs="*",
-        metavar="FILE.csv",
-        help="tables of measurements, logs of nccl-tests or OSU; without one, the tables that ship",
-    )
+    tables = "tables of measurements, logs of nccl-tests or OSU; without one, the tables that ship"
+    parser.add_argument("files", nargs="*", metavar="FILE.csv", help=tables)
     parser.add_argument(
         "--network", default="", metavar="WORDS", help='of the rows that name none: "8x NDR", "100 Gb/s RoCE"'
     )
@@ -35,19 +31,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     files = [Path(name) for name in options.files] or predictions.shipped()
     if options.rows is not None and Path(options.rows).resolve() in [path.resolve() for path in files]:
-        raise ValueError(
-            f"--rows would overwrite {Path(options.rows).name}, which is read: name another file."
-        )
-    tables, judged, refused = [], [], []
+        name = Path(options.rows).name
+        raise ValueError(f"--rows would overwrite {name}, which is read: name another file.")
+    notes, judged, refused = [], [], []
     for path in files:
         try:
             table = predictions.load(path, options.network)
             judged.append(predictions.judge(table))
-            tables.append(table)
+            notes += ["", f"{table.name}: {table.note}."] if table.note else []
         except (ValueError, OSError) as error:
             refused.append(sentence(error))
     found = [one for table in judged for one in table]
-    if refused and not tables:
+    if refused and not judged:
         raise ValueError("\nhpclab: ".join(refused))
     if options.rows is not None:
         _write(found, options.rows)
@@ -55,14 +50,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([asdict(score) for score in scored], indent=1))
     else:
-        print("\n".join([*screen(scored, found), *_read_otherwise(tables)]))
+        print(*screen(scored, found), *notes, sep="\n")
     for said in refused:
         print(f"hpclab: {said}", file=sys.stderr)
     return 1 if refused else 0
-
-
-def _read_otherwise(tables: Sequence[Table]) -> list[str]:
-    return [line for table in tables if table.note for line in ("", f"{table.name}: {table.note}.")]
 
 
 def _write(found: Sequence[Prediction], place: str) -> None:
@@ -80,13 +71,8 @@ def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
     """The lines to print: a row for each table and quantity, then every row that could not be placed."""
     cells = [_HEAD, *(_cells(score) for score in scored)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
+    layout = "  ".join(f"{{:{'<' if place < 2 else '>'}{width}}}" for place, width in enumerate(widths))
+    lines = [layout.format(*row) for row in cells]
     lines += ["", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
               "baseline: mean error of a latency and a bandwidth fitted to these very rows."]  # fmt: skip
     reasons: dict[tuple[str, str, str], list[int]] = {}
@@ -111,10 +97,8 @@ def _cells(score: Score) -> tuple[str, ...]:
 
 def _ranges(numbers: Sequence[int]) -> str:
     """``"2–5, 9"`` from 2, 3, 4, 5, 9."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in runs)
+    found = []
+    for _, run in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        first, *others = [number for _, number in run]
+        found.append(f"{first}–{others[-1]}" if others else f"{first}")
+    return ", ".join(found)

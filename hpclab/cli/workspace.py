@@ -31,18 +31,14 @@ def first_view(notebook: str, *, path: str = "") -> dict[str, Any]:
         "file-browser-filebrowser:cwd": {"path": path},
     }
     panels = []
-    for route, label in {
-        "/individual-progress": "Progress",
-        "/individual-task-stream": "Task Stream",
-    }.items():
+    for route, label in (("/individual-progress", "Progress"), ("/individual-task-stream", "Task Stream")):
         panels.append(f"dask-dashboard-launcher:{route}")
         data[panels[-1]] = {"data": {"item": {"route": route, "label": label, "key": label}}}
-    dock = {
-        "type": "split-area",
-        "orientation": "horizontal",
-        "sizes": [0.75, 0.25],
-        "children": [_tabs(f"notebook:{notebook}"), _tabs(*panels)],
-    }
+    areas = [
+        {"type": "tab-area", "currentIndex": 0, "widgets": tabs}
+        for tabs in ([f"notebook:{notebook}"], panels)
+    ]
+    dock = {"type": "split-area", "orientation": "horizontal", "sizes": [0.75, 0.25], "children": areas}
     data["layout-restorer:data"] = {
         "main": {"dock": dock, "current": f"notebook:{notebook}"},
         "left": {"collapsed": False, "visible": True, "current": "filebrowser", "widgets": ["filebrowser"]},
@@ -50,10 +46,6 @@ def first_view(notebook: str, *, path: str = "") -> dict[str, Any]:
         "relativeSizes": [0.18, 0.82, 0],
     }
     return {"data": data, "metadata": {"id": NAME}}
-
-
-def _tabs(*widgets: str) -> dict[str, Any]:
-    return {"type": "tab-area", "currentIndex": 0, "widgets": list(widgets)}
 
 
 def write(folder: Path, view: dict[str, Any]) -> Path:

@@ -1,27 +1,11 @@
 """The text the course trains on, its byte-pair tokeniser, and the tokens that lesson 05 makes of it."""
 
-from hpclab.corpus.files import Corpus, CorpusMismatch, Source, collect
-from hpclab.corpus.shards import Chunk, Shard, chunks, fingerprint, join, tokenise, tokenise_with
-from hpclab.corpus.store import StoredCorpus, StoredCorpusError, cache_directory, load, save
+from hpclab.corpus.files import Corpus, CorpusMismatch, collect
+from hpclab.corpus.shards import Chunk, chunks, fingerprint, join, tokenise, tokenise_with
+from hpclab.corpus.store import StoredCorpusError, cache_directory, load, save
 from hpclab.corpus.tokeniser import Tokeniser, train
 
 __all__ = [
-    "Chunk",
-    "Corpus",
-    "CorpusMismatch",
-    "Shard",
-    "Source",
-    "StoredCorpus",
-    "StoredCorpusError",
-    "Tokeniser",
-    "cache_directory",
-    "chunks",
-    "collect",
-    "fingerprint",
-    "join",
-    "load",
-    "save",
-    "tokenise",
-    "tokenise_with",
-    "train",
-]
+    "Chunk", "Corpus", "CorpusMismatch", "StoredCorpusError", "Tokeniser", "cache_directory", "chunks",
+    "collect", "fingerprint", "join", "load", "save", "tokenise", "tokenise_with", "train",
+]  # fmt: skip

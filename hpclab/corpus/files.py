@@ -46,18 +46,18 @@ class Source:
         travels. What it finds must be, byte for byte, what the notebook collected.
         """
         root, _, relative = self.name.partition("/")
-        here = f"in the environment {sys.prefix} on {socket.gethostname()}"
-        advice = (
-            "Start the workers from the notebook's environment; if packages were installed since it began, "
-            "restart the notebook's kernel."
-        )
         try:
             content = (roots()[root] / relative).read_bytes()
+            if hashlib.sha256(content).hexdigest() == self.digest:
+                return content.decode("utf-8")
+            wrong = "not the file that was collected"
         except (KeyError, OSError):
-            raise CorpusMismatch(f"{self.name} is missing {here}. {advice}") from None
-        if hashlib.sha256(content).hexdigest() != self.digest:
-            raise CorpusMismatch(f"{self.name} {here} is not the file that was collected. {advice}")
-        return content.decode("utf-8")
+            wrong = "missing"
+        raise CorpusMismatch(
+            f"{self.name} in the environment {sys.prefix} on {socket.gethostname()} is {wrong}. Start the "
+            "workers from the notebook's environment; if packages were installed since it began, restart the "
+            "notebook's kernel."
+        )
 
 
 @dataclass(frozen=True)
@@ -97,23 +97,21 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
     if isinstance(limit, str):
         limit = units.parse_bytes(limit)
     limit = checks.integer("The corpus limit", limit, SMALLEST_LIMIT, 2**40, "bytes")
-    candidates = sorted(_candidates(), key=lambda found: hashlib.sha256(found[0].encode()).digest())
     skipped = dict.fromkeys(("empty", "huge", "generated", "not UTF-8", "unreadable", "duplicate"), 0)
     files: list[Source] = []
     taken, size = set(), 0
-    for name, path in candidates:
+    for name, path in sorted(_candidates(), key=lambda one: hashlib.sha256(one[0].encode()).digest()):
         content, reason = _examine(path)
         digest = hashlib.sha256(content).hexdigest()
-        if not reason and digest in taken:
-            reason = "duplicate"
+        reason = reason or "duplicate" * (digest in taken)
         if reason:
             skipped[reason] += 1
-            continue
-        if size + len(content) > limit:
+        elif size + len(content) > limit:
             break
-        taken.add(digest)
-        size += len(content)
-        files.append(Source(name, len(content), digest))
+        else:
+            taken.add(digest)
+            size += len(content)
+            files.append(Source(name, len(content), digest))
     if not files:
         raise RuntimeError(
             "This environment holds no Python source files to collect: its standard library is kept in an "

@@ -36,11 +36,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The tokens of one chunk, shape (tokens,), uint16; `documents` files, `size` bytes of text."""
+    """The tokens of the chunk with this index, shape (tokens,), uint16."""
 
     index: int
-    documents: int
-    size: int
     tokens: numpy.ndarray
 
 
@@ -75,7 +73,7 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
         texts = [file.read() for file in chunk.files]
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
     parts = [part for text in texts for part in (tokeniser.encode(text), end)]
-    return Shard(chunk.index, len(texts), chunk.size, numpy.concatenate(parts))
+    return Shard(chunk.index, numpy.concatenate(parts))
 
 
 def tokenise_with(tokeniser: Tokeniser) -> Callable[[Chunk], Shard]:

@@ -7,7 +7,6 @@ of either. Loading checks size and SHA-256 before a single token is used.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import numpy
 
 MANIFEST = "manifest.json"
-_LARGEST_MANIFEST = 8 * 2**20  # bytes
 
 
 class StoredCorpusError(RuntimeError):
@@ -68,20 +66,14 @@ def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Pa
     checks.instance("corpus", corpus, Corpus)
     checks.instance("tokeniser", tokeniser, Tokeniser)
     folder = Path(checks.instance("folder", folder, str | os.PathLike, "the path of a folder"))
-    _private(folder)
+    _make_private(folder)
     digest = fingerprint(tokens)
     body: dict[str, Any] = {
-        "corpus": corpus.checksum,
-        "files": len(corpus.files),
-        "bytes": corpus.size,
-        "skipped": dict(corpus.skipped),
-        "python": platform.python_version(),
-        "merges": [list(pair) for pair in tokeniser.pairs()],
-        "end_of_document": tokeniser.end_of_document,
-        "tokens": len(tokens),
-        "sha256": digest,
-        "data": f"tokens-{digest[:16]}.uint16",
-    }
+        "corpus": corpus.checksum, "files": len(corpus.files), "bytes": corpus.size,
+        "skipped": dict(corpus.skipped), "python": platform.python_version(),
+        "merges": [list(pair) for pair in tokeniser.pairs()], "end_of_document": tokeniser.end_of_document,
+        "tokens": len(tokens), "sha256": digest, "data": f"tokens-{digest[:16]}.uint16",
+    }  # fmt: skip
     body["checksum"] = _checksum(body)
     _write(folder / body["data"], tokens.astype("<u2", copy=False).tobytes())
     _write(folder / MANIFEST, (json.dumps(body) + "\n").encode())
@@ -103,8 +95,6 @@ def load(folder: Path | None = None) -> StoredCorpus:
     again = "Run lesson 05 to its end to make it again."
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > _LARGEST_MANIFEST:
-            raise ValueError("too large")
         body = json.loads(path.read_text(encoding="utf-8"))
         promised = body.pop("checksum")
         if promised != _checksum(body):
@@ -130,7 +120,7 @@ def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _private(folder: Path) -> None:
+def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
@@ -150,5 +140,4 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
+        draft.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
 from __future__ import annotations
 
 import functools
-import hashlib
+import itertools
 import json
 import os
 import struct
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy
 
 LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
+_SAMPLE = 4 * 2**20  # bytes to learn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,12 @@ class Tokeniser:
     merges: bytes
 
     def __post_init__(self) -> None:
-        made = 256
         checks.instance("A tokeniser's merges", self.merges, bytes, "bytes")
         if len(self.merges) % 4 or len(self.merges) // 4 + 257 > LARGEST_VOCABULARY:
             raise ValueError("A tokeniser's merges must be pairs of two-byte tokens, at most 65,278 of them.")
-        for left, right in self.pairs():
-            if left >= made or right >= made:
-                raise ValueError(f"Merge {made - 256} uses a token that no earlier merge has made.")
-            made += 1
+        for number, pair in enumerate(self.pairs()):
+            if max(pair) >= 256 + number:
+                raise ValueError(f"Merge {number} uses a token that no earlier merge has made.")
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """The merges in the order in which they were learnt."""
@@ -59,10 +58,6 @@ class Tokeniser:
     def vocabulary(self) -> int:
         """How many different tokens there are."""
         return self.end_of_document + 1
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.merges).hexdigest()
 
     def encode(self, text: str) -> numpy.ndarray:
         """The text's tokens, shape (tokens,), uint16, without an end-of-document token; on one core."""
@@ -85,25 +80,24 @@ class Tokeniser:
         return [self.decode([token]) for token in self.encode(text)]
 
 
-def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> Tokeniser:
-    """Learn the merges from the first `sample` bytes of the corpus: under a second for 4 MiB.
+def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
+    """Learn the merges from the first 4 MiB of the corpus, in under a second.
 
     The corpus is in a mixed order, so its beginning is a fair sample. The same files give the same merges.
     `vocabulary` counts bytes, merges and the end-of-document token: 300 to 65,535.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import models, trainers
 
     vocabulary = checks.integer("The vocabulary", vocabulary, 300, LARGEST_VOCABULARY, "tokens")
     checks.instance("corpus", corpus, Corpus)
-    sample = checks.integer("The sample", sample, 1, 2**40, "bytes")
-    engine = Tokenizer(models.BPE())
-    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    engine.decoder = decoders.ByteLevel()
+    engine = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=list(_byte_letters())
+        vocab_size=vocabulary - 1, show_progress=False, initial_alphabet=_byte_letters()
     )
+    begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
+    texts = (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
     with _one_thread():
-        engine.train_from_iterator(_beginning(corpus, sample), trainer)
+        engine.train_from_iterator(texts, trainer)
     learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
     ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
     merges = b""
@@ -113,19 +107,11 @@ def train(corpus: Corpus, vocabulary: int = 4096, sample: int = 4 * 2**20) -> To
     return Tokeniser(merges)
 
 
-def _beginning(corpus: Corpus, sample: int) -> Iterator[str]:
-    for file in corpus.files:
-        if sample <= 0:
-            return
-        yield file.read()
-        sample -= file.size
-
-
 @functools.lru_cache(maxsize=2)  # a worker builds it for its first chunk and keeps it
 def _engine(merges: bytes) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import models
 
-    letters = list(_byte_letters())
+    letters = _byte_letters()
     rules = []
     for left, right in struct.iter_unpack("<HH", merges):
         rules.append((letters[left], letters[right]))
@@ -133,32 +119,32 @@ def _engine(merges: bytes) -> Any:
     ids: dict[str, int] = {}
     for number, text in enumerate(letters):
         ids.setdefault(text, number)
-    engine = Tokenizer(models.BPE(vocab=ids, merges=rules))
+    return _byte_level(models.BPE(vocab=ids, merges=rules))
+
+
+def _byte_level(model: Any) -> Any:
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
+    engine = Tokenizer(model)
     engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     engine.decoder = decoders.ByteLevel()
     return engine
 
 
-def _byte_letters() -> Iterator[str]:
+def _byte_letters() -> list[str]:
     """A printable character for each byte, in the order of the bytes (GPT-2's table)."""
-    shifted = 256
-    for byte in range(256):
-        if 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255:
-            yield chr(byte)
-        else:
-            yield chr(shifted)
-            shifted += 1
+    plain, shifted = {*range(33, 127), *range(161, 173), *range(174, 256)}, itertools.count(256)
+    return [chr(byte if byte in plain else next(shifted)) for byte in range(256)]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """The library's threads would survive in the kernel and be copied, broken, into forked children."""
-    before = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    name = "TOKENIZERS_PARALLELISM"
+    before = {name: os.environ[name]} if name in os.environ else {}
+    os.environ[name] = "false"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["TOKENIZERS_PARALLELISM"]
-        else:
-            os.environ["TOKENIZERS_PARALLELISM"] = before
+        del os.environ[name]
+        os.environ.update(before)

@@ -11,13 +11,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-NEEDS = ("slurm", "gpu", "cores")  # what a lesson may be better with; each has a fallback where it is missing
-
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`; `needs`: the words
-    of NEEDS that the lesson uses where the machine has them; the names of its `exercises`, in order."""
+    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`; `needs`: what it is
+    better with, of "slurm", "gpu" and "cores"; the names of its `exercises`, in order."""
 
     number: str
     name: str
@@ -46,13 +44,11 @@ def lessons() -> list[Lesson]:
             text = path.read_text(encoding="utf-8")
             notebook = json.loads(text)
             title = _title(notebook, path.stem)
-            words = notebook.get("metadata", {}).get("hpclab", {}).get("needs", [])
+            needs = tuple(notebook["metadata"].get("hpclab", {}).get("needs", ()))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a notebook: {error}.") from None
-        if unknown := [word for word in words if word not in NEEDS]:
-            raise ValueError(f"{path.name} needs {unknown[0]!r}; a lesson may need {', '.join(NEEDS)}.")
         exercises = tuple(dict.fromkeys(re.findall(r"lesson_\d\d\.([A-Z0-9_]+)\.check\(", text)))
-        found.append(Lesson(path.name[:2], path.stem, title, path, tuple(words), exercises))
+        found.append(Lesson(path.name[:2], path.stem, title, path, needs, exercises))
     return found
 
 

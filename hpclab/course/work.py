@@ -53,23 +53,22 @@ def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Sav
         for name, place in _changed(top):
             if place == target:
                 continue
-            shown = name.encode(errors="replace").decode()
-            if shown != name or not _stays_inside(name):
-                saved.left_out.append(f"{shown} was left out: give it a shorter name of plain characters.")
-                continue
+            shown, why = name.encode(errors="replace").decode(), ""
             try:
-                content = place.read_bytes() if place.stat().st_size <= LARGEST_FILE else None
+                size = place.stat().st_size
+                if shown != name or not _stays_inside(name):
+                    why = "give it a shorter name of plain characters"
+                elif size > min(LARGEST_FILE, LARGEST_TOTAL - total) or len(saved.names) >= MOST_FILES:
+                    why = f"it does not fit with its {size} bytes, so download it by itself"
+                else:
+                    entry = zipfile.ZipInfo.from_file(place, name, strict_timestamps=False)
+                    bundle.writestr(entry, place.read_bytes())
+                    saved.names.append(name)
+                    total += size
             except OSError as error:
-                saved.left_out.append(f"{name} was left out: it cannot be read ({error.strerror}).")
-                continue
-            if content is None or total + len(content) > LARGEST_TOTAL or len(saved.names) >= MOST_FILES:
-                saved.left_out.append(
-                    f"{name} was left out ({place.stat().st_size} bytes): download it by itself."
-                )
-                continue
-            total += len(content)
-            bundle.writestr(zipfile.ZipInfo.from_file(place, name, strict_timestamps=False), content)
-            saved.names.append(name)
+                why = f"it cannot be read ({error.strerror})"
+            if why:
+                saved.left_out.append(f"{shown} was left out: {why}.")
     write(target, archive.getvalue())
     return saved
 
@@ -144,44 +143,43 @@ def _is_the_courses(known: dict[str, set[str]], name: str, place: Path) -> bool:
     )
 
 
-class _Refused(ValueError):
-    """What is in the zip, not how it is packed, is wrong."""
-
-
 def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
     """The files of the zip by name, read in full within the limits."""
     path = Path("The uploaded file") if isinstance(source, bytes | memoryview) else Path(source)
     contents: dict[str, bytes] = {}
     total = 0
+    for entry, content in _unpacked(source, path):
+        name = PurePosixPath(entry.filename).as_posix()
+        total += len(content)
+        if not _stays_inside(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16):
+            wrong = f"{checks.shown(entry.filename)}, which would not stay in this folder"
+        elif name in contents:
+            wrong = f"{name!r} twice"
+        elif len(content) > LARGEST_FILE or total > LARGEST_TOTAL:
+            wrong = f"{name!r}, which is too large"
+        elif len(contents) == MOST_FILES:
+            wrong = f"more than {MOST_FILES} files, so save_work() has not made it"
+        else:
+            contents[name] = content
+            continue
+        raise ValueError(f"{path.name} holds {wrong}: nothing was restored.")
+    return contents
+
+
+def _unpacked(source: str | Path | bytes | memoryview, path: Path) -> Iterator[tuple[zipfile.ZipInfo, bytes]]:
+    """Each file of the zip, and of one that is too large a byte too much: the size it states may be a lie."""
     try:
         with zipfile.ZipFile(
             io.BytesIO(source) if isinstance(source, bytes | memoryview) else path
         ) as bundle:
-            entries = [entry for entry in bundle.infolist() if not entry.is_dir()]
-            if len(entries) > MOST_FILES:
-                raise _Refused(f"{path.name} holds more than {MOST_FILES} files: not saved by save_work().")
-            for entry in entries:
-                if not _stays_inside(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16):
-                    raise _Refused(
-                        f"{path.name} holds {checks.shown(entry.filename)}, which would not stay in this "
-                        "folder: nothing was restored."
-                    )
-                name = PurePosixPath(entry.filename).as_posix()
-                if name in contents:
-                    raise _Refused(f"{path.name} holds {name!r} twice: nothing was restored.")
-                with bundle.open(entry) as stream:  # the size an entry states may be a lie, so read and count
-                    content = stream.read(LARGEST_FILE + 1)
-                total += len(content)
-                if len(content) > LARGEST_FILE or total > LARGEST_TOTAL:
-                    raise _Refused(f"{path.name}: {entry.filename!r} is too large to restore.")
-                contents[name] = content
-    except _Refused:
-        raise
+            for entry in bundle.infolist():
+                if not entry.is_dir():
+                    with bundle.open(entry) as stream:
+                        yield entry, stream.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         raise ValueError(f"There is no {path}: upload your saved zip to this folder first.") from None
     except Exception as error:  # zipfile and the decompressors below it have many words for a damaged file
         raise ValueError(f"{path.name} is not a readable zip file ({error}): upload it again.") from None
-    return contents
 
 
 def _stays_inside(name: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Container, Mapping
-from functools import partial
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 
@@ -17,39 +17,36 @@ def write_all(files: Mapping[Path, bytes], top: Path) -> None:
     All are written aside in `top` first and then renamed; where that fails, what was there is put back.
     OSError names the place that could not be written.
     """
-    place, put, undo, made = top, list[Path](), list[Callable[[], object]](), list[Callable[[], object]]()
+    place, put = top, list[Path]()
     try:
-        _make(top, made)
-        before = {place for place in files if os.path.lexists(place)}
-        with tempfile.TemporaryDirectory(dir=top, prefix=".hpclab-", ignore_cleanup_errors=True) as name:
-            aside = Path(name)
-            try:
+        with ExitStack() as made:
+            _make(top, made)
+            before = {place for place in files if os.path.lexists(place)}
+            aside = tempfile.TemporaryDirectory(dir=top, prefix=".hpclab-", ignore_cleanup_errors=True)
+            with aside as name, ExitStack() as undo:
                 for number, place in enumerate(files):
-                    (aside / f"{number}").write_bytes(files[place])
-                    (aside / f"{number}").chmod(0o755 if files[place].startswith(b"#!") else 0o644)
+                    draft = Path(name, f"{number}")
+                    draft.write_bytes(files[place])
+                    draft.chmod(0o755 if files[place].startswith(b"#!") else 0o644)
                 for number, place in enumerate(files):
                     _make(place.parent, undo)
                     if place not in before and any(place.exists() and place.samefile(one) for one in put):
                         raise OSError(errno.EEXIST, "two of the files have one name here", str(place))
                     if os.path.lexists(place):
-                        old = aside / f"{number}.old"
+                        old = Path(name, f"{number}.old")
                         try:
                             old.hardlink_to(place)  # so that there is always one, the old or the new
                         except OSError:  # a file system without hard links
                             place.rename(old)
-                        undo.append(partial(old.replace, place))
+                        undo.callback(_if_possible, old.replace, place)
                     else:
-                        undo.append(partial(place.unlink, missing_ok=True))
-                    (aside / f"{number}").replace(place)
+                        undo.callback(_if_possible, place.unlink)
+                    Path(name, f"{number}").replace(place)
                     put.append(place)
-            except BaseException:
-                _put_back(undo)
-                raise
-    except BaseException as error:
-        _put_back(made)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror or str(error), str(place)) from None
-        raise
+                undo.pop_all()
+            made.pop_all()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(place)) from None
 
 
 def write(place: Path, content: bytes) -> None:
@@ -59,12 +56,9 @@ def write(place: Path, content: bytes) -> None:
 
 def beside(place: Path, word: str, taken: Container[Path] = ()) -> Path:
     """A free name beside `place`: ``05_x.new.ipynb``, then ``05_x.new2.ipynb`` and so on."""
-    number = 1
-    while True:
-        candidate = place.with_name(f"{place.stem}.{word}{number if number > 1 else ''}{place.suffix}")
-        if not os.path.lexists(candidate) and candidate not in taken:
-            return candidate
-        number += 1
+    numbers = itertools.chain([""], itertools.count(2))
+    names = (place.with_name(f"{place.stem}.{word}{number}{place.suffix}") for number in numbers)
+    return next(name for name in names if not os.path.lexists(name) and name not in taken)
 
 
 def is_plain(path: Path) -> bool:
@@ -72,7 +66,7 @@ def is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _make(folder: Path, undo: list[Callable[[], object]]) -> None:
+def _make(folder: Path, undo: ExitStack) -> None:
     if not folder.is_dir():
         _make(folder.parent, undo)
         try:
@@ -81,10 +75,9 @@ def _make(folder: Path, undo: list[Callable[[], object]]) -> None:
             if not folder.is_dir():
                 raise
         else:
-            undo.append(folder.rmdir)
+            undo.callback(_if_possible, folder.rmdir)
 
 
-def _put_back(undo: list[Callable[[], object]]) -> None:
-    while undo:
-        with contextlib.suppress(OSError):
-            undo.pop()()
+def _if_possible(step: Callable[..., object], *arguments: object) -> None:
+    with suppress(OSError):
+        step(*arguments)

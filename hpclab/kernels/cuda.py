@@ -45,7 +45,7 @@ def _load() -> tuple[ModuleType, str]:
     from numba import cuda
 
     if not _simulates(cuda):
-        return cuda, facts.devices[0].name if facts.devices else "a GPU"
+        return cuda, facts.driver.name or "a GPU"
     from numba.cuda.simulator.kernelapi import FakeCUDAModule
 
     warp_simulator.lend(FakeCUDAModule)

@@ -9,129 +9,99 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from hpclab.machine.description import Cores, Memory
 
-_UNLIMITED = 2**60  # cgroup v1 writes "no limit" as a number just below 2**63
 
-
-def cores(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> Cores:
+def cores(root: Path = Path("/")) -> Cores:
     """The least of: affinity mask, cgroup CPU quota, the Slurm job's CPUs, the hub's CPU limit."""
-    known = os.environ if environment is None else environment
-    logical = psutil.cpu_count(logical=True) or 1
-    allowed: list[tuple[float, str]] = [(float(logical), "")]
+    logical = psutil.cpu_count() or 1
+    allowed: list[tuple[float, str]] = [(logical, "")]
     if hasattr(os, "sched_getaffinity"):
-        allowed.append((float(len(os.sched_getaffinity(0))), "the affinity mask of this process"))
-    for folder in _cgroups("cpu", root):
-        quota = _cpu_quota(folder)
-        if quota:
-            allowed.append((quota, "a container's CPU quota (cgroup)"))
-    if "SLURM_JOB_ID" in known:
-        allowed += _numbers(known, "SLURM_CPUS_ON_NODE", 1, "the Slurm job this runs in")
-    allowed += _numbers(known, "CPU_LIMIT", 1, "the hub's CPU limit")
+        allowed.append((len(os.sched_getaffinity(0)), "the affinity mask of this process"))
+    quotas = filter(None, map(_cpu_quota, _cgroups("cpu", root)))
+    allowed += [(quota, "a container's CPU quota (cgroup)") for quota in quotas]
+    allowed += _granted("SLURM_CPUS_ON_NODE", 1, "CPU_LIMIT")
     usable, reason = min(allowed, key=lambda pair: pair[0])
-    return Cores(usable, logical, reason)
+    return Cores(float(usable), logical, reason)
 
 
-def memory(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> Memory:
+def memory(root: Path = Path("/")) -> Memory:
     """The least of: physical memory, cgroup limit, ulimit, the Slurm job's memory, the hub's limit."""
-    known = os.environ if environment is None else environment
     state = psutil.virtual_memory()
-    allowed: list[tuple[float, str]] = [(float(state.total), "")]
+    allowed: list[tuple[float, str]] = [(state.total, "")]
     available = float(state.available)
     for folder in _cgroups("memory", root):
-        limit = _read_number(folder / "memory.max") or _read_number(folder / "memory.limit_in_bytes")
-        if limit and limit < _UNLIMITED:
+        if limit := _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes"):
             allowed.append((limit, "a container's memory limit (cgroup)"))
             available = min(available, max(0.0, limit - _used(folder)))
-    address_space = _address_space_limit()
-    if address_space:
+    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if address_space != resource.RLIM_INFINITY:
         allowed.append((address_space, "ulimit -v"))
-    if "SLURM_JOB_ID" in known:
-        allowed += _numbers(known, "SLURM_MEM_PER_NODE", 2**20, "the Slurm job this runs in")
-    allowed += _numbers(known, "MEM_LIMIT", 1, "the hub's memory limit")
+    allowed += _granted("SLURM_MEM_PER_NODE", 2**20, "MEM_LIMIT")
     usable, reason = min(allowed, key=lambda pair: pair[0])
-    return Memory(int(state.total), int(usable), int(min(available, usable)), reason)
+    return Memory(state.total, int(usable), int(min(available, usable)), reason)
 
 
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
     """The folders of the groups this process is in, innermost first: a limit on any of them counts."""
-    mounts = _cgroup_mounts(root)
-    for line in _lines(root / "proc/self/cgroup"):
-        _, _, rest = line.partition(":")
-        names, _, path = rest.partition(":")
+    mounts: dict[str, Path] = {}  # by controller; the unified hierarchy of version 2 is under ""
+    for line in _text(root / "proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.startswith(("cgroup ", "cgroup2 ")):
+            version, _, options = after.split(" ", 2)
+            for name in options.split(",") if version == "cgroup" else [""]:
+                mounts.setdefault(name, root / before.split()[4].lstrip("/"))
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
         mount = mounts.get("" if not names else controller if controller in names.split(",") else "?")
         if mount is None:
             continue
         folder = mount / path.lstrip("/")
         if not folder.is_dir():  # inside a container the path is the host's, the mount is already ours
             folder = mount
-        while True:
+        while folder != mount:
             yield folder
-            if folder == mount:
-                break
             folder = folder.parent
-
-
-def _cgroup_mounts(root: Path) -> dict[str, Path]:
-    """Mount points by controller name; the unified hierarchy of version 2 is under ""."""
-    mounts: dict[str, Path] = {}
-    for line in _lines(root / "proc/self/mountinfo"):
-        left, _, right = line.partition(" - ")
-        fields, kind = left.split(), right.split()
-        if len(fields) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
-            continue
-        place = root / fields[4].lstrip("/")
-        for name in [""] if kind[0] == "cgroup2" else kind[2].split(","):
-            mounts.setdefault(name, place)
-    return mounts
+        yield mount
 
 
 def _cpu_quota(folder: Path) -> float:
     """Cores' worth of CPU time per second, 0 where unlimited."""
-    words = " ".join(_lines(folder / "cpu.max")).split()
-    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
-        return int(words[0]) / int(words[1])
-    quota, period = _read_number(folder / "cpu.cfs_quota_us"), _read_number(folder / "cpu.cfs_period_us")
-    return quota / period if quota > 0 and period > 0 else 0.0
+    first = " ".join(_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    words = (_text(folder / "cpu.max") or first).split()
+    numbers = [int(word) for word in words if word.isdigit()]
+    return numbers[0] / numbers[1] if len(numbers) == 2 and numbers[1] else 0.0
 
 
 def _used(folder: Path) -> float:
     """Bytes in use, without the file cache that the kernel gives back when memory is asked for."""
-    used = _read_number(folder / "memory.current") or _read_number(folder / "memory.usage_in_bytes")
-    for line in _lines(folder / "memory.stat"):
-        name, _, value = line.partition(" ")
-        if name in ("inactive_file", "total_inactive_file") and value.isdigit():
-            return max(0.0, used - int(value))
-    return used
+    used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
+    cache = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(folder / "memory.stat"), re.MULTILINE)
+    return max(0.0, used - int(cache[1])) if cache else used
 
 
-def _address_space_limit() -> float:
+def _granted(job: str, unit: float, hub: str) -> Iterator[tuple[float, str]]:
+    """What a Slurm job and a hub write into the environment of what they start."""
+    for name, scale, whose in ((job, unit, "the Slurm job this runs in"), (hub, 1, "the hub's limit")):
+        text = os.environ.get(name, "")
+        stale = name == job and "SLURM_JOB_ID" not in os.environ
+        if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) > 0 and not stale:
+            yield float(text) * scale, f"{whose} ({name})"
+
+
+def _number(path: Path) -> float:
+    text = _text(path)
+    return float(text) if text.isdigit() else 0.0
+
+
+def _text(path: Path) -> str:
     try:
-        import resource
-    except ImportError:
-        return 0.0
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return 0.0 if soft == resource.RLIM_INFINITY or soft >= _UNLIMITED else float(soft)
-
-
-def _numbers(environment: Mapping[str, str], name: str, scale: float, reason: str) -> list[tuple[float, str]]:
-    text = environment.get(name, "")
-    found = re.fullmatch(r"\d+(\.\d+)?", text)
-    return [(float(text) * scale, f"{reason} ({name})")] if found and float(text) > 0 else []
-
-
-def _read_number(path: Path) -> float:
-    text = " ".join(_lines(path)).strip()
-    return float(text) if re.fullmatch(r"-?\d+", text) else 0.0
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        return []
+        return ""

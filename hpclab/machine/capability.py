@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpclab import units
-from hpclab.machine.description import FileSystem, Machine
+from hpclab.machine.description import Cores, FileSystem, Machine, Memory
 
 STATES = ("yes", "partly", "no")
 RANK = 240 * 2**20  # bytes of one Dask worker with torch and its nanny, measured on Debian 12 with torch 2.13
@@ -26,15 +26,8 @@ class Capability:
 
 def capabilities(machine: Machine) -> tuple[Capability, ...]:
     """One screen of what `machine` has and lacks, in the order a learner meets it."""
-    return (
-        _cores(machine),
-        _memory(machine),
-        _gpus(machine),
-        _slurm(machine),
-        _mpi(machine),
-        _files(machine),
-        _network(machine),
-    )
+    looks = (_cores, _memory, _gpus, _slurm, _mpi, _files, _network)
+    return tuple(look(machine) for look in looks)
 
 
 def ranks(machine: Machine) -> int:
@@ -45,27 +38,27 @@ def ranks(machine: Machine) -> int:
 def for_lesson(machine: Machine, needs: Sequence[str]) -> tuple[str, str]:
     """How a lesson with these needs runs on `machine`: a state, and a sentence saying on what."""
     said, states = [], []
-    by_name = {item.name: item for item in capabilities(machine)}
+    state = {item.name: item.state for item in capabilities(machine)}
     if "slurm" in needs:
-        states.append(by_name["Slurm"].state)
+        states.append(state["Slurm"])
         said.append(
             "on this site's Slurm" if machine.slurm.site
             else "on a real Slurm, started on this machine" if machine.slurm.daemons
             else "on this machine's processes: no Slurm"
         )  # fmt: skip
     if "gpu" in needs:
-        states.append(by_name["GPU"].state if machine.gpus else "partly")
+        states.append(state["GPU"] if machine.gpus else "partly")
         said.append(
             "kernels in the simulator: no GPU" if not machine.gpus
             else "kernels in the simulator, not on the GPU" if machine.simulated
             else f"on {machine.gpus[0].name}"
         )  # fmt: skip
     if "cores" in needs:
-        states.append(by_name["cores"].state)
+        states.append(state["cores"])
         count = machine.cores.whole
-        measured = f"measured up to {count} core{'s' if count > 1 else ''}"
-        said.append(measured if by_name["cores"].state == "yes" else f"{measured}, emulated beyond")
-    if by_name["memory"].state != "yes":
+        beyond = ", emulated beyond" * (state["cores"] != "yes")
+        said.append(f"measured up to {count} core{'s' * (count > 1)}{beyond}")
+    if state["memory"] != "yes":
         states.append("partly")
         said.append("2 ranks at most: memory is short")
     if not said:
@@ -75,29 +68,25 @@ def for_lesson(machine: Machine, needs: Sequence[str]) -> tuple[str, str]:
 
 def _cores(machine: Machine) -> Capability:
     cores = machine.cores
-    here = f"{cores.usable:g} of {cores.logical}"
-    if cores.limited_by:
-        here += f", limited by {cores.limited_by}"
-    if cores.whole >= 4:
-        return Capability("cores", "yes", here)
-    return Capability(
-        "cores", "partly", here,
-        "Speedup is measured up to these cores, and beyond them emulated and labelled so.",
-    )  # fmt: skip
+    here = f"{cores.usable:g} of {cores.logical}{_limit(cores)}"
+    remedy = "Speedup is measured up to these cores, and beyond them emulated and labelled so."
+    return _judged("cores", cores.whole >= 4, here, "partly", remedy)
 
 
 def _memory(machine: Machine) -> Capability:
     memory, fit = machine.memory, ranks(machine)
-    here = f"{units.format_bytes(memory.usable)}, {units.format_bytes(memory.available)} free"
-    if memory.limited_by:
-        here += f", limited by {memory.limited_by}"
-    here += f"; enough for {fit if fit < 100 else 'over 99'} rank{'s' if fit > 1 else ''} with torch"
-    if fit >= 4 and memory.usable >= 4e9:
-        return Capability("memory", "yes", here)
-    return Capability(
-        "memory", "partly", here,
-        "Lessons use 2 ranks where memory is under 4 GB: close other notebooks' kernels before a lesson.",
-    )  # fmt: skip
+    here = f"{units.format_bytes(memory.usable)}, {units.format_bytes(memory.available)} free{_limit(memory)}"
+    here += f"; enough for {fit if fit < 100 else 'over 99'} rank{'s' * (fit > 1)} with torch"
+    remedy = "Lessons use 2 ranks where memory is under 4 GB: close other notebooks' kernels before a lesson."
+    return _judged("memory", fit >= 4 and memory.usable >= 4e9, here, "partly", remedy)
+
+
+def _limit(of: Cores | Memory) -> str:
+    return f", limited by {of.limited_by}" * bool(of.limited_by)
+
+
+def _judged(name: str, good: bool, here: str, otherwise: str, remedy: str) -> Capability:
+    return Capability(name, "yes", here) if good else Capability(name, otherwise, here, remedy)
 
 
 def _gpus(machine: Machine) -> Capability:
@@ -106,10 +95,10 @@ def _gpus(machine: Machine) -> Capability:
         size = f", {units.format_bytes(first.memory)}" if first.memory else ""
         driver = f", driver {first.driver}" if first.driver else ""
         here = f"{len(machine.gpus)} × {first.name}{size}{driver}"
-        notes = machine.notes
+        notes = " ".join(machine.notes)
         if machine.simulated and not notes:
-            notes = ("Numba's kernels need an NVIDIA GPU: they run in a simulator here.",)
-        return Capability("GPU", "partly" if notes else "yes", here, " ".join(notes))
+            notes = "Numba's kernels need an NVIDIA GPU: they run in a simulator here."
+        return _judged("GPU", not notes, here, "partly", notes)
     remedy = (
         "Kernels run in a simulator that teaches what a thread does, never how fast. For a real one, open "
         "the course where it is (a site's JupyterHub, a laptop with an NVIDIA GPU and hpclab[gpu])."
@@ -120,10 +109,9 @@ def _gpus(machine: Machine) -> Capability:
 def _slurm(machine: Machine) -> Capability:
     slurm = machine.slurm
     inside = f"; this runs inside job {slurm.job}" if slurm.job else ""
-    if slurm.site:
-        return Capability("Slurm", "yes", f"this site's own{inside}")
-    if slurm.daemons:
-        return Capability("Slurm", "yes", f"installed: `hpclab slurm up` starts a real one here{inside}")
+    if slurm.site or slurm.daemons:
+        ours = "installed: `hpclab slurm up` starts a real one here"
+        return Capability("Slurm", "yes", ("this site's own" if slurm.site else ours) + inside)
     if slurm.obstacle:
         return Capability("Slurm", "no", f"installed, but it does not start here{inside}", slurm.obstacle)
     if platform.system() == "Darwin":
@@ -137,9 +125,8 @@ def _slurm(machine: Machine) -> Capability:
 
 
 def _mpi(machine: Machine) -> Capability:
-    if machine.mpi:
-        return Capability("MPI", "yes", machine.mpi[0])
-    return Capability("MPI", "no", "none", "`pip install 'hpclab[mpi]'` brings one that needs no root.")
+    remedy = "`pip install 'hpclab[mpi]'` brings one that needs no root."
+    return _judged("MPI", bool(machine.mpi), "".join(machine.mpi[:1]) or "none", "no", remedy)
 
 
 def _files(machine: Machine) -> Capability:
@@ -148,15 +135,13 @@ def _files(machine: Machine) -> Capability:
         roles.setdefault(_place(place), []).append(place.role)
     here = "; ".join(f"{', '.join(names)}: {state}" for state, names in roles.items())
     bad = [place for place in machine.file_systems if not place.writable and place.role in ("work", "tmp")]
-    full = [place for place in machine.file_systems if place.writable and place.free < 2**30]
-    if bad:
-        silent = "does not answer" if not bad[0].answered else "cannot be written to"
-        remedy = f"{bad[0].path} {silent}: start from a folder that is yours, or set TMPDIR to one."
+    for place in bad[:1]:
+        silent = "cannot be written to" if place.answered else "does not answer"
+        remedy = f"{place.path} {silent}: start from a folder that is yours, or set TMPDIR to one."
         return Capability("files", "no", here, remedy)
-    if full:
-        remedy = (
-            f"{full[0].path} has {units.format_bytes(full[0].free)} free: lessons write up to 1 GiB there."
-        )
+    full = [place for place in machine.file_systems if place.writable and place.free < 2**30]
+    for place in full[:1]:
+        remedy = f"{place.path} has {units.format_bytes(place.free)} free: lessons write up to 1 GiB there."
         return Capability("files", "partly", here, remedy)
     return Capability("files", "yes", here)
 

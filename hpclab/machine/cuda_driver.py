@@ -16,20 +16,16 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """`capability` is the compute capability, such as (9, 0)."""
-
-    name: str
-    capability: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
 class Driver:
-    """`error` is cuInit's code, 0 where it worked; `cuda` the newest CUDA it runs, such as (13, 0)."""
+    """`error` is the code of what failed, or 0; `cuda` the newest CUDA that it runs, such as (13, 0).
+
+    `name` and `capability` (the compute capability, such as (9, 0)) are the first device's, "" where none is.
+    """
 
     error: int = NO_LIBRARY
     cuda: tuple[int, int] = (0, 0)
-    devices: tuple[Device, ...] = ()
+    name: str = ""
+    capability: tuple[int, int] = (0, 0)
 
 
 @functools.cache
@@ -39,18 +35,13 @@ def ask(library: str = "libcuda.so.1") -> Driver:
         cuda = ctypes.CDLL(library)
     except OSError:
         return Driver()
-    version, count = ctypes.c_int(), ctypes.c_int()
+    version, device, major, minor = (ctypes.c_int() for _ in range(4))
     cuda.cuDriverGetVersion(ctypes.byref(version))
     newest = version.value // 1000, version.value % 1000 // 10
-    error = cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count))
-    return Driver(error, newest, tuple(_device(cuda, number) for number in range(count.value)))
-
-
-def _device(cuda: ctypes.CDLL, number: int) -> Device:
-    handle, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    if error := cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0):
+        return Driver(error, newest)
     name = ctypes.create_string_buffer(256)
-    cuda.cuDeviceGet(ctypes.byref(handle), number)
-    cuda.cuDeviceGetName(name, len(name), handle)
-    cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, handle)
-    cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, handle)
-    return Device(name.value.decode(errors="replace"), (major.value, minor.value))
+    cuda.cuDeviceGetName(name, len(name), device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
+    return Driver(0, newest, name.value.decode(errors="replace"), (major.value, minor.value))

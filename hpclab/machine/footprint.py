@@ -11,14 +11,23 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 
 import psutil
 
+_EVERY = 0.3  # seconds between two looks
+
 
 def summed_pss(pids: Iterable[int]) -> int:
-    """Bytes that these processes take together; those that are gone or belong to somebody else count 0."""
-    return sum(_pss(pid) for pid in pids)
+    """Bytes that these processes take together; those that are gone or belong to somebody else count 0.
+
+    macOS has no PSS: what is each process's alone is the next best.
+    """
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            memory = psutil.Process(pid).memory_full_info()
+            total += getattr(memory, "pss", memory.uss)
+    return total
 
 
 def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
@@ -26,13 +35,13 @@ def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
     below them. Daemons that left the tree (a Slurm and its jobs) are found by their mark: name a directory
     that only this run uses, such as its HPCLAB_STATE_DIR. This process is never among them."""
     children: dict[int, list[int]] = {}
-    marked = set(roots)
-    for process in psutil.process_iter(["pid", "ppid"]):
-        pid = process.info["pid"]
-        children.setdefault(process.info["ppid"], []).append(pid)
-        if mark and pid != os.getpid() and _carries(pid, mark):
-            marked.add(pid)
-    found, waiting = set(), list(marked)
+    found, waiting = {os.getpid()}, [*roots]
+    for process in psutil.process_iter(["pid", "ppid", "cmdline", "environ"]):  # None: not ours to read
+        told = process.info
+        children.setdefault(told["ppid"], []).append(told["pid"])
+        words = [*(told["cmdline"] or ()), *(told["environ"] or {}).values()]
+        if mark and any(mark in word for word in words):
+            waiting.append(told["pid"])
     while waiting:
         pid = waiting.pop()
         if pid not in found:
@@ -42,14 +51,12 @@ def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
 
 
 class Footprint:
-    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` (bytes). Looks every `every` seconds
-    from a thread, so far `looks` times."""
+    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` (bytes), as seen from a thread."""
 
-    def __init__(self, mark: str, every: float = 0.3) -> None:
-        self._mark, self._every = mark, every
+    def __init__(self, mark: str) -> None:
+        self._mark, self.peak = mark, 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="hpclab-footprint")
-        self.peak = self.looks = 0
 
     def __enter__(self) -> Footprint:
         self._thread.start()
@@ -60,33 +67,6 @@ class Footprint:
         self._thread.join()
 
     def _watch(self) -> None:
-        while True:
+        while not self._over.is_set():
             self.peak = max(self.peak, summed_pss(members(self._mark)))
-            self.looks += 1
-            if self._over.wait(self._every):
-                return
-
-
-def _carries(pid: int, mark: str) -> bool:
-    wanted = os.fsencode(mark)
-    if Path("/proc/self/environ").exists():
-        for name in ("environ", "cmdline"):
-            with contextlib.suppress(OSError):
-                if wanted in Path(f"/proc/{pid}/{name}").read_bytes():
-                    return True
-        return False
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return mark in " ".join(process.cmdline()) or mark in str(process.environ().values())
-    return False
-
-
-def _pss(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-        return 0
-    with contextlib.suppress(psutil.Error):  # macOS has no PSS: what is this process's alone is the next best
-        return int(getattr(psutil.Process(pid).memory_full_info(), "uss", 0))
-    return 0
+            self._over.wait(_EVERY)

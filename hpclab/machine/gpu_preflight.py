@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from hpclab.machine.cuda_driver import NO_LIBRARY, Device, Driver, ask
+from hpclab.machine.cuda_driver import NO_LIBRARY, Driver, ask
 from hpclab.machine.description import Gpu
 
 LOWEST_DRIVER = {12: 525, 13: 580}
@@ -46,46 +45,30 @@ class GpuFacts:
     wsl: bool = False
 
     @property
-    def devices(self) -> tuple[Device, ...]:
-        return self.driver.devices
-
-    @property
     def name(self) -> str:
-        return self.devices[0].name if self.devices else self.seen[0].name if self.seen else "an NVIDIA GPU"
+        return self.driver.name or (self.seen[0].name if self.seen else "an NVIDIA GPU")
 
 
-def gather(
-    seen: tuple[Gpu, ...] = (),
-    container: str = "",
-    root: Path = Path("/"),
-    environment: Mapping[str, str] | None = None,
-) -> GpuFacts:
+def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/")) -> GpuFacts:
     """The facts of this machine, in milliseconds: nothing heavy is imported."""
-    known = os.environ if environment is None else environment
     torch = version("torch")
     return GpuFacts(
-        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"),
-        driver=ask(),
-        numba_cuda=version("numba-cuda"),
-        compiler=_compiler(root, known),
-        torch=torch,
-        torch_cuda=_torch_cuda(torch),
-        kernel_module=(root / "proc/driver/nvidia/version").exists(),
-        container=container,
+        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"), driver=ask(), container=container,
+        numba_cuda=version("numba-cuda"), compiler=_compiler(root), torch=torch,
+        torch_cuda=_torch_cuda(torch), kernel_module=(root / "proc/driver/nvidia/version").exists(),
         wsl="microsoft" in platform.release().lower() and (root / "dev/dxg").exists(),
-    )
+    )  # fmt: skip
 
 
 def usable(facts: GpuFacts) -> bool:
     """Whether Numba's kernels can run on a GPU here."""
-    return bool(facts.devices) and not _driver_problem(facts) and not _numba_problem(facts)
+    return bool(facts.driver.name) and not _driver_problem(facts) and not _numba_problem(facts)
 
 
 def problems(facts: GpuFacts) -> tuple[str, ...]:
     """A sentence for each thing that does not fit, with its remedy; none where all does or no GPU is here."""
     said = _driver_problem(facts)
-    found = (said,) if said else (_numba_problem(facts), _torch_problem(facts))
-    return tuple(text for text in found if text)
+    return tuple(filter(None, [said] if said else [_numba_problem(facts), _torch_problem(facts)]))
 
 
 def version(distribution: str) -> str:
@@ -96,11 +79,11 @@ def version(distribution: str) -> str:
         return ""
 
 
-def _compiler(root: Path, environment: Mapping[str, str]) -> int:
+def _compiler(root: Path) -> int:
     major = version("cuda-bindings").partition(".")[0]  # numba-cuda asks for libraries of the same CUDA
     if major in _COMPILER and version(_COMPILER[major]):
         return int(major)
-    return SYSTEM if "CUDA_HOME" in environment or (root / "usr/local/cuda/nvvm").exists() else 0
+    return SYSTEM if "CUDA_HOME" in os.environ or (root / "usr/local/cuda/nvvm").exists() else 0
 
 
 def _torch_cuda(torch: str) -> int:
@@ -135,9 +118,10 @@ def _driver_problem(facts: GpuFacts) -> str:
 
 
 def _numba_problem(facts: GpuFacts) -> str:
-    if not facts.devices:
+    device, compiler = facts.driver, facts.compiler
+    newest = device.cuda
+    if not device.name:
         return ""
-    newest, device, compiler = facts.driver.cuda, facts.devices[0], facts.compiler
     lowest = LOWEST_CAPABILITY.get(compiler, LOWEST_CAPABILITY[12])
     modern = newest[0] >= 13 and device.capability >= LOWEST_CAPABILITY[13]
     remedy = "`pip install 'hpclab[gpu]'`" if modern else "`pip install 'numba-cuda[cu12]'`"
@@ -161,7 +145,7 @@ def _numba_problem(facts: GpuFacts) -> str:
 
 
 def _torch_problem(facts: GpuFacts) -> str:
-    if not facts.torch or not (facts.seen or facts.devices):
+    if not facts.torch or not (facts.seen or facts.driver.name):
         return ""
     if facts.torch_cuda == 0:
         return (
@@ -169,7 +153,7 @@ def _torch_problem(facts: GpuFacts) -> str:
             "without PyTorch's CPU index."
         )
     driver, lowest = facts.seen[0].driver if facts.seen else "", LOWEST_DRIVER[facts.torch_cuda]
-    major = driver.split(".")[0]
+    major, _, _ = driver.partition(".")
     if major.isdigit() and int(major) < lowest:
         return (
             f"The NVIDIA driver {driver} is too old for torch {facts.torch}, which needs {lowest} or "

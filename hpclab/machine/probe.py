@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from hpclab import checks
@@ -14,15 +14,16 @@ from hpclab.machine.description import Machine, SlurmHere
 
 _CLIENT = ("sbatch", "squeue", "sinfo", "scancel")
 _DAEMONS = ("munged", "slurmctld", "slurmd")
-_SITE_CONFIGURATION = (
-    "etc/slurm",
-    "etc/slurm-llnl",
-    "usr/local/etc",
-    "usr/local/etc/slurm",
-    "run/slurm/conf",
-)
+_CONFIGURED_IN = ("etc/slurm", "etc/slurm-llnl", "usr/local/etc", "usr/local/etc/slurm", "run/slurm/conf")
 # Where sites and distributions put Slurm's programs, though not on every user's PATH.
 _ALSO_IN = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/slurm/sbin:/opt/slurm/bin"
+_CONTAINERS = {  # by a variable or a file that each leaves inside; the first that fits counts
+    "binder": ("BINDER_REPO_URL", "BINDER_LAUNCH_HOST", "BINDER_REQUEST"),
+    "kubernetes": ("KUBERNETES_SERVICE_HOST",),
+    "apptainer": ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"),
+    "podman": ("/run/.containerenv",),
+    "docker": ("/.dockerenv",),
+}
 
 
 def probe() -> Machine:
@@ -30,34 +31,24 @@ def probe() -> Machine:
     found, inside = gpus.gpus(), container()
     facts = gpu_preflight.gather(found, inside)
     return Machine(
-        host=platform.node(),
-        platform=_platform(),
-        processor=_processor(),
-        container=inside,
-        cores=allowance.cores(),
-        memory=allowance.memory(),
-        gpus=found,
-        slurm=slurm(),
+        host=platform.node(), platform=_platform(), processor=_processor(), container=inside,
+        cores=allowance.cores(), memory=allowance.memory(), gpus=found, slurm=slurm(),
         mpi=tuple(name for name in ("mpiexec", "mpirun") if shutil.which(name)),
-        file_systems=places.file_systems(),
-        interfaces=places.interfaces(),
-        python=platform.python_version(),
-        torch=facts.torch,
-        notes=gpu_preflight.problems(facts),
+        file_systems=places.file_systems(), interfaces=places.interfaces(),
+        python=platform.python_version(), torch=facts.torch, notes=gpu_preflight.problems(facts),
         simulated=not gpu_preflight.usable(facts),
-    )
+    )  # fmt: skip
 
 
-def slurm(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> SlurmHere:
+def slurm(root: Path = Path("/")) -> SlurmHere:
     """Which parts of Slurm are here; a `SLURM_CONF` of our own cluster does not make this a site."""
-    known = os.environ if environment is None else environment
-    path = f"{known.get('PATH', os.defpath)}:{_ALSO_IN}"
+    path = f"{os.environ.get('PATH', os.defpath)}:{_ALSO_IN}"
     client = [name for name in _CLIENT if not shutil.which(name, path=path)]
     daemons = [name for name in _DAEMONS if not shutil.which(name, path=path)]
-    site = known.get("HPCLAB_SLURM") != "local" and (
-        "SLURM_CONF_SERVER" in known
-        or any((root / place / "slurm.conf").is_file() for place in _SITE_CONFIGURATION)
-        or _is_a_sites(known.get("SLURM_CONF", ""))
+    site = os.environ.get("HPCLAB_SLURM") != "local" and (
+        "SLURM_CONF_SERVER" in os.environ
+        or any((root / place / "slurm.conf").is_file() for place in _CONFIGURED_IN)
+        or _is_a_sites(os.environ.get("SLURM_CONF", ""))
     )
     obstacle = checks.slurm_obstacle()
     return SlurmHere(
@@ -65,7 +56,7 @@ def slurm(root: Path = Path("/"), environment: Mapping[str, str] | None = None) 
         site=not client and site,
         daemons=not client and not daemons and not obstacle,
         missing=() if not client and site else tuple(client + daemons),
-        job=known.get("SLURM_JOB_ID", ""),
+        job=os.environ.get("SLURM_JOB_ID", ""),
         obstacle="" if client or daemons else obstacle,
     )
 
@@ -79,33 +70,23 @@ def _is_a_sites(configuration: str) -> bool:
         return False
 
 
-def container(root: Path = Path("/"), environment: Mapping[str, str] | None = None) -> str:
+def container(root: Path = Path("/")) -> str:
     """``"binder"``, ``"kubernetes"``, ``"apptainer"``, ``"podman"``, ``"docker"`` or "" for none."""
-    known = os.environ if environment is None else environment
-    if any(name in known for name in ("BINDER_REPO_URL", "BINDER_LAUNCH_HOST", "BINDER_REQUEST")):
-        return "binder"
-    if "KUBERNETES_SERVICE_HOST" in known:
-        return "kubernetes"
-    if "APPTAINER_CONTAINER" in known or "SINGULARITY_CONTAINER" in known:
-        return "apptainer"
-    if (root / "run/.containerenv").exists():
-        return "podman"
-    return "docker" if (root / ".dockerenv").exists() else ""
+    for name, marks in _CONTAINERS.items():
+        if any(mark in os.environ or ("/" in mark and (root / mark[1:]).exists()) for mark in marks):
+            return name
+    return ""
 
 
 def _platform() -> str:
-    if platform.system() == "Darwin":
-        return f"macOS {platform.mac_ver()[0]} ({platform.machine()})"
-    release = platform.release()
-    name = f"{platform.system()} {release.split('-')[0]} ({platform.machine()})"
-    return f"{name} in WSL2" if "microsoft" in release.lower() else name
+    release, mac = platform.release(), platform.mac_ver()[0]
+    name = f"macOS {mac}" if mac else f"{platform.system()} {release.split('-')[0]}"
+    return f"{name} ({platform.machine()}){' in WSL2' * ('microsoft' in release.lower())}"
 
 
 def _processor() -> str:
-    try:
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
-    except OSError:
-        pass
     return platform.processor() or platform.machine()

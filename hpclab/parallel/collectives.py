@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
+
 from hpclab import trace
 from hpclab.parallel.plan import Piece, Step, plan
-from hpclab.parallel.transports import TorchTransport, Transport
+from hpclab.parallel.transports import MpiTransport, TorchTransport
 from hpclab.schedules import Schedule
 
 
@@ -26,7 +28,7 @@ class Execution:
     of ranks than the transport has.
     """
 
-    def __init__(self, schedule: Schedule, transport: Transport):
+    def __init__(self, schedule: Schedule, transport: TorchTransport | MpiTransport):
         if transport.size != schedule.ranks:
             raise ValueError(
                 f"This schedule is for {schedule.ranks} ranks, and {transport.size} are here: make another."
@@ -44,9 +46,11 @@ class Execution:
                 f"{tuple(buffer.shape)}; schedules.place() makes one."
             )
         kind = (buffer.dtype, getattr(buffer, "device", None))
-        if self.scratch is None or self.kind != kind:
+        if self.kind != kind:
             self.kind = kind
-            self.scratch = self.transport.empty(buffer, max(map(_scratch_size, self.steps), default=0))
+            size = max(map(_scratch_size, self.steps), default=0)
+            tensor = hasattr(buffer, "new_empty")
+            self.scratch = buffer.new_empty(size) if tensor else numpy.empty(size, buffer.dtype)
         for step in self.steps:
             self._do(step, buffer)
 
@@ -54,53 +58,52 @@ class Execution:
         """All that is sent or copied is read before anything that arrives is written."""
         used = 0
 
-        def borrow(pieces: list[Piece]) -> Any:
+        def borrow(pieces: list[Piece]) -> tuple[Any, list[tuple[Piece, Any]]]:
+            """Scratch memory for a message, and the part of it for each of its pieces."""
             nonlocal used
-            begin, used = used, used + sum(piece.size for piece in pieces)
-            return self.scratch[begin:used]
+            begin, parts = used, []
+            for piece in pieces:
+                parts.append((piece, self.scratch[used : used + piece.size]))
+                used += piece.size
+            return self.scratch[begin:used], parts
 
         sends, receives, writes = [], [], []
         for read, written in step.copies:
-            parcel = borrow([read])
+            parcel, _ = borrow([read])
             parcel[:] = buffer[read.where]
-            writes.append((parcel, [written]))
+            writes.append((written, parcel))
         for peer, pieces in step.sends.items():
             parcel = buffer[pieces[0].where]
             if len(pieces) > 1:
-                parcel = borrow(pieces)
-                for piece, part in _cut(parcel, pieces):
+                parcel, parts = borrow(pieces)
+                for piece, part in parts:
                     part[:] = buffer[piece.where]
             sends.append((peer, parcel))
         for peer, pieces in step.receives.items():
-            direct = peer in step.direct
-            parcel = buffer[pieces[0].where] if direct else borrow(pieces)
+            parcel = buffer[pieces[0].where]
+            if peer not in step.direct:
+                parcel, parts = borrow(pieces)
+                writes += parts
             receives.append((peer, parcel))
-            if not direct:
-                writes.append((parcel, pieces))
         try:
             with trace.record("receive", sum(part.nbytes for _, part in receives), f"step {step.number}"):
                 self.transport.exchange(sends, receives)
         except RuntimeError as error:
-            raise RuntimeError(f"{self._where(step)}: {error}") from error
+            schedule, peers = self.schedule, ", ".join(map(str, sorted({*step.sends, *step.receives})))
+            raise RuntimeError(
+                f"{schedule.algorithm} {schedule.collective}, rank {self.transport.rank} in step "
+                f"{step.number} of {schedule.steps}, with rank {peers}: {error}"
+            ) from error
         with trace.record("reduce", label=f"step {step.number}"):
-            for parcel, pieces in writes:
-                for piece, part in _cut(parcel, pieces):
-                    if piece.reduce:
-                        target = buffer[piece.where]
-                        target += part
-                    else:
-                        buffer[piece.where] = part
-
-    def _where(self, step: Step) -> str:
-        schedule = self.schedule
-        peers = ", ".join(map(str, sorted({*step.sends, *step.receives})))
-        return (
-            f"{schedule.algorithm} {schedule.collective}, rank {self.transport.rank} in step {step.number} "
-            f"of {schedule.steps}, with rank {peers}"
-        )
+            for piece, part in writes:
+                if piece.reduce:
+                    target = buffer[piece.where]
+                    target += part
+                else:
+                    buffer[piece.where] = part
 
 
-def execute(schedule: Schedule, buffer: Any, transport: Transport | None = None) -> None:
+def execute(schedule: Schedule, buffer: Any, transport: TorchTransport | MpiTransport | None = None) -> None:
     """This rank's part of `schedule` on its work buffer, in place; every rank of the group calls it.
 
     `buffer` is 1-D with `schedule.buffer` elements: a tensor for torch.distributed, the default, or an array
@@ -108,14 +111,6 @@ def execute(schedule: Schedule, buffer: Any, transport: Transport | None = None)
     step and partners, where a message does not come before the group's time limit.
     """
     Execution(schedule, TorchTransport() if transport is None else transport)(buffer)
-
-
-def _cut(parcel: Any, pieces: list[Piece]) -> list[tuple[Piece, Any]]:
-    found, begin = [], 0
-    for piece in pieces:
-        found.append((piece, parcel[begin : begin + piece.size]))
-        begin += piece.size
-    return found
 
 
 def _scratch_size(step: Step) -> int:

@@ -42,14 +42,13 @@ def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float)
         else:
             ended = _as_a_job([mpiexec(), "-n", str(ranks), *words], ranks, out, log, slurm, limit)
         said = out.read_text(encoding="utf-8", errors="replace").splitlines() if out.exists() else []
-        found = [line for line in said if line.startswith('{"version"')]  # mpiexec prints there as well
-        if not found:
-            words_of_all = last_lines(out) + last_lines(log)
-            raise RuntimeError(f"MPI on {ranks} ranks {ended}. The last words:\n{words_of_all}")
+        for line in said:  # mpiexec prints there as well
+            if line.startswith('{"version"'):
+                return dict(json.loads(line))
+        words_of_all = last_lines(out) + last_lines(log)
+        raise RuntimeError(f"MPI on {ranks} ranks {ended}. The last words:\n{words_of_all}")
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    answer: dict[str, Any] = json.loads(found[-1])
-    return answer
 
 
 def _on_this_machine(command: list[str], out: Path, log: Path, limit: float) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpclab import schedules
 from hpclab.parallel.collectives import Execution
-from hpclab.parallel.transports import MpiTransport, TorchTransport, Transport
+from hpclab.parallel.transports import MpiTransport, TorchTransport
 
 TWO_RANKS = ("ping_pong", "stream")
 WINDOW = 64  # messages on their way before rank 0 of a stream waits: osu_bw's window
@@ -124,7 +124,7 @@ def mpi_operation(collective: str, elements: int) -> Operation:
 
 def scheduled_operation(schedule: schedules.Schedule, library: str, device: str) -> Operation:
     """A schedule of ours, over the same library's sends and receives."""
-    transport: Transport = MpiTransport() if library == "mpi" else TorchTransport()
+    transport = MpiTransport() if library == "mpi" else TorchTransport()
     execution, where = Execution(schedule, transport), schedules.layout(schedule, transport.rank)
     buffer: Any = numpy.empty(schedule.buffer, "f4")
     if library != "mpi":

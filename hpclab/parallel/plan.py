@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy
-
-from hpclab import checks
 from hpclab.schedules import Schedule
 
 
@@ -40,7 +37,6 @@ class Step:
 
 def plan(schedule: Schedule, rank: int) -> list[Step]:
     """The steps in which `rank` has something to do; the other ranks' messages are passed over."""
-    rank = checks.integer("rank", rank, 0, schedule.ranks - 1)
     messages = schedule.messages
     mine = messages[(messages["source"] == rank) | (messages["target"] == rank)]
     steps: dict[int, Step] = {}
@@ -55,18 +51,10 @@ def plan(schedule: Schedule, rank: int) -> list[Step]:
         else:
             step.receives.setdefault(source, []).append(written)
     for step in steps.values():
-        step.direct.update(_direct(step))
+        sent = [piece.where for pieces in step.sends.values() for piece in pieces]
+        for peer, pieces in step.receives.items():
+            here = pieces[0].where
+            apart = all(where.stop <= here.start or here.stop <= where.start for where in sent)
+            if apart and len(pieces) == 1 and not pieces[0].reduce:
+                step.direct.add(peer)
     return list(steps.values())
-
-
-def _direct(step: Step) -> list[int]:
-    read = [piece.where for pieces in step.sends.values() for piece in pieces]
-    begins = numpy.array([where.start for where in read], dtype=numpy.int64)
-    ends = numpy.array([where.stop for where in read], dtype=numpy.int64)
-    return [
-        peer
-        for peer, pieces in step.receives.items()
-        if len(pieces) == 1
-        and not pieces[0].reduce
-        and not ((begins < pieces[0].where.stop) & (pieces[0].where.start < ends)).any()
-    ]

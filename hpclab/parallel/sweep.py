@@ -64,12 +64,7 @@ def sweep(settings: dict[str, Any]) -> list[Observation]:
 
 
 def _sweep(
-    settings: dict[str, Any],
-    rank: int,
-    ranks: int,
-    device: str,
-    barrier: Callable[[], Any],
-    wait: Callable[[], Any],
+    settings: dict[str, Any], rank: int, ranks: int, device: str, barrier: Callable, wait: Callable
 ) -> list[Observation]:
     collective, found = settings["collective"], []
     for size in settings["sizes"]:
@@ -118,10 +113,8 @@ def main() -> None:
 
     found = MPI.COMM_WORLD.gather(sweep(json.loads(sys.argv[1])))
     if found is not None:
-        print(
-            json.dumps({"version": " ".join(MPI.Get_library_version().split()[:3]), "ranks": found}),
-            flush=True,
-        )
+        version = " ".join(MPI.Get_library_version().split()[:3])
+        print(json.dumps({"version": version, "ranks": found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What carries a message from rank to rank: torch.distributed or MPI, behind one method.
 
 A transport knows its `rank`, how many ranks there are (`size`), and counts in `sent` the bytes that it was
-given to send.
+given to send. `exchange(sends, receives)` posts all receives, then all sends, and returns when all are done:
+at most one message each way between two ranks in one call; those between two ranks arrive in the order they
+were sent. RuntimeError where a message does not come in time.
 """
 
 from __future__ import annotations
@@ -9,30 +11,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from hpclab import checks
-
+_LIMIT = 60.0  # seconds, as of a group of torch.distributed in a pool
 Parcels = Sequence[tuple[int, Any]]
 """The other rank, and a contiguous 1-D part of a buffer."""
-
-
-class Transport(Protocol):
-    """What `collectives.Execution` needs."""
-
-    rank: int
-    size: int
-    sent: int
-
-    def exchange(self, sends: Parcels, receives: Parcels) -> None:
-        """Post all receives, then all sends, and return when all are done.
-
-        At most one message each way between two ranks in one call; messages between two ranks arrive in the
-        order they were sent. Raises RuntimeError where a message does not come in time.
-        """
-
-    def empty(self, like: Any, size: int) -> Any:
-        """A new 1-D buffer of `size` elements of the kind of `like`."""
 
 
 class TorchTransport:
@@ -48,8 +31,6 @@ class TorchTransport:
             raise RuntimeError("There is no process group here: run this on ranks, with pool.run(function).")
         self.group, self.sent = group, 0
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
-        if self.rank < 0:
-            raise ValueError("This rank is not in the group: only its members may take part.")
 
     def exchange(self, sends: Parcels, receives: Parcels) -> None:
         """All at once; on GPUs NCCL makes one kernel of them, and a wait is a wait of the stream."""
@@ -65,23 +46,17 @@ class TorchTransport:
             for work in dist.batch_isend_irecv(operations):
                 work.wait()
 
-    def empty(self, like: Any, size: int) -> Any:
-        """On the device of `like`."""
-        return like.new_empty(size)
-
 
 class MpiTransport:
     """Messages of an mpi4py communicator; buffers are NumPy arrays.
 
-    MPI itself waits for ever; here a message that takes longer than `timeout` seconds is a RuntimeError.
-    Start the program with ``mpiexec -n 4 python -m mpi4py program.py``: mpi4py then ends all ranks when one
-    of them fails.
+    MPI itself waits for ever; here a message that takes longer than a minute is a RuntimeError. Start your
+    program with ``mpiexec -n 4 python -m mpi4py program.py``: mpi4py then ends all ranks when one fails.
     """
 
-    def __init__(self, communicator: Any = None, timeout: float = 60.0):
+    def __init__(self, communicator: Any = None):
         from mpi4py import MPI
 
-        self.timeout = checks.number("timeout", timeout, 0.01, 86400, "seconds")
         self.communicator, self.sent = communicator or MPI.COMM_WORLD, 0
         self.rank, self.size = self.communicator.Get_rank(), self.communicator.Get_size()
         self._all_done = MPI.Request.Testall
@@ -91,14 +66,8 @@ class MpiTransport:
         self.sent += sum(part.nbytes for _, part in sends)
         pending = [self.communicator.Irecv(part, peer) for peer, part in receives]
         pending += [self.communicator.Isend(part, peer) for peer, part in sends]
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + _LIMIT
         while not self._all_done(pending):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Timed out after {self.timeout:g} s.")
+                raise RuntimeError(f"Timed out after {_LIMIT:g} s.")
             os.sched_yield()
-
-    def empty(self, like: Any, size: int) -> Any:
-        """In memory."""
-        import numpy
-
-        return numpy.empty(size, like.dtype)

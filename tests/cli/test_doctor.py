@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import machine
-from hpclab.cli import doctor
+from hpclab.cli import doctor, main
 from hpclab.course import Lesson
 from hpclab.machine.capability import COURSE, RANK, capabilities, for_lesson, ranks
 from hpclab.machine.description import Cores, FileSystem, Gpu, Machine, Memory, SlurmHere
@@ -31,6 +31,7 @@ SITE = replace(
     slurm=SlurmHere(True, True, False, (), "4711"), mpi=("mpiexec",),
 )  # fmt: skip
 BARE = replace(BINDER, container="", slurm=SlurmHere(False, False, False, ("sbatch", "squeue", "slurmd")))
+SHORT = "2 ranks at most: memory is short"
 
 
 def by_name(here: Machine) -> dict:
@@ -42,18 +43,24 @@ def test_a_small_container_is_told_its_limits_and_what_still_works():
     assert said["cores"].here.startswith("1 of 16, limited by a container")
     assert said["memory"].state == "partly"
     assert "hpclab slurm up" in said["Slurm"].here
-    assert for_lesson(BINDER, ["slurm"]) == (
-        "partly", "on a real Slurm, started on this machine; 2 ranks at most: memory is short",
-    )  # fmt: skip
 
 
 def test_a_site_has_it_all():
     assert {item.state for item in capabilities(SITE)} == {"yes"}
     assert "inside job 4711" in by_name(SITE)["Slurm"].here
-    assert for_lesson(SITE, ["slurm", "gpu", "cores"]) == (
-        "yes", "on this site's Slurm; on NVIDIA A100; measured up to 32 cores",
-    )  # fmt: skip
-    assert for_lesson(SITE, []) == ("yes", "everything in it")
+
+
+@pytest.mark.parametrize(
+    ("here", "needs", "state", "runs"),
+    [
+        (BINDER, "slurm", "partly", f"on a real Slurm, started on this machine; {SHORT}"),
+        (SITE, "slurm gpu cores", "yes", "on this site's Slurm; on NVIDIA A100; measured up to 32 cores"),
+        (SITE, "", "yes", "everything in it"),
+        (BARE, "slurm", "no", f"on this machine's processes: no Slurm; {SHORT}"),
+    ],
+)
+def test_how_a_lesson_runs(here: Machine, needs: str, state: str, runs: str):
+    assert for_lesson(here, needs.split()) == (state, runs)
 
 
 def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch):
@@ -63,7 +70,8 @@ def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.Monkey
     assert "simulator" in said["GPU"].remedy
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert "macOS" in by_name(BARE)["Slurm"].remedy
-    assert for_lesson(BARE, ["slurm"])[0] == "no"
+    old = by_name(replace(SITE, notes=("The NVIDIA driver 470 is too old.",)))["GPU"]
+    assert (old.state, old.remedy) == ("partly", "The NVIDIA driver 470 is too old.")
 
 
 @pytest.mark.parametrize(
@@ -82,15 +90,8 @@ def test_a_bad_folder_is_named(place: FileSystem, word: str):
 
 
 def test_the_number_of_ranks_follows_the_free_memory():
-    for count in (1, 2, 5):
-        memory = Memory(2**40, 2**40, COURSE + count * RANK + 1000)
-        assert ranks(replace(SITE, memory=memory)) == count
-    assert ranks(replace(SITE, memory=Memory(2**30, 2**30, 0))) == 1
-
-
-def test_a_driver_that_does_not_fit_shows():
-    said = by_name(replace(SITE, notes=("The NVIDIA driver 470 is too old.",)))
-    assert (said["GPU"].state, said["GPU"].remedy) == ("partly", "The NVIDIA driver 470 is too old.")
+    for free, count in ((0, 1), (COURSE + 2 * RANK + 1000, 2), (COURSE + 5 * RANK + 1000, 5)):
+        assert ranks(replace(SITE, memory=Memory(2**40, 2**40, free))) == count
 
 
 @pytest.mark.parametrize("width", [60, 80, 110])
@@ -106,48 +107,31 @@ def test_it_fits_a_screen_of_any_width(here: Machine, width: int):
     assert not any("\x1b" in text for text in lines), "readable without colour"
 
 
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hpclab.cli", "doctor", *words], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **environment}, check=False,
-    )  # fmt: skip
-
-
-def test_the_command_prints_one_screen():
-    done = command()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "This machine" in done.stdout
-    assert len(done.stdout.splitlines()) < 60
-
-
-def test_json_says_the_same():
-    answer = json.loads(command("--json").stdout)
+def test_json_says_the_same(capsys):
+    assert main(["doctor", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
     here = machine.probe()
     assert answer["machine"]["cores"]["logical"] == here.cores.logical
     assert {item["name"] for item in answer["capabilities"]} == set(by_name(here))
     assert all({"number", "title", "state", "runs"} <= set(lesson) for lesson in answer["lessons"])
 
 
-def test_without_any_program_on_the_path_it_still_answers(tmp_path: Path):
-    done = command(PATH=str(tmp_path), HOME=str(tmp_path / "gone"))
-    assert done.returncode == 0, done.stderr
-    assert "MPI" in done.stdout
-
-
-def test_in_a_folder_that_was_deleted_it_says_so(tmp_path: Path):
+def test_in_a_folder_that_was_deleted_without_a_program_it_still_answers_and_loads_nothing_heavy(
+    tmp_path: Path,
+):
     (tmp_path / "gone").mkdir()
     code = (
-        f"import os; os.chdir({str(tmp_path / 'gone')!r}); os.rmdir({str(tmp_path / 'gone')!r});"
-        "from hpclab.cli import main; raise SystemExit(main(['doctor']))"
+        "import os, sys; os.rmdir(os.getcwd())\n"
+        "from hpclab.cli import main; status = main(['doctor'])\n"
+        "print([m for m in ('torch', 'numba', 'dask', 'matplotlib', 'ipywidgets') if m in sys.modules])\n"
+        "raise SystemExit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path / "gone",
+        env={**os.environ, "PATH": str(tmp_path), "HOME": str(tmp_path / "none")},
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert "start from a folder that is yours" in done.stdout
-
-
-def test_doctor_loads_nothing_heavy():
-    code = (
-        "import sys; from hpclab.cli import main; main(['doctor', '--json']);"
-        "print([m for m in ('torch', 'numba', 'dask', 'matplotlib', 'ipywidgets') if m in sys.modules])"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == "[]"
+    assert "start from a folder that is yours" in " ".join(done.stdout.split())
+    *screen, loaded = done.stdout.splitlines()
+    assert loaded == "[]"
+    assert len(screen) < 60

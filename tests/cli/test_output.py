@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import sys
 
 import pytest
@@ -22,9 +23,7 @@ class Taking(io.RawIOBase):
 
     def write(self, data):
         if self.writes <= 0:
-            raise OSError(
-                self.number, "No space left on device" if self.number != errno.EPIPE else "Broken pipe"
-            )
+            raise OSError(self.number, os.strerror(self.number))
         self.writes -= 1
         self.taken += bytes(data)
         return len(data)
@@ -48,15 +47,10 @@ def test_signs_that_cannot_be_shown_become_plain_ones(command, encoding, errors,
     raw = Taking()
     assert run(command, monkeypatch, raw, encoding, errors) in (0, 3)
     assert len(raw.taken) > 30
-    assert raw.taken.count(b"?") <= raw.taken.decode(encoding).count("?")
-
-
-def test_the_table_has_minus_signs_and_dashes_in_ascii(monkeypatch):
-    raw = Taking()
-    assert run("validate", monkeypatch, raw, "ascii") == 0
-    assert b"|predicted - published|" in raw.taken
-    assert b"rows 72-90, 161-179" in raw.taken
     assert b"?" not in raw.taken
+    if (command, encoding) == ("validate", "ascii"):
+        assert b"|predicted - published|" in raw.taken
+        assert b"rows 72-90, 161-179" in raw.taken
 
 
 @pytest.mark.parametrize(("command", "writes"), [*((command, 0) for command in COMMANDS), ("doctor", 1)])
@@ -67,31 +61,33 @@ def test_a_reader_that_left_is_no_failure_to_talk_of(command, writes, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("command", "number"),
-    [*((command, errno.ENOSPC) for command in COMMANDS), ("--help", errno.EIO), ("--help", errno.EDQUOT)],
+    ("command", "number"), [*((command, errno.ENOSPC) for command in COMMANDS), ("--help", errno.EIO)]
 )
 def test_a_full_disk_is_told_in_one_sentence(command, number, monkeypatch, capsys, state_dir):
     assert run(command, monkeypatch, Taking(0, number)) == 1
-    assert capsys.readouterr().err == "hpclab: The output cannot be written: No space left on device.\n"
+    said = capsys.readouterr().err
+    assert said == f"hpclab: The output cannot be written: {os.strerror(number)}.\n"
 
 
-def test_a_closed_output_and_a_file_that_is_full_are_not_mixed_up(monkeypatch, capsys):
+def test_a_closed_output_is_written_to_by_nobody(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["validate"]) == 0
-    monkeypatch.undo()
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device", "/data/rows.csv")
-
-    monkeypatch.setattr("hpclab.cli.validate.run", full)
-    assert main(["validate"]) == 1
-    assert capsys.readouterr().err == "hpclab: /data/rows.csv: No space left on device.\n"
 
 
-def test_an_interrupt_is_one_word(monkeypatch, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/data/rows.csv"), 1,
+         "/data/rows.csv: No space left on device."),
+        (KeyboardInterrupt(), 130, "interrupted."),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_full_and_an_interrupt_are_told_in_one_sentence(
+    error, status, words, monkeypatch, capsys
+):
+    def fails(*_):
+        raise error
 
-    monkeypatch.setattr("hpclab.cli.validate.run", interrupted)
-    assert main(["validate"]) == 130
-    assert capsys.readouterr().err == "hpclab: interrupted.\n"
+    monkeypatch.setattr("hpclab.cli.validate.run", fails)
+    assert main(["validate"]) == status
+    assert capsys.readouterr().err == f"hpclab: {words}\n"

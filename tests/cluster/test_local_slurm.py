@@ -144,7 +144,7 @@ def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
     if name == "getegid" and os.getuid() == 0:
         monkeypatch.setattr("os.getuid", lambda: pwd.getpwnam("daemon").pw_uid)
     monkeypatch.setattr(f"{place}.{name}", lambda: value)
-    here = slurm_here(environment={"PATH": os.environ["PATH"], "HPCLAB_SLURM": "local"})
+    here = slurm_here()
     assert re.search(words, here.obstacle)
     assert not here.daemons
     with pytest.raises(SlurmError) as refused:

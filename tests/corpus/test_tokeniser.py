@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import struct
 import subprocess
 import sys
@@ -18,9 +17,11 @@ pytestmark = pytest.mark.slow
 
 
 @settings(deadline=None, max_examples=25)
-@given(text=st.text())
-def test_decode_gives_back_every_text(text: str, tokeniser: Tokeniser) -> None:
-    assert tokeniser.decode(tokeniser.encode(text)) == text
+@given(text=st.text() | st.sampled_from(["<|endoftext|>", "</s>", "\x00"]))
+def test_decode_gives_back_every_text_and_none_has_an_end(text: str, tokeniser: Tokeniser) -> None:
+    tokens = tokeniser.encode(text)
+    assert tokeniser.decode(tokens) == text
+    assert tokeniser.end_of_document not in tokens
 
 
 def test_decode_gives_back_every_file_and_shortens_it(corpus: Corpus, tokeniser: Tokeniser) -> None:
@@ -36,22 +37,12 @@ def test_decode_gives_back_every_file_and_shortens_it(corpus: Corpus, tokeniser:
 
 
 def test_training_again_in_another_process_gives_the_same_merges(tokeniser: Tokeniser) -> None:
-    program = (
-        "from hpclab.corpus import collect, train; print(train(collect('1 MiB'), vocabulary=1024).checksum)"
-    )
+    program = "from hpclab.corpus import collect, train; print(train(collect('1 MiB'), 1024).merges.hex())"
     environment = os.environ | {"PYTHONHASHSEED": "7", "TOKENIZERS_PARALLELISM": "true"}
-    there = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
-    )
-    assert there.stdout.strip() == tokeniser.checksum
-
-
-def test_the_vocabulary_is_as_large_as_asked_and_ends_with_the_end_of_document(tokeniser: Tokeniser) -> None:
-    assert tokeniser.vocabulary == 1024
-    assert tokeniser.end_of_document == 1023
+    there = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
+    assert there.strip() == tokeniser.merges.hex()
+    assert (tokeniser.vocabulary, tokeniser.end_of_document) == (1024, 1023)
     assert tokeniser.decode([tokeniser.end_of_document]) == ""
-    for text in ("<|endoftext|>", "</s>", "\x00"):
-        assert tokeniser.end_of_document not in tokeniser.encode(text)
 
 
 def test_a_merge_is_what_it_says() -> None:
@@ -60,26 +51,11 @@ def test_a_merge_is_what_it_says() -> None:
     assert tokeniser.pieces("abcab") == ["abc", "ab"]
 
 
-def test_it_travels_small_and_works_on_the_other_side(tokeniser: Tokeniser) -> None:
-    packed = pickle.dumps(tokeniser)
-    assert len(packed) < 10_000
-    assert pickle.loads(packed).encode("def f(x):").tolist() == tokeniser.encode("def f(x):").tolist()
-
-
 def test_encoding_uses_one_thread() -> None:
     program = (
         "import os, struct; from hpclab.corpus import Tokeniser\n"
         "Tokeniser(struct.pack('<HH', 97, 98)).encode('ab' * 1000)\n"
         "print(len(os.listdir('/proc/self/task')))"
     )
-    if not os.path.isdir("/proc/self/task"):
-        pytest.skip("no /proc here to count threads in")
-    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                           env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
-    assert int(there.stdout) == 1
-
-
-@pytest.mark.parametrize("merges", [b"abc", struct.pack("<HH", 256, 97), b"\0\0\0\0" * 65_279])
-def test_merges_that_cannot_be_are_refused(merges: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\.$"):
-        Tokeniser(merges)
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    assert subprocess.check_output([sys.executable, "-c", program], text=True, env=environment) == "1\n"

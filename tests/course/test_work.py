@@ -34,34 +34,32 @@ def test_work_makes_the_round_trip_to_a_new_session(small_course: Path, tmp_path
     assert not (fresh / ".secret").exists()
 
 
-class Failing:
-    """The step of writing with this number fails; `attempt` says whether there was no such step."""
+def each_step_fails(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], error: type[BaseException] = OSError
+) -> Iterator[int]:
+    """Make the first, second, ... step of writing in `call` fail, until there is no such step any more."""
+    taken: list[str] = []
 
-    def __init__(self, number: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch):
-        self.number, self.error, self.monkeypatch, self.count = number, error, monkeypatch, 0
+    def failing(name: str, number: int) -> Callable:
+        original = getattr(Path, name)
 
-    def step(self, original: Callable) -> Callable:
-        def counted(*arguments: object, **options: object) -> object:
-            self.count += 1
-            if self.count == self.number:
-                raise self.error(errno.ENOSPC, "No space left on device", str(arguments[0]))
-            return original(*arguments, **options)
+        def step(place: Path, *arguments: object, **options: object) -> object:
+            taken.append(name)
+            if len(taken) == number:
+                raise error(errno.ENOSPC, "No space left on device", str(place))
+            return original(place, *arguments, **options)
 
-        return counted
+        return step
 
-    def attempt(self, call: Callable[[], object]) -> bool:
-        with self.monkeypatch.context() as patch:
-            for name in ("write_bytes", "replace", "mkdir", "chmod"):
-                patch.setattr(Path, name, self.step(getattr(Path, name)))
-            with contextlib.suppress(self.error):
-                call()
-        return self.count < self.number
-
-
-def each_step_fails(monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> Iterator[Callable]:
-    """Attempts in which the first, second, ... step fails."""
     for number in range(1, 200):
-        yield Failing(number, error, monkeypatch).attempt
+        taken.clear()
+        with monkeypatch.context() as patch, contextlib.suppress(error):
+            for name in ("write_bytes", "replace", "mkdir", "chmod"):
+                patch.setattr(Path, name, failing(name, number))
+            call()
+        if len(taken) < number:
+            return
+        yield number
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
@@ -73,13 +71,11 @@ def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monk
         tmp_path / "w.zip", ("00_look.ipynb", "my answer"), ("new/a/b.txt", "1"), ("01_run.ipynb", "older"),
         ("slurm/jobs/hello.sh", "#!/bin/sh\n"), ("last.txt", "2"),
     )  # fmt: skip
-    before, attempts = tree(folder), 0
-    for attempt in each_step_fails(monkeypatch, error):
-        attempts += 1
-        if attempt(lambda: course.restore_work(saved, folder)):
-            break
-        assert tree(folder) == before
-    assert attempts > 15
+    before = tree(folder)
+    attempts = each_step_fails(monkeypatch, lambda: course.restore_work(saved, folder), error)
+    seen = [tree(folder) == before for _ in attempts]
+    assert len(seen) > 15
+    assert all(seen)
     assert (folder / "00_look.ipynb").read_text() == "my answer"
     assert (folder / "01_run.ipynb").read_text() == "changed since"
     assert (folder / "01_run.restored.ipynb").read_text() == "older"
@@ -89,9 +85,7 @@ def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monk
 def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, tmp_path, monkeypatch, tree):
     home = tmp_path / "home"
     home.mkdir()
-    for attempt in each_step_fails(monkeypatch, OSError):
-        if attempt(lambda: course.lay_out(home / "a" / "hpclab")):
-            break
+    for _ in each_step_fails(monkeypatch, lambda: course.lay_out(home / "a" / "hpclab")):
         assert tree(home) == {}
     assert len(course.lay_out(home / "a" / "hpclab").written) == 0
     assert (home / "a" / "hpclab" / "01_run.ipynb").is_file()
@@ -102,9 +96,7 @@ def test_an_interrupted_save_keeps_the_earlier_zip(tmp_path, monkeypatch, tree):
     course.save_work(tmp_path / "w.zip", tmp_path)
     before = (tmp_path / "w.zip").read_bytes()
     (tmp_path / "mine.txt").write_text("second")
-    for attempt in each_step_fails(monkeypatch, OSError):
-        if attempt(lambda: course.save_work(tmp_path / "w.zip", tmp_path)):
-            break
+    for _ in each_step_fails(monkeypatch, lambda: course.save_work(tmp_path / "w.zip", tmp_path)):
         assert (tmp_path / "w.zip").read_bytes() == before
         assert sorted(tree(tmp_path)) == ["mine.txt", "w.zip"]
 

@@ -40,6 +40,7 @@ def names(source):
 def test_bytes_are_canonical(lesson):
     text = lesson.path.read_text(encoding="utf-8")
     assert re.fullmatch(r"\d\d_[a-z]+(_[a-z]+)+", lesson.name)
+    assert set(lesson.needs) <= {"slurm", "gpu", "cores"}
     assert text == canonical.canonical(json.loads(text)), "make format mends it"
 
 

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hpclab.machine import cuda_driver, gpu_preflight, probe
 from hpclab.machine.capability import capabilities, for_lesson
-from hpclab.machine.cuda_driver import Device, Driver
+from hpclab.machine.cuda_driver import Driver
 from hpclab.machine.description import Gpu
 from hpclab.machine.gpu_preflight import SYSTEM, GpuFacts, problems, usable
 
 A100 = Gpu("NVIDIA A100", "NVIDIA", "cuda", 80 * 2**30, "580.65")
 FITS = GpuFacts(
-    seen=(A100,), driver=Driver(0, (13, 0), (Device("NVIDIA A100", (8, 0)),)), numba_cuda="0.30.4",
-    compiler=13, torch="2.13.0", torch_cuda=13, kernel_module=True,
+    seen=(A100,), driver=Driver(0, (13, 0), "NVIDIA A100", (8, 0)), numba_cuda="0.30.4", compiler=13,
+    torch="2.13.0", torch_cuda=13, kernel_module=True,
 )  # fmt: skip
 NO_DEVICE = replace(FITS, seen=(), driver=Driver(100, (13, 0)))
 
 
-def with_driver(error=0, cuda=(13, 0), name="NVIDIA A100", capability=(8, 0)):
-    devices = () if error else (Device(name, capability),)
-    return replace(FITS, driver=Driver(error, cuda, devices))
+def with_driver(cuda=(13, 0), name="NVIDIA A100", capability=(8, 0)):
+    return replace(FITS, driver=Driver(0, cuda, name, capability))
 
 
-def test_what_fits_needs_no_word():
-    assert problems(FITS) == ()
-    assert usable(FITS)
-    assert usable(replace(FITS, compiler=SYSTEM))
+NOTHING = GpuFacts(torch="2.13.0+cpu", container="docker")
 
 
-@pytest.mark.parametrize("nothing", [GpuFacts(), GpuFacts(torch="2.13.0+cpu", container="docker")])
-def test_a_machine_without_a_gpu_has_no_problem_and_no_kernels_on_it(nothing):
-    assert problems(nothing) == ()
-    assert not usable(nothing)
+@pytest.mark.parametrize(("facts", "fit"), [(FITS, 1), (replace(FITS, compiler=SYSTEM), 1), (NOTHING, 0)])
+def test_what_fits_needs_no_word_nor_does_a_machine_without_a_gpu(facts, fit):
+    assert problems(facts) == ()
+    assert usable(facts) == bool(fit)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +48,8 @@ def test_a_machine_without_a_gpu_has_no_problem_and_no_kernels_on_it(nothing):
         (replace(FITS, driver=Driver()), ["NVIDIA A100", "no libcuda.so.1", "libcuda1"]),
         (NO_DEVICE, ["given no GPU", "--gpus all", "--gres=gpu:1"]),
         (replace(FITS, container="docker", driver=Driver()), ["given no GPU", "--gpus all"]),
-        (with_driver(error=803), ["was updated", "restart"]),
-        (with_driver(error=999), ["CUDA error 999", "nvidia-smi"]),
+        (replace(FITS, driver=Driver(803)), ["was updated", "restart"]),
+        (replace(FITS, driver=Driver(999)), ["CUDA error 999", "nvidia-smi"]),
     ],
 )
 def test_what_stands_between_numba_and_the_gpu_is_named_with_its_fix(facts, words):
@@ -101,7 +98,7 @@ def test_the_cuda_of_torch_is_read_without_loading_it(monkeypatch, version, cudn
 )
 def test_the_compilers_cuda_is_that_of_numba_cudas_bindings(monkeypatch, tmp_path, installed, cuda):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: installed.get(name, ""))
-    assert gpu_preflight.gather((), "", tmp_path, {}).compiler == cuda
+    assert gpu_preflight.gather((), "", tmp_path).compiler == cuda
 
 
 def test_facts_are_gathered_from_files_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -109,55 +106,39 @@ def test_facts_are_gathered_from_files_and_versions(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(gpu_preflight, "ask", Driver)
     monkeypatch.setattr("platform.release", lambda: "5.15.167.4-microsoft-standard-WSL2")
     amd = Gpu("AMD Instinct", "AMD", "cuda")
-    bare = gpu_preflight.gather((amd, A100), "docker", tmp_path, {})
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    bare = gpu_preflight.gather((amd, A100), "docker", tmp_path)
     assert bare == GpuFacts(seen=(A100,), container="docker")
     for place in ("proc/driver/nvidia/version", "dev/dxg", "usr/local/cuda/nvvm/x"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).touch()
-    full = gpu_preflight.gather((), "", tmp_path, {})
+    full = gpu_preflight.gather((), "", tmp_path)
     assert (full.kernel_module, full.wsl, full.compiler) == (True, True, SYSTEM)
-    assert gpu_preflight.gather((), "", tmp_path / "no", {"CUDA_HOME": "/opt/cuda"}).compiler == SYSTEM
+    monkeypatch.setenv("CUDA_HOME", "/opt/cuda")
+    assert gpu_preflight.gather((), "", tmp_path / "no").compiler == SYSTEM
 
 
-def test_a_machine_without_a_driver_is_found_out_without_a_trace():
-    assert cuda_driver.ask("libcuda-that-is-not-here.so.1") == Driver(cuda_driver.NO_LIBRARY)
+def libcuda(error):
+    """As ctypes sees it: one H100, or an error at the start."""
 
+    def says(answer):
+        return lambda pointer, *_: setattr(getattr(pointer, "_obj", pointer), "value", answer) or 0
 
-class Answers:
-    """A libcuda as ctypes sees it: one H100."""
+    def attribute(pointer, which, device):
+        return says({75: 9, 76: 0}[which])(pointer)
 
-    def __init__(self, error=0):
-        self.error = error
-
-    def cuInit(self, flags):
-        return self.error
-
-    def cuDriverGetVersion(self, version):
-        version._obj.value = 13010
-        return 0
-
-    def cuDeviceGetCount(self, count):
-        count._obj.value = 1
-        return 0
-
-    def cuDeviceGet(self, handle, number):
-        return 0
-
-    def cuDeviceGetName(self, name, length, handle):
-        name.value = b"NVIDIA H100 80GB HBM3"
-        return 0
-
-    def cuDeviceGetAttribute(self, value, attribute, handle):
-        value._obj.value = {75: 9, 76: 0}[attribute]
-        return 0
+    return SimpleNamespace(
+        cuInit=lambda flags: error, cuDriverGetVersion=says(13010), cuDeviceGet=says(0),
+        cuDeviceGetName=says(b"NVIDIA H100 80GB HBM3"), cuDeviceGetAttribute=attribute,
+    )  # fmt: skip
 
 
 def test_the_driver_is_asked_in_its_own_words(monkeypatch):
-    monkeypatch.setattr("ctypes.CDLL", lambda name: Answers())
-    found = cuda_driver.ask("one H100")
-    assert found == Driver(0, (13, 1), (Device("NVIDIA H100 80GB HBM3", (9, 0)),))
-    monkeypatch.setattr("ctypes.CDLL", lambda name: Answers(error=100))
-    assert cuda_driver.ask("no device") == Driver(100, (13, 1), ())
+    assert cuda_driver.ask("libcuda-that-is-not-here.so.1") == Driver(cuda_driver.NO_LIBRARY)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=0))
+    assert cuda_driver.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=100))
+    assert cuda_driver.ask("no device") == Driver(100, (13, 1))
 
 
 def test_doctor_and_lesson_00_say_it():

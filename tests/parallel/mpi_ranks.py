@@ -20,14 +20,12 @@ check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "me
 def main() -> int:
     world, found = MPI.COMM_WORLD, []
     for larger in range(world.size, world.size // 2, -1):
-        transport = MpiTransport(world.Split(world.rank < larger, world.rank))
-        check_on_rank(
-            transport.rank,
-            transport.size,
-            lambda schedule, buffer, by=transport: collectives.execute(schedule, buffer, by),
-            lambda by=transport: by.sent,
-            found.append,
-        )
+        by = MpiTransport(world.Split(world.rank < larger, world.rank))
+
+        def execute(schedule, buffer, by=by):
+            collectives.execute(schedule, buffer, by)
+
+        check_on_rank(by.rank, by.size, execute, lambda by=by: by.sent, found.append)
     told = world.gather(found)
     if told is not None:
         print("\n".join([line for each in told for line in each] + [f"checked {world.size}"]), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,6 @@ from hpclab import schedules
 from hpclab.cluster import slurm
 from hpclab.parallel.collectives import Execution, execute
 from hpclab.parallel.plan import plan
-from hpclab.parallel.transports import TorchTransport
 
 HERE = Path(__file__).parent
 MPI = [sys.executable, "-m", "mpi4py", str(HERE / "mpi_ranks.py")]
@@ -33,9 +33,6 @@ class OneRank:
         self.log += [(peer, part.copy()) for peer, part in sends]
         for _, part in receives:
             part[:] = self.arriving.pop(0)
-
-    def empty(self, like, size):
-        return numpy.full(size, -1, like.dtype)
 
 
 @pytest.mark.slow
@@ -59,12 +56,9 @@ def test_every_algorithm_on_1_to_5_mpi_ranks():
 @needs_mpi
 def test_every_algorithm_on_mpi_ranks_that_slurm_started(local_slurm, tmp_path):
     """mpiexec finds the job's nodes by itself and starts its ranks through srun."""
-    here, log = slurm.connect(start=False), tmp_path / "log"
-    script = tmp_path / "job.sh"
-    command = " ".join(f"'{word}'" for word in [MPIEXEC, "-n", "4", *MPI])
-    script.write_text(
-        f"#!/bin/bash\n#SBATCH --nodes=4 --ntasks=4 --time=2\n#SBATCH --output={log}\n{command}\n"
-    )
+    here, log, script = slurm.connect(start=False), tmp_path / "log", tmp_path / "job.sh"
+    options = f"#SBATCH --nodes=4 --ntasks=4 --time=2\n#SBATCH --output={log}\n"
+    script.write_text(f"#!/bin/bash\n{options}{shlex.join([MPIEXEC, '-n', '4', *MPI])}\n")
     here.wait(here.submit(script), timeout=90)
     assert log.read_text() == "checked 4\n"
 
@@ -103,13 +97,9 @@ def test_bad_input_is_refused():
     for buffer in (numpy.zeros(8), numpy.zeros((9, 1))):
         with pytest.raises(ValueError, match="must have 9 elements"):
             Execution(schedule, OneRank(0, 3))(buffer)
-    with pytest.raises(ValueError, match="rank must be"):
-        plan(schedule, 3)
 
 
 @pytest.mark.slow  # three seconds, in which torch is imported
 def test_outside_of_a_gang_the_way_into_one_is_said():
     with pytest.raises(RuntimeError, match=r"pool.run"):
         execute(schedules.collective("all_gather", "ring", 3, 9), numpy.zeros(9))
-    with pytest.raises(RuntimeError, match=r"pool.run"):
-        TorchTransport()
