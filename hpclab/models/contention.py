@@ -122,18 +122,24 @@ def _share(flowing, way, bandwidth, stale, left, users, rate):
 
     Who crosses the most crowded link is settled first. -1 in `way` stands for a last link without a limit.
     """
+    hops = way.shape[1]
     anew, before, count = numpy.empty_like(flowing), -1, 0
     while before < count:
         before = count
         for m in flowing:
-            for link in way[m]:
-                if rate[m] >= 0 and link >= 0 and stale[link]:
+            if rate[m] < 0:
+                continue
+            for h in range(hops):
+                link = way[m, h]
+                if link >= 0 and stale[link]:
                     rate[m] = -1.0
                     anew[count] = m
                     count += 1
-                    for its in way[m]:
+                    for i in range(hops):
+                        its = way[m, i]
                         stale[its] = 1
                         left[its], users[its] = bandwidth[its], 0
+                    break
     for m in anew[:count]:
         for link in way[m]:
             users[link] += 1
