@@ -175,23 +175,3 @@ def test_a_random_program_does_what_each_thread_does_by_itself(seed):
     a = numpy.random.default_rng(seed).integers(-50, 50, THREADS)
     program = Program(seed)
     assert agree(program.make, numpy.zeros(THREADS, int), a).errors == (), program.text
-
-
-def talk(out, a):
-    i = cuda.grid(1)
-    out[0, i] = cuda.shfl_up_sync(0xFFFFFFFF, a[i], 5)
-    out[1, i] = cuda.shfl_down_sync(0xFFFFFFFF, a[i], 5)
-    out[2, i] = cuda.shfl_xor_sync(0xFFFFFFFF, a[i], 12)
-    out[3, i] = cuda.shfl_sync(0xFFFFFFFF, a[i], a[i] % 32)
-    out[4, i] = cuda.popc(cuda.ballot_sync(0xFFFFFFFF, a[i] % 2 == 0))
-    out[5, i] = cuda.any_sync(0xFFFFFFFF, i == 3) + 10 * cuda.all_sync(0xFFFFFFFF, i < 31)
-
-
-def test_lanes_talk():
-    a, lane = numpy.random.default_rng(5).integers(0, 90, 32), numpy.arange(32)
-    trace = tracer.trace(talk, 1, 32, numpy.zeros((6, 32), int), a)
-    up, down = a[numpy.where(lane < 5, lane, lane - 5)], a[numpy.where(lane > 26, lane, lane + 5)]
-    even = numpy.full(32, numpy.count_nonzero(a % 2 == 0))
-    expected = [up, down, a[lane ^ 12], a[a % 32], even, numpy.ones(32)]
-    numpy.testing.assert_array_equal(trace.after["out"], expected)
-    assert trace.findings == ()
