@@ -1,8 +1,7 @@
-"""Every kernel equals its reference on awkward sizes: one body, in the simulator, on a GPU and on the CPU.
+"""Every kernel equals its reference on awkward sizes: in the simulator or on a GPU, on the CPU, and traced.
 
 The simulator takes milliseconds for a thread, so there the kernels' sizes are small ones: constants of
-their modules, which it reads at every launch and a GPU's compiler once. `test_as_shipped` runs them as they
-are.
+their modules, which it reads at every launch and a GPU's compiler once. The tracer runs them as they are.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import math
 import numpy
 import pytest
 
-from hpclab.kernels import cpu, histogram, matmul, reduction, softmax, stencil, transpose, vector_add
+from hpclab.kernels import cpu, histogram, matmul, reduction, softmax, stencil, tracer, transpose, vector_add
 from hpclab.kernels.cuda import simulated
 from hpclab.kernels.ladder import LADDERS
 
@@ -37,12 +36,13 @@ AWKWARD = {  # nothing, one, primes, more than a block but no multiple of it, fa
     "softmax": [(0, 3), (3, 0), (1, 1), (2, 67), (3, 5)],
     "matrix multiply": [(0, 2, 3), (2, 0, 3), (1, 1, 1), (7, 5, 11), (9, 3, 2)],
 }
-AS_SHIPPED = {1: (1031,), 2: (3, 67), 3: (17, 19, 18)}
+LARGE = {1: [(10_007,)], 2: [(37, 101)], 3: [(17, 9, 33)]}  # what the simulator is too slow for
 ALL = [step for steps in LADDERS.values() for step in steps]
 CASES = [
     (step, shape)
     for ladders in (LADDERS, cpu.LADDERS) for name, steps in ladders.items()
     for step in steps for shape in AWKWARD[name]
+    + (LARGE[len(step.problem.extents)] if ladders is cpu.LADDERS or not simulated else [])
 ]  # fmt: skip
 
 
@@ -77,10 +77,35 @@ def test_every_step_equals_its_reference(step, shape, small):
     check(step, shape)
 
 
-@pytest.mark.soak if simulated else pytest.mark.slow  # the tracer runs them as shipped, too, and in no time
+def traced(step, shape):
+    arrays = step.problem.make(shape, numpy.random.default_rng(0))
+    return tracer.trace(step.kernel, *step.grid_block(shape), *arrays), arrays
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ALL, ids=named)
-def test_as_shipped(step):
-    check(step, AS_SHIPPED[len(step.problem.extents)])
+def test_every_step_is_right_under_the_tracer_as_it_is(step):
+    for shape in ((1,) * len(step.problem.extents), *LARGE[len(step.problem.extents)]):
+        trace, arrays = traced(step, shape)
+        assert trace.errors == ()
+        expected = step.problem.reference(*arrays[:-1])
+        tolerance = max(1e-7, step.problem.tolerance(shape))
+        numpy.testing.assert_allclose(list(trace.after.values())[-1], expected, rtol=tolerance)
+
+
+COSTS = {  # all others: none
+    ("vector add", "strided"): {"uncoalesced"},
+    ("transpose", "naive"): {"uncoalesced"},
+    ("transpose", "tiled"): {"bank conflict"},
+    ("softmax", "naive"): {"uncoalesced"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [step for step in ALL if len(step.problem.extents) < 3], ids=named)
+def test_what_each_step_still_costs(step):
+    trace, _ = traced(step, {1: (1000,), 2: (64, 70)}[len(step.problem.extents)])
+    assert {found.kind for found in trace.findings} == COSTS.get((step.problem.name, step.name), set())
 
 
 @pytest.mark.slow

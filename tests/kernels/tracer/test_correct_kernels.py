@@ -68,22 +68,6 @@ def guarded_in_two_dimensions(out, a):
         out[y, x] = a[y, x] * a[y, x] + a[y, x]
 
 
-def tile_and_halo(out, a, weights):
-    """A convolution: the first threads of a block fetch what its last ones need of the next."""
-    tile = cuda.shared.array(8 + 3, float32)
-    i, local = cuda.grid(1), cuda.threadIdx.x
-    if local < weights.size:
-        far = i + 8
-        tile[local + 8] = a[far] if far < a.size else 0
-    tile[local] = a[i] if i < a.size else 0
-    cuda.syncthreads()
-    if i < a.size:
-        total = float32(0)
-        for k in range(weights.size):
-            total += tile[local + k] * weights[k]
-        out[i] = total
-
-
 ONE = numpy.zeros(1, numpy.float32)
 CORRECT = [
     (early_return_before_a_barrier, 8, 128, (numpy.zeros_like(A), A), A),
@@ -96,10 +80,6 @@ CORRECT = [
     (
         guarded_in_two_dimensions, 1, (16, 16), (numpy.zeros((13, 5), "f4"), SQUARE[:13, :5].copy()),
         SQUARE[:13, :5] ** 2 + SQUARE[:13, :5],
-    ),
-    (
-        tile_and_halo, 2, 8, (numpy.full(15, numpy.nan, "f4"), A[:15].copy(), A[20:23].copy()),
-        numpy.correlate(numpy.append(A[:15], [0, 0]), A[20:23]),
     ),
 ]  # fmt: skip
 

@@ -139,12 +139,18 @@ def test_only_the_chosen_blocks_run():
     assert numpy.flatnonzero(trace.after["out"]).tolist() == [*range(8), *range(16, 24)]
 
 
+def library(x):
+    return x
+
+
+library.__module__ = "numba.cuda.intrinsic_wrapper"  # as Numba's own device functions
 UNKNOWN = {
     "out[0] = numpy.linalg.norm(out)": "linalg.norm",
     "cuda.cg.this_grid().sync()": "cg",
     "cuda.threadfence()": "know cuda.threadfence.",
     "cuda.atomic.cas(out, 0, 1, 2)": "know cuda.atomic.cas.",
     "real.fma(1.0, 2.0, 3.0)": "real.fma.",
+    "out[0] = library(1)": "the function library",
     "out[0] = plainly(1, 2)": "too many positional arguments",
     "out[0] = out[1:3][0]": "slices",
     "out[cuda.threadIdx.x / 2] = 1": "whole number",
