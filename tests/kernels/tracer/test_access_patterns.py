@@ -93,6 +93,7 @@ def test_two_dimensions(kernel, order, sectors):
     a = numpy.zeros((32, 32), numpy.float32, order=order)
     trace = tracer.trace(kernel, 1, (32, 2), a)
     assert [request.sectors for request in trace.requests] == [sectors] * 2
+    assert trace.requests[0].indices[5] == ((0, 5) if kernel is along_rows else (5, 0))
     assert trace.after["a"].flags.f_contiguous == (order == "F")
     assert trace.after["a"].sum() == 64
 
