@@ -47,7 +47,7 @@ def trace(
         raise ValueError(f"trace() takes a kernel, a function made with def, not {type(kernel).__name__}.")
     sources = Sources()
     program = sources.function(function)
-    grid_size, block_size = _three("The grid", grid, 1), _three("The block", block, 1)
+    grid_size, block_size = _three("The grid's size", grid, 1), _three("The block's size", block, 1)
     names = list(program.signature.parameters)
     if len(args) != len(names):
         takes = f"{program.name} takes {len(names)} arguments ({', '.join(names)})"
@@ -100,7 +100,7 @@ def _three(name: str, value: Any, fill: int) -> Dim3:
     sizes = value if isinstance(value, tuple | list) else (value,)
     if not 1 <= len(sizes) <= 3:
         raise ValueError(f"{name} has one to three dimensions, not {len(sizes)}.")
-    x, y, z, *_ = [checks.integer(f"{name}'s size", size, -(2**63), 2**63) for size in sizes] + 2 * [fill]
+    x, y, z, *_ = [checks.integer(name, size, -(2**63), 2**63) for size in sizes] + 2 * [fill]
     return x, y, z
 
 
