@@ -21,7 +21,8 @@ import numpy
 from hpclab import machine
 from hpclab.kernels import cuda as on_gpu
 from hpclab.kernels import tracer
-from hpclab.kernels.ladder import LADDERS, Step
+from hpclab.kernels.ladder import LADDERS
+from hpclab.kernels.step import Step
 from hpclab.models.gpu_memory import KernelTrace
 from hpclab.results import Origin, Result, new_run_id, write_jsonl
 

@@ -21,8 +21,8 @@ import numpy
 from hpclab import machine
 from hpclab.experiments.kernel_ladder import COPY, NAME, observed, work_of
 from hpclab.kernels import cuda as gpu
-from hpclab.kernels.ladder import LADDERS, Problem, Step
-from hpclab.kernels.step import Shape
+from hpclab.kernels.ladder import LADDERS
+from hpclab.kernels.step import Problem, Shape, Step
 from hpclab.machine.gpu_preflight import version
 from hpclab.models.roofline import Work
 from hpclab.results import Origin, Result, new_run_id, write_jsonl
@@ -48,7 +48,12 @@ def main(path: str = "") -> int:
     if gpu.simulated:
         print("There is no GPU that Numba can use here, so nothing was measured; `hpclab doctor` says why.")
         return 0
-    results = measure()
+    try:
+        results = measure()
+    except Exception as error:
+        if "out of memory" not in str(error).lower().replace("_", " "):
+            raise
+        raise SystemExit("The GPU's memory is full: take one with 8 GB that nobody else uses.") from None
     print("\n".join(table(results)))
     if path:
         write_jsonl(results, path)
@@ -70,19 +75,17 @@ def measure() -> list[Result]:
     for name, steps in LADDERS.items():
         shape = SHAPES[name]
         for problem in dict.fromkeys(step.problem for step in steps):
-            gpu.free()
             solving = [step for step in steps if step.problem is problem]
-            with gpu.memory_guard():
-                host = problem.make(shape, numpy.random.default_rng(0))
-                arrays = [gpu.cuda.to_device(array) for array in host]
-                work = work_of(solving[0], shape)
-                for step in solving:
-                    check(step)
-                    call = functools.partial(step.launch, *arrays)
-                    results += observations(work, name, step.name, shape, given, call)
-                theirs = vendor(problem, [torch.as_tensor(array, device="cuda") for array in arrays])
-                if theirs is not None:
-                    results += observations(work, name, vendors(problem, steps), shape, given, theirs)
+            host = problem.make(shape, numpy.random.default_rng(0))
+            arrays = [gpu.cuda.to_device(array) for array in host]
+            work = work_of(solving[0], shape)
+            for step in solving:
+                check(step)
+                call = functools.partial(step.launch, *arrays)
+                results += observations(work, name, step.name, shape, given, call)
+            theirs = vendor(problem, [torch.as_tensor(array, device="cuda") for array in arrays])
+            if theirs is not None:
+                results += observations(work, name, vendors(problem, steps), shape, given, theirs)
     return results
 
 

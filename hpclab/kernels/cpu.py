@@ -22,10 +22,9 @@ FREE_ORDER = {"reassoc", "nsz", "contract"}  # additions in any order, and a pro
 
 @dataclass(frozen=True)
 class CpuStep:
-    """One kernel of a CPU's ladder: `idea` says what is new, ``launch(*arrays)`` fills the last array."""
+    """One kernel of a CPU's ladder: ``launch(*arrays)`` fills the last array."""
 
     name: str
-    idea: str
     kernel: Any
     problem: Problem
 
@@ -133,16 +132,9 @@ def multiply_threads(a, b, product):
                 line[column] += factor * of_b[column]
 
 
-_IDEAS = {
-    "scalar": "One item at a time, in the order of the formula.",
-    "vectorised": "Neighbours together, in the lanes of one core.",
-    "threads": "The same on every core.",
-}
-
-
 def _steps(problem: Problem, *kernels: Any) -> tuple[CpuStep, ...]:
-    pairs = zip(_IDEAS.items(), kernels, strict=True)
-    return tuple(CpuStep(name, idea, kernel, problem) for (name, idea), kernel in pairs)
+    named = zip(("scalar", "vectorised", "threads"), kernels, strict=True)
+    return tuple(CpuStep(name, kernel, problem) for name, kernel in named)
 
 
 LADDERS: dict[str, tuple[CpuStep, ...]] = {

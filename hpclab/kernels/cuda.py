@@ -10,14 +10,9 @@ What to notice: the simulator shows what a thread does, one Python thread each. 
 so `seconds` refuses to time it, and it hides races: that is what the tracer is for.
 """
 
-from __future__ import annotations
-
-import gc
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import ModuleType
 
 from hpclab import checks
@@ -87,48 +82,3 @@ def seconds(work: Callable[[], object], *, repeats: int = 20, calls: int = 5, wa
         end.synchronize()
         spent.append(cuda.event_elapsed_time(begin, end) / 1e3 / calls)
     return spent
-
-
-def free() -> None:
-    """Hand back device memory that nothing uses any more, of Numba and of torch.
-
-    After an out-of-memory error the traceback holds on to every array of the functions that it went through;
-    so those are let go too. Arrays that a name of yours still holds stay: `del` them first.
-    """
-    last = getattr(sys, "last_value", None)  # where IPython keeps the last error for its debugger
-    while last is not None:
-        traceback.clear_frames(last.__traceback__)
-        last = last.__cause__ or last.__context__
-    gc.collect()
-    if not simulated:
-        context = cuda.current_context()
-        context.memory_manager.deallocations.clear()  # arrays; Numba gives them back late and together
-        context.deallocations.clear()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-
-
-@contextmanager
-def memory_guard() -> Iterator[None]:
-    """Within it, running out of device memory frees what can be freed and raises MemoryError in one sentence.
-
-    The next cell then works; everything else passes through as it is.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        traceback.clear_frames(error.__traceback__)
-        said = f"The GPU's memory is full ({error!s:.80}). What was half done is freed: take smaller arrays."
-        error.__traceback__ = error.__context__ = None
-        free()
-        raise MemoryError(said) from None
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether this is CUDA's "out of memory", from Numba or from torch."""
-    if type(error).__name__ == "CudaAPIError":
-        return int(getattr(error, "code", 0)) == 2  # CUDA_ERROR_OUT_OF_MEMORY
-    return type(error).__name__ == "OutOfMemoryError"

@@ -4,13 +4,11 @@ What to notice: an atomic is right and slow where many meet at one address. Priv
 for each block in shared memory, then one for each warp; only their sums meet in the GPU's memory.
 """
 
-from __future__ import annotations
-
 import numpy
 from numpy import int32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import WARP, Problem, Step, blocks
+from hpclab.kernels.step import WARP, Problem, Step, line
 
 BINS = 256  # one for each value of a byte
 THREADS = 256  # a block
@@ -70,28 +68,21 @@ def make(shape, rng):
 
 
 PROBLEM = Problem(
-    name="histogram",
-    extents=("items",),
-    make=make,
-    reference=reference,
-    bytes=lambda shape: shape[0] + 4 * BINS,
-    flops=lambda shape: shape[0],
-)
+    "histogram", ("items",), make, reference,
+    bytes=lambda shape: shape[0] + 4 * BINS, flops=lambda shape: shape[0],
+)  # fmt: skip
 
 STEPS = (
     Step(
-        "global atomics", "One atomic an item, on 256 addresses for all.", global_atomics, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
+        "global atomics", global_atomics, PROBLEM, lambda shape: line(shape[0], THREADS),
         registers=10, zeroed=True,
     ),
     Step(
-        "shared counters", "A block counts in shared memory and adds once.", shared_counters, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS, BLOCKS),), (THREADS,)),
+        "shared counters", shared_counters, PROBLEM, lambda shape: line(shape[0], THREADS, 1, BLOCKS),
         registers=28, shared=1024, zeroed=True,
     ),
     Step(
-        "warp counters", "A warp counts by itself: fewer threads meet.", warp_counters, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS, BLOCKS),), (THREADS,)),
+        "warp counters", warp_counters, PROBLEM, lambda shape: line(shape[0], THREADS, 1, BLOCKS),
         registers=31, shared=8192, zeroed=True,
     ),
 )  # fmt: skip

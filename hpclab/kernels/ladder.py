@@ -1,11 +1,7 @@
 """All ladders, in the order they are taught: ``LADDERS["transpose"]`` is the tuple of its steps."""
 
-from __future__ import annotations
-
 from hpclab.kernels import histogram, matmul, reduction, softmax, stencil, transpose, vector_add
-from hpclab.kernels.step import Problem, Step
-
-__all__ = ["LADDERS", "Problem", "Step"]
+from hpclab.kernels.step import Step
 
 LADDERS: dict[str, tuple[Step, ...]] = {
     module.PROBLEM.name: module.STEPS

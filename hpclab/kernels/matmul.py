@@ -5,13 +5,13 @@ of shared memory it serves a whole row of threads, in a register eight sums of i
 is the third on float16 inputs: half the bytes, and still float32 sums.
 """
 
-from __future__ import annotations
+import functools
 
 import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks
+from hpclab.kernels.step import Problem, Step, blocks, tiles
 
 TILE = 16  # side of a tile of `shared_tiles`, and of its block
 
@@ -120,36 +120,29 @@ def register_blocked(a, b, product):
                 product[row, column] = sums[i, j]
 
 
-def make(shape, rng, dtype=numpy.float32):
+def make(shape, rng, dtype):
     rows, inner, columns = shape
     a = rng.random((rows, inner), dtype=numpy.float32).astype(dtype)
     b = rng.random((inner, columns), dtype=numpy.float32).astype(dtype)
     return a, b, numpy.full((rows, columns), numpy.nan, dtype=numpy.float32)
 
 
-def make_float16(shape, rng):
-    return make(shape, rng, numpy.float16)
-
-
-def _problem(name, make, itemsize):
+def _problem(name, dtype):
     return Problem(
-        name=name,
-        extents=("rows", "inner", "columns"),
-        make=make,
-        reference=reference,
-        bytes=lambda shape: itemsize * (shape[0] + shape[2]) * shape[1] + 4 * shape[0] * shape[2],
+        name, ("rows", "inner", "columns"), functools.partial(make, dtype=dtype), reference,
+        bytes=lambda shape: dtype().itemsize * (shape[0] + shape[2]) * shape[1] + 4 * shape[0] * shape[2],
         flops=lambda shape: 2 * shape[0] * shape[1] * shape[2],
         tolerance=lambda shape: (shape[1] + 1) * 2.0**-24,  # Higham, section 3.1: no item is negative
         shape_of=lambda a, b, product: (*a.shape, b.shape[1]),
-    )
+    )  # fmt: skip
 
 
-PROBLEM = _problem("matrix multiply", make, 4)
-PROBLEM_FLOAT16 = _problem("matrix multiply, float16 inputs", make_float16, 2)
+PROBLEM = _problem("matrix multiply", numpy.float32)
+PROBLEM_FLOAT16 = _problem("matrix multiply, float16 inputs", numpy.float16)
 
 
 def _by_tiles(shape):
-    return (blocks(shape[2], TILE), blocks(shape[0], TILE)), (TILE, TILE)
+    return tiles((shape[0], shape[2]), TILE, TILE)
 
 
 def _by_squares(shape):
@@ -157,21 +150,8 @@ def _by_squares(shape):
 
 
 STEPS = (
-    Step(
-        "naive", "One sum a thread, straight from the GPU's memory.", naive, PROBLEM, _by_tiles,
-        registers=28,
-    ),
-    Step(
-        "shared tiles", "A block shares what it reads.", shared_tiles, PROBLEM, _by_tiles,
-        registers=32, shared=2048,
-    ),
-    Step(
-        "register-blocked", "A thread makes 8 × 8 sums in registers.", register_blocked, PROBLEM, _by_squares,
-        registers=122, shared=8320,
-    ),
-    Step(
-        "float16 inputs", "Half the bytes in, the same float32 sums.", register_blocked, PROBLEM_FLOAT16,
-        _by_squares,
-        registers=118, shared=8320,
-    ),
+    Step("naive", naive, PROBLEM, _by_tiles, registers=28),
+    Step("shared tiles", shared_tiles, PROBLEM, _by_tiles, registers=32, shared=2048),
+    Step("register-blocked", register_blocked, PROBLEM, _by_squares, registers=122, shared=8320),
+    Step("float16 inputs", register_blocked, PROBLEM_FLOAT16, _by_squares, registers=118, shared=8320),
 )  # fmt: skip

@@ -4,13 +4,11 @@ What to notice: the additions are free. What costs is waiting for one another: a
 barriers (the tree), or nowhere (the lanes of a warp, which march in step).
 """
 
-from __future__ import annotations
-
 import numpy
 from numpy import float32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import WARP, Problem, Step, blocks
+from hpclab.kernels.step import WARP, Problem, Step, line
 
 THREADS = 256  # a block; a power of two, which the tree halves
 WARPS = THREADS // WARP
@@ -92,29 +90,19 @@ def make(shape, rng):
 
 
 PROBLEM = Problem(
-    name="reduction",
-    extents=("items",),
-    make=make,
-    reference=reference,
-    bytes=lambda shape: 4 * shape[0] + 4,
-    flops=lambda shape: max(0, shape[0] - 1),
+    "reduction", ("items",), make, reference,
+    bytes=lambda shape: 4 * shape[0] + 4, flops=lambda shape: max(0, shape[0] - 1),
     tolerance=lambda shape: shape[0] * 2.0**-24,  # Higham, Accuracy and Stability, section 4.2: items >= 0
-)
+)  # fmt: skip
 
 STEPS = (
+    Step("atomic", atomic, PROBLEM, lambda shape: line(shape[0], THREADS), registers=10, zeroed=True),
     Step(
-        "atomic", "Every thread adds its item to the one sum.", atomic, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
-        registers=10, zeroed=True,
-    ),
-    Step(
-        "shared tree", "A block adds in pairs in shared memory, then once to the sum.", shared_tree, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
+        "shared tree", shared_tree, PROBLEM, lambda shape: line(shape[0], THREADS),
         registers=14, shared=1024, zeroed=True,
     ),
     Step(
-        "warp shuffle", "Threads add in registers, lanes hand theirs down: one barrier.", shuffled, PROBLEM,
-        lambda shape: ((blocks(shape[0], 4 * THREADS, BLOCKS),), (THREADS,)),
+        "warp shuffle", shuffled, PROBLEM, lambda shape: line(shape[0], THREADS, 4, BLOCKS),
         registers=28, shared=32, zeroed=True,
     ),
 )  # fmt: skip

@@ -5,15 +5,13 @@ for its largest item, for the sum, for the result. The sum can be kept right whi
 (Milakov and Gimelshein, Online normalizer calculation for softmax, 2018), which saves a pass.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import WARP, Problem, Step, blocks
+from hpclab.kernels.step import WARP, Problem, Step, blocks, line
 
 THREADS = 256  # a block; a power of two
 WARPS = THREADS // WARP
@@ -128,29 +126,20 @@ def make(shape, rng):
 
 
 PROBLEM = Problem(
-    name="softmax",
-    extents=("rows", "columns"),
-    make=make,
-    reference=reference,
+    "softmax", ("rows", "columns"), make, reference,
     bytes=lambda shape: 8 * shape[0] * shape[1],
     flops=lambda shape: 5 * shape[0] * shape[1],  # a comparison, two for the exponential, a sum, a division
     tolerance=lambda shape: (shape[1] + 128) * 2.0**-24,  # the sum, and CUDA's fast exp: 2 + 1.16 |x| ulp
-)
+)  # fmt: skip
 
 STEPS = (
+    Step("naive", naive, PROBLEM, lambda shape: line(shape[0], THREADS), registers=32),
     Step(
-        "naive", "One thread a row, three passes.", naive, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
-        registers=32,
-    ),
-    Step(
-        "block per row", "A block a row, so that neighbours read neighbours.", block_per_row, PROBLEM,
-        lambda shape: ((blocks(shape[0], 1),), (THREADS,)),
+        "block per row", block_per_row, PROBLEM, lambda shape: ((blocks(shape[0], 1),), (THREADS,)),
         registers=42, shared=1024,
     ),
     Step(
-        "online", "The sum is corrected as the largest grows: one pass less.", online, PROBLEM,
-        lambda shape: ((blocks(shape[0], 1),), (THREADS,)),
+        "online", online, PROBLEM, lambda shape: ((blocks(shape[0], 1),), (THREADS,)),
         registers=32, shared=64,
     ),
 )  # fmt: skip

@@ -4,13 +4,11 @@ The workload of weather, heat and flow. What to notice: every item is needed by 
 the other four: the cache by luck, shared memory by plan, or a thread's own registers as it walks down.
 """
 
-from __future__ import annotations
-
 import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks
+from hpclab.kernels.step import Problem, Step, blocks, tiles
 
 WIDE, HIGH = 32, 8  # a block's threads along a row, and along a column
 HALO_WIDE, HALO_HIGH = WIDE + 2, HIGH + 2  # its tile with the neighbours around it
@@ -90,32 +88,21 @@ def make(shape, rng):
 
 
 PROBLEM = Problem(
-    name="stencil",
-    extents=("rows", "columns"),
-    make=make,
-    reference=reference,
+    "stencil", ("rows", "columns"), make, reference,
     bytes=lambda shape: 8 * shape[0] * shape[1],
     flops=lambda shape: 5 * max(0, shape[0] - 2) * max(0, shape[1] - 2),
     tolerance=lambda shape: 10 * 2.0**-24,  # four additions and a product, rounded differently on both sides
-)
-
-
-def _by_tiles(shape):
-    return (blocks(shape[1], WIDE), blocks(shape[0], HIGH)), (WIDE, HIGH)
+)  # fmt: skip
 
 
 STEPS = (
+    Step("naive", naive, PROBLEM, lambda shape: tiles(shape, HIGH, WIDE), registers=18),
     Step(
-        "naive", "One item a thread, five reads each.", naive, PROBLEM, _by_tiles,
-        registers=18,
-    ),
-    Step(
-        "tiled", "A tile and its halo are read once, for the whole block.", tiled, PROBLEM,
-        lambda shape: ((blocks(shape[1] - 2, WIDE), blocks(shape[0] - 2, HIGH)), (WIDE, HIGH)),
+        "tiled", tiled, PROBLEM, lambda shape: tiles((shape[0] - 2, shape[1] - 2), HIGH, WIDE),
         registers=30, shared=1360,
     ),
     Step(
-        "register column", "A thread walks down a column and keeps what it reads.", register_column, PROBLEM,
+        "register column", register_column, PROBLEM,
         lambda shape: ((blocks(shape[1], WIDE * HIGH), blocks(shape[0] - 2, STRIP)), (WIDE * HIGH,)),
         registers=34,
     ),

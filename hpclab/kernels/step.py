@@ -17,7 +17,6 @@ from hpclab.kernels.cuda import cuda
 from hpclab.models.gpu_memory import WARP
 
 Shape = tuple[int, ...]
-Extent = tuple[int, ...]
 MOST_ITEMS, MOST_BLOCKS_Y = 2**31 - 1, 65535  # CUDA's limits of a grid along x and along y
 
 
@@ -41,38 +40,34 @@ class Problem:
     tolerance: Callable[[Shape], float] = lambda shape: 0.0
     shape_of: Callable[..., Shape] = lambda first, *rest: first.shape
 
-    def checked(self, shape: object) -> Shape:
-        """`shape` as a tuple of sizes from 0; ValueError names the extent that is wrong."""
-        if not isinstance(shape, tuple | list) or len(shape) != len(self.extents):
-            raise ValueError(f"The shape of {self.name} is ({', '.join(self.extents)}), not {shape!r:.60}.")
-        pairs = zip(self.extents, shape, strict=True)
-        return tuple(checks.integer(name, size, 0, MOST_ITEMS) for name, size in pairs)
-
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel of a ladder.
+    """One kernel of a ladder; its docstring says what is new.
 
-    `idea` says in one sentence what is new. ``configure(shape)`` gives its grid and block. Where `zeroed`,
-    the kernel adds to its output, which `launch` sets to zero before. `registers` of a thread and `shared`
-    bytes of a block are what ptxas gave for compute capability 9.0 (CUDA 13.5.37, numba-cuda 0.30.4,
-    C-ordered arrays), so that occupancy can be modelled without a GPU.
+    ``configure(shape)`` gives its grid and block. Where `zeroed`, the kernel adds to its output, which
+    `launch` sets to zero before. `registers` of a thread and `shared` bytes of a block are what ptxas gave
+    for compute capability 9.0 (CUDA 13.5.37, numba-cuda 0.30.4, C-ordered arrays), so that occupancy can be
+    modelled without a GPU.
     """
 
     name: str
-    idea: str
     kernel: Any
     problem: Problem
-    configure: Callable[[Shape], tuple[Extent, Extent]]
+    configure: Callable[[Shape], tuple[Shape, Shape]]
     registers: int
     shared: int = 0
     zeroed: bool = False
 
-    def grid_block(self, shape: Shape) -> tuple[Extent, Extent]:
+    def grid_block(self, shape: Shape) -> tuple[Shape, Shape]:
         """Grid and block for inputs of `shape`; ValueError where the shape or its grid cannot be."""
-        grid, block = self.configure(self.problem.checked(shape))
+        name, extents = self.problem.name, self.problem.extents
+        if not isinstance(shape, tuple | list) or len(shape) != len(extents):
+            raise ValueError(f"The shape of {name} is ({', '.join(extents)}), not {shape!r:.60}.")
+        shape = tuple(checks.integer(*pair, 0, MOST_ITEMS) for pair in zip(extents, shape, strict=True))
+        grid, block = self.configure(shape)
         if max(grid[1:], default=1) > MOST_BLOCKS_Y:
-            raise ValueError(f"{self.problem.name} {shape} needs more than {MOST_BLOCKS_Y} blocks along y.")
+            raise ValueError(f"{name} {shape} needs more than {MOST_BLOCKS_Y} blocks along y.")
         return grid, block
 
     def launch(self, *arrays: Any) -> None:
@@ -95,3 +90,13 @@ def zero(result):
 def blocks(items: int, each: int, most: int = MOST_ITEMS) -> int:
     """How many blocks of `each` cover `items`: at most `most`, and 1 for no items, for a grid has a block."""
     return max(1, min(most, -(-items // each)))
+
+
+def line(items: int, threads: int, each: int = 1, most: int = MOST_ITEMS) -> tuple[Shape, Shape]:
+    """Grid and block along x: at most `most` blocks of `threads`, of which one takes `each` of the items."""
+    return (blocks(items, threads * each, most),), (threads,)
+
+
+def tiles(shape: Shape, high: int, wide: int) -> tuple[Shape, Shape]:
+    """Grid and block for the rows and columns of `shape`: an item a thread, columns along x."""
+    return (blocks(shape[1], wide), blocks(shape[0], high)), (wide, high)

@@ -4,13 +4,11 @@ What to notice: rows are contiguous and columns are not. Whoever reads along row
 way out is a tile in shared memory, where walking down a column costs nothing, unless its items share a bank.
 """
 
-from __future__ import annotations
-
 import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks
+from hpclab.kernels.step import Problem, Step, tiles
 
 TILE = 32  # rows and columns of a tile
 PITCH = TILE + 1  # a padded tile's row, in items
@@ -71,32 +69,19 @@ def make(shape, rng):
     return rng.random(shape, dtype=numpy.float32), numpy.full((columns, rows), numpy.nan, dtype=numpy.float32)
 
 
-def _grid_block(shape):
-    rows, columns = shape
-    return (blocks(columns, TILE), blocks(rows, TILE)), (TILE, ROWS)
-
-
 PROBLEM = Problem(
-    name="transpose",
-    extents=("rows", "columns"),
-    make=make,
-    reference=reference,
-    bytes=lambda shape: 8 * shape[0] * shape[1],
-    flops=lambda shape: 0,
-)
+    "transpose", ("rows", "columns"), make, reference,
+    bytes=lambda shape: 8 * shape[0] * shape[1], flops=lambda shape: 0,
+)  # fmt: skip
+
+
+def _by_tiles(shape):
+    grid, _ = tiles(shape, TILE, TILE)
+    return grid, (TILE, ROWS)
+
 
 STEPS = (
-    Step(
-        "naive", "One item a thread, read along a row, written along a column.", naive, PROBLEM,
-        lambda shape: ((blocks(shape[1], TILE), blocks(shape[0], ROWS)), (TILE, ROWS)),
-        registers=20,
-    ),
-    Step(
-        "tiled", "Turn a tile round in shared memory: rows in, rows out.", tiled, PROBLEM, _grid_block,
-        registers=32, shared=4096,
-    ),
-    Step(
-        "padded", "A spare column spreads a tile's columns over the banks.", padded, PROBLEM, _grid_block,
-        registers=32, shared=4224,
-    ),
-)  # fmt: skip
+    Step("naive", naive, PROBLEM, lambda shape: tiles(shape, ROWS, TILE), registers=20),
+    Step("tiled", tiled, PROBLEM, _by_tiles, registers=32, shared=4096),
+    Step("padded", padded, PROBLEM, _by_tiles, registers=32, shared=4224),
+)

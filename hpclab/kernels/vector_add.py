@@ -4,12 +4,10 @@ What to notice: all three kernels read the same bytes. What differs is which thr
 neighbours must ask for 32 neighbours in memory in one go.
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks
+from hpclab.kernels.step import Problem, Step, line
 
 THREADS = 256  # a block
 EACH = 32  # items that one thread of `strided` takes
@@ -66,28 +64,18 @@ def make(shape, rng):
 
 
 PROBLEM = Problem(
-    name="vector add",
-    extents=("items",),
-    make=make,
-    reference=reference,
-    bytes=lambda shape: 12 * shape[0],
-    flops=lambda shape: shape[0],
-)
+    "vector add", ("items",), make, reference,
+    bytes=lambda shape: 12 * shape[0], flops=lambda shape: shape[0],
+)  # fmt: skip
 
 STEPS = (
+    Step("strided", strided, PROBLEM, lambda shape: line(shape[0], THREADS, EACH), registers=25),
+    Step("coalesced", coalesced, PROBLEM, lambda shape: line(shape[0], THREADS), registers=15),
     Step(
-        "strided", "Each thread adds a stretch of its own.", strided, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS * EACH),), (THREADS,)),
-        registers=25,
-    ),
-    Step(
-        "coalesced", "Neighbouring threads take neighbouring items.", coalesced, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS),), (THREADS,)),
-        registers=15,
-    ),
-    Step(
-        "grid-stride", "A fixed grid walks through all items, four at a time.", grid_stride, PROBLEM,
-        lambda shape: ((blocks(shape[0], THREADS * AHEAD, BLOCKS),), (THREADS,)),
+        "grid-stride",
+        grid_stride,
+        PROBLEM,
+        lambda shape: line(shape[0], THREADS, AHEAD, BLOCKS),
         registers=32,
     ),
-)  # fmt: skip
+)

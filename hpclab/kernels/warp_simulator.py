@@ -10,11 +10,20 @@ with a sentence after `PATIENCE` seconds.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from hpclab.models.gpu_memory import WARP
 
 PATIENCE = 20.0  # seconds; a lane of the simulator takes milliseconds to its next meeting
+
+# Whom a lane hears, itself where the answer is outside the warp; for numbers and for vectors of them.
+SHUFFLES: dict[str, Callable[[Any, Any], Any]] = {
+    "shfl_sync": lambda lane, source: source % WARP,
+    "shfl_up_sync": lambda lane, delta: lane - delta,
+    "shfl_down_sync": lambda lane, delta: lane + delta,
+    "shfl_xor_sync": lambda lane, bits: lane ^ bits,
+}
 
 
 class _Meeting:
@@ -59,61 +68,35 @@ def _exchange(mask: int, value: Any) -> tuple[int, dict[int, Any]]:
     return lane, meeting.exchange(lane, value)
 
 
-def _of(board: dict[int, Any], lane: int, source: int) -> Any:
-    if source not in board:
-        raise ValueError(f"Lane {lane} asks lane {source}, which takes no part: undefined on a GPU.")
-    return board[source]
+def _shuffle(whom: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def shuffled(module: object, mask: int, value: Any, by: int) -> Any:
+        lane, board = _exchange(mask, value)
+        source = whom(lane, int(by))
+        if not 0 <= source < WARP:
+            return value
+        if source not in board:
+            raise ValueError(f"Lane {lane} asks lane {source}, which takes no part: undefined on a GPU.")
+        return board[source]
+
+    return shuffled
 
 
-def shfl_sync(module: object, mask: int, value: Any, source: int) -> Any:
-    """What lane `source` brought."""
-    lane, board = _exchange(mask, value)
-    return _of(board, lane, int(source) % WARP)
+def _vote(count: Callable[[dict[int, Any]], int]) -> Callable[..., int]:
+    return lambda module, mask, predicate: count(_exchange(mask, bool(predicate))[1])
 
 
-def shfl_down_sync(module: object, mask: int, value: Any, delta: int) -> Any:
-    """What the lane `delta` above brought; the last lanes keep their own."""
-    lane, board = _exchange(mask, value)
-    return value if lane + delta >= WARP else _of(board, lane, lane + int(delta))
-
-
-def shfl_up_sync(module: object, mask: int, value: Any, delta: int) -> Any:
-    """What the lane `delta` below brought; the first lanes keep their own."""
-    lane, board = _exchange(mask, value)
-    return value if lane < delta else _of(board, lane, lane - int(delta))
-
-
-def shfl_xor_sync(module: object, mask: int, value: Any, lane_mask: int) -> Any:
-    """What the lane whose number differs in the bits of `lane_mask` brought."""
-    lane, board = _exchange(mask, value)
-    return _of(board, lane, lane ^ int(lane_mask))
-
-
-def ballot_sync(module: object, mask: int, predicate: Any) -> int:
-    """A bit for each lane of `mask` that brought something true."""
-    _, board = _exchange(mask, bool(predicate))
-    return sum(1 << lane for lane, said in board.items() if said)
-
-
-def all_sync(module: object, mask: int, predicate: Any) -> int:
-    return int(all(_exchange(mask, bool(predicate))[1].values()))
-
-
-def any_sync(module: object, mask: int, predicate: Any) -> int:
-    return int(any(_exchange(mask, bool(predicate))[1].values()))
-
-
-def syncwarp(module: object, mask: int = 0xFFFFFFFF) -> None:
+def _syncwarp(module: object, mask: int = 0xFFFFFFFF) -> None:
     _exchange(mask, None)
-
-
-INSTRUCTIONS = (
-    shfl_sync, shfl_down_sync, shfl_up_sync, shfl_xor_sync, ballot_sync, all_sync, any_sync, syncwarp,
-)  # fmt: skip
 
 
 def lend(module: type) -> None:
     """Give the simulator's module class each instruction that it has not."""
-    for instruction in INSTRUCTIONS:
-        if not hasattr(module, instruction.__name__):
-            setattr(module, instruction.__name__, instruction)
+    instructions = {name: _shuffle(whom) for name, whom in SHUFFLES.items()} | {
+        "ballot_sync": _vote(lambda board: sum(1 << lane for lane, said in board.items() if said)),
+        "all_sync": _vote(lambda board: int(all(board.values()))),
+        "any_sync": _vote(lambda board: int(any(board.values()))),
+        "syncwarp": _syncwarp,
+    }
+    for name, instruction in instructions.items():
+        if not hasattr(module, name):
+            setattr(module, name, instruction)

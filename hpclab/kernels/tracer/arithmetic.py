@@ -23,17 +23,9 @@ def is_number(value: object) -> bool:
 
 def number(value: object) -> Value:
     """A Python number as the NumPy scalar that Numba makes of it; tuples item by item; the rest unchanged."""
-    if isinstance(value, bool):
-        return numpy.bool_(value)
-    if isinstance(value, int):
-        return numpy.int64(value) if -(2**63) <= value < 2**63 else numpy.uint64(value % 2**64)
-    if isinstance(value, float):
-        return numpy.float64(value)
-    if isinstance(value, complex):
-        return numpy.complex128(value)
-    if isinstance(value, tuple):
-        return tuple(number(item) for item in value)
-    return value
+    if isinstance(value, bool | int | float | complex) and not isinstance(value, numpy.generic):
+        return numpy.asarray(value)[()]
+    return tuple(map(number, value)) if isinstance(value, tuple) else value
 
 
 def wide(value: Value) -> Value:
@@ -66,11 +58,11 @@ def _on_bits(ufunc: numpy.ufunc) -> Callable[[Value, Value], Value]:
 
 def _power(left: Value, right: Value) -> Value:
     if left.dtype.kind in "iu" and right.dtype.kind in "iu" and numpy.any(right < 0):
-        return numpy.power(left.astype(numpy.float64), right)
+        left = left.astype(numpy.float64)
     return numpy.power(left, right)
 
 
-_BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
+_OPERATORS: dict[type[ast.AST], Callable[[Value, Value], Value]] = {
     ast.Add: numpy.add,
     ast.Sub: numpy.subtract,
     ast.Mult: numpy.multiply,
@@ -83,8 +75,6 @@ _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.BitAnd: _on_bits(numpy.bitwise_and),
     ast.BitOr: _on_bits(numpy.bitwise_or),
     ast.BitXor: _on_bits(numpy.bitwise_xor),
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], Value]] = {
     ast.Eq: numpy.equal,
     ast.NotEq: numpy.not_equal,
     ast.Lt: numpy.less,
@@ -94,20 +84,15 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], Value]] = {
 }
 
 
-def binary(operator: ast.operator, left: Value, right: Value) -> Value:
-    """`left operator right`, typed as Numba types it."""
-    if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(operator, ast.Add):
-        return left + right
-    return _BINARY[type(operator)](*_paired(left, right))
-
-
-def compare(operator: ast.cmpop, left: Value, right: Value) -> Value:
-    """`left operator right` as a truth value per lane."""
+def binary(operator: ast.operator | ast.cmpop, left: Value, right: Value) -> Value:
+    """`left operator right`, typed as Numba types it; a comparison gives a truth value per lane."""
     if isinstance(operator, ast.Is | ast.IsNot):
         return numpy.bool_((left is right) is isinstance(operator, ast.Is))
     if not (is_number(left) and is_number(right)) and isinstance(operator, ast.Eq | ast.NotEq):
         return numpy.bool_((left == right) is isinstance(operator, ast.Eq))
-    return _COMPARE[type(operator)](*_paired(left, right))
+    if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(operator, ast.Add):
+        return left + right
+    return _OPERATORS[type(operator)](*_paired(left, right))
 
 
 def truth(value: Value) -> Value:
@@ -126,16 +111,10 @@ def unary(operator: ast.unaryop, value: Value) -> Value:
     return numpy.negative(value) if isinstance(operator, ast.USub) else value
 
 
-def floating(value: Value) -> Value:
+def _floating(value: Value) -> Value:
     """As an argument of a mathematical function: whole numbers become float64."""
     value = wide(value)
     return value.astype(numpy.float64) if value.dtype.kind in "iu" else value
-
-
-def whole(value: Value) -> Value:
-    """`int(value)`: cut off toward zero."""
-    value = wide(value)
-    return numpy.trunc(value).astype(numpy.int64) if value.dtype.kind == "f" else value
 
 
 def as_dtype(name: object) -> numpy.dtype | None:
@@ -153,15 +132,10 @@ def as_dtype(name: object) -> numpy.dtype | None:
 
 
 def cast(value: Value, dtype: numpy.dtype) -> Value:
+    """`dtype(value)`, such as `float32(x)`; toward zero where whole numbers are made."""
     if not is_number(value):
         raise TypeError(f"a {type(value).__name__} cannot become {dtype}")
     return value.astype(dtype)
-
-
-def choose(condition: Value, yes: Value, no: Value) -> Value:
-    """`yes` where `condition` holds, `no` elsewhere; a scalar of scalars."""
-    chosen: Any = numpy.where(condition, yes, no)
-    return chosen[()]
 
 
 def _best(better: numpy.ufunc) -> Callable[..., Value]:
@@ -171,7 +145,8 @@ def _best(better: numpy.ufunc) -> Callable[..., Value]:
         best, *rest = values if len(values) > 1 else values[0]
         for value in rest:
             best, value = _paired(best, value)
-            best = choose(better(value, best), value, best)
+            picked: Any = numpy.where(better(value, best), value, best)
+            best = picked[()]
         return best
 
     return chosen
@@ -182,51 +157,37 @@ def _rounded(value: Value, digits: Value = None) -> Value:
     return numpy.rint(value).astype(numpy.int64) if digits is None else numpy.round(value, int(digits))
 
 
-def _of_floats(ufunc: numpy.ufunc) -> Callable[..., Value]:
-    return lambda *values: ufunc(*(floating(value) for value in values))
+def _of_math(function: Callable) -> Callable[..., Value]:
+    """A function of `math` by NumPy's own of that name, else lane by lane: NaN where it refuses the value."""
+    twin: Any = getattr(numpy, function.__name__, None)
 
-
-def _to_whole(ufunc: numpy.ufunc) -> Callable[[Value], Value]:
-    return lambda value: ufunc(floating(value)).astype(numpy.int64)
-
-
-def one_by_one(function: Callable) -> Callable[..., Value]:
-    """A function of `math` without a NumPy twin, called lane by lane; NaN where it refuses the value."""
+    def each(*lane: Any) -> float:
+        try:
+            return float(function(*lane))
+        except (ValueError, OverflowError):
+            return math.nan
 
     def called(*values: Value) -> Value:
-        def each(*lane: Any) -> float:
-            try:
-                return float(function(*lane))
-            except (ValueError, OverflowError):
-                return math.nan
-
-        wanted = [floating(value) for value in values]
+        wanted = [_floating(value) for value in values]
+        if function in (math.floor, math.ceil, math.trunc):
+            return twin(*wanted).astype(numpy.int64)
+        if isinstance(twin, numpy.ufunc):
+            return twin(*wanted)
         return numpy.vectorize(each, otypes=[numpy.result_type(*wanted)])(*wanted)[()]
 
     return called
 
 
-_RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "pow": "power"}
-_RENAMED |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
-_WHOLE = ("floor", "ceil", "trunc")
-
 FUNCTIONS: dict[Any, Callable[..., Value]] = {
+    function: _of_math(function)
+    for name, function in vars(math).items()
+    if callable(function) and not name.startswith("_")
+} | {
     builtins.min: _best(numpy.less),
     builtins.max: _best(numpy.greater),
     builtins.abs: lambda value: numpy.abs(wide(value)),
     builtins.round: _rounded,
-    builtins.int: whole,
-    builtins.float: lambda value: cast(value, numpy.dtype(numpy.float64)),
-    builtins.bool: truth,
+    builtins.int: lambda value: wide(value) if wide(value).dtype.kind in "iu" else value.astype(numpy.int64),
     builtins.pow: lambda left, right: binary(ast.Pow(), left, right),
     builtins.divmod: lambda a, b: (binary(ast.FloorDiv(), a, b), binary(ast.Mod(), a, b)),
 }
-for _name, _function in vars(math).items():
-    if callable(_function) and not _name.startswith("_"):
-        _twin: Any = getattr(numpy, _RENAMED.get(_name, _name), None)
-        if _name in _WHOLE:
-            FUNCTIONS[_function] = _to_whole(_twin)
-        elif isinstance(_twin, numpy.ufunc) and _name not in ("gcd", "lcm"):
-            FUNCTIONS[_function] = _of_floats(_twin)
-        else:
-            FUNCTIONS[_function] = one_by_one(_function)

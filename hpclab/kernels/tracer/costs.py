@@ -22,7 +22,24 @@ def report(requests: Iterable[Request], recorder: Recorder, findings: Findings) 
         if request.kind != "atomic":  # the price of an atomic is its contention
             lines[request.line, request.space].append(request)
     for (line, space), asked in lines.items():
-        (_uncoalesced if space == "global" else _bank_conflicts)(line, asked, findings)
+        if space == "global":
+            needed = sum(request.fewest_sectors for request in asked)
+            wasted = [request.sectors - request.fewest_sectors for request in asked]
+            moved = needed + sum(wasted)
+            dear = moved >= SECTORS_RATIO * needed and sum(wasted) > SECTORS_MORE * len(asked)
+            kind, said = "uncoalesced", f"move {moved} sectors where {needed} would hold the same bytes:"
+        else:
+            wasted = [request.bank_conflicts for request in asked]
+            dear = sum(wasted) >= CONFLICTS * len(asked)
+            kind = "bank conflict"
+            said = f"take {sum(wasted)} extra passes over the banks: pad the rows by one item, or"
+        if dear:
+            worst = asked[wasted.index(max(wasted))]
+            text = f"{len(asked)} {'request' if len(asked) == 1 else 'requests'} of "
+            text += " and ".join(sorted({request.array for request in asked}))
+            text += f" {said} let neighbouring threads use neighbouring items."
+            who = [worst.warp * WARP + lane for lane in worst.lanes]
+            findings.add(kind, line, text, worst.block, who)
     for line, operations in recorder.waste.items():
         share = operations / recorder.work
         if share >= DIVERGENCE:
@@ -31,34 +48,3 @@ def report(requests: Iterable[Request], recorder: Recorder, findings: Findings) 
                 f"Lanes of one warp part here and wait for one another: {share:.0%} of all "
                 "operations of the warps would be saved if the threads that go the same way were neighbours.",
             )  # fmt: skip
-
-
-def _uncoalesced(line: int, asked: list[Request], findings: Findings) -> None:
-    counts = [(request.sectors, request.fewest_sectors) for request in asked]
-    moved, needed = (sum(column) for column in zip(*counts, strict=True))
-    if moved < SECTORS_RATIO * needed or moved - needed <= SECTORS_MORE * len(asked):
-        return
-    _add("uncoalesced", line, asked, [has - needs for has, needs in counts], findings, (
-        f"move {moved} sectors where {needed} would hold the same bytes: let neighbouring threads use "
-        "neighbouring items."
-    ))  # fmt: skip
-
-
-def _bank_conflicts(line: int, asked: list[Request], findings: Findings) -> None:
-    extra = [request.bank_conflicts for request in asked]
-    if sum(extra) < CONFLICTS * len(asked):
-        return
-    _add("bank conflict", line, asked, extra, findings, (
-        f"take {sum(extra)} extra passes over the banks: pad the rows by one item, or let neighbouring "
-        "threads use neighbouring items."
-    ))  # fmt: skip
-
-
-def _add(
-    kind: str, line: int, asked: list[Request], wasted: list[int], findings: Findings, said: str
-) -> None:
-    """What the requests of a line do, with the threads of the one that wastes the most."""
-    worst = asked[max(range(len(wasted)), key=wasted.__getitem__)]
-    arrays = " and ".join(sorted({request.array for request in asked}))
-    text = f"{len(asked)} {'request' if len(asked) == 1 else 'requests'} of {arrays} {said}"
-    findings.add(kind, line, text, worst.block, [worst.warp * WARP + lane for lane in worst.lanes])

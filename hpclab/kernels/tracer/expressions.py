@@ -1,28 +1,61 @@
 """Expressions for all lanes at once: each is computed once, on vectors, under the mask of those that asked.
 
-What to notice: `and`, `or` and `x if c else y` do not skip anything. Both sides are computed, each under the
-mask of the lanes that want it, and a lane that is switched off reads nothing.
+What to notice: a variable is a register, and each lane has its own. `and`, `or` and `x if c else y` do not
+skip anything: both sides are computed, each under the mask of the lanes that want it, and a lane that is
+switched off reads nothing.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import math
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy
 
 from hpclab.kernels.tracer import arithmetic, intrinsics
 from hpclab.kernels.tracer.arithmetic import Value, is_number, truth
-from hpclab.kernels.tracer.block import Call
+from hpclab.kernels.tracer.block import Block, Call
 from hpclab.kernels.tracer.intrinsics import Intrinsic
 from hpclab.kernels.tracer.lanes import Mask
-from hpclab.kernels.tracer.memory import View
-from hpclab.kernels.tracer.names import Names
-from hpclab.kernels.tracer.source import Function, python_function
+from hpclab.kernels.tracer.memory import Memory, View, whole
+from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
 
 
-class Expressions(Names):
+@dataclass
+class Loop:
+    """A loop that is being executed: its line, who broke out of it, who went on to its next round."""
+
+    line: int
+    broken: list[Mask] = field(default_factory=list)
+    continued: list[Mask] = field(default_factory=list)
+
+
+@dataclass
+class Frame:
+    """One call of one function; a variable is a value per lane or for all, and the lanes that have it."""
+
+    function: Function
+    variables: dict[str, tuple[Value, Mask]]
+    depth: int
+    loops: list[Loop] = field(default_factory=list)
+    value: Value = None  # what its lanes returned
+
+
+class Expressions:
     """Computes expressions of a kernel; `Interpreter` adds the statements."""
+
+    def __init__(self, sources: Sources, block: Block) -> None:
+        self.sources, self.block = sources, block
+        self.frame: Frame
+        self.line = 0
+        self._indices = intrinsics.values(block)
+        self._constants: dict[int, View] = {}
+
+    def unsupported(self, node: ast.expr | ast.stmt, what: str) -> Unsupported:
+        return self.sources.refused(node.lineno, f"does not know {what}")
 
     def value(self, node: ast.expr, mask: Mask) -> Value:
         """The value of an expression in the lanes of `mask`; anything in the others."""
@@ -46,11 +79,71 @@ class Expressions(Names):
             return View(new.memory, numpy.where(mask.on, new.offset, old.offset), new.shape, new.strides)
         raise TypeError("a variable that is a different array or kind of thing in different threads")
 
+    # Names
+
     def _Constant(self, node: ast.Constant, mask: Mask) -> Value:
         return arithmetic.number(node.value)
 
     def _Tuple(self, node: ast.Tuple, mask: Mask) -> Value:
         return tuple(self.value(item, mask) for item in node.elts)
+
+    def _Name(self, node: ast.Name, mask: Mask) -> Value:
+        function, name = self.frame.function, node.id
+        if name in self.frame.variables:
+            value, has = self.frame.variables[name]
+            if has is not mask and (without := mask.on & ~has.on).any():
+                who = numpy.flatnonzero(without).tolist()
+                said = f"{name}: give it a value before the if."
+                self.block.findings.about(
+                    "uninitialised", node.lineno, self.block.index, who, "never assigned", said
+                )
+            return value
+        if name in function.assigned:
+            raise self.unsupported(node, f"a value of {name}, which is not assigned before this line")
+        if name not in function.names:
+            raise self.unsupported(node, f"the name {name}")
+        return self._outer(name, function.names[name])
+
+    def _outer(self, name: str, value: Any) -> Value:
+        """What a global or closure name means in the kernel; an array there is cached apart: no requests."""
+        if isinstance(value, numpy.ndarray):
+            if id(value) not in self._constants:
+                self._constants[id(value)] = whole(Memory(name, "constant", numpy.ascontiguousarray(value)))
+            return self._constants[id(value)]
+        if str(getattr(value, "__module__", "")).startswith("numba.cuda"):  # from numba.cuda import grid
+            stub = str(getattr(value, "__qualname__", getattr(value, "__name__", "")))
+            if stub.split(".")[0] in intrinsics.FIRST_NAMES:
+                return self._named(stub)
+        return arithmetic.number(value)
+
+    def _Attribute(self, node: ast.Attribute, mask: Mask) -> Value:
+        base = self.value(node.value, mask)
+        if isinstance(base, View):
+            return self._of_array(base, node)
+        if isinstance(base, Intrinsic):
+            return self._named(f"{base.name}.{node.attr}")
+        if node.attr in intrinsics.FIRST_NAMES:
+            return self._named(node.attr)
+        if is_number(base) and node.attr in ("dtype", "real", "imag"):
+            return getattr(base, node.attr)
+        if hasattr(base, node.attr):
+            return self._outer(node.attr, getattr(base, node.attr))
+        dtype = arithmetic.as_dtype(getattr(numpy, node.attr.replace("boolean", "bool_"), None))
+        if dtype is None:
+            raise self.unsupported(node, ast.unparse(node))
+        return dtype  # whatever object stands for numba
+
+    def _named(self, name: str) -> Value:
+        return self._indices.get(name, Intrinsic(name))
+
+    def _of_array(self, view: View, node: ast.Attribute) -> Value:
+        known = {
+            "shape": view.shape, "ndim": len(view.shape), "size": math.prod(view.shape), "dtype": view.dtype,
+            "T": View(view.memory, view.offset, view.shape[::-1], view.strides[::-1]),
+        }  # fmt: skip
+        if node.attr not in known:
+            raise self.unsupported(node, f"the attribute {node.attr} of an array")
+        return arithmetic.number(known[node.attr])
 
     # Operators
 
@@ -64,7 +157,7 @@ class Expressions(Names):
         left, holds, asking = self.value(node.left, mask), numpy.bool_(True), mask
         for operator, operand in zip(node.ops, node.comparators, strict=True):
             right = self.value(operand, asking)
-            holds = holds & arithmetic.compare(operator, left, right)
+            holds = holds & arithmetic.binary(operator, left, right)
             asking, left = mask.where(holds), right
             if not asking.count:
                 break
@@ -77,7 +170,8 @@ class Expressions(Names):
             asking = mask.where(decided if isinstance(node.op, ast.And) else ~decided)
             if not asking.count:
                 break
-            result = self._chosen(mask, asking, self.value(operand, asking), result)
+            other = self.value(operand, asking)
+            result = other if asking is mask else self.merged(asking, other, result)
         return result
 
     def _IfExp(self, node: ast.IfExp, mask: Mask) -> Value:
@@ -86,10 +180,7 @@ class Expressions(Names):
         if not no.count:
             return self.value(node.body, yes)
         other = self.value(node.orelse, no)
-        return self._chosen(mask, yes, self.value(node.body, yes), other) if yes.count else other
-
-    def _chosen(self, mask: Mask, part: Mask, new: Value, old: Value) -> Value:
-        return new if part is mask else self.merged(part, new, old)
+        return self.merged(yes, self.value(node.body, yes), other) if yes.count else other
 
     # Arrays
 
@@ -101,9 +192,8 @@ class Expressions(Names):
                 raise self.unsupported(node, "an index into a tuple that differs between threads")
             return base[int(place)]
         view, index = self.place(base, node, mask)
-        if len(index) == len(view.shape):
-            return self.block.load(view, index, mask, node.lineno)
-        return self.block.row(view, index, mask, node.lineno)
+        get = self.block.load if len(index) == len(view.shape) else self.block.row
+        return get(view, index, mask, node.lineno)
 
     def place(self, base: Value, node: ast.Subscript, mask: Mask) -> tuple[View, tuple[Value, ...]]:
         """The array and the whole numbers between its brackets."""
@@ -116,8 +206,8 @@ class Expressions(Names):
         index = value if isinstance(value, tuple) else (value,)
         if not all(is_number(at) and at.dtype.kind in "iub" for at in index):
             raise self.unsupported(node, "an index that is not a whole number")
-        if len(index) > len(view_shape := base.shape):
-            raise self.unsupported(node, f"{len(index)} indices for an array of {len(view_shape)} dimensions")
+        if len(index) > len(base.shape):
+            raise self.unsupported(node, f"{len(index)} indices for an array of {len(base.shape)} dimensions")
         return base, index
 
     # Calls
@@ -126,50 +216,34 @@ class Expressions(Names):
         called = self.value(node.func, mask)
         if called is builtins.print:
             return None
-        if any(isinstance(argument, ast.Starred) for argument in node.args):
-            raise self.unsupported(node, "* in a call")
-        arguments = [self.value(argument, mask) for argument in node.args]
+        given = [self.value(argument, mask) for argument in node.args]
         named = {keyword.arg or "": self.value(keyword.value, mask) for keyword in node.keywords}
         if isinstance(called, Intrinsic):
             if called.name not in intrinsics.CALLS:
                 raise self.unsupported(node, f"cuda.{called.name}")
             if called.name in ("shared.array", "local.array"):
                 self._check_constant(node)
-            call = Call(self.block, mask, node, wants_value)
-            return intrinsics.CALLS[called.name](call, *arguments, **named)
-        if called is builtins.len and len(arguments) == 1:
-            return numpy.int64(
-                len(arguments[0]) if isinstance(arguments[0], tuple) else arguments[0].shape[0]
-            )
-        if _is_hashable(called) and called in arithmetic.FUNCTIONS:
-            return arithmetic.FUNCTIONS[called](*arguments, **named)
-        if (dtype := arithmetic.as_dtype(called)) is not None and len(arguments) == 1:
-            return arithmetic.cast(arguments[0], dtype)
+            return intrinsics.CALLS[called.name](Call(self.block, mask, node, wants_value), *given, **named)
+        if called is builtins.len and len(given) == 1:
+            return numpy.int64(len(given[0]) if isinstance(given[0], tuple) else given[0].shape[0])
+        if type(called).__hash__ is not None and called in arithmetic.FUNCTIONS:
+            return arithmetic.FUNCTIONS[called](*given, **named)
+        if (dtype := arithmetic.as_dtype(called)) is not None and len(given) == 1:
+            return arithmetic.cast(given[0], dtype)
         if isinstance(called, numpy.ufunc):
-            return called(*(arithmetic.wide(argument) for argument in arguments))
-        if (function := python_function(called)) is not None:
-            return self._call(self.sources.function(function), arguments, named, mask, node)
+            return called(*map(arithmetic.wide, given))
+        python = python_function(called)
+        if python is not None and str(python.__module__).split(".")[0] not in ("numba", "numba_cuda"):
+            function = self.sources.function(python)
+            bound = function.signature.bind(*given, **named)
+            bound.apply_defaults()
+            arguments = {name: arithmetic.number(value) for name, value in bound.arguments.items()}
+            return self.call_function(function, arguments, mask)
         raise self.unsupported(node, f"the function {ast.unparse(node.func)}")
 
     def _check_constant(self, node: ast.Call) -> None:
         """Numba fixes the shape of shared and local arrays when it compiles, before there are arguments."""
         shape = [keyword.value for keyword in node.keywords if keyword.arg == "shape"] + node.args[:1]
         for name in (part.id for part in ast.walk(shape[0]) if isinstance(part, ast.Name)) if shape else ():
-            if name in self.frame.function.parameters:
+            if name in self.frame.function.signature.parameters:
                 raise self.unsupported(node, f"a shape that is not constant: {name} is an argument")
-
-    def _call(
-        self, function: Function, arguments: list[Value], named: dict[str, Value], mask: Mask, node: ast.Call
-    ) -> Value:
-        given = dict(zip(function.parameters, arguments, strict=False)) | named
-        missing = [
-            name for name in function.parameters if name not in given and name not in function.defaults
-        ]
-        if missing or len(given) != len(arguments) + len(named) or set(given) - set(function.parameters):
-            raise self.unsupported(node, f"a call of {function.name} with these arguments")
-        defaults = {name: arithmetic.number(value) for name, value in function.defaults.items()}
-        return self.call_function(function, defaults | given, mask)
-
-
-def _is_hashable(value: object) -> bool:
-    return type(value).__hash__ is not None

@@ -1,15 +1,13 @@
 """Races: two threads on one item, at least one of them writing, and nothing that says who comes first.
 
 Accesses between two `cuda.syncthreads()` form an epoch; only the barrier orders threads of a block, only
-`cuda.syncwarp()` those of a warp. Between blocks there is one way: one writes, passes cuda.threadfence() and
-then an atomic; another comes to an atomic later. Atomics do not race with atomics. Plain stores of equal
-values are let pass: whoever comes last, the same is there.
+`cuda.syncwarp()` those of a warp, and nothing orders blocks. Atomics do not race with atomics. Plain stores
+of equal values are let pass: whoever comes last, the same is there.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy
 from numpy.typing import NDArray
@@ -18,11 +16,10 @@ from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.lanes import Dim3
 from hpclab.kernels.tracer.memory import Access, Memory
 from hpclab.kernels.tracer.recorder import Recorder
-from hpclab.models.gpu_memory import WARP
+from hpclab.models.gpu_memory import KINDS, WARP
 
 _WINDOW = 1024  # accesses of one item that are compared with one another
-_LOAD, _STORE, _ATOMIC = 0, 1, 2
-_KINDS = {"load": _LOAD, "store": _STORE, "atomic": _ATOMIC}
+_LOAD, _STORE, _ATOMIC = range(3)  # places in KINDS
 _LINES = 1 << 20  # more than any source has
 
 Rows = NDArray[numpy.int64]
@@ -39,16 +36,11 @@ class Log:
         self.lane = numpy.concatenate([access.mask.lanes for access in accesses])
         self.number = numpy.repeat(numpy.arange(len(accesses)), sizes)
         self.begin = numpy.cumsum([0, *sizes])
-        self.kind = self.each(_KINDS[access.kind] for access in accesses)
+        self.kind = self.each(KINDS.index(access.kind) for access in accesses)
 
     def each(self, of_access: Iterator[int]) -> Rows:
         """A column with the same for all lanes of an access."""
         return numpy.fromiter(of_access, numpy.int64, len(self.accesses))[self.number]
-
-    def values(self) -> NDArray:
-        """What was stored; for other accesses anything."""
-        data = self.memory.data
-        return numpy.concatenate([data[a.cells] if a.values is None else a.values for a in self.accesses])
 
     def spot(self, row: int) -> Spot:
         number = self.number[row]
@@ -71,7 +63,7 @@ def within_block(accesses: Sequence[Access], block: Dim3, findings: Findings) ->
     for log in _logs(accesses):
         warp = log.lane // WARP
         epoch = numpy.concatenate([a.warp_epochs[a.mask.lanes // WARP] for a in log.accesses])
-        for first, second in _unordered(log, log.lane, functools.partial(_by_syncwarp, warp, epoch)):
+        for first, second in _unordered(log, log.lane, warp, epoch):
             _report(first, second, (block, block), findings)
 
 
@@ -79,19 +71,9 @@ def between_blocks(recorder: Recorder, findings: Findings) -> None:
     """Races between the traced blocks of the launch: no barrier holds there at all."""
     blocks = recorder.blocks
     for log in _logs([access for access in recorder.accesses if access.memory.space == "global"]):
-        told = log.each(recorder.has_told(access) for access in log.accesses)
-        asked = log.each(recorder.has_asked(access) for access in log.accesses)
         who = log.each(access.block for access in log.accesses)
-        for first, second in _unordered(log, who, functools.partial(_by_announcement, told, asked)):
+        for first, second in _unordered(log, who, who, who):
             _report(first, second, (blocks[first[0].block], blocks[second[0].block]), findings)
-
-
-def _by_syncwarp(warp: Rows, epoch: Rows, one: Rows, two: Rows) -> NDArray[numpy.bool_]:
-    return (warp[one] == warp[two]) & (epoch[one] != epoch[two])
-
-
-def _by_announcement(told: Rows, asked: Rows, one: Rows, two: Rows) -> NDArray[numpy.bool_]:
-    return (told[one] != 0) & (asked[two] != 0)
 
 
 def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
@@ -104,15 +86,18 @@ def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
             yield Log(same[0].memory, same)
 
 
-def _unordered(
-    log: Log, who: Rows, ordered: Callable[[Rows, Rows], NDArray[numpy.bool_]]
-) -> Iterator[tuple[Spot, Spot]]:
-    """Pairs of accesses that race: of each two lines of source, the first pair."""
+def _unordered(log: Log, who: Rows, group: Rows, epoch: Rows) -> Iterator[tuple[Spot, Spot]]:
+    """Pairs of accesses that race: of each two lines of source, the first pair.
+
+    Those of one `group` are in order where their `epoch` differs.
+    """
     chosen = numpy.flatnonzero(log.contested(who))
     if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
         return
     chosen = chosen[numpy.argsort(log.cell[chosen], kind="stable")]
-    value, line, kind = log.values(), log.each(access.line for access in log.accesses), log.kind
+    line, kind, data = log.each(access.line for access in log.accesses), log.kind, log.memory.data
+    stored = [data[a.cells] if a.values is None else a.values for a in log.accesses]  # by loads anything
+    value = numpy.concatenate(stored)
     seen: set[int] = set()
     for apart in range(1, min(len(chosen), _WINDOW)):
         one, two = chosen[:-apart], chosen[apart:]
@@ -123,7 +108,7 @@ def _unordered(
         clash = (who[one] != who[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
         clash &= (kind[one] != _ATOMIC) | (kind[two] != _ATOMIC)
         clash &= (kind[one] != _STORE) | (kind[two] != _STORE) | (value[one] != value[two])
-        clash &= ~ordered(one, two)
+        clash &= (group[one] != group[two]) | (epoch[one] == epoch[two])
         one, two = one[clash], two[clash]
         lines, places = numpy.unique(line[one] * _LINES + line[two], return_index=True)
         for key, place in zip(lines.tolist(), places.tolist(), strict=True):
@@ -136,7 +121,7 @@ def _report(first: Spot, second: Spot, blocks: tuple[Dim3, Dim3], findings: Find
     (one, one_place), (two, two_place) = first, second
     who = int(one.mask.lanes[one_place]), int(two.mask.lanes[two_place])
     index = ", ".join(map(str, two.memory.indices(two.cells[two_place : two_place + 1])[0]))
-    verbs = [{"load": "reads", "store": "writes", "atomic": "updates"}[access.kind] for access in (one, two)]
+    verbs = [("reads", "writes", "updates")[KINDS.index(access.kind)] for access in (one, two)]
     names = [findings.thread(number, block) for number, block in zip(who, blocks, strict=True)]
     there = "here" if one.line == two.line else f"in line {one.line}"
     fix = "put cuda.syncthreads() between the two"

@@ -10,16 +10,14 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy
 
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.arithmetic import Value, truth
-from hpclab.kernels.tracer.expressions import Expressions
+from hpclab.kernels.tracer.expressions import Expressions, Frame, Loop
 from hpclab.kernels.tracer.lanes import Mask, spread
 from hpclab.kernels.tracer.memory import UNNAMED, View
-from hpclab.kernels.tracer.names import Frame, Variable
 from hpclab.kernels.tracer.recorder import MOST
 from hpclab.kernels.tracer.source import Function
 
@@ -28,43 +26,27 @@ DEPTH = 50  # device functions inside one another
 
 
 class Endless(Exception):
-    """The block executed, or asked of memory, more than a kernel of a lesson ever needs."""
-
-    def __init__(self, line: int, mask: Mask, steps: int) -> None:
-        self.line, self.mask, self.steps = line, mask, steps
-
-
-@dataclass
-class Loop:
-    """A loop that is being executed: its line, who broke out of it, who went on to its next round."""
-
-    line: int
-    broken: list[Mask] = field(default_factory=list)
-    continued: list[Mask] = field(default_factory=list)
+    """The block executed, or asked of memory, more than a kernel ever needs; a finding says so."""
 
 
 class Interpreter(Expressions):
     """Executes a kernel for one block."""
 
     def launch(self, kernel: Function, arguments: dict[str, Value]) -> None:
-        self._steps = self._operations = self._depth = 0
+        self.frame, self._steps, self._operations = Frame(kernel, {}, 0), 0, 0
         self._none = Mask(numpy.zeros_like(self.block.threads.all.on))
-        self._loops: list[Loop] = []
         self._most_lanes = self.block.recorder.lanes + MOST // 2  # half a trace for one block is no kernel
         self.call_function(kernel, arguments, self.block.threads.all)
         self.block.end_epoch()
 
     def call_function(self, function: Function, arguments: dict[str, Value], mask: Mask) -> Value:
-        if self._depth == DEPTH:
+        caller, depth = self.frame, self.frame.depth + 1
+        if depth > DEPTH:
             raise RecursionError(f"{function.name} calling itself more than {DEPTH} times")
-        caller, loops = getattr(self, "frame", None), self._loops
-        variables = {name: Variable(value, mask) for name, value in arguments.items()}
-        self.frame, self._loops, self._depth = Frame(function, variables), [], self._depth + 1
+        variables = {name: (value, mask) for name, value in arguments.items()}
+        self.frame = Frame(function, variables, depth)
         self.run(function.body, mask)
-        value = self.frame.value
-        self._loops, self._depth = loops, self._depth - 1
-        if caller is not None:
-            self.frame = caller
+        value, self.frame = self.frame.value, caller
         return value
 
     def run(self, body: Sequence[ast.stmt], mask: Mask) -> Mask:
@@ -75,7 +57,10 @@ class Interpreter(Expressions):
             self.line = statement.lineno
             self._steps += 1
             if self._steps > STEPS or self.block.recorder.lanes > self._most_lanes:
-                raise Endless(self._loops[-1].line if self._loops else self.line, mask, self._steps)
+                line = self.frame.loops[-1].line if self.frame.loops else self.line
+                said = f"in this loop after {self._steps} statements: see that it ends."
+                self.block.findings.about("endless", line, self.block.index, mask.lanes.tolist(), "is", said)
+                raise Endless
             operations = self.sources.operations[statement]
             self._operations += operations
             self.block.recorder.work += operations * len(mask.warps)
@@ -104,11 +89,9 @@ class Interpreter(Expressions):
             old = self.block.load(view, index, mask, node.target.lineno)
             new = arithmetic.binary(node.op, old, self.value(node.value, mask))
             self.block.store(view, index, new, mask, node.target.lineno)
-            return mask
-        if not isinstance(node.target, ast.Name):
-            raise self.unsupported(node, f"{ast.unparse(node.target)} as a target")
-        old = self._Name(node.target, mask)
-        self.assign(node.target, arithmetic.binary(node.op, old, self.value(node.value, mask)), mask)
+        else:
+            old = self.value(node.target, mask)
+            self.assign(node.target, arithmetic.binary(node.op, old, self.value(node.value, mask)), mask)
         return mask
 
     def assign(self, target: ast.expr, value: Value, mask: Mask) -> None:
@@ -116,12 +99,11 @@ class Interpreter(Expressions):
         if isinstance(target, ast.Name):
             if isinstance(value, View) and value.memory.name == UNNAMED:
                 value.memory.name = target.id
-            old = self.frame.variables.get(target.id)
-            if old is None or old.mask is mask or not (old.mask.on & ~mask.on).any():
-                self.frame.variables[target.id] = Variable(value, mask)
-            else:
-                has = old.mask if (mask.on <= old.mask.on).all() else Mask(old.mask.on | mask.on)
-                self.frame.variables[target.id] = Variable(self.merged(mask, value, old.value), has)
+            old, had = self.frame.variables.get(target.id, (None, self._none))
+            if had is not mask and (had.on & ~mask.on).any():
+                value = self.merged(mask, value, old)
+                mask = had if (mask.on <= had.on).all() else Mask(had.on | mask.on)
+            self.frame.variables[target.id] = value, mask
         elif isinstance(target, ast.Tuple | ast.List):
             if not isinstance(value, tuple) or len(value) != len(target.elts):
                 raise self.unsupported(target, f"this unpacking into {len(target.elts)} names")
@@ -160,7 +142,10 @@ class Interpreter(Expressions):
         if isinstance(call, ast.Call) and self.value(call.func, mask) is builtins.range and not call.keywords:
             bounds = [self.value(argument, mask) for argument in call.args]
         else:
-            return self._for_items(node, mask)
+            items = self.value(call, mask)
+            if not isinstance(items, tuple):
+                raise self.unsupported(node, f"a loop over {ast.unparse(call)}: use range")
+            return self._over(node, mask, iter(items))
         if not 1 <= len(bounds) <= 3 or any(bound.dtype.kind not in "iub" for bound in bounds):
             raise self.unsupported(node, "this range: it takes one to three whole numbers")
         one = numpy.int64(1)
@@ -182,12 +167,6 @@ class Interpreter(Expressions):
 
         return self._loop(node, mask, going)
 
-    def _for_items(self, node: ast.For, mask: Mask) -> Mask:
-        items = self.value(node.iter, mask)
-        if not isinstance(items, tuple):
-            raise self.unsupported(node, f"a loop over {ast.unparse(node.iter)}: use range")
-        return self._over(node, mask, iter(items))
-
     def _over(self, node: ast.For, mask: Mask, items: Iterator[Value]) -> Mask:
         """Go round once for each of `items`, which all lanes share."""
 
@@ -201,8 +180,8 @@ class Interpreter(Expressions):
 
     def _loop(self, node: ast.For | ast.While, mask: Mask, going: Callable[[Mask], Mask]) -> Mask:
         """Go round while `going` lets lanes in; a lane leaves there, with break or with return."""
-        loop, done = Loop(node.lineno), [self._none]
-        self._loops.append(loop)
+        loop, loops, done = Loop(node.lineno), self.frame.loops, [self._none]
+        loops.append(loop)
         active, recorder = mask, self.block.recorder
         while active.count:
             inside = going(active)
@@ -213,22 +192,22 @@ class Interpreter(Expressions):
             through = self.run(node.body, inside)
             recorder.part_of_warps(node.lineno, mask, inside, self._operations - before)
             active = inside.joined(through, *loop.continued)
-        self._loops.pop()
+        loops.pop()
         return mask.joined(self.run(node.orelse, mask.joined(*done)), *loop.broken)
 
     def _Break(self, node: ast.Break, mask: Mask) -> Mask:
-        self._loops[-1].broken.append(mask)
+        self.frame.loops[-1].broken.append(mask)
         return self._none
 
     def _Continue(self, node: ast.Continue, mask: Mask) -> Mask:
-        self._loops[-1].continued.append(mask)
+        self.frame.loops[-1].continued.append(mask)
         return self._none
 
     def _Return(self, node: ast.Return, mask: Mask) -> Mask:
         frame = self.frame
         value = None if node.value is None else self.value(node.value, mask)
         frame.value = value if frame.value is None else self.merged(mask, value, frame.value)
-        if self._depth == 1:
+        if frame.depth == 1:  # the kernel's own
             self.block.living = self.block.living.without(mask)
         return self._none
 
@@ -239,8 +218,7 @@ class Interpreter(Expressions):
             self.value(node.value, mask)
         return mask
 
-    def _Pass(self, node: ast.Pass, mask: Mask) -> Mask:
+    def _Pass(self, node: ast.stmt, mask: Mask) -> Mask:
         return mask
 
-    def _Assert(self, node: ast.Assert, mask: Mask) -> Mask:
-        return mask  # compiled only in debug mode
+    _Assert = _Pass  # compiled only in debug mode

@@ -80,7 +80,6 @@ class Threads:
         self.width = -(-self.count // WARP) * WARP
         number = numpy.arange(self.width)
         self.lane = (number % WARP).astype(numpy.int32)
-        self.warp = number // WARP
         self.x = (number % shape[0]).astype(numpy.int32)
         self.y = (number // shape[0] % shape[1]).astype(numpy.int32)
         self.z = (number // (shape[0] * shape[1])).astype(numpy.int32)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from hpclab import checks
 from hpclab.kernels.tracer import arithmetic, costs, hazards
@@ -14,13 +15,17 @@ from hpclab.kernels.tracer.block import Block
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.interpreter import Endless, Interpreter
 from hpclab.kernels.tracer.lanes import Dim3, Threads
-from hpclab.kernels.tracer.memory import GlobalMemory, left_behind, whole
-from hpclab.kernels.tracer.recorder import Recorder, TooMuch
+from hpclab.kernels.tracer.memory import Memory, View, whole
+from hpclab.kernels.tracer.recorder import Recorder
 from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
 from hpclab.models.gpu_memory import Array, KernelTrace
 
 THREADS, BLOCK, GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
 BLOCKS = 65_536  # traced at once
+ALIGNMENT = 256  # bytes; cudaMalloc's
+
+# The device's memory: a copy of each array of the caller's, the same object at the same address.
+Device = dict[int, tuple[NDArray[Any], Memory]]
 
 
 def trace(
@@ -42,13 +47,14 @@ def trace(
         raise ValueError(f"trace() takes a kernel, a function made with def, not {type(kernel).__name__}.")
     sources = Sources()
     program = sources.function(function)
-    grid_size, block_size = _dim3("The grid", grid), _dim3("The block", block)
-    if len(args) != len(program.parameters):
-        wanted = f"takes {len(program.parameters)} arguments ({', '.join(program.parameters)})"
-        raise ValueError(f"{program.name} {wanted}, not {len(args)}.")
-    device = GlobalMemory()
-    held = {name: _argument(name, arg, device) for name, arg in zip(program.parameters, args, strict=True)}
-    after = {name: left_behind(value.memory) for name, value in held.items() if hasattr(value, "memory")}
+    grid_size, block_size = _three("The grid's size", grid, 1), _three("The block's size", block, 1)
+    names = list(program.signature.parameters)
+    if len(args) != len(names):
+        takes = f"{program.name} takes {len(names)} arguments ({', '.join(names)})"
+        raise ValueError(f"{takes}, not {len(args)}.")
+    device: Device = {}
+    held = {name: _argument(name, arg, device) for name, arg in zip(names, args, strict=True)}
+    after = {name: value.memory.array for name, value in held.items() if isinstance(value, View)}
     problem = _over_limits(grid_size, block_size)
     chosen = () if problem else _chosen(blocks, grid_size)
     recorder = Recorder(Threads((1, 1, 1) if problem else block_size), chosen)
@@ -58,7 +64,7 @@ def trace(
     own = _execute(program, held, sources, recorder, findings)
     requests = recorder.requests()
     costs.report(requests, recorder, findings)
-    arrays = tuple(memory.described() for memory in device.arrays()) + own
+    arrays = tuple(memory.described() for _, memory in device.values()) + own
     return KernelTrace(
         program.name, sources.text, grid_size, block_size, chosen, arrays, requests,
         tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers), recorder.steps,
@@ -70,25 +76,18 @@ def _execute(
 ) -> tuple[Array, ...]:
     """All chosen blocks; the shared and local arrays that they made."""
     own: dict[Array, None] = {}
-    for number, index in enumerate(recorder.blocks):
+    for number in range(len(recorder.blocks)):
         block = Block(number, recorder, findings)
         interpreter = Interpreter(sources, block)
         try:
             with numpy.errstate(all="ignore"):
                 interpreter.launch(program, dict(held))
-        except Endless as endless:
-            said = f"in this loop after {endless.steps} statements: see that it ends."
-            findings.about("endless", endless.line, index, endless.mask.lanes.tolist(), "is", said)
+        except Endless:
             break
-        except TooMuch:
-            raise ValueError(
-                "This launch makes more requests than a trace can hold: trace fewer blocks (blocks=[0]) or a "
-                "smaller problem."
-            ) from None
         except Unsupported:
             raise
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise Unsupported(_sentence(sources, interpreter.line, error)) from error
+            raise sources.refused(interpreter.line, f"cannot execute this: {error}") from error
         finally:
             own.update(dict.fromkeys(memory.described() for memory in block.own.values()))
     else:
@@ -96,17 +95,13 @@ def _execute(
     return tuple(own)
 
 
-def _sentence(sources: Sources, line: int, error: Exception) -> str:
-    text = sources.text.splitlines()[line - 1].strip()
-    return f"Line {line} ({text}): the tracer cannot execute this: {error}."
-
-
-def _dim3(name: str, value: Any) -> Dim3:
+def _three(name: str, value: Any, fill: int) -> Dim3:
+    """One to three whole numbers, filled up to three."""
     sizes = value if isinstance(value, tuple | list) else (value,)
     if not 1 <= len(sizes) <= 3:
         raise ValueError(f"{name} has one to three dimensions, not {len(sizes)}.")
-    full = [checks.integer(f"{name}'s size", size, -(2**63), 2**63) for size in sizes] + [1, 1]
-    return full[0], full[1], full[2]
+    x, y, z, *_ = [checks.integer(name, size, -(2**63), 2**63) for size in sizes] + 2 * [fill]
+    return x, y, z
 
 
 def _over_limits(grid: Dim3, block: Dim3) -> str:
@@ -132,29 +127,22 @@ def _chosen(blocks: Iterable[Any] | None, grid: Dim3) -> tuple[Dim3, ...]:
                 f"The grid has {math.prod(grid)} blocks: choose at most {BLOCKS} with blocks=[...]."
             )
         return tuple((x, y, z) for z in range(grid[2]) for y in range(grid[1]) for x in range(grid[0]))
-    if isinstance(blocks, str | bytes) or not isinstance(blocks, Iterable):
-        raise ValueError(f"blocks must be a list of block indices, not {blocks!r:.40}.")
-    chosen = []
-    for index in blocks:
-        sizes: Sequence[Any] = index if isinstance(index, tuple | list) else (index,)
-        full = (*sizes, 0, 0)[:3] if len(sizes) <= 3 else sizes
-        x, y, z = (
-            checks.integer("A block's index", at, 0, size - 1) for at, size in zip(full, grid, strict=True)
-        )
-        chosen.append((x, y, z))
-    if not 1 <= len(chosen) <= BLOCKS or len(set(chosen)) < len(chosen):
+    listed = checks.instances("blocks", blocks, object, "a block's index")
+    chosen = dict.fromkeys(_three("A block's index", index, 0) for index in listed)
+    if not 1 <= len(chosen) == len(listed) <= BLOCKS:
         raise ValueError(f"blocks must name 1 to {BLOCKS} different blocks.")
+    for index in chosen:
+        if not all(0 <= at < size for at, size in zip(index, grid, strict=True)):
+            raise ValueError(f"A block's index is from (0, 0, 0) to below the grid's {grid}, not {index}.")
     return tuple(chosen)
 
 
-def _argument(name: str, value: Any, device: GlobalMemory) -> Any:
+def _argument(name: str, value: Any, device: Device) -> Any:
     """What the kernel's parameter holds: an array in the device's memory, or a number."""
     if isinstance(value, tuple):
         return tuple(_argument(f"{name}[{place}]", item, device) for place, item in enumerate(value))
-    if isinstance(value, bool | int | float | complex):
+    if isinstance(value, bool | int | float | complex | numpy.generic):
         return arithmetic.number(value)
-    if isinstance(value, numpy.generic):
-        return value
     if hasattr(value, "copy_to_host"):
         value = value.copy_to_host()
     elif not isinstance(value, numpy.ndarray) and hasattr(value, "__array__"):
@@ -163,4 +151,7 @@ def _argument(name: str, value: Any, device: GlobalMemory) -> Any:
         raise ValueError(
             f"The argument {name} must be a number or a NumPy array of numbers, not {type(value).__name__}."
         )
-    return whole(device.hold(name, value))
+    if id(value) not in device:
+        base = sum(-(-max(1, held.nbytes) // ALIGNMENT) * ALIGNMENT for held, _ in device.values())
+        device[id(value)] = value, Memory(name, "global", numpy.array(value, order="A"), base)
+    return whole(device[id(value)][1])

@@ -13,6 +13,7 @@ import linecache
 import textwrap
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,7 @@ class Function:
     """One function of the program; `names` is what a name means outside it: closure, globals, builtins."""
 
     name: str
-    parameters: tuple[str, ...]
-    defaults: Mapping[str, Any]
+    signature: inspect.Signature
     assigned: frozenset[str]
     body: list[ast.stmt]
     line: int
@@ -40,13 +40,12 @@ class Sources:
     def __init__(self) -> None:
         self.text = ""
         self.operations: dict[ast.stmt, int] = {}  # of each statement, without those inside it
-        self._read: dict[types.CodeType, list[tuple[types.FunctionType, Function]]] = {}
+        self._read: dict[types.FunctionType, Function] = {}
 
     def function(self, of: types.FunctionType) -> Function:
         """The syntax tree of a Python function, its lines counted in `text`."""
-        for known, function in self._read.get(of.__code__, []):
-            if known is of:
-                return function
+        if of in self._read:
+            return self._read[of]
         linecache.checkcache(of.__code__.co_filename)
         try:
             text = textwrap.dedent(inspect.getsource(of))
@@ -65,9 +64,23 @@ class Sources:
         self.operations.update(
             (node, _operations(node)) for node in ast.walk(definition) if isinstance(node, ast.stmt)
         )
-        function = _function(of, definition)
-        self._read.setdefault(of.__code__, []).append((of, function))
-        return function
+        cells: dict[str, Any] = {}
+        for name, cell in zip(of.__code__.co_freevars, of.__closure__ or (), strict=True):
+            with suppress(ValueError):  # an outer name that has no value yet
+                cells[name] = cell.cell_contents
+        self._read[of] = Function(
+            name=of.__name__,
+            signature=inspect.signature(of),
+            assigned=frozenset(of.__code__.co_varnames),
+            body=definition.body,
+            line=definition.lineno,
+            names={**vars(builtins), **of.__globals__, **cells},
+        )
+        return self._read[of]
+
+    def refused(self, line: int, why: str) -> Unsupported:
+        """What to raise where the tracer cannot go on in `line`."""
+        return Unsupported(f"Line {line} ({self.text.splitlines()[line - 1].strip()}): the tracer {why}.")
 
 
 def python_function(kernel: object) -> types.FunctionType | None:
@@ -75,26 +88,6 @@ def python_function(kernel: object) -> types.FunctionType | None:
     for attribute in ("py_func", "fn"):
         kernel = getattr(kernel, attribute, kernel)
     return kernel if isinstance(kernel, types.FunctionType) else None
-
-
-def _function(of: types.FunctionType, definition: ast.FunctionDef) -> Function:
-    parameters = tuple(argument.arg for argument in definition.args.posonlyargs + definition.args.args)
-    values = of.__defaults__ or ()
-    cells: dict[str, Any] = {}
-    for name, cell in zip(of.__code__.co_freevars, of.__closure__ or (), strict=True):
-        try:
-            cells[name] = cell.cell_contents
-        except ValueError:  # an outer name that has no value yet
-            continue
-    return Function(
-        name=of.__name__,
-        parameters=parameters,
-        defaults=dict(zip(parameters[len(parameters) - len(values) :], values, strict=True)),
-        assigned=frozenset(of.__code__.co_varnames),
-        body=definition.body,
-        line=definition.lineno,
-        names={**vars(builtins), **of.__globals__, **cells},
-    )
 
 
 def _operations(statement: ast.stmt) -> int:

@@ -53,17 +53,17 @@ def test_the_size_of_an_item(dtype, sectors):
 def test_two_warps_and_a_tail():
     # 40 threads: a full warp (4 sectors) and 8 lanes (32 bytes, 1 sector).
     trace = tracer.trace(copy, 1, 40, numpy.zeros(40, "f4"), numpy.zeros(40, "f4"), 1, 0)
+    assert [(array.name, array.base) for array in trace.arrays] == [("out", 0), ("a", 256)]
     loads = trace.select(kind="load")
     assert [(r.warp, len(r.lanes), r.sectors) for r in loads] == [(0, 32, 4), (1, 8, 1)]
-    assert loads[1].addresses[0] == 256 + 128  # a lies 256 bytes after out
-
-
-def permuted(out, a, order):
-    i = cuda.grid(1)
-    out[i] = a[order[i]]
+    assert loads[1].addresses[0] == 256 + 128
 
 
 def test_permuted_within_a_line_costs_nothing():
+    def permuted(out, a, order):
+        i = cuda.grid(1)
+        out[i] = a[order[i]]
+
     order = numpy.random.default_rng(0).permutation(32)
     trace = tracer.trace(permuted, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(32, "f4"), order)
     assert trace.counts(array="a").sectors == 4
@@ -93,6 +93,7 @@ def test_two_dimensions(kernel, order, sectors):
     a = numpy.zeros((32, 32), numpy.float32, order=order)
     trace = tracer.trace(kernel, 1, (32, 2), a)
     assert [request.sectors for request in trace.requests] == [sectors] * 2
+    assert trace.requests[0].indices[5] == ((0, 5) if kernel is along_rows else (5, 0))
     assert trace.after["a"].flags.f_contiguous == (order == "F")
     assert trace.after["a"].sum() == 64
 
@@ -103,56 +104,42 @@ def test_a_block_of_16_by_2_is_one_warp_on_two_rows():
     assert [(r.sectors, r.lines) for r in trace.requests] == [(4, 2)]
 
 
-def test_arrays_lie_on_borders_of_256_bytes():
-    trace = tracer.trace(copy, 1, 32, numpy.zeros(33, "f4"), numpy.zeros(100, "f4"), 1, 0)
-    assert [(array.name, array.base) for array in trace.arrays] == [("out", 0), ("a", 256)]
-
-
 def test_the_same_array_twice_is_at_one_address():
     a = numpy.arange(32, dtype=numpy.float32)
     trace = tracer.trace(copy, 1, 32, a, a, 1, 0)
     assert {request.addresses[0] for request in trace.requests} == {0}
 
 
-def shared_stride(out, stride):
-    shared = cuda.shared.array(1056, float32)
-    i = cuda.threadIdx.x
-    shared[i * stride] = 1
-    out[i] = shared[i * stride]
-
-
-def shared_doubles(out, stride):
-    shared = cuda.shared.array(1056, float64)
-    i = cuda.threadIdx.x
-    shared[i * stride] = 1
-    out[i] = shared[i * stride]
-
-
 @pytest.mark.parametrize(
-    ("kernel", "stride", "conflicts"),
+    ("dtype", "stride", "conflicts"),
     [
-        (shared_stride, 1, 0),
-        (shared_stride, 2, 1),  # lanes 0 and 16 on words 0 and 32, both in bank 0
-        (shared_stride, 3, 0),
-        (shared_stride, 31, 0),
-        (shared_stride, 32, 31),
-        (shared_stride, 33, 0),  # the padded tile's column
-        (shared_stride, 0, 0),  # broadcast
-        (shared_doubles, 1, 0),  # two passes, as 256 bytes need
-        (shared_doubles, 2, 2),  # each half: 16 lanes on words 0, 4 ... 60: two for each bank
+        (float32, 1, 0),
+        (float32, 2, 1),  # lanes 0 and 16 on words 0 and 32, both in bank 0
+        (float32, 3, 0),
+        (float32, 31, 0),
+        (float32, 32, 31),
+        (float32, 33, 0),  # the padded tile's column
+        (float32, 0, 0),  # broadcast
+        (float64, 1, 0),  # two passes, as 256 bytes need
+        (float64, 2, 2),  # each half: 16 lanes on words 0, 4 ... 60: two for each bank
     ],
 )
-def test_shared_memory(kernel, stride, conflicts):
-    trace = tracer.trace(kernel, 1, 32, numpy.zeros(32), stride)
+def test_shared_memory(dtype, stride, conflicts):
+    def kernel(out):
+        shared = cuda.shared.array(1056, dtype)
+        i = cuda.threadIdx.x
+        shared[i * stride] = 1
+        out[i] = shared[i * stride]
+
+    trace = tracer.trace(kernel, 1, 32, numpy.zeros(32))
     load = trace.counts(space="shared", kind="load")
     assert (load.requests, load.bank_conflicts, load.sectors) == (1, conflicts, 0)
 
 
-def count_all(bins, which):
-    cuda.atomic.add(bins, which[cuda.grid(1)], 1)
-
-
 def test_atomics_queue_at_one_address():
+    def count_all(bins, which):
+        cuda.atomic.add(bins, which[cuda.grid(1)], 1)
+
     which = numpy.arange(64) % 8
     trace = tracer.trace(count_all, 1, 64, numpy.zeros(8, numpy.int32), which)
     atomics = trace.select(kind="atomic")
@@ -160,15 +147,14 @@ def test_atomics_queue_at_one_address():
     assert trace.after["bins"].tolist() == [8] * 8
 
 
-def halves(out, a):
-    i = cuda.grid(1)
-    if i % 2 == 0:
-        out[i] = a[i]
-    else:
-        out[i] = -a[i]
-
-
 def test_a_warp_that_parts_asks_twice():
+    def halves(out, a):
+        i = cuda.grid(1)
+        if i % 2 == 0:
+            out[i] = a[i]
+        else:
+            out[i] = -a[i]
+
     trace = tracer.trace(halves, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(32, "f4"))
     assert [len(request.lanes) for request in trace.requests] == [16, 16, 16, 16]
     (branch,) = trace.branches

@@ -29,19 +29,16 @@ def table(metrics, value="1,024"):
     return f"==PROF== Connected to process 17\n{HEAD}{rows}"
 
 
-def test_a_table_is_read(program):
+def test_a_table_is_read_and_what_is_none_is_said_in_ncus_words(program):
     assert program.parse(table(program.METRICS)) == dict.fromkeys(program.METRICS, 1024)
-
-
-def test_what_is_no_table_is_said_in_ncus_words(program):
-    with pytest.raises(program.NotCounted, match="ERR_NVGPUCTRPERM"):
-        program.parse("==PROF== Connected\n==ERROR== ERR_NVGPUCTRPERM - no permission\n")
-    with pytest.raises(program.NotCounted, match="printed nothing"):
-        program.parse("")
-    with pytest.raises(program.NotCounted, match="lacks l1tex"):
-        program.parse(table(list(program.METRICS)[1:]))
-    with pytest.raises(program.NotCounted, match="no number"):
-        program.parse(table(program.METRICS, value="n/a"))
+    for text, said in (
+        ("==PROF== Connected\n==ERROR== ERR_NVGPUCTRPERM - no permission\n", "ERR_NVGPUCTRPERM"),
+        ("", "printed nothing"),
+        (table(list(program.METRICS)[1:]), "lacks l1tex"),
+        (table(program.METRICS, value="n/a"), "no number"),
+    ):
+        with pytest.raises(program.NotCounted, match=said):
+            program.parse(text)
 
 
 def copy(out, a):
@@ -53,9 +50,6 @@ def test_the_tracers_side(program):
     trace = tracer.trace(copy, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(64, "f4"))
     counts = [program.tracer_count(trace, metric) for metric in program.METRICS]
     assert counts == [1, 1, 8, 4, 0, 0]
-
-
-def test_every_step_of_the_ladders_is_launched(program):
     assert len(list(program._launches())) == sum(map(len, program.LADDERS.values()))
 
 

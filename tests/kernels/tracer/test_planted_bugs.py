@@ -20,17 +20,6 @@ def missing_barrier(out, a):
     out[i] = shared[63 - i]  # here
 
 
-def missing_second_barrier(out, a):
-    tile = cuda.shared.array(64, float32)
-    i = cuda.threadIdx.x
-    total = float32(0)
-    for k in range(2):
-        tile[i] = a[64 * k + i]  # here
-        cuda.syncthreads()
-        total += tile[(i + 1) % 64]
-    out[i] = total
-
-
 def sum_without_atomic(out, a):
     i = cuda.grid(1)
     out[0] += a[i]  # here
@@ -198,7 +187,6 @@ def x(*numbers):
 # kernel, grid, block, out, a, kind, threads named (None: not checked), words of the sentence
 BUGS = [
     (missing_barrier, 1, 64, line(), line(), "race", x(0, 63), "cuda.syncthreads()"),
-    (missing_second_barrier, 1, 64, line(), numpy.arange(128.0), "race", None, "reads tile"),
     (sum_without_atomic, 1, 64, line(1), numpy.arange(64.0), "race", None, "use an atomic"),
     (blocks_share_items, 4, 16, line(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
     (warp_without_syncwarp, 1, 32, line(32), line(32), "race", None, "shared["),
