@@ -16,9 +16,10 @@ from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.lanes import Dim3
 from hpclab.kernels.tracer.memory import Access, Memory
 from hpclab.kernels.tracer.recorder import Recorder
-from hpclab.models.gpu_memory import KINDS, WARP
+from hpclab.models.gpu_memory import WARP
 
 _WINDOW = 1024  # accesses of one item that are compared with one another
+KINDS = ("load", "store", "atomic")
 _LOAD, _STORE, _ATOMIC = range(3)  # places in KINDS
 _LINES = 1 << 20  # more than any source has
 
