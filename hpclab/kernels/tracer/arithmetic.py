@@ -138,6 +138,12 @@ def cast(value: Value, dtype: numpy.dtype) -> Value:
     return value.astype(dtype)
 
 
+def choose(condition: Value, yes: Value, no: Value) -> Value:
+    """`yes` where `condition` holds, `no` elsewhere; a scalar of scalars."""
+    chosen: Any = numpy.where(condition, yes, no)
+    return chosen[()]
+
+
 def _best(better: numpy.ufunc) -> Callable[..., Value]:
     """`min` or `max` of several values, or of one tuple: the first stays unless a later one is `better`."""
 
@@ -145,8 +151,7 @@ def _best(better: numpy.ufunc) -> Callable[..., Value]:
         best, *rest = values if len(values) > 1 else values[0]
         for value in rest:
             best, value = _paired(best, value)
-            picked: Any = numpy.where(better(value, best), value, best)
-            best = picked[()]
+            best = choose(better(value, best), value, best)
         return best
 
     return chosen

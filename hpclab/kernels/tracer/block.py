@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,21 +77,24 @@ class Block:
         left = slice(len(index), None)
         return View(view.memory, numpy.where(inside.on, cells, 0), view.shape[left], view.strides[left])
 
-    def atomic(self, operation: numpy.ufunc, view: View, index: Index, value: Any, call: Call) -> Any:
+    def atomic(
+        self, call: Call, operation: Callable, reads: bool, view: View, index: Index, *operands: Any
+    ) -> Any:
         """An atomic operation in all active lanes, one after another; what each found there, if it asks."""
         line = call.node.lineno
         cells, inside = self._cells(view, index, call.mask, line, "updates")
         old = numpy.zeros(self.threads.width, view.dtype)
         if inside.count:
             places, memory = cells[inside.lanes], view.memory
-            self._check_written(memory, cells, inside, line)
-            values = spread(value, self.threads.width)[inside.lanes].astype(view.dtype)
-            if call.wants_value:
-                for lane, cell, operand in zip(inside.lanes, places, values, strict=True):
-                    old[lane] = memory.data[cell]
-                    memory.data[cell] = operation(memory.data[cell], operand)
+            if reads:
+                self._check_written(memory, cells, inside, line)
+            each = [spread(one, self.threads.width)[inside.lanes].astype(view.dtype) for one in operands]
+            if isinstance(operation, numpy.ufunc) and not call.wants_value:
+                operation.at(memory.data, places, *each)
             else:
-                operation.at(memory.data, places, values)
+                for lane, cell, *given in zip(inside.lanes, places, *each, strict=True):
+                    old[lane] = memory.data[cell]
+                    memory.data[cell] = operation(old[lane], *given)
             memory.written[places] = True
             self._note(inside, line, "atomic", memory, places, None)
         return old

@@ -20,7 +20,7 @@ from hpclab.kernels.tracer.arithmetic import Value, is_number, truth
 from hpclab.kernels.tracer.block import Block, Call
 from hpclab.kernels.tracer.intrinsics import Intrinsic
 from hpclab.kernels.tracer.lanes import Mask
-from hpclab.kernels.tracer.memory import Memory, View, whole
+from hpclab.kernels.tracer.memory import View
 from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
 
 
@@ -108,7 +108,7 @@ class Expressions:
         """What a global or closure name means in the kernel; an array there is cached apart: no requests."""
         if isinstance(value, numpy.ndarray):
             if id(value) not in self._constants:
-                self._constants[id(value)] = whole(Memory(name, "constant", numpy.ascontiguousarray(value)))
+                self._constants[id(value)] = intrinsics.constant(value, name)
             return self._constants[id(value)]
         if str(getattr(value, "__module__", "")).startswith("numba.cuda"):  # from numba.cuda import grid
             stub = str(getattr(value, "__qualname__", getattr(value, "__name__", "")))
@@ -122,7 +122,7 @@ class Expressions:
             return self._of_array(base, node)
         if isinstance(base, Intrinsic):
             return self._named(f"{base.name}.{node.attr}")
-        if node.attr in intrinsics.FIRST_NAMES:
+        if node.attr in intrinsics.FIRST_NAMES and base is not math:  # it has an fma of its own
             return self._named(node.attr)
         if is_number(base) and node.attr in ("dtype", "real", "imag"):
             return getattr(base, node.attr)
@@ -137,8 +137,11 @@ class Expressions:
         return self._indices.get(name, Intrinsic(name))
 
     def _of_array(self, view: View, node: ast.Attribute) -> Value:
+        size, itemsize = math.prod(view.shape), view.dtype.itemsize
         known = {
-            "shape": view.shape, "ndim": len(view.shape), "size": math.prod(view.shape), "dtype": view.dtype,
+            "shape": view.shape, "ndim": len(view.shape), "size": size, "dtype": view.dtype,
+            "itemsize": itemsize, "nbytes": size * itemsize,
+            "strides": tuple(stride * itemsize for stride in view.strides),
             "T": View(view.memory, view.offset, view.shape[::-1], view.strides[::-1]),
         }  # fmt: skip
         if node.attr not in known:

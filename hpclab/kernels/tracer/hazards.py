@@ -1,13 +1,14 @@
 """Races: two threads on one item, at least one of them writing, and nothing that says who comes first.
 
 Accesses between two `cuda.syncthreads()` form an epoch; only the barrier orders threads of a block, only
-`cuda.syncwarp()` those of a warp, and nothing orders blocks. Atomics do not race with atomics. Plain stores
-of equal values are let pass: whoever comes last, the same is there.
+`cuda.syncwarp()` those of a warp. Between blocks there is one way: one writes, passes cuda.threadfence() and
+then an atomic; another comes to an atomic later. Atomics do not race with atomics. Plain stores of equal
+values are let pass: whoever comes last, the same is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ _LINES = 1 << 20  # more than any source has
 
 Rows = NDArray[numpy.int64]
 Spot = tuple[Access, int]  # an access and the place of one of its lanes
+Order = Callable[[Rows, Rows], NDArray[numpy.bool_]]  # whether each of the first rows is before the second
 
 
 class Log:
@@ -62,9 +64,7 @@ class Log:
 def within_block(accesses: Sequence[Access], block: Dim3, findings: Findings) -> None:
     """Races among the accesses of one epoch of one block."""
     for log in _logs(accesses):
-        warp = log.lane // WARP
-        epoch = numpy.concatenate([a.warp_epochs[a.mask.lanes // WARP] for a in log.accesses])
-        for first, second in _unordered(log, log.lane, warp, epoch):
+        for first, second in _unordered(log, log.lane, _by_syncwarp(log)):
             _report(first, second, (block, block), findings)
 
 
@@ -73,8 +73,20 @@ def between_blocks(recorder: Recorder, findings: Findings) -> None:
     blocks = recorder.blocks
     for log in _logs([access for access in recorder.accesses if access.memory.space == "global"]):
         who = log.each(access.block for access in log.accesses)
-        for first, second in _unordered(log, who, who, who):
+        for first, second in _unordered(log, who, _by_fence(log, who, recorder)):
             _report(first, second, (blocks[first[0].block], blocks[second[0].block]), findings)
+
+
+def _by_syncwarp(log: Log) -> Order:
+    warp = log.lane // WARP
+    epoch = numpy.concatenate([a.warp_epochs[a.mask.lanes // WARP] for a in log.accesses])
+    return lambda one, two: (warp[one] == warp[two]) & (epoch[one] != epoch[two])
+
+
+def _by_fence(log: Log, block: Rows, recorder: Recorder) -> Order:
+    step = log.each(access.step for access in log.accesses)
+    told, asked = step < recorder.told[block], step >= recorder.asked[block]
+    return lambda one, two: told[one] & asked[two]
 
 
 def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
@@ -87,11 +99,8 @@ def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
             yield Log(same[0].memory, same)
 
 
-def _unordered(log: Log, who: Rows, group: Rows, epoch: Rows) -> Iterator[tuple[Spot, Spot]]:
-    """Pairs of accesses that race: of each two lines of source, the first pair.
-
-    Those of one `group` are in order where their `epoch` differs.
-    """
+def _unordered(log: Log, who: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
+    """Pairs of accesses that race: of each two lines of source, the first pair."""
     chosen = numpy.flatnonzero(log.contested(who))
     if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
         return
@@ -109,7 +118,7 @@ def _unordered(log: Log, who: Rows, group: Rows, epoch: Rows) -> Iterator[tuple[
         clash = (who[one] != who[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
         clash &= (kind[one] != _ATOMIC) | (kind[two] != _ATOMIC)
         clash &= (kind[one] != _STORE) | (kind[two] != _STORE) | (value[one] != value[two])
-        clash &= (group[one] != group[two]) | (epoch[one] == epoch[two])
+        clash &= ~ordered(one, two)
         one, two = one[clash], two[clash]
         lines, places = numpy.unique(line[one] * _LINES + line[two], return_index=True)
         for key, place in zip(lines.tolist(), places.tolist(), strict=True):

@@ -6,16 +6,20 @@ arguments. Shuffles and votes are in `warp`.
 
 from __future__ import annotations
 
+import ast
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from hpclab.kernels.tracer import arithmetic, warp
 from hpclab.kernels.tracer.arithmetic import Value
 from hpclab.kernels.tracer.block import Block, Call
-from hpclab.kernels.tracer.memory import View
+from hpclab.kernels.tracer.lanes import spread
+from hpclab.kernels.tracer.memory import UNNAMED, Memory, View, whole
 from hpclab.models.gpu_memory import WARP
 
 
@@ -51,7 +55,8 @@ def _gridsize(call: Call, dimensions: Value) -> Value:
     return _first([numpy.int64(blocks * threads) for blocks, threads in pairs], dimensions)
 
 
-def _layout(shape: Value, dtype: object) -> tuple[tuple[int, ...], numpy.dtype]:
+def _layout(shape: Value, dtype: object, alignment: Value = None) -> tuple[tuple[int, ...], numpy.dtype]:
+    """What an array in a kernel is made from; how it is aligned changes nothing here."""
     sizes = shape if isinstance(shape, tuple) else (shape,)
     if not all(isinstance(size, numpy.integer) and size > 0 for size in sizes):
         raise ValueError("the shape of an array in a kernel is one or more constant whole numbers above 0")
@@ -61,20 +66,69 @@ def _layout(shape: Value, dtype: object) -> tuple[tuple[int, ...], numpy.dtype]:
     return tuple(int(size) for size in sizes), found
 
 
-def _atomic(operation: numpy.ufunc) -> Callable[..., Value]:
-    def update(call: Call, view: View, index: Value, value: Value) -> Value:
+def constant(array: Any, name: str = UNNAMED) -> View:
+    """An array that the kernel sees as a constant: cached apart, so it makes no requests."""
+    return whole(Memory(name, "constant", numpy.ascontiguousarray(array)))
+
+
+def _syncthreads_vote(combine: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
+    def vote(call: Call, predicate: Value) -> Value:
+        call.block.barrier(call.mask, call.node.lineno)
+        said = spread(arithmetic.truth(predicate), call.block.threads.width)
+        return numpy.int32(combine(said[call.mask.lanes]))
+
+    return vote
+
+
+def _atomic(operation: Callable, reads: bool = True) -> Callable[..., Value]:
+    """`operation` of what is there and the operands; `reads` where the former matters."""
+
+    def update(call: Call, view: View, index: Value, *operands: Value) -> Value:
         at = index if isinstance(index, tuple) else (index,)
-        return call.block.atomic(operation, view, at, value, call)
+        return call.block.atomic(call, operation, reads, view, at, *operands)
 
     return update
+
+
+_compare_and_swap = _atomic(lambda old, expected, new: new if old == expected else old)
+
+
+def _fma(call: Call, a: Value, b: Value, c: Value) -> Value:
+    return arithmetic.binary(ast.Add(), arithmetic.binary(ast.Mult(), a, b), c)
+
+
+def _half(operator: ast.operator) -> Callable[[Call, Value, Value], Value]:
+    return lambda call, left, right: arithmetic.binary(operator, left, right).astype(numpy.float16)
+
+
+def _fence(call: Call) -> None:
+    call.block.recorder.fence(call.block.number)
 
 
 CALLS: dict[str, Callable[..., Any]] = {
     "grid": _grid,
     "gridsize": _gridsize,
-    "shared.array": lambda call, shape, dtype: call.block.shared_array(call.node, *_layout(shape, dtype)),
-    "local.array": lambda call, shape, dtype: call.block.local_array(call.node, *_layout(shape, dtype)),
+    "shared.array": lambda call, *of, **named: call.block.shared_array(call.node, *_layout(*of, **named)),
+    "local.array": lambda call, *of, **named: call.block.local_array(call.node, *_layout(*of, **named)),
+    "const.array_like": lambda call, array: array if isinstance(array, View) else constant(array),
     "syncthreads": lambda call: call.block.barrier(call.mask, call.node.lineno),
+    "syncthreads_count": _syncthreads_vote(numpy.count_nonzero),
+    "syncthreads_and": _syncthreads_vote(numpy.all),
+    "syncthreads_or": _syncthreads_vote(numpy.any),
+    "threadfence": _fence,
+    "threadfence_system": _fence,
+    "threadfence_block": lambda call: None,  # in this model every store is seen at once
+    "nanosleep": lambda call, nanoseconds: None,
+    "fma": _fma,
+    "selp": lambda call, condition, yes, no: arithmetic.choose(arithmetic.truth(condition), yes, no),
+    "cbrt": lambda call, x: arithmetic.FUNCTIONS[math.cbrt](x),
+    "fp16.hadd": _half(ast.Add()),
+    "fp16.hsub": _half(ast.Sub()),
+    "fp16.hmul": _half(ast.Mult()),
+    "fp16.hdiv": _half(ast.Div()),
+    "fp16.hfma": lambda call, a, b, c: _fma(
+        call, *(arithmetic.cast(value, numpy.dtype(numpy.float32)) for value in (a, b, c))
+    ).astype(numpy.float16),
     "atomic.add": _atomic(numpy.add),
     "atomic.sub": _atomic(numpy.subtract),
     "atomic.max": _atomic(numpy.maximum),
@@ -84,6 +138,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "atomic.xor": _atomic(numpy.bitwise_xor),
     "atomic.nanmax": _atomic(numpy.fmax),
     "atomic.nanmin": _atomic(numpy.fmin),
+    "atomic.exch": _atomic(lambda old, new: new, reads=False),
+    "atomic.inc": _atomic(lambda old, most: 0 if old >= most else old + 1),
+    "atomic.dec": _atomic(lambda old, most: most if old == 0 or old > most else old - 1),
+    "atomic.cas": _compare_and_swap,
+    "atomic.compare_and_swap": lambda call, view, old, new: _compare_and_swap(
+        call, view, numpy.int64(0), old, new
+    ),
     **warp.CALLS,
 }
 FIRST_NAMES = {name.split(".")[0] for name in CALLS} | {

@@ -27,6 +27,9 @@ class Recorder:
         self.work = 0
         self.waste: dict[int, int] = {}
         self.lanes = 0  # accesses so far, lane by lane
+        # Of each block the steps of its last fence, of the last fence before an atomic, of its first atomic.
+        self.fenced, self.told = numpy.zeros((2, len(blocks)), numpy.int64)
+        self.asked = numpy.full(len(blocks), numpy.iinfo(numpy.int64).max)
 
     def access(self, made: Access) -> None:
         self.lanes += made.mask.count
@@ -37,6 +40,9 @@ class Recorder:
             )
         self.steps += len(made.mask.warps)
         self.accesses.append(made)
+        if made.kind == "atomic" and made.memory.space == "global":  # how blocks hear from one another
+            self.told[made.block] = self.fenced[made.block]
+            self.asked[made.block] = min(self.asked[made.block], self.steps)
 
     def branch(self, block: int, line: int, mask: Mask, taken: Mask) -> None:
         """A Branch for each warp whose active lanes part."""
@@ -52,6 +58,10 @@ class Recorder:
         for warp, lanes, _ in mask.warps:
             self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes, epoch))
             self.steps += 1
+
+    def fence(self, block: int) -> None:
+        """cuda.threadfence(): what the block has written can be announced, by an atomic."""
+        self.fenced[block] = self.steps
 
     def part_of_warps(self, line: int, whole: Mask, part: Mask, operations: int) -> None:
         """`part` of the lanes executed `operations` while the rest of their warps stood by.

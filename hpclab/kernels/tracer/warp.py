@@ -1,4 +1,4 @@
-"""How the lanes of a warp talk: shuffles and votes.
+"""How the lanes of a warp talk: shuffles, votes and the arithmetic on bits that goes with them.
 
 What to notice: a warp is a row of 32 values. A shuffle takes the row apart and puts it together in another
 order, a vote makes one number of it; no memory takes part, and no barrier is needed but the call itself.
@@ -72,21 +72,48 @@ def _vote(combine: Callable[[NDArray, NDArray], NDArray], what: str) -> Callable
     return vote
 
 
-def _ballot(said: NDArray, here: NDArray) -> NDArray:
-    bits = ((said & here).astype(numpy.int64) << numpy.arange(WARP)).sum(axis=1)
-    return bits.astype(numpy.uint32).astype(numpy.int32)  # Numba's type: lane 31 is the sign
+def _match_any(call: Call, members: Value, value: Value) -> Value:
+    _check_members(call, members, "cuda.match_any_sync")
+    rows = _rows(call, value)
+    equal = (rows[:, :, None] == rows[:, None, :]) & call.mask.by_warp[:, None, :]
+    return _packed(equal).astype(numpy.int32).ravel()
 
 
-def _popc(call: Call, value: Value) -> Value:
-    bits = value.astype(numpy.int64)[..., None] >> numpy.arange(8 * value.dtype.itemsize) & 1
-    return bits.sum(axis=-1).astype(numpy.int32)[()]
+def _packed(lanes: NDArray) -> NDArray:
+    """The truth values of 32 lanes as one number. Numba takes most as signed: lane 31 is the sign."""
+    return (lanes.astype(numpy.int64) << numpy.arange(WARP)).sum(axis=-1).astype(numpy.uint32)
+
+
+def _bits(value: Value) -> NDArray:
+    """A row of 0 and 1 for each value, the lowest bit first."""
+    return value.astype(numpy.int64)[..., None] >> numpy.arange(8 * value.dtype.itemsize) & 1
+
+
+def _of_bits(count: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
+    return lambda call, value: count(_bits(value)).astype(numpy.int32)[()]
+
+
+def _reversed(call: Call, value: Value) -> Value:
+    places = numpy.arange(8 * value.dtype.itemsize)
+    return (_bits(value) << places[::-1]).sum(axis=-1).astype(numpy.uint64).astype(value.dtype)[()]
 
 
 CALLS: dict[str, Callable[..., Any]] = {
     **{name: _shuffle(whom, f"cuda.{name}") for name, whom in SHUFFLES.items()},
     "syncwarp": _syncwarp,
-    "ballot_sync": _vote(_ballot, "cuda.ballot_sync"),
+    "ballot_sync": _vote(lambda said, here: _packed(said & here).astype(numpy.int32), "cuda.ballot_sync"),
     "any_sync": _vote(lambda said, here: (said & here).any(axis=1), "cuda.any_sync"),
     "all_sync": _vote(lambda said, here: (said | ~here).all(axis=1), "cuda.all_sync"),
-    "popc": _popc,
+    "eq_sync": _vote(
+        lambda said, here: (said | ~here).all(axis=1) | ~(said & here).any(axis=1), "cuda.eq_sync"
+    ),
+    "match_any_sync": _match_any,
+    "activemask": lambda call: numpy.repeat(_packed(call.mask.by_warp), WARP),
+    "lanemask_lt": lambda call: ((1 << call.block.threads.lane.astype(numpy.int64)) - 1).astype(numpy.uint32),
+    "popc": _of_bits(lambda bits: bits.sum(axis=-1)),
+    "ffs": _of_bits(lambda bits: numpy.where(bits.any(axis=-1), bits.argmax(axis=-1) + 1, 0)),
+    "clz": _of_bits(
+        lambda bits: numpy.where(bits.any(axis=-1), bits[..., ::-1].argmax(axis=-1), bits.shape[-1])
+    ),
+    "brev": _reversed,
 }

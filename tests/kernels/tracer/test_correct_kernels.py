@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy
 import pytest
-from numpy import float32
+from numpy import float32, int32
 
 from hpclab.kernels import tracer
 
@@ -40,6 +40,24 @@ def tree_that_ends_in_a_warp(out, a):
             out[0] = mine
 
 
+def last_block_sums(out, a, parts, ticket):
+    last = cuda.shared.array(1, int32)
+    i = cuda.threadIdx.x
+    total = float32(0)
+    if i == 0:
+        for k in range(100):
+            total += a[cuda.blockIdx.x * 100 + k]
+        parts[cuda.blockIdx.x] = total
+        cuda.threadfence()
+        last[0] = cuda.atomic.add(ticket, 0, 1) == cuda.gridDim.x - 1
+    cuda.syncthreads()
+    if last[0] != 0 and i == 0:
+        total = float32(0)
+        for k in range(cuda.gridDim.x):
+            total += parts[k]
+        out[0] = total
+
+
 def everybody_says_so(out, a):
     """Plain stores of one value: whoever comes last, the same is there."""
     if a[cuda.grid(1)] >= 0:
@@ -72,6 +90,7 @@ ONE = numpy.zeros(1, numpy.float32)
 CORRECT = [
     (early_return_before_a_barrier, 8, 128, (numpy.zeros_like(A), A), A),
     (tree_that_ends_in_a_warp, 1, 64, (ONE, A[:64].copy()), [A[:64].sum()]),
+    (last_block_sums, 10, 32, (ONE, A, numpy.zeros(10, "f4"), numpy.zeros(1, "i4")), [A.sum()]),
     (everybody_says_so, 10, 100, (ONE, A), [1]),
     (
         in_step_within_a_warp, 1, 32, (numpy.zeros(32, "f4"), A[:32].copy()),
