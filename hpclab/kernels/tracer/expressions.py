@@ -139,9 +139,8 @@ class Expressions:
     def _of_array(self, view: View, node: ast.Attribute) -> Value:
         size, itemsize = math.prod(view.shape), view.dtype.itemsize
         known = {
-            "shape": view.shape, "ndim": len(view.shape), "size": size, "dtype": view.dtype,
-            "itemsize": itemsize, "nbytes": size * itemsize,
-            "strides": tuple(stride * itemsize for stride in view.strides),
+            "shape": view.shape, "ndim": len(view.shape), "size": size, "dtype": view.dtype, "itemsize": itemsize,
+            "nbytes": size * itemsize, "strides": tuple(stride * itemsize for stride in view.strides),
             "T": View(view.memory, view.offset, view.shape[::-1], view.strides[::-1]),
         }  # fmt: skip
         if node.attr not in known:
@@ -169,8 +168,7 @@ class Expressions:
     def _BoolOp(self, node: ast.BoolOp, mask: Mask) -> Value:
         result = self.value(node.values[0], mask)
         for operand in node.values[1:]:
-            decided = truth(result)
-            asking = mask.where(decided if isinstance(node.op, ast.And) else ~decided)
+            asking = mask.where(truth(result) if isinstance(node.op, ast.And) else ~truth(result))
             if not asking.count:
                 break
             other = self.value(operand, asking)
