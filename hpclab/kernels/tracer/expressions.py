@@ -107,9 +107,7 @@ class Expressions:
     def _outer(self, name: str, value: Any) -> Value:
         """What a global or closure name means in the kernel; an array there is cached apart: no requests."""
         if isinstance(value, numpy.ndarray):
-            if id(value) not in self._constants:
-                self._constants[id(value)] = intrinsics.constant(value, name)
-            return self._constants[id(value)]
+            return self._constants.setdefault(id(value), intrinsics.constant(value, name))
         if str(getattr(value, "__module__", "")).startswith("numba.cuda"):  # from numba.cuda import grid
             stub = str(getattr(value, "__qualname__", getattr(value, "__name__", "")))
             if stub.split(".")[0] in intrinsics.FIRST_NAMES:
@@ -139,8 +137,9 @@ class Expressions:
     def _of_array(self, view: View, node: ast.Attribute) -> Value:
         size, itemsize = math.prod(view.shape), view.dtype.itemsize
         known = {
-            "shape": view.shape, "ndim": len(view.shape), "size": size, "dtype": view.dtype, "itemsize": itemsize,
-            "nbytes": size * itemsize, "strides": tuple(stride * itemsize for stride in view.strides),
+            "shape": view.shape, "ndim": len(view.shape), "size": size, "dtype": view.dtype,
+            "itemsize": itemsize, "nbytes": size * itemsize,
+            "strides": tuple(stride * itemsize for stride in view.strides),
             "T": View(view.memory, view.offset, view.shape[::-1], view.strides[::-1]),
         }  # fmt: skip
         if node.attr not in known:
