@@ -18,7 +18,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -144,29 +143,24 @@ class Lab:
         notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(notebook))
 
-    def open_notebook(self, name):
-        """Open `name` in a fresh page at 1280 × 900 and wait until its kernel is ready."""
-        page = self.context.new_page()
-        page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-        notebook = Notebook(self, page, name)
-        until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
-        return notebook
-
     @contextlib.contextmanager
     def opened(self, name):
-        """`open_notebook`, whose page and kernel end with the block."""
-        notebook = self.open_notebook(name)
+        """`name` in a fresh page at 1280 × 900, its kernel ready; both end with the block."""
+        page = self.context.new_page()
         try:
+            page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
+            page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+            notebook = Notebook(self, page, name)
+            until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
             yield notebook
         finally:
-            notebook.page.close()
+            page.close()
             for session in self.get("api/sessions"):
                 self.request(f"api/sessions/{session['id']}", "DELETE")
 
 
-@contextlib.contextmanager
-def running_browser():
+@pytest.fixture(scope="session")
+def browser():
     """Headless Chromium; the test is skipped, saying why, where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -181,8 +175,8 @@ def running_browser():
         chromium.close()
 
 
-@contextlib.contextmanager
-def running_lab(browser):
+@pytest.fixture(scope="session")
+def lab(browser):
     """A JupyterLab with its own folder, settings and Slurm state; nothing of it is left afterwards."""
     base = Path(tempfile.mkdtemp(prefix="hl-", dir="/tmp"))  # short: socket paths end at 107 characters
     folder = base / "work"
@@ -215,7 +209,7 @@ def running_lab(browser):
         yield session
     finally:
         session.context.close()
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         try:
             server.wait(30)
         except subprocess.TimeoutExpired:
@@ -228,16 +222,3 @@ def running_lab(browser):
             env=environment, stdout=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
         shutil.rmtree(base, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with running_browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="session")
-def lab(browser):
-    """A JupyterLab on a copy of the notebooks, for all tests."""
-    with running_lab(browser) as session:
-        yield session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,24 +19,18 @@ from hpclab.cluster.local_slurm.cluster import LocalSlurm
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a Python program, whose text and arguments it is given; it ends with the test."""
-    started: list[subprocess.Popen[str]] = []
+    with contextlib.ExitStack() as programs:
 
-    def begin(program: str, *words: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        started.append(process)
-        return process
+        def begin(program: str, *words: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), *words],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
+            programs.enter_context(process)
+            programs.callback(lambda: process.poll() is None and os.killpg(process.pid, signal.SIGKILL))
+            return process
 
-    yield begin
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
-        process.wait()
+        yield begin
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
@@ -34,10 +33,6 @@ def interrupt(_):
     raise KeyboardInterrupt
 
 
-def parse(_):
-    argparse.ArgumentParser().parse_args(["--no-such-option"])
-
-
 class LeavesWhenUnpacked:
     def __reduce__(self):
         return sys.exit, ("no such data",)
@@ -48,10 +43,9 @@ class LeavesWhenUnpacked:
     [
         (leave, 0, r"SystemExit \(cannot open the data\)"),
         (interrupt, 0, "KeyboardInterrupt"),
-        (parse, 0, r"SystemExit \(2\)"),
         (abs, LeavesWhenUnpacked(), r"SystemExit \(no such data\)"),
     ],
-    ids=["sys.exit", "interrupt", "argparse", "item"],
+    ids=["sys.exit", "interrupt", "item"],
 )
 def test_leaving_a_task_is_that_items_error(pool, task, item, words):
     before = [worker.pid for worker in pool.workers()]

@@ -57,14 +57,6 @@ def test_a_setting_of_the_learners_own_is_kept():
     assert done.stdout == "False\n", done.stderr
 
 
-@pytest.mark.skipif(not simulated, reason="times a GPU where there is one")
-def test_the_simulator_is_never_timed():
-    calls = []
-    with pytest.raises(RuntimeError, match="simulator here, whose time says nothing"):
-        seconds(lambda: calls.append(1))
-    assert not calls
-
-
 @pytest.mark.skipif(simulated, reason="needs a GPU")
 def test_a_gpus_time_is_between_events():
     there = cuda.to_device(numpy.zeros(2**20, dtype=numpy.float32))

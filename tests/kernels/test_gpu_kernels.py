@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy
 import pytest
 
+from benchmarks import gpu_kernels as benchmark
 from hpclab.experiments.kernel_ladder import COPY, observed
 from hpclab.kernels.cuda import simulated
 from hpclab.kernels.ladder import LADDERS
 from hpclab.models.roofline import Work
 from hpclab.results import Origin
 
-PROGRAM = Path(__file__).parents[2] / "benchmarks/gpu_kernels.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("gpu_kernels", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.mark.skipif(not simulated, reason="measures, where there is a GPU")
 def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, PROGRAM, "out.jsonl"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
+    words = [sys.executable, benchmark.__file__, "out.jsonl"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("There is no GPU that Numba can use here, so nothing was measured")
     assert len(done.stdout.splitlines()) == 1
@@ -46,7 +34,7 @@ def made_up(ladder, step, seconds, size=1e9, flops=1e9):
     return [r for n, value in samples for r in observed(work, value, Origin.RECORDED, {**given, "repeat": n})]
 
 
-def test_the_table_holds_each_step_against_its_yardstick(benchmark):
+def test_the_table_holds_each_step_against_its_yardstick():
     results = [
         *made_up("vector add", "coalesced", 3e-3), *made_up("vector add", "grid-stride", 1.05e-3),
         *made_up(COPY, COPY, 1e-3), *made_up("transpose", "padded", 1.3e-3),
@@ -66,7 +54,7 @@ def test_the_table_holds_each_step_against_its_yardstick(benchmark):
     assert line("float16 inputs", "0.05")
 
 
-def test_every_ladder_has_a_shape_and_every_goal_a_step(benchmark):
+def test_every_ladder_has_a_shape_and_every_goal_a_step():
     assert set(benchmark.SHAPES) == set(LADDERS)
     steps = {(name, step.name): step for name, steps in LADDERS.items() for step in steps}
     for (name, _), step in steps.items():
@@ -76,7 +64,7 @@ def test_every_ladder_has_a_shape_and_every_goal_a_step(benchmark):
 
 
 @pytest.mark.soak
-def test_what_torch_does_is_the_same_problem(benchmark):
+def test_what_torch_does_is_the_same_problem():
     """On the CPU, so that no vendor's turn is timed at something else; sums in float32 differ a little."""
     import torch
 
@@ -95,7 +83,7 @@ def test_what_torch_does_is_the_same_problem(benchmark):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not simulated, reason="the real run is the benchmark itself")
-def test_a_run_holds_the_copy_each_step_and_torch(benchmark, monkeypatch):
+def test_a_run_holds_the_copy_each_step_and_torch(monkeypatch):
     """The simulator in the GPU's place and a clock that is made up: what is recorded, not how fast."""
     import torch
 

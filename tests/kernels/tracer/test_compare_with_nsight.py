@@ -3,25 +3,14 @@
 The text below is written by hand in the form of `ncu --csv`; its numbers were measured by nobody.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy
 import pytest
 
+from benchmarks import compare_with_nsight as program
 from hpclab.kernels import tracer
 from hpclab.kernels.cuda import cuda
 
-PROGRAM = Path(__file__).parents[3] / "benchmarks" / "compare_with_nsight.py"
 HEAD = '"ID","Process ID","Kernel Name","Metric Name","Metric Unit","Metric Value"\n'
-
-
-@pytest.fixture(scope="module")
-def program():
-    spec = importlib.util.spec_from_file_location("compare_with_nsight", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def table(metrics, value="1,024"):
@@ -29,7 +18,7 @@ def table(metrics, value="1,024"):
     return f"==PROF== Connected to process 17\n{HEAD}{rows}"
 
 
-def test_a_table_is_read_and_what_is_none_is_said_in_ncus_words(program):
+def test_a_table_is_read_and_what_is_none_is_said_in_ncus_words():
     assert program.parse(table(program.METRICS)) == dict.fromkeys(program.METRICS, 1024)
     for text, said in (
         ("==PROF== Connected\n==ERROR== ERR_NVGPUCTRPERM - no permission\n", "ERR_NVGPUCTRPERM"),
@@ -46,14 +35,14 @@ def copy(out, a):
     out[i] = a[i * 2]
 
 
-def test_the_tracers_side(program):
+def test_the_tracers_side():
     trace = tracer.trace(copy, 1, 32, numpy.zeros(32, "f4"), numpy.zeros(64, "f4"))
     counts = [program.tracer_count(trace, metric) for metric in program.METRICS]
     assert counts == [1, 1, 8, 4, 0, 0]
     assert len(list(program._launches())) == sum(map(len, program.LADDERS.values()))
 
 
-def test_without_ncu_it_says_so(program, monkeypatch, capsys):
+def test_without_ncu_it_says_so(monkeypatch, capsys):
     monkeypatch.setattr(program.shutil, "which", lambda name: None)
     assert program.main() == 0
     assert "nothing to compare with" in capsys.readouterr().out

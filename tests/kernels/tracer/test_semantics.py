@@ -10,22 +10,15 @@ import pytest
 
 from hpclab.kernels import tracer
 
-cuda = SimpleNamespace()
 THREADS = 40  # a warp and a part of one
 
 
-def thread_by_thread(make, arguments, threads=THREADS):
-    """Run what `make(cuda)` returns once for each thread, with a cuda that knows which one it is."""
-    for number in range(threads):
-        here = SimpleNamespace(x=number, y=0, z=0)
-        cuda = SimpleNamespace(threadIdx=here, laneid=number % 32, grid=lambda n, x=number: x)
-        make(cuda)(*arguments)
-
-
-def agree(make, *arrays, threads=THREADS):
+def agree(make, *arrays):
+    """The trace of what `make(cuda)` returns, which leaves what it leaves run thread by thread."""
     by_python = [array.copy() for array in arrays]
-    thread_by_thread(make, by_python, threads)
-    trace = tracer.trace(make(SimpleNamespace()), 1, threads, *arrays)
+    for number in range(THREADS):
+        make(SimpleNamespace(grid=lambda n, x=number: x))(*by_python)
+    trace = tracer.trace(make(SimpleNamespace()), 1, THREADS, *arrays)
     for traced, plain in zip(trace.after.values(), by_python, strict=True):
         numpy.testing.assert_allclose(traced, plain, rtol=1e-12)
     return trace
@@ -92,10 +85,10 @@ class Program:
         self.random = random.Random(seed)
         body = "\n".join(self.block(2, 3, False))
         self.text = (
-            f"def kernel(out, a):\n        i = cuda.grid(1)\n        x, y, z = a[i], i % 5, 1\n{body}\n"
+            "def make(cuda):\n    def kernel(out, a):\n"
+            f"        i = cuda.grid(1)\n        x, y, z = a[i], i % 5, 1\n{body}\n"
+            "        out[i] = x + 1000 * y + 1000000 * z\n    return kernel\n"
         )
-        self.text += "        out[i] = x + 1000 * y + 1000000 * z\n    return kernel\n"
-        self.text = "def make(cuda):\n    " + self.text
         name = f"<program {seed}>"
         linecache.cache[name] = (len(self.text), None, self.text.splitlines(keepends=True), name)
         names = {}
