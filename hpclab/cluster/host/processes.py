@@ -84,18 +84,6 @@ def steps(spool: Path) -> list[Process]:
     return _living(found)
 
 
-def on_node(node: str, spool: Path, slurmd: Process | None, mark: str) -> list[Process]:
-    """What ends when a node loses power: its slurmd, its step daemons, their tasks and what those left.
-
-    In this order, or a step daemon would live to report that its task was killed.
-    """
-    tops = ([slurmd] if slurmd else []) + steps(spool)
-    found = dict.fromkeys([*tops, *(below for top in tops for below in descendants(top.pid))])
-    name = f"SLURMD_NODENAME={node}".encode()
-    found |= dict.fromkeys(left for left in marked(mark) if name in _environment(left.pid))
-    return [process for process in found if process.alive]
-
-
 def end(processes: Iterable[Process], patience: float = 2.0) -> None:
     """Ask to terminate, wait up to `patience` seconds, then kill what is left."""
     waiting = list(processes)

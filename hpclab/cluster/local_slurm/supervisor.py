@@ -51,7 +51,7 @@ class Supervisor:
 
     def start(self) -> None:
         """From nothing to idle nodes; RuntimeError with the daemon's own words where that fails."""
-        for name in ("munge", "log", "failed"):
+        for name in ("munge", "log"):
             (self.directory / name).mkdir(mode=0o700)
         key = self.directory / "munge" / "key"
         key.write_bytes(os.urandom(128))
@@ -95,9 +95,9 @@ class Supervisor:
                 self.save()
 
     def _heal(self) -> None:
-        """Start again what has ended, but for the nodes that are down on purpose."""
+        """Start again what has ended."""
         for name, process in self.running.items():
-            if process is None and not (self.directory / "failed" / name).exists():
+            if process is None:
                 with contextlib.suppress(OSError, slurm_commands.SlurmError):
                     self.launch(name)
         self.healed += 1
