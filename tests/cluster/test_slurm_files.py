@@ -55,8 +55,6 @@ def test_a_silly_number_of_nodes_is_refused_in_one_sentence(value: object) -> No
 
 
 def test_versions_are_read() -> None:
-    assert slurm_files.version_of("slurm-wlm 22.05.8") == (22, 5)
-    assert slurm_files.version_of("slurm 24.11.5") == (24, 11)
-    with pytest.raises(RuntimeError, match="version"):
-        slurm_files.version_of("no idea")
-    assert slurm_files.memory_of("NodeName=x CPUs=2 RealMemory=24105\nUpTime=1") == 24105
+    assert slurm_files.numbers("Version", r"(\d+)\.(\d+)", "slurm-wlm 22.05.8") == (22, 5)
+    with pytest.raises(RuntimeError, match="Version cannot be read from 'no idea'"):
+        slurm_files.numbers("Version", r"(\d+)\.(\d+)", "no idea")

@@ -56,8 +56,8 @@ class Supervisor:
         key = self.directory / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
-        version = files.version_of(self._ask("slurmctld", "-V"))
-        memory = files.memory_of(self._ask("slurmd", "-C"))
+        version = files.numbers("Slurm's version", r"(\d+)\.(\d+)", self._ask("slurmctld", "-V"))
+        (memory,) = files.numbers("Memory", r"RealMemory=(\d+)", self._ask("slurmd", "-C"))
         self.launch("munged")
         self._wait_for((self.directory / "munge" / "socket").exists)
         for attempt in range(5):
