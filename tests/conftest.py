@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from hpclab.cluster import Pool, local_slurm
+from hpclab.cluster.host import processes
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 
 T = TypeVar("T")
@@ -53,6 +54,18 @@ def jobs_left(environment: Mapping[str, str], name: str = "") -> list[str]:
     words = ["squeue", "--noheader", "--format=%i %j %T", *([f"--name={name}"] if name else [])]
     said = subprocess.run(words, env=dict(environment), capture_output=True, text=True, check=True).stdout
     return [line for line in said.splitlines() if "COMPLETING" not in line]
+
+
+def fail_node(cluster: LocalSlurm, name: str) -> None:
+    """A power cut: a node's slurmd, its step daemons and their tasks end together; `cluster.heal()` mends it.
+
+    In this order, or a step daemon would live to report that its task was killed.
+    """
+    slurmd = cluster.process(name)
+    assert slurmd
+    tops = [slurmd, *processes.steps(cluster.directory / "spool" / name)]
+    for process in [*tops, *(below for top in tops for below in processes.descendants(top.pid))]:
+        process.send(signal.SIGKILL)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -136,11 +149,9 @@ def _mend(cluster: LocalSlurm) -> None:
         done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60)
         return done.stdout if done.returncode == 0 else ""
 
-    harmed = {name: state for name, state in cluster.daemons.items() if state != "running"}
-    for name, state in harmed.items():
-        if "on purpose" in state:
-            cluster.restore_node(name)
-        elif process := cluster.process(name):
+    harmed = [name for name, state in cluster.daemons.items() if state != "running"]
+    for name in harmed:
+        if process := cluster.process(name):
             process.send(signal.SIGCONT)
     cluster.heal()
     states = ("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T")

@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import hpclab
 from hpclab.cluster import watchdog
+from hpclab.cluster.host import processes
 
 FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not read
 
@@ -37,9 +39,9 @@ class Guard:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-S", "-E", str(Path(watchdog.__file__)), str(os.getpid())],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            start_new_session=True,
+            [sys.executable, "-P", "-S", "-m", watchdog.__name__, str(os.getpid())], cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(Path(hpclab.__file__).parents[1])}, start_new_session=True,
         )  # fmt: skip
 
     def _keep(self) -> None:
@@ -56,7 +58,7 @@ class Guard:
 
     def watch(self, pid: int) -> None:
         """End this process of this machine, and its process group."""
-        self._tell({"watch": pid, "since": watchdog.start_time(pid)})
+        self._tell({"watch": pid, "since": processes.start_time(pid)})
 
     def cancel(self, job_name: str, environment: dict[str, str]) -> None:
         """Cancel the Slurm jobs of this name; `environment` is what reaches the right Slurm."""

@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,13 @@ from hpclab.cluster.maps import timeline
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.turns import Turns
-from hpclab.cluster.watch import Look, Loop
+from hpclab.cluster.watch import Look, Loop, Progress
 
 if TYPE_CHECKING:
     from hpclab.cluster.gang.gangs import Gangs
     from hpclab.cluster.request import Request
     from hpclab.trace import Trace
 
-Progress = Callable[[int, int], None]
 APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
 ASK_SLURM = 60.0
 END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on

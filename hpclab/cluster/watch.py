@@ -19,6 +19,7 @@ from hpclab.cluster.errors import PoolError
 
 T = TypeVar("T")
 Look = Callable[[], None]
+Progress = Callable[[int, int], None]
 Pause = Callable[[float], object]
 Late = BaseException | Callable[[], BaseException]
 

@@ -19,24 +19,19 @@ import os
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
+
+from hpclab.cluster import slurm_commands
+from hpclab.cluster.host import processes
 
 MARK = "HPCLAB_POOL"  # in the environment of every worker and what it starts
 DEADLINE = 120.0  # how long to go on trying to cancel jobs, in seconds
 
 
-def start_time(pid: int) -> str:
-    """When the process started, as the kernel counts it; empty where there is none or no /proc."""
-    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[19]
-    return ""
-
-
 def end_process(pid: int, since: str) -> None:
-    if start_time(pid) == since:  # the number may belong to somebody else by now
+    if processes.start_time(pid) == since:  # the number may belong to somebody else by now
         for kill in (os.killpg, os.kill):
             with suppress(OSError):
                 kill(pid, signal.SIGKILL)
@@ -44,20 +39,12 @@ def end_process(pid: int, since: str) -> None:
 
 def end_marked(name: str) -> None:
     """End what carries the pool's name: daemons that a task started and left, whoever their parent is now."""
-    for _ in range(20 if os.path.isdir("/proc") else 0):
-        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and _is_marked(pid, name)]
-        for pid in left:
-            with suppress(OSError):
-                os.kill(int(pid), signal.SIGKILL)
-        if not left:
+    for _ in range(20):
+        if not (left := processes.marked(name, MARK)):
             return
+        for process in left:
+            process.send(signal.SIGKILL)
         time.sleep(0.05)
-
-
-def _is_marked(pid: str, name: str) -> bool:
-    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-        return f"{MARK}={name}".encode() in file.read().split(b"\0")
-    return False
 
 
 def cancel_jobs(name: str, environment: dict[str, str]) -> None:
@@ -75,11 +62,8 @@ def cancel_jobs(name: str, environment: dict[str, str]) -> None:
 
 
 def _call(command: list[str], environment: dict[str, str]) -> str | None:
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=10, check=True
-        )
-        return done.stdout.strip()
+    with suppress(OSError, slurm_commands.SlurmError):
+        return slurm_commands.run(command, environment).strip()
     return None
 
 

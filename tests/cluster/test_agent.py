@@ -47,18 +47,12 @@ def test_a_child_waits_runs_once_and_is_replaced(agent):
     assert hear(agent, "ready")[1] != pid
 
 
-def test_it_ends_with_its_pipe_and_takes_its_rank_along(agent):
+@pytest.mark.parametrize("end", [lambda agent: agent.stdin.close(), lambda agent: agent.kill()])
+def test_it_ends_with_its_pipe_or_is_killed_and_takes_its_rank_along(agent, end):
     _, pid, port = hear(agent, "ready")
     run(agent, port, exec, "import time; print('it runs', flush=True); time.sleep(60)")
     hear(agent, "print")
-    agent.stdin.close()
-    agent.wait(60)
-    until(lambda: gone(pid), "its rank has ended")
-
-
-def test_a_killed_agent_leaves_no_rank(agent):
-    _, pid, _ = hear(agent, "ready")
-    agent.kill()
+    end(agent)
     agent.wait(60)
     until(lambda: gone(pid), "its rank has ended")
 

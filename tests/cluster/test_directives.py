@@ -72,7 +72,6 @@ def test_what_the_directives_ask_for_is_the_workers_limit(lines, cores, size):
     assert directives.memory(lines, _request(cores=cores)) == size
 
 
-def test_the_partition_that_a_directive_names():
-    for text in ("-p gpu", "-pgpu", "--partition=gpu", "--partition gpu", "--parti=gpu"):
-        assert directives.value(["-p other", text, "--qos=x"], "partition") == "gpu"
-    assert directives.value(["--qos=x"], "partition") == ""
+@pytest.mark.parametrize("text", ["-p gpu", "-pgpu", "--partition=gpu", "--partition gpu", "--parti=gpu"])
+def test_the_partition_that_a_directive_names(text):
+    assert directives.value(["-p other", text, "--qos=x"], "partition") == "gpu"

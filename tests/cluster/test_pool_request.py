@@ -40,29 +40,20 @@ def test_what_no_pool_can_be_is_refused(name, value, words):
 
 
 def test_numbers_of_any_kind_and_text_with_units_are_the_same_request():
+    words = ["--qos=debug", "-C a100|h100"]
     same = [
-        Request.checked(1, "slurm", 1, 0, memory, None, None, walltime, 60, "jobs", ())
+        Request.checked(1, "slurm", 1, 0, memory, "gpu-a100", "proj_7", walltime, "90 s", "single", words)
         for memory, walltime in ((2**30, 600), (np.int64(2**30), np.float32(600)), ("1 GiB", "10:00"),
                                  ("1024 MiB", "10 min"), ("1073741824", "00:10:00"), (2.0**30, "0-00:10"))
     ]  # fmt: skip
-    assert {(each.memory, each.walltime) for each in same} == {(2**30, 600.0)}
+    assert {(each.memory, each.walltime, each.join_timeout) for each in same} == {(2**30, 600.0, 90.0)}
+    assert {each.extra_directives for each in same} == {("--qos=debug", "-C a100|h100")}
 
 
 @pytest.mark.parametrize("words", [{"partition": "gpu"}, {"gpus_per_node": 1}, {"allocation": "single"}])
 def test_slurm_words_without_slurm(words):
     with pytest.raises(ValueError, match="Slurm"):
         Pool(1, backend="local", **words)
-
-
-def test_good_requests_pass():
-    words = ["--qos=debug", "-C a100|h100"]
-    request = Request.checked(
-        2, "slurm", 4, 1, "2 GiB", "gpu-a100", "proj_7", "02:00:00", "90 s", "single", words
-    )
-    assert request.memory == 2 * 2**30
-    assert request.walltime == 7200
-    assert request.join_timeout == 90
-    assert request.extra_directives == ("--qos=debug", "-C a100|h100")
 
 
 def test_what_is_no_task_no_items_and_no_time():

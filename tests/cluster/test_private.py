@@ -50,14 +50,13 @@ def test_a_home_that_a_sites_pool_cannot_use_is_named_with_the_way_out(place: Pa
             private_directory("pool", shared=True)
 
 
-@pytest.mark.parametrize(
-    ("home", "named"), [("ada@uni naïve 日本", True), ("p%u it's x$HOME`id`;(y)", False)]
-)
-def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str, named: bool, monkeypatch):
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / home / "state") if named else "")
+@pytest.mark.parametrize("home", ["ada@uni naïve 日本", "p%u it's x$HOME`id`;(y)"])
+def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str, monkeypatch):
+    monkeypatch.delenv("HPCLAB_STATE_DIR", raising=False)
     monkeypatch.setenv("HOME", str(place / home))
     made = private_directory("pool", shared=True)
-    assert made.parent == place / home / ("state" if named else ".hpclab")
+    assert made.parent == place / home / ".hpclab"
+    assert stat.S_IMODE(made.stat().st_mode) == stat.S_IMODE(made.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster import slurm, slurm_commands
-from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError
+from hpclab.cluster.slurm import Slurm, SlurmError, SlurmMissing, SlurmTimeout, SubmitError, submission
 from hpclab.cluster.slurm import records as slurm_records
 
 
@@ -164,12 +164,10 @@ def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: 
 
 def test_what_cannot_be_read_is_told(fake, tmp_path: Path) -> None:
     client = fake("sbatch", "echo 1")
-    for script, words in {
-        tmp_path: "is a directory", "x" * 10_000: r"^There is no batch script at .{,70}\.$",
-    }.items():  # fmt: skip
-        with pytest.raises(SubmitError, match=words):
-            client.submit(script)
-    assert not (tmp_path / "calls").exists()
+    with pytest.raises(SubmitError, match="is a directory"):
+        client.submit(tmp_path)
+    with pytest.raises(SubmitError, match=r"^There is no batch script at .{,70}\.$"):
+        client.submit("x" * 10_000)
     with pytest.raises(SlurmMissing, match="no squeue"):
         Slurm("site", "", {"PATH": "/nowhere"}).queue()
 
@@ -182,9 +180,6 @@ def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid "
-         "partition name specified", "invalid partition specified: x; Batch job submission failed: Invalid "
-         "partition name specified"),
         ("sbatch: error: This does not look like a batch script.  The first\nsbatch: error: line must start "
          "with #!", "This does not look like a batch script. The first line must start with #!"),
         ("sbatch: error: ****\nsbatch: error: ** Use --mem-per-cpu **\nsbatch: error: ****\n"
@@ -193,8 +188,6 @@ def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
         ("sbatch: lua: name an account\r\nsbatch: error: Batch job submission failed: Unspecified error",
          "lua: name an account; Batch job submission failed: Unspecified error"),
         ("sbatch: debug:  x\nsbatch: error: y\nsbatch: error: y\n\n", "y"),
-        ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
-         "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"),
     ],
 )  # fmt: skip
 def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> None:
@@ -206,22 +199,12 @@ def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> No
     ("refusal", "words"),
     [
         ("--mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.", r'skip: \["--mem="\]'),
-        ("Use --mem-per-cpu, not --mem", "job-directives-skip"),
-        ("Batch job submission failed: Invalid account or account/partition combination specified",
-         r"account=\.\.\.\).*sacctmgr"),
-        ("lua: You must name an account", "sacctmgr"), ("Invalid qos specification", "sacctmgr"),
-        ("Job violates accounting/QOS policy (job submit limit, user's size ...)", "scancel some"),
+        ("lua: You must name an account", r"account=\.\.\.\).*sacctmgr"),
         ("Batch job submission failed: Socket timed out on send/recv operation", "look before sending"),
-        ("Batch job submission failed: User's group not permitted to use this partition", "Name a partition"),
-        ("No partition specified or system default partition", "Name a partition"),
-        ("Required partition not available (inactive or drain)", "Name a partition"),
-        ("Access/permission denied", "This host, or you"),
+        ("Access/permission denied", "This host, or you.*Name a partition"),
         ("Requested node configuration is not available", "MaxMemPerCPU"),
-        ("Slurm temporarily unable to accept job, sleeping and retrying", "wait, or end some"),
-        ("Requested time limit is invalid (missing or exceeds some limit)", "Ask for less time"),
-        ("Batch job submission failed: I/O error writing script/environment to file", "disk .* is full"),
     ],
-)  # fmt: skip
+)
 def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:
     client = fake("sbatch", f"cat <<'end' >&2\nsbatch: error: {refusal}\nend\nexit 1")
     with pytest.raises(SubmitError, match=words) as told:
@@ -250,11 +233,11 @@ def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) 
     ["12", "12;cluster", "Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
      "Submitted batch job 12", "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
 )  # fmt: skip
-def test_the_jobs_number_among_a_sites_own_words(fake, said: str) -> None:
-    assert fake("sbatch", f"cat <<'end'\n{said}\nend").submit("#!/bin/sh\n") == 12
+def test_the_jobs_number_among_a_sites_own_words(said: str) -> None:
+    assert submission.job_id(said) == 12
 
 
-@pytest.mark.parametrize("said", ["", "Welcome", "job 12 of 13", "12 jobs"])
+@pytest.mark.parametrize("said", ["Welcome", "job 12 of 13", "12 jobs"])
 def test_a_job_without_a_number_is_told(fake, said: str) -> None:
     with pytest.raises(SubmitError, match=r"no job's number .* may or may not be in the queue"):
         fake("sbatch", f"echo '{said}'").submit("#!/bin/sh\n")
@@ -268,10 +251,9 @@ def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake) -> None
     assert client.nodes() == []
 
 
-@pytest.mark.parametrize("value", ["Local", "1"])
-def test_what_is_no_choice_of_slurm_is_refused(monkeypatch, value: str) -> None:
-    monkeypatch.setenv("HPCLAB_SLURM", value)
-    with pytest.raises(ValueError, match=f'HPCLAB_SLURM must be "local" or not be set, not {value!r}'):
+def test_what_is_no_choice_of_slurm_is_refused(monkeypatch) -> None:
+    monkeypatch.setenv("HPCLAB_SLURM", "Local")
+    with pytest.raises(ValueError, match="HPCLAB_SLURM must be \"local\" or not be set, not 'Local'"):
         slurm.site_version()
 
 

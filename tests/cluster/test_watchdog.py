@@ -11,11 +11,12 @@ import sys
 import pytest
 
 from hpclab.cluster import watchdog
+from hpclab.cluster.host import processes
 
 
 @pytest.fixture
 def dog():
-    words = [sys.executable, "-S", "-E", watchdog.__file__, str(os.getpid())]
+    words = [sys.executable, "-S", "-m", watchdog.__name__, str(os.getpid())]
     with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
@@ -43,7 +44,7 @@ def test_it_ends_and_removes_what_it_was_told(dog, sleeper, tmp_path):
     folder, note = tmp_path / "pool", tmp_path / "note"
     (folder / "below").mkdir(parents=True)
     note.touch()
-    tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid))
+    tell(dog, watch=sleeper.pid, since=processes.start_time(sleeper.pid))
     tell(dog, remove=str(folder))
     tell(dog, remove=str(note))
     heard(dog)
@@ -59,7 +60,7 @@ def test_it_ends_and_removes_what_it_was_told(dog, sleeper, tmp_path):
 
 @pytest.mark.parametrize("done", [True, False])
 def test_a_last_word_leaves_all_and_another_process_of_that_number_is_spared(dog, sleeper, done, tmp_path):
-    tell(dog, watch=sleeper.pid, since=watchdog.start_time(sleeper.pid) if done else "12345")
+    tell(dog, watch=sleeper.pid, since=processes.start_time(sleeper.pid) if done else "12345")
     tell(dog, remove=str(tmp_path))
     if done:
         tell(dog, done=True)

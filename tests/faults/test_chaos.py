@@ -17,7 +17,7 @@ import pytest
 
 from hpclab.cluster import Pool
 from hpclab.cluster.errors import NodeLost
-from tests.conftest import jobs_left, until
+from tests.conftest import fail_node, jobs_left, until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -45,9 +45,9 @@ def rage(pool, cluster, seconds):
 
     plan = [
         (0.25, "drain", lambda: scontrol("state=drain", "reason=chaos")),
-        (0.4, "power cut", lambda: cluster.fail_node("node2")),
+        (0.4, "power cut", lambda: fail_node(cluster, "node2")),
         (0.6, "drained no more", lambda: scontrol("state=resume")),
-        (0.8, "power back", lambda: cluster.restore_node("node2")),
+        (0.8, "power back", cluster.heal),
     ]
     begin, luck, did = time.monotonic(), random.Random(7), []
     while plan or time.monotonic() < begin + seconds:

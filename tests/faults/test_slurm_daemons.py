@@ -5,7 +5,6 @@ Each time the state is named, what can run on runs on, and no job runs twice to 
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from hpclab.cluster import local_slurm as up_and_down
 from hpclab.cluster import slurm
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm import Slurm, SlurmError
-from tests.conftest import until
+from tests.conftest import fail_node, gone, until
 
 pytestmark = [pytest.mark.slurm]
 QUIET = "--output=/dev/null"
@@ -45,15 +44,12 @@ def test_a_node_that_loses_power_takes_its_tasks_along_and_its_job_runs_again(
     )
     job = client.submit(script, "--requeue", QUIET)
     node = runs(client, job, tmp_path / "starts")
-    local_slurm.fail_node(node)
-    assert "on purpose" in local_slurm.daemons[node]
-    with pytest.raises(ProcessLookupError):  # the task ended with its node
-        os.kill(int((tmp_path / "starts").read_text()), 0)
+    fail_node(local_slurm, node)
+    task = int((tmp_path / "starts").read_text())
+    until(lambda: gone(task), "the task has ended with its node")
     until(lambda: any(n.name == node and "down" in n.state for n in client.nodes()), "the node is down")
     assert client.wait(client.submit("#!/bin/sh\ntrue\n", QUIET), 120).node_list != node
-    up_and_down.up()  # heals what broke, not what was broken on purpose
-    assert "on purpose" in local_slurm.daemons[node]
-    local_slurm.restore_node(node)
+    up_and_down.up()  # heals it
     until(lambda: all(n.state == "idle" for n in client.nodes() if n.name == node), "the node is back")
     (tmp_path / "go").touch()
     # Slurm holds it for two minutes. Within seconds the node hears that the first run is over; a second run

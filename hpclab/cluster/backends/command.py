@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpclab.cluster import members, watchdog
+from hpclab.cluster import members
 from hpclab.cluster.errors import PoolError
-from hpclab.cluster.host import private
+from hpclab.cluster.host import private, processes
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -88,7 +88,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
 
 def _owner(pid: int) -> str:
     """A process, known for certain: by where its number counts, and when it started."""
-    return f"{members.boot()} {members.process_space()} {pid} {watchdog.start_time(pid)}"
+    return f"{members.boot()} {members.process_space()} {pid} {processes.start_time(pid)}"
 
 
 def _sweep(above: Path) -> None:
@@ -97,7 +97,7 @@ def _sweep(above: Path) -> None:
     for note in above.glob(f"hpclab-*/{_OWNER}"):
         with suppress(OSError, ValueError):
             *where, pid, since = note.read_text().split()
-            if where == here[:2] and watchdog.start_time(int(pid)) != since:
+            if where == here[:2] and processes.start_time(int(pid)) != since:
                 shutil.rmtree(note.parent, ignore_errors=True)
 
 

@@ -39,16 +39,16 @@ class Process:
     def alive(self) -> bool:
         return Process.of(self.pid) == self
 
-    @property
-    def stopped(self) -> bool:
-        """Whether it is suspended, as by SIGSTOP."""
-        return _stat(self.pid)[:1] == ["T"]
-
     def send(self, number: int) -> None:
         """Send a signal, if it is still the same process."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, number)
+
+
+def start_time(pid: int) -> str:
+    """When the process started, as the kernel counts it; empty where there is none or no /proc."""
+    return "".join(_stat(pid)[19:20])
 
 
 def descendants(pid: int) -> list[Process]:
@@ -63,9 +63,9 @@ def descendants(pid: int) -> list[Process]:
     return _living(found[1:])
 
 
-def marked(mark: str) -> list[Process]:
+def marked(mark: str, variable: str = MARK) -> list[Process]:
     """The processes whose environment carries `mark`, whoever their parent is now."""
-    wanted = f"{MARK}={mark}".encode()
+    wanted = f"{variable}={mark}".encode()
     return _living(pid for pid in _pids() if pid != os.getpid() and wanted in _environment(pid))
 
 
@@ -82,18 +82,6 @@ def steps(spool: Path) -> list[Process]:
             if program.startswith("slurmstepd") and here.is_relative_to(spool):  # Debian's is slurmstepd-wlm
                 found.append(pid)
     return _living(found)
-
-
-def on_node(node: str, spool: Path, slurmd: Process | None, mark: str) -> list[Process]:
-    """What ends when a node loses power: its slurmd, its step daemons, their tasks and what those left.
-
-    In this order, or a step daemon would live to report that its task was killed.
-    """
-    tops = ([slurmd] if slurmd else []) + steps(spool)
-    found = dict.fromkeys([*tops, *(below for top in tops for below in descendants(top.pid))])
-    name = f"SLURMD_NODENAME={node}".encode()
-    found |= dict.fromkeys(left for left in marked(mark) if name in _environment(left.pid))
-    return [process for process in found if process.alive]
 
 
 def end(processes: Iterable[Process], patience: float = 2.0) -> None:

@@ -1,4 +1,4 @@
-"""A running Slurm of our own: what it is made of, how to use it, harm it and end it."""
+"""A running Slurm of our own: what it is made of, how to use it, heal it and end it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import private, processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.files import Shape
+from hpclab.cluster.members import is_stopped
 
 PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it watches
 
@@ -41,7 +42,9 @@ class LocalSlurm:
 
     @property
     def shape(self) -> Shape:
-        return Shape(*self._recorded("shape"))
+        if sizes := self.state.get("shape"):
+            return Shape(*sizes)
+        raise slurm_commands.SlurmError("This Slurm is down; hpclab slurm up starts one.")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,9 +62,7 @@ class LocalSlurm:
                 suspended = (
                     f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
                 )
-                words[name] = suspended if process.stopped else "running"
-            elif (self.directory / "failed" / name).exists():
-                words[name] = "down on purpose; restore_node brings it back"
+                words[name] = suspended if is_stopped(pid) else "running"
             else:
                 cause = state["ended_with"].get(name, "no word")
                 words[name] = f"ended with {cause}; hpclab slurm up starts it again"
@@ -69,25 +70,10 @@ class LocalSlurm:
 
     def process(self, name: str) -> Process | None:
         """The living process of munged, slurmctld or a node's slurmd, for whoever wants to harm it."""
-        known = self._recorded("daemons")
-        return _living(known[checks.choice("A daemon", name, known)])
-
-    def fail_node(self, name: str) -> None:
-        """A power cut: the node's slurmd, steps and tasks end together. Slurm notices after some 15 s."""
-        self._failed(name).touch()
-        slurmd, spool, mark = self.process(name), self.directory / "spool" / name, self.state["mark"]
-        while found := processes.on_node(name, spool, slurmd, mark):
-            for process in found:
-                process.send(signal.SIGKILL)
-            time.sleep(0.01)
-
-    def restore_node(self, name: str) -> None:
-        """The node's slurmd starts again and reports to the controller, and what else has ended."""
-        self._failed(name).unlink(missing_ok=True)
-        self.heal()
+        return _living(self.state["daemons"][name])
 
     def heal(self) -> None:
-        """Start again every daemon that has ended, but for nodes that are down on purpose."""
+        """Start again every daemon that has ended."""
         before, supervisor = self.state.get("healed", 0), self.supervisor
         deadline = time.monotonic() + PATIENCE
         if supervisor:
@@ -128,16 +114,6 @@ class LocalSlurm:
                 processes.end(left)
         shutil.rmtree(self.directory, ignore_errors=True)
         return bool(state)
-
-    def _recorded(self, key: str) -> Any:
-        try:
-            return self.state[key]
-        except KeyError:
-            raise slurm_commands.SlurmError("This Slurm is down; hpclab slurm up starts one.") from None
-
-    def _failed(self, name: str) -> Path:
-        """The mark of a node that is down on purpose."""
-        return self.directory / "failed" / checks.choice("A node", name, self.shape.names)
 
 
 def _living(recorded: list[int] | None) -> Process | None:

@@ -57,23 +57,16 @@ class Site:
 
     directory: Path
     ports: tuple[int, ...]
-    version: tuple[int, int]
+    version: tuple[int, ...]
     memory: int
     mark: str
 
 
-def version_of(text: str) -> tuple[int, int]:
-    """(22, 5) from ``"slurm-wlm 22.05.8"``; RuntimeError where it cannot be read."""
-    if match := re.search(r"(\d+)\.(\d+)", text):
-        return int(match[1]), int(match[2])
-    raise RuntimeError(f"The version of slurmctld cannot be read from {text.strip()!r}.")
-
-
-def memory_of(text: str) -> int:
-    """MiB of this machine from what ``slurmd -C`` prints (``... RealMemory=24105``)."""
-    if match := re.search(r"RealMemory=(\d+)", text):
-        return int(match[1])
-    raise RuntimeError(f"slurmd -C does not say how much memory there is: {text.strip()!r}.")
+def numbers(what: str, pattern: str, text: str) -> tuple[int, ...]:
+    """(22, 5) from ``"slurm-wlm 22.05.8"`` by two groups of the pattern; RuntimeError where there is none."""
+    if match := re.search(pattern, text):
+        return tuple(map(int, match.groups()))
+    raise RuntimeError(f"{what} cannot be read from {text.strip()!r}.")
 
 
 def write(site: Site, shape: Shape) -> None:
@@ -94,7 +87,10 @@ def write(site: Site, shape: Shape) -> None:
     bound = loopback_of(_host(), Path("/etc/hosts"))
     (site.directory / "slurm.conf").write_text(_slurm_conf(site, shape, bound or "127.0.0.1"))
     own = site.directory / "daemons"
-    (own / "cgroup.conf").write_text(_cgroup_conf(site.version))
+    # Without a right to make control groups slurmd must be told to do without, and from 24.05 on it can be;
+    # before, the older interface is the one that asks for nothing as long as nothing is constrained.
+    plugin = "disabled" if site.version >= (24, 5) else "cgroup/v1"
+    (own / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
     (own / "gres.conf").write_text(_gres_conf(site, shape))
     lines = [f"{WRITTEN_BY}.", f"Include {site.directory}/slurm.conf"]
     words = [*_families(), *(["NoInAddrAny", "NoCtldInAddrAny"] if bound else [])]
@@ -171,12 +167,6 @@ def _families() -> list[str]:
     except socket.gaierror:
         return ["EnableIPv6"]
     return []
-
-
-def _cgroup_conf(version: tuple[int, int]) -> str:
-    # Without a right to make control groups slurmd must be told to do without, and from 24.05 on it can be;
-    # before, the older interface is the one that asks for nothing as long as nothing is constrained.
-    return f"CgroupPlugin={'disabled' if version >= (24, 5) else 'cgroup/v1'}\n"
 
 
 def _gres_conf(site: Site, shape: Shape) -> str:

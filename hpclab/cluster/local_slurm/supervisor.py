@@ -51,13 +51,13 @@ class Supervisor:
 
     def start(self) -> None:
         """From nothing to idle nodes; RuntimeError with the daemon's own words where that fails."""
-        for name in ("munge", "log", "failed"):
+        for name in ("munge", "log"):
             (self.directory / name).mkdir(mode=0o700)
         key = self.directory / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
-        version = files.version_of(self._ask("slurmctld", "-V"))
-        memory = files.memory_of(self._ask("slurmd", "-C"))
+        version = files.numbers("Slurm's version", r"(\d+)\.(\d+)", self._ask("slurmctld", "-V"))
+        (memory,) = files.numbers("Memory", r"RealMemory=(\d+)", self._ask("slurmd", "-C"))
         self.launch("munged")
         self._wait_for((self.directory / "munge" / "socket").exists)
         for attempt in range(5):
@@ -95,9 +95,9 @@ class Supervisor:
                 self.save()
 
     def _heal(self) -> None:
-        """Start again what has ended, but for the nodes that are down on purpose."""
+        """Start again what has ended."""
         for name, process in self.running.items():
-            if process is None and not (self.directory / "failed" / name).exists():
+            if process is None:
                 with contextlib.suppress(OSError, slurm_commands.SlurmError):
                     self.launch(name)
         self.healed += 1

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 _NOTE = struct.Struct("<qq")  # the map's number, the item's place
-NOWHERE = -1
 
 
 @functools.lru_cache(maxsize=4)
@@ -28,7 +27,7 @@ def _open(directory: str, worker: str) -> int:
             f"{directory}/{worker}-{os.getpid()}.at", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
     except OSError:  # a full disk: then a death is blamed on Dask's suspect
-        return NOWHERE
+        return -1
 
 
 _frozen = threading.Event()

@@ -21,13 +21,12 @@ from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.members import Identity
 from hpclab.cluster.nodes import Nodes
 from hpclab.cluster.repairs import Repairs, calm
-from hpclab.cluster.watch import Look, Loop
+from hpclab.cluster.watch import Look, Loop, Progress
 from hpclab.trace import Trace, events_of
 
 if TYPE_CHECKING:
     from distributed import Future
 
-Progress = Callable[[int, int], None]
 FETCH_EVERY = 0.5  # seconds; fetching each value by itself would cost more than many a task
 DEATHS = 4  # nodes that an item may end before it is not tried again
 LONG = float("inf")  # a map takes as long as its tasks take: `look` hears a cancel and sees deaf nodes
