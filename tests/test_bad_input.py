@@ -1,7 +1,5 @@
 """0, -1, NaN, infinity, 1e30, text, None and a wrong type into units, results, timing and trace."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -46,7 +44,7 @@ def test_a_result_is_checked_when_built(refused):
 
 @pytest.mark.parametrize("bad", [-1, math.nan, math.inf, 1e30, "two", None])
 def test_a_mark_of_a_task_is_checked_before_the_task(bad, refused):
-    def marked() -> None:
+    def marked():
         with record("input", bytes=bad):
             pytest.fail("the task ran")
 

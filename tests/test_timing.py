@@ -1,7 +1,5 @@
 """Timing: warm-up is not counted, wall and CPU time tell waiting from working."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import time

@@ -1,20 +1,16 @@
 """A small course in place of the real one, and what a folder holds."""
 
-from __future__ import annotations
-
 import json
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
-def notebook() -> Callable[..., str]:
+def notebook():
     """``notebook(text, needs=["slurm"])``: a notebook of one cell, as its file holds it."""
 
-    def made(text: str, **metadata: object) -> str:
+    def made(text, **metadata):
         cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": [text]}]
         return json.dumps({"cells": cells, "metadata": {"hpclab": metadata}, "nbformat": 4})
 
@@ -22,7 +18,7 @@ def notebook() -> Callable[..., str]:
 
 
 @pytest.fixture
-def small_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: Callable[..., str]) -> Path:
+def small_course(tmp_path, monkeypatch, notebook):
     """A course of two notebooks and one job script."""
     top = tmp_path / "course"
     (top / "notebooks").mkdir(parents=True)
@@ -36,10 +32,10 @@ def small_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: Call
 
 
 @pytest.fixture(scope="session")
-def tree() -> Callable[[Path], dict[str, object]]:
+def tree():
     """Everything below a folder: a file's content and mode, None for a folder."""
 
-    def seen(top: Path) -> dict[str, object]:
+    def seen(top):
         return {
             path.relative_to(top).as_posix(): (path.read_bytes(), path.stat().st_mode)
             if path.is_file()
@@ -51,10 +47,10 @@ def tree() -> Callable[[Path], dict[str, object]]:
 
 
 @pytest.fixture(scope="session")
-def packed() -> Callable[..., Path]:
+def packed():
     """``packed(path, ("name", "content"), ...)``: a zip of these entries."""
 
-    def made(path: Path, *entries: tuple[str | zipfile.ZipInfo, str]) -> Path:
+    def made(path, *entries):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
             for name, content in entries:
                 bundle.writestr(name, content)

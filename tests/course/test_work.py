@@ -1,13 +1,10 @@
 """Saving and restoring, and laying out: all of it or nothing, whichever step fails, whatever is in a zip."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ from hpclab import course
 from hpclab.course import work, writing
 
 
-def test_work_makes_the_round_trip_to_a_new_session(small_course: Path, tmp_path: Path):
+def test_work_makes_the_round_trip_to_a_new_session(small_course, tmp_path):
     lost, fresh = tmp_path / "lost", tmp_path / "fresh"
     for folder in (lost, fresh):
         course.lay_out(folder)
@@ -34,16 +31,14 @@ def test_work_makes_the_round_trip_to_a_new_session(small_course: Path, tmp_path
     assert not (fresh / ".secret").exists()
 
 
-def each_step_fails(
-    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], error: type[BaseException] = OSError
-) -> Iterator[int]:
+def each_step_fails(monkeypatch, call, error=OSError):
     """Make the first, second, ... step of writing in `call` fail, until there is no such step any more."""
-    taken: list[str] = []
+    taken = []
 
-    def failing(name: str, number: int) -> Callable:
+    def failing(name, number):
         original = getattr(Path, name)
 
-        def step(place: Path, *arguments: object, **options: object) -> object:
+        def step(place, *arguments, **options):
             taken.append(name)
             if len(taken) == number:
                 raise error(errno.ENOSPC, "No space left on device", str(place))
@@ -135,7 +130,7 @@ def test_a_zip_that_cannot_be_restored_whole_changes_nothing(
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60, None])
-def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path, cut: int | None):
+def test_a_damaged_zip_is_said_to_be_damaged(tmp_path, cut):
     (tmp_path / "a.txt").write_text("".join(str(n) for n in range(4000)))
     path = course.save_work(tmp_path / "w.zip", tmp_path).path
     content = bytearray(path.read_bytes())
@@ -147,7 +142,7 @@ def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path, cut: int | None):
         course.restore_work(tmp_path / "none.zip", tmp_path)
 
 
-def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path, packed):
+def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path, packed):
     (tmp_path / "in" / "notes.txt").mkdir(parents=True)
     saved = packed(tmp_path / "w.zip", ("notes.txt", "mine"), ("notes.restored.txt", "another"))
     restored = course.restore_work(saved, tmp_path / "in")
@@ -157,7 +152,7 @@ def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path, packed):
     assert len(restored.kept) == 2
 
 
-def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path):
+def test_names_that_are_one_on_this_file_system_are_refused(tmp_path):
     """As A.txt and a.txt are on macOS; here by a link of two folders to one."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").symlink_to(tmp_path / "one")
@@ -170,7 +165,7 @@ def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     "name", ["what:why.txt", "a\\b.txt", "new\nline.txt", b"latin-\xe9.txt", "too large.bin"]
 )
-def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatch, name: str | bytes):
+def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatch, name):
     monkeypatch.setattr(work, "LARGEST_FILE", 1000)
     (tmp_path / os.fsdecode(name)).write_bytes(bytes(2000 * (name == "too large.bin")))
     (tmp_path / "good.txt").write_text("fine")
@@ -184,7 +179,7 @@ def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatc
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write and read everywhere")
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, packed):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, packed):
     saved = packed(tmp_path / "w.zip", ("a.txt", "x"))
     (tmp_path / "in").mkdir(mode=0o500)
     with pytest.raises(OSError, match="Nothing was restored: this folder cannot be written"):

@@ -1,9 +1,6 @@
 """A GPU that is there and cannot be used: what does not fit is named, with its fix. All facts are made up."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -101,7 +98,7 @@ def test_the_compilers_cuda_is_that_of_numba_cudas_bindings(monkeypatch, tmp_pat
     assert gpu_preflight.gather((), "", tmp_path).compiler == cuda
 
 
-def test_facts_are_gathered_from_files_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_facts_are_gathered_from_files_and_versions(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: "")
     monkeypatch.setattr(gpu_preflight, "ask", Driver)
     monkeypatch.setattr("platform.release", lambda: "5.15.167.4-microsoft-standard-WSL2")

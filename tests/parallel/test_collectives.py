@@ -1,7 +1,5 @@
 """Schedules executed on real ranks: right answers, and the bytes that the formulas say."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 import subprocess
