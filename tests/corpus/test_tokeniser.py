@@ -34,11 +34,14 @@ def test_decode_gives_back_every_file_and_shortens_it(corpus, tokeniser):
     assert tokens < 0.6 * sum(file.size for file in corpus.files[:40])
 
 
-def test_training_again_in_another_process_gives_the_same_merges(tokeniser):
-    program = "from hpclab.corpus import collect, train; print(train(collect('1 MiB'), 1024).merges.hex())"
+def test_collecting_and_training_again_in_another_process_give_the_same(corpus, tokeniser):
+    program = (
+        "from hpclab.corpus import collect, train; corpus = collect('1 MiB')\n"
+        "print(corpus.checksum, train(corpus, 1024).merges.hex())"
+    )
     environment = os.environ | {"PYTHONHASHSEED": "7", "TOKENIZERS_PARALLELISM": "true"}
     there = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
-    assert there.strip() == tokeniser.merges.hex()
+    assert there.split() == [corpus.checksum, tokeniser.merges.hex()]
     assert (tokeniser.vocabulary, tokeniser.end_of_document) == (1024, 1023)
     assert tokeniser.decode([tokeniser.end_of_document]) == ""
 

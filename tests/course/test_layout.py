@@ -4,9 +4,10 @@ import pytest
 
 from hpclab import course
 from hpclab.course import finder
+from tests.course.conftest import notebook
 
 
-def test_lessons_carry_title_needs_and_exercises(small_course, notebook):
+def test_lessons_carry_title_needs_and_exercises(small_course):
     (small_course / "notebooks" / "02_do.ipynb").write_text(notebook("# 02. Do\nlesson_02.A_B.check(x)"))
     look, run, do = course.lessons()
     assert (look.number, look.name, look.title, look.needs) == ("00", "00_look", "Look", ())
@@ -36,7 +37,7 @@ def test_lay_out_copies_everything_and_twice_changes_nothing(small_course, tmp_p
     assert (second.written, second.kept) == ([], [])
 
 
-def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tmp_path, notebook):
+def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tmp_path):
     folder = tmp_path / "learner"
     folder.mkdir()
     (folder / "01_run.ipynb").write_text("mine before the course came")
@@ -63,7 +64,7 @@ def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tm
 
 
 @pytest.mark.parametrize("damage", ["the manifest", "a link"])
-def test_what_cannot_be_told_from_the_learners_own_is_kept(small_course, tmp_path, notebook, damage):
+def test_what_cannot_be_told_from_the_learners_own_is_kept(small_course, tmp_path, damage):
     mine = tmp_path / "l" / "00_look.ipynb"
     course.lay_out(mine.parent)
     if damage == "a link":
