@@ -5,11 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from hpclab.machine import cuda_driver, gpu_preflight, probe
+from hpclab.machine import gpu_preflight, probe
 from hpclab.machine.capability import capabilities, for_lesson
-from hpclab.machine.cuda_driver import Driver
 from hpclab.machine.description import Gpu
-from hpclab.machine.gpu_preflight import SYSTEM, GpuFacts, problems, usable
+from hpclab.machine.gpu_preflight import SYSTEM, Driver, GpuFacts, problems, usable
 
 A100 = Gpu("NVIDIA A100", "NVIDIA", "cuda", 80 * 2**30, "580.65")
 FITS = GpuFacts(
@@ -131,11 +130,11 @@ def libcuda(error):
 
 
 def test_the_driver_is_asked_in_its_own_words(monkeypatch):
-    assert cuda_driver.ask("libcuda-that-is-not-here.so.1") == Driver(cuda_driver.NO_LIBRARY)
+    assert gpu_preflight.ask("libcuda-that-is-not-here.so.1") == Driver(gpu_preflight.NO_LIBRARY)
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=0))
-    assert cuda_driver.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
+    assert gpu_preflight.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=100))
-    assert cuda_driver.ask("no device") == Driver(100, (13, 1))
+    assert gpu_preflight.ask("no device") == Driver(100, (13, 1))
 
 
 def test_doctor_and_lesson_00_say_it():
