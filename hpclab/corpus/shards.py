@@ -6,9 +6,8 @@ gives the same tokens for every chunk size, every number of nodes and every assi
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy
@@ -70,11 +69,6 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
     parts = [part for text in texts for part in (tokeniser.encode(text), end)]
     return Shard(chunk.index, numpy.concatenate(parts))
-
-
-def tokenise_with(tokeniser: Tokeniser) -> Callable[[Chunk], Shard]:
-    """`tokenise` as a task of one argument, for ``pool.map(tokenise_with(tokeniser), chunks)``."""
-    return functools.partial(tokenise, tokeniser)
 
 
 def join(shards: Iterable[Shard]) -> numpy.ndarray:

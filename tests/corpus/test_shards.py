@@ -5,7 +5,7 @@ import random
 import numpy
 import pytest
 
-from hpclab.corpus import Corpus, chunks, fingerprint, join, tokenise, tokenise_with
+from hpclab.corpus import Corpus, chunks, fingerprint, join, tokenise
 from hpclab.trace import listen
 
 
@@ -32,7 +32,7 @@ def test_tokens_do_not_depend_on_chunk_size_or_order_of_arrival(corpus, tokenise
 def test_a_shard_decodes_to_its_files_with_an_end_after_each(corpus, tokeniser):
     chunk = chunks(corpus, "64 KiB")[0]
     with listen() as marks:
-        shard = tokenise_with(tokeniser)(chunk)
+        shard = tokenise(tokeniser, chunk)
     assert [(kind, size) for kind, _, _, size, _ in marks] == [("input", chunk.size)]  # reading is storage
     assert numpy.count_nonzero(shard.tokens == tokeniser.end_of_document) == len(chunk.files)
     assert tokeniser.decode(shard.tokens) == "".join(file.read() for file in chunk.files)
