@@ -115,31 +115,23 @@ def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def local_slurm_home() -> Iterator[Path]:
-    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def _shared_cluster(local_slurm_home: Path) -> Iterator[LocalSlurm]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HPCLAB_STATE_DIR", str(local_slurm_home))
-        cluster = local_slurm.up(nodes=4, cores_per_node=1, gpus_per_node=2)
-    yield cluster
-    cluster.down()
+def _shared_cluster() -> Iterator[LocalSlurm]:
+    with tempfile.TemporaryDirectory(prefix="hpl-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HPCLAB_STATE_DIR", home)
+            cluster = local_slurm.up(nodes=4, cores_per_node=1, gpus_per_node=2)
+        yield cluster
+        cluster.down()
 
 
 @pytest.fixture(name="local_slurm")
-def shared_local_slurm(
-    _shared_cluster: LocalSlurm, local_slurm_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[LocalSlurm]:
+def shared_local_slurm(_shared_cluster: LocalSlurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalSlurm]:
     """The session's cluster of 4 nodes with 2 pretend GPUs each, whole and with an empty queue.
 
     HPCLAB_STATE_DIR points to it while the test runs, so that `slurm.connect()` finds it. A test may end,
     suspend or drain what it likes of it: all is mended afterwards.
     """
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(local_slurm_home))
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(_shared_cluster.directory.parent))
     yield _shared_cluster
     _mend(_shared_cluster)
 
@@ -190,8 +182,8 @@ def pool_at(request: pytest.FixtureRequest, nodes: int) -> Iterator[Pool]:
     options = {"backend": request.param}
     with pytest.MonkeyPatch.context() as patch:
         if request.param != "local":
-            request.getfixturevalue("_shared_cluster")
-            patch.setenv("HPCLAB_STATE_DIR", str(request.getfixturevalue("local_slurm_home")))
+            cluster = request.getfixturevalue("_shared_cluster")
+            patch.setenv("HPCLAB_STATE_DIR", str(cluster.directory.parent))
             options = {"backend": "slurm"} | ({"allocation": "single"} if request.param == "single" else {})
         pool = Pool(nodes, **options)
     with pool:

@@ -1,7 +1,5 @@
 """Bad input is refused at once, in one sentence."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ BAD_NUMBERS = [
 
 @pytest.mark.parametrize("value", BAD_NUMBERS)
 @pytest.mark.parametrize("check", [checks.number, checks.integer])
-def test_what_is_no_number_in_range_is_refused_in_one_sentence(check, value: object):
+def test_what_is_no_number_in_range_is_refused_in_one_sentence(check, value):
     with pytest.raises(ValueError, match=r"^nodes must be a (whole )?number from 1 to 8") as caught:
         check("nodes", value, 1, 8)
     assert "\n" not in str(caught.value)
@@ -30,7 +28,7 @@ def test_both_ends_are_allowed_and_numpy_numbers_too_but_a_fraction_is_no_whole_
 
 
 @pytest.mark.parametrize("value", ["", "Slurm", None, 3, ["slurm"]])
-def test_a_choice_names_all_that_is_allowed(value: object):
+def test_a_choice_names_all_that_is_allowed(value):
     with pytest.raises(ValueError, match="one of slurm, local"):
         checks.choice("backend", value, ["slurm", "local"])
     assert checks.choice("backend", "local", ["slurm", "local"]) == "local"
@@ -41,7 +39,7 @@ def test_a_choice_names_all_that_is_allowed(value: object):
     ["", "a\nb", "a;b", "$(id)", "a b", "'a'", '"a"', "a\x00b", "`id`", "é", "a/b", "x" * 65, "-n4", None, 3,
      "a\n", "#SBATCH", "a|b", "x" * 10_000],
 )  # fmt: skip
-def test_what_could_become_a_directive_is_refused(value: object):
+def test_what_could_become_a_directive_is_refused(value):
     with pytest.raises(ValueError, match=r"^partition must") as caught:
         checks.identifier("partition", value)
     assert len(str(caught.value)) < 250, "ten thousand characters are not echoed"

@@ -1,9 +1,6 @@
 """Compiled code is kept where that can be, and a cache is never a reason to stop."""
 
-from __future__ import annotations
-
 import warnings
-from pathlib import Path
 
 import numba
 import pytest
@@ -15,7 +12,7 @@ def twice(number):
     return 2 * number
 
 
-def start() -> tuple[int, list[str]]:
+def start():
     """How often a fresh process reads `twice` from the cache instead of compiling it, and what is said."""
     compiled._said.clear()
     with warnings.catch_warnings(record=True) as said:
@@ -26,7 +23,7 @@ def start() -> tuple[int, list[str]]:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     return tmp_path
 
@@ -35,9 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("ending", "left"),
     [("nbi", b""), ("nbi", b"\x80\x04garbage"), ("nbi", 20), ("nbc", b""), ("nbc", 300), ("nb?", None)],
 )
-def test_a_second_start_finds_what_the_first_compiled_and_mends_what_is_damaged(
-    cache: Path, ending: str, left
-):
+def test_a_second_start_finds_what_the_first_compiled_and_mends_what_is_damaged(cache, ending, left):
     assert start() == (0, [])
     assert start() == (2, [])
     for file in cache.rglob(f"*.{ending}"):
@@ -51,7 +46,7 @@ def test_a_second_start_finds_what_the_first_compiled_and_mends_what_is_damaged(
     assert start() == (2, [])
 
 
-def full(*_: object) -> None:
+def full(*_):
     raise OSError(28, "No space left on device")
 
 
@@ -71,6 +66,6 @@ def test_nowhere_to_keep_it_is_said_once_and_no_obstacle(cache, monkeypatch, pla
     assert more == []
 
 
-def test_without_a_compiler_the_function_stays_as_it_is(monkeypatch: pytest.MonkeyPatch):
+def test_without_a_compiler_the_function_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     assert compiled.njit()(twice) is twice

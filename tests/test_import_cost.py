@@ -1,7 +1,5 @@
 """`import hpclab` is cheap: a classroom imports it in the same minute, from one file server."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 
@@ -15,7 +13,7 @@ HEAVY = ("torch", "numba", "dask", "distributed", "matplotlib", "ipywidgets", "p
     ["", ".cluster", ".corpus", ".course", ".exercises", ".experiments", ".figures", ".machine", ".models",
      ".widgets"],
 )  # fmt: skip
-def test_nothing_heavy_is_loaded_at_the_door(room: str):
+def test_nothing_heavy_is_loaded_at_the_door(room):
     heavy = HEAVY[:6] if room else HEAVY
     code = f"import sys, hpclab{room}; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

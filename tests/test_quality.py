@@ -1,7 +1,5 @@
 """Results made by hand: what is worth no statement is named, and what a quiet machine gives is not."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.quality import doubt

@@ -59,78 +59,66 @@ def test_hooks_and_pins_fetch_from_nowhere():
     assert "://" not in (ROOT / "constraints.txt").read_text()
 
 
-def test_make_help_lists_every_target():
-    make = shutil.which("make")
-    if make is None:
-        pytest.skip("make is not installed")
-    said = subprocess.check_output([make, "-C", ROOT, "--no-print-directory", "help"], text=True)
-    for target in ("lab", "test", "check", "bench", "clean", "help"):
-        assert f"make {target} " in said
-
-
 def test_a_file_of_the_package_is_one_idea():
     long = {path.name: path.read_text().count("\n") for path in (ROOT / "hpclab").rglob("*.py")}
     assert not {name: lines for name, lines in long.items() if lines > 300}
 
 
-class Bare:
-    """A machine without Python or Slurm, as setup.sh sees it: only the tools named here, and a make-believe
-    apt-get that writes down what it is asked for. The checkout's path has spaces in it."""
-
-    TOOLS = "sh sed cat cksum mktemp rm grep uname id ls dirname env timeout"
-
-    def __init__(self, base):
-        self.checkout, self.bin, self.asked = base / "a path with spaces", base / "bin", base / "asked"
-        self.checkout.mkdir()
-        self.bin.mkdir()
-        for name in ("setup.sh", "constraints.txt", "pyproject.toml"):
-            shutil.copy(ROOT / name, self.checkout)
-        script = (self.checkout / "setup.sh").read_text()
-        hidden = script.replace('PATH="$PATH:', 'PATH="$PATH:/nowhere:').replace(":/usr/sbin:/sbin:", ":")
-        (self.checkout / "setup.sh").write_text(hidden)  # this machine's own Slurm is out of sight
-        for tool in self.TOOLS.split():
-            (self.bin / tool).symlink_to(shutil.which(tool))
-
-    def pretend(self, name, script):
-        (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
-        (self.bin / name).chmod(0o755)
-
-    def set_up(self, purpose="lab", **environment):
-        self.pretend("apt-get", f'echo "$@" >>"{self.asked}"')
-        self.pretend("apt-cache", "exit 1")
-        words = [self.bin / "sh", self.checkout / "setup.sh", purpose]
-        known = {"PATH": str(self.bin), "HOME": str(self.checkout)} | environment
-        return subprocess.run(
-            words, env=known, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-        )
+TOOLS = "sh sed cat cksum mktemp rm grep uname id ls dirname env timeout"
 
 
-@pytest.mark.skipif(os.uname().sysname != "Linux", reason="system packages are Linux's")
-class TestSetUp:
-    def test_nobody_to_ask_installs_nothing_and_says_what_is_missing(self, tmp_path):
-        bare = Bare(tmp_path)
-        done = bare.set_up()
-        assert done.returncode == 1
-        assert not bare.asked.exists()
-        assert "python3-venv slurm-wlm munge" in done.stderr
-        assert "Python 3.11, 3.12 or 3.13 with venv is needed" in done.stderr
-        assert "chromium" not in done.stderr
+@pytest.fixture
+def set_up(tmp_path):
+    """setup.sh on a machine without Python or Slurm: only these tools, and a make-believe apt-get that writes
+    down what it is asked for. The checkout's path has spaces in it."""
+    if os.uname().sysname != "Linux":
+        pytest.skip("system packages are Linux's")
+    checkout, programs = tmp_path / "a path with spaces", tmp_path / "bin"
+    for folder in (checkout, programs):
+        folder.mkdir()
+    for name in ("constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, checkout)
+    script = (ROOT / "setup.sh").read_text().replace('PATH="$PATH:', 'PATH="$PATH:/nowhere:')
+    (checkout / "setup.sh").write_text(script.replace(":/usr/sbin:/sbin:", ":"))  # where a Slurm may be
+    for tool in TOOLS.split():
+        (programs / tool).symlink_to(shutil.which(tool))
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user would be asked for a password")
-    def test_yes_installs_all_of_it_at_once(self, tmp_path):
-        bare = Bare(tmp_path)
-        bare.set_up("dev", YES="1")
-        asked = bare.asked.read_text().splitlines()
-        assert asked[0].endswith("update")
-        assert asked[1].endswith("install python3-venv slurm-wlm munge chromium fonts-dejavu-core libatomic1")
+    def run(purpose, environment=(), **pretended):
+        pretended = {"apt-get": f'echo "$@" >>"{tmp_path}/asked"', "apt-cache": "exit 1"} | pretended
+        for name, does in pretended.items():
+            (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+            (programs / name).chmod(0o755)
+        done = subprocess.run(
+            [programs / "sh", checkout / "setup.sh", purpose], stdin=subprocess.DEVNULL, timeout=60,
+            env={"PATH": str(programs), "HOME": str(checkout)} | dict(environment),
+            capture_output=True, text=True,
+        )  # fmt: skip
+        asked = tmp_path / "asked"
+        return done.returncode, done.stderr, asked.read_text().splitlines() if asked.exists() else []
 
-    def test_a_python_that_is_too_old_and_a_wrong_word_are_refused(self, tmp_path):
-        bare = Bare(tmp_path)
-        bare.pretend("python3", "exit 1")
-        for purpose, words in (
-            ("lab", "name one with PYTHON="),
-            ("nonsense", "hpclab: setup.sh takes lab or dev, not 'nonsense'.\n"),
-        ):
-            done = bare.set_up(purpose)
-            assert done.returncode == 1
-            assert words in done.stderr
+    return run
+
+
+def test_nobody_to_ask_installs_nothing_and_says_what_is_missing(set_up):
+    status, said, asked = set_up("lab")
+    assert (status, asked) == (1, [])
+    assert "python3-venv slurm-wlm munge" in said
+    assert "Python 3.11, 3.12 or 3.13 with venv is needed" in said
+    assert "chromium" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user would be asked for a password")
+def test_yes_installs_all_of_it_at_once(set_up):
+    update, install = set_up("dev", {"YES": "1"})[2]
+    assert update.endswith("update")
+    assert install.endswith("install python3-venv slurm-wlm munge chromium fonts-dejavu-core libatomic1")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "words"),
+    [("lab", "name one with PYTHON="), ("x", "hpclab: setup.sh takes lab or dev, not 'x'.\n")],
+)
+def test_a_python_that_is_too_old_and_a_wrong_word_are_refused(set_up, purpose, words):
+    status, said, _ = set_up(purpose, python3="exit 1")
+    assert status == 1
+    assert words in said

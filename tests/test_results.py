@@ -1,16 +1,13 @@
 """A number without an origin cannot be a Result; what is written reads back."""
 
-from __future__ import annotations
-
 import itertools
-from pathlib import Path
 
 import pytest
 
 from hpclab.results import Origin, Result, read_jsonl, select, weakest, write_jsonl
 
 
-def result(**changes: object) -> Result:
+def result(**changes):
     return Result(
         **{"experiment": "e", "quantity": "makespan", "value": 1.5, "origin": "measured", **changes}
     )
@@ -38,7 +35,7 @@ def test_what_is_computed_takes_the_weakest_origin():
         ("", "one of measured, rec"),
     ],
 )
-def test_an_origin_that_owes_an_explanation_is_refused_without(origin: str, word: str):
+def test_an_origin_that_owes_an_explanation_is_refused_without(origin, word):
     with pytest.raises(ValueError, match=word):
         result(origin=origin)
     if origin:
@@ -52,7 +49,7 @@ def test_select_by_quantity_and_parameters():
     assert select(rows, "speedup") == select(rows, nodes=9) == select(rows, missing=1) == []
 
 
-def test_lines_of_json_read_back_the_same(tmp_path: Path):
+def test_lines_of_json_read_back_the_same(tmp_path):
     rows = [
         result(parameters={"nodes": 2}, environment={"backend": "slurm"}),
         result(origin="published", source="Ähm, 2024", value=3),
@@ -68,7 +65,7 @@ def test_lines_of_json_read_back_the_same(tmp_path: Path):
              '{"experiment":"e","quantity":"q","value":"x","origin":"measured"}',
              '{"experiment":"e","quantity":"q","value":1,"origin":"guessed"}', '{"extra": 1}', "null"]
 )  # fmt: skip
-def test_a_broken_line_is_named(tmp_path: Path, line: str):
+def test_a_broken_line_is_named(tmp_path, line):
     write_jsonl([result()], tmp_path / "r.jsonl")
     (tmp_path / "r.jsonl").write_text((tmp_path / "r.jsonl").read_text() + line + "\n")
     with pytest.raises(ValueError, match=r"r\.jsonl, line 2 is not a Result"):

@@ -1,7 +1,5 @@
 """Files of the learner's named like modules of Python's, of packages or of ours: harmless, or named."""
 
-from __future__ import annotations
-
 import importlib.machinery
 import os
 import site
@@ -20,14 +18,14 @@ TRAP = 'raise SystemExit("a file of the learner\'s was imported")\n'
 NAMES = ["random", "types", "socket", "logging", "torch", "numpy", "distributed", "dask", "queue", "yaml"]
 
 
-def lay_traps(folder: Path) -> Path:
+def lay_traps(folder):
     for name in NAMES:
         (folder / f"{name}.py").write_text(TRAP)
     (folder / "helpers.py").write_text("def double(number):\n    return 2 * number\n")
     return folder
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(folder, *words):
     environment = os.environ | {"PYTHONPATH": CHECKOUT}
     return subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
@@ -46,7 +44,7 @@ SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]
         ("sys.py", False), ("test.py", False), ("random.ipynb", False), ("no name.py", False),
     ],
 )  # fmt: skip
-def test_what_hides_a_module_is_named_and_nothing_else(tmp_path: Path, entry: str, named: bool):
+def test_what_hides_a_module_is_named_and_nothing_else(tmp_path, entry, named):
     (tmp_path / entry).parent.mkdir(exist_ok=True)
     (tmp_path / entry).write_text("")
     assert search_path.in_the_way(str(tmp_path)) == ([entry.partition("/")[0]] if named else [])
@@ -71,7 +69,7 @@ def test_packages_that_an_environment_puts_before_ours_are_named(tmp_path, monke
 
 
 @pytest.mark.parametrize("ours", ["random", "torch", "json"])
-def test_a_program_in_such_a_folder_runs_and_names_the_file(tmp_path: Path, ours: str):
+def test_a_program_in_such_a_folder_runs_and_names_the_file(tmp_path, ours):
     (tmp_path / f"{ours}.py").write_text(TRAP)
     done = run(tmp_path, "-c", f"import hpclab, importlib.util as u; print(u.find_spec({ours!r}).origin)")
     assert done.returncode == 0, done.stderr
@@ -80,7 +78,7 @@ def test_a_program_in_such_a_folder_runs_and_names_the_file(tmp_path: Path, ours
     assert done.stderr.count("\n") == 1
 
 
-def test_in_a_folder_without_one_nothing_is_said_or_moved_and_no_setting_is_handed_down(tmp_path: Path):
+def test_in_a_folder_without_one_nothing_is_said_or_moved_and_no_setting_is_handed_down(tmp_path):
     """`!python mine.py` in a notebook finds what lies beside it: no PYTHONSAFEPATH comes from us."""
     (tmp_path / "helpers.py").write_text("")
     done = run(
@@ -109,7 +107,7 @@ def test_workers_agents_and_ranks_start_beside_such_files(backend, tmp_path, mon
         assert pool.run(doubled, 4) == [8, 8]
 
 
-def test_a_learners_function_uses_a_module_beside_such_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_learners_function_uses_a_module_beside_such_files(tmp_path, monkeypatch):
     monkeypatch.chdir(lay_traps(tmp_path))
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as a kernel has it
 
@@ -121,33 +119,3 @@ def test_a_learners_function_uses_a_module_beside_such_files(tmp_path: Path, mon
         return helpers.double(number) + 0 * random.random()
 
     assert limits.call_each(rolled, [(3,)]) == [6]
-
-
-@pytest.mark.slow
-def test_a_kernel_starts_beside_such_files_and_imports_the_real_ones(tmp_path: Path):
-    pytest.importorskip("ipykernel")
-    from jupyter_client.manager import KernelManager
-
-    from hpclab.cli.kernel import Kernels
-
-    # a kernel that the user installed under the name of ours
-    (tmp_path / "kernels" / "python3").mkdir(parents=True)
-    (tmp_path / "kernels" / "python3" / "kernel.json").write_text(
-        '{"argv": ["/nonexistent/python"], "display_name": "mine", "language": "python"}'
-    )
-    (folder := tmp_path / "course").mkdir()
-    specs = Kernels(kernel_dirs=[str(tmp_path / "kernels")], allowed_kernelspecs={"none"})
-    assert specs.get_all_specs()["python3"]["spec"]["argv"][0] == sys.executable
-    kernel = KernelManager(kernel_name="python3", kernel_spec_manager=specs)
-    kernel.start_kernel(cwd=str(lay_traps(folder)), env=os.environ | {"PYTHONPATH": CHECKOUT})
-    client = kernel.blocking_client()
-    client.start_channels()
-    said: list[str] = []
-    try:
-        client.wait_for_ready(timeout=60)
-        code = "import random, numpy, helpers; print(helpers.double(numpy.arange(2).sum()))"
-        client.execute_interactive(code, timeout=60, output_hook=lambda one: said.append(str(one["content"])))
-    finally:
-        client.stop_channels()
-        kernel.shutdown_kernel(now=True)
-    assert any("'text': '2\\n'" in one for one in said), said

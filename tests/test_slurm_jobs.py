@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -53,18 +54,13 @@ def test_site_env_sets_in_a_shell_what_the_lesson_reads(tmp_path):
 @pytest.fixture(scope="module")
 def slurm():
     """Our own Slurm with a pretend GPU on each of four nodes, for this file only."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir="/tmp", prefix="st") as state:
-        patch.setenv("HPCLAB_STATE_DIR", state)
-        patch.setenv("HPCLAB_SLURM", "local")
-        before = dict(os.environ)
+    place = tempfile.TemporaryDirectory(dir="/tmp", prefix="st")
+    with place as state, mock.patch.dict(os.environ, HPCLAB_STATE_DIR=state):
         cluster = local_slurm.up(4, 1, 1)
         try:
             yield slurms.connect(start=False)
         finally:
             cluster.down()
-            for name in set(os.environ) - set(before):
-                del os.environ[name]
-            os.environ.update(before)
 
 
 @pytest.fixture

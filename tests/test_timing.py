@@ -1,7 +1,5 @@
 """Timing: warm-up is not counted, wall and CPU time tell waiting from working."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import time
@@ -69,3 +67,5 @@ def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatc
 def test_the_median_is_not_moved_by_one_slow_repeat():
     samples = [timing.Sample(1, 1), timing.Sample(2, 1), timing.Sample(100, 50)]
     assert timing.median(samples) == timing.Sample(2, 1)
+    with pytest.raises(ValueError, match="at least one sample"):
+        timing.median([])

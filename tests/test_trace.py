@@ -1,7 +1,5 @@
 """Every instant of every rank belongs to exactly one component."""
 
-from __future__ import annotations
-
 import time
 
 import pytest
@@ -25,7 +23,7 @@ events = st.lists(
 
 @settings(deadline=None)
 @given(events)
-def test_the_components_sum_to_ranks_times_makespan(found: list[Event]):
+def test_the_components_sum_to_ranks_times_makespan(found):
     bars = Trace(tuple(found), ranks=4, start=0.0, end=10.0).bars()
     assert sum(bars.values()) == pytest.approx(40.0, rel=1e-6)
     assert all(seconds >= -1e-9 for seconds in bars.values())

@@ -1,7 +1,5 @@
 """Text with units in, SI inside, text with units out."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -25,16 +23,17 @@ def test_sizes_and_durations_are_read_as_slurm_reads_them():
     assert {text: units.parse_seconds(text) for text in DURATIONS} == pytest.approx(DURATIONS)
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-1 GB", "1 XB", "1 GB 2", "nan", None, "1e3 MB", "1 gb", "3G"])
-def test_what_is_no_size_is_refused(text: object):
-    with pytest.raises(ValueError, match="not a size: write a number and a unit"):
-        units.parse_bytes(text)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-3 s", "1:2:3:4", "10 minutes", None, "nan"])
-def test_what_is_no_duration_is_refused(text: object):
-    with pytest.raises(ValueError, match="write a number and a unit"):
-        units.parse_seconds(text)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("read", "texts"),
+    [
+        (units.parse_bytes, ["", "GB", "-1 GB", "1 XB", "1 GB 2", "nan", None, "1e3 MB", "1 gb", "3G"]),
+        (units.parse_seconds, ["", "soon", "-3 s", "1:2:3:4", "10 minutes", None, "nan"]),
+    ],
+)
+def test_what_is_none_is_refused(read, texts):
+    for text in texts:
+        with pytest.raises(ValueError, match="write a number and a unit"):
+            read(text)
 
 
 def test_gib_is_not_gb():
@@ -57,7 +56,7 @@ def test_durations_are_written_in_the_unit_that_reads_best():
 
 @settings(deadline=None)
 @given(st.integers(0, 2**59))
-def test_what_is_written_reads_back_within_its_digits(size: int):
+def test_what_is_written_reads_back_within_its_digits(size):
     assert math.isclose(units.parse_bytes(units.format_bytes(size)), size, rel_tol=0.006, abs_tol=0.5)
     assert math.isclose(
         units.parse_bytes(units.format_bytes(size, binary=False)), size, rel_tol=0.006, abs_tol=0.5
@@ -66,7 +65,7 @@ def test_what_is_written_reads_back_within_its_digits(size: int):
 
 @settings(deadline=None)
 @given(st.floats(1e-9, 1e8))
-def test_durations_read_back_as_written_when_they_have_one_unit(seconds: float):
+def test_durations_read_back_as_written_when_they_have_one_unit(seconds):
     text = units.format_seconds(seconds)
     if text.count(" ") == 1:
         assert units.parse_seconds(text) == pytest.approx(seconds, rel=0.01)

@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 import webbrowser
-from collections.abc import Iterator
 from pathlib import Path
 
 from hpclab import checks, search_path
@@ -45,7 +44,11 @@ def run(options: argparse.Namespace) -> int:
 
     for remark in remarks:
         say(remark)
-    with _stopping() as asked, contextlib.ExitStack() as ending:
+    with contextlib.ExitStack() as ending:
+        asked: list[int] = []  # signals that came: the first ends it, a second one changes nothing
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.signal(name, lambda number, frame: asked.append(number))
+            ending.callback(signal.signal, name, before)
         started = False
         if not options.no_slurm:
             sentence, started = _find_slurm()
@@ -84,19 +87,6 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
             "(lesson 00 shows how), or name a folder with --folder.",
         ]
     return layout.folder, layout.kept
-
-
-@contextlib.contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """What was asked for by Ctrl-C, SIGTERM or SIGHUP so far; inside, a second one changes nothing."""
-    asked: list[int] = []
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, lambda number, frame: asked.append(number)) for name in names}
-    try:
-        yield asked
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _find_slurm() -> tuple[str, bool]:

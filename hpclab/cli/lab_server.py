@@ -8,7 +8,6 @@ for it.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
 from typing import TextIO
 
 _WAY_OUT = {"all_proxy", "http_proxy", "https_proxy", "ssl_cert_dir", "ssl_cert_file", "sslkeylogfile"}
@@ -34,14 +32,17 @@ def main() -> int:
     died: list[bool] = []
     threading.Thread(target=_watch, args=(told, died), daemon=True).start()
     try:
-        with _without_the_way_out():
-            from jupyterlab.labapp import LabApp
+        # Nothing of JupyterLab's goes outside here, so a proxy or certificate that is not there is no
+        # obstacle to its start; kernels and terminals get them as they are.
+        kept = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _WAY_OUT}
+        from jupyterlab.labapp import LabApp
 
-            from hpclab.cli import lab_settings
+        from hpclab.cli import lab_settings
 
-            ours = lab_settings.settings(spec)
-            lab_settings.ours_first(ours)
-            server = LabApp.initialize_server(argv=[], config=ours)
+        ours = lab_settings.settings(spec)
+        lab_settings.ours_first(ours)
+        server = LabApp.initialize_server(argv=[], config=ours)
+        os.environ.update(kept)
         signal.signal(signal.SIGTERM, lambda *_: server.stop(from_signal=True))
         print(json.dumps({"port": server.port}), file=answer, flush=True)
         server.start()
@@ -50,17 +51,6 @@ def main() -> int:
             down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]
             subprocess.run(down, timeout=30, check=False)
     return 0
-
-
-@contextlib.contextmanager
-def _without_the_way_out() -> Iterator[None]:
-    """Nothing of JupyterLab's goes outside here, so a proxy or certificate that is not there is no obstacle
-    to its start; kernels and terminals get them as they are."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _WAY_OUT}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
 
 
 def _watch(told: TextIO, died: list[bool]) -> None:

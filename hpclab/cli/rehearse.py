@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import psutil
 
@@ -27,9 +27,6 @@ from hpclab.cli import number
 from hpclab.course import Lesson, lay_out, lessons
 from hpclab.machine.footprint import Footprint, members
 from hpclab.machine.probe import slurm
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 _MINUTE = 60.0  # seconds and bytes that a lesson promises to stay within on two cores
 _MEMORY = 2 * 2**30
@@ -166,7 +163,7 @@ def _environment(folder: Path, state: Path) -> dict[str, str]:
     return {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
 
 
-def _where(content: NotebookNode) -> str:
+def _where(content: Any) -> str:
     """The last code cell that was begun, as a learner counts them, with its first line."""
     code = [cell for cell in content.cells if cell.cell_type == "code"]
     begun = [number for number, cell in enumerate(code) if cell.metadata.get("execution")] or [0]

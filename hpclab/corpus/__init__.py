@@ -1,11 +1,11 @@
 """The text the course trains on, its byte-pair tokeniser, and the tokens that lesson 05 makes of it."""
 
 from hpclab.corpus.files import Corpus, CorpusMismatch, collect
-from hpclab.corpus.shards import Chunk, chunks, fingerprint, join, tokenise, tokenise_with
+from hpclab.corpus.shards import Chunk, chunks, fingerprint, join, tokenise
 from hpclab.corpus.store import StoredCorpusError, cache_directory, load, save
 from hpclab.corpus.tokeniser import Tokeniser, train
 
 __all__ = [
     "Chunk", "Corpus", "CorpusMismatch", "StoredCorpusError", "Tokeniser", "cache_directory", "chunks",
-    "collect", "fingerprint", "join", "load", "save", "tokenise", "tokenise_with", "train",
+    "collect", "fingerprint", "join", "load", "save", "tokenise", "train",
 ]  # fmt: skip

@@ -6,19 +6,16 @@ gives the same tokens for every chunk size, every number of nodes and every assi
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy
 
 from hpclab import checks, units
 from hpclab.corpus.files import Corpus, Source
 from hpclab.corpus.tokeniser import Tokeniser
 from hpclab.trace import record
-
-if TYPE_CHECKING:
-    import numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,6 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
 
     Reading is marked as storage; the rest is compute on one core.
     """
-    import numpy
-
     with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
         texts = [file.read() for file in chunk.files]
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
@@ -76,15 +71,8 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
     return Shard(chunk.index, numpy.concatenate(parts))
 
 
-def tokenise_with(tokeniser: Tokeniser) -> Callable[[Chunk], Shard]:
-    """`tokenise` as a task of one argument, for ``pool.map(tokenise_with(tokeniser), chunks)``."""
-    return functools.partial(tokenise, tokeniser)
-
-
 def join(shards: Iterable[Shard]) -> numpy.ndarray:
     """All tokens in the corpus's order, shape (tokens,), uint16; ValueError if one is missing or double."""
-    import numpy
-
     ordered = sorted(shards, key=lambda shard: shard.index)
     if [shard.index for shard in ordered] != list(range(len(ordered))) or not ordered:
         raise ValueError("Some shards are missing or there twice: join all that one map has returned.")
@@ -93,8 +81,6 @@ def join(shards: Iterable[Shard]) -> numpy.ndarray:
 
 def fingerprint(tokens: numpy.ndarray) -> str:
     """SHA-256 of the tokens' bytes: the same for the same tokens, wherever they were made."""
-    import numpy
-
     checks.instance("tokens", tokens, numpy.ndarray, "an array of tokens")
     if tokens.dtype != "<u2" and not (tokens.dtype.kind in "iu" and ((tokens >= 0) & (tokens < 2**16)).all()):
         raise ValueError(f"tokens must be an array of whole numbers from 0 to 65535, not of {tokens.dtype}.")

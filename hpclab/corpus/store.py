@@ -16,16 +16,15 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy
 
 from hpclab import checks
 from hpclab.cluster.host import private
 from hpclab.corpus.files import Corpus
 from hpclab.corpus.shards import fingerprint
 from hpclab.corpus.tokeniser import Tokeniser
-
-if TYPE_CHECKING:
-    import numpy
 
 MANIFEST = "manifest.json"
 
@@ -85,8 +84,6 @@ def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Pa
 
 def load(folder: Path | None = None) -> StoredCorpus:
     """What `save` kept, checked; StoredCorpusError says what is wrong with it and what to do."""
-    import numpy
-
     if folder is None:
         folder = cache_directory() / "corpus"
         if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():

@@ -16,13 +16,12 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy
 
 from hpclab import checks
 from hpclab.corpus.files import Corpus
-
-if TYPE_CHECKING:
-    import numpy
 
 LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
 _SAMPLE = 4 * 2**20  # bytes to learn from
@@ -36,14 +35,6 @@ class Tokeniser:
     """
 
     merges: bytes
-
-    def __post_init__(self) -> None:
-        checks.instance("A tokeniser's merges", self.merges, bytes, "bytes")
-        if len(self.merges) % 4 or len(self.merges) // 4 + 257 > LARGEST_VOCABULARY:
-            raise ValueError("A tokeniser's merges must be pairs of two-byte tokens, at most 65,278 of them.")
-        for number, pair in enumerate(self.pairs()):
-            if max(pair) >= 256 + number:
-                raise ValueError(f"Merge {number} uses a token that no earlier merge has made.")
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """The merges in the order in which they were learnt."""
@@ -61,8 +52,6 @@ class Tokeniser:
 
     def encode(self, text: str) -> numpy.ndarray:
         """The text's tokens, shape (tokens,), uint16, without an end-of-document token; on one core."""
-        import numpy
-
         checks.instance("text", text, str, "text")
         # encode, not encode_batch: a batch starts the library's own threads, even for one text
         return numpy.asarray(_engine(self.merges).encode(text).ids, dtype="<u2")

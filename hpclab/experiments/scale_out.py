@@ -97,7 +97,7 @@ class ScaleOut:
         report("reading the corpus", 0, 1)
         expected, (_, tokeniser, chunks) = self.serial(), self.prepare()
         report("reading the corpus", 1, 1)
-        task, results, now = corpus.tokenise_with(tokeniser), list[Result](), 0
+        task, results, now = functools.partial(corpus.tokenise, tokeniser), list[Result](), 0
         for count, repeat in there_and_back(self.nodes, self.repeats):
             if count != now:
                 waited, now = _bring_up(where, count, tokeniser, report), count

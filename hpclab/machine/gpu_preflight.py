@@ -7,13 +7,14 @@ compatibility guide and CUDA 13's release notes.
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from hpclab.machine.cuda_driver import NO_LIBRARY, Driver, ask
 from hpclab.machine.description import Gpu
 
 LOWEST_DRIVER = {12: 525, 13: 580}
@@ -21,7 +22,21 @@ LOWEST_CAPABILITY = {12: (5, 0), 13: (7, 5)}
 SYSTEM = -1  # CUDA's compiler is the system's: its version is not known here
 _COMPILER = {"13": "nvidia-nvvm", "12": "nvidia-cuda-nvcc-cu12"}  # what numba-cuda[cu13] and [cu12] bring
 _NO_DEVICE, _TWO_VERSIONS = 100, 803  # CUDA_ERROR_NO_DEVICE, CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
-_SILENT = Driver()
+NO_LIBRARY = -1  # not one of CUDA's codes: there was no libcuda to ask
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """`error` is the code of what failed, or 0; `cuda` the newest CUDA that it runs, such as (13, 0).
+
+    `name` and `capability` (the compute capability, such as (9, 0)) are the first device's, "" where none is.
+    """
+
+    error: int = NO_LIBRARY
+    cuda: tuple[int, int] = (0, 0)
+    name: str = ""
+    capability: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +50,7 @@ class GpuFacts:
     """
 
     seen: tuple[Gpu, ...] = ()
-    driver: Driver = _SILENT
+    driver: Driver = Driver()
     numba_cuda: str = ""
     compiler: int = 0
     torch: str = ""
@@ -58,6 +73,30 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
         torch_cuda=_torch_cuda(torch), kernel_module=(root / "proc/driver/nvidia/version").exists(),
         wsl="microsoft" in platform.release().lower() and (root / "dev/dxg").exists(),
     )  # fmt: skip
+
+
+@functools.cache
+def ask(library: str = "libcuda.so.1") -> Driver:
+    """What NVIDIA's driver says of GPUs that this process may use; asked once, as CUDA itself does.
+
+    Loading `libcuda` takes microseconds where there is none, and needs neither torch nor numba. Nothing is
+    allocated on a device; but CUDA is started in this process, and whoever forks ranks must not have done
+    that before. Names and codes are those of the CUDA Driver API.
+    """
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError:
+        return Driver()
+    version, device, major, minor = (ctypes.c_int() for _ in range(4))
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    newest = version.value // 1000, version.value % 1000 // 10
+    if error := cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0):
+        return Driver(error, newest)
+    name = ctypes.create_string_buffer(256)
+    cuda.cuDeviceGetName(name, len(name), device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
+    return Driver(0, newest, name.value.decode(errors="replace"), (major.value, minor.value))
 
 
 def usable(facts: GpuFacts) -> bool:

@@ -9,13 +9,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpclab.cluster import threads
 from hpclab.cluster.backends.command import last_lines, private_directory
-
-if TYPE_CHECKING:
-    from hpclab.cluster.slurm import Slurm
+from hpclab.cluster.slurm import Slurm
 
 
 def mpiexec() -> str:

@@ -1,7 +1,5 @@
 """`hpclab doctor`: one screen, offline, true for machines of all kinds."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -34,7 +32,7 @@ BARE = replace(BINDER, container="", slurm=SlurmHere(False, False, False, ("sbat
 SHORT = "2 ranks at most: memory is short"
 
 
-def by_name(here: Machine) -> dict:
+def by_name(here):
     return {item.name: item for item in capabilities(here)}
 
 
@@ -59,11 +57,11 @@ def test_a_site_has_it_all():
         (BARE, "slurm", "no", f"on this machine's processes: no Slurm; {SHORT}"),
     ],
 )
-def test_how_a_lesson_runs(here: Machine, needs: str, state: str, runs: str):
+def test_how_a_lesson_runs(here, needs, state, runs):
     assert for_lesson(here, needs.split()) == (state, runs)
 
 
-def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch):
     said = by_name(BARE)
     assert said["Slurm"].state == "no"
     assert "apt install slurm-wlm munge" in said["Slurm"].remedy
@@ -82,7 +80,7 @@ def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.Monkey
         (FileSystem("home", "/home/ada", "nfs4", "shared", 10**10, 10**6, True), "free"),
     ],
 )
-def test_a_bad_folder_is_named(place: FileSystem, word: str):
+def test_a_bad_folder_is_named(place, word):
     files = by_name(replace(BINDER, file_systems=(place,)))["files"]
     assert files.state != "yes"
     assert word in files.remedy
@@ -96,7 +94,7 @@ def test_the_number_of_ranks_follows_the_free_memory():
 
 @pytest.mark.parametrize("width", [60, 80, 110])
 @pytest.mark.parametrize("here", [BINDER, SITE, BARE])
-def test_it_fits_a_screen_of_any_width(here: Machine, width: int):
+def test_it_fits_a_screen_of_any_width(here, width):
     found = [
         Lesson(f"{n:02}", f"{n:02}_x", f"A lesson with a rather long title number {n}", Path("x"), ("slurm",))
         for n in range(17)
@@ -117,7 +115,7 @@ def test_json_says_the_same(capsys):
 
 
 def test_in_a_folder_that_was_deleted_without_a_program_it_still_answers_and_loads_nothing_heavy(
-    tmp_path: Path,
+    tmp_path,
 ):
     (tmp_path / "gone").mkdir()
     code = (

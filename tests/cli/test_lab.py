@@ -17,6 +17,7 @@ import pytest
 
 from hpclab import course
 from tests.conftest import gone, until
+from tests.test_search_path import lay_traps
 
 
 class Lab:
@@ -173,7 +174,8 @@ def test_a_home_that_cannot_be_written_is_passed_over(lab, base):
 
 @pytest.mark.slow
 def test_it_opens_with_settings_that_were_made_for_another_server(lab, base):
-    """And its kernel is this Python's, although the user has installed another one of that name."""
+    """And its kernel is this Python's, although the user has installed another one of that name, and imports
+    the real modules, although files beside the notebooks are named so."""
     theirs = base / ".jupyter"
     theirs.mkdir()
     server = {"base_url": "/jupyter/", "certfile": "/nonexistent.pem", "password": "argon2:x"}
@@ -193,5 +195,9 @@ def test_it_opens_with_settings_that_were_made_for_another_server(lab, base):
         https_proxy="http://127.0.0.1:9", SSL_CERT_FILE="/nonexistent", JUPYTER_PREFER_ENV_PATH="0",
     )  # fmt: skip
     assert any(file["name"].startswith("00_") for file in one.ask("api/contents")["content"])
-    said = one.run_in_kernel("import os, sys, hpclab; print(sys.executable, os.environ['SSL_CERT_FILE'])")
-    assert said.split() == [sys.executable, "/nonexistent"]
+    lay_traps(one.folder)  # beside the notebooks
+    said = one.run_in_kernel(
+        "import os, sys, hpclab, random, numpy, helpers\n"
+        "print(sys.executable, os.environ['SSL_CERT_FILE'], helpers.double(numpy.arange(2).sum()))"
+    )
+    assert said.split() == [sys.executable, "/nonexistent", "2"]

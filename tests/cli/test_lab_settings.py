@@ -1,13 +1,10 @@
 """What a user has set for another Jupyter, and servers that never answer or answer wrongly."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from traitlets.config import Config
@@ -46,7 +43,7 @@ def test_what_would_lock_the_learner_out_is_not_taken_and_all_else_stays(section
 
 
 def test_another_jupyters_variables_stay_outside_and_folders_that_take_nothing_are_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path, monkeypatch
 ):
     another = ["JPY_PARENT_PID", "JUPYTERHUB_API_TOKEN", "JUPYTER_TOKEN", "JUPYTER_PORT", "JUPYTERLAB_DIR"]
     another += ["JUPYTER_GATEWAY_URL"]
@@ -94,10 +91,10 @@ WRONG = {
 
 
 @pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def children(monkeypatch, tmp_path):
     """Stands for JupyterLab: what each start in turn does, and whether each had the user's configuration."""
-    plan: list[dict] = []
-    had: list[bool] = []
+    plan = []
+    had = []
 
     def in_a_child(cls, folder, state, port, take_down_slurm, theirs):
         had.append(theirs)
@@ -115,7 +112,7 @@ def children(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return plan, had
 
 
-def start(folder: Path, said: list[str], port: int = 0) -> Server | None:
+def start(folder, said, port=0):
     return Server.start(folder, port, take_down_slurm=False, stopped=lambda: False, say=said.append)
 
 
@@ -126,7 +123,7 @@ def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
 ):
     plan, had = children
     plan[:] = [GOOD | wrong, GOOD]
-    said: list[str] = []
+    said = []
     start(tmp_path, said).end()
     assert had == [True, False]
     (sentence,) = said
@@ -135,7 +132,7 @@ def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
 
 
 @pytest.mark.slow
-def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path: Path):
+def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path):
     plan, had = children
     plan[:] = [GOOD | WRONG["ends"][0]]
     with pytest.raises(RuntimeError, match=r"be started: it ended with status 1\.\n    TraitError: nope"):
@@ -144,18 +141,18 @@ def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_silence_has_a_limit_and_a_word_before_it(children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_silence_has_a_limit_and_a_word_before_it(children, tmp_path, monkeypatch):
     monkeypatch.setattr(lab_child, "_READY", 0.6)
     monkeypatch.setattr(lab_child, "_PATIENCE", 0.1)
     plan, _ = children
     plan[:] = [GOOD | {"first": "import time; time.sleep(600)"}]
-    said: list[str] = []
+    said = []
     with pytest.raises(RuntimeError, match=r"did not answer within 0\.6 s"):
         start(tmp_path, said)
     assert said[0].startswith("JupyterLab is starting")
 
 
-def test_a_port_in_use_is_named_before_anything_starts(children, tmp_path: Path):
+def test_a_port_in_use_is_named_before_anything_starts(children, tmp_path):
     _, had = children
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
@@ -165,7 +162,7 @@ def test_a_port_in_use_is_named_before_anything_starts(children, tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ["", "{cut off", "[]"])
-def test_a_damaged_workspace_is_written_again(tmp_path: Path, content: str):
+def test_a_damaged_workspace_is_written_again(tmp_path, content):
     place = workspace.write(tmp_path, workspace.first_view("00.ipynb"))
     place.write_text(content)
     assert json.loads(workspace.write(tmp_path, workspace.first_view("00.ipynb")).read_text())["data"]
@@ -174,7 +171,7 @@ def test_a_damaged_workspace_is_written_again(tmp_path: Path, content: str):
 
 
 @pytest.mark.parametrize("folder", ["here", "./a/b", "."])
-def test_a_folder_that_was_removed_is_said(tmp_path: Path, monkeypatch, capsys, folder: str):
+def test_a_folder_that_was_removed_is_said(tmp_path, monkeypatch, capsys, folder):
     (gone := tmp_path / "gone").mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()

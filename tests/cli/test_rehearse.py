@@ -1,7 +1,5 @@
 """`hpclab rehearse`: notebooks of every fate, run in kernels of their own, with nothing left behind."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -18,11 +16,11 @@ from hpclab.machine.footprint import members
 from tests.conftest import until
 
 
-def write(top: Path, **lessons: list[str]) -> None:
+def write(top, **lessons):
     """Lessons of these code cells. Written out: reading one with nbformat takes seconds of imports."""
     (top / "notebooks").mkdir()
     for name, sources in lessons.items():
-        cells: list[dict] = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# A lesson"}]
+        cells = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# A lesson"}]
         for number, source in enumerate(sources):
             code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
             cells.append(code | {"id": f"c{number}", "source": source})
@@ -47,7 +45,7 @@ FATES = {
 
 
 @pytest.fixture
-def fates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def fates(tmp_path, monkeypatch):
     write(tmp_path, **FATES)
     monkeypatch.setattr("hpclab.course.finder.root", lambda: tmp_path)
     monkeypatch.setattr("hpclab.course.layout.root", lambda: tmp_path)
@@ -55,7 +53,7 @@ def fates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def reports(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, dict]]:
+def reports(capsys, *words):
     status = main(["rehearse", "--json", *words])
     answer = json.loads(capsys.readouterr().out)
     assert answer["passed"] is (status == 0)
@@ -63,9 +61,7 @@ def reports(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[
 
 
 @pytest.mark.slow
-def test_good_and_wrong_lessons(
-    fates: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_good_and_wrong_lessons(fates, capsys, monkeypatch):
     monkeypatch.setenv("HPCLAB_STATE_DIR", "/elsewhere")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     before = (fates / "notebooks" / "00_good.ipynb").read_text()
@@ -87,10 +83,8 @@ def test_a_lesson_in_a_line():
 
 
 @pytest.mark.slow
-def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(
-    fates: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    folders: list[str] = []
+def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(fates, capsys, monkeypatch):
+    folders = []
     run = rehearse.rehearse
 
     def noted(lesson, folder, seconds):
@@ -108,7 +102,7 @@ def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_nothing(tmp_path: Path):
+def test_an_interrupt_leaves_nothing(tmp_path):
     write(tmp_path, **{"00_long": ["open('begun', 'w').close(); import time; time.sleep(120)"]})
     code = (
         "import pathlib, hpclab.course.finder as f, hpclab.course.layout as l\n"
@@ -122,7 +116,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path):
     assert not any(members(folder) or Path(folder).exists() for folder in kernels)
 
 
-def _folders_of(pid: int) -> set[str]:
+def _folders_of(pid):
     """The rehearsal folders that kernels below `pid` run in, once they have begun with a cell."""
     found = set()
     for child in members("", [pid]):

@@ -1,7 +1,5 @@
 """Fault 16 on the command line: a wrong word is refused in one sentence that says what is allowed."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.cli import main

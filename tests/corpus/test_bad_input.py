@@ -1,7 +1,5 @@
 """0, -1, NaN, infinity, 1e30, text, None and a wrong type into the corpus: one sentence."""
 
-from __future__ import annotations
-
 import math
 import struct
 
@@ -19,7 +17,7 @@ TOKENS = numpy.zeros(1, "<u2")
 def test_what_is_none_of_it(bad, refused, tmp_path):
     calls = [
         lambda: corpus.collect(bad), lambda: corpus.train(bad), lambda: corpus.train(TEXT, vocabulary=bad),
-        lambda: corpus.chunks(bad, 4096), lambda: corpus.chunks(TEXT, bad), lambda: corpus.Tokeniser(bad),
+        lambda: corpus.chunks(bad, 4096), lambda: corpus.chunks(TEXT, bad),
         lambda: corpus.fingerprint(bad), lambda: corpus.save(bad, LETTERS, TOKENS, tmp_path),
         lambda: corpus.save(TEXT, bad, TOKENS, tmp_path), lambda: corpus.save(TEXT, LETTERS, bad, tmp_path),
     ]  # fmt: skip
@@ -35,8 +33,3 @@ def test_what_is_none_of_it(bad, refused, tmp_path):
 def test_what_is_no_token(bad, refused):
     refused(lambda: LETTERS.decode([97, bad]))
     refused(lambda: corpus.fingerprint(numpy.array([97, bad])))
-
-
-@pytest.mark.parametrize("merges", [b"abc", struct.pack("<HH", 256, 97), b"\0\0\0\0" * 65_279])
-def test_merges_that_cannot_be(merges, refused):
-    refused(lambda: corpus.Tokeniser(merges))

@@ -1,28 +1,18 @@
-"""A small course in place of the real one, and what a folder holds."""
-
-from __future__ import annotations
+"""A small course in place of the real one."""
 
 import json
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 
-@pytest.fixture
-def notebook() -> Callable[..., str]:
-    """``notebook(text, needs=["slurm"])``: a notebook of one cell, as its file holds it."""
-
-    def made(text: str, **metadata: object) -> str:
-        cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": [text]}]
-        return json.dumps({"cells": cells, "metadata": {"hpclab": metadata}, "nbformat": 4})
-
-    return made
+def notebook(text, **metadata):
+    """A notebook of one cell, as its file holds it."""
+    cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": [text]}]
+    return json.dumps({"cells": cells, "metadata": {"hpclab": metadata}, "nbformat": 4})
 
 
 @pytest.fixture
-def small_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: Callable[..., str]) -> Path:
+def small_course(tmp_path, monkeypatch):
     """A course of two notebooks and one job script."""
     top = tmp_path / "course"
     (top / "notebooks").mkdir(parents=True)
@@ -33,31 +23,3 @@ def small_course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: Call
     monkeypatch.setattr("hpclab.course.finder.root", lambda: top)
     monkeypatch.setattr("hpclab.course.layout.root", lambda: top)
     return top
-
-
-@pytest.fixture(scope="session")
-def tree() -> Callable[[Path], dict[str, object]]:
-    """Everything below a folder: a file's content and mode, None for a folder."""
-
-    def seen(top: Path) -> dict[str, object]:
-        return {
-            path.relative_to(top).as_posix(): (path.read_bytes(), path.stat().st_mode)
-            if path.is_file()
-            else None
-            for path in sorted(top.rglob("*"))
-        }
-
-    return seen
-
-
-@pytest.fixture(scope="session")
-def packed() -> Callable[..., Path]:
-    """``packed(path, ("name", "content"), ...)``: a zip of these entries."""
-
-    def made(path: Path, *entries: tuple[str | zipfile.ZipInfo, str]) -> Path:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-            for name, content in entries:
-                bundle.writestr(name, content)
-        return path
-
-    return made

@@ -1,16 +1,13 @@
 """The course as files: found, and laid out without ever overwriting what a learner changed."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from hpclab import course
 from hpclab.course import finder
+from tests.course.conftest import notebook
 
 
-def test_lessons_carry_title_needs_and_exercises(small_course: Path, notebook):
+def test_lessons_carry_title_needs_and_exercises(small_course):
     (small_course / "notebooks" / "02_do.ipynb").write_text(notebook("# 02. Do\nlesson_02.A_B.check(x)"))
     look, run, do = course.lessons()
     assert (look.number, look.name, look.title, look.needs) == ("00", "00_look", "Look", ())
@@ -19,19 +16,19 @@ def test_lessons_carry_title_needs_and_exercises(small_course: Path, notebook):
 
 
 @pytest.mark.parametrize("content", ["not json", "[]", '{"cells": 3}', "\x00\x01"])
-def test_a_broken_notebook_is_named(small_course: Path, content: str):
+def test_a_broken_notebook_is_named(small_course, content):
     (small_course / "notebooks" / "01_run.ipynb").write_text(content)
     with pytest.raises(ValueError, match="01_run"):
         course.lessons()
 
 
-def test_a_missing_course_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_missing_course_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(finder, "__file__", str(tmp_path / "a" / "b" / "finder.py"))
     with pytest.raises(FileNotFoundError, match="install hpclab again"):
         course.root()
 
 
-def test_lay_out_copies_everything_and_twice_changes_nothing(small_course: Path, tmp_path: Path):
+def test_lay_out_copies_everything_and_twice_changes_nothing(small_course, tmp_path):
     folder = tmp_path / "my course é"
     first = course.lay_out(folder)
     assert {path.name for path in first.written} == {"00_look.ipynb", "01_run.ipynb", "hello.sh"}
@@ -40,7 +37,7 @@ def test_lay_out_copies_everything_and_twice_changes_nothing(small_course: Path,
     assert (second.written, second.kept) == ([], [])
 
 
-def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course: Path, tmp_path: Path, notebook):
+def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tmp_path):
     folder = tmp_path / "learner"
     folder.mkdir()
     (folder / "01_run.ipynb").write_text("mine before the course came")
@@ -67,9 +64,7 @@ def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course: Pa
 
 
 @pytest.mark.parametrize("damage", ["the manifest", "a link"])
-def test_what_cannot_be_told_from_the_learners_own_is_kept(
-    small_course: Path, tmp_path: Path, notebook, damage: str
-):
+def test_what_cannot_be_told_from_the_learners_own_is_kept(small_course, tmp_path, damage):
     mine = tmp_path / "l" / "00_look.ipynb"
     course.lay_out(mine.parent)
     if damage == "a link":

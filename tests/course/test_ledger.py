@@ -1,12 +1,9 @@
 """The ledger forgets nothing, survives what happens to a file, and says how well a learner really guesses."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +16,7 @@ from hpclab.results import Result
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mine(tmp_path, monkeypatch):
     """The ledger of a notebook that runs in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -28,12 +25,12 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / ledger.NAME
 
 
-def prediction(said: float | None, came: float, **more: object) -> ledger.Entry:
+def prediction(said, came, **more):
     values = {"kind": "prediction", "lesson": "01", "name": "triad", "unit": "×", "origin": "measured"}
     return ledger.Entry(**values | {"said": said, "came": came} | more)
 
 
-def asked(said: float | None) -> Prediction:
+def asked(said):
     one = Prediction("triad", "%", 0, 1000, "01", "the <bandwidth>", "the cores")
     if said is not None:
         one.commit(said)
@@ -124,7 +121,7 @@ def test_notebooks_that_write_at_once_lose_nothing(mine):
 
 @pytest.mark.parametrize("trouble", ["a folder", "a link", "a full disk", "half a write", "too large"])
 def test_what_cannot_be_written_is_said_once_and_the_lesson_goes_on(mine, capsys, monkeypatch, trouble):
-    def write(file: int, data: bytes) -> int:
+    def write(file, data):
         if trouble == "half a write":
             return 1
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -210,7 +207,7 @@ def test_calibration_is_said_in_words_by_notebook_and_command_alike(mine, capsys
 
 
 def test_in_a_notebook_it_is_read_as_a_status_and_nothing_in_it_is_markup(mine, monkeypatch):
-    shown: list[dict[str, str]] = []
+    shown = []
     display = SimpleNamespace(display=lambda data, raw: shown.append(data))
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: 1, display=display))
     asked(36).compare(0.2)

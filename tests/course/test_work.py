@@ -1,13 +1,10 @@
 """Saving and restoring, and laying out: all of it or nothing, whichever step fails, whatever is in a zip."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,24 @@ from hpclab import course
 from hpclab.course import work, writing
 
 
-def test_work_makes_the_round_trip_to_a_new_session(small_course: Path, tmp_path: Path):
+def tree(top):
+    """Everything below a folder: a file's content and mode, None for a folder."""
+    found = {path.relative_to(top).as_posix(): path for path in sorted(top.rglob("*"))}
+    return {
+        name: (path.read_bytes(), path.stat().st_mode) if path.is_file() else None
+        for name, path in found.items()
+    }
+
+
+def packed(path, *entries):
+    """A zip of these entries, each a name and its content."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, content in entries:
+            bundle.writestr(name, content)
+    return path
+
+
+def test_work_makes_the_round_trip_to_a_new_session(small_course, tmp_path):
     lost, fresh = tmp_path / "lost", tmp_path / "fresh"
     for folder in (lost, fresh):
         course.lay_out(folder)
@@ -34,16 +48,14 @@ def test_work_makes_the_round_trip_to_a_new_session(small_course: Path, tmp_path
     assert not (fresh / ".secret").exists()
 
 
-def each_step_fails(
-    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], error: type[BaseException] = OSError
-) -> Iterator[int]:
+def each_step_fails(monkeypatch, call, error=OSError):
     """Make the first, second, ... step of writing in `call` fail, until there is no such step any more."""
-    taken: list[str] = []
+    taken = []
 
-    def failing(name: str, number: int) -> Callable:
+    def failing(name, number):
         original = getattr(Path, name)
 
-        def step(place: Path, *arguments: object, **options: object) -> object:
+        def step(place, *arguments, **options):
             taken.append(name)
             if len(taken) == number:
                 raise error(errno.ENOSPC, "No space left on device", str(place))
@@ -63,7 +75,7 @@ def each_step_fails(
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monkeypatch, tree, packed, error):
+def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monkeypatch, error):
     folder = tmp_path / "mine"
     course.lay_out(folder)
     (folder / "01_run.ipynb").write_text("changed since")
@@ -82,7 +94,7 @@ def test_restoring_is_put_back_whichever_step_fails(small_course, tmp_path, monk
     assert os.access(folder / "slurm" / "jobs" / "hello.sh", os.X_OK)
 
 
-def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, tmp_path, monkeypatch, tree):
+def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()
     for _ in each_step_fails(monkeypatch, lambda: course.lay_out(home / "a" / "hpclab")):
@@ -91,7 +103,7 @@ def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, 
     assert (home / "a" / "hpclab" / "01_run.ipynb").is_file()
 
 
-def test_an_interrupted_save_keeps_the_earlier_zip(tmp_path, monkeypatch, tree):
+def test_an_interrupted_save_keeps_the_earlier_zip(tmp_path, monkeypatch):
     (tmp_path / "mine.txt").write_text("first")
     course.save_work(tmp_path / "w.zip", tmp_path)
     before = (tmp_path / "w.zip").read_bytes()
@@ -120,9 +132,7 @@ BAD = {
 
 @pytest.mark.parametrize("entries", BAD.values(), ids=list(BAD))
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_zip_that_cannot_be_restored_whole_changes_nothing(
-    tmp_path, monkeypatch, tree, packed, entries, refused
-):
+def test_a_zip_that_cannot_be_restored_whole_changes_nothing(tmp_path, monkeypatch, entries, refused):
     monkeypatch.setattr(work, "LARGEST_FILE", 1000)
     monkeypatch.setattr(work, "MOST_FILES", 4)
     (folder := tmp_path / "in").mkdir()
@@ -135,7 +145,7 @@ def test_a_zip_that_cannot_be_restored_whole_changes_nothing(
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60, None])
-def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path, cut: int | None):
+def test_a_damaged_zip_is_said_to_be_damaged(tmp_path, cut):
     (tmp_path / "a.txt").write_text("".join(str(n) for n in range(4000)))
     path = course.save_work(tmp_path / "w.zip", tmp_path).path
     content = bytearray(path.read_bytes())
@@ -147,7 +157,7 @@ def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path, cut: int | None):
         course.restore_work(tmp_path / "none.zip", tmp_path)
 
 
-def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path, packed):
+def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path):
     (tmp_path / "in" / "notes.txt").mkdir(parents=True)
     saved = packed(tmp_path / "w.zip", ("notes.txt", "mine"), ("notes.restored.txt", "another"))
     restored = course.restore_work(saved, tmp_path / "in")
@@ -157,7 +167,7 @@ def test_a_folder_where_a_file_must_be_is_kept_and_said(tmp_path: Path, packed):
     assert len(restored.kept) == 2
 
 
-def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path):
+def test_names_that_are_one_on_this_file_system_are_refused(tmp_path):
     """As A.txt and a.txt are on macOS; here by a link of two folders to one."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").symlink_to(tmp_path / "one")
@@ -170,7 +180,7 @@ def test_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     "name", ["what:why.txt", "a\\b.txt", "new\nline.txt", b"latin-\xe9.txt", "too large.bin"]
 )
-def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatch, name: str | bytes):
+def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatch, name):
     monkeypatch.setattr(work, "LARGEST_FILE", 1000)
     (tmp_path / os.fsdecode(name)).write_bytes(bytes(2000 * (name == "too large.bin")))
     (tmp_path / "good.txt").write_text("fine")
@@ -184,7 +194,7 @@ def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatc
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write and read everywhere")
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, packed):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     saved = packed(tmp_path / "w.zip", ("a.txt", "x"))
     (tmp_path / "in").mkdir(mode=0o500)
     with pytest.raises(OSError, match="Nothing was restored: this folder cannot be written"):

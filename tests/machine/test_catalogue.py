@@ -1,7 +1,5 @@
 """The catalogue: every number has a source and a unit; what is wrong in a file is named down to the field."""
 
-from __future__ import annotations
-
 import tomllib
 
 import pytest

@@ -1,7 +1,5 @@
 """Memory of a process tree: children and marked strangers count, shared pages count once."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -20,9 +18,9 @@ WAIT = "print('ready', flush=True); sys.stdin.readline()"
 @pytest.fixture
 def holder():
     """Start processes that hold SIZE bytes until a line is written to them, or the test is over."""
-    running: list[subprocess.Popen] = []
+    running = []
 
-    def start(code: str = f"{HOLD}; {WAIT}", **environment: str) -> subprocess.Popen:
+    def start(code=f"{HOLD}; {WAIT}", **environment):
         process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **environment}, start_new_session=True,
@@ -44,7 +42,7 @@ def test_shared_pages_count_once_and_what_is_gone_not_at_all(holder):
     assert SIZE < summed_pss([*members("", [pid]), 2**22 + 1]) < 1.6 * SIZE
 
 
-def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monkeypatch: pytest.MonkeyPatch):
+def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monkeypatch):
     mark = f"/tmp/hpclab-{uuid.uuid4().hex}"
     by_environment = holder(HPCLAB_STATE_DIR=mark).pid
     by_command = holder(f"{HOLD}; {WAIT}  # {mark}").pid

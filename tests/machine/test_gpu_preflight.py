@@ -1,18 +1,14 @@
 """A GPU that is there and cannot be used: what does not fit is named, with its fix. All facts are made up."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from hpclab.machine import cuda_driver, gpu_preflight, probe
+from hpclab.machine import gpu_preflight, probe
 from hpclab.machine.capability import capabilities, for_lesson
-from hpclab.machine.cuda_driver import Driver
 from hpclab.machine.description import Gpu
-from hpclab.machine.gpu_preflight import SYSTEM, GpuFacts, problems, usable
+from hpclab.machine.gpu_preflight import SYSTEM, Driver, GpuFacts, problems, usable
 
 A100 = Gpu("NVIDIA A100", "NVIDIA", "cuda", 80 * 2**30, "580.65")
 FITS = GpuFacts(
@@ -101,7 +97,7 @@ def test_the_compilers_cuda_is_that_of_numba_cudas_bindings(monkeypatch, tmp_pat
     assert gpu_preflight.gather((), "", tmp_path).compiler == cuda
 
 
-def test_facts_are_gathered_from_files_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_facts_are_gathered_from_files_and_versions(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: "")
     monkeypatch.setattr(gpu_preflight, "ask", Driver)
     monkeypatch.setattr("platform.release", lambda: "5.15.167.4-microsoft-standard-WSL2")
@@ -134,11 +130,11 @@ def libcuda(error):
 
 
 def test_the_driver_is_asked_in_its_own_words(monkeypatch):
-    assert cuda_driver.ask("libcuda-that-is-not-here.so.1") == Driver(cuda_driver.NO_LIBRARY)
+    assert gpu_preflight.ask("libcuda-that-is-not-here.so.1") == Driver(gpu_preflight.NO_LIBRARY)
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=0))
-    assert cuda_driver.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
+    assert gpu_preflight.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=100))
-    assert cuda_driver.ask("no device") == Driver(100, (13, 1))
+    assert gpu_preflight.ask("no device") == Driver(100, (13, 1))
 
 
 def test_doctor_and_lesson_00_say_it():

@@ -1,7 +1,5 @@
 """What the probe says of this machine, and of machines that are only a folder of files."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -16,7 +14,7 @@ from hpclab.machine.description import Gpu
 from hpclab.machine.probe import container, slurm
 
 
-def write(root: Path, files: dict[str, str]) -> Path:
+def write(root, files):
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
@@ -24,14 +22,14 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def environment(monkeypatch):
     """The environment, empty but for what a test puts in."""
-    variables: dict[str, str] = {}
+    variables = {}
     monkeypatch.setattr(os, "environ", variables)
     return variables
 
 
-def cgroup_v2(root: Path, cpu: str, memory: str = "max", inner: str = "/pod", pod: str = "pod/") -> Path:
+def cgroup_v2(root, cpu, memory="max", inner="/pod", pod="pod/"):
     (root / "sys/fs/cgroup/pod/inside").mkdir(parents=True)
     files = {"cpu.max": cpu, "memory.max": memory, "memory.current": "600000000",
              "memory.stat": "anon 1\ninactive_file 100000000\n"}  # fmt: skip
@@ -55,7 +53,7 @@ def test_this_machine_is_described_without_torch():
     assert here.python.startswith(f"{sys.version_info.major}.{sys.version_info.minor}")
 
 
-def test_the_affinity_mask_limits_the_cores(tmp_path: Path, environment):
+def test_the_affinity_mask_limits_the_cores(tmp_path, environment):
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -72,7 +70,7 @@ def test_the_affinity_mask_limits_the_cores(tmp_path: Path, environment):
         ("/only/the/host/knows", ""),  # then the mount itself is the container's group
     ],
 )
-def test_a_container_quota_of_version_2(tmp_path: Path, environment, inner: str, pod: str):
+def test_a_container_quota_of_version_2(tmp_path, environment, inner, pod):
     root = cgroup_v2(tmp_path, "50000 100000", "1000000000", inner, pod)
     cores, memory = allowance.cores(root), allowance.memory(root)
     assert (cores.usable, cores.whole) == (0.5, 1)
@@ -82,7 +80,7 @@ def test_a_container_quota_of_version_2(tmp_path: Path, environment, inner: str,
     assert "cgroup" in memory.limited_by
 
 
-def test_a_container_quota_of_version_1(tmp_path: Path, environment):
+def test_a_container_quota_of_version_1(tmp_path, environment):
     write(tmp_path, {
         "proc/self/cgroup": "4:memory:/job\n1:cpu,cpuacct:/job\n",
         "proc/self/mountinfo":
@@ -98,11 +96,11 @@ def test_a_container_quota_of_version_1(tmp_path: Path, environment):
 
 
 @pytest.mark.parametrize("text", ["", "max 100000", "garbage", "0 0", "100000"])
-def test_no_quota_or_an_unreadable_one_limits_nothing(tmp_path: Path, environment, text: str):
+def test_no_quota_or_an_unreadable_one_limits_nothing(tmp_path, environment, text):
     assert "cgroup" not in allowance.cores(cgroup_v2(tmp_path, text)).limited_by
 
 
-def test_a_slurm_job_and_a_hub_limit_what_may_be_used(tmp_path: Path, environment):
+def test_a_slurm_job_and_a_hub_limit_what_may_be_used(tmp_path, environment):
     environment.update(SLURM_CPUS_ON_NODE="1", SLURM_MEM_PER_NODE="300", MEM_LIMIT="lots", CPU_LIMIT="-1")
     assert allowance.memory(tmp_path).limited_by == "", "no job, and limits that are none"
     environment["SLURM_JOB_ID"] = "7"
@@ -137,7 +135,7 @@ def test_scratch_is_listed_where_the_site_names_it_and_one_that_is_not_there_is_
     assert "$WORK" not in roles
 
 
-def test_a_file_system_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
+def test_a_file_system_that_hangs_is_given_up(monkeypatch):
     never, ask = threading.Event(), os.statvfs
     monkeypatch.setattr(places, "_PATIENCE", 0.05)
     monkeypatch.setattr(os, "statvfs", lambda path: never.wait(20) and ask(path))
@@ -146,7 +144,7 @@ def test_a_file_system_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
     assert [place.answered for place in described] == [False] * len(described)
 
 
-def test_infiniband_and_omni_path_ports_have_rates(tmp_path: Path):
+def test_infiniband_and_omni_path_ports_have_rates(tmp_path):
     for device, rate, layer in (("mlx5_0", "200 Gb/sec (4X HDR)", "InfiniBand"), ("mlx5_1", "?", "Ethernet")):
         port = f"sys/class/infiniband/{device}/ports/1"
         files = {"rate": rate, "state": "4: ACTIVE", "link_layer": layer}
@@ -160,7 +158,7 @@ CLIENT = ("sbatch", "squeue", "sinfo", "scancel")
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
 
-def programs(folder: Path, *names: str) -> str:
+def programs(folder, *names):
     folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).write_text("#!/bin/sh\n")
@@ -168,7 +166,7 @@ def programs(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-def test_slurm_missing_site_and_our_own(tmp_path: Path, environment, monkeypatch: pytest.MonkeyPatch):
+def test_slurm_missing_site_and_our_own(tmp_path, environment, monkeypatch):
     from hpclab.cluster.local_slurm.files import WRITTEN_BY
 
     monkeypatch.setattr(sys.modules["hpclab.machine.probe"], "_ALSO_IN", "")
@@ -206,7 +204,7 @@ def test_slurm_missing_site_and_our_own(tmp_path: Path, environment, monkeypatch
         ({}, "", ""),
     ],
 )
-def test_containers_are_told_apart(tmp_path: Path, environment, variables, file: str, name: str):
+def test_containers_are_told_apart(tmp_path, environment, variables, file, name):
     environment.update(variables)
     write(tmp_path, {file: ""} if file else {})
     assert container(tmp_path) == name
@@ -232,7 +230,7 @@ def test_what_is_visible_of_the_gpus_and_a_slice_of_one_is_not_the_whole(environ
     assert gpus._visible(TWO) == found
 
 
-def test_gpus_from_the_drivers_files(tmp_path: Path, environment):
+def test_gpus_from_the_drivers_files(tmp_path, environment):
     environment["PATH"] = str(tmp_path)
     write(tmp_path, {
         "proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue\n",
@@ -245,7 +243,7 @@ def test_gpus_from_the_drivers_files(tmp_path: Path, environment):
     assert (amd.vendor, amd.memory) == ("AMD", 64 * 2**30)
 
 
-def test_gpus_from_nvidia_smi(tmp_path: Path, environment):
+def test_gpus_from_nvidia_smi(tmp_path, environment):
     program = Path(programs(tmp_path, "nvidia-smi")) / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559, 550.54.15'\necho 'No devices'\n")
     environment["PATH"] = f"{tmp_path}:/usr/bin:/bin"

@@ -4,8 +4,6 @@ python gloo_ranks.py 17; prints what went wrong, and "checked N" for each rank. 
 so that 17 ranks cost one import.
 """
 
-from __future__ import annotations
-
 import datetime
 import multiprocessing
 import os
@@ -24,11 +22,11 @@ RANKS = int(sys.argv[1])
 check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]
 
 
-def main(rank: int, place: str) -> None:
+def main(rank, place):
     store = dist.FileStore(place, RANKS)
     limit = datetime.timedelta(seconds=60)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS, timeout=limit)
-    found: list[str] = []
+    found = []
     for larger in range(RANKS, RANKS // 2, -1):  # all, all but one and that one ...: none idle
         for members in (range(larger), range(larger, RANKS)):
             group = dist.new_group(list(members)) if members else None

@@ -3,8 +3,6 @@
 Rank 0 prints what went wrong on any, and "checked 5".
 """
 
-from __future__ import annotations
-
 import runpy
 import sys
 from pathlib import Path
@@ -17,7 +15,7 @@ from hpclab.parallel.transports import MpiTransport
 check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]
 
 
-def main() -> int:
+def main():
     world, found = MPI.COMM_WORLD, []
     for larger in range(world.size, world.size // 2, -1):
         by = MpiTransport(world.Split(world.rank < larger, world.rank))

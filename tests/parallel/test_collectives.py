@@ -1,8 +1,5 @@
 """Schedules executed on real ranks: right answers, and the bytes that the formulas say."""
 
-from __future__ import annotations
-
-import shlex
 import shutil
 import subprocess
 import sys
@@ -12,14 +9,11 @@ import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.cluster import slurm
 from hpclab.parallel.collectives import Execution, execute
 from hpclab.parallel.plan import plan
 
 HERE = Path(__file__).parent
-MPI = [sys.executable, "-m", "mpi4py", str(HERE / "mpi_ranks.py")]
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}")
-needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="needs the mpich wheel")
 
 
 class OneRank:
@@ -45,22 +39,11 @@ def test_every_algorithm_on_up_to_so_many_gloo_ranks(ranks):
 
 
 @pytest.mark.slow
-@needs_mpi
+@pytest.mark.skipif(MPIEXEC is None, reason="needs the mpich wheel")
 def test_every_algorithm_on_1_to_5_mpi_ranks():
-    done = subprocess.run([MPIEXEC, "-n", "5", *MPI], capture_output=True, text=True, timeout=120)
+    words = [MPIEXEC, "-n", "5", sys.executable, "-m", "mpi4py", HERE / "mpi_ranks.py"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "checked 5\n"), done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.slurm
-@needs_mpi
-def test_every_algorithm_on_mpi_ranks_that_slurm_started(local_slurm, tmp_path):
-    """mpiexec finds the job's nodes by itself and starts its ranks through srun."""
-    here, log, script = slurm.connect(start=False), tmp_path / "log", tmp_path / "job.sh"
-    options = f"#SBATCH --nodes=4 --ntasks=4 --time=2\n#SBATCH --output={log}\n"
-    script.write_text(f"#!/bin/bash\n{options}{shlex.join([MPIEXEC, '-n', '4', *MPI])}\n")
-    here.wait(here.submit(script), timeout=90)
-    assert log.read_text() == "checked 4\n"
 
 
 def test_pieces_for_one_rank_travel_as_one_message():
