@@ -6,6 +6,7 @@ goes on where the process does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ import pytest
 from hpclab.cluster import Pool, repairs
 from hpclab.cluster.errors import JoinError, NodeLost, RankError, SlowRank
 from hpclab.cluster.slurm import SlurmError
+from tests.conftest import until
 
 JOIN, COLLECTIVE, SUSPENDED, SPARE = 25.0, 3.0, 4.0, 60.0  # limits, and what a busy machine may add to them
 
@@ -72,7 +74,7 @@ def idle_slurmds(pool):
 PROCESSES = {
     "worker": lambda pool: [pool.workers()[1].pid],
     "agent": lambda pool: [agent_of(pool).pid],
-    "rank": lambda pool: [agent_of(pool).children()[0].pid],
+    "rank": lambda pool: [until(agent_of(pool).children, "the agent has a child")[0].pid],
     "watchdog": lambda pool: [pool._nodes.guard.pid],
     "slurmctld": daemon("slurmctld"),
     "slurmd": idle_slurmds,
@@ -171,7 +173,8 @@ def test_stopped_and_woken(backend, process, call, pool):
     outcome = during(pool, call, process)
     time.sleep(2.0)
     for pid in pool.stopped_by_the_test:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # an agent of before may be gone already
+            os.kill(pid, signal.SIGCONT)
     value = ended(outcome)
     if isinstance(value, SlurmError):  # said at once, without waiting for a daemon to be woken
         assert "is stopped" in str(value)
