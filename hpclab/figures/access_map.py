@@ -57,7 +57,6 @@ def draw(trace: KernelTrace, array: str) -> str:
 
 
 def _rows(ax: Axes, requests: Sequence[Request], base: int) -> None:
-    """A row for each request, the first on top: grey what was moved, and over it what each lane asked for."""
     items = [[(at - base) // r.itemsize for at in r.addresses] for r in requests]
     first, last = min(map(min, items)), max(map(max, items)) + 1
     ax.set_xlim(first, last)
@@ -79,16 +78,16 @@ def _title(array: str, requests: Sequence[Request]) -> str:
     gaps = [abs(b - a) // r.itemsize for r in requests for a, b in pairwise(r.addresses)]
     apart = statistics.median_low(gaps) if gaps else 0
     mean = sum(request.sectors for request in requests) / len(requests)
-    stand = "share an item" if apart == 0 else f"are {apart} item{'s' * (apart != 1)} apart"
+    stand = f"are {apart} item{'s' * (apart != 1)} apart" if apart else "share an item"
     return f"{array}: neighbouring lanes {stand}, {mean:.3g} sector{'s' * (mean != 1)} a request"
 
 
 def _said(trace: KernelTrace, requests: Sequence[Request], base: int) -> str:
     one = requests[0]
-    touched = [(a - base) // one.itemsize for a in one.addresses]
+    touched = [str((a - base) // one.itemsize) for a in one.addresses]
     more = f" Drawn are the first {_MOST} of {len(requests)} requests." if len(requests) > _MOST else ""
-    some = ", ".join(map(str, touched[:4]))
     return (
         f"{len(requests)} requests of {trace.kernel}. The first is of warp {one.warp} in block {one.block}: "
-        f"items {some} and so on to {touched[-1]}. Grey was moved though no lane asked.{more}"
+        f"items {', '.join(touched[:4])} and so on to {touched[-1]}. "
+        f"Grey was moved though no lane asked.{more}"
     )

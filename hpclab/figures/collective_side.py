@@ -31,12 +31,11 @@ class Sent:
 
 
 def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[str]:
-    """This step in numbers, and what the marks mean."""
     rows = []
     if sent:
         least, most = min(one.size for one in sent), max(one.size for one in sent)
         size = f"{'up to ' if least < most else ''}{format_bytes(most)}{' each' * (len(sent) > 1)}"
-        rows.append(("", f"{len(sent)} message{'s' * (len(sent) > 1)}, {size}"))
+        rows.append(("", f"{style.counted(len(sent), 'message')}, {size}"))
     if any(one.slow for one in sent):
         rows.append(("slow", "over the slowed link"))
     worst = max((one.times for one in sent if one.crowded), default=0.0)
@@ -46,8 +45,8 @@ def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[st
         rows.append(("partial", "partial sum, as high as its share of ranks"))
         rows.append(("done", "part of the result, and whole"))
     else:
-        moved = collective == "all_to_all"
-        rows += [("input", "input"), ("partial", "on its way")] if moved else []
+        if collective == "all_to_all":
+            rows += [("input", "input"), ("partial", "on its way")]
         rows.append(("done", "where it belongs"))
     if nodes:
         rows.append(("node", "one node"))

@@ -40,10 +40,6 @@ class StepPicture:
         self.timing, self.schedule, self.per_node = timing, timing.schedule, ranks_per_node
         self.adds = bool(self.schedule.messages["reduce"].any())
 
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
-
     @cached_property
     def held(self) -> list[NDArray[numpy.int64]]:
         """After each step, what is where: shape (ranks, buffer). A sum is the bits of the ranks in it; in an
@@ -69,13 +65,14 @@ class StepPicture:
 
     def elapsed(self, step: int) -> float:
         """Seconds until the last message of the first `step` steps has arrived."""
-        if step >= self.steps:
+        if step >= self.schedule.steps:
             return self.timing.time
         return float(self.timing.end[: self.schedule.bounds[step]].max(initial=0.0))
 
     def title(self, step: int) -> str:
         name = f"{side.words(self.schedule.algorithm)} {side.words(self.schedule.collective)}".capitalize()
-        where = f"step {step} of {self.steps}" if step else f"before the first of {self.steps} steps"
+        steps = self.schedule.steps
+        where = f"step {step} of {steps}" if step else f"before the first of {steps} steps"
         return f"{name}, {where}: {format_seconds(self.elapsed(step))} (modelled)"
 
     def draw(self, step: int) -> str:
@@ -83,7 +80,7 @@ class StepPicture:
         sent = self.sent(step)
         body = [_MOVE, *self._grounds(), *self._ranks(step), *(self._arrow(message) for message in sent)]
         body += side.panel(sent, self.schedule.collective, self.adds, self.per_node > 1)
-        body += side.clock([self.elapsed(number) for number in range(self.steps + 1)], step)
+        body += side.clock([self.elapsed(number) for number in range(self.schedule.steps + 1)], step)
         return diagram.document(self.title(step), self._described(step, sent), body, height=HEIGHT)
 
     def sent(self, step: int) -> list[side.Sent]:
@@ -111,7 +108,6 @@ class StepPicture:
         return _CENTRE + complex(_RADII[0] * math.cos(turn), _RADII[1] * math.sin(turn))
 
     def _grounds(self) -> list[str]:
-        """A pale ground under the ranks of each node."""
         markup = []
         for first in range(0, self.schedule.ranks, self.per_node) if self.per_node > 1 else ():
             last = min(first + self.per_node, self.schedule.ranks) - 1

@@ -14,13 +14,13 @@ from hpclab.units import format_seconds
 
 def draw(ax: Axes, timing: Timing, healthy: Timing | None = None) -> Axes:
     """Draw when each rank is done; `healthy` is the same without the slow link, for comparison."""
-    schedule = checks.instance("timing", timing, Timing).schedule
-    runs = [(timing, "communication", "all ranks")]
+    runs = {"communication": (timing, "all ranks")}
     if healthy is not None:
-        checks.instance("healthy", healthy, Timing)
-        runs = [(healthy, "ideal", "all links healthy"), (timing, "communication", "with one slow link")]
+        runs = {"ideal": (healthy, "all links healthy"), "communication": (timing, "with one slow link")}
+    schedule = checks.instance("timing", timing, Timing).schedule
     labels, said = [], []
-    for run, colour, name in runs:
+    for colour, (run, name) in runs.items():
+        checks.instance(name, run, Timing)
         every = max(1, len(run.finish) // 256)
         ranks, done = range(0, len(run.finish), every), run.finish[::every]
         ax.plot(ranks, done, color=style.COLOUR[colour])

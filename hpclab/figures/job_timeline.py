@@ -49,8 +49,8 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
     span = max(last - zero, predicted or 0, 1.0)
     trace = Trace(tuple(events), len(rows), 0.0, span)
     if predicted is not None:
-        look: Any = {"color": style.COLOUR["prediction"], "linestyle": "--", "linewidth": 2}
-        ax.axvline(predicted, zorder=3, label="predicted end", **look)
+        colour = style.COLOUR["prediction"]
+        ax.axvline(predicted, zorder=3, label="predicted end", color=colour, linestyle="--", linewidth=2)
     above = timeline.rows(ax, trace, range(len(rows)), queue="waiting", compute="running")
     ax.set_yticks(range(len(rows)), [_cut(_name(job)) for job in rows])
     ax.tick_params(axis="y", length=0)
@@ -60,7 +60,7 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
             _cut(job.node_list, from_end=True), (job.ended - zero, row), (6, 0), color=style.MUTED,
             textcoords="offset points", va="center", bbox=style.BEHIND, zorder=4,
         )  # fmt: skip
-    title = f"{len(every)} job{'s' * (len(every) > 1)}, the last done after {format_seconds(last - zero)}"
+    title = f"{style.counted(len(every), 'job')}, the last done after {format_seconds(last - zero)}"
     title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""
     title += f" (the first {_MOST} are drawn)" if len(every) > _MOST else ""
     return style.describe(ax, title, " ".join(told), above=above)
@@ -70,8 +70,8 @@ def _name(job: Any) -> str:
     return job.name if job.array_task is None else f"{job.name} {job.array_task}"
 
 
-def _cut(name: str, most: int = 20, from_end: bool = False) -> str:
-    """At most `most` letters of `name`; of a node the end, where its number stands."""
-    if len(name) <= most:
+def _cut(name: str, from_end: bool = False) -> str:
+    """At most 20 letters of `name`; of a node the end, where its number stands."""
+    if len(name) <= 20:
         return name
-    return "…" + name[1 - most :] if from_end else name[: most - 1] + "…"
+    return "…" + name[-19:] if from_end else name[:19] + "…"

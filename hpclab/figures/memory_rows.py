@@ -28,11 +28,11 @@ def height(requests: Sequence[Request]) -> float:
 
 
 def hatch(name: str) -> str:
-    """The ``<pattern>`` of what was moved for nothing, to be filled with ``url(#name)``."""
+    """The pattern of what was moved for nothing, to be filled with ``url(#name)``."""
     return (
-        f'<pattern id="{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<defs><pattern id="{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
         f'<rect width="8" height="8" fill="{style.GROUND}"/>'
-        f'<path d="M-2,2l4,-4M0,8l8,-8M6,10l4,-4" stroke="{WASTED}" stroke-width="1.6"/></pattern>'
+        f'<path d="M-2,2l4,-4M0,8l8,-8M6,10l4,-4" stroke="{WASTED}" stroke-width="1.6"/></pattern></defs>'
     )
 
 
@@ -43,7 +43,7 @@ def draw(request: Request, base: int, top: float, tips: Mapping[int, str]) -> st
     at = {row: top + n * tall for n, row in enumerate(rows)}
     thick = tall - (5 if tall >= 16 else 1)
     name = f"w{zlib.crc32(repr((request.block, request.step)).encode()):x}"
-    markup = [f"<defs>{hatch(name)}</defs>", diagram.text(0, top - 8, "byte", colour=style.MUTED)]
+    markup = [hatch(name), diagram.text(0, top - 8, "byte", colour=style.MUTED)]
     labelled = -100.0
     for row, y in at.items():
         markup.append(diagram.box(lanes.LEFT, y, WARP * lanes.CELL, thick, "#f4f4f4", stroke="#bbb"))

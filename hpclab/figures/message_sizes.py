@@ -86,7 +86,7 @@ def draw(
         style.vertical(ax, crossing, f"{format_bytes(crossing)}: here the best one changes")
     style.key(ax, [*(point.origin for point in points), *[Origin.MODELLED] * bool(lines)])
     text = _said(lines, points) + f" The best algorithm changes at {format_bytes(crossing)}." * bool(crossing)
-    return style.describe(ax, style.claim(title, points), text, above=int(crossed))
+    return style.describe(ax, style.doubted(title, quality.doubt(points)), text, above=int(crossed))
 
 
 def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:

@@ -41,7 +41,11 @@ def draw(
         if len(nodes) > _MOST:
             rows["Nodes"].append(_box(f"and {len(nodes) - _MOST} more nodes"))
         rows["Queue"] = _queue([job for job in jobs if id(job) not in shown]) or [_box("no job waits")]
-    parts = "".join(_row(name, boxes or [_box("none yet")]) for name, boxes in rows.items())
+    parts = ""
+    for name, boxes in rows.items():
+        label = f'<span style="flex:none;width:4em;color:{style.MUTED};padding-top:3px">{name}</span>'
+        listed = f'<div role="list" aria-label="{name}">{"".join(boxes or [_box("none yet")])}</div>'
+        parts += f'<div style="display:flex">{label}{listed}</div>'
     said = f"Queue and nodes: {joined} of {max(joined, wanted)} nodes joined"
     look = f"font-size:{style.TEXT:g}px;line-height:1.3;color:{style.INK};background:{style.GROUND}"
     return f'<div role="group" aria-label="{said}" style="{look}">{parts}</div>'
@@ -73,9 +77,3 @@ def _box(name: str, state: str = "", meaning: str = "idle") -> str:
     said = f"<b>{escape(name)}</b> {escape(state)}" if state else escape(name)
     look = f"display:inline-block;border:2px {line} {style.COLOUR[meaning]};border-radius:5px;padding:0 8px"
     return f'<span role="listitem" style="{look};margin:2px 6px 2px 0;white-space:nowrap">{said}</span>'
-
-
-def _row(name: str, boxes: Sequence[str]) -> str:
-    label = f'<span style="flex:none;width:4em;color:{style.MUTED};padding-top:3px">{name}</span>'
-    listed = f'<div role="list" aria-label="{name}">{"".join(boxes)}</div>'
-    return f'<div style="display:flex">{label}{listed}</div>'

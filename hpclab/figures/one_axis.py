@@ -48,7 +48,7 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
         style.vertical(ax, predicted, words, style.COLOUR["prediction"])
         said.insert(0, f"predicted: {units.format_seconds(predicted)}")
     text = "; ".join(said) + ". The axis is logarithmic."
-    return style.describe(ax, style.claim(title, results), text, above=1 if predicted else 0)
+    return style.describe(ax, style.doubted(title, quality.doubt(results)), text, above=1 if predicted else 0)
 
 
 def _median(group: Sequence[Result]) -> str:

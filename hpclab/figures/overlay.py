@@ -72,10 +72,8 @@ class Overlay:
                 f' markerUnits="userSpaceOnUse"><path d="M2,1.5L9,6L2,10.5" {look}/></marker>'
                 f'<path d="M{x:.1f},{y:.1f}L{tip}" {look} marker-end="url(#{head})"/>'
             )
-        point, arrow = (
-            (right, self.height - low),
-            between((x, self.height - y), (right, self.height - low), 2),
-        )
+        point = right, self.height - low
+        arrow = between((x, self.height - y), point, 2)
         found = self._space.find(point, (text_width(text, _POINT), _LINE), arrow)
         box, near = found or (Bbox.from_bounds(right + 9, point[1] - _LINE / 2, 0, _LINE), None)
         if near is not None:

@@ -33,7 +33,11 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     checks.instance("device", device, Device)
     checks.instances("under", under, Kernel)
     roofs = [device.roof(precision, basis) for basis in device.bases]
-    _axes(ax, device)
+    top = max(device.roof(name, device.bases[0]).rate for name in device.precisions)
+    scales.logarithmic(ax, "x", "", "FLOP per byte of memory traffic")
+    scales.logarithmic(ax, "y", "FLOP/s", "Rate")
+    ax.xaxis.set_major_formatter("{x:,g}")
+    ax.set(xlim=(LOW, HIGH), ylim=(roofs[0].bandwidth * LOW / 25, top * 2))  # for every precision
     labels: list[Label] = []
     for roof in roofs:
         look = "--" if roof.basis == "achievable" and len(roofs) > 1 else "-"
@@ -45,8 +49,12 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     direct_labels.at_right(ax, labels)
     _bandwidths(ax, roofs)
     _ridge(ax, roofs[0])
-    for kernel in under:
-        _marks(ax, kernel)
+    for kernel in under:  # every repeat is a mark; the tip says what it is
+        repeats = list(zip(kernel.rates, kernel.bandwidths, strict=True))
+        mark = style.mark(kernel.origin, kernel.colour, pale=bool(kernel.doubt))
+        (line,) = ax.plot(*zip(*(kernel.at(*both) for both in repeats), strict=True), clip_on=False, **mark)
+        about = f"{kernel.origin} {kernel.note}"
+        style.tips(line, *(f"{kernel.name}: {_both(*both)}, {about}" for both in repeats))
     style.key(ax, [kernel.origin for kernel in under])
     direct_labels.beside(ax, _named(under))
     title = f"{device.title}, {PRECISIONS[precision]}: ridge at {_ridge_at(roofs[0])} FLOP per byte"
@@ -62,16 +70,6 @@ def over(ax: Axes, before: Kernel, after: Kernel) -> Overlay:
     layer.mark(*after.place, after.colour)
     layer.arrow(before.place, after.place, after.name, after.colour)
     return layer
-
-
-def _axes(ax: Axes, device: Device) -> None:
-    """Axes that hold every precision of the device."""
-    top = max(device.roof(name, device.bases[0]).rate for name in device.precisions)
-    bandwidth = device.roof(device.precisions[0], device.bases[0]).bandwidth
-    scales.logarithmic(ax, "x", "", "FLOP per byte of memory traffic")
-    scales.logarithmic(ax, "y", "FLOP/s", "Rate")
-    ax.xaxis.set_major_formatter("{x:,g}")
-    ax.set(xlim=(LOW, HIGH), ylim=(bandwidth * LOW / 25, top * 2))
 
 
 def _kind(roof: Roof, what: str) -> str:
@@ -99,14 +97,6 @@ def _ridge(ax: Axes, roof: Roof) -> None:
     )  # fmt: skip
     look: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
     ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)
-
-
-def _marks(ax: Axes, kernel: Kernel) -> None:
-    """Every repeat as a mark; the tip says what it is."""
-    repeats = list(zip(kernel.rates, kernel.bandwidths, strict=True))
-    look = style.mark(kernel.origin, kernel.colour, pale=bool(kernel.doubt))
-    (line,) = ax.plot(*zip(*(kernel.at(*both) for both in repeats), strict=True), clip_on=False, **look)
-    style.tips(line, *(f"{kernel.name}: {_both(*both)}, {kernel.origin} {kernel.note}" for both in repeats))
 
 
 def _named(every: Sequence[Kernel]) -> list[Label]:

@@ -19,7 +19,6 @@ from matplotlib.ticker import (
 
 from hpclab.units import format_bytes
 
-Which = Literal["x", "y"]
 _UNITS = (  # from how many seconds on, seconds of one, its name
     (259_200, 86_400, "d"), (10_800, 3600, "h"), (180, 60, "min"), (1, 1, "s"), (1e-3, 1e-3, "ms"),
     (1e-6, 1e-6, "µs"), (0, 1e-9, "ns"),
@@ -44,15 +43,16 @@ def counts(ax: Axes, most: int, name: str) -> None:
         ax.set_ylim(0, most * 1.08)
 
 
-def logarithmic(ax: Axes, which: Which, unit: str, name: str) -> Axis:
+def logarithmic(ax: Axes, which: Literal["x", "y"], unit: str, name: str) -> None:
     """A logarithmic axis in `unit` with its prefixes: 10 µs, 1 ms, 2 TFLOP/s."""
     ax.set(**{f"{which}scale": "log", f"{which}label": name})
     axis: Axis = getattr(ax, f"{which}axis")
     axis.set_major_locator(LogLocator(10, numticks=9 if which == "y" else 6))
     axis.set_minor_locator(LogLocator(10, subs=(2, 5), numticks=16))  # all nine would double the drawing time
     axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(seconds() if unit == "s" else EngFormatter(unit))
-    return axis
+    prefixed = EngFormatter(unit)
+    whole = FuncFormatter(lambda t, _: f"{t:,.12g} s" if t >= 1 else prefixed(t))  # 100 s, never 1 ks
+    axis.set_major_formatter(whole if unit == "s" else prefixed)
 
 
 def message_sizes(ax: Axes, low: float, high: float) -> None:
@@ -62,12 +62,6 @@ def message_sizes(ax: Axes, low: float, high: float) -> None:
     ax.xaxis.set_major_locator(LogLocator(2, numticks=7))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: format_bytes(size)))
-
-
-def seconds() -> FuncFormatter:
-    """Names of a logarithmic axis's ticks: 10 µs, 1 ms, 100 s."""
-    below = EngFormatter("s")
-    return FuncFormatter(lambda t, _: f"{t:,.12g} s" if t >= 1 else below(t))
 
 
 def duration(axis: Axis, span: float) -> None:

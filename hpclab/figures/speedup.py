@@ -49,18 +49,21 @@ def draw(
     points = {label: speedups(group, along) for label, group in groups.items()}
     everything = [point for group in points.values() for point in group]
     largest = max([2, *(point.parameters[along] for point in everything)])
-    most = checks.integer("most", largest if most is None else most, 2, 65_536)
+    most = largest if most is None else most
     asked = _predicted(prediction)
-    if cores is not None:
-        cores = checks.integer("cores", cores, 1, 1_000_000)
-    else:
+    if cores is None:
         cores = max((p.environment["cores"] for p in everything if "cores" in p.environment), default=None)
     scales.counts(ax, most, f"{along[:1].upper()}{along[1:]}")
     ax.set_ylabel("Speedup over one, ×")
     ax.plot([1, most], [1, most], color=style.COLOUR["ideal"], linewidth=1.2)
     if cores is not None and cores <= most:
-        _cores(ax, cores, most)
-    for curve in checks.instances("curves", curves, Curve):
+        ax.axvline(cores, color=style.MUTED, linestyle=(0, (2, 3)), linewidth=1.5)
+        side, offset = ("right", -5) if cores > 0.75 * most else ("left", 5)
+        ax.annotate(
+            f"{cores} core{'s' * (cores > 1)} here", (cores, 0), (offset, 6), ha=side, color=style.MUTED,
+            xycoords=("data", "axes fraction"), textcoords="offset points", zorder=5, bbox=style.BEHIND,
+        )  # fmt: skip
+    for curve in curves:
         _curve(ax, curve)
     works = {label: style.COLOUR[WORK[number % len(WORK)]] for number, label in enumerate(points)}
     works = works if len(works) > 1 else {}
@@ -113,11 +116,10 @@ def _predicted(prediction: object) -> Asked:
     """A learner's (number, speedup); None for none, or for (number, None). ValueError for anything else."""
     if prediction is None or (isinstance(prediction, tuple) and prediction[1:] == (None,)):
         return None
-    pair = checks.instance("prediction", prediction, tuple | list, "(number, speedup)")
-    if len(pair) != 2:
+    if not isinstance(prediction, tuple | list) or len(prediction) != 2:
         raise ValueError(f"prediction must be (number, speedup), not {checks.shown(prediction)}.")
-    number = checks.integer("The number predicted for", pair[0], 1, 1_000_000)
-    return number, checks.number("The predicted speedup", pair[1], 0, 1e12, "×")
+    number = checks.integer("The number predicted for", prediction[0], 1, 1_000_000)
+    return number, checks.number("The predicted speedup", prediction[1], 0, 1e12, "×")
 
 
 def times(value: float) -> str:
@@ -130,15 +132,6 @@ def _groups(runs: object, along: str) -> dict[str, list[Result]]:
     if isinstance(runs, Mapping):
         return {label: checks.instances(f"runs of {label}", group, Result) for label, group in runs.items()}
     return {"": checks.instances("runs", runs, Result, "a Result, or Results by label")}
-
-
-def _cores(ax: Axes, cores: int, most: int) -> None:
-    ax.axvline(cores, color=style.MUTED, linestyle=(0, (2, 3)), linewidth=1.5)
-    side, offset = ("right", -5) if cores > 0.75 * most else ("left", 5)
-    ax.annotate(
-        f"{cores} core{'s' * (cores > 1)} here", (cores, 0), (offset, 6), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha=side, color=style.MUTED, zorder=5, bbox=style.BEHIND,
-    )  # fmt: skip
 
 
 def _curve(ax: Axes, curve: Curve) -> None:
@@ -215,7 +208,7 @@ def _title(groups: Runs, medians: Medians, along: str) -> str:
     else:
         said = ", ".join(f"{label} {value}" for label, value in reached.items())
         sentence = f"On {most} {along}: {said} as fast as on one (measured)"
-    return style.claim(sentence, *groups.values())
+    return style.doubted(sentence, *map(quality.doubt, groups.values()))
 
 
 def _said(

@@ -28,8 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 
-from hpclab import quality
-from hpclab.results import Origin, Result
+from hpclab.results import Origin
 
 TEXT = 19.0  # 14.25 pt, the smallest text in any figure
 TITLE = 21.0
@@ -52,10 +51,7 @@ COLOUR = {
     "idle": "#BFBFBF",
     "unexplained": "#ffffff",
     # data and models
-    "measured": "#000000",
-    "emulated": "#000000",
     "recorded": "#767676",
-    "published": "#000000",
     "modelled": "#595959",
     "ideal": "#8c8c8c",
     "amdahl": "#CC79A7",
@@ -98,7 +94,8 @@ def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[
     diamond; published: black cross. `pale` is for what was measured and is not worth a statement.
     """
     origin = Origin(origin)
-    edge = COLOUR[origin] if not colour or origin in (Origin.RECORDED, Origin.PUBLISHED) else colour
+    if not colour or origin in (Origin.RECORDED, Origin.PUBLISHED):
+        colour = COLOUR.get(origin, "#000000")
     shape = {
         Origin.MEASURED: {"marker": "o", "markeredgewidth": 0},
         Origin.EMULATED: {"marker": "o", "markerfacecolor": GROUND, "markeredgewidth": 1.6},
@@ -107,7 +104,7 @@ def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[
         Origin.PUBLISHED: {"marker": "x", "markeredgewidth": 2},
     }[origin]
     alpha = 0.25 if pale else 0.75 if origin is Origin.MEASURED else 1.0
-    return {"linestyle": "none", "color": edge, "alpha": alpha, "zorder": 4, **shape}
+    return {"linestyle": "none", "color": colour, "alpha": alpha, "zorder": 4, **shape}
 
 
 def part(name: str) -> dict[str, Any]:
@@ -132,13 +129,13 @@ def vertical(ax: Axes, x: float, label: str, colour: str = MUTED) -> None:
     )  # fmt: skip
 
 
-def claim(sentence: str, *groups: Sequence[Result]) -> str:
-    """`sentence` about groups of Results, or, where one of them supports none, why (see `quality.doubt`)."""
-    return doubted(sentence, *map(quality.doubt, groups))
+def counted(count: int, noun: str) -> str:
+    """1 node, 2 nodes, 1,024 nodes."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def doubted(sentence: str, *doubts: str) -> str:
-    """`sentence`, or the first of the `doubts` that is not empty instead."""
+    """`sentence`, or the first of the `doubts` (see `quality.doubt`) that is not empty instead."""
     why = next(filter(None, doubts), "")
     return why[:1].upper() + why[1:] if why else sentence
 

@@ -39,8 +39,7 @@ def draw(ax: Axes, trace: Trace, *, doubt: str = "") -> Axes:
     ax.set_yticks(range(0, len(shown), every), [f"{rank}" for rank in shown[::every]])
     ax.tick_params(axis="y", length=0)
     parts = trace.bars()
-    answer = f"{trace.ranks:,} rank{'s' * (trace.ranks > 1)}, {format_seconds(trace.makespan)}: "
-    answer += bars.shares(parts)
+    answer = f"{style.counted(trace.ranks, 'rank')}, {format_seconds(trace.makespan)}: {bars.shares(parts)}"
     answer += f" ({trace.origin})" * (trace.origin is not Origin.MEASURED)
     answer += f"; {len(shown)} ranks are drawn" * (trace.ranks > len(shown))
     said = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in parts.items() if seconds > 0)

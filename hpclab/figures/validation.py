@@ -91,6 +91,5 @@ def _tip(label: str, one: Prediction, unit: str) -> str:
     def written(value: float) -> str:
         return format_seconds(value) if unit == "s" else f"{format_bytes(value, binary=False)}/s"
 
-    seen = one.observation
-    tip = f"{label}, {format_bytes(seen.size)}: published {written(seen.value)}"
+    tip = f"{label}, {format_bytes(one.observation.size)}: published {written(one.observation.value)}"
     return tip if one.value is None else f"{tip}, predicted {written(one.value)}"

@@ -7,6 +7,7 @@ not leaves single stripes in many rows, and everything hatched between them was 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import accumulate
 
 from hpclab.figures import diagram, lanes, listing, memory_rows, style
 from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
@@ -34,9 +35,7 @@ class WarpPicture:
         self._memory_height = memory_rows.height(asked)
         self._headings = ["sectors"] + ["passes"] * any(request.space == "shared" for request in asked)
         self.titles = [_title(event) for event in self.events]
-        self._sofar = [Counter[tuple[str, int]]()]
-        for event in self.events:
-            self._sofar.append(self._sofar[-1] + _cost(event))
+        self._sofar = [*accumulate(map(_cost, self.events))]
 
     def __len__(self) -> int:
         return len(self.events)
@@ -55,7 +54,9 @@ class WarpPicture:
         rows = top + lanes.HEIGHT + memory_rows.LINKS
         below = rows + self._memory_height
         if isinstance(event, Request):
-            base = self._base(event)
+            # What bytes are counted from: an array's first item, or in shared memory the block's own 0.
+            own = [array.base for array in self.trace.arrays if array.name == event.array]
+            base = own[0] if own and event.space == "global" else 0
             tips = {lane: self._tip(event, n, base) for n, lane in enumerate(event.lanes)}
             body = [lanes.draw(top, event.lanes, tips=tips)]
             if event.space != "local":
@@ -66,7 +67,7 @@ class WarpPicture:
             body = [lanes.draw(top, event.lanes)]
         body += [_key(event, below + 1.3 * style.TEXT), self._total(number, below + 2.7 * style.TEXT)]
         listed = below + 3.3 * style.TEXT
-        done = self._sofar[number + 1]
+        done = self._sofar[number]
         costs = {
             heading: {line: f"{cost:,}" for (what, line), cost in done.items() if what == heading}
             for heading in self._headings
@@ -84,19 +85,14 @@ class WarpPicture:
         byte = request.addresses[number] - base
         return f"lane {lane}, thread {thread}: {request.array}[{index}], byte {byte:,}"
 
-    def _base(self, request: Request) -> int:
-        """What bytes are counted from: an array's first item, or in shared memory the block's own 0."""
-        own = [array.base for array in self.trace.arrays if array.name == request.array]
-        return own[0] if own and request.space == "global" else 0
-
     def _total(self, number: int, y: float) -> str:
         done: Counter[str] = Counter()
-        for (what, _), count in self._sofar[number + 1].items():
+        for (what, _), count in self._sofar[number].items():
             done[what] += count
-        text = f"So far: {_counted(done['requests'], 'global request')}"
+        text = f"So far: {style.counted(done['requests'], 'global request')}"
         if done["sectors"]:
             used = done["bytes"] / (done["sectors"] * SECTOR)
-            text += f", {_counted(done['sectors'], 'sector')}, {used:.0%} of their bytes asked for"
+            text += f", {style.counted(done['sectors'], 'sector')}, {used:.0%} of their bytes asked for"
         return diagram.text(0, y, text, colour=style.MUTED)
 
 
@@ -109,12 +105,7 @@ def _events(trace: KernelTrace) -> tuple[Event, ...]:
     return (*trace.requests, *trace.branches, *trace.barriers)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def _cost(event: Event) -> Counter[tuple[str, int]]:
-    """What an event adds to the sums of its line."""
     if not isinstance(event, Request) or event.space == "local":
         return Counter()
     if event.space == "shared":
@@ -125,20 +116,19 @@ def _cost(event: Event) -> Counter[tuple[str, int]]:
 
 def _title(event: Event) -> str:
     if isinstance(event, Branch):
-        parted = f"{_counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
+        parted = f"{style.counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
         return f"Line {event.line} parts the warp: {parted}"
     if isinstance(event, Barrier):
-        return f"Line {event.line} is a barrier: {_counted(len(event.lanes), 'lane')} of this warp came"
-    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {_counted(len(event.lanes), 'lane')}"
+        return f"Line {event.line} is a barrier: {style.counted(len(event.lanes), 'lane')} of this warp came"
+    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {style.counted(len(event.lanes), 'lane')}"
     if event.kind == "atomic" and event.contention > 1:
         return f"{did}, {event.contention} of them in turn at one address"
     if event.space == "shared":
-        extra, passes = event.bank_conflicts, event.passes
-        return (
-            f"{did}, {passes} passes, {extra} of them for conflicts" if extra else f"{did}, no bank conflict"
-        )
+        extra = event.bank_conflicts
+        turns = f"{event.passes} passes, {extra} of them for conflicts" if extra else "no bank conflict"
+        return f"{did}, {turns}"
     if event.space == "global":
-        moved = f"{did}, {_counted(event.sectors, 'sector')}"
+        moved = f"{did}, {style.counted(event.sectors, 'sector')}"
         fewest = event.fewest_sectors
         return f"{moved} where {fewest} would do" if event.sectors > fewest else f"{moved}, as few as can be"
     return f"{did}, each in its own memory"
@@ -168,6 +158,6 @@ def _key(event: Event, y: float) -> str:
     if not wasted:
         return diagram.text(0, y, text)
     x = diagram.text_width(text) + 10
-    pattern = f"<defs>{memory_rows.hatch('wasted')}</defs>"
+    pattern = memory_rows.hatch("wasted")
     box = diagram.box(x, y - 16, 30, 19, "url(#wasted)", stroke=style.INK)
     return diagram.text(0, y, text) + pattern + box + diagram.text(x + 40, y, f"for nothing{wasted[:-1]}")

@@ -29,13 +29,13 @@ _CSS = f"""<style>
 </style>"""
 
 
-def table(look: Callable[[], Machine] = probe, found: Sequence[Lesson] | None = None) -> Explorer:
-    """The capability table of the machine that `look()` describes, with the lessons `found` (default: all).
+def table(look: Callable[[], Machine] = probe) -> Explorer:
+    """The capability table of the machine that `look()` describes, with the course's lessons.
 
     "Look again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows.
     """
     again = control(widgets.Button, "Look again", tooltip="Ask this machine once more")
-    course = list(lessons() if found is None else found)
+    course = list(lessons())
     shown = Explorer([], draw=lambda: markup(look(), course), under=[{"again": again}])
 
     def look_again(_button: object) -> None:

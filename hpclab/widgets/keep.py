@@ -11,6 +11,7 @@ import ipywidgets as widgets
 
 from hpclab.course import restore_work, save_work
 from hpclab.course.work import LARGEST_TOTAL
+from hpclab.figures.style import counted
 from hpclab.widgets.explorer import control
 
 NAME = "my-work.zip"
@@ -34,7 +35,8 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
         except OSError as error:
             say([f"{NAME} could not be written: {error.strerror or error}."], role="alert")
         else:
-            say([f"{_files(saved.names)} of yours in {NAME}.", *saved.left_out], _link(saved.path))
+            here = f"{counted(len(saved.names), 'file')} of yours in {NAME}."
+            say([here, *saved.left_out], _link(saved.path))
 
     def on_upload(change: dict) -> None:
         for file in change["new"]:
@@ -45,16 +47,12 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
             except (ValueError, OSError) as error:
                 say([str(error)], role="alert")
             else:
-                back = f"{_files(restored.names)} brought back. Open them again to see them."
+                back = f"{counted(len(restored.names), 'file')} brought back. Open them again to see them."
                 say([back, *restored.kept])
 
     save.on_click(on_save)
     upload.observe(on_upload, "value")
     return widgets.VBox([widgets.HBox([save, upload], layout={"flex_flow": "row wrap"}), said])
-
-
-def _files(names: Sequence[str]) -> str:
-    return f"{len(names)} file{'s' * (len(names) != 1)}"
 
 
 def _link(path: Path) -> str:

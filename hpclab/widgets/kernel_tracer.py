@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from hpclab.figures import style, warp_memory
 from hpclab.figures.warp_memory import WarpPicture
 from hpclab.kernels import tracer
-from hpclab.models.gpu_memory import Finding, KernelTrace
+from hpclab.models.gpu_memory import KernelTrace
 from hpclab.widgets.explorer import Explorer, control, offer
 
 Index = tuple[int, int, int]
@@ -42,13 +42,13 @@ class KernelTracer(Explorer):
         )
 
     @classmethod
-    def of(cls, kernel: Any, grid: Any, block: Any, *args: Any, **options: Any) -> widgets.Widget:
+    def of(cls, kernel: Any, grid: Any, block: Any, *args: Any) -> widgets.Widget:
         """Trace a launch and show it; what cannot be traced gives one sentence instead of a picture.
 
-        The launch is ``kernel[grid, block](*args)``; arrays are left as they are. `options` are the tracer's.
+        The launch is ``kernel[grid, block](*args)``; arrays are left as they are.
         """
         try:
-            return cls(tracer.trace(kernel, grid, block, *args, **options))
+            return cls(tracer.trace(kernel, grid, block, *args))
         except (ValueError, TypeError) as error:
             look = f"font-size:{style.TEXT:g}px;color:{style.INK}"
             return widgets.HTML(f'<div role="alert" style="{look}">{escape(str(error))}</div>')
@@ -72,12 +72,10 @@ def _list(trace: KernelTrace) -> str:
     elif not trace.findings:
         said = "<p><b>Nothing to find:</b> no race, nothing out of bounds, no sector moved for nothing.</p>"
     else:
-        rows = "".join(map(_row, trace.findings))
+        rows = ""
+        for finding in trace.findings:
+            colour = style.ink(style.COLOUR["transfer" if finding.error else "queue wait"])
+            word = f"{'Error' if finding.error else 'Cost'}, {finding.kind}"
+            rows += f'<li><b style="color:{colour}">{word}</b>: {escape(finding.message)}</li>'
         said = f'<ul style="margin:4px 0;padding-left:1.2em">{rows}</ul>'
     return f'<div role="group" aria-label="Findings">{said}</div>'
-
-
-def _row(finding: Finding) -> str:
-    colour = style.ink(style.COLOUR["transfer" if finding.error else "queue wait"])
-    word = f"{'Error' if finding.error else 'Cost'}, {finding.kind}"
-    return f'<li><b style="color:{colour}">{word}</b>: {escape(finding.message)}</li>'

@@ -26,7 +26,7 @@ from hpclab.widgets.explorer import Explorer, control, offer, show
 RANKS = (*range(2, MOST_DRAWN + 1), 32, 64, 128, 256, 512, 1024)
 SIZES = tuple(2**power for power in range(10, 33, 2))
 SLOWER = 10.0
-_MOST = {"all_to_all": 256}  # p² messages: more take the model many seconds
+_MOST_TO_ALL = 256  # p² messages: more take the model many seconds
 _EACH = 16  # elements a rank: enough for every algorithm to cut the vector evenly
 
 
@@ -86,7 +86,7 @@ class MessageStepper(Explorer):
         self.say([f"Timing {ranks:,} ranks …"])
         if steps := found()[2]:
             self.step.value = self.play.value = 0
-            self.step.max = self.play.max = steps.steps
+            self.step.max = self.play.max = steps.schedule.steps
             show(True, self.play, self.step)
 
     def _picture(self, step: int) -> Any:
@@ -111,30 +111,23 @@ def _named(names: Any) -> list[tuple[str, str]]:
 
 def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
-    most = _MOST.get(collective, max(RANKS))
-    if ranks > most:
-        raise ValueError(f"An {words(collective)} is timed for at most {most} ranks here: choose fewer.")
+    if collective == "all_to_all" and ranks > _MOST_TO_ALL:
+        raise ValueError(f"An all-to-all is timed for at most {_MOST_TO_ALL} ranks here: choose fewer.")
     preset, elements = PRESETS[machine], _EACH * ranks
     topology = preset(ranks)
     if topology.ranks < ranks:
         raise ValueError(
             f"This machine has at most {topology.ranks} ranks, not {ranks}: choose fewer, or another machine."
         )
+    per_node = preset.ranks_per_node
     if slow:
-        topology = with_slow_link(topology, *slowed(ranks, preset.ranks_per_node), SLOWER)
-    schedule = schedules.collective(
-        collective, algorithm, ranks, elements, ranks_per_node=preset.ranks_per_node
-    )
+        # Out of the middle node, or of the middle rank where there is one node; not of the root, so that a
+        # tree has healthy branches.
+        nodes = ranks > per_node > 1
+        last = max(1, ranks // 2 // per_node) * per_node - 1 if nodes else ranks // 2
+        topology = with_slow_link(topology, last, (last + 1) % ranks, SLOWER)
+    schedule = schedules.collective(collective, algorithm, ranks, elements, ranks_per_node=per_node)
     return simulate(schedule, topology, size / elements)
-
-
-def slowed(ranks: int, per_node: int) -> tuple[int, int]:
-    """Between whom the slow link lies: out of the middle node, or of the middle rank where there is one node;
-    not of the root, so that a tree has healthy branches."""
-    if ranks > per_node > 1:
-        last = max(1, ranks // 2 // per_node) * per_node - 1
-        return last, last + 1
-    return ranks // 2, (ranks // 2 + 1) % ranks
 
 
 def _whole(timing: Timing) -> str:

@@ -11,11 +11,14 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
+from hpclab.cluster import Pool
+from hpclab.exercises.prediction import Prediction
+from hpclab.experiments.scale_out import ScaleOut
 from hpclab.figures import bars, speedup, style
 from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
@@ -25,11 +28,6 @@ from hpclab.results import Origin, Result
 from hpclab.widgets import predict, queue_view, scaling_laws
 from hpclab.widgets.explorer import Explorer, Row, control
 from hpclab.widgets.point_runner import PointRunner, sentence_of
-
-if TYPE_CHECKING:
-    from hpclab.cluster import Pool
-    from hpclab.exercises.prediction import Prediction
-    from hpclab.experiments.scale_out import ScaleOut
 
 REST = 0.8  # seconds that the slider must rest before its point is measured
 
@@ -81,7 +79,7 @@ class NodeScaler(Explorer):
     @property
     def results(self) -> list[Result]:
         """Every Result so far: those handed in, then those measured here, every repeat."""
-        return self._runner.results
+        return list(self._runner.results)
 
     def run(self, *nodes: int) -> None:
         """Measure at these node counts, as the buttons do; returns at once."""
@@ -154,7 +152,7 @@ class NodeScaler(Explorer):
         curves = [Curve.of_law(USL(contention, coherency), most), *self._curves(most)]
         at = min(nodes, most)
         said = ", ".join(f"{curve.label} {speedup.times(curve.at(at)[0])}" for curve in curves)
-        return f"Modelled at {_counted(at)}: {said}."
+        return f"Modelled at {style.counted(at, 'node')}: {said}."
 
     def _asked(self, most: int) -> tuple[int, float] | None:
         """The prediction, where the axes reach that far."""
@@ -169,7 +167,7 @@ class NodeScaler(Explorer):
         return self.prediction is None or self.prediction.decided
 
     def _moved(self, changed: str) -> None:
-        self._here.description = f"Run at {_counted(self._nodes.value)}"
+        self._here.description = f"Run at {style.counted(self._nodes.value, 'node')}"
         if changed == "nodes":
             self._rest()
             if self._decided():
@@ -226,7 +224,3 @@ class NodeScaler(Explorer):
         look = f"color:{colour};min-height:52px;display:flex;align-items:center"
         self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
         self.announce(spoken or sentence)
-
-
-def _counted(nodes: int) -> str:
-    return f"{nodes} node{'s' * (nodes != 1)}"

@@ -10,14 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
+from hpclab.experiments.scale_out import ScaleOut
+from hpclab.figures.style import counted
 from hpclab.results import Result, select
-
-if TYPE_CHECKING:
-    from hpclab.experiments.scale_out import ScaleOut
 
 _PAUSE = 0.1  # seconds between two reports of progress: more often than that nobody can read
 
@@ -46,10 +45,9 @@ class State:
         """The state in words, for the status line."""
         if not self.busy:
             return self.error or self.note or "Ready."
-        where = f"{self.nodes} node{'s' * (self.nodes > 1)}"
         progress = f", {self.done} of {self.total}" if self.total > 1 else ""
         after = f"; then {', '.join(map(str, self.waiting))}" if self.waiting else ""
-        return f"{where}: {self.stage or 'beginning'}{progress}{after}."
+        return f"{counted(self.nodes, 'node')}: {self.stage or 'beginning'}{progress}{after}."
 
     @property
     def spoken(self) -> str:
@@ -61,6 +59,7 @@ class PointRunner:
     """Runs points of `experiment` on `pool`, one number of nodes each; `changed()` is called from the thread.
 
     A point that is running or waiting is not added again, so that a button pressed twice does no harm.
+    `results` are all so far, those handed in first.
     """
 
     def __init__(
@@ -72,15 +71,11 @@ class PointRunner:
     ):
         self.pool, self.experiment = pool, experiment
         self.state = State()
-        self._changed, self._results = changed, list(results)
+        self.results = list(results)
+        self._changed = changed
         self._lock, self._idle, self._stop = threading.Lock(), threading.Event(), threading.Event()
         self._idle.set()
         self._closed, self._told = False, 0.0
-
-    @property
-    def results(self) -> list[Result]:
-        """Every Result so far, those handed in first."""
-        return list(self._results)
 
     def request(self, points: Iterable[int], instead: bool = False) -> None:
         """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once.
@@ -92,7 +87,7 @@ class PointRunner:
             if self._closed:
                 raise ValueError("This node scaler is closed: run its cell again for a new one.")
             there = [self.state.nodes, *(() if instead else self.state.waiting)]
-            if wanted and 1 not in there and not select(self._results, "makespan", nodes=1):
+            if wanted and 1 not in there and not select(self.results, "makespan", nodes=1):
                 wanted.insert(0, 1)
             _, *waiting = dict.fromkeys([*there, *wanted])
             self.state = replace(self.state, waiting=tuple(waiting))
@@ -144,7 +139,7 @@ class PointRunner:
                     point = replace(self.experiment, nodes=(self.state.nodes,))
                     point.measure(self.pool, progress=self._report, found=self._found)
                     count, spent = count + 1, time.monotonic() - begin
-                    ended = State(note=f"Done: {count} point{'s' * (count > 1)} in {spent:.1f} s.")
+                    ended = State(note=f"Done: {counted(count, 'point')} in {spent:.1f} s.")
                 except Cancelled:
                     ended = State(note="Cancelled; what was measured is kept.")
                 except BaseException as error:  # nobody else would see it in a thread
@@ -176,7 +171,7 @@ class PointRunner:
             self._changed()
 
     def _found(self, results: list[Result]) -> None:
-        self._results += results
+        self.results += results
         self._changed()
 
 

@@ -119,7 +119,8 @@ def of_slurm(slurm: Slurm) -> Look:
     jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = [job for job in jobs if job.state == "PENDING"]
-    said = f"{_count(running, 'job')} running, {len(waiting)} waiting; {_count(nodes, 'node')}."
+    said = f"{style.counted(len(running), 'job')} running, {len(waiting)} waiting; "
+    said += f"{style.counted(len(nodes), 'node')}."
     reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
     return Look(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
 
@@ -171,7 +172,3 @@ def _names(node_list: str) -> list[str]:
             else:
                 names.append(prefix + part)
     return names[:1000]
-
-
-def _count(things: Sequence[object], word: str) -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy
 import pytest
 
 from hpclab.figures import finish_times, message_sizes, style
@@ -57,10 +56,8 @@ def test_as_many_lines_as_the_lesson_draws_have_a_colour_each_and_names_apart(ax
 
 def test_what_is_no_time_of_a_size_is_refused(ax):
     for points in (
-        [Result("e", "time", 1.0, Origin.MEASURED)],
         [Result("e", "bandwidth", 1.0, Origin.MEASURED, parameters={"size": 8})],
         [made(Origin.MEASURED, 8, 0.0)],
-        [made(Origin.MEASURED, numpy.nan, 1.0)],
     ):
         with pytest.raises(ValueError, match="size"):
             message_sizes.draw(ax, LINES, points)

@@ -31,15 +31,11 @@ def test_a_thousand_nodes_do_not_fill_the_screen_and_hide_mine():
 
 def test_a_long_queue_is_counted_by_what_it_waits_for():
     waiting = [job(i, "PENDING", reason="Priority") for i in range(40)]
-    html = nodes_view.draw([node("node1")], [*waiting, job(99, "PENDING", reason="Resources")])
+    html = nodes_view.draw([node("node1")], [*waiting, job(99, "PENDING", reason="<script>")])
     assert "<b>40 jobs</b> pending: Priority" in html
     assert html.count("listitem") == 3
-
-
-def test_names_are_escaped():
-    html = nodes_view.draw([node("<img src=x>")], [job("<b>1</b>", "PENDING", reason="<script>")])
-    assert "<img" not in html
     assert "<script>" not in html
+    assert "<img" not in nodes_view.draw([node("<img src=x>")], [job("<img>", "PENDING")])
 
 
 def test_without_slurm_the_processes_are_shown():

@@ -68,8 +68,13 @@ def test_text_stays_text_and_is_large_enough(ax):
 
 def test_a_learners_figure_shows_itself_and_a_widgets_leaves_no_trace():
     before = dict(matplotlib.rcParams)
-    with style.look():
-        speedup.draw(style.figure()[1], [])
+
+    def draw(_number):
+        with style.look():
+            return style.svg(speedup.draw(style.figure()[1], []).figure)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all("ideal" in svg for svg in threads.map(draw, range(4)))
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == []
     with plt.style.context("hpclab.hpclab"):
@@ -85,21 +90,6 @@ def test_a_learners_figure_shows_itself_and_a_widgets_leaves_no_trace():
         InteractiveShell.clear_instance()
         plt.close(figure)
     assert "Empty axes with the ideal line" in shown[0].data
-
-
-def test_threads_draw_at_once_and_none_leaks_its_look():
-    before = dict(matplotlib.rcParams)
-
-    def draw():
-        with style.look():
-            figure, ax = style.figure()
-            speedup.draw(ax, [])
-        return style.svg(figure)
-
-    with ThreadPoolExecutor(4) as threads:
-        tasks = [threads.submit(draw) for _ in range(4)]
-    assert all("ideal" in task.result() for task in tasks)
-    assert dict(matplotlib.rcParams) == before
 
 
 def test_labels_in_the_margin_never_overlap_and_stay_inside():

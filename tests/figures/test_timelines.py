@@ -82,5 +82,4 @@ def test_the_title_counts_the_jobs_that_are_not_drawn_too_and_says_that_there_ar
     job_timeline.draw(ax, [job(n, task=n, ended=3.0 + n) for n in range(30)])
     assert ax.get_title("left") == "30 jobs, the last done after 32 s (the first 24 are drawn)"
     assert len(stretches(ax)) == 2 * 24
-    ax.clear()
-    assert job_timeline.draw(ax, []).get_title("left") == "No job has ended yet"
+    assert job_timeline.draw(style.figure()[1], []).get_title("left") == "No job has ended yet"

@@ -42,17 +42,11 @@ def trace(*events):
 
 EVENTS = {
     "parts the warp: 20 lanes go on, 12 wait": Branch(0, BLOCK, 0, 5, LANES[:20], LANES[20:]),
-    "reads a: 20 lanes, 3 sectors, as few": request(
-        1, 6, "global", "load", "a", [4 * n for n in range(20)], active=LANES[:20]
-    ),
-    "writes tile: 32 lanes, no bank conflict": request(
-        2, 6, "shared", "store", "tile", [4 * n for n in LANES]
-    ),
-    "reads tile: 32 lanes, 32 passes, 31": request(3, 7, "shared", "load", "tile", [128 * n for n in LANES]),
-    "reads a: 32 lanes, 32 sectors where 4": request(4, 6, "global", "load", "a", [128 * n for n in LANES]),
-    "reads a: 32 lanes, 20 sectors where 8": request(
-        5, 6, "global", "load", "a", [20 * n for n in LANES], itemsize=8
-    ),
+    "reads a: 20 lanes, 3 sectors": request(1, 6, "global", "load", "a", range(0, 80, 4), 4, LANES[:20]),
+    "writes tile: 32 lanes, no bank conflict": request(2, 6, "shared", "store", "tile", range(0, 128, 4)),
+    "reads tile: 32 lanes, 32 passes, 31": request(3, 7, "shared", "load", "tile", range(0, 4096, 128)),
+    "reads a: 32 lanes, 32 sectors where 4": request(4, 6, "global", "load", "a", range(0, 4096, 128)),
+    "reads a: 32 lanes, 20 sectors where 8": request(5, 6, "global", "load", "a", range(0, 640, 20), 8),
     "adds to total: 32 lanes, 32 of them in turn": request(6, 8, "global", "atomic", "total", [0] * 32),
     "reads mine: 32 lanes, each in its own": request(7, 6, "local", "load", "mine", [0] * 32),
     "is a barrier: 32 lanes of this warp came": Barrier(8, BLOCK, 0, 7, LANES, 0),
@@ -114,14 +108,11 @@ def test_what_was_moved_for_nothing_is_counted_and_summed(picture):
     assert "for nothing: 896" in said
     assert "So far: 2 global requests, 35 sectors, 19% of their bytes asked for" in said
     assert "35" in said, "beside line 6, in the column of sectors"
-    assert "33" not in said
 
 
 def test_a_conflict_is_told_without_colour(picture):
     assert memory_rows.words_by_bank([0, 0, 128, 4], 4) == {0: 2, 1: 1}
-    assert memory_rows.words_by_bank([0, 8], 8) == {0: 1, 1: 1, 2: 1, 3: 1}
-    said = texts(picture.draw(3))
-    assert "32 words in bank 0" in said
+    assert "32 words in bank 0" in texts(picture.draw(3))
     assert len(boxes(picture.draw(3), memory_rows.WASTED)) == 1
     assert not boxes(picture.draw(2), memory_rows.WASTED)
     assert "one word in each bank" in texts(picture.draw(2))

@@ -58,17 +58,12 @@ def run(nodes):
     parameters = {"nodes": nodes, "chunk_bytes": 256 * 2**10, "corpus_bytes": 2**20}
     where = {"shared": True, "cores": 4}
     parts = {"compute": 9.0, "worker start": 0.6 * nodes, "idle": nodes * seconds - 9 - 0.6 * nodes}
+    more = {"parameters": parameters, "environment": where}
     return [
-        Result("t", "makespan", seconds, "measured", parameters=parameters, environment=where),
-        Result(
-            "t", "makespan", seconds, "emulated",
-            parameters=parameters, environment=where, condition="a core for each node",
-        ),
-        *(
-            Result("t", "rank-seconds", value, "measured", component=name, parameters=parameters)
-            for name, value in parts.items()
-        ),
-    ]  # fmt: skip
+        Result("t", "makespan", seconds, "measured", **more),
+        Result("t", "makespan", seconds, "emulated", condition="a core for each node", **more),
+        *(Result("t", "rank-seconds", v, "measured", component=name, **more) for name, v in parts.items()),
+    ]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The explorer: what stands is drawn once, what moves at every change; read out, or refused in a sentence."""
 
-import threading
 from collections import Counter
 
 import ipywidgets as widgets
@@ -47,16 +46,14 @@ def shown():
     return Shown()
 
 
-def test_a_slider_moves_only_what_moves(shown):
+def test_a_slider_moves_only_what_moves_and_what_stood_is_kept(shown):
     before = shown.picture.value
     for count in range(1, 6):
         shown.slope.value = count / 10 + 0.01
         assert len(shown.moves) == count
     assert shown.picture.value is before
     assert shown.drawn["stands"] == 1
-
-
-def test_what_stood_is_kept_until_its_data_are_others(shown):
+    # What stood is kept until its data are others.
     for most in (16, 64, 8, 16):
         shown.most.value = most
         assert f"a line to {most}" in shown.picture.value
@@ -115,20 +112,3 @@ def test_controls_that_follow_another_are_drawn_with_it_once_or_say_why_they_can
     shown.most.value = 64
     assert "There are no 64 here." in shown.note.value
     assert shown.picture.value == ""
-
-
-@pytest.mark.slow
-def test_threads_may_draw_at_the_same_time():
-    every = [Shown() for _ in range(3)]
-
-    def draw(one):
-        for most in (16, 64, 8) * 3:
-            one.forget()
-            one.most.value = most
-
-    threads = [threading.Thread(target=draw, args=(one,)) for one in every]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert all("a line to 8" in one.picture.value for one in every)
