@@ -1,4 +1,4 @@
-"""What the laws must satisfy for any parameters; the fit against scipy's and known ones, and what it refuses."""
+"""What holds of the laws for any parameters; the fit against scipy's and known ones, and what it refuses."""
 
 import math
 from unittest.mock import patch
