@@ -192,8 +192,6 @@ def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]
 
 def observed(work: Work, seconds: float, origin: Origin, more: Mapping[str, Any]) -> list[Result]:
     """ "time", "bandwidth" and "flop rate" of `work` in `seconds`."""
-    checks.instance("work", work, Work)
-    seconds = checks.number("seconds", seconds, 1e-12, 1e12, "s")
     count = {"bytes": work.bytes, "flops": work.flops, "precision": work.precision}
     fields = {**more, "parameters": {**more["parameters"], **count}}
     values = {"time": seconds, "bandwidth": work.bytes / seconds, "flop rate": work.flops / seconds}

@@ -25,11 +25,8 @@ def fit(results: Sequence[Result], along: str) -> Calibration:
     """
     fits: Calibration = {}
     results = checks.instances("results", results, Result)
-    for law, scaling, work in (
-        (Amdahl, "strong", "a fixed amount of work"),
-        (Gustafson, "weak", "work that grows"),
-        (USL, "strong", "a fixed amount of work"),
-    ):
+    strong, weak = ("strong", "a fixed amount of work"), ("weak", "work that grows")
+    for law, (scaling, work) in ((Amdahl, strong), (Gustafson, weak), (USL, strong)):
         chosen = [result for result in results if result.parameters.get("scaling") == scaling]
         none = f"{law.name}: no curve, for it is about {work} ({scaling} scaling); none was measured."
         fits[law.name] = fit_law(law, chosen, along) if chosen else NoCurve(none)

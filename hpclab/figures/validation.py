@@ -20,7 +20,7 @@ from hpclab.figures import direct_labels, scales, style
 from hpclab.results import Origin
 from hpclab.units import format_bytes, format_seconds
 from hpclab.validation.score import Prediction
-from hpclab.validation.sources import citation
+from hpclab.validation.tables import CITATIONS
 
 BAND = 0.2
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -62,7 +62,8 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]]) -> Axes:
         if end.value:
             labels.append(direct_labels.Label(end.observation.size, end.value, f"{label}\n{off}", colour))
     direct_labels.at_right(ax, labels)
-    cited = "; ".join(sorted({citation(one.observation.row.text("source")) for one in rows}))
+    sources = {one.observation.row.text("source") for one in rows}
+    cited = "; ".join(sorted({CITATIONS.get(source, source) for source in sources}))
     model = (Line2D([], [], color=style.MUTED), Patch(facecolor=style.MUTED, alpha=0.18))
     ax.legend(
         [model, Line2D([], [], **style.mark(Origin.PUBLISHED))],

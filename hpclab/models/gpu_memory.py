@@ -26,18 +26,15 @@ ERRORS = ("race", "barrier", "out of bounds", "uninitialised", "limit", "endless
 COSTS = ("uncoalesced", "bank conflict", "divergence")
 
 
-def sectors(addresses: Iterable[int], itemsize: int) -> list[int]:
-    """The distinct sectors, as numbers in order, that items of `itemsize` bytes at `addresses` touch."""
-    return _touched(addresses, itemsize, SECTOR)
+def sectors(addresses: Iterable[int], itemsize: int, unit: int = SECTOR) -> list[int]:
+    """The distinct sectors (of `unit` bytes), as numbers in order, that items of `itemsize` at `addresses`
+    touch."""
+    return sorted({(at + byte) // unit for at in addresses for byte in (0, itemsize - 1)})
 
 
 def lines(addresses: Iterable[int], itemsize: int) -> list[int]:
     """The distinct 128-byte lines, as line numbers in order."""
-    return _touched(addresses, itemsize, LINE)
-
-
-def _touched(addresses: Iterable[int], itemsize: int, unit: int) -> list[int]:
-    return sorted({(at + byte) // unit for at in addresses for byte in (0, itemsize - 1)})
+    return sectors(addresses, itemsize, LINE)
 
 
 @functools.lru_cache(maxsize=4096)  # the loops of a kernel ask the same again and again

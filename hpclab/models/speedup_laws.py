@@ -10,6 +10,7 @@ Gustafson, with coefficients that cannot be negative; `from_coefficients` turns 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,36 +23,49 @@ Array = NDArray[numpy.float64]
 _MOST = 1e7  # processors; the largest machines have about that many cores
 
 
-@dataclass(frozen=True)
-class Amdahl:
-    """S(n) = 1 / (s + (1 − s)/n), with `serial` = s from 0 to 1 (Amdahl 1967, AFIPS 30, 483–485).
+class Law:
+    """What the three have in common; `parameters` are named with the largest value of each."""
 
-    Notice the ceiling: never more than 1/s, however many processors; half of it is reached at n ≈ 1/s.
-    """
-
-    serial: float
-    name: ClassVar[str] = "Amdahl"
-    parameters: ClassVar[tuple[str, ...]] = ("serial",)
+    name: ClassVar[str]
+    parameters: ClassVar[Mapping[str, float]] = {"serial": 1}
 
     def __post_init__(self) -> None:
-        checks.number("serial", self.serial, 0, 1)
+        for parameter, most in self.parameters.items():
+            checks.number(parameter, getattr(self, parameter), 0, most)
 
     def speedup(self, n: ArrayLike) -> Array:
-        """Speedup on `n` processors (any shape, n ≥ 1), same shape."""
-        count = processors(n)
-        return count / (1 + self.serial * (count - 1))
+        """Speedup on `n` processors (any shape, n ≥ 1), same shape; of Gustafson's law the scaled one."""
+        return self._of(processors(n))
+
+    def _of(self, count: Array) -> Array:
+        raise NotImplementedError
 
     @staticmethod
     def terms(n: Array, speed: Array) -> tuple[Array, Array]:
         return numpy.stack([1 / n, numpy.ones_like(n)], axis=1), 1 / speed
 
     @classmethod
-    def from_coefficients(cls, parallel: float, serial: float) -> tuple[Amdahl, float]:
-        return cls(serial / (parallel + serial)), 1 / (parallel + serial)
+    def from_coefficients(cls, parallel: float, serial: float, *pairs: float) -> tuple[Law, float]:
+        one = parallel + serial
+        return cls(serial / one, *(min(each / one, 1e6) for each in pairs)), 1 / one  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
-class Gustafson:
+class Amdahl(Law):
+    """S(n) = 1 / (s + (1 − s)/n), with `serial` = s from 0 to 1 (Amdahl 1967, AFIPS 30, 483–485).
+
+    Notice the ceiling: never more than 1/s, however many processors; half of it is reached at n ≈ 1/s.
+    """
+
+    serial: float
+    name = "Amdahl"
+
+    def _of(self, count: Array) -> Array:
+        return count / (1 + self.serial * (count - 1))
+
+
+@dataclass(frozen=True)
+class Gustafson(Law):
     """Scaled speedup S(n) = n − s (n − 1): the work grows with n (Gustafson 1988, CACM 31(5), 532–533).
 
     `serial` = s is the serial share of the time *on n processors*, from 0 to 1; it is not Amdahl's s, a share
@@ -59,15 +73,9 @@ class Gustafson:
     """
 
     serial: float
-    name: ClassVar[str] = "Gustafson"
-    parameters: ClassVar[tuple[str, ...]] = ("serial",)
+    name = "Gustafson"
 
-    def __post_init__(self) -> None:
-        checks.number("serial", self.serial, 0, 1)
-
-    def speedup(self, n: ArrayLike) -> Array:
-        """Scaled speedup on `n` processors (any shape, n ≥ 1), same shape."""
-        count = processors(n)
+    def _of(self, count: Array) -> Array:
         return count - self.serial * (count - 1)
 
     @staticmethod
@@ -75,12 +83,12 @@ class Gustafson:
         return numpy.stack([n, numpy.ones_like(n)], axis=1), speed
 
     @classmethod
-    def from_coefficients(cls, parallel: float, serial: float) -> tuple[Gustafson, float]:
+    def from_coefficients(cls, parallel: float, serial: float, *pairs: float) -> tuple[Law, float]:
         return cls(serial / (parallel + serial)), parallel + serial
 
 
 @dataclass(frozen=True)
-class USL:
+class USL(Law):
     """S(n) = n / (1 + σ (n − 1) + κ n (n − 1)): the universal scalability law (Gunther 1993; 2007, ch. 4).
 
     `contention` = σ from 0 to 1: waiting for what only one can have at a time. `coherency` = κ ≥ 0: every
@@ -91,29 +99,15 @@ class USL:
 
     contention: float
     coherency: float
-    name: ClassVar[str] = "USL"
-    parameters: ClassVar[tuple[str, ...]] = ("contention", "coherency")
+    name = "USL"
+    parameters: ClassVar = {"contention": 1, "coherency": 1e6}
 
-    def __post_init__(self) -> None:
-        checks.number("contention", self.contention, 0, 1)
-        checks.number("coherency", self.coherency, 0, 1e6)
-
-    def speedup(self, n: ArrayLike) -> Array:
-        """Speedup on `n` processors (any shape, n ≥ 1), same shape."""
-        count = processors(n)
+    def _of(self, count: Array) -> Array:
         return count / (1 + (self.contention + self.coherency * count) * (count - 1))
 
     @staticmethod
     def terms(n: Array, speed: Array) -> tuple[Array, Array]:
         return numpy.stack([1 / n, numpy.ones_like(n), n - 1], axis=1), 1 / speed
-
-    @classmethod
-    def from_coefficients(cls, parallel: float, serial: float, pairs: float) -> tuple[USL, float]:
-        one = parallel + serial
-        return cls(serial / one, min(pairs / one, 1e6)), 1 / one
-
-
-Law = Amdahl | Gustafson | USL
 
 
 def serial_fraction(n: float, speedup: float) -> float:

@@ -44,18 +44,14 @@ def _edges(shape: Shape) -> list[tuple[Counts, Counts, Counts]]:
     """For broadcast and reduce: both trees on the other ranks, and the root above the roots of both."""
     found = []
     others = (numpy.arange(1, shape.ranks) + shape.root) % shape.ranks
-    for tree, (child, parent, depth) in enumerate(trees(shape.ranks - 1)):
-        top = others[_root(shape.ranks - 1, tree)]
+    for child, parent, depth in trees(shape.ranks - 1):
+        top = others[parent[depth == 1][0] if len(parent) else 0]
         found.append((
             numpy.append(others[child], top),
             numpy.append(others[parent], shape.root),
             numpy.append(depth + 1, 1),
         ))  # fmt: skip
     return found
-
-
-def _root(count: int, tree: int) -> int:
-    return 0 if tree == 0 else count - 1 if count % 2 == 0 else 1 % count
 
 
 def _chunks(shape: Shape) -> tuple[Counts, Counts]:

@@ -18,6 +18,18 @@ from hpclab import checks
 from hpclab.validation import files
 
 MOST_ROWS = 100_000
+CITATIONS = {
+    "vtrain_nccl_lut": "Bang et al., vTrain, 2024",
+    "dgxc_nccl_readme": "NVIDIA, dgxc-benchmarking",
+    "stas00_network": "Bekman, ML Engineering",
+    "stas00_network_bench": "Bekman, ML Engineering",
+    "nccl_tests_cluster": "nccl-tests-cluster",
+    "bigscience_bandwidth": "BigScience, experiments",
+    "stackhpc_hpc_tests": "StackHPC, hpc-tests",
+    "sarus_cookbook": "Sarus cookbook",
+    "cscs_mpich": "CSCS, documentation",
+}
+"""What a figure shows of who published rows that ship, by their `source`; whole in `reference/LICENCE.md`."""
 _NOTHING = ("", "n/a", "na", "nan", "-")
 _UNITS = {r"[Bb](?:ytes?)?": "bytes", "us|\u00b5s|\u03bcs": "us", "s": "s", "GB/s": "gb_per_s"}  # of a header
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}

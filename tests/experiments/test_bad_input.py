@@ -7,17 +7,16 @@ import math
 import pytest
 
 from hpclab.experiments import message_tables
-from hpclab.experiments.kernel_ladder import KernelLadder, observed
+from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.experiments.race import race
 from hpclab.experiments.scale_out import ScaleOut
 from hpclab.models.device import from_catalogue
-from hpclab.models.roofline import Work
-from hpclab.results import Origin, Result
+from hpclab.results import Result
 
 LADDER, SWEEP, SPEEDUP = KernelLadder(ladders=("reduction",)), MeasureCollective(), ThreadSweep(print, print)
-A100, WORK, MORE = from_catalogue("a100-80gb"), Work(8, 8), {"parameters": {}}
+A100 = from_catalogue("a100-80gb")
 
 
 class Pool:
@@ -46,8 +45,6 @@ def test_what_is_none_of_it(bad, refused):
     refused(lambda: race(bad, print, 8))
     refused(lambda: race(Pool(), bad, 8))
     refused(lambda: race(Pool(), print, bad))
-    refused(lambda: observed(WORK, bad, Origin.MEASURED, MORE))
-    refused(lambda: observed(bad, 1.0, Origin.MEASURED, MORE))
 
 
 def test_a_table_is_made_of_messages(refused):

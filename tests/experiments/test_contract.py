@@ -6,26 +6,18 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-import types
 
 import numpy
 import pytest
 
 from hpclab import experiments, results
 from hpclab.cluster import Pool
-from hpclab.experiments import kernel_ladder
 from hpclab.experiments.experiment import Experiment, there_and_back
 from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.experiments.scale_out import ScaleOut
-from hpclab.kernels.step import Problem
 from hpclab.results import Origin
-
-DOUBLE = Problem(
-    "double", ("items",), lambda shape, rng: (numpy.ones(shape, "f4"), numpy.empty(shape, "f4")),
-    lambda x: 2 * x, bytes=lambda shape: 8 * shape[0], flops=lambda shape: shape[0],
-)  # fmt: skip
 
 
 def double(x, result):
@@ -74,10 +66,7 @@ def pool():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", SMALL, ids=lambda spec: type(spec).__name__)
-def test_what_it_measures_fits_and_predicts_are_results_of_one_shape(spec, pool, tmp_path, monkeypatch):
-    step = types.SimpleNamespace(name="numpy", problem=DOUBLE, launch=double)
-    monkeypatch.setattr(kernel_ladder, "_ladders", lambda on: {"double": (step,)})
-    monkeypatch.setitem(kernel_ladder.WHERE, "cpu", (2**16, 2**28))
+def test_what_it_measures_fits_and_predicts_are_results_of_one_shape(spec, pool, tmp_path, doubling):
     assert isinstance(spec, Experiment)
     heard = []
     pool.scale(2)

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import types
+from unittest.mock import Mock
 
-import numpy
 import pytest
 
-from hpclab.experiments import kernel_ladder
 from hpclab.experiments.kernel_ladder import COPY, KernelLadder, catalogue_name, launch_of, sized, work_of
 from hpclab.kernels import cuda as gpu
 from hpclab.kernels.ladder import LADDERS
-from hpclab.kernels.step import Problem
 from hpclab.models.device import from_catalogue
 from hpclab.models.roofline import BOUNDS
 from hpclab.results import Origin, Result, select
 
-PROBLEM = Problem(
-    "double", ("items",), lambda shape, rng: (numpy.ones(shape, "f4"), numpy.empty(shape, "f4")),
-    lambda x: 2 * x, bytes=lambda shape: 8 * shape[0], flops=lambda shape: shape[0],
-)  # fmt: skip
-
 
 @pytest.mark.slow
-def test_measured_and_modelled_have_one_shape(monkeypatch):
-    seen = []
-
-    def launch(x, result):
-        seen.append(x.size)
-        result[:] = 2 * x
-
-    # A ladder of one step, so that nothing has to be compiled.
-    step = types.SimpleNamespace(name="numpy", problem=PROBLEM, launch=launch)
-    monkeypatch.setattr(kernel_ladder, "_ladders", lambda on: {"double": (step,)})
-    monkeypatch.setitem(kernel_ladder.WHERE, "cpu", (2**16, 2**28))
+def test_measured_and_modelled_have_one_shape(doubling):
     ladder = KernelLadder(repeats=2)
+    ((step, shape),) = ladder.steps()
+    assert shape == (8192,)  # 8 × 8,192 bytes = 2¹⁶
+    step.launch = Mock(wraps=step.launch)
     results = ladder.measure()
     mine = [result for result in results if result.parameters.get("ladder") == "double"]
-    assert seen == [8192] * 3  # a warm-up and two repeats; 8 × 8,192 bytes = 2¹⁶
+    assert step.launch.call_count == 3  # a warm-up and two repeats
     assert [result.quantity for result in mine] == ["time", "bandwidth", "flop rate"] * 2
     time, bandwidth, rate = mine[:3]
     assert bandwidth.value == pytest.approx(2**16 / time.value)
@@ -109,11 +94,11 @@ def test_a_gpu_is_found_under_the_name_it_gives_itself(said, memory, name):
         catalogue_name("NVIDIA T4", 16e9)
 
 
-def test_sizes_are_the_largest_within_both_limits():
+def test_sizes_are_the_largest_within_both_limits(doubling):
     # 8 bytes and one operation an item: 2¹⁷ items are 2²⁰ bytes; at most 1,000 operations are 512 items.
-    assert sized(PROBLEM, 2**20, 2**40) == (2**17,)
-    assert sized(PROBLEM, 2**20, 1000) == (512,)
-    assert sized(PROBLEM, 1, 1) == (2,)
+    assert sized(doubling, 2**20, 2**40) == (2**17,)
+    assert sized(doubling, 2**20, 1000) == (512,)
+    assert sized(doubling, 1, 1) == (2,)
     step = LADDERS["vector add"][1]
     launch = launch_of(step, (2**20,), work_of(step, (2**20,)))
     assert (launch.blocks * launch.threads, launch.in_flight) == (2**20, 12.0)

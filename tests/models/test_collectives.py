@@ -1,8 +1,10 @@
-"""Schedules on topologies: contention worked out by hand, and against a naive simulator."""
+"""Schedules on topologies: against a naive simulator where they share links, else against the formulas."""
 
 import numpy
 import pytest
 
+from hpclab import schedules
+from hpclab.models import formulas
 from hpclab.models.collectives import crossover, simulate
 from hpclab.models.network import Link, with_slow_link
 from hpclab.models.topologies import cluster, dragonfly, single_node
@@ -17,22 +19,6 @@ def made(*messages, ranks=8):
     for row, (step, source, target, size) in zip(rows, messages, strict=True):
         row["step"], row["source"], row["target"], row["size"] = step, source, target, size
     return Schedule("all_to_all", "direct", ranks, 1, 1, rows)
-
-
-def test_two_flows_on_one_link_get_half_each():
-    switch = single_node(LINK, 4)
-    alone = simulate(made((0, 0, 1, 100), ranks=4), switch, 1)
-    assert not alone.shared
-    assert alone.time == pytest.approx(0.5 + 10)
-    both = simulate(made((0, 0, 1, 100), (0, 0, 2, 100), ranks=4), switch, 1)
-    assert both.shared
-    assert both.end == pytest.approx([20.5, 20.5])
-
-
-def test_a_rank_that_is_done_goes_on_and_a_late_one_holds_up_only_who_waits_for_it():
-    run = simulate(made((0, 0, 1, 100), (0, 2, 3, 10), (1, 2, 3, 10), (2, 1, 2, 10)), single_node(LINK, 8), 1)
-    assert run.begin == pytest.approx([0, 0, 1.5, 10.5])
-    assert run.finish == pytest.approx([10.5, 12, 12, 3, 0, 0, 0, 0])
 
 
 def naive(schedule, topology):
@@ -89,9 +75,20 @@ def test_against_a_naive_simulator(seed):
                 rows.append((step, source, target, int(random.integers(1, 100))))
     schedule = made(*rows)
     run = simulate(schedule, topology, 1)
+    assert run.shared
     begin, end = naive(schedule, topology)
     assert run.begin == pytest.approx(begin, rel=1e-6)
     assert run.end == pytest.approx(end, rel=1e-6)
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), formulas.FORMULAS)
+def test_formula_and_simulation_agree(collective, algorithm):
+    for ranks in (1, 2, 3, 5, 6, 7, 8, 12, 16):
+        schedule = schedules.collective(collective, algorithm, ranks, 48 * ranks)
+        run = simulate(schedule, single_node(LINK, ranks), 4)
+        case = formulas.Case(ranks, 192 * ranks, lambda size: LINK.latency + size / LINK.bandwidth)
+        assert run.time == pytest.approx(formulas.FORMULAS[collective, algorithm](case), rel=1e-9)
+        assert not run.shared
 
 
 def test_where_ring_and_tree_cross():

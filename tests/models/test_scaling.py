@@ -1,4 +1,4 @@
-"""The fit against scipy's, against known parameters, and what it refuses."""
+"""What holds of the laws for any parameters; the fit against scipy's and known ones, and what it refuses."""
 
 import math
 from unittest.mock import patch
@@ -10,11 +10,38 @@ from hypothesis import strategies as some
 from scipy.optimize import least_squares
 
 from hpclab.models import scaling
-from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit, fit_times
+from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit, fit_times, serial_fraction
 from hpclab.results import Origin, Result
 
 LAWS = {Amdahl: Amdahl(0.07), Gustafson: Gustafson(0.2), USL: USL(0.05, 0.003)}
 COUNTS = numpy.repeat([1.0, 2, 3, 4, 6, 8], 3)
+share = some.floats(0, 1)
+count = some.floats(1, 1e5)
+
+
+@given(share, count)
+def test_amdahl_is_usl_without_coherency_and_keeps_its_limit(serial, n):
+    assert Amdahl(serial).speedup(n) == pytest.approx(float(USL(serial, 0).speedup(n)))
+    assert Amdahl(serial).speedup(n) * max(1 / n, serial) <= 1 + 1e-9
+    assert Gustafson(serial).speedup(n) >= Amdahl(serial).speedup(n) * (1 - 1e-9)
+
+
+@given(some.floats(0, 0.99), some.floats(1e-6, 1), count)
+def test_usl_peaks_where_it_says(contention, coherency, n):
+    law, peak = USL(contention, coherency), max(1.0, ((1 - contention) / coherency) ** 0.5)
+    assert law.speedup(n) <= law.speedup(peak) * (1 + 1e-9)
+
+
+@given(share, some.floats(1.5, 1e4))
+def test_the_serial_fraction_is_found_again(serial, n):
+    assert serial_fraction(n, float(Amdahl(serial).speedup(n))) == pytest.approx(serial, abs=1e-6)
+
+
+def test_known_values():
+    assert Amdahl(0.05).speedup(16) == pytest.approx(1 / (0.05 + 0.95 / 16))
+    assert Gustafson(0.05).speedup(16) == pytest.approx(16 - 0.05 * 15)
+    assert USL(0.05, 0.001).speedup(16) == pytest.approx(16 / (1 + 0.05 * 15 + 0.001 * 16 * 15))
+    assert Amdahl(0.1).speedup(numpy.ones((2, 3))).shape == (2, 3)
 
 
 def draws(number):
