@@ -143,24 +143,29 @@ class Lab:
         notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(notebook))
 
+    def open_notebook(self, name):
+        """`name` in a fresh page at 1280 × 900, its kernel ready."""
+        page = self.context.new_page()
+        page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
+        notebook = Notebook(self, page, name)
+        until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
+        return notebook
+
     @contextlib.contextmanager
     def opened(self, name):
-        """`name` in a fresh page at 1280 × 900, its kernel ready; both end with the block."""
-        page = self.context.new_page()
+        """`open_notebook`, whose page and kernel end with the block."""
         try:
-            page.goto(f"{self.url}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}")
-            page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-            notebook = Notebook(self, page, name)
-            until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
-            yield notebook
+            yield self.open_notebook(name)
         finally:
-            page.close()
+            for page in self.context.pages:
+                page.close()
             for session in self.get("api/sessions"):
                 self.request(f"api/sessions/{session['id']}", "DELETE")
 
 
-@pytest.fixture(scope="session")
-def browser():
+@contextlib.contextmanager
+def running_browser():
     """Headless Chromium; the test is skipped, saying why, where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -175,8 +180,8 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="session")
-def lab(browser):
+@contextlib.contextmanager
+def running_lab(browser):
     """A JupyterLab with its own folder, settings and Slurm state; nothing of it is left afterwards."""
     base = Path(tempfile.mkdtemp(prefix="hl-", dir="/tmp"))  # short: socket paths end at 107 characters
     folder = base / "work"
@@ -222,3 +227,16 @@ def lab(browser):
             env=environment, stdout=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
         shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with running_browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="session")
+def lab(browser):
+    """A JupyterLab on a copy of the notebooks, for all tests."""
+    with running_lab(browser) as session:
+        yield session
