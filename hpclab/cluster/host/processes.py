@@ -39,6 +39,11 @@ class Process:
     def alive(self) -> bool:
         return Process.of(self.pid) == self
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it is suspended, as by SIGSTOP."""
+        return _stat(self.pid)[:1] == ["T"]
+
     def send(self, number: int) -> None:
         """Send a signal, if it is still the same process."""
         if self.alive:

@@ -17,7 +17,6 @@ from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import private, processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.files import Shape
-from hpclab.cluster.members import is_stopped
 
 PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it watches
 
@@ -62,7 +61,7 @@ class LocalSlurm:
                 suspended = (
                     f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
                 )
-                words[name] = suspended if is_stopped(pid) else "running"
+                words[name] = suspended if process.stopped else "running"
             else:
                 cause = state["ended_with"].get(name, "no word")
                 words[name] = f"ended with {cause}; hpclab slurm up starts it again"
