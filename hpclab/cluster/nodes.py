@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 APPLY = 90.0  # seconds in which jobs are handed to Slurm, or cancelled; each command has a limit of its own
 ASK_SLURM = 60.0
+FETCH = 3.0  # seconds to reach a node that has a value, before Dask is asked again who has it: it may be gone
 END = 15.0  # seconds in which all jobs are cancelled, or the watchdog goes on
 TOGETHER = 1.0  # seconds in which nodes end for one reason: they are told of together
 
@@ -61,6 +62,7 @@ class Nodes:
             self._ends.callback(self._close_cluster)
             self.cluster.sync(self._attend)
             client = Client(self.cluster, set_as_default=False)
+            client.rpc.timeout = FETCH
             self._ends.callback(client.close, timeout=5)
             self._ends.callback(self._end_nodes)
             self.loop = Loop(client)
