@@ -50,12 +50,8 @@ print(json.dumps([max(map(abs, seen)), walls, ages, spans]))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "backend",
-    ["local", pytest.param("slurm", marks=[pytest.mark.slurm, pytest.mark.soak])],
-    indirect=True,
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("backend", ["local", pytest.param("slurm", marks=pytest.mark.slurm)], indirect=True)
 def test_a_clock_that_jumps_changes_no_duration(backend, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
     (tmp_path / "jump").write_text("0")
