@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from hpclab import checks
 
@@ -106,3 +107,9 @@ def median(samples: Sequence[Sample]) -> Sample:
     if not checks.instances("samples", samples, Sample):
         raise ValueError("A median needs at least one sample.")
     return Sample(*map(statistics.median, zip(*map(astuple, samples), strict=True)))
+
+
+def total(work: Iterable[Any]) -> Sample:
+    """The seconds of several samples, or of the tasks of a map, added up."""
+    parts = [(one.wall, one.cpu, one.waited) for one in work]
+    return Sample(*map(sum, zip(*parts, strict=True)))

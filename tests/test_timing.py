@@ -69,3 +69,9 @@ def test_the_median_is_not_moved_by_one_slow_repeat():
     assert timing.median(samples) == timing.Sample(2, 1)
     with pytest.raises(ValueError, match="at least one sample"):
         timing.median([])
+
+
+def test_a_total_adds_up_what_each_took():
+    assert timing.total([timing.Sample(1.0, 0.5, 0.25), timing.Sample(2.0, 1.5)]) == timing.Sample(
+        3.0, 2.0, 0.25
+    )
