@@ -1,14 +1,30 @@
-"""The clocks of other machines, compared with the pool's own: of several answers to the question for the time
-the quickest, whose error is at most half its round trip, gives the offset."""
+"""Clocks: one that nobody can set for Dask's loops, and other machines' clocks compared with the pool's own.
+
+Of several answers to the question for the time the quickest, whose error is at most half its round trip,
+gives the offset.
+"""
 
 from __future__ import annotations
 
 import time
 
+import distributed.batched
+from tornado.ioloop import IOLoop
+
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.watch import Look, Loop
 
 ROUNDS = 7
+
+
+def keep_steady() -> None:
+    """The loop that calls this goes by the monotonic clock, with Dask's messages and heartbeats on it.
+
+    By the wall clock both would wait out the two hours that somebody has set it back. Called before any of
+    them has a next time.
+    """
+    IOLoop.current().time = time.monotonic  # type: ignore[method-assign]
+    distributed.batched.time = lambda: IOLoop.current().time()
 
 
 def compare(roster: Roster, loop: Loop, look: Look) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from distributed import Scheduler
 from tornado import httputil, web
 
+from hpclab.cluster import clocks
 from hpclab.cluster.dashboard import Dashboard
 
 
@@ -22,6 +23,10 @@ class OwnScheduler(Scheduler):
     """`own_dashboard`: where its pages are and what opens them."""
 
     own_dashboard: Dashboard
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        clocks.keep_steady()
+        super().__init__(*arguments, **options)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
         super().start_http_server(*arguments, **options)

@@ -19,7 +19,7 @@ import sys
 from typing import Any
 
 from hpclab import search_path
-from hpclab.cluster import members
+from hpclab.cluster import clocks, members
 from hpclab.cluster.gang.relay import Relay
 from hpclab.cluster.host import linux
 from hpclab.cluster.maps import deathnotes
@@ -28,6 +28,7 @@ from hpclab.cluster.maps import deathnotes
 async def dask_setup(worker: Any) -> None:
     """Dask calls this when the worker starts, before it joins."""
     linux.die_with_parent(os.getppid())
+    clocks.keep_steady()
     worker.services.pop("dashboard").stop()  # it was opened in this turn of the event loop: nobody got in
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
