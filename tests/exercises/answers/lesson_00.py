@@ -43,7 +43,6 @@ WRONG = {
         (lambda place, here, wanted: "auto", '"auto" leaves the choice'),
         (prints_it, "is the return missing?"),
         (lambda place, here, wanted: place == "login node", 'must be "local" or "slurm"'),
-        (lambda place: "local", "TypeError"),
         ("slurm", "The answer is a function"),
     ],
 }

@@ -61,7 +61,6 @@ WRONG = {
         (_four_tasks(_FOUR, changes=[("srun bash", "bash")]), "Without srun"),
         (repaired("1_four_tasks", ("set -euo", _LATE + "set -euo")), "after the first command"),
         (_four_tasks("#SBATCH --ntasks 4", changes=[("part-$", "piece-$")]), "part-0.txt"),
-        (_four_tasks().replace("\n", "\r\n"), "DOS line breaks"),
         ("\n" + _four_tasks(), "must begin with #!"),
     ],
     "THIRTY_MINUTES": [
@@ -98,7 +97,6 @@ WRONG = {
         (_rates(("rates=(0.1", "rates=(0 0.1"), _FILE), "The job left result-1.txt"),
         (_rates(("1-4", "0-4"), _FILE), "(0, 1, 2, 3, 4)"),
         (_rates(("1-4", "0-9999999")), "larger than a Slurm allows"),
-        (_rates(("1-4", "0"), _FILE), "(0,)"),
         (_rates(("1-4", "0-3%1")), "each over the last"),
         (_rates(("#SBATCH --array=1-4\n", "")), "indices ()"),
     ],
