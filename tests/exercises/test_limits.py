@@ -59,12 +59,12 @@ def test_values_come_back():
 ])  # fmt: skip
 def test_faults_end_in_one_sentence_and_leave_nothing(source, said, tmp_path, monkeypatch):
     monkeypatch.setattr(limits.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     before = set(psutil.Process().children())
     with pytest.raises(Stopped, match=said):
         call(in_a_cell(source), seconds=1)
     assert set(psutil.Process().children()) <= before, "a child process was left behind"
-    assert list(tmp_path.iterdir()) == []
-    assert not os.path.exists("forged"), "what came back was more than data"
+    assert list(tmp_path.iterdir()) == [], "a file was, or what came back was more than data"
 
 
 @pytest.mark.slow
