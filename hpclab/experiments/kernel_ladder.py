@@ -11,8 +11,6 @@ ladders can only be predicted. What to notice: a prediction knows the least byte
 result needs, so that a step far below it wastes some, and the ladder is climbed by finding out where.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

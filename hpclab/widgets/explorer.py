@@ -17,8 +17,6 @@ at 13 pixels, gives a slider's handle and a player's buttons no name and has no 
 reader would say "slider, 4", and never that a run has ended.
 """
 
-from __future__ import annotations
-
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence

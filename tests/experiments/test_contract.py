@@ -1,7 +1,5 @@
 """What holds for every experiment, whatever it measures: each run once on a real pool."""
 
-from __future__ import annotations
-
 import numpy
 import pytest
 

@@ -1,7 +1,5 @@
 """Messages really sent and timed; tables in the field's columns; a line through the points."""
 
-from __future__ import annotations
-
 import numpy
 import pytest
 
