@@ -35,8 +35,6 @@ WRONG = {
         (slurm_if(lambda p, h, w: p in (LOGIN, JOB)), "yours already"),
         (slurm_if(lambda p, h, w: p == LOGIN), "no 33rd"),
         (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w >= h)), "only for the 33rd"),
-        (slurm_if(lambda p, h, w: p == LOGIN or w > 32), "A laptop has no 64 cores"),
-        (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w > 32)), "not with a number"),
         (slurm_if(lambda p, h, w: p in (LOGIN, "Binder") or (p == JOB and w > h)), "Binder, 1 core here, 2"),
         (slurm_if(lambda p, h, w: (p == LOGIN and w > 2) or (p == JOB and w > h)), "that is the trap"),
         (slurm_if(lambda p, h, w: choose_by_cases(p, h, w) == "local"), "changed places"),

@@ -53,7 +53,6 @@ WRONG = {
         (_four_tasks("#SBATCH --cpus-per-task=4"), "more cores"),
         (_four_tasks(changes=[("srun bash", "srun --ntasks=4 bash")]), "More processors requested"),
         (_four_tasks("#SBATCH --nodes=4"), "Any four cores"),
-        (_four_tasks("#SBATCH --nodes=4 --ntasks=4"), "to 4 node(s)"),
         (_four_tasks("#SBATCH --ntasks-per-node=4"), "to 1 node(s)"),
         (_four_tasks("#SBATCH --array=0-3"), "a job of each index"),
         (_four_tasks(_FOUR, changes=[("srun bash", "for i in 1 2 3 4; do srun -n 1 bash"),
@@ -72,7 +71,6 @@ WRONG = {
         (_thirty("--time=1"), "That is 1 min,"),
         (_thirty("--time=25"), "the next may take longer"),
         (_thirty("--time=00:60:00"), "half would do"),
-        (_thirty("--time=0-30"), "after a dash"),
         (_thirty("# no limit"), "partition's default"),
         (_thirty("--time:30"), "would not understand"),
     ],
@@ -107,6 +105,5 @@ WRONG = {
         (_log(("logs/%x", "output/%x")), "too late"),
         (_log(("logs/%x", "/scratch/%x")), "one place for everybody"),
         (_log(("logs/%x-%j.out", "log.txt")), "put %j into it"),
-        (_log((_OUTPUT, _OUTPUT + "#SBATCH --open-mode=append\n")), "too late"),
     ],
 }  # fmt: skip

@@ -89,7 +89,6 @@ WRONG = {
         (LINKS | {"B": "PCIe 4 x16"}, "You took size / time"),
         (LINKS | {"B": "NVLink 4"}, "Bits for bytes? That link carries eight times as much."),
         (LINKS | {"C": "InfiniBand NDR"}, "another would be nearly full"),
-        (LINKS | {"E": "PCIe 4 x16"}, "Bits for bytes?"),
     ],
 }
 
