@@ -4,8 +4,6 @@ A lesson is a notebook `NN_verb_phrase.ipynb`. Its title is its first heading; w
 metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file and no list to edit.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ is the course's and may be replaced by a newer version; any other is the learner
 version is put beside it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ A plain file in the course folder that is only ever appended to, so that running
 A line that cannot be read (torn, edited by hand, of another version) is passed over and left where it is.
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import json

@@ -5,8 +5,6 @@ learner made. A zip file that comes back from somewhere is not trusted: every na
 before anything is written, and nothing of the learner's is overwritten.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import stat

@@ -1,7 +1,5 @@
 """Write files all or none: an interrupt, a full disk or a name that cannot be leaves everything as it was."""
 
-from __future__ import annotations
-
 import errno
 import itertools
 import os

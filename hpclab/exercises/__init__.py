@@ -5,8 +5,6 @@ wrong answer gets the sentence that names its mistake, because "wrong" alone tea
 function is never called here but in a process of its own (`limits`), and judged by the data it returned.
 """
 
-from __future__ import annotations
-
 import dis
 import sys
 from collections.abc import Callable

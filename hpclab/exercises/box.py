@@ -1,7 +1,5 @@
 """What an exercise or a prediction says: in a notebook a quiet box, elsewhere a line of text."""
 
-from __future__ import annotations
-
 import html
 import sys
 

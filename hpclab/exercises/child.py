@@ -3,8 +3,6 @@
 A program of its own that imports nothing of hpclab: the fewer parts, the less a learner's code can disturb.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import resource

@@ -3,8 +3,6 @@
 The child leads a group of its own, and is not reaped before `end`: until then its number is nobody else's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -5,8 +5,6 @@ the first that fits is told. Sentences are templates of `str.format`. The judge 
 `kernel_trials`, that of job scripts in `lesson_04`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real

@@ -4,8 +4,6 @@ The kernel travels as source and is walked through by the tracer, never run as P
 computed never leaves this process. Numba's objects stay behind, so that the child starts in half the time.
 """
 
-from __future__ import annotations
-
 import linecache
 import math
 import types

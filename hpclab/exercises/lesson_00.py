@@ -1,7 +1,5 @@
 """Lesson 00: where should this run? One exercise: the rule by which a program chooses its backend."""
 
-from __future__ import annotations
-
 from hpclab.exercises import Exercise, judges
 
 LAPTOP, BINDER, LOGIN, JOB = "laptop", "Binder", "login node", "inside a job"

@@ -1,7 +1,5 @@
 """Lesson 01: what a speedup says about the program, and what it says about a machine nobody has tried yet."""
 
-from __future__ import annotations
-
 import math
 
 import numpy

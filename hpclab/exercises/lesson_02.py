@@ -4,8 +4,6 @@ A kernel is judged by what the tracer saw it do on launches that are not in the 
 what it did wrong, the sectors it moved and the banks it fought over.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy

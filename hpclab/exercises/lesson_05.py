@@ -1,7 +1,5 @@
 """Lesson 05: a chunk size, a number of nodes, the break-even of asking for more, and reading the bars."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

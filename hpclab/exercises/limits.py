@@ -6,8 +6,6 @@ data comes back (numbers, text, lists, dicts, NumPy arrays), never an object wit
 honest mistakes harmless; it is not a sandbox against an attacker, who has the notebook anyway.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

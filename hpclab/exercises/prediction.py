@@ -4,8 +4,6 @@ Committing first is what makes the run afterwards worth looking at; nothing wait
 runs from top to bottom untouched, and a skipped prediction is "no prediction".
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """How far the learner has come: how well predictions fit, what is solved, what is next. `so_far.show()`."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

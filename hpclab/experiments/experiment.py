@@ -1,7 +1,5 @@
 """What every experiment is: a small frozen spec that measures, fits and predicts, all in Results."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable

@@ -11,8 +11,6 @@ ladders can only be predicted. What to notice: a prediction knows the least byte
 result needs, so that a step far below it wastes some, and the ladder is climbed by finding out where.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math
@@ -96,7 +94,6 @@ class KernelLadder:
         machine: Device,
         calibration: Device | None = None,
         *,
-        basis: str = "achievable",
         sectors: Mapping[str, float] | None = None,
     ) -> list[Result]:
         """The same three quantities of each step on the device `machine`, or on it as `calibration` found it;
@@ -111,10 +108,10 @@ class KernelLadder:
         for step, shape in self.steps():
             work = work_of(step, shape)
             work = replace(work, cache_bytes=work.bytes * counted.get(work.name, 0.0))
-            found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None, basis)
+            found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None)
             results += self._observed(
                 step, shape, found.seconds, Origin.MODELLED, run=run, component=found.bound,
-                environment={"device": device.title, "basis": basis}, source=" ".join(found.roof.caveats),
+                environment={"device": device.title}, source=" ".join(found.roof.caveats),
             )  # fmt: skip
         return results
 

@@ -1,7 +1,5 @@
 """The laws of speedup fitted to what an experiment measured, and what they say of more workers than that."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

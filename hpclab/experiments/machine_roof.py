@@ -9,8 +9,6 @@ held against the roof, so the two are measured in turns: `KernelLadder` goes rou
 repeat of its steps.
 """
 
-from __future__ import annotations
-
 import itertools
 import platform
 from collections.abc import Iterator, Sequence

@@ -9,15 +9,15 @@ calibration[4].latency, calibration[4].interval("latency")
 print(message_tables.nccl_table(results))           # line by line with nccl-tests
 """
 
-from __future__ import annotations
-
 import socket
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpclab import checks, schedules
+from hpclab.cluster.pool import Pool
+from hpclab.cluster.slurm import Slurm
 from hpclab.experiments.experiment import Progress, counts
 from hpclab.machine import Machine, allowance
 from hpclab.models import latency_bandwidth
@@ -28,10 +28,6 @@ from hpclab.parallel import mpi_launch, operations, sweep
 from hpclab.quality import doubt
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.timing import Sample
-
-if TYPE_CHECKING:
-    from hpclab.cluster.pool import Pool
-    from hpclab.cluster.slurm import Slurm
 
 NAME = "measure collectives"
 LIBRARIES = ("gloo", "nccl", "mpi")
@@ -135,9 +131,6 @@ class MeasureCollective:
 
     def _run(self, where: Any, ranks: int, timeout: float) -> tuple[list[list[Any]], dict[str, Any]]:
         """What each rank found, and what the Results' environment shall say."""
-        from hpclab.cluster.pool import Pool
-        from hpclab.cluster.slurm import Slurm
-
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
         orders = self._settings() | {
             "sizes": self.sizes, "repeats": self.repeats, "warmup": _WARMUP,

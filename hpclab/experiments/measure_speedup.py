@@ -10,22 +10,18 @@
 The work comes from the notebook; only the timing is here.
 """
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from hpclab import checks
+from hpclab.cluster.pool import Pool
 from hpclab.experiments import laws, replay
 from hpclab.experiments.experiment import Progress, counts, there_and_back
 from hpclab.machine import Machine, allowance
 from hpclab.results import Origin, Result, new_run_id
 from hpclab.timing import Sample, Stopwatch
-
-if TYPE_CHECKING:
-    from hpclab.cluster.pool import Pool
 
 NAME = "measure speedup"
 

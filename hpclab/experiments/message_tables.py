@@ -3,8 +3,6 @@
 Times are medians over repeats; each table is about one library, collective and number of ranks.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 

@@ -1,41 +1,35 @@
 """A learner's own all-reduce beside the library's: is it right, and how long does it take?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpclab import checks, timing
+from hpclab.cluster.pool import Pool
 from hpclab.quality import doubt
 
-if TYPE_CHECKING:
-    from hpclab.cluster.pool import Pool
-
+_REPEATS = 5
 _MOST = 1000  # values stay whole numbers that a float holds exactly, so that sums can be compared bit by bit
 
 
-def race(
-    pool: Pool, all_reduce: Callable[[Any], object], elements: int, repeats: int = 5
-) -> tuple[float, float, str]:
+def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tuple[float, float, str]:
     """Seconds of `all_reduce(vector)` and of `dist.all_reduce` for `elements` floats on all ranks of `pool`,
     and what `quality.doubt` says of the two.
 
     `all_reduce` adds the vector up over all ranks, in place, on every rank. The first result is held against
     the library's, element by element: a RankError names the first rank that got a wrong one. Each time is the
-    median of `repeats` on the slowest rank; the two take turns.
+    median of five on the slowest rank; the two take turns.
     """
     elements = checks.integer("elements", elements, 1, 2**28)
-    repeats = checks.integer("repeats", repeats, 1, 1000)
     checks.instance("all_reduce", all_reduce, Callable, "a function")
     if not hasattr(pool, "run"):
         raise ValueError(f"pool must be a Pool with a node for each rank, not {checks.shown(pool)}.")
-    ranks = pool.run(_on_rank, all_reduce, elements, repeats)
+    ranks = pool.run(_on_rank, all_reduce, elements)
     ours, theirs = (max(timing.median(both[whose]).wall for both in ranks) for whose in (0, 1))
     samples = ([sample for both in ranks for sample in both[whose]] for whose in (0, 1))
     return ours, theirs, next(filter(None, (doubt(one, len(ranks)) for one in samples)), "")
 
 
-def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -> list[list[timing.Sample]]:
+def _on_rank(all_reduce: Callable[[Any], object], elements: int) -> list[list[timing.Sample]]:
     import torch
     import torch.distributed as dist
 
@@ -51,7 +45,7 @@ def _on_rank(all_reduce: Callable[[Any], object], elements: int, repeats: int) -
             f"instead of {float(theirs[place]):g}."
         )
     times: dict[Any, list[timing.Sample]] = {all_reduce: [], dist.all_reduce: []}
-    for _ in range(repeats):
+    for _ in range(_REPEATS):
         for function, samples in times.items():
             dist.barrier()
             samples += timing.repeat(lambda function=function: function(ours), repeats=1, warmup=0)  # type: ignore[misc]

@@ -16,20 +16,16 @@ What it leaves out: nodes of a real cluster share a network and a file server, w
 have. As long as nodes are no more than cores, it should agree with the measured makespan; compare them.
 """
 
-from __future__ import annotations
-
 import heapq
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpclab.cluster.maps.tasks import TaskRecord
+from hpclab.cluster.pool import Pool
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Trace
-
-if TYPE_CHECKING:
-    from hpclab.cluster.pool import Pool
 
 CONDITION = "each node has a core of its own: per-process CPU time instead of wall time"
 

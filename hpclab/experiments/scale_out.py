@@ -6,17 +6,15 @@ calibration = experiment.fit(results)           # Amdahl and USL, where the poin
 more = experiment.predict(None, calibration)    # what the fitted laws say about nodes nobody has
 """
 
-from __future__ import annotations
-
 import functools
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from hpclab import checks, corpus
 from hpclab.cluster.maps import timeline
+from hpclab.cluster.pool import Pool
 from hpclab.corpus.files import SMALLEST_LIMIT
 from hpclab.experiments import laws, replay
 from hpclab.experiments.experiment import Progress, counts, there_and_back
@@ -25,9 +23,6 @@ from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Event, Trace
-
-if TYPE_CHECKING:
-    from hpclab.cluster.pool import Pool
 
 NAME = "scale out"
 

@@ -8,8 +8,6 @@ before: it is then taken to be in the multiprocessor's own cache, which holds wh
 there.
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.experiments.kernel_ladder import sized

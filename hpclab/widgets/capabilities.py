@@ -1,7 +1,5 @@
 """What this machine can do, as a table that a screen reader reads row by row, and a button to look again."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from html import escape

@@ -17,12 +17,11 @@ at 13 pixels, gives a slider's handle and a player's buttons no name and has no 
 reader would say "slider, 4", and never that a run has ended.
 """
 
-from __future__ import annotations
-
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -115,9 +114,10 @@ class Explorer(widgets.VBox):
         }
         self._draw, self._move, self._describe, self._note = draw, move, describe, note
         self._parameters = {one: [*inspect.signature(one).parameters] for one in (draw, move, describe, note)}
+        self._on_axes = self._parameters[draw][:1] == ["ax"]
         self._adapt, self._height, self._held = adapt, height, False
         self._drawing, self._heard, self.shown = threading.RLock(), ("", ""), None
-        self.forget()
+        self._stand, self._noted = lru_cache(_KEPT)(self._drawn), lru_cache(1)(note)
         self.picture, self.moving, self.note, self.announcer = (widgets.HTML() for _ in range(4))
         self.announcer.add_class("hpclab-spoken")
         for layer in (self.picture, self.moving):
@@ -157,8 +157,8 @@ class Explorer(widgets.VBox):
 
     def forget(self) -> None:
         """The data of what stands and of the note are others: make both anew at the next `redraw`."""
-        self._standing: dict[tuple, tuple[str, Any]] = {}
-        self._noted: tuple[Any, Sequence[str]] = (None, [])
+        self._stand.cache_clear()
+        self._noted.cache_clear()
 
     def fail(self, sentence: str) -> None:
         """Say what is wrong in place of the picture."""
@@ -188,30 +188,23 @@ class Explorer(widgets.VBox):
         """What the controls say that the parameters of `function` name, after the first `skipped`."""
         return tuple(self.controls[name].value for name in self._parameters[function][skipped:])
 
-    def _stand(self) -> tuple[str, Any]:
-        """What stands still, as markup and as `draw` returned it; drawn where it is not kept."""
-        axes = int(self._parameters[self._draw][:1] == ["ax"])
-        key = self._values(self._draw, axes)
-        if key not in self._standing:
-            while len(self._standing) >= _KEPT:
-                del self._standing[next(iter(self._standing))]
-            with style.look():
-                drawn = self._draw(*(style.figure(height=self._height)[1],)[:axes], *key)
-            self._standing[key] = drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
-        return self._standing[key]
+    def _drawn(self, *values: Any) -> tuple[str, Any]:
+        """What stands still, as markup and as `draw` returned it."""
+        with style.look():
+            axes = [style.figure(height=self._height)[1]] if self._on_axes else []
+            drawn = self._draw(*axes, *values)
+        return drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
 
     def _show(self, aloud: bool) -> None:
-        picture, self.shown = self._stand()
+        picture, self.shown = self._stand(*self._values(self._draw, int(self._on_axes)))
         over = self._move(self.shown, *self._values(self._move, 1))
         description = self._describe(*self._values(self._describe))
-        said = self._values(self._note)
-        if self._noted[0] != said:
-            self._noted = said, self._note(*said)
+        note = self._noted(*self._values(self._note))
         look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
         self.picture.value = picture  # here nothing fails any more
         self.moving.value = f"<div {look}>{over.svg()}</div>" if over else ""
-        self.say(self._noted[1])
-        before, self._heard = self._heard, (description, " ".join(self._noted[1]))
+        self.say(note)
+        before, self._heard = self._heard, (description, " ".join(note))
         news = [new.strip() for new, old in zip(self._heard, before, strict=True) if new and new != old]
         if aloud and news:
             self.announce(" ".join(new if new[-1] in ".!?" else f"{new}." for new in news))

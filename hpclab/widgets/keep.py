@@ -1,7 +1,5 @@
 """Two controls for a session that may be lost: download my work as one file, bring it back into a new one."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """Step through the learner's own kernel: what each warp asks of memory, drawn, and what is wrong, said."""
 
-from __future__ import annotations
-
 from functools import cache
 from html import escape
 from typing import Any

@@ -4,8 +4,6 @@ Playing is the browser's: its clock moves the slider and the kernel only draws, 
 the widget is closed or the kernel interrupted. A step redraws one SVG and nothing else.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -5,8 +5,6 @@ scaler                      # the last line of a cell shows it
 scaler.results              # every Result so far, as data
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from functools import cache

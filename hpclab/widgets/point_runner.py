@@ -4,8 +4,6 @@ Knows no widget: a view asks it to run points, is told when something changed, a
 `results`. Whatever goes wrong ends up as one sentence in the state.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence

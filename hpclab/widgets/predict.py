@@ -1,7 +1,5 @@
 """The control in which a learner commits to a number before the run, or skips it."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@
 Keep what `watch` returns: run the cell again, and the view before it is dropped and stops asking.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import threading

@@ -4,8 +4,6 @@ each.
 The axes stay for a device. What is modelled says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Amdahl, Gustafson and USL beside your own points, with sliders for what each law thinks stops you."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 

@@ -1,6 +1,5 @@
 """A learner's function may do anything; the notebook lives on and nothing is earned (fault 19)."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -51,15 +50,21 @@ def test_values_come_back():
     ("class Yes:\n def __eq__(self, other): return True\ndef answer(): return Yes()", "plain data"),
     ("def answer():\n open('big', 'wb').write(b'x' * 2**26)", "OSError"),
     ("def answer():\n from hpclab.exercises import lesson_01", "cannot use hpclab.exercises"),
+    ("def answer():\n from hpclab.validation.scaling_rows import published", "cannot use hpclab.validation"),
+    ("import os\nclass F:\n def __reduce__(self): return os.mkdir, ('forged',)\ndef answer(): return F()",
+     "plain data"),
     ("from hpclab.exercises import lesson_05 as l\ndef answer(): return l.TIMES", "called by itself"),
     ("def answer():\n raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("import threading\nx = threading.Lock()\ndef answer(): return x", "cannot leave the notebook"),
 ])  # fmt: skip
-def test_faults_end_in_one_sentence(source, said):
+def test_faults_end_in_one_sentence_and_leave_nothing(source, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     before = set(psutil.Process().children())
     with pytest.raises(Stopped, match=said):
         call(in_a_cell(source), seconds=1)
     assert set(psutil.Process().children()) <= before, "a child process was left behind"
+    assert list(tmp_path.iterdir()) == [], "a file was, or what came back was more than data"
 
 
 @pytest.mark.slow
@@ -95,24 +100,3 @@ def answer():
     exercise = Exercise("99", "n", lambda f: Verdict(abs(float(call(f)) - 2.0) < 0.1, "two"))
     assert not exercise.check(in_a_cell(source)).passed
     assert abs(-3) == 3
-
-
-def test_a_forged_value_is_only_data():
-    source = """
-class Bomb:
-    def __reduce__(self):
-        import os
-        return os.mkdir, ("/tmp/hpclab-forged",)
-def answer(): return Bomb()
-"""
-    with pytest.raises(Stopped, match="plain data"):
-        call(in_a_cell(source))
-    assert not os.path.exists("/tmp/hpclab-forged")
-
-
-def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits.tempfile, "tempdir", str(tmp_path))
-    assert call(in_a_cell("def answer():\n open('note', 'w').write('x')\n return 1")) == 1
-    with contextlib.suppress(Stopped):
-        call(in_a_cell("def answer():\n import os; os._exit(3)"))
-    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,5 @@
 """0, -1, NaN, infinity, 1e30, text, None and a wrong type into the experiments: one sentence."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -42,6 +40,8 @@ def test_what_is_none_of_it(bad, refused):
     for name in ("corpus_bytes", "chunk_bytes", "nodes", "repeats"):
         refused(lambda name=name: ScaleOut(**{name: bad}))
         refused(lambda: ScaleOut(nodes=(bad,)))
+    for name in ("collective", "sizes", "ranks", "library", "repeats"):
+        refused(lambda name=name: MeasureCollective(**{name: bad}))
     refused(lambda: race(bad, print, 8))
     refused(lambda: race(Pool(), bad, 8))
     refused(lambda: race(Pool(), print, bad))

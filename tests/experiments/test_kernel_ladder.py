@@ -1,7 +1,5 @@
 """The ladders' experiment: measured and modelled in one shape, the simulator refused, sizes within limits."""
 
-from __future__ import annotations
-
 from unittest.mock import Mock
 
 import pytest

@@ -1,7 +1,5 @@
 """The emulated makespan against cases that can be worked out by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.cluster.maps.tasks import TaskRecord

@@ -1,7 +1,5 @@
 """The scale-out experiment on a real pool of processes, and its fits on points made from known laws."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from dataclasses import replace

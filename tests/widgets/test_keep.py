@@ -16,12 +16,7 @@ def upload(control, content, size=None):
 
 
 @pytest.mark.parametrize(
-    ("content", "size", "said"),
-    [
-        (b"no zip", None, "upload it again"),
-        (b"PK\x03\x04" + b"\x00" * 50, None, "upload it again"),
-        (b"", 10**10, "too large"),
-    ],
+    ("content", "size", "said"), [(b"no zip", None, "upload it again"), (b"", 10**10, "too large")]
 )
 def test_what_cannot_be_restored_gets_one_sentence_and_no_traceback(tmp_path, content, size, said):
     _, control, shown = parts(tmp_path)

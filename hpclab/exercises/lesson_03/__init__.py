@@ -1,7 +1,5 @@
 """Lesson 03: what bounds a kernel, what to change first, a tile that reaches the roof, and bytes saved."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """The judge of "time and bound": which count of bytes or operations a learner's time comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

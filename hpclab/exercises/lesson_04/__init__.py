@@ -4,8 +4,6 @@ What is wrong in a repaired script is found by reading it, as far as it can be; 
 judged by the files that the job leaves.
 """
 
-from __future__ import annotations
-
 import re
 
 from hpclab.exercises.lesson_04.job_scripts import JobScript

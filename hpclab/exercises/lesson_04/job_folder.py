@@ -1,7 +1,5 @@
 """Where the learner's job scripts lie, and the one file that names a site's partition and account."""
 
-from __future__ import annotations
-
 import os
 import re
 import tempfile

@@ -3,8 +3,6 @@
 Plumbing only: what is submitted, and how, stands in the notebook.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time
@@ -52,11 +50,6 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     return slurm
 
 
-def _instead(said: str, why: str) -> ThisMachine:
-    print(said)
-    return ThisMachine("none", why, {})
-
-
 @dataclass
 class ThisMachine(Slurm):
     """No Slurm: `submit` runs the script at once as a plain shell script, and nothing ever waits."""
@@ -83,6 +76,11 @@ class ThisMachine(Slurm):
     def _run(self, *_: object, **__: object) -> str:
         """What any of Slurm's programs says: nothing waits or runs here."""
         return ""
+
+
+def _instead(said: str, why: str) -> ThisMachine:
+    print(said)
+    return ThisMachine("none", why, {})
 
 
 def follow(

@@ -4,8 +4,6 @@ sbatch stops looking for directives at the first line that is neither empty nor 
 about those it passes over. That silence is behind many jobs that end well and did the wrong thing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import re

@@ -5,8 +5,6 @@ goes) with a stand-in for srun. It catches an honest mistake in a tenth of a sec
 submission then proves the script on the real one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -4,8 +4,6 @@ A repair is read first, because what sbatch would make of a line is where most m
 is tried on this machine's processes; and where a Slurm is at hand it is submitted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

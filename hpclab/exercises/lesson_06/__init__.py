@@ -1,7 +1,5 @@
 """Lesson 06: fit alpha and beta, cut a ring another way, find a crossover, name the link that bounds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

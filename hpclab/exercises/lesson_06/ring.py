@@ -1,7 +1,5 @@
 """A ring of chunks replayed: who has added whose values to which chunk, step by step."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from hpclab.exercises import Verdict, judges
