@@ -1,9 +1,16 @@
-"""What holds for every experiment, whatever it measures: each run once on a real pool."""
+"""What holds for every experiment, whatever it measures: found in the package, run once on a real pool."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
 
 import numpy
 import pytest
 
-from hpclab import results
+from hpclab import experiments, results
 from hpclab.cluster import Pool
 from hpclab.experiments.experiment import Experiment, there_and_back
 from hpclab.experiments.kernel_ladder import KernelLadder
@@ -28,6 +35,27 @@ SMALL = [
     MeasureCollective("ping_pong", (4, 64, 1024, 2**14), repeats=2),
     ScaleOut(corpus_bytes=2**20, chunk_bytes=2**17, nodes=(1, 2), repeats=2),
 ]
+
+
+def specs():
+    """Every class of the package that measures, but the one that only says what an experiment is."""
+    modules = pkgutil.iter_modules(experiments.__path__, "hpclab.experiments.")
+    own = [vars(importlib.import_module(module.name)).values() for module in modules]
+    classes = {one for values in own for one in values if inspect.isclass(one) and hasattr(one, "measure")}
+    return sorted(classes - {Experiment}, key=str)
+
+
+@pytest.mark.parametrize("spec", specs())
+def test_every_experiment_has_the_one_signature(spec):
+    assert dataclasses.is_dataclass(spec)
+    assert spec.__dataclass_params__.frozen
+    assert spec in map(type, SMALL), "no small one of it is run below"
+    for name in ("measure", "fit", "predict"):
+        wanted, given = (inspect.signature(getattr(of, name)).parameters for of in (Experiment, spec))
+        same = [(one.name, one.kind) for one in given.values()][: len(wanted)]
+        assert same == [(one.name, one.kind) for one in wanted.values()], f"{spec.__name__}.{name}"
+        for more in list(given.values())[len(wanted) :]:
+            assert more.default is not inspect.Parameter.empty, f"{spec.__name__}.{name} asks for {more.name}"
 
 
 @pytest.fixture(scope="module")

@@ -85,3 +85,17 @@ def test_exercises_need_the_first_cell_and_no_other(lesson):
     module = importlib.import_module(f"hpclab.exercises.lesson_{lesson.number}")
     asked = set(re.findall(r"\blesson_\d\d\.([A-Z][A-Z0-9_]*)\.check\(", "\n".join(asking)))
     assert asked == {name for name, value in vars(module).items() if isinstance(value, Exercise)}
+
+
+def test_canonical_bytes_lose_outputs_counts_and_tool_metadata():
+    output = {"output_type": "stream", "name": "stdout", "text": ["7"]}
+    cell = {"cell_type": "code", "id": "a", "outputs": [output], "source": "print(7)   \n\n"}
+    cell |= {"metadata": {"collapsed": True, "trusted": True}, "execution_count": 7}
+    metadata = {"kernelspec": {"name": "mine"}, "hpclab": {"needs": []}, "widgets": {"big": 1}}
+    kept = json.loads(canonical.canonical({"cells": [cell], "metadata": metadata}))
+    bare = {"execution_count": None, "metadata": {}, "outputs": [], "source": ["print(7)"]}
+    assert kept["cells"] == [{"cell_type": "code", "id": "a"} | bare]
+    assert kept["metadata"]["kernelspec"]["name"] == "python3"
+    assert kept["metadata"].keys() == {"kernelspec", "language_info", "hpclab"}
+    cell["metadata"]["tags"] = ["nbval-check-output"]
+    assert json.loads(canonical.canonical({"cells": [cell], "metadata": {}}))["cells"][0]["outputs"]

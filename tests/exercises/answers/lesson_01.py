@@ -40,6 +40,12 @@ def polynomial(degree):
     return lambda n, v, t: float(numpy.polyval(numpy.polyfit(n, v, degree), t))
 
 
+def looked_up(n, v, t):
+    from hpclab.validation.scaling_rows import published
+
+    return published()[-1].value
+
+
 RIGHT = {
     "SERIAL_SHARE": [0.2, Fraction(1, 5), (8 / (240 / 72) - 1) / 7],
     "MOST_CORES": [lambda s, e: int(exactly(s, e)), cores_by_counting],
@@ -60,6 +66,8 @@ WRONG = {
         (0.25, "would take 82 s"),
         (48, "in seconds"),
         (-0.1, "from 0 to 1"),
+        ("20 %", "from 0 to 1"),
+        (float("nan"), "must be a number"),
     ],
     "MOST_CORES": [
         (exactly, "whole"),
@@ -85,7 +93,15 @@ WRONG = {
         (lambda n, v, t: v[-1], "last measured value"),
         (power_law, "too high"),
         (sixteen_fitted(scaling.USL), "USL has two unknowns"),
+        (looked_up, "cannot use hpclab.validation"),
+        (lambda n, v, t: "about 3000", "must be a number"),
     ],
+}
+
+OWN = {
+    "SERIAL_SHARE": [scaling.serial_fraction],
+    "MOST_CORES": [scaling.serial_fraction],
+    "SIXTEEN": [scaling.fit],
 }
 
 SOLUTION = {"SERIAL_SHARE": "answer", "MOST_CORES": "most_cores", "SIXTEEN": "predict_throughput"}

@@ -148,6 +148,7 @@ WRONG = {
         (kernel(SUMS, (ROUND, "half]\n            cuda.syncthreads()\n")), "not inside an if"),
         (kernel(SUMS_BY_THE_FIRST, ("    else:\n        tile[t] = 0\n", "")), "must put 0 into the tile"),
         (kernel(SUMS_BY_THE_FIRST, *PAST_THE_TILE), "Read each item once"),
+        (kernel(SUMS_BY_THE_FIRST, ("cuda.grid(1)", "t")), "and should be"),
     ],
     "TRANSPOSE": [
         (kernel(TURNED, ("(32, 33)", "(32, 32)")), "lies in one bank"),
@@ -155,6 +156,8 @@ WRONG = {
         (kernel(TURNED, ("    cuda.syncthreads()\n", "")), "put cuda.syncthreads()"),
         (kernel("def answer(a, out):\n    column, row = cuda.grid(2)\n    if row < a.shape[0] and column < "
                 "a.shape[1]:\n        out[column, row] = a[row, column]\n"), "write rows"),
+        (kernel(TURNED, ("    column = cuda.blockIdx.y * 32 + cuda.threadIdx.x\n", ""),
+                ("    row = cuda.blockIdx.x * 32 + cuda.threadIdx.y\n", "")), "never written"),
     ],
 }  # fmt: skip
 

@@ -5,7 +5,9 @@ import linecache
 import numpy
 
 from hpclab.exercises import lesson_03
+from hpclab.kernels import matmul, softmax, vector_add
 from hpclab.kernels.cuda import cuda
+from hpclab.models import roofline
 from hpclab.models.device import from_catalogue
 
 H100 = from_catalogue("h100-80gb")
@@ -88,7 +90,9 @@ WRONG = {
         (predicted("short add", "memory", 120_000 / ROOF.bandwidth), "however short"),
         (predicted("short add", "memory", 2.5e-6), "far less than"),
         (predicted("short add", "launch", 2.5), "in microseconds"),
+        (predicted("matrix product", "compute", 2 * 8192**3 / 67e12), "the input is BF16"),
         (predicted("short add", "network", 2.5e-6), "the bound"),
+        (predicted("softmax", "memory", float("nan")), "must be a number"),
         (BY_HAND | {"softmax": "memory"}, "write a pair"),
         ({"softmax": BY_HAND["softmax"]}, "an entry for each"),
     ],
@@ -112,6 +116,7 @@ WRONG = {
         (TILE | {"depth": 4}, "Part of each sector"),
         ({"tile": 256, "depth": 8, "per_thread": 8}, "not even one block can start"),
         ({"tile": 192, "depth": 8, "per_thread": 12}, "Only 8 of 64 warps"),
+        (TILE | {"tile": 0}, "must be a whole number"),
         ({"tile": 128}, "a dict with"),
     ],
     "FUSE": [
@@ -124,8 +129,15 @@ WRONG = {
          "added before the ReLU"),
         (kernel(TAIL, ("max(", "("), (", np.float32(0)", "")), "the ReLU is missing"),
         (kernel(TAIL, (" + residual[row, column]", "")), "the residual is missing"),
+        (kernel(TAIL, ("row < out.shape[0] and column < out.shape[1]", "True")), "guard the access"),
         (kernel(TAIL, ("column, row =", "row, column =")), "never written"),
     ],
 }  # fmt: skip
+
+OWN = {
+    "PREDICT": [roofline.predict],
+    "TILE": [matmul.STEPS[2]],
+    "FUSE": [vector_add.coalesced, softmax.STEPS[0].kernel],
+}
 
 SOLUTION = {"PREDICT": "times", "TILE": "tile", "CHANGE_FIRST": "changes", "FUSE": "tail"}

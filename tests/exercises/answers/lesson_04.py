@@ -53,6 +53,7 @@ WRONG = {
         (_four_tasks("#SBATCH --cpus-per-task=4"), "more cores"),
         (_four_tasks(changes=[("srun bash", "srun --ntasks=4 bash")]), "More processors requested"),
         (_four_tasks("#SBATCH --nodes=4"), "Any four cores"),
+        (_four_tasks("#SBATCH --nodes=4 --ntasks=4"), "to 4 node(s)"),
         (_four_tasks("#SBATCH --ntasks-per-node=4"), "to 1 node(s)"),
         (_four_tasks("#SBATCH --array=0-3"), "a job of each index"),
         (_four_tasks(_FOUR, changes=[("srun bash", "for i in 1 2 3 4; do srun -n 1 bash"),
@@ -60,6 +61,7 @@ WRONG = {
         (_four_tasks(_FOUR, changes=[("srun bash", "bash")]), "Without srun"),
         (repaired("1_four_tasks", ("set -euo", _LATE + "set -euo")), "after the first command"),
         (_four_tasks("#SBATCH --ntasks 4", changes=[("part-$", "piece-$")]), "part-0.txt"),
+        (_four_tasks().replace("\n", "\r\n"), "DOS line breaks"),
         ("\n" + _four_tasks(), "must begin with #!"),
     ],
     "THIRTY_MINUTES": [
@@ -71,6 +73,7 @@ WRONG = {
         (_thirty("--time=1"), "That is 1 min,"),
         (_thirty("--time=25"), "the next may take longer"),
         (_thirty("--time=00:60:00"), "half would do"),
+        (_thirty("--time=0-30"), "after a dash"),
         (_thirty("# no limit"), "partition's default"),
         (_thirty("--time:30"), "would not understand"),
     ],
@@ -95,6 +98,7 @@ WRONG = {
         (_rates(("rates=(0.1", "rates=(0 0.1"), _FILE), "The job left result-1.txt"),
         (_rates(("1-4", "0-4"), _FILE), "(0, 1, 2, 3, 4)"),
         (_rates(("1-4", "0-9999999")), "larger than a Slurm allows"),
+        (_rates(("1-4", "0"), _FILE), "(0,)"),
         (_rates(("1-4", "0-3%1")), "each over the last"),
         (_rates(("#SBATCH --array=1-4\n", "")), "indices ()"),
     ],
@@ -105,5 +109,6 @@ WRONG = {
         (_log(("logs/%x", "output/%x")), "too late"),
         (_log(("logs/%x", "/scratch/%x")), "one place for everybody"),
         (_log(("logs/%x-%j.out", "log.txt")), "put %j into it"),
+        (_log((_OUTPUT, _OUTPUT + "#SBATCH --open-mode=append\n")), "too late"),
     ],
 }  # fmt: skip

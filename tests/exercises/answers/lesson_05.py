@@ -26,6 +26,8 @@ RIGHT = {
 WRONG = {
     "CHUNK_SIZE": [
         ("256 KiB", "the cost of each task"),
+        ("1 MiB", "Balance is not the trouble"),
+        ("16 MiB", "wait one whole chunk"),
         ("6.5 MiB", "for the last one: 5.1% of the run."),
         ("2 MB", "on top: 1.05%"),
         ("5 GiB", "only 4 GiB of text"),
@@ -33,6 +35,7 @@ WRONG = {
         ("1 GiB", "some nodes never get any"),
         (4, "write the unit"),
         ("four", "not a size"),
+        (-1, "must be a number from"),
     ],
     "NODES_THAT_PAY": [
         (16, "Did you compare with 8 nodes"),
@@ -41,6 +44,7 @@ WRONG = {
         (1, "always 100 % efficient"),
         (4, "so is a larger number"),
         (12, "no row for 12 nodes"),
+        (0, "must be a number from 1 to 64 nodes"),
     ],
     "BREAK_EVEN": [
         (lambda t, s: t, "the one node works on while you wait"),
@@ -62,6 +66,7 @@ WRONG = {
         (READ | {"D": "more nodes"}, "more nodes add rank-seconds"),
         (READ | {"C": "wait"}, "a remedy must be one of"),
         ({"A": "smaller chunks"}, "one remedy for each of A, B, C and D"),
+        (list(READ.values()), "one remedy for each of A, B, C and D"),
     ],
 }
 

@@ -4,6 +4,7 @@ import math
 
 import numpy
 
+from hpclab import schedules
 from hpclab.exercises import lesson_06
 
 SIZES, TIMES = numpy.array(list(lesson_06.POINTS)), numpy.array(list(lesson_06.POINTS.values()))
@@ -63,6 +64,7 @@ WRONG = {
         ((18e-6, 8.55e-4), "in microseconds"),
         ((18e-6, 0), "Take beta from the large messages"),
         ((18e-6, float("nan")), "beta must be a number"),
+        ((18e-6, "fast"), "beta must be a number"),
         ("18 µs", "a pair"),
     ],
     "RING": [
@@ -82,6 +84,7 @@ WRONG = {
         (lambda p, alpha, beta: closed_form(p, alpha, beta) * beta * beta, "it stands below the line"),
         (lambda p, alpha, beta: 1 / closed_form(p, alpha, beta), "upside down"),
         (lambda p, alpha, beta: alpha / beta, "the ranks matter too"),
+        (lambda p, alpha, beta: 2 * closed_form(p, alpha, beta), "which is not the same"),
         (lambda p, alpha, beta: max(closed_form(p, alpha, beta), 1.0), "Return 0"),
     ],
     "BOTTLENECK": [
@@ -89,7 +92,13 @@ WRONG = {
         (LINKS | {"B": "PCIe 4 x16"}, "You took size / time"),
         (LINKS | {"B": "NVLink 4"}, "Bits for bytes? That link carries eight times as much."),
         (LINKS | {"C": "InfiniBand NDR"}, "another would be nearly full"),
+        (LINKS | {"E": "PCIe 4 x16"}, "Bits for bytes?"),
     ],
+}
+
+OWN = {
+    "CROSSOVER": [schedules.collective],
+    "RING": [schedules.collective],
 }
 
 SOLUTION = {
