@@ -104,7 +104,7 @@ SAYS = {
         {"jobqueue": "memory: 1 GiB",
          "prepare": "[ $1 != login ] || { ip link add ext0 type bridge; ip link set ext0 up\n"
          "ip addr add 192.0.2.1/24 dev ext0; ip route add default via 192.0.2.254; }"},
-        r"cannot reach .*192\.0\.2\.1.*interface",
+        r"192\.0\.2\.1.*(cannot|could not) reach .*interface",
     ),
 }  # fmt: skip
 
