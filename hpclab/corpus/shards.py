@@ -45,13 +45,11 @@ def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
     A chunk is closed before the file that would make it larger than `chunk_bytes`, so only a chunk of
     a single file may be larger.
     """
-    if isinstance(chunk_bytes, str):
-        chunk_bytes = units.parse_bytes(chunk_bytes)
-    chunk_bytes = checks.integer("The chunk size", chunk_bytes, 1024, 2**40, "bytes")
+    largest = checks.integer("The chunk size", units.parse_bytes(chunk_bytes), 1024, 2**40, "bytes")
     groups: list[list[Source]] = []
     size = 0
     for file in checks.instance("corpus", corpus, Corpus).files:
-        if not groups or size + file.size > chunk_bytes:
+        if not groups or size + file.size > largest:
             groups.append([])
             size = 0
         groups[-1].append(file)

@@ -25,11 +25,8 @@ class CpuStep:
     """One kernel of a CPU's ladder: ``launch(*arrays)`` fills the last array."""
 
     name: str
-    kernel: Any
+    launch: Any
     problem: Problem
-
-    def launch(self, *arrays: Any) -> None:
-        self.kernel(*arrays)
 
 
 @njit()

@@ -34,9 +34,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """One piece of named hardware: its `kind`, `name`, `title`, and its numbers by field."""
+    """One piece of named hardware: its `name`, `title`, and its numbers by field."""
 
-    kind: str
     name: str
     title: str
     figures: Mapping[str, Figure]
@@ -72,7 +71,7 @@ def _catalogue() -> dict[str, dict[str, Entry]]:
         for kind, group in content.items():
             known = found.setdefault(kind, {})
             for name, fields in group.items():
-                before = known.get(name, Entry(kind, name, "", {}))
+                before = known.get(name, Entry(name, "", {}))
                 title, figures = fields.pop("title", before.title), dict(before.figures)
                 for written, number in fields.items():
                     field, scale = in_si(written)
