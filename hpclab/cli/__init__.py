@@ -33,10 +33,8 @@ class Parser(argparse.ArgumentParser):
 def number(text: str) -> int | float | str:
     """The number that `text` is, or else `text`, for hpclab.checks to refuse with what is allowed."""
     for kind in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            pass
     return text
 
 

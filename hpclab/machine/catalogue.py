@@ -74,13 +74,8 @@ def _catalogue() -> dict[str, dict[str, Entry]]:
                 before = known.get(name, Entry(name, "", {}))
                 title, figures = fields.pop("title", before.title), dict(before.figures)
                 for written, number in fields.items():
-                    field, scale = in_si(written)
-                    figures[field] = Figure(number["value"] * scale, sources[number["source"]])
+                    unit = max((unit for unit in UNITS if written.endswith(unit)), key=len)
+                    figure = Figure(number["value"] * UNITS[unit], sources[number["source"]])
+                    figures[written.removesuffix(unit)] = figure
                 known[name] = replace(before, title=title, figures=figures)
     return found
-
-
-def in_si(written: str) -> tuple[str, float]:
-    """``("memory", 1e9)`` from ``"memory_gb"``."""
-    ending = max((unit for unit in UNITS if written.endswith(unit)), key=len)
-    return written.removesuffix(ending), UNITS[ending]
