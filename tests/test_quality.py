@@ -95,13 +95,10 @@ def test_more_than_the_cores_allow(times, more, words):
 
 
 def rates(share, quantity, origin="measured", **where):
-    precision = {"precision": "fp32"}
     roof = made([0.5e10, 1e10], quantity, cores=2, precision="fp32")
     other = made([1e9], quantity, precision="fp64") if quantity == "flop rate" else []
-    kernel = made(
-        [share * 1e10], quantity, origin=origin, ladder="sum", step="threads", where=where, **precision
-    )
-    return [*roof, *other, *kernel]
+    of = {"ladder": "sum", "step": "threads", "precision": "fp32"}
+    return [*roof, *other, *made([share * 1e10], quantity, origin=origin, where=where, **of)]
 
 
 @pytest.mark.parametrize("quantity", ["bandwidth", "flop rate"])

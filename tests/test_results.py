@@ -30,12 +30,7 @@ def test_what_is_computed_takes_the_weakest_origin():
 
 @pytest.mark.parametrize(
     ("origin", "word"),
-    [
-        ("emulated", "condition"),
-        ("published", "source"),
-        ("recorded", "source"),
-        ("", "one of measured, rec"),
-    ],
+    [("emulated", "condition"), ("published", "source"), ("recorded", "source"), ("", "one of measured")],
 )
 def test_an_origin_that_owes_an_explanation_is_refused_without(origin, word):
     with pytest.raises(ValueError, match=word):

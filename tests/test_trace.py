@@ -10,20 +10,11 @@ from hypothesis import strategies as st
 from hpclab.results import Origin
 from hpclab.trace import COMPONENTS, KINDS, UNEXPLAINED, Event, Trace, events_of, listen, record
 
-events = st.lists(
-    st.builds(
-        Event,
-        rank=st.integers(0, 3),
-        kind=st.sampled_from(KINDS),
-        start=st.floats(-5, 15),
-        duration=st.floats(0, 10),
-    ),
-    max_size=25,
-)
+events = st.builds(Event, st.integers(0, 3), st.sampled_from(KINDS), st.floats(-5, 15), st.floats(0, 10))
 
 
 @settings(deadline=None)
-@given(events)
+@given(st.lists(events, max_size=25))
 def test_the_components_sum_to_ranks_times_makespan(found):
     bars = Trace(tuple(found), ranks=4, start=0.0, end=10.0).bars()
     assert sum(bars.values()) == pytest.approx(40.0, rel=1e-6)

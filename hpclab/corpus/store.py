@@ -100,8 +100,7 @@ def load() -> StoredCorpus:
     path = folder / MANIFEST
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
-        promised = body.pop("checksum")
-        if promised != _checksum(body):
+        if body.pop("checksum") != _checksum(body):
             raise ValueError("changed")
         tokeniser = Tokeniser(b"".join(struct.pack("<HH", *pair) for pair in body["merges"]))
         data = folder / Path(body["data"]).name
