@@ -4,8 +4,6 @@ The simulator takes milliseconds for a thread, so there the kernels' sizes are s
 their modules, which it reads at every launch and a GPU's compiler once. The tracer runs them as they are.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy
