@@ -1,7 +1,5 @@
 """`hpclab lab | doctor | slurm | rehearse | progress | validate`: a module each, loaded only when called."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib

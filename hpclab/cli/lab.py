@@ -4,8 +4,6 @@ JupyterLab listens on loopback only, on a free port, with a token made for this 
 that ends with this process however this process ends (see `lab_server`).
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import functools

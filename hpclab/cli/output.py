@@ -1,7 +1,5 @@
 """Standard output that cannot show a sign, that is full, or that nobody reads any more: no traceback."""
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import io

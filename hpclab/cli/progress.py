@@ -1,7 +1,5 @@
 """`hpclab progress`: how well predictions fit, what is solved and what is next."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -5,8 +5,6 @@ is copied. Which files are taken depends on the environment alone: they are sort
 relative path, so that a sample of any size is a mix of all packages and is the same sample every time.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -4,8 +4,6 @@ Chunks are neighbouring files in the corpus's own order, so putting the shards b
 gives the same tokens for every chunk size, every number of nodes and every assignment of chunks to nodes.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass

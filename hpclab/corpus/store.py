@@ -5,8 +5,6 @@ name and renamed, the manifest last, so that a crash leaves the previous corpus 
 of either. Loading checks size and SHA-256 before a single token is used.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

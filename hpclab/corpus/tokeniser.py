@@ -6,8 +6,6 @@ back exactly. Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Wo
 ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import json

@@ -5,8 +5,6 @@ items are neighbours in memory and the order of additions may change. Threads co
 whatever one core reaches: a loop that walks memory the wrong way is slow on all of them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 Tests, the benchmark, the tracer and lesson 03 know a kernel only through these two classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -7,8 +7,6 @@ What to notice: on a GPU a shuffle whose lanes do not all arrive is undefined, a
 with a sentence after `PATIENCE` seconds.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any

@@ -5,8 +5,6 @@ a hub's server has what the hub allows. Asking the hardware and starting that ma
 to make a shared node slow and to be killed for memory.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import resource

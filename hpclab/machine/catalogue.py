@@ -7,8 +7,6 @@ another file: numbers under one licence stay in one file. tests/machine/test_cat
 must and may have, and holds the files to it.
 """
 
-from __future__ import annotations
-
 import functools
 import tomllib
 from collections.abc import Mapping

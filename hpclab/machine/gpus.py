@@ -4,8 +4,6 @@ NVIDIA: `nvidia-smi`, else the driver's own files. AMD: sysfs. Apple: the chip. 
 libraries of an NVIDIA GPU fit together is gpu_preflight.py's.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re

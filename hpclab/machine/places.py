@@ -1,7 +1,5 @@
 """Where a lesson may write, on what kind of file system, and which networks this machine is on."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

@@ -1,7 +1,5 @@
 """What this machine is, asked of the machine itself: `probe()`. Quick, offline, and it starts nothing."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil
