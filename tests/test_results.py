@@ -10,9 +10,8 @@ from hpclab.results import Origin, Result, read_jsonl, select, weakest, write_js
 
 
 def result(**changes):
-    return Result(
-        **{"experiment": "e", "quantity": "makespan", "value": 1.5, "origin": "measured", **changes}
-    )
+    given = {"experiment": "e", "quantity": "makespan", "value": 1.5, "origin": "measured"}
+    return Result(**given | changes)
 
 
 def test_what_is_computed_takes_the_weakest_origin():
