@@ -100,11 +100,9 @@ class Session:
         """A Python of the same version that an ordinary user may run: root's own is closed to others."""
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         for program in (sys._base_executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
-            try:
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
                 subprocess.run([program, "-c", "import ensurepip"], **self.options(), check=True, timeout=20)
-            except (OSError, subprocess.CalledProcessError):
-                continue
-            return program
+                return program
         pytest.skip(f"no Python {version} that an ordinary user may run")
 
     def end(self):

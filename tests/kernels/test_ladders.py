@@ -56,7 +56,9 @@ def small(monkeypatch):
                 monkeypatch.setattr(module, name, size)
 
 
-def check(step, shape):
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "shape"), CASES, ids=named)
+def test_every_step_equals_its_reference(step, shape, small):
     rng = numpy.random.default_rng(math.prod(shape))
     arrays = step.problem.make(shape, rng)
     before = [array.copy() for array in arrays[:-1]]
@@ -67,12 +69,6 @@ def check(step, shape):
     numpy.testing.assert_allclose(arrays[-1], expected, rtol=step.problem.tolerance(shape), atol=0)
     for array, copy in zip(arrays[:-1], before, strict=True):
         numpy.testing.assert_array_equal(array, copy)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("step", "shape"), CASES, ids=named)
-def test_every_step_equals_its_reference(step, shape, small):
-    check(step, shape)
 
 
 def traced(step, shape):
