@@ -47,22 +47,19 @@ def test_a_saved_corpus_comes_back_with_its_tokeniser(folder, corpus, tokeniser)
         ("manifest.json", lambda content: content.replace(b'"data": "', b'"data": "../../'), "is damaged"),
         ("manifest.json", lambda content: b"[]", "is damaged"),
         ("manifest.json", lambda content: b'{"checksum": "x"}', "is damaged"),
+        ("*.uint16", None, "is missing"),
+        ("manifest.json", None, "no saved corpus"),
     ],
 )
-def test_what_is_damaged_is_refused(folder, file, damage, words):
+def test_what_is_damaged_or_missing_is_refused(folder, file, damage, words):
     (path,) = folder.glob(file)
     content = path.read_bytes()
-    path.write_bytes(damage(content))
-    assert path.read_bytes() != content
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage(content))
+        assert path.read_bytes() != content
     with pytest.raises(StoredCorpusError, match=rf"{words}.* Run lesson 05"):
         load()
-
-
-def test_what_is_missing_says_what_to_do(folder):
-    for file, words in (("*.uint16", "is missing"), ("manifest.json", "no saved corpus")):
-        next(folder.glob(file)).unlink()
-        with pytest.raises(StoredCorpusError, match=rf"{words}.* Run lesson 05"):
-            load()
 
 
 def test_a_second_save_replaces_the_first_and_a_failed_one_does_not(folder, corpus, tokeniser, monkeypatch):
