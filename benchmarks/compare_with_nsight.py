@@ -111,10 +111,7 @@ def _arrays(step: Step, shape: Shape) -> tuple[numpy.ndarray, ...]:
 
 
 def _trace(step: Step, shape: Shape) -> KernelTrace:
-    arrays = _arrays(step, shape)
-    if step.zeroed:
-        arrays[-1][...] = 0
-    return tracer.trace(step.kernel, *step.grid_block(shape), *arrays)
+    return tracer.trace(step.kernel, *step.grid_block(shape), *_arrays(step, shape))
 
 
 def _nsight(ladder: str, place: int, step: Step) -> dict[str, int]:

@@ -4,8 +4,6 @@ Every control, command and model checks its arguments here, so that 0, -1, NaN, 
 None are met with the same words everywhere.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import pwd

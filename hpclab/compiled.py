@@ -4,8 +4,6 @@ Numba itself stops where neither the package's folder nor the home can be writte
 disk, and on a file of its cache that is cut off. All of that only costs the compilation again.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from contextlib import suppress

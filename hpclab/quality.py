@@ -5,8 +5,6 @@ and did not have it; repeats of the same thing disagree; or it is better than th
 says that the other side of a comparison was disturbed.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Iterable, Sequence

@@ -3,8 +3,6 @@
 Nothing is averaged here: every repeat is kept, and the figure takes the median and shows the spread.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Iterable, Mapping

@@ -6,8 +6,6 @@ folder out, and call `last()` where the learner's own modules must be found. In 
 not ours `settle()` moves the folder to the end where a file in it would hide something, and says which.
 """
 
-from __future__ import annotations
-
 import importlib.machinery
 import os
 import sys

@@ -5,8 +5,6 @@ time is below its wall time was waiting, and one whose CPU time is above it used
 says which wait it was: for a core that something else had, or of its own will (a timer, a file, a message).
 """
 
-from __future__ import annotations
-
 import os
 import statistics
 import time
@@ -14,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hpclab import checks
 
@@ -42,7 +40,7 @@ class Stopwatch:
 
     sample: Sample
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> Self:
         self._queued, self._stolen = queued(), stolen()
         self._wall, self._cpu = time.monotonic(), time.process_time()
         return self

@@ -5,8 +5,6 @@ rank-seconds: over all ranks the components sum to ranks × makespan, because ev
 given to exactly one component, and the instants that no event covers are shown as unexplained.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ Inside the package every quantity is in SI units (bytes, seconds, FLOP). GiB is 
 bytes is 7.4 % more than 1 GB = 10**9 bytes, so both are read, and what is written says which it is.
 """
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hpclab import checks
+from hpclab.results import Origin, Result
 
 BAD_NUMBERS = [
     float("nan"), float("inf"), float("-inf"), 1e30, -1, 0, "3", b"3", None, True, [], object(), 2j,
@@ -48,3 +49,16 @@ def test_what_could_become_a_directive_is_refused(value):
 def test_names_as_sites_use_them_are_allowed():
     for name in ("gpu", "gpu:a100,cpu", "a.b_c-d", "ada@site", "x" * 64, "node=1+2"):
         assert checks.identifier("partition", name) == name
+
+
+def test_objects_and_lists_are_checked_in_the_same_words():
+    assert checks.instance("origin", Origin.MEASURED, str, "text") == "measured"
+    with pytest.raises(ValueError, match=r"^origin must be text, not None\.$"):
+        checks.instance("origin", None, str, "text")
+    with pytest.raises(ValueError, match=r"^rows must be a list, each of it a Result, not 3\.$"):
+        checks.instances("rows", [3], Result)
+    assert checks.integers("lane", [1, 2.0], 0, 31) == (1, 2)
+    with pytest.raises(ValueError, match=r"^Each lane must be in a list of numbers, not '12'\.$"):
+        checks.integers("lane", "12", 0, 31)
+    with pytest.raises(ValueError, match=r"^Each time must be a number from 0 to 1, not nan\.$"):
+        checks.numbers("time", [0, float("nan")], 0, 1)

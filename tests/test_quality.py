@@ -60,11 +60,8 @@ def test_one_short_message_of_a_sweep_waited():
     many = (0.44, 0.40, 0.39, 0.39, 0.39, 0.40, 0.22, 0.39, 0.39, 0.36, 0.30)
     busy = (0.51, 0.57, 0.46, 0.53, 0.53, 0.41, 0.08, 0.07, 0.07, 0.05, 0.07)
     for shares, ranks, words in ((quiet, 2, ""), (many, 4, ""), (busy, 2, "busy"), (busy[::2], 4, "busy")):
-        results = [
-            r
-            for size, got in enumerate(shares)
-            for r in made([1.0], "time", got=got, bytes=size, ranks=ranks)
-        ]
+        points = enumerate(shares)
+        results = [made([1.0], "time", got=got, bytes=size, ranks=ranks)[0] for size, got in points]
         assert doubt(results)[:4] == words
 
 
@@ -95,13 +92,10 @@ def test_more_than_the_cores_allow(times, more, words):
 
 
 def rates(share, quantity, origin="measured", **where):
-    precision = {"precision": "fp32"}
     roof = made([0.5e10, 1e10], quantity, cores=2, precision="fp32")
     other = made([1e9], quantity, precision="fp64") if quantity == "flop rate" else []
-    kernel = made(
-        [share * 1e10], quantity, origin=origin, ladder="sum", step="threads", where=where, **precision
-    )
-    return [*roof, *other, *kernel]
+    of = {"ladder": "sum", "step": "threads", "precision": "fp32"}
+    return [*roof, *other, *made([share * 1e10], quantity, origin=origin, where=where, **of)]
 
 
 @pytest.mark.parametrize("quantity", ["bandwidth", "flop rate"])

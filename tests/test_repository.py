@@ -21,11 +21,6 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 PAGES += [ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def pins():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
@@ -47,7 +42,8 @@ def test_one_version_everywhere():
 def test_every_dependency_is_pinned_within_its_bounds():
     extras = PROJECT["optional-dependencies"]
     wanted = [Requirement(text) for group in (PROJECT["dependencies"], *extras.values()) for text in group]
-    pinned = pins()
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     for requirement in wanted:
         if requirement.name != "hpclab":
             assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement

@@ -1,16 +1,17 @@
 """A number without an origin cannot be a Result; what is written reads back."""
 
 import itertools
+import math
 
 import pytest
 
+from hpclab import timing
 from hpclab.results import Origin, Result, read_jsonl, select, weakest, write_jsonl
 
 
 def result(**changes):
-    return Result(
-        **{"experiment": "e", "quantity": "makespan", "value": 1.5, "origin": "measured", **changes}
-    )
+    given = {"experiment": "e", "quantity": "makespan", "value": 1.5, "origin": "measured"}
+    return Result(**given | changes)
 
 
 def test_what_is_computed_takes_the_weakest_origin():
@@ -28,18 +29,27 @@ def test_what_is_computed_takes_the_weakest_origin():
 
 @pytest.mark.parametrize(
     ("origin", "word"),
-    [
-        ("emulated", "condition"),
-        ("published", "source"),
-        ("recorded", "source"),
-        ("", "one of measured, rec"),
-    ],
+    [("emulated", "condition"), ("published", "source"), ("recorded", "source"), ("", "one of measured")],
 )
 def test_an_origin_that_owes_an_explanation_is_refused_without(origin, word):
     with pytest.raises(ValueError, match=word):
         result(origin=origin)
     if origin:
         assert result(origin=origin, **{word: "two cores as four"}).origin is Origin(origin)
+
+
+def test_a_result_is_checked_when_built(refused):
+    for name, bad in (
+        ("value", math.inf), ("value", 10**400), ("quantity", None), ("parameters", None), ("repeat", -1),
+        ("source", 3), ("environment", "here"), ("run", None),
+    ):  # fmt: skip
+        refused(lambda name=name, bad=bad: result(**{name: bad}))
+
+
+@pytest.mark.parametrize("bad", [0, -1, math.nan, 1e30, "two", None, ..., [1], ["two"]], ids=repr)
+@pytest.mark.parametrize("call", [select, weakest, timing.median, timing.repeat])
+def test_what_is_no_result_no_sample_and_no_work_is_refused(call, bad, refused):
+    refused(lambda: call(bad))
 
 
 def test_select_by_quantity_and_parameters():

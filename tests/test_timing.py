@@ -72,6 +72,5 @@ def test_the_median_is_not_moved_by_one_slow_repeat():
 
 
 def test_a_total_adds_up_what_each_took():
-    assert timing.total([timing.Sample(1.0, 0.5, 0.25), timing.Sample(2.0, 1.5)]) == timing.Sample(
-        3.0, 2.0, 0.25
-    )
+    samples = [timing.Sample(1.0, 0.5, 0.25), timing.Sample(2.0, 1.5)]
+    assert timing.total(samples) == timing.Sample(3.0, 2.0, 0.25)

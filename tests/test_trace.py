@@ -1,5 +1,6 @@
 """Every instant of every rank belongs to exactly one component."""
 
+import math
 import time
 
 import pytest
@@ -9,20 +10,11 @@ from hypothesis import strategies as st
 from hpclab.results import Origin
 from hpclab.trace import COMPONENTS, KINDS, UNEXPLAINED, Event, Trace, events_of, listen, record
 
-events = st.lists(
-    st.builds(
-        Event,
-        rank=st.integers(0, 3),
-        kind=st.sampled_from(KINDS),
-        start=st.floats(-5, 15),
-        duration=st.floats(0, 10),
-    ),
-    max_size=25,
-)
+events = st.builds(Event, st.integers(0, 3), st.sampled_from(KINDS), st.floats(-5, 15), st.floats(0, 10))
 
 
 @settings(deadline=None)
-@given(events)
+@given(st.lists(events, max_size=25))
 def test_the_components_sum_to_ranks_times_makespan(found):
     bars = Trace(tuple(found), ranks=4, start=0.0, end=10.0).bars()
     assert sum(bars.values()) == pytest.approx(40.0, rel=1e-6)
@@ -72,6 +64,12 @@ def test_record_is_heard_inside_a_listener_and_silent_outside():
     assert event.start == marks[0][1] + 100.0
     with pytest.raises(ValueError, match="kind"), record("compile"):
         pass
+
+
+@pytest.mark.parametrize("bad", [-1, math.nan, math.inf, 1e30, "two", None])
+def test_a_mark_of_a_task_is_checked_before_the_task(bad):
+    with pytest.raises(ValueError, match="bytes must be"), record("input", bytes=bad):
+        pytest.fail("the task ran")
 
 
 def test_an_inner_listener_does_not_disturb_the_outer_one():

@@ -36,6 +36,12 @@ def test_what_is_none_is_refused(read, texts):
             read(text)
 
 
+@pytest.mark.parametrize("bad", ["two", None, ..., []], ids=repr)
+@pytest.mark.parametrize("write", [units.format_bytes, units.format_seconds, units.format_flops])
+def test_what_is_no_number_is_not_written_as_one(write, bad, refused):
+    refused(lambda: write(bad))
+
+
 def test_gib_is_not_gb():
     assert units.format_bytes(2**30) == "1 GiB"
     assert units.format_bytes(2**30, binary=False) == "1.07 GB"
@@ -55,17 +61,7 @@ def test_durations_are_written_in_the_unit_that_reads_best():
 
 
 @settings(deadline=None)
-@given(st.integers(0, 2**59))
-def test_what_is_written_reads_back_within_its_digits(size):
-    assert math.isclose(units.parse_bytes(units.format_bytes(size)), size, rel_tol=0.006, abs_tol=0.5)
-    assert math.isclose(
-        units.parse_bytes(units.format_bytes(size, binary=False)), size, rel_tol=0.006, abs_tol=0.5
-    )
-
-
-@settings(deadline=None)
-@given(st.floats(1e-9, 1e8))
-def test_durations_read_back_as_written_when_they_have_one_unit(seconds):
-    text = units.format_seconds(seconds)
-    if text.count(" ") == 1:
-        assert units.parse_seconds(text) == pytest.approx(seconds, rel=0.01)
+@given(st.integers(0, 2**59), st.booleans())
+def test_what_is_written_reads_back_within_its_digits(size, binary):
+    read = units.parse_bytes(units.format_bytes(size, binary=binary))
+    assert read == pytest.approx(size, rel=0.006, abs=0.5)

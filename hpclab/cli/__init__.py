@@ -1,7 +1,5 @@
 """`hpclab lab | doctor | slurm | rehearse | progress | validate`: a module each, loaded only when called."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib
@@ -33,10 +31,8 @@ class Parser(argparse.ArgumentParser):
 def number(text: str) -> int | float | str:
     """The number that `text` is, or else `text`, for hpclab.checks to refuse with what is allowed."""
     for kind in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            pass
     return text
 
 

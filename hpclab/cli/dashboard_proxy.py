@@ -5,8 +5,6 @@ address. Only this server's own user comes through, with the server's own login,
 dashboard gets the key from the pool's note instead.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

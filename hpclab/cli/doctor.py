@@ -3,8 +3,6 @@
 Offline, quick, and it starts nothing: torch is not even loaded.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

@@ -4,8 +4,6 @@ It looks for modules in the notebook's folder last, so that no file there keeps 
 imported in place of a package (see `search_path`).
 """
 
-from __future__ import annotations
-
 import sys
 
 from ipykernel.kernelapp import IPKernelApp

@@ -4,10 +4,9 @@ JupyterLab listens on loopback only, on a free port, with a token made for this 
 that ends with this process however this process ends (see `lab_server`).
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -35,13 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     port = 0 if options.port is None else checks.integer("--port", options.port, 1024, 65535)
     folder, remarks = course_folder(options.folder)
-    shown = sys.stderr if options.json else sys.stdout
+    say = functools.partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
     if found := search_path.in_the_way(str(folder)):
         remarks = [*remarks, search_path.sentence(found, str(folder))]
-
-    def say(sentence: str) -> None:
-        print(sentence, file=shown, flush=True)
-
     for remark in remarks:
         say(remark)
     with contextlib.ExitStack() as ending:

@@ -3,8 +3,6 @@
 The child is `lab_server`, which ends by itself when this process is gone, however that happened.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
@@ -24,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from hpclab.cli import workspace
 from hpclab.cli.lab_server import LAST_WORD
@@ -56,7 +55,7 @@ class Server:
     @classmethod
     def start(
         cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Stopped, say: Say
-    ) -> Server | None:
+    ) -> Self | None:
         """Start it and wait until it answers. None if a stop was asked for; RuntimeError if it failed.
 
         Where it fails with the learner's own Jupyter configuration it is started once more without, which
@@ -87,7 +86,7 @@ class Server:
         raise RuntimeError(f"JupyterLab could not be started: {wrong}\n`hpclab doctor` checks this machine.")
 
     @classmethod
-    def _in_a_child(cls, folder: Path, state: Path, port: int, take_down_slurm: bool, theirs: bool) -> Server:
+    def _in_a_child(cls, folder: Path, state: Path, port: int, take_down_slurm: bool, theirs: bool) -> Self:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpclab.cli.lab_server"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

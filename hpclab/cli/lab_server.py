@@ -6,8 +6,6 @@ outright closes it too, and then this process ends the kernels, the terminals, a
 for it.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -5,8 +5,6 @@ contents manager or a login of packages that are not in this environment. So of 
 those named here are taken from them, and of other parts' all but what says who, where and by which class.
 """
 
-from __future__ import annotations
-
 import secrets
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Standard output that cannot show a sign, that is full, or that nobody reads any more: no traceback."""
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import io
@@ -52,9 +50,7 @@ def guarded() -> Iterator[None]:
     """Signs that the encoding lacks are shown by plain ones; at the end all is out, or Unwritten."""
     codecs.register_error("hpclab-plain", _plain)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in (
-            "strict", "surrogateescape", "backslashreplace",
-        ):  # fmt: skip
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="hpclab-plain")
     if sys.stdout is None:  # its descriptor is closed
         yield

@@ -1,7 +1,5 @@
 """`hpclab progress`: how well predictions fit, what is solved and what is next."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -18,11 +16,8 @@ def run(options: argparse.Namespace) -> int:
     places = [ledger.find(folder) for folder in folders]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        where = places[-1].parent
-        print(
-            f"Nothing is kept yet in {where}: `hpclab lab` opens the lessons. Commit to a prediction or solve"
-        )
-        print("an exercise there, and it stands here. --folder names another course folder.")
+        print(f"Nothing is kept yet in {places[-1].parent}: `hpclab lab` opens the lessons. Commit there to")
+        print("a prediction or solve an exercise, and it stands here. --folder names another course folder.")
     else:
         first, rows, last = so_far.summary(ledger.read(path))
         print(first, *so_far.lines(rows), last, sep="\n")

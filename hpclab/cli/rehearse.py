@@ -4,8 +4,6 @@ Each lesson gets a fresh working folder, a kernel of its own and a state directo
 happens to run already helps it or is touched by it. What it leaves running is a failure, and is ended.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -78,15 +76,6 @@ def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
     return [lesson for lesson in found if lesson.number in wanted]
 
 
-def line(report: Report) -> str:
-    """One lesson in one line, and where it failed in a second."""
-    figures = f"{units.format_seconds(report.seconds):>10}  {units.format_bytes(report.peak_memory):>8}"
-    if report.failure:
-        return f"{figures}  FAILED\n    {report.failure}"
-    over = ["over a minute"] * (report.seconds > _MINUTE) + ["over 2 GiB"] * (report.peak_memory > _MEMORY)
-    return f"{figures}  passed" + (f" ({', '.join(over)})" if over else "")
-
-
 @dataclass(frozen=True)
 class Report:
     """`seconds` of wall time, `peak_memory` in bytes (summed PSS of everything it started on this machine),
@@ -97,6 +86,15 @@ class Report:
     seconds: float
     peak_memory: int
     failure: str = ""
+
+
+def line(report: Report) -> str:
+    """One lesson in one line, and where it failed in a second."""
+    figures = f"{units.format_seconds(report.seconds):>10}  {units.format_bytes(report.peak_memory):>8}"
+    if report.failure:
+        return f"{figures}  FAILED\n    {report.failure}"
+    over = ["over a minute"] * (report.seconds > _MINUTE) + ["over 2 GiB"] * (report.peak_memory > _MEMORY)
+    return f"{figures}  passed" + (f" ({', '.join(over)})" if over else "")
 
 
 def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Report:

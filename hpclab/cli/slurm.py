@@ -1,7 +1,5 @@
 """`hpclab slurm up | down | status | logs | env`: a real Slurm on this machine, as an ordinary user."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

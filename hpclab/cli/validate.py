@@ -1,7 +1,5 @@
 """`hpclab validate [FILE.csv ...]`: published measurements against the course's models, row by row."""
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import json

@@ -8,8 +8,6 @@ lays the course into FOLDER below the current one and writes the workspace where
 the course then opens at `lab/workspaces/hpclab`.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -5,8 +5,6 @@ is copied. Which files are taken depends on the environment alone: they are sort
 relative path, so that a sample of any size is a mix of all packages and is the same sample every time.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -94,9 +92,7 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
     Left out and counted: what is empty, huge, generated, not UTF-8, unreadable, or the same as a file
     already taken. Raises ValueError for a limit below 512 KiB.
     """
-    if isinstance(limit, str):
-        limit = units.parse_bytes(limit)
-    limit = checks.integer("The corpus limit", limit, SMALLEST_LIMIT, 2**40, "bytes")
+    most = checks.integer("The corpus limit", units.parse_bytes(limit), SMALLEST_LIMIT, 2**40, "bytes")
     skipped = dict.fromkeys(("empty", "huge", "generated", "not UTF-8", "unreadable", "duplicate"), 0)
     files: list[Source] = []
     taken, size = set(), 0
@@ -106,7 +102,7 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
         reason = reason or "duplicate" * (digest in taken)
         if reason:
             skipped[reason] += 1
-        elif size + len(content) > limit:
+        elif size + len(content) > most:
             break
         else:
             taken.add(digest)

@@ -4,8 +4,6 @@ Chunks are neighbouring files in the corpus's own order, so putting the shards b
 gives the same tokens for every chunk size, every number of nodes and every assignment of chunks to nodes.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,13 +43,11 @@ def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
     A chunk is closed before the file that would make it larger than `chunk_bytes`, so only a chunk of
     a single file may be larger.
     """
-    if isinstance(chunk_bytes, str):
-        chunk_bytes = units.parse_bytes(chunk_bytes)
-    chunk_bytes = checks.integer("The chunk size", chunk_bytes, 1024, 2**40, "bytes")
+    largest = checks.integer("The chunk size", units.parse_bytes(chunk_bytes), 1024, 2**40, "bytes")
     groups: list[list[Source]] = []
     size = 0
     for file in checks.instance("corpus", corpus, Corpus).files:
-        if not groups or size + file.size > chunk_bytes:
+        if not groups or size + file.size > largest:
             groups.append([])
             size = 0
         groups[-1].append(file)

@@ -5,8 +5,6 @@ name and renamed, the manifest last, so that a crash leaves the previous corpus 
 of either. Loading checks size and SHA-256 before a single token is used.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -51,21 +49,14 @@ def cache_directory() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "hpclab"
 
 
-def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Path | None = None) -> Path:
+def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray) -> Path:
     """Keep the tokens and everything needed to read them; returns the manifest's path.
 
-    A second save replaces the first. Without a `folder`, where the home is full or read-only, the private
-    folder of this machine is taken, as the path shows. OSError where nothing can be written.
+    A second save replaces the first. Where the home is full or read-only, the private folder of this machine
+    is taken, as the path shows. OSError where nothing can be written.
     """
-    if folder is None:
-        try:
-            return save(corpus, tokeniser, tokens, cache_directory() / "corpus")
-        except OSError:
-            return save(corpus, tokeniser, tokens, private.home().path / "corpus")
     checks.instance("corpus", corpus, Corpus)
     checks.instance("tokeniser", tokeniser, Tokeniser)
-    folder = Path(checks.instance("folder", folder, str | os.PathLike, "the path of a folder"))
-    _make_private(folder)
     digest = fingerprint(tokens)
     body: dict[str, Any] = {
         "corpus": corpus.checksum, "files": len(corpus.files), "bytes": corpus.size,
@@ -74,7 +65,23 @@ def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Pa
         "tokens": len(tokens), "sha256": digest, "data": f"tokens-{digest[:16]}.uint16",
     }  # fmt: skip
     body["checksum"] = _checksum(body)
-    _write(folder / body["data"], tokens.astype("<u2", copy=False).tobytes())
+    content = tokens.astype("<u2", copy=False).tobytes()
+    try:
+        return _keep(body, content, cache_directory() / "corpus")
+    except OSError:
+        return _keep(body, content, private.home().path / "corpus")
+
+
+def _keep(body: Mapping[str, Any], content: bytes, folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise StoredCorpusError(
+            f"{folder} is a link or belongs to somebody else, so nothing is kept there. "
+            "Set HPCLAB_CACHE_DIR to a folder of your own."
+        )
+    folder.chmod(0o700)
+    _write(folder / body["data"], content)
     _write(folder / MANIFEST, (json.dumps(body) + "\n").encode())
     for old in folder.glob("tokens-*.uint16"):
         if old.name != body["data"]:
@@ -82,19 +89,16 @@ def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray, folder: Pa
     return folder / MANIFEST
 
 
-def load(folder: Path | None = None) -> StoredCorpus:
+def load() -> StoredCorpus:
     """What `save` kept, checked; StoredCorpusError says what is wrong with it and what to do."""
-    if folder is None:
-        folder = cache_directory() / "corpus"
-        if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():
-            folder = private.home().path / "corpus"
-    folder = Path(checks.instance("folder", folder, str | os.PathLike, "the path of a folder"))
+    folder = cache_directory() / "corpus"
+    if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():
+        folder = private.home().path / "corpus"
     again = "Run lesson 05 to its end to make it again."
     path = folder / MANIFEST
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
-        promised = body.pop("checksum")
-        if promised != _checksum(body):
+        if body.pop("checksum") != _checksum(body):
             raise ValueError("changed")
         tokeniser = Tokeniser(b"".join(struct.pack("<HH", *pair) for pair in body["merges"]))
         data = folder / Path(body["data"]).name
@@ -115,17 +119,6 @@ def load(folder: Path | None = None) -> StoredCorpus:
 
 def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise StoredCorpusError(
-            f"{folder} is a link or belongs to somebody else, so nothing is kept there. "
-            "Set HPCLAB_CACHE_DIR to a folder of your own."
-        )
-    folder.chmod(0o700)
 
 
 def _write(path: Path, content: bytes) -> None:

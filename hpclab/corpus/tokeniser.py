@@ -6,8 +6,6 @@ back exactly. Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Wo
 ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import json
@@ -45,11 +43,6 @@ class Tokeniser:
         """The token after each file. No text contains it: it stands for no bytes."""
         return 256 + len(self.merges) // 4
 
-    @property
-    def vocabulary(self) -> int:
-        """How many different tokens there are."""
-        return self.end_of_document + 1
-
     def encode(self, text: str) -> numpy.ndarray:
         """The text's tokens, shape (tokens,), uint16, without an end-of-document token; on one core."""
         checks.instance("text", text, str, "text")
@@ -61,7 +54,7 @@ class Tokeniser:
 
         A slice may begin or end inside a character: its bytes are then shown as U+FFFD.
         """
-        wanted = checks.integers("token", tokens, 0, self.vocabulary - 1)
+        wanted = checks.integers("token", tokens, 0, self.end_of_document)
         return str(_engine(self.merges).decode([t for t in wanted if t != self.end_of_document]))
 
     def pieces(self, text: str) -> list[str]:

@@ -33,8 +33,6 @@ def factor(step: Step) -> float:
     """The same for one step, on the largest shape that needs at most BYTES."""
     shape = sized(step.problem, BYTES, 2**24)
     arrays = step.problem.make(shape, numpy.random.default_rng(0))
-    if step.zeroed:
-        arrays[-1][...] = 0
     grid, block = step.grid_block(shape)
     return moved(tracer.trace(step.kernel, grid, block, *arrays)) / step.problem.bytes(shape)
 

@@ -5,8 +5,6 @@ items are neighbours in memory and the order of additions may change. Threads co
 whatever one core reaches: a loop that walks memory the wrong way is slow on all of them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +23,8 @@ class CpuStep:
     """One kernel of a CPU's ladder: ``launch(*arrays)`` fills the last array."""
 
     name: str
-    kernel: Any
+    launch: Any
     problem: Problem
-
-    def launch(self, *arrays: Any) -> None:
-        self.kernel(*arrays)
 
 
 @njit()

@@ -69,20 +69,16 @@ def make(shape, rng):
 
 PROBLEM = Problem(
     "histogram", ("items",), make, reference,
-    bytes=lambda shape: shape[0] + 4 * BINS, flops=lambda shape: shape[0],
+    bytes=lambda shape: shape[0] + 4 * BINS, flops=lambda shape: shape[0], summed=True,
 )  # fmt: skip
 
+
+def _striding(shape):
+    return line(shape[0], THREADS, 1, BLOCKS)
+
+
 STEPS = (
-    Step(
-        "global atomics", global_atomics, PROBLEM, lambda shape: line(shape[0], THREADS),
-        registers=10, zeroed=True,
-    ),
-    Step(
-        "shared counters", shared_counters, PROBLEM, lambda shape: line(shape[0], THREADS, 1, BLOCKS),
-        registers=28, shared=1024, zeroed=True,
-    ),
-    Step(
-        "warp counters", warp_counters, PROBLEM, lambda shape: line(shape[0], THREADS, 1, BLOCKS),
-        registers=31, shared=8192, zeroed=True,
-    ),
-)  # fmt: skip
+    Step("global atomics", global_atomics, PROBLEM, lambda shape: line(shape[0], THREADS), registers=10),
+    Step("shared counters", shared_counters, PROBLEM, _striding, registers=28, shared=1024),
+    Step("warp counters", warp_counters, PROBLEM, _striding, registers=31, shared=8192),
+)

@@ -93,16 +93,19 @@ PROBLEM = Problem(
     "reduction", ("items",), make, reference,
     bytes=lambda shape: 4 * shape[0] + 4, flops=lambda shape: max(0, shape[0] - 1),
     tolerance=lambda shape: shape[0] * 2.0**-24,  # Higham, Accuracy and Stability, section 4.2: items >= 0
+    summed=True,
 )  # fmt: skip
 
+
+def _an_item_each(shape):
+    return line(shape[0], THREADS)
+
+
 STEPS = (
-    Step("atomic", atomic, PROBLEM, lambda shape: line(shape[0], THREADS), registers=10, zeroed=True),
-    Step(
-        "shared tree", shared_tree, PROBLEM, lambda shape: line(shape[0], THREADS),
-        registers=14, shared=1024, zeroed=True,
-    ),
+    Step("atomic", atomic, PROBLEM, _an_item_each, registers=10),
+    Step("shared tree", shared_tree, PROBLEM, _an_item_each, registers=14, shared=1024),
     Step(
         "warp shuffle", shuffled, PROBLEM, lambda shape: line(shape[0], THREADS, 4, BLOCKS),
-        registers=28, shared=32, zeroed=True,
+        registers=28, shared=32,
     ),
 )  # fmt: skip

@@ -132,14 +132,13 @@ PROBLEM = Problem(
     tolerance=lambda shape: (shape[1] + 128) * 2.0**-24,  # the sum, and CUDA's fast exp: 2 + 1.16 |x| ulp
 )  # fmt: skip
 
+
+def _a_block_each(shape):
+    return (blocks(shape[0], 1),), (THREADS,)
+
+
 STEPS = (
     Step("naive", naive, PROBLEM, lambda shape: line(shape[0], THREADS), registers=32),
-    Step(
-        "block per row", block_per_row, PROBLEM, lambda shape: ((blocks(shape[0], 1),), (THREADS,)),
-        registers=42, shared=1024,
-    ),
-    Step(
-        "online", online, PROBLEM, lambda shape: ((blocks(shape[0], 1),), (THREADS,)),
-        registers=32, shared=64,
-    ),
-)  # fmt: skip
+    Step("block per row", block_per_row, PROBLEM, _a_block_each, registers=42, shared=1024),
+    Step("online", online, PROBLEM, _a_block_each, registers=32, shared=64),
+)

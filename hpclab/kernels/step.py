@@ -3,8 +3,6 @@
 Tests, the benchmark, the tracer and lesson 03 know a kernel only through these two classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +26,8 @@ class Problem:
     and not yet computed; ``reference(*inputs)`` what the output should be, in NumPy. ``bytes(shape)`` is the
     least traffic to the GPU's memory that the result needs (each input read once, each output written once),
     ``flops(shape)`` its operations. ``tolerance(shape)`` is the largest relative error that the order of
-    float32 operations can explain; 0 where there is only one right answer.
+    float32 operations can explain; 0 where there is only one right answer. Where `summed`, kernels add to the
+    output, so that it begins at zero.
     """
 
     name: str
@@ -39,16 +38,16 @@ class Problem:
     flops: Callable[[Shape], int]
     tolerance: Callable[[Shape], float] = lambda shape: 0.0
     shape_of: Callable[..., Shape] = lambda first, *rest: first.shape
+    summed: bool = False
 
 
 @dataclass(frozen=True)
 class Step:
     """One kernel of a ladder; its docstring says what is new.
 
-    ``configure(shape)`` gives its grid and block. Where `zeroed`, the kernel adds to its output, which
-    `launch` sets to zero before. `registers` of a thread and `shared` bytes of a block are what ptxas gave
-    for compute capability 9.0 (CUDA 13.5.37, numba-cuda 0.30.4, C-ordered arrays), so that occupancy can be
-    modelled without a GPU.
+    ``configure(shape)`` gives its grid and block. `registers` of a thread and `shared` bytes of a block are
+    what ptxas gave for compute capability 9.0 (CUDA 13.5.37, numba-cuda 0.30.4, C-ordered arrays), so that
+    occupancy can be modelled without a GPU.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Step:
     configure: Callable[[Shape], tuple[Shape, Shape]]
     registers: int
     shared: int = 0
-    zeroed: bool = False
 
     def grid_block(self, shape: Shape) -> tuple[Shape, Shape]:
         """Grid and block for inputs of `shape`; ValueError where the shape or its grid cannot be."""
@@ -74,7 +72,7 @@ class Step:
         """Run on `arrays` as ``problem.make`` gives them: NumPy's, which are copied, or a device's own."""
         if arrays[-1].size == 0:
             return
-        if self.zeroed:
+        if self.problem.summed:
             zero[1, WARP](arrays[-1])
         grid, block = self.grid_block(self.problem.shape_of(*arrays))
         self.kernel[grid, block](*arrays)

@@ -72,10 +72,7 @@ STEPS = (
     Step("strided", strided, PROBLEM, lambda shape: line(shape[0], THREADS, EACH), registers=25),
     Step("coalesced", coalesced, PROBLEM, lambda shape: line(shape[0], THREADS), registers=15),
     Step(
-        "grid-stride",
-        grid_stride,
-        PROBLEM,
-        lambda shape: line(shape[0], THREADS, AHEAD, BLOCKS),
+        "grid-stride", grid_stride, PROBLEM, lambda shape: line(shape[0], THREADS, AHEAD, BLOCKS),
         registers=32,
     ),
-)
+)  # fmt: skip

@@ -7,8 +7,6 @@ What to notice: on a GPU a shuffle whose lanes do not all arrive is undefined, a
 with a sentence after `PATIENCE` seconds.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,19 +25,19 @@ SHUFFLES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class _Meeting:
-    """Where the lanes of one mask meet, again and again: one barrier, and two boards in turn, so that a lane
-    that is ahead cannot wipe what a lane behind has yet to read."""
+    """Where the lanes of one mask meet, again and again. What they bring lies on a board until all have come;
+    then it is theirs to read until all have come again, for which each must have read it."""
 
     def __init__(self, lanes: frozenset[int]) -> None:
         self.lanes = lanes
-        self.barrier = threading.Barrier(len(lanes))
-        self.boards: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
-        self.turns = dict.fromkeys(lanes, 0)
+        self.coming: dict[int, Any] = {}
+        self.barrier = threading.Barrier(len(lanes), self._all_have_come)
+
+    def _all_have_come(self) -> None:
+        self.came, self.coming = self.coming, {}
 
     def exchange(self, lane: int, value: Any) -> dict[int, Any]:
-        board = self.boards[self.turns[lane] % 2]
-        self.turns[lane] += 1
-        board[lane] = value
+        self.coming[lane] = value
         try:
             self.barrier.wait(PATIENCE)
         except threading.BrokenBarrierError:
@@ -47,7 +45,7 @@ class _Meeting:
                 f"Lanes {sorted(self.lanes)} of a warp had to meet here and not all came: on a GPU this "
                 "hangs. Take the instruction out of the branch, or name only the lanes that reach it."
             ) from None
-        return board
+        return self.came
 
 
 _making = threading.Lock()

@@ -5,8 +5,6 @@ a hub's server has what the hub allows. Asking the hardware and starting that ma
 to make a shared node slow and to be killed for memory.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import resource
@@ -51,13 +49,13 @@ def memory(root: Path = Path("/")) -> Memory:
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
     """The folders of the groups this process is in, innermost first: a limit on any of them counts."""
     mounts: dict[str, Path] = {}  # by controller; the unified hierarchy of version 2 is under ""
-    for line in _text(root / "proc/self/mountinfo").splitlines():
+    for line in text(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         if after.startswith(("cgroup ", "cgroup2 ")):
             version, _, options = after.split(" ", 2)
             for name in options.split(",") if version == "cgroup" else [""]:
                 mounts.setdefault(name, root / before.split()[4].lstrip("/"))
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in text(root / "proc/self/cgroup").splitlines():
         _, names, path = line.split(":", 2)
         mount = mounts.get("" if not names else controller if controller in names.split(",") else "?")
         if mount is None:
@@ -73,8 +71,8 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
 
 def _cpu_quota(folder: Path) -> float:
     """Cores' worth of CPU time per second, 0 where unlimited."""
-    first = " ".join(_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
-    words = (_text(folder / "cpu.max") or first).split()
+    first = " ".join(text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    words = (text(folder / "cpu.max") or first).split()
     numbers = [int(word) for word in words if word.isdigit()]
     return numbers[0] / numbers[1] if len(numbers) == 2 and numbers[1] else 0.0
 
@@ -82,25 +80,26 @@ def _cpu_quota(folder: Path) -> float:
 def _used(folder: Path) -> float:
     """Bytes in use, without the file cache that the kernel gives back when memory is asked for."""
     used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
-    cache = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(folder / "memory.stat"), re.MULTILINE)
+    cache = re.search(r"^(?:total_)?inactive_file (\d+)$", text(folder / "memory.stat"), re.MULTILINE)
     return max(0.0, used - int(cache[1])) if cache else used
 
 
 def _granted(job: str, unit: float, hub: str) -> Iterator[tuple[float, str]]:
     """What a Slurm job and a hub write into the environment of what they start."""
     for name, scale, whose in ((job, unit, "the Slurm job this runs in"), (hub, 1, "the hub's limit")):
-        text = os.environ.get(name, "")
+        said = os.environ.get(name, "")
         stale = name == job and "SLURM_JOB_ID" not in os.environ
-        if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) > 0 and not stale:
-            yield float(text) * scale, f"{whose} ({name})"
+        if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0 and not stale:
+            yield float(said) * scale, f"{whose} ({name})"
 
 
 def _number(path: Path) -> float:
-    text = _text(path)
-    return float(text) if text.isdigit() else 0.0
+    said = text(path)
+    return float(said) if said.isdigit() else 0.0
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
+    """What one of the system's small files says; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

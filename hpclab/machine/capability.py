@@ -1,7 +1,5 @@
 """What a machine can do for a learner, in sentences: shared by `hpclab doctor` and lesson 00's table."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass

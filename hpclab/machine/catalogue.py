@@ -7,8 +7,6 @@ another file: numbers under one licence stay in one file. tests/machine/test_cat
 must and may have, and holds the files to it.
 """
 
-from __future__ import annotations
-
 import functools
 import tomllib
 from collections.abc import Mapping
@@ -34,9 +32,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """One piece of named hardware: its `kind`, `name`, `title`, and its numbers by field."""
+    """One piece of named hardware: its `name`, `title`, and its numbers by field."""
 
-    kind: str
     name: str
     title: str
     figures: Mapping[str, Figure]
@@ -72,16 +69,11 @@ def _catalogue() -> dict[str, dict[str, Entry]]:
         for kind, group in content.items():
             known = found.setdefault(kind, {})
             for name, fields in group.items():
-                before = known.get(name, Entry(kind, name, "", {}))
+                before = known.get(name, Entry(name, "", {}))
                 title, figures = fields.pop("title", before.title), dict(before.figures)
                 for written, number in fields.items():
-                    field, scale = in_si(written)
-                    figures[field] = Figure(number["value"] * scale, sources[number["source"]])
+                    unit = max((unit for unit in UNITS if written.endswith(unit)), key=len)
+                    figure = Figure(number["value"] * UNITS[unit], sources[number["source"]])
+                    figures[written.removesuffix(unit)] = figure
                 known[name] = replace(before, title=title, figures=figures)
     return found
-
-
-def in_si(written: str) -> tuple[str, float]:
-    """``("memory", 1e9)`` from ``"memory_gb"``."""
-    ending = max((unit for unit in UNITS if written.endswith(unit)), key=len)
-    return written.removesuffix(ending), UNITS[ending]

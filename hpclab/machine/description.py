@@ -1,7 +1,5 @@
 """The words a machine is described in: frozen, in SI units (bytes, bytes per second, Hz, watts)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

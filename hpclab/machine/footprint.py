@@ -5,12 +5,11 @@ seem to need eight copies of torch. PSS gives each process its share, so that th
 gives up.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading
 from collections.abc import Iterable
+from typing import Self
 
 import psutil
 
@@ -58,7 +57,7 @@ class Footprint:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="hpclab-footprint")
 
-    def __enter__(self) -> Footprint:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -5,8 +5,6 @@ with, the CUDA that torch was built for. Lowest drivers and compute capabilities
 compatibility guide and CUDA 13's release notes.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import os

@@ -4,8 +4,6 @@ NVIDIA: `nvidia-smi`, else the driver's own files. AMD: sysfs. Apple: the chip. 
 libraries of an NVIDIA GPU fit together is gpu_preflight.py's.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re
@@ -15,6 +13,7 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
+from hpclab.machine.allowance import text
 from hpclab.machine.description import Gpu
 
 _SMALLEST_AMD = 4 * 2**30  # an integrated GPU's own memory is smaller, and ROCm leaves it out
@@ -45,10 +44,10 @@ def _from_nvidia_smi() -> list[Gpu]:
 
 
 def _from_nvidia_files(root: Path) -> list[Gpu]:
-    version = re.search(r"\s(\d+\.[\d.]+)\s", " ".join(_lines(root / "proc/driver/nvidia/version")))
+    version = re.search(r"\s(\d+\.[\d.]+)\s", text(root / "proc/driver/nvidia/version"))
     found = []
     for place in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        models = [line[6:].strip() for line in _lines(place) if line.startswith("Model:")]
+        models = [line[6:].strip() for line in text(place).splitlines() if line.startswith("Model:")]
         name, driver = models[0] if models else "NVIDIA GPU", version[1] if version else ""
         found.append(Gpu(name, "NVIDIA", "cuda", driver=driver))
     return found
@@ -57,12 +56,10 @@ def _from_nvidia_files(root: Path) -> list[Gpu]:
 def _from_amd_files(root: Path) -> list[Gpu]:
     found = []
     for device in sorted(root.glob("sys/class/drm/card[0-9]*/device")):
-        vendor, size, name = (
-            "".join(_lines(device / file)[:1]) for file in ("vendor", "mem_info_vram_total", "product_name")
-        )
+        vendor, size = text(device / "vendor"), text(device / "mem_info_vram_total")
         if vendor == "0x1002" and size.isdigit() and int(size) >= _SMALLEST_AMD:
-            driver = "".join(_lines(root / "sys/module/amdgpu/version"))
-            found.append(Gpu(name or "AMD GPU", "AMD", "cuda", int(size), driver))
+            name = text(device / "product_name") or "AMD GPU"
+            found.append(Gpu(name, "AMD", "cuda", int(size), text(root / "sys/module/amdgpu/version")))
     return found
 
 
@@ -78,10 +75,3 @@ def _visible(found: list[Gpu]) -> list[Gpu]:
         return found[: len(words)]
     good = takewhile(lambda word: word.isdigit() and int(word) < len(found), words)
     return [found[int(word)] for word in good]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(errors="replace").splitlines()]
-    except OSError:
-        return []

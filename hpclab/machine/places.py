@@ -1,8 +1,5 @@
 """Where a lesson may write, on what kind of file system, and which networks this machine is on."""
 
-from __future__ import annotations
-
-import contextlib
 import os
 import re
 import socket
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from hpclab.machine.allowance import text
 from hpclab.machine.description import FileSystem, Interface
 
 _SHARED = {"lustre", "gpfs", "beegfs", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "orangefs",
@@ -76,13 +74,9 @@ def interfaces(root: Path = Path("/")) -> tuple[Interface, ...]:
             fabric = "loopback" if "127.0.0.1" in addresses or "::1" in addresses else "ethernet"
             found.append(Interface(name, tuple(addresses), speed, bool(state and state.isup), fabric))
     for port in sorted(root.glob("sys/class/infiniband/*/ports/*")):
-        said = {}
-        for word in ("rate", "state", "link_layer"):
-            with contextlib.suppress(OSError):
-                said[word] = (port / word).read_text().strip()
-        ethernet, number = said.get("link_layer") == "Ethernet", re.match(r"[\d.]+", said.get("rate", ""))
+        ethernet, number = text(port / "link_layer") == "Ethernet", re.match(r"[\d.]+", text(port / "rate"))
         fabric = "roce" if ethernet else "omni-path" if "hfi1" in str(port) else "infiniband"
         bandwidth = float(number[0]) * 1e9 / 8 if number else 0.0  # "200 Gb/sec (4X HDR)"
         name = f"{port.parents[1].name}:{port.name}"
-        found.append(Interface(name, (), bandwidth, "ACTIVE" in said.get("state", ""), fabric))
+        found.append(Interface(name, (), bandwidth, "ACTIVE" in text(port / "state"), fabric))
     return tuple(found)

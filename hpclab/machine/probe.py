@@ -1,8 +1,5 @@
 """What this machine is, asked of the machine itself: `probe()`. Quick, offline, and it starts nothing."""
 
-from __future__ import annotations
-
-import contextlib
 import os
 import platform
 import shutil
@@ -85,8 +82,7 @@ def _platform() -> str:
 
 
 def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
+    for line in allowance.text(Path("/proc/cpuinfo")).splitlines():
+        if line.startswith("model name"):
+            return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

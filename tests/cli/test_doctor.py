@@ -36,16 +36,34 @@ def by_name(here):
     return {item.name: item for item in capabilities(here)}
 
 
-def test_a_small_container_is_told_its_limits_and_what_still_works():
-    said = by_name(BINDER)
-    assert said["cores"].here.startswith("1 of 16, limited by a container")
-    assert said["memory"].state == "partly"
-    assert "hpclab slurm up" in said["Slurm"].here
+def with_place(*described):
+    return replace(BINDER, file_systems=(FileSystem(*described),))
+
+
+OLD = "The NVIDIA driver 470 is too old."
+SAID = [
+    (BINDER, "cores", "partly", "1 of 16, limited by a container"),
+    (BINDER, "memory", "partly", "limited by a container's memory limit"),
+    (BINDER, "Slurm", "yes", "hpclab slurm up"),
+    (SITE, "Slurm", "yes", "inside job 4711"),
+    (BARE, "Slurm", "no", "apt install slurm-wlm munge"),
+    (BARE, "GPU", "no", "simulator"),
+    (replace(SITE, notes=(OLD,)), "GPU", "partly", OLD),
+    (with_place("tmp", "/tmp", "ext4", "local", 10**10, 10**10, False), "files", "no", "cannot be written"),
+    (with_place("work", "/nfs", "nfs4", "shared", 0, 0, False, False), "files", "no", "/nfs does not answer"),
+    (with_place("home", "/home", "nfs4", "shared", 10**10, 10**6, True), "files", "partly", "/home has"),
+]
+
+
+@pytest.mark.parametrize(("here", "name", "state", "words"), SAID)
+def test_what_is_here_and_how_to_get_the_rest(here, name, state, words):
+    said = by_name(here)[name]
+    assert said.state == state
+    assert words in f"{said.here}; {said.remedy}"
 
 
 def test_a_site_has_it_all():
     assert {item.state for item in capabilities(SITE)} == {"yes"}
-    assert "inside job 4711" in by_name(SITE)["Slurm"].here
 
 
 @pytest.mark.parametrize(
@@ -61,30 +79,9 @@ def test_how_a_lesson_runs(here, needs, state, runs):
     assert for_lesson(here, needs.split()) == (state, runs)
 
 
-def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch):
-    said = by_name(BARE)
-    assert said["Slurm"].state == "no"
-    assert "apt install slurm-wlm munge" in said["Slurm"].remedy
-    assert "simulator" in said["GPU"].remedy
+def test_there_is_no_slurm_to_install_on_macos(monkeypatch):
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert "macOS" in by_name(BARE)["Slurm"].remedy
-    old = by_name(replace(SITE, notes=("The NVIDIA driver 470 is too old.",)))["GPU"]
-    assert (old.state, old.remedy) == ("partly", "The NVIDIA driver 470 is too old.")
-
-
-@pytest.mark.parametrize(
-    ("place", "word"),
-    [
-        (FileSystem("tmp", "/tmp", "ext4", "local", 10**10, 10**10, False), "cannot be written"),
-        (FileSystem("work", "/nfs/ada", "nfs4", "shared", 0, 0, False, False), "does not answer"),
-        (FileSystem("home", "/home/ada", "nfs4", "shared", 10**10, 10**6, True), "free"),
-    ],
-)
-def test_a_bad_folder_is_named(place, word):
-    files = by_name(replace(BINDER, file_systems=(place,)))["files"]
-    assert files.state != "yes"
-    assert word in files.remedy
-    assert place.path in files.remedy
 
 
 def test_the_number_of_ranks_follows_the_free_memory():

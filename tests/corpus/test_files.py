@@ -16,20 +16,14 @@ def environment(tmp_path, monkeypatch):
     return tmp_path
 
 
-def names(corpus):
-    return [file.name for file in corpus.files]
-
-
 def test_the_real_environment_is_sampled(corpus):
+    names = [file.name for file in corpus.files]
     assert 0.7 * 2**20 < corpus.size <= 2**20
-    assert {name.partition("/")[0] for name in names(corpus)} >= {"stdlib", "packages"}
-    assert not any(Path(name).is_absolute() for name in names(corpus))
-
-
-def test_a_smaller_corpus_is_the_beginning_of_a_larger_one(corpus):
-    larger = collect("2 MiB")
-    assert len(larger.files) > len(corpus.files)
-    assert larger.files[: len(corpus.files)] == corpus.files
+    assert {name.partition("/")[0] for name in names} >= {"stdlib", "packages"}
+    assert not any(Path(name).is_absolute() for name in names)
+    larger = collect("2 MiB").files
+    assert len(larger) > len(corpus.files)
+    assert larger[: len(corpus.files)] == corpus.files, "a smaller corpus is the beginning of a larger one"
 
 
 def test_what_is_left_out_is_counted_by_reason(environment):

@@ -36,6 +36,7 @@ def test_a_shard_decodes_to_its_files_with_an_end_after_each(corpus, tokeniser):
     assert [(kind, size) for kind, _, _, size, _ in marks] == [("input", chunk.size)]  # reading is storage
     assert numpy.count_nonzero(shard.tokens == tokeniser.end_of_document) == len(chunk.files)
     assert tokeniser.decode(shard.tokens) == "".join(file.read() for file in chunk.files)
+    assert len(shard.tokens) < 0.6 * chunk.size
 
 
 def test_a_missing_or_double_shard_is_noticed(corpus, tokeniser):

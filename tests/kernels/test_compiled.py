@@ -3,8 +3,6 @@
 The simulator runs any Python. This is what finds a float64 that crept in, and what the compiler has not.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

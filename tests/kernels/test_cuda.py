@@ -1,7 +1,5 @@
 """The one module that knows the simulator: which of the two runs, and no time from it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

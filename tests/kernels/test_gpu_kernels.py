@@ -1,7 +1,5 @@
 """benchmarks/gpu_kernels.py: silent without a GPU; its table says which goals are met."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

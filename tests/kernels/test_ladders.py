@@ -4,8 +4,6 @@ The simulator takes milliseconds for a thread, so there the kernels' sizes are s
 their modules, which it reads at every launch and a GPU's compiler once. The tracer runs them as they are.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy
@@ -58,7 +56,9 @@ def small(monkeypatch):
                 monkeypatch.setattr(module, name, size)
 
 
-def check(step, shape):
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "shape"), CASES, ids=named)
+def test_every_step_equals_its_reference(step, shape, small):
     rng = numpy.random.default_rng(math.prod(shape))
     arrays = step.problem.make(shape, rng)
     before = [array.copy() for array in arrays[:-1]]
@@ -69,12 +69,6 @@ def check(step, shape):
     numpy.testing.assert_allclose(arrays[-1], expected, rtol=step.problem.tolerance(shape), atol=0)
     for array, copy in zip(arrays[:-1], before, strict=True):
         numpy.testing.assert_array_equal(array, copy)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("step", "shape"), CASES, ids=named)
-def test_every_step_equals_its_reference(step, shape, small):
-    check(step, shape)
 
 
 def traced(step, shape):
@@ -125,11 +119,6 @@ def test_a_launch_fits_every_gpu(step):
     assert step.registers * math.prod(block) <= 65536
     assert step.shared <= 48 * 1024
     assert min(grid) >= 1
-
-
-def test_a_thread_that_takes_more_items_needs_fewer_blocks():
-    grids = [step.grid_block((2**22,))[0] for step in LADDERS["vector add"]]
-    assert grids == [(512,), (16384,), (4096,)]
 
 
 @pytest.mark.parametrize("shape", [(-1,), (2.5,), ("x",), (float("nan"),), (10**10,), (1, 2), 7, None])

@@ -1,7 +1,5 @@
 """The warp's instructions mean in the simulator, and under the tracer, what they mean on a GPU."""
 
-from __future__ import annotations
-
 import numpy
 import pytest
 

@@ -25,7 +25,6 @@ def holder():
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **environment}, start_new_session=True,
         )  # fmt: skip
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         running.append(process)
         return process

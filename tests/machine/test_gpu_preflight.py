@@ -75,26 +75,22 @@ def test_a_torch_that_does_not_fit_is_named_and_kernels_still_run(driver, torch,
 
 
 @pytest.mark.parametrize(
-    ("version", "cudnn", "cuda"),
-    [("2.13.0+cpu", "", 0), ("", "", 0), ("2.13.0+cu130", "", 13), ("2.13.0", "9", 13), ("2.9.0", "", 12)],
-)
-def test_the_cuda_of_torch_is_read_without_loading_it(monkeypatch, version, cudnn, cuda):
-    monkeypatch.setattr(gpu_preflight, "version", lambda name: cudnn)
-    assert gpu_preflight._torch_cuda(version) == cuda
-
-
-@pytest.mark.parametrize(
-    ("installed", "cuda"),
+    ("installed", "compiler", "of_torch"),
     [
-        ({"cuda-bindings": "13.5.0", "nvidia-nvvm": "13.5.37"}, 13),
-        ({"cuda-bindings": "12.9.1", "nvidia-nvvm": "13.5.37", "nvidia-cuda-nvcc-cu12": "12.9.86"}, 12),
-        ({"cuda-bindings": "13.5.0", "nvidia-cuda-nvcc-cu12": "12.9.86"}, 0),
-        ({}, 0),
+        ({}, 0, 0),
+        ({"torch": "2.13.0+cpu"}, 0, 0),
+        ({"torch": "2.13.0+cu130"}, 0, 13),
+        ({"torch": "2.13.0", "nvidia-cudnn-cu13": "9"}, 0, 13),
+        ({"torch": "2.9.0"}, 0, 12),
+        ({"cuda-bindings": "13.5.0", "nvidia-nvvm": "13.5.37"}, 13, 0),
+        ({"cuda-bindings": "12.9.1", "nvidia-nvvm": "13.5.37", "nvidia-cuda-nvcc-cu12": "12.9.86"}, 12, 0),
+        ({"cuda-bindings": "13.5.0", "nvidia-cuda-nvcc-cu12": "12.9.86"}, 0, 0),
     ],
 )
-def test_the_compilers_cuda_is_that_of_numba_cudas_bindings(monkeypatch, tmp_path, installed, cuda):
+def test_the_cuda_of_torch_and_of_the_compiler_are_read(monkeypatch, tmp_path, installed, compiler, of_torch):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: installed.get(name, ""))
-    assert gpu_preflight.gather((), "", tmp_path).compiler == cuda
+    facts = gpu_preflight.gather((), "", tmp_path)
+    assert (facts.compiler, facts.torch_cuda) == (compiler, of_torch)
 
 
 def test_facts_are_gathered_from_files_and_versions(tmp_path, monkeypatch):
@@ -139,11 +135,14 @@ def test_the_driver_is_asked_in_its_own_words(monkeypatch):
 
 def test_doctor_and_lesson_00_say_it():
     here = replace(probe(), gpus=(A100,), notes=problems(replace(FITS, numba_cuda="")), simulated=True)
-    gpu = next(item for item in capabilities(here) if item.name == "GPU")
-    assert gpu.state == "partly"
-    assert "pip install 'hpclab[gpu]'" in gpu.remedy
-    assert "kernels in the simulator, not on the GPU" in for_lesson(here, ["gpu"])[1]
-    amd = replace(here, gpus=(Gpu("AMD Instinct", "AMD", "cuda"),), notes=())
-    assert "need an NVIDIA GPU" in next(item for item in capabilities(amd) if item.name == "GPU").remedy
     none = replace(here, gpus=(), notes=problems(NO_DEVICE))
-    assert "--gres=gpu:1" in next(item for item in capabilities(none) if item.name == "GPU").remedy
+    amd = replace(here, gpus=(Gpu("AMD Instinct", "AMD", "cuda"),), notes=())
+    for machine, state, words in (
+        (here, "partly", "pip install 'hpclab[gpu]'"),
+        (none, "no", "--gres=gpu:1"),
+        (amd, "partly", "need an NVIDIA GPU"),
+    ):
+        gpu = next(item for item in capabilities(machine) if item.name == "GPU")
+        assert gpu.state == state
+        assert words in gpu.remedy
+    assert "kernels in the simulator, not on the GPU" in for_lesson(here, ["gpu"])[1]

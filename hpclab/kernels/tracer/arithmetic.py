@@ -4,8 +4,6 @@ What to notice: Python's 2 is an int64 and 2.0 a float64, and either beside a fl
 expression float64, which many GPUs compute 32 or 64 times slower. Whole numbers are computed in 64 bits.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import math

@@ -1,7 +1,5 @@
 """What is right but dear, line by line: sectors moved for nothing, queues at a bank, idle lanes."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 

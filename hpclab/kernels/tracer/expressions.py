@@ -5,8 +5,6 @@ skip anything: both sides are computed, each under the mask of the lanes that wa
 switched off reads nothing.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import math

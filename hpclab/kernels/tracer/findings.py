@@ -1,7 +1,5 @@
 """What is wrong, said once per line of source and kind, with the first threads it happened to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from hpclab.kernels.tracer.lanes import Dim3, Threads

@@ -6,8 +6,6 @@ then an atomic; another comes to an atomic later. Atomics do not race with atomi
 values are let pass: whoever comes last, the same is there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy

@@ -5,8 +5,6 @@ go on to the next. An `if` with lanes on both sides walks both sides, one after 
 until its last lane has had enough. Lanes that have returned are in no mask any more.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 from collections.abc import Callable, Iterator, Sequence

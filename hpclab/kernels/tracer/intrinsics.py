@@ -4,8 +4,6 @@ Each intrinsic that is called is one function of the call (who calls, where, und
 arguments. Shuffles and votes are in `warp`.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 from collections.abc import Callable

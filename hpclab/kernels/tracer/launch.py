@@ -1,7 +1,5 @@
 """trace(): check what is asked for, execute the blocks one after another, and hand out a KernelTrace."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

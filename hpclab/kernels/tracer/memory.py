@@ -4,8 +4,6 @@ What to notice: `a[i]` is one instruction for a whole warp. The index of every a
 and all of them together are one request to the memory system.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

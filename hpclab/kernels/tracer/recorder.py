@@ -1,7 +1,5 @@
 """What is written down while a block executes: accesses, branches, barriers, each with its step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy

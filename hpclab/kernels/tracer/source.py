@@ -4,8 +4,6 @@ The kernel's text and that of every device function it calls are laid one after 
 means one line of one text (`Sources.text`), which a figure can print.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import inspect

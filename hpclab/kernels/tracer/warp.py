@@ -4,8 +4,6 @@ What to notice: a warp is a row of 32 values. A shuffle takes the row apart and 
 order, a vote makes one number of it; no memory takes part, and no barrier is needed but the call itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -138,11 +138,8 @@ class Program:
             elif in_loop:
                 lines += [f"{pad}if {self.test()}:", f"{pad}    {self.random.choice(['break', 'continue'])}"]
             else:
-                lines += [
-                    f"{pad}if {self.test(0)}:",
-                    f"{pad}    out[i] = {self.number()}",
-                    f"{pad}    return",
-                ]
+                lines.append(f"{pad}if {self.test(0)}:")
+                lines += [f"{pad}    out[i] = {self.number()}", f"{pad}    return"]
         return lines
 
 
