@@ -93,7 +93,7 @@ def test_a_learners_figure_shows_itself_and_a_widgets_leaves_no_trace():
 
 
 def test_labels_in_the_margin_never_overlap_and_stay_inside():
-    places = direct_labels.spread([10, 11, 12, 300, 400], [24, 24, 48, 24, 24], 0, 400, gap=0)
+    places = direct_labels.spread([10, 11, 12, 300, 400], [24, 24, 48, 24, 24], 0, 400)
     assert all(b - a >= 23.5 for a, b in itertools.pairwise(sorted(places)))
     assert places[0] < places[1] < places[2] - 35.5
     assert min(places) >= 11.5
