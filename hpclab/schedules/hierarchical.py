@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, merged, rows, then, together
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, merged, rows, then, together
 from hpclab.schedules.trees import spread
 
 
@@ -63,9 +63,8 @@ def _by_rail(shape: Shape) -> tuple[Counts, Counts]:
     """Blocks of an all-reduce, in an order that makes each rail one stretch: their starts and sizes."""
     rank = numpy.arange(shape.ranks)
     order = numpy.lexsort([rank, rank % shape.ranks_per_node])
-    cuts = bounds(shape.elements, shape.ranks)
     starts, sizes = numpy.empty_like(rank), numpy.empty_like(rank)
-    starts[order], sizes[order] = cuts[:-1], numpy.diff(cuts)
+    starts[order], sizes[order] = shape.bounds[:-1], shape.blocks
     return starts, sizes
 
 
