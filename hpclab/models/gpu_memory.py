@@ -155,9 +155,6 @@ class Array:
     """An array that the kernel saw: `base` is the byte address of its first item."""
 
     name: str
-    space: str
-    dtype: str
-    shape: tuple[int, ...]
     base: int
 
 

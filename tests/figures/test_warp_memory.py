@@ -35,7 +35,7 @@ def trace(*events):
     requests, branches, barriers = (
         tuple(event for event in events if isinstance(event, kind)) for kind in (Request, Branch, Barrier)
     )
-    arrays = (Array("a", "global", "float32", (1024,), BASE), Array("total", "global", "float32", (1,), BASE))
+    arrays = (Array("a", BASE), Array("total", BASE))
     launch = ((1, 1, 1), (32, 2, 1), (BLOCK,))
     return KernelTrace("kernel", SOURCE, *launch, arrays, requests, branches, (), barriers=barriers)
 

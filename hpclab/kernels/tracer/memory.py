@@ -34,7 +34,7 @@ class Memory:
         self.strides = strides[-len(self.shape) :]
 
     def described(self) -> Array:
-        return Array(self.name, self.space, self.data.dtype.name, self.shape, self.base)
+        return Array(self.name, self.base)
 
     def indices(self, cells: Cells) -> list[tuple[int, ...]]:
         """The cells' indices as a kernel would write them."""
