@@ -49,7 +49,7 @@ EVENTS = {
     "reads a: 32 lanes, 20 sectors where 8": request(5, 6, "global", "load", "a", range(0, 640, 20), 8),
     "adds to total: 32 lanes, 32 of them in turn": request(6, 8, "global", "atomic", "total", [0] * 32),
     "reads mine: 32 lanes, each in its own": request(7, 6, "local", "load", "mine", [0] * 32),
-    "is a barrier: 32 lanes of this warp came": Barrier(8, BLOCK, 0, 7, LANES, 0),
+    "is a barrier: 32 lanes of this warp came": Barrier(8, BLOCK, 0, 7, LANES),
 }
 
 

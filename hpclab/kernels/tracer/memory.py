@@ -68,7 +68,6 @@ class Access:
     kind: str
     memory: Memory
     cells: Cells
-    epoch: int
     warp_epochs: NDArray[numpy.int64]
     values: NDArray[Any] | None
 
@@ -81,7 +80,7 @@ class Access:
         return [
             Request(
                 self.step + place, block, warp, self.line, memory.space, self.kind, memory.name, size,
-                lanes, tuple(addresses[part]), tuple(indices[part]), self.epoch,
+                lanes, tuple(addresses[part]), tuple(indices[part]),
             )
             for place, (warp, lanes, part) in enumerate(self.mask.warps)
         ]  # fmt: skip

@@ -147,4 +147,3 @@ def test_steps_count_everything_that_happens_in_order():
     # 2 warps store, 2 pass the barrier, warp 1 parts, 2 warps load, 2 store
     steps = [event.step for event in (*trace.requests, *trace.barriers, *trace.branches)]
     assert sorted(steps) == list(range(9)) == list(range(trace.steps))
-    assert [r.epoch for r in trace.requests] == [0, 0, 1, 1, 1, 1]
