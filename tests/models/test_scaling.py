@@ -1,6 +1,5 @@
 """What holds of the laws for any parameters; the fit against scipy's and known ones, and what it refuses."""
 
-import math
 from unittest.mock import patch
 
 import numpy
@@ -106,17 +105,12 @@ def test_too_few_points_are_no_curve():
     assert "no makespan along nodes yet" in fit_times(Amdahl, [], "nodes").reason
 
 
-@pytest.mark.parametrize(
-    ("n", "speed", "said"),
-    [
-        ([1, 2, 4], [1, 2], "one length"),
-        ([1, 2, 4], [1, 2, 0], "positive number"),
-        ([1, 2, 4], [1, 2, math.inf], "positive number"),
-    ],
-)
-def test_bad_points_are_refused(n, speed, said):
-    with pytest.raises(ValueError, match=said):
-        fit(Amdahl, n, speed)
+def test_bad_points_are_refused():
+    with pytest.raises(ValueError, match="one length"):
+        fit(Amdahl, [1, 2, 4], [1, 2])
+    for bad in (0, numpy.inf):
+        with pytest.raises(ValueError, match="positive number"):
+            fit(Amdahl, [1, 2, 4], [1, 2, bad])
 
 
 def test_a_fit_of_results_keeps_runs_and_conditions():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy
 
 from hpclab import schedules
+from hpclab.parallel import collectives
 
 PAIRS = [(name, algorithm) for name, known in schedules.ALGORITHMS.items() for algorithm in known]
 
@@ -50,22 +51,23 @@ def elements_sent(schedule):
     return numpy.bincount(away["source"], away["size"], schedule.ranks)
 
 
-def check_on_rank(rank, ranks, execute, sent, tell):
+def check_on_rank(transport, as_buffer, tell):
     """Every algorithm of every collective on a real rank: the answer, and the bytes the transport counted.
 
-    ``execute(schedule, buffer)`` runs this rank's part on an array; ``sent()`` are the bytes so far.
+    ``as_buffer(array)`` is what the transport takes, in the array's memory.
     """
+    rank, ranks = transport.rank, transport.size
     for name, algorithm in PAIRS:
         for elements in (5, 67) if ranks < 8 else (67,):
             schedule = made(name, algorithm, ranks, elements)
             values = inputs(schedule)
-            buffer, before = schedules.place(schedule, rank, values[rank]), sent()
-            execute(schedule, buffer)
+            buffer, before = schedules.place(schedule, rank, values[rank]), transport.sent
+            collectives.execute(schedule, as_buffer(buffer), transport)
             case = f"{algorithm} {name}, rank {rank} of {ranks}, {elements} elements"
             if not numpy.array_equal(
                 schedules.result(schedule, rank, buffer), expected(schedule, values)[rank]
             ):
                 tell(f"wrong answer: {case}")
             scheduled = elements_sent(schedule)[rank] * buffer.itemsize
-            if sent() - before != scheduled:
-                tell(f"{sent() - before} bytes sent, the schedule has {scheduled}: {case}")
+            if transport.sent - before != scheduled:
+                tell(f"{transport.sent - before} bytes sent, the schedule has {scheduled}: {case}")

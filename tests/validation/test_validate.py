@@ -90,24 +90,6 @@ def test_the_baseline_is_never_negative():
     assert straight_line([observation(8, 1.0, group=1), observation(8, 3.0, group=2)]) == [1.0, 3.0]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (NCCL, "has no rows"),
-        (NCCL.replace("gpus,", "", 1) + ROW.replace("8,1,", "1,", 1), "lacks the column gpus"),
-        (NCCL + "me,H100,8\n", "row 2 has 3 fields for 8 columns"),
-        (NCCL + ROW + ROW.replace(",29", ",fast"), "row 3: time_us_in_place must be .* not 'fast'"),
-        (NCCL + ROW.replace("8,1,all", "8,9,all"), "row 2: nodes"),
-        (NCCL + '"' + "y" * 200_000, "not a table in CSV"),
-    ],
-)
-def test_a_damaged_table_is_refused_by_file_row_and_field(predicted, text, said):
-    with pytest.raises(ValueError, match=said) as refused:
-        predicted(text)
-    assert "nccl_mine.csv" in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
 def test_other_kinds_of_table_are_refused_by_the_kinds_there_are(predicted):
     with pytest.raises(ValueError, match="unit must be one of"):
         predicted(OSU + "me,m,HDR,u,osu_bw,8,8,furlongs\n", "osu_mine.csv")
