@@ -63,15 +63,6 @@ def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
         with_slow_link(node, 1, 1)
 
 
-def test_every_link_of_the_catalogue_can_be_had():
-    for name in catalogue.entries("link"):
-        link = Link.named(name)
-        assert 1e9 < link.bandwidth < 1e12
-        assert 1e-8 < link.latency < 2e-5
-    with pytest.raises(ValueError, match="nvlink4"):
-        Link.named("carrier pigeon")
-
-
 def test_shapes_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="evenly"):
         cluster(2, 8, FAST, SLOW, 3)
