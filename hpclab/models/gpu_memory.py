@@ -167,7 +167,6 @@ class KernelTrace:
     """All that the traced blocks of one launch did, in order.
 
     `after` holds, by argument name, what the kernel left in its arrays; the caller's own are untouched.
-    `steps` counts the warp instructions on memory, branches and barriers: a slider's range.
     """
 
     kernel: str
@@ -181,7 +180,6 @@ class KernelTrace:
     findings: tuple[Finding, ...]
     after: Mapping[str, Any] = field(default_factory=dict, repr=False)
     barriers: tuple[Barrier, ...] = ()
-    steps: int = 0
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -28,11 +28,6 @@ def test_known_values():
     assert Amdahl(0.1).speedup(numpy.ones((2, 3))).shape == (2, 3)
 
 
-def draws(number):
-    """So many refits for the uncertainty instead of 400: most of a fit's time, where many fits are made."""
-    return patch.object(scaling, "_DRAWS", number)
-
-
 def noisy(law, seed=3, spread=0.02):
     noise = numpy.random.default_rng(seed).normal(0, spread, COUNTS.size)
     return 5 * law.speedup(COUNTS) * (1 + noise)
@@ -63,7 +58,7 @@ def test_the_same_answer_as_scipy(law):
 @given(some.lists(some.floats(0.01, 100), min_size=5, max_size=5))
 def test_any_points_give_physical_parameters(speed):
     for law in LAWS:
-        with draws(20):
+        with patch.object(scaling, "_DRAWS", 20):  # refits are most of a fit's time
             found = fit(law, [1, 2, 3, 4, 5], speed)
         assert len(found.draws) == 20
         assert found.law.speedup(1) == pytest.approx(1)
@@ -74,7 +69,7 @@ def test_any_points_give_physical_parameters(speed):
 def test_the_band_covers_the_truth_about_as_often_as_it_says():
     inside = 0
     for seed in range(60):
-        with draws(100):
+        with patch.object(scaling, "_DRAWS", 100):
             found = fit(Amdahl, COUNTS, noisy(LAWS[Amdahl], seed))
         low, high = found.band([16.0])
         inside += bool(low[0] <= LAWS[Amdahl].speedup(16) <= high[0])
