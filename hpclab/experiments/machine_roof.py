@@ -113,7 +113,6 @@ def fit(results: Sequence[Result]) -> Device:
         reached={
             kind: max(r.value for r in mine if r.parameters.get("precision") == kind) for kind in _TIMES
         },
-        sources=tuple(sorted({r.run for r in mine})),
     )
 
 

@@ -176,14 +176,12 @@ def between(start: Any, end: Any, half: float) -> list[Bbox]:
     return [Bbox([place - half, place + half]) for place in numpy.linspace(start, end, steps + 1)]
 
 
-def spread(
-    places: Sequence[float], heights: Sequence[float], low: float, high: float, gap: float = 2
-) -> list[float]:
+def spread(places: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
     """The middles of boxes of these `heights`, as near to `places` as they go apart, from `low` to `high`."""
     if not places:
         return []
     order = numpy.argsort(places, kind="stable")
-    apart = [(heights[one] + heights[other]) / 2 + gap for one, other in pairwise(order)]
+    apart = [(heights[one] + heights[other]) / 2 + 2 for one, other in pairwise(order)]
     offsets = numpy.cumsum([0.0, *apart])  # of each box from the lowest, if all touch
     groups: list[list[float]] = []  # boxes that touch: where each of them wants the lowest of all
     for wanted in numpy.asarray(places)[order] - offsets:

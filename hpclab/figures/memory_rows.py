@@ -38,7 +38,7 @@ def hatch(name: str) -> str:
 
 def draw(request: Request, base: int, top: float, tips: Mapping[int, str]) -> str:
     """Rows, words and the lines from the lanes; `base` is the address that the rows are counted from."""
-    rows = gpu_memory.lines(request.addresses, request.itemsize)
+    rows = gpu_memory.sectors(request.addresses, request.itemsize, LINE)
     tall = _row(len(rows))
     at = {row: top + n * tall for n, row in enumerate(rows)}
     thick = tall - (5 if tall >= 16 else 1)

@@ -84,14 +84,11 @@ def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:
 
 def _merged(spans: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
     """Spans as (start, duration), those less than `gap` apart as one."""
-    merged: list[tuple[float, float]] = []
-    for start, duration in spans:
-        if merged and start - sum(merged[-1]) < gap:
-            begin = merged[-1][0]
-            merged[-1] = (begin, max(sum(merged[-1]), start + duration) - begin)
-        else:
-            merged.append((start, duration))
-    return merged
+    starts, durations = numpy.transpose(spans)
+    ends = numpy.maximum.accumulate(starts + durations)
+    apart = starts[1:] - ends[:-1] >= gap
+    first, last = starts[numpy.append(True, apart)], ends[numpy.append(apart, True)]
+    return [*zip(first.tolist(), (last - first).tolist(), strict=True)]
 
 
 def _tip(event: Event) -> str:

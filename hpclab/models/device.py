@@ -73,7 +73,6 @@ class Device:
     launch_overhead: float = 0.0
     multiprocessors: int = 0
     compute_capability: str = ""
-    sources: tuple[str, ...] = ()
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -110,7 +109,6 @@ def from_catalogue(name: str) -> Device:
         entry.title, Origin.PUBLISHED, peak, sold, value.get("stream_bandwidth", 0.0), reached, cache,
         latency, LAUNCH_OVERHEAD, int(value.get("multiprocessors", 0)),
         str(value.get("compute_capability", "")),
-        tuple(dict.fromkeys(figure.source for figure in entry.figures.values())),
     )  # fmt: skip
 
 

@@ -27,14 +27,9 @@ COSTS = ("uncoalesced", "bank conflict", "divergence")
 
 
 def sectors(addresses: Iterable[int], itemsize: int, unit: int = SECTOR) -> list[int]:
-    """The distinct sectors (of `unit` bytes), as numbers in order, that items of `itemsize` at `addresses`
-    touch."""
+    """The distinct sectors, or lines if that is the `unit` of bytes, as numbers in order, that items of
+    `itemsize` at `addresses` touch."""
     return sorted({(at + byte) // unit for at in addresses for byte in (0, itemsize - 1)})
-
-
-def lines(addresses: Iterable[int], itemsize: int) -> list[int]:
-    """The distinct 128-byte lines, as line numbers in order."""
-    return sectors(addresses, itemsize, LINE)
 
 
 @functools.lru_cache(maxsize=4096)  # the loops of a kernel ask the same again and again
@@ -56,7 +51,7 @@ class Request:
     source, counted from 1; `space` is "global", "shared" or "local", `kind` "load", "store" or "atomic";
     `array` the name the kernel calls it by; `lanes` the active lanes in order, `addresses` the byte address
     each of them touches (shared memory counts from the block's own 0), `indices` what each of them wrote
-    between the brackets; `epoch` the barriers passed before.
+    between the brackets.
     """
 
     step: int
@@ -70,7 +65,6 @@ class Request:
     lanes: tuple[int, ...]
     addresses: tuple[int, ...]
     indices: tuple[tuple[int, ...], ...]
-    epoch: int = 0
 
     @property
     def sectors(self) -> int:
@@ -80,7 +74,7 @@ class Request:
     @property
     def lines(self) -> int:
         """128-byte lines touched."""
-        return len(lines(self.addresses, self.itemsize))
+        return len(sectors(self.addresses, self.itemsize, LINE))
 
     @property
     def fewest_sectors(self) -> int:
@@ -125,14 +119,13 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A warp that came to cuda.syncthreads() with these lanes; `epoch` counts the block's barriers before."""
+    """A warp that came to cuda.syncthreads() with these lanes."""
 
     step: int
     block: tuple[int, int, int]
     warp: int
     line: int
     lanes: tuple[int, ...]
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +148,6 @@ class Array:
     """An array that the kernel saw: `base` is the byte address of its first item."""
 
     name: str
-    space: str
-    dtype: str
-    shape: tuple[int, ...]
     base: int
 
 
@@ -177,7 +167,6 @@ class KernelTrace:
     """All that the traced blocks of one launch did, in order.
 
     `after` holds, by argument name, what the kernel left in its arrays; the caller's own are untouched.
-    `steps` counts the warp instructions on memory, branches and barriers: a slider's range.
     """
 
     kernel: str
@@ -191,7 +180,6 @@ class KernelTrace:
     findings: tuple[Finding, ...]
     after: Mapping[str, Any] = field(default_factory=dict, repr=False)
     barriers: tuple[Barrier, ...] = ()
-    steps: int = 0
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hpclab import checks
 from hpclab.models.scaling import NoCurve, within
+from hpclab.models.speedup_laws import Array, array
 
-Array = NDArray[numpy.float64]
 LEAST_SIZES = 4  # the two parameters and two more
 _DRAWS, _ROUNDS, _TUNING = 400, 15, 1.345  # the last is Huber's: 95 % efficiency on normal scatter
 
@@ -66,9 +66,7 @@ def fit(size: ArrayLike, seconds: ArrayLike, runs: Sequence[str] = ()) -> Line |
     squares). Neither parameter is negative. The uncertainty is a residual bootstrap. NoCurve from fewer than
     four different sizes. ValueError for times that are none.
     """
-    sizes, times = _sizes(size), numpy.asarray(seconds, dtype=float)
-    if not ((times > 0) & (times <= 1e12)).all():
-        raise ValueError("Every time must be a positive number of seconds, at most 1e12.")
+    sizes, times = _sizes(size), array("Every time must be a number of seconds", seconds, 1e-12, 1e12)
     distinct = sorted(set(sizes.tolist()))
     if len(distinct) < LEAST_SIZES:
         shown = ", ".join(f"{value:g}" for value in distinct) or "no size"
@@ -116,10 +114,4 @@ def _solve(sizes: Array, times: Array, weights: Array) -> Array:
 
 
 def _sizes(size: ArrayLike) -> Array:
-    try:
-        sizes = numpy.asarray(size, dtype=float)
-    except (TypeError, ValueError):
-        sizes = numpy.array(math.nan)
-    if not ((sizes >= 0) & (sizes <= 2**60)).all():
-        raise ValueError(f"Every size must be a number of bytes from 0 to 2**60, not {checks.shown(size)}.")
-    return sizes
+    return array("Every size must be a number of bytes", size, 0, 1e18)

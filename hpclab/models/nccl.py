@@ -7,7 +7,7 @@ here it only chooses; the time comes from the parts below. Notice four things th
 - a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
 - NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
   NCCL makes larger as the message grows, so that the bandwidth rises in steps;
-- where GPUs are wired to each other, the number of rings depends on how many take part (`rings.py`);
+- where GPUs are wired to each other, the number of rings depends on how many take part;
 - a send gets one to sixteen channels, each as fast as a block of threads copies, whatever the link.
 
 Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2.12.12 for V100 and A100,
@@ -25,7 +25,6 @@ from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink,
 
 COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
-PROTOCOLS = ("LL", "LL128", "Simple")
 _LL_BYTES = 8 * 512  # bytes each must have times a channel's threads, per rank, before a further one opens
 
 
@@ -86,7 +85,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     # LL128 needs links from GPU to GPU, and across nodes GPU and network card behind one PCIe switch, which
     # no row says (tuning.cc).
     direct = job.nodes == 1 and not job.nvlink.relayed(job.gpus, job.node_gpus)
-    protocols = [name for name in PROTOCOLS if direct or name != "LL128"]
+    protocols = [name for name in HOPS if direct or name != "LL128"]
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
         ways["tree, LL"] = _tree(size, job)

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from hpclab import checks
 
 Array = NDArray[numpy.float64]
-_MOST = 1e7  # processors; the largest machines have about that many cores
 
 
 class Law:
@@ -120,10 +119,15 @@ def serial_fraction(n: float, speedup: float) -> float:
 
 
 def processors(n: ArrayLike) -> Array:
+    return array("n must be numbers of processors", n, 1, 1e7)  # the largest machines have about that many
+
+
+def array(must: str, values: ArrayLike, low: float, high: float) -> Array:
+    """`values` as numbers from `low` to `high`; ValueError says what they `must` be."""
     try:
-        count = numpy.asarray(n, dtype=float)
+        found = numpy.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        count = numpy.array(numpy.nan)
-    if not (numpy.isfinite(count) & (count >= 1) & (count <= _MOST)).all():
-        raise ValueError(f"n must be numbers of processors from 1 to {_MOST:g}, not {n!r:.60}.")
-    return count
+        found = numpy.array(numpy.nan)
+    if not ((found >= low) & (found <= high)).all():
+        raise ValueError(f"{must} from {low:g} to {high:g}, not {checks.shown(values)}.")
+    return found

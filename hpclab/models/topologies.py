@@ -23,7 +23,6 @@ CUBE_MESH = (
     (2, 0, 0, 0, 0, 1, 1, 2), (0, 2, 0, 0, 1, 0, 2, 1),
     (0, 0, 1, 0, 1, 2, 0, 2), (0, 0, 0, 1, 2, 1, 2, 0),
 )  # fmt: skip
-TRANSPORTS = ("rdma", "tcp")
 _SWITCHES = {"roce": "ethernet", "ethernet": "ethernet", "slingshot": "slingshot"}  # else InfiniBand's
 
 
@@ -72,7 +71,7 @@ def cluster(
     checks.integer("nodes × gpus_per_node", nodes * per, 1, MOST_RANKS, "ranks")
     over = checks.number("oversubscription", oversubscription, 1, 1000)
     leaf_size = checks.integer("nodes_per_leaf", nodes_per_leaf, 1, MOST_RANKS, "nodes")
-    transport = checks.choice("transport", transport, TRANSPORTS)
+    transport = checks.choice("transport", transport, ("rdma", "tcp"))
     if per % nics:
         raise ValueError(
             f"{per} GPUs cannot share {nics} NICs evenly: nics_per_node must divide gpus_per_node."
@@ -103,7 +102,7 @@ def cluster(
         levels.append(_level("spine", numpy.zeros(ranks, "i4"), ends, 2 * switch.latency))
     name = f"{nodes} nodes × {per}, {spec.name}{' on rails' if rails else ''}"
     name += f" {over:g}:1" if over > 1 and leaf.max() > 0 else ""
-    name += {"rdma": "", "tcp": ", TCP"}[transport]
+    name += ", TCP" if transport == "tcp" else ""
     return Topology(name, ranks, tuple(links), tuple(levels))
 
 

@@ -11,6 +11,7 @@ pool.run(work)
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy
@@ -24,8 +25,8 @@ from hpclab.schedules import Schedule
 class Execution:
     """One rank's part in `schedule`, ready to be called again and again with a work buffer.
 
-    Keeps its plan and its scratch memory between calls. ValueError where the schedule is for another number
-    of ranks than the transport has.
+    Keeps its plan between calls. ValueError where the schedule is for another number of ranks than the
+    transport has.
     """
 
     def __init__(self, schedule: Schedule, transport: TorchTransport | MpiTransport):
@@ -35,8 +36,6 @@ class Execution:
             )
         self.schedule, self.transport = schedule, transport
         self.steps = plan(schedule, transport.rank)
-        self.scratch: Any = None
-        self.kind: Any = None
 
     def __call__(self, buffer: Any) -> None:
         """Execute on `buffer`, 1-D of `schedule.buffer` elements, a tensor or an array, in place."""
@@ -45,44 +44,27 @@ class Execution:
                 f"The work buffer must have {self.schedule.buffer} elements, not the shape "
                 f"{tuple(buffer.shape)}; schedules.place() makes one."
             )
-        kind = (buffer.dtype, getattr(buffer, "device", None))
-        if self.kind != kind:
-            self.kind = kind
-            size = max(map(_scratch_size, self.steps), default=0)
-            tensor = hasattr(buffer, "new_empty")
-            self.scratch = buffer.new_empty(size) if tensor else numpy.empty(size, buffer.dtype)
         for step in self.steps:
             self._do(step, buffer)
 
     def _do(self, step: Step, buffer: Any) -> None:
         """All that is sent or copied is read before anything that arrives is written."""
-        used = 0
-
-        def borrow(pieces: list[Piece]) -> tuple[Any, list[tuple[Piece, Any]]]:
-            """Scratch memory for a message, and the part of it for each of its pieces."""
-            nonlocal used
-            begin, parts = used, []
-            for piece in pieces:
-                parts.append((piece, self.scratch[used : used + piece.size]))
-                used += piece.size
-            return self.scratch[begin:used], parts
-
         sends, receives, writes = [], [], []
         for read, written in step.copies:
-            parcel, _ = borrow([read])
+            parcel, _ = _room(buffer, [read])
             parcel[:] = buffer[read.where]
             writes.append((written, parcel))
         for peer, pieces in step.sends.items():
             parcel = buffer[pieces[0].where]
             if len(pieces) > 1:
-                parcel, parts = borrow(pieces)
+                parcel, parts = _room(buffer, pieces)
                 for piece, part in parts:
                     part[:] = buffer[piece.where]
             sends.append((peer, parcel))
         for peer, pieces in step.receives.items():
             parcel = buffer[pieces[0].where]
             if peer not in step.direct:
-                parcel, parts = borrow(pieces)
+                parcel, parts = _room(buffer, pieces)
                 writes += parts
             receives.append((peer, parcel))
         try:
@@ -113,9 +95,9 @@ def execute(schedule: Schedule, buffer: Any, transport: TorchTransport | MpiTran
     Execution(schedule, TorchTransport() if transport is None else transport)(buffer)
 
 
-def _scratch_size(step: Step) -> int:
-    """Elements that a step needs besides the work buffer."""
-    borrowed = [[read] for read, _ in step.copies]
-    borrowed += [pieces for pieces in step.sends.values() if len(pieces) > 1]
-    borrowed += [pieces for peer, pieces in step.receives.items() if peer not in step.direct]
-    return sum(piece.size for pieces in borrowed for piece in pieces)
+def _room(buffer: Any, pieces: list[Piece]) -> tuple[Any, list[tuple[Piece, Any]]]:
+    """Memory like `buffer`'s for a message, and the part of it for each of its pieces."""
+    ends = [*accumulate(piece.size for piece in pieces)]
+    tensor = hasattr(buffer, "new_empty")
+    room = buffer.new_empty(ends[-1]) if tensor else numpy.empty(ends[-1], buffer.dtype)
+    return room, [(piece, room[end - piece.size : end]) for piece, end in zip(pieces, ends, strict=True)]

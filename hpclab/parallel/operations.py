@@ -94,7 +94,6 @@ def mpi_operation(collective: str, elements: int) -> Operation:
     rank, ranks = world.rank, world.size
     whole, other = numpy.empty(elements, "f4"), numpy.empty(elements, "f4")
     block = numpy.empty(elements // ranks, "f4")
-    acknowledgement = numpy.empty(1, "f4")
     many = window(elements)
 
     def ping_pong() -> None:
@@ -103,7 +102,7 @@ def mpi_operation(collective: str, elements: int) -> Operation:
 
     def stream() -> None:
         MPI.Request.Waitall([(world.Irecv if rank else world.Isend)(whole, 1 - rank) for _ in range(many)])
-        world.Send(acknowledgement, 0) if rank else world.Recv(acknowledgement, 1)
+        world.Send(block[:1], 0) if rank else world.Recv(block[:1], 1)
 
     def reduce() -> None:
         world.Reduce(in_place, whole) if rank == 0 else world.Reduce(whole, None)

@@ -34,7 +34,7 @@ def layout(schedule: Schedule, rank: int) -> Layout:
     """
     begin, end = (int(place) for place in bounds(schedule.elements, schedule.ranks)[rank : rank + 2])
     whole, none, block = slice(0, schedule.elements), slice(0, 0), slice(begin, end)
-    at_root = whole if rank == schedule.root else none
+    at_root = whole if rank == 0 else none
     received = slice(schedule.elements, schedule.elements + schedule.ranks * (end - begin))
     return {
         "broadcast": Layout(at_root, whole),

@@ -11,7 +11,6 @@ from hpclab.schedules.schedule import COLLECTIVES, Schedule
 
 MOST_RANKS = 2048  # an all-to-all then has four million messages
 MOST_ELEMENTS = 2**40
-ROOTED = ("broadcast", "reduce")
 
 Algorithm = Callable[[Shape], Messages]
 """Makes the rows; its docstring says what the algorithm does and what it costs."""
@@ -70,28 +69,26 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
 
 
 def collective(
-    name: str, algorithm: str, ranks: int, elements: int, *, root: int = 0, ranks_per_node: int | None = None
+    name: str, algorithm: str, ranks: int, elements: int, *, ranks_per_node: int | None = None
 ) -> Schedule:
     """The messages of collective `name` by `algorithm` (a pair of the table ALGORITHMS) on `ranks` ranks.
 
     `elements` is n, the size the field quotes (see Schedule); it need not be a multiple of `ranks`, and may
-    be 0. `root` is for broadcast and reduce; `ranks_per_node` for the hierarchical algorithms, which need it,
-    and ignored by the others. ValueError for a pair that does not exist, and for a number that makes no
-    sense.
+    be 0. `ranks_per_node` is for the hierarchical algorithms, which need it, and ignored by the others.
+    ValueError for a pair that does not exist, and for a number that makes no sense.
     """
     known = ALGORITHMS[checks.choice("name", name, COLLECTIVES)]
     make = known[checks.choice(f"The algorithm of {name}", algorithm, known)]
     ranks = checks.integer("ranks", ranks, 1, MOST_RANKS)
     elements = checks.integer("elements", elements, 0, MOST_ELEMENTS)
-    root = checks.integer("root", root, 0, ranks - 1 if name in ROOTED else 0)
     if ranks_per_node is not None:
         ranks_per_node = checks.integer("ranks_per_node", ranks_per_node, 1, MOST_RANKS)
     elif algorithm == "hierarchical":
         raise ValueError(f"{algorithm} {name} needs ranks_per_node: how many ranks share a node.")
-    shape = Shape(ranks, elements, root, ranks_per_node or 1)
+    shape = Shape(ranks, elements, ranks_per_node or 1)
     messages, least = make(shape), elements
     if name == "all_to_all":
         least += ranks * int(shape.blocks.max())
     ends = ("source_offset", "target_offset")
     buffer = max(least, *(int((messages[end] + messages["size"]).max(initial=0)) for end in ends))
-    return Schedule(name, algorithm, ranks, elements, buffer, messages, root)
+    return Schedule(name, algorithm, ranks, elements, buffer, messages)

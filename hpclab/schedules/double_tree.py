@@ -41,16 +41,11 @@ def trees(count: int) -> list[tuple[Counts, Counts, Counts]]:
 
 
 def _edges(shape: Shape) -> list[tuple[Counts, Counts, Counts]]:
-    """For broadcast and reduce: both trees on the other ranks, and the root above the roots of both."""
+    """For broadcast and reduce: both trees on the ranks from 1 on, and rank 0 above the roots of both."""
     found = []
-    others = (numpy.arange(1, shape.ranks) + shape.root) % shape.ranks
     for child, parent, depth in trees(shape.ranks - 1):
-        top = others[parent[depth == 1][0] if len(parent) else 0]
-        found.append((
-            numpy.append(others[child], top),
-            numpy.append(others[parent], shape.root),
-            numpy.append(depth + 1, 1),
-        ))  # fmt: skip
+        top = parent[depth == 1][0] if len(parent) else 0
+        found.append((numpy.append(child, top) + 1, numpy.append(parent + 1, 0), numpy.append(depth + 1, 1)))
     return found
 
 

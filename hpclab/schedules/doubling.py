@@ -13,11 +13,10 @@ from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds
 
 
 def _heads(shape: Shape) -> tuple[Counts, Counts]:
-    """The 2^k ranks that take part, counted from the root, and the ranks that they stand for."""
+    """The 2^k ranks that take part, and the ranks that they stand for."""
     extra = shape.ranks - (1 << (shape.ranks.bit_length() - 1))
     place = numpy.arange(shape.ranks - extra)
-    heads = numpy.where(place < extra, 2 * place, place + extra)
-    return (heads + shape.root) % shape.ranks, (2 * place[:extra] + 1 + shape.root) % shape.ranks
+    return numpy.where(place < extra, 2 * place, place + extra), 2 * place[:extra] + 1
 
 
 def _double(heads: Counts, starts: Counts) -> Messages:
@@ -59,7 +58,7 @@ def halving_doubling(shape: Shape) -> Messages:
 
 
 def _scatter(shape: Shape) -> Messages:
-    """From the root, half of the blocks to the head half-way, and so on: log2(p) steps."""
+    """From rank 0, half of the blocks to the head half-way, and so on: log2(p) steps."""
     heads, _ = _heads(shape)
     starts, parts = bounds(shape.elements, len(heads)), []
     steps = len(heads).bit_length() - 1
@@ -72,12 +71,12 @@ def _scatter(shape: Shape) -> Messages:
 
 
 def broadcast(shape: Shape) -> Messages:
-    """Scatter by halving, then all-gather by doubling: about 2 n sent by the root, whatever p is."""
+    """Scatter by halving, then all-gather by doubling: about 2 n sent by rank 0, whatever p is."""
     return then(_scatter(shape), _in_blocks(shape))
 
 
 def reduce(shape: Shape) -> Messages:
-    """Reduce-scatter by halving, then the blocks to the root. What is gathered overwrites: a rank on the way
+    """Reduce-scatter by halving, then the blocks to rank 0. What is gathered overwrites: a rank on the way
     has given its own sum away already."""
     return then(backwards(_in_blocks(shape)), backwards(_scatter(shape), reduce=False))
 

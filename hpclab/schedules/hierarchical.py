@@ -11,25 +11,14 @@ from __future__ import annotations
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, merged, rows, then, together
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, merged, rows, then, together
 from hpclab.schedules.trees import spread
-
-
-def _teams(shape: Shape) -> tuple[Counts, list[Counts]]:
-    """For broadcast: one rank of each node, the root's first, and each node's ranks with that one first."""
-    width = shape.ranks_per_node
-    nodes = []
-    for begin in range(0, shape.ranks, width):
-        node = numpy.arange(begin, min(begin + width, shape.ranks))
-        nodes.append(numpy.roll(node, begin - shape.root) if shape.root in node else node)
-    home = shape.root // width
-    nodes = nodes[home:] + nodes[:home]
-    return numpy.array([node[0] for node in nodes]), nodes
 
 
 def broadcast(shape: Shape) -> Messages:
     """A binomial tree over one rank of each node, then one inside each node."""
-    leaders, nodes = _teams(shape)
+    leaders = numpy.arange(0, shape.ranks, shape.ranks_per_node)
+    nodes = numpy.split(numpy.arange(shape.ranks), leaders[1:])
     return then(spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes)))
 
 
@@ -74,9 +63,8 @@ def _by_rail(shape: Shape) -> tuple[Counts, Counts]:
     """Blocks of an all-reduce, in an order that makes each rail one stretch: their starts and sizes."""
     rank = numpy.arange(shape.ranks)
     order = numpy.lexsort([rank, rank % shape.ranks_per_node])
-    cuts = bounds(shape.elements, shape.ranks)
     starts, sizes = numpy.empty_like(rank), numpy.empty_like(rank)
-    starts[order], sizes[order] = cuts[:-1], numpy.diff(cuts)
+    starts[order], sizes[order] = shape.bounds[:-1], shape.blocks
     return starts, sizes
 
 

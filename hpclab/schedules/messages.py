@@ -20,12 +20,11 @@ Counts = NDArray[numpy.int64]
 class Shape:
     """What a collective is asked for: every algorithm takes one.
 
-    `ranks` p, `elements` n; `root` for broadcast and reduce; `ranks_per_node` for the hierarchical ones.
+    `ranks` p, `elements` n; `ranks_per_node` for the hierarchical ones.
     """
 
     ranks: int
     elements: int
-    root: int = 0
     ranks_per_node: int = 1
 
     @cached_property

@@ -36,10 +36,9 @@ def all_reduce(shape: Shape) -> Messages:
 
 
 def broadcast(shape: Shape) -> Messages:
-    """Down the chain from the root in p pieces that follow each other: 2 p - 2 steps.
+    """Down the chain from rank 0 in p pieces that follow each other: 2 p - 2 steps.
 
     With as many pieces as ranks filling the pipe takes about as long as draining it.
     """
     place, chunk = numpy.ogrid[: shape.ranks - 1, : shape.ranks]
-    source, target = (place + shape.root) % shape.ranks, (place + 1 + shape.root) % shape.ranks
-    return together(rows(place + chunk, source, target, shape.bounds[:-1], shape.blocks))
+    return together(rows(place + chunk, place, place + 1, shape.bounds[:-1], shape.blocks))

@@ -34,8 +34,8 @@ class Schedule:
     own earlier steps are done, and within a step all it sends is read before anything that arrives is
     written; `reduce` adds what arrives to what is there, else it overwrites. A message whose source is its
     target is a local copy. Rows of one step from one rank to one other are pieces of a single message: they
-    travel together and cost one latency. `root` means something to broadcast and reduce only. Where input and
-    result lie in the buffers is said by `buffers.layout`.
+    travel together and cost one latency. Rank 0 is the root of a broadcast and of a reduction. Where input
+    and result lie in the buffers is said by `buffers.layout`.
     """
 
     collective: str
@@ -44,7 +44,6 @@ class Schedule:
     elements: int
     buffer: int
     messages: NDArray[Any]
-    root: int = 0
 
     @property
     def steps(self) -> int:

@@ -13,18 +13,13 @@ import numpy
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, rows, then
 
 
-def _others(shape: Shape) -> Counts:
-    return numpy.delete(numpy.arange(shape.ranks), shape.root)
-
-
 def star(shape: Shape) -> Messages:
-    """Broadcast: the root sends the whole vector to every other rank, one step."""
-    return rows(0, shape.root, _others(shape), 0, shape.elements)
+    """Broadcast: rank 0 sends the whole vector to every other rank, one step."""
+    return rows(0, 0, numpy.arange(1, shape.ranks), 0, shape.elements)
 
 
 def _to_root(shape: Shape) -> Messages:
-    others = _others(shape)
-    return rows(0, others, shape.root, shape.bounds[others], shape.blocks[others])
+    return rows(0, numpy.arange(1, shape.ranks), 0, shape.bounds[1:-1], shape.blocks[1:])
 
 
 def star_all_gather(shape: Shape) -> Messages:
@@ -38,8 +33,8 @@ def star_reduce_scatter(shape: Shape) -> Messages:
 
 
 def binomial(shape: Shape) -> Messages:
-    """Broadcast: from the root to all in ceil(log2(p)) steps."""
-    return spread(numpy.roll(numpy.arange(shape.ranks), -shape.root), shape.elements)
+    """Broadcast: from rank 0 to all in ceil(log2(p)) steps."""
+    return spread(numpy.arange(shape.ranks), shape.elements)
 
 
 def spread(order: Counts, elements: int) -> Messages:

@@ -41,7 +41,7 @@ class Case:
     per_node: int = 0
     nvls: bool = True
     copy: bool = False
-    torch: bool = False
+    host: float = 0.0
 
 
 def read(table: Table) -> list[Observation]:
@@ -68,7 +68,8 @@ def _timed(row: Row) -> Observation:
     system, network = row.words(*_SYSTEM), row.words(*_NETWORK)
     # Bekman's all_reduce_bench.py, or where the row says so
     torch = "torch" in row.text("system").lower() or row.text("source").startswith("stas00")
-    case = Case(system, network, name, gpus, nodes, size, per_node, torch=torch)
+    host = TORCH_CALL if torch else 0.0
+    case = Case(system, network, name, gpus, nodes, size, per_node, host=host)
     group = (f"{system} {network}", name, gpus, nodes)
     return Observation(row, "time", _time(row, case) if size else float("nan"), "s", size, group, case)
 
@@ -133,17 +134,16 @@ def job(case: Case) -> nccl.Job:
     if "gh200" in words.names["GPU"] and max(in_use, size) > 4:
         raise NotPlaced("how more than four GH200 are joined in a node is not known here")
     node = max(size or placing.node_size(words), in_use)
-    host = TORCH_CALL if case.torch else 0.0
     nvls = case.nvls and "nvls off" not in words.names["remark"]
     if nodes == 1:
-        return nccl.Job(nvlink, gpus, node_gpus=node, host=host, nvls=nvls)
+        return nccl.Job(nvlink, gpus, node_gpus=node, host=case.host, nvls=nvls)
     rate = words.wire(in_use, size)
     if rate is None:
         raise NotPlaced("the network between its nodes, or that network's rate, is not stated")
     if words.family in ("ethernet", "aries"):
         raise NotPlaced(f"whether NCCL went over {words.family} by RoCE, EFA or TCP is not stated")
     network = NETWORKS[words.family if words.family in NETWORKS else "rdma"]
-    return nccl.Job(nvlink, gpus, nodes, network, rate, node, host, nvls)
+    return nccl.Job(nvlink, gpus, nodes, network, rate, node, case.host, nvls)
 
 
 def predict(observation: Observation) -> float:

@@ -112,8 +112,7 @@ CROWDED = {  # GFLOP/s of three ladders' steps on two busy cores, the first thre
 
 @pytest.mark.parametrize("threads", [2.7, 4.6])
 def test_no_kernel_of_a_crowded_figure_is_left_without_its_name(ax, words, apart, threads):
-    roofs = {"fp64": 7e9, "fp32": 1.41e10}
-    device = Device("this machine", Origin.MEASURED, reached_bandwidth=3.29e9, reached=roofs)
+    device = replace(HERE, reached_bandwidth=3.29e9, reached={"fp64": 7e9, "fp32": 1.41e10})
     rates = CROWDED | {("matrix multiply", 85): (0.371, 3.456, threads)}
     found = [
         timed(ladder, step, intensity / rate, intensity * 1e9)

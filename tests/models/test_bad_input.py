@@ -24,6 +24,8 @@ NUMBERS = {
     ),
     "crossover": lambda bad: collectives.crossover(lambda n: bad, lambda n: n),
     "in flight": lambda bad: roofline.Launch(1, 256, in_flight=bad),
+    "blocks": lambda bad: roofline.Launch(bad, 256),
+    "moved": lambda bad: roofline.Work(bad, 1e12),
     "threads": lambda bad: occupancy("9.0", bad),
     "a share": lambda bad: [law(bad) for law in (Amdahl, Gustafson)] and USL(bad, 0),
     "processors": lambda bad: [law.speedup(bad) for law in (Amdahl(0.1), Gustafson(0.1), USL(0.1, 0))],
@@ -43,15 +45,10 @@ OBJECTS = {
     "catalogue": device.from_catalogue,
     "place": lambda bad: communication.predict("all_reduce", 8, bad),
 }
-BAD = [*((name, bad) for name in NUMBERS for bad in NEVER),
+BAD = [("blocks", 0), ("moved", 0), *((name, bad) for name in NUMBERS for bad in NEVER),
        *((name, bad) for name in OBJECTS for bad in (0, -1, math.nan, 1e30, None, [None], ...))]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "bad"), BAD, ids=str)
 def test_what_is_none_is_refused_in_a_sentence(name, bad, refused):
     refused(lambda: (NUMBERS | OBJECTS)[name](bad))
-
-
-def test_zero_where_it_would_divide(refused):
-    refused(lambda: roofline.Work(0, 1e12))
-    refused(lambda: roofline.Launch(0, 32))

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from hpclab.models.gpu_memory import KernelTrace, Request, lines, sectors
+from hpclab.models.gpu_memory import LINE, KernelTrace, Request, sectors
 
 LANE = numpy.arange(32)
 
@@ -31,7 +31,7 @@ def request(addresses, itemsize=4, space="global", kind="load", lanes=None):
 )
 def test_sectors_and_lines_of_global_memory(addresses, itemsize, in_sectors, in_lines):
     assert len(sectors(addresses, itemsize)) == in_sectors
-    assert len(lines(addresses, itemsize)) == in_lines
+    assert len(sectors(addresses, itemsize, LINE)) == in_lines
 
 
 @pytest.mark.parametrize(

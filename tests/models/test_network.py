@@ -3,10 +3,9 @@
 import numpy
 import pytest
 
-from hpclab.machine import catalogue
 from hpclab.models.network import Level, Link, Topology, with_slow_link
 from hpclab.models.presets import PRESETS
-from hpclab.models.topologies import CUBE_MESH, cluster, cube_mesh, dragonfly, single_node
+from hpclab.models.topologies import cluster, cube_mesh, dragonfly, single_node
 
 FAST, SLOW = Link("fast", 1e-6, 100e9), Link("slow", 4e-6, 10e9)
 NODE = single_node(FAST, 4)  # a switch gives each GPU its own port, and the latency once
@@ -15,6 +14,7 @@ TWO_NICS = cluster(4, 8, FAST, SLOW, 2)
 FULL, HALF = (cluster(4, 1, nic=SLOW, nodes_per_leaf=2, oversubscription=over) for over in (1, 2))
 RAILS = cluster(4, 2, FAST, SLOW, 2, oversubscription=4, rails=True)
 FLY = dragonfly(3, 2, 2, SLOW)
+TCP = cluster(2, 1, nic=SLOW, transport="tcp")  # a core copies at both ends
 WAYS = [  # topology, source, target, the links between, and their latency
     (NODE, 1, 3, ["GPU 1 out", "GPU 3 in"], 1e-6), (NODE, 2, 2, [], 0),
     (MESH, 0, 3, ["GPU 0 to 3"], 0),
@@ -24,6 +24,8 @@ WAYS = [  # topology, source, target, the links between, and their latency
     (HALF, 0, 3, ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 3 in"], 4.26e-6),
     (HALF, 0, 1, ["NIC 0 out", "NIC 1 in"], 4e-6), (RAILS, 0, 6, ["NIC 0 out", "NIC 6 in"], 4e-6),
     (RAILS, 0, 7, ["NIC 0 out", "leaf 0 up", "leaf 1 down", "NIC 7 in"], 4.26e-6),
+    (TCP, 0, 1, ["rank 0 TCP copies out", "NIC 0 out", "NIC 1 in", "rank 1 TCP copies in"],
+     4e-6 + Link.named("kernel-tcp").latency),
     (FLY, 0, 1, ["NIC 0 out", "NIC 1 in"], 4e-6),
     (FLY, 0, 2, ["NIC 0 out", "group 0 router 0 to 1", "NIC 2 in"], 4.35e-6),
     (FLY, 3, 8, ["NIC 3 out", "group 0 to group 2", "NIC 8 in"], 5.05e-6),
@@ -37,21 +39,8 @@ def test_the_way_between_two_ranks(topology, source, target, links, latency):
 
 
 def test_bandwidths_where_links_are_parts_of_others():
-    mesh = numpy.array(CUBE_MESH)
-    assert (mesh == mesh.T).all()
-    assert (mesh.sum(axis=0) == 6).all()
     assert MESH.alpha_beta(0, 3)[1] == pytest.approx(1 / 50e9)  # two of six
     assert HALF.links[HALF.route(0, 3)[1]].bandwidth == SLOW.bandwidth  # two NICs, half of them up
-
-
-def test_tcp_is_a_term_of_its_own():
-    tcp = cluster(2, 1, nic=SLOW, transport="tcp")
-    terms = {name: (latency, seconds) for name, latency, seconds in tcp.terms(0, 1, 1e6)}
-    copy = catalogue.entry("link", "kernel-tcp")
-    assert terms["rank 0 TCP copies out"] == pytest.approx(
-        (copy.value("latency") / 2, 1e6 / copy.value("bandwidth"))
-    )
-    assert "TCP" in tcp.name
 
 
 def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
@@ -61,15 +50,6 @@ def test_a_slow_link_is_slow_for_all_that_cross_it_and_one_way_only():
     assert any("5× slower" in link.name for link in node.links)
     with pytest.raises(ValueError, match="two different ranks"):
         with_slow_link(node, 1, 1)
-
-
-def test_every_link_of_the_catalogue_can_be_had():
-    for name in catalogue.entries("link"):
-        link = Link.named(name)
-        assert 1e9 < link.bandwidth < 1e12
-        assert 1e-8 < link.latency < 2e-5
-    with pytest.raises(ValueError, match="nvlink4"):
-        Link.named("carrier pigeon")
 
 
 def test_shapes_that_cannot_be_are_refused():

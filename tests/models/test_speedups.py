@@ -43,11 +43,9 @@ def test_weak_scaling_counts_the_work_that_grew():
 
 def test_parts_and_other_quantities_and_runs_without_one_give_none():
     assert speedups(made({2: (4.0,), 4: (2.0,)})) == []
-    assert (
-        speedups([Result("e", "makespan", 1.0, "measured", component="compute", parameters={"nodes": 1})])
-        == []
-    )
-    assert speedups([Result("e", "cpu", 1.0, "measured", parameters={"nodes": 1})]) == []
+    part = Result("e", "makespan", 1.0, "measured", component="compute", parameters={"nodes": 1})
+    other = Result("e", "cpu", 1.0, "measured", parameters={"nodes": 1})
+    assert speedups([part, other]) == []
 
 
 def test_a_curve_of_a_law_is_the_law():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from hpclab.parallel import collectives
 from hpclab.parallel.transports import MpiTransport
 
 check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]
@@ -18,12 +17,8 @@ check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "me
 def main():
     world, found = MPI.COMM_WORLD, []
     for larger in range(world.size, world.size // 2, -1):
-        by = MpiTransport(world.Split(world.rank < larger, world.rank))
-
-        def execute(schedule, buffer, by=by):
-            collectives.execute(schedule, buffer, by)
-
-        check_on_rank(by.rank, by.size, execute, lambda by=by: by.sent, found.append)
+        transport = MpiTransport(world.Split(world.rank < larger, world.rank))
+        check_on_rank(transport, lambda array: array, found.append)
     told = world.gather(found)
     if told is not None:
         print("\n".join([line for each in told for line in each] + [f"checked {world.size}"]), flush=True)

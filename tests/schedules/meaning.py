@@ -1,21 +1,19 @@
-"""What each collective means, and odd ways to ask for it: shared by the replayed and the executed tests."""
+"""What each collective means, and nodes of any size to ask it on: for the replayed and the executed tests."""
 
 from __future__ import annotations
 
 import numpy
 
 from hpclab import schedules
+from hpclab.parallel import collectives
 
 PAIRS = [(name, algorithm) for name, known in schedules.ALGORITHMS.items() for algorithm in known]
 
 
-def options(name, ranks, seed):
-    """Odd ones, the same for the same seed."""
-    draw = numpy.random.default_rng(seed)
-    chosen = {"ranks_per_node": int(draw.integers(1, 7))}
-    if name in ("broadcast", "reduce"):
-        chosen["root"] = int(draw.integers(ranks))
-    return chosen
+def made(name, algorithm, ranks, elements):
+    """A schedule on nodes of one to six ranks, of whom the last node may have fewer."""
+    per_node = 1 + (ranks + elements) % 6
+    return schedules.collective(name, algorithm, ranks, elements, ranks_per_node=per_node)
 
 
 def inputs(schedule, seed=0):
@@ -32,9 +30,9 @@ def expected(schedule, values):
     """The result of each rank, straight from the meaning of the collective."""
     name, ranks, everyone = schedule.collective, schedule.ranks, range(schedule.ranks)
     if name == "broadcast":
-        return [values[schedule.root]] * ranks
+        return [values[0]] * ranks
     if name == "reduce":
-        return [sum(values) if rank == schedule.root else values[0][:0] for rank in everyone]
+        return [sum(values) if rank == 0 else values[0][:0] for rank in everyone]
     if name == "all_reduce":
         return [sum(values)] * ranks
     if name == "all_gather":
@@ -53,23 +51,23 @@ def elements_sent(schedule):
     return numpy.bincount(away["source"], away["size"], schedule.ranks)
 
 
-def check_on_rank(rank, ranks, execute, sent, tell):
+def check_on_rank(transport, as_buffer, tell):
     """Every algorithm of every collective on a real rank: the answer, and the bytes the transport counted.
 
-    ``execute(schedule, buffer)`` runs this rank's part on an array; ``sent()`` are the bytes so far.
+    ``as_buffer(array)`` is what the transport takes, in the array's memory.
     """
+    rank, ranks = transport.rank, transport.size
     for name, algorithm in PAIRS:
         for elements in (5, 67) if ranks < 8 else (67,):
-            chosen = options(name, ranks, elements)
-            schedule = schedules.collective(name, algorithm, ranks, elements, **chosen)
+            schedule = made(name, algorithm, ranks, elements)
             values = inputs(schedule)
-            buffer, before = schedules.place(schedule, rank, values[rank]), sent()
-            execute(schedule, buffer)
-            case = f"{algorithm} {name}, rank {rank} of {ranks}, {elements} elements, {chosen}"
+            buffer, before = schedules.place(schedule, rank, values[rank]), transport.sent
+            collectives.execute(schedule, as_buffer(buffer), transport)
+            case = f"{algorithm} {name}, rank {rank} of {ranks}, {elements} elements"
             if not numpy.array_equal(
                 schedules.result(schedule, rank, buffer), expected(schedule, values)[rank]
             ):
                 tell(f"wrong answer: {case}")
             scheduled = elements_sent(schedule)[rank] * buffer.itemsize
-            if sent() - before != scheduled:
-                tell(f"{sent() - before} bytes sent, the schedule has {scheduled}: {case}")
+            if transport.sent - before != scheduled:
+                tell(f"{transport.sent - before} bytes sent, the schedule has {scheduled}: {case}")

@@ -45,12 +45,17 @@ def test_a_table_says_the_same_in_every_spreadsheets_way(content, predicted):
         (TABLE.replace("time_us", "time (ms)"), "no column of times"),
         (TABLE.replace("nodes", "Size (B)"), "each once: columns such as .*size_bytes"),
         ("8388608 2097152 float sum -1 69.10\n", "columns such as .*size_bytes"), ("", "is empty"),
+        (TABLE.partition("\n")[0], "has no rows"), (TABLE.replace("gpus", "cpus"), "lacks the column gpus"),
+        (TABLE + "me,H100,8\n", "row 3 has 3 fields for 6 columns"),
+        (TABLE.replace("69.1", "fast"), "row 2: time_us must be .* not 'fast'"),
+        (TABLE.replace("8,1,", "8,9,"), "row 2: nodes"), ('"' + "y" * 200_000, "not a table in CSV"),
     ],
 )  # fmt: skip
-def test_what_can_be_read_in_two_ways_is_refused(content, said, predicted):
+def test_what_is_damaged_or_can_be_read_in_two_ways_is_refused(content, said, predicted):
     with pytest.raises(ValueError, match=said) as refused:
         predicted(content)
     assert "nccl_mine.csv" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from hpclab.models.formulas import FORMULAS
 from hpclab.models.mpi import Host
 from hpclab.models.presets import PRESETS
 from hpclab.validation import predictions
-from hpclab.validation.score import Observation, scores, straight_line
-from hpclab.validation.tables import Row
+from hpclab.validation.score import scores
 
 NCCL = "source,system,gpus,nodes,collective,size_bytes,time_us,time_us_in_place\n"
 ROW = "me,8x H100,8,1,all_reduce,1048576,30,29\n"
@@ -77,35 +76,6 @@ def test_in_place_times_count_before_the_others_and_nothing_is_no_time(predicted
     assert "rounded" in unknown.note
     (score,) = scores([known, unknown])
     assert score.baseline_mean_error == pytest.approx(0.5)  # the line has no error where it has a point
-
-
-def observation(size, value, unit="s", group="g"):
-    return Observation(Row("t", 2, {}), "q", value, unit, size, group, None)
-
-
-def test_the_baseline_is_never_negative():
-    falling = [observation(1e3, 5.0), observation(1e6, 1.0)]
-    small, large = straight_line(falling)
-    assert 0 < small <= large
-    assert straight_line([observation(8, 1.0, group=1), observation(8, 3.0, group=2)]) == [1.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (NCCL, "has no rows"),
-        (NCCL.replace("gpus,", "", 1) + ROW.replace("8,1,", "1,", 1), "lacks the column gpus"),
-        (NCCL + "me,H100,8\n", "row 2 has 3 fields for 8 columns"),
-        (NCCL + ROW + ROW.replace(",29", ",fast"), "row 3: time_us_in_place must be .* not 'fast'"),
-        (NCCL + ROW.replace("8,1,all", "8,9,all"), "row 2: nodes"),
-        (NCCL + '"' + "y" * 200_000, "not a table in CSV"),
-    ],
-)
-def test_a_damaged_table_is_refused_by_file_row_and_field(predicted, text, said):
-    with pytest.raises(ValueError, match=said) as refused:
-        predicted(text)
-    assert "nccl_mine.csv" in str(refused.value)
-    assert "\n" not in str(refused.value)
 
 
 def test_other_kinds_of_table_are_refused_by_the_kinds_there_are(predicted):

@@ -28,7 +28,6 @@ class Block:
         self.number, self.index, self.grid = number, recorder.blocks[number], findings.grid
         self.threads, self.recorder, self.findings = recorder.threads, recorder, findings
         self.living = self.threads.all  # those that have not left the kernel
-        self.epoch = 0
         self.warp_epochs = numpy.zeros(self.threads.width // WARP, numpy.int64)
         self.own: dict[ast.Call, Memory] = {}  # shared and local arrays, by their place in the source
         self._epoch_began = len(recorder.accesses)
@@ -106,7 +105,7 @@ class Block:
             said += "block pass."
             missing = self.living.without(mask).lanes.tolist()
             self.findings.about("barrier", line, self.index, missing, "never reaches", said)
-        self.recorder.barrier(self.number, line, mask, self.epoch)
+        self.recorder.barrier(self.number, line, mask)
         self.end_epoch()
 
     def end_epoch(self) -> None:
@@ -114,7 +113,6 @@ class Block:
         accesses = self.recorder.accesses[self._epoch_began :]
         hazards.within_block(accesses, self.index, self.findings)
         self._epoch_began = len(self.recorder.accesses)
-        self.epoch += 1
 
     def _cells(self, view: View, index: Index, mask: Mask, line: int, verb: str) -> tuple[Cells, Mask]:
         """Where each lane points to, and the mask of those that point into the array."""
@@ -152,7 +150,7 @@ class Block:
     ) -> None:
         if memory.space in ("global", "shared"):
             self.recorder.access(Access(
-                self.recorder.steps, self.number, mask, line, kind, memory, cells, self.epoch,
+                self.recorder.steps, self.number, mask, line, kind, memory, cells,
                 self.warp_epochs, values,
             ))  # fmt: skip
 

@@ -65,7 +65,7 @@ def trace(
     arrays = tuple(memory.described() for _, memory in device.values()) + own
     return KernelTrace(
         program.name, sources.text, grid_size, block_size, chosen, arrays, requests,
-        tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers), recorder.steps,
+        tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers),
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class Memory:
         self.strides = strides[-len(self.shape) :]
 
     def described(self) -> Array:
-        return Array(self.name, self.space, self.data.dtype.name, self.shape, self.base)
+        return Array(self.name, self.base)
 
     def indices(self, cells: Cells) -> list[tuple[int, ...]]:
         """The cells' indices as a kernel would write them."""
@@ -66,7 +66,6 @@ class Access:
     kind: str
     memory: Memory
     cells: Cells
-    epoch: int
     warp_epochs: NDArray[numpy.int64]
     values: NDArray[Any] | None
 
@@ -79,7 +78,7 @@ class Access:
         return [
             Request(
                 self.step + place, block, warp, self.line, memory.space, self.kind, memory.name, size,
-                lanes, tuple(addresses[part]), tuple(indices[part]), self.epoch,
+                lanes, tuple(addresses[part]), tuple(indices[part]),
             )
             for place, (warp, lanes, part) in enumerate(self.mask.warps)
         ]  # fmt: skip

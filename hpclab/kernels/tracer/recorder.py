@@ -52,9 +52,9 @@ class Recorder:
             self.branches.append(Branch(self.steps, self.blocks[block], warp, line, *ways))
             self.steps += 1
 
-    def barrier(self, block: int, line: int, mask: Mask, epoch: int) -> None:
+    def barrier(self, block: int, line: int, mask: Mask) -> None:
         for warp, lanes, _ in mask.warps:
-            self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes, epoch))
+            self.barriers.append(Barrier(self.steps, self.blocks[block], warp, line, lanes))
             self.steps += 1
 
     def fence(self, block: int) -> None:
