@@ -7,7 +7,7 @@ here it only chooses; the time comes from the parts below. Notice four things th
 - a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
 - NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
   NCCL makes larger as the message grows, so that the bandwidth rises in steps;
-- where GPUs are wired to each other, the number of rings depends on how many take part;
+- where GPUs are wired to each other, the number of rings depends on how many take part (`rings.py`);
 - a send gets one to sixteen channels, each as fast as a block of threads copies, whatever the link.
 
 Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2.12.12 for V100 and A100,

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpclab.models import rings
+from hpclab.models.topologies import CUBE_MESH
+
 HOPS = {"LL": 0.6e-6, "LL128": 1.9e-6, "Simple": 3.4e-6}  # tuning.cc, hwLat, ring, NVLink: s a step
 PCIE = 12e9  # topo.h, PCI_BW: bytes/s where no ring of NVLinks closes
-# How many rings pass through the first GPUs of a DGX-1's mesh at once, a link one each way (search.cc): a
-# test counts them. Five form none: GPU 4 knows only GPU 0, which passes on for it (paths.cc, PATH_NVB).
-MESH_RINGS = {2: 1, 3: 2, 4: 4, 5: 2, 6: 2, 7: 4, 8: 6}
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class NVLink:
     cut into, `pair_channels` how many there are for sends and receives (ncclTopoComputeP2pChannels).
     `ll_limits` are its limits of LL in bytes/s on one, two and more nodes (llMaxBws; the latter for Intel),
     `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on
-    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `mesh`: eight of them form the
-    hybrid cube mesh of a DGX-1 (`topologies.CUBE_MESH`).
+    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `eight`: the wires of a node of
+    eight where no switch joins them.
     """
 
     nccl: Table
@@ -67,7 +67,7 @@ class NVLink:
     tree_channels: int = 0
     nvls_bandwidth: float = 0.0
     nvls_round: float = 0.0
-    mesh: bool = False
+    eight: rings.Wires | None = None
 
     @property
     def channel(self) -> float:
@@ -80,31 +80,35 @@ class NVLink:
 
     def ring(self, gpus: int, node_gpus: int) -> float:
         """Bytes/s around all rings through `gpus` of a node of `node_gpus`."""
-        one = self.link_bandwidth
-        if self.relayed(gpus, node_gpus):
-            one = in_turn(one, one)
-        return max(self._rings(gpus, node_gpus) * one, PCIE)
+        count, relayed = self._rings(gpus, node_gpus)
+        one = in_turn(self.link_bandwidth, self.link_bandwidth) if relayed else self.link_bandwidth
+        return max(count * one, PCIE)
 
     def expected(self, gpus: int, node_gpus: int) -> float:
         """The same as NCCL expects it, for its choice."""
-        return max(self._rings(gpus, node_gpus) * self.nccl_link, PCIE)
+        return max(self._rings(gpus, node_gpus)[0] * self.nccl_link, PCIE)
 
     def relayed(self, gpus: int, node_gpus: int) -> bool:
         """Whether some of the `gpus` pass on for others."""
-        return self.mesh and (gpus, node_gpus) == (5, 8)
+        return self._rings(gpus, node_gpus)[1]
 
     def switched(self, node_gpus: int) -> bool:
-        """Whether an NVSwitch joins the GPUs of a node, which then can add (NVLS).
+        """Whether an NVSwitch joins the GPUs of a node, which then can add (NVLS)."""
+        return self._wires(node_gpus) is None
+
+    def _rings(self, gpus: int, node_gpus: int) -> tuple[int, bool]:
+        wires = self._wires(node_gpus)
+        return (self.links, False) if wires is None else rings.count(wires, gpus)
+
+    def _wires(self, node_gpus: int) -> rings.Wires | None:
+        """The NVLinks between each pair of a node; None where a switch joins them.
 
         Boards of four (HGX A100 and H100 4-GPU, four V100 or GH200 in a node) have a third of a GPU's links
         to each of the others; eight V100 of a DGX-1 form a hybrid cube mesh; all else has NVSwitches.
         """
-        return node_gpus != 4 and not (self.mesh and node_gpus == 8)
-
-    def _rings(self, gpus: int, node_gpus: int) -> int:
-        if self.switched(node_gpus):
-            return self.links
-        return self.links // 3 * (gpus - 1) if node_gpus == 4 else MESH_RINGS.get(gpus, 0)
+        if node_gpus == 4:
+            return tuple(tuple(self.links // 3 * (a != b) for b in range(4)) for a in range(4))
+        return self.eight if node_gpus == 8 else None
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def in_turn(one: float, other: float, slots: int = 4) -> float:
 NVLINKS = {
     "nvlink2": NVLink(  # V100
         NCCL_2_12, 6, 20e9, 22.5e9, 12, 16, (39e9, 39e9, 20.4e9), 20.2e-6,
-        ll128_share=0.57, mesh=True,
+        ll128_share=0.57, eight=CUBE_MESH,
     ),
     "nvlink3": NVLink(  # A100
         NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 32, (87.7e9, 39e9, 20.4e9), 33.8e-6,
