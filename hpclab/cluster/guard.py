@@ -35,8 +35,6 @@ class Guard:
         self._tell({"mark": name})
         threading.Thread(target=self._keep, daemon=True, name="hpclab-guard").start()
 
-    pid = property(lambda self: self._process.pid, doc="The watchdog's process id.")
-
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-P", "-S", "-m", watchdog.__name__, str(os.getpid())], cwd="/",

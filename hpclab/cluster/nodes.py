@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from distributed import Client
 
-from hpclab.cluster import backends, clocks, dashboard, watch
+from hpclab.cluster import backends, dashboard, watch
 from hpclab.cluster.activity import Activity
 from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
@@ -97,7 +97,7 @@ class Nodes:
             try:
                 self._apply(look)
                 self.wait_for_all(progress, look)
-                clocks.compare(roster, self.loop, look)
+                roster.compare_clocks(self.loop, look)
             except BaseException:
                 roster.want(roster.here())
                 self._apply(lambda: None)
