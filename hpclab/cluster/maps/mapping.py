@@ -48,8 +48,7 @@ def map_items(
     mapping = Mapping(nodes.loop, task, items, nodes.backend.directory)
 
     def watched() -> None:
-        repairs.look()
-        mapping.note_losses(repairs.take_losses())
+        mapping.note_losses(repairs.look())
 
     try:
         outcomes = mapping.collect(watched, progress)
