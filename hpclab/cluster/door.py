@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from distributed import Scheduler
 from tornado import httputil, web
 
-from hpclab.cluster.dashboard import Dashboard
+from hpclab.cluster.notes import Dashboard
 
 
 class OwnScheduler(Scheduler):
