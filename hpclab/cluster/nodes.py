@@ -69,7 +69,7 @@ class Nodes:
             self.loop = Loop(client)
             slurm, dashboard = self.backend.slurm, self.cluster.scheduler.own_dashboard
             self.notes = Notes(self.name, slurm.kind if slurm else "", dashboard)
-            self.guard.remove(self.notes.path)
+            self.guard.tell(remove=str(self.notes.path))
             self._ends.callback(self.notes.withdraw)
             if slurm:
                 self.turns = Turns(self, slurm)

@@ -23,10 +23,9 @@ PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it w
 
 @dataclass(frozen=True)
 class LocalSlurm:
-    """A running cluster of ours. `directory` holds its files, `passed_over` says why not a better place."""
+    """A running cluster of ours; `directory` holds its files."""
 
     directory: Path
-    passed_over: tuple[str, ...] = ()
 
     @property
     def state(self) -> dict[str, Any]:
