@@ -50,16 +50,6 @@ def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped
 
 
 @pytest.mark.slurm
-def test_it_outlives_its_starter_and_parents_every_daemon(local_slurm: LocalSlurm) -> None:
-    supervisor = local_slurm.supervisor
-    assert supervisor
-    daemons = {local_slurm.process(name) for name in ("munged", "slurmctld", "node1", "node4")}
-    assert daemons <= set(processes.descendants(supervisor.pid))
-    assert os.getsid(supervisor.pid) != os.getsid(0)
-    assert supervisor not in processes.descendants(os.getpid())
-
-
-@pytest.mark.slurm
 def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(local_slurm: LocalSlurm):
     assert local_slurm.directory.stat().st_mode & 0o077 == 0
     key = local_slurm.directory / "munge" / "key"
@@ -73,11 +63,13 @@ def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows
 
 
 @pytest.mark.slurm
-def test_a_supervisor_whose_files_are_removed_ends(state_dir: Path) -> None:
+def test_a_supervisor_parents_all_and_ends_with_all_when_its_files_are_removed(state_dir: Path) -> None:
     cluster = local_slurm.up(nodes=1)
     supervisor = cluster.supervisor
     assert supervisor
+    assert os.getsid(supervisor.pid) != os.getsid(0)
     below = processes.descendants(supervisor.pid)
+    assert {cluster.process(name) for name in ("munged", "slurmctld", "node1")} <= set(below)
     client = slurm.connect(export=False)
     shutil.rmtree(cluster.directory)
     with pytest.raises(SlurmError, match="was removed; hpclab slurm up"):
