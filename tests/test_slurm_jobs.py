@@ -60,7 +60,7 @@ def slurm():
         try:
             yield slurms.connect(start=False)
         finally:
-            cluster.down()
+            cluster.stop()
 
 
 @pytest.fixture

@@ -85,8 +85,10 @@ def up(
 
 def down() -> bool:
     """End our cluster and remove everything of it, also what one whose supervisor was killed left behind."""
-    cluster = find(stale=True)
-    return bool(cluster and cluster.down())
+    if (cluster := find(stale=True)) is None:
+        return False
+    with private.lock(cluster.directory):
+        return cluster.stop()
 
 
 def _start(cluster: LocalSlurm, shape: Shape) -> None:
