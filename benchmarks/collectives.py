@@ -12,9 +12,10 @@ import statistics
 import time
 from typing import Any
 
+from dask.system import CPU_COUNT
+
 from hpclab import schedules
 from hpclab.cluster import Pool
-from hpclab.cluster.backends.command import core_count
 from hpclab.experiments.measure_collectives import MeasureCollective
 
 SIZES = (2**16, 2**20, 2**24)
@@ -112,7 +113,7 @@ def main() -> None:
     schedules.collective("all_reduce", "ring", 1024, 2**20)
     generated = time.perf_counter() - begin
     shown: dict[str, Any] = {
-        "machine": f"{platform.node()}: {core_count()} cores, Python {platform.python_version()}",
+        "machine": f"{platform.node()}: {CPU_COUNT} cores, Python {platform.python_version()}",
         "ranks": asked.ranks,
         "ring all-reduce on 1024 ranks generated [s]": round(generated, 3),
     }

@@ -11,8 +11,9 @@ import platform
 import time
 from collections.abc import Callable
 
+from dask.system import CPU_COUNT
+
 from hpclab.cluster import Pool
-from hpclab.cluster.backends.command import core_count
 
 
 def seconds(call: Callable[..., object], *arguments: object) -> float:
@@ -39,7 +40,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "machine": f"{platform.node()}: {core_count()} cores, Python {platform.python_version()}",
+                "machine": f"{platform.node()}: {CPU_COUNT} cores, Python {platform.python_version()}",
                 "backend": asked.backend, "nodes": asked.nodes, "joined [s]": joins,
                 "first empty run [s]": first, "warm empty runs [s]": warm, "closed [s]": closes,
             },

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from dask.system import CPU_COUNT
+
 from hpclab.cluster import Pool
-from hpclab.cluster.backends.command import core_count
 
 TASK = 0.05  # CPU seconds
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--backend", default="local", choices=("local", "slurm"))
-    parser.add_argument("--workers", type=int, default=core_count())
+    parser.add_argument("--workers", type=int, default=CPU_COUNT)
     asked = parser.parse_args()
     from distributed import Client, LocalCluster
 
@@ -69,7 +70,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "machine": f"{platform.node()}: {core_count()} cores, Python {platform.python_version()}",
+                "machine": f"{platform.node()}: {CPU_COUNT} cores, Python {platform.python_version()}",
                 "tasks": asked.tasks, "workers": asked.workers, "backend": asked.backend,
                 "tasks per second": {name: [round(each, 2) for each in rates[name]] for name in rates},
                 "pool / dask.distributed": round(median["pool"] / median["dask.distributed"], 3),

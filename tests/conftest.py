@@ -121,7 +121,7 @@ def _shared_cluster() -> Iterator[LocalSlurm]:
             patch.setenv("HPCLAB_STATE_DIR", home)
             cluster = local_slurm.up(nodes=4, cores_per_node=1, gpus_per_node=2)
         yield cluster
-        cluster.down()
+        cluster.stop()
 
 
 @pytest.fixture(name="local_slurm")

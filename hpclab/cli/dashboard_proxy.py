@@ -12,8 +12,7 @@ from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
 from tornado import web
 
-from hpclab.cluster import dashboard
-from hpclab.cluster.dashboard import Dashboard
+from hpclab.cluster.notes import Dashboard, newest_dashboard
 
 
 class DashboardHandler(ProxyHandler):
@@ -40,7 +39,7 @@ class DashboardHandler(ProxyHandler):
 
     @functools.cached_property
     def _live(self) -> Dashboard:
-        found = dashboard.newest()
+        found = newest_dashboard()
         if found is None:
             raise web.HTTPError(404, "No pool is running, so there is no dashboard: start one in a lesson.")
         return found

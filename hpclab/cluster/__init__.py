@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hpclab.cluster.pool import Pool as Pool
+from hpclab.cluster.pool import Pool
 
 __all__ = ["Pool"]
-
-
-def __getattr__(name: str) -> object:
-    if name == "Pool":
-        from hpclab.cluster.pool import Pool
-
-        return Pool
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,20 +1,9 @@
-"""Clocks: one that nobody can set for Dask's loops, and other machines' clocks compared with the pool's own.
-
-Of several answers to the question for the time the quickest, whose error is at most half its round trip,
-gives the offset.
-"""
-
-from __future__ import annotations
+"""A clock for Dask's loops that nobody can set, in the scheduler's process and in each worker's."""
 
 import time
 
 import distributed.batched
 from tornado.ioloop import IOLoop
-
-from hpclab.cluster.roster import Roster
-from hpclab.cluster.watch import Look, Loop
-
-ROUNDS = 7
 
 
 def keep_steady() -> None:
@@ -25,23 +14,3 @@ def keep_steady() -> None:
     """
     IOLoop.current().time = time.monotonic  # type: ignore[method-assign]
     distributed.batched.time = lambda: IOLoop.current().time()
-
-
-def compare(roster: Roster, loop: Loop, look: Look) -> None:
-    """Ask each newly joined node of another machine the time; the quickest answer gives its clock's offset.
-
-    A node that does not answer keeps what its first words said, which is right to some milliseconds.
-    """
-    for name in roster.here():
-        who = roster.identity(name)
-        if who is None or who.compared:
-            continue
-        best = float("inf"), who.offset
-        for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
-            begin = time.monotonic()
-            answer = loop.ask([who.address], time.monotonic, look=look, limit=2.0)[who.address]
-            end = time.monotonic()
-            if not isinstance(answer, float):
-                break
-            best = min(best, (end - begin, (begin + end) / 2 - answer))
-        roster.compared(name, who.address, best[1])

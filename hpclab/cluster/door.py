@@ -16,7 +16,7 @@ from distributed import Scheduler
 from tornado import httputil, web
 
 from hpclab.cluster import clocks
-from hpclab.cluster.dashboard import Dashboard
+from hpclab.cluster.notes import Dashboard
 
 
 class OwnScheduler(Scheduler):

@@ -16,7 +16,6 @@ from typing import Any
 
 import hpclab
 from hpclab.cluster import watchdog
-from hpclab.cluster.host import processes
 
 FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not read
 
@@ -32,10 +31,8 @@ class Guard:
         self._told: list[bytes] = []
         self._over = False
         self._process = self._start()
-        self._tell({"mark": name})
+        self.tell(mark=name)
         threading.Thread(target=self._keep, daemon=True, name="hpclab-guard").start()
-
-    pid = property(lambda self: self._process.pid, doc="The watchdog's process id.")
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -56,21 +53,16 @@ class Guard:
                     self._process = self._start()
                     self._write(b"".join(self._told))
 
-    def watch(self, pid: int) -> None:
-        """End this process of this machine, and its process group."""
-        self._tell({"watch": pid, "since": processes.start_time(pid)})
-
-    def cancel(self, job_name: str, environment: dict[str, str]) -> None:
-        """Cancel the Slurm jobs of this name; `environment` is what reaches the right Slurm."""
-        self._tell({"jobs": job_name, "environment": environment})
-
-    def remove(self, path: Path) -> None:
-        """Remove this directory, or this file."""
-        self._tell({"remove": str(path)})
+    def tell(self, **message: object) -> None:
+        """What to end or remove, in the words of watchdog.py."""
+        line = json.dumps(message).encode() + b"\n"
+        with self._lock:
+            self._told.append(line)
+            self._write(line)
 
     def dismiss(self) -> None:
         """The pool has cleaned up itself; what its tasks left running is still ended."""
-        self._tell({"done": True})
+        self.tell(done=True)
         self.abandon()
         with suppress(OSError):
             self._process.send_signal(signal.SIGCONT)
@@ -85,12 +77,6 @@ class Guard:
         with self._lock, suppress(OSError):
             self._over = True
             self._process.stdin.close()  # type: ignore[union-attr]
-
-    def _tell(self, message: dict[str, object]) -> None:
-        line = json.dumps(message).encode() + b"\n"
-        with self._lock:
-            self._told.append(line)
-            self._write(line)
 
     def _write(self, text: bytes) -> None:
         with suppress(OSError, ValueError):

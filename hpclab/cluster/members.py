@@ -1,7 +1,7 @@
 """A node of a pool as it introduces itself: which process on which machine, and what its clock says.
 
 Each worker says so when it joins (`preload.py`), so that nobody has to ask. Times of different machines
-cannot be compared until their clocks are (`clocks.py`).
+cannot be compared until their clocks are (`Roster.compare_clocks`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hpclab.cluster.host import processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,9 @@ def introduction() -> dict[str, Any]:
 def process_age() -> float:
     """Seconds since this process started; not from the boot time, which is known in whole seconds."""
     try:
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        ticks = int(processes.start_time(os.getpid()))
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError):
+    except (ValueError, AttributeError):  # no Linux
         import psutil
 
         return time.time() - psutil.Process().create_time()

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from distributed import Client
 
-from hpclab.cluster import backends, clocks, dashboard, watch
+from hpclab.cluster import backends, watch
 from hpclab.cluster.activity import Activity
 from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.maps import timeline
+from hpclab.cluster.notes import Notes
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.turns import Turns
@@ -66,12 +67,13 @@ class Nodes:
             self._ends.callback(client.close, timeout=5)
             self._ends.callback(self._end_nodes)
             self.loop = Loop(client)
-            if self.backend.slurm:
-                self.turns = Turns(self, self.backend.slurm)
+            slurm, dashboard = self.backend.slurm, self.cluster.scheduler.own_dashboard
+            self.notes = Notes(self.name, slurm.kind if slurm else "", dashboard)
+            self.guard.tell(remove=str(self.notes.path))
+            self._ends.callback(self.notes.withdraw)
+            if slurm:
+                self.turns = Turns(self, slurm)
                 self._ends.callback(self.turns.close)
-            note = dashboard.announce(self.cluster.scheduler.own_dashboard)
-            self.guard.remove(note)
-            self._ends.callback(dashboard.withdraw, note)
         except BaseException:
             self.close()
             raise
@@ -97,7 +99,7 @@ class Nodes:
             try:
                 self._apply(look)
                 self.wait_for_all(progress, look)
-                clocks.compare(roster, self.loop, look)
+                roster.compare_clocks(self.loop, look)
             except BaseException:
                 roster.want(roster.here())
                 self._apply(lambda: None)

@@ -37,33 +37,28 @@ class Repairs:
 
     def __init__(self, nodes: Nodes, look: Look):
         self.nodes, self.roster, self.cancelled = nodes, nodes.roster, look
-        self._losses: list[Identity] = []
         self._lost = 0
         self.failures: Counter[int] = Counter()
         self._looks_at = self._ask_again = self._had_nodes = self._looked = time.monotonic()
         self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
         self._told: set[str] = set()
 
-    def look(self) -> None:
-        """Hear a cancel, and some times a second `attend`."""
+    def look(self) -> list[Identity]:
+        """Hear a cancel, and some times a second `attend`; the nodes that went away meanwhile."""
         self.cancelled()
-        if time.monotonic() > self._looks_at:
-            self.attend()
-            self._looks_at = time.monotonic() + LOOK_EVERY
-
-    def take_losses(self) -> list[Identity]:
-        """The nodes that went away, since this was asked last."""
-        losses, self._losses = self._losses, []
+        if time.monotonic() < self._looks_at:
+            return []
+        losses = self.attend()
+        self._looks_at = time.monotonic() + LOOK_EVERY
         return losses
 
-    def attend(self) -> None:
+    def attend(self) -> list[Identity]:
         """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
         losses = self.roster.take_losses()
         ended = self.nodes.ended([who.name for who in losses], self.cancelled)
         for who in losses:
             self._warn(who.name, ended.get(who.name, "it no longer answers"))
         self._lost += len(losses)
-        self._losses += losses
         lost = [who.name for who in losses if who.name in self.roster.names]
         if self.nodes.backend.single:  # it starts its workers again by itself, under the same names
             for name in lost:
@@ -72,6 +67,7 @@ class Repairs:
         self._give_up_deaf()
         self._retry()
         cut_logs(self.nodes.backend.directory)
+        return losses
 
     def _give_up_deaf(self) -> None:
         now = time.monotonic()

@@ -19,6 +19,10 @@ from hpclab.cluster.members import Identity, Worker, is_stopped
 if TYPE_CHECKING:
     from distributed import Scheduler
 
+    from hpclab.cluster.watch import Look, Loop
+
+ROUNDS = 7  # questions for a node's time
+
 
 class Roster(SchedulerPlugin):
     """`names`: the nodes that are wanted, in the order of their ranks, joined or not."""
@@ -88,6 +92,29 @@ class Roster(SchedulerPlugin):
         with self.changed:
             self._submitted[name] = time.monotonic()
 
+    def compare_clocks(self, loop: Loop, look: Look) -> None:
+        """Ask each newly joined node of another machine the time; the quickest answer, whose error is at most
+        half its round trip, gives its clock's offset.
+
+        A node that does not answer keeps what its first words said, which is right to some milliseconds.
+        """
+        for name in self.here():
+            who = self._joined.get(name)
+            if who is None or who.compared:
+                continue
+            best = float("inf"), who.offset
+            for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
+                begin = time.monotonic()
+                answer = loop.ask([who.address], time.monotonic, look=look, limit=2.0)[who.address]
+                end = time.monotonic()
+                if not isinstance(answer, float):
+                    break
+                best = min(best, (end - begin, (begin + end) / 2 - answer))
+            with self.changed:
+                if self._joined.get(name) is who:
+                    self._joined = self._joined | {name: replace(who, offset=best[1], compared=True)}
+                    self._offsets[name] = best[1]
+
     # What anybody may ask.
 
     def count(self) -> int:
@@ -122,13 +149,6 @@ class Roster(SchedulerPlugin):
     def submitted(self, name: str) -> float:
         """When the node was asked for, on the pool's clock."""
         return self._submitted[name]
-
-    def compared(self, name: str, address: str, offset: float) -> None:
-        """A better estimate of a node's clock."""
-        with self.changed:
-            if (who := self._joined.get(name)) is not None and who.address == address:
-                self._joined = self._joined | {name: replace(who, offset=offset, compared=True)}
-                self._offsets[name] = offset
 
     def workers(self) -> list[Worker]:
         """The nodes that have joined, by rank."""

@@ -1,19 +1,16 @@
 """Pools of one user share the nodes of a Slurm: they take turns in asking, and idle ones give way.
 
-Each pool keeps a note in the user's private directory: how many nodes it has, since when it is idle, and how
-many it waits for. Of those that wait on our own Slurm only the first asks, and only for what is free, so that
-no two of them hold half of what they need and wait for each other. A pool that is idle gives its nodes to one
-that waits, and asks for them again when it is used next.
+Each pool's note (notes.py) says how many nodes it has, since when it is idle, and how many it waits for. Of
+those that wait on our own Slurm only the first asks, and only for what is free, so that no two of them hold
+half of what they need and wait for each other. A pool that is idle gives its nodes to one that waits, and
+asks for them again when it is used next.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from tornado.ioloop import PeriodicCallback
@@ -21,8 +18,7 @@ from tornado.ioloop import PeriodicCallback
 from hpclab.cluster import watch
 from hpclab.cluster.activity import GIVING_WAY
 from hpclab.cluster.errors import JoinError, PoolError
-from hpclab.cluster.host import private
-from hpclab.cluster.host.processes import Process
+from hpclab.cluster.notes import Note, Notes
 from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.watch import Look
 
@@ -35,82 +31,24 @@ IDLE = 5.0  # seconds after which an idle pool gives way
 WAITS = 3.0  # seconds that another has to wait before, and after which a pool says whom it waits for
 
 
-@dataclass(frozen=True)
-class Note:
-    """`nodes` that the pool has, or that it has asked Slurm for; `wants` more since `waits_since`; idle since
-    `idle_since`, or None. Times on this machine's monotonic clock."""
-
-    pool: str
-    pid: int
-    started: int
-    nodes: int = 0
-    wants: int = 0
-    waits_since: float = 0.0
-    idle_since: float | None = None
-
-    def __str__(self) -> str:
-        idle = "" if self.idle_since is None else f", idle for {time.monotonic() - self.idle_since:.0f} s"
-        return f"{self.nodes} by pool {self.pool} (process {self.pid}{idle})"
-
-
-class Notes:
-    """The notes of this user's pools on one Slurm, and the one of this pool."""
-
-    def __init__(self, pool: str, slurm: str):
-        me = Process.of(os.getpid())
-        self.own = Note(pool, os.getpid(), me.started if me else 0)
-        self.folder = private.make(private.home(plain=False).path / f"pools-{slurm}", plain=False)
-        self.path = self.folder / f"{pool}.json"
-
-    def say(self, **changes: float | None) -> None:
-        """Change the own note."""
-        changed = replace(self.own, **changes)  # type: ignore[arg-type]
-        if changed == self.own and self.path.exists():
-            return
-        self.own, fresh = changed, self.path.with_suffix(".new")
-        with suppress(OSError):  # without the note others do not see this pool
-            fresh.write_text(json.dumps(asdict(self.own)))
-            fresh.replace(self.path)
-
-    def others(self) -> list[Note]:
-        """The notes of living pools but this one."""
-        found = []
-        for path in self.folder.glob("*.json"):
-            with suppress(OSError, ValueError, TypeError):
-                note = Note(**json.loads(path.read_text()))
-                if not Process(note.pid, note.started).alive:
-                    path.unlink()
-                elif note.pool != self.own.pool:
-                    found.append(note)
-        return found
-
-    def asked_to_give_way(self) -> bool:
-        """Whether another pool waits, and of those that are idle this one has been so for longest."""
-        own, now, others = self.own, time.monotonic(), self.others()
-        if not own.nodes or own.idle_since is None or now < own.idle_since + IDLE:
-            return False
-        idle = [note.idle_since for note in others if note.nodes and note.idle_since is not None]
-        first = min([own.idle_since, *idle]) == own.idle_since
-        return first and any(note.wants and now > note.waits_since + WAITS for note in others)
-
-    def withdraw(self) -> None:
-        """Take the own note away, and the folder with the last."""
-        self.path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
-            self.folder.parent.rmdir()
+def gives_way(notes: Notes) -> bool:
+    """Whether another pool waits, and of those that are idle this one has been so for longest."""
+    own, now, others = notes.own, time.monotonic(), notes.others()
+    if not own.nodes or own.idle_since is None or now < own.idle_since + IDLE:
+        return False
+    idle = [note.idle_since for note in others if note.nodes and note.idle_since is not None]
+    first = min([own.idle_since, *idle]) == own.idle_since
+    return first and any(note.wants and now > note.waits_since + WAITS for note in others)
 
 
 class Turns:
     """The part that one pool's nodes take in this."""
 
     def __init__(self, nodes: Nodes, slurm: Slurm):
-        self.nodes, self.slurm = nodes, slurm
+        self.nodes, self.slurm, self.notes = nodes, slurm, nodes.notes
         # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
         ours = nodes.backend.pretend and not nodes.backend.single
         self.one_asks = ours and not nodes.request.gpus_per_node
-        self.notes = Notes(nodes.name, "local" if nodes.backend.pretend else "site")
-        nodes.guard.remove(self.notes.path)
         self._looking = PeriodicCallback(self._look_around, EVERY * 1000)
         nodes.cluster.loop.add_callback(self._looking.start)
 
@@ -118,7 +56,7 @@ class Turns:
         activity = self.nodes.activity
         count = len(self.nodes.roster.names)
         self.notes.say(nodes=count, idle_since=None if activity.doing else activity.idle_since)
-        if self.notes.asked_to_give_way():
+        if gives_way(self.notes):
             with suppress(PoolError), activity.one_thing(GIVING_WAY):  # it may be used again in this moment
                 await self.nodes.give_way()
                 self.notes.say(nodes=0)
@@ -175,10 +113,9 @@ class Turns:
         self._looking.stop()
 
     def close(self) -> None:
-        """Withdraw."""
+        """Look around no more."""
         with suppress(PoolError):
             self.nodes.loop.run(self._stop(), lambda: None, limit=5.0)
-        self.notes.withdraw()
 
 
 def _shown(others: list[Note]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import course
-from hpclab.cluster import dashboard
+from hpclab.cluster.notes import newest_dashboard
 from tests.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -48,7 +48,7 @@ def test_lesson_00_opens_with_the_live_dashboard_beside_it(running, browser):
         dashboards(page)[0].locator("canvas").first.wait_for(state="attached", timeout=60_000)
 
         # Its own address, and its path through a jupyter-server-proxy that knows nothing of keys.
-        addresses = dashboard.newest().addresses
+        addresses = newest_dashboard().addresses
         for address in (addresses["address"], f"http://127.0.0.1:{running['port']}/{addresses['proxy']}"):
             page.goto(address)
             page.locator("canvas").first.wait_for(state="attached", timeout=60_000)

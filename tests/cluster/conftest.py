@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import dask
+import psutil
 import pytest
 
 LEFT = f"sleep {4_000_000 + os.getpid()}"  # what a job leaves behind, told from that of any other run
@@ -13,20 +14,10 @@ LEFT = f"sleep {4_000_000 + os.getpid()}"  # what a job leaves behind, told from
 
 def snapshot(places: list[Path]) -> tuple[set[str], set[str], set[str]]:
     """From the outside: Slurm's processes, listening sockets, and files below the places they may be in."""
-    processes = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                text = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if any(str(place) in text for place in places) or LEFT in text:
-                processes.add(f"{entry.name} {text}")
-    listening = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if words[3] == "0A":
-            listening.add(str(int(words[1].split(":")[1], 16)))
+    lines = {f"{one.pid} {' '.join(one.info['cmdline'] or [])}" for one in psutil.process_iter(["cmdline"])}
+    processes = {line for line in lines if LEFT in line or any(str(place) in line for place in places)}
+    sockets = [one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
+    listening = {str(one.laddr.port) for one in sockets}
     files = {str(path) for place in places if place.exists() for path in place.rglob("*")}
     return processes, listening, files
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -28,29 +27,16 @@ def hear(agent, word):
     return next(message for message in agent.said if message[0] == word)
 
 
-def run(agent, port, function, *args):
+@pytest.mark.parametrize("end", [lambda agent: agent.stdin.close(), lambda agent: agent.kill()])
+def test_it_ends_with_its_pipe_or_is_killed_and_takes_its_rank_along(agent, end):
+    _, pid, port = hear(agent, "ready")
     environment = {
         "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
         "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    frames.write(agent.stdin.fileno(), ("run", environment, 5.0, tasks.pack((function, args))))
-
-
-def test_a_child_waits_runs_once_and_is_replaced(agent):
-    _, pid, port = hear(agent, "ready")
-    run(agent, port, os.getpid)
-    _, of, value = hear(agent, "value")
-    assert tasks.unpack(value["value"]) == of == pid
-    frames.write(agent.stdin.fileno(), ("end",))
-    assert hear(agent, "exit")[1:] == (pid, -9)
-    assert hear(agent, "ready")[1] != pid
-
-
-@pytest.mark.parametrize("end", [lambda agent: agent.stdin.close(), lambda agent: agent.kill()])
-def test_it_ends_with_its_pipe_or_is_killed_and_takes_its_rank_along(agent, end):
-    _, pid, port = hear(agent, "ready")
-    run(agent, port, exec, "import time; print('it runs', flush=True); time.sleep(60)")
+    program = "import time; print('it runs', flush=True); time.sleep(60)"
+    frames.write(agent.stdin.fileno(), ("run", environment, 5.0, tasks.pack((exec, (program,)))))
     hear(agent, "print")
     end(agent)
     agent.wait(60)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import http.client
 import logging
-import stat
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from hpclab.cluster import Pool, dashboard
-from hpclab.cluster.dashboard import Dashboard
+from hpclab.cluster import Pool
+from hpclab.cluster.notes import Dashboard, newest_dashboard
 
 pytestmark = pytest.mark.slow
 
@@ -87,15 +85,5 @@ def test_two_pools_have_keys_of_their_own_and_workers_serve_no_pages(shown: Dash
         theirs = other._nodes.cluster.scheduler.own_dashboard
         assert (theirs.key, theirs.cookie) != (shown.key, shown.cookie)
         assert _ask(theirs, "/status", {"Cookie": f"{theirs.cookie}={shown.key}"}).status == 403
-        assert dashboard.newest() == theirs
-    assert dashboard.newest() == shown
-
-
-def test_the_note_is_for_its_owner_alone(state_dir: Path) -> None:
-    note = dashboard.announce(Dashboard(4711, "secret"))
-    assert stat.S_IMODE(note.stat().st_mode) == 0o600
-    assert stat.S_IMODE(note.parent.stat().st_mode) == 0o700
-    assert dashboard.newest() == Dashboard(4711, "secret")
-    assert "secret" not in repr(dashboard.newest())
-    dashboard.withdraw(note)
-    assert dashboard.newest() is None
+        assert newest_dashboard() == theirs
+    assert newest_dashboard() == shown

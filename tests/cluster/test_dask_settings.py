@@ -1,4 +1,4 @@
-"""What a user has set for Dask clusters elsewhere does not reach a pool of this machine."""
+"""What is set for other Dask clusters does not reach a pool of this machine; signals stay as they were."""
 
 from __future__ import annotations
 
@@ -54,3 +54,22 @@ def test_a_pool_works_whatever_is_set(tmp_path: Path):
         timeout=250,
     )  # fmt: skip
     assert done.stdout == "[1, 4, 9]\n", done.stderr
+
+
+PROGRAM = """
+import signal, threading
+failed = []
+threading.excepthook = failed.append
+thread = threading.Thread(target=lambda: __import__("hpclab.cluster.backends.batch"))
+thread.start()
+thread.join()
+assert not failed, failed
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGINT)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+"""
+
+
+def test_signals_stay_as_they_were_also_in_a_thread_where_nobody_may_touch_them() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -64,17 +64,6 @@ def test_slow_is_named_after_a_while(ranks, waited, named):
     assert [rank for rank, _ in verdict.slow(ranks, 60.0)] == named
 
 
-def test_the_rank_that_left_a_ring():
-    """Three rounds; rank 1 returned after two, so 2 waits for it to send, 0 for it to receive and for 2."""
-    ranks = talked({1: (3, 0), 2: (0, 3)}, {2: (2, 0), 0: (0, 2)}, {0: (3, 0), 1: (0, 3)})
-    ranks[1].note("value", [{"wall": 1.0}])
-    for rank in (0, 2):
-        ranks[rank].note("error", [NETWORK])
-    error = verdict.judge(ranks, 5.0)
-    assert error.rank == 1
-    assert "returned without having received message 3 from rank 0" in str(error)
-
-
 @pytest.mark.parametrize(
     ("messages", "collectives", "culprit", "words"),
     [

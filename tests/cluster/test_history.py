@@ -34,7 +34,8 @@ TIMES = "2026-11-21T08:00:00", "2026-11-21T08:00:01", "2026-11-21T08:00:03"
 
 
 def _remembered(number, state, array=None, task="N/A"):
-    return [str(number), str(array or number), task, "a name", state, "main", "1", "c1", *TIMES, "ada"]
+    what = ["a name", state, "None", "main", "1", "c1", *TIMES, "1:00", "7", "ada"]
+    return [str(number), str(array or number), task, *what]
 
 
 def _accounted(number, state):

@@ -6,8 +6,6 @@ import os
 import pwd
 import re
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,19 +70,6 @@ def test_up_twice_is_up_once_and_another_shape_needs_restart(state_dir: Path) ->
         assert client.wait(job, 120).state == "COMPLETED"
     finally:
         local_slurm.down()
-
-
-def test_another_process_finds_it_and_a_recycled_pid_is_not_mistaken(
-    local_slurm: LocalSlurm, tmp_path: Path
-) -> None:
-    program = "from hpclab.cluster import local_slurm; print(local_slurm.find().directory)"
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True, cwd="/"
-    )
-    assert said.stdout.strip() == str(local_slurm.directory)
-    text = (local_slurm.directory / "state.json").read_text()
-    (tmp_path / "state.json").write_text(text.replace(str(local_slurm.state["supervisor"][1]), "1"))
-    assert LocalSlurm(tmp_path).supervisor is None
 
 
 def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm, tmp_path: Path) -> None:

@@ -149,6 +149,21 @@ def test_a_home_of_any_name_and_the_variables_of_a_sites_module(site, allocation
     until(site.is_left_clean, "no job and no file is left")
 
 
+def test_a_network_that_is_not_here_is_named(site):
+    program = """
+        import json
+        from hpclab.cluster import Pool
+        try:
+            Pool(1)
+        except RuntimeError as error:
+            print(json.dumps(str(error)))
+    """
+    told = site.run("jobqueue: {slurm: {interface: nowhere0}}", program)
+    assert "'nowhere0' is not a valid network interface" in told
+    assert "interface and scheduler-options of jobqueue.slurm in jobqueue.yaml" in told
+    until(site.is_left_clean, "no job and no file is left")
+
+
 def test_our_own_slurm_takes_none_of_it(site, settings, monkeypatch):
     monkeypatch.setenv("HPCLAB_SLURM", "local")
     settings(**{"queue": "elsewhere", "account": "project_123", "interface": "nowhere0", "job-mem": "1T",

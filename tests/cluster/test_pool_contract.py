@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hpclab import trace
-from hpclab.cluster import Pool
-from hpclab.cluster.errors import Cancelled, NodeLost, PoolBusy, PoolClosed, PoolError
+from hpclab.cluster.errors import Cancelled, NodeLost, PoolBusy, PoolError
 from tests.conftest import everywhere, pool_at, until
 
 pytestmark = pytest.mark.slow
@@ -257,11 +256,3 @@ def test_a_gang_computes_together(pool):
     assert pool.run(total, 10) == [(21, [rank, "2", rank, "2", "127.0.0.1"]) for rank in ("0", "1")]
     assert pool.run(total, 10, ranks=1) == [(10, ["0", "1", "0", "1", "127.0.0.1"])]
     assert sum(pool.trace.bars().values()) == pytest.approx(pool.trace.makespan, rel=1e-6)
-
-
-def test_a_closed_pool_says_so():
-    pool = Pool(0, backend="local")
-    pool.close()
-    pool.close()
-    with pytest.raises(PoolClosed, match="new one"):
-        pool.map(square, [1])

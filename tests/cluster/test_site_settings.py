@@ -64,7 +64,7 @@ QUOTES = "put it in quotes.* read as .*"
         ("python: 3.11", f"{QUOTES}the number 3.11"),
         ('worker-extra-args: ["-x", 25]', f"{QUOTES}the number 25"),
         ("job-script-prologue: [module load: x]", f"{QUOTES}because of the colon"),
-        ("interface: nowhere0", ".*nowhere0"), ("scheduler-options: {port: x}", "port must be"),
+        ("scheduler-options: {port: x}", "port must be"),
         ("scheduler-options: [1]", "names and values"), ("shebang: /bin/bash", "#!/bin/bash -l"),
         ("python: ~ada/python", "without ~NAME"), ('job-directives-skip: [""]', "plain words"),
         ('worker-extra-args: ["--nworkers=4"]', "said by the pool itself"),

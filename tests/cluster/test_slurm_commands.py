@@ -68,7 +68,7 @@ def test_what_fails_once_is_tried_again_and_a_plain_refusal_is_not(fake, tmp_pat
 def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
     row = slurm_records.SEPARATOR.join(
         ["{}", "{}", "N/A", "a | b", "RUNNING", "None", "main", "1", "node1", "1700000000", "1700000001",
-         "1:00", "7", "ada"]
+         "N/A", "1:00", "7", "ada"]
     )  # fmt: skip
     client = fake("squeue", "\n".join(f"echo '{row.format(n, n)}'" for n in (1, 2, 3)))
     for number in (1, 2, 3):

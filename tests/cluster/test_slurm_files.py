@@ -52,9 +52,3 @@ def test_daemons_are_bound_to_loopback_where_the_machines_name_stands_for_it(
 def test_a_silly_number_of_nodes_is_refused_in_one_sentence(value: object) -> None:
     with pytest.raises(ValueError, match=r"^nodes must be a whole number from 1 to 64, not .*\.$"):
         Shape(nodes=value)  # type: ignore[arg-type]
-
-
-def test_versions_are_read() -> None:
-    assert slurm_files.numbers("Version", r"(\d+)\.(\d+)", "slurm-wlm 22.05.8") == (22, 5)
-    with pytest.raises(RuntimeError, match="Version cannot be read from 'no idea'"):
-        slurm_files.numbers("Version", r"(\d+)\.(\d+)", "no idea")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hpclab.cluster import local_slurm, slurm
@@ -17,15 +18,6 @@ from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError
 from tests.conftest import until
-
-
-def test_it_needs_the_standard_library_only() -> None:
-    program = "import sys, hpclab.cluster.local_slurm.supervisor, hpclab.cli.slurm; print(*sys.modules)"
-    package = Path(local_slurm.__file__).parents[2]
-    words = [sys.executable, "-S", "-c", program]
-    said = subprocess.run(words, env={"PYTHONPATH": str(package)}, capture_output=True, text=True, check=True)
-    foreign = {name.split(".")[0] for name in said.stdout.split()} - sys.stdlib_module_names - {"hpclab"}
-    assert not {name for name in foreign if not name.startswith("__")}
 
 
 def test_a_process_is_known_by_its_start_and_a_zombie_is_dead() -> None:
@@ -58,16 +50,6 @@ def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped
 
 
 @pytest.mark.slurm
-def test_it_outlives_its_starter_and_parents_every_daemon(local_slurm: LocalSlurm) -> None:
-    supervisor = local_slurm.supervisor
-    assert supervisor
-    daemons = {local_slurm.process(name) for name in ("munged", "slurmctld", "node1", "node4")}
-    assert daemons <= set(processes.descendants(supervisor.pid))
-    assert os.getsid(supervisor.pid) != os.getsid(0)
-    assert supervisor not in processes.descendants(os.getpid())
-
-
-@pytest.mark.slurm
 def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(local_slurm: LocalSlurm):
     assert local_slurm.directory.stat().st_mode & 0o077 == 0
     key = local_slurm.directory / "munge" / "key"
@@ -75,18 +57,19 @@ def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows
     assert key.parent.stat().st_mode & 0o077 == 0
     conf = (local_slurm.directory / "daemons" / "slurm.conf").read_text()
     if "NoInAddrAny" in conf:
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        listening = {row[1].split(":")[1]: row[1].split(":")[0] for row in rows if row[3] == "0A"}
-        addresses = [listening[f"{port:04X}"] for port in local_slurm.state["ports"]]
-        assert all(address.endswith("7F") for address in addresses), addresses  # 127.x, bytes reversed
+        listening = [one.laddr for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+        addresses = {at.port: at.ip for at in listening}
+        assert all(addresses[port].startswith("127.") for port in local_slurm.state["ports"])
 
 
 @pytest.mark.slurm
-def test_a_supervisor_whose_files_are_removed_ends(state_dir: Path) -> None:
+def test_a_supervisor_parents_all_and_ends_with_all_when_its_files_are_removed(state_dir: Path) -> None:
     cluster = local_slurm.up(nodes=1)
     supervisor = cluster.supervisor
     assert supervisor
+    assert os.getsid(supervisor.pid) != os.getsid(0)
     below = processes.descendants(supervisor.pid)
+    assert {cluster.process(name) for name in ("munged", "slurmctld", "node1")} <= set(below)
     client = slurm.connect(export=False)
     shutil.rmtree(cluster.directory)
     with pytest.raises(SlurmError, match="was removed; hpclab slurm up"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -11,17 +12,16 @@ import pytest
 
 from hpclab.cluster import Pool, turns
 from hpclab.cluster.errors import NodeLost
-from hpclab.cluster.turns import Notes
+from hpclab.cluster.host import private
+from hpclab.cluster.notes import Dashboard, Notes, newest_dashboard
 
 
 @pytest.fixture
 def notes(monkeypatch, tmp_path):
     monkeypatch.setenv("HPCLAB_STATE_DIR", str(tmp_path)[:60])
-    monkeypatch.setattr(turns.private, "LONGEST", 200)
-    made = [Notes(f"hpclab-{letter}", "local") for letter in "abc"]
-    for note in made:
-        note.say()
-    return made
+    monkeypatch.setattr(private, "LONGEST", 200)
+    places = zip("abc", range(4711, 4714), strict=True)
+    return [Notes(f"hpclab-{letter}", "local", Dashboard(port, "secret")) for letter, port in places]
 
 
 def test_notes_are_seen_by_the_others_unless_broken_or_left_and_withdrawn(notes):
@@ -34,9 +34,22 @@ def test_notes_are_seen_by_the_others_unless_broken_or_left_and_withdrawn(notes)
         b.path.write_text(text)
         assert [note.pool for note in a.others()] == ["hpclab-c"]
     assert not b.path.exists()
-    for note in notes:
+    elsewhere = Notes("hpclab-d", "site", Dashboard(4714, "secret"))
+    assert elsewhere.others() == []
+    for note in (*notes, elsewhere):
         note.withdraw()
     assert not a.folder.exists()
+
+
+def test_a_note_is_for_its_owner_alone_and_the_newest_leads_to_the_dashboard(notes):
+    *_, c = notes
+    assert stat.S_IMODE(c.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(c.folder.stat().st_mode) == 0o700
+    assert newest_dashboard() == Dashboard(4713, "secret")
+    assert "secret" not in f"{newest_dashboard()}{c.own!r}"
+    for note in notes:
+        note.withdraw()
+    assert newest_dashboard() is None
 
 
 def test_the_one_that_is_idle_for_longest_gives_way_to_one_that_has_waited(notes):
@@ -44,16 +57,16 @@ def test_the_one_that_is_idle_for_longest_gives_way_to_one_that_has_waited(notes
     now = time.monotonic()
     a.say(nodes=1, idle_since=now - 2 * turns.IDLE)
     b.say(nodes=1, idle_since=now - 3 * turns.IDLE)
-    assert not b.asked_to_give_way()  # nobody waits
+    assert not turns.gives_way(b)  # nobody waits
     c.say(wants=1, waits_since=now + 600)
-    assert not b.asked_to_give_way()  # not for long
+    assert not turns.gives_way(b)  # not for long
     c.say(waits_since=now - 2 * turns.WAITS)
-    assert b.asked_to_give_way()
-    assert not a.asked_to_give_way()
+    assert turns.gives_way(b)
+    assert not turns.gives_way(a)
     b.say(idle_since=None)  # it works again
-    assert a.asked_to_give_way()
+    assert turns.gives_way(a)
     a.say(idle_since=now + 600)
-    assert not a.asked_to_give_way()
+    assert not turns.gives_way(a)
 
 
 @pytest.mark.slurm
@@ -91,4 +104,4 @@ def test_twelve_pools_of_two_on_four_nodes(local_slurm):
     ]
     said = [pool.communicate(timeout=500)[0] for pool in pools]
     assert [text.count("[3, 2, 1, 0]") for text in said] == [2] * 12
-    assert "pools-local" not in os.listdir(os.environ["HPCLAB_STATE_DIR"])
+    assert "pools" not in os.listdir(os.environ["HPCLAB_STATE_DIR"])

@@ -39,35 +39,30 @@ def heard(dog):
     tell(dog, padding="x" * 2**20)
 
 
-def test_it_ends_and_removes_what_it_was_told(dog, sleeper, tmp_path):
-    """Also where the terminal sends it signals."""
+@pytest.mark.parametrize(
+    ("done", "another"), [(False, False), (True, False), (False, True)], ids=["dies", "done", "another"]
+)
+def test_it_ends_and_removes_what_it_was_told_but_after_a_last_word(dog, sleeper, done, another, tmp_path):
+    """Also where the terminal sends it signals; another process that has the number now is spared."""
     folder, note = tmp_path / "pool", tmp_path / "note"
     (folder / "below").mkdir(parents=True)
     note.touch()
-    tell(dog, watch=sleeper.pid, since=processes.start_time(sleeper.pid))
+    tell(dog, watch=sleeper.pid, since="12345" if another else processes.start_time(sleeper.pid))
     tell(dog, remove=str(folder))
     tell(dog, remove=str(note))
     heard(dog)
-    assert sleeper.poll() is None
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         dog.send_signal(number)
-    dog.stdin.close()
-    assert dog.wait(60) == 0
-    assert sleeper.wait(60) == -9
-    assert not folder.exists()
-    assert not note.exists()
-
-
-@pytest.mark.parametrize("done", [True, False])
-def test_a_last_word_leaves_all_and_another_process_of_that_number_is_spared(dog, sleeper, done, tmp_path):
-    tell(dog, watch=sleeper.pid, since=processes.start_time(sleeper.pid) if done else "12345")
-    tell(dog, remove=str(tmp_path))
     if done:
         tell(dog, done=True)
+    assert sleeper.poll() is None
     dog.stdin.close()
     assert dog.wait(60) == 0
-    assert sleeper.poll() is None
-    assert tmp_path.exists() == done
+    assert (folder.exists(), note.exists()) == (done, done)
+    if done or another:
+        assert sleeper.poll() is None
+    else:
+        assert sleeper.wait(60) == -9
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ class Site(Slurm):
         super().__init__("site", "22.05", {})
         self.jobs, self.ended = queue, ended
 
-    def queue(self, job_ids=None, mine=True):
+    def queue(self, job_ids=None):
         return list(self.jobs)
 
     def history(self, job_ids=None):

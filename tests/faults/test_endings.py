@@ -19,7 +19,7 @@ from hpclab.cluster import Pool
 pool = Pool(2, backend=sys.argv[1])
 pool.run(os.getpid)
 facts = {"pids": [worker.pid for worker in pool.workers()], "directory": str(pool._nodes.backend.directory),
-         "name": pool._nodes.name, "watchdog": pool._nodes.guard.pid,
+         "name": pool._nodes.name, "watchdog": pool._nodes.guard._process.pid,
          "ports": [pool._nodes.cluster.scheduler.port, int(pool.dashboard["proxy"].split("/")[1])]}
 print(json.dumps(facts), flush=True)
 sys.stdin.readline()  # until the test has seen who is there

@@ -37,11 +37,11 @@ import time
 from hpclab.cluster import Pool
 pool = Pool(1, backend="local")
 (left,) = pool.map(daemon, [0])
-print(pool._nodes.guard.pid, pool.workers()[0].pid, left, pool._nodes.backend.directory, flush=True)
+print(pool._nodes.guard._process.pid, pool.workers()[0].pid, left, pool._nodes.backend.directory, flush=True)
 """
 REPLACED = """
-first = pool._nodes.guard.pid
-while pool._nodes.guard.pid == first:
+first = pool._nodes.guard._process.pid
+while pool._nodes.guard._process.pid == first:
     time.sleep(0.05)
 print("another", flush=True)
 """

@@ -132,14 +132,6 @@ class TestOnSlurm:
             assert pool.nodes == len(pool.jobs()) == 4
             assert pool.map(abs, [-1]) == [1]
 
-    @pytest.mark.parametrize(
-        ("asked", "word"),
-        [
-            ({"partition": "nowhere"}, "partition"),
-            ({"partition": "debug", "walltime": "10:00:00"}, "limit"),
-            ({"gpus_per_node": 7}, "not available"),
-        ],
-    )
-    def test_what_slurm_refuses(self, asked, word):
-        with pytest.raises(SubmitError, match=word):
-            Pool(1, backend="slurm", **asked)
+    def test_what_slurm_refuses(self):
+        with pytest.raises(SubmitError, match="node configuration is not available"):
+            Pool(1, backend="slurm", gpus_per_node=7)

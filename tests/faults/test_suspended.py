@@ -75,7 +75,7 @@ PROCESSES = {
     "worker": lambda pool: [pool.workers()[1].pid],
     "agent": lambda pool: [agent_of(pool).pid],
     "rank": lambda pool: [until(agent_of(pool).children, "the agent has a child")[0].pid],
-    "watchdog": lambda pool: [pool._nodes.guard.pid],
+    "watchdog": lambda pool: [pool._nodes.guard._process.pid],
     "slurmctld": daemon("slurmctld"),
     "slurmd": idle_slurmds,
     "munged": daemon("munged"),

@@ -219,9 +219,3 @@ def new_site() -> type[Site]:
     if reason := _missing():
         pytest.skip(reason)
     return Site
-
-
-if __name__ == "__main__":  # one by hand, for as long as our standard input is open; nsenter goes there
-    with Site() as by_hand:
-        print(*by_hand.first.values(), flush=True)
-        sys.stdin.read()

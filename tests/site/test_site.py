@@ -1,13 +1,8 @@
 """The course on a site: two hosts, a Slurm of root's, an ordinary user, and no accounting."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-from tests.conftest import until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 
@@ -80,16 +75,3 @@ def test_a_lesson_names_what_the_site_refuses_and_goes_on(site):
     assert said.count("Name a partition that takes you") == 2
     assert "COMPLETED on this machine" in said
     assert "2 processes on this machine" in said
-
-
-def test_it_ends_with_whoever_holds_it(new_site):
-    holder = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("conftest.py"))],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    first = holder.stdout.readline().split()
-    assert len(first) == 4
-    assert all(Path(f"/proc/{pid}").exists() for pid in first)
-    holder.kill()
-    holder.wait()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in first), "all hosts are gone")

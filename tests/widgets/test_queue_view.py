@@ -25,7 +25,7 @@ class Spoken(Slurm):
     asked = 0
     answer: object = ()
 
-    def queue(self, job_ids=None, mine=True):
+    def queue(self, job_ids=None):
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer

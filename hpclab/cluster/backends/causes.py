@@ -13,7 +13,6 @@ _PROLOGUE, _WORKER, _LOCAL, _INTERFACE = (
     f"jobqueue.slurm.{key}"
     for key in ("job-script-prologue", "worker-extra-args", "local-directory", "interface")
 )
-_PREEMPTED = "a job of higher priority took its place: use another partition or try again"
 # Signs in the log, and in the job's state, which stands in its first line; the first that is found counts.
 _SIGNS = {
     r"(\w+): not set, but needed by (jobqueue\.slurm\.[\w-]+ in [\w.]*\w)":
@@ -54,20 +53,18 @@ _SIGNS = {
         f"the node has no network interface of that name: set {_INTERFACE} in jobqueue.yaml",
     r"ProxyError|Tunnel connection failed":
         f"a proxy stands between the node and the notebook: unset http_proxy and https_proxy in {_PROLOGUE}",
-    r"DUE TO TIME LIMIT": "the walltime was over before the worker had joined: ask for more",
-    r"DUE TO PREEMPTION": _PREEMPTED,
-    r"DUE TO NODE FAILURE": "its node failed: try again",
-    r"[Oo]ut [Oo]f [Mm]emory|oom.kill|MemoryError": "the node ran out of memory: ask for more memory",
+    r"DUE TO TIME LIMIT|\ATIMEOUT": "the walltime was over before the worker had joined: ask for more",
+    r"DUE TO PREEMPTION|\APREEMPTED":
+        "a job of higher priority took its place: use another partition or try again",
+    r"DUE TO NODE FAILURE|\ANODE_FAIL": "its node failed: try again",
+    r"[Oo]ut [Oo]f [Mm]emory|oom.kill|MemoryError|\AOUT_OF_MEMORY":
+        "the job used more memory than it asked for, or than its node has: ask for more memory",
     r"[Tt]imed out|[Cc]onnection refused|No route to host|Network is unreachable":
         f"the worker could not reach the scheduler in the notebook: set {_INTERFACE} in jobqueue.yaml to a "
         "network that both share",
     r"\AFAILED before its worker\n":
         f"the worker was never started; a command in {_PROLOGUE} (jobqueue.yaml) ended the job or failed "
         "before it",
-    r"\ATIMEOUT": "the walltime was over: ask for more",
-    r"\AOUT_OF_MEMORY": "it used more memory than it asked for: ask for more memory",
-    r"\ANODE_FAIL": "its node failed: try again",
-    r"\APREEMPTED": _PREEMPTED,
     r"\ACANCELLED": "somebody cancelled it",
     r"(?s)\ARUNNING.*Waiting to connect to:\s+(\S+)":
         rf"the worker cannot reach the notebook's scheduler at \1: set {_INTERFACE} in jobqueue.yaml to a "

@@ -117,11 +117,6 @@ def refuse_lost_places(directory: Path) -> None:
         ) from None
 
 
-def core_count() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def last_lines(log: Path, lines: int = 8, size: int = 4000) -> str:
     """The end of a log, indented; nothing where there is none."""
     try:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from dask.system import CPU_COUNT
 from distributed import SpecCluster
 from distributed.deploy.spec import ProcessInterface
 from distributed.system import MEMORY_LIMIT
@@ -25,6 +26,7 @@ from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends import Backend, command
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.guard import Guard
+from hpclab.cluster.host import processes
 from hpclab.cluster.members import is_stopped
 
 
@@ -48,7 +50,7 @@ class NodeProcess(ProcessInterface):
                 env=theirs | own | {watchdog.MARK: nodes.name},
                 start_new_session=True,  # an interrupt of the notebook must not end its nodes
             )  # fmt: skip
-        nodes.guard.watch(self.process.pid)
+        nodes.guard.tell(watch=self.process.pid, since=processes.start_time(self.process.pid))
         await super().start()
 
     async def close(self) -> None:
@@ -78,9 +80,9 @@ class LocalNodes(Backend):
 
     def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
         self.name, self.guard, self.cores = name, guard, cores
-        self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, command.core_count())))
+        self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, CPU_COUNT)))
         self.directory = command.private_directory(name)
-        guard.remove(self.directory)
+        guard.tell(remove=str(self.directory))
         security = command.secure(self.directory)
         options = command.SCHEDULER | {"protocol": "tls://", "security": security, "port": 0}
         options["host"] = command.LOOPBACK
@@ -101,9 +103,8 @@ class LocalNodes(Backend):
         ]  # fmt: skip
 
     def label(self, nodes: int) -> str:
-        cores = command.core_count()
-        processes = "1 process" if nodes == 1 else f"{nodes} processes"
-        return f"{processes} on this machine's {cores} core{'' if cores == 1 else 's'}"
+        named = "1 process" if nodes == 1 else f"{nodes} processes"
+        return f"{named} on this machine's {CPU_COUNT} core{'' if CPU_COUNT == 1 else 's'}"
 
     def specification(self, names: list[str]) -> dict[str, Any]:
         return dict.fromkeys(names, self.cluster.new_spec)

@@ -51,7 +51,6 @@ def checked(own: bool) -> dict[str, Any]:
         name = _name_in(section, key)
         if (value := dask.config.get(name, None, config=section)) is not None:
             values[key] = check(_source(name), value)
-    _refuse_interface(values)
     return values
 
 
@@ -189,19 +188,6 @@ def _options(setting: str, value: object) -> dict[str, Any]:
         elif name in ("host", "interface"):
             _name(f"{setting}: {name}", each)
     return options
-
-
-def _refuse_interface(values: Mapping[str, Any]) -> None:
-    """ValueError where the scheduler, which runs here, has no such network; workers have theirs elsewhere."""
-    from distributed.utils import get_ip_interface
-
-    options = values.get("scheduler-options", {})
-    name = options.get("interface", values.get("interface"))
-    if name is not None and "host" not in options:
-        try:
-            get_ip_interface(name)
-        except ValueError as error:
-            raise ValueError(f"{_source('interface')}: {str(error).rstrip('.')}.") from None
 
 
 _CHECKS: dict[str, Callable[[str, object], Any]] = {

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dask.system import CPU_COUNT
+
 from hpclab.cluster import directives, slurm_commands, threads, watchdog
 from hpclab.cluster.backends import Backend, causes, command, site_settings
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob
@@ -33,8 +35,8 @@ class SlurmNodes(Backend):
         self._site = site_settings.checked(own=self.pretend)
         self._asked = directives.merged(request, self._site.get("job-extra-directives", ()))
         self.directory = command.private_directory(name, shared=not self.pretend)
-        guard.remove(self.directory)
-        guard.cancel(name, slurm_commands.hiding_nothing(slurm.environment))
+        guard.tell(remove=str(self.directory))
+        guard.tell(jobs=name, environment=slurm_commands.hiding_nothing(slurm.environment))
         listens = {"port": 0} | self._site.get("scheduler-options", {}) | command.SCHEDULER
         if self.pretend:
             listens["host"] = command.LOOPBACK
@@ -114,7 +116,7 @@ class SlurmNodes(Backend):
     def label(self, nodes: int) -> str:
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.pretend:
-            return f"{one}hpclab's own Slurm, sharing this machine's {command.core_count()} cores"
+            return f"{one}hpclab's own Slurm, sharing this machine's {CPU_COUNT} cores"
         asked = directives.value(self._asked, "partition")
         where = self.request.partition or asked or self._site.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from distributed.comm import get_address_host
 
 from hpclab import checks
-from hpclab.cluster import clocks, threads, watch
+from hpclab.cluster import threads, watch
 from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import PoolError, RankError, SlowRank
 from hpclab.cluster.gang import relay, verdict
@@ -52,7 +52,7 @@ def run(
         )
     refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
     nodes.wait_for_all(None, look)
-    clocks.compare(nodes.roster, nodes.loop, look)
+    nodes.roster.compare_clocks(nodes.loop, look)
     nodes.gangs = nodes.gangs or Gangs(nodes)
     return nodes.gangs.run(function, args, ranks, timeout, look)
 

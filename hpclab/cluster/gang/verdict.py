@@ -69,38 +69,33 @@ def has_failed(state: RankState, timeout: float) -> bool:
 
 def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     """The error to raise once the gang has failed."""
-    return next(_explanations(gang, timeout))
-
-
-def _explanations(gang: Sequence[RankState], timeout: float) -> Iterator[RankError]:
-    """What may have been the reason, the best explanation first."""
     counts = ", ".join(f"rank {state.rank}: {max(0, state.collectives)}" for state in gang)
     progress, limit = f" Collectives begun by then: {counts}.", f"until the time limit of {timeout:g} s"
     for state in gang:
         if state.ended is not None:
-            yield RankError(
+            return RankError(
                 f"Rank {state.rank} is gone: {state.ended}. The other ranks were ended.{progress}", state.rank
             )
     for state in gang:
         if state.stopped is not None:
             what = " and ".join(sorted(state.suspended))
-            yield RankError(
+            return RankError(
                 f"Rank {state.rank} was stopped (its {what} is suspended, as by SIGSTOP) and did not go on "
                 f"within {timeout:g} s. All ranks were ended.{progress}",
                 state.rank,
             )
     for state in gang:
         if state.error is not None and not state.error["network"]:
-            yield _raised(state.rank, state.error, "")
+            return _raised(state.rank, state.error, "")
     if found := culprit(gang):
         rank, waits, what = found
         did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
-        yield RankError(
+        return RankError(
             f"Rank {rank} {did} rank {waits}, which waited for it {limit}. All ranks were ended.", rank
         )
     if ranks := circle(gang):
         shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
-        yield RankError(
+        return RankError(
             f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
             "receives begin before sends are waited for. All ranks were ended.",
             ranks[0],
@@ -108,14 +103,13 @@ def _explanations(gang: Sequence[RankState], timeout: float) -> Iterator[RankErr
     if behind := _behind(gang):
         did = "returned without joining" if behind.value is not None else "has not begun"
         most = max(state.collectives for state in gang)
-        yield RankError(
+        return RankError(
             f"Rank {behind.rank} {did} collective {most}, which the others waited for {limit}. All ranks "
             f"were ended.{progress}",
             behind.rank,
         )
-    for state in gang:
-        if state.error is not None:
-            yield _raised(state.rank, state.error, progress)
+    rank, echo = next((state.rank, state.error) for state in gang if state.error is not None)
+    return _raised(rank, echo, progress)
 
 
 def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:

@@ -30,11 +30,6 @@ class Process:
         fields = _stat(pid)
         return cls(pid, int(fields[19])) if fields and fields[0] not in "ZX" else None
 
-    @classmethod
-    def child(cls, pid: int) -> Process:
-        """A child of this process that has not been reaped; it may have ended already."""
-        return cls(pid, int(_stat(pid)[19]))
-
     @property
     def alive(self) -> bool:
         return Process.of(self.pid) == self

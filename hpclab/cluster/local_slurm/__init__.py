@@ -59,8 +59,8 @@ def up(
     if obstacle := checks.slurm_obstacle():
         raise slurm_commands.SlurmError(obstacle)
     home = private.home()
-    cluster = find() or LocalSlurm(home.path / _name(), home.passed_over)
-    for sentence in cluster.passed_over:
+    cluster = find() or LocalSlurm(home.path / _name())
+    for sentence in home.passed_over:
         say(f"The cluster's files are in {cluster.directory}; not in {sentence}")
     with private.lock(cluster.directory):
         if cluster.supervisor and cluster.state["phase"] == "up":
@@ -85,8 +85,10 @@ def up(
 
 def down() -> bool:
     """End our cluster and remove everything of it, also what one whose supervisor was killed left behind."""
-    cluster = find(stale=True)
-    return bool(cluster and cluster.down())
+    if (cluster := find(stale=True)) is None:
+        return False
+    with private.lock(cluster.directory):
+        return cluster.stop()
 
 
 def _start(cluster: LocalSlurm, shape: Shape) -> None:

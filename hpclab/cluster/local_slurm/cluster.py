@@ -14,7 +14,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import private, processes
+from hpclab.cluster.host import processes
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.files import Shape
 
@@ -23,10 +23,9 @@ PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it w
 
 @dataclass(frozen=True)
 class LocalSlurm:
-    """A running cluster of ours. `directory` holds its files, `passed_over` says why not a better place."""
+    """A running cluster of ours; `directory` holds its files."""
 
     directory: Path
-    passed_over: tuple[str, ...] = ()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -92,15 +91,8 @@ class LocalSlurm:
         ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
         return {name: "\n".join(end) for name, end in ends.items() if end}
 
-    def down(self) -> bool:
-        """End jobs and daemons and remove every file; True if there was anything. Safe to call twice."""
-        if not self.directory.exists():
-            return False
-        with private.lock(self.directory):
-            return self.stop()
-
     def stop(self) -> bool:
-        """`down` for whoever holds the lock already."""
+        """End jobs and daemons and remove every file, for whoever holds the lock; True if there were any."""
         state, deadline = self.state, time.monotonic() + PATIENCE
         if supervisor := self.supervisor:
             supervisor.send(signal.SIGTERM)

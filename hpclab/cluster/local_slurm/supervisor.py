@@ -113,7 +113,7 @@ class Supervisor:
                 start_new_session=True,  # a key press in the terminal that started us is not for them
                 preexec_fn=functools.partial(linux.die_with_parent, os.getpid()),
             )  # fmt: skip
-        self.running[name] = Process.child(child.pid)
+        self.running[name] = Process(child.pid, int(processes.start_time(child.pid)))
         self.ended_with.pop(name, None)
         child.returncode = 0  # `reap` collects it, not this object
 

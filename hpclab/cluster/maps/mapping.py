@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from distributed import KilledWorker, as_completed
 
-from hpclab.cluster import clocks, watch
+from hpclab.cluster import watch
 from hpclab.cluster.errors import NodeKilled, PoolError
 from hpclab.cluster.maps import deathnotes, tasks, timeline
 from hpclab.cluster.maps.tasks import TaskRecord
@@ -43,13 +43,12 @@ def map_items(
         raise PoolError("The pool has no nodes: call pool.scale(n) first.")
     repairs = Repairs(nodes, look)
     repairs.attend()
-    clocks.compare(roster, nodes.loop, look)
+    roster.compare_clocks(nodes.loop, look)
     begin = time.monotonic()
     mapping = Mapping(nodes.loop, task, items, nodes.backend.directory)
 
     def watched() -> None:
-        repairs.look()
-        mapping.note_losses(repairs.take_losses())
+        mapping.note_losses(repairs.look())
 
     try:
         outcomes = mapping.collect(watched, progress)
@@ -61,7 +60,7 @@ def map_items(
     end = time.monotonic()
     with suppress(PoolError):  # nodes that are lost by now are the next call's trouble
         repairs.attend()
-    clocks.compare(roster, nodes.loop, look)
+    roster.compare_clocks(nodes.loop, look)
     records, marks = [], []
     for outcome in outcomes:
         rank, offset = roster.rank_of(outcome.worker), roster.offset_of(outcome.worker)

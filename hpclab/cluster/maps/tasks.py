@@ -22,8 +22,6 @@ from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
 from hpclab.cluster.maps import deathnotes
 
-Mark = tuple[str, float, float, int, str]
-
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
@@ -51,7 +49,7 @@ class Outcome:
     value: bytes
     worker: str
     record: TaskRecord
-    marks: list[Mark]
+    marks: list[trace.Mark]
 
 
 pack, unpack = cloudpickle.dumps, cloudpickle.loads  # functions and classes of a notebook cell included

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,11 +45,11 @@ class Slurm:
     def __post_init__(self) -> None:
         self._site_history = SiteHistory(self._poll)
 
-    def queue(self, job_ids: list[int] | None = None, mine: bool = True) -> list[Job]:
-        """The jobs that wait or run; with `job_ids` those jobs, also if they have just ended."""
+    def queue(self, job_ids: list[int] | None = None) -> list[Job]:
+        """The jobs of this user that wait or run; with `job_ids` those jobs, also if they have just ended."""
         wanted = None if job_ids is None else _numbers(job_ids)
-        begin, whose = time.monotonic(), [f"--user={os.getuid()}"] if mine else []
-        words = [*records.SQUEUE, *whose, f"--format={records.SQUEUE_FORMAT}"]
+        begin = time.monotonic()
+        words = [*records.SQUEUE, f"--user={os.getuid()}", f"--format={records.SQUEUE_FORMAT}"]
         jobs = records.read_queue(self._poll(*words))
         if wanted is None:
             return [job for job in jobs if not job.ended]
@@ -122,7 +122,7 @@ class Slurm:
             self._run(["scancel", "--quiet", *map(str, sorted(_numbers(job_ids)))], attempts=3)
             self._polls.clear()
 
-    def wait(self, job_id: int, timeout: float = 60.0, progress: Callable[[Job], None] | None = None) -> Job:
+    def wait(self, job_id: int, timeout: float = 60.0) -> Job:
         """Return the job once it has ended; TimeoutError says what it was still doing, and why."""
         timeout = checks.number("timeout", timeout, 0, 1e7, "seconds")
         deadline, seen = time.monotonic() + timeout, None
@@ -133,8 +133,6 @@ class Slurm:
             if all(job.ended for job in found):
                 return found[-1]
             seen = next(job for job in found if not job.ended)
-            if progress:
-                progress(seen)
             if time.monotonic() > deadline:
                 why = f": {self.explain(seen.reason)}" if seen.state == "PENDING" else "."
                 raise TimeoutError(f"Job {job_id} is still {seen.state} after {timeout:g} s{why}")

@@ -49,6 +49,6 @@ class SiteHistory:
 
     def _remembered(self) -> list[FinishedJob]:
         ask = [*records.SQUEUE, f"--user={os.getuid()}"]
-        jobs = self.ask(*ask, f"--format={records.REMEMBERED_FORMAT}")
+        jobs = self.ask(*ask, f"--format={records.SQUEUE_FORMAT}")
         codes = self.ask(*ask, f"--Format={records.EXIT_CODE_FORMAT}")
         return records.read_remembered(jobs, codes)

@@ -25,8 +25,6 @@ _SQUEUE = {
     "partition": "%P", "nodes": "%D", "node_list": "%N", "submitted": "%V", "started": "%S", "ended": "%e",
     "limit": "%l", "priority": "%Q", "user": "%u",
 }  # fmt: skip
-_QUEUE = {name: word for name, word in _SQUEUE.items() if name != "ended"}
-_REMEMBERED = {name: _SQUEUE[name] for name in _SQUEUE if name not in ("reason", "limit", "priority")}
 _SINFO = {"name": "%N", "state": "%T", "cores": "%c", "memory": "%m", "gpus": "%G", "partitions": "%R",
           "reason": "%E", "idle": "%C"}  # fmt: skip
 _SACCT = {
@@ -40,8 +38,7 @@ _COMPLETION_LOG = {
     "started": "StartTime", "ended": "EndTime", "exit_code": "ExitCode", "user": "UserId",
 }  # fmt: skip
 SQUEUE = ("squeue", "--noheader", "--array", "--states=all")
-SQUEUE_FORMAT = SEPARATOR.join(_QUEUE.values())
-REMEMBERED_FORMAT = SEPARATOR.join(_REMEMBERED.values())
+SQUEUE_FORMAT = SEPARATOR.join(_SQUEUE.values())
 SINFO_FORMAT = SEPARATOR.join(_SINFO.values())
 SACCT_FORMAT = ",".join(_SACCT.values())
 EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
@@ -116,7 +113,7 @@ class FinishedJob:
 
 
 def read_queue(text: str) -> list[Job]:
-    jobs = [_made(Job, said) for said in _rows(text, _QUEUE)]
+    jobs = [_made(Job, said) for said in _rows(text, _SQUEUE)]
     # The start of one that waits is only a forecast.
     return [replace(job, started=None) if job.state == "PENDING" else job for job in jobs]
 
@@ -164,10 +161,10 @@ def read_accounting(text: str) -> list[FinishedJob]:
 
 
 def read_remembered(text: str, codes: str) -> list[FinishedJob]:
-    """From what squeue prints of jobs that have ended (REMEMBERED_FORMAT), and of exit codes, which it only
-    knows by that name (EXIT_CODE_FORMAT): wait statuses, or as sacct writes them."""
+    """From what squeue prints of jobs (SQUEUE_FORMAT), and of exit codes, which it only knows by that name
+    (EXIT_CODE_FORMAT): wait statuses, or as sacct writes them."""
     pairs = dict(line.split() for line in codes.splitlines() if len(line.split()) == 2)
-    return _ended(said | {"exit_code": pairs.get(said["id"], "0")} for said in _rows(text, _REMEMBERED))
+    return _ended(said | {"exit_code": pairs.get(said["id"], "0")} for said in _rows(text, _SQUEUE))
 
 
 def _ended(rows: Iterable[dict[str, str]]) -> list[FinishedJob]:
@@ -183,7 +180,9 @@ def _rows(text: str, fields: Iterable[str]) -> Iterator[dict[str, str]]:
 
 
 def _made(kind: Callable[..., T], said: Mapping[str, str]) -> T:
-    values: dict[str, Any] = {name: _READ.get(name, str)(text) for name, text in said.items()}
+    """A Job, Node or FinishedJob from what was said of it; what is none of its fields is left out."""
+    names = said.keys() & kind.__annotations__
+    values: dict[str, Any] = {name: _READ.get(name, str)(said[name]) for name in names}
     if values.get("array_task") is None:  # a job of its own says its own number here
         values = {name: value for name, value in values.items() if not name.startswith("array_")}
     return kind(**values)
