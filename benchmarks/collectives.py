@@ -3,8 +3,6 @@
 python benchmarks/collectives.py [--ranks 4] [--repeats 9] [--backend local|slurm]
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

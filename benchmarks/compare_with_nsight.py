@@ -6,8 +6,6 @@ access, the hardware counts fewer requests than the source has. FILE (JSON lines
 belongs into hpclab/validation/recorded/. Needs an NVIDIA GPU, `ncu` and the right to read its counters.
 """
 
-from __future__ import annotations
-
 import csv
 import datetime
 import io

@@ -7,8 +7,6 @@ goal. FILE (JSON lines, each with its provenance) belongs into hpclab/validation
 gpu_kernels_<gpu>.jsonl: take a GPU that nobody else uses. Without a GPU it says so, and writes nothing.
 """
 
-from __future__ import annotations
-
 import datetime
 import functools
 import statistics

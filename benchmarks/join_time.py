@@ -3,8 +3,6 @@
 python benchmarks/join_time.py [--nodes 4] [--repeats 3] [--backend slurm|local]
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

@@ -6,8 +6,6 @@ Each task spins until it has used 50 ms of CPU time, so that a busy machine slow
 take turns, and the median of their rates is compared; a ratio of 1 means that the pool costs nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

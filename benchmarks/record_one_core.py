@@ -4,8 +4,6 @@ Eight products of two 1000 × 1000 matrices on one core, through the same pool a
 is shipped as hpclab/validation/recorded/one_core.jsonl: run it on a quiet machine.
 """
 
-from __future__ import annotations
-
 import datetime
 import platform
 import sys

@@ -4,8 +4,6 @@ Lesson 01's two kernels on 1, 2, 4 ... threads up to the cores this process may 
 its provenance and belongs into hpclab/validation/recorded/: run it on a quiet machine.
 """
 
-from __future__ import annotations
-
 import datetime
 import sys
 from dataclasses import replace

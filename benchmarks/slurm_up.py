@@ -6,8 +6,6 @@ Each repeat starts the command line anew, as a learner would, in a directory of 
 already runs on this machine is neither used nor touched. The goal is under 5 s to idle nodes.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """For every test: nobody's Slurm but ours, in directories of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

@@ -1,7 +1,5 @@
 """What a pool is doing: one thing at a time, which another thread may end."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

@@ -5,8 +5,6 @@ its loopback ports. So each request, those of Bokeh's websockets included, needs
 address that ends in ``?key=...`` gets it as a cookie and the same address without it.
 """
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from typing import Any

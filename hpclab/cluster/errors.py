@@ -1,7 +1,5 @@
 """What can go wrong where code runs; each error is one sentence that names the cause and the next step."""
 
-from __future__ import annotations
-
 
 class PoolError(RuntimeError):
     """Something went wrong in a pool."""

@@ -1,7 +1,5 @@
 """A pool for a lesson's ranks: as many as fit here, and this machine's processes where the queue is long."""
 
-from __future__ import annotations
-
 from hpclab import checks
 from hpclab.cluster import request
 from hpclab.cluster.errors import JoinError

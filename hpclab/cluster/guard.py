@@ -1,7 +1,5 @@
 """The notebook's end of the watchdog's pipe."""
 
-from __future__ import annotations
-
 import json
 import os
 import select

@@ -5,8 +5,6 @@ key (door.py); JupyterLab takes both from the newest note. Pools of one Slurm ta
 A note whose process is gone is removed by whoever sees it next.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -11,8 +11,6 @@ settings that is 4 % of the core of an idle worker, most of it for a profiler th
 and for looking fifty times a second whether the event loop keeps up.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

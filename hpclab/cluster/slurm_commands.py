@@ -1,7 +1,5 @@
 """Slurm's programs: found, run with a time limit, and their failures told in one sentence."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

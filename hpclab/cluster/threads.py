@@ -5,8 +5,6 @@ sixteen threads that push each other off the cores. Each library reads a variabl
 it once, when they are imported. So the variables are set before the worker's Python starts.
 """
 
-from __future__ import annotations
-
 VARIABLES = (
     "OMP_NUM_THREADS",  # OpenMP, and with it torch
     "MKL_NUM_THREADS",

@@ -4,8 +4,6 @@ What other processes do can take for ever: they may be stopped, killed, or lost 
 Seconds in which this process was suspended itself are not counted: who was asleep could not have been heard.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

@@ -12,8 +12,6 @@ running is ended in both cases.
     {"done": true}                    the pool closed properly: leave
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select

@@ -5,8 +5,6 @@ Where a warp reads neighbours, a row is one solid run, and the rows walk through
 goes through a stretch of its own, every row combs the array, although each thread by itself reads neighbours.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise

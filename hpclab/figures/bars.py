@@ -4,8 +4,6 @@ A bar is ranks × makespan high, whatever happened in it: that is what n nodes c
 part has a colour, a pattern and a label; the part that no event explains is drawn too, never left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes

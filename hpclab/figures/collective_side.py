@@ -1,7 +1,5 @@
 """Beside a collective's picture: this step in numbers, what the marks mean, and the time gone by."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from hpclab.figures import diagram, style

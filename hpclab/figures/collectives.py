@@ -5,8 +5,6 @@ whose values are in it; what is part of the rank's result, and whole, is full an
 strips evenly, and a tree one after another. An arrow is a message; it is thick where it had to share a link.
 """
 
-from __future__ import annotations
-
 import math
 from functools import cached_property
 from itertools import groupby

@@ -4,8 +4,6 @@ It can be shown by ``IPython.display.SVG``, put into ``widgets.HTML``, or writte
 pixels; 14 points are 18.7 of them.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable
 from html import escape

@@ -4,8 +4,6 @@ They are matplotlib's own annotations. Where each of them goes is worked out whe
 from how large its text and its axes are then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product

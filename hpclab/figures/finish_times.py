@@ -1,7 +1,5 @@
 """When each rank of a collective is done, for more ranks than a circle holds."""
 
-from __future__ import annotations
-
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 

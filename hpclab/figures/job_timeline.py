@@ -3,8 +3,6 @@
 Slurm keeps whole seconds, so a bar may be a second off at either end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 

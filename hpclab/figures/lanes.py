@@ -4,8 +4,6 @@ Colour runs with the lane's number, dark to light. So a warp that reads neighbou
 smooth run, and one that does not leaves single stripes. The lines from lanes to words say so without colour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A kernel's source in a figure: the current line is marked, and beside each line stands what it has cost."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from html import escape

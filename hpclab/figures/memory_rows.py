@@ -5,8 +5,6 @@ no lane asked for it. In shared memory a row is one word of each of the 32 banks
 column must be served one after another: the bars below count them.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Both axes are logarithmic. On the left latency is all, and lines are flat; on th
 rise with the size. Which algorithm is lowest changes in between.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

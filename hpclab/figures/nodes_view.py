@@ -4,8 +4,6 @@ State is told by a word and a border, not by colour alone. What Slurm reports is
 program, so everything is escaped.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from html import escape

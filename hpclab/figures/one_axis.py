@@ -1,7 +1,5 @@
 """Numbers of every origin on one logarithmic axis of seconds: what was predicted, measured, and the rest."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ A figure costs matplotlib some 50 ms, a path over it a fraction of one: controls
 this.
 """
 
-from __future__ import annotations
-
 import math
 import uuid
 from collections.abc import Sequence

@@ -6,8 +6,6 @@ marked. A kernel is a mark whose shape says where its number is from. One that d
 place along the axis: it stands at the left edge, at the height that its bandwidth has there.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence

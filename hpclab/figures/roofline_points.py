@@ -1,7 +1,5 @@
 """Kernels as points of a roofline: intensity against rate, every repeat, and where the numbers are from."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass

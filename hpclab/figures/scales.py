@@ -1,7 +1,5 @@
 """Axes in the units of the field: counts of ranks, message sizes in bytes, times in seconds, rates."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from matplotlib.axes import Axes

@@ -5,8 +5,6 @@ their uncertainty. The machine's core count is a vertical line: beyond it more n
 the measured points must flatten while the emulated ones need not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

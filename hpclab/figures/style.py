@@ -8,8 +8,6 @@ Charts are matplotlib's, in the style sheet ``hpclab.mplstyle``. Sizes are in CS
 has 96 of them, a point 4/3.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import io

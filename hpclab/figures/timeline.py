@@ -4,8 +4,6 @@ Where two events overlap on a rank, the instant belongs to the kind that stands 
 in the bars that are derived from a trace. Of hundreds of ranks some are drawn, evenly spaced.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy

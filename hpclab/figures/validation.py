@@ -4,8 +4,6 @@ Notice where the crosses leave their band of ±20 %: there the model lacks somet
 happens says what (software on the left, protocol switches in the middle, the link on the right).
 """
 
-from __future__ import annotations
-
 import statistics
 import textwrap
 from collections.abc import Mapping, Sequence

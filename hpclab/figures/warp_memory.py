@@ -4,8 +4,6 @@ The picture to remember: a warp that reads neighbours paints one row of memory w
 not leaves single stripes in many rows, and everything hatched between them was moved for nothing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import accumulate
 

@@ -5,8 +5,6 @@ what the formulas cannot see: eight GPUs behind one NIC, an uplink with half the
 link that a ring waits for in every step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ schedule costs on links alone, and the same on the large end, where a library's 
 count.
 """
 
-from __future__ import annotations
-
 from hpclab import checks
 from hpclab.models import mpi, nccl
 from hpclab.models.latency_bandwidth import Line

@@ -9,8 +9,6 @@ the others.
 Messages are sorted by step; `way` holds each one's links, -1 where there are fewer.
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.compiled import njit

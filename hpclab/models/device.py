@@ -6,8 +6,6 @@ a library's matrix product about three quarters of the rate, and it differs from
 are two bases, and every figure says which it stands on.
 """
 
-from __future__ import annotations
-
 import functools
 import statistics
 from collections.abc import Mapping

@@ -9,8 +9,6 @@ two, as the schedules in `hpclab.schedules` do it. A test holds the two together
 Notice alpha's factor and beta's: log p against p, and log p against about 2. Between them lies the crossover.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ Source: NVIDIA, CUDA C++ Programming Guide (device memory accesses; shared memor
 later) and the Nsight Compute documentation of the metrics named below.
 """
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,6 @@ R. W. Hockney, "The communication challenge for MPP: Intel Paragon and Meiko CS-
 (1994); alpha is the latency, beta the inverse of the bandwidth.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -11,8 +11,6 @@ small end everything is software, which is not: a library that also takes GPU me
 every message whose memory it is, and that costs more than all else together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from hpclab.models import formulas

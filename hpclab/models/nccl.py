@@ -14,8 +14,6 @@ Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2
 v2.28.3 for what is newer (tuning.cc, topo.h, enqueue.cc, nvls.cc). What is fitted is in `nccl_links.py`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil, log2
 

@@ -12,8 +12,6 @@ out and says how wrong the rest then is. Each is a physical quantity:
 - of a network `share` of the line rate that is data, `hop` seconds from a GPU to the next node's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ the catalogue has its numbers. Valid from compute capability 7.0 on, with all th
 given to the kernel (the driver may split it from the cache otherwise).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

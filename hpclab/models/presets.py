@@ -1,7 +1,5 @@
 """Machines to try a collective on: topologies for any number of ranks, from one node to a dragonfly."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

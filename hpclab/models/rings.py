@@ -5,8 +5,6 @@ NCCL lays as many rings through a node's GPUs as its NVLinks carry at once, each
 for (paths.cc, PATH_NVB): five of a DGX-1 are such a case, because GPU 4 knows only one of the others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain, pairwise, permutations, product

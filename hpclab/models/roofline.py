@@ -15,8 +15,6 @@ Volkov, Better Performance at Lower Occupancy, GTC 2010. The constants are from 
 published: the launch (device.LAUNCH_OVERHEAD) and the time of one load seen by a whole thread (TURNAROUND).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ coefficients that cannot be negative, each law is a small non-negative linear pr
 no starting guess. The speed at n = 1 is fitted too, so a noisy first point does not tilt the whole curve.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 What to notice: between nodes everything passes a NIC, which one GPU may have to itself or eight may share.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace

@@ -9,8 +9,6 @@ def work():
 pool.run(work)
 """
 
-from __future__ import annotations
-
 from itertools import accumulate
 from typing import Any
 

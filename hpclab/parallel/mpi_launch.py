@@ -1,7 +1,5 @@
 """`sweep.py` under mpiexec: on this machine, or as a batch job."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

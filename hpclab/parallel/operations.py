@@ -3,8 +3,6 @@
 The input of rank r is r + 1 in every element, so that `expected` knows every element of the result.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """One rank's part of a Schedule: in each step what it sends to whom, what it receives, what it copies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from hpclab.schedules import Schedule

@@ -4,8 +4,6 @@
 rank 0 prints what all ranks found, as one line of JSON.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

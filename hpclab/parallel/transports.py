@@ -6,8 +6,6 @@ at most one message each way between two ranks in one call; those between two ra
 were sent. RuntimeError where a message does not come in time.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 `replay` is what a schedule means: the reference that ranks, models and figures are held to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Which algorithm exists for which collective, and the one function that makes a Schedule of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from hpclab import checks

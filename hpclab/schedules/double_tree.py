@@ -6,8 +6,6 @@ for full bandwidth broadcast, reduction and scan", Parallel Computing 35 (2009);
 since 2.4 (Jeaugey, "Massively Scale Your Deep Learning Training with NCCL 2.4", 2019).
 """
 
-from __future__ import annotations
-
 import itertools
 
 import numpy

@@ -5,8 +5,6 @@ before the first step and gets the result after the last. Thakur, Rabenseifner, 
 sections 3 and 4; Rabenseifner, "Optimization of Collective Reduction Operations", ICCS 2004.
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, rows, then

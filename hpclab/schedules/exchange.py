@@ -8,8 +8,6 @@ The work buffer begins with the n elements of the input, block j for rank j; the
 order of their sources, and then what is on its way.
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.schedules.hierarchical import carrier

@@ -7,8 +7,6 @@ last node has no local rank l, rank l modulo its size moves rail l there. As in 
 all-reduce and in DeepSpeed's and Tutel's two-step all-to-all (Hwang and others, "Tutel", MLSys 2023).
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, merged, rows, then, together

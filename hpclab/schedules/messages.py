@@ -1,7 +1,5 @@
 """What schedules are put together from: rows of messages, parts after one another, a part run backwards."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

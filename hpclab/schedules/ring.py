@@ -6,8 +6,6 @@ their sum, p - 1 in which the sums go round. Each rank sends 2 n (p - 1) / p ele
 all-reduce algorithms for clusters of workstations", JPDC 69 (2009).
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.schedules.messages import Messages, Shape, rows, then, together

@@ -4,8 +4,6 @@ One description serves three uses: the model times it, the figure animates it, t
 are rows of one structured array, because a thousand ranks send millions of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

@@ -6,8 +6,6 @@ vectors; long ones travel log2(p) times as long as they need. Thakur, Rabenseifn
 Collective Communication Operations in MPICH", IJHPCA 19 (2005), section 3.
 """
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab.schedules.messages import Counts, Messages, Shape, backwards, rows, then

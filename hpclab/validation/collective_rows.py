@@ -5,8 +5,6 @@ the bandwidth. Rows without a size (a peak, a spread over pairs of nodes) are ba
 row names or that nccl-tests' sweeps end with.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

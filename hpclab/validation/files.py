@@ -1,7 +1,5 @@
 """The text of a file, whatever program wrote it: decoded, or refused with what the file is."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG

@@ -5,8 +5,6 @@ network, and old versions of nccl-tests not the program, unless its command stan
 after it.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 

@@ -5,8 +5,6 @@ processes; a collective is placed only where the row says how many took part. os
 pair.
 """
 
-from __future__ import annotations
-
 import re
 
 from hpclab.machine import catalogue

@@ -6,8 +6,6 @@ from the measured number. Where a row says less than the model needs, what is us
 here (eight GPUs to a node; one port to a node of up to four), or NotPlaced says what is missing.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import re

@@ -4,8 +4,6 @@ A kind of table is one module with `read(table)` and `predict(observation)` (sec
 entered in KINDS.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Sequence

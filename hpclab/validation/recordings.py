@@ -1,7 +1,5 @@
 """Our own runs on other machines, shipped with their provenance: `read("one_core")`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hpclab import checks

@@ -1,7 +1,5 @@
 """Published speedup curves: rows that a model of scaling is held against."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

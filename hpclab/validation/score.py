@@ -5,8 +5,6 @@ better for it. The baseline has seen the very rows that it is scored on; a model
 a straight line does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any

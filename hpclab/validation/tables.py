@@ -5,8 +5,6 @@ The columns' names carry the units; what they mean is the business of the module
 cannot mean anything else.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -5,8 +5,6 @@ A token is a letter and what was read: N a count, X "times", S Gb/s, P a port, G
 a break, ? a word that is not known. Words that change nothing leave no token.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What a Slurm of our own leaves to be seen from the outside; settings of a site, for one test."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

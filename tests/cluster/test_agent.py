@@ -1,7 +1,5 @@
 """The agent by itself: a program on two pipes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

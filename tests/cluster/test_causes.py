@@ -1,7 +1,5 @@
 """What people meet when a job's worker does not join, and what they are told."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.cluster.backends import causes

@@ -1,7 +1,5 @@
 """A pool's dashboard: open to whoever has its key, on every page and websocket, and to nobody else."""
 
-from __future__ import annotations
-
 import http.client
 import logging
 import urllib.error

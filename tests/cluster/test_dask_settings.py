@@ -1,7 +1,5 @@
 """What is set for other Dask clusters does not reach a pool of this machine; signals stay as they were."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What a job asks for is said once, by whoever has the last word: Pool(...), then the site."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.cluster import directives

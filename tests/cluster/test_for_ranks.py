@@ -1,7 +1,5 @@
 """How many ranks a lesson gets."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

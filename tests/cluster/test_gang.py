@@ -1,7 +1,5 @@
 """Gangs: what a learner's function may count on."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

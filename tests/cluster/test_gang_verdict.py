@@ -1,7 +1,5 @@
 """Who is to blame, from what each rank is known to have done: collectives begun, messages sent, awaited."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """What sites print in their own ways: the history of jobs without accounting, refusals, reasons, limits."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.cluster.slurm import records

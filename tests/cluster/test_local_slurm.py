@@ -1,7 +1,5 @@
 """Our own Slurm as its users meet it: up, found again, another shape, down with nothing left."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import re

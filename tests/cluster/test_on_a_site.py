@@ -3,8 +3,6 @@
 The site is a second Slurm on this machine that a SLURM_CONF leads to, as a site's environment module does.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """One contract, both backends: what a pool does on this machine's processes it does on Slurm."""
 
-from __future__ import annotations
-
 import os
 import pathlib
 import signal

@@ -1,7 +1,5 @@
 """Bad input is refused in one sentence, before anything is started."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

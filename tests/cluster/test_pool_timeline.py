@@ -1,7 +1,5 @@
 """From what was noted to rank-seconds."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.cluster.maps import timeline

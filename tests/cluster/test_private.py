@@ -1,7 +1,5 @@
 """Faults 11, 12 and 13: directories that strangers made first, links, odd paths, and ports wanted by all."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """A site's jobqueue.yaml, checked before any job script is made of it."""
 
-from __future__ import annotations
-
 import subprocess
 
 import dask

@@ -1,7 +1,5 @@
 """The Slurm object with real jobs on the session's cluster."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import time

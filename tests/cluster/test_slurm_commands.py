@@ -1,7 +1,5 @@
 """The Slurm object with commands that hang, refuse or babble, as sites' own wrappers of them do."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The files the daemons read: keys by version, loopback addresses, shapes refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The supervisor as a process: what it parents, adopts, refuses, and how it ends."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

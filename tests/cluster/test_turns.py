@@ -1,7 +1,5 @@
 """Pools of one user take turns: who is first, who gives way, and that twelve at once come to it."""
 
-from __future__ import annotations
-
 import os
 import stat
 import subprocess

@@ -1,7 +1,5 @@
 """The watchdog by itself: a program at the far end of a pipe."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What holds for every experiment, whatever it measures: found in the package, run once on a real pool."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import inspect

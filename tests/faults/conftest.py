@@ -1,7 +1,5 @@
 """For faults: programs that are notebooks, and a moment at which a Slurm's controller may be killed."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """Chaos on the real Slurm while a map of known result runs: right, each effect once, nothing left over."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

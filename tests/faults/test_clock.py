@@ -1,7 +1,5 @@
 """Fault 22: somebody sets the clock while a pool works; no duration notices."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """A node that cannot answer: left by sys.exit, ended politely, out of memory, or lost for good."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

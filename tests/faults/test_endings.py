@@ -1,7 +1,5 @@
 """What is left when a notebook ends in every way it can end, seen from outside."""
 
-from __future__ import annotations
-
 import json
 import socket
 import textwrap

@@ -1,7 +1,5 @@
 """Fault 15: kernels restarted, cells run twice or out of order."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 

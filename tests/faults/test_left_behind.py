@@ -1,7 +1,5 @@
 """What a pool leaves behind: nothing, whatever its tasks started and whoever was killed."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import signal

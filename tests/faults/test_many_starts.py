@@ -1,7 +1,5 @@
 """Fault 11: many starts at once on one node, each with ports of its own."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Faults inside an executed schedule and in a ring of the learner's own: the guilty rank is named."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """What goes wrong around a pool, or keeps its nodes from joining, is named by its cause, at once."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Fault 20: on a machine without any network but loopback everything runs, on a Slurm of its own as well."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

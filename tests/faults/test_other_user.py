@@ -3,8 +3,6 @@
 Root plays both: the victim is `daemon` or the user of the tests, the other is `nobody`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import pwd

@@ -3,8 +3,6 @@
 What can run on runs on with the right result, no job runs twice, and what cannot go on says why.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """Faults of a gang, caused for real: every rank ends, and the guilty one is named."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -3,8 +3,6 @@
 Each time the state is named, what can run on runs on, and no job runs twice to effect.
 """
 
-from __future__ import annotations
-
 import signal
 import subprocess
 from collections.abc import Callable

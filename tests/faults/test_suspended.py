@@ -4,8 +4,6 @@ Every call ends within its stated limit with the cause named, or is not kept, an
 goes on where the process does.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

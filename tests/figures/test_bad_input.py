@@ -1,7 +1,5 @@
 """-1, NaN, infinity, 1e30, text, None and a wrong type into every figure of a notebook: one sentence."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 

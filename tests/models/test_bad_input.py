@@ -1,7 +1,5 @@
 """0, -1, NaN, infinity, 1e30, text, None and a wrong type where a learner calls a model: one sentence."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Occupancy against hand-worked cases and the examples that NVIDIA and others publish."""
 
-from __future__ import annotations
-
 import pytest
 
 from hpclab.machine import catalogue

@@ -1,7 +1,5 @@
 """The roofline against hand-worked cases and the occupancy sweeps that others published."""
 
-from __future__ import annotations
-
 import statistics
 from dataclasses import replace
 

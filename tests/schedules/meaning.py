@@ -1,7 +1,5 @@
 """What each collective means, and nodes of any size to ask it on: for the replayed and the executed tests."""
 
-from __future__ import annotations
-
 import numpy
 
 from hpclab import schedules

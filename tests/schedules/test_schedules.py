@@ -1,7 +1,5 @@
 """Every algorithm of every collective gives the right answer, and sends what the books say."""
 
-from __future__ import annotations
-
 import runpy
 from pathlib import Path
 

@@ -6,8 +6,6 @@ first process reads our pipe: when whoever holds the site ends, however that com
 everything within. So nothing is left behind, no file, address or user, and two sites never meet.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -4,8 +4,6 @@
 for one fabric, or is a field of `mpi.Host`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cache

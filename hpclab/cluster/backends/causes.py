@@ -1,7 +1,5 @@
 """Why a job's worker did not join: its state, why it waits, its last words, and the likely cause."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

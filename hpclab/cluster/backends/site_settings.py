@@ -6,8 +6,6 @@ is true. So each value is checked here by the check that it has in Pool(...), an
 checked ones and no others. The prologue is commands by its nature and is taken as it is.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Mapping

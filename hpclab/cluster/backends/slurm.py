@@ -1,7 +1,5 @@
 """The Slurm backend: nodes are jobs of the site's Slurm or of hpclab's own, through dask-jobqueue."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import time

@@ -10,8 +10,6 @@
 Every answer names the child it is about, so that the end of one run is never taken for trouble in the next.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import signal

@@ -3,8 +3,6 @@
 Both ends are processes of the same user that started one another, so unpickling is no new trust.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import struct

@@ -4,8 +4,6 @@ It was forked from the agent, which has torch loaded, so it starts in millisecon
 a new one, no process group, random seed, monkeypatch or device memory of an earlier run is left in it.
 """
 
-from __future__ import annotations
-
 import datetime
 import os
 import random

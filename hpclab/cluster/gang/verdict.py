@@ -10,8 +10,6 @@ has begun to receive more than its partner has begun to send waits for that part
 Most of those that are waited for wait themselves; the one that does not is the one to look at.
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Iterator, Sequence

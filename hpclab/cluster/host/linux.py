@@ -1,7 +1,5 @@
 """Two requests to the Linux kernel that Python has no words for; elsewhere they do nothing."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

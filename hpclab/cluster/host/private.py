@@ -7,8 +7,6 @@ names (at most 107 bytes) and of configuration files that know no quoting. One f
 (`plain=False`) stands in batch scripts only, where it is quoted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

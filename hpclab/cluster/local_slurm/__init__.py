@@ -5,8 +5,6 @@ kernel, another terminal). Starting twice is the same as starting once; two star
 each other.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket
@@ -60,7 +58,7 @@ def up(
         raise slurm_commands.SlurmError(obstacle)
     home = private.home()
     cluster = find() or LocalSlurm(home.path / _name())
-    for sentence in home.passed_over:
+    for sentence in home.passed_over if not cluster.supervisor else ():
         say(f"The cluster's files are in {cluster.directory}; not in {sentence}")
     with private.lock(cluster.directory):
         if cluster.supervisor and cluster.state["phase"] == "up":

@@ -1,7 +1,5 @@
 """A running Slurm of our own: what it is made of, how to use it, heal it and end it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -4,8 +4,6 @@ Four pretend nodes on one machine are four `slurmd`, each with its own name and 
 Everything else is what a small site would write; only keys that all those versions know, the rest by version.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

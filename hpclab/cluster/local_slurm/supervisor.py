@@ -8,8 +8,6 @@ state is shown, and SIGUSR1 (`hpclab slurm up`) heals it. Standard library only:
     python -m hpclab.cluster.local_slurm.supervisor DIRECTORY NODES CORES_PER_NODE GPUS_PER_NODE
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

@@ -5,8 +5,6 @@ none where the worker took its leave (SIGTERM). The note is a few bytes written 
 what a killed process has written stays.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import signal

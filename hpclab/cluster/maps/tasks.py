@@ -5,8 +5,6 @@ the task, so that shipping shows up on the rank that pays for it. Functions and 
 are packed by value (cloudpickle), so the worker needs no copy of the notebook.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import os

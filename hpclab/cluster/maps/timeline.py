@@ -5,8 +5,6 @@ is idle until the last one has; one whose last task has ended is idle until the 
 uncovered between tasks is Dask's own work of choosing and sending the next one, and shows as unexplained.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

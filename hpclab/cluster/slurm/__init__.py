@@ -3,8 +3,6 @@
 `connect()` decides which: where the site has a Slurm that one is used, never a second beside it.
 """
 
-from __future__ import annotations
-
 import os
 
 from hpclab.cluster import local_slurm, slurm_commands

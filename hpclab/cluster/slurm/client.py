@@ -1,7 +1,5 @@
 """One object for the site's Slurm or our own: submit, queue, nodes, history, cancel."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

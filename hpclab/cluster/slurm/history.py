@@ -4,8 +4,6 @@ Many sites keep no accounting database, or one that is away. The controller forg
 its end (MinJobAge), so what it said once is kept here.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Why a job waits, or was refused, in plain words: Slurm's reason, what it means, and what to do about it."""
 
-from __future__ import annotations
-
 import re
 
 # By how a reason begins, of which the longest counts; the words after it name a limit or a node.

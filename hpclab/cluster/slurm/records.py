@@ -5,8 +5,6 @@ read from every Slurm version. Times are seconds since 1970, durations seconds; 
 unknown or not limited.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping

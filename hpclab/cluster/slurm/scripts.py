@@ -1,7 +1,5 @@
 """A batch script before sbatch has it: what keeps it from being one, and what sbatch would pass over."""
 
-from __future__ import annotations
-
 import os
 import re
 import warnings

@@ -1,7 +1,5 @@
 """Whether this machine leads to a site's Slurm: its commands, its configuration, its answer."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What may be handed to sbatch, and what its refusal means: the limit that was broken, and what to do."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
