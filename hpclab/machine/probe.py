@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 
 from hpclab import checks
@@ -30,11 +31,17 @@ def probe() -> Machine:
     return Machine(
         host=platform.node(), platform=_platform(), processor=_processor(), container=inside,
         cores=allowance.cores(), memory=allowance.memory(), gpus=found, slurm=slurm(),
-        mpi=tuple(name for name in ("mpiexec", "mpirun") if shutil.which(name)),
+        mpi=mpi(),
         file_systems=places.file_systems(), interfaces=places.interfaces(),
         python=platform.python_version(), torch=facts.torch, notes=gpu_preflight.problems(facts),
         simulated=not gpu_preflight.usable(facts),
     )  # fmt: skip
+
+
+def mpi() -> tuple[str, ...]:
+    """Which programs start MPI's ranks: this environment's own count, activated or not."""
+    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+    return tuple(name for name in ("mpiexec", "mpirun") if shutil.which(name, path=path))
 
 
 def slurm(root: Path = Path("/")) -> SlurmHere:

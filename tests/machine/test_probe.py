@@ -11,7 +11,7 @@ import pytest
 from hpclab import machine
 from hpclab.machine import allowance, gpus, places
 from hpclab.machine.description import Gpu
-from hpclab.machine.probe import container, slurm
+from hpclab.machine.probe import container, mpi, slurm
 
 
 def write(root, files):
@@ -191,6 +191,14 @@ def test_slurm_missing_site_and_our_own(tmp_path, environment, monkeypatch):
     assert (site.site, site.missing, site.job) == (True, (), "12")
     environment["HPCLAB_SLURM"] = "local"
     assert not slurm(tmp_path).site
+
+
+def test_mpi_of_an_environment_that_nobody_activated(tmp_path, environment, monkeypatch):
+    environment["PATH"] = str(tmp_path / "elsewhere")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
+    assert mpi() == ()
+    (write(tmp_path, {"bin/mpiexec": ""}) / "bin/mpiexec").chmod(0o755)
+    assert mpi() == ("mpiexec",)
 
 
 @pytest.mark.parametrize(
