@@ -28,6 +28,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "left"),
     [("nbi", b""), ("nbi", b"\x80\x04garbage"), ("nbi", 20), ("nbc", b""), ("nbc", 300), ("nb?", None)],

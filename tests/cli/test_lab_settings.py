@@ -145,6 +145,7 @@ def test_silence_has_a_limit_and_a_word_before_it(children, tmp_path, monkeypatc
     assert said[0].startswith("JupyterLab is starting")
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_named_before_anything_starts(children, tmp_path):
     _, had = children
     with socket.create_server(("127.0.0.1", 0)) as holder:

@@ -54,6 +54,7 @@ def test_slurm_words_without_slurm(words):
         Pool(1, backend="local", **words)
 
 
+@pytest.mark.slow
 def test_what_is_no_task_no_items_and_no_time():
     with Pool(0, backend="local") as pool:
         for call, words in (

@@ -42,6 +42,7 @@ def test_it_is_turned_on_whatever_was_imported_before(before):
     assert done.stdout == "the CUDA simulator\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not simulated, reason="needs a machine without a GPU")
 def test_without_a_gpu_and_too_late_is_one_clear_sentence():
     done = fresh("from numba import cuda\n" + KERNEL)
@@ -49,6 +50,7 @@ def test_without_a_gpu_and_too_late_is_one_clear_sentence():
     assert "restart the kernel and run the first cell first" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not simulated, reason="needs a machine without a GPU")
 def test_a_setting_of_the_learners_own_is_kept():
     done = fresh("from hpclab.kernels.cuda import cuda; print(cuda.is_available())", NUMBA_ENABLE_CUDASIM="0")

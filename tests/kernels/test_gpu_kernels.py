@@ -14,6 +14,7 @@ from hpclab.models.roofline import Work
 from hpclab.results import Origin
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not simulated, reason="measures, where there is a GPU")
 def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
     words = [sys.executable, benchmark.__file__, "out.jsonl"]

@@ -33,6 +33,7 @@ def test_wild_repeats_hardly_count():
         assert line.bandwidth == pytest.approx(BANDWIDTH, rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     hits = 0
     for seed in range(25):

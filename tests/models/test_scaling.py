@@ -66,6 +66,7 @@ def test_any_points_give_physical_parameters(speed):
         assert (low <= high).all()
 
 
+@pytest.mark.slow
 def test_the_band_covers_the_truth_about_as_often_as_it_says():
     inside = 0
     for seed in range(60):

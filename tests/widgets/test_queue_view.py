@@ -102,6 +102,7 @@ def test_the_button_stops_and_starts_with_a_last_look(slurm):
     assert slurm.asked == asked
 
 
+@pytest.mark.slow
 def test_it_stops_by_itself_and_when_dropped(slurm):
     short = view_of(slurm, stops_after=0.4)
     short.start()
