@@ -7,9 +7,10 @@ import numba
 import pytest
 
 from hpclab.experiments.laws import fit
-from hpclab.experiments.measure_speedup import NAME, ProcessSweep, ThreadSweep
+from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.models.scaling import USL, Amdahl, NoCurve, fit_times
-from hpclab.results import Origin, Result, select
+from hpclab.results import Origin, select
+from tests.models.makespans import makespans, of_law
 
 SEEN: list[tuple[int, int]] = []
 
@@ -53,15 +54,8 @@ def test_counts_that_cannot_be_are_refused():
         ThreadSweep(kernel, lambda work: (work,), (4096,)).measure()
 
 
-def made(law, origin, counts, cores, along="processes", scaling="strong"):
-    return [
-        Result(
-            NAME, "makespan", float((n if scaling == "weak" else 1) / law.speedup(n)), origin,
-            parameters={along: n, "work": "w", "scaling": scaling}, environment={"cores": cores},
-            condition="stated" if origin is Origin.EMULATED else "",
-        )
-        for n in counts for _ in range(2)
-    ]  # fmt: skip
+def made(law, origin, counts, cores):
+    return makespans(of_law(law, counts), origin, "processes", cores, scaling="strong")
 
 
 def test_measured_points_are_used_where_they_identify_a_law_and_emulated_ones_where_not():

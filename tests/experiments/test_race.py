@@ -33,5 +33,3 @@ def test_a_right_one_is_timed_and_a_wrong_one_is_named():
         assert 0 < theirs < 10
         with pytest.raises(RankError, match="1 of 1001 sums are wrong; the first is element 1000"):
             race(pool, forgets_the_last, 1001)
-        with pytest.raises(ValueError, match="elements must be a whole number"):
-            race(pool, by_gathering, 0)

@@ -16,6 +16,7 @@ from hpclab.machine import probe
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
 from hpclab.results import Origin, Result, select
 from hpclab.trace import COMPONENTS, UNEXPLAINED
+from tests.models.makespans import makespans, of_law
 
 SMALL = ScaleOut(corpus_bytes=2**20, chunk_bytes=2**16, nodes=(1, 2))
 
@@ -81,20 +82,12 @@ def test_cancel_ends_a_run_and_keeps_what_was_found(pool: Pool) -> None:
     assert SMALL.measure(pool)  # the nodes are still there
 
 
-def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin, cores: int = 2) -> list[Result]:
-    environment = {"shared": True, "cores": cores}
-    return [
-        Result(
-            scale_out.NAME, "makespan", 10 / float(law.speedup(n)), origin, environment=environment,
-            parameters={"nodes": n, "chunk_bytes": 2**16, "corpus_bytes": 2**20},
-            condition=CONDITION if origin is Origin.EMULATED else "",
-        )
-        for n in nodes
-    ]  # fmt: skip
+def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin) -> list[Result]:
+    return makespans(of_law(law, nodes), origin, chunk_bytes=2**16, corpus_bytes=2**20)
 
 
 def test_nodes_on_other_machines_are_fitted_whatever_this_machines_cores() -> None:
-    far = points(Amdahl(0.2), (1, 2, 4, 8), Origin.MEASURED, cores=1)
+    far = points(Amdahl(0.2), (1, 2, 4, 8), Origin.MEASURED)
     calibration = SMALL.fit([replace(r, environment={"shared": False, "cores": 1}) for r in far])
     assert isinstance(calibration.usl, Fit)
     assert calibration.usl.law.contention == pytest.approx(0.2, abs=1e-6)  # type: ignore[union-attr]
@@ -116,7 +109,7 @@ def test_predictions_are_modelled_name_their_runs_and_stop_at_a_machines_cores()
     calibration = SMALL.fit(emulated)
     free = {r.parameters["nodes"]: r for r in SMALL.predict(None, calibration, (1, 8, 1000))}
     assert free[8].value == pytest.approx(8 / 1.7)
-    assert all(r.origin is Origin.MODELLED and r.condition == CONDITION for r in free.values())
+    assert all(r.origin is Origin.MODELLED and r.condition == "stated" for r in free.values())
     assert all(r.run in free[8].source for r in emulated)
     here = probe()
     cores = here.cores.whole

@@ -36,9 +36,4 @@ def test_a_long_queue_is_counted_by_what_it_waits_for():
     assert html.count("listitem") == 3
     assert "<script>" not in html
     assert "<img" not in nodes_view.draw([node("<img src=x>")], [job("<img>", "PENDING")])
-
-
-def test_without_slurm_the_processes_are_shown():
-    html = nodes_view.draw(workers=[SimpleNamespace(rank=0, pid=4242)], joined=1, wanted=1)
-    assert "process 4242" in html
     assert "none yet" in nodes_view.draw()

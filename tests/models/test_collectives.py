@@ -15,10 +15,8 @@ LINK = Link("link", 0.5, 10.0)  # half a second, ten bytes per second: numbers f
 
 def made(*messages, ranks=8):
     """A schedule of (step, source, target, size) rows, one byte an element."""
-    rows = numpy.zeros(len(messages), MESSAGE)
-    for row, (step, source, target, size) in zip(rows, messages, strict=True):
-        row["step"], row["source"], row["target"], row["size"] = step, source, target, size
-    return Schedule("all_to_all", "direct", ranks, 1, 1, rows)
+    rows = [(step, source, target, 0, 0, size, False) for step, source, target, size in messages]
+    return Schedule("all_to_all", "direct", ranks, 1, 1, numpy.array(rows, MESSAGE))
 
 
 def naive(schedule, topology):

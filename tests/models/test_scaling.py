@@ -11,6 +11,7 @@ from scipy.optimize import least_squares
 from hpclab.models import scaling
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit, fit_times, serial_fraction
 from hpclab.results import Origin, Result
+from tests.models.makespans import makespans, of_law
 
 LAWS = {Amdahl: Amdahl(0.07), Gustafson: Gustafson(0.2), USL: USL(0.05, 0.003)}
 COUNTS = numpy.repeat([1.0, 2, 3, 4, 6, 8], 3)
@@ -112,9 +113,5 @@ def test_a_fit_of_results_keeps_runs_and_conditions():
 
 
 def test_weak_scaling_is_fitted_to_work_per_second():
-    law = Gustafson(0.2)
-    results = [
-        Result("e", "makespan", 3 * n / float(law.speedup(n)), Origin.MEASURED, parameters={"threads": n})
-        for n in (1, 2, 4)
-    ]
+    results = makespans(of_law(Gustafson(0.2), (1, 2, 4)), along="threads")
     assert fit_times(Gustafson, results, "threads").law.serial == pytest.approx(0.2)

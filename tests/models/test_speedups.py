@@ -5,30 +5,19 @@ import pytest
 from hpclab.models.scaling import Amdahl
 from hpclab.models.speedups import Curve, speedups, typical
 from hpclab.results import Result
-
-
-def made(times, origin="measured", along="nodes", **parameters):
-    condition = "stated" if origin == "emulated" else ""
-    return [
-        Result(
-            "e", "makespan", value, origin,
-            repeat=repeat, condition=condition, parameters={along: n, **parameters},
-        )
-        for n, values in times.items()
-        for repeat, value in enumerate(values)
-    ]  # fmt: skip
-
+from tests.models.makespans import makespans
 
 TIMES = {1: (8.0, 8.1, 9.9), 2: (4.0, 4.1, 4.2), 4: (2.0, 2.1, 2.2)}
 
 
 def test_the_median_is_of_times_and_not_of_speeds():
-    points = speedups(made({1: (1.0, 2.0), 2: (1.0,)}))
+    points = speedups(makespans({1: (1.0, 2.0), 2: (1.0,)}))
     assert typical(points, "nodes") == {1: pytest.approx(1), 2: pytest.approx(1.5)}
 
 
 def test_every_repeat_is_over_the_median_of_its_own_origin():
-    points = speedups([*made(TIMES), *made({n: [t / 2 for t in ts] for n, ts in TIMES.items()}, "emulated")])
+    halves = {n: [time / 2 for time in times] for n, times in TIMES.items()}
+    points = speedups([*makespans(TIMES), *makespans(halves, "emulated")])
     assert len(points) == 18
     for origin in ("measured", "emulated"):
         mine = [p.value for p in points if p.origin == origin and p.parameters["nodes"] == 2]
@@ -37,12 +26,12 @@ def test_every_repeat_is_over_the_median_of_its_own_origin():
 
 
 def test_weak_scaling_counts_the_work_that_grew():
-    points = speedups(made({1: (8.0,), 4: (8.8,)}, along="threads", scaling="weak"), "threads")
+    points = speedups(makespans({1: (8.0,), 4: (8.8,)}, along="threads", scaling="weak"), "threads")
     assert typical(points, "threads")[4] == pytest.approx(4 * 8 / 8.8)
 
 
 def test_parts_and_other_quantities_and_runs_without_one_give_none():
-    assert speedups(made({2: (4.0,), 4: (2.0,)})) == []
+    assert speedups(makespans({2: (4.0,), 4: (2.0,)})) == []
     part = Result("e", "makespan", 1.0, "measured", component="compute", parameters={"nodes": 1})
     other = Result("e", "cpu", 1.0, "measured", parameters={"nodes": 1})
     assert speedups([part, other]) == []

@@ -1,17 +1,10 @@
 """Every algorithm of every collective gives the right answer, and sends what the books say."""
 
-import runpy
-from pathlib import Path
-
 import numpy
 import pytest
 
 from hpclab import schedules
-
-MEANING = runpy.run_path(str(Path(__file__).parent / "meaning.py"))
-PAIRS, made, inputs, expected, elements_sent = (
-    MEANING[name] for name in ("PAIRS", "made", "inputs", "expected", "elements_sent")
-)
+from tests.schedules.meaning import PAIRS, elements_sent, expected, inputs, made
 
 
 @pytest.mark.parametrize(("name", "algorithm"), PAIRS)

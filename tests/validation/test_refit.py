@@ -4,7 +4,7 @@
 for one fabric, or is a field of `mpi.Host`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import cache
 from math import log2
@@ -82,20 +82,21 @@ def of_mpi(one: Observation, values: Values) -> float:
     return seconds if one.unit == "s" else (1 + (test == "both_ways")) * one.size / seconds
 
 
-def sayer(fabric: str) -> Callable[[Observation, Values], float]:
-    return of_mpi if fabric in HOSTS else lambda one, values: of_nccl(fabric, one, values)
+def error(fabric: str, one: Observation, values: Values) -> float:
+    said = of_mpi(one, values) if fabric in HOSTS else of_nccl(fabric, one, values)
+    return said / one.value - 1
 
 
 def refit(fabric: str, rows: Sequence[Observation]) -> Values:
     """The constants with the smallest relative errors on `rows`; soft, so that no single row decides."""
-    start, say = shipped_values(fabric), sayer(fabric)
+    start = shipped_values(fabric)
     names = list(start)
     bounds = numpy.array([PLAUSIBLE[name] for name in names]).T
     scale = numpy.array([start[name] for name in names])
 
     def errors(parts: numpy.ndarray) -> numpy.ndarray:
         values = dict(zip(names, (parts * scale).tolist(), strict=True))
-        return numpy.array([say(one, values) / one.value - 1 for one in rows])
+        return numpy.array([error(fabric, one, values) for one in rows])
 
     found = least_squares(
         errors, numpy.ones(len(names)), bounds=bounds / scale, loss="soft_l1", f_scale=0.05, diff_step=1e-3
@@ -104,8 +105,7 @@ def refit(fabric: str, rows: Sequence[Observation]) -> Values:
 
 
 def mean_error(fabric: str, rows: Sequence[Observation], values: Values) -> float:
-    say = sayer(fabric)
-    return float(numpy.mean([abs(say(one, values) / one.value - 1) for one in rows]))
+    return float(numpy.mean([abs(error(fabric, one, values)) for one in rows]))
 
 
 def shipped_values(fabric: str) -> Values:
@@ -127,40 +127,30 @@ def test_the_shipped_constants_are_few_plausible_and_the_fitted_ones(fabric):
     assert all(found[name] == pytest.approx(values[name], rel=0.25) for name in values)
 
 
-def of_source(name: str) -> Callable[[Observation], bool]:
-    return lambda one: one.row.text("source") == name
-
-
-def on_gpus(count: int) -> Callable[[Observation], bool]:
-    return lambda one: one.case.gpus == count
-
-
-def saying(words: str) -> Callable[[Observation], bool]:
-    return lambda one: words in " ".join(one.case[1])
-
-
-def every_other(first: int) -> Callable[[Observation], bool]:
-    return lambda one: round(log2(one.size)) % 2 == first
-
-
+OF = {  # whether a row is one of those left out
+    "source": lambda one, name: one.row.text("source") == name,
+    "gpus": lambda one, count: one.case.gpus == count,
+    "words": lambda one, words: words in " ".join(one.case[1]),
+    "every other size": lambda one, first: round(log2(one.size)) % 2 == first,
+}
 LEFT_OUT = [  # fabric, the rows left out, what the mean error may then be
-    ("nvlink4", of_source("dgxc_nccl_readme"), 0.12), ("nvlink4", of_source("nccl_tests_cluster"), 0.08),
-    ("nvlink4", of_source("stas00_network"), 0.08), ("nvlink3", of_source("stas00_network"), 0.10),
-    ("nvlink2", of_source("bigscience_bandwidth"), 0.10), ("rdma", of_source("stas00_network"), 0.30),
-    ("rdma", of_source("nccl_tests_cluster"), 0.08),
-    *(("nvlink2", on_gpus(count), 0.08) for count in (2, 4, 5, 8)),
-    *(("nvlink3", on_gpus(count), 0.08) for count in (2, 4, 8)),
-    *(("GH200", saying(way), 0.1) for way in ("GPU memory inter", "GPU memory intra", "CPU memory inter")),
-    *(("without a GPU", saying(network), 0.2) for network in ("InfiniBand", "RoCE", "Aries")),
-    *((fabric, every_other(half), 0.08) for fabric in ("nvlink4", "nvlink5") for half in (0, 1)),
+    ("nvlink4", "source", "dgxc_nccl_readme", 0.12), ("nvlink4", "source", "nccl_tests_cluster", 0.08),
+    ("nvlink4", "source", "stas00_network", 0.08), ("nvlink3", "source", "stas00_network", 0.10),
+    ("nvlink2", "source", "bigscience_bandwidth", 0.10), ("rdma", "source", "stas00_network", 0.30),
+    ("rdma", "source", "nccl_tests_cluster", 0.08),
+    *(("nvlink2", "gpus", count, 0.08) for count in (2, 4, 5, 8)),
+    *(("nvlink3", "gpus", count, 0.08) for count in (2, 4, 8)),
+    *(("GH200", "words", way, 0.1) for way in ("GPU memory inter", "GPU memory intra", "CPU memory inter")),
+    *(("without a GPU", "words", network, 0.2) for network in ("InfiniBand", "RoCE", "Aries")),
+    *((fabric, "every other size", half, 0.08) for fabric in ("nvlink4", "nvlink5") for half in (0, 1)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fabric", "out", "most"), LEFT_OUT)
-def test_what_is_left_out_is_predicted_from_the_rest(fabric, out, most):
+@pytest.mark.parametrize(("fabric", "by", "out", "most"), LEFT_OUT)
+def test_what_is_left_out_is_predicted_from_the_rest(fabric, by, out, most):
     """Of an MPI fabric the smallest message's latency is left out, too: the others' mean stands for it."""
-    left = [one for one in of_fabric(fabric) if out(one)]
-    known = [one for one in of_fabric(fabric) if not out(one)]
+    left = [one for one in of_fabric(fabric) if OF[by](one, out)]
+    known = [one for one in of_fabric(fabric) if not OF[by](one, out)]
     found = refit(fabric, known)
     if fabric == "without a GPU":
         others = {message_rows.fabric(placing.read(*one.case[1])).latency for one in known}

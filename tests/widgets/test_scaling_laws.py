@@ -5,31 +5,24 @@ import pytest
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve
 from hpclab.results import Origin, Result
 from hpclab.widgets.scaling_laws import ScalingLaws
+from tests.models.makespans import makespans, of_law
 
 pytestmark = pytest.mark.slow
 
 
-def made(law, origin, counts, along, cores=2):
-    weak = isinstance(law, Gustafson)
-    return [
-        Result(
-            "measure speedup", "makespan", (1 + 0.01 * k) * float((n if weak else 1) / law.speedup(n)),
-            origin, repeat=k, parameters={along: n, "work": "w", "scaling": "weak" if weak else "strong"},
-            environment={"cores": cores}, condition="stated" if origin is Origin.EMULATED else "",
-        )
-        for n in counts for k in range(2)
-    ]  # fmt: skip
+def made(law, counts, origin=Origin.MEASURED, along="threads", scaling="strong", **more):
+    return makespans(of_law(law, counts, spread=0.01), origin, along, scaling=scaling, **more)
 
 
 @pytest.fixture
 def laws():
-    processes = made(USL(0.07, 0.004), Origin.EMULATED, (1, 2, 3, 4, 6), "processes")
-    processes += made(Amdahl(0.513), Origin.MEASURED, (1, 2, 3, 4, 6), "processes", cores=8)
+    processes = made(USL(0.07, 0.004), (1, 2, 3, 4, 6), Origin.EMULATED, "processes")
+    processes += made(Amdahl(0.513), (1, 2, 3, 4, 6), along="processes", cores=8)
     return ScalingLaws(
         {
             "primes": processes,
-            "triad": made(Amdahl(0.5), Origin.MEASURED, (1, 2), "threads"),
-            "grown": made(Gustafson(0.2), Origin.MEASURED, (1, 2, 4), "threads", cores=4),
+            "triad": made(Amdahl(0.5), (1, 2)),
+            "grown": made(Gustafson(0.2), (1, 2, 4), scaling="weak"),
         }
     )
 

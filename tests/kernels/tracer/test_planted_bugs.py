@@ -10,7 +10,6 @@ from hpclab.kernels import tracer
 from hpclab.kernels.tracer import interpreter
 
 cuda = SimpleNamespace()  # the tracer goes by the names of its attributes
-N = 64
 
 
 def missing_barrier(out, a):
@@ -172,12 +171,8 @@ def too_much_shared(out, a):
     out[cuda.threadIdx.x] = tile[0, cuda.threadIdx.x]
 
 
-def line(n=N):
-    return numpy.zeros(n, numpy.float32)
-
-
-def square(rows=32, columns=32):
-    return numpy.zeros((rows, columns), numpy.float32)
+def f4(*shape):
+    return numpy.zeros(shape or 64, numpy.float32)
 
 
 def x(*numbers):
@@ -186,28 +181,28 @@ def x(*numbers):
 
 # kernel, grid, block, out, a, kind, threads named (None: not checked), words of the sentence
 BUGS = [
-    (missing_barrier, 1, 64, line(), line(), "race", x(0, 63), "cuda.syncthreads()"),
-    (sum_without_atomic, 1, 64, line(1), numpy.arange(64.0), "race", None, "use an atomic"),
-    (blocks_share_items, 4, 16, line(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
-    (warp_without_syncwarp, 1, 32, line(32), line(32), "race", None, "shared["),
-    (last_block_without_fence, 4, 32, line(5), line(), "race", x(0), "no barrier spans blocks"),
-    (barrier_in_branch, 1, 64, line(), line(), "barrier", x(*range(16, 48)), "Thread 16 and 47 more never"),
-    (shuffle_by_half_a_warp, 1, 32, line(), line(), "barrier", x(*range(16, 32)), "cuda.shfl_down_sync"),
-    (shuffle_beyond_the_block, 1, 20, line(), line(), "uninitialised", x(*range(16, 20)), "undefined"),
-    (no_guard, 2, 40, line(), line(), "out of bounds", x(*range(24, 40)), "out[64], but out has 64 items"),
-    (one_before_the_first, 1, 64, line(), line(), "out of bounds", x(0), "a[-1], which Numba silently"),
-    (wrong_order_of_indices, 1, (8, 4), square(4, 8), 0, "out of bounds", None, "out has shape (4, 8)"),
-    (past_the_shared_array, 1, 64, line(), line(), "out of bounds", x(*range(32, 64)), "shared[32]"),
-    (halo_never_filled, 1, 64, line(), line(), "uninitialised", x(0), "shared[0], which nobody has written"),
-    (sum_never_begun, 1, 64, line(), line(), "uninitialised", None, "total[0]"),
-    (assigned_by_some, 1, 64, line(), line(), "uninitialised", x(0), "Thread 0 never assigned x"),
-    (bug_in_a_device_function, 1, 64, line(), line(), "out of bounds", x(63), "a[64]"),
-    (never_zeroed, 1, 64, line(4), line(), "uninitialised", None, "Thread 0 and 63 more read bins[0]"),
-    (writes_for_ever, 1, 1024, line(1024), line(1024), "endless", None, "Thread 0 and 1023 more"),
-    (never_ends, 1, 64, line(), line(), "endless", None, "Thread 0 and "),
-    (strided, 1, 64, line(), line(512), "uncoalesced", x(*range(32)), "72 sectors where 16"),
-    (scattered_tree, 1, 256, line(1), line(256), "divergence", None, "neighbours"),
-    (too_much_shared, 1, 64, line(), line(), "limit", None, "65536 bytes"),
+    (missing_barrier, 1, 64, f4(), f4(), "race", x(0, 63), "cuda.syncthreads()"),
+    (sum_without_atomic, 1, 64, f4(1), numpy.arange(64.0), "race", None, "use an atomic"),
+    (blocks_share_items, 4, 16, f4(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
+    (warp_without_syncwarp, 1, 32, f4(32), f4(32), "race", None, "shared["),
+    (last_block_without_fence, 4, 32, f4(5), f4(), "race", x(0), "no barrier spans blocks"),
+    (barrier_in_branch, 1, 64, f4(), f4(), "barrier", x(*range(16, 48)), "Thread 16 and 47 more never"),
+    (shuffle_by_half_a_warp, 1, 32, f4(), f4(), "barrier", x(*range(16, 32)), "cuda.shfl_down_sync"),
+    (shuffle_beyond_the_block, 1, 20, f4(), f4(), "uninitialised", x(*range(16, 20)), "undefined"),
+    (no_guard, 2, 40, f4(), f4(), "out of bounds", x(*range(24, 40)), "out[64], but out has 64 items"),
+    (one_before_the_first, 1, 64, f4(), f4(), "out of bounds", x(0), "a[-1], which Numba silently"),
+    (wrong_order_of_indices, 1, (8, 4), f4(4, 8), 0, "out of bounds", None, "out has shape (4, 8)"),
+    (past_the_shared_array, 1, 64, f4(), f4(), "out of bounds", x(*range(32, 64)), "shared[32]"),
+    (halo_never_filled, 1, 64, f4(), f4(), "uninitialised", x(0), "shared[0], which nobody has written"),
+    (sum_never_begun, 1, 64, f4(), f4(), "uninitialised", None, "total[0]"),
+    (assigned_by_some, 1, 64, f4(), f4(), "uninitialised", x(0), "Thread 0 never assigned x"),
+    (bug_in_a_device_function, 1, 64, f4(), f4(), "out of bounds", x(63), "a[64]"),
+    (never_zeroed, 1, 64, f4(4), f4(), "uninitialised", None, "Thread 0 and 63 more read bins[0]"),
+    (writes_for_ever, 1, 1024, f4(1024), f4(1024), "endless", None, "Thread 0 and 1023 more"),
+    (never_ends, 1, 64, f4(), f4(), "endless", None, "Thread 0 and "),
+    (strided, 1, 64, f4(), f4(512), "uncoalesced", x(*range(32)), "72 sectors where 16"),
+    (scattered_tree, 1, 256, f4(1), f4(256), "divergence", None, "neighbours"),
+    (too_much_shared, 1, 64, f4(), f4(), "limit", None, "65536 bytes"),
 ]  # fmt: skip
 
 
@@ -239,7 +234,7 @@ def test_a_planted_bug_is_found(bug, monkeypatch):
     ],
 )
 def test_what_no_gpu_would_start(grid, block, words):
-    trace = tracer.trace(no_guard, grid, block, line(), line())
+    trace = tracer.trace(no_guard, grid, block, f4(), f4())
     assert [finding.kind for finding in trace.findings] == ["limit"]
     assert words in trace.findings[0].message
     assert not trace.blocks
