@@ -2,10 +2,12 @@
 
 import contextlib
 import functools
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +17,10 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from hpclab.cluster import Pool, local_slurm
+from hpclab.cluster import Pool, local_slurm, slurm
 from hpclab.cluster.host import processes
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.slurm import Slurm
 
 T = TypeVar("T")
 HAS_SLURM = all(
@@ -102,6 +105,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder with a short path: pytest's own are too long for a socket."""
+    with tempfile.TemporaryDirectory(prefix="hpl-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture
 def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh, short HPCLAB_STATE_DIR; a Slurm left running in it is ended, and the test fails for it."""
     place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
@@ -135,7 +145,7 @@ def shared_local_slurm(_shared_cluster: LocalSlurm, monkeypatch: pytest.MonkeyPa
 
 
 def _mend(cluster: LocalSlurm) -> None:
-    def slurm(*words: str) -> str:
+    def ask(*words: str) -> str:
         done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60)
         return done.stdout if done.returncode == 0 else ""
 
@@ -147,14 +157,20 @@ def _mend(cluster: LocalSlurm) -> None:
     states = ("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T")
 
     def whole() -> bool:
-        slurm("scancel", "--user", str(os.getuid()))
+        ask("scancel", "--user", str(os.getuid()))
         for name in cluster.shape.names if harmed or drained else ():
-            slurm("scontrol", "update", f"nodename={name}", "state=resume")
-        return slurm(*states).split() == ["idle"] * 4
+            ask("scontrol", "update", f"nodename={name}", "state=resume")
+        return ask(*states).split() == ["idle"] * 4
 
-    drained = set(slurm(*states).split()) - {"idle", "allocated", "completing"}
+    drained = set(ask(*states).split()) - {"idle", "allocated", "completing"}
     if not whole() and (harmed or drained):
         until(whole, "all nodes are idle again")
+
+
+@pytest.fixture
+def client(local_slurm: LocalSlurm) -> Slurm:
+    """The session's Slurm as the package's users have it."""
+    return slurm.connect(export=False)
 
 
 @pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])
@@ -189,13 +205,16 @@ def pool_at(request: pytest.FixtureRequest, nodes: int) -> Iterator[Pool]:
 
 
 @pytest.fixture
-def readable() -> Iterator[Path]:
-    """The package where everybody may read it: a checkout in root's home is closed to others."""
-    place = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))
-    place.chmod(0o755)
-    shutil.copytree(Path(local_slurm.__file__).parents[2], place / "hpclab")
-    yield place
-    shutil.rmtree(place)
+def running(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
+    """A running `hpclab lab` in a home and with a state of its own: what it printed as JSON, and its pid."""
+    place.chmod(0o755)  # as some systems make homes
+    monkeypatch.setenv("HOME", str(place))
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(place / "state"))
+    command = [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", "--no-slurm"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield json.loads(process.stdout.readline()) | {"pid": process.pid}
+        process.terminate()
 
 
 @pytest.fixture(scope="session")

@@ -88,11 +88,8 @@ def test_in_a_folder_without_one_nothing_is_said_or_moved_and_no_setting_is_hand
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["local", pytest.param("slurm", marks=pytest.mark.slurm)])
-def test_workers_agents_and_ranks_start_beside_such_files(backend, tmp_path, monkeypatch, request):
+def test_workers_agents_and_ranks_start_beside_such_files(backend, tmp_path, monkeypatch):
     """And find the learner's own modules there."""
-    if backend == "slurm":
-        request.getfixturevalue("local_slurm")
     monkeypatch.chdir(lay_traps(tmp_path))
     monkeypatch.setenv("PYTHONPATH", CHECKOUT)
     from hpclab.cluster import Pool

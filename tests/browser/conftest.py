@@ -28,6 +28,7 @@ import pytest
 
 from hpclab.cluster.host.ports import Ports
 from tests.conftest import until
+from tests.course.conftest import notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -134,14 +135,7 @@ class Lab:
 
     def write_notebook(self, name, *sources):
         """Put a notebook with these code cells into the folder."""
-        cells = [
-            {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": text, "outputs": [],
-             "execution_count": None}
-            for n, text in enumerate(sources)
-        ]  # fmt: skip
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-        (self.folder / name).write_text(json.dumps(notebook))
+        (self.folder / name).write_text(notebook("# A notebook of the tests", *sources))
 
     def open_notebook(self, name):
         """`name` in a fresh page at 1280 × 900, its kernel ready."""

@@ -1,11 +1,7 @@
 """What `hpclab lab` shows first: lesson 00, and beside it the dashboard of whichever pool runs."""
 
-import json
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -15,22 +11,6 @@ from tests.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 POOL = "import sys\nfrom hpclab.cluster import Pool\nwith Pool(1, backend='local'): sys.stdin.read()"
-
-
-@pytest.fixture
-def running(monkeypatch):
-    """A running `hpclab lab` on its own folder: what it printed as JSON; its state is also the test's."""
-    base = Path(tempfile.mkdtemp(prefix="hlab-", dir="/tmp"))  # short, as our state must be
-    monkeypatch.setenv("HOME", str(base))
-    monkeypatch.setenv("HPCLAB_STATE_DIR", str(base / "state"))
-    command = [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", "--no-slurm"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-        shutil.rmtree(base)
 
 
 def test_lesson_00_opens_with_the_live_dashboard_beside_it(running, browser):

@@ -3,14 +3,11 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import psutil
 import pytest
@@ -24,7 +21,7 @@ class Lab:
     """A running `hpclab lab`: `process`, the `address` it printed, and the `folder` it laid out."""
 
     def __init__(self, base, *arguments, slurm=False, **environment):
-        self.base, self.folder, self.runtime = base, base / "work", base / "runtime"
+        self.folder, self.runtime = base / "work", base / "runtime"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
         places = {"HPCLAB_STATE_DIR": base / "state", "JUPYTER_RUNTIME_DIR": self.runtime, "HOME": base}
         words = [] if "HOME" in environment else ["--folder", str(self.folder)]
@@ -79,18 +76,11 @@ class Lab:
 
 
 @pytest.fixture
-def base():
-    folder = Path(tempfile.mkdtemp(prefix="hlab-", dir="/tmp"))  # short: Slurm's socket paths are limited
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def lab(base):
+def lab(place):
     running = []
 
     def start(*arguments, **options):
-        running.append(Lab(base, *arguments, **options))
+        running.append(Lab(place, *arguments, **options))
         return running[-1]
 
     yield start
@@ -142,7 +132,7 @@ def test_whatever_ends_it_ends_its_kernels_too(lab, name):
 @pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.parametrize("name", ["SIGKILL", *soak("SIGINT")])
-def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, base, name):
+def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, place, name):
     one = lab(slurm=True, SLURM_JOB_ID="17", SLURM_NTASKS="3")
     said = one.run_in_kernel(
         "import os\n"
@@ -154,29 +144,29 @@ def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, base, name):
     assert words[0].isdigit(), said
     assert "idle" in words
     assert words[-1] == "[]"
-    mark = str(base / "state")
+    mark = str(place / "state")
     daemons = [p for p in psutil.process_iter(["cmdline"]) if mark in " ".join(p.info["cmdline"] or [])]
     assert daemons
     started = [*daemons, *one.family()]
     one.process.send_signal(getattr(signal, name))
     until(lambda: all(map(gone, started)), "all of it has ended")
-    assert not list((base / "state").glob("slurm-*"))
+    assert not list((place / "state").glob("slurm-*"))
 
 
 @pytest.mark.slow
-def test_a_home_that_cannot_be_written_is_passed_over(lab, base):
+def test_a_home_that_cannot_be_written_is_passed_over(lab, place):
     one = lab(HOME="/proc")
     with urllib.request.urlopen(one.address, timeout=30) as page:
         assert page.status == 200
-    assert f"the course is in {base / 'state' / 'course'} instead" in one.close()
-    assert (base / "state" / "course" / "slurm" / "jobs").is_dir()
+    assert f"the course is in {place / 'state' / 'course'} instead" in one.close()
+    assert (place / "state" / "course" / "slurm" / "jobs").is_dir()
 
 
 @pytest.mark.slow
-def test_it_opens_with_settings_that_were_made_for_another_server(lab, base):
+def test_it_opens_with_settings_that_were_made_for_another_server(lab, place):
     """And its kernel is this Python's, although the user has installed another one of that name, and imports
     the real modules, although files beside the notebooks are named so."""
-    theirs = base / ".jupyter"
+    theirs = place / ".jupyter"
     theirs.mkdir()
     server = {"base_url": "/jupyter/", "certfile": "/nonexistent.pem", "password": "argon2:x"}
     server |= {"contents_manager_class": "not.installed.Manager", "root_dir": "/etc", "sock": "/x.sock"}
@@ -187,7 +177,7 @@ def test_it_opens_with_settings_that_were_made_for_another_server(lab, base):
     (theirs / "jupyter_lab_config.py").write_text(
         "c.LabApp.app_dir = '/nonexistent'\nc.LabApp.dev_mode = True\n"
     )
-    spec = base / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    spec = place / ".local" / "share" / "jupyter" / "kernels" / "python3"
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text('{"argv": ["/nonexistent"], "display_name": "x", "language": "python"}')
     one = lab(

@@ -14,18 +14,14 @@ import pytest
 from hpclab.cli import main, rehearse
 from hpclab.machine.footprint import members
 from tests.conftest import until
+from tests.course.conftest import notebook
 
 
 def write(top, **lessons):
-    """Lessons of these code cells. Written out: reading one with nbformat takes seconds of imports."""
+    """Lessons of these code cells."""
     (top / "notebooks").mkdir()
     for name, sources in lessons.items():
-        cells = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# A lesson"}]
-        for number, source in enumerate(sources):
-            code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-            cells.append(code | {"id": f"c{number}", "source": source})
-        content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-        (top / "notebooks" / f"{name}.ipynb").write_text(json.dumps(content))
+        (top / "notebooks" / f"{name}.ipynb").write_text(notebook("# A lesson", *sources))
 
 
 FATES = {

@@ -1,5 +1,6 @@
 """What a Slurm of our own leaves to be seen from the outside; settings of a site, for one test."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -23,13 +24,11 @@ def snapshot(places: list[Path]) -> tuple[set[str], set[str], set[str]]:
 @pytest.fixture
 def settings(monkeypatch):
     """Puts settings into jobqueue.slurm for one test."""
-    held = []
-
-    def put(**values):
-        held.append(dask.config.set({"jobqueue.slurm": dask.config.get("jobqueue.slurm", {}) | values}))
-
     import hpclab.cluster.backends.batch  # noqa: F401 - its defaults must be there first, as in a pool
 
-    yield put
-    for each in reversed(held):
-        each.__exit__(None, None, None)
+    def put(**values):
+        before = dask.config.get("jobqueue.slurm", {})
+        held.enter_context(dask.config.set({"jobqueue.slurm": before | values}))
+
+    with contextlib.ExitStack() as held:
+        yield put

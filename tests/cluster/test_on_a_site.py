@@ -43,7 +43,8 @@ class Site:
         self.conf.write_text("# The site's own\n" + rest)
 
     def run(self, yaml: str, program: str, state: str = "state", **variables: str) -> dict:
-        """What the program prints as its last line, in a notebook's environment on this site."""
+        """What the program prints as its last line, in a notebook's environment on this site, which it must
+        leave clean."""
         config = self.folder / "dask"
         config.mkdir(mode=0o700, exist_ok=True)
         (config / "jobqueue.yaml").write_text(yaml)
@@ -55,6 +56,7 @@ class Site:
             env=environment, capture_output=True, text=True, timeout=250, cwd=self.folder,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
+        until(self.is_left_clean, "no job and no file is left")
         return json.loads(done.stdout.splitlines()[-1])
 
     def is_left_clean(self) -> bool:
@@ -108,7 +110,6 @@ def test_the_whole_way_on_a_site(site, allocation, directives, prologue):
                   "#SBATCH --qos=normal\n", "#SBATCH --comment=course\n", "--protocol tls://",
                   "\nexport FROM_THE_SITE='module load'\n"):  # fmt: skip
         assert words in seen["script"]
-    until(site.is_left_clean, "no job and no file is left")
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
@@ -144,7 +145,6 @@ def test_a_home_of_any_name_and_the_variables_of_a_sites_module(site, allocation
     assert not [
         line for line in seen["script"] if "debug" in line or line in ("#SBATCH -t 1", "#SBATCH -N 1")
     ]
-    until(site.is_left_clean, "no job and no file is left")
 
 
 def test_a_network_that_is_not_here_is_named(site):
@@ -159,7 +159,6 @@ def test_a_network_that_is_not_here_is_named(site):
     told = site.run("jobqueue: {slurm: {interface: nowhere0}}", program)
     assert "'nowhere0' is not a valid network interface" in told
     assert "interface and scheduler-options of jobqueue.slurm in jobqueue.yaml" in told
-    until(site.is_left_clean, "no job and no file is left")
 
 
 def test_our_own_slurm_takes_none_of_it(site, settings, monkeypatch):

@@ -1,11 +1,8 @@
 """Faults 11, 12 and 13: directories that strangers made first, links, odd paths, and ports wanted by all."""
 
 import os
-import shutil
 import socket
 import stat
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,13 +11,6 @@ import pytest
 from hpclab.cluster.backends.command import private_directory
 from hpclab.cluster.host import ports, private
 from hpclab.cluster.host.ports import Ports
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="hpl-", dir="/tmp"))  # pytest's own are too long for a socket
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.slurm
 QUIET = "--output=/dev/null"
 
 
-@pytest.fixture
-def client(local_slurm: LocalSlurm) -> Slurm:
-    return slurm.connect(export=False)
-
-
 def test_a_job_from_submission_to_history(client: Slurm, tmp_path: Path) -> None:
     job = client.submit("#!/bin/sh\nexit 3\n", "--job-name=three", f"--output={tmp_path}/out", "--time=2")
     ended = client.wait(job, 60)

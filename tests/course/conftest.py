@@ -5,10 +5,15 @@ import json
 import pytest
 
 
-def notebook(text, **metadata):
-    """A notebook of one cell, as its file holds it."""
+def notebook(text, *code, **metadata):
+    """A notebook of a text and cells of code, as its file holds it: nbformat takes seconds to import."""
     cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": [text]}]
-    return json.dumps({"cells": cells, "metadata": {"hpclab": metadata}, "nbformat": 4})
+    for number, source in enumerate(code):
+        cell = {"cell_type": "code", "id": f"c{number}", "metadata": {}, "source": source}
+        cells.append(cell | {"outputs": [], "execution_count": None})
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    about = {"kernelspec": kernel, "hpclab": metadata}
+    return json.dumps({"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5})
 
 
 @pytest.fixture

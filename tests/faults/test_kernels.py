@@ -6,7 +6,6 @@ import io
 import pytest
 
 from hpclab.cluster import local_slurm as up_and_down
-from hpclab.cluster import slurm
 from tests.conftest import jobs_left, until
 
 
@@ -59,8 +58,8 @@ QUEUED = ["PENDING"] * 2 + ["RUNNING"] * 4
 
 @pytest.mark.slow
 @pytest.mark.slurm
-def test_a_kernel_restarted_twice_finds_the_slurm_and_leaves_no_job(local_slurm, kernel):
-    supervisor, client = local_slurm.supervisor, slurm.connect(export=False)
+def test_a_kernel_restarted_twice_finds_the_slurm_and_leaves_no_job(local_slurm, client, kernel):
+    supervisor = local_slurm.supervisor
     names = []
     for how in ("killed", "restarted", ""):  # of four nodes, so the third pool needs what the first held
         name, conf, nodes = kernel.run(START).split()
@@ -87,12 +86,11 @@ def test_a_kernel_restarted_twice_finds_the_slurm_and_leaves_no_job(local_slurm,
 
 @pytest.mark.slow
 @pytest.mark.slurm
-def test_cells_run_twice_and_out_of_order(local_slurm, kernel):
+def test_cells_run_twice_and_out_of_order(local_slurm, client, kernel):
     first = kernel.run(START)
     second = kernel.run(START)  # start clicked twice: the new pool works, the old one is collected
     assert first.split()[0] != second.split()[0]
     assert kernel.run("import gc; gc.collect(); print(pool.map(abs, [-1]))") == "[1]"
-    client = slurm.connect(export=False)
     until(lambda: {job.name for job in client.queue()} == {second.split()[0]}, "only the new pool has jobs")
     # A cell before the one it needs, and one after the last.
     assert "pool.scale(1) first" in kernel.run("empty = Pool(nodes=0)\nempty.run(abs)")

@@ -1,22 +1,20 @@
 """Fault 20: on a machine without any network but loopback everything runs, on a Slurm of its own as well."""
 
-import os
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from hpclab.cluster import slurm
 from hpclab.cluster.local_slurm import files
+from hpclab.cluster.slurm import SlurmError
 
-WITHOUT = """
+PROGRAM = """
 import fcntl, os, socket, struct, subprocess, sys
 with socket.socket() as probe:  # a new network namespace has a loopback that is down
     fcntl.ioctl(probe, 0x8914, struct.pack("16sh", b"lo", 0x41))
     assert probe.connect_ex(("192.0.2.1", 80))
-"""
-EVERYTHING = """
+
 from hpclab.cluster import Pool, local_slurm, slurm
 
 try:
@@ -36,37 +34,22 @@ for command in ("doctor", "validate"):
 """
 
 
-@pytest.fixture
-def offline(state_dir, tmp_path):
-    unshare = shutil.which("unshare")
-    if not unshare or subprocess.run([unshare, "--net", "true"], capture_output=True).returncode:
-        pytest.skip("only root can take the network away from a process")
-
-    def run(program, *words):
-        done = subprocess.run(
-            [unshare, "--net", sys.executable, "-c", WITHOUT + program, *words],
-            cwd=tmp_path, env=os.environ | {"HPCLAB_STATE_DIR": str(state_dir)}, capture_output=True,
-            text=True, timeout=280,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    return run
-
-
 @pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.parametrize(
     "backends", [("slurm",), pytest.param(("slurm", "local"), marks=pytest.mark.soak)], ids=len
 )
-def test_pools_jobs_and_commands_run_without_a_network(offline, backends):
-    offline(EVERYTHING, *backends)
+def test_pools_jobs_and_commands_run_without_a_network(state_dir, tmp_path, backends):
+    unshare = shutil.which("unshare")
+    if not unshare or subprocess.run([unshare, "--net", "true"], capture_output=True).returncode:
+        pytest.skip("only root can take the network away from a process")
+    words = [unshare, "--net", sys.executable, "-c", PROGRAM, *backends]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slurm
-def test_a_slurm_of_the_time_with_a_network_says_what_to_do(local_slurm, monkeypatch):
-    client = slurm.connect(export=False)
+def test_a_slurm_of_the_time_with_a_network_says_what_to_do(client, monkeypatch):
     monkeypatch.setattr(files, "_families", lambda: ["EnableWhatItHasNot"])
-    with pytest.raises(
-        slurm.SlurmError, match="without one its commands do not find it: hpclab slurm down, "
-    ):
+    with pytest.raises(SlurmError, match="without one its commands do not find it: hpclab slurm down, "):
         client.queue()

@@ -11,18 +11,12 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster import local_slurm as up_and_down
-from hpclab.cluster import slurm
 from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm import Slurm, SlurmError
 from tests.conftest import fail_node, gone, until
 
 pytestmark = [pytest.mark.slurm]
 QUIET = "--output=/dev/null"
-
-
-@pytest.fixture
-def client(local_slurm: LocalSlurm) -> Slurm:
-    return slurm.connect(export=False)
 
 
 def runs(client: Slurm, job: int, starts: Path) -> str:
