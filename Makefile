@@ -45,9 +45,9 @@ format: ## put code and notebooks into the one style
 	@$(PY) -m ruff format --quiet .
 	@$(PY) tests/lessons/canonical.py
 
-soak: ## the long forms of tests, over an hour: every ending and place, every process suspended, forty Slurms, other sites
+soak: ## the long forms of tests, half an hour: every ending and place, every process suspended, forty Slurms, other sites
 	@sh ./setup.sh dev
-	@$(PY) -m pytest -q -m soak $(ARGS)
+	@$(PY) -m pytest -q -n 2 --dist load -m soak $(ARGS)
 
 bench: ## the measurements that the documentation states; see benchmarks/README.md
 	@sh ./setup.sh dev
