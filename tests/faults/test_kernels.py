@@ -17,10 +17,6 @@ class Kernel:
 
         self.manager, self.client = start_new_kernel(kernel_name="python3", startup_timeout=60)
 
-    def begin(self, code: str) -> None:
-        """Send the cell, and go on; should it fail, the cells that are sent after it still run."""
-        self.client.execute(code, stop_on_error=False)
-
     def run(self, code: str) -> str:
         """What the cell prints, or its error's name and text."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -71,13 +67,13 @@ def test_a_kernel_restarted_twice_finds_the_slurm_and_leaves_no_job(local_slurm,
         assert conf == str(local_slurm.directory / "slurm.conf")
         names.append(name)
         if how == "killed":  # with jobs that wait, which no worker's end will end
-            kernel.begin("pool.scale(6)")
+            kernel.client.execute("pool.scale(6)")
             until(lambda: sorted(job.state for job in client.queue()) == QUEUED, "its jobs are queued")
             waiting = [job.id for job in client.queue() if job.state == "PENDING"]
         elif how:  # while a map runs, as impatient people do
             kernel.run(MARK)
             mark = local_slurm.directory / "map_began"
-            kernel.begin(f"pool.map(mark, [{str(mark)!r}] * 4)")
+            kernel.client.execute(f"pool.map(mark, [{str(mark)!r}] * 4)")
             until(mark.exists, "the map has begun")
         if how:
             kernel.restart(now=how == "killed")
@@ -103,8 +99,9 @@ def test_cells_run_twice_and_out_of_order(local_slurm, client, kernel):
     # A cell interrupted: the nodes are still there for the next.
     kernel.run("empty.scale(1)")
     kernel.run(MARK)
-    kernel.begin(f"empty.map(mark, [{str(local_slurm.directory / 'asleep')!r}])")
-    until((local_slurm.directory / "asleep").exists, "the map has begun")
+    asleep = local_slurm.directory / "asleep"
+    kernel.client.execute(f"empty.map(mark, [{str(asleep)!r}])", stop_on_error=False)  # aborts no later cell
+    until(asleep.exists, "the map has begun")
     kernel.manager.interrupt_kernel()
     assert kernel.client.get_shell_msg(timeout=60)["content"]["ename"] == "KeyboardInterrupt"
     assert kernel.run("print(empty.map(abs, [-3]), empty.nodes)") == "[3] 1"

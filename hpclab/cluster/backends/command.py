@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import json
 import os
 import shutil
@@ -139,11 +140,23 @@ def cut_logs(directory: Path) -> None:
             status = log.stat()
             if log.suffix in (".log", ".out", ".err") and status.st_blocks * 512 > MOST_LOG:
                 with open(log, "r+b") as file:
-                    file.seek(end := max(0, status.st_size - KEPT_LOG))
-                    kept = file.read(KEPT_LOG)
-                    file.truncate(0)
-                    file.seek(end)
-                    file.write(kept)
+                    end = max(0, status.st_size - KEPT_LOG)
+                    if not _punched(file.fileno(), end):  # then what is printed just now may be lost
+                        file.seek(end)
+                        kept = file.read()
+                        file.truncate(0)
+                        file.seek(end)
+                        file.write(kept)
+
+
+def _punched(file: int, end: int) -> bool:
+    """Make a hole of a file's first `end` bytes, where system and file system can (fallocate(2), Linux)."""
+    try:
+        fallocate = ctypes.CDLL(None).fallocate
+    except AttributeError:
+        return False
+    keep_size, punch_hole = 1, 2
+    return fallocate(file, keep_size | punch_hole, ctypes.c_long(0), ctypes.c_long(end)) == 0
 
 
 def secure(directory: Path) -> Security:
