@@ -105,7 +105,7 @@ def test_what_tasks_print_does_not_fill_the_disk():
     with Pool(1, backend="local") as pool:
         directory, name = pool._nodes.backend.directory, pool.workers()[0].name
         for _ in range(2):
-            pool.map(lambda _: print("x" * 20_000_000 + " last words", flush=True), [0])
+            pool.map(lambda _: print(*200 * ["x" * 100_000], "last words", sep="\n", flush=True), [0])
             pool.map(abs, [0])
             assert sum(path.stat().st_blocks * 512 for path in directory.iterdir()) < 2 * command.MOST_LOG
             assert "last words" in pool._nodes.backend.log(name)

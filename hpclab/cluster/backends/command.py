@@ -141,7 +141,7 @@ def cut_logs(directory: Path) -> None:
             if log.suffix in (".log", ".out", ".err") and status.st_blocks * 512 > MOST_LOG:
                 with open(log, "r+b") as file:
                     end = max(0, status.st_size - KEPT_LOG)
-                    if not _punched(file.fileno(), end):  # then what is printed just now may be lost
+                    if not _punched(file.fileno(), end):  # a copy loses what is printed meanwhile
                         file.seek(end)
                         kept = file.read()
                         file.truncate(0)
