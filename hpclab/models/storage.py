@@ -1,0 +1,247 @@
+"""How long clients take to read (or write) their files from servers that share them, and what bounds it.
+
+    store = Store((Server(500e6),) * 4, metadata=2000, link=1.25e9, latency=1e-3)
+    predict(store, Reading(clients=8, files=64, size=16e6)).bound      # "servers"
+
+Files are numbered over all clients: client c's file i is number c · files + i. File n lies in stripes of
+`stripe_size` bytes, dealt out in turn to `stripes` servers from server n on, around the ring of all servers.
+
+A closed system of queues takes at least as long as its busiest part has to do, and at least as long as one
+reader needs that has it to itself (Lazowska et al., Quantitative System Performance, 1984, chapter 5):
+
+    seconds ≥ the largest of   a server:   its bytes / bandwidth, or its requests / operations
+                               a link:     a client's bytes / link
+                               metadata:   all opens / metadata
+                               a reader:   its files · (1 / metadata + latency + one file's bytes over
+                                           the least of link and servers)
+
+What the bounds leave out is that readers meet on one server while another is idle. Where they are few, their
+files are run: opened in order, then flows on servers and links that share them max-min fair, a file ended
+when its last stripe is there. What to notice: clients that begin on the same server can go round all servers
+in one crowd, and get one server's bandwidth instead of all.
+
+Writing is the same with the bandwidths that the servers write with.
+"""
+
+import functools
+import heapq
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy
+
+from hpclab import checks
+
+BOUNDS = ("servers", "a slow server", "server operations", "clients' links", "metadata", "latency")
+_MOST_FLOWS = 64  # that are run at once; more readers than that keep every server busy
+_RUN_FLOWS = 400  # in all; the files after them take as much longer than the bound as these do
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One storage server: `bandwidth` in B/s and `operations` (requests) in 1/s; the slower of both binds."""
+
+    bandwidth: float
+    operations: float = math.inf
+
+    def __post_init__(self) -> None:
+        checks.number("bandwidth of a server", self.bandwidth, 1, 1e15, "B/s")
+        checks.number("operations of a server", self.operations, 1e-3, math.inf, "1/s")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`servers`, how many opens/s their `metadata` takes, each client's `link` in B/s and the `latency` in s
+    that a file costs once, whoever else is there."""
+
+    servers: tuple[Server, ...]
+    metadata: float = math.inf
+    link: float = math.inf
+    latency: float = 0.0
+
+    def __post_init__(self) -> None:
+        found = checks.instances("servers", self.servers, Server)
+        checks.integer("The number of servers", len(found), 1, 4096)
+        object.__setattr__(self, "servers", tuple(found))
+        checks.number("metadata", self.metadata, 1e-3, math.inf, "opens/s")
+        checks.number("link", self.link, 1, math.inf, "B/s")
+        checks.number("latency", self.latency, 0, 3600, "s")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Each of `clients` reads `files` of `size` bytes whole, `streams` of them at a time.
+
+    `stripes` is the stripe count, at most one on each server, `stripe_size` in bytes. A file is one request
+    to each server that holds a part of it.
+    """
+
+    clients: int = 1
+    files: int = 1
+    size: float = 0
+    stripes: int = 1
+    stripe_size: int = 2**20
+    streams: int = 1
+
+    def __post_init__(self) -> None:
+        checks.integer("clients", self.clients, 1, 1_000_000)
+        checks.integer("files", self.files, 1, 10**9)
+        checks.number("size", self.size, 0, 2**60, "bytes")
+        checks.integer("stripes", self.stripes, 1, 4096)
+        checks.integer("stripe_size", self.stripe_size, 1, 2**50, "bytes")
+        checks.integer("streams", self.streams, 1, 4096)
+
+    @property
+    def bytes(self) -> float:
+        """All that all clients read."""
+        return self.clients * self.files * self.size
+
+    def parts(self, servers: int) -> list[float]:
+        """The bytes of a file on the first, second, ... server that it lies on."""
+        width = min(self.stripes, servers)
+        turns, rest = divmod(self.size, width * self.stripe_size)
+        each = [turns * self.stripe_size + min(max(rest - place * self.stripe_size, 0), self.stripe_size)
+                for place in range(width)]  # fmt: skip
+        return [part for part in each if part]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`seconds` until the last client is done, and the `bound`, one of BOUNDS, that costs the most of them.
+
+    `bandwidth` is B/s of all clients together. `bounds` has the seconds that each bound alone would take:
+    they do not add up, the longest counts.
+    """
+
+    seconds: float
+    bound: str
+    bandwidth: float
+    files_per_second: float
+    bounds: Mapping[str, float]
+
+
+def predict(store: Store, reading: Reading) -> Forecast:
+    """The formula above: the largest bound, times what running the first files adds to theirs."""
+    checks.instance("store", store, Store)
+    checks.instance("reading", reading, Reading)
+    bounds = _bounds(store, reading)
+    bound = max(bounds, key=bounds.__getitem__)
+    seconds = bounds[bound] * _crowding(store, reading)
+    rate = 1 / seconds if seconds else math.inf
+    return Forecast(
+        seconds, bound, reading.bytes * rate if reading.bytes else 0.0,
+        reading.clients * reading.files * rate, bounds,
+    )  # fmt: skip
+
+
+def _bounds(store: Store, reading: Reading) -> dict[str, float]:
+    """Seconds of each bound; what a reader's own turn costs counts for what most of it is."""
+    count, clients, files = len(store.servers), reading.clients, reading.files
+    begins = numpy.full(count, clients * files // count)  # files whose first stripe lies on each server
+    begins[: clients * files % count] += 1
+    bandwidth = numpy.array([server.bandwidth for server in store.servers])
+    operations = numpy.array([server.operations for server in store.servers])
+    moving, asking, alone = numpy.zeros((3, count))
+    for place, part in enumerate(reading.parts(count)):
+        moving += numpy.roll(begins, place) * part / bandwidth
+        asking += numpy.roll(begins, place) / operations
+        alone = numpy.maximum(alone, numpy.roll(numpy.maximum(part / bandwidth, 1 / operations), -place))
+    last = int(numpy.argmax(numpy.maximum(moving, asking)))
+    servers = "a slow server" if bandwidth[last] < bandwidth.max() else "servers"
+    servers = servers if moving[last] >= asking[last] else "server operations"
+    found = dict.fromkeys(BOUNDS, 0.0)
+    found[servers] = float(max(moving[last], asking[last]))
+    found["clients' links"] = files * reading.size / store.link
+    found["metadata"] = clients * files / store.metadata
+    # a reader's own turn: its client's files begin at server c · files and go round the ring
+    file = numpy.maximum(alone, reading.size / store.link)
+    twice = numpy.concatenate([[0.0], numpy.cumsum(numpy.tile(file, 2))])
+    starts = numpy.arange(min(clients, count)) * (files % count) % count
+    slowest = float((twice[starts + files % count] - twice[starts]).max() + files // count * file.sum())
+    turn = {"metadata": files / store.metadata, "latency": files * store.latency,
+            "clients' links" if reading.size / store.link >= alone.max() else servers: slowest}  # fmt: skip
+    most = max(turn, key=turn.__getitem__)
+    found[most] = max(found[most], sum(turn.values()) / min(reading.streams, files))
+    return found
+
+
+def _crowding(store: Store, reading: Reading) -> float:
+    """By how much a run of each client's first files takes longer than their bound; 1 with many readers."""
+    streams = min(reading.streams, reading.files)
+    flows = reading.clients * len(reading.parts(len(store.servers)))
+    if not flows or flows * streams > _MOST_FLOWS:
+        return 1.0
+    files = min(reading.files, max(streams, _RUN_FLOWS // flows))
+    bound = max(_bounds(store, replace(reading, files=files)).values())
+    return max(1.0, _run(store, reading, files) / bound)
+
+
+@functools.lru_cache(4096)
+def _run(store: Store, reading: Reading, files: int) -> float:
+    """Seconds until each client has read its first `files` files, from one moment that counts to the next."""
+    count, streams = len(store.servers), min(reading.streams, files)
+    parts = reading.parts(count)
+    taken = [0] * reading.clients
+    opening: list[tuple[float, int, int]] = []  # when its bytes begin to flow, number, client
+    flows: dict[tuple[int, int], tuple[tuple[int, float], ...]] = {}  # number, server -> what it shares
+    rest, missing = dict[tuple[int, int], float](), dict[int, int]()
+    now = opens = 0.0
+
+    def take(client: int) -> None:
+        nonlocal opens
+        if taken[client] < files:
+            opens = max(now, opens) + 1 / store.metadata
+            number = client * reading.files + taken[client]
+            heapq.heappush(opening, (opens + store.latency, number, client))
+            taken[client] += 1
+
+    for _ in range(streams):
+        for client in range(reading.clients):
+            take(client)
+    while opening or flows:
+        rates = _fair(flows)
+        before = now
+        now = min([now + rest[flow] / rates[flow] for flow in flows] + [one[0] for one in opening[:1]])
+        for flow in list(flows):
+            rest[flow] -= rates[flow] * (now - before)
+            if rest[flow] <= 1e-9 * reading.size:
+                number = flow[0]
+                del flows[flow], rest[flow]
+                missing[number] -= 1
+                if not missing[number]:
+                    take(number // reading.files)
+        while opening and opening[0][0] <= now * (1 + 1e-12):
+            _, number, client = heapq.heappop(opening)
+            missing[number] = len(parts)
+            for place, part in enumerate(parts):
+                at = (number + place) % count
+                server = store.servers[at]
+                cost = max(1 / server.bandwidth, 1 / server.operations / part)  # s of the server for a byte
+                flows[number, at] = ((at, cost), (count + client, 1 / store.link))
+                rest[number, at] = part
+    return now
+
+
+def _fair(flows: Mapping[tuple[int, int], tuple[tuple[int, float], ...]]) -> dict[tuple[int, int], float]:
+    """B/s of each flow, max-min fair: the most crowded part gives its flows equal shares, then the next.
+
+    Each flow names the parts it uses and how many seconds of a part a byte costs (Bertsekas & Gallager, Data
+    Networks, 1992, 6.5.2).
+    """
+    left = {part: 1.0 for uses in flows.values() for part, _ in uses}
+    open_, rates = dict(flows), dict[tuple[int, int], float]()
+    while open_:
+        wanted = dict.fromkeys(left, 0.0)
+        for uses in open_.values():
+            for part, cost in uses:
+                wanted[part] += cost
+        tight = min((part for part in wanted if wanted[part]), key=lambda part: left[part] / wanted[part])
+        share = left[tight] / wanted[tight]
+        for flow, uses in list(open_.items()):
+            if any(part == tight for part, _ in uses):
+                rates[flow] = share
+                del open_[flow]
+                for part, cost in uses:
+                    left[part] = max(0.0, left[part] - share * cost)
+    return rates

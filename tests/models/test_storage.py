@@ -1,0 +1,80 @@
+"""The storage model against cases worked by hand: which bound, and what meeting on a server costs."""
+
+import math
+
+import pytest
+
+from hpclab.models.storage import BOUNDS, Reading, Server, Store, predict
+
+FOUR = (Server(100.0),) * 4
+SLOW = (*FOUR[:3], Server(25.0))
+FEW = (Server(100.0, operations=2),) * 4
+
+
+@pytest.mark.parametrize(
+    ("bound", "seconds", "store", "reading"),
+    [
+        # 8 · 15 · 100 B over 4 · 100 B/s; with 15 files the clients begin on different servers
+        ("servers", 30, Store(FOUR), Reading(8, 15, 100)),
+        ("servers", 16, Store(FOUR), Reading(1, 16, 100)),  # one reader, one server at a time
+        ("servers", 4, Store(FOUR), Reading(1, 16, 100, streams=4)),
+        ("servers", 4, Store(FOUR), Reading(1, 16, 100, stripes=4, stripe_size=25)),
+        ("clients' links", 32, Store(FOUR, link=50), Reading(2, 16, 100, stripes=4, stripe_size=25)),
+        ("a slow server", 32, Store(SLOW), Reading(2, 16, 100, stripes=4, stripe_size=25)),
+        ("metadata", 32, Store(FOUR, metadata=1), Reading(2, 16, 0)),
+        ("latency", 32, Store(FOUR, latency=2), Reading(8, 16, 0)),
+        ("server operations", 4, Store(FEW), Reading(4, 8, 1, streams=8)),
+        # its own turn: an open, the latency and one server's 100 B/s
+        ("latency", 16 * (0.5 + 3 + 1), Store(FOUR, metadata=2, latency=3), Reading(1, 16, 100)),
+    ],
+    ids=str,
+)
+def test_hand_worked(bound, seconds, store, reading):
+    found = predict(store, reading)
+    assert found.bound == bound
+    assert found.seconds == pytest.approx(seconds, rel=0.02)
+    assert found.bandwidth == pytest.approx(reading.bytes / found.seconds)
+    assert found.files_per_second == pytest.approx(reading.clients * reading.files / found.seconds)
+    assert tuple(found.bounds) == BOUNDS
+
+
+def test_clients_that_begin_on_one_server_go_round_in_a_crowd():
+    crowd, apart = (predict(Store(FOUR), Reading(4, files, 100)) for files in (16, 17))
+    assert crowd.seconds == pytest.approx(64)  # all four clients on one server, then on the next
+    assert apart.seconds == pytest.approx(17)
+    slow = predict(Store(SLOW), Reading(1, 16, 100))
+    assert slow.seconds == pytest.approx(12 + 4 * 4)  # 12 files from fast servers, 4 at a quarter
+
+
+def test_stripes_are_dealt_out_in_turn_and_none_is_lost():
+    assert Reading(size=250, stripes=2, stripe_size=100).parts(4) == [150, 100]
+    assert Reading(size=90, stripes=4, stripe_size=100).parts(4) == [90]
+    for size in (0, 1, 99, 100, 101, 12_345):
+        assert sum(Reading(size=size, stripes=3, stripe_size=100).parts(8)) == size
+    assert len(Reading(size=1e9, stripes=8).parts(2)) == 2
+
+
+def test_a_better_store_takes_no_longer_but_for_how_readers_happen_to_meet():
+    store, reading = Store(SLOW, 10, 200, 0.1), Reading(8, 16, 100, 2, 50)
+    seconds = predict(store, reading).seconds
+    for better in (Store(FOUR, 10, 200, 0.1), Store(SLOW, 100, 200, 0.1), Store(SLOW, 10, 900, 0.1)):
+        assert predict(better, reading).seconds <= seconds * 1.03
+
+
+def test_many_readers_and_nothing_at_all():
+    many = predict(Store((Server(1e9),) * 100), Reading(1000, 10_000, 1e8))
+    assert many.seconds == pytest.approx(1e7 * 1e8 / 1e11)
+    free = predict(Store(FOUR), Reading())
+    assert (free.seconds, free.bandwidth) == (0, 0)
+
+
+@pytest.mark.parametrize("bad", [-1, math.nan, 1e30, "two", None, ...], ids=str)
+def test_what_is_no_number_is_refused_in_a_sentence(bad, refused):
+    for call in (
+        Server, lambda n: Server(1, n) if n != 1e30 else Server(n), lambda n: Store(FOUR, latency=n),
+        lambda n: Store(FOUR, link=n) if n != 1e30 else Store(n), Reading, lambda n: Reading(files=n),
+        lambda n: Reading(size=n), lambda n: Reading(stripes=n), lambda n: Reading(stripe_size=n),
+        lambda n: Reading(streams=n), lambda n: Store((Server(1), n)), lambda n: predict(n, Reading()),
+        lambda n: predict(Store(FOUR), n), lambda n: Store(()),
+    ):  # fmt: skip
+        refused(lambda call=call: call(bad))
