@@ -1,0 +1,289 @@
+"""The emulated striped store: real servers, real bytes; what lies where, who may ask, and how it ends."""
+
+import errno
+import io
+import math
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+
+import fsspec
+import h5py
+import numpy
+import psutil
+import pytest
+from torch.utils.data import DataLoader
+
+from hpclab.models.storage import Reading, Server
+from hpclab.storage import file_system
+from hpclab.storage.server import BEHIND, LENGTH, Clock
+from hpclab.storage.striped import StripedStore
+from tests.conftest import gone, until
+
+FAST = Server(100e6)
+DATA = numpy.random.default_rng(0).bytes(300_001)
+
+
+@pytest.fixture(scope="module")
+def store():
+    with StripedStore((FAST,) * 3, metadata=2000, capacity=2**24) as store:
+        yield store
+
+
+@pytest.fixture
+def doomed():
+    """Two servers for a test that ends them."""
+    with StripedStore((FAST,) * 2) as store:
+        store.fill({"first": DATA, "second": DATA})
+        yield store
+
+
+def children():
+    return {one.pid for one in psutil.Process().children() if "hpclab.storage.server" in one.cmdline()}
+
+
+@pytest.mark.parametrize("stripe_size", [4096, 65536, 2**17])
+@pytest.mark.parametrize("stripes", [1, 2, 3])
+def test_bytes_come_back_whatever_part_is_asked_for(store, stripes, stripe_size):
+    client = store.client(stripes=stripes, stripe_size=stripe_size)
+    edges = [0, 1, stripe_size - 1, stripe_size, stripe_size + 1, 3 * stripe_size, len(DATA) - 1, len(DATA)]
+    for size in (0, 1, stripe_size, 2 * stripe_size + 1, len(DATA)):
+        client.pipe_file("some/file", DATA[:size])
+        assert client.info("/some/file")["size"] == size
+        for start in edges:
+            for end in edges:
+                if start <= end:
+                    assert client.cat_file("some/file", start, end) == DATA[:size][start:end]
+        assert client.cat_file("striped:///some/file") == DATA[:size]
+    client.rm("some/file")
+    assert sum(one["held"] for one in store.statistics()) == 0
+
+
+def test_stripes_lie_where_the_model_says_and_each_part_is_one_operation():
+    reading = Reading(files=4, size=len(DATA), stripes=2, stripe_size=65536)
+    with StripedStore((FAST,) * 3) as store:
+        store.fill({f"file {n}": DATA for n in range(4)}, stripes=2, stripe_size=65536)
+        assert all(one["operations"] == one["bytes"] == 0 for one in store.statistics()), "it was limited"
+        client, moved, operations = store.client(), [0.0] * 3, [0] * 3
+        for number in range(4):
+            assert client.cat_file(f"file {number}") == DATA
+            for place, part in enumerate(reading.parts(3)):
+                moved[(number + place) % 3] += part
+                operations[(number + place) % 3] += 1
+        *servers, metadata = store.statistics()
+        assert [one["bytes"] for one in servers] == [one["held"] for one in servers] == moved
+        assert [one["operations"] for one in servers] == operations
+        assert metadata["operations"] == 4
+
+
+def test_a_rate_is_kept_a_late_request_made_up_for_and_an_idle_second_not():
+    clock, now = Clock(rate=10.0), time.monotonic()
+    first = clock.take(5, now - 60)
+    assert now - BEHIND + 0.5 <= first < now + 0.5
+    assert clock.take(20, now - 60) == pytest.approx(first + 2)
+    assert Clock(rate=10.0).take(1, now + 60) < now + 60
+
+
+def test_files_and_folders_are_listed(store):
+    client = store.client()
+    for name in ("a/b/c", "a/d", "e"):
+        client.pipe_file(name, b"x")
+    assert client.ls("", detail=False) == ["a", "e"]
+    assert client.ls("a", detail=False) == client.ls("/a/", detail=False) == ["a/b", "a/d"]
+    assert client.find("") == ["a/b/c", "a/d", "e"]
+    assert client.isdir("a/b")
+    assert client.exists("a/d")
+    assert not client.exists("a/x")
+    for name in ("x", "a/x"):
+        with pytest.raises(FileNotFoundError):
+            client.cat_file(name)
+    client.rm(client.find(""))
+
+
+def test_libraries_read_and_write_through_open(store):
+    client, array = store.client(stripes=3, stripe_size=4096), numpy.arange(20_000.0).reshape(100, 200)
+    whole, tar = io.BytesIO(), io.BytesIO()
+    with h5py.File(whole, "w") as file:
+        file.create_dataset("x", data=array, chunks=(10, 200))
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    with client.open("x.h5", "wb") as file:
+        file.write(whole.getbuffer())
+    client.pipe_file("x.tar", tar.getbuffer())
+    with client.open("x.h5") as file, h5py.File(file) as opened:
+        assert (opened["x"][20:40] == array[20:40]).all()
+    with client.open("x.tar") as file, tarfile.open(fileobj=file) as archive:
+        assert archive.getnames() == ["empty"]
+    client.rm(["x.h5", "x.tar"])
+
+
+class Files:
+    """A data set, as torch has it."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, item):
+        return int(self.client.cat_file(f"item {item}"))
+
+
+def test_forked_and_pickled_clients_open_connections_of_their_own(store):
+    store.fill({f"item {n}": str(n).encode() for n in range(6)})
+    client = store.client(link=1e9)
+    assert Files(client)[1] == 1
+    assert sorted(map(int, DataLoader(Files(client), num_workers=2))) == list(range(6))
+    assert Files(client)[2] == 2
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).cat_file('item 5').decode())"
+    done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(client), capture_output=True)
+    assert done.stdout.strip() == b"5", done.stderr
+    store.client().rm([f"item {n}" for n in range(6)])
+
+
+def test_one_link_is_shared_by_what_is_forked_and_by_nobody_else(store):
+    client = store.client(link=1e6)
+    client.pipe_file("x", DATA)
+    if (child := os.fork()) == 0:
+        client.cat_file("x")
+        os._exit(0)
+    before = client._link_free.value
+    until(lambda: os.waitpid(child, os.WNOHANG)[0], "the child has read")
+    assert client._link_free.value >= before + len(DATA) / 1e6
+    assert pickle.loads(pickle.dumps(client))._link_free.value == 0
+    client.rm("x")
+
+
+@pytest.mark.parametrize("said", [b"", b"x" * 64, b"\xff" * 64, b"half a key"])
+def test_without_its_key_a_server_says_nothing(store, said):
+    for port in store.client()._ports:
+        with socket.create_connection(("127.0.0.1", port), 60) as sock:
+            sock.sendall(said)
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize("said", [LENGTH.pack(2**31), LENGTH.pack(4) + b"nope", LENGTH.pack(9) + b"{}",
+                                  LENGTH.pack(26) + b'{"do":"exit","asked":null}'])  # fmt: skip
+def test_a_wrong_or_cut_message_ends_that_connection_only(store, said):
+    client = store.client()
+    client.pipe_file("x", DATA)
+    with socket.create_connection(("127.0.0.1", client._ports[0]), 60) as sock:
+        sock.sendall(client._key.encode() + said)
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(1) == b""
+    assert client.cat_file("x") == DATA
+    client.rm("x")
+
+
+def test_what_does_not_fit_is_refused_and_leaves_nothing(store, refused):
+    client, before = store.client(stripes=3), store.statistics()
+    refused(lambda: client.pipe_file("x", bytes(2**26)))
+    with pytest.raises(OSError, match="bytes in all") as caught:
+        client.pipe_file("x", bytes(2**25 + 2**24 + 1))
+    assert caught.value.errno == errno.ENOSPC
+    assert [one["held"] for one in store.statistics()] == [one["held"] for one in before]
+    assert not client.exists("x")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\0b", "x" * 256, "\ud800"])
+def test_what_is_no_name_is_refused(store, name, refused):
+    refused(lambda: store.client().pipe_file(name, b"x"))
+
+
+def test_a_server_that_is_killed_is_named_and_the_others_go_on(doomed, refused):
+    client = doomed.client()
+    with client.open("first") as file:
+        assert file.read(1) == DATA[:1]
+        doomed._processes[0].kill()
+        with pytest.raises(OSError, match=r"^Storage server 0 .* has ended: .*[.]$"):
+            file.read()
+    assert client.cat_file("second") == DATA
+    doomed._processes[-1].kill()
+    doomed._processes[-1].wait()
+    for ask in (client.exists, client.ls, client.cat_file):
+        with pytest.raises(OSError, match="metadata server has ended"):
+            ask("second")
+
+
+def test_a_server_that_is_stopped_is_named(doomed, monkeypatch):
+    monkeypatch.setattr(file_system, "PATIENCE", 0.5)
+    client = doomed.client()
+    doomed._processes[1].send_signal(signal.SIGSTOP)
+    with pytest.raises(TimeoutError, match=r"^Storage server 1 .* has not answered"):
+        client.cat_file("second")
+    assert client.cat_file("first") == DATA
+
+
+def test_close_leaves_no_process_and_no_port(doomed, refused):
+    ports, before = doomed.client()._ports, children()
+    assert len(before) >= 3
+    doomed._processes[0].send_signal(signal.SIGSTOP)
+    left = {process.pid for process in doomed._processes}
+    doomed.close()
+    doomed.close()
+    assert not left & children()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+    refused(doomed.client)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_servers_end_with_the_process_that_started_them(number):
+    """Also where what it forked still holds their pipes."""
+    code = (
+        "import os, time; from hpclab.storage.striped import StripedStore; store = StripedStore()\n"
+        "child = os.fork()\n"
+        "print(child, *(process.pid for process in store._processes), flush=True) if child else None\n"
+        "time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        child, *servers = map(int, process.stdout.readline().split())
+        assert len(servers) == 5
+        process.send_signal(number)
+        until(lambda: all(map(gone, servers)), "the servers have ended")
+        os.kill(child, signal.SIGKILL)
+
+
+BAD = [0, -1, math.nan, 1e30, "two", None, ...]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+def test_bad_input_is_refused_before_anything_starts(store, bad, refused):
+    before = children()
+    for servers in (bad, (bad,), ((bad, 10),), ((50e6, bad),), ((50e6, 10, bad),)):
+        refused(lambda servers=servers: StripedStore(servers))
+    for name in ("metadata", "capacity"):
+        refused(lambda name=name: StripedStore(**{name: bad}))
+    if bad != 0:
+        refused(lambda: StripedStore(latency=bad))
+    for name in ("link", "stripes", "stripe_size"):
+        if (name, bad) != ("link", None):
+            refused(lambda name=name: store.client(**{name: bad}))
+    refused(lambda: StripedStore(()))
+    refused(lambda: StripedStore((FAST,) * 17))
+    refused(lambda: StripedStore((FAST,) * 5))
+    refused(lambda: StripedStore((FAST,) * 2, capacity=2**29))
+    refused(lambda: store.client(stripes=4))
+    assert children() == before
+
+
+def test_the_condition_says_what_is_emulated():
+    servers = ((50e6, 2000), (50e6, 2000), Server(10e6))
+    with StripedStore(servers, latency=0.002) as store:
+        assert store.condition == (
+            "a striped store of 3 servers, 2 at 50 MB/s and 2,000 operations/s and 1 at 10 MB/s, "
+            "a metadata server of 1,000 opens/s, 2 ms of latency for each open"
+        )
+
+
+def test_it_is_not_registered_with_fsspec():
+    with pytest.raises(ValueError, match="striped"):
+        fsspec.filesystem("striped")
