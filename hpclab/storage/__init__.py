@@ -1,0 +1,1 @@
+"""Where a training's bytes lie and how they come: formats, loaders, a striped store, checkpoints."""

@@ -1,0 +1,213 @@
+"""Checkpoints of a training: saved by all ranks, complete or not there, and the newest good one found again.
+
+    checkpoints = Checkpoints("runs/tiny")                      # on every rank, after the process group
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "lr": 0.1}
+    step = checkpoints.load(state)                              # None: there is none yet
+    optimizer.load_state_dict(state["optimizer"])               # the model's own tensors are filled already
+    checkpoints.save_in_background(100, state)                  # training goes on; the next save waits for it
+
+Each rank writes its own shards and a part of what all have (torch.distributed.checkpoint), and any number of
+ranks can load them. Without a process group it is one process. One training at a time saves in a folder.
+"""
+
+import re
+import shutil
+import warnings
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint._nested_dict import flatten_state_dict
+from torch.distributed.checkpoint.api import CheckpointException
+
+from hpclab import checks
+from hpclab.storage.checkpoint_files import Damaged, LoadPlanner, Reader, SavePlanner, Writer, read
+from hpclab.units import format_bytes, parse_bytes
+
+_NAME = re.compile(r"(\d{6,})-step-\d+")  # the number counts the saves: a newer one may be of an older step
+_PATIENCE = timedelta(minutes=10)  # how long ranks wait for the slowest one to write
+
+
+class Checkpoints:
+    """The checkpoints in `folder`: the newest `keep` stay, and none larger than `largest` is written.
+
+    `passed_over` says after `load`, a sentence each, which newer ones could not be used and why; these are
+    removed when the next save is complete.
+    """
+
+    def __init__(self, folder: str | Path, keep: int = 2, largest: str | int = "1 GB") -> None:
+        self.folder = Path(checks.instance("folder", folder, str | Path, "a path")).absolute()
+        self.keep = checks.integer("keep", keep, 1, 10**6)
+        self.largest = parse_bytes(largest)
+        self.passed_over: list[str] = []
+        self._bad: set[str] = set()
+        self._pending: tuple[Callable[[], object], Writer] | None = None
+        self._group: Any = None
+        self._rank, self._ranks = 0, 1
+        if dist.is_available() and dist.is_initialized():
+            # A group of its own: a background save must not mix with the training's collectives.
+            self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
+            self._rank, self._ranks = dist.get_rank(), dist.get_world_size()
+        else:
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write `state` as the newest checkpoint, and return when it is complete on all ranks.
+
+        `state`: a nested dict of tensors (DTensors too) and plain values, which are rank 0's; a tensor that
+        differs from rank to rank needs a name of its own on each. ValueError where it is too large, OSError
+        where it cannot be written: nothing half written stays, and the checkpoints before it are untouched.
+        """
+        writer = self._begin(step, state)
+        options = {"storage_writer": writer, "planner": SavePlanner(), "process_group": self._group}
+        self._pending = partial(dcp.save, state, **options), writer
+        self.wait()
+
+    def save_in_background(self, step: int, state: dict[str, Any]) -> None:
+        """As `save`, but return when `state` is copied; its errors are raised by the next save or `wait`."""
+        writer = self._begin(step, state)
+        options = {"storage_writer": writer, "planner": SavePlanner(), "process_group": self._group}
+        future: Any = dcp.async_save(state, **options)
+        self._pending = future.result, writer
+
+    def wait(self) -> None:
+        """Return when the background save is complete; OSError as `save`. An interrupt gives it up."""
+        if self._pending is None:
+            return
+        (write, writer), self._pending = self._pending, None
+        try:
+            write()
+        except BaseException as error:
+            shutil.rmtree(writer.part, ignore_errors=True)
+            if isinstance(error, Exception | CheckpointException):
+                raise self._not_saved(writer.step, _cause(error), writer.needed) from None
+            raise
+        if self._rank == 0:
+            names = self._names()
+            good = [name for name in names if name not in self._bad]
+            for name in set(names) - set(good[-self.keep :]):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def load(self, into_state: dict[str, Any]) -> int | None:
+        """Fill `into_state` from the newest good checkpoint and return its step; None where there is none.
+
+        Tensors are filled in place, sharded as they are here. Files are read twice: for their checksums,
+        shared among the ranks, before any tensor is touched. ValueError where names or shapes differ.
+        """
+        self.wait()
+        names, self.passed_over = self._gather(self._look() if self._rank == 0 else None)[0]
+        half_filled = ""
+        for name in reversed(names):
+            why = ""
+            try:
+                step, metadata = read(self.folder / name, self._rank, self._ranks)
+            except (OSError, Damaged) as error:
+                why = _cause(error)
+            why = next(filter(None, self._gather(why)), "")
+            if not why:
+                self._compare(into_state, metadata.state_dict_metadata)
+                reader = Reader(self.folder / name, metadata)
+                try:
+                    dcp.load(
+                        into_state, storage_reader=reader, planner=LoadPlanner(), process_group=self._group
+                    )
+                    return step
+                except CheckpointException as error:
+                    why = half_filled = _cause(error)
+            self._bad.add(name)
+            self.passed_over.append(f"The checkpoint {name} was passed over: {why}.")
+        if half_filled:
+            raise OSError(f"No checkpoint could be loaded, and the state is half filled: {half_filled}.")
+        return None
+
+    def _gather(self, value: Any) -> list[Any]:
+        """The value of every rank."""
+        values = [value] * self._ranks
+        if self._group is not None:
+            dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def _names(self) -> list[str]:
+        """The complete checkpoints, the newest last."""
+        found = [match for each in self.folder.glob("*-step-*") if (match := _NAME.fullmatch(each.name))]
+        return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
+
+    def _look(self) -> tuple[list[str], list[str]]:
+        """The names, and a sentence for each save that was killed, whose files are removed."""
+        said = []
+        for each in self.folder.glob(".*-step-*.part"):
+            shutil.rmtree(each, ignore_errors=True)
+            said.append(f"The checkpoint {each.stem[1:]} was only half written and has been removed.")
+        return self._names(), said
+
+    def _begin(self, step: int, state: dict[str, Any]) -> Writer:
+        """Make the new checkpoint's folder, under its name while it is written."""
+        self.wait()
+        step, flat = checks.integer("step", step, 0, 10**15), _flat(state)
+        sizes = {k: v.numel() * v.element_size() for k, v in flat.items() if isinstance(v, torch.Tensor)}
+        needed = sum({name: size for each in self._gather(sizes) for name, size in each.items()}.values())
+        if needed > self.largest:
+            raise ValueError(
+                f"A checkpoint of {format_bytes(needed, binary=False)} is more than the "
+                f"{format_bytes(self.largest, binary=False)} that may be written: give Checkpoints a larger "
+                "`largest` if you want it."
+            )
+        name, problem = self._gather(self._make_room(step, needed) if self._rank == 0 else None)[0]
+        if problem:
+            raise self._not_saved(step, problem, needed)
+        return Writer(self.folder / f".{name}.part", self.folder / name, step, needed)
+
+    def _make_room(self, step: int, needed: int) -> tuple[str, str]:
+        """The new checkpoint's name, and what stands in its way."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            names, _ = self._look()
+            name = f"{int(names[-1].split('-')[0]) + 1 if names else 1:06d}-step-{step}"
+            if shutil.disk_usage(self.folder).free < needed:
+                return name, "it does not fit"
+            (self.folder / f".{name}.part").mkdir(mode=0o700)
+        except OSError as error:
+            return "", _cause(error)
+        return name, ""
+
+    def _not_saved(self, step: int, why: str, needed: int) -> OSError:
+        place = next(each for each in (self.folder, *self.folder.parents) if each.is_dir())
+        free = format_bytes(shutil.disk_usage(place).free, binary=False)
+        return OSError(
+            f"The checkpoint of step {step} was not saved in {self.folder}: {why}. It needs "
+            f"{format_bytes(needed, binary=False)}, {free} are free, and those before it are untouched."
+        )
+
+    def _compare(self, state: dict[str, Any], saved: dict[str, Any]) -> None:
+        """ValueError where `state` has other names or shapes than those saved."""
+        shapes = {name: tuple(getattr(value, "shape", ())) for name, value in _flat(state).items()}
+        here = {name: shape for each in self._gather(shapes) for name, shape in each.items()}
+        there = {name: tuple(getattr(value, "size", ())) for name, value in saved.items()}
+        for name in sorted(here.keys() | there.keys()):
+            saved_as, is_now = there.get(name, "missing"), here.get(name, "missing")
+            if saved_as != is_now:
+                raise ValueError(
+                    f"{name} is {saved_as} in the checkpoint and {is_now} in the state to load: make the "
+                    "state as it was saved; an optimizer has its tensors after its first step."
+                )
+
+
+def _flat(state: dict[str, Any]) -> dict[str, Any]:
+    """Tensors and values by their dotted names, as DCP calls them."""
+    return flatten_state_dict(checks.instance("state", state, dict, "a dict of tensors and values"))[0]
+
+
+def _cause(error: BaseException) -> str:
+    """In a clause, and of several ranks' errors the first."""
+    rank = ""
+    if isinstance(error, CheckpointException):
+        number = min(error.failures)
+        rank, error = f"rank {number}: ", error.failures[number][0]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{rank}{error.strerror}{f' ({error.filename})' if error.filename else ''}"
+    return rank + (" ".join(str(error).split())[:300].rstrip(".") or type(error).__name__)

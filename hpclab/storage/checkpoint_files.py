@@ -1,0 +1,174 @@
+"""One checkpoint as files: those of torch.distributed.checkpoint (DCP) with a manifest, read without trust.
+
+DCP reads `.metadata` with pickle and what is no tensor with ``torch.load(weights_only=False)``. Both run what
+a stranger wrote, and checksums do not help, since who writes files can compute theirs: they are for accidents.
+Here the pickle may name DCP's own classes only, and the rest is read with ``weights_only=True``.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import stat
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint._traverse import set_element
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
+from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future
+
+MANIFEST, METADATA = "manifest.json", ".metadata"
+_OF_DCP = ("BytesStorageMetadata", "ChunkStorageMetadata", "Metadata", "MetadataIndex", "TensorProperties",
+           "TensorStorageMetadata", "_MEM_FORMAT_ENCODING")  # fmt: skip
+_ALLOWED = {
+    ("torch", "Size"),
+    ("torch.serialization", "_get_layout"),  # looks a name up in a table
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    *(("torch.distributed.checkpoint.metadata", name) for name in _OF_DCP),
+    *(("torch", name) for name, value in vars(torch).items() if isinstance(value, torch.dtype)),
+}
+
+
+class Damaged(Exception):
+    """Why a checkpoint cannot be used, in a clause."""
+
+
+class Writer(FileSystemWriter):
+    """Writes a rank's part into `part`; rank 0 adds the manifest last and then renames `part` to `target`."""
+
+    def __init__(self, part: Path, target: Path, step: int, needed: int) -> None:
+        super().__init__(part, sync_files=False)  # `_sealed` does that
+        self.part, self.target, self.step, self.needed = part, target, step, needed
+
+    def storage_meta(self) -> None:
+        """Nothing: it would only tell this folder's path."""
+
+    def write_data(self, plan: Any, planner: Any) -> Future:
+        """DCP's own, with one more result: this rank's checksums, which reach rank 0 among the others."""
+        try:
+            results = super().write_data(plan, planner).value()
+        except RuntimeError as error:  # behind which PyTorch hides the disk's own error
+            raise (error.__context__ or error) from None
+        mine = {file.name: _sealed(file) for file in self.part.glob(f"{plan.storage_data.prefix}*")}
+        done: Future = Future()
+        done.set_result([*results, WriteResult(MetadataIndex(MANIFEST), 0, mine)])
+        return done
+
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        """On rank 0, when all ranks have written."""
+        files = {name: known for each in results for name, known in each.pop().storage_data.items()}
+        for name in files:
+            if not (self.part / name).exists():
+                raise OSError(f"rank 0 does not see {name}: all ranks must share the folder's file system")
+        super().finish(metadata, results)
+        files[METADATA] = _sealed(self.part / METADATA)
+        body = {"step": self.step, "files": files}
+        (self.part / MANIFEST).write_text(json.dumps(body | {"checksum": _checksum(body)}))
+        _sealed(self.part / MANIFEST)
+        self.part.rename(self.target)
+
+
+class SavePlanner(DefaultSavePlanner):
+    def transform_object(self, write_item: Any, object: Any) -> Any:
+        """Refuses now what `LoadPlanner` would refuse when it is needed."""
+        data = super().transform_object(write_item, object)
+        if isinstance(data, io.BytesIO):
+            try:
+                torch.load(io.BytesIO(data.getbuffer()), weights_only=True)
+            except pickle.UnpicklingError:
+                kind = f"{write_item.index.fqn} is a {type(object).__name__}"
+                raise ValueError(f"{kind}, and neither a tensor nor a plain value") from None
+        return data
+
+
+class LoadPlanner(DefaultLoadPlanner):
+    def load_bytes(self, read_item: Any, value: io.BytesIO) -> None:
+        loaded = torch.load(value, weights_only=True)
+        set_element(self.original_state_dict, self.mappings[read_item.dest_index.fqn], loaded)
+
+
+class Reader(FileSystemReader):
+    """Has the metadata that `read` found good."""
+
+    def __init__(self, folder: Path, metadata: Metadata) -> None:
+        super().__init__(folder)
+        self.metadata = metadata
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        return self.metadata
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise Damaged(f"its {METADATA} names {module}.{name}, which no checkpoint has")
+        return super().find_class(module, name)
+
+
+def read(folder: Path, rank: int, ranks: int) -> tuple[int, Metadata]:
+    """The step and DCP's metadata of a checkpoint that is whole; Damaged or OSError says why it is not.
+
+    Its files must be those of the manifest, plain and of their size; this rank reads its share of them whole.
+    """
+    found = {each.name: each.lstat() for each in folder.iterdir()}
+    odd = [name for name, status in found.items() if not stat.S_ISREG(status.st_mode)]
+    if odd or folder.is_symlink():
+        raise Damaged(f"{(odd or ['it'])[0]} is a link or no plain file")
+    if MANIFEST not in found:
+        raise Damaged(f"{MANIFEST} is missing")
+    try:
+        with open(folder / MANIFEST, "rb") as file:
+            body = json.loads(file.read(2**26))
+        intact = body.pop("checksum") == _checksum(body)
+        step, files = (
+            int(body["step"]),
+            {str(name): (size, sha) for name, (size, sha) in body["files"].items()},
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        intact = False
+    if not intact:
+        raise Damaged(f"{MANIFEST} is damaged")
+    for name in sorted(files.keys() ^ found.keys() - {MANIFEST}):
+        raise Damaged(f"{name[:60]} {'is missing' if name in files else 'does not belong there'}")
+    for name, (size, _) in files.items():
+        if found[name].st_size != size:
+            raise Damaged(f"{name} has {found[name].st_size} bytes and not the {size} it was saved with")
+    for name in sorted(files)[rank::ranks]:
+        if _digest(folder / name) != files[name][1]:
+            raise Damaged(f"{name} is damaged: its checksum is not the one it was saved with")
+    try:
+        with open(folder / METADATA, "rb") as file:
+            metadata = _Unpickler(file).load()
+        fits = isinstance(metadata, Metadata) and all(
+            each.relative_path in files and not each.transform_descriptors
+            for each in metadata.storage_data.values()
+        )
+    except Exception as error:  # a stranger's pickle may fail in any way
+        raise (
+            error if isinstance(error, Damaged) else Damaged(f"its {METADATA} is no pickle of DCP's")
+        ) from None
+    if not fits:
+        raise Damaged(f"its {METADATA} speaks of files that are not the checkpoint's")
+    return step, metadata
+
+
+def _sealed(file: Path) -> tuple[int, str]:
+    """Size and checksum of a file that is now the owner's alone and on the disk."""
+    file.chmod(0o600)
+    with open(file, "rb+") as opened:
+        os.fsync(opened.fileno())
+    return file.stat().st_size, _digest(file)
+
+
+def _digest(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
