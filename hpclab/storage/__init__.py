@@ -1,1 +1,1 @@
-"""Where a training's bytes lie and how they come: formats, loaders, a striped store, checkpoints."""
+"""How data are stored and read: file formats and loaders, checkpoints, and an emulated striped store."""

@@ -1,0 +1,161 @@
+"""A training job's input: torch's own DataLoader over any map-style Dataset, before an emulated accelerator.
+
+epoch = read(samples, batch=64, workers=2, step=0.005)
+epoch.utilisation        # the part of the time in which the accelerator computed
+epoch.trace              # rank 0 waits ("input") and steps ("compute"); ranks 1, 2 fetch and decode
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+
+from hpclab import checks
+from hpclab.results import Origin
+from hpclab.storage.formats import StoredSamplesError
+from hpclab.trace import Event, Mark, Trace, events_of, listen
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over `samples` samples in `batches` steps of `step` seconds; `bytes` are those marked.
+
+    `trace` begins when the workers are started; `first` is when the first batch had come, on the same clock.
+    """
+
+    trace: Trace
+    first: float
+    samples: int
+    batches: int
+    bytes: int
+    step: float
+
+    @property
+    def utilisation(self) -> float:
+        """Seconds of steps over all seconds from the first batch's arrival to the last step's end.
+
+        MLPerf Storage's accelerator utilisation: the start of the workers and the wait for the first batch,
+        which a long training does not feel, are left out.
+        """
+        return min(1.0, self.batches * self.step / max(self.trace.end - self.first, 1e-9))
+
+    @property
+    def samples_per_second(self) -> float:
+        """Of the whole pass, the start of the workers included."""
+        return self.samples / self.trace.makespan
+
+
+def read(
+    samples: Any, *, batch: int = 64, workers: int = 0, prefetch: int = 2, shuffle: int = 0, step: float = 0.0
+) -> Epoch:
+    """Load every sample once, `batch` at a time, and sleep `step` seconds for each, as the accelerator.
+
+    `workers` processes of one thread load `prefetch` batches ahead each; 0 loads here, between the steps.
+    `shuffle` 0 is in order, 1 at random, n in blocks of n neighbours, as loaders of shards do. What
+    `trace.record` marks inside the Dataset, a learner's own too, is in the trace; the rest counts as compute.
+    StoredSamplesError as the Dataset raised it, and where a worker was killed. Without fork (macOS) a Dataset
+    defined in a notebook needs ``workers=0``.
+    """
+    checks.instance("samples", samples, Dataset, "a torch Dataset")
+    step = checks.number("step", step, 0, 3600, "seconds")
+    workers = checks.integer("workers", workers, 0, 64)
+    ahead = checks.integer("prefetch", prefetch, 1, 1024)
+    count = checks.integer("len(samples)", len(samples), 1, 2**40)
+    order = _order(count, checks.integer("shuffle", shuffle, 0, 2**40))
+    events, batches, begin = list[Event](), list[_Batch](), time.monotonic()
+    iterator: Any = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of more workers than cores, of fork beside threads
+            iterator = iter(
+                DataLoader(
+                    _Marked(samples), batch_size=checks.integer("batch", batch, 1, 2**20), sampler=order,
+                    collate_fn=_as_it_is, num_workers=workers, prefetch_factor=ahead if workers else None,
+                    multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+                    pin_memory=torch.cuda.is_available(),
+                )
+            )  # fmt: skip
+        for _ in range(len(iterator)):
+            asked = time.monotonic()
+            got = next(iterator)
+            if isinstance(got, StoredSamplesError):
+                raise got
+            arrived = time.monotonic()
+            time.sleep(step)
+            batches.append(got[1])
+            if workers:
+                events.append(Event(0, "input", asked, arrived - asked, label="wait"))
+            took = time.monotonic() - arrived
+            events.append(Event(0, "compute", arrived, took, label="step", origin=Origin.EMULATED))
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0].rstrip(". ")
+        if not said.startswith("DataLoader worker"):
+            raise
+        raise StoredSamplesError(f"{said}: if memory is short, use fewer workers.") from None
+    finally:
+        if workers and iterator is not None:
+            iterator._shutdown_workers()  # at once: an error's traceback may hold the iterator
+    first = min(event.start for event in events if event.label == "step")
+    end = events[-1].end
+    events += _of_workers(batches, workers, begin, end)
+    trace = Trace(tuple(events), 1 + workers, begin, end)
+    size = sum(event.bytes for event in trace.events)
+    return Epoch(trace, first, count, len(batches), size, step)
+
+
+_Batch = tuple[int, float, float, list[Mark]]
+"""Who made a batch (0: the training process), when that began and ended, and what was marked meanwhile."""
+
+
+class _Marked(Dataset):
+    """Makes whole batches of a Dataset, each with what was marked while it was made."""
+
+    def __init__(self, samples: Any) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Any, _Batch] | StoredSamplesError:
+        worker, begin = get_worker_info(), time.monotonic()
+        try:
+            with listen() as marks:
+                if hasattr(self._samples, "__getitems__"):
+                    found = self._samples.__getitems__(indices)
+                else:
+                    found = [self._samples[index] for index in indices]
+                data = default_collate(found)
+        except StoredSamplesError as error:  # torch would wrap it in a traceback of many lines
+            return error
+        return data, (worker.id + 1 if worker else 0, begin, time.monotonic(), marks)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _order(count: int, block: int) -> list[int]:
+    """0 to `count` - 1, in order or in blocks of `block` neighbours at random."""
+    if not block:
+        return list(range(count))
+    starts = torch.randperm(-(-count // block)) * block
+    return [index for start in starts.tolist() for index in range(start, min(start + block, count))]
+
+
+def _of_workers(batches: Sequence[_Batch], workers: int, begin: float, end: float) -> list[Event]:
+    """What was done for each batch; a worker starts until its first one and is idle between others."""
+    events = []
+    last = dict.fromkeys(range(1, workers + 1), begin)
+    for rank, started, ended, marks in sorted(batches, key=lambda batch: batch[1]):
+        events += [Event(rank, "compute", started, ended - started, label="batch"), *events_of(marks, rank)]
+        if rank:
+            before = "start" if last[rank] == begin else "idle"
+            events.append(Event(rank, before, last[rank], started - last[rank]))
+            last[rank] = ended
+    events += [Event(rank, "idle", ended, max(0.0, end - ended)) for rank, ended in last.items()]
+    return events

@@ -1,0 +1,166 @@
+"""Equal tokens from every format over any file system, and what is damaged is named and never executed."""
+
+import os
+import pickle
+import random
+
+import fsspec
+import numpy
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from hpclab.storage import formats
+from hpclab.storage.formats import FORMATS, StoredSamplesError, evict, open_samples, write
+
+LENGTH, COUNT = 512, 1500  # more than one shard, and a chunk that is not full
+TOKENS = numpy.random.default_rng(0).integers(0, 2**16, LENGTH * COUNT + 7).astype("<u2")
+
+
+@pytest.fixture(params=["file", "memory"])
+def place(request, tmp_path):
+    """A file system and a folder in it."""
+    fs = fsspec.filesystem(request.param)
+    yield fs, str(tmp_path)
+    if request.param == "memory":
+        fs.rm(str(tmp_path), recursive=True)
+
+
+def same(samples, indices):
+    return all((samples[i].numpy() == TOKENS[i * LENGTH : (i + 1) * LENGTH]).all() for i in indices)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_sample_comes_back_alone_and_in_batches(format, place):
+    write(format, TOKENS, *place)
+    samples = pickle.loads(pickle.dumps(open_samples(format, *place)))
+    assert len(samples) == COUNT
+    assert same(samples, range(COUNT))
+    some = [*random.sample(range(COUNT), 50), 3, 4, 4, 2]
+    for index, sample in zip(some, samples.__getitems__(some), strict=True):
+        assert (sample.numpy() == TOKENS[index * LENGTH : (index + 1) * LENGTH]).all()
+    assert sample.shape == (LENGTH,)
+    assert str(sample.dtype) == "torch.int64"
+    for wrong in (-1, COUNT):
+        with pytest.raises(IndexError, match=r"There are samples 0 to 1499, and no "):
+            samples[wrong]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_neighbours_come_with_one_request(format, monkeypatch):
+    fs, asked = fsspec.filesystem("memory"), []
+    write(format, TOKENS, fs, "/requests")
+    samples = open_samples(format, fs, "/requests")
+    monkeypatch.setattr(samples, "_read", lambda *what, read=samples._read: asked.append(what) or read(*what))
+    samples.__getitems__([7, 5, 6, 8, 20])
+    assert len(asked) == (5 if format == "files" else 2)
+    fs.rm("/requests", recursive=True)
+
+
+def files_of(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_that_is_cut_off_is_named_and_the_rest_is_read(format, share, tmp_path):
+    write(format, TOKENS, LocalFileSystem(), tmp_path)
+    samples, path = open_samples(format, LocalFileSystem(), tmp_path), files_of(tmp_path / format)[0]
+    os.truncate(path, int(share * path.stat().st_size))
+    found, said = 0, set()
+    for again in (samples, open_samples(format, LocalFileSystem(), tmp_path)):
+        for index in range(COUNT):
+            try:
+                found += same(again, [index])
+            except StoredSamplesError as error:
+                said.add(str(error).replace(f"sample {index} ", "sample "))
+    assert said
+    assert all(str(path) in each and each.count(". ") == 1 for each in said), said
+    left = {"files": 0.9, "shards": 0.3, "array": share - 0.01, "hdf5": 0}[format]
+    assert found >= 2 * COUNT * left
+    path.unlink()
+    with pytest.raises(StoredSamplesError, match=r"sample 0 .*Write the samples again\.$"):
+        open_samples(format, LocalFileSystem(), tmp_path)[0]
+
+
+def test_a_bad_header_in_a_tar_hides_one_sample(tmp_path):
+    write("shards", TOKENS, LocalFileSystem(), tmp_path)
+    path = files_of(tmp_path / "shards")[0]
+    content = bytearray(path.read_bytes())
+    content[3 * 1536 + 2] ^= 4  # the name of sample 3, which the header's checksum covers
+    path.write_bytes(content)
+    samples = open_samples("shards", LocalFileSystem(), tmp_path)
+    with pytest.raises(StoredSamplesError, match=r"shard-00000.tar: sample 3 is not there"):
+        samples[3]
+    assert same(samples, [index for index in range(COUNT) if index != 3])
+
+
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("trapped",)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_in_a_file_is_executed(format, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(format, TOKENS, LocalFileSystem(), tmp_path)
+    for path in files_of(tmp_path / format):
+        path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(StoredSamplesError):
+        open_samples(format, LocalFileSystem(), tmp_path)[1]
+    assert not (tmp_path / "trapped").exists()
+
+
+class Full(LocalFileSystem):
+    """A disk that takes twelve files."""
+
+    protocol, error, left = "full", OSError(28, "No space left on device"), 12
+
+    def pipe_file(self, path, value, **options):
+        self.left -= 1
+        if not self.left:
+            super().pipe_file(path, value[:100])
+            raise self.error
+        super().pipe_file(path, value)
+
+
+@pytest.mark.parametrize("error", [Full.error, OSError(30, "Read-only file system"), KeyboardInterrupt()])
+def test_what_cannot_be_written_leaves_nothing(error, tmp_path):
+    fs = Full(skip_instance_cache=True)
+    fs.error = error
+    with pytest.raises(StoredSamplesError if isinstance(error, OSError) else KeyboardInterrupt):
+        write("files", TOKENS, fs, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StoredSamplesError, match="write it first"):
+        open_samples("files", fs, tmp_path)
+
+
+def test_a_small_disk_is_seen_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**6}))
+    with pytest.raises(StoredSamplesError, match="are free"):
+        write("array", TOKENS, LocalFileSystem(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_is_refused(tmp_path, refused):
+    fs = LocalFileSystem()
+    (tmp_path / "array").mkdir()
+    (tmp_path / "array" / "theirs").touch()
+    for bad in [
+        ("zip", TOKENS, {}), ("files", TOKENS, {"length": 0}), ("files", TOKENS[:10], {}),
+        ("files", ["a"] * 600, {}), ("files", [-1] * 600, {}), ("files", [2**16] * 600, {}),
+        ("files", TOKENS, {"most": 1000}),
+    ]:  # fmt: skip
+        refused(lambda bad=bad: write(*bad[:2], fs, tmp_path, **bad[2]))
+    with pytest.raises(StoredSamplesError, match="something else"):
+        write("array", TOKENS, fs, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["array", "theirs"]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system has no such call")
+def test_evicted_files_are_out_of_memory(tmp_path):
+    write("array", TOKENS, LocalFileSystem(), tmp_path)
+    path = str(tmp_path / "array" / "samples.uint16")
+    assert formats._pages_in_memory(path) > 0
+    if evict(LocalFileSystem(), tmp_path):  # not in memory's own file system
+        assert formats._pages_in_memory(path) == 0
+    assert not evict(fsspec.filesystem("memory"), "/")

@@ -1,0 +1,132 @@
+"""A pass over any Dataset reads every sample once, says where the time went, and leaves no process behind."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import warnings
+
+import fsspec
+import numpy
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from hpclab.results import Origin
+from hpclab.storage import loaders
+from hpclab.storage.formats import FORMATS, StoredSamplesError, open_samples, write
+from hpclab.storage.loaders import read
+from hpclab.trace import record
+
+TOKENS = numpy.arange(200 * 64, dtype="<u2")
+FILE = fsspec.filesystem("file")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left():
+    yield
+    assert multiprocessing.active_children() == []
+
+
+class Numbers(Dataset):
+    """A learner's own: 40 numbers. It counts who is read, and calls `then` before number 17 is."""
+
+    def __init__(self, then=None):
+        self.then, self.read = then, multiprocessing.get_context("fork").Array("i", 40)
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        with record("input", bytes=8, label="mine"):
+            if index == 17 and self.then:
+                self.then()
+            self.read[index] += 1
+        return index
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("format", FORMATS)
+def test_torch_gives_the_same_tokens_in_order_and_at_random(format, workers, tmp_path):
+    write(format, TOKENS, FILE, tmp_path, length=64)
+    samples = open_samples(format, FILE, tmp_path)
+    for shuffle in (False, True):
+        options = {"multiprocessing_context": "fork" if workers else None, "num_workers": workers}
+        rows = [row for batch in DataLoader(samples, 7, shuffle, **options) for row in batch.tolist()]
+        assert (sorted(rows) if shuffle else rows) == TOKENS.reshape(200, 64).tolist()
+    trace = read(samples, batch=7, workers=workers, shuffle=16).trace
+    assert trace.ranks == 1 + workers
+    assert sum(trace.bars().values()) == pytest.approx(trace.ranks * trace.makespan)
+    labels = {(event.rank > 0, event.kind, event.label) for event in trace.events}
+    assert labels >= {(workers > 0, "input", "fetch"), (workers > 0, "compute", "decode")}
+    assert ((False, "input", "wait") in labels) == (workers > 0)
+    assert trace.origin is Origin.EMULATED  # the accelerator is
+
+
+@pytest.mark.parametrize("shuffle", [0, 1, 16])
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_learners_own_dataset_is_read_once_and_marked(workers, shuffle):
+    samples = Numbers()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        epoch = read(samples, batch=6, workers=workers, shuffle=shuffle, step=0.001)
+    assert list(samples.read) == [1] * 40
+    assert (epoch.samples, epoch.batches, epoch.bytes) == (40, 7, 320)
+    marks = [event for event in epoch.trace.events if event.label == "mine"]
+    assert len(marks) == 40
+    assert {event.rank for event in marks} <= set(range(1, workers + 1) or [0])
+    assert 0 < epoch.utilisation <= 1
+    assert epoch.first > epoch.trace.start
+
+
+def test_blocks_keep_neighbours_together():
+    assert loaders._order(10, 0) == list(range(10))
+    order = loaders._order(1000, 10)
+    assert sorted(order) == list(range(1000))
+    assert order != list(range(1000))
+    assert all(later == each + 1 for each, later in itertools.pairwise(order) if each % 10 < 9)
+
+
+def end_me():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def damaged():
+    raise StoredSamplesError("a/b: sample 17 is cut off. Write the samples again.")
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damage_is_told_in_the_datasets_own_sentence(workers):
+    with pytest.raises(StoredSamplesError) as told:
+        read(Numbers(damaged), batch=6, workers=workers)
+    assert str(told.value) == "a/b: sample 17 is cut off. Write the samples again."
+
+
+def test_a_killed_worker_is_one_sentence():
+    with pytest.raises(
+        StoredSamplesError, match=r"^DataLoader worker \(pid.* if memory is short, use fewer wor"
+    ):
+        read(Numbers(end_me), batch=6, workers=2)
+
+
+def test_a_learners_own_error_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError):
+        read(Numbers(lambda: 1 / 0), batch=6, workers=2)
+
+
+def test_an_interrupt_leaves_no_worker(monkeypatch):
+    monkeypatch.setattr(loaders.time, "sleep", lambda step: stop())
+    with pytest.raises(KeyboardInterrupt):
+        read(Numbers(), batch=6, workers=2)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    "bad", [{"batch": 0}, {"workers": -1}, {"prefetch": 0}, {"shuffle": -1}, {"step": float("nan")}]
+)
+def test_bad_input_is_refused(bad, refused):
+    refused(lambda: read(Numbers(), **bad))
+    refused(lambda: read([1, 2, 3]))
