@@ -17,7 +17,7 @@ from hpclab import checks
 
 UNITS = {  # a field's ending -> SI; the longest ending that fits counts
     "_gb": 1e9, "_gib": 2.0**30, "_kib": 1024.0, "_gb_per_s": 1e9, "_tb_per_s": 1e12, "_gbit_per_s": 1e9 / 8,
-    "_tflops": 1e12, "_w": 1.0, "_us": 1e-6, "_ns": 1e-9, "_count": 1.0, "_number": 1.0,
+    "_per_s": 1.0, "_tflops": 1e12, "_w": 1.0, "_us": 1e-6, "_ns": 1e-9, "_count": 1.0, "_number": 1.0,
 }  # fmt: skip
 FOLDER = Path(__file__).parent / "catalogue"
 

@@ -19,6 +19,8 @@ KINDS = {  # kind -> the fields it must have, the fields it may have
         {"shared_memory_reserved"},
     ),
     "link": ({"bandwidth"}, {"latency", "measured_bandwidth"}),
+    "drive": ({"read", "write"}, {"reads", "writes"}),
+    "file_system": ({"latency"}, {"metadata"}),
 }  # fmt: skip
 
 
@@ -62,12 +64,17 @@ def test_numbers_have_a_sane_size_and_what_is_measured_is_below_what_is_sold():
         assert "measured_bandwidth" not in link.figures or (
             link.value("measured_bandwidth") < link.value("bandwidth")
         )
+    for drive in catalogue.entries("drive").values():
+        assert 1e8 < drive.value("write") <= drive.value("read") < 3e10
+    for system in catalogue.entries("file_system").values():
+        assert 1e-6 < system.value("latency") < 0.1
 
 
 def test_share_alike_numbers_stand_in_a_file_of_their_own_with_attribution():
     found = {path.name: path.read_text() for path in catalogue.FOLDER.glob("*.toml")}
-    assert [name for name, text in found.items() if "Bekman" in text] == ["gpus_cc_by_sa.toml"]
-    assert "CC BY-SA 4.0" in found["gpus_cc_by_sa.toml"]
+    share_alike = ["gpus_cc_by_sa.toml", "storage_cc_by_sa.toml"]
+    assert [name for name, text in sorted(found.items()) if "Bekman" in text] == share_alike
+    assert all("CC BY-SA 4.0" in found[name] for name in share_alike)
 
 
 def test_units_become_si():
@@ -81,7 +88,7 @@ def test_units_become_si():
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match="a100-80gb"):
         catalogue.entry("gpu", "a100")
-    with pytest.raises(ValueError, match="one of gpu, compute_capability, link"):
+    with pytest.raises(ValueError, match="one of gpu, compute_capability, link, drive, file_system"):
         catalogue.entries("tape")
     with pytest.raises(KeyError, match="has no fp8"):
         catalogue.entry("gpu", "v100-16gb").value("fp8")

@@ -1,0 +1,49 @@
+"""Stores to try the storage model on: named file systems over named drives, from the catalogue.
+
+    preset("lustre", servers=8, drive="nvme-pcie4", drives=10)
+
+A burst buffer is a Store of its own in front, with fewer and faster servers. A node-local drive is a Store
+whose servers grow with the clients: Store((server("nvme-pcie4"),) * clients), read with as many files.
+"""
+
+import math
+
+from hpclab import checks
+from hpclab.machine import catalogue
+from hpclab.models.storage import Server, Store
+
+SHARES = {"hdd": 0.25, "ssd": 0.65, "nvme": 0.65}
+"""Of the sequential bandwidth of a server's drives together, what clients get of it in large transfers:
+parity and the file system take some, and where many streams meet, the heads of disks seek. Found with IO500
+(docs/validation.md); 8,480 disks of ClusterStor E1000 give 650 GB/s (ALCF, user guides): 0.28 of 0.27 GB/s."""
+FILE_SYSTEMS = ("nvme", "nfs", "lustre", "beegfs", "gpfs", "daos")
+
+
+def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool = False) -> Server:
+    """One server with so many drives (an entry of the catalogue) behind a network `port` in B/s.
+
+    Its operations are those of its drives, where they are known.
+    """
+    entry = catalogue.entry("drive", drive)
+    checks.number("drives of a server", drives, 1e-3, 1e5)
+    rate, operations = ("write", "writes") if writing else ("read", "reads")
+    share = SHARES[drive.partition("-")[0]]
+    each = entry.value(operations) if operations in entry.figures else math.inf
+    return Server(min(port, drives * share * entry.value(rate)), drives * each)
+
+
+def preset(
+    name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8, network: str = "infiniband-hdr",
+    metadata_servers: int = 1, writing: bool = False,
+) -> Store:  # fmt: skip
+    """A file system, one of FILE_SYSTEMS, on so many servers with so many drives each.
+
+    Servers and clients have one port of the `network` (an entry of the catalogue's links) each. "nvme" is one
+    node's own drives with no network; "nfs" is one server, whatever is asked for.
+    """
+    entry = catalogue.entry("file_system", checks.choice("name", name, FILE_SYSTEMS))
+    servers = 1 if name in ("nvme", "nfs") else checks.integer("servers", servers, 1, 4096)
+    port = math.inf if name == "nvme" else catalogue.entry("link", network).value("bandwidth")
+    checks.integer("metadata_servers", metadata_servers, 1, 4096)
+    opens = entry.value("metadata") * metadata_servers if "metadata" in entry.figures else math.inf
+    return Store((server(drive, drives, port, writing),) * servers, opens, port, entry.value("latency"))
