@@ -2,10 +2,10 @@
 
 from hpclab.corpus.files import Corpus, CorpusMismatch, collect
 from hpclab.corpus.shards import Chunk, chunks, fingerprint, join, tokenise
-from hpclab.corpus.store import StoredCorpusError, cache_directory, load, save
+from hpclab.corpus.store import StoredCorpusError, cache_directory, load, load_or_make, save
 from hpclab.corpus.tokeniser import Tokeniser, train
 
 __all__ = [
     "Chunk", "Corpus", "CorpusMismatch", "StoredCorpusError", "Tokeniser", "cache_directory", "chunks",
-    "collect", "fingerprint", "join", "load", "save", "tokenise", "train",
+    "collect", "fingerprint", "join", "load", "load_or_make", "save", "tokenise", "train",
 ]  # fmt: skip

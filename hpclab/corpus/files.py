@@ -46,11 +46,16 @@ class Source:
         root, _, relative = self.name.partition("/")
         try:
             content = (roots()[root] / relative).read_bytes()
-            if hashlib.sha256(content).hexdigest() == self.digest:
-                return content.decode("utf-8")
-            wrong = "not the file that was collected"
         except (KeyError, OSError):
-            wrong = "missing"
+            content = None
+        return self.text(content)
+
+    def text(self, content: bytes | None) -> str:
+        """The text in `content`, as it was read from anywhere (None: it is not there); CorpusMismatch if it
+        differs from what the notebook collected."""
+        if content is not None and hashlib.sha256(content).hexdigest() == self.digest:
+            return content.decode("utf-8")
+        wrong = "missing" if content is None else "not the file that was collected"
         raise CorpusMismatch(
             f"{self.name} in the environment {sys.prefix} on {socket.gethostname()} is {wrong}. Start the "
             "workers from the notebook's environment; if packages were installed since it began, restart the "

@@ -5,8 +5,10 @@ gives the same tokens for every chunk size, every number of nodes and every assi
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 
@@ -27,6 +29,23 @@ class Chunk:
     def size(self) -> int:
         """Bytes of text."""
         return sum(file.size for file in self.files)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a store that keeps each chunk as one object."""
+        return f"chunk-{self.index:05}"
+
+    def content(self) -> bytes:
+        """What such a store keeps of it: its files' bytes, one after the other."""
+        return "".join(file.read() for file in self.files).encode()
+
+    def texts(self, files: Any = None) -> list[str]:
+        """The text of each file, from this environment or from `files`, an fsspec file system that keeps the
+        chunk as one object; CorpusMismatch where it is not what was collected."""
+        if files is None:
+            return [file.read() for file in self.files]
+        content, ends = files.cat_file(self.name), itertools.accumulate(file.size for file in self.files)
+        return [file.text(content[end - file.size : end]) for file, end in zip(self.files, ends, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +74,14 @@ def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
     return [Chunk(index, tuple(group)) for index, group in enumerate(groups)]
 
 
-def tokenise(tokeniser: Tokeniser, chunk: Chunk) -> Shard:
+def tokenise(tokeniser: Tokeniser, chunk: Chunk, files: Any = None) -> Shard:
     """Read the chunk's files, encode each, and end each with the end-of-document token.
 
-    Reading is marked as storage; the rest is compute on one core.
+    `files` is where they are read, as `Chunk.texts` has it. Reading is marked as storage; the rest is
+    compute on one core.
     """
     with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
-        texts = [file.read() for file in chunk.files]
+        texts = chunk.texts(files)
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
     parts = [part for text in texts for part in (tokeniser.encode(text), end)]
     return Shard(chunk.index, numpy.concatenate(parts))

@@ -20,9 +20,9 @@ import numpy
 
 from hpclab import checks
 from hpclab.cluster.host import private
-from hpclab.corpus.files import Corpus
-from hpclab.corpus.shards import fingerprint
-from hpclab.corpus.tokeniser import Tokeniser
+from hpclab.corpus.files import Corpus, collect
+from hpclab.corpus.shards import chunks, fingerprint, join, tokenise
+from hpclab.corpus.tokeniser import Tokeniser, train
 
 MANIFEST = "manifest.json"
 
@@ -115,6 +115,19 @@ def load() -> StoredCorpus:
     if hashlib.sha256(content).hexdigest() != body["sha256"]:
         raise StoredCorpusError(f"{data} is damaged: its checksum is not the one it was saved with. {again}")
     return StoredCorpus(numpy.memmap(data, dtype="<u2", mode="r"), tokeniser, body)
+
+
+def load_or_make(limit: str | int = "5 MiB") -> StoredCorpus:
+    """What lesson 05 has kept; where there is nothing good, it is made now from `limit` bytes of text and
+    kept, which takes some seconds. OSError where nothing can be written.
+    """
+    try:
+        return load()
+    except StoredCorpusError:
+        text = collect(limit)
+        tokeniser = train(text)
+        save(text, tokeniser, join([tokenise(tokeniser, chunk) for chunk in chunks(text, "256 KiB")]))
+        return load()
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

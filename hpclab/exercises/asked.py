@@ -43,3 +43,12 @@ four_nodes = partial(Prediction, "Speedup at 4 nodes", "×", 0.1, 64, "05",
 eight_bytes = partial(Prediction, "Time of a message of 8 bytes", "µs", 0.001, 1e6, "06",
     "what is not on the way: between processes of one machine there is no wire and no switch",
     "software: system calls, a copy, and waking the process that waits; the bytes cost next to nothing")
+shards_gain = partial(Prediction, "An epoch from small files over one from shards", "×", 0.01, 10_000, "07",
+    "what a disk of this machine does: it opens a file in some microseconds, and a network has no part in it",
+    "the opens: each small file is found, opened and closed for a few hundred bytes")
+eight_clients = partial(Prediction, "Bandwidth of 8 clients together", "MB/s", 0.01, 1e6, "07",
+    "the limits in turn: eight links, four servers, and the opens of the metadata server; the least counts",
+    "what clients share: each of them brings a link of its own")
+busy = partial(Prediction, "Part of the time that two workers keep it busy", "%", 0.1, 100, "07",
+    "how long a worker needs for a batch: it must not be longer than two steps",
+    "what the workers do while the accelerator computes: they fetch the next batches")

@@ -13,7 +13,8 @@ times. What goes into it:
   task starts and after the last one ends, in which the pool sends work out and brings values home.
 
 What it leaves out: nodes of a real cluster share a network and a file server, which one machine does not
-have. As long as nodes are no more than cores, it should agree with the measured makespan; compare them.
+have, unless the run read through an emulated store: then its servers are played again as well. As long as
+nodes are no more than cores, it should agree with the measured makespan; compare them.
 """
 
 import heapq
@@ -24,6 +25,7 @@ from typing import Any
 
 from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.pool import Pool
+from hpclab.models.storage import Store
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Trace
 
@@ -51,42 +53,61 @@ def timed_map(
     return values, Trace(tuple(own), pool.trace.ranks, begin, end), sample
 
 
-def own_cores(tasks: Sequence[TaskRecord], trace: Trace, alone: Sequence[float] = ()) -> float:
+def own_cores(
+    tasks: Sequence[TaskRecord], trace: Trace, alone: Sequence[float] = (), store: Store | None = None
+) -> float:
     """The emulated makespan, in seconds, of the map whose `trace` `timed_map` gave; `tasks` are the pool's.
 
-    `alone` are the CPU seconds of each item's work done alone, where known. ValueError if there are no tasks.
+    `alone` are the CPU seconds of each item's work done alone, where known. With a `store`, tasks read
+    through its emulated servers, and these are played again too: with a core each, nodes ask sooner than they
+    did, so that the waits of the run are too short. ValueError if there are no tasks.
     """
     if not tasks:
         raise ValueError("There is no task to play again: run a map first.")
     order = sorted(tasks, key=lambda task: (task.start, task.item))
     cpu = [min(task.cpu, alone[task.item]) if alone else task.cpu for task in order]
-    durations = [own + _storage_wait(task, trace) for own, task in zip(cpu, order, strict=True)]
+    marked = [_input(task, trace) for task in order]
+    if store is None:
+        for number, (task, (waited, _)) in enumerate(zip(order, marked, strict=True)):
+            cpu[number] += min(waited, max(0.0, task.wall - task.cpu))
     last, gaps = dict[int, float](), list[float]()
     for task in order:
         if task.rank in last:
             gaps.append(max(0.0, task.start - last[task.rank]))
         last[task.rank] = task.start + task.wall
     before, after = max(0.0, order[0].start - trace.start), max(0.0, trace.end - max(last.values()))
-    return before + makespan(durations, trace.ranks, statistics.median(gaps or [0.0])) + after
+    pause = statistics.median(gaps or [0.0])
+    return before + makespan(cpu, trace.ranks, pause, store, [size for _, size in marked]) + after
 
 
-def makespan(durations: Sequence[float], nodes: int, pause: float = 0.0) -> float:
+def makespan(
+    durations: Sequence[float], nodes: int, pause: float = 0.0, store: Store | None = None,
+    sizes: Sequence[int] = (),
+) -> float:  # fmt: skip
     """Seconds until tasks of these `durations`, started in this order, are done on `nodes` nodes.
 
-    Each task goes to the node that is free first; between two tasks a node rests for `pause` seconds.
+    Each task goes to the node that is free first; between two tasks a node rests for `pause` seconds. With a
+    `store` a task first reads its `sizes` bytes, in equal parts from all servers, each of which serves one
+    after the other.
     """
-    free = [-pause] * nodes
-    for duration in durations:
-        heapq.heapreplace(free, free[0] + pause + duration)
+    free, servers = [-pause] * nodes, store.servers if store is not None else ()
+    served = [0.0] * len(servers)
+    for number, duration in enumerate(durations):
+        begin = free[0] + pause
+        for place, server in enumerate(servers):
+            part = sizes[number] / len(servers)
+            served[place] = max(served[place], begin) + part / server.bandwidth
+        heapq.heapreplace(free, max(begin, *served) + duration if served else begin + duration)
     return max(0.0, *free)
 
 
-def _storage_wait(task: TaskRecord, trace: Trace) -> float:
-    marked = sum(
-        event.duration
+def _input(task: TaskRecord, trace: Trace) -> tuple[float, int]:
+    """The seconds and the bytes that the task has marked as storage."""
+    marked = [
+        event
         for event in trace.events
         if event.kind in ("input", "checkpoint")
         and event.rank == task.rank
         and task.start - 1e-6 <= event.start <= task.start + task.wall
-    )
-    return min(marked, max(0.0, task.wall - task.cpu))
+    ]
+    return sum(event.duration for event in marked), sum(event.bytes for event in marked)

@@ -7,6 +7,7 @@ more = experiment.predict(None, calibration)    # what the fitted laws say about
 """
 
 import functools
+import math
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +17,11 @@ from hpclab import checks, corpus
 from hpclab.cluster.maps import timeline
 from hpclab.cluster.pool import Pool
 from hpclab.corpus.files import SMALLEST_LIMIT
-from hpclab.experiments import laws, replay
+from hpclab.experiments import laws, replay, text_store
 from hpclab.experiments.experiment import Progress, counts, there_and_back
 from hpclab.machine import Machine, allowance
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
+from hpclab.models.storage import Store
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Event, Trace
@@ -50,14 +52,21 @@ class Serial:
 
 @dataclass(frozen=True)
 class ScaleOut:
-    """`corpus_bytes` and `chunk_bytes` in bytes; `nodes` are the points of a sweep, each `repeats` times."""
+    """`corpus_bytes` and `chunk_bytes` in bytes; `nodes` are the points of a sweep, each `repeats` times.
+
+    With a `store` the text lies on that emulated store, each chunk in stripes over all of its servers, and
+    what comes out is emulated; without one it lies where the environment's files are.
+    """
 
     corpus_bytes: int = 8 * 2**20
     chunk_bytes: int = 256 * 2**10
     nodes: tuple[int, ...] = (1, 2, 4)
     repeats: int = 1
+    store: Store | None = None
 
     def __post_init__(self) -> None:
+        if self.store is not None:
+            checks.instance("store", self.store, Store, "a Store, such as Store((Server(4e6),))")
         checks.integer("corpus_bytes", self.corpus_bytes, SMALLEST_LIMIT, 2**36, "bytes")
         checks.integer("chunk_bytes", self.chunk_bytes, 4096, 2**30, "bytes")
         checks.integer("repeats", self.repeats, 1, 100)
@@ -84,7 +93,8 @@ class ScaleOut:
         Each repeat gives, with one run id: a "makespan" (seconds from the first chunk sent to the last
         shard received, measured), one emulated with a core for each node where nodes share this machine's,
         "elapsed" (the same and, in the first repeat, the wait for new nodes before it), "cpu" (seconds of
-        all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed. Repeats go up through
+        all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed. Through a `store` all
+        are emulated, and where nodes share cores there is the second makespan only. Repeats go up through
         the numbers of nodes and down again. WrongTokens if the tokens are not the serial run's.
         `pool.cancel()` ends it with Cancelled.
         """
@@ -92,24 +102,28 @@ class ScaleOut:
         report("reading the corpus", 0, 1)
         expected, (_, tokeniser, chunks) = self.serial(), self.prepare()
         report("reading the corpus", 1, 1)
-        task, results, now = functools.partial(corpus.tokenise, tokeniser), list[Result](), 0
-        for count, repeat in there_and_back(self.nodes, self.repeats):
-            if count != now:
-                waited, now = _bring_up(where, count, tokeniser, report), count
-            shards, run, sample = replay.timed_map(
-                where, task, chunks, functools.partial(report, "tokenising")
-            )
-            given = corpus.fingerprint(corpus.join(shards))
-            if given != expected.fingerprint:
-                raise WrongTokens(
-                    f"{count} nodes gave tokens with the hash {given[:12]}, one process "
-                    f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
-                    "Start them from the same environment as the notebook."
+        results, now = list[Result](), 0
+        with text_store.filled(self.store, chunks) as (files, condition):
+            task = functools.partial(corpus.tokenise, tokeniser, files=files)
+            for count, repeat in there_and_back(self.nodes, self.repeats):
+                if count != now:
+                    waited, now = _bring_up(where, count, tokeniser, report), count
+                    if condition and not _shared(where):
+                        raise ValueError(text_store.FAR)
+                shards, run, sample = replay.timed_map(
+                    where, task, chunks, functools.partial(report, "tokenising")
                 )
-            whole = timeline.joined(waited, run) if repeat == 0 else run
-            point = self._results(where, count, repeat, run, whole, sample)
-            results += point
-            found(point)
+                given = corpus.fingerprint(corpus.join(shards))
+                if given != expected.fingerprint:
+                    raise WrongTokens(
+                        f"{count} nodes gave tokens with the hash {given[:12]}, one process "
+                        f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
+                        "Start them from the same environment as the notebook."
+                    )
+                whole = timeline.joined(waited, run) if repeat == 0 else run
+                point = self._results(where, count, repeat, run, whole, sample, condition)
+                results += point
+                found(point)
         return results
 
     def fit(self, results: Sequence[Result]) -> Calibration:
@@ -117,7 +131,7 @@ class ScaleOut:
 
         Where the measured points up to the cores identify a law they are used; else the emulated ones.
         """
-        mine = select(results, "makespan", **self._settings())
+        mine = select(self.mine(results), "makespan")
         mine = [result for result in mine if result.origin in (Origin.MEASURED, Origin.EMULATED)]
         return Calibration(laws.fit_law(Amdahl, mine, "nodes"), laws.fit_law(USL, mine, "nodes"))
 
@@ -129,17 +143,31 @@ class ScaleOut:
         modelled = laws.predict(machine, vars(calibration), "nodes", NAME, nodes)
         return [replace(one, parameters={**one.parameters, **self._settings()}) for one in modelled]
 
-    def _settings(self) -> dict[str, int]:
-        return {"chunk_bytes": self.chunk_bytes, "corpus_bytes": self.corpus_bytes}
+    def mine(self, results: Sequence[Result]) -> list[Result]:
+        """Those of `results` that are of this corpus, chunk size and store."""
+        return select(results, None, **self._settings())
+
+    def knee(self) -> float:
+        """Modelled: the nodes that the store's servers can feed; infinity without one. See `text_store`."""
+        if self.store is None:
+            return math.inf
+        return text_store.knee(self.store, self.prepare()[2], sum(self.serial().cpu.values()))
+
+    def _settings(self) -> dict[str, object]:
+        return {
+            "chunk_bytes": self.chunk_bytes,
+            "corpus_bytes": self.corpus_bytes,
+            "store": str(self.store or ""),
+        }
 
     def _results(
-        self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample
+        self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample, condition: str
     ) -> list[Result]:
         """What one repeat showed: its map `run`, and the `whole` of it with the wait for its nodes."""
-        workers, serial = pool.workers(), self.serial()
-        shared = {worker.host for worker in workers} == {socket.gethostname()}
+        workers, serial, shared = pool.workers(), self.serial(), _shared(pool)
         result = functools.partial(
-            Result, NAME, origin=Origin.MEASURED, run=new_run_id(), repeat=repeat,
+            Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
+            run=new_run_id(), repeat=repeat,
             parameters={"nodes": nodes, **self._settings()},
             environment={
                 "backend": pool.backend, "label": pool.label, "tokens": serial.fingerprint,
@@ -148,14 +176,22 @@ class ScaleOut:
             },
         )  # fmt: skip
         found = [
-            result("makespan", run.makespan), result("elapsed", whole.makespan), result("cpu", sample.cpu),
+            result("elapsed", whole.makespan), result("cpu", sample.cpu),
             *(result("rank-seconds", seconds, component=part) for part, seconds in whole.bars().items()),
         ]  # fmt: skip
+        if not (condition and shared):  # there it would be a second emulated one, and of shared cores
+            found.insert(0, result("makespan", run.makespan))
         if shared:
             alone = [sum(serial.cpu[file.name] for file in chunk.files) for chunk in self.prepare()[2]]
-            seconds = replay.own_cores(pool.tasks, run, alone)
-            found.append(result("makespan", seconds, origin=Origin.EMULATED, condition=replay.CONDITION))
+            seconds = replay.own_cores(pool.tasks, run, alone, self.store)
+            both = "; ".join(filter(None, (replay.CONDITION, condition)))
+            found.append(result("makespan", seconds, origin=Origin.EMULATED, condition=both))
         return found
+
+
+def _shared(pool: Pool) -> bool:
+    """Whether all nodes are processes of this machine."""
+    return {worker.host for worker in pool.workers()} == {socket.gethostname()}
 
 
 @functools.lru_cache(maxsize=2)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from hpclab import checks, quality
 from hpclab.figures import direct_labels, scales, style
-from hpclab.results import Result
+from hpclab.results import Origin, Result, weakest
 from hpclab.trace import COMPONENTS, UNEXPLAINED
 from hpclab.units import format_seconds
 
@@ -65,7 +65,9 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
     scales.duration(ax.yaxis, top)
     direct_labels.at_right(ax, labels)
-    answer = style.doubted(_title(parts, totals, unit), quality.doubt(results), doubt)
+    origin = weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
+    title = _title(parts, totals, unit) + f" ({origin})" * (origin is not Origin.MEASURED)
+    answer = style.doubted(title, quality.doubt(results), doubt)
     return style.describe(ax, answer, _said(parts, totals, unit))
 
 

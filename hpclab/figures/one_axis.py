@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from hpclab import checks, quality, units
 from hpclab.figures import scales, style
-from hpclab.results import Result
+from hpclab.results import Origin, Result
 
 
 def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *, title: str = "") -> Axes:
@@ -25,22 +25,30 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
         raise ValueError("There is no result to draw yet: run the cells above first.")
     scales.logarithmic(ax, "x", "s", "Wall time")
     for number, group in enumerate(rows.values()):
-        values = [result.value for result in group]
-        look = style.mark(group[0].origin, pale=bool(quality.doubt(group)))
-        (line,) = ax.plot(values, [number] * len(values), **look)
-        style.tips(line, *(r.condition or r.source or units.format_seconds(r.value) for r in group))
+        origins, doubt = dict.fromkeys(result.origin for result in group), quality.doubt(group)
+        for origin in origins:
+            same = [result for result in group if result.origin is origin]
+            look = style.mark(origin, pale=bool(doubt) and origin is Origin.MEASURED)
+            (line,) = ax.plot([result.value for result in same], [number] * len(same), **look)
+            style.tips(line, *(r.condition or r.source or units.format_seconds(r.value) for r in same))
         ax.annotate(
-            _median(group), (max(values), number), (10, 0), textcoords="offset points", va="center",
-            zorder=5, bbox=style.BEHIND,
+            _median(group), (max(result.value for result in group), number), (10, 0),
+            textcoords="offset points", va="center", zorder=5, bbox=style.BEHIND,
         )  # fmt: skip
     seen = [result.value for result in results] + ([predicted] if predicted else [])
     ax.set(xlim=(min(seen) / 2, max(seen) * 2), ylim=(len(rows) - 0.5, -0.5))
-    names = [f"{name}\n{group[0].origin}" for name, group in rows.items()]
+    mixed = any(len({result.origin for result in group}) > 1 for group in rows.values())
+    names = [name if mixed else f"{name}\n{group[0].origin}" for name, group in rows.items()]
+    if mixed:
+        style.key(ax, {result.origin for result in results})
     ax.set_yticks(range(len(rows)), names, linespacing=1.1)
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=True, axis="x")
     ax.grid(visible=False, axis="y")
-    said = [f"{name}: {_median(group)} ({group[0].origin})" for name, group in rows.items()]
+    said = [
+        f"{name}: {_median([r for r in group if r.origin is origin])} ({origin})"
+        for name, group in rows.items() for origin in dict.fromkeys(result.origin for result in group)
+    ]  # fmt: skip
     if predicted:
         words = f"you predicted {units.format_seconds(predicted)}"
         style.vertical(ax, predicted, words, style.COLOUR["prediction"])
@@ -50,4 +58,6 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
 
 
 def _median(group: Sequence[Result]) -> str:
-    return units.format_seconds(statistics.median(result.value for result in group))
+    """Of the group's strongest origin."""
+    best = min((result.origin for result in group), key=list(Origin).index)
+    return units.format_seconds(statistics.median(r.value for r in group if r.origin is best))

@@ -196,18 +196,20 @@ def _readings(curves: Sequence[Curve], at: int | None) -> Iterator[Label]:
 
 def _title(groups: Runs, medians: Medians, along: str) -> str:
     """The answer at the largest measured count, or what is missing."""
-    answers = {label: middle for (label, origin), middle in medians.items() if origin is Origin.MEASURED}
+    origins = {origin for _, origin in medians}
+    best = Origin.MEASURED if Origin.MEASURED in origins or not origins else min(origins, key=[*Origin].index)
+    answers = {label: middle for (label, origin), middle in medians.items() if origin is best}
     most = max((count for answer in answers.values() for count in answer), default=0)
     if most == 0:
         return f"Are more {along} faster? No speedup measured yet"
     if most == 1:
-        return f"{along.capitalize()}: only 1 is measured, and a speedup needs more"
+        return f"{along.capitalize()}: only 1 is {best}, and a speedup needs more"
     reached = {label: times(answer[most]) for label, answer in answers.items() if most in answer}
     if len(groups) == 1:
-        sentence = f"{most} {along} are {reached.popitem()[1]} as fast as one here (measured)"
+        sentence = f"{most} {along} are {reached.popitem()[1]} as fast as one here ({best})"
     else:
         said = ", ".join(f"{label} {value}" for label, value in reached.items())
-        sentence = f"On {most} {along}: {said} as fast as on one (measured)"
+        sentence = f"On {most} {along}: {said} as fast as on one ({best})"
     return style.doubted(sentence, *map(quality.doubt, groups.values()))
 
 

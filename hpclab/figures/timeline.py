@@ -22,19 +22,23 @@ _TIPS = 600
 _PART = {kind: name for name, kinds in COMPONENTS.items() for kind in kinds}
 
 
-def draw(ax: Axes, trace: Trace, *, doubt: str = "") -> Axes:
+def draw(
+    ax: Axes, trace: Trace, *, doubt: str = "", title: str = "", names: Sequence[str] = ()
+) -> Axes:  # fmt: skip
     """Draw `trace`; the title says where the time went, or what `quality.doubt` says of its tasks.
 
-    ValueError where nothing happened in it.
+    `names` are what its ranks are called, where they are not all the same. ValueError where nothing happened
+    in it.
     """
     checks.instance("trace", trace, Trace)
     if not trace.events or not trace.ranks or not trace.makespan:
         raise ValueError("This trace holds no event yet: run something first, such as pool.map(task, items).")
     shown = sorted({round(rank) for rank in numpy.linspace(0, trace.ranks - 1, min(trace.ranks, MOST))})
     above = rows(ax, trace, shown)
-    ax.set(ylabel="Rank", xlabel="Time since the beginning")
+    ax.set(ylabel="" if names else "Rank", xlabel="Time since the beginning")
     every = -(-len(shown) // 8)
-    ax.set_yticks(range(0, len(shown), every), [f"{rank}" for rank in shown[::every]])
+    called = [names[rank] if names else f"{rank}" for rank in shown]
+    ax.set_yticks(range(0, len(shown), every), called[::every])
     ax.tick_params(axis="y", length=0)
     parts = trace.bars()
     answer = f"{style.counted(trace.ranks, 'rank')}, {format_seconds(trace.makespan)}: {bars.shares(parts)}"
@@ -42,7 +46,7 @@ def draw(ax: Axes, trace: Trace, *, doubt: str = "") -> Axes:
     answer += f"; {len(shown)} ranks are drawn" * (trace.ranks > len(shown))
     said = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in parts.items() if seconds > 0)
     text = f"{len(trace.events):,} events on {trace.ranks:,} ranks. In rank-seconds: {said}."
-    return style.describe(ax, style.doubted(answer, doubt), text, above=above)
+    return style.describe(ax, style.doubted(title or answer, doubt), text, above=above)
 
 
 def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:

@@ -76,6 +76,15 @@ class Curve:
         speedup = tuple(fit.law.speedup(nodes).tolist())
         return cls(fit.law.name.lower(), fit.law.name, nodes, speedup, tuple(low), tuple(high), fit.largest)
 
+    @classmethod
+    def fed(cls, knee: float, most: int) -> Curve:
+        """The curve of nodes that a shared store feeds: each adds its share up to `knee` nodes, then none
+        does."""
+        nodes = tuple(sorted({*grid(most), min(max(knee, 1.0), float(most))}))
+        return cls(
+            "storage", "Store", nodes, tuple(min(count, max(knee, 1.0)) for count in nodes), fitted_to=most
+        )
+
     def at(self, nodes: float) -> tuple[float, float | None, float | None]:
         """Speedup, lower and upper end of the band at `nodes`, between the curve's own points."""
         nodes = checks.number("nodes", nodes, 1, 1e7)

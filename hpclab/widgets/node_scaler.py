@@ -5,8 +5,10 @@ scaler                      # the last line of a cell shows it
 scaler.results              # every Result so far, as data
 """
 
+import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from html import escape
 from typing import Any
@@ -22,11 +24,13 @@ from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
 from hpclab.models.speedups import Curve
+from hpclab.models.storage import Server, Store
 from hpclab.results import Origin, Result
 from hpclab.widgets import predict, queue_view, scaling_laws
-from hpclab.widgets.explorer import Explorer, Row, control
+from hpclab.widgets.explorer import Explorer, Row, control, show
 from hpclab.widgets.point_runner import PointRunner, sentence_of
 
+_RATES = (1, 2, 4, 8)  # MB/s: about what one to three nodes ask for
 REST = 0.8  # seconds that the slider must rest before its point is measured
 
 
@@ -113,11 +117,18 @@ class NodeScaler(Explorer):
         self._here.on_click(lambda _button: self.run(self._nodes.value))
         self._sweep.on_click(lambda _button: self.run(*every))
         self._cancel.on_click(lambda _button: self.cancel())
+        ends = [
+            ("this machine's disk", 0.0),
+            *((f"emulated store, {mb} MB/s a server", mb * 1e6) for mb in _RATES),
+        ]
+        self._lies = control(widgets.Dropdown, "Text on", options=ends)
+        self._stripes = control(widgets.Dropdown, "Stripes", options=[1, 2, 4])
         self._bar = widgets.FloatProgress(min=0, max=1, layout={"width": "200px", "flex": "none"})
         self._status = widgets.HTML(layout={"flex": "1 1 auto", "margin": "0 0 0 8px"})
         self._status.add_class("hpclab-status")
         return [
             {"nodes": self._nodes, "here": self._here, "sweep": self._sweep, "cancel": self._cancel},
+            {"lies": self._lies, "stripes": self._stripes},
             widgets.HBox([self._bar, self._status], layout={"align_items": "center"}),
             widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "84px"}),
         ]
@@ -159,13 +170,29 @@ class NodeScaler(Explorer):
 
     def _notes(self) -> list[str]:
         conditions = sorted({r.condition for r in self._results if r.origin is Origin.EMULATED})
-        return ["", *map(scaling_laws.said, self._laws), *(f"Emulated: {text}." for text in conditions)]
+        knee = self.experiment.knee()
+        fed = f"Store: its servers feed {knee:.1f} nodes (nodes × demand = bandwidth; modelled)."
+        return [
+            "",
+            *[fed] * math.isfinite(knee),
+            *map(scaling_laws.said, self._laws),
+            *(f"Emulated: {text}." for text in conditions),
+        ]
+
+    def _store(self) -> Store | None:
+        """Where the controls say that the text lies; each chunk is in stripes on every server."""
+        return Store((Server(self._lies.value),) * self._stripes.value) if self._lies.value else None
 
     def _decided(self) -> bool:
         return self.prediction is None or self.prediction.decided
 
     def _moved(self, changed: str) -> None:
         self._here.description = f"Run at {style.counted(self._nodes.value, 'node')}"
+        show(bool(self._lies.value), self._stripes)
+        if changed in ("lies", "stripes"):
+            self.experiment = self._runner.experiment = replace(self.experiment, store=self._store())
+            self._take_in()
+            self.forget()
         if changed == "nodes":
             self._rest()
             if self._decided():
@@ -200,22 +227,25 @@ class NodeScaler(Explorer):
 
     def _take_in(self) -> None:
         """Other Results than those on the page, or a prediction: fit them, and have all drawn again."""
-        self._results, self._trouble = self.results if self._decided() else [], ""
+        self._results, self._trouble = self.experiment.mine(self.results) if self._decided() else [], ""
         self._seen = self._decided(), len(self.results)
         self._laws: list[Fit | NoCurve] = []
         try:
             if self._results:
                 found = self.experiment.fit(self._results)
                 self._laws = [found.amdahl, found.usl]
-            measured = [result for result in self._results if result.origin is Origin.MEASURED]
             with style.look():
                 figure, ax = style.figure(height=400)
-                bars.draw(ax, measured)
+                bars.draw(ax, self._results)
             self._bars.value = style.svg(figure)
         except Exception as error:  # whatever a fit may meet; the points are drawn all the same
             self._trouble = sentence_of(error)
         fits = [law for law in self._laws if isinstance(law, Fit)]
-        self._curves = cache(lambda most: [Curve.of_fit(fit, most) for fit in fits])
+        knee = self.experiment.knee()
+        fed = [] if math.isinf(knee) else [knee]
+        self._curves = cache(
+            lambda most: [*(Curve.of_fit(fit, most) for fit in fits), *(Curve.fed(k, most) for k in fed)]
+        )
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK

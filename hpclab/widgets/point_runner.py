@@ -85,7 +85,8 @@ class PointRunner:
             if self._closed:
                 raise ValueError("This node scaler is closed: run its cell again for a new one.")
             there = [self.state.nodes, *(() if instead else self.state.waiting)]
-            if wanted and 1 not in there and not select(self.results, "makespan", nodes=1):
+            mine = self.experiment.mine(self.results)
+            if wanted and 1 not in there and not select(mine, "makespan", nodes=1):
                 wanted.insert(0, 1)
             _, *waiting = dict.fromkeys([*there, *wanted])
             self.state = replace(self.state, waiting=tuple(waiting))

@@ -4,6 +4,7 @@ import pytest
 
 from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.experiments import replay
+from hpclab.models.storage import Server, Store
 from hpclab.trace import Event, Trace
 
 
@@ -22,6 +23,23 @@ from hpclab.trace import Event, Trace
 )
 def test_makespan_by_hand(durations: list[float], nodes: int, pause: float, expected: float) -> None:
     assert replay.makespan(durations, nodes, pause) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("servers", "nodes", "expected"),
+    [
+        ((2,), 1, 4 * (2 / 2 + 1)),  # a node alone: it reads for 1 s, then computes for 1 s
+        ((2,), 2, 1 + 4),  # read one after the other without a pause, and computed meanwhile
+        ((2,), 4, 4 + 1),  # more nodes only wait
+        ((2, 2), 1, 4 * (1 / 2 + 1)),  # half of the bytes from each
+        ((2, 1), 1, 4 * (1 / 1 + 1)),  # the last stripe counts
+    ],
+)
+def test_an_emulated_store_is_played_again_too(
+    servers: tuple[float, ...], nodes: int, expected: float
+) -> None:
+    store = Store(tuple(Server(bandwidth) for bandwidth in servers))
+    assert replay.makespan([1.0] * 4, nodes, 0.0, store, [2] * 4) == pytest.approx(expected)
 
 
 def emulated(*events: Event, nodes: int = 2, alone: tuple[float, ...] = ()) -> float:

@@ -1,5 +1,6 @@
 """The scale-out experiment on a real pool of processes, and its fits on points made from known laws."""
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,9 +12,10 @@ from hpclab.cluster import Pool
 from hpclab.cluster.errors import Cancelled
 from hpclab.experiments import scale_out
 from hpclab.experiments.replay import CONDITION
-from hpclab.experiments.scale_out import ScaleOut, WrongTokens
+from hpclab.experiments.scale_out import ScaleOut, Serial, WrongTokens
 from hpclab.machine import probe
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
+from hpclab.models.storage import Server, Store
 from hpclab.results import Origin, Result, select
 from hpclab.trace import COMPONENTS, UNEXPLAINED
 from tests.models.makespans import makespans, of_law
@@ -54,6 +56,40 @@ def test_each_repeat_gives_a_makespan_of_each_origin_and_bars_that_close(swept: 
 
 
 @pytest.mark.slow
+def test_through_an_emulated_store_everything_is_emulated_and_the_bars_still_close(pool: Pool) -> None:
+    small = replace(SMALL, store=Store((Server(2e6),) * 2))
+    run = small.measure(pool)
+    assert {r.origin for r in run} == {Origin.EMULATED}
+    assert all("a striped store of 2 servers at 2 MB/s each" in r.condition for r in run)
+    for nodes in (1, 2):
+        (elapsed,), bars = (select(run, name, nodes=nodes) for name in ("elapsed", "rank-seconds"))
+        assert sum(bar.value for bar in bars) == pytest.approx(nodes * elapsed.value, rel=0.05)
+        (makespan,) = select(run, "makespan", nodes=nodes)
+        assert CONDITION in makespan.condition  # one kind of makespan: nodes that share no core
+    waited = sum(r.value for r in select(run, "rank-seconds", nodes=1) if r.component == "storage")
+    assert waited >= 0.9 * small.prepare()[0].size / 4e6  # the bytes really came at that rate
+    assert small.mine([*run, *points(Amdahl(0.1), (1, 2), Origin.EMULATED)]) == run
+
+
+def test_the_knee_is_where_the_servers_give_what_the_nodes_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SMALL.knee() == math.inf
+    text, _, _ = SMALL.prepare()
+    seconds = text.size / 2e6  # of compute: with 2 MB/s for reading, a node asks for 1 MB/s
+    monkeypatch.setattr(scale_out, "_serial", lambda size: Serial("", 0, {"all": seconds}))
+    for servers, knee in ((1, 2), (2, 3)):  # twice the servers: read in half the time, and asks for 4/3 MB/s
+        assert replace(SMALL, store=Store((Server(2e6),) * servers)).knee() == pytest.approx(knee, rel=0.02)
+
+
+@pytest.mark.slow
+def test_nodes_on_other_machines_cannot_reach_an_emulated_store(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale_out.socket, "gethostname", lambda: "elsewhere")
+    with pytest.raises(ValueError, match="from this machine only"):
+        replace(SMALL, store=Store((Server(2e6),))).measure(pool)
+
+
+@pytest.mark.slow
 def test_other_tokens_are_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     right = SMALL.serial()
     monkeypatch.setattr(scale_out, "_serial", lambda size: replace(right, fingerprint="0" * 64))
@@ -83,7 +119,7 @@ def test_cancel_ends_a_run_and_keeps_what_was_found(pool: Pool) -> None:
 
 
 def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin) -> list[Result]:
-    return makespans(of_law(law, nodes), origin, chunk_bytes=2**16, corpus_bytes=2**20)
+    return makespans(of_law(law, nodes), origin, chunk_bytes=2**16, corpus_bytes=2**20, store="")
 
 
 def test_nodes_on_other_machines_are_fitted_whatever_this_machines_cores() -> None:

@@ -1,5 +1,6 @@
 """What stands for a pool and an experiment where the widget itself is the matter."""
 
+import math
 import threading
 from dataclasses import dataclass, field
 
@@ -7,7 +8,8 @@ import pytest
 
 from hpclab.cluster.errors import Cancelled
 from hpclab.experiments.scale_out import ScaleOut
-from hpclab.results import Result
+from hpclab.models.storage import Store
+from hpclab.results import Result, select
 
 
 class Pool:
@@ -36,7 +38,14 @@ class Experiment:
     calls: list = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     errors: dict = field(default_factory=dict)  # by node count
+    store: Store | None = None
     fit = ScaleOut(corpus_bytes=2**20).fit
+
+    def mine(self, results):
+        return select(results, store=str(self.store or ""))
+
+    def knee(self):
+        return math.inf if self.store is None else 2.5
 
     def measure(self, where, *, progress=None, found=None):
         (nodes,) = self.nodes
@@ -55,7 +64,7 @@ class Experiment:
 def run(nodes):
     """One repeat's Results in the shape of ScaleOut's: a makespan and bars that sum to nodes × makespan."""
     seconds = 1 + 9 / nodes
-    parameters = {"nodes": nodes, "chunk_bytes": 256 * 2**10, "corpus_bytes": 2**20}
+    parameters = {"nodes": nodes, "chunk_bytes": 256 * 2**10, "corpus_bytes": 2**20, "store": ""}
     where = {"shared": True, "cores": 4}
     parts = {"compute": 9.0, "worker start": 0.6 * nodes, "idle": nodes * seconds - 9 - 0.6 * nodes}
     more = {"parameters": parameters, "environment": where}

@@ -6,6 +6,7 @@ import pytest
 
 from hpclab.exercises.prediction import Prediction
 from hpclab.figures import style
+from hpclab.models.storage import Server, Store
 from hpclab.widgets import node_scaler
 from hpclab.widgets.node_scaler import NodeScaler
 from tests.conftest import until
@@ -54,6 +55,21 @@ def test_nothing_measured_is_seen_before_the_prediction(experiment):
     assert "you: 3.5× at 4" in scaler.moving.value
     assert "measured" in said(scaler)
     scaler.close()
+
+
+def test_the_text_on_an_emulated_store_is_another_experiment_with_a_knee(scaler, experiment):
+    measure(scaler, 1, 4)
+    assert "3.1×" in title(scaler)
+    scaler.controls["lies"].value = 4e6
+    scaler.controls["stripes"].value = 2
+    assert scaler.experiment.store == Store((Server(4e6),) * 2)
+    assert "No speedup measured yet" in title(scaler)  # what was measured is of the disk
+    assert "Store on 8 nodes: 2.5×, modelled" in said(scaler)
+    assert "feed 2.5 nodes" in scaler.note.value
+    scaler.controls["lies"].value = 0.0
+    assert scaler.experiment.store is None
+    assert "3.1×" in title(scaler)
+    assert "Store" not in said(scaler)
 
 
 def test_the_slider_measures_where_it_comes_to_rest(scaler, experiment):

@@ -1,0 +1,74 @@
+"""What a loader's processes do while an accelerator computes: workers and prefetch to try out, run for real.
+
+    LoaderTimeline({"small files": files, "shards": shards}, batch=16, step=0.02)
+
+Each choice is run once, in about a second, and kept; *Run again* repeats it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.axes import Axes
+
+from hpclab import checks
+from hpclab.figures import style, timeline
+from hpclab.storage import loaders
+from hpclab.storage.loaders import Epoch
+from hpclab.widgets.explorer import Explorer, control, show
+
+
+class LoaderTimeline(Explorer):
+    """Reads one of `data`, torch Datasets by name, in batches of `batch`, each worth `step` seconds of an
+    accelerator that is emulated: the training process sleeps as long. ValueError where there is no data.
+    """
+
+    def __init__(self, data: Mapping[str, Any], batch: int = 16, step: float = 0.02) -> None:
+        checks.instance("data", data, Mapping, "Datasets by name")
+        if not data:
+            raise ValueError("LoaderTimeline needs at least one Dataset, such as {'small files': samples}.")
+        self._data, self._batch, self._step = dict(data), batch, step
+        self.epochs: dict[tuple[str, int, int], Epoch] = {}
+        slider, again = widgets.SelectionSlider, control(widgets.Button, "Run again")
+        again.on_click(lambda _button: self._again())
+        prefetch = control(slider, "Batches ahead, each", options=[1, 2, 4, 8], value=2)
+        workers = control(slider, "Workers", options=[0, 1, 2, 3, 4])
+        super().__init__(
+            [
+                {"name": control(widgets.Dropdown, "Data", options=list(self._data)), "again": again},
+                {"workers": workers, "prefetch": prefetch},
+            ],
+            draw=self._timeline,
+            describe=self._said,
+            note=lambda name, workers, prefetch: ["", _NOTE],
+            adapt=lambda changed: show(bool(workers.value), prefetch),
+            height=360,
+        )
+
+    def _epoch(self, name: str, workers: int, prefetch: int) -> Epoch:
+        chosen = name, workers, prefetch if workers else 0
+        if chosen not in self.epochs:
+            self.epochs[chosen] = loaders.read(
+                self._data[name], batch=self._batch, workers=workers, prefetch=prefetch, step=self._step
+            )
+        return self.epochs[chosen]
+
+    def _timeline(self, ax: Axes, name: str, workers: int, prefetch: int) -> Axes:
+        names = ["accelerator", *(f"worker {number + 1}" for number in range(workers))]
+        trace = self._epoch(name, workers, prefetch).trace
+        return timeline.draw(ax, trace, names=names, title=self._said(name, workers, prefetch))
+
+    def _said(self, name: str, workers: int, prefetch: int) -> str:
+        used = self._epoch(name, workers, prefetch).utilisation
+        return f"{name}, {style.counted(workers, 'worker')}: the accelerator is busy {used:.0%} (emulated)"
+
+    def _again(self) -> None:
+        self.epochs.clear()
+        self.forget()
+        self.redraw(aloud=True)
+
+
+_NOTE = (
+    "A real DataLoader; the accelerator is emulated: the training process sleeps while it would compute. Green "
+    "on its row is waiting for data, on a worker's row fetching them; the rest of a worker's batch is decoding."
+)

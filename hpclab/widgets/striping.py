@@ -1,0 +1,89 @@
+"""A shared store: stripes, file sizes, metadata and clients to try out, and what binds at each.
+
+    Striping({"emulated here": store, "Lustre": storage_presets.preset("lustre")}, results)
+
+What is drawn as a line is modelled; marks are the results that fit the controls.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import ipywidgets as widgets
+from matplotlib.axes import Axes
+
+from hpclab import checks
+from hpclab.figures import store_limits
+from hpclab.figures.overlay import Overlay
+from hpclab.models.storage import Reading, Store, predict
+from hpclab.results import Result
+from hpclab.units import format_bytes
+from hpclab.widgets.explorer import Explorer, control
+
+_SIZES = tuple(4**n * 4096 for n in range(10))  # 4 KiB to 1 GiB
+_FILES = 256  # of each client: enough that the beginning does not count
+
+
+class Striping(Explorer):
+    """Draws what 1 to 64 clients get from one of the `stores`, each by the name that its choice has.
+
+    `results` are of StripedReads; those of the store, file size and stripe count that are chosen are marks.
+    ValueError where there is no store.
+    """
+
+    def __init__(self, stores: Mapping[str, Store], results: Sequence[Result] = ()) -> None:
+        checks.instance("stores", stores, Mapping, "stores by name")
+        checks.instances("stores", [*stores.values()], Store)
+        self._stores, self._results = dict(stores), checks.instances("results", results, Result)
+        if not self._stores:
+            raise ValueError(
+                "Striping needs at least one store, such as {'mine': Store((Server(1e9),) * 4)}."
+            )
+        slider = widgets.SelectionSlider
+        sizes = [(format_bytes(size), size) for size in _SIZES]
+        rates = [("as it is", 0), *((f"{rate:,}", rate) for rate in (100, 1000, 10_000, 100_000))]
+        super().__init__(
+            [
+                {"store": control(widgets.Dropdown, "Store", options=list(self._stores)),
+                 "clients": control(slider, "Clients", options=store_limits.CLIENTS, value=8)},
+                {"size": control(slider, "File size", options=sizes, value=2**20 * 4),
+                 "stripes": control(slider, "Stripe count", options=[1, 2, 4, 8, 16, 32])},
+                {"opens": control(slider, "Opens/s of the metadata server", options=rates)},
+            ],
+            draw=self._marks,
+            move=self._lines,
+            describe=lambda store, clients, size, stripes, opens: store_limits.said(
+                reading := self._reading(clients, size, stripes), predict(self._store(store, opens), reading)
+            ),
+            note=self._notes,
+        )  # fmt: skip
+
+    def _store(self, name: str, opens: float) -> Store:
+        return replace(self._stores[name], metadata=opens or self._stores[name].metadata)
+
+    def _reading(self, clients: int, size: float, stripes: int) -> Reading:
+        return Reading(clients, _FILES, size, stripes)
+
+    def _marks(self, ax: Axes, store: str, size: int, stripes: int, opens: int) -> Axes:
+        whole = self._stores[store]
+        total = sum(server.bandwidth for server in whole.servers)
+        most = min(total, store_limits.CLIENTS[-1] * whole.link)
+        same = {"store": str(self._store(store, opens)), "size": size, "stripes": stripes}
+        return store_limits.draw(
+            ax, most, [one for one in self._results if same.items() <= one.parameters.items()]
+        )
+
+    def _lines(self, ax: Axes, store: str, clients: int, size: int, stripes: int, opens: int) -> Overlay:
+        return store_limits.over(ax, self._store(store, opens), self._reading(clients, size, stripes))
+
+    def _notes(self, store: str) -> list[str]:
+        one = self._stores[store]
+        rates = {server.bandwidth for server in one.servers}
+        slowest = f" (the slowest {format_bytes(min(rates), binary=False)}/s)" * (len(rates) > 1)
+        parts = [
+            f"{len(one.servers)} servers of {format_bytes(max(rates), binary=False)}/s{slowest}",
+            "any number of opens/s" if math.isinf(one.metadata) else f"{one.metadata:,.0f} opens/s",
+            "links that never bind" if math.isinf(one.link)
+            else f"a link of {format_bytes(one.link, binary=False)}/s for each client",
+        ]  # fmt: skip
+        return ["", f"{store}: {', '.join(parts)}. Lines are modelled; marks are what was run here."]
