@@ -2,16 +2,14 @@
 
     python -m hpclab.storage.server PARENT BANDWIDTH OPERATIONS CAPACITY
 
-It reads its key from standard input, prints its port, keeps what it is given in its memory, and ends when its
-standard input closes or PARENT is no longer its parent. A connection says the key and then asks, one request
-after the other:
+It reads its key from standard input, prints its port, keeps what it is given in memory, and ends when its
+input closes or PARENT is no longer its parent. A connection says the key, then asks one thing after another:
 
-    request    length (4 bytes), JSON {"do": ..., "asked": ..., ...}, then "length" bytes if it is a write
+    request    length (4 bytes), JSON {"do": ..., "asked": ..., ...}, and what is to be written
     answer     an errno or 0 (4 bytes), length (8 bytes), that many bytes, when it was due (8 bytes, a double)
 
-"asked" is the moment, on this machine's monotonic clock, from which the request counts, null where nothing is
-to be waited for. A client's moment may lie up to BEHIND seconds in the past, namely where the time since was
-lost by this program and the client, and not by what they emulate.
+"asked" is the moment, on this machine's monotonic clock, from which a request counts; null: no rate holds. It
+may lie BEHIND seconds in the past, for what is lost by these programs and not by what they emulate.
 """
 
 import errno
@@ -25,14 +23,15 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
-LENGTH, HEAD, TAIL = struct.Struct("!I"), struct.Struct("!iQ"), struct.Struct("!d")
-KEY = 64  # characters
-PIECE = 2**16  # bytes that are sent or received in one go, so that concurrent requests get equal shares
-BEHIND = 0.02  # seconds
-LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 255, 2**12, 2**17
-HANDSHAKE = 10.0  # seconds for a connection to say its key
+LENGTH, HEAD, TAIL = struct.Struct("!I"), struct.Struct("!IQ"), struct.Struct("!d")
+PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests get equal shares
+BEHIND = 0.02
+KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
+ASKED = ("read", "remove", "number", "show", "find", "forget", "names", "statistics")
+FREE = ("show", "statistics")  # the others are operations
 
 
 class Clock:
@@ -42,19 +41,12 @@ class Clock:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
 
     def take(self, amount: int, asked: float) -> float:
-        """The moment when `amount` more is done that was asked for at the moment `asked`.
-
-        Having been idle gives no credit, having slept too long does, within BEHIND.
-        """
+        """When `amount` more is done that was asked for at the moment `asked`: being idle gives no credit."""
         now = time.monotonic()
         with self._lock:
             self.done += amount
             self.free = max(self.free, now - BEHIND, min(asked, now)) + amount / self.rate
             return self.free
-
-
-class Refused(Exception):
-    """An errno, and a sentence for whoever asked."""
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -64,21 +56,22 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, key: bytes, bandwidth: float, operations: float, capacity: int) -> None:
         super().__init__(("127.0.0.1", 0), Connection)
-        self.key, self.capacity, self.lock = key, capacity, threading.Lock()
+        self.key, self.room, self.lock = key, capacity, threading.Lock()
         self.bandwidth, self.operations = Clock(bandwidth), Clock(operations)
-        self.objects: dict[int, bytearray] = {}
-        self.files: dict[str, dict[str, Any]] = {}
-        self.numbers, self.held = itertools.count(), 0
+        self.objects, self.files = dict[int, bytearray](), dict[str, dict[str, Any]]()
+        self.numbers = itertools.count()
 
     def reserve(self, length: int) -> None:
-        """Take room for `length` bytes more (or give it back), or refuse."""
         with self.lock:
-            if self.held + length > self.capacity:
-                raise Refused(errno.ENOSPC, f"a storage server has only {self.capacity:,} bytes in all.")
-            self.held += length
+            if length > self.room:
+                raise OSError(errno.ENOSPC, "A server of the striped store has no space left for this.")
+            self.room -= length
 
-    def keep(self, number: int, content: bytearray) -> None:
-        self.objects[number] = content
+    def read(self, number: int, start: int, end: int) -> memoryview:
+        content = self.objects.get(number, b"")
+        if not 0 <= start < end <= len(content):
+            raise OSError(errno.ENOENT, "A file of the striped store was removed or replaced meanwhile.")
+        return memoryview(content)[start:end]
 
     def remove(self, number: int) -> None:
         self.reserve(-len(self.objects.pop(number, b"")))
@@ -89,80 +82,69 @@ class Server(socketserver.ThreadingTCPServer):
 
     def show(self, name: str, file: dict[str, Any]) -> dict[str, Any] | None:
         """Make a file visible that has been written; the one that had its name before."""
-        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or name.strip("/") != name:
-            wanted = f"1 to {LONGEST_NAME} printable characters, with no slash at its ends"
-            raise Refused(errno.EINVAL, f"the name of a file has {wanted}, not {name!r:.60}.")
+        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            raise OSError(
+                errno.EINVAL, f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
+            )
         if len(self.files) >= MOST_FILES:
-            raise Refused(errno.ENOSPC, f"a metadata server knows at most {MOST_FILES:,} files.")
+            raise OSError(errno.ENOSPC, f"A striped store knows at most {MOST_FILES:,} files.")
         with self.lock:
             before = self.files.get(name)
             self.files[name] = file
         return before
 
     def find(self, name: str) -> dict[str, Any]:
-        try:
-            return self.files[name]
-        except KeyError:
-            raise Refused(errno.ENOENT, f"there is no file {name!r:.60}.") from None
+        if file := self.files.get(name):
+            return file
+        raise OSError(errno.ENOENT, f"The striped store has no file {name!r:.80}.")
 
     def forget(self, name: str) -> dict[str, Any]:
-        file = self.find(name)
         with self.lock:
-            self.files.pop(name, None)
+            file = self.find(name)
+            del self.files[name]
         return file
 
     def names(self) -> dict[str, dict[str, Any]]:
         return self.files.copy()
 
     def statistics(self) -> dict[str, int]:
-        """What was done for those who waited for it, and the bytes held."""
-        return {"operations": self.operations.done, "bytes": self.bandwidth.done, "held": self.held}
-
-
-FREE = ("show", "statistics")  # of what is asked only these are no operations
+        """The operations and bytes that somebody waited for, and the bytes that are free."""
+        return {"operations": self.operations.done, "bytes": self.bandwidth.done, "free": self.room}
 
 
 class Connection(socketserver.StreamRequestHandler):
     """Answers one client, in a thread of its own; whatever is wrong with what it says ends only this."""
 
     server: Server
-    timeout, disable_nagle_algorithm = HANDSHAKE, True
+    timeout, disable_nagle_algorithm = 10.0, True  # seconds to say the key
 
     def handle(self) -> None:
         if not hmac.compare_digest(self.rfile.read(KEY), self.server.key):
             return
         self.connection.settimeout(None)
         while head := self.rfile.read(LENGTH.size):
-            length = LENGTH.unpack(head)[0]
-            if length > LONGEST_REQUEST:
-                return
-            words = json.loads(self.rfile.read(length))
-            self.answer(words.pop("do"), words.pop("asked"), words)
+            self.answer(**json.loads(self.rfile.read(min(LONGEST_REQUEST, *LENGTH.unpack(head)))))
 
-    def answer(self, do: str, asked: float | None, words: dict[str, Any]) -> None:
+    def answer(self, do: str, asked: float | None, **words: Any) -> None:
         """Do it, and send what came of it no sooner than the rates allow."""
-        self.moment, due = asked, asked
+        self.moment, due, status = asked, asked, 0
+        found: Any
         if asked is not None and do not in FREE:
-            due = self.server.operations.take(1, float(asked))
+            due = self.server.operations.take(1, asked)
+        method = self.write if do == "write" else getattr(self.server, ASKED[ASKED.index(do)])
         try:
-            if do == "read":
-                self.read(**words)
-            elif do == "write":
-                self.write(**words)
-                self.connection.sendall(HEAD.pack(0, 0))
-            elif do in ("remove", "number", "show", "find", "forget", "names", "statistics"):
-                said = json.dumps(getattr(self.server, do)(**words)).encode()
-                self.connection.sendall(HEAD.pack(0, len(said)) + said)
-            else:
-                raise ValueError(do)
-        except Refused as refusal:
-            number, why = refusal.args
-            self.connection.sendall(HEAD.pack(number, len(why.encode())) + why.encode())
-        ended = max(due or 0.0, self.moment or 0.0)
-        time.sleep(max(0.0, ended - time.monotonic()))
-        self.connection.sendall(TAIL.pack(ended))
+            found = method(**words)
+        except OSError as refusal:
+            status, found = refusal.errno or errno.EIO, refusal.strerror
+        said = found if isinstance(found, memoryview) else memoryview(json.dumps(found).encode())
+        self.wfile.write(HEAD.pack(status, len(said)))
+        for piece in self.pieces(said) if said is found else [said]:
+            self.wfile.write(piece)
+        due = max(due or 0.0, self.moment or 0.0)
+        time.sleep(max(0.0, due - time.monotonic()))
+        self.wfile.write(TAIL.pack(due))
 
-    def pieces(self, content: memoryview) -> Any:
+    def pieces(self, content: memoryview) -> Iterator[memoryview]:
         """The parts of `content`, each when the bandwidth allows it."""
         for begin in range(0, len(content), PIECE):
             piece = content[begin : begin + PIECE]
@@ -171,36 +153,28 @@ class Connection(socketserver.StreamRequestHandler):
                 time.sleep(max(0.0, self.moment - time.monotonic()))
             yield piece
 
-    def read(self, number: int, start: int, end: int) -> None:
-        if (content := self.server.objects.get(number)) is None or not 0 <= start <= end <= len(content):
-            raise Refused(errno.ENOENT, "a part of the file is not here: it was removed or replaced.")
-        self.connection.sendall(HEAD.pack(0, end - start))
-        for piece in self.pieces(memoryview(content)[start:end]):
-            self.connection.sendall(piece)
-
     def write(self, number: int, length: int) -> None:
-        """Take an object whole, or, where there is no room, its bytes, which must come off the line."""
+        """Take an object whole; what there is no room for must still come off the line."""
         try:
-            self.server.reserve(int(length))
-        except Refused:
+            self.server.reserve(length)
+        except OSError:
             while length > 0 and (passed := self.rfile.read(min(length, PIECE))):
                 length -= len(passed)
             raise
+        content = bytearray(length)
         try:
-            content = bytearray(length)
             for piece in self.pieces(memoryview(content)):
                 if self.rfile.readinto(piece) < len(piece):
                     raise EOFError
         except BaseException:
             self.server.reserve(-length)
             raise
-        self.server.keep(number, content)
+        self.server.objects[number] = content
 
 
 def main() -> None:
     parent, bandwidth, operations, capacity = sys.argv[1:]
-    key = os.read(0, KEY)
-    server = Server(key, float(bandwidth), float(operations), int(capacity))
+    server = Server(os.read(0, KEY), float(bandwidth), float(operations), int(capacity))
     threading.Thread(target=server.serve_forever, args=(60.0,), daemon=True).start()
     print(server.server_address[1], flush=True)
     while os.getppid() == int(parent):  # what was forked from the parent may hold the pipe open
