@@ -26,7 +26,7 @@ from torch.distributed.checkpoint._nested_dict import flatten_state_dict
 from torch.distributed.checkpoint.api import CheckpointException
 
 from hpclab import checks
-from hpclab.storage.checkpoint_files import Damaged, LoadPlanner, Reader, SavePlanner, Writer, read
+from hpclab.storage.checkpoint_files import Damaged, LoadPlanner, Reader, Writer
 from hpclab.units import format_bytes, parse_bytes
 
 _NAME = re.compile(r"(\d{6,})-step-\d+")  # the number counts the saves: a newer one may be of an older step
@@ -64,15 +64,14 @@ class Checkpoints:
         where it cannot be written: nothing half written stays, and the checkpoints before it are untouched.
         """
         writer = self._begin(step, state)
-        options = {"storage_writer": writer, "planner": SavePlanner(), "process_group": self._group}
-        self._pending = partial(dcp.save, state, **options), writer
+        write = partial(dcp.save, state, storage_writer=writer, process_group=self._group)
+        self._pending = write, writer
         self.wait()
 
     def save_in_background(self, step: int, state: dict[str, Any]) -> None:
         """As `save`, but return when `state` is copied; its errors are raised by the next save or `wait`."""
         writer = self._begin(step, state)
-        options = {"storage_writer": writer, "planner": SavePlanner(), "process_group": self._group}
-        future: Any = dcp.async_save(state, **options)
+        future: Any = dcp.async_save(state, storage_writer=writer, process_group=self._group)
         self._pending = future.result, writer
 
     def wait(self) -> None:
@@ -105,18 +104,17 @@ class Checkpoints:
         for name in reversed(names):
             why = ""
             try:
-                step, metadata = read(self.folder / name, self._rank, self._ranks)
+                reader = Reader(self.folder / name, self._rank, self._ranks)
             except (OSError, Damaged) as error:
                 why = _cause(error)
             why = next(filter(None, self._gather(why)), "")
             if not why:
-                self._compare(into_state, metadata.state_dict_metadata)
-                reader = Reader(self.folder / name, metadata)
+                self._compare(into_state, reader.metadata.state_dict_metadata)
                 try:
                     dcp.load(
                         into_state, storage_reader=reader, planner=LoadPlanner(), process_group=self._group
                     )
-                    return step
+                    return reader.step
                 except CheckpointException as error:
                     why = half_filled = _cause(error)
             self._bad.add(name)
@@ -168,9 +166,11 @@ class Checkpoints:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             names, _ = self._look()
             name = f"{int(names[-1].split('-')[0]) + 1 if names else 1:06d}-step-{step}"
+            part = self.folder / f".{name}.part"
+            part.mkdir(mode=0o700)
             if shutil.disk_usage(self.folder).free < needed:
-                return name, "it does not fit"
-            (self.folder / f".{name}.part").mkdir(mode=0o700)
+                part.rmdir()
+                return "", "it does not fit"
         except OSError as error:
             return "", _cause(error)
         return name, ""
@@ -198,8 +198,12 @@ class Checkpoints:
 
 
 def _flat(state: dict[str, Any]) -> dict[str, Any]:
-    """Tensors and values by their dotted names, as DCP calls them."""
-    return flatten_state_dict(checks.instance("state", state, dict, "a dict of tensors and values"))[0]
+    """Tensors and values by their dotted names, as DCP calls them; ValueError where one is neither."""
+    flat = flatten_state_dict(checks.instance("state", state, dict, "a dict of tensors and values"))[0]
+    for name, value in flat.items():
+        plain = torch.Tensor | bool | int | float | str | list | tuple | dict | None
+        checks.instance(f"{name} of the state", value, plain, "a tensor, a number, text, True, False or None")
+    return flat
 
 
 def _cause(error: BaseException) -> str:

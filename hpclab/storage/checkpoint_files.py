@@ -1,8 +1,8 @@
 """One checkpoint as files: those of torch.distributed.checkpoint (DCP) with a manifest, read without trust.
 
 DCP reads `.metadata` with pickle and what is no tensor with ``torch.load(weights_only=False)``. Both run what
-a stranger wrote, and checksums do not help, since who writes files can compute theirs: they are for accidents.
-Here the pickle may name DCP's own classes only, and the rest is read with ``weights_only=True``.
+a stranger wrote, and checksums do not help, since who writes files can compute theirs: they tell
+accidents. Here the pickle may name DCP's own classes only, and the rest is read with ``weights_only=True``.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint._traverse import set_element
-from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
@@ -73,34 +73,10 @@ class Writer(FileSystemWriter):
         self.part.rename(self.target)
 
 
-class SavePlanner(DefaultSavePlanner):
-    def transform_object(self, write_item: Any, object: Any) -> Any:
-        """Refuses now what `LoadPlanner` would refuse when it is needed."""
-        data = super().transform_object(write_item, object)
-        if isinstance(data, io.BytesIO):
-            try:
-                torch.load(io.BytesIO(data.getbuffer()), weights_only=True)
-            except pickle.UnpicklingError:
-                kind = f"{write_item.index.fqn} is a {type(object).__name__}"
-                raise ValueError(f"{kind}, and neither a tensor nor a plain value") from None
-        return data
-
-
 class LoadPlanner(DefaultLoadPlanner):
     def load_bytes(self, read_item: Any, value: io.BytesIO) -> None:
         loaded = torch.load(value, weights_only=True)
         set_element(self.original_state_dict, self.mappings[read_item.dest_index.fqn], loaded)
-
-
-class Reader(FileSystemReader):
-    """Has the metadata that `read` found good."""
-
-    def __init__(self, folder: Path, metadata: Metadata) -> None:
-        super().__init__(folder)
-        self.metadata = metadata
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        return self.metadata
 
 
 class _Unpickler(pickle.Unpickler):
@@ -110,51 +86,52 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def read(folder: Path, rank: int, ranks: int) -> tuple[int, Metadata]:
-    """The step and DCP's metadata of a checkpoint that is whole; Damaged or OSError says why it is not.
+class Reader(FileSystemReader):
+    """A checkpoint that is whole, with its `step`; Damaged or OSError says why it is not.
 
     Its files must be those of the manifest, plain and of their size; this rank reads its share of them whole.
     """
-    found = {each.name: each.lstat() for each in folder.iterdir()}
-    odd = [name for name, status in found.items() if not stat.S_ISREG(status.st_mode)]
-    if odd or folder.is_symlink():
-        raise Damaged(f"{(odd or ['it'])[0]} is a link or no plain file")
-    if MANIFEST not in found:
-        raise Damaged(f"{MANIFEST} is missing")
-    try:
-        with open(folder / MANIFEST, "rb") as file:
-            body = json.loads(file.read(2**26))
-        intact = body.pop("checksum") == _checksum(body)
-        step, files = (
-            int(body["step"]),
-            {str(name): (size, sha) for name, (size, sha) in body["files"].items()},
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        intact = False
-    if not intact:
-        raise Damaged(f"{MANIFEST} is damaged")
-    for name in sorted(files.keys() ^ found.keys() - {MANIFEST}):
-        raise Damaged(f"{name[:60]} {'is missing' if name in files else 'does not belong there'}")
-    for name, (size, _) in files.items():
-        if found[name].st_size != size:
-            raise Damaged(f"{name} has {found[name].st_size} bytes and not the {size} it was saved with")
-    for name in sorted(files)[rank::ranks]:
-        if _digest(folder / name) != files[name][1]:
-            raise Damaged(f"{name} is damaged: its checksum is not the one it was saved with")
-    try:
-        with open(folder / METADATA, "rb") as file:
-            metadata = _Unpickler(file).load()
-        fits = isinstance(metadata, Metadata) and all(
-            each.relative_path in files and not each.transform_descriptors
-            for each in metadata.storage_data.values()
-        )
-    except Exception as error:  # a stranger's pickle may fail in any way
-        raise (
-            error if isinstance(error, Damaged) else Damaged(f"its {METADATA} is no pickle of DCP's")
-        ) from None
-    if not fits:
-        raise Damaged(f"its {METADATA} speaks of files that are not the checkpoint's")
-    return step, metadata
+
+    def __init__(self, folder: Path, rank: int, ranks: int) -> None:
+        super().__init__(folder)
+        found = {each.name: each.lstat() for each in folder.iterdir()}
+        odd = [name for name, status in found.items() if not stat.S_ISREG(status.st_mode)]
+        if odd or folder.is_symlink():
+            raise Damaged(f"{(odd or ['it'])[0]} is a link or no plain file")
+        if MANIFEST not in found:
+            raise Damaged(f"{MANIFEST} is missing")
+        try:
+            with open(folder / MANIFEST, "rb") as file:
+                body = json.loads(file.read(2**26))
+            intact = body.pop("checksum") == _checksum(body)
+            self.step, files = (
+                int(body["step"]),
+                {str(name): (*known,) for name, known in body["files"].items()},
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            intact = False
+        if not intact:
+            raise Damaged(f"{MANIFEST} is damaged")
+        for name in sorted(files.keys() ^ found.keys() - {MANIFEST}):
+            raise Damaged(f"{name[:60]} {'is missing' if name in files else 'does not belong there'}")
+        for name, (size, _) in files.items():
+            if found[name].st_size != size:
+                raise Damaged(f"{name} has {found[name].st_size} bytes and not the {size} it was saved with")
+        for name in sorted(files)[rank::ranks]:
+            if _digest(folder / name) != files[name][1]:
+                raise Damaged(f"{name} is damaged: its checksum is not the one it was saved with")
+        try:
+            with open(folder / METADATA, "rb") as file:
+                self.metadata = _Unpickler(file).load()
+            places = self.metadata.storage_data.values()
+            if any(each.relative_path not in files or each.transform_descriptors for each in places):
+                raise Damaged(f"its {METADATA} speaks of files that are not the checkpoint's")
+        except Exception as error:  # a stranger's pickle may fail in any way
+            why = str(error) if isinstance(error, Damaged) else f"its {METADATA} is no pickle of DCP's"
+            raise Damaged(why) from None
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        return self.metadata
 
 
 def _sealed(file: Path) -> tuple[int, str]:

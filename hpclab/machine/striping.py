@@ -1,0 +1,95 @@
+"""How a real Lustre, BeeGFS or GPFS stripes the files of a folder: asked of the site's own program.
+
+Striping cuts a file into pieces that lie on several servers in turn, which then read or write it at once.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+
+import psutil
+
+from hpclab.machine.places import type_of
+from hpclab.units import parse_bytes
+
+_ALSO_IN = "/usr/lpp/mmfs/bin"  # GPFS's programs, which are seldom on PATH
+_COUNT, _SIZE = r"(?:stripe_count|desired):\s*(-?\d+)", r"(?:stripe_size|Chunksize):\s*([\d.]+)([KMG]?)"
+_GPFS_SIZE = r"-B\s+(\d+)()\s+Block size"
+_QUESTIONS = {  # the program, its question and advice; {} is the folder, or for mmlsfs the device
+    "lustre": [("lfs getstripe -d {}", "lfs setstripe -c 4 -S 4M {}")],
+    "beegfs": [
+        ("beegfs-ctl --getentryinfo {}", "beegfs-ctl --setpattern --numtargets=4 --chunksize=1m {}"),
+        ("beegfs entry info --retro {}", "beegfs entry set --num-targets=4 --chunk-size=1MiB {}"),
+    ],
+    "gpfs": [("mmlsfs {} -B", "mmlsattr -L {}")],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Striping:
+    """New files of the folder are cut into stripes of `size` bytes over `count` storage targets.
+
+    `count` is -1 where it is all of them (GPFS always does that, and there is nothing to set), 0 where it is
+    the file system's default. Of a progressive layout it is the last part, which large files reach. `command`
+    is what was asked, `advice` the commands that show or set it for new files there.
+    """
+
+    file_system: str
+    count: int
+    size: int
+    command: str
+    advice: tuple[str, ...]
+
+
+def striping(path: str | os.PathLike[str], patience: float = 5.0) -> Striping | str | None:
+    """The striping of the folder `path`; None where its file system has none.
+
+    A sentence says why where the program is missing, does not answer within `patience` seconds, or says
+    something else.
+    """
+    place, mounts = os.path.realpath(path), psutil.disk_partitions(all=True)
+    kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]
+    if kind not in _QUESTIONS:
+        return None
+    programs = [(ask.split()[0], ask, set_) for ask, set_ in _QUESTIONS[kind]]
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), _ALSO_IN])
+    found = [(shutil.which(name, path=search), ask, advice) for name, ask, advice in programs]
+    program, ask, advice = next((each for each in found if each[0]), found[0])
+    subject = type_of(place, {part.mountpoint: part.device for part in mounts}) if kind == "gpfs" else place
+    command = ask.format(shlex.quote(subject))
+    if program is None:
+        return f"{place} is on {kind}, whose program {programs[0][0]} is not here: ask on a login node."
+    try:
+        said = _said([program, *shlex.split(command)[1:]], patience)
+    except subprocess.TimeoutExpired:
+        return (
+            f"{command} did not answer within {patience:g} s: the file system may be overloaded; try again."
+        )
+    except OSError as error:
+        return f"{command} cannot be run here: {error.strerror}."
+    counts = re.findall(_COUNT, said) if kind != "gpfs" else ["-1"]
+    sizes = re.findall(_SIZE if kind != "gpfs" else _GPFS_SIZE, said)
+    if not counts or not sizes:
+        return (
+            f"{command} did not say how files are striped, but: {' '.join(said.split())[:200] or 'nothing'}."
+        )
+    number, unit = sizes[-1]
+    shown = (advice.format(shlex.quote(place)), command)
+    return Striping(kind, int(counts[-1]), parse_bytes(f"{number} {unit}{'i' * bool(unit)}"), command, shown)
+
+
+def _said(arguments: list[str], patience: float) -> str:
+    """What a program prints; one that does not end in time is ended with all that it started."""
+    with subprocess.Popen(
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            return process.communicate(timeout=patience)[0]
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise

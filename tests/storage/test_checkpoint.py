@@ -1,0 +1,270 @@
+"""Checkpoints under every fault: cut, flipped, malicious, killed, on a full disk."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hpclab.cluster import Pool
+from hpclab.storage.checkpoint import Checkpoints
+from hpclab.storage.checkpoint_files import _checksum
+from tests.conftest import until
+
+FILES = ("manifest.json", ".metadata", "__0_0.distcp")
+
+
+def state(value: float) -> dict:
+    """A model, an optimizer after a step and plain values, all of them telling `value`."""
+    model = torch.nn.Linear(4, 3)
+    torch.nn.init.constant_(model.weight, value)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=value)
+    model(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    return {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "at": value,
+        "name": "é",
+        "no": None,
+    }
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two checkpoints, of steps 1 and 2, and the folder of the newer."""
+    checkpoints = Checkpoints(tmp_path / "run")
+    assert checkpoints.load(state(0.5)) is None
+    checkpoints.save(1, state(0.1))
+    checkpoints.save(2, state(0.2))
+    return checkpoints, tmp_path / "run" / "000002-step-2"
+
+
+def loaded(checkpoints: Checkpoints) -> float:
+    """The value that all parts of the loaded state tell."""
+    into = state(0.9)
+    step = checkpoints.load(into)
+    assert step == round(into["at"] * 10)
+    assert into["optimizer"]["param_groups"][0]["lr"] == into["at"]
+    assert into["optimizer"]["param_groups"][0]["betas"] == (0.9, 0.999)
+    expected = state(into["at"])
+    assert torch.equal(into["model"]["weight"], expected["model"]["weight"])
+    assert torch.equal(into["optimizer"]["state"][0]["exp_avg"], expected["optimizer"]["state"][0]["exp_avg"])
+    return step
+
+
+def test_the_newest_is_loaded_old_ones_go_and_all_is_private(two):
+    checkpoints, newest = two
+    assert loaded(checkpoints) == 2
+    assert checkpoints.passed_over == []
+    checkpoints.save(1, state(0.1))  # an older step, saved later, is the newest
+    assert sorted(os.listdir(newest.parent)) == ["000002-step-2", "000003-step-1"]
+    assert loaded(checkpoints) == 1
+    assert {path.stat().st_mode & 0o777 for path in newest.iterdir()} == {0o600}
+    assert newest.parent.stat().st_mode & newest.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("fault", [0, 10, 50, 99, "flipped", "missing", "link", "pipe"])
+def test_a_damaged_one_is_passed_over_and_goes_with_the_next_save(two, name, fault):
+    checkpoints, newest = two
+    path, content = newest / name, bytearray((newest / name).read_bytes())
+    if fault == "flipped":
+        content[len(content) // 2] ^= 4
+    path.unlink()
+    if fault == "link":
+        outside = newest.parent / name
+        outside.write_bytes(content)
+        path.symlink_to(outside)
+    elif fault == "pipe":
+        os.mkfifo(path)
+    elif fault != "missing":
+        path.write_bytes(content if fault == "flipped" else content[: len(content) * fault // 100])
+    assert loaded(checkpoints) == 1
+    (said,) = checkpoints.passed_over
+    assert said.startswith("The checkpoint 000002-step-2 was passed over: ")
+    assert name in said
+    checkpoints.save(3, state(0.3))
+    assert sorted(one for one in os.listdir(newest.parent) if "step" in one) == [
+        "000001-step-1",
+        "000003-step-3",
+    ]
+
+
+class Canary:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def sign(folder):
+    """What whoever can write to the folder can do, too: make a manifest that fits the files."""
+    files = {
+        path.name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in folder.iterdir()
+        if path.name != "manifest.json"
+    }
+    body = json.loads(json.dumps({"step": 2, "files": files}))
+    (folder / "manifest.json").write_text(json.dumps(body | {"checksum": _checksum(body)}))
+
+
+@pytest.mark.parametrize("where", ["metadata", "tensor", "value", "elsewhere"])
+def test_nothing_a_malicious_one_holds_is_executed(two, tmp_path, where):
+    checkpoints, newest = two
+    canary = Canary(tmp_path / "canary")
+    metadata = pickle.loads((newest / ".metadata").read_bytes())
+    stored = {index.fqn: place for index, place in metadata.storage_data.items()}
+    if where == "metadata":
+        metadata.planner_data = canary
+    elif where == "elsewhere":
+        shutil.copy(newest / "__0_0.distcp", tmp_path / "outside")
+        stored["model.weight"].relative_path = "../../outside"
+    else:
+        evil = io.BytesIO()
+        torch.save(canary, evil)
+        place = stored["model.weight" if where == "tensor" else "name"]
+        place.offset, place.length = (newest / "__0_0.distcp").stat().st_size, len(evil.getvalue())
+        with open(newest / "__0_0.distcp", "ab") as file:
+            file.write(evil.getvalue())
+    (newest / ".metadata").write_bytes(pickle.dumps(metadata))
+    sign(newest)
+    assert loaded(checkpoints) == 1
+    assert len(checkpoints.passed_over) == 1
+    assert not (tmp_path / "canary").exists()
+    shutil.rmtree(newest.parent / "000001-step-1")
+    if where in ("tensor", "value"):  # the state may be half filled, and training must not go on with it
+        with pytest.raises(OSError, match="half filled"):
+            checkpoints.load(state(0.9))
+
+
+def test_the_background_save_has_the_state_of_its_call_and_the_next_save_tells_its_error(two, monkeypatch):
+    checkpoints, newest = two
+    changing = state(0.3)
+    checkpoints.save_in_background(3, changing)
+    changing["model"]["weight"].zero_()
+    checkpoints.wait()
+    assert loaded(checkpoints) == 3
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        checkpoints.save_in_background(4, state(0.4))
+        with pytest.raises(
+            OSError, match="step 4 was not saved.*: No space left on device.* needs .* are free"
+        ):
+            checkpoints.save(5, state(0.5))
+    assert sorted(os.listdir(newest.parent)) == ["000002-step-2", "000003-step-3"]
+    assert loaded(checkpoints) == 3
+
+
+@pytest.mark.parametrize("disk", ["full", "filling", "read-only"])
+def test_a_disk_that_takes_nothing_keeps_what_it_has(tmp_path, monkeypatch, disk):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path]).returncode:
+        pytest.skip("only root can make a small disk")
+    try:
+        checkpoints = Checkpoints(tmp_path / "run")
+        checkpoints.save(1, state(0.1))
+        if disk == "read-only":
+            subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        elif disk == "filling":  # it was free when we asked
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**9}))
+        why = "Read-only file system" if disk == "read-only" else "does not fit|No space left"
+        with pytest.raises(OSError, match=rf"step 2 was not saved in .*{why}.* needs 2 MB") as caught:
+            checkpoints.save(2, {"large": torch.ones(500_000)})
+        assert "\n" not in str(caught.value)
+        assert os.listdir(tmp_path / "run") == ["000001-step-1"]
+        assert loaded(checkpoints) == 1
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_save_that_is_killed_leaves_the_one_before_and_is_swept(two):
+    checkpoints, newest = two
+    code = """
+import sys, time, torch
+from hpclab.storage import checkpoint, checkpoint_files
+checkpoint_files._checksum = lambda body: time.sleep(600)  # all is written but for the manifest
+checkpoint.Checkpoints(sys.argv[1]).save(3, {"a": torch.ones(1000)})
+"""
+    with subprocess.Popen([sys.executable, "-P", "-c", code, newest.parent]) as child:
+        until(lambda: list(newest.parent.glob(".*.part/.metadata")), "the save is under way")
+        child.send_signal(signal.SIGKILL)
+    assert loaded(checkpoints) == 2
+    assert checkpoints.passed_over == [
+        "The checkpoint 000003-step-3 was only half written and has been removed."
+    ]
+    assert sorted(os.listdir(newest.parent)) == ["000001-step-1", "000002-step-2"]
+
+
+def test_what_does_not_fit_is_told_in_one_sentence(two, refused):
+    checkpoints, _ = two
+    lacking, more, other = state(0.1), state(0.1), state(0.1)
+    del lacking["optimizer"]
+    more["more"] = 1
+    other["model"]["weight"] = torch.zeros(9, 9)
+    for wrong in (lacking, more, other, {}, 3):
+        refused(lambda wrong=wrong: checkpoints.load(wrong))
+    for step, wrong in (
+        (-1, {}),
+        ("1", {}),
+        (3, []),
+        (3, {"a": object()}),
+        (3, {"a": torch.ones(1), "a.b": os}),
+    ):
+        refused(lambda step=step, wrong=wrong: checkpoints.save(step, wrong))
+    with pytest.raises(ValueError, match=r"1.2 GB is more than the 1 GB"):
+        checkpoints.save(3, {"large": torch.empty(300_000_000)})
+    assert loaded(checkpoints) == 2
+
+
+@pytest.mark.slow
+def test_shards_of_two_ranks_are_loaded_by_two_and_by_one(tmp_path):
+    def train(folder, load):
+        import torch
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        from hpclab.storage.checkpoint import Checkpoints
+
+        torch.manual_seed(0)
+        model = torch.nn.Linear(5, 3)
+        fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        model(torch.ones(2, 5)).sum().backward()
+        optimizer.step()
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 7}
+        whole = model.weight.full_tensor().tolist()
+        checkpoints = Checkpoints(folder)
+        if not load:
+            checkpoints.save_in_background(1, state)
+            checkpoints.wait()
+            return whole
+        torch.nn.init.zeros_(model.weight)
+        step = checkpoints.load(state)
+        return step, model.weight.full_tensor().tolist(), checkpoints.passed_over
+
+    with Pool(2, backend="local") as pool:
+        whole, _ = pool.run(train, tmp_path, False)
+        assert pool.run(train, tmp_path, True) == [(1, whole, [])] * 2
+        (newest,) = tmp_path.iterdir()
+        assert {"__0_0.distcp", "__1_0.distcp"} < set(os.listdir(newest))
+        model = torch.nn.Linear(5, 3)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        model(torch.ones(2, 5)).sum().backward()
+        optimizer.step()
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 0}
+        assert Checkpoints(tmp_path).load(state) == 1
+        assert (model.weight.tolist(), state["epoch"]) == (whole, 7)
+        os.truncate(newest / "__1_0.distcp", 10)
+        assert [(step, len(said)) for step, _, said in pool.run(train, tmp_path, True)] == [(None, 1)] * 2
