@@ -81,8 +81,22 @@ class Samples(Dataset):
         """The file with the sample, and where in it the sample begins."""
         return self.name, index * self.size
 
+    def _file(self, name: str) -> Any:
+        """A file that this process has open; forked from another, it opens its own."""
+        if self._opened is None or self._opened[0] != os.getpid() or len(self._opened[1]) > 99:
+            self._opened = os.getpid(), {}
+        if name not in self._opened[1]:
+            file = self.fs.open(f"{self.folder}/{name}", "rb", cache_type="none")
+            self._opened[1][name] = self._inside(file)
+        return self._opened[1][name]
+
+    def _inside(self, file: Any) -> Any:
+        return file
+
     def _read(self, name: str, start: int, size: int) -> bytes:
-        return self.fs.cat_file(f"{self.folder}/{name}", start, start + size)
+        file = self._file(name)
+        file.seek(start)
+        return file.read(size)
 
     def _fetch(self, indices: Sequence[int]) -> dict[int, bytes]:
         """The bytes of each sample, neighbours in one file by one request."""
@@ -117,6 +131,9 @@ class Files(Samples):
 
     def _place(self, index: int) -> tuple[str, int]:
         return _file(index), 0
+
+    def _read(self, name: str, start: int, size: int) -> bytes:
+        return self.fs.cat_file(f"{self.folder}/{name}")
 
 
 class Shards(Samples):
@@ -160,14 +177,16 @@ class Shards(Samples):
 class Array(Samples):
     """One array (samples, length) of uint16: mapped into memory on a local disk, byte ranges elsewhere."""
 
-    def _read(self, name: str, start: int, size: int) -> bytes:
+    def _inside(self, file: Any) -> Any:
         if not isinstance(self.fs, LocalFileSystem):
-            return super()._read(name, start, size)
-        path = f"{self.folder}/{name}"
-        if self._opened is None:
-            self._opened = numpy.memmap(path, "u1", "r")
-        end = min(start + size, os.path.getsize(path))  # touching a map beyond the file's end would kill us
-        return self._opened[start:end].tobytes()
+            return file
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def _read(self, name: str, start: int, size: int) -> bytes:
+        mapped = self._file(name)
+        if isinstance(mapped, mmap.mmap) and mapped.size() < start + size:
+            return b""  # the file has become shorter, and touching the map beyond its end would kill us
+        return super()._read(name, start, size)
 
 
 class HDF5(Samples):
@@ -183,12 +202,11 @@ class HDF5(Samples):
             file.create_dataset("samples", data=samples, chunks=chunks, fletcher32=True)
         yield cls.name, content.getvalue()
 
+    def _inside(self, file: Any) -> Any:
+        return h5py.File(file, "r", rdcc_nbytes=2 * CHUNK * self.size)["samples"]
+
     def _read(self, name: str, start: int, size: int) -> bytes:
-        if self._opened is None or self._opened[0] != os.getpid():
-            chunk = CHUNK * self.size
-            file = self.fs.open(f"{self.folder}/{name}", "rb", block_size=chunk)
-            self._opened = os.getpid(), h5py.File(file, "r", rdcc_nbytes=2 * chunk)["samples"]
-        rows = self._opened[1][start // self.size : (start + size) // self.size]
+        rows = self._file(name)[start // self.size : (start + size) // self.size]
         return rows.astype("<u2", casting="equiv").tobytes()
 
 
