@@ -39,7 +39,7 @@ class StripedFileSystem(AbstractFileSystem):
     cachable = False
 
     def __init__(
-        self, ports: tuple[int, ...], key: str, link: float | None, latency: float, stripes: int,
+        self, ports: tuple[int, ...], key: str, link: float, latency: float, stripes: int,
         stripe_size: int, limited: bool,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -190,10 +190,9 @@ class StripedFileSystem(AbstractFileSystem):
 
     def _wait(self, own: Any, asked: float, done: float, moved: int) -> None:
         """Sleep until servers and link are done, and note how much later it has become."""
-        if self._link:
-            with self._link_free.get_lock():
-                self._link_free.value = max(self._link_free.value, asked) + moved / self._link
-                done = max(done, self._link_free.value)
+        with self._link_free.get_lock():
+            self._link_free.value = max(self._link_free.value, asked) + moved / self._link
+            done = max(done, self._link_free.value)
         time.sleep(max(0.0, done - time.monotonic()))
         behind = time.monotonic() - done
         self.late += max(0.0, behind - BEHIND)

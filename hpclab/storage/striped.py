@@ -82,8 +82,7 @@ class StripedStore:
         What it writes lies on `stripes` servers in stripes of `stripe_size` bytes. With ``limited=False`` no
         rate holds for it: that is for preparing and for looking, never for measuring.
         """
-        if link is not None:
-            checks.number("link (if not None)", link, 1e6, 1e12, "B/s")
+        link = math.inf if link is None else checks.number("link", link, 1e6, math.inf, "B/s")
         checks.integer("stripes", stripes, 1, len(self.model.servers))
         checks.integer("stripe_size", stripe_size, 2**12, 2**30, "bytes")
         if not self._processes:

@@ -1,0 +1,123 @@
+"""Clients that read from an emulated striped store at once, measured and predicted.
+
+store = Store((Server(50e6),) * 4, metadata=1000, link=100e6)
+spec = StripedReads(store, Reading(clients=4, files=8, size=2**20))
+results = spec.measure()                    # starts the store, fills it, and reads: emulated
+spec.predict(None, spec.fit(results))       # the model of the same store; nothing is fitted
+"""
+
+import functools
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from hpclab import checks
+from hpclab.cluster.host import linux
+from hpclab.experiments.experiment import Progress
+from hpclab.machine import allowance
+from hpclab.models.storage import Reading, Store, predict
+from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.storage.file_system import StripedFileSystem
+from hpclab.storage.striped import MOST_MEMORY, StripedStore
+from hpclab.timing import Sample, Stopwatch, total
+from hpclab.units import format_bytes
+
+NAME = "striped reads"
+
+
+@dataclass(frozen=True)
+class StripedReads:
+    """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream.
+
+    All files lie in the servers' memory: together they are at most half of MOST_MEMORY.
+    """
+
+    store: Store
+    reading: Reading
+    repeats: int = 3
+
+    def __post_init__(self) -> None:
+        checks.instance("store", self.store, Store)
+        checks.instance("reading", self.reading, Reading)
+        checks.integer("repeats", self.repeats, 1, 100)
+        checks.integer("clients, processes of this machine,", self.reading.clients, 1, 32)
+        checks.integer("files of all clients", self.reading.clients * self.reading.files, 1, 10_000)
+        checks.integer("size", self.reading.size, 1, MOST_MEMORY, "bytes")
+        checks.number("bytes of all files", self.reading.bytes, 1, MOST_MEMORY / 2)
+        checks.integer("stripes", self.reading.stripes, 1, len(self.store.servers))
+        checks.integer("streams", self.reading.streams, 1, 1)
+
+    def measure(self, where: Any = None, *, progress: Progress | None = None) -> list[Result]:
+        """For each repeat the "time" in seconds until the last client is done, and the "bandwidth" in bytes/s
+        of all clients together, both emulated. `where` is not looked at: the clients are processes here.
+
+        In the environment, "late" are the seconds that a client could not keep up with what it emulates.
+        """
+        store, reading, results = self.store, self.reading, list[Result]()
+        with ExitStack() as running:
+            emulated = running.enter_context(
+                StripedStore(store.servers, store.metadata, store.latency, MOST_MEMORY // len(store.servers))
+            )
+            fork, parent = multiprocessing.get_context("fork"), (os.getpid(),)
+            processes = running.enter_context(
+                ProcessPoolExecutor(reading.clients, fork, linux.die_with_parent, parent)
+            )
+            names = [f"file {number}" for number in range(reading.clients * reading.files)]
+            filling = emulated.client(None, reading.stripes, reading.stripe_size, limited=False)
+            filling.pipe(dict.fromkeys(names, bytes(int(reading.size))))
+            turns = [names[begin : begin + reading.files] for begin in range(0, len(names), reading.files)]
+            clients = [emulated.client(store.link) for _ in turns]
+            condition = emulated.condition
+            if store.link < math.inf:
+                condition += f", links of {format_bytes(store.link, binary=False)}/s"
+            processes.submit(bool).result()  # all of them are there now
+            for repeat in range(self.repeats):
+                begin = time.monotonic() + 0.1 + 0.01 * len(clients)
+                found = processes.map(functools.partial(_read, begin), clients, turns)
+                ended, samples, late = zip(*found, strict=True)
+                facts = total(samples).facts() | {"cores": allowance.cores().whole, "late": max(late)}
+                seconds = max(ended) - begin
+                results += self._results(
+                    seconds, Origin.EMULATED, repeat=repeat, condition=condition, environment=facts
+                )
+                if progress is not None:
+                    progress("reading", repeat + 1, self.repeats)
+        return results
+
+    def fit(self, results: Sequence[Result]) -> Store:
+        """The store itself: its rates are stated, so nothing is fitted."""
+        select(results)
+        return self.store
+
+    def predict(self, machine: Any, calibration: Store) -> list[Result]:
+        """The same quantities from the model of the store `calibration`; `machine` is not looked at."""
+        forecast = predict(calibration, self.reading)
+        return self._results(forecast.seconds, Origin.MODELLED, source=f"bound: {forecast.bound}")
+
+    def _results(self, seconds: float, origin: Origin, **more: Any) -> list[Result]:
+        reading, servers = self.reading, len(self.store.servers)
+        at = {
+            "clients": reading.clients, "files": reading.files, "bytes": reading.size,
+            "stripes": reading.stripes, "stripe_size": reading.stripe_size, "servers": servers,
+        }  # fmt: skip
+        quantities, run = {"time": seconds, "bandwidth": reading.bytes / seconds}, new_run_id()
+        return [
+            Result(NAME, quantity, value, origin, run=run, parameters=at, **more)
+            for quantity, value in quantities.items()
+        ]
+
+
+def _read(begin: float, client: StripedFileSystem, names: list[str]) -> tuple[float, Sample, float]:
+    """On a client: read these files from the moment `begin` on; when it ended, and what that took."""
+    client.statistics()  # opens the connections
+    time.sleep(max(0.0, begin - time.monotonic()))
+    with Stopwatch() as watch:
+        for name in names:
+            client.cat_file(name)
+    return time.monotonic(), watch.sample, client.late
