@@ -29,6 +29,8 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
         for origin in origins:
             same = [result for result in group if result.origin is origin]
             look = style.mark(origin, pale=bool(doubt) and origin is Origin.MEASURED)
+            if origin is Origin.MODELLED:  # a short line across this axis
+                look |= {"marker": "|", "markersize": 16}
             (line,) = ax.plot([result.value for result in same], [number] * len(same), **look)
             style.tips(line, *(r.condition or r.source or units.format_seconds(r.value) for r in same))
         ax.annotate(

@@ -68,7 +68,7 @@ class Striping(Explorer):
         whole = self._stores[store]
         total = sum(server.bandwidth for server in whole.servers)
         most = min(total, store_limits.CLIENTS[-1] * whole.link)
-        same = {"store": str(self._store(store, opens)), "size": size, "stripes": stripes}
+        same = {"store": str(self._store(store, opens)), "bytes": size, "stripes": stripes}
         return store_limits.draw(
             ax, most, [one for one in self._results if same.items() <= one.parameters.items()]
         )
