@@ -245,7 +245,7 @@ def write(
     if fs.exists(folder) and not fs.exists(note):
         raise StoredSamplesError(f"{folder} holds something else: name another folder, or remove it.")
     try:
-        if fs.exists(folder):
+        with suppress(FileNotFoundError):
             fs.rm(folder, recursive=True)
         fs.makedirs(folder)
         fs.pipe_file(note, b"")

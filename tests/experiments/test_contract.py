@@ -14,6 +14,7 @@ from hpclab.experiments.experiment import Experiment, there_and_back
 from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
+from hpclab.experiments.read_samples import ReadSamples
 from hpclab.experiments.scale_out import ScaleOut
 from hpclab.results import Origin
 
@@ -32,6 +33,7 @@ SMALL = [
     KernelLadder(repeats=2),
     MeasureCollective("ping_pong", (4, 64, 1024, 2**14), repeats=2),
     ScaleOut(corpus_bytes=2**20, chunk_bytes=2**17, nodes=(1, 2), repeats=2),
+    ReadSamples(formats=("files", "array"), workers=(0, 2), samples=256, repeats=2),
 ]
 
 

@@ -1,0 +1,40 @@
+"""How long a training job's loader takes for one pass over its samples: a few costs, and who bears them."""
+
+from dataclasses import dataclass
+
+from hpclab import checks
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of an open, a sample's decoding, a worker's start, a batch's handing over; B/s of reading."""
+
+    open: float
+    bandwidth: float
+    decode: float
+    start: float = 0.0
+    handover: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("open", "decode", "start", "handover"):
+            checks.number(name, getattr(self, name), 0, 1e6, "seconds")
+        checks.number("bandwidth", self.bandwidth, 1e-6, 1e300, "B/s")
+
+
+def loading_time(
+    costs: Costs, *, samples: int, batches: int, opens: int, size: float, workers: int, cores: int
+) -> float:
+    """Seconds to read `size` bytes in `opens` opens, decode `samples` and hand over `batches`.
+
+    Without workers the training process does all itself. With them the longest of three counts: what the
+    workers do at once (no more of them than `cores`), what the training process does, and all of it on all
+    cores. Notice that workers which have little to do cost more than they bring.
+    """
+    checks.integer("workers", workers, 0, 1024)
+    checks.integer("cores", cores, 1, 2**20)
+    loading = opens * costs.open + size / costs.bandwidth + samples * costs.decode
+    if not workers:
+        return loading
+    taking = batches * costs.handover
+    at_once = max(loading / min(workers, cores), taking, (loading + taking) / cores)
+    return workers * costs.start + at_once
