@@ -13,7 +13,19 @@ from hpclab.cli import sentence
 from hpclab.validation import predictions
 from hpclab.validation.score import Prediction, Score, scores
 
-_HEAD = ("table", "quantity", "rows", "placed", "mean", "median", "p90", "largest", "bias", "baseline")
+_HEAD = (
+    "table",
+    "quantity",
+    "rows",
+    "placed",
+    "mean",
+    "median",
+    "p90",
+    "largest",
+    "bias",
+    "baseline",
+    "within 2x",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +84,8 @@ def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
     layout = "  ".join(f"{{:{'<' if place < 2 else '>'}{width}}}" for place, width in enumerate(widths))
     lines = [layout.format(*row) for row in cells]
     lines += ["", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
-              "baseline: mean error of a latency and a bandwidth fitted to these very rows."]  # fmt: skip
+              "baseline: mean error of a latency and a bandwidth fitted to these very rows; of storage, of the median of",
+              "the rows with the same type of drives. within 2x: shares of the rows, the model's and the baseline's."]  # fmt: skip
     reasons: dict[tuple[str, str, str], list[int]] = {}
     for one in found:
         if one.value is None:
@@ -80,7 +93,7 @@ def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
             what = "Left out" if seen.empty else "Not placed"
             reasons.setdefault((what, seen.row.table, one.note), []).append(seen.row.number)
     for (what, table, reason), rows in reasons.items():
-        lines += ["", f"{what}: {table}, row{'s' * (len(rows) > 1)} {_ranges(rows)}: {reason}"]
+        lines += ["", f"{what}: {table}, row{'s' * (len({*rows}) > 1)} {_ranges(sorted({*rows}))}: {reason}"]
     return lines
 
 
@@ -90,6 +103,7 @@ def _cells(score: Score) -> tuple[str, ...]:
     return (
         score.table, score.quantity, str(score.rows), str(score.placed), *shown,
         f"{100 * score.bias:+.1f} %", f"{100 * score.baseline_mean_error:.1f} %",
+        f"{100 * score.within_2x:.0f}/{100 * score.baseline_within_2x:.0f} %",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`predict(path)`: every row of a published table with what the course's models say of it.
 
-A kind of table is one module with `read(table)` and `predict(observation)` (seconds or bytes/s; NotPlaced),
-entered in KINDS.
+A kind of table is one module with `read(table)` and `predict(observation)` (in the observation's unit;
+NotPlaced), entered in KINDS; one with `baseline(observations)` has its own.
 """
 
 import csv
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpclab.validation import collective_rows, files, logs, message_rows, tables
+from hpclab.validation import collective_rows, files, logs, message_rows, storage_rows, tables
 from hpclab.validation.score import NotEnoughSaid, NotPlaced, Prediction, straight_line
 from hpclab.validation.tables import Table
 
@@ -20,8 +20,9 @@ REFERENCE = Path(__file__).with_name("reference")
 KINDS = {  # the first word of a file's name -> what is in it, and the module that reads and predicts it
     "nccl": ("collectives between GPUs", collective_rows),
     "osu": ("OSU micro-benchmarks of MPI", message_rows),
+    "storage": ("IO500 and MLPerf Storage", storage_rows),
 }
-LATER = ("train", "mem", "storage", "sched", "power", "scaling")  # tables that no model predicts yet
+LATER = ("train", "mem", "sched", "power", "scaling")  # tables that no model predicts yet
 
 
 def predict(path: str | Path, network: str = "") -> list[Prediction]:
@@ -49,8 +50,9 @@ def judge(table: Table) -> list[Prediction]:
         raise ValueError(f"{table.name!r:.200} is no kind of table that is predicted; these are: {known}.")
     _, kind = KINDS[word]
     observations = kind.read(table)
+    baseline = getattr(kind, "baseline", straight_line)(observations)
     found = []
-    for one, line in zip(observations, straight_line(observations), strict=True):
+    for one, line in zip(observations, baseline, strict=True):
         try:
             if one.value != one.value:
                 raise NotPlaced("0 bytes" if one.empty else "its bandwidth is rounded to nothing")

@@ -25,7 +25,7 @@ class NotEnoughSaid(NotPlaced):
 
 @dataclass(frozen=True)
 class Observation:
-    """One published number: `value` in `unit` (s or B/s) of a `quantity`, in a `row`.
+    """One published number: `value` in `unit` (s, B/s, 1/s, or 1) of a `quantity`, in a `row`.
 
     `value` is NaN where it was rounded to nothing, or nothing was sent. `size` is the message's bytes; rows
     with the same `group` share a line of the baseline; `case` is what the kind's own predictor needs to know.
@@ -83,6 +83,8 @@ class Score:
     max_error: float
     bias: float
     baseline_mean_error: float
+    within_2x: float = 0.0
+    baseline_within_2x: float = 0.0
 
     @property
     def text(self) -> str:
@@ -112,9 +114,16 @@ def scores(predictions: Sequence[Prediction]) -> list[Score]:
             Score(
                 table, quantity, len(group), len(signed), float(errors.mean()), float(numpy.median(errors)),
                 float(numpy.quantile(errors, 0.9)), float(errors.max()), bias, float(numpy.mean(fitted)),
+                _within([one.value for one in group], group), _within([one.baseline for one in group], group),
             )
         )  # fmt: skip
     return found
+
+
+def _within(said: Sequence[float | None], group: Sequence[Prediction]) -> float:
+    """The share of what was said that is within a factor of two of what was published."""
+    pairs = zip(said, group, strict=True)
+    return sum(bool(value) and 0.5 <= value / one.observation.value <= 2 for value, one in pairs) / len(group)
 
 
 def straight_line(observations: Sequence[Observation]) -> list[float]:

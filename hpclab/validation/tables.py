@@ -26,6 +26,8 @@ CITATIONS = {
     "stackhpc_hpc_tests": "StackHPC, hpc-tests",
     "sarus_cookbook": "Sarus cookbook",
     "cscs_mpich": "CSCS, documentation",
+    "io500_webpage_db": "IO500, result database",
+    "mlperf_storage_v1_0": "MLCommons, MLPerf Storage v1.0",
 }
 """What a figure shows of who published rows that ship, by their `source`; whole in `reference/LICENCE.md`."""
 _NOTHING = ("", "n/a", "na", "nan", "-")
