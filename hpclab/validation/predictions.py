@@ -62,9 +62,9 @@ def judge(table: Table) -> list[Prediction]:
     return found
 
 
-def shipped() -> list[Path]:
-    """The published tables that come with the package and that `predict` reads."""
-    return sorted(path for word in KINDS for path in REFERENCE.glob(f"{word}_*.csv"))
+def shipped(*kinds: str) -> list[Path]:
+    """The published tables of these kinds (all of KINDS if none is named) that come with the package."""
+    return sorted(path for word in kinds or KINDS for path in REFERENCE.glob(f"{word}_*.csv"))
 
 
 def write(predictions: Sequence[Prediction], path: str | Path) -> None:
