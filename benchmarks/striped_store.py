@@ -2,8 +2,9 @@
 
     python benchmarks/striped_store.py [--repeats 3] [--seconds 0.5]
 
-The ratio is measured over predicted time. "late" are the seconds of a run in which a client could not keep up
-with what it emulates: where they are much of the time, this machine is too slow or too busy for that point.
+Clients have odd numbers of files, so that they begin on different servers. The ratio is measured over
+predicted time; "late" are the seconds of a run in which a client could not keep up with what it emulates:
+where they are much of the time, this machine is too slow or too busy for that point.
 """
 
 import argparse
@@ -14,13 +15,13 @@ from hpclab.experiments.striped_reads import StripedReads
 from hpclab.models.storage import Reading, Server, Store, predict
 from hpclab.results import select
 
-FOUR, FAST = (Server(50e6),) * 4, (Server(100e6),) * 4
+FOUR, FAST = (Server(50e6),) * 4, (Server(75e6),) * 4
 REGIMES = {
     "servers": Store(FOUR, metadata=1000),
     "clients' links": Store(FAST, metadata=1000, link=20e6),
     "metadata": Store(FAST, metadata=100),
     "a slow server": Store((*FOUR[:3], Server(10e6)), metadata=1000),
-    "server operations": Store((Server(100e6, 100),) * 4, metadata=1000),
+    "server operations": Store((Server(50e6, 100),) * 4, metadata=1000),
     "mixed": Store(FOUR, metadata=300, link=50e6, latency=0.002),
 }
 
@@ -37,7 +38,7 @@ def main() -> None:
             for clients in (1, 2, 4, 8):
                 for stripes in (1, 2, 4):
                     one = predict(store, Reading(clients, 4, size, stripes)).seconds / 4
-                    files = max(1, min(round(asked.seconds / one), int(4e8 / size / clients)))
+                    files = max(1, min(round(asked.seconds / one), int(3e8 / size / clients))) | 1
                     spec = StripedReads(store, Reading(clients, files, size, stripes), asked.repeats)
                     forecast = predict(store, spec.reading)
                     found = select(spec.measure(), "time")

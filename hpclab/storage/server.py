@@ -23,7 +23,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 LENGTH, HEAD, TAIL = struct.Struct("!I"), struct.Struct("!IQ"), struct.Struct("!d")
@@ -35,18 +36,42 @@ FREE = ("show", "statistics")  # the others are operations
 
 
 class Clock:
-    """When something that does `rate` units/s, one after the other, is done; `done` is what it did so far."""
+    """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
+
+    What is asked for at once takes turns, a part each, however late the threads come that wait for it. Having
+    been idle gives no credit.
+    """
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
+        self._ring = deque[tuple[deque[int], deque[float]]]()
 
-    def take(self, amount: int, asked: float) -> float:
-        """When `amount` more is done that was asked for at the moment `asked`: being idle gives no credit."""
-        now = time.monotonic()
+    def take(self, amounts: Iterable[int], asked: float) -> Iterator[float]:
+        """For each part of a request, made at the moment `asked`, when it is done."""
+        parts, dues, now = deque(amounts), deque[float](), time.monotonic()
+        asked = max(now - BEHIND, min(asked, now))
         with self._lock:
-            self.done += amount
-            self.free = max(self.free, now - BEHIND, min(asked, now)) + amount / self.rate
-            return self.free
+            while self._ring and self.free < asked:
+                self._serve()
+            self.free = max(self.free, asked)
+            self._ring.append((parts, dues))
+        try:
+            while parts or dues:
+                with self._lock:
+                    while not dues:
+                        self._serve()
+                yield dues.popleft()
+        finally:
+            parts.clear()
+
+    def _serve(self) -> None:
+        parts, dues = self._ring.popleft()
+        if parts:
+            part = parts.popleft()
+            self.done += part
+            self.free = max(self.free, time.monotonic() - BEHIND) + part / self.rate
+            dues.append(self.free)
+            self._ring.append((parts, dues))
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -130,7 +155,7 @@ class Connection(socketserver.StreamRequestHandler):
         self.moment, due, status = asked, asked, 0
         found: Any
         if asked is not None and do not in FREE:
-            due = self.server.operations.take(1, asked)
+            (due,) = self.server.operations.take([1], asked)
         method = self.write if do == "write" else getattr(self.server, ASKED[ASKED.index(do)])
         try:
             found = method(**words)
@@ -146,12 +171,15 @@ class Connection(socketserver.StreamRequestHandler):
 
     def pieces(self, content: memoryview) -> Iterator[memoryview]:
         """The parts of `content`, each when the bandwidth allows it."""
-        for begin in range(0, len(content), PIECE):
-            piece = content[begin : begin + PIECE]
-            if self.moment is not None:
-                self.moment = self.server.bandwidth.take(len(piece), self.moment)
-                time.sleep(max(0.0, self.moment - time.monotonic()))
-            yield piece
+        parts = [content[begin : begin + PIECE] for begin in range(0, len(content), PIECE)]
+        if self.moment is None:
+            yield from parts
+            return
+        dues = self.server.bandwidth.take(map(len, parts), self.moment)
+        for part, due in zip(parts, dues, strict=True):
+            time.sleep(max(0.0, due - time.monotonic()))
+            self.moment = due
+            yield part
 
     def write(self, number: int, length: int) -> None:
         """Take an object whole; what there is no room for must still come off the line."""

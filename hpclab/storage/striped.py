@@ -27,7 +27,7 @@ from hpclab.storage.file_system import StripedFileSystem
 from hpclab.units import format_bytes
 
 MOST_SERVERS, MOST_MEMORY = 16, 10**9  # bytes in all
-MOST_BANDWIDTH = 400e6  # B/s of all servers together that two cores can move beside their clients
+MOST_BANDWIDTH = 300e6  # B/s of all servers together that two cores can move beside their clients
 MOST_OPERATIONS = 2000  # 1/s of one server
 START = 20.0  # seconds for a server to start
 
@@ -82,7 +82,8 @@ class StripedStore:
         What it writes lies on `stripes` servers in stripes of `stripe_size` bytes. With ``limited=False`` no
         rate holds for it: that is for preparing and for looking, never for measuring.
         """
-        link = math.inf if link is None else checks.number("link", link, 1e6, math.inf, "B/s")
+        free = link is None or link == math.inf
+        link = math.inf if free else checks.number("link", link, 1e6, 1e12, "B/s")
         checks.integer("stripes", stripes, 1, len(self.model.servers))
         checks.integer("stripe_size", stripe_size, 2**12, 2**30, "bytes")
         if not self._processes:

@@ -10,10 +10,13 @@ from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.experiments.race import race
 from hpclab.experiments.scale_out import ScaleOut
+from hpclab.experiments.striped_reads import StripedReads
 from hpclab.models.device import from_catalogue
+from hpclab.models.storage import Reading, Server, Store
 from hpclab.results import Result
 
 LADDER, SWEEP, SPEEDUP = KernelLadder(ladders=("reduction",)), MeasureCollective(), ThreadSweep(print, print)
+STORE, READING = Store((Server(50e6),)), Reading(2, 4, 65536)
 A100 = from_catalogue("a100-80gb")
 
 
@@ -42,6 +45,12 @@ def test_what_is_none_of_it(bad, refused):
         refused(lambda: ScaleOut(nodes=(bad,)))
     for name in ("collective", "sizes", "ranks", "library", "repeats"):
         refused(lambda name=name: MeasureCollective(**{name: bad}))
+    for fields in ((bad, READING), (STORE, bad), (STORE, READING, bad), (STORE, Reading(64, 1, 1))):
+        refused(lambda fields=fields: StripedReads(*fields))
+    for reading in (Reading(2, 4, 1e9), Reading(2, 4, 1.5), Reading(2, 4, 1, streams=2), Reading(1, 1, 1, 2)):
+        refused(lambda reading=reading: StripedReads(STORE, reading))
+    refused(lambda: StripedReads(STORE, READING).fit(bad))
+    refused(lambda: StripedReads(STORE, READING).predict(None, bad))
     refused(lambda: race(bad, print, 8))
     refused(lambda: race(Pool(), bad, 8))
     refused(lambda: race(Pool(), print, bad))
