@@ -13,19 +13,8 @@ from hpclab.cli import sentence
 from hpclab.validation import predictions
 from hpclab.validation.score import Prediction, Score, scores
 
-_HEAD = (
-    "table",
-    "quantity",
-    "rows",
-    "placed",
-    "mean",
-    "median",
-    "p90",
-    "largest",
-    "bias",
-    "baseline",
-    "within 2x",
-)
+_HEAD = ("table", "quantity", "rows", "placed", "mean", "median", "p90", "largest", "bias", "baseline",
+         "within 2x")  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,9 +72,11 @@ def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
     layout = "  ".join(f"{{:{'<' if place < 2 else '>'}{width}}}" for place, width in enumerate(widths))
     lines = [layout.format(*row) for row in cells]
-    lines += ["", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
-              "baseline: mean error of a latency and a bandwidth fitted to these very rows; of storage, of the median of",
-              "the rows with the same type of drives. within 2x: shares of the rows, the model's and the baseline's."]  # fmt: skip
+    lines += [
+        "", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
+        "baseline: mean error of a latency and a bandwidth fitted to these very rows; for storage, of the",
+        "median of the rows with the same type of drives. within 2x: share of the rows, model/baseline.",
+    ]  # fmt: skip
     reasons: dict[tuple[str, str, str], list[int]] = {}
     for one in found:
         if one.value is None:

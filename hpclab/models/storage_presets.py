@@ -13,9 +13,9 @@ from hpclab.machine import catalogue
 from hpclab.models.storage import Server, Store
 
 SHARES = {"hdd": 0.25, "ssd": 0.65, "nvme": 0.65}
-"""Of the sequential bandwidth of a server's drives together, what clients get of it in large transfers:
-parity and the file system take some, and where many streams meet, the heads of disks seek. Found with IO500
-(docs/validation.md); 8,480 disks of ClusterStor E1000 give 650 GB/s (ALCF, user guides): 0.28 of 0.27 GB/s."""
+"""What clients get of the sequential bandwidth of a server's drives in large transfers: parity and the file
+system take some, and the heads of disks seek where many streams meet. Found with IO500 (docs/validation.md).
+8,480 disks of a ClusterStor E1000 give 650 GB/s (ALCF's user guides), 0.28 of theirs."""
 FILE_SYSTEMS = ("nvme", "nfs", "lustre", "beegfs", "gpfs", "daos")
 
 

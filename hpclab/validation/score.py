@@ -122,8 +122,8 @@ def scores(predictions: Sequence[Prediction]) -> list[Score]:
 
 def _within(said: Sequence[float | None], group: Sequence[Prediction]) -> float:
     """The share of what was said that is within a factor of two of what was published."""
-    pairs = zip(said, group, strict=True)
-    return sum(bool(value) and 0.5 <= value / one.observation.value <= 2 for value, one in pairs) / len(group)
+    ratios = [(value or 0) / one.observation.value for value, one in zip(said, group, strict=True)]
+    return sum(0.5 <= ratio <= 2 for ratio in ratios) / len(group)
 
 
 def straight_line(observations: Sequence[Observation]) -> list[float]:

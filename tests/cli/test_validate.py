@@ -8,7 +8,7 @@ import pytest
 from hpclab.cli import main
 
 KEYS = ["table", "quantity", "rows", "placed", "mean_error", "median_error", "p90_error", "max_error", "bias",
-        "baseline_mean_error"]  # fmt: skip
+        "baseline_mean_error", "within_2x", "baseline_within_2x"]  # fmt: skip
 GOOD = "gpus,system,size_bytes,time_us\n8,H100,1048576,29\n8,H100,8388608,82\n8,a cluster,8,3\n8,x,8,3\n"
 
 

@@ -33,7 +33,7 @@ def test_hand_worked(bound, seconds, store, reading):
     found = predict(store, reading)
     assert found.bound == bound
     assert found.seconds == pytest.approx(seconds, rel=0.02)
-    assert found.bandwidth == pytest.approx(reading.bytes / found.seconds)
+    assert found.bandwidth == pytest.approx(reading.clients * reading.files * reading.size / found.seconds)
     assert found.files_per_second == pytest.approx(reading.clients * reading.files / found.seconds)
     assert tuple(found.bounds) == BOUNDS
 
