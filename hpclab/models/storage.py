@@ -92,6 +92,11 @@ class Reading:
         checks.integer("stripe_size", self.stripe_size, 1, 2**50, "bytes")
         checks.integer("streams", self.streams, 1, 4096)
 
+    @property
+    def bytes(self) -> float:
+        """All that all clients read."""
+        return self.clients * self.files * self.size
+
     def parts(self, servers: int) -> list[float]:
         """The bytes of a file on the first, second, ... server that it lies on."""
         width = min(self.stripes, servers)
