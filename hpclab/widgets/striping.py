@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import store_limits
+from hpclab.figures import store_limits, style
 from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Result
@@ -21,7 +21,7 @@ from hpclab.units import format_bytes
 from hpclab.widgets.explorer import Explorer, control
 
 _SIZES = tuple(4**n * 4096 for n in range(10))  # 4 KiB to 1 GiB
-_FILES = 256  # of each client: enough that the beginning does not count
+_FILES = 255  # of each client: many, and odd, so that clients begin on different servers
 
 
 class Striping(Explorer):
@@ -46,7 +46,7 @@ class Striping(Explorer):
             [
                 {"store": control(widgets.Dropdown, "Store", options=list(self._stores)),
                  "clients": control(slider, "Clients", options=store_limits.CLIENTS, value=8)},
-                {"size": control(slider, "File size", options=sizes, value=2**20 * 4),
+                {"size": control(slider, "File size", options=sizes, value=2**18),
                  "stripes": control(slider, "Stripe count", options=[1, 2, 4, 8, 16, 32])},
                 {"opens": control(slider, "Opens/s of the metadata server", options=rates)},
             ],
@@ -81,7 +81,7 @@ class Striping(Explorer):
         rates = {server.bandwidth for server in one.servers}
         slowest = f" (the slowest {format_bytes(min(rates), binary=False)}/s)" * (len(rates) > 1)
         parts = [
-            f"{len(one.servers)} servers of {format_bytes(max(rates), binary=False)}/s{slowest}",
+            f"{style.counted(len(one.servers), 'server')} of {format_bytes(max(rates), binary=False)}/s{slowest}",
             "any number of opens/s" if math.isinf(one.metadata) else f"{one.metadata:,.0f} opens/s",
             "links that never bind" if math.isinf(one.link)
             else f"a link of {format_bytes(one.link, binary=False)}/s for each client",

@@ -12,7 +12,11 @@ WIDGETS = [
         ],
     ),
     (
-        ["imports", "site = Store((Server(50e6),) * 4, metadata=1000, link=100e6)\nfound, eight = [], None", "striping"],
+        [
+            "imports",
+            "site = Store((Server(50e6),) * 4, metadata=1000, link=100e6)\nfound, eight = [], None",
+            "striping",
+        ],
         [
             ("see", "8 clients"),
             ("see", "servers bind"),

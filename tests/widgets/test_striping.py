@@ -1,0 +1,53 @@
+"""The striping widget: what it draws, what binds, and which results are shown where."""
+
+import pytest
+
+from hpclab.figures import style
+from hpclab.models.storage import Reading, Server, Store, predict
+from hpclab.results import Origin, Result
+from hpclab.widgets.striping import Striping
+
+HERE = Store((Server(50e6),) * 4, metadata=1000, link=100e6)
+
+
+def came(value, **at):
+    parameters = {"store": str(HERE), "clients": 8, "bytes": 2**18, "stripes": 1, **at}
+    return Result("striped reads", "bandwidth", value, Origin.EMULATED, parameters=parameters, condition="c")
+
+
+@pytest.fixture
+def widget():
+    return Striping({"here": HERE, "one": Store((Server(50e6),))}, [came(190e6), came(60e6, bytes=2**16)])
+
+
+def test_the_title_says_what_the_model_says_and_what_binds(widget):
+    forecast = predict(HERE, Reading(8, 255, 2**18))
+    assert forecast.bound == "servers"
+    assert f"{forecast.bandwidth / 1e6:.0f} MB/s" in widget.moving.value
+    assert "8 clients" in widget.moving.value
+    assert "servers bind" in widget.moving.value
+    widget.controls["size"].value = 4096
+    assert "metadata binds" in widget.moving.value
+    widget.controls["opens"].value = 100_000
+    assert "metadata binds" not in widget.moving.value
+
+
+def test_only_results_of_what_is_chosen_are_marks(widget):
+    def said():
+        return style.description(widget.shown.figure)
+
+    assert "8: 190 MB/s" in said()
+    widget.controls["size"].value = 2**16
+    assert "8: 60 MB/s" in said()
+    widget.controls["stripes"].value = 4
+    assert "Nothing is measured" in said()
+    widget.controls["stripes"].value = 1
+    widget.controls["store"].value = "one"
+    assert "Nothing is measured" in said()
+    assert "1 server of 50 MB/s" in widget.note.value
+
+
+def test_no_store_and_no_stores_are_refused():
+    for wrong, said in (({}, "at least one store"), ([HERE], "stores by name"), ({"a": 4}, "stores")):
+        with pytest.raises(ValueError, match=said):
+            Striping(wrong)
