@@ -18,13 +18,12 @@ reader needs that has it to itself (Lazowska et al., Quantitative System Perform
 What the bounds leave out is that readers meet on one server while another is idle. Where they are few, their
 files are run: opened in order, then flows on servers and links that share them max-min fair, a file ended
 when its last stripe is there. What to notice: clients that begin on the same server can go round all servers
-in one crowd, and get one server's bandwidth instead of all.
-
-Writing is the same with the bandwidths that the servers write with.
+in one crowd, and get one server's bandwidth instead of all. Writing is the same at the servers' write rates.
 """
 
 import functools
 import heapq
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -124,9 +123,13 @@ def predict(store: Store, reading: Reading) -> Forecast:
     """The formula above: the largest bound, times what running the first files adds to theirs."""
     checks.instance("store", store, Store)
     checks.instance("reading", reading, Reading)
-    bounds = _bounds(store, reading)
+    bounds, streams = _bounds(store, reading), min(reading.streams, reading.files)
     bound = max(bounds, key=bounds.__getitem__)
-    seconds = bounds[bound] * _crowding(store, reading)
+    seconds = bounds[bound]
+    flows = reading.clients * len(reading.parts(len(store.servers)))
+    if 0 < flows * streams <= _MOST_FLOWS:
+        few = replace(reading, files=min(reading.files, max(streams, _RUN_FLOWS // flows)))
+        seconds *= max(1.0, _run(store, reading, few.files) / max(_bounds(store, few).values()))
     files = reading.clients * reading.files / seconds if seconds else math.inf
     return Forecast(seconds, bound, files * reading.size if reading.size else 0.0, files, bounds)
 
@@ -174,39 +177,24 @@ def _bounds(store: Store, reading: Reading) -> dict[str, float]:
     return found
 
 
-def _crowding(store: Store, reading: Reading) -> float:
-    """By how much a run of each client's first files takes longer than their bound; 1 with many readers."""
-    streams = min(reading.streams, reading.files)
-    flows = reading.clients * len(reading.parts(len(store.servers)))
-    if not flows or flows * streams > _MOST_FLOWS:
-        return 1.0
-    files = min(reading.files, max(streams, _RUN_FLOWS // flows))
-    bound = max(_bounds(store, replace(reading, files=files)).values())
-    return max(1.0, _run(store, reading, files) / bound)
-
-
 @functools.lru_cache(4096)
 def _run(store: Store, reading: Reading, files: int) -> float:
     """Seconds until each client has read its first `files` files, from one moment that counts to the next."""
-    count, streams = len(store.servers), min(reading.streams, files)
-    parts = reading.parts(count)
-    taken = [0] * reading.clients
-    opening: list[tuple[float, int, int]] = []  # when its bytes begin to flow, number, client
+    count, parts = len(store.servers), reading.parts(len(store.servers))
+    firsts = range(0, reading.clients * reading.files, reading.files)
+    wanted = [iter(range(first, first + files)) for first in firsts]
+    opening: list[tuple[float, int]] = []  # when a file's bytes begin to flow, and its number
     flows: dict[tuple[int, int], tuple[tuple[int, float], ...]] = {}  # number, server -> what it shares
-    rest, missing = dict[tuple[int, int], float](), dict[int, int]()
-    now = opens = 0.0
+    rest, now, opened = dict[tuple[int, int], float](), 0.0, 0.0
 
     def take(client: int) -> None:
-        nonlocal opens
-        if taken[client] < files:
-            opens = max(now, opens) + 1 / store.metadata
-            number = client * reading.files + taken[client]
-            heapq.heappush(opening, (opens + store.latency, number, client))
-            taken[client] += 1
+        nonlocal opened
+        for number in itertools.islice(wanted[client], 1):
+            opened = max(now, opened) + 1 / store.metadata
+            heapq.heappush(opening, (opened + store.latency, number))
 
-    for _ in range(streams):
-        for client in range(reading.clients):
-            take(client)
+    for reader in range(reading.clients * min(reading.streams, files)):
+        take(reader % reading.clients)
     while opening or flows:
         rates, before = _fair(flows), now
         ends = {flow: now + rest[flow] / rates[flow] for flow in flows}
@@ -214,28 +202,24 @@ def _run(store: Store, reading: Reading, files: int) -> float:
         for flow, end in ends.items():
             rest[flow] -= rates[flow] * (now - before)
             if end <= now * (1 + 1e-12):
-                number = flow[0]
-                del flows[flow], rest[flow]
-                missing[number] -= 1
-                if not missing[number]:
-                    take(number // reading.files)
+                del flows[flow]
+                if all(flow[0] != other for other, _ in flows):
+                    take(flow[0] // reading.files)
         while opening and opening[0][0] <= now * (1 + 1e-12):
-            _, number, client = heapq.heappop(opening)
-            missing[number] = len(parts)
+            _, number = heapq.heappop(opening)
             for place, part in enumerate(parts):
-                at = (number + place) % count
-                server = store.servers[at]
+                flow = number, (number + place) % count
+                server = store.servers[flow[1]]
                 cost = max(1 / server.bandwidth, 1 / server.operations / part)  # s of the server for a byte
-                flows[number, at] = ((at, cost), (count + client, 1 / store.link))
-                rest[number, at] = part
+                flows[flow] = (flow[1], cost), (count + number // reading.files, 1 / store.link)
+                rest[flow] = part
     return now
 
 
 def _fair(flows: Mapping[tuple[int, int], tuple[tuple[int, float], ...]]) -> dict[tuple[int, int], float]:
-    """B/s of each flow, max-min fair: the most crowded part gives its flows equal shares, then the next.
+    """B/s of each flow, max-min fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2).
 
-    Each flow names the parts it uses and how many seconds of a part a byte costs (Bertsekas & Gallager, Data
-    Networks, 1992, 6.5.2).
+    A flow names the parts it uses and the seconds of a part that a byte costs. The most crowded gives first.
     """
     left = {part: 1.0 for uses in flows.values() for part, _ in uses}
     open_, rates = dict(flows), dict[tuple[int, int], float]()

@@ -20,10 +20,7 @@ FILE_SYSTEMS = ("nvme", "nfs", "lustre", "beegfs", "gpfs", "daos")
 
 
 def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool = False) -> Server:
-    """One server with so many drives (an entry of the catalogue) behind a network `port` in B/s.
-
-    Its operations are those of its drives, where they are known.
-    """
+    """One server with so many drives (an entry of the catalogue) behind a network `port` in B/s."""
     entry = catalogue.entry("drive", drive)
     checks.number("drives of a server", drives, 1e-3, 1e5)
     rate, operations = ("write", "writes") if writing else ("read", "reads")
@@ -38,8 +35,8 @@ def preset(
 ) -> Store:  # fmt: skip
     """A file system, one of FILE_SYSTEMS, on so many servers with so many drives each.
 
-    Servers and clients have one port of the `network` (an entry of the catalogue's links) each. "nvme" is one
-    node's own drives with no network; "nfs" is one server, whatever is asked for.
+    Servers and clients have a port of the `network` (a link of the catalogue) each. "nvme" is one node's own
+    drives with no network, "nfs" one server.
     """
     entry = catalogue.entry("file_system", checks.choice("name", name, FILE_SYSTEMS))
     servers = 1 if name in ("nvme", "nfs") else checks.integer("servers", servers, 1, 4096)

@@ -5,10 +5,10 @@ nothing of its servers can be placed by nobody. docs/validation.md gives the con
 """
 
 import csv
+import math
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hpclab.machine import catalogue
@@ -47,6 +47,7 @@ _MLPERF = ("io_throughput_gib_per_s_mean", "accelerator_utilisation_pct_mean")
 _UNITS = {"_gib_per_s": ("B/s", 2.0**30), "_kiops": ("1/s", 1e3), "_pct": ("1", 0.01)}
 _FLASH, _FAST = r"ssd|nvme|flash|xp|optane|pmem|scm", r"nvme|pci|xp|optane|pmem|scm|m\.2"
 _DISKS = r"hdd|\bhd\b|nl-?sas|disk|sata|sas|standard"
+_CALLED = ("filesystem", "fs_version", "system")
 _NETWORKS = {"ethernet": 40, "tcp": 40, "slingshot": 200}  # Gb/s of a port that is only named; others 100
 _MICRON = {"9400": "nvme-pcie4", "6500": "nvme-pcie4-capacity", "9550": "nvme-pcie5"}
 
@@ -88,92 +89,68 @@ def predict(observation: Observation) -> float:
     """B/s, operations/s, or the accelerators' utilisation as a fraction."""
     try:
         if observation.quantity in _IO500:
-            return _io500(system(observation.row), observation.quantity)
+            return _io500(observation.row, observation.quantity)
         demand, utilisation = _mlperf(observation.row)
-    except NotPlaced:
-        raise
     except ValueError as error:  # a number that no store has
-        raise NotPlaced(str(error)) from None
+        raise error if isinstance(error, NotPlaced) else NotPlaced(str(error)) from None
     return demand * utilisation * STEADY if observation.unit == "B/s" else utilisation
 
 
-@dataclass(frozen=True)
-class System:
-    """What a row of IO500 says: counts, the `drives` of a server, B/s of a `port`, and its file system."""
-
-    clients: int
-    streams: int
-    servers: int
-    drive: str
-    drives: float
-    port: float
-    metadata: int
-    words: str
-
-    def called(self, pattern: str) -> bool:
-        return bool(re.search(pattern, self.words))
-
-
-def system(row: Row) -> System:
-    """Counts are what a field begins with ("12 All Flash" is 12); NotEnoughSaid names what is missing.
+def _servers(row: Row) -> tuple[int, str, float, float]:
+    """How many, the name of their drives in the catalogue, drives in each, and B/s of a port.
 
     More than 36 flash drives or 250 disks to a server are those of all servers.
     """
     if not row.text("ds_nodes", "ds_storage_devices", "ds_storage_type"):
         raise NotEnoughSaid("nothing is said of its servers: how many, with how many drives of which type")
-    clients, processes, servers, drives = (
-        _count(row, column) for column in ("client_nodes", "client_procs", "ds_nodes", "ds_storage_devices")
-    )
+    count, drives = min(4096, _count(row, "ds_nodes")), _count(row, "ds_storage_devices")
     kind, interface = row.text("ds_storage_type").lower(), row.text("ds_interface").lower()
     flash = re.search(_FLASH, kind) or (not kind and re.search(_FAST, interface))
     if not flash and not re.search(_DISKS, kind + interface):
         raise NotEnoughSaid(f"which type of drives {row.text('ds_storage_type')!r:.40} are is not known here")
-    drive = "hdd-nl-sas"
-    if flash:
-        drive = "nvme-pcie3" if re.search(_FAST, kind + interface) else "ssd-sata"
-    each = drives / servers if drives > (36 if flash else 250) else float(drives)
+    fast = "nvme-pcie3" if re.search(_FAST, kind + interface) else "ssd-sata"
     words = placing.read("", row.text("ds_network"))
     default = next((_NETWORKS[name] for name in words.names["family"] if name in _NETWORKS), 100)
     port = max(words.numbers["each"], default=default) * max(words.numbers["ports"], default=1) * 1e9 / 8
-    called = " ".join(row.text(name) for name in ("filesystem", "fs_version", "system")).lower()
-    metadata = _count(row, "md_nodes") if re.match("[1-9]", row.text("md_nodes")) else 1
-    streams = min(4096, max(1, round(processes / clients)))
-    return System(clients, streams, min(servers, 4096), drive, each, port, metadata, called)
+    each = drives / count if drives > (36 if flash else 250) else float(drives)
+    return count, fast if flash else "hdd-nl-sas", each, port
 
 
 def _count(row: Row, column: str) -> int:
+    """What a field begins with: "12 All Flash" is 12."""
     found = re.match(r"[1-9]\d{0,5}(?!\d)", row.text(column).replace(",", ""))
     if not found:
         raise NotEnoughSaid(f"its {column} is not stated")
     return int(found[0])
 
 
-def _io500(of: System, what: str) -> float:
+def _io500(row: Row, what: str) -> float:
     """What a Reading like the benchmark's gets from a Store like the row's."""
-    clients, streams, flash = of.clients, of.streams, of.drive != "hdd-nl-sas"
+    servers, drive, drives, port = _servers(row)
+    clients, flash, called = _count(row, "client_nodes"), drive != "hdd-nl-sas", row.words(*_CALLED).lower()
+    streams = min(4096, max(1, round(_count(row, "client_procs") / clients)))
     if what in _MDTEST:
         *rates, turn, spread = _MDTEST[what]
-        speeds = next(both for name, both in _SPEEDS.items() if of.called(name))
+        speeds = next(both for name, both in _SPEEDS.items() if re.search(name, called))
         rate = 1e3 * rates[flash] * speeds[what not in ("mdtest_hard_write", "mdtest_hard_delete")]
         if "easy" in what:  # in directories of each process's own, which several metadata servers share
-            rate *= of.metadata ** (1 / 3)
+            rate *= (_count(row, "md_nodes") if re.match("[1-9]", row.text("md_nodes")) else 1) ** (1 / 3)
+        turn, rate = (spread, math.inf) if re.search(_SPREAD, called) else (turn, rate)
         store = Store((Server(1),), rate, latency=turn / 1e3)
-        if of.called(_SPREAD):
-            store = Store((Server(1),), latency=spread / 1e3)
         return predicted(store, Reading(clients, streams, streams=streams)).files_per_second
-    writing, gateway = "write" in what, GATEWAY if of.called(_GATEWAYS) else 1.0
-    link = min(of.port * LINK, streams * PROCESS)
-    bandwidth = server(of.drive, of.drives, of.port * PORTS, writing).bandwidth
-    easy = Reading(clients, streams, 2.0**36, of.servers, streams=streams)
-    most = gateway * predicted(Store((Server(bandwidth),) * of.servers, link=link), easy).bandwidth
+    writing, gateway = "write" in what, GATEWAY if re.search(_GATEWAYS, called) else 1.0
+    link = min(port * LINK, streams * PROCESS)
+    bandwidth = server(drive, drives, port * PORTS, writing).bandwidth
+    easy = Reading(clients, streams, 2.0**36, servers, streams=streams)
+    most = gateway * predicted(Store((Server(bandwidth),) * servers, link=link), easy).bandwidth
     if "easy" in what:
         return most
-    if flash and of.called(_NOT_LOCKED):
+    if flash and re.search(_NOT_LOCKED, called):
         return most * NO_LOCKS[writing]
     if writing:  # a lock goes from client to client: as one server of metadata would serve them
         store = Store((Server(bandwidth),), LOCKS[flash] * (clients / 10) ** (1 / 3))
     else:
-        store = Store((Server(bandwidth, SHARED[flash]),) * of.servers, link=min(link, CLIENT * HARD))
+        store = Store((Server(bandwidth, SHARED[flash]),) * servers, link=min(link, CLIENT * HARD))
     hard = predicted(store, Reading(clients, 1000 * streams, HARD, streams=streams)).bandwidth
     return min(most, hard * gateway**0.5)
 
@@ -198,7 +175,7 @@ def _mlperf(row: Row) -> tuple[float, float]:
 
 
 def _described(name: str) -> Store:
-    """What a system's name says: one local drive of Micron's, or drives and ports of so many storage nodes."""
+    """What a system's name says: a local drive of Micron's, or drives and ports of so many storage nodes."""
     micron, drives, nodes, ports = (
         re.search(pattern, name, re.IGNORECASE)
         for pattern in (

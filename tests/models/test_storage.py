@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from hpclab.models.storage import BOUNDS, Reading, Server, Store, predict
+from hpclab.models.storage import BOUNDS, Reading, Server, Store, accelerator_utilisation, predict
+from hpclab.models.storage_presets import preset
 
 FOUR = (Server(100.0),) * 4
 SLOW = (*FOUR[:3], Server(25.0))
@@ -78,3 +79,27 @@ def test_what_is_no_number_is_refused_in_a_sentence(bad, refused):
         lambda n: predict(Store(FOUR), n), lambda n: Store(()),
     ):  # fmt: skip
         refused(lambda call=call: call(bad))
+
+
+def test_presets_are_their_catalogue_and_a_local_drive_has_no_network():
+    lustre = preset("lustre", servers=2, drive="nvme-pcie5", drives=1, network="ethernet-100g")
+    assert lustre.servers == (Server(0.65 * 14e9, 3.3e6),) * 2
+    assert (lustre.link, lustre.metadata, lustre.latency) == (12.5e9, 13200, pytest.approx(2.3e-3))
+    assert preset("nvme").link == math.inf
+    assert len(preset("nfs", servers=9).servers) == 1
+    assert preset("lustre", writing=True).servers[0].operations == math.inf
+    with pytest.raises(ValueError, match=r"nvme, nfs, lustre, beegfs, gpfs, daos, not 'tape'\."):
+        preset("tape")
+    with pytest.raises(ValueError, match="nvme-pcie5"):
+        preset("daos", drive="floppy")
+
+
+def test_accelerators_are_as_busy_as_they_are_fed():
+    assert accelerator_utilisation(0, 1) == 1
+    assert accelerator_utilisation(1, 1) == pytest.approx(0.917, abs=1e-3)  # 2^(-1/8)
+    assert accelerator_utilisation(4, 1) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_a_run_ends_however_short_its_files_beside_its_latency():
+    found = predict(Store((Server(1e15),), latency=3600), Reading(2, 3, 1))
+    assert found.seconds == pytest.approx(3 * 3600)

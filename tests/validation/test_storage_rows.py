@@ -1,0 +1,118 @@
+"""Rows of IO500 and MLPerf Storage: what they say of the hardware, what is refused, and how far it holds."""
+
+import csv
+import io
+
+import pytest
+
+from hpclab.validation import predictions, storage_rows
+from hpclab.validation.score import scores
+from hpclab.validation.tables import Row
+
+ROW = {
+    "system": "x", "filesystem": "Lustre", "client_nodes": "10", "client_procs": "160", "md_nodes": "1",
+    "ds_nodes": "2", "ds_storage_devices": "10", "ds_storage_type": "NVMe", "ds_interface": "",
+    "ds_network": "InfiniBand EDR", "ior_easy_read_gib_per_s": "20", "ior_hard_write_gib_per_s": "2",
+    "mdtest_hard_write_kiops": "10",
+}  # fmt: skip
+ACCELERATED = {
+    "system": "Micron_9400_NVMe", "workload": "unet3d", "accelerator_emulated": "h100", "num_hosts": "1",
+    "num_accelerators": "1", "io_throughput_gib_per_s_mean": "2.8", "accelerator_utilisation_pct_mean": "95",
+}  # fmt: skip
+
+
+@pytest.fixture
+def judged(predicted):
+    def judge(*changes, of=ROW):
+        text = io.StringIO()
+        table = csv.DictWriter(text, of)
+        table.writeheader()
+        table.writerows({**of, **change} for change in changes or [{}])
+        return predicted(text.getvalue(), "storage_mine.csv")
+
+    return judge
+
+
+def test_a_row_is_bound_by_ports_drives_or_clients(judged):
+    ports = 2 * 12.5e9 * storage_rows.PORTS  # 10 drives read 0.65 · 32 GB/s, more than a server's ports
+    assert judged()[0].value == pytest.approx(ports)
+    disks = {"ds_storage_type": "HDD", "ds_storage_devices": "20"}
+    assert judged(disks)[0].value == pytest.approx(2 * 20 * 0.25 * 0.27e9)
+    assert judged({"client_nodes": "1", "client_procs": "8"})[0].value == pytest.approx(8 * 0.7e9)
+    assert judged({**disks, "filesystem": "CephFS"})[0].value == pytest.approx(0.3 * 2 * 20 * 0.25 * 0.27e9)
+    assert judged(disks)[1].value == pytest.approx(4.3e3 * 47008)  # locks of ten clients
+    assert judged({"filesystem": "IME"})[1].value == pytest.approx(0.8 * 2 * 10 * 0.65 * 1.8e9)
+    assert judged({"filesystem": "DAOS"})[2].value == pytest.approx(160 / 0.3e-3, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ({"ds_nodes": "4", "ds_storage_devices": "1,120"}, (4, "nvme-pcie3", 280, 12.5e9)),  # of all servers
+        ({"ds_nodes": "12 All Flash, 56 Hybrid"}, (12, "nvme-pcie3", 10, 12.5e9)),
+        ({"ds_storage_type": "SSD", "ds_interface": "SATA"}, (2, "ssd-sata", 10, 12.5e9)),
+        ({"ds_storage_type": "NL-SAS,7.2K HDD"}, (2, "hdd-nl-sas", 10, 12.5e9)),
+        ({"ds_storage_type": "", "ds_interface": "PCIe 3.0 x8"}, (2, "nvme-pcie3", 10, 12.5e9)),
+        ({"ds_network": "Ethernet 8x1gigabit"}, (2, "nvme-pcie3", 10, 1e9)),
+        ({"ds_network": "OPA"}, (2, "nvme-pcie3", 10, 12.5e9)),
+    ],
+    ids=str,
+)
+def test_words_and_counts_are_read_leniently(change, read):
+    assert storage_rows._servers(Row("storage_x.csv", 2, ROW | change)) == read
+
+
+@pytest.mark.parametrize("column", ["client_nodes", "client_procs", "ds_nodes", "ds_storage_devices"])
+@pytest.mark.parametrize("bad", ["", "0", "-1", "nan", "many", "12345678", "1e30"])
+def test_counts_that_say_nothing_are_not_placed_and_never_raise(column, bad, judged):
+    found = judged({column: bad}, {column: "999999"})
+    if bad != "1e30":  # of which the 1 is read
+        assert {(one.note, one.unsaid) for one in found[:3]} == {(f"its {column} is not stated", True)}
+    assert all(one.value is None or one.value > 0 for one in found)
+
+
+def test_a_table_without_servers_is_not_placed_in_one_sentence(judged):
+    told = {name: text for name, text in ROW.items() if not name.startswith("ds_")}
+    (note,) = {one.note for one in judged(of=told)}
+    assert note.startswith("nothing is said of its servers")
+    assert judged({"ds_storage_type": "tape"})[0].note.startswith("which type of drives 'tape'")
+
+
+@pytest.mark.parametrize("bad", ["fast", "-1", "1e30", "inf"])
+def test_a_result_that_is_no_number_names_file_row_and_field(bad, judged):
+    with pytest.raises(ValueError, match=r"storage_mine.csv, row 3: ior_easy_read_gib_per_s must be"):
+        judged({}, {"ior_easy_read_gib_per_s": bad})
+
+
+def test_other_tables_and_missing_columns_are_named(predicted):
+    with pytest.raises(ValueError, match=r"neither of IO500 .* nor of MLPerf"):
+        predicted("measurement,value\na,1\n", "storage_sites.csv")
+    with pytest.raises(ValueError, match="lacks the column system"):
+        predicted("workload,accelerator_emulated\nunet3d,a100\n", "storage_mlperf.csv")
+
+
+def test_the_baseline_is_the_median_of_the_same_type(judged):
+    found = judged(
+        {}, {"ior_easy_read_gib_per_s": "40"}, {"ds_storage_type": "SSD"}, {"ior_easy_read_gib_per_s": "50"}
+    )
+    assert [one.baseline / 2**30 for one in found[::3]] == [40, 40, 20, 40]
+
+
+def test_accelerators_wait_where_their_storage_is_slower(judged):
+    idle, full, over = judged({}, {"num_accelerators": "2"}, {"num_accelerators": "4"}, of=ACCELERATED)[1::2]
+    assert 0.95 < idle.value < 0.97  # 3.2 of 7 GB/s
+    assert idle.value > full.value > over.value == pytest.approx(0.96 * 7 / 12.7, rel=0.01)
+    unsaid = judged(
+        {"system": "a"}, {"system": "1x7TiB_nvme_2xHDR200"}, {"accelerator_emulated": "b"}, of=ACCELERATED
+    )
+    assert all(one.unsaid for one in unsaid)
+    assert judged({"num_hosts": "some"}, of=ACCELERATED)[0].value is None
+
+
+def test_the_tables_that_ship():
+    paths = [path for path in predictions.shipped() if path.name.startswith("storage")]
+    found = {score.quantity: score for path in paths for score in scores(predictions.predict(path))}
+    assert found["io_throughput"].mean_error < 0.06
+    assert found["accelerator_utilisation"].mean_error < 0.05
+    for name in ("ior_easy_write", "ior_easy_read", "ior_hard_write"):
+        assert found[name].within_2x > max(0.5, found[name].baseline_within_2x)
