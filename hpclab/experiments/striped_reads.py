@@ -7,7 +7,6 @@ spec.predict(None, spec.fit(results))       # the model of the same store; nothi
 """
 
 import functools
-import math
 import multiprocessing
 import os
 import time
@@ -24,9 +23,8 @@ from hpclab.machine import allowance
 from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.storage.file_system import StripedFileSystem
-from hpclab.storage.striped import MOST_MEMORY, StripedStore
+from hpclab.storage.striped import MOST_MEMORY, StripedStore, condition
 from hpclab.timing import Sample, Stopwatch, total
-from hpclab.units import format_bytes
 
 NAME = "striped reads"
 
@@ -73,9 +71,6 @@ class StripedReads:
             filling.pipe(dict.fromkeys(names, bytes(int(reading.size))))
             turns = [names[begin : begin + reading.files] for begin in range(0, len(names), reading.files)]
             clients = [emulated.client(store.link) for _ in turns]
-            condition = emulated.condition
-            if store.link < math.inf:
-                condition += f", links of {format_bytes(store.link, binary=False)}/s"
             processes.submit(bool).result()  # all of them are there now
             for repeat in range(self.repeats):
                 begin = time.monotonic() + 0.1 + 0.01 * len(clients)
@@ -84,7 +79,7 @@ class StripedReads:
                 facts = total(samples).facts() | {"cores": allowance.cores().whole, "late": max(late)}
                 seconds = max(ended) - begin
                 results += self._results(
-                    seconds, Origin.EMULATED, repeat=repeat, condition=condition, environment=facts
+                    seconds, Origin.EMULATED, repeat=repeat, condition=condition(store), environment=facts
                 )
                 if progress is not None:
                     progress("reading", repeat + 1, self.repeats)

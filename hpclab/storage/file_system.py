@@ -159,15 +159,18 @@ class StripedFileSystem(AbstractFileSystem):
             if len(requests) == 1:
                 answers = [self._exchange(asked, lines[0], requests[0])]
             else:
-                exchange = functools.partial(self._exchange, asked)
                 with ThreadPoolExecutor(len(self._ports)) as threads:
-                    answers = list(threads.map(exchange, lines, requests))
+                    answers = list(threads.map(functools.partial(self._exchange, asked), lines, requests))
         except BaseException:  # half an answer may be on its way
             own.lines.clear()
             raise
         if asked is not None:
-            moved = sum(len(content) for _, _, content in requests) + sum(len(said) for _, said, _ in answers)
-            self._wait(own, asked, max([asked, *(due for _, _, due in answers)]) + latency, moved)
+            moved = [
+                len(content) + len(said)
+                for (_, words, content), (_, said, _) in zip(requests, answers, strict=True)
+                if words["do"] in ("read", "write")
+            ]
+            self._wait(own, asked, max([asked, *(due for _, _, due in answers)]) + latency, sum(moved))
         for status, said, _ in answers:
             if status:
                 raise OSError(status, json.loads(said))
@@ -190,9 +193,10 @@ class StripedFileSystem(AbstractFileSystem):
 
     def _wait(self, own: Any, asked: float, done: float, moved: int) -> None:
         """Sleep until servers and link are done, and note how much later it has become."""
-        with self._link_free.get_lock():
-            self._link_free.value = max(self._link_free.value, asked) + moved / self._link
-            done = max(done, self._link_free.value)
+        if moved:
+            with self._link_free.get_lock():
+                self._link_free.value = max(self._link_free.value, asked) + moved / self._link
+                done = max(done, self._link_free.value)
         time.sleep(max(0.0, done - time.monotonic()))
         behind = time.monotonic() - done
         self.late += max(0.0, behind - BEHIND)

@@ -38,13 +38,14 @@ FREE = ("show", "statistics")  # the others are operations
 class Clock:
     """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
 
-    What is asked for at once takes turns, a part each, however late the threads come that wait for it. Having
-    been idle gives no credit.
+    Requests that overlap take turns, a part each, however late the threads come that wait for them. One that
+    comes late, for a moment past, finds the time that nobody had from then on; none is given an earlier time.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
-        self._ring = deque[tuple[deque[int], deque[float]]]()
+        self._ring = deque[tuple[deque[int], deque[float], float]]()
+        self._idle = deque[tuple[float, float]](maxlen=16)  # the last times that nobody had
 
     def take(self, amounts: Iterable[int], asked: float) -> Iterator[float]:
         """For each part of a request, made at the moment `asked`, when it is done."""
@@ -53,8 +54,10 @@ class Clock:
         with self._lock:
             while self._ring and self.free < asked:
                 self._serve()
-            self.free = max(self.free, asked)
-            self._ring.append((parts, dues))
+            if self.free < asked:
+                self._idle.append((self.free, asked))
+                self.free = asked
+            self._ring.append((parts, dues, asked))
         try:
             while parts or dues:
                 with self._lock:
@@ -65,13 +68,22 @@ class Clock:
             parts.clear()
 
     def _serve(self) -> None:
-        parts, dues = self._ring.popleft()
+        parts, dues, asked = self._ring.popleft()
         if parts:
             part = parts.popleft()
+            due = self._place(part / self.rate, asked)
             self.done += part
-            self.free = max(self.free, time.monotonic() - BEHIND) + part / self.rate
-            dues.append(self.free)
-            self._ring.append((parts, dues))
+            dues.append(due)
+            self._ring.append((parts, dues, due))
+
+    def _place(self, cost: float, asked: float) -> float:
+        for place, (begin, end) in enumerate(self._idle):
+            due = max(begin, asked) + cost
+            if due <= end:
+                self._idle[place] = (due, end)
+                return due
+        self.free = max(self.free, time.monotonic() - BEHIND) + cost
+        return self.free
 
 
 class Server(socketserver.ThreadingTCPServer):

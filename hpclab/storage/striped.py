@@ -15,6 +15,7 @@ import secrets
 import select
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -64,7 +65,7 @@ class StripedStore:
                 f"move here, not {_rate(total)}: make them slower, or fewer."
             )
         checks.integer("capacity", capacity, 1, MOST_MEMORY // len(rates), "bytes for each server")
-        self.condition = _condition(self.model)
+        self.condition = condition(self.model)
         self._key, self._processes = secrets.token_hex(server.KEY // 2), list[Any]()
         try:
             for each in (*rates, Server(1e15, metadata)):
@@ -136,25 +137,22 @@ def _port(process: subprocess.Popen[bytes]) -> int:
     return int(line)
 
 
-def _condition(store: Store) -> str:
-    count, kinds = len(store.servers), list(dict.fromkeys(store.servers))
-    if len(kinds) == 1:
-        rates = f"{_rates(kinds[0])}{' each' * (count > 1)}"
-    else:
-        counted = [f"{store.servers.count(kind)} at {_rates(kind)}" for kind in kinds]
-        rates = f"{', '.join(counted[:-1])} and {counted[-1]}"
-    rates = f" at {rates}" if len(kinds) == 1 else f", {rates}"
-    parts = [f"a striped store of {count} server{'s' * (count > 1)}{rates}"]
+def condition(store: Store) -> str:
+    """The words that stand beside what goes through an emulated `store`."""
+    kinds = Counter(store.servers).items()
+    parts = [
+        f"{count} server{'s' * (count > 1)} at {_rate(kind.bandwidth)}"
+        + f" and {kind.operations:,.0f} operations/s" * (kind.operations < math.inf)
+        + " each" * (count > 1)
+        for kind, count in kinds
+    ]
     if store.metadata < math.inf:
         parts.append(f"a metadata server of {store.metadata:,.0f} opens/s")
     if store.latency:
         parts.append(f"{1e3 * store.latency:g} ms of latency for each open")
-    return ", ".join(parts)
-
-
-def _rates(of: Server) -> str:
-    operations = f" and {of.operations:,.0f} operations/s" if of.operations < math.inf else ""
-    return _rate(of.bandwidth) + operations
+    if store.link < math.inf:
+        parts.append(f"links of {_rate(store.link)}")
+    return f"a striped store of {', '.join(parts)}"
 
 
 def _rate(bandwidth: float) -> str:

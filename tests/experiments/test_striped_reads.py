@@ -28,7 +28,7 @@ def test_every_client_reads_its_own_files_from_where_the_model_has_them(monkeypa
     assert [one.value for one in rates] == pytest.approx([6 * 3 * 4096 / one.value for one in times])
     assert {one.origin for one in found} == {Origin.EMULATED}
     assert {one.condition for one in found} == {
-        "a striped store of 2 servers, 1 at 50 MB/s and 1 at 40 MB/s, a metadata server of 1,000 opens/s, "
+        "a striped store of 1 server at 50 MB/s, 1 server at 40 MB/s, a metadata server of 1,000 opens/s, "
         "links of 100 MB/s"
     }
 
