@@ -9,6 +9,7 @@ experiment.predict(None, costs)          # and from those the time of every vari
 import contextlib
 import functools
 import itertools
+import os
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,8 @@ class ReadSamples:
 
     def _parameters(self, variant: tuple[str, int, str, str]) -> dict[str, Any]:
         named = zip(("format", "workers", "cache", "order"), variant, strict=True)
-        return {**dict(named), "length": self.length, "samples": self.samples, "batch": self.batch}
+        sizes = {"length": self.length, "samples": self.samples, "batch": self.batch}
+        return {**dict(named), "processes": variant[1] + 1, **sizes}
 
     def _costs(self, results: Sequence[Result], cache: str) -> Costs:
         def median(format: str, workers: int, quantity: str, component: str = "") -> float:
@@ -177,5 +179,7 @@ def _folder(where: Any) -> Iterator[tuple[Any, str]]:
         home = cache_directory()
         with contextlib.suppress(OSError):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="samples-", dir=home if home.is_dir() else None) as name:
+        with tempfile.TemporaryDirectory(
+            prefix="samples-", dir=home if os.access(home, os.W_OK) else None
+        ) as name:
             yield LocalFileSystem(), name

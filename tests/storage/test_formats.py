@@ -56,6 +56,16 @@ def test_neighbours_come_with_one_request(format, monkeypatch):
     fs.rm("/requests", recursive=True)
 
 
+@pytest.mark.parametrize("format", ["shards", "array", "hdf5"])
+def test_a_forked_process_opens_files_of_its_own(format, tmp_path, monkeypatch):
+    write(format, TOKENS, LocalFileSystem(), tmp_path)
+    samples = open_samples(format, LocalFileSystem(), tmp_path)
+    opened = samples._file(samples._place(0)[0])
+    assert samples._file(samples._place(1)[0]) is opened
+    monkeypatch.setattr(formats.os, "getpid", lambda: -1)  # as if
+    assert samples._file(samples._place(0)[0]) is not opened
+
+
 def files_of(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
 
@@ -123,22 +133,18 @@ class Full(LocalFileSystem):
         super().pipe_file(path, value)
 
 
-@pytest.mark.parametrize("error", [Full.error, OSError(30, "Read-only file system"), KeyboardInterrupt()])
-def test_what_cannot_be_written_leaves_nothing(error, tmp_path):
+@pytest.mark.parametrize("error", [Full.error, OSError(30, "Read-only"), KeyboardInterrupt(), "seen before"])
+def test_what_cannot_be_written_leaves_nothing(error, tmp_path, monkeypatch):
     fs = Full(skip_instance_cache=True)
+    if error == "seen before":
+        monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**6}))
+        error = OSError("are free")
     fs.error = error
     with pytest.raises(StoredSamplesError if isinstance(error, OSError) else KeyboardInterrupt):
         write("files", TOKENS, fs, tmp_path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StoredSamplesError, match="write it first"):
         open_samples("files", fs, tmp_path)
-
-
-def test_a_small_disk_is_seen_before(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**6}))
-    with pytest.raises(StoredSamplesError, match="are free"):
-        write("array", TOKENS, LocalFileSystem(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_input_is_refused(tmp_path, refused):
