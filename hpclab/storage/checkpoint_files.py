@@ -104,10 +104,8 @@ class Reader(FileSystemReader):
             with open(folder / MANIFEST, "rb") as file:
                 body = json.loads(file.read(2**26))
             intact = body.pop("checksum") == _checksum(body)
-            self.step, files = (
-                int(body["step"]),
-                {str(name): (*known,) for name, known in body["files"].items()},
-            )
+            self.step = int(body["step"])
+            files = {name: (size, digest) for name, (size, digest) in body["files"].items()}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             intact = False
         if not intact:
