@@ -98,7 +98,8 @@ class StripedReads:
     def _results(self, seconds: float, origin: Origin, **more: Any) -> list[Result]:
         reading, servers = self.reading, len(self.store.servers)
         at = {
-            "store": str(self.store), "clients": reading.clients, "files": reading.files, "bytes": reading.size,
+            "store": str(self.store), "clients": reading.clients, "files": reading.files,
+            "bytes": reading.size,
             "stripes": reading.stripes, "stripe_size": reading.stripe_size, "servers": servers,
         }  # fmt: skip
         quantities, run = {"time": seconds, "bandwidth": reading.bytes / seconds}, new_run_id()

@@ -69,6 +69,6 @@ class LoaderTimeline(Explorer):
 
 
 _NOTE = (
-    "A real DataLoader; the accelerator is emulated: the training process sleeps while it would compute. Green "
-    "on its row is waiting for data, on a worker's row fetching them; the rest of a worker's batch is decoding."
+    "A real DataLoader; the accelerator is emulated: the training process sleeps while it would compute. "
+    "Green on its row is waiting for data, on a worker's row fetching them; what is blue there is decoding."
 )

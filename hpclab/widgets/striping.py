@@ -81,7 +81,8 @@ class Striping(Explorer):
         rates = {server.bandwidth for server in one.servers}
         slowest = f" (the slowest {format_bytes(min(rates), binary=False)}/s)" * (len(rates) > 1)
         parts = [
-            f"{style.counted(len(one.servers), 'server')} of {format_bytes(max(rates), binary=False)}/s{slowest}",
+            f"{style.counted(len(one.servers), 'server')} of "
+            f"{format_bytes(max(rates), binary=False)}/s{slowest}",
             "any number of opens/s" if math.isinf(one.metadata) else f"{one.metadata:,.0f} opens/s",
             "links that never bind" if math.isinf(one.link)
             else f"a link of {format_bytes(one.link, binary=False)}/s for each client",
