@@ -94,8 +94,8 @@ KEEP_BUSY = Exercise("07", "keep it busy", judges.by_facts(
          "wait for all others, and samples are hardly mixed. Make it 20 or more."),
     ),
     yes="The accelerators are busy {f.use:.0%} of the time, with {f.opens:,.1f} opens/s instead of 4,096, "
-    "and each worker has {f.each:,.0f} shards to take in turn. From some tens of samples in a shard on, opens "
-    "no longer matter: larger shards gain nothing.",
+    "and each worker has {f.each:,.0f} shards to take in turn. From some tens of samples in a shard on, "
+    "opens no longer matter: larger shards gain nothing.",
 ), (
     "A node takes 64 samples in 0.25 s. How many do you have to open, and to decode, in a second?",
     "16 nodes ask for 4,096 samples/s together, and there are 2,000 opens/s. Put several in one file.",
@@ -150,7 +150,7 @@ INTERVAL = Exercise("07", "interval", judges.by_function(
     ),
     shown="For a save of 60 s and a failure a day you get {0:.0f} s: ",
     otherwise=lambda t, c, m: f"For a save of {c:g} s and {m:g} s between failures you get {t:.0f} s. The "
-    f"share that is lost there, write/t + t/(2 mtbf), is {c / max(t, 1e-9) + max(t, 0) / (2 * m):.2%}; it can "
+    f"share lost there, write/t + t/(2 mtbf), is {c / max(t, 1e-9) + max(t, 0) / (2 * m):.2%}; it can "
     f"be {math.sqrt(2 * c / m):.2%}.",
     within=0.03,
     yes="√(2 · write · mtbf), as Young found in 1974: {right[0]:.0f} s for a save of 60 s and a failure a "
