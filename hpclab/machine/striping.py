@@ -55,28 +55,23 @@ def striping(path: str | os.PathLike[str], patience: float = 5.0) -> Striping | 
     kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]
     if kind not in _QUESTIONS:
         return None
-    programs = [(ask.split()[0], ask, set_) for ask, set_ in _QUESTIONS[kind]]
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), _ALSO_IN])
-    found = [(shutil.which(name, path=search), ask, advice) for name, ask, advice in programs]
-    program, ask, advice = next((each for each in found if each[0]), found[0])
+    here = [each for each in _QUESTIONS[kind] if shutil.which(each[0].split()[0], path=search)]
+    ask, advice = (here or _QUESTIONS[kind])[0]
     subject = type_of(place, {part.mountpoint: part.device for part in mounts}) if kind == "gpfs" else place
     command = ask.format(shlex.quote(subject))
-    if program is None:
-        return f"{place} is on {kind}, whose program {programs[0][0]} is not here: ask on a login node."
+    program, *arguments = shlex.split(command)
     try:
-        said = _said([program, *shlex.split(command)[1:]], patience)
+        said = _said([shutil.which(program, path=search) or program, *arguments], patience)
     except subprocess.TimeoutExpired:
-        return (
-            f"{command} did not answer within {patience:g} s: the file system may be overloaded; try again."
-        )
+        return f"{command} did not answer within {patience:g} s: the file system may be busy; try again."
     except OSError as error:
-        return f"{command} cannot be run here: {error.strerror}."
-    counts = re.findall(_COUNT, said) if kind != "gpfs" else ["-1"]
-    sizes = re.findall(_SIZE if kind != "gpfs" else _GPFS_SIZE, said)
+        return f"{command} cannot be run here ({error.strerror}): ask on a login node."
+    counts = ["-1"] if kind == "gpfs" else re.findall(_COUNT, said)
+    sizes = re.findall(_GPFS_SIZE if kind == "gpfs" else _SIZE, said)
     if not counts or not sizes:
-        return (
-            f"{command} did not say how files are striped, but: {' '.join(said.split())[:200] or 'nothing'}."
-        )
+        words = " ".join(said.split())[:200] or "nothing"
+        return f"{command} did not say how files are striped, but: {words}."
     number, unit = sizes[-1]
     shown = (advice.format(shlex.quote(place)), command)
     return Striping(kind, int(counts[-1]), parse_bytes(f"{number} {unit}{'i' * bool(unit)}"), command, shown)

@@ -1,12 +1,13 @@
-"""What a checkpoint costs, how often to make one, and what failures take all the same.
+"""What a checkpoint takes, how often to make one, and what failures cost all the same.
 
-    cost, bound = write_time(size(181e9), ranks=384, rank=1e9, links=48 * 12.5e9, store=125e9)
-    interval = daly(cost, mtbf=30 * 86400 / 48)         # a node fails every 30 days, and there are 48
-    lost(interval, cost, mtbf=30 * 86400 / 48, restart=600).total
+    size = 181e9 * BYTES_PER_PARAMETER
+    cost, bound = write_time(size, ranks=256, rank=0.55e9, links=64 * 12.5e9, store=150e9)
+    mtbf = 30 * 86400 / 64                              # a node fails every 30 days, and there are 64
+    lost(daly(cost, mtbf), cost, mtbf, restart=600).total
 
-All times are in seconds, sizes in bytes. `mtbf` is the mean time between failures of the whole job: that of a
-node divided by the nodes. What to notice: the best interval grows with the square root of both cost and mtbf,
-and around it the curve is flat, so a guess within a factor of two costs little.
+Times are in seconds; `mtbf` is the mean time between failures of the whole job, a node's over the nodes.
+What to notice: the best interval grows with the square root of both, and the curve is flat around it, so that
+a guess within a factor of two costs little.
 """
 
 import math
@@ -15,50 +16,40 @@ from dataclasses import dataclass
 from hpclab import checks
 
 BYTES_PER_PARAMETER = 14.0
-"""Mixed-precision Adam: 2 of the weights as used, 4 of their float32 copy, 4 and 4 of Adam's two moments
-(Rajbhandari et al., ZeRO, SC20, which also counts gradients, and these are not saved)."""
-
-
-def size(parameters: float, bytes_per_parameter: float = BYTES_PER_PARAMETER) -> float:
-    """Bytes of a checkpoint of so many parameters, without what a step counter and the like take."""
-    checks.number("bytes_per_parameter", bytes_per_parameter, 0.1, 1000)
-    return checks.number("parameters", parameters, 1, 1e18) * bytes_per_parameter
+"""Of mixed-precision Adam: 2 of the weight as used, 4 of its float32 copy, 4 and 4 of Adam's moments
+(Rajbhandari et al., ZeRO, SC20; gradients are not saved)."""
 
 
 def write_time(size: float, ranks: int, rank: float, links: float, store: float) -> tuple[float, str]:
     """Seconds to write `size` bytes, and what bounds it: "ranks", "links" or "store".
 
-    `ranks` that each make `rank` bytes/s, over links of `links` bytes/s together, into a store that
-    takes `store`.
+    Each of `ranks` makes `rank` bytes/s; `links` (all together) and `store` are in bytes/s, too.
     """
     checks.number("size", size, 0, 1e21, "bytes")
-    rates = {
-        "ranks": checks.integer("ranks", ranks, 1, 10**7) * checks.number("rank", rank, 1, 1e18, "bytes/s")
-    }
-    rates["links"] = checks.number("links", links, 1, 1e18, "bytes/s")
-    rates["store"] = checks.number("store", store, 1, 1e18, "bytes/s")
+    checks.integer("ranks", ranks, 1, 10**7)
+    for name, rate in (("rank", rank), ("links", links), ("store", store)):
+        checks.number(name, rate, 1, 1e18, "bytes/s")
+    rates = {"ranks": ranks * rank, "links": links, "store": store}
     bound = min(rates, key=rates.__getitem__)
     return size / rates[bound], bound
 
 
 def young(cost: float, mtbf: float) -> float:
-    """The best time between checkpoints that take `cost`, first order: sqrt(2 cost mtbf).
+    """The best time between two checkpoints that take `cost` each, to first order: sqrt(2 cost mtbf).
 
     J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974, 530-531.
-    Good while `cost` is far below `mtbf`.
     """
     return math.sqrt(2 * _time("cost", cost) * _time("mtbf", mtbf))
 
 
 def daly(cost: float, mtbf: float) -> float:
-    """The same to a higher order: young · (1 + x/3 + x²/9) − cost with x² = cost / (2 mtbf), or mtbf where
-    cost is 2 mtbf and more.
+    """The same to a higher order: young · (1 + x/3 + x²/9) − cost with x² = cost / (2 mtbf); mtbf if x ≥ 1.
 
     J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", Future
     Generation Computer Systems 22(3), 2006, 303-312.
     """
     x = math.sqrt(_time("cost", cost) / (2 * _time("mtbf", mtbf)))
-    return young(cost, mtbf) * (1 + x / 3 + x**2 / 9) - cost if cost < 2 * mtbf else mtbf
+    return young(cost, mtbf) * (1 + x / 3 + x**2 / 9) - cost if x < 1 else mtbf
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +66,14 @@ class Lost:
 
 
 def lost(interval: float, cost: float, mtbf: float, restart: float = 0.0) -> Lost:
-    """What is lost with a checkpoint after each `interval` of work, for failures at random (exponential).
+    """What is lost with a checkpoint after each `interval` of work, if failures come at random (exponential).
 
-    Daly's complete model (2006): a segment of `interval` + `cost` takes
-    mtbf · exp(restart/mtbf) · (exp((interval + cost)/mtbf) − 1) until it has passed without a failure, and
-    failures strike checkpoints and restarts too.
+    Daly's complete model (2006): failures strike work, checkpoints and restarts alike, and until `interval`
+    and `cost` have passed without one it takes mtbf · exp(restart/mtbf) · (exp((interval + cost)/mtbf) − 1).
     """
-    segment = _time("interval", interval) + _time("cost", cost)
-    mtbf = _time("mtbf", mtbf)
+    segment, mtbf = _time("interval", interval) + _time("cost", cost), _time("mtbf", mtbf)
     restart = checks.number("restart", restart, 0, 1e12, "seconds")
-    failures = math.expm1(min(segment / mtbf, 300))  # in a segment; beyond 300 nothing ever ends
+    failures = math.expm1(min(segment / mtbf, 300))  # in a segment; with 300 it never ends
     again = max(failures * mtbf - segment, 0.0)
     restarts = failures * mtbf * math.expm1(min(restart / mtbf, 300))
     whole = segment + again + restarts

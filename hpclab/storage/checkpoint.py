@@ -10,6 +10,7 @@ Each rank writes its own shards and a part of what all have (torch.distributed.c
 ranks can load them. Without a process group it is one process. One training at a time saves in a folder.
 """
 
+import io
 import re
 import shutil
 import warnings
@@ -29,7 +30,7 @@ from hpclab import checks
 from hpclab.storage.checkpoint_files import Damaged, LoadPlanner, Reader, Writer
 from hpclab.units import format_bytes, parse_bytes
 
-_NAME = re.compile(r"(\d{6,})-step-\d+")  # the number counts the saves: a newer one may be of an older step
+_NAME = re.compile(r"\d{6}-step-\d+")  # the number counts the saves: a newer one may be of an older step
 _PATIENCE = timedelta(minutes=10)  # how long ranks wait for the slowest one to write
 
 
@@ -64,8 +65,7 @@ class Checkpoints:
         where it cannot be written: nothing half written stays, and the checkpoints before it are untouched.
         """
         writer = self._begin(step, state)
-        write = partial(dcp.save, state, storage_writer=writer, process_group=self._group)
-        self._pending = write, writer
+        self._pending = partial(dcp.save, state, storage_writer=writer, process_group=self._group), writer
         self.wait()
 
     def save_in_background(self, step: int, state: dict[str, Any]) -> None:
@@ -87,9 +87,9 @@ class Checkpoints:
                 raise self._not_saved(writer.step, _cause(error), writer.needed) from None
             raise
         if self._rank == 0:
-            names = self._names()
-            good = [name for name in names if name not in self._bad]
-            for name in set(names) - set(good[-self.keep :]):
+            self._bad.discard(writer.target.name)
+            good = [name for name in self._names() if name not in self._bad]
+            for name in self._bad.union(good[: -self.keep]):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def load(self, into_state: dict[str, Any]) -> int | None:
@@ -100,7 +100,7 @@ class Checkpoints:
         """
         self.wait()
         names, self.passed_over = self._gather(self._look() if self._rank == 0 else None)[0]
-        half_filled = ""
+        half_filled, group = "", self._group
         for name in reversed(names):
             why = ""
             try:
@@ -111,9 +111,7 @@ class Checkpoints:
             if not why:
                 self._compare(into_state, reader.metadata.state_dict_metadata)
                 try:
-                    dcp.load(
-                        into_state, storage_reader=reader, planner=LoadPlanner(), process_group=self._group
-                    )
+                    dcp.load(into_state, storage_reader=reader, planner=LoadPlanner(), process_group=group)
                     return reader.step
                 except CheckpointException as error:
                     why = half_filled = _cause(error)
@@ -132,8 +130,8 @@ class Checkpoints:
 
     def _names(self) -> list[str]:
         """The complete checkpoints, the newest last."""
-        found = [match for each in self.folder.glob("*-step-*") if (match := _NAME.fullmatch(each.name))]
-        return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
+        names = [each.name for each in self.folder.glob("*-step-*") if _NAME.fullmatch(each.name)]
+        return sorted(names)
 
     def _look(self) -> tuple[list[str], list[str]]:
         """The names, and a sentence for each save that was killed, whose files are removed."""
@@ -150,10 +148,9 @@ class Checkpoints:
         sizes = {k: v.numel() * v.element_size() for k, v in flat.items() if isinstance(v, torch.Tensor)}
         needed = sum({name: size for each in self._gather(sizes) for name, size in each.items()}.values())
         if needed > self.largest:
+            size, most = (format_bytes(each, binary=False) for each in (needed, self.largest))
             raise ValueError(
-                f"A checkpoint of {format_bytes(needed, binary=False)} is more than the "
-                f"{format_bytes(self.largest, binary=False)} that may be written: give Checkpoints a larger "
-                "`largest` if you want it."
+                f"A checkpoint of {size} is more than {most}: give Checkpoints a larger `largest`."
             )
         name, problem = self._gather(self._make_room(step, needed) if self._rank == 0 else None)[0]
         if problem:
@@ -161,19 +158,19 @@ class Checkpoints:
         return Writer(self.folder / f".{name}.part", self.folder / name, step, needed)
 
     def _make_room(self, step: int, needed: int) -> tuple[str, str]:
-        """The new checkpoint's name, and what stands in its way."""
+        """The new checkpoint's name, and what stands in its way, or ""."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             names, _ = self._look()
-            name = f"{int(names[-1].split('-')[0]) + 1 if names else 1:06d}-step-{step}"
+            name = f"{int(names[-1][:6]) + 1 if names else 1:06d}-step-{step}"
             part = self.folder / f".{name}.part"
             part.mkdir(mode=0o700)
             if shutil.disk_usage(self.folder).free < needed:
                 part.rmdir()
-                return "", "it does not fit"
+                return name, "it does not fit"
+            return name, ""
         except OSError as error:
             return "", _cause(error)
-        return name, ""
 
     def _not_saved(self, step: int, why: str, needed: int) -> OSError:
         place = next(each for each in (self.folder, *self.folder.parents) if each.is_dir())
@@ -189,29 +186,35 @@ class Checkpoints:
         here = {name: shape for each in self._gather(shapes) for name, shape in each.items()}
         there = {name: tuple(getattr(value, "size", ())) for name, value in saved.items()}
         for name in sorted(here.keys() | there.keys()):
-            saved_as, is_now = there.get(name, "missing"), here.get(name, "missing")
-            if saved_as != is_now:
+            saved_as, now = there.get(name, "missing"), here.get(name, "missing")
+            if saved_as != now:
                 raise ValueError(
-                    f"{name} is {saved_as} in the checkpoint and {is_now} in the state to load: make the "
-                    "state as it was saved; an optimizer has its tensors after its first step."
+                    f"{name} is {saved_as} in the checkpoint and {now} in the state to load: make that as it "
+                    "was saved; an optimizer has its tensors after its first step."
                 )
 
 
 def _flat(state: dict[str, Any]) -> dict[str, Any]:
-    """Tensors and values by their dotted names, as DCP calls them; ValueError where one is neither."""
+    """Tensors and values by their dotted names, as DCP calls them; ValueError where it is neither."""
     flat = flatten_state_dict(checks.instance("state", state, dict, "a dict of tensors and values"))[0]
     for name, value in flat.items():
-        plain = torch.Tensor | bool | int | float | str | list | tuple | dict | None
-        checks.instance(f"{name} of the state", value, plain, "a tensor, a number, text, True, False or None")
+        try:
+            if not isinstance(value, torch.Tensor):  # to find out now, and not when it is needed
+                torch.save(value, file := io.BytesIO())
+                torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+        except Exception:
+            raise ValueError(
+                f"{name} of the state must be a tensor, a number, text, True, False, None or a list of them, "
+                f"not {type(value).__name__}: leave it out."
+            ) from None
     return flat
 
 
 def _cause(error: BaseException) -> str:
     """In a clause, and of several ranks' errors the first."""
-    rank = ""
+    where = ""
     if isinstance(error, CheckpointException):
-        number = min(error.failures)
-        rank, error = f"rank {number}: ", error.failures[number][0]
-    if isinstance(error, OSError) and error.strerror:
-        return f"{rank}{error.strerror}{f' ({error.filename})' if error.filename else ''}"
-    return rank + (" ".join(str(error).split())[:300].rstrip(".") or type(error).__name__)
+        rank = min(error.failures)
+        where, error = f"rank {rank}: ", error.failures[rank][0]
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return where + (" ".join(words.split())[:300].rstrip(".") or type(error).__name__)

@@ -68,24 +68,25 @@ def test_the_newest_is_loaded_old_ones_go_and_all_is_private(two):
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("fault", [0, 10, 50, 99, "flipped", "missing", "link", "pipe"])
-def test_a_damaged_one_is_passed_over_and_goes_with_the_next_save(two, name, fault):
+def test_a_damaged_one_is_passed_over_and_goes_with_the_next_save(two, name):
     checkpoints, newest = two
-    path, content = newest / name, bytearray((newest / name).read_bytes())
-    if fault == "flipped":
-        content[len(content) // 2] ^= 4
-    path.unlink()
-    if fault == "link":
-        (newest.parent / name).write_bytes(content)
-        path.symlink_to(newest.parent / name)
-    elif fault == "pipe":
-        os.mkfifo(path)
-    elif fault != "missing":
-        path.write_bytes(content if fault == "flipped" else content[: len(content) * fault // 100])
-    assert loaded(checkpoints) == 1
-    (said,) = checkpoints.passed_over
-    assert said.startswith("The checkpoint 000002-step-2 was passed over: ")
-    assert name in said
+    path, outside, whole = newest / name, newest.parent / "outside", (newest / name).read_bytes()
+    outside.write_bytes(whole)
+    for fault in (0, 10, 50, 99, "flipped", "missing", "link", "pipe"):
+        path.unlink(missing_ok=True)
+        if fault == "flipped":
+            middle = len(whole) // 2
+            path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :])
+        elif fault == "link":
+            path.symlink_to(outside)
+        elif fault == "pipe":
+            os.mkfifo(path)
+        elif fault != "missing":
+            path.write_bytes(whole[: len(whole) * fault // 100])
+        assert loaded(checkpoints) == 1, fault
+        (said,) = checkpoints.passed_over
+        assert said.startswith("The checkpoint 000002-step-2 was passed over: ")
+        assert name in said
     checkpoints.save(3, state(0.3))
     assert sorted(each.name for each in newest.parent.glob("*step*")) == ["000001-step-1", "000003-step-3"]
 
@@ -98,37 +99,31 @@ class Canary:
         return open, (self.path, "w")
 
 
-def sign(folder, **more):
-    """What whoever can write to the folder can do, too: make a manifest that fits the files."""
-    contents = {name: (folder / name).read_bytes() for name in FILES[1:]}
-    sums = {name: [len(content), hashlib.sha256(content).hexdigest()] for name, content in contents.items()}
-    body = {"step": 2, "files": sums | more}
-    (folder / "manifest.json").write_text(json.dumps(body | {"checksum": _checksum(body)}))
-
-
 @pytest.mark.parametrize("where", ["metadata", "tensor", "value", "elsewhere", "above", "manifest"])
 def test_nothing_a_malicious_one_holds_is_executed(two, tmp_path, where):
     checkpoints, newest = two
-    canary = Canary(tmp_path / "canary")
-    metadata = pickle.loads((newest / ".metadata").read_bytes())
-    stored = {index.fqn: place for index, place in metadata.storage_data.items()}
+    evil, data = io.BytesIO(), newest / "__0_0.distcp"
+    torch.save(Canary(tmp_path / "canary"), evil)
+    shutil.copy(data, tmp_path / "outside")
+    manifest = json.loads((newest / "manifest.json").read_text())
+    place = next(
+        each for each in manifest["places"] if each[0] == ("name" if where == "value" else "model.weight")
+    )
     if where == "metadata":
-        metadata.planner_data = canary
-    elif where in ("elsewhere", "above"):
-        shutil.copy(newest / "__0_0.distcp", tmp_path / "outside")
-        stored["model.weight"].relative_path = "../../outside"
-    elif where != "manifest":
-        evil = io.BytesIO()
-        torch.save(canary, evil)
-        place = stored["model.weight" if where == "tensor" else "name"]
-        place.offset, place.length = (newest / "__0_0.distcp").stat().st_size, len(evil.getvalue())
-        with open(newest / "__0_0.distcp", "ab") as file:
-            file.write(evil.getvalue())
-    (newest / ".metadata").write_bytes(pickle.dumps(metadata))
-    more = {"manifest": {"x": [1]}, "above": {"../../outside": [1, ""]}}
-    sign(newest, **more.get(where, {}))
-    assert loaded(checkpoints) == 1
-    assert len(checkpoints.passed_over) == 1
+        (newest / ".metadata").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    elif where == "elsewhere":
+        place[2] = "../../outside"
+    elif where in ("tensor", "value"):
+        place[3:] = data.stat().st_size, len(evil.getvalue())
+        data.write_bytes(data.read_bytes() + evil.getvalue())
+    for name in manifest["files"]:  # who writes files can make a manifest that fits them
+        content = (newest / name).read_bytes()
+        manifest["files"][name] = len(content), hashlib.sha256(content).hexdigest()
+    manifest["files"] |= {"above": {"../../outside": [1, ""]}, "manifest": {"x": [1]}}.get(where, {})
+    manifest["checksum"] = _checksum({key: part for key, part in manifest.items() if key != "checksum"})
+    (newest / "manifest.json").write_text(json.dumps(manifest))
+    assert loaded(checkpoints) == (2 if where == "metadata" else 1)
+    assert len(checkpoints.passed_over) == (where != "metadata")
     assert not (tmp_path / "canary").exists()
     shutil.rmtree(newest.parent / "000001-step-1")
     if where in ("tensor", "value"):  # the state may be half filled, and training must not go on with it
@@ -183,6 +178,7 @@ def test_a_disk_that_takes_nothing_keeps_what_it_has(tmp_path, monkeypatch, disk
         subprocess.run(["umount", tmp_path], check=True)
 
 
+@pytest.mark.slow
 def test_a_save_that_is_killed_leaves_the_one_before_and_is_swept(two):
     checkpoints, newest = two
     code = """
@@ -209,9 +205,9 @@ def test_what_does_not_fit_is_told_in_one_sentence(two, refused):
     other["model"]["weight"] = torch.zeros(9, 9)
     for wrong in (lacking, more, other, {}, 3):
         refused(lambda wrong=wrong: checkpoints.load(wrong))
-    for step, wrong in ((-1, {}), ("1", {}), (3, []), (3, {"a": object()}), (3, {"a": {"b": 1}, "a.b": 2})):
+    for step, wrong in ((-1, {}), ("1", {}), (3, []), (3, {"a": object()})):
         refused(lambda step=step, wrong=wrong: checkpoints.save(step, wrong))
-    with pytest.raises(ValueError, match=r"1.2 GB is more than the 1 GB"):
+    with pytest.raises(ValueError, match=r"1.2 GB is more than 1 GB"):
         checkpoints.save(3, {"large": torch.empty(300_000_000)})
     assert loaded(checkpoints) == 2
 
