@@ -82,7 +82,7 @@ class Curve:
         does."""
         nodes = tuple(sorted({*grid(most), min(max(knee, 1.0), float(most))}))
         return cls(
-            "storage", "Store", nodes, tuple(min(count, max(knee, 1.0)) for count in nodes), fitted_to=most
+            "modelled", "Store", nodes, tuple(min(count, max(knee, 1.0)) for count in nodes), fitted_to=most
         )
 
     def at(self, nodes: float) -> tuple[float, float | None, float | None]:

@@ -25,7 +25,7 @@ from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
-from hpclab.results import Origin, Result
+from hpclab.results import Origin, Result, select
 from hpclab.widgets import predict, queue_view, scaling_laws
 from hpclab.widgets.explorer import Explorer, Row, control, show
 from hpclab.widgets.point_runner import PointRunner, sentence_of
@@ -169,7 +169,8 @@ class NodeScaler(Explorer):
         return (self._most, value) if value is not None and self._most <= most else None
 
     def _notes(self) -> list[str]:
-        conditions = sorted({r.condition for r in self._results if r.origin is Origin.EMULATED})
+        points = select(self._results, "makespan")
+        conditions = sorted({r.condition for r in points if r.origin is Origin.EMULATED})
         knee = self.experiment.knee()
         fed = f"Store: its servers feed {knee:.1f} nodes (nodes × demand = bandwidth; modelled)."
         return [
@@ -242,9 +243,9 @@ class NodeScaler(Explorer):
             self._trouble = sentence_of(error)
         fits = [law for law in self._laws if isinstance(law, Fit)]
         knee = self.experiment.knee()
-        fed = [] if math.isinf(knee) else [knee]
+        knees = [knee] if math.isfinite(knee) else []
         self._curves = cache(
-            lambda most: [*(Curve.of_fit(fit, most) for fit in fits), *(Curve.fed(k, most) for k in fed)]
+            lambda most: [*(Curve.of_fit(fit, most) for fit in fits), *(Curve.fed(k, most) for k in knees)]
         )
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
