@@ -16,15 +16,17 @@ reader needs that has it to itself (Lazowska et al., Quantitative System Perform
                                            the least of link and servers)
 
 What the bounds leave out is that readers meet on one server while another is idle. Where they are few, their
-files are run: opened in order, then flows on servers and links that share them max-min fair, a file ended
-when its last stripe is there. What to notice: clients that begin on the same server can go round all servers
-in one crowd, and get one server's bandwidth instead of all. Writing is the same at the servers' write rates.
+files are run: opened in order, each part waiting its turn, then flows that share servers and links in equal
+parts, a file ended when its last part is there. What to notice: clients that begin on the same server
+can go round all servers in one crowd, and get one server's bandwidth instead of all. Writing is the same at
+the servers' write rates.
 """
 
 import functools
 import heapq
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -34,7 +36,8 @@ from hpclab import checks
 
 BOUNDS = ("servers", "a slow server", "server operations", "clients' links", "metadata", "latency")
 _MOST_FLOWS = 64  # that are run at once; more readers than that keep every server busy
-_RUN_FLOWS = 400  # in all; the files after them take as much longer than the bound as these do
+_RUN_FLOWS = 256  # in all; the files after them take as much longer than the bound as these do
+_TURN = 2**17  # bytes that a server sends before it turns to another request
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,59 +184,42 @@ def _bounds(store: Store, reading: Reading) -> dict[str, float]:
 def _run(store: Store, reading: Reading, files: int) -> float:
     """Seconds until each client has read its first `files` files, from one moment that counts to the next."""
     count, parts = len(store.servers), reading.parts(len(store.servers))
-    firsts = range(0, reading.clients * reading.files, reading.files)
-    wanted = [iter(range(first, first + files)) for first in firsts]
-    opening: list[tuple[float, int]] = []  # when a file's bytes begin to flow, and its number
-    flows: dict[tuple[int, int], tuple[tuple[int, float], ...]] = {}  # number, server -> what it shares
+    wanted = [iter(range(c * reading.files, c * reading.files + files)) for c in range(reading.clients)]
+    opening: list[tuple[float, int, int, bool]] = []  # when a part begins, number, part; has it waited?
+    flows: dict[tuple[int, int], tuple[tuple[int, float], ...]] = {}  # number, server -> part, s of it a byte
     rest, now, opened = dict[tuple[int, int], float](), 0.0, 0.0
 
     def take(client: int) -> None:
         nonlocal opened
         for number in itertools.islice(wanted[client], 1):
             opened = max(now, opened) + 1 / store.metadata
-            heapq.heappush(opening, (opened + store.latency, number))
+            for place in range(len(parts)):
+                heapq.heappush(opening, (opened + store.latency, number, place, False))
 
     for reader in range(reading.clients * min(reading.streams, files)):
         take(reader % reading.clients)
     while opening or flows:
-        rates, before = _fair(flows), now
-        ends = {flow: now + rest[flow] / rates[flow] for flow in flows}
+        sharing = Counter(part for uses in flows.values() for part, _ in uses)
+        slowness = {flow: max(sharing[part] * cost for part, cost in uses) for flow, uses in flows.items()}
+        ends, before = {flow: now + rest[flow] * slowness[flow] for flow in flows}, now
         now = min([*ends.values(), *(one[0] for one in opening[:1])])
         for flow, end in ends.items():
-            rest[flow] -= rates[flow] * (now - before)
+            rest[flow] -= (now - before) / slowness[flow]
             if end <= now * (1 + 1e-12):
                 del flows[flow]
-                if all(flow[0] != other for other, _ in flows):
+                if all(flow[0] != other[0] for other in flows) and all(flow[0] != one[1] for one in opening):
                     take(flow[0] // reading.files)
         while opening and opening[0][0] <= now * (1 + 1e-12):
-            _, number = heapq.heappop(opening)
-            for place, part in enumerate(parts):
-                flow = number, (number + place) % count
-                server = store.servers[flow[1]]
-                cost = max(1 / server.bandwidth, 1 / server.operations / part)  # s of the server for a byte
-                flows[flow] = (flow[1], cost), (count + number // reading.files, 1 / store.link)
-                rest[flow] = part
+            _, number, place, waited = heapq.heappop(opening)
+            flow, part = (number, (number + place) % count), parts[place]
+            server = store.servers[flow[1]]
+            cost = max(1 / server.bandwidth, 1 / server.operations / part)  # s of the server for a byte
+            ahead = [rest[other] for other in flows if other[1] == flow[1]]
+            ahead += [part for _, other, at, late in opening if late and (other + at) % count == flow[1]]
+            if ahead and not waited:
+                turn = sum(min(_TURN, each) for each in ahead) * cost
+                heapq.heappush(opening, (now + turn, number, place, True))
+                continue
+            flows[flow] = (flow[1], cost), (count + number // reading.files, 1 / store.link)
+            rest[flow] = part
     return now
-
-
-def _fair(flows: Mapping[tuple[int, int], tuple[tuple[int, float], ...]]) -> dict[tuple[int, int], float]:
-    """B/s of each flow, max-min fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2).
-
-    A flow names the parts it uses and the seconds of a part that a byte costs. The most crowded gives first.
-    """
-    left = {part: 1.0 for uses in flows.values() for part, _ in uses}
-    open_, rates = dict(flows), dict[tuple[int, int], float]()
-    while open_:
-        wanted = dict.fromkeys(left, 0.0)
-        for uses in open_.values():
-            for part, cost in uses:
-                wanted[part] += cost
-        tight = min((part for part in wanted if wanted[part]), key=lambda part: left[part] / wanted[part])
-        share = left[tight] / wanted[tight]
-        for flow, uses in list(open_.items()):
-            if any(part == tight for part, _ in uses):
-                rates[flow] = share
-                del open_[flow]
-                for part, cost in uses:
-                    left[part] = max(0.0, left[part] - share * cost)
-    return rates

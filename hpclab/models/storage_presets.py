@@ -16,7 +16,6 @@ SHARES = {"hdd": 0.25, "ssd": 0.65, "nvme": 0.65}
 """What clients get of the sequential bandwidth of a server's drives in large transfers: parity and the file
 system take some, and the heads of disks seek where many streams meet. Found with IO500 (docs/validation.md).
 8,480 disks of a ClusterStor E1000 give 650 GB/s (ALCF's user guides), 0.28 of theirs."""
-FILE_SYSTEMS = ("nvme", "nfs", "lustre", "beegfs", "gpfs", "daos")
 
 
 def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool = False) -> Server:
@@ -33,12 +32,12 @@ def preset(
     name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8, network: str = "infiniband-hdr",
     metadata_servers: int = 1, writing: bool = False,
 ) -> Store:  # fmt: skip
-    """A file system, one of FILE_SYSTEMS, on so many servers with so many drives each.
+    """A file system (an entry of the catalogue) on so many servers with so many drives each.
 
     Servers and clients have a port of the `network` (a link of the catalogue) each. "nvme" is one node's own
     drives with no network, "nfs" one server.
     """
-    entry = catalogue.entry("file_system", checks.choice("name", name, FILE_SYSTEMS))
+    entry = catalogue.entry("file_system", name)
     servers = 1 if name in ("nvme", "nfs") else checks.integer("servers", servers, 1, 4096)
     port = math.inf if name == "nvme" else catalogue.entry("link", network).value("bandwidth")
     checks.integer("metadata_servers", metadata_servers, 1, 4096)

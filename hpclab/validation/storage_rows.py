@@ -56,24 +56,21 @@ def read(table: Table) -> list[Observation]:
     """An observation for each result of each row; ValueError names the file, row and field that is wrong."""
     if "accelerator_emulated" in table.columns:
         table.need("system", "workload", "num_accelerators", "num_hosts", *_MLPERF)
-    columns = [column for column in table.columns if column in _MLPERF or _name(column) in _IO500]
-    if not columns:
+    names = {column: re.sub("(_gib_per_s|_kiops|_pct)(_mean)?$", "", column) for column in table.columns}
+    results = {column: name for column, name in names.items() if name in _IO500 or column in _MLPERF}
+    if not results:
         raise ValueError(
             f"{table.name} has results neither of IO500 (columns ior_easy_write_gib_per_s ...) nor of MLPerf "
             "Storage (accelerator_emulated, io_throughput_gib_per_s_mean ...): no others are predicted."
         )
-    return [_seen(row, column) for row in table.rows for column in columns if row.text(column)]
+    return [_seen(row, *each) for row in table.rows for each in results.items() if row.text(each[0])]
 
 
-def _name(column: str) -> str:
-    return re.sub("(_gib_per_s|_kiops|_pct)(_mean)?$", "", column)
-
-
-def _seen(row: Row, column: str) -> Observation:
+def _seen(row: Row, column: str, name: str) -> Observation:
     unit, scale = next(both for ending, both in _UNITS.items() if ending in column)
     value = row.value(column, 0, 1e9) * scale
     group = row.text("ds_storage_type") or row.words("workload", "accelerator_emulated")
-    return Observation(row, _name(column), value or float("nan"), unit, 1, group, None)
+    return Observation(row, name, value or float("nan"), unit, 1, group, None)
 
 
 def baseline(observations: Sequence[Observation]) -> list[float]:
@@ -162,7 +159,7 @@ def _mlperf(row: Row) -> tuple[float, float]:
     with place.open(encoding="utf-8", newline="") as file:
         work = {(line["workload"], line["accelerator"]): line for line in csv.DictReader(file)}.get(which)
     if work is None:
-        raise NotEnoughSaid(f"{which} is no workload and accelerator of MLPerf Storage v1.0")
+        raise NotEnoughSaid(f"MLPerf Storage v1.0 has no workload {which[0]!r:.40} on {which[1]!r:.40}")
     accelerators, hosts = row.count("num_accelerators", 1, 10**6), row.count("num_hosts", 1, 10**6)
     size, seconds = float(work["record_length_bytes"]), float(work["computation_time_s_per_batch"])
     demand = accelerators * float(work["batch_size_samples"]) * size / seconds

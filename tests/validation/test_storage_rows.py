@@ -1,8 +1,5 @@
 """Rows of IO500 and MLPerf Storage: what they say of the hardware, what is refused, and how far it holds."""
 
-import csv
-import io
-
 import pytest
 
 from hpclab.validation import predictions, storage_rows
@@ -24,11 +21,9 @@ ACCELERATED = {
 @pytest.fixture
 def judged(predicted):
     def judge(*changes, of=ROW):
-        text = io.StringIO()
-        table = csv.DictWriter(text, of)
-        table.writeheader()
-        table.writerows({**of, **change} for change in changes or [{}])
-        return predicted(text.getvalue(), "storage_mine.csv")
+        lines = [of, *({**of, **change}.values() for change in changes or [{}])]
+        text = "\n".join(",".join(f'"{field}"' for field in line) for line in lines)
+        return predicted(text, "storage_mine.csv")
 
     return judge
 
@@ -63,12 +58,11 @@ def test_words_and_counts_are_read_leniently(change, read):
 
 
 @pytest.mark.parametrize("column", ["client_nodes", "client_procs", "ds_nodes", "ds_storage_devices"])
-@pytest.mark.parametrize("bad", ["", "0", "-1", "nan", "many", "12345678", "1e30"])
-def test_counts_that_say_nothing_are_not_placed_and_never_raise(column, bad, judged):
-    found = judged({column: bad}, {column: "999999"})
-    if bad != "1e30":  # of which the 1 is read
-        assert {(one.note, one.unsaid) for one in found[:3]} == {(f"its {column} is not stated", True)}
-    assert all(one.value is None or one.value > 0 for one in found)
+def test_counts_that_say_nothing_are_not_placed_and_none_raises(column, judged):
+    unsaid = judged(*({column: bad} for bad in ("", "0", "-1", "nan", "many", "12345678")))
+    assert {(one.note, one.unsaid) for one in unsaid} == {(f"its {column} is not stated", True)}
+    huge = judged({column: "999999"}, {column: "1e30"})
+    assert all(one.value is None or one.value > 0 for one in huge)
 
 
 def test_a_table_without_servers_is_not_placed_in_one_sentence(judged):
