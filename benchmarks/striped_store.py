@@ -1,6 +1,6 @@
 """The emulated striped store against its model: each regime, predicted first and then measured.
 
-    python benchmarks/striped_store.py [--repeats 3] [--seconds 0.5]
+    python benchmarks/striped_store.py [--repeats 1] [--seconds 0.5]
 
 Clients have odd numbers of files, so that they begin on different servers. The ratio is measured over
 predicted time; "late" are the seconds of a run in which a client could not keep up with what it emulates:
@@ -28,7 +28,7 @@ REGIMES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each point, roughly")
     asked = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")

@@ -28,6 +28,8 @@ SCATTER = 0.5
 # How much better than possible is still believed: two halves may fit caches that the whole did not, and a
 # roof was measured, too.
 BEYOND = 1.2
+# What the clients of an emulated store may have lost to other programs, of their time.
+LATE = 0.1
 # The part of the points that must agree: one short message in a sweep of many says nothing.
 PART = 0.25
 
@@ -39,8 +41,9 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
     """Why `results` (or the samples of one piece of work, on one of `ranks` of this machine) support no
     statement, as one short clause such as "busy: tasks got 40 % of a core; run again"; "" where they do.
 
-    Judged is what was measured on cores, by what `timing.Sample.facts` left in its environment; all other
-    origins and what ran on a GPU are passed by. More workers than cores are expected to share these.
+    Judged is what was measured on cores, by what `timing.Sample.facts` left in its environment, and what
+    was emulated where that says how "late" it was; all else and what ran on a GPU are passed by. More workers
+    than cores are expected to share these.
     """
     if isinstance(results, Sequence) and all(isinstance(one, Sample) for one in results):
         shared, parameters = {"cores": allowance.cores().whole}, {"ranks": ranks}
@@ -50,12 +53,11 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
             )
             for s in cast(Sequence[Sample], results)
         ]
+    every = checks.instances("results", results, Result)
     mine = [
-        result
-        for result in checks.instances("results", results, Result)
-        if result.origin is Origin.MEASURED and "gpu" not in result.environment
+        result for result in every if result.origin is Origin.MEASURED and "gpu" not in result.environment
     ]
-    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine)
+    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine) or _late(every)
     return f"{why}; run again" if why else ""
 
 
@@ -122,6 +124,13 @@ def _scattered(results: Iterable[Result]) -> str:
             spreads.append((high - low) / middle)
     spread = _typical(sorted(spreads, reverse=True), 0.0)
     return f"scattered: repeats differ by {_percent(spread)}" if spread > SCATTER else ""
+
+
+def _late(results: Iterable[Result]) -> str:
+    """Emulated clients could not do what they emulate."""
+    shares = [result.environment["late"] for result in results if "late" in result.environment]
+    share = _typical(sorted(shares, reverse=True), 0.0)
+    return f"busy: emulated clients lost {_percent(share)} of the time" if share > LATE else ""
 
 
 def _typical(worst_first: Sequence[T], none: T) -> T:

@@ -47,6 +47,13 @@ def test_tasks_without_a_core(along, got, words):
     assert found.startswith("busy") == bool(found) == bool(words)
 
 
+def test_emulated_clients_that_cannot_keep_up():
+    for late, words in ((0.02, ""), (0.4, "clients lost 40 % of the time; run again")):
+        assert (
+            words == doubt(made([1.0], got=None, origin="emulated", where={"late": late}))[-len(words) or 9 :]
+        )
+
+
 @pytest.mark.parametrize("cores", [1, 2, 64])
 def test_one_disturbed_repeat_of_three_is_what_repeats_are_for(cores):
     calm, disturbed = made([1.0, 1.0, 1.0], cores=cores, nodes=1), made([1.2], got=0.5, cores=cores, nodes=1)

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,31 +54,33 @@ class StripedReads:
         """For each repeat the "time" in seconds until the last client is done, and the "bandwidth" in bytes/s
         of all clients together, both emulated. `where` is not looked at: the clients are processes here.
 
-        In the environment, "late" are the seconds that a client could not keep up with what it emulates.
+        In the environment, "late" is the share of the time that a client could not keep up with what it
+        emulates.
         """
         store, reading, results = self.store, self.reading, list[Result]()
-        with ExitStack() as running:
-            emulated = running.enter_context(
-                StripedStore(store.servers, store.metadata, store.latency, MOST_MEMORY // len(store.servers))
-            )
-            fork, parent = multiprocessing.get_context("fork"), (os.getpid(),)
-            processes = running.enter_context(
-                ProcessPoolExecutor(reading.clients, fork, linux.die_with_parent, parent)
-            )
-            names = [f"file {number}" for number in range(reading.clients * reading.files)]
-            filling = emulated.client(None, reading.stripes, reading.stripe_size, limited=False)
-            filling.pipe(dict.fromkeys(names, bytes(int(reading.size))))
-            turns = [names[begin : begin + reading.files] for begin in range(0, len(names), reading.files)]
+        names = [f"file {number}" for number in range(reading.clients * reading.files)]
+        turns = [names[first : first + reading.files] for first in range(0, len(names), reading.files)]
+        room = MOST_MEMORY // len(store.servers)
+        fork, parent = multiprocessing.get_context("fork"), (os.getpid(),)
+        with (  # an interrupt ends the servers first, and with them what clients wait for
+            ProcessPoolExecutor(reading.clients, fork, linux.die_with_parent, parent) as processes,
+            StripedStore(store.servers, store.metadata, store.latency, room) as emulated,
+        ):
+            files = dict.fromkeys(names, bytes(int(reading.size)))
+            emulated.fill(files, reading.stripes, reading.stripe_size)
             clients = [emulated.client(store.link) for _ in turns]
             processes.submit(bool).result()  # all of them are there now
             for repeat in range(self.repeats):
-                begin = time.monotonic() + 0.1 + 0.01 * len(clients)
+                begin = time.monotonic() + 0.1 + 0.02 * len(clients)
                 found = processes.map(functools.partial(_read, begin), clients, turns)
                 ended, samples, late = zip(*found, strict=True)
-                facts = total(samples).facts() | {"cores": allowance.cores().whole, "late": max(late)}
                 seconds = max(ended) - begin
+                facts = total(samples).facts() | {
+                    "cores": allowance.cores().whole,
+                    "late": max(late) / seconds,
+                }
                 results += self._results(
-                    seconds, Origin.EMULATED, repeat=repeat, condition=condition(store), environment=facts
+                    seconds, Origin.EMULATED, repeat, condition=condition(store), environment=facts
                 )
                 if progress is not None:
                     progress("reading", repeat + 1, self.repeats)
@@ -95,18 +96,14 @@ class StripedReads:
         forecast = predict(calibration, self.reading)
         return self._results(forecast.seconds, Origin.MODELLED, source=f"bound: {forecast.bound}")
 
-    def _results(self, seconds: float, origin: Origin, **more: Any) -> list[Result]:
-        reading, servers = self.reading, len(self.store.servers)
+    def _results(self, seconds: float, origin: Origin, repeat: int = 0, **more: Any) -> list[Result]:
+        reading, run = self.reading, new_run_id()
         at = {
             "store": str(self.store), "clients": reading.clients, "files": reading.files,
-            "bytes": reading.size,
-            "stripes": reading.stripes, "stripe_size": reading.stripe_size, "servers": servers,
+            "bytes": reading.size, "stripes": reading.stripes, "stripe_size": reading.stripe_size,
         }  # fmt: skip
-        quantities, run = {"time": seconds, "bandwidth": reading.bytes / seconds}, new_run_id()
-        return [
-            Result(NAME, quantity, value, origin, run=run, parameters=at, **more)
-            for quantity, value in quantities.items()
-        ]
+        values = {"time": seconds, "bandwidth": reading.bytes / seconds}
+        return [Result(NAME, name, values[name], origin, run, repeat, "", at, **more) for name in values]
 
 
 def _read(begin: float, client: StripedFileSystem, names: list[str]) -> tuple[float, Sample, float]:

@@ -26,8 +26,7 @@ def filled(store: Store | None, chunks: Sequence[Chunk]) -> Iterator[tuple[Any, 
         servers.fill(
             {chunk.name: chunk.content() for chunk in chunks}, len(store.servers), _stripe(store, chunks)
         )
-        link = None if math.isinf(store.link) else store.link
-        yield servers.client(link), f"the text lies on {servers.condition}"
+        yield servers.client(store.link), f"the text lies on {servers.condition}"
 
 
 def knee(store: Store, chunks: Sequence[Chunk], compute: float) -> float:

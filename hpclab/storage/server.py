@@ -13,6 +13,7 @@ may lie BEHIND seconds in the past, for what is lost by these programs and not b
 """
 
 import errno
+import heapq
 import hmac
 import itertools
 import json
@@ -38,13 +39,14 @@ FREE = ("show", "statistics")  # the others are operations
 class Clock:
     """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
 
-    Requests that overlap take turns, a part each, however late the threads come that wait for them. One that
-    comes late, for a moment past, finds the time that nobody had from then on; none is given an earlier time.
+    A part at a time, in the order in which requests came or had their last part, so that they take turns,
+    however late the threads come that wait for them. A request that comes late, for a moment past, finds the
+    time that nobody had from then on; none is given an earlier time.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
-        self._ring = deque[tuple[deque[int], deque[float], float]]()
+        self._queue, self._numbers = list[tuple[float, int, deque[int], deque[float]]](), itertools.count()
         self._idle = deque[tuple[float, float]](maxlen=16)  # the last times that nobody had
 
     def take(self, amounts: Iterable[int], asked: float) -> Iterator[float]:
@@ -52,12 +54,12 @@ class Clock:
         parts, dues, now = deque(amounts), deque[float](), time.monotonic()
         asked = max(now - BEHIND, min(asked, now))
         with self._lock:
-            while self._ring and self.free < asked:
+            while self._queue and self.free < asked:
                 self._serve()
             if self.free < asked:
                 self._idle.append((self.free, asked))
                 self.free = asked
-            self._ring.append((parts, dues, asked))
+            heapq.heappush(self._queue, (asked, next(self._numbers), parts, dues))
         try:
             while parts or dues:
                 with self._lock:
@@ -68,13 +70,13 @@ class Clock:
             parts.clear()
 
     def _serve(self) -> None:
-        parts, dues, asked = self._ring.popleft()
+        since, number, parts, dues = heapq.heappop(self._queue)
         if parts:
             part = parts.popleft()
-            due = self._place(part / self.rate, asked)
+            due = self._place(part / self.rate, since)
             self.done += part
             dues.append(due)
-            self._ring.append((parts, dues, due))
+            heapq.heappush(self._queue, (due, number, parts, dues))
 
     def _place(self, cost: float, asked: float) -> float:
         for place, (begin, end) in enumerate(self._idle):
