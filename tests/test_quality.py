@@ -49,9 +49,9 @@ def test_tasks_without_a_core(along, got, words):
 
 def test_emulated_clients_that_cannot_keep_up():
     for late, words in ((0.02, ""), (0.4, "clients lost 40 % of the time; run again")):
-        assert (
-            words == doubt(made([1.0], got=None, origin="emulated", where={"late": late}))[-len(words) or 9 :]
-        )
+        found = doubt(made([1.0], got=None, origin="emulated", where={"late": late}))
+        assert words in found
+        assert bool(found) == bool(words)
 
 
 @pytest.mark.parametrize("cores", [1, 2, 64])
