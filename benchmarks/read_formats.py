@@ -1,6 +1,6 @@
 """Files, shards, an array and HDF5 read by 0 to 4 workers, from the disk and from memory; the model beside.
 
-python benchmarks/read_formats.py [--samples 4096] [--repeats 3]
+python benchmarks/read_formats.py [--samples 2048] [--repeats 2]
 """
 
 import argparse
@@ -16,8 +16,8 @@ from hpclab.results import select
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=4096)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=2048)
+    parser.add_argument("--repeats", type=int, default=2)
     asked = parser.parse_args()
     spec = ReadSamples(orders=("in order", "at random"), samples=asked.samples, repeats=asked.repeats)
     results = spec.measure()

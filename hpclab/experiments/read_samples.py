@@ -104,12 +104,13 @@ class ReadSamples:
         """The costs for "cold" and "warm", from medians of three variants, all in the spec's first order:
 
         the array read without workers (bandwidth, decode), the files without (open), and the array with the
-        most workers (start, handover). ValueError where one of them was not measured.
+        fewest workers (start, handover). ValueError where one of them was not measured.
         """
         return {cache: self._costs(results, cache) for cache in self.caches}
 
     def predict(self, machine: Any, calibration: Mapping[str, Costs], cores: int = 0) -> list[Result]:
         """The modelled "time" of every variant on `cores` cores (0: those of `machine`, or of this one)."""
+        checks.instance("calibration", calibration, Mapping, "what fit() returned")
         cores = cores or (machine.cores if machine else allowance.cores()).whole
         return [
             Result(
@@ -138,16 +139,18 @@ class ReadSamples:
                 )
             return statistics.median(found)
 
-        most, fetch = max(self.workers), median("array", 0, "rank-seconds", "storage")
-        bandwidth = 2 * self.length * self.samples / fetch
-        decode = (median("array", 0, "time") - fetch) / self.samples
+        fetch, alone = median("array", 0, "rank-seconds", "storage"), median("array", 0, "time")
+        bandwidth, decode = 2 * self.length * self.samples / fetch, (alone - fetch) / self.samples
         opening = max(0.0, median("files", 0, "rank-seconds", "storage") - fetch) / self.samples
-        if not most:
+        few = min(filter(None, self.workers), default=0)
+        if not few:
             return Costs(opening, bandwidth, decode)
-        starts = median("array", most, "rank-seconds", "worker start")
-        start = starts / (most * (most + 1) / 2)  # one is started after the other, and each waits for its own
-        handover = max(0.0, median("array", most, "time") - most * start) / self._batches
-        return Costs(opening, bandwidth, decode, start, handover)
+        starts = median("array", few, "rank-seconds", "worker start")
+        start = starts / (few * (few + 1) / 2)  # one is started after the other, and each waits for its own
+        at_once = median("array", few, "time") - few * start
+        cores = results[0].environment["cores"]
+        handing = min(at_once * min(few, cores) - alone, at_once, (at_once * cores - alone) / 2)
+        return Costs(opening, bandwidth, decode, start, max(0.0, handing) / self._batches)
 
     def _time(self, costs: Costs, variant: tuple[str, int, str, str], cores: int) -> float:
         format, workers, _, order = variant

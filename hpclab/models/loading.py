@@ -26,15 +26,16 @@ def loading_time(
 ) -> float:
     """Seconds to read `size` bytes in `opens` opens, decode `samples` and hand over `batches`.
 
-    Without workers the training process does all itself. With them the longest of three counts: what the
-    workers do at once (no more of them than `cores`), what the training process does, and all of it on all
-    cores. Notice that workers which have little to do cost more than they bring.
+    Without workers the training process does all itself. With them a batch is handed over, which costs giver
+    and taker `costs.handover` each, and the longest of three counts: what the workers do at once (no more of
+    them than `cores`), what the training process does, and all of it on all cores. Notice that workers which
+    have little to do cost more than they bring.
     """
     checks.integer("workers", workers, 0, 1024)
     checks.integer("cores", cores, 1, 2**20)
     loading = opens * costs.open + size / costs.bandwidth + samples * costs.decode
     if not workers:
         return loading
-    taking = batches * costs.handover
-    at_once = max(loading / min(workers, cores), taking, (loading + taking) / cores)
+    handing = batches * costs.handover
+    at_once = max((loading + handing) / min(workers, cores), handing, (loading + 2 * handing) / cores)
     return workers * costs.start + at_once

@@ -34,6 +34,7 @@ from hpclab.trace import record
 SHARD = 2**20  # bytes of samples in a shard, about
 CHUNK = 16  # samples in a chunk of HDF5
 _NOTE = "samples.json"  # empty while the samples are being written
+Packed = Iterator[tuple[str, bytes]]
 
 
 class StoredSamplesError(RuntimeError):
@@ -73,7 +74,7 @@ class Samples(Dataset):
         return {**self.__dict__, "_opened": None}
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
+    def pack(cls, samples: numpy.ndarray) -> Packed:
         """Name and content of each file that holds `samples`, of shape (samples, length), uint16."""
         yield cls.name, samples.tobytes()
 
@@ -100,18 +101,15 @@ class Samples(Dataset):
 
     def _fetch(self, indices: Sequence[int]) -> dict[int, bytes]:
         """The bytes of each sample, neighbours in one file by one request."""
-        places, found = {index: self._place(index) for index in indices}, {}
-        neighbours = itertools.groupby(
-            enumerate(sorted(places)), lambda at: (places[at[1]][0], at[1] - at[0])
-        )
-        for (name, _), entries in neighbours:
-            run = [index for _, index in entries]
-            start, last = places[run[0]][1], places[run[-1]][1]
+        places, found = {index: self._place(index) for index in sorted(indices)}, {}
+        for _, run in itertools.groupby(enumerate(places), lambda at: (places[at[1]][0], at[1] - at[0])):
+            together = [index for _, index in run]
+            name, start = places[together[0]]
             try:
-                content = self._read(name, start, last + self.size - start)
+                content = self._read(name, start, places[together[-1]][1] + self.size - start)
             except (OSError, KeyError, ValueError, RuntimeError) as error:
-                raise self._damaged(name, run[0], f"cannot be read ({_why(error)})") from None
-            for index in run:
+                raise self._damaged(name, together[0], f"cannot be read ({_why(error)})") from None
+            for index in together:
                 begin = places[index][1] - start
                 found[index] = content[begin : begin + self.size]
                 if len(found[index]) < self.size:
@@ -126,11 +124,11 @@ class Files(Samples):
     """A file for each sample: the file system opens one for every sample that is read."""
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
-        return ((_file(index), sample.tobytes()) for index, sample in enumerate(samples))
+    def pack(cls, samples: numpy.ndarray) -> Packed:
+        return ((f"{index // 256:04}/{index:07}", sample.tobytes()) for index, sample in enumerate(samples))
 
     def _place(self, index: int) -> tuple[str, int]:
-        return _file(index), 0
+        return f"{index // 256:04}/{index:07}", 0
 
     def _read(self, name: str, start: int, size: int) -> bytes:
         return self.fs.cat_file(f"{self.folder}/{name}")
@@ -139,7 +137,7 @@ class Files(Samples):
 class Shards(Samples):
     """Tar files of about a MiB, a member for each sample, as WebDataset has them.
 
-    A tar has no table of contents: it is made here, by one pass over the headers, and then any sample can be
+    A tar has no table of contents: it is made here, by one pass over the shards, and then any sample can be
     read by its offset. Nothing is extracted.
     """
 
@@ -147,16 +145,14 @@ class Shards(Samples):
         super().__init__(fs, folder, count, length)
         self._starts = numpy.full(count, -1)
         for index in range(0, count, max(1, SHARD // self.size)):
-            with (
-                suppress(OSError, tarfile.TarError, ValueError, IndexError),  # named when it is read
-                fs.open(f"{folder}/{_shard(index, self.size)}", "rb") as file,
-                tarfile.open(fileobj=file, mode="r:", ignore_zeros=True) as tar,  # goes on after a bad header
-            ):
-                for member in tar:
-                    self._starts[int(member.name)] = member.offset_data
+            with suppress(OSError, tarfile.TarError, ValueError, IndexError):  # said when the sample is read
+                content = io.BytesIO(fs.cat_file(f"{folder}/{_shard(index, self.size)}"))
+                with tarfile.open(fileobj=content, mode="r:", ignore_zeros=True) as tar:
+                    for member in tar:
+                        self._starts[int(member.name)] = member.offset_data
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
+    def pack(cls, samples: numpy.ndarray) -> Packed:
         size = samples[0].nbytes
         for name, members in itertools.groupby(range(len(samples)), lambda index: _shard(index, size)):
             content = io.BytesIO()
@@ -184,8 +180,8 @@ class Array(Samples):
 
     def _read(self, name: str, start: int, size: int) -> bytes:
         mapped = self._file(name)
-        if isinstance(mapped, mmap.mmap) and mapped.size() < start + size:
-            return b""  # the file has become shorter, and touching the map beyond its end would kill us
+        if isinstance(mapped, mmap.mmap):  # touching it beyond the end of a file that was cut would kill us
+            size = max(0, min(size, mapped.size() - start))
         return super()._read(name, start, size)
 
 
@@ -195,7 +191,7 @@ class HDF5(Samples):
     name = "samples.h5"
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
+    def pack(cls, samples: numpy.ndarray) -> Packed:
         content = io.BytesIO()
         with h5py.File(content, "w") as file:
             chunks = (min(CHUNK, len(samples)), samples.shape[1])
@@ -214,19 +210,14 @@ FORMATS: dict[str, type[Samples]] = {"files": Files, "shards": Shards, "array": 
 
 
 def decode(content: bytes) -> torch.Tensor:
-    """Bytes of little-endian uint16 to int64, which an embedding takes: four times the bytes in memory."""
+    """Bytes of little-endian uint16 to int64, which a loss takes: four times the bytes are handed over."""
     return torch.from_numpy(numpy.frombuffer(content, "<u2").astype(numpy.int64))
 
 
 def write(
-    format: str,
-    tokens: Any,
-    fs: AbstractFileSystem,
-    root: str | Path,
-    *,
-    length: int = 512,
-    most: int = 10**9,
-) -> None:
+    format: str, tokens: Any, fs: AbstractFileSystem, root: str | Path, *,
+    length: int = 512, most: float = 1e9,
+) -> None:  # fmt: skip
     """Cut `tokens` into samples of `length` tokens and keep them in ``root/format``, in place of older ones.
 
     What does not fill a sample is dropped. ValueError for more than `most` bytes; StoredSamplesError, with
@@ -286,28 +277,19 @@ def evict(fs: AbstractFileSystem, root: str | Path) -> bool:
     """
     if not isinstance(fs, LocalFileSystem) or sys.platform != "linux":
         return False
-    held = 0
-    for path in fs.find(str(root)):
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        held += _pages_in_memory(path)
-    return not held
+    return sum(_evict(path) for path in fs.find(str(root)) if os.path.getsize(path)) == 0
 
 
-def _pages_in_memory(path: str) -> int:
-    """How many of the file's pages are in memory, by mincore(2), which brings none there."""
-    if not os.path.getsize(path):
-        return 0
+def _evict(path: str) -> int:
+    """How many of the file's pages stay in memory, by mincore(2), which brings none there."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     content = numpy.memmap(path, "u1", "r")
-    pages = numpy.zeros(-(-content.size // mmap.PAGESIZE), "u1")
-    sizes = ctypes.c_void_p(content.ctypes.data), ctypes.c_size_t(content.size)
-    failed = ctypes.CDLL(None).mincore(*sizes, ctypes.c_void_p(pages.ctypes.data))
-    return pages.size if failed else int((pages & 1).sum())
-
-
-def _file(index: int) -> str:
-    return f"{index // 256:04}/{index:07}.tokens"
+    held = numpy.zeros(-(-content.size // mmap.PAGESIZE), "u1")
+    place, size = ctypes.c_void_p(content.ctypes.data), ctypes.c_size_t(content.size)
+    failed = ctypes.CDLL(None).mincore(place, size, ctypes.c_void_p(held.ctypes.data))
+    return held.size if failed else int((held & 1).sum())
 
 
 def _shard(index: int, size: int) -> str:

@@ -118,9 +118,6 @@ class _Marked(Dataset):
     def __init__(self, samples: Any) -> None:
         self._samples = samples
 
-    def __len__(self) -> int:
-        return len(self._samples)
-
     def __getitems__(self, indices: list[int]) -> tuple[Any, _Batch] | StoredSamplesError:
         worker, begin = get_worker_info(), time.monotonic()
         try:

@@ -3,12 +3,15 @@
 import os
 import pickle
 import random
+import sys
 
 import fsspec
 import numpy
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from psutil import disk_partitions
 
+from hpclab.machine.places import type_of
 from hpclab.storage import formats
 from hpclab.storage.formats import FORMATS, StoredSamplesError, evict, open_samples, write
 
@@ -75,6 +78,7 @@ def files_of(folder):
 def test_a_file_that_is_cut_off_is_named_and_the_rest_is_read(format, share, tmp_path):
     write(format, TOKENS, LocalFileSystem(), tmp_path)
     samples, path = open_samples(format, LocalFileSystem(), tmp_path), files_of(tmp_path / format)[0]
+    assert same(samples, [COUNT - 1])  # now some have a file open, or mapped
     os.truncate(path, int(share * path.stat().st_size))
     found, said = 0, set()
     for again in (samples, open_samples(format, LocalFileSystem(), tmp_path)):
@@ -162,11 +166,15 @@ def test_bad_input_is_refused(tmp_path, refused):
     assert [path.name for path in tmp_path.rglob("*")] == ["array", "theirs"]
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system has no such call")
-def test_evicted_files_are_out_of_memory(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="this system has no such call")
+def test_what_is_evicted_is_out_of_memory(tmp_path):
+    write("files", TOKENS, LocalFileSystem(), tmp_path)
     write("array", TOKENS, LocalFileSystem(), tmp_path)
-    path = str(tmp_path / "array" / "samples.uint16")
-    assert formats._pages_in_memory(path) > 0
-    if evict(LocalFileSystem(), tmp_path):  # not in memory's own file system
-        assert formats._pages_in_memory(path) == 0
+    mapped = open_samples("array", LocalFileSystem(), tmp_path)
+    assert same(mapped, range(COUNT))
+    assert not evict(LocalFileSystem(), tmp_path)  # this process has it
+    assert formats._evict(str(tmp_path / "array" / "samples.uint16")) > 100
+    del mapped
+    in_memory = type_of(str(tmp_path), {part.mountpoint: part.fstype for part in disk_partitions(all=True)})
+    assert evict(LocalFileSystem(), tmp_path) == (in_memory != "tmpfs")
     assert not evict(fsspec.filesystem("memory"), "/")

@@ -74,6 +74,8 @@ def test_a_learners_own_dataset_is_read_once_and_marked(workers, shuffle):
     marks = [event for event in epoch.trace.events if event.label == "mine"]
     assert len(marks) == 40
     assert {event.rank for event in marks} <= set(range(1, workers + 1) or [0])
+    starts = [event.rank for event in epoch.trace.events if event.kind == "start"]
+    assert sorted(starts) == list(range(1, workers + 1))
     assert 0 < epoch.utilisation <= 1
     assert epoch.first > epoch.trace.start
 
@@ -94,31 +96,27 @@ def damaged():
     raise StoredSamplesError("a/b: sample 17 is cut off. Write the samples again.")
 
 
-def stop():
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_damage_is_told_in_the_datasets_own_sentence(workers):
-    with pytest.raises(StoredSamplesError) as told:
-        read(Numbers(damaged), batch=6, workers=workers)
-    assert str(told.value) == "a/b: sample 17 is cut off. Write the samples again."
-
-
-def test_a_killed_worker_is_one_sentence():
-    with pytest.raises(
-        StoredSamplesError, match=r"^DataLoader worker \(pid.* if memory is short, use fewer wor"
-    ):
-        read(Numbers(end_me), batch=6, workers=2)
-
-
-def test_a_learners_own_error_stays_what_it_is():
-    with pytest.raises(ZeroDivisionError):
-        read(Numbers(lambda: 1 / 0), batch=6, workers=2)
+@pytest.mark.parametrize(
+    ("then", "workers", "error", "said"),
+    [
+        (damaged, 0, StoredSamplesError, r"^a/b: sample 17 is cut off. Write the samples again\.$"),
+        (damaged, 2, StoredSamplesError, r"^a/b: sample 17 is cut off. Write the samples again\.$"),
+        (
+            end_me,
+            2,
+            StoredSamplesError,
+            r"^DataLoader worker \(pid.* if memory is short, use fewer workers\.$",
+        ),
+        (lambda: 1 / 0, 2, ZeroDivisionError, "division by zero"),  # a learner's own error stays what it is
+    ],
+)
+def test_what_goes_wrong_in_a_worker_is_told_here(then, workers, error, said):
+    with pytest.raises(error, match=said):
+        read(Numbers(then), batch=6, workers=workers)
 
 
 def test_an_interrupt_leaves_no_worker(monkeypatch):
-    monkeypatch.setattr(loaders.time, "sleep", lambda step: stop())
+    monkeypatch.setattr(loaders.time, "sleep", lambda step: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         read(Numbers(), batch=6, workers=2)
     assert multiprocessing.active_children() == []
