@@ -42,7 +42,7 @@ class StoredSamplesError(RuntimeError):
 
 
 class Samples(Dataset):
-    """`samples[i]` are `length` tokens, int64; made by `open_samples`.
+    """`samples[i]` are `length` tokens, int32; made by `open_samples`.
 
     Reading marks its fetch ("input") and its decode ("compute") for a Trace. It may be pickled and forked:
     each process opens its own files.
@@ -211,7 +211,7 @@ FORMATS: dict[str, type[Samples]] = {"files": Files, "shards": Shards, "array": 
 
 def decode(content: bytes) -> torch.Tensor:
     """Bytes of little-endian uint16 to int64, which a loss takes: four times the bytes are handed over."""
-    return torch.from_numpy(numpy.frombuffer(content, "<u2").astype(numpy.int64))
+    return torch.from_numpy(numpy.frombuffer(content, "<u2").astype(numpy.int32))
 
 
 def write(

@@ -42,7 +42,7 @@ def test_every_sample_comes_back_alone_and_in_batches(format, place):
     for index, sample in zip(some, samples.__getitems__(some), strict=True):
         assert (sample.numpy() == TOKENS[index * LENGTH : (index + 1) * LENGTH]).all()
     assert sample.shape == (LENGTH,)
-    assert str(sample.dtype) == "torch.int64"
+    assert str(sample.dtype) == "torch.int32"
     for wrong in (-1, COUNT):
         with pytest.raises(IndexError, match=r"There are samples 0 to 1499, and no "):
             samples[wrong]
