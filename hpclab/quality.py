@@ -28,7 +28,7 @@ SCATTER = 0.5
 # How much better than possible is still believed: two halves may fit caches that the whole did not, and a
 # roof was measured, too.
 BEYOND = 1.2
-# What the clients of an emulated store may have lost to other programs, of their time. A fifth was seen beside
+# What the clients of an emulated store may have lost to other programs, of their time. A fifth was seen with
 # bandwidths that were right within 3 %: others had the servers meanwhile.
 LATE = 0.25
 # The part of the points that must agree: one short message in a sweep of many says nothing.
