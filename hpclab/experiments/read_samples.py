@@ -1,18 +1,17 @@
 """The experiment of lesson 07: the same samples in several formats, read by 0, 1, 2 workers, cold and warm.
 
 experiment = ReadSamples(workers=(0, 2, 4))
-results = experiment.measure()           # on this machine's disk; measure(store) on an emulated one
+results = experiment.measure()           # on this machine's disk
 costs = experiment.fit(results)          # of an open, a byte, a decode, a worker: from three variants
 experiment.predict(None, costs)          # and from those the time of every variant
 """
 
 import contextlib
-import functools
 import itertools
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,22 +26,21 @@ from hpclab.machine import allowance, places
 from hpclab.models.loading import Costs, loading_time
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.storage import formats, loaders
+from hpclab.storage.formats import FORMATS
 from hpclab.timing import Stopwatch
 
 NAME = "read samples"
-BLOCKS = {"in order": 0, "at random": 1}
+CACHES = ("cold", "warm")
 
 
 @dataclass(frozen=True)
 class ReadSamples:
-    """Every format by every number of workers, in every order, cold (from the disk) and warm (from memory).
+    """Every format by every number of workers, cold (from the disk) and warm (from memory).
 
-    `samples` of `length` tokens each, `batch` at a time. "files" and "array" are what `fit` needs.
+    `samples` of `length` tokens each, `batch` at a time, in each of `orders`: "in order", "at random".
     """
 
-    formats: tuple[str, ...] = tuple(formats.FORMATS)
     workers: tuple[int, ...] = (0, 1, 2, 4)
-    caches: tuple[str, ...] = ("cold", "warm")
     orders: tuple[str, ...] = ("in order",)
     length: int = 512
     samples: int = 4096
@@ -50,52 +48,49 @@ class ReadSamples:
     repeats: int = 3
 
     def __post_init__(self) -> None:
-        for name, known in (("formats", formats.FORMATS), ("caches", ("cold", "warm")), ("orders", BLOCKS)):
-            for each in checks.instances(name, getattr(self, name), str, "a name"):
-                checks.choice(f"Each of {name}", each, known)
         object.__setattr__(self, "workers", counts("workers", self.workers, 0, 64))
+        for order in checks.instances("orders", self.orders, str, "a name"):
+            checks.choice("Each of orders", order, ("in order", "at random"))
         for name, most in (("length", 2**20), ("samples", 2**20), ("batch", 2**16), ("repeats", 100)):
             checks.integer(name, getattr(self, name), 1, most)
 
     def measure(self, where: Any = None, *, progress: Progress | None = None) -> list[Result]:
-        """Write all formats into a temporary folder and read them in turn; on a `StripedStore`, emulated.
+        """Write all formats into a temporary folder and read them in turn; `where` is not looked at.
 
-        For each repeat a "time" (seconds of a pass with the start of its workers), "samples per second" and
-        the "rank-seconds" of the trace. The environment's `cache` says "not known" where files could not be
-        evicted; the parameter is "none" on a store, which has no cache.
+        For each repeat a "time" (seconds of a pass with the start of its workers) and the "rank-seconds" of
+        its trace. The environment's `cache` says "not known" where files could not be evicted.
         """
-        emulated = hasattr(where, "condition")
-        fs = where.client() if emulated else LocalFileSystem()
+        fs, results = LocalFileSystem(), list[Result]()
         tokens = numpy.random.default_rng(0).integers(0, 2**16, self.samples * self.length, dtype="u2")
-        results, runs = list[Result](), {variant: new_run_id() for variant in self._variants(emulated)}
-        with _folder(where) as (writer, root):
-            for format in self.formats:
-                formats.write(format, tokens, writer, root, length=self.length)
-            mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
-            kind = "emulated" if emulated else places.type_of(root, mounts)
-            turns = list(there_and_back(range(len(runs)), self.repeats))
+        mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
+        points = [(point, new_run_id()) for point in self._points()]
+        turns = list(there_and_back(range(len(points)), self.repeats))
+        home = cache_directory()
+        with contextlib.suppress(OSError):
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk = home if os.access(home, os.W_OK) else None  # or where temporary files go, often in memory
+        with tempfile.TemporaryDirectory(prefix="samples-", dir=disk) as folder:
+            kind = places.type_of(folder, mounts)
+            for format in FORMATS:
+                formats.write(format, tokens, fs, folder, length=self.length)
             for done, (number, repeat) in enumerate(turns, start=1):
-                variant = list(runs)[number]
-                format, workers, cache, order = variant
-                samples = formats.open_samples(format, fs, root)  # before: the index of a shard is read here
+                point, run = points[number]
+                samples = formats.open_samples(point["format"], fs, folder)  # reads the index of shards
+                cache = point["cache"]
                 if cache == "warm":
                     samples.__getitems__(range(len(samples)))
-                elif not emulated:
-                    cache = "cold" if formats.evict(fs, f"{root}/{format}") else "not known"
+                elif kind == "tmpfs" or not formats.evict(fs, f"{folder}/{point['format']}"):
+                    cache = "not known"
+                random = point["order"] == "at random"
                 with Stopwatch() as watch:
-                    epoch = loaders.read(samples, batch=self.batch, workers=workers, shuffle=BLOCKS[order])
-                result = functools.partial(
-                    Result, NAME, origin=Origin.EMULATED if emulated else Origin.MEASURED,
-                    condition=where.condition if emulated else "", run=runs[variant], repeat=repeat,
-                    parameters=self._parameters(variant), environment={
-                        "cache": cache, "file system": kind, "cores": allowance.cores().whole,
-                        **watch.sample.facts(),
-                    },
-                )  # fmt: skip
-                results.append(result("time", epoch.trace.makespan))
-                results.append(result("samples per second", epoch.samples_per_second))
-                bars = epoch.trace.bars().items()
-                results += [result("rank-seconds", seconds, component=part) for part, seconds in bars]
+                    epoch = loaders.read(samples, batch=self.batch, workers=point["workers"], shuffle=random)
+                facts = {"cache": cache, "file system": kind, "cores": allowance.cores().whole}
+                of: dict[str, Any] = {"parameters": point, "environment": facts | watch.sample.facts()}
+                results.append(Result(NAME, "time", epoch.trace.makespan, Origin.MEASURED, run, repeat, **of))
+                results += [
+                    Result(NAME, "rank-seconds", seconds, Origin.MEASURED, run, repeat, component, **of)
+                    for component, seconds in epoch.trace.bars().items()
+                ]
                 if progress is not None:
                     progress("reading", done, len(turns))
         return results
@@ -106,32 +101,34 @@ class ReadSamples:
         the array read without workers (bandwidth, decode), the files without (open), and the array with the
         fewest workers (start, handover). ValueError where one of them was not measured.
         """
-        return {cache: self._costs(results, cache) for cache in self.caches}
+        return {cache: self._costs(results, cache) for cache in CACHES}
 
-    def predict(self, machine: Any, calibration: Mapping[str, Costs], cores: int = 0) -> list[Result]:
-        """The modelled "time" of every variant on `cores` cores (0: those of `machine`, or of this one)."""
+    def predict(self, machine: Any, calibration: Mapping[str, Costs]) -> list[Result]:
+        """The modelled "time" of every variant on the cores of `machine` (None: of this one)."""
         checks.instance("calibration", calibration, Mapping, "what fit() returned")
-        cores = cores or (machine.cores if machine else allowance.cores()).whole
+        cores = (machine.cores if machine else allowance.cores()).whole
         return [
             Result(
-                NAME, "time", self._time(calibration[variant[2]], variant, cores), Origin.MODELLED,
-                parameters=self._parameters(variant), source="fitted to the array and the files",
+                NAME, "time", self._time(calibration[point["cache"]], point, cores), Origin.MODELLED,
+                parameters=point, source="fitted to the array and the files",
             )
-            for variant in self._variants(False)
+            for point in self._points()
         ]  # fmt: skip
 
-    def _variants(self, emulated: bool) -> list[tuple[str, int, str, str]]:
-        caches = ("none",) if emulated else self.caches
-        return list(itertools.product(self.formats, self.workers, caches, self.orders))
+    def _points(self) -> list[dict[str, Any]]:
+        variants = itertools.product(FORMATS, self.workers, CACHES, self.orders)
+        return list(itertools.starmap(self._point, variants))
 
-    def _parameters(self, variant: tuple[str, int, str, str]) -> dict[str, Any]:
-        named = zip(("format", "workers", "cache", "order"), variant, strict=True)
-        sizes = {"length": self.length, "samples": self.samples, "batch": self.batch}
-        return {**dict(named), "processes": variant[1] + 1, **sizes}
+    def _point(self, format: str, workers: int, cache: str, order: str) -> dict[str, Any]:
+        """The parameters of the Results of a variant."""
+        return {
+            "format": format, "workers": workers, "cache": cache, "order": order, "processes": workers + 1,
+            "length": self.length, "samples": self.samples, "batch": self.batch,
+        }  # fmt: skip
 
     def _costs(self, results: Sequence[Result], cache: str) -> Costs:
         def median(format: str, workers: int, quantity: str, component: str = "") -> float:
-            at = self._parameters((format, workers, cache, self.orders[0]))
+            at = self._point(format, workers, cache, self.orders[0])
             found = [one.value for one in select(results, quantity, **at) if one.component == component]
             if not found:
                 raise ValueError(
@@ -152,37 +149,16 @@ class ReadSamples:
         handing = min(at_once * min(few, cores) - alone, at_once, (at_once * cores - alone) / 2)
         return Costs(opening, bandwidth, decode, start, max(0.0, handing) / self._batches)
 
-    def _time(self, costs: Costs, variant: tuple[str, int, str, str], cores: int) -> float:
-        format, workers, _, order = variant
-        opens = self.samples if format == "files" else max(1, workers)
+    def _time(self, costs: Costs, point: Mapping[str, Any], cores: int) -> float:
+        opens = self.samples if point["format"] == "files" else max(1, point["workers"])
         size = 2 * self.length
-        if format == "hdf5" and order == "at random":
+        if (point["format"], point["order"]) == ("hdf5", "at random"):
             size *= formats.CHUNK  # a sample comes with its whole chunk
         return loading_time(
             costs, samples=self.samples, batches=self._batches, opens=opens, size=size * self.samples,
-            workers=workers, cores=cores,
+            workers=point["workers"], cores=cores,
         )  # fmt: skip
 
     @property
     def _batches(self) -> int:
         return -(-self.samples // self.batch)
-
-
-@contextlib.contextmanager
-def _folder(where: Any) -> Iterator[tuple[Any, str]]:
-    """What writes without waiting, and a folder that is removed at the end: private, on a disk if it can."""
-    if hasattr(where, "condition"):
-        writer = where.client(limited=False)
-        try:
-            yield writer, NAME
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                writer.rm(NAME, recursive=True)
-    else:
-        home = cache_directory()
-        with contextlib.suppress(OSError):
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix="samples-", dir=home if os.access(home, os.W_OK) else None
-        ) as name:
-            yield LocalFileSystem(), name

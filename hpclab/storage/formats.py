@@ -2,18 +2,16 @@
 
     write("shards", corpus.load().tokens, fs, "/tmp/tokens", length=512)
     samples = open_samples("shards", fs, "/tmp/tokens")     # a map-style Dataset for torch's DataLoader
-    samples[3]                                              # 512 tokens, int64
+    samples[3]                                              # 512 tokens, int32
 
 Every format holds the same bytes. What differs is how many requests bring a batch, and how large they are.
 """
 
-import ctypes
 import io
 import itertools
 import json
 import mmap
 import os
-import shutil
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -28,13 +26,12 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from torch.utils.data import Dataset
 
-from hpclab import checks, units
+from hpclab import checks
 from hpclab.trace import record
 
 SHARD = 2**20  # bytes of samples in a shard, about
 CHUNK = 16  # samples in a chunk of HDF5
 _NOTE = "samples.json"  # empty while the samples are being written
-Packed = Iterator[tuple[str, bytes]]
 
 
 class StoredSamplesError(RuntimeError):
@@ -53,7 +50,7 @@ class Samples(Dataset):
     def __init__(self, fs: AbstractFileSystem, folder: str, count: int, length: int) -> None:
         self.fs, self.folder, self.count, self.length = fs, folder, count, length
         self.size = 2 * length  # bytes of a sample
-        self._opened: Any = None
+        self._opened: dict[tuple[int, str], Any] = {}
 
     def __len__(self) -> int:
         return self.count
@@ -68,13 +65,14 @@ class Samples(Dataset):
         with record("input", bytes=self.size * len(indices), label="fetch"):
             found = self._fetch(indices)
         with record("compute", label="decode"):
-            return [decode(found[index]) for index in indices]
+            numbers = [numpy.frombuffer(found[index], "<u2") for index in indices]
+            return [torch.from_numpy(each.astype(numpy.int32)) for each in numbers]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_opened": {}}
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Packed:
+    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
         """Name and content of each file that holds `samples`, of shape (samples, length), uint16."""
         yield cls.name, samples.tobytes()
 
@@ -84,12 +82,13 @@ class Samples(Dataset):
 
     def _file(self, name: str) -> Any:
         """A file that this process has open; forked from another, it opens its own."""
-        if self._opened is None or self._opened[0] != os.getpid() or len(self._opened[1]) > 99:
-            self._opened = os.getpid(), {}
-        if name not in self._opened[1]:
+        own = os.getpid(), name
+        if own not in self._opened:
+            if len(self._opened) > 99:
+                self._opened.clear()
             file = self.fs.open(f"{self.folder}/{name}", "rb", cache_type="none")
-            self._opened[1][name] = self._inside(file)
-        return self._opened[1][name]
+            self._opened[own] = self._inside(file)
+        return self._opened[own]
 
     def _inside(self, file: Any) -> Any:
         return file
@@ -107,7 +106,7 @@ class Samples(Dataset):
             name, start = places[together[0]]
             try:
                 content = self._read(name, start, places[together[-1]][1] + self.size - start)
-            except (OSError, KeyError, ValueError, RuntimeError) as error:
+            except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
                 raise self._damaged(name, together[0], f"cannot be read ({_why(error)})") from None
             for index in together:
                 begin = places[index][1] - start
@@ -124,11 +123,11 @@ class Files(Samples):
     """A file for each sample: the file system opens one for every sample that is read."""
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Packed:
-        return ((f"{index // 256:04}/{index:07}", sample.tobytes()) for index, sample in enumerate(samples))
+    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
+        return ((_file(index), sample.tobytes()) for index, sample in enumerate(samples))
 
     def _place(self, index: int) -> tuple[str, int]:
-        return f"{index // 256:04}/{index:07}", 0
+        return _file(index), 0
 
     def _read(self, name: str, start: int, size: int) -> bytes:
         return self.fs.cat_file(f"{self.folder}/{name}")
@@ -152,7 +151,7 @@ class Shards(Samples):
                         self._starts[int(member.name)] = member.offset_data
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Packed:
+    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
         size = samples[0].nbytes
         for name, members in itertools.groupby(range(len(samples)), lambda index: _shard(index, size)):
             content = io.BytesIO()
@@ -191,7 +190,7 @@ class HDF5(Samples):
     name = "samples.h5"
 
     @classmethod
-    def pack(cls, samples: numpy.ndarray) -> Packed:
+    def pack(cls, samples: numpy.ndarray) -> Iterator[tuple[str, bytes]]:
         content = io.BytesIO()
         with h5py.File(content, "w") as file:
             chunks = (min(CHUNK, len(samples)), samples.shape[1])
@@ -207,11 +206,6 @@ class HDF5(Samples):
 
 
 FORMATS: dict[str, type[Samples]] = {"files": Files, "shards": Shards, "array": Array, "hdf5": HDF5}
-
-
-def decode(content: bytes) -> torch.Tensor:
-    """Bytes of little-endian uint16 to int64, which a loss takes: four times the bytes are handed over."""
-    return torch.from_numpy(numpy.frombuffer(content, "<u2").astype(numpy.int32))
 
 
 def write(
@@ -240,9 +234,6 @@ def write(
             fs.rm(folder, recursive=True)
         fs.makedirs(folder)
         fs.pipe_file(note, b"")
-        needed = 2 * samples.nbytes + 4096 * count * (kind is Files)  # a file takes whole blocks
-        if isinstance(fs, LocalFileSystem) and shutil.disk_usage(folder).free < needed:
-            raise OSError(f"less than {units.format_bytes(needed)} are free")
         for place, files in itertools.groupby(kind.pack(samples), lambda file: os.path.dirname(file[0])):
             fs.makedirs(f"{folder}/{place}".rstrip("/"), exist_ok=True)
             for name, content in files:
@@ -269,27 +260,23 @@ def open_samples(format: str, fs: AbstractFileSystem, root: str | Path) -> Sampl
 
 
 def evict(fs: AbstractFileSystem, root: str | Path) -> bool:
-    """Have the operating system forget what it holds of the files below `root`; whether it did.
+    """Ask the operating system to forget what it holds of the files below `root`; whether it could be asked.
 
-    Then reading comes from the disk again ("cold"). It cannot on macOS, where a file is mapped, or where the
-    file system is in memory or not of this machine. Names and sizes of files stay known, and the host of a
-    virtual machine has a cache of its own.
+    Then reading comes from the disk again ("cold"). It cannot be asked on macOS, nor where the file system is
+    not this machine's. Names and sizes stay known, what is mapped stays, and the host of a virtual machine
+    has a cache of its own.
     """
     if not isinstance(fs, LocalFileSystem) or sys.platform != "linux":
         return False
-    return sum(_evict(path) for path in fs.find(str(root)) if os.path.getsize(path)) == 0
+    for path in fs.find(str(root)):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
 
 
-def _evict(path: str) -> int:
-    """How many of the file's pages stay in memory, by mincore(2), which brings none there."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    content = numpy.memmap(path, "u1", "r")
-    held = numpy.zeros(-(-content.size // mmap.PAGESIZE), "u1")
-    place, size = ctypes.c_void_p(content.ctypes.data), ctypes.c_size_t(content.size)
-    failed = ctypes.CDLL(None).mincore(place, size, ctypes.c_void_p(held.ctypes.data))
-    return held.size if failed else int((held & 1).sum())
+def _file(index: int) -> str:
+    return f"{index // 256:04}/{index:07}.tokens"
 
 
 def _shard(index: int, size: int) -> str:

@@ -23,41 +23,29 @@ from hpclab.trace import Event, Mark, Trace, events_of, listen
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over `samples` samples in `batches` steps of `step` seconds; `bytes` are those marked.
+    """One pass over all samples.
 
-    `trace` begins when the workers are started; `first` is when the first batch had come, on the same clock.
+    `trace` begins when the workers are started, and so do the seconds behind `samples_per_second`.
+    `utilisation` is MLPerf Storage's accelerator utilisation: seconds of steps over all seconds from the
+    first batch's arrival to the last step's end. The start of the workers and the wait for the first batch,
+    which a long training does not feel, are left out.
     """
 
     trace: Trace
-    first: float
-    samples: int
-    batches: int
-    bytes: int
-    step: float
-
-    @property
-    def utilisation(self) -> float:
-        """Seconds of steps over all seconds from the first batch's arrival to the last step's end.
-
-        MLPerf Storage's accelerator utilisation: the start of the workers and the wait for the first batch,
-        which a long training does not feel, are left out.
-        """
-        return min(1.0, self.batches * self.step / max(self.trace.end - self.first, 1e-9))
-
-    @property
-    def samples_per_second(self) -> float:
-        """Of the whole pass, the start of the workers included."""
-        return self.samples / self.trace.makespan
+    utilisation: float
+    samples_per_second: float
 
 
 def read(
-    samples: Any, *, batch: int = 64, workers: int = 0, prefetch: int = 2, shuffle: int = 0, step: float = 0.0
-) -> Epoch:
+    samples: Any, *,
+    batch: int = 64, workers: int = 0, prefetch: int = 2, shuffle: bool = False, step: float = 0.0,
+) -> Epoch:  # fmt: skip
     """Load every sample once, `batch` at a time, and sleep `step` seconds for each, as the accelerator.
 
     `workers` processes of one thread load `prefetch` batches ahead each; 0 loads here, between the steps.
-    `shuffle` 0 is in order, 1 at random, n in blocks of n neighbours, as loaders of shards do. What
-    `trace.record` marks inside the Dataset, a learner's own too, is in the trace; the rest counts as compute.
+    `shuffle` takes them at random. What `trace.record` marks inside the Dataset, a learner's own too, is in
+    the trace; the rest counts as compute.
+
     StoredSamplesError as the Dataset raised it, and where a worker was killed. Without fork (macOS) a Dataset
     defined in a notebook needs ``workers=0``.
     """
@@ -66,7 +54,7 @@ def read(
     workers = checks.integer("workers", workers, 0, 64)
     ahead = checks.integer("prefetch", prefetch, 1, 1024)
     count = checks.integer("len(samples)", len(samples), 1, 2**40)
-    order = _order(count, checks.integer("shuffle", shuffle, 0, 2**40))
+    shuffle = checks.instance("shuffle", shuffle, bool, "True or False")
     events, batches, begin = list[Event](), list[_Batch](), time.monotonic()
     iterator: Any = None
     try:
@@ -74,20 +62,20 @@ def read(
             warnings.simplefilter("ignore")  # of more workers than cores, of fork beside threads
             iterator = iter(
                 DataLoader(
-                    _Marked(samples), batch_size=checks.integer("batch", batch, 1, 2**20), sampler=order,
-                    collate_fn=_as_it_is, num_workers=workers, prefetch_factor=ahead if workers else None,
+                    _Marked(samples), batch_size=checks.integer("batch", batch, 1, 2**20), shuffle=shuffle,
+                    collate_fn=tuple, num_workers=workers, prefetch_factor=ahead if workers else None,
                     multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
                     pin_memory=torch.cuda.is_available(),
                 )
             )  # fmt: skip
         for _ in range(len(iterator)):
             asked = time.monotonic()
-            got = next(iterator)
-            if isinstance(got, StoredSamplesError):
-                raise got
+            data, made = next(iterator)
+            if made is None:
+                raise data
             arrived = time.monotonic()
             time.sleep(step)
-            batches.append(got[1])
+            batches.append(made)
             if workers:
                 events.append(Event(0, "input", asked, arrived - asked, label="wait"))
             took = time.monotonic() - arrived
@@ -100,12 +88,11 @@ def read(
     finally:
         if workers and iterator is not None:
             iterator._shutdown_workers()  # at once: an error's traceback may hold the iterator
-    first = min(event.start for event in events if event.label == "step")
+    steps = [event for event in events if event.label == "step"]
     end = events[-1].end
     events += _of_workers(batches, workers, begin, end)
-    trace = Trace(tuple(events), 1 + workers, begin, end)
-    size = sum(event.bytes for event in trace.events)
-    return Epoch(trace, first, count, len(batches), size, step)
+    used = len(steps) * step / max(end - steps[0].start, 1e-9)
+    return Epoch(Trace(tuple(events), 1 + workers, begin, end), min(1.0, used), count / (end - begin))
 
 
 _Batch = tuple[int, float, float, list[Mark]]
@@ -113,12 +100,15 @@ _Batch = tuple[int, float, float, list[Mark]]
 
 
 class _Marked(Dataset):
-    """Makes whole batches of a Dataset, each with what was marked while it was made."""
+    """Makes whole batches of a Dataset, each with what was marked meanwhile; an error comes with None."""
 
     def __init__(self, samples: Any) -> None:
         self._samples = samples
 
-    def __getitems__(self, indices: list[int]) -> tuple[Any, _Batch] | StoredSamplesError:
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Any, _Batch | None]:
         worker, begin = get_worker_info(), time.monotonic()
         try:
             with listen() as marks:
@@ -128,20 +118,8 @@ class _Marked(Dataset):
                     found = [self._samples[index] for index in indices]
                 data = default_collate(found)
         except StoredSamplesError as error:  # torch would wrap it in a traceback of many lines
-            return error
+            return error, None
         return data, (worker.id + 1 if worker else 0, begin, time.monotonic(), marks)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _order(count: int, block: int) -> list[int]:
-    """0 to `count` - 1, in order or in blocks of `block` neighbours at random."""
-    if not block:
-        return list(range(count))
-    starts = torch.randperm(-(-count // block)) * block
-    return [index for start in starts.tolist() for index in range(start, min(start + block, count))]
 
 
 def _of_workers(batches: Sequence[_Batch], workers: int, begin: float, end: float) -> list[Event]:

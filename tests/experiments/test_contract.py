@@ -35,7 +35,7 @@ SMALL = [
     KernelLadder(repeats=2),
     MeasureCollective("ping_pong", (4, 64, 1024, 2**14), repeats=2),
     ScaleOut(corpus_bytes=2**20, chunk_bytes=2**17, nodes=(1, 2), repeats=2),
-    ReadSamples(formats=("files", "array"), workers=(0, 2), samples=256, repeats=2),
+    ReadSamples(workers=(0, 2), samples=256, repeats=2),
     StripedReads(Store((Server(50e6),) * 2, metadata=1000), Reading(2, files=4, size=2**16), repeats=2),
 ]
 
