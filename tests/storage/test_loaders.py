@@ -90,12 +90,7 @@ def damaged():
     [
         (damaged, 0, StoredSamplesError, r"^a/b: sample 17 is cut off. Write the samples again\.$"),
         (damaged, 2, StoredSamplesError, r"^a/b: sample 17 is cut off. Write the samples again\.$"),
-        (
-            end_me,
-            2,
-            StoredSamplesError,
-            r"^DataLoader worker \(pid.* if memory is short, use fewer workers\.$",
-        ),
+        (end_me, 2, StoredSamplesError, r"^DataLoader worker \(pid.*: .*use fewer workers\.$"),
         (lambda: 1 / 0, 2, ZeroDivisionError, "division by zero"),  # a learner's own error stays what it is
     ],
 )
