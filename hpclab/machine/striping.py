@@ -9,16 +9,16 @@ import shlex
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
 
 import psutil
 
 from hpclab.machine.places import type_of
-from hpclab.units import parse_bytes
+from hpclab.units import format_bytes, parse_bytes
 
 _ALSO_IN = "/usr/lpp/mmfs/bin"  # GPFS's programs, which are seldom on PATH
-_COUNT, _SIZE = r"(?:stripe_count|desired):\s*(-?\d+)", r"(?:stripe_size|Chunksize):\s*([\d.]+)([KMG]?)"
-_GPFS_SIZE = r"-B\s+(\d+)()\s+Block size"
+_COUNT = r"(?:stripe_count|desired):\s*(-?\d+)"
+_SIZE = r"(?:stripe_size:|Chunksize:|\s-B)\s*(\d+(?:\.\d+)?)([KMG]?)"
+_MEANS = {"-1": "-1 (all)", "0": "0 (the default)"}
 _QUESTIONS = {  # the program, its question and advice; {} is the folder, or for mmlsfs the device
     "lustre": [("lfs getstripe -d {}", "lfs setstripe -c 4 -S 4M {}")],
     "beegfs": [
@@ -29,27 +29,12 @@ _QUESTIONS = {  # the program, its question and advice; {} is the folder, or for
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Striping:
-    """New files of the folder are cut into stripes of `size` bytes over `count` storage targets.
+def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
+    """How new files of the folder `path` are striped, in a line; None where its file system does not do it.
 
-    `count` is -1 where it is all of them (GPFS always does that, and there is nothing to set), 0 where it is
-    the file system's default. Of a progressive layout it is the last part, which large files reach. `command`
-    is what was asked, `advice` the commands that show or set it for new files there.
-    """
-
-    file_system: str
-    count: int
-    size: int
-    command: str
-    advice: tuple[str, ...]
-
-
-def striping(path: str | os.PathLike[str], patience: float = 5.0) -> Striping | str | None:
-    """The striping of the folder `path`; None where its file system has none.
-
-    A sentence says why where the program is missing, does not answer within `patience` seconds, or says
-    something else.
+    Stripe size, stripe count (all storage targets on GPFS, where nothing can be set) and the commands that set
+    or show them; a progressive layout's are those of its last part, which large files reach. The line says so
+    where the program is missing, does not answer within `patience` seconds, or says something else.
     """
     place, mounts = os.path.realpath(path), psutil.disk_partitions(all=True)
     kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]
@@ -68,13 +53,14 @@ def striping(path: str | os.PathLike[str], patience: float = 5.0) -> Striping | 
     except OSError as error:
         return f"{command} cannot be run here ({error.strerror}): ask on a login node."
     counts = ["-1"] if kind == "gpfs" else re.findall(_COUNT, said)
-    sizes = re.findall(_GPFS_SIZE if kind == "gpfs" else _SIZE, said)
+    sizes = re.findall(_SIZE, said)
     if not counts or not sizes:
         words = " ".join(said.split())[:200] or "nothing"
         return f"{command} did not say how files are striped, but: {words}."
-    number, unit = sizes[-1]
-    shown = (advice.format(shlex.quote(place)), command)
-    return Striping(kind, int(counts[-1]), parse_bytes(f"{number} {unit}{'i' * bool(unit)}"), command, shown)
+    count, (number, unit) = counts[-1], sizes[-1]
+    size = format_bytes(parse_bytes(f"{number} {unit}{'i' * bool(unit)}"))
+    shown = f"{kind}: stripe size {size}, stripe count {_MEANS.get(count, count)}"
+    return f"{shown}. To set or show it: {advice.format(shlex.quote(place))}; {command}"
 
 
 def _said(arguments: list[str], patience: float) -> str:

@@ -1,4 +1,4 @@
-"""Striping, from what Lustre, BeeGFS and GPFS print, by a program of the same name that prints it."""
+"""Striping, from what Lustre, BeeGFS and GPFS print: a program of the same name prints it here."""
 
 import shlex
 from types import SimpleNamespace
@@ -9,38 +9,19 @@ import pytest
 from hpclab.machine.striping import striping
 from tests.conftest import gone, until
 
-PROGRESSIVE = """  lcm_layout_gen:    0
-  lcm_entry_count:   2
-    lcme_id:             N/A
+PROGRESSIVE = """  lcm_entry_count:   2
     lcme_extent.e_end:   268435456
       stripe_count:  1       stripe_size:   1048576       pattern:       raid0       stripe_offset: -1
 
-    lcme_id:             N/A
     lcme_extent.e_end:   EOF
       stripe_count:  8       stripe_size:   16777216       pattern:       raid0       stripe_offset: -1"""
-BEEGFS = """Entry type: directory
-Stripe pattern details:
+BEEGFS = """Stripe pattern details:
 + Type: RAID0
 + Chunksize: 512K
 + Number of storage targets: desired: 4"""
 GPFS = """flag                value                    description
 ------------------- ------------------------ -----------------------------------
  -B                 8388608                  Block size"""
-PRINTED = [  # file system, program, what it prints, count, size, the command that it advises
-    (
-        "lustre",
-        "lfs",
-        "stripe_count:   1 stripe_size:    1048576 stripe_offset:  -1 ",
-        1,
-        2**20,
-        "lfs setstripe",
-    ),
-    ("lustre", "lfs", "stripe_count:  -1 stripe_size:   4194304 pattern: raid0", -1, 2**22, "lfs setstripe"),
-    ("lustre", "lfs", PROGRESSIVE, 8, 2**24, "lfs setstripe -c 4 -S 4M"),
-    ("beegfs", "beegfs-ctl", BEEGFS, 4, 2**19, "beegfs-ctl --setpattern --numtargets=4 --chunksize=1m"),
-    ("beegfs_nodev", "beegfs", f"{BEEGFS}; actual: 4".replace("512K", "1M"), 4, 2**20, "beegfs entry set"),
-    ("gpfs", "mmlsfs", GPFS, -1, 2**23, "mmlsattr -L"),
-]
 
 
 @pytest.fixture
@@ -62,15 +43,27 @@ def ask(tmp_path, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize(("kind", "program", "prints", "count", "size", "advice"), PRINTED)
-def test_what_the_site_says(ask, tmp_path, kind, program, prints, count, size, advice):
-    place, found = ask(kind, program, f"cat <<'END'\n{prints}\nEND")
-    assert (found.file_system, found.count, found.size) == (kind.split("_")[0], count, size)
-    assert found.advice[0].startswith(advice)
-    assert found.advice[0].endswith(f" {shlex.quote(str(place))}")
-    asked = (tmp_path / "asked").read_text().strip()
-    assert asked == " ".join(shlex.split(found.command)[1:])
-    assert ("fs1" if kind == "gpfs" else str(place)) in asked
+@pytest.mark.parametrize(
+    ("kind", "prints", "shown", "sets", "shows"),
+    [
+        ("lustre", "stripe_count:  -1 stripe_size:   4194304", "4 MiB, stripe count -1 (all)",
+         "lfs setstripe -c 4 -S 4M PLACE", "lfs getstripe -d PLACE"),
+        ("lustre", PROGRESSIVE, "16 MiB, stripe count 8",
+         "lfs setstripe -c 4 -S 4M PLACE", "lfs getstripe -d PLACE"),
+        ("beegfs", BEEGFS, "512 KiB, stripe count 4",
+         "beegfs-ctl --setpattern --numtargets=4 --chunksize=1m PLACE", "beegfs-ctl --getentryinfo PLACE"),
+        ("beegfs_nodev", f"{BEEGFS}; actual: 4".replace("512K", "1M"), "1 MiB, stripe count 4",
+         "beegfs entry set --num-targets=4 --chunk-size=1MiB PLACE", "beegfs entry info --retro PLACE"),
+        ("gpfs", GPFS, "8 MiB, stripe count -1 (all)", "mmlsattr -L PLACE", "mmlsfs fs1 -B"),
+    ],
+)  # fmt: skip
+def test_what_the_site_says(ask, tmp_path, kind, prints, shown, sets, shows):
+    program, *arguments = shows.split()
+    place, said = ask(kind, program, f"cat <<'END'\n{prints}\nEND")
+    commands = f"{sets}; {shows}".replace("PLACE", shlex.quote(str(place)))
+    assert said == f"{kind.split('_')[0]}: stripe size {shown}. To set or show it: {commands}"
+    asked = " ".join(arguments).replace("PLACE", str(place))
+    assert (tmp_path / "asked").read_text().strip() == asked
 
 
 @pytest.mark.parametrize(
