@@ -32,9 +32,9 @@ _QUESTIONS = {  # the program, its question and advice; {} is the folder, or for
 def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
     """How new files of the folder `path` are striped, in a line; None where its file system does not do it.
 
-    Stripe size, stripe count (all storage targets on GPFS, where nothing can be set) and the commands that set
-    or show them; a progressive layout's are those of its last part, which large files reach. The line says so
-    where the program is missing, does not answer within `patience` seconds, or says something else.
+    Stripe size, stripe count and the commands that set or show them; a progressive layout's are those of its
+    last part, which large files reach, and GPFS uses all storage targets. The line says so where the program
+    is missing, does not answer within `patience` seconds, or says something else.
     """
     place, mounts = os.path.realpath(path), psutil.disk_partitions(all=True)
     kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]

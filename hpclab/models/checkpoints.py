@@ -3,7 +3,7 @@
     size = 181e9 * BYTES_PER_PARAMETER
     cost, bound = write_time(size, ranks=256, rank=0.55e9, links=64 * 12.5e9, store=150e9)
     mtbf = 30 * 86400 / 64                              # a node fails every 30 days, and there are 64
-    lost(daly(cost, mtbf), cost, mtbf, restart=600).total
+    lost(daly(cost, mtbf), cost, mtbf).total
 
 Times are in seconds; `mtbf` is the mean time between failures of the whole job, a node's over the nodes.
 What to notice: the best interval grows with the square root of both, and the curve is flat around it, so that
@@ -54,30 +54,25 @@ def daly(cost: float, mtbf: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Shares of the time, from 0 to 1: in checkpoints, in work done again, in restarts."""
+    """Shares of the time, from 0 to 1: in checkpoints, and in work done again."""
 
     checkpoints: float
     work: float
-    restarts: float
 
     @property
     def total(self) -> float:
-        return self.checkpoints + self.work + self.restarts
+        return self.checkpoints + self.work
 
 
-def lost(interval: float, cost: float, mtbf: float, restart: float = 0.0) -> Lost:
+def lost(interval: float, cost: float, mtbf: float) -> Lost:
     """What is lost with a checkpoint after each `interval` of work, if failures come at random (exponential).
 
-    Daly's complete model (2006): failures strike work, checkpoints and restarts alike, and until `interval`
-    and `cost` have passed without one it takes mtbf · exp(restart/mtbf) · (exp((interval + cost)/mtbf) − 1).
+    Daly's complete model (2006), with restarts that take no time: failures strike work and checkpoints alike,
+    and until `interval` and `cost` have passed without one it takes mtbf · (exp((interval + cost)/mtbf) − 1).
     """
     segment, mtbf = _time("interval", interval) + _time("cost", cost), _time("mtbf", mtbf)
-    restart = checks.number("restart", restart, 0, 1e12, "seconds")
-    failures = math.expm1(min(segment / mtbf, 300))  # in a segment; with 300 it never ends
-    again = max(failures * mtbf - segment, 0.0)
-    restarts = failures * mtbf * math.expm1(min(restart / mtbf, 300))
-    whole = segment + again + restarts
-    return Lost(cost / whole, again / whole, restarts / whole)
+    whole = max(mtbf * math.expm1(min(segment / mtbf, 300)), segment)  # with 300 it never ends
+    return Lost(cost / whole, (whole - segment) / whole)
 
 
 def _time(name: str, seconds: float) -> float:

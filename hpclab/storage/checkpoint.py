@@ -99,7 +99,7 @@ class Checkpoints:
         shared among the ranks, before any tensor is touched. ValueError where names or shapes differ.
         """
         self.wait()
-        names, self.passed_over = self._gather(self._look() if self._rank == 0 else None)[0]
+        names, self.passed_over = self._gather(self._sweep() if self._rank == 0 else None)[0]
         half_filled, group = "", self._group
         for name in reversed(names):
             why = ""
@@ -130,10 +130,9 @@ class Checkpoints:
 
     def _names(self) -> list[str]:
         """The complete checkpoints, the newest last."""
-        names = [each.name for each in self.folder.glob("*-step-*") if _NAME.fullmatch(each.name)]
-        return sorted(names)
+        return sorted(each.name for each in self.folder.glob("*-step-*") if _NAME.fullmatch(each.name))
 
-    def _look(self) -> tuple[list[str], list[str]]:
+    def _sweep(self) -> tuple[list[str], list[str]]:
         """The names, and a sentence for each save that was killed, whose files are removed."""
         said = []
         for each in self.folder.glob(".*-step-*.part"):
@@ -161,14 +160,14 @@ class Checkpoints:
         """The new checkpoint's name, and what stands in its way, or ""."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            names, _ = self._look()
+            names, _ = self._sweep()
             name = f"{int(names[-1][:6]) + 1 if names else 1:06d}-step-{step}"
             part = self.folder / f".{name}.part"
             part.mkdir(mode=0o700)
-            if shutil.disk_usage(self.folder).free < needed:
-                part.rmdir()
-                return name, "it does not fit"
-            return name, ""
+            if shutil.disk_usage(self.folder).free >= needed:
+                return name, ""
+            part.rmdir()
+            return "", "it does not fit"
         except OSError as error:
             return "", _cause(error)
 

@@ -92,17 +92,16 @@ class Reader(FileSystemReader):
             raise Damaged(f"{(odd or ['it'])[0]} is a link or no plain file")
         if MANIFEST not in found:
             raise Damaged(f"{MANIFEST} is missing")
+        with open(folder / MANIFEST, "rb") as file:
+            text = file.read(2**28)
         try:
-            with open(folder / MANIFEST, "rb") as file:
-                body = json.loads(file.read(2**28))
+            body = json.loads(text)
             intact = body.pop("checksum") == _checksum(body)
             self.step = int(body["step"])
             files = {name: (size, digest) for name, (size, digest) in body["files"].items()}
             self.metadata = _metadata(body)
-            intact = intact and all(
-                each.relative_path in files for each in self.metadata.storage_data.values()
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            intact &= {place.relative_path for place in self.metadata.storage_data.values()} <= files.keys()
+        except Exception:  # whatever a stranger wrote
             intact = False
         if not intact:
             raise Damaged(f"{MANIFEST} is damaged")
