@@ -25,9 +25,10 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint._nested_dict import flatten_state_dict
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.utils import _DistWrapper
 
 from hpclab import checks
-from hpclab.storage.checkpoint_files import Damaged, LoadPlanner, Reader, Writer
+from hpclab.storage.checkpoint_files import LoadPlanner, Reader, Writer
 from hpclab.units import format_bytes, parse_bytes
 
 _NAME = re.compile(r"\d{6}-step-\d+")  # the number counts the saves: a newer one may be of an older step
@@ -48,13 +49,11 @@ class Checkpoints:
         self.passed_over: list[str] = []
         self._bad: set[str] = set()
         self._pending: tuple[Callable[[], object], Writer] | None = None
-        self._group: Any = None
-        self._rank, self._ranks = 0, 1
-        if dist.is_available() and dist.is_initialized():
-            # A group of its own: a background save must not mix with the training's collectives.
-            self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
-            self._rank, self._ranks = dist.get_rank(), dist.get_world_size()
-        else:
+        several = dist.is_available() and dist.is_initialized()
+        # A group of its own: a background save must not mix with the training's collectives.
+        group = dist.new_group(backend="gloo", timeout=_PATIENCE) if several else None
+        self._ranks = _DistWrapper(group, several, coordinator_rank=0)
+        if not several:
             warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
@@ -65,13 +64,14 @@ class Checkpoints:
         where it cannot be written: nothing half written stays, and the checkpoints before it are untouched.
         """
         writer = self._begin(step, state)
-        self._pending = partial(dcp.save, state, storage_writer=writer, process_group=self._group), writer
+        write = partial(dcp.save, state, storage_writer=writer, process_group=self._ranks.group)
+        self._pending = write, writer
         self.wait()
 
     def save_in_background(self, step: int, state: dict[str, Any]) -> None:
         """As `save`, but return when `state` is copied; its errors are raised by the next save or `wait`."""
         writer = self._begin(step, state)
-        future: Any = dcp.async_save(state, storage_writer=writer, process_group=self._group)
+        future: Any = dcp.async_save(state, storage_writer=writer, process_group=self._ranks.group)
         self._pending = future.result, writer
 
     def wait(self) -> None:
@@ -83,10 +83,8 @@ class Checkpoints:
             write()
         except BaseException as error:
             shutil.rmtree(writer.part, ignore_errors=True)
-            if isinstance(error, Exception | CheckpointException):
-                raise self._not_saved(writer.step, _cause(error), writer.needed) from None
-            raise
-        if self._rank == 0:
+            raise self._not_saved(writer.step, _cause(error), writer.needed) from None
+        if self._ranks.is_coordinator:
             self._bad.discard(writer.target.name)
             good = [name for name in self._names() if name not in self._bad]
             for name in self._bad.union(good[: -self.keep]):
@@ -99,34 +97,24 @@ class Checkpoints:
         shared among the ranks, before any tensor is touched. ValueError where names or shapes differ.
         """
         self.wait()
-        names, self.passed_over = self._gather(self._sweep() if self._rank == 0 else None)[0]
-        half_filled, group = "", self._group
+        names, self.passed_over = self._ranks.broadcast("sweep", self._sweep)
+        rank, ranks, group = self._ranks.rank, self._ranks.get_world_size(), self._ranks.group
+        half_filled = False
         for name in reversed(names):
-            why = ""
+            reader = Reader(self.folder / name)
             try:
-                reader = Reader(self.folder / name, self._rank, self._ranks)
-            except (OSError, Damaged) as error:
-                why = _cause(error)
-            why = next(filter(None, self._gather(why)), "")
-            if not why:
+                self._ranks.all_gather("check", partial(reader.check, rank, ranks))
                 self._compare(into_state, reader.metadata.state_dict_metadata)
-                try:
-                    dcp.load(into_state, storage_reader=reader, planner=LoadPlanner(), process_group=group)
-                    return reader.step
-                except CheckpointException as error:
-                    why = half_filled = _cause(error)
-            self._bad.add(name)
-            self.passed_over.append(f"The checkpoint {name} was passed over: {why}.")
+                half_filled = True
+                dcp.load(into_state, storage_reader=reader, planner=LoadPlanner(), process_group=group)
+                return reader.step
+            except CheckpointException as error:
+                self.passed_over.append(f"The checkpoint {name} was passed over: {_cause(error)}.")
+                self._bad.add(name)
         if half_filled:
-            raise OSError(f"No checkpoint could be loaded, and the state is half filled: {half_filled}.")
+            said = " ".join(self.passed_over)
+            raise OSError(f"No checkpoint could be loaded, and the state is half filled. {said}")
         return None
-
-    def _gather(self, value: Any) -> list[Any]:
-        """The value of every rank."""
-        values = [value] * self._ranks
-        if self._group is not None:
-            dist.all_gather_object(values, value, group=self._group)
-        return values
 
     def _names(self) -> list[str]:
         """The complete checkpoints, the newest last."""
@@ -144,32 +132,31 @@ class Checkpoints:
         """Make the new checkpoint's folder, under its name while it is written."""
         self.wait()
         step, flat = checks.integer("step", step, 0, 10**15), _flat(state)
-        sizes = {k: v.numel() * v.element_size() for k, v in flat.items() if isinstance(v, torch.Tensor)}
-        needed = sum({name: size for each in self._gather(sizes) for name, size in each.items()}.values())
+        mine = {key: part.nbytes for key, part in flat.items() if isinstance(part, torch.Tensor)}
+        sizes = {key: size for each in self._ranks.all_gather_object(mine) for key, size in each.items()}
+        needed = sum(sizes.values())
         if needed > self.largest:
             size, most = (format_bytes(each, binary=False) for each in (needed, self.largest))
             raise ValueError(
                 f"A checkpoint of {size} is more than {most}: give Checkpoints a larger `largest`."
             )
-        name, problem = self._gather(self._make_room(step, needed) if self._rank == 0 else None)[0]
-        if problem:
-            raise self._not_saved(step, problem, needed)
+        try:
+            name = self._ranks.broadcast("make room", partial(self._make_room, step, needed))
+        except CheckpointException as error:
+            raise self._not_saved(step, _cause(error), needed) from None
         return Writer(self.folder / f".{name}.part", self.folder / name, step, needed)
 
-    def _make_room(self, step: int, needed: int) -> tuple[str, str]:
-        """The new checkpoint's name, and what stands in its way, or ""."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            names, _ = self._sweep()
-            name = f"{int(names[-1][:6]) + 1 if names else 1:06d}-step-{step}"
-            part = self.folder / f".{name}.part"
-            part.mkdir(mode=0o700)
-            if shutil.disk_usage(self.folder).free >= needed:
-                return name, ""
+    def _make_room(self, step: int, needed: int) -> str:
+        """The new checkpoint's name; OSError where there is no room for it."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names, _ = self._sweep()
+        name = f"{int(names[-1][:6]) + 1 if names else 1:06d}-step-{step}"
+        part = self.folder / f".{name}.part"
+        part.mkdir(mode=0o700)
+        if shutil.disk_usage(self.folder).free < needed:
             part.rmdir()
-            return "", "it does not fit"
-        except OSError as error:
-            return "", _cause(error)
+            raise OSError("it does not fit")
+        return name
 
     def _not_saved(self, step: int, why: str, needed: int) -> OSError:
         place = next(each for each in (self.folder, *self.folder.parents) if each.is_dir())
@@ -182,7 +169,7 @@ class Checkpoints:
     def _compare(self, state: dict[str, Any], saved: dict[str, Any]) -> None:
         """ValueError where `state` has other names or shapes than those saved."""
         shapes = {name: tuple(getattr(value, "shape", ())) for name, value in _flat(state).items()}
-        here = {name: shape for each in self._gather(shapes) for name, shape in each.items()}
+        here = {name: shape for each in self._ranks.all_gather_object(shapes) for name, shape in each.items()}
         there = {name: tuple(getattr(value, "size", ())) for name, value in saved.items()}
         for name in sorted(here.keys() | there.keys()):
             saved_as, now = there.get(name, "missing"), here.get(name, "missing")
@@ -210,10 +197,12 @@ def _flat(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cause(error: BaseException) -> str:
-    """In a clause, and of several ranks' errors the first."""
+    """In a clause, and of several ranks' errors the first; an interrupt is no such cause, and goes on."""
     where = ""
     if isinstance(error, CheckpointException):
         rank = min(error.failures)
-        where, error = f"rank {rank}: ", error.failures[rank][0]
+        where, error = f"rank {rank}: " * bool(rank), error.failures[rank][0]
+    if not isinstance(error, Exception):
+        raise error
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return where + (" ".join(words.split())[:300].rstrip(".") or type(error).__name__)

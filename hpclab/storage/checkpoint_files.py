@@ -79,13 +79,12 @@ class LoadPlanner(DefaultLoadPlanner):
 
 
 class Reader(FileSystemReader):
-    """A checkpoint that is whole, with its `step`; Damaged or OSError says why it is not.
+    def check(self, rank: int, ranks: int) -> None:
+        """Learn `step` and `metadata`; Damaged or OSError says why the checkpoint is not whole.
 
-    Its files must be those of the manifest, plain and of their size; this rank reads its share of them whole.
-    """
-
-    def __init__(self, folder: Path, rank: int, ranks: int) -> None:
-        super().__init__(folder)
+        Its files must be those of the manifest, plain and of their size; this rank reads its share of them.
+        """
+        folder = Path(self.path)
         found = {each.name: each.lstat() for each in folder.iterdir()}
         odd = [name for name, status in found.items() if not stat.S_ISREG(status.st_mode)]
         if odd or folder.is_symlink():

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from torch.distributed.checkpoint import FileSystemWriter
 
 from hpclab.cluster import Pool
 from hpclab.storage.checkpoint import Checkpoints
-from hpclab.storage.checkpoint_files import _checksum
+from hpclab.storage.checkpoint_files import LoadPlanner, _checksum
 from tests.conftest import until
 
 
@@ -53,8 +54,11 @@ def loaded(checkpoints: Checkpoints) -> float:
     return step
 
 
-def test_the_newest_is_loaded_old_ones_go_and_all_is_private(two):
+def test_the_newest_is_loaded_old_ones_go_and_all_is_private(two, monkeypatch):
     checkpoints, newest = two
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # which is no damage
+        patch.setattr(LoadPlanner, "load_bytes", lambda *_: signal.raise_signal(signal.SIGINT))
+        checkpoints.load(state(0.9))
     assert loaded(checkpoints) == 2
     assert checkpoints.passed_over == []
     checkpoints.save(1, state(0.1))  # an older step, saved later, is the newest
