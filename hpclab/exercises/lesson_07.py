@@ -134,10 +134,9 @@ STAGING = Exercise("07", "staging", judges.in_turn(
 ))  # fmt: skip
 
 
-_SAVE = ("best_interval(write, mtbf)", "a number of seconds")
-
 INTERVAL = Exercise("07", "interval", judges.by_function(
-    *_SAVE, lambda: ((60.0, 86_400.0), (20.0, 21_600.0), (300.0, 360_000.0)),
+    "best_interval(write, mtbf)", "a number of seconds",
+    lambda: ((60.0, 86_400.0), (20.0, 21_600.0), (300.0, 360_000.0)),
     lambda write, mtbf: math.sqrt(2 * write * mtbf), (
         (lambda c, m: math.sqrt(c * m), "nearly: a failure comes, on average, half an interval after the "
          "last save, so half of it is lost. Set write / t against t / (2 mtbf)."),

@@ -65,11 +65,13 @@ def own_cores(
     if not tasks:
         raise ValueError("There is no task to play again: run a map first.")
     order = sorted(tasks, key=lambda task: (task.start, task.item))
-    cpu = [min(task.cpu, alone[task.item]) if alone else task.cpu for task in order]
-    marked = [_input(task, trace) for task in order]
-    if store is None:
-        for number, (task, (waited, _)) in enumerate(zip(order, marked, strict=True)):
-            cpu[number] += min(waited, max(0.0, task.wall - task.cpu))
+    seconds, sizes = list[float](), list[int]()
+    for task in order:
+        waited, size = _input(task, trace)
+        cpu = min(task.cpu, alone[task.item]) if alone else task.cpu
+        kept = min(waited, max(0.0, task.wall - task.cpu)) if store is None else 0.0
+        seconds.append(cpu + kept)
+        sizes.append(size)
     last, gaps = dict[int, float](), list[float]()
     for task in order:
         if task.rank in last:
@@ -77,7 +79,7 @@ def own_cores(
         last[task.rank] = task.start + task.wall
     before, after = max(0.0, order[0].start - trace.start), max(0.0, trace.end - max(last.values()))
     pause = statistics.median(gaps or [0.0])
-    return before + makespan(cpu, trace.ranks, pause, store, [size for _, size in marked]) + after
+    return before + makespan(seconds, trace.ranks, pause, store, sizes) + after
 
 
 def makespan(
@@ -90,14 +92,14 @@ def makespan(
     `store` a task first reads its `sizes` bytes, in equal parts from all servers, each of which serves one
     after the other.
     """
-    free, servers = [-pause] * nodes, store.servers if store is not None else ()
+    free, servers = [-pause] * nodes, store.servers if store else ()
     served = [0.0] * len(servers)
     for number, duration in enumerate(durations):
         begin = free[0] + pause
         for place, server in enumerate(servers):
             part = sizes[number] / len(servers)
             served[place] = max(served[place], begin) + part / server.bandwidth
-        heapq.heapreplace(free, max(begin, *served) + duration if served else begin + duration)
+        heapq.heapreplace(free, max([begin, *served]) + duration)
     return max(0.0, *free)
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.overlay import Overlay
-from hpclab.models.storage import Forecast, Reading, Store, predict
+from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Result
 from hpclab.units import format_bytes
 
@@ -19,11 +19,6 @@ CLIENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _LOOK = {name: style.COLOUR[part] for name, part in (
     ("servers", "storage"), ("clients' links", "transfer"), ("metadata", "waiting")
 )}  # fmt: skip
-
-
-def forecasts(store: Store, reading: Reading) -> list[Forecast]:
-    """What the model says at each number of CLIENTS."""
-    return [predict(store, replace(reading, clients=clients)) for clients in CLIENTS]
 
 
 def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
@@ -39,50 +34,48 @@ def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
     doublings = [2**n for n in range(7)]
     ax.set_xticks(doublings, [f"{clients}" for clients in doublings])
     ax.minorticks_off()
-    for origin in {one.origin for one in found}:
-        same = [one for one in found if one.origin is origin]
-        places = [one.parameters["clients"] for one in same], [one.value for one in same]
-        (line,) = ax.plot(*places, **style.mark(origin))
-        style.tips(line, *(f"{_rate(one.value)}, {origin}: {one.condition}" for one in same))
+    for one in found:
+        (mark,) = ax.plot(one.parameters["clients"], one.value, **style.mark(one.origin))
+        style.tips(mark, f"{rate(one.value)}, {one.origin}: {one.condition}")
     style.key(ax, [one.origin for one in found])
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.set_layout_engine("constrained", rect=(0, 0, 0.72, 1))
-    said = "; ".join(f"{one.parameters['clients']}: {_rate(one.value)}" for one in found)
-    return style.describe(ax, " ", f"Bandwidth by number of clients. {said or 'Nothing is measured'}.")
+    values = "; ".join(f"{one.parameters['clients']}: {rate(one.value)}" for one in found)
+    return style.describe(ax, " ", f"Bandwidth by number of clients. {values or 'Nothing is measured'}.")
 
 
 def over(ax: Axes, store: Store, reading: Reading) -> Overlay:
     """The modelled curve for `store` and `reading`, the limits that it meets, and what binds at
     ``reading.clients``."""
-    layer, curve = Overlay(ax), forecasts(store, reading)
-    at = predict(store, reading)
-    layer.line(CLIENTS, [one.bandwidth for one in curve], style.COLOUR["modelled"])
+    layer = Overlay(ax)
+    curve = [predict(store, replace(reading, clients=clients)).bandwidth for clients in CLIENTS]
+    layer.line(CLIENTS, curve, style.COLOUR["modelled"])
     layer.vertical(reading.clients, f"{reading.clients}")
-    layer.mark(reading.clients, at.bandwidth)
-    labels = [
-        direct_labels.Label(CLIENTS[-1], curve[-1].bandwidth, f"modelled:\n{_rate(curve[-1].bandwidth)}")
-    ]
+    layer.mark(reading.clients, predict(store, reading).bandwidth)
+    labels = [direct_labels.Label(CLIENTS[-1], curve[-1], f"modelled:\n{rate(curve[-1])}")]
     limits = {
         "servers": [sum(server.bandwidth for server in store.servers)] * len(CLIENTS),
         "clients' links": [store.link * clients for clients in CLIENTS],
         "metadata": [store.metadata * reading.size] * len(CLIENTS),
     }
     for name, values in limits.items():
-        if values[0] < 100 * curve[-1].bandwidth:  # else it is far from here, or there is none
+        if values[0] < 100 * curve[-1]:  # else it is far from here, or there is none
             layer.line(CLIENTS, values, _LOOK[name])
             labels.append(direct_labels.Label(CLIENTS[-1], values[-1], f"limit of {name}", _LOOK[name]))
     layer.at_right(labels)
-    layer.title(said(reading, at))
+    layer.title(said(store, reading))
     return layer
 
 
-def said(reading: Reading, at: Forecast) -> str:
+def said(store: Store, reading: Reading) -> str:
     """The answer: what so many clients get, and what binds."""
+    at = predict(store, reading)
     verb = "bind" if at.bound.endswith("s") else "binds"
-    rate = f"{_rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"
-    return f"{style.counted(reading.clients, 'client')}: {rate}; {at.bound} {verb} (modelled)"
+    came = f"{rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"
+    return f"{style.counted(reading.clients, 'client')}: {came}; {at.bound} {verb} (modelled)"
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
+    """``"50 MB/s"`` from a number of bytes/s."""
     return f"{format_bytes(value, binary=False)}/s"

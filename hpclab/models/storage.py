@@ -27,7 +27,6 @@ import heapq
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy
@@ -111,15 +110,13 @@ class Reading:
 class Forecast:
     """`seconds` until the last client is done, and the `bound`, one of BOUNDS, that costs the most of them.
 
-    `bandwidth` is B/s of all clients together. `bounds` has the seconds that each bound alone would take:
-    they do not add up, the longest counts.
+    `bandwidth` is B/s of all clients together.
     """
 
     seconds: float
     bound: str
     bandwidth: float
     files_per_second: float
-    bounds: Mapping[str, float]
 
 
 def predict(store: Store, reading: Reading) -> Forecast:
@@ -134,19 +131,7 @@ def predict(store: Store, reading: Reading) -> Forecast:
         few = replace(reading, files=min(reading.files, max(streams, _RUN_FLOWS // flows)))
         seconds *= max(1.0, _run(store, reading, few.files) / max(_bounds(store, few).values()))
     files = reading.clients * reading.files / seconds if seconds else math.inf
-    return Forecast(seconds, bound, files * reading.size if reading.size else 0.0, files, bounds)
-
-
-def accelerator_utilisation(demand: float, supply: float) -> float:
-    """The share of the time that accelerators compute, if they took `demand` B/s when they never waited.
-
-    MLPerf Storage's AU (v1.0, Submission_guidelines.md) is computing time / running time; 0.9 passes (0.7 for
-    CosmoFlow). Reading ahead without limit gives min(1, supply / demand); batches that arrive unevenly cost
-    most where the two are near each other: (1 + (demand / supply)^8)^(-1/8), fitted to its v1.0 results.
-    """
-    checks.number("demand", demand, 0, 1e18, "B/s")
-    checks.number("supply", supply, 1e-3, math.inf, "B/s")
-    return float((1 + (demand / supply) ** 8) ** (-1 / 8))
+    return Forecast(seconds, bound, files * reading.size if reading.size else 0.0, files)
 
 
 def _bounds(store: Store, reading: Reading) -> dict[str, float]:

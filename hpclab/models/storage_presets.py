@@ -29,8 +29,8 @@ def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool 
 
 
 def preset(
-    name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8, network: str = "infiniband-hdr",
-    metadata_servers: int = 1, writing: bool = False,
+    name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8,
+    network: str = "infiniband-hdr", writing: bool = False,
 ) -> Store:  # fmt: skip
     """A file system (an entry of the catalogue) on so many servers with so many drives each.
 
@@ -40,6 +40,5 @@ def preset(
     entry = catalogue.entry("file_system", name)
     servers = 1 if name in ("nvme", "nfs") else checks.integer("servers", servers, 1, 4096)
     port = math.inf if name == "nvme" else catalogue.entry("link", network).value("bandwidth")
-    checks.integer("metadata_servers", metadata_servers, 1, 4096)
-    opens = entry.value("metadata") * metadata_servers if "metadata" in entry.figures else math.inf
+    opens = entry.value("metadata") if "metadata" in entry.figures else math.inf
     return Store((server(drive, drives, port, writing),) * servers, opens, port, entry.value("latency"))

@@ -8,11 +8,12 @@ import csv
 import math
 import re
 import statistics
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from hpclab.machine import catalogue
-from hpclab.models.storage import Reading, Server, Store, accelerator_utilisation
+from hpclab.models.storage import Reading, Server, Store
 from hpclab.models.storage import predict as predicted
 from hpclab.models.storage_presets import server
 from hpclab.validation import placing
@@ -42,12 +43,12 @@ _SPEEDS = {  # of a metadata server beside Lustre's: changes of one shared direc
     "beegfs": (0.7, 0.8), "gpfs|spectrum|storage scale|gridscaler": (1.0, 1.9), "weka": (0.3, 2.0),
     r"\bime\b": (1.3, 2.1), _GATEWAYS: (0.5, 0.6), "": (1.0, 1.0),
 }  # fmt: skip
-_IO500 = ("ior_easy_write", "ior_easy_read", "ior_hard_write", "ior_hard_read", *_MDTEST)
 _MLPERF = ("io_throughput_gib_per_s_mean", "accelerator_utilisation_pct_mean")
-_UNITS = {"_gib_per_s": ("B/s", 2.0**30), "_kiops": ("1/s", 1e3), "_pct": ("1", 0.01)}
+_UNITS = {"gib_per_s": ("B/s", 2.0**30), "kiops": ("1/s", 1e3), "pct": ("1", 0.01)}
+_RESULTS = ("ior_easy_write", "ior_easy_read", "ior_hard_write", "ior_hard_read", *_MDTEST, "io_throughput",
+            "accelerator_utilisation")  # fmt: skip
 _FLASH, _FAST = r"ssd|nvme|flash|xp|optane|pmem|scm", r"nvme|pci|xp|optane|pmem|scm|m\.2"
 _DISKS = r"hdd|\bhd\b|nl-?sas|disk|sata|sas|standard"
-_CALLED = ("filesystem", "fs_version", "system")
 _NETWORKS = {"ethernet": 40, "tcp": 40, "slingshot": 200}  # Gb/s of a port that is only named; others 100
 _MICRON = {"9400": "nvme-pcie4", "6500": "nvme-pcie4-capacity", "9550": "nvme-pcie5"}
 
@@ -56,36 +57,37 @@ def read(table: Table) -> list[Observation]:
     """An observation for each result of each row; ValueError names the file, row and field that is wrong."""
     if "accelerator_emulated" in table.columns:
         table.need("system", "workload", "num_accelerators", "num_hosts", *_MLPERF)
-    names = {column: re.sub("(_gib_per_s|_kiops|_pct)(_mean)?$", "", column) for column in table.columns}
-    results = {column: name for column, name in names.items() if name in _IO500 or column in _MLPERF}
+    columns = (re.fullmatch(r"(\w+?)_(gib_per_s|kiops|pct)(_mean)?", column) for column in table.columns)
+    results = [column for column in columns if column and column[1] in _RESULTS]
     if not results:
         raise ValueError(
             f"{table.name} has results neither of IO500 (columns ior_easy_write_gib_per_s ...) nor of MLPerf "
             "Storage (accelerator_emulated, io_throughput_gib_per_s_mean ...): no others are predicted."
         )
-    return [_seen(row, *each) for row in table.rows for each in results.items() if row.text(each[0])]
-
-
-def _seen(row: Row, column: str, name: str) -> Observation:
-    unit, scale = next(both for ending, both in _UNITS.items() if ending in column)
-    value = row.value(column, 0, 1e9) * scale
-    group = row.text("ds_storage_type") or row.words("workload", "accelerator_emulated")
-    return Observation(row, name, value or float("nan"), unit, 1, group, None)
+    found = []
+    for row in table.rows:
+        group = row.text("ds_storage_type") or row.words("workload", "accelerator_emulated")
+        for column in results:
+            if row.text(column[0]):
+                unit, scale = _UNITS[column[2]]
+                value = row.value(column[0], 0, 1e9) * scale or math.nan  # rounded to nothing
+                found.append(Observation(row, column[1], value, unit, 1, group, None))
+    return found
 
 
 def baseline(observations: Sequence[Observation]) -> list[float]:
     """The median of the same result in all rows with the same type of drives; NaN where there is none."""
-    groups: dict[tuple[str, object], list[float]] = {}
+    groups = defaultdict[tuple[str, Hashable], list[float]](list)
     for one in observations:
-        groups.setdefault((one.quantity, one.group), []).extend([one.value] * (one.value == one.value))
-    medians = {group: statistics.median(values or [float("nan")]) for group, values in groups.items()}
-    return [medians[one.quantity, one.group] for one in observations]
+        if one.value == one.value:
+            groups[one.quantity, one.group].append(one.value)
+    return [statistics.median(groups[one.quantity, one.group] or [math.nan]) for one in observations]
 
 
 def predict(observation: Observation) -> float:
     """B/s, operations/s, or the accelerators' utilisation as a fraction."""
     try:
-        if observation.quantity in _IO500:
+        if observation.quantity.startswith(("ior", "mdtest")):
             return _io500(observation.row, observation.quantity)
         demand, utilisation = _mlperf(observation.row)
     except ValueError as error:  # a number that no store has
@@ -124,7 +126,8 @@ def _count(row: Row, column: str) -> int:
 def _io500(row: Row, what: str) -> float:
     """What a Reading like the benchmark's gets from a Store like the row's."""
     servers, drive, drives, port = _servers(row)
-    clients, flash, called = _count(row, "client_nodes"), drive != "hdd-nl-sas", row.words(*_CALLED).lower()
+    clients, flash = _count(row, "client_nodes"), drive != "hdd-nl-sas"
+    called = row.words("filesystem", "fs_version", "system").lower()
     streams = min(4096, max(1, round(_count(row, "client_procs") / clients)))
     if what in _MDTEST:
         *rates, turn, spread = _MDTEST[what]
@@ -163,28 +166,26 @@ def _mlperf(row: Row) -> tuple[float, float]:
     accelerators, hosts = row.count("num_accelerators", 1, 10**6), row.count("num_hosts", 1, 10**6)
     size, seconds = float(work["record_length_bytes"]), float(work["computation_time_s_per_batch"])
     demand = accelerators * float(work["batch_size_samples"]) * size / seconds
-    store = _described(row.text("system"))
+    store = _described(row.text("system").lower())
     streams = min(4096, int(work["read_threads"]) * max(1, accelerators // hosts))
     size *= int(work["samples_per_file"])
     reading = Reading(hosts, 100 * streams, size, len(store.servers), streams=streams)
     supply = predicted(store, reading).bandwidth
-    return demand, EPOCHS * accelerator_utilisation(demand, supply) * seconds / (seconds + BATCH)
+    busy = (1 + (demand / supply) ** 8) ** (-1 / 8)  # min(1, supply / demand), had batches come evenly
+    return demand, EPOCHS * busy * seconds / (seconds + BATCH)
 
 
 def _described(name: str) -> Store:
-    """What a system's name says: a local drive of Micron's, or drives and ports of so many storage nodes."""
-    micron, drives, nodes, ports = (
-        re.search(pattern, name, re.IGNORECASE)
-        for pattern in (
-            r"micron_(\d{4})", r"([1-9]\d{0,2})x[\d.]+[TG]iB_nvme", r"([1-9]\d{0,2})xStorageNode",
-            r"([1-9]\d{0,2})x(?:HDR|NDR|XDR|SlingShot)([1-9]00)",
-        )
-    )  # fmt: skip
+    """What a system's name in small letters says: a drive of Micron's, or drives and ports of its nodes."""
+    micron = re.search(r"micron_(\d{4})", name)
+    nodes = re.search(r"([1-9]\d{0,2})xstoragenode", name)
+    drives = re.search(r"([1-9]\d{0,2})x[\d.]+[tg]ib_nvme", name)
+    ports = re.search(r"([1-9]\d{0,2})x(?:hdr|ndr|xdr|slingshot)([1-9]00)", name)
     if micron and micron[1] in _MICRON:
         return Store((Server(catalogue.entry("drive", _MICRON[micron[1]]).value("read")),))
     if not ports:
         raise NotEnoughSaid("its name says neither drives nor ports of its storage")
-    if drives and not nodes and "AI400" not in name:  # which is one appliance
+    if drives and not nodes and "ai400" not in name:  # which is one appliance
         raise NotEnoughSaid("its name does not say how many storage nodes have those drives")
     port = int(ports[1]) * int(ports[2]) * LINK * 1e9 / 8
     drive = "nvme-pcie5" if ports[2] == "400" else "nvme-pcie4"  # a card of 400 Gb/s needs PCIe 5

@@ -30,7 +30,7 @@ class LoaderTimeline(Explorer):
         self._data, self._batch, self._step = dict(data), batch, step
         self.epochs: dict[tuple[str, int, int], Epoch] = {}
         slider, again = widgets.SelectionSlider, control(widgets.Button, "Run again")
-        again.on_click(lambda _button: self._again())
+        again.on_click(self._again)
         prefetch = control(slider, "Batches ahead, each", options=[1, 2, 4, 8], value=2)
         workers = control(slider, "Workers", options=[0, 1, 2, 3, 4])
         super().__init__(
@@ -39,8 +39,8 @@ class LoaderTimeline(Explorer):
                 {"workers": workers, "prefetch": prefetch},
             ],
             draw=self._timeline,
-            describe=self._said,
-            note=lambda name, workers, prefetch: ["", _NOTE],
+            describe=lambda: self.shown.get_title("left"),
+            note=lambda: ["", _NOTE],
             adapt=lambda changed: show(bool(workers.value), prefetch),
             height=360,
         )
@@ -54,15 +54,13 @@ class LoaderTimeline(Explorer):
         return self.epochs[chosen]
 
     def _timeline(self, ax: Axes, name: str, workers: int, prefetch: int) -> Axes:
+        epoch = self._epoch(name, workers, prefetch)
         names = ["accelerator", *(f"worker {number + 1}" for number in range(workers))]
-        trace = self._epoch(name, workers, prefetch).trace
-        return timeline.draw(ax, trace, names=names, title=self._said(name, workers, prefetch))
+        busy = f"the accelerator is busy {epoch.utilisation:.0%} (emulated)"
+        title = f"{name}, {style.counted(workers, 'worker')}: {busy}"
+        return timeline.draw(ax, epoch.trace, names=names, title=title)
 
-    def _said(self, name: str, workers: int, prefetch: int) -> str:
-        used = self._epoch(name, workers, prefetch).utilisation
-        return f"{name}, {style.counted(workers, 'worker')}: the accelerator is busy {used:.0%} (emulated)"
-
-    def _again(self) -> None:
+    def _again(self, _button: object) -> None:
         self.epochs.clear()
         self.forget()
         self.redraw(aloud=True)

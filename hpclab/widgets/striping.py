@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from hpclab import checks
 from hpclab.figures import store_limits, style
 from hpclab.figures.overlay import Overlay
-from hpclab.models.storage import Reading, Store, predict
+from hpclab.models.storage import Reading, Store
 from hpclab.results import Result
 from hpclab.units import format_bytes
 from hpclab.widgets.explorer import Explorer, control
@@ -53,7 +53,7 @@ class Striping(Explorer):
             draw=self._marks,
             move=self._lines,
             describe=lambda store, clients, size, stripes, opens: store_limits.said(
-                reading := self._reading(clients, size, stripes), predict(self._store(store, opens), reading)
+                self._store(store, opens), self._reading(clients, size, stripes)
             ),
             note=self._notes,
         )  # fmt: skip
@@ -77,14 +77,12 @@ class Striping(Explorer):
         return store_limits.over(ax, self._store(store, opens), self._reading(clients, size, stripes))
 
     def _notes(self, store: str) -> list[str]:
-        one = self._stores[store]
+        one, rate = self._stores[store], store_limits.rate
         rates = {server.bandwidth for server in one.servers}
-        slowest = f" (the slowest {format_bytes(min(rates), binary=False)}/s)" * (len(rates) > 1)
-        parts = [
-            f"{style.counted(len(one.servers), 'server')} of "
-            f"{format_bytes(max(rates), binary=False)}/s{slowest}",
-            "any number of opens/s" if math.isinf(one.metadata) else f"{one.metadata:,.0f} opens/s",
-            "links that never bind" if math.isinf(one.link)
-            else f"a link of {format_bytes(one.link, binary=False)}/s for each client",
-        ]  # fmt: skip
-        return ["", f"{store}: {', '.join(parts)}. Lines are modelled; marks are what was run here."]
+        slowest = f" (the slowest {rate(min(rates))})" * (len(rates) > 1)
+        servers = f"{style.counted(len(one.servers), 'server')} of {rate(max(rates))}{slowest}"
+        opens = f"{one.metadata:,.0f} opens/s" if one.metadata < math.inf else "any number of opens/s"
+        link = (
+            f"a link of {rate(one.link)} for each client" if one.link < math.inf else "links that never bind"
+        )
+        return ["", f"{store}: {servers}, {opens}, {link}. Lines are modelled; marks are what was run here."]
