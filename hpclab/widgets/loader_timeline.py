@@ -23,6 +23,8 @@ class LoaderTimeline(Explorer):
     accelerator that is emulated: the training process sleeps as long. ValueError where there is no data.
     """
 
+    shown: Any  # the Axes
+
     def __init__(self, data: Mapping[str, Any], batch: int = 16, step: float = 0.02) -> None:
         checks.instance("data", data, Mapping, "Datasets by name")
         if not data:
