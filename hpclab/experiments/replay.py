@@ -65,15 +65,14 @@ def own_cores(
     if not tasks:
         raise ValueError("There is no task to play again: run a map first.")
     order = sorted(tasks, key=lambda task: (task.start, task.item))
-    seconds, sizes = list[float](), list[int]()
+    seconds, sizes, gaps = list[float](), list[int](), list[float]()
+    last = dict[int, float]()  # when a node's last task ended
     for task in order:
         waited, size = _input(task, trace)
-        cpu = min(task.cpu, alone[task.item]) if alone else task.cpu
-        kept = min(waited, max(0.0, task.wall - task.cpu)) if store is None else 0.0
-        seconds.append(cpu + kept)
         sizes.append(size)
-    last, gaps = dict[int, float](), list[float]()
-    for task in order:
+        seconds.append(min(task.cpu, alone[task.item]) if alone else task.cpu)
+        if store is None:
+            seconds[-1] += min(waited, max(0.0, task.wall - task.cpu))
         if task.rank in last:
             gaps.append(max(0.0, task.start - last[task.rank]))
         last[task.rank] = task.start + task.wall

@@ -23,9 +23,8 @@ def filled(store: Store | None, chunks: Sequence[Chunk]) -> Iterator[tuple[Any, 
         yield None, ""
         return
     with StripedStore(store.servers, store.metadata, store.latency) as servers:
-        servers.fill(
-            {chunk.name: chunk.content() for chunk in chunks}, len(store.servers), _stripe(store, chunks)
-        )
+        contents = {chunk.name: chunk.content() for chunk in chunks}
+        servers.fill(contents, len(store.servers), _stripe(store, chunks))
         yield servers.client(store.link), f"the text lies on {servers.condition}"
 
 

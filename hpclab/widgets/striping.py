@@ -69,9 +69,8 @@ class Striping(Explorer):
         total = sum(server.bandwidth for server in whole.servers)
         most = min(total, store_limits.CLIENTS[-1] * whole.link)
         same = {"store": str(self._store(store, opens)), "bytes": size, "stripes": stripes}
-        return store_limits.draw(
-            ax, most, [one for one in self._results if same.items() <= one.parameters.items()]
-        )
+        found = [one for one in self._results if same.items() <= one.parameters.items()]
+        return store_limits.draw(ax, most, found)
 
     def _lines(self, ax: Axes, store: str, clients: int, size: int, stripes: int, opens: int) -> Overlay:
         return store_limits.over(ax, self._store(store, opens), self._reading(clients, size, stripes))
@@ -82,7 +81,6 @@ class Striping(Explorer):
         slowest = f" (the slowest {rate(min(rates))})" * (len(rates) > 1)
         servers = f"{style.counted(len(one.servers), 'server')} of {rate(max(rates))}{slowest}"
         opens = f"{one.metadata:,.0f} opens/s" if one.metadata < math.inf else "any number of opens/s"
-        link = (
-            f"a link of {rate(one.link)} for each client" if one.link < math.inf else "links that never bind"
-        )
+        each = f"a link of {rate(one.link)} for each client"
+        link = each if one.link < math.inf else "links that never bind"
         return ["", f"{store}: {servers}, {opens}, {link}. Lines are modelled; marks are what was run here."]

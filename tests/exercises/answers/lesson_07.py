@@ -32,7 +32,6 @@ WRONG = {
         (BOUND | {"B": "servers"}, "clients' links 50 s"),
         (BOUND | {"C": "a slow server"}, "its servers are all the same"),
         (BOUND | {"D": "servers"}, "when its last stripe is"),
-        (BOUND | {"D": "disks"}, "a bound must be one of"),
         ({"A": "metadata"}, "a dict with one bound for each of A, B, C and D"),
     ],
     "KEEP_BUSY": [
