@@ -39,7 +39,7 @@ def test_only_results_of_what_is_chosen_are_marks(widget):
         ("store", "one", "Nothing is measured"),
     ):
         widget.controls[name].value = value
-        assert said in style.description(widget.shown.figure)
+        assert style.description(widget.shown.figure).endswith(f"clients. {said}.")
     assert "1 server of 50 MB/s" in widget.note.value
 
 
