@@ -10,16 +10,15 @@ import json
 import multiprocessing
 import os
 import socket
-import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from hpclab.storage.server import BEHIND, HEAD, LENGTH, TAIL
+from hpclab.storage.server import BEHIND, sleep_until
 
 PATIENCE = 10.0  # seconds without a byte from a server that was asked
 Request = tuple[int, dict[str, Any], bytes]
@@ -52,8 +51,7 @@ class StripedFileSystem(AbstractFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        stripped = super()._strip_protocol(path)
-        return stripped if isinstance(stripped, list) else stripped.lstrip("/")
+        return super()._strip_protocol(path).lstrip("/")
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
         """Name, size, type, stripes, stripe_size and number of a file: one open of the metadata server."""
@@ -97,7 +95,7 @@ class StripedFileSystem(AbstractFileSystem):
                 words = {"do": "write", "number": number, "length": len(part)}
                 writes.append((self._server(file, place), words, part))
         try:
-            self._ask(writes)
+            self._ask(writes, moved=len(content))
             before = self._metadata("show", name=self._strip_protocol(path), file=file)
         except BaseException:
             with suppress(OSError):
@@ -123,7 +121,8 @@ class StripedFileSystem(AbstractFileSystem):
                 places.append(place)
                 words = {"do": "read", "number": number, "start": low, "end": high}
                 requests.append((self._server(file, place), words, b""))
-        parts = {place: memoryview(said) for place, said in zip(places, self._ask(requests), strict=True)}
+        found = self._ask(requests, moved=max(0, end - start))
+        parts = {place: memoryview(said) for place, said in zip(places, found, strict=True)}
         pieces = []
         while start < end:
             place, length = start // size % stripes, min(end, (start // size + 1) * size) - start
@@ -150,75 +149,66 @@ class StripedFileSystem(AbstractFileSystem):
         latency = self._latency if do == "find" else 0.0
         return json.loads(self._ask([(len(self._ports) - 1, {"do": do, **words}, b"")], latency)[0])
 
-    def _ask(self, requests: list[Request], latency: float = 0.0) -> list[bytes]:
-        """What servers answer that are asked at once, when the last of them and the link would be done."""
+    def _ask(self, requests: list[Request], latency: float = 0.0, moved: int = 0) -> list[bytes]:
+        """What servers answer that are asked at once, when the last of them, and the link with the bytes that
+        are `moved`, would be done."""
         own = self._connections()
         asked = time.monotonic() - own.behind if self._limited else None
+        exchange = functools.partial(self._exchange, own.lines, asked)
         try:
-            lines = [self._connect(server) for server, _, _ in requests]
             if len(requests) == 1:
-                answers = [self._exchange(asked, lines[0], requests[0])]
+                answers = [exchange(requests[0])]
             else:
                 with ThreadPoolExecutor(len(self._ports)) as threads:
-                    answers = list(threads.map(functools.partial(self._exchange, asked), lines, requests))
+                    answers = list(threads.map(exchange, requests))
         except BaseException:  # half an answer may be on its way
             own.lines.clear()
             raise
         if asked is not None:
-            moved = [
-                len(content) + len(said)
-                for (_, words, content), (_, said, _) in zip(requests, answers, strict=True)
-                if words["do"] in ("read", "write")
-            ]
-            self._wait(own, asked, max([asked, *(due for _, _, due in answers)]) + latency, sum(moved))
+            done = max([asked, *(due for _, _, due in answers)]) + latency
+            if moved:
+                with self._link_free.get_lock():
+                    self._link_free.value = max(self._link_free.value, asked) + moved / self._link
+                    done = max(done, self._link_free.value)
+            sleep_until(done)
+            behind = time.monotonic() - done
+            self.late += max(0.0, behind - BEHIND)
+            own.behind = min(behind, BEHIND)
         for status, said, _ in answers:
             if status:
                 raise OSError(status, json.loads(said))
         return [said for _, said, _ in answers]
 
-    def _exchange(self, asked: float | None, line: BinaryIO, request: Request) -> tuple[int, bytes, float]:
-        """Ask one server: its status, its answer, and when that was due."""
-        server, words, content = request
-        text = json.dumps({"asked": asked, **words}).encode()
-        try:
-            line.write(LENGTH.pack(len(text)) + text)
-            line.write(content)
-            line.flush()
-            status, length = HEAD.unpack(line.read(HEAD.size))
-            return status, line.read(length), *TAIL.unpack(line.read(TAIL.size))
-        except TimeoutError:
-            raise TimeoutError(self._sentence(server, f"has not answered for {PATIENCE:g} s")) from None
-        except (OSError, struct.error):
-            raise ConnectionError(self._sentence(server, "has ended")) from None
-
-    def _wait(self, own: Any, asked: float, done: float, moved: int) -> None:
-        """Sleep until servers and link are done, and note how much later it has become."""
-        if moved:
-            with self._link_free.get_lock():
-                self._link_free.value = max(self._link_free.value, asked) + moved / self._link
-                done = max(done, self._link_free.value)
-        time.sleep(max(0.0, done - time.monotonic()))
-        behind = time.monotonic() - done
-        self.late += max(0.0, behind - BEHIND)
-        own.behind = min(behind, BEHIND)
-
     def _connections(self) -> Any:
-        """What this thread of this process has open, and how far it is behind."""
+        """What this thread of this process has open (`lines`), and how far it is `behind`."""
         if getattr(self._own, "pid", 0) != os.getpid():
             self._own.pid, self._own.lines, self._own.behind = os.getpid(), {}, 0.0
         return self._own
 
-    def _connect(self, server: int) -> BinaryIO:
-        lines = self._connections().lines
-        if server not in lines:
-            try:
-                with socket.create_connection(("127.0.0.1", self._ports[server]), PATIENCE) as line:
-                    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    line.sendall(self._key.encode())
-                    lines[server] = line.makefile("rwb")
-            except OSError:
-                raise ConnectionError(self._sentence(server, "has ended")) from None
-        return lines[server]
+    def _exchange(
+        self, lines: dict[int, Any], asked: float | None, request: Request
+    ) -> tuple[int, bytes, float]:
+        """Ask one server: its status, its answer, and when that was due."""
+        server, words, content = request
+        try:
+            if server not in lines:
+                lines[server] = self._connect(server)
+            line = lines[server]
+            line.write(json.dumps({"asked": asked, **words}).encode() + b"\n")
+            line.write(content)
+            line.flush()
+            status, length = map(int, line.readline().split())
+            return status, line.read(length), float(line.readline())
+        except TimeoutError:
+            raise TimeoutError(self._sentence(server, f"has not answered for {PATIENCE:g} s")) from None
+        except (OSError, ValueError):  # no answer, or half of one
+            raise ConnectionError(self._sentence(server, "has ended")) from None
+
+    def _connect(self, server: int) -> Any:
+        with socket.create_connection(("127.0.0.1", self._ports[server]), PATIENCE) as line:
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            line.sendall(self._key.encode())
+            return line.makefile("rwb")
 
     def _sentence(self, server: int, what: str) -> str:
         last = len(self._ports) - 1

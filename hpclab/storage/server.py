@@ -2,11 +2,11 @@
 
     python -m hpclab.storage.server PARENT BANDWIDTH OPERATIONS CAPACITY
 
-It reads its key from standard input, prints its port, keeps what it is given in memory, and ends when its
-input closes or PARENT is no longer its parent. A connection says the key, then asks one thing after another:
+It reads its key from standard input, prints its port, keeps what it is given in memory, and ends when PARENT
+is no longer its parent. A connection says the key, then asks one thing after another:
 
-    request    length (4 bytes), JSON {"do": ..., "asked": ..., ...}, and what is to be written
-    answer     an errno or 0 (4 bytes), length (8 bytes), that many bytes, when it was due (8 bytes, a double)
+    request    a line of JSON {"do": ..., "asked": ..., ...}, and what is to be written
+    answer     a line "errno or 0, length", that many bytes, and a line with the moment when it was due
 
 "asked" is the moment, on this machine's monotonic clock, from which a request counts; null: no rate holds. It
 may lie BEHIND seconds in the past, for what is lost by these programs and not by what they emulate.
@@ -18,9 +18,7 @@ import hmac
 import itertools
 import json
 import os
-import select
 import socketserver
-import struct
 import sys
 import threading
 import time
@@ -28,7 +26,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-LENGTH, HEAD, TAIL = struct.Struct("!I"), struct.Struct("!IQ"), struct.Struct("!d")
 PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests get equal shares
 BEHIND = 0.02
 KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
@@ -161,38 +158,37 @@ class Connection(socketserver.StreamRequestHandler):
         if not hmac.compare_digest(self.rfile.read(KEY), self.server.key):
             return
         self.connection.settimeout(None)
-        while head := self.rfile.read(LENGTH.size):
-            self.answer(**json.loads(self.rfile.read(min(LONGEST_REQUEST, *LENGTH.unpack(head)))))
+        while request := self.rfile.readline(LONGEST_REQUEST):
+            self.answer(**json.loads(request))
 
     def answer(self, do: str, asked: float | None, **words: Any) -> None:
         """Do it, and send what came of it no sooner than the rates allow."""
-        self.moment, due, status = asked, asked, 0
+        self.asked, self.due, status = asked, 0.0, 0
         found: Any
         if asked is not None and do not in FREE:
-            (due,) = self.server.operations.take([1], asked)
+            (self.due,) = self.server.operations.take([1], asked)
         method = self.write if do == "write" else getattr(self.server, ASKED[ASKED.index(do)])
         try:
             found = method(**words)
         except OSError as refusal:
             status, found = refusal.errno or errno.EIO, refusal.strerror
         said = found if isinstance(found, memoryview) else memoryview(json.dumps(found).encode())
-        self.wfile.write(HEAD.pack(status, len(said)))
+        self.wfile.write(b"%d %d\n" % (status, len(said)))
         for piece in self.pieces(said) if said is found else [said]:
             self.wfile.write(piece)
-        due = max(due or 0.0, self.moment or 0.0)
-        time.sleep(max(0.0, due - time.monotonic()))
-        self.wfile.write(TAIL.pack(due))
+        sleep_until(self.due)
+        self.wfile.write(b"%r\n" % self.due)
 
     def pieces(self, content: memoryview) -> Iterator[memoryview]:
         """The parts of `content`, each when the bandwidth allows it."""
         parts = [content[begin : begin + PIECE] for begin in range(0, len(content), PIECE)]
-        if self.moment is None:
+        if self.asked is None:
             yield from parts
             return
-        dues = self.server.bandwidth.take(map(len, parts), self.moment)
+        dues = self.server.bandwidth.take(map(len, parts), self.asked)
         for part, due in zip(parts, dues, strict=True):
-            time.sleep(max(0.0, due - time.monotonic()))
-            self.moment = due
+            sleep_until(due)
+            self.due = max(self.due, due)
             yield part
 
     def write(self, number: int, length: int) -> None:
@@ -219,10 +215,13 @@ def main() -> None:
     server = Server(os.read(0, KEY), float(bandwidth), float(operations), int(capacity))
     threading.Thread(target=server.serve_forever, args=(60.0,), daemon=True).start()
     print(server.server_address[1], flush=True)
-    while os.getppid() == int(parent):  # what was forked from the parent may hold the pipe open
-        if select.select([0], [], [], 1.0)[0] and not os.read(0, 1):
-            break
+    while os.getppid() == int(parent):
+        time.sleep(1.0)
     os._exit(0)
+
+
+def sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
 
 
 if __name__ == "__main__":

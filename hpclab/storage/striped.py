@@ -16,7 +16,7 @@ import select
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,9 +34,9 @@ START = 20.0  # seconds for a server to start
 
 
 class StripedStore:
-    """`servers` with their rates (`models.storage.Server`, or pairs of bandwidth in B/s and operations/s), a
-    metadata server of `metadata` opens/s, a `latency` in seconds for each open; each server holds `capacity`
-    bytes. Starts them; ends with `close()`, its `with` block, or this process, whichever way that ends.
+    """`servers` with their rates (`models.storage.Server`), a metadata server of `metadata` opens/s, a
+    `latency` in seconds for each open; each server holds `capacity` bytes. Starts them; ends with `close()`,
+    its `with` block, or this process, whichever way that ends.
 
     A finite rate lies between 1 MB/s and MOST_BANDWIDTH of all servers together, or between 1 and
     MOST_OPERATIONS per second: what is faster than these programs cannot be emulated. math.inf states no
@@ -45,14 +45,13 @@ class StripedStore:
 
     def __init__(
         self,
-        servers: Iterable[Server | tuple[float, float]] = (Server(50e6),) * 4,
+        servers: tuple[Server, ...] = (Server(50e6),) * 4,
         metadata: float = 1000.0,
         latency: float = 0.0,
         capacity: int = 2**27,
     ) -> None:
-        found = servers if isinstance(servers, Iterable) else [servers]
-        rates = tuple(Server(*pair) if isinstance(pair, tuple) and len(pair) == 2 else pair for pair in found)
-        self.model = Store(rates, metadata, latency=latency)
+        self.model = Store(servers, metadata, latency=latency)
+        rates = self.model.servers
         checks.integer("The number of servers", len(rates), 1, MOST_SERVERS)
         for each in rates:
             checks.number("bandwidth of a server", each.bandwidth, 1e6, MOST_BANDWIDTH, "B/s")
@@ -73,21 +72,21 @@ class StripedStore:
             raise
 
     def client(
-        self, link: float | None = None, stripes: int = 1, stripe_size: int = 2**20, limited: bool = True
+        self, link: float = math.inf, stripes: int = 1, stripe_size: int = 2**20, limited: bool = True
     ) -> StripedFileSystem:
-        """A machine with a link of `link` B/s (None: as fast as it goes), as an fsspec file system.
+        """A machine with a link of `link` B/s (math.inf: as fast as it goes), as an fsspec file system.
 
         What it writes lies on `stripes` servers in stripes of `stripe_size` bytes. With ``limited=False`` no
         rate holds for it: that is for preparing and for looking, never for measuring.
         """
-        free = link is None or link == math.inf
-        link = math.inf if free else checks.number("link", link, 1e6, 1e12, "B/s")
+        if link != math.inf:
+            checks.number("link (if not math.inf)", link, 1e6, 1e12, "B/s")
         checks.integer("stripes", stripes, 1, len(self.model.servers))
         checks.integer("stripe_size", stripe_size, 2**12, 2**30, "bytes")
         if not self._processes:
             raise OSError("This striped store was closed: start another.")
         return StripedFileSystem(
-            self._ports, self._key, link, self.model.latency, stripes, stripe_size, bool(limited)
+            self._ports, self._key, link, self.model.latency, stripes, stripe_size, limited
         )
 
     def fill(self, files: Mapping[str, bytes], stripes: int = 1, stripe_size: int = 2**20) -> None:
@@ -102,11 +101,8 @@ class StripedStore:
 
     def close(self) -> None:
         for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
+            with process:  # closes its pipes and waits for it
+                process.kill()
         self._processes = []
 
     def __enter__(self) -> Self:

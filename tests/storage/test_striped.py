@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from hpclab.models.storage import Reading, Server
 from hpclab.storage import file_system
-from hpclab.storage.server import BEHIND, LENGTH, Clock
+from hpclab.storage.server import BEHIND, Clock
 from hpclab.storage.striped import StripedStore
 from tests.conftest import gone, until
 
@@ -165,8 +165,8 @@ def test_one_link_is_shared_by_what_is_forked_and_by_nobody_else(client):
     assert pickle.loads(pickle.dumps(client))._link_free.value == 0
 
 
-WRONG = [LENGTH.pack(2**31), LENGTH.pack(4) + b"nope", LENGTH.pack(9) + b"{}",
-         LENGTH.pack(26) + b'{"do":"exit","asked":null}']  # fmt: skip
+WRONG = [b"x" * 2**13, b"nope\n", b"{}\n", b"{",
+         b'{"do":"exit","asked":null}\n']  # fmt: skip
 
 
 @pytest.mark.parametrize("said", WRONG, ids=range(len(WRONG)))
