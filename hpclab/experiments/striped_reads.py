@@ -75,13 +75,11 @@ class StripedReads:
                 found = processes.map(functools.partial(_read, begin), clients, turns)
                 ended, samples, late = zip(*found, strict=True)
                 seconds = max(ended) - begin
-                facts = total(samples).facts() | {
-                    "cores": allowance.cores().whole,
-                    "late": max(late) / seconds,
-                }
+                facts = {"cores": allowance.cores().whole, "late": max(late) / seconds}
                 results += self._results(
-                    seconds, Origin.EMULATED, repeat, condition=condition(store), environment=facts
-                )
+                    seconds, Origin.EMULATED, repeat, condition=condition(store),
+                    environment=facts | total(samples).facts(),
+                )  # fmt: skip
                 if progress is not None:
                     progress("reading", repeat + 1, self.repeats)
         return results

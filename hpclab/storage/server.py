@@ -37,14 +37,12 @@ class Clock:
     """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
 
     A part at a time, in the order in which requests came or had their last part, so that they take turns,
-    however late the threads come that wait for them. A request that comes late, for a moment past, finds the
-    time that nobody had from then on; none is given an earlier time.
+    however late the threads come that wait for them.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
         self._queue, self._numbers = list[tuple[float, int, deque[int], deque[float]]](), itertools.count()
-        self._idle = deque[tuple[float, float]](maxlen=16)  # the last times that nobody had
 
     def take(self, amounts: Iterable[int], asked: float) -> Iterator[float]:
         """For each part of a request, made at the moment `asked`, when it is done."""
@@ -53,9 +51,7 @@ class Clock:
         with self._lock:
             while self._queue and self.free < asked:
                 self._serve()
-            if self.free < asked:
-                self._idle.append((self.free, asked))
-                self.free = asked
+            self.free = max(self.free, asked)
             heapq.heappush(self._queue, (asked, next(self._numbers), parts, dues))
         try:
             while parts or dues:
@@ -67,22 +63,13 @@ class Clock:
             parts.clear()
 
     def _serve(self) -> None:
-        since, number, parts, dues = heapq.heappop(self._queue)
+        _, number, parts, dues = heapq.heappop(self._queue)
         if parts:
             part = parts.popleft()
-            due = self._place(part / self.rate, since)
+            self.free = max(self.free, time.monotonic() - BEHIND) + part / self.rate
             self.done += part
-            dues.append(due)
-            heapq.heappush(self._queue, (due, number, parts, dues))
-
-    def _place(self, cost: float, asked: float) -> float:
-        for place, (begin, end) in enumerate(self._idle):
-            due = max(begin, asked) + cost
-            if due <= end:
-                self._idle[place] = (due, end)
-                return due
-        self.free = max(self.free, time.monotonic() - BEHIND) + cost
-        return self.free
+            dues.append(self.free)
+            heapq.heappush(self._queue, (self.free, number, parts, dues))
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -7,7 +7,7 @@ import pytest
 from hpclab.experiments.striped_reads import StripedReads
 from hpclab.models.storage import Reading, Server, Store, predict
 from hpclab.results import Origin, select
-from hpclab.storage.striped import StripedStore
+from hpclab.storage.striped import StripedStore, condition
 from tests.conftest import until
 
 STORE = Store((Server(50e6), Server(40e6)), metadata=1000, link=100e6)
@@ -27,10 +27,7 @@ def test_every_client_reads_its_own_files_from_where_the_model_has_them(monkeypa
     assert [one.repeat for one in times] == [one.repeat for one in rates] == [0, 1]
     assert [one.value for one in rates] == pytest.approx([6 * 3 * 4096 / one.value for one in times])
     assert {one.origin for one in found} == {Origin.EMULATED}
-    assert {one.condition for one in found} == {
-        "a striped store of 1 server at 50 MB/s, 1 server at 40 MB/s, a metadata server of 1,000 opens/s, "
-        "links of 100 MB/s"
-    }
+    assert {one.condition for one in found} == {condition(STORE)}
 
 
 def test_what_it_predicts_is_the_model_of_the_same_store():
