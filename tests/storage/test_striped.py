@@ -145,11 +145,14 @@ def test_a_forked_client_shares_the_link_a_pickled_one_does_not_and_both_connect
     assert done.stdout.strip() == b"5", done.stderr
 
 
-WRONG = [b"x" * 2**13, b"nope\n", b"{}\n", b"{", b'{"do":"exit","asked":null}\n']
+RIGHT = b'{"do":"statistics","asked":null}\n'
+WRONG = [b"x" * 2**13, b"nope\n", b"{}\n", b"{", RIGHT.replace(b"statistics", b"exit")]
+KEYS = [b"", b"x" * 64, b"\xff" * 64, b"half a key"]
 
 
-@pytest.mark.parametrize("said", WRONG, ids=range(len(WRONG)))
-@pytest.mark.parametrize("key", [b"", b"x" * 64, b"\xff" * 64, b"half a key", None])
+@pytest.mark.parametrize(
+    ("key", "said"), [*((key, RIGHT) for key in KEYS), *((None, said) for said in WRONG)]
+)
 def test_a_wrong_key_or_message_ends_that_connection_only(client, key, said):
     client.pipe_file("x", DATA)
     for port in client._ports:
@@ -196,7 +199,10 @@ def test_a_server_that_is_stopped_is_named(doomed, monkeypatch):
     doomed._processes[1].send_signal(signal.SIGSTOP)
     with pytest.raises(TimeoutError, match=r"^Storage server 1 .* has not answered"):
         client.cat_file("second")
+    monkeypatch.undo()
     assert client.cat_file("first") == DATA
+    doomed._processes[1].send_signal(signal.SIGCONT)
+    assert client.cat_file("second") == DATA, "it read on where it had stopped"
 
 
 def test_close_leaves_no_process_and_no_port(doomed, refused):
