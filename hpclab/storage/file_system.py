@@ -6,6 +6,7 @@ once. Nothing is cached: every read is a first one.
 """
 
 import functools
+import io
 import json
 import multiprocessing
 import os
@@ -83,7 +84,7 @@ class StripedFileSystem(AbstractFileSystem):
             return bool(self.info(path))
         return False
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
+    def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
         """Write a file whole: it is there when all its stripes are, in place of one that had its name."""
         stripes, size = self._layout.values()
         content, number = memoryview(value).cast("B"), self._metadata("number")
@@ -121,13 +122,12 @@ class StripedFileSystem(AbstractFileSystem):
                 places.append(place)
                 words = {"do": "read", "number": number, "start": low, "end": high}
                 requests.append((self._server(file, place), words, b""))
-        found = self._ask(requests, moved=max(0, end - start))
-        parts = {place: memoryview(said) for place, said in zip(places, found, strict=True)}
+        found = self._ask(requests, moved=end - start)
+        parts = {place: io.BytesIO(said) for place, said in zip(places, found, strict=True)}
         pieces = []
         while start < end:
             place, length = start // size % stripes, min(end, (start // size + 1) * size) - start
-            pieces.append(parts[place][:length])
-            parts[place] = parts[place][length:]
+            pieces.append(parts[place].read(length))
             start += length
         return b"".join(pieces)
 
@@ -166,7 +166,7 @@ class StripedFileSystem(AbstractFileSystem):
             raise
         if asked is not None:
             done = max([asked, *(due for _, _, due in answers)]) + latency
-            if moved:
+            if moved > 0:
                 with self._link_free.get_lock():
                     self._link_free.value = max(self._link_free.value, asked) + moved / self._link
                     done = max(done, self._link_free.value)

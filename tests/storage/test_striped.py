@@ -89,7 +89,7 @@ def test_stripes_lie_where_the_model_says_and_each_part_is_one_operation():
 def test_a_rate_is_kept_a_late_request_made_up_for_and_an_idle_second_not():
     clock, now = Clock(rate=10.0), time.monotonic()
     (first,) = clock.take([5], now)
-    assert first == pytest.approx(now + 0.5)
+    assert now + 0.5 <= first <= time.monotonic() + 0.5
     assert list(clock.take([10, 10], now - 60)) == pytest.approx([first + 1, first + 2])
     (late,) = Clock(rate=10.0).take([0.1], now - 60)
     assert now - BEHIND + 0.01 <= late < time.monotonic()
