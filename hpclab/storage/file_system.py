@@ -6,7 +6,6 @@ once. Nothing is cached: every read is a first one.
 """
 
 import functools
-import io
 import json
 import multiprocessing
 import os
@@ -123,11 +122,12 @@ class StripedFileSystem(AbstractFileSystem):
                 words = {"do": "read", "number": number, "start": low, "end": high}
                 requests.append((self._server(file, place), words, b""))
         found = self._ask(requests, moved=end - start)
-        parts = {place: io.BytesIO(said) for place, said in zip(places, found, strict=True)}
-        pieces = []
+        parts = {place: memoryview(said) for place, said in zip(places, found, strict=True)}
+        pieces = []  # views: copies of them would take a tenth of the time that is emulated
         while start < end:
             place, length = start // size % stripes, min(end, (start // size + 1) * size) - start
-            pieces.append(parts[place].read(length))
+            pieces.append(parts[place][:length])
+            parts[place] = parts[place][length:]
             start += length
         return b"".join(pieces)
 
