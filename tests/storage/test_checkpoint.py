@@ -21,6 +21,8 @@ from hpclab.storage.checkpoint import Checkpoints
 from hpclab.storage.checkpoint_files import LoadPlanner, _checksum
 from tests.conftest import until
 
+pytestmark = pytest.mark.slow  # all of them together
+
 
 def state(value: float) -> dict:
     """A model, an optimizer after a step and plain values, all of them telling `value`."""
@@ -174,7 +176,6 @@ def test_a_disk_that_takes_nothing_keeps_what_it_has(tmp_path, monkeypatch, disk
         subprocess.run(["umount", tmp_path], check=True)
 
 
-@pytest.mark.slow
 def test_a_save_that_is_killed_leaves_the_one_before_and_is_swept(two):
     checkpoints, newest = two
     code = """
@@ -206,7 +207,6 @@ def test_what_does_not_fit_is_told_in_one_sentence(two, refused):
     assert loaded(checkpoints) == 2
 
 
-@pytest.mark.slow
 def test_shards_of_two_ranks_are_loaded_by_two_and_by_one(tmp_path):
     def train(load, shard):
         import torch

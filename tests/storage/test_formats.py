@@ -14,6 +14,8 @@ from fsspec.implementations.local import LocalFileSystem
 from hpclab.storage import formats
 from hpclab.storage.formats import FORMATS, StoredSamplesError, evict, open_samples, write
 
+pytestmark = pytest.mark.slow  # all of them together
+
 LENGTH, COUNT = 512, 1500  # more than one shard, and a chunk that is not full
 TOKENS = numpy.random.default_rng(0).integers(0, 2**16, LENGTH * COUNT + 7).astype("<u2")
 

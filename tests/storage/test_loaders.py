@@ -16,6 +16,8 @@ from hpclab.storage.formats import FORMATS, StoredSamplesError, open_samples, wr
 from hpclab.storage.loaders import read
 from hpclab.trace import record
 
+pytestmark = pytest.mark.slow  # all of them together
+
 TOKENS = numpy.arange(200 * 64, dtype="<u2")
 FILE = fsspec.filesystem("file")
 

@@ -23,6 +23,8 @@ from hpclab.storage.server import BEHIND, Clock
 from hpclab.storage.striped import StripedStore, condition
 from tests.conftest import gone, until
 
+pytestmark = pytest.mark.slow  # all of them together
+
 FAST = Server(100e6)
 DATA = numpy.random.default_rng(0).bytes(300_001)
 
@@ -156,11 +158,11 @@ KEYS = [b"", b"x" * 64, b"\xff" * 64, b"half a key"]
 def test_a_wrong_key_or_message_ends_that_connection_only(client, key, said):
     client.pipe_file("x", DATA)
     for port in client._ports:
-        with socket.create_connection(("127.0.0.1", port), 60) as sock:
-            with contextlib.suppress(OSError):  # reset, where it has not read all of this
-                sock.sendall((client._key.encode() if key is None else key) + said)
-                sock.shutdown(socket.SHUT_WR)
-                assert sock.recv(1) == b""
+        sock = socket.create_connection(("127.0.0.1", port), 60)
+        with sock, contextlib.suppress(OSError):  # reset, where it has not read all of this
+            sock.sendall((client._key.encode() if key is None else key) + said)
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b""
     assert client.cat_file("x") == DATA
 
 
