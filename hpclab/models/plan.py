@@ -1,0 +1,72 @@
+"""A plan: how a training step is spread over GPUs, as one checked description for every model and widget."""
+
+from dataclasses import dataclass
+
+from hpclab import checks
+from hpclab.models.transformer import Transformer
+
+RECOMPUTE = ("none", "selective", "full")  # selective: attention's scores only (Korthikanti et al., 2023)
+PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number that matrix products take
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`batch` sequences a step over all GPUs, `micro_batch` of them at once on a rank.
+
+    Degrees, whose product is `gpus`: `data`, `tensor`, `context` (each rank has a part of every sequence)
+    and `pipeline`, whose stages are cut into `chunks` each (1: 1F1B, more: interleaved). `zero` is the stage
+    of sharding over the data-parallel ranks: 0 none, 1 optimizer states, 2 and gradients, 3 and parameters
+    (FSDP). `sequence_parallel`: norms and dropouts are split over the tensor-parallel ranks, too.
+    `fused_attention`: scores are never written to memory (FlashAttention). `overlap`: gradients are reduced,
+    and sharded parameters fetched, while other layers compute. ValueError for what does not fit together.
+    """
+
+    batch: int
+    micro_batch: int = 1
+    data: int = 1
+    tensor: int = 1
+    pipeline: int = 1
+    context: int = 1
+    chunks: int = 1
+    zero: int = 0
+    recompute: str = "none"
+    precision: str = "bf16"
+    sequence_parallel: bool = False
+    fused_attention: bool = True
+    overlap: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "micro_batch", "data", "tensor", "pipeline", "context", "chunks"):
+            checks.integer(name, getattr(self, name), 1, 2**24)
+        checks.integer("zero", self.zero, 0, 3)
+        checks.choice("recompute", self.recompute, RECOMPUTE)
+        checks.choice("precision", self.precision, PRECISIONS)
+        if self.batch % (self.data * self.micro_batch):
+            raise ValueError(
+                f"batch must be a multiple of data × micro_batch = {self.data * self.micro_batch}, "
+                f"not {self.batch}."
+            )
+        if self.chunks > 1 and (self.pipeline == 1 or self.micro_batches % self.pipeline):
+            raise ValueError(
+                "chunks need a pipeline whose stages divide the micro-batches: "
+                f"{self.pipeline} stages, {self.micro_batches} micro-batches."
+            )
+
+    @property
+    def gpus(self) -> int:
+        return self.data * self.tensor * self.context * self.pipeline
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches of a step on each rank, one after the other."""
+        return self.batch // (self.data * self.micro_batch)
+
+    def refuse_unless_it_fits(self, model: Transformer) -> None:
+        """ValueError where `model` cannot be split so."""
+        for what, whole, name, part in (
+            ("layers", model.layers, "pipeline × chunks", self.pipeline * self.chunks),
+            ("heads", model.heads, "tensor", self.tensor),
+            ("sequence", model.sequence, "context", self.context),
+        ):
+            if whole % part:
+                raise ValueError(f"{name} = {part} does not divide the model's {whole} {what}.")

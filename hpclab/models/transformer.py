@@ -1,0 +1,78 @@
+"""A transformer's shape: what its parameters and its work are counted from, in models and in real code."""
+
+from dataclasses import dataclass
+
+from hpclab import checks
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """A decoder of `layers` blocks of width `hidden`, on sequences of `sequence` tokens.
+
+    `heads` query heads of width hidden / heads; `kv_heads` key and value heads (0: as many as heads).
+    `feed_forward` is the width inside the MLP (0: 4 × hidden); a `gated` one (SwiGLU) has three matrices, not
+    two. `tied`: the output layer is the token embedding. `positions`: they are learned, a vector each.
+    `biases`: the linear layers have some, and the norms have both scale and shift; without, scale only.
+    ValueError for what cannot be built.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    sequence: int
+    vocabulary: int
+    kv_heads: int = 0
+    feed_forward: int = 0
+    gated: bool = False
+    tied: bool = True
+    positions: bool = True
+    biases: bool = True
+
+    def __post_init__(self) -> None:
+        for name, most in (("layers", 10**4), ("hidden", 2**20), ("heads", 2**14), ("sequence", 2**24),
+                           ("vocabulary", 2**24)):  # fmt: skip
+            checks.integer(name, getattr(self, name), 1, most)
+        for name, given, usual in (("kv_heads", self.kv_heads, self.heads),
+                                   ("feed_forward", self.feed_forward, 4 * self.hidden)):  # fmt: skip
+            object.__setattr__(self, name, checks.integer(name, given, 0, 2**24) or usual)
+        for what, whole, part in (("hidden", self.hidden, self.heads), ("heads", self.heads, self.kv_heads)):
+            if whole % part:
+                raise ValueError(f"{what} must be a multiple of {part}, not {whole}.")
+
+    @property
+    def kv_width(self) -> int:
+        """Width of all keys together, and of all values: hidden, or less where heads share them."""
+        return self.hidden // self.heads * self.kv_heads
+
+    @property
+    def layer_parameters(self) -> int:
+        """Parameters of one block: attention, MLP, two norms."""
+        h, f = self.hidden, self.feed_forward
+        into, out = (2 * f if self.gated else f), h
+        weights = h * (h + 2 * self.kv_width) + h * h + h * into + f * h
+        biases = (h + 2 * self.kv_width) + h + into + out
+        return weights + 2 * h + (biases + 2 * h if self.biases else 0)
+
+    @property
+    def embedding_parameters(self) -> int:
+        """The token embedding, and the learned positions where there are some."""
+        return self.hidden * (self.vocabulary + self.sequence * self.positions)
+
+    @property
+    def parameters(self) -> int:
+        """All of them: embeddings, blocks, the last norm, and the output layer where it is not tied."""
+        norm = self.hidden * (2 if self.biases else 1)
+        output = 0 if self.tied else self.hidden * self.vocabulary
+        return self.embedding_parameters + self.layers * self.layer_parameters + norm + output
+
+    def forward_flops(self, sequences: float = 1) -> float:
+        """FLOP of a forward pass over `sequences` sequences, in matrix products; backward has twice that.
+
+        2 a weight and token, and 4 × sequence × hidden a token and layer for scores and weighted values.
+        Attention is counted whole, as Megatron-LM does, although half of it is masked (Narayanan et al.,
+        SC21, equation 3).
+        """
+        h, f, s = self.hidden, self.feed_forward, self.sequence
+        weights = h * (h + 2 * self.kv_width) + h * h + (3 if self.gated else 2) * h * f
+        a_token = self.layers * (2 * weights + 4 * s * h) + 2 * h * self.vocabulary
+        return sequences * s * a_token

@@ -1,0 +1,122 @@
+"""The language model that lessons 08 to 13 carry: GPT-2's block, written to be read and to be taken apart.
+
+Every kind of parallelism cuts somewhere in here: the batch (data), the two matrices of the MLP and the heads
+of attention (tensor), the list of blocks (pipeline), the tokens of a sequence (sequence, context).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpclab.models.transformer import Transformer
+
+
+class Attention(nn.Module):
+    """Each token looks at those before it: (batch, tokens, hidden) in and out, in `heads` heads."""
+
+    def __init__(self, hidden: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
+        self.out = nn.Linear(hidden, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = (self.split(linear(x)) for linear in (self.query, self.key, self.value))
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.out(seen.transpose(1, 2).flatten(2))
+
+    def split(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) as (batch, heads, tokens, width of a head)."""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class MLP(nn.Module):
+    """Each token by itself: up to four times the width, and down again."""
+
+    def __init__(self, hidden: int, inside: int):
+        super().__init__()
+        self.up, self.down = nn.Linear(hidden, inside), nn.Linear(inside, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(functional.gelu(self.up(x)))
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on a normalised input and added to it."""
+
+    def __init__(self, shape: Transformer):
+        super().__init__()
+        self.norm_1, self.attention = nn.LayerNorm(shape.hidden), Attention(shape.hidden, shape.heads)
+        self.norm_2, self.mlp = nn.LayerNorm(shape.hidden), MLP(shape.hidden, shape.feed_forward)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm_1(x))
+        return x + self.mlp(self.norm_2(x))
+
+
+class GPT(nn.Module):
+    """Tokens (batch, length) in, logits of the next token (batch, length, vocabulary) out.
+
+    As `shape` says; ValueError where that has gates, shared key heads, no learned positions or no biases,
+    which this model has not. The same seed gives the same weights on every rank.
+    """
+
+    def __init__(self, shape: Transformer, seed: int = 0):
+        super().__init__()
+        if shape.gated or shape.kv_heads != shape.heads or not (shape.positions and shape.biases):
+            raise ValueError(
+                "GPT has learned positions, biases, no gates and as many key heads as heads: leave "
+                "gated, kv_heads, positions and biases as they are."
+            )
+        self.shape = shape
+        self.token = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.position = nn.Embedding(shape.sequence, shape.hidden)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(shape.hidden)
+        self.output = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
+        if shape.tied:
+            self.output.weight = self.token.weight
+        self.initialise(seed)
+
+    def initialise(self, seed: int) -> None:
+        """GPT-2's: normal with 0.02, biases 0; what adds to the stream is smaller the more layers do."""
+        source = torch.Generator(self.token.weight.device).manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                into_stream = name.endswith(("out.weight", "down.weight"))
+                spread = 0.02 / (2 * self.shape.layers) ** 0.5 if into_stream else 0.02
+                nn.init.normal_(parameter, 0.0, spread, generator=source)
+            elif "norm" not in name:
+                nn.init.zeros_(parameter)
+
+    def embed(self, tokens: Tensor, first: int = 0) -> Tensor:
+        """The stream's beginning: of each token its vector, and that of its place, counted from `first`."""
+        places = torch.arange(first, first + tokens.shape[1], device=tokens.device)
+        return self.token(tokens) + self.position(places)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        for block in self.blocks:
+            x = block(x)
+        return self.output(self.norm(x))
+
+
+def loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy in nats a token; logits (batch, length, vocabulary), targets (batch, length)."""
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def batches(
+    tokens: Tensor, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1
+) -> tuple[Tensor, Tensor]:
+    """This rank's inputs and targets (batch / ranks, length) of a step: windows of the tokens at random.
+
+    All ranks draw the same `batch` places for step number `step` and each takes its own part, so the batch
+    does not depend on how many ranks share it. ValueError where they cannot share it evenly.
+    """
+    if batch % ranks:
+        raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {batch}.")
+    places = torch.randint(len(tokens) - length, (batch,), generator=torch.Generator().manual_seed(step))
+    own = places[rank * batch // ranks : (rank + 1) * batch // ranks]
+    windows = tokens[own[:, None] + torch.arange(length + 1)].long()
+    return windows[:, :-1], windows[:, 1:]
