@@ -1,0 +1,76 @@
+"""What of a step's gradient messages hides behind the backward pass: one wire, used as soon as it can be.
+
+The backward pass makes gradients from the last layer to the first. They are put into buckets, and a bucket can
+be sent once its last gradient is there. Notice three things: the last bucket never hides, however fast the
+links are; a wire that is slower than the computing delays all buckets after the first; and small buckets pay
+the latency often, while one large bucket hides nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy
+
+
+def group(sizes: Sequence[int], limit: float) -> list[list[int]]:
+    """The places of `sizes` (bytes, in the order in which gradients become ready) in buckets.
+
+    A bucket is full as soon as it holds `limit` bytes or more; so one larger gradient is a bucket alone or ends
+    one, and infinity makes one bucket of all.
+    """
+    buckets: list[list[int]] = [[]]
+    held = 0
+    for place, size in enumerate(sizes):
+        if held >= limit:
+            buckets.append([])
+            held = 0
+        buckets[-1].append(place)
+        held += size
+    return buckets
+
+
+@dataclass(frozen=True)
+class Messages:
+    """When each message was on the wire, in seconds since the backward pass began, which took `backward`."""
+
+    begins: tuple[float, ...]
+    ends: tuple[float, ...]
+    backward: float
+
+    @property
+    def exposed(self) -> float:
+        """Seconds after the backward pass that the last message takes."""
+        return max(0.0, max(self.ends, default=0.0) - self.backward)
+
+    @property
+    def hidden(self) -> float:
+        """Seconds in which the wire is busy while the backward pass computes."""
+        spans = zip(self.begins, self.ends, strict=True)
+        return sum(max(0.0, min(end, self.backward) - begin) for begin, end in spans)
+
+
+def send(backward: float, ready: Sequence[float], seconds: Sequence[float], overlap: bool = True) -> Messages:
+    """The messages of a backward pass of `backward` seconds, one after the other on one wire.
+
+    Message i takes ``seconds[i]`` and can begin at ``ready[i]`` of the pass (0 to 1); without `overlap` none
+    begins before the pass has ended.
+    """
+    begins, free = list[float](), 0.0
+    for share, length in zip(ready, seconds, strict=True):
+        begins.append(max(free, backward * (share if overlap else 1.0)))
+        free = begins[-1] + length
+    ends = [begin + length for begin, length in zip(begins, seconds, strict=True)]
+    return Messages(tuple(begins), tuple(ends), backward)
+
+
+def buckets(sizes: Sequence[int], work: Sequence[float], limit: float) -> tuple[list[int], list[float]]:
+    """(bytes of each bucket, share of the backward pass after which it is ready).
+
+    `sizes` are the gradients' bytes and `work` the computing before each is there, in any unit, both in the
+    order in which they become ready.
+    """
+    done = numpy.array([*accumulate(work)])
+    done = done / done[-1] if len(done) and done[-1] else numpy.ones(len(done))
+    places = group(sizes, limit)
+    return [sum(sizes[at] for at in part) for part in places], [float(done[part[-1]]) for part in places]

@@ -1,0 +1,37 @@
+"""What of the gradient messages hides: closed forms for one wire."""
+
+import math
+
+import pytest
+
+from hpclab.models import overlap
+
+
+def test_buckets_are_full_when_they_hold_the_limit():
+    assert overlap.group([4, 4, 4, 4], 8) == [[0, 1], [2, 3]]
+    assert overlap.group([1, 20, 1], 8) == [[0, 1], [2]]
+    assert overlap.group([1, 2, 3], math.inf) == [[0, 1, 2]]
+    assert overlap.group([1, 2, 3], 1) == [[0], [1], [2]]
+
+
+def test_ready_when_the_last_of_it_is_computed():
+    assert overlap.buckets([4, 4, 4], [1, 2, 1], 8) == ([8, 4], [0.75, 1.0])
+
+
+def test_a_fast_wire_exposes_the_last_message_only():
+    sent = overlap.send(8.0, [0.25, 0.5, 1.0], [1.0, 1.0, 1.0])
+    assert (sent.exposed, sent.hidden) == (1.0, 2.0)
+    assert sent.begins == (2.0, 4.0, 8.0)
+
+
+def test_a_slow_wire_is_never_idle_after_the_first():
+    sent = overlap.send(8.0, [0.25, 0.5, 1.0], [10.0, 10.0, 10.0])
+    assert (sent.exposed, sent.hidden) == (2 + 30 - 8, 6.0)
+
+
+@pytest.mark.parametrize("seconds", [[0.1, 5.0, 0.3], [10.0, 0.0, 1.0]])
+def test_hidden_and_exposed_are_all_of_it_where_the_wire_never_waits_after_the_pass(seconds):
+    sent = overlap.send(8.0, [0.25, 0.5, 1.0], seconds)
+    assert sent.exposed + sent.hidden == pytest.approx(sum(seconds))
+    alone = overlap.send(8.0, [0.25, 0.5, 1.0], seconds, overlap=False)
+    assert (alone.exposed, alone.hidden) == (pytest.approx(sum(seconds)), 0.0)
