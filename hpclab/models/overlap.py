@@ -1,9 +1,9 @@
 """What of a step's gradient messages hides behind the backward pass: one wire, used as soon as it can be.
 
-The backward pass makes gradients from the last layer to the first. They are put into buckets, and a bucket can
-be sent once its last gradient is there. Notice three things: the last bucket never hides, however fast the
-links are; a wire that is slower than the computing delays all buckets after the first; and small buckets pay
-the latency often, while one large bucket hides nothing.
+The backward pass makes gradients from the last layer to the first. They are put into buckets, and a bucket
+can be sent once its last gradient is there. Notice three things: the last bucket never hides, however fast
+the links are; a wire that is slower than the computing delays all buckets after the first; and small buckets
+pay the latency often, while one large bucket hides nothing.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ import numpy
 def group(sizes: Sequence[int], limit: float) -> list[list[int]]:
     """The places of `sizes` (bytes, in the order in which gradients become ready) in buckets.
 
-    A bucket is full as soon as it holds `limit` bytes or more; so one larger gradient is a bucket alone or ends
-    one, and infinity makes one bucket of all.
+    A bucket is full as soon as it holds `limit` bytes or more; so one larger gradient is a bucket alone or
+    ends one, and infinity makes one bucket of all.
     """
     buckets: list[list[int]] = [[]]
     held = 0
