@@ -106,17 +106,22 @@ def loss(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def batches(
-    tokens: Tensor, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1
-) -> tuple[Tensor, Tensor]:
-    """This rank's inputs and targets (batch / ranks, length) of a step: windows of the tokens at random.
+def places(tokens: int, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1) -> list[int]:
+    """Where this rank's samples of a step begin, `length` + 1 of the `tokens` each: batch / ranks of them.
 
     All ranks draw the same `batch` places for step number `step` and each takes its own part, so the batch
     does not depend on how many ranks share it. ValueError where they cannot share it evenly.
     """
     if batch % ranks:
         raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {batch}.")
-    places = torch.randint(len(tokens) - length, (batch,), generator=torch.Generator().manual_seed(step))
-    own = places[rank * batch // ranks : (rank + 1) * batch // ranks]
-    windows = tokens[own[:, None] + torch.arange(length + 1)].long()
+    drawn = torch.randint(tokens - length, (batch,), generator=torch.Generator().manual_seed(step))
+    return drawn[rank * batch // ranks : (rank + 1) * batch // ranks].tolist()
+
+
+def batches(
+    tokens: Tensor, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1
+) -> tuple[Tensor, Tensor]:
+    """This rank's inputs and targets (batch / ranks, length) of a step, from `tokens` in memory."""
+    begins = torch.tensor(places(len(tokens), batch, length, step, rank, ranks))
+    windows = tokens[begins[:, None] + torch.arange(length + 1)].long()
     return windows[:, :-1], windows[:, 1:]
