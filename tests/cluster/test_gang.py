@@ -41,6 +41,20 @@ def test_ranks_are_clean_between_runs(pool):
     assert len(set(draws)) == len(draws) == 12  # four processes, no two alike
 
 
+def test_what_an_optimizer_loads_is_there_for_the_next_rank(pool):
+    def train():
+        import sys
+
+        import torch
+
+        loaded = "torch._dynamo" in sys.modules
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+        return loaded
+
+    assert pool.run(train) == [False, False]
+    assert pool.run(train) == [True, True]
+
+
 def test_loader_workers_and_signal_handlers_work(pool):
     def load():
         import torch

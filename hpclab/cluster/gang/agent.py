@@ -10,6 +10,7 @@
 Every answer names the child it is about, so that the end of one run is never taken for trouble in the next.
 """
 
+import importlib
 import os
 import select
 import signal
@@ -70,7 +71,7 @@ class Agent:
     """One loop over the worker's messages, the child's messages and prints, and the child's end."""
 
     def __init__(self, address: str, answers: int):
-        self.address, self.answers = address, answers
+        self.address, self.answers, self.trains = address, answers, False
         self.orders = frames.Frames()
         self.wake, wake = os.pipe()
         os.set_blocking(wake, False)
@@ -79,6 +80,8 @@ class Agent:
         self.child = self._fork()
 
     def _fork(self) -> Child:
+        if self.trains:  # what the last rank had to load need not be loaded by the next
+            importlib.import_module(rank.COMPILER)
         child = Child(self.address)
         self.say("ready", child.pid, child.port)
         return child
@@ -127,6 +130,7 @@ class Agent:
         except OSError:
             chunk = b""
         for message in child.frames.feed(chunk):
+            self.trains |= message[0] == "value" and message[1]["compiler"]
             self.say(message[0], child.pid, *message[1:])
         if not chunk:
             child.watched.discard(child.control.fileno())

@@ -22,6 +22,7 @@ from hpclab.cluster.gang import frames
 from hpclab.cluster.maps import tasks
 
 HEARTBEAT = 0.1  # seconds
+COMPILER = "torch._dynamo"  # which torch's optimizers load the first time that one is made: over a second
 _NETWORK = re.compile(r"[Tt]im(ed|e) ?out|[Cc]onnection|peer|[Ss]ocket|gloo|NCCL", re.ASCII)
 
 
@@ -137,7 +138,8 @@ def _run(
         raise TypeError(
             f"the function returned a {type(value).__name__}, which cannot be sent back: {error}"
         ) from error
-    return {"value": packed, "start": begin, "wall": wall, "marks": marks}
+    compiler = COMPILER in sys.modules
+    return {"value": packed, "start": begin, "wall": wall, "marks": marks, "compiler": compiler}
 
 
 def _join(timeout: datetime.timedelta, listener: socket.socket) -> None:
