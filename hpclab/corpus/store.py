@@ -35,7 +35,7 @@ class StoredCorpusError(RuntimeError):
 class StoredCorpus:
     """`tokens` is a read-only memory map, shape (tokens,), uint16: only what is touched is read again."""
 
-    tokens: numpy.ndarray
+    tokens: numpy.memmap
     tokeniser: Tokeniser
     manifest: Mapping[str, Any]
 

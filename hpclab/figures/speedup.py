@@ -187,8 +187,9 @@ def _names(
 def _readings(curves: Sequence[Curve], at: int | None) -> Iterator[Label]:
     """The labels of the curves, with what they say at `at`."""
     for curve in curves:
-        value, low, high = curve.at(curve.nodes[-1] if at is None else at)
-        text = f"{curve.label}: {times(value)}" + (f" at {at}" if at is not None else "")
+        place = curve.nodes[-1] if at is None else min(at, curve.nodes[-1])
+        value, low, high = curve.at(place)
+        text = f"{curve.label}: {times(value)}" + (f" at {place:g}" if at is not None else "")
         known = low is not None and high is not None and high - low > 0.01
         band = f"{low:.1f}–{times(high or 0)}, " if known else ""
         yield Label(curve.nodes[-1], curve.speedup[-1], f"{text}\n{band}modelled", style.COLOUR[curve.name])

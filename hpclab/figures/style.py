@@ -46,6 +46,7 @@ COLOUR = {
     "queue wait": "#E69F00",
     "waiting": "#E69F00",
     "worker start": "#F0E442",
+    "optimizer": "#56B4E9",
     "idle": "#BFBFBF",
     "unexplained": "#ffffff",
     # data and models

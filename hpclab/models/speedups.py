@@ -77,6 +77,13 @@ class Curve:
         return cls(fit.law.name.lower(), fit.law.name, nodes, speedup, tuple(low), tuple(high), fit.largest)
 
     @classmethod
+    def through(cls, modelled: Sequence[Result], along: str, name: str, label: str) -> Curve:
+        """The curve through the speedups of modelled makespans, one of which is of one."""
+        points = sorted((one.parameters[along], one.value) for one in speedups(modelled, along))
+        counts, values = zip(*points, strict=True)
+        return cls(name, label, counts, values)
+
+    @classmethod
     def fed(cls, knee: float, most: int) -> Curve:
         """The curve of nodes that a shared store feeds: each adds its share up to `knee` nodes, then none
         does."""

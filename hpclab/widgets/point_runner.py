@@ -12,7 +12,6 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
-from hpclab.experiments.scale_out import ScaleOut
 from hpclab.figures.style import counted
 from hpclab.results import Result, select
 
@@ -21,22 +20,24 @@ _PAUSE = 0.1  # seconds between two reports of progress: more often than that no
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the runner is doing: `nodes` now (0: nothing), `stage` of it with `done` of `total`, what waits.
+    """What the runner is doing: a point of `count` `axis` (0: nothing), `stage` of it with `done` of `total`,
+    what waits.
 
     `error` is a sentence, or empty; `note` says how the last run ended.
     """
 
-    nodes: int = 0
+    count: int = 0
     stage: str = ""
     done: int = 0
     total: int = 0
     waiting: tuple[int, ...] = ()
     error: str = ""
     note: str = ""
+    axis: str = "nodes"
 
     @property
     def busy(self) -> bool:
-        return self.nodes > 0
+        return self.count > 0
 
     @property
     def sentence(self) -> str:
@@ -45,7 +46,8 @@ class State:
             return self.error or self.note or "Ready."
         progress = f", {self.done} of {self.total}" if self.total > 1 else ""
         after = f"; then {', '.join(map(str, self.waiting))}" if self.waiting else ""
-        return f"{counted(self.nodes, 'node')}: {self.stage or 'beginning'}{progress}{after}."
+        point = counted(self.count, self.axis.removesuffix("s"))
+        return f"{point}: {self.stage or 'beginning'}{progress}{after}."
 
     @property
     def spoken(self) -> str:
@@ -54,21 +56,23 @@ class State:
 
 
 class PointRunner:
-    """Runs points of `experiment` on `pool`, one number of nodes each; `changed()` is called from the thread.
+    """Runs points of `experiment` on `pool`; `changed()` is called from the thread.
 
-    A point that is running or waiting is not added again, so that a button pressed twice does no harm.
+    A point is one number of the experiment's `axis` ("nodes"), its field that holds the points. One that is
+    running or waiting is not added again, so that a button pressed twice does no harm.
     `results` are all so far, those handed in first.
     """
 
     def __init__(
         self,
         pool: Any,
-        experiment: ScaleOut,
+        experiment: Any,
         changed: Callable[[], None],
         results: Sequence[Result] = (),
+        axis: str = "nodes",
     ):
-        self.pool, self.experiment = pool, experiment
-        self.state = State()
+        self.pool, self.experiment, self.axis = pool, experiment, axis
+        self.state = State(axis=axis)
         self.results = list(results)
         self._changed = changed
         self._lock, self._idle, self._stop = threading.Lock(), threading.Event(), threading.Event()
@@ -78,15 +82,15 @@ class PointRunner:
     def request(self, points: Iterable[int], instead: bool = False) -> None:
         """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once.
 
-        The first run of all is at one node where that is missing: a speedup is relative to it.
+        The first run of all is at one where that is missing: a speedup is relative to it.
         """
-        wanted = [checks.integer("nodes", point, 1, 65_536) for point in points]
+        wanted = [checks.integer(self.axis, point, 1, 65_536) for point in points]
         with self._lock:
             if self._closed:
-                raise ValueError("This node scaler is closed: run its cell again for a new one.")
-            there = [self.state.nodes, *(() if instead else self.state.waiting)]
+                raise ValueError("This scaler is closed: run its cell again for a new one.")
+            there = [self.state.count, *(() if instead else self.state.waiting)]
             mine = self.experiment.mine(self.results)
-            if wanted and 1 not in there and not select(mine, "makespan", nodes=1):
+            if wanted and 1 not in there and not select(mine, "makespan", **{self.axis: 1}):
                 wanted.insert(0, 1)
             _, *waiting = dict.fromkeys([*there, *wanted])
             self.state = replace(self.state, waiting=tuple(waiting))
@@ -127,7 +131,7 @@ class PointRunner:
 
     def _next(self) -> None:
         first, *rest = self.state.waiting
-        self.state = State(first, waiting=tuple(rest))
+        self.state = State(first, axis=self.axis, waiting=tuple(rest))
         self._stop.clear()
 
     def _run(self) -> None:
@@ -135,14 +139,14 @@ class PointRunner:
         try:
             while True:
                 try:
-                    point = replace(self.experiment, nodes=(self.state.nodes,))
+                    point = replace(self.experiment, **{self.axis: (self.state.count,)})
                     point.measure(self.pool, progress=self._report, found=self._found)
                     count, spent = count + 1, time.monotonic() - begin
-                    ended = State(note=f"Done: {counted(count, 'point')} in {spent:.1f} s.")
+                    ended = State(axis=self.axis, note=f"Done: {counted(count, 'point')} in {spent:.1f} s.")
                 except Cancelled:
-                    ended = State(note="Cancelled; what was measured is kept.")
+                    ended = State(axis=self.axis, note="Cancelled; what was measured is kept.")
                 except BaseException as error:  # nobody else would see it in a thread
-                    ended = State(error=sentence_of(error))
+                    ended = State(axis=self.axis, error=sentence_of(error))
                 with self._lock:
                     # What waits after an error belonged to the same sweep; after a cancel it is new.
                     self.state = replace(ended, waiting=() if ended.error else self.state.waiting)

@@ -76,7 +76,8 @@ class GPT(nn.Module):
         self.output = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
         if shape.tied:
             self.output.weight = self.token.weight
-        self.initialise(seed)
+        if not self.token.weight.is_meta:  # where there are no numbers, only shapes
+            self.initialise(seed)
 
     def initialise(self, seed: int) -> None:
         """GPT-2's: normal with 0.02, biases 0; what adds to the stream is smaller the more layers do."""

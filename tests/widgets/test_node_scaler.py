@@ -7,7 +7,7 @@ import pytest
 from hpclab.exercises.prediction import Prediction
 from hpclab.figures import style
 from hpclab.models.storage import Server, Store
-from hpclab.widgets import node_scaler
+from hpclab.widgets import scaler as scaler_module
 from hpclab.widgets.node_scaler import NodeScaler
 from tests.conftest import until
 from tests.widgets.conftest import Pool, run
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def scaler(experiment, monkeypatch):
-    monkeypatch.setattr(node_scaler, "REST", 0.15)
+    monkeypatch.setattr(scaler_module, "REST", 0.15)
     made = NodeScaler(Pool(), experiment)
     yield made
     experiment.hold.set()
@@ -75,7 +75,7 @@ def test_the_text_on_an_emulated_store_is_another_experiment_with_a_knee(scaler,
 def test_the_slider_measures_where_it_comes_to_rest(scaler, experiment):
     shown = scaler.shown
     for count in (2, 3, 4):
-        scaler._nodes.value = count
+        scaler._count.value = count
         assert f"Run at {count} nodes" == scaler._here.description
         assert f"Modelled at {count} nodes: What if" in scaler.moving.value
     assert scaler.shown is shown, "a cursor redraws no points"
@@ -93,7 +93,7 @@ def test_a_sweep_gives_curves_and_says_why_one_is_missing(scaler):
     assert "USL on" in said(scaler)
     assert "no curve" not in scaler.note.value
     assert "Emulated: a core for each node." in scaler.note.value
-    scaler._nodes.value = 4
+    scaler._count.value = 4
     scaler._rest()
     scaler._models["contention"].value = 0.4
     assert "Modelled at 4 nodes: What if 1.8×, Amdahl 3.1×" in scaler.announcer.value
@@ -125,7 +125,7 @@ def test_a_fit_that_fails_is_a_sentence_and_the_points_are_drawn(scaler, experim
 def test_close_cancels_and_leaves_no_thread(experiment):
     experiment.hold.clear()
     scaler = NodeScaler(Pool(), experiment)
-    scaler._nodes.value = 3
+    scaler._count.value = 3
     scaler.run(1)
     timer = scaler._timer
     scaler.close()

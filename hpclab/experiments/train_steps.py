@@ -1,0 +1,297 @@
+"""The experiment of lesson 08: train on 1, 2, 4 ... ranks, and see what a step consists of.
+
+experiment = TrainSteps(ranks=(1, 2, 4))
+results = experiment.measure(pool)                 # really trains
+costs = experiment.fit(results)                    # seconds of a step's parts, at each number of ranks
+over = replace(experiment, link=Link(125e6))
+over.predict(None, costs)                          # before it is run: the same over a link of 1 Gb/s
+"""
+
+import contextlib
+import functools
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fsspec
+import torch
+
+from hpclab import checks, corpus, timing
+from hpclab.cluster.pool import Pool
+from hpclab.experiments.experiment import Progress, counts, there_and_back
+from hpclab.machine import allowance
+from hpclab.models import overlap, storage, training_step
+from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.plan import Plan
+from hpclab.models.storage import Reading, Store
+from hpclab.models.transformer import Transformer
+from hpclab.parallel.link import Link
+from hpclab.parallel.training import PARTS, Trained, Training, train
+from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.storage.striped import StripedStore
+from hpclab.units import format_seconds
+from hpclab.workloads import gpt
+
+NAME = "train steps"
+SMALL = Transformer(layers=4, hidden=128, heads=4, sequence=64, vocabulary=4096, tied=False)
+"""The course's language model as lessons train it: 1.85 million parameters, 7.4 MB of gradients."""
+SUMMED = (*PARTS, "idle")
+"""The components of a step's "seconds" that sum to its makespan."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of the parts of a step at some number of ranks, on this machine's own link and disk.
+
+    `rate` is the bytes/s at which its ranks sum gradients; `size` the samples of a rank they hold for.
+    """
+
+    parts: Mapping[str, float]
+    rate: float
+    size: float
+
+
+@dataclass(frozen=True)
+class TrainSteps:
+    """`batch` samples: of each rank ("weak" scaling) or of all together ("strong").
+
+    `bucket` in bytes; `link` None is this machine's own, else emulated, as is a `store` that the tokens lie
+    on; without one they lie on this machine's disk. `precision`: "fp32" or "bf16".
+    """
+
+    ranks: tuple[int, ...] = (1, 2, 4)
+    scaling: str = "weak"
+    batch: int = 8
+    bucket: int = 2**20
+    overlap: bool = True
+    precision: str = "fp32"
+    link: Link | None = None
+    store: Store | None = None
+    steps: int = 6
+    repeats: int = 1
+    shape: Transformer = SMALL
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", counts("ranks", self.ranks))
+        checks.choice("scaling", self.scaling, ("weak", "strong"))
+        checks.choice("precision", self.precision, ("fp32", "bf16"))
+        checks.instance("overlap", self.overlap, bool, "True or False")
+        for name, most in (("batch", 2**16), ("bucket", 2**40), ("steps", 10_000), ("repeats", 100)):
+            checks.integer(name, getattr(self, name), 1, most)
+        for name, kind in (("link", Link), ("store", Store)):
+            if getattr(self, name) is not None:
+                checks.instance(name, getattr(self, name), kind)
+        if self.scaling == "strong":
+            for ranks in self.ranks:
+                if self.batch % ranks:
+                    raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {self.batch}.")
+
+    def samples(self, ranks: int) -> int:
+        """Of a step over all ranks."""
+        return self.batch * (ranks if self.scaling == "weak" else 1)
+
+    def training(self, ranks: int) -> Training:
+        """What each of so many ranks is given to do."""
+        return Training(
+            self.shape, self.samples(ranks), self.steps, self.bucket, self.overlap, self.precision, self.link
+        )
+
+    def measure(
+        self, where: Pool, *, progress: Progress | None = None, found: Callable[[list[Result]], object] = bool
+    ) -> list[Result]:
+        """Train on the pool `where` at each number of ranks; `found(results)` is called after each repeat.
+
+        Each repeat gives the seconds of its median step, "makespan", and of that step's parts, "seconds" by
+        component, as means over ranks: PARTS, "idle" (what no part explains), and "hidden" and "messages",
+        which are beside the sum. "tokens per second" of all ranks; and a "loss" (nats a token) for every
+        step, with the parameters step, tokens and elapsed (seconds since training began). `pool.cancel()`
+        ends it with Cancelled.
+        """
+        report: Progress = progress or (lambda stage, done, total: None)
+        results = list[Result]()
+        with self._tokens() as (files, path, far):
+            for ranks, repeat in there_and_back(self.ranks, self.repeats):
+                if ranks > where.nodes:
+                    where.scale(ranks, progress=functools.partial(report, "starting nodes"))
+                report("training", 0, 1)
+                trained = where.run(train, self.training(ranks), files, path, ranks=ranks)
+                point = self._results(trained, where, repeat, far)
+                results += point
+                found(point)
+        return results
+
+    def fit(self, results: Sequence[Result]) -> Mapping[int, Costs]:
+        """Costs at each number of ranks that was measured over this machine's own link, from its own disk.
+
+        Medians over repeats, of runs with the same `overlap` where there are some: what sums gradients takes
+        time of the core that computes. ValueError where one rank was not measured so.
+        """
+        plain = replace(self, link=None, store=None).settings()
+        loose = {name: plain[name] for name in ("precision", "shape", "link", "store")}
+        costs = {}
+        for ranks in {one.parameters["ranks"] for one in select(results, "seconds", **loose)}:
+            same = select(results, "seconds", ranks=ranks, **loose)
+            same = select(same, overlap=self.overlap) or same
+            parts = {
+                name: statistics.median(one.value for one in same if one.component == name)
+                for name in (*PARTS, "messages")
+            }
+            size = same[0].parameters["samples"] / ranks
+            costs[ranks] = Costs(parts, sum(self.gradients()[0]) / max(parts["messages"], 1e-9), size)
+        if 1 not in costs:
+            raise ValueError(
+                "One rank, over this machine's own link and from its disk, was not measured yet."
+            )
+        return costs
+
+    def predict(
+        self, machine: GpuCluster | None, calibration: Mapping[int, Costs] | None, ranks: Sequence[int] = ()
+    ) -> list[Result]:
+        """The modelled "makespan" and "seconds" by component, at `ranks` (default: those of the spec).
+
+        With `machine` None on this one: what was measured on most ranks, with messages of the spec's buckets
+        and link over it, by `models.overlap`; ranks beyond the cores take turns. On a cluster of GPUs, where
+        `calibration` is not looked at, by `models.training_step.predict`, which `hpclab validate` scores.
+        """
+        many = counts("ranks", ranks or self.ranks, 1, 2**20)
+        if machine is None:
+            checks.instance("calibration", calibration, Mapping, "what fit() returned")
+        of = [
+            self._here(calibration or {}, count) if machine is None else self._there(machine, count)
+            for count in many
+        ]
+        return [
+            Result(
+                NAME, quantity, value, Origin.MODELLED, component=component,
+                parameters={"ranks": count, **self.settings(), "samples": self.samples(count)},
+                source="a step on this machine" if machine is None else machine.title,
+            )
+            for count, parts in zip(many, of, strict=True)
+            for quantity, component, value in (
+                ("makespan", "", sum(parts[name] for name in SUMMED)),
+                *(("seconds", name, parts[name]) for name in parts),
+            )
+        ]  # fmt: skip
+
+    def gradients(self) -> tuple[list[int], list[float]]:
+        """(bytes of each bucket, share of the backward pass after which it is ready).
+
+        The work behind a gradient is taken as proportional to its numbers; the embeddings' are looked up.
+        """
+        named = list(_model(self.shape).named_parameters())[::-1]
+        work = [0 if name.startswith(("token", "position")) else one.numel() for name, one in named]
+        return overlap.buckets([one.nbytes for _, one in named], work, self.bucket)
+
+    def mine(self, results: Sequence[Result]) -> list[Result]:
+        """Those of `results` that are of these settings, whatever the number of ranks."""
+        return select(results, None, **self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters that all of its Results have."""
+        return {
+            "scaling": self.scaling, "batch": self.batch, "bucket": self.bucket, "overlap": self.overlap,
+            "precision": self.precision, "link": str(self.link or ""), "store": str(self.store or ""),
+            "shape": str(self.shape),
+        }  # fmt: skip
+
+    def _here(self, costs: Mapping[int, Costs], ranks: int) -> dict[str, float]:
+        known = costs[max(count for count in costs if count <= ranks)]
+        base = max(count for count in costs if count <= ranks)
+        cores = allowance.cores().whole
+        slower = max(1.0, ranks / cores) / max(1.0, base / cores)
+        more = self.samples(ranks) / ranks / known.size
+        parts = dict(known.parts)
+        for name, times in (("input", more), ("forward", more), ("backward", more), ("optimizer", 1.0)):
+            parts[name] *= times * slower
+        if self.store is not None:
+            size = 2 * (self.shape.sequence + 1)
+            one = Reading(ranks, self.samples(ranks) // ranks, size, len(self.store.servers))
+            parts["input"] = storage.predict(self.store, one).seconds
+        sizes, ready = self.gradients()
+        alone = ranks == 1 and self.link is None
+        seconds = [
+            self.link.seconds(size, ranks) if self.link else 0.0 if alone else size / known.rate
+            for size in sizes
+        ]
+        sent = overlap.send(parts["backward"], ready, seconds, self.overlap)
+        return parts | {
+            "exposed": sent.exposed, "hidden": sent.hidden, "idle": 0.0, "messages": sum(seconds)
+        }  # fmt: skip
+
+    def _there(self, cluster: GpuCluster, ranks: int) -> dict[str, float]:
+        precision = "fp16" if self.precision == "bf16" and "bf16" not in cluster.gpu.sold else self.precision
+        samples = self.samples(ranks)
+        plan = Plan(
+            samples, math.gcd(samples // ranks, 16), data=ranks, precision=precision, overlap=self.overlap,
+        )  # fmt: skip
+        step = training_step.predict(self.shape, plan, cluster)
+        exposed, optimizer = step.parts["gradients"], step.parts["optimizer"]
+        return {
+            "input": 0.0, "forward": (step.seconds - exposed - optimizer) / 3,
+            "backward": (step.seconds - exposed - optimizer) / 1.5, "exposed": exposed,
+            "optimizer": optimizer, "idle": 0.0, "hidden": step.hidden["gradients"],
+        }  # fmt: skip
+
+    def _results(self, trained: list[Trained], pool: Pool, repeat: int, far: str) -> list[Result]:
+        """What one repeat showed; the parts are those of the step that took the median time."""
+        ranks, steps = len(trained), self.steps
+        walls = [
+            statistics.fmean(rank.steps[n].end - rank.steps[n].begin for rank in trained)
+            for n in range(steps)
+        ]
+        middle = sorted(range(steps), key=walls.__getitem__)[steps // 2]
+        chosen = [rank.steps[middle] for rank in trained]
+        parts = {name: statistics.fmean(step.seconds(name) for step in chosen) for name in PARTS}
+        parts["idle"] = max(0.0, walls[middle] - sum(parts.values()))
+        parts["hidden"] = statistics.fmean(step.hidden for step in chosen)
+        parts["messages"] = statistics.fmean(sum(one.end - one.begin for one in s.messages) for s in chosen)
+        near = ""
+        if self.link is not None:
+            near = f"gradients travel over a link of {self.link.bandwidth * 8e-9:g} Gb/s"
+            near += f" and {format_seconds(self.link.latency)}" * bool(self.link.latency)
+        condition = "; ".join(filter(None, (near, far)))
+        shared = len({worker.host for worker in pool.workers()}) == 1
+        samples = self.samples(ranks)
+        result = functools.partial(
+            Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
+            run=new_run_id(), repeat=repeat,
+            environment={
+                "backend": pool.backend, "label": pool.label, "shared": shared,
+                "cores": allowance.cores().whole, **timing.total(rank.sample for rank in trained).facts(),
+            },
+        )  # fmt: skip
+        parameters = {"ranks": ranks, **self.settings(), "samples": samples}
+        found = [result("makespan", walls[middle], parameters=parameters)]
+        found += [
+            result("seconds", value, component=name, parameters=parameters) for name, value in parts.items()
+        ]
+        tokens = samples * self.shape.sequence
+        found.append(result("tokens per second", tokens / walls[middle], parameters=parameters))
+        for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):
+            at = parameters | {
+                "step": number,
+                "elapsed": trained[0].elapsed[number],
+                "tokens": tokens * (number + 1),
+            }
+            found.append(result("loss", statistics.fmean(losses), parameters=at))
+        return found
+
+    @contextlib.contextmanager
+    def _tokens(self) -> Iterator[tuple[Any, str, str]]:
+        """A file system, the path of the corpus's tokens in it, and the condition if it is emulated."""
+        tokens = corpus.load_or_make().tokens
+        if self.store is None:
+            yield fsspec.filesystem("file"), str(tokens.filename), ""
+            return
+        with StripedStore(self.store.servers, self.store.metadata, self.store.latency) as servers:
+            servers.fill({"tokens": tokens.tobytes()}, len(self.store.servers))
+            yield servers.client(self.store.link), "tokens", f"the tokens lie on {servers.condition}"
+
+
+@functools.lru_cache(maxsize=4)
+def _model(shape: Transformer) -> gpt.GPT:
+    """Its parameters' names and sizes, without memory for them."""
+    with torch.device("meta"):
+        return gpt.GPT(shape)

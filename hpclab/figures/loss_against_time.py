@@ -1,0 +1,40 @@
+"""The loss of trainings against the time that they took: which learns sooner, not which steps faster."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from hpclab import checks
+from hpclab.figures import direct_labels, scales, style
+from hpclab.results import Result
+
+WORK = ("compute", "communication", "storage", "queue wait", "optimizer")
+
+
+def draw(
+    ax: Axes, losses: Sequence[Result], *, by: str = "ranks", along: str = "elapsed", title: str = ""
+) -> Axes:
+    """A line for each value of the parameter `by` of Results "loss" (nats a token), against the parameter
+    `along`: "elapsed", in seconds, "step" or "tokens". Nothing yet gives empty axes that say so."""
+    lines: dict[object, dict[float, float]] = {}
+    for one in checks.instances("losses", losses, Result):
+        lines.setdefault(one.parameters[by], {})[one.parameters[along]] = one.value
+    labels = []
+    for number, (name, points) in enumerate(sorted(lines.items(), key=lambda item: str(item[0]))):
+        colour = style.COLOUR[WORK[number % len(WORK)]]
+        places = sorted(points.items())
+        ax.plot(*zip(*places, strict=True), color=colour)
+        text = f"{name} {by.removesuffix('s') if name == 1 else by}" if isinstance(name, int) else f"{name}"
+        labels.append(direct_labels.Label(*places[-1], text, colour))
+    most = max((place for points in lines.values() for place in points), default=1.0)
+    words = {"elapsed": "Time since training began", "step": "Step", "tokens": "Tokens seen"}
+    ax.set(xlabel=words[along], ylabel="Loss, nats a token", xlim=(0, most))
+    if along == "elapsed":
+        scales.duration(ax.xaxis, most)
+    direct_labels.at_right(ax, labels)
+    least = {name: min(points.values()) for name, points in lines.items()}
+    said = ", ".join(f"{name} {by}: {value:.2f}" for name, value in sorted(least.items(), key=str))
+    answer = title or (
+        f"The loss comes down to {min(least.values()):.2f} nats a token" if least else "No loss yet"
+    )
+    return style.describe(ax, answer, f"Least loss: {said}." if said else "Empty axes: train first.")

@@ -1,0 +1,169 @@
+"""What scalers share: a slider of how many, buttons that run there, and a line that says how it goes."""
+
+import threading
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from hpclab.exercises.prediction import Prediction
+from hpclab.figures import style
+from hpclab.results import Result
+from hpclab.widgets import predict
+from hpclab.widgets.explorer import Explorer, Row, control
+from hpclab.widgets.point_runner import PointRunner, sentence_of
+
+REST = 0.8  # seconds that the slider must rest before its point is measured
+
+
+class Scaler(Explorer):
+    """Measures `experiment` on `pool` at as many of its AXIS as the slider says, and draws what comes out.
+
+    The points of a sweep are the experiment's own; the slider goes from 1 to the largest of them. With a
+    `prediction` nothing measured is shown, and nothing is run, before it is committed or skipped. `results`
+    are Results there already. Work runs in a thread: the notebook stays usable, and `wait()` waits for it.
+    Raises ValueError for arguments of the wrong kind.
+    """
+
+    AXIS, EXAMPLE = "", ""
+
+    def __init__(
+        self,
+        pool: Any,
+        experiment: Any,
+        prediction: Prediction | None,
+        results: Sequence[Result],
+        *,
+        rows: Sequence[Row] = (),
+        below: Sequence[Row] = (),
+        **look: Any,
+    ):
+        name = type(self).__name__
+        if not all(hasattr(pool, word) for word in ("scale", "map", "cancel")):
+            raise ValueError(f"{name} needs a Pool to scale, such as Pool(nodes=1), not {pool!r:.60}.")
+        if not all(hasattr(experiment, word) for word in ("measure", "fit", self.AXIS)):
+            raise ValueError(f"{name} needs an experiment, such as {self.EXAMPLE}(), not {experiment!r:.60}.")
+        self.pool, self.experiment, self.prediction = pool, experiment, prediction
+        self._points = sorted(getattr(experiment, self.AXIS))
+        self._most = max(2, *self._points)
+        self._timer: threading.Timer | None = None
+        self._taking = threading.RLock()
+        self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
+        self._look_again()
+        asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
+        super().__init__(
+            [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **look
+        )
+
+    @property
+    def results(self) -> list[Result]:
+        """Every Result so far: those handed in, then those measured here, every repeat."""
+        return list(self._runner.results)
+
+    def run(self, *counts: int) -> None:
+        """Measure at these counts, as the buttons do; returns at once."""
+        if self._decided():
+            self._request(counts)
+        else:
+            self._say("First enter a prediction, or press Skip.", urgent=True)
+
+    def wait(self, timeout: float = 300.0) -> bool:
+        """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt cancels."""
+        return self._runner.wait(timeout)
+
+    def cancel(self) -> None:
+        """End what runs and forget what waits; what was measured is kept, and so are the nodes."""
+        self._rest()
+        self._runner.cancel()
+
+    def close(self) -> None:
+        """Cancel and take the widget off the page; the pool stays open, for it is not the widget's."""
+        if hasattr(self, "_runner"):  # ipywidgets closes what was refused while being made, too
+            self._rest()
+            self._runner.close()
+        super().close()
+
+    def take_in(self) -> None:
+        """Other Results than those on the page: what a subclass makes of `self._results`."""
+
+    def busy(self, busy: bool) -> None:
+        """Something runs, or nothing does."""
+
+    def set(self, experiment: Any) -> None:
+        """Measure and show another experiment from now on."""
+        self.experiment = self._runner.experiment = experiment
+        self._look_again()
+        self.forget()
+
+    def _run_controls(self) -> dict[str, Any]:
+        every = ", ".join(map(str, self._points))
+        title = self.AXIS.capitalize()
+        self._count = control(widgets.IntSlider, title, value=1, min=1, max=self._most)
+        self._here = control(widgets.Button, "", button_style="primary")
+        self._sweep = control(widgets.Button, "Sweep all", tooltip=f"Run at {every} {self.AXIS}")
+        tip = "End what runs; keep what was measured"
+        self._cancel = control(widgets.Button, "Cancel", tooltip=tip)
+        self._here.on_click(lambda _button: self.run(self._count.value))
+        self._sweep.on_click(lambda _button: self.run(*self._points))
+        self._cancel.on_click(lambda _button: self.cancel())
+        return {self.AXIS: self._count, "here": self._here, "sweep": self._sweep, "cancel": self._cancel}
+
+    def _status_row(self) -> Row:
+        self._bar = widgets.FloatProgress(min=0, max=1, layout={"width": "200px", "flex": "none"})
+        self._status = widgets.HTML(layout={"flex": "1 1 auto", "margin": "0 0 0 8px"})
+        self._status.add_class("hpclab-status")
+        return widgets.HBox([self._bar, self._status], layout={"align_items": "center"})
+
+    def _decided(self) -> bool:
+        return self.prediction is None or self.prediction.decided
+
+    def _moved(self, changed: str) -> None:
+        one = self.AXIS.removesuffix("s")
+        self._here.description = f"Run at {style.counted(self._count.value, one)}"
+        if changed == self.AXIS:
+            self._rest()
+            if self._decided():
+                self._timer = threading.Timer(REST, lambda: self._request([self._count.value], instead=True))
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _request(self, counts: Sequence[int], instead: bool = False) -> None:
+        try:
+            self._runner.request(counts, instead)
+        except ValueError as error:  # a wrong count, or closed meanwhile
+            self._say(str(error), urgent=True)
+
+    def _ran(self) -> None:
+        """The runner's state or results changed, or the prediction was decided; from any thread."""
+        if not self.children:  # a prediction that is decided already says so when nothing is on the page yet
+            return
+        with self._taking:
+            state = self._runner.state
+            self.busy(state.busy)
+            self._bar.value = state.done / state.total if state.busy and state.total else 0.0
+            if self._seen != (self._decided(), len(self.results)):
+                self._look_again()
+                self.forget()
+                self.redraw()
+            said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
+            self._say(said, spoken, bool(self._trouble or state.error))
+
+    def _look_again(self) -> None:
+        """Take in the Results of this experiment, if they may be seen."""
+        self._results = self.experiment.mine(self.results) if self._decided() else []
+        self._seen, self._trouble = (self._decided(), len(self.results)), ""
+        try:
+            self.take_in()
+        except Exception as error:  # whatever a fit may meet; the points are drawn all the same
+            self._trouble = sentence_of(error)
+
+    def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
+        colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK
+        look = f"color:{colour};min-height:52px;display:flex;align-items:center"
+        self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
+        self.announce(spoken or sentence)
