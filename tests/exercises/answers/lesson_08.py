@@ -1,0 +1,78 @@
+"""Lesson 08: right answers, and wrong ones with words that their hint must contain."""
+
+from hpclab.exercises import lesson_08
+
+
+def exposed(backward, ready, seconds):
+    free = 0.0
+    for at, length in zip(ready, seconds, strict=True):
+        free = max(free, at) + length
+    return max(0.0, free - backward)
+
+
+def backwards(backward, ready, seconds):
+    """The same from the other end: the longest chain from one bucket to the last message."""
+    return max(0.0, max(at + sum(seconds[n:]) for n, at in enumerate(ready)) - backward)
+
+
+def own_links(backward, ready, seconds):
+    return max(0.0, max(at + length for at, length in zip(ready, seconds, strict=True)) - backward)
+
+
+def ends(backward, ready, seconds):
+    return exposed(0.0, ready, seconds)
+
+
+def efficiency(seconds, scaling):
+    most = max(seconds)
+    return seconds[1] / seconds[most] / (1 if scaling == "weak" else most)
+
+
+RIGHT = {
+    "EXPOSED": [exposed, backwards],
+    "AVERAGE": [lambda sums, ranks, micro: sums / ranks / micro, lambda g, p, m: g * (1 / (p * m))],
+    "EFFICIENCY": [efficiency, lambda s, how: s[1] / (s[max(s)] * (max(s) if how == "strong" else 1))],
+    "BUCKET": [100e6, 3.1e9 / 20, 60_000_000],
+}
+
+WRONG = {
+    "EXPOSED": [
+        (lambda b, r, s: sum(s), "hidden or not"),
+        (lambda b, r, s: max(0, sum(s) - b), "None can begin before its bucket"),
+        (lambda b, r, s: s[-1], "wait for those before it"),
+        (own_links, "a link of its own"),
+        (lambda b, r, s: max(0.0, r[0] + sum(s) - b), "never lets the link idle"),
+        (ends, "Exposed is what comes after"),
+        (lambda b, r, s: ends(b, r, s) - b, "not less than nothing"),
+        (lambda b, r, s: 1.0, "Go through the messages in turn"),
+    ],
+    "AVERAGE": [
+        (lambda g, p, m: g, "too large for four"),
+        (lambda g, p, m: g / p, "added up its micro-batches, too"),
+        (lambda g, p, m: g / m, "added up the ranks"),
+        (lambda g, p, m: g * p * m, "upside down"),
+        (lambda g, p, m: g / (p + m), "p × m"),
+    ],
+    "EFFICIENCY": [
+        (lambda s, how: s[1] / s[max(s)], "divide it by the ranks"),
+        (lambda s, how: s[1] / s[max(s)] / max(s), "the same time is already perfect"),
+        (lambda s, how: s[max(s)] / s[1], "upside down"),
+        (lambda s, how: s[1] / s[max(s)] * (max(s) if how == "weak" else 1), "in samples a second"),
+        (lambda s, how: 1.0, "if nothing were lost"),
+    ],
+    "BUCKET": [
+        (1e10, "all of it"),
+        (1e6, "pay the latency"),
+        (10e6, "pay the latency"),
+        (1.5e9, "can never hide"),
+        (20e6, "weigh the latency"),
+        ("25 MiB", "must be a number"),
+        (0, "must be a number"),
+    ],
+}
+
+OWN = {"EXPOSED": [lesson_08._exposed], "BUCKET": [lesson_08.GRADIENTS]}
+
+SOLUTION = {
+    "EXPOSED": "exposed", "AVERAGE": "gradient", "EFFICIENCY": "efficiency", "BUCKET": "bucket",
+}  # fmt: skip
