@@ -52,3 +52,9 @@ eight_clients = partial(Prediction, "Bandwidth of 8 clients together", "MB/s", 0
 busy = partial(Prediction, "Part of the time that two workers keep it busy", "%", 0.1, 100, "07",
     "how long a worker needs for a batch: it must not be longer than two steps",
     "what the workers do while the accelerator computes: they fetch the next batches")
+exposed_share = partial(Prediction, "Exposed part of a step over 1 Gb/s", "%", 0.001, 100, "08",
+    "what the link has to do: 7.4 MB, once in and once out, at 125 MB/s; and how long the rest of a step is",
+    "the computing: two ranks compute on cores of this machine, and that is most of a step here")
+four_ranks = partial(Prediction, "Weak scaling efficiency at 4 ranks over 1 Gb/s", "%", 0.1, 200, "08",
+    "the cores: four ranks on fewer cores take turns, and a step that waits for them is longer",
+    "what overlaps: the wire works while a rank computes, and a rank that waits gives its core away")

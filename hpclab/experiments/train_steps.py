@@ -12,7 +12,7 @@ import functools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import fsspec
@@ -125,15 +125,18 @@ class TrainSteps:
     def fit(self, results: Sequence[Result]) -> Mapping[int, Costs]:
         """Costs at each number of ranks that was measured over this machine's own link, from its own disk.
 
-        Medians over repeats, of runs with the same `overlap` where there are some: what sums gradients takes
-        time of the core that computes. ValueError where one rank was not measured so.
+        One rank has nobody to send to, so there any link will do. Medians over repeats, of runs with the same
+        `overlap` where there are some: what sums gradients takes time of the core that computes. ValueError
+        where one rank was not measured.
         """
-        plain = replace(self, link=None, store=None).settings()
-        loose = {name: plain[name] for name in ("precision", "shape", "link", "store")}
-        costs = {}
-        for ranks in {one.parameters["ranks"] for one in select(results, "seconds", **loose)}:
-            same = select(results, "seconds", ranks=ranks, **loose)
-            same = select(same, overlap=self.overlap) or same
+        mine = select(results, "seconds", precision=self.precision, shape=str(self.shape))
+        plain, costs = {"link": "", "store": ""}, {}
+        for ranks in {one.parameters["ranks"] for one in mine}:
+            here = select(mine, None, ranks=ranks)
+            same = select(here, None, **plain) or (here if ranks == 1 else [])
+            same = select(same, None, overlap=self.overlap) or same
+            if not same:
+                continue
             parts = {
                 name: statistics.median(one.value for one in same if one.component == name)
                 for name in (*PARTS, "messages")
@@ -141,9 +144,7 @@ class TrainSteps:
             size = same[0].parameters["samples"] / ranks
             costs[ranks] = Costs(parts, sum(self.gradients()[0]) / max(parts["messages"], 1e-9), size)
         if 1 not in costs:
-            raise ValueError(
-                "One rank, over this machine's own link and from its disk, was not measured yet."
-            )
+            raise ValueError("A step on one rank was not measured yet: run that first.")
         return costs
 
     def predict(

@@ -128,14 +128,14 @@ class TrainingScaler(Scaler):
     def _said(self, ranks: int) -> str:
         came = [one.value for one in select(self._results, "makespan", ranks=ranks)]
         said = [one.value for one in select(self._predicted, "makespan", ranks=ranks)]
-        words = [f"predicted {format_seconds(said[0])}"] * bool(said)
+        words = [f"predicted {format_seconds(one)}" for one in said]
         words += [f"came {', '.join(map(format_seconds, came))}"] * bool(came)
         return f"A step on {style.counted(ranks, 'rank')}: {'; '.join(words) or 'not run yet'}."
 
     def _notes(self, ranks: int, view: str, cluster: str) -> list[str]:
         lines = [self._said(ranks)]
         rates = select(self._results, "tokens per second", ranks=ranks)
-        lines += [f"{max(one.value for one in rates):,.0f} tokens/s."] * bool(rates)
+        lines += [f"{one.value:,.0f} tokens/s." for one in rates[-1:]]
         if view == VIEWS[1]:
             parts = step_bars.parts(self._many(cluster))[MANY[-1], True]
             total = sum(parts.values())

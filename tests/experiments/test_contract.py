@@ -17,7 +17,9 @@ from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.experiments.read_samples import ReadSamples
 from hpclab.experiments.scale_out import ScaleOut
 from hpclab.experiments.striped_reads import StripedReads
+from hpclab.experiments.train_steps import TrainSteps
 from hpclab.models.storage import Reading, Server, Store
+from hpclab.models.transformer import Transformer
 from hpclab.results import Origin
 
 
@@ -37,6 +39,7 @@ SMALL = [
     ScaleOut(corpus_bytes=2**20, chunk_bytes=2**17, nodes=(1, 2), repeats=2),
     ReadSamples(workers=(0, 2), samples=256, repeats=2),
     StripedReads(Store((Server(50e6),) * 2, metadata=1000), Reading(2, files=4, size=2**16), repeats=2),
+    TrainSteps((1, 2), batch=2, steps=2, repeats=2, shape=Transformer(1, 32, 2, 16, 4096)),
 ]
 
 

@@ -97,4 +97,5 @@ def test_what_cannot_be_is_refused(results):
         TrainSteps(link=3.0)
     with pytest.raises(ValueError, match="was not measured yet"):
         TINY.fit([one for one in results if one.parameters["ranks"] == 2])
+    assert list(replace(TINY, link=Link(1e9)).fit(results)) == [1, 2]
     assert set(PARTS) < set(seconds(results))

@@ -1,0 +1,16 @@
+"""Lesson 08's widget: the cells that show it, and what is done (see tests/browser/test_widgets.py)."""
+
+WIDGETS = [
+    (
+        ["imports", "pool", "spec = TrainSteps(ranks=(1, 2), steps=2)\nhere = spec.measure(pool)", "scaler"],
+        [
+            ("press", "button", "Skip", "Enter"),
+            ("press", "slider", "Ranks", "ArrowRight"),
+            ("see", "came"),
+            ("choose", "Show", "speedup to 1,024"),
+            ("see", "Modelled at 1,024 GPUs"),
+            ("choose", "Show", "loss against time"),
+            ("see", "tokens/s"),
+        ],
+    ),
+]
