@@ -1,4 +1,4 @@
-"""Collectives as step data: generated once; timed by a model, animated by a figure, executed by ranks.
+"""Collectives and pipelines as step data: generated once; timed by a model, drawn, executed by ranks.
 
     from hpclab import schedules
     schedule = schedules.collective("all_reduce", "ring", ranks=4, elements=1000)
@@ -9,20 +9,26 @@
     schedules.result(schedule, 0, buffers[0])
 
 `ALGORITHMS[collective]` are the algorithms by name; an algorithm's functions are documented in the module of
-its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`).
+its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`). A pipeline's steps
+compute as well:
+
+    schedules.pipeline("1F1B", ranks=4, micro_batches=8).steps
 """
 
 from hpclab.schedules.buffers import layout, place, replay, result
 from hpclab.schedules.collectives import ALGORITHMS, collective
+from hpclab.schedules.pipelines import Pipeline, pipeline
 from hpclab.schedules.schedule import COLLECTIVES, MESSAGE, Schedule
 
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
     "MESSAGE",
+    "Pipeline",
     "Schedule",
     "collective",
     "layout",
+    "pipeline",
     "place",
     "replay",
     "result",

@@ -1,0 +1,142 @@
+"""A pipeline as data: which rank computes which stage of which micro-batch, in which order.
+
+One description serves three uses, as with collectives: the model times it, the figure draws it, the ranks
+execute it. A message is not written down: it follows wherever a step needs what another rank computed.
+
+GPipe does all forwards first (Huang and others, NeurIPS 2019). 1F1B begins backwards as early as it can and
+then alternates, so that a rank holds fewer micro-batches (Narayanan and others, SOSP 2019). Interleaved 1F1B
+gives each rank several thin stages, so that the pipe fills sooner (Narayanan and others, SC 2021). ZB-H1 cuts
+the backward in two and fills the bubble with the half that nobody waits for (Qi and others, ICLR 2024).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from hpclab import checks
+
+NAMES = ("GPipe", "1F1B", "interleaved 1F1B", "ZB-H1")
+FORWARD, BACKWARD, WEIGHT = KINDS = range(3)
+LETTERS = "FBW"  # of the kinds
+STEP = numpy.dtype([(name, "i4") for name in ("rank", "order", "kind", "micro_batch", "stage")])
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps of one batch on `ranks` ranks, each with `chunks` stages: stage s lies on rank s % ranks.
+
+    `steps` is sorted by rank and order; its `kind` is FORWARD, BACKWARD, or WEIGHT: where a schedule has
+    those, BACKWARD computes the gradient of a stage's input only, and WEIGHT those of its weights. A rank
+    computes its steps in order, each as soon as what it needs is there: a forward that of the stage before, a
+    backward that of the stage after.
+    """
+
+    name: str
+    ranks: int
+    micro_batches: int
+    chunks: int
+    steps: NDArray[Any]
+
+    @property
+    def stages(self) -> int:
+        return self.ranks * self.chunks
+
+    @cached_property
+    def bounds(self) -> NDArray[numpy.int64]:
+        """Where each rank's steps begin in `steps`, and the end of the last: ranks + 1 places."""
+        return numpy.searchsorted(self.steps["rank"], numpy.arange(self.ranks + 1))
+
+    @cached_property
+    def needs(self) -> NDArray[numpy.int64]:
+        """For each step the place in `steps` of the one whose result it takes in; -1 for none.
+
+        Without those that come earlier on the same rank anyway: a backward also needs its own forward.
+        """
+        kind, micro_batch, stage = (self.steps[name] for name in ("kind", "micro_batch", "stage"))
+        place = numpy.full((len(KINDS), self.micro_batches, self.stages + 2), -1)  # a border on both sides
+        place[kind, micro_batch, stage + 1] = numpy.arange(len(self.steps))
+        side = numpy.array([-1, 1, 0])[kind]
+        return place[kind % WEIGHT, micro_batch, stage + 1 + side]
+
+    @cached_property
+    def messages(self) -> NDArray[numpy.int64]:
+        """The places in `steps` of the step that sends and of the one that waits for it, shape (n, 2)."""
+        taking = numpy.flatnonzero(self.needs >= 0)
+        pairs = numpy.stack([self.needs[taking], taking], axis=1)
+        between = self.steps["rank"][pairs]
+        return pairs[between[:, 0] != between[:, 1]]
+
+    @cached_property
+    def slots(self) -> list[NDArray[numpy.int64]]:
+        """The steps that run at once if all took equally long, slot by slot, as places in `steps`.
+
+        Each needs only what an earlier slot computed. ValueError where steps wait for each other for ever.
+        """
+        found, done = list[NDArray[numpy.int64]](), numpy.zeros(len(self.steps) + 1, bool)
+        done[-1] = True  # what needs nothing has place -1
+        following, end = self.bounds[:-1].copy(), self.bounds[1:]
+        while len(at_work := numpy.flatnonzero(following < end)):
+            able = at_work[done[self.needs[following[at_work]]]]
+            if not len(able):
+                raise ValueError("These steps wait for each other for ever: change the order on some rank.")
+            found.append(following[able])
+            following[able] += 1
+            done[found[-1]] = True
+        return found
+
+    @cached_property
+    def in_flight(self) -> NDArray[numpy.int64]:
+        """On each rank, how many forwards at the most wait for the last of their backward: activations of so
+        many micro-batches are held, each of one stage, so of 1 / chunks of the rank's layers."""
+        last = WEIGHT if (self.steps["kind"] == WEIGHT).any() else BACKWARD
+        change = (self.steps["kind"] == FORWARD).astype(int) - (self.steps["kind"] == last)
+        return numpy.maximum.reduceat(numpy.cumsum(change), self.bounds[:-1])  # 0 where a rank begins
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """The steps of each rank."""
+        return iter(numpy.split(self.steps, self.bounds[1:-1]))
+
+
+def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipeline:
+    """The schedule `name`, one of NAMES. ValueError for counts that it does not take.
+
+    Between two backwards of a rank come the forwards that are due. So an order is two rules: the forward k
+    waits for k - `early` backwards, and, where the backward is cut in two, the weights' part k for `late`
+    later ones.
+    """
+    checks.choice("A pipeline's schedule", name, NAMES)
+    checks.integer("ranks", ranks, 1, 4096)
+    checks.integer("micro_batches", micro_batches, 1, 2**16)
+    checks.integer("chunks", chunks, 1, 64)
+    interleaved = name == "interleaved 1F1B"
+    if interleaved != (chunks > 1) or (interleaved and (ranks == 1 or micro_batches % ranks)):
+        raise ValueError(
+            "Only interleaved 1F1B has chunks, and it needs at least 2, at least 2 ranks, and micro-batches "
+            f"in multiples of them, not {name} with {chunks} chunks, {ranks} ranks and {micro_batches}."
+        )
+    rank, number = numpy.ogrid[:ranks, : micro_batches * chunks]
+    early = {
+        "GPipe": numpy.full_like(rank, micro_batches),
+        "interleaved 1F1B": 2 * (ranks - 1 - rank) + (chunks - 1) * ranks,
+    }.get(name, ranks - 1 - rank)
+    late = numpy.minimum(number + rank, micro_batches - 1)
+    turn = {FORWARD: numpy.maximum(number - early, 0), BACKWARD: number}
+    turn |= {WEIGHT: late} if name == "ZB-H1" else {}
+    whole, inside = numpy.divmod(number, ranks * chunks)  # a chunk takes `ranks` micro-batches at a time
+    chunk, place = numpy.divmod(inside, ranks)
+    parts = []
+    for kind, before in turn.items():
+        stage = (chunk if kind == FORWARD else chunks - 1 - chunk) * ranks + rank
+        columns = numpy.broadcast_arrays(rank, before, kind, number, whole * ranks + place, stage)
+        parts.append(numpy.stack([column.ravel() for column in columns]))
+    rows = numpy.concatenate(parts, axis=1)
+    rows = rows[:, numpy.lexsort(rows[3::-1])]  # by rank, backwards before it, kind, number
+    steps = numpy.empty(rows.shape[1], STEP)
+    for field, column in zip(STEP.names or (), rows[[0, 1, 2, 4, 5]], strict=True):
+        steps[field] = column
+    steps["order"] = numpy.arange(len(steps)) % (len(steps) // ranks)
+    return Pipeline(name, ranks, micro_batches, chunks, steps)
