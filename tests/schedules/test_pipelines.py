@@ -56,7 +56,7 @@ def test_what_a_rank_holds_at_the_most():
     assert schedules.pipeline("1F1B", 4, 8).in_flight.tolist() == [4, 3, 2, 1]  # p - rank
     assert schedules.pipeline("1F1B", 4, 2).in_flight.tolist() == [2, 2, 2, 1]
     assert schedules.pipeline("ZB-H1", 4, 8).in_flight.tolist() == [4, 4, 4, 4]  # as 1F1B's rank 0
-    # Narayanan and others, 2.3: 1 + (p - 1) / (p v) times 1F1B's, each of half a rank's layers.
+    # 1 + (p - 1) / (p v) times 1F1B's, in halves of a rank's layers: Korthikanti and others, MLSys 2023.
     assert schedules.pipeline("interleaved 1F1B", 4, 8, 2).in_flight.tolist() == [11, 9, 7, 5]
 
 

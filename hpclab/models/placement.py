@@ -1,0 +1,44 @@
+"""Which GPUs work together along each axis of a plan, and whether their links leave the node."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+from hpclab import checks
+from hpclab.models.plan import Plan
+
+# What talks most lies closest: tensor in every layer, data once a step, pipeline with single activations.
+INNERMOST_FIRST = ("tensor", "context", "data", "pipeline")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`groups`, shape (groups, degree): the ranks that work together, in order. `crosses`, shape (groups,
+    degree - 1): whether the way from each of them to its next leaves the node."""
+
+    groups: NDArray[numpy.int64]
+    crosses: NDArray[numpy.bool_]
+
+
+def placement(
+    plan: Plan, node_gpus: int, order: Sequence[str] = INNERMOST_FIRST
+) -> dict[str, Axis]:  # fmt: skip
+    """Each axis of `plan` where ranks fill nodes of `node_gpus` GPUs one after the other.
+
+    Along the first axis of `order` neighbours are ranks r and r + 1; Megatron-LM's own order is the default.
+    ValueError where `order` does not name each axis once.
+    """
+    checks.integer("node_gpus", node_gpus, 1, 4096)
+    if sorted(order) != sorted(INNERMOST_FIRST):
+        raise ValueError(
+            f"order must name each of {', '.join(INNERMOST_FIRST)} once, not {checks.shown(order)}."
+        )
+    grid = numpy.arange(plan.gpus).reshape([getattr(plan, axis) for axis in reversed(order)])
+    found = {}
+    for name, axis in zip(reversed(order), range(len(order)), strict=True):
+        groups = numpy.moveaxis(grid, axis, -1).reshape(-1, grid.shape[axis])
+        node = groups // node_gpus
+        found[name] = Axis(groups, node[:, 1:] != node[:, :-1])
+    return {name: found[name] for name in order}
