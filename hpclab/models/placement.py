@@ -22,9 +22,7 @@ class Axis:
     crosses: NDArray[numpy.bool_]
 
 
-def placement(
-    plan: Plan, node_gpus: int, order: Sequence[str] = INNERMOST_FIRST
-) -> dict[str, Axis]:  # fmt: skip
+def placement(plan: Plan, node_gpus: int, order: Sequence[str] = INNERMOST_FIRST) -> dict[str, Axis]:
     """Each axis of `plan` where ranks fill nodes of `node_gpus` GPUs one after the other.
 
     Along the first axis of `order` neighbours are ranks r and r + 1; Megatron-LM's own order is the default.
@@ -36,9 +34,9 @@ def placement(
             f"order must name each of {', '.join(INNERMOST_FIRST)} once, not {checks.shown(order)}."
         )
     grid = numpy.arange(plan.gpus).reshape([getattr(plan, axis) for axis in reversed(order)])
-    found = {}
-    for name, axis in zip(reversed(order), range(len(order)), strict=True):
-        groups = numpy.moveaxis(grid, axis, -1).reshape(-1, grid.shape[axis])
+    axes = {}
+    for number, name in enumerate(order):
+        groups = numpy.moveaxis(grid, -1 - number, -1).reshape(-1, getattr(plan, name))
         node = groups // node_gpus
-        found[name] = Axis(groups, node[:, 1:] != node[:, :-1])
-    return {name: found[name] for name in order}
+        axes[name] = Axis(groups, node[:, 1:] != node[:, :-1])
+    return axes

@@ -1,0 +1,169 @@
+"""Pipeline parallel: each rank has some of the layers, and micro-batches pass from one to the next.
+
+    pipeline = schedules.pipeline("1F1B", ranks=dist.get_world_size(), micro_batches=8)
+    stages = cut(GPT(shape), pipeline.stages)[dist.get_rank() :: pipeline.ranks]
+    value = run(pipeline, stages, tokens, targets)   # gradients are in .grad, as after loss.backward()
+
+With one micro-batch this is the naive form: one rank works, the others wait for it.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from hpclab import checks
+from hpclab.parallel.transports import TorchTransport
+from hpclab.schedules.messages import bounds
+from hpclab.schedules.pipelines import LETTERS, WEIGHT, Pipeline
+from hpclab.trace import record
+from hpclab.workloads import gpt
+
+UNDER_WAY = 4  # sends that a rank does not wait for: each keeps an activation in memory
+
+
+class Stage(gpt.GPT):
+    """Blocks `begin` to `end` of `model`; the first stage embeds as well, the last one makes logits.
+
+    Parameters keep their names in the whole model, so that its checkpoints fit every cut.
+    """
+
+    def __init__(self, model: gpt.GPT, begin: int, end: int):
+        nn.Module.__init__(self)  # not GPT's: nothing is made anew
+        self.shape, self.first, self.last = model.shape, begin == 0, end == len(model.blocks)
+        self.blocks: Any = nn.ModuleDict({f"{n}": model.blocks[n] for n in range(begin, end)})
+        if self.first:
+            self.token, self.position = model.token, model.position
+        if self.last:
+            self.norm, self.output = model.norm, model.output
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x) if self.first else x
+        for block in self.blocks.values():
+            x = block(x)
+        return self.output(self.norm(x)) if self.last else x
+
+
+def cut(model: gpt.GPT, stages: int) -> list[Stage]:
+    """`model` as so many stages, as even as they can be. ValueError for more than it has blocks."""
+    checks.integer("stages", stages, 1, len(model.blocks))
+    return [Stage(model, begin, end) for begin, end in pairwise(bounds(len(model.blocks), stages).tolist())]
+
+
+def program(pipeline: Pipeline, rank: int) -> list[tuple[str, int]]:
+    """What `rank` does, in order: "compute" a step, "send" or "receive" what a step takes in; a step is its
+    place in `pipeline.steps`.
+
+    All ranks go through the messages in one order, that in which they are computed. So two ranks agree which
+    comes next without a tag, and nobody waits for a rank that waits for a later message: there is no deadlock
+    even where a send ends only when it is received.
+    """
+    owner, taker = pipeline.steps["rank"], dict(pipeline.messages.tolist())
+    actions = []
+    for at_once in pipeline.slots:
+        actions += [("compute", step) for step in at_once.tolist() if owner[step] == rank]
+        for step in at_once.tolist():
+            if step in taker:
+                ends = {owner[step]: "send", owner[taker[step]]: "receive"}
+                actions += [(ends[rank], taker[step])] if rank in ends else []
+    return actions
+
+
+def run(
+    pipeline: Pipeline, stages: Sequence[Stage], tokens: Tensor, targets: Tensor, loss: Any = gpt.loss,
+    group: Any = None,
+) -> float:  # fmt: skip
+    """Forward and backward of a batch on this rank's `stages`; every rank gets the mean loss.
+
+    Only the first rank looks at `tokens` (batch, length), only the last at `targets`. Gradients are added up
+    in the parameters. What a rank computes, sends and waits for, it records (`trace.record`).
+    """
+    one, owner = next(stages[0].parameters()), pipeline.steps["rank"]
+    wire, last = _wire(one, group), pipeline.stages - 1
+    inputs, answers = (whole.to(one.device).chunk(pipeline.micro_batches) for whole in (tokens, targets))
+    split, kept = bool((pipeline.steps["kind"] == WEIGHT).any()), dict[tuple[int, int], Any]()
+    total = torch.zeros((), dtype=torch.float64, device=wire)
+
+    def forward(micro_batch: int, stage: int, x: Tensor | None) -> Tensor:
+        x = inputs[micro_batch] if x is None else x.requires_grad_()
+        y = stages[stage // pipeline.ranks](x)
+        if stage == last:
+            y = loss(y, answers[micro_batch]) / pipeline.micro_batches
+            total.add_(y.detach().to(wire))
+        kept[micro_batch, stage] = x, y  # until its backward: these are the activations in flight
+        return y.detach()
+
+    def backward(micro_batch: int, stage: int, gradient: Tensor | None) -> Tensor | None:
+        x, y = kept.pop((micro_batch, stage))
+        if not split:
+            y.backward(gradient)
+            return x.grad
+        kept[micro_batch, stage] = y, gradient
+        return torch.autograd.grad(y, x, gradient, retain_graph=True)[0] if stage else None
+
+    def weight(micro_batch: int, stage: int, _: None) -> None:
+        y, gradient = kept.pop((micro_batch, stage))  # this goes through the activations a second time
+        torch.autograd.backward(y, gradient, inputs=[*stages[stage // pipeline.ranks].parameters()])
+
+    arriving, computed, sending = dict[int, Any](), dict[int, Any](), list[Any]()
+    for action, step in program(pipeline, dist.get_rank(group)):
+        _, _, kind, micro_batch, stage = pipeline.steps[step].tolist()
+        label, source = f"{LETTERS[kind]} {micro_batch}", int(pipeline.needs[step])
+        if action == "receive":
+            x = torch.empty(*inputs[0].shape, stages[0].shape.hidden, dtype=one.dtype, device=wire)
+            arriving[step] = x, dist.irecv(x, group=group, group_src=int(owner[source]))
+        elif action == "send":
+            x = computed.pop(source).to(wire).contiguous()
+            with record("send", x.nbytes, label):
+                sending.append(dist.isend(x, group=group, group_dst=int(owner[step])))
+                if len(sending) > UNDER_WAY:
+                    sending.pop(0).wait()
+        else:
+            x, message = arriving.pop(step, (None, None))
+            if message:
+                with record("receive", x.nbytes, label):
+                    message.wait()
+                x = x.to(one.device)
+            with record("compute", label=label):
+                computed[step] = (forward, backward, weight)[kind](micro_batch, stage, x)
+    for message in sending:
+        message.wait()
+    dist.broadcast(total, group=group, group_src=pipeline.ranks - 1)
+    return total.item()
+
+
+def _wire(parameter: Tensor, group: Any) -> torch.device:
+    """Where messages lie: gloo sends from the host's memory only."""
+    return torch.device("cpu") if dist.get_backend(group) == "gloo" else parameter.device
+
+
+def sum_tied(stages: Sequence[Stage], group: Any = None) -> None:
+    """Where the output's weight is the embedding's, the first and the last rank have a copy each, and each
+    computed a part of its gradient: both get the sum, so that the copies stay equal."""
+    rank, last = dist.get_rank(group), dist.get_world_size(group) - 1
+    if stages[0].shape.tied and last and rank in (0, last):
+        gradient: Any = (stages[0].token if rank == 0 else stages[-1].output).weight.grad
+        mine = gradient.to(_wire(gradient, group))
+        theirs = torch.empty_like(mine)
+        TorchTransport(group).exchange([(last - rank, mine)], [(last - rank, theirs)])
+        gradient += theirs.to(gradient.device)
+
+
+def library(pipeline: Pipeline, stages: Sequence[Stage], loss: Any = gpt.loss, group: Any = None) -> Any:
+    """torch's own schedule of that name on the same stages: ``library(...).step(tokens, target=targets)``."""
+    from torch.distributed import pipelining as pp
+
+    kinds = {
+        "GPipe": pp.ScheduleGPipe,
+        "1F1B": pp.Schedule1F1B,
+        "interleaved 1F1B": pp.ScheduleInterleaved1F1B,
+    }
+    checks.choice("torch's schedule", pipeline.name, kinds)
+    device, rank = next(stages[0].parameters()).device, dist.get_rank(group)
+    numbered = [(stage, chunk * pipeline.ranks + rank) for chunk, stage in enumerate(stages)]
+    own: Any = [pp.PipelineStage(*one, pipeline.stages, device, group=group) for one in numbered]
+    own = own if pipeline.chunks > 1 else own[0]
+    return kinds[pipeline.name](own, pipeline.micro_batches, loss_fn=loss)
