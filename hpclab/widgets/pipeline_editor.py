@@ -1,0 +1,94 @@
+"""The bubble of a pipeline, to be made smaller: schedule, ranks, micro-batches and chunks; and what gets in
+the way: messages that take time, and a last stage that is slower, as it is with a language model's output.
+"""
+
+from collections.abc import Sequence
+
+import ipywidgets as widgets
+import numpy
+from matplotlib.axes import Axes
+
+from hpclab import checks, schedules
+from hpclab.figures import pipeline as figure
+from hpclab.models.pipeline import Timing, overhead, simulate
+from hpclab.schedules.pipelines import NAMES
+from hpclab.units import format_seconds
+from hpclab.widgets.explorer import Explorer, control, offer, show
+
+FORMULAS = dict(zip(NAMES, ("(p − 1) / m", "(p − 1) / m", "(p − 1) / (v m)", "(p − 1) / (3 m)"), strict=True))
+COUNTS = [2**n for n in range(7)]
+
+
+class PipelineEditor(Explorer):
+    """A pipeline whose ranks need `forward` seconds each for the forward of a micro-batch, modelled.
+
+    The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
+    """
+
+    shown: Axes
+
+    def __init__(self, forward: float = 0.01) -> None:
+        self._forward = checks.number("forward", forward, 1e-9, 1e6, "seconds")
+        slider = widgets.SelectionSlider
+        self.schedule = control(widgets.Dropdown, "Schedule", options=NAMES)
+        self.ranks = control(slider, "Ranks p", options=COUNTS[1:5], value=4)
+        self.micro_batches = control(slider, "Micro-batches m", options=COUNTS, value=8)
+        self.chunks = control(slider, "Chunks v", options=[2, 4])
+        self.ratio = control(slider, "Backward / forward", options=[1, 1.5, 2, 3], value=2)
+        self.message = control(slider, "Message / forward", options=[0, 0.05, 0.1, 0.2, 0.5])
+        self.slow = control(slider, "Last stage / others", options=[1, 1.1, 1.25, 1.5, 2])
+        super().__init__(
+            [
+                {"schedule": self.schedule, "ranks": self.ranks, "micro_batches": self.micro_batches},
+                {"chunks": self.chunks, "ratio": self.ratio, "message": self.message, "slow": self.slow},
+            ],
+            draw=self._picture,
+            describe=lambda: self.shown.get_title("left"),
+            note=self._said,
+            adapt=self._adapt_to,
+        )
+
+    def _adapt_to(self, _changed: str) -> None:
+        chunked = self.schedule.value == "interleaved 1F1B"
+        show(chunked, self.chunks)
+        step = self.ranks.value if chunked else 1  # chunks take micro-batches in multiples of the ranks
+        offer(self.micro_batches, [n for n in COUNTS if n % step == 0], self.micro_batches.value)
+
+    def _timing(
+        self, schedule: str, ranks: int, micro_batches: int, chunks: int, ratio: float, message: float,
+        slow: float,
+    ) -> Timing:  # fmt: skip
+        chunks = chunks if schedule == "interleaved 1F1B" else 1
+        pipeline = schedules.pipeline(schedule, ranks, micro_batches, chunks)
+        forward = numpy.full(pipeline.stages, self._forward / chunks)
+        forward[-1] *= slow
+        return simulate(pipeline, forward, ratio * forward, message * self._forward)
+
+    def _picture(
+        self, ax: Axes, schedule: str, ranks: int, micro_batches: int, chunks: int, ratio: float, message: float,
+        slow: float,
+    ) -> Axes:  # fmt: skip
+        rest = ranks, micro_batches, chunks, ratio, message, slow
+        return figure.draw(ax, self._timing(schedule, *rest), until=self._timing("GPipe", *rest).makespan)
+
+    def _said(
+        self,
+        schedule: str,
+        ranks: int,
+        micro_batches: int,
+        chunks: int,
+        ratio: float,
+        message: float,
+        slow: float,
+    ) -> Sequence[str]:
+        timing = self._timing(schedule, ranks, micro_batches, chunks, ratio, message, slow)
+        pipeline = timing.pipeline
+        added = overhead(pipeline)
+        held = pipeline.in_flight / pipeline.chunks
+        return [
+            f"{format_seconds(timing.makespan)}, of which {timing.bubble:.1%} bubble.",
+            f"Equal stages and free messages: the bubble adds {FORMULAS[schedule]} = {added:.3g} to the computing, "
+            f"so it is {added / (1 + added):.1%} of the whole.",
+            f"Rank 0 holds the activations of up to {held[0]:.3g} micro-batches, and "
+            f"{len(pipeline.messages)} messages pass.",
+        ]
