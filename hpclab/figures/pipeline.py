@@ -4,12 +4,15 @@ The number in a box is its micro-batch. Of a rank's stages the later ones are pa
 how many micro-batches a rank holds the activations at the most.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
 
 from hpclab import checks
 from hpclab.figures import scales, style
@@ -33,9 +36,8 @@ def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
     pipeline = checks.instance("timing", timing, Timing).pipeline
     span = max(checks.number("until", until, 0, 1e12, "seconds"), timing.makespan)
     shown = sorted({round(rank) for rank in numpy.linspace(0, pipeline.ranks - 1, min(pipeline.ranks, MOST))})
-    for row, rank in enumerate(shown):
-        ax.broken_barh([(0, timing.makespan)], (row - 0.4, 0.8), fc=style.GROUND, ec=style.GRID)
-        _boxes(ax, row, timing, numpy.arange(*pipeline.bounds[rank : rank + 2]), _ACROSS / span)
+    ax.barh(range(len(shown)), timing.makespan, 0.8, facecolor=style.GROUND, edgecolor=style.GRID)
+    _boxes(ax, timing, shown, _DIGIT * len(f"{pipeline.micro_batches - 1}") * span / _ACROSS)
     keys = [
         Patch(**_look(kind), label=_WORDS[kind]) for kind in numpy.unique(pipeline.steps["kind"]).tolist()
     ]
@@ -63,24 +65,28 @@ def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
     return style.describe(ax, title, text, above=1)
 
 
-def _boxes(ax: Axes, row: int, timing: Timing, places: Any, pixels: float) -> None:
-    """The steps at `places`, all of a rank, and their numbers where a second has enough `pixels`."""
-    pipeline, few = timing.pipeline, len(timing.start) <= _TIPS
-    kinds, chunks = pipeline.steps["kind"][places], pipeline.steps["stage"][places] // pipeline.ranks
-    room = _DIGIT * len(f"{pipeline.micro_batches - 1}") / pixels
+def _boxes(ax: Axes, timing: Timing, shown: Sequence[int], room: float) -> None:
+    """The steps of the ranks `shown`; their numbers, where they last longer than `room` seconds."""
+    pipeline, steps, few = timing.pipeline, timing.pipeline.steps, len(timing.pipeline.steps) <= _TIPS
+    drawn, chunks = numpy.isin(steps["rank"], shown), steps["stage"] // pipeline.ranks
     for kind, chunk in numpy.ndindex(len(_WORDS), pipeline.chunks):
-        own = places[(kinds == kind) & (chunks == chunk)]
-        numbers, start = pipeline.steps["micro_batch"][own].tolist(), timing.start[own]
-        wide = timing.end[own] - start
-        look = _look(kind, chunk / pipeline.chunks) | {"linewidth": 0.6 if few else 0.2}
-        drawn = ax.broken_barh([*zip(start, wide, strict=True)], (row - 0.4, 0.8), **look)
-        said = [(n, format_seconds(seconds)) for n, seconds in zip(numbers, wide, strict=True)]
+        own = numpy.flatnonzero(drawn & (steps["kind"] == kind) & (chunks == chunk))
+        if not len(own):
+            continue
+        row, numbers = numpy.searchsorted(shown, steps["rank"][own]), steps["micro_batch"][own].tolist()
+        left, right, top, bottom = timing.start[own], timing.end[own], row - 0.4, row + 0.4
+        corners = numpy.array([(left, top), (right, top), (right, bottom), (left, bottom)]).transpose(2, 0, 1)
+        look = _look(kind, chunk / pipeline.chunks)
         if few:
-            style.tips(drawn, *(f"{_WORDS[kind]} {number}: {seconds}" for number, seconds in said))
-        if kind != WEIGHT and min(wide, default=0) > room:
+            boxes = ax.add_collection(PolyCollection(list(corners), linewidth=0.6, **look))
+            said = zip(numbers, right - left, strict=True)
+            style.tips(boxes, *(f"{_WORDS[kind]} {number}: {format_seconds(wide)}" for number, wide in said))
+        else:  # one path for all of them: a sixth of the time
+            ax.add_patch(PathPatch(Path.make_compound_path_from_polys(corners), linewidth=0.2, **look))
+        if kind != WEIGHT and (right - left).min() > room:
             ink = style.GROUND if kind == FORWARD and not chunk else style.INK
-            for number, middle in zip(numbers, start + wide / 2, strict=True):
-                ax.text(middle, row, f"{number}", ha="center", va="center", color=ink)
+            for number, x, y in zip(numbers, (left + right) / 2, row, strict=True):
+                ax.text(x, y, f"{number}", ha="center", va="center", color=ink)
 
 
 def _look(kind: int, pale: float = 0.0) -> dict[str, Any]:

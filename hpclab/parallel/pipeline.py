@@ -154,16 +154,16 @@ def sum_tied(stages: Sequence[Stage], group: Any = None) -> None:
 
 def library(pipeline: Pipeline, stages: Sequence[Stage], loss: Any = gpt.loss, group: Any = None) -> Any:
     """torch's own schedule of that name on the same stages: ``library(...).step(tokens, target=targets)``."""
-    from torch.distributed import pipelining as pp
+    from torch.distributed.pipelining import PipelineStage
+    from torch.distributed.pipelining.schedules import get_schedule_class
 
-    kinds = {
-        "GPipe": pp.ScheduleGPipe,
-        "1F1B": pp.Schedule1F1B,
-        "interleaved 1F1B": pp.ScheduleInterleaved1F1B,
-    }
-    checks.choice("torch's schedule", pipeline.name, kinds)
-    device, rank = next(stages[0].parameters()).device, dist.get_rank(group)
-    numbered = [(stage, chunk * pipeline.ranks + rank) for chunk, stage in enumerate(stages)]
-    own: Any = [pp.PipelineStage(*one, pipeline.stages, device, group=group) for one in numbered]
-    own = own if pipeline.chunks > 1 else own[0]
-    return kinds[pipeline.name](own, pipeline.micro_batches, loss_fn=loss)
+    kind: Any = get_schedule_class(pipeline.name.replace(" ", ""))
+    device, numbers = (
+        next(stages[0].parameters()).device,
+        range(dist.get_rank(group), pipeline.stages, pipeline.ranks),
+    )
+    own = [
+        PipelineStage(stage, number, pipeline.stages, device, group=group)
+        for stage, number in zip(stages, numbers, strict=True)
+    ]
+    return kind(own if pipeline.chunks > 1 else own[0], pipeline.micro_batches, loss_fn=loss)

@@ -9,7 +9,6 @@ gives each rank several thin stages, so that the pipe fills sooner (Narayanan an
 the backward in two and fills the bubble with the half that nobody waits for (Qi and others, ICLR 2024).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -96,17 +95,12 @@ class Pipeline:
         change = (self.steps["kind"] == FORWARD).astype(int) - (self.steps["kind"] == last)
         return numpy.maximum.reduceat(numpy.cumsum(change), self.bounds[:-1])  # 0 where a rank begins
 
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        """The steps of each rank."""
-        return iter(numpy.split(self.steps, self.bounds[1:-1]))
-
 
 def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipeline:
     """The schedule `name`, one of NAMES. ValueError for counts that it does not take.
 
-    Between two backwards of a rank come the forwards that are due. So an order is two rules: the forward k
-    waits for k - `early` backwards, and, where the backward is cut in two, the weights' part k for `late`
-    later ones.
+    An order is how many backwards of its rank a step waits for: forward k for k - `ahead`, none with GPipe,
+    and with ZB-H1 a backward of weights for as many more as the rank's number.
     """
     checks.choice("A pipeline's schedule", name, NAMES)
     checks.integer("ranks", ranks, 1, 4096)
@@ -115,28 +109,26 @@ def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipe
     interleaved = name == "interleaved 1F1B"
     if interleaved != (chunks > 1) or (interleaved and (ranks == 1 or micro_batches % ranks)):
         raise ValueError(
-            "Only interleaved 1F1B has chunks, and it needs at least 2, at least 2 ranks, and micro-batches "
-            f"in multiples of them, not {name} with {chunks} chunks, {ranks} ranks and {micro_batches}."
+            "Only interleaved 1F1B has chunks, 2 or more, and it needs 2 ranks or more, and micro-batches in "
+            f"multiples of them, not {chunks} chunks, {ranks} ranks and {micro_batches} micro-batches."
         )
     rank, number = numpy.ogrid[:ranks, : micro_batches * chunks]
-    early = {
-        "GPipe": numpy.full_like(rank, micro_batches),
-        "interleaved 1F1B": 2 * (ranks - 1 - rank) + (chunks - 1) * ranks,
-    }.get(name, ranks - 1 - rank)
-    late = numpy.minimum(number + rank, micro_batches - 1)
-    turn = {FORWARD: numpy.maximum(number - early, 0), BACKWARD: number}
-    turn |= {WEIGHT: late} if name == "ZB-H1" else {}
+    ahead = (1 + interleaved) * (ranks - 1 - rank) + (chunks - 1) * ranks
+    waits: dict[int, Any] = {FORWARD: numpy.maximum(number - ahead, 0), BACKWARD: number}
+    if name == "GPipe":
+        waits[FORWARD] = 0
+    if name == "ZB-H1":
+        waits[WEIGHT] = numpy.minimum(number + rank, micro_batches - 1)
     whole, inside = numpy.divmod(number, ranks * chunks)  # a chunk takes `ranks` micro-batches at a time
     chunk, place = numpy.divmod(inside, ranks)
     parts = []
-    for kind, before in turn.items():
-        stage = (chunk if kind == FORWARD else chunks - 1 - chunk) * ranks + rank
-        columns = numpy.broadcast_arrays(rank, before, kind, number, whole * ranks + place, stage)
-        parts.append(numpy.stack([column.ravel() for column in columns]))
-    rows = numpy.concatenate(parts, axis=1)
-    rows = rows[:, numpy.lexsort(rows[3::-1])]  # by rank, backwards before it, kind, number
-    steps = numpy.empty(rows.shape[1], STEP)
-    for field, column in zip(STEP.names or (), rows[[0, 1, 2, 4, 5]], strict=True):
-        steps[field] = column
+    for kind, backwards in waits.items():
+        part = numpy.empty((ranks, number.size), STEP)
+        part["rank"], part["order"], part["kind"] = rank, backwards, kind
+        part["micro_batch"] = whole * ranks + place
+        part["stage"] = (chunk if kind == FORWARD else chunks - 1 - chunk) * ranks + rank
+        parts.append(part.ravel())
+    steps = numpy.concatenate(parts)
+    steps = steps[numpy.lexsort((steps["kind"], steps["order"], steps["rank"]))]
     steps["order"] = numpy.arange(len(steps)) % (len(steps) // ranks)
     return Pipeline(name, ranks, micro_batches, chunks, steps)

@@ -2,7 +2,7 @@
 the way: messages that take time, and a last stage that is slower, as it is with a language model's output.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import ipywidgets as widgets
 import numpy
@@ -25,7 +25,7 @@ class PipelineEditor(Explorer):
     The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
     """
 
-    shown: Axes
+    shown: Any  # the Axes
 
     def __init__(self, forward: float = 0.01) -> None:
         self._forward = checks.number("forward", forward, 1e-9, 1e6, "seconds")
@@ -42,10 +42,11 @@ class PipelineEditor(Explorer):
                 {"schedule": self.schedule, "ranks": self.ranks, "micro_batches": self.micro_batches},
                 {"chunks": self.chunks, "ratio": self.ratio, "message": self.message, "slow": self.slow},
             ],
-            draw=self._picture,
+            draw=lambda ax, schedule, ranks, micro_batches, chunks, ratio, message, slow: self._picture(ax),
             describe=lambda: self.shown.get_title("left"),
-            note=self._said,
+            note=lambda schedule, ranks, micro_batches, chunks, ratio, message, slow: self._said(),
             adapt=self._adapt_to,
+            height=400,
         )
 
     def _adapt_to(self, _changed: str) -> None:
@@ -54,41 +55,23 @@ class PipelineEditor(Explorer):
         step = self.ranks.value if chunked else 1  # chunks take micro-batches in multiples of the ranks
         offer(self.micro_batches, [n for n in COUNTS if n % step == 0], self.micro_batches.value)
 
-    def _timing(
-        self, schedule: str, ranks: int, micro_batches: int, chunks: int, ratio: float, message: float,
-        slow: float,
-    ) -> Timing:  # fmt: skip
-        chunks = chunks if schedule == "interleaved 1F1B" else 1
-        pipeline = schedules.pipeline(schedule, ranks, micro_batches, chunks)
+    def _timing(self, schedule: str) -> Timing:
+        chunks = self.chunks.value if schedule == "interleaved 1F1B" else 1
+        pipeline = schedules.pipeline(schedule, self.ranks.value, self.micro_batches.value, chunks)
         forward = numpy.full(pipeline.stages, self._forward / chunks)
-        forward[-1] *= slow
-        return simulate(pipeline, forward, ratio * forward, message * self._forward)
+        forward[-1] *= self.slow.value
+        return simulate(pipeline, forward, self.ratio.value * forward, self.message.value * self._forward)
 
-    def _picture(
-        self, ax: Axes, schedule: str, ranks: int, micro_batches: int, chunks: int, ratio: float, message: float,
-        slow: float,
-    ) -> Axes:  # fmt: skip
-        rest = ranks, micro_batches, chunks, ratio, message, slow
-        return figure.draw(ax, self._timing(schedule, *rest), until=self._timing("GPipe", *rest).makespan)
+    def _picture(self, ax: Axes) -> Axes:
+        return figure.draw(ax, self._timing(self.schedule.value), until=self._timing("GPipe").makespan)
 
-    def _said(
-        self,
-        schedule: str,
-        ranks: int,
-        micro_batches: int,
-        chunks: int,
-        ratio: float,
-        message: float,
-        slow: float,
-    ) -> Sequence[str]:
-        timing = self._timing(schedule, ranks, micro_batches, chunks, ratio, message, slow)
-        pipeline = timing.pipeline
-        added = overhead(pipeline)
-        held = pipeline.in_flight / pipeline.chunks
+    def _said(self) -> list[str]:
+        timing = self._timing(self.schedule.value)
+        pipeline, added = timing.pipeline, overhead(timing.pipeline)
+        formula, held = FORMULAS[self.schedule.value], pipeline.in_flight[0] / pipeline.chunks
         return [
-            f"{format_seconds(timing.makespan)}, of which {timing.bubble:.1%} bubble.",
-            f"Equal stages and free messages: the bubble adds {FORMULAS[schedule]} = {added:.3g} to the computing, "
-            f"so it is {added / (1 + added):.1%} of the whole.",
-            f"Rank 0 holds the activations of up to {held[0]:.3g} micro-batches, and "
-            f"{len(pipeline.messages)} messages pass.",
+            f"Modelled: {format_seconds(timing.makespan)}, of which {timing.bubble:.1%} bubble. Rank 0 holds "
+            f"up to {held:.3g} micro-batches; {len(pipeline.messages)} messages pass.",
+            f"With equal stages, free messages and backward / forward = 2 the bubble adds {formula} = "
+            f"{added:.3g} of the computing; that is {added / (1 + added):.1%} of the whole.",
         ]
