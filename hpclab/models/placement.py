@@ -9,25 +9,22 @@ from numpy.typing import NDArray
 from hpclab import checks
 from hpclab.models.plan import Plan
 
-# What talks most lies closest: tensor in every layer, data once a step, pipeline with single activations.
+# Megatron-LM's: what talks most lies closest, tensor in every layer, pipeline with single activations.
 INNERMOST_FIRST = ("tensor", "context", "data", "pipeline")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """`groups`, shape (groups, degree): the ranks that work together, in order. `crosses`, shape (groups,
-    degree - 1): whether the way from each of them to its next leaves the node."""
+    """`groups` (groups, degree): the ranks that work together, in order. `crosses` (groups, degree - 1):
+    whether the way from each of them to the next leaves the node."""
 
     groups: NDArray[numpy.int64]
     crosses: NDArray[numpy.bool_]
 
 
 def placement(plan: Plan, node_gpus: int, order: Sequence[str] = INNERMOST_FIRST) -> dict[str, Axis]:
-    """Each axis of `plan` where ranks fill nodes of `node_gpus` GPUs one after the other.
-
-    Along the first axis of `order` neighbours are ranks r and r + 1; Megatron-LM's own order is the default.
-    ValueError where `order` does not name each axis once.
-    """
+    """Each axis of `plan`, where ranks fill nodes of `node_gpus` GPUs one after the other: along the first
+    of `order` neighbours are ranks r and r + 1. ValueError where `order` does not name each axis once."""
     checks.integer("node_gpus", node_gpus, 1, 4096)
     if sorted(order) != sorted(INNERMOST_FIRST):
         raise ValueError(

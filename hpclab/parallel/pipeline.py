@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hpclab import checks
 from hpclab.parallel.transports import TorchTransport
 from hpclab.schedules.messages import bounds
-from hpclab.schedules.pipelines import LETTERS, WEIGHT, Pipeline
+from hpclab.schedules.pipelines import Pipeline
 from hpclab.trace import record
 from hpclab.workloads import gpt
 
@@ -54,12 +54,12 @@ def cut(model: gpt.GPT, stages: int) -> list[Stage]:
 
 
 def program(pipeline: Pipeline, rank: int) -> list[tuple[str, int]]:
-    """What `rank` does, in order: "compute" a step, "send" or "receive" what a step takes in; a step is its
-    place in `pipeline.steps`.
+    """What `rank` does, in order: "compute" a step (its place in `pipeline.steps`), "send" or "receive" what
+    a step takes in.
 
     All ranks go through the messages in one order, that in which they are computed. So two ranks agree which
-    comes next without a tag, and nobody waits for a rank that waits for a later message: there is no deadlock
-    even where a send ends only when it is received.
+    comes next, and nobody waits for a rank that waits for a later one: no deadlock, even where a send ends
+    only when it is received.
     """
     owner, taker = pipeline.steps["rank"], dict(pipeline.messages.tolist())
     actions = []
@@ -81,37 +81,35 @@ def run(
     Only the first rank looks at `tokens` (batch, length), only the last at `targets`. Gradients are added up
     in the parameters. What a rank computes, sends and waits for, it records (`trace.record`).
     """
-    one, owner = next(stages[0].parameters()), pipeline.steps["rank"]
-    wire, last = _wire(one, group), pipeline.stages - 1
-    inputs, answers = (whole.to(one.device).chunk(pipeline.micro_batches) for whole in (tokens, targets))
-    split, kept = bool((pipeline.steps["kind"] == WEIGHT).any()), dict[tuple[int, int], Any]()
-    total = torch.zeros((), dtype=torch.float64, device=wire)
+    m, ranks = pipeline.micro_batches, dist.get_world_size(group)
+    if len(tokens) % m or (ranks, len(stages)) != (pipeline.ranks, pipeline.chunks):
+        raise ValueError(
+            f"This pipeline needs {pipeline.ranks} ranks, {pipeline.chunks} stages on each and a batch in "
+            f"multiples of {m}, not {ranks} ranks, {len(stages)} stages and a batch of {len(tokens)}."
+        )
+    one, owner, last = next(stages[0].parameters()), pipeline.steps["rank"], pipeline.stages - 1
+    wire = "cpu" if dist.get_backend(group) == "gloo" else one.device  # gloo sends from the host's memory
+    inputs, answers = (whole.to(one.device).chunk(m) for whole in (tokens, targets))
+    kept, total = dict[tuple[int, int], Any](), torch.zeros((), dtype=torch.float64, device=wire)
 
     def forward(micro_batch: int, stage: int, x: Tensor | None) -> Tensor:
         x = inputs[micro_batch] if x is None else x.requires_grad_()
-        y = stages[stage // pipeline.ranks](x)
+        y = stages[stage // ranks](x)
         if stage == last:
-            y = loss(y, answers[micro_batch]) / pipeline.micro_batches
+            y = loss(y, answers[micro_batch]) / m
             total.add_(y.detach().to(wire))
-        kept[micro_batch, stage] = x, y  # until its backward: these are the activations in flight
+        kept[micro_batch, stage] = x, y  # until its backward: the activations in flight
         return y.detach()
 
     def backward(micro_batch: int, stage: int, gradient: Tensor | None) -> Tensor | None:
         x, y = kept.pop((micro_batch, stage))
-        if not split:
-            y.backward(gradient)
-            return x.grad
-        kept[micro_batch, stage] = y, gradient
-        return torch.autograd.grad(y, x, gradient, retain_graph=True)[0] if stage else None
-
-    def weight(micro_batch: int, stage: int, _: None) -> None:
-        y, gradient = kept.pop((micro_batch, stage))  # this goes through the activations a second time
-        torch.autograd.backward(y, gradient, inputs=[*stages[stage // pipeline.ranks].parameters()])
+        y.backward(gradient)
+        return x.grad
 
     arriving, computed, sending = dict[int, Any](), dict[int, Any](), list[Any]()
     for action, step in program(pipeline, dist.get_rank(group)):
         _, _, kind, micro_batch, stage = pipeline.steps[step].tolist()
-        label, source = f"{LETTERS[kind]} {micro_batch}", int(pipeline.needs[step])
+        label, source = f"{'FB'[kind]} {micro_batch}", int(pipeline.needs[step])
         if action == "receive":
             x = torch.empty(*inputs[0].shape, stages[0].shape.hidden, dtype=one.dtype, device=wire)
             arriving[step] = x, dist.irecv(x, group=group, group_src=int(owner[source]))
@@ -128,16 +126,11 @@ def run(
                     message.wait()
                 x = x.to(one.device)
             with record("compute", label=label):
-                computed[step] = (forward, backward, weight)[kind](micro_batch, stage, x)
+                computed[step] = (forward, backward)[kind](micro_batch, stage, x)
     for message in sending:
         message.wait()
-    dist.broadcast(total, group=group, group_src=pipeline.ranks - 1)
+    dist.broadcast(total, group=group, group_src=ranks - 1)
     return total.item()
-
-
-def _wire(parameter: Tensor, group: Any) -> torch.device:
-    """Where messages lie: gloo sends from the host's memory only."""
-    return torch.device("cpu") if dist.get_backend(group) == "gloo" else parameter.device
 
 
 def sum_tied(stages: Sequence[Stage], group: Any = None) -> None:
@@ -146,7 +139,7 @@ def sum_tied(stages: Sequence[Stage], group: Any = None) -> None:
     rank, last = dist.get_rank(group), dist.get_world_size(group) - 1
     if stages[0].shape.tied and last and rank in (0, last):
         gradient: Any = (stages[0].token if rank == 0 else stages[-1].output).weight.grad
-        mine = gradient.to(_wire(gradient, group))
+        mine = gradient.cpu() if dist.get_backend(group) == "gloo" else gradient
         theirs = torch.empty_like(mine)
         TorchTransport(group).exchange([(last - rank, mine)], [(last - rank, theirs)])
         gradient += theirs.to(gradient.device)
@@ -158,12 +151,7 @@ def library(pipeline: Pipeline, stages: Sequence[Stage], loss: Any = gpt.loss, g
     from torch.distributed.pipelining.schedules import get_schedule_class
 
     kind: Any = get_schedule_class(pipeline.name.replace(" ", ""))
-    device, numbers = (
-        next(stages[0].parameters()).device,
-        range(dist.get_rank(group), pipeline.stages, pipeline.ranks),
-    )
-    own = [
-        PipelineStage(stage, number, pipeline.stages, device, group=group)
-        for stage, number in zip(stages, numbers, strict=True)
-    ]
+    device, rank = next(stages[0].parameters()).device, dist.get_rank(group)
+    numbered = [(stage, rank + chunk * pipeline.ranks) for chunk, stage in enumerate(stages)]
+    own = [PipelineStage(*one, pipeline.stages, device, group=group) for one in numbered]
     return kind(own if pipeline.chunks > 1 else own[0], pipeline.micro_batches, loss_fn=loss)

@@ -9,10 +9,8 @@
     schedules.result(schedule, 0, buffers[0])
 
 `ALGORITHMS[collective]` are the algorithms by name; an algorithm's functions are documented in the module of
-its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`). A pipeline's steps
-compute as well:
-
-    schedules.pipeline("1F1B", ranks=4, micro_batches=8).steps
+its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`). `pipeline` makes
+one whose steps compute (`pipelines`).
 """
 
 from hpclab.schedules.buffers import layout, place, replay, result

@@ -5,8 +5,7 @@ execute it. A message is not written down: it follows wherever a step needs what
 
 GPipe does all forwards first (Huang and others, NeurIPS 2019). 1F1B begins backwards as early as it can and
 then alternates, so that a rank holds fewer micro-batches (Narayanan and others, SOSP 2019). Interleaved 1F1B
-gives each rank several thin stages, so that the pipe fills sooner (Narayanan and others, SC 2021). ZB-H1 cuts
-the backward in two and fills the bubble with the half that nobody waits for (Qi and others, ICLR 2024).
+gives each rank several thin stages, so that the pipe fills sooner (Narayanan and others, SC 2021).
 """
 
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from numpy.typing import NDArray
 
 from hpclab import checks
 
-NAMES = ("GPipe", "1F1B", "interleaved 1F1B", "ZB-H1")
-FORWARD, BACKWARD, WEIGHT = KINDS = range(3)
-LETTERS = "FBW"  # of the kinds
+NAMES = ("GPipe", "1F1B", "interleaved 1F1B")
+FORWARD, BACKWARD = 0, 1
 STEP = numpy.dtype([(name, "i4") for name in ("rank", "order", "kind", "micro_batch", "stage")])
 
 
@@ -28,10 +26,8 @@ STEP = numpy.dtype([(name, "i4") for name in ("rank", "order", "kind", "micro_ba
 class Pipeline:
     """The steps of one batch on `ranks` ranks, each with `chunks` stages: stage s lies on rank s % ranks.
 
-    `steps` is sorted by rank and order; its `kind` is FORWARD, BACKWARD, or WEIGHT: where a schedule has
-    those, BACKWARD computes the gradient of a stage's input only, and WEIGHT those of its weights. A rank
-    computes its steps in order, each as soon as what it needs is there: a forward that of the stage before, a
-    backward that of the stage after.
+    `steps` is sorted by rank and order; `kind` is FORWARD or BACKWARD. A rank computes its steps in order,
+    each as soon as it has what the stage before made, or, for a backward, the stage after.
     """
 
     name: str
@@ -56,18 +52,16 @@ class Pipeline:
         Without those that come earlier on the same rank anyway: a backward also needs its own forward.
         """
         kind, micro_batch, stage = (self.steps[name] for name in ("kind", "micro_batch", "stage"))
-        place = numpy.full((len(KINDS), self.micro_batches, self.stages + 2), -1)  # a border on both sides
+        place = numpy.full((2, self.micro_batches, self.stages + 2), -1)  # a border on both sides
         place[kind, micro_batch, stage + 1] = numpy.arange(len(self.steps))
-        side = numpy.array([-1, 1, 0])[kind]
-        return place[kind % WEIGHT, micro_batch, stage + 1 + side]
+        return place[kind, micro_batch, stage + 2 * kind]
 
     @cached_property
     def messages(self) -> NDArray[numpy.int64]:
-        """The places in `steps` of the step that sends and of the one that waits for it, shape (n, 2)."""
+        """The places in `steps` of the step that sends and of the one that waits for it, shape (n, 2):
+        neighbouring stages lie on different ranks."""
         taking = numpy.flatnonzero(self.needs >= 0)
-        pairs = numpy.stack([self.needs[taking], taking], axis=1)
-        between = self.steps["rank"][pairs]
-        return pairs[between[:, 0] != between[:, 1]]
+        return numpy.stack([self.needs[taking], taking], axis=1)
 
     @cached_property
     def slots(self) -> list[NDArray[numpy.int64]]:
@@ -89,18 +83,16 @@ class Pipeline:
 
     @cached_property
     def in_flight(self) -> NDArray[numpy.int64]:
-        """On each rank, how many forwards at the most wait for the last of their backward: activations of so
-        many micro-batches are held, each of one stage, so of 1 / chunks of the rank's layers."""
-        last = WEIGHT if (self.steps["kind"] == WEIGHT).any() else BACKWARD
-        change = (self.steps["kind"] == FORWARD).astype(int) - (self.steps["kind"] == last)
-        return numpy.maximum.reduceat(numpy.cumsum(change), self.bounds[:-1])  # 0 where a rank begins
+        """How many forwards of each rank wait for their backward at the most: so many activations are held,
+        each of one stage and so of 1 / chunks of the rank's layers."""
+        waiting = numpy.cumsum(1 - 2 * self.steps["kind"])  # 0 where a rank begins
+        return numpy.maximum.reduceat(waiting, self.bounds[:-1])
 
 
 def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipeline:
     """The schedule `name`, one of NAMES. ValueError for counts that it does not take.
 
-    An order is how many backwards of its rank a step waits for: forward k for k - `ahead`, none with GPipe,
-    and with ZB-H1 a backward of weights for as many more as the rank's number.
+    An order is how many backwards of its rank come before a forward: k - `ahead` before forward k.
     """
     checks.choice("A pipeline's schedule", name, NAMES)
     checks.integer("ranks", ranks, 1, 4096)
@@ -114,15 +106,11 @@ def pipeline(name: str, ranks: int, micro_batches: int, chunks: int = 1) -> Pipe
         )
     rank, number = numpy.ogrid[:ranks, : micro_batches * chunks]
     ahead = (1 + interleaved) * (ranks - 1 - rank) + (chunks - 1) * ranks
-    waits: dict[int, Any] = {FORWARD: numpy.maximum(number - ahead, 0), BACKWARD: number}
-    if name == "GPipe":
-        waits[FORWARD] = 0
-    if name == "ZB-H1":
-        waits[WEIGHT] = numpy.minimum(number + rank, micro_batches - 1)
+    waits = numpy.zeros_like(number) if name == "GPipe" else numpy.maximum(number - ahead, 0)
     whole, inside = numpy.divmod(number, ranks * chunks)  # a chunk takes `ranks` micro-batches at a time
     chunk, place = numpy.divmod(inside, ranks)
     parts = []
-    for kind, backwards in waits.items():
+    for kind, backwards in ((FORWARD, waits), (BACKWARD, number)):
         part = numpy.empty((ranks, number.size), STEP)
         part["rank"], part["order"], part["kind"] = rank, backwards, kind
         part["micro_batch"] = whole * ranks + place

@@ -15,7 +15,6 @@ from hpclab.schedules.pipelines import NAMES
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, control, offer, show
 
-FORMULAS = dict(zip(NAMES, ("(p − 1) / m", "(p − 1) / m", "(p − 1) / (v m)", "(p − 1) / (3 m)"), strict=True))
 COUNTS = [2**n for n in range(7)]
 
 
@@ -46,7 +45,6 @@ class PipelineEditor(Explorer):
             describe=lambda: self.shown.get_title("left"),
             note=lambda schedule, ranks, micro_batches, chunks, ratio, message, slow: self._said(),
             adapt=self._adapt_to,
-            height=400,
         )
 
     def _adapt_to(self, _changed: str) -> None:
@@ -68,10 +66,11 @@ class PipelineEditor(Explorer):
     def _said(self) -> list[str]:
         timing = self._timing(self.schedule.value)
         pipeline, added = timing.pipeline, overhead(timing.pipeline)
-        formula, held = FORMULAS[self.schedule.value], pipeline.in_flight[0] / pipeline.chunks
+        held = pipeline.in_flight[0] / pipeline.chunks
+        formula = "(p − 1) / (v m)" if pipeline.chunks > 1 else "(p − 1) / m"
         return [
-            f"Modelled: {format_seconds(timing.makespan)}, of which {timing.bubble:.1%} bubble. Rank 0 holds "
-            f"up to {held:.3g} micro-batches; {len(pipeline.messages)} messages pass.",
-            f"With equal stages, free messages and backward / forward = 2 the bubble adds {formula} = "
-            f"{added:.3g} of the computing; that is {added / (1 + added):.1%} of the whole.",
+            f"{format_seconds(timing.makespan)}, {timing.bubble:.1%} of it bubble; {len(pipeline.messages)} "
+            f"messages. Rank 0 holds up to {held:.3g} micro-batches.",
+            f"With equal stages and free messages the bubble adds {formula} = {added:.3g} of the computing, "
+            f"{added / (1 + added):.1%} of the whole.",
         ]
