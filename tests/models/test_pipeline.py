@@ -7,11 +7,9 @@ import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.models.pipeline import measured, overhead, simulate
+from hpclab.models.pipeline import overhead, simulate
 from hpclab.models.placement import placement
 from hpclab.models.plan import Plan
-from hpclab.results import Origin
-from hpclab.trace import Event, Trace
 
 
 @pytest.mark.parametrize(("name", "chunks"), [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 4)])
@@ -41,31 +39,15 @@ def test_uneven_stages_and_slow_messages_are_what_a_recursion_gives(name, chunks
     assert simulate(pipeline, *seconds, message=0.3).end == pytest.approx([*map(end, range(len(steps)))])
 
 
-def test_a_recorded_run_becomes_the_same_picture():
-    pipeline = schedules.pipeline("1F1B", 2, 2)
-    times, origin = simulate(pipeline, 1.0, 2.0, 0.5), Origin.MEASURED
-    rows = zip(pipeline.steps.tolist(), times.start, times.end, strict=True)
-    events = [Event(r, "compute", 9 + a, b - a, label=f"{'FB'[k]} {m}") for (r, _, k, m, _), a, b in rows]
-    others = [Event(0, "receive", 9.5, 1.0, label="F 1"), Event(0, "compute", 1.0, 20.0)]
-    again = measured(pipeline, Trace((*others, *events[::-1]), 2, 1.0, 99.0))
-    assert numpy.array([again.start, again.end]) == pytest.approx(numpy.array([times.start, times.end]))
-    assert (times.origin, again.origin) == (Origin.MODELLED, origin)
-    with pytest.raises(ValueError, match="with this very schedule"):
-        measured(pipeline, Trace(tuple(events[1:]), 2, 1.0, 99.0))
-
-
 def test_tensor_stays_in_the_node_and_the_outer_axes_leave_it():
     plan = Plan(16, data=2, tensor=4, pipeline=2)
     axes = placement(plan, node_gpus=8)
-    assert axes["tensor"].groups.tolist() == numpy.arange(16).reshape(4, 4).tolist()
-    assert axes["data"].groups[:2].tolist() == [[0, 4], [1, 5]]
-    assert axes["pipeline"].groups[0].tolist() == [0, 8]
+    first = {name: axis.groups[0].tolist() for name, axis in axes.items()}
+    assert first == {"tensor": [0, 1, 2, 3], "context": [0], "data": [0, 4], "pipeline": [0, 8]}
     assert [bool(axis.crosses.any()) for axis in axes.values()] == [False, False, False, True]
     outermost = placement(plan, 8, ("pipeline", "context", "data", "tensor"))["tensor"]
-    assert (outermost.groups[0].tolist(), outermost.crosses[0].tolist()) == (
-        [0, 4, 8, 12],
-        [False, True, False],
-    )
+    assert outermost.groups[1].tolist() == [1, 5, 9, 13]
+    assert outermost.crosses.tolist() == [[False, True, False]] * 4
 
 
 def test_bad_input_is_refused(refused):

@@ -18,13 +18,9 @@ def test_schedule_and_counts_make_the_bubble_smaller_and_obstacles_larger():
     editor.slow.value = 2
     assert "38.9% of it bubble" in editor.note.value  # three of four ranks wait for half of the time
     assert "4.5% of the whole" in editor.note.value
-
-
-def test_chunks_come_with_the_schedule_that_has_them_and_want_multiples_of_the_ranks():
-    editor = PipelineEditor()
-    assert editor.chunks.layout.display == "none"
-    editor.schedule.value, editor.ranks.value = "interleaved 1F1B", 16
-    assert editor.chunks.layout.display is None
-    assert list(editor.micro_batches.options) == [16, 32, 64]
+    editor.schedule.value, editor.ranks.value, editor.micro_batches.value = "interleaved 1F1B", 16, 32
+    assert list(editor.micro_batches.options) == [16, 32, 64]  # multiples of the ranks
     editor.message.value, editor.ratio.value, editor.chunks.value = 0.1, 3, 4
-    assert "on 16 stages × 4 chunks, 16 micro-batches" in editor.shown.get_title("left")
+    assert "on 16 stages × 4 chunks, 32 micro-batches" in editor.shown.get_title("left")
+    editor.schedule.value = "GPipe"
+    assert editor.chunks.layout.display == "none"
