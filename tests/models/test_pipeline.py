@@ -32,9 +32,9 @@ def test_uneven_stages_and_slow_messages_are_what_a_recursion_gives(name, chunks
     @cache
     def end(number):
         _, order, kind, m, s = steps[number]
-        free = end(number - 1) if order else 0.0
         before = row.get((kind, m, s + 2 * kind - 1))  # of the stage before, or after
-        return max(free, 0.0 if before is None else end(before) + 0.3) + seconds[kind, s]
+        arrives = 0.0 if before is None else end(before) + 0.3
+        return max(end(number - 1) if order else 0.0, arrives) + seconds[kind, s]
 
     assert simulate(pipeline, *seconds, message=0.3).end == pytest.approx([*map(end, range(len(steps)))])
 
@@ -42,11 +42,9 @@ def test_uneven_stages_and_slow_messages_are_what_a_recursion_gives(name, chunks
 def test_tensor_stays_in_the_node_and_the_outer_axes_leave_it():
     plan = Plan(16, data=2, tensor=4, pipeline=2)
     axes = placement(plan, node_gpus=8)
-    first = {name: axis.groups[0].tolist() for name, axis in axes.items()}
-    assert first == {"tensor": [0, 1, 2, 3], "context": [0], "data": [0, 4], "pipeline": [0, 8]}
+    assert [[*axis.groups[0]] for axis in axes.values()] == [[0, 1, 2, 3], [0], [0, 4], [0, 8]]
     assert [bool(axis.crosses.any()) for axis in axes.values()] == [False, False, False, True]
     outermost = placement(plan, 8, ("pipeline", "context", "data", "tensor"))["tensor"]
-    assert outermost.groups[1].tolist() == [1, 5, 9, 13]
     assert outermost.crosses.tolist() == [[False, True, False]] * 4
 
 
@@ -55,5 +53,4 @@ def test_bad_input_is_refused(refused):
     for bad in (-1, math.nan, math.inf, 1e30, "two", None, [1, 2, 3], [1, -1]):
         refused(lambda bad=bad: simulate(pipeline, bad, 1.0))
         refused(lambda bad=bad: simulate(pipeline, 1.0, 1.0, bad))
-    refused(lambda: placement(Plan(1), 0))
     refused(lambda: placement(Plan(1), 8, ("tensor", "data", "pipeline")))
