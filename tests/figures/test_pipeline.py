@@ -19,6 +19,6 @@ def test_every_step_is_a_box_and_the_title_says_the_bubble(ax, apart):
 
 def test_chunks_are_told_apart_and_of_many_ranks_some_are_drawn(ax, words):
     pipeline.draw(ax, simulate(schedules.pipeline("interleaved 1F1B", 64, 64, 2), 1.0, 2.0, 0.1))
-    assert len(ax.patches) == pipeline.MOST + 4  # frames; two kinds of two chunks
+    assert {len(patch.get_path().vertices) for patch in ax.patches[-4:]} == {pipeline.MOST * 64 * 5}
     assert len({patch.get_facecolor() for patch in ax.patches[-4:]}) == 4
     assert "paler: a rank's later chunks" in words(ax)
