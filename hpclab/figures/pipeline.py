@@ -65,15 +65,15 @@ def _boxes(ax: Axes, timing: Timing, shown: Sequence[int], room: float) -> None:
     drawn = numpy.isin(steps["rank"], shown)
     for (kind, word), chunk in product(enumerate(_KINDS), range(chunks)):
         own = numpy.flatnonzero(drawn & (steps["kind"] == kind) & (steps["stage"] // ranks == chunk))
-        row, numbers = numpy.searchsorted(shown, steps["rank"][own]), steps["micro_batch"][own].tolist()
+        row, numbers = numpy.searchsorted(shown, steps["rank"][own]), steps["micro_batch"][own]
         left, right, top, bottom = timing.start[own], timing.end[own], row - 0.4, row + 0.4
         corners = numpy.array([(left, top), (right, top), (right, bottom), (left, bottom)]).transpose(2, 0, 1)
         boxes = Path.make_compound_path_from_polys(corners)  # one path: thousands of patches take seconds
         ax.add_patch(PathPatch(boxes, linewidth=0.3, **_look(word, chunk / chunks)))
-        if (right - left).min() > room:
-            ink = style.INK if kind or chunk else style.GROUND
-            for number, x, y in zip(numbers, (left + right) / 2, row, strict=True):
-                ax.text(x, y, f"{number}", ha="center", va="center", color=ink)
+        ink = style.INK if kind or chunk else style.GROUND
+        for n in numpy.flatnonzero(right - left > room):
+            middle = (left[n] + right[n]) / 2
+            ax.text(middle, row[n], f"{numbers[n]}", ha="center", va="center", color=ink)
 
 
 def _look(word: str, pale: float = 0.0) -> dict[str, Any]:

@@ -9,8 +9,7 @@
     schedules.result(schedule, 0, buffers[0])
 
 `ALGORITHMS[collective]` are the algorithms by name; an algorithm's functions are documented in the module of
-its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`). `pipeline` makes
-one whose steps compute (`pipelines`).
+its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`).
 """
 
 from hpclab.schedules.buffers import layout, place, replay, result

@@ -1,6 +1,5 @@
-"""The bubble of a pipeline, to be made smaller: schedule, ranks, micro-batches and chunks; and what gets in
-the way: messages that take time, and a last stage that is slower, as it is with a language model's output.
-"""
+"""The bubble of a pipeline, to be made smaller, and what gets in the way: messages that take time, and a last
+stage that is slower than the others, as it is with a language model's output."""
 
 from typing import Any
 
@@ -45,6 +44,7 @@ class PipelineEditor(Explorer):
             describe=lambda: self.shown.get_title("left"),
             note=lambda schedule, ranks, micro_batches, chunks, ratio, message, slow: self._said(),
             adapt=self._adapt_to,
+            height=380,
         )
 
     def _adapt_to(self, _changed: str) -> None:

@@ -1,6 +1,5 @@
 """The time of a pipeline against its closed forms, and against a recursion over its steps."""
 
-import math
 from functools import cache
 
 import numpy
@@ -50,7 +49,7 @@ def test_tensor_stays_in_the_node_and_the_outer_axes_leave_it():
 
 def test_bad_input_is_refused(refused):
     pipeline = schedules.pipeline("1F1B", 2, 2)
-    for bad in (-1, math.nan, math.inf, 1e30, "two", None, [1, 2, 3], [1, -1]):
+    for bad in (-1, numpy.nan, numpy.inf, 1e30, "two", None, [1, 2, 3], [1, -1]):
         refused(lambda bad=bad: simulate(pipeline, bad, 1.0))
         refused(lambda bad=bad: simulate(pipeline, 1.0, 1.0, bad))
     refused(lambda: placement(Plan(1), 8, ("tensor", "data", "pipeline")))

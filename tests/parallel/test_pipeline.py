@@ -13,7 +13,6 @@ from hpclab.workloads import gpt
 
 pytestmark = pytest.mark.slow
 BATCH = gpt.batches(torch.arange(1000) * 7919 % 32, 8, 8, 0)
-CASES = [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 2)]
 
 
 def model(tied):
@@ -33,7 +32,7 @@ def compare(tied, by_torch):
         expected.append(gpt.loss(whole(BATCH[0]), BATCH[1]))
         expected[-1].backward()
         descend(whole)
-    for name, chunks in CASES:
+    for name, chunks in (("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 2)):
         pipeline = schedules.pipeline(name, dist.get_world_size(), 4, chunks)
         stages = pp.cut(model(tied), pipeline.stages)[dist.get_rank() :: pipeline.ranks]
         library = pp.library(pipeline, stages) if by_torch else None
