@@ -1,4 +1,4 @@
-"""Collectives as step data: generated once; timed by a model, animated by a figure, executed by ranks.
+"""Collectives and pipelines as step data: generated once; timed by a model, drawn, executed by ranks.
 
     from hpclab import schedules
     schedule = schedules.collective("all_reduce", "ring", ranks=4, elements=1000)
@@ -14,15 +14,18 @@ its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchang
 
 from hpclab.schedules.buffers import layout, place, replay, result
 from hpclab.schedules.collectives import ALGORITHMS, collective
+from hpclab.schedules.pipelines import Pipeline, pipeline
 from hpclab.schedules.schedule import COLLECTIVES, MESSAGE, Schedule
 
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
     "MESSAGE",
+    "Pipeline",
     "Schedule",
     "collective",
     "layout",
+    "pipeline",
     "place",
     "replay",
     "result",

@@ -1,0 +1,76 @@
+"""The bubble of a pipeline, to be made smaller, and what gets in the way: messages that take time, and a last
+stage that is slower than the others, as it is with a language model's output."""
+
+from typing import Any
+
+import ipywidgets as widgets
+import numpy
+from matplotlib.axes import Axes
+
+from hpclab import checks, schedules
+from hpclab.figures import pipeline as figure
+from hpclab.models.pipeline import Timing, overhead, simulate
+from hpclab.schedules.pipelines import NAMES
+from hpclab.units import format_seconds
+from hpclab.widgets.explorer import Explorer, control, offer, show
+
+COUNTS = [2**n for n in range(7)]
+
+
+class PipelineEditor(Explorer):
+    """A pipeline whose ranks need `forward` seconds each for the forward of a micro-batch, modelled.
+
+    The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
+    """
+
+    shown: Any  # the Axes
+
+    def __init__(self, forward: float = 0.01) -> None:
+        self._forward = checks.number("forward", forward, 1e-9, 1e6, "seconds")
+        slider = widgets.SelectionSlider
+        self.schedule = control(widgets.Dropdown, "Schedule", options=NAMES)
+        self.ranks = control(slider, "Ranks p", options=COUNTS[1:5], value=4)
+        self.micro_batches = control(slider, "Micro-batches m", options=COUNTS, value=8)
+        self.chunks = control(slider, "Chunks v", options=[2, 4])
+        self.ratio = control(slider, "Backward / forward", options=[1, 1.5, 2, 3], value=2)
+        self.message = control(slider, "Message / forward", options=[0, 0.05, 0.1, 0.2, 0.5])
+        self.slow = control(slider, "Last stage / others", options=[1, 1.1, 1.25, 1.5, 2])
+        super().__init__(
+            [
+                {"schedule": self.schedule, "ranks": self.ranks, "micro_batches": self.micro_batches},
+                {"chunks": self.chunks, "ratio": self.ratio, "message": self.message, "slow": self.slow},
+            ],
+            draw=lambda ax, schedule, ranks, micro_batches, chunks, ratio, message, slow: self._picture(ax),
+            describe=lambda: self.shown.get_title("left"),
+            note=lambda schedule, ranks, micro_batches, chunks, ratio, message, slow: self._said(),
+            adapt=self._adapt_to,
+            height=380,
+        )
+
+    def _adapt_to(self, _changed: str) -> None:
+        chunked = self.schedule.value == "interleaved 1F1B"
+        show(chunked, self.chunks)
+        step = self.ranks.value if chunked else 1  # chunks take micro-batches in multiples of the ranks
+        offer(self.micro_batches, [n for n in COUNTS if n % step == 0], self.micro_batches.value)
+
+    def _timing(self, schedule: str) -> Timing:
+        chunks = self.chunks.value if schedule == "interleaved 1F1B" else 1
+        pipeline = schedules.pipeline(schedule, self.ranks.value, self.micro_batches.value, chunks)
+        forward = numpy.full(pipeline.stages, self._forward / chunks)
+        forward[-1] *= self.slow.value
+        return simulate(pipeline, forward, self.ratio.value * forward, self.message.value * self._forward)
+
+    def _picture(self, ax: Axes) -> Axes:
+        return figure.draw(ax, self._timing(self.schedule.value), until=self._timing("GPipe").makespan)
+
+    def _said(self) -> list[str]:
+        timing = self._timing(self.schedule.value)
+        pipeline, added = timing.pipeline, overhead(timing.pipeline)
+        held = pipeline.in_flight[0] / pipeline.chunks
+        formula = "(p − 1) / (v m)" if pipeline.chunks > 1 else "(p − 1) / m"
+        return [
+            f"{format_seconds(timing.makespan)}, {timing.bubble:.1%} of it bubble; {len(pipeline.messages)} "
+            f"messages. Rank 0 holds up to {held:.3g} micro-batches.",
+            f"With equal stages and free messages the bubble adds {formula} = {added:.3g} of the computing, "
+            f"{added / (1 + added):.1%} of the whole.",
+        ]

@@ -1,0 +1,55 @@
+"""The time of a pipeline against its closed forms, and against a recursion over its steps."""
+
+from functools import cache
+
+import numpy
+import pytest
+
+from hpclab import schedules
+from hpclab.models.pipeline import overhead, simulate
+from hpclab.models.placement import placement
+from hpclab.models.plan import Plan
+
+
+@pytest.mark.parametrize(("name", "chunks"), [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 4)])
+@pytest.mark.parametrize(("ranks", "micro_batches"), [(2, 4), (4, 8), (8, 64)])
+def test_equal_stages_and_free_messages_give_the_closed_form(name, chunks, ranks, micro_batches):
+    pipeline = schedules.pipeline(name, ranks, micro_batches, chunks)
+    times, added = simulate(pipeline, 0.1 / chunks, 0.2 / chunks), (ranks - 1) / (micro_batches * chunks)
+    assert overhead(pipeline) == pytest.approx(added)
+    assert times.makespan == pytest.approx(0.3 * micro_batches * (1 + added))
+    assert times.bubble == pytest.approx(added / (1 + added))
+
+
+@pytest.mark.parametrize(("name", "chunks"), [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 2)])
+def test_uneven_stages_and_slow_messages_are_what_a_recursion_gives(name, chunks):
+    pipeline = schedules.pipeline(name, 3, 6, chunks)
+    seconds = numpy.random.default_rng(1).random((2, pipeline.stages))
+    steps = [tuple(step) for step in pipeline.steps.tolist()]
+    row = {step[2:]: number for number, step in enumerate(steps)}
+
+    @cache
+    def end(number):
+        _, order, kind, m, s = steps[number]
+        before = row.get((kind, m, s + 2 * kind - 1))  # of the stage before, or after
+        arrives = 0.0 if before is None else end(before) + 0.3
+        return max(end(number - 1) if order else 0.0, arrives) + seconds[kind, s]
+
+    assert simulate(pipeline, *seconds, message=0.3).end == pytest.approx([*map(end, range(len(steps)))])
+
+
+def test_tensor_stays_in_the_node_and_the_outer_axes_leave_it():
+    plan = Plan(16, data=2, tensor=4, pipeline=2)
+    axes = placement(plan, node_gpus=8)
+    assert [[*axis.groups[0]] for axis in axes.values()] == [[0, 1, 2, 3], [0], [0, 4], [0, 8]]
+    assert [bool(axis.crosses.any()) for axis in axes.values()] == [False, False, False, True]
+    outermost = placement(plan, 8, ("pipeline", "context", "data", "tensor"))["tensor"]
+    assert outermost.crosses.tolist() == [[False, True, False]] * 4
+
+
+def test_bad_input_is_refused(refused):
+    pipeline = schedules.pipeline("1F1B", 2, 2)
+    for bad in (-1, numpy.nan, numpy.inf, 1e30, "two", None, [1, 2, 3], [1, -1]):
+        refused(lambda bad=bad: simulate(pipeline, bad, 1.0))
+        refused(lambda bad=bad: simulate(pipeline, 1.0, 1.0, bad))
+    refused(lambda: placement(Plan(1), 8, ("tensor", "data", "pipeline")))
