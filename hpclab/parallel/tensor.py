@@ -1,0 +1,166 @@
+"""Tensor parallelism: each matrix cut over the ranks, in pairs that need only one sum.
+
+Of an MLP, gelu(x A) B, a rank holds some columns of A and the same rows of B. gelu takes number by number, so
+its part of gelu(x A) is complete without a word to the others; times its rows of B it is a summand of the
+result. Attention is cut likewise, by heads. Shoeybi et al., "Megatron-LM" (2019), figure 3.
+
+model = split(GPT(shape, seed), group)      # the same seed on every rank; each then has a part of each block
+loss(model(inputs), targets).backward()     # the same batch on every rank; nothing else changes
+
+Notice what travels: activations, whole, twice a block forward and twice backward; never a weight. And every
+rank waits for them: tensor parallelism wants the fastest links there are, those inside a node.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Replicate, parallel
+from torch.nn import functional
+
+from hpclab.workloads.gpt import GPT, MLP, Attention
+
+COLUMNS, ROWS = ("query", "key", "value", "up"), ("out", "down")  # a GPT's layers by how they are cut
+
+
+class Copy(torch.autograd.Function):
+    """Megatron's f, before the columns: x as it is. Backward sums, since every rank has used x."""
+
+    @staticmethod
+    def forward(ctx, x, group):
+        ctx.group = group
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return summed(gradient, ctx.group), None
+
+
+class Reduce(torch.autograd.Function):
+    """Megatron's g, after the rows: the sum. Backward is the gradient as it is, for every summand."""
+
+    @staticmethod
+    def forward(ctx, x, group):
+        return summed(x, group)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+def summed(x: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The sum over the ranks, in a tensor of its own."""
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total, group=group)
+    return total
+
+
+class ColumnParallel(nn.Module):
+    """This rank's outputs of a linear layer: dimension 0, for PyTorch stores (outputs, inputs)."""
+
+    def __init__(self, linear: nn.Linear, group: ProcessGroup | None):
+        super().__init__()
+        self.weight, self.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight, self.bias)
+
+
+class RowParallel(nn.Module):
+    """This rank's inputs of a linear layer, and all its outputs once `leave` has joined them.
+
+    The bias is whole on every rank and added after the sum, or it would count once a rank.
+    """
+
+    def __init__(self, linear: nn.Linear, group: ProcessGroup | None, leave: Callable):
+        super().__init__()
+        self.weight, self.bias = part(linear.weight, 1, group), linear.bias
+        self.group, self.leave = group, leave
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.leave(functional.linear(x, self.weight), self.group) + self.bias
+
+
+def part(whole: Tensor, dim: int, group: ProcessGroup | None) -> nn.Parameter:
+    """This rank's part of a parameter, cut evenly along `dim`."""
+    own = whole.detach().chunk(dist.get_world_size(group), dim)[dist.get_rank(group)]
+    return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
+
+
+def split(
+    model: GPT,
+    group: ProcessGroup | None = None,
+    enter: Callable = Copy.apply,
+    leave: Callable = Reduce.apply,
+) -> GPT:
+    """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width.
+
+    `enter` and `leave` stand at the ends of each attention and MLP. Embeddings, norms and the output layer
+    are whole on every rank (Megatron cuts the vocabulary, too). ValueError where the ranks do not divide the
+    heads and the MLP's width.
+    """
+    for module in parts_to_cut(model, dist.get_world_size(group)):
+        # once before query, key and value, not once each: that would be three sums backward
+        module.register_forward_pre_hook(lambda _, inputs: (enter(inputs[0], group),))
+        for name in [name for name, _ in module.named_children()]:
+            whole = getattr(module, name)
+            cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, leave)
+            setattr(module, name, cut)
+    return model
+
+
+def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
+    """The same with PyTorch's DTensor: how each layer is cut is said, and the collectives follow.
+
+    The parts are DTensors over `mesh`, which has one dimension. As long as other parameters are plain tensors
+    an optimizer of both wants foreach=False.
+    """
+    same = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
+    for module in parts_to_cut(model, mesh.size()):
+        styles: dict[str, parallel.ParallelStyle] = {"": same}  # of the module's own input: once, as above
+        for name, _ in module.named_children():
+            styles[name] = parallel.ColwiseParallel() if name in COLUMNS else parallel.RowwiseParallel()
+        parallel.parallelize_module(module, mesh, styles)
+    return model
+
+
+def parts_to_cut(model: GPT, ranks: int) -> list[Attention | MLP]:
+    """Every attention, which is told how many heads a rank has, and MLP; ValueError where it cannot be."""
+    shape = model.shape
+    if shape.heads % ranks or shape.feed_forward % ranks:
+        raise ValueError(
+            f"{ranks} ranks do not divide {shape.heads} heads and the MLP's width of {shape.feed_forward}: "
+            "choose a number that divides both."
+        )
+    found = [module for module in model.modules() if isinstance(module, Attention | MLP)]
+    for module in found:
+        if isinstance(module, Attention):
+            module.heads = shape.heads // ranks
+    return found
+
+
+def cut_along(name: str) -> int | None:
+    """The dimension along which `split` cuts the parameter so named; None where every rank has it whole."""
+    *_, layer, kind = name.split(".")
+    if layer in COLUMNS:
+        return 0
+    return 1 if layer in ROWS and kind == "weight" else None
+
+
+def whole_state(model: nn.Module, group: ProcessGroup | None = None) -> dict[str, Tensor]:
+    """All ranks' parts joined: the state of the GPT before `split` or `split_by_pytorch`, on every rank."""
+    state = {}
+    for name, own in model.state_dict().items():
+        dim = cut_along(name)
+        if isinstance(own, DTensor):
+            state[name] = own.full_tensor()
+        elif dim is None:
+            state[name] = own
+        else:
+            parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+            dist.all_gather(parts, own, group=group)
+            state[name] = torch.cat(parts, dim)
+    return state
