@@ -22,8 +22,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (self.split(linear(x)) for linear in (self.query, self.key, self.value))
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.out(seen.transpose(1, 2).flatten(2))
+        return self.out(self.attend(query, key, value).transpose(1, 2).flatten(2))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Of the values up to each token the mean, weighted by how well their keys fit its query."""
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
 
     def split(self, x: Tensor) -> Tensor:
         """(batch, tokens, width) as (batch, heads, tokens, width of a head)."""

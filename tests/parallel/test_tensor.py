@@ -11,7 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from hpclab.cluster import Pool
 from hpclab.models.transformer import Transformer
-from hpclab.parallel import tensor
+from hpclab.parallel import tensor, sequence, context
 from hpclab.workloads.gpt import GPT, batches, loss
 
 pytestmark = pytest.mark.slow
@@ -66,11 +66,40 @@ def by_pytorch(device):
     return off(train(model), tensor.whole_state(model), device)
 
 
+def by_sequence(device):
+    model = sequence.split(gpt(device))
+
+    def share(m, i, t):
+        v = sequence.share_of_loss(m, i, t)
+        return v
+
+    losses = train(model, share, lambda m: sequence.sum_gradients(sequence.not_cut(m)))
+    losses = torch.tensor(losses, dtype=torch.float64)
+    dist.all_reduce(losses)
+    return off(losses.tolist(), tensor.whole_state(model), device)
+
+
+def by_ring(device):
+    model = context.split(gpt(device))
+    losses = train(model, sequence.share_of_loss, lambda m: sequence.sum_gradients(m.parameters()))
+    losses = torch.tensor(losses, dtype=torch.float64)
+    dist.all_reduce(losses)
+    return off(losses.tolist(), model.state_dict(), device)
+
+
+def by_gather(device):
+    model = context.split(gpt(device), attend=context.gathered_attention)
+    losses = train(model, sequence.share_of_loss, lambda m: sequence.sum_gradients(m.parameters()))
+    losses = torch.tensor(losses, dtype=torch.float64)
+    dist.all_reduce(losses)
+    return off(losses.tolist(), model.state_dict(), device)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_t(pool, ranks, device):
     def checks():
-        return {c.__name__: c(device) for c in (by_hand, by_pytorch)}
+        return {c.__name__: c(device) for c in (by_hand, by_pytorch, by_sequence, by_ring, by_gather)}
 
     for found in pool.run(checks, ranks=ranks):
         print(found)

@@ -1,0 +1,95 @@
+"""Sequence parallelism: between the matrices that tensor parallelism cuts, a rank has its own tokens only.
+
+Tensor parallelism alone leaves norms and residuals whole on every rank: the same work and the same memory t
+times. They treat each token by itself, so a rank can have 1/t of the tokens. Before the columns the tokens
+are gathered, after the rows the sums are scattered. Korthikanti et al., "Reducing Activation Recomputation in
+Large Transformer Models" (2023), figure 5.
+
+model = split(GPT(shape, seed), group)
+share_of_loss(model, inputs, targets, group).backward()    # the whole batch on every rank; shares add up
+sum_gradients(not_cut(model), group)
+
+Notice that an all-reduce is a reduce-scatter and an all-gather: no more bytes travel than in `tensor`.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from hpclab.parallel import tensor
+from hpclab.workloads.gpt import GPT, loss
+
+
+class Gather(torch.autograd.Function):
+    """Before the columns, in place of `tensor.Copy`: own tokens in, all tokens out."""
+
+    @staticmethod
+    def forward(ctx, x, group):
+        ctx.group = group
+        return gathered(x, group)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return scattered(gradient, ctx.group), None
+
+
+class Scatter(torch.autograd.Function):
+    """After the rows, in place of `tensor.Reduce`: summands for all tokens in, the sums of own tokens out."""
+
+    @staticmethod
+    def forward(ctx, x, group):
+        ctx.group = group
+        return scattered(x, group)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gathered(gradient, ctx.group), None
+
+
+def gathered(own: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The tokens of all ranks, along dimension 1."""
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, own.contiguous(), group=group)
+    return torch.cat(parts, 1)
+
+
+def scattered(whole: Tensor, group: ProcessGroup | None) -> Tensor:
+    """The sum over the ranks, of which this rank gets its own tokens."""
+    parts = [part.contiguous() for part in whole.chunk(dist.get_world_size(group), 1)]
+    own = torch.empty_like(parts[0])
+    dist.reduce_scatter(own, parts, group=group)
+    return own
+
+
+def split(model: GPT, group: ProcessGroup | None = None) -> GPT:
+    """Tensor parallelism with these two functions at the ends of each attention and MLP."""
+    return tensor.split(model, group, Gather.apply, Scatter.apply)
+
+
+def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: ProcessGroup | None = None) -> Tensor:
+    """What this rank's tokens add to the loss of the batch: (batch, length) in, of which it takes its part.
+
+    The sum over the ranks is the loss. The length must be a multiple of the ranks: ValueError otherwise.
+    """
+    rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    if inputs.shape[1] % ranks:
+        raise ValueError(f"{ranks} ranks cannot share {inputs.shape[1]} tokens evenly: choose a multiple.")
+    own = inputs.chunk(ranks, 1)[rank]
+    x = model.embed(own, first=rank * own.shape[1])
+    for block in model.blocks:
+        x = block(x)
+    return loss(model.output(model.norm(x)), targets.chunk(ranks, 1)[rank]) / ranks
+
+
+def not_cut(model: GPT) -> list[nn.Parameter]:
+    """What every rank holds whole: embeddings, norms, biases after the sum."""
+    return [one for name, one in model.named_parameters() if tensor.cut_along(name) is None]
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter], group: ProcessGroup | None = None) -> None:
+    """After backward, for parameters that every rank holds: each has seen only this rank's tokens."""
+    for parameter in parameters:
+        dist.all_reduce(parameter.grad, group=group)
