@@ -37,7 +37,7 @@ def gathered_attention(group: ProcessGroup | None, query: Tensor, key: Tensor, v
 
 
 class RingAttention(torch.autograd.Function):
-    """Causal attention of this rank's queries to the keys and values of all: (batch, heads, tokens, width)."""
+    """Causal attention of own queries to the keys and values of all: (batch, heads, tokens, width)."""
 
     @staticmethod
     def forward(ctx, group, query, key, value):
@@ -113,5 +113,5 @@ def split(model: GPT, group: ProcessGroup | None = None, attend: Callable = Ring
     """`model` with attention over all ranks' tokens; every weight is whole on every rank."""
     for module in model.modules():
         if isinstance(module, Attention):
-            module.attend = partial(attend, group)
+            module.attend = partial(attend, group)  # type: ignore[method-assign]
     return model

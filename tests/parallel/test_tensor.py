@@ -11,7 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from hpclab.cluster import Pool
 from hpclab.models.transformer import Transformer
-from hpclab.parallel import tensor, sequence, context
+from hpclab.parallel import context, experts, sequence, tensor
 from hpclab.workloads.gpt import GPT, batches, loss
 
 pytestmark = pytest.mark.slow
@@ -95,11 +95,32 @@ def by_gather(device):
     return off(losses.tolist(), model.state_dict(), device)
 
 
+def by_experts(device):
+    top = 2
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    whole = experts.with_experts(gpt(device), 8, top).to(device, torch.float64)
+    expected = train(whole)
+    model = experts.spread(experts.with_experts(gpt(device), 8, top).to(device, torch.float64))
+    def share(m, i, t):
+        return loss(m(i.chunk(ranks)[rank]), t.chunk(ranks)[rank]) / ranks
+    losses = train(model, share, lambda m: sequence.sum_gradients(experts.shared(m)))
+    losses = torch.tensor(losses, dtype=torch.float64); dist.all_reduce(losses)
+    apart = [abs(a - b) for a, b in zip(losses.tolist(), expected, strict=True)]
+    n = 8 // ranks
+    ws = whole.state_dict()
+    import re
+    for name, own in model.state_dict().items():
+        name = re.sub(r"experts\.(\d+)", lambda m: f"experts.{int(m[1]) + rank * n}", name)
+        apart.append(float((own - ws[name]).abs().max()))
+    print(model.blocks[0].mlp.tokens_per_expert, whole.blocks[0].mlp.tokens_per_expert, losses)
+    return max(apart)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_t(pool, ranks, device):
     def checks():
-        return {c.__name__: c(device) for c in (by_hand, by_pytorch, by_sequence, by_ring, by_gather)}
+        return {c.__name__: c(device) for c in (by_hand, by_pytorch, by_sequence, by_ring, by_gather, by_experts)}
 
     for found in pool.run(checks, ranks=ranks):
         print(found)

@@ -1,0 +1,112 @@
+"""Expert parallelism: many MLPs, of which each token goes through a few, spread over the ranks.
+
+A router sends each token to the `top` experts that it finds the best. The experts lie on different ranks, so
+tokens travel: an all-to-all there, and one back. No token is dropped (no capacity). Shazeer et al. (2017),
+Lepikhin et al., "GShard" (2021).
+
+model = spread(with_experts(GPT(shape), experts=8), group)   # the same on every rank; then its own experts
+(loss(model(inputs), targets) / ranks).backward()            # of this rank's sequences; the shares add up
+sum_gradients(shared(model), group)                          # of `sequence`; experts saw all ranks' tokens
+
+Notice that a rank computes as long as its experts have tokens: the most popular one sets everybody's pace.
+"""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup
+
+from hpclab.workloads.gpt import GPT, MLP
+
+
+class Experts(nn.Module):
+    """A mixture of `count` MLPs on one process, in place of one: (batch, tokens, hidden) in and out.
+
+    After a forward pass `tokens_per_expert` says how many of this rank's tokens chose each.
+    """
+
+    def __init__(self, hidden: int, inside: int, count: int, top: int):
+        super().__init__()
+        self.router, self.top = nn.Linear(hidden, count, bias=False), top
+        self.experts = nn.ModuleList(MLP(hidden, inside) for _ in range(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(0, 1)
+        weight, chosen = self.router(tokens).softmax(-1).topk(self.top)
+        order = chosen.flatten().argsort(stable=True)  # all choices of expert 0, then of expert 1, ...
+        self.tokens_per_expert = chosen.flatten().bincount(minlength=self.router.out_features)
+        found = self.compute(tokens[order // self.top], self.tokens_per_expert)
+        weighted = found * weight.flatten()[order, None]
+        return torch.zeros_like(tokens).index_add(0, order // self.top, weighted).view_as(x)
+
+    def compute(self, rows: Tensor, counts: Tensor) -> Tensor:
+        """Rows in the order of experts through theirs, `counts` each."""
+        parts = rows.split(counts.tolist())
+        return torch.cat([expert(part) for expert, part in zip(self.experts, parts, strict=True)])
+
+
+class SpreadExperts(Experts):
+    """The same with count / ranks experts on this rank; ValueError where the ranks do not divide them."""
+
+    def __init__(self, whole: Experts, group: ProcessGroup | None):
+        nn.Module.__init__(self)
+        count, ranks = len(whole.experts), dist.get_world_size(group)
+        if count % ranks:
+            raise ValueError(f"{ranks} ranks cannot share {count} experts evenly: choose a multiple.")
+        self.router, self.top, self.group = whole.router, whole.top, group
+        self.experts = whole.experts[dist.get_rank(group) * count // ranks :][: count // ranks]
+
+    def compute(self, rows: Tensor, counts: Tensor) -> Tensor:
+        """First how many are coming, then the tokens, and what became of them back the same way."""
+        own = len(self.experts)
+        coming = torch.empty_like(counts)
+        dist.all_to_all_single(coming, counts, group=self.group)
+        sent, received = (each.view(-1, own).sum(1).tolist() for each in (counts, coming))
+        here = AllToAll.apply(rows, sent, received, self.group)
+        # they lie by rank and then by expert; the experts want them by expert
+        expert = torch.arange(own, device=rows.device).repeat(len(sent)).repeat_interleave(coming)
+        order = expert.argsort(stable=True)
+        found = super().compute(here[order], coming.view(-1, own).sum(0))
+        return AllToAll.apply(found[order.argsort()], received, sent, self.group)
+
+
+class AllToAll(torch.autograd.Function):
+    """`sent[r]` rows to rank r and `received[r]` from it; gradients take the way back."""
+
+    @staticmethod
+    def forward(ctx, rows, sent, received, group):
+        ctx.way_back = received, sent, group
+        return exchanged(rows, sent, received, group)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return exchanged(gradient, *ctx.way_back), None, None, None
+
+
+def exchanged(rows: Tensor, sent: list[int], received: list[int], group: ProcessGroup | None) -> Tensor:
+    """The rows that the other ranks have for this one, in the order of ranks."""
+    arrived = rows.new_empty(sum(received), rows.shape[1])
+    dist.all_to_all_single(arrived, rows.contiguous(), received, sent, group=group)
+    return arrived
+
+
+def with_experts(model: GPT, experts: int, top: int = 1, seed: int = 0) -> GPT:
+    """`model` with so many MLPs in place of each, and initialised anew: the same seed, the same weights."""
+    for block in model.blocks:
+        block.mlp = Experts(model.shape.hidden, model.shape.feed_forward, experts, top)
+    model.initialise(seed)
+    return model
+
+
+def spread(model: GPT, group: ProcessGroup | None = None) -> GPT:
+    """This rank's experts of a model `with_experts`, and all the rest of it."""
+    for block in model.blocks:
+        for module in block.children():
+            if isinstance(module, Experts):
+                block.mlp = SpreadExperts(module, group)
+    return model
+
+
+def shared(model: GPT) -> list[nn.Parameter]:
+    """All but the experts: what every rank holds, the router too."""
+    return [one for name, one in model.named_parameters() if ".experts." not in name]
