@@ -24,13 +24,17 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 from torch.nn import functional
 
-from hpclab.parallel.sequence import Gather
+from hpclab.parallel.sequence import gathered, scattered
+from hpclab.parallel.tensor import Conjugate
 from hpclab.workloads.gpt import GPT, Attention
 
 
 def gathered_attention(group: ProcessGroup | None, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The naive way: every rank has the keys and values of all tokens, which was what did not fit."""
-    key, value = (Gather.apply(own.transpose(1, 2), group).transpose(1, 2) for own in (key, value))
+    key, value = (
+        Conjugate.apply(own.transpose(1, 2), group, gathered, scattered).transpose(1, 2)
+        for own in (key, value)
+    )
     before = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
     seen = before.tril(dist.get_rank(group) * query.shape[2])  # own queries begin so many tokens later
     return functional.scaled_dot_product_attention(query, key, value, seen)

@@ -11,11 +11,14 @@ sum_gradients(shared(model), group)                          # of `sequence`; ex
 Notice that a rank computes as long as its experts have tokens: the most popular one sets everybody's pace.
 """
 
+from functools import partial
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
+from hpclab.parallel.tensor import Conjugate
 from hpclab.workloads.gpt import GPT, MLP
 
 
@@ -62,29 +65,21 @@ class SpreadExperts(Experts):
         coming = torch.empty_like(counts)
         dist.all_to_all_single(coming, counts, group=self.group)
         sent, received = (each.view(-1, own).sum(1).tolist() for each in (counts, coming))
-        here = AllToAll.apply(rows, sent, received, self.group)
+        here = travelled(rows, sent, received, self.group)
         # they lie by rank and then by expert; the experts want them by expert
         expert = torch.arange(own, device=rows.device).repeat(len(sent)).repeat_interleave(coming)
         order = expert.argsort(stable=True)
         found = super().compute(here[order], coming.view(-1, own).sum(0))
-        return AllToAll.apply(found[order.argsort()], received, sent, self.group)
+        return travelled(found[order.argsort()], received, sent, self.group)
 
 
-class AllToAll(torch.autograd.Function):
-    """`sent[r]` rows to rank r and `received[r]` from it; gradients take the way back."""
-
-    @staticmethod
-    def forward(ctx, rows, sent, received, group):
-        ctx.way_back = received, sent, group
-        return exchanged(rows, sent, received, group)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return exchanged(gradient, *ctx.way_back), None, None, None
+def travelled(rows: Tensor, sent: list[int], received: list[int], group: ProcessGroup | None) -> Tensor:
+    """`sent[r]` rows to rank r, `received[r]` from it, in the order of ranks; gradients take the way back."""
+    there, back = partial(all_to_all, sent, received), partial(all_to_all, received, sent)
+    return Conjugate.apply(rows, group, there, back)
 
 
-def exchanged(rows: Tensor, sent: list[int], received: list[int], group: ProcessGroup | None) -> Tensor:
-    """The rows that the other ranks have for this one, in the order of ranks."""
+def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: ProcessGroup | None) -> Tensor:
     arrived = rows.new_empty(sum(received), rows.shape[1])
     dist.all_to_all_single(arrived, rows.contiguous(), received, sent, group=group)
     return arrived

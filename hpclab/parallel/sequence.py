@@ -23,32 +23,6 @@ from hpclab.parallel import tensor
 from hpclab.workloads.gpt import GPT, loss
 
 
-class Gather(torch.autograd.Function):
-    """Before the columns, in place of `tensor.Copy`: own tokens in, all tokens out."""
-
-    @staticmethod
-    def forward(ctx, x, group):
-        ctx.group = group
-        return gathered(x, group)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return scattered(gradient, ctx.group), None
-
-
-class Scatter(torch.autograd.Function):
-    """After the rows, in place of `tensor.Reduce`: summands for all tokens in, the sums of own tokens out."""
-
-    @staticmethod
-    def forward(ctx, x, group):
-        ctx.group = group
-        return scattered(x, group)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gathered(gradient, ctx.group), None
-
-
 def gathered(own: Tensor, group: ProcessGroup | None) -> Tensor:
     """The tokens of all ranks, along dimension 1."""
     parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
@@ -65,8 +39,8 @@ def scattered(whole: Tensor, group: ProcessGroup | None) -> Tensor:
 
 
 def split(model: GPT, group: ProcessGroup | None = None) -> GPT:
-    """Tensor parallelism with these two functions at the ends of each attention and MLP."""
-    return tensor.split(model, group, Gather.apply, Scatter.apply)
+    """Tensor parallelism, whose f gathers the tokens and whose g scatters them: backward, the other way."""
+    return tensor.split(model, group, gathered, scattered)
 
 
 def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: ProcessGroup | None = None) -> Tensor:

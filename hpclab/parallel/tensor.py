@@ -26,29 +26,29 @@ from hpclab.workloads.gpt import GPT, MLP, Attention
 COLUMNS, ROWS = ("query", "key", "value", "up"), ("out", "down")  # a GPT's layers by how they are cut
 
 
-class Copy(torch.autograd.Function):
-    """Megatron's f, before the columns: x as it is. Backward sums, since every rank has used x."""
+Way = Callable[[Tensor, ProcessGroup | None], Tensor]
+
+
+class Conjugate(torch.autograd.Function):
+    """x takes the one way forward, its gradient the other way backward.
+
+    (x, group, same, summed) is Megatron's f: every rank uses x, so its gradient is the sum of theirs.
+    (x, group, summed, same) is Megatron's g: x is a summand, and has the gradient of the sum.
+    """
 
     @staticmethod
-    def forward(ctx, x, group):
-        ctx.group = group
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return summed(gradient, ctx.group), None
-
-
-class Reduce(torch.autograd.Function):
-    """Megatron's g, after the rows: the sum. Backward is the gradient as it is, for every summand."""
-
-    @staticmethod
-    def forward(ctx, x, group):
-        return summed(x, group)
+    def forward(ctx, x, group, there, back):
+        ctx.group, ctx.back = group, back
+        return there(x, group)
 
     @staticmethod
     def backward(ctx, gradient):
-        return gradient, None
+        return ctx.back(gradient, ctx.group), None, None, None
+
+
+def same(x: Tensor, group: ProcessGroup | None) -> Tensor:
+    """x, without a word to the others."""
+    return x
 
 
 def summed(x: Tensor, group: ProcessGroup | None) -> Tensor:
@@ -70,18 +70,17 @@ class ColumnParallel(nn.Module):
 
 
 class RowParallel(nn.Module):
-    """This rank's inputs of a linear layer, and all its outputs once `leave` has joined them.
+    """This rank's inputs of a linear layer, and all its outputs once `leave` has summed them.
 
     The bias is whole on every rank and added after the sum, or it would count once a rank.
     """
 
-    def __init__(self, linear: nn.Linear, group: ProcessGroup | None, leave: Callable):
+    def __init__(self, linear: nn.Linear, group: ProcessGroup | None, leave: Callable[[Tensor], Tensor]):
         super().__init__()
-        self.weight, self.bias = part(linear.weight, 1, group), linear.bias
-        self.group, self.leave = group, leave
+        self.weight, self.bias, self.leave = part(linear.weight, 1, group), linear.bias, leave
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.leave(functional.linear(x, self.weight), self.group) + self.bias
+        return self.leave(functional.linear(x, self.weight)) + self.bias
 
 
 def part(whole: Tensor, dim: int, group: ProcessGroup | None) -> nn.Parameter:
@@ -90,24 +89,25 @@ def part(whole: Tensor, dim: int, group: ProcessGroup | None) -> nn.Parameter:
     return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
 
 
-def split(
-    model: GPT,
-    group: ProcessGroup | None = None,
-    enter: Callable = Copy.apply,
-    leave: Callable = Reduce.apply,
-) -> GPT:
+def split(model: GPT, group: ProcessGroup | None = None, there: Way = same, back: Way = summed) -> GPT:
     """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width.
 
-    `enter` and `leave` stand at the ends of each attention and MLP. Embeddings, norms and the output layer
-    are whole on every rank (Megatron cuts the vocabulary, too). ValueError where the ranks do not divide the
-    heads and the MLP's width.
+    f stands before each attention and MLP, g at its end. Embeddings, norms and the output layer are whole on
+    every rank (Megatron cuts the vocabulary, too). ValueError where the ranks do not divide the heads and
+    the MLP's width.
     """
+
+    def f(module: nn.Module, inputs: tuple) -> tuple[Tensor]:
+        return (Conjugate.apply(inputs[0], group, there, back),)
+
+    def g(x: Tensor) -> Tensor:
+        return Conjugate.apply(x, group, back, there)
+
     for module in parts_to_cut(model, dist.get_world_size(group)):
-        # once before query, key and value, not once each: that would be three sums backward
-        module.register_forward_pre_hook(lambda _, inputs: (enter(inputs[0], group),))
+        module.register_forward_pre_hook(f)  # once for query, key and value: one sum backward, not three
         for name in [name for name, _ in module.named_children()]:
             whole = getattr(module, name)
-            cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, leave)
+            cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, g)
             setattr(module, name, cut)
     return model
 

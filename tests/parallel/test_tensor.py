@@ -101,14 +101,18 @@ def by_experts(device):
     whole = experts.with_experts(gpt(device), 8, top).to(device, torch.float64)
     expected = train(whole)
     model = experts.spread(experts.with_experts(gpt(device), 8, top).to(device, torch.float64))
+
     def share(m, i, t):
         return loss(m(i.chunk(ranks)[rank]), t.chunk(ranks)[rank]) / ranks
+
     losses = train(model, share, lambda m: sequence.sum_gradients(experts.shared(m)))
-    losses = torch.tensor(losses, dtype=torch.float64); dist.all_reduce(losses)
+    losses = torch.tensor(losses, dtype=torch.float64)
+    dist.all_reduce(losses)
     apart = [abs(a - b) for a, b in zip(losses.tolist(), expected, strict=True)]
     n = 8 // ranks
     ws = whole.state_dict()
     import re
+
     for name, own in model.state_dict().items():
         name = re.sub(r"experts\.(\d+)", lambda m: f"experts.{int(m[1]) + rank * n}", name)
         apart.append(float((own - ws[name]).abs().max()))
@@ -120,7 +124,9 @@ def by_experts(device):
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_t(pool, ranks, device):
     def checks():
-        return {c.__name__: c(device) for c in (by_hand, by_pytorch, by_sequence, by_ring, by_gather, by_experts)}
+        return {
+            c.__name__: c(device) for c in (by_hand, by_pytorch, by_sequence, by_ring, by_gather, by_experts)
+        }
 
     for found in pool.run(checks, ranks=ranks):
         print(found)
