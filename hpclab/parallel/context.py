@@ -1,40 +1,38 @@
 """Context parallelism: a sequence too long for one device is cut, and keys and values go round a ring.
 
-Everything but attention treats each token by itself. In attention a rank keeps its queries, and meets the
-keys and values of one rank after the other: while it computes with those it has, the next ones travel. What
-it has found is a mean of values weighted by exponentials; two such means are merged when the logarithm of the
-sum of the exponentials is kept with each. Liu et al., "Ring Attention with Blockwise Transformers" (2023);
-the backward pass is FlashAttention's (Dao et al., 2022, appendix B.4).
+Everything but attention treats each token by itself. In attention a rank keeps its queries and meets the keys
+and values of one rank after the other: while it computes with some, the next ones travel. What it has found
+so far is a mean of values, weighted by exponentials; two of them merge when the logarithm of the sum of the
+exponentials is kept with each. Liu et al., "Ring Attention with Blockwise Transformers" (2023); the backward
+pass is FlashAttention's (Dao et al., 2022, appendix B.4).
 
 model = split(GPT(shape, seed), group)
 share_of_loss(model, inputs, targets, group).backward()    # both of `sequence`
 sum_gradients(model.parameters(), group)
 
-Notice the causal mask: rank 0 has nothing to do for most of the time, the last rank something at every step.
-Real ones give each rank a part from the beginning and one from the end. (torch's `context_parallel` needs
-CUDA: it does not run on gloo.)
+Notice the causal mask: the first rank idles most of the time, the last one has something to do at each step.
+Real ones give a rank a part near the beginning and one near the end. (PyTorch's own, `context_parallel`, is
+for GPUs: on CPUs with gloo it fails.)
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import ProcessGroup
 from torch.nn import functional
 
-from hpclab.parallel.sequence import gathered, scattered
-from hpclab.parallel.tensor import Conjugate
+from hpclab.parallel.sequence import scattered
+from hpclab.parallel.tensor import Conjugate, gathered
 from hpclab.workloads.gpt import GPT, Attention
 
 
-def gathered_attention(group: ProcessGroup | None, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def gathered_attention(group: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The naive way: every rank has the keys and values of all tokens, which was what did not fit."""
-    key, value = (
-        Conjugate.apply(own.transpose(1, 2), group, gathered, scattered).transpose(1, 2)
-        for own in (key, value)
-    )
+    there, back = partial(gathered, dim=3), partial(scattered, dim=3)
+    key, value = Conjugate.apply(torch.stack((key, value)), group, there, back)
     before = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
     seen = before.tril(dist.get_rank(group) * query.shape[2])  # own queries begin so many tokens later
     return functional.scaled_dot_product_attention(query, key, value, seen)
@@ -81,10 +79,9 @@ def scored(query: Tensor, key: Tensor, masked: bool) -> Tensor:
     return scores.masked_fill(later, -torch.inf) if masked else scores
 
 
-def round_ring(own: Tensor, group: ProcessGroup | None) -> Iterator[tuple[int, Tensor]]:
-    """Each rank's tensor and whose it is, beginning with `own`; the next one travels while one is used."""
+def round_ring(here: Tensor, group: Any) -> Iterator[tuple[int, Tensor]]:
+    """Each rank's tensor and whose it is, beginning here; the next one travels while one is used."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
-    here = own
     for step in range(ranks - 1):
         arrival = pass_on(here, group)
         yield (rank - step) % ranks, here
@@ -92,7 +89,7 @@ def round_ring(own: Tensor, group: ProcessGroup | None) -> Iterator[tuple[int, T
     yield (rank + 1) % ranks, here
 
 
-def pass_on(here: Tensor, group: ProcessGroup | None) -> Callable[[], Tensor]:
+def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
     """Begin to send this to the next rank; what is returned waits for that of the rank before.
 
     gloo sends from the host's memory, so a tensor on a GPU takes the way through it; NCCL sends it as it is.
@@ -100,10 +97,9 @@ def pass_on(here: Tensor, group: ProcessGroup | None) -> Callable[[], Tensor]:
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     sent = here.cpu() if dist.get_backend(group) == "gloo" else here
     received = torch.empty_like(sent)
-    messages = ((dist.isend, sent, rank + 1), (dist.irecv, received, rank - 1))
-    under_way = dist.batch_isend_irecv(
-        [dist.P2POp(what, which, group=group, group_peer=peer % ranks) for what, which, peer in messages]
-    )
+    to_next = dist.P2POp(dist.isend, sent, group=group, group_peer=(rank + 1) % ranks)
+    from_last = dist.P2POp(dist.irecv, received, group=group, group_peer=(rank - 1) % ranks)
+    under_way = dist.batch_isend_irecv([to_next, from_last])
 
     def arrival() -> Tensor:
         for one in under_way:
@@ -113,7 +109,7 @@ def pass_on(here: Tensor, group: ProcessGroup | None) -> Callable[[], Tensor]:
     return arrival
 
 
-def split(model: GPT, group: ProcessGroup | None = None, attend: Callable = RingAttention.apply) -> GPT:
+def split(model: GPT, group: Any = None, attend: Callable = RingAttention.apply) -> GPT:
     """`model` with attention over all ranks' tokens; every weight is whole on every rank."""
     for module in model.modules():
         if isinstance(module, Attention):

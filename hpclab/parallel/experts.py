@@ -12,11 +12,12 @@ Notice that a rank computes as long as its experts have tokens: the most popular
 """
 
 from functools import partial
+from itertools import cycle
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import ProcessGroup
 
 from hpclab.parallel.tensor import Conjugate
 from hpclab.workloads.gpt import GPT, MLP
@@ -35,23 +36,24 @@ class Experts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(0, 1)
-        weight, chosen = self.router(tokens).softmax(-1).topk(self.top)
+        scores = self.router(tokens).softmax(-1)
+        weight, chosen = scores.topk(self.top)
         order = chosen.flatten().argsort(stable=True)  # all choices of expert 0, then of expert 1, ...
-        self.tokens_per_expert = chosen.flatten().bincount(minlength=self.router.out_features)
+        self.tokens_per_expert = chosen.flatten().bincount(minlength=scores.shape[1])
         found = self.compute(tokens[order // self.top], self.tokens_per_expert)
         weighted = found * weight.flatten()[order, None]
         return torch.zeros_like(tokens).index_add(0, order // self.top, weighted).view_as(x)
 
     def compute(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """Rows in the order of experts through theirs, `counts` each."""
-        parts = rows.split(counts.tolist())
-        return torch.cat([expert(part) for expert, part in zip(self.experts, parts, strict=True)])
+        """`counts[0]` rows through the first expert, and so on; after the last one the first again."""
+        parts = zip(cycle(self.experts), rows.split(counts.tolist()), strict=False)
+        return torch.cat([expert(part) for expert, part in parts])
 
 
 class SpreadExperts(Experts):
     """The same with count / ranks experts on this rank; ValueError where the ranks do not divide them."""
 
-    def __init__(self, whole: Experts, group: ProcessGroup | None):
+    def __init__(self, whole: Experts, group: Any):
         nn.Module.__init__(self)
         count, ranks = len(whole.experts), dist.get_world_size(group)
         if count % ranks:
@@ -61,25 +63,22 @@ class SpreadExperts(Experts):
 
     def compute(self, rows: Tensor, counts: Tensor) -> Tensor:
         """First how many are coming, then the tokens, and what became of them back the same way."""
-        own = len(self.experts)
         coming = torch.empty_like(counts)
         dist.all_to_all_single(coming, counts, group=self.group)
-        sent, received = (each.view(-1, own).sum(1).tolist() for each in (counts, coming))
+        sent, received = (each.view(-1, len(self.experts)).sum(1).tolist() for each in (counts, coming))
         here = travelled(rows, sent, received, self.group)
-        # they lie by rank and then by expert; the experts want them by expert
-        expert = torch.arange(own, device=rows.device).repeat(len(sent)).repeat_interleave(coming)
-        order = expert.argsort(stable=True)
-        found = super().compute(here[order], coming.view(-1, own).sum(0))
-        return travelled(found[order.argsort()], received, sent, self.group)
+        # By rank, and then by expert. (By expert alone would be one large product for each, not one a rank.)
+        found = super().compute(here, coming)
+        return travelled(found, received, sent, self.group)
 
 
-def travelled(rows: Tensor, sent: list[int], received: list[int], group: ProcessGroup | None) -> Tensor:
+def travelled(rows: Tensor, sent: list[int], received: list[int], group: Any) -> Tensor:
     """`sent[r]` rows to rank r, `received[r]` from it, in the order of ranks; gradients take the way back."""
     there, back = partial(all_to_all, sent, received), partial(all_to_all, received, sent)
     return Conjugate.apply(rows, group, there, back)
 
 
-def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: ProcessGroup | None) -> Tensor:
+def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: Any) -> Tensor:
     arrived = rows.new_empty(sum(received), rows.shape[1])
     dist.all_to_all_single(arrived, rows.contiguous(), received, sent, group=group)
     return arrived
@@ -93,7 +92,7 @@ def with_experts(model: GPT, experts: int, top: int = 1, seed: int = 0) -> GPT:
     return model
 
 
-def spread(model: GPT, group: ProcessGroup | None = None) -> GPT:
+def spread(model: GPT, group: Any = None) -> GPT:
     """This rank's experts of a model `with_experts`, and all the rest of it."""
     for block in model.blocks:
         for module in block.children():

@@ -13,37 +13,30 @@ Notice that an all-reduce is a reduce-scatter and an all-gather: no more bytes t
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import ProcessGroup
 
 from hpclab.parallel import tensor
 from hpclab.workloads.gpt import GPT, loss
 
 
-def gathered(own: Tensor, group: ProcessGroup | None) -> Tensor:
-    """The tokens of all ranks, along dimension 1."""
-    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(parts, own.contiguous(), group=group)
-    return torch.cat(parts, 1)
-
-
-def scattered(whole: Tensor, group: ProcessGroup | None) -> Tensor:
-    """The sum over the ranks, of which this rank gets its own tokens."""
-    parts = [part.contiguous() for part in whole.chunk(dist.get_world_size(group), 1)]
+def scattered(whole: Tensor, group: Any, dim: int = 1) -> Tensor:
+    """The sum over the ranks, of which this rank gets its part along `dim`: by default, its tokens."""
+    parts = [part.contiguous() for part in whole.chunk(dist.get_world_size(group), dim)]
     own = torch.empty_like(parts[0])
     dist.reduce_scatter(own, parts, group=group)
     return own
 
 
-def split(model: GPT, group: ProcessGroup | None = None) -> GPT:
+def split(model: GPT, group: Any = None) -> GPT:
     """Tensor parallelism, whose f gathers the tokens and whose g scatters them: backward, the other way."""
-    return tensor.split(model, group, gathered, scattered)
+    return tensor.split(model, group, tensor.gathered, scattered)
 
 
-def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: ProcessGroup | None = None) -> Tensor:
+def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
     """What this rank's tokens add to the loss of the batch: (batch, length) in, of which it takes its part.
 
     The sum over the ranks is the loss. The length must be a multiple of the ranks: ValueError otherwise.
@@ -63,7 +56,7 @@ def not_cut(model: GPT) -> list[nn.Parameter]:
     return [one for name, one in model.named_parameters() if tensor.cut_along(name) is None]
 
 
-def sum_gradients(parameters: Iterable[nn.Parameter], group: ProcessGroup | None = None) -> None:
+def sum_gradients(parameters: Iterable[nn.Parameter], group: Any = None) -> None:
     """After backward, for parameters that every rank holds: each has seen only this rank's tokens."""
     for parameter in parameters:
         dist.all_reduce(parameter.grad, group=group)

@@ -12,11 +12,11 @@ rank waits for them: tensor parallelism wants the fastest links there are, those
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, parallel
 from torch.nn import functional
@@ -25,8 +25,8 @@ from hpclab.workloads.gpt import GPT, MLP, Attention
 
 COLUMNS, ROWS = ("query", "key", "value", "up"), ("out", "down")  # a GPT's layers by how they are cut
 
-
-Way = Callable[[Tensor, ProcessGroup | None], Tensor]
+Way = Callable[[Tensor, Any], Tensor]
+"""What becomes of a tensor between the ranks of a group."""
 
 
 class Conjugate(torch.autograd.Function):
@@ -46,22 +46,29 @@ class Conjugate(torch.autograd.Function):
         return ctx.back(gradient, ctx.group), None, None, None
 
 
-def same(x: Tensor, group: ProcessGroup | None) -> Tensor:
+def same(x: Tensor, group: Any) -> Tensor:
     """x, without a word to the others."""
     return x
 
 
-def summed(x: Tensor, group: ProcessGroup | None) -> Tensor:
+def summed(x: Tensor, group: Any) -> Tensor:
     """The sum over the ranks, in a tensor of its own."""
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, group=group)
     return total
 
 
+def gathered(own: Tensor, group: Any, dim: int = 1) -> Tensor:
+    """All ranks' parts, joined along `dim`."""
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, own.contiguous(), group=group)
+    return torch.cat(parts, dim)
+
+
 class ColumnParallel(nn.Module):
     """This rank's outputs of a linear layer: dimension 0, for PyTorch stores (outputs, inputs)."""
 
-    def __init__(self, linear: nn.Linear, group: ProcessGroup | None):
+    def __init__(self, linear: nn.Linear, group: Any):
         super().__init__()
         self.weight, self.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
 
@@ -75,7 +82,7 @@ class RowParallel(nn.Module):
     The bias is whole on every rank and added after the sum, or it would count once a rank.
     """
 
-    def __init__(self, linear: nn.Linear, group: ProcessGroup | None, leave: Callable[[Tensor], Tensor]):
+    def __init__(self, linear: nn.Linear, group: Any, leave: Callable[[Tensor], Tensor]):
         super().__init__()
         self.weight, self.bias, self.leave = part(linear.weight, 1, group), linear.bias, leave
 
@@ -83,18 +90,17 @@ class RowParallel(nn.Module):
         return self.leave(functional.linear(x, self.weight)) + self.bias
 
 
-def part(whole: Tensor, dim: int, group: ProcessGroup | None) -> nn.Parameter:
+def part(whole: Tensor, dim: int, group: Any) -> nn.Parameter:
     """This rank's part of a parameter, cut evenly along `dim`."""
     own = whole.detach().chunk(dist.get_world_size(group), dim)[dist.get_rank(group)]
     return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
 
 
-def split(model: GPT, group: ProcessGroup | None = None, there: Way = same, back: Way = summed) -> GPT:
+def split(model: GPT, group: Any = None, there: Way = same, back: Way = summed) -> GPT:
     """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width.
 
     f stands before each attention and MLP, g at its end. Embeddings, norms and the output layer are whole on
-    every rank (Megatron cuts the vocabulary, too). ValueError where the ranks do not divide the heads and
-    the MLP's width.
+    every rank (Megatron cuts the vocabulary, too). `sequence` has another `there` and `back`.
     """
 
     def f(module: nn.Module, inputs: tuple) -> tuple[Tensor]:
@@ -128,18 +134,11 @@ def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
 
 
 def parts_to_cut(model: GPT, ranks: int) -> list[Attention | MLP]:
-    """Every attention, which is told how many heads a rank has, and MLP; ValueError where it cannot be."""
-    shape = model.shape
-    if shape.heads % ranks or shape.feed_forward % ranks:
-        raise ValueError(
-            f"{ranks} ranks do not divide {shape.heads} heads and the MLP's width of {shape.feed_forward}: "
-            "choose a number that divides both."
-        )
-    found = [module for module in model.modules() if isinstance(module, Attention | MLP)]
-    for module in found:
-        if isinstance(module, Attention):
-            module.heads = shape.heads // ranks
-    return found
+    """Of all blocks attention and MLP; ValueError where the ranks do not divide heads and width."""
+    heads, width = model.shape.heads, model.shape.feed_forward
+    if heads % ranks or width % ranks:
+        raise ValueError(f"{ranks} ranks do not divide {heads} heads and an MLP of {width}: choose fewer.")
+    return [module for module in model.modules() if isinstance(module, Attention | MLP)]
 
 
 def cut_along(name: str) -> int | None:
@@ -150,17 +149,14 @@ def cut_along(name: str) -> int | None:
     return 1 if layer in ROWS and kind == "weight" else None
 
 
-def whole_state(model: nn.Module, group: ProcessGroup | None = None) -> dict[str, Tensor]:
+def whole_state(model: nn.Module, group: Any = None) -> dict[str, Tensor]:
     """All ranks' parts joined: the state of the GPT before `split` or `split_by_pytorch`, on every rank."""
     state = {}
     for name, own in model.state_dict().items():
         dim = cut_along(name)
         if isinstance(own, DTensor):
-            state[name] = own.full_tensor()
-        elif dim is None:
-            state[name] = own
-        else:
-            parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-            dist.all_gather(parts, own, group=group)
-            state[name] = torch.cat(parts, dim)
+            own = own.full_tensor()
+        elif dim is not None:
+            own = gathered(own, group, dim)
+        state[name] = own
     return state

@@ -45,7 +45,7 @@ class Volume(TorchDispatchMode):
             given = dict(zip((one.name for one in func._schema.arguments), args, strict=False))
             parts = [one for one in tree_leaves(given[whole]) if one.is_floating_point()]
             self.calls[collective] += bool(parts)
-            self.sent[collective] += int(sum(one.nbytes for one in parts) * leaving(collective, given))
+            self.sent[collective] += round(sum(one.nbytes for one in parts) * leaving(collective, given))
         return func(*args, **(kwargs or {}))
 
 
