@@ -19,15 +19,16 @@ def formula(
 ) -> dict[str, float]:
     """Bytes that a rank sends in a step, by collective, where `ranks` share the work in this one way.
 
-    `sequences` go through a rank in the step, all micro-batches together. `item`: bytes of a number. What a
-    tensor-parallel rank holds whole (embeddings, norms, the output layer) sends nothing; where ranks see
-    parts of the tokens only, its gradients are summed. "expert": the tokens only, evenly spread, to `top`
-    experts each. "pipeline": a stage between two others, with one chunk; v chunks send v times as much.
+    `sequences` go through a rank in the step, all micro-batches together; `item`: bytes of a number. What
+    "sequence" and "context" hold whole (norms, embeddings) has its gradients summed, for a rank has a part of
+    the tokens; with "tensor" nothing of it is sent. "expert": tokens only, evenly spread, to `top` experts
+    each. "pipeline": a stage between two others; with v chunks v times as much.
 
     Rajbhandari et al. (ZeRO, 2020), section 7; Narayanan et al. (SC21), section 3; Korthikanti et al. (2023),
     section 4.2; Liu et al. (Ring Attention, 2023). ValueError for another parallelism.
     """
     checks.choice("parallelism", parallelism, PARALLELISMS)
+    checks.integer("ranks", ranks, 2, 2**24)
     layers, tokens = model.layers, sequences * model.sequence
     parameters, stream = item * model.parameters, item * tokens * model.hidden
     norms = (6 if model.biases else 2) * model.hidden  # and the two biases that are added after a sum

@@ -3,8 +3,7 @@
 Everything but attention treats each token by itself. In attention a rank keeps its queries and meets the keys
 and values of one rank after the other: while it computes with some, the next ones travel. What it has found
 so far is a mean of values, weighted by exponentials; two of them merge when the logarithm of the sum of the
-exponentials is kept with each. Liu et al., "Ring Attention with Blockwise Transformers" (2023); the backward
-pass is FlashAttention's (Dao et al., 2022, appendix B.4).
+exponentials is kept with each. Liu et al., "Ring Attention" (2023); backward is FlashAttention's (2022).
 
 model = split(GPT(shape, seed), group)
 share_of_loss(model, inputs, targets, group).backward()    # both of `sequence`
@@ -33,8 +32,8 @@ def gathered_attention(group: Any, query: Tensor, key: Tensor, value: Tensor) ->
     """The naive way: every rank has the keys and values of all tokens, which was what did not fit."""
     there, back = partial(gathered, dim=3), partial(scattered, dim=3)
     key, value = Conjugate.apply(torch.stack((key, value)), group, there, back)
-    before = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
-    seen = before.tril(dist.get_rank(group) * query.shape[2])  # own queries begin so many tokens later
+    seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
+    seen = seen.tril(dist.get_rank(group) * query.shape[2])  # own queries begin so many tokens later
     return functional.scaled_dot_product_attention(query, key, value, seen)
 
 
@@ -43,26 +42,26 @@ class RingAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, group, query, key, value):
-        rank = dist.get_rank(group)
+        rank, pair = dist.get_rank(group), torch.stack((key, value))
         found, log_sum = torch.zeros_like(query), query.new_full((*query.shape[:3], 1), -torch.inf)
-        for source, (key_there, value_there) in round_ring(torch.stack((key, value)), group):
+        for source, (key_there, value_there) in round_ring(pair, group):
             if source <= rank:  # later ranks' tokens lie in the future
                 scores = scored(query, key_there, masked=source == rank)
                 merged = torch.logaddexp(log_sum, scores.logsumexp(-1, keepdim=True))
                 found = found * (log_sum - merged).exp() + (scores - merged).exp() @ value_there
                 log_sum = merged
-        ctx.save_for_backward(query, key, value, found, log_sum)
+        ctx.save_for_backward(query, pair, found, log_sum)
         ctx.group = group
         return found
 
     @staticmethod
     def backward(ctx, gradient):
         """Keys and values go round once more. Their gradients go with them, grow, and come home."""
-        query, key, value, found, log_sum = ctx.saved_tensors
+        query, pair, found, log_sum = ctx.saved_tensors
         rank, scale = dist.get_rank(ctx.group), query.shape[-1] ** -0.5
         mean = (gradient * found).sum(-1, keepdim=True)
-        of_query, of_pair = torch.zeros_like(query), torch.zeros_like(torch.stack((key, value)))
-        for source, (key_there, value_there) in round_ring(torch.stack((key, value)), ctx.group):
+        of_query, of_pair = torch.zeros_like(query), torch.zeros_like(pair)
+        for source, (key_there, value_there) in round_ring(pair, ctx.group):
             if source <= rank:
                 weights = (scored(query, key_there, masked=source == rank) - log_sum).exp()
                 of_scores = weights * (gradient @ value_there.mT - mean) * scale
@@ -95,6 +94,8 @@ def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
     gloo sends from the host's memory, so a tensor on a GPU takes the way through it; NCCL sends it as it is.
     """
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    if ranks == 1:
+        return lambda: here
     sent = here.cpu() if dist.get_backend(group) == "gloo" else here
     received = torch.empty_like(sent)
     to_next = dist.P2POp(dist.isend, sent, group=group, group_peer=(rank + 1) % ranks)

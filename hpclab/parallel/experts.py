@@ -1,8 +1,7 @@
 """Expert parallelism: many MLPs, of which each token goes through a few, spread over the ranks.
 
-A router sends each token to the `top` experts that it finds the best. The experts lie on different ranks, so
-tokens travel: an all-to-all there, and one back. No token is dropped (no capacity). Shazeer et al. (2017),
-Lepikhin et al., "GShard" (2021).
+A router sends each token to the `top` experts that it finds the best. They lie on different ranks, so tokens
+travel: an all-to-all there, and one back. None is dropped (no capacity). Lepikhin et al., "GShard" (2021).
 
 model = spread(with_experts(GPT(shape), experts=8), group)   # the same on every rank; then its own experts
 (loss(model(inputs), targets) / ranks).backward()            # of this rank's sequences; the shares add up
@@ -24,10 +23,7 @@ from hpclab.workloads.gpt import GPT, MLP
 
 
 class Experts(nn.Module):
-    """A mixture of `count` MLPs on one process, in place of one: (batch, tokens, hidden) in and out.
-
-    After a forward pass `tokens_per_expert` says how many of this rank's tokens chose each.
-    """
+    """In place of an MLP, on one process; `tokens_per_expert`: how many chose each in the last forward."""
 
     def __init__(self, hidden: int, inside: int, count: int, top: int):
         super().__init__()
@@ -53,7 +49,7 @@ class Experts(nn.Module):
 class SpreadExperts(Experts):
     """The same with count / ranks experts on this rank; ValueError where the ranks do not divide them."""
 
-    def __init__(self, whole: Experts, group: Any):
+    def __init__(self, whole: Any, group: Any):
         nn.Module.__init__(self)
         count, ranks = len(whole.experts), dist.get_world_size(group)
         if count % ranks:
@@ -66,19 +62,15 @@ class SpreadExperts(Experts):
         coming = torch.empty_like(counts)
         dist.all_to_all_single(coming, counts, group=self.group)
         sent, received = (each.view(-1, len(self.experts)).sum(1).tolist() for each in (counts, coming))
-        here = travelled(rows, sent, received, self.group)
+        there, back = partial(all_to_all, sent, received), partial(all_to_all, received, sent)
+        here = Conjugate.apply(rows, self.group, there, back)
         # By rank, and then by expert. (By expert alone would be one large product for each, not one a rank.)
         found = super().compute(here, coming)
-        return travelled(found, received, sent, self.group)
-
-
-def travelled(rows: Tensor, sent: list[int], received: list[int], group: Any) -> Tensor:
-    """`sent[r]` rows to rank r, `received[r]` from it, in the order of ranks; gradients take the way back."""
-    there, back = partial(all_to_all, sent, received), partial(all_to_all, received, sent)
-    return Conjugate.apply(rows, group, there, back)
+        return Conjugate.apply(found, self.group, back, there)
 
 
 def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: Any) -> Tensor:
+    """`sent[r]` rows to rank r, the first ones to rank 0; `received[r]` rows of rank r in the same order."""
     arrived = rows.new_empty(sum(received), rows.shape[1])
     dist.all_to_all_single(arrived, rows.contiguous(), received, sent, group=group)
     return arrived
@@ -95,9 +87,7 @@ def with_experts(model: GPT, experts: int, top: int = 1, seed: int = 0) -> GPT:
 def spread(model: GPT, group: Any = None) -> GPT:
     """This rank's experts of a model `with_experts`, and all the rest of it."""
     for block in model.blocks:
-        for module in block.children():
-            if isinstance(module, Experts):
-                block.mlp = SpreadExperts(module, group)
+        block.mlp = SpreadExperts(block.mlp, group)
     return model
 
 

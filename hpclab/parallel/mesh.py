@@ -6,8 +6,8 @@ inputs, targets = batches(tokens, batch, length, step, mesh["data"].get_local_ra
 (loss(model(inputs), targets) / rows).backward()
 sum_gradients(model.parameters(), mesh["data"].get_group())                     # a column has equal parts
 
-So by hand nothing is new. Notice the order: neighbours in rank share a node, so what sends most and waits for
-it comes last, tensor parallelism inside nodes and data parallelism across (Narayanan et al., SC21, takeaway 1).
+By hand nothing is new. Notice the order: neighbours in rank share a node, so what sends most and waits for it
+comes last: tensor parallelism inside nodes, data parallelism across (Narayanan et al., SC21, takeaway 1).
 """
 
 from torch.distributed.device_mesh import DeviceMesh

@@ -2,8 +2,7 @@
 
 Tensor parallelism alone leaves norms and residuals whole on every rank: the same work and the same memory t
 times. They treat each token by itself, so a rank can have 1/t of the tokens. Before the columns the tokens
-are gathered, after the rows the sums are scattered. Korthikanti et al., "Reducing Activation Recomputation in
-Large Transformer Models" (2023), figure 5.
+are gathered, after the rows the sums are scattered. Korthikanti et al. (2023), figure 5.
 
 model = split(GPT(shape, seed), group)
 share_of_loss(model, inputs, targets, group).backward()    # the whole batch on every rank; shares add up
@@ -37,10 +36,7 @@ def split(model: GPT, group: Any = None) -> GPT:
 
 
 def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
-    """What this rank's tokens add to the loss of the batch: (batch, length) in, of which it takes its part.
-
-    The sum over the ranks is the loss. The length must be a multiple of the ranks: ValueError otherwise.
-    """
+    """What its own tokens of (batch, length) add to the loss on each rank; ValueError if not cut evenly."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     if inputs.shape[1] % ranks:
         raise ValueError(f"{ranks} ranks cannot share {inputs.shape[1]} tokens evenly: choose a multiple.")

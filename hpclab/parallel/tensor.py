@@ -25,9 +25,6 @@ from hpclab.workloads.gpt import GPT, MLP, Attention
 
 COLUMNS, ROWS = ("query", "key", "value", "up"), ("out", "down")  # a GPT's layers by how they are cut
 
-Way = Callable[[Tensor, Any], Tensor]
-"""What becomes of a tensor between the ranks of a group."""
-
 
 class Conjugate(torch.autograd.Function):
     """x takes the one way forward, its gradient the other way backward.
@@ -77,12 +74,9 @@ class ColumnParallel(nn.Module):
 
 
 class RowParallel(nn.Module):
-    """This rank's inputs of a linear layer, and all its outputs once `leave` has summed them.
+    """This rank's inputs of a linear layer. `leave` sums the outputs; the bias is added once, after it."""
 
-    The bias is whole on every rank and added after the sum, or it would count once a rank.
-    """
-
-    def __init__(self, linear: nn.Linear, group: Any, leave: Callable[[Tensor], Tensor]):
+    def __init__(self, linear: nn.Linear, group: Any, leave: Callable):
         super().__init__()
         self.weight, self.bias, self.leave = part(linear.weight, 1, group), linear.bias, leave
 
@@ -96,7 +90,7 @@ def part(whole: Tensor, dim: int, group: Any) -> nn.Parameter:
     return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
 
 
-def split(model: GPT, group: Any = None, there: Way = same, back: Way = summed) -> GPT:
+def split(model: GPT, group: Any = None, there: Callable = same, back: Callable = summed) -> GPT:
     """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width.
 
     f stands before each attention and MLP, g at its end. Embeddings, norms and the output layer are whole on
@@ -119,10 +113,9 @@ def split(model: GPT, group: Any = None, there: Way = same, back: Way = summed) 
 
 
 def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
-    """The same with PyTorch's DTensor: how each layer is cut is said, and the collectives follow.
+    """The same with PyTorch's DTensor, over a `mesh` of one dimension: how to cut is said, the sums follow.
 
-    The parts are DTensors over `mesh`, which has one dimension. As long as other parameters are plain tensors
-    an optimizer of both wants foreach=False.
+    What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False.
     """
     same = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
     for module in parts_to_cut(model, mesh.size()):
@@ -151,12 +144,10 @@ def cut_along(name: str) -> int | None:
 
 def whole_state(model: nn.Module, group: Any = None) -> dict[str, Tensor]:
     """All ranks' parts joined: the state of the GPT before `split` or `split_by_pytorch`, on every rank."""
-    state = {}
-    for name, own in model.state_dict().items():
-        dim = cut_along(name)
+    state = model.state_dict()
+    for name, own in state.items():
         if isinstance(own, DTensor):
-            own = own.full_tensor()
-        elif dim is not None:
-            own = gathered(own, group, dim)
-        state[name] = own
+            state[name] = own.full_tensor()
+        elif (dim := cut_along(name)) is not None:
+            state[name] = gathered(own, group, dim)
     return state

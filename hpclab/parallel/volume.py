@@ -1,12 +1,11 @@
-"""What a rank sends in a step, counted: by hand, by DTensor or by FSDP, for each calls a torch operator.
+"""What a rank sends in a step, counted: by hand, DTensor or FSDP2, each collective is a torch operator.
 
 with Volume() as volume:
     loss(model(inputs), targets).backward()
-volume.sent        # {"all_reduce": bytes}, to be held against models.communication_volume.formula
+volume.sent        # {"all_reduce": bytes}, as models.communication_volume.formula has it
 
-Bytes are those that a ring sends (`models.formulas.bus_factor`), of an all-to-all those that leave the rank.
-Not counted: integers, such as an all-to-all's sizes, and DDP, whose C++ calls no operator.
-torch's CommDebugMode counts calls, module by module.
+An all-to-all sends what leaves the rank, any other collective what a ring sends (`models.formulas`). Not
+counted: integers, and DDP, whose C++ calls no operator. (torch's own CommDebugMode counts calls, not bytes.)
 """
 
 from collections import Counter
@@ -27,25 +26,22 @@ WHOLE = {  # an operator's collective, and which of its arguments is the whole v
     "c10d::alltoall_base_": ("all_to_all", "input"),
     "c10d::send": ("send_recv", "tensors"),
     "_c10d_functional::all_reduce": ("all_reduce", "input"),
-    "_c10d_functional::reduce_scatter_tensor": ("reduce_scatter", "input"),
 }
 
 
 class Volume(TorchDispatchMode):
-    """While it is entered: `calls` and bytes `sent` of this rank, by collective."""
+    """While it is entered: the bytes that this rank has `sent`, by collective."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.name() in WHOLE:
             collective, whole = WHOLE[func.name()]
             given = dict(zip((one.name for one in func._schema.arguments), args, strict=False))
-            parts = [one for one in tree_leaves(given[whole]) if one.is_floating_point()]
-            self.calls[collective] += bool(parts)
-            self.sent[collective] += round(sum(one.nbytes for one in parts) * leaving(collective, given))
+            size = sum(one.nbytes for one in tree_leaves(given[whole]) if one.is_floating_point())
+            self.sent[collective] += round(size * leaving(collective, given))
         return func(*args, **(kwargs or {}))
 
 
