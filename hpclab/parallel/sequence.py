@@ -24,9 +24,12 @@ from hpclab.workloads.gpt import GPT, loss
 
 def scattered(whole: Tensor, group: Any, dim: int = 1) -> Tensor:
     """The sum over the ranks, of which this rank gets its part along `dim`: by default, its tokens."""
-    parts = [part.contiguous() for part in whole.chunk(dist.get_world_size(group), dim)]
-    own = torch.empty_like(parts[0])
-    dist.reduce_scatter(own, parts, group=group)
+    parts = whole.chunk(dist.get_world_size(group), dim)
+    own = whole.new_empty(parts[0].shape)
+    scatter = (
+        getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+    )  # its name until 2.12
+    scatter(own, torch.cat(parts), group=group)
     return own
 
 

@@ -158,6 +158,11 @@ def checks(device):
     _, sent = train(even, on_sequences(experts.shared))
     says = formula("expert", SHAPE, ranks, BATCH // ranks, item=8)
     found["experts, evenly"] = 0.0, {"all_to_all": sent["all_to_all"]}, says
+
+    first, rows = dist.get_rank() == 0, torch.ones(2, 4, dtype=torch.float64, device=device)
+    with Volume() as volume:
+        experts.all_to_all([2] + [0] * (ranks - 1), [2 * first] * ranks, rows, None)
+    found["all to rank 0"] = 0.0, dict(volume.sent), {"all_to_all": 0 if first else rows.nbytes}
     return found
 
 
