@@ -74,7 +74,7 @@ class RingAttention(torch.autograd.Function):
 def scored(query: Tensor, key: Tensor, masked: bool) -> Tensor:
     """How well each key fits each query; `masked`: of the same tokens, so that later keys do not count."""
     scores = query @ key.mT * query.shape[-1] ** -0.5
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+    later = torch.ones_like(scores, dtype=torch.bool).triu(1)
     return scores.masked_fill(later, -torch.inf) if masked else scores
 
 

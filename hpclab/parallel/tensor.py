@@ -117,9 +117,9 @@ def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
 
     What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False.
     """
-    same = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
+    once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
     for module in parts_to_cut(model, mesh.size()):
-        styles: dict[str, parallel.ParallelStyle] = {"": same}  # of the module's own input: once, as above
+        styles: dict[str, parallel.ParallelStyle] = {"": once}  # of its own input, as the hook above
         for name, _ in module.named_children():
             styles[name] = parallel.ColwiseParallel() if name in COLUMNS else parallel.RowwiseParallel()
         parallel.parallelize_module(module, mesh, styles)

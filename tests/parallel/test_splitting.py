@@ -31,7 +31,7 @@ ON_GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_availab
 def gpt(device, top=0):
     """With larger weights than it begins with, so that attention looks at some tokens and not at all."""
     model = GPT(SHAPE, seed=3)
-    model = experts.with_experts(model, EXPERTS, top) if top else model
+    model = experts.with_experts(model.to(device), EXPERTS, top) if top else model
     with torch.no_grad():
         for weight in model.parameters():
             weight *= 5 if weight.dim() == 2 else 1
