@@ -16,18 +16,21 @@ class Attention(nn.Module):
 
     def __init__(self, hidden: int, heads: int):
         super().__init__()
-        self.heads = heads
+        self.width = hidden // heads
         self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
         self.out = nn.Linear(hidden, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (self.split(linear(x)) for linear in (self.query, self.key, self.value))
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.out(seen.transpose(1, 2).flatten(2))
+        return self.out(self.attend(query, key, value).transpose(1, 2).flatten(2))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Of the values up to each token the mean, weighted by how well their keys fit its query."""
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
 
     def split(self, x: Tensor) -> Tensor:
-        """(batch, tokens, width) as (batch, heads, tokens, width of a head)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        """(batch, tokens, hidden) as (batch, heads, tokens, width); of some heads only where x has less."""
+        return x.unflatten(2, (-1, self.width)).transpose(1, 2)
 
 
 class MLP(nn.Module):

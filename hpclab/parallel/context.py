@@ -1,0 +1,118 @@
+"""Context parallelism: a sequence too long for one device is cut, and keys and values go round a ring.
+
+Everything but attention treats each token by itself. In attention a rank keeps its queries and meets the keys
+and values of one rank after the other: while it computes with some, the next ones travel. What it has found
+so far is a mean of values, weighted by exponentials; two of them merge when the logarithm of the sum of the
+exponentials is kept with each. Liu et al., "Ring Attention" (2023); backward is FlashAttention's (2022).
+
+model = split(GPT(shape, seed), group)
+share_of_loss(model, inputs, targets, group).backward()    # both of `sequence`
+sum_gradients(model.parameters(), group)
+
+Notice the causal mask: the first rank idles most of the time, the last one has something to do at each step.
+Real ones give a rank a part near the beginning and one near the end. (PyTorch's own, `context_parallel`, is
+for GPUs: on CPUs with gloo it fails.)
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional
+
+from hpclab.parallel.sequence import scattered
+from hpclab.parallel.tensor import Conjugate, gathered
+from hpclab.workloads.gpt import GPT, Attention
+
+
+def gathered_attention(group: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The naive way: every rank has the keys and values of all tokens, which was what did not fit."""
+    there, back = partial(gathered, dim=3), partial(scattered, dim=3)
+    key, value = Conjugate.apply(torch.stack((key, value)), group, there, back)
+    seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
+    seen = seen.tril(dist.get_rank(group) * query.shape[2])  # own queries begin so many tokens later
+    return functional.scaled_dot_product_attention(query, key, value, seen)
+
+
+class RingAttention(torch.autograd.Function):
+    """Causal attention of own queries to the keys and values of all: (batch, heads, tokens, width)."""
+
+    @staticmethod
+    def forward(ctx, group, query, key, value):
+        rank, pair = dist.get_rank(group), torch.stack((key, value))
+        found, log_sum = torch.zeros_like(query), query.new_full((*query.shape[:3], 1), -torch.inf)
+        for source, (key_there, value_there) in round_ring(pair, group):
+            if source <= rank:  # later ranks' tokens lie in the future
+                scores = scored(query, key_there, masked=source == rank)
+                merged = torch.logaddexp(log_sum, scores.logsumexp(-1, keepdim=True))
+                found = found * (log_sum - merged).exp() + (scores - merged).exp() @ value_there
+                log_sum = merged
+        ctx.save_for_backward(query, pair, found, log_sum)
+        ctx.group = group
+        return found
+
+    @staticmethod
+    def backward(ctx, gradient):
+        """Keys and values go round once more. Their gradients go with them, grow, and come home."""
+        query, pair, found, log_sum = ctx.saved_tensors
+        rank, scale = dist.get_rank(ctx.group), query.shape[-1] ** -0.5
+        mean = (gradient * found).sum(-1, keepdim=True)
+        of_query, of_pair = torch.zeros_like(query), torch.zeros_like(pair)
+        for source, (key_there, value_there) in round_ring(pair, ctx.group):
+            if source <= rank:
+                weights = (scored(query, key_there, masked=source == rank) - log_sum).exp()
+                of_scores = weights * (gradient @ value_there.mT - mean) * scale
+                of_query += of_scores @ key_there
+                of_pair += torch.stack((of_scores.mT @ query, weights.mT @ gradient))
+            of_pair = pass_on(of_pair, ctx.group)()
+        return None, of_query, *of_pair
+
+
+def scored(query: Tensor, key: Tensor, masked: bool) -> Tensor:
+    """How well each key fits each query; `masked`: of the same tokens, so that later keys do not count."""
+    scores = query @ key.mT * query.shape[-1] ** -0.5
+    later = torch.ones_like(scores, dtype=torch.bool).triu(1)
+    return scores.masked_fill(later, -torch.inf) if masked else scores
+
+
+def round_ring(here: Tensor, group: Any) -> Iterator[tuple[int, Tensor]]:
+    """Each rank's tensor and whose it is, beginning here; the next one travels while one is used."""
+    rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    for step in range(ranks - 1):
+        arrival = pass_on(here, group)
+        yield (rank - step) % ranks, here
+        here = arrival()
+    yield (rank + 1) % ranks, here
+
+
+def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
+    """Begin to send this to the next rank; what is returned waits for that of the rank before.
+
+    gloo sends from the host's memory, so a tensor on a GPU takes the way through it; NCCL sends it as it is.
+    """
+    rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    if ranks == 1:
+        return lambda: here
+    sent = here.cpu() if dist.get_backend(group) == "gloo" else here
+    received = torch.empty_like(sent)
+    to_next = dist.P2POp(dist.isend, sent, group=group, group_peer=(rank + 1) % ranks)
+    from_last = dist.P2POp(dist.irecv, received, group=group, group_peer=(rank - 1) % ranks)
+    under_way = dist.batch_isend_irecv([to_next, from_last])
+
+    def arrival() -> Tensor:
+        for one in under_way:
+            one.wait()
+        return received.to(here.device)
+
+    return arrival
+
+
+def split(model: GPT, group: Any = None, attend: Callable = RingAttention.apply) -> GPT:
+    """`model` with attention over all ranks' tokens; every weight is whole on every rank."""
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.attend = partial(attend, group)  # type: ignore[method-assign]
+    return model

@@ -1,0 +1,61 @@
+"""Sequence parallelism: between the matrices that tensor parallelism cuts, a rank has its own tokens only.
+
+Tensor parallelism alone leaves norms and residuals whole on every rank: the same work and the same memory t
+times. They treat each token by itself, so a rank can have 1/t of the tokens. Before the columns the tokens
+are gathered, after the rows the sums are scattered. Korthikanti et al. (2023), figure 5.
+
+model = split(GPT(shape, seed), group)
+share_of_loss(model, inputs, targets, group).backward()    # the whole batch on every rank; shares add up
+sum_gradients(not_cut(model), group)
+
+Notice that an all-reduce is a reduce-scatter and an all-gather: no more bytes travel than in `tensor`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from hpclab.parallel import tensor
+from hpclab.workloads.gpt import GPT, loss
+
+
+def scattered(whole: Tensor, group: Any, dim: int = 1) -> Tensor:
+    """The sum over the ranks, of which this rank gets its part along `dim`: by default, its tokens."""
+    parts = whole.chunk(dist.get_world_size(group), dim)
+    own = whole.new_empty(parts[0].shape)
+    scatter = (
+        getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+    )  # its name until 2.12
+    scatter(own, torch.cat(parts), group=group)
+    return own
+
+
+def split(model: GPT, group: Any = None) -> GPT:
+    """Tensor parallelism, whose f gathers the tokens and whose g scatters them: backward, the other way."""
+    return tensor.split(model, group, tensor.gathered, scattered)
+
+
+def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
+    """What its own tokens of (batch, length) add to the loss on each rank; ValueError if not cut evenly."""
+    rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    if inputs.shape[1] % ranks:
+        raise ValueError(f"{ranks} ranks cannot share {inputs.shape[1]} tokens evenly: choose a multiple.")
+    own = inputs.chunk(ranks, 1)[rank]
+    x = model.embed(own, first=rank * own.shape[1])
+    for block in model.blocks:
+        x = block(x)
+    return loss(model.output(model.norm(x)), targets.chunk(ranks, 1)[rank]) / ranks
+
+
+def not_cut(model: GPT) -> list[nn.Parameter]:
+    """What every rank holds whole: embeddings, norms, biases after the sum."""
+    return [one for name, one in model.named_parameters() if tensor.cut_along(name) is None]
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter], group: Any = None) -> None:
+    """After backward, for parameters that every rank holds: each has seen only this rank's tokens."""
+    for parameter in parameters:
+        dist.all_reduce(parameter.grad, group=group)

@@ -1,0 +1,153 @@
+"""Tensor parallelism: each matrix cut over the ranks, in pairs that need only one sum.
+
+Of an MLP, gelu(x A) B, a rank holds some columns of A and the same rows of B. gelu takes number by number, so
+its part of gelu(x A) is complete without a word to the others; times its rows of B it is a summand of the
+result. Attention is cut likewise, by heads. Shoeybi et al., "Megatron-LM" (2019), figure 3.
+
+model = split(GPT(shape, seed), group)      # the same seed on every rank; each then has a part of each block
+loss(model(inputs), targets).backward()     # the same batch on every rank; nothing else changes
+
+Notice what travels: activations, whole, twice a block forward and twice backward; never a weight. And every
+rank waits for them: tensor parallelism wants the fastest links there are, those inside a node.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Replicate, parallel
+from torch.nn import functional
+
+from hpclab.workloads.gpt import GPT, MLP, Attention
+
+COLUMNS, ROWS = ("query", "key", "value", "up"), ("out", "down")  # a GPT's layers by how they are cut
+
+
+class Conjugate(torch.autograd.Function):
+    """x takes the one way forward, its gradient the other way backward.
+
+    (x, group, same, summed) is Megatron's f: every rank uses x, so its gradient is the sum of theirs.
+    (x, group, summed, same) is Megatron's g: x is a summand, and has the gradient of the sum.
+    """
+
+    @staticmethod
+    def forward(ctx, x, group, there, back):
+        ctx.group, ctx.back = group, back
+        return there(x, group)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.back(gradient, ctx.group), None, None, None
+
+
+def same(x: Tensor, group: Any) -> Tensor:
+    """x, without a word to the others."""
+    return x
+
+
+def summed(x: Tensor, group: Any) -> Tensor:
+    """The sum over the ranks, in a tensor of its own."""
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total, group=group)
+    return total
+
+
+def gathered(own: Tensor, group: Any, dim: int = 1) -> Tensor:
+    """All ranks' parts, joined along `dim`."""
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, own.contiguous(), group=group)
+    return torch.cat(parts, dim)
+
+
+class ColumnParallel(nn.Module):
+    """This rank's outputs of a linear layer: dimension 0, for PyTorch stores (outputs, inputs)."""
+
+    def __init__(self, linear: nn.Linear, group: Any):
+        super().__init__()
+        self.weight, self.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight, self.bias)
+
+
+class RowParallel(nn.Module):
+    """This rank's inputs of a linear layer. `leave` sums the outputs; the bias is added once, after it."""
+
+    def __init__(self, linear: nn.Linear, group: Any, leave: Callable):
+        super().__init__()
+        self.weight, self.bias, self.leave = part(linear.weight, 1, group), linear.bias, leave
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.leave(functional.linear(x, self.weight)) + self.bias
+
+
+def part(whole: Tensor, dim: int, group: Any) -> nn.Parameter:
+    """This rank's part of a parameter, cut evenly along `dim`."""
+    own = whole.detach().chunk(dist.get_world_size(group), dim)[dist.get_rank(group)]
+    return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
+
+
+def split(model: GPT, group: Any = None, there: Callable = same, back: Callable = summed) -> GPT:
+    """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width.
+
+    f stands before each attention and MLP, g at its end. Embeddings, norms and the output layer are whole on
+    every rank (Megatron cuts the vocabulary, too). `sequence` has another `there` and `back`.
+    """
+
+    def f(module: nn.Module, inputs: tuple) -> tuple[Tensor]:
+        return (Conjugate.apply(inputs[0], group, there, back),)
+
+    def g(x: Tensor) -> Tensor:
+        return Conjugate.apply(x, group, back, there)
+
+    for module in parts_to_cut(model, dist.get_world_size(group)):
+        module.register_forward_pre_hook(f)  # once for query, key and value: one sum backward, not three
+        for name in [name for name, _ in module.named_children()]:
+            whole = getattr(module, name)
+            cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, g)
+            setattr(module, name, cut)
+    return model
+
+
+def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
+    """The same with PyTorch's DTensor, over a `mesh` of one dimension: how to cut is said, the sums follow.
+
+    What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False.
+    """
+    once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
+    for module in parts_to_cut(model, mesh.size()):
+        styles: dict[str, parallel.ParallelStyle] = {"": once}  # of its own input, as the hook above
+        for name, _ in module.named_children():
+            styles[name] = parallel.ColwiseParallel() if name in COLUMNS else parallel.RowwiseParallel()
+        parallel.parallelize_module(module, mesh, styles)
+    return model
+
+
+def parts_to_cut(model: GPT, ranks: int) -> list[Attention | MLP]:
+    """Of all blocks attention and MLP; ValueError where the ranks do not divide heads and width."""
+    heads, width = model.shape.heads, model.shape.feed_forward
+    if heads % ranks or width % ranks:
+        raise ValueError(f"{ranks} ranks do not divide {heads} heads and an MLP of {width}: choose fewer.")
+    return [module for module in model.modules() if isinstance(module, Attention | MLP)]
+
+
+def cut_along(name: str) -> int | None:
+    """The dimension along which `split` cuts the parameter so named; None where every rank has it whole."""
+    *_, layer, kind = name.split(".")
+    if layer in COLUMNS:
+        return 0
+    return 1 if layer in ROWS and kind == "weight" else None
+
+
+def whole_state(model: nn.Module, group: Any = None) -> dict[str, Tensor]:
+    """All ranks' parts joined: the state of the GPT before `split` or `split_by_pytorch`, on every rank."""
+    state = model.state_dict()
+    for name, own in state.items():
+        if isinstance(own, DTensor):
+            state[name] = own.full_tensor()
+        elif (dim := cut_along(name)) is not None:
+            state[name] = gathered(own, group, dim)
+    return state
