@@ -1,0 +1,86 @@
+"""A link of stated speed between ranks of one machine, which have none: what it measures is *emulated*.
+
+The all-reduce is a real one, by gloo or NCCL. Its result is handed out when the emulated link would have
+brought it, or when it is really there, whichever is later; nobody uses a core to wait for that.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.futures import Future
+
+from hpclab import checks
+
+
+@dataclass(frozen=True)
+class Link:
+    """`bandwidth` in bytes/s and `latency` in seconds of what joins one rank to the next."""
+
+    bandwidth: float
+    latency: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks.number("bandwidth", self.bandwidth, 1, 1e15)
+        checks.number("latency", self.latency, 0, 60)
+
+    def seconds(self, size: int, ranks: int) -> float:
+        """An all-reduce of `size` bytes: on a ring every rank sends 2 (p - 1) / p of them."""
+        return self.latency + 2 * (ranks - 1) / ranks * size / self.bandwidth
+
+
+class Message(NamedTuple):
+    """What the link carried: bytes of the tensor, begin and end in seconds on time.monotonic()."""
+
+    label: str
+    bytes: int
+    begin: float
+    end: float
+
+
+class Wire:
+    """All-reduces of `group` over `link`, one after the other; at the machine's own speed where it is None.
+
+    `messages` holds those that have arrived.
+    """
+
+    def __init__(self, link: Link | None = None, group: Any = None):
+        self.link, self.group, self.ranks = link, group, dist.get_world_size(group)
+        self.messages: list[Message] = []
+        self._free = 0.0  # when the last message has left the link
+        self._courier = ThreadPoolExecutor(1)  # waits for one message after the other
+
+    def all_reduce(self, tensor: Tensor, label: str = "") -> Future[Tensor]:
+        """Begin to sum `tensor` in place over all ranks; returns at once, and `.wait()` gives the sum."""
+        last_ready = torch.tensor(time.time(), dtype=torch.float64)
+        works = [dist.all_reduce(tensor, group=self.group, async_op=True)]
+        if self.link:  # which begins when the last rank is ready
+            works.append(dist.all_reduce(last_ready, dist.ReduceOp.MAX, self.group, async_op=True))
+        arrival: Future[Tensor] = Future(devices=[tensor.device] if tensor.is_cuda else [])
+        self._courier.submit(self._deliver, tensor, label, works, last_ready, arrival)
+        return arrival
+
+    def _deliver(
+        self, tensor: Tensor, label: str, works: list[Any], last_ready: Tensor, arrival: Future[Tensor]
+    ) -> None:
+        try:
+            if tensor.is_cuda:  # a stream of its own: the backward pass must not wait as well
+                torch.cuda.set_stream(torch.cuda.Stream(tensor.device))
+            for work in works:
+                work.wait()
+            if tensor.is_cuda:
+                torch.cuda.current_stream().synchronize()
+            age = max(0.0, time.time() - last_ready.item())
+            there = time.monotonic()
+            begin = max(self._free, there - age)
+            emulated = begin + self.link.seconds(tensor.nbytes, self.ranks) if self.link else there
+            self._free = max(emulated, there)
+            self.messages.append(Message(label, tensor.nbytes, begin, self._free))
+            time.sleep(max(0.0, self._free - time.monotonic()))
+            arrival.set_result(tensor)
+        except Exception as error:  # which is raised where somebody waits
+            arrival.set_exception(error)  # type: ignore[arg-type]  # as its documentation says
