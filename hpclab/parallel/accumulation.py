@@ -26,8 +26,7 @@ def backward(loss_of: Loss, parts: Parts, of: int) -> float:
 
 
 def sent_each_time(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
-    """Naive: all gradients are sent after every part. It is right, since to average what is the same on all
-    ranks changes nothing, and costs as many all-reduces of everything as there are parts."""
+    """Naive: all that has added up is sent after every part. Right, for averages of averages are the same."""
     total = 0.0
     for part in parts:
         total += backward(loss_of, [part], len(parts))

@@ -5,9 +5,10 @@
     optimizer.step()                           # the same on every rank
 
 The parts are equally large, so the average of the ranks' gradients is the gradient of the whole batch, and
-ranks that began with the same weights keep the same weights. Four ways to average, each sends the same bytes.
+ranks that began with the same weights keep the same weights. Each way to average sends the same bytes.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,19 @@ from torch.futures import Future
 
 from hpclab import trace
 from hpclab.parallel.link import Link, Message, Wire
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Their gradients after backward; RuntimeError where one has none, for which other ranks would wait."""
+    found = [one.grad for one in parameters if one.grad is not None]
+    if len(found) < len(parameters):
+        raise RuntimeError("A parameter got no gradient: freeze (requires_grad_) what the loss does not use.")
+    return found
 
 
 def average_each(model: nn.Module, group: Any = None) -> None:
@@ -33,19 +47,6 @@ def average_all(model: nn.Module, group: Any = None) -> None:
     flat = torch.cat([one.flatten() for one in gradients(parameters)])
     dist.all_reduce(flat, group=group)
     hand_out(flat / dist.get_world_size(group), parameters)
-
-
-def trained(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are not frozen."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
-    """Their gradients after backward; RuntimeError where one has none, for which other ranks would wait."""
-    found = [one.grad for one in parameters if one.grad is not None]
-    if len(found) < len(parameters):
-        raise RuntimeError("A parameter got no gradient: freeze (requires_grad_) what the loss does not use.")
-    return found
 
 
 def hand_out(flat: Tensor, parameters: list[nn.Parameter]) -> None:
@@ -71,51 +72,55 @@ class Buckets:
     ):  # fmt: skip
         self.overlap, self.enabled, self.wire = overlap, True, Wire(link, group)
         self.messages: list[Message] = []
-        self.buckets = in_buckets(model, size)
-        self._begin()
-        for number, bucket in enumerate(self.buckets):
-            for parameter in bucket:
-                parameter.register_post_accumulate_grad_hook(partial(self._count, number))
-
-    def _begin(self) -> None:
-        self.missing = [len(bucket) for bucket in self.buckets]
+        self.buckets = in_buckets(trained(model), size)
+        self.full: set[int] = set()
         self.sent: list[Future[Tensor]] = []
+        for number, bucket in enumerate(self.buckets):
+            when_complete(bucket, partial(self._filled, number))
 
-    def _count(self, number: int, parameter: Tensor) -> None:
-        """Called by backward when a parameter of bucket `number` has its gradient."""
+    def _filled(self, number: int) -> None:
         if self.overlap and self.enabled:
-            self.missing[number] -= 1
-            # In their order, which all ranks share: a bucket that is full early waits for those before it.
-            while len(self.sent) < len(self.buckets) and not self.missing[len(self.sent)]:
+            self.full.add(number)
+            while len(self.sent) in self.full:  # in their order, which is that of all ranks
                 self._send()
 
     def _send(self) -> None:
-        number = len(self.sent)
-        flat = torch.cat([one.flatten() for one in gradients(self.buckets[number])])
-        self.sent.append(self.wire.all_reduce(flat.div_(self.wire.ranks), f"bucket {number}"))
+        flat = torch.cat([one.flatten() for one in gradients(self.buckets[len(self.sent)])])
+        self.sent.append(self.wire.all_reduce(flat / self.wire.ranks, f"bucket {len(self.sent)}"))
 
     def finish(self) -> None:
-        """Wait until every parameter has its averaged gradient; once after each backward that was enabled."""
+        """Wait until every parameter has its averaged gradient."""
         while len(self.sent) < len(self.buckets):
             self._send()
         with trace.record("reduce", label="exposed"):
             for bucket, arrival in zip(self.buckets, self.sent, strict=True):
                 hand_out(arrival.wait(), bucket)
         self.messages, self.wire.messages = self.wire.messages, []
-        self._begin()
+        self.full, self.sent = set(), []
 
 
-def in_buckets(model: nn.Module, size: int) -> list[list[nn.Parameter]]:
-    """The trained parameters, last first, in lists of at least `size` bytes; the last may have less."""
-    buckets: list[list[nn.Parameter]] = []
-    room = 0
-    for parameter in reversed(trained(model)):
-        if room <= 0:
+def in_buckets(parameters: list[nn.Parameter], size: int) -> list[list[nn.Parameter]]:
+    """The parameters, last first, in lists of at least `size` bytes; the last list may have less."""
+    buckets: list[list[nn.Parameter]] = [[]]
+    for parameter in reversed(parameters):
+        if sum(one.nbytes for one in buckets[-1]) >= size:
             buckets.append([])
-            room = size
         buckets[-1].append(parameter)
-        room -= parameter.nbytes
     return buckets
+
+
+def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> None:
+    """Have every backward call it as soon as all of `parameters` have their gradients."""
+    missing = set(parameters)
+
+    def count(parameter: Tensor) -> None:
+        missing.discard(parameter)
+        if not missing:
+            missing.update(parameters)
+            call()
+
+    for parameter in parameters:
+        parameter.register_post_accumulate_grad_hook(count)
 
 
 def over_wire(wire: Wire, bucket: dist.GradBucket) -> Future[Tensor]:

@@ -1,14 +1,15 @@
 """Activation checkpointing: a block keeps only its input, and computes the rest again when backward needs it.
 
-    logits = forward(model, tokens, by_hand)       # or keep, or by_torch
+    logits = forward(model, tokens, by_hand)       # or by_torch; model(tokens) keeps all
     loss(logits, targets).backward()
 
-Memory for time: one block's activations at a time instead of all blocks', for one more forward pass of the
-blocks, a third more work.
+Memory for time: the activations of one block at a time instead of all, for one more forward pass of the
+blocks, which is a third more work.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,16 +18,9 @@ from torch.utils.checkpoint import checkpoint
 
 from hpclab.workloads.gpt import GPT
 
-Call = Callable[[nn.Module, Tensor], Tensor]
-
-
-def keep(block: nn.Module, x: Tensor) -> Tensor:
-    """As usual: autograd keeps what each operation's backward needs."""
-    return block(x)
-
 
 class Recompute(torch.autograd.Function):
-    """A block as a single operation, which keeps its input."""
+    """A block as one operation, which keeps its input."""
 
     @staticmethod
     def forward(ctx: Any, block: nn.Module, x: Tensor) -> Tensor:
@@ -43,18 +37,14 @@ class Recompute(torch.autograd.Function):
         return None, x.grad
 
 
-def by_hand(block: nn.Module, x: Tensor) -> Tensor:
-    """`x` must require a gradient, as all blocks' inputs do where the embedding is trained."""
-    return Recompute.apply(block, x)
+by_hand = Recompute.apply
+"""`x` must require a gradient, as all blocks' inputs do where the embedding is trained."""
+by_torch = partial(checkpoint, use_reentrant=False)
+"""PyTorch's own, which also sets the random numbers back, so that dropout drops the same again."""
 
 
-def by_torch(block: nn.Module, x: Tensor) -> Tensor:
-    """The same by PyTorch, which also sets the random numbers back, so that dropout drops the same again."""
-    return checkpoint(block, x, use_reentrant=False)
-
-
-def forward(model: GPT, tokens: Tensor, call: Call) -> Tensor:
-    """The model's forward pass with its blocks called by `call`."""
+def forward(model: GPT, tokens: Tensor, call: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
+    """As ``model(tokens)``, but ``call(block, x)`` stands for ``block(x)``."""
     x = model.embed(tokens)
     for block in model.blocks:
         x = call(block, x)
@@ -63,12 +53,12 @@ def forward(model: GPT, tokens: Tensor, call: Call) -> Tensor:
 
 @contextmanager
 def kept(model: nn.Module) -> Iterator[dict[int, int]]:
-    """Inside, what a forward pass keeps for backward, parameters apart: bytes by address; sum its values.
+    """Inside, what a forward pass keeps for backward, without parameters: bytes by address; sum its values.
 
-    A tensor that several operations keep lies in memory once and is counted once.
+    What several operations keep lies in memory once and is counted once.
     """
-    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     found: dict[int, int] = {}
+    parameters = {one.untyped_storage().data_ptr() for one in model.parameters()}
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
