@@ -1,7 +1,7 @@
 """Gradient accumulation: a batch that does not fit into memory is computed in parts, whose gradients add up.
 
-`loss_of(inputs, targets)` is the mean over a part; the parts are equally large. Each way to send them leaves
-the averaged gradients in the parameters and returns this rank's mean loss.
+`loss_of(inputs, targets)` is the mean over a part; the parts are equally large. Each way to send leaves the
+averaged gradients in the parameters and returns this rank's mean loss.
 """
 
 from collections.abc import Callable, Sequence

@@ -62,8 +62,7 @@ class Buckets:
     a bucket is sent as soon as all of its gradients are there. `size` bytes fill a bucket; one parameter is
     never cut. ``finish()`` after backward waits for what is still on its way: the exposed communication.
 
-    Without `overlap` all buckets are sent by `finish`. `link` emulates a link (None: the machine's own).
-    While `enabled` is False backward sends nothing. `messages` are those of the last step.
+    Without `overlap`, and while `enabled` is False, backward sends nothing. `messages` are the last step's.
     """
 
     def __init__(
@@ -124,8 +123,5 @@ def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> N
 
 
 def over_wire(wire: Wire, bucket: dist.GradBucket) -> Future[Tensor]:
-    """A hook for the real DDP: its buckets go over `wire`, and so over an emulated link.
-
-    ``ddp = DistributedDataParallel(model, bucket_cap_mb=1); ddp.register_comm_hook(Wire(link), over_wire)``
-    """
+    """A hook for the real DDP, to send its buckets so: ``ddp.register_comm_hook(Wire(link), over_wire)``."""
     return wire.all_reduce(bucket.buffer().div_(wire.ranks), f"bucket {bucket.index()}")

@@ -8,8 +8,6 @@
 Gradients, optimizer state and messages between ranks shrink with the trained parameters; activations do not.
 """
 
-from collections.abc import Collection
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -32,22 +30,18 @@ class Adapter(nn.Module):
         return self.linear(x) + self.scale * functional.linear(functional.linear(x, self.a), self.b)
 
 
-def adapt(
-    model: nn.Module, rank: int, alpha: float = 16, names: Collection[str] = ("query", "value")
-) -> None:
-    """Freeze the model and put an adapter beside each linear layer of such a name: the paper's by default."""
+def adapt(model: nn.Module, rank: int, alpha: float = 16) -> None:
+    """Freeze the model, and put an adapter beside each query and value layer, as the paper does."""
     model.requires_grad_(False)
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if name in names and isinstance(child, nn.Linear):
-                setattr(parent, name, Adapter(child, rank, alpha))
+    for name, module in list(model.named_modules()):
+        if name.endswith(("query", "value")):
+            model.set_submodule(name, Adapter(module, rank, alpha))
 
 
 @torch.no_grad()
 def merge(model: nn.Module) -> None:
-    """W becomes W + (alpha / rank) B A, and the adapters go: a linear layer each, as before."""
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Adapter):
-                child.linear.weight += child.scale * child.b @ child.a
-                setattr(parent, name, child.linear)
+    """W becomes W + (alpha / rank) B A, and the adapters go."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Adapter):
+            module.linear.weight += module.scale * module.b @ module.a
+            model.set_submodule(name, module.linear)

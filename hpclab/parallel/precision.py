@@ -6,9 +6,8 @@ BF16 has the range of 32 bits with fewer digits, and needs nothing but autocast:
         value = loss(model(inputs), targets)
     value.backward()                                # gradients and weights stay in 32 bits
 
-FP16 has more digits and less range: what is below 6e-8 is lost, above 65,504 infinite. Gradients are small:
-that of a mean loss by one logit is divided by the number of tokens. So the loss is multiplied by a large
-number, and by the chain rule every gradient is.
+FP16 has more digits and less range: below 6e-8 is nothing, above 65,504 infinity. Gradients are small, so the
+loss is multiplied by a large number, and, by the chain rule, every gradient is.
 """
 
 import torch
@@ -35,10 +34,7 @@ class LossScale:
         (loss * self.scale).backward()
 
     def step(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Unscale the gradients, look at them, and step or not; whether there was a step.
-
-        Ranks average their gradients before: infinite on one is then infinite on all, and all decide alike.
-        """
+        """Unscale, look, step or not, and say which. Gradients are averaged over ranks before: all agree."""
         parameters = [one for group in optimizer.param_groups for one in group["params"]]
         gradients = [one.grad for one in parameters if one.grad is not None]
         for gradient in gradients:

@@ -32,8 +32,7 @@ class Recompute(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor | None]:
         x = ctx.saved_tensors[0].detach().requires_grad_()
         with torch.enable_grad():
-            again = ctx.block(x)
-        again.backward(*gradients)  # adds to the gradients of the block's parameters
+            ctx.block(x).backward(*gradients)  # adds to the gradients of the block's parameters
         return None, x.grad
 
 
@@ -53,10 +52,7 @@ def forward(model: GPT, tokens: Tensor, call: Callable[[nn.Module, Tensor], Tens
 
 @contextmanager
 def kept(model: nn.Module) -> Iterator[dict[int, int]]:
-    """Inside, what a forward pass keeps for backward, without parameters: bytes by address; sum its values.
-
-    What several operations keep lies in memory once and is counted once.
-    """
+    """Bytes by address that a forward pass inside keeps for backward, without parameters; sum its values."""
     found: dict[int, int] = {}
     parameters = {one.untyped_storage().data_ptr() for one in model.parameters()}
 

@@ -19,7 +19,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 
 from hpclab import checks
-from hpclab.parallel.data import gradients, trained, when_complete
+from hpclab.parallel.data import gradients, when_complete
 from hpclab.workloads.gpt import GPT
 
 
@@ -69,13 +69,10 @@ class Zero:
     and gathers the next block while one computes.
     """
 
-    def __init__(
-        self, model: GPT, stage: int, optimizer: Callable[[list], torch.optim.Optimizer], group: Any = None
-    ):
+    def __init__(self, model: GPT, stage: int, optimizer: Callable[[list], Any], group: Any = None):
         self.stage = checks.integer("stage", stage, 1, 3)
-        blocks = [Unit(trained(block), group) for block in model.blocks]
-        inside = set(model.blocks.parameters())
-        rest = Unit([one for one in trained(model) if one not in inside], group)
+        blocks = [Unit(list(block.parameters()), group) for block in model.blocks]
+        rest = Unit([one for name, one in model.named_parameters() if not name.startswith("blocks")], group)
         self.units = [*blocks, rest]
         self.optimizer = optimizer([unit.shard for unit in self.units])
         if stage >= 2:  # a block's gradients are reduced, and the whole ones go, while backward goes on
@@ -92,7 +89,7 @@ class Zero:
                 unit.free()
 
     def step(self) -> None:
-        """Each rank updates its part of the weights; then all gather all parts, or, in stage 3, do not."""
+        """Each rank updates its part of the weights; in stages 1 and 2 all gather all parts."""
         if self.stage == 1:
             for unit in self.units:
                 unit.reduce_gradients()

@@ -25,7 +25,7 @@ def test_recomputing_gives_the_same_gradients_of_fewer_kept_bytes(device):
         found.append((sum(kept.values()), len(runs), [value, *(one.grad for one in model.parameters())]))
     (usual, once, expected), (by_hand, twice, ours), (by_torch, twice_too, theirs) = found
     assert (once, twice, twice_too) == (1, 2, 2)
-    # of a block at least two norms' output, query, key, value, attention's, the sum, and two of the MLP's width
+    # of a block at least two norms, query, key, value, what attention gives, a sum, and twice the MLP's width
     assert usual - by_hand >= SHAPE.layers * 15 * tokens.numel() * SHAPE.hidden * 8
     assert by_hand == by_torch
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
