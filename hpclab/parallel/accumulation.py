@@ -1,7 +1,6 @@
 """Gradient accumulation: a batch that does not fit into memory is computed in parts, whose gradients add up.
 
-`loss_of(inputs, targets)` is the mean over a part; the parts are equally large. Each way to send leaves the
-averaged gradients in the parameters and returns this rank's mean loss.
+`loss_of(inputs, targets)` is the mean of a part; parts are equally large. Each way returns the rank's loss.
 """
 
 from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.futures import Future
 
-from hpclab import trace
+from hpclab import checks, trace
 from hpclab.parallel.link import Link, Message, Wire
 
 
@@ -59,8 +59,9 @@ class Buckets:
     """Gradients are sent while backward computes those of the layers before: what DDP does.
 
     Backward goes from the last layer to the first, so parameters are put into buckets in reverse order, and
-    a bucket is sent as soon as all of its gradients are there. `size` bytes fill a bucket; one parameter is
-    never cut. ``finish()`` after backward waits for what is still on its way: the exposed communication.
+    a bucket is sent over `link` as soon as all of its gradients are there. `size` bytes fill a bucket, and
+    one parameter is never cut: 1 makes a message a parameter. ``finish()`` after backward waits for what is
+    still on its way, the exposed communication.
 
     Without `overlap`, and while `enabled` is False, backward sends nothing. `messages` are the last step's.
     """
@@ -71,7 +72,7 @@ class Buckets:
     ):  # fmt: skip
         self.overlap, self.enabled, self.wire = overlap, True, Wire(link, group)
         self.messages: list[Message] = []
-        self.buckets = in_buckets(trained(model), size)
+        self.buckets = in_buckets(trained(model), checks.integer("size", size, 1, 2**40))
         self.full: set[int] = set()
         self.sent: list[Future[Tensor]] = []
         for number, bucket in enumerate(self.buckets):

@@ -2,7 +2,6 @@
 
     adapt(model, rank=8)                                   # freezes everything else
     optimizer = torch.optim.AdamW(data.trained(model))     # state for the adapters alone
-    ...                                                    # train
     merge(model)                                           # back into the model's own weights: free to use
 
 Gradients, optimizer state and messages between ranks shrink with the trained parameters; activations do not.

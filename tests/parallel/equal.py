@@ -106,7 +106,7 @@ def train(problem, way, rank, ranks):
 
 
 def check(device, images):
-    """All ways, both models; AssertionError names the first that differs, else how many collectives of each."""
+    """All ways, both models: how many collectives each took; AssertionError names the first that differs."""
     for problem, ways in ((partial(handwriting, images), AVERAGES), (language, AVERAGES | SHARDED)):
         expected, _ = train(problem(device), plain, 0, 1)
         collectives = {}
