@@ -46,7 +46,7 @@ class Unit:
     def gather(self) -> None:
         """All shards into `whole`, and so into the parameters."""
         self.whole.untyped_storage().resize_(self.whole.nbytes)
-        dist.all_gather_into_tensor(self.whole, self.shard.detach(), self.group)
+        dist.all_gather(list(self.whole.chunk(self.ranks)), self.shard.detach(), self.group)
 
     def free(self) -> None:
         """The tensors stay, for autograd has noted them, and their memory goes."""
@@ -56,7 +56,7 @@ class Unit:
         """Each rank gets its part of the averaged gradient; the whole gradients go."""
         self.shard.grad = torch.empty_like(self.shard)
         flat = self.flat(gradients(self.parameters)) / self.ranks
-        dist.reduce_scatter_tensor(self.shard.grad, flat, group=self.group)
+        dist.reduce_scatter(self.shard.grad, list(flat.chunk(self.ranks)), group=self.group)
         for parameter in self.parameters:
             parameter.grad = None
 
