@@ -19,7 +19,7 @@ from hpclab import checks
 
 @dataclass(frozen=True)
 class Link:
-    """`bandwidth` in bytes/s and `latency` in seconds of what joins one rank to the next."""
+    """What joins one rank to the next: `bandwidth` in bytes/s, `latency` in seconds."""
 
     bandwidth: float
     latency: float = 0.0
@@ -45,7 +45,7 @@ class Message(NamedTuple):
 class Wire:
     """All-reduces of `group` over `link`, one after the other; at the machine's own speed where it is None.
 
-    `messages` holds those that have arrived.
+    `messages` are those that have arrived.
     """
 
     def __init__(self, link: Link | None = None, group: Any = None):
@@ -56,17 +56,15 @@ class Wire:
 
     def all_reduce(self, tensor: Tensor, label: str = "") -> Future[Tensor]:
         """Begin to sum `tensor` in place over all ranks; returns at once, and `.wait()` gives the sum."""
-        last_ready = torch.tensor(time.time(), dtype=torch.float64)
+        ready = torch.tensor(time.time(), dtype=torch.float64)  # becomes the last rank's
         works = [dist.all_reduce(tensor, group=self.group, async_op=True)]
-        if self.link:  # which begins when the last rank is ready
-            works.append(dist.all_reduce(last_ready, dist.ReduceOp.MAX, self.group, async_op=True))
+        if self.link:
+            works.append(dist.all_reduce(ready, dist.ReduceOp.MAX, self.group, async_op=True))
         arrival: Future[Tensor] = Future(devices=[tensor.device] if tensor.is_cuda else [])
-        self._courier.submit(self._deliver, tensor, label, works, last_ready, arrival)
+        self._courier.submit(self._deliver, tensor, label, works, ready, arrival)
         return arrival
 
-    def _deliver(
-        self, tensor: Tensor, label: str, works: list[Any], last_ready: Tensor, arrival: Future[Tensor]
-    ) -> None:
+    def _deliver(self, tensor: Tensor, label: str, works: list, ready: Tensor, arrival: Future) -> None:
         try:
             if tensor.is_cuda:  # a stream of its own: the backward pass must not wait as well
                 torch.cuda.set_stream(torch.cuda.Stream(tensor.device))
@@ -74,7 +72,7 @@ class Wire:
                 work.wait()
             if tensor.is_cuda:
                 torch.cuda.current_stream().synchronize()
-            age = max(0.0, time.time() - last_ready.item())
+            age = max(0.0, time.time() - ready.item())
             there = time.monotonic()
             begin = max(self._free, there - age)
             emulated = begin + self.link.seconds(tensor.nbytes, self.ranks) if self.link else there
@@ -83,4 +81,4 @@ class Wire:
             time.sleep(max(0.0, self._free - time.monotonic()))
             arrival.set_result(tensor)
         except Exception as error:  # which is raised where somebody waits
-            arrival.set_exception(error)  # type: ignore[arg-type]  # as its documentation says
+            arrival.set_exception(error)

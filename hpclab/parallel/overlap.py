@@ -1,7 +1,4 @@
-"""A training step's gradients, summed while the next layer is computed: what of the communication is exposed.
-
-Ranks of one machine have no wire between them, so the link is emulated: what is measured here is *emulated*.
-"""
+"""A step's gradients, summed over an emulated link while the next layer is computed: what is exposed."""
 
 import time
 

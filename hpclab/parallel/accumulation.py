@@ -1,0 +1,50 @@
+"""Gradient accumulation: a batch that does not fit into memory is computed in parts, whose gradients add up.
+
+`loss_of(inputs, targets)` is the mean of a part; parts are equally large. Each way returns the rank's loss.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from hpclab.parallel.data import Buckets
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Parts = Sequence[tuple[Tensor, Tensor]]
+
+
+def backward(loss_of: Loss, parts: Parts, of: int) -> float:
+    """Add to the gradients what these parts, of so many, bring to the mean; and their share of the loss."""
+    total = 0.0
+    for inputs, targets in parts:
+        loss = loss_of(inputs, targets) / of
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def sent_each_time(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
+    """Naive: all that has added up is sent after every part. Right, for averages of averages are the same."""
+    total = 0.0
+    for part in parts:
+        total += backward(loss_of, [part], len(parts))
+        buckets.finish()
+    return total
+
+
+def sent_once(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
+    """Only the last backward sends, and while it computes."""
+    buckets.enabled = False
+    total = backward(loss_of, parts[:-1], len(parts))
+    buckets.enabled = True
+    total += backward(loss_of, parts[-1:], len(parts))
+    buckets.finish()
+    return total
+
+
+def sent_once_by_ddp(model: DistributedDataParallel, loss_of: Loss, parts: Parts) -> float:
+    """The same with DDP: in no_sync it sends nothing. `loss_of` calls `model`, for forward belongs inside."""
+    with model.no_sync():
+        total = backward(loss_of, parts[:-1], len(parts))
+    return total + backward(loss_of, parts[-1:], len(parts))

@@ -1,0 +1,108 @@
+"""ZeRO (Rajbhandari et al. 2020): of what all p ranks would keep alike, each keeps one p-th.
+
+Of Adam's 16 bytes a parameter in mixed precision 12 are the optimizer's, 2 the gradient and 2 the weight.
+Stage 1 cuts the first, stage 2 gradients too, stage 3 weights too.
+
+    zero = Zero(model, 3, lambda shards: torch.optim.AdamW(shards, lr=1e-3))
+    loss(model(inputs), targets).backward()
+    zero.step()
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn import functional
+
+from hpclab import checks
+from hpclab.parallel.data import gradients, when_complete
+from hpclab.workloads.gpt import GPT
+
+
+class Unit:
+    """Parameters that are cut and gathered together: views of `whole`, one flat tensor.
+
+    `shard` is this rank's part, and what the optimizer knows. It must treat each element by itself, as SGD
+    and Adam do.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], group: Any = None):
+        self.parameters, self.group, self.ranks = parameters, group, dist.get_world_size(group)
+        self.whole = self.flat([one.detach() for one in parameters])
+        self.shard = nn.Parameter(self.whole.chunk(self.ranks)[dist.get_rank(group)].clone())
+        sizes = [one.numel() for one in parameters]
+        for parameter, part in zip(parameters, self.whole[: sum(sizes)].split(sizes), strict=True):
+            parameter.data = part.view_as(parameter)
+
+    def flat(self, tensors: list[Tensor]) -> Tensor:
+        """One after the other, with zeros at the end until it can be cut into equal shards."""
+        joined = torch.cat([one.flatten() for one in tensors])
+        return functional.pad(joined, (0, -len(joined) % self.ranks))
+
+    def gather(self) -> None:
+        """All shards into `whole`, and so into the parameters."""
+        self.whole.untyped_storage().resize_(self.whole.nbytes)
+        dist.all_gather(list(self.whole.chunk(self.ranks)), self.shard.detach(), self.group)
+
+    def free(self) -> None:
+        """The tensors stay, for autograd has noted them, and their memory goes."""
+        self.whole.untyped_storage().resize_(0)
+
+    def reduce_gradients(self) -> None:
+        """Each rank gets its part of the averaged gradient; the whole gradients go."""
+        self.shard.grad = torch.empty_like(self.shard)
+        flat = self.flat(gradients(self.parameters)) / self.ranks
+        dist.reduce_scatter(self.shard.grad, list(flat.chunk(self.ranks)), group=self.group)
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+class Zero:
+    """A stage of ZeRO for a GPT: a unit for each block, and one for the rest.
+
+    Stages 1 and 2 send as many bytes as an all-reduce, which is a reduce-scatter and an all-gather: here the
+    gradients' and, after the optimizer, the weights'. Stage 3 sends half as many again. FSDP does the same,
+    and gathers the next block while one computes.
+    """
+
+    def __init__(self, model: GPT, stage: int, optimizer: Callable[[list], Any], group: Any = None):
+        self.stage = checks.integer("stage", stage, 1, 3)
+        blocks = [Unit(list(block.parameters()), group) for block in model.blocks]
+        rest = Unit([one for name, one in model.named_parameters() if not name.startswith("blocks")], group)
+        self.units = [*blocks, rest]
+        self.optimizer = optimizer([unit.shard for unit in self.units])
+        if stage >= 2:  # a block's gradients are reduced, and the whole ones go, while backward goes on
+            for unit in self.units:
+                when_complete(unit.parameters, unit.reduce_gradients)
+        if stage == 3:  # a block is whole while it computes: once in forward, once in backward
+            model.register_forward_pre_hook(lambda *_: rest.gather())
+            for block, unit in zip(model.blocks, blocks, strict=True):
+                block.register_forward_pre_hook(lambda *_, unit=unit: unit.gather())
+                block.register_forward_hook(lambda *_, unit=unit: unit.free())
+                block.register_full_backward_pre_hook(lambda *_, unit=unit: unit.gather())
+            for unit in self.units:
+                when_complete(unit.parameters, unit.free)
+                unit.free()
+
+    def step(self) -> None:
+        """Each rank updates its part of the weights; in stages 1 and 2 all gather all parts."""
+        if self.stage == 1:
+            for unit in self.units:
+                unit.reduce_gradients()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.stage < 3:
+            for unit in self.units:
+                unit.gather()
+
+
+def by_fsdp(model: GPT) -> GPT:
+    """The same units by PyTorch's FSDP2, in place; an optimizer made afterwards works on the shards."""
+    mesh = init_device_mesh(model.token.weight.device.type, (dist.get_world_size(),))
+    for module in (*model.blocks, model):
+        fully_shard(module, mesh=mesh)
+    return model
