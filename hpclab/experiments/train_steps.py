@@ -45,7 +45,8 @@ SUMMED = (*PARTS, "idle")
 class Costs:
     """Seconds of the parts of a step at some number of ranks, on this machine's own link and disk.
 
-    `rate` is the bytes/s at which its ranks sum gradients; `size` the samples of a rank they hold for.
+    `rate` is the bytes/s at which its ranks sum gradients, which no emulated link can exceed; `size` the
+    samples of a rank that the parts are for.
     """
 
     parts: Mapping[str, float]
@@ -211,11 +212,9 @@ class TrainSteps:
             one = Reading(ranks, self.samples(ranks) // ranks, size, len(self.store.servers))
             parts["input"] = storage.predict(self.store, one).seconds
         sizes, ready = self.gradients()
-        alone = ranks == 1 and self.link is None
-        seconds = [
-            self.link.seconds(size, ranks) if self.link else 0.0 if alone else size / known.rate
-            for size in sizes
-        ]
+        own = [0.0 if ranks == 1 else size / known.rate for size in sizes]  # what gloo itself takes
+        emulated = [self.link.seconds(size, ranks) if self.link else 0.0 for size in sizes]
+        seconds = [*map(max, own, emulated)]
         sent = overlap.send(parts["backward"], ready, seconds, self.overlap)
         return parts | {
             "exposed": sent.exposed, "hidden": sent.hidden, "idle": 0.0, "messages": sum(seconds)
