@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.futures import Future
 
 from hpclab import checks, trace
+from hpclab.models import overlap
 from hpclab.parallel.link import Link, Message, Wire
 
 
@@ -101,12 +102,9 @@ class Buckets:
 
 def in_buckets(parameters: list[nn.Parameter], size: int) -> list[list[nn.Parameter]]:
     """The parameters, last first, in lists of at least `size` bytes; the last list may have less."""
-    buckets: list[list[nn.Parameter]] = [[]]
-    for parameter in reversed(parameters):
-        if sum(one.nbytes for one in buckets[-1]) >= size:
-            buckets.append([])
-        buckets[-1].append(parameter)
-    return buckets
+    last_first = parameters[::-1]
+    places = overlap.group([one.nbytes for one in last_first], size)  # as the model has it
+    return [[last_first[place] for place in bucket] for bucket in places]
 
 
 def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> None:

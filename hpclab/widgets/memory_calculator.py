@@ -1,0 +1,96 @@
+"""The memory of a training step: a model, a GPU and a plan, and what each rank then holds at the peak."""
+
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.axes import Axes
+
+from hpclab.figures import memory_stack
+from hpclab.models import gpu_cluster, memory, planner
+from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.plan import PRECISIONS, Plan
+from hpclab.models.transformer import Transformer
+from hpclab.widgets.explorer import Explorer, control
+
+LLAMA: dict[str, Any] = {"kv_heads": 8, "gated": True, "tied": False, "positions": False, "biases": False}
+MODELS = {
+    "GPT-2 XL, 1.6 B": Transformer(48, 1600, 25, 1024, 50257),
+    "Llama 3, 8 B": Transformer(32, 4096, 32, 8192, 128256, feed_forward=14336, **LLAMA),
+    "Llama 3, 70 B": Transformer(80, 8192, 64, 8192, 128256, feed_forward=28672, **LLAMA),
+    "GPT-3, 175 B": Transformer(96, 12288, 96, 2048, 50257),
+}
+"""Radford et al. (2019), Brown et al. (2020), Llama team (2024)."""
+CLUSTERS = ("a100-40gb-1600g", "dgx-a100", "dgx-h100")
+_POWERS = [2**power for power in range(11)]
+
+
+class MemoryCalculator(Explorer):
+    """The memory of every pipeline stage's ranks, modelled by `models.memory`, under what the GPU has."""
+
+    shown: Any  # the Axes
+
+    def __init__(self) -> None:
+        def slider(name: str, most: int, value: int = 1) -> Any:
+            return control(widgets.SelectionSlider, name, options=_POWERS[:most], value=value)
+
+        def choose(name: str, options: Any, value: Any) -> Any:
+            return control(widgets.Dropdown, name, options=options, value=value)
+
+        clusters = [(gpu_cluster.named(name).title, name) for name in CLUSTERS]
+        super().__init__(
+            [
+                {
+                    "model": choose("Model", [*MODELS.items()], MODELS["Llama 3, 8 B"]),
+                    "cluster": choose("GPUs", clusters, "dgx-a100"),
+                    "precision": choose("Precision", [*PRECISIONS], "bf16"),
+                },
+                {
+                    "data": slider("Data", 11, 8),
+                    "tensor": slider("Tensor", 4),
+                    "pipeline": slider("Pipeline", 5),
+                },
+                {
+                    "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=3, value=0),
+                    "micro_batch": slider("Micro-batch", 5),
+                    "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
+                    "fused": choose("Attention", [("fused", True), ("scores kept", False)], True),
+                },
+            ],
+            draw=lambda ax, model, cluster, precision, data, tensor, pipeline, zero, micro_batch, recompute,
+            fused: self._picture(ax),
+            describe=lambda: self.shown.get_title("left"),
+            note=lambda model, cluster, precision, data, tensor, pipeline, zero, micro_batch, recompute,
+            fused: self._said(),
+            height=400,
+        )  # fmt: skip
+
+    def plan(self) -> Plan:
+        """What the controls say; as many micro-batches as a pipeline needs to be full."""
+        at = {name: one.value for name, one in self.controls.items()}
+        micro_batches = 4 * at["pipeline"]
+        return Plan(
+            at["data"] * at["micro_batch"] * micro_batches, at["micro_batch"], at["data"], at["tensor"],
+            at["pipeline"], zero=at["zero"], recompute=at["recompute"], precision=at["precision"],
+            sequence_parallel=at["tensor"] > 1, fused_attention=at["fused"],
+        )  # fmt: skip
+
+    def _picture(self, ax: Axes) -> Axes:
+        model, plan = self.controls["model"].value, self.plan()
+        last = plan.pipeline - 1
+        stages = sorted({0, plan.pipeline // 2, last})
+        names = [f"stage {stage}" for stage in stages] if last else ["every rank"]
+        bars = {name: memory.predict(model, plan, at) for name, at in zip(names, stages, strict=True)}
+        return memory_stack.draw(ax, bars, memory.usable(self._cluster().memory))
+
+    def _cluster(self) -> GpuCluster:
+        return gpu_cluster.named(self.controls["cluster"].value)
+
+    def _said(self) -> list[str]:
+        model, plan = self.controls["model"].value, self.plan()
+        why, each = planner.refusal(model, plan, self._cluster()), sum(memory.bytes_of_a_parameter(plan))
+        return [
+            f"{plan.gpus:,} GPUs, {plan.batch:,} sequences of {model.sequence:,} tokens a step. "
+            + (f"It cannot run: {why}." if why else "It runs."),
+            f"Model state: {model.parameters / 1e9:.2f} billion parameters × {each} bytes = "
+            f"{model.parameters * each / 2**30:,.0f} GiB, before anything is sharded or split (modelled).",
+        ]
