@@ -11,8 +11,6 @@ from hpclab import checks
 from hpclab.models.formulas import bus_factor
 from hpclab.models.transformer import Transformer
 
-PARALLELISMS = ("data", "zero 1", "zero 2", "zero 3", "tensor", "sequence", "context", "expert", "pipeline")
-
 
 def formula(
     parallelism: str, model: Transformer, ranks: int, sequences: int = 1, item: int = 2, top: int = 1
@@ -27,7 +25,6 @@ def formula(
     Rajbhandari et al. (ZeRO, 2020), section 7; Narayanan et al. (SC21), section 3; Korthikanti et al. (2023),
     section 4.2; Liu et al. (Ring Attention, 2023). ValueError for another parallelism.
     """
-    checks.choice("parallelism", parallelism, PARALLELISMS)
     checks.integer("ranks", ranks, 2, 2**24)
     layers, tokens = model.layers, sequences * model.sequence
     parameters, stream = item * model.parameters, item * tokens * model.hidden
@@ -48,4 +45,5 @@ def formula(
         "expert": {"all_to_all": 4 * layers * top * stream},  # there and back, forward and backward
         "pipeline": {"send_recv": 2 * stream},  # activations on, gradients back
     }  # fmt: skip
+    checks.choice("parallelism", parallelism, sizes)
     return {name: bus_factor(name, ranks) * size for name, size in sizes[parallelism].items()}

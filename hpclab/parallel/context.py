@@ -89,14 +89,11 @@ def round_ring(here: Tensor, group: Any) -> Iterator[tuple[int, Tensor]]:
 
 
 def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
-    """Begin to send this to the next rank; what is returned waits for that of the rank before.
-
-    gloo sends from the host's memory, so a tensor on a GPU takes the way through it; NCCL sends it as it is.
-    """
+    """Begin to send this to the next rank; what is returned waits for that of the rank before."""
     rank, ranks = dist.get_rank(group), dist.get_world_size(group)
     if ranks == 1:
         return lambda: here
-    sent = here.cpu() if dist.get_backend(group) == "gloo" else here
+    sent = here.cpu() if dist.get_backend(group) == "gloo" else here  # gloo sends from host memory only
     received = torch.empty_like(sent)
     to_next = dist.P2POp(dist.isend, sent, group=group, group_peer=(rank + 1) % ranks)
     from_last = dist.P2POp(dist.irecv, received, group=group, group_peer=(rank - 1) % ranks)

@@ -79,8 +79,7 @@ def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: Any) -
 def with_experts(model: GPT, experts: int, top: int = 1, seed: int = 0) -> GPT:
     """`model` with so many MLPs in place of each, and initialised anew: the same seed, the same weights."""
     for block in model.blocks:
-        mixture = Experts(model.shape.hidden, model.shape.feed_forward, experts, top)
-        block.mlp = mixture.to(model.token.weight)  # its device and type
+        block.mlp = Experts(model.shape.hidden, model.shape.feed_forward, experts, top).to(model.token.weight)
     model.initialise(seed)
     return model
 

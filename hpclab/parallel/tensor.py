@@ -65,7 +65,7 @@ def gathered(own: Tensor, group: Any, dim: int = 1) -> Tensor:
 class ColumnParallel(nn.Module):
     """This rank's outputs of a linear layer: dimension 0, for PyTorch stores (outputs, inputs)."""
 
-    def __init__(self, linear: nn.Linear, group: Any):
+    def __init__(self, linear: Any, group: Any):
         super().__init__()
         self.weight, self.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
 
@@ -76,7 +76,7 @@ class ColumnParallel(nn.Module):
 class RowParallel(nn.Module):
     """This rank's inputs of a linear layer. `leave` sums the outputs; the bias is added once, after it."""
 
-    def __init__(self, linear: nn.Linear, group: Any, leave: Callable):
+    def __init__(self, linear: Any, group: Any, leave: Callable):
         super().__init__()
         self.weight, self.bias, self.leave = part(linear.weight, 1, group), linear.bias, leave
 
@@ -105,8 +105,7 @@ def split(model: GPT, group: Any = None, there: Callable = same, back: Callable 
 
     for module in parts_to_cut(model, dist.get_world_size(group)):
         module.register_forward_pre_hook(f)  # once for query, key and value: one sum backward, not three
-        for name in [name for name, _ in module.named_children()]:
-            whole = getattr(module, name)
+        for name, whole in list(module.named_children()):
             cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, g)
             setattr(module, name, cut)
     return model

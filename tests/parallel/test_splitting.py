@@ -15,7 +15,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 
-from hpclab.models.communication_volume import PARALLELISMS, formula
+from hpclab.models.communication_volume import formula
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import context, experts, mesh, sequence, tensor
 from hpclab.parallel.volume import Volume
@@ -119,9 +119,8 @@ def checks(device):
 
     def check(name, model, step, says=None, state=GPT.state_dict, top=0, split=lambda model: model):
         losses, sent = train(model, step)
-        if says in PARALLELISMS:
-            says = formula(says, SHAPE, ranks, BATCH, item=8)
-        found[name] = off(losses, state(model), device, top, split), sent, says or sent
+        expected = formula(says, SHAPE, ranks, BATCH, item=8) if says else sent
+        found[name] = off(losses, state(model), device, top, split), sent, expected
 
     whole = tensor.whole_state
     check("data", gpt(device), on_sequences(everything), "data")
