@@ -253,13 +253,19 @@ class TrainSteps:
             near += f" and {format_seconds(self.link.latency)}" * bool(self.link.latency)
         condition = "; ".join(filter(None, (near, far)))
         shared = len({worker.host for worker in pool.workers()}) == 1
-        samples = self.samples(ranks)
+        samples, sample, cores = (
+            self.samples(ranks),
+            timing.total(r.sample for r in trained),
+            allowance.cores().whole,
+        )
+        # Seconds without a core, beyond those that ranks take turns on the cores, say that others had them.
+        late = sample.waited / sample.wall - max(0.0, 1 - cores / ranks) * shared
         result = functools.partial(
             Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
             run=new_run_id(), repeat=repeat,
             environment={
                 "backend": pool.backend, "label": pool.label, "shared": shared,
-                "cores": allowance.cores().whole, **timing.total(rank.sample for rank in trained).facts(),
+                "cores": cores, "late": max(0.0, late), **sample.facts(),
             },
         )  # fmt: skip
         parameters = {"ranks": ranks, **self.settings(), "samples": samples}

@@ -24,13 +24,15 @@ def draw(
         colour = style.COLOUR[WORK[number % len(WORK)]]
         places = sorted(points.items())
         ax.plot(*zip(*places, strict=True), color=colour)
-        text = f"{name} {by.removesuffix('s') if name == 1 else by}" if isinstance(name, int) else f"{name}"
+        text = style.counted(name, by.removesuffix("s")) if by.endswith("s") else f"{by} {name}"
         labels.append(direct_labels.Label(*places[-1], text, colour))
     most = max((place for points in lines.values() for place in points), default=1.0)
     words = {"elapsed": "Time since training began", "step": "Step", "tokens": "Tokens seen"}
     ax.set(xlabel=words[along], ylabel="Loss, nats a token", xlim=(0, most))
     if along == "elapsed":
         scales.duration(ax.xaxis, most)
+    else:
+        ax.xaxis.set_major_formatter("{x:,.0f}")
     direct_labels.at_right(ax, labels)
     least = {name: min(points.values()) for name, points in lines.items()}
     said = ", ".join(f"{name} {by}: {value:.2f}" for name, value in sorted(least.items(), key=str))

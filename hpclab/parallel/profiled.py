@@ -7,6 +7,7 @@ Nothing in the step has to be marked for that. Notice that profiling itself take
 than seconds.
 """
 
+import os
 from collections.abc import Callable, Sequence
 
 import torch
@@ -28,6 +29,7 @@ def profiled(step: Callable[[], object]) -> list[Event]:
     """
     rank = dist.get_rank() if dist.is_initialized() else 0
     gpu = torch.cuda.is_available()
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it prints that it starts and stops
     with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * gpu]) as seen:
         step()
     found = []
