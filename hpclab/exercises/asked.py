@@ -58,3 +58,6 @@ exposed_share = partial(Prediction, "Exposed part of a step over 1 Gb/s", "%", 0
 four_ranks = partial(Prediction, "Weak scaling efficiency at 4 ranks over 1 Gb/s", "%", 0.1, 200, "08",
     "the cores: four ranks on fewer cores take turns, and a step that waits for them is longer",
     "what overlaps: the wire works while a rank computes, and a rank that waits gives its core away")
+state_of_seven = partial(Prediction, "State of 7 billion parameters", "GB", 1, 10_000, "09",
+    "what is state: activations are not, and grow with the batch",
+    "Adam: beside 2 bytes of the weight and 2 of its gradient it holds 12 a parameter")
