@@ -7,7 +7,7 @@ Notice what `job` does with the network: GPUs of a node that belong to different
 same time, so a group has only its share of the node's network cards.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hpclab import checks
 from hpclab.machine import catalogue
@@ -52,9 +52,11 @@ class GpuCluster:
 
 def of(gpu: str, nvlink: str, node_gpus: int, network: str, bandwidth: float, title: str) -> GpuCluster:
     """A cluster of a catalogue GPU; `network` is one of NETWORKS, `bandwidth` its bytes/s out of a node."""
-    memory = catalogue.entry("gpu", gpu).value("memory")
+    memory, device = catalogue.entry("gpu", gpu).value("memory"), from_catalogue(gpu)
+    if gpu == "a100-40gb":  # the same chip as with 80 GB, where products were measured
+        device = replace(device, reached=from_catalogue("a100-80gb").reached)
     return GpuCluster(
-        from_catalogue(gpu), memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title
+        device, memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title
     )
 
 
@@ -79,6 +81,9 @@ _NAMED = {
     ),
     "v100-omni-path": lambda: of(
         "v100-16gb", "nvlink2", 4, "omni-path", _cards(4, "omni-path-100"), "4 V100 a node, 4× Omni-Path"
+    ),
+    "dgx-a100-40gb": lambda: of(
+        "a100-40gb", "nvlink3", 8, "rdma", _cards(8, "infiniband-hdr"), "DGX A100 40 GB, 8× HDR"
     ),
     "dgx-2": lambda: of("v100-16gb", "nvlink2", 16, "rdma", _cards(8, "infiniband-edr"), "DGX-2, 8× EDR"),
 }

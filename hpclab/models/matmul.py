@@ -18,7 +18,7 @@ shapes reached on the device (`Roof.rate`, cited in the catalogue), less what `s
 
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
+from math import ceil, gcd, log2
 
 from hpclab.models.device import Device, typical
 
@@ -54,13 +54,17 @@ def units(device: Device, precision: str, sustained: float = 1.0, misaligned: fl
     )  # fmt: skip
 
 
+def aligned(n: int, k: int, element: int) -> float:
+    """1 where rows are a multiple of 16 bytes, 0 where only of 2, by powers of two between."""
+    return log2(gcd(n * element, k * element, 16) / 2) / 3
+
+
 @cache
 def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1) -> float:
     """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS."""
     per = unit.multiprocessors
     rate, cached = unit.rate / per, unit.cache / per
-    if any(length * unit.element % 16 for length in (n, k)):
-        rate *= unit.misaligned
+    rate *= unit.misaligned ** (1 - aligned(n, k, unit.element))
     moved = batch * unit.element * (m * k + k * n + m * n) / unit.bandwidth
     best = float("inf")
     for tall, wide in TILES:

@@ -238,7 +238,7 @@ def last_stage(
     """Logits and loss of a micro-batch, forward and backward: a wide product, and many bytes."""
     unit = matmul.units(cluster.gpu, "bf16" if precision == "fp8" else precision, fitted.sustained,
                         fitted.misaligned)  # fmt: skip
-    tokens, words = sequences * model.sequence // context, -(-model.vocabulary // tensor)
+    tokens, words = sequences * model.sequence // context, model.vocabulary // tensor
     h = model.hidden
     product = matmul.seconds(tokens, words, h, unit)
     product += matmul.seconds(tokens, h, words, unit) + matmul.seconds(h, words, tokens, unit)
