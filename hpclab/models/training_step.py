@@ -14,6 +14,7 @@ beside the matrix products are all small, and together they are a third to a hal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from hpclab.models import matmul, nccl
 from hpclab.models.gpu_cluster import GpuCluster
@@ -28,9 +29,9 @@ class Fitted:
 
     sustained: float = 0.9  # share of the device's best matrix-product rate that is held through a step
     streamed: float = 0.8  # share of a plain copy's bandwidth that element-wise kernels reach
-    launch: float = 40e-6  # seconds of the host for one kernel launched from Python
+    launch: float = 50e-6  # seconds of the host for one kernel launched from Python
     attention: float = 0.5  # share of the matrix-product rate that fused attention reaches
-    misaligned: float = 0.25  # the same of products whose rows are no multiple of 16 bytes
+    misaligned: float = 0.35  # the same of products whose rows are no multiple of 16 bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Software:
 
     `dropout` after attention and MLP and on unfused scores. `fused`: bias, activation, dropout and residual
     are one kernel each. `gradient_bytes` of a number when gradients are summed over ranks. `hide_tensor`,
-    `hide_messages`: tensor parallel collectives and the pipeline's messages run behind products.
+    `hide_messages`: tensor parallel collectives and the pipeline's messages run behind products. `queue`: the
+    host runs ahead of the GPU; without (a layer traced alone) each kernel takes at least its launch.
+    `message_bandwidth` between stages in bytes/s, 0 for what NCCL gets.
     """
 
     dropout: bool = False
@@ -47,6 +50,8 @@ class Software:
     gradient_bytes: int = 4
     hide_tensor: bool = False
     hide_messages: bool = False
+    queue: bool = True
+    message_bandwidth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,25 +63,58 @@ class Step:
     hidden: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Pass:
-    """A micro-batch through one layer in one direction: seconds on the GPU, and how many kernels."""
+class Kernel(NamedTuple):
+    part: str
+    seconds: float
 
-    products: float
-    attention: float
-    elementwise: float
-    tensor: float
-    context: float
-    kernels: int
+
+Pass = tuple[Kernel, ...]
+LOSS = (
+    6,
+    8,
+    8,
+    4,
+    8,
+    6,
+)  # bytes a logit: to float32, less the largest, exponentials, sum, gradient, and back
+OPTIMIZER_BYTES = 26  # a parameter: Adam reads and writes three numbers of 4 bytes, and writes a copy of 2
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one rank has of a micro-batch, on what and with what: all that its kernels depend on."""
+
+    model: Transformer
+    sequences: int
+    tensor: int
+    context: int
+    split_norms: bool
+    fused_attention: bool
+    precision: str
+    cluster: GpuCluster
+    software: Software
+    fitted: Fitted
 
     @property
-    def gpu(self) -> float:
-        return self.products + self.attention + self.elementwise + self.tensor + self.context
+    def tokens(self) -> int:
+        return self.sequences * self.model.sequence // self.context
 
+    def units(self, precision: str) -> matmul.Units:
+        return matmul.units(self.cluster.gpu, precision, self.fitted.sustained, self.fitted.misaligned)
 
-LOSS_BYTES = 40  # a logit: to float32, its largest, exponentials, sum, and back
-OPTIMIZER_BYTES = 26  # a parameter: Adam reads and writes three numbers of 4 bytes, and writes a copy of 2
-PRODUCTS, NORMS, OTHERS = 4, 2, 8  # kernels of a layer, forward; backward has twice as many
+    def product(
+        self, m: int, n: int, k: int, precision: str, batch: int = 1, part: str = "matrix products"
+    ) -> Kernel:
+        return Kernel(part, matmul.seconds(m, n, k, self.units(precision), batch))
+
+    def moved(self, size: float, part: str = "element-wise") -> Kernel:
+        """A kernel that reads and writes `size` bytes."""
+        return Kernel(part, size / (self.units(self.half).bandwidth * self.fitted.streamed))
+
+    @property
+    def half(self) -> str:
+        """The precision of what FP8 leaves out: attention, logits."""
+        return "bf16" if self.precision == "fp8" else self.precision
 
 
 def predict(
@@ -88,120 +126,116 @@ def predict(
 ) -> Step:
     """The time of a step; ValueError where the model cannot be split so."""
     plan.refuse_unless_it_fits(model)
-    setting = (model, plan.micro_batch, plan.tensor, plan.context, plan.sequence_parallel,
-               plan.fused_attention, plan.precision, cluster, software, fitted)  # fmt: skip
-    forward, backward = layer_passes(*setting)
-    again = recomputed(forward, plan.recompute, plan.fused_attention)
-    layers = model.layers // plan.pipeline
-    sharded, hidden_shards = shards(model, plan, cluster, software, forward.gpu, backward.gpu + again)
-    host = fitted.launch * layers
-    waited = max(0.0, host * forward.kernels - layers * forward.gpu)
-    more = forward.kernels * (plan.recompute == "full")
-    waited += max(0.0, host * (backward.kernels + more) - layers * (backward.gpu + again))
-    ends = [first_stage(*setting), last_stage(*setting)]
-    extra = sum(ends) if plan.pipeline == 1 else max(ends)
-    micro = plan.micro_batches
-    parts = {
-        name: micro * layers * (getattr(forward, field) + getattr(backward, field))
-        for name, field in (("matrix products", "products"), ("attention", "attention"),
-                            ("element-wise", "elementwise"), ("tensor parallel", "tensor"),
-                            ("context parallel", "context"))
-    }  # fmt: skip
-    parts["recompute"] = micro * layers * again
+    share = Share(model, plan.micro_batch, plan.tensor, plan.context, plan.sequence_parallel,
+                  plan.fused_attention, plan.precision, cluster, software, fitted)  # fmt: skip
+    layers, micro = model.layers // plan.pipeline, plan.micro_batches
+    layer, sums, ring = layer_times(share, plan.recompute)
+    first, last = ends(share)
+    computed = sum(layer.values())
+    fetched, hidden_fetch = shards(model, plan, cluster, software, computed)
+    parts = {name: micro * layers * seconds for name, seconds in layer.items()}
+    parts["tensor parallel"] = micro * layers * sums
+    parts["context parallel"] = micro * layers * ring
+    parts["sharded parameters"] = micro * layers * fetched
+    extra = first + last if plan.pipeline == 1 else max(first, last)
     parts["embedding and logits"] = micro * extra
-    parts["host"] = micro * waited
-    parts["sharded parameters"] = micro * layers * sharded
-    one = layers * (forward.gpu + backward.gpu + again) + waited
-    parts["bubble"] = (plan.pipeline - 1) / plan.chunks * one + (plan.pipeline > 1) * min(ends) / plan.chunks
+    one = layers * (computed + sums + ring + fetched)
+    filling = (plan.pipeline - 1) * one + first + last - extra
+    parts["bubble"] = filling / plan.chunks if plan.pipeline > 1 else 0.0
     parts["pipeline messages"] = messages(model, plan, cluster, software)
-    window = layers * (backward.gpu + again)
+    window = layers * (computed + sums + ring) * 2 / 3
     parts["gradients"], hidden_gradients = gradients(model, plan, cluster, software, window)
     parts["optimizer"] = optimizer(model, plan, cluster, software, fitted)
-    hidden = {"sharded parameters": micro * layers * hidden_shards, "gradients": hidden_gradients}
+    hidden = {"sharded parameters": micro * layers * hidden_fetch, "gradients": hidden_gradients}
     return Step(sum(parts.values()), parts, hidden)
 
 
 @cache
-def layer_passes(
-    model: Transformer, sequences: int, tensor: int, context: int, split_norms: bool, fused_attention: bool,
-    precision: str, cluster: GpuCluster, software: Software, fitted: Fitted,
-) -> tuple[Pass, Pass]:  # fmt: skip
-    """One layer, forward and backward, for `sequences` sequences."""
-    unit = matmul.units(cluster.gpu, precision, fitted.sustained, fitted.misaligned)
-    half = matmul.units(cluster.gpu, "bf16" if precision == "fp8" else precision, fitted.sustained,
-                        fitted.misaligned)  # fmt: skip
-    tokens = sequences * model.sequence // context
-    ahead, back = products(model, tokens, tensor, unit)
-    near, far = attention(model, sequences, tensor, context, fused_attention, half, fitted)
-    bandwidth = unit.bandwidth * fitted.streamed
-    move, moved = elementwise(model, sequences, tensor, context, split_norms, fused_attention, software)
-    added = 8 * model.layer_parameters / tensor  # gradients are added up in float32
+def layer_times(share: Share, recompute: str) -> tuple[dict[str, float], float, float]:
+    """Seconds of a layer forward and backward: of kernels by part, of tensor and of context parallelism."""
+    forward, backward = layer_kernels(share)
+    again = recomputed(forward, recompute, share.fused_attention)
+    every = forward + backward + again
+    parts = dict.fromkeys(("matrix products", "attention", "element-wise"), 0.0)
+    for kernel in forward + backward:
+        parts[kernel.part] += kernel.seconds
+    parts["recompute"] = sum(kernel.seconds for kernel in again)
+    parts["host"] = waited(every, share)
     sums = 0.0
-    if tensor > 1 and not software.hide_tensor:
-        sums = tensor_parallel(2 * tokens * model.hidden, cluster.group(tensor), split_norms)
-    ring, rung = ring_attention(model, tokens, tensor, context, cluster, near, far)
-    kernels = PRODUCTS + NORMS + OTHERS + (0 if fused_attention else 4) + (2 if tensor > 1 else 0)
-    forward = Pass(ahead, near, move / bandwidth, sums, ring, kernels)
-    backward = Pass(back, far, (moved + added) / bandwidth, sums, rung, 2 * kernels)
-    return forward, backward
+    if share.tensor > 1 and not share.software.hide_tensor:
+        size, job = 2 * share.tokens * share.model.hidden, share.cluster.group(share.tensor)
+        sums = (2 + (recompute == "full")) * tensor_parallel(size, job, share.split_norms)
+    return parts, sums, ring_attention(share, parts["attention"])
 
 
-def products(model: Transformer, tokens: int, tensor: int, unit: matmul.Units) -> tuple[float, float]:
+def waited(kernels: Pass, share: Share) -> float:
+    """Seconds that the GPU waits for the host to launch kernels."""
+    launch = share.fitted.launch
+    if share.software.queue:
+        return max(0.0, launch * len(kernels) - sum(kernel.seconds for kernel in kernels))
+    return sum(max(0.0, launch - kernel.seconds) for kernel in kernels)
+
+
+def layer_kernels(share: Share) -> tuple[Pass, Pass]:
+    """The kernels of a layer, forward and backward."""
+    forward, backward = list[Kernel](), list[Kernel]()
+    for parts in (products(share), attention(share), elementwise(share)):
+        forward += parts[0]
+        backward += parts[1]
+    return tuple(forward), tuple(backward)
+
+
+def products(share: Share) -> tuple[list[Kernel], list[Kernel]]:
     """The four linear layers, forward, and backward for their inputs and their weights."""
-    h, f = model.hidden, model.feed_forward // tensor
-    mine = h // tensor
-    forward = backward = 0.0
-    for into, out in (
-        (h, mine + 2 * model.kv_width // tensor),
-        (mine, h),
-        (h, (1 + model.gated) * f),
-        (f, h),
-    ):
-        forward += matmul.seconds(tokens, out, into, unit)
-        backward += matmul.seconds(tokens, into, out, unit) + matmul.seconds(into, out, tokens, unit)
-    return forward, backward
+    model, tensor, tokens, kind = share.model, share.tensor, share.tokens, share.precision
+    h, mine, f = model.hidden, model.hidden // tensor, model.feed_forward // tensor
+    shapes = ((h, mine + 2 * model.kv_width // tensor), (mine, h), (h, (1 + model.gated) * f), (f, h))
+    forward = [share.product(tokens, out, into, kind) for into, out in shapes]
+    backward = [share.product(tokens, into, out, kind) for into, out in shapes]
+    return forward, backward + [share.product(into, out, tokens, kind) for into, out in shapes]
 
 
-def attention(
-    model: Transformer, sequences: int, tensor: int, context: int, fused: bool, unit: matmul.Units,
-    fitted: Fitted,
-) -> tuple[float, float]:  # fmt: skip
+def attention(share: Share) -> tuple[list[Kernel], list[Kernel]]:
     """Scores and weighted values. A fused kernel leaves out what is masked, and computes scores again."""
-    heads, width = model.heads // tensor, model.hidden // model.heads
-    rows = model.sequence // context
-    if not fused:
-        both = sequences * heads
-        scores = matmul.seconds(rows, model.sequence, width, unit, both)
-        values = matmul.seconds(rows, width, model.sequence, unit, both)
-        return scores + values, 2 * (scores + values)
-    flops = 4 * sequences * heads * rows * model.sequence * width / 2
-    forward = flops / (unit.rate * fitted.attention)
-    return forward, 2.5 * forward
+    model = share.model
+    both, width = share.sequences * model.heads // share.tensor, model.hidden // model.heads
+    rows = model.sequence // share.context
+    if share.fused_attention:
+        flops = 4 * both * rows * model.sequence * width / 2
+        forward = Kernel("attention", flops / (share.units(share.half).rate * share.fitted.attention))
+        return [forward], [Kernel("attention", 2.5 * forward.seconds)]
+    scores = share.product(rows, model.sequence, width, share.half, both, "attention")
+    values = share.product(rows, width, model.sequence, share.half, both, "attention")
+    return [scores, values], [values, scores, values, values]
 
 
-def elementwise(
-    model: Transformer, sequences: int, tensor: int, context: int, split_norms: bool, fused_attention: bool,
-    software: Software,
-) -> tuple[float, float]:  # fmt: skip
-    """Bytes that everything but products reads and writes, forward and backward, in numbers of 2 bytes."""
-    tokens = sequences * model.sequence // context
-    whole = tokens * model.hidden / (tensor if split_norms else 1)
-    wide = tokens * model.feed_forward / tensor
-    mine = tokens * (model.hidden + 2 * model.kv_width) / tensor
-    scores = 0.0 if fused_attention else sequences * model.heads / tensor * model.sequence**2 / context
+def elementwise(share: Share) -> tuple[list[Kernel], list[Kernel]]:
+    """All else, bound by the bytes that are read and written: here in numbers of two bytes."""
+    model, software = share.model, share.software
+    whole = 2 * share.tokens * model.hidden / (share.tensor if share.split_norms else 1)
+    wide = 2 * share.tokens * model.feed_forward / share.tensor
+    heads = 2 * share.tokens * (model.hidden + 2 * model.kv_width) / share.tensor
     mask = 0.5 * software.dropout  # a byte
-    more = 0 if software.fused else 2  # bias, activation, dropout, residual write and read once more
-    norms = 2 * 2 * whole
-    residuals = 2 * (3 + more + mask) * whole
-    activation = (2 + model.gated + more) * wide
-    heads = mine * (0 if fused_attention else 1) + (0 if model.positions else 2 * mine)
-    softmax = (2 + (2 + mask) * software.dropout) * scores
-    forward = norms + residuals + activation + heads + softmax
-    backward = 2 * 4 * whole + residuals + (3 + 2 * model.gated + more) * wide + heads
-    backward += (3 + (2 + mask) * software.dropout) * scores
+    forward = [2 * whole, 2 * whole, (3 + mask) * whole, (3 + mask) * whole, (2 + model.gated) * wide]
+    backward = [4 * whole, 4 * whole, 2 * whole, 2 * whole, (2 + mask) * whole, (2 + mask) * whole,
+                (3 + 2 * model.gated) * wide]  # fmt: skip
+    if not software.fused:
+        forward += [2 * whole, 2 * whole, 2 * wide]
+        backward += [2 * wide]
+    if not model.positions:  # rotated instead
+        forward += [2 * heads]
+        backward += [2 * heads]
+    if not share.fused_attention:
+        scores = 2 * share.sequences * model.heads / share.tensor * model.sequence**2 / share.context
+        forward += [heads, 2 * scores]
+        backward += [heads, heads, 3 * scores]
+        if software.dropout:
+            forward += [(2 + mask) * scores]
+            backward += [(2 + mask) * scores]
     if model.biases:
-        backward += 2 * whole + wide + mine
-    return 2 * forward, 2 * backward
+        backward += [whole, whole, wide, heads]
+    backward += [8 * model.layer_parameters / share.tensor]  # gradients are added up in float32
+    return [share.moved(size) for size in forward], [share.moved(size) for size in backward]
 
 
 def tensor_parallel(size: float, job: Job, split_norms: bool) -> float:
@@ -211,49 +245,33 @@ def tensor_parallel(size: float, job: Job, split_norms: bool) -> float:
     return 2 * nccl.predict("all_reduce", size, job).seconds
 
 
-def ring_attention(
-    model: Transformer, tokens: int, tensor: int, context: int, cluster: GpuCluster, near: float, far: float
-) -> tuple[float, float]:
+def ring_attention(share: Share, computed: float) -> float:
     """Keys and values that go round the ring while scores are computed: what of it is not hidden."""
-    if context == 1:
-        return 0.0, 0.0
-    job = cluster.group(context, tensor)
-    sent = nccl.predict("send_recv", 2 * tokens * 2 * model.kv_width / tensor, job).seconds
-    steps = context - 1
-    return steps * max(0.0, sent - near / context), steps * max(0.0, 2 * sent - far / context)
+    if share.context == 1:
+        return 0.0
+    job = share.cluster.group(share.context, share.tensor)
+    size = 2 * share.tokens * 2 * share.model.kv_width / share.tensor
+    sent = 3 * nccl.predict("send_recv", size, job).seconds
+    return (share.context - 1) * max(0.0, sent - computed / share.context)
 
 
-def recomputed(forward: Pass, how: str, fused_attention: bool) -> float:
-    """Seconds of a layer's forward work that is done once more before going backward."""
-    if how == "selective":  # scores: a fused kernel computes them again anyway
-        return 0.0 if fused_attention else forward.attention
-    return forward.gpu if how == "full" else 0.0
-
-
-@cache
-def last_stage(
-    model: Transformer, sequences: int, tensor: int, context: int, split_norms: bool, fused_attention: bool,
-    precision: str, cluster: GpuCluster, software: Software, fitted: Fitted,
-) -> float:  # fmt: skip
-    """Logits and loss of a micro-batch, forward and backward: a wide product, and many bytes."""
-    unit = matmul.units(cluster.gpu, "bf16" if precision == "fp8" else precision, fitted.sustained,
-                        fitted.misaligned)  # fmt: skip
-    tokens, words = sequences * model.sequence // context, model.vocabulary // tensor
-    h = model.hidden
-    product = matmul.seconds(tokens, words, h, unit)
-    product += matmul.seconds(tokens, h, words, unit) + matmul.seconds(h, words, tokens, unit)
-    return product + LOSS_BYTES * tokens * words / (unit.bandwidth * fitted.streamed)
+def recomputed(forward: Pass, how: str, fused_attention: bool) -> Pass:
+    """The kernels of the forward pass that run once more before the backward one."""
+    if how == "selective":  # scores, which a fused kernel computes again anyway
+        return () if fused_attention else tuple(kernel for kernel in forward if kernel.part == "attention")
+    return forward if how == "full" else ()
 
 
 @cache
-def first_stage(
-    model: Transformer, sequences: int, tensor: int, context: int, split_norms: bool, fused_attention: bool,
-    precision: str, cluster: GpuCluster, software: Software, fitted: Fitted,
-) -> float:  # fmt: skip
-    """The embedding of a micro-batch, forward and backward: rows looked up, and added to."""
-    unit = matmul.units(cluster.gpu, "bf16" if precision == "fp8" else precision)
-    size = 2 * sequences * model.sequence // context * model.hidden
-    return 10 * size / (unit.bandwidth * fitted.streamed)
+def ends(share: Share) -> tuple[float, float]:
+    """What a micro-batch takes before the first layer and after the last one, forward and backward."""
+    h, words, tokens = share.model.hidden, share.model.vocabulary // share.tensor, share.tokens
+    shapes = ((tokens, words, h), (tokens, h, words), (h, words, tokens))
+    logits = [share.product(*shape, share.half) for shape in shapes]
+    loss = [share.moved(size * tokens * words) for size in LOSS]
+    embedding = [share.moved(size * 2 * tokens * h) for size in (2, 3, 2, 2, 3)]
+    first, last = tuple(embedding), tuple(logits + loss)
+    return tuple(sum(one.seconds for one in kernels) + waited(kernels, share) for kernels in (first, last))  # type: ignore[return-value]
 
 
 def messages(model: Transformer, plan: Plan, cluster: GpuCluster, software: Software) -> float:
@@ -263,6 +281,8 @@ def messages(model: Transformer, plan: Plan, cluster: GpuCluster, software: Soft
     size = 2 * plan.micro_batch * model.sequence / plan.context * model.hidden / plan.tensor
     job = cluster.job(2, 1 if plan.gpus <= cluster.node_gpus else 2)
     one = nccl.predict("send_recv", size, job).seconds
+    if software.message_bandwidth:
+        one = size / software.message_bandwidth
     if plan.tensor > 1 and not plan.sequence_parallel:
         one += nccl.predict("all_gather", size * plan.tensor, cluster.group(plan.tensor)).seconds
     steady = 0 if software.hide_messages else plan.micro_batches * plan.chunks
@@ -270,7 +290,7 @@ def messages(model: Transformer, plan: Plan, cluster: GpuCluster, software: Soft
 
 
 def shards(
-    model: Transformer, plan: Plan, cluster: GpuCluster, software: Software, forward: float, backward: float
+    model: Transformer, plan: Plan, cluster: GpuCluster, software: Software, computed: float
 ) -> tuple[float, float]:
     """ZeRO-3: a layer's parameters fetched before either pass, gradients scattered; (exposed, hidden)."""
     if plan.zero < 3 or plan.data == 1:
@@ -281,7 +301,7 @@ def shards(
     given = nccl.predict("reduce_scatter", software.gradient_bytes * count, job).seconds
     if not plan.overlap:
         return 2 * fetched + given, 0.0
-    exposed = max(0.0, fetched - forward) + max(0.0, fetched + given - backward)
+    exposed = max(0.0, fetched - computed / 3) + max(0.0, fetched + given - computed * 2 / 3)
     return exposed, 2 * fetched + given - exposed
 
 

@@ -45,6 +45,7 @@ class Program:
 
 
 _MEGATRON = Software(dropout=True, gradient_bytes=2)
+_VTRAIN = replace(_MEGATRON, queue=False, message_bandwidth=13.4e9)
 _UNFUSED = {"fused_attention": False, "precision": "fp16", "overlap": False}
 _DGX = {"h100": "dgx-h100", "v100": "dgx-2", "": "dgx-a100"}
 PROGRAMS = {  # what a row's source begins with -> what ran there
@@ -52,7 +53,7 @@ PROGRAMS = {  # what a row's source begins with -> what ran there
                              {"v100": "dgx-2", "": "dgx-a100-40gb"}),
     "megatron": Program(_MEGATRON, _UNFUSED | {"recompute": "full"}, {}, _DGX),
     "korthikanti": Program(_MEGATRON, _UNFUSED, {}, _DGX),
-    "vtrain": Program(_MEGATRON, _UNFUSED, {"vocabulary": 50257}, {"": "a100-800g"}),
+    "vtrain": Program(_VTRAIN, _UNFUSED, {"vocabulary": 50257}, {"": "a100-800g"}),
     "bigscience_tr3m": Program(_MEGATRON, _UNFUSED, {"vocabulary": 50304}, {"": "v100-omni-path"}),
     "bigscience": Program(_MEGATRON, _UNFUSED | {"recompute": "full", "zero": 1}, {}, {"": "a100-omni-path"}),
     "llm_foundry": Program(Software(fused=False), {}, {"vocabulary": 50368, "biases": False, "positions": False},
@@ -93,7 +94,9 @@ def read(table: Table) -> list[Observation]:
             quantity = "iteration time" if unit == "s" else "throughput"
             found.append(Observation(row, quantity, value, unit, work, group, case))
     if not found:
-        raise ValueError(f"{table.name} has no times: a column of {', '.join(_TIMES)} or throughput_tokens_per_s.")
+        raise ValueError(
+            f"{table.name} has no times: a column of {', '.join(_TIMES)} or throughput_tokens_per_s."
+        )
     return found
 
 
