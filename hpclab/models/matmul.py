@@ -40,6 +40,7 @@ class Units:
     element: int
     launch: float
     misaligned: float  # share of the rate where rows are no multiple of 16 bytes
+    plain: float  # FLOP/s without matrix units
 
 
 def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = 0.25) -> Units:
@@ -51,6 +52,7 @@ def units(device: Device, precision: str, sustained: float = 1.0, misaligned: fl
     return Units(
         roof.rate * sustained, roof.bandwidth, cache_bandwidth, device.latency or typical("memory latency"),
         device.multiprocessors or 100, element, device.launch_overhead, misaligned,
+        device.roof("fp32", "peak").rate,
     )  # fmt: skip
 
 
@@ -64,7 +66,8 @@ def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1) -> float:
     """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS."""
     per = unit.multiprocessors
     rate, cached = unit.rate / per, unit.cache / per
-    rate *= unit.misaligned ** (1 - aligned(n, k, unit.element))
+    share = aligned(n, k, unit.element)
+    rate = unit.plain / per if batch > 1 and share < 1 else rate * unit.misaligned ** (1 - share)
     moved = batch * unit.element * (m * k + k * n + m * n) / unit.bandwidth
     best = float("inf")
     for tall, wide in TILES:

@@ -166,6 +166,9 @@ def _model(row: Row, said: dict[str, Any]) -> dict[str, Any]:
                                            "feed_forward", "biases", "positions") if name in said}  # fmt: skip
     if shape["hidden"] % shape["heads"]:
         shape["heads"] = max(n for n in range(1, shape["heads"]) if not shape["hidden"] % n and not n % 8)
+    if not row.text("source").startswith("vtrain"):  # padded, so that each rank has full tiles
+        words = 128 * said.get("tensor", 1)
+        shape["vocabulary"] = -(-shape["vocabulary"] // words) * words
     stages = said.get("pipeline", 1)
     if row.text("dims_check").startswith("CHECK"):  # then only the size tells how many layers there were
         one = Transformer(**shape)
