@@ -30,8 +30,13 @@ class Fitted:
     sustained: float = 0.9  # share of the device's best matrix-product rate that is held through a step
     streamed: float = 0.8  # share of a plain copy's bandwidth that element-wise kernels reach
     launch: float = 50e-6  # seconds of the host for one kernel launched from Python
-    attention: float = 0.5  # share of the matrix-product rate that fused attention reaches
     misaligned: float = 0.35  # the same of products whose rows are no multiple of 16 bytes
+
+
+# Shares of the peak rate that fused attention kernels were published to reach: the first one on an A100 25 to 40 %,
+# FlashAttention-2 on an A100 50 to 73 % (Dao, arXiv 2307.08691, abstract) and on an H100 35 %, the third, and
+# cuDNN's, 1.5 to 2 times that (Shah et al., arXiv 2407.08608, abstract).
+FLASH_1, FLASH_2_HOPPER, FLASH_3 = 0.33, 0.35, 0.55
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Software:
     are one kernel each. `gradient_bytes` of a number when gradients are summed over ranks. `hide_tensor`,
     `hide_messages`: tensor parallel collectives and the pipeline's messages run behind products. `queue`: the
     host runs ahead of the GPU; without (a layer traced alone) each kernel takes at least its launch.
-    `message_bandwidth` between stages in bytes/s, 0 for what NCCL gets.
+    `message_bandwidth` between stages in bytes/s, 0 for what NCCL gets. `flash` is the share of the peak rate
+    that the fused attention kernel reaches.
     """
 
     dropout: bool = False
@@ -52,6 +58,7 @@ class Software:
     hide_messages: bool = False
     queue: bool = True
     message_bandwidth: float = 0.0
+    flash: float = FLASH_3
 
 
 @dataclass(frozen=True)
@@ -202,7 +209,8 @@ def attention(share: Share) -> tuple[list[Kernel], list[Kernel]]:
     rows = model.sequence // share.context
     if share.fused_attention:
         flops = 4 * both * rows * model.sequence * width / 2
-        forward = Kernel("attention", flops / (share.units(share.half).rate * share.fitted.attention))
+        peak = share.cluster.gpu.roof(share.half, "peak").rate
+        forward = Kernel("attention", flops / (peak * share.software.flash))
         return [forward], [Kernel("attention", 2.5 * forward.seconds)]
     scores = share.product(rows, model.sequence, width, share.half, both, "attention")
     values = share.product(rows, width, model.sequence, share.half, both, "attention")
@@ -302,7 +310,13 @@ def shards(
     if not plan.overlap:
         return 2 * fetched + given, 0.0
     exposed = max(0.0, fetched - computed / 3) + max(0.0, fetched + given - computed * 2 / 3)
-    return exposed, 2 * fetched + given - exposed
+    hidden = 2 * fetched + given - exposed
+    return exposed + disturbed(hidden, cluster), hidden
+
+
+def disturbed(hidden: float, cluster: GpuCluster) -> float:
+    """Seconds that products lose to a hidden collective, whose channels occupy a multiprocessor each."""
+    return hidden * cluster.nvlink.channels / (cluster.gpu.multiprocessors or cluster.nvlink.channels)
 
 
 def gradients(
@@ -319,7 +333,7 @@ def gradients(
             whole = nccl.predict("reduce_scatter", software.gradient_bytes * count, job).seconds
             whole += nccl.predict("all_gather", 2 * count, job).seconds
         hidden = min(whole, window) if plan.overlap else 0.0
-        exposed = whole - hidden
+        exposed = whole - hidden + disturbed(hidden, cluster)
     if plan.pipeline > 1 and model.tied:
         size = software.gradient_bytes * model.hidden * model.vocabulary / plan.tensor
         job = cluster.job(2, 1 if plan.gpus <= cluster.node_gpus else 2)

@@ -15,7 +15,7 @@ import numpy
 
 from hpclab.models.gpu_cluster import GpuCluster, named
 from hpclab.models.plan import Plan
-from hpclab.models.training_step import Software
+from hpclab.models.training_step import FLASH_1, Software
 from hpclab.models.training_step import predict as predicted
 from hpclab.models.transformer import Transformer
 from hpclab.validation.score import NotPlaced, Observation
@@ -56,7 +56,7 @@ PROGRAMS = {  # what a row's source begins with -> what ran there
     "vtrain": Program(_VTRAIN, _UNFUSED, {"vocabulary": 50257}, {"": "a100-800g"}),
     "bigscience_tr3m": Program(_MEGATRON, _UNFUSED, {"vocabulary": 50304}, {"": "v100-omni-path"}),
     "bigscience": Program(_MEGATRON, _UNFUSED | {"recompute": "full", "zero": 1}, {}, {"": "a100-omni-path"}),
-    "llm_foundry": Program(Software(fused=False), {}, {"vocabulary": 50368, "biases": False, "positions": False},
+    "llm_foundry": Program(Software(fused=False, flash=FLASH_1), {}, {"vocabulary": 50368, "biases": False, "positions": False},
                            {"h100": "dgx-h100", "40gb": "a100-40gb-1600g", "": "a100-1600g"}),
     "dgxc": Program(Software(gradient_bytes=2, hide_tensor=True, hide_messages=True), {"zero": 1}, {}, _DGX),
     "llama3": Program(Software(gradient_bytes=4, hide_messages=True), {"zero": 1},
