@@ -27,16 +27,16 @@ from hpclab.models.transformer import Transformer
 class Fitted:
     """All that is fitted for training, to published steps, by tests/validation/test_training_refit.py."""
 
-    sustained: float = 0.9  # share of the device's best matrix-product rate that is held through a step
-    streamed: float = 0.8  # share of a plain copy's bandwidth that element-wise kernels reach
-    launch: float = 50e-6  # seconds of the host for one kernel launched from Python
-    misaligned: float = 0.35  # the same of products whose rows are no multiple of 16 bytes
+    sustained: float = 0.95  # share of the device's best matrix-product rate that is held through a step
+    streamed: float = 0.7  # share of a plain copy's bandwidth that element-wise kernels reach
+    launch: float = 70e-6  # seconds of the host for one kernel launched from Python
+    misaligned: float = 0.45  # the same of products whose rows are no multiple of 16 bytes
 
 
 # Shares of the peak rate that fused attention kernels were published to reach: the first one on an A100 25 to 40 %,
 # FlashAttention-2 on an A100 50 to 73 % (Dao, arXiv 2307.08691, abstract) and on an H100 35 %, the third, and
 # cuDNN's, 1.5 to 2 times that (Shah et al., arXiv 2407.08608, abstract).
-FLASH_1, FLASH_2_HOPPER, FLASH_3 = 0.33, 0.35, 0.55
+FLASH_1, FLASH_2_HOPPER, FLASH_3 = 0.33, 0.35, 0.525
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class Software:
     """What training programs do differently; a table's source says which.
 
     `dropout` after attention and MLP and on unfused scores. `fused`: bias, activation, dropout and residual
-    are one kernel each. `gradient_bytes` of a number when gradients are summed over ranks. `hide_tensor`,
-    `hide_messages`: tensor parallel collectives and the pipeline's messages run behind products. `queue`: the
+    are one kernel each. `gradient_bytes` of a number when gradients are summed over ranks. `hide_tensor`:
+    which tensor parallel collectives run behind products, "none", those "backward" that a product for weights
+    can hide, or "all". `hide_messages`: so do the pipeline's, once it is filled. `queue`: the
     host runs ahead of the GPU; without (a layer traced alone) each kernel takes at least its launch.
     `message_bandwidth` between stages in bytes/s, 0 for what NCCL gets. `flash` is the share of the peak rate
     that the fused attention kernel reaches.
@@ -54,7 +55,7 @@ class Software:
     dropout: bool = False
     fused: bool = True
     gradient_bytes: int = 4
-    hide_tensor: bool = False
+    hide_tensor: str = "none"
     hide_messages: bool = False
     queue: bool = True
     message_bandwidth: float = 0.0
@@ -169,9 +170,8 @@ def layer_times(share: Share, recompute: str) -> tuple[dict[str, float], float, 
     parts["recompute"] = sum(kernel.seconds for kernel in again)
     parts["host"] = waited(every, share)
     sums = 0.0
-    if share.tensor > 1 and not share.software.hide_tensor:
-        size, job = 2 * share.tokens * share.model.hidden, share.cluster.group(share.tensor)
-        sums = (2 + (recompute == "full")) * tensor_parallel(size, job, share.split_norms)
+    if share.tensor > 1:
+        sums = tensor_parallel(share, recompute)
     return parts, sums, ring_attention(share, parts["attention"])
 
 
@@ -246,11 +246,20 @@ def elementwise(share: Share) -> tuple[list[Kernel], list[Kernel]]:
     return [share.moved(size) for size in forward], [share.moved(size) for size in backward]
 
 
-def tensor_parallel(size: float, job: Job, split_norms: bool) -> float:
-    """Seconds of a layer in one direction: two sums over the ranks, or gathers and scattered sums."""
-    if split_norms:
-        return 2 * sum(nccl.predict(what, size, job).seconds for what in ("all_gather", "reduce_scatter"))
-    return 2 * nccl.predict("all_reduce", size, job).seconds
+def tensor_parallel(share: Share, recompute: str) -> float:
+    """Seconds of a layer's collectives that nothing hides: two sums over the ranks forward, and two backward.
+
+    Where norms are split each is a gather and a scattered sum, and backward the inputs are gathered again.
+    """
+    if share.software.hide_tensor == "all":
+        return 0.0
+    size, job = 2 * share.tokens * share.model.hidden, share.cluster.group(share.tensor)
+    backward = share.software.hide_tensor == "none"
+    if not share.split_norms:
+        return (2 + 2 * backward + 2 * (recompute == "full")) * nccl.predict("all_reduce", size, job).seconds
+    gather, scatter = (nccl.predict(what, size, job).seconds for what in ("all_gather", "reduce_scatter"))
+    again = 2 * (gather + scatter) * (recompute == "full")
+    return 2 * (gather + scatter) + again + 2 * gather + backward * 2 * (gather + scatter)
 
 
 def ring_attention(share: Share, computed: float) -> float:
@@ -290,8 +299,8 @@ def messages(model: Transformer, plan: Plan, cluster: GpuCluster, software: Soft
     job = cluster.job(2, 1 if plan.gpus <= cluster.node_gpus else 2)
     one = nccl.predict("send_recv", size, job).seconds
     if software.message_bandwidth:
-        one = size / software.message_bandwidth
-    if plan.tensor > 1 and not plan.sequence_parallel:
+        one = size * plan.tensor / software.message_bandwidth
+    elif plan.tensor > 1 and not plan.sequence_parallel:
         one += nccl.predict("all_gather", size * plan.tensor, cluster.group(plan.tensor)).seconds
     steady = 0 if software.hide_messages else plan.micro_batches * plan.chunks
     return 2 * one * (steady + plan.pipeline - 1)

@@ -5,6 +5,7 @@ and recomputed (PROGRAMS; docs/validation.md gives the reasons). A row without a
 memory, is left out.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -18,7 +19,7 @@ from hpclab.models.plan import Plan
 from hpclab.models.training_step import FLASH_1, Software
 from hpclab.models.training_step import predict as predicted
 from hpclab.models.transformer import Transformer
-from hpclab.validation.score import NotPlaced, Observation
+from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
 _COLUMNS = {  # what is read -> the columns that may hold it
@@ -45,21 +46,21 @@ class Program:
 
 
 _MEGATRON = Software(dropout=True, gradient_bytes=2)
-_VTRAIN = replace(_MEGATRON, queue=False, message_bandwidth=13.4e9)
+_VTRAIN = replace(_MEGATRON, queue=False, hide_messages=True, message_bandwidth=13.4e9)
 _UNFUSED = {"fused_attention": False, "precision": "fp16", "overlap": False}
 _DGX = {"h100": "dgx-h100", "v100": "dgx-2", "": "dgx-a100"}
 PROGRAMS = {  # what a row's source begins with -> what ran there
     "megatron_2020": Program(_MEGATRON, _UNFUSED | {"recompute": "full"}, {"vocabulary": 51200},
                              {"v100": "dgx-2", "": "dgx-a100-40gb"}),
     "megatron": Program(_MEGATRON, _UNFUSED | {"recompute": "full"}, {}, _DGX),
-    "korthikanti": Program(_MEGATRON, _UNFUSED, {}, _DGX),
+    "korthikanti": Program(replace(_MEGATRON, hide_tensor="backward"), _UNFUSED, {}, _DGX),
     "vtrain": Program(_VTRAIN, _UNFUSED, {"vocabulary": 50257}, {"": "a100-800g"}),
     "bigscience_tr3m": Program(_MEGATRON, _UNFUSED, {"vocabulary": 50304}, {"": "v100-omni-path"}),
     "bigscience": Program(_MEGATRON, _UNFUSED | {"recompute": "full", "zero": 1}, {}, {"": "a100-omni-path"}),
     "llm_foundry": Program(Software(fused=False, flash=FLASH_1), {}, {"vocabulary": 50368, "biases": False, "positions": False},
                            {"h100": "dgx-h100", "40gb": "a100-40gb-1600g", "": "a100-1600g"}),
-    "dgxc": Program(Software(gradient_bytes=2, hide_tensor=True, hide_messages=True), {"zero": 1}, {}, _DGX),
-    "llama3": Program(Software(gradient_bytes=4, hide_messages=True), {"zero": 1},
+    "dgxc": Program(Software(gradient_bytes=2, hide_tensor="all", hide_messages=True), {"zero": 1}, {}, _DGX),
+    "llama3": Program(Software(gradient_bytes=4, hide_messages=True), {"zero": 1, "chunks": 8},
                       {"layers": 128, "hidden": 16384, "heads": 128, "kv_heads": 8, "feed_forward": 53248,
                        "vocabulary": 128256}, {"": "dgx-h100"}),
     "": Program(Software(), {}, {"vocabulary": 51200}, _DGX),
@@ -155,9 +156,15 @@ def _case(row: Row) -> Case:
         model = Transformer(**_model(row, said))
         shape = {name: said[name] for name in ("batch", "micro_batch", "data", "tensor", "pipeline", "context",
                                                "chunks") if name in said}  # fmt: skip
-        return Case(model, Plan(**shape | plan), _cluster(row, program), program.software)
+        case = Case(model, Plan(**shape | plan), _cluster(row, program), program.software)
     except ValueError as error:
-        raise NotPlaced(str(error)) from None
+        raise error if isinstance(error, NotPlaced) else NotPlaced(str(error)) from None
+    if row.text("teraflops_per_gpu_megatron_def"):
+        rate = row.value("teraflops_per_gpu_megatron_def", 0.1, 1e4) * 1e12 * case.plan.gpus
+        said_work = rate * row.value("iteration_time_s", 1e-3, 1e9)
+        if not 0.5 < 4 * case.model.forward_flops(case.plan.batch) / said_work < 2:
+            raise NotEnoughSaid("its batch, its time and its FLOP/s contradict each other")
+    return case
 
 
 def _model(row: Row, said: dict[str, Any]) -> dict[str, Any]:
@@ -185,6 +192,9 @@ def _model(row: Row, said: dict[str, Any]) -> dict[str, Any]:
 def _plan(row: Row, said: dict[str, Any], program: Program) -> dict[str, Any]:
     """What of a plan a row says in words, and what it leaves to its source."""
     plan: dict[str, Any] = {}
+    ranks = math.prod(said.get(name, 1) for name in ("tensor", "pipeline", "context", "data"))
+    if ranks != said["gpus"] and "data" in said:
+        raise NotEnoughSaid(f"its degrees make {ranks} GPUs, not {said['gpus']}")
     said.setdefault("data", said["gpus"] // (said.get("tensor", 1) * said.get("pipeline", 1)))
     said.setdefault("batch", said["data"] * said.get("rank_batch", 1))
     if "rank_batch" in said:
