@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from hpclab.models import matmul, nccl
 from hpclab.models.gpu_cluster import GpuCluster
-from hpclab.models.nccl import Job
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
@@ -27,10 +26,10 @@ from hpclab.models.transformer import Transformer
 class Fitted:
     """All that is fitted for training, to published steps, by tests/validation/test_training_refit.py."""
 
-    sustained: float = 0.95  # share of the device's best matrix-product rate that is held through a step
-    streamed: float = 0.7  # share of a plain copy's bandwidth that element-wise kernels reach
-    launch: float = 70e-6  # seconds of the host for one kernel launched from Python
-    misaligned: float = 0.45  # the same of products whose rows are no multiple of 16 bytes
+    sustained: float = 1.0  # share of the device's best matrix-product rate that is held through a step
+    streamed: float = 0.62  # share of a plain copy's bandwidth that element-wise kernels reach
+    launch: float = 73e-6  # seconds of the host for one kernel launched from Python
+    misaligned: float = 0.29  # the same of products whose rows are no multiple of 16 bytes
 
 
 # Shares of the peak rate that fused attention kernels were published to reach: the first one on an A100 25 to 40 %,
@@ -46,9 +45,7 @@ class Software:
     `dropout` after attention and MLP and on unfused scores. `fused`: bias, activation, dropout and residual
     are one kernel each. `gradient_bytes` of a number when gradients are summed over ranks. `hide_tensor`:
     which tensor parallel collectives run behind products, "none", those "backward" that a product for weights
-    can hide, or "all". `hide_messages`: so do the pipeline's, once it is filled. `queue`: the
-    host runs ahead of the GPU; without (a layer traced alone) each kernel takes at least its launch.
-    `message_bandwidth` between stages in bytes/s, 0 for what NCCL gets. `flash` is the share of the peak rate
+    can hide, or "all". `hide_messages`: so do the pipeline's, once it is filled. `message_bandwidth` between stages in bytes/s, 0 for what NCCL gets. `flash` is the share of the peak rate
     that the fused attention kernel reaches.
     """
 
@@ -57,7 +54,6 @@ class Software:
     gradient_bytes: int = 4
     hide_tensor: str = "none"
     hide_messages: bool = False
-    queue: bool = True
     message_bandwidth: float = 0.0
     flash: float = FLASH_3
 
@@ -85,7 +81,10 @@ LOSS = (
     8,
     6,
 )  # bytes a logit: to float32, less the largest, exponentials, sum, gradient, and back
-OPTIMIZER_BYTES = 26  # a parameter: Adam reads and writes three numbers of 4 bytes, and writes a copy of 2
+LITTLE = 20  # kernels on indices, masks and means before the first layer, and as many after the last
+OPTIMIZER_BYTES = (
+    34  # a parameter: Adam reads four numbers of 4 bytes and writes three, a norm reads one, a copy has 2
+)
 
 
 @dataclass(frozen=True)
@@ -176,11 +175,8 @@ def layer_times(share: Share, recompute: str) -> tuple[dict[str, float], float, 
 
 
 def waited(kernels: Pass, share: Share) -> float:
-    """Seconds that the GPU waits for the host to launch kernels."""
-    launch = share.fitted.launch
-    if share.software.queue:
-        return max(0.0, launch * len(kernels) - sum(kernel.seconds for kernel in kernels))
-    return sum(max(0.0, launch - kernel.seconds) for kernel in kernels)
+    """Seconds that the GPU waits for the host, which launches while the GPU computes."""
+    return max(0.0, share.fitted.launch * len(kernels) - sum(kernel.seconds for kernel in kernels))
 
 
 def layer_kernels(share: Share) -> tuple[Pass, Pass]:
@@ -287,7 +283,8 @@ def ends(share: Share) -> tuple[float, float]:
     logits = [share.product(*shape, share.half) for shape in shapes]
     loss = [share.moved(size * tokens * words) for size in LOSS]
     embedding = [share.moved(size * 2 * tokens * h) for size in (2, 3, 2, 2, 3)]
-    first, last = tuple(embedding), tuple(logits + loss)
+    little = [share.moved(0)] * LITTLE
+    first, last = tuple(embedding + little), tuple(logits + loss + little)
     return tuple(sum(one.seconds for one in kernels) + waited(kernels, share) for kernels in (first, last))  # type: ignore[return-value]
 
 
@@ -361,4 +358,4 @@ def optimizer(
     """Adam in mixed precision: bytes over bandwidth, of all parameters or of a rank's shard."""
     roof = cluster.gpu.roof("bf16" if "bf16" in cluster.gpu.precisions else "fp16")
     count = stage_parameters(model, plan) / (plan.data * plan.context if plan.zero else 1)
-    return (OPTIMIZER_BYTES + 2 * software.gradient_bytes) * count / (roof.bandwidth * fitted.streamed)
+    return OPTIMIZER_BYTES * count / roof.bandwidth

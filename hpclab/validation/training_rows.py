@@ -46,7 +46,7 @@ class Program:
 
 
 _MEGATRON = Software(dropout=True, gradient_bytes=2)
-_VTRAIN = replace(_MEGATRON, queue=False, hide_messages=True, message_bandwidth=13.4e9)
+_VTRAIN = replace(_MEGATRON, hide_messages=True, message_bandwidth=13.4e9)
 _UNFUSED = {"fused_attention": False, "precision": "fp16", "overlap": False}
 _DGX = {"h100": "dgx-h100", "v100": "dgx-2", "": "dgx-a100"}
 PROGRAMS = {  # what a row's source begins with -> what ran there
