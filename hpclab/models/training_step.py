@@ -26,10 +26,11 @@ from hpclab.models.transformer import Transformer
 class Fitted:
     """All that is fitted for training, to published steps, by tests/validation/test_training_refit.py."""
 
-    sustained: float = 1.0  # share of the device's best matrix-product rate that is held through a step
-    streamed: float = 0.62  # share of a plain copy's bandwidth that element-wise kernels reach
+    sustained: float = 0.96  # share of the device's best matrix-product rate that is held through a step
+    streamed: float = 0.78  # share of a plain copy's bandwidth that element-wise kernels reach
     launch: float = 73e-6  # seconds of the host for one kernel launched from Python
-    misaligned: float = 0.29  # the same of products whose rows are no multiple of 16 bytes
+    gap: float = 14e-6  # seconds from one kernel to the next: the units empty and fill, and little copies between
+    misaligned: float = 0.33  # the same of products whose rows are no multiple of 16 bytes
 
 
 # Shares of the peak rate that fused attention kernels were published to reach: the first one on an A100 25 to 40 %,
@@ -112,11 +113,11 @@ class Share:
     def product(
         self, m: int, n: int, k: int, precision: str, batch: int = 1, part: str = "matrix products"
     ) -> Kernel:
-        return Kernel(part, matmul.seconds(m, n, k, self.units(precision), batch))
+        return Kernel(part, self.fitted.gap + matmul.seconds(m, n, k, self.units(precision), batch))
 
     def moved(self, size: float, part: str = "element-wise") -> Kernel:
         """A kernel that reads and writes `size` bytes."""
-        return Kernel(part, size / (self.units(self.half).bandwidth * self.fitted.streamed))
+        return Kernel(part, self.fitted.gap + size / (self.units(self.half).bandwidth * self.fitted.streamed))
 
     @property
     def half(self) -> str:
