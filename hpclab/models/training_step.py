@@ -12,7 +12,7 @@ beside the matrix products are all small, and together they are a third to a hal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -26,10 +26,10 @@ from hpclab.models.transformer import Transformer
 class Fitted:
     """All that is fitted for training, to published steps, by tests/validation/test_training_refit.py."""
 
-    sustained: float = 0.96  # share of the device's best matrix-product rate that is held through a step
-    streamed: float = 0.78  # share of a plain copy's bandwidth that element-wise kernels reach
+    sustained: float = 0.98  # share of the device's best matrix-product rate that is held through a step
+    streamed: float = 0.68  # share of a plain copy's bandwidth that element-wise kernels reach
     launch: float = 73e-6  # seconds of the host for one kernel launched from Python
-    gap: float = 14e-6  # seconds from one kernel to the next: the units empty and fill, and little copies between
+    gap: float = 10e-6  # seconds from one kernel to the next: the units empty and fill, and little copies between
     misaligned: float = 0.33  # the same of products whose rows are no multiple of 16 bytes
 
 
@@ -133,29 +133,44 @@ def predict(
     fitted: Fitted = Fitted(),
 ) -> Step:
     """The time of a step; ValueError where the model cannot be split so."""
-    plan.refuse_unless_it_fits(model)
+    most, least = -(-model.layers // plan.pipeline), model.layers // plan.pipeline
+    plan.refuse_unless_it_fits(model if most == least else replace(model, layers=most * plan.pipeline))
     share = Share(model, plan.micro_batch, plan.tensor, plan.context, plan.sequence_parallel,
                   plan.fused_attention, plan.precision, cluster, software, fitted)  # fmt: skip
-    layers, micro = model.layers // plan.pipeline, plan.micro_batches
     layer, sums, ring = layer_times(share, plan.recompute)
-    first, last = ends(share)
     computed = sum(layer.values())
     fetched, hidden_fetch = shards(model, plan, cluster, software, computed)
+    one = computed + sums + ring + fetched
+    layers, extra, filling = stages(plan, one, most, least, *ends(share))
+    micro = plan.micro_batches
     parts = {name: micro * layers * seconds for name, seconds in layer.items()}
     parts["tensor parallel"] = micro * layers * sums
     parts["context parallel"] = micro * layers * ring
     parts["sharded parameters"] = micro * layers * fetched
-    extra = first + last if plan.pipeline == 1 else max(first, last)
     parts["embedding and logits"] = micro * extra
-    one = layers * (computed + sums + ring + fetched)
-    filling = (plan.pipeline - 1) * one + first + last - extra
-    parts["bubble"] = filling / plan.chunks if plan.pipeline > 1 else 0.0
+    parts["bubble"] = filling / plan.chunks
     parts["pipeline messages"] = messages(model, plan, cluster, software)
-    window = layers * (computed + sums + ring) * 2 / 3
+    window = layers * one * 2 / 3
     parts["gradients"], hidden_gradients = gradients(model, plan, cluster, software, window)
     parts["optimizer"] = optimizer(model, plan, cluster, software, fitted)
     hidden = {"sharded parameters": micro * layers * hidden_fetch, "gradients": hidden_gradients}
     return Step(sum(parts.values()), parts, hidden)
+
+
+def stages(plan: Plan, one: float, most: int, least: int, first: float, last: float) -> tuple[int, float, float]:
+    """Layers of the slowest stage, what it has besides, and what all others together take of a micro-batch.
+
+    `one` is a layer. Where stages cannot have as many layers each, the first and last have fewer.
+    """
+    if plan.pipeline == 1:
+        return most, first + last, 0.0
+    middle = most * one if plan.pipeline > 2 or most == least else 0.0
+    if max(first, last) + least * one >= middle:
+        layers, extra = least, max(first, last)
+    else:
+        layers, extra = most, 0.0
+    every = (plan.pipeline - 2) * most * one + 2 * least * one + first + last
+    return layers, extra, every - layers * one - extra
 
 
 @cache
@@ -200,7 +215,7 @@ def products(share: Share) -> tuple[list[Kernel], list[Kernel]]:
 
 
 def attention(share: Share) -> tuple[list[Kernel], list[Kernel]]:
-    """Scores and weighted values. A fused kernel leaves out what is masked, and computes scores again."""
+    """Scores, softmax, weighted values. A fused kernel leaves out what is masked, and computes scores again."""
     model = share.model
     both, width = share.sequences * model.heads // share.tensor, model.hidden // model.heads
     rows = model.sequence // share.context
@@ -211,7 +226,10 @@ def attention(share: Share) -> tuple[list[Kernel], list[Kernel]]:
         return [forward], [Kernel("attention", 2.5 * forward.seconds)]
     scores = share.product(rows, model.sequence, width, share.half, both, "attention")
     values = share.product(rows, width, model.sequence, share.half, both, "attention")
-    return [scores, values], [values, scores, values, values]
+    size = 2 * both * rows * model.sequence
+    softmax, back = share.moved(2 * size, "attention"), share.moved(3 * size, "attention")
+    dropped = [share.moved(2.5 * size, "attention")] * share.software.dropout
+    return [scores, softmax, *dropped, values], [values, *dropped, back, scores, values, values]
 
 
 def elementwise(share: Share) -> tuple[list[Kernel], list[Kernel]]:
@@ -220,6 +238,7 @@ def elementwise(share: Share) -> tuple[list[Kernel], list[Kernel]]:
     whole = 2 * share.tokens * model.hidden / (share.tensor if share.split_norms else 1)
     wide = 2 * share.tokens * model.feed_forward / share.tensor
     heads = 2 * share.tokens * (model.hidden + 2 * model.kv_width) / share.tensor
+    mine = 2 * share.tokens * model.hidden / share.tensor
     mask = 0.5 * software.dropout  # a byte
     forward = [2 * whole, 2 * whole, (3 + mask) * whole, (3 + mask) * whole, (2 + model.gated) * wide]
     backward = [4 * whole, 4 * whole, 2 * whole, 2 * whole, (2 + mask) * whole, (2 + mask) * whole,
@@ -227,16 +246,15 @@ def elementwise(share: Share) -> tuple[list[Kernel], list[Kernel]]:
     if not software.fused:
         forward += [2 * whole, 2 * whole, 2 * wide]
         backward += [2 * wide]
+    if share.precision == "fp8" and not software.fused:  # cast, and turned over for the backward product
+        forward += [2 * whole, 2 * mine, 2 * whole, 2 * wide, 2 * model.layer_parameters / share.tensor]
+        backward += [2 * heads, 2 * whole, 2 * wide, 2 * whole]
     if not model.positions:  # rotated instead
         forward += [2 * heads]
         backward += [2 * heads]
     if not share.fused_attention:
-        scores = 2 * share.sequences * model.heads / share.tensor * model.sequence**2 / share.context
-        forward += [heads, 2 * scores]
-        backward += [heads, heads, 3 * scores]
-        if software.dropout:
-            forward += [(2 + mask) * scores]
-            backward += [(2 + mask) * scores]
+        forward += [heads]
+        backward += [heads, heads]
     if model.biases:
         backward += [whole, whole, wide, heads]
     backward += [8 * model.layer_parameters / share.tensor]  # gradients are added up in float32

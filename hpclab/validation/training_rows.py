@@ -61,7 +61,7 @@ PROGRAMS = {  # what a row's source begins with -> what ran there
                            {"h100": "dgx-h100", "40gb": "a100-40gb-1600g", "": "a100-1600g"}),
     "dgxc": Program(Software(gradient_bytes=2, hide_tensor="all", hide_messages=True), {"zero": 1}, {}, _DGX),
     "llama3": Program(Software(gradient_bytes=4, hide_messages=True), {"zero": 1, "chunks": 8},
-                      {"layers": 128, "hidden": 16384, "heads": 128, "kv_heads": 8, "feed_forward": 53248,
+                      {"layers": 126, "hidden": 16384, "heads": 128, "kv_heads": 8, "feed_forward": 53248,
                        "vocabulary": 128256}, {"": "dgx-h100"}),
     "": Program(Software(), {}, {"vocabulary": 51200}, _DGX),
 }  # fmt: skip
@@ -176,12 +176,10 @@ def _model(row: Row, said: dict[str, Any]) -> dict[str, Any]:
     if not row.text("source").startswith("vtrain"):  # padded, so that each rank has full tiles
         words = 128 * said.get("tensor", 1)
         shape["vocabulary"] = -(-shape["vocabulary"] // words) * words
-    stages = said.get("pipeline", 1)
     if row.text("dims_check").startswith("CHECK"):  # then only the size tells how many layers there were
         one = Transformer(**shape)
         size = row.value("size_billion", 1e-3, 1e5) * 1e9 - one.embedding_parameters
         shape["layers"] = round(size / one.layer_parameters)
-    shape["layers"] = -(-shape["layers"] // stages) * stages  # as if all stages were as large as the largest
     words = (row.text("model", "source") + row.text("mlp_type")).lower()
     if re.search("llama|nemotron", words):
         shape |= {"gated": "swiglu" in words or "llama3_" in words, "biases": False, "tied": False,
