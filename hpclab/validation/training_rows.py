@@ -1,70 +1,72 @@
 """Tables `train_*.csv`: published training steps, predicted by `models.training_step.predict`.
 
-A row is a model, a plan and a cluster; its source says what program ran, which decides what was fused, hidden
-and recomputed (PROGRAMS; docs/validation.md gives the reasons). A row without a time, because it ran out of
-memory, is left out.
+A row is a model, a plan and a cluster. What it does not say follows from the program that its source ran
+(PROGRAMS; docs/validation.md gives the reasons). A row without a time, because it ran out of memory, is left
+out; one whose own numbers contradict each other does not say enough.
 """
 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
-import numpy
-
 from hpclab.models.gpu_cluster import GpuCluster, named
+from hpclab.models.layer_kernels import FLASH_1, FLASH_2_HOPPER, Software
 from hpclab.models.plan import Plan
-from hpclab.models.training_step import FLASH_1, Software
 from hpclab.models.training_step import predict as predicted
 from hpclab.models.transformer import Transformer
 from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
-_COLUMNS = {  # what is read -> the columns that may hold it
+_MODEL = {  # a field of Transformer -> the columns that may hold it
     "layers": ("layers", "n_layers", "layers_from_text"), "hidden": ("hidden", "d_model", "hidden_from_text"),
     "heads": ("heads", "n_heads", "heads_from_text"), "vocabulary": ("vocab", "vocab_approx"),
-    "sequence": ("seq_len_tokens", "seq_from_text", "seq_len_tokens_recalled"), "kv_heads": ("kv_heads",),
-    "feed_forward": ("ffn_hidden",), "gpus": ("gpus", "gpus_h100"), "tensor": ("tp",), "pipeline": ("pp",),
-    "context": ("cp",), "data": ("dp", "dp_recalled"), "chunks": ("virtual_pp", "virtual_pp_chunks"),
-    "batch": ("global_batch_seqs", "global_batch_from_text"),
-    "micro_batch": ("micro_batch_seqs", "micro_batch_seqs_per_gpu"), "rank_batch": ("batch_per_dp_recalled",),
+    "sequence": ("seq_len_tokens", "seq_from_text"), "kv_heads": ("kv_heads",),
+    "feed_forward": ("ffn_hidden",),
+}  # fmt: skip
+_PLAN = {  # a field of Plan -> the same
+    "batch": ("global_batch_seqs", "global_batch_from_text"), "tensor": ("tp",), "pipeline": ("pp",),
+    "micro_batch": ("micro_batch_seqs", "micro_batch_seqs_per_gpu"), "context": ("cp",), "data": ("dp",),
+    "chunks": ("virtual_pp", "virtual_pp_chunks"),
 }  # fmt: skip
 _TIMES = {"iteration_time_s": 1.0, "iteration_time_ms": 1e-3, "step_time_s": 1.0,
           "derived_iteration_time_s_from_eq3": 1.0}  # fmt: skip
+_FLOPS = "teraflops_per_gpu_megatron_def"
 
 
 @dataclass(frozen=True)
 class Program:
-    """What ran: its Software, what of a Plan it always does, its vocabulary, and the cluster it ran on."""
+    """What ran on which cluster, and what of a plan and of a model it has unless the row says otherwise."""
 
+    cluster: str
     software: Software
     plan: dict[str, Any]
     model: dict[str, Any] = field(default_factory=dict)
-    clusters: dict[str, str] = field(default_factory=dict)  # words of the row -> GpuCluster's name
 
 
 _MEGATRON = Software(dropout=True, gradient_bytes=2)
 _VTRAIN = replace(_MEGATRON, hide_messages=True, message_bandwidth=13.4e9)
-_UNFUSED = {"fused_attention": False, "precision": "fp16", "overlap": False}
-_DGX = {"h100": "dgx-h100", "v100": "dgx-2", "": "dgx-a100"}
-PROGRAMS = {  # what a row's source begins with -> what ran there
-    "megatron_2020": Program(_MEGATRON, _UNFUSED | {"recompute": "full"}, {"vocabulary": 51200},
-                             {"v100": "dgx-2", "": "dgx-a100-40gb"}),
-    "megatron": Program(_MEGATRON, _UNFUSED | {"recompute": "full"}, {}, _DGX),
-    "korthikanti": Program(replace(_MEGATRON, hide_tensor="backward"), _UNFUSED, {}, _DGX),
-    "vtrain": Program(_VTRAIN, _UNFUSED, {"vocabulary": 50257}, {"": "a100-800g"}),
-    "bigscience_tr3m": Program(_MEGATRON, _UNFUSED, {"vocabulary": 50304}, {"": "v100-omni-path"}),
-    "bigscience": Program(_MEGATRON, _UNFUSED | {"recompute": "full", "zero": 1}, {}, {"": "a100-omni-path"}),
-    "llm_foundry": Program(Software(fused=False, flash=FLASH_1), {}, {"vocabulary": 50368, "biases": False, "positions": False},
-                           {"h100": "dgx-h100", "40gb": "a100-40gb-1600g", "": "a100-1600g"}),
-    "dgxc": Program(Software(gradient_bytes=2, hide_tensor="all", hide_messages=True), {"zero": 1}, {}, _DGX),
-    "llama3": Program(Software(gradient_bytes=4, hide_messages=True), {"zero": 1, "chunks": 8},
-                      {"layers": 126, "hidden": 16384, "heads": 128, "kv_heads": 8, "feed_forward": 53248,
-                       "vocabulary": 128256}, {"": "dgx-h100"}),
-    "": Program(Software(), {}, {"vocabulary": 51200}, _DGX),
-}  # fmt: skip
+_NEMO = Software(gradient_bytes=2, hide_tensor="all", hide_messages=True)
+_MPT = Software(fused=False, flash=FLASH_1)
+_OLD = {"fused_attention": False, "precision": "fp16", "overlap": False}
+_FULL = _OLD | {"recompute": "full"}
+_SHAPE = {"vocabulary": 50368, "biases": False}
+PROGRAMS = {  # what source and GPU begin with -> the first that fits
+    "megatron_2020 v100": Program("dgx-2", _MEGATRON, _FULL, {"vocabulary": 51200}),
+    "megatron_2020": Program("dgx-a100-40gb", _MEGATRON, _FULL, {"vocabulary": 51200}),
+    "megatron": Program("dgx-a100", _MEGATRON, _FULL),
+    "korthikanti": Program("dgx-a100", replace(_MEGATRON, hide_tensor="backward"), _OLD),
+    "vtrain": Program("a100-800g", _VTRAIN, _OLD, {"vocabulary": 50257}),
+    "bigscience_tr3m": Program("v100-omni-path", _MEGATRON, _OLD, {"vocabulary": 50257}),
+    "bigscience": Program("a100-omni-path", _MEGATRON, _FULL | {"zero": 1}),
+    "llm_foundry h100": Program("dgx-h100", replace(_MPT, flash=FLASH_2_HOPPER), {}, _SHAPE),
+    "llm_foundry a100_40gb": Program("dgx-a100-40gb", _MPT, {}, _SHAPE),
+    "llm_foundry": Program("dgx-a100", _MPT, {}, _SHAPE),
+    "dgxc": Program("dgx-h100", _NEMO, {"zero": 1, "sequence_parallel": True}),
+}
 
 
 @dataclass(frozen=True)
@@ -74,59 +76,45 @@ class Case:
     cluster: GpuCluster
     software: Software
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of a step."""
+        return self.plan.batch * self.model.sequence
+
 
 def read(table: Table) -> list[Observation]:
     """An observation for each row that has a time; ValueError names the file, row and field that is wrong."""
-    for name in ("layers", "hidden", "heads", "sequence", "gpus", "tensor"):
-        if "gpus_h100" not in table.columns and "n_layers" not in table.columns:
-            if not set(_COLUMNS[name]) & set(table.columns):
-                raise ValueError(f"{table.name} lacks the column {_COLUMNS[name][0]}.")
+    for name in ("layers", "hidden", "heads", "sequence", "batch"):
+        columns = (_MODEL | _PLAN)[name]
+        if not set(columns) & set(table.columns):
+            raise ValueError(f"{table.name} lacks the column {columns[0]}.")
     found = []
     for row in table.rows:
+        value, unit = _value(row)
+        if not value:
+            continue
         try:
             case: Case | NotPlaced = _case(row)
-            assert isinstance(case, Case)
-            work = 3 * case.model.forward_flops(case.plan.batch) / case.plan.gpus
-            group: Hashable = (case.cluster.title, case.plan.precision)
         except NotPlaced as reason:
-            case, work, group = reason, 1.0, ""
-        value, unit = _value(row, case)
-        if value:
-            quantity = "iteration time" if unit == "s" else "throughput"
-            found.append(Observation(row, quantity, value, unit, work, group, case))
-    if not found:
-        raise ValueError(
-            f"{table.name} has no times: a column of {', '.join(_TIMES)} or throughput_tokens_per_s."
+            case = reason
+        work, group = 1.0, ""
+        if isinstance(case, Case):
+            work = 3 * case.model.forward_flops(case.plan.batch) / case.plan.gpus
+            group = f"{case.cluster.title} {case.plan.precision}"
+        found.append(
+            Observation(row, "step time" if unit == "s" else "throughput", value, unit, work, group, case)
         )
+    if not found:
+        raise ValueError(f"{table.name} has no times: a column of {', '.join(_TIMES)}.")
     return found
 
 
-def _value(row: Row, case: Case | NotPlaced) -> tuple[float, str]:
-    """Seconds of a step, or tokens a second; 0 where the row has neither."""
-    for column, scale in _TIMES.items():
-        if row.text(column) and row.text(column) != "x":
-            return row.value(column, 1e-6, 1e9) * scale, "s"
-    if row.text("throughput_tokens_per_s"):
-        return row.value("throughput_tokens_per_s", 1e-6, 1e12), "1/s"
-    if row.text("bf16_tflops_per_gpu") and isinstance(case, Case):
-        rate = row.value("bf16_tflops_per_gpu", 1e-3, 1e4) * 1e12
-        return 3 * case.model.forward_flops(case.plan.batch) / case.plan.gpus / rate, "s"
-    return 0.0, "s"
-
-
 def baseline(observations: Sequence[Observation]) -> list[float]:
-    """What one share of the peak for each kind of GPU and precision says, fitted to these very rows."""
+    """What one share of the peak for each kind of GPU and precision says, the median of these very rows."""
     groups = defaultdict[Hashable, list[float]](list)
     for one in observations:
-        groups[one.group].append(_work(one) / one.value)
-    return [_work(one) / float(numpy.median(groups[one.group])) for one in observations]
-
-
-def _work(one: Observation) -> float:
-    """What is proportional to the value at a constant rate: FLOP of a GPU, or tokens over them."""
-    if one.unit == "s":
-        return one.size
-    return one.case.plan.batch * one.case.model.sequence / one.size
+        groups[one.group].append(one.value / _proportional(one))
+    return [median(groups[one.group]) * _proportional(one) for one in observations]
 
 
 def predict(observation: Observation) -> float:
@@ -138,83 +126,90 @@ def predict(observation: Observation) -> float:
         seconds = predicted(case.model, case.plan, case.cluster, case.software).seconds
     except ValueError as error:
         raise NotPlaced(str(error)) from None
-    return seconds if observation.unit == "s" else case.plan.batch * case.model.sequence / seconds
+    return seconds if observation.unit == "s" else case.tokens / seconds
+
+
+def _proportional(one: Observation) -> float:
+    """What the value is a multiple of at a constant rate: a GPU's FLOP, or tokens over them."""
+    tokens = one.case.tokens if isinstance(one.case, Case) else 1
+    return one.size if one.unit == "s" else tokens / one.size
+
+
+def _value(row: Row) -> tuple[float, str]:
+    """Seconds of a step, or tokens a second; 0 where the row has neither."""
+    for column, scale in _TIMES.items():
+        if row.text(column) not in ("", "x"):
+            return row.value(column, 1e-6, 1e9) * scale, "s"
+    column = "throughput_tokens_per_s"
+    return (row.value(column, 1e-6, 1e12) if row.text(column) else 0.0), "1/s"
 
 
 def _case(row: Row) -> Case:
     """The row as the model takes it; NotPlaced where it cannot be."""
-    source = row.text("source")
-    program = next(program for name, program in PROGRAMS.items() if source.startswith(name))
-    said = {
-        name: row.count(column, 1, 2**24)
-        for name, columns in _COLUMNS.items()
-        for column in columns
-        if row.text(column)
-    } | program.model
+    called = f"{row.text('source')} {row.text('gpu')}".lower()
+    program = next((program for name, program in PROGRAMS.items() if called.startswith(name)), None)
+    if program is None:
+        raise NotPlaced(
+            f"what ran in {row.text('source')!r:.40} is not known: which program, on which cluster"
+        )
+    model, plan = _counts(row, _MODEL) | program.model, _counts(row, _PLAN)
+    gpus, ranks = row.count("gpus", 1, 2**20), plan.get("tensor", 1) * plan.get("pipeline", 1)
+    plan.setdefault("data", gpus // (ranks * plan.get("context", 1)))
+    plan.setdefault("micro_batch", plan.get("batch", 1) // plan["data"])  # all at once, where nothing is said
+    made = math.prod(plan.get(name, 1) for name in ("tensor", "pipeline", "context", "data"))
+    if made != gpus:
+        raise NotEnoughSaid(f"its degrees make {made} GPUs, and it has {gpus}")
     try:
-        plan = program.plan | _plan(row, said, program)
-        model = Transformer(**_model(row, said))
-        shape = {name: said[name] for name in ("batch", "micro_batch", "data", "tensor", "pipeline", "context",
-                                               "chunks") if name in said}  # fmt: skip
-        case = Case(model, Plan(**shape | plan), _cluster(row, program), program.software)
-    except ValueError as error:
+        shape = _shape(row, model, plan.get("tensor", 1))
+        case = Case(shape, Plan(**program.plan | plan | _words(row, gpus)), named(program.cluster),
+                    program.software)  # fmt: skip
+    except (ValueError, TypeError) as error:
         raise error if isinstance(error, NotPlaced) else NotPlaced(str(error)) from None
-    if row.text("teraflops_per_gpu_megatron_def"):
-        rate = row.value("teraflops_per_gpu_megatron_def", 0.1, 1e4) * 1e12 * case.plan.gpus
-        said_work = rate * row.value("iteration_time_s", 1e-3, 1e9)
-        if not 0.5 < 4 * case.model.forward_flops(case.plan.batch) / said_work < 2:
+    if row.text("mp_mode") == "PURE":
+        case = replace(case, software=replace(case.software, gradient_bytes=2))
+    if row.text(_FLOPS):
+        did = row.value(_FLOPS, 1e-3, 1e4) * 1e12 * gpus * row.value("iteration_time_s", 1e-6, 1e9)
+        if not 0.5 < 4 * shape.forward_flops(case.plan.batch) / did < 2:
             raise NotEnoughSaid("its batch, its time and its FLOP/s contradict each other")
     return case
 
 
-def _model(row: Row, said: dict[str, Any]) -> dict[str, Any]:
-    """A model's shape: gated MLPs, no biases and untied outputs are Llama's; layers that stages divide."""
-    shape = {name: said[name] for name in ("layers", "hidden", "heads", "sequence", "vocabulary", "kv_heads",
-                                           "feed_forward", "biases", "positions") if name in said}  # fmt: skip
-    if shape["hidden"] % shape["heads"]:
-        shape["heads"] = max(n for n in range(1, shape["heads"]) if not shape["hidden"] % n and not n % 8)
-    if not row.text("source").startswith("vtrain"):  # padded, so that each rank has full tiles
-        words = 128 * said.get("tensor", 1)
-        shape["vocabulary"] = -(-shape["vocabulary"] // words) * words
-    if row.text("dims_check").startswith("CHECK"):  # then only the size tells how many layers there were
-        one = Transformer(**shape)
-        size = row.value("size_billion", 1e-3, 1e5) * 1e9 - one.embedding_parameters
-        shape["layers"] = round(size / one.layer_parameters)
-    words = (row.text("model", "source") + row.text("mlp_type")).lower()
+def _counts(row: Row, columns: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    return {name: row.count(one, 1, 2**24) for name, ones in columns.items() for one in ones if row.text(one)}
+
+
+def _shape(row: Row, said: dict[str, Any], tensor: int) -> Transformer:
+    """The row's model. Llama and Nemotron rotate positions, without biases and tied outputs."""
+    words = row.words("model", "mlp_type").lower()
     if re.search("llama|nemotron", words):
-        shape |= {"gated": "swiglu" in words or "llama3_" in words, "biases": False, "tied": False,
-                  "positions": False}  # fmt: skip
-    return shape
+        said |= {"gated": "swiglu" in words, "biases": False, "tied": False, "positions": False}
+    if not row.text("source").startswith("vtrain"):  # the vocabulary is padded, so that ranks have full tiles
+        said["vocabulary"] = math.ceil(said["vocabulary"] / 128 / tensor) * 128 * tensor
+    if said["hidden"] % said["heads"]:  # the text around the table tells of another model's heads
+        fit = (n for n in range(tensor, said["heads"], tensor) if said["hidden"] % (8 * n) == 0)
+        said["heads"] = max(fit)
+    if row.text("dims_check").startswith("CHECK"):  # or of its layers: then its size has them
+        one = Transformer(**said)
+        size = row.value("size_billion", 1e-3, 1e5) * 1e9 - one.embedding_parameters
+        said["layers"] = max(1, round(size / one.layer_parameters))
+    return Transformer(**said)
 
 
-def _plan(row: Row, said: dict[str, Any], program: Program) -> dict[str, Any]:
-    """What of a plan a row says in words, and what it leaves to its source."""
+def _words(row: Row, gpus: int) -> dict[str, Any]:
+    """What of the plan a row says in words, or its source."""
     plan: dict[str, Any] = {}
-    ranks = math.prod(said.get(name, 1) for name in ("tensor", "pipeline", "context", "data"))
-    if ranks != said["gpus"] and "data" in said:
-        raise NotEnoughSaid(f"its degrees make {ranks} GPUs, not {said['gpus']}")
-    said.setdefault("data", said["gpus"] // (said.get("tensor", 1) * said.get("pipeline", 1)))
-    said.setdefault("batch", said["data"] * said.get("rank_batch", 1))
-    if "rank_batch" in said:
-        said["micro_batch"] = 1
-    said.setdefault("micro_batch", said["batch"] // said["data"])
-    words = row.text("recompute", "activation_recompute").lower()
-    if words:
-        plan["recompute"] = next((how for how in ("selective", "full") if how in words), "none")
-        plan["sequence_parallel"] = plan["recompute"] == "selective" and said.get("tensor", 1) > 1
-    if row.text("activation_checkpointing"):
-        plan["recompute"] = "full" if row.text("activation_checkpointing") == "True" else "none"
+    recompute = row.text("recompute", "activation_recompute", "activation_checkpointing").lower()
+    if recompute:
+        plan["recompute"] = next((how for how in ("selective", "full") if how in recompute), "none")
+        plan["sequence_parallel"] = "selective" in recompute  # where they came together
+    if recompute == "true":
+        plan["recompute"] = "full"
     if row.text("sharding_strategy"):
         plan["zero"] = {"FULL_SHARD": 3, "SHARD_GRAD_OP": 2}.get(row.text("sharding_strategy"), 0)
+    if "fsdp" in row.text("dp_scheme").lower():
+        plan["zero"] = 3
     if row.text("precision"):
         plan["precision"] = row.text("precision").removeprefix("amp_")
     if row.text("source").startswith("vtrain"):
-        plan["recompute"] = "full" if said["gpus"] > 8 else "none"
-    if row.text("source").startswith("dgxc"):
-        plan["sequence_parallel"] = said.get("tensor", 1) > 1
+        plan["recompute"] = "full" if gpus > 8 else "none"
     return plan
-
-
-def _cluster(row: Row, program: Program) -> GpuCluster:
-    words = row.words("gpu", "node_type", "system").lower()
-    return named(next(name for word, name in program.clusters.items() if word in words))
