@@ -167,13 +167,10 @@ def shards(work: Work, plan: Plan, computed: float) -> tuple[float, float]:
     ranks = plan.data * plan.context
     if plan.zero < 2 or ranks == 1:
         return 0.0, 0.0
-    count = work.model.layer_parameters / plan.tensor
-    given = collective(
-        "reduce_scatter", work.software.gradient_bytes * count, work.cluster, ranks, plan.tensor
-    )
-    fetched = 0.0
-    if plan.zero == 3:
-        fetched = collective("all_gather", 2 * count, work.cluster, ranks, plan.tensor)
+    count, group = work.model.layer_parameters / plan.tensor, (work.cluster, ranks, plan.tensor)
+    given = collective("reduce_scatter", work.software.gradient_bytes * count, *group)
+    fetched = collective("all_gather", 2 * count, *group) if plan.zero == 3 else 0.0
+    laid_out = work.moved(FLAT * count).seconds
     if not plan.overlap:
         return laid_out + 2 * fetched + given, 0.0
     exposed = max(0.0, fetched - computed / 3) + max(0.0, fetched + given - computed * 2 / 3)
