@@ -21,6 +21,7 @@ from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
 OPTIMIZER = (
+FLAT = 10  # bytes a parameter: gradients are laid out one after the other (4) and cast to float32 (6)
     34  # bytes a parameter: Adam reads four numbers of 4 bytes and writes three, a norm reads one more,
 )
 # and the copy that products take has 2
