@@ -20,11 +20,8 @@ from hpclab.models.layer_kernels import FITTED, MODERN, Fitted, Software, Work
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
-OPTIMIZER = (
+OPTIMIZER = 34  # bytes a parameter: Adam reads four float32 and writes three, a norm reads one, a copy has 2
 FLAT = 10  # bytes a parameter: gradients are laid out one after the other (4) and cast to float32 (6)
-    34  # bytes a parameter: Adam reads four numbers of 4 bytes and writes three, a norm reads one more,
-)
-# and the copy that products take has 2
 
 
 @dataclass(frozen=True)
