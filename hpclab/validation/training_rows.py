@@ -185,7 +185,9 @@ def _shape(row: Row, said: dict[str, Any], tensor: int) -> Transformer:
         said |= {"gated": "swiglu" in words, "biases": False, "tied": False, "positions": False}
     if not row.text("source").startswith("vtrain"):  # the vocabulary is padded, so that ranks have full tiles
         said["vocabulary"] = math.ceil(said["vocabulary"] / 128 / tensor) * 128 * tensor
-    if said["hidden"] % said["heads"]:  # the text around the table tells of another model's heads
+    if said["hidden"] % said["heads"] and row.text(
+        "dims_check"
+    ):  # the text around the table tells of another model's heads
         fit = (n for n in range(tensor, said["heads"], tensor) if said["hidden"] % (8 * n) == 0)
         said["heads"] = max(fit)
     if row.text("dims_check").startswith("CHECK"):  # or of its layers: then its size has them

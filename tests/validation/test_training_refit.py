@@ -1,4 +1,4 @@
-"""The constants of a training step come from the shipped rows, and sources that were left out are predicted too.
+"""A training step's constants come from the shipped rows, and sources that were left out are predicted too.
 
 `pytest -s` on this file prints every refit. All that is fitted is `layer_kernels.Fitted`.
 """
@@ -26,7 +26,7 @@ PLAUSIBLE = {  # what each can be, whatever the rows say
     "misaligned": (0.1, 1.0),  # 2 of 16 bytes at a time, or no difference
 }
 START = Fitted(sustained=0.9, streamed=0.7, launch=40e-6, gap=5e-6, misaligned=0.5)
-FIT_WITH = {  # source -> every how manieth row is used: about 30 of each, so that no source outweighs the others
+FIT_WITH = {  # source -> every how manieth row is used; each source has one vote
     "vtrain_single": 24, "llm_foundry": 4, "dgxc_v25_02": 1, "megatron_sc21": 1, "korthikanti_tab5": 1,
     "megatron_2020": 1, "bigscience_tr11": 4,
 }  # fmt: skip
