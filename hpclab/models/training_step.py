@@ -48,9 +48,9 @@ def predict(
     plan.refuse_unless_it_fits(replace(model, layers=most * plan.pipeline))
     work = Work(model, plan.micro_batch, plan.tensor, plan.context, plan.sequence_parallel,
                 plan.fused_attention, plan.precision, cluster, software, fitted)  # fmt: skip
-    layer = layer_times(work, plan.recompute)
-    fetched, hidden_fetched = shards(work, plan, sum(layer.values()))
-    layer |= {"sharded parameters": fetched}
+    computed = layer_times(work, plan.recompute)
+    fetched, hidden_fetched = shards(work, plan, sum(computed.values()))
+    layer = computed | {"sharded parameters": fetched}
     layers, ends, filling = slowest_stage(work, plan, sum(layer.values()))
     parts = {name: plan.micro_batches * layers * seconds for name, seconds in layer.items()}
     parts["embedding and logits"] = plan.micro_batches * ends
@@ -71,7 +71,8 @@ def collective(what: str, size: float, cluster: GpuCluster, ranks: int, stride: 
 
 
 @cache
-def _layer_times(work: Work, recompute: str) -> dict[str, float]:
+def layer_times(work: Work, recompute: str) -> dict[str, float]:
+    """Seconds of a micro-batch in one layer, forward and backward, by part; kept, so not to be changed."""
     forward, backward = layer_kernels.layer(work)
     again = layer_kernels.recomputed(forward, recompute, work.fused_attention)
     parts = dict.fromkeys(("matrix products", "attention", "element-wise"), 0.0)
@@ -82,11 +83,6 @@ def _layer_times(work: Work, recompute: str) -> dict[str, float]:
     parts["tensor parallel"] = tensor_parallel(work, recompute == "full")
     parts["context parallel"] = context_parallel(work, parts["attention"])
     return parts
-
-
-def layer_times(work: Work, recompute: str) -> dict[str, float]:
-    """Seconds of a micro-batch in one layer, forward and backward, by part."""
-    return dict(_layer_times(work, recompute))
 
 
 def tensor_parallel(work: Work, again: bool) -> float:
@@ -135,8 +131,8 @@ def slowest_stage(work: Work, plan: Plan, layer: float) -> tuple[int, float, flo
     most, least = -(-work.model.layers // plan.pipeline), work.model.layers // plan.pipeline
     if plan.pipeline == 1:
         return most, first + last, 0.0
-    middle = most * layer if plan.pipeline > 2 else 0.0
-    beside = max(first, last) if least * layer + max(first, last) >= middle else 0.0
+    least = most if plan.pipeline == 2 else least  # there is no stage between, which could have more
+    beside = max(first, last) if least * layer + max(first, last) >= most * layer else 0.0
     layers = least if beside else most
     everything = work.model.layers * layer + first + last
     return layers, beside, everything - layers * layer - beside
