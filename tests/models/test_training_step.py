@@ -30,6 +30,8 @@ def test_a_product_takes_waves_of_tiles():
     full = matmul.seconds(rows, 512, 4096, A100)
     assert matmul.seconds(rows - 100, 512, 4096, A100) == pytest.approx(full, rel=1e-6)
     assert matmul.seconds(rows + 1, 512, 4096, A100) > 1.15 * full
+    one, more = (matmul.seconds(10 * rows, n, 4096, A100) for n in (512, 513))
+    assert more > 1.1 * one  # a column of tiles that are nearly empty
     best = 2 * 8192**3 / matmul.seconds(8192, 8192, 8192, A100)
     assert 0.9 * A100.rate < best < A100.rate
     assert 2 * 8192**2 * 128 / matmul.seconds(8192, 8192, 128, A100) < 0.7 * best  # no k to hide the ramp
@@ -47,11 +49,10 @@ def test_the_parts_make_the_step_and_overlap_never_slows_it(plan):
     assert step.seconds == pytest.approx(sum(step.parts.values()))
     assert min([*step.parts.values(), *step.hidden.values()]) >= 0
     apart = predict(MODEL, replace(plan, overlap=False), CLUSTER)
-    assert not any(apart.hidden.values())
+    assert [any(one.hidden.values()) for one in (step, apart)] == [True, False]
     assert step.seconds <= apart.seconds
     shown = apart.seconds - step.seconds
     assert shown <= sum(step.hidden.values()) + 1e-9  # what is hidden still takes multiprocessors
-    assert (shown > 0) == any(step.hidden.values())
 
 
 def test_recomputing_all_costs_the_forward_pass_once_more():
@@ -81,6 +82,8 @@ def test_a_pipeline_waits_for_its_ends():
     assert uneven["bubble"] < even["bubble"]
     heavy = predict(replace(MODEL, vocabulary=512_000), Plan(64, pipeline=4), CLUSTER).parts
     assert heavy["bubble"] < 0.1 * heavy["embedding and logits"]
+    last = predict(replace(MODEL, layers=30, vocabulary=512_000), Plan(64, pipeline=4), CLUSTER).parts
+    assert last["matrix products"] / heavy["matrix products"] == pytest.approx(7 / 8)  # it has one layer less
 
 
 def test_tensor_parallel_sums_four_times_a_layer_and_where_they_hide():
