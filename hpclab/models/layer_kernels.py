@@ -43,7 +43,7 @@ class Fitted:
     streamed: float = 0.66
     launch: float = 73e-6
     gap: float = 8e-6
-    misaligned: float = 0.32
+    misaligned: float = matmul.MISALIGNED
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def elementwise(work: Work) -> tuple[Kernels, Kernels]:
     mine, wide = tokens * model.hidden / work.tensor, tokens * model.feed_forward / work.tensor
     heads = mine + 2 * tokens * model.kv_width / work.tensor
     weights = model.layer_parameters / work.tensor
-    mask = 0.5 * software.dropout  # bytes, a quarter of two numbers of two bytes
+    mask = 0.5 * software.dropout  # a byte for each number of two
     forward = [2 * whole] * 2 + [(3 + mask) * whole] * 2 + [(2 + model.gated) * wide]  # norms, residuals, MLP
     backward = [4 * whole] * 2 + [2 * whole] * 2 + [(2 + mask) * whole] * 2 + [(3 + 2 * model.gated) * wide]
     backward += [8 * weights]  # added to the other micro-batches' in float32

@@ -2,7 +2,7 @@
 
 The library cuts the result into tiles, one for each block of threads; as many tiles as there are
 multiprocessors run at once, a wave. So time goes up in steps: 108 tiles take an A100 as long as one, and 109
-as long as 216. What to notice in the parts below:
+as long as 216, unless another size of tile fits better. What to notice in the parts below:
 
 - a tile larger than what is left at the border works for nothing (tile quantisation), and so does a last wave
   that is not full (wave quantisation);
@@ -25,6 +25,9 @@ from hpclab.models.device import Device, typical
 TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64))
 SPLITS = (1, 2, 4, 8, 16)
 TURNS = 2  # memory latencies of a tile: its first operands, and its result
+MISALIGNED = (
+    0.32  # share of the rate where rows are a multiple of only 2 bytes (fitted: layer_kernels.Fitted)
+)
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,11 @@ class Units:
     multiprocessors: int
     element: int
     launch: float
-    misaligned: float  # share of the rate where rows are no multiple of 16 bytes
+    misaligned: float  # share of the rate where rows are a multiple of only 2 bytes
     plain: float  # FLOP/s without matrix units
 
 
-def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = 0.25) -> Units:
+def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = MISALIGNED) -> Units:
     """The units of a device in a precision that it has, at `sustained` times its best measured rate."""
     name = "bf16" if precision == "fp16" and "bf16" in device.precisions else precision
     roof = device.roof(name)

@@ -35,6 +35,7 @@ _PLAN = {  # a field of Plan -> the same
 _TIMES = {"iteration_time_s": 1.0, "iteration_time_ms": 1e-3, "step_time_s": 1.0,
           "derived_iteration_time_s_from_eq3": 1.0}  # fmt: skip
 _FLOPS = "teraflops_per_gpu_megatron_def"
+_SPLITS = ("tensor", "pipeline", "context")
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,8 @@ def read(table: Table) -> list[Observation]:
         if isinstance(case, Case):
             work = 3 * case.model.forward_flops(case.plan.batch) / case.plan.gpus
             group = f"{case.cluster.title} {case.plan.precision}"
-        found.append(
-            Observation(row, "step time" if unit == "s" else "throughput", value, unit, work, group, case)
-        )
+        quantity = "step time" if unit == "s" else "throughput"
+        found.append(Observation(row, quantity, value, unit, work, group, case))
     if not found:
         raise ValueError(f"{table.name} has no times: a column of {', '.join(_TIMES)}.")
     return found
@@ -149,22 +149,24 @@ def _case(row: Row) -> Case:
     called = f"{row.text('source')} {row.text('gpu')}".lower()
     program = next((program for name, program in PROGRAMS.items() if called.startswith(name)), None)
     if program is None:
-        raise NotPlaced(
-            f"what ran in {row.text('source')!r:.40} is not known: which program, on which cluster"
-        )
-    model, plan = _counts(row, _MODEL) | program.model, _counts(row, _PLAN)
-    gpus, ranks = row.count("gpus", 1, 2**20), plan.get("tensor", 1) * plan.get("pipeline", 1)
-    plan.setdefault("data", gpus // (ranks * plan.get("context", 1)))
-    plan.setdefault("micro_batch", plan.get("batch", 1) // plan["data"])  # all at once, where nothing is said
-    made = math.prod(plan.get(name, 1) for name in ("tensor", "pipeline", "context", "data"))
-    if made != gpus:
-        raise NotEnoughSaid(f"its degrees make {made} GPUs, and it has {gpus}")
+        raise NotPlaced(f"what ran in {row.text('source')!r:.40} is not known: program and cluster")
+    model, plan = program.model | _counts(row, _MODEL), _counts(row, _PLAN)
+    for name in ("layers", "hidden", "heads", "sequence", "vocabulary", "batch"):
+        if name not in model | plan:
+            raise NotEnoughSaid(f"its {name} is not stated")
+    gpus, ranks = row.count("gpus", 1, 2**20), math.prod(plan.get(name, 1) for name in _SPLITS)
+    plan.setdefault("data", max(1, gpus // ranks))
+    plan.setdefault(
+        "micro_batch", max(1, plan["batch"] // plan["data"])
+    )  # all at once, where nothing is said
+    if ranks * plan["data"] != gpus:
+        raise NotEnoughSaid(f"its degrees make {ranks * plan['data']} GPUs, and it has {gpus}")
     try:
         shape = _shape(row, model, plan.get("tensor", 1))
         case = Case(shape, Plan(**program.plan | plan | _words(row, gpus)), named(program.cluster),
                     program.software)  # fmt: skip
-    except (ValueError, TypeError) as error:
-        raise error if isinstance(error, NotPlaced) else NotPlaced(str(error)) from None
+    except ValueError as error:
+        raise NotPlaced(str(error)) from None
     if row.text("mp_mode") == "PURE":
         case = replace(case, software=replace(case.software, gradient_bytes=2))
     if row.text(_FLOPS):
@@ -185,12 +187,10 @@ def _shape(row: Row, said: dict[str, Any], tensor: int) -> Transformer:
         said |= {"gated": "swiglu" in words, "biases": False, "tied": False, "positions": False}
     if not row.text("source").startswith("vtrain"):  # the vocabulary is padded, so that ranks have full tiles
         said["vocabulary"] = math.ceil(said["vocabulary"] / 128 / tensor) * 128 * tensor
-    if said["hidden"] % said["heads"] and row.text(
-        "dims_check"
-    ):  # the text around the table tells of another model's heads
-        fit = (n for n in range(tensor, said["heads"], tensor) if said["hidden"] % (8 * n) == 0)
-        said["heads"] = max(fit)
-    if row.text("dims_check").startswith("CHECK"):  # or of its layers: then its size has them
+    checked = row.text("dims_check")  # the text around such a table may tell of another model
+    if checked and said["hidden"] % said["heads"]:
+        said["heads"] = max(n for n in range(1, said["heads"]) if not said["hidden"] % (8 * n) + n % tensor)
+    if checked.startswith("CHECK"):  # then its size has the layers
         one = Transformer(**said)
         size = row.value("size_billion", 1e-3, 1e5) * 1e9 - one.embedding_parameters
         said["layers"] = max(1, round(size / one.layer_parameters))
