@@ -36,9 +36,7 @@ def test_a_row_becomes_the_plan_that_ran():
     row = "korthikanti_tab5,48,6144,64,2048,51200,8,8,1,1,4,4,{},1.2\n"
     case(MEGATRON + row.format("full_recompute"), recompute="full", sequence_parallel=False, zero=0)
     case(MEGATRON + row.format("selective_seqpar"), recompute="selective", sequence_parallel=True)
-    one = case(
-        MEGATRON + "vtrain_multi,96,12288,96,2048,,512,8,16,4,6,1536,,20\n", recompute="full", overlap=False
-    )
+    one = case(MEGATRON + "vtrain_multi,96,12288,96,2048,,512,8,16,4,6,1536,,20\n", recompute="full")
     assert (one.model.vocabulary, one.cluster.network_bandwidth) == (50257, 100e9)
     case(MEGATRON + "vtrain_single,24,1024,16,1024,,8,8,1,1,1,16,,1\n", recompute="none")
     row = "llm_foundry,32,4096,32,2048,16,{},6,192,amp_{},{},{},{},70000\n"
