@@ -32,17 +32,19 @@ LITTLE = 20  # kernels on indices, masks and means before the first layer, and a
 class Fitted:
     """All that is fitted for training: to published steps, by tests/validation/test_training_refit.py.
 
-    `sustained`: share of the device's best matrix-product rate that is held through a step. `streamed`: share
-    of a plain copy's bandwidth that element-wise kernels reach, which draw random numbers and sum over rows.
-    `launch`: seconds of the host for a kernel launched from Python. `gap`: seconds between two kernels, while
-    the multiprocessors run empty and fill. `misaligned`: share of the rate of products whose rows are a
-    multiple of only 2 bytes.
+    `sustained`: share of the device's best matrix-product rate that is held through a step, and `hopper` the
+    same from compute capability 9 on, where power runs out sooner. `streamed`: share of a plain copy's
+    bandwidth that element-wise kernels reach, which draw random numbers and sum over rows. `launch`: seconds
+    of the host for a kernel launched from Python. `gap`: seconds from one kernel to the next, while the
+    multiprocessors run empty and fill. `misaligned`: share of the rate of products whose rows are a multiple
+    of only 2 bytes.
     """
 
-    sustained: float = 0.98
-    streamed: float = 0.66
+    sustained: float = 0.97
+    hopper: float = 0.85
+    streamed: float = 0.73
     launch: float = 73e-6
-    gap: float = 8e-6
+    gap: float = 12e-6
     misaligned: float = matmul.MISALIGNED
 
 
@@ -51,14 +53,16 @@ class Software:
     """What training programs do differently; a table's source says which.
 
     `dropout`: after attention and MLP, and of unfused scores. `fused`: bias, activation, dropout, residual
-    and casts to FP8 are one kernel. `gradient_bytes`: of a number that is summed over ranks. `hide_tensor`:
-    which tensor-parallel collectives run behind products: "none", "backward" (beside the product for weights)
-    or "all". `hide_messages`: so do the pipeline's, once it is filled; `message_bandwidth` is theirs in
-    bytes/s, 0 for what NCCL gets. `flash`: share of the peak rate that fused attention reaches.
+    and casts to FP8 are one kernel. `adds`: the product for weights adds up gradients itself.
+    `gradient_bytes`: of a number that is summed over ranks. `hide_tensor`: which tensor-parallel collectives
+    run behind products: "none", "backward" (beside the product for weights) or "all". `hide_messages`: so do
+    the pipeline's, once it is filled; `message_bandwidth` is theirs in bytes/s, 0 for what NCCL gets.
+    `flash`: share of the peak rate that fused attention reaches.
     """
 
     dropout: bool = False
     fused: bool = True
+    adds: bool = False
     gradient_bytes: int = 4
     hide_tensor: str = "none"
     hide_messages: bool = False
@@ -106,17 +110,16 @@ class Work:
 
     @cached_property
     def units(self) -> dict[str, matmul.Units]:
-        fitted = self.fitted
-        return {
-            name: matmul.units(self.cluster.gpu, name, fitted.sustained, fitted.misaligned)
-            for name in {self.precision, self.half}
-        }
+        """What products need of the device, in the precision of the layers and in that of the rest."""
+        gpu, fitted = self.cluster.gpu, self.fitted
+        share = fitted.hopper if float(gpu.compute_capability or 0) >= 9 else fitted.sustained
+        kinds = {self.precision, self.half}
+        return {kind: matmul.units(gpu, kind, share, fitted.misaligned) for kind in kinds}
 
-    def product(
-        self, m: int, n: int, k: int, precision: str, batch: int = 1, part: str = "matrix products"
-    ) -> Kernel:
-        """`batch` products of an (m, k) by a (k, n) matrix."""
-        return Kernel(part, self.fitted.gap + matmul.seconds(m, n, k, self.units[precision], batch))
+    def product(self, m: int, n: int, k: int, precision: str, result: int = 2) -> Kernel:
+        """A product of an (m, k) by a (k, n) matrix; `result`: bytes moved for each number of it."""
+        seconds = matmul.seconds(m, n, k, self.units[precision], result=result)
+        return Kernel("matrix products", self.fitted.gap + seconds)
 
     def moved(self, size: float, part: str = "element-wise") -> Kernel:
         """A kernel that reads and writes `size` bytes."""
@@ -136,7 +139,8 @@ def products(work: Work) -> tuple[Kernels, Kernels]:
     shapes = ((h, mine + 2 * model.kv_width // tensor), (mine, h), (h, (1 + model.gated) * f), (f, h))
     forward = [work.product(tokens, out, into, kind) for into, out in shapes]
     inputs = [work.product(tokens, into, out, kind) for into, out in shapes]
-    return forward, inputs + [work.product(into, out, tokens, kind) for into, out in shapes]
+    result = 8 if work.software.adds else 2
+    return forward, inputs + [work.product(into, out, tokens, kind, result) for into, out in shapes]
 
 
 def attention(work: Work) -> tuple[Kernels, Kernels]:
@@ -148,8 +152,9 @@ def attention(work: Work) -> tuple[Kernels, Kernels]:
         flops = 4 * both * rows * columns * width / 2
         seconds = flops / (work.cluster.gpu.roof(work.half, "peak").rate * work.software.flash)
         return [Kernel("attention", seconds)], [Kernel("attention", 2.5 * seconds)]
-    scores = work.product(rows, columns, width, work.half, both, "attention")
-    values = work.product(rows, width, columns, work.half, both, "attention")
+    units, gap = work.units[work.half], work.fitted.gap
+    scores = Kernel("attention", gap + matmul.seconds(rows, columns, width, units, both))
+    values = Kernel("attention", gap + matmul.seconds(rows, width, columns, units, both))
     size = 2 * both * rows * columns
     softmax, back = work.moved(2 * size, "attention"), work.moved(3 * size, "attention")
     dropped = [work.moved(2.5 * size, "attention")] * work.software.dropout  # with a mask of bytes
@@ -166,7 +171,8 @@ def elementwise(work: Work) -> tuple[Kernels, Kernels]:
     mask = 0.5 * software.dropout  # a byte for each number of two
     forward = [2 * whole] * 2 + [(3 + mask) * whole] * 2 + [(2 + model.gated) * wide]  # norms, residuals, MLP
     backward = [4 * whole] * 2 + [2 * whole] * 2 + [(2 + mask) * whole] * 2 + [(3 + 2 * model.gated) * wide]
-    backward += [8 * weights]  # added to the other micro-batches' in float32
+    if not software.adds:
+        backward += [8 * weights]  # added to the other micro-batches' in float32
     if model.biases:
         backward += [whole, whole, wide, heads]
     if not software.fused:

@@ -24,10 +24,8 @@ from hpclab.models.device import Device, typical
 
 TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64))
 SPLITS = (1, 2, 4, 8, 16)
-TURNS = 2  # memory latencies of a tile: its first operands, and its result
-MISALIGNED = (
-    0.32  # share of the rate where rows are a multiple of only 2 bytes (fitted: layer_kernels.Fitted)
-)
+TURNS = 8  # memory latencies of a tile beside its products: its pipeline of loads fills, its result leaves
+MISALIGNED = 0.365  # share of the rate where rows are a multiple of only 2 bytes (layer_kernels.Fitted)
 
 
 @dataclass(frozen=True)
@@ -65,18 +63,21 @@ def aligned(n: int, k: int, element: int) -> float:
 
 
 @cache
-def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1) -> float:
-    """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS."""
+def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1, result: int = 2) -> float:
+    """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS.
+
+    `result` is the bytes that are written, or read and written, for each number of it.
+    """
     per = unit.multiprocessors
     rate, cached = unit.rate / per, unit.cache / per
     share = aligned(n, k, unit.element)
     rate = unit.plain / per if batch > 1 and share < 1 else rate * unit.misaligned ** (1 - share)
-    moved = batch * unit.element * (m * k + k * n + m * n) / unit.bandwidth
+    moved = batch * (unit.element * (m * k + k * n) + result * m * n) / unit.bandwidth
     best = float("inf")
     for tall, wide in TILES:
         tiles = batch * ceil(m / tall) * ceil(n / wide)
         step = max(2 * tall * wide / rate, (tall + wide) * unit.element / cached)
-        ramp = TURNS * unit.latency + tall * wide * unit.element / cached
+        ramp = TURNS * unit.latency + tall * wide * result / cached
         for split in SPLITS:
             if split > 1 and (tiles >= per or k < 256 * split):
                 break
