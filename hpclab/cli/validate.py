@@ -75,7 +75,8 @@ def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
     lines += [
         "", "Errors are |predicted − published| / published; a row that is not placed counts as 100 %.",
         "baseline: mean error of a latency and a bandwidth fitted to these very rows; for storage, of the",
-        "median of the rows with the same type of drives. within 2x: share of the rows, model/baseline.",
+        "median of the rows with the same type of drives; for training, of one share of the peak rate for",
+        "each kind of GPU and precision. within 2x: share of the rows, model/baseline.",
     ]  # fmt: skip
     reasons: dict[tuple[str, str, str], list[int]] = {}
     for one in found:

@@ -7,7 +7,7 @@ Notice what `job` does with the network: GPUs of a node that belong to different
 same time, so a group has only its share of the node's network cards.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hpclab import checks
 from hpclab.machine import catalogue
@@ -50,43 +50,27 @@ class GpuCluster:
         return self.job(size, -(-size // inside))
 
 
-def of(gpu: str, nvlink: str, node_gpus: int, network: str, bandwidth: float, title: str) -> GpuCluster:
-    """A cluster of a catalogue GPU; `network` is one of NETWORKS, `bandwidth` its bytes/s out of a node."""
-    memory = catalogue.entry("gpu", gpu).value("memory")
-    return GpuCluster(
-        from_catalogue(gpu), memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title
-    )
-
-
-def _cards(count: int, link: str) -> float:
-    return count * catalogue.entry("link", link).value("bandwidth")
-
-
-_NAMED = {
-    "dgx-h100": lambda: of(
-        "h100-80gb", "nvlink4", 8, "rdma", _cards(8, "infiniband-ndr"), "DGX H100, 8× NDR"
-    ),
-    "dgx-a100": lambda: of(
-        "a100-80gb", "nvlink3", 8, "rdma", _cards(8, "infiniband-hdr"), "DGX A100, 8× HDR"
-    ),
-    "a100-800g": lambda: of("a100-80gb", "nvlink3", 8, "rdma", 100e9, "8 A100 a node, 800 Gb/s"),
-    "a100-1600g": lambda: of("a100-80gb", "nvlink3", 8, "rdma", 200e9, "8 A100 a node, 1600 Gb/s RoCE"),
-    "a100-40gb-1600g": lambda: of(
-        "a100-40gb", "nvlink3", 8, "rdma", 200e9, "8 A100 40 GB a node, 1600 Gb/s RoCE"
-    ),
-    "a100-omni-path": lambda: of(
-        "a100-80gb", "nvlink3", 8, "omni-path", _cards(4, "omni-path-100"), "8 A100 a node, 4× Omni-Path"
-    ),
-    "v100-omni-path": lambda: of(
-        "v100-16gb", "nvlink2", 4, "omni-path", _cards(4, "omni-path-100"), "4 V100 a node, 4× Omni-Path"
-    ),
-    "dgx-2": lambda: of("v100-16gb", "nvlink2", 16, "rdma", _cards(8, "infiniband-edr"), "DGX-2, 8× EDR"),
-}
+_NAMED = {  # GPU, NVLink, GPUs a node; network, cards and their link in a node; title
+    "dgx-h100": ("h100-80gb", "nvlink4", 8, "rdma", 8, "infiniband-ndr", "DGX H100, 8× NDR a node"),
+    "dgx-a100": ("a100-80gb", "nvlink3", 8, "rdma", 8, "infiniband-hdr", "DGX A100, 8× HDR a node"),
+    "dgx-a100-40gb": ("a100-40gb", "nvlink3", 8, "rdma", 8, "infiniband-hdr", "DGX A100 40 GB, 8× HDR"),
+    "a100-800g": ("a100-80gb", "nvlink3", 8, "rdma", 4, "infiniband-hdr", "8 A100 a node, 800 Gb/s"),
+    "a100-omni-path": ("a100-80gb", "nvlink3", 8, "omni-path", 4, "omni-path-100", "8 A100, 4× Omni-Path"),
+    "v100-omni-path": ("v100-16gb", "nvlink2", 4, "omni-path", 4, "omni-path-100", "4 V100, 4× Omni-Path"),
+    "dgx-2": ("v100-16gb", "nvlink2", 16, "rdma", 8, "infiniband-edr", "DGX-2, 8× EDR a node"),
+}  # fmt: skip
 
 
 def named(name: str) -> GpuCluster:
-    """One of `names()`; ValueError lists them."""
-    return _NAMED[checks.choice("The cluster's name", name, _NAMED)]()
+    """One of `names()`, of the catalogue's GPUs and links; ValueError lists them."""
+    gpu, nvlink, node_gpus, network, cards, link, title = _NAMED[
+        checks.choice("The cluster's name", name, _NAMED)
+    ]
+    device, memory = from_catalogue(gpu), catalogue.entry("gpu", gpu).value("memory")
+    if gpu == "a100-40gb":  # the same chip as with 80 GB, where products were measured
+        device = replace(device, reached=from_catalogue("a100-80gb").reached)
+    bandwidth = cards * catalogue.entry("link", link).value("bandwidth")
+    return GpuCluster(device, memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title)
 
 
 def names() -> tuple[str, ...]:

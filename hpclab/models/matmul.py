@@ -2,7 +2,7 @@
 
 The library cuts the result into tiles, one for each block of threads; as many tiles as there are
 multiprocessors run at once, a wave. So time goes up in steps: 108 tiles take an A100 as long as one, and 109
-as long as 216. What to notice in the parts below:
+as long as 216, unless another size of tile fits better. What to notice in the parts below:
 
 - a tile larger than what is left at the border works for nothing (tile quantisation), and so does a last wave
   that is not full (wave quantisation);
@@ -18,13 +18,14 @@ shapes reached on the device (`Roof.rate`, cited in the catalogue), less what `s
 
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
+from math import ceil, gcd, log2
 
 from hpclab.models.device import Device, typical
 
 TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64))
 SPLITS = (1, 2, 4, 8, 16)
-TURNS = 2  # memory latencies of a tile: its first operands, and its result
+TURNS = 8  # memory latencies of a tile beside its products: its pipeline of loads fills, its result leaves
+MISALIGNED = 0.365  # share of the rate where rows are a multiple of only 2 bytes (layer_kernels.Fitted)
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ class Units:
     multiprocessors: int
     element: int
     launch: float
-    misaligned: float  # share of the rate where rows are no multiple of 16 bytes
+    misaligned: float  # share of the rate where rows are a multiple of only 2 bytes
+    plain: float  # FLOP/s without matrix units
 
 
-def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = 0.25) -> Units:
+def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = MISALIGNED) -> Units:
     """The units of a device in a precision that it has, at `sustained` times its best measured rate."""
     name = "bf16" if precision == "fp16" and "bf16" in device.precisions else precision
     roof = device.roof(name)
@@ -51,22 +53,31 @@ def units(device: Device, precision: str, sustained: float = 1.0, misaligned: fl
     return Units(
         roof.rate * sustained, roof.bandwidth, cache_bandwidth, device.latency or typical("memory latency"),
         device.multiprocessors or 100, element, device.launch_overhead, misaligned,
+        device.roof("fp32", "peak").rate,
     )  # fmt: skip
 
 
+def aligned(n: int, k: int, element: int) -> float:
+    """1 where rows are a multiple of 16 bytes, 0 where only of 2, by powers of two between."""
+    return log2(gcd(n * element, k * element, 16) / 2) / 3
+
+
 @cache
-def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1) -> float:
-    """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS."""
+def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1, result: int = 2) -> float:
+    """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS.
+
+    `result` is the bytes that are written, or read and written, for each number of it.
+    """
     per = unit.multiprocessors
     rate, cached = unit.rate / per, unit.cache / per
-    if any(length * unit.element % 16 for length in (n, k)):
-        rate *= unit.misaligned
-    moved = batch * unit.element * (m * k + k * n + m * n) / unit.bandwidth
+    share = aligned(n, k, unit.element)
+    rate = unit.plain / per if batch > 1 and share < 1 else rate * unit.misaligned ** (1 - share)
+    moved = batch * (unit.element * (m * k + k * n) + result * m * n) / unit.bandwidth
     best = float("inf")
     for tall, wide in TILES:
         tiles = batch * ceil(m / tall) * ceil(n / wide)
         step = max(2 * tall * wide / rate, (tall + wide) * unit.element / cached)
-        ramp = TURNS * unit.latency + tall * wide * unit.element / cached
+        ramp = TURNS * unit.latency + tall * wide * result / cached
         for split in SPLITS:
             if split > 1 and (tiles >= per or k < 256 * split):
                 break

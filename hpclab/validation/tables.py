@@ -28,6 +28,15 @@ CITATIONS = {
     "cscs_mpich": "CSCS, documentation",
     "io500_webpage_db": "IO500, result database",
     "mlperf_storage_v1_0": "MLCommons, MLPerf Storage v1.0",
+    "vtrain_single": "Bang et al., vTrain, 2024",
+    "vtrain_multi": "Bang et al., vTrain, 2024",
+    "megatron_sc21": "Narayanan et al., SC21",
+    "megatron_2020": "NVIDIA, Megatron-LM, 2020",
+    "korthikanti_tab5": "Korthikanti et al., 2023",
+    "llm_foundry": "MosaicML, llm-foundry",
+    "dgxc_v25_02": "NVIDIA, dgxc-benchmarking",
+    "bigscience_tr11": "BigScience, BLOOM's prequel",
+    "bigscience_tr3m": "BigScience, experiments",
 }
 """What a figure shows of who published rows that ship, by their `source`; whole in `reference/LICENCE.md`."""
 _NOTHING = ("", "n/a", "na", "nan", "-")

@@ -81,7 +81,7 @@ def test_in_place_times_count_before_the_others_and_nothing_is_no_time(predicted
 def test_other_kinds_of_table_are_refused_by_the_kinds_there_are(predicted):
     with pytest.raises(ValueError, match="unit must be one of"):
         predicted(OSU + "me,m,HDR,u,osu_bw,8,8,furlongs\n", "osu_mine.csv")
-    for name in ("train_x.csv", "sched_nccl.csv", "rows.csv"):
+    for name in ("power_x.csv", "sched_nccl.csv", "rows.csv"):
         with pytest.raises(ValueError, match=r"no kind of table.*nccl_\*\.csv.*osu_\*\.csv"):
             predicted(NCCL + ROW, name)
     assert predicted(NCCL + ROW, "kept_back_nccl_h100.csv")

@@ -1,0 +1,220 @@
+"""The kernels of a transformer's layer, of the embedding before the first and of the logits after the last.
+
+A rank's micro-batch goes through a layer as some forty kernels, and each is one of three: a matrix product
+(`matmul.py`), a fused attention, or something element-wise that takes as long as its bytes. What to notice:
+
+- half of the kernels are no products, and together they have a fifth of the time;
+- tensor parallelism divides products, but norms, residuals and dropout only where it divides the sequence;
+- unfused attention writes a score for every pair of tokens, and a softmax and a dropout read and write them;
+- of tiny kernels a layer takes as long as the host needs to launch them (`waited`).
+
+Counts of bytes: Korthikanti et al., Reducing Activation Recomputation, MLSys 2023, section 4, for the same
+operations. Numbers have two bytes, gradients that are added up four.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from hpclab.models import matmul
+from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.transformer import Transformer
+
+# The share of the peak rate that fused attention was published to reach: FlashAttention on an A100 25 to 40 %
+# (Dao, arXiv 2307.08691, abstract), FlashAttention-2 on an H100 35 %, and FlashAttention-3, as fast as cuDNN,
+# 1.5 to 2 times that (Shah et al., arXiv 2407.08608, abstract).
+FLASH_1, FLASH_2_HOPPER, FLASH_3 = 0.33, 0.35, 0.525
+LOSS = (6, 8, 8, 4, 8, 6)  # bytes a logit: to float32, less the largest, exponential, sum, gradient, back
+LITTLE = 20  # kernels on indices, masks and means before the first layer, and as many after the last
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that is fitted for training: to published steps, by tests/validation/test_training_refit.py.
+
+    `sustained`: share of the device's best matrix-product rate that is held through a step, and `hopper` the
+    same from compute capability 9 on, where power runs out sooner. `streamed`: share of a plain copy's
+    bandwidth that element-wise kernels reach, which draw random numbers and sum over rows. `launch`: seconds
+    of the host for a kernel launched from Python. `gap`: seconds from one kernel to the next, while the
+    multiprocessors run empty and fill. `misaligned`: share of the rate of products whose rows are a multiple
+    of only 2 bytes.
+    """
+
+    sustained: float = 0.97
+    hopper: float = 0.85
+    streamed: float = 0.73
+    launch: float = 73e-6
+    gap: float = 12e-6
+    misaligned: float = matmul.MISALIGNED
+
+
+@dataclass(frozen=True)
+class Software:
+    """What training programs do differently; a table's source says which.
+
+    `dropout`: after attention and MLP, and of unfused scores. `fused`: bias, activation, dropout, residual
+    and casts to FP8 are one kernel. `adds`: the product for weights adds up gradients itself.
+    `gradient_bytes`: of a number that is summed over ranks. `hide_tensor`: which tensor-parallel collectives
+    run behind products: "none", "backward" (beside the product for weights) or "all". `hide_messages`: so do
+    the pipeline's, once it is filled; `message_bandwidth` is theirs in bytes/s, 0 for what NCCL gets.
+    `flash`: share of the peak rate that fused attention reaches.
+    """
+
+    dropout: bool = False
+    fused: bool = True
+    adds: bool = False
+    gradient_bytes: int = 4
+    hide_tensor: str = "none"
+    hide_messages: bool = False
+    message_bandwidth: float = 0.0
+    flash: float = FLASH_3
+
+
+MODERN = Software()
+FITTED = Fitted()
+
+
+class Kernel(NamedTuple):
+    """One kernel's seconds, and the part of a step that it belongs to."""
+
+    part: str
+    seconds: float
+
+
+Kernels = list[Kernel]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one rank has of a micro-batch, and on what: all that its kernels depend on."""
+
+    model: Transformer
+    sequences: int
+    tensor: int
+    context: int
+    split_norms: bool
+    fused_attention: bool
+    precision: str
+    cluster: GpuCluster
+    software: Software
+    fitted: Fitted
+
+    @property
+    def tokens(self) -> int:
+        return self.sequences * self.model.sequence // self.context
+
+    @property
+    def half(self) -> str:
+        """The precision of what FP8 leaves out: attention and logits."""
+        return "bf16" if self.precision == "fp8" else self.precision
+
+    @cached_property
+    def units(self) -> dict[str, matmul.Units]:
+        """What products need of the device, in the precision of the layers and in that of the rest."""
+        gpu, fitted = self.cluster.gpu, self.fitted
+        share = fitted.hopper if float(gpu.compute_capability or 0) >= 9 else fitted.sustained
+        kinds = {self.precision, self.half}
+        return {kind: matmul.units(gpu, kind, share, fitted.misaligned) for kind in kinds}
+
+    def product(self, m: int, n: int, k: int, precision: str, result: int = 2) -> Kernel:
+        """A product of an (m, k) by a (k, n) matrix; `result`: bytes moved for each number of it."""
+        seconds = matmul.seconds(m, n, k, self.units[precision], result=result)
+        return Kernel("matrix products", self.fitted.gap + seconds)
+
+    def moved(self, size: float, part: str = "element-wise") -> Kernel:
+        """A kernel that reads and writes `size` bytes."""
+        return Kernel(part, self.fitted.gap + size / (self.units[self.half].bandwidth * self.fitted.streamed))
+
+
+def layer(work: Work) -> tuple[Kernels, Kernels]:
+    """The kernels of one layer, forward and backward."""
+    both = [products(work), attention(work), elementwise(work)]
+    return [one for forward, _ in both for one in forward], [one for _, backward in both for one in backward]
+
+
+def products(work: Work) -> tuple[Kernels, Kernels]:
+    """The four linear layers, forward, and backward for their inputs and for their weights."""
+    model, tensor, tokens, kind = work.model, work.tensor, work.tokens, work.precision
+    h, mine, f = model.hidden, model.hidden // tensor, model.feed_forward // tensor
+    shapes = ((h, mine + 2 * model.kv_width // tensor), (mine, h), (h, (1 + model.gated) * f), (f, h))
+    forward = [work.product(tokens, out, into, kind) for into, out in shapes]
+    inputs = [work.product(tokens, into, out, kind) for into, out in shapes]
+    result = 8 if work.software.adds else 2
+    return forward, inputs + [work.product(into, out, tokens, kind, result) for into, out in shapes]
+
+
+def attention(work: Work) -> tuple[Kernels, Kernels]:
+    """Scores, softmax and weighted values; fused, what is masked is left out, and scores computed again."""
+    model = work.model
+    both, width = work.sequences * model.heads // work.tensor, model.hidden // model.heads
+    rows, columns = model.sequence // work.context, model.sequence
+    if work.fused_attention:
+        flops = 4 * both * rows * columns * width / 2
+        seconds = flops / (work.cluster.gpu.roof(work.half, "peak").rate * work.software.flash)
+        return [Kernel("attention", seconds)], [Kernel("attention", 2.5 * seconds)]
+    units, gap = work.units[work.half], work.fitted.gap
+    scores = Kernel("attention", gap + matmul.seconds(rows, columns, width, units, both))
+    values = Kernel("attention", gap + matmul.seconds(rows, width, columns, units, both))
+    size = 2 * both * rows * columns
+    softmax, back = work.moved(2 * size, "attention"), work.moved(3 * size, "attention")
+    dropped = [work.moved(2.5 * size, "attention")] * work.software.dropout  # with a mask of bytes
+    return [scores, softmax, *dropped, values], [values, *dropped, back, scores, values, values]
+
+
+def elementwise(work: Work) -> tuple[Kernels, Kernels]:
+    """All else: what a rank has whole, what of attention's inputs, and what of the MLP's middle."""
+    model, software, tokens = work.model, work.software, 2 * work.tokens
+    whole = tokens * model.hidden / (work.tensor if work.split_norms else 1)
+    mine, wide = tokens * model.hidden / work.tensor, tokens * model.feed_forward / work.tensor
+    heads = mine + 2 * tokens * model.kv_width / work.tensor
+    weights = model.layer_parameters / work.tensor
+    mask = 0.5 * software.dropout  # a byte for each number of two
+    forward = [2 * whole] * 2 + [(3 + mask) * whole] * 2 + [(2 + model.gated) * wide]  # norms, residuals, MLP
+    backward = [4 * whole] * 2 + [2 * whole] * 2 + [(2 + mask) * whole] * 2 + [(3 + 2 * model.gated) * wide]
+    if not software.adds:
+        backward += [8 * weights]  # added to the other micro-batches' in float32
+    if model.biases:
+        backward += [whole, whole, wide, heads]
+    if not software.fused:
+        forward += [2 * whole, 2 * whole, 2 * wide]
+        backward += [2 * wide]
+    if not software.fused and work.precision == "fp8":  # cast, and turned for the product for weights
+        forward += [2 * whole, 2 * mine, 2 * whole, 2 * wide, 2 * weights]
+        backward += [2 * heads, 2 * whole, 2 * wide, 2 * whole]
+    if not model.positions:  # queries and keys are rotated instead
+        forward += [2 * heads]
+        backward += [2 * heads]
+    if not work.fused_attention:  # heads are laid out one after the other
+        forward += [heads]
+        backward += [heads, heads]
+    return [work.moved(size) for size in forward], [work.moved(size) for size in backward]
+
+
+def recomputed(forward: Kernels, how: str, fused_attention: bool) -> Kernels:
+    """The kernels of the forward pass that run once more before the backward one."""
+    if how == "selective":  # attention, which a fused kernel computes again anyway
+        return [] if fused_attention else [one for one in forward if one.part == "attention"]
+    return forward if how == "full" else []
+
+
+def waited(kernels: Kernels, work: Work) -> float:
+    """Seconds that the GPU waits for the host, which launches kernels while the GPU computes."""
+    return max(0.0, work.fitted.launch * len(kernels) - total(kernels))
+
+
+def total(kernels: Kernels) -> float:
+    return sum(one.seconds for one in kernels)
+
+
+def embedding(work: Work) -> Kernels:
+    """What comes before the first layer, forward and backward: rows looked up, added, and added to."""
+    size = 2 * work.tokens * work.model.hidden
+    return [work.moved(passes * size) for passes in (2, 3, 2, 2, 3)] + [work.moved(0)] * LITTLE
+
+
+def logits(work: Work) -> Kernels:
+    """What comes after the last layer: a product as wide as the vocabulary, and a loss in float32."""
+    h, words, tokens = work.model.hidden, work.model.vocabulary // work.tensor, work.tokens
+    shapes = ((tokens, words, h), (tokens, h, words), (h, words, tokens))
+    loss = [work.moved(size * tokens * words) for size in LOSS]
+    return [work.product(*shape, work.half) for shape in shapes] + loss + [work.moved(0)] * LITTLE

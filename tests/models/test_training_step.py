@@ -1,0 +1,124 @@
+"""A training step holds what is known of its parts, whatever the fitted constants are."""
+
+from dataclasses import replace
+
+import pytest
+
+from hpclab.models import layer_kernels, matmul
+from hpclab.models.device import from_catalogue
+from hpclab.models.gpu_cluster import named, names
+from hpclab.models.layer_kernels import Fitted, Software
+from hpclab.models.plan import Plan
+from hpclab.models.training_step import predict
+from hpclab.models.transformer import Transformer
+
+A100 = matmul.units(from_catalogue("a100-80gb"), "bf16")
+MODEL = Transformer(layers=32, hidden=4096, heads=32, sequence=2048, vocabulary=51200)
+SMALL_ENDS = replace(MODEL, vocabulary=8, tied=False)
+IDEAL = Fitted(launch=0, gap=0)  # of layers nothing but bytes and operations
+CLUSTER = named("dgx-a100")
+PLANS = [
+    *(Plan(64, 2, data=8, zero=stage) for stage in range(4)),
+    Plan(64, 2, data=4, tensor=4, zero=1), Plan(64, data=2, tensor=8, pipeline=4, recompute="full"),
+    Plan(64, data=2, tensor=8, pipeline=4, chunks=2, sequence_parallel=True, fused_attention=False),
+    Plan(64, data=4, context=4, recompute="selective", fused_attention=False),
+]  # fmt: skip
+
+
+def test_a_product_takes_waves_of_tiles():
+    rows = 27 * 256  # by 512 columns: a tile of 256 × 128 for each multiprocessor
+    full = matmul.seconds(rows, 512, 4096, A100)
+    assert matmul.seconds(rows - 100, 512, 4096, A100) == pytest.approx(full, rel=1e-6)
+    assert matmul.seconds(rows + 1, 512, 4096, A100) > 1.15 * full
+    one, more = (matmul.seconds(10 * rows, n, 4096, A100) for n in (512, 520))
+    assert more > 1.1 * one  # a column of tiles that are nearly empty
+    best = 2 * 8192**3 / matmul.seconds(8192, 8192, 8192, A100)
+    assert 0.9 * A100.rate < best < A100.rate
+    assert 2 * 8192**2 * 128 / matmul.seconds(8192, 8192, 128, A100) < 0.7 * best  # no k to hide the ramp
+    lone = matmul.seconds(128, 128, 2**16, A100)  # one tile: the sum is split over multiprocessors
+    assert lone < 2 * 128 * 128 * 2**16 / (A100.rate / 108) / 4
+    assert [matmul.aligned(n, 512, 2) for n in (1, 2, 4, 8, 16)] == pytest.approx([0, 1 / 3, 2 / 3, 1, 1])
+    odd, even = (matmul.seconds(4096, n, 4096, A100) for n in (50257, 50264))
+    assert odd > 2 * even
+    assert matmul.seconds(2048, 2048, 150, A100, 96) > 5 * matmul.seconds(2048, 2048, 152, A100, 96)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+def test_the_parts_make_the_step_and_overlap_never_slows_it(plan):
+    step = predict(MODEL, plan, CLUSTER)
+    assert step.seconds == pytest.approx(sum(step.parts.values()))
+    assert min([*step.parts.values(), *step.hidden.values()]) >= 0
+    apart = predict(MODEL, replace(plan, overlap=False), CLUSTER)
+    assert [any(one.hidden.values()) for one in (step, apart)] == [True, False]
+    assert step.seconds <= apart.seconds
+    shown = apart.seconds - step.seconds
+    assert shown <= sum(step.hidden.values()) + 1e-9  # what is hidden still takes multiprocessors
+
+
+def test_recomputing_all_costs_the_forward_pass_once_more():
+    plan = Plan(64, 2, data=8, fused_attention=False)
+    how = {name: predict(MODEL, replace(plan, recompute=name), CLUSTER, fitted=IDEAL)
+           for name in ("none", "selective", "full")}  # fmt: skip
+    again = how["full"].parts["recompute"]
+    assert how["full"].seconds - how["none"].seconds == pytest.approx(again, rel=0.02)
+    computed = sum(how["full"].parts[name] for name in ("matrix products", "attention", "element-wise"))
+    assert again == pytest.approx(computed / 3, rel=0.1)
+    assert 0 < how["selective"].parts["recompute"] < 0.5 * again
+    assert how["none"].parts["recompute"] == 0
+    fused = Plan(64, 2, data=8, recompute="selective")
+    assert predict(MODEL, fused, CLUSTER).parts["recompute"] == 0
+
+
+def test_a_pipeline_waits_for_its_ends():
+    for stages, chunks, micro in ((4, 1, 8), (8, 1, 64), (4, 2, 8), (4, 4, 64)):
+        plan = Plan(micro, pipeline=stages, chunks=chunks)
+        parts = predict(SMALL_ENDS, plan, CLUSTER, fitted=IDEAL).parts
+        layers = sum(parts[name] for name in ("matrix products", "attention", "element-wise"))
+        assert parts["bubble"] / layers == pytest.approx((stages - 1) / (chunks * micro), rel=0.02)
+    uneven, even = (
+        predict(replace(SMALL_ENDS, layers=n), Plan(64, pipeline=4), CLUSTER).parts for n in (30, 32)
+    )
+    assert uneven["matrix products"] == even["matrix products"]  # those between still have eight layers
+    assert uneven["bubble"] < even["bubble"]
+    heavy = predict(replace(MODEL, vocabulary=512_000), Plan(64, pipeline=4), CLUSTER).parts
+    assert heavy["bubble"] < 0.1 * heavy["embedding and logits"]
+    last = predict(replace(MODEL, layers=30, vocabulary=512_000), Plan(64, pipeline=4), CLUSTER).parts
+    assert last["matrix products"] / heavy["matrix products"] == pytest.approx(7 / 8)  # it has one layer less
+
+
+def test_tensor_parallel_sums_four_times_a_layer_and_where_they_hide():
+    plan = Plan(8, tensor=8)
+    shown, again, split = (predict(MODEL, replace(plan, **how), CLUSTER).parts
+                           for how in ({}, {"recompute": "full"}, {"sequence_parallel": True}))  # fmt: skip
+    back, gone = (
+        predict(MODEL, plan, CLUSTER, Software(hide_tensor=how)).parts for how in ("backward", "all")
+    )
+    sums = [parts["tensor parallel"] / shown["tensor parallel"] for parts in (again, back, gone)]
+    assert sums == pytest.approx([1.5, 0.5, 0])
+    assert split["element-wise"] < shown["element-wise"]
+    assert split["tensor parallel"] > shown["tensor parallel"]  # inputs are gathered once more
+
+
+def test_what_sharding_divides_and_what_small_kernels_wait_for():
+    whole, shard = (predict(MODEL, Plan(64, data=8, zero=zero), CLUSTER).parts for zero in (0, 1))
+    assert shard["optimizer"] == pytest.approx(whole["optimizer"] / 8)
+    tiny = Transformer(layers=4, hidden=256, heads=4, sequence=128, vocabulary=512)
+    parts = predict(tiny, Plan(4), CLUSTER).parts
+    work = layer_kernels.Work(tiny, 1, 1, 1, False, True, "bf16", CLUSTER, Software(), Fitted())
+    launched = sum(len(kernels) for kernels in layer_kernels.layer(work)) * Fitted().launch
+    computed = sum(parts[name] for name in ("host", "matrix products", "attention", "element-wise"))
+    assert computed == pytest.approx(4 * 4 * launched)
+
+
+def test_clusters_share_their_network_and_refuse_what_they_lack():
+    assert len({named(name).title for name in names()}) == len(names())
+    lone, all_eight = CLUSTER.group(4, 8), CLUSTER.group(32)
+    assert (lone.nodes, lone.network_bandwidth) == (4, 25e9)
+    assert (all_eight.nodes, all_eight.network_bandwidth) == (4, 200e9)
+    assert CLUSTER.group(8).network is None
+    with pytest.raises(ValueError, match="one node"):
+        replace(CLUSTER, network=None).job(16, 2)
+    with pytest.raises(ValueError, match=r"fp8|FP8"):
+        predict(MODEL, Plan(8, precision="fp8"), CLUSTER)
+    with pytest.raises(ValueError, match="heads"):
+        predict(replace(MODEL, heads=16), Plan(32, tensor=32), CLUSTER)
