@@ -1,28 +1,36 @@
 """What a rank's memory holds at the peak of a training step: parameters, gradients, optimizer states,
 activations and buffers, each term a line of arithmetic.
 
-    predict(model, Plan(batch=512, data=64, zero=1)).total / 2**30
+    peak(model, Plan(batch=512, data=64, zero=1)).total / 2**30
 
 What to notice: parameters, gradients and optimizer states do not depend on the batch, and sharding divides
 them; activations grow with tokens and only tensor, sequence and context parallelism or recomputation shrinks
-them; logits are of the vocabulary's width, and on the last stage often are the peak.
+them; logits are as wide as the vocabulary, and on the last stage often are the peak.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpclab import checks
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
-BYTES = {"fp32": (4, 4, 8)}
-MIXED = (2, 2, 12)
-"""Of a parameter: itself, its gradient, and Adam's: two float32 moments, in mixed precision beside a float32
-copy of the parameter (Rajbhandari et al., ZeRO, SC20, section 3: K = 12)."""
+MIXED, FP32 = (2, 2, 12), (4, 4, 8)
+"""Bytes of a parameter: its own, its gradient's, and Adam's: two float32 moments, in mixed precision beside a
+float32 copy of the parameter (Rajbhandari et al., ZeRO, SC20, section 3.1: K = 12)."""
+CONTEXT = 1573 * 2**20
+"""Bytes of a process on its GPU before it stores anything: CUDA's context and kernels, as measured on an A100
+(BigScience, chronicles-prequel.md; 1,113 MiB on a V100)."""
+NCCL = 2.5 * 2**30
+"""Bytes of the communicators' buffers, where there is more than one GPU. Fitted; plausible 0.5 to 4 GiB."""
+RESERVED = 1.08
+"""What torch's allocator reserves over what is stored in it, as blocks of other sizes stay cached. Fitted;
+plausible 1.0 to 1.3."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one rank, by kind."""
+    """Bytes on one rank, by kind. `buffers`: whole layers for a moment, what the allocator has beyond what is
+    stored, and what is outside of it."""
 
     parameters: float
     gradients: float
@@ -35,29 +43,36 @@ class Memory:
         return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
 
 
-CONTEXT = 2e9
-"""Bytes that a process has on its GPU before anything is stored: CUDA context, libraries, NCCL's channels."""
-
-
 def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan does not fit."""
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
     held, ranks = held_parameters(model, plan, stage), plan.data * plan.context
-    weight, gradient, states = BYTES.get(plan.precision, MIXED)
-    return Memory(
-        parameters=held * weight / (ranks if plan.zero == 3 else 1),
-        gradients=held * gradient / (ranks if plan.zero >= 2 else 1),
-        optimizer=held * states / (ranks if plan.zero >= 1 else 1),
-        activations=activations(model, plan, stage),
-        buffers=CONTEXT + gathered(model, plan, stage),
-    )
+    weight, gradient, adam = bytes_of_a_parameter(plan)
+    parameters = held * weight / (ranks if plan.zero >= 3 else 1)
+    gradients = held * gradient / (ranks if plan.zero >= 2 else 1)
+    optimizer = held * adam / (ranks if plan.zero >= 1 else 1)
+    kept = activations(model, plan, stage)
+    whole = gathered(model, plan, stage)
+    stored = parameters + gradients + optimizer + kept + whole
+    buffers = whole + (RESERVED - 1) * stored + outside(plan)
+    return Memory(parameters, gradients, optimizer, kept, buffers)
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:
     """That of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
     ends = {0, plan.pipeline - 1}
     return max((predict(model, plan, stage) for stage in ends), key=lambda memory: memory.total)
+
+
+def outside(plan: Plan) -> float:
+    """Bytes that nvidia-smi counts and torch's allocator does not."""
+    return CONTEXT + (NCCL if plan.gpus > 1 else 0)
+
+
+def bytes_of_a_parameter(plan: Plan) -> tuple[int, int, int]:
+    """Its own, its gradient's, and its optimizer states'."""
+    return FP32 if plan.precision == "fp32" else MIXED
 
 
 def held_parameters(model: Transformer, plan: Plan, stage: int = 0) -> float:
@@ -68,69 +83,95 @@ def held_parameters(model: Transformer, plan: Plan, stage: int = 0) -> float:
     """
     h, t = model.hidden, plan.tensor
     whole = (6 if model.biases else 2) * h
-    layers = model.layers / plan.pipeline * (whole + (model.layer_parameters - whole) / t)
-    first, last = stage == 0, stage == plan.pipeline - 1
+    held = model.layers / plan.pipeline * (whole + (model.layer_parameters - whole) / t)
     embedding = h * model.vocabulary / t
-    own_output = last and not (first and model.tied)
-    return (
-        layers
-        + first * (embedding + h * model.sequence * model.positions)
-        + own_output * embedding
-        + last * h * (2 if model.biases else 1)
-    )
+    if stage == 0:
+        held += embedding + h * model.sequence * model.positions
+    if stage == plan.pipeline - 1:
+        held += h * (2 if model.biases else 1)
+        held += 0 if stage == 0 and model.tied else embedding
+    return held
 
 
 def in_flight(plan: Plan, stage: int = 0) -> float:
     """Micro-batches whose activations a stage holds at once, in units of all of its layers.
 
-    1F1B: one for each stage from here on. Interleaved: (1 + (p − 1)/(p·v)) · p on the first stage
-    (Korthikanti et al., MLSys 2023, section 4.2.3), from Megatron-LM's warm-up: chunks passed before the
-    first goes backward.
+    1F1B: one for each stage from here on. Interleaved: the chunks of Megatron-LM's warm-up, which on the
+    first stage are p · (1 + (p - 1)/(p·v)) micro-batches (Korthikanti et al., section 4.2.3).
     """
     p, v = plan.pipeline, plan.chunks
-    if v == 1:
-        return min(p - stage, plan.micro_batches)
-    return min((2 * (p - stage - 1) + (v - 1) * p + 1) / v, plan.micro_batches)
+    warm_up = p - stage if v == 1 else (2 * (p - stage - 1) + (v - 1) * p + 1) / v
+    return min(warm_up, plan.micro_batches)
 
 
 def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
     """Bytes that one layer keeps of one micro-batch for its backward pass.
 
-    Without parallelism s·b·h·(34 + 5·a·s/h) for GPT-3's layer with dropout, in 16 bits (Korthikanti et al.,
-    equation 1): 4 norms, 4 inputs of attention and MLP, 6 query, key and value, 2 attention's output,
-    16 inside the MLP, 2 dropout masks; 5·a·s/h are softmax, its dropout's mask and output. Tensor parallelism
-    splits what is inside attention and MLP (equation 2), sequence parallelism all of it (equation 4).
+    For GPT-3's layer with dropout, in 16 bits and without parallelism, s·b·h·(34 + 5·a·s/h) (Korthikanti et
+    al., equation 1): 4 the norms' inputs, 4 those of attention and MLP, 6 query, key and value, 2 attention's
+    output, 16 inside the MLP, 2 dropout's masks; 5·a·s/h are softmax, its dropout's mask and output.
+    Tensor parallelism splits what is inside attention and MLP (equation 2), sequence parallelism the rest
+    (equation 4). With "half" all but the layer's input, attention's output, and every second product is made
+    again.
     """
-    h, f, size = model.hidden, model.feed_forward, 4 if plan.precision == "fp32" else 2
-    tokens = plan.micro_batch * model.sequence / plan.context
-    stream = plan.tensor if plan.sequence_parallel else 1
+    h, f, size = model.hidden, model.feed_forward, element(plan)
+    stream, t = (plan.tensor if plan.sequence_parallel else 1), plan.tensor
+    attention, mlp = 2 * h + 2 * model.kv_width, (4 if model.gated else 2) * f
     if recompute == "full":
-        return tokens * size * h / stream
+        return tokens(model, plan) * size * h / stream
+    if recompute == "half":
+        return tokens(model, plan) * size * (2 * h / stream + (2 * h + model.kv_width + f) / t)
     whole = size * 4 * h + 2 * h * model.dropout
-    attention = size * (2 * h + 2 * model.kv_width)
-    inside = size * f * (4 if model.gated else 2)
-    scores = model.heads * model.sequence * (size + (1 + size) * model.dropout)
+    scores = model.heads * model.sequence * (size + (size + 1) * model.dropout)
     if plan.fused_attention or recompute == "selective":
         scores = 0
-    return tokens * (whole / stream + (attention + inside + scores) / plan.tensor)
+    return tokens(model, plan) * (whole / stream + (size * (attention + mlp) + scores) / t)
 
 
 def activations(model: Transformer, plan: Plan, stage: int = 0) -> float:
-    """Bytes kept for the backward passes under way, and of the layer or the loss that is worked on."""
-    layers = model.layers / plan.pipeline
-    kept = layers * in_flight(plan, stage) * layer_activations(model, plan, plan.recompute)
-    again = layer_activations(model, plan, "none") if plan.recompute != "none" else 0
-    return kept + max(again, logits(model, plan) if stage == plan.pipeline - 1 else 0)
+    """Bytes kept for the backward passes under way, and of the layer or the loss that is worked on.
+
+    A stage of a pipeline keeps its output, too. With sequence parallelism the stream is gathered for the
+    product under way, and so is its gradient.
+    """
+    stream = layer_activations(model, plan, "full")
+    layer = layer_activations(model, plan, plan.recompute)
+    output = plan.chunks * stream if plan.pipeline > 1 else 0
+    kept = in_flight(plan, stage) * (model.layers / plan.pipeline * layer + output)
+    again = 0.0 if plan.recompute == "none" else layer_activations(model, plan, "none")
+    loss = logits(model, plan) if stage == plan.pipeline - 1 else 0
+    split = replace(plan, sequence_parallel=False)
+    streams = 2 * layer_activations(model, split, "full") if plan.sequence_parallel else 0
+    return kept + max(again, loss) + streams
 
 
 def logits(model: Transformer, plan: Plan) -> float:
-    """Bytes of a micro-batch's logits in float32: their log-softmax, its gradient, and that of the logits."""
-    tokens = plan.micro_batch * model.sequence / plan.context
-    return 12 * tokens * model.vocabulary / plan.tensor
+    """Bytes of a micro-batch's logits: as they come, and in float32 their log-softmax and its two gradients.
+
+    torch's loss on logits that are split over tensor-parallel ranks (`loss_parallel`) takes one copy more.
+    """
+    copies = 3 if plan.tensor == 1 else 4
+    return (element(plan) + 4 * copies) * tokens(model, plan) * model.vocabulary / plan.tensor
 
 
 def gathered(model: Transformer, plan: Plan, stage: int = 0) -> float:
-    """Bytes of what is whole for a moment: a sharded layer's parameters, those of the next, its gradients."""
-    layer = model.layer_parameters / plan.tensor
-    weight, gradient, _ = BYTES.get(plan.precision, MIXED)
-    return layer * ((2 * weight if plan.zero == 3 else 0) + (gradient if plan.zero >= 2 else 0))
+    """Bytes of what sharding makes whole for a moment.
+
+    From ZeRO 2 on the gradients of a layer, and their float32 copy that is reduced; with ZeRO 3 the
+    parameters of this layer and of the next. A pipeline keeps all of its stage's whole between micro-batches.
+    """
+    weight, gradient, _ = bytes_of_a_parameter(plan)
+    largest = max(model.layer_parameters, model.hidden * model.vocabulary) / plan.tensor
+    if plan.zero == 3 and plan.pipeline > 1:
+        return held_parameters(model, plan, stage) * (weight + 4)
+    return largest * ((2 * weight if plan.zero == 3 else 0) + (gradient + 4 if plan.zero >= 2 else 0))
+
+
+def element(plan: Plan) -> int:
+    """Bytes of an activation; FP8 products take copies, and keep what they were made of."""
+    return 4 if plan.precision == "fp32" else 2
+
+
+def tokens(model: Transformer, plan: Plan) -> float:
+    """Those of a micro-batch on one rank of those that share a sequence."""
+    return plan.micro_batch * model.sequence / plan.context
