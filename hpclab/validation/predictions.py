@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpclab.validation import collective_rows, files, logs, message_rows, storage_rows, tables
+from hpclab.validation import collective_rows, files, logs, message_rows, storage_rows, tables, training_rows
 from hpclab.validation.score import NotEnoughSaid, NotPlaced, Prediction, straight_line
 from hpclab.validation.tables import Table
 
@@ -21,8 +21,9 @@ KINDS = {  # the first word of a file's name -> what is in it, and the module th
     "nccl": ("collectives between GPUs", collective_rows),
     "osu": ("OSU micro-benchmarks of MPI", message_rows),
     "storage": ("IO500 and MLPerf Storage", storage_rows),
+    "train": ("training steps of transformers", training_rows),
 }
-LATER = ("train", "mem", "sched", "power", "scaling")  # tables that no model predicts yet
+LATER = ("mem", "sched", "power", "scaling")  # tables that no model predicts yet
 
 
 def predict(path: str | Path, network: str = "") -> list[Prediction]:

@@ -1,0 +1,80 @@
+"""How long a matrix product takes on a GPU's matrix units, as a function of its shape.
+
+The library cuts the result into tiles, one for each block of threads; as many tiles as there are
+multiprocessors run at once, a wave. So time goes up in steps: 108 tiles take an A100 as long as one, and 109
+as long as 216. What to notice in the parts below:
+
+- a tile larger than what is left at the border works for nothing (tile quantisation), and so does a last wave
+  that is not full (wave quantisation);
+- a small tile fits more shapes, but reads more bytes for an operation, and the last cache limits that;
+- every tile waits for memory at first and writes at last, which a long k (the summed dimension) hides;
+- where there are few tiles and a long k, the sum is split over multiprocessors and added afterwards;
+- rows that are no multiple of 16 bytes keep the units from loading whole words.
+
+Sources: NVIDIA, Deep Learning Performance: Matrix Multiplication Background User's Guide (tiles, waves,
+alignment); CUTLASS, Efficient GEMM in CUDA (tiles, split-k). The rate is the highest that a search over
+shapes reached on the device (`Roof.rate`, cited in the catalogue), less what `sustained` says.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, gcd, log2
+
+from hpclab.models.device import Device, typical
+
+TILES = ((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128), (64, 64))
+SPLITS = (1, 2, 4, 8, 16)
+TURNS = 2  # memory latencies of a tile: its first operands, and its result
+
+
+@dataclass(frozen=True)
+class Units:
+    """What a product needs of a device: FLOP/s of all `multiprocessors`, bytes/s of memory and of the last
+    cache, seconds of memory's `latency`, and `element`, the bytes of a number."""
+
+    rate: float
+    bandwidth: float
+    cache: float
+    latency: float
+    multiprocessors: int
+    element: int
+    launch: float
+    misaligned: float  # share of the rate where rows are no multiple of 16 bytes
+
+
+def units(device: Device, precision: str, sustained: float = 1.0, misaligned: float = 0.25) -> Units:
+    """The units of a device in a precision that it has, at `sustained` times its best measured rate."""
+    name = "bf16" if precision == "fp16" and "bf16" in device.precisions else precision
+    roof = device.roof(name)
+    element = {"fp8": 1, "bf16": 2, "fp16": 2}.get(precision, 4)
+    cache_bandwidth = device.cache_bandwidth or roof.bandwidth * typical("cache over stream bandwidth")
+    return Units(
+        roof.rate * sustained, roof.bandwidth, cache_bandwidth, device.latency or typical("memory latency"),
+        device.multiprocessors or 100, element, device.launch_overhead, misaligned,
+    )  # fmt: skip
+
+
+def aligned(n: int, k: int, element: int) -> float:
+    """1 where rows are a multiple of 16 bytes, 0 where only of 2, by powers of two between."""
+    return log2(gcd(n * element, k * element, 16) / 2) / 3
+
+
+@cache
+def seconds(m: int, n: int, k: int, unit: Units, batch: int = 1) -> float:
+    """Seconds of `batch` products of an (m, k) by a (k, n) matrix, with the best of TILES and SPLITS."""
+    per = unit.multiprocessors
+    rate, cached = unit.rate / per, unit.cache / per
+    rate *= unit.misaligned ** (1 - aligned(n, k, unit.element))
+    moved = batch * unit.element * (m * k + k * n + m * n) / unit.bandwidth
+    best = float("inf")
+    for tall, wide in TILES:
+        tiles = batch * ceil(m / tall) * ceil(n / wide)
+        step = max(2 * tall * wide / rate, (tall + wide) * unit.element / cached)
+        ramp = TURNS * unit.latency + tall * wide * unit.element / cached
+        for split in SPLITS:
+            if split > 1 and (tiles >= per or k < 256 * split):
+                break
+            added = 8 * batch * m * n * split / unit.bandwidth if split > 1 else 0.0
+            waves = ceil(tiles * split / per)
+            best = min(best, waves * (ceil(k / split) * step + ramp) + added)
+    return unit.launch + max(best, moved)
