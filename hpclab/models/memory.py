@@ -47,16 +47,12 @@ def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan does not fit."""
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
-    held, ranks = held_parameters(model, plan, stage), plan.data * plan.context
-    weight, gradient, adam = bytes_of_a_parameter(plan)
-    parameters = held * weight / (ranks if plan.zero >= 3 else 1)
-    gradients = held * gradient / (ranks if plan.zero >= 2 else 1)
-    optimizer = held * adam / (ranks if plan.zero >= 1 else 1)
+    held = held_parameters(model, plan, stage)
+    three = states(held, plan.zero, plan.data * plan.context, bytes_of_a_parameter(plan))
     kept = activations(model, plan, stage)
     whole = gathered(model, plan, stage)
-    stored = parameters + gradients + optimizer + kept + whole
-    buffers = whole + (RESERVED - 1) * stored + outside(plan)
-    return Memory(parameters, gradients, optimizer, kept, buffers)
+    stored = sum(three) + kept + whole
+    return Memory(*three, kept, whole + (RESERVED - 1) * stored + outside(plan))
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:
@@ -65,9 +61,33 @@ def peak(model: Transformer, plan: Plan) -> Memory:
     return max((predict(model, plan, stage) for stage in ends), key=lambda memory: memory.total)
 
 
+def states(
+    held: float, zero: int, ranks: int, each: tuple[int, int, int] = MIXED
+) -> tuple[float, float, float]:
+    """Bytes of parameters, gradients and optimizer states, sharded over `ranks` as ZeRO's stage says.
+
+    `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
+    and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
+    """
+    weight, gradient, adam = (held * size for size in each)
+    return (
+        weight / (ranks if zero >= 3 else 1),
+        gradient / (ranks if zero >= 2 else 1),
+        adam / (ranks if zero >= 1 else 1),
+    )
+
+
 def outside(plan: Plan) -> float:
     """Bytes that nvidia-smi counts and torch's allocator does not."""
     return CONTEXT + (NCCL if plan.gpus > 1 else 0)
+
+
+def usable(label: float) -> float:
+    """Bytes that a GPU has for a process, of those on its label: its GB are GiB, and the driver keeps 1 %.
+
+    81,251 MiB of an A100 with "80 GB", 32,510 and 16,160 of a V100 with 32 and 16 (nvidia-smi).
+    """
+    return 0.99 * label / 1e9 * 2**30
 
 
 def bytes_of_a_parameter(plan: Plan) -> tuple[int, int, int]:
