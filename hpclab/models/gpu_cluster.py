@@ -55,7 +55,9 @@ def of(gpu: str, nvlink: str, node_gpus: int, network: str, bandwidth: float, ti
     memory, device = catalogue.entry("gpu", gpu).value("memory"), from_catalogue(gpu)
     if gpu == "a100-40gb":  # the same chip as with 80 GB, where products were measured
         device = replace(device, reached=from_catalogue("a100-80gb").reached)
-    return GpuCluster(device, memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title)
+    return GpuCluster(
+        device, memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title
+    )
 
 
 def _cards(count: int, link: str) -> float:

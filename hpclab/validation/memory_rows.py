@@ -19,13 +19,15 @@ from hpclab.validation.tables import Row, Table
 
 _COLUMNS = {  # what is read -> what the column that holds it is called, its ending left out
     "layers": r"(n_|num_)?layers", "hidden": r"hidden|d_model", "heads": r"(n_|num_)?(attention_)?heads",
-    "kv_heads": r"(n_|num_)?(kv|key_value)_heads", "feed_forward": r"ffn(_hidden)?|intermediate|feed_forward",
-    "vocabulary": r"vocab(ulary)?", "sequence": r"seq(uence)?(_len(gth)?)?|context_len(gth)?",
-    "gpus": r"(n_|num_)?gpus|world|ranks", "tensor": r"tp|tensor_parallel", "pipeline": r"pp|pipeline_parallel",
+    "kv_heads": r"(n_|num_)?(kv|key_value)_heads", "vocabulary": r"vocab(ulary)?",
+    "feed_forward": r"ffn(_hidden)?|intermediate|feed_forward", "gpus": r"(n_|num_)?gpus|world|ranks",
+    "sequence": r"seq(uence)?(_len(gth)?)?|context_len(gth)?",
+    "tensor": r"tp|tensor_parallel", "pipeline": r"pp|pipeline_parallel",
     "context": r"cp|context_parallel", "data": r"dp|fsdp|data_parallel|(dp|data_parallel)_shard(ed|s)?",
     "chunks": r"v_?pp|virtual_(pp|pipeline)(_chunks)?|virtual_stages|interleave(d|_factor)?|chunks",
     "micro_batch": r"micro_?batch|mbs", "rank_batch": r"local_batch|(micro_)?batch_per_(gpu|dp|rank|device)",
-    "batch": r"global_batch|gbs", "micro_batches": r"(n_|num_)?micro_?batches|grad_accum|accumulation(_steps)?",
+    "batch": r"global_batch|gbs",
+    "micro_batches": r"(n_|num_)?micro_?batches|grad_accum|accumulation(_steps)?",
     "parameters": r"params|parameters|num_params|params_billion", "states": r"optimizer_bytes_per_param_k",
 }  # fmt: skip
 _ENDING = r"(_(seqs?|seqs_per_gpu|tokens|from_text|size|degree|approx|gpus?|dim|h100|recalled))*$"
@@ -61,7 +63,7 @@ class Case:
 
 def columns(table: Table) -> list[str]:
     """Those of a table that hold memory; not the GPU's own."""
-    return [name for name in table.columns if re.fullmatch(_MEMORY, name) and not name.startswith("gpu")]
+    return [name for name in table.columns if re.fullmatch(_MEMORY, name)]
 
 
 def read(table: Table) -> list[Observation]:

@@ -93,9 +93,7 @@ def read(table: Table) -> list[Observation]:
             quantity = "iteration time" if unit == "s" else "throughput"
             found.append(Observation(row, quantity, value, unit, work, group, case))
     if not found:
-        raise ValueError(
-            f"{table.name} has no times: a column of {', '.join(_TIMES)} or throughput_tokens_per_s."
-        )
+        raise ValueError(f"{table.name} has no times: a column of {', '.join(_TIMES)} or throughput_tokens_per_s.")
     return found
 
 
