@@ -8,7 +8,7 @@ them; activations grow with tokens and only tensor, sequence and context paralle
 them; logits are as wide as the vocabulary, and on the last stage often are the peak.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hpclab import checks
 from hpclab.models.plan import Plan
@@ -160,8 +160,7 @@ def activations(model: Transformer, plan: Plan, stage: int = 0) -> float:
     kept = in_flight(plan, stage) * (model.layers / plan.pipeline * layer + output)
     again = 0.0 if plan.recompute == "none" else layer_activations(model, plan, "none")
     loss = logits(model, plan) if stage == plan.pipeline - 1 else 0
-    split = replace(plan, sequence_parallel=False)
-    streams = 2 * layer_activations(model, split, "full") if plan.sequence_parallel else 0
+    streams = 2 * plan.tensor * stream if plan.sequence_parallel else 0
     return kept + max(again, loss) + streams
 
 
