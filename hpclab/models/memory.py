@@ -20,9 +20,9 @@ float32 copy of the parameter (Rajbhandari et al., ZeRO, SC20, section 3.1: K = 
 CONTEXT = 1573 * 2**20
 """Bytes of a process on its GPU before it stores anything: CUDA's context and kernels, as measured on an A100
 (BigScience, chronicles-prequel.md; 1,113 MiB on a V100)."""
-NCCL = 2.5 * 2**30
+NCCL = 2.0 * 2**30
 """Bytes of the communicators' buffers, where there is more than one GPU. Fitted; plausible 0.5 to 4 GiB."""
-RESERVED = 1.08
+RESERVED = 1.1
 """What torch's allocator reserves over what is stored in it, as blocks of other sizes stay cached. Fitted;
 plausible 1.0 to 1.3."""
 
@@ -49,10 +49,10 @@ def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     checks.integer("stage", stage, 0, plan.pipeline - 1)
     held = held_parameters(model, plan, stage)
     three = states(held, plan.zero, plan.data * plan.context, bytes_of_a_parameter(plan))
-    kept = activations(model, plan, stage)
-    whole = gathered(model, plan, stage)
-    stored = sum(three) + kept + whole
-    return Memory(*three, kept, whole + (RESERVED - 1) * stored + outside(plan))
+    now, whole = worked_on(model, plan, stage)
+    activations = kept(model, plan, stage) + now
+    unused = (RESERVED - 1) * (sum(three) + activations + whole)
+    return Memory(*three, activations, whole + unused + outside(plan))
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:
@@ -135,55 +135,68 @@ def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
     again.
     """
     h, f, size = model.hidden, model.feed_forward, element(plan)
-    stream, t = (plan.tensor if plan.sequence_parallel else 1), plan.tensor
+    split, t = (plan.tensor if plan.sequence_parallel else 1), plan.tensor
     attention, mlp = 2 * h + 2 * model.kv_width, (4 if model.gated else 2) * f
     if recompute == "full":
-        return tokens(model, plan) * size * h / stream
+        return stream(model, plan)
     if recompute == "half":
-        return tokens(model, plan) * size * (2 * h / stream + (2 * h + model.kv_width + f) / t)
+        return tokens(model, plan) * size * (2 * h / split + (2 * h + model.kv_width + f) / t)
     whole = size * 4 * h + 2 * h * model.dropout
     scores = model.heads * model.sequence * (size + (size + 1) * model.dropout)
     if plan.fused_attention or recompute == "selective":
         scores = 0
-    return tokens(model, plan) * (whole / stream + (size * (attention + mlp) + scores) / t)
+    return tokens(model, plan) * (whole / split + (size * (attention + mlp) + scores) / t)
 
 
-def activations(model: Transformer, plan: Plan, stage: int = 0) -> float:
-    """Bytes kept for the backward passes under way, and of the layer or the loss that is worked on.
+def kept(model: Transformer, plan: Plan, stage: int = 0) -> float:
+    """Bytes kept for the backward passes under way.
 
-    A stage of a pipeline keeps its output, too. With sequence parallelism the stream is gathered for the
-    product under way, and so is its gradient.
+    A stage of a pipeline keeps what it sent on, too, and the last one its logits; that one also has the inputs
+    of the last norm and of the output layer.
     """
-    stream = layer_activations(model, plan, "full")
-    layer = layer_activations(model, plan, plan.recompute)
-    output = plan.chunks * stream if plan.pipeline > 1 else 0
-    kept = in_flight(plan, stage) * (model.layers / plan.pipeline * layer + output)
+    held = model.layers / plan.pipeline * layer_activations(model, plan, plan.recompute)
+    if stage < plan.pipeline - 1:
+        return in_flight(plan, stage) * (held + plan.chunks * stream(model, plan))
+    sent = (plan.pipeline > 1) * element(plan) * tokens(model, plan) * model.vocabulary / plan.tensor
+    return in_flight(plan, stage) * (held + 2 * stream(model, plan) + sent)
+
+
+def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, float]:
+    """Bytes of activations, and of whole layers in spite of sharding, at the fuller of two moments.
+
+    The backward pass of a layer: what is made again of it, its parameters and the next one's, its gradients
+    and their float32 copy that is reduced. And the loss, on the last stage. With sequence parallelism the
+    stream is gathered for the product under way, and so is its gradient. A pipeline with ZeRO 3 keeps its
+    whole stage between micro-batches, with gradients in float32 (as torchtitan does).
+    """
+    weight, gradient, _ = bytes_of_a_parameter(plan)
+    weight = weight if plan.zero == 3 else 0
+    gradient = gradient + 4 if plan.zero >= 2 else 0
+    layer, output = model.layer_parameters / plan.tensor, model.hidden * model.vocabulary / plan.tensor
+    streams = 2 * plan.tensor * stream(model, plan) if plan.sequence_parallel else 0
     again = 0.0 if plan.recompute == "none" else layer_activations(model, plan, "none")
-    loss = logits(model, plan) if stage == plan.pipeline - 1 else 0
-    streams = 2 * plan.tensor * stream if plan.sequence_parallel else 0
-    return kept + max(again, loss) + streams
+    moments = [(again + streams, (2 * weight + gradient) * layer)]
+    if stage == plan.pipeline - 1:
+        moments.append((logits(model, plan) + streams, weight * (output + layer)))
+    activations, whole = max(moments, key=sum)
+    if plan.zero == 3 and plan.pipeline > 1:
+        whole = held_parameters(model, plan, stage) * (weight + 4)
+    return activations, whole
 
 
 def logits(model: Transformer, plan: Plan) -> float:
-    """Bytes of a micro-batch's logits: as they come, and in float32 their log-softmax and its two gradients.
+    """Bytes of a micro-batch's logits in the loss: in float32 their log-softmax and two gradients.
 
     torch's loss on logits that are split over tensor-parallel ranks (`loss_parallel`) takes one copy more.
     """
     copies = 3 if plan.tensor == 1 else 4
-    return (element(plan) + 4 * copies) * tokens(model, plan) * model.vocabulary / plan.tensor
+    return 4 * copies * tokens(model, plan) * model.vocabulary / plan.tensor
 
 
-def gathered(model: Transformer, plan: Plan, stage: int = 0) -> float:
-    """Bytes of what sharding makes whole for a moment.
-
-    From ZeRO 2 on the gradients of a layer, and their float32 copy that is reduced; with ZeRO 3 the
-    parameters of this layer and of the next. A pipeline keeps all of its stage's whole between micro-batches.
-    """
-    weight, gradient, _ = bytes_of_a_parameter(plan)
-    largest = max(model.layer_parameters, model.hidden * model.vocabulary) / plan.tensor
-    if plan.zero == 3 and plan.pipeline > 1:
-        return held_parameters(model, plan, stage) * (weight + 4)
-    return largest * ((2 * weight if plan.zero == 3 else 0) + (gradient + 4 if plan.zero >= 2 else 0))
+def stream(model: Transformer, plan: Plan) -> float:
+    """Bytes of what goes from layer to layer, of one micro-batch."""
+    split = plan.tensor if plan.sequence_parallel else 1
+    return tokens(model, plan) * element(plan) * model.hidden / split
 
 
 def element(plan: Plan) -> int:
