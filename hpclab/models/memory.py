@@ -151,21 +151,21 @@ def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
 def kept(model: Transformer, plan: Plan, stage: int = 0) -> float:
     """Bytes kept for the backward passes under way.
 
-    A stage of a pipeline keeps what it sent on, too, and the last one its logits; that one also has the inputs
-    of the last norm and of the output layer.
+    A stage of a pipeline keeps what it sent on, too, and the last one its logits.
     """
     held = model.layers / plan.pipeline * layer_activations(model, plan, plan.recompute)
-    if stage < plan.pipeline - 1:
-        return in_flight(plan, stage) * (held + plan.chunks * stream(model, plan))
-    sent = (plan.pipeline > 1) * element(plan) * tokens(model, plan) * model.vocabulary / plan.tensor
-    return in_flight(plan, stage) * (held + 2 * stream(model, plan) + sent)
+    sent = plan.chunks * stream(model, plan)
+    if stage == plan.pipeline - 1:
+        sent = (plan.pipeline > 1) * element(plan) * tokens(model, plan) * model.vocabulary / plan.tensor
+    return in_flight(plan, stage) * (held + sent)
 
 
 def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, float]:
     """Bytes of activations, and of whole layers in spite of sharding, at the fuller of two moments.
 
-    The backward pass of a layer: what is made again of it, its parameters and the next one's, its gradients
-    and their float32 copy that is reduced. And the loss, on the last stage. With sequence parallelism the
+    The backward pass of a layer: what is made again of it, the gradients of its output and inside its MLP;
+    its parameters and the next one's, its gradients and their float32 copy that is reduced. And the loss, on
+    the last stage, with the inputs of the last norm and of the output layer. With sequence parallelism the
     stream is gathered for the product under way, and so is its gradient. A pipeline with ZeRO 3 keeps its
     whole stage between micro-batches, with gradients in float32 (as torchtitan does).
     """
@@ -173,11 +173,13 @@ def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, fl
     weight = weight if plan.zero == 3 else 0
     gradient = gradient + 4 if plan.zero >= 2 else 0
     layer, output = model.layer_parameters / plan.tensor, model.hidden * model.vocabulary / plan.tensor
-    streams = 2 * plan.tensor * stream(model, plan) if plan.sequence_parallel else 0
+    one = stream(model, plan)
+    streams = 2 * plan.tensor * one if plan.sequence_parallel else 0
     again = 0.0 if plan.recompute == "none" else layer_activations(model, plan, "none")
-    moments = [(again + streams, (2 * weight + gradient) * layer)]
+    inside = (1 + model.gated) * element(plan) * tokens(model, plan) * model.feed_forward / plan.tensor
+    moments = [(again + one + inside + streams, (2 * weight + gradient) * layer)]
     if stage == plan.pipeline - 1:
-        moments.append((logits(model, plan) + streams, weight * (output + layer)))
+        moments.append((logits(model, plan) + 2 * one + streams, weight * (output + layer)))
     activations, whole = max(moments, key=sum)
     if plan.zero == 3 and plan.pipeline > 1:
         whole = held_parameters(model, plan, stage) * (weight + 4)
