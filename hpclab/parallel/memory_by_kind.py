@@ -9,11 +9,15 @@ nearly nothing at the peak, for they appear as the activations go; with a second
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed._tools.mem_tracker import MemTracker
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 from hpclab.models.memory import Memory
 from hpclab.models.plan import Plan
@@ -23,55 +27,92 @@ from hpclab.workloads.gpt import GPT, loss
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+class Live(TorchDispatchMode):
+    """While it is entered: what tensors there are, and the Memory of the moment when they were largest.
+
+    A storage is counted once, from the operation that makes it until it is freed. What FSDP gathers and
+    scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: "Float32Adam"):
+        super().__init__()
+        self.parameters, self.optimizer = list(model.parameters()), optimizer.held()
+        self.storages = WeakIdKeyDictionary({here(one).untyped_storage(): False for one in self.parameters})
+        self.peak, self.paused = Memory(0, 0, 0, 0, 0), False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(issubclass(one, DTensor) for one in types):
+            return NotImplemented  # it makes operations on this rank's part, which come here again
+        result = func(*args, **(kwargs or {}))
+        if self.paused:
+            return result
+        gathers = func.namespace == "fsdp" or func.name().startswith(("c10d::_all", "c10d::_reduce_scatter"))
+        for tensor in tree_leaves((args, kwargs, result) if gathers else result):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                self.storages[storage] = gathers or self.storages.get(storage, False)
+        if sum(one.nbytes() for one in self.storages) + self.optimizer > self.peak.total:
+            self.peak = self.now()
+        return result
+
+    def now(self) -> Memory:
+        """What there is at this moment."""
+        parameters = stored(self.parameters)
+        gradients = stored(one.grad for one in self.parameters if one.grad is not None)
+        whole = sum(one.nbytes() for one, gathers in self.storages.items() if gathers)
+        rest = sum(one.nbytes() for one in self.storages) - parameters - gradients - whole
+        return Memory(parameters, gradients, self.optimizer, rest, whole)
+
+
 class Float32Adam:
-    """AdamW on float32 copies of 16-bit parameters: the 12 bytes of mixed precision."""
+    """AdamW; of 16-bit parameters on float32 copies: the 12 bytes of mixed precision."""
 
     def __init__(self, model: nn.Module):
         self.own = list(model.parameters())
-        self.copies = [one.detach().float().clone() for one in self.own]
+        self.mixed = self.own[0].dtype != torch.float32
+        self.copies = [one.detach().float() for one in self.own] if self.mixed else self.own
         self.adam = torch.optim.AdamW(self.copies)
 
     def step(self) -> None:
         for own, copy in zip(self.own, self.copies, strict=True):
-            copy.grad, own.grad = own.grad.float(), None
+            if self.mixed and own.grad is not None:
+                copy.grad = own.grad.float()
         self.adam.step()
         with torch.no_grad():
             for own, copy in zip(self.own, self.copies, strict=True):
-                own.copy_(copy)
-                copy.grad = None
+                if self.mixed:
+                    own.copy_(copy)
+                own.grad = copy.grad = None
 
     def held(self) -> int:
-        """Bytes of its states, and of the copies where the parameters are not in float32 themselves."""
-        states = [one for state in self.adam.state.values() for one in state.values() if one.dim()]
-        mixed = self.own[0].dtype != torch.float32
-        return stored(states) + (stored(self.copies) if mixed else 0)
+        """Bytes of its moments, and of the copies."""
+        moments = [one for state in self.adam.state.values() for one in state.values() if one.dim()]
+        return stored(moments) + (stored(self.copies) if self.mixed else 0)
 
 
 def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
-    """Bytes by kind at the peak of the plan's micro-batches, forward and backward, on one device.
+    """The Memory of the plan's micro-batches, forward and backward, at the peak on one device.
 
     ValueError where the plan is for several GPUs, or recomputes in part.
     """
     if plan.gpus > 1 or plan.recompute not in ("none", "full"):
-        raise ValueError(
-            'measure takes a plan for one GPU with recompute="none" or "full"; more GPUs: rehearse.'
-        )
+        raise ValueError('measure takes a plan for one GPU with recompute="none" or "full".')
     model = GPT(shape).to(device, TYPES[plan.precision])
     if plan.recompute == "full":
         recompute_blocks(model)
     tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long, device=device)
     optimizer = Float32Adam(model)
-    micro_batch(model, tokens)
-    optimizer.step()
-    tracker = MemTracker()
-    tracker.track_external(model)
-    with tracker:
+    first_step(model, tokens, optimizer)
+    with Live(model, optimizer) as live:
         for _ in range(plan.micro_batches):
             micro_batch(model, tokens)
-            tracker.reset_mod_stats()
-        peak = by_kind(tracker)
-    activations = peak["Activation"] + peak["Temp"]
-    return Memory(peak["Parameter"], peak["Gradient"], optimizer.held(), activations, 0)
+    return live.peak
+
+
+def first_step(model: nn.Module, tokens: Tensor, optimizer: Float32Adam) -> None:
+    """After it the optimizer has its states."""
+    micro_batch(model, tokens)
+    optimizer.step()
 
 
 def micro_batch(model: nn.Module, tokens: Tensor) -> None:
@@ -83,12 +124,6 @@ def recompute_blocks(model: GPT) -> None:
     """Let each block keep its input only, and compute the rest again when its turn to go backward comes."""
     for number, block in enumerate(model.blocks):
         model.blocks[number] = checkpoint_wrapper(block)
-
-
-def by_kind(tracker: MemTracker) -> dict[str, int]:
-    """A tracker's bytes at the peak, by kind."""
-    ((kinds),) = tracker.get_tracker_snapshot("peak").values()
-    return {str(getattr(kind, "value", kind)): size for kind, size in kinds.items()}
 
 
 def saved_for_backward(forward: Callable[[], Tensor], model: nn.Module) -> dict[str, int]:
@@ -113,6 +148,12 @@ def saved_for_backward(forward: Callable[[], Tensor], model: nn.Module) -> dict[
     return found
 
 
+def here(tensor: Tensor) -> Tensor:
+    """This rank's part of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def stored(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the tensors' storages, each counted once."""
-    return sum({one.untyped_storage(): one.untyped_storage().nbytes() for one in tensors}.values())
+    """Bytes of the tensors' storages on this rank, each counted once."""
+    storages = [here(one).untyped_storage() for one in tensors]
+    return sum({one._cdata: one.nbytes() for one in storages}.values())
