@@ -89,9 +89,7 @@ def rehearse(shape: Transformer, plan: Plan) -> Rehearsal:
     DTensor's. ValueError for what else a plan can say, and in a process that is a rank already.
     """
     if plan.zero not in (0, 3) or plan.pipeline * plan.context > 1 or plan.sequence_parallel:
-        raise ValueError(
-            "rehearse knows data (zero = 0 or 3) and tensor parallelism; the rest must be left out."
-        )
+        raise ValueError("rehearse knows data (zero = 0 or 3) and tensor parallelism: leave out the rest.")
     if dist.is_initialized():
         raise ValueError("rehearse makes a process group of its own: call it where none is initialised.")
     plan.refuse_unless_it_fits(shape)

@@ -8,6 +8,7 @@ besides are `buffers` in the model, and none here. What to notice: with a single
 nearly nothing at the peak, for they appear as the activations go; with a second one they are whole.
 """
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,8 +37,11 @@ class Live(TorchDispatchMode):
 
     def __init__(self, model: nn.Module, optimizer: "Float32Adam"):
         super().__init__()
-        self.parameters, self.optimizer = list(model.parameters()), optimizer.held()
-        self.storages = WeakIdKeyDictionary({here(one).untyped_storage(): False for one in self.parameters})
+        self.model, self.optimizer = list(model.parameters()), optimizer.held()
+        self.parameters, self.total = stored(self.model), 0
+        self.sizes, self.whole = WeakIdKeyDictionary(), WeakIdKeyDictionary()  # storage -> [bytes]
+        for parameter in self.model:
+            self.count(here(parameter).untyped_storage())
         self.peak, self.paused = Memory(0, 0, 0, 0, 0), False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -49,19 +53,33 @@ class Live(TorchDispatchMode):
         gathers = func.namespace == "fsdp" or func.name().startswith(("c10d::_all", "c10d::_reduce_scatter"))
         for tensor in tree_leaves((args, kwargs, result) if gathers else result):
             if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                self.storages[storage] = gathers or self.storages.get(storage, False)
-        if sum(one.nbytes() for one in self.storages) + self.optimizer > self.peak.total:
+                size = self.count(tensor.untyped_storage())
+                if gathers:
+                    self.whole[tensor.untyped_storage()] = size
+        for storage, size in self.whole.items():  # FSDP empties and refills them
+            self.total += storage.nbytes() - size[0]
+            size[0] = storage.nbytes()
+        if self.total + self.optimizer > self.peak.total:
             self.peak = self.now()
         return result
 
+    def count(self, storage: torch.UntypedStorage) -> list[int]:
+        """Its bytes, which are in the total until it is freed."""
+        if storage not in self.sizes:
+            self.sizes[storage] = [storage.nbytes()]
+            self.total += storage.nbytes()
+            weakref.finalize(storage, self.freed, self.sizes[storage]).atexit = False
+        return self.sizes[storage]
+
+    def freed(self, size: list[int]) -> None:
+        self.total -= size[0]
+
     def now(self) -> Memory:
         """What there is at this moment."""
-        parameters = stored(self.parameters)
-        gradients = stored(one.grad for one in self.parameters if one.grad is not None)
-        whole = sum(one.nbytes() for one, gathers in self.storages.items() if gathers)
-        rest = sum(one.nbytes() for one in self.storages) - parameters - gradients - whole
-        return Memory(parameters, gradients, self.optimizer, rest, whole)
+        gradients = stored(one.grad for one in self.model if one.grad is not None)
+        whole = sum(size[0] for size in self.whole.values())
+        rest = self.total - self.parameters - gradients - whole
+        return Memory(self.parameters, gradients, self.optimizer, rest, whole)
 
 
 class Float32Adam:

@@ -1,14 +1,13 @@
 """Tables `mem_*.csv`, and columns of memory in tables of training steps: peaks held against `models.memory`.
 
-A row is a model and a plan; its columns are recognised by what they are called in most papers. What is
-predicted depends on the name of the column of memory: model states, activations, or all of a rank's peak. A
-row that says "OOM" states a verdict, and so does one with a figure where the GPU's size is known: that it
-fits.
+A row is a model and a plan, recognised by what columns are called in most papers. Its column's name says
+what is predicted: model states, activations, or all of a rank's peak. "OOM" is a verdict, and so is a figure
+where the GPU's size is known: that it fits.
 """
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpclab.models import memory
@@ -17,37 +16,29 @@ from hpclab.models.transformer import Transformer
 from hpclab.validation.score import NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
-_COLUMNS = {  # what is read -> what the column that holds it is called, its ending left out
+_COLUMNS = {  # what is read -> what its column is called, without the ending
     "layers": r"(n_|num_)?layers", "hidden": r"hidden|d_model", "heads": r"(n_|num_)?(attention_)?heads",
     "kv_heads": r"(n_|num_)?(kv|key_value)_heads", "vocabulary": r"vocab(ulary)?",
     "feed_forward": r"ffn(_hidden)?|intermediate|feed_forward", "gpus": r"(n_|num_)?gpus|world|ranks",
-    "sequence": r"seq(uence)?(_len(gth)?)?|context_len(gth)?",
-    "tensor": r"tp|tensor_parallel", "pipeline": r"pp|pipeline_parallel",
-    "context": r"cp|context_parallel", "data": r"dp|fsdp|data_parallel|(dp|data_parallel)_shard(ed|s)?",
-    "chunks": r"v_?pp|virtual_(pp|pipeline)(_chunks)?|virtual_stages|interleave(d|_factor)?|chunks",
-    "micro_batch": r"micro_?batch|mbs", "rank_batch": r"local_batch|(micro_)?batch_per_(gpu|dp|rank|device)",
-    "batch": r"global_batch|gbs",
-    "micro_batches": r"(n_|num_)?micro_?batches|grad_accum|accumulation(_steps)?",
-    "parameters": r"params|parameters|num_params|params_billion", "states": r"optimizer_bytes_per_param_k",
+    "sequence": r"(seq(uence)?|context)(_len(gth)?)?", "zero": r"zero(_stage)?",
+    "data": r"dp(_shard)?|fsdp|data_parallel", "tensor": r"tp|tensor_parallel",
+    "pipeline": r"pp|pipeline_parallel", "context": r"cp|context_parallel",
+    "chunks": r"v_?pp|virtual_(pp|pipeline)(_chunks)?|virtual_stages|interleaved?|chunks",
+    "micro_batch": r"micro_?batch|mbs", "rank_batch": r"local_batch|batch_per_(gpu|dp|rank|device)",
+    "batch": r"global_batch|gbs", "parameters": r"params|parameters", "adam": r"optimizer_bytes_per_param_k",
 }  # fmt: skip
-_ENDING = r"(_(seqs?|seqs_per_gpu|tokens|from_text|size|degree|approx|gpus?|dim|h100|recalled))*$"
-_MODELS = {  # words of the model's name -> layers, hidden, heads, kv_heads, feed_forward, vocabulary, gated
-    r"llama.?3.*\b8b": (32, 4096, 32, 8, 14336, 128256, True),
-    r"llama.?3.*\b70b": (80, 8192, 64, 8, 28672, 128256, True),
-    r"llama.?3.*\b405b": (126, 16384, 128, 8, 53248, 128256, True),
-    r"llama.*\b7b": (32, 4096, 32, 32, 11008, 32000, True),
-    r"llama.*\b13b": (40, 5120, 40, 40, 13824, 32000, True),
-    r"llama.*\b70b": (80, 8192, 64, 8, 28672, 32000, True),
-    r"\b22b": (48, 6144, 64, 64, 24576, 51200, False), r"\b175b": (96, 12288, 96, 96, 49152, 51200, False),
-    r"\b530b": (105, 20480, 128, 128, 81920, 51200, False),
-    r"\b1t|\b1000b": (128, 25600, 160, 160, 102400, 51200, False),
+_ENDING = r"(_(seqs?|seqs_per_gpu|tokens|from_text|size|degree|approx|dim))*$"
+_MODELS = {  # words of a model's name -> layers, hidden, heads, kv_heads, feed_forward, vocabulary
+    r"llama.?3.*\b8b": (32, 4096, 32, 8, 14336, 128256), r"llama.?3.*\b70b": (80, 8192, 64, 8, 28672, 128256),
+    r"llama.?3.*\b405b": (126, 16384, 128, 8, 53248, 128256), r"\b22b": (48, 6144, 64, 64, 24576, 51200),
+    r"\b175b": (96, 12288, 96, 96, 49152, 51200), r"\b530b": (105, 20480, 128, 128, 81920, 51200),
+    r"\b1t\b": (128, 25600, 160, 160, 102400, 51200),
 }  # fmt: skip
-_FIELDS = ("layers", "hidden", "heads", "kv_heads", "feed_forward", "vocabulary", "gated")
+_SHAPE = ("layers", "hidden", "heads", "kv_heads", "feed_forward", "vocabulary")
 _DEGREES = {"fsdp": "data", "dp": "data", "tp": "tensor", "pp": "pipeline", "cp": "context"}
-_MEMORY = (
-    r"(?!peak_(tera|tflop)).*(mem(ory)?|activation|_gib|_gb)(?!.*(recompute|checkpoint|bandwidth|per_s)).*"
-)
-_MEGATRON = (2, 4, 12)  # gradients are added up in float32: 18 bytes of a weight
+_MEMORY = r"(?!gpu).*(mem(ory)?|activation|_gib|_gb)(?!.*(recompute|checkpoint|offload|bandwidth|per_s)).*"
+_MEGATRON = 18  # bytes of a weight: gradients are added up in float32
+_YES = ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True)
@@ -57,8 +48,9 @@ class Case:
     model: Transformer
     plan: Plan
     what: str
-    capacity: float
-    torch: bool
+    capacity: float = 0.0
+    torch: bool = False
+    fits: bool = True
 
 
 def columns(table: Table) -> list[str]:
@@ -71,171 +63,128 @@ def read(table: Table) -> list[Observation]:
     found = []
     for row in table.rows:
         for column in columns(table):
-            figure = re.match(r"\d+(\.\d+)?", row.text(column))
-            if not figure and not re.search(r"\boom\b|out of memory", row.text(column).lower()):
+            text = row.text(column).lower()
+            figure = re.match(r"\d+(\.\d+)?", text)
+            if not figure and not re.search(r"\boom\b|out of memory", text):
                 continue
             case = _case(row, column)
-            sized = isinstance(case, Case) and case.what == "peak memory" and case.capacity
+            placed = isinstance(case, Case)
             if figure:
+                size = 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline if placed else 1.0
                 value = float(figure[0]) * _unit(row, column)
-                what = "memory" if not isinstance(case, Case) else case.what
-                found.append(Observation(row, what, value, "B", _size(case), row.text("source"), case))
-            if sized and "borderline" not in row.text(column):
-                fits = ("fits" if figure else "does not fit", case)
-                found.append(Observation(row, "memory verdict", 1.0, "1", 1.0, "", fits))
+                what = case.what if placed else "memory"
+                found.append(Observation(row, what, value, "B", size, row.text("source"), case))
+            if placed and case.what == "peak memory" and case.capacity and "borderline" not in text:
+                case = replace(case, what="memory verdict", fits=bool(figure))
+                found.append(Observation(row, case.what, 1.0, "1", 1.0, "", case))
     if not found:
-        raise ValueError(
-            f"{table.name} has no memory: a column such as peak_memory_gib, or memory_gb, is needed."
-        )
+        raise ValueError(f"{table.name} has no memory: a column such as peak_memory_gib or memory_gb.")
     return found
 
 
 def predict(observation: Observation) -> float:
     """Bytes; of a verdict 1 where the model's is the same, and 0 where it is not."""
     case = observation.case
-    verdict = ""
-    if isinstance(case, tuple):
-        verdict, case = case
     if isinstance(case, NotPlaced):
         raise case
-    if isinstance(case, float):
-        return case
-    try:
-        return _bytes(case, verdict)
-    except ValueError as error:
-        raise NotPlaced(str(error)) from None
-
-
-def _bytes(case: Case, verdict: str) -> float:
+    if not isinstance(case, Case):
+        return sum(memory.states(*case))
     model, plan = case.model, case.plan
-    layer = memory.layer_activations(model, plan, plan.recompute)
     if case.what == "activations":
+        layer = memory.layer_activations(model, plan, plan.recompute)
         return memory.in_flight(plan) * model.layers / plan.pipeline * layer
-    if case.what == "model states":
-        return _layer_weights(model) * model.layers / plan.pipeline / plan.tensor * sum(_MEGATRON)
+    if case.what == "model states":  # the matrices of the layers, as in the paper's figures
+        h, inside = model.hidden, (2 + model.gated) * model.feed_forward
+        matrices = h * (2 * h + 2 * model.kv_width + inside)
+        return _MEGATRON * matrices * model.layers / plan.pipeline / plan.tensor
     peak = memory.peak(model, plan).total
-    if verdict:
-        return float(("fits" if peak <= memory.usable(case.capacity) else "does not fit") == verdict)
+    if case.what == "memory verdict":
+        return float((peak <= memory.usable(case.capacity)) == case.fits)
     return peak - (memory.outside(plan) if case.torch else 0)
-
-
-def _layer_weights(model: Transformer) -> float:
-    """12 · hidden² where nothing is gated or shared."""
-    h, into = model.hidden, (3 if model.gated else 2) * model.feed_forward
-    return h * (2 * h + 2 * model.kv_width + into)
-
-
-def _size(case: Case | float | NotPlaced) -> float:
-    """What the baseline's line goes over: bytes of a rank's parameters, unsharded."""
-    if isinstance(case, Case):
-        return 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline
-    return 1.0
 
 
 def _unit(row: Row, column: str) -> float:
     """GiB where it is said, and where nvidia-smi or torch counted, which call them GB."""
     measured = re.search("bigscience|torchtitan", row.text("source").lower())
-    told = (column + row.text("unit")).lower()
-    return 1e9 if re.search(r"gb", told) and not measured else 2.0**30
+    return 1e9 if "gb" in (column + row.text("unit")).lower() and not measured else 2.0**30
 
 
-def _case(row: Row, column: str) -> Case | float | NotPlaced:
-    """What `predict` needs; bytes where the row has them without a model's shape: ZeRO's own table."""
+def _case(row: Row, column: str) -> Case | tuple[Any, ...] | NotPlaced:
+    """What `predict` needs; without a model's shape, as in ZeRO's own table, what `memory.states` takes."""
+    words = " ".join(row.fields.values()).lower().replace("_", " ")
     try:
         said = _said(row)
-        words = " ".join(row.fields.values()).lower()
-        zero = re.search(r"(?:zero|stage|z)[-_ ]?([0-3])\b", words.replace("_pos", " "))
-        stage = int(zero[1]) if zero else 3 if re.search(r"fsdp|full_shard|torchtitan", words) else 0
+        zero = re.search(r"zero ?-?([0-3])\b", words)
+        sharded = 3 if re.search("fsdp|full shard|torchtitan", words) or "fsdp" in row.fields else 0
+        stage = said.get("zero", int(zero[1]) if zero else sharded)
+        if "hidden" not in said and "parameters" in said:
+            return said["parameters"], stage, said.get("data", 1), (2, 2, said.get("adam", 12))
         if "hidden" not in said:
-            if "parameters" not in said:
-                raise NotPlaced("its model is not one that the course knows, and has no layers and hidden")
-            each = (2, 2, int(said.get("states", 12)))
-            return sum(memory.states(said["parameters"], stage, int(said.get("data", 1)), each))
-        model = _model(row, said, words)
-        what = _what(f"{column} {row.text('component', 'kind', 'quantity', 'what')}".lower())
+            raise NotPlaced("its model is not one that the course knows, and has no layers and hidden")
+        told = f"{column} {row.text('component', 'kind', 'quantity', 'what')}".lower()
+        kinds = "activations" if "activation" in told else "model states"
+        what = kinds if re.search("activation|state|param|optim|weight|grad", told) else "peak memory"
         size = re.search(r"(\d+) ?gb", row.words("gpu", "node_type", "system", "gpu_memory").lower())
-        torch = bool(re.search("reserved|allocated|torchtitan|fsdp", f"{column} {words}"))
-        plan = _plan(row, said, words, stage)
+        torch = bool(re.search("reserved|allocated|torchtitan|fsdp", f"{column} {words}")) or sharded == 3
+        model, plan = _model(row, said, words), _plan(row, said, words, stage)
+        plan.refuse_unless_it_fits(model)
         return Case(model, plan, what, float(size[1]) * 1e9 if size else 0.0, torch)
-    except NotPlaced as reason:
-        return reason
     except ValueError as error:
         return NotPlaced(str(error))
-
-
-def _what(told: str) -> str:
-    if "activation" in told:
-        return "activations"
-    return "model states" if re.search(r"state|param|optim|weight|grad", told) else "peak memory"
 
 
 def _said(row: Row) -> dict[str, Any]:
     """Numbers by what they are; degrees that stand in words, as "FSDP 8, TP 8", too."""
     said: dict[str, Any] = {}
     for column, text in row.fields.items():
-        name = re.sub(_ENDING, "", column)
+        name = re.sub(_ENDING, "", column.removesuffix("_billion"))
         what = next((what for what, known in _COLUMNS.items() if re.fullmatch(known, name)), "")
-        if what and re.fullmatch(r"[\d.,]+(e\d+)?[kKbB]?", text):
-            scale = {"k": 1024, "b": 1e9}.get(text[-1:].lower(), 1) * (1e9 if "billion" in column else 1)
-            said.setdefault(what, float(text.rstrip("kKbB").replace(",", "")) * scale)
-        if not what or not text.isdecimal():
-            for word, degree in re.findall(r"\b(fsdp|dp|tp|pp|cp)[ =]*(\d+)", text.lower()):
-                said.setdefault(_DEGREES[word], int(degree))
+        if what and re.fullmatch(r"\d+(\.\d+)?(e\d+)?", text):
+            said.setdefault(what, round(float(text) * (1e9 if column.endswith("_billion") else 1)))
+        for word, degree in re.findall(r"\b(fsdp|dp|tp|pp|cp)[ =]*(\d+)", text.lower()):
+            said.setdefault(_DEGREES[word], int(degree))
     name = row.text("model", "size", "model_size").lower().replace("_", " ").replace("-", " ")
-    for known, shape in _MODELS.items():
-        if re.search(known, name):
-            said = dict(zip(_FIELDS, shape, strict=True)) | said
-            break
-    whole = ("parameters", "states")
-    return {name: value if name in whole else round(value) for name, value in said.items()}
+    shape = next((shape for known, shape in _MODELS.items() if re.search(known, name)), ())
+    return dict(zip(_SHAPE, shape, strict=False)) | said
 
 
 def _model(row: Row, said: dict[str, Any], words: str) -> Transformer:
-    """The shape; layers as many as the fullest stage's times the stages."""
-    shape = {name: said[name] for name in (*_FIELDS, "sequence") if name in said}
-    llama = bool(re.search(r"llama|swiglu|nemotron|mistral", words))
-    shape.setdefault("vocabulary", 50304)
-    shape.setdefault("sequence", 8192 if "torchtitan" in words else 2048)
-    shape["gated"] = bool(shape.get("gated", llama)) and "squared" not in words
+    """The shape, as if every stage had as many layers as the fullest."""
+    shape = {"vocabulary": 50304, "sequence": 8192 if "torchtitan" in words else 2048}
+    shape |= {name: said[name] for name in (*_SHAPE, "sequence") if name in said}
     stages = said.get("pipeline", 1) * said.get("chunks", 1)
     shape["layers"] = math.ceil(shape["layers"] / stages) * stages
     if shape["hidden"] % shape["heads"]:  # a slip of the source: heads of 128, as is usual
         shape["heads"] = shape["hidden"] // 128
-    dropout = bool(re.search("korthikanti|megatron|bigscience_tr3", row.text("source").lower()))
-    positions = not llama and "tr11" not in words
-    return Transformer(**shape, tied=not llama, positions=positions, biases=not llama, dropout=dropout)
+    llama = bool(re.search("llama|swiglu|mistral", words))
+    dropout = bool(re.search("korthikanti|megatron|bigscience tr3", words))
+    return Transformer(**shape, gated=llama, tied=not llama, positions=not (llama or "tr11" in words),
+                       biases=not llama, dropout=dropout)  # fmt: skip
 
 
 def _plan(row: Row, said: dict[str, Any], words: str, stage: int) -> Plan:
-    """What the row says; a batch that is not said is one with work for all stages of the pipeline."""
-    degrees = {name: said.get(name, 1) for name in ("tensor", "pipeline", "context")}
-    others = math.prod(degrees.values())
+    """What the row says; a batch that it does not say has a micro-batch for every stage."""
+    tensor, pipeline, context = (said.get(name, 1) for name in ("tensor", "pipeline", "context"))
+    others = tensor * pipeline * context
     data = said.get("data") or max(1, said.get("gpus", others) // others)
-    gpus = said.get("gpus", data * others)
-    if data * others > gpus and data % degrees["context"] == 0:  # FSDP's ranks with those of a sequence
-        data //= degrees["context"]
-    chunks = said.get("chunks", 2 if "interleaved" in words and degrees["pipeline"] > 1 else 1)
-    parts = degrees["pipeline"] * (chunks if "torchtitan" in words else 1)
+    if data * others > said.get("gpus", data * others):  # FSDP's ranks with those that share a sequence
+        data = max(1, data // context)
+    chunks = said.get("chunks", 2 if "interleaved" in words and pipeline > 1 else 1)
     rank_batch = said.get("rank_batch") or max(1, said.get("batch", 0) // data)
-    micro = said.get("micro_batch") or max(1, rank_batch // said.get("micro_batches", parts))
-    micros = max(1, said["batch"] // (data * micro)) if "batch" in said else max(parts, rank_batch // micro)
-    micros = math.ceil(micros / degrees["pipeline"]) * degrees["pipeline"] if chunks > 1 else micros
-    told = row.text("recompute", "activation_recompute", "activation_checkpointing", "ac", "recomputation",
-                    "activation_ckpt").lower()  # fmt: skip
-    recompute = next((how for how in ("selective", "full", "none") if how in told), "")
-    if told in ("true", "yes", "1"):
-        recompute = "full"
-    if not recompute:
-        recompute = "full" if re.search("bigscience|full activation|full ac|oom", words) else "none"
-    torch = bool(re.search("torchtitan|fsdp|llama", words))
-    if torch and recompute == "selective":
-        recompute = "half"
-    split = re.search("sequence.?parallel|selective", " ".join([*row.fields, words])) or torch
-    told_split = row.text("sequence_parallel", "sp").lower()
-    if told_split:
-        split = told_split not in ("0", "false", "no", "none", "off")
-    fused = not re.search("korthikanti|megatron|bigscience|vtrain", row.text("source").lower())
-    zero = 1 if "bigscience" in words else stage
-    return Plan(micros * data * micro, micro, data, chunks=chunks, zero=zero, recompute=recompute,
-                sequence_parallel=bool(split) and degrees["tensor"] > 1, fused_attention=fused,
-                precision="fp32" if "fp32" in words else "bf16", **degrees)  # fmt: skip
+    micro = said.get("micro_batch") or max(1, rank_batch // (pipeline * chunks))
+    micros = max(said.get("batch", data * rank_batch) // (data * micro), pipeline * min(2, chunks))
+    micros = math.ceil(micros / pipeline) * pipeline
+    told = row.text("recompute", "activation_recompute", "activation_checkpointing", "ac").lower()
+    usual = "full" if "bigscience" in words or told in _YES else "none"
+    recompute = next((how for how in ("selective", "full", "none") if how in told), usual)
+    torch = bool(re.search("torchtitan|llama", words))
+    split = (
+        row.text("sequence_parallel", "sp").lower() in _YES if row.text("sequence_parallel", "sp") else torch
+    )
+    return Plan(
+        micros * data * micro, micro, data, tensor, pipeline, context, chunks,
+        zero=1 if "bigscience" in words else stage, precision="fp32" if "fp32" in words else "bf16",
+        recompute="half" if torch and recompute == "selective" else recompute,
+        sequence_parallel=tensor > 1 and (split in _YES if split else torch),
+        fused_attention=not re.search("korthikanti|megatron|bigscience", words),
+    )  # fmt: skip
