@@ -7,7 +7,7 @@ one reason each, which `step.parts` names.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from hpclab import checks
@@ -72,40 +72,32 @@ def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
     return ""
 
 
-def _shapes(
-    model: Transformer, cluster: GpuCluster, gpus: int, batch: int, precision: str
-) -> Iterator[dict[str, object]]:
-    """All but ZeRO's stage and recomputation, which memory decides."""
+def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int, precision: str) -> Iterator[Plan]:
+    """Plans that divide, with neither ZeRO nor recomputation, which memory decides."""
     tensors = [t for t in _divisors(gpus) if t <= cluster.node_gpus and model.kv_heads % t == 0]
     contexts = CONTEXT if model.sequence >= LONG else (1,)
     for tensor, context, micro, chunks in product(tensors, contexts, MICRO_BATCHES, CHUNKS):
-        if gpus % (tensor * context):
-            continue
         for pipeline in _divisors(gpus // (tensor * context)):
             data = gpus // (tensor * context * pipeline)
-            if model.layers % (pipeline * chunks) or batch % (data * micro):
+            if data * tensor * context * pipeline != gpus or batch % (data * micro):
                 continue
-            if chunks > 1 and (pipeline == 1 or batch // (data * micro) % pipeline):
+            if model.layers % (pipeline * chunks) or (chunks > 1 and batch // (data * micro) % pipeline):
                 continue
-            yield {
-                "batch": batch, "micro_batch": micro, "data": data, "tensor": tensor, "pipeline": pipeline,
-                "context": context, "chunks": chunks, "precision": precision,
-                "sequence_parallel": tensor > 1,
-            }  # fmt: skip
+            if pipeline > 1 or chunks == 1:
+                yield Plan(batch, micro, data, tensor, pipeline, context, chunks, precision=precision,
+                           sequence_parallel=tensor > 1)  # fmt: skip
 
 
-def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[dict[str, object]]) -> Iterator[Plan]:
-    """Of each shape what fits: with none recomputed, and with all, the lowest of ZeRO's stages."""
+def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
+    """Of each shape what fits: with nothing made again, and with all of it, the lowest of ZeRO's stages."""
     for shape in shapes:
-        shards = (1, 2, 3) if shape["data"] * shape["context"] > 1 else (0,)
-        lowest = 4
+        stages = [1, 2, 3] if shape.data * shape.context > 1 else [0]
         for recompute in ("none", "full"):
-            for zero in shards:
-                plan = Plan(**shape, zero=zero, recompute=recompute)
-                if zero < lowest and not refusal(model, plan, cluster):
-                    lowest = zero
-                    yield plan
-                    break
+            tried = (replace(shape, zero=stage, recompute=recompute) for stage in stages)
+            fits = next((plan for plan in tried if not refusal(model, plan, cluster)), None)
+            if fits:
+                yield fits
+                stages = [stage for stage in stages if stage < fits.zero]
 
 
 def _divisors(number: int) -> list[int]:

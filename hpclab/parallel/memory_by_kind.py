@@ -9,7 +9,9 @@ nearly nothing at the peak, for they appear as the activations go; with a second
 """
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -26,23 +28,30 @@ from hpclab.models.transformer import Transformer
 from hpclab.workloads.gpt import GPT, loss
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+COLLECTIVES = {  # an operator's name -> the collective
+    "allreduce_": "all_reduce", "all_reduce": "all_reduce", "_allgather_base_": "all_gather",
+    "_reduce_scatter_base_": "reduce_scatter", "reduce_scatter_tensor": "reduce_scatter",
+}  # fmt: skip
+Watching = Callable[["Live"], AbstractContextManager[Any]]
 
 
 class Live(TorchDispatchMode):
     """While it is entered: what tensors there are, and the Memory of the moment when they were largest.
 
     A storage is counted once, from the operation that makes it until it is freed. What FSDP gathers and
-    scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation.
+    scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation. Collectives
+    are counted, too: `calls`, and bytes `moved`, those of the whole vectors.
     """
 
-    def __init__(self, model: nn.Module, optimizer: "Float32Adam"):
+    def __init__(self, model: nn.Module, optimizer: int):
         super().__init__()
-        self.model, self.optimizer = list(model.parameters()), optimizer.held()
+        self.model, self.optimizer = list(model.parameters()), optimizer
         self.parameters, self.total = stored(self.model), 0
         self.sizes, self.whole = WeakIdKeyDictionary(), WeakIdKeyDictionary()  # storage -> [bytes]
         for parameter in self.model:
             self.count(here(parameter).untyped_storage())
         self.peak, self.paused = Memory(0, 0, 0, 0, 0), False
+        self.calls, self.moved = Counter[str](), Counter[str]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(issubclass(one, DTensor) for one in types):
@@ -50,12 +59,17 @@ class Live(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if self.paused:
             return result
-        gathers = func.namespace == "fsdp" or func.name().startswith(("c10d::_all", "c10d::_reduce_scatter"))
-        for tensor in tree_leaves((args, kwargs, result) if gathers else result):
-            if isinstance(tensor, Tensor):
-                size = self.count(tensor.untyped_storage())
-                if gathers:
-                    self.whole[tensor.untyped_storage()] = size
+        collective = COLLECTIVES.get(func.name().split("::")[1], "")
+        gathers = func.namespace == "fsdp" or collective in ("all_gather", "reduce_scatter")
+        leaves = tree_leaves((args, kwargs, result) if gathers or collective else result)
+        tensors = [one for one in leaves if isinstance(one, Tensor)]
+        for tensor in tensors:
+            size = self.count(tensor.untyped_storage())
+            if gathers:
+                self.whole[tensor.untyped_storage()] = size
+        if collective:
+            self.calls[collective] += 1
+            self.moved[collective] += max(one.nbytes for one in tensors)
         for storage, size in self.whole.items():  # FSDP empties and refills them
             self.total += storage.nbytes() - size[0]
             size[0] = storage.nbytes()
@@ -68,14 +82,13 @@ class Live(TorchDispatchMode):
         if storage not in self.sizes:
             self.sizes[storage] = [storage.nbytes()]
             self.total += storage.nbytes()
-            weakref.finalize(storage, self.freed, self.sizes[storage]).atexit = False
+            weakref.finalize(storage, self.free, self.sizes[storage]).atexit = False
         return self.sizes[storage]
 
-    def freed(self, size: list[int]) -> None:
+    def free(self, size: list[int]) -> None:
         self.total -= size[0]
 
     def now(self) -> Memory:
-        """What there is at this moment."""
         gradients = stored(one.grad for one in self.model if one.grad is not None)
         whole = sum(size[0] for size in self.whole.values())
         rest = self.total - self.parameters - gradients - whole
@@ -87,25 +100,23 @@ class Float32Adam:
 
     def __init__(self, model: nn.Module):
         self.own = list(model.parameters())
-        self.mixed = self.own[0].dtype != torch.float32
-        self.copies = [one.detach().float() for one in self.own] if self.mixed else self.own
+        self.copies = [one.detach().float() for one in self.own]  # of float32 itself: the same memory
         self.adam = torch.optim.AdamW(self.copies)
 
     def step(self) -> None:
         for own, copy in zip(self.own, self.copies, strict=True):
-            if self.mixed and own.grad is not None:
-                copy.grad = own.grad.float()
+            copy.grad = None if own.grad is None else own.grad.float()
+            own.grad = None
         self.adam.step()
         with torch.no_grad():
             for own, copy in zip(self.own, self.copies, strict=True):
-                if self.mixed:
-                    own.copy_(copy)
-                own.grad = copy.grad = None
+                own.copy_(copy)
+                copy.grad = None
 
     def held(self) -> int:
         """Bytes of its moments, and of the copies."""
         moments = [one for state in self.adam.state.values() for one in state.values() if one.dim()]
-        return stored(moments) + (stored(self.copies) if self.mixed else 0)
+        return stored([*moments, *self.copies, *self.own]) - stored(self.own)
 
 
 def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
@@ -119,51 +130,29 @@ def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
     if plan.recompute == "full":
         recompute_blocks(model)
     tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long, device=device)
+    return second_step(model, tokens, plan.micro_batches).peak
+
+
+def second_step(
+    model: nn.Module, tokens: Tensor, micro_batches: int, watching: Watching = nullcontext
+) -> Live:
+    """Forward and backward passes that a Live sees; a first step has given the optimizer its states.
+
+    The loss is computed in float32, as is usual.
+    """
     optimizer = Float32Adam(model)
-    first_step(model, tokens, optimizer)
-    with Live(model, optimizer) as live:
-        for _ in range(plan.micro_batches):
-            micro_batch(model, tokens)
-    return live.peak
-
-
-def first_step(model: nn.Module, tokens: Tensor, optimizer: Float32Adam) -> None:
-    """After it the optimizer has its states."""
-    micro_batch(model, tokens)
-    optimizer.step()
-
-
-def micro_batch(model: nn.Module, tokens: Tensor) -> None:
-    """Forward and backward; the loss is computed in float32, as is usual."""
     loss(model(tokens).float(), tokens).backward()
+    optimizer.step()
+    with Live(model, optimizer.held()) as live, watching(live):
+        for _ in range(micro_batches):
+            loss(model(tokens).float(), tokens).backward()
+    return live
 
 
 def recompute_blocks(model: GPT) -> None:
     """Let each block keep its input only, and compute the rest again when its turn to go backward comes."""
     for number, block in enumerate(model.blocks):
         model.blocks[number] = checkpoint_wrapper(block)
-
-
-def saved_for_backward(forward: Callable[[], Tensor], model: nn.Module) -> dict[str, int]:
-    """Bytes that `forward` keeps for its backward pass, by the operation that made them.
-
-    Each storage is counted once, however many operations keep it; parameters are not counted.
-    """
-    seen = {one.untyped_storage().data_ptr() for one in model.parameters()}
-    found: dict[str, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            maker = type(tensor.grad_fn).__name__.removesuffix("Backward0") if tensor.grad_fn else "inside"
-            found[maker] = found.get(maker, 0) + storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = forward()
-    del result
-    return found
 
 
 def here(tensor: Tensor) -> Tensor:

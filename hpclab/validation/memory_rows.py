@@ -60,7 +60,7 @@ def columns(table: Table) -> list[str]:
 
 def read(table: Table) -> list[Observation]:
     """An observation for each figure of memory, and one for each verdict; what neither says is left out."""
-    found = []
+    found: list[Observation] = []
     for row in table.rows:
         for column in columns(table):
             text = row.text(column).lower()
@@ -68,13 +68,14 @@ def read(table: Table) -> list[Observation]:
             if not figure and not re.search(r"\boom\b|out of memory", text):
                 continue
             case = _case(row, column)
-            placed = isinstance(case, Case)
+            value = float(figure[0]) * _unit(row, column) if figure else 0.0
+            if not isinstance(case, Case):
+                found += [Observation(row, "memory", value, "B", 1.0, "", case)] if figure else []
+                continue
             if figure:
-                size = 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline if placed else 1.0
-                value = float(figure[0]) * _unit(row, column)
-                what = case.what if placed else "memory"
-                found.append(Observation(row, what, value, "B", size, row.text("source"), case))
-            if placed and case.what == "peak memory" and case.capacity and "borderline" not in text:
+                size = 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline
+                found.append(Observation(row, case.what, value, "B", size, row.text("source"), case))
+            if case.what == "peak memory" and case.capacity and "borderline" not in text:
                 case = replace(case, what="memory verdict", fits=bool(figure))
                 found.append(Observation(row, case.what, 1.0, "1", 1.0, "", case))
     if not found:
@@ -178,9 +179,7 @@ def _plan(row: Row, said: dict[str, Any], words: str, stage: int) -> Plan:
     usual = "full" if "bigscience" in words or told in _YES else "none"
     recompute = next((how for how in ("selective", "full", "none") if how in told), usual)
     torch = bool(re.search("torchtitan|llama", words))
-    split = (
-        row.text("sequence_parallel", "sp").lower() in _YES if row.text("sequence_parallel", "sp") else torch
-    )
+    split = row.text("sequence_parallel", "sp").lower()
     return Plan(
         micros * data * micro, micro, data, tensor, pipeline, context, chunks,
         zero=1 if "bigscience" in words else stage, precision="fp32" if "fp32" in words else "bf16",

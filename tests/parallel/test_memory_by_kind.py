@@ -1,13 +1,11 @@
 """Memory of real steps, and of steps rehearsed at 1,024 ranks, against `models.memory` and closed forms."""
 
 import pytest
-import torch
 
 from hpclab.models import memory
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import fake_cluster, memory_by_kind
-from hpclab.workloads.gpt import GPT, loss
 
 pytestmark = pytest.mark.slow
 WIDE = Transformer(2, 64, 4, 64, 2000)  # logits are the peak
@@ -34,15 +32,6 @@ def test_gradients_are_not_there_yet_at_the_peak_of_one_micro_batch():
         memory_by_kind.measure(WIDE, Plan(2, data=2))
 
 
-def test_what_is_saved_for_backward_is_counted_once_by_its_maker():
-    model, tokens = GPT(DEEP), torch.zeros(4, 128, dtype=torch.long)
-    saved = memory_by_kind.saved_for_backward(lambda: loss(model(tokens), tokens), model)
-    plan = Plan(4, 4, precision="fp32")
-    whole = memory.kept(DEEP, plan) + 2 * memory.stream(DEEP, plan) + 4 * 512 * 100
-    assert sum(saved.values()) == pytest.approx(whole, rel=0.03)
-    assert saved["Transpose"] == 6 * 3 * memory.stream(DEEP, plan)  # query, key and value
-
-
 def test_fsdp_with_tensor_parallelism_rehearsed_at_1024_ranks():
     plan = Plan(1024, 4, data=128, tensor=8, zero=3)
     seen = fake_cluster.rehearse(LARGE, plan)
@@ -53,7 +42,7 @@ def test_fsdp_with_tensor_parallelism_rehearsed_at_1024_ranks():
     assert seen.moved["reduce_scatter"] == 2 * 4 * held
     assert seen.calls["all_gather"] == 2 * (1 + 2 * 2)
     said = (memory.predict(LARGE, plan).total - memory.outside(plan)) / memory.RESERVED
-    assert seen.memory.total == pytest.approx(said, rel=0.1)
+    assert seen.peak.total == pytest.approx(said, rel=0.1)
 
 
 def test_tensor_parallelism_with_summed_gradients_rehearsed():
@@ -62,9 +51,9 @@ def test_tensor_parallelism_with_summed_gradients_rehearsed():
     # four sums a block, one after the embedding, one before the output; three numbers a token in the loss
     tokens, held = 512, said.parameters / 2
     assert seen.moved == {"all_reduce": 2 * (10 * tokens * 1024 * 2 + 3 * tokens * 4) + 2 * held}
-    assert seen.memory.parameters == said.parameters
-    assert seen.memory.optimizer == said.optimizer
-    assert seen.memory.activations == pytest.approx(said.activations, rel=0.1)
+    assert seen.peak.parameters == said.parameters
+    assert seen.peak.optimizer == said.optimizer
+    assert seen.peak.activations == pytest.approx(said.activations, rel=0.1)
 
 
 def test_what_cannot_be_rehearsed_is_refused():

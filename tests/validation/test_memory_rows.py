@@ -1,5 +1,7 @@
 """Tables of memory: what their columns mean, what is predicted, and the two fitted constants."""
 
+from itertools import product
+
 import numpy
 import pytest
 
@@ -71,16 +73,15 @@ def test_published_verdicts_are_right_but_for_one_that_is_borderline():
 
 def test_constants_fitted_without_a_source_predict_it():
     """Within their plausible ranges, by the mean error; run with -s to see them."""
-    ranges = [(reserved, nccl * 2**30) for reserved in numpy.arange(1, 1.31, 0.02)
-              for nccl in numpy.arange(0.5, 4.1, 0.25)]  # fmt: skip
+    linear = {name: _linear(name) for name in TABLES}
+    pairs = list(product(numpy.arange(1, 1.31, 0.02), numpy.arange(0.5, 4.1, 0.25) * 2**30))
     for fitted, left_out in (TABLES, TABLES[::-1]):
-        best = min(ranges, key=lambda pair, rows=_linear(fitted): _error(rows, *pair))
-        errors = [_error(_linear(left_out), *pair) for pair in (best, (memory.RESERVED, memory.NCCL))]
-        print(
-            f"{left_out}: {best[0]:.2f}, {best[1] / 2**30:.2f} GiB: {errors[0]:.1%}, shipped {errors[1]:.1%}"
-        )
-        assert errors[0] < 0.25
-        assert errors[1] < 0.16
+        best = min((_error(linear[fitted], *pair), pair) for pair in pairs)[1]
+        error = _error(linear[left_out], *best)
+        shipped = _error(linear[left_out], memory.RESERVED, memory.NCCL)
+        print(f"{left_out}: {best[0]:.2f}, {best[1] / 2**30:.2f} GiB: {error:.1%}, shipped {shipped:.1%}")
+        assert error < 0.25
+        assert shipped < 0.16
 
 
 def _error(rows, reserved, nccl):
