@@ -14,15 +14,15 @@ from hpclab import checks
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
-MIXED, FP32 = (2, 2, 12), (4, 4, 8)
+MIXED, BYTES = (2, 2, 12), {"fp32": (4, 4, 8)}
 """Bytes of a parameter: its own, its gradient's, and Adam's: two float32 moments, in mixed precision beside a
 float32 copy of the parameter (Rajbhandari et al., ZeRO, SC20, section 3.1: K = 12)."""
 CONTEXT = 1573 * 2**20
 """Bytes of a process on its GPU before it stores anything: CUDA's context and kernels, as measured on an A100
 (BigScience, chronicles-prequel.md; 1,113 MiB on a V100)."""
-NCCL = 2.0 * 2**30
+NCCL = 1.5 * 2**30
 """Bytes of the communicators' buffers, where there is more than one GPU. Fitted; plausible 0.5 to 4 GiB."""
-RESERVED = 1.1
+RESERVED = 1.12
 """What torch's allocator reserves over what is stored in it, as blocks of other sizes stay cached. Fitted;
 plausible 1.0 to 1.3."""
 
@@ -48,7 +48,7 @@ def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
     held = held_parameters(model, plan, stage)
-    three = states(held, plan.zero, plan.data * plan.context, bytes_of_a_parameter(plan))
+    three = states(held, plan.zero, plan.data * plan.context, BYTES.get(plan.precision, MIXED))
     now, whole = worked_on(model, plan, stage)
     activations = kept(model, plan, stage) + now
     unused = (RESERVED - 1) * (sum(three) + activations + whole)
@@ -57,8 +57,8 @@ def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
 
 def peak(model: Transformer, plan: Plan) -> Memory:
     """That of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
-    ends = {0, plan.pipeline - 1}
-    return max((predict(model, plan, stage) for stage in ends), key=lambda memory: memory.total)
+    stages = {0, plan.pipeline - 1}
+    return max((predict(model, plan, stage) for stage in stages), key=lambda memory: memory.total)
 
 
 def states(
@@ -69,12 +69,10 @@ def states(
     `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
     and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
     """
-    weight, gradient, adam = (held * size for size in each)
-    return (
-        weight / (ranks if zero >= 3 else 1),
-        gradient / (ranks if zero >= 2 else 1),
-        adam / (ranks if zero >= 1 else 1),
+    weight, gradient, adam = (
+        held * size / (ranks if zero >= stage else 1) for size, stage in zip(each, (3, 2, 1), strict=True)
     )
+    return weight, gradient, adam
 
 
 def outside(plan: Plan) -> float:
@@ -88,11 +86,6 @@ def usable(label: float) -> float:
     81,251 MiB of an A100 with "80 GB", 32,510 and 16,160 of a V100 with 32 and 16 (nvidia-smi).
     """
     return 0.99 * label / 1e9 * 2**30
-
-
-def bytes_of_a_parameter(plan: Plan) -> tuple[int, int, int]:
-    """Its own, its gradient's, and its optimizer states'."""
-    return FP32 if plan.precision == "fp32" else MIXED
 
 
 def held_parameters(model: Transformer, plan: Plan, stage: int = 0) -> float:
@@ -169,13 +162,14 @@ def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, fl
     stream is gathered for the product under way, and so is its gradient. A pipeline with ZeRO 3 keeps its
     whole stage between micro-batches, with gradients in float32 (as torchtitan does).
     """
-    weight, gradient, _ = bytes_of_a_parameter(plan)
+    weight, gradient, _ = BYTES.get(plan.precision, MIXED)
     weight = weight if plan.zero == 3 else 0
     gradient = gradient + 4 if plan.zero >= 2 else 0
     layer, output = model.layer_parameters / plan.tensor, model.hidden * model.vocabulary / plan.tensor
     one = stream(model, plan)
     streams = 2 * plan.tensor * one if plan.sequence_parallel else 0
-    again = 0.0 if plan.recompute == "none" else layer_activations(model, plan, "none")
+    there = layer_activations(model, plan, plan.recompute) if plan.recompute in ("none", "selective") else 0
+    again = layer_activations(model, plan, "none") - there
     inside = (1 + model.gated) * element(plan) * tokens(model, plan) * model.feed_forward / plan.tensor
     moments = [(again + one + inside + streams, (2 * weight + gradient) * layer)]
     if stage == plan.pipeline - 1:

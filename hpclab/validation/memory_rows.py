@@ -24,7 +24,7 @@ _COLUMNS = {  # what is read -> what its column is called, without the ending
     "data": r"dp(_shard)?|fsdp|data_parallel", "tensor": r"tp|tensor_parallel",
     "pipeline": r"pp|pipeline_parallel", "context": r"cp|context_parallel",
     "chunks": r"v_?pp|virtual_(pp|pipeline)(_chunks)?|virtual_stages|interleaved?|chunks",
-    "micro_batch": r"micro_?batch|mbs", "rank_batch": r"local_batch|batch_per_(gpu|dp|rank|device)",
+    "micro_batch": r"micro_?batch|mbs", "rank_batch": r"local_(batch|bs)|batch(_size)?_per_(gpu|dp|rank|device)",
     "batch": r"global_batch|gbs", "parameters": r"params|parameters", "adam": r"optimizer_bytes_per_param_k",
 }  # fmt: skip
 _ENDING = r"(_(seqs?|seqs_per_gpu|tokens|from_text|size|degree|approx|dim))*$"
@@ -37,6 +37,9 @@ _MODELS = {  # words of a model's name -> layers, hidden, heads, kv_heads, feed_
 _SHAPE = ("layers", "hidden", "heads", "kv_heads", "feed_forward", "vocabulary")
 _DEGREES = {"fsdp": "data", "dp": "data", "tp": "tensor", "pp": "pipeline", "cp": "context"}
 _MEMORY = r"(?!gpu).*(mem(ory)?|activation|_gib|_gb)(?!.*(recompute|checkpoint|offload|bandwidth|per_s)).*"
+_HOW = (
+    r"ac|technique|method|.*(recompute|recomputation|checkpointing|ckpt).*"  # columns that say what is kept
+)
 _MEGATRON = 18  # bytes of a weight: gradients are added up in float32
 _YES = ("1", "true", "yes", "on")
 
@@ -63,8 +66,8 @@ def read(table: Table) -> list[Observation]:
     found: list[Observation] = []
     for row in table.rows:
         for column in columns(table):
-            text = row.text(column).lower()
-            figure = re.match(r"\d+(\.\d+)?", text)
+            text = (row.text(column) or " ".join(row.fields.values())).lower()
+            figure = re.match(r"\d+(\.\d+)?", row.text(column))
             if not figure and not re.search(r"\boom\b|out of memory", text):
                 continue
             case = _case(row, column)
@@ -140,8 +143,9 @@ def _said(row: Row) -> dict[str, Any]:
     for column, text in row.fields.items():
         name = re.sub(_ENDING, "", column.removesuffix("_billion"))
         what = next((what for what, known in _COLUMNS.items() if re.fullmatch(known, name)), "")
-        if what and re.fullmatch(r"\d+(\.\d+)?(e\d+)?", text):
-            said.setdefault(what, round(float(text) * (1e9 if column.endswith("_billion") else 1)))
+        if what and re.fullmatch(r"\d+(\.\d+)?(e\d+)?[kK]?", text):
+            scale = 1024 if text[-1] in "kK" else 1e9 if column.endswith("_billion") else 1
+            said.setdefault(what, round(float(text.rstrip("kK")) * scale))
         for word, degree in re.findall(r"\b(fsdp|dp|tp|pp|cp)[ =]*(\d+)", text.lower()):
             said.setdefault(_DEGREES[word], int(degree))
     name = row.text("model", "size", "model_size").lower().replace("_", " ").replace("-", " ")
@@ -175,15 +179,15 @@ def _plan(row: Row, said: dict[str, Any], words: str, stage: int) -> Plan:
     micro = said.get("micro_batch") or max(1, rank_batch // (pipeline * chunks))
     micros = max(said.get("batch", data * rank_batch) // (data * micro), pipeline * min(2, chunks))
     micros = math.ceil(micros / pipeline) * pipeline
-    told = row.text("recompute", "activation_recompute", "activation_checkpointing", "ac").lower()
+    told = row.words(*(name for name in row.fields if re.fullmatch(_HOW, name))).lower()
     usual = "full" if "bigscience" in words or told in _YES else "none"
-    recompute = next((how for how in ("selective", "full", "none") if how in told), usual)
+    recompute = next((how for how in ("selective", "full", "none") if how[:3] in told), usual)
     torch = bool(re.search("torchtitan|llama", words))
     split = row.text("sequence_parallel", "sp").lower()
     return Plan(
         micros * data * micro, micro, data, tensor, pipeline, context, chunks,
         zero=1 if "bigscience" in words else stage, precision="fp32" if "fp32" in words else "bf16",
         recompute="half" if torch and recompute == "selective" else recompute,
-        sequence_parallel=tensor > 1 and (split in _YES if split else torch),
+        sequence_parallel=tensor > 1 and (split in _YES if split else torch or "seq" in told),
         fused_attention=not re.search("korthikanti|megatron|bigscience", words),
     )  # fmt: skip
