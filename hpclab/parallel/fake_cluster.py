@@ -48,14 +48,11 @@ def rehearse(shape: Transformer, plan: Plan) -> Live:
 
 
 def _rehearse(shape: Transformer, plan: Plan, data: DeviceMesh, tensor: DeviceMesh) -> Live:
-    fake, usual = FakeTensorMode(allow_non_fake_inputs=True), torch.get_default_dtype()
-    sharded = plan.zero == 3
-    torch.set_default_dtype(usual if sharded else TYPES[plan.precision])  # FSDP's shards stay in float32
-    try:
-        with fake:
-            model = GPT(shape)
-    finally:
-        torch.set_default_dtype(usual)
+    fake, sharded = FakeTensorMode(allow_non_fake_inputs=True), plan.zero == 3
+    with fake:
+        model = GPT(shape)
+    for parameter in () if sharded else model.parameters():  # FSDP keeps float32, and gathers 16 bits
+        parameter.data = parameter.data.to(TYPES[plan.precision])
     if plan.tensor > 1:
         split(model, tensor)
     if plan.recompute == "full":

@@ -24,8 +24,9 @@ _COLUMNS = {  # what is read -> what its column is called, without the ending
     "data": r"dp(_shard)?|fsdp|data_parallel", "tensor": r"tp|tensor_parallel",
     "pipeline": r"pp|pipeline_parallel", "context": r"cp|context_parallel",
     "chunks": r"v_?pp|virtual_(pp|pipeline)(_chunks)?|virtual_stages|interleaved?|chunks",
-    "micro_batch": r"micro_?batch|mbs", "rank_batch": r"local_(batch|bs)|batch(_size)?_per_(gpu|dp|rank|device)",
-    "batch": r"global_batch|gbs", "parameters": r"params|parameters", "adam": r"optimizer_bytes_per_param_k",
+    "micro_batch": r"micro_?batch|mbs", "batch": r"global_batch|gbs",
+    "rank_batch": r"local_(batch|bs)|batch(_size)?_per_(gpu|dp|rank|device)",
+    "parameters": r"params|parameters", "adam": r"optimizer_bytes_per_param_k",
 }  # fmt: skip
 _ENDING = r"(_(seqs?|seqs_per_gpu|tokens|from_text|size|degree|approx|dim))*$"
 _MODELS = {  # words of a model's name -> layers, hidden, heads, kv_heads, feed_forward, vocabulary
