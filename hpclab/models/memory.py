@@ -8,7 +8,7 @@ them; activations grow with tokens and only tensor, sequence and context paralle
 them; logits are as wide as the vocabulary, and on the last stage often are the peak.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpclab import checks
 from hpclab.models.plan import Plan
@@ -45,6 +45,7 @@ class Memory:
 
 def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan does not fit."""
+    model = even(model, plan)
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
     held = held_parameters(model, plan, stage)
@@ -59,6 +60,11 @@ def peak(model: Transformer, plan: Plan) -> Memory:
     """That of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
     stages = {0, plan.pipeline - 1}
     return max((predict(model, plan, stage) for stage in stages), key=lambda memory: memory.total)
+
+
+def even(model: Transformer, plan: Plan) -> Transformer:
+    """The model as if all stages had as many layers as the fullest; often the first and last have fewer."""
+    return replace(model, layers=-(-model.layers // plan.pipeline) * plan.pipeline)
 
 
 def states(

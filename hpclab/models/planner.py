@@ -56,8 +56,11 @@ def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) 
 
 def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
     """Why the plan cannot run there, in one clause; "" where it can."""
+    full = memory.even(model, plan)
+    if full.layers > model.layers + 2:  # one fewer on the first and on the last stage is usual
+        return f"pipeline = {plan.pipeline} does not divide the model's {model.layers} layers"
     try:
-        plan.refuse_unless_it_fits(model)
+        plan.refuse_unless_it_fits(full)
     except ValueError as error:
         return str(error).rstrip(".")
     if model.kv_heads % plan.tensor:

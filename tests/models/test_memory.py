@@ -71,8 +71,9 @@ def test_the_kinds_go_as_the_plan_says():
     assert memory.peak(LLAMA, Plan(64, pipeline=2)).total == max(last.total, first.total)
 
 
-def test_a_plan_that_does_not_divide_is_refused():
-    with pytest.raises(ValueError, match="does not divide the model's 32 layers"):
-        memory.predict(LLAMA, Plan(7, pipeline=7))
+def test_what_does_not_divide_is_refused_but_layers_are_rounded_up():
+    assert memory.predict(LLAMA, Plan(9, pipeline=9)).total > memory.predict(LLAMA, Plan(8, pipeline=8)).total
+    with pytest.raises(ValueError, match="does not divide the model's 32 heads"):
+        memory.predict(LLAMA, Plan(1, tensor=5))
     with pytest.raises(ValueError, match="stage must be"):
         memory.predict(LLAMA, Plan(8, pipeline=2), 2)
