@@ -31,6 +31,10 @@ def test_nothing_is_sharded_or_made_again_that_fits_without():
     found = planner.plans(SMALL, named("dgx-a100"), gpus=8, batch=64)
     alone = [one.plan for one in found if one.plan.data == 8 and one.plan.micro_batch == 1]
     assert [(plan.zero, plan.recompute) for plan in alone] == [(1, "none")]
+    assert planner.refusal(SMALL, alone[0], named("dgx-a100")) == ""
+    assert planner.plans(GPT3, named("dgx-a100"), gpus=8, batch=8) == []
+    with pytest.raises(ValueError, match="gpus must be"):
+        planner.plans(GPT3, named("dgx-a100"), gpus=0, batch=8)
 
 
 @pytest.mark.parametrize(("plan", "why"), [
@@ -41,11 +45,3 @@ def test_nothing_is_sharded_or_made_again_that_fits_without():
 ])  # fmt: skip
 def test_a_refusal_is_one_clause(plan, why):
     assert re.search(why, planner.refusal(GPT3, plan, named("dgx-a100")))
-
-
-def test_what_fits_is_not_refused_and_what_is_too_large_has_no_plan():
-    cluster = named("dgx-a100")
-    assert planner.refusal(SMALL, Plan(8, data=8, zero=1), cluster) == ""
-    assert planner.plans(GPT3, cluster, gpus=8, batch=8) == []
-    with pytest.raises(ValueError, match="gpus must be"):
-        planner.plans(GPT3, cluster, gpus=0, batch=8)
