@@ -59,8 +59,8 @@ def judge(table: Table) -> list[Prediction]:
     if word not in KINDS:
         known = ", ".join(f"{name}_*.csv ({what})" for name, (what, _) in KINDS.items())
         raise ValueError(f"{table.name!r:.200} is no kind of table that is predicted; these are: {known}.")
-    found = judge(replace(table, kind="mem")) if word == "train" and memory_rows.columns(table) else []
     _, kind = KINDS[word]
+    found = []
     observations = kind.read(table)
     baseline = getattr(kind, "baseline", straight_line)(observations)
     for one, line in zip(observations, baseline, strict=True):
@@ -70,6 +70,8 @@ def judge(table: Table) -> list[Prediction]:
             found.append(Prediction(one, kind.predict(one), line))
         except NotPlaced as reason:
             found.append(Prediction(one, None, line, str(reason), isinstance(reason, NotEnoughSaid)))
+    if word == "train" and memory_rows.columns(table):
+        found += judge(replace(table, kind="mem"))
     return found
 
 
