@@ -68,11 +68,14 @@ def read(table: Table) -> list[Observation]:
     for row in table.rows:
         for column in columns(table):
             text = (row.text(column) or " ".join(row.fields.values())).lower()
-            figure = re.match(r"\d+(\.\d+)?", row.text(column))
+            number = re.sub(r"\s*gi?b.*", "", row.text(column).lower())
+            figure = bool(re.match(r"[-+.\d]", number))
             if not figure and not re.search(r"\boom\b|out of memory", text):
                 continue
-            case = _case(row, column)
-            value = float(figure[0]) * _unit(row, column) if figure else 0.0
+            case, value = _case(row, column), 0.0
+            if figure:
+                plain = replace(row, fields={**row.fields, column: number})
+                value = plain.value(column, 1e-3, 1e6) * _unit(row, column)
             if not isinstance(case, Case):
                 found += [Observation(row, "memory", value, "B", 1.0, "", case)] if figure else []
                 continue
@@ -80,7 +83,7 @@ def read(table: Table) -> list[Observation]:
                 size = 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline
                 found.append(Observation(row, case.what, value, "B", size, row.text("source"), case))
             if case.what == "peak memory" and case.capacity and "borderline" not in text:
-                case = replace(case, what="memory verdict", fits=bool(figure))
+                case = replace(case, what="memory verdict", fits=figure)
                 found.append(Observation(row, case.what, 1.0, "1", 1.0, "", case))
     if not found:
         raise ValueError(f"{table.name} has no memory: a column such as peak_memory_gib or memory_gb.")
