@@ -24,7 +24,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
-from hpclab.parallel.memory_by_kind import TYPES, Live, here, recompute_blocks, second_step
+from hpclab.parallel.memory_by_kind import TYPES, Live, here, micro_batches, recompute_blocks
 from hpclab.workloads.gpt import GPT, Block
 
 
@@ -61,12 +61,11 @@ def _rehearse(shape: Transformer, plan: Plan, data: DeviceMesh, tensor: DeviceMe
         shard(model, data, TYPES[plan.precision])
     with fake, parallel.loss_parallel() if plan.tensor > 1 else nullcontext():
         tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long)
-        live = second_step(model, tokens, min(2, plan.micro_batches), only_parts)
-        if plan.data > 1 and not sharded:
-            with live:
-                for parameter in model.parameters():
-                    assert parameter.grad is not None
-                    dist.all_reduce(here(parameter.grad), group=data.get_group())
+        with Live(model) as live, only_parts(live):
+            micro_batches(model, tokens, min(2, plan.micro_batches))
+            for parameter in () if sharded or plan.data == 1 else model.parameters():
+                assert parameter.grad is not None
+                dist.all_reduce(here(parameter.grad), group=data.get_group())
     return live
 
 

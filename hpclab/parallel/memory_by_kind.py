@@ -10,8 +10,7 @@ nearly nothing at the peak, for they appear as the activations go; with a second
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,7 +31,6 @@ COLLECTIVES = {  # an operator's name -> the collective
     "allreduce_": "all_reduce", "all_reduce": "all_reduce", "_allgather_base_": "all_gather",
     "_reduce_scatter_base_": "reduce_scatter", "reduce_scatter_tensor": "reduce_scatter",
 }  # fmt: skip
-Watching = Callable[["Live"], AbstractContextManager[Any]]
 
 
 class Live(TorchDispatchMode):
@@ -43,10 +41,10 @@ class Live(TorchDispatchMode):
     are counted, too: `calls`, and bytes `moved`, those of the whole vectors.
     """
 
-    def __init__(self, model: nn.Module, optimizer: int):
+    def __init__(self, model: nn.Module):
         super().__init__()
-        self.model, self.optimizer = list(model.parameters()), optimizer
-        self.parameters, self.total = stored(self.model), 0
+        self.model = list(model.parameters())
+        self.parameters, self.optimizer, self.total = stored(self.model), stored(adam_states(self.model)), 0
         self.sizes, self.whole = WeakIdKeyDictionary(), WeakIdKeyDictionary()  # storage -> [bytes]
         for parameter in self.model:
             self.count(here(parameter).untyped_storage())
@@ -95,30 +93,6 @@ class Live(TorchDispatchMode):
         return Memory(self.parameters, gradients, self.optimizer, rest, whole)
 
 
-class Float32Adam:
-    """AdamW; of 16-bit parameters on float32 copies: the 12 bytes of mixed precision."""
-
-    def __init__(self, model: nn.Module):
-        self.own = list(model.parameters())
-        self.copies = [one.detach().float() for one in self.own]  # of float32 itself: the same memory
-        self.adam = torch.optim.AdamW(self.copies)
-
-    def step(self) -> None:
-        for own, copy in zip(self.own, self.copies, strict=True):
-            copy.grad = None if own.grad is None else own.grad.float()
-            own.grad = None
-        self.adam.step()
-        with torch.no_grad():
-            for own, copy in zip(self.own, self.copies, strict=True):
-                own.copy_(copy)
-                copy.grad = None
-
-    def held(self) -> int:
-        """Bytes of its moments, and of the copies."""
-        moments = [one for state in self.adam.state.values() for one in state.values() if one.dim()]
-        return stored([*moments, *self.copies, *self.own]) - stored(self.own)
-
-
 def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
     """The Memory of the plan's micro-batches, forward and backward, at the peak on one device.
 
@@ -130,23 +104,26 @@ def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
     if plan.recompute == "full":
         recompute_blocks(model)
     tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long, device=device)
-    return second_step(model, tokens, plan.micro_batches).peak
+    with Live(model) as live:
+        micro_batches(model, tokens, plan.micro_batches)
+    return live.peak
 
 
-def second_step(
-    model: nn.Module, tokens: Tensor, micro_batches: int, watching: Watching = nullcontext
-) -> Live:
-    """Forward and backward passes that a Live sees; a first step has given the optimizer its states.
+def micro_batches(model: nn.Module, tokens: Tensor, count: int) -> None:
+    """Forward and backward, gradients added up; the loss is computed in float32, as is usual."""
+    for _ in range(count):
+        loss(model(tokens).float(), tokens).backward()
 
-    The loss is computed in float32, as is usual.
-    """
-    optimizer = Float32Adam(model)
-    loss(model(tokens).float(), tokens).backward()
-    optimizer.step()
-    with Live(model, optimizer.held()) as live, watching(live):
-        for _ in range(micro_batches):
-            loss(model(tokens).float(), tokens).backward()
-    return live
+
+def adam_states(parameters: list[nn.Parameter]) -> list[Tensor]:
+    """What AdamW keeps from its first step on; of 16-bit parameters it keeps float32 copies, too."""
+    copies = [one.detach().float() for one in parameters]
+    for copy in copies:
+        copy.grad = torch.zeros_like(copy)
+    adam = torch.optim.AdamW(copies)
+    adam.step()
+    moments = [one for state in adam.state.values() for one in state.values() if one.dim()]
+    return moments if copies[0].dtype == parameters[0].dtype else moments + copies
 
 
 def recompute_blocks(model: GPT) -> None:
