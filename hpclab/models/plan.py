@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from hpclab import checks
 from hpclab.models.transformer import Transformer
 
-RECOMPUTE = ("none", "selective", "full")  # selective: attention's scores only (Korthikanti et al., 2023)
+RECOMPUTE = ("none", "selective", "half", "full")
+"""What is made again: attention's scores (Korthikanti et al., MLSys 2023); all but attention and every second
+matrix product (what torchtitan calls selective); all but the layer's input."""
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number that matrix products take
 
 

@@ -13,7 +13,7 @@ class Transformer:
     `feed_forward` is the width inside the MLP (0: 4 × hidden); a `gated` one (SwiGLU) has three matrices, not
     two. `tied`: the output layer is the token embedding. `positions`: they are learned, a vector each.
     `biases`: the linear layers have some, and the norms have both scale and shift; without, scale only.
-    ValueError for what cannot be built.
+    `dropout`: one after softmax, attention and MLP each, as in GPT-3. ValueError for what cannot be built.
     """
 
     layers: int
@@ -27,6 +27,7 @@ class Transformer:
     tied: bool = True
     positions: bool = True
     biases: bool = True
+    dropout: bool = False
 
     def __post_init__(self) -> None:
         for name, most in (("layers", 10**4), ("hidden", 2**20), ("heads", 2**14), ("sequence", 2**24),

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpclab.validation import collective_rows, files, logs, message_rows, storage_rows, tables, training_rows
+from hpclab.validation import (
+    collective_rows,
+    files,
+    logs,
+    memory_rows,
+    message_rows,
+    storage_rows,
+    tables,
+    training_rows,
+)
 from hpclab.validation.score import NotEnoughSaid, NotPlaced, Prediction, straight_line
 from hpclab.validation.tables import Table
 
@@ -21,9 +30,10 @@ KINDS = {  # the first word of a file's name -> what is in it, and the module th
     "nccl": ("collectives between GPUs", collective_rows),
     "osu": ("OSU micro-benchmarks of MPI", message_rows),
     "storage": ("IO500 and MLPerf Storage", storage_rows),
+    "mem": ("memory of a rank in training", memory_rows),
     "train": ("training steps of transformers", training_rows),
 }
-LATER = ("mem", "sched", "power", "scaling")  # tables that no model predicts yet
+LATER = ("sched", "power", "scaling")  # tables that no model predicts yet
 
 
 def predict(path: str | Path, network: str = "") -> list[Prediction]:
@@ -50,9 +60,9 @@ def judge(table: Table) -> list[Prediction]:
         known = ", ".join(f"{name}_*.csv ({what})" for name, (what, _) in KINDS.items())
         raise ValueError(f"{table.name!r:.200} is no kind of table that is predicted; these are: {known}.")
     _, kind = KINDS[word]
+    found = []
     observations = kind.read(table)
     baseline = getattr(kind, "baseline", straight_line)(observations)
-    found = []
     for one, line in zip(observations, baseline, strict=True):
         try:
             if one.value != one.value:
@@ -60,6 +70,8 @@ def judge(table: Table) -> list[Prediction]:
             found.append(Prediction(one, kind.predict(one), line))
         except NotPlaced as reason:
             found.append(Prediction(one, None, line, str(reason), isinstance(reason, NotEnoughSaid)))
+    if word == "train" and memory_rows.columns(table):
+        found += judge(replace(table, kind="mem"))
     return found
 
 

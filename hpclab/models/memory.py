@@ -1,0 +1,211 @@
+"""What a rank's memory holds at the peak of a training step: parameters, gradients, optimizer states,
+activations and buffers, each term a line of arithmetic.
+
+    peak(model, Plan(batch=512, data=64, zero=1)).total / 2**30
+
+What to notice: parameters, gradients and optimizer states do not depend on the batch, and sharding divides
+them; activations grow with tokens and only tensor, sequence and context parallelism or recomputation shrinks
+them; logits are as wide as the vocabulary, and on the last stage often are the peak.
+"""
+
+from dataclasses import dataclass, replace
+
+from hpclab import checks
+from hpclab.models.plan import Plan
+from hpclab.models.transformer import Transformer
+
+MIXED, BYTES = (2, 2, 12), {"fp32": (4, 4, 8)}
+"""Bytes of a parameter: its own, its gradient's, and Adam's: two float32 moments, in mixed precision beside a
+float32 copy of the parameter (Rajbhandari et al., ZeRO, SC20, section 3.1: K = 12)."""
+CONTEXT = 1573 * 2**20
+"""Bytes of a process on its GPU before it stores anything: CUDA's context and kernels, as measured on an A100
+(BigScience, chronicles-prequel.md; 1,113 MiB on a V100)."""
+NCCL = 1.5 * 2**30
+"""Bytes of the communicators' buffers, where there is more than one GPU. Fitted; plausible 0.5 to 4 GiB."""
+RESERVED = 1.12
+"""What torch's allocator reserves over what is stored in it, as blocks of other sizes stay cached. Fitted;
+plausible 1.0 to 1.3."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one rank, by kind. `buffers`: whole layers for a moment, what the allocator has beyond what is
+    stored, and what is outside of it."""
+
+    parameters: float
+    gradients: float
+    optimizer: float
+    activations: float
+    buffers: float
+
+    @property
+    def total(self) -> float:
+        return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
+
+
+def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
+    """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan does not fit."""
+    model = even(model, plan)
+    plan.refuse_unless_it_fits(model)
+    checks.integer("stage", stage, 0, plan.pipeline - 1)
+    held = held_parameters(model, plan, stage)
+    three = states(held, plan.zero, plan.data * plan.context, BYTES.get(plan.precision, MIXED))
+    now, whole = worked_on(model, plan, stage)
+    activations = kept(model, plan, stage) + now
+    unused = (RESERVED - 1) * (sum(three) + activations + whole)
+    return Memory(*three, activations, whole + unused + outside(plan))
+
+
+def peak(model: Transformer, plan: Plan) -> Memory:
+    """That of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
+    stages = {0, plan.pipeline - 1}
+    return max((predict(model, plan, stage) for stage in stages), key=lambda memory: memory.total)
+
+
+def even(model: Transformer, plan: Plan) -> Transformer:
+    """The model as if all stages had as many layers as the fullest; often the first and last have fewer."""
+    return replace(model, layers=-(-model.layers // plan.pipeline) * plan.pipeline)
+
+
+def states(
+    held: float, zero: int, ranks: int, each: tuple[int, int, int] = MIXED
+) -> tuple[float, float, float]:
+    """Bytes of parameters, gradients and optimizer states, sharded over `ranks` as ZeRO's stage says.
+
+    `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
+    and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
+    """
+    weight, gradient, adam = (
+        held * size / (ranks if zero >= stage else 1) for size, stage in zip(each, (3, 2, 1), strict=True)
+    )
+    return weight, gradient, adam
+
+
+def outside(plan: Plan) -> float:
+    """Bytes that nvidia-smi counts and torch's allocator does not."""
+    return CONTEXT + (NCCL if plan.gpus > 1 else 0)
+
+
+def usable(label: float) -> float:
+    """Bytes that a GPU has for a process, of those on its label: its GB are GiB, and the driver keeps 1 %.
+
+    81,251 MiB of an A100 with "80 GB", 32,510 and 16,160 of a V100 with 32 and 16 (nvidia-smi).
+    """
+    return 0.99 * label / 1e9 * 2**30
+
+
+def held_parameters(model: Transformer, plan: Plan, stage: int = 0) -> float:
+    """Parameters of a stage on one tensor-parallel rank, before sharding.
+
+    The matrices are split; norms, and biases of what comes out of a row-split matrix, are on every rank.
+    Tied embeddings are on the first and on the last stage.
+    """
+    h, t = model.hidden, plan.tensor
+    whole = (6 if model.biases else 2) * h
+    held = model.layers / plan.pipeline * (whole + (model.layer_parameters - whole) / t)
+    embedding = h * model.vocabulary / t
+    if stage == 0:
+        held += embedding + h * model.sequence * model.positions
+    if stage == plan.pipeline - 1:
+        held += h * (2 if model.biases else 1)
+        held += 0 if stage == 0 and model.tied else embedding
+    return held
+
+
+def in_flight(plan: Plan, stage: int = 0) -> float:
+    """Micro-batches whose activations a stage holds at once, in units of all of its layers.
+
+    1F1B: one for each stage from here on. Interleaved: the chunks of Megatron-LM's warm-up, which on the
+    first stage are p · (1 + (p - 1)/(p·v)) micro-batches (Korthikanti et al., section 4.2.3).
+    """
+    p, v = plan.pipeline, plan.chunks
+    warm_up = p - stage if v == 1 else (2 * (p - stage - 1) + (v - 1) * p + 1) / v
+    return min(warm_up, plan.micro_batches)
+
+
+def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
+    """Bytes that one layer keeps of one micro-batch for its backward pass.
+
+    For GPT-3's layer with dropout, in 16 bits and without parallelism, s·b·h·(34 + 5·a·s/h) (Korthikanti et
+    al., equation 1): 4 the norms' inputs, 4 those of attention and MLP, 6 query, key and value, 2 attention's
+    output, 16 inside the MLP, 2 dropout's masks; 5·a·s/h are softmax, its dropout's mask and output.
+    Tensor parallelism splits what is inside attention and MLP (equation 2), sequence parallelism the rest
+    (equation 4). With "half" all but the layer's input, attention's output, and every second product is made
+    again.
+    """
+    h, f, size = model.hidden, model.feed_forward, element(plan)
+    split, t = (plan.tensor if plan.sequence_parallel else 1), plan.tensor
+    attention, mlp = 2 * h + 2 * model.kv_width, (4 if model.gated else 2) * f
+    if recompute == "full":
+        return stream(model, plan)
+    if recompute == "half":
+        return tokens(model, plan) * size * (2 * h / split + (2 * h + model.kv_width + f) / t)
+    whole = size * 4 * h + 2 * h * model.dropout
+    scores = model.heads * model.sequence * (size + (size + 1) * model.dropout)
+    if plan.fused_attention or recompute == "selective":
+        scores = 0
+    return tokens(model, plan) * (whole / split + (size * (attention + mlp) + scores) / t)
+
+
+def kept(model: Transformer, plan: Plan, stage: int = 0) -> float:
+    """Bytes kept for the backward passes under way.
+
+    A stage of a pipeline keeps what it sent on, too, and the last one its logits.
+    """
+    held = model.layers / plan.pipeline * layer_activations(model, plan, plan.recompute)
+    sent = plan.chunks * stream(model, plan)
+    if stage == plan.pipeline - 1:
+        sent = (plan.pipeline > 1) * element(plan) * tokens(model, plan) * model.vocabulary / plan.tensor
+    return in_flight(plan, stage) * (held + sent)
+
+
+def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, float]:
+    """Bytes of activations, and of whole layers in spite of sharding, at the fuller of two moments.
+
+    The backward pass of a layer: what is made again of it, the gradients of its output and inside its MLP;
+    its parameters and the next one's, its gradients and their float32 copy that is reduced. And the loss, on
+    the last stage, with the inputs of the last norm and of the output layer. With sequence parallelism the
+    stream is gathered for the product under way, and so is its gradient. A pipeline with ZeRO 3 keeps its
+    whole stage between micro-batches, with gradients in float32 (as torchtitan does).
+    """
+    weight, gradient, _ = BYTES.get(plan.precision, MIXED)
+    weight = weight if plan.zero == 3 else 0
+    gradient = gradient + 4 if plan.zero >= 2 else 0
+    layer, output = model.layer_parameters / plan.tensor, model.hidden * model.vocabulary / plan.tensor
+    one = stream(model, plan)
+    streams = 2 * plan.tensor * one if plan.sequence_parallel else 0
+    there = layer_activations(model, plan, plan.recompute) if plan.recompute in ("none", "selective") else 0
+    again = layer_activations(model, plan, "none") - there
+    inside = (1 + model.gated) * element(plan) * tokens(model, plan) * model.feed_forward / plan.tensor
+    moments = [(again + one + inside + streams, (2 * weight + gradient) * layer)]
+    if stage == plan.pipeline - 1:
+        moments.append((logits(model, plan) + 2 * one + streams, weight * (output + layer)))
+    activations, whole = max(moments, key=sum)
+    if plan.zero == 3 and plan.pipeline > 1:
+        whole = held_parameters(model, plan, stage) * (weight + 4)
+    return activations, whole
+
+
+def logits(model: Transformer, plan: Plan) -> float:
+    """Bytes of a micro-batch's logits in the loss: in float32 their log-softmax and two gradients.
+
+    torch's loss on logits that are split over tensor-parallel ranks (`loss_parallel`) takes one copy more.
+    """
+    copies = 3 if plan.tensor == 1 else 4
+    return 4 * copies * tokens(model, plan) * model.vocabulary / plan.tensor
+
+
+def stream(model: Transformer, plan: Plan) -> float:
+    """Bytes of what goes from layer to layer, of one micro-batch."""
+    split = plan.tensor if plan.sequence_parallel else 1
+    return tokens(model, plan) * element(plan) * model.hidden / split
+
+
+def element(plan: Plan) -> int:
+    """Bytes of an activation; FP8 products take copies, and keep what they were made of."""
+    return 4 if plan.precision == "fp32" else 2
+
+
+def tokens(model: Transformer, plan: Plan) -> float:
+    """Those of a micro-batch on one rank of those that share a sequence."""
+    return plan.micro_batch * model.sequence / plan.context

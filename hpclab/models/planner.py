@@ -1,0 +1,107 @@
+"""Which plans train a model on a cluster, fastest first: all degrees that divide, and what fits in memory.
+
+    plans(model, named("dgx-h100"), gpus=1024, batch=1536)[0].plan
+
+What to notice: memory decides first, and costs nothing to compute; of what is left most plans are slow for
+one reason each, which `step.parts` names.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from hpclab import checks
+from hpclab.models import memory, training_step
+from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.memory import Memory
+from hpclab.models.plan import Plan
+from hpclab.models.training_step import Step
+from hpclab.models.transformer import Transformer
+
+MICRO_BATCHES, CHUNKS, CONTEXT = (1, 2, 4, 8, 16), (1, 2, 3, 4, 6), (1, 2, 4, 8)
+LONG = 16384  # tokens of a sequence from which splitting it is tried
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A plan, its step's time by part, and the Memory of its fullest rank."""
+
+    plan: Plan
+    step: Step
+    memory: Memory
+
+
+def plans(
+    model: Transformer, cluster: GpuCluster, gpus: int, batch: int, *, precision: str = "bf16"
+) -> list[Ranked]:
+    """Plans for `batch` sequences a step on all of `gpus`, fastest first; empty where none fits.
+
+    Tensor parallelism stays within a node and always splits norms (sequence parallelism), attention is fused.
+    Of plans that differ in ZeRO's stage or in recomputation only, those are left out that shard more, or make
+    more again, than it takes to fit. ValueError for what is no number of GPUs or sequences.
+    """
+    checks.integer("gpus", gpus, 1, 2**20)
+    checks.integer("batch", batch, 1, 2**24)
+    return ranked(model, cluster, _leanest(model, cluster, _shapes(model, cluster, gpus, batch, precision)))
+
+
+def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) -> list[Ranked]:
+    """These plans with their steps, fastest first."""
+    found = [
+        Ranked(plan, training_step.predict(model, plan, cluster), memory.peak(model, plan))
+        for plan in candidates
+    ]
+    return sorted(found, key=lambda one: one.step.seconds)
+
+
+def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
+    """Why the plan cannot run there, in one clause; "" where it can."""
+    full = memory.even(model, plan)
+    if full.layers > model.layers + 2:  # one fewer on the first and on the last stage is usual
+        return f"pipeline = {plan.pipeline} does not divide the model's {model.layers} layers"
+    try:
+        plan.refuse_unless_it_fits(full)
+    except ValueError as error:
+        return str(error).rstrip(".")
+    if model.kv_heads % plan.tensor:
+        return f"tensor = {plan.tensor} does not divide the model's {model.kv_heads} key heads"
+    if plan.tensor > cluster.node_gpus:
+        return f"tensor = {plan.tensor} is more than the {cluster.node_gpus} GPUs of a node"
+    if plan.gpus > cluster.node_gpus and cluster.network is None:
+        return f"{plan.gpus} GPUs are more than the {cluster.node_gpus} of the only node"
+    needed, has = memory.peak(model, plan).total, memory.usable(cluster.memory)
+    if needed > has:
+        return f"{needed / 2**30:.0f} GiB of {has / 2**30:.0f}"
+    return ""
+
+
+def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int, precision: str) -> Iterator[Plan]:
+    """Plans that divide, with neither ZeRO nor recomputation, which memory decides."""
+    tensors = [t for t in _divisors(gpus) if t <= cluster.node_gpus and model.kv_heads % t == 0]
+    contexts = CONTEXT if model.sequence >= LONG else (1,)
+    for tensor, context, micro, chunks in product(tensors, contexts, MICRO_BATCHES, CHUNKS):
+        for pipeline in _divisors(gpus // (tensor * context)):
+            data = gpus // (tensor * context * pipeline)
+            if data * tensor * context * pipeline != gpus or batch % (data * micro):
+                continue
+            if model.layers % (pipeline * chunks) or (chunks > 1 and batch // (data * micro) % pipeline):
+                continue
+            if pipeline > 1 or chunks == 1:
+                yield Plan(batch, micro, data, tensor, pipeline, context, chunks, precision=precision,
+                           sequence_parallel=tensor > 1)  # fmt: skip
+
+
+def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
+    """Of each shape what fits: with nothing made again, and with all of it, the lowest of ZeRO's stages."""
+    for shape in shapes:
+        stages = [1, 2, 3] if shape.data * shape.context > 1 else [0]
+        for recompute in ("none", "full"):
+            tried = (replace(shape, zero=stage, recompute=recompute) for stage in stages)
+            fits = next((plan for plan in tried if not refusal(model, plan, cluster)), None)
+            if fits:
+                yield fits
+                stages = [stage for stage in stages if stage < fits.zero]
+
+
+def _divisors(number: int) -> list[int]:
+    return [one for one in range(1, number + 1) if number % one == 0]

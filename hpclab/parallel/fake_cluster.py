@@ -1,0 +1,109 @@
+"""A training step as one rank of 1,024 has it: torch's real code, on tensors without contents.
+
+    seen = rehearse(shape, Plan(1024, data=128, tensor=8, zero=3))
+    seen.peak, seen.calls, seen.moved
+
+FakeTensorMode lets every operation run that a real step runs, with shapes and types but no memory; the
+"fake" process group answers collectives at once. What is counted is exact: bytes by kind, and what
+collectives were called. What is not there is time.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.distributed as dist
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import Replicate, Shard, parallel
+from torch.distributed.tensor._sharding_prop import ShardingPropagator
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+from hpclab.models.plan import Plan
+from hpclab.models.transformer import Transformer
+from hpclab.parallel.memory_by_kind import TYPES, Live, here, micro_batches, recompute_blocks
+from hpclab.workloads.gpt import GPT, Block
+
+
+def rehearse(shape: Transformer, plan: Plan) -> Live:
+    """The course's GPT trained as rank 0 of `plan.gpus`: two micro-batches, or the one there is.
+
+    `zero` 3 is FSDP2, 0 gradients that are summed after the last micro-batch; `tensor` parallelism is
+    DTensor's. ValueError for what else a plan can say, and in a process that is a rank already.
+    """
+    if plan.zero not in (0, 3) or plan.pipeline * plan.context > 1 or plan.sequence_parallel:
+        raise ValueError("rehearse knows data (zero = 0 or 3) and tensor parallelism: leave out the rest.")
+    if dist.is_initialized():
+        raise ValueError("rehearse makes a process group of its own: call it where none is initialised.")
+    plan.refuse_unless_it_fits(shape)
+    dist.init_process_group("fake", rank=0, world_size=plan.gpus, store=FakeStore())
+    try:
+        mesh = init_device_mesh("cpu", (plan.data, plan.tensor), mesh_dim_names=("data", "tensor"))
+        return _rehearse(shape, plan, mesh["data"], mesh["tensor"])
+    finally:
+        dist.destroy_process_group()
+
+
+def _rehearse(shape: Transformer, plan: Plan, data: DeviceMesh, tensor: DeviceMesh) -> Live:
+    fake, sharded = FakeTensorMode(allow_non_fake_inputs=True), plan.zero == 3
+    with fake:
+        model = GPT(shape)
+    for parameter in () if sharded else model.parameters():  # FSDP keeps float32, and gathers 16 bits
+        parameter.data = parameter.data.to(TYPES[plan.precision])
+    if plan.tensor > 1:
+        split(model, tensor)
+    if plan.recompute == "full":
+        recompute_blocks(model)
+    if sharded:
+        shard(model, data, TYPES[plan.precision])
+    with fake, parallel.loss_parallel() if plan.tensor > 1 else nullcontext():
+        tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long)
+        with Live(model) as live, only_parts(live):
+            micro_batches(model, tokens, min(2, plan.micro_batches))
+            for parameter in () if sharded or plan.data == 1 else model.parameters():
+                assert parameter.grad is not None
+                dist.all_reduce(here(parameter.grad), group=data.get_group())
+    return live
+
+
+@contextmanager
+def only_parts(live: Live) -> Iterator[None]:
+    """DTensor runs an operation on whole shapes to learn the result's; no rank has those tensors."""
+    learn = ShardingPropagator._propagate_tensor_meta_non_cached
+
+    def unseen(*args: Any) -> Any:
+        live.paused = True
+        result = learn(*args)
+        live.paused = False
+        return result
+
+    with patch.object(ShardingPropagator, "_propagate_tensor_meta_non_cached", unseen):
+        yield
+
+
+def split(model: GPT, mesh: DeviceMesh) -> None:
+    """Tensor parallelism by DTensor: heads, the MLP's inside and the vocabulary over the ranks of `mesh`."""
+    for block in model.blocks:
+        assert isinstance(block, Block)
+        columns = {f"attention.{name}": parallel.ColwiseParallel() for name in ("query", "key", "value")}
+        rows = {"attention.out": parallel.RowwiseParallel(), "mlp.down": parallel.RowwiseParallel()}
+        once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
+        parallel.parallelize_module(
+            block, mesh, {"attention": once, **columns, **rows, "mlp.up": parallel.ColwiseParallel()}
+        )
+        block.attention.heads //= mesh.size()
+    token = parallel.RowwiseParallel(input_layouts=Replicate())
+    output = parallel.ColwiseParallel(output_layouts=Shard(-1), use_local_output=False)
+    parallel.parallelize_module(model, mesh, {"token": token, "output": output})
+    if model.shape.tied:
+        model.output.weight = model.token.weight
+
+
+def shard(model: GPT, mesh: DeviceMesh, dtype: torch.dtype) -> None:
+    """FSDP2, block by block; computed in `dtype`, gradients summed in float32."""
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for module in (*model.blocks, model):
+        fully_shard(module, mesh=mesh, mp_policy=policy)

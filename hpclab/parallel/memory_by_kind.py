@@ -1,0 +1,143 @@
+"""Where the memory of a real training step went: parameters, gradients, optimizer states, activations.
+
+    measure(shape, plan)                    # of the course's GPT, on one device
+    models.memory.predict(shape, plan)      # the same, predicted
+
+Sizes are those of torch's tensors and so the same on every device; what CUDA, NCCL and the allocator take
+besides are `buffers` in the model, and none here. What to notice: with a single micro-batch gradients are
+nearly nothing at the peak, for they appear as the activations go; with a second one they are whole.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
+
+from hpclab.models.memory import Memory
+from hpclab.models.plan import Plan
+from hpclab.models.transformer import Transformer
+from hpclab.workloads.gpt import GPT, loss
+
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+COLLECTIVES = {  # an operator's name -> the collective
+    "allreduce_": "all_reduce", "all_reduce": "all_reduce", "_allgather_base_": "all_gather",
+    "_reduce_scatter_base_": "reduce_scatter", "reduce_scatter_tensor": "reduce_scatter",
+}  # fmt: skip
+
+
+class Live(TorchDispatchMode):
+    """While it is entered: what tensors there are, and the Memory of the moment when they were largest.
+
+    A storage is counted once, from the operation that makes it until it is freed. What FSDP gathers and
+    scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation. Collectives
+    are counted, too: `calls`, and bytes `moved`, those of the whole vectors.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = list(model.parameters())
+        self.parameters, self.optimizer, self.total = stored(self.model), stored(adam_states(self.model)), 0
+        self.sizes, self.whole = WeakIdKeyDictionary(), WeakIdKeyDictionary()  # storage -> [bytes]
+        for parameter in self.model:
+            self.count(here(parameter).untyped_storage())
+        self.peak, self.paused = Memory(0, 0, 0, 0, 0), False
+        self.calls, self.moved = Counter[str](), Counter[str]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(issubclass(one, DTensor) for one in types):
+            return NotImplemented  # it makes operations on this rank's part, which come here again
+        result = func(*args, **(kwargs or {}))
+        if self.paused:
+            return result
+        collective = COLLECTIVES.get(func.name().split("::")[1], "")
+        gathers = func.namespace == "fsdp" or collective in ("all_gather", "reduce_scatter")
+        leaves = tree_leaves((args, kwargs, result) if gathers or collective else result)
+        tensors = [one for one in leaves if isinstance(one, Tensor)]
+        for tensor in tensors:
+            size = self.count(tensor.untyped_storage())
+            if gathers:
+                self.whole[tensor.untyped_storage()] = size
+        if collective:
+            self.calls[collective] += 1
+            self.moved[collective] += max(one.nbytes for one in tensors)
+        for storage, size in self.whole.items():  # FSDP empties and refills them
+            self.total += storage.nbytes() - size[0]
+            size[0] = storage.nbytes()
+        if self.total + self.optimizer > self.peak.total:
+            self.peak = self.now()
+        return result
+
+    def count(self, storage: torch.UntypedStorage) -> list[int]:
+        """Its bytes, which are in the total until it is freed."""
+        if storage not in self.sizes:
+            self.sizes[storage] = [storage.nbytes()]
+            self.total += storage.nbytes()
+            weakref.finalize(storage, self.free, self.sizes[storage]).atexit = False
+        return self.sizes[storage]
+
+    def free(self, size: list[int]) -> None:
+        self.total -= size[0]
+
+    def now(self) -> Memory:
+        gradients = stored(one.grad for one in self.model if one.grad is not None)
+        whole = sum(size[0] for size in self.whole.values())
+        rest = self.total - self.parameters - gradients - whole
+        return Memory(self.parameters, gradients, self.optimizer, rest, whole)
+
+
+def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
+    """The Memory of the plan's micro-batches, forward and backward, at the peak on one device.
+
+    ValueError where the plan is for several GPUs, or recomputes in part.
+    """
+    if plan.gpus > 1 or plan.recompute not in ("none", "full"):
+        raise ValueError('measure takes a plan for one GPU with recompute="none" or "full".')
+    model = GPT(shape).to(device, TYPES[plan.precision])
+    if plan.recompute == "full":
+        recompute_blocks(model)
+    tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long, device=device)
+    with Live(model) as live:
+        micro_batches(model, tokens, plan.micro_batches)
+    return live.peak
+
+
+def micro_batches(model: nn.Module, tokens: Tensor, count: int) -> None:
+    """Forward and backward, gradients added up; the loss is computed in float32, as is usual."""
+    for _ in range(count):
+        loss(model(tokens).float(), tokens).backward()
+
+
+def adam_states(parameters: list[nn.Parameter]) -> list[Tensor]:
+    """What AdamW keeps from its first step on; of 16-bit parameters it keeps float32 copies, too."""
+    copies = [one.detach().float() for one in parameters]
+    for copy in copies:
+        copy.grad = torch.zeros_like(copy)
+    adam = torch.optim.AdamW(copies)
+    adam.step()
+    moments = [one for state in adam.state.values() for one in state.values() if one.dim()]
+    return moments if copies[0].dtype == parameters[0].dtype else moments + copies
+
+
+def recompute_blocks(model: GPT) -> None:
+    """Let each block keep its input only, and compute the rest again when its turn to go backward comes."""
+    for number, block in enumerate(model.blocks):
+        model.blocks[number] = checkpoint_wrapper(block)
+
+
+def here(tensor: Tensor) -> Tensor:
+    """This rank's part of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def stored(tensors: Iterable[Tensor]) -> int:
+    """Bytes of the tensors' storages on this rank, each counted once."""
+    storages = [here(one).untyped_storage() for one in tensors]
+    return sum({one._cdata: one.nbytes() for one in storages}.values())
