@@ -46,12 +46,12 @@ def main() -> int:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:
         join(options.timeout)
-        finished = train(options)
+        weights = train(options)
     except (ValueError, OSError) as error:
         raise SystemExit(f"train.py: {error}") from None
     if dist.is_initialized():
         dist.destroy_process_group()
-    return 0 if finished else os.EX_TEMPFAIL  # 75
+    return 0 if weights else os.EX_TEMPFAIL  # 75
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -99,8 +99,8 @@ def device() -> torch.device:
     return torch.device("cuda", number)
 
 
-def train(options: argparse.Namespace) -> bool:
-    """Whether it came to its last step; if not, a signal was heard and all is saved."""
+def train(options: argparse.Namespace) -> str:
+    """The hash of the weights after the last step; "" where a signal was heard, and all is saved."""
     rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     say = print if rank == 0 else lambda *words, **more: None
     tokens = numpy.load(options.tokens) if options.tokens else load_or_make().tokens
@@ -145,7 +145,7 @@ def train(options: argparse.Namespace) -> bool:
         if over_ranks(bool(heard), dist.ReduceOp.MAX):  # a signal does not reach all ranks in the same step
             checkpoints.save(step, state())
             say(f"stopped by a signal, saved at step {step}", flush=True)
-            return False
+            return ""
         optimizer.param_groups[0]["lr"] = 1e-3 * min(1, (step + 1) / 20)  # of the step alone: not saved
         value = forward_backward(step)
         optimizer.step()
@@ -159,8 +159,9 @@ def train(options: argparse.Namespace) -> bool:
             checkpoints.save_in_background(done, state())
     checkpoints.wait()
     weights = b"".join(each.detach().cpu().numpy().tobytes() for each in model.parameters())
-    say(f"done at step {options.steps}, weights {hashlib.sha256(weights).hexdigest()[:16]}", flush=True)
-    return True
+    digest = hashlib.sha256(weights).hexdigest()[:16]
+    say(f"done at step {options.steps}, weights {digest}", flush=True)
+    return digest
 
 
 def over_ranks(value: float, operation: Any) -> float:

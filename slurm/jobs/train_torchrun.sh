@@ -1,6 +1,6 @@
 #!/bin/bash
-# Trains on several nodes with a torchrun on each. It starts the node's processes and, when one dies, all
-# of them again from the newest checkpoint, three times at most:
+# Trains on several nodes with a torchrun on each. It starts the node's processes and, when one dies,
+# all of them again from the newest checkpoint, three times at most:
 #     sbatch train_torchrun.sh --steps 400
 #     sbatch --nodes=4 --gpus-per-node=8 --cpus-per-task=64 train_torchrun.sh
 #SBATCH --job-name=train-torchrun
