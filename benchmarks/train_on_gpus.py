@@ -1,21 +1,21 @@
 """The GPU paths of training, measured on every GPU of this machine: for the day that some are at hand.
 
-    python benchmarks/train_on_gpus.py                            # matrix multiplies on one GPU
+    python benchmarks/train_on_gpus.py                            # one GPU
     torchrun --nproc-per-node=8 benchmarks/train_on_gpus.py       # and DDP over NCCL, one rank a GPU
 
-FLOP/s of square matrix multiplies in TF32, BF16 and FP8 (torch._scaled_mm, from compute capability 8.9 on),
-bus bandwidth of NCCL's all-reduce, and a training step of GPT-2's smallest shape, in BF16 autocast.
+Rates of square matrix multiplies in TF32, BF16 and FP8 (from compute capability 8.9 on), the bus bandwidth of
+NCCL's all-reduce, and a training step of the smallest GPT-2 in BF16 autocast.
 """
 
 import json
 import os
-import statistics
 from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.benchmark import Timer
 
 from hpclab.models.transformer import Transformer
 from hpclab.workloads import gpt
@@ -25,18 +25,9 @@ SHAPE = Transformer(layers=12, hidden=768, heads=12, sequence=1024, vocabulary=5
 BATCH = 8  # of a rank
 
 
-def seconds(call: Callable[[], object], repeats: int = 20) -> float:
-    """Median between CUDA events, after three calls for warming up."""
-    times = []
-    for repeat in range(repeats + 3):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        if repeat >= 3:
-            times.append(begin.elapsed_time(end) / 1e3)
-    return statistics.median(times)
+def seconds(call: Callable[[], object]) -> float:
+    """Mean of twenty calls, after two, the device waited for; every rank makes as many."""
+    return Timer("call()", globals={"call": call}).timeit(20).mean
 
 
 def matmuls() -> dict[str, dict[int, float]]:

@@ -114,7 +114,7 @@ def test_a_rank_killed_or_stopped_is_named_and_the_training_goes_on(in_pool, pla
     assert raised.value.rank == 1
     assert any((place / "in-pool").glob("*-step-10"))
     with pytest.raises(RankError, match="stopped") as raised:
-        in_pool("in-pool", 3, 0, signal.SIGSTOP, timeout=3.0)
+        in_pool("in-pool", 3, 0, signal.SIGSTOP, timeout=6.0)
     assert raised.value.rank == 0
     assert in_pool("in-pool", 3) == expected
 
