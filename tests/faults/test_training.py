@@ -145,7 +145,7 @@ def held(place, folder, saved):
     """Wait until the training is at step 25, and what it saved until then, `saved` times, is whole."""
     checkpoints = place / folder
     until(
-        lambda: (place / "held").exists() and len(list(checkpoints.glob("*-step-2*"))) == saved,
+        lambda: (place / "held").exists() and len(list(checkpoints.glob("0*-step-2*"))) == saved,
         "it is at step 25 and has saved",
     )
 
@@ -212,7 +212,7 @@ def test_launchers_killed_and_checkpoints_damaged(slurm, undisturbed, place):
     held(place, "damaged", 2)
     assert re.search(r"step-20 was passed over: .* 100 bytes.*\n.* from step 10\n", log.read_text())
     check_that_no_rank_survives(slurm, place, job, "srun")
-    newest = max(folder.glob("*-step-20"))
+    newest = max(folder.glob("0*-step-2*"))  # of step 26 where the ranks had time to save on Slurm's TERM
     shutil.copytree(newest, folder / ".000009-step-30.part")
     content = bytearray((newest / ".metadata").read_bytes())
     content[len(content) // 2] ^= 1
@@ -223,6 +223,5 @@ def test_launchers_killed_and_checkpoints_damaged(slurm, undisturbed, place):
     assert slurm.wait(job, 120).state == "COMPLETED"
     said = log.read_text()
     assert "000009-step-30 was only half written" in said
-    assert "000003-step-20 was passed over: .metadata is damaged" in said
-    assert ", from step 10\n" in said
+    assert f"{newest.name} was passed over: .metadata is damaged" in said
     assert f"done at step 40, weights {undisturbed}\n" in said
