@@ -1,7 +1,7 @@
 """A training that meets a fault goes on from its checkpoint to the weights of an undisturbed one.
 
 The scripts and the program are those of slurm/jobs, on a real Slurm. The program is started through HOLD,
-which waits at step 25 until a signal has been heard or the file `go` is there: no fault comes too late.
+which waits at step 10 until a signal has been heard or the file `go` is there: no fault comes too late.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from tests.conftest import gone, pool_at, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 JOBS = Path(__file__).resolve().parents[2] / "slurm" / "jobs"
-OPTIONS = "--tokens=tokens.npy --layers=2 --hidden=32 --sequence=16 --batch=12 --steps=40 --save-every=10"
+OPTIONS = "--tokens=tokens.npy --layers=2 --hidden=32 --sequence=16 --batch=12 --steps=14 --save-every=4"
 HOLD = f"""
 import os, runpy, signal, time
 from hpclab.workloads import gpt
 original = gpt.batches
 def batches(tokens, batch, length, step, *ranks):
     heard = signal.getsignal(signal.SIGTERM).__globals__["heard"]
-    while step >= 25 and not os.path.exists("go") and not heard:
+    while step >= 10 and not os.path.exists("go") and not heard:
         open("held", "w").close()
         time.sleep(0.02)
     return original(tokens, batch, length, step, *ranks)
@@ -68,7 +68,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def in_pool(pool, place):
-    """Train in the pool, and in step 25 one rank may do something; the weights' hashes."""
+    """Train in the pool, and in step 10 one rank may do something; the weights' hashes."""
     # Not put into sys.modules: it travels to the ranks as a notebook cell's function does.
     specification = importlib.util.spec_from_file_location("train_program", JOBS / "train.py")
     program = importlib.util.module_from_spec(specification)
@@ -87,7 +87,7 @@ def in_pool(pool, place):
             original = gpt.batches
 
             def batches(tokens, batch, length, step, *ranks):
-                if step == 25 and dist.get_rank() == guilty:
+                if step == 10 and dist.get_rank() == guilty:
                     os.kill(os.getpid(), number)
                 return original(tokens, batch, length, step, *ranks)
 
@@ -112,9 +112,9 @@ def test_a_rank_killed_or_stopped_is_named_and_the_training_goes_on(in_pool, pla
     with pytest.raises(RankError, match="SIGKILL") as raised:
         in_pool("in-pool", 3, 1, signal.SIGKILL)
     assert raised.value.rank == 1
-    assert any((place / "in-pool").glob("*-step-10"))
+    assert any((place / "in-pool").glob("*-step-4"))
     with pytest.raises(RankError, match="stopped") as raised:
-        in_pool("in-pool", 3, 0, signal.SIGSTOP, timeout=6.0)
+        in_pool("in-pool", 3, 0, signal.SIGSTOP, timeout=4.0)
     assert raised.value.rank == 0
     assert in_pool("in-pool", 3) == expected
 
@@ -142,11 +142,11 @@ def called(slurm, job):
 
 
 def held(place, folder, saved):
-    """Wait until the training is at step 25, and what it saved until then, `saved` times, is whole."""
+    """Wait until the training is at step 10, and step 8 is saved, which it has been `saved` times."""
     checkpoints = place / folder
     until(
-        lambda: (place / "held").exists() and len(list(checkpoints.glob("0*-step-2*"))) == saved,
-        "it is at step 25 and has saved",
+        lambda: (place / "held").exists() and len(list(checkpoints.glob("0*-step-8"))) == saved,
+        "it is at step 10 and has saved step 8",
     )
 
 
@@ -182,22 +182,22 @@ def test_the_time_limit_and_a_preemption_cost_no_step(slurm, undisturbed, place)
     job, log = submit(slurm, place, "train_requeue.sh", "requeued", "--partition=preempt")
     held(place, "requeued", 1)
     assert command(slurm, "scancel", "--signal=USR1", str(job))  # as --signal=USR1@60 does a minute before
-    for step in (26, 27):
+    for step in (11, 12):
         until(lambda: state(slurm, job) == "PENDING", "it is queued again")
         assert f"stopped by a signal, saved at step {step}" in log.read_text()
         (place / "held").unlink()
-        if step == 27:
+        if step == 12:
             (place / "go").touch()
         until(lambda: called(slurm, job), "it starts")
-        if step == 26:
-            held(place, "requeued", 2)
+        if step == 11:
+            held(place, "requeued", 1)
             node = slurm.queue([job])[0].node_list
             high = slurm.submit("#!/bin/sh\ntrue\n", f"--nodelist={node}", "--nodes=2", "--output=/dev/null")
             assert slurm.wait(high, 120).state == "COMPLETED"
     assert slurm.wait(job, 120).state == "COMPLETED"
     text = log.read_text()
-    assert re.findall(r"from step (\d+)", text) == ["0", "26", "27"]
-    assert f"done at step 40, weights {undisturbed}\n" in text
+    assert re.findall(r"from step (\d+)", text) == ["0", "11", "12"]
+    assert f"done at step 14, weights {undisturbed}\n" in text
 
 
 def test_launchers_killed_and_checkpoints_damaged(slurm, undisturbed, place):
@@ -206,14 +206,14 @@ def test_launchers_killed_and_checkpoints_damaged(slurm, undisturbed, place):
     job, log = submit(slurm, place, "train_torchrun.sh", "damaged")
     held(place, "damaged", 1)
     check_that_no_rank_survives(slurm, place, job, "torchrun")
-    os.truncate(max(folder.glob("*-step-20/*.distcp")), 100)
+    os.truncate(max(folder.glob("*-step-8/*.distcp")), 100)
 
     job, log = submit(slurm, place, "train.sh", "damaged")
     held(place, "damaged", 2)
-    assert re.search(r"step-20 was passed over: .* 100 bytes.*\n.* from step 10\n", log.read_text())
+    assert re.search(r"step-8 was passed over: .* 100 bytes.*\n.* from step 4\n", log.read_text())
     check_that_no_rank_survives(slurm, place, job, "srun")
-    newest = max(folder.glob("0*-step-2*"))  # of step 26 where the ranks had time to save on Slurm's TERM
-    shutil.copytree(newest, folder / ".000009-step-30.part")
+    newest = max(folder.glob("0*-step-*"))  # of step 11 where the ranks had time to save on Slurm's TERM
+    shutil.copytree(newest, folder / ".000009-step-12.part")
     content = bytearray((newest / ".metadata").read_bytes())
     content[len(content) // 2] ^= 1
     (newest / ".metadata").write_bytes(content)
@@ -222,6 +222,6 @@ def test_launchers_killed_and_checkpoints_damaged(slurm, undisturbed, place):
     (place / "go").touch()
     assert slurm.wait(job, 120).state == "COMPLETED"
     said = log.read_text()
-    assert "000009-step-30 was only half written" in said
+    assert "000009-step-12 was only half written" in said
     assert f"{newest.name} was passed over: .metadata is damaged" in said
-    assert f"done at step 40, weights {undisturbed}\n" in said
+    assert f"done at step 14, weights {undisturbed}\n" in said
