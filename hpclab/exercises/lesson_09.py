@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
 from hpclab.models import gpu_cluster, memory, training_step
-from hpclab.models.plan import RECOMPUTE, Plan
+from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
 
@@ -87,8 +87,8 @@ SEVEN = Transformer(
     32, 4096, 32, 4096, 32000, feed_forward=11008, gated=True, tied=False, positions=False, biases=False
 )
 """Llama 2, 7 B (Touvron et al., 2023): 6.7 billion parameters, sequences of 4,096 tokens."""
-NODE, BATCH = "a100-40gb-1600g", 64
-"""One node of 8 A100 with 40 GB each; sequences of a step."""
+NODE, BATCH, HOW = "dgx-a100-40gb", 64, ("none", "selective", "full")
+"""One node of 8 A100 with 40 GB each; sequences of a step; what can be recomputed."""
 
 
 def plan_of(zero: int, micro_batch: int, recompute: str) -> Plan:
@@ -99,7 +99,7 @@ def plan_of(zero: int, micro_batch: int, recompute: str) -> Plan:
 @functools.cache
 def fastest() -> float:
     """Seconds of the fastest step among the plans that fit."""
-    choices = itertools.product((0, 1, 2, 3), (1, 2, 4, 8), RECOMPUTE)
+    choices = itertools.product((0, 1, 2, 3), (1, 2, 4, 8), HOW)
     plans = (plan_of(*choice) for choice in choices)
     return min(seconds(plan) for plan in plans if share(plan) <= 1)
 
@@ -120,7 +120,7 @@ def _seven(answer: object) -> SimpleNamespace:
     micro = checks.integer("micro_batch", answer["micro_batch"], 1, 8)
     if BATCH // 8 % micro:
         raise ValueError(f"micro_batch must divide the {BATCH // 8} sequences of a rank, not {micro}.")
-    plan = plan_of(answer["zero"], micro, answer["recompute"])
+    plan = plan_of(answer["zero"], micro, checks.choice("recompute", answer["recompute"], HOW))
     need = memory.peak(SEVEN, plan)
     return SimpleNamespace(
         plan=plan, share=share(plan), gib=need.total / 2**30, slower=seconds(plan) / fastest() - 1,
@@ -137,12 +137,14 @@ PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
          "{f.activations:.0f} of "
          "activations. Which of the two can still shrink, and what does that cost?"),
         (lambda f: f.slower > 0.1, "It fits, with {f.gib:.0f} GiB of {f.has:.0f}, and takes {f.seconds:.1f} "
-         "s a step, {f.slower:.0%} more than the fastest plan that fits. What is computed again that need "
-         "not be?"),
+         "s a "
+         "step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of {f.plan.micro_batch} "
+         "makes "
+         "small products, and parameters are fetched for each."),
     ),
     yes="{f.gib:.0f} GiB of {f.has:.0f}, {f.seconds:.1f} s a step (modelled), within {f.slower:.0%} of the "
     "fastest that fits.",
 ), (
     "State first: what does each stage of ZeRO leave on one of 8 ranks? Then activations of a micro-batch.",
-    "Recomputing all costs a third more work; a smaller micro-batch costs less.",
+    "One sequence without recomputing is just too much. With recomputing there is room: for what?",
 ))  # fmt: skip

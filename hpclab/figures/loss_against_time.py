@@ -1,6 +1,7 @@
 """The loss of trainings against the time that they took: which learns sooner, not which steps faster."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -16,7 +17,7 @@ def draw(
 ) -> Axes:
     """A line for each value of the parameter `by` of Results "loss" (nats a token), against the parameter
     `along`: "elapsed", in seconds, "step" or "tokens". Nothing yet gives empty axes that say so."""
-    lines: dict[object, dict[float, float]] = {}
+    lines: dict[Any, dict[float, float]] = {}
     for one in checks.instances("losses", losses, Result):
         lines.setdefault(one.parameters[by], {})[one.parameters[along]] = one.value
     labels = []

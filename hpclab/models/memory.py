@@ -45,6 +45,12 @@ class Memory:
 
 def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     """The Memory of a rank of pipeline stage `stage` (from 0); ValueError where the plan does not fit."""
+    stored = of_tensors(model, plan, stage)
+    return replace(stored, buffers=stored.buffers + (RESERVED - 1) * stored.total + outside(plan))
+
+
+def of_tensors(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
+    """The same of torch's tensors alone: without what the allocator reserves, and what is outside of it."""
     model = even(model, plan)
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
@@ -52,8 +58,7 @@ def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     three = states(held, plan.zero, plan.data * plan.context, BYTES.get(plan.precision, MIXED))
     now, whole = worked_on(model, plan, stage)
     activations = kept(model, plan, stage) + now
-    unused = (RESERVED - 1) * (sum(three) + activations + whole)
-    return Memory(*three, activations, whole + unused + outside(plan))
+    return Memory(*three, activations, whole)
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:

@@ -94,7 +94,6 @@ def split(model: GPT, mesh: DeviceMesh) -> None:
         parallel.parallelize_module(
             block, mesh, {"attention": once, **columns, **rows, "mlp.up": parallel.ColwiseParallel()}
         )
-        block.attention.heads //= mesh.size()
     token = parallel.RowwiseParallel(input_layouts=Replicate())
     output = parallel.ColwiseParallel(output_layouts=Shard(-1), use_local_output=False)
     parallel.parallelize_module(model, mesh, {"token": token, "output": output})

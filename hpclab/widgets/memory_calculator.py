@@ -20,7 +20,7 @@ MODELS = {
     "GPT-3, 175 B": Transformer(96, 12288, 96, 2048, 50257),
 }
 """Radford et al. (2019), Brown et al. (2020), Llama team (2024)."""
-CLUSTERS = ("a100-40gb-1600g", "dgx-a100", "dgx-h100")
+CLUSTERS = ("dgx-a100-40gb", "dgx-a100", "dgx-h100")
 _POWERS = [2**power for power in range(11)]
 
 
@@ -87,7 +87,10 @@ class MemoryCalculator(Explorer):
 
     def _said(self) -> list[str]:
         model, plan = self.controls["model"].value, self.plan()
-        why, each = planner.refusal(model, plan, self._cluster()), sum(memory.bytes_of_a_parameter(plan))
+        why, each = (
+            planner.refusal(model, plan, self._cluster()),
+            sum(memory.BYTES.get(plan.precision, memory.MIXED)),
+        )
         return [
             f"{plan.gpus:,} GPUs, {plan.batch:,} sequences of {model.sequence:,} tokens a step. "
             + (f"It cannot run: {why}." if why else "It runs."),
