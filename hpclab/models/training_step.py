@@ -138,13 +138,17 @@ def slowest_stage(work: Work, plan: Plan, layer: float) -> tuple[int, float, flo
     return layers, beside, everything - layers * layer - beside
 
 
+def apart(work: Work, plan: Plan) -> int:
+    """How many ranks two stages are apart: in one node if all fit into it, else in two."""
+    return 1 if plan.gpus <= work.cluster.node_gpus else work.cluster.node_gpus
+
+
 def messages(work: Work, plan: Plan) -> float:
     """Seconds that stages wait for activations and their gradients; each tensor rank sends its part."""
     if plan.pipeline == 1:
         return 0.0
     size = 2.0 * work.tokens * work.model.hidden
-    stride = 1 if plan.gpus <= work.cluster.node_gpus else work.cluster.node_gpus
-    one = collective("send_recv", size / plan.tensor, work.cluster, 2, stride)
+    one = collective("send_recv", size / plan.tensor, work.cluster, 2, apart(work, plan))
     if plan.tensor > 1 and not plan.sequence_parallel:
         one += collective("all_gather", size, work.cluster, plan.tensor)
     if work.software.message_bandwidth:
@@ -191,8 +195,7 @@ def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[fl
     exposed = seconds - hidden + disturbed(hidden, work.cluster)
     if plan.pipeline > 1 and work.model.tied:
         shared = size * work.model.hidden * work.model.vocabulary / plan.tensor
-        stride = 1 if plan.gpus <= work.cluster.node_gpus else work.cluster.node_gpus
-        exposed += collective("all_reduce", shared, work.cluster, 2, stride)
+        exposed += collective("all_reduce", shared, work.cluster, 2, apart(work, plan))
     return exposed, hidden
 
 

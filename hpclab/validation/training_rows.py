@@ -85,10 +85,6 @@ class Case:
 
 def read(table: Table) -> list[Observation]:
     """An observation for each row that has a time; ValueError names the file, row and field that is wrong."""
-    for name in ("layers", "hidden", "heads", "sequence", "batch"):
-        columns = (_MODEL | _PLAN)[name]
-        if not set(columns) & set(table.columns):
-            raise ValueError(f"{table.name} lacks the column {columns[0]}.")
     found = []
     for row in table.rows:
         value, unit = _value(row)

@@ -116,6 +116,9 @@ def test_clusters_share_their_network_and_refuse_what_they_lack():
     assert (lone.nodes, lone.network_bandwidth) == (4, 25e9)
     assert (all_eight.nodes, all_eight.network_bandwidth) == (4, 200e9)
     assert CLUSTER.group(8).network is None
+    long, split = replace(MODEL, sequence=8192), named("a100-omni-path")
+    far, near = (predict(long, Plan(8, context=n), split).parts["context parallel"] for n in (16, 2))
+    assert far > 0 == near  # inside a node keys and values come while scores are computed
     with pytest.raises(ValueError, match="one node"):
         replace(CLUSTER, network=None).job(16, 2)
     with pytest.raises(ValueError, match=r"fp8|FP8"):

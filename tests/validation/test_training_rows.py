@@ -12,8 +12,8 @@ MOSAIC = """source,n_layers,d_model,n_heads,seq_len_tokens,gpus,gpu,micro_batch_
 global_batch_seqs,precision,mp_mode,sharding_strategy,activation_checkpointing,throughput_tokens_per_s
 """
 BARS = {  # the mean error of a shipped table
-    "vtrain_single": 0.065, "megatron_sc21": 0.04, "korthikanti": 0.045, "llm_foundry": 0.065, "dgxc": 0.03,
-    "bloom": 0.10, "megatron_2020": 0.07,
+    "vtrain_single": 0.06, "megatron_sc21": 0.03, "korthikanti": 0.02, "llm_foundry": 0.06, "dgxc": 0.03,
+    "bloom": 0.09, "megatron_2020": 0.065,
 }  # fmt: skip
 
 
@@ -56,6 +56,7 @@ def test_rows_that_cannot_be_placed_say_why(predicted):
         row.format("megatron_sc21", 16, 3.5): "its degrees make 16 GPUs, and it has 32",
         row.format("mine", 32, 3.5): "what ran in 'mine' is not known",
         row.format("megatron_sc21", 32, 3.5).replace("2304", "2300"): "hidden must be a multiple of",
+        row.format("megatron_sc21", 32, 3.5).replace("51200", ""): "its vocabulary is not stated",
     }
     for text, words in said.items():
         (one,) = predicted(MEGATRON + text, "train_mine.csv")
@@ -66,5 +67,3 @@ def test_rows_that_cannot_be_placed_say_why(predicted):
     assert [one.observation.value for one in both] == [3.528]  # the other ran out of memory
     with pytest.raises(ValueError, match="has no times"):
         predicted(MEGATRON + row.format("megatron_sc21", 32, ""), "train_mine.csv")
-    with pytest.raises(ValueError, match="lacks the column heads"):
-        predicted((MEGATRON + row.format("megatron_sc21", 32, 3)).replace("heads", "head"), "train_mine.csv")
