@@ -61,3 +61,6 @@ four_ranks = partial(Prediction, "Weak scaling efficiency at 4 ranks over 1 Gb/s
 state_of_seven = partial(Prediction, "State of 7 billion parameters", "GB", 1, 10_000, "09",
     "what is state: activations are not, and grow with the batch",
     "Adam: beside 2 bytes of the weight and 2 of its gradient it holds 12 a parameter")
+idle_part = partial(Prediction, "Idle part of a pipeline of 2 ranks, 8 micro-batches", "%", 0.1, 100, "10",
+    "how few steps the pipe takes to fill: p - 1 of them, once, shared by m micro-batches",
+    "what else a rank waits for: cores that it shares, the other stage's output layer, and messages")

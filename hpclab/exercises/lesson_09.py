@@ -32,7 +32,7 @@ STATE = Exercise("09", "model state", judges.by_function(
         (lambda n, p, s: (12 + 4 / p if s == 1 else 2 + 14 / p if s == 2 else 16 / p if s else 16) * n,
          "stage 1 shards the largest part first: the optimizer's 12 bytes, not parameters and gradients."),
     ),
-    shown="7.5 billion parameters on one rank of 64, stage 0: {0:.4g} bytes. ",
+    shown="7.5 billion parameters on one rank of 64, stage 0, you get {0:.4g} bytes: ",
     otherwise=lambda size, n, p, s: f"For {n:g} parameters, {p} ranks, stage {s} you get {size / 1e9:.4g} "
     f"GB. Add up: 2 bytes of the parameter, 2 of its gradient, 12 of the optimizer; which of them does "
     f"stage {s} divide?",

@@ -28,7 +28,7 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
         (lambda p, m, v: (p - 1) / p, "that is one micro-batch alone: one rank works, the others wait."),
         (lambda p, m, v: p / (v * m + p), "p ranks make p - 1 steps to fill: the first begins at once."),
     ),
-    shown="4 stages and 8 micro-batches: you get {0:.3g}. ",
+    shown="4 stages and 8 micro-batches: you get {0:.3g}: ",
     otherwise=lambda n, p, m, v: f"For {p} ranks, {m} micro-batches, {v} chunks you get {n:.3g}. A rank "
     f"computes m micro-batches, and waits for (p - 1)/v of them: what is the share of the wait?",
     yes="27 % with 4 stages and 8 micro-batches, 10 % with 8 and 64, 2.7 % when each rank has 4 thin stages. "
@@ -65,7 +65,9 @@ AXIS = Exercise("10", "which axis", judges.by_choice(
     "axis", {"A": "tensor", "B": "pipeline", "C": "data", "D": "context", "E": "expert"}, AXES, _axis,
     yes="What talks in every layer stays on NVLink; what talks once a step, or with one neighbour, may "
     "cross the network.",
-), ("What does each axis cut: a matrix, the list of layers, the batch, a sequence, the choice of MLPs?",))  # fmt: skip
+), (
+    "What does each axis cut: a matrix, the list of layers, the batch, a sequence, the choice of MLPs?",
+))  # fmt: skip
 
 
 GPT3 = Transformer(96, 12288, 96, 2048, 51200)
@@ -81,27 +83,18 @@ def fastest() -> float:
 
 
 def _plan(answer: object) -> SimpleNamespace:
-    names = {"tensor", "pipeline", "micro_batch", "recompute"}
-    if not isinstance(answer, Mapping) or not names <= set(answer) <= names | {"chunks"}:
-        raise ValueError('The answer is a dict with "tensor", "pipeline", "micro_batch" and "recompute".')
-    degrees = {
-        name: checks.integer(name, answer.get(name, 1), 1, GPUS)
-        for name in (*names - {"recompute"}, "chunks")
-    }
+    names = ("tensor", "pipeline", "chunks", "micro_batch", "recompute")
+    if not isinstance(answer, Mapping) or set(answer) != set(names):
+        raise ValueError(f"The answer is a dict with {', '.join(names)}.")
+    degrees = {name: checks.integer(name, answer[name], 1, GPUS) for name in names[:-1]}
     rest, left = divmod(GPUS, degrees["tensor"] * degrees["pipeline"])
     if left or not rest:
         raise ValueError(
             f"tensor × pipeline must divide the {GPUS} GPUs; data parallelism is what they leave."
         )
-    cluster = gpu_cluster.named(CLUSTER)
-    plan = Plan(
-        BATCH,
-        data=rest,
-        zero=1,
-        recompute=answer["recompute"],
-        sequence_parallel=degrees["tensor"] > 1,
-        **degrees,
-    )
+    cluster, split = gpu_cluster.named(CLUSTER), degrees["tensor"] > 1
+    how = {"zero": 1, "recompute": answer["recompute"], "sequence_parallel": split}
+    plan = Plan(BATCH, data=rest, **degrees, **how)
     why = planner.refusal(GPT3, plan, cluster)
     if why:
         return SimpleNamespace(why=why, plan=plan)
@@ -123,14 +116,17 @@ PLAN = Exercise("10", "175B on 512 GPUs", judges.by_facts(
         (lambda f: f.slower > 0.1 and f.recompute > 0.15, "{f.seconds:.1f} s a step, {f.slower:.0%} more "
          "than the fastest: {f.recompute:.0%} is computed again. {f.gib:.0f} GiB are in use; is that all "
          "necessary?"),
+        (lambda f: f.slower > 0.1 and f.gib < 60 and f.plan.micro_batch < 4, "{f.seconds:.1f} s a step, "
+         "{f.slower:.0%} more than the fastest, and {f.gib:.0f} GiB are in use. With a larger micro-batch "
+         "products "
+         "are larger, and faster."),
         (lambda f: f.slower > 0.1, "{f.seconds:.1f} s a step, {f.slower:.0%} more than the fastest: "
-         "{f.bubble:.0%} "
-         "bubble, {f.tensor:.0%} tensor-parallel messages, {f.recompute:.0%} computed again. Which axis "
-         "could give?"),
+         "{f.bubble:.0%} bubble, {f.tensor:.0%} tensor-parallel messages, {f.recompute:.0%} computed again. "
+         "Which axis could give?"),
     ),
     yes="{f.seconds:.1f} s a step with {f.gib:.0f} GiB on a GPU (modelled), {f.slower:.0%} from the "
     "fastest: DP {f.plan.data} · TP {f.plan.tensor} · PP {f.plan.pipeline}.",
 ), (
     "Tensor parallelism up to the node's 8 GPUs, for memory; then a pipeline, until the rest fits.",
-    "More micro-batches make the bubble smaller: take them small. Recompute only what memory asks for.",
+    "More micro-batches, or chunks, make the bubble smaller. Recompute only what memory asks for.",
 ))  # fmt: skip

@@ -92,15 +92,16 @@ class PlanChooser(Explorer):
     def _picture(self, ax: Axes) -> Axes:
         model: Transformer = self.controls["model"].value
         best, why = self._fastest(), self._refusal()
+        if why and not best:
+            raise ValueError("No plan fits this model on these GPUs: take more of them.")
         steps = {plan_bars.name(one.plan): one.step.parts for one in best}
         title = f"Your plan cannot run: {why}"
         if not why:
             step = training_step.predict(model, self.plan(), self._cluster())
             steps = {f"yours: {plan_bars.name(self.plan())}": step.parts} | steps
             slower = step.seconds / best[0].step.seconds - 1 if best else 0.0
-            title = f"Yours: {format_seconds(step.seconds)} a step, "
-            title += f"{slower:.0%} more than the fastest (modelled)" if slower > 0.005 else "none is "
-            "faster (modelled)"
+            beside = f"{slower:.0%} more than the fastest" if slower > 0.005 else "none is faster"
+            title = f"Yours: {format_seconds(step.seconds)} a step, {beside} (modelled)"
         return plan_bars.draw(ax, steps, title=title)
 
     def _place(self) -> None:
@@ -112,7 +113,7 @@ class PlanChooser(Explorer):
     def _said(self) -> list[str]:
         found = self._fastest()
         if not found:
-            return ["No plan fits this model on these GPUs: take more of them."]
+            return ["The planner finds no plan; yours is all there is."]
         model, one = self.controls["model"].value, found[0]
         tokens = one.plan.batch * model.sequence / one.step.seconds
         return [

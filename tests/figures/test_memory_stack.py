@@ -1,0 +1,51 @@
+"""Charts of plans: bars that sum to what is drawn, against what there is, and who talks to whom."""
+
+from dataclasses import astuple
+
+import pytest
+
+from hpclab.figures import memory_stack, placement, plan_bars, style
+from hpclab.models.memory import Memory
+from hpclab.models.placement import placement as placed
+from hpclab.models.plan import Plan
+
+SMALL, LARGE = Memory(2.0**30, 2.0**30, 6.0 * 2**30, 2.0**32, 2.0**29), Memory(*[2.0**34] * 5)
+
+
+def test_a_bar_is_all_of_the_memory_and_the_title_says_whether_it_fits(ax, words):
+    memory_stack.draw(ax, {"one": SMALL, "two": LARGE}, 39.6 * 2**30)
+    tops = sorted({round(bar.get_y() + bar.get_height()) for bar in ax.patches})
+    assert tops[-1] == LARGE.total == sum(astuple(LARGE))
+    assert round(SMALL.total) in tops
+    assert ax.get_title("left") == "80 GiB at the peak: too much for 39.6 GiB"
+    assert "39.6 GiB usable" in words(ax)
+    assert "one: parameters 1 GiB, gradients 1 GiB, optimizer 6 GiB" in style.description(ax.figure)
+    assert "it fits" in memory_stack.draw(ax, {"one": SMALL}, 39.6 * 2**30).get_title("left")
+
+
+def test_a_plan_is_a_bar_of_its_parts_and_nothing_is_left_out(ax, words):
+    parts = {"matrix products": 4.0, "something new": 1.0, "recompute": 2.0, "bubble": 3.0}
+    assert plan_bars.grouped(parts) == {
+        "compute": 5.0, "recompute": 2.0, "tensor and context": 0.0, "data": 0.0, "pipeline": 3.0,
+        "optimizer": 0.0,
+    }  # fmt: skip
+    name = plan_bars.name(Plan(64, 2, data=4, tensor=2, pipeline=2, zero=3, recompute="full"))
+    plan_bars.draw(ax, {name: parts})
+    assert "DP 4 · TP 2 · PP 2\nmicro-batch 2, ZeRO 3, recomputed" in words(ax)
+    assert max(bar.get_x() + bar.get_width() for bar in ax.patches) == pytest.approx(10)
+    assert "10 s a step" in ax.get_title("left")
+
+
+def test_whom_a_rank_talks_to_and_what_leaves_the_node():
+    plan = Plan(64, data=2, tensor=8, pipeline=2)
+    drawn = placement.draw(plan, placed(plan, 8), 8, rank=10)
+    assert "Rank 10 of 32: tensor inside the node, data across nodes, pipeline across nodes" in drawn
+    assert "data: 2, 10" in drawn
+    assert drawn.count("stroke-dasharray") == 2
+    assert "it is alone" in placement.draw(Plan(1), placed(Plan(1), 8), 8)
+
+
+def test_nothing_to_draw_is_refused(ax):
+    for draw in (memory_stack.draw, plan_bars.draw):
+        with pytest.raises(ValueError, match="There is no"):
+            draw(ax, {})

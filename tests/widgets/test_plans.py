@@ -1,0 +1,58 @@
+"""The memory calculator and the plan chooser without a browser: what the controls say is what is modelled."""
+
+import pytest
+
+from hpclab.models import gpu_cluster, memory, planner
+from hpclab.widgets.memory_calculator import MODELS, MemoryCalculator
+from hpclab.widgets.plan_chooser import PlanChooser
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_memory_of_every_stage_is_that_of_the_model():
+    widget = MemoryCalculator()
+    assert "It cannot run" in widget.note.value
+    with widget.at_once():
+        widget.controls["zero"].value = 3
+        widget.controls["recompute"].value = "full"
+    assert "It runs." in widget.note.value
+    widget.controls["pipeline"].value = 8
+    plan = widget.plan()
+    assert (plan.pipeline, plan.zero, plan.recompute) == (8, 3, "full")
+    labels = [label.get_text() for label in widget.shown.get_xticklabels()]
+    assert labels == ["stage 0", "stage 4", "stage 7"]
+    top = max(bar.get_y() + bar.get_height() for bar in widget.shown.patches)
+    said = [memory.predict(MODELS["Llama 3, 8 B"], plan, stage).total for stage in (0, 4, 7)]
+    assert top == pytest.approx(max(said))
+
+
+def test_a_plan_stands_beside_the_fastest_and_shows_its_links():
+    widget = PlanChooser()
+    assert "Your plan cannot run" in widget.shown.get_title("left")
+    assert widget._links.value == ""
+    widget.controls["pipeline"].value = 8
+    model = MODELS["GPT-3, 175 B"]
+    assert planner.refusal(model, widget.plan(), gpu_cluster.named("dgx-a100")) == ""
+    assert "more than the fastest" in widget.shown.get_title("left")
+    assert "tensor inside the node" in widget._links.value
+    best = planner.plans(model, gpu_cluster.named("dgx-a100"), 512, 1024)[0].plan
+    names = {
+        "tensor": best.tensor,
+        "pipeline": best.pipeline,
+        "chunks": best.chunks,
+        "micro": best.micro_batch,
+    }
+    with widget.at_once():
+        for name, value in names.items():
+            widget.controls[name].value = value
+    assert "none is faster" in widget.shown.get_title("left")
+
+
+def test_what_is_no_plan_is_said():
+    widget = PlanChooser()
+    widget.controls["pipeline"].value = 96
+    assert "must divide the GPUs" in widget.shown.get_title("left")
+    with widget.at_once():
+        widget.controls["gpus"].value = 8
+        widget.controls["pipeline"].value = 1
+    assert "No plan fits this model on these GPUs" in widget.note.value
