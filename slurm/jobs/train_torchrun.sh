@@ -27,8 +27,8 @@ address=$(scontrol show node "$SLURMD_NODENAME" | sed -n 's/.*NodeAddr=\([^ ]*\)
 place=(--rdzv-endpoint="$address:$((20000 + SLURM_JOB_ID % 10000))")
 if [[ $address == 127.* ]]; then
     export GLOO_SOCKET_IFNAME=lo
-    meeting=$(mktemp) && trap 'rm -f "$meeting"' EXIT
-    place=(--rdzv-endpoint="$meeting" --rdzv-conf=store_type=file --local-addr="$address")
+    meeting=$(mktemp -d) && trap 'rm -rf "$meeting"' EXIT
+    place=(--rdzv-endpoint="$meeting/store" --rdzv-conf=store_type=file --local-addr="$address")
 fi
 
 # A signal reaches the ranks through torchrun, which gives them 30 s to save.
