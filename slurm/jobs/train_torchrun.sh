@@ -13,14 +13,13 @@
 
 PYTHON=${PYTHON:-python}
 processes=${SLURM_GPUS_ON_NODE:-1} # of a node
-export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK OMP_NUM_THREADS=$((SLURM_CPUS_PER_TASK / processes))
+threads=$((SLURM_CPUS_PER_TASK / processes))
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
 
-# NCCL finds the networks itself. Where it chooses the wrong one, take the sign away:
-# export NCCL_DEBUG=INFO            # says which it chose: "NET/IB" is good, "NET/Socket" slow
-# export NCCL_SOCKET_IFNAME=ib0     # the interface on which ranks find each other; gloo has its own:
-# export GLOO_SOCKET_IFNAME=ib0
-# export NCCL_IB_HCA=mlx5_0,mlx5_1  # the InfiniBand adapters for data, as `ibstat` lists them
-# export NCCL_IB_DISABLE=1          # leave InfiniBand out, to see whether it is the culprit
+# NCCL finds the networks itself. Where it takes the wrong ones:
+# export NCCL_DEBUG=INFO            # says which it took: "NET/IB" is good, "NET/Socket" slow
+# export NCCL_SOCKET_IFNAME=ib0     # on which ranks find each other; gloo: GLOO_SOCKET_IFNAME
+# export NCCL_IB_HCA=mlx5_0,mlx5_1  # InfiniBand adapters for the data, as `ibstat` lists them
 
 # The torchruns meet at the first node. Whoever reaches that port is trusted: the network must be the
 # site's own. Where all nodes are this machine they meet in a file instead, and nothing listens.
@@ -28,10 +27,11 @@ address=$(scontrol show node "$SLURMD_NODENAME" | sed -n 's/.*NodeAddr=\([^ ]*\)
 place=(--rdzv-endpoint="$address:$((20000 + SLURM_JOB_ID % 10000))")
 if [[ $address == 127.* ]]; then
     export GLOO_SOCKET_IFNAME=lo
-    meeting=$(mktemp) && trap 'rm -f "$meeting"' EXIT
-    place=(--rdzv-endpoint="$meeting" --rdzv-conf=store_type=file --local-addr="$address")
+    meeting=$(mktemp -d) && trap 'rm -rf "$meeting"' EXIT
+    place=(--rdzv-endpoint="$meeting/store" --rdzv-conf=store_type=file --local-addr="$address")
 fi
 
+# A signal reaches the ranks through torchrun, which gives them 30 s to save.
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # else a restart may meet what the last start left
 srun --kill-on-bad-exit=0 --wait=30 "$PYTHON" -m torch.distributed.run \
     --nnodes="$SLURM_NNODES" --nproc-per-node="$processes" --max-restarts=3 \

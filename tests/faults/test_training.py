@@ -5,9 +5,9 @@ which waits at step 10 until a signal has been heard or the file `go` is there: 
 """
 
 import contextlib
-import importlib.util
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -69,11 +69,9 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def in_pool(pool, place):
     """Train in the pool, and in step 10 one rank may do something; the weights' hashes."""
-    # Not put into sys.modules: it travels to the ranks as a notebook cell's function does.
-    specification = importlib.util.spec_from_file_location("train_program", JOBS / "train.py")
-    program = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(program)
-    train, options = program.train, program.arguments(OPTIONS.split())
+    # No module afterwards, so that it travels to the ranks as a notebook cell's function does.
+    program = runpy.run_path(str(JOBS / "train.py"), run_name="train_program")
+    train, options = program["train"], program["arguments"](OPTIONS.split())
     options.tokens = str(place / "tokens.npy")
 
     def run(folder, ranks, guilty=-1, number=0, timeout=20.0):
@@ -143,11 +141,8 @@ def called(slurm, job):
 
 def held(place, folder, saved):
     """Wait until the training is at step 10, and step 8 is saved, which it has been `saved` times."""
-    checkpoints = place / folder
-    until(
-        lambda: (place / "held").exists() and len(list(checkpoints.glob("0*-step-8"))) == saved,
-        "it is at step 10 and has saved step 8",
-    )
+    until((place / "held").exists, "it is at step 10")
+    until(lambda: len(list((place / folder).glob("0*-step-8"))) == saved, "step 8 is saved")
 
 
 def state(slurm, job):
