@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
@@ -86,14 +87,14 @@ def _plan(answer: object) -> SimpleNamespace:
     names = ("tensor", "pipeline", "chunks", "micro_batch", "recompute")
     if not isinstance(answer, Mapping) or set(answer) != set(names):
         raise ValueError(f"The answer is a dict with {', '.join(names)}.")
-    degrees = {name: checks.integer(name, answer[name], 1, GPUS) for name in names[:-1]}
+    degrees: dict[str, Any] = {name: checks.integer(name, answer[name], 1, GPUS) for name in names[:-1]}
     rest, left = divmod(GPUS, degrees["tensor"] * degrees["pipeline"])
     if left or not rest:
         raise ValueError(
             f"tensor × pipeline must divide the {GPUS} GPUs; data parallelism is what they leave."
         )
     cluster, split = gpu_cluster.named(CLUSTER), degrees["tensor"] > 1
-    how = {"zero": 1, "recompute": answer["recompute"], "sequence_parallel": split}
+    how: dict[str, Any] = {"zero": 1, "recompute": answer["recompute"], "sequence_parallel": split}
     plan = Plan(BATCH, data=rest, **degrees, **how)
     why = planner.refusal(GPT3, plan, cluster)
     if why:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from hpclab.models import layer_kernels, nccl
+from hpclab.models import layer_kernels, nccl, overlap
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.layer_kernels import FITTED, MODERN, Fitted, Software, Work
 from hpclab.models.plan import Plan
@@ -184,15 +184,17 @@ def disturbed(hidden: float, cluster: GpuCluster) -> float:
 def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[float, float]:
     """Sums over data-parallel ranks once a step, of `count` parameters a rank: seconds (exposed, hidden).
 
-    With overlap the last `backward` pass hides them. Where the embedding is also the output layer, the first
-    and the last stage add up their gradients of it.
+    With overlap the last `backward` pass hides them, but for the last bucket (`overlap.send`). Where the
+    embedding is also the output layer, the first and the last stage add up their gradients of it.
     """
     ranks, size = plan.data * plan.context, work.software.gradient_bytes
     wanted = {0: {"all_reduce": size}, 1: {"reduce_scatter": size, "all_gather": 2}, 2: {"all_gather": 2}}
     seconds = sum(collective(what, size * count, work.cluster, ranks, plan.tensor)
                   for what, size in wanted.get(plan.zero, {}).items() if ranks > 1)  # fmt: skip
-    hidden = min(seconds, backward) if plan.overlap else 0.0
-    exposed = seconds - hidden + disturbed(hidden, work.cluster)
+    buckets = -(-work.model.layers // plan.pipeline)  # a layer each
+    ready = [(place + 1) / buckets for place in range(buckets)]
+    sent = overlap.send(backward, ready, [seconds / buckets] * buckets, plan.overlap)
+    hidden, exposed = sent.hidden, sent.exposed + disturbed(sent.hidden, work.cluster)
     if plan.pipeline > 1 and work.model.tied:
         shared = size * work.model.hidden * work.model.vocabulary / plan.tensor
         exposed += collective("all_reduce", shared, work.cluster, 2, apart(work, plan))
