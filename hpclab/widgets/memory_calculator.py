@@ -42,19 +42,18 @@ class MemoryCalculator(Explorer):
                 {
                     "model": choose("Model", [*MODELS.items()], MODELS["Llama 3, 8 B"]),
                     "cluster": choose("GPUs", clusters, "dgx-a100"),
+                },
+                {
                     "precision": choose("Precision", [*PRECISIONS], "bf16"),
-                },
-                {
-                    "data": slider("Data", 11, 8),
-                    "tensor": slider("Tensor", 4),
-                    "pipeline": slider("Pipeline", 5),
-                },
-                {
-                    "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=3, value=0),
-                    "micro_batch": slider("Micro-batch", 5),
+                    "micro_batch": choose("Micro-batch", _POWERS[:5], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
                     "fused": choose("Attention", [("fused", True), ("scores kept", False)], True),
                 },
+                {
+                    "data": slider("Data", 11, 8),
+                    "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=3, value=0),
+                },
+                {"tensor": slider("Tensor", 4), "pipeline": slider("Pipeline", 5)},
             ],
             draw=lambda ax, model, cluster, precision, data, tensor, pipeline, zero, micro_batch, recompute,
             fused: self._picture(ax),

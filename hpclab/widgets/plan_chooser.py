@@ -43,12 +43,14 @@ class PlanChooser(Explorer):
                     "model": choose("Model", [*MODELS.items()], MODELS["GPT-3, 175 B"]),
                     "cluster": choose("On", clusters, "dgx-a100"),
                     "gpus": choose("GPUs", [8, 64, 256, 512, 1024], 512),
-                    "batch": choose("Batch", [256, 512, 1024, 1536], 1024),
                 },
                 {
+                    "batch": choose("Batch", [256, 512, 1024, 1536], 1024),
                     "tensor": choose("Tensor", _POWERS[:4], 8),
                     "pipeline": choose("Pipeline", [*_POWERS, 12, 24, 96], 1),
                     "chunks": choose("Chunks", [1, 2, 3, 4, 6], 1),
+                },
+                {
                     "micro": choose("Micro-batch", [1, 2, 4, 8], 1),
                     "zero": choose("ZeRO", [0, 1, 2, 3], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
