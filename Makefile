@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 ARGS ?=
 TWO := -n 2 --dist loadfile --no-loadscope-reorder # most tests wait for Slurm or for processes: two files at a time, even on two cores
-BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives striped_store loader_on_store read_formats checkpoint widget_latency tracer_latency stepper_latency gpu_kernels
+BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives striped_store loader_on_store read_formats checkpoint training_steps ddp_against_torchrun widget_latency tracer_latency stepper_latency gpu_kernels
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help

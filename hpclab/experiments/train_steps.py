@@ -182,7 +182,8 @@ class TrainSteps:
 
         The work behind a gradient is taken as proportional to its numbers; the embeddings' are looked up.
         """
-        named = list(_model(self.shape).named_parameters())[::-1]
+        with torch.device("meta"):  # names and sizes, without memory for them
+            named = list(gpt.GPT(self.shape).named_parameters())[::-1]
         work = [0 if name.startswith(("token", "position")) else one.numel() for name, one in named]
         return overlap.buckets([one.nbytes for _, one in named], work, self.bucket)
 
@@ -294,10 +295,3 @@ class TrainSteps:
         with StripedStore(self.store.servers, self.store.metadata, self.store.latency) as servers:
             servers.fill({"tokens": tokens.tobytes()}, len(self.store.servers))
             yield servers.client(self.store.link), "tokens", f"the tokens lie on {servers.condition}"
-
-
-@functools.lru_cache(maxsize=4)
-def _model(shape: Transformer) -> gpt.GPT:
-    """Its parameters' names and sizes, without memory for them."""
-    with torch.device("meta"):
-        return gpt.GPT(shape)

@@ -2,7 +2,7 @@
 
 WIDGETS = [
     (
-        ["from hpclab.widgets.memory_calculator import MODELS, MemoryCalculator", "calculator"],
+        ["from hpclab.widgets import memory_calculator", "calculator"],
         [
             ("see", "It cannot run"),
             ("press", "slider", "ZeRO stage", "ArrowRight", "ArrowRight", "ArrowRight"),

@@ -2,7 +2,7 @@
 
 WIDGETS = [
     (
-        ["from hpclab.widgets.pipeline_editor import PipelineEditor", "editor"],
+        ["from hpclab.widgets import pipeline_editor", "editor"],
         [
             ("see", "GPipe on 4 stages"),
             ("choose", "Schedule", "interleaved 1F1B"),
@@ -12,7 +12,7 @@ WIDGETS = [
         ],
     ),
     (
-        ["from hpclab.widgets.plan_chooser import PlanChooser", "chooser"],
+        ["from hpclab.widgets import plan_chooser", "chooser"],
         [
             ("see", "Your plan cannot run"),
             ("choose", "Pipeline", "8"),

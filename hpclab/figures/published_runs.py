@@ -1,0 +1,64 @@
+"""What a model says of published trainings over what was published, by their GPUs: one is right."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
+
+from hpclab import checks
+from hpclab.figures import direct_labels, style
+from hpclab.validation.score import Prediction
+
+_COLOURS = (
+    "compute",
+    "communication",
+    "storage",
+    "queue wait",
+    "amdahl",
+    "optimizer",
+    "recorded",
+    "modelled",
+)
+WITHIN = 0.1  # the band that is shaded
+
+
+def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]], *, title: str = "") -> Axes:
+    """A cross for each row that is a time or a rate: its GPUs across, up predicted over published time.
+
+    `tables` by what they are called; rows that are not placed are left out. ValueError where none is left.
+    """
+    labels, errors = list[direct_labels.Label](), list[float]()
+    ax.axhspan(1 - WITHIN, 1 + WITHIN, color=style.GRID, alpha=0.6, linewidth=0)
+    ax.axhline(1, color=style.COLOUR["ideal"], linewidth=1.2)
+    for number, (name, rows) in enumerate(checks.instance("tables", tables, Mapping).items()):
+        points = [point for row in rows if (point := _point(row))]
+        if not points:
+            continue
+        colour = style.COLOUR[_COLOURS[number % len(_COLOURS)]]
+        look = style.mark("published") | {"color": colour, "markersize": 6, "alpha": 0.6}
+        (line,) = ax.plot(*zip(*points, strict=True), **look)
+        style.tips(line, *(f"{name}: {ratio - 1:+.1%}" for _, ratio in points))
+        off = statistics.fmean(abs(ratio - 1) for _, ratio in points)
+        errors += [abs(ratio - 1) for _, ratio in points]
+        labels.append(direct_labels.Label(*max(points), f"{name}\n{off:.1%} off", colour))
+    if not errors:
+        raise ValueError("There is no row to draw: none of these tables has times that are placed.")
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_major_locator(LogLocator(4))
+    ax.set(ylim=(0.5, 1.5), xlabel="GPUs", ylabel="Predicted / published time")
+    direct_labels.at_right(ax, labels)
+    mean = statistics.fmean(errors)
+    answer = title or f"{len(errors):,} published steps, predicted {mean:.1%} off on average"
+    said = "; ".join(label.text.replace("\n", ", ") for label in labels)
+    return style.describe(ax, answer, f"{said}. The band is ±{WITHIN:.0%}.")
+
+
+def _point(row: Prediction) -> tuple[float, float] | None:
+    """(GPUs, predicted time over published) of a row."""
+    seen = row.observation
+    if row.value is None or seen.unit not in ("s", "1/s") or not seen.value > 0 or not row.value > 0:
+        return None
+    ratio = row.value / seen.value
+    return float(seen.row.fields.get("gpus") or 1), 1 / ratio if seen.unit == "1/s" else ratio
