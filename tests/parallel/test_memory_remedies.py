@@ -11,7 +11,10 @@ from hpclab.workloads.gpt import GPT, loss
 
 SHAPE = Transformer(layers=3, hidden=32, heads=4, sequence=8, vocabulary=64)
 TOKENS = torch.arange(32).view(4, 8)
-pytestmark = pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available()),
+]
 
 
 def test_recomputing_gives_the_same_gradients_of_fewer_kept_bytes(device):
