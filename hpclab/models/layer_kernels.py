@@ -52,15 +52,13 @@ class Fitted:
 class Software:
     """What training programs do differently; a table's source says which.
 
-    `dropout`: after attention and MLP, and of unfused scores. `fused`: bias, activation, dropout, residual
-    and casts to FP8 are one kernel. `adds`: the product for weights adds up gradients itself.
-    `gradient_bytes`: of a number that is summed over ranks. `hide_tensor`: which tensor-parallel collectives
-    run behind products: "none", "backward" (beside the product for weights) or "all". `hide_messages`: so do
-    the pipeline's, once it is filled; `message_bandwidth` is theirs in bytes/s, 0 for what NCCL gets.
-    `flash`: share of the peak rate that fused attention reaches.
+    `fused`: bias, activation, dropout, residual and casts to FP8 are one kernel. `adds`: the product for
+    weights adds up gradients itself. `gradient_bytes`: of a number that is summed over ranks. `hide_tensor`:
+    which tensor-parallel collectives run behind products: "none", "backward" (beside the product for weights)
+    or "all". `hide_messages`: so do the pipeline's, once it is filled; `message_bandwidth` is theirs in
+    bytes/s, 0 for what NCCL gets. `flash`: share of the peak rate that fused attention reaches.
     """
 
-    dropout: bool = False
     fused: bool = True
     adds: bool = False
     gradient_bytes: int = 4
@@ -157,7 +155,7 @@ def attention(work: Work) -> tuple[Kernels, Kernels]:
     values = Kernel("attention", gap + matmul.seconds(rows, width, columns, units, both))
     size = 2 * both * rows * columns
     softmax, back = work.moved(2 * size, "attention"), work.moved(3 * size, "attention")
-    dropped = [work.moved(2.5 * size, "attention")] * work.software.dropout  # with a mask of bytes
+    dropped = [work.moved(2.5 * size, "attention")] * work.model.dropout  # with a mask of bytes
     return [scores, softmax, *dropped, values], [values, *dropped, back, scores, values, values]
 
 
@@ -168,7 +166,7 @@ def elementwise(work: Work) -> tuple[Kernels, Kernels]:
     mine, wide = tokens * model.hidden / work.tensor, tokens * model.feed_forward / work.tensor
     heads = mine + 2 * tokens * model.kv_width / work.tensor
     weights = model.layer_parameters / work.tensor
-    mask = 0.5 * software.dropout  # a byte for each number of two
+    mask = 0.5 * work.model.dropout  # a byte for each number of two
     forward = [2 * whole] * 2 + [(3 + mask) * whole] * 2 + [(2 + model.gated) * wide]  # norms, residuals, MLP
     backward = [4 * whole] * 2 + [2 * whole] * 2 + [(2 + mask) * whole] * 2 + [(3 + 2 * model.gated) * wide]
     if not software.adds:

@@ -48,21 +48,22 @@ class Program:
     model: dict[str, Any] = field(default_factory=dict)
 
 
-_MEGATRON = Software(dropout=True, gradient_bytes=2)
+_MEGATRON = Software(gradient_bytes=2)
 _VTRAIN = replace(_MEGATRON, hide_messages=True, message_bandwidth=13.4e9)
 _NEMO = Software(gradient_bytes=2, adds=True, hide_tensor="all", hide_messages=True)
 _MPT = Software(fused=False, flash=FLASH_1)
 _OLD = {"fused_attention": False, "precision": "fp16", "overlap": False}
 _FULL = _OLD | {"recompute": "full"}
+_GPT3 = {"dropout": True}
 _SHAPE = {"vocabulary": 50368, "biases": False}
 PROGRAMS = {  # what source and GPU begin with -> the first that fits
-    "megatron_2020 v100": Program("dgx-2", _MEGATRON, _FULL, {"vocabulary": 51200}),
-    "megatron_2020": Program("dgx-a100-40gb", _MEGATRON, _FULL, {"vocabulary": 51200}),
-    "megatron": Program("dgx-a100", _MEGATRON, _FULL),
-    "korthikanti": Program("dgx-a100", replace(_MEGATRON, hide_tensor="backward", adds=True), _OLD),
-    "vtrain": Program("a100-800g", _VTRAIN, _OLD, {"vocabulary": 50257}),
-    "bigscience_tr3m": Program("v100-omni-path", _MEGATRON, _OLD, {"vocabulary": 50257}),
-    "bigscience": Program("a100-omni-path", _MEGATRON, _FULL | {"zero": 1}),
+    "megatron_2020 v100": Program("dgx-2", _MEGATRON, _FULL, {"vocabulary": 51200} | _GPT3),
+    "megatron_2020": Program("dgx-a100-40gb", _MEGATRON, _FULL, {"vocabulary": 51200} | _GPT3),
+    "megatron": Program("dgx-a100", _MEGATRON, _FULL, _GPT3),
+    "korthikanti": Program("dgx-a100", replace(_MEGATRON, hide_tensor="backward", adds=True), _OLD, _GPT3),
+    "vtrain": Program("a100-800g", _VTRAIN, _OLD, {"vocabulary": 50257} | _GPT3),
+    "bigscience_tr3m": Program("v100-omni-path", _MEGATRON, _OLD, {"vocabulary": 50257} | _GPT3),
+    "bigscience": Program("a100-omni-path", _MEGATRON, _FULL | {"zero": 1}, _GPT3),
     "llm_foundry h100": Program("dgx-h100", replace(_MPT, flash=FLASH_2_HOPPER), {}, _SHAPE),
     "llm_foundry a100_40gb": Program("dgx-a100-40gb", _MPT, {}, _SHAPE),
     "llm_foundry": Program("dgx-a100", _MPT, {}, _SHAPE),
