@@ -113,14 +113,16 @@ class TrainSteps:
         report: Progress = progress or (lambda stage, done, total: None)
         results = list[Result]()
         with self._tokens() as (files, path, far):
-            for ranks, repeat in there_and_back(self.ranks, self.repeats):
+            turns = list(there_and_back(self.ranks, self.repeats))
+            for done, (ranks, repeat) in enumerate(turns):
                 if ranks > where.nodes:
                     where.scale(ranks, progress=functools.partial(report, "starting nodes"))
-                report("training", 0, 1)
+                report("training", done, len(turns))
                 trained = where.run(train, self.training(ranks), files, path, ranks=ranks)
                 point = self._results(trained, where, repeat, far)
                 results += point
                 found(point)
+                report("training", done + 1, len(turns))
         return results
 
     def fit(self, results: Sequence[Result]) -> Mapping[int, Costs]:

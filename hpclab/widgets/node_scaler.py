@@ -63,7 +63,7 @@ class NodeScaler(Scaler):
             move=self._what_if,
             describe=self._said,
             note=self._notes,
-            under=[self._what_if_controls(max(2, *getattr(experiment, "nodes", ())))],  # or it is refused
+            under=[self._what_if_controls(max(2, 2, *getattr(experiment, "nodes", ())))],  # or it is refused
         )
         self.children = [*self.children[:-2], self._bars, *self.children[-2:]]
         self.add_class("hpclab-scaler")

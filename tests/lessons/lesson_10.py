@@ -18,7 +18,7 @@ WIDGETS = [
             ("choose", "Pipeline", "8"),
             ("see", "more than the fastest"),
             ("see", "pipeline across nodes"),
-            ("choose", "On", "8 A100 a node, 4× Omni-Path"),
+            ("choose", "On", "8 A100, 4× Omni-Path"),
             ("see", "tokens/s"),
         ],
     ),
