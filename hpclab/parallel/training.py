@@ -96,6 +96,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
     model = gpt.GPT(job.shape).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), job.learning_rate)
     buckets = Buckets(model, job.bucket, link=job.link, overlap=job.overlap)
+    tokens = files.size(path) // 2  # asked once: on a store that is an open
     half = torch.autocast(device.type, torch.bfloat16) if job.precision == "bf16" else nullcontext()
 
     @contextmanager
@@ -108,7 +109,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
     def step(number: int) -> Step:
         with trace.listen() as marks:
             with part("input", "input"):
-                inputs, targets = (part.to(device) for part in read(job, files, path, number))
+                inputs, targets = (part.to(device) for part in read(job, files, path, tokens, number))
             with part("forward"), half:
                 loss = gpt.loss(model(inputs), targets)
             with part("backward"):
@@ -128,13 +129,13 @@ def train(job: Training, files: Any, path: str) -> Trained:
     return Trained(steps, [one.loss for one in every], [one.end - begin for one in every], watch.sample)
 
 
-def read(job: Training, files: Any, path: str, step: int) -> tuple[Tensor, Tensor]:
-    """This rank's inputs and targets of a step; each sample is read by itself, from where it lies."""
+def read(job: Training, files: Any, path: str, tokens: int, step: int) -> tuple[Tensor, Tensor]:
+    """This rank's inputs and targets of a step, from a file of so many tokens; sample after sample."""
     rank, ranks, length = dist.get_rank(), dist.get_world_size(), job.shape.sequence
-    begins = gpt.places(files.size(path) // 2, job.batch, length, step, rank, ranks)
+    begins = gpt.places(tokens, job.batch, length, step, rank, ranks)
     parts = [files.cat_file(path, 2 * begin, 2 * (begin + length + 1)) for begin in begins]
-    tokens = numpy.frombuffer(b"".join(parts), "<u2").reshape(len(parts), length + 1)
-    windows = torch.from_numpy(tokens.astype("i8"))
+    samples = numpy.frombuffer(b"".join(parts), "<u2").reshape(len(parts), length + 1)
+    windows = torch.from_numpy(samples.astype("i8"))
     return windows[:, :-1], windows[:, 1:]
 
 
