@@ -134,14 +134,15 @@ def command(slurm, *words):
     return subprocess.run(words, env=dict(slurm.environment), capture_output=True).returncode == 0
 
 
-def called(slurm, job):
-    """Whether a requeued job has started; Slurm lets it wait for two minutes, and its owner calls it now.
+def call(slurm, job):
+    """Start a requeued job now, which Slurm lets wait for two minutes.
 
-    Not too often: a controller that is asked all the time does not come to starting jobs.
+    Not in the second in which it was put back: its nodes refuse, to the second, what was granted until then,
+    and Slurm would end it as a batch job that cannot be started.
     """
-    command(slurm, "scontrol", "update", f"JobId={job}", "StartTime=now")
-    time.sleep(1)
-    return state(slurm, job) in ("RUNNING", "COMPLETED")
+    time.sleep(2)
+    assert command(slurm, "scontrol", "update", f"JobId={job}", "StartTime=now")
+    until(lambda: state(slurm, job) in ("RUNNING", "COMPLETED"), "it starts", 240)
 
 
 def held(place, folder, saved):
@@ -189,7 +190,7 @@ def test_the_time_limit_and_a_preemption_cost_no_step(slurm, undisturbed, place)
         (place / "held").unlink()
         if step == 12:
             (place / "go").touch()
-        until(lambda: called(slurm, job), "it starts", 240)
+        call(slurm, job)
         if step == 11:
             held(place, "requeued", 1)
             node = slurm.queue([job])[0].node_list
