@@ -60,7 +60,7 @@ def test_digits_are_learned():
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(40):
         optimizer.zero_grad()
-        functional.cross_entropy(model(pictures), answers).backward()
+        functional.cross_entropy(model(pictures[:400]), answers[:400]).backward()
         optimizer.step()
     pictures, answers = digits.images(train=False)
     assert len(pictures) == 360
