@@ -35,16 +35,16 @@ class Fitted:
     `sustained`: share of the device's best matrix-product rate that is held through a step, and `hopper` the
     same from compute capability 9 on, where power runs out sooner. `streamed`: share of a plain copy's
     bandwidth that element-wise kernels reach, which draw random numbers and sum over rows. `launch`: seconds
-    of the host for a kernel launched from Python. `gap`: seconds from one kernel to the next, while the
-    multiprocessors run empty and fill. `misaligned`: share of the rate of products whose rows are a multiple
-    of only 2 bytes.
+    of the host for a kernel launched from Python, and so far apart are ranks that wait for each other. `gap`:
+    seconds from one kernel to the next, while the multiprocessors run empty and fill. `misaligned`: share of
+    the rate of products whose rows are a multiple of only 2 bytes.
     """
 
-    sustained: float = 0.97
+    sustained: float = 0.95
     hopper: float = 0.85
-    streamed: float = 0.73
+    streamed: float = 0.8
     launch: float = 73e-6
-    gap: float = 12e-6
+    gap: float = 13e-6
     misaligned: float = matmul.MISALIGNED
 
 
@@ -195,9 +195,12 @@ def recomputed(forward: Kernels, how: str, fused_attention: bool) -> Kernels:
     return forward if how == "full" else []
 
 
-def waited(kernels: Kernels, work: Work) -> float:
-    """Seconds that the GPU waits for the host, which launches kernels while the GPU computes."""
-    return max(0.0, work.fitted.launch * len(kernels) - total(kernels))
+def waited(kernels: Kernels, work: Work, collectives: int = 0, seconds: float = 0.0) -> float:
+    """Seconds that the GPU waits for the host, which launches kernels while the GPU computes.
+
+    It launches `collectives` as well, and goes on while the GPU is busy with them for `seconds`.
+    """
+    return max(0.0, work.fitted.launch * (len(kernels) + collectives) - total(kernels) - seconds)
 
 
 def total(kernels: Kernels) -> float:

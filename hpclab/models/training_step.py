@@ -51,11 +51,12 @@ def predict(
     computed = layer_times(work, plan.recompute)
     fetched, hidden_fetched = shards(work, plan, sum(computed.values()))
     layer = computed | {"sharded parameters": fetched}
-    layers, ends, filling = slowest_stage(work, plan, sum(layer.values()))
+    one = message(work, plan)
+    layers, ends, filling, count = slowest_stage(work, plan, sum(layer.values()), one)
     parts = {name: plan.micro_batches * layers * seconds for name, seconds in layer.items()}
     parts["embedding and logits"] = plan.micro_batches * ends
     parts["bubble"] = filling / plan.chunks
-    parts["pipeline messages"] = messages(work, plan)
+    parts["pipeline messages"] = (plan.micro_batches * count + 2 * (plan.pipeline - 1)) * one
     count = layers * model.layer_parameters + model.embedding_parameters
     backward = layers * sum(layer.values()) * 2 / 3
     parts["gradients"], hidden = gradients(work, plan, count / plan.tensor, backward)
@@ -79,26 +80,29 @@ def layer_times(work: Work, recompute: str) -> dict[str, float]:
     for kernel in forward + backward:
         parts[kernel.part] += kernel.seconds
     parts["recompute"] = layer_kernels.total(again)
-    parts["host"] = layer_kernels.waited(forward + again + backward, work)
-    parts["tensor parallel"] = tensor_parallel(work, recompute == "full")
+    calls, parts["tensor parallel"] = tensor_parallel(work, recompute == "full")
+    parts["host"] = layer_kernels.waited(forward + again + backward, work, calls, parts["tensor parallel"])
     parts["context parallel"] = context_parallel(work, parts["attention"])
     return parts
 
 
-def tensor_parallel(work: Work, again: bool) -> float:
-    """Seconds of a layer's collectives that nothing hides: two sums over the ranks forward and two backward.
+def tensor_parallel(work: Work, again: bool) -> tuple[int, float]:
+    """How many collectives a layer has, and their seconds that nothing hides.
 
-    Where norms are split a sum is a scattered sum and a gather, and inputs are gathered again backward; of
-    the backward ones a gather before each pair of products cannot be hidden. `again`: forward runs twice.
+    Two sums over the ranks forward and two backward; `again`: forward runs twice. Where norms are split a sum
+    is a scattered sum and a gather, and inputs are gathered again backward; of the backward ones a gather
+    before each pair of products cannot be hidden. Each begins when the last rank is there; another process
+    drives every rank, and they are about one launch apart.
     """
-    if work.tensor == 1 or work.software.hide_tensor == "all":
-        return 0.0
-    size, shown = 2.0 * work.tokens * work.model.hidden, work.software.hide_tensor == "none"
-    if not work.split_norms:
-        return 2 * (1 + again + shown) * collective("all_reduce", size, work.cluster, work.tensor)
-    gather, scatter = (collective(what, size, work.cluster, work.tensor)
-                       for what in ("all_gather", "reduce_scatter"))  # fmt: skip
-    return 2 * (1 + again + shown) * (gather + scatter) + 2 * gather
+    hides = work.software.hide_tensor
+    if work.tensor == 1:
+        return 0, 0.0
+    size, sums = 2.0 * work.tokens * work.model.hidden, 2 * (1 + again + (hides == "none"))
+    names = ("all_gather", "reduce_scatter") if work.split_norms else ("all_reduce",)
+    one = {name: work.fitted.launch + collective(name, size, work.cluster, work.tensor) for name in names}
+    calls, more = 2 * (2 + again) * len(names), 2 * work.split_norms
+    shown = sums * sum(one.values()) + (more * one["all_gather"] if more else 0.0)
+    return calls + more, 0.0 if hides == "all" else shown
 
 
 def context_parallel(work: Work, attention: float) -> float:
@@ -121,21 +125,27 @@ def ends(work: Work) -> tuple[float, float]:
             layer_kernels.total(last) + layer_kernels.waited(last, work))  # fmt: skip
 
 
-def slowest_stage(work: Work, plan: Plan, layer: float) -> tuple[int, float, float]:
-    """The slowest stage's layers, its seconds beside them, and what all other stages together take.
+def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int, float, float, int]:
+    """The slowest stage's layers, its seconds beside them, what all other stages take, and its messages.
 
-    All of a micro-batch; a layer takes `layer` seconds. The pipeline is filled and drained once, while each
-    stage waits for all others: with equal stages and m micro-batches that is (stages − 1) / m of the step.
+    All of a micro-batch; a layer takes `layer` seconds and a message `one`. The pipeline is filled and
+    drained once, while each stage waits for all others: with equal stages and m micro-batches that is
+    (stages − 1) / m of the step. Stages exchange messages both ways at once. So one between two others waits
+    for two, the first and the last for one, and what the others wait for is hidden where these have the
+    logits to compute.
     """
     first, last = ends(work)
     most, least = -(-work.model.layers // plan.pipeline), work.model.layers // plan.pipeline
     if plan.pipeline == 1:
-        return most, first + last, 0.0
+        return most, first + last, 0.0, 0
+    inner = 0 if work.software.hide_messages else 2 * plan.chunks
+    outer = inner if plan.chunks > 1 else inner // 2  # a chunk of any rank lies between two others
     least = most if plan.pipeline == 2 else least  # there is no stage between, which could have more
-    beside = max(first, last) if least * layer + max(first, last) >= most * layer else 0.0
-    layers = least if beside else most
-    everything = work.model.layers * layer + first + last
-    return layers, beside, everything - layers * layer - beside
+    at_end = least * layer + max(first, last) + outer * one
+    layers, beside, count = least, max(first, last), outer
+    if plan.pipeline > 2 and most * layer + inner * one > at_end:
+        layers, beside, count = most, 0.0, inner
+    return layers, beside, work.model.layers * layer + first + last - layers * layer - beside, count
 
 
 def apart(work: Work, plan: Plan) -> int:
@@ -143,18 +153,17 @@ def apart(work: Work, plan: Plan) -> int:
     return 1 if plan.gpus <= work.cluster.node_gpus else work.cluster.node_gpus
 
 
-def messages(work: Work, plan: Plan) -> float:
-    """Seconds that stages wait for activations and their gradients; each tensor rank sends its part."""
+def message(work: Work, plan: Plan) -> float:
+    """Seconds from stage to stage for a micro-batch's activations; each tensor rank sends its part."""
     if plan.pipeline == 1:
         return 0.0
     size = 2.0 * work.tokens * work.model.hidden
+    if work.software.message_bandwidth:
+        return size / work.software.message_bandwidth
     one = collective("send_recv", size / plan.tensor, work.cluster, 2, apart(work, plan))
     if plan.tensor > 1 and not plan.sequence_parallel:
         one += collective("all_gather", size, work.cluster, plan.tensor)
-    if work.software.message_bandwidth:
-        one = size / work.software.message_bandwidth
-    steady = 0 if work.software.hide_messages else plan.micro_batches * plan.chunks
-    return 2 * one * (steady + plan.pipeline - 1)
+    return one
 
 
 def shards(work: Work, plan: Plan, computed: float) -> tuple[float, float]:

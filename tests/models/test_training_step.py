@@ -86,6 +86,16 @@ def test_a_pipeline_waits_for_its_ends():
     assert last["matrix products"] / heavy["matrix products"] == pytest.approx(7 / 8)  # it has one layer less
 
 
+def test_messages_are_waited_for_by_the_slowest_stage():
+    plan, slow = Plan(64, 4, pipeline=16), replace(named("a100-omni-path"), network_bandwidth=10e9)
+    light, heavy = (predict(replace(MODEL, vocabulary=words), plan, slow).parts["pipeline messages"]
+                    for words in (8, 2**21))  # fmt: skip
+    steady, filling = plan.micro_batches, 2 * (plan.pipeline - 1)
+    assert light / heavy == pytest.approx((2 * steady + filling) / (steady + filling))
+    hidden = predict(MODEL, plan, slow, Software(hide_messages=True)).parts["pipeline messages"]
+    assert hidden / heavy == pytest.approx(filling / (steady + filling))
+
+
 def test_tensor_parallel_sums_four_times_a_layer_and_where_they_hide():
     plan = Plan(8, tensor=8)
     shown, again, split = (predict(MODEL, replace(plan, **how), CLUSTER).parts
@@ -106,8 +116,11 @@ def test_what_sharding_divides_and_what_small_kernels_wait_for():
     parts = predict(tiny, Plan(4), CLUSTER).parts
     work = layer_kernels.Work(tiny, 1, 1, 1, False, True, "bf16", CLUSTER, Software(), Fitted())
     launched = sum(len(kernels) for kernels in layer_kernels.layer(work)) * Fitted().launch
-    computed = sum(parts[name] for name in ("host", "matrix products", "attention", "element-wise"))
-    assert computed == pytest.approx(4 * 4 * launched)
+    names = ("host", "matrix products", "attention", "element-wise", "tensor parallel")
+    assert sum(parts[name] for name in names) == pytest.approx(4 * 4 * launched)
+    split = predict(tiny, Plan(4, tensor=2), CLUSTER).parts  # while the GPU sums, the host goes on
+    sums = 4 * Fitted().launch
+    assert sum(split[name] for name in names) == pytest.approx(4 * 4 * (launched + sums))
 
 
 def test_clusters_share_their_network_and_refuse_what_they_lack():

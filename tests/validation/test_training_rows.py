@@ -1,6 +1,12 @@
 """Rows of training tables become the plan that ran, or say why not; shipped ones are predicted well."""
 
+from collections import defaultdict
+from dataclasses import replace
+from statistics import mean
+
+import numpy
 import pytest
+from scipy.stats import kendalltau
 
 from hpclab.validation import predictions, tables, training_rows
 from hpclab.validation.score import scores
@@ -13,7 +19,10 @@ global_batch_seqs,precision,mp_mode,sharding_strategy,activation_checkpointing,t
 """
 BARS = {  # the mean error of a shipped table
     "vtrain_single": 0.06, "megatron_sc21": 0.03, "korthikanti": 0.02, "llm_foundry": 0.06, "dgxc": 0.03,
-    "bloom": 0.09, "megatron_2020": 0.065,
+    "bloom": 0.09, "megatron_2020": 0.065, "bigscience_v100": 0.09,
+}  # fmt: skip
+RANKED = {  # Kendall's tau of one model's plans, and how far what would be picked is from the best; means
+    "vtrain_single": (0.88, 0.04), "bigscience_v100": (0.9, 0.01), "bloom": (0.6, 0.02),
 }  # fmt: skip
 
 
@@ -30,6 +39,25 @@ def test_shipped_tables_are_predicted_better_than_by_one_share_of_the_peak(name)
     assert score.mean_error < BARS[name]
     assert score.mean_error < score.baseline_mean_error
     assert score.placed == score.rows
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_plans_of_one_model_are_ranked_nearly_as_they_were_measured(name):
+    (path,) = [path for path in predictions.shipped("train") if name in path.name]
+    groups = defaultdict(list)
+    for one in training_rows.read(predictions.load(path)):
+        if isinstance(one.case, training_rows.Case):
+            plan, when = one.case.plan, one.row.text("section" if "v100" in name else "phase")
+            model = replace(one.case.model, vocabulary=1)  # which is padded to the ranks
+            key = model, plan.gpus, plan.batch, plan.recompute, when
+            groups[key].append((training_rows.predict(one), one.value, plan))
+    several = [rows for rows in groups.values() if len({plan for _, _, plan in rows}) > 2]
+    taus = [kendalltau([one[0] for one in rows], [one[1] for one in rows]).statistic for rows in several]
+    picked = [min(rows, key=lambda row: row[0])[1] / min(real for _, real, _ in rows) - 1 for rows in several]
+    found = [mean(taus), min(taus), mean(picked), max(picked)]
+    print(f"\n{name}: {len(taus)} groups; tau and pick, mean and worst: {numpy.round(found, 3)}")
+    assert mean(taus) >= RANKED[name][0]
+    assert mean(picked) <= RANKED[name][1]
 
 
 def test_a_row_becomes_the_plan_that_ran():
