@@ -24,14 +24,14 @@ def draw(
         edge = 0.0
         for part, size in bar.items():
             look = looks[part] | ({"alpha": 0.5} if name in pale else {})
-            (drawn,) = stack(place, size, thick, edge, **look)
+            (drawn,) = stack(place, size, thick, edge, label=part, **look)
             style.tips(drawn, f"{name}, {part}: {said(size)}")
-            if name in last and size > 0.015 * end:
+            if name in last and size > 0.01 * end:
                 text = f"{part} {said(size)}"
                 labels.append(direct_labels.Label(place + thick / 2 + 0.02, edge + size / 2, text))
             edge += size
         parts = ", ".join(f"{part} {said(size)}" for part, size in bar.items() if size > 0)
-        lines.append(f"{name}: {parts}, {said(edge)} in all.")
+        lines.append(f"{name}: {said(edge)} in all: {parts}.")
     ax.set(**{"xlim" if across else "ylim": (0, end)})
     ax.grid(visible=False, axis="y" if across else "x")
     if not across:

@@ -6,11 +6,9 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab.figures import placement as diagram
-from hpclab.figures import plan_bars
+from hpclab.figures import placement, plan_bars
 from hpclab.models import gpu_cluster, planner, training_step
 from hpclab.models.gpu_cluster import GpuCluster
-from hpclab.models.placement import placement
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 from hpclab.units import format_seconds
@@ -109,8 +107,7 @@ class PlanChooser(Explorer):
     def _place(self) -> None:
         self._links.value = ""
         if not self._refusal():
-            node = self._cluster().node_gpus
-            self._links.value = diagram.draw(self.plan(), placement(self.plan(), node), node)
+            self._links.value = placement.draw(self.plan(), self._cluster().node_gpus)
 
     def _said(self) -> list[str]:
         found = self._fastest()

@@ -40,8 +40,8 @@ def test_title_key_and_text_say_what_came_and_what_is_modelled(ax, words):
     assert ax.get_title("left") == "4 ranks: 10% of a step is exposed communication, 20% hidden"
     assert {"emulated", "modelled", "optimizer 800 ms"} <= set(words(ax).split("\n"))
     text = style.description(ax.figure)
-    assert "1 rank, emulated: compute 6 s" in text
-    assert "4 ranks, modelled: compute 12 s" in text
+    assert "1 rank, emulated: 10 s in all: compute 6 s" in text
+    assert "4 ranks, modelled: 20 s in all: compute 12 s" in text
 
 
 def test_nothing_yet_is_said(ax):
