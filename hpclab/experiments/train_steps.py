@@ -224,9 +224,10 @@ class TrainSteps:
 
     def _of_step(self, parts: Mapping[str, float], ranks: int, **of: Any) -> list[Result]:
         """The "makespan" of a step on so many ranks, and the "seconds" of its `parts`."""
-        result = functools.partial(Result, NAME, parameters=self._point(ranks), **of)
-        seconds = [result("seconds", value, component=name) for name, value in parts.items()]
-        return [result("makespan", sum(parts[name] for name in SUMMED)), *seconds]
+        rows = [("makespan", "", sum(parts[name] for name in SUMMED))]
+        rows += [("seconds", name, value) for name, value in parts.items()]
+        of = {"parameters": self._point(ranks), **of}
+        return [Result(NAME, quantity, value, component=name, **of) for quantity, name, value in rows]
 
     def _point(self, ranks: int) -> dict[str, Any]:
         return {"ranks": ranks, **self.settings(), "samples": self.samples(ranks)}
