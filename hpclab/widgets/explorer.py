@@ -94,7 +94,8 @@ def choose(label: str, options: Sequence[Any], value: Any) -> Any:
 
 
 class Explorer(widgets.VBox):
-    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note.
+    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note, and
+    what comes `after` it.
 
     `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
     or the Axes it made; `shown` is what it returned. `move(ax, ...)` gives an Overlay of those Axes.
@@ -115,6 +116,7 @@ class Explorer(widgets.VBox):
         note: Callable[..., Sequence[str]] = lambda: (),
         adapt: Callable[[str], object] = bool,  # nothing
         under: Sequence[Row] = (),
+        after: Sequence[Row] = (),
         height: float = 430,
     ) -> None:
         super().__init__()
@@ -136,7 +138,7 @@ class Explorer(widgets.VBox):
         self.add_class("hpclab-projected")
         layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
         self.children = [
-            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer,
+            *map(_row, rows), layers, *map(_row, under), self.note, *map(_row, after), self.announcer,
             widgets.HTML(f'<style onload="{_NAMES}">{_CSS}</style>', layout={"height": "0", "margin": "0"}),
         ]  # fmt: skip
         for name, one in self.controls.items():

@@ -22,10 +22,10 @@ MODELS = {
 POWERS = [2**power for power in range(11)]
 
 
-def clusters(label: str, *names: str, first: str) -> Any:
+def clusters(label: str, *names: str) -> Any:
     """A list of clusters to choose from, by their titles."""
-    found = {name: gpu_cluster.named(name) for name in names}
-    return choose(label, [(one.title, one) for one in found.values()], found[first])
+    found = [gpu_cluster.named(name) for name in names]
+    return choose(label, [(one.title, one) for one in found], found[0])
 
 
 class MemoryCalculator(Explorer):
@@ -35,12 +35,11 @@ class MemoryCalculator(Explorer):
         def slider(name: str, most: int, value: int = 1) -> Any:
             return control(widgets.SelectionSlider, name, options=POWERS[:most], value=value)
 
-        names = ("dgx-a100-40gb", "dgx-a100", "dgx-h100")
         super().__init__(
             [
                 {
                     "model": choose("Model", [*MODELS.items()], MODELS["Llama 3, 8 B"]),
-                    "cluster": clusters("GPUs", *names, first="dgx-a100"),
+                    "cluster": clusters("GPUs", "dgx-a100", "dgx-a100-40gb", "dgx-h100"),
                 },
                 {
                     "precision": choose("Precision", [*PRECISIONS], "bf16"),

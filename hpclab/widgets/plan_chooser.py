@@ -25,12 +25,11 @@ class PlanChooser(Explorer):
 
     def __init__(self) -> None:
         self._links = widgets.HTML()
-        names = ("dgx-a100", "dgx-h100", "a100-omni-path")
         super().__init__(
             [
                 {
                     "model": choose("Model", [*MODELS.items()], MODELS["GPT-3, 175 B"]),
-                    "cluster": clusters("On", *names, first="dgx-a100"),
+                    "cluster": clusters("On", "dgx-a100", "dgx-h100", "a100-omni-path"),
                     "gpus": choose("GPUs", [8, 64, 256, 512, 1024], 512),
                 },
                 {
@@ -48,9 +47,9 @@ class PlanChooser(Explorer):
             draw=self._picture,
             describe=self._placed,
             note=self._said,
+            after=[self._links],
             height=330,
         )
-        self.children = [*self.children[:-2], self._links, *self.children[-2:]]
 
     def plan(self) -> Plan:
         """What the controls say; ValueError where that is no plan."""
