@@ -164,7 +164,8 @@ class TrainSteps:
         source, found = "a step on this machine" if machine is None else machine.title, list[Result]()
         for count in many:
             parts = self._here(calibration or {}, count) if machine is None else self._there(machine, count)
-            found += self._of_step(parts, count, origin=Origin.MODELLED, source=source)
+            seconds = sum(parts[name] for name in SUMMED)
+            found += self._of_step(seconds, parts, count, origin=Origin.MODELLED, source=source)
         return found
 
     def gradients(self) -> tuple[list[int], list[float]]:
@@ -222,10 +223,9 @@ class TrainSteps:
             "optimizer": optimizer, "idle": 0.0, "hidden": step.hidden["gradients"],
         }  # fmt: skip
 
-    def _of_step(self, parts: Mapping[str, float], ranks: int, **of: Any) -> list[Result]:
+    def _of_step(self, seconds: float, parts: Mapping[str, float], ranks: int, **of: Any) -> list[Result]:
         """The "makespan" of a step on so many ranks, and the "seconds" of its `parts`."""
-        rows = [("makespan", "", sum(parts[name] for name in SUMMED))]
-        rows += [("seconds", name, value) for name, value in parts.items()]
+        rows = [("makespan", "", seconds), *(("seconds", name, value) for name, value in parts.items())]
         of = {"parameters": self._point(ranks), **of}
         return [Result(NAME, quantity, value, component=name, **of) for quantity, name, value in rows]
 
@@ -235,6 +235,7 @@ class TrainSteps:
     def _results(self, trained: list[Trained], pool: Pool, repeat: int, far: str) -> list[Result]:
         """What one repeat showed; the parts are those of the step that took the median time."""
         ranks, cores = len(trained), allowance.cores().whole
+        samples = self.samples(ranks)
         steps = sorted(zip(*(rank.steps for rank in trained), strict=True), key=_wall)
         step = steps[len(steps) // 2]
         parts = {name: statistics.fmean(one.seconds(name) for one in step) for name in PARTS}
@@ -258,8 +259,8 @@ class TrainSteps:
                 "cores": cores, "late": max(0.0, late), **sample.facts(),
             },
         }  # fmt: skip
-        found, tokens = self._of_step(parts, ranks, **of), self.samples(ranks) * self.shape.sequence
-        rate = tokens / found[0].value
+        found, tokens = self._of_step(_wall(step), parts, ranks, **of), samples * self.shape.sequence
+        rate = tokens / _wall(step)
         found.append(Result(NAME, "tokens per second", rate, parameters=self._point(ranks), **of))
         for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):
             at = {"step": number, "elapsed": trained[0].elapsed[number], "tokens": tokens * (number + 1)}

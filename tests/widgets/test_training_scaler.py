@@ -23,9 +23,9 @@ class Steps(TrainSteps):
     """Measures at once what a prediction says of a machine whose steps take 20 ms."""
 
     def measure(self, where, *, progress=None, found=bool):
-        seconds = dict.fromkeys([*SUMMED, "hidden", "messages"], 4e-3)
+        seconds = dict.fromkeys([*SUMMED, "hidden", "messages"], 0.02 / len(SUMMED))
         how = {"origin": "emulated", "condition": f"{self.link}"} if self.link else {"origin": "measured"}
-        results = [one for ranks in self.ranks for one in self._of_step(seconds, ranks, **how)]
+        results = [one for ranks in self.ranks for one in self._of_step(0.02, seconds, ranks, **how)]
         at = {"step": 0, "elapsed": 0.02, "tokens": 64}
         results += [replace(one, quantity="loss", parameters={**one.parameters, **at}) for one in results[:1]]
         found(results)
