@@ -1,4 +1,4 @@
-"""A ladder of one step in NumPy, so that nothing has to be compiled; one pool for all, so that torch is loaded once."""
+"""A ladder of one step in NumPy, so that nothing is compiled, and one pool, so that torch is loaded once."""
 
 import types
 
