@@ -39,7 +39,7 @@ class PlanChooser(Explorer):
                     "chunks": choose("Chunks", [1, 2, 3, 4, 6], 1),
                 },
                 {
-                    "micro": choose("Micro-batch", POWERS[:4], 1),
+                    "micro_batch": choose("Micro-batch", POWERS[:4], 1),
                     "zero": choose("ZeRO", [0, 1, 2, 3], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
                 },
@@ -58,7 +58,7 @@ class PlanChooser(Explorer):
         if left or not rest:
             raise ValueError(f"tensor × pipeline = {at.tensor * at.pipeline} must divide the GPUs.")
         return Plan(
-            at.batch, at.micro, rest, at.tensor, at.pipeline, chunks=at.chunks, zero=at.zero,
+            at.batch, at.micro_batch, rest, at.tensor, at.pipeline, chunks=at.chunks, zero=at.zero,
             recompute=at.recompute, sequence_parallel=at.tensor > 1,
         )  # fmt: skip
 

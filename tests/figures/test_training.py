@@ -10,20 +10,9 @@ SECONDS = {"forward": 3.0, "backward": 5.0, "exposed": 1.0, "input": 0.5, "optim
 
 
 def step(ranks, origin, scale=1.0, repeat=0):
-    more = {"condition": "a link"} if origin == "emulated" else {}
-    return [
-        Result(
-            "t",
-            "seconds",
-            scale * value,
-            origin,
-            repeat=repeat,
-            component=name,
-            parameters={"ranks": ranks},
-            **more,
-        )
-        for name, value in SECONDS.items()
-    ]
+    of = {"origin": origin, "repeat": repeat, "parameters": {"ranks": ranks}}
+    of["condition"] = "a link" * (origin == "emulated")
+    return [Result("t", "seconds", scale * value, component=name, **of) for name, value in SECONDS.items()]
 
 
 def test_a_bar_is_the_step_and_hidden_communication_is_part_of_computing(ax):
