@@ -33,7 +33,8 @@ class MemoryCalculator(Explorer):
 
     def __init__(self) -> None:
         def slider(name: str, most: int, value: int = 1) -> Any:
-            return control(widgets.SelectionSlider, name, options=POWERS[:most], value=value)
+            layout = {"width": "auto", "flex": "1 1 200px"}  # so that two stand beside a list
+            return control(widgets.SelectionSlider, name, options=POWERS[:most], value=value, layout=layout)
 
         super().__init__(
             [
@@ -43,7 +44,6 @@ class MemoryCalculator(Explorer):
                 },
                 {
                     "precision": choose("Precision", [*PRECISIONS], "bf16"),
-                    "micro_batch": choose("Micro-batch", POWERS[:5], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
                     "fused": choose("Attention", [("fused", True), ("scores kept", False)], True),
                 },
@@ -51,7 +51,11 @@ class MemoryCalculator(Explorer):
                     "data": slider("Data", 11, 8),
                     "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=3, value=0),
                 },
-                {"tensor": slider("Tensor", 4), "pipeline": slider("Pipeline", 5)},
+                {
+                    "micro_batch": choose("Micro-batch", POWERS[:5], 1),
+                    "tensor": slider("Tensor", 4),
+                    "pipeline": slider("Pipeline", 5),
+                },
             ],
             draw=self._picture,
             note=self._said,
