@@ -20,7 +20,6 @@ from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
-from hpclab.results import Origin, select
 from hpclab.widgets import queue_view, scaling_laws
 from hpclab.widgets.explorer import Row, choose, control, show
 from hpclab.widgets.scaler import Scaler
@@ -119,16 +118,10 @@ class NodeScaler(Scaler):
         return (self._most, value) if value is not None and self._most <= most else None
 
     def _notes(self) -> list[str]:
-        points = select(self._results, "makespan")
-        conditions = sorted({r.condition for r in points if r.origin is Origin.EMULATED})
         knee = self.experiment.knee()
         fed = f"Store: its servers feed {knee:.1f} nodes (nodes × demand = bandwidth; modelled)."
-        return [
-            "",
-            *[fed] * math.isfinite(knee),
-            *map(scaling_laws.said, self._laws),
-            *(f"Emulated: {text}." for text in conditions),
-        ]
+        laws = map(scaling_laws.said, self._laws)
+        return ["", *[fed] * math.isfinite(knee), *laws, *self.conditions()]
 
     def _store(self) -> Store | None:
         """Where the controls say that the text lies; each chunk is in stripes on every server."""

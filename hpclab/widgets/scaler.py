@@ -11,7 +11,7 @@ from hpclab.cluster import Pool
 from hpclab.exercises.prediction import Prediction
 from hpclab.experiments.experiment import Experiment
 from hpclab.figures import style
-from hpclab.results import Result
+from hpclab.results import Origin, Result, select
 from hpclab.widgets import predict
 from hpclab.widgets.explorer import Explorer, Row, control
 from hpclab.widgets.point_runner import PointRunner, sentence_of
@@ -92,6 +92,12 @@ class Scaler(Explorer):
 
     def take_in(self) -> None:
         """Other Results than those on the page: what a subclass makes of `self._results`."""
+
+    def conditions(self) -> list[str]:
+        """A sentence for each condition under which what is shown was emulated."""
+        points = select(self._results, "makespan")
+        found = {one.condition for one in points if one.origin is Origin.EMULATED}
+        return [f"Emulated: {text}." for text in sorted(found)]
 
     def busy(self, busy: bool) -> None:
         """Something runs, or nothing does."""

@@ -16,7 +16,7 @@ from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
 from hpclab.parallel.link import Link
-from hpclab.results import Origin, Result, select
+from hpclab.results import Result, select
 from hpclab.units import format_seconds
 from hpclab.widgets import memory_calculator
 from hpclab.widgets.explorer import Row, choose, show
@@ -110,5 +110,4 @@ class TrainingScaler(Scaler):
                 f"{value / total:.0%} {name}" for name, value in parts.items() if value > 0.005 * total
             )
             lines.append(f"Modelled at {MANY[-1]:,} GPUs: a step of {format_seconds(total)}: {shares}.")
-        conditions = sorted({one.condition for one in self._results if one.origin is Origin.EMULATED})
-        return lines + [f"Emulated: {text}." for text in conditions]
+        return lines + self.conditions()
