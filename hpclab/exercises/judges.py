@@ -68,6 +68,13 @@ def by_facts(facts: Callable[[Any], Any], mistakes: Mistakes, *, yes: str) -> Ju
     return judge
 
 
+def named(answer: object, *names: str) -> Mapping[str, Any]:
+    """The dict with these names that `answer` has to be; ValueError where it is none."""
+    if not isinstance(answer, Mapping) or set(answer) != set(names):
+        raise ValueError(f"The answer is a dict with {', '.join(names)}.")
+    return answer
+
+
 def told(mistakes: Mistakes, f: Any, **more: Any) -> str:
     """The sentence of the first mistake whose condition holds for `f`, filled in; "" where none does."""
     return next((said.format(f=f, **more) for holds, said in mistakes if holds(f)), "")

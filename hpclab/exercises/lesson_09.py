@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
-from hpclab.models import gpu_cluster, memory, training_step
+from hpclab.models import gpu_cluster, memory, planner
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
@@ -54,27 +54,25 @@ REMEDIES = ("shard", "accumulate", "recompute", "adapters")
 """ZeRO or FSDP; smaller micro-batches; activation checkpointing; LoRA."""
 
 
-def _remedy(key: str, remedy: str) -> str:
-    against = {
-        ("A", "accumulate"): "there is no batch in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
-        ("A", "recompute"): "no activation is in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
-        ("A", "adapters"): "adapters train a model that has been trained already.",
-        ("B", "shard"): "with whom? There is one GPU, and its model state fits.",
-        ("B", "recompute"): "possible, for a third more work. But 4 at once fit, so 16 times 4 costs "
-        "nothing.",
-        ("B", "adapters"): "then another model is trained. Nothing is wrong with this one's state.",
-        ("C", "accumulate"): "one sequence is the smallest micro-batch there is.",
-        ("C", "shard"): "it is sharded; activations are what is left, and grow with the tokens.",
-        ("C", "adapters"): "they shrink the optimizer's states, and activations stay as they are.",
-        ("D", "shard"): "over 8 GPUs 70 B × 16 bytes are 140 GB on each.",
-        ("D", "accumulate"): "the optimizer's states alone are 840 GB, whatever the batch.",
-        ("D", "recompute"): "the optimizer's states alone are 840 GB, however few activations there are.",
-    }
-    return against[key, remedy]
+_AGAINST = {
+    ("A", "accumulate"): "there is no batch in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
+    ("A", "recompute"): "no activation is in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
+    ("A", "adapters"): "adapters train a model that has been trained already.",
+    ("B", "shard"): "with whom? There is one GPU, and its model state fits.",
+    ("B", "recompute"): "possible, for a third more work. But 4 at once fit, so 16 times 4 costs nothing.",
+    ("B", "adapters"): "then another model is trained. Nothing is wrong with this one's state.",
+    ("C", "accumulate"): "one sequence is the smallest micro-batch there is.",
+    ("C", "shard"): "it is sharded; activations are what is left, and grow with the tokens.",
+    ("C", "adapters"): "they shrink the optimizer's states, and activations stay as they are.",
+    ("D", "shard"): "over 8 GPUs 70 B × 16 bytes are 140 GB on each.",
+    ("D", "accumulate"): "the optimizer's states alone are 840 GB, whatever the batch.",
+    ("D", "recompute"): "the optimizer's states alone are 840 GB, however few activations there are.",
+}
 
 
 REMEDY = Exercise("09", "remedy", judges.by_choice(
-    "remedy", dict(zip(SHORTAGES, REMEDIES, strict=True)), REMEDIES, _remedy,
+    "remedy", dict(zip(SHORTAGES, REMEDIES, strict=True)), REMEDIES,
+    lambda key, remedy: _AGAINST[key, remedy],
     yes="State that does not fit is sharded, a batch is cut, activations of one sequence are computed "
     "again, and to adapt a model few new numbers are enough.",
 ), (
@@ -99,33 +97,24 @@ def plan_of(zero: int, micro_batch: int, recompute: str) -> Plan:
 @functools.cache
 def fastest() -> float:
     """Seconds of the fastest step among the plans that fit."""
-    choices = itertools.product((0, 1, 2, 3), (1, 2, 4, 8), HOW)
-    plans = (plan_of(*choice) for choice in choices)
-    return min(seconds(plan) for plan in plans if share(plan) <= 1)
-
-
-def seconds(plan: Plan) -> float:
-    """Of a step."""
-    return training_step.predict(SEVEN, plan, gpu_cluster.named(NODE)).seconds
-
-
-def share(plan: Plan) -> float:
-    """Of the memory that a GPU has for it, at the peak."""
-    return memory.peak(SEVEN, plan).total / memory.usable(gpu_cluster.named(NODE).memory)
+    cluster = gpu_cluster.named(NODE)
+    plans = itertools.starmap(plan_of, itertools.product(range(4), (1, 2, 4, 8), HOW))
+    fitting = (plan for plan in plans if not planner.refusal(SEVEN, plan, cluster))
+    return planner.ranked(SEVEN, cluster, fitting)[0].step.seconds
 
 
 def _seven(answer: object) -> SimpleNamespace:
-    if not isinstance(answer, Mapping) or set(answer) != {"zero", "micro_batch", "recompute"}:
-        raise ValueError('The answer is a dict with "zero", "micro_batch" and "recompute".')
-    micro = checks.integer("micro_batch", answer["micro_batch"], 1, 8)
+    given, cluster = judges.named(answer, "zero", "micro_batch", "recompute"), gpu_cluster.named(NODE)
+    micro = checks.integer("micro_batch", given["micro_batch"], 1, 8)
     if BATCH // 8 % micro:
         raise ValueError(f"micro_batch must divide the {BATCH // 8} sequences of a rank, not {micro}.")
-    plan = plan_of(answer["zero"], micro, checks.choice("recompute", answer["recompute"], HOW))
-    need = memory.peak(SEVEN, plan)
+    plan = plan_of(given["zero"], micro, checks.choice("recompute", given["recompute"], HOW))
+    (one,) = planner.ranked(SEVEN, cluster, [plan])
+    need, seconds = one.memory, one.step.seconds
     return SimpleNamespace(
-        plan=plan, share=share(plan), gib=need.total / 2**30, slower=seconds(plan) / fastest() - 1,
-        state=(need.parameters + need.gradients + need.optimizer) / 2**30, seconds=seconds(plan),
-        activations=need.activations / 2**30, has=memory.usable(gpu_cluster.named(NODE).memory) / 2**30,
+        plan=plan, gib=need.total / 2**30, has=memory.usable(cluster.memory) / 2**30, seconds=seconds,
+        state=(need.parameters + need.gradients + need.optimizer) / 2**30, slower=seconds / fastest() - 1,
+        activations=need.activations / 2**30,
     )  # fmt: skip
 
 
@@ -133,7 +122,7 @@ PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
     _seven, (
         (lambda f: f.state > f.has, "Model state alone is {f.state:.0f} GiB on each GPU of {f.has:.0f}: 16 "
          "bytes for each of 6.7 billion parameters, less what stage {f.plan.zero} shards."),
-        (lambda f: f.share > 1, "{f.gib:.0f} GiB of {f.has:.0f}: {f.state:.0f} of state and "
+        (lambda f: f.gib > f.has, "{f.gib:.0f} GiB of {f.has:.0f}: {f.state:.0f} of state and "
          "{f.activations:.0f} of "
          "activations. Which of the two can still shrink, and what does that cost?"),
         (lambda f: f.slower > 0.1, "It fits, with {f.gib:.0f} GiB of {f.has:.0f}, and takes {f.seconds:.1f} "

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
-from hpclab.models import gpu_cluster, memory, planner, training_step
+from hpclab.models import gpu_cluster, planner
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
@@ -48,22 +48,19 @@ NEEDS: Mapping[str, str] = {
     "E": "ten times the parameters are wanted, for hardly more computing a token",
 }
 """Five needs."""
-AXES = ("data", "tensor", "pipeline", "context", "expert")
-
-
-def _axis(key: str, axis: str) -> str:
-    return {
-        "A": "which one cuts a single matrix? It sends activations in every layer, so it wants the fastest "
-        "links.",
-        "B": "which one sends least, from one neighbour to the next, and cuts between layers?",
-        "C": "a model that fits needs no cutting. Which one sends gradients, once a step?",
-        "D": "which one cuts the tokens of a sequence, attention included?",
-        "E": "which one has parameters that most tokens do not go through?",
-    }[key]
+_ASKED = {
+    "A": "which one cuts a single matrix? It sends activations in every layer, so it wants the fastest "
+    "links.",
+    "B": "which one sends least, from one neighbour to the next, and cuts between layers?",
+    "C": "a model that fits needs no cutting. Which one sends gradients, once a step?",
+    "D": "which one cuts the tokens of a sequence, attention included?",
+    "E": "which one has parameters that most tokens do not go through?",
+}
 
 
 AXIS = Exercise("10", "which axis", judges.by_choice(
-    "axis", {"A": "tensor", "B": "pipeline", "C": "data", "D": "context", "E": "expert"}, AXES, _axis,
+    "axis", {"A": "tensor", "B": "pipeline", "C": "data", "D": "context", "E": "expert"},
+    ("data", "tensor", "pipeline", "context", "expert"), lambda key, _: _ASKED[key],
     yes="What talks in every layer stays on NVLink; what talks once a step, or with one neighbour, may "
     "cross the network.",
 ), (
@@ -84,26 +81,24 @@ def fastest() -> float:
 
 
 def _plan(answer: object) -> SimpleNamespace:
-    names = ("tensor", "pipeline", "chunks", "micro_batch", "recompute")
-    if not isinstance(answer, Mapping) or set(answer) != set(names):
-        raise ValueError(f"The answer is a dict with {', '.join(names)}.")
-    degrees: dict[str, Any] = {name: checks.integer(name, answer[name], 1, GPUS) for name in names[:-1]}
+    names, cluster = ("tensor", "pipeline", "chunks", "micro_batch"), gpu_cluster.named(CLUSTER)
+    given = judges.named(answer, *names, "recompute")
+    degrees: dict[str, Any] = {name: checks.integer(name, given[name], 1, GPUS) for name in names}
     rest, left = divmod(GPUS, degrees["tensor"] * degrees["pipeline"])
     if left or not rest:
         raise ValueError(
             f"tensor × pipeline must divide the {GPUS} GPUs; data parallelism is what they leave."
         )
-    cluster, split = gpu_cluster.named(CLUSTER), degrees["tensor"] > 1
-    how: dict[str, Any] = {"zero": 1, "recompute": answer["recompute"], "sequence_parallel": split}
-    plan = Plan(BATCH, data=rest, **degrees, **how)
+    plan = Plan(BATCH, data=rest, **degrees, zero=1, recompute=given["recompute"],
+                sequence_parallel=degrees["tensor"] > 1)  # fmt: skip
     why = planner.refusal(GPT3, plan, cluster)
     if why:
-        return SimpleNamespace(why=why, plan=plan)
-    step = training_step.predict(GPT3, plan, cluster)
-    parts = {name: value / step.seconds for name, value in step.parts.items()}
+        return SimpleNamespace(why=why)
+    (one,) = planner.ranked(GPT3, cluster, [plan])
+    parts = {name: value / one.step.seconds for name, value in one.step.parts.items()}
     return SimpleNamespace(
-        why="", plan=plan, seconds=step.seconds, slower=step.seconds / fastest() - 1,
-        gib=memory.peak(GPT3, plan).total / 2**30, bubble=parts["bubble"], recompute=parts["recompute"],
+        why="", plan=plan, seconds=one.step.seconds, slower=one.step.seconds / fastest() - 1,
+        gib=one.memory.total / 2**30, bubble=parts["bubble"], recompute=parts["recompute"],
         tensor=parts["tensor parallel"],
     )  # fmt: skip
 

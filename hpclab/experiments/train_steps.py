@@ -11,7 +11,8 @@ import contextlib
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from hpclab.models.plan import Plan
 from hpclab.models.storage import Reading, Store
 from hpclab.models.transformer import Transformer
 from hpclab.parallel.link import Link
-from hpclab.parallel.training import PARTS, Trained, Training, train
+from hpclab.parallel.training import PARTS, Step, Trained, Training, train
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.storage.striped import StripedStore
 from hpclab.units import format_seconds
@@ -132,20 +133,18 @@ class TrainSteps:
         `overlap` where there are some: what sums gradients takes time of the core that computes. ValueError
         where one rank was not measured.
         """
-        mine = select(results, "seconds", precision=self.precision, shape=str(self.shape))
-        plain, costs = {"link": "", "store": ""}, {}
+        mine, costs = select(results, "seconds", precision=self.precision, shape=str(self.shape)), {}
         for ranks in {one.parameters["ranks"] for one in mine}:
             here = select(mine, None, ranks=ranks)
-            same = select(here, None, **plain) or (here if ranks == 1 else [])
+            same = select(here, None, link="", store="") or (here if ranks == 1 else [])
             same = select(same, None, overlap=self.overlap) or same
-            if not same:
-                continue
-            parts = {
-                name: statistics.median(one.value for one in same if one.component == name)
-                for name in (*PARTS, "messages")
-            }
-            size = same[0].parameters["samples"] / ranks
-            costs[ranks] = Costs(parts, sum(self.gradients()[0]) / max(parts["messages"], 1e-9), size)
+            if same:
+                values = defaultdict[str, list[float]](list)
+                for one in same:
+                    values[one.component].append(one.value)
+                parts = {name: statistics.median(values[name]) for name in (*PARTS, "messages")}
+                rate = sum(self.gradients()[0]) / max(parts["messages"], 1e-9)
+                costs[ranks] = Costs(parts, rate, same[0].parameters["samples"] / ranks)
         if 1 not in costs:
             raise ValueError("A step on one rank was not measured yet: run that first.")
         return costs
@@ -162,22 +161,12 @@ class TrainSteps:
         many = counts("ranks", ranks or self.ranks, 1, 2**20)
         if machine is None:
             checks.instance("calibration", calibration, Mapping, "what fit() returned")
-        of = [
-            self._here(calibration or {}, count) if machine is None else self._there(machine, count)
-            for count in many
-        ]
-        return [
-            Result(
-                NAME, quantity, value, Origin.MODELLED, component=component,
-                parameters={"ranks": count, **self.settings(), "samples": self.samples(count)},
-                source="a step on this machine" if machine is None else machine.title,
-            )
-            for count, parts in zip(many, of, strict=True)
-            for quantity, component, value in (
-                ("makespan", "", sum(parts[name] for name in SUMMED)),
-                *(("seconds", name, parts[name]) for name in parts),
-            )
-        ]  # fmt: skip
+        source, found = "a step on this machine" if machine is None else machine.title, list[Result]()
+        for count in many:
+            parts = self._here(calibration or {}, count) if machine is None else self._there(machine, count)
+            seconds = sum(parts[name] for name in SUMMED)
+            found += self._of_step(seconds, parts, count, origin=Origin.MODELLED, source=source)
+        return found
 
     def gradients(self) -> tuple[list[int], list[float]]:
         """(bytes of each bucket, share of the backward pass after which it is ready).
@@ -202,12 +191,11 @@ class TrainSteps:
         }  # fmt: skip
 
     def _here(self, costs: Mapping[int, Costs], ranks: int) -> dict[str, float]:
-        known = costs[max(count for count in costs if count <= ranks)]
         base = max(count for count in costs if count <= ranks)
+        known, parts = costs[base], dict(costs[base].parts)
         cores = allowance.cores().whole
         slower = max(1.0, ranks / cores) / max(1.0, base / cores)
         more = self.samples(ranks) / ranks / known.size
-        parts = dict(known.parts)
         for name, times in (("input", more), ("forward", more), ("backward", more), ("optimizer", 1.0)):
             parts[name] *= times * slower
         if self.store is not None:
@@ -215,9 +203,8 @@ class TrainSteps:
             one = Reading(ranks, self.samples(ranks) // ranks, size, len(self.store.servers))
             parts["input"] = storage.predict(self.store, one).seconds
         sizes, ready = self.gradients()
-        own = [0.0 if ranks == 1 else size / known.rate for size in sizes]  # what gloo itself takes
-        emulated = [self.link.seconds(size, ranks) if self.link else 0.0 for size in sizes]
-        seconds = [*map(max, own, emulated)]
+        linked = self.link.seconds if self.link else lambda _size, _ranks: 0.0
+        seconds = [max(size / known.rate * (ranks > 1), linked(size, ranks)) for size in sizes]  # gloo's own
         sent = overlap.send(parts["backward"], ready, seconds, self.overlap)
         return parts | {
             "exposed": sent.exposed, "hidden": sent.hidden, "idle": 0.0, "messages": sum(seconds)
@@ -226,9 +213,8 @@ class TrainSteps:
     def _there(self, cluster: GpuCluster, ranks: int) -> dict[str, float]:
         precision = "fp16" if self.precision == "bf16" and "bf16" not in cluster.gpu.sold else self.precision
         samples = self.samples(ranks)
-        plan = Plan(
-            samples, math.gcd(samples // ranks, 16), data=ranks, precision=precision, overlap=self.overlap,
-        )  # fmt: skip
+        micro = math.gcd(samples // ranks, 16)
+        plan = Plan(samples, micro, data=ranks, precision=precision, overlap=self.overlap)
         step = training_step.predict(self.shape, plan, cluster)
         exposed, optimizer = step.parts["gradients"], step.parts["optimizer"]
         return {
@@ -237,54 +223,49 @@ class TrainSteps:
             "optimizer": optimizer, "idle": 0.0, "hidden": step.hidden["gradients"],
         }  # fmt: skip
 
+    def _of_step(self, seconds: float, parts: Mapping[str, float], ranks: int, **of: Any) -> list[Result]:
+        """The "makespan" of a step on so many ranks, and the "seconds" of its `parts`."""
+        rows = [("makespan", "", seconds), *(("seconds", name, value) for name, value in parts.items())]
+        of = {"parameters": self._point(ranks), **of}
+        return [Result(NAME, quantity, value, component=name, **of) for quantity, name, value in rows]
+
+    def _point(self, ranks: int) -> dict[str, Any]:
+        return {"ranks": ranks, **self.settings(), "samples": self.samples(ranks)}
+
     def _results(self, trained: list[Trained], pool: Pool, repeat: int, far: str) -> list[Result]:
         """What one repeat showed; the parts are those of the step that took the median time."""
-        ranks, steps = len(trained), self.steps
-        walls = [
-            statistics.fmean(rank.steps[n].end - rank.steps[n].begin for rank in trained)
-            for n in range(steps)
-        ]
-        middle = sorted(range(steps), key=walls.__getitem__)[steps // 2]
-        chosen = [rank.steps[middle] for rank in trained]
-        parts = {name: statistics.fmean(step.seconds(name) for step in chosen) for name in PARTS}
-        parts["idle"] = max(0.0, walls[middle] - sum(parts.values()))
-        parts["hidden"] = statistics.fmean(step.hidden for step in chosen)
-        parts["messages"] = statistics.fmean(sum(one.end - one.begin for one in s.messages) for s in chosen)
+        ranks, cores = len(trained), allowance.cores().whole
+        samples = self.samples(ranks)
+        steps = sorted(zip(*(rank.steps for rank in trained), strict=True), key=_wall)
+        step = steps[len(steps) // 2]
+        parts = {name: statistics.fmean(one.seconds(name) for one in step) for name in PARTS}
+        parts["idle"] = max(0.0, _wall(step) - sum(parts.values()))
+        parts["hidden"] = statistics.fmean(one.hidden for one in step)
+        parts["messages"] = statistics.fmean(sum(m.end - m.begin for m in one.messages) for one in step)
         near = ""
         if self.link is not None:
             near = f"gradients travel over a link of {self.link.bandwidth * 8e-9:g} Gb/s"
             near += f" and {format_seconds(self.link.latency)}" * bool(self.link.latency)
         condition = "; ".join(filter(None, (near, far)))
         shared = len({worker.host for worker in pool.workers()}) == 1
-        samples, sample, cores = (
-            self.samples(ranks),
-            timing.total(r.sample for r in trained),
-            allowance.cores().whole,
-        )
+        sample = timing.total(rank.sample for rank in trained)
         # Seconds without a core, beyond those that ranks take turns on the cores, say that others had them.
         late = sample.waited / sample.wall - max(0.0, 1 - cores / ranks) * shared
-        result = functools.partial(
-            Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
-            run=new_run_id(), repeat=repeat,
-            environment={
+        of: dict[str, Any] = {
+            "origin": Origin.EMULATED if condition else Origin.MEASURED, "condition": condition,
+            "run": new_run_id(), "repeat": repeat,
+            "environment": {
                 "backend": pool.backend, "label": pool.label, "shared": shared,
                 "cores": cores, "late": max(0.0, late), **sample.facts(),
             },
-        )  # fmt: skip
-        parameters = {"ranks": ranks, **self.settings(), "samples": samples}
-        found = [result("makespan", walls[middle], parameters=parameters)]
-        found += [
-            result("seconds", value, component=name, parameters=parameters) for name, value in parts.items()
-        ]
-        tokens = samples * self.shape.sequence
-        found.append(result("tokens per second", tokens / walls[middle], parameters=parameters))
+        }  # fmt: skip
+        found, tokens = self._of_step(_wall(step), parts, ranks, **of), samples * self.shape.sequence
+        rate = tokens / _wall(step)
+        found.append(Result(NAME, "tokens per second", rate, parameters=self._point(ranks), **of))
         for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):
-            at = parameters | {
-                "step": number,
-                "elapsed": trained[0].elapsed[number],
-                "tokens": tokens * (number + 1),
-            }
-            found.append(result("loss", statistics.fmean(losses), parameters=at))
+            at = {"step": number, "elapsed": trained[0].elapsed[number], "tokens": tokens * (number + 1)}
+            loss = statistics.fmean(losses)
+            found.append(Result(NAME, "loss", loss, parameters=self._point(ranks) | at, **of))
         return found
 
     @contextlib.contextmanager
@@ -297,3 +278,8 @@ class TrainSteps:
         with StripedStore(self.store.servers, self.store.metadata, self.store.latency) as servers:
             servers.fill({"tokens": tokens.tobytes()}, len(self.store.servers))
             yield servers.client(self.store.link), "tokens", f"the tokens lie on {servers.condition}"
+
+
+def _wall(step: Iterable[Step]) -> float:
+    """Seconds of one step, the mean of its ranks'."""
+    return statistics.fmean(one.end - one.begin for one in step)

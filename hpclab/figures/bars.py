@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import scales, stacks, style
 from hpclab.results import Origin, Result, weakest
 from hpclab.trace import COMPONENTS, UNEXPLAINED
 from hpclab.units import format_seconds
@@ -49,26 +49,20 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     counts = sorted(parts)
     totals = {count: sum(parts[count].values()) for count in counts}
     top = max(totals.values(), default=0) or 1.0
-    edges, labels = [0.0] * len(counts), []
-    for name in ORDER:
-        heights = [parts[count].get(name, 0.0) for count in counts]
-        drawn = ax.bar(range(len(counts)), heights, 0.7, edges, label=name, **style.part(name))
-        for bar, count, seconds in zip(drawn, counts, heights, strict=True):
-            style.tips(bar, f"{_counted(count, unit)}, {name}: {format_seconds(seconds)}")
-        if counts and heights[-1] > 0:
-            middle = edges[-1] + heights[-1] / 2
-            text = f"{name} {format_seconds(heights[-1])}"
-            labels.append(direct_labels.Label(len(counts) - 0.65, middle, text))
-        edges = [edge + height for edge, height in zip(edges, heights, strict=True)]
-    ax.set(xlim=(-0.6, max(len(counts), 1) - 0.4), ylim=(0, top * 1.05))
-    ax.set(xlabel=unit[:1].upper() + unit[1:], ylabel="Rank-seconds")
+    named = {
+        _counted(count, unit): {name: parts[count][name] for name in ORDER if name in parts[count]}
+        for count in counts
+    }
+    looks = {name: style.part(name) for name in ORDER}
+    text = stacks.draw(ax, named, looks, format_seconds, 1.05 * top, thick=0.7)
+    ax.set(xlim=(-0.6, max(len(counts), 1) - 0.4), ylabel="Rank-seconds")
+    ax.set_xlabel(unit[:1].upper() + unit[1:])
     ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
     scales.duration(ax.yaxis, top)
-    direct_labels.at_right(ax, labels)
     origin = weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
     title = _title(parts, totals, unit) + f" ({origin})" * (origin is not Origin.MEASURED)
     answer = style.doubted(title, quality.doubt(results), doubt)
-    return style.describe(ax, answer, _said(parts, totals, unit))
+    return style.describe(ax, answer, text or "Empty axes: run at a point to see its bar.")
 
 
 def shares(parts: Mapping[str, float]) -> str:
@@ -89,11 +83,3 @@ def _title(bars: Bars, totals: Mapping[int, float], unit: str) -> str:
 
 def _counted(count: int, unit: str) -> str:
     return f"{count} {unit.removesuffix('s') if count == 1 else unit}"
-
-
-def _said(bars: Bars, totals: Mapping[int, float], unit: str) -> str:
-    lines = []
-    for count in sorted(bars):
-        said = ", ".join(f"{n} {format_seconds(bars[count][n])}" for n in ORDER if bars[count].get(n, 0) > 0)
-        lines.append(f"{_counted(count, unit)}: {format_seconds(totals[count])} in all: {said}.")
-    return " ".join(lines) or "Empty axes: run at a point to see its bar."

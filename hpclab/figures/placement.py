@@ -3,77 +3,79 @@
 Notice which lines leave the node. Tensor parallelism talks in every layer, so it should not.
 """
 
-from collections.abc import Mapping
 from itertools import zip_longest
 
+from hpclab import checks
 from hpclab.figures import diagram, style
-from hpclab.models.placement import Axis
 from hpclab.models.plan import Plan
 
-_AXES = {"tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute"}
-_NODES, _SIZE, _GAP, _LEFT = 4, 46.0, 34.0, 92.0
+# Megatron-LM's order: what talks most lies closest, tensor in every layer, pipeline with single activations.
+_INNERMOST_FIRST = {
+    "tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute",
+}  # fmt: skip
+_NODES, _SIZE, _ACROSS, _DOWN, _LEFT = 4, 46.0, 80.0, 86.0, 92.0  # pixels, and how many nodes
 
 
-def draw(plan: Plan, axes: Mapping[str, Axis], node_gpus: int, rank: int = 0) -> str:
-    """SVG of the first nodes that `rank` and its groups touch; `axes` are those of `models.placement`."""
-    groups = {name: next(row for row in axis.groups if rank in row) for name, axis in axes.items()}
-    groups = {name: row for name, row in groups.items() if len(row) > 1}
-    own = rank // node_gpus
-    others = [sorted({int(peer) // node_gpus for peer in row} - {own}) for row in groups.values()]
-    touched = [
-        own,
-        *dict.fromkeys(node for turn in zip_longest(*others) for node in turn if node is not None),
-    ]
+def groups(plan: Plan, rank: int = 0) -> dict[str, range]:
+    """The ranks that work together with `rank` along each axis of `plan`, itself among them.
+
+    Ranks fill nodes one after the other, and along the innermost axis neighbours are r and r + 1.
+    """
+    checks.integer("rank", rank, 0, plan.gpus - 1)
+    found, stride = {}, 1
+    for axis in _INNERMOST_FIRST:
+        whole = stride * getattr(plan, axis)
+        first = rank // whole * whole + rank % stride
+        found[axis] = range(first, first + whole, stride)
+        stride = whole
+    return found
+
+
+def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
+    """SVG of the first nodes, of `node_gpus` GPUs, that `rank` and its groups touch."""
+    rows = {name: row for name, row in groups(plan, rank).items() if len(row) > 1}
+    own = rank // checks.integer("node_gpus", node_gpus, 1, 4096)
+    others = {name: sorted({peer // node_gpus for peer in row} - {own}) for name, row in rows.items()}
+    touched = [own, *dict.fromkeys(node for turn in zip_longest(*others.values()) for node in turn)]
+    touched = [node for node in touched if node is not None]
     shown = sorted(touched[:_NODES])
-    title = f"Rank {rank} of {plan.gpus:,}: " + (
-        ", ".join(
-            f"{name} {'across nodes' if axes[name].crosses.any() else 'inside the node'}" for name in groups
-        )
-        or "it is alone"
-    )
-    top = diagram.title_height(title) + 34
+    where = [f"{name} {'across nodes' if nodes else 'inside the node'}" for name, nodes in others.items()]
+    title = f"Rank {rank} of {plan.gpus:,}: {', '.join(where) or 'it is alone'}"
+    top, x, body = diagram.title_height(title) + 34, _LEFT, list[str]()
+    colours = {name: style.COLOUR[_INNERMOST_FIRST[name]] for name in rows}
     place = {
-        node * node_gpus + local: (_LEFT + local * (_SIZE + _GAP), top + row * (_SIZE + 40))
+        node * node_gpus + local: (_LEFT + local * _ACROSS, top + row * _DOWN)
         for row, node in enumerate(shown) for local in range(node_gpus)
     }  # fmt: skip
-    body = []
-    for row, node in enumerate(shown):
-        y = top + row * (_SIZE + 40)
-        width = node_gpus * (_SIZE + _GAP)
+    for name, row in rows.items():
+        body.append(diagram.box(x, top - 38, 16, 16, colours[name]))
+        body.append(diagram.text(x + 22, top - 24, text := f"{name} {len(row)}"))
+        x += 40 + diagram.text_width(text)
+    for node in shown:
+        y = place[node * node_gpus][1]
         look = {"stroke": style.GRID, "stroke_width": 2, "rx": 6}
+        width = node_gpus * _ACROSS
         body.append(diagram.box(_LEFT - 8, y - 10, width, _SIZE + 20, style.GROUND, f"node {node}", **look))
         body.append(diagram.text(0, y + 28, f"node {node}", colour=style.MUTED))
-    for number, (name, row) in enumerate(groups.items()):
-        colour, aside = style.ink(style.COLOUR[_AXES[name]]), 9.0 * (number - 1)  # lines side by side
-        for peer in map(int, row):
-            if peer != rank and peer in place:
-                body.append(_line(place[rank], place[peer], colour, aside))
+    for number, (name, row) in enumerate(rows.items()):
+        aside = 9.0 * (number - 1)  # lines side by side
+        ends = [place[peer] for peer in row if peer != rank and peer in place]
+        body += [_line(place[rank], end, style.ink(colours[name]), aside) for end in ends]
     for gpu, (x, y) in place.items():
-        with_it = [name for name, row in groups.items() if gpu in row and gpu != rank]
-        fill = style.INK if gpu == rank else style.COLOUR[_AXES[with_it[0]]] if with_it else style.GRID
-        told = f"rank {gpu}" + (f": {with_it[0]}" if with_it else "")
+        group = next((name for name, row in rows.items() if gpu in row), "")
+        fill = style.INK if gpu == rank else colours.get(group, style.GRID)
+        told = f"rank {gpu}" + f": {group}" * bool(group and gpu != rank)
+        ink = style.GROUND if gpu == rank or group else style.INK
         body.append(diagram.box(x, y, _SIZE, _SIZE, fill, told, rx=4))
-        ink = style.GROUND if gpu == rank or with_it else style.INK
         body.append(diagram.text(x + _SIZE / 2, y + 30, f"{gpu}", anchor="middle", colour=ink))
-    x = _LEFT
-    for name, row in groups.items():
-        body.append(diagram.box(x, top - 38, 16, 16, style.COLOUR[_AXES[name]]))
-        text = f"{name} {len(row)}"
-        body.append(diagram.text(x + 22, top - 24, text))
-        x += 40 + diagram.text_width(text)
-    more = len(touched) - len(shown)
-    height = top + len(shown) * (_SIZE + 40)
-    if more:
-        body.append(
-            diagram.text(
-                _LEFT, height, f"and {more:,} more nodes with ranks of its groups", colour=style.MUTED
-            )
-        )
-    said = ". ".join(
-        f"{name}: {', '.join(map(str, row[:8]))}{' and more' * (len(row) > 8)}"
-        for name, row in groups.items()
+    height = top + len(shown) * _DOWN
+    if more := len(touched) - len(shown):
+        text = f"and {more:,} more nodes with ranks of its groups"
+        body.append(diagram.text(_LEFT, height, text, colour=style.MUTED))
+    said = (
+        f"{name}: {', '.join(map(str, row[:8]))}{' and more' * (len(row) > 8)}" for name, row in rows.items()
     )
-    return diagram.document(title, f"Its groups are {said}.", body, height=height + 14)
+    return diagram.document(title, f"Its groups are {'. '.join(said)}.", body, height=height + 14)
 
 
 def _line(begin: tuple[float, float], end: tuple[float, float], colour: str, aside: float) -> str:

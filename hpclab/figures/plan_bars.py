@@ -4,37 +4,34 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.transforms import blended_transform_factory
 
 from hpclab import checks
-from hpclab.figures import scales, style
+from hpclab.figures import scales, stacks, style
 from hpclab.models.plan import Plan
 from hpclab.units import format_seconds
 
-PARTS: dict[str, tuple[str, ...]] = {
-    "compute": ("matrix products", "attention", "element-wise", "embedding and logits", "host"),
-    "recompute": ("recompute",),
-    "tensor and context": ("tensor parallel", "context parallel"),
-    "data": ("gradients", "sharded parameters"),
-    "pipeline": ("bubble", "pipeline messages"),
-    "optimizer": ("optimizer",),
-}
-"""What is drawn, of the parts of `models.training_step.Step`; what none of them names is computing."""
-_LOOK = {
+_OF = {
+    "recompute": "recompute", "tensor parallel": "tensor and context",
+    "context parallel": "tensor and context", "gradients": "data", "sharded parameters": "data",
+    "bubble": "pipeline", "pipeline messages": "pipeline", "optimizer": "optimizer",
+}  # fmt: skip
+"""What is drawn of the parts of `models.training_step.Step`; what is not named here is computing."""
+_LOOKS = {
     "compute": style.part("compute"),
     "recompute": style.part("compute") | {"hatch": ".."},
     "tensor and context": style.part("communication"),
     "data": style.part("storage"),
     "pipeline": style.part("idle"),
-    "optimizer": style.part("compute") | {"facecolor": style.COLOUR["optimizer"]},
+    "optimizer": style.part("optimizer"),
 }
 
 
 def grouped(parts: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of each of PARTS."""
-    of = {name: drawn for drawn, names in PARTS.items() for name in names}
-    found = dict.fromkeys(PARTS, 0.0)
+    """Seconds of each part that is drawn."""
+    found = dict.fromkeys(_LOOKS, 0.0)
     for name, seconds in parts.items():
-        found[of.get(name, "compute")] += seconds
+        found[_OF.get(name, "compute")] += seconds
     return found
 
 
@@ -52,29 +49,21 @@ def draw(ax: Axes, steps: Mapping[str, Mapping[str, float]], *, title: str = "")
     bars = {label: grouped(parts) for label, parts in checks.instance("steps", steps, Mapping).items()}
     if not bars:
         raise ValueError("There is no plan to draw: none fits, or none was asked for.")
-    totals = {label: sum(bar.values()) for label, bar in bars.items()}
-    top = max(totals.values())
-    for row, (label, bar) in enumerate(bars.items()):
-        edge = 0.0
-        for part, seconds in bar.items():
-            (drawn,) = ax.barh(row, seconds, 0.62, edge, **_LOOK[part])
-            style.tips(drawn, f"{label}, {part}: {format_seconds(seconds)}")
-            edge += seconds
-        ax.annotate(format_seconds(edge), (edge, row), (5, 0), textcoords="offset points", va="center")
-    ax.set(xlim=(0, top * 1.15), ylim=(len(bars) - 0.5, -0.5), xlabel="One step")
+    totals = [sum(bar.values()) for bar in bars.values()]
+    top = max(totals)
+    text = stacks.draw(ax, bars, _LOOKS, format_seconds, 1.15 * top, across=True)
+    for row, total in enumerate(totals):
+        ax.annotate(format_seconds(total), (total, row), (5, 0), textcoords="offset points", va="center")
+    ax.set(ylim=(len(bars) - 0.5, -0.5), xlabel="One step")
     ax.set_yticks(range(len(bars)), list(bars), linespacing=1.1)
     ax.tick_params(axis="y", length=0)
-    ax.grid(visible=False, axis="y")
     scales.duration(ax.xaxis, top)
-    seen = [part for part in PARTS if any(bar[part] > 0.002 * top for bar in bars.values())]
+    seen = [part for part in _LOOKS if any(bar[part] > 0.002 * top for bar in bars.values())]
     legend = ax.legend(
-        [Patch(**_LOOK[part]) for part in seen], seen, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3,
-        borderaxespad=0.1, columnspacing=0.9,
+        handles=[Patch(**_LOOKS[part], label=part) for part in seen], loc="lower left", ncols=3,
+        bbox_to_anchor=(0, 1), borderaxespad=0.1, columnspacing=0.9,
+        bbox_transform=blended_transform_factory(ax.figure.transSubfigure, ax.transAxes),  # names take room
     )  # fmt: skip
     legend.set_in_layout(False)
-    first = next(iter(bars))
-    said = "; ".join(f"{label}: {format_seconds(total)}" for label, total in totals.items()).replace(
-        "\n", ", "
-    )
-    answer = title or f"{first.splitlines()[0]}: {format_seconds(totals[first])} a step (modelled)"
-    return style.describe(ax, answer, f"{said}.", above=-(-len(seen) // 3))
+    answer = title or f"{next(iter(bars)).splitlines()[0]}: {format_seconds(totals[0])} a step (modelled)"
+    return style.describe(ax, answer, text.replace("\n", ", "), above=-(-len(seen) // 3))

@@ -4,22 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.ticker import LogLocator
 
 from hpclab import checks
 from hpclab.figures import direct_labels, style
 from hpclab.validation.score import Prediction
 
-_COLOURS = (
-    "compute",
-    "communication",
-    "storage",
-    "queue wait",
-    "amdahl",
-    "optimizer",
-    "recorded",
-    "modelled",
-)
 WITHIN = 0.1  # the band that is shaded
 
 
@@ -31,17 +22,18 @@ def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]], *, title: str = "
     labels, errors = list[direct_labels.Label](), list[float]()
     ax.axhspan(1 - WITHIN, 1 + WITHIN, color=style.GRID, alpha=0.6, linewidth=0)
     ax.axhline(1, color=style.COLOUR["ideal"], linewidth=1.2)
-    for number, (name, rows) in enumerate(checks.instance("tables", tables, Mapping).items()):
+    look = style.mark("published") | {"markersize": 6, "alpha": 0.6}
+    del look["color"]  # a table has its own
+    for name, rows in checks.instance("tables", tables, Mapping).items():
         points = [point for row in rows if (point := _point(row))]
         if not points:
             continue
-        colour = style.COLOUR[_COLOURS[number % len(_COLOURS)]]
-        look = style.mark("published") | {"color": colour, "markersize": 6, "alpha": 0.6}
         (line,) = ax.plot(*zip(*points, strict=True), **look)
         style.tips(line, *(f"{name}: {ratio - 1:+.1%}" for _, ratio in points))
-        off = statistics.fmean(abs(ratio - 1) for _, ratio in points)
-        errors += [abs(ratio - 1) for _, ratio in points]
-        labels.append(direct_labels.Label(*max(points), f"{name}\n{off:.1%} off", colour))
+        off = [abs(ratio - 1) for _, ratio in points]
+        errors += off
+        text = f"{name}\n{statistics.fmean(off):.1%} off"
+        labels.append(direct_labels.Label(*max(points), text, to_hex(line.get_color())))
     if not errors:
         raise ValueError("There is no row to draw: none of these tables has times that are placed.")
     ax.set_xscale("log", base=2)

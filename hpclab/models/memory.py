@@ -8,7 +8,7 @@ them; activations grow with tokens and only tensor, sequence and context paralle
 them; logits are as wide as the vocabulary, and on the last stage often are the peak.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from hpclab import checks
 from hpclab.models.plan import Plan
@@ -40,7 +40,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        return self.parameters + self.gradients + self.optimizer + self.activations + self.buffers
+        return sum(astuple(self))
 
 
 def predict(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
@@ -57,8 +57,7 @@ def of_tensors(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     held = held_parameters(model, plan, stage)
     three = states(held, plan.zero, plan.data * plan.context, BYTES.get(plan.precision, MIXED))
     now, whole = worked_on(model, plan, stage)
-    activations = kept(model, plan, stage) + now
-    return Memory(*three, activations, whole)
+    return Memory(*three, kept(model, plan, stage) + now, whole)
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:

@@ -8,9 +8,9 @@
         describe=lambda most, serial: f"s = {serial:g}: {Amdahl(serial).speedup(most):.3g}× on {most}",
     )
 
-Each function is given the values of the controls that its parameters name. What `draw` makes stands still
-until one of its own controls changes, as does the note; what `move` makes is laid over it at every key press,
-in about 1 ms.
+Each function is given the values of the controls that its parameters name; `*every` names all. What `draw`
+makes stands still until one of its own controls changes, as does the note; what `move` makes is laid over it
+at every key press, in about 1 ms.
 
 Controls can be read from the back of a room and heard by somebody who cannot see them: ipywidgets draws text
 at 13 pixels, gives a slider's handle and a player's buttons no name and has no live region, so that a screen
@@ -23,9 +23,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from html import escape
+from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.axes import Axes
 
 from hpclab.figures import style
 from hpclab.widgets.point_runner import sentence_of
@@ -85,12 +88,19 @@ def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
     chooser.value = next((value for value in wanted if value in values), values[0])
 
 
+def choose(label: str, options: Sequence[Any], value: Any) -> Any:
+    """A list to choose from, of values or of pairs (name, value)."""
+    return control(widgets.Dropdown, label, options=options, value=value)
+
+
 class Explorer(widgets.VBox):
-    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note.
+    """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note, and
+    what comes `after` it.
 
     `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
     or the Axes it made; `shown` is what it returned. `move(ax, ...)` gives an Overlay of those Axes.
-    `describe(...)` says what moved: read out, and the overlay's alternative text. `note(...)` gives lines to
+    `describe(...)` says what moved: read out, and the overlay's alternative text; else the Axes' title does.
+    `note(...)` gives lines to
     stand under the picture, the first of them in full ink. `adapt(name)` comes before all of these when the
     control of that name has changed, and with "" at the beginning; the controls that it sets are drawn with
     it, once. What raises an error becomes a sentence in place of the picture.
@@ -100,23 +110,25 @@ class Explorer(widgets.VBox):
         self,
         rows: Sequence[Row],
         draw: Callable[..., Any],
-        describe: Callable[..., str] = lambda: "",
+        describe: Callable[..., str] | None = None,
         *,
         move: Callable[..., Any] = lambda ax: None,
         note: Callable[..., Sequence[str]] = lambda: (),
         adapt: Callable[[str], object] = bool,  # nothing
         under: Sequence[Row] = (),
+        after: Sequence[Row] = (),
         height: float = 430,
     ) -> None:
         super().__init__()
         self.controls = {
             name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
         }
-        self._draw, self._move, self._describe, self._note = draw, move, describe, note
-        self._parameters = {one: [*inspect.signature(one).parameters] for one in (draw, move, describe, note)}
+        self._draw, self._move, self._describe, self._note = draw, move, describe or self._headline, note
+        self._parameters = {one: self._named(one) for one in (draw, move, self._describe, note)}
         self._on_axes = self._parameters[draw][:1] == ["ax"]
         self._adapt, self._height, self._held = adapt, height, False
-        self._drawing, self._heard, self.shown = threading.RLock(), ("", ""), None
+        self._drawing, self._heard = threading.RLock(), ("", "")
+        self.shown: Any = None
         self._stand, self._noted = lru_cache(_KEPT)(self._drawn), lru_cache(1)(note)
         self.picture, self.moving, self.note, self.announcer = (widgets.HTML() for _ in range(4))
         self.announcer.add_class("hpclab-spoken")
@@ -126,13 +138,18 @@ class Explorer(widgets.VBox):
         self.add_class("hpclab-projected")
         layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
         self.children = [
-            *map(_row, rows), layers, *map(_row, under), self.note, self.announcer,
+            *map(_row, rows), layers, *map(_row, under), self.note, *map(_row, after), self.announcer,
             widgets.HTML(f'<style onload="{_NAMES}">{_CSS}</style>', layout={"height": "0", "margin": "0"}),
         ]  # fmt: skip
         for name, one in self.controls.items():
             if one.has_trait("value"):
                 one.observe(lambda _change, name=name: self._changed(name), "value")
         self._changed("")
+
+    @property
+    def at(self) -> SimpleNamespace:
+        """What the controls say, by their names."""
+        return SimpleNamespace(**{name: getattr(one, "value", None) for name, one in self.controls.items()})
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -183,6 +200,15 @@ class Explorer(widgets.VBox):
         if not self._held:
             with self.at_once():
                 self._adapt(name)
+
+    def _named(self, function: Callable[..., Any]) -> list[str]:
+        """The parameters of `function`, all of the controls in place of `*every`."""
+        given = inspect.signature(function).parameters.values()
+        names = ([*self.controls] if one.kind is one.VAR_POSITIONAL else [one.name] for one in given)
+        return [*chain.from_iterable(names)]
+
+    def _headline(self) -> str:
+        return self.shown.get_title("left") if isinstance(self.shown, Axes) else ""
 
     def _values(self, function: Any, skipped: int = 0) -> tuple:
         """What the controls say that the parameters of `function` name, after the first `skipped`."""

@@ -23,8 +23,6 @@ class LoaderTimeline(Explorer):
     accelerator that is emulated: the training process sleeps as long. ValueError where there is no data.
     """
 
-    shown: Any  # the Axes
-
     def __init__(self, data: Mapping[str, Any], batch: int = 16, step: float = 0.02) -> None:
         checks.instance("data", data, Mapping, "Datasets by name")
         if not data:
@@ -41,7 +39,6 @@ class LoaderTimeline(Explorer):
                 {"workers": workers, "prefetch": prefetch},
             ],
             draw=self._timeline,
-            describe=lambda: self.shown.get_title("left"),
             note=lambda: ["", _NOTE],
             adapt=lambda changed: show(bool(workers.value), prefetch),
             height=360,

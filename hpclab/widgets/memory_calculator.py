@@ -7,10 +7,9 @@ from matplotlib.axes import Axes
 
 from hpclab.figures import memory_stack
 from hpclab.models import gpu_cluster, memory, planner
-from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.plan import PRECISIONS, Plan
 from hpclab.models.transformer import Transformer
-from hpclab.widgets.explorer import Explorer, control
+from hpclab.widgets.explorer import Explorer, choose, control
 
 LLAMA: dict[str, Any] = {"kv_heads": 8, "gated": True, "tied": False, "positions": False, "biases": False}
 MODELS = {
@@ -20,32 +19,31 @@ MODELS = {
     "GPT-3, 175 B": Transformer(96, 12288, 96, 2048, 50257),
 }
 """Radford et al. (2019), Brown et al. (2020), Llama team (2024)."""
-CLUSTERS = ("dgx-a100-40gb", "dgx-a100", "dgx-h100")
-_POWERS = [2**power for power in range(11)]
+POWERS = [2**power for power in range(11)]
+
+
+def clusters(label: str, *names: str) -> Any:
+    """A list of clusters to choose from, by their titles."""
+    found = [gpu_cluster.named(name) for name in names]
+    return choose(label, [(one.title, one) for one in found], found[0])
 
 
 class MemoryCalculator(Explorer):
     """The memory of every pipeline stage's ranks, modelled by `models.memory`, under what the GPU has."""
 
-    shown: Any  # the Axes
-
     def __init__(self) -> None:
         def slider(name: str, most: int, value: int = 1) -> Any:
-            return control(widgets.SelectionSlider, name, options=_POWERS[:most], value=value)
+            layout = {"width": "auto", "flex": "1 1 200px"}  # so that two stand beside a list
+            return control(widgets.SelectionSlider, name, options=POWERS[:most], value=value, layout=layout)
 
-        def choose(name: str, options: Any, value: Any) -> Any:
-            return control(widgets.Dropdown, name, options=options, value=value)
-
-        clusters = [(gpu_cluster.named(name).title, name) for name in CLUSTERS]
         super().__init__(
             [
                 {
                     "model": choose("Model", [*MODELS.items()], MODELS["Llama 3, 8 B"]),
-                    "cluster": choose("GPUs", clusters, "dgx-a100"),
+                    "cluster": clusters("GPUs", "dgx-a100", "dgx-a100-40gb", "dgx-h100"),
                 },
                 {
                     "precision": choose("Precision", [*PRECISIONS], "bf16"),
-                    "micro_batch": choose("Micro-batch", _POWERS[:5], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
                     "fused": choose("Attention", [("fused", True), ("scores kept", False)], True),
                 },
@@ -53,43 +51,38 @@ class MemoryCalculator(Explorer):
                     "data": slider("Data", 11, 8),
                     "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=3, value=0),
                 },
-                {"tensor": slider("Tensor", 4), "pipeline": slider("Pipeline", 5)},
+                {
+                    "micro_batch": choose("Micro-batch", POWERS[:5], 1),
+                    "tensor": slider("Tensor", 4),
+                    "pipeline": slider("Pipeline", 5),
+                },
             ],
-            draw=lambda ax, model, cluster, precision, data, tensor, pipeline, zero, micro_batch, recompute,
-            fused: self._picture(ax),
-            describe=lambda: self.shown.get_title("left"),
-            note=lambda model, cluster, precision, data, tensor, pipeline, zero, micro_batch, recompute,
-            fused: self._said(),
+            draw=self._picture,
+            note=self._said,
             height=400,
-        )  # fmt: skip
+        )
 
     def plan(self) -> Plan:
         """What the controls say; as many micro-batches as a pipeline needs to be full."""
-        at = {name: one.value for name, one in self.controls.items()}
-        micro_batches = 4 * at["pipeline"]
+        at = self.at
         return Plan(
-            at["data"] * at["micro_batch"] * micro_batches, at["micro_batch"], at["data"], at["tensor"],
-            at["pipeline"], zero=at["zero"], recompute=at["recompute"], precision=at["precision"],
-            sequence_parallel=at["tensor"] > 1, fused_attention=at["fused"],
+            at.data * at.micro_batch * 4 * at.pipeline, at.micro_batch, at.data, at.tensor, at.pipeline,
+            zero=at.zero, recompute=at.recompute, precision=at.precision, fused_attention=at.fused,
+            sequence_parallel=at.tensor > 1,
         )  # fmt: skip
 
-    def _picture(self, ax: Axes) -> Axes:
-        model, plan = self.controls["model"].value, self.plan()
-        last = plan.pipeline - 1
-        stages = sorted({0, plan.pipeline // 2, last})
-        names = [f"stage {stage}" for stage in stages] if last else ["every rank"]
-        bars = {name: memory.predict(model, plan, at) for name, at in zip(names, stages, strict=True)}
-        return memory_stack.draw(ax, bars, memory.usable(self._cluster().memory))
+    def _picture(self, ax: Axes, *_every: object) -> Axes:
+        plan, last = self.plan(), self.at.pipeline - 1
+        bars = {
+            f"stage {stage}" if last else "every rank": memory.predict(self.at.model, plan, stage)
+            for stage in sorted({0, plan.pipeline // 2, last})
+        }
+        return memory_stack.draw(ax, bars, memory.usable(self.at.cluster.memory))
 
-    def _cluster(self) -> GpuCluster:
-        return gpu_cluster.named(self.controls["cluster"].value)
-
-    def _said(self) -> list[str]:
-        model, plan = self.controls["model"].value, self.plan()
-        why, each = (
-            planner.refusal(model, plan, self._cluster()),
-            sum(memory.BYTES.get(plan.precision, memory.MIXED)),
-        )
+    def _said(self, *_every: object) -> list[str]:
+        model, plan = self.at.model, self.plan()
+        why = planner.refusal(model, plan, self.at.cluster)
+        each = sum(memory.BYTES.get(plan.precision, memory.MIXED))
         return [
             f"{plan.gpus:,} GPUs, {plan.batch:,} sequences of {model.sequence:,} tokens a step. "
             + (f"It cannot run: {why}." if why else "It runs."),

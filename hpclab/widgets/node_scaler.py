@@ -14,65 +14,46 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab.cluster import Pool
-from hpclab.exercises.prediction import Prediction
-from hpclab.experiments.scale_out import ScaleOut
 from hpclab.figures import bars, speedup, style
 from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
-from hpclab.results import Origin, Result, select
 from hpclab.widgets import queue_view, scaling_laws
-from hpclab.widgets.explorer import control, show
+from hpclab.widgets.explorer import Row, choose, control, show
 from hpclab.widgets.scaler import Scaler
 
 _RATES = (1, 2, 4, 8)  # MB/s: about what one to three nodes ask for
 
 
 class NodeScaler(Scaler):
-    """Measures `experiment` on `pool` at the nodes that the slider says; see Scaler. The `prediction` is of
-    the speedup at the most nodes."""
+    """Measures a ScaleOut `experiment` on `pool` at the nodes that the slider says; see Scaler.
+
+    The `prediction` is of the speedup at the most nodes.
+    """
 
     AXIS, EXAMPLE = "nodes", "ScaleOut"
 
-    def __init__(
-        self,
-        pool: Pool,
-        experiment: ScaleOut,
-        prediction: Prediction | None = None,
-        results: Sequence[Result] = (),
-    ):
+    def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
         self._bars = widgets.HTML()
         self._laws: list[Fit | NoCurve] = []
-        self._queue = queue_view.of_pool(pool, lambda: self._runner.state.count)
-        self._lies = control(widgets.Dropdown, "Text on", options=[
-            ("this machine's disk", 0.0),
-            *((f"emulated store, {mb} MB/s a server", mb * 1e6) for mb in _RATES),
-        ])  # fmt: skip
-        self._stripes = control(widgets.Dropdown, "Stripes", options=[1, 2, 4])
-        super().__init__(
-            pool,
-            experiment,
-            prediction,
-            results,
-            rows=[{"lies": self._lies, "stripes": self._stripes}],
-            below=[widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "84px"})],
-            draw=self._speedups,
-            move=self._what_if,
-            describe=self._said,
-            note=self._notes,
-            under=[self._what_if_controls(max(2, 2, *getattr(experiment, "nodes", ())))],  # or it is refused
-        )
-        self.children = [*self.children[:-2], self._bars, *self.children[-2:]]
-        self.add_class("hpclab-scaler")
+        self._queue = queue_view.of_pool(self.pool, lambda: self._runner.state.count)
         self._queue.refresh()
-        self._ran()
+        stores = [(f"emulated store, {mb} MB/s a server", mb * 1e6) for mb in _RATES]
+        self._lies = choose("Text on", [("this machine's disk", 0.0), *stores], 0.0)
+        self._stripes = choose("Stripes", [1, 2, 4], 1)
+        queue = widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "84px"})
+        under = self._what_if_controls(self._most)
+        return [{"lies": self._lies, "stripes": self._stripes}], [queue], {
+            "draw": self._speedups, "move": self._what_if, "describe": self._said, "note": self._notes,
+            "under": [under], "after": [self._bars],
+        }  # fmt: skip
 
     def close(self) -> None:
-        """Cancel and take the widget off the page; the pool stays open, for it is not the widget's."""
-        self._queue.stop()
+        """The same, and look at the queue no more."""
+        if hasattr(self, "_queue"):
+            self._queue.stop()
         super().close()
 
     def take_in(self) -> None:
@@ -111,7 +92,7 @@ class NodeScaler(Scaler):
             "what if": widgets.HTML(name, layout={"margin": "2px 12px 2px 2px"}),
             "contention": slider("contention", value=0.15, max=0.5, step=0.01),
             "coherency": slider("coherency", value=0.0, max=0.05, step=0.001, readout_format=".3f"),
-            "most": control(widgets.Dropdown, "Axis", options=ends),
+            "most": choose("Axis", ends, ends[0][1]),
         }
         return self._models
 
@@ -137,16 +118,10 @@ class NodeScaler(Scaler):
         return (self._most, value) if value is not None and self._most <= most else None
 
     def _notes(self) -> list[str]:
-        points = select(self._results, "makespan")
-        conditions = sorted({r.condition for r in points if r.origin is Origin.EMULATED})
         knee = self.experiment.knee()
         fed = f"Store: its servers feed {knee:.1f} nodes (nodes × demand = bandwidth; modelled)."
-        return [
-            "",
-            *[fed] * math.isfinite(knee),
-            *map(scaling_laws.said, self._laws),
-            *(f"Emulated: {text}." for text in conditions),
-        ]
+        laws = map(scaling_laws.said, self._laws)
+        return ["", *[fed] * math.isfinite(knee), *laws, *self.conditions()]
 
     def _store(self) -> Store | None:
         """Where the controls say that the text lies; each chunk is in stripes on every server."""

@@ -1,8 +1,6 @@
 """The bubble of a pipeline, to be made smaller, and what gets in the way: messages that take time, and a last
 stage that is slower than the others, as it is with a language model's output."""
 
-from typing import Any
-
 import ipywidgets as widgets
 import numpy
 from matplotlib.axes import Axes
@@ -12,7 +10,7 @@ from hpclab.figures import pipeline as figure
 from hpclab.models.pipeline import Timing, overhead, simulate
 from hpclab.schedules.pipelines import NAMES
 from hpclab.units import format_seconds
-from hpclab.widgets.explorer import Explorer, control, offer, show
+from hpclab.widgets.explorer import Explorer, choose, control, offer, show
 
 COUNTS = [2**n for n in range(7)]
 
@@ -23,48 +21,48 @@ class PipelineEditor(Explorer):
     The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
     """
 
-    shown: Any  # the Axes
-
     def __init__(self, forward: float = 0.01) -> None:
         self._forward = checks.number("forward", forward, 1e-9, 1e6, "seconds")
         slider = widgets.SelectionSlider
-        self.schedule = control(widgets.Dropdown, "Schedule", options=NAMES)
-        self.ranks = control(slider, "Ranks p", options=COUNTS[1:5], value=4)
-        self.micro_batches = control(slider, "Micro-batches m", options=COUNTS, value=8)
-        self.chunks = control(slider, "Chunks v", options=[2, 4])
-        self.ratio = control(slider, "Backward / forward", options=[1, 1.5, 2, 3], value=2)
-        self.message = control(slider, "Message / forward", options=[0, 0.05, 0.1, 0.2, 0.5])
-        self.slow = control(slider, "Last stage / others", options=[1, 1.1, 1.25, 1.5, 2])
         super().__init__(
             [
-                {"schedule": self.schedule, "ranks": self.ranks, "micro_batches": self.micro_batches},
-                {"chunks": self.chunks, "ratio": self.ratio, "message": self.message, "slow": self.slow},
+                {
+                    "schedule": choose("Schedule", NAMES, NAMES[0]),
+                    "ranks": control(slider, "Ranks p", options=COUNTS[1:5], value=4),
+                    "micro_batches": control(slider, "Micro-batches m", options=COUNTS, value=8),
+                },
+                {
+                    "chunks": control(slider, "Chunks v", options=[2, 4]),
+                    "ratio": control(slider, "Backward / forward", options=[1, 1.5, 2, 3], value=2),
+                    "message": control(slider, "Message / forward", options=[0, 0.05, 0.1, 0.2, 0.5]),
+                    "slow": control(slider, "Last stage / others", options=[1, 1.1, 1.25, 1.5, 2]),
+                },
             ],
-            draw=lambda ax, schedule, ranks, micro_batches, chunks, ratio, message, slow: self._picture(ax),
-            describe=lambda: self.shown.get_title("left"),
-            note=lambda schedule, ranks, micro_batches, chunks, ratio, message, slow: self._said(),
+            draw=self._picture,
+            note=self._said,
             adapt=self._adapt_to,
             height=380,
         )
 
     def _adapt_to(self, _changed: str) -> None:
-        chunked = self.schedule.value == "interleaved 1F1B"
-        show(chunked, self.chunks)
-        step = self.ranks.value if chunked else 1  # chunks take micro-batches in multiples of the ranks
-        offer(self.micro_batches, [n for n in COUNTS if n % step == 0], self.micro_batches.value)
+        chunked = self.at.schedule == "interleaved 1F1B"
+        show(chunked, self.controls["chunks"])
+        step = self.at.ranks if chunked else 1  # chunks take micro-batches in multiples of the ranks
+        offer(self.controls["micro_batches"], [n for n in COUNTS if n % step == 0], self.at.micro_batches)
 
     def _timing(self, schedule: str) -> Timing:
-        chunks = self.chunks.value if schedule == "interleaved 1F1B" else 1
-        pipeline = schedules.pipeline(schedule, self.ranks.value, self.micro_batches.value, chunks)
+        at = self.at
+        chunks = at.chunks if schedule == "interleaved 1F1B" else 1
+        pipeline = schedules.pipeline(schedule, at.ranks, at.micro_batches, chunks)
         forward = numpy.full(pipeline.stages, self._forward / chunks)
-        forward[-1] *= self.slow.value
-        return simulate(pipeline, forward, self.ratio.value * forward, self.message.value * self._forward)
+        forward[-1] *= at.slow
+        return simulate(pipeline, forward, at.ratio * forward, at.message * self._forward)
 
-    def _picture(self, ax: Axes) -> Axes:
-        return figure.draw(ax, self._timing(self.schedule.value), until=self._timing("GPipe").makespan)
+    def _picture(self, ax: Axes, *_every: object) -> Axes:
+        return figure.draw(ax, self._timing(self.at.schedule), until=self._timing("GPipe").makespan)
 
-    def _said(self) -> list[str]:
-        timing = self._timing(self.schedule.value)
+    def _said(self, *_every: object) -> list[str]:
+        timing = self._timing(self.at.schedule)
         pipeline, added = timing.pipeline, overhead(timing.pipeline)
         held = pipeline.in_flight[0] / pipeline.chunks
         formula = "(p − 1) / (v m)" if pipeline.chunks > 1 else "(p − 1) / m"

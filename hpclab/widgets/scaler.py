@@ -7,9 +7,11 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from hpclab.cluster import Pool
 from hpclab.exercises.prediction import Prediction
+from hpclab.experiments.experiment import Experiment
 from hpclab.figures import style
-from hpclab.results import Result
+from hpclab.results import Origin, Result, select
 from hpclab.widgets import predict
 from hpclab.widgets.explorer import Explorer, Row, control
 from hpclab.widgets.point_runner import PointRunner, sentence_of
@@ -27,22 +29,19 @@ class Scaler(Explorer):
     """
 
     AXIS, EXAMPLE = "", ""
+    experiment: Any
 
     def __init__(
         self,
-        pool: Any,
-        experiment: Any,
-        prediction: Prediction | None,
-        results: Sequence[Result],
-        *,
-        rows: Sequence[Row] = (),
-        below: Sequence[Row] = (),
-        **look: Any,
+        pool: Pool,
+        experiment: Experiment,
+        prediction: Prediction | None = None,
+        results: Sequence[Result] = (),
     ):
         name = type(self).__name__
         if not all(hasattr(pool, word) for word in ("scale", "map", "cancel")):
             raise ValueError(f"{name} needs a Pool to scale, such as Pool(nodes=1), not {pool!r:.60}.")
-        if not all(hasattr(experiment, word) for word in ("measure", "fit", self.AXIS)):
+        if not all(hasattr(experiment, word) for word in ("measure", "fit", "mine", self.AXIS)):
             raise ValueError(f"{name} needs an experiment, such as {self.EXAMPLE}(), not {experiment!r:.60}.")
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
         self._points = sorted(getattr(experiment, self.AXIS))
@@ -50,11 +49,18 @@ class Scaler(Explorer):
         self._timer: threading.Timer | None = None
         self._taking = threading.RLock()
         self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
-        self._look_again()
         asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
+        rows, below, look = self.own()
+        self._look_again()
         super().__init__(
             [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **look
         )
+        self.add_class("hpclab-scaler")
+        self._ran()
+
+    def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
+        """Rows of a subclass's own controls, rows below the status, and what else Explorer takes."""
+        raise NotImplementedError
 
     @property
     def results(self) -> list[Result]:
@@ -86,6 +92,12 @@ class Scaler(Explorer):
 
     def take_in(self) -> None:
         """Other Results than those on the page: what a subclass makes of `self._results`."""
+
+    def conditions(self) -> list[str]:
+        """A sentence for each condition under which what is shown was emulated."""
+        points = select(self._results, "makespan")
+        found = {one.condition for one in points if one.origin is Origin.EMULATED}
+        return [f"Emulated: {text}." for text in sorted(found)]
 
     def busy(self, busy: bool) -> None:
         """Something runs, or nothing does."""

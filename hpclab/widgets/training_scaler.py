@@ -9,34 +9,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab.cluster import Pool
-from hpclab.exercises.prediction import Prediction
-from hpclab.experiments.train_steps import TrainSteps
 from hpclab.figures import loss_against_time, speedup, step_bars, style
-from hpclab.models import gpu_cluster
+from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
-from hpclab.models.transformer import Transformer
 from hpclab.parallel.link import Link
-from hpclab.results import Origin, Result, select
+from hpclab.results import Result, select
 from hpclab.units import format_seconds
-from hpclab.widgets.explorer import control, show
+from hpclab.widgets import memory_calculator
+from hpclab.widgets.explorer import Row, choose, show
 from hpclab.widgets.scaler import Scaler
 
-LARGE = Transformer(layers=48, hidden=1600, heads=25, sequence=1024, vocabulary=50257)
-"""GPT-2 XL, 1.56 billion parameters (Radford et al., 2019): the model that is carried on to many GPUs."""
+LARGE = memory_calculator.MODELS["GPT-2 XL, 1.6 B"]
+"""The model that is carried on to many GPUs."""
 MANY = (1, 8, 64, 1024)
 VIEWS = ("a step", "speedup to 1,024", "loss against time")
 _LINKS = [("this machine's", None), *((f"emulated, {gb:g} Gb/s", Link(gb * 1e9 / 8)) for gb in (0.1, 1, 10))]
-_BUCKETS = [("256 KiB", 2**18), ("1 MiB", 2**20), ("4 MiB", 2**22), ("all in one", 2**40)]
 _SLOW = Store((Server(20e6),) * 2, metadata=500, latency=5e-3)
+_SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSteps: label, names and values
+    "link": ("Link", _LINKS),
+    "bucket": ("Buckets", [("256 KiB", 2**18), ("1 MiB", 2**20), ("4 MiB", 2**22), ("all in one", 2**40)]),
+    "overlap": ("Sent", [("during backward", True), ("after it", False)]),
+    "batch": ("Batch", [("4", 4), ("8", 8), ("16", 16)]),
+    "scaling": ("of", [("each rank", "weak"), ("all ranks", "strong")]),
+    "precision": ("Precision", [("fp32", "fp32"), ("bf16", "bf16")]),
+    "store": ("Tokens on", [("this machine's disk", None), ("the emulated store, 5 ms", _SLOW)]),
+}
 
 
 class TrainingScaler(Scaler):
-    """Trains `experiment` on `pool` on the ranks that the slider says; see Scaler.
+    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler.
 
     Beside what came stands what `experiment.predict` says, once one rank was measured. The speedup is carried
     on to GPUs of a cluster of the catalogue, for a model of 1.6 billion parameters.
@@ -44,54 +48,21 @@ class TrainingScaler(Scaler):
 
     AXIS, EXAMPLE = "ranks", "TrainSteps"
 
-    def __init__(
-        self,
-        pool: Pool,
-        experiment: TrainSteps,
-        prediction: Prediction | None = None,
-        results: Sequence[Result] = (),
-    ):
+    def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
         self._predicted: list[Result] = []
-
-        def choose(name: str, options: Sequence[Any], value: Any) -> Any:
-            if not any(value == (one[1] if isinstance(one, tuple) else one) for one in options):
-                options = [*options, (f"{value}", value)]
-            return control(widgets.Dropdown, name, options=options, value=value)
-
-        names = ("link", "bucket", "overlap", "batch", "scaling", "precision")
-        at = {name: getattr(experiment, name, None) for name in names}
-        self._settings = {
-            "link": choose("Link", _LINKS, at["link"]),
-            "bucket": choose("Buckets", _BUCKETS, at["bucket"]),
-            "overlap": choose("Sent", [("during backward", True), ("after it", False)], at["overlap"]),
-            "batch": choose("Batch", [4, 8, 16], at["batch"]),
-            "scaling": choose("of", [("each rank", "weak"), ("all ranks", "strong")], at["scaling"]),
-            "precision": choose("Precision", ["fp32", "bf16"], at["precision"]),
-            "store": control(
-                widgets.Dropdown, "Tokens on",
-                options=[("this machine's disk", None), ("the emulated store, 5 ms", _SLOW)],
-            ),
-        }  # fmt: skip
+        self._settings = {name: self._setting(name, *listed) for name, listed in _SETTINGS.items()}
         controls = [*self._settings.items()]
-        self._cluster = control(widgets.Dropdown, "Carry on with", options=[
-            (gpu_cluster.named(name).title, name) for name in ("dgx-a100", "dgx-h100", "a100-omni-path")
-        ])  # fmt: skip
-        super().__init__(
-            pool,
-            experiment,
-            prediction,
-            results,
-            rows=[
-                dict(controls[:3]),
-                dict(controls[3:]),
-                {"view": control(widgets.Dropdown, "Show", options=VIEWS), "cluster": self._cluster},
-            ],
-            draw=self._drawn_view,
-            describe=self._said,
-            note=self._notes,
-            height=390,
-        )
-        self._ran()
+        clusters = memory_calculator.clusters("Carry on with", "dgx-a100", "dgx-h100", "a100-omni-path")
+        last = {"view": choose("Show", VIEWS, VIEWS[0]), "cluster": clusters}
+        return [dict(controls[:3]), dict(controls[3:]), last], [], {
+            "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 390,
+        }  # fmt: skip
+
+    def _setting(self, name: str, label: str, options: Sequence[tuple[str, Any]]) -> Any:
+        """A list for a field of the experiment, whose own value is in it."""
+        value = getattr(self.experiment, name)
+        other = [(f"{value}", value)] * (value not in dict(options).values())
+        return choose(label, [*options, *other], value)
 
     def take_in(self) -> None:
         """Predict every point, from what was measured over this machine's own link."""
@@ -103,27 +74,23 @@ class TrainingScaler(Scaler):
         super()._moved(changed)
         if changed in self._settings:
             self.set(replace(self.experiment, **{name: one.value for name, one in self._settings.items()}))
-        show(self.controls["view"].value == VIEWS[1], self._cluster)
+        show(self.controls["view"].value == VIEWS[1], self.controls["cluster"])
 
-    def _drawn_view(self, ax: Axes, view: str, cluster: str) -> Axes:
+    def _drawn_view(self, ax: Axes, view: str, cluster: GpuCluster) -> Axes:
         if view == VIEWS[2]:
             return loss_against_time.draw(ax, select(self._results, "loss"))
         if view == VIEWS[0]:
             return step_bars.draw(ax, [*self._results, *self._predicted])
-        curves = [
-            Curve.through(
-                self._many(cluster), "ranks", "usl", f"GPT-2 XL on\n{gpu_cluster.named(cluster).title}"
-            )
-        ]
+        curves = [Curve.through(self._many(cluster), "ranks", "usl", f"GPT-2 XL on\n{cluster.title}")]
         if self._predicted:
             curves.insert(0, Curve.through(self._predicted, "ranks", "modelled", "here"))
         return speedup.draw(ax, self._results, curves, along="ranks", most=MANY[-1])
 
-    def _many(self, cluster: str) -> list[Result]:
+    def _many(self, cluster: GpuCluster) -> list[Result]:
         """The same settings on GPUs, with the large model: 16 samples on each, or 1,024 in all."""
         batch = MANY[-1] if self.experiment.scaling == "strong" else 16
         spec = replace(self.experiment, ranks=MANY, shape=LARGE, precision="bf16", store=None, batch=batch)
-        return spec.predict(gpu_cluster.named(cluster), None, MANY)
+        return spec.predict(cluster, None, MANY)
 
     def _said(self, ranks: int) -> str:
         came = [one.value for one in select(self._results, "makespan", ranks=ranks)]
@@ -132,7 +99,7 @@ class TrainingScaler(Scaler):
         words += [f"came {', '.join(map(format_seconds, came))}"] * bool(came)
         return f"A step on {style.counted(ranks, 'rank')}: {'; '.join(words) or 'not run yet'}."
 
-    def _notes(self, ranks: int, view: str, cluster: str) -> list[str]:
+    def _notes(self, ranks: int, view: str, cluster: GpuCluster) -> list[str]:
         lines = [self._said(ranks)]
         rates = select(self._results, "tokens per second", ranks=ranks)
         lines += [f"{one.value:,.0f} tokens/s." for one in rates[-1:]]
@@ -143,5 +110,4 @@ class TrainingScaler(Scaler):
                 f"{value / total:.0%} {name}" for name, value in parts.items() if value > 0.005 * total
             )
             lines.append(f"Modelled at {MANY[-1]:,} GPUs: a step of {format_seconds(total)}: {shares}.")
-        conditions = sorted({one.condition for one in self._results if one.origin is Origin.EMULATED})
-        return lines + [f"Emulated: {text}." for text in conditions]
+        return lines + self.conditions()

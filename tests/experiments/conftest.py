@@ -1,10 +1,11 @@
-"""A ladder of one step in NumPy, so that nothing has to be compiled."""
+"""A ladder of one step in NumPy, so that nothing is compiled, and one pool, so that torch is loaded once."""
 
 import types
 
 import numpy
 import pytest
 
+from hpclab.cluster import Pool
 from hpclab.experiments import kernel_ladder
 from hpclab.kernels.step import Problem
 
@@ -20,3 +21,10 @@ def doubling(monkeypatch):
     monkeypatch.setattr(kernel_ladder, "_ladders", lambda on: {"double": (step,)})
     monkeypatch.setitem(kernel_ladder.WHERE, "cpu", (2**16, 2**28))
     return problem
+
+
+@pytest.fixture(scope="package")
+def pool():
+    """Two nodes of this machine, one for all; a test may scale it."""
+    with Pool(2, backend="local") as pool:
+        yield pool

@@ -9,7 +9,6 @@ import numpy
 import pytest
 
 from hpclab import experiments, results
-from hpclab.cluster import Pool
 from hpclab.experiments.experiment import Experiment, there_and_back
 from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
@@ -62,12 +61,6 @@ def test_every_experiment_has_the_one_signature(spec):
         assert same == [(one.name, one.kind) for one in wanted.values()], f"{spec.__name__}.{name}"
         for more in list(given.values())[len(wanted) :]:
             assert more.default is not inspect.Parameter.empty, f"{spec.__name__}.{name} asks for {more.name}"
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with Pool(2, backend="local") as pool:
-        yield pool
 
 
 @pytest.mark.slow

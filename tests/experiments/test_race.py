@@ -2,7 +2,6 @@
 
 import pytest
 
-from hpclab.cluster import Pool
 from hpclab.cluster.errors import RankError
 from hpclab.experiments.race import race
 
@@ -26,10 +25,10 @@ def forgets_the_last(vector):
     vector[-1] = last
 
 
-def test_a_right_one_is_timed_and_a_wrong_one_is_named():
-    with Pool(nodes=2, backend="local") as pool:
-        ours, theirs, _ = race(pool, by_gathering, 1001)
-        assert 0 < ours < 10
-        assert 0 < theirs < 10
-        with pytest.raises(RankError, match="1 of 1001 sums are wrong; the first is element 1000"):
-            race(pool, forgets_the_last, 1001)
+def test_a_right_one_is_timed_and_a_wrong_one_is_named(pool):
+    pool.scale(2)
+    ours, theirs, _ = race(pool, by_gathering, 1001)
+    assert 0 < ours < 10
+    assert 0 < theirs < 10
+    with pytest.raises(RankError, match="1 of 1001 sums are wrong; the first is element 1000"):
+        race(pool, forgets_the_last, 1001)

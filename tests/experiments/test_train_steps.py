@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from hpclab.cluster import Pool
 from hpclab.experiments.train_steps import PARTS, SUMMED, TrainSteps
 from hpclab.models.gpu_cluster import named
 from hpclab.models.storage import Server, Store
@@ -16,12 +15,6 @@ pytestmark = pytest.mark.slow
 TINY = TrainSteps(
     ranks=(1, 2), scaling="strong", batch=4, steps=3, bucket=2**14, shape=Transformer(2, 32, 4, 16, 4096)
 )
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with Pool(2, backend="local") as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module")

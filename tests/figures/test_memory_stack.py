@@ -6,7 +6,6 @@ import pytest
 
 from hpclab.figures import memory_stack, placement, plan_bars, style
 from hpclab.models.memory import Memory
-from hpclab.models.placement import placement as placed
 from hpclab.models.plan import Plan
 
 SMALL, LARGE = Memory(2.0**30, 2.0**30, 6.0 * 2**30, 2.0**32, 2.0**29), Memory(*[2.0**34] * 5)
@@ -19,7 +18,8 @@ def test_a_bar_is_all_of_the_memory_and_the_title_says_whether_it_fits(ax, words
     assert round(SMALL.total) in tops
     assert ax.get_title("left") == "80 GiB at the peak: too much for 39.6 GiB"
     assert "39.6 GiB usable" in words(ax)
-    assert "one: parameters 1 GiB, gradients 1 GiB, optimizer 6 GiB" in style.description(ax.figure)
+    said = "one: 12.5 GiB in all: parameters 1 GiB, gradients 1 GiB, optimizer 6 GiB"
+    assert said in style.description(ax.figure)
     assert "it fits" in memory_stack.draw(ax, {"one": SMALL}, 39.6 * 2**30).get_title("left")
 
 
@@ -38,11 +38,14 @@ def test_a_plan_is_a_bar_of_its_parts_and_nothing_is_left_out(ax, words):
 
 def test_whom_a_rank_talks_to_and_what_leaves_the_node():
     plan = Plan(64, data=2, tensor=8, pipeline=2)
-    drawn = placement.draw(plan, placed(plan, 8), 8, rank=10)
+    assert [*map(list, placement.groups(plan, 10).values())] == [[*range(8, 16)], [10], [2, 10], [10, 26]]
+    drawn = placement.draw(plan, 8, rank=10)
     assert "Rank 10 of 32: tensor inside the node, data across nodes, pipeline across nodes" in drawn
     assert "data: 2, 10" in drawn
     assert drawn.count("stroke-dasharray") == 2
-    assert "it is alone" in placement.draw(Plan(1), placed(Plan(1), 8), 8)
+    assert "it is alone" in placement.draw(Plan(1), 8)
+    with pytest.raises(ValueError, match="rank must be"):
+        placement.draw(plan, 8, 32)
 
 
 def test_nothing_to_draw_is_refused(ax):

@@ -10,20 +10,9 @@ SECONDS = {"forward": 3.0, "backward": 5.0, "exposed": 1.0, "input": 0.5, "optim
 
 
 def step(ranks, origin, scale=1.0, repeat=0):
-    more = {"condition": "a link"} if origin == "emulated" else {}
-    return [
-        Result(
-            "t",
-            "seconds",
-            scale * value,
-            origin,
-            repeat=repeat,
-            component=name,
-            parameters={"ranks": ranks},
-            **more,
-        )
-        for name, value in SECONDS.items()
-    ]
+    of = {"origin": origin, "repeat": repeat, "parameters": {"ranks": ranks}}
+    of["condition"] = "a link" * (origin == "emulated")
+    return [Result("t", "seconds", scale * value, component=name, **of) for name, value in SECONDS.items()]
 
 
 def test_a_bar_is_the_step_and_hidden_communication_is_part_of_computing(ax):
@@ -40,8 +29,8 @@ def test_title_key_and_text_say_what_came_and_what_is_modelled(ax, words):
     assert ax.get_title("left") == "4 ranks: 10% of a step is exposed communication, 20% hidden"
     assert {"emulated", "modelled", "optimizer 800 ms"} <= set(words(ax).split("\n"))
     text = style.description(ax.figure)
-    assert "1 rank, emulated: compute 6 s" in text
-    assert "4 ranks, modelled: compute 12 s" in text
+    assert "1 rank, emulated: 10 s in all: compute 6 s" in text
+    assert "4 ranks, modelled: 20 s in all: compute 12 s" in text
 
 
 def test_nothing_yet_is_said(ax):

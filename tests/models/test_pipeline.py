@@ -7,8 +7,6 @@ import pytest
 
 from hpclab import schedules
 from hpclab.models.pipeline import overhead, simulate
-from hpclab.models.placement import placement
-from hpclab.models.plan import Plan
 
 
 @pytest.mark.parametrize(("name", "chunks"), [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 4)])
@@ -38,18 +36,8 @@ def test_uneven_stages_and_slow_messages_are_what_a_recursion_gives(name, chunks
     assert simulate(pipeline, *seconds, message=0.3).end == pytest.approx([*map(end, range(len(steps)))])
 
 
-def test_tensor_stays_in_the_node_and_the_outer_axes_leave_it():
-    plan = Plan(16, data=2, tensor=4, pipeline=2)
-    axes = placement(plan, node_gpus=8)
-    assert [[*axis.groups[0]] for axis in axes.values()] == [[0, 1, 2, 3], [0], [0, 4], [0, 8]]
-    assert [bool(axis.crosses.any()) for axis in axes.values()] == [False, False, False, True]
-    outermost = placement(plan, 8, ("pipeline", "context", "data", "tensor"))["tensor"]
-    assert outermost.crosses.tolist() == [[False, True, False]] * 4
-
-
 def test_bad_input_is_refused(refused):
     pipeline = schedules.pipeline("1F1B", 2, 2)
     for bad in (-1, numpy.nan, numpy.inf, 1e30, "two", None, [1, 2, 3], [1, -1]):
         refused(lambda bad=bad: simulate(pipeline, bad, 1.0))
         refused(lambda bad=bad: simulate(pipeline, 1.0, 1.0, bad))
-    refused(lambda: placement(Plan(1), 8, ("tensor", "data", "pipeline")))

@@ -9,17 +9,20 @@ pytestmark = pytest.mark.slow
 
 def test_schedule_and_counts_make_the_bubble_smaller_and_obstacles_larger():
     editor = PipelineEditor()
-    assert editor.chunks.layout.display == "none"
+    controls = editor.controls
+    assert controls["chunks"].layout.display == "none"
     assert "27.3% of it bubble; 48 messages. Rank 0 holds up to 8 micro-batches." in editor.note.value
-    editor.schedule.value = "1F1B"
+    controls["schedule"].value = "1F1B"
     assert "Rank 0 holds up to 4 micro-batches." in editor.note.value
     assert "1F1B on 4 stages, 8 micro-batches: 27% bubble (modelled)" in editor.announcer.value
-    editor.micro_batches.value = 64
+    controls["micro_batches"].value = 64
     assert "(p − 1) / m = 0.0469" in editor.note.value
-    editor.slow.value = 2
+    controls["slow"].value = 2
     assert "38.9% of it bubble" in editor.note.value  # three of four ranks wait for half of the time
-    editor.micro_batches.value = 2
-    editor.schedule.value = "interleaved 1F1B"
-    assert list(editor.micro_batches.options) == [4, 8, 16, 32, 64]  # multiples of the ranks
-    editor.message.value, editor.ratio.value, editor.chunks.value = 0.1, 3, 4
+    controls["micro_batches"].value = 2
+    controls["schedule"].value = "interleaved 1F1B"
+    assert list(controls["micro_batches"].options) == [4, 8, 16, 32, 64]  # multiples of the ranks
+    with editor.at_once():
+        for name, value in {"message": 0.1, "ratio": 3, "chunks": 4}.items():
+            controls[name].value = value
     assert "on 4 stages × 4 chunks, 4 micro-batches" in editor.shown.get_title("left")

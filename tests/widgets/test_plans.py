@@ -36,15 +36,9 @@ def test_a_plan_stands_beside_the_fastest_and_shows_its_links():
     assert "more than the fastest" in widget.shown.get_title("left")
     assert "tensor inside the node" in widget._links.value
     best = planner.plans(model, gpu_cluster.named("dgx-a100"), 512, 1024)[0].plan
-    names = {
-        "tensor": best.tensor,
-        "pipeline": best.pipeline,
-        "chunks": best.chunks,
-        "micro": best.micro_batch,
-    }
     with widget.at_once():
-        for name, value in names.items():
-            widget.controls[name].value = value
+        for name in ("tensor", "pipeline", "chunks", "micro_batch"):
+            widget.controls[name].value = getattr(best, name)
     assert "none is faster" in widget.shown.get_title("left")
 
 
@@ -55,4 +49,5 @@ def test_what_is_no_plan_is_said():
     with widget.at_once():
         widget.controls["gpus"].value = 8
         widget.controls["pipeline"].value = 1
+    assert widget._links.value == ""
     assert "No plan fits this model on these GPUs" in widget.note.value

@@ -27,9 +27,8 @@ PREDICT = Exercise("03", "time and bound", by_bound_and_time, (
 
 def _tile(answer: Any) -> SimpleNamespace:
     names = ("tile", "depth", "per_thread")
-    if not isinstance(answer, Mapping) or set(answer) != set(names):
-        raise ValueError(f"The answer is a dict with {', '.join(names)}.")
-    tile, depth, per = (checks.integer(name, answer[name], 1, 4096) for name in names)
+    given = judges.named(answer, *names)
+    tile, depth, per = (checks.integer(name, given[name], 1, 4096) for name in names)
     device, threads, registers = from_catalogue("h100-80gb"), (tile // per) ** 2, per * per + 2 * per + 24
     shared = 2 * 4 * tile * depth
     try:
