@@ -100,10 +100,9 @@ class Explorer(widgets.VBox):
     `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
     or the Axes it made; `shown` is what it returned. `move(ax, ...)` gives an Overlay of those Axes.
     `describe(...)` says what moved: read out, and the overlay's alternative text; else the Axes' title does.
-    `note(...)` gives lines to
-    stand under the picture, the first of them in full ink. `adapt(name)` comes before all of these when the
-    control of that name has changed, and with "" at the beginning; the controls that it sets are drawn with
-    it, once. What raises an error becomes a sentence in place of the picture.
+    `note(...)` gives lines to stand under the picture, the first of them in full ink. `adapt(name)` comes
+    before all of these when the control of that name has changed, and with "" at the beginning; the controls
+    that it sets are drawn with it, once. What raises an error becomes a sentence in place of the picture.
     """
 
     def __init__(
