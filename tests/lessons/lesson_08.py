@@ -2,7 +2,11 @@
 
 WIDGETS = [
     (
-        ["imports", "pool", "spec = TrainSteps(ranks=(1, 2), steps=2)\nhere = spec.measure(pool)", "scaler"],
+        [
+            "imports",
+            "pool = for_ranks.pool_for(2)\nsteps = TrainSteps(ranks=(1, 2), steps=2)\nhere = steps.measure(pool)",
+            "training_scaler.TrainingScaler(pool, replace(steps, link=Link(125e6)), asked.four_ranks(), here)",
+        ],
         [
             ("press", "button", "Skip", "Enter"),
             ("press", "slider", "Ranks", "ArrowRight"),
