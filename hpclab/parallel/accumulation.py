@@ -24,17 +24,9 @@ def backward(loss_of: Loss, parts: Parts, of: int) -> float:
     return total
 
 
-def sent_each_time(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
-    """Naive: all that has added up is sent after every part. Right, for averages of averages are the same."""
-    total = 0.0
-    for part in parts:
-        total += backward(loss_of, [part], len(parts))
-        buckets.finish()
-    return total
-
-
 def sent_once(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
-    """Only the last backward sends, and while it computes."""
+    """Only the last backward sends, and while it computes. (Sent after every part it would be as right, for
+    averages of averages are the same, and so many times the bytes.)"""
     buckets.enabled = False
     total = backward(loss_of, parts[:-1], len(parts))
     buckets.enabled = True

@@ -1,7 +1,7 @@
 """Data parallel: every rank has the whole model and a part of the batch, and gradients are averaged.
 
     loss(model(inputs), targets).backward()    # of this rank's part
-    average_each(model)                        # or average_all(model), or buckets.finish()
+    average_each(model)                        # or buckets.finish()
     optimizer.step()                           # the same on every rank
 
 The parts are equally large, so the average of the ranks' gradients is the gradient of the whole batch, and
@@ -42,27 +42,13 @@ def average_each(model: nn.Module, group: Any = None) -> None:
         gradient /= dist.get_world_size(group)
 
 
-def average_all(model: nn.Module, group: Any = None) -> None:
-    """After backward, one message: the latency is paid once, and the link idles during all of backward."""
-    parameters = trained(model)
-    flat = torch.cat([one.flatten() for one in gradients(parameters)])
-    dist.all_reduce(flat, group=group)
-    hand_out(flat / dist.get_world_size(group), parameters)
-
-
-def hand_out(flat: Tensor, parameters: list[nn.Parameter]) -> None:
-    """Each parameter's gradient becomes its part of `flat`; nothing is copied."""
-    for parameter, part in zip(parameters, flat.split([one.numel() for one in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)
-
-
 class Buckets:
     """Gradients are sent while backward computes those of the layers before: what DDP does.
 
     Backward goes from the last layer to the first, so parameters are put into buckets in reverse order, and
     a bucket is sent over `link` as soon as all of its gradients are there. `size` bytes fill a bucket, and
-    one parameter is never cut: 1 makes a message a parameter. ``finish()`` after backward waits for what is
-    still on its way, the exposed communication.
+    one parameter is never cut: 1 makes a message a parameter, 2**40 one message of all. ``finish()`` after
+    backward waits for what is still on its way, the exposed communication.
 
     Without `overlap`, and while `enabled` is False, backward sends nothing. `messages` are the last step's.
     """
@@ -95,7 +81,9 @@ class Buckets:
             self._send()
         with trace.record("reduce", label="exposed"):
             for bucket, arrival in zip(self.buckets, self.sent, strict=True):
-                hand_out(arrival.wait(), bucket)
+                parts = arrival.wait().split([one.numel() for one in bucket])
+                for parameter, part in zip(bucket, parts, strict=True):
+                    parameter.grad = part.view_as(parameter)  # nothing is copied
         self.messages, self.wire.messages = self.wire.messages, []
         self.full, self.sent = set(), []
 
@@ -119,8 +107,3 @@ def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> N
 
     for parameter in parameters:
         parameter.register_post_accumulate_grad_hook(count)
-
-
-def over_wire(wire: Wire, bucket: dist.GradBucket) -> Future[Tensor]:
-    """A hook for the real DDP, to send its buckets so: ``ddp.register_comm_hook(Wire(link), over_wire)``."""
-    return wire.all_reduce(bucket.buffer().div_(wire.ranks), f"bucket {bucket.index()}")

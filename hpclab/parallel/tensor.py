@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Replicate, parallel
+from torch.distributed.tensor import Replicate, parallel
 from torch.nn import functional
 
 from hpclab.workloads.gpt import GPT, MLP, Attention
@@ -53,13 +53,6 @@ def summed(x: Tensor, group: Any) -> Tensor:
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, group=group)
     return total
-
-
-def gathered(own: Tensor, group: Any, dim: int = 1) -> Tensor:
-    """All ranks' parts, joined along `dim`."""
-    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(parts, own.contiguous(), group=group)
-    return torch.cat(parts, dim)
 
 
 class ColumnParallel(nn.Module):
@@ -131,22 +124,3 @@ def parts_to_cut(model: GPT, ranks: int) -> list[Attention | MLP]:
     if heads % ranks or width % ranks:
         raise ValueError(f"{ranks} ranks do not divide {heads} heads and an MLP of {width}: choose fewer.")
     return [module for module in model.modules() if isinstance(module, Attention | MLP)]
-
-
-def cut_along(name: str) -> int | None:
-    """The dimension along which `split` cuts the parameter so named; None where every rank has it whole."""
-    *_, layer, kind = name.split(".")
-    if layer in COLUMNS:
-        return 0
-    return 1 if layer in ROWS and kind == "weight" else None
-
-
-def whole_state(model: nn.Module, group: Any = None) -> dict[str, Tensor]:
-    """All ranks' parts joined: the state of the GPT before `split` or `split_by_pytorch`, on every rank."""
-    state = model.state_dict()
-    for name, own in state.items():
-        if isinstance(own, DTensor):
-            state[name] = own.full_tensor()
-        elif (dim := cut_along(name)) is not None:
-            state[name] = gathered(own, group, dim)
-    return state
