@@ -55,17 +55,6 @@ def summed(x: Tensor, group: Any) -> Tensor:
     return total
 
 
-class ColumnParallel(nn.Module):
-    """This rank's outputs of a linear layer: dimension 0, for PyTorch stores (outputs, inputs)."""
-
-    def __init__(self, linear: Any, group: Any):
-        super().__init__()
-        self.weight, self.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)
-
-
 class RowParallel(nn.Module):
     """This rank's inputs of a linear layer. `leave` sums the outputs; the bias is added once, after it."""
 
@@ -77,7 +66,7 @@ class RowParallel(nn.Module):
         return self.leave(functional.linear(x, self.weight)) + self.bias
 
 
-def part(whole: Tensor, dim: int, group: Any) -> nn.Parameter:
+def part(whole: Any, dim: int, group: Any) -> nn.Parameter:
     """This rank's part of a parameter, cut evenly along `dim`."""
     own = whole.detach().chunk(dist.get_world_size(group), dim)[dist.get_rank(group)]
     return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
@@ -98,9 +87,11 @@ def split(model: GPT, group: Any = None, there: Callable = same, back: Callable 
 
     for module in parts_to_cut(model, dist.get_world_size(group)):
         module.register_forward_pre_hook(f)  # once for query, key and value: one sum backward, not three
-        for name, whole in list(module.named_children()):
-            cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, g)
-            setattr(module, name, cut)
+        for name, linear in list(module.named_children()):
+            if name in COLUMNS:  # its outputs are dimension 0, for PyTorch stores (outputs, inputs)
+                linear.weight, linear.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
+            else:
+                setattr(module, name, RowParallel(linear, group, g))
     return model
 
 

@@ -106,10 +106,12 @@ def on_tokens(model, shared=gpt.GPT.parameters):
     return step
 
 
-def in_parts(way, sender, model):
+def in_parts(model, sender, complete=lambda: None):
     def step(inputs, targets):
         parts = list(zip(mine(inputs).chunk(2), mine(targets).chunk(2), strict=True))
-        return way(sender, lambda x, y: loss_of(model(x), y), parts) / dist.get_world_size()
+        value = accumulation.sent_once(sender, lambda x, y: loss_of(model(x), y), parts)
+        complete()
+        return value / dist.get_world_size()
 
     return step
 
@@ -122,19 +124,13 @@ def ddp(model):
     return DistributedDataParallel(model, bucket_cap_mb=SIZE / 2**20)
 
 
-def ddp_in_parts(model):
-    parallel = ddp(model)
-    return in_parts(accumulation.sent_once_by_ddp, parallel, parallel)
-
-
 AVERAGES = {
-    "each": lambda model: averaged(model, lambda: data.average_each(model)),
     "buckets": lambda model: averaged(model, buckets(model).finish),
     "buckets after backward": lambda model: averaged(model, buckets(model, overlap=False).finish),
     "buckets over a link": lambda model: averaged(model, buckets(model, link=LINK).finish),
-    "parts sent once": lambda model: in_parts(accumulation.sent_once, buckets(model), model),
+    "parts": lambda model: in_parts(model, sender := buckets(model), sender.finish),
     "DDP": lambda model: averaged(ddp(model)),
-    "parts sent once by DDP": ddp_in_parts,
+    "parts by DDP": lambda model: in_parts(*[ddp(model)] * 2),
 }
 
 
