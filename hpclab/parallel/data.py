@@ -74,8 +74,10 @@ class Buckets:
     def no_sync(self) -> Iterator[None]:
         """Inside, as in DDP's, gradients only add up."""
         overlap, self.overlap = self.overlap, False
-        yield
-        self.overlap = overlap
+        try:
+            yield
+        finally:
+            self.overlap = overlap
 
     def finish(self) -> None:
         """Wait until every parameter has its averaged gradient."""

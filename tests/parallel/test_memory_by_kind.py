@@ -1,5 +1,7 @@
 """Memory of real steps, and of steps rehearsed at 1,024 ranks, against `models.memory` and closed forms."""
 
+from dataclasses import replace
+
 import pytest
 
 from hpclab.models import memory
@@ -7,7 +9,7 @@ from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import fake_cluster, memory_by_kind
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 WIDE = Transformer(2, 64, 4, 64, 2000)  # logits are the peak
 DEEP = Transformer(6, 64, 4, 128, 100)  # layers are
 LARGE = Transformer(2, 1024, 16, 512, 8192)
@@ -18,10 +20,8 @@ LARGE = Transformer(2, 1024, 16, 512, 8192)
 @pytest.mark.parametrize("recompute", ["none", "full"])
 def test_a_real_step_has_what_is_predicted(shape, precision, recompute):
     plan = Plan(8, 4, precision=precision, recompute=recompute)
-    seen, said = memory_by_kind.measure(shape, plan), memory.predict(shape, plan)
-    assert (seen.parameters, seen.gradients, seen.optimizer) == (
-        said.parameters, said.gradients, said.optimizer,
-    )  # fmt: skip
+    seen, said = memory_by_kind.measure(shape, plan), memory.of_tensors(shape, plan)
+    assert replace(seen, activations=0) == replace(said, activations=0)
     # 3 %: norms' means, attention's sums of exponentials and token numbers have no term in the model
     assert seen.activations == pytest.approx(said.activations, rel=0.03)
 

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpclab.models.transformer import Transformer
 from hpclab.workloads import digits, gpt
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TINY = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
 
 
