@@ -1,10 +1,10 @@
 """Context parallelism: a sequence too long for one device is cut, and keys and values go round a ring.
 
 Everything but attention treats each token by itself. In attention a rank keeps its queries and meets the keys
-and values of one rank after the other, never of all (which would not fit): while it computes with some, the
-next ones travel. What it has found
-so far is a mean of values, weighted by exponentials; two of them merge when the logarithm of the sum of the
-exponentials is kept with each. Liu et al., "Ring Attention" (2023); backward is FlashAttention's (2022).
+and values of one rank after the other, never of all, which would not fit: while it computes with some, the
+next ones travel. What it has found so far is a mean of values, weighted by exponentials; two of them merge
+when the logarithm of the sum of the exponentials is kept with each. Liu et al., "Ring Attention" (2023);
+backward is FlashAttention's (2022).
 
 model = split(GPT(shape, seed), group)
 share_of_loss(model, inputs, targets, group).backward()    # both of `sequence`

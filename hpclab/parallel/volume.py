@@ -29,6 +29,7 @@ WHOLE = {  # an operator's collective, and which of its arguments is the whole v
     "c10d::alltoall_base_": ("all_to_all", "input"),
     "c10d::send": ("send_recv", "tensors"),
     "_c10d_functional::all_reduce": ("all_reduce", "input"),
+    "_c10d_functional::reduce_scatter_tensor": ("reduce_scatter", "input"),
 }
 
 
