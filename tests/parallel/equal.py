@@ -203,12 +203,9 @@ def in_one_process(problem, device):
     return losses, model
 
 
-class Evenly(torch.nn.Module):
-    """A router that has no favourites."""
-
-    def forward(self, tokens):
-        chosen = torch.arange(len(tokens), device=tokens.device) % EXPERTS
-        return functional.one_hot(chosen) * tokens.new_tensor(9)
+def evenly(router, inputs, scores):
+    """What a router without favourites says."""
+    return 9 * functional.one_hot(torch.arange(len(scores), device=scores.device) % EXPERTS) + 0 * scores
 
 
 def check(device="cpu"):
@@ -274,7 +271,7 @@ def check(device="cpu"):
 
     even, batch = PROBLEMS["top 1"][0](device=device)
     for block in experts.spread(even).blocks:
-        block.mlp.router = Evenly()
+        block.mlp.router.register_forward_hook(evenly)
     with Volume() as volume:
         summed(even, experts.shared)(*batch(0))
     sent = {"all_to_all": volume.sent["all_to_all"]}
