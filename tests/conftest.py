@@ -217,6 +217,17 @@ def running(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
         process.terminate()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch's threads wait awake for each other: on busy cores small tensors take ten times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def refused() -> Callable[[Callable[[], object]], None]:
     """``refused(lambda: call(bad))``: it must raise a ValueError or OSError of one sentence."""

@@ -24,27 +24,12 @@ def backward(loss_of: Loss, parts: Parts, of: int) -> float:
     return total
 
 
-def sent_each_time(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
-    """Naive: all that has added up is sent after every part. Right, for averages of averages are the same."""
-    total = 0.0
-    for part in parts:
-        total += backward(loss_of, [part], len(parts))
-        buckets.finish()
-    return total
+def sent_once(sender: Buckets | DistributedDataParallel, loss_of: Loss, parts: Parts) -> float:
+    """Only the last backward sends, and while it computes; ``buckets.finish()`` comes after it, as ever.
 
-
-def sent_once(buckets: Buckets, loss_of: Loss, parts: Parts) -> float:
-    """Only the last backward sends, and while it computes."""
-    buckets.enabled = False
-    total = backward(loss_of, parts[:-1], len(parts))
-    buckets.enabled = True
-    total += backward(loss_of, parts[-1:], len(parts))
-    buckets.finish()
-    return total
-
-
-def sent_once_by_ddp(model: DistributedDataParallel, loss_of: Loss, parts: Parts) -> float:
-    """The same with DDP: in no_sync it sends nothing. `loss_of` calls `model`, for forward belongs inside."""
-    with model.no_sync():
+    Sent after every part it would be as right, for averages of averages are the same, and so many times the
+    bytes. With DDP `loss_of` calls it, for its forward belongs inside.
+    """
+    with sender.no_sync():
         total = backward(loss_of, parts[:-1], len(parts))
     return total + backward(loss_of, parts[-1:], len(parts))

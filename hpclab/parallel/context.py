@@ -1,9 +1,10 @@
 """Context parallelism: a sequence too long for one device is cut, and keys and values go round a ring.
 
 Everything but attention treats each token by itself. In attention a rank keeps its queries and meets the keys
-and values of one rank after the other: while it computes with some, the next ones travel. What it has found
-so far is a mean of values, weighted by exponentials; two of them merge when the logarithm of the sum of the
-exponentials is kept with each. Liu et al., "Ring Attention" (2023); backward is FlashAttention's (2022).
+and values of one rank after the other, never of all, which would not fit: while it computes with some, the
+next ones travel. What it has found so far is a mean of values, weighted by exponentials; two of them merge
+when the logarithm of the sum of the exponentials is kept with each. Liu et al., "Ring Attention" (2023);
+backward is FlashAttention's (2022).
 
 model = split(GPT(shape, seed), group)
 share_of_loss(model, inputs, targets, group).backward()    # both of `sequence`
@@ -21,20 +22,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.nn import functional
 
-from hpclab.parallel.sequence import scattered
-from hpclab.parallel.tensor import Conjugate, gathered
 from hpclab.workloads.gpt import GPT, Attention
-
-
-def gathered_attention(group: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The naive way: every rank has the keys and values of all tokens, which was what did not fit."""
-    there, back = partial(gathered, dim=3), partial(scattered, dim=3)
-    key, value = Conjugate.apply(torch.stack((key, value)), group, there, back)
-    seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
-    seen = seen.tril(dist.get_rank(group) * query.shape[2])  # own queries begin so many tokens later
-    return functional.scaled_dot_product_attention(query, key, value, seen)
 
 
 class RingAttention(torch.autograd.Function):
@@ -107,9 +96,9 @@ def pass_on(here: Tensor, group: Any) -> Callable[[], Tensor]:
     return arrival
 
 
-def split(model: GPT, group: Any = None, attend: Callable = RingAttention.apply) -> GPT:
+def split(model: GPT, group: Any = None) -> GPT:
     """`model` with attention over all ranks' tokens; every weight is whole on every rank."""
     for module in model.modules():
         if isinstance(module, Attention):
-            module.attend = partial(attend, group)  # type: ignore[method-assign]
+            module.attend = partial(RingAttention.apply, group)  # type: ignore[method-assign]
     return model

@@ -1,21 +1,23 @@
 """Data parallel: every rank has the whole model and a part of the batch, and gradients are averaged.
 
+    buckets = Buckets(model)
     loss(model(inputs), targets).backward()    # of this rank's part
-    average_each(model)                        # or average_all(model), or buckets.finish()
+    buckets.finish()                           # naively, as lesson 08 begins: one all_reduce after the other
     optimizer.step()                           # the same on every rank
 
 The parts are equally large, so the average of the ranks' gradients is the gradient of the whole batch, and
-ranks that began with the same weights keep the same weights. Each way to average sends the same bytes.
+ranks that began with the same weights keep the same weights. Each way to average sends the same bytes; with a
+message a parameter the latency of the link is paid for each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.futures import Future
 
 from hpclab import checks, trace
 from hpclab.models import overlap
@@ -35,43 +37,22 @@ def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
     return found
 
 
-def average_each(model: nn.Module, group: Any = None) -> None:
-    """After backward, a message a parameter: the latency of the link is paid for each."""
-    for gradient in gradients(trained(model)):
-        dist.all_reduce(gradient, group=group)
-        gradient /= dist.get_world_size(group)
-
-
-def average_all(model: nn.Module, group: Any = None) -> None:
-    """After backward, one message: the latency is paid once, and the link idles during all of backward."""
-    parameters = trained(model)
-    flat = torch.cat([one.flatten() for one in gradients(parameters)])
-    dist.all_reduce(flat, group=group)
-    hand_out(flat / dist.get_world_size(group), parameters)
-
-
-def hand_out(flat: Tensor, parameters: list[nn.Parameter]) -> None:
-    """Each parameter's gradient becomes its part of `flat`; nothing is copied."""
-    for parameter, part in zip(parameters, flat.split([one.numel() for one in parameters]), strict=True):
-        parameter.grad = part.view_as(parameter)
-
-
 class Buckets:
     """Gradients are sent while backward computes those of the layers before: what DDP does.
 
     Backward goes from the last layer to the first, so parameters are put into buckets in reverse order, and
     a bucket is sent over `link` as soon as all of its gradients are there. `size` bytes fill a bucket, and
-    one parameter is never cut: 1 makes a message a parameter. ``finish()`` after backward waits for what is
-    still on its way, the exposed communication.
+    one parameter is never cut: 1 makes a message a parameter, 2**40 one message of all. ``finish()`` after
+    backward waits for what is still on its way, the exposed communication.
 
-    Without `overlap`, and while `enabled` is False, backward sends nothing. `messages` are the last step's.
+    Without `overlap`, and in ``no_sync()``, backward sends nothing. `messages` are the last step's.
     """
 
     def __init__(
         self, model: nn.Module, size: int = 25 * 2**20, group: Any = None, link: Link | None = None,
         overlap: bool = True,
     ):  # fmt: skip
-        self.overlap, self.enabled, self.wire = overlap, True, Wire(link, group)
+        self.overlap, self.wire = overlap, Wire(link, group)
         self.messages: list[Message] = []
         self.buckets = in_buckets(trained(model), checks.integer("size", size, 1, 2**40))
         self.full: set[int] = set()
@@ -80,7 +61,7 @@ class Buckets:
             when_complete(bucket, partial(self._filled, number))
 
     def _filled(self, number: int) -> None:
-        if self.overlap and self.enabled:
+        if self.overlap:
             self.full.add(number)
             while len(self.sent) in self.full:  # in their order, which is that of all ranks
                 self._send()
@@ -89,13 +70,24 @@ class Buckets:
         flat = torch.cat([one.flatten() for one in gradients(self.buckets[len(self.sent)])])
         self.sent.append(self.wire.all_reduce(flat / self.wire.ranks, f"bucket {len(self.sent)}"))
 
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """Inside, as in DDP's, gradients only add up."""
+        overlap, self.overlap = self.overlap, False
+        try:
+            yield
+        finally:
+            self.overlap = overlap
+
     def finish(self) -> None:
         """Wait until every parameter has its averaged gradient."""
         while len(self.sent) < len(self.buckets):
             self._send()
         with trace.record("reduce", label="exposed"):
             for bucket, arrival in zip(self.buckets, self.sent, strict=True):
-                hand_out(arrival.wait(), bucket)
+                parts = arrival.result().split([one.numel() for one in bucket])
+                for parameter, part in zip(bucket, parts, strict=True):
+                    parameter.grad = part.view_as(parameter)  # nothing is copied
         self.messages, self.wire.messages = self.wire.messages, []
         self.full, self.sent = set(), []
 
@@ -119,8 +111,3 @@ def when_complete(parameters: list[nn.Parameter], call: Callable[[], None]) -> N
 
     for parameter in parameters:
         parameter.register_post_accumulate_grad_hook(count)
-
-
-def over_wire(wire: Wire, bucket: dist.GradBucket) -> Future[Tensor]:
-    """A hook for the real DDP, to send its buckets so: ``ddp.register_comm_hook(Wire(link), over_wire)``."""
-    return wire.all_reduce(bucket.buffer().div_(wire.ranks), f"bucket {bucket.index()}")

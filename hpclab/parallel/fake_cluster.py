@@ -1,7 +1,7 @@
 """A training step as one rank of 1,024 has it: torch's real code, on tensors without contents.
 
     seen = rehearse(shape, Plan(1024, data=128, tensor=8, zero=3))
-    seen.peak, seen.calls, seen.moved
+    seen.peak, seen.calls, seen.sent
 
 FakeTensorMode lets every operation run that a real step runs, with shapes and types but no memory; the
 "fake" process group answers collectives at once. What is counted is exact: bytes by kind, and what
@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import Replicate, Shard, parallel
 from torch.distributed.tensor._sharding_prop import ShardingPropagator
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -25,7 +25,9 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 from hpclab.parallel.memory_by_kind import TYPES, Live, here, micro_batches, recompute_blocks
-from hpclab.workloads.gpt import GPT, Block
+from hpclab.parallel.sharded import by_fsdp
+from hpclab.parallel.tensor import split_by_pytorch
+from hpclab.workloads.gpt import GPT
 
 
 def rehearse(shape: Transformer, plan: Plan) -> Live:
@@ -54,11 +56,13 @@ def _rehearse(shape: Transformer, plan: Plan, data: DeviceMesh, tensor: DeviceMe
     for parameter in () if sharded else model.parameters():  # FSDP keeps float32, and gathers 16 bits
         parameter.data = parameter.data.to(TYPES[plan.precision])
     if plan.tensor > 1:
-        split(model, tensor)
+        cut_vocabulary(split_by_pytorch(model, tensor), tensor)
     if plan.recompute == "full":
         recompute_blocks(model)
     if sharded:
-        shard(model, data, TYPES[plan.precision])
+        # computed in 16 bits, gradients summed in float32
+        policy = MixedPrecisionPolicy(param_dtype=TYPES[plan.precision], reduce_dtype=torch.float32)
+        by_fsdp(model, mesh=data, mp_policy=policy)
     with fake, parallel.loss_parallel() if plan.tensor > 1 else nullcontext():
         tokens = torch.zeros(plan.micro_batch, shape.sequence, dtype=torch.long)
         with Live(model) as live, only_parts(live):
@@ -84,25 +88,10 @@ def only_parts(live: Live) -> Iterator[None]:
         yield
 
 
-def split(model: GPT, mesh: DeviceMesh) -> None:
-    """Tensor parallelism by DTensor: heads, the MLP's inside and the vocabulary over the ranks of `mesh`."""
-    for block in model.blocks:
-        assert isinstance(block, Block)
-        columns = {f"attention.{name}": parallel.ColwiseParallel() for name in ("query", "key", "value")}
-        rows = {"attention.out": parallel.RowwiseParallel(), "mlp.down": parallel.RowwiseParallel()}
-        once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
-        parallel.parallelize_module(
-            block, mesh, {"attention": once, **columns, **rows, "mlp.up": parallel.ColwiseParallel()}
-        )
+def cut_vocabulary(model: GPT, mesh: DeviceMesh) -> None:
+    """Embedding and output layer by DTensor, as Megatron cuts them: each rank of `mesh` has some tokens'."""
     token = parallel.RowwiseParallel(input_layouts=Replicate())
     output = parallel.ColwiseParallel(output_layouts=Shard(-1), use_local_output=False)
     parallel.parallelize_module(model, mesh, {"token": token, "output": output})
     if model.shape.tied:
         model.output.weight = model.token.weight
-
-
-def shard(model: GPT, mesh: DeviceMesh, dtype: torch.dtype) -> None:
-    """FSDP2, block by block; computed in `dtype`, gradients summed in float32."""
-    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
-    for module in (*model.blocks, model):
-        fully_shard(module, mesh=mesh, mp_policy=policy)

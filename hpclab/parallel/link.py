@@ -5,14 +5,13 @@ brought it, or when it is really there, whichever is later; nobody uses a core t
 """
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.futures import Future
 
 from hpclab import checks
 
@@ -55,30 +54,25 @@ class Wire:
         self._courier = ThreadPoolExecutor(1)  # waits for one message after the other
 
     def all_reduce(self, tensor: Tensor, label: str = "") -> Future[Tensor]:
-        """Begin to sum `tensor` in place over all ranks; returns at once, and `.wait()` gives the sum."""
+        """Begin to sum `tensor` in place over all ranks; returns at once; `.result()` waits for the sum."""
         ready = torch.tensor(time.time(), dtype=torch.float64)  # becomes the last rank's
         works = [dist.all_reduce(tensor, group=self.group, async_op=True)]
         if self.link:
             works.append(dist.all_reduce(ready, dist.ReduceOp.MAX, self.group, async_op=True))
-        arrival: Future[Tensor] = Future(devices=[tensor.device] if tensor.is_cuda else [])
-        self._courier.submit(self._deliver, tensor, label, works, ready, arrival)
-        return arrival
+        return self._courier.submit(self._deliver, tensor, label, works, ready)
 
-    def _deliver(self, tensor: Tensor, label: str, works: list, ready: Tensor, arrival: Future) -> None:
-        try:
-            if tensor.is_cuda:  # a stream of its own: the backward pass must not wait as well
-                torch.cuda.set_stream(torch.cuda.Stream(tensor.device))
-            for work in works:
-                work.wait()
-            if tensor.is_cuda:
-                torch.cuda.current_stream().synchronize()
-            age = max(0.0, time.time() - ready.item())
-            there = time.monotonic()
-            begin = max(self._free, there - age)
-            emulated = begin + self.link.seconds(tensor.nbytes, self.ranks) if self.link else there
-            self._free = max(emulated, there)
-            self.messages.append(Message(label, tensor.nbytes, begin, self._free))
-            time.sleep(max(0.0, self._free - time.monotonic()))
-            arrival.set_result(tensor)
-        except Exception as error:  # which is raised where somebody waits
-            arrival.set_exception(error)
+    def _deliver(self, tensor: Tensor, label: str, works: list, ready: Tensor) -> Tensor:
+        if tensor.is_cuda:  # a stream of its own: the backward pass must not wait as well
+            torch.cuda.set_stream(torch.cuda.Stream(tensor.device))
+        for work in works:
+            work.wait()
+        if tensor.is_cuda:
+            torch.cuda.current_stream().synchronize()
+        age = max(0.0, time.time() - ready.item())
+        there = time.monotonic()
+        begin = max(self._free, there - age)
+        emulated = begin + self.link.seconds(tensor.nbytes, self.ranks) if self.link else there
+        self._free = max(emulated, there)
+        self.messages.append(Message(label, tensor.nbytes, begin, self._free))
+        time.sleep(max(0.0, self._free - time.monotonic()))
+        return tensor

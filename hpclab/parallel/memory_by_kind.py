@@ -9,7 +9,6 @@ nearly nothing at the peak, for they appear as the activations go; with a second
 """
 
 import weakref
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,28 +16,24 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.distributed.tensor import DTensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from hpclab.models.memory import Memory
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
+from hpclab.parallel.volume import WHOLE, Volume
 from hpclab.workloads.gpt import GPT, loss
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-COLLECTIVES = {  # an operator's name -> the collective
-    "allreduce_": "all_reduce", "all_reduce": "all_reduce", "_allgather_base_": "all_gather",
-    "_reduce_scatter_base_": "reduce_scatter", "reduce_scatter_tensor": "reduce_scatter",
-}  # fmt: skip
+GATHERS = {name for name, (collective, _) in WHOLE.items() if collective in ("all_gather", "reduce_scatter")}
 
 
-class Live(TorchDispatchMode):
+class Live(Volume):
     """While it is entered: what tensors there are, and the Memory of the moment when they were largest.
 
     A storage is counted once, from the operation that makes it until it is freed. What FSDP gathers and
-    scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation. Collectives
-    are counted, too: `calls`, and bytes `moved`, those of the whole vectors.
+    scatters is `buffers`; what is neither that nor a parameter or its gradient is an activation.
     """
 
     def __init__(self, model: nn.Module):
@@ -49,25 +44,17 @@ class Live(TorchDispatchMode):
         for parameter in self.model:
             self.count(here(parameter).untyped_storage())
         self.peak, self.paused = Memory(0, 0, 0, 0, 0), False
-        self.calls, self.moved = Counter[str](), Counter[str]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if any(issubclass(one, DTensor) for one in types):
-            return NotImplemented  # it makes operations on this rank's part, which come here again
-        result = func(*args, **(kwargs or {}))
-        if self.paused:
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        if result is NotImplemented or self.paused:
             return result
-        collective = COLLECTIVES.get(func.name().split("::")[1], "")
-        gathers = func.namespace == "fsdp" or collective in ("all_gather", "reduce_scatter")
-        leaves = tree_leaves((args, kwargs, result) if gathers or collective else result)
-        tensors = [one for one in leaves if isinstance(one, Tensor)]
-        for tensor in tensors:
-            size = self.count(tensor.untyped_storage())
-            if gathers:
-                self.whole[tensor.untyped_storage()] = size
-        if collective:
-            self.calls[collective] += 1
-            self.moved[collective] += max(one.nbytes for one in tensors)
+        gathers = func.namespace == "fsdp" or func.name() in GATHERS
+        for tensor in tree_leaves((args, kwargs, result) if gathers else result):
+            if isinstance(tensor, Tensor):
+                size = self.count(tensor.untyped_storage())
+                if gathers:
+                    self.whole[tensor.untyped_storage()] = size
         for storage, size in self.whole.items():  # FSDP empties and refills them
             self.total += storage.nbytes() - size[0]
             size[0] = storage.nbytes()

@@ -11,9 +11,8 @@ comes last: tensor parallelism inside nodes, data parallelism across (Narayanan 
 """
 
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
 
-from hpclab.parallel import tensor
+from hpclab.parallel import sharded, tensor
 from hpclab.workloads.gpt import GPT
 
 
@@ -22,7 +21,4 @@ def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
 
     FSDP averages gradients over a column by itself: there the loss is not divided by the rows.
     """
-    tensor.split_by_pytorch(model, mesh["tensor"])
-    for module in (*model.blocks, model):
-        fully_shard(module, mesh=mesh["data"])
-    return model
+    return sharded.by_fsdp(tensor.split_by_pytorch(model, mesh["tensor"]), mesh=mesh["data"])

@@ -23,6 +23,7 @@ def training_step(
             computed = time.perf_counter()
             under_way.append(wire.all_reduce(torch.ones(elements)))  # returns at once
             if not overlap or layer == layers - 1:
-                torch.futures.wait_all(under_way)
+                for message in under_way:
+                    message.result()
                 exposed += time.perf_counter() - computed
     return watch.sample.wall, exposed, watch.sample

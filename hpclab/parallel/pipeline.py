@@ -40,8 +40,8 @@ class Stage(gpt.GPT):
         if self.last:
             self.norm, self.output = model.norm, model.output
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(x) if self.first else x
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        x = self.embed(x, first) if self.first else x
         for block in self.blocks.values():
             x = block(x)
         return self.output(self.norm(x)) if self.last else x

@@ -8,7 +8,9 @@ than seconds.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 import torch.distributed as dist
@@ -60,18 +62,14 @@ def where(events: Sequence[Event]) -> dict[str, float]:
     communication is part of what computed, and "compute" is the rest of that.
     """
     edges = sorted((at, change, one.kind) for one in events for at, change in ((one.start, 1), (one.end, -1)))
-    active, seconds, before = {"compute": 0, "reduce": 0, "input": 0}, dict.fromkeys(PARTS, 0.0), None
-    for at, change, kind in edges:
-        if before is not None:
-            seconds[_part(active)] += at - before
+    active, seconds = Counter[str](), dict.fromkeys(PARTS, 0.0)
+    for (at, change, kind), (until, *_) in pairwise(edges):
         active[kind] += change
-        before = at
+        if active["compute"]:
+            part = "hidden communication" if active["reduce"] else "compute"
+        elif active["reduce"]:
+            part = "exposed communication"
+        else:
+            part = "input wait" if active["input"] else "idle"
+        seconds[part] += until - at
     return seconds
-
-
-def _part(active: dict[str, int]) -> str:
-    if active["compute"]:
-        return "hidden communication" if active["reduce"] else "compute"
-    if active["reduce"]:
-        return "exposed communication"
-    return "input wait" if active["input"] else "idle"

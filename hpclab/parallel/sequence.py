@@ -22,20 +22,24 @@ from hpclab.parallel import tensor
 from hpclab.workloads.gpt import GPT, loss
 
 
-def scattered(whole: Tensor, group: Any, dim: int = 1) -> Tensor:
-    """The sum over the ranks, of which this rank gets its part along `dim`: by default, its tokens."""
-    parts = whole.chunk(dist.get_world_size(group), dim)
-    own = whole.new_empty(parts[0].shape)
-    scatter = (
-        getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
-    )  # its name until 2.12
-    scatter(own, torch.cat(parts), group=group)
+def gathered(own: Tensor, group: Any) -> Tensor:
+    """All ranks' tokens, in their order."""
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, own.contiguous(), group=group)
+    return torch.cat(parts, 1)
+
+
+def scattered(whole: Tensor, group: Any) -> Tensor:
+    """The sum over the ranks, of which this rank gets its own tokens."""
+    parts = [part.contiguous() for part in whole.chunk(dist.get_world_size(group), 1)]
+    own = torch.empty_like(parts[0])
+    dist.reduce_scatter(own, parts, group=group)
     return own
 
 
 def split(model: GPT, group: Any = None) -> GPT:
     """Tensor parallelism, whose f gathers the tokens and whose g scatters them: backward, the other way."""
-    return tensor.split(model, group, tensor.gathered, scattered)
+    return tensor.split(model, group, gathered, scattered)
 
 
 def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
@@ -44,15 +48,13 @@ def share_of_loss(model: GPT, inputs: Tensor, targets: Tensor, group: Any = None
     if inputs.shape[1] % ranks:
         raise ValueError(f"{ranks} ranks cannot share {inputs.shape[1]} tokens evenly: choose a multiple.")
     own = inputs.chunk(ranks, 1)[rank]
-    x = model.embed(own, first=rank * own.shape[1])
-    for block in model.blocks:
-        x = block(x)
-    return loss(model.output(model.norm(x)), targets.chunk(ranks, 1)[rank]) / ranks
+    return loss(model(own, first=rank * own.shape[1]), targets.chunk(ranks, 1)[rank]) / ranks
 
 
 def not_cut(model: GPT) -> list[nn.Parameter]:
     """What every rank holds whole: embeddings, norms, biases after the sum."""
-    return [one for name, one in model.named_parameters() if tensor.cut_along(name) is None]
+    cut = [f"{name}." for name in tensor.COLUMNS] + [f"{name}.weight" for name in tensor.ROWS]
+    return [one for name, one in model.named_parameters() if not any(f".{part}" in name for part in cut)]
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter], group: Any = None) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 
@@ -100,9 +99,11 @@ class Zero:
                 unit.gather()
 
 
-def by_fsdp(model: GPT) -> GPT:
-    """The same units by PyTorch's FSDP2, in place; an optimizer made afterwards works on the shards."""
-    mesh = init_device_mesh(model.token.weight.device.type, (dist.get_world_size(),))
+def by_fsdp(model: GPT, **options: Any) -> GPT:
+    """The same units by PyTorch's FSDP2, in place; an optimizer made afterwards works on the shards.
+
+    `options` are those of ``fully_shard``: a mesh of fewer than all ranks, types of mixed precision.
+    """
     for module in (*model.blocks, model):
-        fully_shard(module, mesh=mesh)
+        fully_shard(module, **options)
     return model

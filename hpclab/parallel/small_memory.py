@@ -33,7 +33,4 @@ def room_for(size: int) -> Iterator[None]:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether it says that there was no memory left, on a CPU or on a GPU."""
-    return "can't allocate memory" in str(error) or type(error).__name__ in (
-        "OutOfMemoryError",
-        "MemoryError",
-    )
+    return any(words in repr(error) for words in ("can't allocate memory", "MemoryError"))

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Replicate, parallel
+from torch.distributed.tensor import Replicate, parallel
 from torch.nn import functional
 
 from hpclab.workloads.gpt import GPT, MLP, Attention
@@ -55,24 +55,6 @@ def summed(x: Tensor, group: Any) -> Tensor:
     return total
 
 
-def gathered(own: Tensor, group: Any, dim: int = 1) -> Tensor:
-    """All ranks' parts, joined along `dim`."""
-    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(parts, own.contiguous(), group=group)
-    return torch.cat(parts, dim)
-
-
-class ColumnParallel(nn.Module):
-    """This rank's outputs of a linear layer: dimension 0, for PyTorch stores (outputs, inputs)."""
-
-    def __init__(self, linear: Any, group: Any):
-        super().__init__()
-        self.weight, self.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)
-
-
 class RowParallel(nn.Module):
     """This rank's inputs of a linear layer. `leave` sums the outputs; the bias is added once, after it."""
 
@@ -84,7 +66,7 @@ class RowParallel(nn.Module):
         return self.leave(functional.linear(x, self.weight)) + self.bias
 
 
-def part(whole: Tensor, dim: int, group: Any) -> nn.Parameter:
+def part(whole: Any, dim: int, group: Any) -> nn.Parameter:
     """This rank's part of a parameter, cut evenly along `dim`."""
     own = whole.detach().chunk(dist.get_world_size(group), dim)[dist.get_rank(group)]
     return nn.Parameter(own.clone(memory_format=torch.contiguous_format))
@@ -105,9 +87,11 @@ def split(model: GPT, group: Any = None, there: Callable = same, back: Callable 
 
     for module in parts_to_cut(model, dist.get_world_size(group)):
         module.register_forward_pre_hook(f)  # once for query, key and value: one sum backward, not three
-        for name, whole in list(module.named_children()):
-            cut = ColumnParallel(whole, group) if name in COLUMNS else RowParallel(whole, group, g)
-            setattr(module, name, cut)
+        for name, linear in list(module.named_children()):
+            if name in COLUMNS:  # its outputs are dimension 0, for PyTorch stores (outputs, inputs)
+                linear.weight, linear.bias = part(linear.weight, 0, group), part(linear.bias, 0, group)
+            else:
+                setattr(module, name, RowParallel(linear, group, g))
     return model
 
 
@@ -131,22 +115,3 @@ def parts_to_cut(model: GPT, ranks: int) -> list[Attention | MLP]:
     if heads % ranks or width % ranks:
         raise ValueError(f"{ranks} ranks do not divide {heads} heads and an MLP of {width}: choose fewer.")
     return [module for module in model.modules() if isinstance(module, Attention | MLP)]
-
-
-def cut_along(name: str) -> int | None:
-    """The dimension along which `split` cuts the parameter so named; None where every rank has it whole."""
-    *_, layer, kind = name.split(".")
-    if layer in COLUMNS:
-        return 0
-    return 1 if layer in ROWS and kind == "weight" else None
-
-
-def whole_state(model: nn.Module, group: Any = None) -> dict[str, Tensor]:
-    """All ranks' parts joined: the state of the GPT before `split` or `split_by_pytorch`, on every rank."""
-    state = model.state_dict()
-    for name, own in state.items():
-        if isinstance(own, DTensor):
-            state[name] = own.full_tensor()
-        elif (dim := cut_along(name)) is not None:
-            state[name] = gathered(own, group, dim)
-    return state

@@ -4,14 +4,17 @@ with Volume() as volume:
     loss(model(inputs), targets).backward()
 volume.sent        # {"all_reduce": bytes}, as models.communication_volume.formula has it
 
+volume.calls       # {"all_reduce": how often}
+
 An all-to-all sends what leaves the rank, any other collective what a ring sends (`models.formulas`). Not
-counted: integers, and DDP, whose C++ calls no operator. (torch's own CommDebugMode counts calls, not bytes.)
+counted: bytes of integers, and DDP, whose C++ calls no operator. (torch's CommDebugMode counts calls alone.)
 """
 
 from collections import Counter
 from typing import Any
 
 import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -26,19 +29,23 @@ WHOLE = {  # an operator's collective, and which of its arguments is the whole v
     "c10d::alltoall_base_": ("all_to_all", "input"),
     "c10d::send": ("send_recv", "tensors"),
     "_c10d_functional::all_reduce": ("all_reduce", "input"),
+    "_c10d_functional::reduce_scatter_tensor": ("reduce_scatter", "input"),
 }
 
 
 class Volume(TorchDispatchMode):
-    """While it is entered: the bytes that this rank has `sent`, by collective."""
+    """While it is entered: the bytes that this rank has `sent`, and its `calls`, by collective."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.sent: Counter[str] = Counter()
+        self.sent, self.calls = Counter[str](), Counter[str]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(issubclass(one, DTensor) for one in types):
+            return NotImplemented  # it makes operations on this rank's part, which come here again
         if func.name() in WHOLE:
             collective, whole = WHOLE[func.name()]
+            self.calls[collective] += 1
             given = dict(zip((one.name for one in func._schema.arguments), args, strict=False))
             size = sum(one.nbytes for one in tree_leaves(given[whole]) if one.is_floating_point())
             self.sent[collective] += round(size * leaving(collective, given))

@@ -26,9 +26,7 @@ def images(train: bool = True) -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    data = load_digits()
-    parts = train_test_split(
-        data.images / 16, data.target, test_size=360, random_state=0, stratify=data.target
-    )
-    pixels, digits = (parts[0], parts[2]) if train else (parts[1], parts[3])
-    return torch.tensor(pixels, dtype=torch.float32)[:, None], torch.tensor(digits)
+    pixels, digits = load_digits(return_X_y=True)
+    parts = train_test_split(pixels / 16, digits, test_size=360, random_state=0, stratify=digits)
+    images, answers = (torch.tensor(one) for one in (parts[::2] if train else parts[1::2]))
+    return images.float().view(-1, 1, 8, 8), answers

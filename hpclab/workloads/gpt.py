@@ -98,8 +98,8 @@ class GPT(nn.Module):
         places = torch.arange(first, first + tokens.shape[1], device=tokens.device)
         return self.token(tokens) + self.position(places)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = self.embed(tokens)
+    def forward(self, tokens: Tensor, first: int = 0) -> Tensor:
+        x = self.embed(tokens, first)
         for block in self.blocks:
             x = block(x)
         return self.output(self.norm(x))

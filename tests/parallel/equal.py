@@ -1,117 +1,283 @@
-"""Training on ranks equals training in one process on the whole batch: checks that every rank runs."""
+"""Training on ranks equals training in one process on the whole batch: a check that every rank runs.
 
-from functools import partial
+In double precision another order of additions changes the 16th digit (seen: 1e-15), so 1e-10 tells it from a
+mistake. Adam, which divides by the gradient's size, makes more of that: there it is 1e-9. On CUDA tensors of
+several ranks on one GPU it is gloo that carries them; NCCL needs a GPU for each.
+"""
+
+import copy
+from contextlib import nullcontext
+from functools import cache, partial
 
 import torch
 import torch.distributed as dist
-from torch.nn.functional import cross_entropy
+from torch.distributed.device_mesh import init_device_mesh
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from hpclab import schedules
+from hpclab.models.communication_volume import formula
 from hpclab.models.transformer import Transformer
-from hpclab.parallel import accumulation, data, sharded
-from hpclab.parallel.link import Link, Wire
+from hpclab.parallel import accumulation, context, data, experts, mesh, pipeline, sequence, sharded, tensor
+from hpclab.parallel.link import Link
+from hpclab.parallel.memory_by_kind import here
+from hpclab.parallel.volume import Volume
 from hpclab.workloads import digits, gpt
 
-SHAPE = Transformer(layers=2, hidden=32, heads=4, sequence=8, vocabulary=33)  # 33: shards need padding
+SHAPE = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
+ODD = Transformer(layers=2, hidden=32, heads=4, sequence=8, vocabulary=33)  # its shards need padding
+DEEP = {tied: Transformer(8, 16, 2, 8, 32, tied=tied) for tied in (False, True)}
 STEPS, BATCH, SIZE, LINK = 3, 8, 20_000, Link(1e9, 1e-3)  # SIZE: bytes of a bucket; models have several
-adam = partial(torch.optim.AdamW, lr=1e-2)
+EXPERTS = 8
+adam, sgd = partial(torch.optim.AdamW, lr=1e-2), partial(torch.optim.SGD, lr=0.5, foreach=False)
 
 
-def language(device="cpu"):
-    """The small GPT, its loss, and `batch(step, rank, ranks)`.
-
-    In double precision another order of additions changes the 16th digit, so 1e-9 tells it from a mistake;
-    Adam, which divides by the gradient's size, makes more of single precision's 7th.
-    """
-    tokens = torch.randint(SHAPE.vocabulary, (500,), generator=torch.Generator().manual_seed(1))
-
-    def batch(step, rank=0, ranks=1):
-        return [one.to(device) for one in gpt.batches(tokens, BATCH, SHAPE.sequence, step, rank, ranks)]
-
-    return gpt.GPT(SHAPE).double().to(device), gpt.loss, batch
+def language(shape, larger=1, top=0, device="cpu"):
+    """`larger` weights than it begins with let attention look at some tokens and not at all."""
+    model = gpt.GPT(shape, seed=3).to(device, torch.float64)
+    model = experts.with_experts(model, EXPERTS, top) if top else model
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= larger if weight.dim() == 2 else 1
+    tokens = torch.arange(500) * 7 % shape.vocabulary
+    return model, lambda step: [one.to(device) for one in gpt.batches(tokens, BATCH, shape.sequence, step)]
 
 
-def handwriting(images, device="cpu"):
-    def batch(step, rank=0, ranks=1):
-        own = [one[BATCH * step : BATCH * (step + 1)].chunk(ranks)[rank].to(device) for one in images]
-        return own[0].double(), own[1]
-
-    return digits.ConvNet(8).double().to(device), cross_entropy, batch
-
-
-def plain(model, after=lambda: None):
-    """How a way begins each step: forward, backward, and what follows; it returns the loss."""
-
-    def compute(loss_of, inputs, targets):
-        value = accumulation.backward(lambda *part: loss_of(model(part[0]), part[1]), [(inputs, targets)], 1)
-        after()
-        return value
-
-    return compute
+def handwriting(device="cpu"):
+    random = torch.Generator().manual_seed(1)
+    images = torch.rand(STEPS, BATCH, 1, 8, 8, generator=random).double().to(device)
+    answers = torch.randint(10, (STEPS, BATCH), generator=random).to(device)
+    return digits.ConvNet(8).double().to(device), lambda step: (images[step], answers[step])
 
 
-def in_parts(way, sender, model):
-    def compute(loss_of, inputs, targets):
-        parts = list(zip(inputs.chunk(2), targets.chunk(2), strict=True))
-        return way(sender, lambda these, those: loss_of(model(these), those), parts)
+PROBLEMS = {  # a model with its batches, the optimizer, and how much may differ
+    "digits": (handwriting, adam, 1e-9),
+    "odd": (partial(language, ODD), adam, 1e-9),
+    "gpt": (partial(language, SHAPE, 5), sgd, 1e-10),
+    **{f"top {top}": (partial(language, SHAPE, 5, top), sgd, 1e-10) for top in (1, 2)},
+    "deep": (partial(language, DEEP[False]), sgd, 1e-12),
+    "tied": (partial(language, DEEP[True]), sgd, 1e-12),
+}
 
-    return compute
+
+def loss_of(logits, targets):
+    return functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
 
 
-def ddp(model, link=None):
-    parallel = DistributedDataParallel(model, bucket_cap_mb=SIZE / 2**20)
-    if link:
-        parallel.register_comm_hook(Wire(link), data.over_wire)
-    return parallel
+def mine(whole, group=None):
+    return whole.chunk(dist.get_world_size(group))[dist.get_rank(group)]
+
+
+# A way makes of a model its step: it takes inputs and targets of the whole batch, leaves gradients where an
+# optimizer finds them, and returns what this rank adds to the mean loss.
+
+
+def on_all(model, part=lambda whole: whole, complete=lambda: None, shares=1):
+    """Every rank computes its `part`, here all of the batch; `complete`, or hooks, make one gradient of what
+    the ranks have found, each one of so many `shares`."""
+
+    def step(inputs, targets):
+        value = loss_of(model(part(inputs)), part(targets))
+        (value / shares).backward()
+        complete()
+        return value / dist.get_world_size()
+
+    return step
+
+
+def averaged(model, complete=lambda: None, group=None):
+    return on_all(model, partial(mine, group=group), complete)
+
+
+def summed(model, shared=gpt.GPT.parameters, group=None):
+    def complete():
+        sequence.sum_gradients(shared(model), group)
+
+    return on_all(model, partial(mine, group=group), complete, dist.get_world_size(group))
+
+
+def on_tokens(model, shared=gpt.GPT.parameters):
+    def step(inputs, targets):
+        share = sequence.share_of_loss(model, inputs, targets)
+        share.backward()
+        sequence.sum_gradients(shared(model))
+        return share
+
+    return step
+
+
+def in_parts(model, sender, complete=lambda: None):
+    def step(inputs, targets):
+        parts = list(zip(mine(inputs).chunk(2), mine(targets).chunk(2), strict=True))
+        value = accumulation.sent_once(sender, lambda x, y: loss_of(model(x), y), parts)
+        complete()
+        return value / dist.get_world_size()
+
+    return step
 
 
 def buckets(model, **options):
     return data.Buckets(model, SIZE, **options)
 
 
-AVERAGES = {  # each leaves averaged gradients where an optimizer finds them
-    "each": lambda model: plain(model, lambda: data.average_each(model)),
-    "all": lambda model: plain(model, lambda: data.average_all(model)),
-    "buckets": lambda model: plain(model, buckets(model).finish),
-    "buckets after backward": lambda model: plain(model, buckets(model, overlap=False).finish),
-    "buckets over a link": lambda model: plain(model, buckets(model, link=LINK).finish),
-    "parts sent each time": lambda model: in_parts(accumulation.sent_each_time, buckets(model), model),
-    "parts sent once": lambda model: in_parts(accumulation.sent_once, buckets(model), model),
-    "DDP": lambda model: plain(ddp(model)),
-    "DDP over a link": lambda model: plain(ddp(model, LINK)),
-    "parts sent once by DDP": lambda model: in_parts(accumulation.sent_once_by_ddp, *[ddp(model)] * 2),
+def ddp(model):
+    return DistributedDataParallel(model, bucket_cap_mb=SIZE / 2**20)
+
+
+AVERAGES = {
+    "buckets": lambda model: averaged(model, buckets(model).finish),
+    "buckets after backward": lambda model: averaged(model, buckets(model, overlap=False).finish),
+    "buckets over a link": lambda model: averaged(model, buckets(model, link=LINK).finish),
+    "parts": lambda model: in_parts(model, sender := buckets(model), sender.finish),
+    "DDP": lambda model: averaged(ddp(model)),
+    "parts by DDP": lambda model: in_parts(*[ddp(model)] * 2),
 }
-SHARDED = {"FSDP": lambda model: plain(sharded.by_fsdp(model)), "ZeRO-1": 1, "ZeRO-2": 2, "ZeRO-3": 3}
 
 
-def train(problem, way, rank, ranks):
-    """The mean loss of each step and all weights; then how many collectives that took."""
-    model, loss_of, batch = problem
-    before = dist.group.WORLD._get_sequence_number_for_group()
-    if isinstance(way, int):
-        compute, optimizer = plain(model), sharded.Zero(model, way, adam)
-    else:
-        compute, optimizer = way(model), adam(model.parameters())
+class Stages(torch.nn.ModuleList):
+    """This rank's part of a model, under the names that its weights have in the whole."""
+
+    def __init__(self, plan, group, model):
+        super().__init__(pipeline.cut(model, plan.stages)[dist.get_rank(group) :: plan.ranks])
+
+    def state_dict(self):
+        return {name: weight for stage in self for name, weight in stage.state_dict().items()}
+
+
+def in_pipeline(plan, table, stages):
+    """Along the rows; a column has the same stages, and each of its ranks a part of the batch."""
+    row, column = groups(table)
+    columns = dist.get_world_size(column)
+
+    def share(logits, targets):
+        return loss_of(logits, targets) / columns
+
+    def step(inputs, targets):
+        value = pipeline.run(plan, stages, mine(inputs, column), mine(targets, column), share, row)
+        pipeline.sum_tied(stages, row)
+        sequence.sum_gradients(stages.parameters(), column)
+        return value / plan.ranks
+
+    return step
+
+
+def in_torchs_pipeline(plan, stages):
+    schedule = pipeline.library(plan, stages)
+
+    def step(inputs, targets):
+        losses = []  # of each micro-batch, on the last rank
+        schedule.step(inputs, target=targets, losses=losses)
+        pipeline.sum_tied(stages)
+        return sum(losses) / plan.micro_batches
+
+    return step
+
+
+def groups(table):
+    """This rank's row and column."""
+    return table["tensor"].get_group(), table["data"].get_group()
+
+
+def train(model, step, batch, optimizer, count):
+    """The mean loss over all ranks of each step, the first within `count`; how many collectives that took."""
     losses = torch.zeros(STEPS, dtype=torch.float64)
-    for step in range(STEPS):
-        losses[step] = compute(loss_of, *batch(step, rank, ranks))
+    before = dist.group.WORLD._get_sequence_number_for_group()
+    for number in range(STEPS):
+        with nullcontext() if number else count:
+            losses[number] = torch.as_tensor(step(*batch(number)), dtype=torch.float64).detach()
         optimizer.step()
         model.zero_grad()
     begun = dist.group.WORLD._get_sequence_number_for_group() - before
     dist.all_reduce(losses)
     for unit in getattr(optimizer, "units", []):
         unit.gather()
-    whole = [getattr(one, "full_tensor", lambda one=one: one)() for one in model.parameters()]
-    return [losses / dist.get_world_size(), *whole], begun
+    return losses, begun
 
 
-def check(device, images):
-    """All ways, both models: how many collectives each took; AssertionError names the first that differs."""
-    for problem, ways in ((partial(handwriting, images), AVERAGES), (language, AVERAGES | SHARDED)):
-        expected, _ = train(problem(device), plain, 0, 1)
-        collectives = {}
-        for name, way in ways.items():
-            ours, collectives[name] = train(problem(device), way, dist.get_rank(), dist.get_world_size())
-            said = partial("{}: {}".format, name)
-            torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9, msg=said)
-    return collectives
+@cache
+def in_one_process(problem, device):
+    make, optimizer, _ = PROBLEMS[problem]
+    model, batch = make(device=device)
+    losses, _ = train(model, on_all(model), batch, optimizer(model.parameters()), nullcontext())
+    assert losses[-1] < losses[0] - 0.1 or problem not in ("gpt", "top 1", "top 2")
+    return losses, model
+
+
+def evenly(router, inputs, scores):
+    """What a router without favourites says."""
+    return 9 * functional.one_hot(torch.arange(len(scores), device=scores.device) % EXPERTS) + 0 * scores
+
+
+def check(device="cpu"):
+    """Of every way what differs from one process, or from the formula of what is sent; how many collectives
+    each took."""
+    ranks, wrong, collectives = dist.get_world_size(), [], {}
+
+    def compare(name, problem, way, split=lambda model: model, says=None, optimizer=None):
+        expected, trained = in_one_process(problem, device)
+        make, usual, tolerance = PROBLEMS[problem]
+        model, batch = make(device=device)
+        model = split(model)
+        step, optimizer = way(model), optimizer(model) if optimizer else usual(model.parameters())
+        volume = Volume() if says else nullcontext()  # counting takes longer than such small steps
+        losses, collectives[name] = train(model, step, batch, optimizer, volume)
+        ours, theirs = model.state_dict(), split(copy.deepcopy(trained)).state_dict()
+        apart = [losses - expected, *(here(ours[key]) - here(theirs[key]) for key in theirs | ours)]
+        off = torch.cat([one.cpu().flatten() for one in apart]).abs().max()
+        if not off < tolerance:  # nor is NaN
+            wrong.append(f"{name}: {off:.1e}")
+        if says:
+            compare_bytes(name, volume.sent, formula(says, SHAPE, ranks, BATCH, item=8))
+
+    def compare_bytes(name, sent, says):
+        if sent != says:
+            wrong.append(f"{name}: sent {sent}, not {says}")
+
+    for problem in ("digits", "odd"):
+        for name, way in AVERAGES.items():
+            compare(name, problem, way)
+    for stage in (1, 2, 3):
+        zero = partial(sharded.Zero, stage=stage, optimizer=adam)
+        compare(f"ZeRO-{stage}", "odd", averaged, optimizer=zero)
+    compare("FSDP2, padded", "odd", averaged, sharded.by_fsdp)
+    freed = partial(sharded.by_fsdp, reshard_after_forward=True)
+    compare("FSDP2", "gpt", averaged, freed, "zero 3")
+    compare("data", "gpt", summed, says="data")
+
+    compare("tensor", "gpt", on_all, tensor.split, "tensor")
+    all_ranks = init_device_mesh(device, (1, ranks), mesh_dim_names=("data", "tensor"))
+    compare("DTensor", "gpt", on_all, partial(tensor.split_by_pytorch, mesh=all_ranks["tensor"]), "tensor")
+    by_tokens = partial(on_tokens, shared=sequence.not_cut)
+    compare("sequence", "gpt", by_tokens, sequence.split, "sequence")
+    compare("context", "gpt", on_tokens, context.split, "context")
+    for top in (1, 2):
+        compare(f"top {top}", f"top {top}", partial(summed, shared=experts.shared), experts.spread)
+
+    for name, chunks in (("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 2)):
+        plan = schedules.pipeline(name, ranks, 4, chunks)
+        stages, way = partial(Stages, plan, None), partial(in_pipeline, plan, all_ranks)
+        compare(f"{name}, tied", "tied", way, stages)
+        if ranks == 2:
+            compare(name, "deep", way, stages)
+            compare(f"{name} by torch", "tied", partial(in_torchs_pipeline, plan), stages)
+
+    table = init_device_mesh(device, (ranks // 2, 2), mesh_dim_names=("data", "tensor"))
+    row, column = groups(table)
+    compare("data, tensor", "gpt", partial(summed, group=column), partial(tensor.split, group=row))
+    both = partial(mesh.split_by_pytorch, mesh=table)
+    compare("FSDP2, DTensor", "gpt", partial(averaged, group=column), both)
+    plan = schedules.pipeline("1F1B", 2, 4)
+    compare("data, pipeline", "tied", partial(in_pipeline, plan, table), partial(Stages, plan, row))
+
+    even, batch = PROBLEMS["top 1"][0](device=device)
+    for block in experts.spread(even).blocks:
+        block.mlp.router.register_forward_hook(evenly)
+    with Volume() as volume:
+        summed(even, experts.shared)(*batch(0))
+    sent = {"all_to_all": volume.sent["all_to_all"]}
+    compare_bytes("experts, evenly", sent, formula("expert", SHAPE, ranks, BATCH // ranks, item=8))
+    first, rows = dist.get_rank() == 0, torch.ones(2, 4, dtype=torch.float64, device=device)
+    with Volume() as volume:
+        experts.all_to_all([2] + [0] * (ranks - 1), [2 * first] * ranks, rows, None)
+    compare_bytes("all to rank 0", volume.sent, {"all_to_all": 0 if first else rows.nbytes})
+    return wrong, collectives

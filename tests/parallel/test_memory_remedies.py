@@ -13,6 +13,7 @@ SHAPE = Transformer(layers=3, hidden=32, heads=4, sequence=8, vocabulary=64)
 TOKENS = torch.arange(32).view(4, 8)
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available()),
 ]
 

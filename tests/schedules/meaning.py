@@ -17,11 +17,8 @@ def made(name, algorithm, ranks, elements):
 def inputs(schedule, seed=0):
     """Whole numbers for every rank, as many as its input holds."""
     draw = numpy.random.default_rng(seed)
-    sizes = []
-    for rank in range(schedule.ranks):
-        where = schedules.layout(schedule, rank).input
-        sizes.append(where.stop - where.start)
-    return [draw.integers(1, 1000, size) for size in sizes]
+    places = (schedules.layout(schedule, rank).input for rank in range(schedule.ranks))
+    return [draw.integers(1, 1000, place.stop - place.start) for place in places]
 
 
 def expected(schedule, values):
@@ -62,9 +59,8 @@ def check_on_rank(transport, as_buffer, tell):
             buffer, before = schedules.place(schedule, rank, values[rank]), transport.sent
             collectives.execute(schedule, as_buffer(buffer), transport)
             case = f"{algorithm} {name}, rank {rank} of {ranks}, {elements} elements"
-            if not numpy.array_equal(
-                schedules.result(schedule, rank, buffer), expected(schedule, values)[rank]
-            ):
+            found = schedules.result(schedule, rank, buffer)
+            if not numpy.array_equal(found, expected(schedule, values)[rank]):
                 tell(f"wrong answer: {case}")
             scheduled = elements_sent(schedule)[rank] * buffer.itemsize
             if transport.sent - before != scheduled:

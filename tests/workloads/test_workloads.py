@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpclab.models.transformer import Transformer
 from hpclab.workloads import digits, gpt
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TINY = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
 
 
@@ -25,16 +25,22 @@ def test_operations_are_those_of_the_description():
     assert counter.get_total_flops() == TINY.forward_flops(3)
 
 
-def test_it_learns_to_repeat():
-    model, tokens = gpt.GPT(TINY), torch.arange(4000) % 7
+def learn(model, loss_of, batch):
+    """The losses of forty steps."""
     optimizer, losses = torch.optim.AdamW(model.parameters(), 3e-3), []
     for step in range(40):
-        inputs, targets = gpt.batches(tokens, 8, 16, step)
+        inputs, targets = batch(step)
         optimizer.zero_grad()
-        loss = gpt.loss(model(inputs), targets)
+        loss = loss_of(model(inputs), targets)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    return losses
+
+
+def test_it_learns_to_repeat():
+    tokens = torch.arange(4000) % 7
+    losses = learn(gpt.GPT(TINY), gpt.loss, lambda step: gpt.batches(tokens, 8, 16, step))
     assert losses[0] > 4
     assert losses[-1] < 1
 
@@ -57,11 +63,7 @@ def test_what_the_model_has_not_is_refused():
 
 def test_digits_are_learned():
     model, (pictures, answers) = digits.ConvNet(), digits.images()
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(40):
-        optimizer.zero_grad()
-        functional.cross_entropy(model(pictures[:400]), answers[:400]).backward()
-        optimizer.step()
+    learn(model, functional.cross_entropy, lambda step: (pictures[:400], answers[:400]))
     pictures, answers = digits.images(train=False)
     assert len(pictures) == 360
     assert (model(pictures).argmax(1) == answers).float().mean() > 0.8
