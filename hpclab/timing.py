@@ -7,6 +7,7 @@ says which wait it was: for a core that something else had, or of its own will (
 
 import os
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -36,9 +37,16 @@ class Sample:
 
 
 class Stopwatch:
-    """``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic."""
+    """``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic.
+
+    With `helpers` False only its own thread's waits count, where the others run a little to serve it: what
+    they wait is no time of the work's.
+    """
 
     sample: Sample
+
+    def __init__(self, helpers: bool = True):
+        self._only = None if helpers else threading.get_native_id()
 
     def __enter__(self) -> Self:
         self._queued, self._stolen = queued(), stolen()
@@ -47,7 +55,9 @@ class Stopwatch:
 
     def __exit__(self, *error: object) -> None:
         wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
-        self.sample = Sample(wall, cpu, waited(self._queued, wall, cpu), stolen() - self._stolen)
+        self.sample = Sample(
+            wall, cpu, waited(self._queued, wall, cpu, only=self._only), stolen() - self._stolen
+        )
 
 
 def queued(without: Iterable[int] = ()) -> dict[int, float] | None:
@@ -62,15 +72,23 @@ def queued(without: Iterable[int] = ()) -> dict[int, float] | None:
     return seconds
 
 
-def waited(before: dict[int, float] | None, wall: float, cpu: float, without: Iterable[int] = ()) -> float:
-    """Seconds waited for a core since `before`, which is what `queued` said `wall` and `cpu` seconds ago.
+def waited(
+    before: dict[int, float] | None,
+    wall: float,
+    cpu: float,
+    without: Iterable[int] = (),
+    only: int | None = None,
+) -> float:
+    """Seconds waited for a core since `before`, which is what `queued` said `wall` and `cpu` seconds ago; by
+    all threads but those in `without`, or by one `only`.
 
     Where the kernel does not say, the wall time without CPU time, if there is more to do than cores.
     """
     now = queued(without)
     if before is None or now is None:
         return max(0.0, wall - cpu) if os.getloadavg()[0] > (os.cpu_count() or 1) else 0.0
-    return sum(max(0.0, seconds - before.get(thread, 0.0)) for thread, seconds in now.items())
+    threads = now if only is None else [only]
+    return sum(max(0.0, now[thread] - before.get(thread, 0.0)) for thread in threads)
 
 
 def stolen() -> float:

@@ -47,8 +47,8 @@ def test_tasks_without_a_core(along, got, words):
     assert found.startswith("busy") == bool(found) == bool(words)
 
 
-def test_emulated_clients_that_cannot_keep_up():
-    for late, words in ((0.02, ""), (0.4, "clients lost 40 % of the time; run again")):
+def test_an_emulation_that_cannot_keep_up():
+    for late, words in ((0.02, ""), (0.4, "the emulation was late for 40 % of the time; run again")):
         found = doubt(made([1.0], got=None, origin="emulated", where={"late": late}))
         assert words in found
         assert bool(found) == bool(words)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 
 import pytest
@@ -50,6 +51,16 @@ def test_wanting_a_core_is_told_from_waiting_for_something_else():
         rival.join()
     assert watch.sample.waited > 0.05
     assert watch.sample.facts()["waited"] == watch.sample.waited
+
+
+@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+def test_what_helpers_wait_for_a_core_may_be_left_out(monkeypatch):
+    me, helper = threading.get_native_id(), 999999999
+    seconds = iter(2 * [{me: 1.0, helper: 1.0}] + 2 * [{me: 1.5, helper: 3.0}])
+    monkeypatch.setattr(timing, "queued", lambda *_: next(seconds))
+    with timing.Stopwatch() as every, timing.Stopwatch(helpers=False) as mine:
+        pass
+    assert (every.sample.waited, mine.sample.waited) == (2.5, 0.5)
 
 
 @pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")

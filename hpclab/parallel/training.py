@@ -123,7 +123,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
     dist.barrier()
     begin = time.monotonic()
     warm = [step(number) for number in range(WARMUP)]
-    with Stopwatch() as watch:
+    with Stopwatch(helpers=False) as watch:
         steps = [step(number) for number in range(WARMUP, WARMUP + job.steps)]
     every = [*warm, *steps]
     return Trained(steps, [one.loss for one in every], [one.end - begin for one in every], watch.sample)

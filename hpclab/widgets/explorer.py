@@ -89,8 +89,9 @@ def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
 
 
 def choose(label: str, options: Sequence[Any], value: Any) -> Any:
-    """A list to choose from, of values or of pairs (name, value)."""
-    return control(widgets.Dropdown, label, options=options, value=value)
+    """A list to choose from, of values or of pairs (name, value); None is a value, too."""
+    values = [option[1] if isinstance(option, tuple) else option for option in options]
+    return control(widgets.Dropdown, label, options=options, index=values.index(value))
 
 
 class Explorer(widgets.VBox):

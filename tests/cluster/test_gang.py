@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from hpclab import trace
@@ -51,7 +52,11 @@ def test_what_an_optimizer_loads_is_there_for_the_next_rank(pool):
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
         return loaded
 
-    assert pool.run(train) == [False, False]
+    agents = pool.run(os.getppid)
+    assert pool.run(train, ranks=1) == [False]
+    assert pool.run(train) == [True, False]
+    # No gang begins while another's agent still loads it, which would take a core from it.
+    assert pool.run(lambda: [len(psutil.Process(one).children()) for one in agents], ranks=1) == [[1, 1]]
     assert pool.run(train) == [True, True]
 
 

@@ -54,6 +54,13 @@ def test_nothing_is_run_or_seen_before_the_prediction():
     scaler.close()
 
 
+def test_every_list_shows_what_is_set(scaler):
+    shown = {name: one.label for name, one in scaler.controls.items() if hasattr(one, "options")}
+    assert (shown["link"], shown["store"]) == ("emulated, 1 Gb/s", "this machine's disk")
+    assert all(shown.values())
+    assert TrainingScaler(Pool(), replace(SPEC, link=None)).controls["link"].label == "this machine's"
+
+
 def test_other_settings_are_another_experiment_that_is_predicted_before_it_is_run(scaler):
     scaler.controls["link"].value = Link(12.5e6)
     text = style.description(scaler.shown.figure)

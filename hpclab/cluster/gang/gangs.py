@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,7 @@ class Gangs:
         names = self.roster.names[:ranks]
         payload = tasks.pack((function, tuple(args)))
         addresses = self._make_ready(names, look)
+        self._wait_ready(self.used)  # what another loads for its next child would take a core from this gang
         states = {address: RankState(rank) for rank, address in enumerate(addresses)}
         environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
@@ -104,7 +105,8 @@ class Gangs:
         addresses = [at[name] for name in names]
         if all(address in self.ready for address in addresses):
             return addresses
-        self.ended.clear()
+        for address in addresses:
+            self.ended.pop(address, None)
         self._tell(addresses, relay.wake, look=look)
         limit = max(60.0, self.request.join_timeout)
 
@@ -214,10 +216,15 @@ class Gangs:
         self.ending = self.loop.start(self.loop.answers(addresses, relay.end, limit=SETTLE))
         if wait:
             self.settle()
-            deadline = time.monotonic() + SETTLE
-            here = self.roster.addresses(self.roster.names).values()
-            while time.monotonic() < deadline and not all(at in self.ready for at in addresses if at in here):
-                self._take_events({}, wait=watch.TICK)
+            self._wait_ready(addresses)
+
+    def _wait_ready(self, addresses: Iterable[str]) -> None:
+        """Wait a little for the agents there that can get their next child ready."""
+        here = self.roster.addresses(self.roster.names)
+        able = {at for name, at in here.items() if not self.roster.suspended(name)}.intersection(addresses)
+        deadline = time.monotonic() + SETTLE
+        while time.monotonic() < deadline and not able <= self.ready.keys() | self.ended.keys():
+            self._take_events({}, wait=watch.TICK)
 
     def settle(self) -> None:
         """Wait until the last gang's end has been told to its agents."""
