@@ -1,10 +1,12 @@
 """What every experiment is: a small frozen spec that measures, fits and predicts, all in Results."""
 
 import itertools
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from hpclab import checks
+from hpclab.cluster.pool import Pool
 from hpclab.results import Result
 
 Progress = Callable[[str, int, int], None]
@@ -27,6 +29,20 @@ class Experiment(Protocol):
 
     def predict(self, machine: Any, calibration: Any) -> list[Result]:
         """Modelled Results for `machine` (None: as it was measured) from what `fit` returned."""
+
+
+def near(pool: Pool) -> bool:
+    """Whether all nodes are processes of this machine."""
+    return {worker.host for worker in pool.workers()} == {socket.gethostname()}
+
+
+def refuse_far(pool: Pool) -> None:
+    """ValueError where nodes are other machines, from which an emulated store is not reached."""
+    if not near(pool):
+        raise ValueError(
+            "The emulated store is reached from this machine only, and the nodes are other machines: leave "
+            "what is read where it lies (store=None), which on your site is its own file system."
+        )
 
 
 def there_and_back(counts: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:

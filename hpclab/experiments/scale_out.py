@@ -8,7 +8,6 @@ more = experiment.predict(None, calibration)    # what the fitted laws say about
 
 import functools
 import math
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from hpclab.cluster.maps import timeline
 from hpclab.cluster.pool import Pool
 from hpclab.corpus.files import SMALLEST_LIMIT
 from hpclab.experiments import laws, replay, text_store
-from hpclab.experiments.experiment import Progress, counts, there_and_back
+from hpclab.experiments.experiment import Progress, counts, near, refuse_far, there_and_back
 from hpclab.machine import Machine, allowance
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
 from hpclab.models.storage import Store
@@ -108,8 +107,8 @@ class ScaleOut:
             for count, repeat in there_and_back(self.nodes, self.repeats):
                 if count != now:
                     waited, now = _bring_up(where, count, tokeniser, report), count
-                    if condition and not _shared(where):
-                        raise ValueError(text_store.FAR)
+                    if condition:
+                        refuse_far(where)
                 shards, run, sample = replay.timed_map(
                     where, task, chunks, functools.partial(report, "tokenising")
                 )
@@ -164,7 +163,7 @@ class ScaleOut:
         self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample, condition: str
     ) -> list[Result]:
         """What one repeat showed: its map `run`, and the `whole` of it with the wait for its nodes."""
-        workers, serial, shared = pool.workers(), self.serial(), _shared(pool)
+        workers, serial, shared = pool.workers(), self.serial(), near(pool)
         result = functools.partial(
             Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
             run=new_run_id(), repeat=repeat,
@@ -187,11 +186,6 @@ class ScaleOut:
             both = "; ".join(filter(None, (replay.CONDITION, condition)))
             found.append(result("makespan", seconds, origin=Origin.EMULATED, condition=both))
         return found
-
-
-def _shared(pool: Pool) -> bool:
-    """Whether all nodes are processes of this machine."""
-    return {worker.host for worker in pool.workers()} == {socket.gethostname()}
 
 
 @functools.lru_cache(maxsize=2)

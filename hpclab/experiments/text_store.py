@@ -9,11 +9,6 @@ from hpclab.corpus import Chunk
 from hpclab.models.storage import Reading, Store, predict
 from hpclab.storage.striped import StripedStore
 
-FAR = (
-    "The emulated store is reached from this machine only, and the nodes are other machines: have the text "
-    "read from where it lies (store=None), which on your site is its own file system."
-)
-
 
 @contextlib.contextmanager
 def filled(store: Store | None, chunks: Sequence[Chunk]) -> Iterator[tuple[Any, str]]:

@@ -21,7 +21,7 @@ import torch
 
 from hpclab import checks, corpus, timing
 from hpclab.cluster.pool import Pool
-from hpclab.experiments.experiment import Progress, counts, there_and_back
+from hpclab.experiments.experiment import Progress, counts, near, refuse_far, there_and_back
 from hpclab.machine import allowance
 from hpclab.models import overlap, storage, training_step
 from hpclab.models.gpu_cluster import GpuCluster
@@ -118,6 +118,8 @@ class TrainSteps:
             for done, (ranks, repeat) in enumerate(turns):
                 if ranks > where.nodes:
                     where.scale(ranks, progress=functools.partial(report, "starting nodes"))
+                if far:
+                    refuse_far(where)
                 report("training", done, len(turns))
                 trained = where.run(train, self.training(ranks), files, path, ranks=ranks)
                 point = self._results(trained, where, repeat, far)
@@ -242,12 +244,12 @@ class TrainSteps:
         parts["idle"] = max(0.0, _wall(step) - sum(parts.values()))
         parts["hidden"] = statistics.fmean(one.hidden for one in step)
         parts["messages"] = statistics.fmean(sum(m.end - m.begin for m in one.messages) for one in step)
-        near = ""
+        linked = ""
         if self.link is not None:
-            near = f"gradients travel over a link of {self.link.bandwidth * 8e-9:g} Gb/s"
-            near += f" and {format_seconds(self.link.latency)}" * bool(self.link.latency)
-        condition = "; ".join(filter(None, (near, far)))
-        shared = len({worker.host for worker in pool.workers()}) == 1
+            linked = f"gradients travel over a link of {self.link.bandwidth * 8e-9:g} Gb/s"
+            linked += f" and {format_seconds(self.link.latency)}" * bool(self.link.latency)
+        condition = "; ".join(filter(None, (linked, far)))
+        shared = near(pool)
         sample = timing.total(rank.sample for rank in trained)
         # Seconds without a core, beyond those that ranks take turns on the cores, say that others had them.
         late = sample.waited / sample.wall - max(0.0, 1 - cores / ranks) * shared

@@ -9,6 +9,7 @@ import numpy
 import pytest
 
 from hpclab import experiments, results
+from hpclab.experiments import experiment
 from hpclab.experiments.experiment import Experiment, there_and_back
 from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
@@ -86,6 +87,14 @@ def test_what_it_measures_fits_and_predicts_are_results_of_one_shape(spec, pool,
     assert {one.experiment for one in modelled} <= {one.experiment for one in found}
     with pytest.raises(ValueError, match=r"\.$"):
         spec.fit(["no result"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [ScaleOut(2**20, 2**17, (1,)), TrainSteps((1,))])
+def test_nodes_on_other_machines_cannot_reach_an_emulated_store(spec, pool, monkeypatch):
+    monkeypatch.setattr(experiment.socket, "gethostname", lambda: "elsewhere")
+    with pytest.raises(ValueError, match="from this machine only"):
+        dataclasses.replace(spec, store=Store((Server(5e7),))).measure(pool)
 
 
 def test_repeats_go_there_and_back():

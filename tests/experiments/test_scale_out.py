@@ -81,15 +81,6 @@ def test_the_knee_is_where_the_servers_give_what_the_nodes_ask_for(monkeypatch: 
 
 
 @pytest.mark.slow
-def test_nodes_on_other_machines_cannot_reach_an_emulated_store(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scale_out.socket, "gethostname", lambda: "elsewhere")
-    with pytest.raises(ValueError, match="from this machine only"):
-        replace(SMALL, store=Store((Server(2e6),))).measure(pool)
-
-
-@pytest.mark.slow
 def test_other_tokens_are_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     right = SMALL.serial()
     monkeypatch.setattr(scale_out, "_serial", lambda size: replace(right, fingerprint="0" * 64))
