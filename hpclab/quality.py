@@ -29,7 +29,7 @@ SCATTER = 0.5
 # roof was measured, too.
 BEYOND = 1.2
 # What an emulation may have lost to other programs, of its time. A fifth was seen with bandwidths that were
-# right within 3 %: others had the servers meanwhile. Two ranks on two quiet cores lose 15 to 20 %.
+# right within 3 %: others had the servers meanwhile. Two ranks on two quiet cores lose 10 to 15 %.
 LATE = 0.25
 # The part of the points that must agree: one short message in a sweep of many says nothing.
 PART = 0.25

@@ -9,31 +9,13 @@ from hpclab import checks
 from hpclab.figures import diagram, style
 from hpclab.models.plan import Plan
 
-# Megatron-LM's order: what talks most lies closest, tensor in every layer, pipeline with single activations.
-_INNERMOST_FIRST = {
-    "tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute",
-}  # fmt: skip
+_LOOK = {"tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute"}
 _NODES, _SIZE, _ACROSS, _DOWN, _LEFT = 4, 46.0, 80.0, 86.0, 92.0  # pixels, and how many nodes
-
-
-def groups(plan: Plan, rank: int = 0) -> dict[str, range]:
-    """The ranks that work together with `rank` along each axis of `plan`, itself among them.
-
-    Ranks fill nodes one after the other, and along the innermost axis neighbours are r and r + 1.
-    """
-    checks.integer("rank", rank, 0, plan.gpus - 1)
-    found, stride = {}, 1
-    for axis in _INNERMOST_FIRST:
-        whole = stride * getattr(plan, axis)
-        first = rank // whole * whole + rank % stride
-        found[axis] = range(first, first + whole, stride)
-        stride = whole
-    return found
 
 
 def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
     """SVG of the first nodes, of `node_gpus` GPUs, that `rank` and its groups touch."""
-    rows = {name: row for name, row in groups(plan, rank).items() if len(row) > 1}
+    rows = {name: row for name, row in plan.groups(rank).items() if len(row) > 1}
     own = rank // checks.integer("node_gpus", node_gpus, 1, 4096)
     others = {name: sorted({peer // node_gpus for peer in row} - {own}) for name, row in rows.items()}
     touched = [own, *dict.fromkeys(node for turn in zip_longest(*others.values()) for node in turn)]
@@ -42,7 +24,7 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
     where = [f"{name} {'across nodes' if nodes else 'inside the node'}" for name, nodes in others.items()]
     title = f"Rank {rank} of {plan.gpus:,}: {', '.join(where) or 'it is alone'}"
     top, x, body = diagram.title_height(title) + 34, _LEFT, list[str]()
-    colours = {name: style.COLOUR[_INNERMOST_FIRST[name]] for name in rows}
+    colours = {name: style.COLOUR[_LOOK[name]] for name in rows}
     place = {
         node * node_gpus + local: (_LEFT + local * _ACROSS, top + row * _DOWN)
         for row, node in enumerate(shown) for local in range(node_gpus)

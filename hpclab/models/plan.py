@@ -8,6 +8,9 @@ from hpclab.models.transformer import Transformer
 RECOMPUTE = ("none", "selective", "half", "full")
 """What is made again: attention's scores (Korthikanti et al., MLSys 2023); all but attention and every second
 matrix product (what torchtitan calls selective); all but the layer's input."""
+AXES = ("tensor", "context", "data", "pipeline")
+"""Innermost first, Megatron-LM's order: what talks most lies closest, tensor in every layer, and a
+pipeline, which sends single activations, farthest."""
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number that matrix products take
 
 
@@ -62,6 +65,20 @@ class Plan:
     def micro_batches(self) -> int:
         """Micro-batches of a step on each rank, one after the other."""
         return self.batch // (self.data * self.micro_batch)
+
+    def groups(self, rank: int = 0) -> dict[str, range]:
+        """The ranks that work together with `rank` along each of AXES, itself among them.
+
+        Ranks fill nodes one after the other, and along the innermost axis neighbours are r and r + 1.
+        """
+        checks.integer("rank", rank, 0, self.gpus - 1)
+        found, stride = {}, 1
+        for axis in AXES:
+            whole = stride * getattr(self, axis)
+            first = rank // whole * whole + rank % stride
+            found[axis] = range(first, first + whole, stride)
+            stride = whole
+        return found
 
     def refuse_unless_it_fits(self, model: Transformer) -> None:
         """ValueError where `model` cannot be split so."""

@@ -80,7 +80,7 @@ class Gangs:
         names = self.roster.names[:ranks]
         payload = tasks.pack((function, tuple(args)))
         addresses = self._make_ready(names, look)
-        self._wait_ready(self.used)  # what another loads for its next child would take a core from this gang
+        self._wait_ready(self.used, look)  # what others load for their next child would take cores from this
         states = {address: RankState(rank) for rank, address in enumerate(addresses)}
         environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
@@ -105,8 +105,7 @@ class Gangs:
         addresses = [at[name] for name in names]
         if all(address in self.ready for address in addresses):
             return addresses
-        for address in addresses:
-            self.ended.pop(address, None)
+        self.ended = {at: status for at, status in self.ended.items() if at not in addresses}
         self._tell(addresses, relay.wake, look=look)
         limit = max(60.0, self.request.join_timeout)
 
@@ -218,12 +217,13 @@ class Gangs:
             self.settle()
             self._wait_ready(addresses)
 
-    def _wait_ready(self, addresses: Iterable[str]) -> None:
-        """Wait a little for the agents there that can get their next child ready."""
+    def _wait_ready(self, addresses: Iterable[str], look: Look = lambda: None) -> None:
+        """Wait a little for the agents there that can get their next child ready; `look` may end it."""
         here = self.roster.addresses(self.roster.names)
         able = {at for name, at in here.items() if not self.roster.suspended(name)}.intersection(addresses)
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline and not able <= self.ready.keys() | self.ended.keys():
+            look()
             self._take_events({}, wait=watch.TICK)
 
     def settle(self) -> None:
