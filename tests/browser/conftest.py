@@ -158,15 +158,19 @@ class Lab:
                 self.request(f"api/sessions/{session['id']}", "DELETE")
 
 
+def chromium_program():
+    """Chromium's path, or None where only Playwright may know one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("HPCLAB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
 @contextlib.contextmanager
-def running_browser():
+def running_browser(program=None):
     """Headless Chromium; the test is skipped, saying why, where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = os.environ.get("HPCLAB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     options = [*CHROMIUM_OPTIONS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with playwright.sync_playwright() as driver:
-        program = program or driver.chromium.executable_path  # Playwright's own, where it was downloaded
+        program = program or chromium_program() or driver.chromium.executable_path
         if not os.path.exists(program):
             pytest.skip("no Chromium on PATH: install the package chromium, or name one in HPCLAB_CHROMIUM")
         chromium = driver.chromium.launch(executable_path=program, args=options)

@@ -1,7 +1,7 @@
 """A cluster of several hosts on this machine, with a Slurm that root runs for everybody, as a site has it.
 
 Each host is a set of namespaces: a network address, a name, processes and a /tmp of its own. All hosts see
-one file system in memory with the home of their only user. They live inside one more set of namespaces, whose
+one file system in memory with the homes of their users. They live inside one more set of namespaces, whose
 first process reads our pipe: when whoever holds the site ends, however that comes about, the kernel ends
 everything within. So nothing is left behind, no file, address or user, and two sites never meet.
 """
@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = "/mnt"  # on the hosts: the file system that all of them see
-USER, UID, HOME = "ada", 61803, f"{SHARED}/ada"
+USER, UID, HOME = "ada", 61803, f"{SHARED}/ada"  # the first user; others follow
 PROGRAMS = ("ip", "unshare", "nsenter", "setpriv", "mount", "slurmctld", "slurmd", "munged")
 PATH = f"{SHARED}/bin:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 # A namespace's first process: it answers, and ends with our pipe. It inherits orphans, which leave no dead.
@@ -53,20 +53,22 @@ class Site(AbstractContextManager):
 
     `settings` replaces keys of slurm.conf (None takes one out), `nodes` and `partitions` its lines on these;
     `jobqueue` is the user's Dask configuration; `programs` go into a folder that comes first on everybody's
-    PATH; `prepare` is shell that root runs on every host, whose name is $1, before Slurm starts.
+    PATH; `prepare` is shell that root runs on every host, whose name is $1, before Slurm starts; `users`
+    have a home each and their name as password.
     """
 
     def __init__(
         self, hosts: int = 2, cores: int = 2, *, settings: Mapping[str, str | None] | None = None,
         nodes: str = "", partitions: str = MAIN, jobqueue: str = JOBQUEUE,
-        programs: Mapping[str, str] | None = None, prepare: str = "",
+        programs: Mapping[str, str] | None = None, prepare: str = "", users: tuple[str, ...] = (USER,),
     ):  # fmt: skip
         self.home = HOME
         self.hosts = [f"c{number}" for number in range(1, hosts + 1)]
         self.started: list[subprocess.Popen[str]] = []
         self.first: dict[str, int] = {}  # the first process of each host, and of the network between them
-        self.environment = {"PATH": PATH, "HOME": HOME, "USER": USER, "SLURM_CONF": f"{SHARED}/slurm.conf",
-                            "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}  # fmt: skip
+        self.environment = {"PATH": PATH, "SLURM_CONF": f"{SHARED}/slurm.conf", "PYTHONPATH": str(ROOT),
+                            "LANG": "C.UTF-8"}  # fmt: skip
+        self.users = {name: UID + at for at, name in enumerate(users)}
         nodes = nodes or "\n".join(
             f"NodeName={name} NodeAddr=10.77.0.{at} CPUs={cores} RealMemory=4000"
             for at, name in enumerate(self.hosts, 2)
@@ -87,11 +89,14 @@ class Site(AbstractContextManager):
         self.end()
 
     def run(
-        self, *words: object, host: str = "login", cwd: str = HOME, timeout: float = 120, **environment: str
-    ) -> str:
-        """What the command prints as the site's user on `host`; AssertionError where it fails."""
-        as_user = [f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "env", "-i", "-C", cwd]
-        pairs = [f"{name}={value}" for name, value in (self.environment | environment).items()]
+        self, *words: object, host: str = "login", cwd: str = "", timeout: float = 120, user: str = USER,
+        **environment: str,
+    ) -> str:  # fmt: skip
+        """What the command prints as a user of the site on `host`; AssertionError where it fails."""
+        home, uid = f"{SHARED}/{user}", self.users[user]
+        as_user = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "env", "-i", "-C", cwd or home]
+        known = self.environment | {"HOME": home, "USER": user} | environment
+        pairs = [f"{name}={value}" for name, value in known.items()]
         done = subprocess.run(
             [*self._inside(host), "setpriv", *as_user, *pairs, *map(str, words)], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout,
@@ -134,9 +139,12 @@ class Site(AbstractContextManager):
         files = {
             "slurm.conf": conf,
             "etc/hosts": f"127.0.0.1 localhost\n{names}",
-            "etc/passwd": f"root:x:0:0::/root:/bin/sh\n{USER}:x:{UID}:{UID}::{HOME}:/bin/sh\n",
-            "etc/group": f"root:x:0:\n{USER}:x:{UID}:\n",
-            "ada/.config/dask/jobqueue.yaml": f"jobqueue:\n  slurm:\n{settings}" if settings else "",
+            "etc/passwd": "root:x:0:0::/root:/bin/sh\n"
+            + "".join(f"{name}:x:{uid}:{uid}::{SHARED}/{name}:/bin/sh\n" for name, uid in self.users.items()),
+            "etc/group": "root:x:0:\n" + "".join(f"{name}:x:{uid}:\n" for name, uid in self.users.items()),
+            "etc/shadow": "root:*:1::::::\n" + "".join(f"{name}:*:1::::::\n" for name in self.users),
+            **{f"{name}/.config/dask/jobqueue.yaml": f"jobqueue:\n  slurm:\n{settings}" if settings else ""
+               for name in self.users},
             **{f"bin/{name}": text for name, text in programs.items()},
         }
         for name, text in files.items():
@@ -145,8 +153,10 @@ class Site(AbstractContextManager):
         self.root(f"""cd {SHARED}; mkdir -p state log munge bin
             chmod 700 state; chmod 755 munge; chmod -R a+x bin
             head -c 1024 /dev/urandom > munge/key; chmod 600 munge/key
-            chown -R {UID}:{UID} ada; chmod 700 ada
-            mount --bind etc /etc; ip link add lan type bridge; ip link set lan up""", "")  # fmt: skip
+            chmod 640 etc/shadow
+            {"; ".join(f"chown -R {uid}:{uid} {name}; chmod 700 {name}" for name, uid in self.users.items())}
+            mount --bind etc /etc; {"".join(f"echo {name}:{name} | chpasswd -c SHA512; " for name in self.users)}
+             ip link add lan type bridge; ip link set lan up""", "")  # fmt: skip
 
     def _make_host(self, name: str, address: str, prepare: str) -> None:
         self.first[name] = pid = self._begin(self._inside("", "pm"))

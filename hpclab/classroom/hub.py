@@ -1,0 +1,136 @@
+"""What a site says of its hub: the table [hub] of site.toml, and the job that each learner's server is.
+
+    [hub]
+    address = "10.0.0.1"               where the compute nodes reach the host of the hub
+    port = 8000                        of browsers: on loopback, for a web server in front; or with
+    certificate, key = "/etc/…"        TLS of the hub's own, on every address
+    idle = "01:00:00"                  a server that nobody uses for so long ends
+    servers = 60                       at most at once
+    course = "https://…/hpclab.git"    a repository for nbgitpuller; left out: the course as it is installed
+    branch = "main"
+
+    [[hub.profile]]                    what a learner may choose from; by name, and nothing else
+    name = "CPU"
+    cores = 2
+    memory = "4 GiB"
+    time = "04:00:00"
+    gpus = 0
+    partition = ""                     where it differs from [slurm]
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hpclab import checks
+from hpclab.cluster import request
+from hpclab.cluster.backends.site_settings import clock
+
+JUPYTER_CONFIG = Path(__file__).parents[1] / "cli" / "jupyter_config"  # for a JupyterLab that is not ours
+JOB = "hpclab-server"
+LOG = ".hpclab-server.log"  # in the learner's home: what the last server wrote
+
+
+def _by(check: Any, default: Any, **bounds: Any) -> Any:
+    return field(default=default, metadata={"check": lambda name, value: check(name, value, **bounds)})
+
+
+def _name(name: str, value: object) -> str:
+    text: str = checks.instance(name, value, str, "text, in quotes")
+    if not re.fullmatch(r"[\w .,:()+/-]{1,60}", text):
+        raise ValueError(f"{name} must be 1 to 60 letters, digits, spaces or any of . , : ( ) + / -.")
+    return text
+
+
+def _repository(name: str, value: object) -> str:
+    text: str = checks.instance(name, value, str, "text, in quotes")
+    if text and not re.fullmatch(r"(https://|ssh://|file:///)[\w./:@~+-]{1,400}", text):
+        raise ValueError(f"{name} must begin with https://, ssh:// or file:///, not {checks.shown(value)}.")
+    return text
+
+
+def _file(name: str, value: object) -> str:
+    text: str = checks.instance(name, value, str, "text, in quotes")
+    if text and not Path(text).is_file():
+        raise ValueError(f"{name} must be a file, not {checks.shown(value)}.")
+    return text
+
+
+def _word(name: str, value: object) -> str:
+    return "" if value == "" else checks.identifier(name, value)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A server's job: `cores`, `memory` in bytes, `time` in seconds, `gpus`, a `partition` of its own or ""."""
+
+    name: str = _by(_name, "CPU")
+    cores: int = _by(checks.integer, 2, low=1, high=1024)
+    memory: int = _by(request.bytes_of, 4 * 2**30)
+    time: float = _by(request.time_limit, 4 * 3600.0)
+    gpus: int = _by(checks.integer, 0, low=0, high=64)
+    partition: str = _by(_word, "")
+
+    def directives(self) -> list[str]:
+        """Its options for sbatch; what it leaves to the site is not among them."""
+        asked = [f"--cpus-per-task={self.cores}", f"--mem={self.memory // 2**20}M",
+                 f"--time={clock(round(self.time))}"]  # fmt: skip
+        asked += [f"--gres=gpu:{self.gpus}"] if self.gpus else []
+        return asked + ([f"--partition={self.partition}"] if self.partition else [])
+
+
+@dataclass(frozen=True)
+class Hub:
+    """What a hub is started with; `idle` in seconds, `profiles` in the order in which learners see them."""
+
+    address: str = _by(_word, "")
+    port: int = _by(checks.integer, 8000, low=1, high=65535)
+    certificate: str = _by(_file, "")
+    key: str = _by(_file, "")
+    idle: float = _by(request.time_limit, 3600.0)
+    servers: int = _by(checks.integer, 60, low=1, high=10_000)
+    course: str = _by(_repository, "")
+    branch: str = _by(checks.identifier, "main")
+    profiles: tuple[Profile, ...] = (Profile(),)
+
+
+def read(table: Mapping[str, Any]) -> Hub:
+    """The hub that a table [hub] describes. ValueError names the key that cannot be, and what could."""
+    rest = dict(table)
+    listed = checks.instances("hub.profile", rest.pop("profile", [{}]), dict, "a table [[hub.profile]]")
+    profiles = tuple(_checked(Profile, "hub.profile", one) for one in listed)
+    names = [profile.name for profile in profiles]
+    if not names or len(set(names)) < len(names):
+        raise ValueError("Each [[hub.profile]] must have a name of its own, and there must be one.")
+    return _checked(Hub, "hub", rest, profiles=profiles)
+
+
+def _checked(kind: Any, table: str, values: Mapping[str, Any], **more: Any) -> Any:
+    known = {part.name: part.metadata["check"] for part in fields(kind) if "check" in part.metadata}
+    for key in values:
+        checks.choice(f"A key of {table}", key, known)
+    return kind(**{key: known[key](f"{table}.{key}", value) for key, value in values.items()}, **more)
+
+
+def script(
+    profile: Profile, command: Sequence[str], *, home: str, keep: Sequence[str],
+    directives: Sequence[str] = (), prologue: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
+    """The batch script of a learner's server.
+
+    `command` runs in `home` with the variables named in `keep` of whoever submits it; `directives` and
+    `prologue` are the site's, and `environment` what the learner's own jobs shall find. What a learner says
+    is in none of them.
+    """
+    own = [f"--job-name={JOB}", f'--output="{home.replace("%", "%%")}/{LOG}"', "--open-mode=truncate",
+           f'--chdir="{home}"', f"--export={','.join(keep)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
+    asked = profile.directives()
+    said = {option.partition("=")[0] for option in asked}
+    site = [option for option in directives if option.partition("=")[0] not in said]
+    lines = [f"#SBATCH {option}" for option in (*own, *site, *asked)]
+    lines += prologue
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in (environment or {}).items()]
+    return "\n".join(["#!/bin/bash", *lines, f"exec {shlex.join(command)}", ""])

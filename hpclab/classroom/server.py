@@ -1,0 +1,63 @@
+"""A learner's server inside its job: `python -P -m hpclab.classroom.server`.
+
+What the job hands down to nested sbatch and srun goes, the site's settings take its place, the course is laid
+out, a port is chosen that no other server of the class takes, the hub is told, and this process becomes
+JupyterHub's own server.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from urllib.parse import urlsplit, urlunsplit
+
+from hpclab.cluster import slurm_commands
+from hpclab.cluster.host.ports import Ports
+
+FOLDER = "hpclab"  # below the home: the course
+_FIRST, _MANY = 10_000, 20_000  # ports below those that Linux hands out by itself
+
+
+def main(arguments: list[str]) -> None:
+    os.umask(0o077)
+    job = int(os.environ.get("SLURM_JOB_ID", "0"))
+    site = json.loads(os.environ.pop("HPCLAB_SITE_ENVIRONMENT", "{}"))
+    environment = {**slurm_commands.without_job(os.environ), **site}
+    if not os.environ.get("HPCLAB_COURSE"):  # else nbgitpuller brings it
+        lay_out = [sys.executable, "-P", "-m", "hpclab.cli.workspace", FOLDER]
+        subprocess.run(lay_out, env=environment, check=False)  # a full disk must not keep the learner out
+    number = port(job)
+    url = urlsplit(environment["JUPYTERHUB_SERVICE_URL"])
+    environment["JUPYTERHUB_SERVICE_URL"] = urlunsplit(url._replace(netloc=f"{url.hostname}:{number}"))
+    tell(number, environment)
+    os.execve(
+        sys.executable, [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments], environment
+    )
+
+
+def port(job: int) -> int:
+    """The port of a job's number, which no other job has at the same time; where a program took it, another."""
+    number = _FIRST + job % _MANY
+    try:
+        with socket.socket() as probe:
+            probe.bind(("", number))
+        return number
+    except OSError:
+        ports = Ports.reserve(1)
+        ports.release()
+        return ports.numbers[0]
+
+
+def tell(number: int, environment: dict[str, str]) -> None:
+    """Let the hub know the port; OSError where it does not answer."""
+    request = urllib.request.Request(
+        f"{environment['JUPYTERHUB_API_URL']}/batchspawner", json.dumps({"port": number}).encode(),
+        {"Authorization": f"token {environment['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60).close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

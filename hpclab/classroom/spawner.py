@@ -1,0 +1,180 @@
+"""JupyterHub's side of a learner's server: batchspawner's, with what a class of strangers needs.
+
+- Only the name of a profile is taken from a learner, and looked up. batchspawner puts everything of a request's
+  `user_options` into the batch script.
+- A server tells its hub the port on which it listens, and nothing else. batchspawner's own handler sets any
+  attribute of the spawner, `exec_prefix` too, so that a learner's token would run commands as the hub.
+- Slurm's programs are called as the learner, by argument lists, with a closed umask.
+- A server whose job ends before it answers is given up at once, with the last lines of its log; and why the last
+  one ended is kept for the page from which it is started again.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+import pwd
+import shlex
+import subprocess
+import sys
+from html import escape
+from typing import Any
+
+from batchspawner import SlurmSpawner
+from batchspawner.api import BatchSpawnerAPIHandler
+from batchspawner.batchspawner import JobStatus
+from jupyterhub.apihandlers import APIHandler, default_handlers
+from jupyterhub.spawner import SpawnException
+from tornado import web
+from traitlets import Instance
+
+from hpclab import checks
+from hpclab.classroom import hub
+from hpclab.classroom.settings import Site
+from hpclab.cluster.slurm import submission
+
+ENDED: dict[str, str] = {}  # why each learner's last server ended, in a sentence
+_HOW = {
+    "TIMEOUT": "it reached its time limit",
+    "PREEMPTED": "a job of higher priority took its node",
+    "NODE_FAIL": "its node failed",
+    "OUT_OF_MEMORY": "it used more memory than its profile has",
+    "CANCELLED": "it was ended by you, by an operator, or because nobody used it",
+    "COMPLETED": "it was shut down, or nobody used it",
+    "FAILED": f"it failed; its last words are in ~/{hub.LOG}",
+}
+
+
+class PortHandler(APIHandler):
+    """`POST /hub/api/batchspawner` of a server that starts: {"port": 12345}."""
+
+    @web.authenticated
+    def post(self) -> None:
+        said, token = self.get_json_body(), self.get_auth_token() or ""
+        starting = [spawner for spawner in self.current_user.spawners.values() if spawner.pending == "spawn"]
+        mine = [one for one in starting if hmac.compare_digest(one.api_token or "", token)]
+        if not mine or not isinstance(said, dict) or set(said) != {"port"}:
+            raise web.HTTPError(403, "A server that starts may say its port here, and nobody else anything.")
+        try:
+            mine[0].port = checks.integer("port", said["port"], 1024, 65535)
+        except ValueError as error:
+            raise web.HTTPError(400, str(error)) from None
+        self.set_status(201)
+        self.finish(json.dumps({"message": "The port is known."}))
+
+
+default_handlers[:] = [one for one in default_handlers if one[1] is not BatchSpawnerAPIHandler]
+default_handlers.append((r"/api/batchspawner", PortHandler))
+
+
+class LearnerSpawner(SlurmSpawner):
+    """`site`: the site's settings; `hub_settings`: its table [hub], read."""
+
+    site = Instance(Site).tag(config=True)
+    hub_settings = Instance(hub.Hub).tag(config=True)
+    batch_query_cmd = "squeue -h -t all -j {job_id} -o '%T %B'"  # of ended jobs, too
+
+    @property
+    def profile(self) -> hub.Profile:
+        """The one that the learner named, or the first."""
+        said = (self.user_options or {}).get("profile")
+        found = [one for one in self.hub_settings.profiles if one.name == said]
+        return (found or list(self.hub_settings.profiles))[0]
+
+    async def get_options_form(self) -> str:
+        """Nothing to choose, nothing to ask."""
+        profiles = self.hub_settings.profiles
+        options = "".join(
+            f'<option{" selected" * (one == self.profile)}>{escape(one.name)}</option>' for one in profiles
+        )
+        return "" if len(profiles) == 1 else (
+            '<label for="profile">What your server gets</label>'
+            f'<select class="form-select" id="profile" name="profile" autofocus>{options}</select>'
+        )  # fmt: skip
+
+    def options_from_form(self, form: dict[str, list[str]]) -> dict[str, Any]:
+        return {"profile": form["profile"][0]} if form.get("profile") else {}
+
+    @staticmethod
+    def apply_user_options(spawner: "LearnerSpawner", options: dict[str, Any]) -> None:
+        names = [one.name for one in spawner.hub_settings.profiles]
+        if set(options) - {"profile"} or options.get("profile", names[0]) not in names:
+            raise web.HTTPError(400, f"The one thing to choose is profile, one of {', '.join(names)}.")
+
+    def get_env(self) -> dict[str, str]:
+        learner = {"USER": self.user.name, "LOGNAME": self.user.name, "HOME": self.req_homedir}
+        told = self.site.environment(learner)
+        return {**super().get_env(), "HPCLAB_SITE_ENVIRONMENT": json.dumps(told)}
+
+    async def _get_batch_script(self, **subvars: Any) -> str:
+        """As `hub.script` writes it; batchspawner's `subvars` hold what a learner may have said."""
+        site = self.site
+        python = site.interpreter().split() or [sys.executable]
+        return hub.script(
+            self.profile, [*python, "-P", "-m", "hpclab.classroom.server", *self.get_args()],
+            home=self.req_homedir, keep=sorted(self.get_env()), directives=site.directives(),
+            prologue=site.prologue(),
+        )  # fmt: skip
+
+    async def run_command(self, cmd: str, input: str | None = None, env: dict[str, str] | None = None) -> str:
+        known = pwd.getpwnam(self.user.name)
+        as_them: dict[str, Any] = {"umask": 0o077}
+        if os.geteuid() == 0:
+            groups = os.getgrouplist(known.pw_name, known.pw_gid)
+            as_them |= {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": groups}
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(cmd), env=env, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            **as_them,
+        )  # fmt: skip
+        try:
+            out, said = await asyncio.wait_for(process.communicate((input or "").encode()), 60)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode:
+            raise RuntimeError(said.decode(errors="replace").strip())
+        return out.decode(errors="replace").strip()
+
+    async def submit_batch_script(self) -> str:
+        try:
+            return str(await super().submit_batch_script())
+        except RuntimeError as error:
+            raise SpawnException(500, submission.explained(str(error), "", {})) from None
+
+    async def start(self) -> Any:
+        """Ends when the server listens; SpawnException as soon as its job has ended."""
+        starting = asyncio.ensure_future(super().start())
+        try:
+            while True:
+                await asyncio.wait({starting}, timeout=2)
+                if starting.done() and await self._listens(*starting.result()):
+                    return starting.result()
+                if self.job_id and await self.query_job_status() == JobStatus.NOTFOUND:
+                    ended = f"Your server's job ended before it answered. {await self._last_words()}"
+                    raise SpawnException(500, ended)
+        finally:
+            starting.cancel()
+
+    async def _listens(self, address: str, port: int) -> bool:
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 2)
+        except (OSError, TimeoutError):
+            await asyncio.sleep(self.startup_poll_interval)
+            return False
+        writer.close()
+        return True
+
+    def clear_state(self) -> None:
+        state = self.job_status.split()[0] if self.job_status else ""
+        if state and not self.state_isrunning() and not self.state_ispending():
+            how = _HOW.get(state, f"Slurm says {state}")
+            ENDED[self.user.name] = f"Your last server ended: {how}. What you saved is there."
+        super().clear_state()
+
+    async def _last_words(self) -> str:
+        """The end of the server's log, read as the learner."""
+        try:
+            said = await self.run_command(shlex.join(["tail", "-n", "3", f"{self.req_homedir}/{hub.LOG}"]))
+        except RuntimeError:
+            return f"See ~/{hub.LOG}."
+        return f"Its last words: {' / '.join(said.splitlines())[:600]}"
