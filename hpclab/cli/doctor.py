@@ -1,6 +1,6 @@
 """`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest.
 
-Offline, quick, and it starts nothing: torch is not even loaded.
+Offline, quick, and it starts nothing: torch is not even loaded. Only `--site` asks a Slurm (doctor_site.py).
 """
 
 import argparse
@@ -17,9 +17,17 @@ from hpclab.machine.capability import capabilities, for_lesson
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object for other programs")
+    parser.add_argument(
+        "--site", nargs="?", const="", metavar="FILE",
+        help="try a site's settings (FILE, else $HPCLAB_SITE or /etc/hpclab/site.toml) on its Slurm, with a job",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.site is not None:
+        from hpclab.cli import doctor_site  # with a Slurm; the rest is offline
+
+        return doctor_site.run(options.site, options.json)
     here, found = machine.probe(), lessons()
     if options.json:
         print(json.dumps(as_data(here, found), indent=1))
