@@ -21,7 +21,9 @@ import requests
 import websocket
 
 # What lesson 05 knows of its pool at its end: what its nodes were, and the seconds each waited in the queue.
-ASKED = {"05": {"nodes": "pool.label", "waits": "[w.started - w.submitted for w in pool.workers() if w.started]"}}
+ASKED = {
+    "05": {"nodes": "pool.label", "waits": "[w.started - w.submitted for w in pool.workers() if w.started]"}
+}
 
 
 @dataclass
@@ -45,7 +47,10 @@ class Learner:
         page = f"{self.hub}/hub/login"
         self.http.get(page, timeout=60)
         said = self.http.post(
-            page, {"username": name, "password": password, "_xsrf": self._xsrf()}, timeout=60, allow_redirects=False
+            page,
+            {"username": name, "password": password, "_xsrf": self._xsrf()},
+            timeout=60,
+            allow_redirects=False,
         )
         if said.status_code != 302:
             raise PermissionError(f"{name} could not log in ({said.status_code}).")
@@ -56,7 +61,9 @@ class Learner:
         self.http.headers["Authorization"] = f"token {self.token}"
 
     def _xsrf(self) -> str:
-        return next(cookie.value for cookie in self.http.cookies if cookie.name == "_xsrf" and "hub" in cookie.path)
+        return next(
+            cookie.value for cookie in self.http.cookies if cookie.name == "_xsrf" and "hub" in cookie.path
+        )
 
     def call(self, method: str, path: str, content: object = None) -> object:
         """What the hub or the server answers, as data; requests.HTTPError where it refuses."""
@@ -128,7 +135,9 @@ def execute(channel: websocket.WebSocket, code: str, asked: dict[str, str]) -> d
     return {name: value.get("data", {}).get("text/plain", "") for name, value in values.items()}
 
 
-def attend(hub: str, name: str, password: str, lessons: dict[str, str], begin: float, until: float, told: Told) -> None:
+def attend(
+    hub: str, name: str, password: str, lessons: dict[str, str], begin: float, until: float, told: Told
+) -> None:
     """Be one learner of the class, from `begin` to `until` on the monotonic clock."""
     try:
         time.sleep(max(0, begin - time.monotonic()))
@@ -192,7 +201,9 @@ def report(told: list[Told]) -> None:
         print(f"Servers: median {statistics.median(starts):.1f} s, slowest {max(starts):.1f} s.")
     for number in dict.fromkeys(number for one in told for number in one.runs):
         runs = [seconds for one in told for seconds in one.runs.get(number, [])]
-        print(f"Lesson {number}: {len(runs)} runs, median {statistics.median(runs):.0f} s, slowest {max(runs):.0f} s.")
+        print(
+            f"Lesson {number}: {len(runs)} runs, median {statistics.median(runs):.0f} s, slowest {max(runs):.0f} s."
+        )
     if waits := [wait for one in told for wait in one.waits]:
         print(f"Nodes waited for: median {statistics.median(waits):.1f} s, longest {max(waits):.1f} s.")
     for label in sorted({label for one in told for label in one.nodes}):

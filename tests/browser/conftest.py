@@ -71,9 +71,14 @@ class Notebook:
 
     def run_all(self, timeout=600):
         """Run > Run All Cells from the menu, and wait until none runs or waits and the kernel is idle."""
+        self.begin_all()
+        self.wait_for_all(timeout)
+
+    def begin_all(self):
         self.page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
         self.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
 
+    def wait_for_all(self, timeout=600):
         def idle():
             # Cells with no code never get a number.
             prompts = self.prompts()

@@ -143,8 +143,10 @@ class Site(AbstractContextManager):
             + "".join(f"{name}:x:{uid}:{uid}::{SHARED}/{name}:/bin/sh\n" for name, uid in self.users.items()),
             "etc/group": "root:x:0:\n" + "".join(f"{name}:x:{uid}:\n" for name, uid in self.users.items()),
             "etc/shadow": "root:*:1::::::\n" + "".join(f"{name}:*:1::::::\n" for name in self.users),
-            **{f"{name}/.config/dask/jobqueue.yaml": f"jobqueue:\n  slurm:\n{settings}" if settings else ""
-               for name in self.users},
+            **{
+                f"{name}/.config/dask/jobqueue.yaml": f"jobqueue:\n  slurm:\n{settings}" if settings else ""
+                for name in self.users
+            },
             **{f"bin/{name}": text for name, text in programs.items()},
         }
         for name, text in files.items():
@@ -155,8 +157,9 @@ class Site(AbstractContextManager):
             head -c 1024 /dev/urandom > munge/key; chmod 600 munge/key
             chmod 640 etc/shadow
             {"; ".join(f"chown -R {uid}:{uid} {name}; chmod 700 {name}" for name, uid in self.users.items())}
-            mount --bind etc /etc; {"".join(f"echo {name}:{name} | chpasswd -c SHA512; " for name in self.users)}
-             ip link add lan type bridge; ip link set lan up""", "")  # fmt: skip
+            mount --bind etc /etc
+            for one in {" ".join(self.users)}; do echo $one:$one | chpasswd -c SHA512; done
+            ip link add lan type bridge; ip link set lan up""", "")  # fmt: skip
 
     def _make_host(self, name: str, address: str, prepare: str) -> None:
         self.first[name] = pid = self._begin(self._inside("", "pm"))

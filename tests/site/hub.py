@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import subprocess
+import secrets
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +30,7 @@ name = "Two cores"
 cores = 2
 memory = "2 GiB"
 """
+TRACKER = "@jupyterlab/notebook-extension/tracker"
 PREEMPTS = {
     "settings": {"SlurmdParameters": "config_overrides", "PreemptType": "preempt/partition_prio",
                  "PreemptMode": "REQUEUE", "SelectTypeParameters": "CR_Core"},
@@ -38,12 +39,24 @@ PREEMPTS = {
 }  # fmt: skip
 
 
+FETCH = """async ([path, method, body]) => {
+    const token = (document.cookie.match(/_xsrf=([^;]+)/) || [])[1];  // of this page's path
+    const said = await fetch(path, {method, body, headers: {"X-XSRFToken": token}});
+    return [said.status, await said.text()];
+}"""
+
+
 class Hub:
     """JupyterHub run by root on the login host of `site`, with `settings` as its site.toml."""
 
     def __init__(self, site, settings=SITE + PROFILES):
         self.site = site
         site.path("site.toml").write_text(settings)
+        for user, uid in site.users.items():  # so that cells out of view can be read too
+            file = site.path(f"{user}/.jupyter/lab/user-settings/{TRACKER}.jupyterlab-settings")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text('{"windowingMode": "none"}')
+            site.root(f"chown -R {uid}:{uid} {SHARED}/{user}/.jupyter")
         self.start()
 
     def start(self):
@@ -58,27 +71,30 @@ class Hub:
 
     def answers(self):
         assert self.process.poll() is None, self.log()[-3000:]
-        get = f"import urllib.request as u; u.build_opener(u.ProxyHandler({{}})).open('{ADDRESS}/hub/health', timeout=2)"
+        ask = (
+            "import sys, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=2)"
+        )
         with contextlib.suppress(AssertionError):
-            self.site.python(get)
-            return True
+            return not self.site.run(sys.executable, "-c", ask, f"{ADDRESS}/hub/health")
 
     def end(self, how="TERM"):
         """As `kill -HOW` of the hub; its proxy ends with it or is taken over."""
-        self.site.root(f"pkill -{how} -f slurm/hub/jupyterhub_config.py")
+        self.site.root(f"pkill -{how} -f [j]upyterhub_config.py")
         self.process.wait(30)
 
     def log(self):
         return self.site.path("hub.log").read_text()
 
-    def job(self, user, *states):
-        """The number of the job that is a learner's server, "" without one."""
-        said = self.site.run("squeue", "-h", "-n", "hpclab-server", "-o", "%i %T %N", user=user).split()
-        return said[0] if said else ""
+    def job(self, user):
+        """Number and host of the job that is a user's server; two "" without one."""
+        said = self.site.run(
+            "squeue", "-h", "-n", "hpclab-server", "-t", "R", "-o", "%i %N", "-u", user
+        ).split()
+        return tuple(said) if said else ("", "")
 
 
 class Page:
-    """A learner's browser: logs in at the hub, has one page, and asks the learner's server as that page would."""
+    """A learner's browser: logs in at the hub, and asks their server as its page would."""
 
     def __init__(self, browser, user):
         self.user = user
@@ -93,7 +109,7 @@ class Page:
 
     def spawn(self, profile="One core"):
         self.page.select_option("#profile", profile)
-        self.page.click("input[type=submit]")
+        self.page.get_by_role("button", name="Start").click()
         self.lab()
 
     def lab(self):
@@ -102,14 +118,32 @@ class Page:
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
 
     def get(self, path):
-        return self.page.evaluate("path => fetch(path).then(said => said.json())", f"/user/{self.user}/{path}")
+        return json.loads(self.fetch(f"/user/{self.user}/{path}")[1])
 
-    def status(self, path):
-        """What status the hub or a server answers this browser with."""
-        return self.page.evaluate("path => fetch(path).then(said => said.status)", path)
+    def fetch(self, path, method="GET", body=None):
+        """Status and text of what the hub or a server answers this page's script."""
+        return self.page.evaluate(FETCH, [path, method, body])
+
+    def reloaded(self):
+        """Whether the page came: what stands before a server that is gone may answer with nothing."""
+        from playwright.sync_api import Error
+
+        with contextlib.suppress(Error):
+            return self.page.reload() is not None
+
+    def type_into_the_first_code_cell(self, text):
+        """Put `text` before it, and wait until JupyterLab has saved that by itself."""
+        cell = self.page.locator(".jp-Notebook .jp-CodeCell").first
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Home")
+        self.page.keyboard.type(f"{text}\n")
+        name = self.page.url.rpartition("/")[2]
+        until(
+            lambda: text in self.fetch(f"/user/{self.user}/api/contents/hpclab/{name}")[1], "it is saved", 60
+        )
 
     def open(self, name):
-        self.page.goto(f"{ADDRESS}/user/{self.user}/lab/workspaces/w/tree/hpclab/{name}")
+        self.page.goto(f"{ADDRESS}/user/{self.user}/lab/workspaces/{secrets.token_hex(4)}/tree/hpclab/{name}")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
         notebook = Notebook(self, self.page, name)
         until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
@@ -128,8 +162,24 @@ def browser_on(site):
             yield chromium
 
 
+def ports(site, host, user):
+    """The TCP ports on which a user's processes listen on a host."""
+    pids = site.root(f"pgrep -u {user} || true", host).split()
+    lines = site.root("ss -Hltnp", host).splitlines()
+    mine = [line for line in lines if any(f"pid={pid}," in line for pid in pids)]
+    return sorted({int(line.split()[3].rpartition(":")[2]) for line in mine})
+
+
+def token(site, user):
+    """The token of a user's server, which only root and they can read."""
+    for host in site.hosts:
+        if pid := site.root(f"pgrep -u {user} -f jupyterhub.singleuser | head -1", host).strip():
+            said = site.path(f"/proc/{pid}/environ", host).read_text().split("\0")
+            return next(pair.partition("=")[2] for pair in said if pair.startswith("JUPYTERHUB_API_TOKEN="))
+
+
 def processes(site, user):
-    """What runs of a learner on any host: host and command."""
+    """What runs of a user on the hosts: host and command."""
     found = []
     for host in ("login", *site.hosts):
         said = site.root(f"ps -o args= -u {user} || true", host)

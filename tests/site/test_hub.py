@@ -1,0 +1,176 @@
+"""A class at a hub: servers are jobs, nobody reaches another's, and what ends is named and begun again.
+
+The several hosts are namespaces, Slurm is root's, the hub runs on the login host, the browsers stand there.
+"""
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import until
+from tests.site import hub as hubs
+from tests.site.hub import ADDRESS, Hub, Page, browser_on, processes
+
+pytestmark = [pytest.mark.slurm, pytest.mark.browser, pytest.mark.timeout(600)]
+KNOCK = """
+import json, os, socket
+told = {}
+for port in json.loads(os.environ["PORTS"]):
+    for line in ("GET /user/ada/api/contents HTTP/1.0", "GET /status HTTP/1.0"):
+        try:
+            with socket.create_connection(("127.0.0.1", port), 2) as one:
+                one.settimeout(2)
+                one.sendall(f"{line}\\r\\nAuthorization: token {os.environ['TOKEN']}\\r\\n\\r\\n".encode())
+                answer = one.recv(2000).decode(errors="replace")
+        except OSError as error:
+            answer = type(error).__name__
+        told[port] = told.get(port, "") + answer.partition("\\r\\n")[0] + "; "
+print(json.dumps(told))
+"""
+LESSON = "05_scale_out_with_dask.ipynb"
+
+
+@pytest.fixture(scope="module")
+def hub(new_site):
+    with new_site(3, cores=4, users=("ada", "bob", "eve"), jobqueue="", **hubs.PREEMPTS) as site:
+        yield Hub(site)
+
+
+@pytest.fixture(scope="module")
+def learners(hub):
+    """Ada and Bob, each before a server of their own with lesson 05 open."""
+    with browser_on(hub.site) as browser:
+        pages = [Page(browser, "ada"), Page(browser, "bob")]
+        for page in pages:
+            page.log_in()
+            page.spawn()
+        yield pages
+
+
+def test_two_learners_run_lesson_05_to_four_nodes_at_once(hub, learners):
+    notebooks = [page.open(LESSON) for page in learners]
+    for notebook in notebooks:
+        notebook.begin_all()
+    for page, notebook in zip(learners, notebooks, strict=True):
+        notebook.wait_for_all(300)
+        scaler = page.page.locator(".hpclab-scaler")
+        scaler.get_by_role("button", name="Skip").click()
+        scaler.get_by_role("slider", name="Nodes").focus()
+        for _ in range(3):
+            page.page.keyboard.press("ArrowRight")
+    for page, notebook in zip(learners, notebooks, strict=True):
+        said = page.page.locator(".hpclab-scaler .hpclab-status")
+        said.get_by_text(re.compile(r"Done: \d point")).wait_for(timeout=200_000)
+        assert (
+            "4 nodes of this site's Slurm, partition main" in page.page.locator(".jp-Notebook").inner_text()
+        )
+        assert not notebook.errors()
+        assert hub.site.run("squeue", "-h", "-o", "%u", user=page.user).split().count(page.user) >= 5
+        assert page.fetch(f"/user/{page.user}/hpclab/dashboard/status")[0] == 200
+
+
+def test_a_job_says_what_its_profile_says_and_nothing_of_the_learner(hub, learners):
+    said = hub.site.run("scontrol", "write", "batch_script", hub.job("ada")[0], "-", user="ada")
+    assert "#SBATCH --cpus-per-task=1\n#SBATCH --mem=1024M\n" in said
+    assert "#SBATCH --partition=main" in said
+    assert hubs.token(hub.site, "ada") not in said
+
+
+def test_what_a_learner_may_choose_is_a_profile_by_name(hub, learners):
+    eve = Page(learners[0].context.browser, "eve")
+    eve.log_in()
+    eve.page.get_by_role("button", name="Start").wait_for()
+    shown = eve.page.locator("#profile option").all_inner_texts()
+    assert shown == ["One core: 1 core, 1 GiB, for 4 h", "Two cores: 2 cores, 2 GiB, for 4 h"]
+    for options in ({"profile": "One core\n#SBATCH --uid=0"}, {"options": "--uid=0"}, {"cmd": "id"}):
+        status, why = eve.fetch("/hub/api/users/eve/server", "POST", json.dumps(options))
+        assert (status, "profile" in why) == (400, True), (options, why)
+    assert hub.job("eve") == ("", "")
+
+
+def test_nobody_reaches_another_learners_server_dashboard_scheduler_sockets_or_files(hub, learners):
+    """Bob, from his browser and from a shell on the host of Ada's server, while her pool runs."""
+    ada, bob, site = *learners, hub.site
+    job, host = hub.job("ada")
+    for path in (
+        "/user/ada/lab",
+        "/user/ada/api/contents",
+        "/user/ada/hpclab/dashboard/status",
+        "/user/ada/files/hpclab/00_start_here.ipynb",
+    ):
+        assert bob.fetch(path)[0] in (403, 404), path
+        assert ada.fetch(path)[0] == 200, path
+    assert bob.fetch("/hub/api/users/ada")[0] == 404
+    hers = hubs.ports(site, host, "ada")
+    assert len(hers) >= 4  # her server, a kernel, the pool's scheduler and its dashboard
+    told = json.loads(
+        site.python(KNOCK, user="bob", host=host, PORTS=json.dumps(hers), TOKEN=hubs.token(site, "bob"))
+    )
+    assert set(told) == set(map(str, hers))
+    assert not [answer for answer in told.values() if "200" in answer or "207" in answer], told
+    for place in ("/mnt/ada", "/mnt/hub", "/tmp", "/dev/shm", "/var/tmp", "/run"):
+        find = f"find {place} -user ada -not -type d \\( -readable -o -writable \\) 2>/dev/null || true"
+        assert site.run("sh", "-c", find, user="bob", host=host) == ""
+    pid = site.root("pgrep -u ada -f jupyterhub.singleuser | head -1", host).strip()
+    for theft in (f"cat /proc/{pid}/environ", f"kill {pid}", f"scancel {job}", "ls /mnt/ada", "ls /mnt/hub",
+                  f"scontrol write batch_script {job} -"):  # fmt: skip
+        with pytest.raises(AssertionError, match="ended with"):
+            site.run("sh", "-c", theft, user="bob", host=host)
+    said = site.root("ps -eo args", host)
+    assert hubs.token(site, "ada") not in said
+
+
+def test_a_server_tells_its_hub_a_port_and_nothing_else(hub, learners):
+    """What batchspawner would set is what the hub runs as root at its next look."""
+    ask = {"exec_prefix": "touch /mnt/taken;", "batch_query_cmd": "touch /mnt/taken", "port": 9999}
+    said = hub.site.python(
+        "import os, json, urllib.request as u, urllib.error\n"
+        "asked = u.Request('http://10.77.0.1:8081/hub/api/batchspawner', os.environ['ASK'].encode(),\n"
+        "    {'Authorization': 'token ' + os.environ['TOKEN'], 'Content-Type': 'application/json'})\n"
+        "try: print(u.urlopen(asked).status)\n"
+        "except urllib.error.HTTPError as error: print(error.code)\n",
+        user="ada", host="c1", ASK=json.dumps(ask), TOKEN=hubs.token(hub.site, "ada"),
+    )  # fmt: skip
+    assert said.strip() == "403"
+
+
+def test_a_hub_that_is_killed_and_started_again_finds_the_servers(hub, learners):
+    ada, job = learners[0], hub.job("ada")
+    kernels = {kernel["id"] for kernel in ada.get("api/kernels")}
+    hub.end("KILL")
+    hub.start()
+    ada.page.reload()
+    ada.lab()
+    assert hub.job("ada") == job
+    assert {kernel["id"] for kernel in ada.get("api/kernels")} == kernels
+
+
+ENDINGS = {
+    "its job ended by an operator": (
+        "scancel {job}",
+        "it was ended by you, by an operator, or because nobody",
+    ),
+    "preempted": (
+        "sbatch --partition=urgent --nodes=3 --ntasks-per-node=4 --output=/dev/null --wrap='sleep 20'",
+        "a job of higher priority took its node",
+    ),
+    "its node down": ("scontrol update node={host} state=down reason=tried", "its node failed"),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_server_that_ended_is_named_and_one_click_brings_it_back(hub, learners, ending):
+    ada, site = learners[0], hub.site
+    command, why = ENDINGS[ending]
+    ada.open("00_start_here.ipynb")
+    ada.type_into_the_first_code_cell(f"kept = {ending!r}")
+    job, host = hub.job("ada")
+    site.root(command.format(job=job, host=host))
+    until(lambda: hub.job("ada")[0] != job, "the job ends")
+    until(lambda: ada.reloaded() and ada.page.get_by_text(why).count(), f"the page says that {why}", 60)
+    site.root(f"scontrol update node={host} state=resume || true")
+    ada.page.get_by_role("button", name="Launch").click()
+    ada.lab()
+    assert f"kept = {ending!r}" in ada.page.locator(".jp-Notebook").inner_text()
+    assert len([line for line in processes(site, "ada") if "jupyterhub.singleuser" in line]) == 1
