@@ -45,9 +45,9 @@ _HOW = {
 }
 
 
-def why_ended(user: str) -> str:
-    """How a user's last server ended, in a sentence; "" where nobody saw it."""
-    return _ended.get(user, "")
+def why_ended(user: Any) -> str:
+    """How the last server of a user of JupyterHub ended, in a sentence; "" where nobody saw it."""
+    return _ended.get(user.name, "") if user else ""
 
 
 class PortHandler(APIHandler):
@@ -98,7 +98,7 @@ class LearnerSpawner(SlurmSpawner):
             for one in profiles
         )
         return (
-            f'<p role="status">{escape(why_ended(self.user.name))}</p>'
+            f'<p role="status">{escape(why_ended(self.user))}</p>'
             '<label for="profile">What your server gets</label>'
             f'<select class="form-select" id="profile" name="profile" autofocus>{options}</select>'
         )

@@ -40,8 +40,10 @@ PREEMPTS = {
 
 
 FETCH = """async ([path, method, body]) => {
-    const token = (document.cookie.match(/_xsrf=([^;]+)/) || [])[1];  // of this page's path
-    const said = await fetch(path, {method, body, headers: {"X-XSRFToken": token}});
+    const hubs = window.jhdata && window.jhdata.xsrf_token;  // on a page of the hub itself
+    const token = hubs || (document.cookie.match(/_xsrf=([^;]+)/) || [])[1];
+    const headers = {"X-XSRFToken": token, "Content-Type": "application/json"};
+    const said = await fetch(hubs ? `${path}?_xsrf=${token}` : path, {method, body, headers});
     return [said.status, await said.text()];
 }"""
 

@@ -172,5 +172,5 @@ def test_a_server_that_ended_is_named_and_one_click_brings_it_back(hub, learners
     site.root(f"scontrol update node={host} state=resume || true")
     ada.page.get_by_role("button", name="Launch").click()
     ada.lab()
-    assert f"kept = {ending!r}" in ada.page.locator(".jp-Notebook").inner_text()
+    ada.page.locator(".jp-Notebook").get_by_text(f"kept = {ending!r}").wait_for()
     assert len([line for line in processes(site, "ada") if "jupyterhub.singleuser" in line]) == 1
