@@ -1,4 +1,4 @@
-"""`hpclab lab | doctor | slurm | rehearse | progress | validate`: a module each, loaded only when called."""
+"""`hpclab lab | doctor | slurm | rehearse | progress | ...`: a module each, loaded only when called."""
 
 import argparse
 import contextlib
@@ -17,6 +17,7 @@ _COMMANDS = {
     "slurm": "start, stop and look at a real Slurm on this machine",
     "rehearse": "run every notebook as a learner would, and report",
     "progress": "say how your predictions fit, what is solved and what is next",
+    "wall": "show the speedups that a class shares",
     "validate": "hold the models against published measurements",
 }
 
