@@ -1,0 +1,212 @@
+"""A site's own settings: one TOML file says what every learner's jobs, pools and server need.
+
+Each value is checked by the check that it has in Pool(...) or jobqueue.yaml, because it ends up in batch
+scripts. `slurm/hub/site.toml` explains the keys; every one is optional.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hpclab import checks
+from hpclab.cluster import directives, request
+
+DEFAULT = Path("/etc/hpclab/site.toml")
+TEMPLATE = "slurm/hub/site.toml in hpclab's repository explains every key"
+_LARGEST = 2**16  # bytes of a file
+_POOL = 1800.0  # seconds that a pool's job asks for unless told, as dask-jobqueue ships it
+_SPOKEN = ("partition", "account", "qos", "reservation")  # as SBATCH_..., SALLOC_..., SLURM_... say them
+_VARIABLE = r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})"
+_PATH = re.compile(rf"(?:~?/|{_VARIABLE})(?:[A-Za-z0-9._/+=@:,-]|{_VARIABLE})*", re.ASCII)
+_MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@=-]{0,127}", re.ASCII)
+_OWN = re.compile(r"~|\$\{?(?:USER|LOGNAME|HOME|SCRATCH|WORK)\b")  # what differs from learner to learner
+_SHELL = "command -v module >/dev/null || . /etc/profile"  # a batch job's shell may not know it yet
+
+
+def _time(name: str, value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError(f'{name} must be text in quotes, such as "02:00:00", not {checks.shown(value)}.')
+    return request.time_limit(name, value)
+
+
+def _path(name: str, value: object) -> str:
+    text: str = checks.instance(name, value, str, "text, in quotes")
+    if not _PATH.fullmatch(text) or len(text) > 300 or ".." in text.split("/"):
+        raise ValueError(
+            f"{name} must be a path of at most 300 plain characters that begins with /, ~/ or $NAME, without "
+            f".., blanks, quotes, ; or $(...), not {checks.shown(value)}."
+        )
+    return text
+
+
+def _scratch(name: str, value: object) -> str:
+    if not _OWN.search(text := _path(name, value)):
+        raise ValueError(
+            f"{name} must be a folder of each learner's own, such as {text.rstrip('/')}/$USER, not {text!r}."
+        )
+    return text
+
+
+def _python(name: str, value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(r"python[0-9.]*", value) else _path(name, value)
+
+
+def _modules(name: str, value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, list | tuple) else [value]
+    wrong = [each for each in listed if not isinstance(each, str) or not _MODULE.fullmatch(each)]
+    if listed is not value or wrong:
+        raise ValueError(
+            f'{name} must be a list of modules such as ["python/3.12"], each of letters, digits or any of '
+            f". _ - + = @ /, not {checks.shown(wrong[0] if wrong else value)}."
+        )
+    return tuple(listed)
+
+
+def _hub(name: str, value: object) -> Mapping[str, Any]:
+    return dict(checks.instance(name, value, Mapping, "a table"))
+
+
+def _in(table: str, check: Callable[[str, object], Any], default: Any = "") -> Any:
+    more = {"default_factory": dict} if default == {} else {"default": default}
+    return field(metadata={"table": table, "check": check}, **more)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a site's file says, checked; text is "" and a tuple empty where it says nothing.
+
+    `time` in seconds, or None: the longest that a learner's job of the class may ask for. Paths as written,
+    with their $NAME. `hub` is the table of that name, unread. `file` is where all this stands.
+    """
+
+    partition: str = _in("slurm", checks.identifier)
+    account: str = _in("slurm", checks.identifier)
+    qos: str = _in("slurm", checks.identifier)
+    reservation: str = _in("slurm", checks.identifier)
+    time: float | None = _in("slurm", _time, None)
+    modules: tuple[str, ...] = _in("software", _modules, ())
+    image: str = _in("software", _path)
+    python: str = _in("software", _python)
+    interface: str = _in("network", checks.identifier)
+    scratch: str = _in("paths", _scratch)
+    local: str = _in("paths", _path)
+    wall: str = _in("paths", _path)
+    hub: Mapping[str, Any] = _in("", _hub, {})
+    file: str = ""
+
+    def directives(self) -> list[str]:
+        """``["--partition=main", ...]``: the options of sbatch that name the class's place in the queue."""
+        return [f"--{name}={getattr(self, name)}" for name in _SPOKEN if getattr(self, name)]
+
+    def prologue(self) -> list[str]:
+        """Lines of shell that a job begins with: its modules."""
+        return [_SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
+
+    def interpreter(self) -> str:
+        """Words that run Python in a job, in the image where there is one; "" for the learner's own."""
+        if self.image:
+            return f"apptainer exec {self.image} {self.python or 'python3'}"
+        return self.python
+
+    def environment(self, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """What a learner's server and shell need so that sbatch, srun, salloc and pools use these settings.
+
+        `variables` are the learner's own (USER, HOME ...), which scratch and wall may name; ValueError for
+        one that is not set. `local` keeps its variables: they are the node's.
+        """
+        told = {
+            f"{tool}_{name.upper()}": getattr(self, name)
+            for name in _SPOKEN if getattr(self, name) for tool in ("SBATCH", "SALLOC", "SLURM")
+        }  # fmt: skip
+        extra = [each for each in self.directives() if not each.startswith(("--partition", "--account"))]
+        pools: dict[str, object] = {
+            "QUEUE": self.partition, "ACCOUNT": self.account, "INTERFACE": self.interface,
+            "LOCAL_DIRECTORY": self.local, "PYTHON": self.interpreter(), "JOB_EXTRA_DIRECTIVES": extra,
+            "JOB_SCRIPT_PROLOGUE": self.prologue(),
+            "WALLTIME": f"{min(self.time, _POOL):g} s" if self.time else "",
+        }  # fmt: skip
+        told |= {f"DASK_JOBQUEUE__SLURM__{name}": repr(value) for name, value in pools.items() if value}
+        if self.scratch:
+            told["HPCLAB_STATE_DIR"] = f"{self.expanded('scratch', variables)}/hpclab"
+        if self.wall:
+            told["HPCLAB_WALL"] = self.expanded("wall", variables)
+        return told
+
+    def expanded(self, name: str, variables: Mapping[str, str] = os.environ) -> str:
+        """The path `name` (scratch, wall ...) with its ~ and $NAME replaced; ValueError for one not set."""
+
+        def value(found: re.Match) -> str:
+            variable = found[0].strip("${}")
+            if not (text := variables.get(variable)):
+                raise ValueError(
+                    f"{self.where(name)} names ${variable}, which is not set here: write its value, or use "
+                    "$USER or $HOME."
+                )
+            return text
+
+        return re.sub(_VARIABLE, value, re.sub("^~", "$HOME", getattr(self, name))).rstrip("/")
+
+    def where(self, name: str) -> str:
+        """``"slurm.partition in /etc/hpclab/site.toml"``, to be named in a sentence."""
+        table = next(part.metadata["table"] for part in fields(self) if part.name == name)
+        return f"{table}.{name} in {self.file or DEFAULT}"
+
+
+def read(path: str | Path | None = None) -> Site:
+    """The settings in `path`, else in the file that HPCLAB_SITE names, else in /etc/hpclab/site.toml.
+
+    FileNotFoundError where there is none; ValueError names file and key of what cannot be used.
+    """
+    file = Path(path or os.environ.get("HPCLAB_SITE") or DEFAULT).expanduser()
+    try:
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o002:
+                raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
+            text = opened.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no file {file} with a site's settings; {TEMPLATE}.") from None
+    if len(text) > _LARGEST:
+        raise ValueError(f"{file} is longer than {_LARGEST // 1024} KiB, so it is no site's settings.")
+    try:
+        return _checked(tomllib.loads(text.decode()), str(file))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not TOML: {error}.") from None
+
+
+def _checked(tables: Mapping[str, Any], file: str) -> Site:
+    parts = {f"{part.metadata['table']}.{part.name}": part for part in fields(Site) if part.metadata}
+    hub = parts.pop(".hub")
+    values: dict[str, Any] = {"file": file}
+    for table, keys in tables.items():
+        if table == "hub":
+            values["hub"] = hub.metadata["check"](f"[hub] in {file}", keys)
+            continue
+        if keys == {} and table not in {name.partition(".")[0] for name in parts}:
+            raise _unknown(table, [*parts], file)
+        for key, value in keys.items() if isinstance(keys, Mapping) else [("", keys)]:
+            name = f"{table}.{key}".rstrip(".")
+            if name in parts and value != "":  # as in a template that nobody has filled in
+                values[key] = parts[name].metadata["check"](f"{name} in {file}", value)
+            elif name not in parts:
+                raise _unknown(name, [*parts], file)
+    site = Site(**values)
+    directives.checked(f"[slurm] in {file}", site.directives())
+    return site
+
+
+def _unknown(name: str, known: list[str], file: str) -> ValueError:
+    own = {each.partition(".")[2]: each for each in known}
+    near = [own[last] for last in (name.rpartition(".")[2],) if last in own]
+    near = near or difflib.get_close_matches(name, known, 1, 0.7)
+    tables = ", ".join(dict.fromkeys(f"[{each.partition('.')[0]}]" for each in known))
+    meant = f"did you mean {near[0]}?" if near else f"its tables are {tables} and [hub]."
+    return ValueError(f"{file} has a setting that nobody reads, {checks.shown(name)}: {meant}")
