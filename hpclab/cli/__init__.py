@@ -17,8 +17,10 @@ _COMMANDS = {
     "slurm": "start, stop and look at a real Slurm on this machine",
     "rehearse": "run every notebook as a learner would, and report",
     "progress": "say how your predictions fit, what is solved and what is next",
-    "wall": "show the speedups that a class shares",
     "validate": "hold the models against published measurements",
+    "summary": "write what you solved and predicted into one file, for feedback",
+    "collect": "say what the summaries of a class show",
+    "wall": "show the speedups that a class shares",
 }
 
 
