@@ -4,7 +4,6 @@ wall.offer(results, "05")           # under a measured figure; nothing where the
 Wall()                              # for whoever teaches: it refreshes itself
 """
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +86,8 @@ class Looks:
     """Each call looks at the folder and at the queue, and gives the picture of both, with a sentence."""
 
     def __init__(self, lesson: str, along: str = "", folder: str | Path = "") -> None:
-        place = wall.folder(folder)
+        self.environment = wall.environment()
+        place = wall.folder(folder or self.environment.get(wall.FOLDER, ""))
         if place is None:
             raise ValueError(
                 "No wall is named: HPCLAB_WALL, or wall in [paths] of the site's settings, is a folder in "
@@ -127,7 +127,7 @@ class Looks:
     def _sample(self) -> None:
         if self.slurm is None:
             self.slurm = connect(start=False, export=False)
-        which = wall.queue_of(os.environ) if self.slurm.kind == "site" else []
+        which = wall.queue_of(self.environment) if self.slurm.kind == "site" else []
         self.samples.append((time.monotonic(), *self.slurm.load(*which)))
         if len(self.samples) > MOST_SAMPLES:
             del self.samples[1:-1:2]

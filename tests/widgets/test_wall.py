@@ -82,7 +82,9 @@ def test_a_site_is_asked_for_the_class_only_and_a_missing_slurm_is_said(on_the_w
     asked = []
     monkeypatch.setattr(Slurm, "load", lambda _, *which: asked.append(which) or (0, 0))
     monkeypatch.setattr(wall, "connect", lambda **_: Slurm("site", "23.11", {}))
-    monkeypatch.setenv("SBATCH_RESERVATION", "course")
+    settings = on_the_wall / "site.toml"
+    settings.write_text('[slurm]\nreservation = "course"\n')
+    monkeypatch.setenv("HPCLAB_SITE", str(settings))
     wall.Looks("05")()
     assert asked == [("--reservation=course",)]
 
