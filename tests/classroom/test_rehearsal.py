@@ -89,13 +89,15 @@ def test_a_lesson_runs_as_a_job_and_its_report_comes_back(site):
 
 @pytest.mark.slurm
 @pytest.mark.slow
-def test_an_interrupt_cancels_the_job_and_what_it_began(site):
+def test_an_interrupt_cancels_the_job_and_what_it_began(site, client):
     process = rehearse("--only", "02")
     until(lambda: (site / "begun").exists(), "the lesson runs")
     process.send_signal(signal.SIGINT)
     said, log = process.communicate(timeout=120)
     assert process.returncode == 130, log
     assert "interrupted; the job is cancelled." in said
+    ended = until(lambda: [job for job in client.history() if job.name == "hpclab-rehearse-02"], "its end")
+    assert ended[-1].state == "CANCELLED"
 
 
 @pytest.mark.slurm
