@@ -58,6 +58,7 @@ def of(entries: Sequence[ledger.Entry]) -> dict[str, Any]:
     """By lesson: exercises that are `solved`, with the best score or None; and for each prediction that
     counts the factor by which it was `off` (None beyond all bounds) and whether it was too `high`."""
     lessons: dict[str, Any] = {}
+    entries = [entry for entry in entries if re.fullmatch("[0-9]{2}", entry.lesson)]
     for entry in entries:
         lesson = lessons.setdefault(entry.lesson, {"solved": {}, "predictions": {}})
         if entry.kind == "solved":

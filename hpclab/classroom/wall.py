@@ -76,13 +76,15 @@ def folder(named: str | Path | None = None) -> Path | None:
 
 
 def points(results: Sequence[Result], lesson: str, along: str = "nodes") -> list[Point]:
-    """The typical speedups among `results`, makespans as an experiment gives them."""
-    found, doubt = speedups(results, along), quality.doubt(results)
-    return [
-        Point(lesson, along, count, round(value, 4), str(origin), bool(doubt) and origin is Origin.MEASURED)
-        for origin in _SHOWN
-        for count, value in typical(found, along, origin).items()
-    ][:MOST_POINTS]
+    """The typical speedups among `results`, makespans as an experiment gives them; without those that a
+    disturbed machine made beyond belief."""
+    found, doubt, credible = speedups(results, along), bool(quality.doubt(results)), list[Point]()
+    for origin in _SHOWN:
+        for count, value in typical(found, along, origin).items():
+            with suppress(ValueError):
+                spoilt = doubt and origin is Origin.MEASURED
+                credible.append(Point(lesson, along, count, round(value, 4), str(origin), spoilt))
+    return credible[:MOST_POINTS]
 
 
 def share(place: Path, shown: Sequence[Point]) -> None:

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--site", action="store_true", help="run each as a Slurm job, one after another")
     parser.add_argument("--learners", type=number, metavar="N", help="with --site: what a class of N needs")
-    parser.add_argument("--cores", default=1, type=number, help="with --site: cores of a job (default: 1)")
+    parser.add_argument("--cores", type=number, help="with --site: cores of a job (default: 1)")
     parser.add_argument("--memory", metavar="SIZE", help="with --site: memory of a job, such as '4 GiB'")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -50,6 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     seconds = checks.number("--cell-timeout", options.cell_timeout, 1, 36_000, "seconds")
     chosen, reports = choose(lessons(), options.only), []
+    if not options.site and (options.learners or options.cores or options.memory):
+        raise ValueError("--learners, --cores and --memory are for --site: add it.")
     if options.site:
         from hpclab.cli import rehearse_site
 

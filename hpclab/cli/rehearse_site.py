@@ -21,7 +21,7 @@ from hpclab.course import Lesson
 def run(options: argparse.Namespace, chosen: Sequence[Lesson], cell_timeout: float) -> int:
     """One job after another, so that no lesson takes another's nodes."""
     learners = options.learners and checks.integer("--learners", options.learners, 1, 100_000)
-    cores = checks.integer("--cores", options.cores, 1, 1024)
+    cores = checks.integer("--cores", options.cores or 1, 1, 1024)
     memory = units.parse_bytes(options.memory) if options.memory else 0
     site = None
     with suppress(FileNotFoundError):

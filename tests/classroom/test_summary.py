@@ -12,6 +12,7 @@ from hpclab.course import ledger
 
 def entries(solved=("ONE",), said=2.0, came=4.0):
     made = [ledger.Entry("prediction", "05", "Speedup", "×", said, came, "measured")]
+    made.append(ledger.Entry("solved", "of my own", "x"))  # written by hand: in no summary
     return made + [ledger.Entry("solved", "05", name, score=3.0) for name in solved]
 
 

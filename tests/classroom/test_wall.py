@@ -69,6 +69,8 @@ def test_a_doubt_travels_with_what_was_measured(points, monkeypatch):
     runs = [*makespans(of_law(Amdahl(0.1), (1, 2), 2), "measured", "nodes")]
     assert {(p.origin, p.doubt) for p in wall.points(runs, "05")} == {("measured", True)}
     assert not any(point.doubt for point in points)
+    disturbed = makespans({1: [90.0], 2: [1.0], 4: [9.0]}, "measured", "nodes")
+    assert [point.count for point in wall.points(disturbed, "05")] == [1, 4]
 
 
 HOSTILE = {
