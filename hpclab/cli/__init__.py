@@ -1,4 +1,4 @@
-"""`hpclab lab | doctor | slurm | rehearse | progress | validate`: a module each, loaded only when called."""
+"""`hpclab lab | doctor | slurm | rehearse | progress | ...`: a module each, loaded only when called."""
 
 import argparse
 import contextlib
@@ -18,6 +18,9 @@ _COMMANDS = {
     "rehearse": "run every notebook as a learner would, and report",
     "progress": "say how your predictions fit, what is solved and what is next",
     "validate": "hold the models against published measurements",
+    "summary": "write what you solved and predicted into one file, for feedback",
+    "collect": "say what the summaries of a class show",
+    "wall": "show the speedups that a class shares",
 }
 
 

@@ -1,7 +1,8 @@
 """`hpclab rehearse`: run every notebook as a learner would on this machine, the day before the workshop.
 
 Each lesson gets a fresh working folder, a kernel of its own and a state directory of its own, so nothing that
-happens to run already helps it or is touched by it. What it leaves running is a failure, and is ended.
+happens to run already helps it or is touched by it. What it leaves running is a failure, and is ended. On a
+site a lesson's folders are where its nodes see them; with --site each lesson is a job, on a compute node.
 """
 
 import argparse
@@ -22,6 +23,8 @@ import psutil
 
 from hpclab import checks, units
 from hpclab.cli import number
+from hpclab.cluster import notes
+from hpclab.cluster.host import private
 from hpclab.course import Lesson, lay_out, lessons
 from hpclab.machine.footprint import Footprint, members
 from hpclab.machine.probe import slurm
@@ -37,14 +40,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cell-timeout", default=180, type=number, help="seconds for one cell (default: 180)"
     )
+    parser.add_argument("--site", action="store_true", help="run each as a Slurm job, one after another")
+    parser.add_argument("--learners", type=number, metavar="N", help="with --site: what a class of N needs")
+    parser.add_argument("--cores", type=number, help="with --site: cores of a job (default: 1)")
+    parser.add_argument("--memory", metavar="SIZE", help="with --site: memory of a job, such as '4 GiB'")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
 
 def run(options: argparse.Namespace) -> int:
     seconds = checks.number("--cell-timeout", options.cell_timeout, 1, 36_000, "seconds")
     chosen, reports = choose(lessons(), options.only), []
+    if not options.site and (options.learners or options.cores or options.memory):
+        raise ValueError("--learners, --cores and --memory are for --site: add it.")
+    if options.site:
+        from hpclab.cli import rehearse_site
+
+        return rehearse_site.run(options, chosen, seconds)
     shown = sys.stderr if options.json else sys.stdout
-    top = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - short: it becomes part of socket names
+    top = str(shared()) if slurm().site else _near()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for lesson in chosen:
@@ -79,13 +92,27 @@ def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
 @dataclass(frozen=True)
 class Report:
     """`seconds` of wall time, `peak_memory` in bytes (summed PSS of everything it started on this machine),
-    and `failure`: "" or a sentence naming the cell and the first line of its error."""
+    `nodes` that its pools had of a Slurm at most, and `failure`: "" or a sentence naming the cell and the
+    first line of its error."""
 
     number: str
     name: str
     seconds: float
     peak_memory: int
     failure: str = ""
+    nodes: int = 0
+
+
+class _Watched(Footprint):
+    """Looks at the nodes of the lesson's pools, too."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(str(state))
+        self.state, self.nodes = state, 0
+
+    def look(self) -> None:
+        super().look()
+        self.nodes = max(self.nodes, notes.nodes_in(self.state))
 
 
 def line(report: Report) -> str:
@@ -108,14 +135,24 @@ def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Repor
     state.mkdir(mode=0o700)
     begin = time.monotonic()
     try:
-        with Footprint(str(state)) as footprint:
-            failure = _execute(course / lesson.path.name, folder, state, cell_timeout)
+        near = tempfile.TemporaryDirectory(prefix="hpclab-k-", dir=_near(), ignore_cleanup_errors=True)
+        with _Watched(state) as footprint, near as sockets:  # not every shared file system has sockets
+            failure = _execute(course / lesson.path.name, Path(sockets), state, cell_timeout)
             seconds = time.monotonic() - begin
     finally:
         left = _end_what_is_left(state)
     if left and not failure:
         failure = f"it left running: {', '.join(left)}."
-    return Report(lesson.number, lesson.name, round(seconds, 2), footprint.peak, failure)
+    return Report(lesson.number, lesson.name, round(seconds, 2), footprint.peak, failure, footprint.nodes)
+
+
+def shared() -> Path:
+    """A private folder that the nodes of a site see: HPCLAB_STATE_DIR, or ~/.hpclab. OSError."""
+    return private.make(Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab"), plain=False)
+
+
+def _near() -> str | None:
+    return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - short: it becomes part of socket names
 
 
 def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> str:

@@ -106,6 +106,11 @@ def newest_dashboard() -> Dashboard | None:
     return Dashboard(last.port, last.key) if last else None
 
 
+def nodes_in(state: Path) -> int:
+    """How many nodes of a Slurm the living pools have, or have asked for, whose HPCLAB_STATE_DIR this is."""
+    return sum(note.nodes for note in _living(state / _FOLDER) if note.slurm)
+
+
 def _living(folder: Path) -> list[Note]:
     found = []
     for path in folder.glob("*.json"):

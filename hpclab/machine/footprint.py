@@ -65,7 +65,11 @@ class Footprint:
         self._over.set()
         self._thread.join()
 
+    def look(self) -> None:
+        """Look once, as the thread does every third of a second."""
+        self.peak = max(self.peak, summed_pss(members(self._mark)))
+
     def _watch(self) -> None:
         while not self._over.is_set():
-            self.peak = max(self.peak, summed_pss(members(self._mark)))
+            self.look()
             self._over.wait(_EVERY)

@@ -6,7 +6,6 @@ Keep what `watch` returns: run the cell again, and the view before it is dropped
 """
 
 import math
-import re
 import threading
 import time
 import weakref
@@ -20,6 +19,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from hpclab.cluster.slurm import Job, Slurm, connect
+from hpclab.cluster.slurm.records import node_names
 from hpclab.figures import nodes_view, style
 
 STOPS_AFTER = 900.0  # seconds; a browser does not tell the kernel that nobody looks any more
@@ -155,18 +155,4 @@ def _shown(job: Job) -> list[Any]:
     """A box for each node that the job runs on, or one where it waits; its name beside its number."""
     number = f"{job.array_job}_{job.array_task}" if job.array_job else str(job.id)
     shown: Any = replace(job, id=f"{number} {job.name}"[:40], node_list="")  # type: ignore[arg-type]
-    return [replace(shown, node_list=name) for name in _names(job.node_list)] or [shown]
-
-
-def _names(node_list: str) -> list[str]:
-    """``node[1-2,7]`` as node1, node2, node7; at most a thousand."""
-    names: list[str] = []
-    for prefix, numbers in re.findall(r"([^,\[\]]+)(?:\[([^\]]*)\])?", node_list):
-        for part in numbers.split(","):
-            first, _, last = part.partition("-")
-            if first.isdecimal() and (last or first).isdecimal():
-                span = range(int(first), min(int(last or first), int(first) + 1000) + 1)
-                names += [f"{prefix}{number:0{len(first)}d}" for number in span]
-            else:
-                names.append(prefix + part)
-    return names[:1000]
+    return [replace(shown, node_list=name) for name in node_names(job.node_list)] or [shown]

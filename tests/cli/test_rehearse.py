@@ -71,6 +71,11 @@ def test_good_and_wrong_lessons(fates, capsys, monkeypatch):
     assert (fates / "notebooks" / "00_good.ipynb").read_text() == before  # the learner's own are untouched
 
 
+def test_what_is_for_a_site_is_refused_without_it(capsys):
+    assert main(["rehearse", "--learners", "40"]) == 1
+    assert "are for --site" in capsys.readouterr().err
+
+
 def test_a_lesson_in_a_line():
     report = rehearse.Report("00", "00_good", 12.0, 300 * 2**20)
     assert "passed" in rehearse.line(report)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from hpclab.cluster.slurm import Job, Node, Slurm, SlurmTimeout
+from hpclab.cluster.slurm.records import node_names
 from hpclab.exercises.lesson_04.job_follow import ThisMachine
 from hpclab.widgets import queue_view
 from tests.conftest import until
@@ -125,8 +126,8 @@ def test_without_slurm_it_says_so_and_asks_nothing():
 
 
 def test_node_lists():
-    assert queue_view._names("node[1-3,7],gpu09,a[08-10]b") == [
+    assert node_names("node[1-3,7],gpu09,a[08-10]b") == [
         "node1", "node2", "node3", "node7", "gpu09", "a08", "a09", "a10", "b",
     ]  # fmt: skip
-    assert queue_view._names("") == []
-    assert len(queue_view._names("n[0-999999999]")) == 1000
+    assert node_names("") == []
+    assert len(node_names("n[0-999999999]")) == 1000

@@ -56,6 +56,12 @@ class Slurm:
             jobs = records.read_queue(self._poll(*words, since=begin))
         return [job for job in jobs if job.id in wanted or job.array_job in wanted]
 
+    def load(self, *which: str) -> tuple[int, int]:
+        """On how many nodes jobs run and how many jobs wait, everybody's that Slurm shows; `which` narrows it
+        by squeue's own options, such as --partition=class."""
+        words = ["squeue", "--noheader", "--array", "--states=RUNNING,PENDING", *which]
+        return records.read_load(self._poll(*words, f"--format={records.LOAD_FORMAT}"))
+
     def nodes(self) -> list[Node]:
         """Every node of the cluster, in Slurm's order."""
         return records.read_nodes(

@@ -37,6 +37,7 @@ _COMPLETION_LOG = {
 }  # fmt: skip
 SQUEUE = ("squeue", "--noheader", "--array", "--states=all")
 SQUEUE_FORMAT = SEPARATOR.join(_SQUEUE.values())
+LOAD_FORMAT = f"%T{SEPARATOR}%N"
 SINFO_FORMAT = SEPARATOR.join(_SINFO.values())
 SACCT_FORMAT = ",".join(_SACCT.values())
 EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
@@ -124,6 +125,27 @@ def read_nodes(text: str) -> list[Node]:
         before = nodes[node.name].partitions if node.name in nodes else ()
         nodes[node.name] = replace(node, partitions=before + node.partitions)
     return list(nodes.values())
+
+
+def node_names(node_list: str) -> list[str]:
+    """``node[1-2,7]`` as node1, node2, node7; at most a thousand."""
+    names: list[str] = []
+    for prefix, numbers in re.findall(r"([^,\[\]]+)(?:\[([^\]]*)\])?", node_list):
+        for part in numbers.split(","):
+            first, _, last = part.partition("-")
+            if first.isdecimal() and (last or first).isdecimal():
+                span = range(int(first), min(int(last or first), int(first) + 1000) + 1)
+                names += [f"{prefix}{number:0{len(first)}d}" for number in span]
+            else:
+                names.append(prefix + part)
+    return names[:1000]
+
+
+def read_load(text: str) -> tuple[int, int]:
+    """On how many nodes jobs run and how many jobs wait, from LOAD_FORMAT."""
+    rows = [line.split(SEPARATOR) for line in text.splitlines() if SEPARATOR in line]
+    busy = {name for state, nodes in rows if state == "RUNNING" for name in node_names(nodes)}
+    return len(busy), sum(state == "PENDING" for state, _ in rows)
 
 
 def read_time_limits(text: str) -> dict[str, float]:

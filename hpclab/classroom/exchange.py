@@ -1,0 +1,51 @@
+"""Files that go from hand to hand in a class: those of others are not trusted, ours are never half there."""
+
+import json
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def read(place: Path, largest: int) -> tuple[bytes, int]:
+    """What a regular file of at most `largest` bytes holds, and its owner; never through a link at its end.
+
+    OSError where it cannot be opened, ValueError where it is no such file.
+    """
+    file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        with open(file, "rb", closefd=False) as opened:
+            content = opened.read(largest + 1)
+    finally:
+        os.close(file)
+    if len(content) > largest:
+        raise ValueError(f"it is larger than {largest} bytes")
+    return content, status.st_uid
+
+
+def put(place: Path, content: bytes, mode: int) -> None:
+    """Write `content` aside and rename it to `place`, with these permissions whatever the umask says."""
+    draft = place.with_name(f".{secrets.token_hex(16)}.part")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(file, "wb") as opened:
+            os.fchmod(file, mode)
+            opened.write(content)
+        draft.rename(place)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def plain(text: bytes | str) -> Any:
+    """The JSON in `text`; ValueError for what is none, a nest without end included. Numbers may be NaN."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
