@@ -9,6 +9,7 @@ HPCLAB_HUB=https://hub.example.org as well, to a hub with nbgitpuller.
 """
 
 import argparse
+import functools
 import json
 import os
 import posixpath
@@ -25,6 +26,7 @@ from html import escape
 from itertools import chain
 from pathlib import Path
 from platform import node
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import psutil
@@ -158,28 +160,38 @@ def write_lesson(lesson: Lesson, source: Path, run: bool) -> None:
             if report.failure:
                 raise RuntimeError(f"lesson {lesson.number} failed in {report.failure}")
             notebook = Path(folder) / "course" / lesson.path.name
-        text = anonymous(notebook.read_text(encoding="utf-8"), Path(folder))
-    content = json.loads(text)
-    states = content["metadata"].pop("widgets", {}).get(STATE, {}).get("state", {})
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        hide = anonymous(Path(folder))
+    states = hide(content["metadata"].pop("widgets", {}).get(STATE, {}).get("state", {}))
     for cell in content["cells"]:
-        for output in cell.get("outputs", ()):
-            as_page(output, lambda model: pictured(states, model, lesson.number))
+        if cell["cell_type"] == "code":
+            outputs = hide(cell["outputs"])
+            for output in outputs:
+                as_page(output, lambda model: pictured(states, model, lesson.number))
+            cell["outputs"] = [output for output in outputs if output.get("text") != ""]
     opening = next(cell for cell in content["cells"] if cell["cell_type"] == "markdown")
     heading, _, rest = "".join(opening["source"]).partition("\n")
     opening["source"] = f"{heading}\n\n{above(lesson, run)}\n{rest}"
     write(source / "notebooks" / lesson.path.name, json.dumps(content))
 
 
-def anonymous(text: str, folder: Path) -> str:
-    """`text` without this machine's paths, name and ports, and without its user in Slurm's lists."""
-    for path, shown in private(folder).items():
-        text = text.replace(path, shown)
-    text = re.sub(rf"\b{re.escape(node())}\b", "localhost", text) if node() else text
-    for address in addresses():
-        text = text.replace(address, "192.0.2.1")  # an address for documentation
-    text = re.sub(r"\b(127\.0\.0\.1|localhost):\d+", r"\1:PORT", text)
-    text = re.sub(r"\?key=[\w-]+", "?key=KEY", text)  # of a pool's dashboard, which is gone
-    return text.replace(f" {getuser():>8.8} ", f" {'learner':>8} ")  # squeue's column
+def anonymous(folder: Path) -> Callable[[Any], Any]:
+    """Makes outputs into the same without this machine's paths, name, addresses and ports, and without its
+    user in Slurm's lists. `folder` is where the lesson ran."""
+    known = {rf"(?<![\w.]){re.escape(path)}(?!\w)": shown for path, shown in private(folder).items()}
+    known |= {rf"\b{re.escape(one)}\b": "192.0.2.1" for one in addresses()}  # one for documentation
+    known |= {rf"\b{re.escape(node())}\b": "localhost"} if node() else {}
+    known |= {r"\b(127\.0\.0\.1|localhost):\d+": r"\1:PORT", r"\?key=[\w-]+": "?key=KEY"}  # a dashboard's
+    known |= {rf"(?<= ){re.escape(f'{getuser():>8.8}')}(?= )": f"{'learner':>8}"}  # squeue's column
+
+    def hide(value: Any) -> Any:
+        if isinstance(value, str):
+            return functools.reduce(lambda text, one: re.sub(one, known[one], text), known, value)
+        if isinstance(value, list):
+            return [hide(one) for one in value]
+        return {name: hide(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+    return hide
 
 
 def addresses() -> list[str]:
@@ -205,6 +217,8 @@ def as_page(output: dict, picture: Callable[[str], str]) -> None:
         shown = picture(view["model_id"])
         still = "<p>Live when the lesson is open.</p>" * ("<svg" in shown)
         output["data"] = {"text/html": f'<div class="hpclab-widget">{shown}{still}</div>'} if shown else {}
+    elif "text" in output:  # what was written over, as progress is, is gone
+        output["text"] = re.sub(r"[^\n]*\r(?!\n)", "", "".join(output["text"]))
     elif "text/html" in data:
         output["data"] = {"text/html": f'<div class="hpclab-output">{"".join(data["text/html"])}</div>'}
 
@@ -255,15 +269,12 @@ def build(source: Path, html: Path) -> None:
 
 
 def refuse_leaks(html: Path) -> None:
-    """RuntimeError if a page names a path of this machine, or the machine."""
-    paths = [*private(Path(SHORT, "hpclab-p-"))]
-    for page in [*html.rglob("*.html"), html / "searchindex.js"]:
-        text = page.read_text(encoding="utf-8")
-        words = re.sub(r"<[^>]*>", " ", text)
-        found = [path for path in paths if path in text]
-        found += [one for one in (*addresses(), node()) if one and re.search(rf"\b{re.escape(one)}\b", words)]
+    """RuntimeError if a lesson's page names a path or an address of this machine."""
+    secret = "|".join(map(re.escape, [*private(Path(SHORT, "hpclab-p-")), *addresses()]))
+    for page in (html / "notebooks").glob("*.html"):
+        found = re.search(rf"(?<![\w.])({secret})", page.read_text(encoding="utf-8"))
         if found:
-            raise RuntimeError(f"{page.relative_to(html)} would publish {', '.join(found)} of this machine.")
+            raise RuntimeError(f"{page.name} would publish {found[0]} of this machine.")
 
 
 if __name__ == "__main__":
