@@ -8,7 +8,7 @@ BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives st
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check soak bench format clean
+.PHONY: help lab test check soak site bench format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -44,6 +44,10 @@ format: ## put code and notebooks into the one style
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format --quiet .
 	@$(PY) tests/lessons/canonical.py
+
+site: ## run every lesson and write the course as web pages, with the documentation, into build/site/html
+	@sh ./setup.sh dev
+	@$(PY) docs/pages.py $(ARGS)
 
 soak: ## the long forms of tests, half an hour: every ending and place, every process suspended, forty Slurms, other sites
 	@sh ./setup.sh dev

@@ -1,9 +1,10 @@
-"""The README's pictures of the node scaler and of the training scaler, from real runs on this machine.
+"""The README's pictures of the kernel tracer, the node scaler and the training scaler, from real runs here.
 
     python benchmarks/scaler_pictures.py [docs/images]
 
-Opens lesson 05, then lesson 08 in JupyterLab, runs all cells, commits a prediction, sweeps, moves the slider,
-and takes a picture of the widget. Takes about five minutes on two cores.
+Opens lessons 02, 05 and 08 in JupyterLab and runs all cells. Steps the tracer to its bank conflict; commits a
+prediction, sweeps and moves the slider of the scalers; takes a picture of each widget. That is about five
+minutes on two cores.
 """
 
 import re
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from PIL import Image
 from widget_latency import ROOT, driver
 
 
@@ -41,10 +43,31 @@ def take(notebook, target, asked, guess, slider, points, moves):
     print(target)
 
 
+def take_tracer(lab, browser, target):
+    """Lesson 02's tile at the read whose 32 lanes meet in one bank, at half as many pixels again."""
+    plain, lab.context = lab.context, browser.new_context(device_scale_factor=1.5)
+    with lab.opened("02_write_a_gpu_kernel.ipynb") as notebook:
+        notebook.page.set_viewport_size({"width": 1280, "height": 1200})
+        notebook.run_all(300)
+        tracer = notebook.cell_with("def turn_tile").locator(".hpclab-projected")
+        tracer.get_by_role("slider", name="Step").focus()
+        for _ in range(3):
+            notebook.page.keyboard.press("ArrowRight")
+        tracer.get_by_text("31 of them for conflicts").first.wait_for(state="attached", timeout=60_000)
+        notebook.page.mouse.move(0, 0)
+        tracer.screenshot(path=target)
+        few = Image.open(target).convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
+        few.save(target, optimize=True)  # a third of the bytes, the same to the eye
+        print(target)
+    lab.context.close()
+    lab.context = plain
+
+
 def main():
     images = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     browsers = driver()
     with browsers.running_browser() as browser, browsers.running_lab(browser) as lab:
+        take_tracer(lab, browser, images / "kernel_tracer.png")
         with lab.opened("05_scale_out_with_dask.ipynb") as notebook:
             # It passes 2 nodes without a run, and rests at 3 and at 4.
             moves = [("ArrowRight", ""), ("ArrowRight", "3 nodes: "), ("ArrowRight", "Done: 2 point")]

@@ -127,7 +127,8 @@ def line(report: Report) -> str:
 def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Report:
     """Lay the course into `folder`, run `lesson` there, and end whatever it leaves behind.
 
-    `folder` is empty and stays the caller's to remove. Processes on other nodes of a site's Slurm are not in
+    `folder` is empty and stays the caller's to remove; the notebook in its `course` has its outputs and its
+    widgets' state then, up to where it failed. Processes on other nodes of a site's Slurm are not in
     the memory figure.
     """
     course, state = folder / "course", folder / "s"
@@ -187,6 +188,7 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
     finally:
         if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient hears interrupts meanwhile: one came
             raise KeyboardInterrupt
+        nbformat.write(content, notebook)
     return ""
 
 
