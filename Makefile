@@ -8,7 +8,7 @@ BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives st
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check soak site bench format clean
+.PHONY: help lab hub test check soak site bench format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -19,6 +19,9 @@ help: ## this list
 lab: ## set up this machine and open the course in JupyterLab
 	@sh ./setup.sh lab
 	@exec $(PY) -P -m hpclab.cli lab $(ARGS)
+
+hub: ## set up JupyterHub for a class on this host's Slurm; docs/hub.md says how it is started
+	@sh ./setup.sh hub
 
 test: ## set up and run everything: style, types, arrows, unit tests, notebooks, real Slurm, a real browser
 	@sh ./setup.sh dev

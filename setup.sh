@@ -1,5 +1,6 @@
 #!/bin/sh
-# setup.sh lab|dev: make .venv here and put the course, at pinned versions, into it. `make lab` and `make test` call it.
+# setup.sh lab|hub|dev: make .venv here and put the course, at pinned versions, into it; with hub, JupyterHub and its
+# proxy, too, and with dev what the tests need. `make lab`, `make hub` and `make test` call it.
 #
 #   YES=1        install missing system packages without asking
 #   PYTHON=...   the Python 3.11 to 3.13 to build on
@@ -13,6 +14,7 @@ PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin" # where Debian keeps slurmctld and 
 purpose=${1:-lab}
 index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
 torch=$(sed -n 's/^torch==//p' constraints.txt)
+proxy=5.3.0 # of npm's configurable-http-proxy
 
 say() { printf 'hpclab: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -74,9 +76,9 @@ missing_packages() {
     working_venv || find_python || missing="$missing $(python_package)"
     if [ "$(uname -s)" = Linux ]; then
         has_slurm || missing="$missing slurm-wlm munge"
-        [ "$purpose" = lab ] || has_browser || is_ubuntu || missing="$missing chromium fonts-dejavu-core"
+        [ "$purpose" != dev ] || has_browser || is_ubuntu || missing="$missing chromium fonts-dejavu-core"
         # what Playwright's own driver is linked against
-        [ "$purpose" = lab ] || ldconfig -p 2>/dev/null | grep -q 'libatomic\.so\.1' || missing="$missing libatomic1"
+        [ "$purpose" != dev ] || ldconfig -p 2>/dev/null | grep -q 'libatomic\.so\.1' || missing="$missing libatomic1"
     fi
     missing=${missing# }
 }
@@ -168,10 +170,18 @@ sys.exit(m.version('torch').split('+')[0] != '$torch')" 2>/dev/null && return 0
     quietly pip install -q -c constraints.txt "torch==$torch"
 }
 
+# JupyterHub's proxy, a program for node, beside the Python packages; node itself is one of those.
+install_proxy() {
+    have .venv/bin/configurable-http-proxy ||
+        PATH="$PWD/.venv/bin:$PATH" quietly .venv/bin/npm install --global --prefix "$PWD/.venv" --no-audit --no-fund \
+            --ignore-scripts "configurable-http-proxy@$proxy"
+}
+
 case $purpose in
 lab) extras= purpose_target=lab ;;
+hub) extras=hub purpose_target=hub ;;
 dev) extras=dev purpose_target=test ;;
-*) fail "setup.sh takes lab or dev, not '$purpose'." ;;
+*) fail "setup.sh takes lab, hub or dev, not '$purpose'." ;;
 esac
 
 declined=
@@ -190,6 +200,10 @@ quietly pip install -q -c constraints.txt --upgrade pip || fail "pip could not b
 install_torch || fail "torch was not installed; see above."
 say "installing the course and what it needs (some minutes the first time)"
 quietly pip install -q -c constraints.txt -e ".${extras:+[$extras]}" || fail "the installation failed; see above."
+if [ "$purpose" != lab ] && ! install_proxy; then
+    [ "$purpose" = dev ] || fail "JupyterHub's proxy was not installed; see above."
+    say "no configurable-http-proxy: the tests of the hub will be skipped."
+fi
 if [ "$purpose" = dev ] && ! has_browser; then
     if [ "${YES:-}" = 1 ] || ask "download Chromium for the browser tests (about 170 MB)?"; then
         quietly .venv/bin/python -m playwright install chromium || say "no Chromium: the browser tests will be skipped."
