@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from hpclab.classroom import node_probe
-from hpclab.classroom.settings import Site
+from hpclab.classroom.settings import SHELL, Site
 from hpclab.cluster import slurm_commands
 from hpclab.cluster.backends import command
 from hpclab.cluster.host import private
 from hpclab.cluster.slurm import Slurm, SlurmError
 
-WAIT, RUN = 60.0, 150.0  # seconds that the job may wait, and run
+WAIT, RUN = 60.0, 120.0  # seconds that the job may wait, and run
+_SILENT, _UNFIT, _WAITS = "no file of it came back", "its files cannot be in", "it still waits"
 _LARGEST = 2**16  # bytes of what a node tells
-_MODULE = """command -v module >/dev/null || . /etc/profile
+_MODULE = """{shell}
 load() {{ module load "$1" || echo "exit status $?"; }}
 at=0; for name in {modules}; do
     load "$name" >"$SLURM_PROCID.module-$at" 2>&1; at=$((at + 1))
@@ -43,17 +44,32 @@ class Told:
     """`nodes`: what each told, as node_probe.py has it; `trouble`: why some told nothing, else "".
 
     `scratch`: what this host could not do in the scratch folder; `home`: whether the job's files came back
-    through the home.
+    through the home; `apart`: why only one node could be tried.
     """
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
     trouble: str = ""
     scratch: str = ""
     home: bool = True
+    apart: str = ""
 
 
 def run(
     site: Site, slurm: Slurm, options: Sequence[str], nodes: int, interface: str, say: Callable[[str], object]
+) -> Told:
+    """`run_on` so many nodes, or on one where a job of them starts but not its step on all of them."""
+    told = run_on(nodes, site, slurm, options, interface, say)
+    if nodes > 1 and told.trouble and not told.trouble.startswith(_WAITS):
+        say(f"On {nodes} nodes: {told.trouble}")
+        one = run_on(1, site, slurm, options, interface, say)
+        if one.nodes:
+            one.apart = f"srun on one node does not start a program on the other: {told.trouble}"
+            return one
+    return told
+
+
+def run_on(
+    nodes: int, site: Site, slurm: Slurm, options: Sequence[str], interface: str, say: Callable[[str], object]
 ) -> Told:
     """Run it on `nodes` nodes with these options of sbatch; no job, file or port is left, however it ends.
 
@@ -68,7 +84,7 @@ def run(
         for place in places:
             told.home = place is places[0]
             told.nodes, told.trouble = _run_in(place, site, slurm, options, nodes, door, scratch, say, told)
-            if told.nodes or "no word" not in told.trouble:
+            if not told.trouble.startswith((_SILENT, _UNFIT)):
                 break
     finally:
         door.close()
@@ -110,14 +126,14 @@ def _run_in(
         (folder / "node_probe.py").write_bytes(Path(node_probe.__file__).read_bytes())
         own = [] if site.image or not site.python else [os.path.expanduser(site.python)]
         pythons = " ".join(map(shlex.quote, [sys.executable, *own, "python3", "/usr/bin/python3"]))
-        modules = _MODULE.format(modules=" ".join(site.modules)) if site.modules else ""
+        modules = _MODULE.format(shell=SHELL, modules=" ".join(site.modules)) if site.modules else ""
         (folder / "task.sh").write_text(
             _TASK.format(place=shlex.quote(str(folder)), modules=modules, pythons=pythons)
         )
         mark = scratch and f"{scratch}/hpclab-doctor-{door.token[:8]}"
         return _submitted(folder, slurm, options, nodes, say, mark)
     except OSError as error:
-        return [], f"no word came from it: {place}: {error.strerror or error}"
+        return [], f"{_UNFIT} {place}: {error.strerror or error}"
     finally:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
@@ -142,7 +158,7 @@ def _submitted(
             with suppress(OSError):
                 node["seen"] = bool(mark) and Path(f"{mark}-scratch-{node['rank']}").stat().st_size > 0
         (folder / "seen").touch()
-        node_probe.until(lambda: name not in [each.name for each in slurm.queue()], 20)
+        node_probe.until(lambda: not _there(slurm, name), 20)
         return told, trouble
     finally:
         _cancel(slurm, name)
@@ -153,7 +169,11 @@ def _cancel(slurm: Slurm, name: str) -> None:
     environment = slurm_commands.hiding_nothing(slurm.environment)
     with suppress(SlurmError):
         slurm_commands.run(["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"], environment)
-        node_probe.until(lambda: name not in [job.name for job in slurm.queue()], 40)
+        node_probe.until(lambda: not _there(slurm, name), 40)
+
+
+def _there(slurm: Slurm, name: str) -> bool:
+    return any(job.name == name and job.state != "COMPLETING" for job in slurm.queue())
 
 
 def _watch(folder: Path, slurm: Slurm, job: int, nodes: int) -> tuple[list[dict[str, Any]], str]:
@@ -163,12 +183,12 @@ def _watch(folder: Path, slurm: Slurm, job: int, nodes: int) -> tuple[list[dict[
         if not found or found[-1].ended:
             node_probe.until(lambda: len(_read(folder, nodes)) == nodes, 3)
             if len(told := _read(folder, nodes)) < nodes:
-                return told, f"no word came from it{_last_words(folder)}"
+                return told, _last_words(folder) or _SILENT
         elif found[-1].state == "PENDING":
             if now - begin > WAIT:
-                return [], f"it still waits after {WAIT:g} s: {slurm.explain(found[-1].reason)}"
+                return [], f"{_WAITS} after {WAIT:g} s: {slurm.explain(found[-1].reason)}"
         elif now - (started := started or now) > RUN:
-            return told, f"it did not end within {RUN:g} s{_last_words(folder)}"
+            return told, f"it did not end within {RUN:g} s; {_last_words(folder)}"
         time.sleep(0.2)
     return told, ""
 
@@ -176,17 +196,21 @@ def _watch(folder: Path, slurm: Slurm, job: int, nodes: int) -> tuple[list[dict[
 def _last_words(folder: Path) -> str:
     logs = [folder / "job.out", *sorted(folder.glob("*.err"))]
     said = "; ".join(" ".join(command.last_lines(log, 2, 300).split()) for log in logs if log.exists())
-    return f": {said}" if said.strip("; ") else ""
+    return said.strip("; ")
 
 
 def _read(folder: Path, nodes: int) -> list[dict[str, Any]]:
-    """What the nodes told so far: each a line of JSON of bounded length, and no sign that a terminal obeys."""
+    """What nodes told so far: each a line of JSON of bounded length, without signs that a terminal obeys."""
     told = []
     for rank in range(nodes):
-        with suppress(OSError, ValueError), open(folder / f"{rank}.json", "rb") as file:
+        with suppress(OSError, ValueError, TypeError), open(folder / f"{rank}.json", "rb") as file:
             text = file.read(_LARGEST).decode(errors="replace")
-            if text.endswith("\n") and isinstance(answer := json.loads(text, parse_constant=str), dict):
-                told.append(_printable(answer) | {"rank": rank})
+            answer = _printable(json.loads(text, parse_constant=str)) if text.endswith("\n") else None
+            if isinstance(answer, dict) and isinstance(wrong := answer.get("wrong"), dict):
+                if [type(each) for each in answer.get("ahead", [])] != [float, float]:
+                    answer.pop("ahead", None)
+                texts = {key: str(said)[:400] for key, said in wrong.items()}
+                told.append(answer | {"rank": rank, "host": str(answer.get("host"))[:64], "wrong": texts})
     return told
 
 

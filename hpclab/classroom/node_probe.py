@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -50,8 +51,8 @@ def address(interface: str) -> str:
                     asked = struct.pack("256s", name.encode()[:15])
                     here[name] = socket.inet_ntoa(fcntl.ioctl(one, 0x8915, asked)[20:24])  # SIOCGIFADDR
             if interface not in here:
-                named = ", ".join(f"{name} ({at})" for name, at in sorted(here.items()))
-                raise OSError(f"no interface {interface} with an IPv4 address; it has {named}")
+                named = ", ".join(sorted(here.keys() - {"lo"})) or "none"
+                raise OSError(f"no interface {interface} with an IPv4 address, but {named}")
             return here[interface]
         try:  # as Dask finds it; nothing is sent
             one.connect(("8.8.8.8", 80))
@@ -210,12 +211,14 @@ class Probe:
         with open(os.path.join(self.place, f"{self.rank}.module-{at}"), errors="replace") as file:
             said = file.read(4000)
         if re.search(r"Unable to locate|ERROR|exit status [1-9]", said):
-            raise OSError(said.strip().split("\n")[0])
+            raise OSError(re.sub(r"^\S+: line \d+: ", "", said.strip().splitlines()[0]))
 
     def image(self) -> None:
         image = _expanded(self.asked["image"])
         if not os.path.exists(image):
             raise OSError(f"there is no {image}")
+        if not shutil.which("apptainer"):
+            raise OSError("there is no apptainer on PATH")
         _said(["apptainer", "exec", image, "true"], dict(os.environ))
 
     def software(self) -> None:

@@ -28,7 +28,8 @@ _VARIABLE = r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})"
 _PATH = re.compile(rf"(?:~?/|{_VARIABLE})(?:[A-Za-z0-9._/+=@:,-]|{_VARIABLE})*", re.ASCII)
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@=-]{0,127}", re.ASCII)
 _OWN = re.compile(r"~|\$\{?(?:USER|LOGNAME|HOME|SCRATCH|WORK)\b")  # what differs from learner to learner
-_SHELL = "command -v module >/dev/null || . /etc/profile"  # a batch job's shell may not know it yet
+# A batch job's shell may not know `module` yet; what makes it known may set PATH anew.
+SHELL = "command -v module >/dev/null || { before=$PATH; . /etc/profile; PATH=$PATH:$before; }"
 
 
 def _time(name: str, value: object) -> float:
@@ -108,7 +109,7 @@ class Site:
 
     def prologue(self) -> list[str]:
         """Lines of shell that a job begins with: its modules."""
-        return [_SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
+        return [SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
 
     def interpreter(self) -> str:
         """Words that run Python in a job, in the image where there is one; "" for the learner's own."""
