@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from hpclab.classroom import node_job, node_probe
+from hpclab.classroom import node_probe
 from hpclab.classroom.admission import Admission, Finding
-from hpclab.classroom.node_job import Told
+from hpclab.classroom.node_job import NodeJob, Told
 from hpclab.classroom.settings import Site
 from hpclab.cluster.slurm import Slurm
 
@@ -32,6 +32,7 @@ _MENDS = {
     "between nodes": "name another network, or have the firewall let TCP to ports above 1023 through.",
     "sbatch on nodes": "Have sbatch there, and let nodes submit (AllocNodes): a learner's notebook is a job.",
 }  # fmt: skip
+_JOB = "Try again when nodes are free, or with another slurm.partition or slurm.reservation."
 _NETWORK = ("nodes to this host", "between nodes")
 
 
@@ -39,21 +40,18 @@ def findings(site: Site, slurm: Slurm, say: Callable[[str], object] = print) -> 
     """Every setting tried; it takes seconds, or about a minute where the job has to wait."""
     queue = Admission(site, slurm)
     found = [_version(slurm.version), *queue.findings]
-    interface, here, nodes = site.interface, "", queue.nodes
+    interface, here = site.interface, ""
     try:
         node_probe.address(interface)
     except OSError as error:
         interface, here = "", f"this host: {error}"
     if queue.options is None or not queue.nodes:
-        told = Told(trouble="not tried, as no job can run")
+        told = Told()
     else:
-        told = node_job.run(site, slurm, queue.options, queue.nodes, interface, say)
-        nodes = 1 if told.apart else nodes
+        told = NodeJob(site, slurm, interface, say).run(queue.nodes, queue.options)
         if told.trouble:
-            found.append(
-                Finding("a job", "wrong", told.trouble, "See that a job of seconds starts and ends there.")
-            )
-    return found + _Nodes(site, told, nodes).findings(here)
+            found.append(Finding("a job", "wrong", told.trouble, _JOB))
+    return found + _Nodes(site, told, queue.nodes).findings(here)
 
 
 def _version(version: str) -> Finding:
@@ -72,7 +70,6 @@ class _Nodes:
     def findings(self, here: str) -> list[Finding]:
         """`here`: what is wrong with the interface on this host."""
         site, told, named = self.site, self.told, self.site.interface or "not set: the network that leads out"
-        home = "" if told.home or not told.nodes else "the nodes do not see this host's"
         modules = [f"modules {one}" for one in site.modules]
         peers = [f"peer {rank}" for rank in range(self.nodes)]
         return [
@@ -83,11 +80,11 @@ class _Nodes:
             *([self._scratch()] if site.scratch else []),
             *([self._judged("local", f"{site.local} is written to")] if site.local else []),
             *([self._judged("wall", f"a file is made in {site.wall}", self._wall())] if site.wall else []),
-            self._judged("home", "written to from the nodes", home),
+            self._judged("home", "written to from the nodes", told.home if told.nodes else ""),
             self._clocks(),
             self._judged("nodes to this host", "a connection comes back", keys=["login"]),
             *([self._judged("between nodes", "each connects to the other", told.apart, peers)]
-              if told.apart or self.nodes > 1 else []),
+              if self.nodes > 1 else []),
             self._judged("sbatch on nodes", "a job may submit jobs", keys=["sbatch"]),
         ]  # fmt: skip
 
@@ -103,7 +100,7 @@ class _Nodes:
         said = [f"{', '.join(hosts)}: {text}" for text, hosts in complaints.items()]
         if here or said:
             return self._wrong(what, "; ".join([here] * bool(here) + said))
-        if len(nodes) < max(1, self.nodes) or not all(set(keys) & node["wrong"].keys() for node in nodes):
+        if len(nodes) < self.told.tried or not all(set(keys) & node["wrong"].keys() for node in nodes):
             return Finding(self._name(what), "unknown", "not tried, for what is said above")
         return Finding(self._name(what), "ok", good)
 
@@ -130,12 +127,8 @@ class _Nodes:
 
     def _scratch(self) -> Finding:
         for node in self.told.nodes:
-            wrong = node["wrong"]
-            if (
-                not self.told.scratch
-                and not wrong.get("scratch")
-                and (wrong.get("shared") or not node.get("seen"))
-            ):
+            wrong, both = node["wrong"], not node["wrong"].get("shared") and node.get("seen")
+            if not (both or self.told.scratch or wrong.get("scratch")):
                 wrong["scratch"] = "it is not the folder that this host sees there"
         here = f"this host: {self.told.scratch}" if self.told.scratch else ""
         return self._judged("scratch", f"{self.site.scratch} is shared and written to", here)
@@ -159,7 +152,7 @@ class _Nodes:
         ]
         if said:
             return self._wrong("clocks", "; ".join(said))
-        if len(told) < max(1, self.nodes):
+        if len(told) < self.told.tried:
             return Finding("clocks", "unknown", "not tried: they are compared over a connection to this host")
         most = max(0.1, *(abs(by) for _, by, _ in told))
         return Finding("clocks", "ok", f"the nodes' are within {most:.1f} s of this host's")

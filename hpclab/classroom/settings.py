@@ -168,13 +168,17 @@ def read(path: str | Path | None = None) -> Site:
     """
     file = Path(path or os.environ.get("HPCLAB_SITE") or DEFAULT).expanduser()
     try:
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            status = os.fstat(opened.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o002:
-                raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
-            text = opened.read(_LARGEST + 1)
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not keep us
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no file {file} with a site's settings; {TEMPLATE}.") from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode) or mode & 0o002:
+            raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
+        with open(handle, "rb", closefd=False) as opened:
+            text = opened.read(_LARGEST + 1)
+    finally:
+        os.close(handle)
     if len(text) > _LARGEST:
         raise ValueError(f"{file} is longer than {_LARGEST // 1024} KiB, so it is no site's settings.")
     try:
