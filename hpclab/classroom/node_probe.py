@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -50,8 +51,8 @@ def address(interface: str) -> str:
                     asked = struct.pack("256s", name.encode()[:15])
                     here[name] = socket.inet_ntoa(fcntl.ioctl(one, 0x8915, asked)[20:24])  # SIOCGIFADDR
             if interface not in here:
-                named = ", ".join(f"{name} ({at})" for name, at in sorted(here.items()))
-                raise OSError(f"no interface {interface} with an IPv4 address; it has {named}")
+                named = ", ".join(sorted(here.keys() - {"lo"})) or "none"
+                raise OSError(f"no interface {interface} with an IPv4 address, but {named}")
             return here[interface]
         try:  # as Dask finds it; nothing is sent
             one.connect(("8.8.8.8", 80))
@@ -163,9 +164,9 @@ class Probe:
         with open(os.path.join(place, "ask.json")) as file:
             self.asked = json.load(file)
         self.place, self.rank = place, int(os.environ.get("SLURM_PROCID", "0"))
-        self.token, self.left = self.asked["token"], []  # type: str, list
-        self.wrong = {}  # type: dict
-        self.told = {"host": socket.gethostname(), "wrong": self.wrong}  # type: dict
+        self.token, self.left, self.wrong = self.asked["token"], [], {}  # type: str, list, dict
+        self.host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+        self.told = {"host": self.host, "wrong": self.wrong}  # type: dict
 
     def attempt(self, key: str, step: Callable, *arguments: object) -> None:
         self.wrong[key] = ""
@@ -177,11 +178,14 @@ class Probe:
 
     def run(self) -> None:
         asked = self.asked
-        for key in ("home", "local", "wall"):
+        self.attempt("interface", address, asked["interface"])
+        door = Listener(address("" if self.wrong["interface"] else asked["interface"]), self.token)
+        # Before a file is made anywhere else: where srun cannot start all, it kills those that run.
+        all_here = self.meet("at", json.dumps([self.host, door.socket.getsockname()]))
+        for key in ("home", "local", "wall", "scratch"):
             if asked[key]:
                 self.attempt(key, self.leave, asked[key], key)
         if asked["scratch"]:
-            self.attempt("scratch", self.leave, asked["scratch"], "scratch")
             self.attempt("shared", self.find)
         for at, name in enumerate(asked["modules"]):
             self.attempt("modules " + name, self.loaded, at)
@@ -190,8 +194,27 @@ class Probe:
         if not self.wrong.get("image"):
             self.attempt("python", self.software)
         self.attempt("sbatch", self.submit)
-        self.attempt("interface", address, asked["interface"])
-        self.network()
+        self.attempt("login", lambda: self.told.update(ahead=ahead(asked["login"], self.token)))
+        for other in range(asked["nodes"]):
+            if other != self.rank:
+                self.attempt(f"peer {other}", self.reach, other)
+        if all_here:
+            self.meet("done", "")
+        door.close()
+
+    def meet(self, step: str, text: str) -> bool:
+        """Whether every node came so far in time; file systems may show a new file late."""
+        notes = [os.path.join(self.place, f"{rank}.{step}") for rank in range(self.asked["nodes"])]
+        write(notes[self.rank], text)
+        return until(lambda: all(os.path.exists(note) for note in notes), 40)
+
+    def reach(self, other: int) -> None:
+        with open(os.path.join(self.place, f"{other}.at")) as file:
+            host, where = json.load(file)
+        try:
+            ahead(where, self.token)
+        except OSError as error:
+            raise OSError(f"no way to {host} at {where[0]}: {error.strerror or error}") from None
 
     def leave(self, path: str, key: str) -> None:
         path = _expanded(path)
@@ -210,12 +233,14 @@ class Probe:
         with open(os.path.join(self.place, f"{self.rank}.module-{at}"), errors="replace") as file:
             said = file.read(4000)
         if re.search(r"Unable to locate|ERROR|exit status [1-9]", said):
-            raise OSError(said.strip().split("\n")[0])
+            raise OSError(re.sub(r"^\S+: line \d+: ", "", said.strip().splitlines()[0]))
 
     def image(self) -> None:
         image = _expanded(self.asked["image"])
         if not os.path.exists(image):
             raise OSError(f"there is no {image}")
+        if not shutil.which("apptainer"):
+            raise OSError("there is no apptainer on PATH")
         _said(["apptainer", "exec", image, "true"], dict(os.environ))
 
     def software(self) -> None:
@@ -227,33 +252,6 @@ class Probe:
         outside = {name: value for name, value in os.environ.items()
                    if not name.startswith(("SLURM", "SBATCH_")) or name in own}  # fmt: skip
         _said(["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *self.asked["options"]], outside)
-
-    def network(self) -> None:
-        try:
-            mine = Listener(address(self.asked["interface"]), self.token)
-        except OSError:  # which has been said; the others still want to know who can be reached
-            mine = Listener(address(""), self.token)
-        note = os.path.join(self.place, "{}.{}")
-        write(note.format(self.rank, "at"), json.dumps([self.told["host"], mine.socket.getsockname()]))
-        if self.asked["login"]:
-            self.attempt("login", lambda: self.told.update(ahead=ahead(self.asked["login"], self.token)))
-        for other in range(self.asked["nodes"]):
-            if other != self.rank:
-                self.attempt(f"peer {other}", self.reach, note.format(other, "at"))
-        write(note.format(self.rank, "done"), "")
-        others = range(self.asked["nodes"])
-        until(lambda: all(os.path.exists(note.format(each, "done")) for each in others), 40)
-        mine.close()
-
-    def reach(self, note: str) -> None:
-        if not until(lambda: os.path.exists(note), 40):  # file systems may show a new file late
-            raise OSError("the other node's program did not start in time")
-        with open(note) as file:
-            host, where = json.load(file)
-        try:
-            ahead(where, self.token)
-        except OSError as error:
-            raise OSError(f"no way to {host} at {where[0]}: {error.strerror or error}") from None
 
 
 def main(place: str) -> None:

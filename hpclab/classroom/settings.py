@@ -28,7 +28,8 @@ _VARIABLE = r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})"
 _PATH = re.compile(rf"(?:~?/|{_VARIABLE})(?:[A-Za-z0-9._/+=@:,-]|{_VARIABLE})*", re.ASCII)
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@=-]{0,127}", re.ASCII)
 _OWN = re.compile(r"~|\$\{?(?:USER|LOGNAME|HOME|SCRATCH|WORK)\b")  # what differs from learner to learner
-_SHELL = "command -v module >/dev/null || . /etc/profile"  # a batch job's shell may not know it yet
+# A batch job's shell may not know `module` yet; what makes it known may set PATH anew.
+SHELL = "command -v module >/dev/null || { before=$PATH; . /etc/profile; PATH=$PATH:$before; }"
 
 
 def _time(name: str, value: object) -> float:
@@ -108,7 +109,7 @@ class Site:
 
     def prologue(self) -> list[str]:
         """Lines of shell that a job begins with: its modules."""
-        return [_SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
+        return [SHELL, *(f"module load {each}" for each in self.modules)] if self.modules else []
 
     def interpreter(self) -> str:
         """Words that run Python in a job, in the image where there is one; "" for the learner's own."""
@@ -167,13 +168,17 @@ def read(path: str | Path | None = None) -> Site:
     """
     file = Path(path or os.environ.get("HPCLAB_SITE") or DEFAULT).expanduser()
     try:
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            status = os.fstat(opened.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o002:
-                raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
-            text = opened.read(_LARGEST + 1)
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not keep us
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no file {file} with a site's settings; {TEMPLATE}.") from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode) or mode & 0o002:
+            raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
+        with open(handle, "rb", closefd=False) as opened:
+            text = opened.read(_LARGEST + 1)
+    finally:
+        os.close(handle)
     if len(text) > _LARGEST:
         raise ValueError(f"{file} is longer than {_LARGEST // 1024} KiB, so it is no site's settings.")
     try:

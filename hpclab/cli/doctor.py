@@ -1,6 +1,6 @@
 """`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest.
 
-Offline, quick, and it starts nothing: torch is not even loaded. Only `--site` asks a Slurm (doctor_site.py).
+Offline, quick, and it starts nothing: torch is not even loaded. Only `--site` (doctor_site.py) asks a Slurm.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object for other programs")
     parser.add_argument(
         "--site", nargs="?", const="", metavar="FILE",
-        help="try a site's settings (FILE, else $HPCLAB_SITE or /etc/hpclab/site.toml) on its Slurm, with a job",
+        help="try a site's settings on its Slurm (FILE, else $HPCLAB_SITE or /etc/hpclab/site.toml)",
     )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ def run(file: str, as_json: bool) -> int:
     site = _settings(file)
     if not (version := site_version()):
         raise RuntimeError(
-            "This machine leads to no site's Slurm (its commands and a slurm.conf), so there is nothing to try "
-            "settings on; `hpclab doctor` says what this machine can do alone."
+            "This machine leads to no site's Slurm (its commands and a slurm.conf) on which settings could "
+            "be tried; `hpclab doctor` says what this machine can do alone."
         )
     outside = {name: value for name, value in found_environment().items() if not name.startswith(_BEFORE)}
     found = preflight.findings(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpclab import machine
-from hpclab.cli import doctor, main
+from hpclab.cli import doctor, doctor_site, main
 from hpclab.course import Lesson
 from hpclab.machine.capability import COURSE, RANK, capabilities, for_lesson, ranks
 from hpclab.machine.description import Cores, FileSystem, Gpu, Machine, Memory, SlurmHere
@@ -130,3 +130,23 @@ def test_in_a_folder_that_was_deleted_without_a_program_it_still_answers_and_loa
     *screen, loaded = done.stdout.splitlines()
     assert loaded == "[]"
     assert len(screen) < 60
+
+
+def test_a_sites_settings_need_a_site_and_a_file_that_is_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("HPCLAB_SITE", raising=False)
+    assert main(["doctor", "--site"]) == 1  # tests are told to pass a site's Slurm by
+    said = capsys.readouterr().err
+    assert "no file /etc/hpclab/site.toml" in said
+    assert "slurm/hub/site.toml" in said
+    assert "leads to no site's Slurm" in said
+    assert main(["doctor", "--site", str(tmp_path / "none.toml")]) == 1
+    assert f"There is no file {tmp_path / 'none.toml'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_a_sites_findings_fit_a_screen_of_any_width(width):
+    one = doctor_site.Finding("nodes to this host", "wrong", "c1, c2: timed out; " * 9, "name another. " * 9)
+    lines = doctor_site.lines(one, width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("  wrong   nodes to this host  c1")
+    assert sum("-> name another" in line for line in lines) == 1
