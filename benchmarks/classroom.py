@@ -1,24 +1,32 @@
-"""A class on a JupyterHub: learners log in within a minute, run lessons again and again, and stop their servers.
+"""A class on a JupyterHub: learners come within a minute, run lessons again and again, and leave.
 
-    python benchmarks/classroom.py --hub http://127.0.0.1:8000 --minutes 30 --lessons 01 05 < learners.txt
+    python benchmarks/classroom.py --learners 40 --minutes 30    # as root: at a site and a hub of its own
+    python benchmarks/classroom.py --hub https://hub.example.org < people    # a line each: name, password
 
-A line of standard input is a learner's name, a blank, their password. Each logs in, spawns a server, and runs the
-code cells of the lessons as a browser would, through the server's own protocol. One line a learner and a summary
-say how long servers took to start and runs to end, how long nodes were waited for, and what went wrong. Works
-with any hub that asks for name and password; the exit status is 1 where a run was not right.
+Each learner logs in, spawns a server, and runs the code cells of the lessons as a browser would, through the
+server's own protocol. Printed are how long servers took to start and runs to end, how long nodes were waited
+for, and what went wrong. At a site of its own, hosts made of namespaces here with a Slurm of root's
+(tests/site), also the memory of a learner and what was left behind. The exit status is 1 where a run was not
+right or something was left.
 """
 
 import argparse
 import json
+import os
+import re
 import statistics
+import subprocess
 import sys
 import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import requests
 import websocket
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # What lesson 05 knows of its pool at its end: what its nodes were, and the seconds each waited in the queue.
 ASKED = {
@@ -95,7 +103,7 @@ class Learner:
         try:
             address = f"{self.hub}/{user}/kernels/{session['kernel']['id']}/channels"
             channel = websocket.create_connection(
-                address.replace("http", "ws", 1), header=[f"Authorization: token {self.token}"], timeout=300
+                address.replace("http", "ws", 1), header=[f"Authorization: token {self.token}"], timeout=900
             )
             for number, cell in enumerate(cells):
                 if cell["cell_type"] == "code":
@@ -112,9 +120,9 @@ class Learner:
 
 
 def execute(channel: websocket.WebSocket, code: str, asked: dict[str, str]) -> dict[str, object]:
-    """Run `code` in a kernel, wait until it is idle again, and return the values of the expressions `asked`."""
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": uuid.uuid4().hex,
-              "version": "5.3", "date": ""}  # fmt: skip
+    """Run `code` in a kernel until it is idle again; the values of the expressions `asked`."""
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "date": "",
+              "session": uuid.uuid4().hex, "version": "5.3"}  # fmt: skip
     content = {"code": code, "silent": False, "store_history": bool(code), "user_expressions": asked,
                "allow_stdin": False, "stop_on_error": True}  # fmt: skip
     channel.send(json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {},
@@ -162,13 +170,24 @@ def attend(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--hub", default="http://127.0.0.1:8000", help="its address, as a browser has it")
+    parser.add_argument("--hub", help="its address, as a browser has it; learners come by standard input")
+    parser.add_argument("--learners", type=int, default=40, help="on a site of its own")
     parser.add_argument("--minutes", type=float, default=3, help="after which nobody begins another round")
     parser.add_argument("--within", type=float, default=60, help="seconds in which all come in")
     parser.add_argument("--lessons", nargs="+", default=["01", "05"])
     parser.add_argument("--folder", default="hpclab", help="the course, in a learner's home")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    told = at_hub(options) if options.hub else at_own_site(options)
+    if options.json:
+        print(json.dumps(told, indent=1))
+    else:
+        report(told)
+    return int(any(one["wrong"] for one in told["learners"]) or bool(told.get("left")))
+
+
+def at_hub(options: argparse.Namespace) -> dict:
+    """The class at a hub that runs already."""
     from hpclab import course
 
     names = {lesson.number: f"{options.folder}/{lesson.path.name}" for lesson in course.lessons()}
@@ -185,29 +204,109 @@ def main() -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    if options.json:
-        print(json.dumps([asdict(one) for one in told], indent=1))
-    else:
-        report(told)
-    return int(any(one.wrong for one in told))
+    return {"learners": [asdict(one) for one in told]}
 
 
-def report(told: list[Told]) -> None:
-    for one in told:
-        counts = ", ".join(f"{len(runs)} of lesson {number}" for number, runs in one.runs.items()) or "no run"
-        print(f"{one.name}: server after {one.start:.1f} s, {counts}. {' '.join(one.wrong)}")
-    print(f"\n{len(told)} learners, {sum(bool(one.wrong) for one in told)} with something wrong.")
-    if starts := [one.start for one in told if one.start]:
-        print(f"Servers: median {statistics.median(starts):.1f} s, slowest {max(starts):.1f} s.")
-    for number in dict.fromkeys(number for one in told for number in one.runs):
-        runs = [seconds for one in told for seconds in one.runs.get(number, [])]
-        print(
-            f"Lesson {number}: {len(runs)} runs, median {statistics.median(runs):.0f} s, slowest {max(runs):.0f} s."
+def at_own_site(options: argparse.Namespace) -> dict:
+    """The same at a hub on a site of five hosts: two for servers, two with four cores each for the pools."""
+    sys.path.insert(0, str(ROOT))
+    from tests.site.conftest import Site
+    from tests.site.hub import ADDRESS, SITE, Hub, processes
+
+    names = [f"learner{number:02d}" for number in range(1, options.learners + 1)]
+    nodes = "\n".join(
+        f"NodeName=c{at} NodeAddr=10.77.0.{at + 1} CPUs={cores} RealMemory=64000"
+        for at, cores in enumerate((options.learners, options.learners, 4, 4), 1)
+    )
+    partitions = ("PartitionName=main Nodes=c[3-4] Default=YES MaxTime=INFINITE State=UP\n"
+                  "PartitionName=servers Nodes=c[1-2] MaxTime=INFINITE State=UP")  # fmt: skip
+    profile = '[[hub.profile]]\nname = "One core"\ncores = 1\nmemory = "1 GiB"\npartition = "servers"\n'
+    more = {"SlurmdParameters": "config_overrides", "SelectTypeParameters": "CR_Core"}
+    with Site(4, settings=more, nodes=nodes, partitions=partitions, jobqueue="", users=tuple(names)) as site:
+        hub = Hub(site, SITE + profile)
+        words = [sys.executable, __file__, "--hub", ADDRESS, "--json", f"--minutes={options.minutes}",
+                 f"--within={options.within}", "--lessons", *options.lessons]  # fmt: skip
+        inside = ["nsenter", f"--target={site.first['login']}", "-n", "--"]
+        client = subprocess.Popen(
+            [*inside, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write("".join(f"{name} {name}\n" for name in names))
+        client.stdin.close()
+        reader = threading.Thread(target=lambda: said.append(client.stdout.read()))
+        said: list[str] = []
+        reader.start()
+        samples = []
+        while reader.is_alive():
+            samples.append(footprint(site))
+            reader.join(5)
+        told = json.loads(said[0])
+        deadline = time.monotonic() + 60
+        while (
+            left := [line for name in names for line in processes(site, name)]
+        ) and time.monotonic() < deadline:
+            time.sleep(1)
+        queue = site.root("squeue -h -o '%u %j %T'").split("\n")
+        logs = [site.path(f"{name}/.hpclab-server.log").read_text(errors="replace") for name in names]
+        return told | {
+            "memory": max(sum(one.values()) for one in samples) / len(names),
+            "most": max(max(one.values(), default=0) for one in samples),
+            "servers": servers(samples, len(names)),
+            "left": left + [line for line in queue if line and "COMPLETING" not in line],
+            "clashes": sum(
+                len(re.findall("address already in use", log, re.IGNORECASE)) for log in [*logs, hub.log()]
+            ),
+        }
+
+
+def footprint(site: object) -> dict[int, int]:
+    """Bytes (PSS) of all processes of each learner, by uid, on all hosts."""
+    found: dict[int, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            uid = process.stat().st_uid
+            if uid in site.users.values():
+                rollup = (process / "smaps_rollup").read_text()
+                found[uid] = found.get(uid, 0) + 1024 * int(
+                    re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1]
+                )
+        except (OSError, TypeError):
+            continue
+    return found
+
+
+def servers(samples: list[dict[int, int]], learners: int) -> float:
+    """Bytes of a learner's server alone: the least that anybody had while all were there."""
+    whole = [min(one.values()) for one in samples if len(one) == learners]
+    return min(whole, default=0)
+
+
+def report(told: dict) -> None:
+    learners = told["learners"]
+    for one in learners:
+        counts = (
+            ", ".join(f"{len(runs)} of lesson {number}" for number, runs in one["runs"].items()) or "no run"
         )
-    if waits := [wait for one in told for wait in one.waits]:
+        print(f"{one['name']}: server after {one['start']:.1f} s, {counts}. {' '.join(one['wrong'])}")
+    print(f"\n{len(learners)} learners, {sum(bool(one['wrong']) for one in learners)} with something wrong.")
+    if starts := [one["start"] for one in learners if one["start"]]:
+        print(f"Servers: median {statistics.median(starts):.1f} s, slowest {max(starts):.1f} s.")
+    for number in dict.fromkeys(number for one in learners for number in one["runs"]):
+        runs = [seconds for one in learners for seconds in one["runs"].get(number, [])]
+        middle, slowest = statistics.median(runs), max(runs)
+        print(f"Lesson {number}: {len(runs)} runs, median {middle:.0f} s, slowest {slowest:.0f} s.")
+    if waits := [wait for one in learners for wait in one["waits"]]:
         print(f"Nodes waited for: median {statistics.median(waits):.1f} s, longest {max(waits):.1f} s.")
-    for label in sorted({label for one in told for label in one.nodes}):
-        print(f"{sum(one.nodes.count(label) for one in told)} runs had {label}.")
+    for label in sorted({label for one in learners for label in one["nodes"]}):
+        print(f"{sum(one['nodes'].count(label) for one in learners)} runs ended with {label}.")
+    if "memory" in told:
+        alone, most, mean = (told[name] / 2**30 for name in ("servers", "most", "memory"))
+        print(
+            f"Memory (PSS) of a learner: {alone:.2f} to {most:.2f} GiB; of all at once {mean:.2f} GiB each."
+        )
+        print(f"{told['clashes']} ports clashed. Left behind: {', '.join(told['left']) or 'nothing'}.")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ for service in munge slurmctld slurmd; do
     if [ -d /run/systemd/system ]; then
         systemctl enable --quiet "$service" && systemctl restart "$service"
     else
-        service "$service" restart >/dev/null
+        service "$service" start >/dev/null
     fi || fail "$service did not start; its words are in /var/log."
 done
 for _ in $(seq 30); do

@@ -89,10 +89,11 @@ class Site(AbstractContextManager):
         self.end()
 
     def run(
-        self, *words: object, host: str = "login", cwd: str = "", timeout: float = 120, user: str = USER,
+        self, *words: object, host: str = "login", cwd: str = "", timeout: float = 120, user: str = "",
         **environment: str,
     ) -> str:  # fmt: skip
-        """What the command prints as a user of the site on `host`; AssertionError where it fails."""
+        """What the command prints as a user (the first) on `host`; AssertionError where it fails."""
+        user = user or next(iter(self.users))
         home, uid = f"{SHARED}/{user}", self.users[user]
         as_user = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "env", "-i", "-C", cwd or home]
         known = self.environment | {"HOME": home, "USER": user} | environment

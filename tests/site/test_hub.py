@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import until
 from tests.site import hub as hubs
-from tests.site.hub import ADDRESS, Hub, Page, browser_on, processes
+from tests.site.hub import Hub, Page, browser_on, processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.browser, pytest.mark.timeout(600)]
 KNOCK = """
@@ -62,9 +62,9 @@ def test_two_learners_run_lesson_05_to_four_nodes_at_once(hub, learners):
     for page, notebook in zip(learners, notebooks, strict=True):
         said = page.page.locator(".hpclab-scaler .hpclab-status")
         said.get_by_text(re.compile(r"Done: \d point")).wait_for(timeout=200_000)
-        assert (
-            "4 nodes of this site's Slurm, partition main" in page.page.locator(".jp-Notebook").inner_text()
-        )
+        assert "of this site's Slurm, partition main" in page.page.locator(".jp-Notebook").inner_text()
+        nodes = page.page.locator(".hpclab-scaler").get_by_role("list", name="Nodes").inner_text()
+        assert nodes.count("job ") >= 4, nodes
         assert not notebook.errors()
         assert hub.site.run("squeue", "-h", "-o", "%u", user=page.user).split().count(page.user) >= 5
         assert page.fetch(f"/user/{page.user}/hpclab/dashboard/status")[0] == 200
@@ -101,7 +101,7 @@ def test_nobody_reaches_another_learners_server_dashboard_scheduler_sockets_or_f
     ):
         assert bob.fetch(path)[0] in (403, 404), path
         assert ada.fetch(path)[0] == 200, path
-    assert bob.fetch("/hub/api/users/ada")[0] == 404
+    assert bob.fetch("/hub/api/users/ada")[0] in (403, 404)
     hers = hubs.ports(site, host, "ada")
     assert len(hers) >= 4  # her server, a kernel, the pool's scheduler and its dashboard
     told = json.loads(
