@@ -89,7 +89,7 @@ class Learner:
                 return
             if not server or time.monotonic() > deadline:
                 raise TimeoutError("the server did not start")
-            time.sleep(0.5)
+            time.sleep(2)
 
     def stop(self) -> None:
         self.call("DELETE", f"hub/api/users/{self.name}/server")

