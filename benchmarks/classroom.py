@@ -20,12 +20,14 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import requests
 import websocket
 
+KINDS = {"server": "jupyterhub.singleuser", "kernel": "hpclab.cli.kernel", "pool": ""}  # and by what word
 ROOT = Path(__file__).resolve().parents[1]
 
 # What lesson 05 knows of its pool at its end: what its nodes were, and the seconds each waited in the queue.
@@ -251,9 +253,9 @@ def at_own_site(options: argparse.Namespace) -> dict:
         queue = site.root("squeue -h -o '%u %j %T'").split("\n")
         logs = [site.path(f"{name}/.hpclab-server.log").read_text(errors="replace") for name in names]
         return told | {
-            "memory": max(sum(one.values()) for one in samples) / len(names),
-            "most": max(max(one.values(), default=0) for one in samples),
-            "servers": servers(samples, len(names)),
+            "memory": {kind: max(found[kind] for one in samples for found in one.values()) for kind in KINDS},
+            "processes": max(found["processes"] for one in samples for found in one.values()),
+            "together": max(sum(found[kind] for found in one.values() for kind in KINDS) for one in samples),
             "left": left + [line for line in queue if line and "COMPLETING" not in line],
             "clashes": sum(
                 len(re.findall("address already in use", log, re.IGNORECASE)) for log in [*logs, hub.log()]
@@ -261,26 +263,20 @@ def at_own_site(options: argparse.Namespace) -> dict:
         }
 
 
-def footprint(site: object) -> dict[int, int]:
-    """Bytes (PSS) of all processes of each learner, by uid, on all hosts."""
-    found: dict[int, int] = {}
+def footprint(site: object) -> dict[int, Counter]:
+    """For each learner, by uid: bytes (PSS) of each kind of process on all hosts, and how many there are."""
+    found: dict[int, Counter] = {uid: Counter() for uid in site.users.values()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            uid = process.stat().st_uid
-            if uid in site.users.values():
+            if (uid := process.stat().st_uid) in found:
+                words = (process / "cmdline").read_text()
                 rollup = (process / "smaps_rollup").read_text()
-                found[uid] = found.get(uid, 0) + 1024 * int(
-                    re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1]
-                )
+                kind = next((kind for kind, word in KINDS.items() if word in words), "pool")
+                found[uid][kind] += 1024 * int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1])
+                found[uid]["processes"] += 1
         except (OSError, TypeError):
             continue
     return found
-
-
-def servers(samples: list[dict[int, int]], learners: int) -> float:
-    """Bytes of a learner's server alone: the least that anybody had while all were there."""
-    whole = [min(one.values()) for one in samples if len(one) == learners]
-    return min(whole, default=0)
 
 
 def report(told: dict) -> None:
@@ -302,10 +298,9 @@ def report(told: dict) -> None:
     for label in sorted({label for one in learners for label in one["nodes"]}):
         print(f"{sum(one['nodes'].count(label) for one in learners)} runs ended with {label}.")
     if "memory" in told:
-        alone, most, mean = (told[name] / 2**30 for name in ("servers", "most", "memory"))
-        print(
-            f"Memory (PSS) of a learner: {alone:.2f} to {most:.2f} GiB; of all at once {mean:.2f} GiB each."
-        )
+        sizes = ", ".join(f"{kind} {size / 2**20:.0f} MiB" for kind, size in told["memory"].items())
+        whole = f"{told['processes']} processes; of all together {told['together'] / 2**30:.1f} GiB"
+        print(f"Memory (PSS) of a learner at most: {sizes}, in {whole}.")
         print(f"{told['clashes']} ports clashed. Left behind: {', '.join(told['left']) or 'nothing'}.")
 
 

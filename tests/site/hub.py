@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.browser.conftest import Notebook, chromium_program, running_browser
 from tests.conftest import until
+from tests.course.conftest import notebook
 from tests.site.conftest import ROOT, SHARED
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -128,6 +129,12 @@ class Page:
         """Status and text of what the hub or a server answers this page's script."""
         return self.page.evaluate(FETCH, [path, method, body])
 
+    def write(self, name, source):
+        """A notebook of one cell, into the course."""
+        content = json.loads(notebook("# A notebook of the tests", source))
+        body = json.dumps({"type": "notebook", "format": "json", "content": content})
+        assert self.fetch(f"/user/{self.user}/api/contents/hpclab/{name}", "PUT", body)[0] in (200, 201)
+
     def reloaded(self):
         """Whether the page came: what stands before a server that is gone may answer with nothing."""
         from playwright.sync_api import Error
@@ -149,9 +156,9 @@ class Page:
     def open(self, name):
         self.page.goto(f"{ADDRESS}/user/{self.user}/lab/workspaces/{secrets.token_hex(4)}/tree/hpclab/{name}")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-        notebook = Notebook(self, self.page, name)
-        until(lambda: notebook.kernel()["execution_state"] == "idle", f"{name} has a kernel")
-        return notebook
+        opened = Notebook(self, self.page, name)
+        until(lambda: opened.kernel()["execution_state"] == "idle", f"{name} has a kernel")
+        return opened
 
 
 @contextlib.contextmanager
