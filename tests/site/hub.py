@@ -112,10 +112,9 @@ class Page:
         self.page.fill("input[name=password]", self.user)
         self.page.click("#login_submit")
 
-    def spawn(self, profile="One core"):
+    def start(self, profile="One core"):
         self.page.select_option("#profile", profile)
         self.page.get_by_role("button", name="Start").click()
-        self.lab()
 
     def lab(self):
         """Wait until JupyterLab is there."""
