@@ -70,7 +70,11 @@ class Queue:
     async def job(self, number: str) -> str:
         """State, reason and host of a job, "" where Slurm knows none. RuntimeError where nobody answers."""
         async with self.asking:
-            if time.monotonic() - self.asked > (self.EVERY if number in self.jobs else self.FIRST):
+            wait = self.asked - time.monotonic() + (self.EVERY if number in self.jobs else self.FIRST)
+            if number not in self.jobs:  # submitted since, or long over: what is known says nothing
+                await asyncio.sleep(max(0.0, wait))
+                wait = 0.0
+            if wait <= 0:
                 said = await run(self.WORDS)
                 self.asked = time.monotonic()
                 lines = [line.split(maxsplit=1) for line in said.splitlines()]

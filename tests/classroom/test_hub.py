@@ -1,5 +1,6 @@
 """What a site says of its hub, the batch script that comes of it, and a server's port."""
 
+import asyncio
 import socket
 
 import pytest
@@ -76,3 +77,24 @@ def test_a_port_is_that_of_the_job_or_where_that_is_taken_another():
         job = number - server.FIRST
         assert 0 <= job < 50_000
         assert server.port(job, many=50_000) != number
+
+
+def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
+    """Two servers start at once: the second must not be taken for one that has ended."""
+    from hpclab.classroom import spawner
+
+    submitted, asked = ["1"], []
+
+    async def run(words):
+        asked.append(words)
+        return "".join(f"{number} RUNNING None c1\n" for number in submitted)
+
+    async def two():
+        queue = spawner.Queue()
+        first = await queue.job("1")
+        submitted.append("2")
+        return first, await queue.job("2"), await queue.job("1"), await queue.job("2")
+
+    monkeypatch.setattr(spawner, "run", run)
+    assert asyncio.run(two()) == ("RUNNING None c1",) * 4
+    assert len(asked) == 2
