@@ -104,6 +104,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="needs the packages slurm-wlm and munge"))
 
 
+@pytest.fixture(scope="session")
+def driver() -> Iterator[object]:
+    """Playwright, for every browser of this process."""
+    from tests.browser.conftest import running_driver
+
+    with running_driver() as found:
+        yield found
+
+
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A folder with a short path: pytest's own are too long for a socket."""

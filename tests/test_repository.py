@@ -112,7 +112,7 @@ def test_yes_installs_all_of_it_at_once(set_up):
 
 @pytest.mark.parametrize(
     ("purpose", "words"),
-    [("lab", "name one with PYTHON="), ("x", "hpclab: setup.sh takes lab or dev, not 'x'.\n")],
+    [("lab", "name one with PYTHON="), ("x", "hpclab: setup.sh takes lab, hub or dev, not 'x'.\n")],
 )
 def test_a_python_that_is_too_old_and_a_wrong_word_are_refused(set_up, purpose, words):
     status, said, _ = set_up(purpose, python3="exit 1")

@@ -170,11 +170,18 @@ def chromium_program():
 
 
 @contextlib.contextmanager
-def running_browser(program=None):
-    """Headless Chromium; the test is skipped, saying why, where there is none."""
+def running_driver():
+    """Playwright, of which a process can have one; the test is skipped where it is not installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    options = [*CHROMIUM_OPTIONS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with playwright.sync_playwright() as driver:
+        yield driver
+
+
+@contextlib.contextmanager
+def running_browser(driver=None, program=None):
+    """Headless Chromium; the test is skipped, saying why, where there is none."""
+    options = [*CHROMIUM_OPTIONS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with contextlib.nullcontext(driver) if driver else running_driver() as driver:
         program = program or chromium_program() or driver.chromium.executable_path
         if not os.path.exists(program):
             pytest.skip("no Chromium on PATH: install the package chromium, or name one in HPCLAB_CHROMIUM")
@@ -233,8 +240,8 @@ def running_lab(browser):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    with running_browser() as chromium:
+def browser(driver):
+    with running_browser(driver) as chromium:
         yield chromium
 
 

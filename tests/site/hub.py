@@ -161,14 +161,14 @@ class Page:
 
 
 @contextlib.contextmanager
-def browser_on(site):
+def browser_on(site, driver):
     """Chromium, in the network of the login host."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "chromium"
         inside = f"nsenter --target={site.first['login']} -n --"
         program.write_text(f'#!/bin/sh\nexec {inside} {chromium_program()} "$@"\n')
         program.chmod(0o755)
-        with running_browser(str(program)) as chromium:
+        with running_browser(driver, str(program)) as chromium:
             yield chromium
 
 

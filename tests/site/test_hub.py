@@ -40,9 +40,9 @@ def hub(new_site):
 
 
 @pytest.fixture(scope="module")
-def learners(hub):
+def learners(hub, driver):
     """Ada and Bob, each before a server of their own with lesson 05 open."""
-    with browser_on(hub.site) as browser:
+    with browser_on(hub.site, driver) as browser:
         pages = [Page(browser, "ada"), Page(browser, "bob")]
         for page in pages:
             page.log_in()
