@@ -106,7 +106,7 @@ class PortHandler(APIHandler):
     def post(self) -> None:
         said, token = self.get_json_body(), self.get_auth_token() or ""
         starting = [spawner for spawner in self.current_user.spawners.values() if spawner.pending == "spawn"]
-        mine = [one for one in starting if hmac.compare_digest(one.api_token or "", token)]
+        mine = [one for one in starting if token and hmac.compare_digest(one.api_token or "", token)]
         if not mine or not isinstance(said, dict) or set(said) != {"port"}:
             raise web.HTTPError(403, "A server that starts may say its port here, and nobody else anything.")
         try:

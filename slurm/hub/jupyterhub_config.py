@@ -50,6 +50,7 @@ c.JupyterHub.cleanup_servers = False  # a hub that is restarted finds the server
 c.JupyterHub.authenticator_class = "pam"
 c.Authenticator.username_pattern = r"[a-z_][a-z0-9_.-]{0,31}"
 c.Authenticator.allow_all = True
+c.Authenticator.blocked_users = {"root"}
 c.PAMAuthenticator.open_sessions = False
 
 # Each learner's server is a job; see hpclab.classroom.spawner for what differs from batchspawner's own.

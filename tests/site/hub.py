@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.browser.conftest import Notebook, chromium_program, running_browser
 from tests.conftest import until
 from tests.course.conftest import notebook
@@ -47,6 +49,12 @@ FETCH = """async ([path, method, body]) => {
     const said = await fetch(hubs ? `${path}?_xsrf=${token}` : path, {method, body, headers});
     return [said.status, await said.text()];
 }"""
+
+
+def skip_without_proxy():
+    """The tests of a hub need its proxy, which setup.sh brings where npm's registry answers."""
+    if not (Path(sys.prefix) / "bin" / "configurable-http-proxy").exists():
+        pytest.skip("needs configurable-http-proxy beside this Python: `make hub` brings it")
 
 
 class Hub:

@@ -7,12 +7,14 @@ import sys
 import pytest
 
 from tests.site.conftest import ROOT
+from tests.site.hub import skip_without_proxy
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 
 def attend(*words):
     """What `benchmarks/classroom.py` tells of a class."""
+    skip_without_proxy()
     command = [sys.executable, str(ROOT / "benchmarks" / "classroom.py"), "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout, done.stderr[-3000:]

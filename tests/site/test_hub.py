@@ -35,6 +35,7 @@ LESSON = "05_scale_out_with_dask.ipynb"
 
 @pytest.fixture(scope="module")
 def hub(new_site):
+    hubs.skip_without_proxy()
     with new_site(3, cores=4, users=("ada", "bob", "eve"), jobqueue="", **hubs.PREEMPTS) as site:
         yield Hub(site)
 
