@@ -4,13 +4,15 @@
     python benchmarks/classroom.py --hub https://hub.example.org < people    # a line each: name, password
 
 Each learner logs in, spawns a server, and runs the code cells of the lessons as a browser would, through the
-server's own protocol. Printed are how long servers took to start and runs to end, how long nodes were waited
-for, and what went wrong. At a site of its own, hosts made of namespaces here with a Slurm of root's
-(tests/site), also the memory of a learner and what was left behind. The exit status is 1 where a run was not
-right or something was left.
+server's own protocol. Where memory does not allow a server each, --servers 20 lets forty learners share
+twenty, each with kernels of their own. Printed are how long servers took to start and runs to end, how long
+nodes were waited for, and what went wrong. At a site of its own, hosts made of namespaces here with a Slurm
+of root's (tests/site), also the memory of a server's user and what was left behind. The exit status is 1
+where a run was not right or something was left.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -21,6 +23,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -83,7 +86,8 @@ class Learner:
         return said.json() if said.content else None
 
     def spawn(self, limit: float = 600) -> None:
-        self.call("POST", f"hub/api/users/{self.name}/server", {})
+        with contextlib.suppress(requests.HTTPError):  # another learner of this server was first
+            self.call("POST", f"hub/api/users/{self.name}/server", {})
         deadline = time.monotonic() + limit
         while True:
             server = self.call("GET", f"hub/api/users/{self.name}")["servers"].get("")
@@ -96,10 +100,10 @@ class Learner:
     def stop(self) -> None:
         self.call("DELETE", f"hub/api/users/{self.name}/server")
 
-    def run(self, notebook: str, asked: dict[str, str]) -> dict[str, object]:
-        """Run all code cells of a notebook in a kernel of its own; RuntimeError names the one that failed."""
+    def run(self, notebook: str, seat: int, asked: dict[str, str]) -> dict[str, object]:
+        """Run all code cells of a notebook in this seat's own kernel; RuntimeError names the one that failed."""
         user = f"user/{self.name}/api"
-        model = {"path": notebook, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+        model = {"path": f"{notebook}-{seat}", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         cells = self.call("GET", f"{user}/contents/{notebook}")["content"]["cells"]
         session = self.call("POST", f"{user}/sessions", model)
         try:
@@ -145,35 +149,27 @@ def execute(channel: websocket.WebSocket, code: str, asked: dict[str, str]) -> d
     return {name: value.get("data", {}).get("text/plain", "") for name, value in values.items()}
 
 
-def attend(
-    hub: str, name: str, password: str, lessons: dict[str, str], begin: float, until: float, told: Told
-) -> None:
-    """Be one learner of the class, from `begin` to `until` on the monotonic clock."""
-    try:
-        time.sleep(max(0, begin - time.monotonic()))
-        learner, start = Learner(hub, name, password), time.monotonic()
-        learner.spawn()
-        told.start = time.monotonic() - start
-        try:
-            while True:
-                for number, notebook in lessons.items():
-                    at = time.monotonic()
-                    found = learner.run(notebook, ASKED.get(number, {}))
-                    told.runs.setdefault(number, []).append(round(time.monotonic() - at, 2))
-                    told.nodes += [found["nodes"].strip("'\"")] if found.get("nodes") else []
-                    told.waits += json.loads(found.get("waits") or "[]")
-                if time.monotonic() > until:
-                    break
-        finally:
-            learner.stop()
-    except Exception as error:
-        told.wrong.append(f"{type(error).__name__}: {error}")
+def attend(learner: Learner, seat: int, lessons: dict[str, str], until: float, told: Told) -> None:
+    """Be one of a class until that time of the monotonic clock; `seat` tells those of one server apart."""
+    start = time.monotonic()
+    learner.spawn()
+    told.start = time.monotonic() - start
+    while True:
+        for number, notebook in lessons.items():
+            at = time.monotonic()
+            found = learner.run(notebook, seat, ASKED.get(number, {}))
+            told.runs.setdefault(number, []).append(round(time.monotonic() - at, 2))
+            told.nodes += [found["nodes"].strip("'\"")] if found.get("nodes") else []
+            told.waits += json.loads(found.get("waits") or "[]")
+        if time.monotonic() > until:
+            return
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--hub", help="its address, as a browser has it; learners come by standard input")
     parser.add_argument("--learners", type=int, default=40, help="on a site of its own")
+    parser.add_argument("--servers", type=int, help="so many spawn one, the others come to those; all do")
     parser.add_argument("--minutes", type=float, default=3, help="after which nobody begins another round")
     parser.add_argument("--within", type=float, default=60, help="seconds in which all come in")
     parser.add_argument("--lessons", nargs="+", default=["01", "05"])
@@ -195,17 +191,24 @@ def at_hub(options: argparse.Namespace) -> dict:
     names = {lesson.number: f"{options.folder}/{lesson.path.name}" for lesson in course.lessons()}
     lessons = {number: names[number] for number in options.lessons}
     people = [line.split() for line in sys.stdin if line.strip()]
+    servers = options.servers or len(people)
     told, start = [Told(name) for name, _ in people], time.monotonic()
-    threads = [
-        threading.Thread(target=attend, args=(
-            options.hub, name, password, lessons, start + at * options.within / len(people),
-            start + options.minutes * 60, told[at],
-        )) for at, (name, password) in enumerate(people)
-    ]  # fmt: skip
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def come(at: int) -> None:
+        try:
+            time.sleep(max(0, start + at * options.within / len(people) - time.monotonic()))
+            learner = Learner(options.hub, *people[at % servers])
+            attend(learner, at // servers, lessons, start + options.minutes * 60, told[at])
+        except Exception as error:
+            told[at].wrong.append(f"{type(error).__name__}: {error}")
+
+    with ThreadPoolExecutor(len(people)) as class_:
+        list(class_.map(come, range(len(people))))
+    for one, (name, password) in zip(told, people[:servers], strict=False):
+        try:
+            Learner(options.hub, name, password).stop()
+        except Exception as error:
+            one.wrong.append(f"{type(error).__name__}: {error}")
     return {"learners": [asdict(one) for one in told]}
 
 
@@ -227,7 +230,8 @@ def at_own_site(options: argparse.Namespace) -> dict:
     with Site(4, settings=more, nodes=nodes, partitions=partitions, jobqueue="", users=tuple(names)) as site:
         hub = Hub(site, SITE + profile)
         words = [sys.executable, __file__, "--hub", ADDRESS, "--json", f"--minutes={options.minutes}",
-                 f"--within={options.within}", "--lessons", *options.lessons]  # fmt: skip
+                 f"--servers={options.servers or len(names)}", f"--within={options.within}",
+                 "--lessons", *options.lessons]  # fmt: skip
         inside = ["nsenter", f"--target={site.first['login']}", "-n", "--"]
         client = subprocess.Popen(
             [*inside, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -300,7 +304,7 @@ def report(told: dict) -> None:
     if "memory" in told:
         sizes = ", ".join(f"{kind} {size / 2**20:.0f} MiB" for kind, size in told["memory"].items())
         whole = f"{told['processes']} processes; of all together {told['together'] / 2**30:.1f} GiB"
-        print(f"Memory (PSS) of a learner at most: {sizes}, in {whole}.")
+        print(f"Memory (PSS) of a server at most: {sizes}, in {whole}.")
         print(f"{told['clashes']} ports clashed. Left behind: {', '.join(told['left']) or 'nothing'}.")
 
 

@@ -128,8 +128,10 @@ def lock(directory: Path, patience: float = 90.0) -> Iterator[None]:
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+            if os.path.samestat(os.fstat(handle), path.stat()):
                 break
+        except FileNotFoundError:  # tidied up between our opening and our locking it
+            pass
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(handle)
