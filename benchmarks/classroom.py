@@ -101,7 +101,7 @@ class Learner:
         self.call("DELETE", f"hub/api/users/{self.name}/server")
 
     def run(self, notebook: str, seat: int, asked: dict[str, str]) -> dict[str, object]:
-        """Run all code cells of a notebook in this seat's own kernel; RuntimeError names the one that failed."""
+        """Run all code cells of a notebook in a kernel of its own; RuntimeError names the one that failed."""
         user = f"user/{self.name}/api"
         model = {"path": f"{notebook}-{seat}", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         cells = self.call("GET", f"{user}/contents/{notebook}")["content"]["cells"]
