@@ -255,7 +255,7 @@ def at_own_site(options: argparse.Namespace) -> dict:
         ) and time.monotonic() < deadline:
             time.sleep(1)
         queue = site.root("squeue -h -o '%u %j %T'").split("\n")
-        logs = [site.path(f"{name}/.hpclab-server.log").read_text(errors="replace") for name in names]
+        logs = [path.read_text(errors="replace") for path in site.path(".").glob("*/.hpclab-server.log")]
         return told | {
             "memory": {kind: max(found[kind] for one in samples for found in one.values()) for kind in KINDS},
             "processes": max(found["processes"] for one in samples for found in one.values()),
