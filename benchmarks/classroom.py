@@ -13,6 +13,7 @@ where a run was not right or something was left.
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -154,15 +155,14 @@ def attend(learner: Learner, seat: int, lessons: dict[str, str], until: float, t
     start = time.monotonic()
     learner.spawn()
     told.start = time.monotonic() - start
-    while True:
-        for number, notebook in lessons.items():
-            at = time.monotonic()
-            found = learner.run(notebook, seat, ASKED.get(number, {}))
-            told.runs.setdefault(number, []).append(round(time.monotonic() - at, 2))
-            told.nodes += [found["nodes"].strip("'\"")] if found.get("nodes") else []
-            told.waits += json.loads(found.get("waits") or "[]")
-        if time.monotonic() > until:
+    for number, notebook in itertools.cycle(lessons.items()):
+        if set(told.runs) == set(lessons) and time.monotonic() > until:
             return
+        at = time.monotonic()
+        found = learner.run(notebook, seat, ASKED.get(number, {}))
+        told.runs.setdefault(number, []).append(round(time.monotonic() - at, 2))
+        told.nodes += [found["nodes"].strip("'\"")] if found.get("nodes") else []
+        told.waits += json.loads(found.get("waits") or "[]")
 
 
 def main() -> int:
@@ -170,7 +170,7 @@ def main() -> int:
     parser.add_argument("--hub", help="its address, as a browser has it; learners come by standard input")
     parser.add_argument("--learners", type=int, default=40, help="on a site of its own")
     parser.add_argument("--servers", type=int, help="so many spawn one, the others come to those; all do")
-    parser.add_argument("--minutes", type=float, default=3, help="after which nobody begins another round")
+    parser.add_argument("--minutes", type=float, default=3, help="after which nobody begins another lesson")
     parser.add_argument("--within", type=float, default=60, help="seconds in which all come in")
     parser.add_argument("--lessons", nargs="+", default=["01", "05"])
     parser.add_argument("--folder", default="hpclab", help="the course, in a learner's home")
