@@ -13,14 +13,10 @@
 import asyncio
 import hmac
 import json
-import math
 import os
 import pwd
 import shlex
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -33,7 +29,7 @@ from tornado import web
 from traitlets import Instance
 
 from hpclab import checks
-from hpclab.classroom import hub
+from hpclab.classroom import hub, server_jobs
 from hpclab.classroom.settings import Site
 from hpclab.cluster.slurm import reasons, submission
 
@@ -52,51 +48,6 @@ _HOW = {
 def why_ended(user: Any) -> str:
     """How the last server of a user of JupyterHub ended, in a sentence; "" where nobody saw it."""
     return _ended.get(user.name, "") if user else ""
-
-
-class Queue:
-    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most.
-
-    batchspawner asks twice a second for each server that starts: with forty the hub does little else.
-    """
-
-    EVERY, FIRST = 2.0, 0.2  # seconds; the least before a job that was just submitted is looked for
-    WORDS = ("squeue", "--noheader", "--states=all", f"--name={hub.JOB}", "--format=%i %T %r %B")
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, str] = {}
-        self.asked, self.asking = -math.inf, asyncio.Lock()
-
-    async def job(self, number: str) -> str:
-        """State, reason and host of a job, "" where Slurm knows none. RuntimeError where nobody answers."""
-        async with self.asking:
-            wait = self.asked - time.monotonic() + (self.EVERY if number in self.jobs else self.FIRST)
-            if number not in self.jobs:  # submitted since, or long over: what is known says nothing
-                await asyncio.sleep(max(0.0, wait))
-                wait = 0.0
-            if wait <= 0:
-                said = await run(self.WORDS)
-                self.asked = time.monotonic()
-                lines = [line.split(maxsplit=1) for line in said.splitlines()]
-                self.jobs = {line[0]: line[1] for line in lines if len(line) == 2}
-        return self.jobs.get(number, "")
-
-
-async def run(words: Sequence[str], text: str = "", **options: Any) -> str:
-    """What a program prints that is given `text`; RuntimeError with its words where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **options
-    )
-    try:
-        out, said = await asyncio.wait_for(process.communicate(text.encode()), 60)
-    except BaseException as error:
-        process.kill()
-        if isinstance(error, TimeoutError):
-            raise RuntimeError(f"{words[0]} did not answer within a minute") from None
-        raise
-    if process.returncode:
-        raise RuntimeError(said.decode(errors="replace").strip())
-    return out.decode(errors="replace").strip()
 
 
 class PortHandler(APIHandler):
@@ -124,7 +75,7 @@ default_handlers.append((r"/api/batchspawner", PortHandler))
 class LearnerSpawner(SlurmSpawner):
     """`site`: the site's settings; `hub_settings`: its table [hub], read."""
 
-    queue = Queue()
+    queue = server_jobs.Queue()
     site = Instance(Site).tag(config=True)
     hub_settings = Instance(hub.Hub).tag(config=True)
 
@@ -183,7 +134,7 @@ class LearnerSpawner(SlurmSpawner):
         if os.geteuid() == 0:
             groups = os.getgrouplist(known.pw_name, known.pw_gid)
             as_them |= {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": groups}
-        return await run(shlex.split(cmd), input or "", env=env, **as_them)
+        return await server_jobs.run(shlex.split(cmd), input or "", env=env, **as_them)
 
     async def query_job_status(self) -> JobStatus:
         """As batchspawner's, of the one queue. A Slurm that does not answer ends no server."""

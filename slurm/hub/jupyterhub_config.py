@@ -60,6 +60,7 @@ if os.geteuid() == 0:
     c.LearnerSpawner.exec_prefix = ""  # the hub becomes the learner itself; else by `sudo -E -u`
 c.Spawner.env_keep = ["PATH", "PYTHONPATH", "LANG", "LC_ALL", "SLURM_CONF"]
 c.Spawner.environment = {"HPCLAB_COURSE": ours.course, "JUPYTER_CONFIG_PATH": str(hub.JUPYTER_CONFIG)}
+c.Spawner.args = ["--LabApp.extension_manager=readonly"]  # the environment is the class's
 c.Spawner.default_url = "/lab/workspaces/hpclab"
 if ours.course:
     name = ours.course.rstrip("/").rpartition("/")[2].removesuffix(".git")

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("batchspawner", reason="needs the extra `hub`")
 
-from hpclab.classroom import hub, server
+from hpclab.classroom import hub, server, server_jobs
 
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=hpclab-server
@@ -82,8 +82,6 @@ def test_a_port_is_that_of_the_job_or_where_that_is_taken_another():
 
 def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
     """Two servers start at once: the second must not be taken for one that has ended."""
-    from hpclab.classroom import spawner
-
     submitted, asked = ["1"], []
 
     async def run(words):
@@ -91,12 +89,12 @@ def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
         return "".join(f"{number} RUNNING None c1\n" for number in submitted)
 
     async def two():
-        queue = spawner.Queue()
+        queue = server_jobs.Queue()
         first = await queue.job("1")
         submitted.append("2")
         return first, await queue.job("2"), await queue.job("1"), await queue.job("2")
 
-    monkeypatch.setattr(spawner, "run", run)
+    monkeypatch.setattr(server_jobs, "run", run)
     with ThreadPoolExecutor(1) as thread:  # this one may be a browser's
         assert thread.submit(asyncio.run, two()).result() == ("RUNNING None c1",) * 4
     assert len(asked) == 2

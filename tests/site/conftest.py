@@ -39,6 +39,13 @@ MAIN = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 JOBQUEUE = "interface: eth0\nmemory: 1 GiB"
 
 
+def _system(file: str) -> str:
+    """The lines of root and of the daemons' own users, whom packages made."""
+    return "".join(
+        re.findall(r"^[^:\n]+:[^:\n]*:(?:\d{1,3}|64\d{3}):.*\n", Path(file).read_text(), re.MULTILINE)
+    )
+
+
 def _missing() -> str:
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return "only root on Linux can make hosts out of namespaces"
@@ -54,19 +61,21 @@ class Site(AbstractContextManager):
     `settings` replaces keys of slurm.conf (None takes one out), `nodes` and `partitions` its lines on these;
     `jobqueue` is the user's Dask configuration; `programs` go into a folder that comes first on everybody's
     PATH; `prepare` is shell that root runs on every host, whose name is $1, before Slurm starts; `users`
-    have a home each and their name as password.
+    have a home each and their name as password. With `conf`, `prepare` starts a Slurm of that slurm.conf.
     """
 
     def __init__(
         self, hosts: int = 2, cores: int = 2, *, settings: Mapping[str, str | None] | None = None,
         nodes: str = "", partitions: str = MAIN, jobqueue: str = JOBQUEUE,
         programs: Mapping[str, str] | None = None, prepare: str = "", users: tuple[str, ...] = (USER,),
+        conf: str = "",
     ):  # fmt: skip
         self.home = HOME
+        self.conf = conf or f"{SHARED}/slurm.conf"
         self.hosts = [f"c{number}" for number in range(1, hosts + 1)]
         self.started: list[subprocess.Popen[str]] = []
         self.first: dict[str, int] = {}  # the first process of each host, and of the network between them
-        self.environment = {"PATH": PATH, "SLURM_CONF": f"{SHARED}/slurm.conf", "PYTHONPATH": str(ROOT),
+        self.environment = {"PATH": PATH, "SLURM_CONF": self.conf, "PYTHONPATH": str(ROOT),
                             "LANG": "C.UTF-8"}  # fmt: skip
         self.users = {name: UID + at for at, name in enumerate(users)}
         nodes = nodes or "\n".join(
@@ -75,12 +84,13 @@ class Site(AbstractContextManager):
         )
         keys = (SETTINGS | dict(settings or {})).items()
         lines = [f"{key}={value}" for key, value in keys if value is not None]
-        conf = "\n".join([*lines, nodes, partitions, ""])
+        text = "\n".join([*lines, nodes, partitions, ""])
         try:
-            self._make_network(conf, jobqueue, programs or {})
+            self._make_network(text, jobqueue, programs or {})
             for at, name in enumerate(("login", *self.hosts), 1):
                 self._make_host(name, f"10.77.0.{at}", prepare)
-            self._start_slurm()
+            if not conf:
+                self._start_slurm()
         except BaseException:
             self.end()
             raise
@@ -113,7 +123,7 @@ class Site(AbstractContextManager):
         """What a piece of shell prints that root runs on `host`."""
         words = [*self._shell(host), "-ec", script, "sh", host]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, f"on {host or 'the network'}: {script}\n{done.stderr}"
+        assert done.returncode == 0, f"on {host or 'the network'}: {script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def path(self, name: str, host: str = "") -> Path:
@@ -140,9 +150,10 @@ class Site(AbstractContextManager):
         files = {
             "slurm.conf": conf,
             "etc/hosts": f"127.0.0.1 localhost\n{names}",
-            "etc/passwd": "root:x:0:0::/root:/bin/sh\n"
+            "etc/passwd": _system("/etc/passwd")
             + "".join(f"{name}:x:{uid}:{uid}::{SHARED}/{name}:/bin/sh\n" for name, uid in self.users.items()),
-            "etc/group": "root:x:0:\n" + "".join(f"{name}:x:{uid}:\n" for name, uid in self.users.items()),
+            "etc/group": _system("/etc/group")
+            + "".join(f"{name}:x:{uid}:\n" for name, uid in self.users.items()),
             "etc/shadow": "root:*:1::::::\n" + "".join(f"{name}:*:1::::::\n" for name in self.users),
             **{
                 f"{name}/.config/dask/jobqueue.yaml": f"jobqueue:\n  slurm:\n{settings}" if settings else ""
@@ -202,7 +213,7 @@ class Site(AbstractContextManager):
         return ["nsenter", f"--target={self.first[host]}", *(f"-{space}" for space in spaces)]
 
     def _shell(self, host: str) -> list[str]:
-        return [*self._inside(host), "env", f"PATH={PATH}", f"SLURM_CONF={SHARED}/slurm.conf", "sh"]
+        return [*self._inside(host), "env", f"PATH={PATH}", f"SLURM_CONF={self.conf}", "sh"]
 
     def _start_slurm(self) -> None:
         version = re.search(r"(\d+)\.(\d+)", self.root("slurmctld -V"))

@@ -4,7 +4,10 @@ The several hosts are namespaces, Slurm is root's, the hub runs on the login hos
 """
 
 import json
+import os
 import re
+import subprocess
+import sys
 from urllib.parse import urlencode
 
 import pytest
@@ -15,28 +18,14 @@ from tests.site.conftest import ROOT, SHARED
 from tests.site.hub import ADDRESS, Hub, Page, browser_on, processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.browser, pytest.mark.timeout(600)]
-KNOCK = """
-import json, os, socket
-told = {}
-for port in json.loads(os.environ["PORTS"]):
-    for line in ("GET /user/ada/api/contents HTTP/1.0", "GET /status HTTP/1.0"):
-        try:
-            with socket.create_connection(("127.0.0.1", port), 2) as one:
-                one.settimeout(2)
-                one.sendall(f"{line}\\r\\nAuthorization: token {os.environ['TOKEN']}\\r\\n\\r\\n".encode())
-                answer = one.recv(2000).decode(errors="replace")
-        except OSError as error:
-            answer = type(error).__name__
-        told[port] = told.get(port, "") + answer.partition("\\r\\n")[0] + "; "
-print(json.dumps(told))
-"""
 LESSON = "05_scale_out_with_dask.ipynb"
 
 
 @pytest.fixture(scope="module")
 def hub(new_site):
     hubs.skip_without_proxy()
-    with new_site(3, cores=4, users=("ada", "bob", "eve"), jobqueue="", **hubs.PREEMPTS) as site:
+    users = ("ada", "bob", "eve", "kim", "lee", "mia")
+    with new_site(3, cores=4, users=users, jobqueue="", **hubs.PREEMPTS) as site:
         yield Hub(site)
 
 
@@ -101,6 +90,8 @@ def test_a_job_says_what_its_profile_says_and_nothing_of_the_learner(hub, learne
     assert "#SBATCH --cpus-per-task=1\n#SBATCH --mem=1024M\n" in said
     assert "#SBATCH --partition=main" in said
     assert hubs.token(hub.site, "ada") not in said
+    shown = re.search(r'"extensionManager": *{[^}]*}', learners[0].fetch("/user/ada/lab")[1])[0]
+    assert '"can_install": false' in shown
 
 
 def test_what_a_learner_may_choose_is_a_profile_by_name(hub, learners):
@@ -130,9 +121,7 @@ def test_nobody_reaches_another_learners_server_dashboard_scheduler_sockets_or_f
     assert bob.fetch("/hub/api/users/ada")[0] in (403, 404)
     hers = hubs.ports(site, host, "ada")
     assert len(hers) >= 4  # her server, a kernel, the pool's scheduler and its dashboard
-    told = json.loads(
-        site.python(KNOCK, user="bob", host=host, PORTS=json.dumps(hers), TOKEN=hubs.token(site, "bob"))
-    )
+    told = hubs.knock(site, "bob", host, hers)
     assert set(told) == set(map(str, hers))
     assert not [answer for answer in told.values() if "200" in answer or "207" in answer], told
     for place in ("/mnt/ada", "/mnt/hub", "/tmp", "/dev/shm", "/var/tmp", "/run"):
@@ -202,6 +191,31 @@ def test_a_server_that_ended_is_named_and_one_click_brings_it_back(hub, learners
     ada.lab()
     ada.page.locator(".jp-Notebook").get_by_text(f"kept = {ending!r}").wait_for()
     assert len([line for line in processes(site, "ada") if "jupyterhub.singleuser" in line]) == 1
+
+
+def test_learners_who_come_together_run_a_lesson_right_and_leave_nothing(hub):
+    """The quick form of tests/site/test_class.py."""
+    names, site = ["kim", "lee", "mia"], hub.site
+    words = [sys.executable, str(ROOT / "benchmarks" / "classroom.py"), "--hub", ADDRESS, "--json"]
+    done = subprocess.run(
+        [*site._inside("login", "n"), *words, "--minutes=0", "--within=2", "--lessons", "00"],
+        input="".join(f"{name} {name}\n" for name in names), env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)["learners"]
+    assert [(one["wrong"], [*one["runs"]]) for one in told] == [([], ["00"])] * 3, done.stderr
+    until(lambda: not any(processes(site, name) for name in names), "nothing of theirs runs", 60)
+    assert [hub.job(name) for name in names] == [("", "")] * 3
+
+
+def test_root_does_not_come_in(hub, driver):
+    """Whose server would run as root; the password is right."""
+    hub.site.root("echo root:root | chpasswd -c SHA512")
+    with browser_on(hub.site, driver) as browser:
+        root = Page(browser, "root")
+        root.log_in()
+        root.page.get_by_text("Invalid username or password").wait_for()
+        assert root.page.url.partition("?")[0] == f"{ADDRESS}/hub/login"
 
 
 COURSE = f"file://{SHARED}/course.git"
