@@ -60,15 +60,16 @@ class Stopwatch:
         )
 
 
-def queued(without: Iterable[int] = ()) -> dict[int, float] | None:
-    """For each thread of this process but those in `without` the seconds that it has so far been ready to run
+def queued(without: Iterable[int] = (), process: int | str = "self") -> dict[int, float] | None:
+    """For each thread of a process but those in `without` the seconds that it has so far been ready to run
     and had no core; None where the kernel has no such file (proc(5), schedstat)."""
     if not os.path.exists("/proc/self/schedstat"):
         return None
     seconds = {}
-    for thread in set(map(int, os.listdir("/proc/self/task"))).difference(without):
+    threads = f"/proc/{process}/task"
+    for thread in set(map(int, os.listdir(threads))).difference(without):
         with suppress(FileNotFoundError, ProcessLookupError):  # this thread has just ended
-            seconds[thread] = int(Path(f"/proc/self/task/{thread}/schedstat").read_bytes().split()[1]) / 1e9
+            seconds[thread] = int(Path(f"{threads}/{thread}/schedstat").read_bytes().split()[1]) / 1e9
     return seconds
 
 

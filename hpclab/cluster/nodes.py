@@ -136,7 +136,10 @@ class Nodes:
             return not missing
 
         late = lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s", look)  # noqa: E731
-        watch.until(joined, look, limit, late, lambda pause: roster.wait(lambda: not roster.missing(), pause))
+        watch.until(
+            joined, look, limit, late, lambda pause: roster.wait(lambda: not roster.missing(), pause),
+            starved=lambda: self.backend.starved(roster.missing()),
+        )  # fmt: skip
 
     def _join_error(self, missing: list[str], when: str, look: Look) -> JoinError:
         return JoinError(

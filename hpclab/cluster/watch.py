@@ -26,17 +26,21 @@ ANSWER = 10.0  # seconds in which a worker answers a question, or is taken not t
 _AWAKE = 1.0  # more than this from one look to the next, and this process was suspended meanwhile
 
 
-def until(ready: Callable[[], T], look: Look, limit: float, late: Late, pause: Pause = time.sleep) -> T:
+def until(
+    ready: Callable[[], T], look: Look, limit: float, late: Late, pause: Pause = time.sleep,
+    starved: Callable[[], float] = lambda: 0.0,
+) -> T:  # fmt: skip
     """What `ready()` returns once that is true; `look()` may raise to give up; after `limit` s raises `late`.
 
-    `pause(seconds)` waits for the next look, or less long where something happens.
+    `pause(seconds)` waits for the next look, or less long where something happens. `starved()` are seconds
+    so far that do not count, because what is waited for had no core; up to nine times the limit.
     """
     waited, before = 0.0, time.monotonic()
     while True:
         look()
         if found := ready():
             return found
-        if waited > limit:
+        if waited > limit and waited - min(9 * limit, starved()) > limit:
             raise late if isinstance(late, BaseException) else late()
         pause(min(TICK, limit))
         waited += min(_AWAKE, (now := time.monotonic()) - before)

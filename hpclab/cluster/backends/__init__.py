@@ -49,6 +49,11 @@ class Backend(Protocol):
     def explain(self, names: list[str]) -> str:
         """Why these nodes have not joined: state, last words and likely cause; may take as long as Slurm."""
 
+    def starved(self, names: Iterable[str]) -> float:
+        """Seconds so far in which one of these nodes wanted a core and had none, the most of any; 0 where
+        that cannot be seen from here."""
+        return 0.0
+
     def log(self, name: str) -> str:
         """The last lines that a node wrote, indented; empty where there are none."""
 

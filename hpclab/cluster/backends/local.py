@@ -22,6 +22,7 @@ from distributed import SpecCluster
 from distributed.deploy.spec import ProcessInterface
 from distributed.system import MEMORY_LIMIT
 
+from hpclab import timing
 from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends import Backend, command
 from hpclab.cluster.door import OwnScheduler
@@ -131,6 +132,13 @@ class LocalNodes(Backend):
             how = ended.get(name, f"its process {state} but has not reached the scheduler")
             lines.append(f"{name}: {how}.{self.log(name)}")
         return "\n".join(lines)
+
+    def starved(self, names: Iterable[str]) -> float:
+        seconds = [0.0]
+        for process in filter(None, map(self._process, names)):
+            with suppress(OSError):  # it has just ended
+                seconds.append((timing.queued(process=process.pid) or {}).get(process.pid, 0.0))
+        return max(seconds)
 
     def log(self, name: str) -> str:
         return command.last_lines(self.directory / f"{name}.log")
