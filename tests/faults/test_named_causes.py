@@ -64,15 +64,13 @@ finally:
 """
 
 
-def test_seconds_without_a_core_do_not_count_up_to_nine_times_the_limit():
+@pytest.mark.parametrize("starved", [0.0, float("inf")])
+def test_seconds_without_a_core_do_not_count_up_to_nine_times_the_limit(starved):
     looks, late = [], JoinError("late")
-    for starved in (0.0, float("inf")):
-        looks.clear()
-        with pytest.raises(JoinError, match="late"):
-            watch.until(
-                lambda: looks.append(1), lambda: None, 0.2, late, lambda _: time.sleep(0.1), lambda: starved
-            )  # fmt: skip
-        assert (len(looks) > 10) == (starved > 0)
+    ready, pause = lambda: looks.append(1), lambda _: time.sleep(0.1)
+    with pytest.raises(JoinError, match="late"):
+        watch.until(ready, lambda: None, 0.2, late, pause, lambda: starved)
+    assert (len(looks) > 10) == (starved > 0)
 
 
 @pytest.mark.soak
