@@ -99,7 +99,7 @@ CASES = {"a good site": [], "together": TOGETHER} | {name: [name] for name in FA
 QUICK = ("a good site", "together", "wrong partition", "no account")
 UNTRIED = {"wrong partition": "slurm.time", "wrong image": "software.python", "no way back": "clocks",
            "a home of one node's own": "between nodes"}  # fmt: skip
-LEFT = "ls -A /mnt/ada /mnt/scratch/* /mnt/wall /tmp/ada 2>&1; grep -c ' 0A ' /proc/net/tcp"
+LEFT = "ls -A /mnt/ada /mnt/scratch/* /mnt/wall /tmp/ada 2>&1 | sort; grep -c ' 0A ' /proc/net/tcp"
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +189,7 @@ def test_a_pool_and_sbatch_get_these_settings(site):
 
 def test_interrupted_while_its_job_waits_it_leaves_nothing(site):
     written(site, {})
-    busy = ("--account=class", "--exclusive", "--nodes=2", "--output=/dev/null")
-    site.run("sbatch", *busy, "--wrap=sleep 300")
+    site.run("sbatch", "--account=class", "--exclusive", "--nodes=2", "-o", "/dev/null", "--wrap=sleep 300")
     queued = "until squeue -h -o %j | grep -q hpclab-doctor; do sleep 0.2; done"
     try:
         found, status = doctor(site, f'env --default-signal=INT "$@" & {queued}; kill -INT $!; wait $!')
