@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from hpclab import units
 from hpclab.classroom.settings import Site
@@ -27,56 +26,44 @@ class Finding:
     mend: str = ""
 
 
-class Partition(NamedTuple):
-    """`state`: up, down, drain or inact; `limit` as sinfo writes it; `nodes` that run jobs, of which one job
-    may have `most`."""
-
-    state: str = "up"
-    limit: str = "infinite"
-    most: int = 2
-    nodes: int = 0
-
-
 class Admission:
-    """`options`: with which sbatch takes a job, or None for none; `nodes`: how many it may have, 2 at most;
+    """`options`: with which sbatch takes a job, or None for none; `nodes`: on how many to try one, 2 at most;
     `findings`: partition, account, qos, reservation and time."""
 
     def __init__(self, site: Site, slurm: Slurm):
         self.site, self.slurm = site, slurm
-        self.partitions, self.default = self._partitions()
         self.wrong: dict[str, str] = {}
         self.account = ""  # one of this user's that would do
         self.options: list[str] | None = site.directives()
-        place = self.partitions.get(site.partition or self.default, Partition())
-        shape = [f"--nodes={max(1, min(2, place.nodes, place.most))}", "--time=1", "--mem=512M"]
+        shape = ["--time=1", "--mem=512M"]
         said = self.refusal([*self.options, *shape])
-        if said and not self.refusal([*self.options, *shape[:-1]]):  # a site that takes no --mem
-            shape, said = shape[:-1], ""
+        if said and not self.refusal([*self.options, *shape[:1]]):  # a site that takes no --mem
+            shape, said = shape[:1], ""
         if said:
             self._blame(shape, said)
-        if "partition" in self.wrong:
-            place = self.partitions.get(self.default, Partition())
-        elif place.state != "up":
-            self.wrong["partition"] = f"it is {place.state}"
-        self.nodes = min(2, place.nodes, place.most) if place.state == "up" else 0
+        self.partitions = self._partitions()
+        name = "" if "partition" in self.wrong else site.partition
+        state, nodes = self.partitions.get(name, ("up", 1))
+        if state != "up" or not nodes:
+            self.wrong.setdefault("partition", f"it is {state}" if nodes else "none of its nodes runs jobs")
+        self.nodes = min(2, nodes) if state == "up" and self.options is not None else 0
         if self.options is not None:
-            self.options += shape[2:]
+            self.options += shape
             if site.time and "partition" not in self.wrong:
-                self._try_time(site.time, place.limit)
-        self.findings = [*self._told(place)]
+                self._try_time(site.time, slurm.longest(name or None) or site.time)
+        self.findings = [*self._told(f"{name or 'the default'}: up, {nodes} node(s)")]
 
-    def _partitions(self) -> tuple[dict[str, Partition], str]:
-        words = ["sinfo", "--noheader", "--all", "--format=%P|%a|%l|%s|%D|%T"]
-        found, default = dict[str, Partition](), ""
+    def _partitions(self) -> dict[str, tuple[str, int]]:
+        """By name, and "" for Slurm's default: up, down, drain or inact, and how many nodes run jobs."""
+        words = ["sinfo", "--noheader", "--all", "--format=%P|%a|%D|%T"]
+        found = dict[str, tuple[str, int]]()
         for line in slurm_commands.run(words, self.slurm.environment).splitlines():
-            if line.count("|") == 5:
-                name, state, limit, size, nodes, of_nodes = line.split("|")
-                most = re.search(r"(\d+)$", size)
-                default = name.rstrip("*") if name.endswith("*") else default
-                before = found.get(name := name.rstrip("*"), Partition()).nodes
-                here = int(nodes) if _USABLE.match(of_nodes) else 0
-                found[name] = Partition(state, limit, int(most[1]) if most else 2, before + here)
-        return found, default
+            if line.count("|") == 3:
+                marked, state, nodes, of_nodes = line.split("|")
+                for name in (marked.rstrip("*"), *([""] if marked.endswith("*") else [])):
+                    usable = int(nodes) if _USABLE.match(of_nodes) else 0
+                    found[name] = state, found.get(name, ("", 0))[1] + usable
+        return found
 
     def refusal(self, options: Sequence[str]) -> str:
         """What sbatch says against a job with these options, or ""; no job is made."""
@@ -88,70 +75,55 @@ class Admission:
         return ""
 
     def _blame(self, shape: list[str], said: str) -> None:
-        """The setting without which sbatch would take the job, else the one that its words name; for want of
-        an account the job goes on with another of this user's."""
-        asked = self.site.directives()
-        for option in asked:
-            rest = [each for each in asked if each != option]
-            if not self.refusal([*rest, *shape]):
-                self.options, self.wrong = rest, {option[2:].partition("=")[0]: said}
+        """The setting without which, or with another of which, sbatch would take the job, so that the rest
+        can be tried; else the setting that its words name."""
+        for name, account, options in self._others():
+            if not self.refusal([*options, *shape]):
+                self.options, self.wrong, self.account = options, {name: said}, account
                 return
         names = ("account", "qos", "reservation", "time", "partition")
         self.options = None
         self.wrong = {next((name for name in names if name in said.lower()), "partition"): said}
-        rest = [each for each in asked if not each.startswith("--account=")]
-        for account in self._accounts() if "account" in self.wrong else ():
-            if not self.refusal([*rest, f"--account={account}", *shape]):
-                self.options, self.account = [*rest, f"--account={account}"], account
-                return
 
-    def _accounts(self) -> list[str]:
-        """This user's in Slurm's accounting, at most ten."""
+    def _others(self) -> Iterator[tuple[str, str, list[str]]]:
+        """A setting, an account instead of it, and the options then: without each, or with one of this
+        user's accounts, at most ten."""
+        asked = self.site.directives()
+        for option in asked:
+            yield option[2:].partition("=")[0], "", [each for each in asked if each != option]
+        rest = [each for each in asked if not each.startswith("--account=")]
         words = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=account"]
         with suppress(SlurmError):
             told = slurm_commands.run([*words, f"user={getpass.getuser()}"], self.slurm.environment)
-            return [name for name in dict.fromkeys(told.split()) if re.fullmatch(r"\w[\w.-]*", name)][:10]
-        return []
+            for account in [*dict.fromkeys(re.findall(r"^\w[\w.-]*$", told, re.MULTILINE))][:10]:
+                yield "account", account, [*rest, f"--account={account}"]
 
-    def _try_time(self, time: float, limit: str) -> None:
-        longest = units.parse_seconds(limit) if re.fullmatch(r"[\d:-]+", limit) else time
-        asked = units.format_seconds(time)
+    def _try_time(self, time: float, longest: float) -> None:
+        asked, limit = units.format_seconds(time), units.format_seconds(longest)
         if time > longest:
-            self.wrong["time"] = (
-                f"{asked} is more than the partition's limit of {units.format_seconds(longest)}"
-            )
+            self.wrong["time"] = f"{asked} is more than the partition's limit of {limit}"
         elif said := self.refusal([*(self.options or []), f"--time={-(-round(time) // 60)}"]):
             self.wrong["time"] = f"{asked}: {said}"
 
-    def _told(self, place: Partition) -> Iterator[Finding]:
+    def _told(self, place: str) -> Iterator[Finding]:
+        """`place` is what there is to say of a partition that holds."""
         site, near = self.site, difflib.get_close_matches(self.site.partition, self.partitions, 1, 0.4)
-        names = ", ".join(near or sorted(self.partitions)[:5])
+        names = ", ".join(near or sorted(filter(None, self.partitions))[:5])
         account = f", such as {self.account}" if self.account else f": {_LISTED}"
         mends = {"partition": f"name one that is up and takes you, such as {names}.",
                  "account": f"name one of yours{account}.", "qos": f"name another: {_LISTED}.",
                  "reservation": "name one that takes you: `scontrol show reservation` lists them.",
                  "time": "ask for no more, or name a partition that allows it."}  # fmt: skip
         for name, mend in mends.items():
-            value = getattr(site, name)
+            value = units.format_seconds(site.time) if name == "time" and site.time else getattr(site, name)
             title = f"slurm.{name}"
             if name in self.wrong:
                 shown = f"{value}: " if value and name != "time" else ""
                 yield Finding(title, "wrong", shown + self.wrong[name], f"{site.where(name)}: {mend}")
             elif name == "partition":
-                named = value or f"{self.default} (Slurm's default)"
-                yield Finding(title, "ok", f"{named}: up, {place.nodes} node(s), a job at most {place.limit}")
+                yield Finding(title, "ok", place)
             elif value and (self.options is None or (name == "time" and "partition" in self.wrong)):
                 yield Finding(title, "unknown", "not tried, for what is said above")
             elif value or name == "account":
-                yield Finding(title, "ok", self._accepted(name, value))
-
-    def _accepted(self, name: str, value: object) -> str:
-        if isinstance(value, float):
-            return units.format_seconds(value)
-        if not value:
-            return "not set, and sbatch asks for none"
-        with suppress(SlurmError):
-            config = slurm_commands.run(["scontrol", "show", "config"], self.slurm.environment)
-            if name != "reservation" and re.search(r"AccountingStorageEnforce *= *(none|\(null\))", config):
-                return f"{value} is accepted, as any is: this Slurm enforces none"
-        return f"{value} is accepted"
+                said = f"{value} is accepted" if value else "not set, and sbatch asks for none"
+                yield Finding(title, "ok", said)

@@ -1,4 +1,4 @@
-"""The job of seconds behind `hpclab doctor --site`: it runs node_probe.py once a node, and what each told."""
+"""The jobs of seconds behind `hpclab doctor --site`: each runs node_probe.py on a node of its own."""
 
 import json
 import os
@@ -10,220 +10,193 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpclab.classroom import node_probe
+from hpclab.classroom import exchange, node_probe
 from hpclab.classroom.settings import SHELL, Site
 from hpclab.cluster import slurm_commands
 from hpclab.cluster.backends import command
-from hpclab.cluster.host import private
 from hpclab.cluster.slurm import Slurm, SlurmError
+from hpclab.machine.gpu_preflight import version
 
-WAIT, RUN = 60.0, 120.0  # seconds that the job may wait, and run
-_SILENT, _UNFIT, _WAITS = "no file of it came back", "its files cannot be in", "it still waits"
+WAIT, RUN = 60.0, 90.0  # seconds that a job may wait, and run until it tells
+_LATE = 40.0  # seconds that a file may take from host to host
 _LARGEST = 2**16  # bytes of what a node tells
-_MODULE = """{shell}
-load() {{ module load "$1" || echo "exit status $?"; }}
-at=0; for name in {modules}; do
-    load "$name" >"$SLURM_PROCID.module-$at" 2>&1; at=$((at + 1))
-done
-"""
-_TASK = """#!/bin/bash
-cd {place} || exit
-{modules}for python in {pythons}; do
-    "$python" -c "" </dev/null 2>/dev/null && exec "$python" {place}/node_probe.py {place}
+_SCRIPT = """#!/bin/bash
+for place in {places}; do [ -w "$place" ] && exec 2>"$place/{name}.err" && break; done
+{{ {modules}; }} >/dev/null 2>&1
+export HPCLAB_ASKED={asked}
+for python in {pythons}; do
+    "$python" -c "" 2>/dev/null && exec "$python" -c {probe}
 done
 echo "no Python 3 runs here" >&2
 """
+# Not every version of modules says by its exit status that one does not load.
+_LOAD = """said=$(module load {0} 2>&1) && [[ ! $said =~ ERROR|Unable ]] || {{
+    echo "{0}: ${{said%%$'\\n'*}}" >&2; exit 1; }}
+"""
+_ABOVE = 'until [ -d "$at/" ]; do at=${at%/*}; done\n'  # where it would have to be made
+_WRITE = 'made=$(mktemp "$at/.hpclab-doctor-XXXXXX"); rm "$made"'
+_MODE = """mode=$(stat -Lc %a "$at")
+[[ $mode =~ ^[1357]..[2367]$ ]] || { echo "its mode is $mode, not 1777" >&2; exit 1; }
+"""
+# What a job inherits from its own is no option of those that it submits.
+_OUTSIDE = """for name in ${!SLURM*} ${!SBATCH_*}; do
+    [[ $name =~ ^SLURM_(CONF|CONF_SERVER|JWT)$ ]] || unset $name
+done
+"""
+# Run by the learners' interpreter: its version, and those of hpclab and what pools and lessons need.
+_SOFTWARE = """
+import importlib.metadata, json, sys
+wrong = []
+for name, ours in json.loads(sys.argv[1]).items():
+    try:
+        found = importlib.metadata.version(name) if name != "Python" else "%d.%d" % sys.version_info[:2]
+    except ImportError:
+        found = "is missing"
+    if found.split("+")[0] != ours.split("+")[0]:
+        wrong.append("%s %s, but %s on this host" % (name, found, ours))
+sys.exit("; ".join(wrong) or 0)
+"""
 
 
-@dataclass
-class Told:
-    """`nodes`: what each told, as node_probe.py has it; `trouble`: why some told nothing, else "".
+class NodeJobs:
+    """`here`: what this host finds wrong; `told`: what each node told, as node_probe.py has it; `trouble`:
+    why a node told nothing, else "".
 
-    `tried`: how many should have; `scratch`: what this host could not do in the scratch folder; `home`: who
-    does not see this host's home; `apart`: why nodes could only be tried one by one.
+    No node needs to see another's files: a script carries the probe, and the answer comes back through any
+    folder that the node shares with this host, in the home or scratch.
     """
 
-    tried: int = 1
-    nodes: list[dict[str, Any]] = field(default_factory=list)
-    trouble: str = ""
-    scratch: str = ""
-    home: str = ""
-    apart: str = ""
+    def __init__(self, site: Site, slurm: Slurm, options: Sequence[str], say: Callable[[str], object]):
+        self.site, self.slurm, self.options, self.say = site, slurm, options, say
+        asked = {"token": secrets.token_hex(16), "interface": site.interface, "shell": self._tried()}
+        self.here = node_probe.Probe("this host", asked)
+        self.name = f"hpclab-doctor-{secrets.token_hex(4)}"
+        self.shared: dict[str, str] = {}
+        self.told: dict[str, dict[str, Any]] = {}
+        self.trouble = ""
 
-
-@dataclass
-class NodeJob:
-    """This host listens on `interface` meanwhile; `say` gets a line whenever there is news."""
-
-    site: Site
-    slurm: Slurm
-    interface: str
-    say: Callable[[str], object]
-
-    def run(self, nodes: int, options: Sequence[str]) -> Told:
-        """On so many nodes with these options of sbatch, or on two one by one where a job of both does not
-        start its step. No job, file or port is left, however it ends."""
-        told = self._on(nodes, options)
-        if nodes == 1 or not told.trouble or told.trouble.startswith(_WAITS):
-            return told
-        self.say(f"On {nodes} nodes: {told.trouble}")
-        one = self._on(1, options)
-        if not one.nodes:
-            return told
-        first = one.nodes[0]["host"]
-        other = self._on(1, [*options, f"--exclude={first}"])
-        one.nodes, one.tried = one.nodes + other.nodes, 1 + len(other.nodes)
-        if other.trouble or other.home:
-            one.home = one.home or f"other nodes than {first}: {other.home or other.trouble}"
-        else:
-            second = other.nodes[0]["host"]
-            one.apart = f"srun on {first} does not start a program on {second}: {told.trouble}"
-        return one
-
-    def _on(self, nodes: int, options: Sequence[str]) -> Told:
-        token, told, left = secrets.token_hex(16), Told(nodes), list[str]()
-        scratch = self.site.expanded("scratch") if self.site.scratch else ""
-        mark = os.path.join(scratch, f"hpclab-doctor-{token[:8]}")
-        door = node_probe.Listener(node_probe.address(self.interface), token)
+    def run(self, nodes: int) -> None:
+        """On so many nodes, one after another, that then reach for one another; this host listens meanwhile.
+        No job, file or port is left, however it ends."""
         try:
-            if scratch:
-                left.append(mark)
-                try:
-                    left += node_probe.folder(scratch)
-                    node_probe.write(mark, token)
-                except OSError as error:
-                    told.scratch = error.strerror or str(error)
-            places = [Path.home() / ".hpclab", *([Path(scratch) / "hpclab"] if scratch else [])]
-            for place in places:
-                told.home = "" if place is places[0] else "what this host writes there is not seen"
-                told.nodes, told.trouble = self._in(place, door, nodes, options, scratch)
-                if not told.trouble.startswith((_SILENT, _UNFIT)):
-                    break
+            with self.here.listen() as door:
+                for key in ("home", "scratch")[: 1 + bool(self.site.scratch)]:
+                    self.here.attempt(key, self._share, key)
+                if self.site.wall:
+                    self.here.attempt("wall", node_probe.shell, self.here.asked["shell"]["wall"])
+                while self.shared and len(self.told) < nodes and self._another(door):
+                    pass
+                if len(self.told) == nodes > 1:
+                    self._meet()
         finally:
-            door.close()
-            node_probe.remove(left)
-        return told
+            self._end()
 
-    def _in(
-        self, place: Path, door: node_probe.Listener, nodes: int, options: Sequence[str], scratch: str
-    ) -> tuple[list[dict[str, Any]], str]:
-        """With the job's files in a new folder in `place`: what the nodes told, and why one did not."""
-        made, folder = list[str](), None
-        try:
-            made = node_probe.folder(str(place))
-            private.make(place, plain=False)
-            folder = Path(tempfile.mkdtemp(prefix="hpclab-doctor-", dir=place))
-            self._write(folder, door, nodes, options, scratch)
-            return self._submitted(folder, nodes, options, scratch, door.token[:8])
-        except OSError as error:
-            return [], f"{_UNFIT} {place}: {error.strerror or error}"
-        except SlurmError as error:
-            return [], str(error)
-        finally:
-            if folder:  # a program that is being killed may still write there
-                gone = partial(shutil.rmtree, folder, ignore_errors=True)
-                node_probe.until(lambda: gone() or not folder.exists(), 10)
-            node_probe.remove(made)
+    def _share(self, key: str) -> None:
+        path = Path.home() if key == "home" else Path(self.site.expanded("scratch"))
+        above = next(one for one in (path, *path.parents) if one.is_dir())  # where it would have to be made
+        self.shared[key] = tempfile.mkdtemp(prefix=f".{self.name}-", dir=above)
 
-    def _write(
-        self, folder: Path, door: node_probe.Listener, nodes: int, options: Sequence[str], scratch: str
-    ) -> None:
-        site = self.site
-        ask = {
-            "token": door.token, "login": door.socket.getsockname(), "nodes": nodes, "options": [*options],
-            "interface": site.interface, "modules": site.modules, "image": site.image,
-            "python": site.interpreter().split() or [sys.executable], "scratch": scratch, "local": site.local,
-            "home": str(Path.home()), "wall": site.expanded("wall") if site.wall else "",
-        }  # fmt: skip
-        own = [] if site.image or not site.python else [os.path.expanduser(site.python)]
-        pythons = " ".join(map(shlex.quote, [sys.executable, *own, "python3", "/usr/bin/python3"]))
-        modules = _MODULE.format(shell=SHELL, modules=" ".join(site.modules)) if site.modules else ""
-        task = _TASK.format(place=shlex.quote(str(folder)), modules=modules, pythons=pythons)
-        texts = {"ask.json": json.dumps(ask), "task.sh": task}
-        texts["node_probe.py"] = Path(node_probe.__file__).read_text(encoding="utf-8")
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-
-    def _submitted(
-        self, folder: Path, nodes: int, options: Sequence[str], scratch: str, token: str
-    ) -> tuple[list[dict[str, Any]], str]:
-        place, logs = shlex.quote(str(folder)), str(folder).replace("%", "%%")
-        step = f"srun --mpi=none --nodes={nodes} --ntasks={nodes} --output={shlex.quote(logs)}/%t.json"
-        script = f"#!/bin/bash\n{step} --error={shlex.quote(logs)}/%t.err bash {place}/task.sh\n"
-        shape = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--time=4", "--no-requeue"]
+    def _another(self, door: node_probe.Listener) -> bool:
+        """Whether one node more has told; else `wrong` has why not."""
+        name, others = str(len(self.told)), ",".join(node["host"] for node in self.told.values())
         try:
             job = self.slurm.submit(
-                script, *options, *shape, f"--job-name={folder.name}", f"--output={logs}/job.out"
-            )
-            self.say(f"Job {job} on {nodes} node{'s' * (nodes > 1)} is in the queue.")
-            told, trouble = self._watch(folder, job, nodes)
-            for node in told if scratch else ():  # both sides: this host must find what a node left there
-                left = f"{scratch}/hpclab-doctor-{token}-scratch-{node['rank']}"
-                node["seen"] = os.path.isfile(left)
-            (folder / "seen").touch()
-            node_probe.until(lambda: not self._there(folder.name), 20)
-            return told, trouble
-        finally:
-            self._cancel(folder.name)
+                self._script(name, door), *self.options, "--nodes=1", "--ntasks=1", "--time=5",
+                "--no-requeue", "--output=/dev/null", "--chdir=/", f"--job-name={self.name}",
+                *([f"--exclude={others}"] if others else []),
+            )  # fmt: skip
+            self.say(f"Job {job} is in the queue.")
+            trouble = self._trouble(job, name)
+        except SlurmError as error:
+            trouble = str(error)
+        if word := self._word(name):
+            self.told[name] = word
+            return True
+        where = f"on another node than {others}: " if others else ""
+        self.trouble = trouble and where + trouble
+        if not trouble:
+            self.here.wrong["home"] = f"{where}nothing that a job wrote there came back"
+        return False
 
-    def _cancel(self, name: str) -> None:
+    def _script(self, name: str, door: node_probe.Listener) -> str:
+        more = {"name": name, "login": door.server_address, "shared": self.shared}
+        return _SCRIPT.format(
+            places=shlex.join(self.shared.values()), name=name,
+            modules="; ".join(self.site.prologue()) or ":",
+            probe=shlex.quote(Path(node_probe.__file__).read_text()),
+            asked=shlex.quote(json.dumps(self.here.asked | more)),
+            pythons=shlex.join([sys.executable, self.site.python, "python3", "/usr/bin/python3"]),
+        )  # fmt: skip
+
+    def _tried(self) -> dict[str, str]:
+        """What shall run on a node, by finding; a site's paths are plain text but for ~ and $NAME."""
+        site, packages = self.site, ("hpclab", "numba", "torch", "distributed")
+        ours = {"Python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+        ours |= {name: found for name in packages if (found := version(name))}
+        python = site.interpreter() or shlex.quote(sys.executable)
+        texts = {
+            "local": f"at={site.local}; {_ABOVE}{_WRITE}",
+            "wall": f"at={site.wall}; {_MODE}{_WRITE}",
+            "modules": f"set +eu; {{ {SHELL}; }} >/dev/null 2>&1\n"
+            + "".join(map(_LOAD.format, site.modules)),
+            "image": f"apptainer exec {site.image} true",
+        }
+        return {key: text for key, text in texts.items() if getattr(site, key)} | {
+            "python": f"{python} -c {shlex.quote(_SOFTWARE)} {shlex.quote(json.dumps(ours))}",
+            "sbatch on nodes": _OUTSIDE
+            + shlex.join(["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *self.options]),
+        }
+
+    def _trouble(self, job: int, name: str) -> str:
+        """Why it tells nothing; "" once it has told, and where it ended and nothing of it came back."""
+        begin = time.monotonic()
+        while not self._word(name):
+            found, passed = self.slurm.queue([job]), time.monotonic() - begin
+            if not found or found[-1].ended:
+                return "" if _until(lambda: self._word(name), 3) else self._last_words(name)
+            if found[-1].state == "PENDING":
+                if passed > WAIT:
+                    return f"it still waits after {WAIT:g} s: {self.slurm.explain(found[-1].reason)}"
+            elif passed > WAIT + RUN:
+                return f"{found[-1].node_list} told nothing in time; {self._last_words(name)}"
+            time.sleep(0.2)
+        return ""
+
+    def _word(self, name: str) -> dict[str, Any]:
+        """What a node told, through whichever folder it came; empty where nothing has."""
+        for folder in self.shared.values():
+            with suppress(OSError, ValueError):
+                return dict(exchange.plain(exchange.read(Path(folder, name), _LARGEST)[0]))
+        return {}
+
+    def _last_words(self, name: str) -> str:
+        logs = (command.last_lines(Path(folder, f"{name}.err"), 2, 300) for folder in self.shared.values())
+        return node_probe.line(" ".join(logs))
+
+    def _meet(self) -> None:
+        for folder in self.shared.values():
+            node_probe.put(f"{folder}/peers", {node["host"]: node["at"] for node in self.told.values()})
+        _until(lambda: all("between nodes" in self._word(name).get("wrong", ()) for name in self.told), _LATE)
+        self.told = {name: self._word(name) or word for name, word in self.told.items()}
+
+    def _end(self) -> None:
         """By name: sbatch may have been interrupted before it said the job's number."""
         environment = slurm_commands.hiding_nothing(self.slurm.environment)
+        words = ["scancel", "--quiet", f"--name={self.name}", f"--user={os.getuid()}"]
         with suppress(SlurmError):
-            slurm_commands.run(["scancel", "--quiet", f"--name={name}", f"--user={os.getuid()}"], environment)
-            node_probe.until(lambda: not self._there(name), 40)
-
-    def _there(self, name: str) -> bool:
-        return any(job.name == name and job.state != "COMPLETING" for job in self.slurm.queue())
-
-    def _watch(self, folder: Path, job: int, nodes: int) -> tuple[list[dict[str, Any]], str]:
-        begin, started = time.monotonic(), 0.0
-        while len(told := _read(folder, nodes)) < nodes:
-            found, now = self.slurm.queue([job]), time.monotonic()
-            if not found or found[-1].ended:
-                node_probe.until(lambda: len(_read(folder, nodes)) == nodes, 3)
-                if len(told := _read(folder, nodes)) < nodes:
-                    return told, _last_words(folder) or _SILENT
-            elif found[-1].state == "PENDING":
-                if now - begin > WAIT:
-                    return [], f"{_WAITS} after {WAIT:g} s: {self.slurm.explain(found[-1].reason)}"
-            elif "launch failed" in (said := _last_words(folder)):  # the rest would wait for it in vain
-                return told, said
-            elif now - (started := started or now) > RUN:
-                return told, f"it did not end within {RUN:g} s; {_last_words(folder)}"
-            time.sleep(0.2)
-        return told, ""
+            slurm_commands.run(words, environment)
+        for folder in [*self.shared.values()] * 3:  # a program that is being killed may still write there
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _last_words(folder: Path) -> str:
-    logs = [folder / "job.out", *sorted(folder.glob("*.err"))]
-    said = "; ".join(" ".join(command.last_lines(log, 2, 300).split()) for log in logs if log.exists())
-    return str(_printable(said.strip("; ")))
-
-
-def _read(folder: Path, nodes: int) -> list[dict[str, Any]]:
-    """What nodes told so far: each a line of JSON of bounded length, without signs that a terminal obeys."""
-    told = []
-    for rank in range(nodes):
-        with suppress(OSError, ValueError, TypeError), open(folder / f"{rank}.json", "rb") as file:
-            text = file.read(_LARGEST).decode(errors="replace")
-            answer = _printable(json.loads(text, parse_constant=str)) if text.endswith("\n") else None
-            if isinstance(answer, dict) and isinstance(wrong := answer.get("wrong"), dict):
-                if [type(each) for each in answer.get("ahead", [])] != [float, float]:
-                    answer.pop("ahead", None)
-                texts = {key: str(said)[:400] for key, said in wrong.items()}
-                told.append(answer | {"rank": rank, "host": str(answer.get("host"))[:64], "wrong": texts})
-    return told
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_printable(key): _printable(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_printable(each) for each in value]
-    return "".join(sign if sign.isprintable() else "?" for sign in value) if isinstance(value, str) else value
+def _until(condition: Callable[[], object], seconds: float) -> bool:
+    """Whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from dataclasses import asdict
+from functools import partial
 
 from hpclab.classroom import preflight, settings
 from hpclab.classroom.preflight import Finding
@@ -24,21 +25,15 @@ def run(file: str, as_json: bool) -> int:
             "be tried; `hpclab doctor` says what this machine can do alone."
         )
     outside = {name: value for name, value in found_environment().items() if not name.startswith(_BEFORE)}
-    found = preflight.findings(
-        site, Slurm("site", version, outside), lambda text: print(text, file=sys.stderr)
-    )
+    found = preflight.findings(site, Slurm("site", version, outside), partial(print, file=sys.stderr))
     wrong = [one for one in found if one.state == "wrong"]
     if as_json:
         print(json.dumps({"file": site.file, "findings": [asdict(one) for one in found]}, indent=1))
     else:
         width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
-        print(*(line for one in found for line in lines(one, width)), sep="\n")
+        print(*(line for one in found for line in lines(one, width)), "", sep="\n")
         untried = sum(one.state == "unknown" for one in found)
-        print(
-            "",
-            f"{len(wrong)} wrong, {untried} not tried." if wrong or untried else "All of it holds.",
-            sep="\n",
-        )
+        print(f"{len(wrong)} wrong, {untried} not tried." if wrong or untried else "All of it holds.")
     return 1 if wrong else 0
 
 

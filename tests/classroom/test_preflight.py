@@ -1,18 +1,17 @@
-"""What a node tells, and who may ask: strangers get no word, and what comes back is read with care."""
+"""What both ends of a job of `hpclab doctor --site` do: strangers get no word, and files are gone again."""
 
-import json
+import re
 import socket
 import time
 
 import pytest
 
-from hpclab.classroom import node_job, node_probe
+from hpclab.classroom import node_job, node_probe, settings
 
 
-def test_only_who_knows_the_token_is_told_the_time():
-    door = node_probe.Listener("127.0.0.1", "the token")
-    where = list(door.socket.getsockname())
-    try:
+def test_only_who_knows_the_token_is_told_the_time(monkeypatch):
+    with node_probe.Listener("127.0.0.1", "the token") as door:
+        where = list(door.server_address)
         by, unsure = node_probe.ahead(where, "the token")
         assert abs(by) <= unsure + 0.1
         with pytest.raises(OSError, match="somebody else answers"):
@@ -20,41 +19,31 @@ def test_only_who_knows_the_token_is_told_the_time():
         with socket.create_connection(where) as stranger:
             stranger.sendall(b"x" * 100 + b"\n")
             assert stranger.makefile("rb").read(100) == b""
-    finally:
-        door.close()
-    door.join(10)
+        monkeypatch.setattr(node_probe.json, "dumps", lambda _: str(time.time() + 30))
+        by, unsure = node_probe.ahead(where, "the token")
+        assert abs(by - 30) <= unsure + 0.1
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(where, 1)
 
 
-def test_of_what_a_node_tells_only_what_has_its_shape_is_read(tmp_path):
-    good = {"host": "c1", "wrong": {"home": "no\x1b[31m", "python": 3}, "ahead": [0.5, 0.1]}
-    texts = [json.dumps(good) + "\n", json.dumps(good), "[]\n", '{"wrong": 3}\n', "{" * 70000 + "\n",
-             json.dumps(good | {"ahead": "soon"}) + "\n"]  # fmt: skip
-    for rank, text in enumerate(texts):
-        (tmp_path / f"{rank}.json").write_text(text)
-    first, last = node_job._read(tmp_path, 9)
-    assert first == good | {"rank": 0, "wrong": {"home": "no?[31m", "python": "3"}}
-    assert (last["rank"], "ahead" in last) == (5, False)
-
-
-def test_a_clock_that_is_ahead_is_measured(monkeypatch):
-    door = node_probe.Listener("127.0.0.1", "t")
-    now = time.time
-    monkeypatch.setattr(node_probe.json, "dumps", lambda _: str(now() + 30))
-    try:
-        by, unsure = node_probe.ahead(list(door.socket.getsockname()), "t")
-    finally:
-        door.close()
-    assert abs(by - 30) <= unsure + 0.1
-
-
-def test_folders_that_were_made_go_and_others_stay(tmp_path):
-    made = node_probe.folder(str(tmp_path / "a" / "b"))
-    (tmp_path / "a" / "mine").touch()
-    node_probe.remove(made)
-    assert [path.name for path in tmp_path.rglob("*")] == ["a", "mine"]
-    assert node_probe.folder(str(tmp_path)) == []
+@pytest.mark.parametrize(("setting", "said"), [
+    ({"local": "$NOWHERE/x"}, "NOWHERE: unbound"),
+    ({"local": "/proc/a/b"}, "mktemp.*No such file"),
+    ({"wall": "/proc"}, "its mode is 555, not 1777"),
+    ({"modules": ("a/1",)}, "^a/1: "),
+    ({"python": "true; false"}, "exit status 1"),
+    ({"local": "~/a/b", "wall": "$HOME"}, ""),
+])  # fmt: skip
+def test_a_setting_that_fails_is_told_in_a_line_and_no_file_stays(setting, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tmp_path.chmod(0o1777)
+    texts = node_job.NodeJobs(settings.Site(**setting), None, [], print).here.asked["shell"]
+    told = node_probe.Probe("c1", {})
+    for key in setting:
+        told.attempt(key, node_probe.shell, texts[key])
+    assert all(bool(said) == bool(one) and re.search(said, one) for one in told.wrong.values()), told.wrong
+    assert not list(tmp_path.iterdir())
+    assert node_probe.line("no\x1b[31m\n way" + "y" * 999) == "no?[31m way" + "y" * 289
 
 
 def test_an_interface_that_is_not_here_is_told_with_those_that_are():
