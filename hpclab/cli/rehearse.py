@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
     passed = [(lesson, one) for lesson, one in zip(chosen, reports, strict=True) if not one.failure]
     needs = {one.number: rehearse_site.needs(lesson, one, learners) for lesson, one in passed if learners}
     if options.json:
-        told = [asdict(report) | {"class": needs.get(report.number)} for report in reports]
-        print(json.dumps({"passed": not failed, "lessons": told}, indent=1))
+        told = [asdict(report) for report in reports]
+        print(json.dumps({"passed": not failed, "lessons": told, "class": needs}, indent=1))
         return int(failed > 0)
     total = units.format_seconds(sum(report.seconds for report in reports))
     said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"

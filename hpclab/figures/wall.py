@@ -50,10 +50,8 @@ def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> 
             bold = {"linestyle": "-", "linewidth": 3.2, "alpha": 1, "markersize": 11, "zorder": 6}
             ax.plot([*middle], [*middle.values()], **look | bold)
             several = len(people) > 1
-            text = "median\n" * several + f"{origin}: {answer}"
-            labels.append(Label(last, middle[last], text))
-            how = "median, " * several + origin
-            answers.append(f"{last} {along} are {answer} as fast as one ({how})")
+            labels.append(Label(last, middle[last], "median\n" * several + f"{origin}: {answer}"))
+            answers.append(f"{last} {along} are {answer} as fast as one ({'median, ' * several}{origin})")
             values = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
             said.append(f"Median {origin} speedup of {who} by {along}: {values}.")
     direct_labels.at_right(ax, labels)
@@ -61,9 +59,7 @@ def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> 
         note = f"{style.counted(doubted, 'learner')} in doubt: pale, and not in the median"
         ax.annotate(note, (0.99, 0.03), xycoords="axes fraction", ha="right", color=style.MUTED)
     style.key(ax, [point.origin for point in points])
-    title = f"{who}: {[*answers, 'no speedup to rely on yet'][0]}"
-    if not people:
-        title = "Nobody shows points yet"
+    title = f"{who}: {[*answers, 'no speedup to rely on yet'][0]}" if people else "Nobody shows points yet"
     return style.describe(ax, title, " ".join(said) or "Empty axes with the ideal line.")
 
 

@@ -23,8 +23,7 @@ from hpclab.widgets.explorer import control
 from hpclab.widgets.queue_view import Look, QueueView
 
 EVERY = 5.0  # seconds between two looks
-STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching
-MOST_SAMPLES = 2000  # of the queue; every second one goes when there are more
+STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching, of which every sample of the queue is drawn
 
 
 def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
@@ -102,8 +101,6 @@ class Looks:
             self.samples.append((time.monotonic(), *self.slurm.load(*which)))
         except (SlurmError, ValueError) as error:
             said.append(f"The queue is not shown: {error}")
-        if len(self.samples) > MOST_SAMPLES:
-            del self.samples[1:-1:2]
         with style.look():
             points, ax = style.figure()
             figure.draw(ax, learners, "threads" if self.lesson == "01" else "nodes")

@@ -95,8 +95,8 @@ def test_a_lesson_rehearsed_as_a_job_has_its_pool_and_its_own_jobs_beside_it(sit
     words = (sys.executable, "-m", "hpclab.cli", "rehearse", "--site", "--json", "--learners", "10")
     path = f"{site.home}:{site.environment['PYTHONPATH']}"
     said = site.run(*words, timeout=280, PYTHONPATH=path, SLURM_JOB_ID="77", SLURM_NTASKS="9")
-    (lesson,) = json.loads(said[said.index("{") :])["lessons"]
-    assert (lesson["failure"], lesson["nodes"], lesson["class"]["nodes"]) == ("", 1, 20)
-    assert lesson["class"]["node_hours"] == 10.0
+    told = json.loads(said[said.index("{") :])
+    assert [(one["failure"], one["nodes"]) for one in told["lessons"]] == [("", 1)]
+    assert (told["class"]["00"]["nodes"], told["class"]["00"]["node_hours"]) == (20, 10.0)
     assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
     assert list(site.path("ada").glob(".hpclab/*")) == []
