@@ -77,14 +77,6 @@ def read(place: Path, lesson: str = "05") -> tuple[list[list[Result]], int]:
     return learners, passed_over
 
 
-def queue_of(environment: Mapping[str, str]) -> list[str]:
-    """The options by which squeue tells of the class only, as the site's settings name it; [] for all."""
-    named = {
-        name: environment.get(f"SBATCH_{name.upper()}") for name in ("partition", "account", "reservation")
-    }
-    return [f"--{name}={value}" for name, value in named.items() if value]
-
-
 def _by_owner(place: Path, lesson: str) -> dict[int, list[Path]]:
     """What may be points of the lesson, each owner's newest first."""
     found = defaultdict[int, list[tuple[int, str]]](list)

@@ -31,13 +31,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"Not counted: {name} ({why}).")
     topics = []
     for row in rows:
-        print(f"{row['lesson']}  {row['title']}: {row['began']} began")
-        said = [(name, count / row["began"], f"solved by {count} of {row['began']}")
-                for name, count in row["solved"].items()]  # fmt: skip
+        began, solved = row["began"], row["solved"]
+        print(f"{row['lesson']}  {row['title']}: {began} began")
+        said = [(name, count / began, f"solved by {count} of {began}") for name, count in solved.items()]
         for name, one in row["predictions"].items():
-            off = one["off"] or math.inf
-            text = f"off by {factor(off)} (median of {one['count']}, {one['high']} too high)"
-            said.append((f"“{name}”", 1 / off, text))
+            off, of = one["off"] or math.inf, f"median of {one['count']}, {one['high']} too high"
+            said.append((f"“{name}”", 1 / off, f"off by {factor(off)} ({of})"))
         for name, share, text in said:
             print(f"      {name:<24} {text}")
             if share < _LOW:

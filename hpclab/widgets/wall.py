@@ -22,6 +22,7 @@ from hpclab.results import Result
 from hpclab.widgets.explorer import control
 from hpclab.widgets.queue_view import Look, QueueView
 
+_QUEUE = ("partition", "account", "reservation")  # the class's, where a site's settings name them
 EVERY = 5.0  # seconds between two looks
 STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching, of which every sample of the queue is drawn
 
@@ -73,12 +74,14 @@ class Looks:
     """Each call looks at the folder and at the queue, and gives the picture of both, with a sentence."""
 
     def __init__(self, lesson: str, folder: str | Path = "") -> None:
-        self.environment = settings.found().environment() | dict(os.environ)
-        if not (place := folder or self.environment.get(wall.FOLDER)):
+        environment = settings.found().environment() | dict(os.environ)
+        if not (place := folder or environment.get(wall.FOLDER)):
             raise ValueError(
                 "No wall is named: HPCLAB_WALL, or wall in [paths] of the site's settings, is a folder in "
                 "which the whole class may make files."
             )
+        named = {name: environment.get(f"SBATCH_{name.upper()}") for name in _QUEUE}
+        self.which = [f"--{name}={value}" for name, value in named.items() if value]
         number: str = checks.instance("lesson", lesson, str, 'its number in quotes, such as "05"')
         self.place, self.lesson = Path(place), number.zfill(2)
         self.samples: list[tuple[float, int, int]] = []
@@ -97,7 +100,7 @@ class Looks:
         said = [f"{style.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
         try:
             self.slurm = self.slurm or connect(start=False, export=False)
-            which = wall.queue_of(self.environment) if self.slurm.kind == "site" else []
+            which = self.which if self.slurm.kind == "site" else []
             self.samples.append((time.monotonic(), *self.slurm.load(*which)))
         except (SlurmError, ValueError) as error:
             said.append(f"The queue is not shown: {error}")
