@@ -1,20 +1,20 @@
 """Files that go from hand to hand in a class: those of others are not trusted, ours are never half there."""
 
-import json
 import os
 import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 
-def read(place: Path, largest: int) -> tuple[bytes, int]:
-    """What a regular file of at most `largest` bytes holds, and its owner; never through a link at its end.
+def read(place: Path, largest: int) -> tuple[bytes, os.stat_result]:
+    """What a regular file of at most `largest` bytes holds, and whose it is; never through a link at its end.
 
     OSError where it cannot be opened, ValueError where it is no such file.
     """
-    file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.open(
+        place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    )  # a pipe must not keep us
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
@@ -24,8 +24,8 @@ def read(place: Path, largest: int) -> tuple[bytes, int]:
     finally:
         os.close(file)
     if len(content) > largest:
-        raise ValueError(f"it is larger than {largest} bytes")
-    return content, status.st_uid
+        raise ValueError(f"it is larger than {largest:,} bytes")
+    return content, status
 
 
 def put(place: Path, content: bytes, mode: int) -> None:
@@ -41,11 +41,3 @@ def put(place: Path, content: bytes, mode: int) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
-
-
-def plain(text: bytes | str) -> Any:
-    """The JSON in `text`; ValueError for what is none, a nest without end included. Numbers may be NaN."""
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hpclab import checks
+from hpclab.classroom import exchange
 from hpclab.cluster import directives, request
 
 DEFAULT = Path("/etc/hpclab/site.toml")
@@ -168,23 +169,25 @@ def read(path: str | Path | None = None) -> Site:
     """
     file = Path(path or os.environ.get("HPCLAB_SITE") or DEFAULT).expanduser()
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not keep us
+        text, status = exchange.read(file.resolve(), _LARGEST)
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no file {file} with a site's settings; {TEMPLATE}.") from None
-    try:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode) or mode & 0o002:
-            raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
-        with open(handle, "rb", closefd=False) as opened:
-            text = opened.read(_LARGEST + 1)
-    finally:
-        os.close(handle)
-    if len(text) > _LARGEST:
-        raise ValueError(f"{file} is longer than {_LARGEST // 1024} KiB, so it is no site's settings.")
+    except ValueError as error:
+        raise ValueError(f"{file} is no site's settings: {error}.") from None
+    if status.st_mode & stat.S_IWOTH:
+        raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
     try:
         return _checked(tomllib.loads(text.decode()), str(file))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not TOML: {error}.") from None
+
+
+def found() -> Site:
+    """The same, or settings that say nothing where there are none."""
+    try:
+        return read()
+    except FileNotFoundError:
+        return Site()
 
 
 def _checked(tables: Mapping[str, Any], file: str) -> Site:

@@ -6,14 +6,17 @@ called by the key.
 """
 
 import hashlib
+import itertools
 import json
+import math
 import os
 import re
 import stat
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,153 +31,102 @@ from hpclab.course import Lesson, ledger
 NAME, KEY = "my-summary.json", ".hpclab-summary-key"
 LARGEST = 256 * 2**10  # bytes; a whole course takes some ten thousand
 MOST_FILES = 2000
-_MOST = 200  # lessons, exercises or predictions in one place
-
-
-class Altered(ValueError):
-    """The signature is of another text."""
+_TOLD = ("kind", "lesson", "name", "said", "came", "score")  # of an entry: not when, and in which run
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`learner` is the name given, or the pseudonym; `made` when; `lessons` as `of` gives them."""
+    """`learner` is the name given, or the pseudonym; `made` when; each exercise that is solved and each
+    prediction that counts is an entry."""
 
     learner: str
     pseudonym: str
     made: str
-    lessons: Mapping[str, Any]
-
-
-@dataclass
-class Collected:
-    """The newest summary of each key; the files that were `altered`, and why others are `unreadable`."""
-
-    summaries: list[Summary] = field(default_factory=list)
-    altered: list[str] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
-
-
-def of(entries: Sequence[ledger.Entry]) -> dict[str, Any]:
-    """By lesson: exercises that are `solved`, with the best score or None; and for each prediction that
-    counts the factor by which it was `off` (None beyond all bounds) and whether it was too `high`."""
-    lessons: dict[str, Any] = {}
-    entries = [entry for entry in entries if re.fullmatch("[0-9]{2}", entry.lesson)]
-    for entry in entries:
-        lesson = lessons.setdefault(entry.lesson, {"solved": {}, "predictions": {}})
-        if entry.kind == "solved":
-            scores = [lesson["solved"].get(entry.name), entry.score]
-            lesson["solved"][entry.name] = min((one for one in scores if one is not None), default=None)
-    for entry in ledger.counted(entries):
-        off = round(entry.off, 3) if entry.off < 1e6 else None
-        high = (entry.said or 0.0) > (entry.came or 0.0)
-        lessons[entry.lesson]["predictions"][entry.name] = {"off": off, "high": high}
-    return lessons
+    entries: tuple[ledger.Entry, ...]
 
 
 def signed(entries: Sequence[ledger.Entry], folder: Path, name: str = "") -> bytes:
     """The file's content, signed by the key in `folder`, which is made where there is none yet. OSError."""
-    body = {"version": 1, "name": _name(name), "lessons": of(entries)}
-    body["made"] = datetime.now(UTC).isoformat(timespec="seconds")
+    entries = [entry for entry in entries if re.fullmatch("[0-9]{2}", entry.lesson)]
+    solved = sorted((one for one in entries if one.kind == "solved"), key=lambda one: -(one.score or 0))
+    told = [*{(one.lesson, one.name): one for one in solved}.values(), *ledger.counted(entries)]  # the best
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    kept = [{part: getattr(entry, part) for part in _TOLD} for entry in told]
+    body = {"name": _word(name), "made": made, "entries": kept}
     key = _key(folder / KEY)
     public, signature = key.public_key().public_bytes_raw(), key.sign(_text(body))
-    file = {"summary": body, "key": public.hex(), "signature": signature.hex()}
-    return json.dumps(file, indent=1).encode()
+    return json.dumps({"summary": body, "key": public.hex(), "signature": signature.hex()}, indent=1).encode()
 
 
 def read(content: bytes) -> Summary:
-    """A summary that is as it was signed; Altered where it is not, ValueError where it is none."""
+    """A summary that is as it was signed; ValueError where it is not, or none at all."""
     try:
-        file = exchange.plain(content)
+        file = json.loads(content)
         body, key, signature = file["summary"], bytes.fromhex(file["key"]), bytes.fromhex(file["signature"])
-        public = Ed25519PublicKey.from_public_bytes(key)
-        public.verify(signature, _text(body))
-    except InvalidSignature:
-        raise Altered("it was altered after it was signed") from None
-    except (TypeError, KeyError, ValueError, RecursionError):
-        raise ValueError("it is no summary") from None
-    pseudonym = f"learner-{hashlib.sha256(key).hexdigest()[:8]}"
-    try:
-        checks.integer("version", body["version"], 1, 1)
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, _text(body))
         datetime.fromisoformat(body["made"])
-        lessons = {number: _lesson(number, told) for number, told in _few(body["lessons"]).items()}
-        return Summary(_name(body["name"]) or pseudonym, pseudonym, body["made"], lessons)
-    except (TypeError, KeyError, AttributeError, ValueError):
-        raise ValueError("it has fields that no summary has") from None
+        entries = {(one["kind"], one["lesson"], one["name"]): _entry(one) for one in body["entries"]}
+        pseudonym = f"learner-{hashlib.sha256(key).hexdigest()[:8]}"
+        return Summary(_word(body["name"]) or pseudonym, pseudonym, body["made"], tuple(entries.values()))
+    except InvalidSignature:
+        raise ValueError("it was altered after it was signed") from None
+    except (TypeError, LookupError, ValueError, RecursionError):
+        raise ValueError("it is no summary") from None
 
 
-def collect(places: Iterable[Path]) -> Collected:
-    """The summaries in these files and folders; what is none, or altered, is named. OSError for a folder."""
-    found, newest = Collected(), dict[str, Summary]()
-    files = [
-        file for place in places for file in (sorted(place.glob("*.json")) if place.is_dir() else [place])
-    ]
+def collect(places: Iterable[Path]) -> tuple[list[Summary], dict[str, str]]:
+    """The newest summary of each key in these files and folders; and why others are refused, by their file's
+    name. OSError for a folder."""
+    newest, refused = dict[str, Summary](), dict[str, str]()
+    files = [one for place in places for one in (sorted(place.glob("*.json")) if place.is_dir() else [place])]
     for file in files[:MOST_FILES]:
-        shown = file.name if file.name.isprintable() else ascii(file.name)
         try:
             summary = read(exchange.read(file, LARGEST)[0])
-        except Altered:
-            found.altered.append(shown)
         except (OSError, ValueError) as error:
-            found.unreadable[shown] = getattr(error, "strerror", None) or str(error)
+            shown = file.name if file.name.isprintable() else ascii(file.name)
+            refused[shown] = getattr(error, "strerror", None) or str(error)
         else:
-            before = newest.get(summary.pseudonym)
-            if before is None or summary.made >= before.made:
+            if summary.made >= newest.get(summary.pseudonym, summary).made:
                 newest[summary.pseudonym] = summary
-    found.summaries = list(newest.values())
-    return found
+    return list(newest.values()), refused
 
 
 def of_class(summaries: Sequence[Summary], course: Sequence[Lesson]) -> list[dict[str, Any]]:
-    """For each lesson of the course that somebody began: by how many, how many solved each exercise, and for
-    each prediction the count, the median factor (None: beyond all bounds), and how many were too high."""
+    """For each lesson of the course that somebody began: by how many, how many solved each exercise; and for
+    each prediction, of two learners at least where there are two, how many made it, the median factor by
+    which it was `off` (None: beyond all bounds), and how many were too `high`."""
     rows = []
     for lesson in course:
-        began = [one.lessons[lesson.number] for one in summaries if lesson.number in one.lessons]
-        if not began:
+        every = [[one for one in summary.entries if one.lesson == lesson.number] for summary in summaries]
+        if not (began := sum(map(bool, every))):
             continue
-        asked = dict.fromkeys(name for one in began for name in one["predictions"])
+        named = defaultdict[tuple[str, str], list[ledger.Entry]](list)
+        for entry in itertools.chain(*every):
+            named[entry.kind, entry.name].append(entry)
         predictions = {
-            name: _together([one["predictions"][name] for one in began if name in one["predictions"]])
-            for name in asked
-        }
-        solved = {name: sum(name in one["solved"] for one in began) for name in lesson.exercises}
-        every = [each for one in began for each in one["predictions"].values()]
-        rows.append({
-            "lesson": lesson.number, "title": lesson.title.partition(":")[0], "began": len(began),
-            "solved": solved, "together": _together(every) if every else None, "predictions": predictions,
-        })  # fmt: skip
+            name: _together(entries) for (kind, name), entries in named.items()
+            if kind == "prediction" and len(entries) >= min(2, began)
+        }  # fmt: skip
+        solved = {name: len(named["solved", name]) for name in lesson.exercises}
+        rows.append({"lesson": lesson.number, "title": lesson.title.partition(":")[0], "began": began,
+                     "solved": solved, "predictions": predictions})  # fmt: skip
     return rows
 
 
-def _together(predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    offs = [float("inf") if one["off"] is None else one["off"] for one in predictions]
-    middle = statistics.median_low(offs)
-    high = sum(one["high"] for one in predictions)
-    return {"count": len(offs), "off": middle if middle < 1e6 else None, "high": high}
+def _together(predictions: Sequence[ledger.Entry]) -> dict[str, Any]:
+    off = statistics.median_low(one.off for one in predictions)
+    high = sum((one.said or 0.0) > (one.came or 0.0) for one in predictions)
+    return {"count": len(predictions), "off": off if math.isfinite(off) else None, "high": high}
 
 
-def _lesson(number: str, told: Any) -> dict[str, Any]:
-    """What a file says of a lesson, checked field by field."""
-    if not re.fullmatch("[0-9]{2}", number):
-        raise ValueError(f"{number!r} is no lesson")
-    solved = {_name(name): score for name, score in _few(told["solved"]).items()}
-    for score in solved.values():
-        if score is not None:
-            checks.number("score", score, -1e300, 1e300)
-    predictions = {}
-    for name, one in _few(told["predictions"]).items():
-        off = None if one["off"] is None else checks.number("off", one["off"], 1, 1e6)
-        predictions[_name(name)] = {"off": off, "high": checks.instance("high", one["high"], bool)}
-    return {"solved": solved, "predictions": predictions}
+def _entry(told: dict[str, Any]) -> ledger.Entry:
+    """An entry that is checked as those of the ledger are, and whose words a terminal may show."""
+    if not re.fullmatch("[0-9]{2}", told["lesson"]):
+        raise ValueError("it is of no lesson")
+    return ledger.Entry(**told | {"name": _word(told["name"])}, run="", at="")
 
 
-def _few(table: Any) -> dict[str, Any]:
-    if len(checks.instance("table", table, dict)) > _MOST:
-        raise ValueError("it is too long")
-    return table
-
-
-def _name(text: object) -> str:
+def _word(text: object) -> str:
     """A word that a terminal may show."""
     word: str = checks.instance("A name", text, str, "text")
     if len(word) > 80 or not word.isprintable():
@@ -190,8 +142,8 @@ def _text(body: Any) -> bytes:
 def _key(place: Path) -> Ed25519PrivateKey:
     """The learner's own; OSError or ValueError where what has its name is no key of theirs."""
     with suppress(FileNotFoundError):
-        content, owner = exchange.read(place, 64)
-        if owner != os.getuid() or len(content) != 32 or stat.S_IMODE(place.stat().st_mode) & 0o077:
+        content, status = exchange.read(place, 64)
+        if status.st_uid != os.getuid() or len(content) != 32 or stat.S_IMODE(status.st_mode) & 0o077:
             raise ValueError(f"{place} is no key that is yours alone: remove it, and the next one is new.")
         return Ed25519PrivateKey.from_private_bytes(content)
     key = Ed25519PrivateKey.generate()

@@ -2,12 +2,12 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
-from typing import Any
 
 from hpclab.course import lessons
 
-_LOW, _FAR = 0.5, 2.0  # an exercise that fewer solved, a prediction that is further off: worth a word
+_LOW = 0.5  # worth a word: an exercise that a smaller part solved, a prediction further off than its inverse
 _TOPICS = 5
 
 
@@ -20,37 +20,27 @@ def run(options: argparse.Namespace) -> int:
     from hpclab.classroom import summary
     from hpclab.exercises.prediction import factor
 
-    found = summary.collect(map(Path, options.places))
-    rows = summary.of_class(found.summaries, lessons())
+    found, refused = summary.collect(map(Path, options.places))
+    rows = summary.of_class(found, lessons())
     if options.json:
-        learners = [
-            {"learner": one.learner, "pseudonym": one.pseudonym, "made": one.made} for one in found.summaries
-        ]
-        print(json.dumps({"learners": learners, "altered": found.altered, "unreadable": found.unreadable,
-                          "lessons": rows}, indent=1))  # fmt: skip
+        learners = [{"learner": one.learner, "pseudonym": one.pseudonym, "made": one.made} for one in found]
+        print(json.dumps({"learners": learners, "refused": refused, "lessons": rows}, indent=1))
         return 0
-
-    def off(one: dict[str, Any]) -> str:
-        far = factor(float("inf") if one["off"] is None else one["off"])
-        return f"off by {far} (median of {one['count']}, {one['high']} too high)"
-
-    print(f"{len(found.summaries)} learner{'s' * (len(found.summaries) != 1)}.")
-    for name in found.altered:
-        print(f"Altered after it was signed, and not counted: {name}.")
-    for name, why in found.unreadable.items():
+    print(f"{len(found)} learner{'s' * (len(found) != 1)}.")
+    for name, why in refused.items():
         print(f"Not counted: {name} ({why}).")
-    topics: list[tuple[float, str]] = []
+    topics = []
     for row in rows:
-        said = f"predictions {off(row['together'])}" if row["together"] else "no prediction"
-        print(f"{row['lesson']}  {row['title']}: {row['began']} began, {said}")
-        for name, count in row["solved"].items():
-            print(f"      {name:<24} solved by {count} of {row['began']}")
-            if count < _LOW * row["began"]:
-                topic = f"{name} in lesson {row['lesson']}, solved by {count} of {row['began']}"
-                topics.append((count / row["began"], topic))
+        began, solved = row["began"], row["solved"]
+        print(f"{row['lesson']}  {row['title']}: {began} began")
+        said = [(name, count / began, f"solved by {count} of {began}") for name, count in solved.items()]
         for name, one in row["predictions"].items():
-            if one["count"] > 1 and (one["off"] is None or one["off"] > _FAR):
-                topics.append((1 / (one["off"] or 1e6), f"“{name}” in lesson {row['lesson']}, {off(one)}"))
+            off, of = one["off"] or math.inf, f"median of {one['count']}, {one['high']} too high"
+            said.append((f"“{name}”", 1 / off, f"off by {factor(off)} ({of})"))
+        for name, share, text in said:
+            print(f"      {name:<24} {text}")
+            if share < _LOW:
+                topics.append((share, f"  {name} in lesson {row['lesson']}, {text}"))
     if topics:
-        print("To talk about:", *(f"  {topic}" for _, topic in sorted(topics)[:_TOPICS]), sep="\n")
+        print("To talk about:", *(topic for _, topic in sorted(topics)[:_TOPICS]), sep="\n")
     return 0

@@ -11,12 +11,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", help="the course folder (default: the one you are in, or ~/hpclab)")
 
 
-def run(options: argparse.Namespace) -> int:
+def kept(options: argparse.Namespace) -> Path:
+    """The learner's ledger; where there is none, the last place in which it was looked for."""
     folders: list[str | Path] = [options.folder] if options.folder else [".", Path.home() / "hpclab"]
     places = [ledger.find(folder) for folder in folders]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        print(f"Nothing is kept yet in {places[-1].parent}: `hpclab lab` opens the lessons. Commit there to")
+    return next((place for place in places if place.is_file()), places[-1])
+
+
+def run(options: argparse.Namespace) -> int:
+    path = kept(options)
+    if not path.is_file():
+        print(f"Nothing is kept yet in {path.parent}: `hpclab lab` opens the lessons. Commit there to")
         print("a prediction or solve an exercise, and it stands here. --folder names another course folder.")
     else:
         first, rows, last = so_far.summary(ledger.read(path))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,33 +52,43 @@ def run(options: argparse.Namespace) -> int:
     chosen, reports = choose(lessons(), options.only), []
     if not options.site and (options.learners or options.cores or options.memory):
         raise ValueError("--learners, --cores and --memory are for --site: add it.")
+    learners = options.learners and checks.integer("--learners", options.learners, 1, 100_000)
+    each: Callable[[Lesson, Path, float], Report] = rehearse
     if options.site:
         from hpclab.cli import rehearse_site
 
-        return rehearse_site.run(options, chosen, seconds)
+        each = rehearse_site.as_job(options)
+    place = shared() if options.site or slurm().site else None
     shown = sys.stderr if options.json else sys.stdout
-    top = str(shared()) if slurm().site else _near()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for lesson in chosen:
             print(f"{lesson.number}  {lesson.title[:46]:<46}  ", end="", file=shown, flush=True)
             with tempfile.TemporaryDirectory(
-                prefix="hpclab-r-", dir=top, ignore_cleanup_errors=True
+                prefix="hpclab-r-", dir=place or _near(), ignore_cleanup_errors=True
             ) as folder:
-                reports.append(rehearse(lesson, Path(folder), seconds))
+                reports.append(each(lesson, Path(folder), seconds))
             print(line(reports[-1]), file=shown, flush=True)
     except KeyboardInterrupt:
         print("interrupted; what was started is ended.", file=shown)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
+        with contextlib.suppress(OSError):  # others may use it
+            if place:
+                place.rmdir()
     failed = sum(bool(report.failure) for report in reports)
+    passed = [(lesson, one) for lesson, one in zip(chosen, reports, strict=True) if not one.failure]
+    needs = {one.number: rehearse_site.needs(lesson, one, learners) for lesson, one in passed if learners}
     if options.json:
-        print(json.dumps({"passed": not failed, "lessons": [asdict(report) for report in reports]}, indent=1))
-    else:
-        total = units.format_seconds(sum(report.seconds for report in reports))
-        said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
-        print(f"{said} in {total}.")
+        told = [asdict(report) for report in reports]
+        print(json.dumps({"passed": not failed, "lessons": told, "class": needs}, indent=1))
+        return int(failed > 0)
+    total = units.format_seconds(sum(report.seconds for report in reports))
+    said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
+    print(f"{said} in {total}.")
+    if needs:
+        print(*rehearse_site.told(needs, learners), sep="\n")
     return int(failed > 0)
 
 
@@ -93,7 +103,7 @@ def choose(found: Sequence[Lesson], only: Sequence[str] | None) -> list[Lesson]:
 class Report:
     """`seconds` of wall time, `peak_memory` in bytes (summed PSS of everything it started on this machine),
     `nodes` that its pools had of a Slurm at most, and `failure`: "" or a sentence naming the cell and the
-    first line of its error."""
+    first line of its error. As a job of a site it `waited` so many seconds (None: not known)."""
 
     number: str
     name: str
@@ -101,6 +111,7 @@ class Report:
     peak_memory: int
     failure: str = ""
     nodes: int = 0
+    waited: float | None = None
 
 
 class _Watched(Footprint):
@@ -118,6 +129,8 @@ class _Watched(Footprint):
 def line(report: Report) -> str:
     """One lesson in one line, and where it failed in a second."""
     figures = f"{units.format_seconds(report.seconds):>10}  {units.format_bytes(report.peak_memory):>8}"
+    if report.waited is not None:
+        figures += f"  waited {units.format_seconds(report.waited)}, nodes of its pools: {report.nodes}"
     if report.failure:
         return f"{figures}  FAILED\n    {report.failure}"
     over = ["over a minute"] * (report.seconds > _MINUTE) + ["over 2 GiB"] * (report.peak_memory > _MEMORY)

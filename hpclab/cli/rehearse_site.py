@@ -1,68 +1,126 @@
-"""`hpclab rehearse --site`: every lesson as a job of its own, and what a class will need."""
+"""`hpclab rehearse --site`: each lesson as a Slurm job, where the class will run it; and what a class needs.
+
+The job runs `hpclab rehearse --only NN --json` on a compute node, and what that prints comes back through a
+file.
+"""
 
 import argparse
+import functools
 import json
 import os
-import signal
+import re
+import shlex
 import sys
-import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from hpclab import checks, units
-from hpclab.classroom import rehearsal, settings
-from hpclab.cli.rehearse import shared
+from hpclab.classroom import settings
+from hpclab.cli.rehearse import Report
 from hpclab.cluster import slurm
+from hpclab.cluster.backends import command, site_settings
 from hpclab.course import Lesson
 
+_EVERY = 1.0  # seconds between two looks at the job
+_LATE = 30.0  # seconds that a file may take from node to node
+_TIME = 3600.0  # seconds that a job asks for, unless less is allowed
 
-def run(options: argparse.Namespace, chosen: Sequence[Lesson], cell_timeout: float) -> int:
-    """One job after another, so that no lesson takes another's nodes."""
-    learners = options.learners and checks.integer("--learners", options.learners, 1, 100_000)
+
+def as_job(options: argparse.Namespace) -> Callable[[Lesson, Path, float], Report]:
+    """`rehearse` with this site's settings and these options; ValueError names what cannot be used."""
     cores = checks.integer("--cores", options.cores or 1, 1, 1024)
-    memory = units.parse_bytes(options.memory) if options.memory else 0
-    site = None
-    with suppress(FileNotFoundError):
-        site = settings.read()
-        os.environ.update(site.environment() | os.environ)  # for sbatch, and so for the lessons' own jobs
+    memory = [f"--mem={units.parse_bytes(options.memory) // 2**20}M"] if options.memory else []
+    site = settings.found()
+    os.environ.update(site.environment() | os.environ)  # for sbatch, and so for the lessons' own jobs
     client = slurm.connect(start=False, export=False)
-    out = sys.stderr if options.json else sys.stdout
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found, place = [], shared()
+    return functools.partial(rehearse, client, site, [f"--cpus-per-task={cores}", *memory])
+
+
+def script(lesson: Lesson, folder: Path, cell_timeout: float, site: settings.Site) -> str:
+    """The batch script: a site's modules, then one command, each word quoted; it writes `NN.json`."""
+    words = ["-P", "-m", "hpclab.cli", "rehearse", "--json", "--only", lesson.number,
+             "--cell-timeout", f"{cell_timeout:g}"]  # fmt: skip
+    python, to = site.interpreter() or shlex.quote(sys.executable), folder / f"{lesson.number}.json"
+    run = f"exec {python} {shlex.join(words)} > {shlex.quote(str(to))}"
+    return "\n".join(["#!/bin/bash", *site.prologue(), run, ""])
+
+
+def rehearse(
+    client: slurm.Slurm, site: settings.Site, options: Sequence[str], lesson: Lesson, folder: Path,
+    cell_timeout: float,
+) -> Report:  # fmt: skip
+    """Run `lesson` as a job with these `options` of sbatch, too, and wait for its end.
+
+    `folder` is the caller's own, on a file system that the nodes see. An interrupt cancels the job.
+    SubmitError where Slurm does not take it.
+    """
+    log, last = folder / f"{lesson.number}.log", None
+    seconds = min(limit for limit in (_TIME, client.longest(site.partition), site.time) if limit)
+    job = client.submit(
+        script(lesson, folder, cell_timeout, site),
+        f"--job-name=hpclab-rehearse-{lesson.number}", f"--output={str(log).replace('%', '%%')}",
+        "--nodes=1", "--ntasks=1", f"--time={site_settings.clock(round(seconds))}", *options,
+        *site.directives(),
+    )  # fmt: skip
     try:
-        with tempfile.TemporaryDirectory(prefix="hpclab-s-", dir=place, ignore_cleanup_errors=True) as name:
-            for lesson in chosen:
-                print(f"{lesson.number}  {lesson.title[:46]:<46}  ", end="", file=out, flush=True)
-                found.append(
-                    rehearsal.rehearse(
-                        client, lesson, Path(name), cell_timeout, cores=cores, memory=memory, site=site
-                    )
-                )
-                print(line(found[-1]), file=out, flush=True)
-    except KeyboardInterrupt:
-        print("interrupted; the job is cancelled.", file=out)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        with suppress(OSError):  # others may use it
-            place.rmdir()
-    failed, passed = [one for one in found if one.failure], [one for one in found if not one.failure]
-    if options.json:
-        told = [asdict(one) | ({"class": asdict(rehearsal.needs(one, learners))} if learners else {})
-                for one in found]  # fmt: skip
-        print(json.dumps({"passed": not failed, "learners": learners, "lessons": told}, indent=1))
-    else:
-        print(f"{len(failed)} failed." if failed else f"{len(passed)} of {len(found)} lessons passed.")
-        if learners and passed:
-            print(*rehearsal.told(passed, learners), sep="\n")
-    return int(bool(failed))
+        while found := client.queue([job]):
+            if (last := found[0]).ended:
+                break
+            time.sleep(_EVERY)
+    except BaseException:
+        client.cancel(job)
+        with suppress(slurm.SlurmError, TimeoutError):
+            client.wait(job, 60)  # it ends what it started
+        raise
+    waited = last.started - last.submitted if last and last.started and last.submitted else None
+    try:
+        return replace(_report(folder / f"{lesson.number}.json"), waited=waited)
+    except (OSError, ValueError, LookupError, TypeError):
+        said = command.last_lines(log, lines=1).strip() or "it printed nothing"
+        state = last.state if last else "gone from the queue"
+        failure = f"its job {job} ended ({state}) without a report: {said}"
+        return Report(lesson.number, lesson.name, 0.0, 0, failure, waited=waited)
 
 
-def line(one: rehearsal.Rehearsed) -> str:
-    """One lesson in one line, and where it failed in a second."""
-    waited = "?" if one.waited is None else units.format_seconds(one.waited)
-    figures = f"waited {waited}, took {units.format_seconds(one.seconds)}, {units.format_bytes(one.memory)}, "
-    figures += f"{one.nodes} node{'s' * (one.nodes != 1)} in pools"
-    return f"{figures}  FAILED\n    {one.failure}" if one.failure else f"{figures}  passed"
+def needs(lesson: Lesson, report: Report, learners: int) -> dict[str, float]:
+    """What `learners` need who begin at the same minute and keep their pools until the lesson's minutes are
+    over: `memory` of their servers in bytes; `nodes`, a job each, for a learner's server and for each node of
+    the pool; `node_hours` at most."""
+    nodes = learners * (1 + report.nodes)
+    hours = nodes * minutes(lesson) / 60
+    return {"memory": learners * report.peak_memory, "nodes": nodes, "node_hours": hours}
+
+
+def told(needed: Mapping[str, Mapping[str, float]], learners: int) -> list[str]:
+    """What a class needs for these lessons, by number, in lines, the arithmetic first."""
+    together: dict[str, Callable[[list[float]], float]]
+    together = {"memory": max, "nodes": max, "node_hours": sum}  # of all lessons
+    every = {name: do([one[name] for one in needed.values()]) for name, do in together.items()}
+    return [
+        f"For {learners} learners at once, where a node is a job (a learner's server, or a pool's):",
+        f"  memory = {learners} × its own, without JupyterLab and the nodes of pools",
+        f"  nodes = {learners} × (1 + nodes of its pools)",
+        "  node-hours = nodes × its minutes / 60, at most: where pools stay open so long",
+        "  all: the most memory and nodes of any lesson, and the sum of the hours",
+        *(f"{number:<3} {units.format_bytes(one['memory']):>9}  {one['nodes']:>6,} nodes  "
+          f"{one['node_hours']:>8,.1f} node-hours" for number, one in {**needed, "all": every}.items()),
+    ]  # fmt: skip
+
+
+def minutes(lesson: Lesson) -> float:
+    """How long the lesson's opening says that it takes, or 0 where it does not."""
+    cells = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
+    found = re.search(r"(\d+) minutes", "".join(cells[0]["source"]))
+    return float(found[1]) if found else 0.0
+
+
+def _report(file: Path) -> Report:
+    """What the job wrote, which may come late from another node."""
+    deadline = time.monotonic() + _LATE
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    (lesson,) = json.loads(file.read_text())["lessons"]
+    return Report(**lesson)

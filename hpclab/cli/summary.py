@@ -4,25 +4,22 @@ import argparse
 import secrets
 from pathlib import Path
 
+from hpclab.cli import progress
 from hpclab.course import ledger
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", help="the course folder (default: the one you are in, or ~/hpclab)")
+    progress.configure(parser)
     parser.add_argument("--name", default="", help="a name to be called by (default: a pseudonym)")
-    parser.add_argument(
-        "--to", metavar="FOLDER", help="also put a copy there, for whoever can list it to read"
-    )
+    parser.add_argument("--to", metavar="FOLDER", help="also put a copy there, for whoever can list it")
 
 
 def run(options: argparse.Namespace) -> int:
     from hpclab.classroom import exchange, summary
 
-    folders: list[str | Path] = [options.folder] if options.folder else [".", Path.home() / "hpclab"]
-    places = [ledger.find(folder) for folder in folders]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise ValueError(f"Nothing is kept yet in {places[-1].parent}; --folder names another course folder.")
+    path = progress.kept(options)
+    if not path.is_file():
+        raise ValueError(f"Nothing is kept yet in {path.parent}; --folder names another course folder.")
     content = summary.signed(ledger.read(path), path.parent, options.name)
     own, called = path.with_name(summary.NAME), summary.read(content).learner
     exchange.put(own, content, 0o600)

@@ -14,7 +14,7 @@ def run(options: argparse.Namespace) -> int:
     from hpclab.figures import style
     from hpclab.widgets.wall import Looks
 
-    figures, said = Looks(options.lesson, folder=options.folder).figures()
+    figures, said = Looks(options.lesson, options.folder).figures()
     for figure in figures:
         print(figure.axes[0].get_title("left") + ".", style.description(figure))
     if said:

@@ -5,11 +5,11 @@ forty marks and not one.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.speedup import times
@@ -17,105 +17,82 @@ from hpclab.models.speedups import typical
 from hpclab.results import Origin, Result
 
 SHOWN = {Origin.MEASURED: -1, Origin.EMULATED: 1}  # and on which side of the count
-_WIDTH = 0.3  # of the way to the next count
+_NEAR, _WIDTH = 0.075, 0.225  # where a strip begins and how wide it is, in parts of the way to the next count
 _GOLDEN = 0.618  # whose multiples, without their whole part, fill a width evenly, neighbours far apart
 
 
-def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes", lesson: str = "") -> Axes:
+def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> Axes:
     """Draw what each learner shows: Results of a speedup, whose parameter `along` counts.
 
-    What a learner's own machine spoilt (``environment["doubt"]``) is pale and not in the median.
+    What a learner's own machine spoilt (``environment["doubt"]``) is pale and not in the median. The axes end
+    at the largest count that two learners have, so that one alone cannot move them.
     """
-    people = [checks.instances("what a learner shows", one, Result) for one in shared]
-    people = [kept for one in people if (kept := [point for point in one if along in point.parameters])]
-    most = _most(people, along)
+    people = [kept for one in shared if (kept := [point for point in one if along in point.parameters])]
+    largest = sorted((max(point.parameters[along] for point in one) for one in people), reverse=True)
+    most, who = max([4, *largest[:2][-1:]]), style.counted(len(people), "learner")
+    points = [point for one in people for point in one if point.parameters[along] <= most]
     scales.counts(ax, most, along.capitalize())
     ax.set_xlim(*((0.93, most * 1.3) if most > 16 else (0.95, most + 0.42)))
     ax.set_ylabel("Speedup over one, ×")
     ax.plot([1, most], [1, most], color=style.COLOUR["ideal"], linewidth=1.2)
-    labels, medians = [Label(most, most, "ideal", style.COLOUR["ideal"])], {}
-    doubted = sum(any(point.environment["doubt"] for point in one) for one in people)
+    labels, answers, said = [Label(most, most, "ideal", style.COLOUR["ideal"])], list[str](), list[str]()
     for origin, side in SHOWN.items():
-        sound = [p for one in people for p in one if p.origin is origin and not p.environment["doubt"]]
-        spoilt = [p for one in people for p in one if p.origin is origin and p.environment["doubt"]]
-        for points, pale in ((sound, False), (spoilt, True)):
-            _strip(ax, points, along, most, side, pale)
-        middle = {n: value for n, value in typical(sound, along, origin).items() if n <= most}
+        sound, spoilt = (
+            [one for one in points if one.origin is origin and one.environment["doubt"] is doubt]
+            for doubt in (False, True)
+        )
+        look = style.mark(origin, style.INK)
+        _strip(ax, sound, along, side, look | {"alpha": 0.4})
+        _strip(ax, spoilt, along, side, look | {"alpha": 0.12})
+        middle = typical(sound, along, origin)
         if len(middle) > 1:
-            medians[origin] = middle
-            _median(ax, middle, origin)
-            last = max(middle)
-            name = "median\n" * (len(people) > 1)
-            labels.append(Label(last, middle[last], f"{name}{origin}: {times(middle[last])}"))
+            last, answer = max(middle), times(middle[max(middle)])
+            bold = {"linestyle": "-", "linewidth": 3.2, "alpha": 1, "markersize": 11, "zorder": 6}
+            ax.plot([*middle], [*middle.values()], **look | bold)
+            several = len(people) > 1
+            labels.append(Label(last, middle[last], "median\n" * several + f"{origin}: {answer}"))
+            answers.append(f"{last} {along} are {answer} as fast as one ({'median, ' * several}{origin})")
+            values = ", ".join(f"{count}: {times(value)}" for count, value in middle.items())
+            said.append(f"Median {origin} speedup of {who} by {along}: {values}.")
     direct_labels.at_right(ax, labels)
-    if doubted:
+    if doubted := sum(any(point.environment["doubt"] for point in one) for one in people):
         note = f"{style.counted(doubted, 'learner')} in doubt: pale, and not in the median"
         ax.annotate(note, (0.99, 0.03), xycoords="axes fraction", ha="right", color=style.MUTED)
-    style.key(ax, [point.origin for one in people for point in one])
-    said = [
-        f"Median {origin} speedup of {style.counted(len(people), 'learner')} by {along}: "
-        + ", ".join(f"{count}: {times(value)}" for count, value in middle.items()) + "."
-        for origin, middle in medians.items()
-    ]  # fmt: skip
-    text = " ".join(said) or "Empty axes with the ideal line."
-    return style.describe(ax, _title(len(people), medians, along, lesson), text)
+    style.key(ax, [point.origin for point in points])
+    title = f"{who}: {[*answers, 'no speedup to rely on yet'][0]}" if people else "Nobody shows points yet"
+    return style.describe(ax, title, " ".join(said) or "Empty axes with the ideal line.")
 
 
 def queue(ax: Axes, samples: Sequence[tuple[float, int, int]]) -> Axes:
     """Draw on how many nodes jobs ran and how many jobs waited: `samples` are (seconds, nodes, jobs)."""
-    seconds, nodes, waiting = zip(*samples, strict=True)
-    since = [one - seconds[0] for one in seconds]
-    since[-1] = span = max(10.0, since[-1])
-    if len(since) == 1:
-        since, nodes, waiting = [0.0, span], nodes * 2, waiting * 2
-    ax.fill_between(since, nodes, step="post", color=style.COLOUR["compute"], alpha=0.18, linewidth=0)
-    ax.step(since, nodes, where="post", color=style.COLOUR["compute"])
-    ax.step(since, waiting, where="post", color=style.COLOUR["queue wait"], linestyle=(0, (4, 1.5)))
+    (first, _, _), (last, now, left) = samples[0], samples[-1]
+    span = max(10.0, last - first)
+    seconds, nodes, waiting = zip(*samples, (first + span, now, left), strict=True)
+    since = [one - first for one in seconds]
+    blue, orange = style.COLOUR["compute"], style.COLOUR["queue wait"]
+    ax.fill_between(since, nodes, step="post", color=blue, alpha=0.18, linewidth=0)
+    ax.step(since, nodes, where="post", color=blue)
+    ax.step(since, waiting, where="post", color=orange, linestyle=(0, (4, 1.5)))
     scales.duration(ax.xaxis, span)
     ax.set(xlim=(0, span), ylim=(0, max(4, *nodes, *waiting) * 1.1), xlabel="Since the wall was opened")
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     direct_labels.at_right(ax, [
-        Label(since[-1], nodes[-1], f"nodes with jobs: {nodes[-1]:,}", style.COLOUR["compute"]),
-        Label(since[-1], waiting[-1], f"jobs waiting: {waiting[-1]:,}", style.COLOUR["queue wait"]),
+        Label(span, now, f"nodes with jobs: {now:,}", blue),
+        Label(span, left, f"jobs waiting: {left:,}", orange),
     ])  # fmt: skip
-    wait = f"{style.counted(waiting[-1], 'job')} wait{'s' * (waiting[-1] == 1)}"
-    title = f"Jobs run on {style.counted(nodes[-1], 'node')}, {wait}"
+    title = f"Jobs run on {style.counted(now, 'node')}, {style.counted(left, 'job')} wait{'s' * (left == 1)}"
     return style.describe(ax, title, f"At most {max(nodes)} nodes and {max(waiting)} waiting jobs so far.")
 
 
-def _most(people: Sequence[Sequence[Result]], along: str) -> int:
-    """Where the axes end: at the largest count that two learners have, so that one alone cannot move them."""
-    counts = sorted((max(point.parameters[along] for point in one) for one in people), reverse=True)
-    return max([4, *counts[:2][-1:]])
-
-
-def _strip(ax: Axes, points: Sequence[Result], along: str, most: int, side: int, pale: bool) -> None:
-    """The points of one origin at each count, beside one another."""
-    for count in sorted({p.parameters[along] for p in points if 1 < p.parameters[along] <= most}):
-        values = sorted(p.value for p in points if p.parameters[along] == count)
-        parts = [side * _WIDTH * (0.25 + 0.75 * (rank * _GOLDEN % 1)) for rank in range(len(values))]
-        across = [count * 2**part if most > 16 else count + part for part in parts]
-        origin = Origin.MEASURED if side < 0 else Origin.EMULATED
-        look = style.mark(origin, style.INK) | {"alpha": 0.12 if pale else 0.4, "markersize": 7, "zorder": 3}
-        (line,) = ax.plot(across, values, **look)
-        note = ", in doubt" * pale
-        style.tips(line, *(f"{count} {along}: {times(value)} {origin}{note}" for value in values))
-
-
-def _median(ax: Axes, middle: dict[int, float], origin: Origin) -> None:
-    ax.plot([*middle], [*middle.values()], color=style.INK, linewidth=3.2, zorder=5)
-    look = style.mark(origin, style.INK) | {"alpha": 1, "markersize": 11, "zorder": 6}
-    ax.plot([*middle], [*middle.values()], **look)
-
-
-def _title(people: int, medians: dict[Origin, dict[int, float]], along: str, lesson: str) -> str:
-    """The answer at the largest count, or what is missing."""
-    who = style.counted(people, "learner")
-    if not people:
-        return f"Nobody shows points{f' of lesson {lesson}' if lesson else ''} yet"
-    if not medians:
-        return f"{who}: no speedup to rely on yet"
-    origin, middle = next(iter(medians.items()))
-    most = max(middle)
-    how = f"median, {origin}" if people > 1 else origin
-    return f"{who}: {most} {along} are {times(middle[most])} as fast as one ({how})"
+def _strip(ax: Axes, points: Sequence[Result], along: str, side: int, look: dict[str, Any]) -> None:
+    """The points of more than one node or thread, those of a count beside one another."""
+    placed = sorted((one.parameters[along], one.value, one.origin) for one in points)
+    placed = [one for one in placed if one[0] > 1]
+    if not placed:
+        return
+    parts = [side * (_NEAR + _WIDTH * (rank * _GOLDEN % 1)) for rank in range(len(placed))]
+    by_ratio, counts = ax.get_xscale() == "log", [count for count, _, _ in placed]
+    across = [n * 2**part if by_ratio else n + part for n, part in zip(counts, parts, strict=True)]
+    (line,) = ax.plot(across, [value for _, value, _ in placed], **look | {"markersize": 7, "zorder": 3})
+    note = ", in doubt" * points[0].environment["doubt"]
+    style.tips(line, *(f"{count} {along}: {times(value)} {origin}{note}" for count, value, origin in placed))

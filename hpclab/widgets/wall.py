@@ -4,6 +4,7 @@ wall.offer(results, "05")           # under a measured figure; nothing where the
 Wall()                              # for whoever teaches: it refreshes itself
 """
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from hpclab import checks
-from hpclab.classroom import wall
+from hpclab.classroom import settings, wall
 from hpclab.cluster.slurm import Slurm, SlurmError, connect
 from hpclab.figures import style
 from hpclab.figures import wall as figure
@@ -21,47 +22,35 @@ from hpclab.results import Result
 from hpclab.widgets.explorer import control
 from hpclab.widgets.queue_view import Look, QueueView
 
-STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching
-MOST_SAMPLES = 2000  # of the queue; every second one goes when there are more
+_QUEUE = ("partition", "account", "reservation")  # the class's, where a site's settings name them
+EVERY = 5.0  # seconds between two looks
+STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching, of which every sample of the queue is drawn
 
 
 def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
     """Show a button by which the learner puts the speedups of `results` on the class's wall, and one that
     takes them back. Nothing is written before it is pressed, and nothing shown where there is no wall."""
-    place = wall.folder()
-    if place is None:
+    if not os.environ.get(wall.FOLDER):
         return
-    shown = wall.points(results, lesson, along)
-    look = {"width": "auto"}
-    put = control(widgets.Button, "Show my points on the wall, without my name", layout=look)
-    back = control(widgets.Button, "Take my points off the wall", layout=look)
-    said = widgets.HTML()
+    place, shown = Path(os.environ[wall.FOLDER]), wall.points(results, along)
+    put = control(widgets.Button, "Show my points on the wall, without my name", disabled=not shown)
+    back, said = control(widgets.Button, "Take my points off the wall"), widgets.HTML()
 
-    def say(text: str) -> None:
-        said.value = f'<div role="status" style="font-size:{style.TEXT:g}px;line-height:1.4">{text}</div>'
-
-    def there() -> bool:
-        back.disabled = not any(wall.mine(place, lesson))
-        return not back.disabled
-
-    def press(button: widgets.Button) -> None:
+    def press(button: widgets.Button | None) -> None:
         try:
             if button is put:
-                wall.share(place, shown)
-            else:
+                wall.share(place, lesson, shown)
+            elif button is back:
                 wall.take_back(place, lesson)
-            say("Your points are on the wall." if there() else "Your points are off the wall.")
+            back.disabled = not wall.mine(place, lesson)
+            text = f"Your points are {'not ' * back.disabled}on the wall."
         except OSError as error:
-            say(f"The wall cannot be written ({error.strerror or error}): tell your instructor.")
+            text = f"The wall cannot be used now ({error.strerror or error}): tell your instructor."
+        said.value = f'<div role="status" style="font-size:{style.TEXT:g}px;line-height:1.4">{text}</div>'
 
-    for button in (put, back):
-        button.on_click(press)
-    put.disabled = not shown
-    try:
-        if there():
-            say("Points of yours are on the wall; showing these takes their place.")
-    except OSError as error:
-        say(f"There is no wall now ({error.strerror or error}): tell your instructor.")
+    put.on_click(press)
+    back.on_click(press)
+    press(None)
     row = widgets.HBox([put, back], layout={"flex_flow": "row wrap"})
     display(widgets.VBox([row, said]))
 
@@ -72,9 +61,8 @@ class Wall(QueueView):
     `folder` is the class's (default: HPCLAB_WALL). ValueError where none is named or a word is wrong.
     """
 
-    def __init__(self, lesson: str = "05", along: str = "", folder: str | Path = "", every: float = 5.0):
-        every = checks.number("every", every, 0.1, 3600, "seconds")
-        super().__init__(Looks(lesson, along, folder), every, STOPS_AFTER)
+    def __init__(self, lesson: str = "05", folder: str | Path = "") -> None:
+        super().__init__(Looks(lesson, folder), EVERY, STOPS_AFTER)
 
     def _ipython_display_(self) -> None:
         self.start()
@@ -85,17 +73,17 @@ class Wall(QueueView):
 class Looks:
     """Each call looks at the folder and at the queue, and gives the picture of both, with a sentence."""
 
-    def __init__(self, lesson: str, along: str = "", folder: str | Path = "") -> None:
-        self.environment = wall.environment()
-        place = wall.folder(folder or self.environment.get(wall.FOLDER, ""))
-        if place is None:
+    def __init__(self, lesson: str, folder: str | Path = "") -> None:
+        environment = settings.found().environment() | dict(os.environ)
+        if not (place := folder or environment.get(wall.FOLDER)):
             raise ValueError(
                 "No wall is named: HPCLAB_WALL, or wall in [paths] of the site's settings, is a folder in "
                 "which the whole class may make files."
             )
-        checks.instance("lesson", lesson, str, 'its number in quotes, such as "05"')
-        self.place, self.lesson = place, lesson.zfill(2)
-        self.along = along or ("threads" if self.lesson == "01" else "nodes")
+        named = {name: environment.get(f"SBATCH_{name.upper()}") for name in _QUEUE}
+        self.which = [f"--{name}={value}" for name, value in named.items() if value]
+        number: str = checks.instance("lesson", lesson, str, 'its number in quotes, such as "05"')
+        self.place, self.lesson = Path(place), number.zfill(2)
         self.samples: list[tuple[float, int, int]] = []
         self.slurm: Slurm | None = None
 
@@ -108,26 +96,18 @@ class Looks:
 
     def figures(self) -> tuple[list[Figure], str]:
         """The speedups, the queue where there is one to ask, and what is to be said beside them. OSError."""
-        said = []
-        seen = wall.read(self.place, self.lesson)
-        if seen.passed_over:
-            said.append(f"{style.counted(seen.passed_over, 'file')} on the wall cannot be read.")
+        learners, passed_over = wall.read(self.place, self.lesson)
+        said = [f"{style.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
         try:
-            self._sample()
+            self.slurm = self.slurm or connect(start=False, export=False)
+            which = self.which if self.slurm.kind == "site" else []
+            self.samples.append((time.monotonic(), *self.slurm.load(*which)))
         except (SlurmError, ValueError) as error:
             said.append(f"The queue is not shown: {error}")
         with style.look():
             points, ax = style.figure()
-            figure.draw(ax, seen.learners, self.along, self.lesson)
+            figure.draw(ax, learners, "threads" if self.lesson == "01" else "nodes")
             queue, below = style.figure(height=240)
             if self.samples:
                 figure.queue(below, self.samples)
         return [points, *[queue] * bool(self.samples)], " ".join(said)
-
-    def _sample(self) -> None:
-        if self.slurm is None:
-            self.slurm = connect(start=False, export=False)
-        which = wall.queue_of(self.environment) if self.slurm.kind == "site" else []
-        self.samples.append((time.monotonic(), *self.slurm.load(*which)))
-        if len(self.samples) > MOST_SAMPLES:
-            del self.samples[1:-1:2]

@@ -120,7 +120,7 @@ BAD = [
     ("slurm = 3", "nobody reads, 'slurm'"),
     ("hub = 3", r"\[hub\] in .* must be a table"),
     ("x", "is not TOML"),
-    ("#" * 70000, "longer than 64 KiB"),
+    ("#" * 70000, "larger than 65,536 bytes"),
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-from dataclasses import asdict
 
 import pytest
 
@@ -18,48 +17,36 @@ from tests.models.makespans import makespans, of_law
 @pytest.fixture
 def points():
     runs = makespans(of_law(Amdahl(0.1), (1, 2, 4), 3, spread=0.02), "measured", "nodes")
-    return wall.points([*runs, *makespans(of_law(Amdahl(0.1), (1, 2, 4), 3), "emulated", "nodes")], "05")
+    return wall.points([*runs, *makespans(of_law(Amdahl(0.1), (1, 2, 4), 3), "emulated", "nodes")])
 
 
-def lay(folder, content, name="0" * 32):
-    path = folder / f"points-{name}.jsonl"
+def lay(folder, content, name=0):
+    path = folder / f"points-05-{name:032x}.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    os.utime(path, (name, name))
     return path
 
 
 def line(**changes):
-    point = {
-        "lesson": "05",
-        "along": "nodes",
-        "count": 4,
-        "speedup": 3.0,
-        "origin": "measured",
-        "doubt": False,
-    }
+    point = {"along": "nodes", "count": 4, "speedup": 3.0, "origin": "measured", "doubt": False}
     return json.dumps(point | changes)
 
 
 def test_points_are_shown_without_a_name_and_taken_back(tmp_path, points):
-    wall.share(tmp_path, points)
+    wall.share(tmp_path, "05", points)
     (file,) = tmp_path.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     rows = [json.loads(row) for row in file.read_text().splitlines()]
-    assert {name for row in rows for name in row} == {
-        "lesson",
-        "along",
-        "count",
-        "speedup",
-        "origin",
-        "doubt",
-    }
+    assert {name for row in rows for name in row} == {"along", "count", "speedup", "origin", "doubt"}
     assert len(rows) == 6
-    wall.share(tmp_path, points)
-    assert len(list(tmp_path.iterdir())) == 1  # the later one in place of the first
-    (learner,) = wall.read(tmp_path).learners
+    wall.share(tmp_path, "05", points)
+    wall.share(tmp_path, "01", points)
+    assert len(list(tmp_path.iterdir())) == 2  # the later one in place of the first
+    (learner,), _ = wall.read(tmp_path)
     assert sorted((p.parameters["nodes"], p.origin) for p in learner)[-1] == (4, Origin.MEASURED)
-    assert wall.read(tmp_path, "01").learners == ()
     wall.take_back(tmp_path, "01")
-    assert any(wall.mine(tmp_path, "05"))
+    assert wall.read(tmp_path, "01") == ([], 0)
+    assert wall.mine(tmp_path, "05")
     wall.take_back(tmp_path, "05")
     assert list(tmp_path.iterdir()) == []
 
@@ -67,10 +54,10 @@ def test_points_are_shown_without_a_name_and_taken_back(tmp_path, points):
 def test_a_doubt_travels_with_what_was_measured(points, monkeypatch):
     monkeypatch.setattr(quality, "doubt", lambda results: "busy; run again")
     runs = [*makespans(of_law(Amdahl(0.1), (1, 2), 2), "measured", "nodes")]
-    assert {(p.origin, p.doubt) for p in wall.points(runs, "05")} == {("measured", True)}
-    assert not any(point.doubt for point in points)
+    assert {(p["origin"], p["doubt"]) for p in wall.points(runs)} == {("measured", True)}
+    assert not any(point["doubt"] for point in points)
     disturbed = makespans({1: [90.0], 2: [1.0], 4: [9.0]}, "measured", "nodes")
-    assert [point.count for point in wall.points(disturbed, "05")] == [1, 4]
+    assert [point["count"] for point in wall.points(disturbed)] == [1, 4]
 
 
 HOSTILE = {
@@ -79,68 +66,53 @@ HOSTILE = {
     "NaN": line().replace("3.0", "NaN"), "infinite": line().replace("3.0", "1e999"),
     "too fast": line(speedup=400), "negative": line(speedup=-1), "text": line(speedup="3"),
     "true": line(count=True), "a huge count": line(count=10**9), "a half": line(count=1.5),
-    "a script": line(lesson="<script>"), "a list for a lesson": line(lesson=["05"]),
-    "a law": line(origin="published"), "along": line(along="__class__"), "more": line(user="ada"),
-    "less": json.dumps({"lesson": "05"}), "two lessons": f"{line()}\n{line(lesson='01')}",
-    "too many": "\n".join([line()] * 65), "too large": line() + " " * 2**20,
+    "a law": line(origin="published"), "a list for an origin": line(origin=["measured"]),
+    "along": line(along="__class__"), "no doubt": line(doubt=1), "more": line(user="ada"),
+    "less": json.dumps({"along": "nodes"}), "too large": line() + " " * 2**20,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_a_bad_file_is_counted_and_passed_over(tmp_path, content):
     lay(tmp_path, content)
-    assert wall.read(tmp_path) == wall.Seen((), 1)
-    lay(tmp_path, line(), "1" * 32)
-    seen = wall.read(tmp_path)
-    assert len(seen.learners) == 1
+    assert wall.read(tmp_path) == ([], 1)
+    lay(tmp_path, line(), 1)
+    assert len(wall.read(tmp_path)[0]) == 1
 
 
 def test_links_pipes_and_folders_are_no_points(tmp_path):
-    real = tmp_path / "elsewhere"
-    real.write_text(line())
-    (tmp_path / f"points-{'1' * 32}.jsonl").symlink_to(real)
-    os.mkfifo(tmp_path / f"points-{'2' * 32}.jsonl")
-    (tmp_path / f"points-{'3' * 32}.jsonl").mkdir()
+    path = tmp_path / f"points-05-{'0' * 32}.jsonl"
     lay(tmp_path, line()).rename(tmp_path / "points-other.jsonl")  # not named so: nobody's points
-    assert wall.read(tmp_path) == wall.Seen((), 3)
+    for make, remove in (
+        (lambda: path.symlink_to("points-other.jsonl"), path.unlink), (lambda: os.mkfifo(path), path.unlink),
+        (path.mkdir, path.rmdir),
+    ):  # fmt: skip
+        make()
+        assert wall.read(tmp_path) == ([], 1)
+        remove()
+    assert wall.read(tmp_path) == ([], 0)
 
 
-def test_one_owner_counts_once_and_the_latest_counts(tmp_path, points, monkeypatch):
+def test_one_owner_counts_once_and_the_latest_counts(tmp_path):
     for number in range(100):
-        path = lay(tmp_path, line(speedup=1 + number / 100), f"{number:032x}")
-        os.utime(path, (number, number))
-    (learner,) = wall.read(tmp_path).learners
+        path = lay(tmp_path, "\n".join([line(speedup=1 + number / 100)] * 9), number)
+    (learner,), _ = wall.read(tmp_path)
     assert [point.value for point in learner] == [1.99]
     if os.geteuid() == 0:
         for number in range(99):
-            os.chown(tmp_path / f"points-{number:032x}.jsonl", 1000 + number % 3, 1000)
-        assert sorted(one[0].value for one in wall.read(tmp_path).learners) == [1.96, 1.97, 1.98, 1.99]
-
-
-def test_a_file_that_changes_hands_meanwhile_is_not_read(tmp_path):
-    path = lay(tmp_path, line())
+            os.chown(tmp_path / f"points-05-{number:032x}.jsonl", 1000 + number % 3, 1000)
+        assert sorted(one[0].value for one in wall.read(tmp_path)[0]) == [1.96, 1.97, 1.98, 1.99]
     with pytest.raises(ValueError, match="not what was found"):
-        wall._read(path, os.getuid() + 1)
+        wall._read(path, os.getuid() + 1)  # it changed hands meanwhile
 
 
 def test_a_folder_that_cannot_be_written_leaves_no_draft(tmp_path, points, monkeypatch):
-    wall.share(tmp_path, points)
+    wall.share(tmp_path, "05", points)
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
-        wall.share(tmp_path, points)
+        wall.share(tmp_path, "05", points)
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_the_queue_of_the_class_by_its_settings():
-    said = {"SBATCH_PARTITION": "small", "SBATCH_RESERVATION": "course", "SBATCH_ACCOUNT": ""}
-    assert wall.queue_of(said) == ["--partition=small", "--reservation=course"]
-    with pytest.raises(ValueError, match="PARTITION must be"):
-        wall.queue_of({"SBATCH_PARTITION": "a;b"})
-
-
-def test_a_point_has_plain_fields(points):
-    assert asdict(points[0]).keys() == {"lesson", "along", "count", "speedup", "origin", "doubt"}
 
 
 @pytest.mark.slurm

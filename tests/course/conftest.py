@@ -16,6 +16,18 @@ def notebook(text, *code, **metadata):
     return json.dumps({"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5})
 
 
+def only_course(top, home="", **lessons):
+    """In `top` a course of lessons of these cells, which take 30 minutes; where others see `top` as `home`,
+    a Python with that on its PYTHONPATH knows no other course."""
+    (top / "notebooks").mkdir()
+    for name, cells in lessons.items():
+        (top / "notebooks" / f"{name}.ipynb").write_text(notebook("# A lesson\nAbout 30 minutes.", *cells))
+    (top / "sitecustomize.py").write_text(
+        "import pathlib, hpclab.course.finder as f, hpclab.course.layout as l\n"
+        f"f.root = l.root = lambda: pathlib.Path({str(home or top)!r})\n"
+    )
+
+
 @pytest.fixture
 def small_course(tmp_path, monkeypatch):
     """A course of two notebooks and one job script."""

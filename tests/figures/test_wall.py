@@ -19,7 +19,7 @@ def test_everybody_is_a_mark_and_the_median_answers(ax, marks, words, apart):
     people = [learner({1: 1, 2: 1.5 + k / 100, 4: 2 + k / 100}) for k in range(39)]
     people += [[*learner({1: 1, 2: 1.0, 4: 0.5}, doubt=True), *learner({1: 1, 4: 3.5}, Origin.EMULATED)]]
     assert wall.draw(ax, people) is ax
-    assert marks(ax) == 39 * 2 + 2 + 1 + 3 + 2  # at one node nobody differs; then the medians' own
+    assert marks(ax) == 39 * 2 + 2 + 1  # at one node nobody differs; the medians' are on their lines
     assert ax.get_title("left") == "40 learners: 4 nodes are 2.2× as fast as one (median, measured)"
     assert {"median", "measured: 2.2×", "emulated: 3.5×", "ideal"} <= set(words(ax).splitlines())
     assert "1 learner in doubt" in words(ax)
@@ -33,7 +33,7 @@ def test_one_learner_is_no_median_and_nobody_is_said(ax, words):
     assert ax.get_title("left") == "1 learner: 4 nodes are 3.0× as fast as one (measured)"
     assert "median" not in words(ax)
     ax.clear()
-    assert wall.draw(ax, [], lesson="05").get_title("left") == "Nobody shows points of lesson 05 yet"
+    assert wall.draw(ax, []).get_title("left") == "Nobody shows points yet"
     ax.clear()
     spoilt = wall.draw(ax, [learner({1: 1, 4: 3.0}, doubt=True)])
     assert spoilt.get_title("left") == "1 learner: no speedup to rely on yet"

@@ -1,8 +1,11 @@
 """The course on a site: two hosts, a Slurm of root's, an ordinary user, and no accounting."""
 
 import json
+import sys
 
 import pytest
+
+from tests.course.conftest import only_course
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 
@@ -75,3 +78,25 @@ def test_a_lesson_names_what_the_site_refuses_and_goes_on(site):
     assert said.count("Name a partition that takes you") == 2
     assert "COMPLETED on this machine" in said
     assert "2 processes on this machine" in said
+
+
+LESSON = (
+    "from hpclab.cluster import Pool\nimport socket\npool = Pool(nodes=1, join_timeout=120)",
+    # The rehearsal looks three times a second for pools: this one is open for many looks.
+    "import time\nthere = pool.workers()[0].host\ntime.sleep(3)\npool.close()\n"
+    "assert there != socket.gethostname()",
+    "script = '#!/bin/sh\\nhostname\\n'\nopen('job.sh', 'w').write(script)\n"
+    "said = get_ipython().getoutput('sbatch --wait job.sh; cat slurm-*.out')\nassert 'c' in said[-1], said",
+)
+
+
+def test_a_lesson_rehearsed_as_a_job_has_its_pool_and_its_own_jobs_beside_it(site):
+    only_course(site.path("ada"), site.home, **{"00_pool": LESSON})
+    words = (sys.executable, "-m", "hpclab.cli", "rehearse", "--site", "--json", "--learners", "10")
+    path = f"{site.home}:{site.environment['PYTHONPATH']}"
+    said = site.run(*words, timeout=280, PYTHONPATH=path, SLURM_JOB_ID="77", SLURM_NTASKS="9")
+    told = json.loads(said[said.index("{") :])
+    assert [(one["failure"], one["nodes"]) for one in told["lessons"]] == [("", 1)]
+    assert (told["class"]["00"]["nodes"], told["class"]["00"]["node_hours"]) == (20, 10.0)
+    assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
+    assert list(site.path("ada").glob(".hpclab/*")) == []
