@@ -9,7 +9,7 @@ OWN = "/run /var/lib/slurm /var/log/slurm /var/lib/munge /var/log/munge"
 PREPARE = f"""
 for place in {OWN}; do mkdir -p $place; mount -t tmpfs -o mode=755 own $place; done
 chown munge: /var/lib/munge /var/log/munge; chmod 700 /var/lib/munge /var/log/munge
-rm -f /etc/slurm/slurm.conf
+mkdir -p /run/lock; rm -f /etc/slurm/slurm.conf
 sh {ROOT}/slurm/hub/one-machine.sh 8
 """
 POOL = """
