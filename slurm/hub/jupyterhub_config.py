@@ -63,9 +63,10 @@ c.Spawner.environment = {"HPCLAB_COURSE": ours.course, "JUPYTER_CONFIG_PATH": st
 c.Spawner.args = ["--LabApp.extension_manager=readonly"]  # the environment is the class's
 c.Spawner.default_url = "/lab/workspaces/hpclab"
 if ours.course:
-    name = ours.course.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    repository = ours.course.rstrip("/")
+    name = repository.rpartition("/")[2]  # as nbgitpuller calls the folder, for other links to lead there
     first = f"lab/tree/{name}/notebooks/00_start_here.ipynb"
-    asked = {"repo": ours.course, "branch": ours.branch, "targetpath": name, "urlpath": first}
+    asked = {"repo": repository, "branch": ours.branch, "urlpath": first}
     c.Spawner.default_url = f"/git-pull?{urlencode(asked)}"
 c.Spawner.start_timeout = 600  # in the queue, too
 c.Spawner.http_timeout = 120

@@ -218,7 +218,7 @@ def test_root_does_not_come_in(hub, driver):
         assert root.page.url.partition("?")[0] == f"{ADDRESS}/hub/login"
 
 
-COURSE = f"file://{SHARED}/course.git"
+COURSE = f"file://{SHARED}/course"
 MADE = f"git -c safe.directory=* -c user.name=c -c user.email=c@example.org -C {SHARED}/made"
 
 
@@ -230,7 +230,7 @@ def test_a_course_update_reaches_a_learner_who_has_edited_and_loses_and_doubles_
         f"mkdir {SHARED}/made; cp -r {ROOT}/notebooks {SHARED}/made\n"
         f"printf '[safe]\\ndirectory = *\\n' > /etc/gitconfig\n"
         f"git init -q -b main {SHARED}/made; {MADE} add .; {MADE} commit -qm one\n"
-        f"git clone -q --bare {SHARED}/made {SHARED}/course.git; chmod -R go+rX {SHARED}/course.git"
+        f"git clone -q --bare {SHARED}/made {SHARED}/course; chmod -R go+rX {SHARED}/course"
     )
     hub.end("KILL")
     hub.start(hubs.SITE + f'course = "{COURSE}"\n' + hubs.PROFILES)
@@ -246,9 +246,7 @@ def test_a_course_update_reaches_a_learner_who_has_edited_and_loses_and_doubles_
     assert eve.fetch(f"/user/eve/api/contents/{first}", "PUT", body)[0] == 200
     for notebook in site.path("made/notebooks").glob("0[12]_*.ipynb"):
         notebook.write_text(notebook.read_text().replace('"# ', '"# Newer: ', 1))
-    site.root(
-        f"{MADE} commit -qam two; {MADE} push -q {SHARED}/course.git main; chmod -R go+rX {SHARED}/course.git"
-    )
+    site.root(f"{MADE} commit -qam two; {MADE} push -q {SHARED}/course main; chmod -R go+rX {SHARED}/course")
     link = {
         "repo": COURSE,
         "branch": "main",
@@ -260,3 +258,4 @@ def test_a_course_update_reaches_a_learner_who_has_edited_and_loses_and_doubles_
     assert (said.count("eves_own = 1"), said.count("# Newer: ")) == (1, 1)
     assert "# Newer: " in eve.fetch("/user/eve/api/contents/course/notebooks/02_write_a_gpu_kernel.ipynb")[1]
     assert [one["name"] for one in eve.get("api/contents/course/notebooks")["content"]] == names
+    assert [one["name"] for one in eve.get("api/contents/")["content"]].count("course") == 1
