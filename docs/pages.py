@@ -135,8 +135,7 @@ def run(lesson: Lesson, place: Path) -> None:
         print(rehearse.line(report), flush=True)
         if report.failure:
             raise RuntimeError(f"lesson {lesson.number} failed in {report.failure}")
-        ran = json.loads(read(folder / "course" / lesson.path.name))
-        content = anonymous(ran, private(folder))
+        content = anonymous(json.loads(read(folder / "course" / lesson.path.name)), private(folder))
     states = content["metadata"].pop("widgets", {}).get(STATE, {}).get("state", {})
     for output in chain(*(cell.get("outputs", ()) for cell in content["cells"])):
         if view := output.get("data", {}).get(VIEW):
@@ -164,12 +163,12 @@ def private(folder: Path) -> dict[str, str]:
 
 
 def anonymous(value: Any, known: dict[str, str]) -> Any:
-    """A notebook, or a part of one, without what `private` knows."""
+    """A notebook, or a part of one, without what `private` knows; its sources stay as they are."""
     if isinstance(value, str):
         return functools.reduce(lambda text, one: re.sub(one, known[one], text), known, value)
-    if isinstance(value, list):
-        return [anonymous(one, known) for one in value]
-    return {name: anonymous(one, known) for name, one in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {name: one if name == "source" else anonymous(one, known) for name, one in value.items()}
+    return [anonymous(one, known) for one in value] if isinstance(value, list) else value
 
 
 def still(states: widget_pictures.States, model: str, lesson: Lesson) -> dict[str, str]:

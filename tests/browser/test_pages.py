@@ -139,7 +139,8 @@ def test_no_path_or_name_of_this_machine_is_published(program, tmp_path, monkeyp
     shown = {"text": ["~/hpclab/x ~/y\n~/hpclab tls://127.0.0.1:PORT\nlocalhost s?key=KEY"]}
     known = program.private(tmp_path)
     assert program.anonymous(said, known) == shown
-    assert program.anonymous(["yourhost", " somebody R", 7], known) == ["yourhost", "  learner R", 7]
+    kept = ["yourhost", 7, {"source": "ourhost"}]
+    assert program.anonymous([*kept, " somebody R"], known) == [*kept, "  learner R"]
 
 
 def test_a_control_is_still_and_shows_its_value(program):
