@@ -5,34 +5,25 @@ import os
 from docutils.nodes import SkipNode, math_block
 from docutils.utils.math.latex2mathml import tex2mathml
 
-project = "hpclab"
-author = "The hpclab authors"
+project = html_title = "hpclab"
 copyright = "The hpclab authors. Code: Apache-2.0. Prose, figures and notebooks: CC BY 4.0"
-language = "en"
-root_doc = "index"
 extensions = ["myst_nb"]
-source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nb_execution_mode = "off"  # docs/pages.py runs the lessons, as `hpclab rehearse` does
-nb_ipywidgets_js: dict = {}  # no page needs a script from another host: widgets are pictures here
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["mystnb.unknown_mime_type", "misc.highlighting_failure"]
-pygments_style = "tango"
+suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "sphinx_book_theme"
-html_title = "hpclab"
-html_static_path = ["pages.css", "images"]
+html_static_path = ["pages.css"]
 html_css_files = ["pages.css"]
 html_math_renderer = "mathml"
-html_copy_source = html_show_sourcelink = html_show_sphinx = False
+html_use_index = html_copy_source = html_show_sphinx = False
 html_context = {"default_mode": "light"}
 repository = os.environ.get("HPCLAB_REPOSITORY", "")
 html_theme_options = {
-    "show_navbar_depth": 1, "home_page_in_toc": True, "use_download_button": False,
-    "navbar_persistent": [], "footer_content_items": ["copyright.html"],
-    "use_repository_button": bool(repository),
-    "repository_url": f"https://github.com/{repository}" if repository else "",
+    "home_page_in_toc": True, "use_download_button": False, "footer_content_items": ["copyright.html"],
+    "use_repository_button": bool(repository), "repository_url": f"https://github.com/{repository}",
 }  # fmt: skip
 
 

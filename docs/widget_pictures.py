@@ -43,8 +43,3 @@ def of(states: States, model: str) -> str:
         case _:
             raise ValueError(f"No page can show a {kind} yet: say how in docs/widget_pictures.py.")
     return f"<label><span>{label}</span> {control}</label>"
-
-
-def has(states: States, model: str, name: str) -> bool:
-    """Whether the widget's box has the class `name`."""
-    return name in states[model]["state"].get("_dom_classes", ())
