@@ -28,7 +28,7 @@ def test_a_learner_at_a_hub_on_one_machine_has_nodes_of_its_slurm(new_site, driv
     with new_site(0, prepare=PREPARE, conf="/etc/slurm/slurm.conf", jobqueue="") as site:
         with pytest.raises(AssertionError, match=r"there already; this machine has a Slurm"):
             site.root(f"sh {ROOT}/slurm/hub/one-machine.sh")
-        hub = Hub(site, "[hub]\n")
+        hub = Hub(site, '[slurm]\npartition = "class"\n[network]\ninterface = "lo"\n')
         with browser_on(site, driver) as browser:
             ada = Page(browser, "ada")
             ada.log_in()
