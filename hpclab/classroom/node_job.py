@@ -168,8 +168,8 @@ class NodeJobs:
     def _word(self, name: str) -> dict[str, Any]:
         """What a node told, through whichever folder it came; empty where nothing has."""
         for folder in self.shared.values():
-            with suppress(OSError, ValueError):
-                return dict(exchange.plain(exchange.read(Path(folder, name), _LARGEST)[0]))
+            with suppress(OSError, ValueError, RecursionError):
+                return dict(json.loads(exchange.read(Path(folder, name), _LARGEST)[0]))
         return {}
 
     def _last_words(self, name: str) -> str:
