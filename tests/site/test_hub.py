@@ -25,7 +25,7 @@ LESSON = "05_scale_out_with_dask.ipynb"
 def hub(new_site):
     hubs.skip_without_proxy()
     users = ("ada", "bob", "eve", "kim", "lee", "mia")
-    with new_site(3, cores=4, users=users, jobqueue="", **hubs.PREEMPTS) as site:
+    with new_site(3, cores=5, users=users, jobqueue="", **hubs.PREEMPTS) as site:
         yield Hub(site)
 
 
@@ -167,7 +167,7 @@ ENDINGS = {
         "it was ended by you, by an operator, or because nobody",
     ),
     "preempted": (
-        "sbatch --partition=urgent --nodes=3 --ntasks-per-node=4 --output=/dev/null --wrap='sleep 20'",
+        "sbatch --partition=urgent --nodes=3 --ntasks-per-node=5 --output=/dev/null --wrap='sleep 20'",
         "a job of higher priority took its node",
     ),
     "its node down": ("scontrol update node={host} state=down reason=tried", "its node failed"),
@@ -200,7 +200,7 @@ def test_learners_who_come_together_run_a_lesson_right_and_leave_nothing(hub):
     done = subprocess.run(
         [*site._inside("login", "n"), *words, "--minutes=0", "--within=2", "--lessons", "00"],
         input="".join(f"{name} {name}\n" for name in names), env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True,
+        capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     told = json.loads(done.stdout)["learners"]
     assert [(one["wrong"], [*one["runs"]]) for one in told] == [([], ["00"])] * 3, done.stderr
