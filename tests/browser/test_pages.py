@@ -132,6 +132,15 @@ def test_a_lesson_that_fails_ends_the_build_and_is_named(program, monkeypatch, c
     assert not (tmp_path / "html").exists()
 
 
+def test_it_is_built_without_a_repository_too(tmp_path):
+    text = "import sys, pages; pages.rehearse.choose = lambda *_: []; sys.exit(pages.main())"
+    where = {"PYTHONPATH": f"{ROOT}:{ROOT / 'docs'}", "HPCLAB_REPOSITORY": ""}
+    command = [sys.executable, "-c", text, "--out", str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | where, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'href="https://github.com/"' not in (tmp_path / "html" / "index.html").read_text("utf-8")
+
+
 def test_no_path_or_name_of_this_machine_is_published(program, tmp_path, monkeypatch):
     monkeypatch.setattr(program, "node", lambda: "ourhost")
     monkeypatch.setattr(program, "getuser", lambda: "somebody-else")
