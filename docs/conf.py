@@ -23,6 +23,7 @@ html_context = {"default_mode": "light"}
 repository = os.environ.get("HPCLAB_REPOSITORY", "")
 html_theme_options = {
     "home_page_in_toc": True, "use_download_button": False, "footer_content_items": ["copyright.html"],
+    "navbar_persistent": [],  # one search box is enough
     "use_repository_button": bool(repository),
     "repository_url": f"https://github.com/{repository}" if repository else "",
 }  # fmt: skip
