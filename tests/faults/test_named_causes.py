@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -44,26 +43,6 @@ def test_a_forked_child_has_no_nodes(pool):
     assert pool.map(abs, [-1]) == [1]
 
 
-STARVED = """
-import os, signal
-from hpclab.cluster import Pool
-os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-busy = []
-for _ in range(6):
-    busy.append(os.fork())
-    if busy[-1] == 0:
-        os.setsid()  # the kernel shares a core by sessions
-        while os.getppid() != 1: pass
-        os._exit(0)
-try:
-    with Pool(1, backend="local", join_timeout=2) as pool:
-        print(pool.map(abs, [-1]))
-finally:
-    for one in busy:
-        os.kill(one, signal.SIGKILL)
-"""
-
-
 @pytest.mark.parametrize("starved", [0.0, float("inf")])
 def test_seconds_without_a_core_do_not_count_up_to_nine_times_the_limit(starved):
     looks, late = [], JoinError("late")
@@ -71,13 +50,6 @@ def test_seconds_without_a_core_do_not_count_up_to_nine_times_the_limit(starved)
     with pytest.raises(JoinError, match="late"):
         watch.until(ready, lambda: None, 0.2, late, pause, lambda: starved)
     assert (len(looks) > 10) == (starved > 0)
-
-
-@pytest.mark.soak
-@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="needs Linux's schedstat")
-def test_a_node_is_not_late_while_it_wants_a_core_and_has_none():
-    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True)
-    assert done.stdout == "[1]\n", done.stderr
 
 
 def test_a_pool_closed_under_a_map(pool):
