@@ -6,7 +6,18 @@ across a lost session.
 """
 
 from hpclab.course.finder import Lesson, lessons, root
-from hpclab.course.layout import Layout, lay_out
+from hpclab.course.layout import Layout, lay_out, show_script
 from hpclab.course.work import Restored, Saved, restore_work, save_work
 
-__all__ = ["Layout", "Lesson", "Restored", "Saved", "lay_out", "lessons", "restore_work", "root", "save_work"]
+__all__ = [
+    "Layout",
+    "Lesson",
+    "Restored",
+    "Saved",
+    "lay_out",
+    "lessons",
+    "restore_work",
+    "root",
+    "save_work",
+    "show_script",
+]

@@ -57,10 +57,23 @@ def originals() -> dict[str, Path]:
     top = root()
     jobs = top / "slurm" / "jobs"
     files = {path.name: path for path in sorted((top / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    files |= {path.name: path for path in (top / "notebooks").glob("*.md")}
     for path in sorted(jobs.rglob("*")):
         if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(jobs).parts):
             files[f"slurm/jobs/{path.relative_to(jobs).as_posix()}"] = path
     return files
+
+
+def show_script(number: str) -> None:
+    """Show the script that the lesson with this `number` ends with: `slurm/jobs/plain/NN_*`, which needs
+    nothing of this package."""
+    from IPython.display import Code, display
+
+    for name, path in originals().items():
+        if name.startswith(f"slurm/jobs/plain/{number}_"):
+            display(
+                Code(path.read_text(encoding="utf-8"), language="bash" if path.suffix == ".sh" else "python")
+            )
 
 
 def read_manifest(folder: Path) -> dict[str, str]:

@@ -6,9 +6,10 @@ function is never called here but in a process of its own (`limits`), and judged
 """
 
 import dis
+import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FunctionType
 
 from hpclab.course import ledger
@@ -54,12 +55,15 @@ class Exercise:
     def check(self, answer: object) -> Verdict:
         """Show and return the verdict on `answer`; never raises, and `...` earns a reminder, not an error."""
         verdict = self._verdict(answer)
-        verdict.show()
         lesson = sys.modules.get(f"hpclab.exercises.lesson_{self.lesson}")
         names = [name for name, value in vars(lesson).items() if value is self] if lesson else []
         if verdict.passed and names:
             number, unit = verdict.score or (None, "")
+            if number is not None:
+                best = f"{verdict.message} {self._best(names[0], number, unit)}"
+                verdict = replace(verdict, message=best.strip())
             ledger.keep(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
+        verdict.show()
         return verdict
 
     def hint(self) -> None:
@@ -67,6 +71,14 @@ class Exercise:
         if len(self._hints_shown) < len(self.hints):
             self._hints_shown.append(self.hints[len(self._hints_shown)])
         box.show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
+
+    def _best(self, name: str, score: float, unit: str) -> str:
+        """How `score` compares with the learner's best so far."""
+        mine = [one.score for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name)]
+        before = min((one for one in mine if one is not None), default=math.inf)
+        if score < before < math.inf:
+            return f"A new best: {score:g} {unit}, after {before:g}."
+        return f"Your best: {min(score, before):g} {unit}."
 
     def _verdict(self, answer: object) -> Verdict:
         if is_unsolved(answer):

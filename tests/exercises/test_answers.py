@@ -19,6 +19,7 @@ from hpclab.kernels.cuda import cuda
 from hpclab.models import scaling
 from hpclab.models.device import from_catalogue
 
+ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((Path(__file__).parent / "answers").glob("lesson_*.py"))
 # Run under a name nobody can import, as a notebook's cells are: their functions travel by value.
 LESSONS = {path.stem: runpy.run_path(str(path), run_name="__main__") for path in FILES}
@@ -73,7 +74,20 @@ def test_every_exercise_of_the_lesson_is_whole_and_has_answers(lesson):
         assert one.hints
 
 
-SOLUTIONS = (Path(__file__).resolve().parents[2] / "docs" / "solutions.md").read_text(encoding="utf-8")
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_one_exercise_of_the_lesson_is_a_challenge_with_a_score(lesson):
+    """Two right answers of different scores, so that there is something to beat."""
+    text = next((ROOT / "notebooks").glob(f"{lesson.removeprefix('lesson_')}_*")).read_text("utf-8")
+    names = re.findall(r"### Challenge.*?lesson_\d\d\.([A-Z_0-9]+)\.check\(", text, re.DOTALL)
+    assert names
+    for name in names:
+        scores = {exercise(lesson, name).check(answer).score for answer in LESSONS[lesson]["RIGHT"][name]}
+        assert None not in scores
+        assert len(scores) > 1
+
+
+SOLUTIONS = (ROOT / "docs" / "solutions.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -1,7 +1,11 @@
 """check never raises, tells unsolved from wrong, and gives hints one at a time."""
 
+import sys
+import types
+
 import pytest
 
+from hpclab.course import ledger
 from hpclab.exercises import Exercise, Verdict, is_unsolved
 from hpclab.exercises.prediction import Prediction
 
@@ -50,6 +54,20 @@ def test_hints_come_one_at_a_time(capsys):
         EXERCISE.hint()
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["Hint 1 of 2. Look at it.", "Hint 2 of 2. Two times two.", "Hint 2 of 2. Two times two."]
+
+
+def test_a_score_is_held_against_the_best_so_far(monkeypatch):
+    scored = Exercise("99", "fewest", lambda answer: Verdict(True, "Right.", (answer, "sectors")))
+    monkeypatch.setitem(sys.modules, "hpclab.exercises.lesson_99", types.SimpleNamespace(FEWEST=scored))
+    kept = []
+    monkeypatch.setattr(ledger, "kept", lambda: kept)
+    monkeypatch.setattr(ledger, "keep", kept.append)
+    said = [scored.check(score).message for score in (12, 14, 9)]
+    assert said == [
+        "Right. Your best: 12 sectors.",
+        "Right. Your best: 12 sectors.",
+        "Right. A new best: 9 sectors, after 12.",
+    ]
 
 
 def test_a_prediction_is_made_once():
