@@ -13,8 +13,8 @@ makes stands still until one of its own controls changes, as does the note; what
 at every key press, in about 1 ms.
 
 Controls are as large as the prose beside them, so that they grow with it where a reader or a projector zooms,
-and can be heard by somebody who cannot see them: ipywidgets gives a slider's handle and a player's buttons no name and has no live region, so that a screen
-reader would say "slider, 4", and never that a run has ended.
+and can be heard by somebody who cannot see them: ipywidgets gives a slider's handle and a player's buttons no
+name and has no live region, so that a screen reader would say "slider, 4", and never that a run has ended.
 """
 
 import inspect
