@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 
 from hpclab.exercises.lesson_04.job_scripts import JobScript
-from hpclab.exercises.lesson_04.packing import PACK
+from hpclab.exercises.lesson_04.packing import PACK, RUNS
 from hpclab.exercises.lesson_04.script_repair import repair
 
-__all__ = ["FOUR_RATES", "FOUR_TASKS", "LOST_LOG", "PACK", "THIRTY_MINUTES", "TWO_GPUS"]
+__all__ = ["FOUR_RATES", "FOUR_TASKS", "LOST_LOG", "PACK", "RUNS", "THIRTY_MINUTES", "TWO_GPUS"]
 
 _ALONE = "Without srun the script's lines run once, on the first node"
 
