@@ -22,11 +22,9 @@ if __name__ == "__main__":
     chunks = [files[i : i + chunk] for i in range(0, len(files), chunk)]
     serial = count_words(files)  # what every run must give
 
-    slurm = (
-        shutil.which("sinfo")
-        and not subprocess.run(["sinfo"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-    )
-    if slurm:  # and it answers: a job a node
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if shutil.which("sinfo") and subprocess.call(["sinfo"], **quiet) == 0:
+        # There is a Slurm, and it answers: a job a node
         cluster = SLURMCluster(cores=1, memory="1 GB", walltime="00:10:00")
         cluster.scale(jobs=nodes)  # partition, account: see jobqueue.yaml
     else:
