@@ -87,7 +87,8 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> Trial:
         trial = Trial()
         for index in script.array or (None,):
             before = _stamps(place / "job")
-            trial.trouble = trial.trouble or _run_once(script, place, index, deadline)
+            trouble = _run_once(script, place, index, deadline)
+            trial.trouble = trial.trouble or trouble
             if index is not None:
                 now = _stamps(place / "job")
                 trial.wrote[index] = [name for name, stamp in now.items() if before.get(name) != stamp]
