@@ -76,8 +76,8 @@ def _inside(ax: Axes, columns: Sequence[Mapping[str, float]], top: float) -> Non
         for name, size in column.items():
             alone = columns[-1].get(name, 0.0) <= 0.01 * top
             lines = [name] * alone + [format_seconds(size)]
-            lines = lines[: int(size / top * 290 / (1.3 * style.TEXT))]
-            if lines and max(map(len, lines)) * 0.58 * style.TEXT < wide:
+            lines = [line for line in lines if len(line) * 0.52 * style.TEXT < wide]
+            if lines := lines[: int(size / top * 290 / (1.3 * style.TEXT))]:
                 dark = {"color": style.GROUND} if name == "compute" else {"bbox": style.BEHIND}
                 ax.text(place, edge + size / 2, "\n".join(lines), ha="center", va="center", zorder=4, **dark)
             edge += size

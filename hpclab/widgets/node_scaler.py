@@ -25,7 +25,7 @@ from hpclab.widgets.explorer import Row, choose, control, show
 from hpclab.widgets.scaler import Scaler
 
 _RATES = (1, 2, 4, 8)  # MB/s: about what one to three nodes ask for
-VIEWS = ("speedup", "where the time went")
+VIEWS = ("speedup", "rank-seconds")
 
 
 class NodeScaler(Scaler):
@@ -48,7 +48,7 @@ class NodeScaler(Scaler):
         first = {"view": choose("Show", VIEWS, VIEWS[0]), "lies": self._lies, "stripes": self._stripes}
         return [first], [queue], {
             "draw": self._drawn_view, "move": self._what_if, "describe": self._said, "note": self._notes,
-            "under": [under], "height": 370,
+            "under": [under], "height": 355,
         }  # fmt: skip
 
     def close(self) -> None:

@@ -15,10 +15,10 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
     Nothing waits for it. Input that is no number in range gets one sentence and stays editable. After the
     decision the controls are disabled and `on_decided(prediction)` is called once.
     """
-    unit = f" ({prediction.unit})" if prediction.unit else ""
+    label = f"{prediction.name} ({prediction.unit})" if prediction.unit else prediction.name
     field = control(
-        widgets.Text, f"{prediction.name}{unit}", placeholder=f"{prediction.low:g} to {prediction.high:g}",
-        layout={"width": "auto", "flex": "0 1 24em"},
+        widgets.Text, label, placeholder=f"{prediction.low:g} to {prediction.high:g}",
+        layout={"width": f"{9 + 0.55 * len(label):.0f}em"},  # so that what is said of it stands beside it
     )  # fmt: skip
     tip = "Keep this number as my prediction"
     commit = control(widgets.Button, "Commit", button_style="primary", tooltip=tip)

@@ -58,8 +58,8 @@ def test_slider_to_four_measures_a_point_and_draws_the_bars(lesson, scaler):
     wait_for_status(scaler, r"Done: \d point")
     new = [tip for tip in measured_marks(scaler) if tip not in before]
     assert any(tip.startswith("4 nodes") for tip in new), (before, new)
-    scaler.get_by_label("Show", exact=True).select_option("where the time went")
-    scaler.get_by_text("Rank-seconds").wait_for()
+    scaler.get_by_label("Show", exact=True).select_option("rank-seconds")
+    scaler.get_by_text("Rank-seconds", exact=True).wait_for()
     parts = scaler.locator("svg title").all_text_contents()
     shown = {part.split(", ")[1].split(":")[0] for part in parts if part.startswith("4 nodes, ")}
     assert {"compute", "storage", "worker start", "idle"} <= shown

@@ -43,7 +43,7 @@ def test_nothing_measured_is_seen_before_the_prediction(experiment):
     scaler = NodeScaler(Pool(), experiment, asked, [*run(1), *run(2)])
     assert "measured" not in said(scaler)
     assert "Withheld until you commit" in title(scaler)
-    scaler.controls["view"].value = "where the time went"
+    scaler.controls["view"].value = "rank-seconds"
     assert "Withheld until you commit" in title(scaler)
     assert scaler.moving.value == ""
     scaler.controls["view"].value = "speedup"
@@ -86,7 +86,7 @@ def test_the_slider_measures_where_it_comes_to_rest(scaler, experiment):
     until(lambda: experiment.calls == [1, 4], "the slider's point to be measured")
     assert scaler.wait(120)
     assert "4 nodes are 3.1× as fast" in title(scaler)
-    scaler.controls["view"].value = "where the time went"
+    scaler.controls["view"].value = "rank-seconds"
     assert "4 nodes:" in said(scaler)
     assert "4 nodes: " in scaler.announcer.value
     assert scaler._models["contention"].layout.visibility == "hidden"
