@@ -18,7 +18,7 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
     label = f"{prediction.name} ({prediction.unit})" if prediction.unit else prediction.name
     field = control(
         widgets.Text, label, placeholder=f"{prediction.low:g} to {prediction.high:g}",
-        layout={"width": f"{9 + 0.55 * len(label):.0f}em"},  # so that what is said of it stands beside it
+        layout={"width": f"calc({9 + 0.55 * len(label):.0f} * var(--jp-widgets-font-size))"},
     )  # fmt: skip
     tip = "Keep this number as my prediction"
     commit = control(widgets.Button, "Commit", button_style="primary", tooltip=tip)

@@ -27,12 +27,8 @@ def _judge(answer: object) -> Verdict:
     if not isinstance(answer, list | tuple) or not all(isinstance(job, list | tuple | str) for job in answer):
         raise ValueError('The answer is a list of jobs, each a list of runs: [["a", "c"], ["b"]].')
     given = [str(run) for job in answer for run in job]
-    if unknown := [run for run in given if run not in RUNS]:
-        raise ValueError(f"There is no run {unknown[0]!r}: they are {', '.join(RUNS)}.")
-    if twice := [run for run in RUNS if given.count(run) > 1]:
-        return Verdict(False, f"Run {twice[0]} is done {given.count(twice[0])} times; once is enough.")
-    if missing := [run for run in RUNS if run not in given]:
-        return Verdict(False, f"Nobody does {', '.join(missing)}.")
+    if wrong := sorted(run for run in {*RUNS, *given} if given.count(run) != (run in RUNS)):
+        return Verdict(False, f"Each of {', '.join(RUNS)} is done once: look at {', '.join(wrong)}.")
     if not all(answer):
         return Verdict(False, "One of the jobs has no run, and still costs a start.")
     done = ends(answer)

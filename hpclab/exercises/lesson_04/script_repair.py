@@ -75,6 +75,8 @@ def _submitted(script: JobScript, result: Callable[[Trial], str], because: str) 
         found = slurm.connect(start=False, export=False)
     except slurm.SlurmError:
         return Verdict(True, f"{here}: no Slurm runs here.)")
+    if script.log.startswith("/") or ".." in script.log:
+        return Verdict(True, f"{here}: the job's log is not for a check to write.)")
     if script.gpus and not any(node.gpus for node in found.nodes()):
         return Verdict(True, f"{here}: this Slurm has no GPUs.)")
     trial = job_trials.submit(found, script)

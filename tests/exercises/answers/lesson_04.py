@@ -116,9 +116,9 @@ WRONG = {
     "PACK": [
         ([[run] for run in "abcdefghijk"], "One job a run, as they come, takes 149 s"),
         (["abcdefghijk"], "be faster"),
-        (["abc", "def", "ghi"], "Nobody does j, k"),
-        (["abc", "def", "ghi", "jka"], "Run a is done 2 times"),
-        (["abcz"], "no run 'z'"),
+        (["abc", "def", "ghi"], "is done once: look at j, k."),
+        (["abc", "def", "ghi", "jka"], "look at a."),
+        (["abcdefghijkz"], "look at z."),
         (["ef", "gbac", "idh", "kj", []], "still costs a start"),
         ("abc", "a list of jobs"),
     ],
