@@ -17,7 +17,7 @@ def by_search(start, speedup):
 
 
 def by_steps(start, speedup):
-    work = 0.0
+    work = 0.25
     while start + work / speedup > work:
         work += 0.25
         if work > 10_000:
