@@ -76,7 +76,7 @@ TWO_GPUS = repair("3_two_gpus", {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"}
     "`sinfo -N -o '%N %G'` shows how many GPUs each node has.",
     "Is the number in --gres for the whole job, or for each node?",
     "Two nodes with one GPU each: --nodes=2 and --gres=gpu:1.",
-), because="--gres counts on each node; --gpus would count over the whole job.")  # fmt: skip
+), because="--gres counts on each node, --gpus over the whole job.")  # fmt: skip
 
 
 _RESULTS = {f"result-{n}.txt": f"learning rate {rate}" for n, rate in enumerate((0.1, 0.03, 0.01, 0.003))}
