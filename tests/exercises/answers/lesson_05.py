@@ -31,7 +31,7 @@ RIGHT = {
     "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_search, by_steps],
     "READ_THE_BARS": [
         READ, {run.lower(): remedy.upper() for run, remedy in READ.items()},
-        READ | {"A": "ask earlier", "C": "fewer, larger files"},
+        READ | {"A": "ask for less, or earlier", "C": "fewer, larger files"},
     ],
     "SPEND": [{"nodes": 12, "chunk": "4 MiB"}, {"nodes": 12, "chunk": "12.3 MiB"}],
 }  # fmt: skip
