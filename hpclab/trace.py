@@ -45,7 +45,7 @@ class Event:
         return self.start + self.duration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """Events of `ranks` ranks between `start` and `end` (seconds on the events' clock)."""
 
@@ -53,6 +53,9 @@ class Trace:
     ranks: int
     start: float
     end: float
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self.events):,} events on {self.ranks:,} ranks, {self.makespan:.3g} s>"
 
     @property
     def makespan(self) -> float:

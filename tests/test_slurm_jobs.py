@@ -192,12 +192,15 @@ def test_a_job_saves_on_the_signal_before_its_end_and_the_next_goes_on(slurm, fo
     first = _sbatch(slurm, "time_limit.sh")
     until(lambda: log.exists() and "starts from 0" in log.read_text(), "the job to start")
     if sent_by == "hand":  # the limit, and the signal before it, are a minute away
-        for signal, said in (("USR1", "USR1: saved at"), ("TERM", "TERM: ended at")):
+        for signal, said in (("USR1", "USR1: saved at"), ("TERM", "TERM: at")):
             _run(slurm, "scancel", "--batch", f"--signal={signal}", str(first))
             until(lambda said=said: said in log.read_text(), f"the job to hear {signal}")
+            at = int(re.search(r"saved at (\d+)", log.read_text())[1])
+            until(lambda at=at: int(saved.read_text()) > at, "it to save again")
     assert _ended(slurm, first, timeout=200) == ({"TIMEOUT"} if sent_by == "Slurm" else {"FAILED"})
-    assert re.search(r"USR1: saved at \d+.*TERM: ended at \d+", log.read_text(), re.DOTALL)
+    said = re.search(r"USR1: saved at \d+.*TERM: at (\d+), lost (\d+)\n", log.read_text(), re.DOTALL)
     count = int(saved.read_text())
+    assert (int(said[1]) - count, int(said[2]) < 10) == (int(said[2]), True)
     second = _sbatch(slurm, "time_limit.sh")
     until(lambda: f"job {second} starts from {count}\n" in log.read_text(), "the second job to start")
     slurm.cancel(second)

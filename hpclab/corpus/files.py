@@ -63,12 +63,15 @@ class Source:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Corpus:
     """The files taken, in their order, and how many were left out for which reason."""
 
     files: tuple[Source, ...]
     skipped: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        return f"<Corpus of {len(self.files):,} files, {units.format_bytes(self.size)}>"
 
     @property
     def size(self) -> int:

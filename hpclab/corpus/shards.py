@@ -18,12 +18,15 @@ from hpclab.corpus.tokeniser import Tokeniser
 from hpclab.trace import record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Chunk:
     """Neighbouring files of the corpus; one task's worth of work."""
 
     index: int
     files: tuple[Source, ...]
+
+    def __repr__(self) -> str:
+        return f"<Chunk {self.index} of {len(self.files)} files, {units.format_bytes(self.size)}>"
 
     @property
     def size(self) -> int:

@@ -25,7 +25,7 @@ LARGEST_VOCABULARY = 65_535  # so that a token fits in two bytes
 _SAMPLE = 4 * 2**20  # bytes to learn from
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Tokeniser:
     """`merges` holds pairs of tokens as little-endian uint16: 15 KB for 4,096 tokens.
 
@@ -33,6 +33,9 @@ class Tokeniser:
     """
 
     merges: bytes
+
+    def __repr__(self) -> str:
+        return f"<Tokeniser of {self.end_of_document + 1:,} tokens>"
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """The merges in the order in which they were learnt."""

@@ -7,6 +7,7 @@ function is never called here but in a process of its own (`limits`), and judged
 
 import dis
 import math
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from hpclab.course import ledger
 from hpclab.exercises import box
 from hpclab.exercises.limits import Stopped
 
+_NAME = re.compile(r"[a-z]*[^a-z,:.' ]|[a-z]+ must ")  # a sentence that begins with a name, as it is written
 UNSOLVED = "Not solved yet: replace the ... with your answer, then run this cell again."
 
 
@@ -31,7 +33,9 @@ class Verdict:
         text = self.message.removeprefix("Not solved yet: ")
         title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
-        box.show(title, text[:1].upper() + text[1:], kind)
+        if not _NAME.match(text):
+            text = text[:1].upper() + text[1:]
+        box.show(title, text, kind)
 
     def _ipython_display_(self) -> None:
         """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""

@@ -82,22 +82,25 @@ def told(mistakes: Mistakes, f: Any, **more: Any) -> str:
 
 def by_choice(
     what: str, right: Mapping[str, str], options: Iterable[str], evidence: Callable[[str, str], str], *,
-    yes: str,
+    yes: str, same: Mapping[str, str] = {},
 ) -> Judge:  # fmt: skip
     """A dict that names for each key of `right` one of `options`, a `what`; whatever its case and blanks.
+    `same` are other words for some options.
 
     ``evidence(key, option)`` says what speaks against a wrong option.
     """
     keys, named = sorted(right), {option.lower(): option for option in options}
+    listed = "; ".join(named.values())
+    named |= {word: named[option] for word, option in same.items()}
 
     def judge(answer: object) -> Verdict:
         if not isinstance(answer, Mapping) or sorted(str(key).upper() for key in answer) != keys:
-            listed = f"{', '.join(keys[:-1])} and {keys[-1]}"
-            return Verdict(False, f"The answer is a dict with one {what} for each of {listed}.")
+            each = f"{', '.join(keys[:-1])} and {keys[-1]}"
+            return Verdict(False, f"The answer is a dict with one {what} for each of {each}.")
         given = {str(key).upper(): " ".join(str(value).lower().split()) for key, value in answer.items()}
         for key in keys:
             if given[key] not in named:
-                return Verdict(False, f"{key}: a {what} must be one of {'; '.join(named.values())}.")
+                return Verdict(False, f"{key}: a {what} must be one of {listed}.")
             if named[given[key]] != right[key]:
                 return Verdict(False, f"{key}: {evidence(key, named[given[key]])}")
         return Verdict(True, yes)
@@ -120,14 +123,15 @@ def in_turn(*judges: Judge) -> Judge:
 def by_function(
     signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula,
     mistakes: Mistakes = (), *, otherwise: Callable[..., str], yes: str = "", within: float = 0.01,
-    shown: str = "", stopped: Callable[[str], str] = str,
+    shown: str = "", stopped: Callable[[str], str] = str, slack: float = 1e-5,
     accepts: Callable[[object], bool] | None = None,
 ) -> Judge:  # fmt: skip
     """A function, called on `cases()` in a process with limits, held against the formula `right` on them.
 
-    A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
-    {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
-    wrong one; that alone is said where no mistake fits. `yes` may use {right}, the list of right values.
+    A value may be off by a share of `within`, or by `slack`. A mistake is another formula: what it gives on
+    all cases. Its sentence follows `shown`, and both may use {0}, {1}, ..., the values that came back, and
+    {first}, what ``otherwise(value, *case)`` says of the first wrong one; that alone is said where no mistake
+    fits. `yes` may use {right}, the list of right values.
     `stopped` makes the sentence about a function that returned nothing of use from the usual one.
     """
 
@@ -138,7 +142,7 @@ def by_function(
         except (limits.Stopped, ValueError) as stop:
             return Verdict(False, stopped(str(stop)))
         expected = [right(*case) for case in asked]
-        wrong = [n for n, value in enumerate(given) if not _same(value, expected[n], within, 1e-5)]
+        wrong = [n for n, value in enumerate(given) if not _same(value, expected[n], within, slack)]
         if not wrong:
             return Verdict(True, yes.format(*given, right=expected))
         first, close = otherwise(given[wrong[0]], *asked[wrong[0]]), min(within, 0.01)

@@ -15,6 +15,7 @@ from hpclab.trace import COMPONENTS, UNEXPLAINED
 from hpclab.units import format_seconds
 
 ORDER = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", UNEXPLAINED)
+_THICK = 0.7
 Bars = Mapping[int, Mapping[str, float]]
 
 
@@ -54,7 +55,8 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
         for count in counts
     }
     looks = {name: style.part(name) for name in ORDER}
-    text = stacks.draw(ax, named, looks, format_seconds, 1.05 * top, thick=0.7)
+    text = stacks.draw(ax, named, looks, format_seconds, 1.05 * top, thick=_THICK)
+    _inside(ax, [*named.values()], top)
     ax.set(xlim=(-0.6, max(len(counts), 1) - 0.4), ylabel="Rank-seconds")
     ax.set_xlabel(unit[:1].upper() + unit[1:])
     ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
@@ -63,6 +65,22 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     title = _title(parts, totals, unit) + f" ({origin})" * (origin is not Origin.MEASURED)
     answer = style.doubted(title, quality.doubt(results), doubt)
     return style.describe(ax, answer, text or "Empty axes: run at a point to see its bar.")
+
+
+def _inside(ax: Axes, columns: Sequence[Mapping[str, float]], top: float) -> None:
+    """Write into each column but the last, beside which the parts are named, how much they are; and what, of
+    those that the last has not. Where there is no room there is nothing."""
+    wide = 540 * _THICK / (len(columns) + 0.2)  # pixels, of which a letter takes half its height and more
+    for place, column in enumerate(columns[:-1]):
+        edge = 0.0
+        for name, size in column.items():
+            alone = columns[-1].get(name, 0.0) <= 0.01 * top
+            lines = [name] * alone + [format_seconds(size)]
+            lines = [line for line in lines if len(line) * 0.52 * style.TEXT < wide]
+            if lines := lines[: int(size / top * 290 / (1.3 * style.TEXT))]:
+                dark = {"color": style.GROUND} if name == "compute" else {"bbox": style.BEHIND}
+                ax.text(place, edge + size / 2, "\n".join(lines), ha="center", va="center", zorder=4, **dark)
+            edge += size
 
 
 def shares(parts: Mapping[str, float]) -> str:

@@ -44,7 +44,8 @@ def draw(
         label = f'<span style="flex:none;width:4em;color:{style.MUTED};padding-top:3px">{name}</span>'
         listed = f'<div role="list" aria-label="{name}">{"".join(boxes or [_box("none yet")])}</div>'
         parts += f'<div style="display:flex">{label}{listed}</div>'
-    said = f"Queue and nodes: {joined} of {max(joined, wanted)} nodes joined"
+    all_of_them = max(joined, wanted)
+    said = "Queue and nodes" + f": {joined} of {all_of_them} nodes joined" * bool(all_of_them)
     look = f"font-size:{style.PROSE};line-height:1.3;color:{style.INK};background:{style.GROUND}"
     return f'<div role="group" aria-label="{said}" style="{look}">{parts}</div>'
 

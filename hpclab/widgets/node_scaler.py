@@ -25,6 +25,7 @@ from hpclab.widgets.explorer import Row, choose, control, show
 from hpclab.widgets.scaler import Scaler
 
 _RATES = (1, 2, 4, 8)  # MB/s: about what one to three nodes ask for
+VIEWS = ("speedup", "rank-seconds")
 
 
 class NodeScaler(Scaler):
@@ -36,18 +37,18 @@ class NodeScaler(Scaler):
     AXIS, EXAMPLE = "nodes", "ScaleOut"
 
     def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
-        self._bars = widgets.HTML()
         self._laws: list[Fit | NoCurve] = []
         self._queue = queue_view.of_pool(self.pool, lambda: self._runner.state.count)
         self._queue.refresh()
-        stores = [(f"emulated store, {mb} MB/s a server", mb * 1e6) for mb in _RATES]
+        stores = [(f"emulated, {mb} MB/s a server", mb * 1e6) for mb in _RATES]
         self._lies = choose("Text on", [("this machine's disk", 0.0), *stores], 0.0)
         self._stripes = choose("Stripes", [1, 2, 4], 1)
-        queue = widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "84px"})
+        queue = widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "68px"})
         under = self._what_if_controls(self._most)
-        return [{"lies": self._lies, "stripes": self._stripes}], [queue], {
-            "draw": self._speedups, "move": self._what_if, "describe": self._said, "note": self._notes,
-            "under": [under], "after": [self._bars],
+        first = {"view": choose("Show", VIEWS, VIEWS[0]), "lies": self._lies, "stripes": self._stripes}
+        return [first], [queue], {
+            "draw": self._drawn_view, "move": self._what_if, "describe": self._said, "note": self._notes,
+            "under": [under], "height": 355,
         }  # fmt: skip
 
     def close(self) -> None:
@@ -57,16 +58,12 @@ class NodeScaler(Scaler):
         super().close()
 
     def take_in(self) -> None:
-        """Fit the laws to what is there, and draw the bars."""
+        """Fit the laws to what is there."""
         self._laws = []
         try:
             if self._results:
                 found = self.experiment.fit(self._results)
                 self._laws = [found.amdahl, found.usl]
-            with style.look():
-                figure, ax = style.figure(height=400)
-                bars.draw(ax, self._results)
-            self._bars.value = style.svg(figure)
         finally:
             fits = [law for law in self._laws if isinstance(law, Fit)]
             knee = self.experiment.knee()
@@ -96,17 +93,27 @@ class NodeScaler(Scaler):
         }
         return self._models
 
-    def _speedups(self, ax: Axes, most: int) -> Axes:
+    def _drawn_view(self, ax: Axes, view: str, most: int) -> Axes:
+        withheld = "" if self._decided() else "Withheld until you commit to a number, or skip"
+        if view == VIEWS[1]:
+            return bars.draw(ax, self._results, doubt=withheld)
         return speedup.draw(
             ax, self._results, self._curves(most), most=most, prediction=self._asked(most), named=False,
-            cores=None if self._results else allowance.cores().whole,
+            cores=None if self._results else allowance.cores().whole, title=withheld or None,
         )  # fmt: skip
 
-    def _what_if(self, ax: Axes, most: int, nodes: int, contention: float, coherency: float) -> Overlay:
+    def _what_if(
+        self, ax: Axes, view: str, most: int, nodes: int, contention: float, coherency: float
+    ) -> Overlay | None:
+        if view == VIEWS[1]:
+            return None
         law = Curve.of_law(USL(contention, coherency), most)
         return speedup.over(ax, most, self._curves(most), law, min(nodes, most), self._asked(most))
 
-    def _said(self, most: int, nodes: int, contention: float, coherency: float) -> str:
+    def _said(self, view: str, most: int, nodes: int, contention: float, coherency: float) -> str:
+        if view == VIEWS[1]:
+            bar = bars.rank_seconds(self._results).get(nodes)
+            return f"{style.counted(nodes, 'node')}: {bars.shares(bar) if bar else 'not run yet'}."
         curves = [Curve.of_law(USL(contention, coherency), most), *self._curves(most)]
         at = min(nodes, most)
         said = ", ".join(f"{curve.label} {speedup.times(curve.at(at)[0])}" for curve in curves)
@@ -130,5 +137,7 @@ class NodeScaler(Scaler):
     def _moved(self, changed: str) -> None:
         super()._moved(changed)
         show(bool(self._lies.value), self._stripes)
+        for one in self._models.values():  # which leave their place free, so that nothing moves
+            one.layout.visibility = "hidden" if self.controls["view"].value == VIEWS[1] else None
         if changed in ("lies", "stripes"):
             self.set(replace(self.experiment, store=self._store()))

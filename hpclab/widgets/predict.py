@@ -9,16 +9,16 @@ from hpclab.exercises.prediction import Prediction
 from hpclab.widgets.explorer import control
 
 
-def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = bool) -> widgets.VBox:
+def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = bool) -> widgets.HBox:
     """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`.
 
     Nothing waits for it. Input that is no number in range gets one sentence and stays editable. After the
     decision the controls are disabled and `on_decided(prediction)` is called once.
     """
-    unit = f" ({prediction.unit})" if prediction.unit else ""
+    label = f"{prediction.name} ({prediction.unit})" if prediction.unit else prediction.name
     field = control(
-        widgets.Text, f"{prediction.name}{unit}", placeholder=f"{prediction.low:g} to {prediction.high:g}",
-        layout={"width": "auto", "flex": "0 1 28em"},
+        widgets.Text, label, placeholder=f"{prediction.low:g} to {prediction.high:g}",
+        layout={"width": f"calc({9 + 0.55 * len(label):.0f} * var(--jp-widgets-font-size))"},
     )  # fmt: skip
     tip = "Keep this number as my prediction"
     commit = control(widgets.Button, "Commit", button_style="primary", tooltip=tip)
@@ -53,8 +53,8 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
     skip.on_click(on_skip)
     if prediction.decided:
         decided()
-    row = widgets.HBox([field, commit, skip], layout={"flex_flow": "row wrap", "align_items": "center"})
-    return widgets.VBox([row, message])
+    look = {"flex_flow": "row wrap", "align_items": "center"}
+    return widgets.HBox([field, commit, skip, message], layout=look)
 
 
 def _number(text: str) -> float | str:

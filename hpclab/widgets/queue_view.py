@@ -52,7 +52,7 @@ class QueueView:
         self.button.on_click(lambda _: (view := itself()) and (view.stop if view.running else view.start)())
         self.box = widgets.VBox(
             [widgets.HBox([self.button, self.status]), self.picture, self.reasons],
-            layout={"max_width": f"{style.WIDTH}px"},
+            layout={"max_width": f"{style.WIDTH}px", "min_height": "210px"},  # rows come and go in it
         )
         self._label()
 

@@ -122,7 +122,7 @@ class Scaler(Explorer):
         return {self.AXIS: self._count, "here": self._here, "sweep": self._sweep, "cancel": self._cancel}
 
     def _status_row(self) -> Row:
-        self._bar = widgets.FloatProgress(min=0, max=1, layout={"width": "200px", "flex": "none"})
+        self._bar = widgets.FloatProgress(min=0, max=1, layout={"width": "150px", "flex": "none"})
         self._status = widgets.HTML(layout={"flex": "1 1 auto", "margin": "0 0 0 8px"})
         self._status.add_class("hpclab-status")
         return widgets.HBox([self._bar, self._status], layout={"align_items": "center"})
@@ -133,6 +133,7 @@ class Scaler(Explorer):
     def _moved(self, changed: str) -> None:
         one = self.AXIS.removesuffix("s")
         self._here.description = f"Run at {style.counted(self._count.value, one)}"
+        self._here.tooltip = f"Measure here: {style.counted(self._count.value, one)}"
         if changed == self.AXIS:
             self._rest()
             if self._decided():
@@ -176,6 +177,6 @@ class Scaler(Explorer):
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK
-        look = f"color:{colour};min-height:52px;display:flex;align-items:center"
+        look = f"color:{colour};min-height:34px;display:flex;align-items:center"
         self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
         self.announce(spoken or sentence)

@@ -10,17 +10,19 @@
 
 checkpoint=time-limit.checkpoint
 count=$(cat "$checkpoint" 2> /dev/null || echo 0)
+saved=$count near=
 
 save() {
     echo "$count" > "$checkpoint.part" && mv "$checkpoint.part" "$checkpoint"
-    echo "$(date +%T) USR1: saved at $count; the limit is near"
+    saved=$count
 }
-trap save USR1
-trap 'echo "$(date +%T) TERM: ended at $count; what came after the save is lost"; exit 143' TERM
+trap 'save; near=1; echo "$(date +%T) USR1: saved at $saved, from now on every 5 s"' USR1
+trap 'echo "$(date +%T) TERM: at $count, lost $((count - saved))"; exit 143' TERM
 
 echo "$(date +%T) job $SLURM_JOB_ID starts from $count"
 while true; do
     sleep 0.5 & # in the background, because bash runs a trap only between commands,
     wait $!     # and `wait` is the one that a signal interrupts at once
     count=$((count + 1))
+    if [[ $near && $((count % 10)) == 0 ]]; then save; fi
 done

@@ -58,10 +58,21 @@ def test_slider_to_four_measures_a_point_and_draws_the_bars(lesson, scaler):
     wait_for_status(scaler, r"Done: \d point")
     new = [tip for tip in measured_marks(scaler) if tip not in before]
     assert any(tip.startswith("4 nodes") for tip in new), (before, new)
+    assert "Done" in scaler.locator(".hpclab-spoken").inner_text()
+    scaler.get_by_label("Show", exact=True).select_option("rank-seconds")
+    scaler.get_by_text("Rank-seconds", exact=True).wait_for()
     parts = scaler.locator("svg title").all_text_contents()
     shown = {part.split(", ")[1].split(":")[0] for part in parts if part.startswith("4 nodes, ")}
     assert {"compute", "storage", "worker start", "idle"} <= shown
+    scaler.get_by_label("Show", exact=True).select_option("speedup")
     assert lesson.errors() == []
+
+
+def test_control_picture_and_outcome_fit_a_small_screen(lesson, scaler):
+    """1280 × 720: what stands between JupyterLab's bars is some 595 pixels high."""
+    top = scaler.bounding_box()["y"]
+    picture = scaler.locator("svg[role=img]").first.bounding_box()
+    assert picture["y"] + picture["height"] - top < 595
 
 
 @pytest.mark.skipif(not HAS_SLURM, reason="without the Slurm packages there are no jobs to compare")
@@ -89,7 +100,7 @@ def test_a_screen_reader_hears_names_and_states(scaler):
     assert "Median measured speedup by nodes: 1: " in said
     spoken = scaler.locator(".hpclab-spoken")
     assert spoken.get_attribute("aria-live") == "polite"
-    assert "Done" in spoken.inner_text()
+    assert "Modelled at 4 nodes" in spoken.inner_text()
 
 
 def test_cancel_and_twice_pressed(lesson, scaler):

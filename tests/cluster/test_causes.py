@@ -1,8 +1,13 @@
 """What people meet when a job's worker does not join, and what they are told."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from hpclab.cluster.backends import causes
+from hpclab.cluster.backends.slurm import SlurmNodes
+from hpclab.cluster.slurm import FinishedJob, Job
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,23 @@ def test_without_a_sign_the_state_speaks():
     assert "job-script-prologue" in causes.likely("FAILED", "", prologue=True)
     assert "ask for more" in causes.likely("TIMEOUT", "distributed")
     assert "job_script()" in causes.likely("FAILED", "distributed\nsomething else")
+
+
+@pytest.mark.parametrize(("state", "age", "told"), [
+    ("COMPLETING", 601, "reached its time limit (00:10:00; Pool(walltime=...)"),
+    ("TIMEOUT", 601, "reached its time limit (00:10:00;"),
+    ("FAILED", 601, "ended (FAILED)"),
+    ("RUNNING", 30, None),
+    ("forgotten", 0, "reached its time limit (00:10:00;"),  # by the queue, which the history does not
+])  # fmt: skip
+def test_a_node_lost_to_its_time_limit_is_told_so(state, age, told, monkeypatch):
+    queue = [Job(7, "a", state, "", "main", 1, "n1", 0.0, time.time() - age, 600.0, 1, "ada")]
+    past = [FinishedJob(7, "a", "TIMEOUT", "main", 1, "n1", 0.0, 1.0, 3.0, 0, "ada")]
+    nodes = object.__new__(SlurmNodes)
+    nodes.slurm = SimpleNamespace(
+        queue=lambda numbers: queue if state != "forgotten" else [], history=lambda numbers: past
+    )
+    nodes.request, nodes._site = SimpleNamespace(walltime=600.0), {}
+    monkeypatch.setattr(nodes, "_of", lambda name: SimpleNamespace(job_id="7", refused=None))
+    found = nodes.ended(["a"])
+    assert found == {} if told is None else found["a"].startswith(f"its job 7 {told}")

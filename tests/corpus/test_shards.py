@@ -16,6 +16,8 @@ def test_chunks_hold_every_file_once_in_order(corpus):
         assert all(chunk.size <= size or len(chunk.files) == 1 for chunk in cut)
         assert [chunk.index for chunk in cut] == list(range(len(cut)))
     assert len(chunks(corpus, "1 GiB")) == 1
+    assert repr(chunks(corpus, "1 GiB")[0]).startswith(f"<Chunk 0 of {len(corpus.files)} files, ")
+    assert repr(corpus).startswith(f"<Corpus of {len(corpus.files):,} files, ")
 
 
 def test_tokens_do_not_depend_on_chunk_size_or_order_of_arrival(corpus, tokeniser):

@@ -29,6 +29,25 @@ def test_verdicts(capsys):
     assert capsys.readouterr().out.startswith("Passed. Right.\n")
 
 
+@pytest.mark.parametrize(("said", "shown"), [
+    ("one line is left.", "One line is left."), ("softmax: too long.", "Softmax: too long."),
+    ("gpu-0.txt is missing.",) * 2, ("tile must be 8.",) * 2, ("f(2) gives 3.",) * 2, ("`srun` waits.",) * 2,
+])  # fmt: skip
+def test_a_sentence_begins_with_a_capital_but_a_name_stays_as_it_is(said, shown, capsys):
+    Verdict(False, said).show()
+    assert capsys.readouterr().out == f"Not yet right. {shown}\n"
+
+
+def test_in_a_notebook_a_dollar_is_no_mathematics_and_backticks_are_code(monkeypatch):
+    shown = []
+    display = types.SimpleNamespace(display=lambda data, raw: shown.append(data["text/html"]))
+    fake = types.SimpleNamespace(get_ipython=lambda: True, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", fake)
+    Exercise("99", "a", judge, ("Is `$HOME/<x>` not $PWD?",)).hint()
+    assert 'class="mathjax_ignore"' in shown[0]  # of which MathJax leaves out all that is inside
+    assert "Is <code>$HOME/&lt;x&gt;</code> not $PWD?" in shown[0]
+
+
 def unsolved_function(n):
     """What it should do."""
     ...

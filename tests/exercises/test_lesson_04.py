@@ -11,7 +11,9 @@ from hpclab.exercises import Exercise, lesson_04
 from hpclab.exercises.lesson_04 import job_folder, job_trials
 from hpclab.exercises.lesson_04.job_scripts import array_indices, limit_seconds, parse
 
-SCRIPTS = [value for value in vars(lesson_04).values() if isinstance(value, Exercise)]
+SCRIPTS = [
+    value for value in vars(lesson_04).values() if isinstance(value, Exercise) and value.name[0].isdigit()
+]
 
 
 @pytest.mark.parametrize("exercise", SCRIPTS, ids=lambda e: e.name)
@@ -27,6 +29,19 @@ def test_the_broken_script_itself_is_not_solved_yet(exercise):
 }.items())  # fmt: skip
 def test_nonsense_is_refused_in_a_sentence(answer, said):
     assert said in lesson_04.FOUR_TASKS.check(answer).message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("log", ["logs/%x-%j.out", "../logs/%x-%j.out", "{here}/a/logs/%x-%j.out"])
+def test_a_log_goes_into_a_folder_that_is_there(log, tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    source = job_folder.original("broken/5_lost_log.sh").replace("logs/%x-%j.out", log.format(here=tmp_path))
+    assert not lesson_04.LOST_LOG.check(source).passed
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "a" / "logs").mkdir()
+    assert lesson_04.LOST_LOG.check(source).passed
+    assert not list((tmp_path / "logs").iterdir())
 
 
 LEFT = 10_000 + os.getpid()  # seconds: a number by which this test knows its own

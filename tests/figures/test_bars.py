@@ -42,3 +42,9 @@ def test_title_says_the_answer_and_the_text_says_the_numbers(ax):
     sizes = bars.draw(ax, {8: PARTS, 256: PARTS}, unit="KiB a chunk").get_title("left")
     assert sizes.startswith("At 256 KiB a chunk: 57% compute")
     assert "No run yet" in bars.draw(ax, {}).get_title("left")
+
+
+def test_every_column_says_how_much_and_what_the_last_has_not(ax):
+    bars.draw(ax, {1: {"compute": 9.0, "unexplained": 4.0, "idle": 0.1}, 2: {"compute": 8.0, "idle": 4.0}})
+    inside = [text.get_text() for text in ax.texts if text.get_position()[0] == 0]
+    assert inside == ["9 s", "unexplained\n4 s"]

@@ -37,3 +37,4 @@ def test_a_long_queue_is_counted_by_what_it_waits_for():
     assert "<script>" not in html
     assert "<img" not in nodes_view.draw([node("<img src=x>")], [job("<img>", "PENDING")])
     assert "none yet" in nodes_view.draw()
+    assert "joined" not in nodes_view.draw([node("node1")])  # a Slurm's own view has no pool

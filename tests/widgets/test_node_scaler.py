@@ -42,7 +42,11 @@ def test_nothing_measured_is_seen_before_the_prediction(experiment):
     asked = Prediction("Speedup at 4 nodes", "×", 0.1, 64)
     scaler = NodeScaler(Pool(), experiment, asked, [*run(1), *run(2)])
     assert "measured" not in said(scaler)
-    assert "No run yet" in scaler._bars.value
+    assert "Withheld until you commit" in title(scaler)
+    scaler.controls["view"].value = "rank-seconds"
+    assert "Withheld until you commit" in title(scaler)
+    assert scaler.moving.value == ""
+    scaler.controls["view"].value = "speedup"
     scaler.run(4)
     scaler._sweep.click()
     assert experiment.calls == []
@@ -82,7 +86,10 @@ def test_the_slider_measures_where_it_comes_to_rest(scaler, experiment):
     until(lambda: experiment.calls == [1, 4], "the slider's point to be measured")
     assert scaler.wait(120)
     assert "4 nodes are 3.1× as fast" in title(scaler)
-    assert "4 nodes:" in scaler._bars.value
+    scaler.controls["view"].value = "rank-seconds"
+    assert "4 nodes:" in said(scaler)
+    assert "4 nodes: " in scaler.announcer.value
+    assert scaler._models["contention"].layout.visibility == "hidden"
 
 
 def test_a_sweep_gives_curves_and_says_why_one_is_missing(scaler):

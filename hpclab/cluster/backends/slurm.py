@@ -155,10 +155,20 @@ class SlurmNodes(Backend):
         with suppress(slurm_commands.SlurmError):  # nobody knows; a Slurm that is away ends no node
             queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))} if numbers else {}
             for name, number in numbers.items():
-                if (known := queue.get(number)) is None or known.ended:
-                    how = known.state if known else "gone from the queue"
-                    found[name] = f"its job {number} ended ({how})"
+                if (known := queue.get(number)) is None or known.ended or _is_over(known):
+                    found[name] = f"its job {number} {self._how(number, known)}"
         return found
+
+    def _how(self, number: int, known: Job | None) -> str:
+        """How job `number` ended; Slurm's queue forgets it, and its history does not."""
+        state = known.state if known else "gone from the queue"
+        if known is None:
+            with suppress(slurm_commands.SlurmError):
+                state = next((job.state for job in self.slurm.history([number]) if job.id == number), state)
+        if state == "TIMEOUT" or (known is not None and not known.ended):
+            limit = self._walltime() or "the partition's"
+            return f"reached its time limit ({limit}; Pool(walltime=...) asks for another)"
+        return f"ended ({state})"
 
     def log(self, name: str) -> str:
         job = self._of(name)
@@ -194,3 +204,8 @@ class SlurmNodes(Backend):
                 deadline = min(deadline, time.monotonic() + 2)
             time.sleep(0.1)
         return False
+
+
+def _is_over(job: Job) -> bool:
+    """Whether the time limit of `job` has passed, though Slurm may still be ending it."""
+    return bool(job.started and job.limit and time.time() > job.started + job.limit - 2)

@@ -35,8 +35,8 @@ class Slurm:
 
     kind: str
     version: str
-    environment: Mapping[str, str]
-    timeout: float = 10.0
+    environment: Mapping[str, str] = field(repr=False)
+    timeout: float = field(default=10.0, repr=False)
     _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -49,7 +49,7 @@ ENDED = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Job:
     """One job, or one task of an array (`array_task`, else None), in the queue or just out of it.
 
@@ -76,8 +76,12 @@ class Job:
     def ended(self) -> bool:
         return self.state in ENDED
 
+    def __repr__(self) -> str:
+        why = f", {self.reason}" * bool(self.reason) + f" on {self.node_list}" * bool(self.node_list)
+        return f"<Job {_called(self)}: {self.state}{why}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Node:
     """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
     is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
@@ -91,8 +95,11 @@ class Node:
     reason: str
     idle: int = 0
 
+    def __repr__(self) -> str:
+        return f"<Node {self.name}: {self.state}, {self.idle} of {self.cores} cores idle>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class FinishedJob:
     """One job that has ended. `exit_code` is that of its batch script, or 128 + the signal that ended it."""
 
@@ -109,6 +116,16 @@ class FinishedJob:
     user: str
     array_task: int | None = None
     array_job: int | None = None
+
+    def __repr__(self) -> str:
+        where = self.node_list or "no node"
+        return f"<Job {_called(self)}: {self.state}, exit {self.exit_code}, on {where}>"
+
+
+def _called(job: Job | FinishedJob) -> str:
+    """As squeue writes it, and its name."""
+    number = job.id if job.array_job is None else f"{job.array_job}_{job.array_task}"
+    return f"{number} {job.name}"
 
 
 def read_queue(text: str) -> list[Job]:

@@ -1,13 +1,18 @@
-"""Lesson 04: five broken job scripts to repair. Each fails on a real Slurm in a way that people meet.
+"""Lesson 04: five broken job scripts to repair, and short runs to pack into jobs. Each script fails on a real
+Slurm in a way that people meet.
 
 What is wrong in a repaired script is found by reading it, as far as it can be; what only running it shows is
 judged by the files that the job leaves.
 """
 
 import re
+from pathlib import Path
 
 from hpclab.exercises.lesson_04.job_scripts import JobScript
+from hpclab.exercises.lesson_04.packing import PACK, RUNS
 from hpclab.exercises.lesson_04.script_repair import repair
+
+__all__ = ["FOUR_RATES", "FOUR_TASKS", "LOST_LOG", "PACK", "RUNS", "THIRTY_MINUTES", "TWO_GPUS"]
 
 _ALONE = "Without srun the script's lines run once, on the first node"
 
@@ -28,9 +33,9 @@ FOUR_TASKS = repair("1_four_tasks", {f"part-{rank}.txt": f"rank {rank} of 4" for
     (_tied, "That ties the four tasks to {f.nodes} node(s); they should run wherever four cores are free."),
     (lambda f: f.tasks != 4 and f.array, "An array makes a job of each index, with rank 0 in each."),
     (lambda f: f.tasks != 4 and "cpus-per-task" in f.options, "--cpus-per-task gives one task more cores."),
-    (lambda f: f.tasks != 4 and re.search(r"srun\s[^'\"]*(-n\s*=?4|--ntasks[= ]4)", f.body), "srun can "
+    (lambda f: f.tasks != 4 and re.search(r"srun\s[^'\"]*(-n\s*=?4|--ntasks[= ]4)", f.body), "`srun` can "
      'only use what the job was given, {f.tasks} task: "More processors requested than permitted".'),
-    (lambda f: f.tasks != 4, "sbatch reads a request for {f.tasks} task(s); the job needs 4."),
+    (lambda f: f.tasks != 4, "That is a request for {f.tasks} task(s); the job needs 4."),
 ), hints=(
     "How many tasks did the job get? Put `scontrol show job $SLURM_JOB_ID` into it and look at NumTasks.",
     "sbatch reads #SBATCH lines only up to a certain line. Which?",
@@ -42,11 +47,11 @@ THIRTY_MINUTES = repair("2_thirty_minutes", {"model.txt": "trained"}, (
     (lambda f: f.seconds is None, "Without --time the job gets the partition's default, which may be too "
      "short, or too long to slip into a gap."),
     (lambda f: f.seconds <= 60 and ":" in f.options["time"], "That is {f.limit}: it is minutes:seconds."),
-    (lambda f: f.seconds < 23 * 60, "That is {f.limit}, and a run took 22: Slurm ends it too early."),
+    (lambda f: f.seconds <= 22 * 60, "That is {f.limit}, and a run took 22: Slurm would end the next one."),
     (lambda f: f.seconds < 30 * 60, "That is {f.limit}: a run took 22, and the next may take longer."),
     (lambda f: f.seconds > 3600, "That is {f.limit}: a number alone is minutes, and with two colons or "
      "after a dash the first is hours. Partitions have limits, and long jobs wait longest."),
-    (lambda f: f.seconds > 30 * 60, "That is {f.limit}: half would do, and long jobs wait longest."),
+    (lambda f: f.seconds > 30 * 60, "That is {f.limit}: thirty minutes were meant; long jobs wait longest."),
 ), hints=(
     "Submit it and read what sbatch says. Which limit did it break?",
     "`sinfo -o '%P %l'` shows each partition's limit. How long is 30:00:00?",
@@ -71,7 +76,7 @@ TWO_GPUS = repair("3_two_gpus", {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"}
     "`sinfo -N -o '%N %G'` shows how many GPUs each node has.",
     "Is the number in --gres for the whole job, or for each node?",
     "Two nodes with one GPU each: --nodes=2 and --gres=gpu:1.",
-), because="--gres counts on each node; --gpus would count over the whole job.")  # fmt: skip
+), because="--gres counts on each node, --gpus over the whole job.")  # fmt: skip
 
 
 _RESULTS = {f"result-{n}.txt": f"learning rate {rate}" for n, rate in enumerate((0.1, 0.03, 0.01, 0.003))}
@@ -80,13 +85,14 @@ FOUR_RATES = repair("4_four_rates", _RESULTS, (
     (lambda f: len(f.array) != 4, "There are four learning rates; the array has the indices {f.array}."),
     (lambda f: ">>" in f.body, "Appending works until two tasks write at once on a shared file system, "
      "and a second run doubles every line: give each task a file of its own."),
-    (lambda f: f.writes(r"%[aAjJ]"), "sbatch fills in %a only in #SBATCH lines; here it is a variable."),
+    (lambda f: f.writes(r"%[aAjJ]"), "Slurm fills in %a only in #SBATCH lines; here it is a variable."),
     (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task."),
     (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a "
      "job by itself, so it is always 0."),
     (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them "
      "beforehand: result-0.txt to result-3.txt were asked for."),
 ), ran=(
+    (lambda f: f.greedy, "{f.greedy}, so it did the work of others: each has one rate, one file."),
     (lambda f: "result.txt" in f.files, "All four wrote result.txt, each over the last: one line is left."),
     (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts from 0, so an index has none."),
     (lambda f: "unbound variable" in f.trouble, "{f.trouble} Slurm sets no variable of that name: the index "
@@ -98,20 +104,32 @@ FOUR_RATES = repair("4_four_rates", _RESULTS, (
 ), because="Every array task has its own index, its own rate and its own file.")  # fmt: skip
 
 
+def _folder(script: JobScript) -> Path:
+    return Path(script.log).parent
+
+
+def _is_temporary(script: JobScript) -> bool:
+    return bool(re.match("/(tmp|var/tmp|dev/shm)/", script.log)) and Path.cwd() not in _folder(script).parents
+
+
 LOST_LOG = repair("5_lost_log", {}, (
     (lambda f: f.log == "/dev/null", "Now the log is thrown away: nothing will say why a job failed."),
-    (lambda f: "$" in f.log or f.log.startswith("~"), "{f.log}: sbatch fills in %x and %j, but not $ or "
-     "~, so it looks for a folder of that very name."),
-    (lambda f: f.log.startswith("/"), "{f.log} is one place for everybody: others may not write there, "
-     "and a folder for temporary files is another one on each node."),
-    (lambda f: "/" in f.log.removeprefix("./"), "{f.log} names a folder. Slurm opens the log before the "
-     "first line runs, so a mkdir inside the script comes too late."),
+    (lambda f: "$" in f.log or f.log.startswith("~"), "`{f.log}`: Slurm fills in %x and %j, but neither $ "
+     "nor ~, so it looks for a folder of that very name."),
+    (_is_temporary, "`{f.log}` is in a folder for temporary files: each node has another one, and whoever "
+     "looks for the log does not find it."),
+    (lambda f: not _folder(f).is_dir(), "`{f.log}` names a folder that is not here. Slurm opens the log "
+     "before the first line runs, so a mkdir inside the script comes too late."),
     (lambda f: f.log and not re.search(r"%[jJA]", f.log), "Each run would use this: put %j into it."),
 ), ran=(
     (lambda f: not any("the loss after 100 steps" in text for text in f.files.values()), "No log holds the "
      "line that the job printed."),
 ), hints=(
-    "`scontrol show job` says ExitCode=0:53: the script never began. What happens before it begins?",
+    "`scontrol show job` says ExitCode=0:53, Slurm's own way to say that the script never began. What "
+    "happens before it begins?",
     "Slurm opens the file of --output first. Is its folder there at that moment?",
-    "Write the log beside the script, --output=%x-%j.out, or leave --output out.",
-), because="Slurm opens the log before the script's first line, in a folder that is there.")  # fmt: skip
+    "Write the log beside the script, --output=%x-%j.out, or leave it out; or run `!mkdir -p logs` in a "
+    "cell of its own first.",
+), because="Slurm opens the log before the script's first line, in a folder that is there.",
+    around=lambda: Path("logs").is_dir(),
+)  # fmt: skip

@@ -53,12 +53,22 @@ exit ${code:-0}
 @dataclass
 class Trial:
     """What came of a script: the `files` it left by name, and `trouble`, a sentence, where it was refused,
-    failed or did not end. `waited` says that the queue or a site's own limits are why it did not run."""
+    failed or did not end. `waited` says that the queue or a site's own limits are why it did not run; `wrote`
+    what each task of an array wrote, where that was seen."""
 
     files: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
     waited: bool = False
     job: int = 0
+    wrote: dict[int, list[str]] = field(default_factory=dict)
+
+    @property
+    def greedy(self) -> str:
+        """Which task of an array wrote more than one result, in words; "" for none."""
+        for index, names in self.wrote.items():
+            if len(names) > 1:
+                return f"Array task {index} wrote {', '.join(names[:-1])} and {names[-1]}"
+        return ""
 
 
 def dry_run(script: JobScript, seconds: float = 10.0) -> Trial:
@@ -74,8 +84,16 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> Trial:
         (place / "bin" / "srun").write_text(_SRUN, encoding="utf-8")
         (place / "bin" / "srun").chmod(0o755)
         (place / "script.sh").write_text(script.text, encoding="utf-8")
-        troubles = [_run_once(script, place, index, deadline) for index in script.array or (None,)]
-        return Trial(_files(place / "job"), next(filter(None, troubles), ""))
+        trial = Trial()
+        for index in script.array or (None,):
+            before = _stamps(place / "job")
+            trouble = _run_once(script, place, index, deadline)
+            trial.trouble = trial.trouble or trouble
+            if index is not None:
+                now = _stamps(place / "job")
+                trial.wrote[index] = [name for name, stamp in now.items() if before.get(name) != stamp]
+        trial.files = _files(place / "job")
+        return trial
 
 
 def _run_once(script: JobScript, place: Path, index: int | None, deadline: float) -> str:
@@ -84,8 +102,8 @@ def _run_once(script: JobScript, place: Path, index: int | None, deadline: float
     pattern = script.options.get("output", "slurm-%j.out" if index is None else "slurm-%A_%a.out")
     signs = {"j": number, "A": 1000, "a": index or 0, "x": name, "u": "user", "N": "node1"}
     output = re.sub("%([jAaxuN])", lambda sign: str(signs[sign[1]]), pattern)
-    log = place / "job" / output
-    if not log.parent.is_dir():
+    log = place / "job" / Path(output).name  # wherever it goes, it is read here
+    if not Path(output).parent.is_dir():
         return f"The job fails at once: there is no folder for its output {output}, and so there is no log."
     environment = {
         "PATH": f"{place / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}", "HOME": str(place / "job"),
@@ -131,9 +149,12 @@ def _watch(child: subprocess.Popen, deadline: float) -> str:
 
 def submit(slurm: Slurm, script: JobScript, seconds: float = 30.0) -> Trial:
     """Submit `script` to `slurm` from a fresh folder in this one, which the nodes must see. What is not done
-    after `seconds` is cancelled, and the folder goes in any case. A longer wait is announced."""
+    after `seconds` is cancelled, and the folder goes in any case. A longer wait is announced. A folder for
+    logs that is there beside the script is there for the job, too."""
     place, trial = Path(tempfile.mkdtemp(prefix="trial-", dir=Path.cwd())), Trial()
     try:
+        if (folder := Path(script.log).parent).is_dir():
+            (place / folder).mkdir(parents=True, exist_ok=True)
         trial.job = slurm.submit(script.text, f"--chdir={place}")
         with contextlib.suppress(SlurmError):  # it has long ended, and the files will say how
             try:
@@ -165,6 +186,12 @@ def _settled(place: Path) -> dict[str, str]:
         if found == before:
             break
     return found
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """When each result in `folder` was written last, by its name; logs are none."""
+    found = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.suffix != ".out"}
+    return {name: (stat.st_mtime_ns, stat.st_ino) for name, stat in found.items()}
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -23,16 +23,17 @@ _SHARED = (
 
 def repair(
     name: str, leaves: Mapping[str, str], mistakes: Mistakes, *, ran: Mistakes = (), hints: tuple[str, ...],
-    because: str,
+    because: str, around: Callable[[], bool] = bool,  # nothing
 ) -> Exercise:  # fmt: skip
     """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words
-    in it; `mistakes` are read from the script, and `ran` are those that its Trial shows."""
+    in it; `mistakes` are read from the script, and `ran` are those that its Trial shows. Where `around()`,
+    what was wrong is mended outside the script, which may be as it was."""
 
     def result(trial: Trial) -> str:
         return told(ran, trial) or _missing(trial, leaves) or trial.trouble
 
     def judge(answer: object) -> Verdict:
-        script = parse(_text(answer, f"broken/{name}.sh"))
+        script = parse(_text(answer, "" if around() else f"broken/{name}.sh"))
         if wrong := told((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
             return Verdict(False, wrong)
         return _submitted(script, result, because)
@@ -54,7 +55,7 @@ def _missing(trial: Trial, leaves: Mapping[str, str]) -> str:
 
 
 def _text(answer: object, name: str) -> str:
-    """The script: `answer` is its path, or already its text."""
+    """The script: `answer` is its path, or already its text; ValueError where it is the one called `name`."""
     if isinstance(answer, Path) or (isinstance(answer, str) and "\n" not in answer):
         try:
             answer = Path(answer).read_bytes()[: 2**20].decode("utf-8")
@@ -63,7 +64,7 @@ def _text(answer: object, name: str) -> str:
             raise ValueError(f"{str(answer)[:80]!r} cannot be read as a script: {why}.") from None
     if not isinstance(answer, str):
         raise ValueError("The answer is the path of your repaired script, or its text.")
-    if answer.strip() == original(name).strip():
+    if name and answer.strip() == original(name).strip():
         raise ValueError(f"Not solved yet: {name} is as it was. Open it, repair it, save it, run this cell.")
     return answer
 
@@ -74,6 +75,8 @@ def _submitted(script: JobScript, result: Callable[[Trial], str], because: str) 
         found = slurm.connect(start=False, export=False)
     except slurm.SlurmError:
         return Verdict(True, f"{here}: no Slurm runs here.)")
+    if script.log.startswith("/") or ".." in script.log:
+        return Verdict(True, f"{here}: the job's log is not for a check to write.)")
     if script.gpus and not any(node.gpus for node in found.nodes()):
         return Verdict(True, f"{here}: this Slurm has no GPUs.)")
     trial = job_trials.submit(found, script)

@@ -30,6 +30,10 @@ _LATE, _FOUR = "#SBATCH --ntasks=4\n\n", "#SBATCH --ntasks=4"
 _GRES = "#SBATCH --gres=gpu:2\n"
 _INDEX = ("--array=1-4", "--array=0-3")
 _FILE = ("> result.txt", '> "result-$SLURM_ARRAY_TASK_ID.txt"')
+_ALL = (
+    'echo "learning rate $rate" > result.txt',
+    'for i in 0 1 2 3; do echo "learning rate ${rates[$i]}" > result-$i.txt; done',
+)
 _OUTPUT = "#SBATCH --output=logs/%x-%j.out\n"
 
 RIGHT = {
@@ -43,6 +47,7 @@ RIGHT = {
             ("> result.txt", "> result-$i.txt"),
         ),
     ],
+    "PACK": [["ef", "gbac", "idh", "kj"], [[*"ekc"], [*"fia"], [*"gbh"], [*"dj"]]],
     "LOST_LOG": [_log(("logs/%x", "%x"), ("mkdir -p logs\n", "")), _log((_OUTPUT, ""))],
 }
 
@@ -71,8 +76,12 @@ WRONG = {
         (_thirty("--time=20"), "a run took 22"),
         (_thirty("--time=UNLIMITED"), "no limit at all"),
         (_thirty("--time=1"), "That is 1 min,"),
-        (_thirty("--time=25"), "the next may take longer"),
-        (_thirty("--time=00:60:00"), "half would do"),
+        (_thirty("--time=22"), "would end the next one"),
+        (_thirty("--time=22:01"), "the next may take longer"),
+        (_thirty("--time=29:59"), "the next may take longer"),
+        (_thirty("--time=30:01"), "thirty minutes were meant"),
+        (_thirty("--time=00:60:00"), "thirty minutes were meant"),
+        (_thirty("--time=00:60:01"), "a number alone is minutes"),
         (_thirty("--time=0-30"), "after a dash"),
         (_thirty("# no limit"), "partition's default"),
         (_thirty("--time:30"), "would not understand"),
@@ -100,14 +109,26 @@ WRONG = {
         (_rates(("1-4", "0-9999999")), "larger than a Slurm allows"),
         (_rates(("1-4", "0"), _FILE), "(0,)"),
         (_rates(("1-4", "0-3%1")), "each over the last"),
+        (_rates(_INDEX, _ALL), "Array task 0 wrote result-0.txt, result-1.txt, result-2.txt and"),
+        (_rates(_INDEX, (_ALL[0], "[ $SLURM_ARRAY_TASK_ID = 2 ] || exit 0\n" + _ALL[1])), "Array task 2 "),
         (_rates(("#SBATCH --array=1-4\n", "")), "indices ()"),
+    ],
+    "PACK": [
+        ([[run] for run in "abcdefghijk"], "One job a run, as they come, takes 149 s"),
+        (["abcdefghijk"], "be faster"),
+        (["abc", "def", "ghi"], "is done once: look at j, k."),
+        (["abc", "def", "ghi", "jka"], "look at a."),
+        (["abcdefghijkz"], "look at z."),
+        (["ef", "gbac", "idh", "kj", []], "still costs a start"),
+        ("abc", "a list of jobs"),
     ],
     "LOST_LOG": [
         (_log(("#SBATCH --job-name", "mkdir -p logs\n#SBATCH --job-name")), "after the first command"),
-        (_log(("logs/%x", "$PWD/%x")), "not $ or ~"),
+        (_log(("logs/%x", "$PWD/%x")), "neither $ nor ~"),
         (_log(("logs/%x-%j.out", "/dev/null")), "thrown away"),
         (_log(("logs/%x", "output/%x")), "too late"),
-        (_log(("logs/%x", "/scratch/%x")), "one place for everybody"),
+        (_log(("logs/%x", "/scratch/%x")), "names a folder that is not here"),
+        (_log(("logs/%x", "/tmp/%x")), "each node has another one"),
         (_log(("logs/%x-%j.out", "log.txt")), "put %j into it"),
         (_log((_OUTPUT, _OUTPUT + "#SBATCH --open-mode=append\n")), "too late"),
     ],
