@@ -120,10 +120,11 @@ def in_turn(*judges: Judge) -> Judge:
 def by_function(
     signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula,
     mistakes: Mistakes = (), *, otherwise: Callable[..., str], yes: str = "", within: float = 0.01,
-    shown: str = "", stopped: Callable[[str], str] = str,
+    slack: float = 1e-5, shown: str = "", stopped: Callable[[str], str] = str,
     accepts: Callable[[object], bool] | None = None,
 ) -> Judge:  # fmt: skip
-    """A function, called on `cases()` in a process with limits, held against the formula `right` on them.
+    """A function, called on `cases()` in a process with limits, held against the formula `right` on them: off
+    by a share of at most `within`, or by at most `slack`.
 
     A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
     {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
@@ -138,7 +139,7 @@ def by_function(
         except (limits.Stopped, ValueError) as stop:
             return Verdict(False, stopped(str(stop)))
         expected = [right(*case) for case in asked]
-        wrong = [n for n, value in enumerate(given) if not _same(value, expected[n], within, 1e-5)]
+        wrong = [n for n, value in enumerate(given) if not _same(value, expected[n], within, slack)]
         if not wrong:
             return Verdict(True, yes.format(*given, right=expected))
         first, close = otherwise(given[wrong[0]], *asked[wrong[0]]), min(within, 0.01)

@@ -1,0 +1,108 @@
+"""The challenge: an all-reduce on two nodes of four, with one bad cable, in the least modelled time."""
+
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import numpy
+
+from hpclab import schedules
+from hpclab.exercises import Verdict
+from hpclab.models.collectives import simulate
+from hpclab.models.network import Topology, with_slow_link
+from hpclab.models.topologies import cluster
+from hpclab.schedules.schedule import MESSAGE, Schedule
+
+RANKS, NODE, CHUNKS, SIZE = 8, 4, 24, 2**22
+OURS = 68.7  # µs: docs/solutions.md; a test holds it
+_MOST = 20_000  # messages
+_FORM = (
+    "The answer is a list of steps, each a list of messages (source, target, chunk, adds): "
+    f"ranks 0 to {RANKS - 1}, chunks 0 to {CHUNKS - 1}, adds True or False."
+)
+Message = tuple[int, int, int, bool]
+
+
+@cache
+def machine() -> Topology:
+    """Two nodes of four A100 with an HDR card each; the cable out of rank 3's card is ten times slower."""
+    whole = cluster(RANKS // NODE, NODE, "nvlink3", "infiniband-hdr", NODE, rails=True)
+    return with_slow_link(whole, NODE - 1, RANKS - 1, 10)
+
+
+def library(algorithm: str) -> list[list[Message]]:
+    """The steps of one of the course's own all-reduces ("ring", "binomial_tree", "hierarchical", ...)."""
+    made = schedules.collective("all_reduce", algorithm, RANKS, CHUNKS, ranks_per_node=NODE)
+    return [
+        [
+            (int(one["source"]), int(one["target"]), int(one["source_offset"]) + n, bool(one["reduce"]))
+            for one in step
+            for n in range(one["size"])
+        ]
+        for step in made
+    ]
+
+
+def microseconds(steps: list[list[Message]]) -> float:
+    """The modelled time of `steps` on the challenge's machine."""
+    rows = [
+        (n, source, target, chunk, chunk, 1, adds)
+        for n, step in enumerate(steps)
+        for source, target, chunk, adds in step
+    ]
+    schedule = Schedule("all_reduce", "yours", RANKS, CHUNKS, CHUNKS, numpy.array(rows, MESSAGE))
+    return round(simulate(schedule, machine(), SIZE / CHUNKS).time * 1e6, 1)
+
+
+@cache
+def bar() -> tuple[float, str]:
+    """The least that one of the course's algorithms takes, and its name."""
+    known = schedules.ALGORITHMS["all_reduce"]
+    return min((microseconds(library(name)), name.replace("_", " ")) for name in known)
+
+
+def by_time(answer: object) -> Verdict:
+    """Steps that add up right on all ranks, and in less time than every algorithm of the course."""
+    if wrong := _replayed(steps := _read(answer)):
+        return Verdict(False, wrong)
+    took, (best, name) = microseconds(steps), bar()
+    if took >= best:
+        said = f"Every sum is right, after {took:g} µs. The {name} takes {best:g} µs here: be faster."
+        return Verdict(False, said + " Which cable do your messages wait for?" * (took > best))
+    said = f"{took:g} µs, modelled; the course's fastest, the {name}, takes {best:g}, ours {OURS:g}."
+    return Verdict(True, said, (took, "µs"))
+
+
+def _read(answer: object) -> list[list[Message]]:
+    try:
+        steps: Any = [[tuple(map(int, one)) for one in step] for step in answer]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ValueError(_FORM) from None
+    messages = list(chain.from_iterable(steps))
+    if not 0 < len(messages) <= _MOST or any(len(one) != 4 for one in messages):
+        raise ValueError(f"{_FORM} At most {_MOST:,} messages.")
+    for one in messages:
+        if not (0 <= one[0] < RANKS and 0 <= one[1] < RANKS and 0 <= one[2] < CHUNKS and one[0] != one[1]):
+            raise ValueError(f"There is no message {one}. {_FORM}")
+    return [[(a, b, chunk, bool(adds)) for a, b, chunk, adds in step] for step in steps]
+
+
+def _replayed(steps: list[list[Message]]) -> str:
+    """What is wrong with the sums, or nothing. A sum is the bits of the ranks whose values are in it."""
+    held = [[1 << rank] * CHUNKS for rank in range(RANKS)]
+    for number, step in enumerate(steps):
+        parcels = [(target, chunk, adds, held[source][chunk]) for source, target, chunk, adds in step]
+        copied = [(target, chunk) for target, chunk, adds, _ in parcels if not adds]
+        for target, chunk, adds, parcel in parcels:
+            where = f"Step {number}: rank {target} gets chunk {chunk}"
+            if (target, chunk) in copied and sum(one[:2] == (target, chunk) for one in parcels) > 1:
+                return f"{where} twice, and one overwrites: which comes last?"
+            if adds and (twice := parcel & held[target][chunk]):
+                rank = (twice & -twice).bit_length() - 1
+                return f"{where} with rank {rank}'s values, and has them already, so they count twice."
+            held[target][chunk] = parcel | (held[target][chunk] if adds else 0)
+    whole = (1 << RANKS) - 1
+    for rank, chunk in ((rank, chunk) for rank in range(RANKS) for chunk in range(CHUNKS)):
+        if (sum_ := held[rank][chunk]) != whole:
+            return f"In the end rank {rank} has {sum_.bit_count()} of {RANKS} ranks in chunk {chunk}."
+    return ""
