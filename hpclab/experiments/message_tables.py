@@ -10,6 +10,7 @@ from hpclab.models.formulas import bus_factor
 from hpclab.parallel.operations import TWO_RANKS
 from hpclab.parallel.sweep import ITEM
 from hpclab.results import Result, select
+from hpclab.validation import predictions
 
 
 def medians(results: Sequence[Result]) -> dict[int, float]:
@@ -71,3 +72,16 @@ def osu_table(results: Sequence[Result]) -> str:
         value = size / seconds / 1e6 if collective == "stream" else seconds * 1e6
         lines.append(f"{size:<10}{value:>20.2f}")
     return "\n".join(lines) + "\n"
+
+
+def nvls_table() -> str:
+    """busbw of an 8 GiB all-reduce on H200s of one node, by rings and with the NVSwitch adding (NVLS): as
+    published (Bekman, Machine Learning Engineering) and, in brackets, by the model."""
+    found: dict[str, list[str]] = {}
+    for one in predictions.predict(predictions.shipped("nccl_peak")[0]):
+        row = one.observation.row
+        if "all_reduce busbw 8GiB" in row.text("measurement") and "H200" in row.text("link") and one.value:
+            said = f"{row.text('nccl_algo'):4} {one.observation.value / 1e9:5.1f} ({one.value / 1e9:5.1f})"
+            found.setdefault(row.text("gpus"), []).append(said)
+    lines = [f"{gpus} GPUs   {'   '.join(reversed(said))}" for gpus, said in found.items()]
+    return "\n".join(["busbw, GB/s: published (modelled); one GPU's NVLinks are sold as 450", *lines])

@@ -83,6 +83,16 @@ FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
 }
 
 
+def in_network(c: Case) -> float:
+    """An all-reduce that switches add up (SHARP; in a node NVLS): each rank sends n and receives n, both at
+    once, however many ranks there are; one more latency for the way back down.
+
+    Graham et al., "Scalable Hierarchical Aggregation Protocol (SHArP)", COMHPC 2016. Taken to add at line
+    rate. What NVSwitches do is in `nccl.py`; no published row here is of SHARP.
+    """
+    return c.move(0) + c.whole
+
+
 def bus_factor(collective: str, ranks: int) -> float:
     """busbw / algbw: bytes on a link for each byte that the field quotes (nccl-tests, doc/PERFORMANCE.md).
 

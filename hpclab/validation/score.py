@@ -93,6 +93,19 @@ class Score:
         return f"{self.table[:-4]:40} {self.quantity:21} {self.placed:3} of {self.rows:3} rows {errors}"
 
 
+def listed(found: Sequence[Score]) -> str:
+    """Scores under headings, the largest median error first: the middle row's error and the worst row's, the
+    bias, and the mean error of a straight line through these very rows."""
+    lines = [f"{'table':40}{'of':11}{'rows':>8}{'middle':>9}{'worst':>9}{'bias':>9}{'line':>9}"]
+    for one in sorted(found, key=lambda one: -one.median_error):
+        quantity, _, unsaid = one.quantity.partition(", ")
+        errors = f"{one.median_error:9.1%}{one.max_error:9.0%}{one.bias:+9.1%}"
+        errors = f"{'not placed':>12}: they do not say enough" if unsaid else errors
+        line = "" if unsaid else f"{one.baseline_mean_error:9.1%}"
+        lines.append(f"{one.table[:-4]:40}{quantity:11}{f'{one.placed}/{one.rows}':>8}{errors}{line}")
+    return "\n".join(lines)
+
+
 def scores(predictions: Sequence[Prediction]) -> list[Score]:
     """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows.
 
