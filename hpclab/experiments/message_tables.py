@@ -6,10 +6,12 @@ Times are medians over repeats; each table is about one library, collective and 
 import statistics
 from collections.abc import Sequence
 
-from hpclab.models.formulas import bus_factor
+from hpclab.models.formulas import FORMULAS, Case, bus_factor, in_network
+from hpclab.models.presets import PRESETS
 from hpclab.parallel.operations import TWO_RANKS
 from hpclab.parallel.sweep import ITEM
 from hpclab.results import Result, select
+from hpclab.units import format_bytes, format_seconds
 from hpclab.validation import predictions
 
 
@@ -85,3 +87,14 @@ def nvls_table() -> str:
             found.setdefault(row.text("gpus"), []).append(said)
     lines = [f"{gpus} GPUs   {'   '.join(reversed(said))}" for gpus, said in found.items()]
     return "\n".join(["busbw, GB/s: published (modelled); one GPU's NVLinks are sold as 450", *lines])
+
+
+def switches_table(machine: str, size: float) -> str:
+    """An all-reduce of `size` bytes by a ring and by switches that add at line rate, modelled; `machine` is
+    one of MPI's in `models.presets`."""
+    lines = [f"{format_bytes(size)} on {machine}, modelled"]
+    for ranks in (8, 64, 256):
+        case = Case(ranks, size, PRESETS[machine].place(ranks).one_way)  # type: ignore[union-attr]
+        ring = format_seconds(FORMULAS["all_reduce", "ring"](case))
+        lines.append(f"{ranks:3} nodes   ring {ring}   switches that add {format_seconds(in_network(case))}")
+    return "\n".join(lines)

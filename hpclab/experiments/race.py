@@ -46,16 +46,15 @@ def around_crossover(
     return found, change
 
 
-def in_turns(
-    pool: Pool, function: Callable[..., Any], ways: Iterable[Any]
-) -> dict[Any, tuple[list[Any], str]]:
-    """`function(way)` for each of `ways`, three times, in turns: of each run the slowest rank's value, which
-    begins with seconds and ends with a `timing.Sample`, the best first; and what `quality.doubt` says."""
+def in_turns(pool: Pool, function: Callable[..., Any], ways: Iterable[Any]) -> dict[Any, tuple[Any, str]]:
+    """`function(way)` for each of `ways`, three times, in turns. What it returns begins with seconds and ends
+    with a `timing.Sample`: of each run the slowest rank's is taken, and the best of these; and what
+    `quality.doubt` says of all three."""
     runs: dict[Any, list[Any]] = {way: [] for way in ways}
     for way in 3 * (*runs,):
         runs[way].append(max(pool.run(function, way), key=lambda value: value[0]))
     return {
-        way: (sorted(values, key=lambda value: value[0]), doubt([value[-1] for value in values], pool.nodes))
+        way: (min(values, key=lambda value: value[0]), doubt([value[-1] for value in values], pool.nodes))
         for way, values in runs.items()
     }
 

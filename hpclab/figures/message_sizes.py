@@ -6,11 +6,12 @@ rise with the size. Which algorithm is lowest changes in between.
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
+import numpy
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
@@ -52,6 +53,13 @@ def line(name: str, time: Callable[[float], Any], sizes: Iterable[float]) -> Lin
     every = tuple(sorted(set(sizes)))
     label = f"{words(name)}, predicted" if name in COLOURS else name
     return Line(label, every, tuple(float(time(size)) for size in every), name)
+
+
+def through(times: Mapping[str, Callable[[float], Any]], points: Sequence[Result]) -> list[Line]:
+    """The curves of `times`, by algorithm, from the smallest to the largest of `points`."""
+    sizes = [point.parameters["bytes"] for point in points]
+    some = numpy.geomspace(min(sizes), max(sizes), 13).tolist()
+    return [line(name, time, some) for name, time in times.items()]
 
 
 def library(machine: str, ranks: int, sizes: Sequence[float]) -> Line:

@@ -5,7 +5,7 @@ better for it. The baseline has seen the very rows that it is scored on; a model
 a straight line does.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,10 +93,16 @@ class Score:
         return f"{self.table[:-4]:40} {self.quantity:21} {self.placed:3} of {self.rows:3} rows {errors}"
 
 
-def listed(found: Sequence[Score]) -> str:
-    """Scores under headings, the largest median error first: the middle row's error and the worst row's, the
-    bias, and the mean error of a straight line through these very rows."""
+def only(quantity: str, table: Sequence[Prediction]) -> list[Prediction]:
+    """Those rows of `table` that are of `quantity`."""
+    return [one for one in table if one.observation.quantity == quantity]
+
+
+def listed(tables: Iterable[Sequence[Prediction]]) -> str:
+    """The scores of `tables` under headings, the largest median error first: the middle row's error and the
+    worst row's, the bias, and the mean error of a straight line through these very rows."""
     lines = [f"{'table':40}{'of':11}{'rows':>8}{'middle':>9}{'worst':>9}{'bias':>9}{'line':>9}"]
+    found = (one for table in tables for one in scores(table))
     for one in sorted(found, key=lambda one: -one.median_error):
         quantity, _, unsaid = one.quantity.partition(", ")
         errors = f"{one.median_error:9.1%}{one.max_error:9.0%}{one.bias:+9.1%}"

@@ -124,7 +124,7 @@ def _named(names: Any) -> list[tuple[str, str]]:
     return [(words(name), name) for name in names]
 
 
-def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
+def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool = False) -> Timing:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
     if collective == "all_to_all" and ranks > _MOST_TO_ALL:
         raise ValueError(f"An all-to-all is timed for at most {_MOST_TO_ALL} ranks here: choose fewer.")
