@@ -79,14 +79,14 @@ def osu_table(results: Sequence[Result]) -> str:
 def nvls_table() -> str:
     """busbw of an 8 GiB all-reduce on H200s of one node, by rings and with the NVSwitch adding (NVLS): as
     published (Bekman, Machine Learning Engineering) and, in brackets, by the model."""
-    found: dict[str, list[str]] = {}
+    said: dict[str, str] = {}
     for one in predictions.predict(predictions.shipped("nccl_peak")[0]):
         row = one.observation.row
         if "all_reduce busbw 8GiB" in row.text("measurement") and "H200" in row.text("link") and one.value:
-            said = f"{row.text('nccl_algo'):4} {one.observation.value / 1e9:5.1f} ({one.value / 1e9:5.1f})"
-            found.setdefault(row.text("gpus"), []).append(said)
-    lines = [f"{gpus} GPUs   {'   '.join(reversed(said))}" for gpus, said in found.items()]
-    return "\n".join(["busbw, GB/s: published (modelled); one GPU's NVLinks are sold as 450", *lines])
+            both = f"{row.text('nccl_algo'):4} {one.observation.value / 1e9:5.1f} ({one.value / 1e9:5.1f})   "
+            said[row.text("gpus")] = both + said.get(row.text("gpus"), "")
+    head = "busbw, GB/s: published (modelled); one GPU's NVLinks are sold as 450"
+    return "\n".join([head, *(f"{gpus} GPUs   {both}" for gpus, both in said.items())])
 
 
 def switches_table(machine: str, size: float) -> str:

@@ -63,13 +63,10 @@ def panel(
 
 
 def _where(slowed: Sequence[tuple[int, int]]) -> str:
-    """Which ranks' messages it slows, in a few words."""
-    sources, targets = ({pair[end] for pair in slowed} for end in (0, 1))
+    (first, target), (last, _) = slowed[0], slowed[-1]
     if len(slowed) == 1:
-        return f"{slowed[0][0]} to {slowed[0][1]}"
-    if len(sources) == 1:
-        return f"out of {min(sources)}"
-    return f"into {min(targets)}" if len(targets) == 1 else f"out of {min(sources)} to {max(sources)}"
+        return f"{first} to {target}"
+    return f"out of {first}" if first == last else f"out of {first} to {last}"
 
 
 def clock(elapsed: list[float], step: int) -> list[str]:

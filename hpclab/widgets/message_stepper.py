@@ -94,7 +94,7 @@ class MessageStepper(Explorer):
             self._playable(True)
 
     def _playable(self, there: bool) -> None:
-        """Show the player and its slider, or leave their place empty, so that nothing below moves."""
+        """Show the player and its slider, or leave their place empty, so that nothing moves."""
         for one in (self.play, self.step):
             one.layout.visibility = "visible" if there else "hidden"
 

@@ -124,9 +124,9 @@ WRONG = {
         (by_rails(4, crossing=False), "In the end rank 0 has 4 of 8 ranks in chunk 0."),
         (by_rails(1) + by_rails(1), "so they count twice"),
         ([[(1, 0, 0, True), (2, 0, 0, False)]], "which comes last?"),
-        ([[(0, 8, 0, True)]], "There is no message (0, 8, 0, 1)."),
+        ([[(0, 8, 0, True)]], "There is no message (0, 8, 0, ...)."),
         ([[(0, 1, 0)]], "(source, target, chunk, adds)"),
-        ([], "(source, target, chunk, adds)"),
+        ([], "In the end rank 0 has 1 of 8 ranks in chunk 0."),
         (7, "The answer is a list of steps"),
     ],
 }
