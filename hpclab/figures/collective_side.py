@@ -71,7 +71,7 @@ def _where(slowed: Sequence[tuple[int, int]]) -> str:
 
 def clock(elapsed: list[float], step: int) -> list[str]:
     """The steps on an axis of modelled time: ``elapsed[n]`` is the time after n of them, `step` are done."""
-    whole, y = elapsed[-1] or 1.0, 300.0
+    whole, y = elapsed[-1] or 1.0, 322.0
     ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
     return [
         diagram.text(LEFT, y - 8, format_seconds(elapsed[step]), bold=True),

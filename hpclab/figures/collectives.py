@@ -21,8 +21,8 @@ from hpclab.schedules import layout, place, replay
 from hpclab.units import format_bytes, format_seconds
 
 MOST_DRAWN = 16
-HEIGHT = 350  # with three rows of controls and the outcome it fits a screen of 720 pixels
-_CENTRE, _RADII, _BOX = 284 + 190j, (233.0, 136.0), (90.0, 32.0)  # a place is x + y i
+HEIGHT = 376  # with three rows of controls and the outcome it fits a screen of 720 pixels
+_CENTRE, _RADII, _BOX = 284 + 203j, (233.0, 149.0), (90.0, 32.0)  # a place is x + y i
 _NUMBER = 33.0  # pixels for a rank's number, beside its strip
 _MANY = 3  # messages for each rank: more are drawn as faint lines
 _MOVE = (
