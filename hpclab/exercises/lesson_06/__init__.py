@@ -69,8 +69,8 @@ FIT = Exercise("06", "alpha and beta", judges.by_facts(
 ), (
     "A message of 8 bytes is nearly all alpha. A message of 16 MiB is nearly all beta.",
     "By eye: alpha is the flat part. Beta is what time grows by, over what bytes grow by, far right.",
-    "sizes, times = zip(*lesson_06.POINTS.items()), then line = latency_bandwidth.fit(sizes, times): alpha "
-    "is line.latency, beta 1 / line.bandwidth.",
+    "from hpclab.models import latency_bandwidth, then line = latency_bandwidth.fit("
+    "*zip(*lesson_06.POINTS.items())): alpha is line.latency, beta is 1 / line.bandwidth.",
 ))  # fmt: skip
 
 
