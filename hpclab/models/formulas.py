@@ -84,12 +84,9 @@ FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
 
 
 def in_network(c: Case) -> float:
-    """An all-reduce that switches add up (SHARP; in a node NVLS): each rank sends n and receives n, both at
-    once, however many ranks there are; one more latency for the way back down.
-
-    Graham et al., "Scalable Hierarchical Aggregation Protocol (SHArP)", COMHPC 2016. Taken to add at line
-    rate. What NVSwitches do is in `nccl.py`; no published row here is of SHARP.
-    """
+    """An all-reduce that switches add up at line rate (SHARP: Graham et al., COMHPC 2016): each rank sends n
+    and receives n at once, whatever p is, and the way down is a second latency. Unlike NVLS in `nccl.py` it is
+    held against no published row."""
     return c.move(0) + c.whole
 
 

@@ -82,7 +82,7 @@ class MessageStepper(Explorer):
 
         self._found = found
         self.forget()
-        self._playable(False)
+        self.play.layout.visibility = self.step.layout.visibility = "hidden"  # so that nothing below moves
         if ranks > MOST_DRAWN or not self.picture.value:  # this may take seconds
             name = f"{words(self.algorithm.value)} {words(self.collective.value)}".capitalize()
             self.picture.value = diagram.document(
@@ -91,12 +91,7 @@ class MessageStepper(Explorer):
         if steps := found()[2]:
             self.step.value = self.play.value = 0
             self.step.max = self.play.max = steps.schedule.steps
-            self._playable(True)
-
-    def _playable(self, there: bool) -> None:
-        """Show the player and its slider, or leave their place empty, so that nothing moves."""
-        for one in (self.play, self.step):
-            one.layout.visibility = "visible" if there else "hidden"
+            self.play.layout.visibility = self.step.layout.visibility = "visible"
 
     def _picture(self, step: int) -> Any:
         timing, healthy, steps = self._found()

@@ -139,28 +139,22 @@ def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
 
 def stuck(gang: Sequence[RankState], timeout: float) -> str:
     """Who waits in vain: each in a circle for the next to send or receive, or for one that has returned."""
-    found = _late(gang, timeout)
-    if found and found[0].value is not None:
-        behind, waited, _, what = found
-        return f"Rank {behind.rank} has returned without {what}, for which others have waited {waited:.1f} s."
+    if (found := _late(gang, timeout)) and found[0].value is not None:
+        state, waited, _, what = found
+        return f"Rank {state.rank} has returned without {what}, for which others have waited {waited:.1f} s."
     on = waits(gang)
     now = {state.rank: {p: what for p, what in on[state.rank].items() if p == state.awaits} for state in gang}
     ranks = circle(now)
     waited = time.monotonic() - max((gang[rank].changed for rank in ranks), default=math.inf)
-    if waited < patience(timeout):
+    if waited < min(5.0, timeout / 4):
         return ""
     said = [
         f"rank {rank} waits for rank {peer} to {'send' if what.startswith('sent') else 'receive'}"
         for rank in sorted(ranks)
         for peer, what in now[rank].items()
     ]
-    shown = "; ".join(said[:4]) + (f"; and so on, {len(said)} ranks in a circle" if len(said) > 4 else "")
-    return f"A deadlock: nothing has moved for {waited:.1f} s. {shown.capitalize()}."
-
-
-def patience(timeout: float) -> float:
-    """Seconds without progress before something is said: five, or less where the limit is short."""
-    return min(5.0, timeout / 4)
+    more = f"; and so on, {len(said)} ranks in a circle" * (len(said) > 4)
+    return f"A deadlock: nothing has moved for {waited:.1f} s. {'; '.join(said[:4]).capitalize()}{more}."
 
 
 def _late(gang: Sequence[RankState], timeout: float) -> tuple[RankState, float, str, str] | None:
@@ -177,7 +171,7 @@ def _late(gang: Sequence[RankState], timeout: float) -> tuple[RankState, float, 
     if behind is None:
         return None
     waited = time.monotonic() - since
-    return (behind, waited, where, what) if waited > patience(timeout) else None
+    return (behind, waited, where, what) if waited > min(5.0, timeout / 4) else None
 
 
 def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:

@@ -32,23 +32,16 @@ def machine() -> Topology:
 def library(algorithm: str) -> list[list[Message]]:
     """The steps of one of the course's own all-reduces ("ring", "binomial_tree", "hierarchical", ...)."""
     made = schedules.collective("all_reduce", algorithm, RANKS, CHUNKS, ranks_per_node=NODE)
+    fields = ["source", "target", "source_offset", "size", "reduce"]
     return [
-        [
-            (int(one["source"]), int(one["target"]), int(one["source_offset"]) + n, bool(one["reduce"]))
-            for one in step
-            for n in range(one["size"])
-        ]
+        [(a, b, chunk + n, adds) for a, b, chunk, size, adds in step[fields].tolist() for n in range(size)]
         for step in made
     ]
 
 
 def microseconds(steps: list[list[Message]]) -> float:
     """The modelled time of `steps` on the challenge's machine."""
-    rows = [
-        (n, source, target, chunk, chunk, 1, adds)
-        for n, step in enumerate(steps)
-        for source, target, chunk, adds in step
-    ]
+    rows = [(n, a, b, chunk, chunk, 1, adds) for n, step in enumerate(steps) for a, b, chunk, adds in step]
     schedule = Schedule("all_reduce", "yours", RANKS, CHUNKS, CHUNKS, numpy.array(rows, MESSAGE))
     return round(simulate(schedule, machine(), SIZE / CHUNKS).time * 1e6, 1)
 
