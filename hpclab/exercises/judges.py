@@ -123,15 +123,15 @@ def in_turn(*judges: Judge) -> Judge:
 def by_function(
     signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula,
     mistakes: Mistakes = (), *, otherwise: Callable[..., str], yes: str = "", within: float = 0.01,
-    shown: str = "", stopped: Callable[[str], str] = str, slack: float = 1e-5,
+    slack: float = 1e-5, shown: str = "", stopped: Callable[[str], str] = str,
     accepts: Callable[[object], bool] | None = None,
 ) -> Judge:  # fmt: skip
-    """A function, called on `cases()` in a process with limits, held against the formula `right` on them.
+    """A function, called on `cases()` in a process with limits, held against the formula `right` on them: off
+    by a share of at most `within`, or by at most `slack`.
 
-    A value may be off by a share of `within`, or by `slack`. A mistake is another formula: what it gives on
-    all cases. Its sentence follows `shown`, and both may use {0}, {1}, ..., the values that came back, and
-    {first}, what ``otherwise(value, *case)`` says of the first wrong one; that alone is said where no mistake
-    fits. `yes` may use {right}, the list of right values.
+    A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
+    {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
+    wrong one; that alone is said where no mistake fits. `yes` may use {right}, the list of right values.
     `stopped` makes the sentence about a function that returned nothing of use from the usual one.
     """
 

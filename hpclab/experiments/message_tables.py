@@ -6,10 +6,13 @@ Times are medians over repeats; each table is about one library, collective and 
 import statistics
 from collections.abc import Sequence
 
-from hpclab.models.formulas import bus_factor
+from hpclab.models.formulas import FORMULAS, Case, bus_factor, in_network
+from hpclab.models.presets import PRESETS
 from hpclab.parallel.operations import TWO_RANKS
 from hpclab.parallel.sweep import ITEM
 from hpclab.results import Result, select
+from hpclab.units import format_bytes, format_seconds
+from hpclab.validation import predictions
 
 
 def medians(results: Sequence[Result]) -> dict[int, float]:
@@ -71,3 +74,27 @@ def osu_table(results: Sequence[Result]) -> str:
         value = size / seconds / 1e6 if collective == "stream" else seconds * 1e6
         lines.append(f"{size:<10}{value:>20.2f}")
     return "\n".join(lines) + "\n"
+
+
+def nvls_table() -> str:
+    """busbw of an 8 GiB all-reduce on H200s of one node, by rings and with the NVSwitch adding (NVLS): as
+    published (Bekman, Machine Learning Engineering) and, in brackets, by the model."""
+    said: dict[str, str] = {}
+    for one in predictions.predict(predictions.shipped("nccl_peak")[0]):
+        row = one.observation.row
+        if "all_reduce busbw 8GiB" in row.text("measurement") and "H200" in row.text("link") and one.value:
+            both = f"{row.text('nccl_algo'):4} {one.observation.value / 1e9:5.1f} ({one.value / 1e9:5.1f})   "
+            said[row.text("gpus")] = both + said.get(row.text("gpus"), "")
+    head = "busbw, GB/s: published (modelled); one GPU's NVLinks are sold as 450"
+    return "\n".join([head, *(f"{gpus} GPUs   {both}" for gpus, both in said.items())])
+
+
+def switches_table(machine: str, size: float) -> str:
+    """An all-reduce of `size` bytes by a ring and by switches that add at line rate, modelled; `machine` is
+    one of MPI's in `models.presets`."""
+    lines = [f"{format_bytes(size)} on {machine}, modelled"]
+    for ranks in (8, 64, 256):
+        case = Case(ranks, size, PRESETS[machine].place(ranks).one_way)  # type: ignore[union-attr]
+        ring = format_seconds(FORMULAS["all_reduce", "ring"](case))
+        lines.append(f"{ranks:3} nodes   ring {ring}   switches that add {format_seconds(in_network(case))}")
+    return "\n".join(lines)

@@ -1,11 +1,14 @@
-"""A learner's own all-reduce beside the library's: is it right, and how long does it take?"""
+"""A learner's own all-reduce beside the library's, right and how fast? And what else is measured in turns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hpclab import checks, timing
 from hpclab.cluster.pool import Pool
+from hpclab.experiments.measure_collectives import MeasureCollective
+from hpclab.models.collectives import crossover
 from hpclab.quality import doubt
+from hpclab.results import Result
 
 _REPEATS = 5
 _MOST = 1000  # values stay whole numbers that a float holds exactly, so that sums can be compared bit by bit
@@ -27,6 +30,33 @@ def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tupl
     ours, theirs = (max(timing.median(both[whose]).wall for both in ranks) for whose in (0, 1))
     samples = ([sample for both in ranks for sample in both[whose]] for whose in (0, 1))
     return ours, theirs, next(filter(None, (doubt(one, len(ranks)) for one in samples)), "")
+
+
+def around_crossover(
+    pool: Pool, times: Mapping[str, Callable[[float], float]], known: bool = True
+) -> tuple[list[Result], float | None]:
+    """Two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the size at
+    which their predicted `times` cross; and that size, None where they do not or `known` is False."""
+    change = crossover(*times.values()) if known else None
+    sizes = tuple(int((change or 2**16) * 2.0**power) for power in (-6, -2, 2, 6))
+    found = []
+    for name in 2 * (*times,):
+        spec = MeasureCollective("all_reduce", sizes, (pool.nodes,), algorithm=name, repeats=3)
+        found += spec.measure(pool)
+    return found, change
+
+
+def in_turns(pool: Pool, function: Callable[..., Any], ways: Iterable[Any]) -> dict[Any, tuple[Any, str]]:
+    """`function(way)` for each of `ways`, three times, in turns. What it returns begins with seconds and ends
+    with a `timing.Sample`: of each run the slowest rank's is taken, and the best of these; and what
+    `quality.doubt` says of all three."""
+    runs: dict[Any, list[Any]] = {way: [] for way in ways}
+    for way in 3 * (*runs,):
+        runs[way].append(max(pool.run(function, way), key=lambda value: value[0]))
+    return {
+        way: (min(values, key=lambda value: value[0]), doubt([value[-1] for value in values], pool.nodes))
+        for way, values in runs.items()
+    }
 
 
 def _on_rank(all_reduce: Callable[[Any], object], elements: int) -> list[list[timing.Sample]]:

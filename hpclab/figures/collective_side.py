@@ -1,11 +1,12 @@
 """Beside a collective's picture: this step in numbers, what the marks mean, and the time gone by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpclab.figures import diagram, style
 from hpclab.units import format_bytes, format_seconds
 
-LEFT, WIDTH = 590.0, 205.0
+LEFT, WIDTH = 580.0, 219.0
 INPUT, PARTIAL, DONE = style.COLOUR["idle"], style.COLOUR["waiting"], style.COLOUR["compute"]
 GROUND = "#e8e8e8"  # of a node
 FREE, CROWDED = style.MUTED, style.COLOUR["communication"]
@@ -28,45 +29,55 @@ class Sent:
         return self.times > 1.05
 
 
-def panel(sent: list[Sent], collective: str, adds: bool, nodes: bool) -> list[str]:
+def panel(
+    sent: list[Sent], collective: str, adds: bool, nodes: bool, slowed: Sequence[tuple[int, int]]
+) -> list[str]:
+    """`slowed`: the pairs whose messages cross a slowed link."""
     rows = []
     if sent:
         least, most = min(one.size for one in sent), max(one.size for one in sent)
         size = f"{'up to ' if least < most else ''}{format_bytes(most)}{' each' * (len(sent) > 1)}"
         rows.append(("", f"{style.counted(len(sent), 'message')}, {size}"))
-    if any(one.slow for one in sent):
-        rows.append(("slow", "over the slowed link"))
+    if slowed:
+        rows.append(("slow", f"slow link {_where(slowed)}"))
     worst = max((one.times for one in sent if one.crowded), default=0.0)
     if worst:
-        rows.append(("crowded", f"links shared: up to {worst:.2g} times as long"))
+        rows.append(("crowded", f"shared: up to {worst:.2g}× as long"))
     if adds:
-        rows.append(("partial", "partial sum, as high as its share of ranks"))
-        rows.append(("done", "part of the result, and whole"))
+        rows.append(("partial", "partial sum"))
+        rows.append(("done", "whole, to keep"))
     else:
         if collective == "all_to_all":
             rows += [("input", "input"), ("partial", "on its way")]
         rows.append(("done", "where it belongs"))
     if nodes:
         rows.append(("node", "one node"))
-    markup, y = [], 90.0
+    markup, y, line = [], 62.0, style.TEXT * 1.15
     for kind, sentence in rows:
         indent = 36 if kind else 0
         lines = diagram.wrap(sentence, WIDTH - indent)
         markup += [_key(kind, LEFT, y - 6)] * bool(kind)
-        markup += [diagram.text(LEFT + indent, y + n * style.TEXT * 1.2, s) for n, s in enumerate(lines)]
-        y += style.TEXT * 1.2 * len(lines) + 15
+        markup += [diagram.text(LEFT + indent, y + n * line, s) for n, s in enumerate(lines)]
+        y += line * len(lines) + 6
     return markup
+
+
+def _where(slowed: Sequence[tuple[int, int]]) -> str:
+    (first, target), (last, _) = slowed[0], slowed[-1]
+    if len(slowed) == 1:
+        return f"{first} to {target}"
+    return f"out of {first}" if first == last else f"out of {first} to {last}"
 
 
 def clock(elapsed: list[float], step: int) -> list[str]:
     """The steps on an axis of modelled time: ``elapsed[n]`` is the time after n of them, `step` are done."""
-    whole, y = elapsed[-1] or 1.0, 545.0
+    whole, y = elapsed[-1] or 1.0, 322.0
     ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
     return [
-        diagram.text(LEFT, y - 14, format_seconds(elapsed[step]), bold=True),
+        diagram.text(LEFT, y - 8, format_seconds(elapsed[step]), bold=True),
         diagram.box(LEFT, y, WIDTH, 12, GROUND),
         diagram.box(LEFT, y, elapsed[step] / whole * WIDTH, 12, CROWDED),
-        diagram.text(LEFT, y + 36, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
+        diagram.text(LEFT, y + 35, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
         f'<path d="{ticks}" stroke="{style.MUTED}"/>',
     ]
 

@@ -1,13 +1,15 @@
-"""A collective step by step: ranks in a circle, what each holds, what is sent, what the links make of it.
+"""A collective step by step: ranks in an oval, what each holds, what is sent, what the links make of it.
 
 A rank's strip is its work buffer. Where sums are built up, a part is filled as high as the share of ranks
 whose values are in it; what is part of the rank's result, and whole, is full and dark. So a ring fills all
 strips evenly, and a tree one after another. An arrow is a message; it is thick where it had to share a link.
+A slowed link is marked before anything has been sent: at the ranks whose messages leave by it.
 """
 
 import math
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -19,8 +21,10 @@ from hpclab.schedules import layout, place, replay
 from hpclab.units import format_bytes, format_seconds
 
 MOST_DRAWN = 16
-HEIGHT = 600
-_CENTRE, _RADII, _BOX = 287 + 318j, (240.0, 218.0), (78.0, 30.0)  # a place is x + y i
+HEIGHT = 376  # with three rows of controls and the outcome it fits a screen of 720 pixels
+_CENTRE, _RADII, _BOX = 284 + 203j, (233.0, 149.0), (90.0, 32.0)  # a place is x + y i
+_NUMBER = 33.0  # pixels for a rank's number, beside its strip
+_MANY = 3  # messages for each rank: more are drawn as faint lines
 _MOVE = (
     "<style>@keyframes hpclab-move{from{transform:translate(var(--dx),var(--dy))}}"
     ".hpclab-moving{animation:hpclab-move .7s ease-in-out}"
@@ -67,6 +71,17 @@ class StepPicture:
             return self.timing.time
         return float(self.timing.end[: self.schedule.bounds[step]].max(initial=0.0))
 
+    @cached_property
+    def slowed(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of ranks whose messages cross a slowed link: source, target."""
+        topology, ranks = self.timing.topology, self.schedule.ranks
+        slow = [number for number, link in enumerate(topology.links) if "slower" in link.name]
+        if not slow:
+            return ()
+        pairs = numpy.divmod(numpy.arange(ranks * ranks), ranks)
+        crosses = numpy.isin(topology.ways(*pairs)[0], slow).any(axis=1)
+        return tuple(zip(*(end[crosses].tolist() for end in pairs), strict=True))
+
     def title(self, step: int) -> str:
         name = f"{side.words(self.schedule.algorithm)} {side.words(self.schedule.collective)}".capitalize()
         steps = self.schedule.steps
@@ -76,8 +91,13 @@ class StepPicture:
     def draw(self, step: int) -> str:
         """The picture after `step` steps, with the messages of the last of them."""
         sent = self.sent(step)
-        body = [_MOVE, *self._grounds(), *self._ranks(step), *(self._arrow(message) for message in sent)]
-        body += side.panel(sent, self.schedule.collective, self.adds, self.per_node > 1)
+        body = [
+            _MOVE,
+            *self._grounds(),
+            *self._ranks(step),
+            *(self._arrow(message, len(sent)) for message in sent),
+        ]
+        body += side.panel(sent, self.schedule.collective, self.adds, self.per_node > 1, self.slowed)
         body += side.clock([self.elapsed(number) for number in range(self.schedule.steps + 1)], step)
         return diagram.document(self.title(step), self._described(step, sent), body, height=HEIGHT)
 
@@ -97,7 +117,7 @@ class StepPicture:
         size = float(self.schedule.messages["size"][rows].sum()) * self.timing.itemsize
         took = float(self.timing.end[rows[0]] - self.timing.begin[rows[0]])
         alpha, beta = topology.alpha_beta(source, target)
-        slow = any("slower" in topology.links[link].name for link in topology.route(source, target))
+        slow = (source, target) in self.slowed
         times = max(1.0, (took - alpha) / (size * beta)) if size else 1.0
         return side.Sent(source, target, size, took, times, slow)
 
@@ -110,27 +130,33 @@ class StepPicture:
         for first in range(0, self.schedule.ranks, self.per_node) if self.per_node > 1 else ():
             last = min(first + self.per_node, self.schedule.ranks) - 1
             path = "L".join(_xy(self._at(rank)) for rank in numpy.linspace(first, last, 61))
-            look = f'fill="none" stroke="{side.GROUND}" stroke-width="70" stroke-linecap="round"'
+            look = f'fill="none" stroke="{side.GROUND}" stroke-width="56" stroke-linecap="round"'
             markup.append(f'<path d="M{path}" {look}><title>one node</title></path>')
         return markup
 
     def _ranks(self, step: int) -> list[str]:
         markup, (width, height) = [], _BOX
+        slow = {source for source, _ in self.slowed}
         for rank in range(self.schedule.ranks):
-            corner = self._at(rank) - complex(width / 2, height / 2 - 10)
+            corner = self._at(rank) - complex(width / 2, height / 2)
             left, top = corner.real, corner.imag
-            ground = left - 3, top - 24, width + 6, height + 28
-            markup.append(diagram.box(*ground, style.GROUND, rx=6, stroke=style.GRID))
-            markup.append(diagram.text(left + width / 2, top - 5, str(rank), anchor="middle", bold=True))
-            markup += self._strip(step, rank, left, top)
-            markup.append(diagram.box(left, top, width, height, "none", stroke=style.INK))
+            look: dict[str, Any] = {"stroke": style.GRID}
+            if rank in slow:
+                look = {"stroke": side.CROWDED, "stroke_width": 3, "stroke_dasharray": "3 4"}
+            markup.append(diagram.box(left, top, width, height, style.GROUND, rx=6, **look))
+            number = left + _NUMBER / 2 + 1, top + height / 2 + style.TEXT * 0.36
+            markup.append(diagram.text(*number, str(rank), anchor="middle", bold=True))
+            strip = left + _NUMBER, top + 4, width - _NUMBER - 5, height - 8
+            markup += self._strip(step, rank, *strip)
+            markup.append(diagram.box(*strip, "none", stroke=style.INK))
         return markup
 
-    def _strip(self, step: int, rank: int, left: float, top: float) -> list[str]:
+    def _strip(self, step: int, rank: int, left: float, top: float, width: float, height: float) -> list[str]:
         """The buffer: runs of elements that hold the same thing."""
         held, wanted, first = self.held[step][rank], self._wanted(rank), self.held[0][rank]
         still = held == first if self.schedule.collective == "all_to_all" else numpy.zeros(len(held), bool)
-        markup, (width, height), begin = [], _BOX, 0
+        markup: list[str] = []
+        begin = 0
         scale = width / max(1, len(held))
         cells = zip(held.tolist(), (held == wanted).tolist(), still.tolist(), strict=True)
         for (value, done, input_), run in groupby(cells):
@@ -145,19 +171,21 @@ class StepPicture:
         return markup
 
     def _inside(self, rank: int, along: float) -> complex:
-        """Where arrows touch a rank: on the side of the circle's middle, `along` pixels along its edge."""
+        """Where arrows touch a rank: on the side of the oval's middle, `along` pixels along its edge."""
         at = self._at(rank)
         way = (_CENTRE - at) / abs(_CENTRE - at)
         reach = min(
-            (_BOX[0] / 2 + 7) / max(abs(way.real), 1e-9), (_BOX[1] / 2 + 17) / max(abs(way.imag), 1e-9)
+            (_BOX[0] / 2 + 5) / max(abs(way.real), 1e-9), (_BOX[1] / 2 + 5) / max(abs(way.imag), 1e-9)
         )
-        return at + 2j + way * complex(reach, along)
+        return at + way * complex(reach, along)
 
-    def _arrow(self, message: side.Sent) -> str:
-        """A message as an arrow bent to the middle, and a token that travels along it."""
-        apart = 9.0 if self.schedule.ranks > 2 else 0.0
+    def _arrow(self, message: side.Sent, among: int) -> str:
+        """A message as an arrow bent to the middle, and a token that travels along it; among very many
+        only a faint line."""
+        many = among > _MANY * self.schedule.ranks
+        apart = 9.0 if self.schedule.ranks > 2 and not many else 0.0
         start, end = self._inside(message.source, -apart), self._inside(message.target, apart)
-        bend, bent = 0.35 if abs(end - start) < 250 else 0.12, (start + end) / 2
+        bend, bent = 0.35 if abs(end - start) < 190 else 0.12, (start + end) / 2
         bent += (_CENTRE - bent) * bend
         arriving = (end - bent) / (abs(end - bent) or 1.0)
         neck, wing = end - 10 * arriving, 6j * arriving
@@ -167,11 +195,13 @@ class StepPicture:
         tip = f"{message.source} to {message.target}: {format_bytes(message.size)}"
         tip += f" in {format_seconds(message.took)}"
         tip += f", {message.times:.2g} times as long as alone" if message.crowded else ""
+        line = f'<g><title>{tip}</title><path d="M{_xy(start)}Q{_xy(bent)} {_xy(neck)}" fill="none"'
+        if many:
+            return f'{line} stroke="{colour}" stroke-width="{wide / 2:.1f}" stroke-opacity=".4"{dash}/></g>'
         token = 0.09 * start + 0.42 * bent + 0.49 * neck  # at 0.7 of the curve
         back = start - token
         return (
-            f'<g><title>{tip}</title><path d="M{_xy(start)}Q{_xy(bent)} {_xy(neck)}"'
-            f' fill="none" stroke="{colour}" stroke-width="{wide:.1f}"{dash}/>'
+            f'{line} stroke="{colour}" stroke-width="{wide:.1f}"{dash}/>'
             f'<path d="M{_xy(end)}L{_xy(neck + wing)}L{_xy(neck - wing)}z" fill="{colour}"/>'
             f'<circle class="hpclab-moving" style="--dx:{back.real:.0f}px;--dy:{back.imag:.0f}px"'
             f' cx="{token.real:.1f}" cy="{token.imag:.1f}" r="6" fill="{colour}" stroke="{style.GROUND}"'

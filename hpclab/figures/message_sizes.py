@@ -6,16 +6,20 @@ rise with the size. Which algorithm is lowest changes in between.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
+import numpy
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
 from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.collective_side import words
 from hpclab.figures.direct_labels import Label
+from hpclab.models import presets
+from hpclab.models.communication import Fabric, Job, predict
 from hpclab.results import Origin, Result
 from hpclab.units import format_bytes, format_seconds
 
@@ -42,6 +46,26 @@ class Line:
         times = checks.numbers(f"time of {self.label}", self.seconds, 1e-12, 1e9, "s")
         if len(sizes) != len(times) or len(sizes) < 2:
             raise ValueError(f"The line {self.label} needs a time for each of at least two sizes.")
+
+
+def line(name: str, time: Callable[[float], Any], sizes: Iterable[float]) -> Line:
+    """The curve of `time(size)`; an algorithm's `name` gives it its colour."""
+    every = tuple(sorted(set(sizes)))
+    label = f"{words(name)}, predicted" if name in COLOURS else name
+    return Line(label, every, tuple(float(time(size)) for size in every), name)
+
+
+def through(times: Mapping[str, Callable[[float], Any]], points: Sequence[Result]) -> list[Line]:
+    """The curves of `times`, by algorithm, from the smallest to the largest of `points`."""
+    sizes = [point.parameters["bytes"] for point in points]
+    some = numpy.geomspace(min(sizes), max(sizes), 13).tolist()
+    return [line(name, time, some) for name, time in times.items()]
+
+
+def library(machine: str, ranks: int, sizes: Sequence[float]) -> Line:
+    """An all-reduce as a library does it on a machine of `models.presets`, modelled."""
+    place = checks.instance("place", presets.PRESETS[machine].place(ranks), Job | Fabric, "a known machine")
+    return line(f"{ranks} × {machine}", lambda n: predict("all_reduce", n, place).seconds, sizes)
 
 
 def draw(

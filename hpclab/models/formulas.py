@@ -83,6 +83,13 @@ FORMULAS: dict[tuple[str, str], Callable[[Case], float]] = {
 }
 
 
+def in_network(c: Case) -> float:
+    """An all-reduce that switches add up at line rate (SHARP: Graham et al., COMHPC 2016): each rank sends n
+    and receives n at once, whatever p is; the way down is a second latency. Unlike NVLS in `nccl.py` it is
+    held against no published row."""
+    return c.move(0) + c.whole
+
+
 def bus_factor(collective: str, ranks: int) -> float:
     """busbw / algbw: bytes on a link for each byte that the field quotes (nccl-tests, doc/PERFORMANCE.md).
 

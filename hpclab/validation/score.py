@@ -5,7 +5,7 @@ better for it. The baseline has seen the very rows that it is scored on; a model
 a straight line does.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,25 @@ class Score:
         """One line: table, quantity, rows placed; mean error, bias and the baseline's mean error."""
         errors = f"{self.mean_error:6.1%} {self.bias:+7.1%} {self.baseline_mean_error:6.1%}"
         return f"{self.table[:-4]:40} {self.quantity:21} {self.placed:3} of {self.rows:3} rows {errors}"
+
+
+def only(quantity: str, table: Sequence[Prediction]) -> list[Prediction]:
+    """Those rows of `table` that are of `quantity`."""
+    return [one for one in table if one.observation.quantity == quantity]
+
+
+def listed(tables: Iterable[Sequence[Prediction]]) -> str:
+    """The scores of `tables` under headings, the largest median error first: the middle row's error and the
+    worst row's, the bias, and the mean error of a straight line through these very rows."""
+    lines = [f"{'table':40}{'of':11}{'rows':>8}{'middle':>9}{'worst':>9}{'bias':>9}{'line':>9}"]
+    found = (one for table in tables for one in scores(table))
+    for one in sorted(found, key=lambda one: -one.median_error):
+        quantity, _, unsaid = one.quantity.partition(", ")
+        errors = f"{one.median_error:9.1%}{one.max_error:9.0%}{one.bias:+9.1%}"
+        errors = f"{'not placed':>12}: they do not say enough" if unsaid else errors
+        line = "" if unsaid else f"{one.baseline_mean_error:9.1%}"
+        lines.append(f"{one.table[:-4]:40}{quantity:11}{f'{one.placed}/{one.rows}':>8}{errors}{line}")
+    return "\n".join(lines)
 
 
 def scores(predictions: Sequence[Prediction]) -> list[Score]:

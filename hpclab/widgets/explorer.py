@@ -59,7 +59,7 @@ _NAMES = (
     "s.setAttribute('role','status');s.setAttribute('aria-live','polite')});"
     "for(const [icon,said] of [['play','Play or pause'],['pause','Play or pause'],"
     "['stop','Back to the start']])root.querySelectorAll('button > i.fa-'+icon).forEach("
-    "i=>i.parentElement.setAttribute('aria-label',said))};"
+    "i=>{i.parentElement.setAttribute('aria-label',said);i.parentElement.title=said})};"
     "name();new MutationObserver(name).observe(root,{childList:true,subtree:true})"
 )
 _KEPT = 8  # pictures that stand, so that a way back is as quick as what moves

@@ -10,21 +10,22 @@ from typing import Any
 import ipywidgets as widgets
 
 from hpclab import schedules
-from hpclab.figures import finish_times, style
+from hpclab.figures import diagram, finish_times, style
 from hpclab.figures.collective_side import words
-from hpclab.figures.collectives import MOST_DRAWN, StepPicture
+from hpclab.figures.collectives import HEIGHT, MOST_DRAWN, StepPicture
 from hpclab.models.collectives import Timing, simulate
 from hpclab.models.communication import predict
 from hpclab.models.nccl import Job
 from hpclab.models.network import with_slow_link
 from hpclab.models.presets import PRESETS
 from hpclab.units import format_bytes, format_seconds
-from hpclab.widgets.explorer import Explorer, control, offer, show
+from hpclab.widgets.explorer import Explorer, control, offer
 
 RANKS = (*range(2, MOST_DRAWN + 1), 32, 64, 128, 256, 512, 1024)
 SIZES = tuple(2**power for power in range(10, 33, 2))
 SLOWER = 10.0
 _MOST_TO_ALL = 256  # p² messages: more take the model many seconds
+LATER = 1.005  # times as long, from which on somebody is said to be later
 _EACH = 16  # elements a rank: enough for every algorithm to cut the vector evenly
 
 
@@ -50,8 +51,9 @@ class MessageStepper(Explorer):
         self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
         super().__init__(
             [
-                {"collective": self.collective, "algorithm": self.algorithm, "machine": self.machine},
-                {"ranks": self.ranks, "size": self.size, "slow": self.slow},
+                {"collective": self.collective, "algorithm": self.algorithm},
+                {"machine": self.machine, "slow": self.slow},
+                {"ranks": self.ranks, "size": self.size},
                 {"play": self.play, "step": self.step},
             ],
             draw=self._picture,
@@ -80,25 +82,35 @@ class MessageStepper(Explorer):
 
         self._found = found
         self.forget()
-        show(False, self.play, self.step)
-        self.say([f"Timing {ranks:,} ranks …"])
+        self.play.layout.visibility = self.step.layout.visibility = "hidden"  # so that nothing below moves
+        if ranks > MOST_DRAWN or not self.picture.value:  # this may take seconds
+            name = f"{words(self.algorithm.value)} {words(self.collective.value)}".capitalize()
+            self.picture.value = diagram.document(
+                f"{name} on {ranks:,} ranks: timing …", "", [], height=HEIGHT
+            )
         if steps := found()[2]:
             self.step.value = self.play.value = 0
             self.step.max = self.play.max = steps.schedule.steps
-            show(True, self.play, self.step)
+            self.play.layout.visibility = self.step.layout.visibility = "visible"
 
     def _picture(self, step: int) -> Any:
         timing, healthy, steps = self._found()
-        return steps.draw(step) if steps else finish_times.draw(style.figure()[1], timing, healthy)
+        return (
+            steps.draw(step) if steps else finish_times.draw(style.figure(height=HEIGHT)[1], timing, healthy)
+        )
 
     def _outcome(self) -> list[str]:
         """The outcome in a sentence or two for everybody, and what a library makes of it."""
         timing, healthy, _ = self._found()
         text = f"{format_seconds(timing.time)} in all, modelled"
         if healthy is not None:
-            text += f"; {timing.time / healthy.time:.3g} times as long as with all links healthy"
-            late = int((timing.finish > 1.05 * healthy.finish).sum())
-            text += f", and {late:,} of {timing.schedule.ranks:,} ranks are done later"
+            times = timing.time / healthy.time
+            text += f"; {times:.3g} times as long as" if times > LATER else "; no longer than"
+            late = int((timing.finish > LATER * healthy.finish).sum())
+            counted = f"{late:,}" if late else "none"
+            text += (
+                f" with all links healthy, and {counted} of {timing.schedule.ranks:,} ranks are done later"
+            )
         met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
         return [f"{text}. {met}", _whole(healthy or timing)]
 
@@ -107,7 +119,7 @@ def _named(names: Any) -> list[tuple[str, str]]:
     return [(words(name), name) for name in names]
 
 
-def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool) -> Timing:
+def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool = False) -> Timing:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
     if collective == "all_to_all" and ranks > _MOST_TO_ALL:
         raise ValueError(f"An all-to-all is timed for at most {_MOST_TO_ALL} ranks here: choose fewer.")
@@ -132,11 +144,10 @@ def _whole(timing: Timing) -> str:
     """What a library makes of it, by the model that published rows are held against, and why that differs."""
     place, schedule = timing.topology.place, timing.schedule
     if place is None:
-        return "That is the links alone: no published measurement holds for this machine."
+        return "That is the links alone: no published measurement is of such a machine."
     answer = predict(schedule.collective, schedule.elements * timing.itemsize, place)
     library = "NCCL" if isinstance(place, Job) else "MPI"
     return (
-        f"{library} as a whole takes {format_seconds(answer.seconds)} ({answer.how}), by the model that "
-        "hpclab validate scores. The picture shows this algorithm on links alone, without the library's "
-        "calls, copies and choices."
+        f"{library} as a whole: {format_seconds(answer.seconds)} ({answer.how}), by the model that hpclab "
+        "validate scores. The picture is of links alone, without calls, copies and choices."
     )

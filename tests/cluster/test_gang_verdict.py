@@ -20,7 +20,8 @@ def talked(*messages, collectives=None):
     """A state for each rank from its {peer: (sent, received)}."""
     ranks = [RankState(rank) for rank in range(len(messages))]
     for state, told, count in zip(ranks, messages, collectives or [0] * len(ranks), strict=True):
-        state.note("begun", [count, [(peer, *counts) for peer, counts in told.items()], bool(told)])
+        awaits = next(iter(told), -1)
+        state.note("begun", [count, [(peer, *counts) for peer, counts in told.items()], bool(told), awaits])
     return ranks
 
 
@@ -83,6 +84,36 @@ def test_waiting_is_followed_to_its_beginning(messages, collectives, culprit, wo
 
 def test_messages_left_behind_accuse_nobody():
     ranks = talked({1: (1, 0)}, {}, collectives=(2, 1))
-    ranks[0].note("begun", [2, [(1, 1, 0)], False])  # rank 0 has begun a collective since
+    ranks[0].note("begun", [2, [(1, 1, 0)], False, -1])  # rank 0 has begun a collective since
     assert verdict.culprit(ranks) is None
     assert verdict.judge(ranks, 5.0).rank == 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([{1: (0, 1)}, {0: (0, 1)}], "Rank 0 waits for rank 1 to send; rank 1 waits for rank 0 to send."),
+        ([{1: (1, 0)}, {2: (1, 0)}, {0: (1, 0)}], "rank 2 waits for rank 0 to receive"),
+        ([{(rank + 1) % 6: (1, 0)} for rank in range(6)], "and so on, 6 ranks in a circle"),
+        ([{1: (1, 0)}, {0: (0, 1)}], ""),  # a large message on its way
+    ],
+)
+def test_a_circle_that_does_not_move_is_told(messages, words):
+    ranks = talked(*messages)
+    assert verdict.stuck(ranks, 60.0) == ""  # not yet
+    for state in ranks:
+        state.changed -= 6
+    assert words in (said := verdict.stuck(ranks, 60.0))
+    assert bool(words) == bool(said)
+    ranks[0].awaits = -1  # it has sent, nobody has received, and meanwhile it computes
+    assert verdict.stuck(ranks, 60.0) == ""
+
+
+@pytest.mark.parametrize("ranks", [begun(6, 5), talked({1: (0, 1)}, {})], ids=["collective", "message"])
+def test_one_that_returned_while_others_wait_for_it_is_told_once(ranks, capsys):
+    ranks[0].changed -= 6
+    ranks[1].note("value", [{"wall": 1.0}])
+    told = set()
+    for _ in range(2):
+        verdict.tell(ranks, 60.0, told)
+    assert capsys.readouterr().out.count("Rank 1 has returned without") == 1

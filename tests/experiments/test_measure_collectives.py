@@ -1,5 +1,7 @@
 """Messages really sent and timed; tables in the field's columns; a line through the points."""
 
+import re
+
 import numpy
 import pytest
 
@@ -8,6 +10,7 @@ from hpclab.cluster import Pool, slurm
 from hpclab.cluster.errors import PoolError
 from hpclab.experiments import message_tables
 from hpclab.experiments.measure_collectives import KINDS, NAME, MeasureCollective
+from hpclab.models.formulas import FORMULAS, Case, in_network
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import operations, sweep
 from hpclab.results import Origin, Result
@@ -161,3 +164,15 @@ def test_through_mpi_in_a_job(local_slurm):
     results = MeasureCollective("all_reduce", (16, 6000), (4,), "mpi", repeats=2).measure(here, timeout=90)
     assert len(results) == 4
     assert results[0].environment["label"] == "a job of the local Slurm"
+
+
+def test_switches_that_add_are_held_against_published_rows_and_carry_half_of_a_rings_bytes():
+    *_, last = message_tables.nvls_table().splitlines()
+    published, modelled = re.search(r"NVLS (\d+\.\d) \((\d+\.\d)\)", last).groups()
+    assert (last[:6], published) == ("8 GPUs", "473.1")
+    assert float(modelled) == pytest.approx(473.1, rel=0.05)
+    assert "Ring 365.6" in last
+    case = Case(1000, 1e9, lambda size: 1e-6 + size / 1e10)
+    assert FORMULAS["all_reduce", "ring"](case) / in_network(case) == pytest.approx(2, rel=0.03)
+    assert in_network(Case(2, 0, case.move)) == pytest.approx(2e-6)
+    assert message_tables.switches_table("hdr100", 2**28).count("switches that add 21.8 ms") == 3

@@ -2,8 +2,9 @@
 
 import pytest
 
+from hpclab import timing
 from hpclab.cluster.errors import RankError
-from hpclab.experiments.race import race
+from hpclab.experiments.race import around_crossover, in_turns, race
 
 pytestmark = pytest.mark.slow
 
@@ -32,3 +33,19 @@ def test_a_right_one_is_timed_and_a_wrong_one_is_named(pool):
     assert 0 < theirs < 10
     with pytest.raises(RankError, match="1 of 1001 sums are wrong; the first is element 1000"):
         race(pool, forgets_the_last, 1001)
+
+
+def test_algorithms_and_ways_are_measured_in_turns(pool):
+    pool.scale(2)
+    times = {"ring": lambda n: 1e-4 + n * 1e-9, "binomial_tree": lambda n: 2e-5 + 2 * n * 1e-9}
+    found, change = around_crossover(pool, times)
+    assert change == pytest.approx(8e4, rel=2e-3)
+    assert [one.parameters["algorithm"] for one in found[::12]] == 2 * [*times]
+    assert (
+        min(one.parameters["bytes"] for one in found) < change < max(one.parameters["bytes"] for one in found)
+    )
+    assert around_crossover(pool, times, known=False)[1] is None
+    ways = in_turns(pool, lambda way: (way, timing.repeat(int, repeats=1)[0]), (3, 2))
+    assert [(way, value[0], isinstance(doubt, str)) for way, (value, doubt) in ways.items()] == [
+        (3, 3, True), (2, 2, True),
+    ]  # fmt: skip

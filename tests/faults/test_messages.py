@@ -82,7 +82,7 @@ def test_a_rank_that_returns_too_early(pool):
     assert raised.value.rank == 1
 
 
-def test_sends_that_all_wait_for_each_other(pool):
+def test_sends_that_all_wait_for_each_other_are_told_before_the_limit(pool, capsys):
     def all_send_first():
         import torch
         import torch.distributed as dist
@@ -93,3 +93,23 @@ def test_sends_that_all_wait_for_each_other(pool):
 
     with pytest.raises(RankError, match="in a circle"):
         pool.run(all_send_first, timeout=LIMIT)
+    with pytest.raises(RankError, match="in a circle"):
+        pool.run(all_send_first, ranks=2, timeout=LIMIT)
+    said = [line for line in capsys.readouterr().out.splitlines() if "deadlock" in line]
+    assert len(said) == 2  # one of each run
+    assert "Rank 0 waits for rank 1 to receive; rank 1 waits for rank 0 to receive." in said[-1]
+
+
+def test_who_computes_after_a_small_message_is_no_deadlock(pool, capsys):
+    def both():
+        import torch
+        import torch.distributed as dist
+
+        other = dist.get_rank() ^ 1
+        sending = dist.isend(torch.ones(1), other)
+        time.sleep(2)
+        dist.recv(torch.ones(1), other)
+        sending.wait()
+
+    pool.run(both, ranks=2, timeout=LIMIT)
+    assert "deadlock" not in capsys.readouterr().out

@@ -54,10 +54,19 @@ def test_pieces_of_one_message_are_one_arrow_and_do_not_crowd_each_other():
 def test_shared_and_slow_links_show_in_shape_and_in_words():
     shared = pictured("all_reduce", "recursive_doubling", 8, cluster(2, 4, LINK, LINK, 1))
     assert max(one.times for one in shared.sent(3)) == pytest.approx(4)
-    assert "links shared" in shared.draw(3)
-    assert "links shared" not in shared.draw(1)
+    assert "shared: up to 4×" in shared.draw(3)
+    assert "shared: up to" not in shared.draw(1)
     assert "up to 4 times as long" in shared.draw(3)
     slow = pictured("all_reduce", "ring", 4, with_slow_link(single_node(LINK, 4), 1, 2))
     assert [(one.source, one.target) for one in slow.sent(1) if one.slow] == [(1, 2)]
     assert "1 to 2 crosses the slowed link" in slow.draw(1)
-    assert slow.draw(1).count('stroke-dasharray="3 4"') == 2  # the arrow and its key
+    assert slow.draw(1).count('stroke-dasharray="3 4"') == 3  # the rank, the arrow and their key
+    assert slow.draw(0).count('stroke-dasharray="3 4"') == 2  # before anything is sent
+    assert slow.slowed == ((1, 0), (1, 2), (1, 3))
+    assert "slow link out of 1" in slow.draw(0)
+
+
+def test_very_many_messages_are_faint_lines_without_heads():
+    crowd = pictured("all_to_all", "direct", 16).draw(1)
+    assert 'hpclab-moving"' not in crowd
+    assert crowd.count('stroke-opacity=".4"') == 16 * 15

@@ -12,7 +12,7 @@ from hpclab.models.formulas import FORMULAS
 from hpclab.models.mpi import Host
 from hpclab.models.presets import PRESETS
 from hpclab.validation import predictions
-from hpclab.validation.score import scores
+from hpclab.validation.score import listed, only, scores
 
 NCCL = "source,system,gpus,nodes,collective,size_bytes,time_us,time_us_in_place\n"
 ROW = "me,8x H100,8,1,all_reduce,1048576,30,29\n"
@@ -64,6 +64,16 @@ def test_a_row_that_is_not_placed_counts_whole_and_is_named(predicted):
     assert (score.rows, score.placed, score.max_error) == (5, 1, 1.0)
     assert score.mean_error == pytest.approx((4 + found[0].error) / 5)
     assert score.bias == pytest.approx(found[0].signed)
+
+
+def test_the_worst_table_is_listed_first():
+    tables = [predictions.predict(path) for path in predictions.shipped("nccl_peak", "osu")]
+    head, unsaid, worst, *_, best = listed(tables).splitlines()
+    assert head.split() == ["table", "of", "rows", "middle", "worst", "bias", "line"]
+    assert "0/38  not placed" in unsaid
+    assert worst.split()[0] == "osu_pizdaint_aries"
+    assert best.split()[:2] == ["nccl_peak_efficiency", "bandwidth"]
+    assert len(only("time", tables[-1])) == 21
 
 
 def test_in_place_times_count_before_the_others_and_nothing_is_no_time(predicted):

@@ -23,7 +23,7 @@ def as_at_first(stepper):
 
 
 def playable(stepper):
-    return {stepper.play.layout.display, stepper.step.layout.display} == {None}
+    return {stepper.play.layout.visibility, stepper.step.layout.visibility} == {"visible"}
 
 
 def test_a_step_draws_the_next_picture_and_asks_no_model(stepper, monkeypatch):
@@ -58,6 +58,19 @@ def test_a_slow_link_is_compared_with_healthy_ones(stepper):
     stepper.collective.value, stepper.algorithm.value = "broadcast", "binomial_tree"
     stepper.machine.value = "hdr100"
     assert "and 4 of 8 ranks are done later" in stepper.note.value  # those below rank 4
+    stepper.algorithm.value = "star"  # only rank 0 sends
+    assert "no longer than with all links healthy, and none of 8 ranks" in stepper.note.value
+
+
+def test_what_is_said_of_a_slow_link_is_said_of_the_same_ranks(stepper):
+    stepper.slow.value = True
+    for stepper.machine.value in PRESETS:
+        for collective, algorithms in schedules.ALGORITHMS.items():
+            stepper.collective.value = collective
+            for stepper.algorithm.value in algorithms:
+                said = stepper.note.value
+                assert "times as long" not in said or "and none of" not in said
+                assert "slow link" in stepper.picture.value  # before anything is sent
 
 
 def test_many_ranks_are_timed_and_not_drawn(stepper):

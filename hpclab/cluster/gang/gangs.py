@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import queue
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -21,7 +20,7 @@ from distributed.comm import get_address_host
 from hpclab import checks
 from hpclab.cluster import threads, watch
 from hpclab.cluster.backends.command import refuse_lost_places
-from hpclab.cluster.errors import PoolError, RankError, SlowRank
+from hpclab.cluster.errors import PoolError, RankError
 from hpclab.cluster.gang import relay, verdict
 from hpclab.cluster.gang.verdict import RankState
 from hpclab.cluster.maps import tasks
@@ -187,7 +186,7 @@ class Gangs:
     def _watch(self, names: list[str], states: dict[str, RankState], timeout: float, look: Look) -> None:
         """Until every rank has returned; a function may take as long as it likes, a collective `timeout`."""
         failed: float | None = None
-        warned: set[int] = set()
+        told: set[int] = set()
         gang = list(states.values())
 
         def returned() -> bool:
@@ -201,10 +200,7 @@ class Gangs:
                 failed = time.monotonic()
             if failed is not None and time.monotonic() > failed + GRACE:
                 raise verdict.judge(gang, timeout)
-            for rank, sentence in verdict.slow(gang, timeout):
-                if rank not in warned:
-                    warned.add(rank)
-                    warnings.warn(SlowRank(sentence), stacklevel=6)
+            verdict.tell(gang, timeout, told)
             return all(state.value is not None for state in gang)
 
         pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731

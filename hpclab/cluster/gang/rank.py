@@ -32,15 +32,17 @@ class Heart(threading.Thread):
     Collectives are what every rank of a group must take part in, in the same order; so a rank whose number
     is behind is the one the others wait for. Sends and receives count into the same sequence in torch but
     concern two ranks only, so they are taken out again and told by partner: `messages` holds how many were
-    begun to and from each, `last_message` the number of collectives when the last of them was.
+    begun to and from each, `last_message` the number of collectives when the last of them was, `awaits` the
+    partner of the one that is waited for right now, -1 where none is.
     """
 
     def __init__(self, control: int):
         super().__init__(daemon=True, name="hpclab-heart")
         self.control, self.lock = control, threading.Lock()
-        self.told: tuple[int, list[tuple[int, int, int]], bool] = (-1, [], False)
+        self.told: tuple[int, list[tuple[int, int, int]], bool, int] = (-1, [], False, -1)
         self.messages: dict[int, tuple[int, int]] = {}
-        self.pairwise, self.last_message = 0, -1
+        self.under_way: dict[int, int] = {}  # the partner of each message that nobody has waited for yet
+        self.pairwise, self.last_message, self.awaits = 0, -1, -1
 
     def count_pairwise(self) -> None:
         """Count the sends and receives on the default group from now on."""
@@ -48,6 +50,16 @@ class Heart(threading.Thread):
 
         for name in ("send", "recv", "recv_anysource"):
             setattr(dist.ProcessGroup, name, self._counted(name, getattr(dist.ProcessGroup, name)))
+        wait = dist.Work.wait
+
+        def waited(work: Any, *args: Any, **more: Any) -> Any:
+            self.awaits = self.under_way.pop(id(work), -1)
+            try:
+                return wait(work, *args, **more)
+            finally:
+                self.awaits = -1
+
+        setattr(dist.Work, "wait", waited)  # noqa: B010 - as above
 
     def _counted(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         import torch.distributed as dist
@@ -61,6 +73,9 @@ class Heart(threading.Thread):
                 if args and name != "recv_anysource":
                     sent, received = self.messages.get(args[0], (0, 0))
                     self.messages[args[0]] = (sent + (name == "send"), received + (name == "recv"))
+                    work = original(group, tensors, *args, **more)
+                    self.under_way[id(work)] = args[0]
+                    return work
             return original(group, tensors, *args, **more)
 
         return counted
@@ -83,7 +98,7 @@ class Heart(threading.Thread):
         """Say what has begun if that is new."""
         number = self.collectives()
         messages = [(peer, *counts) for peer, counts in list(self.messages.items())]
-        now = number, messages, number == self.last_message
+        now = number, messages, number == self.last_message, self.awaits
         if now != self.told:
             self.told = now
             self.say("begun", *now)

@@ -10,26 +10,30 @@ has begun to receive more than its partner has begun to send waits for that part
 Most of those that are waited for wait themselves; the one that does not is the one to look at.
 """
 
+import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpclab.cluster.errors import RankError
+from hpclab.cluster.errors import RankError, SlowRank
 from hpclab.cluster.maps import tasks
 
 
 @dataclass
 class RankState:
     """What is known of one rank; `collectives` begun on the default group, `messages` begun to and from each
-    other rank, whether its last act was one of these (`in_messages`); `changed` when that last moved."""
+    other rank, whether its last act was one of these (`in_messages`), whose message it `awaits` right now, -1
+    for nobody's; `changed` when that last moved."""
 
     rank: int
     collectives: int = -1
     messages: dict[int, tuple[int, int]] = field(default_factory=dict)
     in_messages: bool = False
+    awaits: int = -1
     changed: float = field(default_factory=time.monotonic)
     stopped: float | None = None
     suspended: set[str] = field(default_factory=set)  # of its process, its agent, its worker
@@ -40,7 +44,7 @@ class RankState:
     def note(self, word: str, rest: Sequence[Any]) -> None:
         """Take in one message of the rank or its agent."""
         if word == "begun":
-            self.collectives, messages, self.in_messages = rest
+            self.collectives, messages, self.in_messages, self.awaits = rest
             self.messages = {peer: (sent, received) for peer, sent, received in messages}
             self.changed = time.monotonic()
         elif word == "stopped":
@@ -86,12 +90,12 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
         if state.error is not None and not state.error["network"]:
             return _raised(state.rank, state.error, "")
     if found := culprit(gang):
-        rank, waits, what = found
+        rank, waiting, what = found
         did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
         return RankError(
-            f"Rank {rank} {did} rank {waits}, which waited for it {limit}. All ranks were ended.", rank
+            f"Rank {rank} {did} rank {waiting}, which waited for it {limit}. All ranks were ended.", rank
         )
-    if ranks := circle(gang):
+    if ranks := circle(waits(gang)):
         shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
         return RankError(
             f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
@@ -110,24 +114,64 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     return _raised(rank, echo, progress)
 
 
+def tell(gang: Sequence[RankState], timeout: float, told: set[int]) -> None:
+    """Warn of each slow rank, and say who waits for whom where nobody will move any more: each once."""
+    for rank, sentence in slow(gang, timeout):
+        if rank not in told:
+            told.add(rank)
+            warnings.warn(SlowRank(sentence), stacklevel=7)
+    if -1 not in told and (sentence := stuck(gang, timeout)):
+        told.add(-1)
+        print(f"{sentence} All ranks are ended at the limit of {timeout:g} s; or interrupt the cell.")
+
+
 def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
     """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
+    if found := _late(gang, timeout):
+        behind, waited, where, _ = found
+        if behind.value is None and behind.stopped is None:
+            yield (
+                behind.rank,
+                f"Rank {behind.rank} is slow: {where.format(f'{waited:.1f} s')}. It is alive, so nothing is "
+                f"ended before the limit of {timeout:g} s.",
+            )
+
+
+def stuck(gang: Sequence[RankState], timeout: float) -> str:
+    """Who waits in vain: each in a circle for the next to send or receive, or for one that has returned."""
+    if (found := _late(gang, timeout)) and found[0].value is not None:
+        state, waited, _, what = found
+        return f"Rank {state.rank} has returned without {what}, for which others have waited {waited:.1f} s."
+    on = waits(gang)
+    now = {state.rank: {p: what for p, what in on[state.rank].items() if p == state.awaits} for state in gang}
+    ranks = circle(now)
+    waited = time.monotonic() - max((gang[rank].changed for rank in ranks), default=math.inf)
+    if waited < min(5.0, timeout / 4):
+        return ""
+    said = [
+        f"rank {rank} waits for rank {peer} to {'send' if what.startswith('sent') else 'receive'}"
+        for rank in sorted(ranks)
+        for peer, what in now[rank].items()
+    ]
+    more = f"; and so on, {len(said)} ranks in a circle" * (len(said) > 4)
+    return f"A deadlock: nothing has moved for {waited:.1f} s. {'; '.join(said[:4]).capitalize()}{more}."
+
+
+def _late(gang: Sequence[RankState], timeout: float) -> tuple[RankState, float, str, str] | None:
+    """The rank that keeps others waiting, how long it has, who waits, and for what: once that is long."""
     message, behind = culprit(gang), _behind(gang)
     if message is not None:
         behind, since = gang[message[0]], gang[message[1]].changed
         where = f"rank {message[1]} has waited {{}} for a message of it"
+        what = f"having {message[2]} rank {message[1]}"
     elif behind is not None:
         since = max(state.changed for state in gang if state.collectives > behind.collectives)
         where = f"the others have waited {{}} for it in collective {behind.collectives + 1}"
-    if behind is None or behind.value is not None or behind.stopped is not None:
-        return
+        what = f"joining collective {behind.collectives + 1}"
+    if behind is None:
+        return None
     waited = time.monotonic() - since
-    if waited > min(5.0, timeout / 4):
-        yield (
-            behind.rank,
-            f"Rank {behind.rank} is slow: {where.format(f'{waited:.1f} s')}. It is alive, so nothing is "
-            f"ended before the limit of {timeout:g} s.",
-        )
+    return (behind, waited, where, what) if waited > min(5.0, timeout / 4) else None
 
 
 def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
@@ -164,9 +208,8 @@ def culprit(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
     return None
 
 
-def circle(gang: Sequence[RankState]) -> list[int]:
+def circle(on: Mapping[int, Mapping[int, str]]) -> list[int]:
     """Ranks of which each waits for a message of the next, and the last for the first; else none."""
-    on = waits(gang)
     path = [next((rank for rank in on if on[rank]), -1)]
     while path[-1] >= 0:
         after = next(iter(on[path[-1]]), -1)

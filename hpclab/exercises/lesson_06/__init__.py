@@ -1,4 +1,5 @@
-"""Lesson 06: fit alpha and beta, cut a ring another way, find a crossover, name the link that bounds."""
+"""Lesson 06: fit alpha and beta, cut a ring another way, find a crossover, name the link that bounds; and an
+all-reduce of one's own for a machine with a bad cable."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,8 @@ import numpy
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
+from hpclab.exercises.lesson_06 import fastest
+from hpclab.exercises.lesson_06.fastest import library as library
 from hpclab.exercises.lesson_06.ring import by_replay
 from hpclab.models.formulas import bus_factor
 from hpclab.units import format_bytes, format_seconds
@@ -61,19 +64,22 @@ FIT = Exercise("06", "alpha and beta", judges.by_facts(
         (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take "
          "{f.said:.3g} s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
     ),
-    yes="{f.us:.3g} µs and {f.gb:.3g} GB/s; made with 18 µs and 1.17 GB/s. Plain least squares says "
-    "{f.plain:.2g} µs: one large message's scatter is more than all of alpha; make residuals relative.",
+    yes="{f.us:.3g} µs and {f.gb:.3g} GB/s; made with 18 µs and 1.17 GB/s. Plain least squares would have "
+    "said {f.plain:.2g} µs: one large message's scatter is more than all of alpha.",
 ), (
     "A message of 8 bytes is nearly all alpha. A message of 16 MiB is nearly all beta.",
     "By eye: alpha is the flat part. Beta is what time grows by, over what bytes grow by, far right.",
-    "latency_bandwidth.fit(list(POINTS), list(POINTS.values())) has .latency and .bandwidth.",
+    "from hpclab.models import latency_bandwidth, then line = latency_bandwidth.fit("
+    "*zip(*lesson_06.POINTS.items())): alpha is line.latency, beta is 1 / line.bandwidth.",
 ))  # fmt: skip
 
 
 RING = Exercise("06", "a ring that ends at home", by_replay, (
     "Follow chunk 0 backwards: it must arrive at rank 0 last. Who sends it there, and in which step?",
-    "In the last step, ranks − 2, rank − 1 sends chunk `rank`. One step earlier it is one rank earlier.",
-    "Put the notebook's (rank − step) % ranks into a table for 3 ranks, and shift the chunks by one.",
+    "In the last step, ranks - 2, the rank before yours sends your chunk. One step earlier, the rank before "
+    "that one sent it.",
+    "Put the notebook's (rank - step) % ranks into a table for 3 ranks: every chunk is one too far on. Begin "
+    "with the chunk before it.",
 ))  # fmt: skip
 
 
@@ -125,16 +131,17 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
         shown="For 4 ranks, 20 µs and 1 ns/byte you get {0:.4g} bytes: ", otherwise=_put_in,
     ),
     judges.by_function(
-        *_ASKED, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0,
+        # From the first byte on: 0, or the 1 that a search ends with.
+        *_ASKED, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0, slack=2,
         otherwise=lambda size, p, *_: f"Right from 4 ranks up. For {p} ranks you say {size:.4g} bytes: a "
-        "tree has no fewer steps than a ring there, so the ring wins from the first byte. Return 0.",
+        "tree has no fewer steps than a ring there, so the ring wins from the first byte. Return 0 or 1.",
         yes="n = (α/β) (p − 1 − L) / (L − (p − 1)/p), L the tree's depth. It grows with p: on 1,024 "
         "ranks a ring needs many megabytes to pay for its 2,046 steps. Libraries keep a table of sizes.",
     ),
 ), (
     "Set the two times equal. The 2 falls out on both sides.",
     "Bring α to the left and n β to the right: α (p − 1 − L) = n β (L − (p − 1)/p).",
-    "With 2 or 3 ranks the left side is 0.",
+    "L is (p - 1).bit_length(). With 2 or 3 ranks the left side is 0.",
 ))  # fmt: skip
 
 
@@ -150,11 +157,11 @@ class Run:
 
 
 RUNS: Mapping[str, Run] = {
-    "A": Run("all_reduce", 8, 2**30, 4.9e-3, "8 GPUs of one node"),
-    "B": Run("all_reduce", 64, 2**30, 43.5e-3, "64 GPUs on 8 nodes"),
-    "C": Run("all_reduce", 2, 2**28, 11.2e-3, "2 GPUs of one node"),
-    "D": Run("all_gather", 16, 2**30, 86.0e-3, "16 nodes with a GPU each"),
-    "E": Run("all_reduce", 32, 2**28, 186e-3, "32 nodes with a GPU each"),
+    "A": Run("all_reduce", 64, 2**30, 43.5e-3, "64 nodes, a GPU and a card each"),
+    "B": Run("all_reduce", 32, 2**28, 186e-3, "32 nodes, a GPU and a card each"),
+    "C": Run("all_reduce", 8, 2**30, 4.9e-3, "8 GPUs of one node, NVLS off"),
+    "D": Run("all_reduce", 2, 2**28, 11.2e-3, "2 GPUs of one node"),
+    "E": Run("all_gather", 16, 2**30, 86.0e-3, "16 nodes, a GPU and a card each"),
 }
 """Five runs, modelled: a link's rate with a few percent lost, turned into the time of the collective."""
 
@@ -162,6 +169,8 @@ LINKS: Mapping[str, float] = {
     "NVLink 4": 450e9, "InfiniBand NDR": 50e9, "PCIe 4 x16": 26e9, "100 Gb/s RoCE": 12.5e9,
     "25 Gb/s Ethernet": 3.1e9,
 }  # fmt: skip
+_FULL = dict(zip(RUNS, ("InfiniBand NDR", "25 Gb/s Ethernet", "NVLink 4", "PCIe 4 x16", "100 Gb/s RoCE"),
+                 strict=True))  # fmt: skip
 """What each link can carry in one direction, bytes/s."""
 
 
@@ -180,11 +189,20 @@ def _evidence(key: str, link: str) -> str:
 
 
 BOTTLENECK = Exercise("06", "which link is full", judges.by_choice(
-    "link", dict(zip(RUNS, LINKS, strict=True)), LINKS, _evidence,  # they stand in the same order
+    "link", _FULL, LINKS, _evidence,
     yes="Every one runs at 80 % of a link or more: that link bounds it, and only a wider one or fewer "
-    "bytes would help. In B the NVLinks wait for the network. In C two GPUs of one node talk over PCIe.",
+    "bytes would help. In D two GPUs of one node talk over PCIe: is there no NVLink, or is it not used?",
 ), (
-    "algbw is size over time. busbw is algbw times 2 (p − 1) / p for an all-reduce, (p − 1) / p for an "
+    "algbw is size over time. busbw is algbw times 2 (p - 1) / p for an all-reduce, (p - 1) / p for an "
     "all-gather: what crosses a link.",
     "The bound is the slowest link that could have carried that busbw.",
+))  # fmt: skip
+
+
+FASTEST = Exercise("06", "the fastest all-reduce", fastest.by_time, (
+    "Add up inside each node first. What crosses between the nodes must not leave by rank 3's card.",
+    "Give each of ranks 0, 1 and 2 (and 4, 5, 6) a third of the chunks: they collect them in their node, "
+    "swap with the other node, each adding what comes, and hand out the sums. That is three steps.",
+    "While one group of chunks crosses, the next can be collected and the one before handed out: put the "
+    "three things of different groups into the same step.",
 ))  # fmt: skip

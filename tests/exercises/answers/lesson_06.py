@@ -6,12 +6,14 @@ import numpy
 
 from hpclab import schedules
 from hpclab.exercises import lesson_06
+from hpclab.models import latency_bandwidth
 
 SIZES, TIMES = numpy.array(list(lesson_06.POINTS)), numpy.array(list(lesson_06.POINTS.values()))
 BETA, ALPHA = numpy.polyfit(SIZES, TIMES, 1)  # the plain least squares that goes wrong
 SCALED = numpy.linalg.lstsq(numpy.stack([1 / TIMES, SIZES / TIMES], 1), numpy.ones(len(SIZES)), rcond=None)[0]
+LINE = latency_bandwidth.fit(*zip(*lesson_06.POINTS.items(), strict=True))
 LINKS = {
-    "A": "NVLink 4", "B": "InfiniBand NDR", "C": "PCIe 4 x16", "D": "100 Gb/s RoCE", "E": "25 Gb/s Ethernet",
+    "A": "InfiniBand NDR", "B": "25 Gb/s Ethernet", "C": "NVLink 4", "D": "PCIe 4 x16", "E": "100 Gb/s RoCE",
 }  # fmt: skip
 
 
@@ -37,18 +39,42 @@ def rounded_up(p):
 
 closed_form = crossover(rounded_up)
 
+
+def search(p, alpha, beta):
+    """In steps of half a percent, from one byte on."""
+    depth, size = (p - 1).bit_length(), 1.0
+    while (p - 1) * (alpha + size / p * beta) > depth * (alpha + size * beta):
+        size *= 1.005
+    return size
+
+
+def by_rails(groups, rails=(0, 1, 2), crossing=True):
+    """Each rail collects its chunks in its node, swaps them with the other, hands them out; in groups."""
+    steps = [[] for _ in range(groups + 2)]
+    for chunk in range(24):
+        step, owner = chunk * groups // 24, rails[chunk % len(rails)]
+        for node in (0, 4):
+            others = [rank for rank in range(node, node + 4) if rank != node + owner]
+            steps[step] += [(rank, node + owner, chunk, True) for rank in others]
+            steps[step + 1] += [(node + owner, (node + owner + 4) % 8, chunk, True)] * crossing
+            steps[step + 2] += [(node + owner, rank, chunk, False) for rank in others]
+    return steps
+
+
 RIGHT = {
     "FIT": [
         (18e-6, 1 / 1.17e9),
         (min(TIMES), (TIMES[-1] - TIMES[0]) / (SIZES[-1] - SIZES[0])),
         SCALED,  # an array, as NumPy's own fits give it
+        (LINE.latency, 1 / LINE.bandwidth),  # what the last hint says
     ],
     "RING": [
         lambda rank, ranks, step: (rank - 1 - step) % ranks,
         lambda rank, ranks, step: numpy.roll(numpy.arange(ranks), step + 1)[rank],
     ],
-    "CROSSOVER": [closed_form, where_the_lines_meet],
+    "CROSSOVER": [closed_form, where_the_lines_meet, search],
     "BOTTLENECK": [LINKS, {key.lower(): link.upper() for key, link in LINKS.items()}],
+    "FASTEST": [by_rails(1), by_rails(4)],
 }
 
 WRONG = {
@@ -85,14 +111,26 @@ WRONG = {
         (lambda p, alpha, beta: 1 / closed_form(p, alpha, beta), "upside down"),
         (lambda p, alpha, beta: alpha / beta, "the ranks matter too"),
         (lambda p, alpha, beta: 2 * closed_form(p, alpha, beta), "which is not the same"),
-        (lambda p, alpha, beta: max(closed_form(p, alpha, beta), 1.0), "Return 0"),
+        (lambda p, alpha, beta: max(closed_form(p, alpha, beta), 1024), "Return 0 or 1"),
     ],
     "BOTTLENECK": [
-        (LINKS | {"A": "InfiniBand NDR"}, "cannot have carried it"),
-        (LINKS | {"B": "PCIe 4 x16"}, "You took size / time"),
-        (LINKS | {"B": "NVLink 4"}, "Bits for bytes? That link carries eight times as much."),
-        (LINKS | {"C": "InfiniBand NDR"}, "another would be nearly full"),
-        (LINKS | {"E": "PCIe 4 x16"}, "Bits for bytes?"),
+        (LINKS | {"C": "InfiniBand NDR"}, "cannot have carried it"),
+        (LINKS | {"A": "PCIe 4 x16"}, "You took size / time"),
+        (LINKS | {"A": "NVLink 4"}, "Bits for bytes? That link carries eight times as much."),
+        (LINKS | {"D": "InfiniBand NDR"}, "another would be nearly full"),
+        (LINKS | {"B": "PCIe 4 x16"}, "Bits for bytes?"),
+        (dict(zip(LINKS, lesson_06.LINKS, strict=True)), "A:"),  # as they are printed
+    ],
+    "FASTEST": [
+        (by_rails(1, rails=(0, 1, 2, 3)), "Which cable do your messages wait for?"),
+        (lesson_06.library("binomial_tree"), "The binomial tree takes 400.1 µs here: be faster."),
+        (by_rails(4, crossing=False), "In the end rank 0 has 4 of 8 ranks in chunk 0."),
+        (by_rails(1) + by_rails(1), "so they count twice"),
+        ([[(1, 0, 0, True), (2, 0, 0, False)]], "which comes last?"),
+        ([[(0, 8, 0, True)]], "There is no message (0, 8, 0, ...)."),
+        ([[(0, 1, 0)]], "(source, target, chunk, adds)"),
+        ([], "In the end rank 0 has 1 of 8 ranks in chunk 0."),
+        (7, "The answer is a list of steps"),
     ],
 }
 
@@ -103,4 +141,5 @@ OWN = {
 
 SOLUTION = {
     "FIT": "alpha_beta", "RING": "chunk_to_send", "CROSSOVER": "crossover_size", "BOTTLENECK": "links",
+    "FASTEST": "steps",
 }  # fmt: skip
