@@ -10,6 +10,13 @@ CITATION = (
     "NVIDIA, DeepLearningExamples, commit 729963dd47e7, TensorFlow2 BERT README: "
     "BERT-large pre-training on one DGX-2 (V100 32 GB)"
 )
+LARGER = {  # what scaling_larger_machines.csv names as a source: who measured, and on what
+    "ray tracing": "BRL-CAD's ray-tracing benchmark on an SGI Origin 2000 with 64 processors, in Gunther, "
+    "Guerrilla Capacity Planning, Springer 2007",
+    "sdm": "SPEC SDM91 on a Sun SPARCcenter 2000 with 16 CPUs, in Gunther, Guerrilla Capacity Planning, "
+    "Springer 2007",
+    "llama": "NVIDIA, dgxc-benchmarking v25.02: Llama 3.1 8B, fp8, DGX H100 nodes of 8 GPUs",
+}
 CURVES = ("amp-128", "fp32-128", "amp-512", "fp32-512")  # precision, tokens in a sequence
 
 
@@ -20,8 +27,27 @@ def published(curve: str = "amp-128") -> list[Result]:
     scaling.
     """
     checks.choice("curve", curve, CURVES)
-    with Path(__file__).with_name("reference").joinpath("scaling_dgx2_bert.csv").open(newline="") as file:
-        return [_result(row) for row in csv.DictReader(file, strict=True) if row["curve"] == curve]
+    return [_result(row) for row in _rows("scaling_dgx2_bert.csv") if row["curve"] == curve]
+
+
+def larger_machines() -> dict[str, list[Result]]:
+    """Published curves of larger machines, by name: makespans of a unit of work along processors, nodes or
+    users. Where the work grows with them (weak scaling) so does the unit."""
+    curves: dict[str, list[Result]] = {}
+    for row in _rows("scaling_larger_machines.csv"):
+        count, weak = int(row["count"]), row["scaling"] == "weak"
+        seconds = (count if weak else 1) / float(row["throughput"])
+        found = Result(
+            row["curve"], "makespan", seconds, Origin.PUBLISHED, source=LARGER[row["source"]],
+            parameters={row["along"]: count, "scaling": row["scaling"]},
+        )  # fmt: skip
+        curves.setdefault(f"{row['curve']} (published)", []).append(found)
+    return curves
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with Path(__file__).with_name("reference").joinpath(name).open(newline="") as file:
+        return list(csv.DictReader(file, strict=True))
 
 
 def _result(row: dict[str, str]) -> Result:

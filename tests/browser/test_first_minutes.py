@@ -20,7 +20,7 @@ def test_a_slider_is_dragged_processes_start_and_a_point_lands(lab):
     with lab.opened("00_start_here.ipynb") as notebook:
         page = notebook.page
         page.set_viewport_size({"width": 1280, "height": 720})
-        page.get_by_text("How many times as fast will they be").first.click()
+        page.locator(".jp-RenderedMarkdown", has_text="How many times as fast").first.click()
         for _ in range(3):
             page.keyboard.press("Shift+Enter")
         widget = notebook.cells.nth(1).locator(".hpclab-projected")
