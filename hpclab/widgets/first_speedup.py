@@ -2,9 +2,9 @@
 
 first = FirstSpeedup(ProcessSweep(task, items), asked.four_processes())
 first                       # the last line of a cell shows it
-first.run()                 # what its buttons do
-first.results               # what was measured, as data
 """
+
+from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.axes import Axes
@@ -19,6 +19,12 @@ from hpclab.results import Origin, Result
 from hpclab.widgets.explorer import Explorer, control, show
 from hpclab.widgets.point_runner import PointRunner, sentence_of
 
+# JupyterLab scrolls on to the cell after the one that was run, and this picture out of sight.
+_INTO_SIGHT = (
+    "<style onload=\"setTimeout(() => this.closest('.hpclab-projected')"
+    ".scrollIntoView({block: 'center'}), 300)\"></style>"
+)
+
 
 class FirstSpeedup(Explorer):
     """Measures `experiment` on more and more processes of this machine, once the learner has committed to
@@ -31,63 +37,56 @@ class FirstSpeedup(Explorer):
     def __init__(self, experiment: ProcessSweep, prediction: Prediction):
         self.experiment, self.prediction = experiment, prediction
         self._most = experiment.processes[-1]
-        self._runner: PointRunner | None = None
+        self._runner: Any = None
+        self._drawn_results: list[Result] = []
         self._lines = ["Drag the slider to what you expect, then press the blue button."]
         ask = f"How many times as fast with {self._most} processes?"
-        first = 1.0 if prediction.value is None else prediction.value
         self.guess = control(
-            widgets.FloatSlider, ask, value=first, min=0.5, max=self._most, step=0.1, readout_format=".1f"
+            widgets.FloatSlider, ask, value=1, min=0.5, max=self._most, step=0.1, readout_format=".1f"
         )
         tip = "Keep this number as my prediction, and measure"
         self.commit = control(widgets.Button, "", button_style="primary", tooltip=tip)
-        self.skip = control(widgets.Button, "Just run it", tooltip="Measure without a prediction")
-        self.stop = control(widgets.Button, "Stop", tooltip="End what runs; keep what was measured")
+        self.other = control(widgets.Button, "")
         self.commit.on_click(lambda _button: self._committed())
-        self.skip.on_click(lambda _button: self.run())
-        self.stop.on_click(lambda _button: self._runner and self._runner.cancel())
-        self._processes = widgets.HTML(layout={"min_height": "40px"})
+        self.other.on_click(lambda _button: self._run_or_stop())
+        self._processes = widgets.HTML(layout={"min_height": "36px"})
         super().__init__(
-            [{"guess": self.guess}, {"commit": self.commit, "skip": self.skip, "stop": self.stop}],
+            [{"guess": self.guess}, {"commit": self.commit, "other": self.other}],
             draw=self._points, move=self._said, describe=self._words, note=lambda: self._lines,
             adapt=self._look, under=[self._processes], height=310,
+            after=[widgets.HTML(_INTO_SIGHT, layout={"height": "0", "margin": "0"})],
         )  # fmt: skip
 
-    @property
-    def results(self) -> list[Result]:
-        """What was measured so far, every repeat."""
-        found = self._runner.results if self._runner else []
-        return [result for result in found if result.origin is Origin.MEASURED]
-
-    @property
-    def busy(self) -> bool:
-        return self._runner is not None and self._runner.state.busy
-
     def run(self) -> None:
-        """Measure; the processes start now, and without a prediction before it there is none."""
-        if self.busy:
-            return
+        """Measure, as the buttons do; without a prediction before it there is none. Returns when the first
+        process is on its way."""
         self.prediction.skip()
         self._tell("Starting Dask, which will hand out the work.")
         try:
-            self._runner = PointRunner(
-                Pool(nodes=0, backend="local"), self.experiment, self._ran, (), "processes"
-            )
+            pool = Pool(nodes=0, backend="local")
+            self._runner = PointRunner(pool, self.experiment, self._ran, (), "processes")
             self._runner.request(self.experiment.processes)
         except Exception as error:  # a button has nobody who would see a traceback
             self._tell(sentence_of(error))
 
-    def wait(self, timeout: float = 300.0) -> bool:
-        """Wait until nothing runs, at most `timeout` seconds; whether that is so. An interrupt stops it."""
-        return self._runner is None or self._runner.wait(timeout)
-
     def _committed(self) -> None:
         if not self.prediction.decided:
             self.prediction.commit(self.guess.value)
-        self.run()
+        if not self._busy():
+            self.run()
+
+    def _run_or_stop(self) -> None:
+        (self._runner.cancel if self._busy() else self.run)()
+
+    def _busy(self) -> bool:
+        return self._runner is not None and self._runner.state.busy
+
+    def _measured(self) -> list[Result]:
+        found = self._runner.results if self._runner else []
+        return [result for result in found if result.origin is Origin.MEASURED]
 
     def _ran(self) -> None:
         """A point came, a process joined, or the run has ended; from the runner's thread."""
-        assert self._runner is not None
         state, pool = self._runner.state, self._runner.pool
         if state.busy:
             here = [nodes_view.box(f"process {one.pid}", "", "compute") for one in pool.workers()]
@@ -100,47 +99,45 @@ class FirstSpeedup(Explorer):
             pids = ", ".join(str(one.pid) for one in pool.workers())
             pool.close()
             self._processes.value = f"The processes {pids} have ended." * bool(pids)
-            self._tell(*(self._verdict() if not state.error else [state.error]))
+            self._tell(state.error or self._verdict())
 
-    def _verdict(self) -> list[str]:
-        found = typical(speedups(self.results, "processes"), "processes")
+    def _verdict(self) -> str:
+        found = typical(speedups(self._measured(), "processes"), "processes")
         if self._most not in found:
-            return ["Stopped before the last point: no verdict."]
-        title, text, _ = self.prediction.judge(found[self._most], runs=self.results)
-        return [f"{title}. {text}"]
+            return "Stopped before the last point: no verdict."
+        return "{}. {}".format(*self.prediction.judge(found[self._most], runs=self._measured()))
 
-    def _tell(self, *lines: str) -> None:
-        """Say `lines` under the picture; where there are new points, draw them."""
-        self._lines = [*lines]
+    def _tell(self, line: str) -> None:
+        """Say `line` under the picture; where there are new points, draw them."""
+        self._lines = [line]
         self._look("")
-        if len(self.results) != self._drawn_so_far:
+        if self._measured() != self._drawn_results:
             self.forget()
-            self.redraw(aloud=not self.busy)
+            self.redraw(aloud=not self._busy())
         else:
             self.say(self._lines)
 
     def _look(self, _changed: str) -> None:
-        """What the buttons offer now."""
+        """What the controls offer now."""
+        decided, busy = self.prediction.decided, self._busy()
         said = f"I say {self.guess.value:.1f}×: run it"
-        after = "Running" if self.busy else "Run it again"
-        self.commit.description = after if self.prediction.decided else said
-        self.guess.disabled, self.commit.disabled = self.prediction.decided, self.busy
-        show(not self.prediction.decided, self.skip)
-        show(self.busy, self.stop)
+        self.commit.description = ("Running" if busy else "Run it again") if decided else said
+        self.other.description = "Stop" if busy else "Just run it"
+        self.other.tooltip = "End what runs" if busy else "Measure without a prediction"
+        self.guess.disabled, self.commit.disabled = decided, busy
+        show(busy or not decided, self.other)
 
     def _points(self, ax: Axes) -> Axes:
-        self._drawn_so_far = len(self.results)
-        return speedup.draw(ax, self.results, along="processes", most=self._most, named=False)
+        self._drawn_results = self._measured()
+        return speedup.draw(ax, self._drawn_results, along="processes", most=self._most, named=False)
 
     def _said(self, ax: Axes, guess: float) -> Overlay:
         value = self.prediction.value if self.prediction.decided else guess
-        asked = None if value is None else (self._most, value)
-        over = speedup.over(ax, self._most, prediction=asked)
-        if asked:
-            over.line((1, self._most), (1, asked[1]), style.COLOUR["prediction"])
+        over = speedup.over(ax, self._most, prediction=None if value is None else (self._most, value))
+        if value is not None:
+            over.line((1, self._most), (1, value), style.COLOUR["prediction"])
         return over
 
     def _words(self, guess: float) -> str:
-        if self.results:
-            return self._headline()
-        return f"You say that {self._most} processes are {guess:.1f} times as fast as one."
+        said = f"You say that {self._most} processes are {guess:.1f} times as fast as one."
+        return self._headline() if self._drawn_results else said

@@ -1,20 +1,6 @@
 """Lesson 00's widgets: the cells that show each, and what is done (see tests/browser/test_widgets.py)."""
 
-import re
-
 WIDGETS = [
-    (
-        ["imports", "first"],
-        [
-            ("see", "No speedup measured yet"),
-            ("press", "slider", "How many times as fast with 4 processes?", "ArrowRight"),
-            ("see", "you: 1.1× at 4"),
-            ("press", "button", "I say 1.1×: run it", "Enter"),
-            ("see", re.compile("process [0-9]+")),
-            ("see", "have ended"),
-            ("see", "Speedup with 4 processes: you said 1.1, it is"),
-        ],
-    ),
     (["imports", "table"], [("see", "cores"), ("see", "Slurm")]),
     (
         ["imports", "predict-one-core"],
