@@ -66,6 +66,7 @@ class ScalingLaws(Explorer):
             describe=self._title,
             note=self._lines,
             adapt=self._adapt_to,
+            height=395,
         )
 
     def fit(self) -> Fit | NoCurve:
@@ -141,7 +142,7 @@ def said(found: Fit | NoCurve) -> str:
     ranges = []
     for name in found.law.parameters:
         low, high = found.interval(name)
-        ranges.append(f"{name} {getattr(found.law, name):.3f} ({low:.3f} to {high:.3f})")
+        ranges.append(f"{name} {getattr(found.law, name):.3g} ({low:.2g} to {high:.2g})")
     return (
         f"{found.law.name}, fitted to {found.points} {kind}points up to {found.largest:g}: "
         f"{', '.join(ranges)}; {found.error:.1%} off on average; dashed beyond."

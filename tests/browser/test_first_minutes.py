@@ -29,14 +29,14 @@ def test_a_slider_is_dragged_processes_start_and_a_point_lands(lab):
         picture = widget.locator("svg").first
         until(lambda: in_view(page, handle) and in_view(page, picture), "slider and picture are in view")
 
+        handle.hover()
         spot = handle.bounding_box()
-        page.mouse.move(spot["x"] + 8, spot["y"] + 8)
         page.mouse.down()
         page.mouse.move(spot["x"] + 150, spot["y"] + 8, steps=8)
         page.mouse.up()
         label = widget.locator("svg text", has_text="you: ")
-        until(lambda: "you: 1.0×" not in label.inner_text(), "the mark follows the slider")
-        said = re.search(r"you: ([\d.]+)×", label.inner_text())[1]
+        until(lambda: "you: 1.0×" not in label.text_content(), "the mark follows the slider")
+        said = re.search(r"you: ([\d.]+)×", label.text_content())[1]
         widget.get_by_role("button", name=f"I say {said}×: run it").click()
 
         boxes = widget.get_by_role("list", name="Processes")
