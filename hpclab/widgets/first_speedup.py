@@ -57,6 +57,8 @@ class FirstSpeedup(Explorer):
             after=[widgets.HTML(_INTO_SIGHT, layout={"height": "0", "margin": "0"})],
         )  # fmt: skip
 
+        self.note.layout.min_height = "48px"  # for a verdict of two lines
+
     def run(self) -> None:
         """Measure, as the buttons do; without a prediction before it there is none. Returns when the first
         process is on its way."""

@@ -54,7 +54,7 @@ class ScalingLaws(Explorer):
             )
             for key, (name, high, step) in _SLIDERS.items()
         }  # fmt: skip
-        self.to_fit = control(widgets.Button, "Fit to the points")
+        self.to_fit = control(widgets.Button, "Fit to the points", tooltip="Move the sliders to the fit")
         self.to_fit.on_click(lambda _button: self._move_to_fit())
         super().__init__(
             [
