@@ -10,13 +10,6 @@ CITATION = (
     "NVIDIA, DeepLearningExamples, commit 729963dd47e7, TensorFlow2 BERT README: "
     "BERT-large pre-training on one DGX-2 (V100 32 GB)"
 )
-LARGER = {  # what scaling_larger_machines.csv names as a source: who measured, and on what
-    "ray tracing": "BRL-CAD's ray-tracing benchmark on an SGI Origin 2000 with 64 processors, in Gunther, "
-    "Guerrilla Capacity Planning, Springer 2007",
-    "sdm": "SPEC SDM91 on a Sun SPARCcenter 2000 with 16 CPUs, in Gunther, Guerrilla Capacity Planning, "
-    "Springer 2007",
-    "llama": "NVIDIA, dgxc-benchmarking v25.02: Llama 3.1 8B, fp8, DGX H100 nodes of 8 GPUs",
-}
 CURVES = ("amp-128", "fp32-128", "amp-512", "fp32-512")  # precision, tokens in a sequence
 
 
@@ -33,16 +26,17 @@ def published(curve: str = "amp-128") -> list[Result]:
 def larger_machines() -> dict[str, list[Result]]:
     """Published curves of larger machines, by name: makespans of a unit of work along processors, nodes or
     users. Where the work grows with them (weak scaling) so does the unit."""
-    curves: dict[str, list[Result]] = {}
-    for row in _rows("scaling_larger_machines.csv"):
-        count, weak = int(row["count"]), row["scaling"] == "weak"
-        seconds = (count if weak else 1) / float(row["throughput"])
-        found = Result(
-            row["curve"], "makespan", seconds, Origin.PUBLISHED, source=LARGER[row["source"]],
-            parameters={row["along"]: count, "scaling": row["scaling"]},
-        )  # fmt: skip
-        curves.setdefault(f"{row['curve']} (published)", []).append(found)
-    return curves
+    return {
+        f"{row['curve']} (published)": [
+            Result(
+                row["curve"], "makespan", (n if row["scaling"] == "weak" else 1) / rate, Origin.PUBLISHED,
+                parameters={row["along"]: n, "scaling": row["scaling"]}, source=row["source"],
+            )
+            for count, throughput in zip(row["counts"].split(), row["throughputs"].split(), strict=True)
+            for n, rate in [(int(count), float(throughput))]
+        ]
+        for row in _rows("scaling_larger_machines.csv")
+    }  # fmt: skip
 
 
 def _rows(name: str) -> list[dict[str, str]]:

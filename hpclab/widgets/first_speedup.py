@@ -46,17 +46,17 @@ class FirstSpeedup(Explorer):
         )
         tip = "Keep this number as my prediction, and measure"
         self.commit = control(widgets.Button, "", button_style="primary", tooltip=tip)
-        self.other = control(widgets.Button, "")
-        self.commit.on_click(lambda _button: self._committed())
-        self.other.on_click(lambda _button: self._run_or_stop())
+        self.skip = control(widgets.Button, "Just run it", tooltip="Measure without a prediction")
+        self.stop = control(widgets.Button, "Stop", tooltip="End what runs; keep what was measured")
+        for button in (self.commit, self.skip, self.stop):
+            button.on_click(self._press)
         self._processes = widgets.HTML(layout={"min_height": "36px"})
         super().__init__(
-            [{"guess": self.guess}, {"commit": self.commit, "other": self.other}],
-            draw=self._points, move=self._said, describe=self._words, note=lambda: self._lines,
+            [{"guess": self.guess}, {"commit": self.commit, "skip": self.skip, "stop": self.stop}],
+            draw=self._points, move=self._said, note=lambda: self._lines,
             adapt=self._look, under=[self._processes], height=310,
             after=[widgets.HTML(_INTO_SIGHT, layout={"height": "0", "margin": "0"})],
         )  # fmt: skip
-
         self.note.layout.min_height = "48px"  # for a verdict of two lines
 
     def run(self) -> None:
@@ -71,14 +71,13 @@ class FirstSpeedup(Explorer):
         except Exception as error:  # a button has nobody who would see a traceback
             self._tell(sentence_of(error))
 
-    def _committed(self) -> None:
-        if not self.prediction.decided:
+    def _press(self, button: widgets.Button) -> None:
+        if button is self.commit and not self.prediction.decided:
             self.prediction.commit(self.guess.value)
-        if not self._busy():
+        if button is not self.stop and not self._busy():
             self.run()
-
-    def _run_or_stop(self) -> None:
-        (self._runner.cancel if self._busy() else self.run)()
+        elif button is self.stop and self._busy():
+            self._runner.cancel()
 
     def _busy(self) -> bool:
         return self._runner is not None and self._runner.state.busy
@@ -124,10 +123,9 @@ class FirstSpeedup(Explorer):
         decided, busy = self.prediction.decided, self._busy()
         said = f"I say {self.guess.value:.1f}×: run it"
         self.commit.description = ("Running" if busy else "Run it again") if decided else said
-        self.other.description = "Stop" if busy else "Just run it"
-        self.other.tooltip = "End what runs" if busy else "Measure without a prediction"
         self.guess.disabled, self.commit.disabled = decided, busy
-        show(busy or not decided, self.other)
+        show(not decided, self.skip)
+        show(busy, self.stop)
 
     def _points(self, ax: Axes) -> Axes:
         self._drawn_results = self._measured()
@@ -139,7 +137,3 @@ class FirstSpeedup(Explorer):
         if value is not None:
             over.line((1, self._most), (1, value), style.COLOUR["prediction"])
         return over
-
-    def _words(self, guess: float) -> str:
-        said = f"You say that {self._most} processes are {guess:.1f} times as fast as one."
-        return self._headline() if self._drawn_results else said

@@ -51,7 +51,7 @@ def test_the_mark_follows_the_slider_and_the_button_commits_to_it(first):
 
 
 def test_without_a_prediction_it_runs_all_the_same_and_a_busy_machine_gets_no_verdict(first, monkeypatch):
-    first.other.click()
+    first.skip.click()
     assert first._runner.wait(60)
     assert "No prediction. Speedup with 4 processes: 2.5 × (measured)." in first.note.value
     assert "you:" not in first.moving.value
