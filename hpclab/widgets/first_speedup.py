@@ -4,6 +4,7 @@ first = FirstSpeedup(ProcessSweep(task, items), asked.four_processes())
 first                       # the last line of a cell shows it
 """
 
+import uuid
 from typing import Any
 
 import ipywidgets as widgets
@@ -19,10 +20,11 @@ from hpclab.results import Origin, Result
 from hpclab.widgets.explorer import Explorer, control, show
 from hpclab.widgets.point_runner import PointRunner, sentence_of
 
-# JupyterLab scrolls on to the cell after the one that was run, and this picture out of sight.
+# JupyterLab scrolls on to the cell after the one that was run, and this picture out of sight. Once only: a
+# cell that is scrolled away and back is put into the page anew.
 _INTO_SIGHT = (
-    "<style onload=\"setTimeout(() => this.closest('.hpclab-projected')"
-    ".scrollIntoView({block: 'center'}), 300)\"></style>"
+    "<style onload=\"if(window.hpclabFirst!=='{0}'){{window.hpclabFirst='{0}';"
+    "setTimeout(()=>this.closest('.hpclab-projected').scrollIntoView({{block:'center'}}),300)}}\"></style>"
 )
 
 
@@ -55,7 +57,7 @@ class FirstSpeedup(Explorer):
             [{"guess": self.guess}, {"commit": self.commit, "skip": self.skip, "stop": self.stop}],
             draw=self._points, move=self._said, note=lambda: self._lines,
             adapt=self._look, under=[self._processes], height=310,
-            after=[widgets.HTML(_INTO_SIGHT, layout={"height": "0", "margin": "0"})],
+            after=[widgets.HTML(_INTO_SIGHT.format(uuid.uuid4().hex), layout={"height": "0", "margin": "0"})],
         )  # fmt: skip
         self.note.layout.min_height = "48px"  # for a verdict of two lines
 
