@@ -66,16 +66,13 @@ def _packed(plan: object) -> Verdict:
         return Verdict(False, "The answer is a list of four lists, one for each process.")
     given = [seconds for row in rows for seconds in row]
     if not all(map(judges.is_number, given)) or sorted(given) != [*TASKS]:
-        tasks = ", ".join(map(str, TASKS))
-        return Verdict(False, f"Each of the nine tasks has to stand in your lists once: {tasks}.")
-    loads = [sum(row) for row in rows]
-    longest = max(loads)
-    ends = f"The processes are done after {', '.join(map(str, loads))} s: the makespan is {longest} s."
+        return Verdict(False, f"Each of the nine tasks has to stand in your lists once: {list(TASKS)}.")
+    longest = max(map(sum, rows))
+    ends = f"The processes are done after {[*map(sum, rows)]} s: the makespan is {longest} s."
     if longest >= _IN_TURN:
         return Verdict(False, f"{ends} A Pool, from the front of the list, takes {_IN_TURN} s.")
-    par = "Longest first, as people often do it, takes 15 s."
-    best = f" Nothing is shorter: it is {sum(TASKS)} s of work for four." * (longest == sum(TASKS) / 4)
-    return Verdict(True, f"{ends} {par}{best}", (longest, "s"))
+    least = f" Nothing is shorter: it is {sum(TASKS)} s of work for four." * (longest == sum(TASKS) / 4)
+    return Verdict(True, f"{ends} Longest first, as people often do it, takes 15 s.{least}", (longest, "s"))
 
 
 PACK = Exercise("00", "Pack four processes", _packed, (

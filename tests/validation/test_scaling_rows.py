@@ -21,17 +21,10 @@ def test_rows_are_complete_and_cited_and_eight_gpus_predict_sixteen_within_15_pe
 
 
 def test_each_law_has_a_larger_machine_whose_points_it_fits_and_one_of_them_has_a_peak():
-    users, rays, llama = (
-        laws.fit(scaling_rows.larger_machines()[f"{name} (published)"], along)
-        for name, along in (
-            ("users of one 16-CPU server", "users"),
-            ("ray tracing on 64 processors", "processors"),
-            ("Llama 3.1 8B, batch grows, 16 nodes", "nodes"),
-        )
-    )
-    assert rays["Amdahl"].law.serial == pytest.approx(0.057, abs=0.001)
-    assert llama["Gustafson"].law.serial == pytest.approx(0.029, abs=0.001)
-    law = users["USL"].law
+    rays, users, llama = scaling_rows.larger_machines().values()
+    assert laws.fit(rays, "processors")["Amdahl"].law.serial == pytest.approx(0.057, abs=0.001)
+    assert laws.fit(llama, "nodes")["Gustafson"].law.serial == pytest.approx(0.029, abs=0.001)
+    law = laws.fit(users, "users")["USL"].law
     assert law.speedup(108) > law.speedup(216)
 
 

@@ -99,7 +99,6 @@ WRONG = {
         (lambda n, v, t: "about 3000", "must be a number"),
     ],
     "CHEAPEST": [
-        ([1, 4], "takes 3 different numbers"),
         ([1, 4, 4], "takes 3 different numbers"),
         ([4, 16, 32], "without a point at 1"),
         ([1, 32, 64], "64 is what you forecast"),
