@@ -10,6 +10,10 @@ from functools import partial
 from hpclab.exercises.prediction import Prediction
 
 # fmt: off
+four_processes = partial(Prediction, "Speedup with 4 processes", "×", 0.1, 4, "00",
+    "how many cores this process may use (section 1): more processes than that take turns; where there are "
+    "enough, at what it costs to hand the work out",
+    "the points: what does a second process add where there is a second core?")
 one_core = partial(Prediction, "Eight products on one core", "s", 1e-4, 1e5, "00",
     "the operations in a tick: vector units finish 8 to 32 of them in one",
     "the operations in a tick: few libraries reach what the vector units could do")

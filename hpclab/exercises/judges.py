@@ -165,7 +165,7 @@ def called(
         if not accepts(value):
             call = f"{signature.split('(')[0]}({', '.join(map(checks.shown, case))})"
             was = "nothing (is the return missing?)" if value is None else checks.shown(value)
-            raise ValueError(f"{call} must be {returns}, not {was}.")
+            raise ValueError(f"Your {call} must be {returns}, not {was}.")
     return values
 
 

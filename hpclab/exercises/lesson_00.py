@@ -1,6 +1,6 @@
-"""Lesson 00: where should this run? One exercise: the rule by which a program chooses its backend."""
+"""Lesson 00: where should this run? The rule by which a program chooses its backend, and tasks to pack."""
 
-from hpclab.exercises import Exercise, judges
+from hpclab.exercises import Exercise, Verdict, judges
 
 LAPTOP, BINDER, LOGIN, JOB = "laptop", "Binder", "login node", "inside a job"
 
@@ -11,7 +11,9 @@ _CASES = {
     (LAPTOP, 2, 4): ("local", "A laptop has no more of them behind a queue: 4 workers share its 2 cores, and "
                      "what then is emulated is labelled so."),
     (LAPTOP, 4, 64): ("local", "A laptop has no 64 cores, and no queue that could bring them."),
+    (BINDER, 2, 1): ("local", "Binder has the one core that is wanted: nothing to ask for."),
     (BINDER, 1, 2): ("local", "Binder has no other node: Slurm on its one core cannot add one."),
+    (BINDER, 2, 16): ("local", "Binder's Slurm has the same two cores: it cannot bring sixteen."),
     (LOGIN, 16, 64): ("slurm", "A login node has no 64 cores; the cluster behind it has: ask its queue."),
     (LOGIN, 16, 1): ("slurm", "It would fit, and that is the trap: on a login node forty others type, so "
                      "even small work goes to the queue."),
@@ -21,6 +23,7 @@ _CASES = {
     (JOB, 32, 32): ("local", "In a job with 32 cores 32 are here: more is needed only for the 33rd."),
     (JOB, 32, 33): ("slurm", "A job with 32 cores has no 33rd: ask the queue for what goes beyond it."),
     (JOB, 4, 8): ("slurm", "Compare with the cores that the job was given, here 4, not with a number."),
+    (JOB, 1, 2): ("slurm", "A job with one core has no second: ask the queue for what goes beyond it."),
 }  # fmt: skip
 
 
@@ -31,7 +34,8 @@ def _right(*case: object) -> str:
 def _first_wrong(given: str, place: str, here: int, wanted: int) -> str:
     if given == "auto":
         return '"auto" leaves the choice to hpclab: here you write the rule that it follows.'
-    return f"{place}, {here} core{'s' * (here != 1)} here, {wanted} wanted: {_CASES[place, here, wanted][1]}"
+    asked = f'Your rule says "{given}" for choose("{place}", {here}, {wanted})'
+    return f"{asked}. {_CASES[place, here, wanted][1]}"
 
 
 BACKEND = Exercise("00", "Choose a backend", judges.by_function(
@@ -46,6 +50,32 @@ BACKEND = Exercise("00", "Choose a backend", judges.by_function(
     'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
 ), (
     "Ask two questions: whose cores are these, and are there more of them behind a queue?",
-    "A login node's cores are everybody's, a job's are yours until it ends, a laptop or Binder has no queue.",
-    "Only two situations need the queue: any work on a login node, and in a job more cores than it has.",
+    "A login node's cores are everybody's, a job's are yours until it ends, a laptop or Binder has no queue "
+    "that could bring more.",
+    'Only two situations need the queue: any work on a "login node", and "inside a job" more cores than '
+    "the job has: cores_wanted > cores_here.",
+))  # fmt: skip
+
+TASKS = (4, 4, 4, 5, 5, 6, 6, 7, 7)  # seconds
+_IN_TURN = 16  # what a Pool makes of them: the next to whoever is free; longest first it is 15
+
+
+def _packed(plan: object) -> Verdict:
+    rows = plan if isinstance(plan, list | tuple) else []
+    if len(rows) != 4 or not all(isinstance(row, list | tuple) for row in rows):
+        return Verdict(False, "The answer is a list of four lists, one for each process.")
+    given = [seconds for row in rows for seconds in row]
+    if not all(map(judges.is_number, given)) or sorted(given) != [*TASKS]:
+        return Verdict(False, f"Each of the nine tasks has to stand in your lists once: {list(TASKS)}.")
+    longest = max(map(sum, rows))
+    ends = f"The processes are done after {[*map(sum, rows)]} s: the makespan is {longest} s."
+    if longest >= _IN_TURN:
+        return Verdict(False, f"{ends} A Pool, from the front of the list, takes {_IN_TURN} s.")
+    least = f" Nothing is shorter: it is {sum(TASKS)} s of work for four." * (longest == sum(TASKS) / 4)
+    return Verdict(True, f"{ends} Longest first, as people often do it, takes 15 s.{least}", (longest, "s"))
+
+
+PACK = Exercise("00", "Pack four processes", _packed, (
+    "Add up all seconds and divide by four: less than that nobody can reach.",
+    "Two processes get tasks that are not of one length: what goes best with a 7?",
 ))  # fmt: skip

@@ -1,11 +1,12 @@
 """Lesson 01: what a speedup says about the program, and what it says about a machine nobody has tried yet."""
 
 import math
+from collections.abc import Iterable
 
 import numpy
 
-from hpclab.exercises import Exercise, judges
-from hpclab.models.scaling import Amdahl, Fit, Gustafson, fit, serial_fraction
+from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.models.scaling import Amdahl, Fit, Gustafson, NoCurve, fit, serial_fraction
 from hpclab.validation import scaling_rows
 
 ONE, EIGHT = 240.0, 72.0  # seconds on 1 and on 8 cores
@@ -64,6 +65,11 @@ def _not_enough(cores: float, serial: float, efficiency: float) -> str:
 
 _CORE_MISTAKES = (
     (_exact, "The arithmetic is right, but cores come whole: which of them still keeps the efficiency?"),
+    (
+        lambda s, e: math.ceil(_exact(s, e)) - 1,
+        "Where the efficiency is met exactly, that core still counts: "
+        "at least `efficiency`, not more than it.",
+    ),
     (lambda s, e: math.ceil(_exact(s, e)), "You rounded up: that last core is the one that is too many."),
     (lambda s, e: math.floor(_exact(s, e) - 1), "You are one core short: s(n − 1) leaves out the first."),
     (lambda s, e: 1 / s, "1/s is the highest speedup of all, not the number of cores that are well used."),
@@ -75,7 +81,8 @@ _CORE_MISTAKES = (
 
 MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
     "most_cores(serial, efficiency)", "a number of cores",
-    lambda: ((0.03, 0.5), (0.07, 0.6), (0.24, 0.5), (0.013, 0.8), (0.2, 0.9)),
+    # of one core each keeps the whole; the last but one is met exactly, by 9 cores
+    lambda: ((0.03, 0.5), (0.07, 0.6), (0.24, 0.5), (0.013, 0.8), (0.2, 0.9), (0.125, 0.5), (0.5, 1.0)),
     lambda s, e: math.floor(_exact(s, e)),
     [(lambda s, e, f=formula, whole=whole: whole(f(s, e)), said)
      for formula, said in _CORE_MISTAKES for whole in (float, math.floor, round)],
@@ -162,6 +169,41 @@ SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
     ),
 ), (
     "Turn throughput into speedup, find the law's parameter from the points, then go to the target.",
-    "serial_fraction(n, speedup) gives s from one point; scaling.fit(Amdahl, n, speed) from all of them.",
-    "The answer is a throughput again: speed of one GPU × Amdahl(s).speedup(target).",
+    "scaling.serial_fraction(n, speedup) gives s from one point, and a fit takes all of them: "
+    "scaling.fit(scaling.Amdahl, gpus, throughput).",
+    "The answer is a throughput again. With found = scaling.fit(scaling.Amdahl, gpus, throughput) it is "
+    "found.speed_of_one * found.law.speedup(target).",
+))  # fmt: skip
+
+_RAYS = {
+    row.parameters["processors"]: 1 / row.value for row in next(iter(scaling_rows.larger_machines().values()))
+}
+_MAY = [count for count in _RAYS if count < 64]
+
+
+def _cost(counts: Iterable[int]) -> float:
+    """Processor-seconds of a run on each of these numbers of processors, of work that takes one a second."""
+    return sum(count * _RAYS[1] / _RAYS[count] for count in counts)
+
+
+def _cheapest(answer: object) -> Verdict:
+    counts = sorted(set(answer)) if isinstance(answer, list | tuple | set) else []
+    if not counts or not set(counts) <= set(_MAY):
+        may = f"The answer is a list of some of {', '.join(map(str, _MAY))}."
+        return Verdict(False, f"64 is what you forecast. {may}" if 64 in counts else may)
+    found = fit(Amdahl, counts, [_RAYS[count] for count in counts])
+    if isinstance(found, NoCurve):
+        return Verdict(False, found.reason)
+    says, came, cost = found.speed_of_one * float(found.law.speedup(64)), _RAYS[64], _cost(counts)
+    way = f"{abs(says / came - 1):.0%} too {'high' if says > came else 'low'}"
+    text = f"Your runs cost {cost:.2f} processor-seconds, and the forecast for 64 is {way}."
+    if abs(says / came - 1) > 0.1:
+        return Verdict(False, f"{text} It has to come within 10 %.")
+    par = f"All ten cost {_cost(_MAY):.1f}; our par is {_cost((1, 12, 20)):.2f}."
+    return Verdict(True, f"{text} {par}", (round(cost, 2), "processor-seconds"))
+
+
+CHEAPEST = Exercise("01", "the cheapest forecast", _cheapest, (
+    "How many different numbers of processors does Amdahl's law need at least, and which is always one?",
+    "Points near 1 cost little and say little of 64; one must lie far enough out. Try a few.",
 ))  # fmt: skip

@@ -59,7 +59,17 @@ class Prediction:
         origin: Origin | str = Origin.MEASURED,
         runs: Sequence[Result] | Sequence[Sample] = (),
     ) -> None:
-        """Show the verdict and keep it in the ledger: what was said, what came, by which factor it was off.
+        """Show the verdict and keep it in the ledger: what was said, what came, by which factor it was off;
+        see `judge`."""
+        box.show(*self.judge(came, origin, runs))
+
+    def judge(
+        self,
+        came: float | Sequence[Result],
+        origin: Origin | str = Origin.MEASURED,
+        runs: Sequence[Result] | Sequence[Sample] = (),
+    ) -> tuple[str, str, str]:
+        """The verdict, kept in the ledger: a title, what follows it, and the kind of box.
 
         `came` is a number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the
         median of those of the strongest origin is taken. `runs` are the Results that it rests on: where they
@@ -67,7 +77,7 @@ class Prediction:
         """
         if isinstance(came, Sequence):
             if not came:
-                return box.show("No verdict yet", f"{self.name}: nothing was measured. Run the cells above.")
+                return "No verdict yet", f"{self.name}: nothing was measured. Run the cells above.", ""
             runs, origin = runs or came, min((result.origin for result in came), key=list(Origin).index)
             came = statistics.median(result.value for result in came if result.origin is origin)
         value = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
@@ -76,10 +86,9 @@ class Prediction:
         entry = ledger.Entry(*about, self.value, value, origin, doubt)
         counts = entry in ledger.counted([*ledger.kept(), entry])
         ledger.keep(entry)
-        box.show(*self._verdict(entry, counts))
+        return self._verdict(entry, counts)
 
     def _verdict(self, entry: ledger.Entry, counts: bool) -> tuple[str, str, str]:
-        """A title, what follows it, and the kind of box."""
         said, came = entry.said, entry.came or 0.0
         what = f"{shown(came)} {self.unit}".rstrip() + f" ({entry.origin})."
         if said is None:

@@ -13,6 +13,7 @@ The work comes from the notebook; only the timing is here.
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from hpclab import checks
@@ -20,7 +21,7 @@ from hpclab.cluster.pool import Pool
 from hpclab.experiments import laws, replay
 from hpclab.experiments.experiment import Progress, counts, there_and_back
 from hpclab.machine import Machine, allowance
-from hpclab.results import Origin, Result, new_run_id
+from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.timing import Sample, Stopwatch
 
 NAME = "measure speedup"
@@ -109,7 +110,7 @@ class ThreadSweep(_Sweep):
 
 @dataclass(frozen=True)
 class ProcessSweep(_Sweep):
-    """``pool.map(task, items)`` on each of `processes` processes; one of them is 1, which comes first."""
+    """``pool.map(task, items)`` on each of `processes` processes; a speedup needs 1 among them."""
 
     task: Callable[[Any], object]
     items: Sequence[object]
@@ -121,12 +122,21 @@ class ProcessSweep(_Sweep):
         checks.instance("task", self.task, Callable, "a function")
         checks.instance("items", self.items, Sequence, "a list")
         object.__setattr__(self, "processes", counts("processes", self.processes))
-        if self.processes[0] != 1:
-            raise ValueError(f"processes must begin with 1, which a speedup is over, not {self.processes}.")
         checks.integer("repeats", self.repeats, 1, 100)
 
-    def measure(self, where: Pool, *, progress: Progress | None = None) -> list[Result]:
-        """Run the map on the pool `where`, after one on each number of processes that is not counted.
+    def mine(self, results: Sequence[Result]) -> list[Result]:
+        """Those of `results` that are of this task."""
+        return select(results, None, work=_name(self.task))
+
+    def measure(
+        self,
+        where: Pool,
+        *,
+        progress: Progress | None = None,
+        found: Callable[[list[Result]], object] = bool,  # nothing
+    ) -> list[Result]:
+        """Run the map on the pool `where`, after one on each number of processes that is not counted;
+        ``found(results)`` is called after each repeat.
 
         For each repeat a measured "makespan" (seconds from the first item sent to the last value received),
         the "cpu" seconds of all tasks, and an emulated "makespan": the same tasks, order and pauses, with
@@ -135,21 +145,22 @@ class ProcessSweep(_Sweep):
         """
         results, alone = list[Result](), dict[int, float]()
         runs, now = {count: new_run_id() for count in self.processes}, 0
-        for done, (count, repeat) in enumerate(there_and_back(self.processes, self.repeats), start=1):
+        report: Progress = progress or (lambda stage, done, total: None)
+        for count, repeat in there_and_back(self.processes, self.repeats):
+            named = "1 process" if count == 1 else f"{count} processes"
             if count != now:
-                where.scale(now := count)
+                where.scale(now := count, partial(report, f"starting {named}"))
                 where.map(self.task, list(self.items)[:count])  # imports and first calls happen here
-            _, trace, sample = replay.timed_map(where, self.task, self.items)
+            _, trace, sample = replay.timed_map(where, self.task, self.items, partial(report, named))
             if count == 1:  # one process shares its core with no other: what an item costs alone
                 spent = {record.item: record.cpu for record in where.tasks}
                 alone = {item: min(cpu, alone.get(item, cpu)) for item, cpu in spent.items()}
             at = {"run": runs[count], "repeat": repeat}
-            found = self._found(self.task, count, sample, {"nodes": where.label}, **at)
+            point = self._found(self.task, count, sample, {"nodes": where.label}, **at)
             own = replay.own_cores(where.tasks, trace, [alone[item] for item in sorted(alone)])
-            emulated = replace(found[0], value=own, origin=Origin.EMULATED, condition=replay.CONDITION)
-            results += [*found, emulated]
-            if progress is not None:
-                progress(f"{count} processes", done, self.repeats * len(self.processes))
+            emulated = replace(point[0], value=own, origin=Origin.EMULATED, condition=replay.CONDITION)
+            results += [*point, emulated]
+            found([*point, emulated])
         return results
 
 

@@ -27,7 +27,7 @@ def draw(
     `joined` of `wanted` nodes have joined the pool. Jobs that wait are listed with Slurm's reason. What is
     shown of each has the names of cluster.slurm's Node and Job, and of a pool's Worker.
     """
-    rows = {"Nodes": [_box(f"process {one.pid}", f"rank {one.rank}", "compute") for one in workers[:_MOST]]}
+    rows = {"Nodes": [box(f"process {one.pid}", f"rank {one.rank}", "compute") for one in workers[:_MOST]]}
     if jobs or nodes:
         on: dict[str, list[Any]] = {node.name: [] for node in nodes}
         for job in jobs:
@@ -37,12 +37,12 @@ def draw(
         shown = {id(job) for node in mine_first for job in on[node.name]}
         rows["Nodes"] = [_node(node, on[node.name]) for node in mine_first]
         if len(nodes) > _MOST:
-            rows["Nodes"].append(_box(f"and {len(nodes) - _MOST} more nodes"))
-        rows["Queue"] = _queue([job for job in jobs if id(job) not in shown]) or [_box("no job waits")]
+            rows["Nodes"].append(box(f"and {len(nodes) - _MOST} more nodes"))
+        rows["Queue"] = _queue([job for job in jobs if id(job) not in shown]) or [box("no job waits")]
     parts = ""
     for name, boxes in rows.items():
         label = f'<span style="flex:none;width:4em;color:{style.MUTED};padding-top:3px">{name}</span>'
-        listed = f'<div role="list" aria-label="{name}">{"".join(boxes or [_box("none yet")])}</div>'
+        listed = f'<div role="list" aria-label="{name}">{"".join(boxes or [box("none yet")])}</div>'
         parts += f'<div style="display:flex">{label}{listed}</div>'
     all_of_them = max(joined, wanted)
     said = "Queue and nodes" + f": {joined} of {all_of_them} nodes joined" * bool(all_of_them)
@@ -52,16 +52,16 @@ def draw(
 
 def _node(node: Any, jobs: Sequence[Any]) -> str:
     if jobs:
-        return _box(node.name, "job " + ", ".join(str(job.id) for job in jobs), "compute")
+        return box(node.name, "job " + ", ".join(str(job.id) for job in jobs), "compute")
     state = node.state.lower()
-    return _box(node.name, state, "idle" if state.startswith("idle") else "waiting")
+    return box(node.name, state, "idle" if state.startswith("idle") else "waiting")
 
 
 def _queue(jobs: Sequence[Any]) -> list[str]:
     if len(jobs) <= _LISTED:
-        return [_box(f"job {job.id}", _state(job), "queue wait") for job in jobs]
+        return [box(f"job {job.id}", _state(job), "queue wait") for job in jobs]
     counts = Counter(_state(job) for job in jobs)
-    return [_box(f"{count} jobs", state, "queue wait") for state, count in counts.most_common(_LISTED)]
+    return [box(f"{count} jobs", state, "queue wait") for state, count in counts.most_common(_LISTED)]
 
 
 def _state(job: Any) -> str:
@@ -71,7 +71,8 @@ def _state(job: Any) -> str:
     return f"{state} on {job.node_list}" if state.startswith("run") and job.node_list else state
 
 
-def _box(name: str, state: str = "", meaning: str = "idle") -> str:
+def box(name: str, state: str = "", meaning: str = "idle") -> str:
+    """One box, of a node, a job or a process; `meaning` gives its colour, and idle is dashed."""
     line = "dashed" if meaning == "idle" else "solid"
     said = f"<b>{escape(name)}</b> {escape(state)}" if state else escape(name)
     look = f"display:inline-block;border:2px {line} {style.COLOUR[meaning]};border-radius:5px;padding:0 8px"

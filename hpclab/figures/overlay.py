@@ -57,6 +57,14 @@ class Overlay:
         x, y = self.at(x, y)
         self._over.append(f'<path d="M{x - 4.5:.1f},{y:.1f}h9" stroke="{colour}" stroke-width="3"/>')
 
+    def guess(self, x: float, y: float, colour: str) -> None:
+        """What a learner predicted, with a dotted line to the right margin."""
+        x, y = self.at(x, y)
+        self._over.append(
+            f'<path d="M{x:.1f},{y:.1f}H{self.right:.1f}" stroke="{colour}" stroke-dasharray="2 3"/>'
+            f'<path d="M{x - 5:.1f},{y - 6:.1f}l11,6l-11,6z" fill="{colour}"/>'
+        )
+
     def arrow(self, start: Place, end: Place, text: str, colour: str) -> None:
         """An arrow from one point to another, none between points that are nearly one, and `text` at its end,
         where the labels `direct_labels.beside` leave room."""

@@ -37,6 +37,7 @@ def counts(ax: Axes, most: int, name: str) -> None:
         ax.set_ylim(0.5, most * 1.15)
     else:
         ax.xaxis.set_major_locator(MultipleLocator(1))
+        ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.set_xlim(1 - (most - 1) / 60, most + (most - 1) / 60)
         ax.set_ylim(0, most * 1.08)
 

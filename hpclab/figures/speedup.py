@@ -73,7 +73,7 @@ def draw(
         (label, origin): found for label, group in points.items() for origin in Origin
         if (found := typical(group, along, origin))
     }  # fmt: skip
-    if asked is not None:
+    if asked is not None and named:
         count, height = asked[0], min(asked[1], ax.get_ylim()[1])
         ax.plot([count, most], [height, height], ":", color=style.COLOUR["prediction"], linewidth=1.6)
         ax.plot(count, height, ">", color=style.COLOUR["prediction"], zorder=5, clip_on=False)
@@ -95,8 +95,8 @@ def over(
     cursor: int | None = None,
     prediction: Asked = None,
 ) -> Overlay:
-    """What moves over a figure drawn up to `most` and ``named=False``: the cursor, a curve to try out, and
-    all labels.
+    """What moves over a figure drawn up to `most` and ``named=False``: the cursor, a curve to try out, the
+    prediction, and all labels.
 
     At `cursor` the values of the curves are read out; without it, at their end.
     """
@@ -108,6 +108,9 @@ def over(
         layer.vertical(cursor, f"{cursor}")
         for curve in shown:
             layer.mark(cursor, curve.at(cursor)[0], style.COLOUR[curve.name])
+    if prediction is not None:
+        number, value = prediction
+        layer.guess(number, min(value, ax.get_ylim()[1]), style.COLOUR["prediction"])
     layer.at_right([*_names(ax, {}, {}, most, prediction), *_readings(shown, cursor)])
     return layer
 

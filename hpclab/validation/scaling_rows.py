@@ -20,8 +20,28 @@ def published(curve: str = "amp-128") -> list[Result]:
     scaling.
     """
     checks.choice("curve", curve, CURVES)
-    with Path(__file__).with_name("reference").joinpath("scaling_dgx2_bert.csv").open(newline="") as file:
-        return [_result(row) for row in csv.DictReader(file, strict=True) if row["curve"] == curve]
+    return [_result(row) for row in _rows("scaling_dgx2_bert.csv") if row["curve"] == curve]
+
+
+def larger_machines() -> dict[str, list[Result]]:
+    """Published curves of larger machines, by name: makespans of a unit of work along processors, nodes or
+    users. Where the work grows with them (weak scaling) so does the unit."""
+    return {
+        f"{row['curve']} (published)": [
+            Result(
+                row["curve"], "makespan", (n if row["scaling"] == "weak" else 1) / rate, Origin.PUBLISHED,
+                parameters={row["along"]: n, "scaling": row["scaling"]}, source=row["source"],
+            )
+            for count, throughput in zip(row["counts"].split(), row["throughputs"].split(), strict=True)
+            for n, rate in [(int(count), float(throughput))]
+        ]
+        for row in _rows("scaling_larger_machines.csv")
+    }  # fmt: skip
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with Path(__file__).with_name("reference").joinpath(name).open(newline="") as file:
+        return list(csv.DictReader(file, strict=True))
 
 
 def _result(row: dict[str, str]) -> Result:

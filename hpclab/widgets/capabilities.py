@@ -16,7 +16,7 @@ _SIGN = {"yes": "●", "partly": "◐", "no": "○"}  # filled, half, open: the 
 _COLOUR = {"yes": style.COLOUR["storage"], "partly": style.COLOUR["queue wait"], "no": style.MUTED}
 _CSS = f"""<style>
 .hpclab-can table {{border-collapse:collapse;width:100%;margin:0 0 14px;font-size:inherit}}
-.hpclab-can caption {{text-align:left;font-weight:600;font-size:{style.TITLE:g}px;
+.hpclab-can :is(caption,summary) {{text-align:left;font-weight:600;font-size:{style.TITLE:g}px;
   padding:6px 0;color:{style.INK}}}
 .hpclab-can th,.hpclab-can td {{text-align:left;vertical-align:top;padding:5px 14px 5px 0;
   border-top:1px solid {style.GRID};font-weight:400;background:none}}
@@ -53,7 +53,7 @@ def markup(machine: Machine, found: Sequence[Lesson]) -> str:
     for lesson in found:
         state, runs = for_lesson(machine, lesson.needs)
         rows += _row(state, lesson.number, escape(lesson.title), escape(runs))
-    course = f"<table><caption>The lessons, here</caption>{rows}</table>" if rows else ""
+    course = f"<details><summary>The lessons, here</summary><table>{rows}</table></details>" * bool(rows)
     where = ", ".join(filter(None, (machine.platform, machine.processor, machine.container)))
     return (
         f'{_CSS}<div class="hpclab-can" role="region" aria-label="What this machine can do">'

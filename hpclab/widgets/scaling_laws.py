@@ -21,16 +21,18 @@ _SLIDERS = {  # Gustafson's serial share is of another time than Amdahl's: each 
     ("USL", "contention"): ("Contention σ", 1.0, 0.005),
     ("USL", "coherency"): ("Coherency κ", 0.1, 0.0005),
 }
+ALONG = ("threads", "processes", "processors", "nodes", "users")
+"""What a run may be counted in."""
 _SYMBOLS = {"serial": "s", "contention": "σ", "coherency": "κ"}
 
 
 class ScalingLaws(Explorer):
-    """Draws one of `runs` (label -> Results with makespans `along` threads or processes) and one law.
+    """Draws one of `runs` (label -> Results with makespans along one of ALONG) and one law.
 
     The law's sliders draw a dashed "what if" curve, to be brought onto the points by hand; where the points
     identify the law, the fitted curve with its 90 % band stands beside it, and "Fit to the points" moves the
     sliders there. Where they do not, the reason is shown instead of a curve. ValueError for runs without a
-    makespan along threads or processes.
+    makespan along any of those.
     """
 
     def __init__(self, runs: Mapping[str, Sequence[Result]]):
@@ -47,12 +49,12 @@ class ScalingLaws(Explorer):
         self.axis = control(widgets.Dropdown, "Axes", options=axes, value=16)
         self.sliders = {
             key: control(
-                widgets.FloatSlider, name, value=0.05 if high == 1 else 0.0, min=0, max=high, step=step,
+                widgets.FloatSlider, name, value=0.3 if high == 1 else 0.0, min=0, max=high, step=step,
                 readout_format=".3f" if step > 0.001 else ".4f",
             )
             for key, (name, high, step) in _SLIDERS.items()
         }  # fmt: skip
-        self.to_fit = control(widgets.Button, "Fit to the points")
+        self.to_fit = control(widgets.Button, "Fit to the points", tooltip="Move the sliders to the fit")
         self.to_fit.on_click(lambda _button: self._move_to_fit())
         super().__init__(
             [
@@ -64,6 +66,7 @@ class ScalingLaws(Explorer):
             describe=self._title,
             note=self._lines,
             adapt=self._adapt_to,
+            height=395,
         )
 
     def fit(self) -> Fit | NoCurve:
@@ -72,11 +75,20 @@ class ScalingLaws(Explorer):
 
     def _lines(self, run: str, law: str) -> list[str]:
         found = self.fit()
-        band = " The band is 90 % of a residual bootstrap." * isinstance(found, Fit)
-        return ["", said(found) + band, *(f"Emulated: {text}." for text in getattr(found, "conditions", ()))]
+        band = " In 90 % of fits to points that scatter like these the curve runs in the band."
+        lines = ["", said(found) + band * isinstance(found, Fit)]
+        lines += [f"Emulated: {text}." for text in getattr(found, "conditions", ())]
+        return lines + [
+            f"Published: {text}." for text in sorted({one.source for one in self._runs[run]}) if text
+        ]
 
     def _adapt_to(self, changed: str) -> None:
-        """Another run or law: its own sliders, and whether there is a fit to move them to."""
+        """Another run or law: its own sliders, axes that hold its points, and whether there is a fit."""
+        if changed == "run":
+            most = max(
+                one.parameters.get(self._along[self.run.value], 1) for one in self._runs[self.run.value]
+            )
+            self.axis.value = next(end for _, end in self.axis.options if end >= min(most, 1024))
         for (law, _), slider in self.sliders.items():
             show(law == self.law.value, slider)
         self.to_fit.disabled = isinstance(self.fit(), NoCurve)
@@ -116,22 +128,22 @@ class ScalingLaws(Explorer):
 
 
 def _along(label: str, results: Sequence[Result]) -> str:
-    for along in ("threads", "processes"):
+    for along in ALONG:
         if any(along in result.parameters for result in results if result.quantity == "makespan"):
             return along
-    raise ValueError(f"The run {label!r} holds no makespan along threads or processes: measure it first.")
+    raise ValueError(f"The run {label!r} holds no makespan along {', '.join(ALONG)}: measure it first.")
 
 
 def said(found: Fit | NoCurve) -> str:
     """What a law's curve rests on, or why there is none."""
     if isinstance(found, NoCurve):
         return found.reason
-    kind = "emulated" if found.conditions else "measured"
+    kind = "emulated " * bool(found.conditions)
     ranges = []
     for name in found.law.parameters:
         low, high = found.interval(name)
-        ranges.append(f"{name} {getattr(found.law, name):.3f} ({low:.3f} to {high:.3f})")
+        ranges.append(f"{name} {getattr(found.law, name):.3g} ({low:.2g} to {high:.2g})")
     return (
-        f"{found.law.name}, fitted to {found.points} {kind} points up to {found.largest:g}: "
+        f"{found.law.name}, fitted to {found.points} {kind}points up to {found.largest:g}: "
         f"{', '.join(ranges)}; {found.error:.1%} off on average; dashed beyond."
     )

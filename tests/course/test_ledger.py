@@ -180,8 +180,8 @@ def test_a_solved_exercise_of_a_lesson_is_kept_with_its_best_score(mine, monkeyp
         one.check(answer)
     assert [entry.score for entry in ledger.read(mine)] == [7, 4.5]
     _, rows, last = so_far.summary(ledger.read(mine))
-    assert rows[0][4:] == ["1 of 1 solved", "BACKEND 4.5 %"]
-    assert last.startswith("Next: SERIAL_SHARE in lesson 01")
+    assert rows[0][4:] == ["1 of 2 solved", "BACKEND 4.5 %"]
+    assert last.startswith("Next: PACK in lesson 00")
 
 
 @pytest.mark.parametrize(

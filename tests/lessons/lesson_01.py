@@ -12,11 +12,11 @@ WIDGETS = [
     (
         ["imports", RUNS],
         [
-            ("see", "s = 0.05"),
+            ("see", "s = 0.3"),
             ("press", "slider", "Serial share s", "ArrowRight"),
-            ("see", "s = 0.055"),
+            ("see", "s = 0.305"),
             ("press", "button", "Fit to the points", "Enter"),
-            ("gone", "s = 0.055"),
+            ("gone", "s = 0.305"),
             ("choose", "Law", "USL"),
             ("press", "slider", "Coherency κ", "ArrowRight"),
             ("see", "κ = 0.0005"),

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from hpclab.experiments import laws
 from hpclab.models.scaling import Amdahl, fit
 from hpclab.results import Origin
 from hpclab.validation import recordings, scaling_rows
@@ -17,6 +18,14 @@ def test_rows_are_complete_and_cited_and_eight_gpus_predict_sixteen_within_15_pe
     *few, last = rows
     found = fit(Amdahl, [row.parameters["gpus"] for row in few], [row.value for row in few])
     assert found.speed_of_one * found.law.speedup(16) == pytest.approx(last.value, rel=0.15)
+
+
+def test_each_law_has_a_larger_machine_whose_points_it_fits_and_one_of_them_has_a_peak():
+    rays, users, llama = scaling_rows.larger_machines().values()
+    assert laws.fit(rays, "processors")["Amdahl"].law.serial == pytest.approx(0.057, abs=0.001)
+    assert laws.fit(llama, "nodes")["Gustafson"].law.serial == pytest.approx(0.029, abs=0.001)
+    law = laws.fit(users, "users")["USL"].law
+    assert law.speedup(108) > law.speedup(216)
 
 
 def test_the_shipped_recording_says_where_it_comes_from():

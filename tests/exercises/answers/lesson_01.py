@@ -50,6 +50,7 @@ RIGHT = {
     "SERIAL_SHARE": [0.2, Fraction(1, 5), (8 / (240 / 72) - 1) / 7],
     "MOST_CORES": [lambda s, e: int(exactly(s, e)), cores_by_counting],
     "SIXTEEN": [sixteen_fitted(scaling.Amdahl), from_the_last_point],
+    "CHEAPEST": [[1, 4, 16], (48, 1, 24)],
 }
 
 WRONG = {
@@ -78,6 +79,7 @@ WRONG = {
         (lambda s, e: int(e / s), "speedup over cores"),
         (lambda s, e: e * exactly(s, e), "That is the speedup at that point"),
         (lambda s, e: 0, "do no work"),
+        (lambda s, e: numpy.ceil(exactly(s, e)) - 1, "met exactly"),
         (lambda s, e: 12, "efficiency there is"),
     ],
     "SIXTEEN": [
@@ -96,12 +98,26 @@ WRONG = {
         (looked_up, "cannot use hpclab.validation"),
         (lambda n, v, t: "about 3000", "must be a number"),
     ],
+    "CHEAPEST": [
+        ([1, 4, 4], "takes 3 different numbers"),
+        ([4, 16, 32], "without a point at 1"),
+        ([1, 32, 64], "64 is what you forecast"),
+        ([1, 2, 16], "a list of some of"),
+        ([1, 4, 12], "within 10 %"),
+        (16, "a list of some of"),
+    ],
 }
 
 OWN = {
     "SERIAL_SHARE": [scaling.serial_fraction],
     "MOST_CORES": [scaling.serial_fraction],
     "SIXTEEN": [scaling.fit],
+    "CHEAPEST": [scaling.fit],
 }
 
-SOLUTION = {"SERIAL_SHARE": "answer", "MOST_CORES": "most_cores", "SIXTEEN": "predict_throughput"}
+SOLUTION = {
+    "CHEAPEST": "measure_on",
+    "SERIAL_SHARE": "answer",
+    "MOST_CORES": "most_cores",
+    "SIXTEEN": "predict_throughput",
+}

@@ -1,0 +1,141 @@
+"""The first picture of the course: say how many times as fast, press, and watch processes start.
+
+first = FirstSpeedup(ProcessSweep(task, items), asked.four_processes())
+first                       # the last line of a cell shows it
+"""
+
+import uuid
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.axes import Axes
+
+from hpclab.cluster import Pool
+from hpclab.exercises.prediction import Prediction
+from hpclab.experiments.measure_speedup import ProcessSweep
+from hpclab.figures import nodes_view, speedup, style
+from hpclab.figures.overlay import Overlay
+from hpclab.models.speedups import speedups, typical
+from hpclab.results import Origin, Result
+from hpclab.widgets.explorer import Explorer, control, show
+from hpclab.widgets.point_runner import PointRunner, sentence_of
+
+# JupyterLab scrolls on to the cell after the one that was run, and this picture out of sight. Once only: a
+# cell that is scrolled away and back is put into the page anew.
+_INTO_SIGHT = (
+    "<style onload=\"if(window.hpclabFirst!=='{0}'){{window.hpclabFirst='{0}';"
+    "setTimeout(()=>this.closest('.hpclab-projected').scrollIntoView({{block:'center'}}),300)}}\"></style>"
+)
+
+
+class FirstSpeedup(Explorer):
+    """Measures `experiment` on more and more processes of this machine, once the learner has committed to
+    the speedup with the most of them, or skipped that `prediction`.
+
+    The processes start when a button is pressed, and end with the run. What was measured lands in the picture
+    as it comes; then the verdict stands below it.
+    """
+
+    def __init__(self, experiment: ProcessSweep, prediction: Prediction):
+        self.experiment, self.prediction = experiment, prediction
+        self._most = experiment.processes[-1]
+        self._runner: Any = None
+        self._drawn_results: list[Result] = []
+        self._lines = ["Drag the slider to what you expect, then press the blue button."]
+        ask = f"How many times as fast with {self._most} processes?"
+        self.guess = control(
+            widgets.FloatSlider, ask, value=1, min=0.5, max=self._most, step=0.1, readout_format=".1f"
+        )
+        tip = "Keep this number as my prediction, and measure"
+        self.commit = control(widgets.Button, "", button_style="primary", tooltip=tip)
+        self.skip = control(widgets.Button, "Just run it", tooltip="Measure without a prediction")
+        self.stop = control(widgets.Button, "Stop", tooltip="End what runs; keep what was measured")
+        for button in (self.commit, self.skip, self.stop):
+            button.on_click(self._press)
+        self._processes = widgets.HTML(layout={"min_height": "36px"})
+        super().__init__(
+            [{"guess": self.guess}, {"commit": self.commit, "skip": self.skip, "stop": self.stop}],
+            draw=self._points, move=self._said, note=lambda: self._lines,
+            adapt=self._look, under=[self._processes], height=310,
+            after=[widgets.HTML(_INTO_SIGHT.format(uuid.uuid4().hex), layout={"height": "0", "margin": "0"})],
+        )  # fmt: skip
+        self.note.layout.min_height = "48px"  # for a verdict of two lines
+
+    def run(self) -> None:
+        """Measure, as the buttons do; without a prediction before it there is none. Returns when the first
+        process is on its way."""
+        self.prediction.skip()
+        self._tell("Starting Dask, which will hand out the work.")
+        try:
+            pool = Pool(nodes=0, backend="local")
+            self._runner = PointRunner(pool, self.experiment, self._ran, (), "processes")
+            self._runner.request(self.experiment.processes)
+        except Exception as error:  # a button has nobody who would see a traceback
+            self._tell(sentence_of(error))
+
+    def _press(self, button: widgets.Button) -> None:
+        if button is self.commit and not self.prediction.decided:
+            self.prediction.commit(self.guess.value)
+        if button is not self.stop and not self._busy():
+            self.run()
+        elif button is self.stop and self._busy():
+            self._runner.cancel()
+
+    def _busy(self) -> bool:
+        return self._runner is not None and self._runner.state.busy
+
+    def _measured(self) -> list[Result]:
+        found = self._runner.results if self._runner else []
+        return [result for result in found if result.origin is Origin.MEASURED]
+
+    def _ran(self) -> None:
+        """A point came, a process joined, or the run has ended; from the runner's thread."""
+        state, pool = self._runner.state, self._runner.pool
+        if state.busy:
+            here = [nodes_view.box(f"process {one.pid}", "", "compute") for one in pool.workers()]
+            here += [nodes_view.box("not started")] * (self._most - len(here))
+            self._processes.value = f'<div role="list" aria-label="Processes">{"".join(here)}</div>'
+            computing = state.total and not state.stage.startswith("starting")
+            done = f": {state.done} of {state.total} tasks are done" if computing else ""
+            self._tell(f"{(state.stage or 'starting').capitalize()}{done}.")
+        else:
+            pids = ", ".join(str(one.pid) for one in pool.workers())
+            pool.close()
+            self._processes.value = f"The processes {pids} have ended." * bool(pids)
+            self._tell(state.error or self._verdict())
+
+    def _verdict(self) -> str:
+        found = typical(speedups(self._measured(), "processes"), "processes")
+        if self._most not in found:
+            return "Stopped before the last point: no verdict."
+        return "{}. {}".format(*self.prediction.judge(found[self._most], runs=self._measured()))
+
+    def _tell(self, line: str) -> None:
+        """Say `line` under the picture; where there are new points, draw them."""
+        self._lines = [line]
+        self._look("")
+        if self._measured() != self._drawn_results:
+            self.forget()
+            self.redraw(aloud=not self._busy())
+        else:
+            self.say(self._lines)
+
+    def _look(self, _changed: str) -> None:
+        """What the controls offer now."""
+        decided, busy = self.prediction.decided, self._busy()
+        said = f"I say {self.guess.value:.1f}×: run it"
+        self.commit.description = ("Running" if busy else "Run it again") if decided else said
+        self.guess.disabled, self.commit.disabled = decided, busy
+        show(not decided, self.skip)
+        show(busy, self.stop)
+
+    def _points(self, ax: Axes) -> Axes:
+        self._drawn_results = self._measured()
+        return speedup.draw(ax, self._drawn_results, along="processes", most=self._most, named=False)
+
+    def _said(self, ax: Axes, guess: float) -> Overlay:
+        value = self.prediction.value if self.prediction.decided else guess
+        over = speedup.over(ax, self._most, prediction=None if value is None else (self._most, value))
+        if value is not None:
+            over.line((1, self._most), (1, value), style.COLOUR["prediction"])
+        return over
