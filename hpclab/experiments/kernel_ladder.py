@@ -111,7 +111,7 @@ class KernelLadder:
             found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None)
             results += self._observed(
                 step, shape, found.seconds, Origin.MODELLED, run=run, component=found.bound,
-                environment={"device": device.title}, source=" ".join(found.roof.caveats),
+                environment={"device": device.title}, source=found.roof.caveat,
             )  # fmt: skip
         return results
 
