@@ -5,6 +5,7 @@ Nothing is averaged here: every repeat is kept, and the figure takes the median 
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -72,6 +73,18 @@ class Result:
             raise ValueError(f"An emulated {self.quantity} must state the condition that was imposed.")
         if self.origin in (Origin.PUBLISHED, Origin.RECORDED) and not self.source:
             raise ValueError(f"A {self.origin} {self.quantity} must name its source.")
+
+
+class Results(list[Result]):
+    """A list that says in a line what it holds, where a cell ends in hundreds of them."""
+
+    def __repr__(self) -> str:
+        counts = Counter(f"{one.quantity} ({one.origin})" for one in self)
+        held = ", ".join(f"{count} × {what}" for what, count in counts.items())
+        return f"{len(self)} Results of {', '.join(dict.fromkeys(one.experiment for one in self))}: {held}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 def select(results: Iterable[Result], quantity: str | None = None, **parameters: object) -> list[Result]:

@@ -26,7 +26,7 @@ from hpclab.experiments.experiment import Progress
 from hpclab.experiments.machine_roof import environment
 from hpclab.models.device import Device, devices, from_catalogue
 from hpclab.models.roofline import Launch, Work, predict
-from hpclab.results import Origin, Result, new_run_id
+from hpclab.results import Origin, Result, Results, new_run_id, select
 
 NAME = "kernel ladder"
 COPY = "device copy"  # device memory to device memory: what a streaming kernel can hope for
@@ -66,7 +66,7 @@ class KernelLadder:
         so that a wasteful step shows a low bandwidth. RuntimeError where there is no GPU: the simulator's
         time says nothing about speed.
         """
-        steps, results = self.steps(), list[Result]()
+        steps, results = self.steps(), Results()
         way = self._on_gpu if self.on == "gpu" else self._on_cpu
         for done, found in enumerate(way(steps, new_run_id()), start=1):
             results += found
@@ -102,7 +102,7 @@ class KernelLadder:
         `sectors` says for "ladder, step" how many bytes go through the last cache for each byte that the
         problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
         """
-        run, results, device = new_run_id(), list[Result](), calibration or machine
+        run, results, device = new_run_id(), Results(), calibration or machine
         counted = {} if sectors is None else sectors
         checks.instance("sectors", counted, Mapping, "what sectors() returned")
         for step, shape in self.steps():
@@ -111,7 +111,7 @@ class KernelLadder:
             found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None)
             results += self._observed(
                 step, shape, found.seconds, Origin.MODELLED, run=run, component=found.bound,
-                environment={"device": device.title}, source=" ".join(found.roof.caveats),
+                environment={"device": device.title}, source=found.roof.caveat,
             )  # fmt: skip
         return results
 
@@ -187,12 +187,25 @@ def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]
         size *= 2
 
 
-def observed(work: Work, seconds: float, origin: Origin, more: Mapping[str, Any]) -> list[Result]:
-    """ "time", "bandwidth" and "flop rate" of `work` in `seconds`."""
+def fastest(results: Sequence[Result]) -> dict[str, Result]:
+    """Of each "ladder, step" the quickest "time"."""
+    found: dict[str, Result] = {}
+    for result in select(results, "time"):
+        if "ladder" in (at := result.parameters):
+            name = f"{at['ladder']}, {at['step']}"
+            found[name] = min(result, found.get(name, result), key=lambda one: one.value)
+    return found
+
+
+def observed(
+    work: Work, seconds: float, origin: Origin | str, more: Mapping[str, Any] | None = None
+) -> list[Result]:
+    """ "time", "bandwidth" and "flop rate" of `work` in `seconds`; `more` are fields of these Results."""
     count = {"bytes": work.bytes, "flops": work.flops, "precision": work.precision}
-    fields = {**more, "parameters": {**more["parameters"], **count}}
+    fields = {**(more or {})}
+    fields["parameters"] = {"step": work.name, **fields.get("parameters", {}), **count}
     values = {"time": seconds, "bandwidth": work.bytes / seconds, "flop rate": work.flops / seconds}
-    return [Result(NAME, quantity, value, origin, **fields) for quantity, value in values.items()]
+    return [Result(NAME, quantity, value, Origin(origin), **fields) for quantity, value in values.items()]
 
 
 def catalogue_name(gpu: str, memory: float) -> str:

@@ -8,14 +8,18 @@ before: it is then taken to be in the multiprocessor's own cache, which holds wh
 there.
 """
 
+import math
+from dataclasses import replace
+
 import numpy
 
-from hpclab.experiments.kernel_ladder import sized
+from hpclab.experiments.kernel_ladder import sized, work_of
 from hpclab.kernels import tracer
 from hpclab.kernels.ladder import LADDERS
 from hpclab.kernels.step import Step
 from hpclab.models.gpu_memory import SECTOR, KernelTrace
 from hpclab.models.gpu_memory import sectors as sectors_of
+from hpclab.models.roofline import Work
 
 BYTES = 2**13  # of the problems that are traced: some blocks of everything
 # no block reads what another does, so that a small problem says it of a large one
@@ -48,3 +52,24 @@ def moved(trace: KernelTrace) -> int:
         else:
             stores += request.sectors
     return SECTOR * (stores + len(loaded))
+
+
+def demands(step: Step, shape: tuple[int, ...]) -> tuple[Work, float]:
+    """What a transposition or a product asks for on `shape`: its Work with the bytes in sectors, and passes:
+    lines of 128 bytes, and turns of the banks, that multiprocessors' own memories serve.
+
+    One block is traced on a small shape. A large one has more blocks, and where its inner extent is longer
+    they go round their loop more often: all but the stores is done in each round.
+    """
+    small = (128,) * len(shape)
+    grid, block = step.grid_block(small)
+    arrays = step.problem.make(small, numpy.random.default_rng(0))
+    trace = tracer.trace(step.kernel, grid, block, *arrays, blocks=[(0,) * len(grid)])
+    blocks = math.prod(step.grid_block(shape)[0])
+    rounds = math.prod(shape) / math.prod(small) * math.prod(grid) / blocks
+    banks, out = trace.counts(space="shared"), trace.counts(space="global", kind="store")
+    read = trace.counts(space="global", kind="load")
+    passes = blocks * (out.lines + rounds * (read.lines + banks.requests + banks.bank_conflicts))
+    stored = SECTOR * out.sectors
+    through = blocks * (stored + rounds * (moved(trace) - stored))
+    return replace(work_of(step, shape), cache_bytes=through), passes

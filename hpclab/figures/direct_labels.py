@@ -86,7 +86,7 @@ def beside(ax: Axes, labels: Sequence[Label]) -> None:
     for label in labels:
         place, colour = (label.x, label.y), style.ink(label.colour)
         notes.append(ax.annotate(label.text, place, (0, 0), color=colour, **letters))
-        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_leader(style.MUTED), **look))
+        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_leader(colour), **look))
 
     def arrange(renderer: Any) -> None:
         unit, sizes = renderer.points_to_pixels(1), []
@@ -121,6 +121,7 @@ class Space:
         unit = renderer.points_to_pixels(1)
         self.frame = Bbox(ax.bbox.get_points() / unit)
         self.taken = [Bbox.from_extents(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+        self._marks = [box.padded(-3) for box in self.taken]
         self._lines: list[Path] = []
         self._texts: list[Bbox] = []
         for thing in (*ax.lines, *ax.texts, ax.get_legend()):
@@ -130,13 +131,16 @@ class Space:
             elif thing is not None and thing.get_visible():
                 box = Bbox(thing.get_window_extent(renderer).get_points() / unit)
                 turned = isinstance(thing, Text) and thing.get_rotation()
-                self.taken += between(box.p0, box.p1, 12) if turned else [box]
+                boxes = between(box.p0, box.p1, 12) if turned else [box]
+                self.taken += boxes
+                self._texts += boxes
 
     def find(self, point: Any, size: Any, also: Sequence[Bbox] = ()) -> tuple[Bbox, Any] | None:
         """The free place nearest to `point` for a text of this `size`, off the boxes `also`, and if that is
         not beside it, where a line from the point is to end.
 
-        One whose line crosses a text, or worse, a line, only where there is no better. None without room.
+        One whose line crosses a text or a mark, or worse, a line, only where there is no better. None without
+        room.
         """
         (x, y), (width, height), frame = point, size, self.frame
         taken = numpy.array([box.extents for box in (*self.taken, *also)]).reshape(-1, 4)
@@ -154,7 +158,8 @@ class Space:
                 return box, None
             line = Path([point, near])
             crossed = 2 * any(line.intersects_path(other, filled=False) for other in self._lines)
-            crossed += any(map(line.intersects_bbox, self._texts))
+            others = (box for box in self._marks if not box.contains(x, y))
+            crossed += any(map(line.intersects_bbox, (*self._texts, *others)))
             if crossed < worth:
                 best, worth = (box, near), crossed
         return best

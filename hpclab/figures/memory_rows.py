@@ -5,7 +5,6 @@ no lane asked for it. In shared memory a row is one word of each of the 32 banks
 column must be served one after another: the bars below count them.
 """
 
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -40,7 +39,7 @@ def draw(request: Request, base: int, top: float, tips: Mapping[int, str]) -> st
     tall = _row(len(rows))
     at = {row: top + n * tall for n, row in enumerate(rows)}
     thick = tall - (5 if tall >= 16 else 1)
-    name = f"w{zlib.crc32(repr((request.block, request.step)).encode()):x}"
+    name = "moved"
     markup = [hatch(name), diagram.text(0, top - 8, "byte", colour=style.MUTED)]
     labelled = -100.0
     for row, y in at.items():

@@ -1,26 +1,31 @@
 """The roofline of a device with kernels under it: who waits for memory, who for the units, and how far off.
 
 Both axes are logarithmic and stay where they are for a device, whatever its precision and kernels. The peak
-is a solid line, what was measured to be achievable a dashed one; the ridge between slope and flat is
-marked. A kernel is a mark whose shape says where its number is from. One that does no operations has no
-place along the axis: it stands at the left edge, at the height that its bandwidth has there.
+is a solid line, what was measured to be achievable a dashed one, and the ridge that is named is where the
+achievable slope and flat meet. The steps of a ladder share a colour and a mark, filled where measured and
+open where modelled. A kernel that does no operations has no place here: `bandwidth` draws it.
 """
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.overlay import Overlay
-from hpclab.figures.roofline_points import HIGH, LOW, Kernel, joined
+from hpclab.figures.roofline_points import HIGH, LOW, Kernel, look, looks
 from hpclab.models.device import PRECISIONS, Device, Roof
+from hpclab.results import Origin
 from hpclab.units import format_bytes, format_flops
+
+Looks = Mapping[str, dict[str, Any]]  # of each series, as `roofline_points.looks` gives them
 
 
 def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str = "fp32") -> Axes:
@@ -38,46 +43,52 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     ax.set(xlim=(LOW, HIGH), ylim=(roofs[0].bandwidth * LOW / 25, top * 2))  # for every precision
     labels: list[Label] = []
     for roof in roofs:
-        look = "--" if roof.basis == "achievable" and len(roofs) > 1 else "-"
+        line = "--" if roof.basis == "achievable" and len(roofs) > 1 else "-"
         ridge, colour = max(roof.ridge, LOW), style.COLOUR["compute"]
-        ax.plot([LOW, ridge], [roof.bandwidth * LOW, roof.rate], look, color=style.INK, linewidth=2)
-        ax.plot([ridge, HIGH], [roof.rate, roof.rate], look, color=colour)
-        words = f"{PRECISIONS[precision]} {_kind(roof, 'rate')}\n{format_flops(roof.rate, per_second=True)}"
+        ax.plot([LOW, ridge], [roof.bandwidth * LOW, roof.rate], line, color=style.INK, linewidth=2)
+        ax.plot([ridge, HIGH], [roof.rate, roof.rate], line, color=colour)
+        words = f"{PRECISIONS[precision]} {kind(roof, 'rate')}\n{format_flops(roof.rate, per_second=True)}"
         labels.append(Label(HIGH, roof.rate, words, colour))
     direct_labels.at_right(ax, labels)
     _bandwidths(ax, roofs)
-    _ridge(ax, roofs[0])
-    for kernel in under:  # every repeat is a mark; the tip says what it is
-        repeats = list(zip(kernel.rates, kernel.bandwidths, strict=True))
-        mark = style.mark(kernel.origin, kernel.colour, pale=bool(kernel.doubt))
-        (line,) = ax.plot(*zip(*(kernel.at(*both) for both in repeats), strict=True), clip_on=False, **mark)
-        about = f"{kernel.origin} {kernel.note}"
-        style.tips(line, *(f"{kernel.name}: {_both(*both)}, {about}" for both in repeats))
-    style.key(ax, [kernel.origin for kernel in under])
-    direct_labels.beside(ax, _named(under))
-    title = f"{device.title}, {PRECISIONS[precision]}: ridge at {_ridge_at(roofs[0])} FLOP per byte"
-    answer = style.doubted(title, *(kernel.doubt for kernel in under))
+    _ridge(ax, roofs[-1])
+    found = looks(under)
+    there = [kernel for kernel in under if kernel.on_axis]
+    for kernel in there:  # every repeat is a mark; the tip says what it is
+        at = min(kernel.intensity, HIGH), look(kernel, found[kernel.series])
+        (drawn,) = ax.plot([at[0]] * len(kernel.rates), kernel.rates, clip_on=False, **at[1])
+        both = zip(kernel.rates, kernel.bandwidths, strict=True)
+        style.tips(drawn, *(f"{kernel.name}: {_both(*one)}, {kernel.origin} {kernel.note}" for one in both))
+    steps = Counter(kernel.series for kernel in {kernel.name: kernel for kernel in there}.values())
+    several = {name: series for name, series in found.items() if steps[name] > 1}
+    _key(ax, there, several)
+    direct_labels.beside(ax, _named(there, found, several))
+    title = f"{device.title}, {PRECISIONS[precision]}: {ridge_of(roofs[-1])}"
+    answer = style.doubted(title, *(kernel.doubt for kernel in there))
     return style.describe(ax, answer, _said(device, roofs, under))
 
 
 def over(ax: Axes, before: Kernel, after: Kernel) -> Overlay:
-    """What moves over a drawn roofline: a modelled kernel, from `before` a what-if to `after` it, with an
-    arrow."""
-    layer = Overlay(ax)
-    layer.mark(*before.place, before.colour)
-    layer.mark(*after.place, after.colour)
-    layer.arrow(before.place, after.place, after.name, after.colour)
+    """What moves over a drawn roofline: an arrow from the kernel `before` a what-if to `after` it."""
+    layer, colour = Overlay(ax), style.COLOUR["what if"]
+    layer.mark(*after.place, colour)
+    layer.arrow(before.place, after.place, after.name, colour)
     return layer
 
 
-def _kind(roof: Roof, what: str) -> str:
+def kind(roof: Roof, what: str) -> str:
     return "peak" if roof.basis == "peak" else "assumed" if what in roof.assumed else "measured"
+
+
+def ridge_of(roof: Roof) -> str:
+    """ "achievable ridge at 17": of which of a device's roofs, for they lie at two."""
+    return f"{roof.basis} ridge at {roof.ridge:.{0 if roof.ridge >= 9.95 else 1}f}"
 
 
 def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
     """Written above the slope and turned as it is, the upper line's above the lower one's: few kernels stand
     that far up."""
-    words = [f"{format_bytes(r.bandwidth, binary=False)}/s {_kind(r, 'bandwidth')}" for r in pair]
+    words = [f"{format_bytes(r.bandwidth, binary=False)}/s {kind(r, 'bandwidth')}" for r in pair]
     end = max(pair[0].ridge, 4 * LOW)
     logarithms = offset_copy(ax.transLimits + ax.transAxes, ax.get_figure(root=True), -12, -5, "points")
     ax.text(
@@ -90,43 +101,55 @@ def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
 def _ridge(ax: Axes, roof: Roof) -> None:
     ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1, in_layout=False)
     ax.annotate(
-        f"ridge {_ridge_at(roof)}", (roof.ridge, 0), (5, 6), color=style.MUTED,
+        ridge_of(roof), (roof.ridge, 0), (5, 6), color=style.MUTED,
         xycoords=("data", "axes fraction"), textcoords="offset points",
     )  # fmt: skip
     look: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
     ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)
 
 
-def _named(every: Sequence[Kernel]) -> list[Label]:
-    """The names at the marks: kernels that stand on one spot share a label."""
-    spots: dict[tuple[int, int, str], list[Kernel]] = {}
-    for kernel in every:
-        x, y = (round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
-        spots.setdefault((x, y, kernel.colour), []).append(kernel)
-    return [
-        Label(*there[0].place, joined([one.name for one in there]), there[0].colour)
-        for there in spots.values()
-    ]
+def _key(ax: Axes, there: Sequence[Kernel], several: Looks) -> None:
+    """What colours, shapes and fillings mean, in the margin below the roofs' names."""
+    lines = {name: Line2D([], [], linestyle="none", **one) for name, one in several.items()}
+    for origin in Origin:
+        if of_it := [kernel for kernel in there if kernel.origin is origin]:
+            grey = {"color": style.MUTED, "marker": "o"}
+            lines[str(origin)] = Line2D([], [], **{**look(of_it[0], grey), "alpha": 1})
+    if lines:
+        ax.legend([*lines.values()], [*lines], loc="lower left", bbox_to_anchor=(1.0, -0.03), borderpad=0)
+
+
+def _named(there: Sequence[Kernel], found: Looks, several: Looks) -> list[Label]:
+    """The names at the marks: kernels that stand on one spot share a label. Where a ladder has `several`
+    steps, its name is in the key."""
+    spots: dict[tuple[int, ...], list[Kernel]] = {}
+    for kernel in there:
+        spot = tuple(round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
+        spots.setdefault(spot, []).append(kernel)
+    labels = []
+    for same in spots.values():
+        names = (k.step if k.series in several else k.name.replace(", ", ": ") for k in same)
+        colours = {found[kernel.series]["color"] for kernel in same}
+        text, mixed = ", ".join(dict.fromkeys(names)), len(colours) > 1
+        labels.append(Label(*same[0].place, text, style.INK if mixed else colours.pop()))
+    return labels
 
 
 def _said(device: Device, roofs: Sequence[Roof], every: Sequence[Kernel]) -> str:
     words = [f"Roofline of {device.title}, both axes logarithmic."]
     for roof in roofs:
-        both, ridge = _both(roof.rate, roof.bandwidth), f"ridge at {_figures(roof.ridge)} FLOP per byte"
-        words += [f"{PRECISIONS[roof.precision]}, {roof.basis}: {both}, {ridge}.", *roof.caveats]
+        both = _both(roof.rate, roof.bandwidth)
+        words.append(f"{PRECISIONS[roof.precision]}, {roof.basis}: {both}, {ridge_of(roof)} FLOP per byte.")
+    words += filter(None, [roofs[-1].caveat])
     for kernel in every:
         both = _both(statistics.median(kernel.rates), statistics.median(kernel.bandwidths))
-        how = ", ".join(filter(None, (both, kernel.origin, kernel.note)))
-        words.append(f"{kernel.name}: {_figures(kernel.intensity)} FLOP per byte, {how}.")
+        where = f"{_figures(kernel.intensity)} FLOP per byte, {both}" if kernel.on_axis else "no place here"
+        words.append(f"{kernel.name}: {', '.join(filter(None, (where, kernel.origin, kernel.note)))}.")
     return " ".join(words)
 
 
 def _both(rate: float, bandwidth: float) -> str:
     return f"{format_flops(rate, per_second=True)}, {format_bytes(bandwidth, binary=False)}/s"
-
-
-def _ridge_at(roof: Roof) -> str:
-    return f"{roof.ridge:.0f}" if roof.ridge >= 9.95 else f"{roof.ridge:.2g}"
 
 
 def _figures(value: float) -> str:

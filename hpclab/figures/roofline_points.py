@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hpclab import checks, quality
 from hpclab.figures import style
@@ -10,29 +11,62 @@ from hpclab.models.roofline import Prediction
 from hpclab.results import Origin, Result
 
 LOW, HIGH = 0.05, 5000.0  # FLOP per byte: the ends of the axis
+_SERIES = (  # of a ladder's steps: neither the roof's colours nor the what-if's, nor a mark of an origin
+    ("#D55E00", "o"), ("#CC79A7", "s"), ("#56B4E9", "^"), ("#E69F00", "v"), ("#1a1a1a", "p"),
+    ("#0072B2", "h"), ("#767676", "*"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Kernel:
     """A kernel under a roof: `intensity` in FLOP per byte, `rates` in FLOP/s and `bandwidths` in bytes/s,
-    one of each for each repeat; `colour` sets one apart from the others, `doubt` says why it is worthless."""
+    one of each for each repeat; `doubt` says why it is worthless. Steps named "ladder, step" are a series."""
 
     name: str
     intensity: float
     rates: tuple[float, ...]
     bandwidths: tuple[float, ...]
     origin: Origin
-    colour: str = style.INK
     note: str = ""
     doubt: str = ""
 
     @property
-    def place(self) -> tuple[float, float]:
-        """Where it stands: intensity and the median FLOP/s, or those at the left edge without operations."""
-        return self.at(statistics.median(self.rates), statistics.median(self.bandwidths))
+    def series(self) -> str:
+        return self.name.partition(", ")[0]
 
-    def at(self, rate: float, bandwidth: float) -> tuple[float, float]:
-        return (min(self.intensity, HIGH), rate) if self.intensity >= LOW else (LOW, bandwidth * LOW)
+    @property
+    def step(self) -> str:
+        """Its name within its series."""
+        return self.name.split(", ", 1)[-1]
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it stands: intensity and the median FLOP/s."""
+        return min(self.intensity, HIGH), statistics.median(self.rates)
+
+    @property
+    def on_axis(self) -> bool:
+        """Whether it does operations, so that it has a place along the axis."""
+        return self.intensity >= LOW
+
+
+def looks(every: Sequence[Kernel]) -> dict[str, dict[str, Any]]:
+    """A colour and a mark for each series, in the order in which they come."""
+    names = dict.fromkeys(kernel.series for kernel in every)
+    looks = (_SERIES[number % len(_SERIES)] for number in range(len(names)))
+    return {
+        name: {"color": colour, "marker": mark} for name, (colour, mark) in zip(names, looks, strict=True)
+    }
+
+
+def look(kernel: Kernel, series: dict[str, Any]) -> dict[str, Any]:
+    """Its mark in the `series`' colour and shape: filled where it was measured, open where it is modelled."""
+    whole = style.mark(kernel.origin, series["color"], pale=bool(kernel.doubt))
+    if kernel.origin is Origin.MODELLED:
+        whole |= {"marker": series["marker"], "markerfacecolor": style.GROUND, "markeredgewidth": 2}
+    elif kernel.origin is Origin.MEASURED:
+        whole["marker"] = series["marker"]
+    return whole
 
 
 def kernels(results: Sequence[Result]) -> list[Kernel]:
@@ -61,17 +95,7 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
     ]
 
 
-def modelled(found: Prediction, colour: str = style.INK) -> Kernel:
+def modelled(found: Prediction) -> Kernel:
     """The kernel of a prediction."""
     rates, bandwidths, note = (found.rate,), (found.bandwidth,), f"{found.bound}-bound"
-    return Kernel(found.work.name, found.work.intensity, rates, bandwidths, Origin.MODELLED, colour, note)
-
-
-def joined(names: Sequence[str]) -> str:
-    """ "transpose: tiled, padded" from "transpose, tiled" and "transpose, padded"."""
-    by_ladder: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        ladder, _, step = name.partition(", ")
-        by_ladder.setdefault(ladder, []).append(step)
-    text = "; ".join(": ".join(filter(None, (name, ", ".join(steps)))) for name, steps in by_ladder.items())
-    return text if len(text) < 48 else "; ".join(by_ladder)
+    return Kernel(found.work.name, found.work.intensity, rates, bandwidths, Origin.MODELLED, note)

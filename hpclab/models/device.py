@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hpclab import checks
 from hpclab.machine import catalogue
 from hpclab.results import Origin
+from hpclab.units import format_bytes, format_flops
 
 PRECISIONS = {
     "fp64": "float64", "fp32": "float32", "tf32": "TF32", "fp16": "float16", "bf16": "BF16", "fp8": "FP8",
@@ -26,7 +27,7 @@ H200 (1.6 on an L40, 2.0 on an MI210), from the intercept of time against bytes 
 (te42kyfo/gpu-benches @1c36d509ee71). A launch that nothing hides, or one from Python, costs more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Roof:
     """Two lines: `bandwidth` in bytes/s and `rate` in FLOP/s, on one of BASES. `assumed` names those of the
     two ("bandwidth", "rate") that nobody measured on this device: they are a usual share of what is
@@ -39,21 +40,25 @@ class Roof:
     assumed: tuple[str, ...] = ()
 
     @property
-    def caveats(self) -> tuple[str, ...]:
-        """What is assumed, in a sentence each."""
+    def caveat(self) -> str:
+        """What is assumed, the median of other devices, in a sentence; "" where both lines were measured."""
         usual = {"bandwidth": "stream over memory bandwidth", "rate": "matrix product over peak rate"}
-        return tuple(
-            f"The achievable {name} is assumed: {typical(usual[name]):.0%} of the peak, the median of others."
-            for name in self.assumed
-        )
+        shares = ", ".join(f"{typical(usual[name]):.0%} of the peak {name}" for name in self.assumed)
+        return f"Achievable is assumed: {shares}." if shares else ""
 
     @property
     def ridge(self) -> float:
         """The intensity, in operations per byte, from which the units and not memory are the bound."""
         return self.rate / self.bandwidth
 
+    def __repr__(self) -> str:
+        memory, units = format_bytes(self.bandwidth, binary=False), format_flops(self.rate, per_second=True)
+        return (
+            f"Roof({self.basis}: {memory}/s, {self.precision} {units}, ridge {self.ridge:.3g} FLOP per byte)"
+        )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Device:
     """Rates by precision in FLOP/s, bandwidths in bytes/s, times in seconds; `sold` are peaks, `reached`
     what was measured. `origin` says where the numbers are from: published for named hardware, measured for
@@ -71,6 +76,10 @@ class Device:
     launch_overhead: float = 0.0
     multiprocessors: int = 0
     compute_capability: str = ""
+
+    def __repr__(self) -> str:
+        memory = format_bytes(self.sold_bandwidth or self.reached_bandwidth, binary=False)
+        return f"Device({self.title}: memory {memory}/s; {', '.join(self.precisions)})"
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class Launch:
         checks.number("bytes in flight per thread", self.in_flight, 1, 4096)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """`seconds` that the kernel should take, and its `bound`, one of BOUNDS.
 
@@ -110,6 +110,8 @@ class Prediction:
             "launch": "the launch takes longer than the work",
         }[self.bound]
         return f"{self.work.name or 'kernel'}: {format_seconds(self.seconds)}, {self.bound}-bound ({reason})"
+
+    __repr__ = __str__
 
 
 def predict(

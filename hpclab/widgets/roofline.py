@@ -1,5 +1,5 @@
 """Your kernels under a device's roof, and one of them to be moved there: fewer bytes an item, more use of
-each.
+each. Or their bytes a second, also of those that compute nothing.
 
 The axes stay for a device. What is modelled says so.
 """
@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab.experiments.kernel_ladder import catalogue_name
-from hpclab.figures import roofline, style
+from hpclab.figures import bandwidth, roofline
 from hpclab.figures.overlay import Overlay
 from hpclab.figures.roofline_points import Kernel, kernels, modelled
 from hpclab.models.device import PRECISIONS, Device, devices, from_catalogue
@@ -49,20 +49,25 @@ class Roofline(Explorer):
         # A slider, because its keys are left and right: JupyterLab takes up and down from lists and buttons.
         self.precision = control(slider, "Precision", options=[("float32", "fp32")])
         self._wanted = "fp32"  # what was last chosen by hand
+        self.view = control(listed, "Show", options=["FLOP/s", "bytes/s"])
         self.kernel = control(listed, "Move", options=names)
-        self.item = control(slider, "Bytes per item", options=[8, 4, 2, 1], value=ITEM)
-        self.reuse = control(slider, "Times each byte is used", options=[2**n for n in range(11)])
+        self.item = control(slider, "Bytes per item", options=[1, 2, 4, 8], value=ITEM)
+        self.reuse = control(slider, "Uses of a byte", options=[2**n for n in range(11)])
+        self.device.layout.max_width = "440px"  # its longest title would take a row
         super().__init__(
             [
                 {"device": self.device, "precision": self.precision},
-                {"kernel": self.kernel, "item": self.item, "reuse": self.reuse},
+                {"view": self.view, "kernel": self.kernel},
+                {"item": self.item, "reuse": self.reuse},
             ],
             draw=self._roofs,
             move=self._moved,
-            describe=lambda device, precision: f"{self._devices[device].title}, {PRECISIONS[precision]}",
-            note=lambda device, precision, kernel, item, reuse: self._said(),
+            describe=lambda device, precision, view: (
+                f"{self._devices[device].title}, {PRECISIONS[precision]}, {view}"
+            ),
+            note=lambda device, precision, view, kernel, item, reuse: self._said(),
             adapt=self._adapt_to,
-            height=520,
+            height=360,
         )
 
     def _adapt_to(self, changed: str) -> None:
@@ -79,14 +84,16 @@ class Roofline(Explorer):
         after = replace(before, bytes=max(1.0, work.bytes * scale), name="moved") if scale != 1 else before
         return predict(before, device), predict(after, device)
 
-    def _roofs(self, ax: Axes, device: str, precision: str) -> Axes:
-        return roofline.draw(ax, self._devices[device], self._under(device, precision), precision)
+    def _roofs(self, ax: Axes, device: str, precision: str, view: str) -> Axes:
+        machine, under = self._devices[device], self._under(device, precision)
+        if view == "bytes/s":
+            return bandwidth.draw(ax, machine, under)
+        return roofline.draw(ax, machine, under, precision)
 
     def _moved(self, ax: Axes) -> Overlay | None:
-        before, after = self._predicted()
-        if after.work == before.work:
-            return None
-        return roofline.over(ax, modelled(before), modelled(after, style.COLOUR["what if"]))
+        before, after = (modelled(found) for found in self._predicted())
+        shown = before != after and before.on_axis and self.view.value == "FLOP/s"
+        return roofline.over(ax, before, after) if shown else None
 
     def _under(self, device: str, precision: str) -> list[Kernel]:
         mine = [
@@ -99,12 +106,14 @@ class Roofline(Explorer):
     def _said(self) -> list[str]:
         before, after = self._predicted()
         text = f"Modelled. {before}."
+        if not modelled(before).on_axis and self.view.value == "FLOP/s":
+            text += " It computes nothing: see its bytes/s."
         if after.work != before.work:
             ratio = before.seconds / after.seconds
             change = f"{ratio:.3g} times as fast" if ratio >= 1 else f"{1 / ratio:.3g} times as slow"
-            text += f" Moved: {format_seconds(after.seconds)}, {after.bound}-bound, {change}"
-            text += f", at {after.work.intensity:.3g} FLOP per byte; the ridge is at {after.roof.ridge:.3g}."
-        return [text, *after.roof.caveats]
+            text += f" Moved: {format_seconds(after.seconds)}, {change}, {after.bound}-bound at"
+            text += f" {after.work.intensity:.3g} FLOP per byte ({roofline.ridge_of(after.roof)})."
+        return [text, *filter(None, [after.roof.caveat])]
 
 
 def _device_of(result: Result) -> str:

@@ -4,7 +4,15 @@ from unittest.mock import Mock
 
 import pytest
 
-from hpclab.experiments.kernel_ladder import COPY, KernelLadder, catalogue_name, launch_of, sized, work_of
+from hpclab.experiments.kernel_ladder import (
+    COPY,
+    KernelLadder,
+    catalogue_name,
+    fastest,
+    launch_of,
+    sized,
+    work_of,
+)
 from hpclab.kernels import cuda as gpu
 from hpclab.kernels.ladder import LADDERS
 from hpclab.models.device import from_catalogue
@@ -31,6 +39,10 @@ def test_measured_and_modelled_have_one_shape(doubling):
     assert {r.origin for r in modelled} == {Origin.MODELLED}
     assert select(modelled, "time")[0].value == pytest.approx(2**16 / device.reached_bandwidth)
     assert {r.component for r in modelled} == {"memory"}
+    assert fastest(results) == {"double, numpy": min(select(mine, "time"), key=lambda one: one.value)}
+    assert repr(modelled) == (
+        "3 Results of kernel ladder: 1 × time (modelled), 1 × bandwidth (modelled), 1 × flop rate (modelled)"
+    )
 
 
 def test_every_gpu_ladder_is_predicted_on_every_device_with_the_textbook_bounds():

@@ -65,7 +65,8 @@ def test_peak_is_sold_and_achievable_measured_or_said_to_be_assumed():
     assert a100.roof("bf16").rate == 271.2e12
     assert a100.roof("bf16").assumed == ()
     assert a100.roof("fp32").assumed == ("rate",)
-    assert "rate is assumed: 74% of the peak" in a100.roof("fp32").caveats[0]
+    assert a100.roof("fp32").caveat == "Achievable is assumed: 74% of the peak rate."
+    assert not a100.roof("bf16").caveat
     h100 = from_catalogue("h100-80gb").roof("bf16")
     assert h100.bandwidth == pytest.approx(3350e9 * typical("stream over memory bandwidth"))
     assert h100.assumed == ("bandwidth",)
@@ -78,3 +79,12 @@ def test_what_a_device_lacks_is_refused_with_what_it_has():
         Device("x", Origin.MEASURED, reached_bandwidth=1e9, reached={"fp32": 1e9}).roof("fp32", "peak")
     with pytest.raises(ValueError, match="a100-80gb"):
         from_catalogue("a100")
+
+
+def test_what_a_cell_ends_with_says_itself_in_a_line():
+    h100 = from_catalogue("h100-80gb")
+    assert repr(h100) == (
+        "Device(NVIDIA H100 SXM5 80 GB: memory 3.35 TB/s; fp64, fp32, tf32, fp16, bf16, fp8)"
+    )
+    assert repr(h100.roof()) == ("Roof(achievable: 2.91 TB/s, fp32 49.6 TFLOP/s, ridge 17 FLOP per byte)")
+    assert repr(predict(Work(12e9, 1e9, name="add"), h100)).startswith("add: 4.13 ms, memory-bound (12 GB at")

@@ -10,7 +10,7 @@ from hpclab.widgets.roofline import Roofline
 
 pytestmark = pytest.mark.slow
 
-WORKS = [Work(1e9, 1e8, name="add, one"), Work(1e8, 1e11, name="multiply, two")]
+WORKS = [Work(1e9, 1e8, name="add, one"), Work(1e8, 1e11, name="multiply, two"), Work(1e9, 0, name="copy")]
 HERE = Device("This machine", Origin.MEASURED, reached_bandwidth=2e10, reached={"fp64": 5e10, "fp32": 1e11})
 
 
@@ -31,6 +31,7 @@ def shown():
 def as_at_first(shown):
     shown.device.value = "a100-80gb"
     shown.precision.value, shown.item.value, shown.reuse.value = "fp32", 4, 1
+    shown.view.value, shown.kernel.value = "FLOP/s", "add, one"
 
 
 def said(shown):
@@ -43,10 +44,12 @@ def test_what_was_measured_stands_on_the_device_it_was_measured_on(shown):
     assert "on a GPU" not in said(shown)
     shown.device.value = "a100-80gb"
     assert "add, on a GPU: 0.1 FLOP per byte, 100 GFLOP/s, 1 TB/s, measured" in said(shown)
-    assert "The achievable rate is assumed" in shown.note.value
+    assert "Achievable is assumed: 74% of the peak rate" in shown.note.value
     shown.precision.value = "bf16"
     assert "assumed" not in shown.note.value
-    assert "BF16. Modelled." in shown.announcer.value  # of a slider's value a reader says the number only
+    assert (
+        "BF16, FLOP/s. Modelled." in shown.announcer.value
+    )  # of a slider's value a reader says the number only
     shown.device.value, shown.precision.value = "h100-80gb", "fp32"
     assert "measured." not in said(shown).split("add, one")[1]
     assert "memory-bound" in said(shown)
@@ -89,6 +92,18 @@ def test_reuse_moves_a_kernel_to_the_ridge_and_redraws_nothing_else(shown):
     shown.item.value, shown.reuse.value = 4, 1
     assert shown.note.value == words
     assert shown.moving.value == ""
+
+
+def test_a_kernel_that_computes_nothing_is_seen_among_the_bytes_per_second(shown):
+    shown.device.value, shown.kernel.value = "h100-80gb", "copy"
+    shown.reuse.value = 2  # takes half the bytes, and has no place to be moved to
+    assert shown.moving.value == ""
+    assert "copy: no place here" in said(shown)
+    assert "see its bytes/s" in shown.note.value
+    shown.view.value = "bytes/s"
+    assert "copy: 2.89 TB/s, 99% of achievable, modelled." in said(shown)
+    assert "see its bytes/s" not in shown.note.value
+    assert shown.announcer.value.startswith("<span>NVIDIA H100 SXM5 80 GB, float32, bytes/s.")
 
 
 def test_no_works_are_refused():

@@ -2,71 +2,34 @@
 
 import math
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-from hpclab import checks
 from hpclab.exercises import Exercise, judges
 from hpclab.exercises.kernel_trials import Launch, by_kernel, nothing, numbers
+from hpclab.exercises.lesson_03 import tiles
 from hpclab.exercises.lesson_03.bounds import KERNELS, by_bound_and_time
-from hpclab.models.device import from_catalogue
-from hpclab.models.gpu_memory import WARP
-from hpclab.models.occupancy import MOST_REGISTERS, MOST_THREADS, occupancy
 
-__all__ = ["CHANGES", "CHANGE_FIRST", "FUSE", "KERNELS", "PREDICT", "PROFILES", "TILE"]
+__all__ = ["CHANGES", "CHANGE_FIRST", "FUSE", "KERNELS", "PREDICT", "PROFILES", "READINGS", "TILE"]
 
 PREDICT = Exercise("03", "time and bound", by_bound_and_time, (
     "Count the bytes that cross the bus and the operations, then divide by bandwidth and rate.",
     "The longer of the two times counts; and no kernel is quicker than its launch, about 2.5 µs.",
-    "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 n³ operations.",
+    "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 * n**3 operations.",
 ))  # fmt: skip
 
 
-def _tile(answer: Any) -> SimpleNamespace:
-    names = ("tile", "depth", "per_thread")
-    given = judges.named(answer, *names)
-    tile, depth, per = (checks.integer(name, given[name], 1, 4096) for name in names)
-    device, threads, registers = from_catalogue("h100-80gb"), (tile // per) ** 2, per * per + 2 * per + 24
-    shared = 2 * 4 * tile * depth
-    try:
-        found = occupancy(device.compute_capability, threads, registers, shared)
-    except ValueError:
-        found = None
-    return SimpleNamespace(
-        tile=tile, depth=depth, per=per, threads=threads, registers=registers, kib=shared // 1024,
-        side=tile // per, row=4 * depth, intensity=tile / 4, ridge=device.roof("fp32").ridge, found=found,
-    )  # fmt: skip
-
-
-TILE = Exercise("03", "a tile that reaches the roof", judges.by_facts(
-    _tile, (
-        (lambda f: f.tile % f.per, "{f.tile} rows cannot be shared out among threads of {f.per} each."),
-        (lambda f: f.intensity < f.ridge, "A tile of {f.tile} does {f.intensity:g} operations a byte. "
-         "The ridge lies at {f.ridge:.4g}, so memory still decides: the tile must be larger."),
-        (lambda f: f.threads > MOST_THREADS, "That is a block of {f.side} × {f.side} = {f.threads} "
-         f"threads; {MOST_THREADS} are the most. Let each thread make more of the sums."),
-        (lambda f: f.threads % WARP, "{f.threads} threads are no whole number of warps: lanes idle."),
-        (lambda f: f.registers > MOST_REGISTERS, "{f.per} × {f.per} sums need {f.registers} registers; a "
-         f"thread has at most {MOST_REGISTERS}. The rest would go to memory and back: it spills."),
-        (lambda f: f.kib > 48, "Two slices of {f.tile} × {f.depth} float32 are {f.kib} KiB; a block has "
-         "48 KiB. The depth does not change how often a number is used: make the tiles shallower."),
-        (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of "
-         "32. Part of each sector is moved for nothing: take a multiple of 8."),
-        (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each are more than the "
-         "65536 of a multiprocessor: not even one block can start."),
-        (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for "
-         "want of {f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
-    ),
-    yes="{f.intensity:g} operations a byte, right of the ridge at {f.ridge:.3g}; {f.threads} threads "
-    "with {f.registers} registers, {f.kib} KiB, {f.found.warps} of {f.found.most} warps. One thread a "
-    "sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
-), (
+TILE = Exercise("03", "a tile that reaches the roof", tiles.at_the_roof, (
     "Operations per byte: each slice brings 2 · tile · depth numbers for 2 · tile² · depth operations.",
     "That is tile / 4, whatever the depth. Threads: (tile / per_thread)², at most 1,024.",
     "Try a tile of 128. How many sums must a thread make, and how many registers does that take?",
+))  # fmt: skip
+
+READINGS = Exercise("03", "the fewest readings", tiles.fewest_readings, (
+    "Start from ours: rows and columns 128, high and wide 8. Then make one side of the block longer.",
+    "16 warps are 512 threads, and 65,536 registers for 512 threads are 128 each: use them all.",
+    "Of blocks with as many sums the square reads least, but 4,096 must be cut well: 7 · 12 sums a thread.",
 ))  # fmt: skip
 
 
@@ -81,10 +44,11 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 last cache, operations, warps resident on a multiprocessor (of 64), seconds."""
 
 CHANGES = (
-    "join it with its neighbour", "let neighbours touch neighbours", "a lower precision",
-    "more loads under way", "more work in each launch", "fewer registers a thread",
+    "more loads under way", "fewer registers a thread", "a lower precision", "more work in each launch",
+    "let neighbours touch neighbours", "join it with its neighbour",
 )  # fmt: skip
-"""What can be changed; one of these for each kernel, in their order, and the last helps none."""
+"""What can be changed, in no order that tells for which kernel; one of them helps none."""
+_HELPS = {"A": CHANGES[5], "B": CHANGES[4], "C": CHANGES[2], "D": CHANGES[0], "E": CHANGES[3]}
 
 _EVIDENCE = {
     "A": "it moves 2.9 TB/s, all that memory gives, and only what it needs. Only fewer bytes help.",
@@ -96,15 +60,15 @@ _EVIDENCE = {
 
 
 def _evidence(kernel: str, change: str) -> str:
-    if change != CHANGES[-1]:
+    if change != CHANGES[1]:
         return _EVIDENCE[kernel]
     few = "A kernel with no operation needs few registers." if kernel == "D" else "Here they are not."
     return f"{_EVIDENCE[kernel]} Fewer registers help only where warps are missing for want of room. {few}"
 
 
 CHANGE_FIRST = Exercise("03", "what to change first", judges.by_choice(
-    "change", dict(zip(PROFILES, CHANGES, strict=False)), CHANGES, _evidence,
-    yes="A stands at the memory roof, C at the compute roof; B is at the roof with bytes that nobody "
+    "change", _HELPS, CHANGES, _evidence,
+    yes="A stands at the memory roof, C at the compute roof; B is at the cache's roof with bytes that nobody "
     "asked for; D and E reach no roof. C has a quarter of the warps there could be, and loses nothing.",
 ), (
     "Divide first: moved / seconds against the bandwidth, operations / seconds against the rate.",

@@ -39,7 +39,7 @@ def by_bound_and_time(answer: object) -> Verdict:
         bound, seconds = pair if isinstance(pair[0], str) else pair[::-1]
         bound = checks.choice(f"{name}: the bound", str(bound).lower(), ("memory", "compute", "launch"))
         seconds = checks.number(f"{name}: the time", seconds, 1e-12, 1e12, "s")
-        if abs(seconds / right.seconds - 1) > (0.5 if right.bound == "launch" else 0.15):
+        if abs(seconds / right.seconds - 1) > (0.1 if right.bound == "launch" else 0.03):
             return Verdict(False, f"{name}, {format_seconds(seconds)}: {_why(work, device, seconds)}")
         if bound != right.bound:
             return Verdict(False, f"{name}: the time is right, but the bound is not. {_other(work, device)}")
@@ -54,6 +54,7 @@ def _why(work: Work, device: Device, seconds: float) -> str:
     """The mistake that gives this time."""
     right, roof = predict(work, device), device.roof(work.precision)
     best, moved, done = right.seconds, work.bytes / roof.bandwidth, work.flops / roof.rate
+    sold = device.roof(work.precision, "peak")
     mistakes: list[tuple[Any, str]] = [
         ((best * 5e2, best * 2e3), "that is a thousand times too long. Is it in milliseconds? Give seconds."),
         ((best * 5e5, best * 2e6), "that is a million times too long. Is it in microseconds? Give seconds."),
@@ -61,20 +62,29 @@ def _why(work: Work, device: Device, seconds: float) -> str:
     if right.bound == "launch":
         mistakes += [
             ((0, best), "memory would be as quick, but a kernel takes about 2.5 µs to start, however short."),
-            (lambda _: True, "120 kB take far less than a launch: about 2.5 µs, and nothing is added to it."),
+            (
+                lambda _: True,
+                "120 kB take far less than a launch: about 2.5 µs, and hardly anything is added to it.",
+            ),
         ]
     elif right.bound == "compute":
         mistakes += [
             (moved, "that is the time for the bytes alone. Operations take longer."),
             (done / 2, "a multiply and an add are two operations: 2 n³ in all."),
-            (work.flops / device.roof(work.precision, "peak").rate, "that is at the rate that is sold, which "
-             "nobody reaches: take the achievable one."),
+            (work.flops / sold.rate, "that is at the rate that is sold, which nobody reaches: take the "
+             "achievable one."),
+            (moved + done, "that adds the two times. Bytes and operations overlap: the longer counts alone."),
             *((work.flops / device.roof("fp32", basis).rate, "that is at the float32 rate, but the input is "
                "BF16.") for basis in device.bases),
         ]  # fmt: skip
     else:
         size = 2 if work.precision == "bf16" else 4
         mistakes += [
+            (
+                work.bytes / sold.bandwidth,
+                "that is at the bandwidth that is sold, which nobody reaches: take the achievable one.",
+            ),
+            (moved + done, "that adds the two times. Bytes and operations overlap: the longer counts alone."),
             (moved / size, f"that counts numbers; each is {size} bytes."),
             (moved * 2, "that is too many bytes a number."),
             (moved * 2 / 3, "you left out one of the three passes: x and y are read, and y is written."),

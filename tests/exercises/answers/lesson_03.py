@@ -4,7 +4,6 @@ import linecache
 
 import numpy
 
-from hpclab.exercises import lesson_03
 from hpclab.kernels import matmul, softmax, vector_add
 from hpclab.kernels.cuda import cuda
 from hpclab.models import roofline
@@ -20,7 +19,11 @@ BY_HAND = {
     "matrix times vector": ("memory", 2 * 2**28 / ROOF.bandwidth),
     "short add": ("launch", 2.5e-6),
 }
-CHANGED = dict(zip("ABCDE", lesson_03.CHANGES, strict=False))
+CHANGED = {
+    "A": "join it with its neighbour", "B": "let neighbours touch neighbours", "C": "a lower precision",
+    "D": "more loads under way", "E": "more work in each launch",
+}  # fmt: skip
+READINGS = {"rows": 256, "columns": 128, "high": 8, "wide": 8}
 TILE = {"tile": 128, "depth": 8, "per_thread": 8}
 
 
@@ -68,13 +71,28 @@ def tail(x, bias, residual, out):
 RIGHT = {
     "PREDICT": [BY_HAND, {name: pair[::-1] for name, pair in BY_HAND.items()}],
     "CHANGE_FIRST": [CHANGED, {name.lower(): f" {text.upper()}" for name, text in CHANGED.items()}],
-    "TILE": [TILE, {"tile": 96, "depth": 16, "per_thread": 6}, TILE | {"depth": 32, "per_thread": 4}],
+    "TILE": [
+        TILE,
+        {"tile": 96, "depth": 16, "per_thread": 6},
+        TILE | {"depth": 32, "per_thread": 4},
+        TILE | {"depth": 48},
+    ],  # 48 KiB, and 16 warps
+    "READINGS": [
+        READINGS,
+        {"rows": 192, "columns": 224, "high": 12, "wide": 7},
+        {"rows": 192, "columns": 224, "high": 6, "wide": 14},
+    ],  # 128 registers, all there are
     "FUSE": [kernel(TAIL), kernel(TAIL, (f"out[row, column] = {SUM}", IN_STEPS))],
 }
 
 WRONG = {
     "PREDICT": [
         (predicted("scale and add", "memory", 2 * 4 * 2**28 / ROOF.bandwidth), "one of the three passes"),
+        (predicted("scale and add", "memory", 3 * 4 * 2**28 / 3.35e12), "bandwidth that is sold"),
+        (predicted("matrix product", "compute", 2**40 / BF16.rate + 6 * 2**26 / ROOF.bandwidth),
+         "adds the two"),
+        (predicted("softmax", "memory", 1.2 * BY_HAND["softmax"][1]), "too long. Count again"),
+        (predicted("short add", "launch", 3e-6), "hardly anything is added"),
         (predicted("scale and add", "memory", 3 * 2**28 / ROOF.bandwidth), "counts numbers"),
         (predicted("scale and add", "memory", 24 * 2**28 / ROOF.bandwidth), "too many bytes a number"),
         (predicted("scale and add", "memory", 2**29 / ROOF.rate), "operations alone"),
@@ -107,17 +125,29 @@ WRONG = {
     ],
     "TILE": [
         ({"tile": 64, "depth": 8, "per_thread": 4}, "memory still decides"),
-        (TILE | {"tile": 68, "per_thread": 2}, "The ridge lies at 17.04"),
+        (TILE | {"tile": 68, "per_thread": 2}, "achievable ridge lies at 17.04"),
         (TILE | {"per_thread": 1}, "16384 threads"),
         (TILE | {"per_thread": 16}, "it spills"),
         (TILE | {"per_thread": 12}, "cannot be shared out"),
         ({"tile": 72, "depth": 8, "per_thread": 6}, "no whole number of warps"),
-        (TILE | {"depth": 128}, "make the tiles shallower"),
+        (TILE | {"depth": 128}, "Take shallower slices"),
         (TILE | {"depth": 4}, "Part of each sector"),
         ({"tile": 256, "depth": 8, "per_thread": 8}, "not even one block can start"),
         ({"tile": 192, "depth": 8, "per_thread": 12}, "Only 8 of 64 warps"),
         (TILE | {"tile": 0}, "must be a whole number"),
         ({"tile": 128}, "a dict with"),
+    ],
+    "READINGS": [
+        ({"rows": 128, "columns": 128, "high": 8, "wide": 8}, "ours does with 64: larger"),
+        (READINGS | {"columns": 256}, "not even one block can start"),
+        ({"rows": 192, "columns": 240, "high": 6, "wide": 15}, "not even one block can start"),
+        ({"rows": 256, "columns": 256, "high": 16, "wide": 16}, "it spills"),
+        (READINGS | {"high": 16}, "Only 8 of 64 warps"),
+        ({"rows": 4096, "columns": 8, "high": 32, "wide": 1}, "a block less long"),
+        (READINGS | {"wide": 3}, "128 columns cannot be shared out"),
+        (READINGS | {"high": 2, "wide": 2}, "threads; 1024 are the most"),
+        (READINGS | {"rows": 0}, "must be a whole number"),
+        ({"rows": 128}, "a dict with"),
     ],
     "FUSE": [
         (kernel(TAIL, (SUM, THROUGH_OUT)), "in a variable of the thread"),
@@ -140,4 +170,10 @@ OWN = {
     "FUSE": [vector_add.coalesced, softmax.STEPS[0].kernel],
 }
 
-SOLUTION = {"PREDICT": "times", "TILE": "tile", "CHANGE_FIRST": "changes", "FUSE": "tail"}
+SOLUTION = {
+    "PREDICT": "times",
+    "TILE": "tile",
+    "READINGS": "readings",
+    "CHANGE_FIRST": "changes",
+    "FUSE": "tail",
+}
