@@ -38,6 +38,8 @@ def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
         (mark,) = ax.plot(one.parameters["clients"], one.value, **style.mark(one.origin))
         style.tips(mark, f"{rate(one.value)}, {one.origin}: {one.condition}")
     style.key(ax, [one.origin for one in found])
+    if legend := ax.get_legend():
+        legend.set_loc("lower right")  # limits run along the top
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.set_layout_engine("constrained", rect=(0, 0, 0.72, 1))

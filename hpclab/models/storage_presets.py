@@ -42,3 +42,11 @@ def preset(
     port = math.inf if name == "nvme" else catalogue.entry("link", network).value("bandwidth")
     opens = entry.value("metadata") if "metadata" in entry.figures else math.inf
     return Store((server(drive, drives, port, writing),) * servers, opens, port, entry.value("latency"))
+
+
+def examples() -> dict[str, Store]:
+    """A few of them by the names that people know."""
+    return {
+        "Lustre, 4 × 8 NVMe": preset("lustre"), "NFS, one server": preset("nfs"),
+        "Storage Scale, 8 servers": preset("gpfs", 8),
+    }  # fmt: skip

@@ -41,7 +41,7 @@ class LoaderTimeline(Explorer):
             draw=self._timeline,
             note=lambda: ["", _NOTE],
             adapt=lambda changed: show(bool(workers.value), prefetch),
-            height=360,
+            height=330,
         )
 
     def _epoch(self, name: str, workers: int, prefetch: int) -> Epoch:

@@ -12,7 +12,7 @@ WIDGETS = [
             ("press", "button", "Skip", "Enter"),
             ("press", "slider", "Ranks", "ArrowRight"),
             ("see", "came"),
-            ("choose", "Show", "speedup to 1,024"),
+            ("choose", "Show", "1,024 × DGX A100"),
             ("see", "Modelled at 1,024 GPUs"),
             ("choose", "Show", "loss against time"),
             ("see", "tokens/s"),
