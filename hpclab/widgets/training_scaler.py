@@ -26,7 +26,7 @@ from hpclab.widgets.scaler import Scaler
 LARGE = memory_calculator.MODELS["GPT-2 XL, 1.6 B"]
 """The model that is carried on to many GPUs."""
 MANY = (1, 8, 64, 1024)
-CLUSTERS = {"DGX A100": "dgx-a100", "DGX H100": "dgx-h100", "A100, Omni-Path": "a100-omni-path"}
+CLUSTERS = {"DGX A100": "dgx-a100", "DGX H100": "dgx-h100", "Omni-Path": "a100-omni-path"}
 VIEWS = ["a step", "loss against time"]  # and the speedup to MANY on each of CLUSTERS
 _LINKS = [("this machine's", None), *((f"emulated, {gb:g} Gb/s", Link(gb * 1e9 / 8)) for gb in (0.1, 1, 10))]
 _SLOW = Store((Server(20e6),) * 2, metadata=500, latency=5e-3)
@@ -36,7 +36,7 @@ _SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSt
     "overlap": ("Sent", [("during backward", True), ("after it", False)]),
     "batch": ("Batch", [("4", 4), ("8", 8), ("16", 16)]),
     "scaling": ("of", [("each rank", "weak"), ("all ranks", "strong")]),
-    "store": ("Tokens on", [("this disk", None), ("an emulated store", _SLOW)]),
+    "store": ("Tokens on", [("this disk", None), ("slow store", _SLOW)]),
 }
 
 
