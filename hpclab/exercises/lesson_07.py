@@ -57,9 +57,8 @@ def _loads(key: str, bound: str) -> str:
 
 
 WHAT_BINDS = Exercise("07", "what binds", judges.by_choice(
-    "bound", dict(zip(
-        STORES, ("metadata", "clients' links", "servers", "a slow server", "metadata"), strict=True
-    )),
+    "bound",
+    {"A": "metadata", "B": "clients' links", "C": "servers", "D": "a slow server", "E": "metadata"},
     BOUNDS, _loads,
     yes="Small files cost opens, few clients have few links, many share the servers, and one slow server "
     "holds up every file that has a stripe on it. In E it is slow as well, and has time enough.",
@@ -232,9 +231,9 @@ def _cheap(answer: object) -> Verdict:
     if wrong:
         return Verdict(False, wrong)
     said = (
-        f"Busy {f.use:.1%} of the time, for {f.cost:.1f} credits. What binds: {f.bound}. A plan without much "
+        f"Busy {f.use:.1%} of the time, for {f.cost:.1f} credits. What binds: {f.bound}. A first guess, 20 "
     )
-    said += "thought, 20 servers, 1,000 samples in a shard and 8 workers, costs 33.6. Below 25 is possible."
+    said += "servers, 1,000 samples in a shard and 8 workers, costs 33.6. Below 25 is possible."
     return Verdict(True, said, (round(f.cost, 1), "credits"))
 
 

@@ -57,7 +57,7 @@ EXPOSED = Exercise("08", "exposed communication", judges.by_function(
 
 AVERAGE = Exercise("08", "average", judges.by_function(
     "gradient(sums, ranks, micro_batches)", "a number",
-    lambda: ((24.0, 4, 1), (24.0, 4, 3), (10.0, 1, 5), (7.0, 1, 1)),
+    lambda: ((24.0, 4, 1), (24.0, 4, 3), (9.0, 1, 4), (7.0, 1, 1)),
     lambda sums, ranks, micro: sums / (ranks * micro), (
         (lambda g, p, m: g, "that is the sum. It grows with the ranks, and with it every step: "
          "a learning rate that was right for one rank is too large for four."),
@@ -110,8 +110,8 @@ EFFICIENCY = Exercise("08", "efficiency", judges.by_function(
 ))  # fmt: skip
 
 
-BACKWARD, LAYERS, GRADIENTS = 0.25, 48, 3.1e9
-"""A training on 64 GPUs: seconds of a backward pass, layers with the same work, bytes of gradients (2 a
+BACKWARD, GRADIENTS = 0.25, 3.1e9
+"""A training on 64 GPUs: seconds of a backward pass, bytes of gradients (2 a
 parameter of 1.55 billion)."""
 
 RANKS, LINK, LATENCY = 64, 25e9, 0.5e-3
@@ -144,8 +144,8 @@ BUCKET = Exercise("08", "bucket", judges.by_facts(
         (lambda f: f.exposed > 60 and f.last > 40, "The last bucket can never hide, and yours takes "
          "{f.last:.0f} ms: "
          "{f.exposed:.0f} ms are exposed. Make it smaller."),
-        (lambda f: f.exposed > 35, "{f.exposed:.0f} ms are exposed with {f.count} messages. The best is "
-         "below 25: weigh the latency of all messages against the length of the last."),
+        (lambda f: f.exposed > 35, "{f.exposed:.1f} ms are exposed with {f.count} messages. The best is "
+         "below 20: weigh the latency of all messages against the length of the last."),
     ),
     yes="{f.exposed:.0f} ms of 250 are exposed, with {f.count} messages. PyTorch's DDP takes 25 MiB unless "
     "told otherwise: here that would leave {f.usual:.0f} ms, because of the latency of each message.",

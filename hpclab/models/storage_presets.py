@@ -46,7 +46,5 @@ def preset(
 
 def examples() -> dict[str, Store]:
     """A few of them by the names that people know."""
-    return {
-        "Lustre, 4 × 8 NVMe": preset("lustre"), "NFS, one server": preset("nfs"),
-        "Storage Scale, 8 servers": preset("gpfs", 8),
-    }  # fmt: skip
+    names = ("Lustre, 4 × 8 NVMe", "NFS, one server", "Storage Scale, 8 servers")
+    return dict(zip(names, (preset("lustre"), preset("nfs"), preset("gpfs", 8)), strict=True))

@@ -26,10 +26,5 @@ def folder(name: str, within: Path | None = None) -> Path:
         if old == mine or (pid.isdigit() and processes.start_time(int(pid)) != since):
             shutil.rmtree(old, ignore_errors=True)
     mine.mkdir(mode=0o700, parents=True)
-    atexit.register(_remove, mine, me)
+    atexit.register(shutil.rmtree, mine, ignore_errors=True)
     return mine
-
-
-def _remove(mine: Path, owner: int) -> None:
-    if os.getpid() == owner:  # and not a child that was forked from it
-        shutil.rmtree(mine, ignore_errors=True)

@@ -56,7 +56,7 @@ class TrainingScaler(Scaler):
         carried = [(f"{MANY[-1]:,} × {name}", gpu_cluster.named(one)) for name, one in CLUSTERS.items()]
         view = choose("Show", [*((view, view) for view in VIEWS), *carried], VIEWS[0])
         return [dict(controls[:3]), {**dict(controls[3:]), "view": view}], [], {
-            "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 300,
+            "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 280,
         }  # fmt: skip
 
     def _setting(self, name: str, label: str, options: Sequence[tuple[str, Any]]) -> Any:
@@ -89,7 +89,7 @@ class TrainingScaler(Scaler):
     def _many(self, cluster: GpuCluster) -> list[Result]:
         """The same settings on GPUs, with the large model: 16 samples on each, or 1,024 in all."""
         batch = MANY[-1] if self.experiment.scaling == "strong" else 16
-        spec = replace(self.experiment, ranks=MANY, shape=LARGE, precision="bf16", store=None, batch=batch)
+        spec = replace(self.experiment, ranks=MANY, shape=LARGE, store=None, batch=batch)
         return spec.predict(cluster, None, MANY)
 
     def _said(self, ranks: int) -> str:

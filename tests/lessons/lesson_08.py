@@ -6,7 +6,7 @@ WIDGETS = [
             "imports",
             "pool = for_ranks.pool_for(2)",
             "spec = TrainSteps(ranks=(1, 2), steps=2)\nhere = spec.measure(pool)",
-            "training_scaler.TrainingScaler(pool, replace(spec, link=Link(1e8)), asked.four_ranks(), here)",
+            "training_scaler.TrainingScaler(pool, replace(spec, link=Link(125e6)), asked.four_ranks(), here)",
         ],
         [
             ("press", "button", "Skip", "Enter"),

@@ -36,11 +36,7 @@ def plan(samples, workers):
 RIGHT = {
     "WHAT_BINDS": [BOUND, {key.lower(): bound.upper() for key, bound in BOUND.items()}],
     "KEEP_BUSY": [plan(100, 4), plan(1000, 4), plan(2, 8), plan(np.int64(100), np.int32(3))],
-    "STAGING": [
-        counted,
-        lambda c, s, x: math.inf if s <= x else c / (s - x),
-        lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf,
-    ],
+    "STAGING": [counted, lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf],
     "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), by_search, in_minutes],
     "CHEAPEST": [rent(20, 20, 1000, 4, 8), rent(18, 20, 400, 12, 4), rent(np.int64(18), 50, 150, 5, 4)],
 }
@@ -93,7 +89,6 @@ WRONG = {
         (rent(20, 20, 400, 4, 3), "3 workers decode 1,500"),
         (rent(20, 20, 4000, 4, 8), "needs 20"),
         (rent(10, 20, 400, 12, 4), "do not fit on 10"),
-        (rent(0, 20, 400, 12, 4), "servers must be"),
         (plan(400, 4), "a dict with servers, opens"),
     ],
 }

@@ -55,6 +55,7 @@ WRONG = {
         (lambda g, p, m: g / m, "added up the ranks"),
         (lambda g, p, m: g * p * m, "upside down"),
         (lambda g, p, m: g / (p + m), "p × m"),
+        (lambda g, p, m: g // (p * m), "For a sum of 9 over 1 ranks"),
     ],
     "EFFICIENCY": [
         (lambda s, how: s[1] / s[max(s)], "divide it by the ranks"),
@@ -71,8 +72,8 @@ WRONG = {
         (10e6, "pay the latency"),
         (1.5e9, "can never hide"),
         (20e6, "weigh the latency"),
+        (450e6, "35.4 ms are exposed"),
         ("25 MiB", "must be a number"),
-        (0, "must be a number"),
     ],
     "FASTER": [
         ([1, 4, 4, 4, 4, 4, 4], "27.61 ms are exposed"),
