@@ -231,9 +231,7 @@ def _cheap(answer: object) -> Verdict:
     if wrong:
         return Verdict(False, wrong)
     said = f"Busy {f.use:.1%} of the time, for {f.cost:.1f} credits. What binds: {f.bound}. "
-    said += (
-        "A first guess (20 servers, 1,000 samples in a shard, 8 workers) costs 33.6. Below 25 is possible."
-    )
+    said += "A guess (20 servers, 1,000 samples in a shard, 8 workers) costs 33.6. Below 25 is possible."
     return Verdict(True, said, (round(f.cost, 1), "credits"))
 
 
