@@ -59,7 +59,7 @@ busy = partial(Prediction, "Part of the time that two workers keep it busy", "%"
 exposed_share = partial(Prediction, "Exposed part of a step over 1 Gb/s", "%", 0.001, 100, "08",
     "what the link has to do: 7.4 MB, once in and once out, at 125 MB/s; and how long the rest of a step is",
     "the computing: two ranks compute on cores of this machine, and that is most of a step here")
-four_ranks = partial(Prediction, "Weak scaling efficiency at 4 ranks over 1 Gb/s", "%", 0.1, 200, "08",
+four_ranks = partial(Prediction, "Weak scaling efficiency, 4 ranks", "%", 0.1, 200, "08",
     "the cores: four ranks on fewer cores take turns, and a step that waits for them is longer",
     "what overlaps: the wire works while a rank computes, and a rank that waits gives its core away")
 state_of_seven = partial(Prediction, "State of 7 billion parameters", "GB", 1, 10_000, "09",

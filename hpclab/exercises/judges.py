@@ -175,6 +175,8 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def _same(value: Any, expected: Any, within: float, slack: float = 0.0) -> bool:
+    if isinstance(expected, frozenset):  # several ways to say it
+        return any(_same(value, one, within, slack) for one in expected)
     if not is_number(value) or not is_number(expected):
         return bool(value == expected)
     return math.isclose(value, expected, rel_tol=within, abs_tol=slack)

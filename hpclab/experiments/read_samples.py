@@ -9,8 +9,8 @@ experiment.predict(None, costs)          # and from those the time of every vari
 import contextlib
 import itertools
 import os
+import shutil
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from hpclab.experiments.experiment import Progress, counts, there_and_back
 from hpclab.machine import allowance, places
 from hpclab.models.loading import Costs, loading_time
 from hpclab.results import Origin, Result, new_run_id, select
-from hpclab.storage import formats, loaders
+from hpclab.storage import formats, loaders, scratch
 from hpclab.storage.formats import FORMATS
 from hpclab.timing import Stopwatch
 
@@ -69,7 +69,8 @@ class ReadSamples:
         with contextlib.suppress(OSError):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
         disk = home if os.access(home, os.W_OK) else None  # or where temporary files go, often in memory
-        with tempfile.TemporaryDirectory(prefix="samples-", dir=disk) as folder:
+        folder = str(scratch.folder("samples", disk))
+        try:
             kind = places.type_of(folder, mounts)
             for format in FORMATS:
                 formats.write(format, tokens, fs, folder, length=self.length)
@@ -93,6 +94,8 @@ class ReadSamples:
                 ]
                 if progress is not None:
                     progress("reading", done, len(turns))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         return results
 
     def fit(self, results: Sequence[Result]) -> Mapping[str, Costs]:

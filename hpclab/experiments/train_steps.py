@@ -60,7 +60,7 @@ class TrainSteps:
     """`batch` samples: of each rank ("weak" scaling) or of all together ("strong").
 
     `bucket` in bytes; `link` None is this machine's own, else emulated, as is a `store` that the tokens lie
-    on; without one they lie on this machine's disk. `precision`: "fp32" or "bf16".
+    on; without one they lie on this machine's disk.
     """
 
     ranks: tuple[int, ...] = (1, 2, 4)
@@ -68,7 +68,6 @@ class TrainSteps:
     batch: int = 8
     bucket: int = 2**20
     overlap: bool = True
-    precision: str = "fp32"
     link: Link | None = None
     store: Store | None = None
     steps: int = 6
@@ -78,7 +77,6 @@ class TrainSteps:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranks", counts("ranks", self.ranks))
         checks.choice("scaling", self.scaling, ("weak", "strong"))
-        checks.choice("precision", self.precision, ("fp32", "bf16"))
         checks.instance("overlap", self.overlap, bool, "True or False")
         for name, most in (("batch", 2**16), ("bucket", 2**40), ("steps", 10_000), ("repeats", 100)):
             checks.integer(name, getattr(self, name), 1, most)
@@ -96,9 +94,7 @@ class TrainSteps:
 
     def training(self, ranks: int) -> Training:
         """What each of so many ranks is given to do."""
-        return Training(
-            self.shape, self.samples(ranks), self.steps, self.bucket, self.overlap, self.precision, self.link
-        )
+        return Training(self.shape, self.samples(ranks), self.steps, self.bucket, self.overlap, self.link)
 
     def measure(
         self, where: Pool, *, progress: Progress | None = None, found: Callable[[list[Result]], object] = bool
@@ -135,7 +131,7 @@ class TrainSteps:
         `overlap` where there are some: what sums gradients takes time of the core that computes. ValueError
         where one rank was not measured.
         """
-        mine, costs = select(results, "seconds", precision=self.precision, shape=str(self.shape)), {}
+        mine, costs = select(results, "seconds", shape=str(self.shape)), {}
         for ranks in {one.parameters["ranks"] for one in mine}:
             here = select(mine, None, ranks=ranks)
             same = select(here, None, link="", store="") or (here if ranks == 1 else [])
@@ -157,8 +153,9 @@ class TrainSteps:
         """The modelled "makespan" and "seconds" by component, at `ranks` (default: those of the spec).
 
         With `machine` None on this one: what was measured on most ranks, with messages of the spec's buckets
-        and link over it, by `models.overlap`; ranks beyond the cores take turns. On a cluster of GPUs, where
-        `calibration` is not looked at, by `models.training_step.predict`, which `hpclab validate` scores.
+        and link over it, by `models.overlap`; ranks beyond the cores take turns. On a cluster of GPUs, in 16
+        bits and without a look at `calibration`, by `models.training_step.predict`, which `hpclab validate`
+        scores.
         """
         many = counts("ranks", ranks or self.ranks, 1, 2**20)
         if machine is None:
@@ -188,8 +185,7 @@ class TrainSteps:
         """The parameters that all of its Results have."""
         return {
             "scaling": self.scaling, "batch": self.batch, "bucket": self.bucket, "overlap": self.overlap,
-            "precision": self.precision, "link": str(self.link or ""), "store": str(self.store or ""),
-            "shape": str(self.shape),
+            "link": str(self.link or ""), "store": str(self.store or ""), "shape": str(self.shape),
         }  # fmt: skip
 
     def _here(self, costs: Mapping[int, Costs], ranks: int) -> dict[str, float]:
@@ -213,7 +209,7 @@ class TrainSteps:
         }  # fmt: skip
 
     def _there(self, cluster: GpuCluster, ranks: int) -> dict[str, float]:
-        precision = "fp16" if self.precision == "bf16" and "bf16" not in cluster.gpu.sold else self.precision
+        precision = "bf16" if "bf16" in cluster.gpu.sold else "fp16"
         samples = self.samples(ranks)
         micro = math.gcd(samples // ranks, 16)
         plan = Plan(samples, micro, data=ranks, precision=precision, overlap=self.overlap)

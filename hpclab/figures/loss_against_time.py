@@ -20,7 +20,7 @@ def draw(
     for one in checks.instances("losses", losses, Result):
         lines.setdefault(one.parameters[by], {})[one.parameters[along]] = one.value
     labels, least = [], []
-    for name, points in sorted(lines.items(), key=str):
+    for name, points in sorted(lines.items()):
         places = sorted(points.items())
         (line,) = ax.plot(*zip(*places, strict=True))
         text = style.counted(name, by.removesuffix("s")) if by.endswith("s") else f"{by} {name}"

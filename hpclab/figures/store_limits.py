@@ -15,6 +15,7 @@ from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Result
 from hpclab.units import format_bytes
 
+_LEAST = 2e5  # B/s: half of what files of 4 KiB bring at 100 opens/s
 CLIENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _LOOK = {name: style.COLOUR[part] for name, part in (
     ("servers", "storage"), ("clients' links", "transfer"), ("metadata", "waiting")
@@ -30,7 +31,7 @@ def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
     found = [one for one in checks.instances("results", results, Result) if one.quantity == "bandwidth"]
     scales.logarithmic(ax, "y", "B/s", "All clients together")
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="Clients", xlim=(0.9, CLIENTS[-1] * 1.1), ylim=(top / 2000, top * 1.5))
+    ax.set(xlabel="Clients", xlim=(0.9, CLIENTS[-1] * 1.1), ylim=(min(top / 2000, _LEAST), top * 1.5))
     doublings = [2**n for n in range(7)]
     ax.set_xticks(doublings, [f"{clients}" for clients in doublings])
     ax.minorticks_off()
@@ -38,6 +39,8 @@ def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
         (mark,) = ax.plot(one.parameters["clients"], one.value, **style.mark(one.origin))
         style.tips(mark, f"{rate(one.value)}, {one.origin}: {one.condition}")
     style.key(ax, [one.origin for one in found])
+    if legend := ax.get_legend():
+        legend.set_loc("lower right")  # limits run along the top
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.set_layout_engine("constrained", rect=(0, 0, 0.72, 1))

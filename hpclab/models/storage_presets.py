@@ -42,3 +42,9 @@ def preset(
     port = math.inf if name == "nvme" else catalogue.entry("link", network).value("bandwidth")
     opens = entry.value("metadata") if "metadata" in entry.figures else math.inf
     return Store((server(drive, drives, port, writing),) * servers, opens, port, entry.value("latency"))
+
+
+def examples() -> dict[str, Store]:
+    """A few of them by the names that people know."""
+    names = ("Lustre, 4 × 8 NVMe", "NFS, one server", "Storage Scale, 8 servers")
+    return dict(zip(names, (preset("lustre"), preset("nfs"), preset("gpfs", 8)), strict=True))

@@ -6,7 +6,7 @@ ranks = pool.run(train, Training(shape, batch=16), files, path)
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ class Training:
     """`steps` measured steps of a GPT of `shape` on `batch` samples over all ranks, with AdamW.
 
     Gradients travel in buckets of `bucket` bytes, with `overlap` while others are computed, over `link`
-    (None: the machine's own). `precision` is "fp32", or "bf16" for autocast.
+    (None: the machine's own).
     """
 
     shape: Transformer
@@ -41,7 +41,6 @@ class Training:
     steps: int = 8
     bucket: int = 2**20
     overlap: bool = True
-    precision: str = "fp32"
     link: Link | None = None
     learning_rate: float = 1e-3
 
@@ -97,7 +96,6 @@ def train(job: Training, files: Any, path: str) -> Trained:
     optimizer = torch.optim.AdamW(model.parameters(), job.learning_rate)
     buckets = Buckets(model, job.bucket, link=job.link, overlap=job.overlap)
     tokens = files.size(path) // 2  # asked once: on a store that is an open
-    half = torch.autocast(device.type, torch.bfloat16) if job.precision == "bf16" else nullcontext()
 
     @contextmanager
     def part(label: str, kind: str = "compute") -> Iterator[None]:
@@ -110,7 +108,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
         with trace.listen() as marks:
             with part("input", "input"):
                 inputs, targets = (part.to(device) for part in read(job, files, path, tokens, number))
-            with part("forward"), half:
+            with part("forward"):
                 loss = gpt.loss(model(inputs), targets)
             with part("backward"):
                 loss.backward()

@@ -15,7 +15,7 @@ from hpclab import checks
 from hpclab.figures import style, timeline
 from hpclab.storage import loaders
 from hpclab.storage.loaders import Epoch
-from hpclab.widgets.explorer import Explorer, control, show
+from hpclab.widgets.explorer import Explorer, control
 
 
 class LoaderTimeline(Explorer):
@@ -40,7 +40,7 @@ class LoaderTimeline(Explorer):
             ],
             draw=self._timeline,
             note=lambda: ["", _NOTE],
-            adapt=lambda changed: show(bool(workers.value), prefetch),
+            adapt=lambda changed: setattr(prefetch, "disabled", not workers.value),
             height=360,
         )
 

@@ -56,6 +56,7 @@ class Striping(Explorer):
                 self._store(store, opens), self._reading(clients, size, stripes)
             ),
             note=self._notes,
+            height=380,
         )  # fmt: skip
 
     def _store(self, name: str, opens: float) -> Store:

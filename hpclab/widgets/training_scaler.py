@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from hpclab.figures import loss_against_time, speedup, step_bars, style
+from hpclab.models import gpu_cluster
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
@@ -19,13 +20,14 @@ from hpclab.parallel.link import Link
 from hpclab.results import Result, select
 from hpclab.units import format_seconds
 from hpclab.widgets import memory_calculator
-from hpclab.widgets.explorer import Row, choose, show
+from hpclab.widgets.explorer import Row, choose
 from hpclab.widgets.scaler import Scaler
 
 LARGE = memory_calculator.MODELS["GPT-2 XL, 1.6 B"]
 """The model that is carried on to many GPUs."""
 MANY = (1, 8, 64, 1024)
-VIEWS = ("a step", "speedup to 1,024", "loss against time")
+CLUSTERS = {"DGX A100": "dgx-a100", "DGX H100": "dgx-h100", "Omni-Path": "a100-omni-path"}
+VIEWS = ["a step", "loss against time"]  # and the speedup to MANY on each of CLUSTERS
 _LINKS = [("this machine's", None), *((f"emulated, {gb:g} Gb/s", Link(gb * 1e9 / 8)) for gb in (0.1, 1, 10))]
 _SLOW = Store((Server(20e6),) * 2, metadata=500, latency=5e-3)
 _SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSteps: label, names and values
@@ -34,8 +36,7 @@ _SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSt
     "overlap": ("Sent", [("during backward", True), ("after it", False)]),
     "batch": ("Batch", [("4", 4), ("8", 8), ("16", 16)]),
     "scaling": ("of", [("each rank", "weak"), ("all ranks", "strong")]),
-    "precision": ("Precision", [("fp32", "fp32"), ("bf16", "bf16")]),
-    "store": ("Tokens on", [("this machine's disk", None), ("the emulated store, 5 ms", _SLOW)]),
+    "store": ("Tokens on", [("this disk", None), ("slow store", _SLOW)]),
 }
 
 
@@ -52,10 +53,10 @@ class TrainingScaler(Scaler):
         self._predicted: list[Result] = []
         self._settings = {name: self._setting(name, *listed) for name, listed in _SETTINGS.items()}
         controls = [*self._settings.items()]
-        clusters = memory_calculator.clusters("Carry on with", "dgx-a100", "dgx-h100", "a100-omni-path")
-        last = {"view": choose("Show", VIEWS, VIEWS[0]), "cluster": clusters}
-        return [dict(controls[:3]), dict(controls[3:]), last], [], {
-            "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 390,
+        carried = [(f"{MANY[-1]:,} × {name}", gpu_cluster.named(one)) for name, one in CLUSTERS.items()]
+        view = choose("Show", [*((view, view) for view in VIEWS), *carried], VIEWS[0])
+        return [dict(controls[:3]), {**dict(controls[3:]), "view": view}], [], {
+            "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 280,
         }  # fmt: skip
 
     def _setting(self, name: str, label: str, options: Sequence[tuple[str, Any]]) -> Any:
@@ -74,14 +75,13 @@ class TrainingScaler(Scaler):
         super()._moved(changed)
         if changed in self._settings:
             self.set(replace(self.experiment, **{name: one.value for name, one in self._settings.items()}))
-        show(self.controls["view"].value == VIEWS[1], self.controls["cluster"])
 
-    def _drawn_view(self, ax: Axes, view: str, cluster: GpuCluster) -> Axes:
-        if view == VIEWS[2]:
+    def _drawn_view(self, ax: Axes, view: str | GpuCluster) -> Axes:
+        if view == VIEWS[1]:
             return loss_against_time.draw(ax, select(self._results, "loss"))
-        if view == VIEWS[0]:
+        if not isinstance(view, GpuCluster):
             return step_bars.draw(ax, [*self._results, *self._predicted])
-        curves = [Curve.through(self._many(cluster), "ranks", "usl", f"GPT-2 XL on\n{cluster.title}")]
+        curves = [Curve.through(self._many(view), "ranks", "usl", f"GPT-2 XL on\n{view.title}")]
         if self._predicted:
             curves.insert(0, Curve.through(self._predicted, "ranks", "modelled", "here"))
         return speedup.draw(ax, self._results, curves, along="ranks", most=MANY[-1])
@@ -89,7 +89,7 @@ class TrainingScaler(Scaler):
     def _many(self, cluster: GpuCluster) -> list[Result]:
         """The same settings on GPUs, with the large model: 16 samples on each, or 1,024 in all."""
         batch = MANY[-1] if self.experiment.scaling == "strong" else 16
-        spec = replace(self.experiment, ranks=MANY, shape=LARGE, precision="bf16", store=None, batch=batch)
+        spec = replace(self.experiment, ranks=MANY, shape=LARGE, store=None, batch=batch)
         return spec.predict(cluster, None, MANY)
 
     def _said(self, ranks: int) -> str:
@@ -99,12 +99,12 @@ class TrainingScaler(Scaler):
         words += [f"came {', '.join(map(format_seconds, came))}"] * bool(came)
         return f"A step on {style.counted(ranks, 'rank')}: {'; '.join(words) or 'not run yet'}."
 
-    def _notes(self, ranks: int, view: str, cluster: GpuCluster) -> list[str]:
+    def _notes(self, ranks: int, view: str | GpuCluster) -> list[str]:
         lines = [self._said(ranks)]
         rates = select(self._results, "tokens per second", ranks=ranks)
         lines += [f"{one.value:,.0f} tokens/s." for one in rates[-1:]]
-        if view == VIEWS[1]:
-            parts = step_bars.parts(self._many(cluster))[MANY[-1], True]
+        if isinstance(view, GpuCluster):
+            parts = step_bars.parts(self._many(view))[MANY[-1], True]
             total = sum(parts.values())
             shares = ", ".join(
                 f"{value / total:.0%} {name}" for name, value in parts.items() if value > 0.005 * total

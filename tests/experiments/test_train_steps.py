@@ -75,7 +75,7 @@ def test_weak_scaling_has_more_samples_and_more_ranks_than_cores_take_turns(resu
 
 
 def test_on_gpus_the_step_is_that_of_the_model_which_is_validated():
-    spec = replace(TINY, scaling="weak", shape=Transformer(8, 1024, 16, 1024, 50257), precision="bf16")
+    spec = replace(TINY, scaling="weak", shape=Transformer(8, 1024, 16, 1024, 50257))
     results = spec.predict(named("dgx-a100"), None, [1, 8])
     alone, eight = (seconds(results, ranks) for ranks in (1, 8))
     assert alone["exposed"] == alone["hidden"] == 0

@@ -56,7 +56,7 @@ def test_nothing_is_run_or_seen_before_the_prediction():
 
 def test_every_list_shows_what_is_set(scaler):
     shown = {name: one.label for name, one in scaler.controls.items() if hasattr(one, "options")}
-    assert (shown["link"], shown["store"]) == ("emulated, 1 Gb/s", "this machine's disk")
+    assert (shown["link"], shown["store"]) == ("emulated, 1 Gb/s", "this disk")
     assert all(shown.values())
     assert TrainingScaler(Pool(), replace(SPEC, link=None)).controls["link"].label == "this machine's"
 
@@ -75,7 +75,7 @@ def test_other_settings_are_another_experiment_that_is_predicted_before_it_is_ru
 
 
 def test_it_is_carried_on_to_gpus_with_the_model_that_is_validated(scaler):
-    scaler.controls["view"].value = "speedup to 1,024"
+    scaler.controls["view"].label = "1,024 × DGX A100"
     assert "GPT-2 XL" in style.description(scaler.shown.figure)
     weak = scaler.note.value
     scaler.controls["scaling"].value = "strong"

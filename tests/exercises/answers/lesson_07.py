@@ -2,17 +2,31 @@
 
 import math
 
+import numpy as np
+
 from hpclab.exercises import lesson_07
 
-BOUND = {"A": "metadata", "B": "clients' links", "C": "servers", "D": "a slow server"}
+BOUND = {"A": "metadata", "B": "clients' links", "C": "servers", "D": "a slow server", "E": "metadata"}
 
 
 def by_search(write, mtbf):
     return min(range(1, 200_000), key=lambda t: write / t + t / (2 * mtbf))
 
 
+def in_minutes(write, mtbf):
+    return 60 * min(range(1, 3000), key=lambda m: write / m / 60 + m * 60 / (2 * mtbf))
+
+
 def counted(copy, shared, local):
-    return copy / (shared - local) if shared > local else float("inf")
+    """The first whole epoch after which staging was faster."""
+    epochs = 1
+    while shared > local and epochs * shared <= copy + epochs * local:
+        epochs += 1
+    return epochs if shared > local else float("inf")
+
+
+def rent(servers, opens, samples, stripes, workers):
+    return {**plan(samples, workers), "servers": servers, "opens": opens, "stripes": stripes}
 
 
 def plan(samples, workers):
@@ -21,9 +35,10 @@ def plan(samples, workers):
 
 RIGHT = {
     "WHAT_BINDS": [BOUND, {key.lower(): bound.upper() for key, bound in BOUND.items()}],
-    "KEEP_BUSY": [plan(100, 4), plan(1000, 3), plan(20, 8)],
-    "STAGING": [counted, lambda c, s, x: math.inf if s <= x else c / (s - x)],
-    "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), by_search],
+    "KEEP_BUSY": [plan(100, 4), plan(1000, 4), plan(2, 8), plan(np.int64(100), np.int32(3))],
+    "STAGING": [counted, lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf],
+    "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), by_search, in_minutes],
+    "CHEAPEST": [rent(20, 20, 1000, 4, 8), rent(18, 20, 400, 12, 4), rent(np.int64(18), 50, 150, 5, 4)],
 }
 
 WRONG = {
@@ -32,13 +47,15 @@ WRONG = {
         (BOUND | {"B": "servers"}, "clients' links 50 s"),
         (BOUND | {"C": "a slow server"}, "its servers are all the same"),
         (BOUND | {"D": "servers"}, "when its last stripe is"),
-        ({"A": "metadata"}, "a dict with one bound for each of A, B, C and D"),
+        (BOUND | {"E": "a slow server"}, "one is slow, but its quarter"),
+        ({"A": "metadata"}, "a dict with one bound for each of A, B, C, D and E"),
     ],
     "KEEP_BUSY": [
         (plan(1, 4), "4,096 opens/s for 16 nodes"),
         (plan(100, 0), "nothing is fetched or decoded while"),
         (plan(100, 2), "so 2 give 200/s"),
-        (plan(100, 64), "64 workers share 8 cores"),
+        (plan(100, 9), "more than the 8 that a node has cores"),
+        (plan(1001, 4), "only 19.99 shards"),
         (plan(100_000, 4), "some get none"),
         (plan(5000, 4), "Make it 20 or more"),
         (plan(0, 4), "samples_per_shard must be"),
@@ -63,7 +80,16 @@ WRONG = {
         (lambda c, m: m / c, "has no unit"),
         (lambda c, m: math.sqrt(2 * m / c), "a dearer save"),
         (lambda c, m: m / 2, "whatever a save costs"),
+        (lambda c, m: math.sqrt(2 * c * m) / 60, "right in minutes"),
         (lambda c, m: 3600, "it can be 3.73%"),
+    ],
+    "CHEAPEST": [
+        (rent(17, 20, 400, 12, 4), "busy 89.6% of the time, for 22.9 credits. What binds: servers"),
+        (rent(24, 20, 1000, 1, 4), "no more than 16 of 24 servers"),
+        (rent(20, 20, 400, 4, 3), "3 workers decode 1,500"),
+        (rent(20, 20, 4000, 4, 8), "needs 20"),
+        (rent(10, 20, 400, 12, 4), "do not fit on 10"),
+        (plan(400, 4), "a dict with servers, opens"),
     ],
 }
 
@@ -71,4 +97,5 @@ OWN = {"WHAT_BINDS": [lesson_07.STORES, lesson_07.BOUNDS], "KEEP_BUSY": [lesson_
 
 SOLUTION = {
     "WHAT_BINDS": "bounds", "KEEP_BUSY": "plan", "STAGING": "epochs_to_pay", "INTERVAL": "best_interval",
+    "CHEAPEST": "rented",
 }  # fmt: skip

@@ -1,0 +1,30 @@
+"""A folder for files that nobody wants afterwards; what a killed process has left goes at the next start.
+
+    folder = scratch.folder("lesson-07")        # empty, this process's own, on this machine's disk
+
+A killed process runs no exit handler. So the folder's name says whose it is, and whoever makes one of the
+same name removes those of processes of this machine that are gone.
+"""
+
+import atexit
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from hpclab.cluster.host import private, processes
+
+
+def folder(name: str, within: Path | None = None) -> Path:
+    """An empty private folder `within` another (default: the one for hpclab's state), removed when this
+    process ends. Asked for again, it is the same one, emptied. OSError where it cannot be made."""
+    home = within or private.home().path
+    family, me = f"{name}-{platform.node()}-", os.getpid()
+    mine = home / f"{family}{me}-{processes.start_time(me)}"
+    for old in home.glob(f"{family}*"):
+        pid, _, since = old.name.removeprefix(family).partition("-")
+        if old == mine or (pid.isdigit() and processes.start_time(int(pid)) != since):
+            shutil.rmtree(old, ignore_errors=True)
+    mine.mkdir(mode=0o700, parents=True)
+    atexit.register(shutil.rmtree, mine, ignore_errors=True)
+    return mine
