@@ -13,16 +13,17 @@ from matplotlib.axes import Axes
 
 from hpclab.figures import loss_against_time, speedup, step_bars, style
 from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.named_models import MODELS
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
 from hpclab.parallel.link import Link
 from hpclab.results import Result, select
 from hpclab.units import format_seconds
-from hpclab.widgets import memory_calculator
 from hpclab.widgets.explorer import Row, choose, show
 from hpclab.widgets.scaler import Scaler
+from hpclab.widgets.training_lists import clusters
 
-LARGE = memory_calculator.MODELS["GPT-2 XL, 1.6 B"]
+LARGE = MODELS["GPT-2 XL, 1.6 B"]
 """The model that is carried on to many GPUs."""
 MANY = (1, 8, 64, 1024)
 VIEWS = ("a step", "speedup to 1,024", "loss against time")
@@ -52,8 +53,8 @@ class TrainingScaler(Scaler):
         self._predicted: list[Result] = []
         self._settings = {name: self._setting(name, *listed) for name, listed in _SETTINGS.items()}
         controls = [*self._settings.items()]
-        clusters = memory_calculator.clusters("Carry on with", "dgx-a100", "dgx-h100", "a100-omni-path")
-        last = {"view": choose("Show", VIEWS, VIEWS[0]), "cluster": clusters}
+        there = clusters("Carry on with", "dgx-a100", "dgx-h100", "a100-omni-path")
+        last = {"view": choose("Show", VIEWS, VIEWS[0]), "cluster": there}
         return [dict(controls[:3]), dict(controls[3:]), last], [], {
             "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 390,
         }  # fmt: skip

@@ -38,7 +38,7 @@ def test_nothing_is_sharded_or_made_again_that_fits_without():
 
 
 @pytest.mark.parametrize(("plan", "why"), [
-    (Plan(8, data=8), r"^\d{4} GiB of 79$"),
+    (Plan(8, data=8), r"^it needs \d{4} GiB, a GPU has 79$"),
     (Plan(16, tensor=16), "tensor = 16 is more than the 8 GPUs of a node"),
     (Plan(11, pipeline=11), "pipeline = 11 does not divide the model's 96 layers"),
     (Plan(1, tensor=64), "does not divide the model's 96 heads"),
