@@ -9,8 +9,10 @@ from itertools import product
 from typing import Any
 
 import numpy
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
@@ -23,6 +25,14 @@ from hpclab.units import format_seconds
 MOST = 16  # rows: more are too thin
 _KINDS = {"forward": style.COLOUR["compute"], "backward": "#CC79A7"}
 _DIGIT, _ACROSS = 13.0, 0.78 * style.WIDTH  # pixels
+
+
+def compare(above: Timing, below: Timing) -> Figure:
+    """Both over one time axis."""
+    figure, axes = pyplot.subplots(2, figsize=(style.WIDTH / 96, 5.4))
+    for ax, timing in zip(axes, (above, below), strict=True):
+        draw(ax, timing, until=above.makespan)
+    return figure
 
 
 def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:

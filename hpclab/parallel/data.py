@@ -17,11 +17,13 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from hpclab import checks, trace
 from hpclab.models import overlap
 from hpclab.parallel.link import Link, Message, Wire
+from hpclab.workloads import gpt
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
@@ -35,6 +37,12 @@ def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
     if len(found) < len(parameters):
         raise RuntimeError("A parameter got no gradient: freeze (requires_grad_) what the loss does not use.")
     return found
+
+
+def share_of_loss(model: nn.Module, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
+    """What its own sequences add to the loss of the whole batch, on each rank."""
+    rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    return gpt.loss(model(inputs.chunk(ranks)[rank]), targets.chunk(ranks)[rank]) / ranks
 
 
 class Buckets:
