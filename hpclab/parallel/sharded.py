@@ -20,7 +20,6 @@ from torch.nn import functional
 from hpclab import checks
 from hpclab.parallel.data import gradients, when_complete
 from hpclab.parallel.memory_by_kind import stored
-from hpclab.units import format_bytes
 from hpclab.workloads.gpt import GPT
 
 
@@ -92,15 +91,14 @@ class Zero:
                 unit.free()
 
     def held(self) -> str:
-        """What this rank holds now, whole and of its own part; call it between backward and `step`."""
+        """MiB between backward and `step`: whole weights and gradients, this rank's part of both, states."""
         model = [one for unit in self.units for one in unit.parameters]
         shards = [unit.shard for unit in self.units]
         states = [one for state in self.optimizer.state.values() for one in state.values()]
         sizes = []
         for parameters in (model, shards):
             sizes += [stored(parameters), stored(one.grad for one in parameters if one.grad is not None)]
-        words = (format_bytes(size) if size else "-" for size in (*sizes, stored(states)))
-        return "whole: weights {:>8}, gradients {:>8}; own part: {:>8}, {:>8}, Adam {:>8}".format(*words)
+        return "".join(f"{size / 2**20:8.1f}" for size in (*sizes, stored(states)))
 
     def step(self) -> None:
         """Each rank updates its part of the weights; in stages 1 and 2 all gather."""

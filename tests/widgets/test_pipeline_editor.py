@@ -14,7 +14,7 @@ def test_schedule_and_counts_make_the_bubble_smaller_and_obstacles_larger():
     assert "idle 27.3%; 48 messages. Rank 0 holds up to 8 micro-batches." in editor.note.value
     controls["schedule"].value = "1F1B"
     assert "Rank 0 holds up to 4 micro-batches." in editor.note.value
-    assert "1F1B on 4 stages, 8 micro-batches: 27% bubble (modelled)" in editor.announcer.value
+    assert "1F1B on 4 stages, 8 micro-batches: 27% idle (modelled)" in editor.announcer.value
     controls["micro_batches"].value = 64
     assert "(p − 1) / m = 0.0469" in editor.note.value
     controls["slow"].value = 2
