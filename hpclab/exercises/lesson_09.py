@@ -109,26 +109,26 @@ def _facts(answer: object, gpus: int = 0) -> SimpleNamespace:
     gpus = gpus or checks.integer("gpus", given["gpus"], 1, BATCH)
     micro = checks.integer("micro_batch", given["micro_batch"], 1, BATCH)
     if BATCH % (gpus * micro):
-        raise ValueError(
-            f"{gpus} GPUs × micro-batches of {micro} must divide the {BATCH} sequences of a step."
-        )
+        raise ValueError(f"GPUs × micro-batch = {gpus * micro} must divide the {BATCH} sequences of a step.")
+    zero = int(checks.integer("zero", given["zero"], 0, 3))
     recompute = checks.choice("recompute", given["recompute"], HOW)
-    plan = Plan(BATCH, micro, data=gpus, zero=given["zero"], recompute=recompute)
+    plan = Plan(BATCH, micro, data=gpus, zero=zero, recompute=recompute)
     (one,) = planner.ranked(LLAMA_2, cluster, [plan])
     need, seconds = one.memory, one.step.seconds
     return SimpleNamespace(
         plan=plan, gib=need.total / 2**30, has=memory.usable(cluster.memory) / 2**30, seconds=seconds,
         state=(need.parameters + need.gradients + need.optimizer) / 2**30, slower=seconds / fastest() - 1,
-        activations=need.activations / 2**30, cost=round(seconds * gpus, 1),
+        activations=need.activations / 2**30,
+        fetched=", and all parameters are fetched for each" * (zero == 3), cost=round(seconds * gpus, 1),
     )  # fmt: skip
 
 
 _TOO_MUCH = (
-    (lambda f: f.state > f.has, "Model state alone is {f.state:.0f} GiB on each GPU of {f.has:.0f}: 16 bytes "
+    (lambda f: f.state > f.has, "Model state alone is {f.state:.0f} GiB on each GPU of {f.has:.1f}: 16 bytes "
      "for each of 6.7 billion parameters, less what stage {f.plan.zero} shards."),
-    (lambda f: f.gib > f.has and f.plan.recompute == "selective", "{f.gib:.0f} GiB of {f.has:.0f}, as with "
+    (lambda f: f.gib > f.has and f.plan.recompute == "selective", "{f.gib:.1f} GiB of {f.has:.1f}, as with "
      '"none": selective recomputation drops attention\'s scores, which a fused kernel never keeps.'),
-    (lambda f: f.gib > f.has, "{f.gib:.0f} GiB of {f.has:.0f}: {f.state:.0f} of state and "
+    (lambda f: f.gib > f.has, "{f.gib:.1f} GiB of {f.has:.1f}: {f.state:.0f} of state and "
      "{f.activations:.0f} of activations. Which of the two can still shrink, and what does that cost?"),
 )  # fmt: skip
 
@@ -136,11 +136,11 @@ _TOO_MUCH = (
 PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
     functools.partial(_facts, gpus=8), (
         *_TOO_MUCH,
-        (lambda f: f.slower > 0.1, "It fits, with {f.gib:.0f} GiB of {f.has:.0f}, and takes "
+        (lambda f: f.slower > 0.1, "It fits, with {f.gib:.1f} GiB of {f.has:.1f}, and takes "
          "{f.seconds:.1f} s a step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of "
-         "{f.plan.micro_batch} makes small products, and parameters are fetched for each."),
+         "{f.plan.micro_batch} makes small products{f.fetched}."),
     ),
-    yes="{f.gib:.0f} GiB of {f.has:.0f}, {f.seconds:.1f} s a step (modelled), within {f.slower:.0%} of the "
+    yes="{f.gib:.1f} GiB of {f.has:.1f}, {f.seconds:.1f} s a step (modelled), within {f.slower:.0%} of the "
     "fastest that fits.",
 ), (
     "State first: what does each stage of ZeRO leave on one of 8 ranks? Then activations of a micro-batch.",
@@ -152,8 +152,8 @@ def _cheapest(answer: object) -> Verdict:
     f, par = _facts(answer), 8 * fastest()
     wrong = judges.told(_TOO_MUCH, f)
     said = (
-        f"{f.plan.gpus} GPUs × {f.seconds:.2f} s = {f.cost:g} GPU-seconds (modelled), {f.gib:.0f} GiB of "
-        f"{f.has:.0f}. The best plan on one node takes {par:.1f}: "
+        f"{f.plan.gpus} GPUs × {f.seconds:.2f} s = {f.cost:g} GPU-seconds (modelled), {f.gib:.1f} GiB of "
+        f"{f.has:.1f}. The best plan on one node takes {par:.1f}: "
         f"{'you beat it.' if f.cost < par - 0.05 else 'can you beat it?'}"
     )
     return Verdict(not wrong, wrong or said, None if wrong else (f.cost, "GPU-seconds"))

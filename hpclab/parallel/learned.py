@@ -54,4 +54,4 @@ def compared(runs: Sequence[Learned], alone: Learned) -> str:
     if not names or off > SAME:
         raise ValueError(f"The ranks learned something else: {len(names)} tensors, up to {off:.2g} apart.")
     sent = ", ".join(f"{format_bytes(size)} by {name}" for name, size in runs[0][1].items())
-    return f"weights of {len(names)} tensors differ by {off:.0e} at most; rank 0 sent {sent}"
+    return f"weights of {len(names)} tensors differ by {off:.0e} at most\nrank 0 sent {sent}"

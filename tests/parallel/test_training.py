@@ -226,7 +226,7 @@ def test_ranks_that_learn_something_else_are_told(pool):
         return learned(GPT(equal.SHAPE).double(), batch[: dist.get_rank() + 1])
 
     whole = pool.run(alone, ranks=1)[0]
-    assert re.search(r"rank 0 sent .* by all_reduce$", compared(pool.run(in_columns, ranks=2), whole))
+    assert re.search(r"\nrank 0 sent .* by all_reduce$", compared(pool.run(in_columns, ranks=2), whole))
     with pytest.raises(ValueError, match="learned something else"):
         compared(pool.run(each_its_own, ranks=2), whole)
 
