@@ -10,9 +10,8 @@ ranks that began with the same weights keep the same weights. Each way to averag
 message a parameter the latency of the link is paid for each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -53,7 +52,7 @@ class Buckets:
     one parameter is never cut: 1 makes a message a parameter, 2**40 one message of all. ``finish()`` after
     backward waits for what is still on its way, the exposed communication.
 
-    Without `overlap`, and in ``no_sync()``, backward sends nothing. `messages` are the last step's.
+    Without `overlap` backward sends nothing. `messages` are the last step's.
     """
 
     def __init__(
@@ -77,15 +76,6 @@ class Buckets:
     def _send(self) -> None:
         flat = torch.cat([one.flatten() for one in gradients(self.buckets[len(self.sent)])])
         self.sent.append(self.wire.all_reduce(flat / self.wire.ranks, f"bucket {len(self.sent)}"))
-
-    @contextmanager
-    def no_sync(self) -> Iterator[None]:
-        """Inside, as in DDP's, gradients only add up."""
-        overlap, self.overlap = self.overlap, False
-        try:
-            yield
-        finally:
-            self.overlap = overlap
 
     def finish(self) -> None:
         """Wait until every parameter has its averaged gradient."""

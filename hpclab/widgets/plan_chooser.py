@@ -13,7 +13,7 @@ from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose
 from hpclab.widgets.training_lists import POWERS, clusters, models
 
-SHOWN = 2  # of the fastest plans
+SHOWN = 2  # bars: the learner's, if it runs, and the fastest
 _plans = lru_cache(8)(planner.plans)
 
 
@@ -48,7 +48,7 @@ class PlanChooser(Explorer):
             describe=self._placed,
             note=self._said,
             after=[self._links],
-            height=270,
+            height=230,
         )
 
     def plan(self) -> Plan:
@@ -78,7 +78,7 @@ class PlanChooser(Explorer):
         if why and not best:
             self._links.value = ""
             raise ValueError("No plan fits this model on these GPUs: take more of them.")
-        steps = {plan_bars.name(one.plan): one.step.parts for one in best}
+        steps = {plan_bars.name(one.plan): one.step.parts for one in best[: SHOWN - (not why)]}
         title = f"Your plan cannot run: {why}"
         if not why:
             step = training_step.predict(self.at.model, self.plan(), self.at.cluster)

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hpclab import schedules
 from hpclab.models.communication_volume import formula
 from hpclab.models.transformer import Transformer
-from hpclab.parallel import context, data, experts, mesh, pipeline, sequence, sharded, tensor
+from hpclab.parallel import context, data, experts, pipeline, sequence, sharded, tensor
 from hpclab.parallel.link import Link
 from hpclab.parallel.memory_by_kind import here
 from hpclab.parallel.volume import Volume
@@ -106,20 +106,6 @@ def on_tokens(model, shared=gpt.GPT.parameters):
     return step
 
 
-def in_parts(model, sender, complete=lambda: None):
-    """Only the last of two backward passes sends."""
-
-    def step(inputs, targets):
-        (x, last_x), (y, last_y) = mine(inputs).chunk(2), mine(targets).chunk(2)
-        with sender.no_sync():
-            (first := loss_of(model(x), y) / 2).backward()
-        (second := loss_of(model(last_x), last_y) / 2).backward()
-        complete()
-        return (first + second) / dist.get_world_size()
-
-    return step
-
-
 def buckets(model, **options):
     return data.Buckets(model, SIZE, **options)
 
@@ -132,9 +118,7 @@ AVERAGES = {
     "buckets": lambda model: averaged(model, buckets(model).finish),
     "buckets after backward": lambda model: averaged(model, buckets(model, overlap=False).finish),
     "buckets over a link": lambda model: averaged(model, buckets(model, link=LINK).finish),
-    "parts": lambda model: in_parts(model, sender := buckets(model), sender.finish),
     "DDP": lambda model: averaged(ddp(model)),
-    "parts by DDP": lambda model: in_parts(*[ddp(model)] * 2),
 }
 
 
@@ -268,7 +252,10 @@ def check(device="cpu"):
     table = init_device_mesh(device, (ranks // 2, 2), mesh_dim_names=("data", "tensor"))
     row, column = groups(table)
     compare("data, tensor", "gpt", partial(summed, group=column), partial(tensor.split, group=row))
-    both = partial(mesh.split_by_pytorch, mesh=table)
+
+    def both(model):
+        return sharded.by_fsdp(tensor.split_by_pytorch(model, table["tensor"]), mesh=table["data"])
+
     compare("FSDP2, DTensor", "gpt", partial(averaged, group=column), both)
     plan = schedules.pipeline("1F1B", 2, 4)
     compare("data, pipeline", "tied", partial(in_pipeline, plan, table), partial(Stages, plan, row))
