@@ -43,7 +43,7 @@ class MemoryCalculator(Explorer):
             ],
             draw=self._picture,
             note=self._said,
-            height=300,
+            height=370,
         )
 
     def plan(self) -> Plan:

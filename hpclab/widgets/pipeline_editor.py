@@ -42,7 +42,7 @@ class PipelineEditor(Explorer):
             draw=self._picture,
             note=self._said,
             adapt=self._adapt_to,
-            height=300,
+            height=370,
         )
 
     def _adapt_to(self, _changed: str) -> None:

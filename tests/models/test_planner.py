@@ -6,6 +6,7 @@ import pytest
 
 from hpclab.models import memory, planner, training_step
 from hpclab.models.gpu_cluster import named
+from hpclab.models.named_models import BLOOM
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
@@ -33,6 +34,7 @@ def test_nothing_is_sharded_or_made_again_that_fits_without():
     assert [(plan.zero, plan.recompute) for plan in alone] == [(1, "none")]
     assert planner.refusal(SMALL, alone[0], named("dgx-a100")) == ""
     assert planner.plans(GPT3, named("dgx-a100"), gpus=8, batch=8) == []
+    assert planner.plans(BLOOM, named("a100-omni-path"), gpus=384, batch=2048) == []  # as lesson 10 says
     with pytest.raises(ValueError, match="gpus must be"):
         planner.plans(GPT3, named("dgx-a100"), gpus=0, batch=8)
 
