@@ -10,7 +10,7 @@ from hpclab.figures import diagram, style
 from hpclab.models.plan import Plan
 
 _LOOK = {"tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute"}
-_NODES, _SIZE, _HIGH, _ACROSS, _DOWN, _LEFT = 3, 46.0, 28.0, 80.0, 46.0, 92.0  # how many nodes; pixels
+_NODES, _SIZE, _HIGH, _ACROSS, _DOWN, _LEFT = 3, 46.0, 26.0, 80.0, 42.0, 92.0  # how many nodes; pixels
 
 
 def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
@@ -38,7 +38,7 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
         look = {"stroke": style.GRID, "stroke_width": 2, "rx": 6}
         width = node_gpus * _ACROSS
         body.append(diagram.box(_LEFT - 8, y - 6, width, _HIGH + 12, style.GROUND, f"node {node}", **look))
-        body.append(diagram.text(0, y + 21, f"node {node}", colour=style.MUTED))
+        body.append(diagram.text(0, y + 20, f"node {node}", colour=style.MUTED))
     for number, (name, row) in enumerate(rows.items()):
         aside = 9.0 * (number - 1)  # lines side by side
         ends = [place[peer] for peer in row if peer != rank and peer in place]
@@ -49,7 +49,7 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
         told = f"rank {gpu}" + f": {group}" * bool(group and gpu != rank)
         ink = style.GROUND if gpu == rank or group else style.INK
         body.append(diagram.box(x, y, _SIZE, _HIGH, fill, told, rx=4))
-        body.append(diagram.text(x + _SIZE / 2, y + 21, f"{gpu}", anchor="middle", colour=ink))
+        body.append(diagram.text(x + _SIZE / 2, y + 20, f"{gpu}", anchor="middle", colour=ink))
     height = top + len(shown) * _DOWN
     if more := len(touched) - len(shown):
         text = f"and {more:,} more nodes with ranks of its groups"
