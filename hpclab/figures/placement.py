@@ -10,6 +10,7 @@ from hpclab.figures import diagram, style
 from hpclab.models.plan import Plan
 
 _LOOK = {"tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute"}
+_WHERE = ("inside the node", "across nodes")
 _NODES, _SIZE, _HIGH, _ACROSS, _DOWN, _LEFT = 3, 46.0, 26.0, 80.0, 42.0, 92.0  # how many nodes; pixels
 
 
@@ -21,8 +22,9 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
     touched = [own, *dict.fromkeys(node for turn in zip_longest(*others.values()) for node in turn)]
     touched = [node for node in touched if node is not None]
     shown = sorted(touched[:_NODES])
-    where = [f"{name} {'across nodes' if nodes else 'inside the node'}" for name, nodes in others.items()]
-    title = f"Rank {rank} of {plan.gpus:,}: {', '.join(where) or 'it is alone'}"
+    where = {text: [name for name in others if bool(others[name]) == out] for out, text in enumerate(_WHERE)}
+    said = [f"{', '.join(names)} {text}" for text, names in where.items() if names]
+    title = f"Rank {rank}: {'; '.join(said) or 'it is alone'}"
     top, x, body = diagram.title_height(title) + 34, _LEFT, list[str]()
     colours = {name: style.COLOUR[_LOOK[name]] for name in rows}
     place = {
@@ -53,11 +55,11 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
     height = top + len(shown) * _DOWN
     if more := len(touched) - len(shown):
         text = f"and {more:,} more nodes with ranks of its groups"
-        body.append(diagram.text(_LEFT, height, text, colour=style.MUTED))
-    said = (
+        body.append(diagram.text(_LEFT, height + 8, text, colour=style.MUTED))
+    groups = (
         f"{name}: {', '.join(map(str, row[:8]))}{' and more' * (len(row) > 8)}" for name, row in rows.items()
     )
-    return diagram.document(title, f"Its groups are {'. '.join(said)}.", body, height=height + 14)
+    return diagram.document(title, f"Its groups are {'. '.join(groups)}.", body, height=height + 14)
 
 
 def _line(begin: tuple[float, float], end: tuple[float, float], colour: str, aside: float) -> str:

@@ -48,7 +48,7 @@ class PlanChooser(Explorer):
             describe=self._placed,
             note=self._said,
             after=[self._links],
-            height=220,
+            height=240,
         )
 
     def plan(self) -> Plan:

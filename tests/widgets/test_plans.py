@@ -7,7 +7,7 @@ from hpclab.models.named_models import MODELS
 from hpclab.widgets.memory_calculator import MemoryCalculator
 from hpclab.widgets.plan_chooser import PlanChooser
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error:constrained_layout")]  # no room
 
 
 def test_the_memory_of_every_stage_is_that_of_the_model():
