@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 
 from hpclab import checks
-from hpclab.exercises import Exercise, judges
+from hpclab.exercises import Exercise, Verdict, judges
 from hpclab.models import gpu_cluster, memory, planner
+from hpclab.models.named_models import LLAMA_2
 from hpclab.models.plan import Plan
-from hpclab.models.transformer import Transformer
 
 
-def _state(parameters: float, ranks: int, stage: int) -> float:
-    return sum(memory.states(parameters, stage, ranks))
+def _state(parameters: float, ranks: int, stage: int, each: tuple[int, int, int] = memory.MIXED) -> float:
+    return sum(memory.states(parameters, stage, ranks, each))
 
 
 STATE = Exercise("09", "model state", judges.by_function(
@@ -25,6 +25,14 @@ STATE = Exercise("09", "model state", judges.by_function(
          "12 bytes of the optimizer only, stage 2 the gradients, too."),
         (lambda n, p, s: 16 * n / p, "that shards everything, in every stage. Stage 0 shards nothing, and "
          "each stage adds one of the three kinds."),
+        (lambda n, p, s: _state(n, p, s) / 1e9, "that is a number of GB. Asked for are bytes."),
+        (lambda n, p, s: _state(n, p, s) / 2**30, "that is a number of GiB. Asked for are bytes."),
+        (lambda n, p, s: _state(n, p, max(0, s - 1)), "right, but a stage late. Stage 1 shards the "
+         "optimizer's 12 bytes, stage 2 the gradients as well, stage 3 the parameters as well."),
+        (lambda n, p, s: _state(n, p, s, (2, 4, 12)), "18 bytes is what programs hold that add up "
+         "gradients in 4 bytes. Here a gradient has 2."),
+        (lambda n, p, s: _state(n, p, s, (4, 4, 8)), "4 + 4 + 8 is float32. In mixed precision a "
+         "parameter and its gradient have 2 bytes each, and the optimizer 12."),
         (lambda n, p, s: 2 * n, "that is the parameters. Training also holds gradients, and 12 bytes a "
          "parameter for Adam."),
         (lambda n, p, s: (4 + 8 / p if s == 1 else 2 + 10 / p if s == 2 else 12 / p if s else 12) * n,
@@ -44,96 +52,114 @@ STATE = Exercise("09", "model state", judges.by_function(
 
 
 SHORTAGES: Mapping[str, str] = {
-    "A": "GPT-3, 175 B, on 1,024 GPUs of 80 GB, data parallel only; it fails before the first batch",
-    "B": "1.6 B on one GPU of 40 GB: a batch of 64 sequences is wanted, and 4 at once just fit",
-    "C": "8 B on 64 GPUs, sharded; one sequence of 32,768 tokens at a time is already too much",
-    "D": "a 70 B model is to learn a house style from 2,000 letters, on one node",
+    "A": "8 B on 64 GPUs, sharded; one sequence of 32,768 tokens is already too much",
+    "B": "a 70 B model is to learn a house style from 2,000 letters, on 8 GPUs of 80 GB",
+    "C": "GPT-3, 175 B, on 1,024 GPUs of 80 GB, data parallel; it fails before any batch",
+    "D": "1.6 B on one GPU of 40 GB; 64 sequences a step are wanted, 4 at once just fit",
 }
 """Four shortages of memory."""
-REMEDIES = ("shard", "accumulate", "recompute", "adapters")
-"""ZeRO or FSDP; smaller micro-batches; activation checkpointing; LoRA."""
+REMEDIES = ("accumulate", "adapters", "recompute", "shard")
+"""Smaller micro-batches; LoRA; activation checkpointing; ZeRO or FSDP."""
 
 
 _AGAINST = {
-    ("A", "accumulate"): "there is no batch in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
-    ("A", "recompute"): "no activation is in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
-    ("A", "adapters"): "adapters train a model that has been trained already.",
-    ("B", "shard"): "with whom? There is one GPU, and its model state fits.",
-    ("B", "recompute"): "possible, for a third more work. But 4 at once fit, so 16 times 4 costs nothing.",
-    ("B", "adapters"): "then another model is trained. Nothing is wrong with this one's state.",
-    ("C", "accumulate"): "one sequence is the smallest micro-batch there is.",
-    ("C", "shard"): "it is sharded; activations are what is left, and grow with the tokens.",
-    ("C", "adapters"): "they shrink the optimizer's states, and activations stay as they are.",
-    ("D", "shard"): "over 8 GPUs 70 B × 16 bytes are 140 GB on each.",
-    ("D", "accumulate"): "the optimizer's states alone are 840 GB, whatever the batch.",
-    ("D", "recompute"): "the optimizer's states alone are 840 GB, however few activations there are.",
+    ("A", "accumulate"): "one sequence is the smallest micro-batch there is.",
+    ("A", "shard"): "it is sharded; activations are what is left, and grow with the tokens.",
+    ("A", "adapters"): "they shrink the optimizer's states, and activations stay as they are.",
+    ("B", "shard"): "over 8 GPUs 70 B × 16 bytes are 140 GB on each.",
+    ("B", "accumulate"): "the optimizer's states alone are 840 GB, whatever the batch.",
+    ("B", "recompute"): "the optimizer's states alone are 840 GB, however few activations there are.",
+    ("C", "accumulate"): "there is no batch in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
+    ("C", "recompute"): "no activation is in memory yet: 175 billion parameters × 16 bytes are 2.8 TB.",
+    ("C", "adapters"): "adapters train a model that has been trained already.",
+    ("D", "shard"): "with whom? There is one GPU, and its model state fits.",
+    ("D", "recompute"): "possible, for a third more work. But 4 at once fit, so 16 times 4 costs nothing.",
+    ("D", "adapters"): "then another model is trained. Nothing is wrong with this one's state.",
 }
 
 
 REMEDY = Exercise("09", "remedy", judges.by_choice(
-    "remedy", dict(zip(SHORTAGES, REMEDIES, strict=True)), REMEDIES,
+    "remedy", dict(zip(SHORTAGES, ("recompute", "adapters", "shard", "accumulate"), strict=True)), REMEDIES,
     lambda key, remedy: _AGAINST[key, remedy],
     yes="State that does not fit is sharded, a batch is cut, activations of one sequence are computed "
-    "again, and to adapt a model few new numbers are enough.",
+    "again, and to adapt a model few new numbers are enough (its frozen 140 GB are still shared by the 8).",
 ), (
     "What fills the memory: state (parameters, gradients, optimizer), or activations?",
-    "A: 16 bytes a parameter. C: what is left to make smaller, when the batch is one?",
+    "C: 16 bytes a parameter. A: what is left to make smaller, when the batch is one?",
 ))  # fmt: skip
 
 
-SEVEN = Transformer(
-    32, 4096, 32, 4096, 32000, feed_forward=11008, gated=True, tied=False, positions=False, biases=False
-)
-"""Llama 2, 7 B (Touvron et al., 2023): 6.7 billion parameters, sequences of 4,096 tokens."""
 NODE, BATCH, HOW = "dgx-a100-40gb", 64, ("none", "selective", "full")
-"""One node of 8 A100 with 40 GB each; sequences of a step; what can be recomputed."""
-
-
-def plan_of(zero: int, micro_batch: int, recompute: str) -> Plan:
-    """Data parallel on the 8 GPUs of the node."""
-    return Plan(BATCH, micro_batch, data=8, zero=zero, recompute=recompute)
+"""Nodes of 8 A100 with 40 GB each; sequences of a step; what can be recomputed."""
 
 
 @functools.cache
 def fastest() -> float:
-    """Seconds of the fastest step among the plans that fit."""
-    cluster = gpu_cluster.named(NODE)
-    plans = itertools.starmap(plan_of, itertools.product(range(4), (1, 2, 4, 8), HOW))
-    fitting = (plan for plan in plans if not planner.refusal(SEVEN, plan, cluster))
-    return planner.ranked(SEVEN, cluster, fitting)[0].step.seconds
+    """Seconds of the fastest step among the plans that fit on one node."""
+    cluster, choices = gpu_cluster.named(NODE), itertools.product((1, 2, 4, 8), range(4), HOW)
+    plans = (Plan(BATCH, micro, data=8, zero=zero, recompute=how) for micro, zero, how in choices)
+    fitting = (plan for plan in plans if not planner.refusal(LLAMA_2, plan, cluster))
+    return planner.ranked(LLAMA_2, cluster, fitting)[0].step.seconds
 
 
-def _seven(answer: object) -> SimpleNamespace:
-    given, cluster = judges.named(answer, "zero", "micro_batch", "recompute"), gpu_cluster.named(NODE)
-    micro = checks.integer("micro_batch", given["micro_batch"], 1, 8)
-    if BATCH // 8 % micro:
-        raise ValueError(f"micro_batch must divide the {BATCH // 8} sequences of a rank, not {micro}.")
-    plan = plan_of(given["zero"], micro, checks.choice("recompute", given["recompute"], HOW))
-    (one,) = planner.ranked(SEVEN, cluster, [plan])
+def _facts(answer: object, gpus: int = 0) -> SimpleNamespace:
+    """What Llama 2 comes to under a plan for so many data-parallel GPUs; 0: the answer says how many."""
+    names, cluster = ("zero", "micro_batch", "recompute"), gpu_cluster.named(NODE)
+    given = judges.named(answer, *names) if gpus else judges.named(answer, "gpus", *names)
+    gpus = gpus or checks.integer("gpus", given["gpus"], 1, BATCH)
+    micro = checks.integer("micro_batch", given["micro_batch"], 1, BATCH)
+    if BATCH % (gpus * micro):
+        raise ValueError(f"GPUs × micro-batch = {gpus * micro} must divide the {BATCH} sequences of a step.")
+    zero = int(checks.integer("zero", given["zero"], 0, 3))
+    recompute = checks.choice("recompute", given["recompute"], HOW)
+    plan = Plan(BATCH, micro, data=gpus, zero=zero, recompute=recompute)
+    (one,) = planner.ranked(LLAMA_2, cluster, [plan])
     need, seconds = one.memory, one.step.seconds
     return SimpleNamespace(
         plan=plan, gib=need.total / 2**30, has=memory.usable(cluster.memory) / 2**30, seconds=seconds,
         state=(need.parameters + need.gradients + need.optimizer) / 2**30, slower=seconds / fastest() - 1,
         activations=need.activations / 2**30,
+        fetched=", and all parameters are fetched for each" * (zero == 3), cost=round(seconds * gpus, 1),
     )  # fmt: skip
 
 
+_TOO_MUCH = (
+    (lambda f: f.state > f.has, "Model state alone is {f.state:.0f} GiB on each GPU of {f.has:.1f}: 16 bytes "
+     "for each of 6.7 billion parameters, less what stage {f.plan.zero} shards."),
+    (lambda f: f.gib > f.has and f.plan.recompute == "selective", "{f.gib:.1f} GiB of {f.has:.1f}, as with "
+     '"none": selective recomputation drops attention\'s scores, which a fused kernel never keeps.'),
+    (lambda f: f.gib > f.has, "{f.gib:.1f} GiB of {f.has:.1f}: {f.state:.0f} of state and "
+     "{f.activations:.0f} of activations. Which of the two can still shrink, and what does that cost?"),
+)  # fmt: skip
+
+
 PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
-    _seven, (
-        (lambda f: f.state > f.has, "Model state alone is {f.state:.0f} GiB on each GPU of {f.has:.0f}: 16 "
-         "bytes for each of 6.7 billion parameters, less what stage {f.plan.zero} shards."),
-        (lambda f: f.gib > f.has, "{f.gib:.0f} GiB of {f.has:.0f}: {f.state:.0f} of state and "
-         "{f.activations:.0f} of "
-         "activations. Which of the two can still shrink, and what does that cost?"),
-        (lambda f: f.slower > 0.1, "It fits, with {f.gib:.0f} GiB of {f.has:.0f}, and takes {f.seconds:.1f} "
-         "s a "
-         "step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of {f.plan.micro_batch} "
-         "makes "
-         "small products, and parameters are fetched for each."),
+    functools.partial(_facts, gpus=8), (
+        *_TOO_MUCH,
+        (lambda f: f.slower > 0.1, "It fits, with {f.gib:.1f} GiB of {f.has:.1f}, and takes "
+         "{f.seconds:.1f} s a step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of "
+         "{f.plan.micro_batch} makes small products{f.fetched}."),
     ),
-    yes="{f.gib:.0f} GiB of {f.has:.0f}, {f.seconds:.1f} s a step (modelled), within {f.slower:.0%} of the "
+    yes="{f.gib:.1f} GiB of {f.has:.1f}, {f.seconds:.1f} s a step (modelled), within {f.slower:.0%} of the "
     "fastest that fits.",
 ), (
     "State first: what does each stage of ZeRO leave on one of 8 ranks? Then activations of a micro-batch.",
     "One sequence without recomputing is just too much. With recomputing there is room: for what?",
+))  # fmt: skip
+
+
+def _cheapest(answer: object) -> Verdict:
+    f, par = _facts(answer), 8 * fastest()
+    wrong = judges.told(_TOO_MUCH, f)
+    said = (
+        f"{f.plan.gpus} GPUs × {f.seconds:.2f} s = {f.cost:g} GPU-seconds (modelled), {f.gib:.1f} GiB of "
+        f"{f.has:.1f}. The best plan on one node takes {par:.1f}: "
+        f"{'you beat it.' if f.cost < par - 0.05 else 'can you beat it?'}"
+    )
+    return Verdict(not wrong, wrong or said, None if wrong else (f.cost, "GPU-seconds"))
+
+
+CHEAPEST = Exercise("09", "fewest GPU-seconds", _cheapest, (
+    "More GPUs share the state, so that each has more room. Room for what is the best worth?",
+    "What would a step take if nothing were computed again? How many GPUs make that fit?",
 ))  # fmt: skip

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from hpclab import checks
-from hpclab.exercises import Exercise, judges
+from hpclab.exercises import Exercise, Verdict, judges
 from hpclab.models import gpu_cluster, planner
+from hpclab.models.named_models import BLOOM, MODELS
 from hpclab.models.plan import Plan
-from hpclab.models.transformer import Transformer
+from hpclab.models.planner import Ranked
 
 
 def _bubble(ranks: int, micro_batches: int, chunks: int) -> float:
@@ -27,13 +28,15 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
         (lambda p, m, v: (p - 1) / (m + p - 1), "right without chunks. With v of them the pipe fills with "
          "thinner stages, and the bubble is a v-th."),
         (lambda p, m, v: (p - 1) / p, "that is one micro-batch alone: one rank works, the others wait."),
+        (lambda p, m, v: 100 * _bubble(p, m, v), "that is in per cent. A share lies between 0 and 1."),
+        (lambda p, m, v: 1 - _bubble(p, m, v), "that is the share in which ranks compute."),
         (lambda p, m, v: p / (v * m + p), "p ranks make p - 1 steps to fill: the first begins at once."),
     ),
     shown="4 stages and 8 micro-batches: you get {0:.3g}: ",
     otherwise=lambda n, p, m, v: f"For {p} ranks, {m} micro-batches, {v} chunks you get {n:.3g}. A rank "
     f"computes m micro-batches, and waits for (p - 1)/v of them: what is the share of the wait?",
     yes="27 % with 4 stages and 8 micro-batches, 10 % with 8 and 64, 2.7 % when each rank has 4 thin stages. "
-    "Chunks are paid for in messages: four times as many.",
+    "Chunks are paid for in messages: 31 from stage to stage where there were 7.",
 ), (
     "In units of one micro-batch on one rank: computing takes m, and filling and draining p - 1.",
     "With v chunks filling takes (p - 1)/v.",
@@ -41,37 +44,40 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
 
 
 NEEDS: Mapping[str, str] = {
-    "A": "one layer's matrices and activations are too large for a GPU; eight GPUs are joined by NVLink",
-    "B": "the layers fill 16 nodes, however they are cut; between nodes there is an ordinary network",
-    "C": "everything fits into one node; there are 64 nodes, and the batch is large",
-    "D": "sequences of a million tokens; one does not fit even with everything else split",
-    "E": "ten times the parameters are wanted, for hardly more computing a token",
+    "A": "all fits into one node; there are 64 nodes, and the batch is large",
+    "B": "ten times the parameters are wanted, for hardly more computing a token",
+    "C": "one layer is too large for a GPU; eight GPUs are joined by NVLink",
+    "D": "sequences of a million tokens; one is too much, whatever else is split",
+    "E": "the layers fill 16 nodes; between nodes there is an ordinary network",
 }
 """Five needs."""
+AXES = ("context", "data", "expert", "pipeline", "tensor")
+"""Five ways to split."""
 _ASKED = {
-    "A": "which one cuts a single matrix? It sends activations in every layer, so it wants the fastest "
+    "A": "a model that fits needs no cutting. Which one sends gradients, once a step?",
+    "B": "which one has parameters that most tokens do not go through?",
+    "C": "which one cuts a single matrix? It sends activations in every layer, so it wants the fastest "
     "links.",
-    "B": "which one sends least, from one neighbour to the next, and cuts between layers?",
-    "C": "a model that fits needs no cutting. Which one sends gradients, once a step?",
     "D": "which one cuts the tokens of a sequence, attention included?",
-    "E": "which one has parameters that most tokens do not go through?",
+    "E": "which one sends least, from one neighbour to the next, and cuts between layers?",
 }
 
 
 AXIS = Exercise("10", "which axis", judges.by_choice(
-    "axis", {"A": "tensor", "B": "pipeline", "C": "data", "D": "context", "E": "expert"},
-    ("data", "tensor", "pipeline", "context", "expert"), lambda key, _: _ASKED[key],
+    "way to split", {"A": "data", "B": "expert", "C": "tensor", "D": "context", "E": "pipeline"}, AXES,
+    lambda key, _: _ASKED[key],
     yes="What talks in every layer stays on NVLink; what talks once a step, or with one neighbour, may "
     "cross the network.",
 ), (
     "What does each axis cut: a matrix, the list of layers, the batch, a sequence, the choice of MLPs?",
+    "Which one cuts nothing of the model? That is A's. Which one cuts inside a layer? That is C's.",
 ))  # fmt: skip
 
 
-GPT3 = Transformer(96, 12288, 96, 2048, 51200)
-"""GPT-3, 175 B (Brown et al., 2020), its vocabulary padded."""
-CLUSTER, GPUS, BATCH = "dgx-a100", 512, 1024
+GPT3, CLUSTER, GPUS, BATCH = MODELS["GPT-3, 175 B"], "dgx-a100", 512, 1024
 """64 nodes of 8 A100 with 80 GB; sequences of a step."""
+HOW = ("none", "selective", "full")  # what can be recomputed
+_DEGREES = ("tensor", "pipeline", "chunks", "micro_batch")
 
 
 @functools.cache
@@ -80,17 +86,22 @@ def fastest() -> float:
     return planner.plans(GPT3, gpu_cluster.named(CLUSTER), GPUS, BATCH)[0].step.seconds
 
 
-def _plan(answer: object) -> SimpleNamespace:
-    names, cluster = ("tensor", "pipeline", "chunks", "micro_batch"), gpu_cluster.named(CLUSTER)
+def _given(answer: object, *names: str) -> dict[str, Any]:
+    """The degrees of these names that `answer` holds, and what is recomputed."""
     given = judges.named(answer, *names, "recompute")
     degrees: dict[str, Any] = {name: checks.integer(name, given[name], 1, GPUS) for name in names}
-    rest, left = divmod(GPUS, degrees["tensor"] * degrees["pipeline"])
+    return degrees | {"recompute": checks.choice("recompute", given["recompute"], HOW), "zero": 1,
+                      "sequence_parallel": degrees["tensor"] > 1}  # fmt: skip
+
+
+def _plan(answer: object) -> SimpleNamespace:
+    given, cluster = _given(answer, *_DEGREES), gpu_cluster.named(CLUSTER)
+    rest, left = divmod(GPUS, given["tensor"] * given["pipeline"])
     if left or not rest:
         raise ValueError(
             f"tensor × pipeline must divide the {GPUS} GPUs; data parallelism is what they leave."
         )
-    plan = Plan(BATCH, data=rest, **degrees, zero=1, recompute=given["recompute"],
-                sequence_parallel=degrees["tensor"] > 1)  # fmt: skip
+    plan = Plan(BATCH, data=rest, **given)
     why = planner.refusal(GPT3, plan, cluster)
     if why:
         return SimpleNamespace(why=why)
@@ -125,4 +136,45 @@ PLAN = Exercise("10", "175B on 512 GPUs", judges.by_facts(
 ), (
     "Tensor parallelism up to the node's 8 GPUs, for memory; then a pipeline, until the rest fits.",
     "More micro-batches, or chunks, make the bubble smaller. Recompute only what memory asks for.",
+))  # fmt: skip
+
+
+TOKENS, DAYS, SITE = 366e9, 118, "a100-omni-path"
+"""BLOOM's training: tokens and days (Luccioni et al., 2022), and nodes of 8 A100 with 4 Omni-Path cards."""
+THEIRS = {"data": 8, "tensor": 4, "pipeline": 12, "chunks": 1, "micro_batch": 2, "recompute": "full"}
+"""Its plan (BigScience Workshop, 2022), 2,048 sequences a step."""
+
+
+def _trained(answer: object) -> tuple[Ranked, float]:
+    """The answer as a plan for BLOOM, and the days that its training takes."""
+    plan, cluster = Plan(2048, **_given(answer, "data", *_DEGREES)), gpu_cluster.named(SITE)
+    if plan.gpus % cluster.node_gpus:
+        raise ValueError(f"data × tensor × pipeline are {plan.gpus} GPUs: take whole nodes of 8.")
+    if why := planner.refusal(BLOOM, plan, cluster):
+        raise ValueError(f"It cannot run: {why}.")
+    (one,) = planner.ranked(BLOOM, cluster, [plan])
+    return one, TOKENS / (plan.batch * BLOOM.sequence) * one.step.seconds / 86400
+
+
+def _cheaper(answer: object) -> Verdict:
+    (one, days), (their, took) = _trained(answer), _trained(THEIRS)
+    cost, par = (round(run.plan.gpus * long * 24e-3) for run, long in ((one, days), (their, took)))
+    said = f"{one.plan.gpus} GPUs × {days:.0f} days ({one.step.seconds:.1f} s a step, modelled"
+    if days > DAYS:
+        worst = max(set(one.step.parts) - {"matrix products"}, key=lambda part: one.step.parts[part])
+        share = one.step.parts[worst] / one.step.seconds
+        return Verdict(
+            False, f"{said}): more than {DAYS} days. After the products, most is {worst}: {share:.0%}."
+        )
+    said += (
+        f", {one.memory.total / 2**30:.0f} GiB) = {cost} thousand GPU-hours. BLOOM's own plan comes to {par}"
+    )
+    return Verdict(True, f"{said}{': you beat it.' if cost < par else '.'}", (cost, "thousand GPU-hours"))
+
+
+CHEAPER = Exercise("10", "BLOOM for less", _cheaper, (
+    "Begin with their plan. What of it do GPUs with fused attention no longer need, and what is that worth?",
+    "Then fewer GPUs: stages need not divide the 70 layers. Those at both ends may have one layer fewer, so "
+    "72 can be divided instead.",
+    "What is left over, memory or time? A larger micro-batch costs the one and saves the other.",
 ))  # fmt: skip

@@ -26,7 +26,7 @@ _LOOKS = {
 def draw(ax: Axes, bars: Mapping[str, Memory], capacity: float = 0.0, *, title: str = "") -> Axes:
     """A bar of bytes for each name; `capacity` bytes are a line (0: none). ValueError for an empty mapping.
 
-    Without a `title` the answer is whether the last of them fits.
+    Without a `title` the answer is whether the fullest of them fits.
     """
     for name, memory in checks.instance("bars", bars, Mapping).items():
         checks.instance(name, memory, Memory)
@@ -42,11 +42,11 @@ def draw(ax: Axes, bars: Mapping[str, Memory], capacity: float = 0.0, *, title: 
     if capacity:
         ax.axhline(capacity, color=style.INK, linestyle=(0, (4, 3)), linewidth=1.5)
         ax.annotate(f"{format_bytes(capacity)} usable", (-0.55, capacity), **look)
-    ax.set(xlim=(-0.6, len(bars) - 0.5), ylabel="On one rank, at the peak")
+    ax.set(xlim=(-0.6, len(bars) - 0.5), ylabel="On one rank")
     ax.set_xticks(range(len(bars)), list(bars))
     ax.yaxis.set_major_locator(MultipleLocator(2 ** round(math.log2(top / 5))))
     ax.yaxis.set_major_formatter(lambda value, _: format_bytes(value))
-    total = [*bars.values()][-1].total
+    total = max(memory.total for memory in bars.values())
     answer = f"{format_bytes(total)} at the peak"
     if capacity:
         answer += f": {'it fits' if total <= capacity else 'too much'} for {format_bytes(capacity)}"

@@ -9,8 +9,10 @@ from itertools import product
 from typing import Any
 
 import numpy
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
@@ -25,6 +27,14 @@ _KINDS = {"forward": style.COLOUR["compute"], "backward": "#CC79A7"}
 _DIGIT, _ACROSS = 13.0, 0.78 * style.WIDTH  # pixels
 
 
+def compare(above: Timing, below: Timing) -> Figure:
+    """Both over one time axis."""
+    figure, axes = pyplot.subplots(2, figsize=(style.WIDTH / 96, 4.9))
+    for ax, timing in zip(axes, (above, below), strict=True):
+        draw(ax, timing, until=above.makespan)
+    return figure
+
+
 def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
     """Draw `timing`, the time axis at least up to `until` seconds, so that two of them can be compared.
 
@@ -36,7 +46,7 @@ def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
     ax.barh(range(len(shown)), timing.makespan, 0.8, facecolor=style.GROUND, edgecolor=style.GRID)
     _boxes(ax, timing, shown, _DIGIT * len(f"{pipeline.micro_batches - 1}") * span / _ACROSS)
     keys = [Patch(**_look(word), label=word) for word in _KINDS]
-    keys += [Patch(facecolor=style.GROUND, edgecolor=style.MUTED, label="bubble")]
+    keys += [Patch(facecolor=style.GROUND, edgecolor=style.MUTED, label="idle")]
     keys += [Patch(alpha=0, label="paler: a rank's later chunks")] * (pipeline.chunks > 1)
     legend = ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderaxespad=0.1)
     legend.set_in_layout(False)
@@ -52,7 +62,7 @@ def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
     scales.duration(ax.xaxis, span)
     where = style.counted(pipeline.ranks, "stage") + f" × {pipeline.chunks} chunks" * (pipeline.chunks > 1)
     batches = f"{pipeline.micro_batches} micro-batch{'es' * (pipeline.micro_batches > 1)}"
-    title = f"{pipeline.name[0].upper()}{pipeline.name[1:]} on {where}, {batches}: {timing.bubble:.0%} bubble"
+    title = f"{pipeline.name[0].upper()}{pipeline.name[1:]} on {where}, {batches}: {timing.bubble:.0%} idle"
     title += f" ({timing.origin})" * (timing.origin is not Origin.MEASURED)
     text = f"All is done after {format_seconds(timing.makespan)}. Rank 0 holds the activations of up to "
     text += f"{counts[0]:.3g} micro-batches, the last rank of {counts[-1]:.3g}."

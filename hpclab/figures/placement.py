@@ -10,7 +10,8 @@ from hpclab.figures import diagram, style
 from hpclab.models.plan import Plan
 
 _LOOK = {"tensor": "communication", "context": "queue wait", "data": "storage", "pipeline": "compute"}
-_NODES, _SIZE, _ACROSS, _DOWN, _LEFT = 4, 46.0, 80.0, 86.0, 92.0  # pixels, and how many nodes
+_WHERE = ("inside the node", "across nodes")
+_NODES, _SIZE, _HIGH, _ACROSS, _DOWN, _LEFT = 3, 46.0, 26.0, 80.0, 42.0, 92.0  # how many nodes; pixels
 
 
 def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
@@ -21,8 +22,9 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
     touched = [own, *dict.fromkeys(node for turn in zip_longest(*others.values()) for node in turn)]
     touched = [node for node in touched if node is not None]
     shown = sorted(touched[:_NODES])
-    where = [f"{name} {'across nodes' if nodes else 'inside the node'}" for name, nodes in others.items()]
-    title = f"Rank {rank} of {plan.gpus:,}: {', '.join(where) or 'it is alone'}"
+    where = {text: [name for name in others if bool(others[name]) == out] for out, text in enumerate(_WHERE)}
+    said = [f"{', '.join(names)} {text}" for text, names in where.items() if names]
+    title = f"Rank {rank}: {'; '.join(said) or 'it is alone'}"
     top, x, body = diagram.title_height(title) + 34, _LEFT, list[str]()
     colours = {name: style.COLOUR[_LOOK[name]] for name in rows}
     place = {
@@ -37,8 +39,8 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
         y = place[node * node_gpus][1]
         look = {"stroke": style.GRID, "stroke_width": 2, "rx": 6}
         width = node_gpus * _ACROSS
-        body.append(diagram.box(_LEFT - 8, y - 10, width, _SIZE + 20, style.GROUND, f"node {node}", **look))
-        body.append(diagram.text(0, y + 28, f"node {node}", colour=style.MUTED))
+        body.append(diagram.box(_LEFT - 8, y - 6, width, _HIGH + 12, style.GROUND, f"node {node}", **look))
+        body.append(diagram.text(0, y + 20, f"node {node}", colour=style.MUTED))
     for number, (name, row) in enumerate(rows.items()):
         aside = 9.0 * (number - 1)  # lines side by side
         ends = [place[peer] for peer in row if peer != rank and peer in place]
@@ -48,22 +50,22 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
         fill = style.INK if gpu == rank else colours.get(group, style.GRID)
         told = f"rank {gpu}" + f": {group}" * bool(group and gpu != rank)
         ink = style.GROUND if gpu == rank or group else style.INK
-        body.append(diagram.box(x, y, _SIZE, _SIZE, fill, told, rx=4))
-        body.append(diagram.text(x + _SIZE / 2, y + 30, f"{gpu}", anchor="middle", colour=ink))
+        body.append(diagram.box(x, y, _SIZE, _HIGH, fill, told, rx=4))
+        body.append(diagram.text(x + _SIZE / 2, y + 20, f"{gpu}", anchor="middle", colour=ink))
     height = top + len(shown) * _DOWN
     if more := len(touched) - len(shown):
         text = f"and {more:,} more nodes with ranks of its groups"
-        body.append(diagram.text(_LEFT, height, text, colour=style.MUTED))
-    said = (
+        body.append(diagram.text(_LEFT, height + 8, text, colour=style.MUTED))
+    groups = (
         f"{name}: {', '.join(map(str, row[:8]))}{' and more' * (len(row) > 8)}" for name, row in rows.items()
     )
-    return diagram.document(title, f"Its groups are {'. '.join(said)}.", body, height=height + 14)
+    return diagram.document(title, f"Its groups are {'. '.join(groups)}.", body, height=height + 14)
 
 
 def _line(begin: tuple[float, float], end: tuple[float, float], colour: str, aside: float) -> str:
-    (x, y), (to_x, to_y) = ((at[0] + _SIZE / 2, at[1] + _SIZE / 2) for at in (begin, end))
+    (x, y), (to_x, to_y) = ((at[0] + _SIZE / 2, at[1] + _HIGH / 2) for at in (begin, end))
     if y == to_y:  # an arc over the GPUs between: NVLink
-        path, dash = f"M{x:.1f},{y:.1f}Q{(x + to_x) / 2:.1f},{y - 52:.1f} {to_x:.1f},{to_y:.1f}", ""
+        path, dash = f"M{x:.1f},{y:.1f}Q{(x + to_x) / 2:.1f},{y - 34:.1f} {to_x:.1f},{to_y:.1f}", ""
     else:
         path, dash = f"M{x + aside:.1f},{y:.1f}L{to_x + aside:.1f},{to_y:.1f}", ' stroke-dasharray="6 5"'
     return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="3"{dash}/>'

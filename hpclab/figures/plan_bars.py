@@ -54,16 +54,16 @@ def draw(ax: Axes, steps: Mapping[str, Mapping[str, float]], *, title: str = "")
     text = stacks.draw(ax, bars, _LOOKS, format_seconds, 1.15 * top, across=True)
     for row, total in enumerate(totals):
         ax.annotate(format_seconds(total), (total, row), (5, 0), textcoords="offset points", va="center")
-    ax.set(ylim=(len(bars) - 0.5, -0.5), xlabel="One step")
+    ax.set(ylim=(len(bars) - 0.5, -0.5))
     ax.set_yticks(range(len(bars)), list(bars), linespacing=1.1)
     ax.tick_params(axis="y", length=0)
     scales.duration(ax.xaxis, top)
     seen = [part for part in _LOOKS if any(bar[part] > 0.002 * top for bar in bars.values())]
     legend = ax.legend(
-        handles=[Patch(**_LOOKS[part], label=part) for part in seen], loc="lower left", ncols=3,
+        handles=[Patch(**_LOOKS[part], label=part) for part in seen], loc="lower left", ncols=4,
         bbox_to_anchor=(0, 1), borderaxespad=0.1, columnspacing=0.9,
         bbox_transform=blended_transform_factory(ax.figure.transSubfigure, ax.transAxes),  # names take room
     )  # fmt: skip
     legend.set_in_layout(False)
     answer = title or f"{next(iter(bars)).splitlines()[0]}: {format_seconds(totals[0])} a step (modelled)"
-    return style.describe(ax, answer, text.replace("\n", ", "), above=-(-len(seen) // 3))
+    return style.describe(ax, answer, text.replace("\n", ", "), above=-(-len(seen) // 4))

@@ -7,7 +7,10 @@ Notice what each grows with. Data and ZeRO: parameters, however large the batch 
 and expert: tokens × layers. A pipeline: tokens, but not layers.
 """
 
+from collections.abc import Mapping
+
 from hpclab import checks
+from hpclab.models import nccl
 from hpclab.models.formulas import bus_factor
 from hpclab.models.transformer import Transformer
 
@@ -47,3 +50,12 @@ def formula(
     }  # fmt: skip
     checks.choice("parallelism", parallelism, sizes)
     return {name: bus_factor(name, ranks) * size for name, size in sizes[parallelism].items()}
+
+
+def seconds(sent: Mapping[str, float], job: nccl.Job) -> float:
+    """How long these bytes that a rank sends take in `job`, one collective after the other, nothing hidden.
+
+    A collective is timed by its own size, of which a rank sends `bus_factor` times as much.
+    """
+    sizes = {name: size / bus_factor(name, job.gpus) for name, size in sent.items()}
+    return sum(nccl.predict(name, size, job).seconds for name, size in sizes.items())

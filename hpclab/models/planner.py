@@ -71,7 +71,7 @@ def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
         return f"{plan.gpus} GPUs are more than the {cluster.node_gpus} of the only node"
     needed, has = memory.peak(model, plan).total, memory.usable(cluster.memory)
     if needed > has:
-        return f"{needed / 2**30:.0f} GiB of {has / 2**30:.0f}"
+        return f"it needs {needed / 2**30:.0f} GiB, a GPU has {has / 2**30:.0f}"
     return ""
 
 

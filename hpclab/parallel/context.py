@@ -32,12 +32,14 @@ class RingAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, group, query, key, value):
         rank, pair = dist.get_rank(group), torch.stack((key, value))
-        found, log_sum = torch.zeros_like(query), query.new_full((*query.shape[:3], 1), -torch.inf)
+        found = torch.zeros_like(query)
+        log_sum = query.new_full((*query.shape[:3], 1), -torch.inf)
         for source, (key_there, value_there) in round_ring(pair, group):
             if source <= rank:  # later ranks' tokens lie in the future
                 scores = scored(query, key_there, masked=source == rank)
                 merged = torch.logaddexp(log_sum, scores.logsumexp(-1, keepdim=True))
-                found = found * (log_sum - merged).exp() + (scores - merged).exp() @ value_there
+                found = found * (log_sum - merged).exp()  # the mean so far weighs less
+                found += (scores - merged).exp() @ value_there
                 log_sum = merged
         ctx.save_for_backward(query, pair, found, log_sum)
         ctx.group = group

@@ -10,18 +10,19 @@ ranks that began with the same weights keep the same weights. Each way to averag
 message a parameter the latency of the link is paid for each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from hpclab import checks, trace
 from hpclab.models import overlap
 from hpclab.parallel.link import Link, Message, Wire
+from hpclab.workloads import gpt
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
@@ -37,6 +38,12 @@ def gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
     return found
 
 
+def share_of_loss(model: nn.Module, inputs: Tensor, targets: Tensor, group: Any = None) -> Tensor:
+    """What its own sequences add to the loss of the whole batch, on each rank."""
+    rank, ranks = dist.get_rank(group), dist.get_world_size(group)
+    return gpt.loss(model(inputs.chunk(ranks)[rank]), targets.chunk(ranks)[rank]) / ranks
+
+
 class Buckets:
     """Gradients are sent while backward computes those of the layers before: what DDP does.
 
@@ -45,7 +52,7 @@ class Buckets:
     one parameter is never cut: 1 makes a message a parameter, 2**40 one message of all. ``finish()`` after
     backward waits for what is still on its way, the exposed communication.
 
-    Without `overlap`, and in ``no_sync()``, backward sends nothing. `messages` are the last step's.
+    Without `overlap` backward sends nothing. `messages` are the last step's.
     """
 
     def __init__(
@@ -69,15 +76,6 @@ class Buckets:
     def _send(self) -> None:
         flat = torch.cat([one.flatten() for one in gradients(self.buckets[len(self.sent)])])
         self.sent.append(self.wire.all_reduce(flat / self.wire.ranks, f"bucket {len(self.sent)}"))
-
-    @contextmanager
-    def no_sync(self) -> Iterator[None]:
-        """Inside, as in DDP's, gradients only add up."""
-        overlap, self.overlap = self.overlap, False
-        try:
-            yield
-        finally:
-            self.overlap = overlap
 
     def finish(self) -> None:
         """Wait until every parameter has its averaged gradient."""

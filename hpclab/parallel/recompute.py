@@ -32,7 +32,7 @@ class Recompute(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor | None]:
         x = ctx.saved_tensors[0].detach().requires_grad_()
         with torch.enable_grad():
-            ctx.block(x).backward(*gradients)  # adds to the gradients of the block's parameters
+            ctx.block(x).backward(*gradients)  # adds to those of the block's parameters
         return None, x.grad
 
 

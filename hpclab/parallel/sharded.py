@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from hpclab import checks
 from hpclab.parallel.data import gradients, when_complete
+from hpclab.parallel.memory_by_kind import stored
 from hpclab.workloads.gpt import GPT
 
 
@@ -45,7 +46,8 @@ class Unit:
     def gather(self) -> None:
         """All shards into `whole`, and so into the parameters."""
         self.whole.untyped_storage().resize_(self.whole.nbytes)
-        dist.all_gather(list(self.whole.chunk(self.ranks)), self.shard.detach(), self.group)
+        parts = list(self.whole.chunk(self.ranks))  # views: what arrives is in `whole`
+        dist.all_gather(parts, self.shard.detach(), self.group)
 
     def free(self) -> None:
         """The tensors stay, for autograd has noted them, and their memory goes."""
@@ -53,9 +55,10 @@ class Unit:
 
     def reduce_gradients(self) -> None:
         """Each rank gets its part of the averaged gradient; the whole gradients go."""
-        self.shard.grad = torch.empty_like(self.shard)
+        own = torch.empty_like(self.shard)
         flat = self.flat(gradients(self.parameters)) / self.ranks
-        dist.reduce_scatter(self.shard.grad, list(flat.chunk(self.ranks)), group=self.group)
+        dist.reduce_scatter(own, list(flat.chunk(self.ranks)), group=self.group)
+        self.shard.grad = own
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -87,8 +90,18 @@ class Zero:
                 when_complete(unit.parameters, unit.free)
                 unit.free()
 
+    def held(self) -> str:
+        """MiB between backward and `step`: whole weights and gradients, this rank's part of both, states."""
+        model = [one for unit in self.units for one in unit.parameters]
+        shards = [unit.shard for unit in self.units]
+        states = [one for state in self.optimizer.state.values() for one in state.values()]
+        sizes = []
+        for parameters in (model, shards):
+            sizes += [stored(parameters), stored(one.grad for one in parameters if one.grad is not None)]
+        return "".join(f"{size / 2**20:8.1f}" for size in (*sizes, stored(states)))
+
     def step(self) -> None:
-        """Each rank updates its part of the weights; in stages 1 and 2 all gather all parts."""
+        """Each rank updates its part of the weights; in stages 1 and 2 all gather."""
         if self.stage == 1:
             for unit in self.units:
                 unit.reduce_gradients()

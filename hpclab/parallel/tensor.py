@@ -29,8 +29,9 @@ COLUMNS, ROWS = ("query", "key", "value", "up"), ("out", "down")  # a GPT's laye
 class Conjugate(torch.autograd.Function):
     """x takes the one way forward, its gradient the other way backward.
 
-    (x, group, same, summed) is Megatron's f: every rank uses x, so its gradient is the sum of theirs.
-    (x, group, summed, same) is Megatron's g: x is a summand, and has the gradient of the sum.
+    (x, group, same, summed) is Megatron's f: every rank uses x, and its gradient is
+    the sum of theirs. (x, group, summed, same) is Megatron's g: x is a summand, and
+    has the gradient of the sum.
     """
 
     @staticmethod

@@ -33,12 +33,21 @@ KINDS = {  # the first word of a file's name -> what is in it, and the module th
     "mem": ("memory of a rank in training", memory_rows),
     "train": ("training steps of transformers", training_rows),
 }
+TRAININGS = {
+    "Megatron, A100": "megatron_sc21_table1", "NeMo, H100": "dgxc_h100_steptime",
+    "FSDP, A100": "llm_foundry_mpt", "BLOOM, Omni-Path": "bloom_a100_omnipath_topologies",
+}  # fmt: skip
 LATER = ("sched", "power", "scaling")  # tables that no model predicts yet
 
 
 def predict(path: str | Path, network: str = "") -> list[Prediction]:
     """A Prediction for each row; ValueError for an unknown kind of table, or naming file, row and field."""
     return judge(load(path, network))
+
+
+def trainings() -> dict[str, list[Prediction]]:
+    """The tables of large trainings, by what ran on what."""
+    return {name: predict(REFERENCE / f"train_{table}.csv") for name, table in TRAININGS.items()}
 
 
 def load(path: str | Path, network: str = "") -> Table:

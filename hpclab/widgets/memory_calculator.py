@@ -6,26 +6,10 @@ import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab.figures import memory_stack
-from hpclab.models import gpu_cluster, memory, planner
+from hpclab.models import memory, planner
 from hpclab.models.plan import PRECISIONS, Plan
-from hpclab.models.transformer import Transformer
 from hpclab.widgets.explorer import Explorer, choose, control
-
-LLAMA: dict[str, Any] = {"kv_heads": 8, "gated": True, "tied": False, "positions": False, "biases": False}
-MODELS = {
-    "GPT-2 XL, 1.6 B": Transformer(48, 1600, 25, 1024, 50257),
-    "Llama 3, 8 B": Transformer(32, 4096, 32, 8192, 128256, feed_forward=14336, **LLAMA),
-    "Llama 3, 70 B": Transformer(80, 8192, 64, 8192, 128256, feed_forward=28672, **LLAMA),
-    "GPT-3, 175 B": Transformer(96, 12288, 96, 2048, 50257),
-}
-"""Radford et al. (2019), Brown et al. (2020), Llama team (2024)."""
-POWERS = [2**power for power in range(11)]
-
-
-def clusters(label: str, *names: str) -> Any:
-    """A list of clusters to choose from, by their titles."""
-    found = [gpu_cluster.named(name) for name in names]
-    return choose(label, [(one.title, one) for one in found], found[0])
+from hpclab.widgets.training_lists import POWERS, clusters, models
 
 
 class MemoryCalculator(Explorer):
@@ -39,7 +23,7 @@ class MemoryCalculator(Explorer):
         super().__init__(
             [
                 {
-                    "model": choose("Model", [*MODELS.items()], MODELS["Llama 3, 8 B"]),
+                    "model": models("Llama 3, 8 B"),
                     "cluster": clusters("GPUs", "dgx-a100", "dgx-a100-40gb", "dgx-h100"),
                 },
                 {
@@ -59,7 +43,7 @@ class MemoryCalculator(Explorer):
             ],
             draw=self._picture,
             note=self._said,
-            height=400,
+            height=370,
         )
 
     def plan(self) -> Plan:
@@ -85,7 +69,7 @@ class MemoryCalculator(Explorer):
         each = sum(memory.BYTES.get(plan.precision, memory.MIXED))
         return [
             f"{plan.gpus:,} GPUs, {plan.batch:,} sequences of {model.sequence:,} tokens a step. "
-            + (f"It cannot run: {why}." if why else "It runs."),
-            f"Model state: {model.parameters / 1e9:.2f} billion parameters × {each} bytes = "
-            f"{model.parameters * each / 2**30:,.0f} GiB, before anything is sharded or split (modelled).",
+            + (f"It cannot run: {why}." if why else "It fits."),
+            f"State: {model.parameters / 1e9:.2f} billion × {each} bytes = "
+            f"{model.parameters * each / 2**30:,.0f} GiB, before it is shared (modelled).",
         ]

@@ -10,13 +10,13 @@ from hpclab.figures import pipeline as figure
 from hpclab.models.pipeline import Timing, overhead, simulate
 from hpclab.schedules.pipelines import NAMES
 from hpclab.units import format_seconds
-from hpclab.widgets.explorer import Explorer, choose, control, offer, show
+from hpclab.widgets.explorer import Explorer, choose, control, offer
 
 COUNTS = [2**n for n in range(7)]
 
 
 class PipelineEditor(Explorer):
-    """A pipeline whose ranks need `forward` seconds each for the forward of a micro-batch, modelled.
+    """A pipeline, modelled: a micro-batch's forward takes each rank `forward` seconds, its backward twice.
 
     The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
     """
@@ -29,11 +29,12 @@ class PipelineEditor(Explorer):
                 {
                     "schedule": choose("Schedule", NAMES, NAMES[0]),
                     "ranks": control(slider, "Ranks p", options=COUNTS[1:5], value=4),
-                    "micro_batches": control(slider, "Micro-batches m", options=COUNTS, value=8),
                 },
                 {
-                    "chunks": control(slider, "Chunks v", options=[2, 4]),
-                    "ratio": control(slider, "Backward / forward", options=[1, 1.5, 2, 3], value=2),
+                    "micro_batches": control(slider, "Micro-batches m", options=COUNTS, value=8),
+                    "chunks": control(slider, "Chunks v", options=[1]),
+                },
+                {
                     "message": control(slider, "Message / forward", options=[0, 0.05, 0.1, 0.2, 0.5]),
                     "slow": control(slider, "Last stage / others", options=[1, 1.1, 1.25, 1.5, 2]),
                 },
@@ -41,12 +42,13 @@ class PipelineEditor(Explorer):
             draw=self._picture,
             note=self._said,
             adapt=self._adapt_to,
-            height=380,
+            height=370,
         )
 
     def _adapt_to(self, _changed: str) -> None:
         chunked = self.at.schedule == "interleaved 1F1B"
-        show(chunked, self.controls["chunks"])
+        offer(self.controls["chunks"], [2, 4] if chunked else [1], self.at.chunks)
+        self.controls["chunks"].disabled = not chunked
         step = self.at.ranks if chunked else 1  # chunks take micro-batches in multiples of the ranks
         offer(self.controls["micro_batches"], [n for n in COUNTS if n % step == 0], self.at.micro_batches)
 
@@ -56,7 +58,7 @@ class PipelineEditor(Explorer):
         pipeline = schedules.pipeline(schedule, at.ranks, at.micro_batches, chunks)
         forward = numpy.full(pipeline.stages, self._forward / chunks)
         forward[-1] *= at.slow
-        return simulate(pipeline, forward, at.ratio * forward, at.message * self._forward)
+        return simulate(pipeline, forward, 2 * forward, at.message * self._forward)
 
     def _picture(self, ax: Axes, *_every: object) -> Axes:
         return figure.draw(ax, self._timing(self.at.schedule), until=self._timing("GPipe").makespan)
@@ -67,8 +69,8 @@ class PipelineEditor(Explorer):
         held = pipeline.in_flight[0] / pipeline.chunks
         formula = "(p − 1) / (v m)" if pipeline.chunks > 1 else "(p − 1) / m"
         return [
-            f"{format_seconds(timing.makespan)}, {timing.bubble:.1%} of it bubble; {len(pipeline.messages)} "
-            f"messages. Rank 0 holds up to {held:.3g} micro-batches.",
+            f"{format_seconds(timing.makespan)}, of which ranks are idle {timing.bubble:.1%}; "
+            f"{len(pipeline.messages)} messages. Rank 0 holds up to {held:.3g} micro-batches.",
             f"With equal stages and free messages the bubble adds {formula} = {added:.3g} of the computing, "
             f"{added / (1 + added):.1%} of the whole.",
         ]

@@ -11,9 +11,9 @@ from hpclab.models import planner, training_step
 from hpclab.models.plan import Plan
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose
-from hpclab.widgets.memory_calculator import MODELS, POWERS, clusters
+from hpclab.widgets.training_lists import POWERS, clusters, models
 
-SHOWN = 3  # of the fastest plans
+SHOWN = 2  # bars: the learner's, if it runs, and the fastest
 _plans = lru_cache(8)(planner.plans)
 
 
@@ -28,7 +28,7 @@ class PlanChooser(Explorer):
         super().__init__(
             [
                 {
-                    "model": choose("Model", [*MODELS.items()], MODELS["GPT-3, 175 B"]),
+                    "model": models("GPT-3, 175 B"),
                     "cluster": clusters("On", "dgx-a100", "dgx-h100", "a100-omni-path"),
                     "gpus": choose("GPUs", [8, 64, 256, 512, 1024], 512),
                 },
@@ -48,7 +48,7 @@ class PlanChooser(Explorer):
             describe=self._placed,
             note=self._said,
             after=[self._links],
-            height=330,
+            height=240,
         )
 
     def plan(self) -> Plan:
@@ -78,7 +78,7 @@ class PlanChooser(Explorer):
         if why and not best:
             self._links.value = ""
             raise ValueError("No plan fits this model on these GPUs: take more of them.")
-        steps = {plan_bars.name(one.plan): one.step.parts for one in best}
+        steps = {plan_bars.name(one.plan): one.step.parts for one in best[: SHOWN - (not why)]}
         title = f"Your plan cannot run: {why}"
         if not why:
             step = training_step.predict(self.at.model, self.plan(), self.at.cluster)
@@ -102,7 +102,5 @@ class PlanChooser(Explorer):
         tokens = one.plan.batch * self.at.model.sequence / one.step.seconds
         return [
             f"The fastest trains on {tokens:,.0f} tokens/s and fills {one.memory.total / 2**30:.0f} GiB of "
-            f"a GPU.",
-            "The planner tries every degree that divides, keeps what fits in memory, and asks "
-            "models.training_step for the time.",
+            "each GPU."
         ]

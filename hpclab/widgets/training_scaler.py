@@ -14,16 +14,16 @@ from matplotlib.axes import Axes
 from hpclab.figures import loss_against_time, speedup, step_bars, style
 from hpclab.models import gpu_cluster
 from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.named_models import MODELS
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
 from hpclab.parallel.link import Link
 from hpclab.results import Result, select
 from hpclab.units import format_seconds
-from hpclab.widgets import memory_calculator
 from hpclab.widgets.explorer import Row, choose
 from hpclab.widgets.scaler import Scaler
 
-LARGE = memory_calculator.MODELS["GPT-2 XL, 1.6 B"]
+LARGE = MODELS["GPT-2 XL, 1.6 B"]
 """The model that is carried on to many GPUs."""
 MANY = (1, 8, 64, 1024)
 CLUSTERS = {"DGX A100": "dgx-a100", "DGX H100": "dgx-h100", "Omni-Path": "a100-omni-path"}

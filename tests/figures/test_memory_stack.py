@@ -20,6 +20,8 @@ def test_a_bar_is_all_of_the_memory_and_the_title_says_whether_it_fits(ax, words
     assert "39.6 GiB usable" in words(ax)
     said = "one: 12.5 GiB in all: parameters 1 GiB, gradients 1 GiB, optimizer 6 GiB"
     assert said in style.description(ax.figure)
+    turned = memory_stack.draw(ax, {"two": LARGE, "one": SMALL}, 39.6 * 2**30)
+    assert "too much" in turned.get_title("left")  # the fullest decides, not the last
     assert "it fits" in memory_stack.draw(ax, {"one": SMALL}, 39.6 * 2**30).get_title("left")
 
 
@@ -40,7 +42,7 @@ def test_whom_a_rank_talks_to_and_what_leaves_the_node():
     plan = Plan(64, data=2, tensor=8, pipeline=2)
     assert [*map(list, plan.groups(10).values())] == [[*range(8, 16)], [10], [2, 10], [10, 26]]
     drawn = placement.draw(plan, 8, rank=10)
-    assert "Rank 10 of 32: tensor inside the node, data across nodes, pipeline across nodes" in drawn
+    assert "Rank 10: tensor inside the node; data, pipeline across nodes" in drawn
     assert "data: 2, 10" in drawn
     assert drawn.count("stroke-dasharray") == 2
     assert "it is alone" in placement.draw(Plan(1), 8)

@@ -8,7 +8,7 @@ from hpclab.models.pipeline import simulate
 def test_every_step_is_a_box_and_the_title_says_the_bubble(ax, apart):
     times = simulate(schedules.pipeline("1F1B", 4, 8), 0.01, 0.02)
     pipeline.draw(ax, times, until=0.4)
-    assert ax.get_title("left") == "1F1B on 4 stages, 8 micro-batches: 27% bubble (modelled)"
+    assert ax.get_title("left") == "1F1B on 4 stages, 8 micro-batches: 27% idle (modelled)"
     assert sorted(text.get_text() for text in ax.texts) == sorted("01234567" * 4 * 2)
     assert "Rank 0 holds the activations of up to 4 micro-batches" in style.description(ax.figure)
     forward = ax.patches[4].get_path().vertices[::5]  # after the ranks' frames: the first corners

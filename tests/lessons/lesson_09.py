@@ -7,7 +7,7 @@ WIDGETS = [
             ("see", "It cannot run"),
             ("press", "slider", "ZeRO stage", "ArrowRight", "ArrowRight", "ArrowRight"),
             ("choose", "Recompute", "full"),
-            ("see", "It runs."),
+            ("see", "It fits."),
             ("press", "slider", "Pipeline", "ArrowRight"),
             ("see", "stage 1"),
             ("choose", "Model", "GPT-3, 175 B"),

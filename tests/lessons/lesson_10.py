@@ -8,7 +8,7 @@ WIDGETS = [
             ("choose", "Schedule", "interleaved 1F1B"),
             ("see", "4 stages × 2 chunks"),
             ("press", "slider", "Last stage / others", "ArrowRight", "ArrowRight"),
-            ("see", "of it bubble"),
+            ("see", "of which ranks are idle"),
         ],
     ),
     (

@@ -2,7 +2,9 @@
 
 import pytest
 
-from hpclab.models.communication_volume import formula
+from hpclab.models import nccl
+from hpclab.models.communication_volume import formula, seconds
+from hpclab.models.gpu_cluster import named
 from hpclab.models.transformer import Transformer
 
 EVERY = ("data", "zero 1", "zero 2", "zero 3", "tensor", "sequence", "context", "expert", "pipeline")
@@ -25,6 +27,21 @@ def test_volumes_of_a_large_model_on_1024_gpus():
     )
     grouped = Transformer(layers=96, hidden=12288, heads=96, sequence=2048, vocabulary=51200, kv_heads=8)
     assert formula("context", grouped, 8)["send_recv"] * 12 == formula("context", gpt3, 8)["send_recv"]
+
+
+def test_what_a_rank_sends_takes_as_long_as_the_collectives_it_is_sent_by():
+    """A collective is timed by its own size, not by the bytes on a link."""
+    model, job = (
+        Transformer(layers=8, hidden=4096, heads=32, sequence=2048, vocabulary=32000),
+        named("dgx-h100").job(8),
+    )
+    size, stream = 2 * model.parameters, 2 * 2048 * 4096
+    assert seconds(formula("data", model, 8), job) == pytest.approx(
+        nccl.predict("all_reduce", size, job).seconds
+    )
+    one = nccl.predict("all_reduce", 32 * stream, job).seconds
+    assert seconds(formula("tensor", model, 8), job) == pytest.approx(one)
+    assert seconds(formula("pipeline", model, 8), job) == nccl.predict("send_recv", 2 * stream, job).seconds
 
 
 def test_another_parallelism_is_refused(refused):

@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.models.pipeline import overhead, simulate
+from hpclab.models.pipeline import evened, overhead, simulate
 
 
 @pytest.mark.parametrize(("name", "chunks"), [("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 4)])
@@ -34,6 +34,15 @@ def test_uneven_stages_and_slow_messages_are_what_a_recursion_gives(name, chunks
         return max(end(number - 1) if order else 0.0, arrives) + seconds[kind, s]
 
     assert simulate(pipeline, *seconds, message=0.3).end == pytest.approx([*map(end, range(len(steps)))])
+
+
+def test_an_evened_schedule_idles_only_in_its_bubble():
+    pipeline = schedules.pipeline("1F1B", 2, 8)
+    uneven = simulate(pipeline, [1.0, 3.0], [2.0, 4.0], message=0.5)
+    even = evened(uneven)
+    assert even.bubble == pytest.approx(1 / 9)
+    assert even.bubble < uneven.bubble
+    assert even.makespan == pytest.approx((2 + 3) * (8 + 1))
 
 
 def test_bad_input_is_refused(refused):

@@ -6,6 +6,7 @@ import pytest
 
 from hpclab.models import memory, planner, training_step
 from hpclab.models.gpu_cluster import named
+from hpclab.models.named_models import BLOOM
 from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
@@ -33,12 +34,13 @@ def test_nothing_is_sharded_or_made_again_that_fits_without():
     assert [(plan.zero, plan.recompute) for plan in alone] == [(1, "none")]
     assert planner.refusal(SMALL, alone[0], named("dgx-a100")) == ""
     assert planner.plans(GPT3, named("dgx-a100"), gpus=8, batch=8) == []
+    assert planner.plans(BLOOM, named("a100-omni-path"), gpus=384, batch=2048) == []  # as lesson 10 says
     with pytest.raises(ValueError, match="gpus must be"):
         planner.plans(GPT3, named("dgx-a100"), gpus=0, batch=8)
 
 
 @pytest.mark.parametrize(("plan", "why"), [
-    (Plan(8, data=8), r"^\d{4} GiB of 79$"),
+    (Plan(8, data=8), r"^it needs \d{4} GiB, a GPU has 79$"),
     (Plan(16, tensor=16), "tensor = 16 is more than the 8 GPUs of a node"),
     (Plan(11, pipeline=11), "pipeline = 11 does not divide the model's 96 layers"),
     (Plan(1, tensor=64), "does not divide the model's 96 heads"),

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hpclab import schedules
 from hpclab.models.communication_volume import formula
 from hpclab.models.transformer import Transformer
-from hpclab.parallel import accumulation, context, data, experts, mesh, pipeline, sequence, sharded, tensor
+from hpclab.parallel import context, data, experts, pipeline, sequence, sharded, tensor
 from hpclab.parallel.link import Link
 from hpclab.parallel.memory_by_kind import here
 from hpclab.parallel.volume import Volume
@@ -106,16 +106,6 @@ def on_tokens(model, shared=gpt.GPT.parameters):
     return step
 
 
-def in_parts(model, sender, complete=lambda: None):
-    def step(inputs, targets):
-        parts = list(zip(mine(inputs).chunk(2), mine(targets).chunk(2), strict=True))
-        value = accumulation.sent_once(sender, lambda x, y: loss_of(model(x), y), parts)
-        complete()
-        return value / dist.get_world_size()
-
-    return step
-
-
 def buckets(model, **options):
     return data.Buckets(model, SIZE, **options)
 
@@ -128,9 +118,7 @@ AVERAGES = {
     "buckets": lambda model: averaged(model, buckets(model).finish),
     "buckets after backward": lambda model: averaged(model, buckets(model, overlap=False).finish),
     "buckets over a link": lambda model: averaged(model, buckets(model, link=LINK).finish),
-    "parts": lambda model: in_parts(model, sender := buckets(model), sender.finish),
     "DDP": lambda model: averaged(ddp(model)),
-    "parts by DDP": lambda model: in_parts(*[ddp(model)] * 2),
 }
 
 
@@ -264,7 +252,10 @@ def check(device="cpu"):
     table = init_device_mesh(device, (ranks // 2, 2), mesh_dim_names=("data", "tensor"))
     row, column = groups(table)
     compare("data, tensor", "gpt", partial(summed, group=column), partial(tensor.split, group=row))
-    both = partial(mesh.split_by_pytorch, mesh=table)
+
+    def both(model):
+        return sharded.by_fsdp(tensor.split_by_pytorch(model, table["tensor"]), mesh=table["data"])
+
     compare("FSDP2, DTensor", "gpt", partial(averaged, group=column), both)
     plan = schedules.pipeline("1F1B", 2, 4)
     compare("data, pipeline", "tied", partial(in_pipeline, plan, table), partial(Stages, plan, row))

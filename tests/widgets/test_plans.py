@@ -3,10 +3,11 @@
 import pytest
 
 from hpclab.models import gpu_cluster, memory, planner
-from hpclab.widgets.memory_calculator import MODELS, MemoryCalculator
+from hpclab.models.named_models import MODELS
+from hpclab.widgets.memory_calculator import MemoryCalculator
 from hpclab.widgets.plan_chooser import PlanChooser
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error:constrained_layout")]  # no room
 
 
 def test_the_memory_of_every_stage_is_that_of_the_model():
@@ -15,7 +16,7 @@ def test_the_memory_of_every_stage_is_that_of_the_model():
     with widget.at_once():
         widget.controls["zero"].value = 3
         widget.controls["recompute"].value = "full"
-    assert "It runs." in widget.note.value
+    assert "It fits." in widget.note.value
     widget.controls["pipeline"].value = 8
     plan = widget.plan()
     assert (plan.pipeline, plan.zero, plan.recompute) == (8, 3, "full")

@@ -1,6 +1,10 @@
 """Lesson 10: right answers, and wrong ones with words that their hint must contain."""
 
+import numpy
+
+from hpclab import schedules
 from hpclab.exercises import lesson_10
+from hpclab.models.pipeline import simulate
 
 
 def waited(ranks, micro_batches, chunks):
@@ -15,12 +19,27 @@ def plan(tensor, pipeline, chunks, micro_batch, recompute="none"):
     }  # fmt: skip
 
 
-FITTING = dict(zip("ABCDE", ("tensor", "pipeline", "data", "context", "expert"), strict=True))
+def by_simulation(p, m, v):
+    name = "interleaved 1F1B" if v > 1 else "1F1B"
+    return simulate(schedules.pipeline(name, p, m, v), 1.0, 2.0).bubble
+
+
+def bloom(data, tensor, pipeline, micro_batch, recompute="none", chunks=1):
+    return {"data": data} | plan(tensor, pipeline, chunks, micro_batch, recompute)
+
+
+FITTING = dict(zip("ABCDE", ("data", "expert", "tensor", "context", "pipeline"), strict=True))
 
 RIGHT = {
-    "BUBBLE": [waited, lambda p, m, v: 1 - m * v / (m * v + p - 1)],
+    "BUBBLE": [
+        waited,
+        lambda p, m, v: 1 - m * v / (m * v + p - 1),
+        by_simulation,
+        lambda p, m, v: numpy.float64(p - 1) / (m * v + p - 1),
+    ],
     "AXIS": [FITTING, {key.lower(): value.upper() for key, value in FITTING.items()}],
-    "PLAN": [plan(4, 8, 6, 2), plan(8, 4, 6, 4)],
+    "PLAN": [plan(4, 8, 6, 2), plan(8, 4, 6, 4), plan(*numpy.array([8, 4, 6, 4]))],
+    "CHEAPER": [bloom(8, 4, 12, 2, "full"), bloom(8, 4, 12, 2), bloom(4, 8, 9, 4)],
 }
 
 WRONG = {
@@ -31,27 +50,42 @@ WRONG = {
         (lambda p, m, v: (p - 1) / p, "one micro-batch alone"),
         (lambda p, m, v: p / (v * m + p), "the first begins at once"),
         (lambda p, m, v: 0.5, "what is the share of the wait"),
+        (lambda p, m, v: 100 * waited(p, m, v), "in per cent"),
+        (lambda p, m, v: m * v / (m * v + p - 1), "in which ranks compute"),
+        (lambda p, m, v: (p - 1) * v / (m + (p - 1) * v), "what is the share of the wait"),
     ],
     "AXIS": [
-        (FITTING | {"A": "pipeline"}, "cuts a single matrix"),
-        (FITTING | {"B": "tensor"}, "sends least"),
-        (FITTING | {"C": "tensor"}, "once a step"),
+        (FITTING | {"C": "pipeline"}, "cuts a single matrix"),
+        (FITTING | {"E": "tensor"}, "sends least"),
+        (FITTING | {"A": "tensor"}, "once a step"),
         (FITTING | {"D": "data"}, "tokens of a sequence"),
-        (FITTING | {"E": "data"}, "most tokens do not go through"),
-        ({"A": "tensor"}, "one axis for each of"),
+        (FITTING | {"B": "data"}, "most tokens do not go through"),
+        (dict(zip("ABCDE", lesson_10.AXES, strict=True)), "once a step"),  # as they are printed
+        (FITTING | {"D": "sequence"}, "must be one of context; data; expert; pipeline; tensor"),
+        ({"A": "tensor"}, "one way to split for each of"),
     ],
     "PLAN": [
         (plan(16, 4, 1, 1), "more than the 8 GPUs of a node"),
-        (plan(1, 1, 1, 1), "GiB of 79"),
+        (plan(1, 1, 1, 1), "GiB, a GPU has 79"),
         (plan(2, 32, 1, 1), "is bubble"),
         (plan(8, 8, 1, 2, "full"), "is computed again"),
         (plan(8, 8, 1, 1), "larger micro-batch"),
         (plan(3, 8, 1, 1), "must divide the 512 GPUs"),
         (plan(8, 8, 1, 1, "half a bit"), "recompute must be"),
+        (plan(8, 8, 1, 1, "half"), "recompute must be"),
         ({"tensor": 8}, "The answer is a dict"),
+    ],
+    "CHEAPER": [
+        (bloom(4, 8, 8, 4), "more than 118 days"),
+        (bloom(8, 4, 12, 4), "a GPU has 79"),
+        (bloom(8, 4, 11, 2), "does not divide the model's 70 layers"),
+        (bloom(1, 1, 12, 2), "take whole nodes of 8"),
+        (bloom(3, 8, 9, 2), "batch must be a multiple"),
+        (bloom(8, 4, 12, 2, chunks=4), "whose stages divide the micro-batches"),
+        (plan(4, 8, 1, 2), "The answer is a dict with data, tensor"),
     ],
 }
 
 OWN = {"BUBBLE": [lesson_10._bubble], "AXIS": [lesson_10.NEEDS]}
 
-SOLUTION = {"BUBBLE": "bubble", "AXIS": "axes", "PLAN": "plan"}
+SOLUTION = {"BUBBLE": "bubble", "AXIS": "axes", "PLAN": "plan_175", "CHEAPER": "bloom"}
