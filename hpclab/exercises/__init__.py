@@ -26,12 +26,13 @@ class Verdict:
     passed: bool
     message: str
     score: tuple[float, str] | None = None  # and its unit; less is better
+    picture: str = field(default="", repr=False)  # SVG of what the answer did
 
     def show(self) -> None:
         text = self.message.removeprefix("Not solved yet: ")
         title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
-        box.show(title, text[:1].upper() + text[1:], kind)
+        box.show(title, text[:1].upper() + text[1:], kind, below=self.picture)
 
     def _ipython_display_(self) -> None:
         """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""
