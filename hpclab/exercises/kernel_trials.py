@@ -17,13 +17,13 @@ from hpclab.exercises.kernel_runs import Launch, Trial, run
 def by_kernel(
     launches: Callable[[], list[Launch]], wrong: Mistakes, dear: Mistakes = (), *,
     most: Callable[[Trial], float] = lambda _: math.inf, why: str = "{f.waste}", yes: str = "",
-    steps: Callable[[Trial], float] = lambda f: 16 * f.rounds, apart: str = "{f.alone}",
+    steps: Callable[[Trial], float] = lambda f: 16 * f.rounds, apart: str = "{f.alone}", scored: bool = False,
 ) -> Judge:  # fmt: skip
     """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the Trial `f`.
 
     All must be right, and share the work so that no more than `steps` come one after another (`apart` is the
     advice), before what is `dear` is told of any: more than `most` sectors (`why` is the advice), and what
-    else is named. `yes` may use {score}, all sectors, which are a score where they are counted.
+    else is named. `yes` may use {score}, all sectors, which are the score of what is `scored`.
     """
     many = (lambda f: f.sectors > most(f), "right, but {f.sectors} sectors move, and {most} would do. " + why)
     slow = (lambda f: f.steps > steps(f), "right, but {f.steps} steps come one after another. " + apart)
@@ -35,9 +35,8 @@ def by_kernel(
             for trial in trials:
                 if said := told(stage, trial, most=most(trial)):
                     return Verdict(False, f"{trial.launch.said}: {said}")
-        aimed = math.isfinite(most(trials[-1]))  # the fewest sectors are a score where they were asked for
         score = sum(trial.sectors for trial in trials)
-        return Verdict(True, yes.format(score=score), (score, "sectors") if aimed else None)
+        return Verdict(True, yes.format(score=score), (score, "sectors") if scored else None)
 
     return judge
 

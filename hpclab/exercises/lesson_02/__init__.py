@@ -196,7 +196,8 @@ MOVING_SUM = Exercise("02", "challenge: a moving sum", by_kernel(
         (lambda f: f.gives(lambda x, _: numpy.convolve(x, numpy.ones(8), "valid")[:-1]), "that is a sum of "
          "eight: with x[i] and x[i + 8] there are nine."),
     ),
-    steps=lambda f: 40 * f.rounds, most=lambda f: 12 * f.filled + 60,  # nine reads of each thread
+    scored=True, most=lambda f: 12 * f.filled + 60,  # nine reads of each thread
+    steps=lambda f: 40 * f.rounds,
     yes="Right, with {score} sectors. Nine reads of each thread move 4,494, a tile for each round of a block "
     "789, and nobody can do with less than 767, each sector of x and of out once.",
 ), (

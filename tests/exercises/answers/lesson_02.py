@@ -285,5 +285,8 @@ OWN = {
 
 SOLUTION = {
     "DIFFERENCE": "difference", "SECTORS": "sectors", "FEW_SECTORS": "scale_add", "TRANSPOSE": "transpose",
-    "BLOCK_SUMS": "block_sums",
+    "BLOCK_SUMS": "block_sums", "NUMBER": "number", "ADD_TEN": "add_ten", "TWICE": "twice",
+    "REVERSE": "reverse", "SHIFT": "shift", "GRID_STRIDE": "copy", "EVERY_NTH": "sums", "PLUS_2D": "plus",
+    "PRODUCTS": "products", "COUNT": "count_digits", "BLOCK_MAX": "block_max", "NEIGHBOUR": "with_next",
+    "MOVING_SUM": "moving_sum",
 }  # fmt: skip
