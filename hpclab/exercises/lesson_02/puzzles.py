@@ -32,10 +32,8 @@ def _puzzle(
     def launch(grid: Any, block: Any, *shapes: Any) -> Launch:
         grid, block = (size if isinstance(size, tuple) else (size,) for size in (grid, block))
         threads = math.prod(grid) * math.prod(block)
-        arrays = [
-            numpy.random.default_rng(seed).integers(1, 10, shape).astype(dtype)
-            for seed, shape in enumerate(shapes)
-        ]
+        made = (numpy.random.default_rng(n).integers(1, 10, shape) for n, shape in enumerate(shapes))
+        arrays = [array.astype(dtype) for array in made]
         right: NDArray = numpy.asarray(formula(threads, *arrays)).astype(dtype)
         said = f"With {right.size} item{'s' * (right.size > 1)} of out and {threads} threads"
         return Launch(said, grid, block, (*arrays, numpy.full_like(right, begins)), right)
@@ -50,20 +48,8 @@ def _puzzle(
     return Exercise("02", name, judged_and_drawn, (hint,))
 
 
-def _reversed(_: int, a: NDArray) -> NDArray:
-    return a[::-1]
-
-
-def _shifted(_: int, a: NDArray) -> NDArray:
-    return numpy.concatenate([[0], a[:-1]])
-
-
 def _next_in_block(_: int, a: NDArray) -> NDArray:
     return (a.reshape(-1, BLOCK) + numpy.roll(a.reshape(-1, BLOCK), -1, axis=1)).ravel()
-
-
-def _block_maxima(_: int, a: NDArray) -> NDArray:
-    return numpy.maximum.reduceat(a, range(0, a.size, BLOCK))
 
 
 # fmt: off
@@ -81,11 +67,11 @@ ADD_TEN = _puzzle("add ten", lambda _, a: a + 10, ((1, 8, 8), (2, 64, 128)),
 TWICE = _puzzle("twice, guarded", lambda _, a: 2 * a, ((2, 8, 10), (3, 64, 130), (1, 32, 5)),
     "if i < out.size: everything else below it.", (THREAD_IDX, _OUTSIDE),
     yes="Yes: the threads behind the end have no line to any item.")
-REVERSE = _puzzle("reverse", _reversed, ((2, 8, 10), (2, 64, 100)),
+REVERSE = _puzzle("reverse", lambda _, a: a[::-1], ((2, 8, 10), (2, 64, 100)),
     "The partner of item i is the one as far from the end as i is from the beginning.",
     (_OUTSIDE, (lambda f: f.gives(lambda a, _: a), "that is a copy: no item has moved.")),
     yes="Yes. A warp that reads backwards still reads neighbours: the sectors are the same.")
-SHIFT = _puzzle("shift", _shifted, ((2, 8, 10), (2, 64, 100)),
+SHIFT = _puzzle("shift", lambda _, a: numpy.append(0, a[:-1]), ((2, 8, 10), (2, 64, 100)),
     "Two cases: i == 0, and all others below out.size.",
     ((lambda f: f.kind == "out of bounds", "{f.fault} Item 0 has none before it, and a GPU does not count "
       "from the end."), (lambda f: f.missing == [0], "item 0 of the output is never written: write 0 there."),
@@ -117,6 +103,7 @@ NEIGHBOUR = _puzzle("a neighbour's number", _next_in_block, ((2, BLOCK, 16), (5,
     "Write a[i] to the tile, wait, read two places of the tile. The next one of t is (t + 1) % 8.",
     most=lambda f: 2 * f.filled, why="Read each item of a once: what a neighbour needs goes through a tile.",
     yes="Yes: one line from each item of a, though two threads need it. The tile handed it over.")
-BLOCK_MAX = _puzzle("the largest of each block", _block_maxima, ((2, BLOCK, 16), (5, BLOCK, 37)),
+BLOCK_MAX = _puzzle("the largest of each block",
+    lambda _, a: numpy.maximum.reduceat(a, range(0, a.size, BLOCK)), ((2, BLOCK, 16), (5, BLOCK, 37)),
     "cuda.atomic.max(out, WHERE, VALUE): all threads of a block go to one item.", (_OUTSIDE,), begins=0,
     steps=lambda f: BLOCK, yes="Yes, in eight turns for each block. Exercise 5 needs fewer.")

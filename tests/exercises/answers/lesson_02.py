@@ -44,21 +44,11 @@ def answer(x, sums):
         sums[cuda.blockIdx.x] = tile[0]
 """
 ROUND = "half]\n        cuda.syncthreads()\n"
-SUMS_BY_THE_FIRST = """
-def answer(x, sums):
-    tile = cuda.shared.array(128, np.float32)
-    t = cuda.threadIdx.x
-    if cuda.grid(1) < x.size:
-        tile[t] = x[cuda.grid(1)]
-    else:
-        tile[t] = 0
-    cuda.syncthreads()
-    if t == 0:
-        total = np.float32(0)
-        for k in range(128):
-            total += tile[k]
-        sums[cuda.blockIdx.x] = total
-"""
+BY_THE_FIRST = (
+    ("half = 64", "half = 127"), ("half > 0", "half > 0 and t < 1"), ("half //= 2", "half -= 1"),
+    (ROUND, "half]\n"), ("t < half", "half"),
+)  # fmt: skip
+NO_ZERO = ("tile[t] = x[i] if i < x.size else 0", "if i < x.size:\n        tile[t] = x[i]")
 GROWING = (
     ("half = 64", "half = 1"), ("half > 0", "half < 128"), ("half //= 2", "half *= 2"),
     ("t < half", "t % (2 * half) == 0"),
@@ -234,12 +224,12 @@ WRONG = {
     ],
     "BLOCK_SUMS": [
         (kernel(SUMS, (ROUND, "half]\n")), "at the end of each round"),
-        (kernel(SUMS_BY_THE_FIRST), "seven rounds"),
+        (kernel(SUMS, *BY_THE_FIRST), "seven rounds"),
         (kernel(SUMS, *BY_ATOMICS), "128 turns"),
         (kernel(SUMS, (ROUND, "half]\n            cuda.syncthreads()\n")), "not inside an if"),
-        (kernel(SUMS_BY_THE_FIRST, ("    else:\n        tile[t] = 0\n", "")), "must put 0 into the tile"),
+        (kernel(SUMS, NO_ZERO), "must put 0 into the tile"),
         (kernel(SUMS, FILLED_TWICE), "Read each item once"),
-        (kernel(SUMS_BY_THE_FIRST, ("cuda.grid(1)", "t")), "and should be"),
+        (kernel(SUMS, ("cuda.grid(1)", "t")), "and should be"),
     ],
     "MOVING_SUM": [
         (kernel(MOVING, ("range(9)", "range(8)")), "a sum of eight"),

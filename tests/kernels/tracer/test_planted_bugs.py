@@ -38,8 +38,8 @@ def round_without_barrier(out, a):
 def read_behind_the_barrier(out, a):
     shared = cuda.shared.array(64, float32)
     i = cuda.threadIdx.x
-    for k in range(2):
-        shared[i] = a[i] + k  # here
+    for _ in range(2):
+        shared[i] = a[i]  # here
         cuda.syncthreads()
         out[i] = shared[63 - i]
 
