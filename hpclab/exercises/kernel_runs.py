@@ -26,7 +26,7 @@ from hpclab.models.gpu_memory import SECTOR
 class Launch:
     """``kernel[grid, block](*arrays)``, with what `output`, the last array, should hold afterwards.
 
-    `said` names the launch to the learner. An item of the output that nobody has written is NaN.
+    `said` names the launch to the learner. The output begins as NaN where the task says nothing else.
     """
 
     said: str

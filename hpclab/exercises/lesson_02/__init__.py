@@ -172,8 +172,8 @@ TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
     ),
     most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
     why="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
-    yes="Yes: a column of a tile 33 wide lies in 32 different banks. The last item of each row is never "
-    "used; it only moves the next row on by one bank.",
+    yes="Yes. In a tile 33 wide, for one, a column lies in 32 different banks: the last item of each row is "
+    "never used, and only moves the next row on by one bank.",
 ), (
     "Read a row of a into the tile, wait, then write a row of out from a column of the tile.",
     "The block at (x, y) of a is the block at (y, x) of out.",

@@ -63,7 +63,7 @@ NUMBER = _puzzle("its number", lambda threads: numpy.arange(threads), ((2, 8), (
     "cuda.grid(1) is the number.", (THREAD_IDX,), yes="Yes: each thread wrote one item, its own.")
 ADD_TEN = _puzzle("add ten", lambda _, a: a + 10, ((1, 8, 8), (2, 64, 128)),
     "i = cuda.grid(1), then one line about a[i] and out[i].", (THREAD_IDX,),
-    yes="Yes. No loop: eight threads, eight items.")
+    yes="Yes: eight threads, eight items, and no loop is needed.")
 TWICE = _puzzle("twice, guarded", lambda _, a: 2 * a, ((2, 8, 10), (3, 64, 130), (1, 32, 5)),
     "if i < out.size: everything else below it.", (THREAD_IDX, _OUTSIDE),
     yes="Yes: the threads behind the end have no line to any item.")
@@ -81,10 +81,12 @@ GRID_STRIDE = _puzzle("more items than threads", lambda _, a: a, ((1, 8, 19), (2
     "for i in range(...): three numbers, where it begins, where it ends, and how far it steps.",
     ((lambda f: f.missing and f.stored.sum() == f.threads, "each thread copied one item and stopped: it "
       "needs a loop."),),
+    dear=((lambda f: f.apart > 1, "right, but it could move less. {f.waste}"),),
     yes="Yes: each thread has a line to every eighth item, so neighbours stay neighbours in each round.")
 EVERY_NTH = _puzzle("a sum for each thread",
     lambda threads, a: [a[k::threads].sum() for k in range(threads)], ((1, 4, 14), (1, 32, 300)),
     "A variable total, the loop of the last puzzle, and one write at the end.",
+    dear=((lambda f: f.again, "right, but it could move less. {f.waste}"),),
     yes="Yes. The sums stay in a variable of the thread, a register, until the one write.")
 PLUS_2D = _puzzle("rows and columns", lambda _, a: a + 10,
     ((1, (4, 4), (3, 4)), ((2, 3), (32, 8), (20, 64)), ((2, 2), (8, 8), (10, 13))),
@@ -100,10 +102,11 @@ COUNT = _puzzle("count in turn", lambda _, x: numpy.bincount(x, minlength=10), (
     steps=lambda f: f.launch.arrays[0].size / 3,
     yes="Yes: threads that meet at one item take turns, and nothing is lost.")
 NEIGHBOUR = _puzzle("a neighbour's number", _next_in_block, ((2, BLOCK, 16), (5, BLOCK, 40)),
-    "Write a[i] to the tile, wait, read two places of the tile. The next one of t is (t + 1) % 8.",
+    "With t = cuda.threadIdx.x: a[i] goes to tile[t], all wait, and the next one's is tile[(t + 1) % 8].",
     most=lambda f: 2 * f.filled, why="Read each item of a once: what a neighbour needs goes through a tile.",
     yes="Yes: one line from each item of a, though two threads need it. The tile handed it over.")
 BLOCK_MAX = _puzzle("the largest of each block",
     lambda _, a: numpy.maximum.reduceat(a, range(0, a.size, BLOCK)), ((2, BLOCK, 16), (5, BLOCK, 37)),
     "cuda.atomic.max(out, WHERE, VALUE): all threads of a block go to one item.", (_OUTSIDE,), begins=0,
-    steps=lambda f: BLOCK, yes="Yes, in eight turns for each block. Exercise 5 needs fewer.")
+    steps=lambda f: 16 if f.workers >= f.launch.arrays[0].size else BLOCK,  # a tree may take some more
+    yes="Yes. At an atomic a block takes eight turns; the tree of exercise 5 has three rounds for eight.")

@@ -138,6 +138,7 @@ def answer(a, out):
     cuda.syncthreads()
     out[i] = tile[t] + tile[(t + 1) % 8]
 """
+DEEPER = "\n            "
 BLOCK_ONLY = [("cuda.grid(1)", "cuda.threadIdx.x")], "begins at 0 in every block"
 NO_SIZE = [("out.size", "out.size + 1")], "Ask first whether"
 
@@ -152,13 +153,20 @@ PUZZLES = {
               ([("if i < out", "if 0 < i < out")], "item 0 of the output is never"),
               ([("i - 1] if i > 0", "i + 1] if i + 1 < a.size")], "the other way")),
     "GRID_STRIDE": (looped(mapped("out[i] = a[i]")), ([("1), out.size", "1), 17")], "never written"),
-                    ([("gridsize(1)", "blockDim.x * 99")], "it needs a loop")),
+                    ([("gridsize(1)", "blockDim.x * 99")], "it needs a loop"),
+                    ([("cuda.grid(1), out.size", "25 * cuda.grid(1), min(25 * cuda.grid(1) + 25, out.size)"),
+                      ("cuda.gridsize(1)", "1")], "a stretch of its own")),
     "EVERY_NTH": (EVERY, ([("a.size, out.size", "a.size")], "should be"),
-                  ([("= total", "+= total")], "no number")),
+                  ([("= total", "+= total")], "no number"),
+                  ([("            total += a[k]", "            total += a[k]\n            out[i] = total")],
+                   "Items of out move more often")),
     "COUNT": (mapped("cuda.atomic.add(out, a[i], 1)", guard="a.size"), ([("a.size", "64")], "Ask first"),
               ([("cuda.atomic.add(out, a[i], 1)", "out[a[i]] += 1")], "use an atomic")),
     "BLOCK_MAX": (mapped("cuda.atomic.max(out, cuda.blockIdx.x, a[i])", guard="a.size"),
-                  ([("if i < a.size", "if True")], "Ask first"), ([(".max", ".add")], "should be")),
+                  ([("if i < a.size", "if True")], "Ask first"), ([(".max", ".add")], "should be"),
+                  ([("i < a.size", "cuda.threadIdx.x == 0"), ("cuda.atomic.max(out, cuda.blockIdx.x, a[i])",
+                     f"for k in range(i, min(i + 8, a.size)):{DEEPER}cuda.atomic.max(out, i // 8, a[k])")],
+                   "share the items out")),
     "PLUS_2D": (PLANE, ([NO_GUARD], "Ask first"), ([IN_THE_OTHER_ORDER], "whole columns"),
                 ([OF_ONE], "never written")),
     "PRODUCTS": (PAIRS, ([NO_GUARD], "Ask first"), ([("a[row] *", "")], "should be"),
