@@ -24,10 +24,10 @@ def height(requests: Sequence[Request]) -> float:
     return rows * _row(rows) + _BANKS * any(request.space == "shared" for request in requests)
 
 
-def hatch() -> str:
-    """The pattern of what was moved for nothing, to be filled with ``url(#wasted)``."""
+def hatch(name: str) -> str:
+    """The pattern of what was moved for nothing, to be filled with ``url(#name)``."""
     return (
-        '<defs><pattern id="wasted" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<defs><pattern id="{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
         f'<rect width="8" height="8" fill="{style.GROUND}"/>'
         f'<path d="M-2,2l4,-4M0,8l8,-8M6,10l4,-4" stroke="{WASTED}" stroke-width="1.6"/></pattern></defs>'
     )
@@ -39,7 +39,8 @@ def draw(request: Request, base: int, top: float, tips: Mapping[int, str]) -> st
     tall = _row(len(rows))
     at = {row: top + n * tall for n, row in enumerate(rows)}
     thick = tall - (5 if tall >= 16 else 1)
-    markup = [hatch(), diagram.text(0, top - 8, "byte", colour=style.MUTED)]
+    name = "moved"
+    markup = [hatch(name), diagram.text(0, top - 8, "byte", colour=style.MUTED)]
     labelled = -100.0
     for row, y in at.items():
         markup.append(diagram.box(lanes.LEFT, y, WARP * lanes.CELL, thick, "#f4f4f4", stroke="#bbb"))
@@ -53,7 +54,7 @@ def draw(request: Request, base: int, top: float, tips: Mapping[int, str]) -> st
         (lanes.LEFT + place * quarter, at[row], quarter, thick)
         for row, place in (divmod(sector, LINE // SECTOR) for sector in found)
     ]
-    markup += [diagram.box(*sector, "url(#wasted)") for sector in moved]
+    markup += [diagram.box(*sector, f"url(#{name})") for sector in moved]
     markup += _words(request, at, thick, top, tips)
     edge = 2.5 if tall >= 16 else 1
     markup += [diagram.box(*sector, "none", stroke=style.INK, stroke_width=edge) for sector in moved]

@@ -156,5 +156,6 @@ def _key(event: Event, y: float) -> str:
     if not wasted:
         return diagram.text(0, y, text)
     x = diagram.text_width(text) + 10
+    pattern = memory_rows.hatch("wasted")
     box = diagram.box(x, y - 16, 30, 19, "url(#wasted)", stroke=style.INK)
-    return diagram.text(0, y, text) + box + diagram.text(x + 40, y, f"for nothing{wasted[:-1]}")
+    return diagram.text(0, y, text) + pattern + box + diagram.text(x + 40, y, f"for nothing{wasted[:-1]}")
