@@ -90,6 +90,14 @@ def boxes(svg, fill):
     return [box for box in ET.fromstring(svg).iter(f"{SVG}rect") if (box.get("fill") or "").startswith(fill)]
 
 
+def test_a_page_with_the_same_picture_twice_has_each_pattern_twice(picture):
+    one, other = (picture.draw(4) for _ in range(2))  # or hiding the first takes the second one's hatching
+    ids, others = ({e.get("id") for e in ET.fromstring(svg).iter() if e.get("id")} for svg in (one, other))
+    assert not ids & others
+    assert {fill[5:-1] for fill in re.findall(r"url\(#[^)]*\)", one)} <= ids
+    assert len(ids) >= 4  # title, description and two patterns
+
+
 def test_each_moved_sector_is_hatched_and_counted_and_each_word_lies_in_its_column(picture):
     svg = picture.draw(4)  # a stride of 128 bytes: 32 sectors, one word used in each
     hatched = [box for box in boxes(svg, "url(#") if box.get("stroke") is None]
