@@ -21,7 +21,7 @@ if config.ENABLE_CUDASIM:
     print("A simulator knows no speed: run this where there is a GPU.")
     raise SystemExit
 
-x = cuda.to_device(np.ones(32 * ITEMS, dtype=np.float32))
+x = cuda.to_device(np.ones(32 * ITEMS, dtype=np.float32))  # 1 GiB
 out = cuda.device_array(ITEMS, np.float32)
 start, end = cuda.event(), cuda.event()
 for stride in (1, 2, 4, 8, 16, 32):
