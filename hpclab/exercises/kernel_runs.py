@@ -41,8 +41,8 @@ class Trial:
     """What a launch did: `errors` are the tracer's, each a kind, a sentence and how many threads did it;
     `output` is the last array, and `stored` says which of its items were written.
 
-    `sectors` are all that moved; `apart` is the largest usual distance of neighbouring lanes, in items, and
-    `lanes` the most that asked together; `conflicts` are the extra passes over the banks; `workers` are the
+    `sectors` are all that moved; `apart` is the largest usual distance of neighbouring lanes, in items;
+    `conflicts` are the extra passes over the banks; `workers` are the
     threads that touched an array; `steps` is the most that had to come one after another, requests of one
     warp or atomics on one item; `again` names an array whose items were asked for more often than once, and
     `parted` says whether lanes of a warp asked for parts of one sector at different times.
@@ -54,7 +54,6 @@ class Trial:
     stored: NDArray
     sectors: int
     apart: int
-    lanes: int
     conflicts: int
     workers: int
     steps: int
@@ -119,8 +118,6 @@ class Trial:
     @property
     def waste(self) -> str:
         """Why too many sectors move, as far as the requests show it."""
-        if self.lanes == 1:
-            return "Only one lane of a warp asks at a time: let all threads work, each on items of its own."
         if self.output.ndim > 1 and self.apart >= self.output.shape[1]:
             return "Neighbouring threads are a whole row apart: the last index follows cuda.threadIdx.x."
         if self.output.ndim == 1 and self.apart > 1:
@@ -232,7 +229,6 @@ def _tracing() -> Callable:
             numpy.isin(cells, list(written)).reshape(output.shape),
             int(counts.sectors),
             int(max(apart, default=0)),
-            max((len(r.lanes) for r in asked), default=0),
             int(counts.bank_conflicts),
             len({(r.block, r.warp, lane) for r in asked for lane in r.lanes}),
             max((*warps.values(), *queues.values()), default=0),
