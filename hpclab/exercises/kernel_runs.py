@@ -42,10 +42,10 @@ class Trial:
     `output` is the last array, and `stored` says which of its items were written.
 
     `sectors` are all that moved; `apart` is the largest usual distance of neighbouring lanes, in items;
-    `conflicts` are the extra passes over the banks; `workers` are the
-    threads that touched an array; `steps` is the most that had to come one after another, requests of one
-    warp or atomics on one item; `again` names an array whose items were asked for more often than once, and
-    `parted` says whether lanes of a warp asked for parts of one sector at different times.
+    `conflicts` are the extra passes over the banks; `workers` are the threads that touched an array; `steps`
+    is the most that had to come one after another, requests of one warp or atomics on one item; `again`
+    names an array whose items a warp asked for more often than once; `parted` says whether lanes of a warp
+    asked for parts of one sector at different times.
     """
 
     launch: Launch
@@ -118,6 +118,8 @@ class Trial:
     @property
     def waste(self) -> str:
         """Why too many sectors move, as far as the requests show it."""
+        if self.parted:
+            return "An if parts the warps, and both parts move the same sectors: send neighbours one way."
         if self.output.ndim > 1 and self.apart >= self.output.shape[1]:
             return "Neighbouring threads are a whole row apart: the last index follows cuda.threadIdx.x."
         if self.output.ndim == 1 and self.apart > 1:
@@ -130,8 +132,6 @@ class Trial:
                 f"Items of {self.again} move more often than once: keep what is in between in a variable of "
                 "the thread, or what neighbours need in shared memory."
             )
-        if self.parted:
-            return "An if parts the warps, and both parts move the same sectors: send neighbours one way."
         return "Warps begin in the middle of a sector: let lane 0 of each begin at a multiple of 8 items."
 
     def gives(self, formula: Formula) -> bool:

@@ -227,7 +227,7 @@ WRONG = {
                          "for i in range(y.size if cuda.grid(1) == 0 else 0)")), "share the items out"),
         (kernel(SCALED, ("+= factor * x[i]", "+= x[i]\n        y[i] += (factor - 1) * x[i]")),
          "more often than once"),
-        (kernel(SCALED, ("y[i] +", "if i % 2:\n            y[i] += factor * x[i]\n        else:\n            y[i] +")),
+        (kernel(SCALED, ("y[i] +", f"if i % 2:{DEEPER}y[i] += factor * x[i]\n        else:{DEEPER}y[i] +")),
          "An if parts the warps"),
         (kernel(SCALED, ("cuda.grid(1), y", "cuda.grid(1) - 1, y"),
                 ("        y[i]", "        if i >= 0:\n            y[i]")), "in the middle of a sector"),
