@@ -28,6 +28,7 @@ class Verdict:
     passed: bool
     message: str
     score: tuple[float, str] | None = None  # and its unit; less is better
+    picture: str = field(default="", repr=False)  # SVG of what the answer did
 
     def show(self) -> None:
         text = self.message.removeprefix("Not solved yet: ")
@@ -35,7 +36,7 @@ class Verdict:
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
         if not _NAME.match(text):
             text = text[:1].upper() + text[1:]
-        box.show(title, text, kind)
+        box.show(title, text, kind, below=self.picture)
 
     def _ipython_display_(self) -> None:
         """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""

@@ -12,10 +12,10 @@ from hpclab.figures import diagram, lanes, style
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import BANKS, LINE, SECTOR, WARP, WORD, Request
 
-LINKS = 48.0  # pixels between the lanes and the first row
+LINKS = 38.0  # pixels between the lanes and the first row
 WASTED = style.COLOUR["transfer"]
-_ROOM, _TALLEST = 212.0, 34.0  # pixels for all rows, and the most for one
-_BANKS = 2.9 * style.TEXT
+_ROOM, _TALLEST = 112.0, 30.0  # pixels for all rows, and the most for one
+_BANKS = 2.6 * style.TEXT
 
 
 def height(requests: Sequence[Request]) -> float:

@@ -63,15 +63,15 @@ class WarpPicture:
             body = [lanes.draw(top, event.taken, event.not_taken)]
         else:
             body = [lanes.draw(top, event.lanes)]
-        body += [_key(event, below + 1.3 * style.TEXT), self._total(number, below + 2.7 * style.TEXT)]
-        listed = below + 3.3 * style.TEXT
+        body.append(_key(event, below + 1.2 * style.TEXT))
+        listed = below + 1.5 * style.TEXT
         done = self._sofar[number]
         costs = {
             heading: {line: f"{cost:,}" for (what, line), cost in done.items() if what == heading}
             for heading in self._headings
         }
-        body.append(listing.draw(listed, self.trace.source, event.line, costs))
-        height = listed + listing.height(self.trace.source)
+        body.append(listing.draw(listed, self.trace.source, event.line, costs, self._total(number)))
+        height = listed + listing.height(self.trace.source, len(costs))
         return diagram.document(self.titles[number], self.said(number), body, height=height)
 
     def _tip(self, request: Request, number: int, base: int) -> str:
@@ -83,15 +83,15 @@ class WarpPicture:
         byte = request.addresses[number] - base
         return f"lane {lane}, thread {thread}: {request.array}[{index}], byte {byte:,}"
 
-    def _total(self, number: int, y: float) -> str:
+    def _total(self, number: int) -> str:
         done: Counter[str] = Counter()
         for (what, _), count in self._sofar[number].items():
             done[what] += count
         text = f"So far: {style.counted(done['requests'], 'global request')}"
         if done["sectors"]:
             used = done["bytes"] / (done["sectors"] * SECTOR)
-            text += f", {style.counted(done['sectors'], 'sector')}, {used:.0%} of their bytes asked for"
-        return diagram.text(0, y, text, colour=style.MUTED)
+            text += f", {style.counted(done['sectors'], 'sector')}, {used:.0%} used"
+        return text
 
 
 def warps(trace: KernelTrace) -> set[tuple[tuple[int, int, int], int]]:

@@ -9,6 +9,7 @@ later) and the Nsight Compute documentation of the metrics named below.
 """
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -160,9 +161,9 @@ class Counts:
     bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class KernelTrace:
-    """All that the traced blocks of one launch did, in order.
+    """All that the traced blocks of one launch did, in order; it shows itself in one line.
 
     `after` holds, by argument name, what the kernel left in its arrays; the caller's own are untouched.
     """
@@ -176,8 +177,15 @@ class KernelTrace:
     requests: tuple[Request, ...]
     branches: tuple[Branch, ...]
     findings: tuple[Finding, ...]
-    after: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    after: Mapping[str, Any] = field(default_factory=dict)
     barriers: tuple[Barrier, ...] = ()
+
+    def __repr__(self) -> str:
+        counts, found = self.counts(), ", ".join(finding.kind for finding in self.findings) or "nothing"
+        launch = f"{len(self.blocks)} blocks of {math.prod(self.block)} threads"
+        return (
+            f"<{self.kernel}, {launch}: {counts.requests} requests, {counts.sectors} sectors, found {found}>"
+        )
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -68,7 +68,12 @@ def _list(trace: KernelTrace) -> str:
     if not trace.requests and not trace.findings:
         said = f"<p>{escape(trace.kernel)} touched no memory: is the launch as large as you meant it?</p>"
     elif not trace.findings:
-        said = "<p><b>Nothing to find:</b> no race, nothing out of bounds, no sector moved for nothing.</p>"
+        moved = trace.counts().sectors
+        spare = sum(one.sectors - one.fewest_sectors for one in trace.select(space="global"))
+        saved = "no sector moved for nothing"
+        if spare:
+            saved = f"{spare} of {moved} sectors could be saved, too few to count as a cost"
+        said = f"<p><b>Nothing to mend:</b> no race, nothing out of bounds, {saved}.</p>"
     else:
         rows = ""
         for finding in trace.findings:

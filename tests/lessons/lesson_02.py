@@ -17,6 +17,13 @@ WIDGETS = [
         ],
     ),
     (
+        ["imports", "race"],
+        [
+            ("press", "slider", "Step", "ArrowRight"),
+            ("see", "adds to bins: 32 lanes, 8 of them in turn at one address"),
+        ],
+    ),
+    (
         ["imports", "tile"],
         [
             ("see", "Cost, bank conflict"),

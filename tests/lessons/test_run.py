@@ -54,7 +54,7 @@ def ran(request):
         "HPCLAB_STATE_DIR": str(base / "state"),
         "IPYTHONDIR": str(base / "ipython"),
         "CELLS_SHOWED": str(base / "showed.json"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
     alone = ["-q", "-p", "no:cacheprovider", "-p", "no:timeout", f"--rootdir={base}", "-c", os.devnull]
     options = ["-p", "nbval_outputs", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=180"]

@@ -26,6 +26,12 @@ def racing(a, out):
 
 
 @cuda.jit
+def ahead(a, out):
+    i = cuda.grid(1)
+    out[i] = a[i + 1]
+
+
+@cuda.jit
 def idle(a):
     pass
 
@@ -66,6 +72,10 @@ def test_another_block_and_warp_have_their_own_steps(shown):
     assert shown.warp.value == 1, "the warp stays where the block has one"
 
 
+def test_a_trace_shows_itself_in_one_line(shown):
+    assert repr(shown.trace) == "<add, 2 blocks of 64 threads: 12 requests, 39 sectors, found nothing>"
+
+
 def test_findings_are_read_with_the_word_that_says_which_they_are():
     a = numpy.zeros(128, numpy.float32)
     shown = KernelTracer.of(racing, 1, 64, a, a[:64].copy())
@@ -75,7 +85,11 @@ def test_findings_are_read_with_the_word_that_says_which_they_are():
 
 
 def test_a_clean_kernel_an_idle_one_and_one_over_the_limits_say_so(shown):
-    assert "Nothing to find" in shown.findings.value
+    assert "no sector moved for nothing" in shown.findings.value
+    a = numpy.zeros(65, numpy.float32)
+    shifted = KernelTracer.of(ahead, 1, 64, a, a.copy())
+    assert "5 sectors where 4 would do" in shifted.announcer.value
+    assert "2 of 18 sectors could be saved" in shifted.findings.value
     nothing = KernelTracer.of(idle, 1, 32, numpy.zeros(4))
     assert "idle touched no memory" in nothing.findings.value
     large = KernelTracer.of(add, 1, 2048, *(numpy.zeros(4),) * 3)

@@ -142,7 +142,8 @@ class Block:
             who = numpy.flatnonzero(unwritten)
             item = f"{memory.name}[{', '.join(map(str, memory.indices(cells[who[:1]])[0]))}]"
             said = f"{item}, which nobody has written yet: fill the array before"
-            said += ", and put a barrier between." if memory.space == "shared" else "."
+            barriers = any(one.block == self.index for one in self.recorder.barriers)
+            said += ", and put a barrier between." if memory.space == "shared" and not barriers else "."
             self.findings.about("uninitialised", line, self.index, who.tolist(), "reads", said)
 
     def _note(

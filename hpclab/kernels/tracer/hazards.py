@@ -135,6 +135,8 @@ def _report(first: Spot, second: Spot, blocks: tuple[Dim3, Dim3], findings: Find
     fix = "put cuda.syncthreads() between the two"
     if blocks[0] != blocks[1]:
         fix = "no barrier spans blocks, so use an atomic, items of their own or a second kernel"
+    elif one.line > two.line or (one.line == two.line and (one.kind, two.kind) == ("store", "load")):
+        fix = "the loop comes round between the two, so put cuda.syncthreads() at the end of each round"
     elif one.line == two.line:
         fix = "use an atomic, or read, wait at a barrier and then write"
     text = f"{names[0].capitalize()} {verbs[0]} {two.memory.name}[{index}] {there}"

@@ -1,26 +1,11 @@
 """Lesson 02: right kernels, each written in its own way, and the wrong ones a learner is likely to write:
 mostly a right one with a line or two changed."""
 
-import linecache
-
-import numpy
+import re
 
 from hpclab.kernels import reduction, transpose, vector_add
-from hpclab.kernels.cuda import cuda
 from hpclab.models import gpu_memory
-
-
-def kernel(source, *changes):
-    """The kernel in `source` with each (old, new) replaced; its lines are found as those of a cell are."""
-    for old, new in changes:
-        assert old in source, old
-        source = source.replace(old, new)
-    file = f"<kernel {hash(source)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    cell = {"__name__": "__main__", "cuda": cuda, "np": numpy, "transpose": transpose}
-    exec(compile(source, file, "exec"), cell)
-    return cuda.jit(cell["answer"])
-
+from tests.exercises.kernels import function, kernel
 
 DIFFERENCE = """
 def answer(x, out):
@@ -59,25 +44,43 @@ def answer(x, sums):
         sums[cuda.blockIdx.x] = tile[0]
 """
 ROUND = "half]\n        cuda.syncthreads()\n"
-SUMS_BY_THE_FIRST = """
-def answer(x, sums):
-    tile = cuda.shared.array(128, np.float32)
-    t = cuda.threadIdx.x
-    if cuda.grid(1) < x.size:
-        tile[t] = x[cuda.grid(1)]
-    else:
-        tile[t] = 0
-    cuda.syncthreads()
-    if t == 0:
+BY_THE_FIRST = (
+    ("half = 64", "half = 127"), ("half > 0", "half > 0 and t < 1"), ("half //= 2", "half -= 1"),
+    (ROUND, "half]\n"), ("t < half", "half"),
+)  # fmt: skip
+NO_ZERO = ("tile[t] = x[i] if i < x.size else 0", "if i < x.size:\n        tile[t] = x[i]")
+GROWING = (
+    ("half = 64", "half = 1"), ("half > 0", "half < 128"), ("half //= 2", "half *= 2"),
+    ("t < half", "t % (2 * half) == 0"),
+)  # fmt: skip
+BY_ATOMICS = (
+    ("while half > 0", "for _ in range(1)"), ("if t < half", "if t > 0"),
+    ("tile[t] += tile[t + half]", "cuda.atomic.add(tile, 0, tile[t])"),
+)  # fmt: skip
+MOVING = """
+def answer(x, out):
+    for i in range(cuda.grid(1), out.size, cuda.gridsize(1)):
         total = np.float32(0)
-        for k in range(128):
-            total += tile[k]
-        sums[cuda.blockIdx.x] = total
+        for k in range(9):
+            total += x[i + k]
+        out[i] = total
 """
-PAST_THE_TILE = (
-    ("range(128)", "range(min(128, x.size - cuda.grid(1)))"),
-    ("tile[k]", "x[cuda.grid(1) + k]"),
-)
+MOVING_IN_A_TILE = """
+def answer(x, out):
+    tile = cuda.shared.array(136, np.float32)
+    t = cuda.threadIdx.x
+    for first in range(128 * cuda.blockIdx.x, out.size, 128 * cuda.gridDim.x):
+        for k in range(t, min(136, x.size - first), 128):
+            tile[k] = x[first + k]
+        cuda.syncthreads()
+        if first + t < out.size:
+            total = np.float32(0)
+            for k in range(9):
+                total += tile[t + k]
+            out[first + t] = total
+        cuda.syncthreads()
+"""
+FILLED_TWICE = ("else 0\n", "else 0\n    if i < x.size:\n        tile[t] = x[i]\n")
 TURNED = """
 def answer(a, out):
     tile = cuda.shared.array((32, 33), np.float32)
@@ -95,6 +98,84 @@ TURNED_AS_READ = (
     ("= tile[cuda.threadIdx.x, cuda.threadIdx.y]", "= tile[cuda.threadIdx.y, cuda.threadIdx.x]"),
 )
 
+
+def mapped(line, arrays="a, out", guard="out.size"):
+    """A thread for each item, under a guard."""
+    return f"\ndef answer({arrays}):\n    i = cuda.grid(1)\n    if i < {guard}:\n        {line}\n"
+
+
+def looped(source, begin="cuda.grid(1)", step="cuda.gridsize(1)"):
+    """The same as a loop over items."""
+    return re.sub(
+        r"i = cuda.grid.1.\n    if i < (\w+).size", rf"for i in range({begin}, \1.size, {step})", source
+    )
+
+
+EVERY = """
+def answer(a, out):
+    i = cuda.grid(1)
+    if i < out.size:
+        total = np.float32(0)
+        for k in range(i, a.size, out.size):
+            total += a[k]
+        out[i] = total
+"""
+PLANE = """
+def answer(a, out):
+    column, row = cuda.grid(2)
+    if row < out.shape[0] and column < out.shape[1]:
+        out[row, column] = a[row, column] + 10
+"""
+PAIRS = PLANE.replace("a, out", "a, b, out").replace("a[row, column] + 10", "a[row] * b[column]")
+NO_GUARD = ("row < out.shape[0] and column < out.shape[1]", "True")
+IN_THE_OTHER_ORDER = ("column, row =", "row, column =")
+OF_ONE = ("if row", "if cuda.threadIdx.x + cuda.threadIdx.y == 0 and row")
+NEXT = """
+def answer(a, out):
+    tile = cuda.shared.array(8, np.float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    tile[t] = a[i]
+    cuda.syncthreads()
+    out[i] = tile[t] + tile[(t + 1) % 8]
+"""
+DEEPER = "\n            "
+BLOCK_ONLY = [("cuda.grid(1)", "cuda.threadIdx.x")], "begins at 0 in every block"
+NO_SIZE = [("out.size", "out.size + 1")], "Ask first whether"
+
+# Of each: the right kernel, and what is changed in it to make it wrong, with the words of the hint.
+PUZZLES = {
+    "NUMBER": (mapped("out[i] = i", "out"), BLOCK_ONLY, ([("= i", "= cuda.blockIdx.x")], "should be")),
+    "ADD_TEN": (mapped("out[i] = a[i] + 10"), BLOCK_ONLY, ([("= a[i] +", "+=")], "is no number")),
+    "TWICE": (mapped("out[i] = 2 * a[i]"), NO_SIZE, ([("if i < out", "if 2 < i < out")], "never written")),
+    "REVERSE": (mapped("out[i] = a[out.size - 1 - i]"), ([("- 1 - i", "- i")], "Ask first"),
+                ([("out.size - 1 - i", "i")], "that is a copy")),
+    "SHIFT": (mapped("out[i] = a[i - 1] if i > 0 else 0"), ([(" if i > 0 else 0", "")], "none before it"),
+              ([("if i < out", "if 0 < i < out")], "item 0 of the output is never"),
+              ([("i - 1] if i > 0", "i + 1] if i + 1 < a.size")], "the other way")),
+    "GRID_STRIDE": (looped(mapped("out[i] = a[i]")), ([("1), out.size", "1), 17")], "never written"),
+                    ([("gridsize(1)", "blockDim.x * 99")], "it needs a loop"),
+                    ([("cuda.grid(1), out.size", "25 * cuda.grid(1), min(25 * cuda.grid(1) + 25, out.size)"),
+                      ("cuda.gridsize(1)", "1")], "a stretch of its own")),
+    "EVERY_NTH": (EVERY, ([("a.size, out.size", "a.size")], "should be"),
+                  ([("= total", "+= total")], "no number"),
+                  ([("            total += a[k]", "            total += a[k]\n            out[i] = total")],
+                   "Items of out move more often")),
+    "COUNT": (mapped("cuda.atomic.add(out, a[i], 1)", guard="a.size"), ([("a.size", "64")], "Ask first"),
+              ([("cuda.atomic.add(out, a[i], 1)", "out[a[i]] += 1")], "use an atomic")),
+    "BLOCK_MAX": (mapped("cuda.atomic.max(out, cuda.blockIdx.x, a[i])", guard="a.size"),
+                  ([("if i < a.size", "if True")], "Ask first"), ([(".max", ".add")], "should be"),
+                  ([("i < a.size", "cuda.threadIdx.x == 0"), ("cuda.atomic.max(out, cuda.blockIdx.x, a[i])",
+                     f"for k in range(i, min(i + 8, a.size)):{DEEPER}cuda.atomic.max(out, i // 8, a[k])")],
+                   "share the items out")),
+    "PLUS_2D": (PLANE, ([NO_GUARD], "Ask first"), ([IN_THE_OTHER_ORDER], "whole columns"),
+                ([OF_ONE], "never written")),
+    "PRODUCTS": (PAIRS, ([NO_GUARD], "Ask first"), ([("a[row] *", "")], "should be"),
+                 ([("row < out.shape[0] and ", "")], "Ask first")),
+    "NEIGHBOUR": (NEXT, ([("    cuda.syncthreads()\n", "")], "put cuda.syncthreads()"),
+                  ([("tile[t] + tile[(t + 1) % 8]", "a[i] + a[i - t + (t + 1) % 8]")], "goes through a tile"),
+                  ([(" % 8", "")], "tile has 8 items")),
+}  # fmt: skip
+
 RIGHT = {
     "SECTORS": [
         lambda s, i: len({s * i * lane // 32 for lane in range(32)}),
@@ -102,7 +183,8 @@ RIGHT = {
     ],
     "DIFFERENCE": [kernel(DIFFERENCE), kernel(DIFFERENCE, IN_STRIDES)],
     "FEW_SECTORS": [kernel(SCALED), kernel(SCALED, BY_HAND, ("y[i] += factor", "y[i] = y[i] + factor"))],
-    "BLOCK_SUMS": [kernel(SUMS), kernel(SUMS_BY_THE_FIRST)],
+    "BLOCK_SUMS": [kernel(SUMS), kernel(SUMS, *GROWING)],
+    "MOVING_SUM": [kernel(MOVING), kernel(MOVING_IN_A_TILE)],
     "TRANSPOSE": [kernel(TURNED), kernel(TURNED, *TURNED_AS_READ)],
 }
 
@@ -125,7 +207,10 @@ WRONG = {
         (kernel(DIFFERENCE, ("cuda.grid(1)", "cuda.threadIdx.x")), "begins at 0 in every block"),
         (kernel(DIFFERENCE, ("x[i + 1] - x[i]", "x[i] - x[i + 1]")), "and should be"),
         (kernel(DIFFERENCE, ("i = cuda.grid(1)\n    if i <", "for i in range("), ("out.size:", "out.size):")),
-         "all the items"),
+         "Every thread goes through all the items"),
+        (kernel(looped(DIFFERENCE, "0 if cuda.grid(1) == 0 else out.size", "1")), "share the items out"),
+        (function(DIFFERENCE), "with @cuda.jit in the line above"),
+        (kernel(DIFFERENCE, ("out[i] = x[i + 1]", "out[i] += x[i + 1]")), "Write to it with = first"),
         (kernel("def answer(x, out):\n    out[:] = x[1:] - x[:-1]\n"), "tracer does not know"),
         (kernel('def answer(x, out):\n    """Still to be written."""\n    ...\n'), "Not solved yet"),
         ([1.0, 2.0], "must be a kernel"),
@@ -139,16 +224,31 @@ WRONG = {
         (kernel(SCALED, ("+= factor * x[i]", "= factor * y[i] + x[i]")), "factor belongs to x"),
         (kernel(SCALED, ("factor * x[i]", "x[i]")), "factor is missing"),
         (kernel(SCALED, ("for i in range(cuda.grid(1), y.size, cuda.gridsize(1))",
-                         "for i in range(y.size if cuda.grid(1) == 0 else 0)")), "let all threads work"),
+                         "for i in range(y.size if cuda.grid(1) == 0 else 0)")), "share the items out"),
         (kernel(SCALED, ("+= factor * x[i]", "+= x[i]\n        y[i] += (factor - 1) * x[i]")),
          "more often than once"),
+        (kernel(SCALED, ("y[i] +", f"if i % 2:{DEEPER}y[i] += factor * x[i]\n        else:{DEEPER}y[i] +")),
+         "An if parts the warps"),
+        (kernel(SCALED, ("cuda.grid(1), y", "cuda.grid(1) - 1, y"),
+                ("        y[i]", "        if i >= 0:\n            y[i]")), "in the middle of a sector"),
     ],
     "BLOCK_SUMS": [
-        (kernel(SUMS, (ROUND, "half]\n")), "The simulator gets by without"),
+        (kernel(SUMS, (ROUND, "half]\n")), "at the end of each round"),
+        (kernel(SUMS, *BY_THE_FIRST), "seven rounds"),
+        (kernel(SUMS, *BY_ATOMICS), "128 turns"),
         (kernel(SUMS, (ROUND, "half]\n            cuda.syncthreads()\n")), "not inside an if"),
-        (kernel(SUMS_BY_THE_FIRST, ("    else:\n        tile[t] = 0\n", "")), "must put 0 into the tile"),
-        (kernel(SUMS_BY_THE_FIRST, *PAST_THE_TILE), "Read each item once"),
-        (kernel(SUMS_BY_THE_FIRST, ("cuda.grid(1)", "t")), "and should be"),
+        (kernel(SUMS, NO_ZERO), "must put 0 into the tile"),
+        (kernel(SUMS, FILLED_TWICE), "Read each item once"),
+        (kernel(SUMS, ("cuda.grid(1)", "t")), "and should be"),
+    ],
+    "MOVING_SUM": [
+        (kernel(MOVING, ("range(9)", "range(8)")), "a sum of eight"),
+        (kernel(MOVING, ("out.size", "x.size")), "none behind them"),
+        (kernel(MOVING, ("cuda.grid(1), out.size", "0 if cuda.grid(1) == 0 else out.size, out.size"),
+                ("cuda.gridsize(1)", "1")), "share the items out"),
+        (kernel(MOVING, ("x[i + k]", "x[i + k]\n            out[i] = total")), "more often than once"),
+        (kernel(MOVING_IN_A_TILE, ("[k] = x[first + k]\n        cuda.syncthreads()", "[k] = x[first + k]")),
+         "cuda.syncthreads()"),
     ],
     "TRANSPOSE": [
         (kernel(TURNED, ("(32, 33)", "(32, 32)")), "lies in one bank"),
@@ -161,6 +261,20 @@ WRONG = {
     ],
 }  # fmt: skip
 
+NUMBER = "(cuda.blockIdx.{0} * cuda.blockDim.{0} + cuda.threadIdx.{0})"
+BOTH = f"{NUMBER.format('x')}, {NUMBER.format('y')}"
+for name, (source, *changed) in PUZZLES.items():
+    by_hand = source.replace("cuda.grid(1)", NUMBER.format("x")).replace("cuda.grid(2)", BOTH)
+    again = looped(source)
+    RIGHT[name] = [kernel(source), kernel(again if again != source else by_hand)]
+    WRONG[name] = [
+        (function(source), "with @cuda.jit in the line above"),
+        *((kernel(source, *c), w) for c, w in changed),
+    ]
+    if again != source and name != "BLOCK_MAX":  # which thread 0 alone gets wrong
+        alone = looped(source, "0 if cuda.grid(1) == 0 else 1 << 20", "1")
+        WRONG[name].append((kernel(alone), "share the items out"))
+
 OWN = {
     "SECTORS": [gpu_memory.sectors],
     "DIFFERENCE": [vector_add.coalesced],
@@ -171,5 +285,8 @@ OWN = {
 
 SOLUTION = {
     "DIFFERENCE": "difference", "SECTORS": "sectors", "FEW_SECTORS": "scale_add", "TRANSPOSE": "transpose",
-    "BLOCK_SUMS": "block_sums",
+    "BLOCK_SUMS": "block_sums", "NUMBER": "number", "ADD_TEN": "add_ten", "TWICE": "twice",
+    "REVERSE": "reverse", "SHIFT": "shift", "GRID_STRIDE": "copy", "EVERY_NTH": "sums", "PLUS_2D": "plus",
+    "PRODUCTS": "products", "COUNT": "count_digits", "BLOCK_MAX": "block_max", "NEIGHBOUR": "with_next",
+    "MOVING_SUM": "moving_sum",
 }  # fmt: skip

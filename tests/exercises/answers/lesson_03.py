@@ -4,10 +4,11 @@ import linecache
 
 import numpy
 
+from hpclab.exercises import lesson_03
 from hpclab.kernels import matmul, softmax, vector_add
-from hpclab.kernels.cuda import cuda
 from hpclab.models import roofline
 from hpclab.models.device import from_catalogue
+from tests.exercises.kernels import function, kernel
 
 H100 = from_catalogue("h100-80gb")
 ROOF, BF16 = H100.roof("fp32"), H100.roof("bf16")
@@ -29,18 +30,6 @@ TILE = {"tile": 128, "depth": 8, "per_thread": 8}
 
 def predicted(name, bound, seconds):
     return BY_HAND | {name: (bound, seconds)}
-
-
-def kernel(source, *changes):
-    """The kernel in `source` with each (old, new) replaced; its lines are found as those of a cell are."""
-    for old, new in changes:
-        assert old in source, old
-        source = source.replace(old, new)
-    file = f"<kernel {hash(source)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    cell = {"__name__": "__main__", "cuda": cuda, "np": numpy}
-    exec(compile(source, file, "exec"), cell)
-    return cuda.jit(cell["tail"])
 
 
 SUM = "max(x[row, column] + bias[column], np.float32(0)) + residual[row, column]"
@@ -66,7 +55,14 @@ def tail(x, bias, residual, out):
         if cuda.threadIdx.x < 8 and row < out.shape[0] and column < out.shape[1]:
             out[row, column] = {SUM}
 """
-
+BY_ONE = f"""
+def tail(x, bias, residual, out):
+    column, row = cuda.grid(2)
+    if column + row == 0:
+        for row in range(out.shape[0]):
+            for column in range(out.shape[1]):
+                out[row, column] = {SUM}
+"""
 
 RIGHT = {
     "PREDICT": [BY_HAND, {name: pair[::-1] for name, pair in BY_HAND.items()}],
@@ -152,6 +148,8 @@ WRONG = {
     "FUSE": [
         (kernel(TAIL, (SUM, THROUGH_OUT)), "in a variable of the thread"),
         (kernel(DOWN_COLUMNS), "a whole row apart"),
+        (kernel(BY_ONE), "share the items out"),
+        (function(TAIL), "with @cuda.jit in the line above"),
         (kernel(TAIL, (", np.float32(0)) + residual", " + residual"), ("residual[row, column]\n",
                        "residual[row, column], np.float32(0))\n")), "after the ReLU"),
         (kernel(TAIL, (" + bias[column]", "")), "the bias is missing"),

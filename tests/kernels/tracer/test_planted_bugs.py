@@ -24,6 +24,26 @@ def sum_without_atomic(out, a):
     out[0] += a[i]  # here
 
 
+def round_without_barrier(out, a):
+    shared = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]
+    cuda.syncthreads()
+    for half in (32, 16):
+        if i < half:
+            shared[i] += shared[i + half]  # here
+    out[i] = a[i]
+
+
+def read_behind_the_barrier(out, a):
+    shared = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    for _ in range(2):
+        shared[i] = a[i]  # here
+        cuda.syncthreads()
+        out[i] = shared[63 - i]
+
+
 def blocks_share_items(out, a):
     i = cuda.threadIdx.x
     out[i] = a[cuda.grid(1)]  # here
@@ -183,6 +203,8 @@ def x(*numbers):
 BUGS = [
     (missing_barrier, 1, 64, f4(), f4(), "race", x(0, 63), "cuda.syncthreads()"),
     (sum_without_atomic, 1, 64, f4(1), numpy.arange(64.0), "race", None, "use an atomic"),
+    (round_without_barrier, 1, 64, f4(), f4(), "race", None, "at the end of each round"),
+    (read_behind_the_barrier, 1, 64, f4(), f4(), "race", None, "at the end of each round"),
     (blocks_share_items, 4, 16, f4(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
     (warp_without_syncwarp, 1, 32, f4(32), f4(32), "race", None, "shared["),
     (last_block_without_fence, 4, 32, f4(5), f4(), "race", x(0), "no barrier spans blocks"),

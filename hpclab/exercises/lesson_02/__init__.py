@@ -9,9 +9,31 @@ import math
 import numpy
 
 from hpclab.exercises import Exercise, judges
-from hpclab.exercises.kernel_trials import Launch, Trial, by_kernel, nothing, numbers
+from hpclab.exercises.kernel_runs import Launch, Trial
+from hpclab.exercises.kernel_trials import by_kernel, nothing, numbers
+from hpclab.exercises.lesson_02 import puzzles
+from hpclab.exercises.lesson_02.puzzles import (
+    ADD_TEN,
+    BLOCK_MAX,
+    COUNT,
+    EVERY_NTH,
+    GRID_STRIDE,
+    NEIGHBOUR,
+    NUMBER,
+    PLUS_2D,
+    PRODUCTS,
+    REVERSE,
+    SHIFT,
+    TWICE,
+)  # fmt: skip
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import LINE, SECTOR, WARP
+
+__all__ = [
+    "ADD_TEN", "BLOCK_MAX", "BLOCK_SUMS", "COUNT", "DIFFERENCE", "EVERY_NTH", "FEW_SECTORS", "GRID_STRIDE",
+    "MOVING_SUM", "NEIGHBOUR", "NUMBER", "PLUS_2D", "PRODUCTS", "REVERSE", "SECTORS", "SHIFT", "TRANSPOSE",
+    "TWICE",
+]  # fmt: skip
 
 THREADS = 64  # in each block of the launches here
 
@@ -53,12 +75,9 @@ def _difference(items: int) -> Launch:
 
 DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
     lambda: [_difference(items) for items in (100, 64, 65, 2, 257)], (
-        (lambda f: not f.errors and f.lanes > 1 and f.apart == 0, "every thread goes through all the "
-         "items. cuda.grid(1) takes the place of the loop's counter."),
         (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an "
          "item for each difference, and the last one needs the last item of x."),
-        (lambda f: f.missing == list(range(THREADS, len(f.output))) != [], f"only {THREADS} items are "
-         "written. threadIdx.x begins at 0 in every block; cuda.grid(1) counts on."),
+        puzzles.THREAD_IDX,
         (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item "
          "beyond its own: ask whether that one is there."),
     ),
@@ -119,10 +138,11 @@ def _block_sum(items: int) -> Launch:
 BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
     lambda: [_block_sum(items) for items in (512, 128, 300, 1)], (
         (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all pass, not inside an if."),
-        (lambda f: f.kind == "race", "{f.fault} Between a write and another thread's read belongs a "
-         "barrier. The simulator gets by without; a GPU is wrong now and then."),
         (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
     ),
+    steps=lambda _: 40,  # seven rounds of two reads and a write, and the tile filled and read
+    apart="In each round the first half of those still at work add what the other half holds: seven rounds "
+    "do what takes one thread 127 additions, and threads at one atomic 128 turns.",
     most=lambda f: -(-f.launch.arrays[0].nbytes // SECTOR) + 2 * len(f.output),
     why="Read each item once, all threads together, and add up in shared memory.",
     yes="Yes, without a race: between one thread's write and another's read all come to a barrier.",
@@ -152,10 +172,35 @@ TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
     ),
     most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
     why="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
-    yes="Yes: a column of a tile 33 wide lies in 32 different banks. The last item of each row is never "
-    "used; it only moves the next row on by one bank.",
+    yes="Yes. In a tile 33 wide, for one, a column lies in 32 different banks: the last item of each row is "
+    "never used, and only moves the next row on by one bank.",
 ), (
     "Read a row of a into the tile, wait, then write a row of out from a column of the tile.",
     "The block at (x, y) of a is the block at (y, x) of out.",
     "Make the rows of the tile one item longer than you need.",
+))  # fmt: skip
+
+
+def _moving_sum(items: int, grid: int) -> Launch:
+    x = numbers(items + 8)
+    said = f"With {items} items of out and {grid} block{'s' * (grid > 1)} of 128 threads"
+    sums = numpy.convolve(x.astype(numpy.float64), numpy.ones(9), "valid").astype(numpy.float32)
+    return Launch(said, (grid,), (128,), (x, nothing(items)), sums)
+
+
+MOVING_SUM = Exercise("02", "challenge: a moving sum", by_kernel(
+    lambda: [_moving_sum(*launch) for launch in ((2048, 4), (1000, 2), (3, 1))], (
+        (lambda f: f.kind == "out of bounds", "{f.fault} x has 8 items more than out, and none behind them."),
+        (lambda f: f.gives(lambda x, _: numpy.convolve(x, numpy.ones(8), "valid")[:-1]), "that is a sum of "
+         "eight: with x[i] and x[i + 8] there are nine."),
+    ),
+    scored=True, most=lambda f: 12 * f.filled + 60,  # nine reads of each thread
+    steps=lambda f: 40 * f.rounds,
+    yes="Right, with {score} sectors. Nine reads of each thread move 4,494, a tile for each round of a block "
+    "789, and nobody can do with less than 767, each sector of x and of out once.",
+), (
+    "Neighbours read eight of the same nine items. Who brings them, and where could they lie?",
+    "A tile of 136 items in shared memory: 128 threads bring one each, and eight of them a second one.",
+    "Two barriers in each round of the loop: one when the tile is full, one before it is filled again. Then "
+    "ask what is read twice because a block's rounds lie far apart.",
 ))  # fmt: skip
