@@ -73,6 +73,11 @@ class Result:
         if self.origin in (Origin.PUBLISHED, Origin.RECORDED) and not self.source:
             raise ValueError(f"A {self.origin} {self.quantity} must name its source.")
 
+    def __repr__(self) -> str:
+        what = f"{self.quantity} {self.component}".strip()
+        at = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        return f"<Result: {what} {self.value:.4g}, {self.origin}{f'; {at}'[:60] * bool(at)}>"
+
 
 def select(results: Iterable[Result], quantity: str | None = None, **parameters: object) -> list[Result]:
     """Those results with this quantity and these parameter values."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from hpclab import units
+from hpclab.cluster.slurm.one_line import OneLineJob, OneLineNode
 
 T = TypeVar("T")
 SEPARATOR = "\x1f"
@@ -49,8 +50,8 @@ ENDED = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Job:
+@dataclass(frozen=True, repr=False)
+class Job(OneLineJob):
     """One job, or one task of an array (`array_task`, else None), in the queue or just out of it.
 
     `state` is Slurm's long word (PENDING, RUNNING, COMPLETED ...); `reason` why it waits, explained by
@@ -77,8 +78,8 @@ class Job:
         return self.state in ENDED
 
 
-@dataclass(frozen=True)
-class Node:
+@dataclass(frozen=True, repr=False)
+class Node(OneLineNode):
     """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
     is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
 
@@ -92,8 +93,8 @@ class Node:
     idle: int = 0
 
 
-@dataclass(frozen=True)
-class FinishedJob:
+@dataclass(frozen=True, repr=False)
+class FinishedJob(OneLineJob):
     """One job that has ended. `exit_code` is that of its batch script, or 128 + the signal that ended it."""
 
     id: int
