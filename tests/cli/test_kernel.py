@@ -1,6 +1,7 @@
 """What the course's kernel shows where something is refused, interrupted or wrong: a line of the cell, a
 sentence, and none of our code."""
 
+import os
 import re
 import threading
 
@@ -16,37 +17,52 @@ WAITS = "import threading\nthreading.Timer(1.0, lambda: print('now')).start()\n"
 SWALLOWS = "try:\n    threading.Event().wait()\nexcept KeyboardInterrupt:\n    {}['x']"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """``run(code)``: the text of the error that it shows, or ""; interrupted once it prints "now"."""
-    socket = tmp_path_factory.mktemp("k") / "kernel.json"
-    manager = KernelManager(
-        kernel_name="python3", kernel_spec_manager=Kernels(), transport="ipc", connection_file=str(socket)
-    )
-    (socket.parent / "slow.py").write_text("import time\ntime.sleep(4)\ndone = True")
-    (socket.parent / "endless.py").write_text("import time\ntime.sleep(60)")
-    manager.start_kernel(cwd=str(socket.parent))
-    client = manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=60)
+class CourseKernel:
+    """The course's kernel in `folder`; its socket is in `base`."""
 
-    def run(code):
-        shown = []
+    def __init__(self, base, folder, **environment):
+        socket = str(base / "kernel.json")
+        self.manager = KernelManager(
+            kernel_name="python3", kernel_spec_manager=Kernels(), transport="ipc", connection_file=socket
+        )
+        self.manager.start_kernel(cwd=str(folder), env=os.environ | environment)
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=120)
+
+    def run(self, code, interrupt=1e6):
+        """The text of the error that it shows, or ""; interrupted where it prints "now", or takes so long."""
+        shown, stop = [], threading.Timer(interrupt, self.manager.interrupt_kernel)
+        stop.daemon = True
 
         def hook(message):
             if message["msg_type"] == "error":
                 shown.extend(message["content"]["traceback"])
-            elif "now" in message["content"].get("text", ""):
-                threading.Thread(target=manager.interrupt_kernel).start()
+            elif message["content"].get("text", "").strip() == "now":
+                threading.Thread(target=self.manager.interrupt_kernel).start()
 
-        client.execute_interactive(code, timeout=90, output_hook=hook)
+        stop.start()
+        try:
+            self.client.execute_interactive(code, timeout=240, output_hook=hook, store_history=False)
+        finally:
+            stop.cancel()
         return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(shown))
 
-    run("from hpclab.cluster import Pool\npool = Pool(1, backend='local')")
-    yield run
-    run("pool.close()")
-    client.stop_channels()
-    manager.shutdown_kernel()
+    def end(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("k")
+    (place / "slow.py").write_text("import time\ntime.sleep(4)\ndone = True")
+    (place / "endless.py").write_text("import time\ntime.sleep(60)")
+    kernel = CourseKernel(place, place)
+    kernel.run("from hpclab.cluster import Pool\npool = Pool(1, backend='local')")
+    yield kernel.run
+    kernel.run("pool.close()")
+    kernel.end()
 
 
 CASES = {
