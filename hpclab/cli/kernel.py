@@ -6,6 +6,7 @@ interrupts it, it shows the line in the learner's cell and one sentence instead 
 what goes wrong in the learner's own code is shown whole.
 """
 
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpec
 from traitlets import Type
 
 OURS = str(Path(__file__).resolve().parents[1])
+OUR_STEPS = re.compile(rf'^  File "{re.escape(OURS)}.*\n(?:    .*\n)*', re.MULTILINE)
 ABOVE = "If it comes from a cell above, run that first: Run > Run All Above Selected Cell."
 IMPORT = 20.0  # seconds that an import is given to end
 INTERRUPTED = "interrupted: run the cell again when you like."
@@ -79,6 +81,7 @@ class Shell(ZMQInteractiveShell):
             if is_theirs:
                 kept = TracebackType(kept, one.tb_frame, one.tb_lasti, one.tb_lineno)
         lines = self.InteractiveTB.structured_traceback(kind, value, kept, tb_offset=0)
+        lines = [OUR_STEPS.sub("", line) for line in lines]  # a rank's own traceback
         return [*lines[:-1], f"{kind.__name__}: {added}"] if added else lines
 
     def _is_theirs(self, step: TracebackType) -> bool:
@@ -108,12 +111,12 @@ class Kernel(IPythonKernel):
 
     def pre_handler_hook(self) -> None:
         super().pre_handler_hook()
-        self._asked = 0.0
-        for name in (signal.SIGINT, signal.SIGALRM):
-            signal.signal(name, self._interrupted)
+        signal.signal(signal.SIGINT, self._interrupted)
 
     def post_handler_hook(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # what was not heard by the end of a cell is not heard
+        if self._asked:  # what was not heard by the end of a cell is not heard
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._asked = 0.0
         super().post_handler_hook()
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
@@ -121,6 +124,7 @@ class Kernel(IPythonKernel):
         while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
             frame = frame.f_back
         if frame is not None and time.monotonic() < self._asked + IMPORT:
+            signal.signal(signal.SIGALRM, self._interrupted)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:
             self._asked = 0.0
