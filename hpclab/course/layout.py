@@ -67,18 +67,6 @@ def originals() -> dict[str, Path]:
     return files
 
 
-def show_script(number: str) -> None:
-    """Show the script that the lesson with this `number` ends with: `slurm/jobs/plain/NN_*`, which needs
-    nothing of this package."""
-    from IPython.display import Code, display
-
-    for name, path in originals().items():
-        if name.startswith(f"slurm/jobs/plain/{number}_"):
-            display(
-                Code(path.read_text(encoding="utf-8"), language="bash" if path.suffix == ".sh" else "python")
-            )
-
-
 def read_manifest(folder: Path) -> dict[str, str]:
     """Name to hash of what was laid into `folder`; empty where there is no readable manifest, so that a
     damaged one makes every file the learner's own."""

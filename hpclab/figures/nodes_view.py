@@ -45,7 +45,7 @@ def draw(
         listed = f'<div role="list" aria-label="{name}">{"".join(boxes or [_box("none yet")])}</div>'
         parts += f'<div style="display:flex">{label}{listed}</div>'
     said = f"Queue and nodes: {joined} of {max(joined, wanted)} nodes joined"
-    look = f"font-size:{style.TEXT:g}px;line-height:1.3;color:{style.INK};background:{style.GROUND}"
+    look = f"font-size:{style.PROSE};line-height:1.3;color:{style.INK};background:{style.GROUND}"
     return f'<div role="group" aria-label="{said}" style="{look}">{parts}</div>'
 
 

@@ -30,6 +30,7 @@ from hpclab.results import Origin
 
 TEXT = 19.0  # 14.25 pt, the smallest text in any figure
 TITLE = 21.0
+PROSE = "var(--jp-content-font-size1, 14px)"  # of what stands around a figure: the notebook's own
 WIDTH = 800  # fits a notebook cell at 1280 pixels with JupyterLab's side bar open
 
 INK = "#1a1a1a"  # text and the axes' lines

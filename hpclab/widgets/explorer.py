@@ -12,9 +12,9 @@ Each function is given the values of the controls that its parameters name; `*ev
 makes stands still until one of its own controls changes, as does the note; what `move` makes is laid over it
 at every key press, in about 1 ms.
 
-Controls can be read from the back of a room and heard by somebody who cannot see them: ipywidgets draws text
-at 13 pixels, gives a slider's handle and a player's buttons no name and has no live region, so that a screen
-reader would say "slider, 4", and never that a run has ended.
+Controls are as large as the prose beside them, so that they grow with it where a reader or a projector zooms,
+and can be heard by somebody who cannot see them: ipywidgets gives a slider's handle and a player's buttons no
+name and has no live region, so that a screen reader would say "slider, 4", and never that a run has ended.
 """
 
 import inspect
@@ -33,17 +33,17 @@ from matplotlib.axes import Axes
 from hpclab.figures import style
 from hpclab.widgets.point_runner import sentence_of
 
-_LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 20px"}
+_LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 20px"}
 _CANNOT = "This cannot be drawn:"
 _CSS = f"""
-.hpclab-projected {{--jp-widgets-font-size:{style.TEXT:g}px; --jp-widgets-inline-height:36px;
+.hpclab-projected {{--jp-widgets-font-size:{style.PROSE}; --jp-widgets-inline-height:30px;
   --jp-widgets-inline-label-width:auto; --jp-widgets-label-color:{style.INK};
   --jp-widgets-readout-color:{style.INK}; background:{style.GROUND}; color:{style.INK};
   max-width:{style.WIDTH}px; padding:4px}}
-.hpclab-projected .widget-html-content {{line-height:1.35; font-size:{style.TEXT:g}px; color:{style.INK}}}
+.hpclab-projected .widget-html-content {{line-height:1.35; font-size:{style.PROSE}; color:{style.INK}}}
 .hpclab-projected .jupyter-button {{width:auto; padding:0 12px}}
 .hpclab-projected .slider-container {{margin-left:14px}}
-.hpclab-projected .progress {{height:14px; margin-top:11px}}
+.hpclab-projected .progress {{height:14px; margin-top:8px}}
 .hpclab-projected :is(.noUi-handle, button, select, input):focus-visible
   {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
 .hpclab-over {{pointer-events:none}}

@@ -46,7 +46,7 @@ def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
             text = f"Your points are {'not ' * back.disabled}on the wall."
         except OSError as error:
             text = f"The wall cannot be used now ({error.strerror or error}): tell your instructor."
-        said.value = f'<div role="status" style="font-size:{style.TEXT:g}px;line-height:1.4">{text}</div>'
+        said.value = f'<div role="status" style="font-size:{style.PROSE};line-height:1.4">{text}</div>'
 
     put.on_click(press)
     back.on_click(press)

@@ -28,6 +28,7 @@ SCRIPTS = [
     for lesson in course.lessons()
     for script in importlib.import_module(f"tests.lessons.lesson_{lesson.number}").WIDGETS
 ]  # fmt: skip
+ROOM = 600  # pixels that JupyterLab leaves a notebook on a screen of 1280 x 720
 WIDER = """
     root => [root, ...root.querySelectorAll('*')].filter(e => e.scrollWidth > e.clientWidth + 1
     && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)).map(e => e.className)
@@ -52,6 +53,8 @@ def test_the_keyboard_does_everything(lab, lesson, shown_by, steps):
         for figure in area.locator("svg[role=img]").all():
             assert figure.locator("title").first.text_content()
         assert area.evaluate(WIDER) == [], "wider than the notebook at 1280 pixels"
+        if area.locator(".hpclab-projected").count():
+            assert area.bounding_box()["height"] <= ROOM, "control, picture and outcome on one screen"
 
 
 def take(notebook, area, kind, what, *more):

@@ -1,0 +1,37 @@
+"""Source text under a cell, in colours and on lines as they were written."""
+
+import inspect
+import textwrap
+from typing import Any
+
+from hpclab.course.layout import originals
+
+_LOOK = (  # JupyterLab breaks lines in the middle of a word; 110 columns of this size fit its cell
+    "<style>.hpclab-source{overflow-x:auto} "
+    ".hpclab-source pre{white-space:pre!important; font-size:12px!important; margin:0}</style>"
+)
+
+
+def show_source(*things: Any) -> None:
+    """Show how functions, classes or modules are written; a kernel of Numba's without its machinery."""
+    plain = (getattr(one, "py_func", None) or getattr(one, "fn", one) for one in things)
+    _show("\n\n".join(textwrap.dedent(inspect.getsource(one)).rstrip() for one in plain), "python")
+
+
+def show_script(number: str) -> None:
+    """Show the script that the lesson of this `number` ends with, `slurm/jobs/plain/NN_*`, which needs
+    nothing of this package."""
+    for name, path in originals().items():
+        if name.startswith(f"slurm/jobs/plain/{number}_"):
+            language = "bash" if path.suffix == ".sh" else "python"
+            _show(f"# {name}\n{path.read_text(encoding='utf-8')}", language)
+
+
+def _show(text: str, language: str) -> None:
+    from IPython import get_ipython
+    from IPython.display import Code, display
+
+    if get_ipython() is None:
+        return print(text)
+    markup = f'{_LOOK}<div class="hpclab-source">{Code(text, language=language)._repr_html_()}</div>'
+    display({"text/plain": text, "text/html": markup}, raw=True)
