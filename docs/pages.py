@@ -40,8 +40,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = os.environ.get("HPCLAB_REPOSITORY", "")
 HUB = os.environ.get("HPCLAB_HUB", "").rstrip("/")
 LISTS = {  # of the side bar; Sphinx refuses a page that is in none
-    "Lessons": ["notebooks/*"],
-    "Guides": ["docs/learner", "docs/hub", "docs/operations"],
+    "Lessons": ["notebooks/[0-9]*"],
+    "Guides": ["docs/learner", "notebooks/glossary", "docs/hub", "docs/operations"],
     "Teaching": ["docs/instructor", "docs/solutions"],
     "How it is made": [
         "docs/architecture", "docs/validation", "hpclab/validation/reference/LICENCE", "benchmarks/README",
@@ -92,8 +92,14 @@ def stage(source: Path) -> None:
     pages["docs/solutions.md"] = f"---\nnosearch: true\n---\n\n{pages['docs/solutions.md']}"
     for name, text in pages.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        named = text.replace("OWNER/REPOSITORY", REPOSITORY or "OWNER/REPOSITORY")
+        named = anchored(text.replace("OWNER/REPOSITORY", REPOSITORY or "OWNER/REPOSITORY"))
         (source / name).write_text(named, encoding="utf-8")
+
+
+def anchored(text: str) -> str:
+    """`text` with the glossary's words as Sphinx names their headings; JupyterLab keeps capitals."""
+    name = lambda found: found[1] + re.sub(r"[^\w-]", "", found[2].lower())  # noqa: E731
+    return re.sub(r"(\bglossary\.md#)([^)\s\"]+)", name, text)
 
 
 def read(path: Path) -> str:
@@ -143,7 +149,7 @@ def run(lesson: Lesson, place: Path) -> None:
     opening = next(cell for cell in content["cells"] if cell["cell_type"] == "markdown")
     heading, _, rest = "".join(opening["source"]).partition("\n")
     opening["source"] = f"{heading}\n\n{above(lesson)}\n{rest}"
-    (place / lesson.path.name).write_text(json.dumps(content), encoding="utf-8")
+    (place / lesson.path.name).write_text(anchored(json.dumps(content)), encoding="utf-8")
 
 
 def private(folder: Path) -> dict[str, str]:

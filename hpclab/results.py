@@ -74,6 +74,11 @@ class Result:
         if self.origin in (Origin.PUBLISHED, Origin.RECORDED) and not self.source:
             raise ValueError(f"A {self.origin} {self.quantity} must name its source.")
 
+    def __repr__(self) -> str:
+        what = f"{self.quantity} {self.component}".strip()
+        at = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        return f"<Result: {what} {self.value:.4g}, {self.origin}{f'; {at}'[:60] * bool(at)}>"
+
 
 class Results(list[Result]):
     """A list that says in a line what it holds, where a cell ends in hundreds of them."""

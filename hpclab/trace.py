@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from hpclab import checks
+from hpclab import checks, units
 from hpclab.results import Origin, weakest
 
 # Where two events overlap on a rank, the instant belongs to the kind that stands first here.
@@ -64,6 +64,10 @@ class Trace:
     @property
     def origin(self) -> Origin:
         return weakest(Origin.MEASURED, *(event.origin for event in self.events))
+
+    def __repr__(self) -> str:
+        seconds = units.format_seconds(self.makespan)
+        return f"<Trace of {self.ranks} ranks: {len(self.events)} events in {seconds}>"
 
     def bars(self) -> dict[str, float]:
         """Rank-seconds by component, in the order of COMPONENTS, then `unexplained`.

@@ -2,16 +2,19 @@
 
 The port of a pool's dashboard is random and changes with every pool, while JupyterLab's panels want one
 address. Only this server's own user comes through, with the server's own login, which stays here: the pool's
-dashboard gets the key from the pool's note instead.
+dashboard gets the key from the pool's note instead. Loaded wherever the course is served, it has terminals
+find the course's programs, too.
 """
 
 import functools
+import shlex
 from typing import Any
 
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
 from tornado import web
 
+from hpclab.cli import terminal
 from hpclab.cluster.notes import Dashboard, newest_dashboard
 
 
@@ -50,5 +53,8 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
+    theirs = server.terminado_settings.get("shell_command", "")
+    words = shlex.split(theirs) if isinstance(theirs, str) else [*theirs]
+    server.terminado_settings = {"shell_command": terminal.command(*words[:1])}
     at = url_path_join(server.web_app.settings["base_url"], "hpclab/dashboard/?(.*)")
     server.web_app.add_handlers(".*$", [(at, DashboardHandler)])

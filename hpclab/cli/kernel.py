@@ -1,14 +1,33 @@
 """The kernel of `hpclab lab` and `hpclab rehearse`: IPython's own, in this Python.
 
 It looks for modules in the notebook's folder last, so that no file there keeps it from starting or is
-imported in place of a package (see `search_path`).
+imported in place of a package (see `search_path`). Where the course refuses something, or a learner
+interrupts it, it shows the line in the learner's cell and one sentence instead of the way through our code;
+what goes wrong in the learner's own code is shown whole.
 """
 
+import re
+import signal
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
 
+from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager
+from traitlets import Type
+
+OURS = str(Path(__file__).resolve().parents[1])
+OUR_STEPS = re.compile(rf'^  File "{re.escape(OURS)}.*\n(?:    .*\n)*', re.MULTILINE)
+ABOVE = "If it comes from a cell above, run that first: Run > Run All Above Selected Cell."
+IMPORT = 20.0  # seconds that an import is given to end
+INTERRUPTED = "interrupted: run the cell again when you like."
+HALF_IMPORTED = "interrupted in an import, which Python cannot take up again: restart the kernel."
 
 
 class Kernels(KernelSpecManager):
@@ -20,11 +39,101 @@ class Kernels(KernelSpecManager):
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         if kernel_name != NATIVE_KERNEL_NAME:
             return super().get_kernel_spec(kernel_name)
-        words = [sys.executable, "-P", "-m", "hpclab.cli.kernel", "-f", "{connection_file}"]
+        # Deaf until it runs a cell: a restart interrupts it, which would be a traceback in the terminal.
+        deaf = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+        words = [*deaf, sys.executable, "-P", "-m", "hpclab.cli.kernel", "-f", "{connection_file}"]
         return KernelSpec(resource_dir=RESOURCES, **(get_kernel_dict() | {"argv": words}))
 
 
+class Shell(ZMQInteractiveShell):
+    """IPython's shell, whose tracebacks have none of the course's own code where that adds nothing."""
+
+    def showtraceback(self, exc_tuple: Any = None, *arguments: Any, **options: Any) -> None:
+        found = exc_tuple or sys.exc_info()
+        if (shown := self._shorter(*found)) is None:
+            super().showtraceback(exc_tuple, *arguments, **options)
+        else:
+            self._get_exc_info(found)  # for %debug
+            self._showtraceback(found[0], found[1], shown)
+
+    def _shorter(self, kind: type, value: Any, trace: TracebackType | None) -> list[str] | None:
+        """What to show; None where IPython's own is right."""
+        frames, interrupt = [*_steps(trace)], _interrupt(value)
+        theirs = [self._is_theirs(one) for one in frames]
+        if True not in theirs:
+            return [f"KeyboardInterrupt: {INTERRUPTED}"] if interrupt else None
+        last, said, added = len(theirs) - theirs[::-1].index(True), str(value).rstrip(), ""
+        if interrupt:
+            others = (one for one in _steps(interrupt.__traceback__) if not self._is_theirs(one))
+            halves = any(one.tb_frame.f_code.co_name == "<module>" for one in others)
+            kind, added = KeyboardInterrupt, HALF_IMPORTED if halves else INTERRUPTED
+        elif isinstance(value, NameError) and last == len(frames):
+            added = f"{said}. {ABOVE}"
+        elif last < len(frames):  # it was not raised in their code
+            ours = frames[-1].tb_frame.f_code.co_filename.startswith(OURS)
+            if not (ours and said.endswith((".", "?"))) and not kind.__module__.startswith("hpclab."):
+                return None
+        elif all(theirs[theirs.index(True) :]):
+            return None
+        value.__cause__, value.__suppress_context__ = None, True
+        kept = None
+        for one, is_theirs in reversed([*zip(frames, theirs, strict=True)][:last]):
+            if is_theirs:
+                kept = TracebackType(kept, one.tb_frame, one.tb_lasti, one.tb_lineno)
+        lines = self.InteractiveTB.structured_traceback(kind, value, kept, tb_offset=0)
+        lines = [OUR_STEPS.sub("", line) for line in lines]  # a rank's own traceback
+        return [*lines[:-1], f"{kind.__name__}: {added}"] if added else lines
+
+    def _is_theirs(self, step: TracebackType) -> bool:
+        """A frame of a cell, here or on a node, which has a cell's code without its names."""
+        frame = step.tb_frame
+        return frame.f_globals is self.user_ns or "ipykernel_" in frame.f_code.co_filename
+
+
+def _steps(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def _interrupt(value: BaseException | None) -> BaseException | None:
+    """The interrupt that `value` is or was raised over: some libraries turn one into an error of theirs."""
+    while value is not None and not isinstance(value, KeyboardInterrupt):
+        value = value.__cause__ or value.__context__
+    return value
+
+
+class Kernel(IPythonKernel):
+    """It hears no interrupt in an import: Python cannot take up again one that was cut short."""
+
+    shell_class = Type(Shell)
+    _asked = 0.0  # when an interrupt came that was not heard yet
+
+    def pre_handler_hook(self) -> None:
+        super().pre_handler_hook()
+        signal.signal(signal.SIGINT, self._interrupted)
+
+    def post_handler_hook(self) -> None:
+        if self._asked:  # what was not heard by the end of a cell is not heard
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._asked = 0.0
+        super().post_handler_hook()
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self._asked = self._asked or time.monotonic()
+        while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+            frame = frame.f_back
+        if frame is not None and time.monotonic() < self._asked + IMPORT:
+            signal.signal(signal.SIGALRM, self._interrupted)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        else:
+            self._asked = 0.0
+            raise KeyboardInterrupt
+
+
 class KernelApp(IPKernelApp):
+    kernel_class = Type(Kernel)
+
     def init_path(self) -> None:
         if not self.ignore_cwd:
             sys.path.append("")

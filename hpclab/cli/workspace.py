@@ -1,4 +1,4 @@
-"""The first view of the course in JupyterLab: lesson 00 open, Dask's dashboard beside it.
+"""The first view of the course in JupyterLab: lesson 00 open, the list of files beside it.
 
 A workspace file is JupyterLab's own record of a layout. It is written once into a learner's folder and is
 theirs from then on: what they open and close is kept there.
@@ -19,24 +19,12 @@ NAME = "hpclab"
 
 
 def first_view(notebook: str, *, path: str = "") -> dict[str, Any]:
-    """The workspace that opens `notebook`, a path under the server's root; the file list stands at `path`.
-
-    Two panels of Dask's dashboard stand at the right (dask-labextension). They are empty until a pool runs
-    and then show that one, wherever it listens (`dashboard_proxy`).
-    """
+    """The workspace that opens `notebook`, a path under the server's root; the file list stands at `path`."""
     data: dict[str, Any] = {
         f"notebook:{notebook}": {"data": {"path": notebook, "factory": "Notebook"}},
         "file-browser-filebrowser:cwd": {"path": path},
     }
-    panels = []
-    for route, label in (("/individual-progress", "Progress"), ("/individual-task-stream", "Task Stream")):
-        panels.append(f"dask-dashboard-launcher:{route}")
-        data[panels[-1]] = {"data": {"item": {"route": route, "label": label, "key": label}}}
-    areas = [
-        {"type": "tab-area", "currentIndex": 0, "widgets": tabs}
-        for tabs in ([f"notebook:{notebook}"], panels)
-    ]
-    dock = {"type": "split-area", "orientation": "horizontal", "sizes": [0.75, 0.25], "children": areas}
+    dock = {"type": "tab-area", "currentIndex": 0, "widgets": [f"notebook:{notebook}"]}
     data["layout-restorer:data"] = {
         "main": {"dock": dock, "current": f"notebook:{notebook}"},
         "left": {"collapsed": False, "visible": True, "current": "filebrowser", "widgets": ["filebrowser"]},

@@ -109,8 +109,8 @@ class Nodes:
     def take_back(self, look: Look) -> None:
         """Have as many nodes as there were before they were given to another pool."""
         if self._lent:
-            warnings.warn(NodeLost("The nodes were given to another pool of yours that waited: asking for as "
-                                   "many again."), stacklevel=3)  # fmt: skip
+            warnings.warn(NodeLost("The nodes were given to another pool or job of yours that waited: asking "
+                                   "for as many again."), stacklevel=3)  # fmt: skip
             self.scale(self._lent, None, look)
 
     async def give_way(self) -> None:

@@ -40,8 +40,8 @@ class Dashboard:
 @dataclass(frozen=True)
 class Note:
     """`slurm` is the kind of Slurm it is on, or empty; `nodes` that the pool has, or that it has asked for;
-    `wants` more since `waits_since`; idle since `idle_since`, or None. Times on this machine's monotonic
-    clock."""
+    `wants` more since `waits_since`; idle since `idle_since`, or None; `where` is its notebook's name, or
+    empty. Times on this machine's monotonic clock."""
 
     pool: str
     pid: int
@@ -54,10 +54,12 @@ class Note:
     wants: int = 0
     waits_since: float = 0.0
     idle_since: float | None = None
+    where: str = ""
 
     def __str__(self) -> str:
-        idle = "" if self.idle_since is None else f", idle for {time.monotonic() - self.idle_since:.0f} s"
-        return f"{self.nodes} by pool {self.pool} (process {self.pid}{idle})"
+        now = time.monotonic()
+        busy = "at work" if self.idle_since is None else f"idle for {now - self.idle_since:.0f} s"
+        return f"{self.nodes} by {self.where or f'pool {self.pool}'} (process {self.pid}, {busy})"
 
 
 class Notes:
@@ -66,7 +68,8 @@ class Notes:
     def __init__(self, pool: str, slurm: str, dashboard: Dashboard):
         me = Process.of(os.getpid())
         started = me.started if me else 0
-        self.own = Note(pool, os.getpid(), started, slurm, dashboard.port, dashboard.key)
+        where = os.path.basename(os.environ.get("JPY_SESSION_NAME", ""))  # Jupyter's word for the notebook
+        self.own = Note(pool, os.getpid(), started, slurm, dashboard.port, dashboard.key, where=where)
         self.folder = private.make(private.home(plain=False).path / _FOLDER, plain=False)
         self.path = self.folder / f"{pool}.json"
         self.say()

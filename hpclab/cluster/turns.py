@@ -2,12 +2,13 @@
 
 Each pool's note (notes.py) says how many nodes it has, since when it is idle, and how many it waits for. Of
 those that wait on our own Slurm only the first asks, and only for what is free, so that no two of them hold
-half of what they need and wait for each other. A pool that is idle gives its nodes to one that waits, and
-asks for them again when it is used next.
+half of what they need and wait for each other. A pool that is idle gives its nodes to one that waits, on our
+own Slurm to a job of `sbatch` too, and asks for them again when it is used next.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from hpclab.cluster import watch
 from hpclab.cluster.activity import GIVING_WAY
 from hpclab.cluster.errors import JoinError, PoolError
 from hpclab.cluster.notes import Note, Notes
+from hpclab.cluster.slurm.records import Job
 from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.watch import Look
 
@@ -26,19 +28,25 @@ if TYPE_CHECKING:
     from hpclab.cluster.nodes import Nodes
     from hpclab.cluster.slurm import Slurm
 
-EVERY = 1.0  # seconds between two looks whether somebody waits
+EVERY = 1.0  # seconds between two looks whether another pool waits
+QUEUE = 10.0  # and whether a job does
 IDLE = 5.0  # seconds after which an idle pool gives way
 WAITS = 3.0  # seconds that another has to wait before, and after which a pool says whom it waits for
 
 
-def gives_way(notes: Notes) -> bool:
-    """Whether another pool waits, and of those that are idle this one has been so for longest."""
-    own, now, others = notes.own, time.monotonic(), notes.others()
-    if not own.nodes or own.idle_since is None or now < own.idle_since + IDLE:
+def is_first(notes: Notes) -> bool:
+    """Whether this pool has nodes and is idle, and of all that are so has been for longest."""
+    own = notes.own
+    if not own.nodes or own.idle_since is None or time.monotonic() < own.idle_since + IDLE:
         return False
-    idle = [note.idle_since for note in others if note.nodes and note.idle_since is not None]
-    first = min([own.idle_since, *idle]) == own.idle_since
-    return first and any(note.wants and now > note.waits_since + WAITS for note in others)
+    idle = [note.idle_since for note in notes.others() if note.nodes and note.idle_since is not None]
+    return min([own.idle_since, *idle]) == own.idle_since
+
+
+def gives_way(notes: Notes) -> bool:
+    """Whether another pool waits and this one is the first to give way."""
+    before = time.monotonic() - WAITS
+    return is_first(notes) and any(note.wants and note.waits_since < before for note in notes.others())
 
 
 class Turns:
@@ -49,6 +57,7 @@ class Turns:
         # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
         ours = nodes.backend.pretend and not nodes.backend.single
         self.one_asks = ours and not nodes.request.gpus_per_node
+        self._asked = 0.0  # when the queue was looked at
         self._looking = PeriodicCallback(self._look_around, EVERY * 1000)
         nodes.cluster.loop.add_callback(self._looking.start)
 
@@ -56,10 +65,22 @@ class Turns:
         activity = self.nodes.activity
         count = len(self.nodes.roster.names)
         self.notes.say(nodes=count, idle_since=None if activity.doing else activity.idle_since)
-        if gives_way(self.notes):
+        if gives_way(self.notes) or await self._holds_a_job_up():
             with suppress(PoolError), activity.one_thing(GIVING_WAY):  # it may be used again in this moment
                 await self.nodes.give_way()
                 self.notes.say(nodes=0)
+
+    async def _holds_a_job_up(self) -> bool:
+        now = time.monotonic()
+        if not self.nodes.backend.pretend or now < self._asked + QUEUE or not is_first(self.notes):
+            return False
+        self._asked, before, jobs = now, time.time() - WAITS, list[Job]()
+        with suppress(SlurmError):
+            jobs = await asyncio.to_thread(self.slurm.queue)
+        return any(
+            job.state == "PENDING" and job.reason in ("Resources", "Priority") and not _is_a_pools(job)
+            and (job.submitted or before) <= before for job in jobs
+        )  # fmt: skip
 
     @contextmanager
     def taken(self, need: int, look: Look) -> Iterator[None]:
@@ -88,7 +109,8 @@ class Turns:
                 return "mine"
             if not told and time.monotonic() > begin + WAITS:
                 told = True
-                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(others)}", flush=True)
+                gives = f"Pools give way when they are idle for {IDLE:g} s."
+                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(others)} {gives}", flush=True)
             return ""
 
         def late() -> JoinError:
@@ -116,6 +138,10 @@ class Turns:
         """Look around no more."""
         with suppress(PoolError):
             self.nodes.loop.run(self._stop(), lambda: None, limit=5.0)
+
+
+def _is_a_pools(job: Job) -> bool:
+    return job.name.startswith("hpclab-")
 
 
 def _shown(others: list[Note]) -> str:

@@ -25,6 +25,9 @@ class Layout:
     written: list[Path] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"<Layout in {self.folder}: {len(self.written)} files written, {len(self.kept)} kept>"
+
 
 def lay_out(folder: str | Path) -> Layout:
     """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; call it as often as you like.

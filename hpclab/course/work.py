@@ -32,6 +32,9 @@ class Saved:
     names: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"<Saved {self.path.name}: {len(self.names)} files, {len(self.left_out)} left out>"
+
 
 @dataclass
 class Restored:
@@ -40,11 +43,15 @@ class Restored:
     names: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"<Restored {len(self.names)} files, {len(self.kept)} beside newer changes>"
+
 
 def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Saved:
-    """Write a zip of every file in `folder` that differs from the course. Hidden files and links are left
-    out, as is what is larger than LARGEST_FILE, cannot be read, or has a name that `restore_work` would
-    refuse; an earlier zip of the same name is replaced once the new one is complete."""
+    """Write a zip of every file in `folder` that differs from the course. Hidden files, links and empty files
+    (logs of jobs that said nothing) are left out, as is what is larger than LARGEST_FILE, cannot be read, or
+    has a name that `restore_work` would refuse; an earlier zip of the same name is replaced once the new one
+    is complete."""
     target, top = Path(path).absolute(), Path(folder).absolute()
     saved, total, archive = Saved(target), 0, io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as bundle:
@@ -56,6 +63,8 @@ def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Sav
                 size = place.stat().st_size
                 if shown != name or not _stays_inside(name):
                     why = "give it a shorter name of plain characters"
+                elif not size:
+                    continue
                 elif size > min(LARGEST_FILE, LARGEST_TOTAL - total) or len(saved.names) >= MOST_FILES:
                     why = f"it does not fit with its {size} bytes, so download it by itself"
                 else:

@@ -19,12 +19,10 @@ _LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file li
 def controls(folder: str | Path = ".") -> widgets.VBox:
     """ "Save my work" writes my-work.zip into `folder` and links to it; "Restore" takes such a file back."""
     top = Path(folder)
-    tip = f"Write {NAME}, and link to it"
+    tip = f"Write all that differs from the course into {NAME}, and link to it"
     save = control(widgets.Button, "Save my work", button_style="primary", tooltip=tip)
-    upload = widgets.FileUpload(
-        description="Restore from a file", accept=".zip", layout={"width": "auto"},
-        tooltip=f"Choose a {NAME}, and bring back what is in it",
-    )  # fmt: skip
+    tip = f"Bring back what a {NAME} holds; nothing newer of yours is overwritten"
+    upload = control(widgets.FileUpload, "Restore from a file", accept=".zip", tooltip=tip, style={})
     said = widgets.HTML()
 
     def say(sentences: Sequence[str], link: str = "", role: str = "status") -> None:

@@ -83,6 +83,8 @@ def test_a_lesson_says_what_it_is_and_opens_live(site, pages):
     for part in ["an untouched run", "<svg", "<math", 'type="button" disabled>Commit<', *LIVE]:
         assert part in text, part
     lessons = {path.name: text for path, text in pages.items() if path.parent.name == "notebooks"}
+    assert "Glossary" in lessons["00_start_here.html"]  # in the side bar
+    del lessons["glossary.html"]
     assert len(lessons) == len([*ROOT.glob("notebooks/*.ipynb")])
     places = f"{re.escape(str(ROOT))}|{re.escape(sys.prefix)}|/tmp/hpclab"
     for name, text in lessons.items():
@@ -150,6 +152,12 @@ def test_no_path_or_name_of_this_machine_is_published(program, tmp_path, monkeyp
     assert program.anonymous(said, known) == shown
     kept = ["yourhost", 7, {"source": "ourhost"}]
     assert program.anonymous([*kept, " somebody R"], known) == [*kept, "  learner R"]
+
+
+def test_a_word_of_the_glossary_is_linked_as_sphinx_names_its_heading(program):
+    links = "[x](glossary.md#CPU-time) [y](glossary.md#Amdahl's-law) [z](other.md#Left-alone)"
+    named = "[x](glossary.md#cpu-time) [y](glossary.md#amdahls-law) [z](other.md#Left-alone)"
+    assert program.anchored(links) == named
 
 
 def test_a_control_is_still_and_shows_its_value(program):

@@ -11,6 +11,7 @@ import urllib.request
 
 import psutil
 import pytest
+from websocket import create_connection
 
 from hpclab import course
 from tests.conftest import gone, until
@@ -191,3 +192,24 @@ def test_it_opens_with_settings_that_were_made_for_another_server(lab, place):
         "print(sys.executable, os.environ['SSL_CERT_FILE'], helpers.double(numpy.arange(2).sum()))"
     )
     assert said.split() == [sys.executable, "/nonexistent", "2"]
+
+
+@pytest.mark.slow
+def test_its_terminals_find_the_courses_programs_and_a_restarted_kernel_leaves_no_word(lab, place):
+    (place / ".bash_profile").write_text("PATH=/usr/bin:/bin\n")
+    one = lab(SHELL="/bin/bash")
+    name = one.ask("api/terminals", "POST", body={})["name"]
+    socket = create_connection(f"ws://127.0.0.1:{one.port}/terminals/websocket/{name}?token={one.token}", 30)
+    socket.send(json.dumps(["stdin", "echo $(command -v hpclab) $(command -v python) end\n"]))
+    text, programs = "", os.path.dirname(sys.executable)
+    while f"{programs}/hpclab {programs}/python end" not in text:
+        text += str(json.loads(socket.recv())[1:])
+    socket.close()
+    kernel = one.ask("api/kernels", "POST", body={"name": "python3"})["id"]
+    channels = f"ws://127.0.0.1:{one.port}/api/kernels/{kernel}/channels?token={one.token}"
+    page = create_connection(channels, 30)  # as a notebook is open
+    for _ in range(2):
+        one.ask(f"api/kernels/{kernel}/restart", "POST", body={})
+    page.close()
+    one.ask(f"api/kernels/{kernel}", "DELETE")
+    assert one.close() == ""

@@ -67,6 +67,31 @@ def test_the_one_that_is_idle_for_longest_gives_way_to_one_that_has_waited(notes
     assert not turns.gives_way(a)
 
 
+def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/learner/hpclab/05_scale_out.ipynb")
+    held = Notes("hpclab-d", "local", Dashboard(4714, "secret"))
+    held.say(nodes=3, idle_since=None)
+    notes[0].say(nodes=1, idle_since=time.monotonic() - 7)
+    said = turns._shown(notes[1].others())
+    assert said.startswith("4 nodes are held by other pools of yours: ")
+    assert f"3 by 05_scale_out.ipynb (process {os.getpid()}, at work)" in said
+    assert f"1 by pool hpclab-a (process {os.getpid()}, idle for 7 s)" in said
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_an_idle_pool_gives_way_to_a_job_of_sbatch(local_slurm, client, monkeypatch, tmp_path):
+    monkeypatch.setattr(turns, "IDLE", 0.5)
+    monkeypatch.setattr(turns, "WAITS", 0.2)
+    monkeypatch.setattr(turns, "QUEUE", 0.5)
+    (script := tmp_path / "job.sh").write_text("#!/bin/sh\nsleep 2\n")
+    with Pool(4, backend="slurm") as pool:
+        job = client.submit(script, "--output=/dev/null")
+        assert client.wait(job, 60).state == "COMPLETED"
+        with pytest.warns(NodeLost, match="or job of yours"):
+            assert pool.map(abs, [-2]) == [2]
+
+
 @pytest.mark.slurm
 @pytest.mark.slow
 def test_an_idle_pool_gives_way_and_asks_again(local_slurm, monkeypatch):

@@ -38,6 +38,7 @@ def test_work_makes_the_round_trip_to_a_new_session(small_course, tmp_path):
     (lost / "notes").mkdir()
     (lost / "notes" / "mine.txt").write_text("what I learnt")
     (lost / ".secret").write_text("not yours")
+    (lost / "slurm-17.out").touch()  # a job that said nothing
     saved = course.save_work(lost / "my-work.zip", lost)
     assert saved.names == ["00_look.ipynb", "notes/mine.txt"]
     assert course.save_work(lost / "my-work.zip", lost).names == saved.names, "the zip does not save itself"

@@ -19,7 +19,9 @@ def upload(control, content, size=None):
     ("content", "size", "said"), [(b"no zip", None, "upload it again"), (b"", 10**10, "too large")]
 )
 def test_what_cannot_be_restored_gets_one_sentence_and_no_traceback(tmp_path, content, size, said):
-    _, control, shown = parts(tmp_path)
+    save, control, shown = parts(tmp_path)
+    assert save.tooltip
+    assert control.tooltip
     upload(control, content, size)
     assert 'role="alert"' in shown.value
     assert said in shown.value

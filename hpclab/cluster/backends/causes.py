@@ -107,10 +107,12 @@ def likely(state: str, log: str | None, prologue: bool = False) -> str:
 
 
 def _rivals(slurm: Slurm, pool: str) -> str:
-    """The nodes that the learner's other pools hold: a cell run twice waits for its own first run."""
-    held = [job for job in slurm.queue() if job.name.startswith("hpclab-") and job.name != pool]
-    nodes = sum(job.nodes for job in held if job.state == "RUNNING")
-    return (
-        f" {nodes} node{' is' if nodes == 1 else 's are'} held by other pools of yours: close() what you no "
-        "longer need, or restart the kernels that hold them." if nodes else ""
+    """What else of the learner's holds nodes: a cell run twice waits for its own first run."""
+    held = [job for job in slurm.queue() if job.name != pool and job.state == "RUNNING"]
+    pools = sum(job.nodes for job in held if job.name.startswith("hpclab-"))
+    jobs = [f"{job.id} ({job.name})" for job in held if not job.name.startswith("hpclab-")]
+    said = (
+        f" {pools} node{' is' if pools == 1 else 's are'} held by other pools of yours: close() what you no "
+        "longer need, or restart the kernels that hold them." if pools else ""
     )  # fmt: skip
+    return said + f" Jobs of yours that run: {', '.join(jobs[:5])}; `scancel NUMBER` ends one." * bool(jobs)

@@ -43,6 +43,9 @@ class Slurm:
     def __post_init__(self) -> None:
         self._site_history = SiteHistory(self._poll)
 
+    def __repr__(self) -> str:
+        return f"<{'This site' if self.kind == 'site' else 'hpclab'}'s Slurm {self.version}>"
+
     def queue(self, job_ids: list[int] | None = None) -> list[Job]:
         """The jobs of this user that wait or run; with `job_ids` those jobs, also if they have just ended."""
         wanted = None if job_ids is None else _numbers(job_ids)

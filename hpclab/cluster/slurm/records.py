@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from hpclab import units
+from hpclab.cluster.slurm.one_line import OneLineJob, OneLineNode
 
 T = TypeVar("T")
 SEPARATOR = "\x1f"
@@ -50,7 +51,7 @@ ENDED = frozenset({
 
 
 @dataclass(frozen=True, repr=False)
-class Job:
+class Job(OneLineJob):
     """One job, or one task of an array (`array_task`, else None), in the queue or just out of it.
 
     `state` is Slurm's long word (PENDING, RUNNING, COMPLETED ...); `reason` why it waits, explained by
@@ -76,13 +77,8 @@ class Job:
     def ended(self) -> bool:
         return self.state in ENDED
 
-    def __repr__(self) -> str:
-        why = f", {self.reason}" * bool(self.reason) + f" on {self.node_list}" * bool(self.node_list)
-        return f"<Job {_called(self)}: {self.state}{why}>"
-
-
 @dataclass(frozen=True, repr=False)
-class Node:
+class Node(OneLineNode):
     """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
     is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
 
@@ -95,12 +91,8 @@ class Node:
     reason: str
     idle: int = 0
 
-    def __repr__(self) -> str:
-        return f"<Node {self.name}: {self.state}, {self.idle} of {self.cores} cores idle>"
-
-
 @dataclass(frozen=True, repr=False)
-class FinishedJob:
+class FinishedJob(OneLineJob):
     """One job that has ended. `exit_code` is that of its batch script, or 128 + the signal that ended it."""
 
     id: int
@@ -116,16 +108,6 @@ class FinishedJob:
     user: str
     array_task: int | None = None
     array_job: int | None = None
-
-    def __repr__(self) -> str:
-        where = self.node_list or "no node"
-        return f"<Job {_called(self)}: {self.state}, exit {self.exit_code}, on {where}>"
-
-
-def _called(job: Job | FinishedJob) -> str:
-    """As squeue writes it, and its name."""
-    number = job.id if job.array_job is None else f"{job.array_job}_{job.array_task}"
-    return f"{number} {job.name}"
 
 
 def read_queue(text: str) -> list[Job]:
