@@ -54,9 +54,6 @@ class Trace:
     start: float
     end: float
 
-    def __repr__(self) -> str:
-        return f"<Trace of {len(self.events):,} events on {self.ranks:,} ranks, {self.makespan:.3g} s>"
-
     @property
     def makespan(self) -> float:
         return self.end - self.start

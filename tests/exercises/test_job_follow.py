@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.cluster.slurm import FinishedJob, Job, Node, Slurm
+from hpclab.cluster.slurm import FinishedJob, Job, Slurm
 from hpclab.course import root
 from hpclab.exercises.lesson_04 import job_follow
 from hpclab.exercises.lesson_04.job_follow import ThisMachine, connect, follow, job_number
@@ -36,18 +36,6 @@ class Site(Slurm):
 
 def ended(number, state="COMPLETED", code=0, **task):
     return FinishedJob(number, "a", state, "main", 1, "node1", 0.0, 1.0, 3.0, code, "ada", **task)
-
-
-def test_jobs_and_a_slurm_say_what_they_are_in_one_line():
-    """As the last line of a cell."""
-    waiting = Job(7, "a", "PENDING", "Resources", "main", 1, "", 0.0, None, 60.0, 1, "ada", 3, 5)
-    slurm = ThisMachine("none", "No Slurm here.", {"PATH": "/bin"})
-    assert repr(waiting) == "<Job 5_3 a: PENDING, Resources>"
-    assert repr(ended(6, "FAILED", 181)) == "<Job 6 a: FAILED, exit 181, on node1>"
-    assert (
-        repr(Node("node1", "idle", 4, 2**30, 0, ("main",), "", 3)) == "<Node node1: idle, 3 of 4 cores idle>"
-    )
-    assert "PATH" not in repr(slurm)
 
 
 @pytest.mark.slow

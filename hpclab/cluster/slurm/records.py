@@ -77,6 +77,7 @@ class Job(OneLineJob):
     def ended(self) -> bool:
         return self.state in ENDED
 
+
 @dataclass(frozen=True, repr=False)
 class Node(OneLineNode):
     """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
@@ -90,6 +91,7 @@ class Node(OneLineNode):
     partitions: tuple[str, ...]
     reason: str
     idle: int = 0
+
 
 @dataclass(frozen=True, repr=False)
 class FinishedJob(OneLineJob):

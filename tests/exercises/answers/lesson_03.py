@@ -1,10 +1,5 @@
 """Lesson 03: right answers, and the wrong ones a learner is likely to give, with words of their hints."""
 
-import linecache
-
-import numpy
-
-from hpclab.exercises import lesson_03
 from hpclab.kernels import matmul, softmax, vector_add
 from hpclab.models import roofline
 from hpclab.models.device import from_catalogue
