@@ -18,7 +18,7 @@ from hpclab.figures import bars, speedup, style
 from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
-from hpclab.models.speedups import Curve
+from hpclab.models.speedups import Curve, speedups
 from hpclab.models.storage import Server, Store
 from hpclab.widgets import queue_view, scaling_laws
 from hpclab.widgets.explorer import Row, choose, control, show
@@ -99,7 +99,7 @@ class NodeScaler(Scaler):
             return bars.draw(ax, self._results, doubt=withheld)
         return speedup.draw(
             ax, self._results, self._curves(most), most=most, prediction=self._asked(most), named=False,
-            cores=None if self._results else allowance.cores().whole, title=withheld or None,
+            cores=None if speedups(self._results) else allowance.cores().whole, title=withheld or None,
         )  # fmt: skip
 
     def _what_if(

@@ -54,6 +54,7 @@ def test_nothing_measured_is_seen_before_the_prediction(experiment):
     asked.commit(3.5)
     scaler._ran()
     assert "You predicted 3.5×" in said(scaler)
+    assert NodeScaler(Pool(), experiment, results=run(2)).picture.value.count("here</text>") == 1
     measure(scaler, 4)
     assert experiment.calls == [4]
     assert "you: 3.5× at 4" in scaler.moving.value
