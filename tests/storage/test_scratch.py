@@ -6,12 +6,9 @@ import sys
 from hpclab.storage import scratch
 
 MAKES = """
-import sys, pathlib
-from hpclab.storage import scratch
-path = scratch.folder("a-b", pathlib.Path(sys.argv[1]))
-(path / "file").touch()
-print(path, flush=True)
-sys.stdin.readline()
+import sys, pathlib, hpclab.storage.scratch as scratch
+print(path := scratch.folder("a-b", pathlib.Path(sys.argv[1])), flush=True)
+(path / "file").touch() or sys.stdin.readline()
 """
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from hpclab.figures import style
+from hpclab.models import storage_presets
 from hpclab.models.storage import Reading, Server, Store, predict
 from hpclab.results import Origin, Result
 from hpclab.widgets.striping import Striping
@@ -28,6 +29,12 @@ def test_the_title_says_what_the_model_says_and_what_binds(widget):
     assert "metadata binds" in widget.moving.value
     widget.controls["opens"].value = 100_000
     assert "metadata binds" not in widget.moving.value
+
+
+def test_what_is_modelled_stays_on_the_axes_however_small_the_files_are():
+    for name, store in storage_presets.examples().items():
+        low, _ = Striping({name: store}).shown.get_ylim()
+        assert low < predict(store, Reading(1, 255, 4096)).bandwidth
 
 
 def test_only_results_of_what_is_chosen_are_marks(widget):

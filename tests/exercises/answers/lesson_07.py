@@ -9,10 +9,6 @@ from hpclab.exercises import lesson_07
 BOUND = {"A": "metadata", "B": "clients' links", "C": "servers", "D": "a slow server", "E": "metadata"}
 
 
-def by_search(write, mtbf):
-    return min(range(1, 200_000), key=lambda t: write / t + t / (2 * mtbf))
-
-
 def in_minutes(write, mtbf):
     return 60 * min(range(1, 3000), key=lambda m: write / m / 60 + m * 60 / (2 * mtbf))
 
@@ -37,7 +33,7 @@ RIGHT = {
     "WHAT_BINDS": [BOUND, {key.lower(): bound.upper() for key, bound in BOUND.items()}],
     "KEEP_BUSY": [plan(100, 4), plan(1000, 4), plan(2, 8), plan(np.int64(100), np.int32(3))],
     "STAGING": [counted, lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf],
-    "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), by_search, in_minutes],
+    "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), in_minutes],
     "CHEAPEST": [rent(20, 20, 1000, 4, 8), rent(18, 20, 400, 12, 4), rent(np.int64(18), 50, 150, 5, 4)],
 }
 
