@@ -6,6 +6,7 @@ interrupts it, it shows the line in the learner's cell and one sentence instead 
 what goes wrong in the learner's own code is shown whole.
 """
 
+import os
 import re
 import signal
 import sys
@@ -141,3 +142,4 @@ class KernelApp(IPKernelApp):
 
 if __name__ == "__main__":
     KernelApp.launch_instance()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what Python says of coroutines that it drops at its end
