@@ -33,7 +33,7 @@ def draw(trace: KernelTrace, array: str) -> str:
         seen = ", ".join(sorted({r.array for r in trace.requests if r.space == "global"})) or "none"
         raise ValueError(f"{trace.kernel} touches no array {array!r} in global memory; it touches: {seen}.")
     shown, base = requests[:_MOST], bases[0]
-    tall = min(22.0, max(5.0, 260 / len(shown)))
+    tall = min(22.0, max(5.0, 120 / len(shown)))  # two of them are compared on one screen
     with style.look():
         figure, ax = style.figure(height=tall * len(shown) + 145)
         _rows(ax, shown, base)

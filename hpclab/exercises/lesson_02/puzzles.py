@@ -73,8 +73,8 @@ REVERSE = _puzzle("reverse", lambda _, a: a[::-1], ((2, 8, 10), (2, 64, 100)),
     yes="Yes. A warp that reads backwards still reads neighbours: the sectors are the same.")
 SHIFT = _puzzle("shift", lambda _, a: numpy.append(0, a[:-1]), ((2, 8, 10), (2, 64, 100)),
     "Two cases: i == 0, and all others below out.size.",
-    ((lambda f: f.kind == "out of bounds", "{f.fault} Item 0 has none before it, and a GPU does not count "
-      "from the end."), (lambda f: f.missing == [0], "item 0 of the output is never written: write 0 there."),
+    ((lambda f: f.kind == "out of bounds", "{f.fault} Item 0 has none before it, and out[0] is 0."),
+     (lambda f: f.missing == [0], "item 0 of the output is never written: write 0 there."),
      (lambda f: f.gives(lambda a, _: numpy.append(a[1:], 0)), "that shifts the other way.")),
     yes="Yes: each item moved on by one, and nobody read in front of the first.")
 GRID_STRIDE = _puzzle("more items than threads", lambda _, a: a, ((1, 8, 19), (2, 32, 200)),
