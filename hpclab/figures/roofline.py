@@ -100,9 +100,10 @@ def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
 
 def _ridge(ax: Axes, roof: Roof) -> None:
     ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1, in_layout=False)
+    left = roof.ridge > math.sqrt(LOW * HIGH)  # in the right half it would run into the key
     ax.annotate(
-        ridge_of(roof), (roof.ridge, 0), (5, 6), color=style.MUTED,
-        xycoords=("data", "axes fraction"), textcoords="offset points",
+        ridge_of(roof), (roof.ridge, 0), (-5 if left else 5, 6), color=style.MUTED,
+        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if left else "left",
     )  # fmt: skip
     look: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
     ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)

@@ -104,6 +104,14 @@ def test_no_label_lies_on_another_and_kernels_on_one_spot_share_theirs(ax, words
     assert not any(one.intersects_path(other, filled=False) for one, other in pairs)
 
 
+@pytest.mark.parametrize("precision", ["fp64", "fp32", "fp8"])  # ridges from 9 to 482
+def test_names_of_roofs_ridge_and_key_are_apart_wherever_the_ridge_lies(ax, apart, precision):
+    h100, works = from_catalogue("h100-80gb"), [Work(1e9, 10**n, precision, f"k, {n}") for n in (8, 10, 12)]
+    roofline.draw(ax, h100, [modelled(predict(work, h100)) for work in works], precision)
+    key = ax.get_legend().get_texts()
+    apart(ax, [*key, *(text for text in ax.texts if text.get_rotation_mode() != "anchor")])
+
+
 def test_axes_stay_while_precision_and_kernels_change_and_the_what_if_lies_over_them(ax):
     kernel = Kernel("k", 4.0, (1e12,), (2.5e11,), Origin.MODELLED)
     moved = Kernel("moved", 400.0, (1e13,), (2.5e10,), Origin.MODELLED)
