@@ -30,13 +30,14 @@ class Verdict:
     score: tuple[float, str] | None = None  # and its unit; less is better
     picture: str = field(default="", repr=False)  # SVG of what the answer did
 
-    def show(self) -> None:
+    def show(self, name: str = "") -> None:
+        """With the `name` of its exercise, for a cell that asks for several."""
         text = self.message.removeprefix("Not solved yet: ")
         title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
         if not _NAME.match(text):
             text = text[:1].upper() + text[1:]
-        box.show(title, text, kind, below=self.picture)
+        box.show(f"{title}{f' ({name})' * bool(name)}", text, kind, below=self.picture)
 
     def _ipython_display_(self) -> None:
         """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""
@@ -68,7 +69,7 @@ class Exercise:
                 best = f"{verdict.message} {self._best(names[0], number, unit)}"
                 verdict = replace(verdict, message=best.strip())
             ledger.keep(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
-        verdict.show()
+        verdict.show(self.name)
         return verdict
 
     def hint(self) -> None:

@@ -26,7 +26,7 @@ def test_verdicts(capsys):
     assert EXERCISE.check(5).message.startswith("Did you add")
     assert EXERCISE.check("bad").message == "The answer must be a number."
     assert "RuntimeError: inside the judge" in EXERCISE.check("boom").message
-    assert capsys.readouterr().out.startswith("Passed. Right.\n")
+    assert capsys.readouterr().out.startswith("Passed (double). Right.\n")
 
 
 @pytest.mark.parametrize(("said", "shown"), [
