@@ -39,11 +39,6 @@ def test_every_instant_counts_once(events, ranks, seconds):
     assert {name: bars[name] for name in seconds} == seconds
 
 
-def test_every_kind_has_exactly_one_component():
-    listed = [kind for kinds in COMPONENTS.values() for kind in kinds]
-    assert sorted(listed) == sorted(KINDS)
-
-
 def test_a_trace_is_as_strong_as_its_weakest_event():
     assert Trace((), 1, 0, 1).origin is Origin.MEASURED
     assert Trace((Event(0, "send", 0, 1, origin=Origin.MODELLED),), 1, 0, 1).origin is Origin.MODELLED

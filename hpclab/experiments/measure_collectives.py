@@ -9,7 +9,6 @@ calibration[4].latency, calibration[4].interval("latency")
 print(message_tables.nccl_table(results))           # line by line with nccl-tests
 """
 
-import socket
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 from hpclab import checks, schedules
 from hpclab.cluster.pool import Pool
 from hpclab.cluster.slurm import Slurm
-from hpclab.experiments.experiment import Progress, counts
+from hpclab.experiments.experiment import Progress, counts, near
 from hpclab.machine import Machine, allowance
 from hpclab.models import latency_bandwidth
 from hpclab.models.communication import Place, predict
@@ -152,7 +151,7 @@ class MeasureCollective:
 
             found = where.run(sweep.sweep, orders, ranks=ranks, timeout=limit)
             version, label = f"torch {torch.__version__}", where.label
-            shared = {worker.host for worker in where.workers()} == {socket.gethostname()}
+            shared = near(where)
         return found, {
             "library": version, "label": label, "cores": allowance.cores().whole, "shared": shared,
             **({"gpu": "by NCCL"} if self.library == "nccl" else {}),

@@ -42,7 +42,6 @@ class Training:
     bucket: int = 2**20
     overlap: bool = True
     link: Link | None = None
-    learning_rate: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
     cuda = dist.get_backend() == "nccl"
     device = torch.device("cuda" if cuda else "cpu")
     model = gpt.GPT(job.shape).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), job.learning_rate)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     buckets = Buckets(model, job.bucket, link=job.link, overlap=job.overlap)
     tokens = files.size(path) // 2  # asked once: on a store that is an open
 
@@ -137,20 +136,19 @@ def read(job: Training, files: Any, path: str, tokens: int, step: int) -> tuple[
     return windows[:, :-1], windows[:, 1:]
 
 
-def last_steps(ranks: Sequence[Trained], steps: int = 1) -> Trace:
-    """The last steps of all ranks as a Trace of two rows for each: the rank, and its wire.
+def last_steps(ranks: Sequence[Trained]) -> Trace:
+    """The last step of all ranks as a Trace of two rows for each: the rank, and its wire.
 
-    Ranks of several machines have several clocks: each begins at 0 with the first of these steps.
+    Ranks of several machines have several clocks: each begins at 0 with this step.
     """
     events, longest = list[Event](), 0.0
     for rank, trained in enumerate(ranks):
-        chosen = trained.steps[-steps:]
-        begin = chosen[0].begin
-        longest = max(longest, chosen[-1].end - begin)
-        for step in chosen:
-            events += events_of(step.marks, 2 * rank, -begin)
-            events += [
-                Event(2 * rank + 1, "reduce", one.begin - begin, one.end - one.begin, one.bytes, one.label)
-                for one in step.messages
-            ]
+        step = trained.steps[-1]
+        begin = step.begin
+        longest = max(longest, step.end - begin)
+        events += events_of(step.marks, 2 * rank, -begin)
+        events += [
+            Event(2 * rank + 1, "reduce", one.begin - begin, one.end - one.begin, one.bytes, one.label)
+            for one in step.messages
+        ]
     return Trace(tuple(events), 2 * len(ranks), 0.0, longest)

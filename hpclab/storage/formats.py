@@ -31,6 +31,7 @@ from hpclab.trace import record
 
 SHARD = 2**20  # bytes of samples in a shard, about
 CHUNK = 16  # samples in a chunk of HDF5
+MOST = 10**9  # bytes of samples
 _NOTE = "samples.json"  # empty while the samples are being written
 
 
@@ -208,13 +209,10 @@ class HDF5(Samples):
 FORMATS: dict[str, type[Samples]] = {"files": Files, "shards": Shards, "array": Array, "hdf5": HDF5}
 
 
-def write(
-    format: str, tokens: Any, fs: AbstractFileSystem, root: str | Path, *,
-    length: int = 512, most: float = 1e9,
-) -> None:  # fmt: skip
+def write(format: str, tokens: Any, fs: AbstractFileSystem, root: str | Path, *, length: int = 512) -> None:
     """Cut `tokens` into samples of `length` tokens and keep them in ``root/format``, in place of older ones.
 
-    What does not fill a sample is dropped. ValueError for more than `most` bytes; StoredSamplesError, with
+    What does not fill a sample is dropped. ValueError for more than MOST bytes; StoredSamplesError, with
     nothing left half-written, where the disk is full or may not be written to.
     """
     kind = FORMATS[checks.choice("format", format, FORMATS)]
@@ -224,8 +222,8 @@ def write(
     if not whole or (tokens < 0).any() or (tokens >= 2**16).any():
         raise ValueError(f"tokens must be {length} or more numbers below 65536, not {checks.shown(tokens)}.")
     samples = tokens[: count * length].reshape(count, length).astype("<u2", copy=False)
-    if samples.nbytes > most:
-        raise ValueError(f"These are {samples.nbytes} bytes: take fewer tokens, or allow it with most=.")
+    if samples.nbytes > MOST:
+        raise ValueError(f"These are {samples.nbytes} bytes: take fewer tokens, at most {MOST // 2:,}.")
     folder, note = f"{root}/{format}", f"{root}/{format}/{_NOTE}"
     if fs.exists(folder) and not fs.exists(note):
         raise StoredSamplesError(f"{folder} holds something else: name another folder, or remove it.")

@@ -9,6 +9,7 @@ from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.experiments.race import race
+from hpclab.experiments.read_samples import ReadSamples
 from hpclab.experiments.scale_out import ScaleOut
 from hpclab.experiments.striped_reads import StripedReads
 from hpclab.models.device import from_catalogue
@@ -16,6 +17,7 @@ from hpclab.models.storage import Reading, Server, Store
 from hpclab.results import Result
 
 LADDER, SWEEP, SPEEDUP = KernelLadder(ladders=("reduction",)), MeasureCollective(), ThreadSweep(print, print)
+SAMPLES = ReadSamples()
 STORE, READING = Store((Server(50e6),)), Reading(2, 4, 65536)
 A100 = from_catalogue("a100-80gb")
 
@@ -27,7 +29,7 @@ class Pool:
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, 1e30, "two", None], ids=repr)
 def test_what_is_none_of_it(bad, refused):
-    for fit in (ScaleOut().fit, LADDER.fit, SWEEP.fit, SPEEDUP.fit, message_tables.medians):
+    for fit in (ScaleOut().fit, LADDER.fit, SWEEP.fit, SPEEDUP.fit, SAMPLES.fit, message_tables.medians):
         refused(lambda fit=fit: fit(bad))
     for spec in (ThreadSweep, ProcessSweep):
         refused(lambda spec=spec: spec(bad, ()))
@@ -38,11 +40,13 @@ def test_what_is_none_of_it(bad, refused):
     refused(lambda: KernelLadder(repeats=bad))
     refused(lambda: LADDER.predict(bad))
     refused(lambda: LADDER.predict(A100, sectors=bad if bad is not None else "none"))
-    for spec in (SWEEP, SPEEDUP, ScaleOut()):
+    for spec in (SWEEP, SPEEDUP, SAMPLES, ScaleOut()):
         refused(lambda spec=spec: spec.predict(None, bad))
     for name in ("corpus_bytes", "chunk_bytes", "nodes", "repeats"):
         refused(lambda name=name: ScaleOut(**{name: bad}))
         refused(lambda: ScaleOut(nodes=(bad,)))
+    for name in ("workers", "samples", "orders"):
+        refused(lambda name=name: ReadSamples(**{name: bad}))
     for name in ("collective", "sizes", "ranks", "library", "repeats"):
         refused(lambda name=name: MeasureCollective(**{name: bad}))
     for fields in ((bad, READING), (STORE, bad), (STORE, READING, bad), (STORE, Reading(64, 1, 1))):

@@ -7,7 +7,7 @@ import numba
 import pytest
 
 from hpclab.experiments.laws import fit
-from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
+from hpclab.experiments.measure_speedup import ThreadSweep
 from hpclab.models.scaling import USL, Amdahl, NoCurve, fit_times
 from hpclab.results import Origin, select
 from tests.models.makespans import makespans, of_law
@@ -47,9 +47,7 @@ def test_a_kernel_that_fails_leaves_the_thread_count_as_it_was():
     assert numba.get_num_threads() == before
 
 
-def test_counts_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="processes"):
-        ProcessSweep(print, [1], (0, 4))
+def test_more_threads_than_numba_starts_are_refused():
     with pytest.raises(ValueError, match="Numba may start"):
         ThreadSweep(kernel, lambda work: (work,), (4096,)).measure()
 

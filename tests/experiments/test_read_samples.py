@@ -8,7 +8,7 @@ import pytest
 from hpclab.experiments import read_samples
 from hpclab.experiments.read_samples import ReadSamples
 from hpclab.models.loading import Costs, loading_time
-from hpclab.results import Origin, Result, select
+from hpclab.results import Origin, select
 
 COSTS = Costs(open=1e-4, bandwidth=1e8, decode=1e-5, start=0.01, handover=1e-4)
 
@@ -55,11 +55,3 @@ def test_more_workers_help_up_to_what_else_is_slow():
     assert crowded == pytest.approx(alone + 20 * 1e-4 + 0.04)  # and the training process needs the core, too
     slow = replace(COSTS, handover=1.0)
     assert loading_time(slow, workers=4, **work) == pytest.approx(10 + 0.04)  # the training process is
-
-
-def test_bad_input_is_refused(refused):
-    for bad in [{"workers": ()}, {"samples": 0}, {"orders": None}, {"orders": ("zip",)}]:
-        refused(lambda bad=bad: ReadSamples(**bad))
-    refused(lambda: ReadSamples().fit([Result("x", "time", 1.0, Origin.MEASURED)]))
-    refused(lambda: ReadSamples().predict(None, None))
-    refused(lambda: Costs(-1, 1, 1))

@@ -1,7 +1,6 @@
 """The scale-out experiment on a real pool of processes, and its fits on points made from known laws."""
 
 import math
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,7 +8,6 @@ import pytest
 
 from hpclab import corpus
 from hpclab.cluster import Pool
-from hpclab.cluster.errors import Cancelled
 from hpclab.experiments import scale_out
 from hpclab.experiments.replay import CONDITION
 from hpclab.experiments.scale_out import ScaleOut, Serial, WrongTokens
@@ -86,27 +84,6 @@ def test_other_tokens_are_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(scale_out, "_serial", lambda size: replace(right, fingerprint="0" * 64))
     with pytest.raises(WrongTokens, match="000000000000"):
         SMALL.measure(pool)
-
-
-@pytest.mark.slow
-def test_cancel_ends_a_run_and_keeps_what_was_found(pool: Pool) -> None:
-    found: list[list[Result]] = []
-    stages: list[str] = []
-
-    def stop_at_the_second_repeat(results: list[Result]) -> None:
-        found.append(results)
-        threading.Timer(0.05, pool.cancel).start()
-
-    def note(stage: str, done: int, total: int) -> None:
-        assert 0 <= done <= total
-        stages.append(stage)
-
-    long = ScaleOut(corpus_bytes=2**20, chunk_bytes=2**14, nodes=(1,), repeats=100)
-    with pytest.raises(Cancelled):
-        long.measure(pool, progress=note, found=stop_at_the_second_repeat)
-    assert 1 <= len(found) < 100
-    assert list(dict.fromkeys(stages)) == ["reading the corpus", "starting nodes", "tokenising"]
-    assert SMALL.measure(pool)  # the nodes are still there
 
 
 def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin) -> list[Result]:

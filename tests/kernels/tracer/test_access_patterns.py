@@ -75,12 +75,6 @@ def test_two_dimensions(kernel, order, sectors):
     assert trace.after["a"].sum() == 64
 
 
-def test_a_block_of_16_by_2_is_one_warp_on_two_rows():
-    # Rows of 40 floats, 160 bytes: row 0 is bytes 0 to 63, row 1 bytes 160 to 223, two sectors each.
-    trace = tracer.trace(along_rows, 1, (16, 2), numpy.zeros((2, 40), numpy.float32))
-    assert [(r.sectors, r.lines) for r in trace.requests] == [(4, 2)]
-
-
 def test_the_same_array_twice_is_at_one_address():
     a = numpy.arange(32, dtype=numpy.float32)
     trace = tracer.trace(copy, 1, 32, a, a, 1, 0)

@@ -10,7 +10,6 @@ from hpclab.kernels import tracer
 
 cuda = SimpleNamespace()
 A = numpy.random.default_rng(1).random(1000, dtype=numpy.float32)
-SQUARE = numpy.random.default_rng(2).random((70, 41), dtype=numpy.float32)
 
 
 def early_return_before_a_barrier(out, a):
@@ -79,13 +78,6 @@ def in_step_within_a_warp(out, a):
     out[i] = bins[i % 4] + own[31 - i]
 
 
-def guarded_in_two_dimensions(out, a):
-    """Whole rows of threads have nothing to do, and nothing that could be done about it here."""
-    x, y = cuda.grid(2)
-    if x < out.shape[1] and y < out.shape[0]:
-        out[y, x] = a[y, x] * a[y, x] + a[y, x]
-
-
 ONE = numpy.zeros(1, numpy.float32)
 CORRECT = [
     (early_return_before_a_barrier, 8, 128, (numpy.zeros_like(A), A), A),
@@ -95,10 +87,6 @@ CORRECT = [
     (
         in_step_within_a_warp, 1, 32, (numpy.zeros(32, "f4"), A[:32].copy()),
         numpy.tile([A[:32][k::4].sum() for k in range(4)], 8) + A[31::-1] + 1,
-    ),
-    (
-        guarded_in_two_dimensions, 1, (16, 16), (numpy.zeros((13, 5), "f4"), SQUARE[:13, :5].copy()),
-        SQUARE[:13, :5] ** 2 + SQUARE[:13, :5],
     ),
 ]  # fmt: skip
 

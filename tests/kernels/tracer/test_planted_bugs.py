@@ -104,27 +104,12 @@ def wrong_order_of_indices(out, a):
     out[x, y] = 1  # here
 
 
-def past_the_shared_array(out, a):
-    shared = cuda.shared.array(32, float32)
-    i = cuda.threadIdx.x
-    shared[i] = a[i]  # here
-    cuda.syncthreads()
-    out[i] = a[i]
-
-
 def halo_never_filled(out, a):
     shared = cuda.shared.array(66, float32)
     i = cuda.threadIdx.x
     shared[i + 1] = a[i]
     cuda.syncthreads()
     out[i] = shared[i] + shared[i + 1]  # here
-
-
-def sum_never_begun(out, a):
-    total = cuda.local.array(2, float32)
-    i = cuda.threadIdx.x
-    total[0] += a[i]  # here
-    out[i] = total[0]
 
 
 def assigned_by_some(out, a):
@@ -214,9 +199,7 @@ BUGS = [
     (no_guard, 2, 40, f4(), f4(), "out of bounds", x(*range(24, 40)), "out[64], but out has 64 items"),
     (one_before_the_first, 1, 64, f4(), f4(), "out of bounds", x(0), "a[-1], which Numba silently"),
     (wrong_order_of_indices, 1, (8, 4), f4(4, 8), 0, "out of bounds", None, "out has shape (4, 8)"),
-    (past_the_shared_array, 1, 64, f4(), f4(), "out of bounds", x(*range(32, 64)), "shared[32]"),
     (halo_never_filled, 1, 64, f4(), f4(), "uninitialised", x(0), "shared[0], which nobody has written"),
-    (sum_never_begun, 1, 64, f4(), f4(), "uninitialised", None, "total[0]"),
     (assigned_by_some, 1, 64, f4(), f4(), "uninitialised", x(0), "Thread 0 never assigned x"),
     (bug_in_a_device_function, 1, 64, f4(), f4(), "out of bounds", x(63), "a[64]"),
     (never_zeroed, 1, 64, f4(4), f4(), "uninitialised", None, "Thread 0 and 63 more read bins[0]"),
