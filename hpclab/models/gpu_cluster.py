@@ -62,7 +62,7 @@ _NAMED = {  # GPU, NVLink, GPUs a node; network, cards and their link in a node;
 
 
 def named(name: str) -> GpuCluster:
-    """One of `names()`, of the catalogue's GPUs and links; ValueError lists them."""
+    """One of _NAMED, of the catalogue's GPUs and links; ValueError lists them."""
     gpu, nvlink, node_gpus, network, cards, link, title = _NAMED[
         checks.choice("The cluster's name", name, _NAMED)
     ]
@@ -71,7 +71,3 @@ def named(name: str) -> GpuCluster:
         device = replace(device, reached=from_catalogue("a100-80gb").reached)
     bandwidth = cards * catalogue.entry("link", link).value("bandwidth")
     return GpuCluster(device, memory, NVLINKS[nvlink], node_gpus, NETWORKS[network], bandwidth, title)
-
-
-def names() -> tuple[str, ...]:
-    return tuple(_NAMED)

@@ -31,9 +31,7 @@ class Ranked:
     memory: Memory
 
 
-def plans(
-    model: Transformer, cluster: GpuCluster, gpus: int, batch: int, *, precision: str = "bf16"
-) -> list[Ranked]:
+def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> list[Ranked]:
     """Plans for `batch` sequences a step on all of `gpus`, fastest first; empty where none fits.
 
     Tensor parallelism stays within a node and always splits norms (sequence parallelism), attention is fused.
@@ -42,7 +40,7 @@ def plans(
     """
     checks.integer("gpus", gpus, 1, 2**20)
     checks.integer("batch", batch, 1, 2**24)
-    return ranked(model, cluster, _leanest(model, cluster, _shapes(model, cluster, gpus, batch, precision)))
+    return ranked(model, cluster, _leanest(model, cluster, _shapes(model, cluster, gpus, batch)))
 
 
 def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) -> list[Ranked]:
@@ -75,7 +73,7 @@ def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
     return ""
 
 
-def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int, precision: str) -> Iterator[Plan]:
+def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> Iterator[Plan]:
     """Plans that divide, with neither ZeRO nor recomputation, which memory decides."""
     tensors = [t for t in _divisors(gpus) if t <= cluster.node_gpus and model.kv_heads % t == 0]
     contexts = CONTEXT if model.sequence >= LONG else (1,)
@@ -87,7 +85,7 @@ def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int, prec
             if model.layers % (pipeline * chunks) or (chunks > 1 and batch // (data * micro) % pipeline):
                 continue
             if pipeline > 1 or chunks == 1:
-                yield Plan(batch, micro, data, tensor, pipeline, context, chunks, precision=precision,
+                yield Plan(batch, micro, data, tensor, pipeline, context, chunks,
                            sequence_parallel=tensor > 1)  # fmt: skip
 
 

@@ -61,11 +61,11 @@ class Curve:
     fitted_to: float = 0.0
 
     @classmethod
-    def of_law(cls, law: Law, most: int, name: str = "what if", label: str = "What if") -> Curve:
+    def of_law(cls, law: Law, most: int) -> Curve:
         """The curve of a law with chosen parameters, up to `most` nodes: all of it a model."""
         nodes = grid(most)
         checks.instance("law", law, Law, "a law, such as Amdahl(0.1)")
-        return cls(name, label, nodes, tuple(law.speedup(nodes).tolist()))
+        return cls("what if", "What if", nodes, tuple(law.speedup(nodes).tolist()))
 
     @classmethod
     def of_fit(cls, fit: Fit, most: int) -> Curve:

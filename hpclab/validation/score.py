@@ -86,12 +86,6 @@ class Score:
     within_2x: float = 0.0
     baseline_within_2x: float = 0.0
 
-    @property
-    def text(self) -> str:
-        """One line: table, quantity, rows placed; mean error, bias and the baseline's mean error."""
-        errors = f"{self.mean_error:6.1%} {self.bias:+7.1%} {self.baseline_mean_error:6.1%}"
-        return f"{self.table[:-4]:40} {self.quantity:21} {self.placed:3} of {self.rows:3} rows {errors}"
-
 
 def only(quantity: str, table: Sequence[Prediction]) -> list[Prediction]:
     """Those rows of `table` that are of `quantity`."""

@@ -6,7 +6,7 @@ import pytest
 
 from hpclab.models import layer_kernels, matmul
 from hpclab.models.device import from_catalogue
-from hpclab.models.gpu_cluster import named, names
+from hpclab.models.gpu_cluster import named
 from hpclab.models.layer_kernels import Fitted, Software
 from hpclab.models.plan import Plan
 from hpclab.models.training_step import predict
@@ -124,7 +124,6 @@ def test_what_sharding_divides_and_what_small_kernels_wait_for():
 
 
 def test_clusters_share_their_network_and_refuse_what_they_lack():
-    assert len({named(name).title for name in names()}) == len(names())
     lone, all_eight = CLUSTER.group(4, 8), CLUSTER.group(32)
     assert (lone.nodes, lone.network_bandwidth) == (4, 25e9)
     assert (all_eight.nodes, all_eight.network_bandwidth) == (4, 200e9)
