@@ -158,7 +158,6 @@ class Counts:
     sectors: int
     lines: int
     bank_conflicts: int
-    bytes: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,5 +202,5 @@ class KernelTrace:
         off_chip = [request for request in asked if request.space == "global"]
         return Counts(
             len(asked), sum(r.sectors for r in off_chip), sum(r.lines for r in off_chip),
-            sum(r.bank_conflicts for r in asked), sum(len(r.lanes) * r.itemsize for r in asked),
+            sum(r.bank_conflicts for r in asked),
         )  # fmt: skip

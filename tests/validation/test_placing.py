@@ -9,23 +9,16 @@ from hpclab.validation.score import NotPlaced
 OSU = "system,network,case,stack,test,size_bytes,value,unit\n"
 A100 = "A100-SXM4-40GB, 8 per node"
 PORTS = [  # of a node, as people write them: Gb/s, or words of what was not understood
-    ("4x HDR", 800), ("4 x HDR", 800), ("4×HDR InfiniBand", 800), ("HDR x4", 800), ("4 HDR", 800),
-    ("InfiniBand HDR (4 ports)", 800), ("InfiniBand, 4 HDR ports", 800), ("four HDR cards each", 800),
-    ("4 ports of HDR", 800), ("HDR: 4 HCAs", 800), ("quad-rail HDR", 800), ("4 rails, HDR200", 800),
-    ("1 NIC per 2 GPUs, HDR", 800), ("4x HDR (800 Gb/s per node)", 800),
-    ("400Gx8 RoCE", 3200), ("8x400G", 3200), ("8 × 400 Gbit/s NDR", 3200), ("8x ConnectX-7 NDR", 3200),
-    ("8x ConnectX-7 (400Gb/s)", 3200), ("NDR400, one NIC per GPU", 3200), ("EFA 3200 Gbps", 3200),
-    ("one NDR port per GPU", 3200), ("3.2 Tb/s EFA v2", 3200), ("NDR InfiniBand 8 per node", 3200),
-    ("400Gb/s per GPU", 3200), ("dual-rail EDR", 200), ("2x HDR100", 200), ("HDR-100 x2", 200),
-    ("single HDR100", 100), ("1600 Gb/s per node", 1600), ("800 Gbps total", 800), ("4x OPA-100", 400),
+    ("4×HDR InfiniBand", 800), ("HDR x4", 800), ("InfiniBand HDR (4 ports)", 800),
+    ("four HDR cards each", 800), ("HDR: 4 HCAs", 800), ("quad-rail HDR", 800),
+    ("1 NIC per 2 GPUs, HDR", 800), ("4x HDR (800 Gb/s per node)", 800), ("400Gx8 RoCE", 3200),
+    ("8x ConnectX-7 (400Gb/s)", 3200), ("NDR400, one NIC per GPU", 3200), ("3.2 Tb/s EFA v2", 3200),
+    ("NDR InfiniBand 8 per node", 3200), ("400Gb/s per GPU", 3200), ("single HDR100", 100),
+    ("1600 Gb/s per node", 1600), ("800 Gbps total", 800), ("4x OPA-100", 400),
     ("800 Gb/s inter-node RoCE v2", 800), ("4x Slingshot-11 (200Gb/s)", 800), ("2x FDR 56Gb/s", 109),
-    ("HDR", "how many ports"), ("NDR400 InfiniBand", "how many ports"), ("800 Gbps", "how many ports"),
-    ("IPoIB over HDR", "how many ports"), ("4 ports", "rate, is not stated"),
-    ("4x 2x HDR", "'4', 'x' in its words is not"), ("2x dual-port HDR100", "'2', 'x'"),
+    ("HDR", "how many ports"), ("4 ports", "rate, is not stated"), ("4x 2x HDR", "'4', 'x' in its words"),
     ("8x 400Gb/s per GPU", "'8 x 400gb/s'"), ("HDR 4x", "'4x'"), ("4X EDR", "'4lanes'"),
-    ("half of 4x HDR", "'half'"), ("4x HDR with SHARP", "'sharp'"),
-    ("4x HDR, 2:1 oversubscribed", "'oversubscribed'"), ("4x HDR, GPUDirect off", "'off'"),
-    ("EDR400", "'edr400'"), ("a few HDR ports", "'few'"), ("4x HDR and 2x 100GbE", "two rates of a port"),
+    ("4x HDR with SHARP", "'sharp'"), ("EDR400", "'edr400'"), ("4x HDR and 2x 100GbE", "two rates of a port"),
     ("4x HDR, 2 ports", "two numbers of ports"), ("4x HDR (1600 Gb/s per node)", "two rates of a node"),
     ("4x 25 GB/s InfiniBand", "read in Gb/s"), ("x" * 5000, "is not understood"),
 ]  # fmt: skip
@@ -58,13 +51,10 @@ def test_a_share_of_a_nodes_ports_is_understood_or_the_row_not_placed(system, ne
 @pytest.mark.parametrize(
     "words",
     [
-        "A100 PCIe", "NVIDIA A100-PCIE-40GB", "A100 80GB PCIe", "A100 PCIe with NVLink bridge", "H100 NVL",
-        "4x A100 PCIe, NVLink bridge pairs", "A100, NVLink bridges", "8x A100 PCIe 4.0", "NVIDIA H100 NVL",
-        "H800", "8x H800 NVLink4", "A800-SXM4-80GB NVLink3", "H20 NVLink4", "A100 NVLink 400 GB/s",
-        "H100 94GB", "NVIDIA H100 80GB HBM2e", "V100S", "Tesla V100-PCIE-16GB", "A30 NVLink3", "A40 NVLink3",
-        "RTX A6000 NVLink3", "Titan V NVLink2", "L40S", "A100X", "8x GH200", "4x GB200 NVLink5", "MI250X",
-        "A100-SXM4-40GB MIG 1g.5gb", "half of a DGX A100", "A100 without NVLink",
-        "A100, no NVSwitch", "H100 and A100", "V100 NVLink3", "A100, P2P disabled", "H200 NVL", "B200 NVL72",
+        "NVIDIA A100-PCIE-40GB", "4x A100 PCIe, NVLink bridge pairs", "8x A100 PCIe 4.0", "NVIDIA H100 NVL",
+        "8x H800 NVLink4", "A100 NVLink 400 GB/s", "H100 94GB", "NVIDIA H100 80GB HBM2e", "V100S", "A100X",
+        "8x GH200", "4x GB200 NVLink5", "A100-SXM4-40GB MIG 1g.5gb", "half of a DGX A100", "MI250X",
+        "A100, no NVSwitch", "H100 and A100", "V100 NVLink3", "B200 NVL72",
     ],
 )  # fmt: skip
 def test_cut_down_cards_and_other_ways_of_joining_are_not_their_full_sibling(words):
@@ -75,12 +65,11 @@ def test_cut_down_cards_and_other_ways_of_joining_are_not_their_full_sibling(wor
 @pytest.mark.parametrize(
     ("words", "nvlink", "node"),
     [
-        ("NVIDIA A100-SXM4-80GB", "nvlink3", 8), ("NVIDIA H100 80GB HBM3", "nvlink4", 8),
-        ("Tesla V100-SXM2-32GB, 4/node", "nvlink2", 4), ("V100 DGX-2", "nvlink2", 16),
-        ("Selene DGX A100 (8 GPUs)", "nvlink3", 8), ("CSD3 4x A100 SXM4 80 GB, PCIe 4.0 x16", "nvlink3", 4),
-        ("A100 NVLink3 (300 GB/s/dir)", "nvlink3", 8), ("H100 SXM5, NVLink 900GB/s", "nvlink4", 8),
+        ("NVIDIA H100 80GB HBM3", "nvlink4", 8), ("Tesla V100-SXM2-32GB, 4/node", "nvlink2", 4),
+        ("V100 DGX-2", "nvlink2", 16), ("Selene DGX A100 (8 GPUs)", "nvlink3", 8),
+        ("CSD3 4x A100 SXM4 80 GB, PCIe 4.0 x16", "nvlink3", 4), ("H100 SXM5, NVLink 900GB/s", "nvlink4", 8),
         ("8x H200 NVLink4 (torch all_reduce_bench, NVLS auto), NCCL 2.18.3", "nvlink4", 8),
-        ("Alps GH200", "nvlink4", 4), ("Grace Hopper, 4 per node", "nvlink4", 4),
+        ("Grace Hopper, 4 per node", "nvlink4", 4),
     ],
 )  # fmt: skip
 def test_whole_boards_are_placed(words, nvlink, node):
@@ -100,14 +89,14 @@ def test_nvls_that_is_off_is_off():
 @pytest.mark.parametrize(
     ("system", "network", "gpus", "nodes", "per_node", "expected"),
     [
-        (A100, "4x HDR", 24, 0, 0, 3), (A100, "4x HDR", 24, 0, 8, 3),
+        (A100, "4x HDR", 24, 0, 0, 3),
         ("A100", "", 8, 0, 0, 1), ("8x A100", "4x HDR", 8, 0, 0, 1), ("A100", "4x HDR", 0, 3, 8, 3),
         ("16-node cluster, A100 8 per node", "4x HDR", 24, 3, 0, 3),
         ("A100", "", 24, 0, 0, "on how many nodes"),
         ("A100", "4x HDR", 8, 0, 0, "on how many nodes"),
         (A100, "4x HDR", 20, 0, 0, "do not agree"), (A100, "4x HDR", 0, 3, 0, "GPUs are not stated"),
         (A100, "4x HDR", 25, 3, 0, "evenly"), (A100, "4x HDR", 32, 2, 0, "do not agree"),
-        (A100, "4x HDR", 24, 3, 4, "do not agree"), ("4x A100", "4x HDR", 24, 3, 0, "do not agree"),
+        (A100, "4x HDR", 24, 3, 4, "do not agree"),
     ],
 )  # fmt: skip
 def test_a_row_says_on_how_many_nodes_its_gpus_are(system, network, gpus, nodes, per_node, expected):
