@@ -19,7 +19,7 @@ from math import ceil, log2
 
 from hpclab import checks
 from hpclab.models.formulas import bus_factor
-from hpclab.models.nccl_links import HOPS, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
+from hpclab.models.nccl_links import HOPS, NETWORK_HOP, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
 
 COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
@@ -103,7 +103,7 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
     bandwidth = job.ring_bandwidth(steps)
     expected = min(nvlink.expected(job.per_node, job.node_gpus), job.wire)
     waits = (steps - across) * HOPS[protocol]
-    belief = table.base[protocol] + waits + across * table.network_hop[protocol]
+    belief = table.base[protocol] + waits + across * NETWORK_HOP[protocol]
     if protocol == "LL":
         believed = min(nvlink.ll_most(job.nodes), expected * table.ll_share)
         real = _ll(size, job, bandwidth)
@@ -111,7 +111,7 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
         believed, real = expected * 0.92, bandwidth * nvlink.ll128_share
     else:
         believed, real = expected, bandwidth
-    hop = (job.network.hop if job.network and protocol == "Simple" else table.network_hop[protocol]) * across
+    hop = (job.network.hop if job.network and protocol == "Simple" else NETWORK_HOP[protocol]) * across
     return belief + moved / believed, waits + hop + moved / real
 
 
@@ -157,7 +157,7 @@ def _nvls_tree(size: float, job: Job) -> tuple[float, float]:
     heads = (job.per_node - 1) / job.per_node
     inside = 2 * nvlink.expected(job.per_node, job.node_gpus) * nvlink.nvls_share * heads
     believed = min(limit, min(inside, job.wire * (2 if two else 1)) / bus_factor("all_reduce", job.gpus))
-    belief = NVLS_BASE + 2 * int(log2(job.nodes)) * nvlink.nccl.network_hop["Simple"] + size / believed
+    belief = NVLS_BASE + 2 * int(log2(job.nodes)) * NETWORK_HOP["Simple"] + size / believed
     per_round = max(_added(at_once * chunk, job), at_once * chunk / min(wire, limit))
     hops = 2 * levels * (job.network.hop if job.network else 0.0)
     return belief, hops + (size / (at_once * chunk) + 2 * levels + 2) * per_round

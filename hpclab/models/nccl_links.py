@@ -24,18 +24,17 @@ PCIE = 12e9  # topo.h, PCI_BW: bytes/s where no ring of NVLinks closes
 
 @dataclass(frozen=True)
 class Table:
-    """NCCL's own expectations (tuning.cc): seconds before the first step, seconds a step over the network."""
+    """NCCL's own expectations (tuning.cc): seconds before the first step, LL's share of a bandwidth."""
 
     base: Mapping[str, float]
     ll_share: float
-    network_hop: Mapping[str, float]
 
 
-_NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}
+NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}  # hwLat, ring, network: s a step
 TREE_HOP = 5.0e-6  # the same for a tree, LL
 NVLS_BASE = 25e-6  # hwLat, NVLS
-NCCL_2_12 = Table({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25, _NETWORK_HOP)
-NCCL_2_28 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5, _NETWORK_HOP)
+NCCL_2_12 = Table({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25)
+NCCL_2_28 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5)
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,6 @@ class Preset:
         return None if ranks < 2 or odd else self.joins(ranks)
 
 
-def _nodes(ranks: int, per: int) -> int:
-    return -(-ranks // per)
-
-
 def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Preset:
     """Nodes of 8 GPUs with a NIC each, on rails; a node a leaf where uplinks are to be seen."""
 
@@ -45,12 +41,12 @@ def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Pr
         if ranks <= 8:
             return single_node(inside, ranks)
         if oversubscription == 1:
-            return cluster(_nodes(ranks, 8), 8, inside, nic, 8, rails=True)
-        return cluster(_nodes(ranks, 8), 8, inside, nic, 8, oversubscription, nodes_per_leaf=1)
+            return cluster(-(-ranks // 8), 8, inside, nic, 8, rails=True)
+        return cluster(-(-ranks // 8), 8, inside, nic, 8, oversubscription, nodes_per_leaf=1)
 
     def joins(ranks: int) -> Job:
         wire = 8 * catalogue.entry("link", nic).value("bandwidth") / oversubscription
-        return Job(NVLINKS[inside], ranks, _nodes(ranks, 8), NETWORKS["rdma"], wire)
+        return Job(NVLINKS[inside], ranks, -(-ranks // 8), NETWORKS["rdma"], wire)
 
     return Preset(title, 8, build, joins)
 
@@ -66,7 +62,7 @@ PRESETS: dict[str, Preset] = {
     "dgx-h100-4:1": _dgx("the same, NDR uplinks 4:1", "nvlink4", "infiniband-ndr", 4.0),
     "shared-nic": Preset(
         "4 GPUs a node on PCIe 4, one HDR100", 4,
-        lambda ranks: cluster(_nodes(ranks, 4), 4, "pcie4-x16", "infiniband-hdr100", 1),
+        lambda ranks: cluster(-(-ranks // 4), 4, "pcie4-x16", "infiniband-hdr100", 1),
     ),
     "hdr100": _flat("1 rank a node: InfiniBand HDR100", "infiniband-hdr100"),
     # Largely onload: a core of the host runs the protocol. A message's measured time holds that; what the
@@ -77,7 +73,7 @@ PRESETS: dict[str, Preset] = {
     "tcp-25g": _flat("1 rank a node: TCP on 25 Gb/s", "ethernet-25g", "tcp"),
     "tcp-10g": _flat("1 rank a node: TCP on 10 Gb/s", "ethernet-10g", "tcp"),
     "dragonfly": Preset(
-        "dragonfly: Slingshot 11, 4 nodes a router", 1, lambda ranks: dragonfly(_nodes(ranks, 16), 4, 4),
+        "dragonfly: Slingshot 11, 4 nodes a router", 1, lambda ranks: dragonfly(-(-ranks // 16), 4, 4),
         lambda ranks: over("slingshot-11", ranks),
     ),
     "dgx-1": Preset(
