@@ -1,6 +1,6 @@
 """Stores to try the storage model on: named file systems over named drives, from the catalogue.
 
-    preset("lustre", servers=8)
+    preset("lustre", servers=8, drive="nvme-pcie4", drives=10)
 
 A burst buffer is a Store of its own in front, with fewer and faster servers. A node-local drive is a Store
 whose servers grow with the clients: Store((server("nvme-pcie4"),) * clients), read with as many files.
@@ -28,16 +28,20 @@ def server(drive: str, drives: float = 1, port: float = math.inf, writing: bool 
     return Server(min(port, drives * share * entry.value(rate)), drives * each)
 
 
-def preset(name: str, servers: int = 4) -> Store:
-    """A file system (an entry of the catalogue) on so many servers with eight NVMe drives each.
+def preset(
+    name: str, servers: int = 4, drive: str = "nvme-pcie4", drives: int = 8,
+    network: str = "infiniband-hdr", writing: bool = False,
+) -> Store:  # fmt: skip
+    """A file system (an entry of the catalogue) on so many servers with so many drives each.
 
-    Servers and clients have a port of InfiniBand HDR each. "nfs" is one server.
+    Servers and clients have a port of the `network` (a link of the catalogue) each. "nvme" is one node's own
+    drives with no network, "nfs" one server.
     """
     entry = catalogue.entry("file_system", name)
-    servers = 1 if name == "nfs" else checks.integer("servers", servers, 1, 4096)
-    port = catalogue.entry("link", "infiniband-hdr").value("bandwidth")
-    each = server("nvme-pcie4", 8, port)
-    return Store((each,) * servers, entry.value("metadata"), port, entry.value("latency"))
+    servers = 1 if name in ("nvme", "nfs") else checks.integer("servers", servers, 1, 4096)
+    port = math.inf if name == "nvme" else catalogue.entry("link", network).value("bandwidth")
+    opens = entry.value("metadata") if "metadata" in entry.figures else math.inf
+    return Store((server(drive, drives, port, writing),) * servers, opens, port, entry.value("latency"))
 
 
 def examples() -> dict[str, Store]:

@@ -71,10 +71,14 @@ def test_what_is_no_number_is_refused_in_a_sentence(bad, refused):
         refused(lambda call=call: call(bad))
 
 
-def test_presets_are_their_catalogue():
-    lustre = preset("lustre", servers=2)
-    assert lustre.servers == (Server(25e9, 8 * 1.6e6),) * 2  # its port: the drives read 0.65 · 56 GB/s
-    assert (lustre.link, lustre.metadata, lustre.latency) == (25e9, 13200, pytest.approx(2.3e-3))
+def test_presets_are_their_catalogue_and_a_local_drive_has_no_network():
+    lustre = preset("lustre", servers=2, drive="nvme-pcie5", drives=1, network="ethernet-100g")
+    assert lustre.servers == (Server(0.65 * 14e9, 3.3e6),) * 2
+    assert (lustre.link, lustre.metadata, lustre.latency) == (12.5e9, 13200, pytest.approx(2.3e-3))
+    assert preset("nvme").link == math.inf
     assert len(preset("nfs", servers=9).servers) == 1
-    with pytest.raises(ValueError, match=r"nfs, lustre, beegfs, gpfs, not 'tape'\."):
+    assert preset("lustre", writing=True).servers[0].operations == math.inf
+    with pytest.raises(ValueError, match=r"nvme, nfs, lustre, beegfs, gpfs, daos, not 'tape'\."):
         preset("tape")
+    with pytest.raises(ValueError, match="nvme-pcie5"):
+        preset("daos", drive="floppy")
