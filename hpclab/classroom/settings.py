@@ -72,13 +72,8 @@ def _modules(name: str, value: object) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _hub(name: str, value: object) -> Mapping[str, Any]:
-    return dict(checks.instance(name, value, Mapping, "a table"))
-
-
 def _in(table: str, check: Callable[[str, object], Any], default: Any = "") -> Any:
-    more = {"default_factory": dict} if default == {} else {"default": default}
-    return field(metadata={"table": table, "check": check}, **more)
+    return field(default=default, metadata={"table": table, "check": check})
 
 
 @dataclass(frozen=True)
@@ -101,7 +96,7 @@ class Site:
     scratch: str = _in("paths", _scratch)
     local: str = _in("paths", _path)
     wall: str = _in("paths", _path)
-    hub: Mapping[str, Any] = _in("", _hub, {})
+    hub: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
 
     def directives(self) -> list[str]:
@@ -192,11 +187,10 @@ def found() -> Site:
 
 def _checked(tables: Mapping[str, Any], file: str) -> Site:
     parts = {f"{part.metadata['table']}.{part.name}": part for part in fields(Site) if part.metadata}
-    hub = parts.pop(".hub")
     values: dict[str, Any] = {"file": file}
     for table, keys in tables.items():
         if table == "hub":
-            values["hub"] = hub.metadata["check"](f"[hub] in {file}", keys)
+            values["hub"] = dict(checks.instance(f"[hub] in {file}", keys, Mapping, "a table"))
             continue
         if keys == {} and table not in {name.partition(".")[0] for name in parts}:
             raise _unknown(table, [*parts], file)

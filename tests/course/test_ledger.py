@@ -161,7 +161,7 @@ def test_restoring_adds_what_is_missing_and_an_update_leaves_it_alone(mine, tmp_
     saved = course.save_work(lost / "w.zip", lost)
     assert saved.names == [ledger.NAME]
     for _ in range(2):
-        assert course.restore_work(saved.path, new).kept == []
+        assert course.restore_work(saved.path.read_bytes(), new).kept == []
         assert set(ledger.read(new / ledger.NAME)) == {old, both, later}
         assert len((new / ledger.NAME).read_bytes().splitlines()) == 3
     before = (new / ledger.NAME).read_bytes()
@@ -169,7 +169,7 @@ def test_restoring_adds_what_is_missing_and_an_update_leaves_it_alone(mine, tmp_
     assert (new / ledger.NAME).read_bytes() == before
     (new / ledger.NAME).unlink()
     (new / ledger.NAME).mkdir()
-    assert "restore once more" in course.restore_work(saved.path, new).kept[0]
+    assert "restore once more" in course.restore_work(saved.path.read_bytes(), new).kept[0]
 
 
 def test_a_solved_exercise_of_a_lesson_is_kept_with_its_best_score(mine, monkeypatch):

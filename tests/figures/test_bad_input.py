@@ -14,7 +14,6 @@ from hpclab.figures import (
     roofline,
     roofline_points,
     speedup,
-    store_limits,
     style,
     timeline,
     validation,
@@ -44,7 +43,6 @@ NUMBERS = [
     lambda bad: message_sizes.Line("x", (1, 2), (1, bad)),
     lambda bad: speedup.draw(AX, [], prediction=(bad, 2.0)),
     lambda bad: job_timeline.draw(AX, [], bad or -1),
-    lambda bad: store_limits.draw(AX, bad),
     lambda bad: one_axis.draw(AX, RUNS, bad or -1),
     lambda bad: message_sizes.draw(AX, [LINE], title="t", crossing=bad or -1),
 ]
@@ -64,7 +62,6 @@ OBJECTS = [
     lambda bad: roofline.draw(AX, A100, bad),
     lambda bad: roofline.draw(AX, A100, (), bad),
     lambda bad: speedup.draw(AX, RUNS, along=bad),
-    lambda bad: store_limits.draw(AX, 1e9, bad),
     lambda bad: speedup.draw(AX, {"a": bad}),
     lambda bad: speedup.draw(AX, bad),
     lambda bad: timeline.draw(AX, bad),
