@@ -68,13 +68,9 @@ def check(pool, deed, guilty, match):
     return raised.value
 
 
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.parametrize("guilty", [0, 2])
 def test_killed(pool, guilty):
-    check(pool, kill, guilty, "SIGKILL")
+    check(pool, lambda: os.kill(os.getpid(), signal.SIGKILL), guilty, "SIGKILL")
 
 
 @pytest.mark.parametrize(
