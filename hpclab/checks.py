@@ -4,12 +4,14 @@ Every control, command and model checks its arguments here, so that 0, -1, NaN, 
 None are met with the same words everywhere.
 """
 
+import dataclasses
 import math
 import os
 import pwd
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 
@@ -92,6 +94,12 @@ def instances(name: str, values: object, of: Any, called: str = "") -> list[Any]
         allowed = f"{name} must be a list, each of it {called or f'a {of.__name__}'}"
         raise ValueError(f"{allowed}, not {shown(wrong[0])}.")
     return listed
+
+
+def field(check: Callable[..., Any], default: Any = dataclasses.MISSING, table: str = "", **more: Any) -> Any:
+    """A dataclass's field, in its metadata the `check` of a name and a value, and the file's `table`."""
+    metadata = {"table": table, "check": partial(check, **more)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def shown(value: object) -> str:

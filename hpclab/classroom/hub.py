@@ -21,7 +21,7 @@ partition = ""                     where it differs from [slurm]
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,6 @@ from hpclab.cluster.backends.site_settings import clock
 JUPYTER_CONFIG = Path(__file__).parents[1] / "cli" / "jupyter_config"  # for a JupyterLab that is not ours
 JOB = "hpclab-server"
 LOG = ".hpclab-server.log"  # in the learner's home: what the last server wrote
-
-
-def _by(check: Any, default: Any, **bounds: Any) -> Any:
-    return field(default=default, metadata={"check": lambda name, value: check(name, value, **bounds)})
 
 
 def _name(name: str, value: object) -> str:
@@ -67,12 +63,12 @@ def _word(name: str, value: object) -> str:
 class Profile:
     """A server's job: `memory` in bytes, `time` in seconds; a `partition` of its own or ""."""
 
-    name: str = _by(_name, "CPU")
-    cores: int = _by(checks.integer, 2, low=1, high=1024)
-    memory: int = _by(request.bytes_of, 4 * 2**30)
-    time: float = _by(request.time_limit, 4 * 3600.0)
-    gpus: int = _by(checks.integer, 0, low=0, high=64)
-    partition: str = _by(_word, "")
+    name: str = checks.field(_name, "CPU")
+    cores: int = checks.field(checks.integer, 2, low=1, high=1024)
+    memory: int = checks.field(request.bytes_of, 4 * 2**30)
+    time: float = checks.field(request.time_limit, 4 * 3600.0)
+    gpus: int = checks.field(checks.integer, 0, low=0, high=64)
+    partition: str = checks.field(_word, "")
 
     def told(self) -> str:
         """Its name and what it gives, for a learner to choose by."""
@@ -92,14 +88,14 @@ class Profile:
 class Hub:
     """What a hub is started with; `idle` in seconds, `profiles` in the order in which learners see them."""
 
-    address: str = _by(_word, "")
-    port: int = _by(checks.integer, 8000, low=1, high=65535)
-    certificate: str = _by(_file, "")
-    key: str = _by(_file, "")
-    idle: float = _by(request.time_limit, 3600.0)
-    servers: int = _by(checks.integer, 60, low=1, high=10_000)
-    course: str = _by(_repository, "")
-    branch: str = _by(checks.identifier, "main")
+    address: str = checks.field(_word, "")
+    port: int = checks.field(checks.integer, 8000, low=1, high=65535)
+    certificate: str = checks.field(_file, "")
+    key: str = checks.field(_file, "")
+    idle: float = checks.field(request.time_limit, 3600.0)
+    servers: int = checks.field(checks.integer, 60, low=1, high=10_000)
+    course: str = checks.field(_repository, "")
+    branch: str = checks.field(checks.identifier, "main")
     profiles: tuple[Profile, ...] = (Profile(),)
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,6 @@ def _modules(name: str, value: object) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _hub(name: str, value: object) -> Mapping[str, Any]:
-    return dict(checks.instance(name, value, Mapping, "a table"))
-
-
-def _in(table: str, check: Callable[[str, object], Any], default: Any = "") -> Any:
-    more = {"default_factory": dict} if default == {} else {"default": default}
-    return field(metadata={"table": table, "check": check}, **more)
-
-
 @dataclass(frozen=True)
 class Site:
     """What a site's file says, checked; text is "" and a tuple empty where it says nothing.
@@ -89,19 +80,19 @@ class Site:
     with their $NAME. `hub` is the table of that name, unread. `file` is where all this stands.
     """
 
-    partition: str = _in("slurm", checks.identifier)
-    account: str = _in("slurm", checks.identifier)
-    qos: str = _in("slurm", checks.identifier)
-    reservation: str = _in("slurm", checks.identifier)
-    time: float | None = _in("slurm", _time, None)
-    modules: tuple[str, ...] = _in("software", _modules, ())
-    image: str = _in("software", _path)
-    python: str = _in("software", _python)
-    interface: str = _in("network", checks.identifier)
-    scratch: str = _in("paths", _scratch)
-    local: str = _in("paths", _path)
-    wall: str = _in("paths", _path)
-    hub: Mapping[str, Any] = _in("", _hub, {})
+    partition: str = checks.field(checks.identifier, "", "slurm")
+    account: str = checks.field(checks.identifier, "", "slurm")
+    qos: str = checks.field(checks.identifier, "", "slurm")
+    reservation: str = checks.field(checks.identifier, "", "slurm")
+    time: float | None = checks.field(_time, None, "slurm")
+    modules: tuple[str, ...] = checks.field(_modules, (), "software")
+    image: str = checks.field(_path, "", "software")
+    python: str = checks.field(_python, "", "software")
+    interface: str = checks.field(checks.identifier, "", "network")
+    scratch: str = checks.field(_scratch, "", "paths")
+    local: str = checks.field(_path, "", "paths")
+    wall: str = checks.field(_path, "", "paths")
+    hub: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
 
     def directives(self) -> list[str]:
@@ -192,11 +183,10 @@ def found() -> Site:
 
 def _checked(tables: Mapping[str, Any], file: str) -> Site:
     parts = {f"{part.metadata['table']}.{part.name}": part for part in fields(Site) if part.metadata}
-    hub = parts.pop(".hub")
     values: dict[str, Any] = {"file": file}
     for table, keys in tables.items():
         if table == "hub":
-            values["hub"] = hub.metadata["check"](f"[hub] in {file}", keys)
+            values["hub"] = dict(checks.instance(f"[hub] in {file}", keys, Mapping, "a table"))
             continue
         if keys == {} and table not in {name.partition(".")[0] for name in parts}:
             raise _unknown(table, [*parts], file)

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
     print(*screen(here, found, width), sep="\n")
     for sentence in search_path.foreign():
-        print("", *_wrapped(sentence, width), sep="\n")
+        print("", *wrapped(sentence, width), sep="\n")
     return 0
 
 
@@ -55,7 +55,7 @@ def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[s
     container = f", in a container ({here.container})" if here.container else ""
     versions = f"Python {here.python}" + (f", torch {here.torch}" if here.torch else ", no torch")
     items = capabilities(here)
-    lines = [*_wrapped(f"This machine: {here.host}, {here.platform}{container}; {versions}.", width), ""]
+    lines = [*wrapped(f"This machine: {here.host}, {here.platform}{container}; {versions}.", width), ""]
     for item in items:
         lines += _row(item.state, item.name, item.here, width, column=9)
     lines += ["", "The lessons, here:", ""]
@@ -68,16 +68,17 @@ def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[s
     if rest := [item for item in items if item.remedy]:
         lines += ["", "To get the rest:", ""]
     for item in rest:
-        lines += _wrapped(f"{item.name}: {item.remedy}", width, "  ", "    ")
+        lines += wrapped(f"{item.name}: {item.remedy}", width, "  ", "    ")
     return lines
 
 
 def _row(state: str, name: str, text: str, width: int, column: int) -> list[str]:
     start = f"  {state[:4]:<5}{name:<{column}}  "
-    return _wrapped(text, width, start, " " * len(start))
+    return wrapped(text, width, start, " " * len(start))
 
 
-def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+def wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    """`text` in lines of at most `width` characters, which begin with `first`, and then with `later`."""
     return textwrap.wrap(
         text, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
     ) or [first.rstrip()]

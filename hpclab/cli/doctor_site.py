@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 from dataclasses import asdict
 from functools import partial
 
 from hpclab.classroom import preflight, settings
 from hpclab.classroom.preflight import Finding
+from hpclab.cli.doctor import wrapped
 from hpclab.cluster.slurm import Slurm, site_version
 from hpclab.cluster.slurm.site import found_environment
 
@@ -52,8 +52,6 @@ def _settings(file: str) -> settings.Site:
 def lines(one: Finding, width: int) -> list[str]:
     """One setting, in lines of at most `width` characters; its mend below it."""
     start = f"  {one.state:<8}{one.name:<19} "
-    told = textwrap.wrap(one.said, width, initial_indent=start, subsequent_indent=" " * len(start))
-    arrow = f"{'':{len(start) - 3}}-> "
-    mend = textwrap.wrap(one.mend, width, initial_indent=arrow, subsequent_indent=" " * len(start),
-                         break_on_hyphens=False)  # fmt: skip
-    return [*(told or [start.rstrip()]), *mend]
+    arrow, later = f"{'':{len(start) - 3}}-> ", " " * len(start)
+    mend = wrapped(one.mend, width, arrow, later) if one.mend else []
+    return [*wrapped(one.said, width, start, later), *mend]

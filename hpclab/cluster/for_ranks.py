@@ -1,7 +1,6 @@
 """A pool for a lesson's ranks: as many as fit here, and this machine's processes where the queue is long."""
 
 from hpclab import checks
-from hpclab.cluster import request
 from hpclab.cluster.errors import JoinError
 from hpclab.cluster.pool import Pool
 from hpclab.cluster.slurm_commands import SlurmError
@@ -10,10 +9,10 @@ from hpclab.machine import capability, probe
 SMALL = 4e9  # bytes: with less, JupyterLab, a kernel and four ranks with torch take nearly all memory
 
 
-def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: float = 60.0) -> Pool:
+def pool_for(ranks: int = 4, *, replaces: Pool | None = None) -> Pool:
     """A Pool of `ranks` nodes, or of 2 where memory is under 4 GB or what is free now does not hold more.
 
-    Where some nodes of Slurm do not join in `join_timeout` seconds, 2 that did are taken. Where there are no
+    Where some nodes of Slurm do not join in a minute, 2 that did are taken. Where there are no
     two, or the site takes no job, has no place for a pool's files, or a setting that cannot be used, the
     ranks are processes of this machine. The reason is printed; `pool.label` says what they are. A pool that
     it `replaces`, because a cell is run again, is closed first, so that its nodes are free.
@@ -21,19 +20,18 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None, join_timeout: floa
     if replaces is not None:
         replaces.close()
     wanted = checks.integer("ranks", ranks, 1, 1024)
-    request.seconds("join_timeout", join_timeout)
     machine = probe()
     enough = machine.memory.usable >= SMALL and capability.ranks(machine) >= wanted
     fitting = wanted if enough else min(2, wanted)
     try:
-        return _joined(fitting, join_timeout)
+        return _joined(fitting)
     except (JoinError, SlurmError, OSError, ValueError) as waiting:  # the arguments are right: it is the site
         print(f"{waiting}\nGoing on with this machine's processes.")
         return Pool(nodes=fitting, backend="local")
 
 
-def _joined(ranks: int, join_timeout: float) -> Pool:
-    pool = Pool(nodes=0, join_timeout=join_timeout)
+def _joined(ranks: int) -> Pool:
+    pool = Pool(nodes=0)
     try:
         try:
             pool.scale(ranks)

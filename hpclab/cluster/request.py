@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hpclab import checks, units
@@ -53,10 +52,6 @@ def _read(name: str, parse: Callable[[str], float], text: str) -> float:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _by(check: Callable[..., Any], **bounds: Any) -> Any:
-    return field(metadata={"check": partial(check, **bounds)})
-
-
 @dataclass(frozen=True)
 class Request:
     """A valid request: `memory` in bytes per node, `walltime` and `join_timeout` in seconds.
@@ -64,17 +59,17 @@ class Request:
     None leaves `memory` and `walltime` to the site's jobqueue.yaml, or to this machine.
     """
 
-    nodes: int = _by(checks.integer, low=0, high=MOST_NODES)
-    backend: str = _by(checks.choice, allowed=("auto", "slurm", "local"))
-    cores_per_node: int = _by(checks.integer, low=1, high=1024)
-    gpus_per_node: int = _by(checks.integer, low=0, high=64)
-    memory: int | None = _by(bytes_of)
-    partition: str | None = _by(checks.identifier)
-    account: str | None = _by(checks.identifier)
-    walltime: float | None = _by(time_limit)
-    join_timeout: float = _by(seconds)
-    allocation: str = _by(checks.choice, allowed=("jobs", "single"))
-    extra_directives: tuple[str, ...] = _by(directives.checked)
+    nodes: int = checks.field(checks.integer, low=0, high=MOST_NODES)
+    backend: str = checks.field(checks.choice, allowed=("auto", "slurm", "local"))
+    cores_per_node: int = checks.field(checks.integer, low=1, high=1024)
+    gpus_per_node: int = checks.field(checks.integer, low=0, high=64)
+    memory: int | None = checks.field(bytes_of)
+    partition: str | None = checks.field(checks.identifier)
+    account: str | None = checks.field(checks.identifier)
+    walltime: float | None = checks.field(time_limit)
+    join_timeout: float = checks.field(seconds)
+    allocation: str = checks.field(checks.choice, allowed=("jobs", "single"))
+    extra_directives: tuple[str, ...] = checks.field(directives.checked)
 
     @classmethod
     def checked(cls, *asked: object) -> Request:

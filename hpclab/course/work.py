@@ -47,7 +47,7 @@ class Restored:
         return f"<Restored {len(self.names)} files, {len(self.kept)} beside newer changes>"
 
 
-def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Saved:
+def save_work(path: str | Path, folder: str | Path) -> Saved:
     """Write a zip of every file in `folder` that differs from the course. Hidden files, links and empty files
     (logs of jobs that said nothing) are left out, as is what is larger than LARGEST_FILE, cannot be read, or
     has a name that `restore_work` would refuse; an earlier zip of the same name is replaced once the new one
@@ -80,10 +80,8 @@ def save_work(path: str | Path = "my-work.zip", folder: str | Path = ".") -> Sav
     return saved
 
 
-def restore_work(
-    source: str | Path | bytes | memoryview = "my-work.zip", folder: str | Path = "."
-) -> Restored:
-    """Bring back what `save_work` wrote, from the zip's path or its content: all of it or nothing.
+def restore_work(content: bytes | memoryview, folder: str | Path) -> Restored:
+    """Bring back what `save_work` wrote, from the zip's content: all of it or nothing.
 
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
     saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
@@ -91,7 +89,7 @@ def restore_work(
     written. Either way nothing has changed.
     """
     top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
-    contents = _checked(source)
+    contents = _checked(content)
     progress = contents.pop(ledger.NAME, None)
     try:
         known = _known(top)
@@ -150,12 +148,11 @@ def _is_the_courses(known: dict[str, set[str]], name: str, place: Path) -> bool:
     )
 
 
-def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
+def _checked(zipped: bytes | memoryview) -> dict[str, bytes]:
     """The files of the zip by name, read in full within the limits."""
-    path = Path("The uploaded file") if isinstance(source, bytes | memoryview) else Path(source)
     contents: dict[str, bytes] = {}
     total = 0
-    for entry, content in _unpacked(source, path):
+    for entry, content in _unpacked(zipped):
         name = PurePosixPath(entry.filename).as_posix()
         total += len(content)
         if not _stays_inside(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16):
@@ -169,24 +166,20 @@ def _checked(source: str | Path | bytes | memoryview) -> dict[str, bytes]:
         else:
             contents[name] = content
             continue
-        raise ValueError(f"{path.name} holds {wrong}: nothing was restored.")
+        raise ValueError(f"The uploaded file holds {wrong}: nothing was restored.")
     return contents
 
 
-def _unpacked(source: str | Path | bytes | memoryview, path: Path) -> Iterator[tuple[zipfile.ZipInfo, bytes]]:
+def _unpacked(zipped: bytes | memoryview) -> Iterator[tuple[zipfile.ZipInfo, bytes]]:
     """Each file of the zip, and of one that is too large a byte too much: the size it states may be a lie."""
     try:
-        with zipfile.ZipFile(
-            io.BytesIO(source) if isinstance(source, bytes | memoryview) else path
-        ) as bundle:
+        with zipfile.ZipFile(io.BytesIO(zipped)) as bundle:
             for entry in bundle.infolist():
                 if not entry.is_dir():
                     with bundle.open(entry) as stream:
                         yield entry, stream.read(LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise ValueError(f"There is no {path}: upload your saved zip to this folder first.") from None
     except Exception as error:  # zipfile and the decompressors below it have many words for a damaged file
-        raise ValueError(f"{path.name} is not a readable zip file ({error}): upload it again.") from None
+        raise ValueError(f"The uploaded file is no readable zip ({error}): upload it again.") from None
 
 
 def _stays_inside(name: str) -> bool:

@@ -27,8 +27,7 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
     parts: dict[int, dict[str, dict[tuple[str, int], float]]] = {}
     for result in checks.instances("results", results, Result):
         if result.component in (*COMPONENTS, UNEXPLAINED):
-            nodes = checks.integer("nodes", result.parameters.get("nodes"), 1, 1_000_000)
-            repeats = parts.setdefault(nodes, {}).setdefault(result.component, {})
+            repeats = parts.setdefault(result.parameters["nodes"], {}).setdefault(result.component, {})
             repeats[result.run, result.repeat] = result.value
     return {
         nodes: {name: sum(v.values()) / len(v) for name, v in parts[nodes].items()} for nodes in sorted(parts)

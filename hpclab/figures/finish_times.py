@@ -18,7 +18,6 @@ def draw(ax: Axes, timing: Timing, healthy: Timing | None = None) -> Axes:
     schedule = checks.instance("timing", timing, Timing).schedule
     labels, said = [], []
     for colour, (run, name) in runs.items():
-        checks.instance(name, run, Timing)
         every = max(1, len(run.finish) // 256)
         ranks, done = range(0, len(run.finish), every), run.finish[::every]
         ax.plot(ranks, done, color=style.COLOUR[colour])

@@ -5,7 +5,6 @@ Notice which lines leave the node. Tensor parallelism talks in every layer, so i
 
 from itertools import zip_longest
 
-from hpclab import checks
 from hpclab.figures import diagram, style
 from hpclab.models.plan import Plan
 
@@ -14,17 +13,16 @@ _WHERE = ("inside the node", "across nodes")
 _NODES, _SIZE, _HIGH, _ACROSS, _DOWN, _LEFT = 3, 46.0, 26.0, 80.0, 42.0, 92.0  # how many nodes; pixels
 
 
-def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
-    """SVG of the first nodes, of `node_gpus` GPUs, that `rank` and its groups touch."""
-    rows = {name: row for name, row in plan.groups(rank).items() if len(row) > 1}
-    own = rank // checks.integer("node_gpus", node_gpus, 1, 4096)
-    others = {name: sorted({peer // node_gpus for peer in row} - {own}) for name, row in rows.items()}
-    touched = [own, *dict.fromkeys(node for turn in zip_longest(*others.values()) for node in turn)]
+def draw(plan: Plan, node_gpus: int) -> str:
+    """SVG of the first nodes, of `node_gpus` GPUs, that rank 0 and its groups touch."""
+    rows = {name: row for name, row in plan.groups(0).items() if len(row) > 1}
+    others = {name: sorted({peer // node_gpus for peer in row} - {0}) for name, row in rows.items()}
+    touched = [0, *dict.fromkeys(node for turn in zip_longest(*others.values()) for node in turn)]
     touched = [node for node in touched if node is not None]
     shown = sorted(touched[:_NODES])
     where = {text: [name for name in others if bool(others[name]) == out] for out, text in enumerate(_WHERE)}
     said = [f"{', '.join(names)} {text}" for text, names in where.items() if names]
-    title = f"Rank {rank}: {'; '.join(said) or 'it is alone'}"
+    title = f"Rank 0: {'; '.join(said) or 'it is alone'}"
     top, x, body = diagram.title_height(title) + 34, _LEFT, list[str]()
     colours = {name: style.COLOUR[_LOOK[name]] for name in rows}
     place = {
@@ -43,13 +41,13 @@ def draw(plan: Plan, node_gpus: int, rank: int = 0) -> str:
         body.append(diagram.text(0, y + 20, f"node {node}", colour=style.MUTED))
     for number, (name, row) in enumerate(rows.items()):
         aside = 9.0 * (number - 1)  # lines side by side
-        ends = [place[peer] for peer in row if peer != rank and peer in place]
-        body += [_line(place[rank], end, style.ink(colours[name]), aside) for end in ends]
+        ends = [place[peer] for peer in row if peer and peer in place]
+        body += [_line(place[0], end, style.ink(colours[name]), aside) for end in ends]
     for gpu, (x, y) in place.items():
         group = next((name for name, row in rows.items() if gpu in row), "")
-        fill = style.INK if gpu == rank else colours.get(group, style.GRID)
-        told = f"rank {gpu}" + f": {group}" * bool(group and gpu != rank)
-        ink = style.GROUND if gpu == rank or group else style.INK
+        fill = style.INK if not gpu else colours.get(group, style.GRID)
+        told = f"rank {gpu}" + f": {group}" * bool(group and gpu)
+        ink = style.GROUND if not gpu or group else style.INK
         body.append(diagram.box(x, y, _SIZE, _HIGH, fill, told, rx=4))
         body.append(diagram.text(x + _SIZE / 2, y + 20, f"{gpu}", anchor="middle", colour=ink))
     height = top + len(shown) * _DOWN

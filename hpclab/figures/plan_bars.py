@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
-from hpclab import checks
 from hpclab.figures import scales, stacks, style
 from hpclab.models.plan import Plan
 from hpclab.units import format_seconds
@@ -44,11 +43,9 @@ def name(plan: Plan) -> str:
     return " · ".join(words) + "\n" + ", ".join(more)
 
 
-def draw(ax: Axes, steps: Mapping[str, Mapping[str, float]], *, title: str = "") -> Axes:
-    """A bar for each name, from its step's seconds by part; ValueError where there is nothing to draw."""
-    bars = {label: grouped(parts) for label, parts in checks.instance("steps", steps, Mapping).items()}
-    if not bars:
-        raise ValueError("There is no plan to draw: none fits, or none was asked for.")
+def draw(ax: Axes, steps: Mapping[str, Mapping[str, float]], title: str) -> Axes:
+    """A bar for each name, from its step's seconds by part; there is at least one."""
+    bars = {label: grouped(parts) for label, parts in steps.items()}
     totals = [sum(bar.values()) for bar in bars.values()]
     top = max(totals)
     text = stacks.draw(ax, bars, _LOOKS, format_seconds, 1.15 * top, across=True)
@@ -65,5 +62,4 @@ def draw(ax: Axes, steps: Mapping[str, Mapping[str, float]], *, title: str = "")
         bbox_transform=blended_transform_factory(ax.figure.transSubfigure, ax.transAxes),  # names take room
     )  # fmt: skip
     legend.set_in_layout(False)
-    answer = title or f"{next(iter(bars)).splitlines()[0]}: {format_seconds(totals[0])} a step (modelled)"
-    return style.describe(ax, answer, text.replace("\n", ", "), above=-(-len(seen) // 4))
+    return style.describe(ax, title, text.replace("\n", ", "), above=-(-len(seen) // 4))

@@ -14,7 +14,7 @@ from hpclab.validation.score import Prediction
 WITHIN = 0.1  # the band that is shaded
 
 
-def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]], *, title: str = "") -> Axes:
+def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]]) -> Axes:
     """A cross for each row that is a time or a rate: its GPUs across, up predicted over published time.
 
     `tables` by what they are called; rows that are not placed are left out. ValueError where none is left.
@@ -42,7 +42,7 @@ def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]], *, title: str = "
     ax.set(ylim=(0.5, 1.5), xlabel="GPUs", ylabel="Predicted / published time")
     direct_labels.at_right(ax, labels)
     mean = statistics.fmean(errors)
-    answer = title or f"{len(errors):,} published steps, predicted {mean:.1%} off on average"
+    answer = f"{len(errors):,} published steps, predicted {mean:.1%} off on average"
     said = "; ".join(label.text.replace("\n", ", ") for label in labels)
     return style.describe(ax, answer, f"{said}. The band is ±{WITHIN:.0%}.")
 

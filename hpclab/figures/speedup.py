@@ -47,11 +47,9 @@ def draw(
     points = {label: speedups(group, along) for label, group in groups.items()}
     everything = [point for group in points.values() for point in group]
     largest = max([2, *(point.parameters[along] for point in everything)])
-    most = checks.integer("most", largest if most is None else most, 2, 65_536)
+    most = most or largest
     asked = _predicted(prediction)
-    if cores is not None:
-        cores = checks.integer("cores", cores, 1, 1_000_000)
-    else:
+    if cores is None:
         cores = max((p.environment["cores"] for p in everything if "cores" in p.environment), default=None)
     scales.counts(ax, most, f"{along[:1].upper()}{along[1:]}")
     ax.set_ylabel("Speedup over one, ×")
@@ -63,7 +61,7 @@ def draw(
             f"{cores} core{'s' * (cores > 1)} here", (cores, 0), (offset, 6), ha=side, color=style.MUTED,
             xycoords=("data", "axes fraction"), textcoords="offset points", zorder=5, bbox=style.BEHIND,
         )  # fmt: skip
-    for curve in checks.instances("curves", curves, Curve):
+    for curve in curves:
         _curve(ax, curve)
     works = {label: style.COLOUR[WORK[number % len(WORK)]] for number, label in enumerate(points)}
     works = works if len(works) > 1 else {}

@@ -46,7 +46,7 @@ def parts(results: Sequence[Result]) -> dict[tuple[int, bool], dict[str, float]]
     return bars
 
 
-def draw(ax: Axes, results: Sequence[Result], *, title: str = "") -> Axes:
+def draw(ax: Axes, results: Sequence[Result]) -> Axes:
     """Bars of the "seconds" in `results`: at each number of ranks what came, and paler what is modelled.
 
     Nothing yet gives empty axes that say so. The title says where the time of the most ranks goes.
@@ -69,7 +69,7 @@ def draw(ax: Axes, results: Sequence[Result], *, title: str = "") -> Axes:
     if both:
         shades = [Patch(facecolor=style.COLOUR["compute"], alpha=alpha) for alpha in (1, 0.5)]
         ax.legend(shades, origins, loc="upper left", frameon=False)
-    answer = style.doubted(title or _answer(bars), quality.doubt(results))
+    answer = style.doubted(_answer(bars), quality.doubt(results))
     return style.describe(ax, answer, text or "Empty axes: run at a number of ranks to see its bar.")
 
 

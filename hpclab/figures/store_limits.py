@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from matplotlib.axes import Axes
 
-from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store, predict
@@ -25,13 +24,12 @@ _LOOK = {name: style.COLOUR[part] for name, part in (
 def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
     """Empty axes up to `most` bytes/s, with the bandwidths in `results` (parameter "clients") as marks.
 
-    The curves come over it: `over`. ValueError for results that are no bandwidth.
+    The curves come over it: `over`.
     """
-    top = checks.number("most", most, 1, 1e15, "B/s")
-    found = [one for one in checks.instances("results", results, Result) if one.quantity == "bandwidth"]
+    found = [one for one in results if one.quantity == "bandwidth"]
     scales.logarithmic(ax, "y", "B/s", "All clients together")
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="Clients", xlim=(0.9, CLIENTS[-1] * 1.1), ylim=(min(top / 2000, _LEAST), top * 1.5))
+    ax.set(xlabel="Clients", xlim=(0.9, CLIENTS[-1] * 1.1), ylim=(min(most / 2000, _LEAST), most * 1.5))
     doublings = [2**n for n in range(7)]
     ax.set_xticks(doublings, [f"{clients}" for clients in doublings])
     ax.minorticks_off()

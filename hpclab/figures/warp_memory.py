@@ -17,18 +17,13 @@ _VERB = {"load": "reads", "store": "writes", "atomic": "adds to"}
 class WarpPicture:
     """The steps of one warp of one block of `trace`, in order; ``draw(n)`` is the figure of step n from 0.
 
-    All are drawn at one height, so that a slider moves nothing but what changes. ValueError where that warp
-    was not traced, or touched no memory, took no branch and met no barrier.
+    All are drawn at one height, so that a slider moves nothing but what changes. The warp is one of `warps`.
     """
 
     def __init__(self, trace: KernelTrace, block: tuple[int, int, int], warp: int) -> None:
         self.trace, self.warp = trace, warp
         mine = [event for event in _events(trace) if event.block == block and event.warp == warp]
         self.events = sorted(mine, key=lambda event: event.step)
-        if not self.events:
-            raise ValueError(
-                f"Warp {warp} of block {block} of {trace.kernel} touches no memory: choose another warp."
-            )
         asked = [event for event in self.events if isinstance(event, Request)]
         self._memory_height = memory_rows.height(asked)
         self._headings = ["sectors"] + ["passes"] * any(request.space == "shared" for request in asked)

@@ -5,7 +5,7 @@ import ipywidgets as widgets
 import numpy
 from matplotlib.axes import Axes
 
-from hpclab import checks, schedules
+from hpclab import schedules
 from hpclab.figures import pipeline as figure
 from hpclab.models.pipeline import Timing, overhead, simulate
 from hpclab.schedules.pipelines import NAMES
@@ -13,16 +13,16 @@ from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose, control, offer
 
 COUNTS = [2**n for n in range(7)]
+_FORWARD = 0.01  # seconds
 
 
 class PipelineEditor(Explorer):
-    """A pipeline, modelled: a micro-batch's forward takes each rank `forward` seconds, its backward twice.
+    """A pipeline, modelled: a micro-batch's forward takes each rank 10 ms, its backward twice as long.
 
     The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
     """
 
-    def __init__(self, forward: float = 0.01) -> None:
-        self._forward = checks.number("forward", forward, 1e-9, 1e6, "seconds")
+    def __init__(self) -> None:
         slider = widgets.SelectionSlider
         super().__init__(
             [
@@ -56,9 +56,9 @@ class PipelineEditor(Explorer):
         at = self.at
         chunks = at.chunks if schedule == "interleaved 1F1B" else 1
         pipeline = schedules.pipeline(schedule, at.ranks, at.micro_batches, chunks)
-        forward = numpy.full(pipeline.stages, self._forward / chunks)
+        forward = numpy.full(pipeline.stages, _FORWARD / chunks)
         forward[-1] *= at.slow
-        return simulate(pipeline, forward, 2 * forward, at.message * self._forward)
+        return simulate(pipeline, forward, 2 * forward, at.message * _FORWARD)
 
     def _picture(self, ax: Axes, *_every: object) -> Axes:
         return figure.draw(ax, self._timing(self.at.schedule), until=self._timing("GPipe").makespan)

@@ -86,7 +86,7 @@ class PlanChooser(Explorer):
             slower = step.seconds / best[0].step.seconds - 1 if best else 0.0
             beside = f"{slower:.0%} more than the fastest" if slower > 0.005 else "none is faster"
             title = f"Yours: {format_seconds(step.seconds)} a step, {beside} (modelled)"
-        return plan_bars.draw(ax, steps, title=title)
+        return plan_bars.draw(ax, steps, title)
 
     def _placed(self) -> str:
         """The title, and below it who talks to whom."""

@@ -57,12 +57,10 @@ def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
 
 class Wall(QueueView):
     """The points that learners show of a lesson, and the class's use of the queue, every few seconds.
+    ValueError where no wall is named or a word is wrong."""
 
-    `folder` is the class's (default: HPCLAB_WALL). ValueError where none is named or a word is wrong.
-    """
-
-    def __init__(self, lesson: str = "05", folder: str | Path = "") -> None:
-        super().__init__(Looks(lesson, folder), EVERY, STOPS_AFTER)
+    def __init__(self, lesson: str = "05") -> None:
+        super().__init__(Looks(lesson), EVERY, STOPS_AFTER)
 
     def _ipython_display_(self) -> None:
         self.start()

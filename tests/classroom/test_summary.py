@@ -65,11 +65,9 @@ def forged(tmp_path, body):
 
 
 @pytest.mark.parametrize("changes", [
-    {"name": "\x1b[2J"}, {"name": "x" * 81}, {"name": None}, {"made": "yesterday"},
-    {"made": 3}, {"entries": 3}, {"entries": [3]}, {"entries": [{}]},
+    {"name": "\x1b[2J"}, {"name": None}, {"made": "yesterday"}, {"entries": 3}, {"entries": [{}]},
     *({"entries": [ENTRY | wrong]} for wrong in (
-        {"lesson": "5"}, {"lesson": 5}, {"name": "\n"}, {"name": None}, {"kind": "passed"}, {"kind": []},
-        {"score": "best"}, {"score": 1e301}, {"said": True}, {"kind": "prediction"}, {"run": "x"},
+        {"lesson": "5"}, {"name": "\n"}, {"kind": []}, {"score": 1e301}, {"kind": "prediction"}, {"run": "x"},
     )),
 ])  # fmt: skip
 def test_what_is_signed_is_checked_too(tmp_path, changes):

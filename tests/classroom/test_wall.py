@@ -61,11 +61,9 @@ def test_a_doubt_travels_with_what_was_measured(points, monkeypatch):
 
 
 HOSTILE = {
-    "nothing": "", "no JSON": "{", "no text": b"\xff\xfe", "a list": "[1]", "a number": "1",
-    "a nest": "[" * 9000, "a large number": '{"count": ' + "9" * 9000 + "}",
-    "NaN": line().replace("3.0", "NaN"), "infinite": line().replace("3.0", "1e999"),
-    "too fast": line(speedup=400), "negative": line(speedup=-1), "text": line(speedup="3"),
-    "true": line(count=True), "a huge count": line(count=10**9), "a half": line(count=1.5),
+    "nothing": "", "no JSON": "{", "no text": b"\xff\xfe", "a list": "[1]", "a nest": "[" * 9000,
+    "a large number": '{"count": ' + "9" * 9000 + "}", "NaN": line().replace("3.0", "NaN"),
+    "too fast": line(speedup=400), "text": line(speedup="3"), "a half": line(count=1.5),
     "a law": line(origin="published"), "a list for an origin": line(origin=["measured"]),
     "along": line(along="__class__"), "no doubt": line(doubt=1), "more": line(user="ada"),
     "less": json.dumps({"along": "nodes"}), "too large": line() + " " * 2**20,

@@ -13,23 +13,14 @@ from hpclab.cli import lab_child, lab_settings, main, workspace
 from hpclab.cli.lab_child import Server
 
 LOCKS_OUT = [
-    ("ServerApp", "base_url", "/jupyter/"), ("ServerApp", "certfile", "/etc/cert.pem"),
-    ("ServerApp", "sock", "/run/jupyter.sock"), ("ServerApp", "ip", "0.0.0.0"),
-    ("ServerApp", "password", "argon2:x"), ("ServerApp", "allow_origin", "*"),
-    ("ServerApp", "contents_manager_class", "jupytext.TextFileContentsManager"),
-    ("ServerApp", "kernel_spec_manager_class", "nb_conda_kernels.CondaKernelSpecManager"),
-    ("ServerApp", "something_to_come", True),
-    ("LabApp", "app_dir", "/opt/lab"), ("LabApp", "dev_mode", True), ("LabApp", "app_url", "/mine"),
-    ("FileContentsManager", "root_dir", "/data"), ("FileContentsManager", "preferred_dir", "/data"),
-    ("PasswordIdentityProvider", "password_required", True), ("MyIdentityProvider", "x", 1),
-    ("GatewayClient", "url", "http://gateway"), ("AllowAllAuthorizer", "x", 1),
-    ("MappingKernelManager", "default_kernel_name", "conda"), ("KernelManager", "transport", "ipc"),
-    ("KernelSpecManager", "allowed_kernelspecs", ["conda"]), ("JupyterApp", "config_file", "/x.py"),
+    ("ServerApp", "base_url", "/jupyter/"), ("ServerApp", "something_to_come", True),
+    ("LabApp", "dev_mode", True), ("GatewayClient", "url", "http://gateway"),
+    ("MyIdentityProvider", "x", 1), ("FileContentsManager", "root_dir", "/data"),
+    ("KernelManager", "transport", "ipc"), ("JupyterApp", "config_file", "/x.py"),
 ]  # fmt: skip
 STAYS = [
-    ("ServerApp", "iopub_data_rate_limit", 1e9), ("ServerApp", "jpserver_extensions", {"theirs": True}),
-    ("FileContentsManager", "delete_to_trash", False), ("MappingKernelManager", "cull_idle_timeout", 3600),
-    ("LabApp", "custom_css", True), ("TheirExtension", "colour", "blue"),
+    ("ServerApp", "jpserver_extensions", {"theirs": True}), ("LabApp", "custom_css", True),
+    ("FileContentsManager", "delete_to_trash", False), ("TheirExtension", "colour", "blue"),
 ]  # fmt: skip
 
 

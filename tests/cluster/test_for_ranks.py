@@ -79,5 +79,3 @@ def test_a_wrong_argument_is_no_site(site):
     site(4)
     with pytest.raises(ValueError, match="ranks"):
         for_ranks.pool_for(ranks=1.5)
-    with pytest.raises(ValueError, match="join_timeout"):
-        for_ranks.pool_for(join_timeout="soon")

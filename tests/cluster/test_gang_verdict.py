@@ -117,3 +117,5 @@ def test_one_that_returned_while_others_wait_for_it_is_told_once(ranks, capsys):
     for _ in range(2):
         verdict.tell(ranks, 60.0, told)
     assert capsys.readouterr().out.count("Rank 1 has returned without") == 1
+    assert str(error := verdict.judge(ranks, 5.0)).startswith("Rank 1 returned without ")
+    assert error.rank == 1

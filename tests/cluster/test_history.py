@@ -36,10 +36,6 @@ def _remembered(number, state, array=None, task="N/A"):
     return [str(number), str(array or number), task, *what]
 
 
-def _accounted(number, state):
-    return [str(number), "a name", state, "main", "1", "c1", *TIMES, "3:0", "ada"]
-
-
 @pytest.mark.parametrize("kind", [SlurmError, SlurmMissing, SlurmTimeout])
 def test_without_accounting_the_controller_is_asked_and_it_is_said(kind):
     error = kind(words := "sacct: Slurm accounting storage is disabled")
@@ -62,7 +58,8 @@ def test_exit_codes_as_squeue_writes_them():
 
 
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():
-    site = Site([_accounted(5, "FAILED")], [_remembered(6, "COMPLETED")])
+    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0", "ada"]
+    site = Site([row], [_remembered(6, "COMPLETED")])
     history = SiteHistory(site)
     assert [job.id for job in history.jobs({5})] == [5]
     assert "squeue" not in site.asked

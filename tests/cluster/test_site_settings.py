@@ -23,14 +23,11 @@ WORDS = ("queue", "account", "interface", "walltime", "job-mem", "python", "loca
     ("key", "value"),
     [
         *((key, value) for value in NASTY for key in WORDS),
-        ("job-extra-directives", ["--qos=x\n#SBATCH -p other"]), ("job-extra-directives", ["--x=$(id)"]),
-        ("job-extra-directives", "--qos=x"), ("job-extra-directives", [7]),
+        ("job-extra-directives", ["--qos=x\n#SBATCH -p other"]), ("job-extra-directives", "--qos=x"),
         ("worker-extra-args", ["--x; id"]), ("job-script-prologue", "module load"),
         ("job-script-prologue", [None]), ("memory", "lots"), ("memory", [1]), ("queue", ["a"]),
-        ("walltime", "0:30"), ("walltime", "400-00"), ("memory", 4), ("memory", "1MiB"), ("memory", True),
-        ("job-mem", "1M"), ("account", "-x"), ("account", ""), ("job-extra-directives", ["-a 1-4"]),
-        ("job-extra-directives", ["-N2"]), ("job-extra-directives", [{"--comment": "x"}]),
-        ("death-timeout", 0),
+        ("walltime", "0:30"), ("memory", 4), ("job-mem", "1M"), ("account", ""),
+        ("job-extra-directives", ["-a 1-4"]), ("job-extra-directives", [7]), ("death-timeout", 0),
     ],
 )  # fmt: skip
 def test_what_could_become_a_directive_or_a_command_is_refused(settings, key, value):
@@ -55,18 +52,16 @@ QUOTES = "put it in quotes.* read as .*"
     ("line", "words"),
     [
         ("walltime: 10:00", f"{QUOTES}the number 600, as are 10:00"),
-        ("walltime: 12:30:00", f"{QUOTES}45000, as are 12:30:00"), ("walltime: 30", f"{QUOTES}the number 30"),
+        ("walltime: 30", f"{QUOTES}the number 30"),
         ("account: 0123456", f"{QUOTES}42798, as are .* and 0123456"),
-        ("queue: on", f"{QUOTES}true, as are yes, no, on and off"), ("interface: no", f"{QUOTES}false"),
+        ("queue: on", f"{QUOTES}true, as are yes, no, on and off"),
         ("account: 2026-11-28", f"{QUOTES}the date 2026-11-28"),
-        ("python: 3.11", f"{QUOTES}the number 3.11"),
         ('worker-extra-args: ["-x", 25]', f"{QUOTES}the number 25"),
         ("job-script-prologue: [module load: x]", f"{QUOTES}because of the colon"),
         ("scheduler-options: {port: x}", "port must be"),
         ("scheduler-options: [1]", "names and values"), ("shebang: /bin/bash", "#!/bin/bash -l"),
         ("python: ~ada/python", "without ~NAME"), ('job-directives-skip: [""]', "plain words"),
         ('worker-extra-args: ["--nworkers=4"]', "said by the pool itself"),
-        ('local-directory: ""', "plain words"),
     ],
 )  # fmt: skip
 def test_what_is_read_as_another_thing_or_would_make_one_of_a_node(settings, line, words):
@@ -114,8 +109,7 @@ def test_a_section_that_is_none(section):
         ("python", "~/env/bin/python -X dev", {}, ["/home/ada/env/bin/python", "-X", "dev"]),
         ("worker-extra-args", ["--resources GPU=$N", "--preload=~/p.py"], {"N": "2"},
          ["--resources", "GPU=2", "--preload=/home/ada/p.py"]),
-        ("local-directory", "$SCRATCH", {}, None), ("local-directory", "/x/${SCRATCH}/y", {}, None),
-        ("local-directory", "$SCRATCH", {"SCRATCH": ""}, None), ("python", "$SCRATCH/python", {}, None),
+        ("local-directory", "/x/${SCRATCH}/y", {}, None), ("python", "$SCRATCH/a", {"SCRATCH": ""}, None),
         ("worker-extra-args", ["--local-directory", "$SCRATCH"], {}, None),
     ],
 )  # fmt: skip

@@ -102,8 +102,7 @@ def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monke
 
 
 OPTIONS = [
-    ("--job-name=a\nb",), ("--job-name", "a\n#SBATCH --uid=0"), ("-Ja;b",), ("-J", "$(id)"),
-    ("--partition='x'",), ("--account=" + "a" * 10_000,), ("--comment=a\0b",), ("--qos",), (3,),
+    ("--job-name=a\nb",), ("-J", "$(id)"), ("--account=" + "a" * 10_000,), ("--qos",), (3,),
 ]  # fmt: skip
 # -1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's.
 NO_JOBS = [0, -1, 2.5, True, float("nan"), 1e30, "7", None, []]
@@ -143,8 +142,7 @@ SCRIPTS = {
     b"#!/bin/sh\n" + b"#" * 5_000_000: "larger than 4 MB",
 }
 FILES = {
-    "#!/bin/sh\n".encode("utf-16"): "UTF-16", "#!/bin/sh\n".encode("utf-16-be"): "NUL", b"": "is empty",
-    b"\x7fELF\0\0": "NUL",
+    "#!/bin/sh\n".encode("utf-16"): "UTF-16", b"\x7fELF\0\0": "NUL", b"": "is empty",
 }  # fmt: skip
 
 
@@ -228,8 +226,8 @@ def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "said",
-    ["12", "12;cluster", "Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
-     "Submitted batch job 12", "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
+    ["Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
+     "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
 )  # fmt: skip
 def test_the_jobs_number_among_a_sites_own_words(said: str) -> None:
     assert submission.job_id(said) == 12

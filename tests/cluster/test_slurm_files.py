@@ -44,9 +44,3 @@ def test_daemons_are_bound_to_loopback_where_the_machines_name_stands_for_it(
     (tmp_path / "hosts").write_text(hosts)
     assert slurm_files.loopback_of("box", tmp_path / "hosts") == address
     assert slurm_files.loopback_of("box", tmp_path / "none") == ""
-
-
-@pytest.mark.parametrize("value", [0, 65, 1.5, float("nan"), "4", None, True])
-def test_a_silly_number_of_nodes_is_refused_in_one_sentence(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^nodes must be a whole number from 1 to 64, not .*\.$"):
-        Shape(nodes=value)  # type: ignore[arg-type]

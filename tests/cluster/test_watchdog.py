@@ -32,11 +32,6 @@ def tell(dog, **message):
     dog.stdin.flush()
 
 
-def heard(dog):
-    """Return once all that was told has been read: this is more than a pipe holds."""
-    tell(dog, padding="x" * 2**20)
-
-
 @pytest.mark.parametrize(
     ("done", "another"), [(False, False), (True, False), (False, True)], ids=["dies", "done", "another"]
 )
@@ -48,7 +43,7 @@ def test_it_ends_and_removes_what_it_was_told_but_after_a_last_word(dog, sleeper
     tell(dog, watch=sleeper.pid, since="12345" if another else processes.start_time(sleeper.pid))
     tell(dog, remove=str(folder))
     tell(dog, remove=str(note))
-    heard(dog)
+    tell(dog, padding="x" * 2**20)  # more than a pipe holds: what was told before has been read
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         dog.send_signal(number)
     if done:

@@ -14,37 +14,24 @@ from hpclab.figures import (
     roofline,
     roofline_points,
     speedup,
-    store_limits,
     style,
     timeline,
     validation,
 )
-from hpclab.models.collectives import simulate
 from hpclab.models.device import from_catalogue
-from hpclab.models.topologies import single_node
 from hpclab.results import Result
-from hpclab.schedules import collective
 
 AX = style.figure()[1]
 A100 = from_catalogue("a100-80gb")
 RUNS = [Result("e", "makespan", 1 / n, "measured", parameters={"nodes": n}) for n in (1, 2, 4)]
 LINE = message_sizes.Line("x", (1.0, 2000.0), (1.0, 2.0))
-TIMING = simulate(collective("all_reduce", "ring", 4, 8), single_node("nvlink4", 4))
-
-
-def _of(nodes: object) -> Result:
-    return Result("e", "rank-seconds", 1.0, "measured", component="compute", parameters={"nodes": nodes})
-
-
 NUMBERS = [
     lambda bad: bars.draw(AX, {1: {"compute": bad}}),
     lambda bad: bars.draw(AX, {bad: {"compute": 1.0}}),
-    lambda bad: bars.rank_seconds([_of(bad)]),
     lambda bad: message_sizes.Line("x", (1, bad), (1, 2)),
     lambda bad: message_sizes.Line("x", (1, 2), (1, bad)),
     lambda bad: speedup.draw(AX, [], prediction=(bad, 2.0)),
     lambda bad: job_timeline.draw(AX, [], bad or -1),
-    lambda bad: store_limits.draw(AX, bad),
     lambda bad: one_axis.draw(AX, RUNS, bad or -1),
     lambda bad: message_sizes.draw(AX, [LINE], title="t", crossing=bad or -1),
 ]
@@ -53,7 +40,6 @@ OBJECTS = [
     roofline_points.kernels,
     lambda bad: bars.draw(AX, bad),
     lambda bad: finish_times.draw(AX, bad),
-    lambda bad: finish_times.draw(AX, TIMING, bad or 0),
     lambda bad: job_timeline.draw(AX, bad),
     lambda bad: one_axis.draw(AX, bad),
     lambda bad: message_sizes.draw(AX, bad),
@@ -64,7 +50,6 @@ OBJECTS = [
     lambda bad: roofline.draw(AX, A100, bad),
     lambda bad: roofline.draw(AX, A100, (), bad),
     lambda bad: speedup.draw(AX, RUNS, along=bad),
-    lambda bad: store_limits.draw(AX, 1e9, bad),
     lambda bad: speedup.draw(AX, {"a": bad}),
     lambda bad: speedup.draw(AX, bad),
     lambda bad: timeline.draw(AX, bad),

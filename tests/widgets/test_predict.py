@@ -6,14 +6,10 @@ from hpclab.exercises.prediction import Prediction
 from hpclab.widgets import predict
 
 
-def parts(box):
-    return box.children
-
-
 @pytest.mark.parametrize(("typed", "value"), [("3.5", 3.5), (" 4 ", 4.0), ("2,5", 2.5), ("1e1", 10.0)])
 def test_commit(typed, value):
     prediction, seen = Prediction("Speedup", "×", 0, 100), []
-    field, commit, skip, message = parts(predict.ask(prediction, seen.append))
+    field, commit, skip, message = predict.ask(prediction, seen.append).children
     field.value = typed
     commit.click()
     assert prediction.value == value
@@ -29,7 +25,7 @@ def test_commit(typed, value):
 @pytest.mark.parametrize("typed", ["", "abc", "0x", "-1", "1e30", "nan", "inf", "<b>1</b>", "1,000,000"])
 def test_what_is_no_number_gets_one_sentence(typed):
     prediction = Prediction("Speedup", "×", 0, 100)
-    field, commit, skip, message = parts(predict.ask(prediction))
+    field, commit, skip, message = predict.ask(prediction).children
     field.value = typed
     commit.click()
     assert prediction.value is None

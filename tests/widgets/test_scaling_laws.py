@@ -27,17 +27,13 @@ def laws():
     )
 
 
-def seen(laws):
-    """The sliders on the page."""
-    return [slider.description for slider in laws.sliders.values() if slider.layout.display != "none"]
-
-
 @pytest.mark.parametrize(
     ("law", "sliders"), [("Amdahl", ["Serial share s"]), ("USL", ["Contention σ", "Coherency κ"])]
 )
 def test_each_law_has_its_sliders_and_the_fit_moves_them_to_whole_steps(laws, law, sliders):
     laws.law.value = law
-    assert seen(laws) == sliders
+    on_the_page = [one.description for one in laws.sliders.values() if one.layout.display != "none"]
+    assert on_the_page == sliders
     found = laws.fit()
     assert isinstance(found, Fit)
     laws.to_fit.click()

@@ -11,7 +11,7 @@ from hpclab.exercises.prediction import Prediction
 from hpclab.experiments.train_steps import SMALL, SUMMED, TrainSteps
 from hpclab.figures import style
 from hpclab.parallel.link import Link
-from hpclab.results import Result, select
+from hpclab.results import select
 from hpclab.widgets.training_scaler import TrainingScaler
 from tests.widgets.conftest import Pool
 
@@ -59,6 +59,8 @@ def test_every_list_shows_what_is_set(scaler):
     assert (shown["link"], shown["store"]) == ("emulated, 1 Gb/s", "this disk")
     assert all(shown.values())
     assert TrainingScaler(Pool(), replace(SPEC, link=None)).controls["link"].label == "this machine's"
+    other = replace(SPEC, bucket=12345, shape=replace(SMALL, layers=2))
+    assert TrainingScaler(Pool(), other).controls["bucket"].value == 12345  # what is not in the list, too
 
 
 def test_other_settings_are_another_experiment_that_is_predicted_before_it_is_run(scaler):
@@ -82,13 +84,3 @@ def test_it_is_carried_on_to_gpus_with_the_model_that_is_validated(scaler):
     assert scaler.note.value != weak
     assert "Modelled at 1,024 GPUs" in scaler.note.value
     scaler.controls["view"].value = "loss against time"
-
-
-def test_what_is_no_pool_or_no_training_is_refused():
-    with pytest.raises(ValueError, match="needs a Pool"):
-        TrainingScaler(None, SPEC)
-    for wrong in (3, Result):
-        with pytest.raises(ValueError, match="needs an experiment"):
-            TrainingScaler(Pool(), wrong)
-    other = replace(SPEC, bucket=12345, shape=replace(SMALL, layers=2))
-    assert TrainingScaler(Pool(), other).controls["bucket"].value == 12345  # what is not in the list, too

@@ -12,7 +12,7 @@ from glob import glob
 from pathlib import Path
 
 from hpclab.cluster import slurm as slurms
-from hpclab.cluster.slurm import FinishedJob, Slurm, SlurmError, SlurmMissing
+from hpclab.cluster.slurm import FinishedJob, Slurm, SlurmError, SlurmMissing, submission
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_scripts import parse
 
@@ -121,10 +121,7 @@ def follow(
 
 def job_number(job: int | Sequence[str]) -> int | None:
     """The id in what ``!sbatch --parsable`` printed, without greetings and ``;cluster``; None for none."""
-    if isinstance(job, int):
-        return job
-    last = job[-1].split(";")[0].strip() if len(job) else ""
-    return int(last) if last.isdecimal() else None
+    return job if isinstance(job, int) else submission.job_id("\n".join(job))
 
 
 def _tell(done: Sequence[FinishedJob], number: int) -> None:
