@@ -1,7 +1,9 @@
-"""Faults inside an executed schedule and in messages of the learner's own: the guilty rank is named."""
+"""Faults inside an executed schedule and in a ring of the learner's own: the guilty rank is named."""
 
 import os
+import signal
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -19,8 +21,8 @@ def pool():
         yield pool
 
 
-def executed(guilty):
-    """Three ring all-reduces of a schedule; in the second the guilty rank sleeps before its second step."""
+def executed(algorithm, guilty, deed):
+    """Three all-reduces of a schedule; in the second the guilty rank does `deed` before its second step."""
     import torch
     import torch.distributed as dist
 
@@ -34,10 +36,10 @@ def executed(guilty):
         def exchange(self, sends, receives):
             self.steps += 1
             if self.steps == len(run.steps) + 2 and self.rank == guilty:
-                time.sleep(60)
+                deed()
             super().exchange(sends, receives)
 
-    schedule = schedules.collective("all_reduce", "ring", dist.get_world_size(), 1000)
+    schedule = schedules.collective("all_reduce", algorithm, dist.get_world_size(), 1000)
     run = Execution(schedule, Faulty())
     for _ in range(3):
         buffer = torch.ones(1000)
@@ -45,14 +47,39 @@ def executed(guilty):
     return buffer.sum().item()
 
 
-def test_in_the_midst_of_a_schedule(pool):
-    with (
-        pytest.warns(SlowRank, match="Rank 3 is slow"),
-        pytest.raises(RankError, match="Rank 3 has not") as raised,
-    ):
-        pool.run(executed, 3, timeout=LIMIT)
-    assert raised.value.rank == 3
-    assert pool.run(executed, -1) == [1000.0 * RANKS] * RANKS
+@pytest.mark.parametrize(
+    ("guilty", "deed", "words"),
+    [
+        (2, lambda: os.kill(os.getpid(), signal.SIGKILL), "Rank 2 is gone.*SIGKILL"),
+        (3, lambda: time.sleep(60), "Rank 3 has not"),
+    ],
+    ids=["killed", "asleep"],
+)
+def test_in_the_midst_of_a_schedule(pool, guilty, deed, words):
+    slow = pytest.warns(SlowRank, match="Rank 3 is slow") if guilty == 3 else nullcontext()
+    with slow, pytest.raises(RankError, match=words) as raised:
+        pool.run(executed, "ring", guilty, deed, timeout=LIMIT)
+    assert raised.value.rank == guilty
+    assert pool.run(executed, "ring", -1, None) == [1000.0 * RANKS] * RANKS
+
+
+def ring(guilty):
+    """A learner's own, which one rank leaves early."""
+    import torch
+    import torch.distributed as dist
+
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    for _ in range(ranks - (2 if rank == guilty else 1)):
+        receive = dist.irecv(torch.empty(100), (rank - 1) % ranks)
+        send = dist.isend(torch.ones(100), (rank + 1) % ranks)
+        receive.wait()
+        send.wait()
+
+
+def test_a_rank_that_returns_too_early(pool):
+    with pytest.raises(RankError, match="Rank 1 returned without having") as raised:
+        pool.run(ring, 1, timeout=LIMIT)
+    assert raised.value.rank == 1
 
 
 def test_sends_that_all_wait_for_each_other_are_told_before_the_limit(pool, capsys):

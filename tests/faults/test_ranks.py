@@ -68,14 +68,19 @@ def check(pool, deed, guilty, match):
     return raised.value
 
 
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("guilty", [0, 2])
 def test_killed(pool, guilty):
-    check(pool, lambda: os.kill(os.getpid(), signal.SIGKILL), guilty, "SIGKILL")
+    check(pool, kill, guilty, "SIGKILL")
 
 
 @pytest.mark.parametrize(
     ("deed", "guilty", "words"),
     [
+        (lambda: os.kill(os.getpid(), signal.SIGSTOP), 0, "stopped"),
         (lambda: os.kill(os.getpid(), signal.SIGSTOP), 1, "stopped"),
         (lambda: os._exit(7), 1, "exit status 7"),
     ],
