@@ -26,7 +26,11 @@ from traitlets import Type
 OURS = str(Path(__file__).resolve().parents[1])
 OUR_STEPS = re.compile(rf'^  File "{re.escape(OURS)}.*\n(?:    .*\n)*', re.MULTILINE)
 ABOVE = "If it comes from a cell above, run that first: Run > Run All Above Selected Cell."
-IMPORT = 20.0  # seconds that an import is given to end
+WHOLE = (
+    "<frozen importlib._bootstrap>",
+    "/numba/core/compiler_lock.py",
+)  # files of what has to run to its end
+IMPORT = 20.0  # seconds that it is given to
 INTERRUPTED = "interrupted: run the cell again when you like."
 HALF_IMPORTED = "interrupted in an import, which Python cannot take up again: restart the kernel."
 
@@ -105,7 +109,7 @@ def _interrupt(value: BaseException | None) -> BaseException | None:
 
 
 class Kernel(IPythonKernel):
-    """It hears no interrupt in an import: Python cannot take up again one that was cut short."""
+    """It hears no interrupt in an import or while Numba compiles, which cannot be taken up again."""
 
     shell_class = Type(Shell)
     _asked = 0.0  # when an interrupt came that was not heard yet
@@ -126,7 +130,7 @@ class Kernel(IPythonKernel):
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         self._asked = self._asked or time.monotonic()
-        while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        while frame is not None and not frame.f_code.co_filename.endswith(WHOLE):
             frame = frame.f_back
         if frame is not None and time.monotonic() < self._asked + IMPORT:
             signal.signal(signal.SIGALRM, self._interrupted)

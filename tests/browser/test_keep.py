@@ -22,7 +22,7 @@ def test_work_is_saved_by_keyboard_and_comes_back(lab, tmp_path):
         download.value.save_as(saved)
         assert "my-notes.txt" in zipfile.ZipFile(saved).namelist()
         notes.unlink()
-        for file, said in ((saved, "brought back"), (wrong, "not a readable zip file")):
+        for file, said in ((saved, "brought back"), (wrong, "no readable zip")):
             with notebook.page.expect_file_chooser() as chooser:
                 cell.get_by_role("button", name="Restore from a file").click()
             chooser.value.set_files(file)

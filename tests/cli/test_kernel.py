@@ -43,7 +43,10 @@ class CourseKernel:
 
         stop.start()
         try:
-            self.client.execute_interactive(code, timeout=240, output_hook=hook, store_history=False)
+            # An error of one cell must not have the kernel pass over the next, as Run All wants it.
+            self.client.execute_interactive(
+                code, timeout=240, output_hook=hook, store_history=False, stop_on_error=False
+            )
         finally:
             stop.cancel()
         return re.sub(r"\x1b\[[\d;]*m", "", "\n".join(shown))
