@@ -23,7 +23,7 @@ def command(script):
 
 def run(script, folder, environment):
     shutil.copytree(PLAIN, folder, dirs_exist_ok=True)
-    words = command(script)
+    words, environment = command(script), environment | {"TMPDIR": str(folder)}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout + "".join(path.read_text() for path in sorted(folder.glob("*.out")))

@@ -4,6 +4,7 @@
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,13 +23,13 @@ if __name__ == "__main__":
     chunks = [files[i : i + chunk] for i in range(0, len(files), chunk)]
     serial = count_words(files)  # what every run must give
 
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if shutil.which("sinfo") and subprocess.call(["sinfo"], **quiet) == 0:
-        # There is a Slurm, and it answers: a job a node
-        cluster = SLURMCluster(cores=1, memory="1 GB", walltime="00:10:00")
+    own = tempfile.mkdtemp()  # Dask's own place in /tmp may be another user's
+    asked = ["sinfo", "--noheader"]  # is there a Slurm, and does it answer?
+    if shutil.which("sinfo") and subprocess.call(asked) == 0:
+        cluster = SLURMCluster(cores=1, memory="1 GB", local_directory=own)
         cluster.scale(jobs=nodes)  # partition, account: see jobqueue.yaml
     else:
-        cluster = LocalCluster(n_workers=nodes, threads_per_worker=1)
+        cluster = LocalCluster(nodes, threads_per_worker=1, local_directory=own)
     with cluster, Client(cluster) as client:
         client.wait_for_workers(nodes, timeout=600)
         begin = time.perf_counter()
