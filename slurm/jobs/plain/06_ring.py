@@ -1,4 +1,4 @@
-# The ring all-reduce, beside the library's own, in algbw and busbw.
+# The ring all-reduce, beside the library's own, in algbw and busbw, GB/s.
 # Run: torchrun --standalone --nproc-per-node 2 06_ring.py
 import os
 import time
@@ -36,5 +36,5 @@ for n in 2**10, 2**20, 2**24:  # bytes
             times.append(time.perf_counter() - begin)
         algbw, factor = n / min(times) / 1e9, 2 * (size - 1) / size
         if rank == 0:
-            print(f"{name:8}{n:10} B{algbw=:.3f} busbw={factor * algbw:.3f}")
+            print(f"{name:8}{n:10} B  {algbw=:.3f} busbw={factor * algbw:.3f}")
 dist.destroy_process_group()  # or its threads outlive the program
