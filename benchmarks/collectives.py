@@ -24,7 +24,7 @@ def side_by_side(sizes: tuple[int, ...], repeats: int) -> dict[int, dict[str, li
     import torch
     import torch.distributed as dist
 
-    from hpclab.parallel.collectives import Execution
+    from hpclab.parallel.execution import Execution
     from hpclab.parallel.transports import TorchTransport
 
     rank, ranks = dist.get_rank(), dist.get_world_size()

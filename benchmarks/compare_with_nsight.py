@@ -20,7 +20,7 @@ from hpclab import machine
 from hpclab.kernels import cuda as on_gpu
 from hpclab.kernels import tracer
 from hpclab.kernels.ladder import LADDERS
-from hpclab.kernels.step import Step
+from hpclab.kernels.step import Variant
 from hpclab.models.gpu_memory import KernelTrace
 from hpclab.results import Origin, Result, new_run_id, write_jsonl
 
@@ -98,21 +98,21 @@ def parse(text: str) -> dict[str, int]:
         raise NotCounted("a value in its table is no number") from None
 
 
-def _launches() -> Iterator[tuple[str, int, Step, Shape]]:
+def _launches() -> Iterator[tuple[str, int, Variant, Shape]]:
     for ladder, steps in LADDERS.items():
         for place, step in enumerate(steps):
             yield ladder, place, step, SHAPES[len(step.problem.extents)]
 
 
-def _arrays(step: Step, shape: Shape) -> tuple[numpy.ndarray, ...]:
+def _arrays(step: Variant, shape: Shape) -> tuple[numpy.ndarray, ...]:
     return step.problem.make(shape, numpy.random.default_rng(0))
 
 
-def _trace(step: Step, shape: Shape) -> KernelTrace:
+def _trace(step: Variant, shape: Shape) -> KernelTrace:
     return tracer.trace(step.kernel, *step.grid_block(shape), *_arrays(step, shape))
 
 
-def _nsight(ladder: str, place: int, step: Step) -> dict[str, int]:
+def _nsight(ladder: str, place: int, step: Variant) -> dict[str, int]:
     command = ["ncu", "--csv", "--print-units", "base", "--metrics", ",".join(METRICS)]
     command += ["--kernel-name-base", "mangled", "--kernel-name", f"regex:{step.kernel.__name__}"]
     command += ["--launch-count", "1", sys.executable, __file__, "--launch", ladder, str(place)]

@@ -20,7 +20,7 @@ from hpclab import machine
 from hpclab.experiments.kernel_ladder import COPY, NAME, observed, work_of
 from hpclab.kernels import cuda as gpu
 from hpclab.kernels.ladder import LADDERS
-from hpclab.kernels.step import Problem, Shape, Step
+from hpclab.kernels.step import Problem, Shape, Variant
 from hpclab.machine.gpu_preflight import version
 from hpclab.models.roofline import Work
 from hpclab.results import Origin, Result, new_run_id, write_jsonl
@@ -87,7 +87,7 @@ def measure() -> list[Result]:
     return results
 
 
-def vendors(problem: Problem, steps: Sequence[Step]) -> str:
+def vendors(problem: Problem, steps: Sequence[Variant]) -> str:
     """What the vendor's turn at `problem` is called in its ladder: "torch", or "torch, float16 inputs"."""
     own = next(step for step in steps if step.problem is problem)
     return VENDOR if problem is steps[0].problem else f"{VENDOR}, {own.name}"
@@ -131,7 +131,7 @@ def timed(call: Callable[[], object]) -> list[float]:
     return gpu.seconds(call, repeats=20 if once < LONGEST else 3, calls=calls, warmup=1)
 
 
-def check(step: Step) -> None:
+def check(step: Variant) -> None:
     """A fast wrong answer is no speed: SystemExit where the step differs from its reference."""
     shape = CHECKED[len(step.problem.extents)]
     arrays = step.problem.make(shape, numpy.random.default_rng(1))

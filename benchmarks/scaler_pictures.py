@@ -49,7 +49,7 @@ def take_tracer(lab, browser, target):
     with lab.opened("02_write_a_gpu_kernel.ipynb") as notebook:
         notebook.page.set_viewport_size({"width": 1280, "height": 1200})
         notebook.run_all(300)
-        tracer = notebook.cell_with("def turn_tile").locator(".hpclab-projected")
+        tracer = notebook.cell_with("def turn_tile").locator(".hpclab-widget")
         tracer.get_by_role("slider", name="Step").focus()
         for _ in range(3):
             notebook.page.keyboard.press("ArrowRight")

@@ -33,7 +33,7 @@ def main():
         notebook = lab.open_notebook("stepper.ipynb")
         notebook.run_all(240)
         page = notebook.page
-        page.locator(".hpclab-projected svg[role=img]").first.wait_for(timeout=30_000)
+        page.locator(".hpclab-widget svg[role=img]").first.wait_for(timeout=30_000)
         page.evaluate(WATCH, ".widget-html-content:has(> svg[role=img])")
         keys = ["ArrowRight" if n % 30 < 29 else "Home" for n in range(options.presses + 5)]
         times = [press(page, "Step", key) for key in keys][5:]
@@ -51,7 +51,7 @@ def main():
             ),
         }
         if options.screenshot:
-            page.locator(".hpclab-projected").first.screenshot(path=options.screenshot)
+            page.locator(".hpclab-widget").first.screenshot(path=options.screenshot)
     found = summary(times)
     print(json.dumps(found | played))
     return 0 if found["slowest_ms"] < 100 and played == {"stays_paused": True, "threads_left": []} else 1

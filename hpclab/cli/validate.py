@@ -11,7 +11,7 @@ from pathlib import Path
 from hpclab import checks
 from hpclab.cli import sentence
 from hpclab.validation import predictions
-from hpclab.validation.score import Prediction, Score, scores
+from hpclab.validation.score import PredictedRow, Score, scores
 
 _HEAD = ("table", "quantity", "rows", "placed", "mean", "median", "p90", "largest", "bias", "baseline",
          "within 2x")  # fmt: skip
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if refused else 0
 
 
-def _write(found: Sequence[Prediction], place: str) -> None:
+def _write(found: Sequence[PredictedRow], place: str) -> None:
     try:
         predictions.write(found, place)
     except (OSError, ValueError) as error:  # a folder has no name to write to: ValueError
@@ -66,7 +66,7 @@ def _write(found: Sequence[Prediction], place: str) -> None:
         ) from None
 
 
-def screen(scored: Sequence[Score], found: Sequence[Prediction]) -> list[str]:
+def screen(scored: Sequence[Score], found: Sequence[PredictedRow]) -> list[str]:
     """The lines to print: a row for each table and quantity, then every row that could not be placed."""
     cells = [_HEAD, *(_cells(score) for score in scored)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]

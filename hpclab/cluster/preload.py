@@ -20,7 +20,7 @@ from hpclab import search_path
 from hpclab.cluster import clocks, members
 from hpclab.cluster.gang.relay import Relay
 from hpclab.cluster.host import linux
-from hpclab.cluster.maps import deathnotes
+from hpclab.cluster.maps import running_task
 
 
 async def dask_setup(worker: Any) -> None:
@@ -31,7 +31,7 @@ async def dask_setup(worker: Any) -> None:
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
-        deathnotes.freeze(signal.SIGTERM, handler)
+        running_task.freeze(signal.SIGTERM, handler)
     search_path.last()
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):

@@ -55,7 +55,7 @@ class Turns:
     def __init__(self, nodes: Nodes, slurm: Slurm):
         self.nodes, self.slurm, self.notes = nodes, slurm, nodes.notes
         # Slurm itself gives a single allocation all or nothing, and a site's queue is for it alone to judge.
-        ours = nodes.backend.pretend and not nodes.backend.single
+        ours = nodes.backend.on_local_slurm and not nodes.backend.single
         self.one_asks = ours and not nodes.request.gpus_per_node
         self._asked = 0.0  # when the queue was looked at
         self._looking = PeriodicCallback(self._look_around, EVERY * 1000)
@@ -72,7 +72,7 @@ class Turns:
 
     async def _holds_a_job_up(self) -> bool:
         now = time.monotonic()
-        if not self.nodes.backend.pretend or now < self._asked + QUEUE or not is_first(self.notes):
+        if not self.nodes.backend.on_local_slurm or now < self._asked + QUEUE or not is_first(self.notes):
             return False
         self._asked, before, jobs = now, time.time() - WAITS, list[Job]()
         with suppress(SlurmError):

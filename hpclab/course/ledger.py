@@ -88,7 +88,7 @@ def kept() -> list[Entry]:
     return []
 
 
-def keep(entry: Entry) -> None:
+def append(entry: Entry) -> None:
     """Append `entry`, if a lesson's, to the notebook's ledger. A failure is said once; the lesson goes on."""
     try:
         if entry.lesson and _in_a_notebook():

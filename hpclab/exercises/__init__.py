@@ -68,7 +68,7 @@ class Exercise:
             if number is not None:
                 best = f"{verdict.message} {self._best(names[0], number, unit)}"
                 verdict = replace(verdict, message=best.strip())
-            ledger.keep(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
+            ledger.append(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
         verdict.show(self.name)
         return verdict
 

@@ -23,7 +23,7 @@ from hpclab.models.gpu_memory import SECTOR
 
 
 @dataclass(frozen=True)
-class Launch:
+class LearnerLaunch:
     """``kernel[grid, block](*arrays)``, with what `output`, the last array, should hold afterwards.
 
     `said` names the launch to the learner. The output begins as NaN where the task says nothing else.
@@ -37,7 +37,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Trial:
+class KernelTrial:
     """What a launch did: `errors` are the tracer's, each a kind, a sentence and how many threads did it;
     `output` is the last array, and `stored` says which of its items were written.
 
@@ -48,7 +48,7 @@ class Trial:
     asked for parts of one sector at different times.
     """
 
-    launch: Launch
+    launch: LearnerLaunch
     errors: tuple[tuple[str, str, int], ...]
     output: NDArray
     stored: NDArray
@@ -139,7 +139,7 @@ class Trial:
         return not self.errors and numpy.allclose(self.output, formula(*self.launch.arrays), rtol=1e-4)
 
 
-def run(kernel: object, launches: Sequence[Launch]) -> list[Trial]:
+def run(kernel: object, launches: Sequence[LearnerLaunch]) -> list[KernelTrial]:
     """Trace `kernel` on each launch; Stopped in one sentence where that cannot be done, or is not solved."""
     function = python_function(kernel)
     if function is not None and is_unsolved(function):
@@ -153,7 +153,7 @@ def run(kernel: object, launches: Sequence[Launch]) -> list[Trial]:
     outcomes: list[Any] = limits.call_each(_tracing(), calls, seconds=4)
     if wrong := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise Stopped(wrong[0])
-    return [Trial(launch, *outcome) for launch, outcome in zip(launches, outcomes, strict=True)]
+    return [KernelTrial(launch, *outcome) for launch, outcome in zip(launches, outcomes, strict=True)]
 
 
 def _portable(value: Any, sources: dict, seen: dict) -> Any:

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from hpclab.exercises import Verdict
 from hpclab.exercises.judges import Judge, Mistakes, told
-from hpclab.exercises.kernel_runs import Launch, Trial, run
+from hpclab.exercises.kernel_runs import KernelTrial, LearnerLaunch, run
 
 
 def by_kernel(
-    launches: Callable[[], list[Launch]], wrong: Mistakes, dear: Mistakes = (), *,
-    most: Callable[[Trial], float] = lambda _: math.inf, why: str = "{f.waste}", yes: str = "",
-    steps: Callable[[Trial], float] = lambda f: 16 * f.rounds, apart: str = "{f.alone}", scored: bool = False,
+    launches: Callable[[], list[LearnerLaunch]], wrong: Mistakes, dear: Mistakes = (), *,
+    most: Callable[[KernelTrial], float] = lambda _: math.inf, why: str = "{f.waste}", yes: str = "",
+    steps: Callable[[KernelTrial], float] = lambda f: 16 * f.rounds, apart: str = "{f.alone}",
+    scored: bool = False,
 ) -> Judge:  # fmt: skip
-    """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the Trial `f`.
+    """A kernel under @cuda.jit, traced on each of `launches()`: conditions are of the KernelTrial `f`.
 
     All must be right, and share the work so that no more than `steps` come one after another (`apart` is the
     advice), before what is `dear` is told of any: more than `most` sectors (`why` is the advice), and what

@@ -85,7 +85,7 @@ class Prediction:
         about = ("prediction", self.lesson, self.name, self.unit)
         entry = ledger.Entry(*about, self.value, value, origin, doubt)
         counts = entry in ledger.counted([*ledger.kept(), entry])
-        ledger.keep(entry)
+        ledger.append(entry)
         return self._verdict(entry, counts)
 
     def _verdict(self, entry: ledger.Entry, counts: bool) -> tuple[str, str, str]:

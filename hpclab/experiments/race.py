@@ -6,7 +6,7 @@ from typing import Any
 from hpclab import checks, timing
 from hpclab.cluster.pool import Pool
 from hpclab.experiments.measure_collectives import MeasureCollective
-from hpclab.models.collectives import crossover
+from hpclab.models.schedule_time import crossover
 from hpclab.quality import doubt
 from hpclab.results import Result
 

@@ -16,7 +16,7 @@ import numpy
 from hpclab.experiments.kernel_ladder import sized, work_of
 from hpclab.kernels import tracer
 from hpclab.kernels.ladder import LADDERS
-from hpclab.kernels.step import Step
+from hpclab.kernels.step import Variant
 from hpclab.models.gpu_memory import SECTOR, KernelTrace
 from hpclab.models.gpu_memory import sectors as sectors_of
 from hpclab.models.roofline import Work
@@ -33,7 +33,7 @@ def sectors() -> dict[str, float]:
     return {f"{step.problem.name}, {step.name}": factor(step) for step in steps}
 
 
-def factor(step: Step) -> float:
+def factor(step: Variant) -> float:
     """The same for one step, on the largest shape that needs at most BYTES."""
     shape = sized(step.problem, BYTES, 2**24)
     arrays = step.problem.make(shape, numpy.random.default_rng(0))
@@ -54,7 +54,7 @@ def moved(trace: KernelTrace) -> int:
     return SECTOR * (stores + len(loaded))
 
 
-def demands(step: Step, shape: tuple[int, ...]) -> tuple[Work, float]:
+def demands(step: Variant, shape: tuple[int, ...]) -> tuple[Work, float]:
     """What a transposition or a product asks for on `shape`: its Work with the bytes in sectors, and passes:
     lines of 128 bytes, and turns of the banks, that multiprocessors' own memories serve.
 

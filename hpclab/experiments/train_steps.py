@@ -29,7 +29,7 @@ from hpclab.models.plan import Plan
 from hpclab.models.storage import Reading, Store
 from hpclab.models.transformer import Transformer
 from hpclab.parallel.link import Link
-from hpclab.parallel.training import PARTS, Step, Trained, Training, train
+from hpclab.parallel.training import PARTS, Trained, TrainedStep, Training, train
 from hpclab.results import Origin, Result, new_run_id, select
 from hpclab.storage.striped import StripedStore
 from hpclab.units import format_seconds
@@ -278,6 +278,6 @@ class TrainSteps:
             yield servers.client(self.store.link), "tokens", f"the tokens lie on {servers.condition}"
 
 
-def _wall(step: Iterable[Step]) -> float:
+def _wall(step: Iterable[TrainedStep]) -> float:
     """Seconds of one step, the mean of its ranks'."""
     return statistics.fmean(one.end - one.begin for one in step)

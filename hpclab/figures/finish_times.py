@@ -6,16 +6,16 @@ from matplotlib.ticker import StrMethodFormatter
 from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
 from hpclab.figures.collective_side import words
-from hpclab.models.collectives import Timing
+from hpclab.models.schedule_time import ScheduleTime
 from hpclab.units import format_seconds
 
 
-def draw(ax: Axes, timing: Timing, healthy: Timing | None = None) -> Axes:
+def draw(ax: Axes, timing: ScheduleTime, healthy: ScheduleTime | None = None) -> Axes:
     """Draw when each rank is done; `healthy` is the same without the slow link, for comparison."""
     runs = {"communication": (timing, "all ranks")}
     if healthy is not None:
         runs = {"ideal": (healthy, "all links healthy"), "communication": (timing, "with one slow link")}
-    schedule = checks.instance("timing", timing, Timing).schedule
+    schedule = checks.instance("timing", timing, ScheduleTime).schedule
     labels, said = [], []
     for colour, (run, name) in runs.items():
         every = max(1, len(run.finish) // 256)

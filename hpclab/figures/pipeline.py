@@ -18,7 +18,7 @@ from matplotlib.path import Path
 
 from hpclab import checks
 from hpclab.figures import scales, style
-from hpclab.models.pipeline import Timing
+from hpclab.models.pipeline import PipelineTime
 from hpclab.results import Origin
 from hpclab.units import format_seconds
 
@@ -27,7 +27,7 @@ _KINDS = {"forward": style.COLOUR["compute"], "backward": "#CC79A7"}
 _DIGIT, _ACROSS = 13.0, 0.78 * style.WIDTH  # pixels
 
 
-def compare(above: Timing, below: Timing) -> Figure:
+def compare(above: PipelineTime, below: PipelineTime) -> Figure:
     """Both over one time axis."""
     figure, axes = pyplot.subplots(2, figsize=(style.WIDTH / 96, 4.9))
     for ax, timing in zip(axes, (above, below), strict=True):
@@ -35,12 +35,12 @@ def compare(above: Timing, below: Timing) -> Figure:
     return figure
 
 
-def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
+def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
     """Draw `timing`, the time axis at least up to `until` seconds, so that two of them can be compared.
 
     Of more than MOST ranks some are drawn, evenly spaced.
     """
-    pipeline = checks.instance("timing", timing, Timing).pipeline
+    pipeline = checks.instance("timing", timing, PipelineTime).pipeline
     span = max(checks.number("until", until, 0, 1e12, "seconds"), timing.makespan)
     shown = sorted({round(rank) for rank in numpy.linspace(0, pipeline.ranks - 1, min(pipeline.ranks, MOST))})
     ax.barh(range(len(shown)), timing.makespan, 0.8, facecolor=style.GROUND, edgecolor=style.GRID)
@@ -69,7 +69,7 @@ def draw(ax: Axes, timing: Timing, *, until: float = 0.0) -> Axes:
     return style.describe(ax, title, text, above=1)
 
 
-def _boxes(ax: Axes, timing: Timing, shown: Sequence[int], room: float) -> None:
+def _boxes(ax: Axes, timing: PipelineTime, shown: Sequence[int], room: float) -> None:
     """The steps of the ranks `shown`; their numbers, where they last longer than `room` seconds."""
     steps, ranks, chunks = timing.pipeline.steps, timing.pipeline.ranks, timing.pipeline.chunks
     drawn = numpy.isin(steps["rank"], shown)

@@ -9,12 +9,12 @@ from matplotlib.ticker import LogLocator
 
 from hpclab import checks
 from hpclab.figures import direct_labels, style
-from hpclab.validation.score import Prediction
+from hpclab.validation.score import PredictedRow
 
 WITHIN = 0.1  # the band that is shaded
 
 
-def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]]) -> Axes:
+def draw(ax: Axes, tables: Mapping[str, Sequence[PredictedRow]]) -> Axes:
     """A cross for each row that is a time or a rate: its GPUs across, up predicted over published time.
 
     `tables` by what they are called; rows that are not placed are left out. ValueError where none is left.
@@ -47,7 +47,7 @@ def draw(ax: Axes, tables: Mapping[str, Sequence[Prediction]]) -> Axes:
     return style.describe(ax, answer, f"{said}. The band is ±{WITHIN:.0%}.")
 
 
-def _point(row: Prediction) -> tuple[float, float] | None:
+def _point(row: PredictedRow) -> tuple[float, float] | None:
     """(GPUs, predicted time over published) of a row."""
     seen = row.observation
     if row.value is None or seen.unit not in ("s", "1/s") or not seen.value > 0 or not row.value > 0:

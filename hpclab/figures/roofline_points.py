@@ -7,7 +7,7 @@ from typing import Any
 
 from hpclab import checks, quality
 from hpclab.figures import style
-from hpclab.models.roofline import Prediction
+from hpclab.models.roofline import KernelTime
 from hpclab.results import Origin, Result
 
 LOW, HIGH = 0.05, 5000.0  # FLOP per byte: the ends of the axis
@@ -95,7 +95,7 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
     ]
 
 
-def modelled(found: Prediction) -> Kernel:
+def modelled(found: KernelTime) -> Kernel:
     """The kernel of a prediction."""
     rates, bandwidths, note = (found.rate,), (found.bandwidth,), f"{found.bound}-bound"
     return Kernel(found.work.name, found.work.intensity, rates, bandwidths, Origin.MODELLED, note)

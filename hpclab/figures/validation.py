@@ -1,4 +1,4 @@
-"""Prediction against publication: what others measured as crosses, what the model says as lines in a band.
+"""PredictedRow against publication: what others measured as crosses, what the model says as lines in a band.
 
 Notice where the crosses leave their band of ±20 %: there the model lacks something, and the size at which it
 happens says what (software on the left, protocol switches in the middle, the link on the right).
@@ -17,21 +17,21 @@ from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
 from hpclab.results import Origin
 from hpclab.units import format_bytes, format_seconds
-from hpclab.validation.score import Prediction
+from hpclab.validation.score import PredictedRow
 from hpclab.validation.tables import CITATIONS
 
 BAND = 0.2
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]]) -> Axes:
+def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
     """Draw `groups` of Predictions by the label they get, one to four, all of one unit.
 
     Rows that are not placed have no line; they are counted in the label. ValueError where there is nothing to
     draw, or times and bandwidths together.
     """
     checks.instance("groups", groups, Mapping, "rows by label")
-    rows = [one for group in groups.values() for one in checks.instances("groups", group, Prediction)]
+    rows = [one for group in groups.values() for one in checks.instances("groups", group, PredictedRow)]
     units = {one.observation.unit for one in rows}
     if not 1 <= len(groups) <= len(_COLOURS) or len(units) != 1 or not all(groups.values()):
         raise ValueError(
@@ -73,7 +73,7 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[Prediction]]) -> Axes:
     return style.describe(ax, title, " ".join(said))
 
 
-def _group(ax: Axes, label: str, group: Sequence[Prediction], colour: str, unit: str) -> None:
+def _group(ax: Axes, label: str, group: Sequence[PredictedRow], colour: str, unit: str) -> None:
     """Draw one system: the model's line in its band, and a cross for every published row."""
     line = sorted((one.observation.size, one.value) for one in group if one.value)
     if line:
@@ -86,7 +86,7 @@ def _group(ax: Axes, label: str, group: Sequence[Prediction], colour: str, unit:
     style.tips(marks, *(_tip(label, one, unit) for one in group))
 
 
-def _tip(label: str, one: Prediction, unit: str) -> str:
+def _tip(label: str, one: PredictedRow, unit: str) -> str:
     def written(value: float) -> str:
         return format_seconds(value) if unit == "s" else f"{format_bytes(value, binary=False)}/s"
 

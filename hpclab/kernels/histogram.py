@@ -8,7 +8,7 @@ import numpy
 from numpy import int32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import WARP, Problem, Step, line
+from hpclab.kernels.step import WARP, Problem, Variant, line
 
 BINS = 256  # one for each value of a byte
 THREADS = 256  # a block
@@ -78,7 +78,7 @@ def _striding(shape):
 
 
 STEPS = (
-    Step("global atomics", global_atomics, PROBLEM, lambda shape: line(shape[0], THREADS), registers=10),
-    Step("shared counters", shared_counters, PROBLEM, _striding, registers=28, shared=1024),
-    Step("warp counters", warp_counters, PROBLEM, _striding, registers=31, shared=8192),
+    Variant("global atomics", global_atomics, PROBLEM, lambda shape: line(shape[0], THREADS), registers=10),
+    Variant("shared counters", shared_counters, PROBLEM, _striding, registers=28, shared=1024),
+    Variant("warp counters", warp_counters, PROBLEM, _striding, registers=31, shared=8192),
 )

@@ -11,7 +11,7 @@ import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks, tiles
+from hpclab.kernels.step import Problem, Variant, blocks, tiles
 
 TILE = 16  # side of a tile of `shared_tiles`, and of its block
 
@@ -150,8 +150,8 @@ def _by_squares(shape):
 
 
 STEPS = (
-    Step("naive", naive, PROBLEM, _by_tiles, registers=28),
-    Step("shared tiles", shared_tiles, PROBLEM, _by_tiles, registers=32, shared=2048),
-    Step("register-blocked", register_blocked, PROBLEM, _by_squares, registers=122, shared=8320),
-    Step("float16 inputs", register_blocked, PROBLEM_FLOAT16, _by_squares, registers=118, shared=8320),
+    Variant("naive", naive, PROBLEM, _by_tiles, registers=28),
+    Variant("shared tiles", shared_tiles, PROBLEM, _by_tiles, registers=32, shared=2048),
+    Variant("register-blocked", register_blocked, PROBLEM, _by_squares, registers=122, shared=8320),
+    Variant("float16 inputs", register_blocked, PROBLEM_FLOAT16, _by_squares, registers=118, shared=8320),
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy
 from numpy import float32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import WARP, Problem, Step, line
+from hpclab.kernels.step import WARP, Problem, Variant, line
 
 THREADS = 256  # a block; a power of two, which the tree halves
 WARPS = THREADS // WARP
@@ -102,9 +102,9 @@ def _an_item_each(shape):
 
 
 STEPS = (
-    Step("atomic", atomic, PROBLEM, _an_item_each, registers=10),
-    Step("shared tree", shared_tree, PROBLEM, _an_item_each, registers=14, shared=1024),
-    Step(
+    Variant("atomic", atomic, PROBLEM, _an_item_each, registers=10),
+    Variant("shared tree", shared_tree, PROBLEM, _an_item_each, registers=14, shared=1024),
+    Variant(
         "warp shuffle", shuffled, PROBLEM, lambda shape: line(shape[0], THREADS, 4, BLOCKS),
         registers=28, shared=32,
     ),

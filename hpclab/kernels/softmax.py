@@ -11,7 +11,7 @@ import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import WARP, Problem, Step, blocks, line
+from hpclab.kernels.step import WARP, Problem, Variant, blocks, line
 
 THREADS = 256  # a block; a power of two
 WARPS = THREADS // WARP
@@ -138,7 +138,7 @@ def _a_block_each(shape):
 
 
 STEPS = (
-    Step("naive", naive, PROBLEM, lambda shape: line(shape[0], THREADS), registers=32),
-    Step("block per row", block_per_row, PROBLEM, _a_block_each, registers=42, shared=1024),
-    Step("online", online, PROBLEM, _a_block_each, registers=32, shared=64),
+    Variant("naive", naive, PROBLEM, lambda shape: line(shape[0], THREADS), registers=32),
+    Variant("block per row", block_per_row, PROBLEM, _a_block_each, registers=42, shared=1024),
+    Variant("online", online, PROBLEM, _a_block_each, registers=32, shared=64),
 )

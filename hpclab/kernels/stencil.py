@@ -8,7 +8,7 @@ import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, blocks, tiles
+from hpclab.kernels.step import Problem, Variant, blocks, tiles
 
 WIDE, HIGH = 32, 8  # a block's threads along a row, and along a column
 HALO_WIDE, HALO_HIGH = WIDE + 2, HIGH + 2  # its tile with the neighbours around it
@@ -96,12 +96,12 @@ PROBLEM = Problem(
 
 
 STEPS = (
-    Step("naive", naive, PROBLEM, lambda shape: tiles(shape, HIGH, WIDE), registers=18),
-    Step(
+    Variant("naive", naive, PROBLEM, lambda shape: tiles(shape, HIGH, WIDE), registers=18),
+    Variant(
         "tiled", tiled, PROBLEM, lambda shape: tiles((shape[0] - 2, shape[1] - 2), HIGH, WIDE),
         registers=30, shared=1360,
     ),
-    Step(
+    Variant(
         "register column", register_column, PROBLEM,
         lambda shape: ((blocks(shape[1], WIDE * HIGH), blocks(shape[0] - 2, STRIP)), (WIDE * HIGH,)),
         registers=34,

@@ -42,7 +42,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Step:
+class Variant:
     """One kernel of a ladder; its docstring says what is new.
 
     ``configure(shape)`` gives its grid and block. `registers` of a thread and `shared` bytes of a block are

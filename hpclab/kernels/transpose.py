@@ -8,7 +8,7 @@ import numpy
 from numpy import float32, uint32
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, tiles
+from hpclab.kernels.step import Problem, Variant, tiles
 
 TILE = 32  # rows and columns of a tile
 PITCH = TILE + 1  # a padded tile's row, in items
@@ -81,7 +81,7 @@ def _by_tiles(shape):
 
 
 STEPS = (
-    Step("naive", naive, PROBLEM, lambda shape: tiles(shape, ROWS, TILE), registers=20),
-    Step("tiled", tiled, PROBLEM, _by_tiles, registers=32, shared=4096),
-    Step("padded", padded, PROBLEM, _by_tiles, registers=32, shared=4224),
+    Variant("naive", naive, PROBLEM, lambda shape: tiles(shape, ROWS, TILE), registers=20),
+    Variant("tiled", tiled, PROBLEM, _by_tiles, registers=32, shared=4096),
+    Variant("padded", padded, PROBLEM, _by_tiles, registers=32, shared=4224),
 )

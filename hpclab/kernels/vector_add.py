@@ -7,7 +7,7 @@ neighbours must ask for 32 neighbours in memory in one go.
 import numpy
 
 from hpclab.kernels.cuda import cuda
-from hpclab.kernels.step import Problem, Step, line
+from hpclab.kernels.step import Problem, Variant, line
 
 THREADS = 256  # a block
 EACH = 32  # items that one thread of `strided` takes
@@ -69,9 +69,9 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 STEPS = (
-    Step("strided", strided, PROBLEM, lambda shape: line(shape[0], THREADS, EACH), registers=25),
-    Step("coalesced", coalesced, PROBLEM, lambda shape: line(shape[0], THREADS), registers=15),
-    Step(
+    Variant("strided", strided, PROBLEM, lambda shape: line(shape[0], THREADS, EACH), registers=25),
+    Variant("coalesced", coalesced, PROBLEM, lambda shape: line(shape[0], THREADS), registers=15),
+    Variant(
         "grid-stride", grid_stride, PROBLEM, lambda shape: line(shape[0], THREADS, AHEAD, BLOCKS),
         registers=32,
     ),

@@ -1,7 +1,7 @@
 """Compiled: when the messages of a schedule begin and end, on links that some of them may share.
 
 Where no two can meet on a link, a message ends when both its ends were ready plus what it costs alone: one
-pass over the messages (`alone`). Else (`crowded`) a message waits out its latency, then is a flow on all
+pass over the messages (`apart`). Else (`sharing_links`) it waits out its latency, then is a flow on all
 links of its way at once. Flows on a link share it, max-min fair (Bertsekas & Gallager, Data Networks, 1992,
 6.5.2): the most crowded link gives each of its flows an equal part, and what those leave elsewhere goes to
 the others.
@@ -41,7 +41,7 @@ def shared(step, source, target, way, links):
 
 
 @njit()
-def alone(step, source, target, cost, ranks):
+def apart(step, source, target, cost, ranks):
     """Begin and end of each message, which takes `cost` seconds, and when each rank is done."""
     begin, end = numpy.empty(len(step)), numpy.empty(len(step))
     finish, clock = numpy.zeros(ranks), numpy.zeros(ranks)
@@ -58,7 +58,7 @@ def alone(step, source, target, cost, ranks):
 
 
 @njit()
-def crowded(step, source, target, size, delay, way, bandwidth, mine, first):
+def sharing_links(step, source, target, size, delay, way, bandwidth, mine, first):
     """The same where links are shared: from one moment to the next at which a message begins, flows or ends.
 
     `mine[first[r]:first[r + 1]]` are rank r's messages in order of step, one to itself twice.

@@ -12,7 +12,7 @@ from hpclab.trace import Trace
 
 
 @dataclass(frozen=True)
-class Timing:
+class PipelineTime:
     """When each step of `pipeline` begins and ends, in seconds, in the order of its `steps`."""
 
     pipeline: Pipeline
@@ -30,7 +30,9 @@ class Timing:
         return max(0.0, 1 - float((self.end - self.start).sum()) / (self.pipeline.ranks * self.makespan))
 
 
-def simulate(pipeline: Pipeline, forward: ArrayLike, backward: ArrayLike, message: float = 0.0) -> Timing:
+def simulate(
+    pipeline: Pipeline, forward: ArrayLike, backward: ArrayLike, message: float = 0.0
+) -> PipelineTime:
     """Every step as soon as its rank is free and what it needs has arrived.
 
     `forward` and `backward` are seconds for a micro-batch on a stage, one number or one for each stage,
@@ -58,7 +60,7 @@ def simulate(pipeline: Pipeline, forward: ArrayLike, backward: ArrayLike, messag
         rank = steps["rank"][rows]
         begin = numpy.maximum(free[rank], end[pipeline.needs[rows]] + delay[rows])
         end[rows] = free[rank] = begin + duration[rows]
-    return Timing(pipeline, end[:-1] - duration, end[:-1])
+    return PipelineTime(pipeline, end[:-1] - duration, end[:-1])
 
 
 def overhead(pipeline: Pipeline) -> float:
@@ -68,13 +70,13 @@ def overhead(pipeline: Pipeline) -> float:
     return (pipeline.ranks - 1) / (pipeline.chunks * pipeline.micro_batches)
 
 
-def evened(timing: Timing) -> Timing:
+def evened(timing: PipelineTime) -> PipelineTime:
     """The same schedule if every forward took their mean, every backward theirs, and messages no time."""
     took, kind = timing.end - timing.start, timing.pipeline.steps["kind"]
     return simulate(timing.pipeline, took[kind == 0].mean(), took[kind == 1].mean())
 
 
-def measured(pipeline: Pipeline, trace: Trace) -> Timing:
+def measured(pipeline: Pipeline, trace: Trace) -> PipelineTime:
     """The steps that the ranks of a run recorded (`parallel.pipeline`), from the first of them on.
 
     ValueError where they are not one run of this pipeline.
@@ -84,4 +86,4 @@ def measured(pipeline: Pipeline, trace: Trace) -> Timing:
     if [event.rank for event in events] != pipeline.steps["rank"].tolist():
         raise ValueError("The trace must be that of one step of training with this very schedule.")
     start, end = numpy.array([(event.start, event.end) for event in events]).T
-    return Timing(pipeline, start - start.min(), end - start.min(), Origin.MEASURED)
+    return PipelineTime(pipeline, start - start.min(), end - start.min(), Origin.MEASURED)

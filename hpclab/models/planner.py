@@ -15,7 +15,7 @@ from hpclab.models import memory, training_step
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.memory import Memory
 from hpclab.models.plan import Plan
-from hpclab.models.training_step import Step
+from hpclab.models.training_step import StepTime
 from hpclab.models.transformer import Transformer
 
 MICRO_BATCHES, CHUNKS, CONTEXT = (1, 2, 4, 8, 16), (1, 2, 3, 4, 6), (1, 2, 4, 8)
@@ -27,7 +27,7 @@ class Ranked:
     """A plan, its step's time by part, and the Memory of its fullest rank."""
 
     plan: Plan
-    step: Step
+    step: StepTime
     memory: Memory
 
 

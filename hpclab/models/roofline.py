@@ -76,7 +76,7 @@ class Launch:
 
 
 @dataclass(frozen=True, repr=False)
-class Prediction:
+class KernelTime:
     """`seconds` that the kernel should take, and its `bound`, one of BOUNDS.
 
     `parts` has the seconds that each bound in play alone would cost; the bytes are under "memory", or under
@@ -116,7 +116,7 @@ class Prediction:
 
 def predict(
     work: Work, device: Device, launch: Launch | None = None, basis: str = "achievable"
-) -> Prediction:
+) -> KernelTime:
     """Seconds and bound of `work` on `device`, modelled.
 
     time = launch overhead + max(flops / rate, bytes / bandwidth, cache bytes / cache bandwidth). With
@@ -144,4 +144,4 @@ def predict(
     longest = max(busy, key=busy.__getitem__)
     bound = longest if busy[longest] >= device.launch_overhead else "launch"
     parts = {**busy, "launch": device.launch_overhead}
-    return Prediction(work, roof, device.launch_overhead + busy[longest], bound, parts, resident)
+    return KernelTime(work, roof, device.launch_overhead + busy[longest], bound, parts, resident)

@@ -25,7 +25,7 @@ FLAT = 10  # bytes a parameter: gradients are laid out one after the other (4) a
 
 
 @dataclass(frozen=True)
-class Step:
+class StepTime:
     """`seconds` of a step; `parts` by name sum to them, `hidden` communication is not in them."""
 
     seconds: float
@@ -39,7 +39,7 @@ def predict(
     cluster: GpuCluster,
     software: Software = MODERN,
     fitted: Fitted = FITTED,
-) -> Step:
+) -> StepTime:
     """The time of a step; ValueError where the model cannot be split so, or the GPU lacks the precision.
 
     Layers that the stages do not divide are allowed: the first and the last stage then have fewer.
@@ -62,7 +62,7 @@ def predict(
     parts["gradients"], hidden = gradients(work, plan, count / plan.tensor, backward)
     parts["optimizer"] = optimizer(work, plan, count / plan.tensor)
     hidden_shards = plan.micro_batches * layers * hidden_fetched
-    return Step(sum(parts.values()), parts, {"gradients": hidden, "sharded parameters": hidden_shards})
+    return StepTime(sum(parts.values()), parts, {"gradients": hidden, "sharded parameters": hidden_shards})
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab import schedules
-from hpclab.parallel.collectives import Execution
+from hpclab.parallel.execution import Execution
 from hpclab.parallel.transports import MpiTransport, TorchTransport
 
 TWO_RANKS = ("ping_pong", "stream")

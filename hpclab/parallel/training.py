@@ -45,7 +45,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainedStep:
     """One step of one rank: `marks` (see trace.Mark) and `messages` on time.monotonic(); `loss` in nats a
     token, of this rank's samples."""
 
@@ -78,7 +78,7 @@ class Trained:
     """What a rank brings back: its `steps` after the warm-up, all `losses`, the seconds from the beginning of
     training to each of them, and what it got of the cores."""
 
-    steps: list[Step]
+    steps: list[TrainedStep]
     losses: list[float]
     elapsed: list[float]
     sample: Sample = field(repr=False)
@@ -103,7 +103,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
             if cuda:  # or the clock stops before the kernels do
                 torch.cuda.current_stream().synchronize()
 
-    def step(number: int) -> Step:
+    def step(number: int) -> TrainedStep:
         with trace.listen() as marks:
             with part("input", "input"):
                 inputs, targets = (part.to(device) for part in read(job, files, path, tokens, number))
@@ -115,7 +115,7 @@ def train(job: Training, files: Any, path: str) -> Trained:
             with part("optimizer"):
                 optimizer.step()
                 optimizer.zero_grad()
-        return Step(marks, buckets.messages, loss.item())
+        return TrainedStep(marks, buckets.messages, loss.item())
 
     dist.barrier()
     begin = time.monotonic()

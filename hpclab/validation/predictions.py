@@ -20,7 +20,7 @@ from hpclab.validation import (
     tables,
     training_rows,
 )
-from hpclab.validation.score import NotEnoughSaid, NotPlaced, Prediction, straight_line
+from hpclab.validation.score import NotEnoughSaid, NotPlaced, PredictedRow, straight_line
 from hpclab.validation.tables import Table
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -40,12 +40,12 @@ TRAININGS = {
 LATER = ("sched", "power", "scaling")  # tables that no model predicts yet
 
 
-def predict(path: str | Path, network: str = "") -> list[Prediction]:
-    """A Prediction for each row; ValueError for an unknown kind of table, or naming file, row and field."""
+def predict(path: str | Path, network: str = "") -> list[PredictedRow]:
+    """A PredictedRow for each row; ValueError for an unknown kind of table, or naming file, row and field."""
     return judge(load(path, network))
 
 
-def trainings() -> dict[str, list[Prediction]]:
+def trainings() -> dict[str, list[PredictedRow]]:
     """The tables of large trainings, by what ran on what."""
     return {name: predict(REFERENCE / f"train_{table}.csv") for name, table in TRAININGS.items()}
 
@@ -61,8 +61,8 @@ def load(path: str | Path, network: str = "") -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def judge(table: Table) -> list[Prediction]:
-    """A Prediction for each row of a table."""
+def judge(table: Table) -> list[PredictedRow]:
+    """A PredictedRow for each row of a table."""
     words = [table.kind, *re.split(r"[^a-z0-9]+", table.name.lower())]
     word = next((word for word in words if word in KINDS or word in LATER), "")
     if word not in KINDS:
@@ -76,9 +76,9 @@ def judge(table: Table) -> list[Prediction]:
         try:
             if one.value != one.value:
                 raise NotPlaced("0 bytes" if one.empty else "its bandwidth is rounded to nothing")
-            found.append(Prediction(one, kind.predict(one), line))
+            found.append(PredictedRow(one, kind.predict(one), line))
         except NotPlaced as reason:
-            found.append(Prediction(one, None, line, str(reason), isinstance(reason, NotEnoughSaid)))
+            found.append(PredictedRow(one, None, line, str(reason), isinstance(reason, NotEnoughSaid)))
     if word == "train" and memory_rows.columns(table):
         found += judge(replace(table, kind="mem"))
     return found
@@ -89,7 +89,7 @@ def shipped(*kinds: str) -> list[Path]:
     return sorted(path for word in kinds or KINDS for path in REFERENCE.glob(f"{word}_*.csv"))
 
 
-def write(predictions: Sequence[Prediction], path: str | Path) -> None:
+def write(predictions: Sequence[PredictedRow], path: str | Path) -> None:
     """Each row with its prediction as CSV; written to a temporary name and renamed, so never half there."""
     own = ("table", "row", "quantity", "unit", "published", "predicted", "error", "baseline", "note")
     theirs = dict.fromkeys(column for one in predictions for column in one.observation.row.fields)

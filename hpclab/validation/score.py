@@ -46,7 +46,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictedRow:
     """What the model and the in-sample `baseline` say of it; `value` is None where `note` says why.
 
     `unsaid`: because the row does not say enough for anybody.
@@ -87,12 +87,12 @@ class Score:
     baseline_within_2x: float = 0.0
 
 
-def only(quantity: str, table: Sequence[Prediction]) -> list[Prediction]:
+def only(quantity: str, table: Sequence[PredictedRow]) -> list[PredictedRow]:
     """Those rows of `table` that are of `quantity`."""
     return [one for one in table if one.observation.quantity == quantity]
 
 
-def listed(tables: Iterable[Sequence[Prediction]]) -> str:
+def listed(tables: Iterable[Sequence[PredictedRow]]) -> str:
     """The scores of `tables` under headings, the largest median error first: the middle row's error and the
     worst row's, the bias, and the mean error of a straight line through these very rows."""
     lines = [f"{'table':40}{'of':11}{'rows':>8}{'middle':>9}{'worst':>9}{'bias':>9}{'line':>9}"]
@@ -106,12 +106,12 @@ def listed(tables: Iterable[Sequence[Prediction]]) -> str:
     return "\n".join(lines)
 
 
-def scores(predictions: Sequence[Prediction]) -> list[Score]:
+def scores(predictions: Sequence[PredictedRow]) -> list[Score]:
     """A Score for each quantity of one table, in the order they come; `bias` is over the placed rows.
 
     Rows that do not say enough have a Score of their own: they are not dropped, nor hide the others' mean.
     """
-    groups: dict[tuple[str, str], list[Prediction]] = {}
+    groups: dict[tuple[str, str], list[PredictedRow]] = {}
     for one in predictions:
         if one.observation.empty:
             continue
@@ -133,7 +133,7 @@ def scores(predictions: Sequence[Prediction]) -> list[Score]:
     return found
 
 
-def _within(said: Sequence[float | None], group: Sequence[Prediction]) -> float:
+def _within(said: Sequence[float | None], group: Sequence[PredictedRow]) -> float:
     """The share of what was said that is within a factor of two of what was published."""
     ratios = [(value or 0) / one.observation.value for value, one in zip(said, group, strict=True)]
     return sum(0.5 <= ratio <= 2 for ratio in ratios) / len(group)

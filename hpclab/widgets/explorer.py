@@ -36,15 +36,15 @@ from hpclab.widgets.point_runner import sentence_of
 _LINE = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 20px"}
 _CANNOT = "This cannot be drawn:"
 _CSS = f"""
-.hpclab-projected {{--jp-widgets-font-size:{style.PROSE}; --jp-widgets-inline-height:30px;
+.hpclab-widget {{--jp-widgets-font-size:{style.PROSE}; --jp-widgets-inline-height:30px;
   --jp-widgets-inline-label-width:auto; --jp-widgets-label-color:{style.INK};
   --jp-widgets-readout-color:{style.INK}; background:{style.GROUND}; color:{style.INK};
   max-width:{style.WIDTH}px; padding:4px}}
-.hpclab-projected .widget-html-content {{line-height:1.35; font-size:{style.PROSE}; color:{style.INK}}}
-.hpclab-projected .jupyter-button {{width:auto; padding:0 12px}}
-.hpclab-projected .slider-container {{margin-left:14px}}
-.hpclab-projected .progress {{height:14px; margin-top:8px}}
-.hpclab-projected :is(.noUi-handle, button, select, input):focus-visible
+.hpclab-widget .widget-html-content {{line-height:1.35; font-size:{style.PROSE}; color:{style.INK}}}
+.hpclab-widget .jupyter-button {{width:auto; padding:0 12px}}
+.hpclab-widget .slider-container {{margin-left:14px}}
+.hpclab-widget .progress {{height:14px; margin-top:8px}}
+.hpclab-widget :is(.noUi-handle, button, select, input):focus-visible
   {{outline:3px solid {style.COLOUR["queue wait"]}; outline-offset:2px}}
 .hpclab-over {{pointer-events:none}}
 .hpclab-spoken {{position:absolute; width:1px; height:1px; margin:0; overflow:hidden; clip-path:inset(50%)}}
@@ -52,7 +52,7 @@ _CSS = f"""
 # Run by the browser when the style sheet arrives, and again for whatever comes into the box after it. The
 # region is told to speak itself: a region that comes into the page together with its text is not read.
 _NAMES = (
-    "const root=this.closest('.hpclab-projected');const name=()=>{"
+    "const root=this.closest('.hpclab-widget');const name=()=>{"
     "root.querySelectorAll('.widget-slider').forEach(s=>s.querySelectorAll('.noUi-handle').forEach("
     "h=>h.setAttribute('aria-label',s.querySelector('label').textContent)));"
     "root.querySelectorAll('.hpclab-spoken').forEach(s=>{"
@@ -135,7 +135,7 @@ class Explorer(widgets.VBox):
         for layer in (self.picture, self.moving):
             layer.layout.grid_area = "1 / 1"
         self.moving.add_class("hpclab-over")
-        self.add_class("hpclab-projected")
+        self.add_class("hpclab-widget")
         layers = widgets.Box([self.picture, self.moving], layout={"display": "grid"})
         self.children = [
             *map(_row, rows), layers, *map(_row, under), self.note, *map(_row, after), self.announcer,

@@ -24,7 +24,7 @@ from hpclab.widgets.point_runner import PointRunner, sentence_of
 # cell that is scrolled away and back is put into the page anew.
 _INTO_SIGHT = (
     "<style onload=\"if(window.hpclabFirst!=='{0}'){{window.hpclabFirst='{0}';"
-    "setTimeout(()=>this.closest('.hpclab-projected').scrollIntoView({{block:'center'}}),300)}}\"></style>"
+    "setTimeout(()=>this.closest('.hpclab-widget').scrollIntoView({{block:'center'}}),300)}}\"></style>"
 )
 
 

@@ -12,12 +12,12 @@ import ipywidgets as widgets
 from hpclab import schedules
 from hpclab.figures import diagram, finish_times, style
 from hpclab.figures.collective_side import words
-from hpclab.figures.collectives import HEIGHT, MOST_DRAWN, StepPicture
-from hpclab.models.collectives import Timing, simulate
+from hpclab.figures.collective_steps import HEIGHT, MOST_DRAWN, StepPicture
 from hpclab.models.communication import predict
 from hpclab.models.nccl import Job
 from hpclab.models.network import with_slow_link
 from hpclab.models.presets import PRESETS
+from hpclab.models.schedule_time import ScheduleTime, simulate
 from hpclab.units import format_bytes, format_seconds
 from hpclab.widgets.explorer import Explorer, control, offer
 
@@ -73,7 +73,7 @@ class MessageStepper(Explorer):
         chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
 
         @cache  # a step asks no model
-        def found() -> tuple[Timing, Timing | None, StepPicture | None]:
+        def found() -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:
             """What the settings take, without the slow link too where there is one, and the steps to draw."""
             timing = timed(*chosen, self.slow.value)
             healthy = timed(*chosen, False) if self.slow.value else None
@@ -119,7 +119,9 @@ def _named(names: Any) -> list[tuple[str, str]]:
     return [(words(name), name) for name in names]
 
 
-def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool = False) -> Timing:
+def timed(
+    collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool = False
+) -> ScheduleTime:
     """The modelled times of one setting of the controls. ValueError says why there are none."""
     if collective == "all_to_all" and ranks > _MOST_TO_ALL:
         raise ValueError(f"An all-to-all is timed for at most {_MOST_TO_ALL} ranks here: choose fewer.")
@@ -140,7 +142,7 @@ def timed(collective: str, algorithm: str, ranks: int, size: int, machine: str, 
     return simulate(schedule, topology, size / elements)
 
 
-def _whole(timing: Timing) -> str:
+def _whole(timing: ScheduleTime) -> str:
     """What a library makes of it, by the model that published rows are held against, and why that differs."""
     place, schedule = timing.topology.place, timing.schedule
     if place is None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from hpclab import schedules
 from hpclab.figures import pipeline as figure
-from hpclab.models.pipeline import Timing, overhead, simulate
+from hpclab.models.pipeline import PipelineTime, overhead, simulate
 from hpclab.schedules.pipelines import NAMES
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose, control, offer
@@ -52,7 +52,7 @@ class PipelineEditor(Explorer):
         step = self.at.ranks if chunked else 1  # chunks take micro-batches in multiples of the ranks
         offer(self.controls["micro_batches"], [n for n in COUNTS if n % step == 0], self.at.micro_batches)
 
-    def _timing(self, schedule: str) -> Timing:
+    def _timing(self, schedule: str) -> PipelineTime:
         at = self.at
         chunks = at.chunks if schedule == "interleaved 1F1B" else 1
         pipeline = schedules.pipeline(schedule, at.ranks, at.micro_batches, chunks)

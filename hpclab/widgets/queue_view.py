@@ -27,7 +27,7 @@ POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks wi
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What one look gives: a picture, a sentence beside it, why jobs wait; the `last` ends the watching."""
 
     picture: str
@@ -42,7 +42,7 @@ class QueueView:
     A widget sends only a value that changed, so a screen reader hears changes and not a clock.
     """
 
-    def __init__(self, look: Callable[[], Look], interval: float, stops_after: float = math.inf) -> None:
+    def __init__(self, look: Callable[[], Snapshot], interval: float, stops_after: float = math.inf) -> None:
         self._every = interval, stops_after
         self._look, self._lock, self._stopped = look, threading.Lock(), threading.Event()
         self._stopped.set()
@@ -61,7 +61,7 @@ class QueueView:
         return not self._stopped.is_set()
 
     def start(self) -> None:
-        """Look every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
+        """Snapshot every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
         with self._lock:
             if not self.running:
                 self._stopped = threading.Event()
@@ -70,12 +70,12 @@ class QueueView:
         self._label()
 
     def stop(self) -> None:
-        """Look once more, in the thread that has looked so far, and end."""
+        """Snapshot once more, in the thread that has looked so far, and end."""
         self._stopped.set()
         self._label()
 
     def refresh(self) -> None:
-        """Look once and show it; what cannot be asked now is a sentence, and the last picture stays."""
+        """Snapshot once and show it; what cannot be asked now is a sentence, and the last picture stays."""
         try:
             found = self._look()
         except Exception as error:  # whatever a slow or broken queue gives; it must not end the watching
@@ -110,28 +110,28 @@ def watch(slurm: Slurm) -> QueueView:
     return view
 
 
-def of_slurm(slurm: Slurm) -> Look:
+def of_slurm(slurm: Slurm) -> Snapshot:
     """The queue of `slurm`, its nodes, and why jobs wait."""
     if slurm.kind == "none":
-        return Look("", slurm.version, last=True)
+        return Snapshot("", slurm.version, last=True)
     jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = [job for job in jobs if job.state == "PENDING"]
     said = f"{style.counted(len(running), 'job')} running, {len(waiting)} waiting; "
     said += f"{style.counted(len(nodes), 'node')}."
     reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
-    return Look(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
+    return Snapshot(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
 
 
 def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
     """A view of the nodes of `pool`, of which `wanted()` are on their way: its jobs, or its processes."""
     slurm = cache(lambda: connect(start=False, export=False))
 
-    def look() -> Look:
+    def look() -> Snapshot:
         here: dict[str, Any] = {"joined": pool.nodes, "wanted": wanted()}
         if pool.backend == "slurm":
-            return Look(nodes_view.draw(list[Any](slurm().nodes()), pool.jobs(), **here))
-        return Look(nodes_view.draw(workers=pool.workers(), **here))
+            return Snapshot(nodes_view.draw(list[Any](slurm().nodes()), pool.jobs(), **here))
+        return Snapshot(nodes_view.draw(workers=pool.workers(), **here))
 
     return QueueView(look, POOL_EVERY)
 

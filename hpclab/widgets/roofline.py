@@ -15,7 +15,7 @@ from hpclab.figures import bandwidth, roofline
 from hpclab.figures.overlay import Overlay
 from hpclab.figures.roofline_points import Kernel, kernels, modelled
 from hpclab.models.device import PRECISIONS, Device, devices, from_catalogue
-from hpclab.models.roofline import Prediction, Work, predict
+from hpclab.models.roofline import KernelTime, Work, predict
 from hpclab.results import Origin, Result
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, control, offer
@@ -76,7 +76,7 @@ class Roofline(Explorer):
         found = self._devices[self.device.value].precisions
         offer(self.precision, [(PRECISIONS[name], name) for name in found], self._wanted, "fp32", found[-1])
 
-    def _predicted(self) -> tuple[Prediction, Prediction]:
+    def _predicted(self) -> tuple[KernelTime, KernelTime]:
         """The chosen kernel as it is, and as the sliders make it."""
         device, work = self._devices[self.device.value], self._works[self.kernel.value]
         before = replace(work, precision=self.precision.value)

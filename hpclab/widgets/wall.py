@@ -20,7 +20,7 @@ from hpclab.figures import style
 from hpclab.figures import wall as figure
 from hpclab.results import Result
 from hpclab.widgets.explorer import control
-from hpclab.widgets.queue_view import Look, QueueView
+from hpclab.widgets.queue_view import QueueView, Snapshot
 
 _QUEUE = ("partition", "account", "reservation")  # the class's, where a site's settings name them
 EVERY = 5.0  # seconds between two looks
@@ -85,12 +85,12 @@ class Looks:
         self.samples: list[tuple[float, int, int]] = []
         self.slurm: Slurm | None = None
 
-    def __call__(self) -> Look:
+    def __call__(self) -> Snapshot:
         try:
             figures, said = self.figures()
         except OSError as error:
-            return Look("", f"There is no wall at {self.place}: {error.strerror or error}.")
-        return Look("".join(map(style.svg, figures)), said)
+            return Snapshot("", f"There is no wall at {self.place}: {error.strerror or error}.")
+        return Snapshot("".join(map(style.svg, figures)), said)
 
     def figures(self) -> tuple[list[Figure], str]:
         """The speedups, the queue where there is one to ask, and what is to be said beside them. OSError."""

@@ -23,7 +23,7 @@ def test_a_slider_is_dragged_processes_start_and_a_point_lands(lab):
         page.locator(".jp-RenderedMarkdown", has_text="How many times as fast").first.click()
         for _ in range(3):
             page.keyboard.press("Shift+Enter")
-        widget = notebook.cells.nth(1).locator(".hpclab-projected")
+        widget = notebook.cells.nth(1).locator(".hpclab-widget")
         handle = widget.get_by_role("slider")
         handle.wait_for(timeout=120_000)
         until(lambda: in_view(page, widget), "slider, picture and what it says are in view")

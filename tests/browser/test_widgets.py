@@ -53,7 +53,7 @@ def test_the_keyboard_does_everything(lab, lesson, shown_by, steps):
         for figure in area.locator("svg[role=img]").all():
             assert figure.locator("title").first.text_content()
         assert area.evaluate(WIDER) == [], "wider than the notebook at 1280 pixels"
-        if area.locator(".hpclab-projected").count():
+        if area.locator(".hpclab-widget").count():
             assert area.bounding_box()["height"] <= ROOM, "control, picture and outcome on one screen"
 
 

@@ -83,7 +83,7 @@ def test_of_results_the_median_of_the_strongest_origin_is_judged_unless_they_are
 )
 def test_only_the_first_prediction_before_the_answer_counts_and_none_is_forgotten(mine, history, counts):
     for run, said, came in history:
-        ledger.keep(prediction(said, came, run=run))
+        ledger.append(prediction(said, came, run=run))
     entries = ledger.read(mine)
     assert [entry.said for entry in ledger.counted(entries)] == counts
     assert [(entry.run, entry.said, entry.came) for entry in entries] == history
@@ -102,11 +102,11 @@ def test_a_prediction_after_the_answer_is_told_so(mine, capsys):
      '{"kind":"prediction","lesson":"00","name":"A","came":NaN}'],
 )  # fmt: skip
 def test_a_line_that_cannot_be_read_is_passed_over_and_stays(mine, line):
-    ledger.keep(first := prediction(1, 2))
+    ledger.append(first := prediction(1, 2))
     with mine.open("ab") as file:
         file.write(line.encode(errors="surrogatepass"))  # and no end of the line
     before = mine.read_bytes()
-    ledger.keep(second := prediction(3, 4))
+    ledger.append(second := prediction(3, 4))
     assert ledger.read(mine) == [first, second]
     assert mine.read_bytes().startswith(before)
     assert mine.stat().st_mode & 0o777 == 0o600
@@ -114,7 +114,7 @@ def test_a_line_that_cannot_be_read_is_passed_over_and_stays(mine, line):
 
 def test_notebooks_that_write_at_once_lose_nothing(mine):
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: ledger.keep(prediction(number, 1)), range(400)))
+        list(threads.map(lambda number: ledger.append(prediction(number, 1)), range(400)))
     assert {entry.said for entry in ledger.read(mine)} == set(range(400))
 
 
@@ -196,7 +196,7 @@ def test_a_solved_exercise_of_a_lesson_is_kept_with_its_best_score(mine, monkeyp
 )
 def test_calibration_is_said_in_words_by_notebook_and_command_alike(mine, capsys, offs, words):
     for number, off in enumerate(offs):
-        ledger.keep(prediction(off if off < 1e9 else 0, 1, name=str(number)))
+        ledger.append(prediction(off if off < 1e9 else 0, 1, name=str(number)))
     so_far.show()
     shown = capsys.readouterr().out
     assert words in shown
@@ -210,7 +210,7 @@ def test_in_a_notebook_it_is_read_as_a_status_and_nothing_in_it_is_markup(mine, 
     display = SimpleNamespace(display=lambda data, raw: shown.append(data))
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: 1, display=display))
     asked(36).compare(0.2)
-    ledger.keep(ledger.Entry("solved", "00", "<b>", "<i>", score=1))
+    ledger.append(ledger.Entry("solved", "00", "<b>", "<i>", score=1))
     so_far.show()
     for one in (verdict := shown[0]["text/html"], shown[1]["text/html"]):
         assert one.count('role="status"') == 1

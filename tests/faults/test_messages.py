@@ -27,7 +27,7 @@ def executed(algorithm, guilty, deed):
     import torch.distributed as dist
 
     from hpclab import schedules
-    from hpclab.parallel.collectives import Execution
+    from hpclab.parallel.execution import Execution
     from hpclab.parallel.transports import TorchTransport
 
     class Faulty(TorchTransport):

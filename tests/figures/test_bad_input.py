@@ -6,10 +6,10 @@ from itertools import product
 from hpclab.figures import (
     access_map,
     bars,
+    dot_plot,
     finish_times,
     job_timeline,
     message_sizes,
-    one_axis,
     pipeline,
     roofline,
     roofline_points,
@@ -32,7 +32,7 @@ NUMBERS = [
     lambda bad: message_sizes.Line("x", (1, 2), (1, bad)),
     lambda bad: speedup.draw(AX, [], prediction=(bad, 2.0)),
     lambda bad: job_timeline.draw(AX, [], bad or -1),
-    lambda bad: one_axis.draw(AX, RUNS, bad or -1),
+    lambda bad: dot_plot.draw(AX, RUNS, bad or -1),
     lambda bad: message_sizes.draw(AX, [LINE], title="t", crossing=bad or -1),
 ]
 OBJECTS = [
@@ -41,7 +41,7 @@ OBJECTS = [
     lambda bad: bars.draw(AX, bad),
     lambda bad: finish_times.draw(AX, bad),
     lambda bad: job_timeline.draw(AX, bad),
-    lambda bad: one_axis.draw(AX, bad),
+    lambda bad: dot_plot.draw(AX, bad),
     lambda bad: message_sizes.draw(AX, bad),
     lambda bad: message_sizes.draw(AX, [LINE], bad),
     lambda bad: message_sizes.Line("x", bad, (1, 2)),

@@ -6,7 +6,7 @@ import pytest
 
 from hpclab.figures import finish_times, message_sizes, style
 from hpclab.figures.message_sizes import Line
-from hpclab.models.collectives import simulate
+from hpclab.models.schedule_time import simulate
 from hpclab.models.topologies import single_node
 from hpclab.results import Origin, Result
 from hpclab.schedules import collective

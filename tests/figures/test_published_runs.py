@@ -3,14 +3,14 @@
 import pytest
 
 from hpclab.figures import published_runs, style
-from hpclab.validation.score import Observation, Prediction
+from hpclab.validation.score import Observation, PredictedRow
 from hpclab.validation.tables import Row
 
 
 def row(published, predicted, unit="s"):
     fields = {"gpus": f"{8 * published:g}"}
     seen = Observation(Row("train_x.csv", 2, fields), "step time", published, unit, 1, None, None)
-    return Prediction(seen, predicted, 1.0)
+    return PredictedRow(seen, predicted, 1.0)
 
 
 def test_a_cross_for_each_row_and_its_error_in_words(ax, words):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hpclab.models import collectives, communication, device, latency_bandwidth, roofline
+from hpclab.models import communication, device, latency_bandwidth, roofline, schedule_time
 from hpclab.models.network import with_slow_link
 from hpclab.models.occupancy import occupancy
 from hpclab.models.presets import PRESETS
@@ -20,7 +20,7 @@ NUMBERS = {
     "a parameter": lambda bad: fit_times(
         Amdahl, [Result("e", "makespan", 1.0, "measured", parameters={"nodes": bad})], "nodes"
     ),
-    "crossover": lambda bad: collectives.crossover(lambda n: bad, lambda n: n),
+    "crossover": lambda bad: schedule_time.crossover(lambda n: bad, lambda n: n),
     "in flight": lambda bad: roofline.Launch(1, 256, in_flight=bad),
     "blocks": lambda bad: roofline.Launch(bad, 256),
     "moved": lambda bad: roofline.Work(bad, 1e12),
@@ -34,7 +34,7 @@ NUMBERS = {
 }
 OBJECTS = {
     "slow": lambda bad: with_slow_link(bad, 0, 1),
-    "function": lambda bad: collectives.crossover(bad, lambda n: n),
+    "function": lambda bad: schedule_time.crossover(bad, lambda n: n),
     "work": lambda bad: roofline.predict(bad, A100),
     "device": lambda bad: roofline.predict(WORK, bad),
     "launch": lambda bad: roofline.predict(WORK, A100, 0 if bad is None else bad),

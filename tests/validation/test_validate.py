@@ -7,10 +7,10 @@ import pytest
 
 from hpclab import schedules
 from hpclab.models import communication
-from hpclab.models.collectives import simulate
 from hpclab.models.formulas import FORMULAS
 from hpclab.models.mpi import Host
 from hpclab.models.presets import PRESETS
+from hpclab.models.schedule_time import simulate
 from hpclab.validation import predictions
 from hpclab.validation.score import listed, only, scores
 

@@ -28,21 +28,21 @@ class SlurmNodes(Backend):
 
     def __init__(self, slurm: Slurm, request: Request, name: str, guard: Guard):
         self.slurm, self.request, self.name = slurm, request, name
-        self.pretend, self.single = slurm.kind == "local", request.allocation == "single"
+        self.on_local_slurm, self.single = slurm.kind == "local", request.allocation == "single"
         self.cancelled = False  # whether all jobs are, in one command
-        self._site = site_settings.checked(own=self.pretend)
+        self._site = site_settings.checked(own=self.on_local_slurm)
         self._asked = directives.merged(request, self._site.get("job-extra-directives", ()))
-        self.directory = command.private_directory(name, shared=not self.pretend)
+        self.directory = command.private_directory(name, shared=not self.on_local_slurm)
         guard.tell(remove=str(self.directory))
         guard.tell(jobs=name, environment=slurm_commands.hiding_nothing(slurm.environment))
         listens = {"port": 0} | self._site.get("scheduler-options", {}) | command.SCHEDULER
-        if self.pretend:
+        if self.on_local_slurm:
             listens["host"] = command.LOOPBACK
         else:
             self.network = self._site.get("interface")
         security, options = command.secure(self.directory), self._job_options()
         try:
-            with command.scheduler_settings(self.directory, site=not self.pretend):
+            with command.scheduler_settings(self.directory, site=not self.on_local_slurm):
                 self.cluster = NodeCluster(
                     name=name, config_name=site_settings.OWN, security=security, protocol="tls://",
                     silence_logs="critical", interface=self._site.get("interface"),
@@ -67,7 +67,7 @@ class SlurmNodes(Backend):
         variables = threads.environment(request.cores_per_node) | {watchdog.MARK: self.name}
         arguments = [*site.get("worker-extra-args", ())]
         arguments += map(shlex.quote, command.worker_arguments(self.directory))
-        if self.pretend:
+        if self.on_local_slurm:
             variables |= command.worker_settings(self.directory)
             arguments += ["--host", command.LOOPBACK]
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
@@ -95,7 +95,7 @@ class SlurmNodes(Backend):
         if self.request.memory is not None:
             return self.request.memory
         said = directives.memory(self._asked, self.request)
-        if self.pretend and not said:
+        if self.on_local_slurm and not said:
             node = self.slurm.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
         job = directives.size(self._site.get("job-mem") or "")
@@ -106,14 +106,14 @@ class SlurmNodes(Backend):
         seconds = self.request.walltime or self._site.get("walltime")
         if seconds is None:
             return None
-        if self.request.walltime is None and not self.pretend:
+        if self.request.walltime is None and not self.on_local_slurm:
             longest = self.slurm.longest(self.request.partition or self._site.get("queue"))
             seconds = min(seconds, longest or seconds)
         return site_settings.clock(round(seconds))
 
     def label(self, nodes: int) -> str:
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
-        if self.pretend:
+        if self.on_local_slurm:
             return f"{one}hpclab's own Slurm, sharing this machine's {CPU_COUNT} cores"
         asked = directives.value(self._asked, "partition")
         where = self.request.partition or asked or self._site.get("queue")

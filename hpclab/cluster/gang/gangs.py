@@ -21,8 +21,8 @@ from hpclab import checks
 from hpclab.cluster import threads, watch
 from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import PoolError, RankError
-from hpclab.cluster.gang import relay, verdict
-from hpclab.cluster.gang.verdict import RankState
+from hpclab.cluster.gang import diagnosis, relay
+from hpclab.cluster.gang.diagnosis import RankState
 from hpclab.cluster.maps import tasks
 from hpclab.cluster.repairs import Repairs
 from hpclab.cluster.request import MOST_NODES
@@ -135,7 +135,7 @@ class Gangs:
     def _environments(self, names: list[str], addresses: list[str]) -> list[dict[str, str]]:
         """What each rank finds in its environment, as torchrun sets it."""
         hosts = {worker.name: worker.host for worker in self.roster.workers()}
-        if self.request.gpus_per_node and not self.backend.pretend:
+        if self.request.gpus_per_node and not self.backend.on_local_slurm:
             hosts = {}  # with GPUs of its own a node stands for itself
         common = threads.environment(self.request.cores_per_node) | self.backend.rank_environment()
         common |= {
@@ -196,11 +196,11 @@ class Gangs:
                 if here.get(name) != address and state.ended is None:
                     state.ended = "its node was lost"
                 state.suspend("worker", self.roster.suspended(name))
-            if failed is None and any(verdict.has_failed(state, timeout) for state in gang):
+            if failed is None and any(diagnosis.has_failed(state, timeout) for state in gang):
                 failed = time.monotonic()
             if failed is not None and time.monotonic() > failed + GRACE:
-                raise verdict.judge(gang, timeout)
-            verdict.tell(gang, timeout, told)
+                raise diagnosis.judge(gang, timeout)
+            diagnosis.tell(gang, timeout, told)
             return all(state.value is not None for state in gang)
 
         pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731

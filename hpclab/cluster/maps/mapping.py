@@ -16,7 +16,7 @@ from distributed import KilledWorker, as_completed
 
 from hpclab.cluster import watch
 from hpclab.cluster.errors import NodeKilled, PoolError
-from hpclab.cluster.maps import deathnotes, tasks, timeline
+from hpclab.cluster.maps import running_task, tasks, timeline
 from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.members import Identity
 from hpclab.cluster.nodes import Nodes
@@ -151,7 +151,7 @@ class Mapping:
         Whichever way they went: of a worker that takes its leave (SIGTERM) Dask suspects no task.
         """
         for who in losses:
-            place = deathnotes.last(self.directory, who.name, who.pid, self.number)
+            place = running_task.last(self.directory, who.name, who.pid, self.number)
             if place is not None and place not in self.outcomes:
                 self.deaths[place] += 1
                 if self.deaths[place] >= DEATHS:

@@ -18,7 +18,7 @@ import cloudpickle
 
 from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
-from hpclab.cluster.maps import deathnotes
+from hpclab.cluster.maps import running_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
     loop = (threading.main_thread().native_id or 0,)  # Dask's event loop
     queued = timing.queued(loop)
     name, begin, cpu = str(get_worker().name), time.monotonic(), cpu_seconds()
-    deathnotes.write(directory, name, number, place)
+    running_task.write(directory, name, number, place)
     try:
         with trace.listen() as marks:
             with trace.record("receive", len(item)):

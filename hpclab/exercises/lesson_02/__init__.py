@@ -9,7 +9,7 @@ import math
 import numpy
 
 from hpclab.exercises import Exercise, judges
-from hpclab.exercises.kernel_runs import Launch, Trial
+from hpclab.exercises.kernel_runs import KernelTrial, LearnerLaunch
 from hpclab.exercises.kernel_trials import by_kernel, nothing, numbers
 from hpclab.exercises.lesson_02 import puzzles
 from hpclab.exercises.lesson_02.puzzles import (
@@ -67,10 +67,10 @@ SECTORS = Exercise("02", "count the sectors", judges.by_function(
 ))  # fmt: skip
 
 
-def _difference(items: int) -> Launch:
+def _difference(items: int) -> LearnerLaunch:
     x, grid = numbers(items), -(-items // THREADS) + 1
     said = f"With {items} items and {grid * THREADS} threads"
-    return Launch(said, (grid,), (THREADS,), (x, nothing(items - 1)), numpy.diff(x))
+    return LearnerLaunch(said, (grid,), (THREADS,), (x, nothing(items - 1)), numpy.diff(x))
 
 
 DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
@@ -88,19 +88,19 @@ DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
 ))  # fmt: skip
 
 
-def _scaling(items: int, grid: int) -> Launch:
+def _scaling(items: int, grid: int) -> LearnerLaunch:
     x, y = numbers(items), numbers(items, seed=7)
     said = f"With {items} items and {grid} block{'s' * (grid > 1)} of {THREADS} threads"
-    return Launch(said, (grid,), (THREADS,), (numpy.float32(3), x, y), 3 * x + y)
+    return LearnerLaunch(said, (grid,), (THREADS,), (numpy.float32(3), x, y), 3 * x + y)
 
 
-def _times(trial: Trial) -> numpy.ndarray:
+def _times(trial: KernelTrial) -> numpy.ndarray:
     """How many times each item was worked on; as many more as there are threads at the front."""
     _, x, y = trial.launch.arrays
     return numpy.round((trial.output - y) / (3 * x))
 
 
-def _only_once(trial: Trial) -> bool:
+def _only_once(trial: KernelTrial) -> bool:
     times, threads = _times(trial), trial.launch.grid[0] * THREADS
     return len(times) > threads and bool((times[:threads] == 1).all() and not times[threads:].any())
 
@@ -128,11 +128,11 @@ FEW_SECTORS = Exercise("02", "fewer sectors", judges.in_turn(
 ))  # fmt: skip
 
 
-def _block_sum(items: int) -> Launch:
+def _block_sum(items: int) -> LearnerLaunch:
     x, starts = numbers(items), range(0, items, 128)
     sums = numpy.add.reduceat(x.astype(numpy.float64), starts).astype(numpy.float32)
     said = f"With {items} item{'s' * (items > 1)} in blocks of 128 threads"
-    return Launch(said, (len(starts),), (128,), (x, nothing(len(starts))), sums)
+    return LearnerLaunch(said, (len(starts),), (128,), (x, nothing(len(starts))), sums)
 
 
 BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
@@ -152,12 +152,12 @@ BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
 ))  # fmt: skip
 
 
-def _transposition(rows: int, columns: int) -> Launch:
+def _transposition(rows: int, columns: int) -> LearnerLaunch:
     a, grid = numbers(rows, columns), (-(-columns // 32), -(-rows // 32))
-    return Launch(f"With {rows} × {columns} items", grid, (32, 32), (a, nothing(columns, rows)), a.T)
+    return LearnerLaunch(f"With {rows} × {columns} items", grid, (32, 32), (a, nothing(columns, rows)), a.T)
 
 
-def _passes(trial: Trial) -> float:
+def _passes(trial: KernelTrial) -> float:
     """Extra passes over the banks for each request to shared memory; where every tile is full."""
     return 0 if trial.output.size % 32**2 else trial.conflicts / (2 * trial.output.size // WARP)
 
@@ -181,11 +181,11 @@ TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
 ))  # fmt: skip
 
 
-def _moving_sum(items: int, grid: int) -> Launch:
+def _moving_sum(items: int, grid: int) -> LearnerLaunch:
     x = numbers(items + 8)
     said = f"With {items} items of out and {grid} block{'s' * (grid > 1)} of 128 threads"
     sums = numpy.convolve(x.astype(numpy.float64), numpy.ones(9), "valid").astype(numpy.float32)
-    return Launch(said, (grid,), (128,), (x, nothing(items)), sums)
+    return LearnerLaunch(said, (grid,), (128,), (x, nothing(items)), sums)
 
 
 MOVING_SUM = Exercise("02", "challenge: a moving sum", by_kernel(

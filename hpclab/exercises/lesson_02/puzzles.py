@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpclab.exercises import Exercise, Verdict
 from hpclab.exercises.judges import Mistakes
-from hpclab.exercises.kernel_runs import Launch
+from hpclab.exercises.kernel_runs import LearnerLaunch
 from hpclab.exercises.kernel_trials import by_kernel
 from hpclab.figures import thread_map
 from hpclab.kernels import tracer
@@ -29,14 +29,14 @@ def _puzzle(
     """`launches` are a grid, a block and the shapes of the arrays before the output, which begins with
     `begins`; `formula(threads, *arrays)` is what it should hold."""
 
-    def launch(grid: Any, block: Any, *shapes: Any) -> Launch:
+    def launch(grid: Any, block: Any, *shapes: Any) -> LearnerLaunch:
         grid, block = (size if isinstance(size, tuple) else (size,) for size in (grid, block))
         threads = math.prod(grid) * math.prod(block)
         made = (numpy.random.default_rng(n).integers(1, 10, shape) for n, shape in enumerate(shapes))
         arrays = [array.astype(dtype) for array in made]
         right: NDArray = numpy.asarray(formula(threads, *arrays)).astype(dtype)
         said = f"With {right.size} item{'s' * (right.size > 1)} of out and {threads} threads"
-        return Launch(said, grid, block, (*arrays, numpy.full_like(right, begins)), right)
+        return LearnerLaunch(said, grid, block, (*arrays, numpy.full_like(right, begins)), right)
 
     judge = by_kernel(lambda: [launch(*one) for one in launches], wrong, yes=yes, **limits)
 

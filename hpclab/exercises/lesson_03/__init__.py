@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab.exercises import Exercise, judges
-from hpclab.exercises.kernel_trials import Launch, by_kernel, nothing, numbers
+from hpclab.exercises.kernel_trials import LearnerLaunch, by_kernel, nothing, numbers
 from hpclab.exercises.lesson_03 import tiles
 from hpclab.exercises.lesson_03.bounds import KERNELS, by_bound_and_time
 
@@ -80,11 +80,11 @@ def _relu(x: NDArray) -> NDArray:
     return numpy.maximum(x, 0)
 
 
-def _tail(rows: int, columns: int) -> Launch:
+def _tail(rows: int, columns: int) -> LearnerLaunch:
     x, residual = numbers(rows, columns) - 1.5, numbers(rows, columns, seed=1) - 1.5
     bias, grid = numbers(columns, seed=2) - 1.5, (-(-columns // 32), -(-rows // 8))
     arrays, expected = (x, bias, residual, nothing(rows, columns)), _relu(x + bias) + residual
-    return Launch(f"With {rows} × {columns} items", grid, (32, 8), arrays, expected)
+    return LearnerLaunch(f"With {rows} × {columns} items", grid, (32, 8), arrays, expected)
 
 
 FUSE = Exercise("03", "three kernels into one", by_kernel(

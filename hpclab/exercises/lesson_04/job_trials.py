@@ -51,7 +51,7 @@ exit ${code:-0}
 
 
 @dataclass
-class Trial:
+class JobTrial:
     """What came of a script: the `files` it left by name, and `trouble`, a sentence, where it was refused,
     failed or did not end. `waited` says that the queue or a site's own limits are why it did not run; `wrote`
     what each task of an array wrote, where that was seen."""
@@ -71,7 +71,7 @@ class Trial:
         return ""
 
 
-def dry_run(script: JobScript, seconds: float = 10.0) -> Trial:
+def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
     """Run `script` on this machine's processes as Slurm would; it ends within `seconds` (wall time)."""
     for what, count in (("tasks", script.tasks), ("array tasks", len(script.array))):
         if count > _MOST_TASKS:
@@ -84,7 +84,7 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> Trial:
         (place / "bin" / "srun").write_text(_SRUN, encoding="utf-8")
         (place / "bin" / "srun").chmod(0o755)
         (place / "script.sh").write_text(script.text, encoding="utf-8")
-        trial = Trial()
+        trial = JobTrial()
         for index in script.array or (None,):
             before = _stamps(place / "job")
             trouble = _run_once(script, place, index, deadline)
@@ -147,11 +147,11 @@ def _watch(child: subprocess.Popen, deadline: float) -> str:
     return ""
 
 
-def submit(slurm: Slurm, script: JobScript, seconds: float = 30.0) -> Trial:
+def submit(slurm: Slurm, script: JobScript, seconds: float = 30.0) -> JobTrial:
     """Submit `script` to `slurm` from a fresh folder in this one, which the nodes must see. What is not done
     after `seconds` is cancelled, and the folder goes in any case. A longer wait is announced. A folder for
     logs that is there beside the script is there for the job, too."""
-    place, trial = Path(tempfile.mkdtemp(prefix="trial-", dir=Path.cwd())), Trial()
+    place, trial = Path(tempfile.mkdtemp(prefix="trial-", dir=Path.cwd())), JobTrial()
     try:
         if (folder := Path(script.log).parent).is_dir():
             (place / folder).mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from hpclab.exercises.judges import Mistakes, told
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_folder import original
 from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
-from hpclab.exercises.lesson_04.job_trials import Trial
+from hpclab.exercises.lesson_04.job_trials import JobTrial
 
 _SHARED = (
     (lambda f: f.nearly, "{f.nearly[0]!r} is no directive: it must begin with exactly #SBATCH and a space."),
@@ -26,10 +26,10 @@ def repair(
     because: str, around: Callable[[], bool] = bool,  # nothing
 ) -> Exercise:  # fmt: skip
     """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words
-    in it; `mistakes` are read from the script, and `ran` are those that its Trial shows. Where `around()`,
+    in it; `mistakes` are read from the script, and `ran` are those that its JobTrial shows. Where `around()`,
     what was wrong is mended outside the script, which may be as it was."""
 
-    def result(trial: Trial) -> str:
+    def result(trial: JobTrial) -> str:
         return told(ran, trial) or _missing(trial, leaves) or trial.trouble
 
     def judge(answer: object) -> Verdict:
@@ -41,7 +41,7 @@ def repair(
     return Exercise("04", name, judge, hints)
 
 
-def _missing(trial: Trial, leaves: Mapping[str, str]) -> str:
+def _missing(trial: JobTrial, leaves: Mapping[str, str]) -> str:
     found = sorted(name for name in trial.files if not name.endswith(".out"))
     left = f" The job left {', '.join(found)}." if found else ""
     for name, words in leaves.items():
@@ -69,7 +69,7 @@ def _text(answer: object, name: str) -> str:
     return answer
 
 
-def _submitted(script: JobScript, result: Callable[[Trial], str], because: str) -> Verdict:
+def _submitted(script: JobScript, result: Callable[[JobTrial], str], because: str) -> Verdict:
     here = f"{because} (Tried on this machine's processes"
     try:
         found = slurm.connect(start=False, export=False)

@@ -8,8 +8,8 @@ import numpy
 
 from hpclab import schedules
 from hpclab.exercises import Verdict
-from hpclab.models.collectives import simulate
 from hpclab.models.network import Topology, with_slow_link
+from hpclab.models.schedule_time import simulate
 from hpclab.models.topologies import cluster
 from hpclab.schedules.schedule import MESSAGE, Schedule
 

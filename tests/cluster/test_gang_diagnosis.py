@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from hpclab.cluster.gang import verdict
-from hpclab.cluster.gang.verdict import RankState
+from hpclab.cluster.gang import diagnosis
+from hpclab.cluster.gang.diagnosis import RankState
 
 NETWORK = {"type": "RuntimeError", "message": "Connection closed by peer", "network": True, "traceback": "",
            "exception": b""}  # fmt: skip
@@ -39,7 +39,7 @@ def test_the_best_explanation_counts(collectives, told, guilty, words):
     ranks = begun(*collectives)
     for rank, (word, what) in told.items():
         ranks[rank].note(word, [what])
-    error = verdict.judge(ranks, 5.0)
+    error = diagnosis.judge(ranks, 5.0)
     assert error.rank == guilty
     assert words in str(error)
 
@@ -50,17 +50,17 @@ def test_an_end_after_the_value_is_no_failure_nor_is_a_pause():
     state.note("exit", [-9])
     state.note("stopped", [["agent", "process"]])
     state.note("stopped", [["process"]])
-    assert not verdict.has_failed(state, 5.0)
-    assert verdict.has_failed(state, 0.0)
+    assert not diagnosis.has_failed(state, 5.0)
+    assert diagnosis.has_failed(state, 0.0)
     state.note("stopped", [[]])
-    assert not verdict.has_failed(state, 0.0)
+    assert not diagnosis.has_failed(state, 0.0)
 
 
 @pytest.mark.parametrize(("waited", "named"), [(0.5, []), (600.0, [1])])
 @pytest.mark.parametrize("ranks", [begun(6, 5), talked({1: (0, 1)}, {})], ids=["collective", "message"])
 def test_slow_is_named_after_a_while(ranks, waited, named):
     ranks[0].changed = time.monotonic() - waited
-    assert [rank for rank, _ in verdict.slow(ranks, 60.0)] == named
+    assert [rank for rank, _ in diagnosis.slow(ranks, 60.0)] == named
 
 
 @pytest.mark.parametrize(
@@ -77,16 +77,16 @@ def test_slow_is_named_after_a_while(ranks, waited, named):
 )
 def test_waiting_is_followed_to_its_beginning(messages, collectives, culprit, words):
     ranks = talked(*messages, collectives=collectives)
-    found = verdict.culprit(ranks)
+    found = diagnosis.culprit(ranks)
     assert (found and found[0]) == culprit
-    assert words in str(verdict.judge(ranks, 5.0))
+    assert words in str(diagnosis.judge(ranks, 5.0))
 
 
 def test_messages_left_behind_accuse_nobody():
     ranks = talked({1: (1, 0)}, {}, collectives=(2, 1))
     ranks[0].note("begun", [2, [(1, 1, 0)], False, -1])  # rank 0 has begun a collective since
-    assert verdict.culprit(ranks) is None
-    assert verdict.judge(ranks, 5.0).rank == 1
+    assert diagnosis.culprit(ranks) is None
+    assert diagnosis.judge(ranks, 5.0).rank == 1
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_messages_left_behind_accuse_nobody():
 )
 def test_a_circle_that_does_not_move_is_told(messages, words):
     ranks = talked(*messages)
-    assert verdict.stuck(ranks, 60.0) == ""  # not yet
+    assert diagnosis.stuck(ranks, 60.0) == ""  # not yet
     for state in ranks:
         state.changed -= 6
-    assert words in (said := verdict.stuck(ranks, 60.0))
+    assert words in (said := diagnosis.stuck(ranks, 60.0))
     assert bool(words) == bool(said)
     ranks[0].awaits = -1  # it has sent, nobody has received, and meanwhile it computes
-    assert verdict.stuck(ranks, 60.0) == ""
+    assert diagnosis.stuck(ranks, 60.0) == ""
 
 
 @pytest.mark.parametrize("ranks", [begun(6, 5), talked({1: (0, 1)}, {})], ids=["collective", "message"])
@@ -115,7 +115,7 @@ def test_one_that_returned_while_others_wait_for_it_is_told_once(ranks, capsys):
     ranks[1].note("value", [{"wall": 1.0}])
     told = set()
     for _ in range(2):
-        verdict.tell(ranks, 60.0, told)
+        diagnosis.tell(ranks, 60.0, told)
     assert capsys.readouterr().out.count("Rank 1 has returned without") == 1
-    assert str(error := verdict.judge(ranks, 5.0)).startswith("Rank 1 returned without ")
+    assert str(error := diagnosis.judge(ranks, 5.0)).startswith("Rank 1 returned without ")
     assert error.rank == 1

@@ -5,9 +5,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from hpclab import schedules
-from hpclab.figures.collectives import StepPicture
-from hpclab.models.collectives import simulate
+from hpclab.figures.collective_steps import StepPicture
 from hpclab.models.network import Link, with_slow_link
+from hpclab.models.schedule_time import simulate
 from hpclab.models.topologies import cluster, single_node
 
 LINK = Link("link", 1e-6, 1e9)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpclab.figures import one_axis, style
+from hpclab.figures import dot_plot, style
 from hpclab.results import Origin, Result
 
 
@@ -14,26 +14,26 @@ ALL = [result(f"a {origin} number", 10.0**-place, origin) for place, origin in e
 
 
 def test_every_origin_has_a_row_its_value_and_its_word(ax, marks, words):
-    one_axis.draw(ax, ALL, 0.5, title="All five")
+    dot_plot.draw(ax, ALL, 0.5, title="All five")
     said = words(ax)
     for origin in Origin:
         assert f"a {origin} number\n{origin}" in said
     assert "you predicted 500 ms" in said
     assert "predicted: 500 ms; a measured number: 1 s (measured)" in style.description(ax.figure)
     ax.clear()
-    one_axis.draw(ax, [result("one core", 1 + n / 10) for n in range(5)])
+    dot_plot.draw(ax, [result("one core", 1 + n / 10) for n in range(5)])
     assert marks(ax) == 5, "every repeat"
     assert "1.2 s" in words(ax), "the median is written beside them"
 
 
 @pytest.mark.parametrize("predicted", [None, 1e-9, 0.5, 1e5])
 def test_no_text_is_cut_or_stands_on_another(ax, apart, predicted):
-    one_axis.draw(ax, ALL, predicted, title="t")
+    dot_plot.draw(ax, ALL, predicted, title="t")
     apart(ax, [*ax.texts, *ax.get_yticklabels()])
 
 
 def test_a_time_that_cannot_stand_on_the_axis_is_refused_and_nothing_to_draw_says_what_to_do(ax):
     with pytest.raises(ValueError, match="must be a number"):
-        one_axis.draw(ax, [result("one core", 0)])
+        dot_plot.draw(ax, [result("one core", 0)])
     with pytest.raises(ValueError, match="run the cells above"):
-        one_axis.draw(ax, [])
+        dot_plot.draw(ax, [])

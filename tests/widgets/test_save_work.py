@@ -2,11 +2,11 @@
 
 import pytest
 
-from hpclab.widgets import keep
+from hpclab.widgets import save_work
 
 
 def parts(folder):
-    row, said = keep.controls(folder).children
+    row, said = save_work.controls(folder).children
     return *row.children, said
 
 
@@ -29,7 +29,7 @@ def test_what_cannot_be_restored_gets_one_sentence_and_no_traceback(tmp_path, co
 
 
 def test_a_large_zip_is_in_the_file_list_and_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(keep, "_LARGEST_LINK", 10)
+    monkeypatch.setattr(save_work, "_LARGEST_LINK", 10)
     (tmp_path / "mine.txt").write_text("my answer")
     for folder, word in ((tmp_path, "right-click"), (tmp_path / "mine.txt", "could not be written")):
         save, _, said = parts(folder)

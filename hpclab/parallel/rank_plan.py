@@ -19,7 +19,7 @@ class Piece:
 
 
 @dataclass
-class Step:
+class RankStep:
     """`sends` and `receives` by the other rank, each one message of one piece or several; `copies` inside.
 
     `direct` are the senders whose message may be received straight into the buffer: it is one piece, it
@@ -33,13 +33,13 @@ class Step:
     direct: set[int] = field(default_factory=set)
 
 
-def plan(schedule: Schedule, rank: int) -> list[Step]:
+def plan(schedule: Schedule, rank: int) -> list[RankStep]:
     """The steps in which `rank` has something to do; the other ranks' messages are passed over."""
     messages = schedule.messages
     mine = messages[(messages["source"] == rank) | (messages["target"] == rank)]
-    steps: dict[int, Step] = {}
+    steps: dict[int, RankStep] = {}
     for number, source, target, source_offset, target_offset, size, reduce in mine.tolist():
-        step = steps.setdefault(number, Step(number))
+        step = steps.setdefault(number, RankStep(number))
         read = Piece(slice(source_offset, source_offset + size))
         written = Piece(slice(target_offset, target_offset + size), reduce)
         if source == target:

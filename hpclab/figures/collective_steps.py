@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpclab.figures import collective_side as side
 from hpclab.figures import diagram, style
-from hpclab.models.collectives import Timing
+from hpclab.models.schedule_time import ScheduleTime
 from hpclab.schedules import layout, place, replay
 from hpclab.units import format_bytes, format_seconds
 
@@ -38,7 +38,7 @@ class StepPicture:
     ``draw(0)`` is before the first step, ``draw(steps)`` after the last.
     """
 
-    def __init__(self, timing: Timing, ranks_per_node: int = 1) -> None:
+    def __init__(self, timing: ScheduleTime, ranks_per_node: int = 1) -> None:
         self.timing, self.schedule, self.per_node = timing, timing.schedule, ranks_per_node
         self.adds = bool(self.schedule.messages["reduce"].any())
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy
 
 from hpclab import trace
-from hpclab.parallel.plan import Piece, Step, plan
+from hpclab.parallel.rank_plan import Piece, RankStep, plan
 from hpclab.parallel.transports import MpiTransport, TorchTransport
 from hpclab.schedules import Schedule
 
@@ -45,7 +45,7 @@ class Execution:
         for step in self.steps:
             self._do(step, buffer)
 
-    def _do(self, step: Step, buffer: Any) -> None:
+    def _do(self, step: RankStep, buffer: Any) -> None:
         """All that is sent or copied is read before anything that arrives is written."""
         sends, receives, writes = [], [], []
         for read, written in step.copies:

@@ -5,8 +5,8 @@ import pytest
 
 from hpclab import schedules
 from hpclab.models import formulas
-from hpclab.models.collectives import crossover, simulate
 from hpclab.models.network import Link, with_slow_link
+from hpclab.models.schedule_time import crossover, simulate
 from hpclab.models.topologies import cluster, dragonfly, single_node
 from hpclab.schedules.schedule import MESSAGE, Schedule
 

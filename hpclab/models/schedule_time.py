@@ -19,7 +19,7 @@ Seconds = NDArray[numpy.float64]
 
 
 @dataclass(frozen=True)
-class Timing:
+class ScheduleTime:
     """When each message of `schedule` began and ended, and each rank was done: seconds from the common start.
 
     `begin` and `end` have shape (messages,): from when both ends were ready until the last byte arrived;
@@ -40,7 +40,7 @@ class Timing:
         return float(self.finish.max(initial=0.0))
 
 
-def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> Timing:
+def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> ScheduleTime:
     """Time `schedule` of elements of `itemsize` bytes on the first ranks of `topology`; all start together.
 
     A schedule of few large elements (a figure's) takes as long as one of many small ones: `itemsize` is any
@@ -80,13 +80,13 @@ def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> Tim
         ends = numpy.stack([source, target], axis=1).ravel()
         order = numpy.argsort(ends, kind="stable")
         first = numpy.searchsorted(ends[order], numpy.arange(ranks + 1))
-        times = contention.crowded(
+        times = contention.sharing_links(
             step, source, target, size, delay[which], way, bandwidth, order // 2, first
         )
     else:
-        times = contention.alone(step, source, target, delay[which] + size / narrowest[which], ranks)
+        times = contention.apart(step, source, target, delay[which] + size / narrowest[which], ranks)
     begin, end, finish = times
-    return Timing(schedule, topology, itemsize, begin[member], end[member], finish, shared)
+    return ScheduleTime(schedule, topology, itemsize, begin[member], end[member], finish, shared)
 
 
 def crossover(one: Callable[[float], float], other: Callable[[float], float]) -> float | None:

@@ -9,8 +9,8 @@ import numpy
 import pytest
 
 from hpclab import schedules
-from hpclab.parallel.collectives import Execution, execute
-from hpclab.parallel.plan import plan
+from hpclab.parallel.execution import Execution, execute
+from hpclab.parallel.rank_plan import plan
 
 HERE = Path(__file__).parent
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}")
