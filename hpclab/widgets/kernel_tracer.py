@@ -48,8 +48,8 @@ class KernelTracer(Explorer):
         try:
             return cls(tracer.trace(kernel, grid, block, *args))
         except (ValueError, TypeError) as error:
-            look = f"font-size:{style.TEXT:g}px;color:{style.INK}"
-            return widgets.HTML(f'<div role="alert" style="{look}">{escape(str(error))}</div>')
+            css = f"font-size:{style.TEXT:g}px;color:{style.INK}"
+            return widgets.HTML(f'<div role="alert" style="{css}">{escape(str(error))}</div>')
 
     def _adapt_to(self, changed: str) -> None:
         if changed != "step":

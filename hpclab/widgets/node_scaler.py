@@ -52,7 +52,7 @@ class NodeScaler(Scaler):
         }  # fmt: skip
 
     def close(self) -> None:
-        """The same, and look at the queue no more."""
+        """The same, and ask the queue no more."""
         if hasattr(self, "_queue"):
             self._queue.stop()
         super().close()

@@ -50,10 +50,10 @@ class Scaler(Explorer):
         self._taking = threading.RLock()
         self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
         asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
-        rows, below, look = self.own()
-        self._look_again()
+        rows, below, options = self.own()
+        self._take_results()
         super().__init__(
-            [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **look
+            [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **options
         )
         self.add_class("hpclab-scaler")
         self._ran()
@@ -105,7 +105,7 @@ class Scaler(Explorer):
     def set(self, experiment: Any) -> None:
         """Measure and show another experiment from now on."""
         self.experiment = self._runner.experiment = experiment
-        self._look_again()
+        self._take_results()
         self.forget()
 
     def _run_controls(self) -> dict[str, Any]:
@@ -160,13 +160,13 @@ class Scaler(Explorer):
             self.busy(state.busy)
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
-                self._look_again()
+                self._take_results()
                 self.forget()
                 self.redraw()
             said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
             self._say(said, spoken, bool(self._trouble or state.error))
 
-    def _look_again(self) -> None:
+    def _take_results(self) -> None:
         """Take in the Results of this experiment, if they may be seen."""
         self._results = self.experiment.mine(self.results) if self._decided() else []
         self._seen, self._trouble = (self._decided(), len(self.results)), ""
@@ -177,6 +177,6 @@ class Scaler(Explorer):
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK
-        look = f"color:{colour};min-height:34px;display:flex;align-items:center"
-        self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
+        css = f"color:{colour};min-height:34px;display:flex;align-items:center"
+        self._status.value = f'<div style="{css}">{escape(sentence)}</div>'
         self.announce(spoken or sentence)

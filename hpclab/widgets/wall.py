@@ -23,7 +23,7 @@ from hpclab.widgets.explorer import control
 from hpclab.widgets.queue_view import QueueView, Snapshot
 
 _QUEUE = ("partition", "account", "reservation")  # the class's, where a site's settings name them
-EVERY = 5.0  # seconds between two looks
+EVERY = 5.0  # seconds between two questions
 STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching, of which every sample of the queue is drawn
 
 
@@ -69,7 +69,7 @@ class Wall(QueueView):
 
 
 class Looks:
-    """Each call looks at the folder and at the queue, and gives the picture of both, with a sentence."""
+    """Each call reads the folder and asks the queue, and gives the picture of both, with a sentence."""
 
     def __init__(self, lesson: str, folder: str | Path = "") -> None:
         environment = settings.found().environment() | dict(os.environ)
