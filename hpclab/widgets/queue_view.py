@@ -75,7 +75,7 @@ class QueueView:
         self._label()
 
     def refresh(self) -> None:
-        """Ask once and show the answer; what cannot be asked now is a sentence, and the last picture stays."""
+        """Ask once and show the answer; what cannot be asked is a sentence, and the last picture stays."""
         try:
             found = self._take()
         except Exception as error:  # whatever a slow or broken queue gives; it must not end the watching
