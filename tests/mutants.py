@@ -152,6 +152,8 @@ def main() -> None:
             finally:
                 copies.put(copy)
 
+        if not is_green(Path(folder, "0"), ["-m", QUICK, "tests"]):
+            raise SystemExit("The quick tests are red without a slip: mend them first.")
         left = 0
         with ThreadPoolExecutor(options.jobs) as threads:
             for done, (mutant, diff) in enumerate(zip(mutants, threads.map(tried, mutants), strict=True), 1):
