@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="of files with this in their path")
     parser.add_argument("--jobs", type=int, default=2, help="tried at the same time (2)")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background, where tests want it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, too
     tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=TREE, text=True).split("\0")
     mutants = chosen(options.count, options.seed, options.only)
     with tempfile.TemporaryDirectory(prefix="hpclab-mutants-") as folder:
