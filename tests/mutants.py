@@ -100,17 +100,21 @@ def suites(file: str) -> list[list[str]]:
             ["-m", slow, str(room)]]  # fmt: skip
 
 
-def is_green(copy: Path, words: list[str]) -> bool:
+def red(copy: Path, words: list[str]) -> str:
+    """The last lines of tests that fail, "" where none does."""
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *words]
-    quiet = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
-    process = subprocess.Popen(command, cwd=copy, env=environment, start_new_session=True, **quiet)
-    try:
-        return process.wait(LONGEST) in (0, 5)  # 5: no test has that mark
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return False
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=copy, env=environment, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said.seek(0)
+        return said.read()[-2000:] if process.returncode not in (0, 5) else ""  # 5: no test has that mark
 
 
 def survives(copy: Path, mutant: Mutant) -> str:
@@ -120,7 +124,7 @@ def survives(copy: Path, mutant: Mutant) -> str:
     after = mutate_code(before, mutant.operator(), mutant.occurrence)
     file.write_text(after)
     try:
-        if all(is_green(copy, words) for words in suites(mutant.file)):
+        if not any(red(copy, words) for words in suites(mutant.file)):
             return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
     finally:
         shutil.copy2(original, file)
@@ -153,8 +157,8 @@ def main() -> None:
             finally:
                 copies.put(copy)
 
-        if not is_green(Path(folder, "0"), ["-m", QUICK, "tests"]):
-            raise SystemExit("The quick tests are red without a slip: mend them first.")
+        if failed := red(Path(folder, "0"), ["-m", QUICK, "tests"]):
+            raise SystemExit(f"{failed}\nThe quick tests are red without a slip: mend them first.")
         left = 0
         with ThreadPoolExecutor(options.jobs) as threads:
             for done, (mutant, diff) in enumerate(zip(mutants, threads.map(tried, mutants), strict=True), 1):
