@@ -1,6 +1,7 @@
 """The numbers that exercises show are those of the models, and the notebooks show the same."""
 
 import json
+import re
 
 import pytest
 
@@ -39,3 +40,10 @@ def test_the_tables_of_lesson_06():
         row = (name, run.collective, run.what, run.ranks, f"{run.size:,}", f"{run.seconds * 1e3:g}")
         assert f"| {' | '.join(map(str, row))} |" in text
     assert all(f"{name} {rate / 1e9:g}" in text for name, rate in lesson_06.LINKS.items())
+
+
+def test_the_right_crossover_put_in_takes_ring_and_tree_as_long():
+    said = lesson_06._put_in(lesson_06._right(16, 1e-6, 1e-9), 16, 1e-6, 1e-9)
+    ring, tree = re.findall(r"= ([\d.]+) µs", said)
+    assert ring == tree
+    assert "the ring takes 30 (α + n/16 β)" in said
