@@ -42,6 +42,11 @@ def test_the_tables_of_lesson_06():
     assert all(f"{name} {rate / 1e9:g}" in text for name, rate in lesson_06.LINKS.items())
 
 
+def test_a_line_is_said_in_the_units_people_use():
+    f = lesson_06._pair((18e-6, 1 / 1.17e9))
+    assert (f.us, f.gb) == pytest.approx((18, 1.17))
+
+
 def test_the_right_crossover_put_in_takes_ring_and_tree_as_long():
     said = lesson_06._put_in(lesson_06._right(16, 1e-6, 1e-9), 16, 1e-6, 1e-9)
     ring, tree = re.findall(r"= ([\d.]+) µs", said)
