@@ -1,8 +1,7 @@
 """Where the lessons are, and what each says about itself.
 
 A lesson is a notebook `NN_verb_phrase.ipynb`. Its title is its first heading; what it needs stands in its own
-metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file and no list to edit.
-"""
+metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file and no list to edit."""
 
 import json
 import re

@@ -2,8 +2,7 @@
 
 A manifest in the folder remembers the hash of each file as it was laid out. A file that still has that hash
 is the course's and may be replaced by a newer version; any other is the learner's, is kept, and the new
-version is put beside it.
-"""
+version is put beside it."""
 
 import hashlib
 import json
@@ -33,8 +32,7 @@ def lay_out(folder: str | Path) -> Layout:
     """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; call it as often as you like.
 
     Returns what was written and, for each file that the learner changed and that has a newer version, a
-    sentence saying where the new one is. OSError says what could not be written; then nothing was.
-    """
+    sentence saying where the new one is. OSError says what could not be written; then nothing was."""
     target = Path(folder).expanduser().absolute()
     done, manifest, files = Layout(target), read_manifest(target), dict[Path, bytes]()
     before = dict(manifest)

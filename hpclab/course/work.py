@@ -2,8 +2,7 @@
 
 Only what differs from the course is saved: notebooks with answers and outputs, changed job scripts, files the
 learner made. A zip file that comes back from somewhere is not trusted: every name and size in it is checked
-before anything is written, and nothing of the learner's is overwritten.
-"""
+before anything is written, and nothing of the learner's is overwritten."""
 
 import io
 import os
@@ -86,8 +85,7 @@ def restore_work(content: bytes | memoryview, folder: str | Path) -> Restored:
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
     saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
     that is damaged, too large, or would write outside `folder`; OSError says what in `folder` cannot be
-    written. Either way nothing has changed.
-    """
+    written. Either way nothing has changed."""
     top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
     contents = _checked(content)
     progress = contents.pop(ledger.NAME, None)

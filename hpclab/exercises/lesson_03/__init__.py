@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from hpclab.exercises import Exercise, judges
 from hpclab.exercises.kernel_trials import LearnerLaunch, by_kernel, nothing, numbers
 from hpclab.exercises.lesson_03 import tiles
-from hpclab.exercises.lesson_03.bounds import KERNELS, by_bound_and_time
-
-__all__ = ["CHANGES", "CHANGE_FIRST", "FUSE", "KERNELS", "PREDICT", "PROFILES", "READINGS", "TILE"]
+from hpclab.exercises.lesson_03.bounds import KERNELS as KERNELS
+from hpclab.exercises.lesson_03.bounds import by_bound_and_time
 
 PREDICT = Exercise("03", "time and bound", by_bound_and_time, (
     "Count the bytes that cross the bus and the operations, then divide by bandwidth and rate.",
@@ -97,8 +96,8 @@ FUSE = Exercise("03", "three kernels into one", by_kernel(
     ),
     # x, residual and out once each, and the bias as if no cache had kept it; where rows are whole sectors
     most=lambda f: 4 * f.filled if f.output.shape[1] % 32 == 0 else math.inf,
-    yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as "
-    "fast, and two launches are gone. Compilers such as torch.compile do just this.",
+    yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as fast, "
+    "and two launches are gone. Compilers such as torch.compile do just this.",
 ), (
     "column, row = cuda.grid(2): the last index follows x. Guard both.",
     "A variable of a thread lives in a register. Nothing in between needs to go to an array.",

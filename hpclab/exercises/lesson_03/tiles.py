@@ -1,10 +1,8 @@
 """Tiles of a matrix product in exercises: what they need of a multiprocessor, and what they save."""
 
 from types import SimpleNamespace
-from typing import Any
 
-from hpclab import checks
-from hpclab.exercises import Verdict, judges
+from hpclab.exercises import judges
 from hpclab.models.device import from_catalogue
 from hpclab.models.gpu_memory import WARP
 from hpclab.models.occupancy import MOST_REGISTERS, MOST_THREADS, occupancy
@@ -38,31 +36,31 @@ _SHARED_OUT: judges.Mistakes = (
     ),
 )
 _RESIDENT: judges.Mistakes = (
-    (lambda f: f.threads > MOST_THREADS, "That is a block of {f.down} × {f.across} = {f.threads} "
-     f"threads; {MOST_THREADS} are the most. Let each thread make more of the sums."),
+    (lambda f: f.threads > MOST_THREADS, "That is a block of {f.down} × {f.across} = {f.threads} threads; "
+     f"{MOST_THREADS} are the most. Let each thread make more of the sums."),
     (lambda f: f.threads % WARP, "{f.threads} threads are no whole number of warps: lanes idle."),
     (lambda f: f.registers > MOST_REGISTERS, "{f.high} × {f.wide} sums need {f.registers} registers; a "
      f"thread has at most {MOST_REGISTERS}. The rest would go to memory and back: it spills."),
     (lambda f: f.shared > _MOST_SHARED, "Slices of {f.rows} rows and {f.columns} columns, {f.depth} deep, "
      "are {f.kib} KiB; a block has 48. Take shallower slices, which use a number as often, or a block less "
      "long."),
-    (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of "
-     "32. Part of each sector is moved for nothing: take a multiple of 8."),
-    (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each are more than the "
-     "65536 of a multiprocessor: not even one block can start."),
-    (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for "
-     "want of {f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
+    (lambda f: f.depth % 8, "A row of the tile of A is {f.row} bytes, and memory moves sectors of 32. Part "
+     "of each sector is moved for nothing: take a multiple of 8."),
+    (lambda f: not f.found, "{f.threads} threads with {f.registers} registers each are more than the 65536 "
+     "of a multiprocessor: not even one block can start."),
+    (lambda f: f.found.warps < 16, "Only {f.found.warps} of {f.found.most} warps are resident, for want of "
+     "{f.found.limits[0]}. At least 16 are needed, so that some compute while others wait."),
 )  # fmt: skip
 
 
-def _square(answer: Any) -> SimpleNamespace:
-    tile, depth, per = _integers(answer, "tile", "depth", "per_thread")
-    return _facts(tile, tile, depth, per, per)
+def _square(answer: object) -> SimpleNamespace:
+    given = judges.named(answer, tile=N, depth=N, per_thread=N)
+    return _facts(given.tile, given.tile, given.depth, given.per_thread, given.per_thread)
 
 
-def _integers(answer: Any, *names: str) -> list[int]:
-    given = judges.named(answer, *names)
-    return [checks.integer(name, given[name], 1, 4096) for name in names]
+def _rectangle(answer: object) -> SimpleNamespace:
+    given = judges.named(answer, rows=N, columns=N, high=N, wide=N)
+    return _facts(given.rows, given.columns, 8, given.high, given.wide)
 
 
 at_the_roof = judges.by_facts(
@@ -78,18 +76,16 @@ at_the_roof = judges.by_facts(
 )  # fmt: skip
 
 
-def fewest_readings(answer: object) -> Verdict:
-    """The challenge: how often a product of N × N matrices reads them through the last cache."""
-    rows, columns, high, wide = _integers(answer, "rows", "columns", "high", "wide")
-    f = _facts(rows, columns, 8, high, wide)
-    if wrong := judges.told((*_SHARED_OUT, *_RESIDENT), f):
-        return Verdict(False, wrong)
-    said = (
-        f"A is read {f.of_a} times, once for each column of blocks, and B {f.of_b} times, with {f.registers} "
-        f"registers a thread and {f.found.warps} warps."
-    )
-    if f.readings >= OURS:
-        return Verdict(
-            False, f"{said} Those are {f.readings} readings, and ours does with {OURS}: larger blocks."
-        )
-    return Verdict(True, f"{said} Ours needs {OURS} readings.", (f.readings, "readings"))
+_READ = (
+    "A is read {f.of_a} times, once for each column of blocks, and B {f.of_b} times, with {f.registers} "
+    "registers a thread and {f.found.warps} warps. "
+)
+fewest_readings = judges.by_facts(
+    _rectangle, (
+        *_SHARED_OUT, *_RESIDENT,
+        (lambda f: f.readings >= OURS, _READ + f"Those are {{f.readings}} readings, and ours does with "
+         f"{OURS}: larger blocks."),
+    ),
+    yes=_READ + f"Ours needs {OURS} readings.", score=("readings", "readings"),
+)  # fmt: skip
+"""The challenge: how often a product of N × N matrices reads them through the last cache."""

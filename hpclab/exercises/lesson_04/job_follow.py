@@ -1,7 +1,6 @@
 """Follow a job that a notebook submitted, up to a deadline; and what a notebook does where there is no Slurm.
 
-Plumbing only: what is submitted, and how, stands in the notebook.
-"""
+Plumbing only: what is submitted, and how, stands in the notebook."""
 
 import contextlib
 import os
@@ -25,8 +24,7 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     """The site's Slurm, or our own; where there is none, what stands in for it.
 
     `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
-    srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other.
-    """
+    srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other."""
     settings = settings or {}
     try:
         slurm = slurms.connect()

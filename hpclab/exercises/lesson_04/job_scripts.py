@@ -1,8 +1,7 @@
 """Read a batch script as sbatch reads it: which `#SBATCH` lines count, and what they ask for.
 
 sbatch stops looking for directives at the first line that is neither empty nor a comment, and says nothing
-about those it passes over. That silence is behind many jobs that end well and did the wrong thing.
-"""
+about those it passes over. That silence is behind many jobs that end well and did the wrong thing."""
 
 import contextlib
 import math
@@ -136,8 +135,7 @@ def limit_seconds(text: str) -> float:
     """Seconds in a time limit as Slurm reads it; ValueError for what it refuses.
 
     ``30`` is minutes, ``30:00`` minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day
-    and twelve hours; ``0`` is no limit.
-    """
+    and twelve hours; ``0`` is no limit."""
     word = text.strip()
     if word.upper() in ("UNLIMITED", "INFINITE", "-1", "0"):
         return math.inf

@@ -1,18 +1,14 @@
-"""The judge of a repaired job script.
-
-A repair is read first, because what sbatch would make of a line is where most mistakes can be named; then it
-is tried on this machine's processes; and where a Slurm is at hand it is submitted.
-"""
+"""The judge of a repaired job script: it is read first, as most mistakes can be named by what sbatch would
+make of a line; then tried on this machine's processes; and submitted where a Slurm is at hand."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from hpclab.cluster import slurm
 from hpclab.exercises import Exercise, Verdict
 from hpclab.exercises.judges import Mistakes, told
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_folder import original
-from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
+from hpclab.exercises.lesson_04.job_scripts import parse
 from hpclab.exercises.lesson_04.job_trials import JobTrial
 
 _SHARED = (
@@ -23,20 +19,25 @@ _SHARED = (
 
 def repair(
     name: str, leaves: Mapping[str, str], mistakes: Mistakes, *, ran: Mistakes = (), hints: tuple[str, ...],
-    because: str, around: Callable[[], bool] = bool,  # nothing
+    because: str, mended: Callable[[], bool] = bool,
 ) -> Exercise:  # fmt: skip
-    """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words
-    in it; `mistakes` are read from the script, and `ran` are those that its JobTrial shows. Where `around()`,
+    """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words in
+    it; `mistakes` are read from the script, and `ran` are those that its JobTrial shows. Where `mended()`,
     what was wrong is mended outside the script, which may be as it was."""
 
     def result(trial: JobTrial) -> str:
         return told(ran, trial) or _missing(trial, leaves) or trial.trouble
 
     def judge(answer: object) -> Verdict:
-        script = parse(_text(answer, "" if around() else f"broken/{name}.sh"))
+        script = parse(_text(answer, "" if mended() else f"broken/{name}.sh"))
         if wrong := told((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
             return Verdict(False, wrong)
-        return _submitted(script, result, because)
+        why_not, trial = job_trials.submit_here(script)
+        if why_not:
+            return Verdict(True, f"{because} (Tried on this machine's processes{why_not})")
+        if trouble := trial.trouble or result(trial):
+            return Verdict(False, f"It reads well, but on the real Slurm {trouble}")
+        return Verdict(True, f"{because} (Proved by job {trial.job} on the Slurm here.)")
 
     return Exercise("04", name, judge, hints)
 
@@ -67,21 +68,3 @@ def _text(answer: object, name: str) -> str:
     if name and answer.strip() == original(name).strip():
         raise ValueError(f"Not solved yet: {name} is as it was. Open it, repair it, save it, run this cell.")
     return answer
-
-
-def _submitted(script: JobScript, result: Callable[[JobTrial], str], because: str) -> Verdict:
-    here = f"{because} (Tried on this machine's processes"
-    try:
-        found = slurm.connect(start=False, export=False)
-    except slurm.SlurmError:
-        return Verdict(True, f"{here}: no Slurm runs here.)")
-    if script.log.startswith("/") or ".." in script.log:
-        return Verdict(True, f"{here}: the job's log is not for a check to write.)")
-    if script.gpus and not any(node.gpus for node in found.nodes()):
-        return Verdict(True, f"{here}: this Slurm has no GPUs.)")
-    trial = job_trials.submit(found, script)
-    if trial.waited:
-        return Verdict(True, f"{here}, because {trial.trouble})")
-    if trouble := trial.trouble or result(trial):
-        return Verdict(False, f"It reads well, but on the real Slurm {trouble}")
-    return Verdict(True, f"{because} (Proved by job {trial.job} on the Slurm here.)")

@@ -43,51 +43,39 @@ RIGHT = {
     "REMEDY": [FITTING, {key.lower(): value.upper() for key, value in FITTING.items()}],
     "PLAN": [plan(3, 4, "full"), plan(2, 2, "full"), plan(numpy.int64(3), numpy.int64(2), "full")],
     "CHEAPEST": [cheap(16, 3, 1, "none"), cheap(8, 3, 4, "full"), cheap(1 << 5, 3, 1, "none")],
-}
+}  # fmt: skip
 
 WRONG = {
     "STATE": [
         (lambda n, p, s: 16 * n, "without sharding"),
         (lambda n, p, s: 16 * n / p if s else 16 * n, "everything at once"),
-        (lambda n, p, s: 16 * n / p, "in every stage"),
-        (lambda n, p, s: 2 * n, "that is the parameters"),
+        (lambda n, p, s: 16 * n / p, "in every stage"), (lambda n, p, s: 2 * n, "that is the parameters"),
         (lambda n, p, s: 4 * n, "which of them does stage 0 divide"),
         (lambda n, p, s: state(n, p, s) / 1e9, "a number of GB"),
         (lambda n, p, s: state(n, p, s) / 2**30, "a number of GiB"),
         (lambda n, p, s: state(n, p, s - 1), "a stage late"),
         (of(2, 2, 8), "a float32 copy of the parameter"),
-        (lambda n, p, s: n * (2 // p + 2 // p + 12 // p if s else 16), "which of them does stage 1"),
-        (of(2, 4, 12), "18 bytes"),
-        (of(4, 4, 8), "is float32"),
+        (of(2, 4, 12), "18 bytes"), (of(4, 4, 8), "is float32"),
     ],
     "REMEDY": [
-        (FITTING | {"C": "recompute"}, "2.8 TB"),
-        (FITTING | {"D": "recompute"}, "costs nothing"),
-        (FITTING | {"A": "accumulate"}, "smallest micro-batch"),
-        (FITTING | {"B": "shard"}, "140 GB on each"),
+        (FITTING | {"C": "recompute"}, "2.8 TB"), (FITTING | {"D": "recompute"}, "costs nothing"),
+        (FITTING | {"A": "accumulate"}, "smallest micro-batch"), (FITTING | {"B": "shard"}, "140 GB on each"),
         (dict(zip("ABCD", lesson_09.REMEDIES, strict=True)), "smallest micro-batch"),  # as they are printed
         (FITTING | {"A": "fewer layers"}, "must be one of accumulate; adapters; recompute; shard"),
-        ({"A": "shard"}, "a dict with one remedy for each of A, B, C and D"),
     ],
     "PLAN": [
-        (plan(0, 1, "full"), "Model state alone"),
-        (plan(3, 8, "none"), "of activations"),
-        (plan(3, 1, "full"), "makes small products"),
-        (plan(3, 3, "none"), "must divide the 64 sequences"),
-        (plan(4, 1, "none"), "zero must be"),
-        (plan(3, 1, "selective"), "which a fused kernel never keeps"),
-        (plan(3, "4", "full"), "micro_batch must be"),
-        (3, "The answer is a dict"),
+        (plan(0, 1, "full"), "Model state alone"), (plan(3, 8, "none"), "of activations"),
+        (plan(3, 1, "full"), "makes small products"), (plan(3, 3, "none"), "must divide the 64 sequences"),
+        (plan(4, 1, "none"), "zero must be"), (plan(3, 1, "selective"), "which a fused kernel never keeps"),
+        (plan(3, "4", "full"), "micro_batch must be"), (3, "The answer is a dict"),
     ],
     "CHEAPEST": [
-        (cheap(1, 0, 1, "full"), "Model state alone"),
-        (cheap(8, 3, 1, "none"), "of activations"),
-        (cheap(12, 3, 1, "none"), "must divide the 64 sequences"),
-        (cheap(128, 3, 1, "none"), "gpus must be"),
+        (cheap(1, 0, 1, "full"), "Model state alone"), (cheap(8, 3, 1, "none"), "of activations"),
+        (cheap(12, 3, 1, "none"), "must divide the 64 sequences"), (cheap(128, 3, 1, "none"), "gpus must be"),
         (plan(3, 4, "full"), "The answer is a dict with gpus, zero"),
         (cheap(16, 3, 1, "half"), "recompute must be"),
     ],
-}
+}  # fmt: skip
 
 OWN = {"STATE": [lesson_09._state], "REMEDY": [lesson_09.SHORTAGES]}
 
