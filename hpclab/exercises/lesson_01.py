@@ -94,7 +94,6 @@ MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
     "Set it equal to the efficiency, solve for n, and think about which way to round.",
 ))  # fmt: skip
 
-
 _ASKED = ("predict_throughput(gpus, throughput, target)", "a number of sequences a second")
 
 

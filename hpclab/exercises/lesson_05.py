@@ -45,7 +45,6 @@ CHUNK_SIZE = Exercise("05", "chunk size", judges.by_number(
     "From above: a node has 4 GiB / 32 to do, and one chunk must be at most 5 % of that.",
 ))  # fmt: skip
 
-
 TIMES: Mapping[int, float] = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
 """Seconds by nodes of a run to judge: modelled, with the USL for σ = 0.0126 and κ = 0.001, and rounded."""
 
@@ -72,7 +71,6 @@ NODES_THAT_PAY = Exercise("05", "nodes that pay", judges.by_number(
     "Efficiency is the speedup divided by n: the part of the nodes that you pay for and use. At least 70 % "
     "takes 70 %, too.",
 ))  # fmt: skip
-
 
 _ASKED = ("break_even(start, speedup)", "a number of seconds")
 _BUT = "Right where nodes help. But for a speedup of"
@@ -106,7 +104,6 @@ BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
     "Staying takes `work` seconds. Asking takes start + work / speedup.",
     "Set the two equal and solve for work. For a speedup of 1 or less return float('inf').",
 ))  # fmt: skip
-
 
 _PARTS = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", "unexplained")
 BARS: Mapping[str, Mapping[str, float]] = {
@@ -151,7 +148,6 @@ READ_THE_BARS = Exercise("05", "read the bars", judges.by_choice(
     "Compute is 84 rank-seconds in each: the work did not change. Find the largest other part.",
     "The table under \"Reading the picture\" says for each part what helps.",
 ))  # fmt: skip
-
 
 _JOINS, _LOADS, _SENDING, _DEADLINE = 3.0, 6.0, 0.002, 120.0  # s
 

@@ -68,7 +68,6 @@ WHAT_BINDS = Exercise("07", "what binds", judges.by_choice(
     "files whole: how long does the slow one need for its own?",
 ))  # fmt: skip
 
-
 NODES, BATCH, STEP, SAMPLE, SAMPLES = 16, 64, 0.25, 114_660, 1_281_167
 """A training job: nodes with one accelerator each, samples in a batch, seconds of a step, bytes of a sample
 (ImageNet's as MLPerf Storage has them), samples in all."""
@@ -159,7 +158,6 @@ STAGING = Exercise("07", "staging", judges.in_turn(
     "What if local is not faster than shared?",
 ))  # fmt: skip
 
-
 INTERVAL = Exercise("07", "interval", judges.by_function(
     "best_interval(write, mtbf)", "a number of seconds",
     lambda: ((60.0, 86_400.0), (20.0, 21_600.0), (300.0, 360_000.0)),
@@ -186,7 +184,6 @@ INTERVAL = Exercise("07", "interval", judges.by_function(
     "one comes every mtbf seconds: t / (2 mtbf) of the time.",
     "The sum write / t + t / (2 mtbf) is smallest where both are the same.",
 ))  # fmt: skip
-
 
 NODES_4, RATE, DECODED = 4, 2048.0, 500.0
 """Of the challenge: nodes, samples/s that the accelerators of one take, and those that a worker decodes."""

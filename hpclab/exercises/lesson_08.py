@@ -54,7 +54,6 @@ EXPOSED = Exercise("08", "exposed communication", judges.by_function(
     "A message begins at max(ready, free). Exposed is what the last one ends after the backward pass.",
 ))  # fmt: skip
 
-
 AVERAGE = Exercise("08", "average", judges.by_function(
     "gradient(sums, ranks, micro_batches)", "a number",
     lambda: ((24.0, 4, 1), (24.0, 4, 3), (9.0, 1, 4), (7.0, 1, 1)),
@@ -109,7 +108,6 @@ EFFICIENCY = Exercise("08", "efficiency", judges.by_function(
     "batch, so they should need the same time.",
 ))  # fmt: skip
 
-
 BACKWARD, GRADIENTS = 0.25, 3.1e9
 """A training on 64 GPUs: seconds of a backward pass, bytes of gradients (2 a parameter of 1.55 billion)."""
 
@@ -151,7 +149,6 @@ BUCKET = Exercise("08", "bucket", judges.by_facts(
     "3.1 GB through 25 GB/s, twice, are 0.25 s: the link is busy all the time. Then the first message "
     "counts, too.",
 ))  # fmt: skip
-
 
 PIECES = (*((2.0e-3, 9.44e6), (1.0e-3, 4.72e6)) * 12, (0.5e-3, 78.8e6))
 """Of the challenge: seconds of the backward pass before each piece of the gradients is there, and its bytes.

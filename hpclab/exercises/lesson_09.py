@@ -50,7 +50,6 @@ STATE = Exercise("09", "model state", judges.by_function(
     "Stage 1 divides the 12 by the ranks, stage 2 a 2 more, stage 3 all.",
 ))  # fmt: skip
 
-
 SHORTAGES: Mapping[str, str] = {
     "A": "8 B on 64 GPUs, sharded; one sequence of 32,768 tokens is already too much",
     "B": "a 70 B model is to learn a house style from 2,000 letters, on 8 GPUs of 80 GB",
@@ -60,7 +59,6 @@ SHORTAGES: Mapping[str, str] = {
 """Four shortages of memory."""
 REMEDIES = ("accumulate", "adapters", "recompute", "shard")
 """Smaller micro-batches; LoRA; activation checkpointing; ZeRO or FSDP."""
-
 
 _AGAINST = {
     ("A", "accumulate"): "one sequence is the smallest micro-batch there is.",
@@ -77,7 +75,6 @@ _AGAINST = {
     ("D", "adapters"): "then another model is trained. Nothing is wrong with this one's state.",
 }
 
-
 REMEDY = Exercise("09", "remedy", judges.by_choice(
     "remedy", dict(zip(SHORTAGES, ("recompute", "adapters", "shard", "accumulate"), strict=True)), REMEDIES,
     lambda key, remedy: _AGAINST[key, remedy],
@@ -87,7 +84,6 @@ REMEDY = Exercise("09", "remedy", judges.by_choice(
     "What fills the memory: state (parameters, gradients, optimizer), or activations?",
     "C: 16 bytes a parameter. A: what is left to make smaller, when the batch is one?",
 ))  # fmt: skip
-
 
 NODE, BATCH, HOW = "dgx-a100-40gb", 64, ("none", "selective", "full")
 """Nodes of 8 A100 with 40 GB each; sequences of a step; what can be recomputed."""
@@ -132,7 +128,6 @@ _TOO_MUCH = (
      "{f.activations:.0f} of activations. Which of the two can still shrink, and what does that cost?"),
 )  # fmt: skip
 
-
 PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
     functools.partial(_facts, gpus=8), (
         *_TOO_MUCH,
@@ -146,7 +141,6 @@ PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
     "State first: what does each stage of ZeRO leave on one of 8 ranks? Then activations of a micro-batch.",
     "One sequence without recomputing is just too much. With recomputing there is room: for what?",
 ))  # fmt: skip
-
 
 CHEAPEST = Exercise("09", "fewest GPU-seconds", judges.by_facts(
     _facts, _TOO_MUCH,

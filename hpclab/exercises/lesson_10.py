@@ -41,7 +41,6 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
     "With v chunks filling takes (p - 1)/v.",
 ))  # fmt: skip
 
-
 NEEDS: Mapping[str, str] = {
     "A": "all fits into one node; there are 64 nodes, and the batch is large",
     "B": "ten times the parameters are wanted, for hardly more computing a token",
@@ -61,7 +60,6 @@ _ASKED = {
     "E": "which one sends least, from one neighbour to the next, and cuts between layers?",
 }
 
-
 AXIS = Exercise("10", "which axis", judges.by_choice(
     "way to split", {"A": "data", "B": "expert", "C": "tensor", "D": "context", "E": "pipeline"}, AXES,
     lambda key, _: _ASKED[key],
@@ -71,7 +69,6 @@ AXIS = Exercise("10", "which axis", judges.by_choice(
     "What does each axis cut: a matrix, the list of layers, the batch, a sequence, the choice of MLPs?",
     "Which one cuts nothing of the model? That is A's. Which one cuts inside a layer? That is C's.",
 ))  # fmt: skip
-
 
 GPT3, CLUSTER, GPUS, BATCH = MODELS["GPT-3, 175 B"], "dgx-a100", 512, 1024
 """64 nodes of 8 A100 with 80 GB; sequences of a step."""
@@ -134,7 +131,6 @@ PLAN = Exercise("10", "175B on 512 GPUs", judges.by_facts(
     "Tensor parallelism up to the node's 8 GPUs, for memory; then a pipeline, until the rest fits.",
     "More micro-batches, or chunks, make the bubble smaller. Recompute only what memory asks for.",
 ))  # fmt: skip
-
 
 TOKENS, DAYS, SITE = 366e9, 118, "a100-omni-path"
 """BLOOM's training: tokens and days (Luccioni et al., 2022), and nodes of 8 A100 with 4 Omni-Path cards."""

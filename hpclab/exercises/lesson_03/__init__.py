@@ -18,7 +18,6 @@ PREDICT = Exercise("03", "time and bound", by_bound_and_time, (
     "from_catalogue('h100-80gb').roof('bf16') has .bandwidth and .rate; a product does 2 * n**3 operations.",
 ))  # fmt: skip
 
-
 TILE = Exercise("03", "a tile that reaches the roof", tiles.at_the_roof, (
     "Operations per byte: each slice brings 2 · tile · depth numbers for 2 · tile² · depth operations.",
     "That is tile / 4, whatever the depth. Threads: (tile / per_thread)², at most 1,024.",
@@ -30,7 +29,6 @@ READINGS = Exercise("03", "the fewest readings", tiles.fewest_readings, (
     "16 warps are 512 threads, and 65,536 registers for 512 threads are 128 each: use them all.",
     "Of blocks with as many sums the square reads least, but 4,096 must be cut well: 7 · 12 sums a thread.",
 ))  # fmt: skip
-
 
 PROFILES: Mapping[str, Mapping[str, float]] = {
     "A": {"needed": 3.22e9, "moved": 3.22e9, "operations": 2.7e8, "warps": 48, "seconds": 1.11e-3},

@@ -75,7 +75,6 @@ at_the_roof = judges.by_facts(
     "a sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
 )  # fmt: skip
 
-
 _READ = (
     "A is read {f.of_a} times, once for each column of blocks, and B {f.of_b} times, with {f.registers} "
     "registers a thread and {f.found.warps} warps. "

@@ -72,7 +72,6 @@ FIT = Exercise("06", "alpha and beta", judges.by_facts(
     "*zip(*lesson_06.POINTS.items())): alpha is line.latency, beta is 1 / line.bandwidth.",
 ))  # fmt: skip
 
-
 RING = Exercise("06", "a ring that ends at home", by_ring, (
     "Follow chunk 0 backwards: it must arrive at rank 0 last. Who sends it there, and in which step?",
     "In the last step, ranks - 2, the rank before yours sends your chunk. One step earlier, the rank before "
@@ -80,7 +79,6 @@ RING = Exercise("06", "a ring that ends at home", by_ring, (
     "Put the notebook's (rank - step) % ranks into a table for 3 ranks: every chunk is one too far on. Begin "
     "with the chunk before it.",
 ))  # fmt: skip
-
 
 _ASKED = ("crossover(p, alpha, beta)", "a number of bytes")
 
@@ -196,7 +194,6 @@ BOTTLENECK = Exercise("06", "which link is full", judges.by_choice(
     "all-gather: what crosses a link.",
     "The bound is the slowest link that could have carried that busbw.",
 ))  # fmt: skip
-
 
 FASTEST = Exercise("06", "the fastest all-reduce", by_time, (
     "Add up inside each node first. What crosses between the nodes must not leave by rank 3's card.",

@@ -56,29 +56,6 @@ def bar() -> tuple[float, str]:
     return min((microseconds(library(name)), name.replace("_", " ")) for name in known)
 
 
-def timed(answer: object) -> SimpleNamespace:
-    """Steps that must add up right on all ranks, and their time beside that of the course's best
-    algorithm."""
-    if wrong := _replayed(steps := _read(answer)):
-        raise ValueError(wrong)
-    took, (best, name) = microseconds(steps), bar()
-    return SimpleNamespace(
-        took=took,
-        best=best,
-        name=name,
-        ours=OURS,
-        cable=" Which cable do your messages wait for?" * (took > best),
-    )
-
-
-by_time = judges.by_facts(
-    timed, ((lambda f: f.took >= f.best, "Every sum is right, after {f.took:g} µs. The {f.name} takes "
-            "{f.best:g} µs here: be faster.{f.cable}"),),
-    yes="{f.took:g} µs, modelled; the course's fastest, the {f.name}, takes {f.best:g}, ours {f.ours:g}.",
-    score=("took", "µs"),
-)  # fmt: skip
-
-
 def _read(answer: Any) -> list[list[Message]]:
     try:
         steps = [[(int(a), int(b), int(c), bool(adds)) for a, b, c, adds in step] for step in answer]
@@ -90,39 +67,50 @@ def _read(answer: Any) -> list[list[Message]]:
     return steps
 
 
-def _replayed(steps: list[list[Message]]) -> str:
-    """What is wrong with the sums, or nothing. A sum is the bits of the ranks whose values are in it."""
-    held = [[1 << rank] * CHUNKS for rank in range(RANKS)]
+def _replay(steps: list[list[Message]], ranks: int, chunks: int) -> tuple[list[list[int]], str]:
+    """Whose values are in the sums that each rank holds of each chunk, as bits; and what is wrong, or ""."""
+    held = [[1 << rank] * chunks for rank in range(ranks)]
     for number, step in enumerate(steps):
         parcels = [(target, chunk, adds, held[source][chunk]) for source, target, chunk, adds in step]
         copied = [(target, chunk) for target, chunk, adds, _ in parcels if not adds]
         for target, chunk, adds, parcel in parcels:
-            where = f"Step {number}: rank {target} gets chunk {chunk}"
+            where = f"step {number}: rank {target} gets chunk {chunk}"
             if (target, chunk) in copied and sum(one[:2] == (target, chunk) for one in parcels) > 1:
-                return f"{where} twice, and one overwrites: which comes last?"
+                return held, f"{where} twice, and one overwrites: which comes last?"
             if adds and (twice := parcel & held[target][chunk]):
                 rank = (twice & -twice).bit_length() - 1
-                return f"{where} with rank {rank}'s values, and has them already, so they count twice."
+                return held, f"{where} with rank {rank}'s values, and has them already, so they count twice."
             held[target][chunk] = parcel | (held[target][chunk] if adds else 0)
+    return held, ""
+
+
+def _timed(answer: object) -> SimpleNamespace:
+    held, wrong = _replay(steps := _read(answer), RANKS, CHUNKS)
     for rank, sums in enumerate(held):
         least = min(sums, key=int.bit_count)
         if (ranks := least.bit_count()) < RANKS:
-            return f"In the end rank {rank} has {ranks} of {RANKS} ranks in chunk {sums.index(least)}."
-    return ""
+            wrong = (
+                wrong or f"In the end rank {rank} has {ranks} of {RANKS} ranks in chunk {sums.index(least)}."
+            )
+    if wrong:
+        raise ValueError(wrong)
+    took, (best, name) = microseconds(steps), bar()
+    cable = " Which cable do your messages wait for?" * (took > best)
+    return SimpleNamespace(took=took, best=best, name=name, cable=cable)
 
 
+by_time = judges.by_facts(
+    _timed, ((lambda f: f.took >= f.best, "Every sum is right, after {f.took:g} µs. The {f.name} takes "
+             "{f.best:g} µs here: be faster.{f.cable}"),),
+    yes="{f.took:g} µs, modelled; the course's fastest, the {f.name}, takes {f.best:g}, ours "
+    f"{OURS:g}.", score=("took", "µs"),
+)  # fmt: skip
 _RING_RANKS = (4, 2, 3, 5, 6, 7, 8, 9)  # 4 first: what is said of it is the easiest to follow
-_RING_YES = (
-    "Replayed on 2 to 9 ranks: after p − 1 steps each rank holds the whole sum of its own chunk. That is the "
-    "reduce-scatter of ZeRO and FSDP, where each rank owns the shard that carries its number."
-)
 
 
 def by_ring(answer: object) -> Verdict:
     """A function that says which chunk a rank sends in a step, replayed on 2 to 9 ranks."""
-    events = [
-        (rank, ranks, step) for ranks in _RING_RANKS for step in range(ranks - 1) for rank in range(ranks)
-    ]
+    events = [(rank, n, step) for n in _RING_RANKS for step in range(n - 1) for rank in range(n)]
     sent = judges.called(
         "chunk_to_send(rank, ranks, step)", "the number of a chunk, a whole number", answer, events,
         lambda value: judges.is_number(value) and not isinstance(value, float),
@@ -133,34 +121,32 @@ def by_ring(answer: object) -> Verdict:
             where = f"Rank {rank} of {ranks} sends chunk {chunk} in step {step}"
             return Verdict(False, f"{where}, but chunks are 0 to {ranks - 1}: is the % ranks missing?")
     wrong = next(filter(None, (_ring_fault(ranks, said) for ranks in _RING_RANKS)), "")
-    return Verdict(not wrong, wrong or _RING_YES)
+    return Verdict(not wrong, wrong or (
+        "Replayed on 2 to 9 ranks: after p − 1 steps each rank holds the whole sum of its own chunk. That is "
+        "the reduce-scatter of ZeRO and FSDP, where each rank owns the shard that carries its number."
+    ))  # fmt: skip
 
 
-def _ring_fault(ranks: int, said: Mapping[tuple, int]) -> str:
-    """What is wrong with the ring on `ranks` ranks, or nothing. A sum is a list of whose values are in it."""
-    held = [[[rank] for _ in range(ranks)] for rank in range(ranks)]
-    for step in range(ranks - 1):
-        sent = [(said[rank, ranks, step], rank) for rank in range(ranks)]
-        parcels = [(chunk, (rank + 1) % ranks, held[rank][chunk][:]) for chunk, rank in sent]
-        for chunk, target, parcel in parcels:
-            if twice := set(parcel) & set(held[target][chunk]):
-                return (
-                    f"On {ranks} ranks, step {step}: rank {target} gets chunk {chunk} with rank "
-                    f"{min(twice)}'s values, and has them already, so they count twice. Send what came in "
-                    "the step before."
-                )
-            held[target][chunk] += parcel
-    whole = [{c for c in range(ranks) if len(held[rank][c]) == ranks} for rank in range(ranks)]
-    if all(rank in whole[rank] for rank in range(ranks)):
-        return ""
-    if all(len(chunks) == 1 for chunks in whole):
-        rank = next(rank for rank, chunks in enumerate(whole) if rank not in chunks)
+def _ring_fault(n: int, said: Mapping[tuple, int]) -> str:
+    """What is wrong with the ring on `n` ranks, or nothing."""
+    steps = [
+        [(rank, (rank + 1) % n, said[rank, n, step], True) for rank in range(n)] for step in range(n - 1)
+    ]
+    held, twice = _replay(steps, n, n)
+    if twice:
+        return f"On {n} ranks, {twice} Send what came in the step before."
+    whole = [{chunk for chunk, who in enumerate(sums) if who.bit_count() == n} for sums in held]
+    wrong = [rank for rank in range(n) if rank not in whole[rank]]
+    if wrong and all(len(chunks) == 1 for chunks in whole):
         return (
-            f"A right ring, but on {ranks} ranks rank {rank} ends with the whole sum of chunk "
-            f"{min(whole[rank])}, and is to own chunk {rank}. Everybody must begin with another chunk."
+            f"A right ring, but on {n} ranks rank {wrong[0]} ends with the whole sum of chunk "
+            f"{min(whole[wrong[0]])}, and is to own chunk {wrong[0]}. Everybody must begin with another "
+            "chunk."
         )
+    if not wrong:
+        return ""
     return (
-        f"On {ranks} ranks, after {ranks - 1} steps, the fullest sum on rank 0 has the values of "
-        f"{max(map(len, held[0]))} of {ranks} ranks. In step s a rank must pass on the chunk that it "
+        f"On {n} ranks, after {n - 1} steps, the fullest sum on rank 0 has the values of "
+        f"{max(map(int.bit_count, held[0]))} of {n} ranks. In step s a rank must pass on the chunk that it "
         "received in step s − 1."
     )
