@@ -1,7 +1,7 @@
-"""Where the lessons are, and what each says about itself.
+"""Where the lessons are, and what each says about itself, so that a new lesson is one new file.
 
 A lesson is a notebook `NN_verb_phrase.ipynb`. Its title is its first heading; what it needs stands in its own
-metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file and no list to edit."""
+metadata (``{"hpclab": {"needs": ["slurm"]}}``)."""
 
 import json
 import re
@@ -40,18 +40,13 @@ def lessons() -> list[Lesson]:
         try:
             text = path.read_text(encoding="utf-8")
             notebook = json.loads(text)
-            title = _title(notebook, path.stem)
+            texts = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
             needs = tuple(notebook["metadata"].get("hpclab", {}).get("needs", ()))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a notebook: {error}.") from None
+        heading = re.search(r"^#\s+(.+)$", "\n".join(texts), re.MULTILINE)
+        title = heading[1].strip() if heading else path.stem[3:].replace("_", " ").capitalize()
+        title = re.sub(r"^(lesson\s+)?\d\d\s*[.:·–-]?\s+", "", title, flags=re.IGNORECASE)
         exercises = tuple(dict.fromkeys(re.findall(r"lesson_\d\d\.([A-Z0-9_]+)\.check\(", text)))
         found.append(Lesson(path.name[:2], path.stem, title, path, needs, exercises))
     return found
-
-
-def _title(notebook: dict, stem: str) -> str:
-    for cell in notebook["cells"]:
-        heading = re.search(r"^#\s+(.+)$", "".join(cell.get("source", "")), re.MULTILINE)
-        if cell.get("cell_type") == "markdown" and heading:
-            return re.sub(r"^(lesson\s+)?\d\d\s*[.:·–-]?\s+", "", heading[1].strip(), flags=re.IGNORECASE)
-    return stem[3:].replace("_", " ").capitalize()

@@ -34,18 +34,18 @@ def lay_out(folder: str | Path) -> Layout:
     Returns what was written and, for each file that the learner changed and that has a newer version, a
     sentence saying where the new one is. OSError says what could not be written; then nothing was."""
     target = Path(folder).expanduser().absolute()
-    done, manifest, files = Layout(target), read_manifest(target), dict[Path, bytes]()
-    before = dict(manifest)
+    done, before, files = Layout(target), read_manifest(target), dict[Path, bytes]()
+    manifest = dict(before)
     for name, source in originals().items():
         place, content = target / name, source.read_bytes()
-        fresh, laid = digest(content), manifest.get(name)
-        if not os.path.lexists(place) or (is_plain(place) and digest(place.read_bytes()) == laid != fresh):
+        manifest[name] = fresh = digest(content)
+        laid, here = before.get(name), digest(place.read_bytes()) if is_plain(place) else ""
+        if not os.path.lexists(place) or (here and here == laid != fresh):
             files[place] = content
-        elif laid != fresh and not (is_plain(place) and digest(place.read_bytes()) == fresh):
+        elif fresh not in (laid, here):
             new = beside(place, "new")
             files[new] = content
             done.kept.append(f"You changed {name}, so it was kept; the course's new version is {new.name}.")
-        manifest[name] = fresh
     done.written.extend(files)
     if files or manifest != before:
         files[target / MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
@@ -55,13 +55,14 @@ def lay_out(folder: str | Path) -> Layout:
 
 def originals() -> dict[str, Path]:
     """The course's files by the name they get in a working folder, with ``/`` between the parts."""
-    top = root()
-    jobs = top / "slurm" / "jobs"
-    files = {path.name: path for path in sorted((top / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    files |= {path.name: path for path in (top / "notebooks").glob("*.md")}
+    notebooks, jobs = root() / "notebooks", root() / "slurm" / "jobs"
+    files = {
+        path.name: path for path in (*sorted(notebooks.glob("[0-9][0-9]_*.ipynb")), *notebooks.glob("*.md"))
+    }
     for path in sorted(jobs.rglob("*")):
-        if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(jobs).parts):
-            files[f"slurm/jobs/{path.relative_to(jobs).as_posix()}"] = path
+        name = path.relative_to(jobs)
+        if path.is_file() and not any(part.startswith((".", "__")) for part in name.parts):
+            files[f"slurm/jobs/{name.as_posix()}"] = path
     return files
 
 

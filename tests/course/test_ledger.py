@@ -42,7 +42,8 @@ def asked(said):
     (2, 0.2, "Predicted 10× too low", "Look first at the cores."),
     (22, 0.2, "Well predicted", ""), (22.1, 0.2, "Predicted 1.1× too high", "Look first at the <bandwidth>."),
     (0, 0.0, "Well predicted", ""), (0, 0.03, "Predicted too low", "Look first at the cores."),
-    (5, [], "No verdict yet", "Run the cells above."), (None, 0.2, "No prediction", "Commit to a number first"),
+    (5, [], "No verdict yet", "Run the cells above."),
+    (None, 0.2, "No prediction", "Commit to a number first"),
 ])  # fmt: skip
 def test_a_verdict_says_the_factor_and_where_to_look(mine, capsys, said, came, title, look):
     asked(said).compare(came)
