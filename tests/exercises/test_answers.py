@@ -2,7 +2,7 @@
 
 Each file in answers/ holds, by exercise, RIGHT (at least two answers, written differently), WRONG (at least
 four, each with words that its hint must contain) and, where there is some, OWN: the package's own code, which
-earns nothing. SOLUTION says what docs/solutions.md calls each answer: those that people read pass, too.
+earns nothing. The solutions that people read in docs/solutions.md pass, too.
 """
 
 import importlib
@@ -28,6 +28,10 @@ EXERCISES = [(lesson, name) for lesson, answers in LESSONS.items() for name in a
 
 def exercise(lesson: str, name: str) -> Exercise:
     return getattr(importlib.import_module(f"hpclab.exercises.{lesson}"), name)
+
+
+def notebook(lesson: str) -> str:
+    return next((ROOT / "notebooks").glob(f"{lesson.removeprefix('lesson_')}_*")).read_text("utf-8")
 
 
 def cases(kind: str) -> list:
@@ -78,10 +82,9 @@ def test_every_exercise_of_the_lesson_is_whole_and_has_answers(lesson):
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_one_exercise_of_the_lesson_is_a_challenge_with_a_score(lesson):
     """Two right answers of different scores, so that there is something to beat."""
-    text = next((ROOT / "notebooks").glob(f"{lesson.removeprefix('lesson_')}_*")).read_text("utf-8")
-    names = re.findall(r"### Challenge.*?lesson_\d\d\.([A-Z_0-9]+)\.check\(", text, re.DOTALL)
-    assert names
-    for name in names:
+    found = re.findall(r"### Challenge.*?lesson_\d\d\.([A-Z_0-9]+)\.check\(", notebook(lesson), re.DOTALL)
+    assert found
+    for name in found:
         scores = {exercise(lesson, name).check(answer).score for answer in LESSONS[lesson]["RIGHT"][name]}
         assert None not in scores
         assert len(scores) > 1
@@ -91,9 +94,10 @@ SOLUTIONS = (ROOT / "docs" / "solutions.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lesson", [name for name, answers in LESSONS.items() if "SOLUTION" in answers])
+@pytest.mark.parametrize("lesson", sorted(LESSONS.keys() - {"lesson_04"}))  # whose answers are files
 def test_each_worked_solution_passes(lesson):
-    number, names = lesson.removeprefix("lesson_"), LESSONS[lesson]["SOLUTION"]
+    number = lesson.removeprefix("lesson_")
+    names = dict(re.findall(r"lesson_\d\d\.([A-Z_0-9]+)\.check\((\w+|\([\w, ]+\))\)", notebook(lesson)))
     section = SOLUTIONS.split(f"\n## {number} ")[1].split("\n## ")[0]
     cell: dict = {
         "__name__": "__main__", "np": numpy, "cuda": cuda, "scaling": scaling,
@@ -106,8 +110,9 @@ def test_each_worked_solution_passes(lesson):
         before = dict(cell)
         exec(compile(block, file, "exec"), cell)
         for name, answer in names.items():
-            if answer in cell and cell[answer] is not before.get(answer):
-                verdict = exercise(lesson, name).check(cell[answer])
+            parts = re.findall(r"\w+", answer)
+            if all(part in cell and cell[part] is not before.get(part) for part in parts):
+                verdict = exercise(lesson, name).check(eval(answer, cell))
                 assert verdict.passed, verdict.message
                 checked.add(name)
     assert checked == set(LESSONS[lesson]["RIGHT"])

@@ -53,5 +53,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"BACKEND": [limits.call_each], "PACK": [limits.call_each]}
-
-SOLUTION = {"BACKEND": "choose", "PACK": "plan"}

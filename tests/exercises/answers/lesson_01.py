@@ -88,8 +88,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"SERIAL_SHARE": [scaling.serial_fraction], "SIXTEEN": [scaling.fit]}
-
-SOLUTION = {
-    "CHEAPEST": "measure_on", "SERIAL_SHARE": "answer", "MOST_CORES": "most_cores",
-    "SIXTEEN": "predict_throughput",
-}  # fmt: skip

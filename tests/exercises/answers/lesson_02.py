@@ -20,13 +20,6 @@ def answer(factor, x, y):
         y[i] += factor * x[i]
 """
 BY_HAND = ("cuda.grid(1)", "cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x")
-SCALED_IN_STRETCHES = """
-def answer(factor, x, y):
-    each = (y.size + cuda.gridsize(1) - 1) // cuda.gridsize(1)
-    first = cuda.grid(1) * each
-    for i in range(first, min(first + each, y.size)):
-        y[i] += factor * x[i]
-"""
 SUMS = """
 def answer(x, sums):
     tile = cuda.shared.array(128, np.float32)
@@ -44,10 +37,6 @@ def answer(x, sums):
         sums[cuda.blockIdx.x] = tile[0]
 """
 ROUND = "half]\n        cuda.syncthreads()\n"
-BY_THE_FIRST = (
-    ("half = 64", "half = 127"), ("half > 0", "half > 0 and t < 1"), ("half //= 2", "half -= 1"),
-    (ROUND, "half]\n"), ("t < half", "half"),
-)  # fmt: skip
 NO_ZERO = ("tile[t] = x[i] if i < x.size else 0", "if i < x.size:\n        tile[t] = x[i]")
 GROWING = (
     ("half = 64", "half = 1"), ("half > 0", "half < 128"), ("half //= 2", "half *= 2"),
@@ -170,7 +159,7 @@ PUZZLES = {
     "PLUS_2D": (PLANE, ([NO_GUARD], "Ask first"), ([IN_THE_OTHER_ORDER], "whole columns"),
                 ([OF_ONE], "never written")),
     "PRODUCTS": (PAIRS, ([NO_GUARD], "Ask first"), ([("a[row] *", "")], "should be"),
-                 ([("row < out.shape[0] and ", "")], "Ask first")),
+                 ([OF_ONE], "never written")),
     "NEIGHBOUR": (NEXT, ([("    cuda.syncthreads()\n", "")], "put cuda.syncthreads()"),
                   ([("tile[t] + tile[(t + 1) % 8]", "a[i] + a[i - t + (t + 1) % 8]")], "goes through a tile"),
                   ([(" % 8", "")], "tile has 8 items")),
@@ -211,7 +200,6 @@ WRONG = {
         ([1.0, 2.0], "must be a kernel"),
     ],
     "FEW_SECTORS": [
-        (kernel(SCALED_IN_STRETCHES), "stretch of its own"),
         (kernel(SCALED, ("cuda.gridsize(1)", "cuda.blockDim.x")), "several threads work on one item"),
         (kernel(DIFFERENCE, ("x, out", "factor, x, y"), ("out.size", "y.size"),
                 ("out[i] = x[i + 1] - x[i]", "y[i] += factor * x[i]")), "each thread needs a loop"),
@@ -228,7 +216,7 @@ WRONG = {
     ],
     "BLOCK_SUMS": [
         (kernel(SUMS, (ROUND, "half]\n")), "at the end of each round"),
-        (kernel(SUMS, *BY_THE_FIRST), "seven rounds"), (kernel(SUMS, *BY_ATOMICS), "128 turns"),
+        (kernel(SUMS, *BY_ATOMICS), "128 turns"),
         (kernel(SUMS, (ROUND, "half]\n            cuda.syncthreads()\n")), "not inside an if"),
         (kernel(SUMS, NO_ZERO), "must put 0 into the tile"),
         (kernel(SUMS, FILLED_TWICE), "Read each item once"),
@@ -273,12 +261,4 @@ OWN = {
     "FEW_SECTORS": [vector_add.grid_stride],
     "BLOCK_SUMS": [reduction.shared_tree],
     "TRANSPOSE": [kernel("def answer(a, out):\n    transpose.padded(a, out)\n"), transpose.STEPS[1].kernel],
-}  # fmt: skip
-
-SOLUTION = {
-    "DIFFERENCE": "difference", "SECTORS": "sectors", "FEW_SECTORS": "scale_add", "TRANSPOSE": "transpose",
-    "BLOCK_SUMS": "block_sums", "NUMBER": "number", "ADD_TEN": "add_ten", "TWICE": "twice",
-    "REVERSE": "reverse", "SHIFT": "shift", "GRID_STRIDE": "copy", "EVERY_NTH": "sums", "PLUS_2D": "plus",
-    "PRODUCTS": "products", "COUNT": "count_digits", "BLOCK_MAX": "block_max", "NEIGHBOUR": "with_next",
-    "MOVING_SUM": "moving_sum",
 }  # fmt: skip

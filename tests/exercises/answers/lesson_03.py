@@ -146,7 +146,3 @@ OWN = {
     "TILE": [matmul.STEPS[2]],
     "FUSE": [vector_add.coalesced, softmax.STEPS[0].kernel],
 }  # fmt: skip
-
-SOLUTION = {
-    "PREDICT": "times", "TILE": "tile", "READINGS": "readings", "CHANGE_FIRST": "changes", "FUSE": "tail",
-}  # fmt: skip

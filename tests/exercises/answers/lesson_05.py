@@ -78,8 +78,3 @@ WRONG = {
         ({"nodes": 0, "chunk": "4 MiB"}, "nodes must be a whole number from 1 to 64"),
     ],
 }  # fmt: skip
-
-SOLUTION = {
-    "NODES_THAT_PAY": "nodes_that_pay", "CHUNK_SIZE": "chunk_size", "BREAK_EVEN": "break_even",
-    "READ_THE_BARS": "remedies", "SPEND": "bargain",
-}  # fmt: skip

@@ -124,8 +124,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"CROSSOVER": [schedules.collective]}  # fmt: skip
-
-SOLUTION = {
-    "FIT": "alpha_beta", "RING": "chunk_to_send", "CROSSOVER": "crossover_size", "BOTTLENECK": "links",
-    "FASTEST": "steps",
-}  # fmt: skip

@@ -77,8 +77,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"WHAT_BINDS": [lesson_07.STORES, lesson_07.BOUNDS], "KEEP_BUSY": [lesson_07.SITE]}
-
-SOLUTION = {
-    "WHAT_BINDS": "bounds", "KEEP_BUSY": "plan", "STAGING": "epochs_to_pay", "INTERVAL": "best_interval",
-    "CHEAPEST": "rented",
-}  # fmt: skip

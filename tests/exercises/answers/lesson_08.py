@@ -73,8 +73,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"EXPOSED": [lesson_08._exposed], "BUCKET": [lesson_08.GRADIENTS]}
-
-SOLUTION = {
-    "EXPOSED": "exposed", "AVERAGE": "gradient", "EFFICIENCY": "efficiency", "BUCKET": "bucket",
-    "FASTER": "cuts",
-}  # fmt: skip

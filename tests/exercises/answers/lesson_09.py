@@ -78,5 +78,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"STATE": [lesson_09._state], "REMEDY": [lesson_09.SHORTAGES]}
-
-SOLUTION = {"STATE": "model_state", "REMEDY": "remedies", "PLAN": "plan", "CHEAPEST": "cheapest"}

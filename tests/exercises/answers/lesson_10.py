@@ -73,5 +73,3 @@ WRONG = {
 }  # fmt: skip
 
 OWN = {"BUBBLE": [lesson_10._bubble], "AXIS": [lesson_10.NEEDS]}
-
-SOLUTION = {"BUBBLE": "bubble", "AXIS": "axes", "PLAN": "plan_175", "CHEAPER": "bloom"}
