@@ -10,6 +10,7 @@ import linecache
 import re
 import runpy
 from pathlib import Path
+from types import FunctionType
 
 import numpy
 import pytest
@@ -56,6 +57,23 @@ def test_wrong_answers_get_the_hint_that_names_them(lesson, name, answer):
     verdict = exercise(lesson, name).check(wrong)
     assert not verdict.passed, verdict.message
     assert said in verdict.message
+
+
+NUMERIC = [
+    (lesson, name) for lesson, name in EXERCISES
+    if isinstance(LESSONS[lesson]["RIGHT"][name][0], FunctionType) and name not in ("BACKEND", "RING")
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lesson", "name"), NUMERIC)
+def test_a_function_that_is_a_little_off_is_not_right(lesson, name):
+    """By five times what is allowed: 1 % mostly, 15 % of the fitted SIXTEEN, 5 % of INTERVAL."""
+    right, off = LESSONS[lesson]["RIGHT"][name][0], {"SIXTEEN": 1.75, "INTERVAL": 1.25}.get(name, 1.05)
+    answer = eval("lambda *case: off * right(*case)", {"__name__": "__main__", "off": off, "right": right})
+    verdict = exercise(lesson, name).check(answer)
+    assert not verdict.passed, verdict.message
+    assert "Your function" not in verdict.message
 
 
 @pytest.mark.parametrize(("lesson", "name", "answer"), cases("OWN"))

@@ -69,7 +69,8 @@ WRONG = {
         ("\n" + _four_tasks(), "must begin with #!"),
     ],
     "THIRTY_MINUTES": [
-        (_thirty("--time=00:30"), "minutes:seconds"), (_thirty("--time=1800"), "30 h"),
+        (_thirty("--time=00:30"), "minutes:seconds"), (_thirty("--time=1:00"), "minutes:seconds"),
+        (_thirty("--time=1800"), "30 h"),
         (_thirty("--time=30m"), "Invalid --time"), (_thirty("--time=20"), "a run took 22"),
         (_thirty("--time=UNLIMITED"), "no limit at all"), (_thirty("--time=1"), "That is 1 min,"),
         (_thirty("--time=22"), "would end the next one"),
