@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hpclab import checks
-from hpclab.course.finder import root
-from hpclab.course.layout import MANIFEST
+from hpclab.course.layout import MANIFEST, root
 
 NAME = "my-progress.jsonl"
 LARGEST = 8 * 2**20  # bytes; a year of lessons is a hundredth of it

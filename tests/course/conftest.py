@@ -23,8 +23,7 @@ def only_course(top, home="", **lessons):
     for name, cells in lessons.items():
         (top / "notebooks" / f"{name}.ipynb").write_text(notebook("# A lesson\nAbout 30 minutes.", *cells))
     (top / "sitecustomize.py").write_text(
-        "import pathlib, hpclab.course.finder as f, hpclab.course.layout as l\n"
-        f"f.root = l.root = lambda: pathlib.Path({str(home or top)!r})\n"
+        f"import pathlib, hpclab.course.layout as l\nl.root = lambda: pathlib.Path({str(home or top)!r})\n"
     )
 
 
@@ -37,6 +36,5 @@ def small_course(tmp_path, monkeypatch):
     (top / "notebooks" / "00_look.ipynb").write_text(notebook("# Look\nAround."))
     (top / "notebooks" / "01_run.ipynb").write_text(notebook("# Run it", needs=["slurm"]))
     (top / "slurm" / "jobs" / "hello.sh").write_text("#!/bin/bash\nhostname\n")
-    monkeypatch.setattr("hpclab.course.finder.root", lambda: top)
     monkeypatch.setattr("hpclab.course.layout.root", lambda: top)
     return top

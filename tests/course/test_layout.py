@@ -3,7 +3,7 @@
 import pytest
 
 from hpclab import course
-from hpclab.course import finder
+from hpclab.course import layout
 from tests.course.conftest import notebook
 
 
@@ -23,7 +23,7 @@ def test_a_broken_notebook_is_named(small_course, content):
 
 
 def test_a_missing_course_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(finder, "__file__", str(tmp_path / "a" / "b" / "finder.py"))
+    monkeypatch.setattr(layout, "__file__", str(tmp_path / "a" / "b" / "layout.py"))
     with pytest.raises(FileNotFoundError, match="install hpclab again"):
         course.root()
 
