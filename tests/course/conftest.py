@@ -17,8 +17,8 @@ def notebook(text, *code, **metadata):
 
 
 def only_course(top, home="", **lessons):
-    """In `top` a course of lessons of these cells, which take 30 minutes; where others see `top` as `home`,
-    a Python with that on its PYTHONPATH knows no other course."""
+    """In `top` a course of lessons of these cells, which take 30 minutes; where others see `top` as `home`, a
+    Python with that on its PYTHONPATH knows no other course."""
     (top / "notebooks").mkdir()
     for name, cells in lessons.items():
         (top / "notebooks" / f"{name}.ipynb").write_text(notebook("# A lesson\nAbout 30 minutes.", *cells))

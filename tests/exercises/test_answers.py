@@ -2,8 +2,7 @@
 
 Each file in answers/ holds, by exercise, RIGHT (at least two answers, written differently), WRONG (at least
 four, each with words that its hint must contain) and, where there is some, OWN: the package's own code, which
-earns nothing. The solutions that people read in docs/solutions.md pass, too.
-"""
+earns nothing. The solutions that people read in docs/solutions.md pass, too."""
 
 import importlib
 import linecache

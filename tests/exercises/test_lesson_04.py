@@ -93,8 +93,8 @@ def test_what_is_no_limit_and_no_array(read, text):
 
 def test_directives_as_sbatch_reads_them():
     script = parse(
-        "#!/bin/bash -l\n# a remark\n\n#SBATCH -n 3 --time=5 # both count\n#SBATCH -J'two words'\n"
-        "##SBATCH -n 9\n#SBATCH --requeue\necho\n#SBATCH -n 4\n"
+        "#!/bin/bash -l\n# a remark\n\n#SBATCH -n 3 --time=5 # both count\n#SBATCH -J'two words'\n##SBATCH "
+        "-n 9\n#SBATCH --requeue\necho\n#SBATCH -n 4\n"
     )
     assert script.options == {"ntasks": "3", "time": "5", "job-name": "two words", "requeue": ""}
     assert (script.late, script.nearly) == (("#SBATCH -n 4",), ("##SBATCH -n 9",))

@@ -31,7 +31,7 @@ def plan(samples, workers):
 
 RIGHT = {
     "WHAT_BINDS": [BOUND, {key.lower(): bound.upper() for key, bound in BOUND.items()}],
-    "KEEP_BUSY": [plan(100, 4), plan(1000, 4), plan(2, 8), plan(np.int64(100), np.int32(3))],
+    "KEEP_BUSY": [plan(100, 4), plan(1000, 4), plan(2, 8), plan(np.int64(1334), np.int32(3))],
     "STAGING": [counted, lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf],
     "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), in_minutes],
     "CHEAPEST": [rent(20, 20, 1000, 4, 8), rent(18, 20, 400, 12, 4), rent(np.int64(18), 50, 150, 5, 4)],
