@@ -7,10 +7,9 @@ import pytest
 
 def notebook(text, *code, **metadata):
     """A notebook of a text and cells of code, as its file holds it: nbformat takes seconds to import."""
-    cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": [text]}]
-    for number, source in enumerate(code):
-        cell = {"cell_type": "code", "id": f"c{number}", "metadata": {}, "source": source}
-        cells.append(cell | {"outputs": [], "execution_count": None})
+    cells: list[dict] = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": [text]}]
+    empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells += [empty | {"id": f"c{number}", "source": source} for number, source in enumerate(code)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     about = {"kernelspec": kernel, "hpclab": metadata}
     return json.dumps({"cells": cells, "metadata": about, "nbformat": 4, "nbformat_minor": 5})

@@ -120,7 +120,6 @@ WRONG = {
         (READINGS | {"columns": 256}, "not even one block can start"),
         ({"rows": 256, "columns": 256, "high": 16, "wide": 16}, "it spills"),
         (READINGS | {"high": 16}, "Only 8 of 64 warps"),
-        ({"rows": 4096, "columns": 8, "high": 32, "wide": 1}, "a block less long"),
         (READINGS | {"wide": 3}, "128 columns cannot be shared out"),
         (READINGS | {"high": 2, "wide": 2}, "threads; 1024 are the most"),
         (READINGS | {"rows": 0}, "must be a whole number"), ({"rows": 128}, "a dict with"),

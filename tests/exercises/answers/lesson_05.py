@@ -8,14 +8,6 @@ TIMES = lesson_05.TIMES
 READ = {"A": "ask for less", "B": "smaller chunks", "C": "a faster file system", "D": "larger chunks"}
 
 
-def by_search(start, speedup):
-    low, high = 0.0, 1e9
-    while high - low > 1e-6:
-        work = (low + high) / 2
-        low, high = (work, high) if start + work / speedup > work else (low, work)
-    return high if high < 1e9 else float("inf")
-
-
 def by_steps(start, speedup):
     work = 0.25
     while start + work / speedup > work:
@@ -28,7 +20,7 @@ def by_steps(start, speedup):
 RIGHT = {
     "CHUNK_SIZE": ["4 MiB", 3 * 2**20, "2 MiB", "6 MB", "6.4 MiB"],
     "NODES_THAT_PAY": [16, max(n for n in TIMES if TIMES[1] / TIMES[n] / n >= 0.7), 16.0],
-    "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_search, by_steps],
+    "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_steps],
     "READ_THE_BARS": [
         READ, {run.lower(): remedy.upper() for run, remedy in READ.items()},
         READ | {"A": "ask for less, or earlier", "C": "fewer, larger files"},

@@ -27,12 +27,6 @@ def crossover(depth, ring_trips=1.0, tree_trips=1.0):
     return answer
 
 
-def where_the_lines_meet(p, alpha, beta):
-    depth = (p - 1).bit_length()
-    ahead, closing = (p - 1 - depth) * alpha, (depth - (p - 1) / p) * beta
-    return ahead / closing
-
-
 def rounded_up(p):
     return math.ceil(math.log2(p))
 
@@ -71,7 +65,7 @@ RIGHT = {
         lambda rank, ranks, step: (rank - 1 - step) % ranks,
         lambda rank, ranks, step: numpy.roll(numpy.arange(ranks), step + 1)[rank],
     ],
-    "CROSSOVER": [closed_form, where_the_lines_meet, search],
+    "CROSSOVER": [closed_form, search],
     "BOTTLENECK": [LINKS, {key.lower(): link.upper() for key, link in LINKS.items()}],
     "FASTEST": [by_rails(1), by_rails(4)],
 }  # fmt: skip

@@ -1,7 +1,5 @@
 """Lesson 09: right answers, and wrong ones with words that their hint must contain."""
 
-from fractions import Fraction
-
 import numpy
 
 from hpclab.exercises import lesson_09
@@ -28,10 +26,6 @@ def cheap(gpus, zero, micro_batch, recompute):
     return {"gpus": gpus, **plan(zero, micro_batch, recompute)}
 
 
-def as_fractions(n, p, s):
-    return float(n * sum(Fraction(size, p if s > least else 1) for size, least in ((2, 2), (2, 1), (12, 0))))
-
-
 def of(weight, gradient, adam):
     return lambda n, p, s: n * (weight / p ** (s > 2) + gradient / p ** (s > 1) + adam / p ** (s > 0))
 
@@ -39,7 +33,7 @@ def of(weight, gradient, adam):
 FITTING = dict(zip("ABCD", ("recompute", "adapters", "shard", "accumulate"), strict=True))
 
 RIGHT = {
-    "STATE": [state, by_cases, as_fractions, lambda n, p, s: numpy.float32(by_cases(n, p, s))],
+    "STATE": [state, by_cases, lambda n, p, s: numpy.float32(by_cases(n, p, s))],
     "REMEDY": [FITTING, {key.lower(): value.upper() for key, value in FITTING.items()}],
     "PLAN": [plan(3, 4, "full"), plan(2, 2, "full"), plan(numpy.int64(3), numpy.int64(2), "full")],
     "CHEAPEST": [cheap(16, 3, 1, "none"), cheap(8, 3, 4, "full"), cheap(1 << 5, 3, 1, "none")],
