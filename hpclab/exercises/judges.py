@@ -59,14 +59,14 @@ def by_facts(
 
     def judge(answer: object) -> Verdict:
         f = facts(answer)
-        if wrong := told(mistakes, f):
+        if wrong := first_mistake(mistakes, f):
             return Verdict(False, wrong)
         return Verdict(True, yes.format(f=f), (getattr(f, score[0]), score[1]) if score else None)
 
     return judge
 
 
-def named(answer: object, **most: int | None) -> SimpleNamespace:
+def read_dict(answer: object, **most: int | None) -> SimpleNamespace:
     """What the dict `answer` holds under these names: whole numbers from 1 to `most`, or anything where that
     is None; ValueError where it is no such dict."""
     if not isinstance(answer, Mapping) or set(answer) != set(most):
@@ -75,7 +75,7 @@ def named(answer: object, **most: int | None) -> SimpleNamespace:
     return SimpleNamespace(**{**answer, **whole})
 
 
-def told(mistakes: Mistakes, f: Any, **more: Any) -> str:
+def first_mistake(mistakes: Mistakes, f: Any, **more: Any) -> str:
     """The sentence of the first mistake whose condition holds for `f`, filled in; "" where none does."""
     return next((said.format(f=f, **more) for holds, said in mistakes if holds(f)), "")
 

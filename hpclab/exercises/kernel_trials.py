@@ -16,7 +16,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab.exercises import UNSOLVED, Verdict, is_unsolved, limits
-from hpclab.exercises.judges import Formula, Judge, Mistakes, told
+from hpclab.exercises.judges import Formula, Judge, Mistakes, first_mistake
 from hpclab.exercises.limits import Stopped
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.source import python_function
@@ -63,8 +63,8 @@ class KernelTrial:
     items = property(lambda self: max(numpy.size(array) for array in self.launch.arrays))  # of the largest
     rounds = property(lambda self: -(-self.items // self.threads))  # of all threads, one item each
     filled = property(lambda self: -(-self.output.nbytes // SECTOR))  # sectors that the output fills
-    why_serial = property(lambda self: told(_WHY_SERIAL, self))
-    why_sectors = property(lambda self: told(_WHY_SECTORS, self))
+    why_serial = property(lambda self: first_mistake(_WHY_SERIAL, self))
+    why_sectors = property(lambda self: first_mistake(_WHY_SECTORS, self))
 
     @property
     def missing(self) -> list[int]:
@@ -135,7 +135,7 @@ def by_kernel(
         trials = run(answer, launches())
         for stage in stages:
             for trial in trials:
-                if said := told(stage, trial, most=most(trial)):
+                if said := first_mistake(stage, trial, most=most(trial)):
                     return Verdict(False, f"{trial.launch.said}: {said}")
         score = sum(trial.sectors for trial in trials)
         return Verdict(True, yes.format(score=score), (score, "sectors") if scored else None)

@@ -94,10 +94,10 @@ MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
     "Set it equal to the efficiency, solve for n, and think about which way to round.",
 ))  # fmt: skip
 
-_ASKED = ("predict_throughput(gpus, throughput, target)", "a number of sequences a second")
+_SIGNATURE = ("predict_throughput(gpus, throughput, target)", "a number of sequences a second")
 
 
-def _made() -> list[tuple[list[int], list[float], int]]:
+def _programs() -> list[tuple[list[int], list[float], int]]:
     counts = [1, 2, 4, 8]
     curves = [[one * float(Amdahl(serial).speedup(n)) for n in counts]
               for serial, one in ((0.05, 80.0), (0.15, 2400.0))]  # fmt: skip
@@ -140,7 +140,7 @@ _NO_CURVE = ("The fit gave no curve: a law needs two points more than it has unk
 
 SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
     judges.by_function(
-        *_ASKED, _made, _amdahl, (
+        *_SIGNATURE, _programs, _amdahl, (
             (lambda n, v, t: v[0] * t, "That is the ideal line: efficiency falls with each device."),
             (lambda n, v, t: v[-1] * t / n[-1], "You kept the efficiency of eight devices; it falls on."),
             (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight line; "
@@ -157,7 +157,7 @@ SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
         otherwise=_off, within=0.15,
     ),
     judges.by_function(
-        *_ASKED, lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES], _published,
+        *_SIGNATURE, lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES], _published,
         within=0.15, stopped=lambda stop: _NO_CURVE if "NoCurve" in stop else stop,
         otherwise=lambda value, *case: "On the published curve that begins at "
         f"{case[1][0]:g} sequences/s your prediction is {abs(value / _published(*case) - 1):.0%} off.",
@@ -175,7 +175,7 @@ SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
 
 _RAYS = {row.parameters["processors"]: 1 / row.value
          for row in next(iter(scaling_rows.larger_machines().values()))}  # fmt: skip
-_MAY = [count for count in _RAYS if count < 64]
+_ALLOWED = [count for count in _RAYS if count < 64]
 
 
 def _cost(counts: Iterable[int]) -> float:
@@ -185,8 +185,8 @@ def _cost(counts: Iterable[int]) -> float:
 
 def _forecast(answer: object) -> SimpleNamespace:
     counts = sorted(set(answer)) if isinstance(answer, list | tuple | set) else []
-    if not counts or not set(counts) <= set(_MAY):
-        may = f"The answer is a list of some of {', '.join(map(str, _MAY))}."
+    if not counts or not set(counts) <= set(_ALLOWED):
+        may = f"The answer is a list of some of {', '.join(map(str, _ALLOWED))}."
         raise ValueError(f"64 is what you forecast. {may}" if 64 in counts else may)
     found = fit(Amdahl, counts, [_RAYS[count] for count in counts])
     if isinstance(found, NoCurve):
@@ -201,7 +201,7 @@ _FORECAST = (
 
 CHEAPEST = Exercise("01", "the cheapest forecast", judges.by_facts(
     _forecast, ((lambda f: f.off > 0.1, _FORECAST + "It has to come within 10 %."),),
-    yes=_FORECAST + f"All ten cost {_cost(_MAY):.1f}; our par is {_cost((1, 12, 20)):.2f}.",
+    yes=_FORECAST + f"All ten cost {_cost(_ALLOWED):.1f}; our par is {_cost((1, 12, 20)):.2f}.",
     score=("cost", "processor-seconds"),
 ), (
     "How many different numbers of processors does Amdahl's law need at least, and which is always one?",

@@ -72,12 +72,12 @@ NODES_THAT_PAY = Exercise("05", "nodes that pay", judges.by_number(
     "takes 70 %, too.",
 ))  # fmt: skip
 
-_ASKED = ("break_even(start, speedup)", "a number of seconds")
+_SIGNATURE = ("break_even(start, speedup)", "a number of seconds")
 _BUT = "Right where nodes help. But for a speedup of"
 
 BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
     judges.by_function(
-        *_ASKED, lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
+        *_SIGNATURE, lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
         lambda start, s: start * s / (s - 1), (
             (lambda t, s: t, "that is the wait alone, but the one node works on while you wait."),
             (lambda t, s: t * s, "that forgets a part. Set work = start + work / speedup."),
@@ -93,7 +93,7 @@ BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
         f"{start + work / s:g} s, not the same.",
     ),
     judges.by_function(
-        *_ASKED, lambda: ((60.0, 1.0), (60.0, 0.8)), lambda *_: math.inf,
+        *_SIGNATURE, lambda: ((60.0, 1.0), (60.0, 0.8)), lambda *_: math.inf,
         otherwise=lambda work, _, s: f"{_BUT} {s:g} you say {work:g} s: no amount of work pays for nodes "
         "that do not help. Return float('inf') for a speedup of 1 or less.",
         stopped=lambda stop: f"{_BUT} 1 or less: {stop} Return float('inf') there.",
@@ -171,7 +171,7 @@ def bill(nodes: int, chunk_size: float) -> tuple[float, float]:
 
 
 def _billed(answer: object) -> SimpleNamespace:
-    f = judges.named(answer, nodes=64, chunk=None)
+    f = judges.read_dict(answer, nodes=64, chunk=None)
     size = units.parse_bytes(f.chunk) if isinstance(f.chunk, str) else f.chunk
     size = checks.number("chunk", size, 2**16, _CORPUS)
     f.end, seconds = bill(f.nodes, size)

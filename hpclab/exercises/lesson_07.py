@@ -72,8 +72,7 @@ NODES, BATCH, STEP, SAMPLE, SAMPLES = 16, 64, 0.25, 114_660, 1_281_167
 """A training job: nodes with one accelerator each, samples in a batch, seconds of a step, bytes of a sample
 (ImageNet's as MLPerf Storage has them), samples in all."""
 
-DECODE, CORES = 0.01, 8
-"""Seconds of one core to decode a sample, and cores of a node for loader workers."""
+DECODE, CORES = 0.01, 8  # seconds of one core to decode a sample, and cores of a node for loader workers
 
 SITE = Store((Server(500e6),) * 4, metadata=2000, link=3e9, latency=2e-3)
 """The store: four servers, 2,000 opens a second, and 2 ms for an open."""
@@ -81,7 +80,7 @@ SITE = Store((Server(500e6),) * 4, metadata=2000, link=3e9, latency=2e-3)
 
 def _job(answer: object) -> SimpleNamespace:
     """What a plan of samples in a shard and workers on a node gives: what each part lets through."""
-    given = judges.named(answer, samples_per_shard=SAMPLES, workers=None)
+    given = judges.read_dict(answer, samples_per_shard=SAMPLES, workers=None)
     shard, workers = given.samples_per_shard, checks.integer("workers", given.workers, 0, 1024)
     hands = max(workers, 1)
     forecast = predict(SITE, Reading(NODES, 64, shard * SAMPLE, streams=hands))
@@ -197,7 +196,7 @@ OPENS, BUFFERS = 20, 200e6
 
 def _rented(answer: object) -> SimpleNamespace:
     """What a store and a layout cost, and what they give."""
-    f = judges.named(answer, servers=64, opens=10**5, samples_per_shard=SAMPLES, stripes=64, workers=64)
+    f = judges.read_dict(answer, servers=64, opens=10**5, samples_per_shard=SAMPLES, stripes=64, workers=64)
     shard = f.samples_per_shard * SAMPLE
     reading = Reading(NODES_4, 101, shard, f.stripes, streams=f.workers)
     forecast = predict(Store((DISK,) * f.servers, f.opens, NODE_LINK, OPEN), reading)

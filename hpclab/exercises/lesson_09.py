@@ -101,7 +101,7 @@ def fastest() -> float:
 def _facts(answer: object, gpus: int = 0) -> SimpleNamespace:
     """What Llama 2 comes to under a plan for so many data-parallel GPUs; 0: the answer says how many."""
     names, cluster = {"zero": None, "micro_batch": BATCH, "recompute": None}, gpu_cluster.named(NODE)
-    given = judges.named(answer, **names) if gpus else judges.named(answer, gpus=BATCH, **names)
+    given = judges.read_dict(answer, **names) if gpus else judges.read_dict(answer, gpus=BATCH, **names)
     gpus, micro = gpus or given.gpus, given.micro_batch
     if BATCH % (gpus * micro):
         raise ValueError(f"GPUs × micro-batch = {gpus * micro} must divide the {BATCH} sequences of a step.")

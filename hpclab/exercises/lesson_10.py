@@ -49,9 +49,8 @@ NEEDS: Mapping[str, str] = {
     "E": "the layers fill 16 nodes; between nodes there is an ordinary network",
 }
 """Five needs."""
-AXES = ("context", "data", "expert", "pipeline", "tensor")
-"""Five ways to split."""
-_ASKED = {
+AXES = ("context", "data", "expert", "pipeline", "tensor")  # five ways to split
+_QUESTIONS = {
     "A": "a model that fits needs no cutting. Which one sends gradients, once a step?",
     "B": "which one has parameters that most tokens do not go through?",
     "C": "which one cuts a single matrix? It sends activations in every layer, so it wants the fastest "
@@ -62,7 +61,7 @@ _ASKED = {
 
 AXIS = Exercise("10", "which axis", judges.by_choice(
     "way to split", {"A": "data", "B": "expert", "C": "tensor", "D": "context", "E": "pipeline"}, AXES,
-    lambda key, _: _ASKED[key],
+    lambda key, _: _QUESTIONS[key],
     yes="What talks in every layer stays on NVLink; what talks once a step, or with one neighbour, may cross "
     "the network.",
 ), (
@@ -84,7 +83,7 @@ def fastest() -> float:
 
 def _given(answer: object, *names: str) -> dict[str, Any]:
     """The degrees of these names that `answer` holds, and what is recomputed."""
-    given = vars(judges.named(answer, **dict.fromkeys(names, GPUS), recompute=None))
+    given = vars(judges.read_dict(answer, **dict.fromkeys(names, GPUS), recompute=None))
     given["recompute"] = checks.choice("recompute", given["recompute"], HOW)
     return given | {"zero": 1, "sequence_parallel": given["tensor"] > 1}
 

@@ -68,12 +68,12 @@ _RESIDENT: judges.Mistakes = (
 
 
 def _square(answer: object) -> SimpleNamespace:
-    given = judges.named(answer, tile=N, depth=N, per_thread=N)
+    given = judges.read_dict(answer, tile=N, depth=N, per_thread=N)
     return _facts(given.tile, given.tile, given.depth, given.per_thread, given.per_thread)
 
 
 def _rectangle(answer: object) -> SimpleNamespace:
-    given = judges.named(answer, rows=N, columns=N, high=N, wide=N)
+    given = judges.read_dict(answer, rows=N, columns=N, high=N, wide=N)
     return _facts(given.rows, given.columns, 8, given.high, given.wide)
 
 

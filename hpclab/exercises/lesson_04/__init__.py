@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from hpclab.exercises import Exercise, Verdict, judges
-from hpclab.exercises.judges import Mistakes, told
+from hpclab.exercises.judges import Mistakes, first_mistake
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_folder import original
 from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
@@ -31,11 +31,11 @@ def repair(
     what was wrong is mended outside the script, which may be as it was."""
 
     def result(trial: JobTrial) -> str:
-        return told(ran, trial) or _missing(trial, leaves) or trial.trouble
+        return first_mistake(ran, trial) or _missing(trial, leaves) or trial.trouble
 
     def judge(answer: object) -> Verdict:
         script = parse(_text(answer, "" if mended() else f"broken/{name}.sh"))
-        if wrong := told((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
+        if wrong := first_mistake((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
             return Verdict(False, wrong)
         why_not, trial = job_trials.submit_here(script)
         if why_not:
@@ -190,8 +190,7 @@ LOST_LOG = repair("5_lost_log", {}, (
 )  # fmt: skip
 
 _SECONDS = (15, 42, 15, 39, 58, 53, 46, 38, 41, 12, 41)
-RUNS: Mapping[str, float] = dict(zip("abcdefghijk", _SECONDS, strict=True))
-"""Seconds that each run takes."""
+RUNS: Mapping[str, float] = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
 START = 4.0  # seconds that each job costs before its first run begins
 FREE = (0.0, 0.0, 0.0, 60.0)  # seconds after which each node is free: one ends somebody's job first
 

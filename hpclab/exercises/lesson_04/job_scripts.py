@@ -17,17 +17,9 @@ _SHORT = {
     "p": "partition", "q": "qos", "t": "time", "w": "nodelist", "x": "exclude",
     "H": "hold", "O": "overcommit", "W": "wait", "Q": "quiet", "v": "verbose",
 }  # fmt: skip
-_FLAGS = [
-    "requeue",
-    "no-requeue",
-    "hold",
-    "contiguous",
-    "overcommit",
-    "exclusive",
-    "wait",
-    "quiet",
-    "verbose",
-]
+_FLAGS = {
+    "requeue", "no-requeue", "hold", "contiguous", "overcommit", "exclusive", "wait", "quiet", "verbose",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@ all-reduce of one's own for a machine with a bad cable."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -80,7 +79,7 @@ RING = Exercise("06", "a ring that ends at home", by_ring, (
     "with the chunk before it.",
 ))  # fmt: skip
 
-_ASKED = ("crossover(p, alpha, beta)", "a number of bytes")
+_SIGNATURE = ("crossover(p, alpha, beta)", "a number of bytes")
 
 
 def _up(p: int) -> int:
@@ -111,7 +110,7 @@ def _put_in(size: float, p: int, alpha: float, beta: float) -> str:
 
 CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     judges.by_function(
-        *_ASKED, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
+        *_SIGNATURE, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
                           (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
         _right, (
             (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
@@ -129,7 +128,7 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     ),
     judges.by_function(
         # From the first byte on: 0, or the 1 that a search ends with.
-        *_ASKED, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0, slack=2,
+        *_SIGNATURE, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0, slack=2,
         otherwise=lambda size, p, *_: f"Right from 4 ranks up. For {p} ranks you say {size:.4g} bytes: a "
         "tree has no fewer steps than a ring there, so the ring wins from the first byte. Return 0 or 1.",
         yes="n = (α/β) (p − 1 − L) / (L − (p − 1)/p), L the tree's depth. It grows with p: on 1,024 ranks a "
@@ -142,8 +141,7 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
 ))  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A large collective as a benchmark prints it: `size` in bytes as nccl-tests means it, `seconds`."""
 
     collective: str
