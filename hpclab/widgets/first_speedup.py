@@ -108,7 +108,7 @@ class FirstSpeedup(Explorer):
         found = typical(speedups(self._measured(), "processes"), "processes")
         if self._most not in found:
             return "Stopped before the last point: no verdict."
-        return "{}. {}".format(*self.prediction.judge(found[self._most], runs=self._measured()))
+        return "{}. {}".format(*self.prediction.verdict(found[self._most], runs=self._measured()))
 
     def _tell(self, line: str) -> None:
         """Say `line` under the picture; where there are new points, draw them."""

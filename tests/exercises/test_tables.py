@@ -15,12 +15,10 @@ H100 = from_catalogue("h100-80gb")
 
 def test_the_profiles_of_lesson_03():
     launches = {
-        "A": Launch(2**18, 256, registers=40, in_flight=48),
-        "B": Launch(2**20, 256),
-        "C": Launch(1024, 256, registers=122, shared_memory=8320, in_flight=16),
-        "D": Launch(132, 256),
+        "A": Launch(2**18, 256, registers=40, in_flight=48), "B": Launch(2**20, 256),
+        "C": Launch(1024, 256, registers=122, shared_memory=8320, in_flight=16), "D": Launch(132, 256),
         "E": Launch(16, 256, in_flight=12),
-    }
+    }  # fmt: skip
     for name, counts in lesson_03.PROFILES.items():
         work = Work(counts["needed"], counts["operations"], cache_bytes=counts["moved"])
         found = predict(work, H100, launches[name])
