@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from distributed import Scheduler
 from tornado import httputil, web
 
-from hpclab.cluster import clocks
+from hpclab.cluster import watch
 from hpclab.cluster.notes import Dashboard
 
 
@@ -23,7 +23,7 @@ class OwnScheduler(Scheduler):
     own_dashboard: Dashboard
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        clocks.keep_steady()
+        watch.use_monotonic_clock()
         super().__init__(*arguments, **options)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:

@@ -17,21 +17,21 @@ import sys
 from typing import Any
 
 from hpclab import search_path
-from hpclab.cluster import clocks, members
+from hpclab.cluster import members, watch
 from hpclab.cluster.gang.relay import Relay
-from hpclab.cluster.host import linux
-from hpclab.cluster.maps import running_task
+from hpclab.cluster.host import processes
+from hpclab.cluster.maps import tasks
 
 
 async def dask_setup(worker: Any) -> None:
     """Dask calls this when the worker starts, before it joins."""
-    linux.die_with_parent(os.getppid())
-    clocks.keep_steady()
+    processes.die_with_parent(os.getppid())
+    watch.use_monotonic_clock()
     worker.services.pop("dashboard").stop()  # it was opened in this turn of the event loop: nobody got in
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
-        running_task.freeze(signal.SIGTERM, handler)
+        tasks.freeze_started_item(signal.SIGTERM, handler)
     search_path.last()
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):

@@ -19,7 +19,7 @@ from hpclab.cluster.members import Identity, Worker, is_stopped
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from hpclab.cluster.watch import Look, Loop
+    from hpclab.cluster.watch import CheckCancelled, Loop
 
 ROUNDS = 7  # questions for a node's time
 
@@ -92,7 +92,7 @@ class Roster(SchedulerPlugin):
         with self.changed:
             self._submitted[name] = time.monotonic()
 
-    def compare_clocks(self, loop: Loop, look: Look) -> None:
+    def compare_clocks(self, loop: Loop, check_cancelled: CheckCancelled) -> None:
         """Ask each newly joined node of another machine the time; the quickest answer, whose error is at most
         half its round trip, gives its clock's offset.
 
@@ -105,9 +105,9 @@ class Roster(SchedulerPlugin):
             best = float("inf"), who.offset
             for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
                 begin = time.monotonic()
-                answer = loop.ask([who.address], time.monotonic, look=look, limit=2.0)[who.address]
+                answers = loop.ask([who.address], time.monotonic, check_cancelled=check_cancelled, limit=2.0)
                 end = time.monotonic()
-                if not isinstance(answer, float):
+                if not isinstance(answer := answers[who.address], float):
                     break
                 best = min(best, (end - begin, (begin + end) / 2 - answer))
             with self.changed:
