@@ -39,7 +39,7 @@ class Activity:
             self._busy.release()
 
     def is_own(self) -> bool:
-        """Whether this is the process that the pool was made in, and no forked child of it."""
+        """Whether this is the process that the pool was made in, and no forked child."""
         return os.getpid() == self._process
 
     @contextlib.contextmanager

@@ -71,7 +71,7 @@ class Pool:
             raise
 
     backend = property(lambda self: self._nodes.backend.kind, doc='"slurm" or "local".')
-    nodes = property(lambda self: self._nodes.roster.count(), doc="How many nodes have joined.")
+    nodes = property(lambda self: len(self._nodes.roster.here()), doc="How many nodes have joined.")
     label = property(lambda self: self._nodes.backend.label(self.nodes), doc="What they are, in one line.")
     tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
 

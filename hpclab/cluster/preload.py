@@ -1,14 +1,8 @@
-"""Loaded by every worker as it starts (``dask worker --preload``): it ends with its starter, and is quiet.
+"""Loaded by every worker as it starts (``dask worker --preload``).
 
-When a job is cancelled its batch shell may die first; a worker in the middle of a long call into C would
-then outlive it, adopted by nobody that Slurm still watches.
-
-Dask gives each worker a web server of its own that shows its logs and tasks to every user of the machine. The
-scheduler's dashboard shows the same to whoever has the pool's key.
-
-A worker has one core, and what Dask does there besides the task is taken from the task. With Dask's own
-settings that is 4 % of the core of an idle worker, most of it for a profiler that the course does not show
-and for looking fifty times a second whether the event loop keeps up.
+It ends with its starter, as a cancelled job's batch shell may die first. It serves no pages, which would show
+logs and tasks to every user of the machine. It leaves its core to the task: with Dask's own settings an idle
+worker takes 4 % of it, most of it for the profiler.
 """
 
 import os

@@ -1,8 +1,7 @@
-"""Nodes that are lost, or deaf, while something runs: noticed, told, and replaced.
+"""Nodes that are lost, suspended or out of memory while something runs: noticed, told, and replaced.
 
-Dask runs the unfinished tasks of a lost worker again but brings no worker back, and neither does
-dask-jobqueue. Of one that is suspended it hears nothing for minutes, and to one whose memory is used up it
-sends no task, for good. So whatever waits in a pool looks several times a second whether all nodes are fit.
+Dask runs the unfinished tasks of a lost worker again but brings no worker back. Of one that is suspended it
+hears nothing for minutes, and to one whose memory is used up it sends no task, for good.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ class Repairs:
         }
         stopped = {name for name in self._deaf if self.roster.suspended(name)}
         for name in stopped:
-            who, rank = self.roster.identity(name), self.roster.rank_of(name)
+            who, rank = self.roster.identity(name), self.roster.ranks.get(name, 0)
             if who is not None and self._deaf[name] > SUSPENDED / 4:
                 self._tell(name, f"Node {rank} ({name}) is stopped (its process {who.pid} is suspended, as "
                            f"by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
@@ -110,16 +109,16 @@ class Repairs:
         """Ask again for those that did not come; whoever is missing counts, whenever it was asked for."""
         nodes, roster = self.nodes, self.roster
         now = time.monotonic()
-        self._had_nodes = now if roster.count() else self._had_nodes
+        self._had_nodes = now if len(roster.here()) else self._had_nodes
         refused = [name for name in roster.names if name in nodes.refused]
         missing = [name for name in roster.missing() if name not in refused]
         ended, limit = nodes.ended(missing, self.check_cancelled), nodes.request.join_timeout
-        failed = [name for name in missing if name in ended or now > roster.submitted(name) + limit]
+        failed = [name for name in missing if name in ended or now > roster.submitted[name] + limit]
         for name in failed:
-            self.failures[roster.rank_of(name)] += 1
-        again = [name for name in failed if self.failures[roster.rank_of(name)] < TRIES]
+            self.failures[roster.ranks.get(name, 0)] += 1
+        again = [name for name in failed if self.failures[roster.ranks.get(name, 0)] < TRIES]
         waits = again or (refused and now - self._had_nodes < limit)
-        if (failed or refused) and not roster.count() and (nodes.backend.single or not waits):
+        if (failed or refused) and not len(roster.here()) and (nodes.backend.single or not waits):
             why = nodes.why([*failed, *refused], self.check_cancelled)
             raise JoinError(f"No node is left, and none could be started. {why}")
         if refused and now > self._ask_again:
@@ -133,13 +132,13 @@ class Repairs:
         fresh = nodes.replace(names, self.check_cancelled)
         self._ask_again = (end := time.monotonic()) + max(ASK_EVERY, 2 * (end - begin))
         if errors := [nodes.refused[name] for name in fresh if name in nodes.refused]:
-            here, all_of_them = self.roster.count(), len(self.roster.names)
+            here, all_of_them = len(self.roster.here()), len(self.roster.names)
             so = f"so {here} of {all_of_them} nodes go on"
             self._tell("refused", f"Slurm takes no job now, {so}: {errors[0]}")
 
     def _warn(self, name: str, why: str) -> None:
         again = "Its unfinished task is run again and another node is on its way."
-        rank = self.roster.rank_of(name)
+        rank = self.roster.ranks.get(name, 0)
         self._tell(f"{name} lost {self._lost}", f"Node {rank} ({name}) was lost: {why}. {again}")
 
     def _tell(self, once: str, sentence: str) -> None:

@@ -1,9 +1,8 @@
 """Pools of one user share the nodes of a Slurm: they take turns in asking, and idle ones give way.
 
-Each pool's note (notes.py) says how many nodes it has, since when it is idle, and how many it waits for. Of
-those that wait on our own Slurm only the first asks, and only for what is free, so that no two of them hold
-half of what they need and wait for each other. A pool that is idle gives its nodes to one that waits, on our
-own Slurm to a job of `sbatch` too, and asks for them again when it is used next.
+Of the pools that wait on our own Slurm only the first asks, and only for what is free, so that no two hold
+half of what they need. An idle pool gives its nodes to one that waits, on our own Slurm to a job of `sbatch`
+too, and asks for them again when it is used next.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Every wait of a pool: it hears `cancel()`, and it has a limit.
+"""Every wait of a pool ends at `cancel()` and at a limit.
 
-What other processes do can take for ever: they may be stopped, killed, or lost behind a broken network.
-Seconds in which this process was suspended itself are not counted: who was asleep could not have been heard.
+Seconds in which this process was suspended itself are not counted.
 """
 
 import asyncio
@@ -97,12 +96,9 @@ class Loop:
             raise PoolError("Dask's scheduler in this process has ended.") from None
 
     def run(
-        self,
-        coroutine: Coroutine[Any, Any, T],
-        check_cancelled: CheckCancelled,
-        limit: float = 30.0,
+        self, coroutine: Coroutine[Any, Any, T], check_cancelled: CheckCancelled, limit: float = 30.0,
         what: str = "",
-    ) -> T:
+    ) -> T:  # fmt: skip
         """Run on the loop, and wait for the result."""
         late = PoolError(f"Dask's scheduler in this process did not answer within {limit:g} s{what}.")
         return outcome(self.start(coroutine), check_cancelled, limit, late)

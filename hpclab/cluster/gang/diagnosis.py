@@ -2,12 +2,8 @@
 
 In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
 message others wait for; one that has not begun a collective the others wait in. An exception that only says
-that the network failed is the echo of somebody else's end and is blamed on nobody while there is a better
-explanation.
-
-Each rank reports how many messages it has begun to send to and to receive from each other one. A rank that
-has begun to receive more than its partner has begun to send waits for that partner, and the other way round.
-Most of those that are waited for wait themselves; the one that does not is the one to look at.
+that the network failed echoes another rank's end. A rank that has begun to receive more from a partner than
+that has begun to send waits for it, and the other way round.
 """
 
 import math

@@ -1,9 +1,7 @@
 """`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together.
 
-The ranks report how many collectives of the default group they have begun, and their agents whether they
-run, are stopped, or are gone. When something goes wrong, all ranks are ended and the guilty one is named.
-Who is guilty is decided from these reports and not from the first error to arrive: a rank that dies makes
-its peers fail as well, and theirs may be heard first.
+Who is guilty is decided from what all ranks report and not from the first error to arrive: a rank that dies
+makes its peers fail as well, and theirs may be heard first.
 """
 
 from __future__ import annotations
@@ -244,7 +242,7 @@ class Gangs:
     def _trace(self, names: list[str], states: dict[str, RankState], begin: float, end: float) -> Trace:
         events: list[Event] = []
         for name, state in zip(names, states.values(), strict=True):
-            value, rank, offset = state.value, state.rank, self.roster.offset_of(name)
+            value, rank, offset = state.value, state.rank, self.roster.offsets.get(name, 0.0)
             assert value is not None
             start = value["start"] + offset
             events.append(Event(rank, "start", begin, max(0.0, start - begin)))

@@ -1,7 +1,6 @@
-"""One rank of a gang: a process that waits, runs one function on its main thread, and is thrown away.
+"""One rank of a gang: a process forked from the agent, which has torch loaded; it runs one function and ends.
 
-It was forked from the agent, which has torch loaded, so it starts in milliseconds; and because every run has
-a new one, no process group, random seed, monkeypatch or device memory of an earlier run is left in it.
+So no process group, random seed, monkeypatch or device memory of an earlier run is left in it.
 """
 
 import datetime
@@ -28,13 +27,11 @@ _NETWORK = re.compile(r"[Tt]im(ed|e) ?out|[Cc]onnection|peer|[Ss]ocket|gloo|NCCL
 
 
 class ProgressReporter(threading.Thread):
-    """Tells the agent what this rank has begun on the default group, when that changes.
+    """Reports to the agent what this rank has begun on the default group, when that changes.
 
-    Collectives are what every rank of a group must take part in, in the same order; so a rank whose number
-    is behind is the one the others wait for. Sends and receives count into the same sequence in torch but
-    concern two ranks only, so they are taken out again and told by partner: `messages` holds how many were
-    begun to and from each, `last_message` the number of collectives when the last of them was, `awaits` the
-    partner of the one that is waited for right now, -1 where none is.
+    Torch counts sends and receives into the same sequence as collectives; they are taken out again.
+    `messages`: how many were begun to and from each partner; `last_message`: the number of collectives at
+    the last of them; `awaits`: the partner of the one waited for right now, or -1.
     """
 
     def __init__(self, control: int):

@@ -1,8 +1,7 @@
 """The worker's part in a gang: starts the rank agent when it is first needed and passes messages on.
 
-Runs as coroutines on the worker's event loop, so Dask's own threads never wait for a rank, and a rank never
-runs inside Dask: workers may be daemonic, where `DataLoader` may not start children; signal handlers need a
-main thread; a collective that hangs in a thread could not be ended.
+A rank never runs inside Dask's worker: daemonic, it may not start `DataLoader`'s children; signal handlers
+need a main thread; a collective that hangs in a thread could not be ended.
 """
 
 from __future__ import annotations

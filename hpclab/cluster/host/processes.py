@@ -1,8 +1,4 @@
-"""Processes known for certain: a process id is reused, so it counts only together with its start time.
-
-Nothing is ever ended by a program's name. A process is ours if we recorded its id and start time, or if its
-environment carries the secret mark of one cluster.
-"""
+"""Processes known by id and start time, as ids are reused, or by the secret mark in their environment."""
 
 from __future__ import annotations
 

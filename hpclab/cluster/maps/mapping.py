@@ -67,7 +67,7 @@ def map_items(
     roster.compare_clocks(nodes.loop, check_cancelled)
     records, marks = [], []
     for outcome in outcomes:
-        rank, offset = roster.rank_of(outcome.worker), roster.offset_of(outcome.worker)
+        rank, offset = roster.ranks.get(outcome.worker, 0), roster.offsets.get(outcome.worker, 0.0)
         records.append(replace(outcome.record, rank=rank, start=outcome.record.start + offset))
         marks += events_of(outcome.marks, rank, offset)
     records.sort(key=lambda record: record.start)

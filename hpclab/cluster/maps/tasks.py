@@ -1,8 +1,7 @@
-"""A task of `Pool.map` as its worker runs it: timed, its marks kept, what was shipped measured.
+"""A task of `Pool.map` as its worker runs it: timed, its marks kept, the item it began noted.
 
-The function, the item and the value cross the network as bytes that are packed and unpacked here, inside
-the task, so that shipping shows up on the rank that pays for it. Functions and classes from a notebook cell
-are packed by value (cloudpickle), so the worker needs no copy of the notebook.
+Function, item and value are packed and unpacked inside the task, so that shipping shows up on the rank that
+pays for it; by value (cloudpickle), so the worker needs no copy of the notebook.
 """
 
 import ctypes
