@@ -82,10 +82,11 @@ class Nodes:
         self._dask_thread = threading.current_thread()
         self.cluster.scheduler.add_plugin(self.roster)
 
-    def scale(self, wanted: int, progress: Progress | None, check_cancelled: CheckCancelled) -> None:
-        """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `check_cancelled()` raises."""
+    def scale(self, wanted: int, progress: Progress | None) -> None:
+        """Have `wanted` nodes joined, or raise JoinError, SubmitError or Cancelled."""
         refuse_lost_places(self.backend.directory)
         begin, roster, self._lent = time.monotonic(), self.roster, 0
+        check_cancelled = self.activity.check_cancelled
         ended = self.ended(roster.missing(), check_cancelled)
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
             names = [] if ended or len(roster.names) != wanted else roster.names
@@ -98,7 +99,7 @@ class Nodes:
             roster.want(names + self._new_names(need), begin)
             try:
                 self._apply(check_cancelled)
-                self.wait_for_all(progress, check_cancelled)
+                self.wait_for_all(progress)
                 roster.compare_clocks(self.loop, check_cancelled)
             except BaseException:
                 roster.want(roster.here())
@@ -106,12 +107,12 @@ class Nodes:
                 raise
         self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
 
-    def take_back(self, check_cancelled: CheckCancelled) -> None:
+    def take_back(self) -> None:
         """Have as many nodes as there were before they were given to another pool."""
         if self._lent:
             warnings.warn(NodeLost("The nodes were given to another pool or job of yours that waited: asking "
                                    "for as many again."), stacklevel=3)  # fmt: skip
-            self.scale(self._lent, None, check_cancelled)
+            self.scale(self._lent, None)
 
     async def give_way(self) -> None:
         """Give every node back, on Dask's event loop."""
@@ -120,9 +121,10 @@ class Nodes:
         self.cluster.worker_spec = {}
         await self.cluster._correct_state()
 
-    def wait_for_all(self, progress: Progress | None, check_cancelled: CheckCancelled) -> None:
+    def wait_for_all(self, progress: Progress | None) -> None:
         """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
         roster, limit, seen, first = self.roster, self.request.join_timeout, -1, float("inf")
+        check_cancelled = self.activity.check_cancelled
 
         def joined() -> bool:
             nonlocal seen, first
@@ -132,23 +134,22 @@ class Nodes:
             if missing and (ended := self.ended(missing, check_cancelled)):
                 first = min(first, now := time.monotonic())
                 if len(ended) == len(missing) or now > first + TOGETHER:
-                    raise self._join_error(list(ended), "ended before they joined", check_cancelled)
+                    raise self._join_error(list(ended), "ended before they joined")
             return not missing
 
         watch.until(
             joined,
             check_cancelled,
             limit,
-            late=lambda: self._join_error(
-                roster.missing(), f"had not joined after {limit:g} s", check_cancelled
-            ),
+            late=lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s"),
             pause=lambda pause: roster.wait(lambda: not roster.missing(), pause),
             starved=lambda: self.backend.starved(roster.missing()),
         )
 
-    def _join_error(self, missing: list[str], when: str, check_cancelled: CheckCancelled) -> JoinError:
+    def _join_error(self, missing: list[str], when: str) -> JoinError:
+        why = self.why(missing, self.activity.check_cancelled)
         return JoinError(
-            f"{len(missing)} of {len(self.roster.names)} nodes {when}. {self.why(missing, check_cancelled)}\n"
+            f"{len(missing)} of {len(self.roster.names)} nodes {when}. {why}\n"
             "Those nodes have been given up; the ones that joined stay."
         )
 

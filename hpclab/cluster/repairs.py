@@ -18,7 +18,6 @@ from hpclab import units
 from hpclab.cluster.backends.command import cut_logs
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
-from hpclab.cluster.watch import CheckCancelled
 
 if TYPE_CHECKING:
     from hpclab.cluster.members import Identity
@@ -34,8 +33,8 @@ PAUSED = 5.0  # seconds that a node may be out of memory with no task running, w
 class Repairs:
     """The repairs of one map or run."""
 
-    def __init__(self, nodes: Nodes, check_cancelled: CheckCancelled):
-        self.nodes, self.roster, self.check_cancelled = nodes, nodes.roster, check_cancelled
+    def __init__(self, nodes: Nodes):
+        self.nodes, self.roster, self.check_cancelled = nodes, nodes.roster, nodes.activity.check_cancelled
         self._lost = 0
         self.failures: Counter[int] = Counter()
         self._due = self._ask_again = self._had_nodes = self._checked = time.monotonic()

@@ -36,9 +36,10 @@ def pool(monkeypatch):
     nodes = SimpleNamespace(
         roster=roster, replace=replace, refused={}, deaf=roster.suspended, ended=lambda *_: {},
         why=lambda *_: "Nobody knows why.", request=SimpleNamespace(join_timeout=LIMIT),
+        activity=SimpleNamespace(check_cancelled=lambda: None),
         backend=SimpleNamespace(single=False, directory=Path()),
     )  # fmt: skip
-    found = Repairs(nodes, lambda: None)
+    found = Repairs(nodes)
 
     def wait(seconds, times=1):
         for _ in range(times):

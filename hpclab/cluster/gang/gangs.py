@@ -35,11 +35,10 @@ SETTLE = 5.0
 
 
 def run(
-    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float,
-    check_cancelled: CheckCancelled,
-) -> tuple[list[Any], Trace]:  # fmt: skip
+    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float
+) -> tuple[list[Any], Trace]:
     """The function's values on the first `ranks` nodes, all of them if None; lost ones are replaced first."""
-    Repairs(nodes, check_cancelled).repair()
+    Repairs(nodes).repair()
     have = len(nodes.roster.names)
     ranks = have if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
     if not 1 <= ranks <= have:
@@ -48,10 +47,10 @@ def run(
             f"pool.scale({max(1, ranks)}) first."
         )
     refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
-    nodes.wait_for_all(None, check_cancelled)
-    nodes.roster.compare_clocks(nodes.loop, check_cancelled)
+    nodes.wait_for_all(None)
+    nodes.roster.compare_clocks(nodes.loop, nodes.activity.check_cancelled)
     nodes.gangs = nodes.gangs or Gangs(nodes)
-    return nodes.gangs.run(function, args, ranks, timeout, check_cancelled)
+    return nodes.gangs.run(function, args, ranks, timeout)
 
 
 class Gangs:
@@ -61,7 +60,7 @@ class Gangs:
 
     def __init__(self, nodes: Nodes):
         self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
-        self.request = nodes.request
+        self.request, self.check_cancelled = nodes.request, nodes.activity.check_cancelled
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.ready: dict[str, tuple[int, int]] = {}
         self.used: dict[str, int] = {}
@@ -70,28 +69,23 @@ class Gangs:
         self.loop.client.subscribe_topic(relay.TOPIC, lambda event: self.events.put(tuple(event[1])))
 
     def run(
-        self,
-        function: Callable[..., Any],
-        args: Sequence[Any],
-        ranks: int,
-        timeout: float,
-        check_cancelled: CheckCancelled,
+        self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float
     ) -> tuple[list[Any], Trace]:
         """The function's value on each rank, and the trace; RankError names the guilty rank."""
         begin = time.monotonic()
         names = self.roster.names[:ranks]
         payload = tasks.pack((function, tuple(args)))
-        addresses = self._make_ready(names, check_cancelled)
+        addresses = self._make_ready(names)
         # What others load for their next child would take cores from this.
-        self._wait_ready(self.used, check_cancelled)
+        self._wait_ready(self.used, self.check_cancelled)
         states = {address: RankState(rank) for rank, address in enumerate(addresses)}
         environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
             self.used[address] = self.ready.pop(address)[0]
         try:
-            self._ask(addresses, check_cancelled, relay.begin, environments, timeout, payload)
-            self._watch(names, states, timeout, check_cancelled)
-            packed = self._ask(addresses, check_cancelled, relay.fetch, limit=600.0)
+            self._ask(addresses, relay.begin, environments, timeout, payload)
+            self._watch(names, states, timeout)
+            packed = self._ask(addresses, relay.fetch, limit=600.0)
             values = [tasks.unpack(packed[at]) for at in addresses]
         except BaseException:
             self._end(addresses, wait=True)
@@ -99,7 +93,7 @@ class Gangs:
         self._end(addresses, wait=False)
         return values, self._trace(names, states, begin, time.monotonic())
 
-    def _make_ready(self, names: list[str], check_cancelled: CheckCancelled) -> list[str]:
+    def _make_ready(self, names: list[str]) -> list[str]:
         """Every worker's agent has a warm child; the first time that takes as long as importing torch."""
         self._take_events({})
         at = self.roster.addresses(names)
@@ -109,7 +103,7 @@ class Gangs:
         if all(address in self.ready for address in addresses):
             return addresses
         self.ended = {at: status for at, status in self.ended.items() if at not in addresses}
-        self._ask(addresses, check_cancelled, relay.wake)
+        self._ask(addresses, relay.wake)
         limit = max(60.0, self.request.join_timeout)
 
         def ready() -> bool:
@@ -127,7 +121,9 @@ class Gangs:
             how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
             return self._not_ready(rank, names[rank], f"did not get ready ({how})")
 
-        watch.until(ready, check_cancelled, limit, late, lambda seconds: self._take_events({}, wait=seconds))
+        watch.until(
+            ready, self.check_cancelled, limit, late, lambda seconds: self._take_events({}, wait=seconds)
+        )
         return addresses
 
     def _not_ready(self, rank: int, name: str, how: str) -> PoolError:
@@ -156,15 +152,10 @@ class Gangs:
         ]  # fmt: skip
 
     def _ask(
-        self,
-        addresses: list[str],
-        check_cancelled: CheckCancelled,
-        what: Callable[..., Any],
-        *args: Any,
-        limit: float = 30.0,
+        self, addresses: list[str], what: Callable[..., Any], *args: Any, limit: float = 30.0
     ) -> dict[str, Any]:
         """What each worker answers; RankError for one that does not."""
-        answers = self.loop.ask(addresses, what, *args, check_cancelled=check_cancelled, limit=limit)
+        answers = self.loop.ask(addresses, what, *args, check_cancelled=self.check_cancelled, limit=limit)
         for rank, answer in enumerate(answers.values()):
             if isinstance(answer, BaseException):
                 raise RankError(f"Rank {rank} could not be reached on its node: {answer}.", rank)
@@ -192,9 +183,7 @@ class Gangs:
             elif current:
                 states[at].note(word, rest)
 
-    def _watch(
-        self, names: list[str], states: dict[str, RankState], timeout: float, check_cancelled: CheckCancelled
-    ) -> None:
+    def _watch(self, names: list[str], states: dict[str, RankState], timeout: float) -> None:
         """Until every rank has returned; a function may take as long as it likes, a collective `timeout`."""
         failed: float | None = None
         told: set[int] = set()
@@ -215,7 +204,7 @@ class Gangs:
             return all(state.value is not None for state in gang)
 
         pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731
-        watch.until(returned, check_cancelled, float("inf"), AssertionError, pause)
+        watch.until(returned, self.check_cancelled, float("inf"), AssertionError, pause)
 
     def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""

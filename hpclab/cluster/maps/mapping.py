@@ -35,17 +35,13 @@ _short.maxother = _short.maxstring = 60
 
 
 def map_items(
-    nodes: Nodes,
-    task: Callable[[Any], Any],
-    items: Sequence[Any],
-    progress: Progress | None,
-    check_cancelled: CheckCancelled,
+    nodes: Nodes, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None
 ) -> tuple[list[Any], list[TaskRecord], Trace]:
     """The values in the order of `items`, a record per task, and the trace of the last scale and this map."""
-    roster = nodes.roster
+    roster, check_cancelled = nodes.roster, nodes.activity.check_cancelled
     if not roster.names:
         raise PoolError("The pool has no nodes: call pool.scale(n) first.")
-    repairs = Repairs(nodes, check_cancelled)
+    repairs = Repairs(nodes)
     repairs.repair()
     roster.compare_clocks(nodes.loop, check_cancelled)
     begin = time.monotonic()
