@@ -1,8 +1,4 @@
-"""A node of a pool as it introduces itself: which process on which machine, and what its clock says.
-
-Each worker says so when it joins (`preload.py`), so that nobody has to ask. Times of different machines
-cannot be compared until their clocks are (`Roster.compare_clocks`).
-"""
+"""A node of a pool as it introduces itself when it joins (`preload.py`): process, machine, clock."""
 
 from __future__ import annotations
 

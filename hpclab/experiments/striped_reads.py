@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpclab import checks
-from hpclab.cluster.host import linux
+from hpclab.cluster.host import processes
 from hpclab.experiments.experiment import Progress
 from hpclab.machine import allowance
 from hpclab.models.storage import Reading, Store, predict
@@ -63,16 +63,16 @@ class StripedReads:
         room = MOST_MEMORY // len(store.servers)
         fork, parent = multiprocessing.get_context("fork"), (os.getpid(),)
         with (  # an interrupt ends the servers first, and with them what clients wait for
-            ProcessPoolExecutor(reading.clients, fork, linux.die_with_parent, parent) as processes,
+            ProcessPoolExecutor(reading.clients, fork, processes.die_with_parent, parent) as clients_pool,
             StripedStore(store.servers, store.metadata, store.latency, room) as emulated,
         ):
             files = dict.fromkeys(names, bytes(int(reading.size)))
             emulated.fill(files, reading.stripes, reading.stripe_size)
             clients = [emulated.client(store.link) for _ in turns]
-            processes.submit(bool).result()  # all of them are there now
+            clients_pool.submit(bool).result()  # all of them are there now
             for repeat in range(self.repeats):
                 begin = time.monotonic() + 0.1 + 0.02 * len(clients)
-                found = processes.map(functools.partial(_read, begin), clients, turns)
+                found = clients_pool.map(functools.partial(_read, begin), clients, turns)
                 ended, samples, late = zip(*found, strict=True)
                 seconds = max(ended) - begin
                 facts = {"cores": allowance.cores().whole, "late": max(late) / seconds}

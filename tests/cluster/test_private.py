@@ -56,8 +56,9 @@ def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str,
           for mode in (0o1777, 0o770, 0o702)),
         (lambda at: (at / "x" / "mine").mkdir(parents=True) or (at / "x").chmod(0o777), "x/mine",
          "others can write to .*x"),
-        pytest.param(lambda at: (at / "x").mkdir() or os.chown(at / "x", 12345, 12345), "x", "another user",
-                     marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")),
+        *(pytest.param(lambda at: (at / "x/y").mkdir(parents=True) or os.chown(at / "x", 12345, 12345), *row,
+                       marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user"))
+          for row in (("x", "it belongs to another user"), ("x/y", "x belongs to another user"))),
     ],
 )  # fmt: skip
 def test_what_is_not_a_directory_of_ours_alone_is_refused(place: Path, prepare, name: str, words: str):

@@ -15,10 +15,9 @@ _FIRST, _LAST = 10_000, 65_000
 class Ports:
     """`numbers`: TCP ports kept for this process until `release`, which also happens when it ends.
 
-    Two starts at the same moment would both find the same port free. So each port is bound, by a socket that
-    never listens: the kernel gives a port to one such socket only. A daemon of ours may still listen there,
-    because it binds with SO_REUSEADDR, which the claim says as well once it has the port. Nobody can keep a
-    port from us but by using it. Ports that the kernel hands out by itself are left alone.
+    Each is bound by a socket that never listens: the kernel gives a port to one such socket only. A daemon of
+    ours may still listen there, as both set SO_REUSEADDR, the claim once it has the port. Ports that the
+    kernel hands out by itself are left alone.
     """
 
     numbers: tuple[int, ...]

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import linux, processes
+from hpclab.cluster.host import processes
 from hpclab.cluster.host.ports import Ports
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm import files
@@ -109,7 +109,7 @@ class Supervisor:
                 self._command(name), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 cwd=spool if spool.exists() else here, env=self.environment,
                 start_new_session=True,  # a key press in the terminal that started us is not for them
-                preexec_fn=functools.partial(linux.die_with_parent, os.getpid()),
+                preexec_fn=functools.partial(processes.die_with_parent, os.getpid()),
             )  # fmt: skip
         self.running[name] = Process(child.pid, int(processes.start_time(child.pid)))
         self.ended_with.pop(name, None)
@@ -224,7 +224,7 @@ def main(words: list[str]) -> int:
         os.close(starting)
         return 0 if os.read(waiting, 1) else 1
     os.setsid()
-    linux.adopt_orphans()
+    processes.adopt_orphans()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
