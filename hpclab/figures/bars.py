@@ -45,7 +45,7 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     totals = {count: sum(parts[count].values()) for count in counts}
     top = max(totals.values(), default=0) or 1.0
     columns = [{name: parts[count][name] for name in ORDER if name in parts[count]} for count in counts]
-    named = {_counted(count, unit): column for count, column in zip(counts, columns, strict=True)}
+    named = {style.numbered(count, unit): column for count, column in zip(counts, columns, strict=True)}
     attributes = {name: style.part(name) for name in ORDER}
     text = stacks.draw(ax, named, attributes, format_seconds, 1.05 * top, thick=_THICK)
     _inside(ax, columns, top)
@@ -55,7 +55,7 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     scales.duration(ax.yaxis, top)
     title = "Where does the time go? No run yet"
     if counts and totals[counts[-1]]:
-        title = f"At {_counted(counts[-1], unit)}: {shares(columns[-1])}"
+        title = f"At {style.numbered(counts[-1], unit)}: {shares(columns[-1])}"
     title += style.unless_measured(
         weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
     )
@@ -86,7 +86,3 @@ def shares(parts: Mapping[str, float]) -> str:
     text = f"{parts.get('compute', 0.0) / total:.0%} compute"
     share = losses[worst] / total if worst else 0.0
     return text + f", {share:.0%} {worst}" * (share > 0.005)
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit.removesuffix('s') if count == 1 else unit}"

@@ -144,7 +144,8 @@ def _marks(ax: Axes, label: str, points: Sequence[Result], along: str, colour: s
 
 def _tip(label: str, point: Result, along: str) -> str:
     name = f"{label}, " * bool(label)
-    text = f"{name}{point.parameters[along]} {along}, repeat {point.repeat + 1}: {point.value:.2f}×"
+    count = style.numbered(point.parameters[along], along)
+    text = f"{name}{count}, repeat {point.repeat + 1}: {point.value:.2f}×"
     return f"{text} {point.origin}" + f" ({point.condition})" * bool(point.condition)
 
 

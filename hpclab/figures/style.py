@@ -162,6 +162,12 @@ def unless_measured(origin: Origin) -> str:
     return f" ({origin})" * (origin is not Origin.MEASURED)
 
 
+def numbered(count: int, unit: str) -> str:
+    """1 process, 4 processes: `count` of the plural `unit`."""
+    one = unit.removesuffix("es" if unit.endswith("sses") else "s")
+    return f"{count} {one if count == 1 else unit}"
+
+
 def doubted(sentence: str, *doubts: str) -> str:
     """The first of the `doubts` (see `quality.doubt`) that is not empty, else `sentence`."""
     why = next(filter(None, doubts), "")
