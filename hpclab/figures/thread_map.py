@@ -1,7 +1,4 @@
-"""A small launch as a whole: what was read above, the threads, the output below, a line for each access.
-
-Under an item of the output that is wrong stands what it should be. What to notice: which thread goes where.
-"""
+"""A small launch: inputs above, threads, output below with what is wrong in it, a line for each access."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -216,7 +216,7 @@ class Explorer(widgets.VBox):
 
     def _drawn(self, *values: Any) -> tuple[str, Any]:
         """What stands still, as markup and as `draw` returned it."""
-        with style.look():
+        with style.drawing_context():
             axes = [style.figure(height=self._height)[1]] if self._on_axes else []
             drawn = self._draw(*axes, *values)
         return drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn

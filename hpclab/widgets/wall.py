@@ -102,7 +102,7 @@ class Looks:
             self.samples.append((time.monotonic(), *self.slurm.load(*which)))
         except (SlurmError, ValueError) as error:
             said.append(f"The queue is not shown: {error}")
-        with style.look():
+        with style.drawing_context():
             points, ax = style.figure()
             figure.draw(ax, learners, "threads" if self.lesson == "01" else "nodes")
             queue, below = style.figure(height=240)
