@@ -8,7 +8,7 @@ from hpclab.cluster.pool import Pool
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.models.schedule_time import crossover
 from hpclab.quality import doubt
-from hpclab.results import Result
+from hpclab.results import Result, Results
 
 _REPEATS = 5
 _MOST = 1000  # values stay whole numbers that a float holds exactly, so that sums can be compared bit by bit
@@ -39,7 +39,7 @@ def around_crossover(
     which their predicted `times` cross; and that size, None where they do not or `known` is False."""
     change = crossover(*times.values()) if known else None
     sizes = tuple(int((change or 2**16) * 2.0**power) for power in (-6, -2, 2, 6))
-    found = []
+    found = Results()
     for name in 2 * (*times,):
         spec = MeasureCollective("all_reduce", sizes, (pool.nodes,), algorithm=name, repeats=3)
         found += spec.measure(pool)

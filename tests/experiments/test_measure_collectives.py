@@ -153,7 +153,7 @@ def test_through_mpi_on_this_machine():
     ring = MeasureCollective("all_reduce", (6000,), (3,), "mpi", "ring", repeats=2).measure()
     assert len(ring) == 2
     with pytest.raises(RuntimeError, match="was ended"):
-        MeasureCollective("ping_pong", (2**30,), library="mpi", repeats=9).measure(timeout=1)
+        MeasureCollective("ping_pong", (2**30,), library="mpi", repeats=9, timeout=1).measure()
 
 
 @pytest.mark.slow
@@ -161,7 +161,8 @@ def test_through_mpi_on_this_machine():
 def test_through_mpi_in_a_job(local_slurm):
     pytest.importorskip("mpi4py")
     here = slurm.connect(start=False)
-    results = MeasureCollective("all_reduce", (16, 6000), (4,), "mpi", repeats=2).measure(here, timeout=90)
+    spec = MeasureCollective("all_reduce", (16, 6000), (4,), "mpi", repeats=2, timeout=90)
+    results = spec.measure(here)
     assert len(results) == 4
     assert results[0].environment["label"] == "a job of the local Slurm"
 
