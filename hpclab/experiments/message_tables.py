@@ -24,9 +24,8 @@ def medians(results: Sequence[Result]) -> dict[int, float]:
             "A table holds times of messages, as MeasureCollective gives them, with their bytes."
         )
     if len(kinds) != 1:
-        raise ValueError(
-            f"A table holds one library, collective, algorithm and number of ranks, not {len(kinds)} of them."
-        )
+        one = "one library, collective, algorithm and number of ranks"
+        raise ValueError(f"A table holds {one}, not {len(kinds)} of them.")
     sizes = sorted({result.parameters["bytes"] for result in chosen})
     return {size: statistics.median(result.value for result in select(chosen, bytes=size)) for size in sizes}
 

@@ -54,11 +54,8 @@ class Serial:
 
 @dataclass(frozen=True)
 class ScaleOut(Experiment):
-    """`corpus_bytes` and `chunk_bytes` in bytes; `nodes` are the points of a sweep, each `repeats` times.
-
-    With a `store` the text lies on that emulated store, each chunk in stripes over all of its servers, and
-    what comes out is emulated; without one it lies where the environment's files are.
-    """
+    """`nodes` are the points of a sweep, each `repeats` times. With a `store` the text lies on that emulated
+    store, each chunk in stripes over all of its servers; else where the environment's files are."""
 
     corpus_bytes: int = 8 * 2**20
     chunk_bytes: int = 256 * 2**10
@@ -210,11 +207,8 @@ def _serial(corpus_bytes: int) -> Serial:
 
 
 def _bring_up(pool: Pool, nodes: int, tokeniser: corpus.Tokeniser, report: Progress) -> Trace:
-    """Have `nodes` nodes with the tokeniser loaded; the trace of the wait, which ends when all are ready.
-
-    A worker's first task imports libraries and builds the tokeniser. That is part of starting a worker, and
-    left in the first chunk it would look like a serial part of the work.
-    """
+    """Have `nodes` nodes with the tokeniser loaded, which in the first chunk would look like a serial part of
+    the work; the trace of the wait, which ends when all are ready."""
     pool.scale(nodes, progress=functools.partial(report, "starting nodes"))
     assert pool.trace is not None  # there is one after a scale
     begin, end, events = pool.trace.start, pool.trace.end, list(pool.trace.events)

@@ -29,10 +29,8 @@ NAME = "striped reads"
 
 @dataclass(frozen=True)
 class StripedReads(Experiment):
-    """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream.
-
-    All files lie in the servers' memory: together they are at most half of MOST_MEMORY.
-    """
+    """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream. All files
+    lie in the servers' memory: together they are at most half of MOST_MEMORY."""
 
     store: Store
     reading: Reading
