@@ -15,10 +15,9 @@ _MOST = 1000  # values stay whole numbers that a float holds exactly, so that su
 
 
 def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tuple[float, float, str]:
-    """Seconds of `all_reduce(vector)`, which adds up in place, and of `dist.all_reduce` for `elements` floats on
-    all ranks of `pool`, and what `quality.doubt` says of the two. They take turns; each time is the median of
-    five on the slowest rank. A RankError names the first rank whose first result is not the library's.
-    """
+    """Seconds of `all_reduce(vector)`, which adds up in place, and of `dist.all_reduce` for `elements` floats
+    on all ranks of `pool`, and what `quality.doubt` says of the two. They take turns; each time is the median
+    of five on the slowest rank. A RankError names the first rank whose first result is not the library's."""
     elements = checks.integer("elements", elements, 1, 2**28)
     checks.instance("all_reduce", all_reduce, Callable, "a function")
     if not hasattr(pool, "run"):
@@ -32,8 +31,8 @@ def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tupl
 def around_crossover(
     pool: Pool, times: Mapping[str, Callable[[float], float]], known: bool = True
 ) -> tuple[list[Result], float | None]:
-    """Two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the size where
-    their predicted `times` cross; and that size, None where they do not or `known` is False."""
+    """Two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the size
+    where their predicted `times` cross; and that size, None where they do not or `known` is False."""
     change = crossover(*times.values()) if known else None
     sizes = tuple(int((change or 2**16) * 2.0**power) for power in (-6, -2, 2, 6))
     found = Results()
@@ -68,8 +67,8 @@ def _on_rank(all_reduce: Callable[[Any], object], elements: int) -> list[list[ti
     if len(wrong):
         place = int(wrong[0])
         raise ValueError(
-            f"{len(wrong)} of {elements} sums are wrong; the first is element {place}: {float(ours[place]):g} "
-            f"instead of {float(theirs[place]):g}."
+            f"{len(wrong)} of {elements} sums are wrong; the first is element {place}: "
+            f"{float(ours[place]):g} instead of {float(theirs[place]):g}."
         )
     times: dict[Any, list[timing.Sample]] = {all_reduce: [], dist.all_reduce: []}
     for _ in range(_REPEATS):

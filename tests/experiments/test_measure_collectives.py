@@ -97,6 +97,16 @@ def test_what_does_not_go_together_is_refused():
         MeasureCollective(library="mpi").measure("pool")
 
 
+def test_every_sweep_warms_up(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "hpclab.parallel.mpi_launch.run",
+        lambda orders, *_: asked.append(orders) or {"ranks": [[]], "version": ""},
+    )
+    assert MeasureCollective(library="mpi").measure() == []
+    assert asked[0]["warmup"] >= 1
+
+
 def test_a_wrong_answer_is_not_timed(monkeypatch):
     values = numpy.ones(8)
     operation = operations.Operation(lambda: None, lambda: None, values)
