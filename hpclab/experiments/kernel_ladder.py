@@ -59,13 +59,10 @@ class KernelLadder(Experiment):
         return [(step, sized(step.problem, *WHERE[self.on])) for step in steps]
 
     def points(self, where: None, report: Progress) -> Points:
-        """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id.
-
-        Among them, on the CPU, are those of the `machine_roof`, measured in turns with the steps so that a
-        neighbour slows both; on the GPU those of a device copy. Bytes are the least that the problem needs,
-        so that a wasteful step shows a low bandwidth. RuntimeError where there is no GPU: the simulator's
-        time says nothing about speed.
-        """
+        """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id; bytes are
+        the least that the problem needs. Among them, on the CPU, are those of the `machine_roof`, in turns
+        with the steps so that a neighbour slows both; on the GPU those of a device copy. RuntimeError where
+        there is no GPU: the simulator's time says nothing about speed."""
         steps, run = self.steps(), new_run_id()
         ways = self._on_gpu(steps, run) if self.on == "gpu" else self._on_cpu(steps, run)
         for done, found in enumerate(ways, start=1):
@@ -91,15 +88,11 @@ class KernelLadder(Experiment):
         sectors: Mapping[str, float] | None = None,
     ) -> Results:  # fmt: skip
         """The same three quantities of each step on the device `machine`, or on it as `calibration` found it;
-        modelled, with the bound as `component`.
-
-        `sectors` says for "ladder, step" how many bytes go through the last cache for each byte that the
-        problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
-        """
+        modelled, with the bound as `component`. `sectors` are bytes through the last cache for each byte that
+        the problem of "ladder, step" needs, as `traced_traffic.sectors` counts them."""
         run, results, device = new_run_id(), Results(), calibration or machine
-        counted = checks.instance(
-            "sectors", {} if sectors is None else sectors, Mapping, "what sectors() gave"
-        )
+        counted = {} if sectors is None else sectors
+        checks.instance("sectors", counted, Mapping, "what sectors() returned")
         for step, shape in self.steps():
             work = work_of(step, shape)
             work = replace(work, cache_bytes=work.bytes * counted.get(work.name, 0.0))

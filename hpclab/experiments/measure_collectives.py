@@ -73,22 +73,17 @@ class MeasureCollective(Experiment):
             )
 
     def points(self, where: Pool | Slurm | None, report: Progress) -> Points:
-        """A "time" in seconds for each number of ranks, size and repeat.
-
-        `where` is a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it
-        will be, or None for mpiexec on this machine. A repeat is several calls of small messages one after
-        the other, its time that of one call, the mean over ranks (as nccl-tests and OSU report it). The
-        first call is checked element by element.
-        """
+        """A "time" in seconds for each number of ranks, size and repeat: of one of several calls, the mean
+        over ranks (as nccl-tests and OSU report it). The first call is checked element by element. `where` is
+        a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it will be, or
+        None for mpiexec on this machine."""
         for done, ranks in enumerate(self.ranks, start=1):
             yield self._results(ranks, *self._run(where, ranks))
             report(f"{ranks} ranks", done, len(self.ranks))
 
     def fit(self, results: Sequence[Result]) -> Calibration:
-        """Latency and bandwidth of this collective, library and algorithm, for each number of ranks.
-
-        The bandwidth is an algbw: its bytes are those of the message. A NoCurve says why there is none.
-        """
+        """Latency and bandwidth (algbw) of this collective, library and algorithm, for each number of ranks,
+        or a NoCurve that says why there is none."""
         mine = select(results, "time", **self.settings())
         lines: dict[int, Place | NoCurve] = {}
         for ranks in sorted({result.parameters["ranks"] for result in mine} | set(self.ranks)):
@@ -101,11 +96,8 @@ class MeasureCollective(Experiment):
         return lines
 
     def predict(self, machine: Machine | None, calibration: Calibration) -> Results:
-        """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one.
-
-        `machine` is not looked at: a line holds where it was measured. For another machine `calibration`
-        holds a place of its own: ``{64: PRESETS["hdr100"].place(64)}``.
-        """
+        """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one. For
+        another machine `calibration` holds a place, such as ``{64: PRESETS["hdr100"].place(64)}``."""
         checks.instance("calibration", calibration, dict, "what fit() returned")
         run, results = new_run_id(), Results()
         for ranks in self.ranks:

@@ -31,11 +31,8 @@ def medians(results: Sequence[Result]) -> dict[int, float]:
 
 
 def nccl_table(results: Sequence[Result]) -> str:
-    """As nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size.
-
-    What is not measured (the other of in place and out of place) is N/A. `#wrong` is 0: every first call was
-    checked, and a wrong one raises.
-    """
+    """As nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size. What is not
+    measured (in place or out of place) is N/A; `#wrong` is 0, for a wrong first call raises."""
     times = medians(results)
     collective, ranks, algorithm = (
         results[0].parameters[name] for name in ("collective", "ranks", "algorithm")

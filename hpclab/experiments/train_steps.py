@@ -85,16 +85,13 @@ class TrainSteps(Experiment):
         return self.batch * (ranks if self.scaling == "weak" else 1)
 
     def training(self, ranks: int) -> Training:
-        """What each of so many ranks is given to do."""
         return Training(self.shape, self.samples(ranks), self.steps, self.bucket, self.overlap, self.link)
 
     def points(self, where: Pool, report: Progress) -> Points:
-        """Each repeat on each number of ranks gives the seconds of its median step, "makespan", and of that
-        step's parts, "seconds" by component, as means over ranks: PARTS, "idle" (what no part explains), and
-        "hidden" and "messages", which are beside the sum. "tokens per second" of all ranks; and a "loss"
-        (nats a token) for every step, with the parameters step, tokens and elapsed (seconds since training
-        began).
-        """
+        """For each repeat the "makespan" of its median step and the "seconds" of its components, means over
+        ranks: PARTS, "idle" (what no part explains), and beside the sum "hidden" and "messages". Then
+        "tokens per second" of all ranks, and a "loss" (nats a token) for every step, with the parameters
+        step, tokens and elapsed (seconds since training began)."""
         with self._tokens() as (files, path, far):
             turns = list(self.turns(self.ranks))
             for done, (ranks, repeat) in enumerate(turns):
@@ -108,12 +105,9 @@ class TrainSteps(Experiment):
                 report("training", done + 1, len(turns))
 
     def fit(self, results: Sequence[Result]) -> Mapping[int, Costs]:
-        """Costs at each number of ranks that was measured over this machine's own link, from its own disk;
-        one rank has nobody to send to, so there any link will do. ValueError where one was not measured.
-
-        Medians over repeats, of runs with the same `overlap` where there are some: what sums gradients takes
-        time of the core that computes.
-        """
+        """Costs, medians over repeats, at each number of ranks that was measured over this machine's own link
+        (one rank sends nothing: any link) from its own disk, with the same `overlap` where there are such
+        runs. ValueError where one rank was not measured."""
         mine, costs = select(results, "seconds", shape=str(self.shape)), {}
         for ranks in {one.parameters["ranks"] for one in mine}:
             here = select(mine, None, ranks=ranks)
@@ -136,9 +130,7 @@ class TrainSteps(Experiment):
 
         With `machine` None on this one: what was measured on most ranks, with messages of the spec's buckets
         and link over it, by `models.overlap`; ranks beyond the cores take turns. On a cluster of GPUs, in 16
-        bits and without a look at `calibration`, by `models.training_step.predict`, which `hpclab validate`
-        scores.
-        """
+        bits, by `models.training_step.predict`; `calibration` is not looked at."""
         if machine is None:
             checks.instance("calibration", calibration, Mapping, "what fit() returned")
         source, found = "a step on this machine" if machine is None else machine.title, Results()
