@@ -46,10 +46,10 @@ class WrongNumber(NumberReplacer):
 
     def mutate(self, node, index):
         value = ast.literal_eval(node.value)
-        if isinstance(value, int) and value < 20:
+        if value == 0 or (isinstance(value, int) and value < 20):
             value += (1, -1)[index]
         else:
-            value *= (2, 0.5)[index]
+            value = value * 2 if index == 0 else type(value)(value / 2)
         return Number(f" {value!r}", node.start_pos)
 
 
