@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import style
+from hpclab.figures import style, wording
 from hpclab.figures.roofline import kind
 from hpclab.figures.roofline_points import Kernel, mark, series_marks
 from hpclab.models.device import Device
@@ -42,7 +42,7 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel]) -> Axes:
     ax.grid(visible=False)
     origins = " and ".join(dict.fromkeys(kernel.origin for kernel in under))
     title = f"{device.title}: bytes per second, {origins}"
-    return style.describe(ax, style.doubted(title, *(k.doubt for k in under)), " ".join(said), above=1)
+    return style.describe(ax, wording.doubted(title, *(k.doubt for k in under)), " ".join(said), above=1)
 
 
 def _rate(bandwidth: float) -> str:

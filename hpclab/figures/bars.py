@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import scales, stacks, style
+from hpclab.figures import scales, stacks, style, wording
 from hpclab.results import Origin, Result, weakest
 from hpclab.trace import COMPONENTS, UNEXPLAINED
 from hpclab.units import format_seconds
@@ -45,7 +45,7 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     totals = {count: sum(parts[count].values()) for count in counts}
     top = max(totals.values(), default=0) or 1.0
     columns = [{name: parts[count][name] for name in ORDER if name in parts[count]} for count in counts]
-    named = {style.numbered(count, unit): column for count, column in zip(counts, columns, strict=True)}
+    named = {wording.numbered(count, unit): column for count, column in zip(counts, columns, strict=True)}
     attributes = {name: style.part(name) for name in ORDER}
     text = stacks.draw(ax, named, attributes, format_seconds, 1.05 * top, thick=_THICK)
     _inside(ax, columns, top)
@@ -55,11 +55,11 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     scales.duration(ax.yaxis, top)
     title = "Where does the time go? No run yet"
     if counts and totals[counts[-1]]:
-        title = f"At {style.numbered(counts[-1], unit)}: {shares(columns[-1])}"
-    title += style.unless_measured(
+        title = f"At {wording.numbered(counts[-1], unit)}: {shares(columns[-1])}"
+    title += wording.unless_measured(
         weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
     )
-    answer = style.doubted(title, quality.doubt(results), doubt)
+    answer = wording.doubted(title, quality.doubt(results), doubt)
     return style.describe(ax, answer, text or "Empty axes: run at a point to see its bar.")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpclab.figures import diagram, style
+from hpclab.figures import diagram, style, wording
 from hpclab.units import format_bytes, format_seconds
 
 LEFT, WIDTH = 580.0, 219.0
@@ -37,7 +37,7 @@ def panel(
     if sent:
         least, most = min(one.size for one in sent), max(one.size for one in sent)
         size = f"{'up to ' if least < most else ''}{format_bytes(most)}{' each' * (len(sent) > 1)}"
-        rows.append(("", f"{style.counted(len(sent), 'message')}, {size}"))
+        rows.append(("", f"{wording.counted(len(sent), 'message')}, {size}"))
     if slowed:
         rows.append(("slow", f"slow link {_where(slowed)}"))
     if worst := max((one.times for one in sent if one.shared), default=0.0):

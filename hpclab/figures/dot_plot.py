@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import scales, style
+from hpclab.figures import scales, style, wording
 from hpclab.results import Origin, Result
 from hpclab.units import format_seconds
 
@@ -54,7 +54,7 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
         style.vertical(ax, predicted, f"you predicted {guess}", style.COLOUR["prediction"])
         said.insert(0, f"predicted: {guess}")
     text = "; ".join(said) + ". The axis is logarithmic."
-    return style.describe(ax, style.doubted(title, quality.doubt(results)), text, above=bool(predicted))
+    return style.describe(ax, wording.doubted(title, quality.doubt(results)), text, above=bool(predicted))
 
 
 def _median(group: Sequence[Result]) -> str:

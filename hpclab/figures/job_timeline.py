@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import style, timeline
+from hpclab.figures import style, timeline, wording
 from hpclab.trace import Event, Trace
 from hpclab.units import format_seconds
 
@@ -41,7 +41,7 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
         events.append(Event(row, "queue", job.submitted - zero, wait, label=told[-1]))
         events.append(Event(row, "compute", job.started - zero, run, label=told[-1]))
     span = max(last - zero, predicted or 0, 1.0)
-    title = f"{style.counted(len(every), 'job')}, the last done after {format_seconds(last - zero)}"
+    title = f"{wording.counted(len(every), 'job')}, the last done after {format_seconds(last - zero)}"
     if predicted is not None:
         colour = style.COLOUR["prediction"]
         ax.axvline(predicted, zorder=3, label="predicted end", color=colour, linestyle="--", linewidth=2)

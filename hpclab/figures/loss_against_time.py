@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from hpclab import checks
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.results import Result
 
 _AXES = {"elapsed": "Time since training began", "step": "Step", "tokens": "Tokens seen"}
@@ -25,7 +25,7 @@ def draw(
     for name, points in sorted(lines.items()):
         places = sorted(points.items())
         (line,) = ax.plot(*zip(*places, strict=True))
-        text = style.counted(name, by.removesuffix("s")) if by.endswith("s") else f"{by} {name}"
+        text = wording.counted(name, by.removesuffix("s")) if by.endswith("s") else f"{by} {name}"
         labels.append(direct_labels.Label(*places[-1], text, to_hex(line.get_color())))
         least.append((min(points.values()), text))
     most = max((place for points in lines.values() for place in points), default=1.0)

@@ -11,7 +11,7 @@ import numpy
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.collective_side import words
 from hpclab.figures.direct_labels import Label
 from hpclab.models import presets
@@ -108,7 +108,7 @@ def draw(
     counts = {origin: sum(point.origin is origin for point in points) for origin in Origin}
     text = " ".join([*said, *(f"{count} {origin} points." for origin, count in counts.items() if count)])
     text += f" The best algorithm changes at {format_bytes(crossing)}." * bool(crossing)
-    return style.describe(ax, style.doubted(title, quality.doubt(points)), text, above=int(crossed))
+    return style.describe(ax, wording.doubted(title, quality.doubt(points)), text, above=int(crossed))
 
 
 def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:

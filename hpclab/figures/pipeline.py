@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
 from hpclab import checks
-from hpclab.figures import scales, style
+from hpclab.figures import scales, style, wording
 from hpclab.models.pipeline import PipelineTime
 from hpclab.units import format_seconds
 
@@ -54,12 +54,12 @@ def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
         axis.tick_params(axis="y", length=0)
     ax.grid(visible=False)
     scales.duration(ax.xaxis, span)
-    where = style.counted(pipeline.ranks, "stage") + f" × {pipeline.chunks} chunks" * (pipeline.chunks > 1)
+    where = wording.counted(pipeline.ranks, "stage") + f" × {pipeline.chunks} chunks" * (pipeline.chunks > 1)
     batches = f"{pipeline.micro_batches} micro-batch{'es' * (pipeline.micro_batches > 1)}"
     title = f"{pipeline.name[0].upper()}{pipeline.name[1:]} on {where}, {batches}: {timing.bubble:.0%} idle"
     text = f"All is done after {format_seconds(timing.makespan)}. Rank 0 holds the activations of up to "
     text += f"{counts[0]:.3g} micro-batches, the last rank of {counts[-1]:.3g}."
-    return style.describe(ax, title + style.unless_measured(timing.origin), text, above=1)
+    return style.describe(ax, title + wording.unless_measured(timing.origin), text, above=1)
 
 
 def _boxes(ax: Axes, timing: PipelineTime, shown: Sequence[int], room: float) -> None:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from hpclab import checks
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.overlay import Overlay
 from hpclab.figures.roofline_points import HIGH, LOW, Kernel, mark, series_marks
@@ -57,7 +57,7 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     _key(ax, there, several)
     direct_labels.beside(ax, _named(there, series, several))
     title = f"{device.title}, {PRECISIONS[precision]}: {ridge_of(roofs[-1])}"
-    answer = style.doubted(title, *(kernel.doubt for kernel in there))
+    answer = wording.doubted(title, *(kernel.doubt for kernel in there))
     return style.describe(ax, answer, _said(device, roofs, under))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.overlay import Overlay
 from hpclab.models.speedups import Curve, speedups, typical
@@ -144,7 +144,7 @@ def _marks(ax: Axes, label: str, points: Sequence[Result], along: str, colour: s
 
 def _tip(label: str, point: Result, along: str) -> str:
     name = f"{label}, " * bool(label)
-    count = style.numbered(point.parameters[along], along)
+    count = wording.numbered(point.parameters[along], along)
     text = f"{name}{count}, repeat {point.repeat + 1}: {point.value:.2f}×"
     return f"{text} {point.origin}" + f" ({point.condition})" * bool(point.condition)
 
@@ -192,7 +192,7 @@ def _title(groups: Runs, medians: Medians, along: str) -> str:
     else:
         said = ", ".join(f"{label} {value}" for label, value in reached.items())
         sentence = f"On {most} {along}: {said} as fast as on one ({best})"
-    return style.doubted(sentence, *map(quality.doubt, groups.values()))
+    return wording.doubted(sentence, *map(quality.doubt, groups.values()))
 
 
 def _said(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from hpclab import checks, quality
-from hpclab.figures import scales, stacks, style
+from hpclab.figures import scales, stacks, style, wording
 from hpclab.results import Origin, Result
 from hpclab.units import format_seconds
 
@@ -52,7 +52,7 @@ def draw(ax: Axes, results: Sequence[Result]) -> Axes:
     both = [ranks for ranks in counts if {(ranks, True), (ranks, False)} <= bars.keys()]
     came = {one.origin for one in results if one.quantity == "seconds"} - {Origin.MODELLED}
     origins = " and ".join(sorted(came)), str(Origin.MODELLED)
-    names = {at: f"{style.counted(at[0], 'rank')}, {origins[at[1]]}" for at in bars}
+    names = {at: f"{wording.counted(at[0], 'rank')}, {origins[at[1]]}" for at in bars}
     top = max((sum(bar.values()) for bar in bars.values()), default=0.0) or 1.0
     text = stacks.draw(
         ax, {names[at]: bar for at, bar in bars.items()}, _ATTRIBUTES, format_seconds, 1.05 * top, thick=0.36,
@@ -71,7 +71,7 @@ def draw(ax: Axes, results: Sequence[Result]) -> Axes:
         bar = bars[ranks, modelled]
         total = sum(bar.values()) or 1.0
         hidden, exposed = bar["hidden communication"] / total, bar["exposed communication"] / total
-        answer = f"{style.counted(ranks, 'rank')}: {exposed:.0%} of a step is exposed communication"
+        answer = f"{wording.counted(ranks, 'rank')}: {exposed:.0%} of a step is exposed communication"
         answer += f", {hidden:.0%} hidden" * (hidden > 0.005) + ", modelled" * modelled
     text = text or "Empty axes: run at a number of ranks to see its bar."
-    return style.describe(ax, style.doubted(answer, quality.doubt(results)), text)
+    return style.describe(ax, wording.doubted(answer, quality.doubt(results)), text)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from matplotlib.axes import Axes
 
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Result
@@ -64,7 +64,7 @@ def said(store: Store, reading: Reading) -> str:
     at = predict(store, reading)
     verb = "bind" if at.bound.endswith("s") else "binds"
     came = f"{rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"
-    return f"{style.counted(reading.clients, 'client')}: {came}; {at.bound} {verb} (modelled)"
+    return f"{wording.counted(reading.clients, 'client')}: {came}; {at.bound} {verb} (modelled)"
 
 
 def rate(value: float) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from hpclab import checks
-from hpclab.figures import bars, scales, style
+from hpclab.figures import bars, scales, style, wording
 from hpclab.trace import COMPONENTS, KINDS, Event, Trace
 from hpclab.units import format_bytes, format_seconds
 
@@ -36,12 +36,12 @@ def draw(ax: Axes, trace: Trace, *, doubt: str = "", title: str = "", names: Seq
     ax.set_yticks(range(0, len(shown), every), called[::every])
     ax.tick_params(axis="y", length=0)
     parts = trace.bars()
-    answer = f"{style.counted(trace.ranks, 'rank')}, {format_seconds(trace.makespan)}: {bars.shares(parts)}"
-    answer += style.unless_measured(trace.origin)
+    answer = f"{wording.counted(trace.ranks, 'rank')}, {format_seconds(trace.makespan)}: {bars.shares(parts)}"
+    answer += wording.unless_measured(trace.origin)
     answer += f"; {len(shown)} ranks are drawn" * (trace.ranks > len(shown))
     said = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in parts.items() if seconds > 0)
     text = f"{len(trace.events):,} events on {trace.ranks:,} ranks. In rank-seconds: {said}."
-    return style.describe(ax, style.doubted(title or answer, doubt), text, above=above)
+    return style.describe(ax, wording.doubted(title or answer, doubt), text, above=above)
 
 
 def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:

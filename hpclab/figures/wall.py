@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.speedup import times
 from hpclab.models.speedups import typical
@@ -28,7 +28,7 @@ def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> 
     """
     people = [kept for one in shared if (kept := [point for point in one if along in point.parameters])]
     largest = sorted((max(point.parameters[along] for point in one) for one in people), reverse=True)
-    most, who = max([4, *largest[:2][-1:]]), style.counted(len(people), "learner")
+    most, who = max([4, *largest[:2][-1:]]), wording.counted(len(people), "learner")
     points = [point for one in people for point in one if point.parameters[along] <= most]
     scales.counts(ax, most, along.capitalize())
     ax.set_xlim(*((0.93, most * 1.3) if most > 16 else (0.95, most + 0.42)))
@@ -55,7 +55,7 @@ def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> 
             said.append(f"Median {origin} speedup of {who} by {along}: {values}.")
     direct_labels.at_right(ax, labels)
     if doubted := sum(any(point.environment["doubt"] for point in one) for one in people):
-        note = f"{style.counted(doubted, 'learner')} in doubt: pale, and not in the median"
+        note = f"{wording.counted(doubted, 'learner')} in doubt: pale, and not in the median"
         ax.annotate(note, (0.99, 0.03), xycoords="axes fraction", ha="right", color=style.MUTED)
     style.key(ax, [point.origin for point in points])
     title = f"{who}: {[*answers, 'no speedup to rely on yet'][0]}" if people else "Nobody shows points yet"
@@ -79,7 +79,9 @@ def queue(ax: Axes, samples: Sequence[tuple[float, int, int]]) -> Axes:
         Label(span, now, f"nodes with jobs: {now:,}", blue),
         Label(span, left, f"jobs waiting: {left:,}", orange),
     ])  # fmt: skip
-    title = f"Jobs run on {style.counted(now, 'node')}, {style.counted(left, 'job')} wait{'s' * (left == 1)}"
+    title = (
+        f"Jobs run on {wording.counted(now, 'node')}, {wording.counted(left, 'job')} wait{'s' * (left == 1)}"
+    )
     return style.describe(ax, title, f"At most {max(nodes)} nodes and {max(waiting)} waiting jobs so far.")
 
 

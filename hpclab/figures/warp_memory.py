@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import accumulate
 
-from hpclab.figures import diagram, lanes, listing, style
+from hpclab.figures import diagram, lanes, listing, style, wording
 from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
 
 Event = Request | Branch | Barrier
@@ -75,10 +75,10 @@ class WarpPicture:
         done: Counter[str] = Counter()
         for (what, _), count in self._sofar[number].items():
             done[what] += count
-        text = f"So far: {style.counted(done['requests'], 'global request')}"
+        text = f"So far: {wording.counted(done['requests'], 'global request')}"
         if done["sectors"]:
             used = done["bytes"] / (done["sectors"] * SECTOR)
-            text += f", {style.counted(done['sectors'], 'sector')}, {used:.0%} used"
+            text += f", {wording.counted(done['sectors'], 'sector')}, {used:.0%} used"
         return text
 
 
@@ -102,11 +102,13 @@ def _cost(event: Event) -> Counter[tuple[str, int]]:
 
 def _title(event: Event) -> str:
     if isinstance(event, Branch):
-        parted = f"{style.counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
+        parted = f"{wording.counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
         return f"Line {event.line} parts the warp: {parted}"
     if isinstance(event, Barrier):
-        return f"Line {event.line} is a barrier: {style.counted(len(event.lanes), 'lane')} of this warp came"
-    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {style.counted(len(event.lanes), 'lane')}"
+        return (
+            f"Line {event.line} is a barrier: {wording.counted(len(event.lanes), 'lane')} of this warp came"
+        )
+    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {wording.counted(len(event.lanes), 'lane')}"
     if event.kind == "atomic" and event.contention > 1:
         return f"{did}, {event.contention} of them in turn at one address"
     if event.space == "shared":
@@ -114,7 +116,7 @@ def _title(event: Event) -> str:
         turns = f"{event.passes} passes, {extra} of them for conflicts" if extra else "no bank conflict"
         return f"{did}, {turns}"
     if event.space == "global":
-        moved = f"{did}, {style.counted(event.sectors, 'sector')}"
+        moved = f"{did}, {wording.counted(event.sectors, 'sector')}"
         fewest = event.fewest_sectors
         return f"{moved} where {fewest} would do" if event.sectors > fewest else f"{moved}, as few as can be"
     return f"{did}, each in its own memory"

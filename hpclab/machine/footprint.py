@@ -65,11 +65,11 @@ class Footprint:
         self._over.set()
         self._thread.join()
 
-    def look(self) -> None:
-        """Look once, as the thread does every third of a second."""
+    def sample(self) -> None:
+        """Measure once, as the thread does every third of a second."""
         self.peak = max(self.peak, summed_pss(members(self._mark)))
 
     def _watch(self) -> None:
         while not self._over.is_set():
-            self.look()
+            self.sample()
             self._over.wait(_EVERY)

@@ -20,7 +20,7 @@ from IPython.display import display
 
 from hpclab.cluster.slurm import Job, Slurm, connect
 from hpclab.cluster.slurm.records import node_names
-from hpclab.figures import nodes_view, style
+from hpclab.figures import nodes_view, style, wording
 
 STOPS_AFTER = 900.0  # seconds; a browser does not tell the kernel that nobody looks any more
 POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks within half a second
@@ -117,8 +117,8 @@ def of_slurm(slurm: Slurm) -> Snapshot:
     jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = [job for job in jobs if job.state == "PENDING"]
-    said = f"{style.counted(len(running), 'job')} running, {len(waiting)} waiting; "
-    said += f"{style.counted(len(nodes), 'node')}."
+    said = f"{wording.counted(len(running), 'job')} running, {len(waiting)} waiting; "
+    said += f"{wording.counted(len(nodes), 'node')}."
     reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
     return Snapshot(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
 

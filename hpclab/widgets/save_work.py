@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from hpclab.course import restore_work, save_work
 from hpclab.course.work import LARGEST_TOTAL
-from hpclab.figures.style import counted
+from hpclab.figures.wording import counted
 from hpclab.widgets.explorer import control
 
 NAME = "my-work.zip"

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from hpclab.cluster import Pool
 from hpclab.exercises.prediction import Prediction
 from hpclab.experiments.experiment import Experiment
-from hpclab.figures import style
+from hpclab.figures import style, wording
 from hpclab.results import Origin, Result, select
 from hpclab.widgets import predict
 from hpclab.widgets.explorer import Explorer, Row, control
@@ -132,8 +132,8 @@ class Scaler(Explorer):
 
     def _moved(self, changed: str) -> None:
         one = self.AXIS.removesuffix("s")
-        self._here.description = f"Run at {style.counted(self._count.value, one)}"
-        self._here.tooltip = f"Measure here: {style.counted(self._count.value, one)}"
+        self._here.description = f"Run at {wording.counted(self._count.value, one)}"
+        self._here.tooltip = f"Measure here: {wording.counted(self._count.value, one)}"
         if changed == self.AXIS:
             self._rest()
             if self._decided():

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from hpclab import checks
 from hpclab.classroom import settings, wall
 from hpclab.cluster.slurm import Slurm, SlurmError, connect
-from hpclab.figures import style
+from hpclab.figures import style, wording
 from hpclab.figures import wall as figure
 from hpclab.results import Result
 from hpclab.widgets.explorer import control
@@ -95,7 +95,7 @@ class Looks:
     def figures(self) -> tuple[list[Figure], str]:
         """The speedups, the queue where there is one to ask, and what is to be said beside them. OSError."""
         learners, passed_over = wall.read(self.place, self.lesson)
-        said = [f"{style.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
+        said = [f"{wording.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
         try:
             self.slurm = self.slurm or connect(start=False, export=False)
             which = self.which if self.slurm.kind == "site" else []

@@ -1,8 +1,6 @@
 """Jobs and nodes as data, read from what squeue, sinfo, sacct and the completion log print.
 
-Fields are asked for one by one and separated by a character that no name holds, so that the same lines are
-read from every Slurm version. Times are seconds since 1970, durations seconds; None where Slurm says
-unknown or not limited.
+Times are seconds since 1970, durations seconds; None where Slurm says unknown or not limited.
 """
 
 import re
@@ -17,7 +15,7 @@ from hpclab import units
 from hpclab.cluster.slurm.one_line import OneLineJob, OneLineNode
 
 T = TypeVar("T")
-SEPARATOR = "\x1f"
+SEPARATOR = "\x1f"  # in no name
 # What each program calls a field, in the order in which it is asked for them.
 _SQUEUE = {
     "id": "%A", "array_job": "%F", "array_task": "%K", "name": "%j", "state": "%T", "reason": "%r",
@@ -38,12 +36,11 @@ _COMPLETION_LOG = {
 }  # fmt: skip
 SQUEUE = ("squeue", "--noheader", "--array", "--states=all")
 SQUEUE_FORMAT = SEPARATOR.join(_SQUEUE.values())
-LOAD_FORMAT = f"%T{SEPARATOR}%N"
+LOAD_FORMAT, TIME_LIMITS_FORMAT = f"%T{SEPARATOR}%N", f"%P{SEPARATOR}%l"
 SINFO_FORMAT = SEPARATOR.join(_SINFO.values())
 SACCT_FORMAT = ",".join(_SACCT.values())
 EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
 _NONE = ("None", "none", "(null)")
-TIME_LIMITS_FORMAT = f"%P{SEPARATOR}%l"
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
     "REVOKED", "TIMEOUT",
