@@ -14,7 +14,7 @@ from hpclab import checks
 from hpclab.models import memory, training_step
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.memory import Memory
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.models.training_step import StepTime
 from hpclab.models.transformer import Transformer
 
@@ -92,7 +92,7 @@ def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> I
 def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
     """Of each shape what fits: with nothing made again, and with all of it, the lowest of ZeRO's stages."""
     for shape in shapes:
-        stages = [1, 2, 3] if shape.data * shape.context > 1 else [0]
+        stages = [*range(1, len(ZERO))] if shape.data * shape.context > 1 else [0]
         for recompute in ("none", "full"):
             tried = (replace(shape, zero=stage, recompute=recompute) for stage in stages)
             fits = next((plan for plan in tried if not refusal(model, plan, cluster)), None)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from hpclab.figures import plans
 from hpclab.models import planner, training_step
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose
 from hpclab.widgets.training_lists import POWERS, clusters, models
@@ -40,7 +40,7 @@ class PlanChooser(Explorer):
                 },
                 {
                     "micro_batch": choose("Micro-batch", POWERS[:4], 1),
-                    "zero": choose("ZeRO", [0, 1, 2, 3], 1),
+                    "zero": choose("ZeRO", [*range(len(ZERO))], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
                 },
             ],
