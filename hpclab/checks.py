@@ -103,7 +103,7 @@ def shown(value: object) -> str:
 def slurm_obstacle() -> str:
     """Why Slurm's daemons would not start for this user on this machine, and what to do; "" where they would.
 
-    They look the user up, insist on its own group, and know no longer name of a machine.
+    They want a passwd entry of the user, its primary group, and a short enough host name.
     """
     uid, gid, host = os.getuid(), os.getegid(), socket.gethostname()
     try:

@@ -52,7 +52,7 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
     mine = [
         result for result in every if result.origin is Origin.MEASURED and "gpu" not in result.environment
     ]
-    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine) or _late(every)
+    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _noise(mine) or _late(every)
     return f"{why}; run again" if why else ""
 
 
@@ -106,8 +106,8 @@ def _over_the_roof(results: Sequence[Result]) -> str:
     return ""
 
 
-def _scattered(results: Iterable[Result]) -> str:
-    """Repeats of too many points lie far apart."""
+def _noise(results: Iterable[Result]) -> str:
+    """A clause where the repeats of too many points differ too much; else ""."""
     points: dict[object, list[float]] = {}
     for result in results:
         if result.quantity in ("makespan", "time") and result.value > 0:

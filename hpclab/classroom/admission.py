@@ -40,7 +40,7 @@ class Admission:
         if said and not self.refusal([*self.options, *shape[:1]]):  # a site that takes no --mem
             shape, said = shape[:1], ""
         if said:
-            self._blame(shape, said)
+            self._find_rejected(shape, said)
         self.partitions = self._partitions()
         name = "" if "partition" in self.wrong else site.partition
         state, nodes = self.partitions.get(name, ("up", 1))
@@ -74,9 +74,9 @@ class Admission:
             return str(error).removeprefix("sbatch: ")
         return ""
 
-    def _blame(self, shape: list[str], said: str) -> None:
-        """The setting without which, or with another of which, sbatch would take the job, so that the rest
-        can be tried; else the setting that its words name."""
+    def _find_rejected(self, shape: list[str], said: str) -> None:
+        """Note which setting sbatch rejects: it takes the job without it, or with another value. Else the
+        setting that its error message names."""
         for name, account, options in self._others():
             if not self.refusal([*options, *shape]):
                 self.options, self.wrong, self.account = options, {name: said}, account

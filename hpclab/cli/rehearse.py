@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
     print(f"{said} in {total}.")
     if needs:
-        print(*rehearse_site.told(needs, learners), sep="\n")
+        print(*rehearse_site.class_needs(needs, learners), sep="\n")
     return int(failed > 0)
 
 

@@ -48,8 +48,8 @@ class Identity:
     compared: bool
 
     @classmethod
-    def told(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
-        """From what the worker said as it joined, which is now."""
+    def of_worker(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
+        """Of a Dask worker that joins now, from what it reports of itself."""
         now, shared = time.monotonic(), bool(said["boot"]) and said["boot"] == boot()
         return cls(
             name, address, said["host"], said["job_id"], said["pid"], began=said["clock"] - said["age"],

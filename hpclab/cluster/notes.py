@@ -62,7 +62,7 @@ class Note:
 
 
 class Notes:
-    """The notes of this user's pools on one Slurm, and the one of this pool."""
+    """Files by which this user's pools on one Slurm say what nodes they hold and want, and where they are."""
 
     def __init__(self, pool: str, slurm: str, dashboard: Dashboard):
         me = Process.of(os.getpid())

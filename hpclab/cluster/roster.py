@@ -51,7 +51,7 @@ class Roster(SchedulerPlugin):
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
-        who = Identity.told(str(state.name), worker, state.extra["hpclab"])
+        who = Identity.of_worker(str(state.name), worker, state.extra["hpclab"])
         with self.changed:
             self._joined = self._joined | {who.name: who}  # readers keep theirs
             self.offsets[who.name] = who.offset

@@ -60,8 +60,8 @@ class Entry:
                 checks.number("each number", number, -1e300, 1e300)
 
     @property
-    def off(self) -> float:
-        """The factor, at least 1, between what was said and what came; infinite where there is none."""
+    def factor(self) -> float:
+        """The larger of predicted / measured and measured / predicted; infinite where there is none."""
         said, came = self.said or 0.0, self.came or 0.0
         return 1.0 if said == came else max(said / came, came / said) if said * came > 0 else math.inf
 
@@ -106,7 +106,7 @@ def read(path: Path) -> list[Entry]:
 
 
 def merge(path: Path, content: bytes) -> None:
-    """Append those lines of another ledger that this one lacks, also of another version. OSError."""
+    """Append each line of `content`, a saved ledger, that the one at `path` lacks. OSError."""
     here = set(_lines(path))
     if new := [line for line in dict.fromkeys(content.splitlines()) if line not in here]:
         _append(path, new)

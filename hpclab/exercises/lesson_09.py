@@ -98,8 +98,9 @@ def fastest() -> float:
     return planner.ranked(LLAMA_2, cluster, fitting)[0].step.seconds
 
 
-def _facts(answer: object, gpus: int = 0) -> SimpleNamespace:
-    """What Llama 2 comes to under a plan for so many data-parallel GPUs; 0: the answer says how many."""
+def _evaluate_plan(answer: object, gpus: int = 0) -> SimpleNamespace:
+    """Memory, seconds and cost of a step of Llama 2 under the plan answered, on `gpus` data-parallel
+    GPUs; 0: as many as the answer says."""
     names, cluster = {"zero": None, "micro_batch": BATCH, "recompute": None}, gpu_cluster.named(NODE)
     given = judges.read_dict(answer, **names) if gpus else judges.read_dict(answer, gpus=BATCH, **names)
     gpus, micro = gpus or given.gpus, given.micro_batch
@@ -129,7 +130,7 @@ _TOO_MUCH = (
 )  # fmt: skip
 
 PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
-    functools.partial(_facts, gpus=8), (
+    functools.partial(_evaluate_plan, gpus=8), (
         *_TOO_MUCH,
         (lambda f: f.slower > 0.1, "It fits, with {f.gib:.1f} GiB of {f.has:.1f}, and takes {f.seconds:.1f} "
          "s a step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of "
@@ -143,7 +144,7 @@ PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
 ))  # fmt: skip
 
 CHEAPEST = Exercise("09", "fewest GPU-seconds", judges.by_facts(
-    _facts, _TOO_MUCH,
+    _evaluate_plan, _TOO_MUCH,
     yes="{f.plan.gpus} GPUs × {f.seconds:.2f} s = {f.cost:g} GPU-seconds (modelled), {f.gib:.1f} GiB of "
     "{f.has:.1f}. The best plan on one node takes {f.par:.1f}: {f.beaten}", score=("cost", "GPU-seconds"),
 ), (

@@ -85,10 +85,10 @@ class Prediction:
         what = f"{self.name}: you said {shown(said)}, it is {what}"
         if doubt:
             return "No verdict", f"{what} This is worth nothing and does not count: {doubt}.", ""
-        if entry.off <= _CLOSE:
+        if entry.factor <= _CLOSE:
             return "Well predicted", what + late, "good"
         way, reason = ("high", self.too_high) if said > came else ("low", self.too_low)
-        by = "" if math.isinf(entry.off) else f"{factor(entry.off)} "
+        by = "" if math.isinf(entry.factor) else f"{factor(entry.factor)} "
         return f"Predicted {by}too {way}", what + f" Look first at {reason}." * bool(reason) + late, "bad"
 
 

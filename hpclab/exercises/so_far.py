@@ -44,7 +44,7 @@ def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]
     done = {(one.lesson, one.name) for one in solved}
     rows = []
     for lesson in course:
-        offs = [entry.off for entry in counted if entry.lesson == lesson.number]
+        offs = [entry.factor for entry in counted if entry.lesson == lesson.number]
         off = statistics.median(offs) if offs else 1.0
         scored = [one for one in solved if one.lesson == lesson.number and one.score is not None]
         best = {one.name: one for one in sorted(scored, key=lambda one: -(one.score or 0))}
@@ -59,7 +59,7 @@ def summary(entries: Sequence[ledger.Entry]) -> tuple[str, list[list[str]], str]
     here = entries[-1].lesson if entries else ""
     todo.sort(key=lambda one: one[0].number < here)  # from where the learner was last
     last = [f"Next: {name} in lesson {one.number}, {one.title.partition(':')[0]}." for one, name in todo]
-    return _calibration([entry.off for entry in counted]), rows, (last or ["Every exercise is solved."])[0]
+    return _calibration([entry.factor for entry in counted]), rows, (last or ["Every exercise is solved."])[0]
 
 
 def _calibration(offs: Sequence[float]) -> str:

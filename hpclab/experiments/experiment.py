@@ -45,7 +45,7 @@ class Experiment:
         return results
 
     def points(self, where: Any, report: Progress) -> Points:
-        """The Results of one point after the other."""
+        """Measure on `where`, and yield the Results of one point of the sweep after the other."""
         raise NotImplementedError
 
     def fit(self, results: Sequence[Result]) -> Any:

@@ -70,7 +70,7 @@ def at_right(ax: Axes, labels: Sequence[Label]) -> None:
 
 
 def beside(ax: Axes, labels: Sequence[Label]) -> None:
-    """Write `labels` beside their points where `Space` is free, with a thin line to those farther off."""
+    """Write `labels` beside their points where `FreeSpace` is free, with a thin line to those farther off."""
     common: dict[str, Any] = {"textcoords": "figure points", "annotation_clip": False, "in_layout": False}
     letters: dict[str, Any] = common | {"va": "center", "zorder": 5, "bbox": style.BEHIND}
     notes, leaders = [], []
@@ -87,7 +87,7 @@ def beside(ax: Axes, labels: Sequence[Label]) -> None:
             note.set_visible(False)
             leader.set_visible(False)
         points = [ax.transData.transform(note.xy) / unit for note in notes]
-        space = vars(ax)["_hpclab_space"] = Space(ax, renderer, points)
+        space = vars(ax)["_hpclab_space"] = FreeSpace(ax, renderer, points)
         room = [point[0] + size[0] < space.frame.x1 for point, size in zip(points, sizes, strict=True)]
         # first those with no room on the right, and of them the longest
         for number in sorted(range(len(notes)), key=lambda n: (room[n], -sizes[n][0])):
@@ -101,8 +101,8 @@ def beside(ax: Axes, labels: Sequence[Label]) -> None:
     _before_labels(ax, arrange)
 
 
-class Space:
-    """Where inside `ax`, in points of its figure, there is no line, mark or text, nor one of `points`.
+class FreeSpace:
+    """The parts of `ax`, in points of its figure, that are clear of lines, marks and texts, and of `points`.
 
     `beside` leaves it in ``vars(ax)["_hpclab_space"]`` for an overlay.
     """

@@ -14,7 +14,7 @@ class Cores:
 
     @property
     def whole(self) -> int:
-        """Cores for planning: at least one, rounded down, so that no two processes share one unasked."""
+        """The usable cores rounded down, at least 1: so many processes do not share a core."""
         return max(1, int(self.usable))
 
 

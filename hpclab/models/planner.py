@@ -40,7 +40,7 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
     """
     checks.integer("gpus", gpus, 1, 2**20)
     checks.integer("batch", batch, 1, 2**24)
-    return ranked(model, cluster, _leanest(model, cluster, _shapes(model, cluster, gpus, batch)))
+    return ranked(model, cluster, _leanest(model, cluster, _layouts(model, cluster, gpus, batch)))
 
 
 def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) -> list[Ranked]:
@@ -73,8 +73,8 @@ def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
     return ""
 
 
-def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> Iterator[Plan]:
-    """Plans that divide, with neither ZeRO nor recomputation, which memory decides."""
+def _layouts(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> Iterator[Plan]:
+    """Plans whose degrees divide model, GPUs and batch, without ZeRO and recomputation, which come later."""
     tensors = [t for t in _divisors(gpus) if t <= cluster.node_gpus and model.kv_heads % t == 0]
     contexts = CONTEXT if model.sequence >= LONG else (1,)
     for tensor, context, micro, chunks in product(tensors, contexts, MICRO_BATCHES, CHUNKS):

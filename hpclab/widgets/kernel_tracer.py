@@ -58,7 +58,7 @@ class KernelTracer(Explorer):
 
 
 def _short(index: Index) -> str:
-    """An index without the extents that nobody uses: 3, or (3, 1)."""
+    """A block's index without its unused trailing dimensions: 3 for (3, 0, 0), (3, 1) for (3, 1, 0)."""
     x, y, z = index
     return str(index) if z else f"({x}, {y})" if y else str(x)
 

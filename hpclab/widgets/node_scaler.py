@@ -57,7 +57,7 @@ class NodeScaler(Scaler):
             self._queue.stop()
         super().close()
 
-    def take_in(self) -> None:
+    def update_models(self) -> None:
         """Fit the laws to what is there."""
         self._laws = []
         try:

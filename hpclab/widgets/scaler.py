@@ -90,8 +90,8 @@ class Scaler(Explorer):
             self._runner.close()
         super().close()
 
-    def take_in(self) -> None:
-        """Other Results than those on the page: what a subclass makes of `self._results`."""
+    def update_models(self) -> None:
+        """Fit or predict anew, because `self._results` changed; a subclass overrides it."""
 
     def conditions(self) -> list[str]:
         """A sentence for each condition under which what is shown was emulated."""
@@ -171,7 +171,7 @@ class Scaler(Explorer):
         self._results = self.experiment.mine(self.results) if self._decided() else []
         self._seen, self._trouble = (self._decided(), len(self.results)), ""
         try:
-            self.take_in()
+            self.update_models()
         except Exception as error:  # whatever a fit may meet; the points are drawn all the same
             self._trouble = sentence_of(error)
 

@@ -65,8 +65,8 @@ class TrainingScaler(Scaler):
         other = [(f"{value}", value)] * (value not in dict(options).values())
         return choose(label, [*options, *other], value)
 
-    def take_in(self) -> None:
-        """Predict every point, from what was measured over this machine's own link."""
+    def update_models(self) -> None:
+        """Predict the step on every number of ranks from what was measured over this machine's own link."""
         self._predicted = []
         if self._decided() and select(self.results, "makespan", ranks=1):
             self._predicted = self.experiment.predict(None, self.experiment.fit(self.results))

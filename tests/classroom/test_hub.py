@@ -42,7 +42,7 @@ def test_the_batch_script_is_made_of_profile_and_site_and_says_each_option_once(
 
 def test_without_a_word_there_is_one_profile():
     assert hub.read({}) == hub.Hub()
-    assert hub.read({}).profiles[0].told() == "CPU: 2 cores, 4 GiB, for 4 h"
+    assert hub.read({}).profiles[0].summary() == "CPU: 2 cores, 4 GiB, for 4 h"
 
 
 @pytest.mark.parametrize(

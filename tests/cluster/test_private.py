@@ -10,7 +10,7 @@ import pytest
 
 from hpclab.cluster.backends.command import private_directory
 from hpclab.cluster.host import ports, private
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_lock_held_too_long_is_told(place: Path) -> None:
 
 
 def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it() -> None:
-    kept = Ports.reserve(3)
+    kept = ReservedPorts.reserve(3)
     with socket.socket() as daemon, socket.socket() as other:
         daemon.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         daemon.bind(("127.0.0.1", kept.numbers[0]))
@@ -116,11 +116,11 @@ def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it(
 
 def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as stranger:
-        free = Ports.reserve(3)
+        free = ReservedPorts.reserve(3)
         free.release()
         stranger.bind(("127.0.0.1", free.numbers[1]))
         stranger.listen()
         monkeypatch.setattr(ports, "_FIRST", free.numbers[0])
         monkeypatch.setattr(ports, "_LAST", free.numbers[0] + 1)
         with pytest.raises(OSError, match=r"No 3 neighbouring TCP ports .* other programs .* taken them"):
-            Ports.reserve(3)
+            ReservedPorts.reserve(3)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import processes
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm import files
 
@@ -45,7 +45,7 @@ class Supervisor:
         self.running: dict[str, Process | None] = {}
         self.ended_with: dict[str, str] = {}
         self.phase, self.healed = "starting", 0  # then "up"
-        self.ports: Ports | None = None
+        self.ports: ReservedPorts | None = None
 
     def start(self) -> None:
         """From nothing to idle nodes; RuntimeError with the daemon's own words where that fails."""
@@ -59,7 +59,7 @@ class Supervisor:
         self.launch("munged")
         self._wait_for((self.directory / "munge" / "socket").exists)
         for attempt in range(5):
-            self.ports = Ports.reserve(1 + self.shape.nodes)
+            self.ports = ReservedPorts.reserve(1 + self.shape.nodes)
             site = files.Site(self.directory, self.ports.numbers, version, memory, self.mark)
             files.write(site, self.shape)
             for name in ("slurmctld", *self.shape.names):

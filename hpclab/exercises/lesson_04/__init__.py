@@ -150,7 +150,8 @@ FOUR_RATES = repair("4_four_rates", _RESULTS, (
     (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them beforehand: "
      "result-0.txt to result-3.txt were asked for."),
 ), ran=(
-    (lambda f: f.too_many, "{f.too_many}, so it did the work of others: each has one rate, one file."),
+    (lambda f: f.duplicate_result,
+     "{f.duplicate_result}, so it did the work of others: each has one rate, one file."),
     (lambda f: "result.txt" in f.files, "All four wrote result.txt, each over the last: one line is left."),
     (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts from 0, so an index has none."),
     (lambda f: "unbound variable" in f.trouble, "{f.trouble} Slurm sets no variable of that name: the index "

@@ -64,8 +64,8 @@ class JobTrial:
     wrote: dict[int, list[str]] = field(default_factory=dict)
 
     @property
-    def too_many(self) -> str:
-        """Which task of an array wrote more than one result, in words; "" for none."""
+    def duplicate_result(self) -> str:
+        """A clause that names an array task which wrote more than one result; "" where none did."""
         many = ((index, names) for index, names in self.wrote.items() if len(names) > 1)
         index, names = next(many, (0, [""]))
         return f"Array task {index} wrote {', '.join(names[:-1])} and {names[-1]}" if names[0] else ""

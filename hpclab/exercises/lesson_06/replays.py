@@ -120,15 +120,16 @@ def by_ring(answer: object) -> Verdict:
         if not 0 <= chunk < ranks:
             where = f"Rank {rank} of {ranks} sends chunk {chunk} in step {step}"
             return Verdict(False, f"{where}, but chunks are 0 to {ranks - 1}: is the % ranks missing?")
-    wrong = next(filter(None, (_ring_fault(ranks, said) for ranks in _RING_RANKS)), "")
+    wrong = next(filter(None, (_ring_error(ranks, said) for ranks in _RING_RANKS)), "")
     return Verdict(not wrong, wrong or (
         "Replayed on 2 to 9 ranks: after p − 1 steps each rank holds the whole sum of its own chunk. That is "
         "the reduce-scatter of ZeRO and FSDP, where each rank owns the shard that carries its number."
     ))  # fmt: skip
 
 
-def _ring_fault(n: int, said: Mapping[tuple, int]) -> str:
-    """What is wrong with the ring on `n` ranks, or nothing."""
+def _ring_error(n: int, said: Mapping[tuple, int]) -> str:
+    """A sentence about what is wrong with the answer's ring on `n` ranks; "" for nothing. `said` maps (rank,
+    ranks, step) to a chunk."""
     steps = [
         [(rank, (rank + 1) % n, said[rank, n, step], True) for rank in range(n)] for step in range(n - 1)
     ]
