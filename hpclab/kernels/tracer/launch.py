@@ -5,16 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 from hpclab import checks
-from hpclab.kernels.tracer import arithmetic, costs, hazards
+from hpclab.kernels.tracer import arithmetic, hazards
 from hpclab.kernels.tracer.block import Block
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.interpreter import Endless, Interpreter
 from hpclab.kernels.tracer.lanes import Dim3, Threads
-from hpclab.kernels.tracer.memory import Memory, View, whole
-from hpclab.kernels.tracer.recorder import Recorder
+from hpclab.kernels.tracer.recorder import Memory, Recorder, View, whole
 from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
 from hpclab.models.gpu_memory import Array, KernelTrace
 
@@ -22,8 +20,8 @@ THREADS, BLOCK, GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
 BLOCKS = 65_536  # traced at once
 ALIGNMENT = 256  # bytes; cudaMalloc's
 
-# The device's memory: a copy of each array of the caller's, the same object at the same address.
-Device = dict[int, tuple[NDArray[Any], Memory]]
+# The device's memory: a copy of each array of the caller's, by its id: the same object at the same address.
+Device = dict[int, Memory]
 
 
 def trace(
@@ -61,19 +59,20 @@ def trace(
         findings.add("limit", program.line, problem)
     own = _execute(program, held, sources, recorder, findings)
     requests = recorder.requests()
-    costs.report(requests, recorder, findings)
-    arrays = tuple(memory.described() for _, memory in device.values()) + own
+    findings.add_costs(requests, recorder)
+    arrays = [Array(memory.name, memory.base) for memory in device.values()]
+    arrays += dict.fromkeys(Array(memory.name, memory.base) for memory in own)
     return KernelTrace(
-        program.name, sources.text, grid_size, block_size, chosen, arrays, requests,
+        program.name, sources.text, grid_size, block_size, chosen, tuple(arrays), requests,
         tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers),
     )  # fmt: skip
 
 
 def _execute(
     program: Function, held: dict[str, Any], sources: Sources, recorder: Recorder, findings: Findings
-) -> tuple[Array, ...]:
+) -> list[Memory]:
     """All chosen blocks; the shared and local arrays that they made."""
-    own: dict[Array, None] = {}
+    own: list[Memory] = []
     for number in range(len(recorder.blocks)):
         block = Block(number, recorder, findings)
         interpreter = Interpreter(sources, block)
@@ -87,10 +86,10 @@ def _execute(
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             raise sources.refused(interpreter.line, f"cannot execute this: {error}") from error
         finally:
-            own.update(dict.fromkeys(memory.described() for memory in block.own.values()))
+            own += block.own.values()
     else:
         hazards.between_blocks(recorder, findings)
-    return tuple(own)
+    return own
 
 
 def _three(name: str, value: Any, fill: int) -> Dim3:
@@ -150,6 +149,6 @@ def _argument(name: str, value: Any, device: Device) -> Any:
             f"The argument {name} must be a number or a NumPy array of numbers, not {type(value).__name__}."
         )
     if id(value) not in device:
-        base = sum(-(-max(1, held.nbytes) // ALIGNMENT) * ALIGNMENT for held, _ in device.values())
-        device[id(value)] = value, Memory(name, "global", numpy.array(value, order="A"), base)
-    return whole(device[id(value)][1])
+        base = sum(-(-max(1, held.data.nbytes) // ALIGNMENT) * ALIGNMENT for held in device.values())
+        device[id(value)] = Memory(name, "global", numpy.array(value, order="A"), base)
+    return whole(device[id(value)])
