@@ -196,11 +196,11 @@ def _forecast(answer: object) -> SimpleNamespace:
 
 
 _FORECAST = (
-    "Your runs cost {f.cost:.2f} processor-seconds, and the forecast for 64 is {f.factor:.0%} too {f.way}. "
+    "Your runs cost {f.cost:.2f} processor-seconds, and the forecast for 64 is {f.off:.0%} too {f.way}. "
 )
 
 CHEAPEST = Exercise("01", "the cheapest forecast", judges.by_facts(
-    _forecast, ((lambda f: f.factor > 0.1, _FORECAST + "It has to come within 10 %."),),
+    _forecast, ((lambda f: f.off > 0.1, _FORECAST + "It has to come within 10 %."),),
     yes=_FORECAST + f"All ten cost {_cost(_ALLOWED):.1f}; our par is {_cost((1, 12, 20)):.2f}.",
     score=("cost", "processor-seconds"),
 ), (
