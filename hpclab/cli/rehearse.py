@@ -121,8 +121,8 @@ class _Watched(Footprint):
         super().__init__(str(state))
         self.state, self.nodes = state, 0
 
-    def look(self) -> None:
-        super().look()
+    def sample(self) -> None:
+        super().sample()
         self.nodes = max(self.nodes, notes.nodes_in(self.state))
 
 
