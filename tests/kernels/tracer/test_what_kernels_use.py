@@ -51,14 +51,11 @@ def test_decorated_kernels_and_device_functions():
 
 
 grid = type("grid", (), {"__module__": "numba.cuda.stubs"})
-shared = type("shared", (), {"__module__": "numba.cuda.stubs"})
 
 
-def test_names_imported_one_by_one_from_numba_cuda():
+def test_a_name_imported_from_numba_cuda():
     def kernel(out):
-        own = shared.array(32, float32)
-        own[grid(1)] = 2
-        out[grid(1)] = own[grid(1)]
+        out[grid(1)] = 2
 
     assert run(kernel, numpy.zeros(32)).sum() == 64
 
@@ -146,28 +143,19 @@ def test_a_call_gives_what_cuda_says(call):
     numpy.testing.assert_allclose(run(kernel, numpy.zeros(32), LANE), CALLS[call], rtol=1e-14)
 
 
-def test_an_exchange_needs_nothing_there_before():
-    def kernel(out):
-        own = cuda.shared.array(1, int32, alignment=16)
-        cuda.atomic.exch(own, 0, 4)
-        cuda.syncthreads()
-        out[cuda.threadIdx.x] = own[0]
-
-    assert (run(kernel, numpy.zeros(32)) == 4).all()
-
-
-def test_each_shared_array_is_one_and_each_local_array_a_threads_own():
+def test_arrays_in_a_kernel_and_an_exchange_that_needs_nothing_there_before():
     def kernel(out):
         i = cuda.threadIdx.x
         one, two = cuda.shared.array(32, float32), cuda.shared.array(shape=32, dtype=float32)
-        own = cuda.local.array((2, 2), int32)
+        own, last = cuda.local.array((2, 2), int32), cuda.shared.array(1, int32, alignment=16)
         own[1, 1] = i
         one[i], two[i] = i, 2 * i
+        cuda.atomic.exch(last, 0, 4)
         cuda.syncthreads()
-        out[i] = one[31 - i] + two[i] + own[1, 1]
+        out[i] = one[31 - i] + two[i] + own[1, 1] + last[0]
 
     i = numpy.arange(32)
-    numpy.testing.assert_array_equal(run(kernel, numpy.zeros(32)), 31 - i + 2 * i + i)
+    numpy.testing.assert_array_equal(run(kernel, numpy.zeros(32)), 31 - i + 2 * i + i + 4)
 
 
 def test_only_the_chosen_blocks_run():
@@ -214,13 +202,10 @@ def fine(out):
 
 
 REFUSED = [
-    *(("grid", wrong, "The grid") for wrong in (None, "32", 1.5, (1, 2, 3, 4), ())),
-    *(("block", wrong, "The block") for wrong in (float("nan"), True, 1e30, (1, 2, 3, 4), ())),
-    *(
-        ("out", wrong, "The argument out must be")
-        for wrong in (None, "text", object(), numpy.array(["a"]), numpy.array(1.0), [1, 2])
-    ),
-    *(("blocks", wrong, "block's index") for wrong in ([1], [(0, -1)], "0", 5)),
+    *(("grid", wrong, "The grid") for wrong in (None, (1, 2, 3, 4))),
+    *(("block", wrong, "The block") for wrong in (1.5, ())),
+    *(("out", wrong, "argument out must be") for wrong in ([1, 2], numpy.array(["a"]), numpy.array(1.0))),
+    *(("blocks", wrong, "block's index") for wrong in ([1], [(0, -1)], 5)),
     *(("blocks", wrong, "different blocks") for wrong in ([], [0, 0])),
     ("kernel", None, "takes a kernel"),
     ("kernel", lambda out: out, "must be written with def"),
