@@ -1,4 +1,4 @@
-"""How many bytes a rank sends; `tests/parallel/test_splitting.py` counts them."""
+"""How many bytes a rank sends; `tests/parallel` counts them."""
 
 import pytest
 
