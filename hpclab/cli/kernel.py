@@ -26,11 +26,8 @@ from traitlets import Type
 OURS = str(Path(__file__).resolve().parents[1])
 OUR_STEPS = re.compile(rf'^  File "{re.escape(OURS)}.*\n(?:    .*\n)*', re.MULTILINE)
 ABOVE = "If it comes from a cell above, run that first: Run > Run All Above Selected Cell."
-WHOLE = (
-    "<frozen importlib._bootstrap>",
-    "/numba/core/compiler_lock.py",
-)  # files of what has to run to its end
-IMPORT = 20.0  # seconds that it is given to
+UNINTERRUPTED = {"<frozen importlib._bootstrap>": 20.0, "/numba/core/compiler_lock.py": 60.0}
+"""Ends of file names of what has to run to its end, and the seconds that it is given to."""
 INTERRUPTED = "interrupted: run the cell again when you like."
 HALF_IMPORTED = "interrupted in an import, which Python cannot take up again: restart the kernel."
 
@@ -130,9 +127,12 @@ class Kernel(IPythonKernel):
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         self._asked = self._asked or time.monotonic()
-        while frame is not None and not frame.f_code.co_filename.endswith(WHOLE):
+        given = 0.0
+        while frame is not None and not given:
+            name = frame.f_code.co_filename
+            given = next((seconds for end, seconds in UNINTERRUPTED.items() if name.endswith(end)), 0.0)
             frame = frame.f_back
-        if frame is not None and time.monotonic() < self._asked + IMPORT:
+        if time.monotonic() < self._asked + given:
             signal.signal(signal.SIGALRM, self._interrupted)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:

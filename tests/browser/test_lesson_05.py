@@ -71,7 +71,7 @@ def test_slider_to_four_measures_a_point_and_draws_the_bars(lesson, scaler):
 def test_control_picture_and_outcome_fit_a_small_screen(lesson, scaler):
     """1280 × 720: what stands between JupyterLab's bars is some 595 pixels high."""
     top = scaler.bounding_box()["y"]
-    picture = scaler.locator("svg[role=img]").first.bounding_box()
+    picture = until(scaler.locator("svg[role=img]").first.bounding_box, "a picture that is not just redrawn")
     assert picture["y"] + picture["height"] - top < 595
 
 
