@@ -12,7 +12,7 @@ from hpclab.figures import diagram, scales, stacks, style
 from hpclab.models.plan import Plan
 from hpclab.units import format_seconds
 
-_PARTS = {  # drawn for the parts of `models.training_step.Step`; others are computing
+_PARTS = {  # drawn for the parts of `models.training_step.StepTime`; others are computing
     "recompute": "recompute", "tensor parallel": "tensor and context",
     "context parallel": "tensor and context", "gradients": "data", "sharded parameters": "data",
     "bubble": "pipeline", "pipeline messages": "pipeline", "optimizer": "optimizer",
