@@ -107,7 +107,7 @@ def likely(state: str, log: str | None, prologue: bool = False) -> str:
 
 
 def _rivals(slurm: Slurm, pool: str) -> str:
-    """What else of the learner's holds nodes: a cell run twice waits for its own first run."""
+    """What else of this user's holds nodes, such as an earlier run of the same cell."""
     held = [job for job in slurm.queue() if job.name != pool and job.state == "RUNNING"]
     pools = sum(job.nodes for job in held if job.name.startswith("hpclab-"))
     jobs = [f"{job.id} ({job.name})" for job in held if not job.name.startswith("hpclab-")]

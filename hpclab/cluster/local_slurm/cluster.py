@@ -65,7 +65,7 @@ class LocalSlurm:
         return words
 
     def process(self, name: str) -> Process | None:
-        """The living process of munged, slurmctld or a node's slurmd, for whoever wants to harm it."""
+        """The running process of munged, slurmctld or a node's slurmd; tests suspend and end it."""
         return _living(self.state["daemons"][name])
 
     def heal(self) -> None:
