@@ -18,7 +18,7 @@ class Backend(Protocol):
     """What a pool needs of where its nodes come from. Nodes are known by name."""
 
     kind: str
-    on_local_slurm: bool = False  # its nodes are the Slurm of this machine, whose GPUs no device stands behind
+    on_local_slurm: bool = False  # nodes are of the Slurm of this machine, whose GPUs are in name only
     single: bool = False  # whether all nodes are one job, which cannot grow and starts its own workers again
     slurm: Slurm | None = None  # where its jobs queue, beside those of the user's other pools
     cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
