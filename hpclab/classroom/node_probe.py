@@ -1,7 +1,7 @@
 """What a node sees of a site's settings; a program of its own, of the standard library.
 
 The jobs of `hpclab doctor --site` carry its text, and run it by whatever Python a node has, maybe an old one.
-It answers with JSON in the folders that it shares with the host that asks, and holds what both ends do.
+It answers with JSON in the folders that it shares with the host that asks, and serves both ends.
 """
 
 import fcntl
@@ -130,7 +130,7 @@ class Probe:
             self.attempt("nodes to this host", self.clock)
             self.tell(door)
             if self.folders:
-                self.attempt("between nodes", self.reach, self.peers())
+                self.attempt("between nodes", self.reach)
                 self.tell(door)
                 signal.pause()
 
@@ -150,15 +150,14 @@ class Probe:
         way = "behind" if by > 0 else "ahead of"
         self.wrong["clocks"] = f"{abs(by):.1f} s {way} this host" if abs(by) - unsure > SKEW else ""
 
-    def peers(self) -> dict:
-        """Where the nodes listen, once all have told."""
-        while True:
+    def reach(self) -> None:
+        """Connect to each node, once all have told where they listen."""
+        peers = {}  # type: dict
+        while not peers:
+            time.sleep(0.1)
             for folder in self.folders:
                 with suppress(OSError), open(os.path.join(folder, "peers")) as file:
-                    return dict(json.load(file))
-            time.sleep(0.1)
-
-    def reach(self, peers: dict) -> None:
+                    peers = json.load(file)
         for host, where in peers.items():
             try:
                 ahead(where, self.asked["token"])

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("batchspawner", reason="needs the extra `hub`")
 
-from hpclab.classroom import hub, server, server_jobs
+from hpclab.classroom import hub, server_start, spawner
 
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=hpclab-server
@@ -68,14 +68,14 @@ def test_what_cannot_be_is_named(table, words):
 
 
 def test_a_port_is_that_of_the_job_or_where_that_is_taken_another():
-    assert server.port(7) == server.port(20_007)
-    assert len({server.port(job) for job in range(1, 41)}) == 40
+    assert server_start.port(7) == server_start.port(20_007)
+    assert len({server_start.port(job) for job in range(1, 41)}) == 40
     with socket.socket() as taken:
         taken.bind(("", 0))
         number = taken.getsockname()[1]
-        job = number - server.FIRST
+        job = number - server_start.FIRST
         assert 0 <= job < 50_000
-        assert server.port(job, many=50_000) != number
+        assert server_start.port(job, many=50_000) != number
 
 
 def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
@@ -87,12 +87,12 @@ def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
         return "".join(f"{number} RUNNING None c1\n" for number in submitted)
 
     async def two():
-        queue = server_jobs.Queue()
+        queue = spawner.Queue()
         first = await queue.job("1")
         submitted.append("2")
         return first, await queue.job("2"), await queue.job("1"), await queue.job("2")
 
-    monkeypatch.setattr(server_jobs, "run", run)
+    monkeypatch.setattr(spawner, "run", run)
     with ThreadPoolExecutor(1) as thread:  # this one may be a browser's
         assert thread.submit(asyncio.run, two()).result() == ("RUNNING None c1",) * 4
     assert len(asked) == 2

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from hpclab.classroom import summary
+from hpclab.classroom import summary_file as summary
 from hpclab.cli import main
 from hpclab.course import Lesson, ledger
 

@@ -50,8 +50,8 @@ def test_without_a_sign_the_state_speaks():
     ("forgotten", 0, "reached its time limit (00:10:00;"),  # by the queue, which the history does not
 ])  # fmt: skip
 def test_a_node_lost_to_its_time_limit_is_told_so(state, age, told, monkeypatch):
-    queue = [Job(7, "a", state, "", "main", 1, "n1", 0.0, time.time() - age, 600.0, 1, "ada")]
-    past = [FinishedJob(7, "a", "TIMEOUT", "main", 1, "n1", 0.0, 1.0, 3.0, 0, "ada")]
+    queue = [Job(7, "a", state, "", "main", 1, "n1", 0.0, time.time() - age, 600.0)]
+    past = [FinishedJob(7, "a", "TIMEOUT", "main", 1, "n1", 0.0, 1.0, 3.0, 0)]
     nodes = object.__new__(SlurmNodes)
     nodes.slurm = SimpleNamespace(
         queue=lambda numbers: queue if state != "forgotten" else [], history=lambda numbers: past

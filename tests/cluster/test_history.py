@@ -32,7 +32,7 @@ TIMES = "2026-11-21T08:00:00", "2026-11-21T08:00:01", "2026-11-21T08:00:03"
 
 
 def _remembered(number, state, array=None, task="N/A"):
-    what = ["a name", state, "None", "main", "1", "c1", *TIMES, "1:00", "7", "ada"]
+    what = ["a name", state, "None", "main", "1", "c1", *TIMES, "1:00"]
     return [str(number), str(array or number), task, *what]
 
 
@@ -58,7 +58,7 @@ def test_exit_codes_as_squeue_writes_them():
 
 
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():
-    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0", "ada"]
+    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0"]
     site = Site([row], [_remembered(6, "COMPLETED")])
     history = SiteHistory(site)
     assert [job.id for job in history.jobs({5})] == [5]

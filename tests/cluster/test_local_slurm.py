@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster import local_slurm, slurm, slurm_commands
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing
 from hpclab.machine.probe import slurm as slurm_here
 from tests.cluster.conftest import LEFT, snapshot

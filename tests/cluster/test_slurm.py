@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster import slurm
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.slurm import Slurm, SubmitError
 from tests.conftest import until
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster.local_slurm import files as slurm_files
-from hpclab.cluster.local_slurm.files import Shape, Site
+from hpclab.cluster.local_slurm.files import Shape
 
 
 def _written(place: Path, shape: Shape, version: tuple[int, int] = (22, 5)) -> dict[str, str]:
     ports = tuple(range(10_000, 10_001 + shape.nodes))
-    slurm_files.write(Site(place, ports, version, 8000, "mark"), shape)
+    slurm_files.write(place, shape, ports, version, 8000, "mark")
     return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
 
 

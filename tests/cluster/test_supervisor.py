@@ -13,7 +13,7 @@ import pytest
 from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.host import processes
 from hpclab.cluster.host.processes import Process
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError
 from tests.conftest import until
 

@@ -18,7 +18,7 @@ class Backend(Protocol):
     """What a pool needs of where its nodes come from. Nodes are known by name."""
 
     kind: str
-    on_local_slurm: bool = False  # whether its GPUs are only asked for
+    on_local_slurm: bool = False  # its nodes are of hpclab's own Slurm: on this machine, its GPUs pretend
     single: bool = False  # whether all nodes are one job, which cannot grow and starts its own workers again
     slurm: Slurm | None = None  # where its jobs queue, beside those of the user's other pools
     cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
@@ -50,8 +50,7 @@ class Backend(Protocol):
         """Why these nodes have not joined: state, last words and likely cause; may take as long as Slurm."""
 
     def starved(self, names: Iterable[str]) -> float:
-        """Seconds so far in which one of these nodes wanted a core and had none, the most of any; 0 where
-        that cannot be seen from here."""
+        """The most seconds in which one of these nodes wanted a core and had none; 0 where nobody can say."""
         return 0.0
 
     def log(self, name: str) -> str:

@@ -1,8 +1,7 @@
-"""A learner's server inside its job: `python -P -m hpclab.classroom.server`.
+"""The first program of a learner's server in its job: `python -P -m hpclab.classroom.server_start`.
 
-What the job hands down to nested sbatch and srun goes, the site's settings take its place, the course is laid
-out, a port is chosen that no other server of the class takes, the hub is told, and this process becomes
-JupyterHub's own server.
+It takes away what the job hands down to nested sbatch and srun, sets the site's settings, lays out the
+course, chooses a port, tells the hub, and becomes JupyterHub's own server.
 """
 
 import json
@@ -37,16 +36,16 @@ def main(arguments: list[str]) -> None:
 
 
 def port(job: int, many: int = MANY) -> int:
-    """A port by the job's number, as no other job has it at the same time; where it is taken, another."""
+    """A port by the job's number, as no other server of the class has it; where it is taken, another."""
     number = FIRST + job % many
     try:
         with socket.socket() as probe:
             probe.bind(("", number))
-        return number
     except OSError:
         ports = Ports.reserve(1)
         ports.release()
         return ports.numbers[0]
+    return number
 
 
 def tell(number: int, environment: dict[str, str]) -> None:
