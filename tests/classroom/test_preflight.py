@@ -3,10 +3,11 @@
 import re
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from hpclab.classroom import node_job, node_probe, settings
+from hpclab.classroom import node_job, node_probe, preflight, settings
 
 
 def test_only_who_knows_the_token_is_told_the_time(monkeypatch):
@@ -44,6 +45,19 @@ def test_a_setting_that_fails_is_told_in_a_line_and_no_file_stays(setting, said,
     assert all(bool(said) == bool(one) and re.search(said, one) for one in told.wrong.values()), told.wrong
     assert not list(tmp_path.iterdir())
     assert node_probe.line("no\x1b[31m\n way" + "y" * 999) == "no?[31m way" + "y" * 289
+
+
+def test_a_partition_has_the_nodes_that_run_jobs(monkeypatch):
+    states = ("idle", "mixed", "allocated", "completing", "planned", "down*", "drained", "draining",
+              "reserved", "maint", "unknown", "powered_down")  # fmt: skip
+    told = "".join(f"main*|up|1|{state}\n" for state in states) + "gone|drain|3|idle\n"
+    monkeypatch.setattr(preflight.slurm_commands, "run", lambda *_: told)
+    slurm = SimpleNamespace(refusal=lambda *_: "", environment={}, longest=lambda _: 600.0)
+    queue = preflight.Queue(settings.Site(time=600.0), slurm)
+    assert queue.partitions == {"main": ("up", 5), "": ("up", 5), "gone": ("drain", 3)}
+    assert (queue.nodes, queue.wrong) == (2, {})
+    queue = preflight.Queue(settings.Site(partition="gone", time=601.0), slurm)
+    assert (queue.nodes, queue.wrong) == (0, {"partition": "it is drain"})
 
 
 def test_an_interface_that_is_not_here_is_told_with_those_that_are():

@@ -64,14 +64,13 @@ def test_what_fails_once_is_tried_again_and_a_plain_refusal_is_not(fake, tmp_pat
 
 
 def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
-    row = slurm_records.SEPARATOR.join(
-        ["{}", "{}", "N/A", "a | b", "RUNNING", "None", "main", "1", "node1", "1700000000", "1700000001",
-         "N/A", "1:00"]
-    )  # fmt: skip
-    client = fake("squeue", "\n".join(f"echo '{row.format(n, n)}'" for n in (1, 2, 3)))
-    for number in (1, 2, 3):
+    rest = ["None", "main", "1", "node1", "1700000000", "1700000001", "N/A", "1:00"]
+    rows = [[n, n, "N/A", "a | b", state, *rest] for n, state in (("1", "RUNNING"), ("2", "TIMEOUT"))]
+    client = fake("squeue", "\n".join(f"echo '{slurm_records.SEPARATOR.join(row)}'" for row in rows))
+    for number in (1, 2):
         (job,) = client.queue([number])
         assert (job.id, job.name, job.started, job.limit) == (number, "a | b", 1700000001.0, 60.0)
+    assert [job.id for job in client.queue()] == [1]
     assert _calls(tmp_path) == 1
 
 

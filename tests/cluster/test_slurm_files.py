@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hpclab.cluster import local_slurm
 from hpclab.cluster.local_slurm import files as slurm_files
 from hpclab.cluster.local_slurm.files import Shape
 
@@ -17,6 +18,15 @@ def _written(place: Path, shape: Shape, version: tuple[int, int] = (22, 5)) -> d
 def test_a_node_gets_its_share_of_the_memory_and_never_too_little_for_a_small_job(tmp_path: Path) -> None:
     assert "RealMemory=2666" in _written(tmp_path, Shape(3, 2))["slurm.conf"]
     assert "RealMemory=1024" in _written(tmp_path, Shape(16))["slurm.conf"]
+
+
+def test_a_cluster_in_a_directory_that_others_can_write_to_is_none_of_ours(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HPCLAB_STATE_DIR", str(tmp_path))
+    directory = tmp_path / local_slurm._name()
+    directory.mkdir(mode=0o700)
+    assert local_slurm.find(stale=True) == local_slurm.LocalSlurm(directory)
+    directory.chmod(0o777)
+    assert local_slurm.find(stale=True) is None
 
 
 @pytest.mark.parametrize(
