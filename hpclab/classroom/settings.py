@@ -34,9 +34,7 @@ SHELL = "command -v module >/dev/null || { before=$PATH; . /etc/profile; PATH=$P
 
 
 def _time(name: str, value: object) -> float:
-    if not isinstance(value, str):
-        raise ValueError(f'{name} must be text in quotes, such as "02:00:00", not {checks.shown(value)}.')
-    return request.time_limit(name, value)
+    return request.time_limit(name, checks.instance(name, value, str, 'text in quotes, such as "02:00:00"'))
 
 
 def _path(name: str, value: object) -> str:
