@@ -8,7 +8,7 @@ BENCHMARKS := import_and_start slurm_up join_time pool_throughput collectives st
 export YES PYTHON CUDA TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help lab hub test check soak site bench format clean
+.PHONY: help lab hub test check soak site mutants bench format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
@@ -55,6 +55,11 @@ site: ## run every lesson and write the course as web pages, with the documentat
 soak: ## the long forms of tests, half an hour: every ending and place, every process suspended, forty Slurms, other sites
 	@sh ./setup.sh dev
 	@$(PY) -m pytest -q -n 2 --dist load -m soak $(ARGS)
+
+mutants: ## put 200 random slips into copies of the code, and say which no test sees; an hour
+	@sh ./setup.sh dev
+	@$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[mutants]'
+	@$(PY) tests/mutants.py $(ARGS)
 
 bench: ## the measurements that the documentation states; see benchmarks/README.md
 	@sh ./setup.sh dev

@@ -17,7 +17,7 @@ from typing import Any
 
 from hpclab.models import storage_presets
 from hpclab.validation import predictions, storage_rows
-from hpclab.validation.score import NotPlaced, Observation
+from hpclab.validation.score import Observation
 
 TABLE = predictions.REFERENCE / "storage_io500_db_with_hardware.csv"
 NAMES = ("LINK", "PORTS", "PROCESS", "GATEWAY", "CLIENT", "LOCKS 0", "LOCKS 1", "SHARED 0", "SHARED 1",
@@ -72,7 +72,7 @@ def main() -> None:
     for one in storage_rows.read(predictions.load(TABLE)):
         try:
             storage_rows.predict(one)
-        except NotPlaced:
+        except ValueError:
             continue
         if one.value == one.value:
             placed[one.quantity].append(one)

@@ -33,7 +33,7 @@ from sphinx.cmd.build import main as sphinx
 
 from hpclab.cli import rehearse
 from hpclab.course import Lesson, lessons
-from hpclab.figures.style import counted
+from hpclab.figures.wording import counted
 from hpclab.machine.probe import probe
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,8 +1,4 @@
-"""Bad input is refused at once, in one sentence: what was wrong, what is allowed, what to do next.
-
-Every control, command and model checks its arguments here, so that 0, -1, NaN, infinity, 1e30, text and
-None are met with the same words everywhere.
-"""
+"""Bad input is refused with a ValueError of one sentence: what was wrong and what is allowed."""
 
 import dataclasses
 import math
@@ -62,11 +58,7 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def identifier(name: str, value: object, longest: int = 64) -> str:
-    """Return a job name, partition, account, or the like that is safe in a batch script.
-
-    Letters, digits and ``. _ - + = @ : ,`` only, so that no newline, quote, `;` or `$()` can become a
-    directive or a command; at most `longest` characters.
-    """
+    """Return a job name, partition or account that cannot become a directive or command in a batch script."""
     word: str = instance(name, value, str, "text, in quotes")
     if not re.fullmatch(rf"[A-Za-z0-9._+=@:,-]{{1,{longest}}}", word):
         raise ValueError(
@@ -111,7 +103,7 @@ def shown(value: object) -> str:
 def slurm_obstacle() -> str:
     """Why Slurm's daemons would not start for this user on this machine, and what to do; "" where they would.
 
-    They look the user up, insist on its own group, and know no longer name of a machine.
+    They want a passwd entry of the user, its primary group, and a short enough host name.
     """
     uid, gid, host = os.getuid(), os.getegid(), socket.gethostname()
     try:

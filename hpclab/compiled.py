@@ -1,8 +1,4 @@
-"""Numba's compiler, its results kept on disk where they can be: the one way this package caches code.
-
-Numba itself stops where neither the package's folder nor the home can be written, at the first call on a full
-disk, and on a file of its cache that is cut off. All of that only costs the compilation again.
-"""
+"""`njit` whose cache never stops anything: Numba's own fails on read-only folders, full disks and damage."""
 
 import warnings
 from collections.abc import Callable

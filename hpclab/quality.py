@@ -1,9 +1,4 @@
-"""Whether a set of measured Results is worth a statement.
-
-A measurement that a busy machine has spoilt looks like any other. What gives it away: its tasks wanted a core
-and did not have it; repeats of the same thing disagree; or it is better than the machine can be, which only
-says that the other side of a comparison was disturbed.
-"""
+"""Whether measured Results support a statement: tasks had cores, repeats agree, nothing is impossible."""
 
 import math
 import statistics
@@ -42,9 +37,8 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
     """Why `results` (or the samples of one piece of work, on one of `ranks` of this machine) support no
     statement, as one short clause such as "busy: tasks got 40 % of a core; run again"; "" where they do.
 
-    Judged is what was measured on cores, by what `timing.Sample.facts` left in its environment, and what
-    was emulated where that says how "late" it was; all else and what ran on a GPU are passed by. More workers
-    than cores are expected to share these.
+    Judged are Results measured on cores, with `timing.Sample.facts` in their environment, and emulated ones
+    with "late" in theirs; not what ran on a GPU. More workers than cores are expected to share these.
     """
     if isinstance(results, Sequence) and all(isinstance(one, Sample) for one in results):
         shared, parameters = {"cores": allowance.cores().whole}, {"ranks": ranks}
@@ -58,7 +52,7 @@ def doubt(results: Sequence[Result] | Sequence[Sample], ranks: int = 1) -> str:
     mine = [
         result for result in every if result.origin is Origin.MEASURED and "gpu" not in result.environment
     ]
-    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _scattered(mine) or _late(every)
+    why = _busy(mine) or _too_fast(mine) or _over_the_roof(mine) or _noise(mine) or _late(every)
     return f"{why}; run again" if why else ""
 
 
@@ -112,8 +106,8 @@ def _over_the_roof(results: Sequence[Result]) -> str:
     return ""
 
 
-def _scattered(results: Iterable[Result]) -> str:
-    """Repeats of too many points lie far apart."""
+def _noise(results: Iterable[Result]) -> str:
+    """A clause where the repeats of too many points differ too much; else ""."""
     points: dict[object, list[float]] = {}
     for result in results:
         if result.quantity in ("makespan", "time") and result.value > 0:

@@ -1,7 +1,4 @@
-"""A Result is one observation and where it came from; a number without an origin cannot be drawn.
-
-Nothing is averaged here: every repeat is kept, and the figure takes the median and shows the spread.
-"""
+"""A Result is one observation, of one repeat, and where it came from."""
 
 import json
 import uuid
@@ -42,10 +39,9 @@ def new_run_id() -> str:
 class Result:
     """One observation of one repeat.
 
-    `quantity` and `component` say what was observed ("makespan", "compute"); `value` is in SI units;
-    `parameters` hold the experiment's settings at this point (nodes, chunk size); `condition` states what
-    was imposed on an emulated number; `source` cites a published one or lists the runs behind a fit;
-    `environment` says what machine, versions and backend.
+    `quantity` and `component` are what was observed ("makespan", "compute"), `value` is in SI units,
+    `parameters` are settings (nodes, chunk size), `condition` is what was imposed on an emulated number,
+    `source` cites a published one or lists the runs behind a fit, `environment` is machine and versions.
     """
 
     experiment: str
@@ -81,15 +77,12 @@ class Result:
 
 
 class Results(list[Result]):
-    """A list that says in a line what it holds, where a cell ends in hundreds of them."""
+    """A list whose repr is a summary of one line."""
 
     def __repr__(self) -> str:
         counts = Counter(f"{one.quantity} ({one.origin})" for one in self)
         held = ", ".join(f"{count} × {what}" for what, count in counts.items())
         return f"{len(self)} Results of {', '.join(dict.fromkeys(one.experiment for one in self))}: {held}"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
 
 
 def select(results: Iterable[Result], quantity: str | None = None, **parameters: object) -> list[Result]:

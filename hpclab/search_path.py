@@ -1,9 +1,7 @@
 """Files beside a notebook or a program that hide a module of Python's or of a package: named and put last.
 
-Python looks into the folder it was started in before anywhere else, and IPython before any package, so a
-learner's torch.py is `torch` for every library too. Programs of ours start as `python -P`, which leaves that
-folder out, and call `last()` where the learner's own modules must be found. In kernels and scripts that are
-not ours `settle()` moves the folder to the end where a file in it would hide something, and says which.
+Our own programs start as `python -P`, without the folder they start in, and call `last()` where the learner's
+modules must be found. Elsewhere `settle()` moves that folder to the end, if a file in it hides a module.
 """
 
 import importlib.machinery

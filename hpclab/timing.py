@@ -1,9 +1,4 @@
-"""Time a piece of work so that the figure can be trusted: warm-up, repeats, wall and CPU time.
-
-Wall time is what the learner waits for; CPU time is what the cores did. A single-threaded task whose CPU
-time is below its wall time was waiting, and one whose CPU time is above it used more than one core. Linux
-says which wait it was: for a core that something else had, or of its own will (a timer, a file, a message).
-"""
+"""Time a piece of work: warm-up, repeats, wall and CPU time, and the time that it waited for a core."""
 
 import os
 import statistics
@@ -39,8 +34,7 @@ class Sample:
 class Stopwatch:
     """``with Stopwatch() as watch: ...`` then ``watch.sample``; clocks are monotonic.
 
-    With `helpers` False only its own thread's waits count, where the others run a little to serve it: what
-    they wait is no time of the work's.
+    With `helpers` False only the waits of its own thread count, not those of threads that serve it.
     """
 
     sample: Sample
@@ -103,11 +97,7 @@ def stolen() -> float:
 
 
 def repeat(work: Callable[[], object], repeats: int = 5, warmup: int = 1) -> list[Sample]:
-    """Time `repeats` calls of `work()` after `warmup` calls that are not counted.
-
-    The first call pays for compilation, caches and imports that later ones do not; leaving it in is the
-    commonest way to measure something else. Every sample is returned: the spread is part of the answer.
-    """
+    """Time `repeats` calls of `work()` after `warmup` calls, which pay for compilation and caches."""
     checks.instance("work", work, Callable, "a function")
     repeats = checks.integer("repeats", repeats, 1, 10_000)
     warmup = checks.integer("warmup", warmup, 0, 10_000)

@@ -1,8 +1,6 @@
-"""What happened when, on which rank; and from that, where the time went.
+"""What happened when, on which rank, and the rank-seconds that it took.
 
-A Trace is a list of events on ranks. Timelines draw it. The bars of a figure are derived from it in
-rank-seconds: over all ranks the components sum to ranks × makespan, because every instant of every rank is
-given to exactly one component, and the instants that no event covers are shown as unexplained.
+Every instant of every rank belongs to exactly one component, so that they sum to ranks × makespan.
 """
 
 import contextlib
@@ -67,11 +65,7 @@ class Trace:
         return f"<Trace of {self.ranks} ranks: {len(self.events)} events in {seconds}>"
 
     def bars(self) -> dict[str, float]:
-        """Rank-seconds by component, in the order of COMPONENTS, then `unexplained`.
-
-        Notice that adding a rank adds a whole makespan of rank-seconds: if the compute part stays the
-        same, everything gained on paper went into the other parts.
-        """
+        """Rank-seconds by component, in the order of COMPONENTS, then those that no event covers."""
         seconds, edges = dict.fromkeys(KINDS, 0.0), list[tuple[int, float, int, int]]()
         for event in self.events:
             begin, end = max(event.start, self.start), min(event.end, self.end)
@@ -99,8 +93,7 @@ _recorder: ContextVar[list[Mark] | None] = ContextVar("recorder", default=None)
 def record(kind: str, bytes: int = 0, label: str = "") -> Iterator[None]:
     """Mark a stretch of a task as `kind`: ``with record("input", bytes=n): text = path.read_text()``.
 
-    Costs nothing where nobody listens, so a task may be called by hand. Inside a pool's `map` or `run` it
-    becomes an event of the rank that ran it; what is not marked counts as compute.
+    In a pool's `map` or `run` it becomes an event of the rank that ran it; what is not marked is compute.
     """
     checks.choice("An event's kind", kind, KINDS)
     checks.integer("bytes", bytes, 0, 2**60)

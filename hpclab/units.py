@@ -1,8 +1,4 @@
-"""Quantities at the edge: text with units in, SI numbers inside, text with units out.
-
-Inside the package every quantity is in SI units (bytes, seconds, FLOP). GiB is not GB: 1 GiB = 2**30
-bytes is 7.4 % more than 1 GB = 10**9 bytes, so both are read, and what is written says which it is.
-"""
+"""Text with units to SI numbers (bytes, seconds, FLOP) and back. 1 GiB is 2**30 bytes, 1 GB is 10**9."""
 
 import math
 import re

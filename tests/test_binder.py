@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from hpclab import course
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 from hpclab.machine.footprint import members, summed_pss
 from tests.conftest import until
 
@@ -140,7 +140,7 @@ def session(request):
 @pytest.fixture(scope="module")
 def served(session):
     """JupyterLab as Binder runs it: through binder/start."""
-    ports = Ports.reserve(1)  # ours until released, and none that the kernel hands to others
+    ports = ReservedPorts.reserve(1)  # ours until released, and none that the kernel hands to others
     (port,) = ports.numbers
     token = secrets.token_hex(16)
     root = ["--allow-root"] * (not session.name and os.geteuid() == 0)

@@ -44,7 +44,7 @@ class Profile:
     gpus: int = checks.field(checks.integer, 0, low=0, high=64)
     partition: str = checks.field(checks.identifier, "")
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Its name and what it gives, for a learner to choose by."""
         gpus = f", {self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
         cores = f"{self.cores} core{'s' * (self.cores > 1)}"

@@ -87,7 +87,7 @@ class Queue:
         if said and not self._refusal([*self.options, shape[0]]):  # a site that takes no --mem
             shape, said = shape[:1], ""
         if said:
-            self._blame(shape, said)
+            self._find_rejected(shape, said)
         self.partitions = self._partitions()
         self.name = "" if "partition" in self.wrong else site.partition
         state, self.usable = self.partitions.get(self.name, ("up", 1))
@@ -115,9 +115,9 @@ class Queue:
                     found[name] = state, found.get(name, ("", 0))[1] + usable
         return found
 
-    def _blame(self, shape: list[str], said: str) -> None:
-        """The setting without which, or with another of which, sbatch would take the job, so that the rest
-        can be tried; else the setting that its words name."""
+    def _find_rejected(self, shape: list[str], said: str) -> None:
+        """Note which setting sbatch rejects: it takes the job without it, or with another value. Else the
+        setting that its error message names."""
         for name, account, options in self._others():
             if not self._refusal([*options, *shape]):
                 self.options, self.wrong, self.account = options, {name: said}, account

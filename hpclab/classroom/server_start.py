@@ -13,7 +13,7 @@ import urllib.request
 from urllib.parse import urlsplit, urlunsplit
 
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 
 FOLDER = "hpclab"  # below the home: the course
 FIRST, MANY = 10_000, 20_000  # ports below those that Linux hands out by itself
@@ -42,7 +42,7 @@ def port(job: int, many: int = MANY) -> int:
         with socket.socket() as probe:
             probe.bind(("", number))
     except OSError:
-        ports = Ports.reserve(1)
+        ports = ReservedPorts.reserve(1)
         ports.release()
         return ports.numbers[0]
     return number

@@ -143,7 +143,7 @@ class LearnerSpawner(SlurmSpawner):
             return ""
         options = "".join(
             f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>'
-            f"{escape(one.told())}</option>"
+            f"{escape(one.summary())}</option>"
             for one in profiles
         )
         return (

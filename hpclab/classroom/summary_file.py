@@ -113,7 +113,7 @@ def of_class(summaries: Sequence[Summary], course: Sequence[Lesson]) -> list[dic
 
 
 def _together(predictions: Sequence[ledger.Entry]) -> dict[str, Any]:
-    off = statistics.median_low(one.off for one in predictions)
+    off = statistics.median_low(one.factor for one in predictions)
     high = sum((one.said or 0.0) > (one.came or 0.0) for one in predictions)
     return {"count": len(predictions), "off": off if math.isfinite(off) else None, "high": high}
 

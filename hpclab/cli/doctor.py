@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def as_data(here: machine.Machine, found: Sequence[Lesson]) -> dict:
-    """The same as `screen`, for programs: SI units, states in words."""
+    """Machine, capabilities and lessons for JSON: values in SI units, states as strings."""
     judged = []
     for lesson in found:
         state, runs = for_lesson(here, lesson.needs)

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
     print(f"{said} in {total}.")
     if needs:
-        print(*rehearse_site.told(needs, learners), sep="\n")
+        print(*rehearse_site.class_needs(needs, learners), sep="\n")
     return int(failed > 0)
 
 
@@ -121,8 +121,8 @@ class _Watched(Footprint):
         super().__init__(str(state))
         self.state, self.nodes = state, 0
 
-    def look(self) -> None:
-        super().look()
+    def sample(self) -> None:
+        super().sample()
         self.nodes = max(self.nodes, notes.nodes_in(self.state))
 
 

@@ -94,7 +94,7 @@ def needs(lesson: Lesson, report: Report, learners: int) -> dict[str, float]:
     return {"memory": learners * report.peak_memory, "nodes": nodes, "node_hours": hours}
 
 
-def told(needed: Mapping[str, Mapping[str, float]], learners: int) -> list[str]:
+def class_needs(needed: Mapping[str, Mapping[str, float]], learners: int) -> list[str]:
     """What a class needs for these lessons, by number, in lines, the arithmetic first."""
     together: dict[str, Callable[[list[float]], float]]
     together = {"memory": max, "nodes": max, "node_hours": sum}  # of all lessons

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     for path in files:
         try:
             table = predictions.load(path, options.network)
-            judged.append(predictions.judge(table))
+            judged.append(predictions.predict_table(table))
             notes += ["", f"{table.name}: {table.note}."] if table.note else []
         except (ValueError, OSError) as error:
             refused.append(sentence(error))

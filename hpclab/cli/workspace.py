@@ -46,7 +46,7 @@ def write(folder: Path, view: dict[str, Any]) -> Path:
     except (FileNotFoundError, ValueError):
         theirs = None
     if not isinstance(theirs, dict):
-        writing.write(place, json.dumps(view).encode())
+        writing.write_all({place: json.dumps(view).encode()}, place.parent)
     return place
 
 

@@ -20,7 +20,7 @@ class Activity:
         self._busy, self._stop, self._closing = threading.Lock(), threading.Event(), False
         self._thread, self._process = 0, os.getpid()
 
-    def look(self) -> None:
+    def check_cancelled(self) -> None:
         """Raise where a cancel or a close was asked for."""
         if self._closing:
             raise PoolClosed(f"The pool was closed while {self.doing} was under way.")
@@ -39,7 +39,7 @@ class Activity:
             self._busy.release()
 
     def is_own(self) -> bool:
-        """Whether this is the process that the pool was made in, and no forked child of it."""
+        """Whether this is the process that the pool was made in, and no forked child."""
         return os.getpid() == self._process
 
     @contextlib.contextmanager

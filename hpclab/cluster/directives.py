@@ -1,7 +1,6 @@
 """The #SBATCH lines of a pool's job beside the pool's own: what Pool(...) and the site ask for, once each.
 
-Of an option that is said twice sbatch takes the last, --mem beside --mem-per-cpu it refuses, and with a
-second -N, or an --array, a node's job would be another one.
+Of an option that is said twice sbatch takes the last; --mem beside --mem-per-cpu it refuses.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A pool's Dask scheduler, whose pages open to the pool's owner only.
+"""A pool's Dask scheduler, whose pages and websockets open only with the pool's key.
 
-Dask's dashboard shows paths, logs and code, and knows no login, while every user of a machine may connect to
-its loopback ports. So each request, those of Bokeh's websockets included, needs a key. Whoever opens an
-address that ends in ``?key=...`` gets it as a cookie and the same address without it.
+Dask's dashboard knows no login, and every user of a machine may connect to its loopback ports. Whoever opens
+an address that ends in ``?key=...`` gets the key as a cookie and the same address without it.
 """
 
 import hmac
@@ -13,7 +12,7 @@ from urllib.parse import urlencode
 from distributed import Scheduler
 from tornado import httputil, web
 
-from hpclab.cluster import clocks
+from hpclab.cluster import watch
 from hpclab.cluster.notes import Dashboard
 
 
@@ -23,7 +22,7 @@ class OwnScheduler(Scheduler):
     own_dashboard: Dashboard
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        clocks.keep_steady()
+        watch.use_monotonic_clock()
         super().__init__(*arguments, **options)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:

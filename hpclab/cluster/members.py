@@ -1,8 +1,4 @@
-"""A node of a pool as it introduces itself: which process on which machine, and what its clock says.
-
-Each worker says so when it joins (`preload.py`), so that nobody has to ask. Times of different machines
-cannot be compared until their clocks are (`Roster.compare_clocks`).
-"""
+"""A node of a pool as it introduces itself when it joins (`preload.py`): process, machine, clock."""
 
 from __future__ import annotations
 
@@ -52,8 +48,8 @@ class Identity:
     compared: bool
 
     @classmethod
-    def told(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
-        """From what the worker said as it joined, which is now."""
+    def of_worker(cls, name: str, address: str, said: Mapping[str, Any]) -> Identity:
+        """Of a Dask worker that joins now, from what it reports of itself."""
         now, shared = time.monotonic(), bool(said["boot"]) and said["boot"] == boot()
         return cls(
             name, address, said["host"], said["job_id"], said["pid"], began=said["clock"] - said["age"],

@@ -24,7 +24,7 @@ from hpclab.cluster.notes import Notes
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.turns import Turns
-from hpclab.cluster.watch import Look, Loop, Progress
+from hpclab.cluster.watch import CheckCancelled, Loop, Progress
 
 if TYPE_CHECKING:
     from hpclab.cluster.gang.gangs import Gangs
@@ -61,7 +61,7 @@ class Nodes:
             self._ends.callback(shutil.rmtree, self.backend.directory, ignore_errors=True)
             self.cluster = self.backend.cluster
             self._ends.callback(self._close_cluster)
-            self.cluster.sync(self._attend)
+            self.cluster.sync(self._register_roster)
             client = Client(self.cluster, set_as_default=False)
             client.rpc.timeout = FETCH
             self._ends.callback(client.close, timeout=5)
@@ -78,15 +78,16 @@ class Nodes:
             self.close()
             raise
 
-    async def _attend(self) -> None:
+    async def _register_roster(self) -> None:
         self._dask_thread = threading.current_thread()
         self.cluster.scheduler.add_plugin(self.roster)
 
-    def scale(self, wanted: int, progress: Progress | None, look: Look) -> None:
-        """Have `wanted` nodes joined, or raise JoinError, SubmitError or what `look()` raises."""
+    def scale(self, wanted: int, progress: Progress | None) -> None:
+        """Have `wanted` nodes joined, or raise JoinError, SubmitError or Cancelled."""
         refuse_lost_places(self.backend.directory)
         begin, roster, self._lent = time.monotonic(), self.roster, 0
-        ended = self.ended(roster.missing(), look)
+        check_cancelled = self.activity.check_cancelled
+        ended = self.ended(roster.missing(), check_cancelled)
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
             names = [] if ended or len(roster.names) != wanted else roster.names
         else:  # those that are here before those that are on their way
@@ -94,24 +95,24 @@ class Nodes:
             coming = [name for name in roster.missing() if name not in ended and name not in self.refused]
             names = [name for name in roster.names if name in [*here, *coming][:wanted]]
         need = wanted - len(names)
-        with self.turns.taken(need, look) if self.turns else nullcontext():
+        with self.turns.taken(need, check_cancelled) if self.turns else nullcontext():
             roster.want(names + self._new_names(need), begin)
             try:
-                self._apply(look)
-                self.wait_for_all(progress, look)
-                roster.compare_clocks(self.loop, look)
+                self._apply(check_cancelled)
+                self.wait_for_all(progress)
+                roster.compare_clocks(self.loop, check_cancelled)
             except BaseException:
                 roster.want(roster.here())
                 self._apply(lambda: None)
                 raise
         self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
 
-    def take_back(self, look: Look) -> None:
+    def take_back(self) -> None:
         """Have as many nodes as there were before they were given to another pool."""
         if self._lent:
             warnings.warn(NodeLost("The nodes were given to another pool or job of yours that waited: asking "
                                    "for as many again."), stacklevel=3)  # fmt: skip
-            self.scale(self._lent, None, look)
+            self.scale(self._lent, None)
 
     async def give_way(self) -> None:
         """Give every node back, on Dask's event loop."""
@@ -120,45 +121,50 @@ class Nodes:
         self.cluster.worker_spec = {}
         await self.cluster._correct_state()
 
-    def wait_for_all(self, progress: Progress | None, look: Look) -> None:
+    def wait_for_all(self, progress: Progress | None) -> None:
         """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
         roster, limit, seen, first = self.roster, self.request.join_timeout, -1, float("inf")
+        check_cancelled = self.activity.check_cancelled
 
         def joined() -> bool:
             nonlocal seen, first
             missing = roster.missing()
             if progress is not None and seen != (seen := len(roster.names) - len(missing)):
                 progress(seen, len(roster.names))
-            if missing and (ended := self.ended(missing, look)):
+            if missing and (ended := self.ended(missing, check_cancelled)):
                 first = min(first, now := time.monotonic())
                 if len(ended) == len(missing) or now > first + TOGETHER:
-                    raise self._join_error(list(ended), "ended before they joined", look)
+                    raise self._join_error(list(ended), "ended before they joined")
             return not missing
 
-        late = lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s", look)  # noqa: E731
         watch.until(
-            joined, look, limit, late, lambda pause: roster.wait(lambda: not roster.missing(), pause),
+            joined,
+            check_cancelled,
+            limit,
+            late=lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s"),
+            pause=lambda pause: roster.wait(lambda: not roster.missing(), pause),
             starved=lambda: self.backend.starved(roster.missing()),
-        )  # fmt: skip
+        )
 
-    def _join_error(self, missing: list[str], when: str, look: Look) -> JoinError:
+    def _join_error(self, missing: list[str], when: str) -> JoinError:
+        why = self.why(missing, self.activity.check_cancelled)
         return JoinError(
-            f"{len(missing)} of {len(self.roster.names)} nodes {when}. {self.why(missing, look)}\n"
+            f"{len(missing)} of {len(self.roster.names)} nodes {when}. {why}\n"
             "Those nodes have been given up; the ones that joined stay."
         )
 
-    def ended(self, names: Iterable[str], look: Look) -> dict[str, str]:
+    def ended(self, names: Iterable[str], check_cancelled: CheckCancelled) -> dict[str, str]:
         """Those of these nodes whose process or job has ended, each with how."""
         if not (names := list(names)):
             return {}
         late = SlurmError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
-        return watch.call(self.backend.ended, names, look=look, limit=ASK_SLURM, late=late)
+        return watch.call(check_cancelled, ASK_SLURM, late, self.backend.ended, names)
 
-    def why(self, names: list[str], look: Look = lambda: None) -> str:
+    def why(self, names: list[str], check_cancelled: CheckCancelled = lambda: None) -> str:
         """Why these nodes have not joined."""
         late = SlurmError("Slurm does not answer, so nobody knows why.")
         try:
-            return watch.call(self.backend.explain, names, look=look, limit=ASK_SLURM, late=late)
+            return watch.call(check_cancelled, ASK_SLURM, late, self.backend.explain, names)
         except SlurmError as error:
             return str(error)
 
@@ -166,7 +172,7 @@ class Nodes:
         """Whether this node is here and cannot work: suspended, or out of memory."""
         return self.roster.suspended(name) or self.roster.paused(name)
 
-    def replace(self, names: list[str], look: Look = lambda: None) -> list[str]:
+    def replace(self, names: list[str], check_cancelled: CheckCancelled = lambda: None) -> list[str]:
         """Give up these nodes and ask for as many new ones, which take over their ranks; the new names.
 
         A Slurm that takes no job now, or is away, is no error here: `refused` says so of the name.
@@ -184,9 +190,9 @@ class Nodes:
 
         self.loop.run(expel(), lambda: None)
         try:
-            self._apply(look)
+            self._apply(check_cancelled)
         except SlurmError as error:
-            self.refused.update(dict.fromkeys(self.ended(fresh, look), error))
+            self.refused.update(dict.fromkeys(self.ended(fresh, check_cancelled), error))
         return fresh
 
     def _new_names(self, count: int) -> list[str]:
@@ -196,7 +202,7 @@ class Nodes:
             return [f"{self.name}-{job}-{member}" for member in range(count)]
         return [f"{self.name}-{next(self._numbers)}" for _ in range(count)]
 
-    def _apply(self, look: Look) -> None:
+    def _apply(self, check_cancelled: CheckCancelled) -> None:
         """Have Dask start and end nodes until they are those of the roster."""
 
         async def apply() -> None:
@@ -204,7 +210,7 @@ class Nodes:
             await self.cluster._correct_state()
 
         try:
-            self.loop.run(apply(), look, APPLY, " to start and end nodes")
+            self.loop.run(apply(), check_cancelled, APPLY, " to start and end nodes")
         except OSError as error:
             raise PoolError(f"A node could not be started: {error.strerror or error}.") from error
 
@@ -222,7 +228,7 @@ class Nodes:
             self.gangs.settle()
         late = TimeoutError("The jobs are the watchdog's to cancel.")
         with suppress(TimeoutError):
-            self._all_ended = watch.call(self.backend.end_all, look=lambda: None, limit=END, late=late)
+            self._all_ended = watch.call(lambda: None, END, late, self.backend.end_all)
 
     def _close_cluster(self) -> None:
         with suppress(TimeoutError):

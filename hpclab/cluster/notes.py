@@ -1,8 +1,7 @@
-"""What this user's pools tell one another, and JupyterLab: a note each, in the private home.
+"""A note (a JSON file in the private home) for each pool of this user: its nodes, its dashboard and its key.
 
-A pool's dashboard listens on a random loopback port in the notebook's kernel, and opens to whoever has its
-key (door.py); JupyterLab takes both from the newest note. Pools of one Slurm take turns by them (turns.py).
-A note whose process is gone is removed by whoever sees it next.
+JupyterLab takes the dashboard from the newest; pools of one Slurm take turns by them (turns.py). A note whose
+process is gone is removed by whoever sees it next.
 """
 
 import json
@@ -63,7 +62,7 @@ class Note:
 
 
 class Notes:
-    """The notes of this user's pools on one Slurm, and the one of this pool."""
+    """Files by which this user's pools on one Slurm say what nodes they hold and want, and where they are."""
 
     def __init__(self, pool: str, slurm: str, dashboard: Dashboard):
         me = Process.of(os.getpid())

@@ -71,7 +71,7 @@ class Pool:
             raise
 
     backend = property(lambda self: self._nodes.backend.kind, doc='"slurm" or "local".')
-    nodes = property(lambda self: self._nodes.roster.count(), doc="How many nodes have joined.")
+    nodes = property(lambda self: len(self._nodes.roster.here()), doc="How many nodes have joined.")
     label = property(lambda self: self._nodes.backend.label(self.nodes), doc="What they are, in one line.")
     tasks = property(lambda self: list(self._tasks), doc="A TaskRecord per task of the last map.")
 
@@ -99,7 +99,7 @@ class Pool:
             _refuse_no_function("progress", progress, " of done and total")
         with self._activity.one_thing(f"scale({wanted})"):
             self._trace = None
-            self._nodes.scale(wanted, progress, self._activity.look)
+            self._nodes.scale(wanted, progress)
 
     def map(
         self, task: Callable[[Any], Any], items: Iterable[Any], *, progress: Progress | None = None
@@ -118,10 +118,8 @@ class Pool:
         from hpclab.cluster.maps import mapping
 
         with self._activity.one_thing("map"):
-            self._nodes.take_back(self._activity.look)
-            values, self._tasks, self._trace = mapping.map_items(
-                self._nodes, task, list(items), progress, self._activity.look
-            )
+            self._nodes.take_back()
+            values, self._tasks, self._trace = mapping.map_items(self._nodes, task, list(items), progress)
         return values
 
     def run(
@@ -139,8 +137,8 @@ class Pool:
         from hpclab.cluster.gang import gangs
 
         with self._activity.one_thing("run"):
-            self._nodes.take_back(self._activity.look)
-            values, self._trace = gangs.run(self._nodes, function, args, ranks, limit, self._activity.look)
+            self._nodes.take_back()
+            values, self._trace = gangs.run(self._nodes, function, args, ranks, limit)
         return values
 
     def workers(self) -> list[Worker]:

@@ -1,14 +1,8 @@
-"""Loaded by every worker as it starts (``dask worker --preload``): it ends with its starter, and is quiet.
+"""Loaded by every worker as it starts (``dask worker --preload``).
 
-When a job is cancelled its batch shell may die first; a worker in the middle of a long call into C would
-then outlive it, adopted by nobody that Slurm still watches.
-
-Dask gives each worker a web server of its own that shows its logs and tasks to every user of the machine. The
-scheduler's dashboard shows the same to whoever has the pool's key.
-
-A worker has one core, and what Dask does there besides the task is taken from the task. With Dask's own
-settings that is 4 % of the core of an idle worker, most of it for a profiler that the course does not show
-and for looking fifty times a second whether the event loop keeps up.
+It ends with its starter, as a cancelled job's batch shell may die first. It serves no pages, which would show
+logs and tasks to every user of the machine. It leaves its core to the task: with Dask's own settings an idle
+worker takes 4 % of it, most of it for the profiler.
 """
 
 import os
@@ -17,21 +11,21 @@ import sys
 from typing import Any
 
 from hpclab import search_path
-from hpclab.cluster import clocks, members
+from hpclab.cluster import members, watch
 from hpclab.cluster.gang.relay import Relay
-from hpclab.cluster.host import linux
-from hpclab.cluster.maps import running_task
+from hpclab.cluster.host import processes
+from hpclab.cluster.maps import tasks
 
 
 async def dask_setup(worker: Any) -> None:
     """Dask calls this when the worker starts, before it joins."""
-    linux.die_with_parent(os.getppid())
-    clocks.keep_steady()
+    processes.die_with_parent(os.getppid())
+    watch.use_monotonic_clock()
     worker.services.pop("dashboard").stop()  # it was opened in this turn of the event loop: nobody got in
     worker.startup_information["hpclab"] = lambda _: members.introduction()
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
-        running_task.freeze(signal.SIGTERM, handler)
+        tasks.freeze_started_item(signal.SIGTERM, handler)
     search_path.last()
     for name in ("profile", "profile-cycle"):
         if callback := worker.periodic_callbacks.pop(name, None):

@@ -1,8 +1,7 @@
-"""Nodes that are lost, or deaf, while something runs: noticed, told, and replaced.
+"""Nodes that are lost, suspended or out of memory while something runs: noticed, told, and replaced.
 
-Dask runs the unfinished tasks of a lost worker again but brings no worker back, and neither does
-dask-jobqueue. Of one that is suspended it hears nothing for minutes, and to one whose memory is used up it
-sends no task, for good. So whatever waits in a pool looks several times a second whether all nodes are fit.
+Dask runs the unfinished tasks of a lost worker again but brings no worker back. Of one that is suspended it
+hears nothing for minutes, and to one whose memory is used up it sends no task, for good.
 """
 
 from __future__ import annotations
@@ -19,13 +18,12 @@ from hpclab import units
 from hpclab.cluster.backends.command import cut_logs
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
-from hpclab.cluster.watch import Look
 
 if TYPE_CHECKING:
     from hpclab.cluster.members import Identity
     from hpclab.cluster.nodes import Nodes
 
-LOOK_EVERY = 0.3  # seconds
+REPAIR_EVERY = 0.3  # seconds
 TRIES = 3  # replacements that may fail to join, for each rank
 ASK_EVERY = 3.0  # seconds between two requests to a Slurm that takes no job; more where its answer took long
 SUSPENDED = 20.0  # seconds that a node's process may be stopped
@@ -35,27 +33,27 @@ PAUSED = 5.0  # seconds that a node may be out of memory with no task running, w
 class Repairs:
     """The repairs of one map or run."""
 
-    def __init__(self, nodes: Nodes, look: Look):
-        self.nodes, self.roster, self.cancelled = nodes, nodes.roster, look
+    def __init__(self, nodes: Nodes):
+        self.nodes, self.roster, self.check_cancelled = nodes, nodes.roster, nodes.activity.check_cancelled
         self._lost = 0
         self.failures: Counter[int] = Counter()
-        self._looks_at = self._ask_again = self._had_nodes = self._looked = time.monotonic()
+        self._due = self._ask_again = self._had_nodes = self._checked = time.monotonic()
         self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
         self._told: set[str] = set()
 
-    def look(self) -> list[Identity]:
-        """Hear a cancel, and some times a second `attend`; the nodes that went away meanwhile."""
-        self.cancelled()
-        if time.monotonic() < self._looks_at:
+    def repair_if_due(self) -> list[Identity]:
+        """Raise where cancelled; some times a second `repair`; returns the nodes lost meanwhile."""
+        self.check_cancelled()
+        if time.monotonic() < self._due:
             return []
-        losses = self.attend()
-        self._looks_at = time.monotonic() + LOOK_EVERY
+        losses = self.repair()
+        self._due = time.monotonic() + REPAIR_EVERY
         return losses
 
-    def attend(self) -> list[Identity]:
+    def repair(self) -> list[Identity]:
         """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
         losses = self.roster.take_losses()
-        ended = self.nodes.ended([who.name for who in losses], self.cancelled)
+        ended = self.nodes.ended([who.name for who in losses], self.check_cancelled)
         for who in losses:
             self._warn(who.name, ended.get(who.name, "it no longer answers"))
         self._lost += len(losses)
@@ -71,14 +69,14 @@ class Repairs:
 
     def _give_up_deaf(self) -> None:
         now = time.monotonic()
-        since = min(1.0, now - self._looked)  # not while we were suspended
-        self._looked = now
+        since = min(1.0, now - self._checked)  # not while we were suspended
+        self._checked = now
         self._deaf = {
             name: self._deaf.get(name, 0.0) + since for name in self.roster.here() if self.nodes.deaf(name)
         }
         stopped = {name for name in self._deaf if self.roster.suspended(name)}
         for name in stopped:
-            who, rank = self.roster.identity(name), self.roster.rank_of(name)
+            who, rank = self.roster.identity(name), self.roster.ranks.get(name, 0)
             if who is not None and self._deaf[name] > SUSPENDED / 4:
                 self._tell(name, f"Node {rank} ({name}) is stopped (its process {who.pid} is suspended, as "
                            f"by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
@@ -104,23 +102,23 @@ class Repairs:
             with suppress(OSError):
                 os.kill(who.pid, signal.SIGKILL)
         elif who is not None:
-            self.nodes.loop.ask([who.address], tasks.leave, look=self.cancelled, limit=2.0)
+            self.nodes.loop.ask([who.address], tasks.leave, check_cancelled=self.check_cancelled, limit=2.0)
 
     def _retry(self) -> None:
         """Ask again for those that did not come; whoever is missing counts, whenever it was asked for."""
         nodes, roster = self.nodes, self.roster
         now = time.monotonic()
-        self._had_nodes = now if roster.count() else self._had_nodes
+        self._had_nodes = now if len(roster.here()) else self._had_nodes
         refused = [name for name in roster.names if name in nodes.refused]
         missing = [name for name in roster.missing() if name not in refused]
-        ended, limit = nodes.ended(missing, self.cancelled), nodes.request.join_timeout
-        failed = [name for name in missing if name in ended or now > roster.submitted(name) + limit]
+        ended, limit = nodes.ended(missing, self.check_cancelled), nodes.request.join_timeout
+        failed = [name for name in missing if name in ended or now > roster.submitted[name] + limit]
         for name in failed:
-            self.failures[roster.rank_of(name)] += 1
-        again = [name for name in failed if self.failures[roster.rank_of(name)] < TRIES]
+            self.failures[roster.ranks.get(name, 0)] += 1
+        again = [name for name in failed if self.failures[roster.ranks.get(name, 0)] < TRIES]
         waits = again or (refused and now - self._had_nodes < limit)
-        if (failed or refused) and not roster.count() and (nodes.backend.single or not waits):
-            why = nodes.why([*failed, *refused], self.cancelled)
+        if (failed or refused) and not len(roster.here()) and (nodes.backend.single or not waits):
+            why = nodes.why([*failed, *refused], self.check_cancelled)
             raise JoinError(f"No node is left, and none could be started. {why}")
         if refused and now > self._ask_again:
             again += refused
@@ -130,16 +128,16 @@ class Repairs:
         if not names or self.nodes.backend.single:
             return
         nodes, begin = self.nodes, time.monotonic()
-        fresh = nodes.replace(names, self.cancelled)
+        fresh = nodes.replace(names, self.check_cancelled)
         self._ask_again = (end := time.monotonic()) + max(ASK_EVERY, 2 * (end - begin))
         if errors := [nodes.refused[name] for name in fresh if name in nodes.refused]:
-            here, all_of_them = self.roster.count(), len(self.roster.names)
+            here, all_of_them = len(self.roster.here()), len(self.roster.names)
             so = f"so {here} of {all_of_them} nodes go on"
             self._tell("refused", f"Slurm takes no job now, {so}: {errors[0]}")
 
     def _warn(self, name: str, why: str) -> None:
         again = "Its unfinished task is run again and another node is on its way."
-        rank = self.roster.rank_of(name)
+        rank = self.roster.ranks.get(name, 0)
         self._tell(f"{name} lost {self._lost}", f"Node {rank} ({name}) was lost: {why}. {again}")
 
     def _tell(self, once: str, sentence: str) -> None:
@@ -148,17 +146,19 @@ class Repairs:
             warnings.warn(NodeLost(sentence), stacklevel=4)
 
 
-def calm(nodes: Nodes, patience: float = 2.0) -> None:
+def stop_running_tasks(nodes: Nodes, patience: float = 2.0) -> None:
     """End the tasks that still run: ask each to stop, then replace the nodes of those that do not."""
     loop, addresses = nodes.loop, nodes.roster.addresses(nodes.roster.names)
-    loop.ask(addresses.values(), tasks.stop, look=lambda: None, limit=patience)
+    loop.ask(addresses.values(), tasks.stop, check_cancelled=lambda: None, limit=patience)
     deadline, deaf = time.monotonic() + patience, list(addresses)
     while deaf and time.monotonic() < deadline:
-        answers = loop.ask(addresses.values(), tasks.busy, look=lambda: None, limit=patience)
+        answers = loop.ask(addresses.values(), tasks.busy, check_cancelled=lambda: None, limit=patience)
         deaf = [name for name, address in addresses.items() if answers[address] is not False]
         time.sleep(0.05)
     deaf = [name for name in deaf if name in nodes.roster.here()]
     if nodes.backend.single:
-        loop.ask(nodes.roster.addresses(deaf).values(), tasks.leave, look=lambda: None, limit=patience)
+        loop.ask(
+            nodes.roster.addresses(deaf).values(), tasks.leave, check_cancelled=lambda: None, limit=patience
+        )
     else:
         nodes.replace(deaf)

@@ -1,4 +1,4 @@
-"""Who is there, in which rank: the one list of a pool's nodes, which maps, gangs and repairs all read.
+"""The list of a pool's nodes, which maps, gangs and repairs all read.
 
 A node has a name of its own and holds a rank; when it is lost, another with a new name takes over its rank.
 Only `Nodes` changes who is wanted, and only Dask's scheduler, through this plugin, who has joined.
@@ -19,13 +19,17 @@ from hpclab.cluster.members import Identity, Worker, is_stopped
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from hpclab.cluster.watch import Look, Loop
+    from hpclab.cluster.watch import CheckCancelled, Loop
 
 ROUNDS = 7  # questions for a node's time
 
 
 class Roster(SchedulerPlugin):
-    """`names`: the nodes that are wanted, in the order of their ranks, joined or not."""
+    """`names`: the nodes that are wanted, in the order of their ranks, joined or not.
+
+    By name, of lost ones as well: `submitted`, when a node was asked for on the pool's clock; `ranks`;
+    `offsets`, seconds to add to a node's clock to get the pool's.
+    """
 
     name = "hpclab-roster"
 
@@ -33,9 +37,9 @@ class Roster(SchedulerPlugin):
         self.names: list[str] = []
         self.changed = threading.Condition()
         self._joined: dict[str, Identity] = {}
-        self._submitted: dict[str, float] = {}
-        self._ranks: dict[str, int] = {}  # of every node there has been since the last scale, as are
-        self._offsets: dict[str, float] = {}
+        self.submitted: dict[str, float] = {}
+        self.ranks: dict[str, int] = {}
+        self.offsets: dict[str, float] = {}
         self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
         self._scheduler: Any = None
 
@@ -47,12 +51,12 @@ class Roster(SchedulerPlugin):
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
-        who = Identity.told(str(state.name), worker, state.extra["hpclab"])
+        who = Identity.of_worker(str(state.name), worker, state.extra["hpclab"])
         with self.changed:
             self._joined = self._joined | {who.name: who}  # readers keep theirs
-            self._offsets[who.name] = who.offset
+            self.offsets[who.name] = who.offset
             # An allocation starts a lost worker again before anyone here has noticed the loss.
-            self._submitted[who.name] = min(self._submitted.get(who.name, who.started), who.started)
+            self.submitted[who.name] = min(self.submitted.get(who.name, who.started), who.started)
             self.changed.notify_all()
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
@@ -68,18 +72,18 @@ class Roster(SchedulerPlugin):
         """These nodes from now on, in this order, the new ones wanted since then; ranks are counted anew."""
         with self.changed:
             self.names = list(names)
-            self._ranks = {name: rank for rank, name in enumerate(self.names)}
+            self.ranks = {name: rank for rank, name in enumerate(self.names)}
             self._losses = [who for who in self._losses if who.name in self.names]
-            self._offsets = {name: seconds for name, seconds in self._offsets.items() if name in self.names}
+            self.offsets = {name: seconds for name, seconds in self.offsets.items() if name in self.names}
             now = time.monotonic() if since is None else since
-            self._submitted = {name: self._submitted.get(name, now) for name in self.names}
+            self.submitted = {name: self.submitted.get(name, now) for name in self.names}
 
     def replace(self, name: str, fresh: str) -> None:
         """`fresh` takes over the rank of `name`."""
         with self.changed:
             rank = self.names.index(name)
-            self.names[rank], self._ranks[fresh] = fresh, rank
-            self._submitted[fresh] = time.monotonic()
+            self.names[rank], self.ranks[fresh] = fresh, rank
+            self.submitted[fresh] = time.monotonic()
 
     def take_losses(self) -> list[Identity]:
         """The nodes that have left although they were wanted, since this was asked last."""
@@ -90,9 +94,9 @@ class Roster(SchedulerPlugin):
     def ask_again(self, name: str) -> None:
         """Its job starts the node again by itself: waited for from now on."""
         with self.changed:
-            self._submitted[name] = time.monotonic()
+            self.submitted[name] = time.monotonic()
 
-    def compare_clocks(self, loop: Loop, look: Look) -> None:
+    def compare_clocks(self, loop: Loop, check_cancelled: CheckCancelled) -> None:
         """Ask each newly joined node of another machine the time; the quickest answer, whose error is at most
         half its round trip, gives its clock's offset.
 
@@ -105,21 +109,17 @@ class Roster(SchedulerPlugin):
             best = float("inf"), who.offset
             for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
                 begin = time.monotonic()
-                answer = loop.ask([who.address], time.monotonic, look=look, limit=2.0)[who.address]
+                answers = loop.ask([who.address], time.monotonic, check_cancelled=check_cancelled, limit=2.0)
                 end = time.monotonic()
-                if not isinstance(answer, float):
+                if not isinstance(answer := answers[who.address], float):
                     break
                 best = min(best, (end - begin, (begin + end) / 2 - answer))
             with self.changed:
                 if self._joined.get(name) is who:
                     self._joined = self._joined | {name: replace(who, offset=best[1], compared=True)}
-                    self._offsets[name] = best[1]
+                    self.offsets[name] = best[1]
 
     # What anybody may ask.
-
-    def count(self) -> int:
-        """How many nodes have joined."""
-        return len(self.here())
 
     def here(self) -> list[str]:
         """The nodes that have joined and not left."""
@@ -128,14 +128,6 @@ class Roster(SchedulerPlugin):
     def missing(self) -> list[str]:
         """The nodes that have not joined, or have left."""
         return [name for name in self.names if name not in self._joined]
-
-    def rank_of(self, name: str) -> int:
-        """The rank a node holds, or held when it was lost."""
-        return self._ranks.get(name, 0)
-
-    def offset_of(self, name: str) -> float:
-        """Seconds to add to the clock of a node, of one that was lost as well, to get the pool's."""
-        return self._offsets.get(name, 0.0)
 
     def identity(self, name: str) -> Identity | None:
         """Who has joined under this name, or None."""
@@ -146,14 +138,10 @@ class Roster(SchedulerPlugin):
         joined = self._joined
         return {name: joined[name].address for name in names if name in joined}
 
-    def submitted(self, name: str) -> float:
-        """When the node was asked for, on the pool's clock."""
-        return self._submitted[name]
-
     def workers(self) -> list[Worker]:
         """The nodes that have joined, by rank."""
         return [
-            Worker(self._ranks[name], name, who.host, who.job_id, who.pid, self._submitted[name],
+            Worker(self.ranks[name], name, who.host, who.job_id, who.pid, self.submitted[name],
                    who.started, who.joined)
             for name in self.names if (who := self._joined.get(name)) is not None
         ]  # fmt: skip
@@ -166,16 +154,14 @@ class Roster(SchedulerPlugin):
     def paused(self, name: str) -> bool:
         """Whether Dask sends the node no task because its memory is nearly used up, and it runs none."""
         state = self._state(name)
-        return state is not None and state.status.name == "paused" and not state.executing
+        return bool(state) and state.status.name == "paused" and not state.executing
 
     def memory(self, name: str) -> int:
         """Bytes that the node may use."""
-        state = self._state(name)
-        return state.memory_limit if state is not None else 0
+        return getattr(self._state(name), "memory_limit", 0)
 
     def _state(self, name: str) -> Any:
-        who = self._joined.get(name)
-        return None if who is None else self._scheduler.workers.get(who.address)
+        return (who := self._joined.get(name)) and self._scheduler.workers.get(who.address)
 
     def wait(self, ready: Callable[[], object], timeout: float) -> None:
         """Until `ready()`, at most `timeout` seconds; looked at when any node joins or leaves."""

@@ -1,9 +1,4 @@
-"""One thread per task unless asked: the libraries' own thread pools, told before they are loaded.
-
-Four workers that each start as many threads as the machine has cores do not run four tasks; they run
-sixteen threads that push each other off the cores. Each library reads a variable of its own, and most read
-it once, when they are imported. So the variables are set before the worker's Python starts.
-"""
+"""One thread per task unless asked: variables that each library reads once, when it is imported."""
 
 VARIABLES = (
     "OMP_NUM_THREADS",  # OpenMP, and with it torch

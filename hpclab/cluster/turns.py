@@ -1,9 +1,8 @@
 """Pools of one user share the nodes of a Slurm: they take turns in asking, and idle ones give way.
 
-Each pool's note (notes.py) says how many nodes it has, since when it is idle, and how many it waits for. Of
-those that wait on our own Slurm only the first asks, and only for what is free, so that no two of them hold
-half of what they need and wait for each other. A pool that is idle gives its nodes to one that waits, on our
-own Slurm to a job of `sbatch` too, and asks for them again when it is used next.
+Of the pools that wait on our own Slurm only the first asks, and only for what is free, so that no two hold
+half of what they need. An idle pool gives its nodes to one that waits, on our own Slurm to a job of `sbatch`
+too, and asks for them again when it is used next.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from hpclab.cluster.errors import JoinError, PoolError
 from hpclab.cluster.notes import Note, Notes
 from hpclab.cluster.slurm.records import Job
 from hpclab.cluster.slurm_commands import SlurmError
-from hpclab.cluster.watch import Look
+from hpclab.cluster.watch import CheckCancelled
 
 if TYPE_CHECKING:
     from hpclab.cluster.nodes import Nodes
     from hpclab.cluster.slurm import Slurm
 
-EVERY = 1.0  # seconds between two looks whether another pool waits
+EVERY = 1.0  # seconds between two checks whether another pool waits
 QUEUE = 10.0  # and whether a job does
 IDLE = 5.0  # seconds after which an idle pool gives way
 WAITS = 3.0  # seconds that another has to wait before, and after which a pool says whom it waits for
@@ -58,10 +57,10 @@ class Turns:
         ours = nodes.backend.on_local_slurm and not nodes.backend.single
         self.one_asks = ours and not nodes.request.gpus_per_node
         self._asked = 0.0  # when the queue was looked at
-        self._looking = PeriodicCallback(self._look_around, EVERY * 1000)
-        nodes.cluster.loop.add_callback(self._looking.start)
+        self._checking = PeriodicCallback(self._give_way_if_wanted, EVERY * 1000)
+        nodes.cluster.loop.add_callback(self._checking.start)
 
-    async def _look_around(self) -> None:
+    async def _give_way_if_wanted(self) -> None:
         activity = self.nodes.activity
         count = len(self.nodes.roster.names)
         self.notes.say(nodes=count, idle_since=None if activity.doing else activity.idle_since)
@@ -83,17 +82,17 @@ class Turns:
         )  # fmt: skip
 
     @contextmanager
-    def taken(self, need: int, look: Look) -> Iterator[None]:
+    def taken(self, need: int, check_cancelled: CheckCancelled) -> Iterator[None]:
         """In it this pool may ask for `need` more nodes; JoinError says who holds them, where it may not."""
         try:
             if need > 0:
                 self.notes.say(wants=need, waits_since=time.monotonic(), idle_since=None)
-                self._wait(need, look)
+                self._wait(need, check_cancelled)
             yield
         finally:
             self.notes.say(wants=0, nodes=len(self.nodes.roster.here()))
 
-    def _wait(self, need: int, look: Look) -> None:
+    def _wait(self, need: int, check_cancelled: CheckCancelled) -> None:
         limit, begin, told = self.nodes.request.join_timeout, time.monotonic(), False
         line: set[str] | None = None
 
@@ -105,7 +104,7 @@ class Turns:
             if before is not None and line != before:
                 return "moved"  # as long as the line moves, the limit begins again
             held = any(note.nodes for note in others)
-            if not self.one_asks or (not ahead and (not held or self._fits(need, look))):
+            if not self.one_asks or (not ahead and (not held or self._fits(need, check_cancelled))):
                 return "mine"
             if not told and time.monotonic() > begin + WAITS:
                 told = True
@@ -119,23 +118,23 @@ class Turns:
                 "pools you no longer need, or restart the kernels that hold them."
             )
 
-        while watch.until(moved_or_mine, look, limit, late) == "moved":
+        while watch.until(moved_or_mine, check_cancelled, limit, late) == "moved":
             pass
 
-    def _fits(self, need: int, look: Look) -> bool:
+    def _fits(self, need: int, check_cancelled: CheckCancelled) -> bool:
         """Whether so many nodes are free, or more are asked for than there are: Slurm will say so."""
         late = SlurmError("Slurm did not say which nodes are free.")
-        nodes = watch.call(self.slurm.nodes, look=look, limit=60.0, late=late)
+        nodes = watch.call(check_cancelled, 60.0, late, self.slurm.nodes)
         up = [node for node in nodes if node.state in ("idle", "mixed", "allocated")]
         cores = self.nodes.request.cores_per_node
         free, most = sum(node.idle // cores for node in up), sum(node.cores // cores for node in up)
         return free >= need or most < need
 
     async def _stop(self) -> None:
-        self._looking.stop()
+        self._checking.stop()
 
     def close(self) -> None:
-        """Look around no more."""
+        """CheckCancelled around no more."""
         with suppress(PoolError):
             self.nodes.loop.run(self._stop(), lambda: None, limit=5.0)
 

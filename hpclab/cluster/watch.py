@@ -1,7 +1,6 @@
-"""Every wait of a pool: it hears `cancel()`, and it has a limit.
+"""Every wait of a pool ends at `cancel()` and at a limit.
 
-What other processes do can take for ever: they may be stopped, killed, or lost behind a broken network.
-Seconds in which this process was suspended itself are not counted: who was asleep could not have been heard.
+Seconds in which this process was suspended itself are not counted.
 """
 
 import asyncio
@@ -11,33 +10,44 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
+import distributed.batched
 from distributed import Client
+from tornado.ioloop import IOLoop
 
 from hpclab.cluster.errors import PoolError
 
 T = TypeVar("T")
-Look = Callable[[], None]
+CheckCancelled = Callable[[], None]
 Progress = Callable[[int, int], None]
 Pause = Callable[[float], object]
 Late = BaseException | Callable[[], BaseException]
 
-TICK = 0.1  # seconds between two looks
+TICK = 0.1  # seconds between two checks
 ANSWER = 10.0  # seconds in which a worker answers a question, or is taken not to
-_AWAKE = 1.0  # more than this from one look to the next, and this process was suspended meanwhile
+_AWAKE = 1.0  # more than this from one check to the next, and this process was suspended meanwhile
+
+
+def use_monotonic_clock() -> None:
+    """Dask's event loop that calls this, its messages and heartbeats go by a clock that nobody can set.
+
+    By the wall clock they would wait out the hours by which somebody sets it back. Call it before any is due.
+    """
+    IOLoop.current().time = time.monotonic  # type: ignore[method-assign]
+    distributed.batched.time = lambda: IOLoop.current().time()
 
 
 def until(
-    ready: Callable[[], T], look: Look, limit: float, late: Late, pause: Pause = time.sleep,
-    starved: Callable[[], float] = lambda: 0.0,
+    ready: Callable[[], T], check_cancelled: CheckCancelled, limit: float, late: Late,
+    pause: Pause = time.sleep, starved: Callable[[], float] = lambda: 0.0,
 ) -> T:  # fmt: skip
-    """What `ready()` returns once that is true; `look()` may raise to give up; after `limit` s raises `late`.
+    """What `ready()` returns once that is true; raises `late` after `limit` s.
 
-    `pause(seconds)` waits for the next look, or less long where something happens. `starved()` are seconds
+    `pause(seconds)` waits for the next check, or less long where something happens. `starved()` are seconds
     so far that do not count, because what is waited for had no core; up to nine times the limit.
     """
     waited, before = 0.0, time.monotonic()
     while True:
-        look()
+        check_cancelled()
         if found := ready():
             return found
         if waited > limit and waited - min(9 * limit, starved()) > limit:
@@ -47,15 +57,17 @@ def until(
         before = now
 
 
-def outcome(future: Future[T], look: Look, limit: float, late: Late) -> T:
+def outcome(future: Future[T], check_cancelled: CheckCancelled, limit: float, late: Late) -> T:
     """The result of what runs elsewhere; what comes after the limit or a cancel is dropped."""
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())
-    until(done.is_set, look, limit, late, done.wait)
+    until(done.is_set, check_cancelled, limit, late, done.wait)
     return future.result()
 
 
-def call(function: Callable[..., T], *args: Any, look: Look, limit: float, late: Late) -> T:
+def call(
+    check_cancelled: CheckCancelled, limit: float, late: Late, function: Callable[..., T], *args: Any
+) -> T:
     """`function(*args)`, which may wait for other programs, in a thread that is left to itself afterwards."""
     future: Future[T] = Future()
 
@@ -66,7 +78,7 @@ def call(function: Callable[..., T], *args: Any, look: Look, limit: float, late:
             future.set_exception(error)
 
     threading.Thread(target=work, daemon=True, name="hpclab-call").start()
-    return outcome(future, look, limit, late)
+    return outcome(future, check_cancelled, limit, late)
 
 
 class Loop:
@@ -83,21 +95,25 @@ class Loop:
             coroutine.close()
             raise PoolError("Dask's scheduler in this process has ended.") from None
 
-    def run(self, coroutine: Coroutine[Any, Any, T], look: Look, limit: float = 30.0, what: str = "") -> T:
+    def run(
+        self, coroutine: Coroutine[Any, Any, T], check_cancelled: CheckCancelled, limit: float = 30.0,
+        what: str = "",
+    ) -> T:  # fmt: skip
         """Run on the loop, and wait for the result."""
         late = PoolError(f"Dask's scheduler in this process did not answer within {limit:g} s{what}.")
-        return outcome(self.start(coroutine), look, limit, late)
+        return outcome(self.start(coroutine), check_cancelled, limit, late)
 
     def ask(
-        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, look: Look,
-        limit: float = ANSWER,
+        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any,
+        check_cancelled: CheckCancelled, limit: float = ANSWER,
     ) -> dict[str, Any]:  # fmt: skip
         """What each worker answers, by address, or the exception; TimeoutError of those that say nothing.
 
         Each is asked by itself, so that one that is stopped keeps back no other's answer.
         """
         future = self.start(self.answers(addresses, function, *args, limit=limit))
-        return outcome(future, look, 2 * limit, PoolError("The workers' answers were not collected."))
+        late = PoolError("The workers' answers were not collected.")
+        return outcome(future, check_cancelled, 2 * limit, late)
 
     async def answers(
         self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float = ANSWER

@@ -104,7 +104,7 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
     skipped = dict.fromkeys(("empty", "huge", "generated", "not UTF-8", "unreadable", "duplicate"), 0)
     files: list[Source] = []
     taken, size = set(), 0
-    for name, path in sorted(_candidates(), key=lambda one: hashlib.sha256(one[0].encode()).digest()):
+    for name, path in sorted(_python_files(), key=lambda one: hashlib.sha256(one[0].encode()).digest()):
         content, reason = _examine(path)
         digest = hashlib.sha256(content).hexdigest()
         reason = reason or "duplicate" * (digest in taken)
@@ -124,8 +124,8 @@ def collect(limit: str | int = "16 MiB") -> Corpus:
     return Corpus(tuple(files), skipped)
 
 
-def _candidates() -> Iterator[tuple[str, Path]]:
-    """Name and path of every Python file; a root inside another one is walked under its own name only."""
+def _python_files() -> Iterator[tuple[str, Path]]:
+    """(root/relative path, path) of every Python file; one below two roots is yielded under the inner one."""
     for label, root in roots().items():
         for folder, subfolders, names in os.walk(root):
             subfolders[:] = [name for name in subfolders if name not in _NOT_ENTERED]

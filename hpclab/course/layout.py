@@ -1,20 +1,65 @@
-"""Lay the course into a folder the learner may write in, and never over the learner's changes.
+"""The course as files: the lessons that are here, and a working folder of them that a learner may write in.
 
-A manifest in the folder remembers the hash of each file as it was laid out. A file that still has that hash
-is the course's and may be replaced by a newer version; any other is the learner's, is kept, and the new
-version is put beside it.
-"""
+A lesson is a notebook `NN_verb_phrase.ipynb`. Its title is its first heading; what it needs stands in its own
+metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file.
+
+In a working folder a manifest remembers the hash of each file as it was laid out. A file that still has that
+hash is the course's and may be replaced by a newer version; any other is the learner's, is kept, and the new
+version is put beside it."""
 
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpclab.course.finder import root
 from hpclab.course.writing import beside, is_plain, write_all
 
 MANIFEST = Path(".hpclab") / "laid_out.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`; `needs`: what it is
+    better with, of "slurm", "gpu" and "cores"; the names of its `exercises`, in order."""
+
+    number: str
+    name: str
+    title: str
+    path: Path
+    needs: tuple[str, ...]
+    exercises: tuple[str, ...] = ()
+
+
+def root() -> Path:
+    """The folder that holds `notebooks/` and `slurm/jobs/`: inside a wheel, or the top of a checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here, here.parents[1]):
+        if (folder / "notebooks").is_dir():
+            return folder
+    raise FileNotFoundError(
+        "The course's notebooks are not beside the package: install hpclab again from a wheel or checkout."
+    )
+
+
+def lessons() -> list[Lesson]:
+    """The lessons that are here, in order. ValueError names a notebook that cannot be read."""
+    found = []
+    for path in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        try:
+            text = path.read_text(encoding="utf-8")
+            notebook = json.loads(text)
+            texts = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+            needs = tuple(notebook["metadata"].get("hpclab", {}).get("needs", ()))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a notebook: {error}.") from None
+        heading = re.search(r"^#\s+(.+)$", "\n".join(texts), re.MULTILINE)
+        title = heading[1].strip() if heading else path.stem[3:].replace("_", " ").capitalize()
+        title = re.sub(r"^(lesson\s+)?\d\d\s*[.:·–-]?\s+", "", title, flags=re.IGNORECASE)
+        exercises = tuple(dict.fromkeys(re.findall(r"lesson_\d\d\.([A-Z0-9_]+)\.check\(", text)))
+        found.append(Lesson(path.name[:2], path.stem, title, path, needs, exercises))
+    return found
 
 
 @dataclass
@@ -33,21 +78,20 @@ def lay_out(folder: str | Path) -> Layout:
     """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; call it as often as you like.
 
     Returns what was written and, for each file that the learner changed and that has a newer version, a
-    sentence saying where the new one is. OSError says what could not be written; then nothing was.
-    """
+    sentence saying where the new one is. OSError says what could not be written; then nothing was."""
     target = Path(folder).expanduser().absolute()
-    done, manifest, files = Layout(target), read_manifest(target), dict[Path, bytes]()
-    before = dict(manifest)
+    done, before, files = Layout(target), read_manifest(target), dict[Path, bytes]()
+    manifest = dict(before)
     for name, source in originals().items():
         place, content = target / name, source.read_bytes()
-        fresh, laid = digest(content), manifest.get(name)
-        if not os.path.lexists(place) or (is_plain(place) and digest(place.read_bytes()) == laid != fresh):
+        manifest[name] = fresh = digest(content)
+        laid, here = before.get(name), digest(place.read_bytes()) if is_plain(place) else ""
+        if not os.path.lexists(place) or (here and here == laid != fresh):
             files[place] = content
-        elif laid != fresh and not (is_plain(place) and digest(place.read_bytes()) == fresh):
+        elif fresh not in (laid, here):
             new = beside(place, "new")
             files[new] = content
             done.kept.append(f"You changed {name}, so it was kept; the course's new version is {new.name}.")
-        manifest[name] = fresh
     done.written.extend(files)
     if files or manifest != before:
         files[target / MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
@@ -57,13 +101,14 @@ def lay_out(folder: str | Path) -> Layout:
 
 def originals() -> dict[str, Path]:
     """The course's files by the name they get in a working folder, with ``/`` between the parts."""
-    top = root()
-    jobs = top / "slurm" / "jobs"
-    files = {path.name: path for path in sorted((top / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    files |= {path.name: path for path in (top / "notebooks").glob("*.md")}
+    notebooks, jobs = root() / "notebooks", root() / "slurm" / "jobs"
+    files = {
+        path.name: path for path in (*sorted(notebooks.glob("[0-9][0-9]_*.ipynb")), *notebooks.glob("*.md"))
+    }
     for path in sorted(jobs.rglob("*")):
-        if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(jobs).parts):
-            files[f"slurm/jobs/{path.relative_to(jobs).as_posix()}"] = path
+        name = path.relative_to(jobs)
+        if path.is_file() and not any(part.startswith((".", "__")) for part in name.parts):
+            files[f"slurm/jobs/{name.as_posix()}"] = path
     return files
 
 

@@ -1,8 +1,7 @@
 """The learner's ledger: what was predicted and what came, and what is solved, one JSON object a line.
 
 A plain file in the course folder that is only ever appended to, so that running a cell again forgets nothing.
-A line that cannot be read (torn, edited by hand, of another version) is passed over and left where it is.
-"""
+A line that cannot be read (torn, edited by hand, of another version) is passed over and left where it is."""
 
 import errno
 import functools
@@ -19,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hpclab import checks
-from hpclab.course.finder import root
-from hpclab.course.layout import MANIFEST
+from hpclab.course.layout import MANIFEST, root
 
 NAME = "my-progress.jsonl"
 LARGEST = 8 * 2**20  # bytes; a year of lessons is a hundredth of it
@@ -37,8 +35,7 @@ class Entry:
     """A "prediction" or a "solved" exercise, called `name`, of the lesson with this number.
 
     Of a prediction: `said` (None for "no prediction") and what `came`, both in `unit`, its `origin`, and why
-    it is in `doubt` ("" where it is not). Of an exercise: its `score` in `unit`, of which less is better.
-    """
+    it is in `doubt` ("" where it is not). Of an exercise: its `score` in `unit`, of which less is better."""
 
     kind: str
     lesson: str
@@ -63,8 +60,8 @@ class Entry:
                 checks.number("each number", number, -1e300, 1e300)
 
     @property
-    def off(self) -> float:
-        """The factor, at least 1, between what was said and what came; infinite where there is none."""
+    def factor(self) -> float:
+        """The larger of predicted / measured and measured / predicted; infinite where there is none."""
         said, came = self.said or 0.0, self.came or 0.0
         return 1.0 if said == came else max(said / came, came / said) if said * came > 0 else math.inf
 
@@ -72,8 +69,7 @@ class Entry:
 def find(here: str | Path = ".") -> Path:
     """Where the ledger is, or will be, for a notebook that runs in `here`: in the course folder around it.
 
-    Outside of one that is `here` itself; for the course's own sources, a checkout, it is their `course/`.
-    """
+    Outside of one that is `here` itself; for the course's own sources, a checkout, it is their `course/`."""
     here, marks = Path(here).absolute(), (MANIFEST, Path("00_start_here.ipynb"))
     folder = next((f for f in (here, *here.parents) if any((f / mark).is_file() for mark in marks)), here)
     if folder.is_relative_to(root()) and not (folder / MANIFEST).is_file():
@@ -110,7 +106,7 @@ def read(path: Path) -> list[Entry]:
 
 
 def merge(path: Path, content: bytes) -> None:
-    """Append those lines of another ledger that this one lacks, also of another version. OSError."""
+    """Append each line of `content`, a saved ledger, that the one at `path` lacks. OSError."""
     here = set(_lines(path))
     if new := [line for line in dict.fromkeys(content.splitlines()) if line not in here]:
         _append(path, new)

@@ -7,8 +7,8 @@ from typing import Any
 from hpclab.course.layout import originals
 
 _LOOK = (  # JupyterLab breaks lines in the middle of a word; 110 columns of this size fit its cell
-    "<style>.hpclab-source{overflow-x:auto} "
-    ".hpclab-source pre{white-space:pre!important; font-size:12px!important; margin:0}</style>"
+    "<style>.hpclab-source{overflow-x:auto} .hpclab-source "
+    "pre{white-space:pre!important; font-size:12px!important; margin:0}</style>"
 )
 
 

@@ -2,8 +2,7 @@
 
 Only what differs from the course is saved: notebooks with answers and outputs, changed job scripts, files the
 learner made. A zip file that comes back from somewhere is not trusted: every name and size in it is checked
-before anything is written, and nothing of the learner's is overwritten.
-"""
+before anything is written, and nothing of the learner's is overwritten."""
 
 import io
 import os
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from hpclab import checks
 from hpclab.course import ledger
 from hpclab.course.layout import digest, originals, read_manifest
-from hpclab.course.writing import beside, is_plain, write, write_all
+from hpclab.course.writing import beside, is_plain, write_all
 
 LARGEST_FILE = 20 * 2**20  # bytes; a notebook with its figures is far below
 LARGEST_TOTAL = 100 * 2**20
@@ -50,24 +49,21 @@ class Restored:
 def save_work(path: str | Path, folder: str | Path) -> Saved:
     """Write a zip of every file in `folder` that differs from the course. Hidden files, links and empty files
     (logs of jobs that said nothing) are left out, as is what is larger than LARGEST_FILE, cannot be read, or
-    has a name that `restore_work` would refuse; an earlier zip of the same name is replaced once the new one
-    is complete."""
+    has a name that `restore_work` would refuse. An earlier zip is replaced once the new one is complete."""
     target, top = Path(path).absolute(), Path(folder).absolute()
     saved, total, archive = Saved(target), 0, io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as bundle:
         for name, place in _changed(top):
-            if place == target:
-                continue
             shown, why = name.encode(errors="replace").decode(), ""
             try:
-                size = place.stat().st_size
+                size = 0 if place == target else place.stat().st_size
                 if shown != name or not _stays_inside(name):
                     why = "give it a shorter name of plain characters"
-                elif not size:
-                    continue
-                elif size > min(LARGEST_FILE, LARGEST_TOTAL - total) or len(saved.names) >= MOST_FILES:
+                elif size > min(LARGEST_FILE, LARGEST_TOTAL - total) or (
+                    size and len(saved.names) >= MOST_FILES
+                ):
                     why = f"it does not fit with its {size} bytes, so download it by itself"
-                else:
+                elif size:
                     entry = zipfile.ZipInfo.from_file(place, name, strict_timestamps=False)
                     bundle.writestr(entry, place.read_bytes())
                     saved.names.append(name)
@@ -76,7 +72,7 @@ def save_work(path: str | Path, folder: str | Path) -> Saved:
                 why = f"it cannot be read ({error.strerror})"
             if why:
                 saved.left_out.append(f"{shown} was left out: {why}.")
-    write(target, archive.getvalue())
+    write_all({target: archive.getvalue()}, target.parent)
     return saved
 
 
@@ -86,8 +82,7 @@ def restore_work(content: bytes | memoryview, folder: str | Path) -> Restored:
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
     saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
     that is damaged, too large, or would write outside `folder`; OSError says what in `folder` cannot be
-    written. Either way nothing has changed.
-    """
+    written. Either way nothing has changed."""
     top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
     contents = _checked(content)
     progress = contents.pop(ledger.NAME, None)
@@ -143,9 +138,8 @@ def _known(top: Path) -> dict[str, set[str]]:
 
 
 def _is_the_courses(known: dict[str, set[str]], name: str, place: Path) -> bool:
-    return (
-        name in known and place.stat().st_size <= LARGEST_FILE and digest(place.read_bytes()) in known[name]
-    )
+    small = name in known and place.stat().st_size <= LARGEST_FILE
+    return small and digest(place.read_bytes()) in known[name]
 
 
 def _checked(zipped: bytes | memoryview) -> dict[str, bytes]:
@@ -184,11 +178,6 @@ def _unpacked(zipped: bytes | memoryview) -> Iterator[tuple[zipfile.ZipInfo, byt
 
 def _stays_inside(name: str) -> bool:
     """Whether a file of this name is restored into the folder and is no hidden file."""
-    parts = PurePosixPath(name).parts
-    return (
-        bool(parts)
-        and len(name) <= 255
-        and not name.startswith("/")
-        and not any(ord(character) < 32 or character in "\\:" for character in name)
-        and not any(part.startswith(".") or len(part.encode(errors="replace")) > 255 for part in parts)
-    )
+    parts, plain = PurePosixPath(name).parts, all(ord(one) >= 32 and one not in "\\:" for one in name)
+    short = len(name) <= 255 and all(len(part.encode(errors="replace")) <= 255 for part in parts)
+    return bool(parts) and plain and short and not any(part.startswith((".", "/")) for part in parts)

@@ -22,16 +22,16 @@ def write_all(files: Mapping[Path, bytes], top: Path) -> None:
             before = {place for place in files if os.path.lexists(place)}
             aside = tempfile.TemporaryDirectory(dir=top, prefix=".hpclab-", ignore_cleanup_errors=True)
             with aside as name, ExitStack() as undo:
-                for number, place in enumerate(files):
-                    draft = Path(name, f"{number}")
+                drafts = {place: Path(name, f"{number}") for number, place in enumerate(files)}
+                for place, draft in drafts.items():
                     draft.write_bytes(files[place])
                     draft.chmod(0o755 if files[place].startswith(b"#!") else 0o644)
-                for number, place in enumerate(files):
+                for place, draft in drafts.items():
                     _make(place.parent, undo)
                     if place not in before and any(place.exists() and place.samefile(one) for one in put):
                         raise OSError(errno.EEXIST, "two of the files have one name here", str(place))
                     if os.path.lexists(place):
-                        old = Path(name, f"{number}.old")
+                        old = draft.with_suffix(".old")
                         try:
                             old.hardlink_to(place)  # so that there is always one, the old or the new
                         except OSError:  # a file system without hard links
@@ -39,17 +39,12 @@ def write_all(files: Mapping[Path, bytes], top: Path) -> None:
                         undo.callback(_if_possible, old.replace, place)
                     else:
                         undo.callback(_if_possible, place.unlink)
-                    Path(name, f"{number}").replace(place)
+                    draft.replace(place)
                     put.append(place)
                 undo.pop_all()
             made.pop_all()
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(place)) from None
-
-
-def write(place: Path, content: bytes) -> None:
-    """Write one file, which is never half there."""
-    write_all({place: content}, place.parent)
 
 
 def beside(place: Path, word: str, taken: Container[Path] = ()) -> Path:

@@ -1,11 +1,10 @@
 """Exercises: a judge and hints. A notebook cell holds the learner's answer, `...` until it is solved.
 
-The judge is a pure function of the answer: one of `judges`, filled with its lesson's data. It explains: a
-wrong answer gets the sentence that names its mistake, because "wrong" alone teaches nothing. A learner's
-function is never called here but in a process of its own (`limits`), and judged by the data it returned.
-"""
+The judge is a pure function of the answer, one of `judges` filled with its lesson's data; a wrong answer gets
+the sentence that names its mistake. A learner's function runs in a process of its own (`limits`)."""
 
 import dis
+import html
 import math
 import re
 import sys
@@ -14,11 +13,29 @@ from dataclasses import dataclass, field, replace
 from types import FunctionType
 
 from hpclab.course import ledger
-from hpclab.exercises import box
 from hpclab.exercises.limits import Stopped
 
 _NAME = re.compile(r"[a-z]*[^a-z,:.' ]|[a-z]+ must ")  # a sentence that begins with a name, as it is written
 UNSOLVED = "Not solved yet: replace the ... with your answer, then run this cell again."
+_COLOUR = {"good": "#009E73", "bad": "#D55E00", "": "#56B4E9"}
+
+
+def show_message(title: str, text: str, kind: str = "", markup: str | None = None, below: str = "") -> None:
+    """Show `text` (or the HTML `markup` in its place) with the SVG `below` it, outside a notebook as a line.
+
+    `kind`, "good", "bad" or "", is the colour of the bar beside it, which only repeats what the title says.
+    Text between backticks is code, and a $ is no mathematics, which JupyterLab would make of two."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        print(f"{title}. {text}")
+        return
+    code = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    body = f"<b>{html.escape(title)}.</b> {code}" if markup is None else markup
+    framed = (
+        f'<div role="status" class="mathjax_ignore" style="border-left:6px solid {_COLOUR[kind]};padding:6px '
+        f'12px;margin:4px 0;max-width:46em;line-height:1.45">{body}</div>{below}'
+    )
+    ipython.display.display({"text/plain": f"{title}. {text}", "text/html": framed}, raw=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +52,8 @@ class Verdict:
         text = self.message.removeprefix("Not solved yet: ")
         title = "Passed" if self.passed else "Not yet right" if text == self.message else "Not solved yet"
         kind = {"Passed": "good", "Not yet right": "bad"}.get(title, "")
-        if not _NAME.match(text):
-            text = text[:1].upper() + text[1:]
-        box.show(f"{title}{f' ({name})' * bool(name)}", text, kind, below=self.picture)
+        text = text if _NAME.match(text) else text[:1].upper() + text[1:]
+        show_message(f"{title}{f' ({name})' * bool(name)}", text, kind, below=self.picture)
 
     def _ipython_display_(self) -> None:
         """Nothing: `check` has shown this verdict already, and a cell ending in it must not show it twice."""
@@ -45,12 +61,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """The number of its `lesson` ("05"), a `name` that stays, `judge(answer) -> Verdict`, and `hints` from
-    vague to plain. The task itself stands in the notebook.
+    """The number of its `lesson` ("05"), a `name`, `judge(answer) -> Verdict`, and `hints` from vague to
+    plain.
 
-    `judge` may raise ValueError (as `hpclab.checks` does) or `limits.Stopped`: their sentence becomes the
-    verdict. It must be quick and must not print.
-    """
+    A ValueError or `limits.Stopped` of `judge` becomes the verdict. It must be quick and must not print."""
 
     lesson: str
     name: str
@@ -66,8 +80,8 @@ class Exercise:
         if verdict.passed and names:
             number, unit = verdict.score or (None, "")
             if number is not None:
-                best = f"{verdict.message} {self._best(names[0], number, unit)}"
-                verdict = replace(verdict, message=best.strip())
+                best = self._compared_with_best(names[0], number, unit)
+                verdict = replace(verdict, message=f"{verdict.message} {best}".strip())
             ledger.append(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
         verdict.show(self.name)
         return verdict
@@ -76,10 +90,9 @@ class Exercise:
         """Show one more hint at each call; the last one is shown again when there are no more."""
         if len(self._hints_shown) < len(self.hints):
             self._hints_shown.append(self.hints[len(self._hints_shown)])
-        box.show(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
+        show_message(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
 
-    def _best(self, name: str, score: float, unit: str) -> str:
-        """How `score` compares with the learner's best so far."""
+    def _compared_with_best(self, name: str, score: float, unit: str) -> str:
         mine = [one.score for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name)]
         before = min((one for one in mine if one is not None), default=math.inf)
         if score < before < math.inf:

@@ -1,9 +1,6 @@
 """The numbers that lessons ask for before they measure, and where to look first when one was too high or low.
 
-predict.ask(guess := asked.one_core())
-...
-guess.compare(seconds)
-"""
+predict.ask(guess := asked.one_core()) ... guess.compare(seconds)"""
 
 from functools import partial
 

@@ -9,21 +9,25 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 
 _STARTS_A_PROCESS = (
     "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.system", "os.spawn", "pty.spawn",
     "subprocess.Popen",
 )  # fmt: skip
-_SECRETS = ("hpclab.exercises", "hpclab.validation")
+_STOPPED = {
+    MemoryError: "Your function ran out of memory: does it collect without end?",
+    RecursionError: "Your function calls itself without end.",
+    SystemExit: "Your function ended its process instead of returning (it called exit).",
+}
 
 
 class _NoAnswers(MetaPathFinder):
     """The judges and the rows they judge by cannot be imported here: handing them back earns nothing."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> None:
-        if name.startswith(_SECRETS):
+    def find_spec(self, name: str, *_: object) -> None:
+        if name.startswith(("hpclab.exercises", "hpclab.validation")):
             raise ImportError(f"an answer cannot use {name}: it is what the answer is checked against")
 
 
@@ -32,32 +36,24 @@ def _refuse_processes(event: str, _arguments: object) -> None:
         raise PermissionError("an answer cannot start processes")
 
 
-def _lower(limit: int, value: int) -> None:
-    _soft, hard = resource.getrlimit(limit)
-    resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
-
-
 def _limit(seconds: float, memory: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds + 30)  # where the notebook died and nobody ends us
-    _lower(resource.RLIMIT_CPU, int(seconds) + 31)
-    _lower(resource.RLIMIT_FSIZE, 2**24)
-    _lower(resource.RLIMIT_CORE, 0)
+    most = {resource.RLIMIT_CPU: int(seconds) + 31, resource.RLIMIT_FSIZE: 2**24, resource.RLIMIT_CORE: 0}
     if sys.platform == "linux":
-        _lower(resource.RLIMIT_DATA, memory)
+        most[resource.RLIMIT_DATA] = memory
+    for limit, value in most.items():
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
     sys.addaudithook(_refuse_processes)
 
 
 def _outcome(function: Callable, argument_lists: list[tuple]) -> tuple[str, object]:
     try:
         return "values", [function(*arguments) for arguments in argument_lists]
-    except MemoryError:
-        return "stopped", "Your function ran out of memory: does it collect without end?"
-    except RecursionError:
-        return "stopped", "Your function calls itself without end."
-    except SystemExit:
-        return "stopped", "Your function ended its process instead of returning (it called exit)."
     except BaseException as error:
+        if said := [said for kind, said in _STOPPED.items() if isinstance(error, kind)]:
+            return "stopped", said[0]
         written_in = getattr(getattr(function, "__code__", None), "co_filename", None)
         steps = traceback.extract_tb(error.__traceback__)
         lines = [step.lineno for step in steps if step.filename == written_in]
@@ -68,13 +64,12 @@ def _outcome(function: Callable, argument_lists: list[tuple]) -> tuple[str, obje
 
 def main() -> None:
     values = os.fdopen(int(sys.argv[1]), "wb")
-    task = sys.stdin.buffer
-    search_path, seconds, memory, size = pickle.load(task)  # noqa: S301
+    search_path, seconds, memory, size = pickle.load(sys.stdin.buffer)  # noqa: S301
     sys.path[:] = search_path
     sys.meta_path.insert(0, _NoAnswers())
     wrong = ""
     try:
-        function, argument_lists = pickle.loads(task.read(size))  # noqa: S301
+        function, argument_lists = pickle.loads(sys.stdin.buffer.read(size))  # noqa: S301
         _limit(seconds, memory)
     except Exception as error:
         wrong = f"Your function cannot be called by itself: {error}."

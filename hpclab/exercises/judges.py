@@ -1,13 +1,11 @@
-"""The few ways to judge an answer, so that a lesson's exercise is data.
-
-A judge is built from what is right and from the mistakes that people make, each with the sentence it gets;
-the first that fits is told. Sentences are templates of `str.format`. The judge of kernels is in
-`kernel_trials`, that of job scripts in `lesson_04`.
-"""
+"""The few ways to judge an answer, so that a lesson's exercise is data: what is right, and the mistakes that
+people make, each with the sentence it gets; the first that fits is told. Sentences are templates of
+`str.format`. The judge of kernels is in `kernel_trials`, that of job scripts in `lesson_04`."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any, TypeGuard
 
 from hpclab import checks
@@ -26,23 +24,19 @@ def by_number(
 ) -> Judge:  # fmt: skip
     """A number in `unit`; `text` reads one that is written with its unit.
 
-    `right` and what gives a mistake away are each a value (met within a share of `within`), a range
-    ``(low, high)``, or a condition. What fits none of them and is not in `allowed` is refused. Sentences may
-    use {value} and what `facts(value)` holds.
-    """
+    `right` and what gives a mistake away are each a value (met within a share of `within`), a range ``(low,
+    high)``, or a condition. What fits none of them and is not in `allowed` is refused. Sentences may use
+    {value} and what `facts(value)` holds."""
 
     def judge(answer: object) -> Verdict:
-        given = text(answer) if text and isinstance(answer, str) else answer
-        try:
-            value = checks.number(name, given, -1e30, 1e30)
-        except ValueError:  # which says nothing of use about the range
-            value = checks.number(name, given, *allowed, unit)
-        if fits(value, right, within):
-            return Verdict(True, yes.format(value=value, **facts(value)))
-        said = next((said for wrong, said in mistakes if fits(value, wrong, within)), "")
+        given: Any = text(answer) if text and isinstance(answer, str) else answer
+        known = is_number(given) and abs(given) <= 1e30
+        value = float(given) if known else checks.number(name, given, *allowed, unit)
+        correct = fits(value, right, within)
+        said = yes if correct else next((said for wrong, said in mistakes if fits(value, wrong, within)), "")
         if not said:
             checks.number(name, given, *allowed, unit)
-        return Verdict(False, (said or otherwise).format(value=value, **facts(value)))
+        return Verdict(correct, (said or otherwise).format(value=value, **facts(value)))
 
     return judge
 
@@ -56,26 +50,32 @@ def fits(value: float, target: Any, within: float) -> bool:
     return math.isclose(value, target, rel_tol=within)
 
 
-def by_facts(facts: Callable[[Any], Any], mistakes: Mistakes, *, yes: str) -> Judge:
+def by_facts(
+    facts: Callable[[Any], Any], mistakes: Mistakes, *, yes: str, score: tuple[str, str] | None = None
+) -> Judge:
     """Several values together: `facts(answer)` reads them and works out what the conditions and sentences
-    speak of, as attributes of one object ({f.ridge}); ValueError where `answer` cannot be read."""
+    speak of, as attributes of one object ({f.ridge}); ValueError where `answer` cannot be read. `score` names
+    the attribute that is a challenge's score, and its unit."""
 
     def judge(answer: object) -> Verdict:
-        found = facts(answer)
-        wrong = told(mistakes, found)
-        return Verdict(not wrong, wrong or yes.format(f=found))
+        f = facts(answer)
+        if wrong := first_mistake(mistakes, f):
+            return Verdict(False, wrong)
+        return Verdict(True, yes.format(f=f), (getattr(f, score[0]), score[1]) if score else None)
 
     return judge
 
 
-def named(answer: object, *names: str) -> Mapping[str, Any]:
-    """The dict with these names that `answer` has to be; ValueError where it is none."""
-    if not isinstance(answer, Mapping) or set(answer) != set(names):
-        raise ValueError(f"The answer is a dict with {', '.join(names)}.")
-    return answer
+def read_dict(answer: object, **most: int | None) -> SimpleNamespace:
+    """What the dict `answer` holds under these names: whole numbers from 1 to `most`, or anything where that
+    is None; ValueError where it is no such dict."""
+    if not isinstance(answer, Mapping) or set(answer) != set(most):
+        raise ValueError(f"The answer is a dict with {', '.join(most)}.")
+    whole = {name: checks.integer(name, answer[name], 1, high) for name, high in most.items() if high}
+    return SimpleNamespace(**{**answer, **whole})
 
 
-def told(mistakes: Mistakes, f: Any, **more: Any) -> str:
+def first_mistake(mistakes: Mistakes, f: Any, **more: Any) -> str:
     """The sentence of the first mistake whose condition holds for `f`, filled in; "" where none does."""
     return next((said.format(f=f, **more) for holds, said in mistakes if holds(f)), "")
 
@@ -85,13 +85,11 @@ def by_choice(
     yes: str, same: Mapping[str, str] = {},
 ) -> Judge:  # fmt: skip
     """A dict that names for each key of `right` one of `options`, a `what`; whatever its case and blanks.
-    `same` are other words for some options.
-
-    ``evidence(key, option)`` says what speaks against a wrong option.
-    """
-    keys, named = sorted(right), {option.lower(): option for option in options}
-    listed = "; ".join(named.values())
-    named |= {word: named[option] for word, option in same.items()}
+    `same` are other words for some options. ``evidence(key, option)`` says what speaks against a wrong
+    one."""
+    keys, known = sorted(right), {option.lower(): option for option in options}
+    listed = "; ".join(known.values())
+    known |= {word: known[option] for word, option in same.items()}
 
     def judge(answer: object) -> Verdict:
         if not isinstance(answer, Mapping) or sorted(str(key).upper() for key in answer) != keys:
@@ -99,10 +97,10 @@ def by_choice(
             return Verdict(False, f"The answer is a dict with one {what} for each of {each}.")
         given = {str(key).upper(): " ".join(str(value).lower().split()) for key, value in answer.items()}
         for key in keys:
-            if given[key] not in named:
+            if given[key] not in known:
                 return Verdict(False, f"{key}: a {what} must be one of {listed}.")
-            if named[given[key]] != right[key]:
-                return Verdict(False, f"{key}: {evidence(key, named[given[key]])}")
+            if known[given[key]] != right[key]:
+                return Verdict(False, f"{key}: {evidence(key, known[given[key]])}")
         return Verdict(True, yes)
 
     return judge
@@ -132,22 +130,21 @@ def by_function(
     A mistake is another formula: what it gives on all cases. Its sentence follows `shown`, and both may use
     {0}, {1}, ..., the values that came back, and {first}, what ``otherwise(value, *case)`` says of the first
     wrong one; that alone is said where no mistake fits. `yes` may use {right}, the list of right values.
-    `stopped` makes the sentence about a function that returned nothing of use from the usual one.
-    """
+    `stopped` makes the sentence about a function that returned nothing of use from the usual one."""
 
     def judge(answer: object) -> Verdict:
-        asked = cases()
+        calls = cases()
         try:
-            given = called(signature, returns, answer, asked, accepts or is_number)
+            given = called(signature, returns, answer, calls, accepts or is_number)
         except (limits.Stopped, ValueError) as stop:
             return Verdict(False, stopped(str(stop)))
-        expected = [right(*case) for case in asked]
+        expected = [right(*case) for case in calls]
         wrong = [n for n, value in enumerate(given) if not _same(value, expected[n], within, slack)]
         if not wrong:
             return Verdict(True, yes.format(*given, right=expected))
-        first, close = otherwise(given[wrong[0]], *asked[wrong[0]]), min(within, 0.01)
+        first, close = otherwise(given[wrong[0]], *calls[wrong[0]]), min(within, 0.01)
         for formula, said in mistakes:
-            if all(_same(given[n], formula(*case), close) for n, case in enumerate(asked)):
+            if all(_same(given[n], formula(*case), close) for n, case in enumerate(calls)):
                 return Verdict(False, (shown + said).format(*given, first=first))
         return Verdict(False, first)
 

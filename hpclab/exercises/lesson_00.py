@@ -1,6 +1,8 @@
 """Lesson 00: where should this run? The rule by which a program chooses its backend, and tasks to pack."""
 
-from hpclab.exercises import Exercise, Verdict, judges
+from types import SimpleNamespace
+
+from hpclab.exercises import Exercise, judges
 
 LAPTOP, BINDER, LOGIN, JOB = "laptop", "Binder", "login node", "inside a job"
 
@@ -34,8 +36,8 @@ def _right(*case: object) -> str:
 def _first_wrong(given: str, place: str, here: int, wanted: int) -> str:
     if given == "auto":
         return '"auto" leaves the choice to hpclab: here you write the rule that it follows.'
-    asked = f'Your rule says "{given}" for choose("{place}", {here}, {wanted})'
-    return f"{asked}. {_CASES[place, here, wanted][1]}"
+    said = f'Your rule says "{given}" for choose("{place}", {here}, {wanted})'
+    return f"{said}. {_CASES[place, here, wanted][1]}"
 
 
 BACKEND = Exercise("00", "Choose a backend", judges.by_function(
@@ -57,25 +59,26 @@ BACKEND = Exercise("00", "Choose a backend", judges.by_function(
 ))  # fmt: skip
 
 TASKS = (4, 4, 4, 5, 5, 6, 6, 7, 7)  # seconds
-_IN_TURN = 16  # what a Pool makes of them: the next to whoever is free; longest first it is 15
 
 
-def _packed(plan: object) -> Verdict:
+def _packed(plan: object) -> SimpleNamespace:
     rows = plan if isinstance(plan, list | tuple) else []
     if len(rows) != 4 or not all(isinstance(row, list | tuple) for row in rows):
-        return Verdict(False, "The answer is a list of four lists, one for each process.")
+        raise ValueError("The answer is a list of four lists, one for each process.")
     given = [seconds for row in rows for seconds in row]
     if not all(map(judges.is_number, given)) or sorted(given) != [*TASKS]:
-        return Verdict(False, f"Each of the nine tasks has to stand in your lists once: {list(TASKS)}.")
-    longest = max(map(sum, rows))
-    ends = f"The processes are done after {[*map(sum, rows)]} s: the makespan is {longest} s."
-    if longest >= _IN_TURN:
-        return Verdict(False, f"{ends} A Pool, from the front of the list, takes {_IN_TURN} s.")
-    least = f" Nothing is shorter: it is {sum(TASKS)} s of work for four." * (longest == sum(TASKS) / 4)
-    return Verdict(True, f"{ends} Longest first, as people often do it, takes 15 s.{least}", (longest, "s"))
+        raise ValueError(f"Each of the nine tasks has to stand in your lists once: {list(TASKS)}.")
+    sums = [*map(sum, rows)]
+    least = f" Nothing is shorter: it is {sum(TASKS)} s of work for four." * (max(sums) == sum(TASKS) / 4)
+    return SimpleNamespace(sums=sums, longest=max(sums), least=least)
 
 
-PACK = Exercise("00", "Pack four processes", _packed, (
+_ENDS = "The processes are done after {f.sums} s: the makespan is {f.longest} s. "
+
+PACK = Exercise("00", "Pack four processes", judges.by_facts(
+    _packed, ((lambda f: f.longest >= 16, _ENDS + "A Pool, from the front of the list, takes 16 s."),),
+    yes=_ENDS + "Longest first, as people often do it, takes 15 s.{f.least}", score=("longest", "s"),
+), (
     "Add up all seconds and divide by four: less than that nobody can reach.",
     "Two processes get tasks that are not of one length: what goes best with a 7?",
 ))  # fmt: skip

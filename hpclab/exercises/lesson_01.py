@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import numpy
 
-from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.exercises import Exercise, judges
 from hpclab.models.scaling import Amdahl, Fit, Gustafson, NoCurve, fit, serial_fraction
 from hpclab.validation import scaling_rows
 
@@ -34,15 +35,15 @@ SERIAL_SHARE = Exercise("01", "the serial share", judges.by_number(
         (_SPEEDUP, "240/72 is the speedup; the exercise asks which serial share explains it."),
         (_SPEEDUP / 8, "That is the efficiency, speedup over cores; a serial share is another number."),
         (1 - _SPEEDUP / 8, "That is the efficiency lost: a share of s loses s(n − 1) of ideal time."),
-        ((EIGHT - 30) / ONE, "That is the time beyond the ideal 30 s. Only the parallel part shrinks to "
-         "an eighth: s + (1 − s)/8 = 72/240."),
+        ((EIGHT - 30) / ONE, "That is the time beyond the ideal 30 s. Only the parallel part shrinks to an "
+         "eighth: s + (1 − s)/8 = 72/240."),
         ((8 - _SPEEDUP) / 7, "That is Gustafson's share. Here the work did not grow: use Amdahl's law."),
         (5, "That is the limit, 1/s; the exercise asks for s."),
     ),
     otherwise="With that serial share eight cores would take {again:.0f} s, not 72 s.",
     facts=lambda share: {"again": ONE * (share + (1 - share) / 8)},
-    yes="Yes: a fifth of the work stays on one core, so no number of cores gives more than 5×. To be "
-    "sure, put it back in: 240 s × (0.2 + 0.8/8) = 72 s.",
+    yes="Yes: a fifth of the work stays on one core, so no number of cores gives more than 5×. To be sure, "
+    "put it back in: 240 s × (0.2 + 0.8/8) = 72 s.",
 ), (
     "Write down what the time on eight cores is made of: a part that did not shrink and one that did.",
     "72/240 = s + (1 − s)/8, to be solved for s.",
@@ -67,8 +68,8 @@ _CORE_MISTAKES = (
     (_exact, "The arithmetic is right, but cores come whole: which of them still keeps the efficiency?"),
     (
         lambda s, e: math.ceil(_exact(s, e)) - 1,
-        "Where the efficiency is met exactly, that core still counts: "
-        "at least `efficiency`, not more than it.",
+        "Where the efficiency is met exactly, that core still counts: at least `efficiency`, not more than "
+        "it.",
     ),
     (lambda s, e: math.ceil(_exact(s, e)), "You rounded up: that last core is the one that is too many."),
     (lambda s, e: math.floor(_exact(s, e) - 1), "You are one core short: s(n − 1) leaves out the first."),
@@ -77,7 +78,7 @@ _CORE_MISTAKES = (
     (lambda s, e: (1 - e) / s, "You took the efficiency as a straight line, 1 − s n; it is S(n)/n."),
     (lambda s, e: 1 + (1 - e) / s, "You took the efficiency as falling in a straight line; it is S(n)/n."),
     (lambda s, e: e * _exact(s, e), "That is the speedup at that point; the exercise asks for the cores."),
-)
+)  # fmt: skip
 
 MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
     "most_cores(serial, efficiency)", "a number of cores",
@@ -93,11 +94,10 @@ MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
     "Set it equal to the efficiency, solve for n, and think about which way to round.",
 ))  # fmt: skip
 
+_SIGNATURE = ("predict_throughput(gpus, throughput, target)", "a number of sequences a second")
 
-_ASKED = ("predict_throughput(gpus, throughput, target)", "a number of sequences a second")
 
-
-def _made() -> list[tuple[list[int], list[float], int]]:
+def _programs() -> list[tuple[list[int], list[float], int]]:
     counts = [1, 2, 4, 8]
     curves = [[one * float(Amdahl(serial).speedup(n)) for n in counts]
               for serial, one in ((0.05, 80.0), (0.15, 2400.0))]  # fmt: skip
@@ -135,18 +135,16 @@ def _published(counts: list[int], speeds: list[float], _: int) -> float:
     return scaling_rows.published(next(curves))[-1].value
 
 
-_NO_CURVE = (
-    "The fit gave no curve: a law needs two points more than it has unknowns, and only three are shown. The "
-    "USL has two unknowns; Amdahl's law has one."
-)
+_NO_CURVE = ("The fit gave no curve: a law needs two points more than it has unknowns, and only three are "
+             "shown. The USL has two unknowns; Amdahl's law has one.")  # fmt: skip
 
 SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
     judges.by_function(
-        *_ASKED, _made, _amdahl, (
+        *_SIGNATURE, _programs, _amdahl, (
             (lambda n, v, t: v[0] * t, "That is the ideal line: efficiency falls with each device."),
             (lambda n, v, t: v[-1] * t / n[-1], "You kept the efficiency of eight devices; it falls on."),
-            (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight "
-             "line; each further device adds less than the one before."),
+            (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight line; "
+             "each further device adds less than the one before."),
             (lambda n, v, t: _line(n, v, t, 2), "A parabola bends down beyond the points and ends below "
              "zero; throughput does not. Use Amdahl."),
             (_line, "You fitted a straight line, which has no ceiling; use Amdahl."),
@@ -159,13 +157,13 @@ SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
         otherwise=_off, within=0.15,
     ),
     judges.by_function(
-        *_ASKED, lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES], _published,
+        *_SIGNATURE, lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES], _published,
         within=0.15, stopped=lambda stop: _NO_CURVE if "NoCurve" in stop else stop,
         otherwise=lambda value, *case: "On the published curve that begins at "
         f"{case[1][0]:g} sequences/s your prediction is {abs(value / _published(*case) - 1):.0%} off.",
-        yes="You predict {0:.0f} sequences/s on 16 GPUs; {right[0]:.0f} were published. The ideal line "
-        "would pass here too, for this machine scales well; on a program with a serial share of 15 % it "
-        "would be more than three times too high.",
+        yes="You predict {0:.0f} sequences/s on 16 GPUs; {right[0]:.0f} were published. The ideal line would "
+        "pass here too, for this machine scales well; on a program with a serial share of 15 % it would be "
+        "more than three times too high.",
     ),
 ), (
     "Turn throughput into speedup, find the law's parameter from the points, then go to the target.",
@@ -175,10 +173,9 @@ SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
     "found.speed_of_one * found.law.speedup(target).",
 ))  # fmt: skip
 
-_RAYS = {
-    row.parameters["processors"]: 1 / row.value for row in next(iter(scaling_rows.larger_machines().values()))
-}
-_MAY = [count for count in _RAYS if count < 64]
+_RAYS = {row.parameters["processors"]: 1 / row.value
+         for row in next(iter(scaling_rows.larger_machines().values()))}  # fmt: skip
+_ALLOWED = [count for count in _RAYS if count < 64]
 
 
 def _cost(counts: Iterable[int]) -> float:
@@ -186,24 +183,27 @@ def _cost(counts: Iterable[int]) -> float:
     return sum(count * _RAYS[1] / _RAYS[count] for count in counts)
 
 
-def _cheapest(answer: object) -> Verdict:
+def _forecast(answer: object) -> SimpleNamespace:
     counts = sorted(set(answer)) if isinstance(answer, list | tuple | set) else []
-    if not counts or not set(counts) <= set(_MAY):
-        may = f"The answer is a list of some of {', '.join(map(str, _MAY))}."
-        return Verdict(False, f"64 is what you forecast. {may}" if 64 in counts else may)
+    if not counts or not set(counts) <= set(_ALLOWED):
+        may = f"The answer is a list of some of {', '.join(map(str, _ALLOWED))}."
+        raise ValueError(f"64 is what you forecast. {may}" if 64 in counts else may)
     found = fit(Amdahl, counts, [_RAYS[count] for count in counts])
     if isinstance(found, NoCurve):
-        return Verdict(False, found.reason)
-    says, came, cost = found.speed_of_one * float(found.law.speedup(64)), _RAYS[64], _cost(counts)
-    way = f"{abs(says / came - 1):.0%} too {'high' if says > came else 'low'}"
-    text = f"Your runs cost {cost:.2f} processor-seconds, and the forecast for 64 is {way}."
-    if abs(says / came - 1) > 0.1:
-        return Verdict(False, f"{text} It has to come within 10 %.")
-    par = f"All ten cost {_cost(_MAY):.1f}; our par is {_cost((1, 12, 20)):.2f}."
-    return Verdict(True, f"{text} {par}", (round(cost, 2), "processor-seconds"))
+        raise ValueError(found.reason)
+    off = found.speed_of_one * float(found.law.speedup(64)) / _RAYS[64] - 1
+    return SimpleNamespace(off=abs(off), way="high" if off > 0 else "low", cost=round(_cost(counts), 2))
 
 
-CHEAPEST = Exercise("01", "the cheapest forecast", _cheapest, (
+_FORECAST = (
+    "Your runs cost {f.cost:.2f} processor-seconds, and the forecast for 64 is {f.off:.0%} too {f.way}. "
+)
+
+CHEAPEST = Exercise("01", "the cheapest forecast", judges.by_facts(
+    _forecast, ((lambda f: f.off > 0.1, _FORECAST + "It has to come within 10 %."),),
+    yes=_FORECAST + f"All ten cost {_cost(_ALLOWED):.1f}; our par is {_cost((1, 12, 20)):.2f}.",
+    score=("cost", "processor-seconds"),
+), (
     "How many different numbers of processors does Amdahl's law need at least, and which is always one?",
     "Points near 1 cost little and say little of 64; one must lie far enough out. Try a few.",
 ))  # fmt: skip

@@ -3,9 +3,10 @@
 import heapq
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 from hpclab import checks, units
-from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.exercises import Exercise, judges
 
 _MIB, _KIB = 2**20, 2**10
 _CORPUS, _NODES, _RATE, _OVERHEAD = 4096 * _MIB, 32, 4 * _MIB, 0.005  # bytes, nodes, bytes/s, s a task
@@ -28,22 +29,21 @@ _WAIT = (
 CHUNK_SIZE = Exercise("05", "chunk size", judges.by_number(
     "The chunk size", (2 * _MIB, 0.05 * _SHARE), (
         ((0, _KIB - 1), "{value:g} bytes is not even one file: write the unit, such as '4 MiB'."),
-        ((_KIB - 1, 2 * _MIB), f"{{shown}}, and sending it out costs {units.format_seconds(_OVERHEAD)} "
-         "on top: {overhead:.2%}. Balance is not the trouble here, the cost of each task is."),
+        ((_KIB - 1, 2 * _MIB), f"{{shown}}, and sending it out costs {units.format_seconds(_OVERHEAD)} on "
+         "top: {overhead:.2%}. Balance is not the trouble here, the cost of each task is."),
         (_SHARE, _WAIT + " One chunk for each node is the worst of these."),
         ((2 * _MIB, _SHARE), _WAIT),
         ((_SHARE, _CORPUS), "{shown}, and {count} are all there are: some nodes never get any."),
         ((_CORPUS, 1e30), f"There are only {units.format_bytes(_CORPUS)} of text: no chunk is larger."),
     ),
     unit="bytes", allowed=(0, 1e30), text=units.parse_bytes, within=0, facts=_chunks,
-    yes="{shown}: {overhead:.2%} of overhead, and at most {idle:.1%} of waiting at the end. Anything "
-    "from 2 to 6.4 MiB holds both: the range is wide, so nobody needs the exact optimum.",
+    yes="{shown}: {overhead:.2%} of overhead, and at most {idle:.1%} of waiting at the end. Anything from 2 "
+    "to 6.4 MiB holds both: the range is wide, so nobody needs the exact optimum.",
 ), (
     "Two limits: one from below (each task must be worth its overhead) and one from above (balance).",
     "From below: chunk / (4 MiB/s) must be at least 100 × 5 ms.",
     "From above: a node has 4 GiB / 32 to do, and one chunk must be at most 5 % of that.",
 ))  # fmt: skip
-
 
 TIMES: Mapping[int, float] = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
 """Seconds by nodes of a run to judge: modelled, with the USL for σ = 0.0126 and κ = 0.001, and rounded."""
@@ -72,13 +72,12 @@ NODES_THAT_PAY = Exercise("05", "nodes that pay", judges.by_number(
     "takes 70 %, too.",
 ))  # fmt: skip
 
-
-_ASKED = ("break_even(start, speedup)", "a number of seconds")
+_SIGNATURE = ("break_even(start, speedup)", "a number of seconds")
 _BUT = "Right where nodes help. But for a speedup of"
 
 BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
     judges.by_function(
-        *_ASKED, lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
+        *_SIGNATURE, lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
         lambda start, s: start * s / (s - 1), (
             (lambda t, s: t, "that is the wait alone, but the one node works on while you wait."),
             (lambda t, s: t * s, "that forgets a part. Set work = start + work / speedup."),
@@ -89,23 +88,22 @@ BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
         ),
         shown="For a wait of 60 s and a speedup of 4 you get {0:g} s: ",
         slack=1.0,  # second: a search in steps of one is right as well
-        otherwise=lambda work, start, s: f"For a wait of {start:g} s and a speedup of {s:g} you get "
-        f"{work:g} s of work. Put that in: staying takes {work:g} s, asking {start:g} + {work:g} / {s:g} "
-        f"= {start + work / s:g} s, not the same.",
+        otherwise=lambda work, start, s: f"For a wait of {start:g} s and a speedup of {s:g} you get {work:g} "
+        f"s of work. Put that in: staying takes {work:g} s, asking {start:g} + {work:g} / {s:g} = "
+        f"{start + work / s:g} s, not the same.",
     ),
     judges.by_function(
-        *_ASKED, lambda: ((60.0, 1.0), (60.0, 0.8)), lambda *_: math.inf,
+        *_SIGNATURE, lambda: ((60.0, 1.0), (60.0, 0.8)), lambda *_: math.inf,
         otherwise=lambda work, _, s: f"{_BUT} {s:g} you say {work:g} s: no amount of work pays for nodes "
         "that do not help. Return float('inf') for a speedup of 1 or less.",
         stopped=lambda stop: f"{_BUT} 1 or less: {stop} Return float('inf') there.",
-        yes="Work below start × S / (S − 1) is done sooner where it is. Even an endless speedup never "
-        "pays for work shorter than the wait itself.",
+        yes="Work below start × S / (S − 1) is done sooner where it is. Even an endless speedup never pays "
+        "for work shorter than the wait itself.",
     ),
 ), (
     "Staying takes `work` seconds. Asking takes start + work / speedup.",
     "Set the two equal and solve for work. For a speedup of 1 or less return float('inf').",
 ))  # fmt: skip
-
 
 _PARTS = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", "unexplained")
 BARS: Mapping[str, Mapping[str, float]] = {
@@ -151,7 +149,6 @@ READ_THE_BARS = Exercise("05", "read the bars", judges.by_choice(
     "The table under \"Reading the picture\" says for each part what helps.",
 ))  # fmt: skip
 
-
 _JOINS, _LOADS, _SENDING, _DEADLINE = 3.0, 6.0, 0.002, 120.0  # s
 
 
@@ -160,8 +157,7 @@ def bill(nodes: int, chunk_size: float) -> tuple[float, float]:
 
     The queue gives a node every 3 s, which loads for 6 s. Every fourth shares its core: 3 MiB/s, the others
     4. The free node takes the next chunk of `chunk_size` bytes; each costs 5 ms, and Dask sends one every 2
-    ms. A node is billed from its coming to the end of the run.
-    """
+    ms. A node is billed from its coming to the end of the run."""
     comes = [_JOINS * (node + 1) for node in range(nodes)]
     free = [(begin + _LOADS, node) for node, begin in enumerate(comes)]
     left, sent, end = float(_CORPUS), 0.0, 0.0
@@ -174,24 +170,26 @@ def bill(nodes: int, chunk_size: float) -> tuple[float, float]:
     return end, sum(max(0.0, end - begin) for begin in comes)
 
 
-def _spend(answer: object) -> Verdict:
-    asked = judges.named(answer, "nodes", "chunk")
-    nodes = checks.integer("nodes", asked["nodes"], 1, 64)
-    size = asked["chunk"]
-    size = checks.number("chunk", units.parse_bytes(size) if isinstance(size, str) else size, 2**16, _CORPUS)
-    end, seconds = bill(nodes, size)
-    told = f"{nodes} nodes, chunks of {units.format_bytes(size)}: done after {end:.1f} s"
-    if end > _DEADLINE:
-        return Verdict(
-            False, f"{told}, later than {_DEADLINE:g} s. It would cost {seconds:,.0f} node-seconds."
-        )
-    if seconds > 1250:
-        return Verdict(False, f"{told}, but for {seconds:,.0f} node-seconds: come below 1,250.")
-    par = "To beat: 1,172.9 node-seconds, the best of chunks of 1, 2, 4, 8 ... MiB."
-    return Verdict(True, f"{told} (modelled). {par}", (round(seconds, 1), "node-seconds"))
+def _billed(answer: object) -> SimpleNamespace:
+    f = judges.read_dict(answer, nodes=64, chunk=None)
+    size = units.parse_bytes(f.chunk) if isinstance(f.chunk, str) else f.chunk
+    size = checks.number("chunk", size, 2**16, _CORPUS)
+    f.end, seconds = bill(f.nodes, size)
+    f.cost, f.size = round(seconds, 1), units.format_bytes(size)
+    return f
 
 
-SPEND = Exercise("05", "spend", _spend, (
+_BILL = "{f.nodes} nodes, chunks of {f.size}: done after {f.end:.1f} s"
+
+SPEND = Exercise("05", "spend", judges.by_facts(
+    _billed, (
+        (lambda f: f.end > _DEADLINE, f"{_BILL}, later than {_DEADLINE:g} s. It would cost {{f.cost:,.0f}} "
+         "node-seconds."),
+        (lambda f: f.cost > 1250, _BILL + ", but for {f.cost:,.0f} node-seconds: come below 1,250."),
+    ),
+    yes=_BILL + " (modelled). To beat: 1,172.9 node-seconds, the best of chunks of 1, 2, 4, 8 ... MiB.",
+    score=("cost", "node-seconds"),
+), (
     "Each node loads for 6 s that are billed, so the fewest nodes that are in time are cheapest. How many?",
     "With 12 nodes and \"4 MiB\" it costs 1,175. Where does the last chunk end on each node?",
     "Sizes need not be powers of two: try lesson_05.bill(12, size) in a loop over sizes in bytes.",

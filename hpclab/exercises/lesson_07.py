@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping
 from textwrap import fill
 from types import SimpleNamespace
-from typing import Any
 
 from hpclab import checks
-from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.exercises import Exercise, judges
 from hpclab.models.storage import Reading, Server, Store, predict
 from hpclab.storage.striped import condition
 from hpclab.units import format_bytes
@@ -69,13 +68,11 @@ WHAT_BINDS = Exercise("07", "what binds", judges.by_choice(
     "files whole: how long does the slow one need for its own?",
 ))  # fmt: skip
 
-
 NODES, BATCH, STEP, SAMPLE, SAMPLES = 16, 64, 0.25, 114_660, 1_281_167
 """A training job: nodes with one accelerator each, samples in a batch, seconds of a step, bytes of a sample
 (ImageNet's as MLPerf Storage has them), samples in all."""
 
-DECODE, CORES = 0.01, 8
-"""Seconds of one core to decode a sample, and cores of a node for loader workers."""
+DECODE, CORES = 0.01, 8  # seconds of one core to decode a sample, and cores of a node for loader workers
 
 SITE = Store((Server(500e6),) * 4, metadata=2000, link=3e9, latency=2e-3)
 """The store: four servers, 2,000 opens a second, and 2 ms for an open."""
@@ -83,10 +80,8 @@ SITE = Store((Server(500e6),) * 4, metadata=2000, link=3e9, latency=2e-3)
 
 def _job(answer: object) -> SimpleNamespace:
     """What a plan of samples in a shard and workers on a node gives: what each part lets through."""
-    if not isinstance(answer, Mapping) or set(answer) != {"samples_per_shard", "workers"}:
-        raise ValueError("The answer is a dict with a number for each of samples_per_shard and workers.")
-    shard = checks.integer("samples_per_shard", answer["samples_per_shard"], 1, SAMPLES)
-    workers = checks.integer("workers", answer["workers"], 0, 1024)
+    given = judges.read_dict(answer, samples_per_shard=SAMPLES, workers=None)
+    shard, workers = given.samples_per_shard, checks.integer("workers", given.workers, 0, 1024)
     hands = max(workers, 1)
     forecast = predict(SITE, Reading(NODES, 64, shard * SAMPLE, streams=hands))
     supply = forecast.files_per_second * shard / NODES
@@ -106,14 +101,14 @@ KEEP_BUSY = Exercise("07", "keep it busy", judges.by_facts(
     _job, (
         (lambda f: f.workers == 0, "Without workers the training process decodes for {f.use:.0%} of busy "
          "time: nothing is fetched or decoded while the accelerator computes."),
-        (lambda f: f.workers > CORES, "{f.workers} workers are more than the 8 that a node has cores "
-         "for: they would decode no faster, and all of them open files."),
+        (lambda f: f.workers > CORES, "{f.workers} workers are more than the 8 that a node has cores for: "
+         "they would decode no faster, and all of them open files."),
         (lambda f: f.decoded < 0.9 * f.demand, "A worker decodes 100 samples/s, so {f.workers} give "
          "{f.decoded:.0f}/s, and a node's accelerator takes {f.demand:.0f}/s."),
         (lambda f: f.use < 0.9, "{f.shard} samples in a shard are {f.opens:,.0f} opens/s for 16 nodes; the "
          "store gives {f.supply:.0f} samples/s a node, {f.use:.0%} of what is needed ({f.bound})."),
-        (lambda f: f.each < 1, "{f.shards:,.0f} shards for 16 nodes of {f.workers} workers: some get none "
-         "at all, and the others read alone."),
+        (lambda f: f.each < 1, "{f.shards:,.0f} shards for 16 nodes of {f.workers} workers: some get none at "
+         "all, and the others read alone."),
         (lambda f: f.each < 20, "Each worker has only {f.each:.4g} shards an epoch: the last one is a long "
          "wait for all others, and samples are hardly mixed. Make it 20 or more."),
     ),
@@ -162,7 +157,6 @@ STAGING = Exercise("07", "staging", judges.in_turn(
     "What if local is not faster than shared?",
 ))  # fmt: skip
 
-
 INTERVAL = Exercise("07", "interval", judges.by_function(
     "best_interval(write, mtbf)", "a number of seconds",
     lambda: ((60.0, 86_400.0), (20.0, 21_600.0), (300.0, 360_000.0)),
@@ -179,8 +173,8 @@ INTERVAL = Exercise("07", "interval", judges.by_function(
     ),
     shown="For a save of 60 s and a failure a day you get {0:.0f} s: ",
     otherwise=lambda t, c, m: f"For a save of {c:g} s and {m:g} s between failures you get {t:.0f} s. The "
-    f"share lost there, write/t + t/(2 mtbf), is {c / max(t, 1e-9) + max(t, 0) / (2 * m):.2%}; it can "
-    f"be {math.sqrt(2 * c / m):.2%}.",
+    f"share lost there, write/t + t/(2 mtbf), is {c / max(t, 1e-9) + max(t, 0) / (2 * m):.2%}; it can be "
+    f"{math.sqrt(2 * c / m):.2%}.",
     within=0.05,  # a search in whole minutes is as good
     yes="√(2 · write · mtbf), as Young found in 1974: {right[0]:.0f} s for a save of 60 s and a failure a "
     "day. A node more, and failures come sooner: the larger the job, the more often it must save.",
@@ -189,7 +183,6 @@ INTERVAL = Exercise("07", "interval", judges.by_function(
     "one comes every mtbf seconds: t / (2 mtbf) of the time.",
     "The sum write / t + t / (2 mtbf) is smallest where both are the same.",
 ))  # fmt: skip
-
 
 NODES_4, RATE, DECODED = 4, 2048.0, 500.0
 """Of the challenge: nodes, samples/s that the accelerators of one take, and those that a worker decodes."""
@@ -203,39 +196,31 @@ OPENS, BUFFERS = 20, 200e6
 
 def _rented(answer: object) -> SimpleNamespace:
     """What a store and a layout cost, and what they give."""
-    most = {"servers": 64, "opens": 10**5, "samples_per_shard": SAMPLES, "stripes": 64, "workers": 64}
-    given = judges.named(answer, *most)
-    f: Any = SimpleNamespace(**{name: checks.integer(name, given[name], 1, most[name]) for name in most})
+    f = judges.read_dict(answer, servers=64, opens=10**5, samples_per_shard=SAMPLES, stripes=64, workers=64)
     shard = f.samples_per_shard * SAMPLE
     reading = Reading(NODES_4, 101, shard, f.stripes, streams=f.workers)
     forecast = predict(Store((DISK,) * f.servers, f.opens, NODE_LINK, OPEN), reading)
     f.bound, f.supply = forecast.bound, forecast.files_per_second * f.samples_per_shard / NODES_4
     f.decoded, f.each = f.workers * DECODED, SAMPLES / f.samples_per_shard / NODES_4 / f.workers
     f.use, f.reach = min(f.supply, f.decoded, RATE) / RATE, NODES_4 * f.workers * f.stripes
-    f.cost = f.servers + f.workers + f.opens / OPENS + f.workers * shard / BUFFERS
+    f.cost = round(f.servers + f.workers + f.opens / OPENS + f.workers * shard / BUFFERS, 1)
     return f
 
 
-def _cheap(answer: object) -> Verdict:
-    f = _rented(answer)
-    wrong = judges.told((
+CHEAPEST = Exercise("07", "the cheapest store", judges.by_facts(
+    _rented, (
         (lambda f: f.stripes > f.servers, "{f.stripes} stripes do not fit on {f.servers} servers."),
         (lambda f: f.decoded < 0.9 * RATE, "{f.workers} workers decode {f.decoded:,.0f} samples/s, and a "
          "node's accelerators take 2,048."),
-        (lambda f: f.use < 0.9 and f.reach < f.servers, "{f.reach} stripes are read at once at the "
-         "most, so no more than {f.reach} of {f.servers} servers have work: busy {f.use:.1%} of the time."),
+        (lambda f: f.use < 0.9 and f.reach < f.servers, "{f.reach} stripes are read at once at the most, so "
+         "no more than {f.reach} of {f.servers} servers have work: busy {f.use:.1%} of the time."),
         (lambda f: f.use < 0.9, "The store gives a node {f.supply:,.0f} samples/s: busy {f.use:.1%} of the "
          "time, for {f.cost:.1f} credits. What binds: {f.bound}."),
         (lambda f: f.each < 20, "A worker has {f.each:.1f} shards an epoch, and needs 20."),
-    ), f)  # fmt: skip
-    if wrong:
-        return Verdict(False, wrong)
-    said = f"Busy {f.use:.1%} of the time, for {f.cost:.1f} credits. What binds: {f.bound}. "
-    said += "A guess (20 servers, 1,000 samples in a shard, 8 workers) costs 33.6. Below 25 is possible."
-    return Verdict(True, said, (round(f.cost, 1), "credits"))
-
-
-CHEAPEST = Exercise("07", "the cheapest store", _cheap, (
+    ),
+    yes="Busy {f.use:.1%} of the time, for {f.cost:.1f} credits. What binds: {f.bound}. A guess (20 servers, "
+    "1,000 samples in a shard, 8 workers) costs 33.6. Below 25 is possible.", score=("cost", "credits"),
+), (
     "First what must be: how many bytes a second do the nodes take at 90 %, and how many servers is that?",
     "Four nodes with few workers read few files at once. With a stripe count of 1, how many servers work?",
     "Each stripe is a request, and a server answers 40/s. Larger shards ask less often, and fill memory.",

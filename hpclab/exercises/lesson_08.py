@@ -6,7 +6,7 @@ from itertools import accumulate
 from types import SimpleNamespace
 
 from hpclab import checks
-from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.exercises import Exercise, judges
 from hpclab.models import overlap
 
 # seconds of the backward pass; of it, when each bucket is ready; seconds of each message
@@ -54,13 +54,12 @@ EXPOSED = Exercise("08", "exposed communication", judges.by_function(
     "A message begins at max(ready, free). Exposed is what the last one ends after the backward pass.",
 ))  # fmt: skip
 
-
 AVERAGE = Exercise("08", "average", judges.by_function(
     "gradient(sums, ranks, micro_batches)", "a number",
     lambda: ((24.0, 4, 1), (24.0, 4, 3), (9.0, 1, 4), (7.0, 1, 1)),
     lambda sums, ranks, micro: sums / (ranks * micro), (
-        (lambda g, p, m: g, "that is the sum. It grows with the ranks, and with it every step: "
-         "a learning rate that was right for one rank is too large for four."),
+        (lambda g, p, m: g, "that is the sum. It grows with the ranks, and with it every step: a learning "
+         "rate that was right for one rank is too large for four."),
         (lambda g, p, m: g / p, "right for the ranks. But each rank has added up its micro-batches, too."),
         (lambda g, p, m: g / m, "right for the micro-batches. But the all-reduce has added up the ranks."),
         (lambda g, p, m: g * p * m, "upside down: more samples must not make the gradient larger."),
@@ -109,10 +108,8 @@ EFFICIENCY = Exercise("08", "efficiency", judges.by_function(
     "batch, so they should need the same time.",
 ))  # fmt: skip
 
-
 BACKWARD, GRADIENTS = 0.25, 3.1e9
-"""A training on 64 GPUs: seconds of a backward pass, bytes of gradients (2 a
-parameter of 1.55 billion)."""
+"""A training on 64 GPUs: seconds of a backward pass, bytes of gradients (2 a parameter of 1.55 billion)."""
 
 RANKS, LINK, LATENCY = 64, 25e9, 0.5e-3
 """How many ranks, bytes/s of each one's link, seconds of every message beside its bytes."""
@@ -137,13 +134,11 @@ def _bucket(answer: object) -> SimpleNamespace:
 BUCKET = Exercise("08", "bucket", judges.by_facts(
     _bucket, (
         (lambda f: f.count == 1, "One bucket of everything is ready when the backward pass has ended: "
-         "{f.exposed:.0f} "
-         "ms are exposed, all of it."),
+         "{f.exposed:.0f} ms are exposed, all of it."),
         (lambda f: f.latency > 0.08, "{f.count} messages pay the latency of 0.5 ms each, {f.latency:.2f} s "
          "in all: the link is behind for ever, and {f.exposed:.0f} ms are exposed."),
         (lambda f: f.exposed > 60 and f.last > 40, "The last bucket can never hide, and yours takes "
-         "{f.last:.0f} ms: "
-         "{f.exposed:.0f} ms are exposed. Make it smaller."),
+         "{f.last:.0f} ms: {f.exposed:.0f} ms are exposed. Make it smaller."),
         (lambda f: f.exposed > 35, "{f.exposed:.1f} ms are exposed with {f.count} messages. The best is "
          "below 20: weigh the latency of all messages against the length of the last."),
     ),
@@ -155,13 +150,11 @@ BUCKET = Exercise("08", "bucket", judges.by_facts(
     "counts, too.",
 ))  # fmt: skip
 
-
 PIECES = (*((2.0e-3, 9.44e6), (1.0e-3, 4.72e6)) * 12, (0.5e-3, 78.8e6))
 """Of the challenge: seconds of the backward pass before each piece of the gradients is there, and its bytes.
 
 GPT-2 with 124 million parameters in 16 bits, as backward meets it: MLP and attention of twelve blocks, then
-the embedding, which is the output layer's matrix as well. The seconds are stated, not measured.
-"""
+the embedding, which is the output layer's matrix as well. The seconds are stated, not measured."""
 
 ETHERNET, MESSAGE = 10e9, 1.5e-3
 """Bytes/s of a rank's link in the challenge, and seconds of every message beside its bytes."""
@@ -183,26 +176,28 @@ def ddp() -> list[int]:
     return [first, *map(len, overlap.group(sizes[first:], 25 * 2**20))]
 
 
-def _faster(answer: object) -> Verdict:
+def _cut(answer: object) -> SimpleNamespace:
     if isinstance(answer, str) or not isinstance(answer, Iterable):
         raise ValueError("The answer is a list: the pieces in the first bucket, in the second, and so on.")
     cuts = [checks.integer("Each bucket", one, 1, len(PIECES), "pieces") for one in answer]
     if sum(cuts) != len(PIECES):
         raise ValueError(f"These buckets hold {sum(cuts)} pieces together, and there are {len(PIECES)}.")
-    mine, theirs = _sent(cuts), _sent(ddp())
-    lengths = [end - begin for begin, end in zip(mine.begins, mine.ends, strict=True)]
-    idle = 1e3 * (mine.ends[-1] - sum(lengths))
-    said = (
-        f"{1e3 * mine.exposed:.2f} ms are exposed, and with DDP's own buckets, {ddp()}, "
-        f"{1e3 * theirs.exposed:.2f}. The link idles for {idle:.1f} ms, and messages cost it "
-        f"{1e3 * MESSAGE * len(cuts):.1f} ms beside their bytes."
-    )
-    if mine.exposed >= theirs.exposed:
-        return Verdict(False, said)
-    return Verdict(True, f"{said} Below 25 is possible.", (round(1e3 * mine.exposed, 2), "ms"))
+    sent = _sent(cuts)
+    busy = sum(end - begin for begin, end in zip(sent.begins, sent.ends, strict=True))
+    return SimpleNamespace(
+        exposed=round(1e3 * sent.exposed, 2), ddp=ddp(), theirs=round(1e3 * _sent(ddp()).exposed, 2),
+        idle=1e3 * (sent.ends[-1] - busy), latency=1e3 * MESSAGE * len(cuts),
+    )  # fmt: skip
 
 
-FASTER = Exercise("08", "faster than DDP", _faster, (
+_CUT = (
+    "{f.exposed:.2f} ms are exposed, and with DDP's own buckets, {f.ddp}, {f.theirs:.2f}. The link idles for "
+    "{f.idle:.1f} ms, and messages cost it {f.latency:.1f} ms beside their bytes."
+)
+FASTER = Exercise("08", "faster than DDP", judges.by_facts(
+    _cut, ((lambda f: f.exposed >= f.theirs, _CUT),),
+    yes=_CUT + " Below 25 is possible.", score=("exposed", "ms"),
+), (
     "All messages together take longer than the backward pass: once it runs, the link should never wait.",
     "The first bucket should be small, so that the link begins early. What does each message cost then?",
     "Once the link is behind, a bucket is full long before it is sent: it may as well be larger.",

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from hpclab import checks
-from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.exercises import Exercise, judges
 from hpclab.models import gpu_cluster, planner
 from hpclab.models.named_models import BLOOM, MODELS
 from hpclab.models.plan import Plan
-from hpclab.models.planner import Ranked
 
 
 def _bubble(ranks: int, micro_batches: int, chunks: int) -> float:
@@ -42,7 +41,6 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
     "With v chunks filling takes (p - 1)/v.",
 ))  # fmt: skip
 
-
 NEEDS: Mapping[str, str] = {
     "A": "all fits into one node; there are 64 nodes, and the batch is large",
     "B": "ten times the parameters are wanted, for hardly more computing a token",
@@ -51,9 +49,8 @@ NEEDS: Mapping[str, str] = {
     "E": "the layers fill 16 nodes; between nodes there is an ordinary network",
 }
 """Five needs."""
-AXES = ("context", "data", "expert", "pipeline", "tensor")
-"""Five ways to split."""
-_ASKED = {
+AXES = ("context", "data", "expert", "pipeline", "tensor")  # five ways to split
+_QUESTIONS = {
     "A": "a model that fits needs no cutting. Which one sends gradients, once a step?",
     "B": "which one has parameters that most tokens do not go through?",
     "C": "which one cuts a single matrix? It sends activations in every layer, so it wants the fastest "
@@ -62,17 +59,15 @@ _ASKED = {
     "E": "which one sends least, from one neighbour to the next, and cuts between layers?",
 }
 
-
 AXIS = Exercise("10", "which axis", judges.by_choice(
     "way to split", {"A": "data", "B": "expert", "C": "tensor", "D": "context", "E": "pipeline"}, AXES,
-    lambda key, _: _ASKED[key],
-    yes="What talks in every layer stays on NVLink; what talks once a step, or with one neighbour, may "
-    "cross the network.",
+    lambda key, _: _QUESTIONS[key],
+    yes="What talks in every layer stays on NVLink; what talks once a step, or with one neighbour, may cross "
+    "the network.",
 ), (
     "What does each axis cut: a matrix, the list of layers, the batch, a sequence, the choice of MLPs?",
     "Which one cuts nothing of the model? That is A's. Which one cuts inside a layer? That is C's.",
 ))  # fmt: skip
-
 
 GPT3, CLUSTER, GPUS, BATCH = MODELS["GPT-3, 175 B"], "dgx-a100", 512, 1024
 """64 nodes of 8 A100 with 80 GB; sequences of a step."""
@@ -88,10 +83,9 @@ def fastest() -> float:
 
 def _given(answer: object, *names: str) -> dict[str, Any]:
     """The degrees of these names that `answer` holds, and what is recomputed."""
-    given = judges.named(answer, *names, "recompute")
-    degrees: dict[str, Any] = {name: checks.integer(name, given[name], 1, GPUS) for name in names}
-    return degrees | {"recompute": checks.choice("recompute", given["recompute"], HOW), "zero": 1,
-                      "sequence_parallel": degrees["tensor"] > 1}  # fmt: skip
+    given = vars(judges.read_dict(answer, **dict.fromkeys(names, GPUS), recompute=None))
+    given["recompute"] = checks.choice("recompute", given["recompute"], HOW)
+    return given | {"zero": 1, "sequence_parallel": given["tensor"] > 1}
 
 
 def _plan(answer: object) -> SimpleNamespace:
@@ -125,19 +119,17 @@ PLAN = Exercise("10", "175B on 512 GPUs", judges.by_facts(
          "necessary?"),
         (lambda f: f.slower > 0.1 and f.gib < 60 and f.plan.micro_batch < 4, "{f.seconds:.1f} s a step, "
          "{f.slower:.0%} more than the fastest, and {f.gib:.0f} GiB are in use. With a larger micro-batch "
-         "products "
-         "are larger, and faster."),
+         "products are larger, and faster."),
         (lambda f: f.slower > 0.1, "{f.seconds:.1f} s a step, {f.slower:.0%} more than the fastest: "
          "{f.bubble:.0%} bubble, {f.tensor:.0%} tensor-parallel messages, {f.recompute:.0%} computed again. "
          "Which axis could give?"),
     ),
-    yes="{f.seconds:.1f} s a step with {f.gib:.0f} GiB on a GPU (modelled), {f.slower:.0%} from the "
-    "fastest: DP {f.plan.data} · TP {f.plan.tensor} · PP {f.plan.pipeline}.",
+    yes="{f.seconds:.1f} s a step with {f.gib:.0f} GiB on a GPU (modelled), {f.slower:.0%} from the fastest: "
+    "DP {f.plan.data} · TP {f.plan.tensor} · PP {f.plan.pipeline}.",
 ), (
     "Tensor parallelism up to the node's 8 GPUs, for memory; then a pipeline, until the rest fits.",
     "More micro-batches, or chunks, make the bubble smaller. Recompute only what memory asks for.",
 ))  # fmt: skip
-
 
 TOKENS, DAYS, SITE = 366e9, 118, "a100-omni-path"
 """BLOOM's training: tokens and days (Luccioni et al., 2022), and nodes of 8 A100 with 4 Omni-Path cards."""
@@ -145,34 +137,38 @@ THEIRS = {"data": 8, "tensor": 4, "pipeline": 12, "chunks": 1, "micro_batch": 2,
 """Its plan (BigScience Workshop, 2022), 2,048 sequences a step."""
 
 
-def _trained(answer: object) -> tuple[Ranked, float]:
-    """The answer as a plan for BLOOM, and the days that its training takes."""
+def _trained(answer: object) -> SimpleNamespace:
+    """The answer as a plan for BLOOM: the days that its training takes, and its thousands of GPU-hours."""
     plan, cluster = Plan(2048, **_given(answer, "data", *_DEGREES)), gpu_cluster.named(SITE)
     if plan.gpus % cluster.node_gpus:
         raise ValueError(f"data × tensor × pipeline are {plan.gpus} GPUs: take whole nodes of 8.")
     if why := planner.refusal(BLOOM, plan, cluster):
         raise ValueError(f"It cannot run: {why}.")
     (one,) = planner.ranked(BLOOM, cluster, [plan])
-    return one, TOKENS / (plan.batch * BLOOM.sequence) * one.step.seconds / 86400
+    seconds, parts = one.step.seconds, one.step.parts
+    days = TOKENS / (plan.batch * BLOOM.sequence) * seconds / 86400
+    worst = max(set(parts) - {"matrix products"}, key=parts.__getitem__)
+    return SimpleNamespace(
+        gpus=plan.gpus, days=days, seconds=seconds, worst=worst, share=parts[worst] / seconds,
+        gib=one.memory.total / 2**30, cost=round(plan.gpus * days * 24e-3),
+    )  # fmt: skip
 
 
-def _cheaper(answer: object) -> Verdict:
-    (one, days), (their, took) = _trained(answer), _trained(THEIRS)
-    cost, par = (round(run.plan.gpus * long * 24e-3) for run, long in ((one, days), (their, took)))
-    said = f"{one.plan.gpus} GPUs × {days:.0f} days ({one.step.seconds:.1f} s a step, modelled"
-    if days > DAYS:
-        worst = max(set(one.step.parts) - {"matrix products"}, key=lambda part: one.step.parts[part])
-        share = one.step.parts[worst] / one.step.seconds
-        return Verdict(
-            False, f"{said}): more than {DAYS} days. After the products, most is {worst}: {share:.0%}."
-        )
-    said += (
-        f", {one.memory.total / 2**30:.0f} GiB) = {cost} thousand GPU-hours. BLOOM's own plan comes to {par}"
-    )
-    return Verdict(True, f"{said}{': you beat it.' if cost < par else '.'}", (cost, "thousand GPU-hours"))
+def _against_theirs(answer: object) -> SimpleNamespace:
+    f, par = _trained(answer), _trained(THEIRS).cost
+    return SimpleNamespace(**vars(f), par=par, end=": you beat it." if f.cost < par else ".")
 
 
-CHEAPER = Exercise("10", "BLOOM for less", _cheaper, (
+_TRAINED = "{f.gpus} GPUs × {f.days:.0f} days ({f.seconds:.1f} s a step, modelled"
+CHEAPER = Exercise("10", "BLOOM for less", judges.by_facts(
+    _against_theirs, (
+        (lambda f: f.days > DAYS, _TRAINED + f"): more than {DAYS} days. After the products, most is "
+         "{f.worst}: {f.share:.0%}."),
+    ),
+    yes=_TRAINED + ", {f.gib:.0f} GiB) = {f.cost} thousand GPU-hours. BLOOM's own plan comes to "
+    "{f.par}{f.end}",
+    score=("cost", "thousand GPU-hours"),
+), (
     "Begin with their plan. What of it do GPUs with fused attention no longer need, and what is that worth?",
     "Then fewer GPUs: stages need not divide the 70 layers. Those at both ends may have one layer fewer, so "
     "72 can be divided instead.",

@@ -1,15 +1,14 @@
 """Call a learner's function in a process of its own, with limits on time, memory, processes and output.
 
-What may go wrong in a learner's function must not cost the notebook: an endless loop, a fork bomb, printing
-without end, a huge allocation, `os._exit`. And what it patches, it patches in its own process: only plain
-data comes back (numbers, text, lists, dicts, NumPy arrays), never an object with code of its own. This keeps
-honest mistakes harmless; it is not a sandbox against an attacker, who has the notebook anyway.
-"""
+An endless loop, a fork bomb, endless printing, a huge allocation or `os._exit` must not cost the notebook,
+and only plain data comes back, never an object with code of its own. This keeps honest mistakes harmless; it
+is not a sandbox against an attacker, who has the notebook anyway."""
 
 import contextlib
 import io
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,15 +21,14 @@ import cloudpickle
 import psutil
 
 from hpclab import search_path
-from hpclab.exercises import family
 
 _CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 30.0  # a fresh interpreter on a loaded machine; the learner's seconds begin after it
 _PATIENCE = 10  # times the limit on the clock, where a system does not tell who waits from who is held up
 _MEMORY = 2**30  # bytes, for the whole child
 _LARGEST_OUTPUT = 2**20
-_PLAIN = (("builtins", "complex"), ("builtins", "set"), ("_codecs", "encode"))
 _LARGEST_VALUE = 2**24  # the child can write no larger file
+_PLAIN = (("builtins", "complex"), ("builtins", "set"), ("_codecs", "encode"))
 
 
 class Stopped(Exception):
@@ -41,9 +39,7 @@ def call_each(function: Callable, argument_lists: Iterable[tuple], seconds: floa
     """`[function(*args) for args in argument_lists]` in one child process: plain data, or Stopped.
 
     `seconds` for all the calls together, in which it computes or waits; what other programs take of a busy
-    core in the meantime does not count. Functions and classes defined in a notebook cell work, with the
-    globals they use.
-    """
+    core does not count. Functions and classes of a notebook cell work, with the globals they use."""
     try:
         task = cloudpickle.dumps((function, list(argument_lists)))
     except Exception as error:
@@ -67,7 +63,7 @@ def call_each(function: Callable, argument_lists: Iterable[tuple], seconds: floa
         try:
             _watch(child, values, printed, seconds)
         finally:
-            family.end(child)
+            end_group(child)
         values.seek(0)
         return _read(values.read()[1:])
 
@@ -120,3 +116,26 @@ class _DataOnly(pickle.Unpickler):
         raise Stopped(
             f"Your function returned a {name}; return plain data: numbers, text, lists, dicts or arrays."
         )
+
+
+def group_members(child: subprocess.Popen) -> list[int]:
+    """The running processes of the group that `child` leads; zombies do not count."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getpgid(pid) == child.pid and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.append(pid)
+    return found
+
+
+def end_group(child: subprocess.Popen) -> None:
+    """End the group that `child` leads, and descendants that have left it, and reap the child, whose number
+    is nobody else's until then."""
+    for process in psutil.Process(child.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    while group_members(child):  # again and again, because a group that forks can outrun one signal
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        time.sleep(0.01)
+    child.wait()

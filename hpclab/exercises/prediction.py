@@ -1,8 +1,6 @@
 """The number a learner commits to before a run, or nothing; and the verdict on it once the run has shown.
 
-Committing first is what makes the run afterwards worth looking at; nothing waits for it, so that a notebook
-runs from top to bottom untouched, and a skipped prediction is "no prediction".
-"""
+Nothing waits for it, so that a notebook runs untouched; a skipped prediction is "no prediction"."""
 
 import math
 import statistics
@@ -11,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hpclab import checks, quality
 from hpclab.course import ledger
-from hpclab.exercises import box
+from hpclab.exercises import show_message
 from hpclab.results import Origin, Result
 from hpclab.timing import Sample
 
@@ -24,8 +22,7 @@ class Prediction:
     """A number between `low` and `high`, in `unit` as the learner reads it; `value` is None at first.
 
     `lesson` is the number of the lesson that asks ("05"). What to look at first where it was wrong is
-    `too_high` or `too_low`.
-    """
+    `too_high` or `too_low`."""
 
     name: str
     unit: str
@@ -54,22 +51,17 @@ class Prediction:
         return "no prediction" if self.value is None else f"you predicted {self.value:g} {self.unit}".rstrip()
 
     def compare(
-        self,
-        came: float | Sequence[Result],
-        origin: Origin | str = Origin.MEASURED,
+        self, came: float | Sequence[Result], origin: Origin | str = Origin.MEASURED,
         runs: Sequence[Result] | Sequence[Sample] = (),
-    ) -> None:
-        """Show the verdict and keep it in the ledger: what was said, what came, by which factor it was off;
-        see `judge`."""
-        box.show(*self.judge(came, origin, runs))
+    ) -> None:  # fmt: skip
+        """Show the `verdict`: by which factor it was off, and where to look."""
+        show_message(*self.verdict(came, origin, runs))
 
-    def judge(
-        self,
-        came: float | Sequence[Result],
-        origin: Origin | str = Origin.MEASURED,
+    def verdict(
+        self, came: float | Sequence[Result], origin: Origin | str = Origin.MEASURED,
         runs: Sequence[Result] | Sequence[Sample] = (),
-    ) -> tuple[str, str, str]:
-        """The verdict, kept in the ledger: a title, what follows it, and the kind of box.
+    ) -> tuple[str, str, str]:  # fmt: skip
+        """The verdict, kept in the ledger: a title, a text, and its kind for `show_message`.
 
         `came` is a number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the
         median of those of the strongest origin is taken. `runs` are the Results that it rests on: where they
@@ -80,29 +72,24 @@ class Prediction:
                 return "No verdict yet", f"{self.name}: nothing was measured. Run the cells above.", ""
             runs, origin = runs or came, min((result.origin for result in came), key=list(Origin).index)
             came = statistics.median(result.value for result in came if result.origin is origin)
-        value = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
+        came = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
         origin, doubt = str(checks.choice("origin", origin, Origin)), quality.doubt(runs)
-        about = ("prediction", self.lesson, self.name, self.unit)
-        entry = ledger.Entry(*about, self.value, value, origin, doubt)
-        counts = entry in ledger.counted([*ledger.kept(), entry])
+        entry = ledger.Entry("prediction", self.lesson, self.name, self.unit, self.value, came, origin, doubt)
+        late = "" if entry in ledger.counted([*ledger.kept(), entry]) else (
+            " It does not count: the answer was known already.")  # fmt: skip
         ledger.append(entry)
-        return self._verdict(entry, counts)
-
-    def _verdict(self, entry: ledger.Entry, counts: bool) -> tuple[str, str, str]:
-        said, came = entry.said, entry.came or 0.0
-        what = f"{shown(came)} {self.unit}".rstrip() + f" ({entry.origin})."
+        what, said = f"{shown(came)} {self.unit}".rstrip() + f" ({origin}).", self.value
         if said is None:
-            then = f"In doubt: {entry.doubt}." if entry.doubt else "Commit to a number first: it is judged."
+            then = f"In doubt: {doubt}." if doubt else "Commit to a number first: it is judged."
             return "No prediction", f"{self.name}: {what} {then}", ""
         what = f"{self.name}: you said {shown(said)}, it is {what}"
-        if entry.doubt:
-            return "No verdict", f"{what} This is worth nothing and does not count: {entry.doubt}.", ""
-        late = "" if counts else " It does not count: the answer was known already."
-        if entry.off <= _CLOSE:
+        if doubt:
+            return "No verdict", f"{what} This is worth nothing and does not count: {doubt}.", ""
+        if entry.factor <= _CLOSE:
             return "Well predicted", what + late, "good"
-        way, look = ("high", self.too_high) if said > came else ("low", self.too_low)
-        by = "" if math.isinf(entry.off) else f"{factor(entry.off)} "
-        return f"Predicted {by}too {way}", what + f" Look first at {look}." * bool(look) + late, "bad"
+        way, reason = ("high", self.too_high) if said > came else ("low", self.too_low)
+        by = "" if math.isinf(entry.factor) else f"{factor(entry.factor)} "
+        return f"Predicted {by}too {way}", what + f" Look first at {reason}." * bool(reason) + late, "bad"
 
 
 def factor(off: float) -> str:

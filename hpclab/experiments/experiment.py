@@ -1,58 +1,106 @@
 """What every experiment is: a small frozen spec that measures, fits and predicts, all in Results."""
 
+import contextlib
 import itertools
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from hpclab import checks
 from hpclab.cluster.pool import Pool
-from hpclab.results import Result
+from hpclab.machine import allowance
+from hpclab.models.storage import Store
+from hpclab.results import Result, Results, select
+from hpclab.storage.striped import StripedStore
+from hpclab.timing import Sample
 
 Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``: which part of a measurement this is, and how far it has come."""
+Points = Generator[list[Result]]
 
 
-@runtime_checkable
-class Experiment(Protocol):
-    """A frozen dataclass whose fields say what is measured and how often."""
+class Experiment:
+    """A frozen dataclass whose fields say what is measured and how often; a subclass adds `points`."""
 
-    def measure(self, where: Any = None, *, progress: Progress | None = None) -> list[Result]:
-        """Run it: on a pool where it needs nodes, else on this machine (None).
+    on_pool: ClassVar[bool] = False
+    repeats: int
+
+    def measure(
+        self, where: Any = None, *, progress: Progress | None = None,
+        found: Callable[[list[Result]], object] = bool,
+    ) -> Results:  # fmt: skip
+        """Run it: on the pool `where` if it needs nodes, else on this machine (None). ``found(results)`` is
+        called after each point, whose Results come with one call of `points`, which says what they are.
 
         Results are measured, or emulated under a stated condition; each repeat is one. The environment holds
-        what `quality.doubt` judges: cores, and the seconds that the tasks had one and waited for one.
+        what `quality.doubt` judges. `pool.cancel()` ends it with Cancelled.
         """
+        if self.on_pool and where is None:
+            raise ValueError(f"{type(self).__name__} runs on a pool: with Pool(2) as pool: measure(pool).")
+        results = Results()
+        with contextlib.closing(self.points(where, progress or (lambda stage, done, total: None))) as points:
+            for point in points:
+                results += point
+                found(point)
+        return results
+
+    def points(self, where: Any, report: Progress) -> Points:
+        """Measure on `where`, and yield the Results of one point of the sweep after the other."""
+        raise NotImplementedError
 
     def fit(self, results: Sequence[Result]) -> Any:
         """A calibration from what `measure` gave; where there is none, it says why."""
+        raise NotImplementedError
 
     def predict(self, machine: Any, calibration: Any) -> list[Result]:
         """Modelled Results for `machine` (None: as it was measured) from what `fit` returned."""
+        raise NotImplementedError
+
+    def turns(self, counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """(count, repeat): half of the repeats on the way up through `counts`, the others on the way down.
+
+        A neighbour who comes or goes meanwhile slows every count alike, and no node is started twice.
+        """
+        up = (self.repeats + 1) // 2
+        yield from itertools.product(sorted(counts), range(up))
+        yield from itertools.product(sorted(counts, reverse=True), range(up, self.repeats))
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters that all of its Results have."""
+        raise NotImplementedError
+
+    def mine(self, results: Sequence[Result]) -> list[Result]:
+        """Those of `results` that are of these settings."""
+        return select(results, None, **self.settings())
 
 
-def near(pool: Pool) -> bool:
-    """Whether all nodes are processes of this machine."""
-    return {worker.host for worker in pool.workers()} == {socket.gethostname()}
+def environment(sample: Sample | None = None, pool: Pool | None = None, **more: object) -> dict[str, Any]:
+    """What Results say of where a time comes from: the cores here, what tasks had of them, and the `pool`."""
+    of_pool = {} if pool is None else {"backend": pool.backend, "label": pool.label, "shared": near(pool)}
+    return {"cores": allowance.cores().whole, **of_pool, **more, **(sample.facts() if sample else {})}
 
 
-def refuse_far(pool: Pool) -> None:
-    """ValueError where nodes are other machines, from which an emulated store is not reached."""
-    if not near(pool):
+def near(pool: Pool, needed: bool = False) -> bool:
+    """Whether all nodes are processes of this machine; ValueError where that is `needed`, for an emulated
+    store, and they are not."""
+    here = {worker.host for worker in pool.workers()} == {socket.gethostname()}
+    if needed and not here:
         raise ValueError(
             "The emulated store is reached from this machine only, and the nodes are other machines: leave "
             "what is read where it lies (store=None), which on your site is its own file system."
         )
+    return here
 
 
-def there_and_back(counts: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
-    """(count, repeat): half of the repeats on the way up through `counts`, the others on the way down.
-
-    A neighbour who comes or goes meanwhile slows every count alike, and no node is started twice.
-    """
-    up = (repeats + 1) // 2
-    yield from itertools.product(sorted(counts), range(up))
-    yield from itertools.product(sorted(counts, reverse=True), range(up, repeats))
+@contextlib.contextmanager
+def on_store(
+    store: Store, contents: Mapping[str, bytes], stripe_size: int = 2**20
+) -> Iterator[tuple[Any, str]]:
+    """An fsspec file system on the emulated `store`, with `contents` in stripes over all of its servers, and
+    the words that say what it is."""
+    with StripedStore(store.servers, store.metadata, store.latency) as servers:
+        servers.fill(contents, len(store.servers), stripe_size)
+        yield servers.client(store.link), servers.condition
 
 
 def counts(name: str, given: object, low: int = 1, high: int = 4096) -> tuple[int, ...]:

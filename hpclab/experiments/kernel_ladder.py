@@ -7,14 +7,14 @@
     results += KernelLadder(on="gpu").predict(from_catalogue("h100-80gb"))
 
 On a GPU times are between two device events. The CUDA simulator is never timed: without a GPU the GPU's
-ladders can only be predicted. What to notice: a prediction knows the least bytes and operations that the
-result needs, so that a step far below it wastes some, and the ladder is climbed by finding out where.
+ladders can only be predicted, from the least bytes and operations that a result needs.
 """
 
 import functools
+import importlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy
 
 from hpclab import checks, timing
 from hpclab.experiments import machine_roof
-from hpclab.experiments.experiment import Progress
-from hpclab.experiments.machine_roof import environment
+from hpclab.experiments.experiment import Experiment, Points, Progress
+from hpclab.experiments.machine_roof import versions
 from hpclab.models.device import Device, devices, from_catalogue
 from hpclab.models.roofline import Launch, Work, predict
 from hpclab.results import Origin, Result, Results, new_run_id, select
@@ -36,7 +36,7 @@ StepOnShape = tuple[Any, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class KernelLadder:
+class KernelLadder(Experiment):
     """The steps of `ladders` (all, where empty) `on` the "cpu" or the "gpu", each timed `repeats` times.
 
     Sizes are the largest powers of two, the same in each extent, within WHERE: past every cache, and short.
@@ -58,22 +58,16 @@ class KernelLadder:
         steps = [step for name in self.ladders or known for step in known[name]]
         return [(step, sized(step.problem, *WHERE[self.on])) for step in steps]
 
-    def measure(self, where: None = None, *, progress: Progress | None = None) -> list[Result]:
-        """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id.
-
-        Among them, on the CPU, are those of the `machine_roof`, measured in turns with the steps so that a
-        neighbour slows both; on the GPU those of a device copy. Bytes are the least that the problem needs,
-        so that a wasteful step shows a low bandwidth. RuntimeError where there is no GPU: the simulator's
-        time says nothing about speed.
-        """
-        steps, results = self.steps(), Results()
-        way = self._on_gpu if self.on == "gpu" else self._on_cpu
-        for done, found in enumerate(way(steps, new_run_id()), start=1):
-            results += found
-            if progress is not None:
-                at = found[-1].parameters
-                progress(f"{at['ladder']}, {at['step']}", done, len(steps) * self.repeats)
-        return results
+    def points(self, where: None, report: Progress) -> Points:
+        """For each repeat of each step a "time", a "bandwidth" and a "flop rate", with one run id; bytes are
+        the least that the problem needs. Among them, on the CPU, are those of the `machine_roof`, in turns
+        with the steps so that a neighbour slows both; on the GPU those of a device copy. RuntimeError where
+        there is no GPU: the simulator's time says nothing about speed."""
+        steps, run = self.steps(), new_run_id()
+        ways = self._on_gpu(steps, run) if self.on == "gpu" else self._on_cpu(steps, run)
+        for done, found in enumerate(ways, start=1):
+            yield found
+            report("{ladder}, {step}".format(**found[-1].parameters), done, len(steps) * self.repeats)
 
     def fit(self, results: Sequence[Result]) -> Device:
         """The device to predict with: on the CPU the measured roof; on the GPU its catalogue entry with the
@@ -90,18 +84,12 @@ class KernelLadder:
         return replace(device, reached_bandwidth=best)
 
     def predict(
-        self,
-        machine: Device,
-        calibration: Device | None = None,
-        *,
+        self, machine: Device, calibration: Device | None = None, *,
         sectors: Mapping[str, float] | None = None,
-    ) -> list[Result]:
+    ) -> Results:  # fmt: skip
         """The same three quantities of each step on the device `machine`, or on it as `calibration` found it;
-        modelled, with the bound as `component`.
-
-        `sectors` says for "ladder, step" how many bytes go through the last cache for each byte that the
-        problem needs, as the tracer counts them: 4.5 for a transpose that writes down columns.
-        """
+        modelled, with the bound as `component`. `sectors` are bytes through the last cache for each byte that
+        the problem of "ladder, step" needs, as `traced_traffic.sectors` counts them."""
         run, results, device = new_run_id(), Results(), calibration or machine
         counted = {} if sectors is None else sectors
         checks.instance("sectors", counted, Mapping, "what sectors() returned")
@@ -115,13 +103,16 @@ class KernelLadder:
             )  # fmt: skip
         return results
 
+    def settings(self) -> dict[str, Any]:
+        return {"on": self.on}
+
     def _observed(
         self, step: Any, shape: tuple[int, ...], seconds: float, origin: Origin = Origin.MEASURED, **more: Any
     ) -> list[Result]:
-        at = {"on": self.on, "ladder": step.problem.name, "step": step.name, "shape": shape}
+        at = {**self.settings(), "ladder": step.problem.name, "step": step.name, "shape": shape}
         return observed(work_of(step, shape), seconds, origin, {"parameters": at, **more})
 
-    def _on_cpu(self, steps: Sequence[StepOnShape], run: str) -> Iterator[list[Result]]:
+    def _on_cpu(self, steps: Sequence[StepOnShape], run: str) -> Points:
         """For each repeat once round the roof's loops, then each step of a problem once."""
         roof = machine_roof.rounds()
         for _, group in itertools.groupby(steps, lambda one: one[0].problem.name):
@@ -133,32 +124,34 @@ class KernelLadder:
                     with timing.Stopwatch() as watch:
                         step.launch(*arrays)
                     if repeat >= 0:
-                        where, seconds = environment(watch.sample), watch.sample.wall
-                        yield beside + self._observed(
-                            step, shape, seconds, repeat=repeat, run=run, environment=where
-                        )
+                        of: dict[str, Any] = {
+                            "repeat": repeat,
+                            "run": run,
+                            "environment": versions(watch.sample),
+                        }
+                        yield beside + self._observed(step, shape, watch.sample.wall, **of)
                         beside = []
 
-    def _on_gpu(self, steps: Sequence[StepOnShape], run: str) -> Iterator[list[Result]]:
+    def _on_gpu(self, steps: Sequence[StepOnShape], run: str) -> Points:
         """Each repeat of each step; the device copy comes with the first."""
         from hpclab.kernels import cuda as gpu
 
         if gpu.simulated:
             gpu.seconds(lambda: None)  # refuses, in its own words
         memory = gpu.cuda.current_context().get_memory_info().total
-        where = environment() | {"gpu": gpu.RUNS_ON, "memory": memory}
+        of: dict[str, Any] = {"run": run, "environment": versions() | {"gpu": gpu.RUNS_ON, "memory": memory}}
         items = WHERE["gpu"][0] // 8
         source, target = (gpu.cuda.device_array(items, numpy.float32) for _ in range(2))
         copies = gpu.seconds(lambda: target.copy_to_device(source), repeats=self.repeats)
         at, beside = {"on": "gpu", "ladder": COPY, "step": COPY, "shape": (items,)}, list[Result]()
         for repeat, seconds in enumerate(copies):
-            more = {"repeat": repeat, "run": run, "environment": where, "parameters": at}
+            more = {"repeat": repeat, "parameters": at, **of}
             beside += observed(Work(8 * items, 0, name=COPY), seconds, Origin.MEASURED, more)
         for step, shape in steps:
             arrays = step.problem.make(shape, numpy.random.default_rng(0))
             launch = functools.partial(step.launch, *map(gpu.cuda.to_device, arrays))
             for repeat, seconds in enumerate(gpu.seconds(launch, repeats=self.repeats)):
-                yield beside + self._observed(step, shape, seconds, repeat=repeat, run=run, environment=where)
+                yield beside + self._observed(step, shape, seconds, repeat=repeat, **of)
                 beside = []
 
 
@@ -179,12 +172,9 @@ def launch_of(step: Any, shape: tuple[int, ...], work: Work) -> Launch:
 
 def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]:
     """The largest power of two, the same in each extent, within both limits; at least 2 in each."""
-    size = 2
-    while True:
-        shape = (2 * size,) * len(problem.extents)
-        if problem.bytes(shape) > most_bytes or problem.flops(shape) > most_flops or size >= 2**30:
-            return (size,) * len(problem.extents)
-        size *= 2
+    shapes = [(2**power,) * len(problem.extents) for power in range(1, 31)]
+    fits = [s for s in shapes[1:] if problem.bytes(s) <= most_bytes and problem.flops(s) <= most_flops]
+    return max(fits, default=shapes[0])
 
 
 def fastest(results: Sequence[Result]) -> dict[str, Result]:
@@ -200,17 +190,16 @@ def fastest(results: Sequence[Result]) -> dict[str, Result]:
 def observed(
     work: Work, seconds: float, origin: Origin | str, more: Mapping[str, Any] | None = None
 ) -> list[Result]:
-    """ "time", "bandwidth" and "flop rate" of `work` in `seconds`; `more` are fields of these Results."""
+    """The "time", "bandwidth" and "flop rate" of `work` in `seconds`; `more` are fields of these Results."""
     count = {"bytes": work.bytes, "flops": work.flops, "precision": work.precision}
-    fields = {**(more or {})}
+    fields = dict(more or {})
     fields["parameters"] = {"step": work.name, **fields.get("parameters", {}), **count}
     values = {"time": seconds, "bandwidth": work.bytes / seconds, "flop rate": work.flops / seconds}
     return [Result(NAME, quantity, value, Origin(origin), **fields) for quantity, value in values.items()]
 
 
 def catalogue_name(gpu: str, memory: float) -> str:
-    """The catalogue's name of a GPU that calls itself `gpu` and has `memory` bytes; ValueError if none
-    fits."""
+    """The catalogue's name of a GPU called `gpu` with `memory` bytes; ValueError if none fits."""
     said = gpu.lower()
     for name, entry in sorted(devices().items(), key=lambda item: -len(item[0])):
         words = name.split("-")[:-1]  # the last one is the memory's size
@@ -221,10 +210,4 @@ def catalogue_name(gpu: str, memory: float) -> str:
 
 
 def _ladders(on: str) -> Mapping[str, tuple[Any, ...]]:
-    if on == "cpu":
-        from hpclab.kernels import cpu
-
-        return cpu.LADDERS
-    from hpclab.kernels.ladder import LADDERS
-
-    return LADDERS
+    return importlib.import_module(f"hpclab.kernels.{'cpu' if on == 'cpu' else 'ladder'}").LADDERS

@@ -7,7 +7,7 @@ from hpclab import checks
 from hpclab.machine import Machine
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve, fit_times
 from hpclab.quality import doubt
-from hpclab.results import Origin, Result
+from hpclab.results import Origin, Result, Results
 
 AT = (1, 2, 4, 8, 16, 32, 64)  # workers, where nobody says which
 Calibration = dict[str, Fit | NoCurve]
@@ -17,9 +17,7 @@ Calibration = dict[str, Fit | NoCurve]
 def fit(results: Sequence[Result], along: str) -> Calibration:
     """Each law by name, fitted to makespans `along` "threads" or "processes", or why there is no curve.
 
-    Amdahl and USL take strong scaling, Gustafson weak scaling. Measured points beyond this machine's cores
-    say nothing about the work, so they are left out; where those that remain identify no law, the emulated
-    ones are used.
+    Amdahl and USL take strong scaling, Gustafson weak scaling.
     """
     fits: Calibration = {}
     results = checks.instances("results", results, Result)
@@ -48,25 +46,23 @@ def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCu
 
 
 def predict(
-    machine: Machine | None,
-    calibration: Mapping[str, Fit | NoCurve],
-    along: str,
-    experiment: str,
-    at: Sequence[int] = AT,
-) -> list[Result]:
+    machine: Machine | None, calibration: Mapping[str, Fit | NoCurve], along: str, experiment: str,
+    at: Sequence[int] = AT, **settings: object,
+) -> Results:  # fmt: skip
     """The speedup that each fitted law gives `at` so many workers `along` the experiment's parameter.
 
-    With `machine` the workers are processes or threads of it: more than its cores are worth no more than its
-    cores. With None each has a core of its own.
+    The workers are processes or threads of `machine`, where more than its cores are worth no more than its
+    cores; with None each has a core of its own. `settings` are further parameters of the Results.
     """
     cores = checks.instance("machine", machine, Machine).cores.whole if machine is not None else 4096
     asked = checks.integers(f"number of {along}", at, 1, 4096)
     checks.instance("calibration", calibration, Mapping, "what fit() returned")
-    return [
-        replace(result, parameters={along: count})
-        for fit in calibration.values()
-        if isinstance(fit, Fit)
-        for count, result in zip(
-            asked, fit.predict([min(count, cores) for count in asked], experiment, along), strict=True
-        )
-    ]
+    results = Results()
+    for law in calibration.values():
+        if isinstance(law, Fit):
+            said = law.predict([min(count, cores) for count in asked], experiment, along)
+            results += [
+                replace(one, parameters={along: count, **settings})
+                for count, one in zip(asked, said, strict=True)
+            ]
+    return results

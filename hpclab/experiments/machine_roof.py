@@ -4,13 +4,12 @@
     results = [result for _ in range(7) for result in next(roof)]      # a few seconds
     device = fit(results)                                              # a Device of hpclab.models.device
 
-Three loops stream arrays too large for the last cache, and one does nothing but multiply and add. A kernel is
-held against the roof, so the two are measured in turns: `KernelLadder` goes round the loops once beside each
-repeat of its steps.
+Three loops stream arrays too large for the last cache, and one does nothing but multiply and add.
 """
 
 import itertools
 import platform
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ import numpy
 
 from hpclab import checks
 from hpclab.compiled import njit
+from hpclab.experiments.experiment import environment
 from hpclab.machine import allowance
 from hpclab.models.device import Device
 from hpclab.results import Origin, Result, new_run_id
@@ -70,11 +70,8 @@ STREAMS = {read: 1, copy: 2, triad: 3}  # arrays of float64 that the loop goes o
 
 def rounds() -> Iterator[list[Result]]:
     """Once round all loops each time: a "bandwidth" of read, copy and triad (`component`) and a "flop rate"
-    of each precision, as long as somebody asks.
-
-    Arrays are of `default_bytes()`. The line that a store has to read first is not counted, as in STREAM: the
-    bus carries up to half as much again in "copy" and a third in "triad".
-    """
+    of each precision, as long as somebody asks. The line that a store has to read first is not counted, as in
+    STREAM: the bus carries up to half as much again in "copy" and a third in "triad"."""
     cores, found = allowance.cores().whole, partial(Result, NAME, origin=Origin.MEASURED, run=new_run_id())
     arrays = [numpy.ones(max(default_bytes() // 8, _ITEMS)) for _ in range(3)]
     work: list[Any] = []
@@ -93,7 +90,7 @@ def rounds() -> Iterator[list[Result]]:
                 with Stopwatch() as watch:
                     for done in [pool.submit(loop, *arguments) for arguments in parts]:
                         done.result()
-                result = {"value": amount / watch.sample.wall, "environment": environment(watch.sample)}
+                result = {"value": amount / watch.sample.wall, "environment": versions(watch.sample)}
                 results.append(found(repeat=max(0, repeat), **fields, **result))
             if repeat >= 0:
                 yield results
@@ -106,30 +103,20 @@ def fit(results: Sequence[Result]) -> Device:
     if not mine:
         raise ValueError("There is no measurement of the roof among the results: measure it first.")
     cores = mine[0].parameters["cores"]
-    return Device(
-        f"This machine, {cores} core{'s' * (cores > 1)}",
-        Origin.MEASURED,
-        reached_bandwidth=max(r.value for r in mine if r.quantity == "bandwidth"),
-        reached={
-            kind: max(r.value for r in mine if r.parameters.get("precision") == kind) for kind in _TIMES
-        },
-    )
+    best = {kind: max(r.value for r in mine if r.parameters.get("precision") == kind) for kind in _TIMES}
+    bandwidth = max(r.value for r in mine if r.quantity == "bandwidth")
+    title = f"This machine, {cores} core{'s' * (cores > 1)}"
+    return Device(title, Origin.MEASURED, reached_bandwidth=bandwidth, reached=best)
 
 
-def environment(sample: Sample | None = None) -> dict[str, object]:
-    """What a reader must know of where a time comes from; on this machine's cores with its `sample`."""
-    return {
-        "cores": allowance.cores().whole, "processor": platform.processor() or platform.machine(),
-        "python": platform.python_version(), "numba": numba.__version__,
-        **(sample.facts() if sample is not None else {}),
-    }  # fmt: skip
+def versions(sample: Sample | None = None) -> dict[str, object]:
+    """The environment of a time with the versions that it depends on."""
+    processor = platform.processor() or platform.machine()
+    return environment(sample, processor=processor, python=platform.python_version(), numba=numba.__version__)
 
 
 def default_bytes() -> int:
     """Bytes of an array that no cache holds, and that the memory of a small machine does."""
-    sizes = [_USUAL_CACHE]
-    for place in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        text = place.read_text().strip()
-        if text.endswith("K") and text[:-1].isdigit():
-            sizes.append(int(text[:-1]) * 1024)
-    return max(2**20, min(4 * max(sizes), _LARGEST, allowance.memory().available // 16))
+    said = [place.read_text() for place in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    sizes = [int(found[1]) * 1024 for text in said if (found := re.fullmatch(r"(\d+)K\s*", text))]
+    return max(2**20, min(4 * max([_USUAL_CACHE, *sizes]), _LARGEST, allowance.memory().available // 16))

@@ -17,15 +17,15 @@ from typing import Any
 from hpclab import checks, schedules
 from hpclab.cluster.pool import Pool
 from hpclab.cluster.slurm import Slurm
-from hpclab.experiments.experiment import Progress, counts, near
-from hpclab.machine import Machine, allowance
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment
+from hpclab.machine import Machine
 from hpclab.models import latency_bandwidth
 from hpclab.models.communication import Place, predict
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import mpi_launch, operations, sweep
 from hpclab.quality import doubt
-from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.timing import Sample
 
 NAME = "measure collectives"
@@ -38,7 +38,7 @@ Calibration = Mapping[int, Place | NoCurve]
 
 
 @dataclass(frozen=True)
-class MeasureCollective:
+class MeasureCollective(Experiment):
     """A sweep of `collective` over message `sizes` in bytes and numbers of `ranks`.
 
     `collective` is one of schedules.COLLECTIVES; or "ping_pong", of which half a round trip is the time, as
@@ -46,6 +46,7 @@ class MeasureCollective:
     `library` carries it: "gloo" and "nccl" through torch.distributed, "mpi" through mpi4py. With an
     `algorithm` (see schedules.ALGORITHMS) it is not the library's own collective but a schedule executed over
     its sends and receives. Sizes are what nccl-tests means by them: the whole vector, gathered or cut.
+    `timeout` in seconds is that of one collective, for MPI of the whole sweep on one number of ranks.
     """
 
     collective: str = "all_reduce"
@@ -55,6 +56,7 @@ class MeasureCollective:
     algorithm: str = ""
     ranks_per_node: int | None = None
     repeats: int = 7
+    timeout: float = 60.0
 
     def __post_init__(self) -> None:
         checks.choice("collective", self.collective, KINDS)
@@ -62,6 +64,7 @@ class MeasureCollective:
         object.__setattr__(self, "sizes", counts("sizes", self.sizes, 1, 2**34))
         object.__setattr__(self, "ranks", counts("ranks", self.ranks, 2, 1024))
         checks.integer("repeats", self.repeats, 1, 1000)
+        checks.number("timeout", self.timeout, 0.5, 86400, "seconds")
         if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
             raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
         if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
@@ -69,31 +72,19 @@ class MeasureCollective:
                 self.collective, self.algorithm, self.ranks[0], 1, ranks_per_node=self.ranks_per_node
             )
 
-    def measure(
-        self, where: Pool | Slurm | None = None, *, progress: Progress | None = None, timeout: float = 60.0
-    ) -> list[Result]:
-        """A "time" in seconds for each number of ranks, size and repeat.
-
-        `where` is a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it
-        will be, or None for mpiexec on this machine. A repeat is several calls of small messages one after
-        the other, its time that of one call, the mean over ranks (as nccl-tests and OSU report it). The
-        first call is checked element by element. `timeout` in seconds is that of one collective, for MPI of
-        the whole sweep on one number of ranks. Notice what the sizes below the knee have in common.
-        """
-        results: list[Result] = []
+    def points(self, where: Pool | Slurm | None, report: Progress) -> Points:
+        """A "time" in seconds for each number of ranks, size and repeat: of one of several calls, the mean
+        over ranks (as nccl-tests and OSU report it). The first call is checked element by element. `where` is
+        a Pool of at least max(ranks) nodes for gloo and NCCL; for MPI a Slurm, whose batch job it will be, or
+        None for mpiexec on this machine."""
         for done, ranks in enumerate(self.ranks, start=1):
-            found, environment = self._run(where, ranks, timeout)
-            results += self._results(ranks, found, environment)
-            if progress is not None:
-                progress(f"{ranks} ranks", done, len(self.ranks))
-        return results
+            yield self._results(ranks, *self._run(where, ranks))
+            report(f"{ranks} ranks", done, len(self.ranks))
 
     def fit(self, results: Sequence[Result]) -> Calibration:
-        """Latency and bandwidth of this collective, library and algorithm, for each number of ranks.
-
-        The bandwidth is an algbw: its bytes are those of the message. A NoCurve says why there is none.
-        """
-        mine = select(results, "time", **self._settings())
+        """Latency and bandwidth (algbw) of this collective, library and algorithm, for each number of ranks,
+        or a NoCurve that says why there is none."""
+        mine = select(results, "time", **self.settings())
         lines: dict[int, Place | NoCurve] = {}
         for ranks in sorted({result.parameters["ranks"] for result in mine} | set(self.ranks)):
             chosen = [result for result in mine if result.parameters["ranks"] == ranks]
@@ -104,14 +95,11 @@ class MeasureCollective:
                 lines[ranks] = latency_bandwidth.fit(sizes, seconds, [one.run for one in chosen])
         return lines
 
-    def predict(self, machine: Machine | None, calibration: Calibration) -> list[Result]:
-        """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one.
-
-        `machine` is not looked at: a line holds where it was measured. For another machine `calibration`
-        holds a place of its own: ``{64: PRESETS["hdr100"].place(64)}``.
-        """
+    def predict(self, machine: Machine | None, calibration: Calibration) -> Results:
+        """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one. For
+        another machine `calibration` holds a place, such as ``{64: PRESETS["hdr100"].place(64)}``."""
         checks.instance("calibration", calibration, dict, "what fit() returned")
-        run, results = new_run_id(), list[Result]()
+        run, results = new_run_id(), Results()
         for ranks in self.ranks:
             if not isinstance(place := calibration.get(ranks), Place):
                 continue
@@ -119,19 +107,18 @@ class MeasureCollective:
             for size in self.sizes:
                 size = sweep.elements_of(self.collective, size, ranks) * sweep.ITEM
                 seconds = predict(self.collective, size, place).seconds
-                at = self._settings() | {"ranks": ranks, "bytes": size}
+                at = self.settings() | {"ranks": ranks, "bytes": size}
                 results.append(
                     Result(NAME, "time", seconds, Origin.MODELLED, run=run, parameters=at, source=source)
                 )
         return results
 
-    def _settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         return {"collective": self.collective, "library": self.library, "algorithm": self.algorithm}
 
-    def _run(self, where: Any, ranks: int, timeout: float) -> tuple[list[list[Any]], dict[str, Any]]:
+    def _run(self, where: Any, ranks: int) -> tuple[list[list[Any]], dict[str, Any]]:
         """What each rank found, and what the Results' environment shall say."""
-        limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
-        orders = self._settings() | {
+        orders = self.settings() | {
             "sizes": self.sizes, "repeats": self.repeats, "warmup": _WARMUP,
             "ranks_per_node": self.ranks_per_node,
         }  # fmt: skip
@@ -140,24 +127,19 @@ class MeasureCollective:
                 raise ValueError(
                     "MPI runs under mpiexec: here with measure(), as a job with measure(slurm.connect())."
                 )
-            said = mpi_launch.run(orders, ranks, where, limit)
-            found, version = said["ranks"], said["version"]
+            said = mpi_launch.run(orders, ranks, where, self.timeout)
             label = "this machine" if where is None else f"a job of the {where.kind} Slurm"
-            shared = where is None or where.kind == "local"
-        else:
-            if not isinstance(where, Pool):
-                raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
-            import torch
+            of: dict[str, Any] = {"label": label, "shared": where is None or where.kind == "local"}
+            return said["ranks"], environment(library=said["version"], **of)
+        if not isinstance(where, Pool):
+            raise ValueError(f"{self.library} needs a pool with a node for each rank, not {where!r:.60}.")
+        import torch
 
-            found = where.run(sweep.sweep, orders, ranks=ranks, timeout=limit)
-            version, label = f"torch {torch.__version__}", where.label
-            shared = near(where)
-        return found, {
-            "library": version, "label": label, "cores": allowance.cores().whole, "shared": shared,
-            **({"gpu": "by NCCL"} if self.library == "nccl" else {}),
-        }  # fmt: skip
+        found = where.run(sweep.sweep, orders, ranks=ranks, timeout=self.timeout)
+        gpu = {"gpu": "by NCCL"} if self.library == "nccl" else {}
+        return found, environment(None, where, library=f"torch {torch.__version__}") | gpu
 
-    def _results(self, ranks: int, found: list[list[Any]], environment: dict[str, Any]) -> list[Result]:
+    def _results(self, ranks: int, found: list[list[Any]], where: dict[str, Any]) -> list[Result]:
         run, results = new_run_id(), list[Result]()
         for of_ranks in zip(*found, strict=True):
             size, repeat, *_ = of_ranks[0]
@@ -166,9 +148,9 @@ class MeasureCollective:
                 seconds = of_ranks[0][2] / 2
             elif self.collective == "stream":
                 seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
-            at = self._settings() | {"ranks": ranks, "bytes": size}
-            where = environment | Sample(wall, cpu, waited).facts()
-            results.append(
-                Result(NAME, "time", seconds, Origin.MEASURED, run, repeat, parameters=at, environment=where)
-            )
+            of: dict[str, Any] = {
+                "parameters": self.settings() | {"ranks": ranks, "bytes": size},
+                "environment": where | Sample(wall, cpu, waited).facts(),
+            }
+            results.append(Result(NAME, "time", seconds, Origin.MEASURED, run, repeat, **of))
         return results

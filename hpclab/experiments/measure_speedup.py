@@ -1,13 +1,10 @@
 """The experiments of lesson 01: the same work on 1, 2, 3 ... threads or processes of this machine.
 
-    strong = ThreadSweep(kernel, arguments, threads=(1, 2, 4)).measure()   # the same work on more threads
-    weak = ThreadSweep(kernel, arguments, weak=True).measure()             # the work grows with them
-    primes = ProcessSweep(task, items)                # processes, and emulated points beyond the cores
-    results = primes.measure(pool)
-    calibration = primes.fit(results)
-    primes.predict(None, calibration)
-
-The work comes from the notebook; only the timing is here.
+strong = ThreadSweep(kernel, arguments, threads=(1, 2, 4)).measure()   # the same work on more threads
+weak = ThreadSweep(kernel, arguments, weak=True).measure()             # the work grows with them
+primes = ProcessSweep(task, items)                # processes, and emulated points beyond the cores
+results = primes.measure(pool)
+primes.predict(None, primes.fit(results))
 """
 
 import platform
@@ -19,15 +16,15 @@ from typing import Any, ClassVar
 from hpclab import checks
 from hpclab.cluster.pool import Pool
 from hpclab.experiments import laws, replay
-from hpclab.experiments.experiment import Progress, counts, there_and_back
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment
 from hpclab.machine import Machine, allowance
-from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.results import Origin, Result, Results, new_run_id
 from hpclab.timing import Sample, Stopwatch
 
 NAME = "measure speedup"
 
 
-class _Sweep:
+class _Sweep(Experiment):
     along: ClassVar[str]
     weak = False
 
@@ -35,21 +32,21 @@ class _Sweep:
         """Each law through the makespans, or why there is no curve; see `laws.fit`."""
         return laws.fit(results, self.along)
 
-    def predict(self, machine: Machine | None, calibration: laws.Calibration) -> list[Result]:
+    def predict(self, machine: Machine | None, calibration: laws.Calibration) -> Results:
         """The speedup that each law gives on 1 to 64 threads or processes; see `laws.predict`."""
         return laws.predict(machine, calibration, self.along, NAME)
 
-    def _found(self, work: Any, count: int, sample: Sample, where: Any, **at: Any) -> list[Result]:
-        """The measured "makespan" and "cpu" of one repeat."""
-        here = {"cores": allowance.cores().whole, "python": platform.python_version()}
+    def settings(self) -> dict[str, Any]:
+        work = getattr(self, "kernel", None) or getattr(self, "task", None)
         scaling = "weak" if self.weak else "strong"
-        return [
-            Result(
-                NAME, quantity, value, Origin.MEASURED, environment={**here, **where, **sample.facts()},
-                parameters={self.along: count, "work": _name(work), "scaling": scaling}, **at,
-            )
-            for quantity, value in (("makespan", sample.wall), ("cpu", sample.cpu))
-        ]  # fmt: skip
+        return {"work": getattr(work, "__name__", type(work).__name__), "scaling": scaling}
+
+    def _measured(self, count: int, sample: Sample, where: dict[str, Any], **at: Any) -> list[Result]:
+        """The measured "makespan" and "cpu" of one repeat."""
+        at["environment"] = environment(sample, python=platform.python_version(), **where)
+        at["parameters"] = {self.along: count, **self.settings()}
+        values = {"makespan": sample.wall, "cpu": sample.cpu}
+        return [Result(NAME, name, value, Origin.MEASURED, **at) for name, value in values.items()]
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,11 @@ class ThreadSweep(_Sweep):
         object.__setattr__(self, "threads", counts("threads", threads))
         checks.integer("repeats", self.repeats, 1, 1000)
 
-    def measure(self, where: None = None, *, progress: Progress | None = None) -> list[Result]:
+    def points(self, where: None, report: Progress) -> Points:
         """For each repeat a "makespan" (wall seconds) and a "cpu" (seconds of all threads).
 
         One call before, which compiles, is not counted. Repeats go round all thread counts, so that a
-        neighbour on this machine slows every count and not one of them. ValueError for more threads than
-        Numba may start.
+        neighbour slows every count and not one of them. ValueError for more threads than Numba may start.
         """
         import numba
 
@@ -88,8 +84,7 @@ class ThreadSweep(_Sweep):
             raise ValueError(
                 f"Numba may start {most} threads here, not {max(self.threads)}: ask for at most {most}."
             )
-        results, versions = list[Result](), {"numba": numba.__version__}
-        scaling = "weak" if self.weak else "strong"
+        stage = "{work}, {scaling}".format(**self.settings())
         made = {count: self.arguments(count if self.weak else 1) for count in self.threads}
         runs, before = {count: new_run_id() for count in self.threads}, numba.get_num_threads()
         try:
@@ -100,12 +95,10 @@ class ThreadSweep(_Sweep):
                         self.kernel(*made[count])
                     if repeat >= 0:
                         at = {"run": runs[count], "repeat": repeat}
-                        results += self._found(self.kernel, count, watch.sample, versions, **at)
-                if progress is not None:
-                    progress(f"{_name(self.kernel)}, {scaling}", repeat + 1, self.repeats)
+                        yield self._measured(count, watch.sample, {"numba": numba.__version__}, **at)
+                report(stage, repeat + 1, self.repeats)
         finally:
             numba.set_num_threads(before)
-        return results
 
 
 @dataclass(frozen=True)
@@ -117,6 +110,7 @@ class ProcessSweep(_Sweep):
     processes: tuple[int, ...] = (1, 2, 3, 4)
     repeats: int = 3
     along: ClassVar[str] = "processes"
+    on_pool: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.instance("task", self.task, Callable, "a function")
@@ -124,29 +118,15 @@ class ProcessSweep(_Sweep):
         object.__setattr__(self, "processes", counts("processes", self.processes))
         checks.integer("repeats", self.repeats, 1, 100)
 
-    def mine(self, results: Sequence[Result]) -> list[Result]:
-        """Those of `results` that are of this task."""
-        return select(results, None, work=_name(self.task))
-
-    def measure(
-        self,
-        where: Pool,
-        *,
-        progress: Progress | None = None,
-        found: Callable[[list[Result]], object] = bool,  # nothing
-    ) -> list[Result]:
-        """Run the map on the pool `where`, after one on each number of processes that is not counted;
-        ``found(results)`` is called after each repeat.
-
-        For each repeat a measured "makespan" (seconds from the first item sent to the last value received),
-        the "cpu" seconds of all tasks, and an emulated "makespan": the same tasks, order and pauses, with
-        CPU time in place of wall time, as if each process had a core of its own. Repeats go up through the
-        numbers of processes and down again.
+    def points(self, where: Pool, report: Progress) -> Points:
+        """After a map on each number of processes that is not counted, for each repeat a measured "makespan"
+        (seconds from the first item sent to the last value received), the "cpu" seconds of all tasks, and an
+        emulated "makespan": the same tasks, order and pauses, with CPU time in place of wall time, as if each
+        process had a core of its own. Repeats go up through the numbers of processes and down again.
         """
-        results, alone = list[Result](), dict[int, float]()
-        runs, now = {count: new_run_id() for count in self.processes}, 0
-        report: Progress = progress or (lambda stage, done, total: None)
-        for count, repeat in there_and_back(self.processes, self.repeats):
+        alone, now = dict[int, float](), 0
+        runs = {count: new_run_id() for count in self.processes}
+        for count, repeat in self.turns(self.processes):
             named = "1 process" if count == 1 else f"{count} processes"
             if count != now:
                 where.scale(now := count, partial(report, f"starting {named}"))
@@ -156,13 +136,7 @@ class ProcessSweep(_Sweep):
                 spent = {record.item: record.cpu for record in where.tasks}
                 alone = {item: min(cpu, alone.get(item, cpu)) for item, cpu in spent.items()}
             at = {"run": runs[count], "repeat": repeat}
-            point = self._found(self.task, count, sample, {"nodes": where.label}, **at)
+            point = self._measured(count, sample, {"nodes": where.label}, **at)
             own = replay.own_cores(where.tasks, trace, [alone[item] for item in sorted(alone)])
             emulated = replace(point[0], value=own, origin=Origin.EMULATED, condition=replay.CONDITION)
-            results += [*point, emulated]
-            found([*point, emulated])
-        return results
-
-
-def _name(function: Callable[..., object]) -> str:
-    return getattr(function, "__name__", type(function).__name__)
+            yield [*point, emulated]

@@ -24,19 +24,15 @@ def medians(results: Sequence[Result]) -> dict[int, float]:
             "A table holds times of messages, as MeasureCollective gives them, with their bytes."
         )
     if len(kinds) != 1:
-        raise ValueError(
-            f"A table holds one library, collective, algorithm and number of ranks, not {len(kinds)} of them."
-        )
+        one = "one library, collective, algorithm and number of ranks"
+        raise ValueError(f"A table holds {one}, not {len(kinds)} of them.")
     sizes = sorted({result.parameters["bytes"] for result in chosen})
     return {size: statistics.median(result.value for result in select(chosen, bytes=size)) for size in sizes}
 
 
 def nccl_table(results: Sequence[Result]) -> str:
-    """As nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size.
-
-    What is not measured (the other of in place and out of place) is N/A. `#wrong` is 0: every first call was
-    checked, and a wrong one raises.
-    """
+    """As nccl-tests prints it: time in microseconds, algbw and busbw in GB/s (10^9), by size. What is not
+    measured (in place or out of place) is N/A; `#wrong` is 0, for a wrong first call raises."""
     times = medians(results)
     collective, ranks, algorithm = (
         results[0].parameters[name] for name in ("collective", "ranks", "algorithm")

@@ -8,20 +8,16 @@ from hpclab.cluster.pool import Pool
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.models.schedule_time import crossover
 from hpclab.quality import doubt
-from hpclab.results import Result
+from hpclab.results import Result, Results
 
 _REPEATS = 5
 _MOST = 1000  # values stay whole numbers that a float holds exactly, so that sums can be compared bit by bit
 
 
 def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tuple[float, float, str]:
-    """Seconds of `all_reduce(vector)` and of `dist.all_reduce` for `elements` floats on all ranks of `pool`,
-    and what `quality.doubt` says of the two.
-
-    `all_reduce` adds the vector up over all ranks, in place, on every rank. The first result is held against
-    the library's, element by element: a RankError names the first rank that got a wrong one. Each time is the
-    median of five on the slowest rank; the two take turns.
-    """
+    """Seconds of `all_reduce(vector)`, which adds up in place, and of `dist.all_reduce` for `elements` floats
+    on all ranks of `pool`, and what `quality.doubt` says of the two. They take turns; each time is the median
+    of five on the slowest rank. A RankError names the first rank whose first result is not the library's."""
     elements = checks.integer("elements", elements, 1, 2**28)
     checks.instance("all_reduce", all_reduce, Callable, "a function")
     if not hasattr(pool, "run"):
@@ -35,11 +31,11 @@ def race(pool: Pool, all_reduce: Callable[[Any], object], elements: int) -> tupl
 def around_crossover(
     pool: Pool, times: Mapping[str, Callable[[float], float]], known: bool = True
 ) -> tuple[list[Result], float | None]:
-    """Two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the size at
-    which their predicted `times` cross; and that size, None where they do not or `known` is False."""
+    """Two algorithms' all-reduce on all ranks of `pool`, in turns, far below, near and far above the size
+    where their predicted `times` cross; and that size, None where they do not or `known` is False."""
     change = crossover(*times.values()) if known else None
     sizes = tuple(int((change or 2**16) * 2.0**power) for power in (-6, -2, 2, 6))
-    found = []
+    found = Results()
     for name in 2 * (*times,):
         spec = MeasureCollective("all_reduce", sizes, (pool.nodes,), algorithm=name, repeats=3)
         found += spec.measure(pool)
@@ -67,12 +63,12 @@ def _on_rank(all_reduce: Callable[[Any], object], elements: int) -> list[list[ti
     theirs = ours.clone()
     all_reduce(ours)
     dist.all_reduce(theirs)
-    wrong = int((ours != theirs).sum())
-    if wrong:
-        place = int((ours != theirs).nonzero()[0])
+    wrong = (ours != theirs).nonzero()
+    if len(wrong):
+        place = int(wrong[0])
         raise ValueError(
-            f"{wrong} of {elements} sums are wrong; the first is element {place}: {float(ours[place]):g} "
-            f"instead of {float(theirs[place]):g}."
+            f"{len(wrong)} of {elements} sums are wrong; the first is element {place}: "
+            f"{float(ours[place]):g} instead of {float(theirs[place]):g}."
         )
     times: dict[Any, list[timing.Sample]] = {all_reduce: [], dist.all_reduce: []}
     for _ in range(_REPEATS):

@@ -21,10 +21,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from hpclab import checks
 from hpclab.corpus import cache_directory
-from hpclab.experiments.experiment import Progress, counts, there_and_back
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment
 from hpclab.machine import allowance, places
 from hpclab.models.loading import Costs, loading_time
-from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.storage import formats, loaders, scratch
 from hpclab.storage.formats import FORMATS
 from hpclab.timing import Stopwatch
@@ -34,11 +34,9 @@ CACHES = ("cold", "warm")
 
 
 @dataclass(frozen=True)
-class ReadSamples:
-    """Every format by every number of workers, cold (from the disk) and warm (from memory).
-
-    `samples` of `length` tokens each, `batch` at a time, in each of `orders`: "in order", "at random".
-    """
+class ReadSamples(Experiment):
+    """Every format by every number of workers, cold (from the disk) and warm (from memory): `samples` of
+    `length` tokens each, `batch` at a time, in each of `orders`, "in order" and "at random"."""
 
     workers: tuple[int, ...] = (0, 1, 2, 4)
     orders: tuple[str, ...] = ("in order",)
@@ -54,17 +52,21 @@ class ReadSamples:
         for name, most in (("length", 2**20), ("samples", 2**20), ("batch", 2**16), ("repeats", 100)):
             checks.integer(name, getattr(self, name), 1, most)
 
-    def measure(self, where: Any = None, *, progress: Progress | None = None) -> list[Result]:
+    @property
+    def batches(self) -> int:
+        return -(-self.samples // self.batch)
+
+    def points(self, where: Any, report: Progress) -> Points:
         """Write all formats into a temporary folder and read them in turn; `where` is not looked at.
 
         For each repeat a "time" (seconds of a pass with the start of its workers) and the "rank-seconds" of
         its trace. The environment's `cache` says "not known" where files could not be evicted.
         """
-        fs, results = LocalFileSystem(), list[Result]()
+        fs = LocalFileSystem()
         tokens = numpy.random.default_rng(0).integers(0, 2**16, self.samples * self.length, dtype="u2")
         mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
-        points = [(point, new_run_id()) for point in self._points()]
-        turns = list(there_and_back(range(len(points)), self.repeats))
+        variants = [(point, new_run_id()) for point in self._variants()]
+        turns = list(self.turns(range(len(variants))))
         home = cache_directory()
         with contextlib.suppress(OSError):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,63 +77,62 @@ class ReadSamples:
             for format in FORMATS:
                 formats.write(format, tokens, fs, folder, length=self.length)
             for done, (number, repeat) in enumerate(turns, start=1):
-                point, run = points[number]
+                point, run = variants[number]
                 samples = formats.open_samples(point["format"], fs, folder)  # reads the index of shards
-                cache = point["cache"]
+                cache, random = point["cache"], point["order"] == "at random"
                 if cache == "warm":
                     samples.__getitems__(range(len(samples)))
                 elif kind == "tmpfs" or not formats.evict(fs, f"{folder}/{point['format']}"):
                     cache = "not known"
-                random = point["order"] == "at random"
                 with Stopwatch() as watch:
                     epoch = loaders.read(samples, batch=self.batch, workers=point["workers"], shuffle=random)
-                facts = {"cache": cache, "file system": kind, "cores": allowance.cores().whole}
-                of: dict[str, Any] = {"parameters": point, "environment": facts | watch.sample.facts()}
-                results.append(Result(NAME, "time", epoch.trace.makespan, Origin.MEASURED, run, repeat, **of))
-                results += [
-                    Result(NAME, "rank-seconds", seconds, Origin.MEASURED, run, repeat, component, **of)
-                    for component, seconds in epoch.trace.bars().items()
-                ]
-                if progress is not None:
-                    progress("reading", done, len(turns))
+                where = environment(watch.sample, cache=cache) | {"file system": kind}
+                parts = [("time", "", epoch.trace.makespan)]
+                parts += [("rank-seconds", *bar) for bar in epoch.trace.bars().items()]
+                yield [
+                    Result(
+                        NAME, name, seconds, Origin.MEASURED, run, repeat, component, point,
+                        environment=where,
+                    )
+                    for name, component, seconds in parts
+                ]  # fmt: skip
+                report("reading", done, len(turns))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return results
 
     def fit(self, results: Sequence[Result]) -> Mapping[str, Costs]:
-        """The costs for "cold" and "warm", from medians of three variants, all in the spec's first order:
-
-        the array read without workers (bandwidth, decode), the files without (open), and the array with the
-        fewest workers (start, handover). ValueError where one of them was not measured.
-        """
+        """The costs for "cold" and "warm", from medians of three variants, all in the spec's first order: the
+        array read without workers (bandwidth, decode), the files without (open), and the array with the
+        fewest workers (start, handover). ValueError where one of them was not measured."""
         return {cache: self._costs(results, cache) for cache in CACHES}
 
-    def predict(self, machine: Any, calibration: Mapping[str, Costs]) -> list[Result]:
+    def predict(self, machine: Any, calibration: Mapping[str, Costs]) -> Results:
         """The modelled "time" of every variant on the cores of `machine` (None: of this one)."""
         checks.instance("calibration", calibration, Mapping, "what fit() returned")
         cores = (machine.cores if machine else allowance.cores()).whole
-        return [
+        return Results(
             Result(
                 NAME, "time", self._time(calibration[point["cache"]], point, cores), Origin.MODELLED,
                 parameters=point, source="fitted to the array and the files",
             )
-            for point in self._points()
-        ]  # fmt: skip
+            for point in self._variants()
+        )  # fmt: skip
 
-    def _points(self) -> list[dict[str, Any]]:
-        variants = itertools.product(FORMATS, self.workers, CACHES, self.orders)
-        return list(itertools.starmap(self._point, variants))
+    def settings(self) -> dict[str, Any]:
+        return {"length": self.length, "samples": self.samples, "batch": self.batch}
 
-    def _point(self, format: str, workers: int, cache: str, order: str) -> dict[str, Any]:
+    def _variants(self) -> list[dict[str, Any]]:
+        every = itertools.product(FORMATS, self.workers, CACHES, self.orders)
+        return list(itertools.starmap(self._variant, every))
+
+    def _variant(self, format: str, workers: int, cache: str, order: str) -> dict[str, Any]:
         """The parameters of the Results of a variant."""
-        return {
-            "format": format, "workers": workers, "cache": cache, "order": order, "processes": workers + 1,
-            "length": self.length, "samples": self.samples, "batch": self.batch,
-        }  # fmt: skip
+        at = {"format": format, "workers": workers, "cache": cache, "order": order}
+        return {**at, "processes": workers + 1, **self.settings()}
 
     def _costs(self, results: Sequence[Result], cache: str) -> Costs:
         def median(format: str, workers: int, quantity: str, component: str = "") -> float:
-            at = self._point(format, workers, cache, self.orders[0])
+            at = self._variant(format, workers, cache, self.orders[0])
             found = [one.value for one in select(results, quantity, **at) if one.component == component]
             if not found:
                 raise ValueError(
@@ -150,7 +151,7 @@ class ReadSamples:
         at_once = median("array", few, "time") - few * start
         cores = results[0].environment["cores"]
         handing = min(at_once * min(few, cores) - alone, at_once, (at_once * cores - alone) / 2)
-        return Costs(opening, bandwidth, decode, start, max(0.0, handing) / self._batches)
+        return Costs(opening, bandwidth, decode, start, max(0.0, handing) / self.batches)
 
     def _time(self, costs: Costs, point: Mapping[str, Any], cores: int) -> float:
         opens = self.samples if point["format"] == "files" else max(1, point["workers"])
@@ -158,10 +159,6 @@ class ReadSamples:
         if (point["format"], point["order"]) == ("hdf5", "at random"):
             size *= formats.CHUNK  # a sample comes with its whole chunk
         return loading_time(
-            costs, samples=self.samples, batches=self._batches, opens=opens, size=size * self.samples,
+            costs, samples=self.samples, batches=self.batches, opens=opens, size=size * self.samples,
             workers=point["workers"], cores=cores,
         )  # fmt: skip
-
-    @property
-    def _batches(self) -> int:
-        return -(-self.samples // self.batch)

@@ -1,20 +1,11 @@
 """What a run would have taken had each node a core of its own: the emulated makespan.
 
-Four workers on two cores take turns, so each task's wall time is partly other tasks' work. Its CPU time is
-not: that is what the task needs from a core. So the run is played again with CPU times in place of wall
-times. What goes into it:
-
-- each task's CPU seconds. Workers that take turns on a core also push each other's data out of its cache,
-  which costs CPU time (a third more was seen with two on each core). Disturbance only ever adds, so of the
-  task's CPU time in this run and, where known, that of the same work done alone the smaller is taken;
-- the seconds in which the task waited for storage: what it marked, at most its wall less its CPU time;
-- Dask's order of starting the tasks, each going to the node that is free first;
-- the pause between two tasks of a node (the median of the run's own), and the stretches before the first
-  task starts and after the last one ends, in which the pool sends work out and brings values home.
-
-What it leaves out: nodes of a real cluster share a network and a file server, which one machine does not
-have, unless the run read through an emulated store: then its servers are played again as well. As long as
-nodes are no more than cores, it should agree with the measured makespan; compare them.
+Workers on too few cores take turns, so a task's wall time is partly other tasks' work; its CPU time is not.
+The run is played again with, for each task, its CPU seconds (the smaller of this run's and of the same work
+done alone: workers that share a core also push each other's data out of its cache, which was seen to add a
+third) and the seconds that it waited for storage; Dask's order, each task going to the node that is free
+first; and the run's own pauses. Left out is what nodes of a real cluster share, network and file server,
+unless the run read through an emulated store, whose servers are then played again as well.
 """
 
 import heapq
@@ -33,11 +24,9 @@ CONDITION = "each node has a core of its own: per-process CPU time instead of wa
 
 
 def timed_map(
-    pool: Pool,
-    task: Callable[[Any], Any],
-    items: Sequence[Any],
+    pool: Pool, task: Callable[[Any], Any], items: Sequence[Any],
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[Any], Trace, Sample]:
+) -> tuple[list[Any], Trace, Sample]:  # fmt: skip
     """What ``pool.map(task, items)`` gives, what happened meanwhile, and the seconds of all tasks."""
     with Stopwatch() as watch:
         begin = time.monotonic()
@@ -59,26 +48,22 @@ def own_cores(
     """The emulated makespan, in seconds, of the map whose `trace` `timed_map` gave; `tasks` are the pool's.
 
     `alone` are the CPU seconds of each item's work done alone, where known. With a `store`, tasks read
-    through its emulated servers, and these are played again too: with a core each, nodes ask sooner than they
-    did, so that the waits of the run are too short. ValueError if there are no tasks.
+    through its emulated servers, and these are played again too. ValueError if there are no tasks.
     """
     if not tasks:
         raise ValueError("There is no task to play again: run a map first.")
     order = sorted(tasks, key=lambda task: (task.start, task.item))
-    seconds, sizes, gaps = list[float](), list[int](), list[float]()
-    last = dict[int, float]()  # when a node's last task ended
-    for task in order:
-        waited, size = _input(task, trace)
-        sizes.append(size)
-        seconds.append(min(task.cpu, alone[task.item]) if alone else task.cpu)
-        if store is None:
-            seconds[-1] += min(waited, max(0.0, task.wall - task.cpu))
+    marked = [_input(task, trace) for task in order]
+    seconds, gaps, last = list[float](), list[float](), dict[int, float]()  # when a node's last task ended
+    for task, (waited, _) in zip(order, marked, strict=True):
+        cpu = min(task.cpu, alone[task.item]) if alone else task.cpu
+        seconds.append(cpu + (min(waited, max(0.0, task.wall - task.cpu)) if store is None else 0.0))
         if task.rank in last:
             gaps.append(max(0.0, task.start - last[task.rank]))
         last[task.rank] = task.start + task.wall
     before, after = max(0.0, order[0].start - trace.start), max(0.0, trace.end - max(last.values()))
     pause = statistics.median(gaps or [0.0])
-    return before + makespan(seconds, trace.ranks, pause, store, sizes) + after
+    return before + makespan(seconds, trace.ranks, pause, store, [size for _, size in marked]) + after
 
 
 def makespan(
@@ -105,10 +90,8 @@ def makespan(
 def _input(task: TaskRecord, trace: Trace) -> tuple[float, int]:
     """The seconds and the bytes that the task has marked as storage."""
     marked = [
-        event
-        for event in trace.events
-        if event.kind in ("input", "checkpoint")
-        and event.rank == task.rank
+        event for event in trace.events
+        if event.kind in ("input", "checkpoint") and event.rank == task.rank
         and task.start - 1e-6 <= event.start <= task.start + task.wall
-    ]
+    ]  # fmt: skip
     return sum(event.duration for event in marked), sum(event.bytes for event in marked)

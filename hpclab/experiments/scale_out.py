@@ -6,22 +6,25 @@ calibration = experiment.fit(results)           # Amdahl and USL, where the poin
 more = experiment.predict(None, calibration)    # what the fitted laws say about nodes nobody has
 """
 
+import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from hpclab import checks, corpus
 from hpclab.cluster.maps import timeline
 from hpclab.cluster.pool import Pool
 from hpclab.corpus.files import SMALLEST_LIMIT
-from hpclab.experiments import laws, replay, text_store
-from hpclab.experiments.experiment import Progress, counts, near, refuse_far, there_and_back
-from hpclab.machine import Machine, allowance
+from hpclab.experiments import laws, replay
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment, near, on_store
+from hpclab.machine import Machine
+from hpclab.models import storage
 from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
-from hpclab.models.storage import Store
-from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.models.storage import Reading, Store
+from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Event, Trace
 
@@ -50,18 +53,16 @@ class Serial:
 
 
 @dataclass(frozen=True)
-class ScaleOut:
-    """`corpus_bytes` and `chunk_bytes` in bytes; `nodes` are the points of a sweep, each `repeats` times.
-
-    With a `store` the text lies on that emulated store, each chunk in stripes over all of its servers, and
-    what comes out is emulated; without one it lies where the environment's files are.
-    """
+class ScaleOut(Experiment):
+    """`nodes` are the points of a sweep, each `repeats` times. With a `store` the text lies on that emulated
+    store, each chunk in stripes over all of its servers; else where the environment's files are."""
 
     corpus_bytes: int = 8 * 2**20
     chunk_bytes: int = 256 * 2**10
     nodes: tuple[int, ...] = (1, 2, 4)
     repeats: int = 1
     store: Store | None = None
+    on_pool: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.store is not None:
@@ -80,38 +81,29 @@ class ScaleOut:
         """Tokenise in this process, one chunk after the other. Made once per corpus size."""
         return _serial(self.corpus_bytes)
 
-    def measure(
-        self,
-        where: Pool,
-        *,
-        progress: Progress | None = None,
-        found: Callable[[list[Result]], object] = bool,  # nothing
-    ) -> list[Result]:
-        """Run on the pool `where` at each number of nodes; `found(results)` is called after each repeat.
+    def points(self, where: Pool, report: Progress) -> Points:
+        """For each repeat on each number of nodes, with one run id: a "makespan" (seconds from the first
+        chunk sent to the last shard received, measured), one emulated with a core for each node where nodes
+        share this machine's, "elapsed" (the same and, in the first repeat, the wait for new nodes before it),
+        "cpu" (seconds of all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed.
 
-        Each repeat gives, with one run id: a "makespan" (seconds from the first chunk sent to the last
-        shard received, measured), one emulated with a core for each node where nodes share this machine's,
-        "elapsed" (the same and, in the first repeat, the wait for new nodes before it), "cpu" (seconds of
-        all tasks) and "rank-seconds" for each component, which sum to nodes × elapsed. Through a `store` all
-        are emulated, and where nodes share cores there is the second makespan only. Repeats go up through
-        the numbers of nodes and down again. WrongTokens if the tokens are not the serial run's.
-        `pool.cancel()` ends it with Cancelled.
+        Through a `store` all are emulated, and where nodes share cores there is the second makespan only.
+        Repeats go up through the numbers of nodes and down again. WrongTokens if the tokens are not the
+        serial run's.
         """
-        report: Progress = progress or (lambda stage, done, total: None)
         report("reading the corpus", 0, 1)
         expected, (_, tokeniser, chunks) = self.serial(), self.prepare()
         report("reading the corpus", 1, 1)
-        results, now = list[Result](), 0
-        with text_store.filled(self.store, chunks) as (files, condition):
+        now = 0
+        with self._text(chunks) as (files, condition):
             task = functools.partial(corpus.tokenise, tokeniser, files=files)
-            for count, repeat in there_and_back(self.nodes, self.repeats):
+            for count, repeat in self.turns(self.nodes):
                 if count != now:
                     waited, now = _bring_up(where, count, tokeniser, report), count
                     if condition:
-                        refuse_far(where)
-                shards, run, sample = replay.timed_map(
-                    where, task, chunks, functools.partial(report, "tokenising")
-                )
+                        near(where, needed=True)
+                tell = functools.partial(report, "tokenising")
+                shards, run, sample = replay.timed_map(where, task, chunks, tell)
                 given = corpus.fingerprint(corpus.join(shards))
                 if given != expected.fingerprint:
                     raise WrongTokens(
@@ -120,72 +112,79 @@ class ScaleOut:
                         "Start them from the same environment as the notebook."
                     )
                 whole = timeline.joined(waited, run) if repeat == 0 else run
-                point = self._results(where, count, repeat, run, whole, sample, condition)
-                results += point
-                found(point)
-        return results
+                yield self._results(where, count, repeat, run, whole, sample, condition)
 
     def fit(self, results: Sequence[Result]) -> Calibration:
-        """Amdahl's law and the USL through makespans of this chunk size and corpus.
-
-        Where the measured points up to the cores identify a law they are used; else the emulated ones.
-        """
+        """Amdahl's law and the USL through makespans of this chunk size and corpus; see `laws.fit_law`."""
         mine = select(self.mine(results), "makespan")
         mine = [result for result in mine if result.origin in (Origin.MEASURED, Origin.EMULATED)]
         return Calibration(laws.fit_law(Amdahl, mine, "nodes"), laws.fit_law(USL, mine, "nodes"))
 
     def predict(
         self, machine: Machine | None, calibration: Calibration, nodes: Sequence[int] = laws.AT
-    ) -> list[Result]:
+    ) -> Results:
         """The speedup that each fitted law gives at `nodes` nodes; see `laws.predict`."""
         checks.instance("calibration", calibration, Calibration, "what fit() returned")
-        modelled = laws.predict(machine, vars(calibration), "nodes", NAME, nodes)
-        return [replace(one, parameters={**one.parameters, **self._settings()}) for one in modelled]
-
-    def mine(self, results: Sequence[Result]) -> list[Result]:
-        """Those of `results` that are of this corpus, chunk size and store."""
-        return select(results, None, **self._settings())
+        return laws.predict(machine, vars(calibration), "nodes", NAME, nodes, **self.settings())
 
     def knee(self) -> float:
-        """Modelled: the nodes that the store's servers can feed; infinity without one. See `text_store`."""
+        """Modelled: how many nodes the store's servers can feed; infinity without one.
+
+        A node alone reads a chunk, then computes on it: it asks for the bytes over the seconds of both. The
+        knee is where nodes × demand is what the servers give; a faster program has it earlier.
+        """
         if self.store is None:
             return math.inf
-        return text_store.knee(self.store, self.prepare()[2], sum(self.serial().cpu.values()))
+        chunks, servers = self.prepare()[2], self.store.servers
+        size, compute = sum(chunk.size for chunk in chunks), sum(self.serial().cpu.values())
+        stripe = _stripe(chunks, len(servers))
+        reading = Reading(1, len(chunks), size / len(chunks), len(servers), stripe)
+        demand = size / (storage.predict(self.store, reading).seconds + compute)
+        return sum(server.bandwidth for server in servers) / demand
 
-    def _settings(self) -> dict[str, object]:
-        return {
-            "chunk_bytes": self.chunk_bytes,
-            "corpus_bytes": self.corpus_bytes,
-            "store": str(self.store or ""),
-        }
+    def settings(self) -> dict[str, Any]:
+        sizes = {"chunk_bytes": self.chunk_bytes, "corpus_bytes": self.corpus_bytes}
+        return {**sizes, "store": str(self.store or "")}
+
+    @contextlib.contextmanager
+    def _text(self, chunks: Sequence[corpus.Chunk]) -> Iterator[tuple[Any, str]]:
+        """A file system with the chunks by name, and its condition; (None, "") where the text is read from
+        the environment's files."""
+        if self.store is None:
+            yield None, ""
+            return
+        contents = {chunk.name: chunk.content() for chunk in chunks}
+        with on_store(self.store, contents, _stripe(chunks, len(self.store.servers))) as (files, condition):
+            yield files, f"the text lies on {condition}"
 
     def _results(
         self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample, condition: str
     ) -> list[Result]:
         """What one repeat showed: its map `run`, and the `whole` of it with the wait for its nodes."""
-        workers, serial, shared = pool.workers(), self.serial(), near(pool)
+        serial, jobs = self.serial(), [worker.job_id for worker in pool.workers() if worker.job_id]
+        where = environment(sample, pool, tokens=serial.fingerprint, jobs=jobs)
         result = functools.partial(
             Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
-            run=new_run_id(), repeat=repeat,
-            parameters={"nodes": nodes, **self._settings()},
-            environment={
-                "backend": pool.backend, "label": pool.label, "tokens": serial.fingerprint,
-                "jobs": [worker.job_id for worker in workers if worker.job_id],
-                "shared": shared, "cores": allowance.cores().whole, **sample.facts(),
-            },
+            run=new_run_id(), repeat=repeat, parameters={"nodes": nodes, **self.settings()},
+            environment=where,
         )  # fmt: skip
         found = [
             result("elapsed", whole.makespan), result("cpu", sample.cpu),
             *(result("rank-seconds", seconds, component=part) for part, seconds in whole.bars().items()),
         ]  # fmt: skip
-        if not (condition and shared):  # there it would be a second emulated one, and of shared cores
+        if not (condition and where["shared"]):  # there it would be a second emulated one, of shared cores
             found.insert(0, result("makespan", run.makespan))
-        if shared:
+        if where["shared"]:
             alone = [sum(serial.cpu[file.name] for file in chunk.files) for chunk in self.prepare()[2]]
             seconds = replay.own_cores(pool.tasks, run, alone, self.store)
             both = "; ".join(filter(None, (replay.CONDITION, condition)))
             found.append(result("makespan", seconds, origin=Origin.EMULATED, condition=both))
         return found
+
+
+def _stripe(chunks: Sequence[corpus.Chunk], servers: int) -> int:
+    """Bytes of a stripe with which a chunk of the mean size has one on each server."""
+    return max(2**12, math.ceil(sum(chunk.size for chunk in chunks) / len(chunks) / servers))
 
 
 @functools.lru_cache(maxsize=2)
@@ -208,11 +207,8 @@ def _serial(corpus_bytes: int) -> Serial:
 
 
 def _bring_up(pool: Pool, nodes: int, tokeniser: corpus.Tokeniser, report: Progress) -> Trace:
-    """Have `nodes` nodes with the tokeniser loaded; the trace of the wait, which ends when all are ready.
-
-    A worker's first task imports libraries and builds the tokeniser. That is part of starting a worker, and
-    left in the first chunk it would look like a serial part of the work.
-    """
+    """Have `nodes` nodes with the tokeniser loaded, which in the first chunk would look like a serial part of
+    the work; the trace of the wait, which ends when all are ready."""
     pool.scale(nodes, progress=functools.partial(report, "starting nodes"))
     assert pool.trace is not None  # there is one after a scale
     begin, end, events = pool.trace.start, pool.trace.end, list(pool.trace.events)

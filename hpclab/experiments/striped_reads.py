@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpclab import checks
-from hpclab.cluster.host import linux
-from hpclab.experiments.experiment import Progress
-from hpclab.machine import allowance
+from hpclab.cluster.host import processes
+from hpclab.experiments.experiment import Experiment, Points, Progress, environment
 from hpclab.models.storage import Reading, Store, predict
-from hpclab.results import Origin, Result, new_run_id, select
+from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.storage.file_system import StripedFileSystem
 from hpclab.storage.striped import MOST_MEMORY, StripedStore, condition
 from hpclab.timing import Sample, Stopwatch, total
@@ -29,11 +28,9 @@ NAME = "striped reads"
 
 
 @dataclass(frozen=True)
-class StripedReads:
-    """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream.
-
-    All files lie in the servers' memory: together they are at most half of MOST_MEMORY.
-    """
+class StripedReads(Experiment):
+    """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream. All files
+    lie in the servers' memory: together they are at most half of MOST_MEMORY."""
 
     store: Store
     reading: Reading
@@ -50,58 +47,57 @@ class StripedReads:
         checks.integer("stripes", self.reading.stripes, 1, len(self.store.servers))
         checks.integer("streams", self.reading.streams, 1, 1)
 
-    def measure(self, where: Any = None, *, progress: Progress | None = None) -> list[Result]:
+    def points(self, where: Any, report: Progress) -> Points:
         """For each repeat the "time" in seconds until the last client is done, and the "bandwidth" in bytes/s
         of all clients together, both emulated. `where` is not looked at: the clients are processes here.
 
         In the environment, "late" is the share of the time that a client could not keep up with what it
         emulates.
         """
-        store, reading, results = self.store, self.reading, list[Result]()
+        store, reading = self.store, self.reading
         names = [f"file {number}" for number in range(reading.clients * reading.files)]
         turns = [names[first : first + reading.files] for first in range(0, len(names), reading.files)]
         room = MOST_MEMORY // len(store.servers)
         fork, parent = multiprocessing.get_context("fork"), (os.getpid(),)
         with (  # an interrupt ends the servers first, and with them what clients wait for
-            ProcessPoolExecutor(reading.clients, fork, linux.die_with_parent, parent) as processes,
+            ProcessPoolExecutor(reading.clients, fork, processes.die_with_parent, parent) as clients_pool,
             StripedStore(store.servers, store.metadata, store.latency, room) as emulated,
         ):
             files = dict.fromkeys(names, bytes(int(reading.size)))
             emulated.fill(files, reading.stripes, reading.stripe_size)
             clients = [emulated.client(store.link) for _ in turns]
-            processes.submit(bool).result()  # all of them are there now
+            clients_pool.submit(bool).result()  # all of them are there now
             for repeat in range(self.repeats):
                 begin = time.monotonic() + 0.1 + 0.02 * len(clients)
-                found = processes.map(functools.partial(_read, begin), clients, turns)
+                found = clients_pool.map(functools.partial(_read, begin), clients, turns)
                 ended, samples, late = zip(*found, strict=True)
                 seconds = max(ended) - begin
-                facts = {"cores": allowance.cores().whole, "late": max(late) / seconds}
-                results += self._results(
-                    seconds, Origin.EMULATED, repeat, condition=condition(store),
-                    environment=facts | total(samples).facts(),
-                )  # fmt: skip
-                if progress is not None:
-                    progress("reading", repeat + 1, self.repeats)
-        return results
+                facts = environment(total(samples), late=max(late) / seconds)
+                of = {"condition": condition(store), "environment": facts}
+                yield self._results(seconds, Origin.EMULATED, repeat, **of)
+                report("reading", repeat + 1, self.repeats)
 
     def fit(self, results: Sequence[Result]) -> Store:
         """The store itself: its rates are stated, so nothing is fitted."""
         select(results)
         return self.store
 
-    def predict(self, machine: Any, calibration: Store) -> list[Result]:
+    def predict(self, machine: Any, calibration: Store) -> Results:
         """The same quantities from the model of the store `calibration`; `machine` is not looked at."""
         forecast = predict(calibration, self.reading)
         return self._results(forecast.seconds, Origin.MODELLED, source=f"bound: {forecast.bound}")
 
-    def _results(self, seconds: float, origin: Origin, repeat: int = 0, **more: Any) -> list[Result]:
-        reading, run = self.reading, new_run_id()
-        at = {
+    def settings(self) -> dict[str, Any]:
+        reading = self.reading
+        return {
             "store": str(self.store), "clients": reading.clients, "files": reading.files,
             "bytes": reading.size, "stripes": reading.stripes, "stripe_size": reading.stripe_size,
         }  # fmt: skip
-        values = {"time": seconds, "bandwidth": reading.bytes / seconds}
-        return [Result(NAME, name, values[name], origin, run, repeat, "", at, **more) for name in values]
+
+    def _results(self, seconds: float, origin: Origin, repeat: int = 0, **more: Any) -> Results:
+        run, values = new_run_id(), {"time": seconds, "bandwidth": self.reading.bytes / seconds}
+        more["parameters"] = self.settings()
+        return Results(Result(NAME, name, values[name], origin, run, repeat, **more) for name in values)
 
 
 def _read(begin: float, client: StripedFileSystem, names: list[str]) -> tuple[float, Sample, float]:

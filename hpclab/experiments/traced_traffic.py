@@ -3,9 +3,8 @@
     factors = sectors()                                                    # seconds, no GPU
     KernelLadder(on="gpu").predict(device, sectors=factors)
 
-Every store goes on to the last cache, sector by sector. A load does not if its block has loaded that sector
-before: it is then taken to be in the multiprocessor's own cache, which holds where a block's sectors fit
-there.
+Every store goes on to the last cache, sector by sector; a load does not if its block has loaded that sector
+before, which holds where a block's sectors fit into the multiprocessor's own cache.
 """
 
 import math
@@ -22,13 +21,12 @@ from hpclab.models.gpu_memory import sectors as sectors_of
 from hpclab.models.roofline import Work
 
 BYTES = 2**13  # of the problems that are traced: some blocks of everything
-# no block reads what another does, so that a small problem says it of a large one
+# No block reads what another does, so that a small problem says it of a large one.
 STREAMING = ("vector add", "reduction", "transpose", "softmax")
 
 
 def sectors() -> dict[str, float]:
-    """For "ladder, step" of the STREAMING ladders the bytes in sectors over the bytes that the problem
-    needs."""
+    """For "ladder, step" of the STREAMING ladders the bytes in sectors over those that the problem needs."""
     steps = [step for name in STREAMING for step in LADDERS[name]]
     return {f"{step.problem.name}, {step.name}": factor(step) for step in steps}
 
@@ -43,15 +41,13 @@ def factor(step: Variant) -> float:
 
 def moved(trace: KernelTrace) -> int:
     """Bytes in sectors between the multiprocessors and the last cache."""
-    stores = 0
-    loaded: set[tuple[tuple[int, int, int], int]] = set()
-    for request in trace.select(space="global"):
-        if request.kind == "load":
-            touched = sectors_of(request.addresses, request.itemsize)
-            loaded.update((request.block, int(sector)) for sector in touched)
-        else:
-            stores += request.sectors
-    return SECTOR * (stores + len(loaded))
+    requests = trace.select(space="global")
+    stored = sum(request.sectors for request in requests if request.kind != "load")
+    loaded = {
+        (request.block, int(sector)) for request in requests if request.kind == "load"
+        for sector in sectors_of(request.addresses, request.itemsize)
+    }  # fmt: skip
+    return SECTOR * (stored + len(loaded))
 
 
 def demands(step: Variant, shape: tuple[int, ...]) -> tuple[Work, float]:

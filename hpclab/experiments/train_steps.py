@@ -11,17 +11,16 @@ import contextlib
 import functools
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import torch
 
 from hpclab import checks, corpus, timing
 from hpclab.cluster.pool import Pool
-from hpclab.experiments.experiment import Progress, counts, near, refuse_far, there_and_back
+from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment, near, on_store
 from hpclab.machine import allowance
 from hpclab.models import overlap, storage, training_step
 from hpclab.models.gpu_cluster import GpuCluster
@@ -30,8 +29,7 @@ from hpclab.models.storage import Reading, Store
 from hpclab.models.transformer import Transformer
 from hpclab.parallel.link import Link
 from hpclab.parallel.training import PARTS, Trained, TrainedStep, Training, train
-from hpclab.results import Origin, Result, new_run_id, select
-from hpclab.storage.striped import StripedStore
+from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.units import format_seconds
 from hpclab.workloads import gpt
 
@@ -44,11 +42,8 @@ SUMMED = (*PARTS, "idle")
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of the parts of a step at some number of ranks, on this machine's own link and disk.
-
-    `rate` is the bytes/s at which its ranks sum gradients, which no emulated link can exceed; `size` the
-    samples of a rank that the parts are for.
-    """
+    """Seconds of a step's `parts` at some number of ranks, on this machine's own link and disk; bytes/s at
+    which its ranks sum gradients, which no emulated link can exceed; samples of a rank."""
 
     parts: Mapping[str, float]
     rate: float
@@ -56,12 +51,9 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class TrainSteps:
-    """`batch` samples: of each rank ("weak" scaling) or of all together ("strong").
-
-    `bucket` in bytes; `link` None is this machine's own, else emulated, as is a `store` that the tokens lie
-    on; without one they lie on this machine's disk.
-    """
+class TrainSteps(Experiment):
+    """`batch` samples: of each rank ("weak" scaling) or of all together ("strong"); `bucket` in bytes; `link`
+    None is this machine's own, else emulated, as is a `store` on which the tokens lie, else on the disk."""
 
     ranks: tuple[int, ...] = (1, 2, 4)
     scaling: str = "weak"
@@ -73,6 +65,7 @@ class TrainSteps:
     steps: int = 6
     repeats: int = 1
     shape: Transformer = SMALL
+    on_pool: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranks", counts("ranks", self.ranks))
@@ -83,64 +76,47 @@ class TrainSteps:
         for name, kind in (("link", Link), ("store", Store)):
             if getattr(self, name) is not None:
                 checks.instance(name, getattr(self, name), kind)
-        if self.scaling == "strong":
-            for ranks in self.ranks:
-                if self.batch % ranks:
-                    raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {self.batch}.")
+        for ranks in self.ranks if self.scaling == "strong" else ():
+            if self.batch % ranks:
+                raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {self.batch}.")
 
     def samples(self, ranks: int) -> int:
         """Of a step over all ranks."""
         return self.batch * (ranks if self.scaling == "weak" else 1)
 
     def training(self, ranks: int) -> Training:
-        """What each of so many ranks is given to do."""
         return Training(self.shape, self.samples(ranks), self.steps, self.bucket, self.overlap, self.link)
 
-    def measure(
-        self, where: Pool, *, progress: Progress | None = None, found: Callable[[list[Result]], object] = bool
-    ) -> list[Result]:
-        """Train on the pool `where` at each number of ranks; `found(results)` is called after each repeat.
-
-        Each repeat gives the seconds of its median step, "makespan", and of that step's parts, "seconds" by
-        component, as means over ranks: PARTS, "idle" (what no part explains), and "hidden" and "messages",
-        which are beside the sum. "tokens per second" of all ranks; and a "loss" (nats a token) for every
-        step, with the parameters step, tokens and elapsed (seconds since training began). `pool.cancel()`
-        ends it with Cancelled.
-        """
-        report: Progress = progress or (lambda stage, done, total: None)
-        results = list[Result]()
+    def points(self, where: Pool, report: Progress) -> Points:
+        """For each repeat the "makespan" of its median step and the "seconds" of its components, means over
+        ranks: PARTS, "idle" (what no part explains), and beside the sum "hidden" and "messages". Then
+        "tokens per second" of all ranks, and a "loss" (nats a token) for every step, with the parameters
+        step, tokens and elapsed (seconds since training began)."""
         with self._tokens() as (files, path, far):
-            turns = list(there_and_back(self.ranks, self.repeats))
+            turns = list(self.turns(self.ranks))
             for done, (ranks, repeat) in enumerate(turns):
                 if ranks > where.nodes:
                     where.scale(ranks, progress=functools.partial(report, "starting nodes"))
                 if far:
-                    refuse_far(where)
+                    near(where, needed=True)
                 report("training", done, len(turns))
                 trained = where.run(train, self.training(ranks), files, path, ranks=ranks)
-                point = self._results(trained, where, repeat, far)
-                results += point
-                found(point)
+                yield self._results(trained, where, repeat, far)
                 report("training", done + 1, len(turns))
-        return results
 
     def fit(self, results: Sequence[Result]) -> Mapping[int, Costs]:
-        """Costs at each number of ranks that was measured over this machine's own link, from its own disk.
-
-        One rank has nobody to send to, so there any link will do. Medians over repeats, of runs with the same
-        `overlap` where there are some: what sums gradients takes time of the core that computes. ValueError
-        where one rank was not measured.
-        """
+        """Costs, medians over repeats, at each number of ranks that was measured over this machine's own link
+        (one rank sends nothing: any link) from its own disk, with the same `overlap` where there are such
+        runs. ValueError where one rank was not measured."""
         mine, costs = select(results, "seconds", shape=str(self.shape)), {}
         for ranks in {one.parameters["ranks"] for one in mine}:
             here = select(mine, None, ranks=ranks)
             same = select(here, None, link="", store="") or (here if ranks == 1 else [])
-            same = select(same, None, overlap=self.overlap) or same
-            if same:
-                values = defaultdict[str, list[float]](list)
-                for one in same:
-                    values[one.component].append(one.value)
-                parts = {name: statistics.median(values[name]) for name in (*PARTS, "messages")}
+            if same := select(same, None, overlap=self.overlap) or same:
+                parts = {
+                    name: statistics.median(one.value for one in same if one.component == name)
+                    for name in (*PARTS, "messages")
+                }
                 rate = sum(self.gradients()[0]) / max(parts["messages"], 1e-9)
                 costs[ranks] = Costs(parts, rate, same[0].parameters["samples"] / ranks)
         if 1 not in costs:
@@ -149,19 +125,16 @@ class TrainSteps:
 
     def predict(
         self, machine: GpuCluster | None, calibration: Mapping[int, Costs] | None, ranks: Sequence[int] = ()
-    ) -> list[Result]:
+    ) -> Results:
         """The modelled "makespan" and "seconds" by component, at `ranks` (default: those of the spec).
 
         With `machine` None on this one: what was measured on most ranks, with messages of the spec's buckets
         and link over it, by `models.overlap`; ranks beyond the cores take turns. On a cluster of GPUs, in 16
-        bits and without a look at `calibration`, by `models.training_step.predict`, which `hpclab validate`
-        scores.
-        """
-        many = counts("ranks", ranks or self.ranks, 1, 2**20)
+        bits, by `models.training_step.predict`; `calibration` is not looked at."""
         if machine is None:
             checks.instance("calibration", calibration, Mapping, "what fit() returned")
-        source, found = "a step on this machine" if machine is None else machine.title, list[Result]()
-        for count in many:
+        source, found = "a step on this machine" if machine is None else machine.title, Results()
+        for count in counts("ranks", ranks or self.ranks, 1, 2**20):
             parts = self._here(calibration or {}, count) if machine is None else self._there(machine, count)
             seconds = sum(parts[name] for name in SUMMED)
             found += self._of_step(seconds, parts, count, origin=Origin.MODELLED, source=source)
@@ -177,12 +150,7 @@ class TrainSteps:
         work = [0 if name.startswith(("token", "position")) else one.numel() for name, one in named]
         return overlap.buckets([one.nbytes for _, one in named], work, self.bucket)
 
-    def mine(self, results: Sequence[Result]) -> list[Result]:
-        """Those of `results` that are of these settings, whatever the number of ranks."""
-        return select(results, None, **self.settings())
-
     def settings(self) -> dict[str, Any]:
-        """The parameters that all of its Results have."""
         return {
             "scaling": self.scaling, "batch": self.batch, "bucket": self.bucket, "overlap": self.overlap,
             "link": str(self.link or ""), "store": str(self.store or ""), "shape": str(self.shape),
@@ -194,8 +162,8 @@ class TrainSteps:
         cores = allowance.cores().whole
         slower = max(1.0, ranks / cores) / max(1.0, base / cores)
         more = self.samples(ranks) / ranks / known.size
-        for name, times in (("input", more), ("forward", more), ("backward", more), ("optimizer", 1.0)):
-            parts[name] *= times * slower
+        for name in ("input", "forward", "backward", "optimizer"):
+            parts[name] *= slower * (1.0 if name == "optimizer" else more)
         if self.store is not None:
             size = 2 * (self.shape.sequence + 1)
             one = Reading(ranks, self.samples(ranks) // ranks, size, len(self.store.servers))
@@ -215,9 +183,9 @@ class TrainSteps:
         plan = Plan(samples, micro, data=ranks, precision=precision, overlap=self.overlap)
         step = training_step.predict(self.shape, plan, cluster)
         exposed, optimizer = step.parts["gradients"], step.parts["optimizer"]
+        computing = step.seconds - exposed - optimizer
         return {
-            "input": 0.0, "forward": (step.seconds - exposed - optimizer) / 3,
-            "backward": (step.seconds - exposed - optimizer) / 1.5, "exposed": exposed,
+            "input": 0.0, "forward": computing / 3, "backward": computing / 1.5, "exposed": exposed,
             "optimizer": optimizer, "idle": 0.0, "hidden": step.hidden["gradients"],
         }  # fmt: skip
 
@@ -232,38 +200,30 @@ class TrainSteps:
 
     def _results(self, trained: list[Trained], pool: Pool, repeat: int, far: str) -> list[Result]:
         """What one repeat showed; the parts are those of the step that took the median time."""
-        ranks, cores = len(trained), allowance.cores().whole
-        samples = self.samples(ranks)
+        ranks, link = len(trained), self.link
         steps = sorted(zip(*(rank.steps for rank in trained), strict=True), key=_wall)
         step = steps[len(steps) // 2]
+        seconds = _wall(step)
         parts = {name: statistics.fmean(one.seconds(name) for one in step) for name in PARTS}
-        parts["idle"] = max(0.0, _wall(step) - sum(parts.values()))
+        parts["idle"] = max(0.0, seconds - sum(parts.values()))
         parts["hidden"] = statistics.fmean(one.hidden for one in step)
         parts["messages"] = statistics.fmean(sum(m.end - m.begin for m in one.messages) for one in step)
-        linked = ""
-        if self.link is not None:
-            linked = f"gradients travel over a link of {self.link.bandwidth * 8e-9:g} Gb/s"
-            linked += f" and {format_seconds(self.link.latency)}" * bool(self.link.latency)
+        linked = f"gradients travel over a link of {link.bandwidth * 8e-9:g} Gb/s" if link else ""
+        linked += f" and {format_seconds(link.latency)}" if link and link.latency else ""
         condition = "; ".join(filter(None, (linked, far)))
-        shared = near(pool)
-        sample = timing.total(rank.sample for rank in trained)
+        where = environment(sample := timing.total(rank.sample for rank in trained), pool)
         # Seconds without a core, beyond those that ranks take turns on the cores, say that others had them.
-        late = sample.waited / sample.wall - max(0.0, 1 - cores / ranks) * shared
+        late = sample.waited / sample.wall - max(0.0, 1 - where["cores"] / ranks) * where["shared"]
         of: dict[str, Any] = {
             "origin": Origin.EMULATED if condition else Origin.MEASURED, "condition": condition,
-            "run": new_run_id(), "repeat": repeat,
-            "environment": {
-                "backend": pool.backend, "label": pool.label, "shared": shared,
-                "cores": cores, "late": max(0.0, late), **sample.facts(),
-            },
+            "run": new_run_id(), "repeat": repeat, "environment": where | {"late": max(0.0, late)},
         }  # fmt: skip
-        found, tokens = self._of_step(_wall(step), parts, ranks, **of), samples * self.shape.sequence
-        rate = tokens / _wall(step)
-        found.append(Result(NAME, "tokens per second", rate, parameters=self._point(ranks), **of))
+        found, tokens = self._of_step(seconds, parts, ranks, **of), self.samples(ranks) * self.shape.sequence
+        at = self._point(ranks)
+        found.append(Result(NAME, "tokens per second", tokens / seconds, parameters=at, **of))
         for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):
-            at = {"step": number, "elapsed": trained[0].elapsed[number], "tokens": tokens * (number + 1)}
-            loss = statistics.fmean(losses)
-            found.append(Result(NAME, "loss", loss, parameters=self._point(ranks) | at, **of))
+            when = {"step": number, "elapsed": trained[0].elapsed[number], "tokens": tokens * (number + 1)}
+            found.append(Result(NAME, "loss", statistics.fmean(losses), parameters=at | when, **of))
         return found
 
     @contextlib.contextmanager
@@ -273,9 +233,8 @@ class TrainSteps:
         if self.store is None:
             yield fsspec.filesystem("file"), str(tokens.filename), ""
             return
-        with StripedStore(self.store.servers, self.store.metadata, self.store.latency) as servers:
-            servers.fill({"tokens": tokens.tobytes()}, len(self.store.servers))
-            yield servers.client(self.store.link), "tokens", f"the tokens lie on {servers.condition}"
+        with on_store(self.store, {"tokens": tokens.tobytes()}) as (files, condition):
+            yield files, "tokens", f"the tokens lie on {condition}"
 
 
 def _wall(step: Iterable[TrainedStep]) -> float:

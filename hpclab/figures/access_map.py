@@ -1,8 +1,6 @@
-"""Which thread touched which item of an array, and when: items across, a warp's requests one below the other.
+"""Which lane touched which item of an array: items across, a row for each of a warp's requests in time.
 
-Colour is the lane, as in `warp_memory`; grey is what was moved along. What to notice: a row is one moment.
-Where a warp reads neighbours, a row is one solid run, and the rows walk through the array. Where each thread
-goes through a stretch of its own, every row combs the array, although each thread by itself reads neighbours.
+A warp that reads neighbours gives solid rows; threads with a stretch each give rows like combs.
 """
 
 import statistics
@@ -12,7 +10,7 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from hpclab import checks
 from hpclab.figures import lanes, style
@@ -22,10 +20,7 @@ _MOST = 64  # rows: below five pixels each a row says nothing
 
 
 def draw(trace: KernelTrace, array: str) -> str:
-    """SVG of the first 64 traced requests to `array` in global memory; ValueError where there is none.
-
-    Items are counted from the array's first, whatever its shape.
-    """
+    """SVG of the first 64 requests to `array` (flattened) in global memory; ValueError without any."""
     checks.instance("trace", trace, KernelTrace)
     requests = sorted(trace.select(array=array, space="global"), key=lambda request: request.step)
     bases = [found.base for found in trace.arrays if found.name == array]
@@ -33,23 +28,22 @@ def draw(trace: KernelTrace, array: str) -> str:
         seen = ", ".join(sorted({r.array for r in trace.requests if r.space == "global"})) or "none"
         raise ValueError(f"{trace.kernel} touches no array {array!r} in global memory; it touches: {seen}.")
     shown, base = requests[:_MOST], bases[0]
-    tall = min(22.0, max(5.0, 120 / len(shown)))  # two of them are compared on one screen
-    with style.look():
-        figure, ax = style.figure(height=tall * len(shown) + 145)
+    with style.drawing_context():
+        row_height = min(22.0, max(5.0, 120 / len(shown)))  # two figures are compared on one screen
+        figure, ax = style.figure(height=row_height * len(shown) + 145)
         _rows(ax, shown, base)
         ax.set(xlabel=f"item of {array}", ylabel="request", ylim=(len(shown) + 0.5, 0.5))
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda item, _: f"{item:g}"))
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False)
-        run = tuple(Patch(color=lanes.colour(lane)) for lane in range(WARP))
-        key = ax.legend(
-            [run, Patch(color=style.COLOUR["idle"])], ["lane 0 to 31", "moved along"], ncols=2,
+        keys = [tuple(Patch(color=lanes.colour(lane)) for lane in range(WARP))]
+        style.key_above(
+            ax, [*keys, Patch(color=style.COLOUR["idle"])], ["lane 0 to 31", "moved along"], ncols=2,
             handler_map={tuple: HandlerTuple(ndivide=None, pad=0)}, handlelength=4,
-            loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1,
+            loc="lower right", bbox_to_anchor=(1, 1),
         )  # fmt: skip
-        key.set_in_layout(False)
         style.describe(ax, _title(array, shown), _said(trace, requests, base), above=1)
     return style.svg(figure)
 
@@ -60,16 +54,14 @@ def _rows(ax: Axes, requests: Sequence[Request], base: int) -> None:
     ax.set_xlim(first, last)
     least = (last - first) / 450  # what can still be seen
     for row, (request, places) in enumerate(zip(requests, items, strict=True), 1):
-        wide, stripe = SECTOR / request.itemsize, (row - 0.44, 0.88)
-        moved = sectors(request.addresses, request.itemsize)
-        spans = [((sector * SECTOR - base) / request.itemsize, wide) for sector in moved]
+        size, stripe = request.itemsize, (row - 0.44, 0.88)
+        moved = sectors(request.addresses, size)
+        spans = [((sector * SECTOR - base) / size, SECTOR / size) for sector in moved]
         ax.broken_barh(spans, stripe, color=style.COLOUR["idle"], linewidth=0)
         colours = [lanes.colour(lane) for lane in request.lanes]
         asked = ax.broken_barh([(at, max(1, least)) for at in places], stripe, color=colours, linewidth=0)
-        who = f"block {request.block}, warp {request.warp}"
-        style.tips(
-            asked, *(f"{who}, lane {n}: item {at}" for n, at in zip(request.lanes, places, strict=True))
-        )
+        who, each = f"block {request.block}, warp {request.warp}", zip(request.lanes, places, strict=True)
+        style.tips(asked, *(f"{who}, lane {lane}: item {at}" for lane, at in each))
 
 
 def _title(array: str, requests: Sequence[Request]) -> str:

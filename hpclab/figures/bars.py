@@ -1,15 +1,11 @@
-"""Where the time went: stacked bars in rank-seconds, one for each node count.
-
-A bar is ranks × makespan high, whatever happened in it: that is what n nodes cost while the run lasted. Each
-part has a colour, a pattern and a label; the part that no event explains is drawn too, never left out.
-"""
+"""Where the time went: a stacked bar for each node count, ranks × makespan high in rank-seconds."""
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import scales, stacks, style
+from hpclab.figures import scales, stacks, style, wording
 from hpclab.results import Origin, Result, weakest
 from hpclab.trace import COMPONENTS, UNEXPLAINED
 from hpclab.units import format_seconds
@@ -37,8 +33,7 @@ def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
 def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt: str = "") -> Axes:
     """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`).
 
-    Nothing yet gives empty axes that say so. `doubt` about rank-seconds is what `quality.doubt` says of the
-    Results that they are from.
+    `doubt` is what `quality.doubt` says of the Results behind rank-seconds.
     """
     results = [] if isinstance(bars, Mapping) else checks.instances("bars", bars, Result)
     parts = bars if isinstance(bars, Mapping) else rank_seconds(results)
@@ -49,26 +44,27 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     counts = sorted(parts)
     totals = {count: sum(parts[count].values()) for count in counts}
     top = max(totals.values(), default=0) or 1.0
-    named = {
-        _counted(count, unit): {name: parts[count][name] for name in ORDER if name in parts[count]}
-        for count in counts
-    }
-    looks = {name: style.part(name) for name in ORDER}
-    text = stacks.draw(ax, named, looks, format_seconds, 1.05 * top, thick=_THICK)
-    _inside(ax, [*named.values()], top)
+    columns = [{name: parts[count][name] for name in ORDER if name in parts[count]} for count in counts]
+    named = {wording.numbered(count, unit): column for count, column in zip(counts, columns, strict=True)}
+    attributes = {name: style.part(name) for name in ORDER}
+    text = stacks.draw(ax, named, attributes, format_seconds, 1.05 * top, thick=_THICK)
+    _inside(ax, columns, top)
     ax.set(xlim=(-0.6, max(len(counts), 1) - 0.4), ylabel="Rank-seconds")
     ax.set_xlabel(unit[:1].upper() + unit[1:])
     ax.set_xticks(range(len(counts)), [f"{count}" for count in counts])
     scales.duration(ax.yaxis, top)
-    origin = weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
-    title = _title(parts, totals, unit) + f" ({origin})" * (origin is not Origin.MEASURED)
-    answer = style.doubted(title, quality.doubt(results), doubt)
+    title = "Where does the time go? No run yet"
+    if counts and totals[counts[-1]]:
+        title = f"At {wording.numbered(counts[-1], unit)}: {shares(columns[-1])}"
+    title += wording.unless_measured(
+        weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
+    )
+    answer = wording.doubted(title, quality.doubt(results), doubt)
     return style.describe(ax, answer, text or "Empty axes: run at a point to see its bar.")
 
 
 def _inside(ax: Axes, columns: Sequence[Mapping[str, float]], top: float) -> None:
-    """Write into each column but the last, beside which the parts are named, how much they are; and what, of
-    those that the last has not. Where there is no room there is nothing."""
+    """Write the sizes into each column but the last, and the names that the last one lacks, if they fit."""
     wide = 540 * _THICK / (len(columns) + 0.2)  # pixels, of which a letter takes half its height and more
     for place, column in enumerate(columns[:-1]):
         edge = 0.0
@@ -83,20 +79,10 @@ def _inside(ax: Axes, columns: Sequence[Mapping[str, float]], top: float) -> Non
 
 
 def shares(parts: Mapping[str, float]) -> str:
-    """What a bar is worth, in words: "81% compute, 12% transfer"."""
+    """The share of computing and of the largest other part: "81% compute, 12% transfer"."""
     total = sum(parts.values()) or 1.0
     losses = {name: seconds for name, seconds in parts.items() if name != "compute"}
     worst = max(losses, key=losses.__getitem__, default="")
     text = f"{parts.get('compute', 0.0) / total:.0%} compute"
     share = losses[worst] / total if worst else 0.0
     return text + f", {share:.0%} {worst}" * (share > 0.005)
-
-
-def _title(bars: Bars, totals: Mapping[int, float], unit: str) -> str:
-    if not totals or not totals[max(totals)]:
-        return "Where does the time go? No run yet"
-    return f"At {_counted(max(totals), unit)}: {shares(bars[max(totals)])}"
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit.removesuffix('s') if count == 1 else unit}"

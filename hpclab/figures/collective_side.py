@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpclab.figures import diagram, style
+from hpclab.figures import diagram, style, wording
 from hpclab.units import format_bytes, format_seconds
 
 LEFT, WIDTH = 580.0, 219.0
 INPUT, PARTIAL, DONE = style.COLOUR["idle"], style.COLOUR["waiting"], style.COLOUR["compute"]
 GROUND = "#e8e8e8"  # of a node
-FREE, CROWDED = style.MUTED, style.COLOUR["communication"]
+FREE, SHARED = style.MUTED, style.COLOUR["communication"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message: `size` in bytes, `took` in seconds, `times` as long to pass as alone, and whether a slowed
-    link was on its way."""
+    """A message: `size` in bytes, `took` in seconds, `times` as long as alone; `slow` over a slowed link."""
 
     source: int
     target: int
@@ -25,24 +24,24 @@ class Sent:
     slow: bool
 
     @property
-    def crowded(self) -> bool:
+    def shared(self) -> bool:
+        """Whether other messages slowed it down."""
         return self.times > 1.05
 
 
 def panel(
     sent: list[Sent], collective: str, adds: bool, nodes: bool, slowed: Sequence[tuple[int, int]]
 ) -> list[str]:
-    """`slowed`: the pairs whose messages cross a slowed link."""
+    """This step in numbers and the key; `slowed` are the pairs whose messages cross a slowed link."""
     rows = []
     if sent:
         least, most = min(one.size for one in sent), max(one.size for one in sent)
         size = f"{'up to ' if least < most else ''}{format_bytes(most)}{' each' * (len(sent) > 1)}"
-        rows.append(("", f"{style.counted(len(sent), 'message')}, {size}"))
+        rows.append(("", f"{wording.counted(len(sent), 'message')}, {size}"))
     if slowed:
         rows.append(("slow", f"slow link {_where(slowed)}"))
-    worst = max((one.times for one in sent if one.crowded), default=0.0)
-    if worst:
-        rows.append(("crowded", f"shared: up to {worst:.2g}× as long"))
+    if worst := max((one.times for one in sent if one.shared), default=0.0):
+        rows.append(("shared", f"shared: up to {worst:.2g}× as long"))
     if adds:
         rows.append(("partial", "partial sum"))
         rows.append(("done", "whole, to keep"))
@@ -70,22 +69,22 @@ def _where(slowed: Sequence[tuple[int, int]]) -> str:
 
 
 def clock(elapsed: list[float], step: int) -> list[str]:
-    """The steps on an axis of modelled time: ``elapsed[n]`` is the time after n of them, `step` are done."""
+    """An axis of modelled time: ``elapsed[n]`` is the time after n steps, of which `step` are done."""
     whole, y = elapsed[-1] or 1.0, 322.0
     ticks = "".join(f"M{LEFT + time / whole * WIDTH:.1f},{y + 12}v5" for time in elapsed[1:-1])
     return [
         diagram.text(LEFT, y - 8, format_seconds(elapsed[step]), bold=True),
         diagram.box(LEFT, y, WIDTH, 12, GROUND),
-        diagram.box(LEFT, y, elapsed[step] / whole * WIDTH, 12, CROWDED),
+        diagram.box(LEFT, y, elapsed[step] / whole * WIDTH, 12, SHARED),
         diagram.text(LEFT, y + 35, f"of {format_seconds(elapsed[-1])} modelled", colour=style.MUTED),
         f'<path d="{ticks}" stroke="{style.MUTED}"/>',
     ]
 
 
 def _key(kind: str, x: float, y: float) -> str:
-    if kind in ("slow", "crowded"):
-        look = 'stroke-dasharray="3 4" stroke-width="2.5"' if kind == "slow" else 'stroke-width="6"'
-        return f'<path d="M{x:.0f},{y:.1f}h26" stroke="{CROWDED}" {look}/>'
+    if kind in ("slow", "shared"):
+        line = 'stroke-dasharray="3 4" stroke-width="2.5"' if kind == "slow" else 'stroke-width="6"'
+        return f'<path d="M{x:.0f},{y:.1f}h26" stroke="{SHARED}" {line}/>'
     if kind == "node":
         return diagram.box(x, y - 10, 26, 20, GROUND, rx=9)
     high, fill = (9, PARTIAL) if kind == "partial" else (20, DONE if kind == "done" else INPUT)

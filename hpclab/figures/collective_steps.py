@@ -1,9 +1,7 @@
-"""A collective step by step: ranks in an oval, what each holds, what is sent, what the links make of it.
+"""A collective step by step: ranks in an oval with their buffers, and messages as arrows.
 
-A rank's strip is its work buffer. Where sums are built up, a part is filled as high as the share of ranks
-whose values are in it; what is part of the rank's result, and whole, is full and dark. So a ring fills all
-strips evenly, and a tree one after another. An arrow is a message; it is thick where it had to share a link.
-A slowed link is marked before anything has been sent: at the ranks whose messages leave by it.
+A part of a buffer is filled as high as the share of ranks whose values are summed in it; dark is what belongs
+to the rank's result. An arrow is thick where the message shared a link, and slowed links are dashed.
 """
 
 import math
@@ -33,10 +31,7 @@ _MOVE = (
 
 
 class StepPicture:
-    """The pictures of one timed schedule of 1 to 16 ranks; `ranks_per_node` neighbours stand on one ground.
-
-    ``draw(0)`` is before the first step, ``draw(steps)`` after the last.
-    """
+    """The pictures of one timed schedule of 1 to 16 ranks; ``draw(0)`` is before the first step."""
 
     def __init__(self, timing: ScheduleTime, ranks_per_node: int = 1) -> None:
         self.timing, self.schedule, self.per_node = timing, timing.schedule, ranks_per_node
@@ -91,12 +86,8 @@ class StepPicture:
     def draw(self, step: int) -> str:
         """The picture after `step` steps, with the messages of the last of them."""
         sent = self.sent(step)
-        body = [
-            _MOVE,
-            *self._grounds(),
-            *self._ranks(step),
-            *(self._arrow(message, len(sent)) for message in sent),
-        ]
+        body = [_MOVE, *self._grounds(), *self._ranks(step)]
+        body += [self._arrow(message, len(sent)) for message in sent]
         body += side.panel(sent, self.schedule.collective, self.adds, self.per_node > 1, self.slowed)
         body += side.clock([self.elapsed(number) for number in range(self.schedule.steps + 1)], step)
         return diagram.document(self.title(step), self._described(step, sent), body, height=HEIGHT)
@@ -130,8 +121,8 @@ class StepPicture:
         for first in range(0, self.schedule.ranks, self.per_node) if self.per_node > 1 else ():
             last = min(first + self.per_node, self.schedule.ranks) - 1
             path = "L".join(_xy(self._at(rank)) for rank in numpy.linspace(first, last, 61))
-            look = f'fill="none" stroke="{side.GROUND}" stroke-width="56" stroke-linecap="round"'
-            markup.append(f'<path d="M{path}" {look}><title>one node</title></path>')
+            line = f'fill="none" stroke="{side.GROUND}" stroke-width="56" stroke-linecap="round"'
+            markup.append(f'<path d="M{path}" {line}><title>one node</title></path>')
         return markup
 
     def _ranks(self, step: int) -> list[str]:
@@ -140,10 +131,10 @@ class StepPicture:
         for rank in range(self.schedule.ranks):
             corner = self._at(rank) - complex(width / 2, height / 2)
             left, top = corner.real, corner.imag
-            look: dict[str, Any] = {"stroke": style.GRID}
+            edge: dict[str, Any] = {"stroke": style.GRID}
             if rank in slow:
-                look = {"stroke": side.CROWDED, "stroke_width": 3, "stroke_dasharray": "3 4"}
-            markup.append(diagram.box(left, top, width, height, style.GROUND, rx=6, **look))
+                edge = {"stroke": side.SHARED, "stroke_width": 3, "stroke_dasharray": "3 4"}
+            markup.append(diagram.box(left, top, width, height, style.GROUND, rx=6, **edge))
             number = left + _NUMBER / 2 + 1, top + height / 2 + style.TEXT * 0.36
             markup.append(diagram.text(*number, str(rank), anchor="middle", bold=True))
             strip = left + _NUMBER, top + 4, width - _NUMBER - 5, height - 8
@@ -155,9 +146,7 @@ class StepPicture:
         """The buffer: runs of elements that hold the same thing."""
         held, wanted, first = self.held[step][rank], self._wanted(rank), self.held[0][rank]
         still = held == first if self.schedule.collective == "all_to_all" else numpy.zeros(len(held), bool)
-        markup: list[str] = []
-        begin = 0
-        scale = width / max(1, len(held))
+        markup, begin, scale = list[str](), 0, width / max(1, len(held))
         cells = zip(held.tolist(), (held == wanted).tolist(), still.tolist(), strict=True)
         for (value, done, input_), run in groupby(cells):
             end = begin + sum(1 for _ in run)
@@ -174,14 +163,11 @@ class StepPicture:
         """Where arrows touch a rank: on the side of the oval's middle, `along` pixels along its edge."""
         at = self._at(rank)
         way = (_CENTRE - at) / abs(_CENTRE - at)
-        reach = min(
-            (_BOX[0] / 2 + 5) / max(abs(way.real), 1e-9), (_BOX[1] / 2 + 5) / max(abs(way.imag), 1e-9)
-        )
-        return at + way * complex(reach, along)
+        sides = zip(_BOX, (abs(way.real), abs(way.imag)), strict=True)
+        return at + way * complex(min((length / 2 + 5) / max(part, 1e-9) for length, part in sides), along)
 
     def _arrow(self, message: side.Sent, among: int) -> str:
-        """A message as an arrow bent to the middle, and a token that travels along it; among very many
-        only a faint line."""
+        """A message as an arrow with a token that travels along it; among very many only a faint line."""
         many = among > _MANY * self.schedule.ranks
         apart = 9.0 if self.schedule.ranks > 2 and not many else 0.0
         start, end = self._inside(message.source, -apart), self._inside(message.target, apart)
@@ -189,12 +175,12 @@ class StepPicture:
         bent += (_CENTRE - bent) * bend
         arriving = (end - bent) / (abs(end - bent) or 1.0)
         neck, wing = end - 10 * arriving, 6j * arriving
-        colour = side.CROWDED if message.slow or message.crowded else side.FREE
-        wide = min(7.0, 2.5 + 1.5 * math.log2(message.times)) if message.crowded else 2.5
+        colour = side.SHARED if message.slow or message.shared else side.FREE
+        wide = min(7.0, 2.5 + 1.5 * math.log2(message.times)) if message.shared else 2.5
         dash = ' stroke-dasharray="3 4"' if message.slow else ""
         tip = f"{message.source} to {message.target}: {format_bytes(message.size)}"
         tip += f" in {format_seconds(message.took)}"
-        tip += f", {message.times:.2g} times as long as alone" if message.crowded else ""
+        tip += f", {message.times:.2g} times as long as alone" if message.shared else ""
         line = f'<g><title>{tip}</title><path d="M{_xy(start)}Q{_xy(bent)} {_xy(neck)}" fill="none"'
         if many:
             return f'{line} stroke="{colour}" stroke-width="{wide / 2:.1f}" stroke-opacity=".4"{dash}/></g>'

@@ -1,8 +1,4 @@
-"""Diagrams that are no charts (a warp's memory, a collective step by step): SVG text that stands alone.
-
-It can be shown by ``IPython.display.SVG``, put into ``widgets.HTML``, or written to a file. Sizes are in CSS
-pixels; 14 points are 18.7 of them.
-"""
+"""SVG written by hand, for diagrams that are no charts. Sizes are in CSS pixels."""
 
 import re
 import uuid
@@ -14,7 +10,7 @@ from hpclab.figures.style import GROUND, INK, TEXT, TITLE, WIDTH
 
 
 def text_width(string: str, size: float = TEXT, bold: bool = False) -> float:
-    """About how wide `string` is, in pixels, in a wide sans-serif font (DejaVu); others are narrower."""
+    """Roughly the width of `string` in DejaVu Sans; other fonts are narrower."""
     ems = sum(0.37 if c in "iljtfr.,:;|!'() " else 0.95 if c in "mwMW@%—" else 0.63 for c in string)
     return size * ems * (1.13 if bold else 1)
 
@@ -22,16 +18,16 @@ def text_width(string: str, size: float = TEXT, bold: bool = False) -> float:
 def text(
     x: float, y: float, string: str, *, anchor: str = "start", colour: str = INK, bold: bool = False
 ) -> str:
-    """A line of text whose baseline is at `y`; `anchor` is start, middle or end. Escaped here."""
+    """A line of text, escaped, with its baseline at `y`; `anchor` is start, middle or end."""
     weight = ' font-weight="600"' if bold else ""
     place = f' text-anchor="{anchor}"' if anchor != "start" else ""
     fill = f' fill="{colour}"' if colour != INK else ""
     return f'<text x="{x:.1f}" y="{y:.1f}"{place}{fill}{weight}>{escape(string)}</text>'
 
 
-def box(x: float, y: float, width: float, height: float, fill: str, tip: str = "", **look: Any) -> str:
-    """A rectangle; `look` are more of SVG's attributes (``stroke_width=2``), `tip` what the mouse shows."""
-    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in look.items())
+def box(x: float, y: float, width: float, height: float, fill: str, tip: str = "", **attributes: Any) -> str:
+    """A rectangle with more SVG `attributes` (``stroke_width=2``); `tip` is what the mouse shows."""
+    more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
     place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{more}'
     return f"<rect {place}><title>{escape(tip)}</title></rect>" if tip else f"<rect {place}/>"
 
@@ -49,12 +45,10 @@ def wrap(string: str, width: float, size: float = TEXT, bold: bool = False) -> l
 
 
 def document(title: str, description: str, body: Iterable[str], *, height: float) -> str:
-    """A whole figure: an SVG that scales down with its cell, is read aloud, and carries its title.
+    """An SVG that scales with its cell, its `title` drawn at the top and `description` for screen readers.
 
-    `title` says the answer's form ("Speedup of 4 nodes: 1.9×"), is drawn at the top left and is the
-    figure's name to a screen reader; `description` says in a sentence or two what somebody who cannot see
-    it must know. The body starts below ``title_height(title)``. No other figure has its ids, however alike:
-    a page takes a pattern from the first of that id, and shows none where that one is hidden.
+    The body starts below ``title_height(title)``. Ids are made unique: a page takes a pattern from the first
+    element with its id, and shows none where that one is hidden.
     """
     name = f"h{uuid.uuid4().hex[:8]}"
     inside = re.sub(r'( id="|url\(#)', rf"\1{name}-", "".join(body))
@@ -71,5 +65,5 @@ def document(title: str, description: str, body: Iterable[str], *, height: float
 
 
 def title_height(title: str) -> float:
-    """Pixels taken by the drawn title, to be left free at the top of the body."""
+    """Pixels that the drawn title takes."""
     return TITLE * (0.6 + 1.25 * len(wrap(title, WIDTH, TITLE, bold=True)))

@@ -1,8 +1,4 @@
-"""Labels that stand beside what they name, and not on one another, however the figure is resized.
-
-They are matplotlib's own annotations. Where each of them goes is worked out whenever the figure is drawn,
-from how large its text and its axes are then.
-"""
+"""Labels beside what they name, placed so that none overlap whenever the figure is drawn."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,16 +35,12 @@ class Label:
     colour: str = style.INK
 
 
-class _Arranged(Artist):
-    """Calls `arrange` just before labels are drawn."""
-
-    def __init__(self, arrange: Callable[[Any], None]) -> None:
-        super().__init__()
-        self.arrange = arrange
-        self.set(zorder=2.5, in_layout=False)
-
-    def draw(self, renderer: Any) -> None:
-        self.arrange(renderer)
+def _before_labels(ax: Axes, arrange: Callable[[Any], None]) -> None:
+    """Call `arrange` with the renderer just before the labels of `ax` are drawn."""
+    artist = Artist()
+    artist.set(zorder=2.5, in_layout=False)
+    vars(artist)["draw"] = arrange
+    ax.add_artist(artist)
 
 
 def _leader(colour: str, **more: Any) -> dict[str, Any]:
@@ -56,7 +48,7 @@ def _leader(colour: str, **more: Any) -> dict[str, Any]:
 
 
 def at_right(ax: Axes, labels: Sequence[Label]) -> None:
-    """Write `labels` into the right margin, each led to its point by a thin line."""
+    """Write `labels` into the right margin, with a thin line from each to its point."""
     low, high = ax.get_ylim()
     notes = [
         ax.annotate(
@@ -74,19 +66,18 @@ def at_right(ax: Axes, labels: Sequence[Label]) -> None:
         for note, place in zip(notes, spread(ends, heights, frame.y0, frame.y1), strict=True):
             note.xyann = MARGIN, (place - frame.y0) / frame.height
 
-    ax.add_artist(_Arranged(arrange))
+    _before_labels(ax, arrange)
 
 
 def beside(ax: Axes, labels: Sequence[Label]) -> None:
-    """Write `labels` beside their points inside the axes, where nothing stands (see `Space`); a thin line
-    leads to one that is farther off."""
-    look: dict[str, Any] = {"textcoords": "figure points", "annotation_clip": False, "in_layout": False}
-    letters: dict[str, Any] = look | {"va": "center", "zorder": 5, "bbox": style.BEHIND}
+    """Write `labels` beside their points where `FreeSpace` is free, with a thin line to those farther off."""
+    common: dict[str, Any] = {"textcoords": "figure points", "annotation_clip": False, "in_layout": False}
+    letters: dict[str, Any] = common | {"va": "center", "zorder": 5, "bbox": style.BEHIND}
     notes, leaders = [], []
     for label in labels:
         place, colour = (label.x, label.y), style.ink(label.colour)
         notes.append(ax.annotate(label.text, place, (0, 0), color=colour, **letters))
-        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_leader(colour), **look))
+        leaders.append(ax.annotate("", place, (0, 0), arrowprops=_leader(colour), **common))
 
     def arrange(renderer: Any) -> None:
         unit, sizes = renderer.points_to_pixels(1), []
@@ -96,25 +87,24 @@ def beside(ax: Axes, labels: Sequence[Label]) -> None:
             note.set_visible(False)
             leader.set_visible(False)
         points = [ax.transData.transform(note.xy) / unit for note in notes]
-        space = vars(ax)["_hpclab_space"] = Space(ax, renderer, points)
-        for number in sorted(  # first those with no room on the right, and of them the longest
-            range(len(notes)), key=lambda n: (points[n][0] + sizes[n][0] < space.frame.x1, -sizes[n][0])
-        ):
-            found = space.find(points[number], sizes[number])
-            if found is not None:
+        space = vars(ax)["_hpclab_space"] = FreeSpace(ax, renderer, points)
+        room = [point[0] + size[0] < space.frame.x1 for point, size in zip(points, sizes, strict=True)]
+        # first those with no room on the right, and of them the longest
+        for number in sorted(range(len(notes)), key=lambda n: (room[n], -sizes[n][0])):
+            if found := space.find(points[number], sizes[number]):
                 box, near = found
                 space.take(box, points[number], near)
                 notes[number].set(position=(box.x0, (box.y0 + box.y1) / 2), visible=True)
                 if near is not None:
                     leaders[number].set(position=near, visible=True)
 
-    ax.add_artist(_Arranged(arrange))
+    _before_labels(ax, arrange)
 
 
-class Space:
-    """What is free inside `ax`, in points of its figure: where no line, mark or text is, nor one of `points`.
+class FreeSpace:
+    """The parts of `ax`, in points of its figure, that are clear of lines, marks and texts, and of `points`.
 
-    Labels `beside` leave it in ``vars(ax)["_hpclab_space"]`` for an overlay.
+    `beside` leaves it in ``vars(ax)["_hpclab_space"]`` for an overlay.
     """
 
     def __init__(self, ax: Axes, renderer: Any, points: Sequence[Any]) -> None:
@@ -136,11 +126,10 @@ class Space:
                 self._texts += boxes
 
     def find(self, point: Any, size: Any, also: Sequence[Bbox] = ()) -> tuple[Bbox, Any] | None:
-        """The free place nearest to `point` for a text of this `size`, off the boxes `also`, and if that is
-        not beside it, where a line from the point is to end.
+        """The free box for a text of this `size` nearest to `point`, off the boxes `also`, and the end of its
+        line from the point, None right beside it. None without room.
 
-        One whose line crosses a text or a mark, or worse, a line, only where there is no better. None without
-        room.
+        A line that crosses a text or a mark, or worse, another line, is taken only for want of a better one.
         """
         (x, y), (width, height), frame = point, size, self.frame
         taken = numpy.array([box.extents for box in (*self.taken, *also)]).reshape(-1, 4)
@@ -165,7 +154,7 @@ class Space:
         return best
 
     def take(self, box: Bbox, point: Any, near: Any) -> None:
-        """Nothing else is to stand in `box`, nor on a line from `point` to `near`, if there is one."""
+        """Occupy `box`, and the line from `point` to `near` if there is one."""
         self._texts.append(box)
         self.taken.append(box.padded(1))
         if near is not None:
@@ -174,13 +163,13 @@ class Space:
 
 
 def between(start: Any, end: Any, half: float) -> list[Bbox]:
-    """Boxes along a line, twice `half` wide."""
+    """Boxes along a line, each 2 `half` wide."""
     steps = max(1, round(float(numpy.hypot(*numpy.subtract(end, start))) / (2 * half)))
     return [Bbox([place - half, place + half]) for place in numpy.linspace(start, end, steps + 1)]
 
 
 def spread(places: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
-    """The middles of boxes of these `heights`, as near to `places` as they go apart, from `low` to `high`."""
+    """The middles of boxes of these `heights`, near to `places`, not overlapping, from `low` to `high`."""
     if not places:
         return []
     order = numpy.argsort(places, kind="stable")

@@ -1,7 +1,6 @@
 """When each rank of a collective is done, for more ranks than a circle holds."""
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import StrMethodFormatter
 
 from hpclab import checks
 from hpclab.figures import direct_labels, scales, style
@@ -17,17 +16,16 @@ def draw(ax: Axes, timing: ScheduleTime, healthy: ScheduleTime | None = None) ->
         runs = {"ideal": (healthy, "all links healthy"), "communication": (timing, "with one slow link")}
     schedule = checks.instance("timing", timing, ScheduleTime).schedule
     labels, said = [], []
-    for colour, (run, name) in runs.items():
-        every = max(1, len(run.finish) // 256)
+    for name, (run, label) in runs.items():
+        every, colour, time = max(1, len(run.finish) // 256), style.COLOUR[name], format_seconds(run.time)
         ranks, done = range(0, len(run.finish), every), run.finish[::every]
-        ax.plot(ranks, done, color=style.COLOUR[colour])
-        text = f"{name}\n{format_seconds(run.time)}"
-        labels.append(direct_labels.Label(ranks[-1], float(done[-1]), text, style.COLOUR[colour]))
-        low, high = float(run.finish.min(initial=run.time)), run.time
-        said.append(f"{name}: done between {format_seconds(low)} and {format_seconds(high)}, modelled.")
+        ax.plot(ranks, done, color=colour)
+        labels.append(direct_labels.Label(ranks[-1], float(done[-1]), f"{label}\n{time}", colour))
+        low = format_seconds(float(run.finish.min(initial=run.time)))
+        said.append(f"{label}: done between {low} and {time}, modelled.")
     ax.set(xlabel="Rank", ylabel="Done after", xlim=(0, max(1, schedule.ranks - 1)))
     ax.set_ylim(0, max(timing.time * 1.05, 1e-12))
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     scales.duration(ax.yaxis, timing.time)
     direct_labels.at_right(ax, labels)
     title = f"{words(schedule.algorithm)} {words(schedule.collective)}".capitalize()

@@ -1,7 +1,4 @@
-"""When jobs waited and when they ran: a row for each, from its submission to its end.
-
-Slurm keeps whole seconds, so a bar may be a second off at either end.
-"""
+"""When jobs waited and when they ran: a row for each. Slurm keeps whole seconds, so a bar may be one off."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -9,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import style, timeline
+from hpclab.figures import style, timeline, wording
 from hpclab.trace import Event, Trace
 from hpclab.units import format_seconds
 
@@ -26,8 +23,7 @@ class FinishedLike(Protocol):
 
 
 def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None) -> Axes:
-    """Draw `jobs`, first submitted on top; `predicted` seconds from the first submission to the last end is a
-    line."""
+    """Draw `jobs`, first submitted on top, and a line `predicted` seconds after the first submission."""
     if predicted is not None:
         predicted = checks.number("predicted", predicted, 0, 1e9, "s")
     jobs = checks.instances("jobs", jobs, FinishedLike, "a job that has ended")
@@ -38,38 +34,29 @@ def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None)
         ax.text(0, 1, "Run the jobs, and they are drawn here.", transform=ax.transAxes, va="top")
         return style.describe(ax, "No job has ended yet", "An empty figure.")
     zero, last = every[0].submitted, max(job.ended for job in every)
-    events, rows, told = [], every[:_MOST], []
-    for row, job in enumerate(rows):
+    events, shown, told = [], every[:_MOST], []
+    for row, job in enumerate(shown):
         wait, run = job.started - job.submitted, job.ended - job.started
         told.append(f"{_name(job)} waited {wait:.0f} s and ran {run:.0f} s on {job.node_list or 'no node'}.")
         events.append(Event(row, "queue", job.submitted - zero, wait, label=told[-1]))
         events.append(Event(row, "compute", job.started - zero, run, label=told[-1]))
     span = max(last - zero, predicted or 0, 1.0)
-    trace = Trace(tuple(events), len(rows), 0.0, span)
+    title = f"{wording.counted(len(every), 'job')}, the last done after {format_seconds(last - zero)}"
     if predicted is not None:
         colour = style.COLOUR["prediction"]
         ax.axvline(predicted, zorder=3, label="predicted end", color=colour, linestyle="--", linewidth=2)
-    above = timeline.rows(ax, trace, range(len(rows)), queue="waiting", compute="running")
-    ax.set_yticks(range(len(rows)), [_cut(_name(job)) for job in rows])
-    ax.tick_params(axis="y", length=0)
+        title += f"; predicted {format_seconds(predicted)}"
+    title += f" (the first {_MOST} are drawn)" * (len(every) > _MOST)
+    trace = Trace(tuple(events), len(shown), 0.0, span)
+    above = timeline.rows(ax, trace, range(len(shown)), queue="waiting", compute="running")
+    style.rows(ax, [name if len(name) <= 20 else name[:19] + "…" for name in map(_name, shown)])
     ax.set(xlabel="Time since the first was submitted", xlim=(0, span * 1.01))
-    for row, job in enumerate(rows):
-        ax.annotate(
-            _cut(job.node_list, from_end=True), (job.ended - zero, row), (6, 0), color=style.MUTED,
-            textcoords="offset points", va="center", bbox=style.BEHIND, zorder=4,
-        )  # fmt: skip
-    title = f"{style.counted(len(every), 'job')}, the last done after {format_seconds(last - zero)}"
-    title += f"; predicted {format_seconds(predicted)}" if predicted is not None else ""
-    title += f" (the first {_MOST} are drawn)" if len(every) > _MOST else ""
+    beside: Any = {"color": style.MUTED, "va": "center", "bbox": style.BEHIND, "zorder": 4}
+    for row, job in enumerate(shown):
+        node = job.node_list if len(job.node_list) <= 20 else "…" + job.node_list[-19:]  # its number is last
+        style.note(ax, node, (job.ended - zero, row), (6, 0), **beside)
     return style.describe(ax, title, " ".join(told), above=above)
 
 
 def _name(job: Any) -> str:
     return job.name if job.array_task is None else f"{job.name} {job.array_task}"
-
-
-def _cut(name: str, from_end: bool = False) -> str:
-    """At most 20 letters of `name`; of a node the end, where its number stands."""
-    if len(name) <= 20:
-        return name
-    return "…" + name[-19:] if from_end else name[:19] + "…"

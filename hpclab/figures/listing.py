@@ -1,7 +1,4 @@
-"""A kernel's source in a figure: the current line is marked, and beside each line stands what it has cost.
-
-No line is cut: what is too long goes on below, further in.
-"""
+"""A kernel's source in a figure, long lines wrapped: the current one marked, and costs beside each."""
 
 import textwrap
 from collections.abc import Mapping
@@ -17,8 +14,7 @@ _MOST = 7  # rows shown at once
 
 
 def window(source: str, line: int, columns: int = 1) -> list[tuple[int, str]]:
-    """The rows shown while `line` runs, each with its line's number, from 1: all from the `def` on, or those
-    around `line`."""
+    """The rows around `line`, from the `def` on, each with the number of its line from 1."""
     fits = int((style.WIDTH - _COLUMN * columns - _NUMBER) / (style.TEXT * _EM))
     lines = textwrap.dedent(source).splitlines()
     first = next((n for n, text in enumerate(lines) if text.lstrip().startswith("def ")), 0)
@@ -33,14 +29,14 @@ def window(source: str, line: int, columns: int = 1) -> list[tuple[int, str]]:
 
 
 def height(source: str, columns: int = 1) -> float:
-    """Pixels that `draw` takes: the same for every line of `source`."""
+    """Pixels that `draw` takes, whatever the line."""
     return (len(window(source, 1, columns)) + 1.3) * ROW
 
 
 def draw(
     top: float, source: str, line: int, costs: Mapping[str, Mapping[int, str]], heading: str = "the kernel"
 ) -> str:
-    """The listing at `top`; `costs` is a column each: its heading -> what stands beside a line."""
+    """The listing at `top`; `costs` are columns: by heading, the text beside a line."""
     ends = [style.WIDTH - 6 - _COLUMN * place for place in reversed(range(len(costs)))]
     markup = [diagram.text(0, top + ROW * 0.8, heading, colour=style.MUTED)]
     for x, name in zip(ends, costs, strict=True):

@@ -1,8 +1,4 @@
-"""Time against message size: algorithms as lines, measurements as points, and where the best one changes.
-
-Both axes are logarithmic. On the left latency is all, and lines are flat; on the right bandwidth is, and they
-rise with the size. Which algorithm is lowest changes in between.
-"""
+"""Time against message size, logarithmic: algorithms as lines, measurements as points, and their crossing."""
 
 import math
 import statistics
@@ -15,7 +11,7 @@ import numpy
 from matplotlib.axes import Axes
 
 from hpclab import checks, quality
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.collective_side import words
 from hpclab.figures.direct_labels import Label
 from hpclab.models import presets
@@ -49,7 +45,7 @@ class Line:
 
 
 def line(name: str, time: Callable[[float], Any], sizes: Iterable[float]) -> Line:
-    """The curve of `time(size)`; an algorithm's `name` gives it its colour."""
+    """The curve of `time(size)`; `name` is an algorithm or a label."""
     every = tuple(sorted(set(sizes)))
     label = f"{words(name)}, predicted" if name in COLOURS else name
     return Line(label, every, tuple(float(time(size)) for size in every), name)
@@ -74,9 +70,8 @@ def draw(
 ) -> Axes:  # fmt: skip
     """Draw modelled `lines`, and `points`: Results of quantity "time" with a parameter "bytes".
 
-    Points of several algorithms have their algorithm's colour, and its name at the largest size. `crossing`
-    is the size at which the two best lines cross. ValueError where there is nothing to draw, or a Result is
-    no time of a size.
+    Points of several algorithms have their colour and name. `crossing` is the size in bytes at which the two
+    best lines cross. ValueError where there is nothing to draw, or a Result is no time of a size.
     """
     checks.instances("lines", lines, Line)
     crossing = checks.number("crossing", 0 if crossing is None else crossing, 0, 2**60, "bytes")
@@ -92,53 +87,45 @@ def draw(
     scales.message_sizes(ax, min(sizes) / 1.15, max(sizes) * 1.15)
     low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
     ax.set_ylim(10.0**low, 10.0 ** max(high, low + 1))
-    labels = []
+    labels, said = list[Label](), list[str]()
     nameless = _OTHERS if len(lines) > 1 else (style.COLOUR["ideal"],)
     for line, other in zip(lines, cycle(nameless), strict=False):
         colour = COLOURS.get(line.algorithm, other)
         ax.plot(line.sizes, line.seconds, color=colour, label=line.label)
         labels.append(Label(line.sizes[-1], line.seconds[-1], line.label, colour))
+        ends = [f"{format_seconds(line.seconds[n])} at {format_bytes(line.sizes[n])}" for n in (0, -1)]
+        said.append(f"{line.label}, modelled: {ends[0]}, {ends[1]}.")
     algorithms = sorted({point.parameters.get("algorithm", "") for point in points})
     for algorithm in algorithms:
         same = [point for point in points if point.parameters.get("algorithm", "") == algorithm]
-        labels += _marks(ax, same, COLOURS.get(algorithm, "") if len(algorithms) > 1 else "")
-    direct_labels.at_right(ax, labels if len(algorithms) > 1 else labels[: len(lines)])
+        names = _marks(ax, same, COLOURS.get(algorithm, "") if len(algorithms) > 1 else "")
+        labels += names * (len(algorithms) > 1)
+    direct_labels.at_right(ax, labels)
     crossed = min(sizes) < crossing < max(sizes)
     if crossed:
         style.vertical(ax, crossing, f"{format_bytes(crossing)}: here the best one changes")
     style.key(ax, [*(point.origin for point in points), *[Origin.MODELLED] * bool(lines)])
-    text = _said(lines, points) + f" The best algorithm changes at {format_bytes(crossing)}." * bool(crossing)
-    return style.describe(ax, style.doubted(title, quality.doubt(points)), text, above=int(crossed))
+    counts = {origin: sum(point.origin is origin for point in points) for origin in Origin}
+    text = " ".join([*said, *(f"{count} {origin} points." for origin, count in counts.items() if count)])
+    text += f" The best algorithm changes at {format_bytes(crossing)}." * bool(crossing)
+    return style.describe(ax, wording.doubted(title, quality.doubt(points)), text, above=int(crossed))
 
 
 def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:
-    """Every repeat of one algorithm, by origin; its name at the median of its largest size."""
+    """Draw every repeat of one algorithm, by origin; its name at the median of its largest size."""
     names = []
     for origin in Origin:
-        same = [point for point in points if point.origin is origin]
-        if not same:
-            continue
-        look = style.mark(origin, colour, pale=bool(quality.doubt(same)))
-        (line,) = ax.plot([p.parameters["bytes"] for p in same], [p.value for p in same], **look)
-        style.tips(line, *(_tip(point) for point in same))
-        largest = max(point.parameters["bytes"] for point in same)
-        time = statistics.median(p.value for p in same if p.parameters["bytes"] == largest)
-        name = words(same[0].parameters.get("algorithm", "")) or "library"
-        names.append(Label(largest, time, f"{name}, {origin}", colour or style.INK))
+        if same := [point for point in points if point.origin is origin]:
+            mark = style.mark(origin, colour, pale=bool(quality.doubt(same)))
+            sizes = [point.parameters["bytes"] for point in same]
+            style.plot(ax, sizes, [point.value for point in same], mark, map(_tip, same))
+            ends = [p.value for p in same if p.parameters["bytes"] == max(sizes)]
+            name = words(same[0].parameters.get("algorithm", "")) or "library"
+            text = f"{name}, {origin}"
+            names.append(Label(max(sizes), statistics.median(ends), text, colour or style.INK))
     return names
 
 
 def _tip(point: Result) -> str:
     text = f"{format_bytes(point.parameters['bytes'])}: {format_seconds(point.value)}, {point.origin}"
     return text + f" ({point.condition})" * bool(point.condition)
-
-
-def _said(lines: Sequence[Line], points: Sequence[Result]) -> str:
-    said = []
-    for line in lines:
-        ends = [f"{format_seconds(line.seconds[n])} at {format_bytes(line.sizes[n])}" for n in (0, -1)]
-        said.append(f"{line.label}, modelled: {ends[0]}, {ends[1]}.")
-    for origin in Origin:
-        count = sum(point.origin is origin for point in points)
-        said += [f"{count} {origin} points."] * bool(count)
-    return " ".join(said)

@@ -1,8 +1,4 @@
-"""The queue and the nodes at this moment, as HTML: a box for each node with the job it runs, then who waits.
-
-State is told by a word and a border, not by colour alone. What Slurm reports is text from outside this
-program, so everything is escaped.
-"""
+"""The nodes and the queue as HTML: a box for each node with the job it runs, then the jobs that wait."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,16 +12,12 @@ _MOST = 32  # boxes; a class sharing a big site wants its own nodes first, not a
 
 
 def draw(
-    nodes: Sequence[Any] = (),
-    jobs: Sequence[Any] = (),
-    workers: Sequence[Any] = (),
-    joined: int = 0,
-    wanted: int = 0,
-) -> str:
-    """HTML of Slurm's `nodes` and this pool's `jobs`; without Slurm, of the `workers`, processes here.
+    nodes: Sequence[Any] = (), jobs: Sequence[Any] = (), workers: Sequence[Any] = (),
+    joined: int = 0, wanted: int = 0,
+) -> str:  # fmt: skip
+    """HTML of cluster.slurm's `nodes` and this pool's `jobs`; without Slurm, of the pool's `workers`.
 
-    `joined` of `wanted` nodes have joined the pool. Jobs that wait are listed with Slurm's reason. What is
-    shown of each has the names of cluster.slurm's Node and Job, and of a pool's Worker.
+    `joined` of `wanted` nodes have joined the pool. Jobs that wait are listed with Slurm's reason.
     """
     rows = {"Nodes": [box(f"process {one.pid}", f"rank {one.rank}", "compute") for one in workers[:_MOST]]}
     if jobs or nodes:
@@ -44,10 +36,10 @@ def draw(
         label = f'<span style="flex:none;width:4em;color:{style.MUTED};padding-top:3px">{name}</span>'
         listed = f'<div role="list" aria-label="{name}">{"".join(boxes or [box("none yet")])}</div>'
         parts += f'<div style="display:flex">{label}{listed}</div>'
-    all_of_them = max(joined, wanted)
-    said = "Queue and nodes" + f": {joined} of {all_of_them} nodes joined" * bool(all_of_them)
-    look = f"font-size:{style.PROSE};line-height:1.3;color:{style.INK};background:{style.GROUND}"
-    return f'<div role="group" aria-label="{said}" style="{look}">{parts}</div>'
+    every = max(joined, wanted)
+    said = "Queue and nodes" + f": {joined} of {every} nodes joined" * bool(every)
+    css = f"font-size:{style.PROSE};line-height:1.3;color:{style.INK};background:{style.GROUND}"
+    return f'<div role="group" aria-label="{said}" style="{css}">{parts}</div>'
 
 
 def _node(node: Any, jobs: Sequence[Any]) -> str:
@@ -72,8 +64,8 @@ def _state(job: Any) -> str:
 
 
 def box(name: str, state: str = "", meaning: str = "idle") -> str:
-    """One box, of a node, a job or a process; `meaning` gives its colour, and idle is dashed."""
+    """A box for a node, a job or a process, escaped; `meaning` gives its colour, and idle is dashed."""
     line = "dashed" if meaning == "idle" else "solid"
     said = f"<b>{escape(name)}</b> {escape(state)}" if state else escape(name)
-    look = f"display:inline-block;border:2px {line} {style.COLOUR[meaning]};border-radius:5px;padding:0 8px"
-    return f'<span role="listitem" style="{look};margin:2px 6px 2px 0;white-space:nowrap">{said}</span>'
+    css = f"display:inline-block;border:2px {line} {style.COLOUR[meaning]};border-radius:5px;padding:0 8px"
+    return f'<span role="listitem" style="{css};margin:2px 6px 2px 0;white-space:nowrap">{said}</span>'

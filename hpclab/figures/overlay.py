@@ -1,8 +1,4 @@
-"""What moves over a figure that stands still: a transparent SVG, placed by the Axes' own transform.
-
-A figure costs matplotlib some 50 ms, a path over it a fraction of one: controls that are dragged redraw only
-this.
-"""
+"""A transparent SVG over a figure that stands still: redrawn in a fraction of matplotlib's 50 ms."""
 
 import math
 import uuid
@@ -22,14 +18,10 @@ _LINE = 1.2 * _POINT
 
 
 class Overlay:
-    """Draws over the figure of `ax` as ``style.svg`` drew it last; positions are in the data's units.
-
-    What lies outside the axes is cut off. Labels go into the right margin and are spread apart.
-    """
+    """Draws over the figure of `ax` as ``style.svg`` drew it last; positions are in the data's units."""
 
     def __init__(self, ax: Axes) -> None:
-        whole = ax.get_figure(root=True)
-        assert whole is not None
+        whole = style.root(ax)
         self.width, self.height = (72 * side for side in whole.get_size_inches())
         self._scale = 72 / whole.dpi
         self.left, low, self.right, high = (side * self._scale for side in ax.bbox.extents)
@@ -49,8 +41,8 @@ class Overlay:
         """A dashed line through the points."""
         places = self._transform.transform([*zip(xs, ys, strict=True)]) * self._scale
         path = "L".join(f"{x:.1f},{min(max(self.height - y, -2000), 4000):.1f}" for x, y in places)
-        look = f'fill="none" stroke="{colour}" stroke-width="2.3" stroke-dasharray="7 4"'
-        self._inside.append(f'<path d="M{path}" {look}/>')
+        drawn = f'fill="none" stroke="{colour}" stroke-width="2.3" stroke-dasharray="7 4"'
+        self._inside.append(f'<path d="M{path}" {drawn}/>')
 
     def mark(self, x: float, y: float, colour: str = style.INK) -> None:
         """A modelled number, as ``style.mark`` has it."""
@@ -66,17 +58,16 @@ class Overlay:
         )
 
     def arrow(self, start: Place, end: Place, text: str, colour: str) -> None:
-        """An arrow from one point to another, none between points that are nearly one, and `text` at its end,
-        where the labels `direct_labels.beside` leave room."""
+        """An arrow between points that do not nearly coincide, and `text` at its end where there is room."""
         (x, y), (right, low) = self.at(*start), self.at(*end)
         far = math.hypot(right - x, low - y)
         if far > 18:
             tip = f"{right - 8 * (right - x) / far:.1f},{low - 8 * (low - y) / far:.1f}"
-            look, head = f'fill="none" stroke="{colour}" stroke-width="2"', f"{self._name}-head"
+            drawn, head = f'fill="none" stroke="{colour}" stroke-width="2"', f"{self._name}-head"
             self._over.append(
                 f'<marker id="{head}" refX="9" refY="6" markerWidth="12" markerHeight="12" orient="auto"'
-                f' markerUnits="userSpaceOnUse"><path d="M2,1.5L9,6L2,10.5" {look}/></marker>'
-                f'<path d="M{x:.1f},{y:.1f}L{tip}" {look} marker-end="url(#{head})"/>'
+                f' markerUnits="userSpaceOnUse"><path d="M2,1.5L9,6L2,10.5" {drawn}/></marker>'
+                f'<path d="M{x:.1f},{y:.1f}L{tip}" {drawn} marker-end="url(#{head})"/>'
             )
         point = right, self.height - low
         arrow = between((x, self.height - y), point, 2)
@@ -92,7 +83,7 @@ class Overlay:
         )
 
     def vertical(self, x: float, label: str) -> None:
-        """A line across the axes at `x`, its label, on dark ground, over the axis below."""
+        """A line across the axes at `x`, its label on dark ground below them."""
         (place, _), low = self.at(x, 1), self.bottom + 1.3 * _POINT
         half = text_width(label, _POINT, bold=True) / 2 + 5
         self._over.append(
@@ -103,7 +94,7 @@ class Overlay:
         )
 
     def at_right(self, labels: Sequence[Label]) -> None:
-        """Texts in the right margin, each led to its point, as ``direct_labels.at_right`` has them."""
+        """Texts in the right margin, as ``direct_labels.at_right`` writes them."""
         points = [self.at(label.x, label.y) for label in labels]
         ends = [min(max(y, self.top), self.bottom) for _, y in points]
         heights = [_LINE * len(label.text.splitlines()) for label in labels]
@@ -119,14 +110,14 @@ class Overlay:
                 self._over.append(f'<text {at} fill="{style.ink(label.colour)}">{escape(line)}</text>')
 
     def title(self, text: str) -> None:
-        """A title where that of the axes stands, which is then to be left empty."""
+        """A title in place of that of the axes, which is then to be left empty."""
         self._over.append(
             f'<text x="{0.006 * self.width:.1f}" y="{self.top - 10:.1f}" font-size="15.75"'
             f' font-weight="bold">{escape(text)}</text>'
         )
 
     def svg(self) -> str:
-        """The layer: to be laid over the figure's own markup, in a box whose position is relative."""
+        """The layer, for a box with ``position: relative`` around the figure's own markup."""
         frame = f'width="{self.right - self.left:.1f}" height="{self.bottom - self.top:.1f}"'
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}"'

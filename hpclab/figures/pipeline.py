@@ -1,7 +1,6 @@
-"""A pipeline over time: ranks down, time across, a box for each forward and backward, the bubble white.
+"""A pipeline over time: ranks down, a box for each micro-batch's forward and backward, the bubble white.
 
-The number in a box is its micro-batch; a rank's later chunks are paler. At the right stands of how many
-micro-batches a rank holds the activations at the most.
+A rank's later chunks are paler; at the right stands how many micro-batches' activations it holds at most.
 """
 
 from collections.abc import Sequence
@@ -17,9 +16,8 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
 from hpclab import checks
-from hpclab.figures import scales, style
+from hpclab.figures import scales, style, wording
 from hpclab.models.pipeline import PipelineTime
-from hpclab.results import Origin
 from hpclab.units import format_seconds
 
 MOST = 16  # rows: more are too thin
@@ -36,20 +34,16 @@ def compare(above: PipelineTime, below: PipelineTime) -> Figure:
 
 
 def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
-    """Draw `timing`, the time axis at least up to `until` seconds, so that two of them can be compared.
-
-    Of more than MOST ranks some are drawn, evenly spaced.
-    """
+    """Draw `timing` on a time axis of at least `until` seconds; of more than MOST ranks some are drawn."""
     pipeline = checks.instance("timing", timing, PipelineTime).pipeline
     span = max(checks.number("until", until, 0, 1e12, "seconds"), timing.makespan)
-    shown = sorted({round(rank) for rank in numpy.linspace(0, pipeline.ranks - 1, min(pipeline.ranks, MOST))})
+    shown = style.some(pipeline.ranks, MOST)
     ax.barh(range(len(shown)), timing.makespan, 0.8, facecolor=style.GROUND, edgecolor=style.GRID)
     _boxes(ax, timing, shown, _DIGIT * len(f"{pipeline.micro_batches - 1}") * span / _ACROSS)
-    keys = [Patch(**_look(word), label=word) for word in _KINDS]
+    keys = [Patch(**_attributes(word), label=word) for word in _KINDS]
     keys += [Patch(facecolor=style.GROUND, edgecolor=style.MUTED, label="idle")]
     keys += [Patch(alpha=0, label="paler: a rank's later chunks")] * (pipeline.chunks > 1)
-    legend = ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, borderaxespad=0.1)
-    legend.set_in_layout(False)
+    style.key_above(ax, handles=keys, ncols=4)
     ax.set(xlim=(0, span), ylim=(len(shown) - 0.4, -0.6), ylabel="Rank", xlabel="Time since the beginning")
     held, counts = ax.secondary_yaxis("right"), pipeline.in_flight / pipeline.chunks
     held.set_ylabel("Micro-batches held")
@@ -60,13 +54,12 @@ def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
         axis.tick_params(axis="y", length=0)
     ax.grid(visible=False)
     scales.duration(ax.xaxis, span)
-    where = style.counted(pipeline.ranks, "stage") + f" × {pipeline.chunks} chunks" * (pipeline.chunks > 1)
+    where = wording.counted(pipeline.ranks, "stage") + f" × {pipeline.chunks} chunks" * (pipeline.chunks > 1)
     batches = f"{pipeline.micro_batches} micro-batch{'es' * (pipeline.micro_batches > 1)}"
     title = f"{pipeline.name[0].upper()}{pipeline.name[1:]} on {where}, {batches}: {timing.bubble:.0%} idle"
-    title += f" ({timing.origin})" * (timing.origin is not Origin.MEASURED)
     text = f"All is done after {format_seconds(timing.makespan)}. Rank 0 holds the activations of up to "
     text += f"{counts[0]:.3g} micro-batches, the last rank of {counts[-1]:.3g}."
-    return style.describe(ax, title, text, above=1)
+    return style.describe(ax, title + wording.unless_measured(timing.origin), text, above=1)
 
 
 def _boxes(ax: Axes, timing: PipelineTime, shown: Sequence[int], room: float) -> None:
@@ -79,13 +72,13 @@ def _boxes(ax: Axes, timing: PipelineTime, shown: Sequence[int], room: float) ->
         left, right, top, bottom = timing.start[own], timing.end[own], row - 0.4, row + 0.4
         corners = numpy.array([(left, top), (right, top), (right, bottom), (left, bottom)]).transpose(2, 0, 1)
         boxes = Path.make_compound_path_from_polys(corners)  # one path: thousands of patches take seconds
-        ax.add_patch(PathPatch(boxes, linewidth=0.3, **_look(word, chunk / chunks)))
+        ax.add_patch(PathPatch(boxes, linewidth=0.3, **_attributes(word, chunk / chunks)))
         ink = style.INK if kind or chunk else style.GROUND
         for n in numpy.flatnonzero(right - left > room):
             middle = (left[n] + right[n]) / 2
             ax.text(middle, row[n], f"{numbers[n]}", ha="center", va="center", color=ink)
 
 
-def _look(word: str, pale: float = 0.0) -> dict[str, Any]:
+def _attributes(word: str, pale: float = 0.0) -> dict[str, Any]:
     red, green, blue = (part + (1 - part) * 0.65 * pale for part in to_rgb(_KINDS[word]))
     return {"facecolor": (red, green, blue), "edgecolor": "#00000099"}

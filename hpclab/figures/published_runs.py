@@ -15,20 +15,20 @@ WITHIN = 0.1  # the band that is shaded
 
 
 def draw(ax: Axes, tables: Mapping[str, Sequence[PredictedRow]]) -> Axes:
-    """A cross for each row that is a time or a rate: its GPUs across, up predicted over published time.
+    """A cross for each placed row of `tables` that is a time or a rate: predicted over published time.
 
-    `tables` by what they are called; rows that are not placed are left out. ValueError where none is left.
+    ValueError where there is none.
     """
     labels, errors = list[direct_labels.Label](), list[float]()
     ax.axhspan(1 - WITHIN, 1 + WITHIN, color=style.GRID, alpha=0.6, linewidth=0)
     ax.axhline(1, color=style.COLOUR["ideal"], linewidth=1.2)
-    look = style.mark("published") | {"markersize": 6, "alpha": 0.6}
-    del look["color"]  # a table has its own
+    mark = style.mark("published") | {"markersize": 6, "alpha": 0.6}
+    del mark["color"]  # a table has its own
     for name, rows in checks.instance("tables", tables, Mapping).items():
         points = [point for row in rows if (point := _point(row))]
         if not points:
             continue
-        (line,) = ax.plot(*zip(*points, strict=True), **look)
+        (line,) = ax.plot(*zip(*points, strict=True), **mark)
         style.tips(line, *(f"{name}: {ratio - 1:+.1%}" for _, ratio in points))
         off = [abs(ratio - 1) for _, ratio in points]
         errors += off
@@ -50,7 +50,7 @@ def draw(ax: Axes, tables: Mapping[str, Sequence[PredictedRow]]) -> Axes:
 def _point(row: PredictedRow) -> tuple[float, float] | None:
     """(GPUs, predicted time over published) of a row."""
     seen = row.observation
-    if row.value is None or seen.unit not in ("s", "1/s") or not seen.value > 0 or not row.value > 0:
+    if seen.unit not in ("s", "1/s") or not seen.value > 0 or not (row.value or 0) > 0:
         return None
-    ratio = row.value / seen.value
+    ratio = (row.value or 0) / seen.value
     return float(seen.row.fields.get("gpus") or 1), 1 / ratio if seen.unit == "1/s" else ratio

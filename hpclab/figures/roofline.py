@@ -1,9 +1,6 @@
-"""The roofline of a device with kernels under it: who waits for memory, who for the units, and how far off.
+"""The roofline of a device with kernels under it, both axes logarithmic and the same for every precision.
 
-Both axes are logarithmic and stay where they are for a device, whatever its precision and kernels. The peak
-is a solid line, what was measured to be achievable a dashed one, and the ridge that is named is where the
-achievable slope and flat meet. The steps of a ladder share a colour and a mark, filled where measured and
-open where modelled. A kernel that does no operations has no place here: `bandwidth` draws it.
+The peak is solid, the achievable roof dashed. A kernel without operations is drawn by `bandwidth` instead.
 """
 
 import math
@@ -17,22 +14,19 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
 from hpclab import checks
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.overlay import Overlay
-from hpclab.figures.roofline_points import HIGH, LOW, Kernel, look, looks
+from hpclab.figures.roofline_points import HIGH, LOW, Kernel, mark, series_marks
 from hpclab.models.device import PRECISIONS, Device, Roof
 from hpclab.results import Origin
 from hpclab.units import format_bytes, format_flops
 
-Looks = Mapping[str, dict[str, Any]]  # of each series, as `roofline_points.looks` gives them
+Series = Mapping[str, dict[str, Any]]  # as `series_marks` gives them
 
 
 def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str = "fp32") -> Axes:
-    """Draw the roofs of `device` in `precision` and the kernels `under` them.
-
-    ValueError for a precision that the device does not have.
-    """
+    """Draw the roofs of `device` in `precision`, ValueError if it has none, and the kernels `under` them."""
     checks.instance("device", device, Device)
     checks.instances("under", under, Kernel)
     roofs = [device.roof(precision, basis) for basis in device.bases]
@@ -52,24 +46,23 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel] = (), precision: str 
     direct_labels.at_right(ax, labels)
     _bandwidths(ax, roofs)
     _ridge(ax, roofs[-1])
-    found = looks(under)
-    there = [kernel for kernel in under if kernel.on_axis]
+    series, there = series_marks(under), [kernel for kernel in under if kernel.on_axis]
     for kernel in there:  # every repeat is a mark; the tip says what it is
-        at = min(kernel.intensity, HIGH), look(kernel, found[kernel.series])
-        (drawn,) = ax.plot([at[0]] * len(kernel.rates), kernel.rates, clip_on=False, **at[1])
+        at, own = min(kernel.intensity, HIGH), mark(kernel, series[kernel.series]) | {"clip_on": False}
         both = zip(kernel.rates, kernel.bandwidths, strict=True)
-        style.tips(drawn, *(f"{kernel.name}: {_both(*one)}, {kernel.origin} {kernel.note}" for one in both))
+        texts = (f"{kernel.name}: {_both(*one)}, {kernel.origin} {kernel.note}" for one in both)
+        style.plot(ax, [at] * len(kernel.rates), kernel.rates, own, texts)
     steps = Counter(kernel.series for kernel in {kernel.name: kernel for kernel in there}.values())
-    several = {name: series for name, series in found.items() if steps[name] > 1}
+    several = {name: one for name, one in series.items() if steps[name] > 1}
     _key(ax, there, several)
-    direct_labels.beside(ax, _named(there, found, several))
+    direct_labels.beside(ax, _named(there, series, several))
     title = f"{device.title}, {PRECISIONS[precision]}: {ridge_of(roofs[-1])}"
-    answer = style.doubted(title, *(kernel.doubt for kernel in there))
+    answer = wording.doubted(title, *(kernel.doubt for kernel in there))
     return style.describe(ax, answer, _said(device, roofs, under))
 
 
 def over(ax: Axes, before: Kernel, after: Kernel) -> Overlay:
-    """What moves over a drawn roofline: an arrow from the kernel `before` a what-if to `after` it."""
+    """The overlay of a what-if: an arrow from the kernel `before` it to `after` it."""
     layer, colour = Overlay(ax), style.COLOUR["what if"]
     layer.mark(*after.place, colour)
     layer.arrow(before.place, after.place, after.name, colour)
@@ -81,13 +74,12 @@ def kind(roof: Roof, what: str) -> str:
 
 
 def ridge_of(roof: Roof) -> str:
-    """ "achievable ridge at 17": of which of a device's roofs, for they lie at two."""
+    """ "achievable ridge at 17"."""
     return f"{roof.basis} ridge at {roof.ridge:.{0 if roof.ridge >= 9.95 else 1}f}"
 
 
 def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
-    """Written above the slope and turned as it is, the upper line's above the lower one's: few kernels stand
-    that far up."""
+    """Write the roofs' bandwidths above the slope, turned as it is."""
     words = [f"{format_bytes(r.bandwidth, binary=False)}/s {kind(r, 'bandwidth')}" for r in pair]
     end = max(pair[0].ridge, 4 * LOW)
     logarithms = offset_copy(ax.transLimits + ax.transAxes, ax.get_figure(root=True), -12, -5, "points")
@@ -101,28 +93,25 @@ def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
 def _ridge(ax: Axes, roof: Roof) -> None:
     ax.vlines(roof.ridge, 0, roof.rate, style.MUTED, (0, (2, 4)), linewidth=1, in_layout=False)
     left = roof.ridge > math.sqrt(LOW * HIGH)  # in the right half it would run into the key
-    ax.annotate(
-        ridge_of(roof), (roof.ridge, 0), (-5 if left else 5, 6), color=style.MUTED,
-        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if left else "left",
-    )  # fmt: skip
-    look: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
-    ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **look)
+    side: Any = {"xycoords": ("data", "axes fraction"), "ha": "right" if left else "left"}
+    style.note(ax, ridge_of(roof), (roof.ridge, 0), (-5 if left else 5, 6), color=style.MUTED, **side)
+    diamond: Any = {"markerfacecolor": style.GROUND, "markeredgecolor": style.INK, "markeredgewidth": 1.6}
+    ax.plot(roof.ridge, roof.rate, "D", markersize=8, zorder=3, **diamond)
 
 
-def _key(ax: Axes, there: Sequence[Kernel], several: Looks) -> None:
-    """What colours, shapes and fillings mean, in the margin below the roofs' names."""
+def _key(ax: Axes, there: Sequence[Kernel], several: Series) -> None:
+    """The legend, in the margin below the roofs' names."""
     lines = {name: Line2D([], [], linestyle="none", **one) for name, one in several.items()}
     for origin in Origin:
         if of_it := [kernel for kernel in there if kernel.origin is origin]:
             grey = {"color": style.MUTED, "marker": "o"}
-            lines[str(origin)] = Line2D([], [], **{**look(of_it[0], grey), "alpha": 1})
+            lines[str(origin)] = Line2D([], [], **{**mark(of_it[0], grey), "alpha": 1})
     if lines:
         ax.legend([*lines.values()], [*lines], loc="lower left", bbox_to_anchor=(1.0, -0.03), borderpad=0)
 
 
-def _named(there: Sequence[Kernel], found: Looks, several: Looks) -> list[Label]:
-    """The names at the marks: kernels that stand on one spot share a label. Where a ladder has `several`
-    steps, its name is in the key."""
+def _named(there: Sequence[Kernel], series: Series, several: Series) -> list[Label]:
+    """A label for each spot where kernels stand, without the names of `several`, which are in the key."""
     spots: dict[tuple[int, ...], list[Kernel]] = {}
     for kernel in there:
         spot = tuple(round(4 * math.log(max(place, 1e-9))) for place in kernel.place)
@@ -130,7 +119,7 @@ def _named(there: Sequence[Kernel], found: Looks, several: Looks) -> list[Label]
     labels = []
     for same in spots.values():
         names = (k.step if k.series in several else k.name.replace(", ", ": ") for k in same)
-        colours = {found[kernel.series]["color"] for kernel in same}
+        colours = {series[kernel.series]["color"] for kernel in same}
         text, mixed = ", ".join(dict.fromkeys(names)), len(colours) > 1
         labels.append(Label(*same[0].place, text, style.INK if mixed else colours.pop()))
     return labels

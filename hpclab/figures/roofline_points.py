@@ -1,8 +1,9 @@
-"""Kernels as points of a roofline: intensity against rate, every repeat, and where the numbers are from."""
+"""Kernels as points of a roofline."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from hpclab import checks, quality
@@ -19,8 +20,8 @@ _SERIES = (  # of a ladder's steps: neither the roof's colours nor the what-if's
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel under a roof: `intensity` in FLOP per byte, `rates` in FLOP/s and `bandwidths` in bytes/s,
-    one of each for each repeat; `doubt` says why it is worthless. Steps named "ladder, step" are a series."""
+    """A kernel, named "ladder, step" or "kernel": `intensity` in FLOP per byte, and for each repeat one of
+    `rates` in FLOP/s and `bandwidths` in bytes/s. `doubt` is that of `quality`."""
 
     name: str
     intensity: float
@@ -36,12 +37,11 @@ class Kernel:
 
     @property
     def step(self) -> str:
-        """Its name within its series."""
         return self.name.split(", ", 1)[-1]
 
     @property
     def place(self) -> tuple[float, float]:
-        """Where it stands: intensity and the median FLOP/s."""
+        """Intensity and the median FLOP/s."""
         return min(self.intensity, HIGH), statistics.median(self.rates)
 
     @property
@@ -50,17 +50,14 @@ class Kernel:
         return self.intensity >= LOW
 
 
-def looks(every: Sequence[Kernel]) -> dict[str, dict[str, Any]]:
-    """A colour and a mark for each series, in the order in which they come."""
-    names = dict.fromkeys(kernel.series for kernel in every)
-    looks = (_SERIES[number % len(_SERIES)] for number in range(len(names)))
-    return {
-        name: {"color": colour, "marker": mark} for name, (colour, mark) in zip(names, looks, strict=True)
-    }
+def series_marks(every: Sequence[Kernel]) -> dict[str, dict[str, Any]]:
+    """A colour and a marker for each series."""
+    marks = zip(dict.fromkeys(kernel.series for kernel in every), cycle(_SERIES), strict=False)
+    return {name: {"color": colour, "marker": marker} for name, (colour, marker) in marks}
 
 
-def look(kernel: Kernel, series: dict[str, Any]) -> dict[str, Any]:
-    """Its mark in the `series`' colour and shape: filled where it was measured, open where it is modelled."""
+def mark(kernel: Kernel, series: dict[str, Any]) -> dict[str, Any]:
+    """Its mark in the colour and shape of its `series`: filled where measured, open where modelled."""
     whole = style.mark(kernel.origin, series["color"], pale=bool(kernel.doubt))
     if kernel.origin is Origin.MODELLED:
         whole |= {"marker": series["marker"], "markerfacecolor": style.GROUND, "markeredgewidth": 2}
@@ -70,10 +67,7 @@ def look(kernel: Kernel, series: dict[str, Any]) -> dict[str, Any]:
 
 
 def kernels(results: Sequence[Result]) -> list[Kernel]:
-    """The kernels of an experiment's Results: one per ladder, step and origin, with all its repeats.
-
-    Taken are those of quantity "time" with the parameters step, bytes and flops, as KernelLadder gives them.
-    """
+    """A Kernel for each ladder, step and origin of KernelLadder's Results, with all its repeats."""
     found: dict[tuple[str, Origin], list[Result]] = {}
     results = checks.instances("results", results, Result)
     for result in results:
@@ -96,6 +90,6 @@ def kernels(results: Sequence[Result]) -> list[Kernel]:
 
 
 def modelled(found: KernelTime) -> Kernel:
-    """The kernel of a prediction."""
-    rates, bandwidths, note = (found.rate,), (found.bandwidth,), f"{found.bound}-bound"
-    return Kernel(found.work.name, found.work.intensity, rates, bandwidths, Origin.MODELLED, note)
+    """The Kernel of a prediction."""
+    work, note = found.work, f"{found.bound}-bound"
+    return Kernel(work.name, work.intensity, (found.rate,), (found.bandwidth,), Origin.MODELLED, note)

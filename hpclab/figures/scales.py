@@ -1,19 +1,10 @@
 """Axes in the units of the field: counts of ranks, message sizes in bytes, times in seconds, rates."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import (
-    EngFormatter,
-    FixedLocator,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    MultipleLocator,
-    NullFormatter,
-    NullLocator,
-)
+from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, MaxNLocator, MultipleLocator
 
 from hpclab.units import format_bytes
 
@@ -31,15 +22,13 @@ def counts(ax: Axes, most: int, name: str) -> None:
         ax.set_yscale("log", base=2)
         for axis, base in ((ax.xaxis, 2), (ax.yaxis, 4)):
             axis.set_major_locator(LogLocator(base))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.set_xlim(0.93, most * 1.07)
-        ax.set_ylim(0.5, most * 1.15)
+            axis.set_major_formatter("{x:g}")
+            axis.minorticks_off()
+        ax.set(xlim=(0.93, most * 1.07), ylim=(0.5, most * 1.15))
     else:
         ax.xaxis.set_major_locator(MultipleLocator(1))
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        ax.set_xlim(1 - (most - 1) / 60, most + (most - 1) / 60)
-        ax.set_ylim(0, most * 1.08)
+        ax.set(xlim=(1 - (most - 1) / 60, most + (most - 1) / 60), ylim=(0, most * 1.08))
 
 
 def logarithmic(ax: Axes, which: Literal["x", "y"], unit: str, name: str) -> None:
@@ -48,9 +37,9 @@ def logarithmic(ax: Axes, which: Literal["x", "y"], unit: str, name: str) -> Non
     axis: Axis = getattr(ax, f"{which}axis")
     axis.set_major_locator(LogLocator(10, numticks=9 if which == "y" else 6))
     axis.set_minor_locator(LogLocator(10, subs=(2, 5), numticks=16))  # all nine would double the drawing time
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter("")
     prefixed = EngFormatter(unit)
-    whole = FuncFormatter(lambda t, _: f"{t:,.12g} s" if t >= 1 else prefixed(t))  # 100 s, never 1 ks
+    whole: Any = lambda t, _: f"{t:,.12g} s" if t >= 1 else prefixed(t)  # noqa: E731 - 100 s, never 1 ks
     axis.set_major_formatter(whole if unit == "s" else prefixed)
 
 
@@ -59,8 +48,8 @@ def message_sizes(ax: Axes, low: float, high: float) -> None:
     ax.set_xscale("log", base=2)
     ax.set(xlabel="Message size", xlim=(low, high))
     ax.xaxis.set_major_locator(LogLocator(2, numticks=7))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: format_bytes(size)))
+    ax.xaxis.minorticks_off()
+    ax.xaxis.set_major_formatter(lambda size, _: format_bytes(size))
 
 
 def duration(axis: Axis, span: float) -> None:
@@ -68,4 +57,4 @@ def duration(axis: Axis, span: float) -> None:
     scale, unit = next((s, name) for least, s, name in _UNITS if span >= least)
     ticks = MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(0, span / scale)
     axis.set_major_locator(FixedLocator([tick * scale for tick in ticks]))
-    axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t / scale:,.6g} {unit}"))
+    axis.set_major_formatter(lambda t, _: f"{t / scale:,.6g} {unit}")

@@ -1,4 +1,4 @@
-"""Stacked bars: what each whole consists of, part on part, in one order and one look."""
+"""Stacked bars."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -9,23 +9,22 @@ from hpclab.figures import direct_labels, style
 
 
 def draw(
-    ax: Axes, bars: Mapping[str, Mapping[str, float]], looks: Mapping[str, Any],
+    ax: Axes, bars: Mapping[str, Mapping[str, float]], attributes: Mapping[str, Any],
     said: Callable[[float], str], end: float, *, at: Sequence[float] = (), thick: float = 0.6,
     across: bool = False, pale: Collection[str] = (),
 ) -> str:  # fmt: skip
-    """Stack the parts of `bars`, by their names, at 0, 1, 2, ... or `at`, on an axis up to `end`.
+    """Stack the parts of `bars`, by name, at 0, 1, 2, ... or `at`, on an axis that ends at `end`.
 
-    `looks` are those of the parts and `said` writes a number. Parts of the last bar are named beside it, but
-    not where bars go `across`. Returns what a screen reader says.
+    A part has its matplotlib `attributes`; `said` formats a size; parts of the last upright bar are named
+    beside it. Returns a screen reader's text.
     """
     stack, labels = ax.barh if across else ax.bar, list[direct_labels.Label]()
     last, lines = [*bars][-1:], []
     for place, (name, bar) in zip(at or range(len(bars)), bars.items(), strict=True):
         edge = 0.0
         for part, size in bar.items():
-            look = looks[part] | ({"alpha": 0.5} if name in pale else {})
-            (drawn,) = stack(place, size, thick, edge, label=part, **look)
-            style.tips(drawn, f"{name}, {part}: {said(size)}")
+            drawn = attributes[part] | ({"alpha": 0.5} if name in pale else {})
+            style.tips(*stack(place, size, thick, edge, label=part, **drawn), f"{name}, {part}: {said(size)}")
             if name in last and size > 0.01 * end:
                 text = f"{part} {said(size)}"
                 labels.append(direct_labels.Label(place + thick / 2 + 0.02, edge + size / 2, text))

@@ -1,14 +1,11 @@
-"""What clients of a shared store get between them, by how many they are: measured, predicted, and what binds.
-
-Notice the corner: up to it each client brings its own speed, beyond it all share what the store gives.
-"""
+"""The bandwidth of a shared store by its number of clients: measured, predicted, and the limits that bind."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from matplotlib.axes import Axes
 
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Result
@@ -16,16 +13,11 @@ from hpclab.units import format_bytes
 
 _LEAST = 2e5  # B/s: half of what files of 4 KiB bring at 100 opens/s
 CLIENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-_LOOK = {name: style.COLOUR[part] for name, part in (
-    ("servers", "storage"), ("clients' links", "transfer"), ("metadata", "waiting")
-)}  # fmt: skip
+_COLOURS = {"servers": "storage", "clients' links": "transfer", "metadata": "waiting"}
 
 
 def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
-    """Empty axes up to `most` bytes/s, with the bandwidths in `results` (parameter "clients") as marks.
-
-    The curves come over it: `over`.
-    """
+    """Axes up to `most` bytes/s with bandwidths (parameter "clients") as marks; curves come `over` them."""
     found = [one for one in results if one.quantity == "bandwidth"]
     scales.logarithmic(ax, "y", "B/s", "All clients together")
     ax.set_xscale("log", base=2)
@@ -34,21 +26,18 @@ def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
     ax.set_xticks(doublings, [f"{clients}" for clients in doublings])
     ax.minorticks_off()
     for one in found:
-        (mark,) = ax.plot(one.parameters["clients"], one.value, **style.mark(one.origin))
-        style.tips(mark, f"{rate(one.value)}, {one.origin}: {one.condition}")
+        tip = f"{rate(one.value)}, {one.origin}: {one.condition}"
+        style.plot(ax, one.parameters["clients"], one.value, style.mark(one.origin), [tip])
     style.key(ax, [one.origin for one in found])
     if legend := ax.get_legend():
         legend.set_loc("lower right")  # limits run along the top
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.set_layout_engine("constrained", rect=(0, 0, 0.72, 1))
+    style.root(ax).set_layout_engine("constrained", rect=(0, 0, 0.72, 1))
     values = "; ".join(f"{one.parameters['clients']}: {rate(one.value)}" for one in found)
     return style.describe(ax, " ", f"Bandwidth by number of clients. {values or 'Nothing is measured'}.")
 
 
 def over(ax: Axes, store: Store, reading: Reading) -> Overlay:
-    """The modelled curve for `store` and `reading`, the limits that it meets, and what binds at
-    ``reading.clients``."""
+    """The overlay of the modelled curve, its limits, and what binds at ``reading.clients``."""
     layer = Overlay(ax)
     curve = [predict(store, replace(reading, clients=clients)).bandwidth for clients in CLIENTS]
     layer.line(CLIENTS, curve, style.COLOUR["modelled"])
@@ -62,19 +51,20 @@ def over(ax: Axes, store: Store, reading: Reading) -> Overlay:
     }
     for name, values in limits.items():
         if values[0] < 100 * curve[-1]:  # else it is far from here, or there is none
-            layer.line(CLIENTS, values, _LOOK[name])
-            labels.append(direct_labels.Label(CLIENTS[-1], values[-1], f"limit of {name}", _LOOK[name]))
+            colour = style.COLOUR[_COLOURS[name]]
+            layer.line(CLIENTS, values, colour)
+            labels.append(direct_labels.Label(CLIENTS[-1], values[-1], f"limit of {name}", colour))
     layer.at_right(labels)
     layer.title(said(store, reading))
     return layer
 
 
 def said(store: Store, reading: Reading) -> str:
-    """The answer: what so many clients get, and what binds."""
+    """What so many clients get, and what binds."""
     at = predict(store, reading)
     verb = "bind" if at.bound.endswith("s") else "binds"
     came = f"{rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"
-    return f"{style.counted(reading.clients, 'client')}: {came}; {at.bound} {verb} (modelled)"
+    return f"{wording.counted(reading.clients, 'client')}: {came}; {at.bound} {verb} (modelled)"
 
 
 def rate(value: float) -> str:

@@ -1,11 +1,7 @@
-"""The one look of the course: colours by meaning, marks by origin, and a figure that can be read aloud.
+"""Colours by meaning (Okabe-Ito), marks by origin, and figures as SVG that a screen reader can read.
 
-White ground, few lines, direct labels instead of legends, Okabe–Ito colours that colour-blind readers can
-tell apart, and the same colour for the same thing in every figure. Colour is never the only carrier: where a
-number came from is told by the shape of its mark, and stacked parts carry a pattern and a label.
-
-Charts are matplotlib's, in the style sheet ``hpclab.mplstyle``. Sizes are in CSS pixels: matplotlib's inch
-has 96 of them, a point 4/3.
+Colour is never the only carrier: the shape of a mark tells its origin, stacked parts have a pattern and a
+label. Charts are matplotlib's, in ``hpclab.mplstyle``. Sizes are CSS pixels: 96 an inch, 4/3 a point.
 """
 
 import contextlib
@@ -14,12 +10,13 @@ import io
 import re
 import threading
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import matplotlib
 import matplotlib.style
+import numpy
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -88,10 +85,9 @@ def _luminance(*channels: int) -> float:
 
 
 def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[str, Any]:
-    """The look of a mark, for ``ax.plot(x, y, **mark(origin))``: its shape says where a number came from.
+    """Arguments of ``ax.plot`` for a mark whose shape says where a number came from.
 
-    Measured: filled circle; emulated: open circle; modelled: a short bar, as on a line; recorded: grey
-    diamond; published: black cross. `pale` is for what was measured and is not worth a statement.
+    `pale` is for what was measured and is in doubt.
     """
     origin = Origin(origin)
     if not colour or origin in (Origin.RECORDED, Origin.PUBLISHED):
@@ -108,64 +104,75 @@ def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[
 
 
 def part(name: str) -> dict[str, Any]:
-    """The look of a stacked part, for ``ax.bar`` and ``ax.broken_barh``: its colour, its pattern, an edge."""
+    """Arguments of ``ax.bar`` and ``ax.broken_barh`` for a part: its colour, its pattern, an edge."""
     return {"facecolor": COLOUR[name], "hatch": HATCH.get(name, ""), "edgecolor": "#00000099"}
 
 
 def key(ax: Axes, origins: Collection[Origin]) -> None:
-    """What the shapes of the marks mean, in the upper left corner: nothing else tells the origin."""
+    """A legend of the origins' marks in the upper left corner."""
     named = {str(origin): Line2D([], [], **mark(origin)) for origin in Origin if origin in origins}
-    look: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
+    frame: Any = {"frameon": True, "framealpha": 1, "edgecolor": GROUND, "facecolor": GROUND}
     if named:
-        ax.legend([*named.values()], [*named], loc="upper left", borderaxespad=0.2, **look)
+        ax.legend([*named.values()], [*named], loc="upper left", borderaxespad=0.2, **frame)
+
+
+def key_above(ax: Axes, *handles_and_labels: Any, **more: Any) -> Any:
+    """A legend above the axes, for which `describe` leaves lines free."""
+    place: Any = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1), "borderaxespad": 0.1}
+    legend = ax.legend(*handles_and_labels, **place | more)
+    legend.set_in_layout(False)
+    return legend
+
+
+def plot(ax: Axes, xs: Any, ys: Any, attributes: Mapping[str, Any], texts: Iterable[str]) -> None:
+    """Marks at `xs` and `ys`, each with one of `texts` as what the mouse shows."""
+    (line,) = ax.plot(xs, ys, **attributes)
+    tips(line, *texts)
+
+
+def note(ax: Axes, text: str, place: tuple[float, float], shift: tuple[float, float], **more: Any) -> None:
+    """`text` beside a `place` in the data's units, moved by `shift` points."""
+    ax.annotate(text, place, shift, textcoords="offset points", **more)
 
 
 def vertical(ax: Axes, x: float, label: str, colour: str = MUTED) -> None:
     """A dashed line across `ax` at `x`, its label above the axes: `describe` it with ``above=1``."""
     ax.axvline(x, color=colour, linestyle="--", linewidth=2)
-    ax.annotate(
-        label, (x, 1), (0, 5), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center",
-        color=ink(colour),
-    )  # fmt: skip
+    note(ax, label, (x, 1), (0, 5), xycoords=("data", "axes fraction"), ha="center", color=ink(colour))
 
 
-def counted(count: int, noun: str) -> str:
-    """1 node, 2 nodes, 1,024 nodes."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+def rows(ax: Axes, names: Sequence[str], **more: Any) -> None:
+    """Write the `names` of the rows 0, 1, 2, ... at the left."""
+    ax.set_yticks(range(len(names)), names, **more)
+    ax.tick_params(axis="y", length=0)
 
 
-def doubted(sentence: str, *doubts: str) -> str:
-    """`sentence`, or the first of the `doubts` (see `quality.doubt`) that is not empty instead."""
-    why = next(filter(None, doubts), "")
-    return why[:1].upper() + why[1:] if why else sentence
+def some(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers below `count`, evenly spaced."""
+    return sorted({round(number) for number in numpy.linspace(0, count - 1, min(count, most))})
 
 
 @contextlib.contextmanager
-def look() -> Iterator[None]:
-    """Whatever is drawn inside has the course's look, one thread at a time; nothing of it stays."""
+def drawing_context() -> Iterator[None]:
+    """What is drawn inside has the course's style sheet; one thread at a time, as the settings are global."""
     with _LOCK, matplotlib.style.context("hpclab.hpclab"):
         yield
 
 
 def figure(height: float = 430) -> tuple[Figure, Axes]:
-    """A figure of the course's look, `height` pixels high, of which pyplot knows nothing.
-
-    For widgets, which keep one and draw on it within ``look()``.
-    """
-    with look():
+    """A figure `height` pixels high that pyplot does not know, to be drawn on in `drawing_context`."""
+    with drawing_context():
         made = Figure(figsize=(WIDTH / 96, height / 96))
         # The layout moves the axes; a title that begins above a low figure would be broken at every word.
         return made, made.add_subplot(made.add_gridspec(top=0.7)[0])
 
 
 def describe(ax: Axes, title: str, text: str, *, above: int = 0) -> Axes:
-    """Give `ax` its `title`, the answer's form, and `text`, which a screen reader says after it.
+    """Give `ax` its `title`, with `above` lines free below it, and `text` for screen readers.
 
-    Under the title so many lines as `above` are left free. The figure then shows itself in a notebook as
-    sharp, accessible SVG.
+    A notebook then shows the figure as `svg`.
     """
-    whole = ax.get_figure(root=True)
-    assert whole is not None
+    whole = root(ax)
     written = ax.set_title(title, loc="left", wrap=True, pad=10 + 20 * above)
     if whole.axes == [ax]:  # as far left as the figure goes, so that it seldom takes a second line
         across = blended_transform_factory(whole.transFigure, ax.transAxes)
@@ -173,6 +180,13 @@ def describe(ax: Axes, title: str, text: str, *, above: int = 0) -> Axes:
     vars(ax)["_hpclab_text"] = text
     vars(whole)["_ipython_display_"] = functools.partial(_display, whole)
     return ax
+
+
+def root(ax: Axes) -> Figure:
+    """The figure of `ax`."""
+    whole = ax.get_figure(root=True)
+    assert whole is not None
+    return whole
 
 
 def _display(figure: Figure) -> None:
@@ -193,12 +207,9 @@ def tips(artist: Artist, *texts: str) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """`figure` as SVG text that stands alone: it scales down with its cell, is read aloud, shows tips.
-
-    All ids are its own, so any number of figures can stand on one page.
-    """
-    learners = figure.canvas.manager is not None  # pyplot's, in a look of their own
-    with _LOCK, matplotlib.rc_context({"svg.fonttype": "none"}) if learners else look():
+    """`figure` as SVG that scales with its cell and shows tips, with ids that no other figure has."""
+    learners = figure.canvas.manager is not None  # pyplot's, with the learner's own settings
+    with _LOCK, matplotlib.rc_context({"svg.fonttype": "none"}) if learners else drawing_context():
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         width, height = (float(side) for side in figure.get_size_inches())

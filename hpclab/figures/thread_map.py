@@ -1,7 +1,4 @@
-"""A small launch as a whole: what was read above, the threads, the output below, a line for each access.
-
-Under an item of the output that is wrong stands what it should be. What to notice: which thread goes where.
-"""
+"""A small launch: inputs above, threads, output below with what is wrong in it, a line for each access."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +6,7 @@ from itertools import pairwise
 import numpy
 from numpy.typing import NDArray
 
-from hpclab.figures import diagram, lanes, style
+from hpclab.figures import diagram, lanes, style, wording
 from hpclab.models.gpu_memory import WARP, KernelTrace
 
 _CELL, _TALL, _GAP, _LINKS, _NAME = 42.0, 28.0, 12.0, 44.0, 1.25 * style.TEXT
@@ -53,9 +50,9 @@ def draw(trace: KernelTrace, expected: NDArray) -> str:
     beside = max(threads[-1], places[last][-1]) + 30
     for y, name in ((middle, "threads"), (below, last)):
         drawn.append(diagram.text(beside, y + 20, name, colour=style.MUTED))
-    title = f"{trace.kernel}: {fits.sum()} of {style.counted(len(fits), 'item')} of {last} right"
+    title = f"{trace.kernel}: {fits.sum()} of {wording.counted(len(fits), 'item')} of {last} right"
     title += f", but an error: {trace.errors[0].kind}" if trace.errors else ""
-    said = f"{style.counted(len(threads), 'thread')}. {last} is {', '.join(texts)}."
+    said = f"{wording.counted(len(threads), 'thread')}. {last} is {', '.join(texts)}."
     height = below + _TALL + (6 if fits.all() else 1.5 * _NAME)
     return diagram.document(title, said, [*body, *drawn], height=height)
 

@@ -1,8 +1,4 @@
-"""PredictedRow against publication: what others measured as crosses, what the model says as lines in a band.
-
-Notice where the crosses leave their band of ±20 %: there the model lacks something, and the size at which it
-happens says what (software on the left, protocol switches in the middle, the link on the right).
-"""
+"""Published rows as crosses by message size, and what the model predicts as lines in a band of ±20 %."""
 
 import statistics
 import textwrap
@@ -25,10 +21,9 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
-    """Draw `groups` of Predictions by the label they get, one to four, all of one unit.
+    """Draw one to four `groups` of rows by label, all of one unit; rows that are not placed have no line.
 
-    Rows that are not placed have no line; they are counted in the label. ValueError where there is nothing to
-    draw, or times and bandwidths together.
+    ValueError where there is nothing to draw, or times and bandwidths together.
     """
     checks.instance("groups", groups, Mapping, "rows by label")
     rows = [one for group in groups.values() for one in checks.instances("groups", group, PredictedRow)]
@@ -38,13 +33,10 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
             f"This figure takes 1 to {len(_COLOURS)} groups of rows, all times or all bandwidths, not "
             f"{len(groups)} groups in {len(units)} units."
         )
-    shown = {
-        label: [one for one in group if one.observation.size > 0 and one.observation.value > 0]
-        for label, group in groups.items()
-    }
-    sizes = [one.observation.size for group in shown.values() for one in group]
-    if not sizes:
+    drawn = [one for one in rows if one.observation.size > 0 and one.observation.value > 0]
+    if not drawn:
         raise ValueError("None of these rows has a message size and a published value to draw.")
+    sizes = [one.observation.size for one in drawn]
     unit, word = ("s", "Time") if units == {"s"} else ("B/s", "Bandwidth")
     scales.logarithmic(ax, "y", unit, word)
     scales.message_sizes(ax, min(sizes) / 1.3, max(sizes) * 1.3)
@@ -54,8 +46,8 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
         off = f"{100 * statistics.fmean(one.error for one in group):.0f} % off"
         missing = sum(one.value is None for one in group)
         said.append(f"{label}: {len(group)} rows, {missing} not placed, {off} on average.")
-        if shown[label]:
-            _group(ax, label, shown[label], colour, unit)
+        if shown := [one for one in group if one.observation.size > 0 and one.observation.value > 0]:
+            _group(ax, label, shown, colour)
         end = max(group, key=lambda one: (one.value is not None, one.observation.size))
         if end.value:
             labels.append(direct_labels.Label(end.observation.size, end.value, f"{label}\n{off}", colour))
@@ -73,22 +65,21 @@ def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
     return style.describe(ax, title, " ".join(said))
 
 
-def _group(ax: Axes, label: str, group: Sequence[PredictedRow], colour: str, unit: str) -> None:
+def _group(ax: Axes, label: str, group: Sequence[PredictedRow], colour: str) -> None:
     """Draw one system: the model's line in its band, and a cross for every published row."""
-    line = sorted((one.observation.size, one.value) for one in group if one.value)
-    if line:
+    if line := sorted((one.observation.size, one.value) for one in group if one.value):
         sizes, values = numpy.transpose(line)
         low, high = values * (1 - BAND), values * (1 + BAND)
         ax.fill_between(sizes, low, high, color=colour, alpha=0.18, linewidth=0)
         ax.plot(sizes, values, color=colour, label=label)
-    seen = [(one.observation.size, one.observation.value) for one in group]
-    (marks,) = ax.plot(*numpy.transpose(seen), **style.mark(Origin.PUBLISHED))
-    style.tips(marks, *(_tip(label, one, unit) for one in group))
+    sizes, values = numpy.transpose([(one.observation.size, one.observation.value) for one in group])
+    style.plot(ax, sizes, values, style.mark(Origin.PUBLISHED), (_tip(label, one) for one in group))
 
 
-def _tip(label: str, one: PredictedRow, unit: str) -> str:
+def _tip(label: str, one: PredictedRow) -> str:
     def written(value: float) -> str:
-        return format_seconds(value) if unit == "s" else f"{format_bytes(value, binary=False)}/s"
+        seconds = one.observation.unit == "s"
+        return format_seconds(value) if seconds else f"{format_bytes(value, binary=False)}/s"
 
     tip = f"{label}, {format_bytes(one.observation.size)}: published {written(one.observation.value)}"
     return tip if one.value is None else f"{tip}, predicted {written(one.value)}"

@@ -1,7 +1,6 @@
 """The class's wall: everybody's speedups, faint, with the median in bold; and the class's use of the queue.
 
-Measured points stand left of their count and emulated ones right of it, spread so that forty learners are
-forty marks and not one.
+Measured points stand left of their count and emulated ones right of it, spread so that all are seen.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.direct_labels import Label
 from hpclab.figures.speedup import times
 from hpclab.models.speedups import typical
@@ -22,14 +21,14 @@ _GOLDEN = 0.618  # whose multiples, without their whole part, fill a width evenl
 
 
 def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> Axes:
-    """Draw what each learner shows: Results of a speedup, whose parameter `along` counts.
+    """Draw each learner's Results of a speedup by the parameter `along`.
 
-    What a learner's own machine spoilt (``environment["doubt"]``) is pale and not in the median. The axes end
-    at the largest count that two learners have, so that one alone cannot move them.
+    Those with ``environment["doubt"]`` are pale and not in the median. The axes end at the largest count that
+    two learners have, so that one alone cannot move them.
     """
     people = [kept for one in shared if (kept := [point for point in one if along in point.parameters])]
     largest = sorted((max(point.parameters[along] for point in one) for one in people), reverse=True)
-    most, who = max([4, *largest[:2][-1:]]), style.counted(len(people), "learner")
+    most, who = max([4, *largest[:2][-1:]]), wording.counted(len(people), "learner")
     points = [point for one in people for point in one if point.parameters[along] <= most]
     scales.counts(ax, most, along.capitalize())
     ax.set_xlim(*((0.93, most * 1.3) if most > 16 else (0.95, most + 0.42)))
@@ -41,14 +40,14 @@ def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> 
             [one for one in points if one.origin is origin and one.environment["doubt"] is doubt]
             for doubt in (False, True)
         )
-        look = style.mark(origin, style.INK)
-        _strip(ax, sound, along, side, look | {"alpha": 0.4})
-        _strip(ax, spoilt, along, side, look | {"alpha": 0.12})
+        mark = style.mark(origin, style.INK)
+        _strip(ax, sound, along, side, mark | {"alpha": 0.4})
+        _strip(ax, spoilt, along, side, mark | {"alpha": 0.12})
         middle = typical(sound, along, origin)
         if len(middle) > 1:
             last, answer = max(middle), times(middle[max(middle)])
             bold = {"linestyle": "-", "linewidth": 3.2, "alpha": 1, "markersize": 11, "zorder": 6}
-            ax.plot([*middle], [*middle.values()], **look | bold)
+            ax.plot([*middle], [*middle.values()], **mark | bold)
             several = len(people) > 1
             labels.append(Label(last, middle[last], "median\n" * several + f"{origin}: {answer}"))
             answers.append(f"{last} {along} are {answer} as fast as one ({'median, ' * several}{origin})")
@@ -56,7 +55,7 @@ def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> 
             said.append(f"Median {origin} speedup of {who} by {along}: {values}.")
     direct_labels.at_right(ax, labels)
     if doubted := sum(any(point.environment["doubt"] for point in one) for one in people):
-        note = f"{style.counted(doubted, 'learner')} in doubt: pale, and not in the median"
+        note = f"{wording.counted(doubted, 'learner')} in doubt: pale, and not in the median"
         ax.annotate(note, (0.99, 0.03), xycoords="axes fraction", ha="right", color=style.MUTED)
     style.key(ax, [point.origin for point in points])
     title = f"{who}: {[*answers, 'no speedup to rely on yet'][0]}" if people else "Nobody shows points yet"
@@ -80,19 +79,21 @@ def queue(ax: Axes, samples: Sequence[tuple[float, int, int]]) -> Axes:
         Label(span, now, f"nodes with jobs: {now:,}", blue),
         Label(span, left, f"jobs waiting: {left:,}", orange),
     ])  # fmt: skip
-    title = f"Jobs run on {style.counted(now, 'node')}, {style.counted(left, 'job')} wait{'s' * (left == 1)}"
+    title = (
+        f"Jobs run on {wording.counted(now, 'node')}, {wording.counted(left, 'job')} wait{'s' * (left == 1)}"
+    )
     return style.describe(ax, title, f"At most {max(nodes)} nodes and {max(waiting)} waiting jobs so far.")
 
 
-def _strip(ax: Axes, points: Sequence[Result], along: str, side: int, look: dict[str, Any]) -> None:
+def _strip(ax: Axes, points: Sequence[Result], along: str, side: int, mark: dict[str, Any]) -> None:
     """The points of more than one node or thread, those of a count beside one another."""
-    placed = sorted((one.parameters[along], one.value, one.origin) for one in points)
-    placed = [one for one in placed if one[0] > 1]
+    every = sorted((one.parameters[along], one.value, one.origin) for one in points)
+    placed = [one for one in every if one[0] > 1]
     if not placed:
         return
     parts = [side * (_NEAR + _WIDTH * (rank * _GOLDEN % 1)) for rank in range(len(placed))]
     by_ratio, counts = ax.get_xscale() == "log", [count for count, _, _ in placed]
     across = [n * 2**part if by_ratio else n + part for n, part in zip(counts, parts, strict=True)]
-    (line,) = ax.plot(across, [value for _, value, _ in placed], **look | {"markersize": 7, "zorder": 3})
     note = ", in doubt" * points[0].environment["doubt"]
-    style.tips(line, *(f"{count} {along}: {times(value)} {origin}{note}" for count, value, origin in placed))
+    texts = (f"{count} {along}: {times(value)} {origin}{note}" for count, value, origin in placed)
+    style.plot(ax, across, [value for _, value, _ in placed], mark | {"markersize": 7, "zorder": 3}, texts)

@@ -1,13 +1,9 @@
-"""What one warp asks of memory, step after step: its lanes above, memory below them, the kernel beneath.
-
-The picture to remember: a warp that reads neighbours paints one row of memory without a gap; one that does
-not leaves single stripes in many rows, and everything hatched between them was moved for nothing.
-"""
+"""What one warp asks of memory, step after step: its lanes, memory below them, and the kernel's source."""
 
 from collections import Counter
 from itertools import accumulate
 
-from hpclab.figures import diagram, lanes, listing, memory_rows, style
+from hpclab.figures import diagram, lanes, listing, style, wording
 from hpclab.models.gpu_memory import SECTOR, WARP, Barrier, Branch, KernelTrace, Request
 
 Event = Request | Branch | Barrier
@@ -15,17 +11,14 @@ _VERB = {"load": "reads", "store": "writes", "atomic": "adds to"}
 
 
 class WarpPicture:
-    """The steps of one warp of one block of `trace`, in order; ``draw(n)`` is the figure of step n from 0.
-
-    All are drawn at one height, so that a slider moves nothing but what changes. The warp is one of `warps`.
-    """
+    """The steps of one of the `warps` of `trace`; ``draw(n)`` is step n from 0, all of one height."""
 
     def __init__(self, trace: KernelTrace, block: tuple[int, int, int], warp: int) -> None:
         self.trace, self.warp = trace, warp
         mine = [event for event in _events(trace) if event.block == block and event.warp == warp]
         self.events = sorted(mine, key=lambda event: event.step)
         asked = [event for event in self.events if isinstance(event, Request)]
-        self._memory_height = memory_rows.height(asked)
+        self._memory_height = lanes.memory_height(asked)
         self._headings = ["sectors"] + ["passes"] * any(request.space == "shared" for request in asked)
         self.titles = [_title(event) for event in self.events]
         self._sofar = [*accumulate(map(_cost, self.events))]
@@ -34,7 +27,7 @@ class WarpPicture:
         return len(self.events)
 
     def said(self, number: int) -> str:
-        """Step `number` in a sentence or two, for somebody who does not see it."""
+        """Step `number` for a screen reader."""
         event = self.events[number]
         lines = self.trace.source.splitlines()
         code = lines[event.line - 1].strip() if 0 < event.line <= len(lines) else ""
@@ -44,7 +37,7 @@ class WarpPicture:
         """The figure as SVG."""
         event = self.events[number]
         top = max(diagram.title_height(title) for title in self.titles) + 4
-        rows = top + lanes.HEIGHT + memory_rows.LINKS
+        rows = top + lanes.HEIGHT + lanes.LINKS
         below = rows + self._memory_height
         if isinstance(event, Request):
             # What bytes are counted from: an array's first item, or in shared memory the block's own 0.
@@ -53,7 +46,7 @@ class WarpPicture:
             tips = {lane: self._tip(event, n, base) for n, lane in enumerate(event.lanes)}
             body = [lanes.draw(top, event.lanes, tips=tips)]
             if event.space != "local":
-                body.append(memory_rows.draw(event, base, rows, tips))
+                body.append(lanes.memory(event, base, rows, tips))
         elif isinstance(event, Branch):
             body = [lanes.draw(top, event.taken, event.not_taken)]
         else:
@@ -82,10 +75,10 @@ class WarpPicture:
         done: Counter[str] = Counter()
         for (what, _), count in self._sofar[number].items():
             done[what] += count
-        text = f"So far: {style.counted(done['requests'], 'global request')}"
+        text = f"So far: {wording.counted(done['requests'], 'global request')}"
         if done["sectors"]:
             used = done["bytes"] / (done["sectors"] * SECTOR)
-            text += f", {style.counted(done['sectors'], 'sector')}, {used:.0%} used"
+            text += f", {wording.counted(done['sectors'], 'sector')}, {used:.0%} used"
         return text
 
 
@@ -109,11 +102,13 @@ def _cost(event: Event) -> Counter[tuple[str, int]]:
 
 def _title(event: Event) -> str:
     if isinstance(event, Branch):
-        parted = f"{style.counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
+        parted = f"{wording.counted(len(event.taken), 'lane')} go on, {len(event.not_taken)} wait"
         return f"Line {event.line} parts the warp: {parted}"
     if isinstance(event, Barrier):
-        return f"Line {event.line} is a barrier: {style.counted(len(event.lanes), 'lane')} of this warp came"
-    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {style.counted(len(event.lanes), 'lane')}"
+        return (
+            f"Line {event.line} is a barrier: {wording.counted(len(event.lanes), 'lane')} of this warp came"
+        )
+    did = f"Line {event.line} {_VERB[event.kind]} {event.array}: {wording.counted(len(event.lanes), 'lane')}"
     if event.kind == "atomic" and event.contention > 1:
         return f"{did}, {event.contention} of them in turn at one address"
     if event.space == "shared":
@@ -121,7 +116,7 @@ def _title(event: Event) -> str:
         turns = f"{event.passes} passes, {extra} of them for conflicts" if extra else "no bank conflict"
         return f"{did}, {turns}"
     if event.space == "global":
-        moved = f"{did}, {style.counted(event.sectors, 'sector')}"
+        moved = f"{did}, {wording.counted(event.sectors, 'sector')}"
         fewest = event.fewest_sectors
         return f"{moved} where {fewest} would do" if event.sectors > fewest else f"{moved}, as few as can be"
     return f"{did}, each in its own memory"
@@ -146,11 +141,11 @@ def _caption(event: Event) -> str:
 
 
 def _key(event: Event, y: float) -> str:
-    """The caption, with the pattern of what was moved for nothing after the words it belongs to."""
+    """The caption, with the pattern of what was moved for nothing before its words."""
     text, _, wasted = _caption(event).partition(" For nothing")
     if not wasted:
         return diagram.text(0, y, text)
     x = diagram.text_width(text) + 10
-    pattern = memory_rows.hatch("wasted")
+    pattern = lanes.hatch("wasted")
     box = diagram.box(x, y - 16, 30, 19, "url(#wasted)", stroke=style.INK)
     return diagram.text(0, y, text) + pattern + box + diagram.text(x + 40, y, f"for nothing{wasted[:-1]}")

@@ -1,8 +1,7 @@
 """Three of the ladders on a CPU: one item at a time, then SIMD, then threads. Same problems as on the GPU.
 
-What to notice: a core has lanes too, 4 to 16 float32 wide, and the compiler uses them only where neighbouring
-items are neighbours in memory and the order of additions may change. Threads come last, for they multiply
-whatever one core reaches: a loop that walks memory the wrong way is slow on all of them.
+The compiler uses a core's SIMD lanes only where neighbouring items are neighbours in memory and the order of
+additions may change.
 """
 
 from dataclasses import dataclass

@@ -1,13 +1,9 @@
-"""The one place that knows numba-cuda, its simulator, and what will succeed them.
+"""`numba.cuda` for kernel modules: the real one where a GPU can be used, else Numba's simulator.
 
     from hpclab.kernels.cuda import cuda
 
-gives a kernel module its `cuda`: the real one where a GPU can be used, else Numba's simulator, with the
-warp's instructions that it lacks. `NUMBA_ENABLE_CUDASIM` set to 1 or 0 beforehand decides instead. A kernel
-must see `cuda` among its module's globals, as in the line above: the simulator looks for it nowhere else.
-
-What to notice: the simulator shows what a thread does, one Python thread each. It says nothing about speed,
-so `seconds` refuses to time it, and it hides races: that is what the tracer is for.
+`NUMBA_ENABLE_CUDASIM` set to 1 or 0 beforehand decides instead. A kernel must see `cuda` among its module's
+globals, as in the line above: the simulator looks for it nowhere else.
 """
 
 import os
@@ -15,7 +11,6 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
-from hpclab import checks
 from hpclab.kernels import warp_simulator
 from hpclab.machine import gpu_preflight
 
@@ -58,12 +53,9 @@ simulated: bool = _simulates(cuda)
 def seconds(work: Callable[[], object], *, repeats: int = 20, calls: int = 5, warmup: int = 3) -> list[float]:
     """Seconds that one call of `work()` keeps the GPU busy, once for each repeat, between two CUDA events.
 
-    A launch returns before its kernel ends, so a wall clock would time the launch. Each repeat queues `calls`
-    of them, so that all but the first are launched while the one before still runs: their overhead is not in
-    the figure. `work` must copy nothing between the host and the GPU. RuntimeError in the simulator.
+    Each repeat queues `calls` of them, so that launches overlap with kernels that run. `work` must copy
+    nothing between the host and the GPU. RuntimeError in the simulator.
     """
-    repeats, calls = checks.integer("repeats", repeats, 1, 10_000), checks.integer("calls", calls, 1, 1000)
-    warmup = checks.integer("warmup", warmup, 1, 1000)
     if simulated:
         raise RuntimeError(
             "Kernels run in the CUDA simulator here, whose time says nothing about a GPU's: there is no "

@@ -1,7 +1,6 @@
 """A histogram of bytes: 256 counters that every thread wants, some of them far more than others.
 
-What to notice: an atomic is right and slow where many meet at one address. Private copies make them rare: one
-for each block in shared memory, then one for each warp; only their sums meet in the GPU's memory.
+An atomic is right and slow where many meet at one address; private copies in shared memory make that rare.
 """
 
 import numpy

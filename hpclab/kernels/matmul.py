@@ -1,8 +1,6 @@
 """Matrix multiplication: 2n³ operations on 3n² numbers, the one ladder that arithmetic can bound.
 
-What to notice: each step reads the same two matrices fewer times. Every number is needed n times; in a tile
-of shared memory it serves a whole row of threads, in a register eight sums of its own thread. The last step
-is the third on float16 inputs: half the bytes, and still float32 sums.
+Each step reads the same two matrices fewer times. The last is the third on float16 inputs, with float32 sums.
 """
 
 import functools

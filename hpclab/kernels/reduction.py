@@ -1,8 +1,4 @@
-"""The sum of an array: a million numbers become one, and threads must agree on it.
-
-What to notice: the additions are free. What costs is waiting for one another: at one address (atomics), at
-barriers (the tree), or nowhere (the lanes of a warp, which march in step).
-"""
+"""The sum of an array: what costs is no addition but waiting, at one address (atomics) or at barriers."""
 
 import numpy
 from numpy import float32

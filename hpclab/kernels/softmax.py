@@ -1,8 +1,7 @@
 """Softmax over rows, exp(x - max) / sum: what attention does to every row of scores.
 
-What to notice: a few operations a number, so memory bounds it. The textbook form reads each row three times,
-for its largest item, for the sum, for the result. The sum can be kept right while the largest still changes
-(Milakov and Gimelshein, Online normalizer calculation for softmax, 2018), which saves a pass.
+Memory bounds it, and the textbook form reads each row three times. The sum can be kept right while the
+largest still changes (Milakov and Gimelshein, Online normalizer calculation for softmax, 2018): a pass less.
 """
 
 import math

@@ -1,7 +1,6 @@
 """A five-point stencil on a 2D grid: each item becomes the mean of itself and its four neighbours.
 
-The workload of weather, heat and flow. What to notice: every item is needed by five threads. Who keeps it for
-the other four: the cache by luck, shared memory by plan, or a thread's own registers as it walks down.
+Five threads need every item: it comes from the cache, from shared memory or from a thread's own registers.
 """
 
 import numpy

@@ -1,7 +1,4 @@
-"""A ladder's steps: kernels that solve one problem, each with one idea more than the step before.
-
-Tests, the benchmark, the tracer and lesson 03 know a kernel only through these two classes.
-"""
+"""A ladder's steps: kernels that solve one problem, each with one idea more than the step before."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,11 +20,9 @@ class Problem:
     """What every step of a ladder computes.
 
     `extents` names the numbers of a shape. ``make(shape, rng)`` gives the arrays of a launch, the output last
-    and not yet computed; ``reference(*inputs)`` what the output should be, in NumPy. ``bytes(shape)`` is the
-    least traffic to the GPU's memory that the result needs (each input read once, each output written once),
-    ``flops(shape)`` its operations. ``tolerance(shape)`` is the largest relative error that the order of
-    float32 operations can explain; 0 where there is only one right answer. Where `summed`, kernels add to the
-    output, so that it begins at zero.
+    and not yet computed; ``reference(*inputs)`` the right output, in NumPy. ``bytes(shape)`` is the least
+    traffic to the GPU's memory, ``flops(shape)`` the operations. ``tolerance(shape)`` is the largest relative
+    error that the order of float32 operations can explain. Where `summed`, kernels add to the output.
     """
 
     name: str
@@ -43,11 +38,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Variant:
-    """One kernel of a ladder; its docstring says what is new.
+    """One kernel of a ladder; its docstring says what is new. ``configure(shape)`` gives its grid and block.
 
-    ``configure(shape)`` gives its grid and block. `registers` of a thread and `shared` bytes of a block are
-    what ptxas gave for compute capability 9.0 (CUDA 13.5.37, numba-cuda 0.30.4, C-ordered arrays), so that
-    occupancy can be modelled without a GPU.
+    `registers` of a thread and `shared` bytes of a block are what ptxas gave for compute capability 9.0
+    (CUDA 13.5.37, numba-cuda 0.30.4, C-ordered arrays), so that occupancy can be modelled without a GPU.
     """
 
     name: str

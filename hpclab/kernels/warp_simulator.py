@@ -1,10 +1,7 @@
 """The warp's own instructions for Numba's CUDA simulator, which has none: shuffles, votes, syncwarp.
 
-A kernel that uses them then runs unchanged where there is no GPU. Each lane of the simulator is a Python
-thread; all lanes named in the mask meet at a barrier, and each leaves with what it wanted of the others.
-
-What to notice: on a GPU a shuffle whose lanes do not all arrive is undefined, and usually hangs. Here it ends
-with a sentence after `PATIENCE` seconds.
+Each lane of the simulator is a Python thread; all lanes named in the mask meet at a barrier. Where not all
+arrive, which usually hangs on a GPU, it ends with a sentence after `PATIENCE` seconds.
 """
 
 import threading
@@ -25,8 +22,7 @@ SHUFFLES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class _Meeting:
-    """Where the lanes of one mask meet, again and again. What they bring lies on a board until all have come;
-    then it is theirs to read until all have come again, for which each must have read it."""
+    """Where the lanes of one mask meet, again and again: once all have come, each reads what all brought."""
 
     def __init__(self, lanes: frozenset[int]) -> None:
         self.lanes = lanes

@@ -1,8 +1,7 @@
 """How many cores and how much memory this process may use, which is often less than the machine has.
 
-A laptop gives all of it. A container has a quota (cgroup, version 1 or 2), a batch job has what it asked for,
-a hub's server has what the hub allows. Asking the hardware and starting that many workers is the classic way
-to make a shared node slow and to be killed for memory.
+A container has a quota (cgroup, version 1 or 2), a batch job has what it asked for, a hub's server has what
+the hub allows.
 """
 
 import os
@@ -46,6 +45,14 @@ def memory(root: Path = Path("/")) -> Memory:
     return Memory(state.total, int(usable), int(min(available, usable)), reason)
 
 
+def text(path: Path) -> str:
+    """What one of the system's small files says; empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
     """The folders of the groups this process is in, innermost first: a limit on any of them counts."""
     mounts: dict[str, Path] = {}  # by controller; the unified hierarchy of version 2 is under ""
@@ -57,16 +64,11 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
                 mounts.setdefault(name, root / before.split()[4].lstrip("/"))
     for line in text(root / "proc/self/cgroup").splitlines():
         _, names, path = line.split(":", 2)
-        mount = mounts.get("" if not names else controller if controller in names.split(",") else "?")
-        if mount is None:
-            continue
-        folder = mount / path.lstrip("/")
-        if not folder.is_dir():  # inside a container the path is the host's, the mount is already ours
-            folder = mount
-        while folder != mount:
-            yield folder
-            folder = folder.parent
-        yield mount
+        if mount := mounts.get("" if not names else controller if controller in names.split(",") else "?"):
+            folder = mount / path.lstrip("/")
+            if not folder.is_dir():  # inside a container the path is the host's, the mount is already ours
+                folder = mount
+            yield from (group for group in (folder, *folder.parents) if group.is_relative_to(mount))
 
 
 def _cpu_quota(folder: Path) -> float:
@@ -87,20 +89,12 @@ def _used(folder: Path) -> float:
 def _granted(job: str, unit: float, hub: str) -> Iterator[tuple[float, str]]:
     """What a Slurm job and a hub write into the environment of what they start."""
     for name, scale, whose in ((job, unit, "the Slurm job this runs in"), (hub, 1, "the hub's limit")):
-        said = os.environ.get(name, "")
+        value = os.environ.get(name, "")
         stale = name == job and "SLURM_JOB_ID" not in os.environ
-        if re.fullmatch(r"\d+(\.\d+)?", said) and float(said) > 0 and not stale:
-            yield float(said) * scale, f"{whose} ({name})"
+        if re.fullmatch(r"\d+(\.\d+)?", value) and float(value) > 0 and not stale:
+            yield float(value) * scale, f"{whose} ({name})"
 
 
 def _number(path: Path) -> float:
-    said = text(path)
-    return float(said) if said.isdigit() else 0.0
-
-
-def text(path: Path) -> str:
-    """What one of the system's small files says; empty where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    content = text(path)
+    return float(content) if content.isdigit() else 0.0

@@ -3,14 +3,12 @@
 The TOML files in `catalogue/` hold entries by kind. A field's name ends in its unit, and becomes the SI value
 without the unit here: ``memory_gb = {value = 80, source = "lockwood_a100"}`` is ``entry.value("memory")``,
 80e9 bytes. A file's ``[sources]`` hold the citations. An entry without a title adds fields to its namesake in
-another file: numbers under one licence stay in one file. tests/machine/test_catalogue.py says what each kind
-must and may have, and holds the files to it.
+another file: numbers under one licence stay in one file.
 """
 
 import functools
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hpclab import checks
@@ -36,7 +34,7 @@ class Entry:
 
     name: str
     title: str
-    figures: Mapping[str, Figure]
+    figures: dict[str, Figure]
 
     def value(self, field: str) -> float:
         """The field in SI units; KeyError says which fields are known for this entry."""
@@ -70,10 +68,10 @@ def _catalogue() -> dict[str, dict[str, Entry]]:
             known = found.setdefault(kind, {})
             for name, fields in group.items():
                 before = known.get(name, Entry(name, "", {}))
-                title, figures = fields.pop("title", before.title), dict(before.figures)
+                title, figures = fields.pop("title", before.title), before.figures
                 for written, number in fields.items():
                     unit = max((unit for unit in UNITS if written.endswith(unit)), key=len)
                     figure = Figure(number["value"] * UNITS[unit], sources[number["source"]])
                     figures[written.removesuffix(unit)] = figure
-                known[name] = replace(before, title=title, figures=figures)
+                known[name] = Entry(name, title, figures)
     return found

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """`usable` is what this process may use at once, `logical` what the hardware has; `limited_by` says what
-    makes the difference ("" where nothing does). `usable` may be a fraction where a container has a quota."""
+    """`usable` by this process, a fraction where a container has a quota; `logical` ones of the hardware;
+    `limited_by` says what makes the difference, or ""."""
 
     usable: float
     logical: int
@@ -14,14 +14,13 @@ class Cores:
 
     @property
     def whole(self) -> int:
-        """Cores for planning: at least one, rounded down, so that no two processes share one unasked."""
+        """Rounded down, so that no two processes share a core; at least 1."""
         return max(1, int(self.usable))
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: what the hardware has (`total`), what this process may have (`usable`), what is free of that
-    now (`available`); `limited_by` as in Cores."""
+    """Bytes: of the hardware (`total`), what of it this process may use, what of that is free now."""
 
     total: int
     usable: int
@@ -42,8 +41,8 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """One place a lesson may write to. `kind` is local, shared, memory or unknown; sizes in bytes. A file
-    system that did not answer within a second has `answered` False, and sizes of 0."""
+    """One place a lesson may write to. `kind` is local, shared, memory or unknown; sizes in bytes, 0 where
+    the file system did not answer within a second (`answered`)."""
 
     role: str
     path: str
@@ -70,10 +69,9 @@ class Interface:
 class SlurmHere:
     """What of Slurm is on this machine, from its programs alone: nothing is started or asked.
 
-    `client`: sbatch, squeue and sinfo are here. `site`: a configuration is here too, so there is a cluster
-    to submit to. `daemons`: munged, slurmctld and slurmd are here, so a cluster of our own can be started.
-    `missing`: the programs that stand in the way of both; `obstacle`: what else does, a sentence or "".
-    `job`: the job this process runs in, or "".
+    `client`: sbatch, squeue and sinfo; `site`: and a cluster's configuration; `daemons`: all that a cluster
+    of our own needs; `missing`: programs that stand in the way of both, `obstacle`: what else does, a
+    sentence or ""; `job`: the job this process runs in, or "".
     """
 
     client: bool
@@ -86,11 +84,8 @@ class SlurmHere:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is here, as `probe()` found it.
-
-    `notes` say what does not fit together, a sentence each; `simulated`: Numba's kernels cannot run on a GPU
-    here (there is none, it is not NVIDIA's, or a note says why), so they run in the CUDA simulator.
-    """
+    """What is here, as `probe()` found it. `notes` say what does not fit together, a sentence each;
+    `simulated`: Numba's kernels cannot use a GPU here and run in the CUDA simulator."""
 
     host: str
     platform: str

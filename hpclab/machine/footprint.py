@@ -1,8 +1,6 @@
-"""How much memory a program really takes, with everything it started: summed PSS of a set of processes.
+"""How much memory a program takes with everything it started: the summed PSS of a set of processes.
 
-Adding up resident sizes counts a shared page once for every process that maps it: eight forked ranks would
-seem to need eight copies of torch. PSS gives each process its share, so that the sum is what the machine
-gives up.
+Summed resident sizes would count a page that eight forked ranks share eight times; PSS gives each its share.
 """
 
 import contextlib
@@ -13,14 +11,11 @@ from typing import Self
 
 import psutil
 
-_EVERY = 0.3  # seconds between two looks
+_EVERY = 0.3  # seconds between two samples
 
 
 def summed_pss(pids: Iterable[int]) -> int:
-    """Bytes that these processes take together; those that are gone or belong to somebody else count 0.
-
-    macOS has no PSS: what is each process's alone is the next best.
-    """
+    """Bytes that these processes take together (on macOS USS); those gone or of another user count 0."""
     total = 0
     for pid in pids:
         with contextlib.suppress(psutil.Error):
@@ -30,17 +25,15 @@ def summed_pss(pids: Iterable[int]) -> int:
 
 
 def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
-    """The processes below `roots`, and all that carry `mark` in their environment or command line, and those
-    below them. Daemons that left the tree (a Slurm and its jobs) are found by their mark: name a directory
-    that only this run uses, such as its HPCLAB_STATE_DIR. This process is never among them."""
+    """The processes below `roots`, and all that carry `mark` in their environment or command line (a folder
+    that only this run uses, to find daemons that left the tree), and those below them; never this process."""
     children: dict[int, list[int]] = {}
     found, waiting = {os.getpid()}, [*roots]
     for process in psutil.process_iter(["pid", "ppid", "cmdline", "environ"]):  # None: not ours to read
-        told = process.info
-        children.setdefault(told["ppid"], []).append(told["pid"])
-        words = [*(told["cmdline"] or ()), *(told["environ"] or {}).values()]
-        if mark and any(mark in word for word in words):
-            waiting.append(told["pid"])
+        of = process.info
+        children.setdefault(of["ppid"], []).append(of["pid"])
+        if mark and any(mark in word for word in (*(of["cmdline"] or ()), *(of["environ"] or {}).values())):
+            waiting.append(of["pid"])
     while waiting:
         pid = waiting.pop()
         if pid not in found:
@@ -50,11 +43,10 @@ def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
 
 
 class Footprint:
-    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` (bytes), as seen from a thread."""
+    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` in bytes, sampled by a thread."""
 
     def __init__(self, mark: str) -> None:
-        self._mark, self.peak = mark, 0
-        self._over = threading.Event()
+        self._mark, self.peak, self._over = mark, 0, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="hpclab-footprint")
 
     def __enter__(self) -> Self:
@@ -65,11 +57,10 @@ class Footprint:
         self._over.set()
         self._thread.join()
 
-    def look(self) -> None:
-        """Look once, as the thread does every third of a second."""
+    def sample(self) -> None:
         self.peak = max(self.peak, summed_pss(members(self._mark)))
 
     def _watch(self) -> None:
-        while not self._over.is_set():
-            self.look()
-            self._over.wait(_EVERY)
+        self.sample()
+        while not self._over.wait(_EVERY):
+            self.sample()

@@ -1,8 +1,6 @@
 """Why a GPU that is there cannot be used, and what to do: `problems(gather())`, a sentence each.
 
-What does not fit is nearly always one of three versions: the driver's, the CUDA that numba-cuda compiles
-with, the CUDA that torch was built for. Lowest drivers and compute capabilities are from NVIDIA's CUDA
-compatibility guide and CUDA 13's release notes.
+Lowest drivers and compute capabilities: NVIDIA's CUDA compatibility guide and CUDA 13's release notes.
 """
 
 import ctypes
@@ -26,10 +24,8 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """`error` is the code of what failed, or 0; `cuda` the newest CUDA that it runs, such as (13, 0).
-
-    `name` and `capability` (the compute capability, such as (9, 0)) are the first device's, "" where none is.
-    """
+    """`error` is CUDA's code of what failed, or 0; `cuda` the newest CUDA that it runs, such as (13, 0);
+    `name` and `capability` (compute capability, such as (9, 0)) are the first device's, "" where none is."""
 
     error: int = NO_LIBRARY
     cuda: tuple[int, int] = (0, 0)
@@ -39,12 +35,11 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """What was found. `seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says.
+    """`seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says.
 
     `numba_cuda` and `torch` are versions, "" where not installed. `compiler` is the CUDA (12, 13) of the
     compiler that numba-cuda would use, 0 for none, or SYSTEM; `torch_cuda` that of torch, 0 for a CPU build.
-    `kernel_module`: the system under us runs NVIDIA's driver; `container`: its name or ""; `wsl`: WSL2 with
-    a GPU passed through.
+    `kernel_module`: the system runs NVIDIA's driver; `wsl`: WSL2 with a GPU passed through.
     """
 
     seen: tuple[Gpu, ...] = ()
@@ -75,11 +70,9 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
 
 @functools.cache
 def ask(library: str = "libcuda.so.1") -> Driver:
-    """What NVIDIA's driver says of GPUs that this process may use; asked once, as CUDA itself does.
+    """What NVIDIA's driver says of GPUs that this process may use, by the CUDA Driver API; asked once.
 
-    Loading `libcuda` takes microseconds where there is none, and needs neither torch nor numba. Nothing is
-    allocated on a device; but CUDA is started in this process, and whoever forks ranks must not have done
-    that before. Names and codes are those of the CUDA Driver API.
+    Nothing is allocated on a device, but CUDA is started: do not fork ranks from this process afterwards.
     """
     try:
         cuda = ctypes.CDLL(library)

@@ -28,12 +28,10 @@ def gpus(root: Path = Path("/")) -> tuple[Gpu, ...]:
 
 
 def _from_nvidia_smi() -> list[Gpu]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
     question = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    command = [shutil.which("nvidia-smi") or "nvidia-smi", *question]
     try:
-        answer = subprocess.run([program, *question], capture_output=True, text=True, timeout=10, check=True)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     rows = [[part.strip() for part in line.split(",")] for line in answer.stdout.splitlines()]
@@ -47,8 +45,8 @@ def _from_nvidia_files(root: Path) -> list[Gpu]:
     version = re.search(r"\s(\d+\.[\d.]+)\s", text(root / "proc/driver/nvidia/version"))
     found = []
     for place in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        models = [line[6:].strip() for line in text(place).splitlines() if line.startswith("Model:")]
-        name, driver = models[0] if models else "NVIDIA GPU", version[1] if version else ""
+        model = re.search(r"^Model:\s*(.+)", text(place), re.MULTILINE)
+        name, driver = model[1] if model else "NVIDIA GPU", version[1] if version else ""
         found.append(Gpu(name, "NVIDIA", "cuda", driver=driver))
     return found
 
@@ -73,5 +71,4 @@ def _visible(found: list[Gpu]) -> list[Gpu]:
         return [replace(gpu, name=f"{gpu.name}, a MIG slice", memory=0) for gpu in found[:1]]
     if setting.startswith("GPU-"):
         return found[: len(words)]
-    good = takewhile(lambda word: word.isdigit() and int(word) < len(found), words)
-    return [found[int(word)] for word in good]
+    return [found[int(word)] for word in takewhile(lambda w: w.isdigit() and int(w) < len(found), words)]

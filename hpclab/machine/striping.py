@@ -1,7 +1,4 @@
-"""How a real Lustre, BeeGFS or GPFS stripes the files of a folder: asked of the site's own program.
-
-Striping cuts a file into pieces that lie on several servers in turn, which then read or write it at once.
-"""
+"""How a real Lustre, BeeGFS or GPFS stripes the files of a folder: asked of the site's own program."""
 
 import os
 import re
@@ -32,9 +29,8 @@ _QUESTIONS = {  # the program, its question and advice; {} is the folder, or for
 def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
     """How new files of the folder `path` are striped, in a line; None where its file system does not do it.
 
-    Stripe size, stripe count and the commands that set or show them; a progressive layout's are those of its
-    last part, which large files reach, and GPFS uses all storage targets. The line says so where the program
-    is missing, does not answer within `patience` seconds, or says something else.
+    Stripe size, stripe count and the commands that set or show them; of a progressive layout those of its
+    last part, which large files reach. Where the program is missing, or silent for `patience` seconds, that.
     """
     place, mounts = os.path.realpath(path), psutil.disk_partitions(all=True)
     kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]

@@ -7,11 +7,13 @@ Notice what each grows with. Data and ZeRO: parameters, however large the batch 
 and expert: tokens × layers. A pipeline: tokens, but not layers.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from hpclab import checks
 from hpclab.models import nccl
 from hpclab.models.formulas import bus_factor
+from hpclab.models.plan import ZERO
 from hpclab.models.transformer import Transformer
 
 
@@ -33,13 +35,11 @@ def formula(
     parameters, stream = item * model.parameters, item * tokens * model.hidden
     norms = (6 if model.biases else 2) * model.hidden  # and the two biases that are added after a sum
     whole = parameters - item * layers * (model.layer_parameters - norms)
-    sharded: dict[str, float] = {"reduce_scatter": parameters, "all_gather": parameters}
     pair = item * 2 * tokens / ranks * model.kv_width  # a rank's keys and values
     sizes: dict[str, dict[str, float]] = {
         "data": {"all_reduce": parameters},
-        "zero 1": sharded,
-        "zero 2": sharded,
-        "zero 3": sharded | {"all_gather": 2 * parameters},  # fetched for forward, and again for backward
+        **{f"zero {stage}": {what: parameters * count for what, count in Counter(each + once).items()}
+           for stage, (_, each, once) in enumerate(ZERO) if stage},
         "tensor": {"all_reduce": 4 * layers * stream},  # attention and MLP, forward and backward
         "sequence": {"all_gather": 4 * layers * stream, "reduce_scatter": 4 * layers * stream,
                      "all_reduce": whole},

@@ -11,12 +11,13 @@ them; logits are as wide as the vocabulary, and on the last stage often are the 
 from dataclasses import astuple, dataclass, replace
 
 from hpclab import checks
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.models.transformer import Transformer
 
 MIXED, BYTES = (2, 2, 12), {"fp32": (4, 4, 8)}
 """Bytes of a parameter: its own, its gradient's, and Adam's: two float32 moments, in mixed precision beside a
 float32 copy of the parameter (Rajbhandari et al., ZeRO, SC20, section 3.1: K = 12)."""
+KINDS = ("parameters", "gradients", "optimizer")
 CONTEXT = 1573 * 2**20
 """Bytes of a process on its GPU before it stores anything: CUDA's context and kernels, as measured on an A100
 (BigScience, chronicles-prequel.md; 1,113 MiB on a V100)."""
@@ -79,9 +80,8 @@ def states(
     `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
     and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
     """
-    weight, gradient, adam = (
-        held * size / (ranks if zero >= stage else 1) for size, stage in zip(each, (3, 2, 1), strict=True)
-    )
+    parts = {what: ranks if what in ZERO[zero].sharded else 1 for what in KINDS}
+    weight, gradient, adam = (held * size / parts[what] for size, what in zip(each, KINDS, strict=True))
     return weight, gradient, adam
 
 
@@ -173,8 +173,8 @@ def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, fl
     whole stage between micro-batches, with gradients in float32 (as torchtitan does).
     """
     weight, gradient, _ = BYTES.get(plan.precision, MIXED)
-    weight = weight if plan.zero == 3 else 0
-    gradient = gradient + 4 if plan.zero >= 2 else 0
+    weight = weight if plan.shards("parameters") else 0
+    gradient = gradient + 4 if plan.shards("gradients") else 0
     layer, output = model.layer_parameters / plan.tensor, model.hidden * model.vocabulary / plan.tensor
     one = stream(model, plan)
     streams = 2 * plan.tensor * one if plan.sequence_parallel else 0
@@ -185,7 +185,7 @@ def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, fl
     if stage == plan.pipeline - 1:
         moments.append((logits(model, plan) + 2 * one + streams, weight * (output + layer)))
     activations, whole = max(moments, key=sum)
-    if plan.zero == 3 and plan.pipeline > 1:
+    if plan.shards("parameters") and plan.pipeline > 1:
         whole = held_parameters(model, plan, stage) * (weight + 4)
     return activations, whole
 

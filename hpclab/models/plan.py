@@ -1,6 +1,7 @@
 """A plan: how a training step is spread over GPUs, as one checked description for every model and widget."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hpclab import checks
 from hpclab.models.transformer import Transformer
@@ -14,14 +15,31 @@ pipeline, which sends single activations, farthest."""
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number that matrix products take
 
 
+class ZeroStage(NamedTuple):
+    """What each of the data-parallel ranks holds its part of only, and the collectives that this takes, in a
+    backward pass of every micro-batch and once a step."""
+
+    sharded: tuple[str, ...] = ()
+    each_pass: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
+
+
+ZERO = (
+    ZeroStage(once=("all_reduce",)),
+    ZeroStage(("optimizer",), once=("reduce_scatter", "all_gather")),
+    ZeroStage(("optimizer", "gradients"), ("reduce_scatter",), ("all_gather",)),
+    ZeroStage(("optimizer", "gradients", "parameters"), ("all_gather", "all_gather", "reduce_scatter")),
+)
+"""ZeRO's stages (Rajbhandari et al., SC20); with the last, FSDP, parameters are fetched for either pass."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """`batch` sequences a step over all GPUs, `micro_batch` of them at once on a rank.
 
     Degrees, whose product is `gpus`: `data`, `tensor`, `context` (each rank has a part of every sequence)
-    and `pipeline`, whose stages are cut into `chunks` each (1: 1F1B, more: interleaved). `zero` is the stage
-    of sharding over the data-parallel ranks: 0 none, 1 optimizer states, 2 and gradients, 3 and parameters
-    (FSDP). `sequence_parallel`: norms and dropouts are split over the tensor-parallel ranks, too.
+    and `pipeline`, whose stages are cut into `chunks` each (1: 1F1B, more: interleaved). `zero` is a stage of
+    ZERO. `sequence_parallel`: norms and dropouts are split over the tensor-parallel ranks, too.
     `fused_attention`: scores are never written to memory (FlashAttention). `overlap`: gradients are reduced,
     and sharded parameters fetched, while other layers compute. ValueError for what does not fit together.
     """
@@ -43,7 +61,7 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("batch", "micro_batch", "data", "tensor", "pipeline", "context", "chunks"):
             checks.integer(name, getattr(self, name), 1, 2**24)
-        checks.integer("zero", self.zero, 0, 3)
+        checks.integer("zero", self.zero, 0, len(ZERO) - 1)
         checks.choice("recompute", self.recompute, RECOMPUTE)
         checks.choice("precision", self.precision, PRECISIONS)
         if self.batch % (self.data * self.micro_batch):
@@ -56,6 +74,10 @@ class Plan:
                 "chunks need a pipeline whose stages divide the micro-batches: "
                 f"{self.pipeline} stages, {self.micro_batches} micro-batches."
             )
+
+    def shards(self, what: str) -> bool:
+        """Whether a data-parallel rank holds its part only of "optimizer", "gradients" or "parameters"."""
+        return what in ZERO[self.zero].sharded
 
     @property
     def gpus(self) -> int:

@@ -14,7 +14,7 @@ from hpclab import checks
 from hpclab.models import memory, training_step
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.memory import Memory
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.models.training_step import StepTime
 from hpclab.models.transformer import Transformer
 
@@ -40,7 +40,7 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
     """
     checks.integer("gpus", gpus, 1, 2**20)
     checks.integer("batch", batch, 1, 2**24)
-    return ranked(model, cluster, _leanest(model, cluster, _shapes(model, cluster, gpus, batch)))
+    return ranked(model, cluster, _leanest(model, cluster, _layouts(model, cluster, gpus, batch)))
 
 
 def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) -> list[Ranked]:
@@ -73,8 +73,8 @@ def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
     return ""
 
 
-def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> Iterator[Plan]:
-    """Plans that divide, with neither ZeRO nor recomputation, which memory decides."""
+def _layouts(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> Iterator[Plan]:
+    """Plans whose degrees divide model, GPUs and batch, without ZeRO and recomputation, which come later."""
     tensors = [t for t in _divisors(gpus) if t <= cluster.node_gpus and model.kv_heads % t == 0]
     contexts = CONTEXT if model.sequence >= LONG else (1,)
     for tensor, context, micro, chunks in product(tensors, contexts, MICRO_BATCHES, CHUNKS):
@@ -92,7 +92,7 @@ def _shapes(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> I
 def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
     """Of each shape what fits: with nothing made again, and with all of it, the lowest of ZeRO's stages."""
     for shape in shapes:
-        stages = [1, 2, 3] if shape.data * shape.context > 1 else [0]
+        stages = [*range(1, len(ZERO))] if shape.data * shape.context > 1 else [0]
         for recompute in ("none", "full"):
             tried = (replace(shape, zero=stage, recompute=recompute) for stage in stages)
             fits = next((plan for plan in tried if not refusal(model, plan, cluster)), None)

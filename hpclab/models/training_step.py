@@ -17,7 +17,7 @@ from functools import cache
 from hpclab.models import layer_kernels, nccl, overlap
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.layer_kernels import FITTED, MODERN, Fitted, Software, Work
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.models.transformer import Transformer
 
 OPTIMIZER = 34  # bytes a parameter: Adam reads four float32 and writes three, a norm reads one, a copy has 2
@@ -172,11 +172,12 @@ def shards(work: Work, plan: Plan, computed: float) -> tuple[float, float]:
     From stage 2 gradients are scattered at once, from stage 3 parameters fetched before either pass.
     """
     ranks = plan.data * plan.context
-    if plan.zero < 2 or ranks == 1:
+    sent = ZERO[plan.zero].each_pass
+    if not sent or ranks == 1:
         return 0.0, 0.0
     count, group = work.model.layer_parameters / plan.tensor, (work.cluster, ranks, plan.tensor)
     given = collective("reduce_scatter", work.software.gradient_bytes * count, *group)
-    fetched = collective("all_gather", 2 * count, *group) if plan.zero == 3 else 0.0
+    fetched = collective("all_gather", 2 * count, *group) if "all_gather" in sent else 0.0
     laid_out = work.moved(FLAT * count).seconds
     if not plan.overlap:
         return laid_out + 2 * fetched + given, 0.0
@@ -197,9 +198,9 @@ def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[fl
     embedding is also the output layer, the first and the last stage add up their gradients of it.
     """
     ranks, size = plan.data * plan.context, work.software.gradient_bytes
-    wanted = {0: {"all_reduce": size}, 1: {"reduce_scatter": size, "all_gather": 2}, 2: {"all_gather": 2}}
-    seconds = sum(collective(what, size * count, work.cluster, ranks, plan.tensor)
-                  for what, size in wanted.get(plan.zero, {}).items() if ranks > 1)  # fmt: skip
+    sizes = {"all_reduce": size, "reduce_scatter": size, "all_gather": 2}  # of a parameter
+    seconds = sum(collective(what, sizes[what] * count, work.cluster, ranks, plan.tensor)
+                  for what in ZERO[plan.zero].once if ranks > 1)  # fmt: skip
     buckets = -(-work.model.layers // plan.pipeline)  # a layer each
     ready = [(place + 1) / buckets for place in range(buckets)]
     sent = overlap.send(backward, ready, [seconds / buckets] * buckets, plan.overlap)
@@ -213,4 +214,4 @@ def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[fl
 def optimizer(work: Work, plan: Plan, count: float) -> float:
     """Adam in mixed precision: bytes over bandwidth, for all `count` parameters or for a rank's shard."""
     bandwidth = work.units[work.half].bandwidth
-    return OPTIMIZER * count / (plan.data * plan.context if plan.zero else 1) / bandwidth
+    return OPTIMIZER * count / (plan.data * plan.context if plan.shards("optimizer") else 1) / bandwidth

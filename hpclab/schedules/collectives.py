@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hpclab import checks
 from hpclab.schedules import double_tree, doubling, exchange, hierarchical, ring, trees
-from hpclab.schedules.messages import Messages, Shape, backwards, then
+from hpclab.schedules.messages import Messages, Shape, backwards, concatenate
 from hpclab.schedules.schedule import COLLECTIVES, Schedule
 
 MOST_RANKS = 2048  # an all-to-all then has four million messages
@@ -21,7 +21,7 @@ def _dual(make: Algorithm) -> Algorithm:
 
 def _and_back(broadcast: Algorithm) -> Algorithm:
     """An all-reduce: to rank 0, and out again."""
-    return lambda shape: then(backwards(broadcast(shape)), broadcast(shape))
+    return lambda shape: concatenate(backwards(broadcast(shape)), broadcast(shape))
 
 
 _BROADCAST: dict[str, Algorithm] = {

@@ -7,7 +7,7 @@ sections 3 and 4; Rabenseifner, "Optimization of Collective Reduction Operations
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, rows, then
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, concatenate, rows
 
 
 def _heads(shape: Shape) -> tuple[Counts, Counts]:
@@ -24,7 +24,7 @@ def _double(heads: Counts, starts: Counts) -> Messages:
         begin = place >> step << step
         size = starts[begin + (1 << step)] - starts[begin]
         parts.append(rows(step, heads, heads[place ^ (1 << step)], starts[begin], size))
-    return numpy.concatenate([then(), *parts])
+    return numpy.concatenate([concatenate(), *parts])
 
 
 def _out(shape: Shape) -> Messages:
@@ -41,18 +41,18 @@ def recursive_doubling(shape: Shape) -> Messages:
         rows(0, heads, heads[place ^ (1 << step)], 0, shape.elements, reduce=True)
         for step in range(len(heads).bit_length() - 1)
     ]
-    return then(backwards(_out(shape)), *exchange, _out(shape))
+    return concatenate(backwards(_out(shape)), *exchange, _out(shape))
 
 
 def _in_blocks(shape: Shape) -> Messages:
-    """All-gather of 2^k blocks, one with each head, until every rank has the vector."""
+    """All-gather of 2^k blocks by recursive doubling between the first ranks, then out to the others."""
     heads, _ = _heads(shape)
-    return then(_double(heads, bounds(shape.elements, len(heads))), _out(shape))
+    return concatenate(_double(heads, bounds(shape.elements, len(heads))), _out(shape))
 
 
 def halving_doubling(shape: Shape) -> Messages:
     """Rabenseifner's all-reduce: reduce-scatter by recursive halving, all-gather by recursive doubling."""
-    return then(backwards(_in_blocks(shape)), _in_blocks(shape))
+    return concatenate(backwards(_in_blocks(shape)), _in_blocks(shape))
 
 
 def _scatter(shape: Shape) -> Messages:
@@ -65,18 +65,18 @@ def _scatter(shape: Shape) -> Messages:
         holder = numpy.arange(0, len(heads), 2 * half)
         middle, end = starts[holder + half], starts[holder + 2 * half]
         parts.append(rows(step, heads[holder], heads[holder + half], middle, end - middle))
-    return numpy.concatenate([then(), *parts])
+    return numpy.concatenate([concatenate(), *parts])
 
 
 def broadcast(shape: Shape) -> Messages:
     """Scatter by halving, then all-gather by doubling: about 2 n sent by rank 0, whatever p is."""
-    return then(_scatter(shape), _in_blocks(shape))
+    return concatenate(_scatter(shape), _in_blocks(shape))
 
 
 def reduce(shape: Shape) -> Messages:
     """Reduce-scatter by halving, then the blocks to rank 0. What is gathered overwrites: a rank on the way
     has given its own sum away already."""
-    return then(backwards(_in_blocks(shape)), backwards(_scatter(shape), reduce=False))
+    return concatenate(backwards(_in_blocks(shape)), backwards(_scatter(shape), reduce=False))
 
 
 def all_gather(shape: Shape) -> Messages:
@@ -87,4 +87,4 @@ def all_gather(shape: Shape) -> Messages:
     after_block = shape.bounds[extras + 1]
     after = rows(0, heads[: len(extras)], extras, after_block, shape.elements - after_block)
     starts = numpy.append(shape.bounds[heads], shape.elements)  # of a head's block and its odd partner's
-    return then(gather, _double(heads, starts), numpy.concatenate([before, after]))
+    return concatenate(gather, _double(heads, starts), numpy.concatenate([before, after]))

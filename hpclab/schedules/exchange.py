@@ -11,7 +11,7 @@ order of their sources, and then what is on its way.
 import numpy
 
 from hpclab.schedules.hierarchical import carrier
-from hpclab.schedules.messages import Counts, Messages, Shape, merged, rows, then, together
+from hpclab.schedules.messages import Counts, Messages, Shape, concatenate, merged, rows, together
 
 
 def _result(shape: Shape, source: Counts, target: Counts) -> Counts:
@@ -54,7 +54,7 @@ def bruck(shape: Shape) -> Messages:
     source = (rank - slot) % ranks
     place = shape.elements + slot * slot_size
     parts.append(rows(0, rank, rank, place, shape.blocks[rank], _result(shape, source, rank)))
-    return then(*parts)
+    return concatenate(*parts)
 
 
 def hierarchical(shape: Shape) -> Messages:
@@ -78,4 +78,4 @@ def hierarchical(shape: Shape) -> Messages:
     inside = rows(0, source, hop, shape.bounds[target], size, numpy.where(node == there, home, transit))
     between = rows((there - node) % nodes, hop, target, transit, size * (node != there), home)
     between["step"] -= 1
-    return then(merged(inside), merged(together(between)))
+    return concatenate(merged(inside), merged(together(between)))

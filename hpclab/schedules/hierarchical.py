@@ -9,7 +9,7 @@ all-reduce and in DeepSpeed's and Tutel's two-step all-to-all (Hwang and others,
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, merged, rows, then, together
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, concatenate, merged, rows, together
 from hpclab.schedules.trees import spread
 
 
@@ -17,7 +17,9 @@ def broadcast(shape: Shape) -> Messages:
     """A binomial tree over one rank of each node, then one inside each node."""
     leaders = numpy.arange(0, shape.ranks, shape.ranks_per_node)
     nodes = numpy.split(numpy.arange(shape.ranks), leaders[1:])
-    return then(spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes)))
+    return concatenate(
+        spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes))
+    )
 
 
 def carrier(shape: Shape, node: Counts, local: Counts) -> Counts:
@@ -49,7 +51,7 @@ def _gather(shape: Shape, starts: Counts, sizes: Counts) -> Messages:
     source, target = carrier(shape, node, rail), carrier(shape, node, local)
     wanted = (local == target % shape.ranks_per_node) & (source != target)
     inside = rows(0, source, target, start[block, rail], size[block, rail] * wanted)
-    return then(between, merged(inside))
+    return concatenate(between, merged(inside))
 
 
 def all_gather(shape: Shape) -> Messages:
@@ -69,4 +71,4 @@ def _by_rail(shape: Shape) -> tuple[Counts, Counts]:
 def all_reduce(shape: Shape) -> Messages:
     """Reduce-scatter inside nodes, a ring all-reduce between nodes on each rail, all-gather inside nodes."""
     gather = _gather(shape, *_by_rail(shape))
-    return then(backwards(gather), gather)
+    return concatenate(backwards(gather), gather)

@@ -68,8 +68,8 @@ def together(*parts: Messages) -> Messages:
     return made[numpy.argsort(made["step"], kind="stable")]
 
 
-def then(*parts: Messages) -> Messages:
-    """One part after another; each is sorted by step and begins at step 0."""
+def concatenate(*parts: Messages) -> Messages:
+    """One part after another, its steps after the last of the part before; each is sorted and begins at 0."""
     made = numpy.empty(sum(len(part) for part in parts), MESSAGE)
     begin = steps = 0
     for part in filter(len, parts):

@@ -8,7 +8,7 @@ all-reduce algorithms for clusters of workstations", JPDC 69 (2009).
 
 import numpy
 
-from hpclab.schedules.messages import Messages, Shape, rows, then, together
+from hpclab.schedules.messages import Messages, Shape, concatenate, rows, together
 
 
 def _round(shape: Shape, first: int, reduce: bool) -> Messages:
@@ -30,7 +30,7 @@ def reduce_scatter(shape: Shape) -> Messages:
 
 def all_reduce(shape: Shape) -> Messages:
     """Reduce-scatter, then all-gather: 2 (p - 1) steps."""
-    return then(reduce_scatter(shape), all_gather(shape))
+    return concatenate(reduce_scatter(shape), all_gather(shape))
 
 
 def broadcast(shape: Shape) -> Messages:

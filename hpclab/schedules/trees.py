@@ -8,7 +8,7 @@ Collective Communication Operations in MPICH", IJHPCA 19 (2005), section 3.
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, rows, then
+from hpclab.schedules.messages import Counts, Messages, Shape, backwards, concatenate, rows
 
 
 def star(shape: Shape) -> Messages:
@@ -22,12 +22,12 @@ def _to_root(shape: Shape) -> Messages:
 
 def star_all_gather(shape: Shape) -> Messages:
     """All blocks to rank 0, which sends the whole vector to every other rank: two steps."""
-    return then(_to_root(shape), star(shape))
+    return concatenate(_to_root(shape), star(shape))
 
 
 def star_reduce_scatter(shape: Shape) -> Messages:
     """All vectors to rank 0, which adds them and hands out the blocks: two steps."""
-    return then(backwards(star(shape)), backwards(_to_root(shape), reduce=False))
+    return concatenate(backwards(star(shape)), backwards(_to_root(shape), reduce=False))
 
 
 def binomial(shape: Shape) -> Messages:
@@ -43,4 +43,4 @@ def spread(order: Counts, elements: int) -> Messages:
         distance = 1 << (steps - 1 - step)
         holder = numpy.arange(0, count - distance, 2 * distance)
         parts.append(rows(step, order[holder], order[holder + distance], 0, elements))
-    return numpy.concatenate([then(), *parts])
+    return numpy.concatenate([concatenate(), *parts])

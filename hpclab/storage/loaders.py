@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_in
 
 from hpclab import checks
 from hpclab.results import Origin
-from hpclab.storage.formats import StoredSamplesError
+from hpclab.storage.samples import StoredSamplesError
 from hpclab.trace import Event, Mark, Trace, events_of, listen
 
 

@@ -58,25 +58,23 @@ def read(table: Table) -> list[Observation]:
 
 
 def _timed(row: Row) -> Observation:
-    gpus = _gpus(row)
-    nodes = row.count("nodes", 1, gpus or 1_000_000) if row.text("nodes") else 0
-    per_node = row.count("gpus_per_node", 1, 72) if row.text("gpus_per_node") else 0
+    gpus = row.count("gpus", 1, 1_000_000, 0)
+    nodes, per_node = row.count("nodes", 1, gpus or 1_000_000, 0), row.count("gpus_per_node", 1, 72, 0)
     name = collective(row.text("collective", "test") or "all_reduce")
     size = float(row.count("size_bytes", 0, 2**50))
     system, network = row.words(*_SYSTEM), row.words(*_NETWORK)
     # Bekman's all_reduce_bench.py, or where the row says so
     torch = "torch" in row.text("system").lower() or row.text("source").startswith("stas00")
-    host = TORCH_CALL if torch else 0.0
-    case = Case(system, network, name, gpus, nodes, size, per_node, host=host)
+    case = Case(system, network, name, gpus, nodes, size, per_node, host=TORCH_CALL if torch else 0.0)
     group = (f"{system} {network}", name, gpus, nodes)
     return Observation(row, "time", _time(row, case) if size else float("nan"), "s", size, group, case)
 
 
 def _time(row: Row, case: Case) -> float:
     """Seconds; NaN where the bandwidth that they are worked out from is rounded to nothing."""
-    time = next((row.value(c, 1e-9, 1e12) * unit for c, unit in _TIMES.items() if row.text(c)), None)
-    if time is not None:
-        return time
+    for column, unit in _TIMES.items():
+        if row.text(column):
+            return row.value(column, 1e-9, 1e12) * unit
     column = next((c for c in _BANDWIDTHS if row.text(c)), _BANDWIDTHS[1])
     rate = row.value(column, 0, 1e6) * 1e9
     gpus = case.gpus or case.nodes * case.per_node
@@ -86,15 +84,15 @@ def _time(row: Row, case: Case) -> float:
 
 
 def _peak(row: Row) -> Observation:
-    words = row.text("measurement")
+    words, link = row.text("measurement"), row.text("link")
     copy = "p2p" in words.lower()
-    gpus = 2 if copy else _gpus(row)
+    gpus = 2 if copy else row.count("gpus", 1, 1_000_000, 0)
     found = re.search(r"(\d+) ?([KMG])iB", words)
     size = int(found[1]) * 2.0 ** {"K": 10, "M": 20, "G": 30}[found[2]] if found else _LARGEST
     name = "send_recv" if copy else collective(words.partition(" ")[0])
-    case = Case(row.text("link"), "", name, gpus, 1, size, 0, "nvls off" not in words.lower(), copy)
+    case = Case(link, "", name, gpus, 1, size, 0, "nvls off" not in words.lower(), copy)
     value = row.value("measured_gb_per_s", 1e-9, 1e6) * 1e9
-    return Observation(row, "bandwidth", value, "B/s", size, (words, row.text("link")), case)
+    return Observation(row, "bandwidth", value, "B/s", size, (words, link), case)
 
 
 def _pair(row: Row) -> Observation:
@@ -105,11 +103,6 @@ def _pair(row: Row) -> Observation:
     case = Case(words, row.words(*_NETWORK), name, nodes * per_node, nodes, _LARGEST, per_node)
     value = row.value("busbw_median", 1e-9, 1e6) * 1e9
     return Observation(row, "bandwidth", value, "B/s", _LARGEST, (cluster, name, per_node, nodes), case)
-
-
-def _gpus(row: Row) -> int:
-    """How many took part; 0 where the row does not say."""
-    return row.count("gpus", 1, 1_000_000) if row.text("gpus") else 0
 
 
 def collective(text: str) -> str:
@@ -140,7 +133,7 @@ def job(case: Case) -> nccl.Job:
         raise NotPlaced("the network between its nodes, or that network's rate, is not stated")
     if words.family in ("ethernet", "aries"):
         raise NotPlaced(f"whether NCCL went over {words.family} by RoCE, EFA or TCP is not stated")
-    network = NETWORKS[words.family if words.family in NETWORKS else "rdma"]
+    network = NETWORKS.get(words.family, NETWORKS["rdma"])
     return nccl.Job(nvlink, gpus, nodes, network, rate, node, case.host, nvls)
 
 
@@ -149,6 +142,5 @@ def predict(observation: Observation) -> float:
     case: Case = observation.case
     place = job(case)
     time = predicted(nccl.COPY if case.copy else case.collective, case.size, place).seconds
-    if observation.unit == "s":
-        return time
-    return bus_factor(case.collective, place.gpus) * case.size / time
+    rate = bus_factor(case.collective, place.gpus) * case.size / time
+    return time if observation.unit == "s" else rate

@@ -7,10 +7,10 @@ after it.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from hpclab.models import nccl
-from hpclab.validation import files
-from hpclab.validation.tables import MOST_ROWS, Row, Table
+from hpclab.validation.tables import COLUMNS, MOST_ROWS, Row, Table
 
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|^\s*(?:\d+: |\[\d+,\d+\](?:<\w+>)?:?|\[\d+\]:? )|\r")
 _RANK = re.compile(r"#\s+Rank\s+(\d+)\s.*?\bon\s+(\S+)\s+device\s+\d+\s+\[[^\]]*\]\s+(.*\S)")
@@ -23,29 +23,27 @@ def table(name: str, text: str) -> Table | None:
     if re.match(r"[^\n]*out-of-place[^\n]*,", text) and ",busbw" in text[:1000].replace(" ", ""):
         raise ValueError(
             f"{name} is the CSV that nccl-tests writes, which does not say what it ran on: give it "
-            f"one header row, with {files.COLUMNS}."
+            f"one header row, with {COLUMNS}."
         )
     lines = [_NOISE.sub("", line) for line in text.split("\n")]
     if any(_OSU.match(line) for line in lines):
-        return _made(name, "osu", _osu(name, lines), "OSU's own output")
-    if re.search(r"^[^\n]*#\s+(?:nThread \d|Using devices|size\s+count\s)", text, re.MULTILINE):
-        return _made(name, "nccl", _nccl(name, lines), "nccl-tests' own output")
-    return None
-
-
-def _made(name: str, kind: str, rows: list[Row], whose: str) -> Table:
+        kind, rows, whose = "osu", list(_osu(name, lines)), "OSU's"
+    elif re.search(r"^[^\n]*#\s+(?:nThread \d|Using devices|size\s+count\s)", text, re.MULTILINE):
+        kind, rows, whose = "nccl", list(_nccl(name, lines)), "nccl-tests'"
+    else:
+        return None
     if not rows:
         raise ValueError(f"{name} is a log without a line of measurements: was the run cut off?")
     if len(rows) > MOST_ROWS:
         raise ValueError(f"{name} has more than {MOST_ROWS} rows.")
-    note = f'read as {whose}, which names no network: --network "4x HDR" does'
+    note = f'read as {whose} own output, which names no network: --network "4x HDR" does'
     return Table(name, tuple(rows[0].fields), tuple(rows), kind, note)
 
 
-def _nccl(name: str, lines: list[str]) -> list[Row]:
+def _nccl(name: str, lines: list[str]) -> Iterator[Row]:
     letters = re.sub("[^a-z]", "", name.lower())  # the collective that a file is called after
     program = max((one for one in nccl.COLLECTIVES if one.replace("_", "") in letters), key=len, default="")
-    rows, remark, inside = [], "", False
+    remark, inside = "", False
     ranks: dict[int, tuple[str, str]] = {}
     for number, line in enumerate(lines, start=1):
         if started := re.search(r"(\w+)_perf\b", line):
@@ -72,22 +70,20 @@ def _nccl(name: str, lines: list[str]) -> list[Row]:
                 "delete it if it is cut off, or write a table in CSV."
             )
         if not program or not ranks:
-            lacks = "on which GPUs it ran (its lines with Rank): keep those"
-            if ranks:
-                lacks = "which collective it is of: call the file after it, such as nccl_all_reduce.log"
+            unnamed = "which collective it is of: call the file after it, such as nccl_all_reduce.log"
+            lacks = unnamed if ranks else "on which GPUs it ran (its lines with Rank): keep those"
             raise ValueError(f"{name} is nccl-tests' own output and does not say {lacks}.")
         on = Counter(host for host, _ in ranks.values())
         gpus = " and ".join(dict.fromkeys(gpu for _, gpu in ranks.values()))
-        rows.append(Row(name, number, {
+        yield Row(name, number, {
             "system": gpus + remark, "collective": program, "gpus": str(len(ranks)), "nodes": str(len(on)),
             "gpus_per_node": str(max(on.values())), "size_bytes": size, "time_us_in_place": rest[-4],
             "time_us_out_of_place": rest[-8],
-        }))  # fmt: skip
-    return rows
+        })  # fmt: skip
 
 
-def _osu(name: str, lines: list[str]) -> list[Row]:
-    rows, test, unit, command = [], "", "", ""
+def _osu(name: str, lines: list[str]) -> Iterator[Row]:
+    test = unit = command = ""
     for number, line in enumerate(lines, start=1):
         if "osu_" in line:
             command = line.strip()
@@ -97,8 +93,7 @@ def _osu(name: str, lines: list[str]) -> list[Row]:
             unit = "us" if "(us)" in line else "MB/s" if "MB/s" in line else ""
         if test and unit and _LINE.match(line):
             size, value, *_ = [*line.split(), "nothing: the line is cut off"]
-            rows.append(Row(name, number, {
+            yield Row(name, number, {
                 "system": "", "command": command, "test": test, "size_bytes": size, "value": value,
                 "unit": unit,
-            }))  # fmt: skip
-    return rows
+            })  # fmt: skip

@@ -7,6 +7,7 @@ where the GPU's size is known: that it fits.
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,9 +39,7 @@ _MODELS = {  # words of a model's name -> layers, hidden, heads, kv_heads, feed_
 _SHAPE = ("layers", "hidden", "heads", "kv_heads", "feed_forward", "vocabulary")
 _DEGREES = {"fsdp": "data", "dp": "data", "tp": "tensor", "pp": "pipeline", "cp": "context"}
 _MEMORY = r"(?!gpu).*(mem(ory)?|activation|_gib|_gb)(?!.*(recompute|checkpoint|offload|bandwidth|per_s)).*"
-_HOW = (
-    r"ac|technique|method|.*(recompute|recomputation|checkpointing|ckpt).*"  # columns that say what is kept
-)
+_HOW = r"ac|technique|method|.*(recompute|recomputation|checkpointing|ckpt).*"  # columns of what is kept
 _MEGATRON = 18  # bytes of a weight: gradients are added up in float32
 _YES = ("1", "true", "yes", "on")
 
@@ -64,37 +63,39 @@ def columns(table: Table) -> list[str]:
 
 def read(table: Table) -> list[Observation]:
     """An observation for each figure of memory, and one for each verdict; what neither says is left out."""
-    found: list[Observation] = []
-    for row in table.rows:
-        for column in columns(table):
-            text = (row.text(column) or " ".join(row.fields.values())).lower()
-            number = re.sub(r"\s*gi?b.*", "", row.text(column).lower())
-            figure = bool(re.match(r"[-+.\d]", number))
-            if not figure and not re.search(r"\boom\b|out of memory", text):
-                continue
-            case, value = _case(row, column), 0.0
-            if figure:
-                plain = replace(row, fields={**row.fields, column: number})
-                value = plain.value(column, 1e-3, 1e6) * _unit(row, column)
-            if not isinstance(case, Case):
-                found += [Observation(row, "memory", value, "B", 1.0, "", case)] if figure else []
-                continue
-            if figure:
-                size = 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline
-                found.append(Observation(row, case.what, value, "B", size, row.text("source"), case))
-            if case.what == "peak memory" and case.capacity and "borderline" not in text:
-                case = replace(case, what="memory verdict", fits=figure)
-                found.append(Observation(row, case.what, 1.0, "1", 1.0, "", case))
+    held = columns(table)
+    found = [one for row in table.rows for column in held for one in _observed(row, column)]
     if not found:
         raise ValueError(f"{table.name} has no memory: a column such as peak_memory_gib or memory_gb.")
     return found
 
 
+def _observed(row: Row, column: str) -> Iterator[Observation]:
+    text = (row.text(column) or " ".join(row.fields.values())).lower()
+    number = re.sub(r"\s*gi?b.*", "", row.text(column).lower())
+    figure = bool(re.match(r"[-+.\d]", number))
+    if not figure and not re.search(r"\boom\b|out of memory", text):
+        return
+    case: Any
+    try:
+        case = _case(row, column)
+    except ValueError as error:
+        case = NotPlaced(str(error))
+    placed = isinstance(case, Case)
+    if figure:
+        plain = replace(row, fields={**row.fields, column: number})
+        value = plain.value(column, 1e-3, 1e6) * _unit(row, column)
+        size = 2.0 * case.model.parameters / case.plan.tensor / case.plan.pipeline if placed else 1.0
+        what, group = (case.what, row.text("source")) if placed else ("memory", "")
+        yield Observation(row, what, value, "B", size, group, case)
+    if placed and case.what == "peak memory" and case.capacity and "borderline" not in text:
+        case = replace(case, what="memory verdict", fits=figure)
+        yield Observation(row, case.what, 1.0, "1", 1.0, "", case)
+
+
 def predict(observation: Observation) -> float:
     """Bytes; of a verdict 1 where the model's is the same, and 0 where it is not."""
     case = observation.case
-    if isinstance(case, NotPlaced):
-        raise case
     if not isinstance(case, Case):
         return sum(memory.states(*case))
     model, plan = case.model, case.plan
@@ -117,28 +118,25 @@ def _unit(row: Row, column: str) -> float:
     return 1e9 if "gb" in (column + row.text("unit")).lower() and not measured else 2.0**30
 
 
-def _case(row: Row, column: str) -> Case | tuple[Any, ...] | NotPlaced:
+def _case(row: Row, column: str) -> Case | tuple[Any, ...]:
     """What `predict` needs; without a model's shape, as in ZeRO's own table, what `memory.states` takes."""
     words = " ".join(row.fields.values()).lower().replace("_", " ")
-    try:
-        said = _said(row)
-        zero = re.search(r"zero ?-?([0-3])\b", words)
-        sharded = 3 if re.search("fsdp|full shard|torchtitan", words) or "fsdp" in row.fields else 0
-        stage = said.get("zero", int(zero[1]) if zero else sharded)
-        if "hidden" not in said and "parameters" in said:
+    said = _said(row)
+    zero = re.search(r"zero ?-?([0-3])\b", words)
+    sharded = 3 if re.search("fsdp|full shard|torchtitan", words) or "fsdp" in row.fields else 0
+    stage = said.get("zero", int(zero[1]) if zero else sharded)
+    if "hidden" not in said:
+        if "parameters" in said:
             return said["parameters"], stage, said.get("data", 1), (2, 2, said.get("adam", 12))
-        if "hidden" not in said:
-            raise NotPlaced("its model is not one that the course knows, and has no layers and hidden")
-        told = f"{column} {row.text('component', 'kind', 'quantity', 'what')}".lower()
-        kinds = "activations" if "activation" in told else "model states"
-        what = kinds if re.search("activation|state|param|optim|weight|grad", told) else "peak memory"
-        size = re.search(r"(\d+) ?gb", row.words("gpu", "node_type", "system", "gpu_memory").lower())
-        torch = bool(re.search("reserved|allocated|torchtitan|fsdp", f"{column} {words}")) or sharded == 3
-        model, plan = _model(row, said, words), _plan(row, said, words, stage)
-        plan.refuse_unless_it_fits(model)
-        return Case(model, plan, what, float(size[1]) * 1e9 if size else 0.0, torch)
-    except ValueError as error:
-        return NotPlaced(str(error))
+        raise ValueError("its model is not one that the course knows, and has no layers and hidden")
+    told = f"{column} {row.text('component', 'kind', 'quantity', 'what')}".lower()
+    kinds = "activations" if "activation" in told else "model states"
+    what = kinds if re.search("activation|state|param|optim|weight|grad", told) else "peak memory"
+    size = re.search(r"(\d+) ?gb", row.words("gpu", "node_type", "system", "gpu_memory").lower())
+    torch = sharded == 3 or bool(re.search("reserved|allocated|torchtitan|fsdp", f"{column} {words}"))
+    model, plan = _model(row, said, words), _plan(row, said, words, stage)
+    plan.refuse_unless_it_fits(model)
+    return Case(model, plan, what, float(size[1]) * 1e9 if size else 0.0, torch)
 
 
 def _said(row: Row) -> dict[str, Any]:

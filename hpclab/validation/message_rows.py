@@ -1,8 +1,7 @@
 """Tables `osu_*.csv`: OSU micro-benchmarks of MPI, between two processes and of collectives.
 
-Latency in seconds, bandwidth in bytes/s (OSU's MB are 10⁶ bytes). A bandwidth or latency test always has two
-processes; a collective is placed only where the row says how many took part. osu_mbw_mr is taken to be one
-pair.
+OSU's MB are 10⁶ bytes. A bandwidth or latency test always has two processes; a collective is placed only
+where the row says how many took part. osu_mbw_mr is taken to be one pair.
 """
 
 import re
@@ -10,11 +9,9 @@ import re
 from hpclab.machine import catalogue
 from hpclab.models import mpi
 from hpclab.models.communication import predict as predicted
-from hpclab.models.mpi import Fabric
 from hpclab.models.nccl_links import NVLINKS
 from hpclab.schedules.schedule import COLLECTIVES
 from hpclab.validation import placing
-from hpclab.validation.placing import Hardware
 from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
 from hpclab.validation.tables import Row, Table
 
@@ -48,18 +45,15 @@ def _observed(row: Row) -> Observation:
     test, unit = row.text("test").lower(), row.text("unit").lower()
     letters = re.sub(r"\b(?:osu|mpi|cuda|rocm|test|[dhm])\b|\bv\d[\d.]*|[^a-z]", "", test.replace("_", " "))
     if unit not in _UNITS:
-        raise ValueError(
-            f"{row.table}, row {row.number}: unit must be one of {', '.join(_UNITS)}, not {unit!r:.60}."
-        )
+        raise row.wrong("unit", f"one of {', '.join(_UNITS)}", f"{unit!r:.60}")
     what = next((known for name, known in _TESTS.items() if re.match(name, letters)), "")
     words = row.words("system", "case"), row.text("network"), row.text("stack")
     kind, scale = _UNITS[unit]
     size = float(row.count("size_bytes", 0, 2**50))
     value = row.value("value", 1e-12, 1e15) * scale if size or kind == "s" else float("nan")
-    told = f"{test} {row.text('case').lower()}".replace("_", " ")
-    gpus = bool(re.search(_GPU, told) or re.search(_GPU_ASKED, row.text("command")))
-    ranks = row.count("ranks", 1, 1_000_000) if row.text("ranks") else _ranks(row.text("command"))
-    case: Case = (what, words, ranks, gpus)
+    told, command = f"{test} {row.text('case').lower()}".replace("_", " "), row.text("command")
+    gpus = bool(re.search(_GPU, told) or re.search(_GPU_ASKED, command))
+    case: Case = (what, words, row.count("ranks", 1, 1_000_000, _ranks(command)), gpus)
     quantity = _QUANTITY.get(what, "time" if kind == "s" else "bandwidth")
     return Observation(row, quantity, value, kind, size, (words, test), case)
 
@@ -72,7 +66,7 @@ def _ranks(command: str) -> int:
     return next((int(found[1]) for found in named if found), 0)
 
 
-def fabric(words: Hardware, ranks: int = 2, gpus: bool = False) -> Fabric:
+def fabric(words: placing.Hardware, ranks: int = 2, gpus: bool = False) -> mpi.Fabric:
     """What joins the processes of a row; NotPlaced where network, rate or what is in the node is not said."""
     words.understood("network")
     if "inside" in words.names["remark"]:
@@ -107,6 +101,4 @@ def predict(observation: Observation) -> float:
     if outside and what in ("stream", "both_ways") and max(words.numbers["ports"], default=1) > 1:
         raise NotPlaced("over how many of its ports the messages went is not stated")
     seconds = predicted(what, size * ranks if what in _EACH else size, place).seconds
-    if observation.unit == "s":
-        return seconds
-    return (2 if what == "both_ways" else 1) * size / seconds
+    return seconds if observation.unit == "s" else (2 if what == "both_ways" else 1) * size / seconds

@@ -1,9 +1,8 @@
 """From the words of a published row to hardware: which GPU, which network, how many ports, how fast.
 
-The words are read whole (`words.py` cuts them, clauses here join them), or the row is not placed, with what
-was not understood: a count passed over, or "PCIe" after a GPU's name, is other hardware. Nothing is guessed
-from the measured number. Where a row says less than the model needs, what is usual is assumed and written
-here (eight GPUs to a node; one port to a node of up to four), or NotPlaced says what is missing.
+The words are read whole (`words.py` cuts them, clauses here join them), or NotPlaced names what was not
+understood: a count passed over is other hardware. Where a row says less than the model needs, what is usual
+is assumed (eight GPUs to a node; one port to a node of up to four), or NotPlaced says what is missing.
 """
 
 import functools
@@ -22,9 +21,15 @@ _CLAUSES = [  # what is said -> the kinds of tokens that say it; the first that 
     ("per GPU", r"NRU"), ("nodes", r"ND"), ("", r"[|GTUDPEO]"),
 ]  # fmt: skip
 _OVER_ETHERNET = {"roce", "efa", "slingshot"}  # may be called Ethernet as well; and TCP runs over all
-_NVLINK_RATES = {  # GB/s of one GPU, one way and both
-    "nvlink2": (150, 300), "nvlink3": (300, 600), "nvlink4": (450, 900), "nvlink5": (900, 1800),
-}  # fmt: skip
+_NVLINK_RATES = {"nvlink2": 150, "nvlink3": 300, "nvlink4": 450, "nvlink5": 900}  # GB/s of a GPU, one way
+_NAMED = {
+    "G": "GPU",
+    "L": "NVLink",
+    "K": "remark",
+    "F": "family",
+    "S": "family",
+    "?": "",
+}  # "": strange
 _FASTEST_PORT = 800.0  # Gb/s; a number above is several ports
 
 
@@ -74,9 +79,9 @@ class Hardware:
             raise NotPlaced("its GPUs are PCIe cards, and what joins those has no model here")
         if "pairs" in remarks:
             raise NotPlaced("its GPUs are joined in pairs, which has no model here")
-        wrong = [rate for rate in self.numbers["bytes"] if rate not in _NVLINK_RATES[name]]
-        if wrong:
-            raise NotPlaced(f"{wrong[0]:g} GB/s is no rate of {name}, and a network's is read in Gb/s")
+        for rate in self.numbers["bytes"]:
+            if rate not in (_NVLINK_RATES[name], 2 * _NVLINK_RATES[name]):
+                raise NotPlaced(f"{rate:g} GB/s is no rate of {name}, and a network's is read in Gb/s")
         return name
 
     def rates(self) -> tuple[float, float, float]:
@@ -167,22 +172,19 @@ def _one(what: str, said: Iterable[float], apart: float = 0.0) -> float:
 def read(system: str, network: str = "", stack: str = "") -> Hardware:
     """The hardware in the words of a system and of its network; of a `stack` only the network's name."""
     found = Hardware()
-    for token in tokens(stack.replace("-", " "), network=True):
-        if token.kind == "F":
-            found.names["family"].append(token.name)
+    names = found.names
+    names["family"] += [one.name for one in tokens(stack.replace("-", " "), network=True) if one.kind == "F"]
     for field, text in (("system", system), ("network", network)):
         listed = tokens(text, field == "network") if len(text) < 1000 else [Token("?", "", 0, text)]
-        found.names[field] += [token.text for token in listed if token.kind == "?"]
         for token in listed:
-            if token.kind == "G":
-                found.names["GPU"].append(token.name)
-                found.names["remark"] += ["sxm"] * ("sxm" in token.text)
-            elif token.kind in "LK":
-                found.names["NVLink" if token.kind == "L" else "remark"].append(token.name)
-            elif token.kind == "B":
+            if token.kind == "B":
                 found.numbers["bytes"].append(token.number)
-            elif token.kind in "FS" and token.name:
-                found.names["family"].append(token.name)
+            elif token.kind in "FS" and not token.name:
+                pass
+            elif token.kind in _NAMED:
+                names[_NAMED[token.kind] or field].append(token.text if token.kind == "?" else token.name)
+            if token.kind == "G" and "sxm" in token.text:
+                names["remark"].append("sxm")
         _together(found, listed, field)
     return found
 
@@ -193,17 +195,18 @@ def _together(found: Hardware, listed: list[Token], field: str) -> None:
     kinds = "".join("|" if token.kind in "LBK" else token.kind for token in kept)
     at = 0
     while at < len(kinds):
-        for what, pattern in _CLAUSES:
-            if match := re.compile(pattern).match(kinds, at):
-                _clause(found, what, kept[at : match.end()], match[0], field)
-                at = match.end()
-                break
-        else:
+        clauses = ((what, re.compile(pattern).match(kinds, at)) for what, pattern in _CLAUSES)
+        what, match = next((one for one in clauses if one[1]), ("", None))
+        end = match.end() if match else at + 1
+        if match is None:
             found.names[field].append(kept[at].text)
-            at += 1
+        elif what:
+            _clause(found, what, kept[at:end], match[0], field)
+        at = end
 
 
 def _clause(found: Hardware, what: str, part: list[Token], kinds: str, field: str) -> None:
+    """Enter the counts and rates of one clause, whose tokens are `part` and their kinds `kinds`."""
     counts = [token.number for token in part if token.kind == "N"]
     rates = [token for token in part if token.kind == "S"]
     of_gpu, numbers = kinds.endswith("U") and "R" in kinds, found.numbers
@@ -216,18 +219,13 @@ def _clause(found: Hardware, what: str, part: list[Token], kinds: str, field: st
         numbers["each"] += [rate.number for rate in rates]
         among = counts.pop() if of_gpu and "NU" in kinds else 1.0
         count = counts[0] if counts else 1.0
-        if of_gpu:
-            numbers["ports of a GPU"].append(count / among)
-        else:
-            numbers["ports"].append(count)
+        numbers["ports of a GPU" if of_gpu else "ports"].append(count / among)
     elif what == "nodes of":
         numbers["nodes"].append(counts[0])
         numbers["GPUs of a node"].append(counts[1])
-    elif what in ("per node", "per GPU"):
-        if field == "system" and what == "per GPU":
-            found.names[field].append(part[0].text)
-        else:
-            of_node = "ports" if field == "network" else "GPUs of a node"
-            numbers[of_node if what == "per node" else "ports of a GPU"].append(counts[0])
-    elif what:
-        numbers["GPUs of a node" if what == "a node's" else what].append(counts[-1])
+    elif what == "per GPU" and field == "system":
+        found.names[field].append(part[0].text)
+    else:
+        a_node = "ports" if what == "per node" and field == "network" else "GPUs of a node"
+        known = {"per GPU": "ports of a GPU", "per node": a_node, "a node's": a_node}
+        numbers[known.get(what, what)].append(counts[-1])

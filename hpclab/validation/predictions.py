@@ -1,7 +1,7 @@
 """`predict(path)`: every row of a published table with what the course's models say of it.
 
 A kind of table is one module with `read(table)` and `predict(observation)` (in the observation's unit;
-NotPlaced), entered in KINDS; one with `baseline(observations)` has its own.
+ValueError where it cannot be placed), entered in KINDS; one with `baseline(observations)` has its own.
 """
 
 import csv
@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hpclab.validation import (
     collective_rows,
-    files,
     logs,
     memory_rows,
     message_rows,
@@ -24,9 +24,7 @@ from hpclab.validation.score import NotEnoughSaid, NotPlaced, PredictedRow, stra
 from hpclab.validation.tables import Table
 
 REFERENCE = Path(__file__).with_name("reference")
-
-
-KINDS = {  # the first word of a file's name -> what is in it, and the module that reads and predicts it
+KINDS: dict[str, tuple[str, Any]] = {  # the first word of a file's name -> what is in it, and its module
     "nccl": ("collectives between GPUs", collective_rows),
     "osu": ("OSU micro-benchmarks of MPI", message_rows),
     "storage": ("IO500 and MLPerf Storage", storage_rows),
@@ -42,7 +40,7 @@ LATER = ("sched", "power", "scaling")  # tables that no model predicts yet
 
 def predict(path: str | Path, network: str = "") -> list[PredictedRow]:
     """A PredictedRow for each row; ValueError for an unknown kind of table, or naming file, row and field."""
-    return judge(load(path, network))
+    return predict_table(load(path, network))
 
 
 def trainings() -> dict[str, list[PredictedRow]]:
@@ -52,7 +50,7 @@ def trainings() -> dict[str, list[PredictedRow]]:
 
 def load(path: str | Path, network: str = "") -> Table:
     """The table or log in a file; `network` are the words for the rows that have none of their own."""
-    name, text = Path(path).name, files.text(path)
+    name, text = Path(path).name, tables.text(path)
     table = logs.table(name, text) or tables.parse(name, text)
     if not network:
         return table
@@ -61,7 +59,7 @@ def load(path: str | Path, network: str = "") -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def judge(table: Table) -> list[PredictedRow]:
+def predict_table(table: Table) -> list[PredictedRow]:
     """A PredictedRow for each row of a table."""
     words = [table.kind, *re.split(r"[^a-z0-9]+", table.name.lower())]
     word = next((word for word in words if word in KINDS or word in LATER), "")
@@ -76,11 +74,13 @@ def judge(table: Table) -> list[PredictedRow]:
         try:
             if one.value != one.value:
                 raise NotPlaced("0 bytes" if one.empty else "its bandwidth is rounded to nothing")
+            if isinstance(one.case, NotPlaced):
+                raise one.case
             found.append(PredictedRow(one, kind.predict(one), line))
-        except NotPlaced as reason:
+        except ValueError as reason:
             found.append(PredictedRow(one, None, line, str(reason), isinstance(reason, NotEnoughSaid)))
     if word == "train" and memory_rows.columns(table):
-        found += judge(replace(table, kind="mem"))
+        found += predict_table(replace(table, kind="mem"))
     return found
 
 
@@ -91,21 +91,26 @@ def shipped(*kinds: str) -> list[Path]:
 
 def write(predictions: Sequence[PredictedRow], path: str | Path) -> None:
     """Each row with its prediction as CSV; written to a temporary name and renamed, so never half there."""
-    own = ("table", "row", "quantity", "unit", "published", "predicted", "error", "baseline", "note")
-    theirs = dict.fromkeys(column for one in predictions for column in one.observation.row.fields)
-    columns = [*own, *(column for column in theirs if column not in own)]
+    rows = [_written(one) for one in predictions]
     target = Path(path)
     draft = target.with_name(target.name + ".part")
     with draft.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        table = csv.DictWriter(
+            file, list(dict.fromkeys(column for row in rows for column in row)), restval=""
+        )
         table.writeheader()
-        for one in predictions:
-            seen = one.observation
-            table.writerow({
-                **seen.row.fields, "table": seen.row.table, "row": seen.row.number, "quantity": seen.quantity,
-                "unit": seen.unit, "published": "" if seen.value != seen.value else f"{seen.value:.6g}",
-                "error": "" if seen.empty else f"{one.error:.4f}",
-                "predicted": "" if one.value is None else f"{one.value:.6g}",
-                "baseline": f"{one.baseline:.6g}", "note": one.note,
-            })  # fmt: skip
+        table.writerows(rows)
     draft.replace(target)
+
+
+def _written(one: PredictedRow) -> dict[str, object]:
+    """Our columns first, then those of the table, without its own of the same names."""
+    seen = one.observation
+    own: dict[str, object] = {
+        "table": seen.row.table, "row": seen.row.number, "quantity": seen.quantity, "unit": seen.unit,
+        "published": "" if seen.value != seen.value else f"{seen.value:.6g}",
+        "predicted": "" if one.value is None else f"{one.value:.6g}",
+        "error": "" if seen.empty else f"{one.error:.4f}", "baseline": f"{one.baseline:.6g}",
+        "note": one.note,
+    }  # fmt: skip
+    return own | dict(seen.row.fields) | own

@@ -1,16 +1,15 @@
 """Published speedup curves: rows that a model of scaling is held against."""
 
-import csv
-from pathlib import Path
-
 from hpclab import checks
 from hpclab.results import Origin, Result
+from hpclab.validation import tables
 
 CITATION = (
     "NVIDIA, DeepLearningExamples, commit 729963dd47e7, TensorFlow2 BERT README: "
     "BERT-large pre-training on one DGX-2 (V100 32 GB)"
 )
 CURVES = ("amp-128", "fp32-128", "amp-512", "fp32-512")  # precision, tokens in a sequence
+_COUNTS = ("gpus", "sequence_tokens", "sequences_per_gpu", "accumulation_steps")
 
 
 def published(curve: str = "amp-128") -> list[Result]:
@@ -20,7 +19,14 @@ def published(curve: str = "amp-128") -> list[Result]:
     scaling.
     """
     checks.choice("curve", curve, CURVES)
-    return [_result(row) for row in _rows("scaling_dgx2_bert.csv") if row["curve"] == curve]
+    return [
+        Result(
+            "data parallel training", "throughput", float(row["throughput_sequences_per_s"]),
+            Origin.PUBLISHED, run=f"published-{curve}", source=CITATION,
+            parameters={"curve": curve, "precision": row["precision"], **{n: int(row[n]) for n in _COUNTS}},
+        )
+        for row in tables.shipped("scaling_dgx2_bert.csv") if row["curve"] == curve
+    ]  # fmt: skip
 
 
 def larger_machines() -> dict[str, list[Result]]:
@@ -35,19 +41,5 @@ def larger_machines() -> dict[str, list[Result]]:
             for count, throughput in zip(row["counts"].split(), row["throughputs"].split(), strict=True)
             for n, rate in [(int(count), float(throughput))]
         ]
-        for row in _rows("scaling_larger_machines.csv")
+        for row in tables.shipped("scaling_larger_machines.csv")
     }  # fmt: skip
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    with Path(__file__).with_name("reference").joinpath(name).open(newline="") as file:
-        return list(csv.DictReader(file, strict=True))
-
-
-def _result(row: dict[str, str]) -> Result:
-    counts = ("gpus", "sequence_tokens", "sequences_per_gpu", "accumulation_steps")
-    return Result(
-        "data parallel training", "throughput", float(row["throughput_sequences_per_s"]), Origin.PUBLISHED,
-        run=f"published-{row['curve']}", source=CITATION,
-        parameters={name: row[name] for name in ("curve", "precision")} | {n: int(row[n]) for n in counts},
-    )  # fmt: skip

@@ -1,12 +1,14 @@
 """How far predictions are from what was published, and from what two fitted numbers would have said.
 
 A row that cannot be placed counts as an error of 1 (100 %): a model that refuses the hard rows must not look
-better for it. The baseline has seen the very rows that it is scored on; a model that beats it knows more than
-a straight line does.
+better for it. The baseline has seen the very rows that it is scored on.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy
@@ -28,7 +30,8 @@ class Observation:
     """One published number: `value` in `unit` (s, B/s, 1/s, or 1) of a `quantity`, in a `row`.
 
     `value` is NaN where it was rounded to nothing, or nothing was sent. `size` is the message's bytes; rows
-    with the same `group` share a line of the baseline; `case` is what the kind's own predictor needs to know.
+    with the same `group` share a line of the baseline; `case` is what the kind's own `predict` needs to know,
+    or the NotPlaced that says why the row cannot be predicted.
     """
 
     row: Row
@@ -47,10 +50,8 @@ class Observation:
 
 @dataclass(frozen=True)
 class PredictedRow:
-    """What the model and the in-sample `baseline` say of it; `value` is None where `note` says why.
-
-    `unsaid`: because the row does not say enough for anybody.
-    """
+    """What the model and the in-sample `baseline` say of an observation; `value` is None where `note` says
+    why, `unsaid` where the row does not say enough for anybody."""
 
     observation: Observation
     value: float | None
@@ -99,10 +100,9 @@ def listed(tables: Iterable[Sequence[PredictedRow]]) -> str:
     found = (one for table in tables for one in scores(table))
     for one in sorted(found, key=lambda one: -one.median_error):
         quantity, _, unsaid = one.quantity.partition(", ")
-        errors = f"{one.median_error:9.1%}{one.max_error:9.0%}{one.bias:+9.1%}"
+        errors = f"{one.median_error:9.1%}{one.max_error:9.0%}{one.bias:+9.1%}{one.baseline_mean_error:9.1%}"
         errors = f"{'not placed':>12}: they do not say enough" if unsaid else errors
-        line = "" if unsaid else f"{one.baseline_mean_error:9.1%}"
-        lines.append(f"{one.table[:-4]:40}{quantity:11}{f'{one.placed}/{one.rows}':>8}{errors}{line}")
+        lines.append(f"{one.table[:-4]:40}{quantity:11}{f'{one.placed}/{one.rows}':>8}{errors}")
     return "\n".join(lines)
 
 
@@ -111,32 +111,28 @@ def scores(predictions: Sequence[PredictedRow]) -> list[Score]:
 
     Rows that do not say enough have a Score of their own: they are not dropped, nor hide the others' mean.
     """
-    groups: dict[tuple[str, str], list[PredictedRow]] = {}
+    groups = defaultdict[tuple[str, str], list[PredictedRow]](list)
     for one in predictions:
-        if one.observation.empty:
-            continue
-        quantity = one.observation.quantity + ", not enough said" * one.unsaid
-        groups.setdefault((one.observation.row.table, quantity), []).append(one)
-    found = []
-    for (table, quantity), group in groups.items():
-        errors = numpy.array([one.error for one in group])
-        signed = [one.signed for one in group if one.signed is not None]
-        bias = float(numpy.mean(signed)) if signed else 0.0
-        fitted = numpy.nan_to_num([abs(one.baseline / one.observation.value - 1) for one in group], nan=1.0)
-        found.append(
-            Score(
-                table, quantity, len(group), len(signed), float(errors.mean()), float(numpy.median(errors)),
-                float(numpy.quantile(errors, 0.9)), float(errors.max()), bias, float(numpy.mean(fitted)),
-                _within([one.value for one in group], group), _within([one.baseline for one in group], group),
-            )
-        )  # fmt: skip
-    return found
+        seen = one.observation
+        if not seen.empty:
+            groups[seen.row.table, seen.quantity + ", not enough said" * one.unsaid].append(one)
+    return [_score(*names, group) for names, group in groups.items()]
 
 
-def _within(said: Sequence[float | None], group: Sequence[PredictedRow]) -> float:
-    """The share of what was said that is within a factor of two of what was published."""
-    ratios = [(value or 0) / one.observation.value for value, one in zip(said, group, strict=True)]
-    return sum(0.5 <= ratio <= 2 for ratio in ratios) / len(group)
+def _score(table: str, quantity: str, group: Sequence[PredictedRow]) -> Score:
+    published = numpy.array([one.observation.value for one in group])
+    errors = numpy.array([one.error for one in group])
+    signed = [one.signed for one in group if one.signed is not None]
+    model, line = (
+        numpy.array(said) / published
+        for said in ([one.value or 0.0 for one in group], [one.baseline for one in group])
+    )
+    return Score(
+        table, quantity, len(group), len(signed), float(errors.mean()), float(numpy.median(errors)),
+        float(numpy.quantile(errors, 0.9)), float(errors.max()), float(numpy.mean(signed or [0.0])),
+        float(numpy.mean(numpy.nan_to_num(abs(line - 1), nan=1.0))),
+        *(float(numpy.mean((ratios >= 0.5) & (ratios <= 2))) for ratios in (model, line)),
+    )  # fmt: skip
 
 
 def straight_line(observations: Sequence[Observation]) -> list[float]:
@@ -145,11 +141,11 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
     time = latency + size / bandwidth, neither negative, by least squares on the relative error of the time.
     Where the observations are bandwidths, the time is size / bandwidth; without a size it is a constant.
     """
-    groups: dict[Hashable, list[int]] = {}
+    groups = defaultdict[Hashable, list[int]](list)
     for place, one in enumerate(observations):
         if one.value == one.value:
-            groups.setdefault((one.quantity, one.group), []).append(place)
-    said = [float("nan")] * len(observations)
+            groups[one.quantity, one.group].append(place)
+    said = [math.nan] * len(observations)
     for places in groups.values():
         rates = observations[places[0]].unit == "B/s"
         size = numpy.array([observations[place].size for place in places])
@@ -157,6 +153,14 @@ def straight_line(observations: Sequence[Observation]) -> list[float]:
         time = size / value if rates else value
         terms = numpy.stack([numpy.ones_like(size), size], axis=1)
         time = terms @ nonnegative(terms / time[:, None])
-        for place, one in zip(places, size / time if rates else time, strict=True):
-            said[place] = float(one)
+        for place, fitted in zip(places, size / time if rates else time, strict=True):
+            said[place] = float(fitted)
     return said
+
+
+def median_line(observations: Sequence[Observation], of: Callable[[Observation], float]) -> list[float]:
+    """The median of a group's values as multiples of what `of` gives for each; NaN where none is known."""
+    groups = defaultdict[Hashable, list[float]](list)
+    for one in observations:
+        groups[one.quantity, one.group] += [one.value / of(one)] * (one.value == one.value)
+    return [median(groups[one.quantity, one.group] or [math.nan]) * of(one) for one in observations]

@@ -4,20 +4,16 @@ A benchmark is a Reading, and what a row says of servers, drives, network and cl
 nothing of its servers can be placed by nobody. docs/validation.md gives the constants' reasons.
 """
 
-import csv
 import math
 import re
-import statistics
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from hpclab.machine import catalogue
 from hpclab.models.storage import Reading, Server, Store
 from hpclab.models.storage import predict as predicted
 from hpclab.models.storage_presets import server
-from hpclab.validation import placing
-from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
+from hpclab.validation import placing, tables
+from hpclab.validation.score import NotEnoughSaid, Observation, median_line
 from hpclab.validation.tables import Row, Table
 
 LINK = 0.9  # of a port, after headers and copying
@@ -76,22 +72,15 @@ def read(table: Table) -> list[Observation]:
 
 
 def baseline(observations: Sequence[Observation]) -> list[float]:
-    """The median of the same result in all rows with the same type of drives; NaN where there is none."""
-    groups = defaultdict[tuple[str, Hashable], list[float]](list)
-    for one in observations:
-        if one.value == one.value:
-            groups[one.quantity, one.group].append(one.value)
-    return [statistics.median(groups[one.quantity, one.group] or [math.nan]) for one in observations]
+    """The median of the same result in all rows with the same type of drives."""
+    return median_line(observations, lambda _: 1.0)
 
 
 def predict(observation: Observation) -> float:
-    """B/s, operations/s, or the accelerators' utilisation as a fraction."""
-    try:
-        if observation.quantity.startswith(("ior", "mdtest")):
-            return _io500(observation.row, observation.quantity)
-        demand, utilisation = _mlperf(observation.row)
-    except ValueError as error:  # a number that no store has
-        raise error if isinstance(error, NotPlaced) else NotPlaced(str(error)) from None
+    """B/s, operations/s, or the accelerators' utilisation as a fraction; ValueError where not known."""
+    if observation.quantity.startswith(("ior", "mdtest")):
+        return _io500(observation.row, observation.quantity)
+    demand, utilisation = _mlperf(observation.row)
     return demand * utilisation * STEADY if observation.unit == "B/s" else utilisation
 
 
@@ -158,9 +147,8 @@ def _io500(row: Row, what: str) -> float:
 def _mlperf(row: Row) -> tuple[float, float]:
     """B/s that the accelerators would take without ever waiting, and their utilisation."""
     which = (row.text("workload"), row.text("accelerator_emulated"))
-    place = Path(__file__).with_name("reference") / "mlperf_storage_workloads.csv"
-    with place.open(encoding="utf-8", newline="") as file:
-        work = {(line["workload"], line["accelerator"]): line for line in csv.DictReader(file)}.get(which)
+    lines = tables.shipped("mlperf_storage_workloads.csv")
+    work = next((line for line in lines if (line["workload"], line["accelerator"]) == which), None)
     if work is None:
         raise NotEnoughSaid(f"MLPerf Storage v1.0 has no workload {which[0]!r:.40} on {which[1]!r:.40}")
     accelerators, hosts = row.count("num_accelerators", 1, 10**6), row.count("num_hosts", 1, 10**6)

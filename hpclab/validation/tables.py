@@ -5,39 +5,39 @@ The columns' names carry the units; what they mean is the business of the module
 cannot mean anything else.
 """
 
+import contextlib
 import csv
 import io
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from hpclab import checks
-from hpclab.validation import files
 
 MOST_ROWS = 100_000
+LARGEST = 16 * 2**20
+COLUMNS = "columns such as system,network,collective,gpus,nodes,size_bytes,time_us"
+_MAGIC = (
+    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "a spreadsheet or an archive"), (rb"%PDF", "a PDF document"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd", "a compressed file"), (rb"\x7fELF", "a program"),
+    (rb"\x89PNG|GIF8|\xff\xd8\xff", "a picture"), (rb"\s*<", "a page in HTML or XML"),
+    (rb"\s*(?:\{|\[\s*[\[{\"])", "JSON"),
+)  # fmt: skip
 CITATIONS = {
-    "vtrain_nccl_lut": "Bang et al., vTrain, 2024",
-    "dgxc_nccl_readme": "NVIDIA, dgxc-benchmarking",
-    "stas00_network": "Bekman, ML Engineering",
-    "stas00_network_bench": "Bekman, ML Engineering",
-    "nccl_tests_cluster": "nccl-tests-cluster",
-    "bigscience_bandwidth": "BigScience, experiments",
-    "stackhpc_hpc_tests": "StackHPC, hpc-tests",
-    "sarus_cookbook": "Sarus cookbook",
-    "cscs_mpich": "CSCS, documentation",
-    "io500_webpage_db": "IO500, result database",
-    "mlperf_storage_v1_0": "MLCommons, MLPerf Storage v1.0",
-    "vtrain_single": "Bang et al., vTrain, 2024",
-    "vtrain_multi": "Bang et al., vTrain, 2024",
-    "megatron_sc21": "Narayanan et al., SC21",
-    "megatron_2020": "NVIDIA, Megatron-LM, 2020",
-    "korthikanti_tab5": "Korthikanti et al., 2023",
-    "llm_foundry": "MosaicML, llm-foundry",
-    "dgxc_v25_02": "NVIDIA, dgxc-benchmarking",
-    "bigscience_tr11": "BigScience, BLOOM's prequel",
-    "bigscience_tr3m": "BigScience, experiments",
-}
+    "vtrain_nccl_lut": "Bang et al., vTrain, 2024", "vtrain_single": "Bang et al., vTrain, 2024",
+    "vtrain_multi": "Bang et al., vTrain, 2024", "dgxc_nccl_readme": "NVIDIA, dgxc-benchmarking",
+    "dgxc_v25_02": "NVIDIA, dgxc-benchmarking", "stas00_network": "Bekman, ML Engineering",
+    "stas00_network_bench": "Bekman, ML Engineering", "nccl_tests_cluster": "nccl-tests-cluster",
+    "bigscience_bandwidth": "BigScience, experiments", "bigscience_tr3m": "BigScience, experiments",
+    "bigscience_tr11": "BigScience, BLOOM's prequel", "stackhpc_hpc_tests": "StackHPC, hpc-tests",
+    "sarus_cookbook": "Sarus cookbook", "cscs_mpich": "CSCS, documentation",
+    "io500_webpage_db": "IO500, result database", "mlperf_storage_v1_0": "MLCommons, MLPerf Storage v1.0",
+    "megatron_sc21": "Narayanan et al., SC21", "megatron_2020": "NVIDIA, Megatron-LM, 2020",
+    "korthikanti_tab5": "Korthikanti et al., 2023", "llm_foundry": "MosaicML, llm-foundry",
+}  # fmt: skip
 """What a figure shows of who published rows that ship, by their `source`; whole in `reference/LICENCE.md`."""
 _NOTHING = ("", "n/a", "na", "nan", "-")
 _UNITS = {r"[Bb](?:ytes?)?": "bytes", "us|\u00b5s|\u03bcs": "us", "s": "s", "GB/s": "gb_per_s"}  # of a header
@@ -45,12 +45,52 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _GAP = " '\u00a0\u2009\u202f"  # between thousands
 
 
+def text(path: str | Path) -> str:
+    """What a text file of at most 16 MiB says; ValueError where it is none, naming what it is.
+
+    UTF-8 and UTF-16 with or without a mark in front, else Windows' code page of Western Europe.
+    """
+    source, want = Path(path), "name a table of published measurements."
+    try:
+        found = source.stat()
+    except (OSError, ValueError):  # a NUL in the name: ValueError
+        raise ValueError(f"There is no file {str(source)!r:.200}: {want}") from None
+    if not S_ISREG(found.st_mode):
+        what = "a folder" if S_ISDIR(found.st_mode) else "no ordinary file"
+        raise ValueError(f"{source.name:.200} is {what}: {want}")
+    if found.st_size > LARGEST:
+        limit = f"{LARGEST // 2**20} MiB: not a table of measurements; cut it out of its log."
+        raise ValueError(f"{source.name} is larger than {limit}")
+    data = source.read_bytes()
+    plain = data.removeprefix(b"\xef\xbb\xbf")
+    kind = next((what for begin, what in _MAGIC if re.match(begin, plain)), "")
+    for encoding in () if kind else _encodings(data):
+        with contextlib.suppress(UnicodeDecodeError):
+            said = data.decode(encoding)
+            if not re.search(r"[\x00-\x08\x0e-\x1a\ufffe\uffff]", said):
+                return said
+    what = f"{kind or 'binary'}: save it as CSV, with {COLUMNS}."
+    raise ValueError(f"{source.name} is not a table in CSV but {what}")
+
+
+def shipped(name: str) -> list[dict[str, str]]:
+    """The rows of a file of `reference/`, as text by column."""
+    with Path(__file__).with_name("reference").joinpath(name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+def _encodings(data: bytes) -> tuple[str, ...]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ("utf-16",)
+    if b"\x00" in data[:4096]:
+        return ("utf-16-be" if data[0] == 0 else "utf-16-le",)
+    return ("utf-8-sig", "cp1252")
+
+
 @dataclass(frozen=True)
 class Row:
-    """One row: its `table`'s file name, its `number` in the file (the header is 1), its `fields` as text.
-
-    `comma` is True where the table's numbers have a comma before their decimals.
-    """
+    """One row: its table's file name, its number in the file (the header is 1), its fields as text; `comma`
+    where the table's numbers have a comma before their decimals."""
 
     table: str
     number: int
@@ -71,29 +111,28 @@ class Row:
         try:
             return checks.number(column, float(_plain(text, self.comma, whole)), low, high)
         except ValueError:
-            hint = ", or use a point before decimals" if re.fullmatch(r"[-+]?\d+,\d+", text) else ""
-            allowed = f"a number from {low:g} to {high:g}"
-            raise ValueError(
-                f"{self.table}, row {self.number}: {column} must be {allowed}, not {text!r:.60}"
-                + (f"; separate columns with semicolons{hint}." if hint else ".")
-            ) from None
+            hint = "; separate columns with semicolons, or use a point before decimals"
+            hint *= bool(re.fullmatch(r"[-+]?\d+,\d+", text))
+            raise self.wrong(column, f"a number from {low:g} to {high:g}", f"{text!r:.60}{hint}") from None
 
-    def count(self, column: str, low: int, high: int) -> int:
-        """The field as a whole number from `low` to `high`."""
+    def count(self, column: str, low: int, high: int, missing: int | None = None) -> int:
+        """The field as a whole number from `low` to `high`; `missing` where it says nothing."""
+        if missing is not None and not self.text(column):
+            return missing
         value = self.value(column, low, high, whole=True)
         if value != int(value):
-            raise ValueError(
-                f"{self.table}, row {self.number}: {column} must be a whole number, not {value:g}."
-            )
+            raise self.wrong(column, "a whole number", f"{value:g}")
         return int(value)
+
+    def wrong(self, column: str, allowed: str, found: str) -> ValueError:
+        """The error that names file, row and field."""
+        return ValueError(f"{self.table}, row {self.number}: {column} must be {allowed}, not {found}.")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file's `name`, its `columns` and `rows`.
-
-    `kind` is one of `predictions.KINDS` where the text says it, and `note` how it was read if not plainly.
-    """
+    """A file's name, columns and rows; `kind` is one of `predictions.KINDS` where the text says it, and
+    `note` how it was read if not plainly."""
 
     name: str
     columns: tuple[str, ...]
@@ -134,11 +173,10 @@ def parse(name: str, text: str) -> Table:
     rows = []
     for number, fields in records[1:]:
         if len(fields) < len(columns) or any(fields[len(columns) :]):
-            hint = " (for decimal commas, separate the columns with semicolons)" * (separator == ",")
+            hint = " (for decimal commas, separate the columns with semicolons)"
+            hint *= separator == "," and len(fields) > len(columns)
             raise ValueError(
-                f"{name}, row {number} has {len(fields)} fields for {len(columns)} columns"
-                + (hint if len(fields) > len(columns) else "")
-                + "."
+                f"{name}, row {number} has {len(fields)} fields for {len(columns)} columns{hint}."
             )
         rows.append(Row(name, number, dict(zip(columns, fields, strict=False)), comma))
     if not rows:
@@ -158,7 +196,7 @@ def _columns(name: str, header: list[str]) -> tuple[str, ...]:
         found.pop()
     if len(found) < 2 or len(set(found)) < len(found) or "" in found:
         empty = "" if found else " is empty"
-        raise ValueError(f"{name}{empty}, row 1 must name two or more columns, each once: {files.COLUMNS}.")
+        raise ValueError(f"{name}{empty}, row 1 must name two or more columns, each once: {COLUMNS}.")
     return tuple(found)
 
 

@@ -7,10 +7,8 @@ out; one whose own numbers contradict each other does not say enough.
 
 import math
 import re
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Any
 
 from hpclab.models.gpu_cluster import GpuCluster, named
@@ -18,7 +16,7 @@ from hpclab.models.layer_kernels import FLASH_1, FLASH_2_HOPPER, Software
 from hpclab.models.plan import Plan
 from hpclab.models.training_step import predict as predicted
 from hpclab.models.transformer import Transformer
-from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation
+from hpclab.validation.score import NotEnoughSaid, NotPlaced, Observation, median_line
 from hpclab.validation.tables import Row, Table
 
 _MODEL = {  # a field of Transformer -> the columns that may hold it
@@ -86,43 +84,32 @@ class Case:
 
 def read(table: Table) -> list[Observation]:
     """An observation for each row that has a time; ValueError names the file, row and field that is wrong."""
-    found = []
-    for row in table.rows:
-        value, unit = _value(row)
-        if not value:
-            continue
-        try:
-            case: Case | NotPlaced = _case(row)
-        except NotPlaced as reason:
-            case = reason
-        work, group = 1.0, ""
-        if isinstance(case, Case):
-            work = 3 * case.model.forward_flops(case.plan.batch) / case.plan.gpus
-            group = f"{case.cluster.title} {case.plan.precision}"
-        quantity = "step time" if unit == "s" else "throughput"
-        found.append(Observation(row, quantity, value, unit, work, group, case))
+    found = [_observed(row, *_value(row)) for row in table.rows if _value(row)[0]]
     if not found:
         raise ValueError(f"{table.name} has no times: a column of {', '.join(_TIMES)}.")
     return found
 
 
+def _observed(row: Row, value: float, unit: str) -> Observation:
+    case: Case | NotPlaced
+    try:
+        case = _case(row)
+        work = 3 * case.model.forward_flops(case.plan.batch) / case.plan.gpus
+        group = f"{case.cluster.title} {case.plan.precision}"
+    except NotPlaced as reason:
+        case, work, group = reason, 1.0, ""
+    return Observation(row, "step time" if unit == "s" else "throughput", value, unit, work, group, case)
+
+
 def baseline(observations: Sequence[Observation]) -> list[float]:
     """What one share of the peak for each kind of GPU and precision says, the median of these very rows."""
-    groups = defaultdict[Hashable, list[float]](list)
-    for one in observations:
-        groups[one.group].append(one.value / _proportional(one))
-    return [median(groups[one.group]) * _proportional(one) for one in observations]
+    return median_line(observations, _proportional)
 
 
 def predict(observation: Observation) -> float:
-    """Seconds of a step, or tokens a second."""
+    """Seconds of a step, or tokens a second; ValueError where the plan cannot run."""
     case = observation.case
-    if isinstance(case, NotPlaced):
-        raise case
-    try:
-        seconds = predicted(case.model, case.plan, case.cluster, case.software).seconds
-    except ValueError as error:
-        raise NotPlaced(str(error)) from None
+    seconds = predicted(case.model, case.plan, case.cluster, case.software).seconds
     return seconds if observation.unit == "s" else case.tokens / seconds
 
 
@@ -153,32 +140,28 @@ def _case(row: Row) -> Case:
             raise NotEnoughSaid(f"its {name} is not stated")
     gpus, ranks = row.count("gpus", 1, 2**20), math.prod(plan.get(name, 1) for name in _SPLITS)
     plan.setdefault("data", max(1, gpus // ranks))
-    plan.setdefault(
-        "micro_batch", max(1, plan["batch"] // plan["data"])
-    )  # all at once, where nothing is said
+    plan.setdefault("micro_batch", max(1, plan["batch"] // plan["data"]))  # all at once
     if ranks * plan["data"] != gpus:
         raise NotEnoughSaid(f"its degrees make {ranks * plan['data']} GPUs, and it has {gpus}")
     try:
         shape = _shape(row, model, plan.get("tensor", 1))
-        case = Case(shape, Plan(**program.plan | plan | _words(row, gpus)), named(program.cluster),
-                    program.software)  # fmt: skip
+        ran = Plan(**program.plan | plan | _words(row, gpus))
     except ValueError as error:
         raise NotPlaced(str(error)) from None
-    if row.text("mp_mode") == "PURE":
-        case = replace(case, software=replace(case.software, gradient_bytes=2))
     if row.text(_FLOPS):
         did = row.value(_FLOPS, 1e-3, 1e4) * 1e12 * gpus * row.value("iteration_time_s", 1e-6, 1e9)
-        if not 0.5 < 4 * shape.forward_flops(case.plan.batch) / did < 2:
+        if not 0.5 < 4 * shape.forward_flops(ran.batch) / did < 2:
             raise NotEnoughSaid("its batch, its time and its FLOP/s contradict each other")
-    return case
+    pure: dict[str, Any] = {"gradient_bytes": 2} if row.text("mp_mode") == "PURE" else {}
+    return Case(shape, ran, named(program.cluster), replace(program.software, **pure))
 
 
-def _counts(row: Row, columns: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _counts(row: Row, columns: dict[str, tuple[str, ...]]) -> dict[str, Any]:
     return {name: row.count(one, 1, 2**24) for name, ones in columns.items() for one in ones if row.text(one)}
 
 
 def _shape(row: Row, said: dict[str, Any], tensor: int) -> Transformer:
-    """The row's model. Llama and Nemotron rotate positions, without biases and tied outputs."""
+    """The row's model; Llama and Nemotron rotate positions, without biases and tied outputs."""
     words = row.words("model", "mlp_type").lower()
     if re.search("llama|nemotron", words):
         said |= {"gated": "swiglu" in words, "biases": False, "tied": False, "positions": False}
@@ -199,12 +182,11 @@ def _words(row: Row, gpus: int) -> dict[str, Any]:
     plan: dict[str, Any] = {}
     recompute = row.text("recompute", "activation_recompute", "activation_checkpointing").lower()
     if recompute:
-        plan["recompute"] = next((how for how in ("selective", "full") if how in recompute), "none")
+        known = {"selective": "selective", "full": "full", "true": "full"}
+        plan["recompute"] = next((how for word, how in known.items() if word in recompute), "none")
         plan["sequence_parallel"] = "selective" in recompute  # where they came together
-    if recompute == "true":
-        plan["recompute"] = "full"
-    if row.text("sharding_strategy"):
-        plan["zero"] = {"FULL_SHARD": 3, "SHARD_GRAD_OP": 2}.get(row.text("sharding_strategy"), 0)
+    if sharding := row.text("sharding_strategy"):
+        plan["zero"] = {"FULL_SHARD": 3, "SHARD_GRAD_OP": 2}.get(sharding, 0)
     if "fsdp" in row.text("dp_scheme").lower():
         plan["zero"] = 3
     if row.text("precision"):

@@ -27,20 +27,20 @@ _CSS = f"""<style>
 </style>"""
 
 
-def table(look: Callable[[], Machine] = probe) -> Explorer:
-    """The capability table of the machine that `look()` describes, with the course's lessons.
+def table(describe: Callable[[], Machine] = probe) -> Explorer:
+    """The capability table of the machine that `describe()` gives, with the course's lessons.
 
     "Look again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows.
     """
     again = control(widgets.Button, "Look again", tooltip="Ask this machine once more")
     course = list(lessons())
-    shown = Explorer([], draw=lambda: markup(look(), course), under=[{"again": again}])
+    shown = Explorer([], draw=lambda: markup(describe(), course), under=[{"again": again}])
 
-    def look_again(_button: object) -> None:
+    def ask_again(_button: object) -> None:
         shown.forget()
         shown.redraw()
 
-    again.on_click(look_again)
+    again.on_click(ask_again)
     return shown
 
 

@@ -187,9 +187,9 @@ class Explorer(widgets.VBox):
         first, *rest = lines or [""]
         tag = "li" if len(rest) > 1 else "div"
         more = "".join(f"<{tag}>{escape(line)}</{tag}>" for line in rest)
-        look = f"margin:0;padding-left:{'1.2em' if tag == 'li' else 0};color:{style.MUTED}"
+        css = f"margin:0;padding-left:{'1.2em' if tag == 'li' else 0};color:{style.MUTED}"
         self.note.value = f"<div>{escape(first)}</div>" * bool(first) + (
-            f'<ul style="{look}">{more}</ul>' * bool(more)
+            f'<ul style="{css}">{more}</ul>' * bool(more)
         )
 
     def announce(self, sentence: str) -> None:
@@ -216,7 +216,7 @@ class Explorer(widgets.VBox):
 
     def _drawn(self, *values: Any) -> tuple[str, Any]:
         """What stands still, as markup and as `draw` returned it."""
-        with style.look():
+        with style.drawing_context():
             axes = [style.figure(height=self._height)[1]] if self._on_axes else []
             drawn = self._draw(*axes, *values)
         return drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
@@ -226,9 +226,9 @@ class Explorer(widgets.VBox):
         over = self._move(self.shown, *self._values(self._move, 1))
         description = self._describe(*self._values(self._describe))
         note = self._noted(*self._values(self._note))
-        look = f'role="img" aria-label="{escape(description)}" style="position:relative"'
+        attributes = f'role="img" aria-label="{escape(description)}" style="position:relative"'
         self.picture.value = picture  # here nothing fails any more
-        self.moving.value = f"<div {look}>{over.svg()}</div>" if over else ""
+        self.moving.value = f"<div {attributes}>{over.svg()}</div>" if over else ""
         self.say(note)
         before, self._heard = self._heard, (description, " ".join(note))
         news = [new.strip() for new, old in zip(self._heard, before, strict=True) if new and new != old]

@@ -56,7 +56,7 @@ class FirstSpeedup(Explorer):
         super().__init__(
             [{"guess": self.guess}, {"commit": self.commit, "skip": self.skip, "stop": self.stop}],
             draw=self._points, move=self._said, note=lambda: self._lines,
-            adapt=self._look, under=[self._processes], height=310,
+            adapt=self._offer, under=[self._processes], height=310,
             after=[widgets.HTML(_INTO_SIGHT.format(uuid.uuid4().hex), layout={"height": "0", "margin": "0"})],
         )  # fmt: skip
         self.note.layout.min_height = "48px"  # for a verdict of two lines
@@ -108,19 +108,19 @@ class FirstSpeedup(Explorer):
         found = typical(speedups(self._measured(), "processes"), "processes")
         if self._most not in found:
             return "Stopped before the last point: no verdict."
-        return "{}. {}".format(*self.prediction.judge(found[self._most], runs=self._measured()))
+        return "{}. {}".format(*self.prediction.verdict(found[self._most], runs=self._measured()))
 
     def _tell(self, line: str) -> None:
         """Say `line` under the picture; where there are new points, draw them."""
         self._lines = [line]
-        self._look("")
+        self._offer("")
         if self._measured() != self._drawn_results:
             self.forget()
             self.redraw(aloud=not self._busy())
         else:
             self.say(self._lines)
 
-    def _look(self, _changed: str) -> None:
+    def _offer(self, _changed: str) -> None:
         """What the controls offer now."""
         decided, busy = self.prediction.decided, self._busy()
         said = f"I say {self.guess.value:.1f}×: run it"

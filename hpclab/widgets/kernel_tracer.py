@@ -48,8 +48,8 @@ class KernelTracer(Explorer):
         try:
             return cls(tracer.trace(kernel, grid, block, *args))
         except (ValueError, TypeError) as error:
-            look = f"font-size:{style.TEXT:g}px;color:{style.INK}"
-            return widgets.HTML(f'<div role="alert" style="{look}">{escape(str(error))}</div>')
+            css = f"font-size:{style.TEXT:g}px;color:{style.INK}"
+            return widgets.HTML(f'<div role="alert" style="{css}">{escape(str(error))}</div>')
 
     def _adapt_to(self, changed: str) -> None:
         if changed != "step":
@@ -58,7 +58,7 @@ class KernelTracer(Explorer):
 
 
 def _short(index: Index) -> str:
-    """An index without the extents that nobody uses: 3, or (3, 1)."""
+    """A block's index without its unused trailing dimensions: 3 for (3, 0, 0), (3, 1) for (3, 1, 0)."""
     x, y, z = index
     return str(index) if z else f"({x}, {y})" if y else str(x)
 

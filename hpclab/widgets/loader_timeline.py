@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import style, timeline
+from hpclab.figures import timeline, wording
 from hpclab.storage import loaders
 from hpclab.storage.loaders import Epoch
 from hpclab.widgets.explorer import Explorer, control
@@ -56,7 +56,7 @@ class LoaderTimeline(Explorer):
         epoch = self._epoch(name, workers, prefetch)
         names = ["accelerator", *(f"worker {number + 1}" for number in range(workers))]
         busy = f"the accelerator is busy {epoch.utilisation:.0%} (emulated)"
-        title = f"{name}, {style.counted(workers, 'worker')}: {busy}"
+        title = f"{name}, {wording.counted(workers, 'worker')}: {busy}"
         return timeline.draw(ax, epoch.trace, names=names, title=title)
 
     def _again(self, _button: object) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from hpclab.figures import memory_stack
 from hpclab.models import memory, planner
-from hpclab.models.plan import PRECISIONS, Plan
+from hpclab.models.plan import PRECISIONS, ZERO, Plan
 from hpclab.widgets.explorer import Explorer, choose, control
 from hpclab.widgets.training_lists import POWERS, clusters, models
 
@@ -33,7 +33,7 @@ class MemoryCalculator(Explorer):
                 },
                 {
                     "data": slider("Data", 11, 8),
-                    "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=3, value=0),
+                    "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=len(ZERO) - 1, value=0),
                 },
                 {
                     "micro_batch": choose("Micro-batch", POWERS[:5], 1),

@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab.figures import bars, speedup, style
+from hpclab.figures import bars, speedup, style, wording
 from hpclab.figures.overlay import Overlay
 from hpclab.machine import allowance
 from hpclab.models.scaling import USL, Fit, NoCurve
@@ -52,12 +52,12 @@ class NodeScaler(Scaler):
         }  # fmt: skip
 
     def close(self) -> None:
-        """The same, and look at the queue no more."""
+        """The same, and ask the queue no more."""
         if hasattr(self, "_queue"):
             self._queue.stop()
         super().close()
 
-    def take_in(self) -> None:
+    def update_models(self) -> None:
         """Fit the laws to what is there."""
         self._laws = []
         try:
@@ -113,11 +113,11 @@ class NodeScaler(Scaler):
     def _said(self, view: str, most: int, nodes: int, contention: float, coherency: float) -> str:
         if view == VIEWS[1]:
             bar = bars.rank_seconds(self._results).get(nodes)
-            return f"{style.counted(nodes, 'node')}: {bars.shares(bar) if bar else 'not run yet'}."
+            return f"{wording.counted(nodes, 'node')}: {bars.shares(bar) if bar else 'not run yet'}."
         curves = [Curve.of_law(USL(contention, coherency), most), *self._curves(most)]
         at = min(nodes, most)
         said = ", ".join(f"{curve.label} {speedup.times(curve.at(at)[0])}" for curve in curves)
-        return f"Modelled at {style.counted(at, 'node')}: {said}."
+        return f"Modelled at {wording.counted(at, 'node')}: {said}."
 
     def _asked(self, most: int) -> tuple[int, float] | None:
         """The prediction, where the axes reach that far."""

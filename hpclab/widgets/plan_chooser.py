@@ -6,9 +6,9 @@ from functools import lru_cache
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from hpclab.figures import placement, plan_bars
+from hpclab.figures import plans
 from hpclab.models import planner, training_step
-from hpclab.models.plan import Plan
+from hpclab.models.plan import ZERO, Plan
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose
 from hpclab.widgets.training_lists import POWERS, clusters, models
@@ -40,7 +40,7 @@ class PlanChooser(Explorer):
                 },
                 {
                     "micro_batch": choose("Micro-batch", POWERS[:4], 1),
-                    "zero": choose("ZeRO", [0, 1, 2, 3], 1),
+                    "zero": choose("ZeRO", [*range(len(ZERO))], 1),
                     "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
                 },
             ],
@@ -78,20 +78,20 @@ class PlanChooser(Explorer):
         if why and not best:
             self._links.value = ""
             raise ValueError("No plan fits this model on these GPUs: take more of them.")
-        steps = {plan_bars.name(one.plan): one.step.parts for one in best[: SHOWN - (not why)]}
+        steps = {plans.name(one.plan): one.step.parts for one in best[: SHOWN - (not why)]}
         title = f"Your plan cannot run: {why}"
         if not why:
             step = training_step.predict(self.at.model, self.plan(), self.at.cluster)
-            steps = {f"yours: {plan_bars.name(self.plan())}": step.parts} | steps
+            steps = {f"yours: {plans.name(self.plan())}": step.parts} | steps
             slower = step.seconds / best[0].step.seconds - 1 if best else 0.0
             beside = f"{slower:.0%} more than the fastest" if slower > 0.005 else "none is faster"
             title = f"Yours: {format_seconds(step.seconds)} a step, {beside} (modelled)"
-        return plan_bars.draw(ax, steps, title)
+        return plans.steps(ax, steps, title)
 
     def _placed(self) -> str:
         """The title, and below it who talks to whom."""
         runs = not self._refusal()
-        self._links.value = placement.draw(self.plan(), self.at.cluster.node_gpus) if runs else ""
+        self._links.value = plans.placement(self.plan(), self.at.cluster.node_gpus) if runs else ""
         return self._headline()
 
     def _said(self, *_every: object) -> list[str]:

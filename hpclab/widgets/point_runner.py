@@ -12,7 +12,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
-from hpclab.figures.style import counted
+from hpclab.figures.wording import counted
 from hpclab.results import Result, select
 
 _PAUSE = 0.1  # seconds between two reports of progress: more often than that nobody can read

@@ -27,8 +27,8 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
 
     def say(text: str, role: str = "status") -> None:
         colour = "#B23A00" if role == "alert" else "inherit"
-        look = f"color:{colour};line-height:1.45"
-        message.value = f'<div role="{role}" style="{look}">{html.escape(text)}</div>'
+        css = f"color:{colour};line-height:1.45"
+        message.value = f'<div role="{role}" style="{css}">{html.escape(text)}</div>'
 
     def decided() -> None:
         for one in (field, commit, skip):
@@ -53,8 +53,8 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
     skip.on_click(on_skip)
     if prediction.decided:
         decided()
-    look = {"flex_flow": "row wrap", "align_items": "center"}
-    return widgets.HBox([field, commit, skip, message], layout=look)
+    layout = {"flex_flow": "row wrap", "align_items": "center"}
+    return widgets.HBox([field, commit, skip, message], layout=layout)
 
 
 def _number(text: str) -> float | str:

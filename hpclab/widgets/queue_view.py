@@ -20,7 +20,7 @@ from IPython.display import display
 
 from hpclab.cluster.slurm import Job, Slurm, connect
 from hpclab.cluster.slurm.records import node_names
-from hpclab.figures import nodes_view, style
+from hpclab.figures import nodes_view, style, wording
 
 STOPS_AFTER = 900.0  # seconds; a browser does not tell the kernel that nobody looks any more
 POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks within half a second
@@ -28,7 +28,7 @@ POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks wi
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one look gives: a picture, a sentence beside it, why jobs wait; the `last` ends the watching."""
+    """A picture, a sentence beside it, why jobs wait; the `last` ends the watching."""
 
     picture: str
     said: str = ""
@@ -37,14 +37,14 @@ class Snapshot:
 
 
 class QueueView:
-    """Shows what `look()` gives, again and again from `start` to `stop`; `box` holds it with its button.
+    """Shows what `take()` gives, again and again from `start` to `stop`; `box` holds it with its button.
 
     A widget sends only a value that changed, so a screen reader hears changes and not a clock.
     """
 
-    def __init__(self, look: Callable[[], Snapshot], interval: float, stops_after: float = math.inf) -> None:
+    def __init__(self, take: Callable[[], Snapshot], interval: float, stops_after: float = math.inf) -> None:
         self._every = interval, stops_after
-        self._look, self._lock, self._stopped = look, threading.Lock(), threading.Event()
+        self._take, self._lock, self._stopped = take, threading.Lock(), threading.Event()
         self._stopped.set()
         self.button = widgets.Button(layout={"width": "13em"})
         self.status, self.picture, self.reasons = widgets.HTML(), widgets.HTML(), widgets.HTML()
@@ -61,7 +61,7 @@ class QueueView:
         return not self._stopped.is_set()
 
     def start(self) -> None:
-        """Snapshot every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
+        """Ask again every `interval` seconds until stopped, dropped, or `stops_after` seconds have passed."""
         with self._lock:
             if not self.running:
                 self._stopped = threading.Event()
@@ -70,14 +70,14 @@ class QueueView:
         self._label()
 
     def stop(self) -> None:
-        """Snapshot once more, in the thread that has looked so far, and end."""
+        """Ask once more, in the thread that has asked so far, and end."""
         self._stopped.set()
         self._label()
 
     def refresh(self) -> None:
-        """Snapshot once and show it; what cannot be asked now is a sentence, and the last picture stays."""
+        """Ask once and show the answer; what cannot be asked is a sentence, and the last picture stays."""
         try:
-            found = self._look()
+            found = self._take()
         except Exception as error:  # whatever a slow or broken queue gives; it must not end the watching
             self._say(f"The queue could not be asked: {error}")
             return
@@ -86,8 +86,8 @@ class QueueView:
         self._say(found.said)
         self.picture.value = found.picture
         rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.reasons)
-        look = f"font-size:{style.TEXT:g}px;line-height:1.3;margin:4px 0"
-        self.reasons.value = f'<ul style="{look}">{rows}</ul>' if rows else ""
+        css = f"font-size:{style.TEXT:g}px;line-height:1.3;margin:4px 0"
+        self.reasons.value = f'<ul style="{css}">{rows}</ul>' if rows else ""
 
     def _label(self) -> None:
         self.button.description, self.button.tooltip, self.button.icon = (
@@ -96,8 +96,8 @@ class QueueView:
         )  # fmt: skip
 
     def _say(self, text: str) -> None:
-        look = f"font-size:{style.TEXT:g}px;padding-left:10px"
-        self.status.value = f'<div role="status" style="{look}">{escape(text)}</div>' if text else ""
+        css = f"font-size:{style.TEXT:g}px;padding-left:10px"
+        self.status.value = f'<div role="status" style="{css}">{escape(text)}</div>' if text else ""
 
 
 def watch(slurm: Slurm) -> QueueView:
@@ -117,8 +117,8 @@ def of_slurm(slurm: Slurm) -> Snapshot:
     jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
     running = [job for job in jobs if job.state == "RUNNING"]
     waiting = [job for job in jobs if job.state == "PENDING"]
-    said = f"{style.counted(len(running), 'job')} running, {len(waiting)} waiting; "
-    said += f"{style.counted(len(nodes), 'node')}."
+    said = f"{wording.counted(len(running), 'job')} running, {len(waiting)} waiting; "
+    said += f"{wording.counted(len(nodes), 'node')}."
     reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
     return Snapshot(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
 
@@ -127,19 +127,19 @@ def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:
     """A view of the nodes of `pool`, of which `wanted()` are on their way: its jobs, or its processes."""
     slurm = cache(lambda: connect(start=False, export=False))
 
-    def look() -> Snapshot:
+    def take() -> Snapshot:
         here: dict[str, Any] = {"joined": pool.nodes, "wanted": wanted()}
         if pool.backend == "slurm":
             return Snapshot(nodes_view.draw(list[Any](slurm().nodes()), pool.jobs(), **here))
         return Snapshot(nodes_view.draw(workers=pool.workers(), **here))
 
-    return QueueView(look, POOL_EVERY)
+    return QueueView(take, POOL_EVERY)
 
 
 def _keep_fresh(
     itself: weakref.ref[QueueView], stopped: threading.Event, interval: float, stops_after: float
 ) -> None:
-    """The thread: holds no view between two looks, so that a dropped one ends it."""
+    """The thread: holds no view between two answers, so that a dropped one ends it."""
     deadline, ending = time.monotonic() + stops_after, False
     while not ending:
         ending = stopped.wait(interval)

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from hpclab.course import restore_work, save_work
 from hpclab.course.work import LARGEST_TOTAL
-from hpclab.figures.style import counted
+from hpclab.figures.wording import counted
 from hpclab.widgets.explorer import control
 
 NAME = "my-work.zip"
@@ -59,5 +59,5 @@ def _link(path: Path) -> str:
     if path.stat().st_size > _LARGEST_LINK:
         return f"<div>Download it from the file list: right-click {NAME}, then Download.</div>"
     content = base64.b64encode(path.read_bytes()).decode()
-    look = f'style="text-decoration:underline;color:#0058a3" download="{NAME}"'
-    return f'<a {look} href="data:application/zip;base64,{content}">Download {NAME}</a>'
+    attributes = f'style="text-decoration:underline;color:#0058a3" download="{NAME}"'
+    return f'<a {attributes} href="data:application/zip;base64,{content}">Download {NAME}</a>'

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from hpclab.cluster import Pool
 from hpclab.exercises.prediction import Prediction
 from hpclab.experiments.experiment import Experiment
-from hpclab.figures import style
+from hpclab.figures import style, wording
 from hpclab.results import Origin, Result, select
 from hpclab.widgets import predict
 from hpclab.widgets.explorer import Explorer, Row, control
@@ -50,10 +50,10 @@ class Scaler(Explorer):
         self._taking = threading.RLock()
         self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
         asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
-        rows, below, look = self.own()
-        self._look_again()
+        rows, below, options = self.own()
+        self._take_results()
         super().__init__(
-            [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **look
+            [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **options
         )
         self.add_class("hpclab-scaler")
         self._ran()
@@ -90,8 +90,8 @@ class Scaler(Explorer):
             self._runner.close()
         super().close()
 
-    def take_in(self) -> None:
-        """Other Results than those on the page: what a subclass makes of `self._results`."""
+    def update_models(self) -> None:
+        """Fit or predict anew, because `self._results` changed; a subclass overrides it."""
 
     def conditions(self) -> list[str]:
         """A sentence for each condition under which what is shown was emulated."""
@@ -105,7 +105,7 @@ class Scaler(Explorer):
     def set(self, experiment: Any) -> None:
         """Measure and show another experiment from now on."""
         self.experiment = self._runner.experiment = experiment
-        self._look_again()
+        self._take_results()
         self.forget()
 
     def _run_controls(self) -> dict[str, Any]:
@@ -132,8 +132,8 @@ class Scaler(Explorer):
 
     def _moved(self, changed: str) -> None:
         one = self.AXIS.removesuffix("s")
-        self._here.description = f"Run at {style.counted(self._count.value, one)}"
-        self._here.tooltip = f"Measure here: {style.counted(self._count.value, one)}"
+        self._here.description = f"Run at {wording.counted(self._count.value, one)}"
+        self._here.tooltip = f"Measure here: {wording.counted(self._count.value, one)}"
         if changed == self.AXIS:
             self._rest()
             if self._decided():
@@ -160,23 +160,23 @@ class Scaler(Explorer):
             self.busy(state.busy)
             self._bar.value = state.done / state.total if state.busy and state.total else 0.0
             if self._seen != (self._decided(), len(self.results)):
-                self._look_again()
+                self._take_results()
                 self.forget()
                 self.redraw()
             said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
             self._say(said, spoken, bool(self._trouble or state.error))
 
-    def _look_again(self) -> None:
+    def _take_results(self) -> None:
         """Take in the Results of this experiment, if they may be seen."""
         self._results = self.experiment.mine(self.results) if self._decided() else []
         self._seen, self._trouble = (self._decided(), len(self.results)), ""
         try:
-            self.take_in()
+            self.update_models()
         except Exception as error:  # whatever a fit may meet; the points are drawn all the same
             self._trouble = sentence_of(error)
 
     def _say(self, sentence: str, spoken: str = "", urgent: bool = False) -> None:
         colour = style.ink(style.COLOUR["transfer"]) if urgent else style.INK
-        look = f"color:{colour};min-height:34px;display:flex;align-items:center"
-        self._status.value = f'<div style="{look}">{escape(sentence)}</div>'
+        css = f"color:{colour};min-height:34px;display:flex;align-items:center"
+        self._status.value = f'<div style="{css}">{escape(sentence)}</div>'
         self.announce(spoken or sentence)

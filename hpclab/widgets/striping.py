@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import store_limits, style
+from hpclab.figures import store_limits, wording
 from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store
 from hpclab.results import Result
@@ -80,7 +80,7 @@ class Striping(Explorer):
         one, rate = self._stores[store], store_limits.rate
         rates = {server.bandwidth for server in one.servers}
         slowest = f" (the slowest {rate(min(rates))})" * (len(rates) > 1)
-        servers = f"{style.counted(len(one.servers), 'server')} of {rate(max(rates))}{slowest}"
+        servers = f"{wording.counted(len(one.servers), 'server')} of {rate(max(rates))}{slowest}"
         opens = f"{one.metadata:,.0f} opens/s" if one.metadata < math.inf else "any number of opens/s"
         each = f"a link of {rate(one.link)} for each client"
         link = each if one.link < math.inf else "links that never bind"

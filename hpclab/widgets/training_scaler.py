@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from hpclab.figures import loss_against_time, speedup, step_bars, style
+from hpclab.figures import loss_against_time, speedup, step_bars, wording
 from hpclab.models import gpu_cluster
 from hpclab.models.gpu_cluster import GpuCluster
 from hpclab.models.named_models import MODELS
@@ -65,8 +65,8 @@ class TrainingScaler(Scaler):
         other = [(f"{value}", value)] * (value not in dict(options).values())
         return choose(label, [*options, *other], value)
 
-    def take_in(self) -> None:
-        """Predict every point, from what was measured over this machine's own link."""
+    def update_models(self) -> None:
+        """Predict the step on every number of ranks from what was measured over this machine's own link."""
         self._predicted = []
         if self._decided() and select(self.results, "makespan", ranks=1):
             self._predicted = self.experiment.predict(None, self.experiment.fit(self.results))
@@ -97,7 +97,7 @@ class TrainingScaler(Scaler):
         said = [one.value for one in select(self._predicted, "makespan", ranks=ranks)]
         words = [f"predicted {format_seconds(one)}" for one in said]
         words += [f"came {', '.join(map(format_seconds, came))}"] * bool(came)
-        return f"A step on {style.counted(ranks, 'rank')}: {'; '.join(words) or 'not run yet'}."
+        return f"A step on {wording.counted(ranks, 'rank')}: {'; '.join(words) or 'not run yet'}."
 
     def _notes(self, ranks: int, view: str | GpuCluster) -> list[str]:
         lines = [self._said(ranks)]

@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from hpclab import checks
 from hpclab.classroom import settings, wall_folder
 from hpclab.cluster.slurm import Slurm, SlurmError, connect
-from hpclab.figures import style
+from hpclab.figures import style, wording
 from hpclab.figures import wall as figure
 from hpclab.results import Result
 from hpclab.widgets.explorer import control
 from hpclab.widgets.queue_view import QueueView, Snapshot
 
 _QUEUE = ("partition", "account", "reservation")  # the class's, where a site's settings name them
-EVERY = 5.0  # seconds between two looks
+EVERY = 5.0  # seconds between two questions
 STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching, of which every sample of the queue is drawn
 
 
@@ -69,7 +69,7 @@ class Wall(QueueView):
 
 
 class Looks:
-    """Each call looks at the folder and at the queue, and gives the picture of both, with a sentence."""
+    """Each call reads the folder and asks the queue, and gives the picture of both, with a sentence."""
 
     def __init__(self, lesson: str, folder: str | Path = "") -> None:
         environment = settings.found().environment() | dict(os.environ)
@@ -95,14 +95,14 @@ class Looks:
     def figures(self) -> tuple[list[Figure], str]:
         """The speedups, the queue where there is one to ask, and what is to be said beside them. OSError."""
         learners, passed_over = wall_folder.read(self.place, self.lesson)
-        said = [f"{style.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
+        said = [f"{wording.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
         try:
             self.slurm = self.slurm or connect(start=False, export=False)
             which = self.which if self.slurm.kind == "site" else []
             self.samples.append((time.monotonic(), *self.slurm.load(*which)))
         except (SlurmError, ValueError) as error:
             said.append(f"The queue is not shown: {error}")
-        with style.look():
+        with style.drawing_context():
             points, ax = style.figure()
             figure.draw(ax, learners, "threads" if self.lesson == "01" else "nodes")
             queue, below = style.figure(height=240)

@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any
 
-from hpclab.cluster.host.linux import die_with_parent
+from hpclab.cluster.host.processes import die_with_parent
 
 heard: list[int] = []  # signals that asked for an end
 if __name__ == "__main__":

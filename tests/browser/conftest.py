@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 from tests.conftest import until
 from tests.course.conftest import notebook
 
@@ -201,7 +201,7 @@ def running_lab(browser):
         file = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
-    ports = Ports.reserve(1)  # ours until released, and none that the kernel hands to others
+    ports = ReservedPorts.reserve(1)  # ours until released, and none that the kernel hands to others
     (port,) = ports.numbers
     token = secrets.token_hex(24)
     environment = {**os.environ, "JUPYTER_TOKEN": token}

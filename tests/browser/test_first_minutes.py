@@ -42,7 +42,7 @@ def test_a_slider_is_dragged_processes_start_and_a_point_lands(lab):
         running = until(lambda: re.findall(r"process (\d+)", boxes.inner_text()), "a process starts")
         assert all(map(psutil.pid_exists, map(int, running)))
         tips = widget.locator("svg title")
-        until(lambda: "1 processes, repeat 1" in " ".join(tips.all_text_contents()), "a point lands")
+        until(lambda: "1 process, repeat 1" in " ".join(tips.all_text_contents()), "a point lands")
         widget.get_by_text("have ended").wait_for(timeout=300_000)
         assert re.search(rf"Speedup with 4 processes: you said {float(said):g}, it is ", widget.inner_text())
         assert sum("4 processes, repeat" in tip for tip in tips.all_text_contents()) == 3

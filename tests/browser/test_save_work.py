@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_work_is_saved_by_keyboard_and_comes_back(lab, tmp_path):
-    lab.write_notebook("keep.ipynb", "from hpclab.widgets import save_work\nkeep.controls()")
+    lab.write_notebook("keep.ipynb", "from hpclab.widgets import save_work\nsave_work.controls()")
     notes, saved, wrong = lab.folder / "my-notes.txt", tmp_path / "my-work.zip", tmp_path / "no.zip"
     notes.write_text("what I learnt")
     wrong.write_text("not a zip")

@@ -1,7 +1,7 @@
 """Every lesson's widgets in a real browser, each in a tiny notebook, with the keyboard.
 
-What is done is data: `WIDGETS` of tests/lessons/lesson_NN.py, for each widget the cells that show it (ids of
-the lesson's cells, or code in their place) and steps:
+What is done is data: `WIDGETS` of tests/lessons/widget_scripts.py, for each widget the cells that show it
+(ids of the lesson's cells, or code in their place) and steps:
 
     ("see", text or pattern)      it stands in the widget: on the page, or where a screen reader finds it
     ("gone", text)                it stands there no more
@@ -10,13 +10,13 @@ the lesson's cells, or code in their place) and steps:
     ("holds", expression)         in the kernel
 """
 
-import importlib
 import json
 
 import pytest
 
 from hpclab import course
 from tests.conftest import until
+from tests.lessons.widget_scripts import WIDGETS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -26,7 +26,7 @@ SCRIPTS = [
     pytest.param(lesson, *script, id=f"{lesson.number}-{script[0][-1].split('(')[0].split()[-1]}",
                  marks=[pytest.mark.slurm] * ("slurm" in lesson.needs))
     for lesson in course.lessons()
-    for script in importlib.import_module(f"tests.lessons.lesson_{lesson.number}").WIDGETS
+    for script in WIDGETS.get(lesson.number, ())
 ]  # fmt: skip
 ROOM = 600  # pixels that JupyterLab leaves a notebook on a screen of 1280 x 720
 WIDER = """

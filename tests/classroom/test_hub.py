@@ -54,7 +54,7 @@ def test_the_template_has_every_key_and_each_is_read():
     profile = hub.Profile("CPU", 2, 4 * 2**30, 4 * 3600.0, 0, "teaching")
     assert read == hub.Hub("10.0.0.1", 443, own, own, 3600.0, 60, course, "main", (profile,))
     assert hub.read(dict.fromkeys(table.keys() - {"profile"}, "")) == hub.read({}) == hub.Hub()
-    assert hub.read({}).profiles[0].told() == "CPU: 2 cores, 4 GiB, for 4 h"
+    assert hub.read({}).profiles[0].summary() == "CPU: 2 cores, 4 GiB, for 4 h"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_summary_comes_back_with_a_pseudonym_or_a_name(sign, tmp_path, monkeyp
     assert one.learner == one.pseudonym
     solved, predicted = one.entries
     assert (solved.kind, solved.lesson, solved.name, solved.score) == ("solved", "05", "ONE", 3)
-    assert (predicted.name, predicted.off, predicted.run, predicted.at) == ("Speedup", 2.0, "", "")
+    assert (predicted.name, predicted.factor, predicted.run, predicted.at) == ("Speedup", 2.0, "", "")
     named = summary.read(sign(name="Ada"))
     assert (named.learner, named.pseudonym) == ("Ada", one.pseudonym)
     assert summary.read(sign("b")).pseudonym != one.pseudonym

@@ -43,7 +43,6 @@ FATES = {
 @pytest.fixture
 def fates(tmp_path, monkeypatch):
     write(tmp_path, **FATES)
-    monkeypatch.setattr("hpclab.course.finder.root", lambda: tmp_path)
     monkeypatch.setattr("hpclab.course.layout.root", lambda: tmp_path)
     monkeypatch.setattr("hpclab.cli.rehearse._LEAVE", 1.0)
     return tmp_path
@@ -106,8 +105,8 @@ def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(fates, capsys, mon
 def test_an_interrupt_leaves_nothing(tmp_path):
     write(tmp_path, **{"00_long": ["open('begun', 'w').close(); import time; time.sleep(120)"]})
     code = (
-        "import pathlib, hpclab.course.finder as f, hpclab.course.layout as l\n"
-        f"f.root = l.root = lambda: pathlib.Path({str(tmp_path)!r})\n"
+        "import pathlib, hpclab.course.layout as l\n"
+        f"l.root = lambda: pathlib.Path({str(tmp_path)!r})\n"
         "from hpclab.cli import main; raise SystemExit(main(['rehearse']))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

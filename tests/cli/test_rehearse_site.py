@@ -29,7 +29,7 @@ def test_what_a_class_needs_is_plain_arithmetic(tmp_path):
     one = rehearse_site.needs(lesson, Report("05", "05_x", 36.0, 2**30, nodes=4), 40)
     assert one == {"memory": 40 * 2**30, "nodes": 200, "node_hours": 100.0}
     other = rehearse_site.needs(lesson, Report("06", "06_x", 72.0, 2**29, nodes=1), 40)
-    *_, last = rehearse_site.told({"05": one, "06": other}, 40)
+    *_, last = rehearse_site.class_needs({"05": one, "06": other}, 40)
     assert last.split() == ["all", "40", "GiB", "200", "nodes", "140.0", "node-hours"]
     assert all(rehearse_site.minutes(lesson) >= 20 for lesson in lessons())
 

@@ -39,7 +39,7 @@ def test_the_best_explanation_counts(collectives, told, guilty, words):
     ranks = begun(*collectives)
     for rank, (word, what) in told.items():
         ranks[rank].note(word, [what])
-    error = diagnosis.judge(ranks, 5.0)
+    error = diagnosis.diagnose(ranks, 5.0)
     assert error.rank == guilty
     assert words in str(error)
 
@@ -60,7 +60,7 @@ def test_an_end_after_the_value_is_no_failure_nor_is_a_pause():
 @pytest.mark.parametrize("ranks", [begun(6, 5), talked({1: (0, 1)}, {})], ids=["collective", "message"])
 def test_slow_is_named_after_a_while(ranks, waited, named):
     ranks[0].changed = time.monotonic() - waited
-    assert [rank for rank, _ in diagnosis.slow(ranks, 60.0)] == named
+    assert [rank for rank, _ in diagnosis.slow_ranks(ranks, 60.0)] == named
 
 
 @pytest.mark.parametrize(
@@ -77,16 +77,16 @@ def test_slow_is_named_after_a_while(ranks, waited, named):
 )
 def test_waiting_is_followed_to_its_beginning(messages, collectives, culprit, words):
     ranks = talked(*messages, collectives=collectives)
-    found = diagnosis.culprit(ranks)
+    found = diagnosis.awaited_rank(ranks)
     assert (found and found[0]) == culprit
-    assert words in str(diagnosis.judge(ranks, 5.0))
+    assert words in str(diagnosis.diagnose(ranks, 5.0))
 
 
 def test_messages_left_behind_accuse_nobody():
     ranks = talked({1: (1, 0)}, {}, collectives=(2, 1))
     ranks[0].note("begun", [2, [(1, 1, 0)], False, -1])  # rank 0 has begun a collective since
-    assert diagnosis.culprit(ranks) is None
-    assert diagnosis.judge(ranks, 5.0).rank == 1
+    assert diagnosis.awaited_rank(ranks) is None
+    assert diagnosis.diagnose(ranks, 5.0).rank == 1
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_messages_left_behind_accuse_nobody():
 )
 def test_a_circle_that_does_not_move_is_told(messages, words):
     ranks = talked(*messages)
-    assert diagnosis.stuck(ranks, 60.0) == ""  # not yet
+    assert diagnosis.deadlock(ranks, 60.0) == ""  # not yet
     for state in ranks:
         state.changed -= 6
-    assert words in (said := diagnosis.stuck(ranks, 60.0))
+    assert words in (said := diagnosis.deadlock(ranks, 60.0))
     assert bool(words) == bool(said)
     ranks[0].awaits = -1  # it has sent, nobody has received, and meanwhile it computes
-    assert diagnosis.stuck(ranks, 60.0) == ""
+    assert diagnosis.deadlock(ranks, 60.0) == ""
 
 
 @pytest.mark.parametrize("ranks", [begun(6, 5), talked({1: (0, 1)}, {})], ids=["collective", "message"])
@@ -115,7 +115,7 @@ def test_one_that_returned_while_others_wait_for_it_is_told_once(ranks, capsys):
     ranks[1].note("value", [{"wall": 1.0}])
     told = set()
     for _ in range(2):
-        diagnosis.tell(ranks, 60.0, told)
+        diagnosis.report_slow_and_deadlocked(ranks, 60.0, told)
     assert capsys.readouterr().out.count("Rank 1 has returned without") == 1
-    assert str(error := diagnosis.judge(ranks, 5.0)).startswith("Rank 1 returned without ")
+    assert str(error := diagnosis.diagnose(ranks, 5.0)).startswith("Rank 1 returned without ")
     assert error.rank == 1

@@ -10,7 +10,7 @@ import pytest
 
 from hpclab.cluster.backends.command import private_directory
 from hpclab.cluster.host import ports, private
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,9 @@ def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str,
           for mode in (0o1777, 0o770, 0o702)),
         (lambda at: (at / "x" / "mine").mkdir(parents=True) or (at / "x").chmod(0o777), "x/mine",
          "others can write to .*x"),
-        pytest.param(lambda at: (at / "x").mkdir() or os.chown(at / "x", 12345, 12345), "x", "another user",
-                     marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")),
+        *(pytest.param(lambda at: (at / "x/y").mkdir(parents=True) or os.chown(at / "x", 12345, 12345), *row,
+                       marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user"))
+          for row in (("x", "it belongs to another user"), ("x/y", "x belongs to another user"))),
     ],
 )  # fmt: skip
 def test_what_is_not_a_directory_of_ours_alone_is_refused(place: Path, prepare, name: str, words: str):
@@ -101,7 +102,7 @@ def test_a_lock_held_too_long_is_told(place: Path) -> None:
 
 
 def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it() -> None:
-    kept = Ports.reserve(3)
+    kept = ReservedPorts.reserve(3)
     with socket.socket() as daemon, socket.socket() as other:
         daemon.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         daemon.bind(("127.0.0.1", kept.numbers[0]))
@@ -115,11 +116,11 @@ def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it(
 
 def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as stranger:
-        free = Ports.reserve(3)
+        free = ReservedPorts.reserve(3)
         free.release()
         stranger.bind(("127.0.0.1", free.numbers[1]))
         stranger.listen()
         monkeypatch.setattr(ports, "_FIRST", free.numbers[0])
         monkeypatch.setattr(ports, "_LAST", free.numbers[0] + 1)
         with pytest.raises(OSError, match=r"No 3 neighbouring TCP ports .* other programs .* taken them"):
-            Ports.reserve(3)
+            ReservedPorts.reserve(3)

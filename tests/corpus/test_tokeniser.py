@@ -39,6 +39,8 @@ def test_a_merge_is_what_it_says():
     tokeniser = Tokeniser(struct.pack("<HHHH", ord("a"), ord("b"), 256, ord("c")))
     assert tokeniser.encode("abcab").tolist() == [257, 256]
     assert tokeniser.pieces("abcab") == ["abc", "ab"]
+    earlier_first = Tokeniser(struct.pack("<HHHH", ord("b"), ord("c"), ord("a"), ord("b")))
+    assert earlier_first.encode("abc").tolist() == [ord("a"), 256]
 
 
 def test_encoding_uses_one_thread():

@@ -53,9 +53,7 @@ def unsolved_function(n):
     ...
 
 
-@pytest.mark.parametrize(
-    "answer", [..., [1, ...], {"a": ...}, unsolved_function, lambda: ..., lambda n: None]
-)
+@pytest.mark.parametrize("answer", [..., [1, ...], {"a": ...}, unsolved_function, lambda n: None])
 def test_unsolved_says_so(answer, capsys):
     verdict = EXERCISE.check(answer)
     assert not verdict.passed

@@ -1,6 +1,7 @@
 """The numbers that exercises show are those of the models, and the notebooks show the same."""
 
 import json
+import re
 
 import pytest
 
@@ -14,12 +15,10 @@ H100 = from_catalogue("h100-80gb")
 
 def test_the_profiles_of_lesson_03():
     launches = {
-        "A": Launch(2**18, 256, registers=40, in_flight=48),
-        "B": Launch(2**20, 256),
-        "C": Launch(1024, 256, registers=122, shared_memory=8320, in_flight=16),
-        "D": Launch(132, 256),
+        "A": Launch(2**18, 256, registers=40, in_flight=48), "B": Launch(2**20, 256),
+        "C": Launch(1024, 256, registers=122, shared_memory=8320, in_flight=16), "D": Launch(132, 256),
         "E": Launch(16, 256, in_flight=12),
-    }
+    }  # fmt: skip
     for name, counts in lesson_03.PROFILES.items():
         work = Work(counts["needed"], counts["operations"], cache_bytes=counts["moved"])
         found = predict(work, H100, launches[name])
@@ -39,3 +38,15 @@ def test_the_tables_of_lesson_06():
         row = (name, run.collective, run.what, run.ranks, f"{run.size:,}", f"{run.seconds * 1e3:g}")
         assert f"| {' | '.join(map(str, row))} |" in text
     assert all(f"{name} {rate / 1e9:g}" in text for name, rate in lesson_06.LINKS.items())
+
+
+def test_a_line_is_said_in_the_units_people_use():
+    f = lesson_06._pair((18e-6, 1 / 1.17e9))
+    assert (f.us, f.gb) == pytest.approx((18, 1.17))
+
+
+def test_the_right_crossover_put_in_takes_ring_and_tree_as_long():
+    said = lesson_06._put_in(lesson_06._right(16, 1e-6, 1e-9), 16, 1e-6, 1e-9)
+    ring, tree = re.findall(r"= ([\d.]+) µs", said)
+    assert ring == tree
+    assert "the ring takes 30 (α + n/16 β)" in said

@@ -10,7 +10,7 @@ import pytest
 
 from hpclab import experiments, results
 from hpclab.experiments import experiment
-from hpclab.experiments.experiment import Experiment, there_and_back
+from hpclab.experiments.experiment import Experiment
 from hpclab.experiments.kernel_ladder import KernelLadder
 from hpclab.experiments.measure_collectives import MeasureCollective
 from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
@@ -44,16 +44,16 @@ SMALL = [
 
 
 def specs():
-    """Every class of the package that measures, but the one that only says what an experiment is."""
+    """Every experiment of the package: a dataclass, which what they share is not."""
     modules = pkgutil.iter_modules(experiments.__path__, "hpclab.experiments.")
     own = [vars(importlib.import_module(module.name)).values() for module in modules]
     classes = {one for values in own for one in values if inspect.isclass(one) and hasattr(one, "measure")}
-    return sorted(classes - {Experiment}, key=str)
+    return sorted((one for one in classes if dataclasses.is_dataclass(one)), key=str)
 
 
 @pytest.mark.parametrize("spec", specs())
 def test_every_experiment_has_the_one_signature(spec):
-    assert dataclasses.is_dataclass(spec)
+    assert issubclass(spec, Experiment)
     assert spec.__dataclass_params__.frozen
     assert spec in map(type, SMALL), "no small one of it is run below"
     for name in ("measure", "fit", "predict"):
@@ -67,12 +67,12 @@ def test_every_experiment_has_the_one_signature(spec):
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", SMALL, ids=lambda spec: type(spec).__name__)
 def test_what_it_measures_fits_and_predicts_are_results_of_one_shape(spec, pool, tmp_path, doubling):
-    assert isinstance(spec, Experiment)
     heard = []
     pool.scale(2)
     found = spec.measure(pool, progress=lambda *said: heard.append(said))
     assert all(isinstance(stage, str) and 0 <= done <= total for stage, done, total in heard)
     assert heard[-1][1] == heard[-1][2] > 0
+    assert isinstance(found, results.Results)
     assert {one.repeat for one in found} == {0, 1}
     for one in found:
         assert one.origin is Origin.MEASURED or (one.origin is Origin.EMULATED and one.condition)
@@ -97,8 +97,8 @@ def test_nodes_on_other_machines_cannot_reach_an_emulated_store(spec, pool, monk
         dataclasses.replace(spec, store=Store((Server(5e7),))).measure(pool)
 
 
-def test_repeats_go_there_and_back():
-    assert list(there_and_back((1, 4, 2), 3)) == [
+def test_repeats_go_up_through_the_counts_and_down_again():
+    assert list(ScaleOut(repeats=3).turns((1, 4, 2))) == [
         (1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 1), (4, 2), (2, 2), (1, 2),
     ]  # fmt: skip
-    assert list(there_and_back((1, 2), 1)) == [(1, 0), (2, 0)]
+    assert list(ScaleOut().turns((1, 2))) == [(1, 0), (2, 0)]

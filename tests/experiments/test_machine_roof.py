@@ -25,6 +25,14 @@ def test_every_loop_is_measured_in_every_repeat(results):
     assert all(result.value > 0 and result.environment["numba"] for result in results)
 
 
+def test_the_first_time_round_is_not_counted(monkeypatch):
+    made, watch = [], machine_roof.Stopwatch
+    monkeypatch.setattr(machine_roof, "default_bytes", lambda: 2**20)
+    monkeypatch.setattr(machine_roof, "Stopwatch", lambda: made.append(1) or watch())
+    assert len(next(rounds())) == 5
+    assert len(made) == 2 * 5
+
+
 def test_the_roof_is_the_best_that_was_seen(results):
     device = fit(results)
     assert device.reached_bandwidth == max(r.value for r in results if r.quantity == "bandwidth")

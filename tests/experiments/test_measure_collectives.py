@@ -97,6 +97,16 @@ def test_what_does_not_go_together_is_refused():
         MeasureCollective(library="mpi").measure("pool")
 
 
+def test_every_sweep_warms_up(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "hpclab.parallel.mpi_launch.run",
+        lambda orders, *_: asked.append(orders) or {"ranks": [[]], "version": ""},
+    )
+    assert MeasureCollective(library="mpi").measure() == []
+    assert asked[0]["warmup"] >= 1
+
+
 def test_a_wrong_answer_is_not_timed(monkeypatch):
     values = numpy.ones(8)
     operation = operations.Operation(lambda: None, lambda: None, values)
@@ -153,7 +163,7 @@ def test_through_mpi_on_this_machine():
     ring = MeasureCollective("all_reduce", (6000,), (3,), "mpi", "ring", repeats=2).measure()
     assert len(ring) == 2
     with pytest.raises(RuntimeError, match="was ended"):
-        MeasureCollective("ping_pong", (2**30,), library="mpi", repeats=9).measure(timeout=1)
+        MeasureCollective("ping_pong", (2**30,), library="mpi", repeats=9, timeout=1).measure()
 
 
 @pytest.mark.slow
@@ -161,7 +171,8 @@ def test_through_mpi_on_this_machine():
 def test_through_mpi_in_a_job(local_slurm):
     pytest.importorskip("mpi4py")
     here = slurm.connect(start=False)
-    results = MeasureCollective("all_reduce", (16, 6000), (4,), "mpi", repeats=2).measure(here, timeout=90)
+    spec = MeasureCollective("all_reduce", (16, 6000), (4,), "mpi", repeats=2, timeout=90)
+    results = spec.measure(here)
     assert len(results) == 4
     assert results[0].environment["label"] == "a job of the local Slurm"
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 import numba
 import pytest
 
+from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.experiments.laws import fit
-from hpclab.experiments.measure_speedup import ThreadSweep
+from hpclab.experiments.measure_speedup import ProcessSweep, ThreadSweep
 from hpclab.models.scaling import USL, Amdahl, NoCurve, fit_times
 from hpclab.results import Origin, select
+from hpclab.trace import Trace
 from tests.models.makespans import makespans, of_law
 
 SEEN: list[tuple[int, int]] = []
@@ -38,6 +40,34 @@ def test_each_repeat_is_a_result_and_the_first_call_is_not(weak):
     assert len({result.run for result in spans}) == len(threads)
     assert heard[-1][1:] == (3, 3)
     assert numba.get_num_threads() == before
+
+
+class Pool:
+    """Does nothing, in a second for each item."""
+
+    label = "here"
+
+    def __init__(self):
+        self.maps = []
+
+    def scale(self, nodes, progress):
+        self.nodes = nodes
+
+    def map(self, task, items, progress=None):
+        self.maps.append((self.nodes, len(items)))
+        begin = time.monotonic()
+        self.tasks = [TaskRecord(item, 0, begin + item, 1.0, 0.5, 0) for item in range(len(items))]
+        self.trace = Trace((), self.nodes, begin, begin + len(items))
+
+
+def test_processes_warm_up_before_they_are_timed_and_what_each_would_take_alone_is_emulated():
+    pool, points = Pool(), []
+    ProcessSweep(kernel, range(6), (1, 2), repeats=2).measure(pool, found=points.append)
+    assert pool.maps == [(1, 1), (1, 6), (2, 2), (2, 6), (2, 6), (1, 1), (1, 6)]
+    for measured, cpu, emulated in points:
+        assert (measured.quantity, cpu.quantity, emulated.quantity) == ("makespan", "cpu", "makespan")
+        assert (measured.origin, emulated.origin) == (Origin.MEASURED, Origin.EMULATED)
+        assert emulated.condition
 
 
 def test_a_kernel_that_fails_leaves_the_thread_count_as_it_was():

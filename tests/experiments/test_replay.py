@@ -62,6 +62,12 @@ def test_waiting_for_storage_is_kept_but_never_more_than_the_task_waited() -> No
         assert emulated(event, nodes=1) == pytest.approx(emulated(nodes=1) + kept)
 
 
+def test_nodes_rest_between_tasks_for_the_median_of_the_pauses() -> None:
+    starts = (10.0, 11.1, 12.3, 13.9)  # pauses of 0.1, 0.2 and 0.6 s
+    tasks = [TaskRecord(item, 0, start, 1.0, 1.0, 0) for item, start in enumerate(starts)]
+    assert replay.own_cores(tasks, Trace((), 1, 10.0, 14.9)) == pytest.approx(4 + 3 * 0.2)
+
+
 def test_no_tasks_says_so() -> None:
     with pytest.raises(ValueError, match="run a map first"):
         replay.own_cores([], Trace((), 1, 0, 1))

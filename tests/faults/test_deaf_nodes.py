@@ -11,7 +11,7 @@ import pytest
 from hpclab.cluster import Pool, repairs
 from hpclab.cluster.backends.local import LocalNodes
 from hpclab.cluster.errors import Cancelled, JoinError, NodeKilled, NodeLost, PoolError, TaskExit
-from hpclab.cluster.maps import mapping, running_task
+from hpclab.cluster.maps import mapping, tasks
 from hpclab.cluster.request import LEAST_MEMORY
 
 pytestmark = pytest.mark.slow
@@ -87,18 +87,18 @@ def test_an_item_that_only_waited_on_lost_nodes_is_tried_again(monkeypatch, tmp_
 
 def test_a_worker_that_takes_its_leave_notes_no_further_item(tmp_path, monkeypatch):
     """It may begin one more before it is gone, which is not to blame."""
-    monkeypatch.setattr(running_task, "_frozen", threading.Event())
+    monkeypatch.setattr(tasks, "_frozen", threading.Event())
     before, heard = signal.getsignal(signal.SIGTERM), []
     try:
-        running_task.freeze(signal.SIGTERM, lambda *_: heard.append("closing"))
-        running_task.write(str(tmp_path), "node", 7, 3)
+        tasks.freeze_started_item(signal.SIGTERM, lambda *_: heard.append("closing"))
+        tasks.note_started_item(str(tmp_path), "node", 7, 3)
         os.kill(os.getpid(), signal.SIGTERM)
-        running_task.write(str(tmp_path), "node", 7, 4)
+        tasks.note_started_item(str(tmp_path), "node", 7, 4)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert heard == ["closing"]
-    assert running_task.last(tmp_path, "node", os.getpid(), 7) == 3
-    assert running_task.last(tmp_path, "node", os.getpid(), 8) is None
+    assert tasks.started_item(tmp_path, "node", os.getpid(), 7) == 3
+    assert tasks.started_item(tmp_path, "node", os.getpid(), 8) is None
 
 
 def test_when_every_node_is_out_of_memory_more_is_asked_for(monkeypatch):

@@ -15,11 +15,11 @@ from tests.cluster.conftest import snapshot
 RESERVE = """
 import json, random
 from multiprocessing import get_context
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host.ports import ReservedPorts
 
 def reserve(answers):
     together.wait()
-    ports = Ports.reserve(9)
+    ports = ReservedPorts.reserve(9)
     answers.put(ports.numbers)
     together.wait()  # nobody lets go before all have theirs
 

@@ -9,7 +9,7 @@ from hpclab.figures import style
 
 @pytest.fixture
 def ax():
-    with style.look():
+    with style.drawing_context():
         yield style.figure()[1]
 
 

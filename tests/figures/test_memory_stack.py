@@ -4,7 +4,7 @@ from dataclasses import astuple
 
 import pytest
 
-from hpclab.figures import memory_stack, placement, plan_bars, style
+from hpclab.figures import memory_stack, plans, style
 from hpclab.models.memory import Memory
 from hpclab.models.plan import Plan
 
@@ -27,12 +27,12 @@ def test_a_bar_is_all_of_the_memory_and_the_title_says_whether_it_fits(ax, words
 
 def test_a_plan_is_a_bar_of_its_parts_and_nothing_is_left_out(ax, words):
     parts = {"matrix products": 4.0, "something new": 1.0, "recompute": 2.0, "bubble": 3.0}
-    assert plan_bars.grouped(parts) == {
+    assert plans.grouped(parts) == {
         "compute": 5.0, "recompute": 2.0, "tensor and context": 0.0, "data": 0.0, "pipeline": 3.0,
         "optimizer": 0.0,
     }  # fmt: skip
-    name = plan_bars.name(Plan(64, 2, data=4, tensor=2, pipeline=2, zero=3, recompute="full"))
-    plan_bars.draw(ax, {name: parts}, "t")
+    name = plans.name(Plan(64, 2, data=4, tensor=2, pipeline=2, zero=3, recompute="full"))
+    plans.steps(ax, {name: parts}, "t")
     assert "DP 4 · TP 2 · PP 2\nmicro-batch 2, ZeRO 3, recomputed" in words(ax)
     assert max(bar.get_x() + bar.get_width() for bar in ax.patches) == pytest.approx(10)
 
@@ -40,11 +40,11 @@ def test_a_plan_is_a_bar_of_its_parts_and_nothing_is_left_out(ax, words):
 def test_whom_a_rank_talks_to_and_what_leaves_the_node():
     plan = Plan(64, data=2, tensor=8, pipeline=2)
     assert [*map(list, plan.groups(10).values())] == [[*range(8, 16)], [10], [2, 10], [10, 26]]
-    drawn = placement.draw(plan, 8)
+    drawn = plans.placement(plan, 8)
     assert "Rank 0: tensor inside the node; data, pipeline across nodes" in drawn
     assert "data: 0, 8" in drawn
     assert drawn.count("stroke-dasharray") == 2
-    assert "it is alone" in placement.draw(Plan(1), 8)
+    assert "it is alone" in plans.placement(Plan(1), 8)
 
 
 def test_nothing_to_draw_is_refused(ax):

@@ -69,7 +69,7 @@ def test_a_learners_figure_shows_itself_and_a_widgets_leaves_no_trace():
     before = dict(matplotlib.rcParams)
 
     def draw(_number):
-        with style.look():
+        with style.drawing_context():
             return style.svg(speedup.draw(style.figure()[1], []).figure)
 
     with ThreadPoolExecutor(4) as threads:

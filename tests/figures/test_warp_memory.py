@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from hpclab.figures import access_map, diagram, lanes, listing, memory_rows, style
+from hpclab.figures import access_map, diagram, lanes, listing, style
 from hpclab.figures.warp_memory import WarpPicture
 from hpclab.models.gpu_memory import Array, Barrier, Branch, KernelTrace, Request
 
@@ -116,10 +116,10 @@ def test_each_moved_sector_is_hatched_and_counted_and_each_word_lies_in_its_colu
 
 
 def test_a_conflict_is_told_without_colour(picture):
-    assert memory_rows.words_by_bank([0, 0, 128, 4], 4) == {0: 2, 1: 1}
+    assert lanes.words_by_bank([0, 0, 128, 4], 4) == {0: 2, 1: 1}
     assert "32 words in bank 0" in texts(picture.draw(3))
-    assert len(boxes(picture.draw(3), memory_rows.WASTED)) == 1
-    assert not boxes(picture.draw(2), memory_rows.WASTED)
+    assert len(boxes(picture.draw(3), lanes.WASTED)) == 1
+    assert not boxes(picture.draw(2), lanes.WASTED)
     assert "one word in each bank" in texts(picture.draw(2))
 
 

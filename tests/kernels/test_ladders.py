@@ -106,12 +106,13 @@ def test_a_launch_fits_every_gpu(step):
     assert min(grid) >= 1
 
 
-@pytest.mark.parametrize("shape", [(-1,), (2.5,), ("x",), (float("nan"),), (10**10,), (1, 2), 7, None])
-def test_a_shape_that_cannot_be_is_refused_in_one_sentence(shape):
-    with pytest.raises(
-        ValueError, match=r"items must be a whole number|The shape of vector add is \(items\)"
+def test_a_shape_that_cannot_be_is_refused_in_one_sentence():
+    for shape, words in (
+        ((-1,), "items must be a whole number"),
+        (7, r"shape of vector add is \(items\)"),
     ):
-        LADDERS["vector add"][0].grid_block(shape)
+        with pytest.raises(ValueError, match=words):
+            LADDERS["vector add"][0].grid_block(shape)
     with pytest.raises(ValueError, match="more than 65535 blocks along y"):
         LADDERS["transpose"][1].grid_block((2**22, 4))
 

@@ -3,8 +3,7 @@
     python tests/lessons/canonical.py [--check] [NOTEBOOK ...]
 
 Cells keep their id, source and tags. Outputs and counts go, except in cells tagged nbval-check-output, whose
-text is the same on every machine and is compared when the tests run.
-"""
+text is the same on every machine and is compared when the tests run."""
 
 import argparse
 import json

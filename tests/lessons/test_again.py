@@ -1,8 +1,7 @@
 """Every cell of every lesson can be interrupted, run twice, and in another order, in the course's own kernel.
 
 All cells run from the first to the last, and one that takes a while is interrupted and then run again; then
-all of them once more from the last to the first. `make test` does so with the shortest lessons.
-"""
+all of them once more from the last to the first. `make test` does so with the shortest lessons."""
 
 import json
 import os

@@ -1,8 +1,7 @@
 """Every lesson runs whole and untouched, its figures are drawn and described, and right answers pass in it.
 
 Each notebook runs once, under nbval, which also catches what goes wrong inside widgets' callbacks. One cell
-is added at its end, where a learner's functions would be, and hands in a right answer to every exercise.
-"""
+is added at its end, where a learner's functions would be, and hands in a right answer to every exercise."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How many bytes a rank sends; `tests/parallel/test_splitting.py` counts them."""
+"""How many bytes a rank sends; `tests/parallel` counts them."""
 
 import pytest
 
@@ -19,6 +19,10 @@ def test_volumes_of_a_large_model_on_1024_gpus():
     assert total["zero 3"] == 1.5 * total["data"]
     assert total["tensor"] == pytest.approx(8 * 96 * 2048 * 12288 * 2, rel=1e-3)
     assert total["sequence"] == pytest.approx(total["tensor"], rel=0.1)  # embeddings are whole here
+    stream = 2 * 2048 * 12288
+    assert total["expert"] == pytest.approx(4 * 96 * stream, rel=2e-3)
+    pair = 2 * stream / 1024  # a rank's keys and values; three times round the ring, and gradients home
+    assert formula("context", gpt3, 1024)["send_recv"] == pytest.approx(96 * (3 * 1024 - 2) * pair)
     assert total["pipeline"] == 2 * 2048 * 12288 * 2
     assert formula("data", gpt3, 8, sequences=64) == formula("data", gpt3, 8)
     assert (

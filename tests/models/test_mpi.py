@@ -31,3 +31,9 @@ def test_a_collective_takes_the_fastest_way():
     assert predict("all_to_all", 2**28, many).how == "pairwise"
     with pytest.raises(ValueError, match="'gossip' is no collective"):
         predict("gossip", 8, many)
+
+
+def test_what_a_core_copies_and_asks_costs_it_time():
+    assert FABRIC.core(640) - FABRIC.core(0) == pytest.approx(640 / (2 * Host.copy))
+    aware = over("roce-50g", rate=6.25e9, gpu_aware=True)
+    assert aware.one_way(8) - FABRIC.one_way(8) == pytest.approx(2 * Host.query)  # at both ends

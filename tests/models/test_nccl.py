@@ -7,7 +7,7 @@ import pytest
 from hpclab.models import nccl, rings
 from hpclab.models.formulas import bus_factor
 from hpclab.models.nccl import Job, predict
-from hpclab.models.nccl_links import NETWORKS, NVLINKS, PCIE
+from hpclab.models.nccl_links import FITTED, NETWORKS, NVLINKS, PCIE, TREE_HOP
 from hpclab.models.topologies import CUBE_MESH
 
 V100, A100, H100 = (NVLINKS[f"nvlink{generation}"] for generation in (2, 3, 4))
@@ -61,3 +61,26 @@ def test_nvls_pays_from_five_hopper_and_six_blackwell_gpus():
     for name, first in (("nvlink4", 5), ("nvlink5", 6)):
         ways = {n: predict("all_reduce", 2**33, Job(NVLINKS[name], n)).how for n in range(3, 9)}
         assert [n for n, way in ways.items() if way == "NVLS"] == list(range(first, 9))
+
+
+def test_a_tree_goes_up_and_down_with_every_byte():
+    job = Job(A100, 64, 64, NETWORKS["rdma"], 25e9)
+    small, large = (predict("all_reduce", size, job) for size in (1000, 2000))
+    assert small.how == large.how == "tree, LL"
+    channel = A100.ll_most(64) / A100.channels  # as short a message opens one
+    assert large.seconds - small.seconds == pytest.approx(2 * 1000 / channel)
+    assert small.seconds == pytest.approx(A100.launch + 2 * 6 * TREE_HOP + 2 * 1000 / channel)
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, one) for name, of in FITTED.items() for one in of])
+def test_every_fitted_constant_counts(name, field):
+    def seconds(share):
+        link, network = NVLINKS.get(name, A100), NETWORKS.get(name, NETWORKS["rdma"])
+        if name in NVLINKS:
+            job = Job(replace(link, **{field: share * getattr(link, field)}), 8)
+        else:
+            job = Job(link, 16, 2, replace(network, **{field: share * getattr(network, field)}), 50e9)
+        sizes = (2.0**power for power in range(3, 34))
+        return [predict(what, size, job).seconds for size in sizes for what in ("all_reduce", "all_gather")]
+
+    assert seconds(0.9) != seconds(1)

@@ -74,3 +74,17 @@ def test_every_preset_joins_any_number_of_ranks_and_is_a_place_where_a_model_hol
     odd, many = PRESETS[name].ranks_per_node == 1, name != "dgx-1"
     assert known == ([False] * 4 if name == "shared-nic" else [False, True, odd, many])
     assert with_slow_link(PRESETS[name](8), 0, 1).place is None
+
+
+def test_a_rail_joins_the_same_place_in_every_node_also_where_nodes_are_not_full():
+    """Two ranks meet at a leaf where their NICs have one place, and at the spine where not."""
+    preset, shared = PRESETS["dgx-h100"](12), cluster(3, 8, FAST, SLOW, 2, oversubscription=4, rails=True)
+    for topology, share in ((preset, 1), (shared, 4)):  # ranks of a NIC
+        near = topology.alpha_beta(0, 8)[0]
+        for rank in range(8, 12):
+            same = rank % 8 // share == 0
+            assert topology.ranks >= 16
+            assert (topology.alpha_beta(0, rank)[0] == pytest.approx(near)) == same
+            assert len(topology.route(0, rank)) == (4 if topology is shared and not same else 2)
+    assert preset.alpha_beta(0, 7)[0] < preset.alpha_beta(0, 8)[0]  # still one node
+    assert RAILS.links[RAILS.route(0, 7)[1]].bandwidth == SLOW.bandwidth  # a NIC each of four nodes, 4:1

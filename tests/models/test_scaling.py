@@ -9,7 +9,17 @@ from hypothesis import strategies as some
 from scipy.optimize import least_squares
 
 from hpclab.models import scaling
-from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, NoCurve, fit, fit_times, serial_fraction
+from hpclab.models.scaling import (
+    USL,
+    Amdahl,
+    Fit,
+    Gustafson,
+    NoCurve,
+    fit,
+    fit_times,
+    serial_fraction,
+)
+from hpclab.models.speedups import Curve
 from hpclab.results import Origin, Result
 from tests.models.makespans import makespans, of_law
 
@@ -115,3 +125,30 @@ def test_a_fit_of_results_keeps_runs_and_conditions():
 def test_weak_scaling_is_fitted_to_work_per_second():
     results = makespans(of_law(Gustafson(0.2), (1, 2, 4)), along="threads")
     assert fit_times(Gustafson, results, "threads").law.serial == pytest.approx(0.2)
+
+
+def test_the_range_is_of_90_percent_and_its_low_end_comes_first():
+    assert scaling.within(numpy.arange(101.0)) == (5, 95)
+    found = fit(USL, COUNTS, noisy(LAWS[USL]))
+    for name in USL.parameters:
+        low, high = found.interval(name)
+        assert low < getattr(found.law, name) < high
+    speedup, low, high = Curve.of_fit(found, 64).at(16)
+    assert low < speedup < high
+
+
+def test_the_bootstrap_gives_back_the_freedom_that_the_fit_took():
+    """Residuals of a fit are smaller than the scatter: its range is as wide as linear theory says."""
+    widths = []
+    for seed in range(10):
+        found = fit(Amdahl, COUNTS, noisy(LAWS[Amdahl], seed))
+        times = numpy.stack([1 / COUNTS, numpy.ones_like(COUNTS)], axis=1)
+        scaled = times * 5 * LAWS[Amdahl].speedup(COUNTS)[:, None]
+        spread = found.error * (len(COUNTS) / (len(COUNTS) - 2)) ** 0.5
+        covariance = numpy.linalg.inv(scaled.T @ scaled) * spread**2
+        parallel, serial = 0.93 / 5, 0.07 / 5
+        slope = numpy.array([-serial, parallel]) / (parallel + serial) ** 2
+        expected = 2 * 1.645 * float(slope @ covariance @ slope) ** 0.5
+        low, high = found.interval("serial")
+        widths.append((high - low) / expected)
+    assert numpy.mean(widths) == pytest.approx(1, abs=0.04)

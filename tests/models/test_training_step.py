@@ -1,10 +1,10 @@
 """A training step holds what is known of its parts, whatever the fitted constants are."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from hpclab.models import layer_kernels, matmul
+from hpclab.models import layer_kernels, matmul, nccl, training_step
 from hpclab.models.device import from_catalogue
 from hpclab.models.gpu_cluster import named
 from hpclab.models.layer_kernels import Fitted, Software
@@ -137,3 +137,45 @@ def test_clusters_share_their_network_and_refuse_what_they_lack():
         predict(MODEL, Plan(8, precision="fp8"), CLUSTER)
     with pytest.raises(ValueError, match="heads"):
         predict(replace(MODEL, heads=16), Plan(32, tensor=32), CLUSTER)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Fitted)])
+def test_every_fitted_constant_counts(name):
+    model, cluster = MODEL, named("dgx-h100" if name == "hopper" else "dgx-a100")
+    if name == "launch":
+        model = Transformer(layers=4, hidden=256, heads=4, sequence=128, vocabulary=512)
+    if name == "misaligned":
+        model = replace(MODEL, vocabulary=50257)
+    more = replace(Fitted(), **{name: 0.9 * getattr(Fitted(), name)})
+    plan = Plan(8)  # no collective, whose ranks are a launch apart
+    assert predict(model, plan, cluster, fitted=more).seconds != predict(model, plan, cluster).seconds
+
+
+@pytest.mark.parametrize(("zero", "part"), [(0, "gradients"), (1, "gradients"), (2, "sharded parameters"),
+                                            (3, "sharded parameters")])  # fmt: skip
+def test_what_of_a_collective_is_not_hidden_is_exposed(zero, part):
+    slow = replace(CLUSTER, network_bandwidth=5e9)
+    plan = Plan(32, data=32, zero=zero)
+    step, alone = (predict(MODEL, replace(plan, overlap=overlap), slow) for overlap in (True, False))
+    hidden = step.hidden[part]
+    assert 0 < hidden < 0.9 * alone.parts[part]
+    exposed = step.parts[part] - training_step.disturbed(hidden, slow)
+    assert exposed + hidden == pytest.approx(alone.parts[part])
+
+
+def test_bytes_of_the_collectives_of_a_step():
+    """Two a weight fetched, four a gradient given back; keys and values go round three times."""
+    slow = replace(CLUSTER, network_bandwidth=1e9)
+    job = slow.group(32)
+    shards = predict(MODEL, Plan(32, data=32, zero=3, overlap=False), slow).parts["sharded parameters"]
+    given, fetched = (nccl.predict(what, size * MODEL.layer_parameters, job).seconds
+                      for what, size in (("reduce_scatter", 4), ("all_gather", 2)))  # fmt: skip
+    assert shards == pytest.approx(32 * (2 * fetched + given), rel=0.01)
+    ring = predict(MODEL, Plan(1, context=32), slow).parts["context parallel"]
+    one = nccl.predict("send_recv", 2 * 2 * 2048 / 32 * 4096, job).seconds
+    assert ring == pytest.approx(32 * 31 * 3 * one, rel=0.02)
+    plan = Plan(32, pipeline=4)
+    tied, untied = (predict(replace(MODEL, tied=tied), plan, CLUSTER).parts["gradients"]
+                    for tied in (True, False))  # fmt: skip
+    shared = nccl.predict("all_reduce", 4 * MODEL.hidden * MODEL.vocabulary, CLUSTER.group(2)).seconds
+    assert tied - untied == pytest.approx(shared)

@@ -10,12 +10,13 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from hpclab import schedules
+from hpclab import schedules, trace
 from hpclab.cluster import Pool
 from hpclab.models.pipeline import measured
 from hpclab.models.transformer import Transformer
 from hpclab.parallel import data, overlap, pipeline, sharded, small_memory, tensor
 from hpclab.parallel.learned import compared, learned
+from hpclab.parallel.link import Link
 from hpclab.parallel.profiled import PARTS, profiled, where
 from hpclab.trace import Event
 from hpclab.workloads import gpt
@@ -105,6 +106,19 @@ def test_buckets_are_sent_during_backward_or_after_it(seen):
 def test_a_message_begins_when_the_last_rank_is_ready(seen):
     (_, (first, *_), begun, _), (_, _, last_begun, _) = (steps[2] for steps, _ in seen)
     assert begun < last_begun < first.begin
+
+
+def test_messages_that_backward_did_not_hide_are_marked_as_exposed(pool):
+    def exposed():
+        model, batch = equal.language(equal.ODD)
+        buckets = equal.buckets(model, link=Link(1e9, 0.05), overlap=False)
+        inputs, targets = map(equal.mine, batch(0))
+        equal.loss_of(model(inputs), targets).backward()
+        with trace.listen() as marks:
+            buckets.finish()
+        return sum(duration for _, _, duration, _, label in marks if label == "exposed")
+
+    assert min(pool.run(exposed, ranks=2)) > 0.1  # seven messages of 0.05 s or more, one after the other
 
 
 def test_each_stage_of_zero_keeps_what_it_says_and_no_more(seen):

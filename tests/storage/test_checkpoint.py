@@ -91,6 +91,14 @@ def test_a_damaged_one_is_passed_over_and_goes_with_the_next_save(two, name):
     assert sorted(each.name for each in newest.parent.glob("*step*")) == ["000001-step-1", "000003-step-3"]
 
 
+def test_a_manifest_that_does_not_fit_its_checksum_is_passed_over(two):
+    checkpoints, newest = two
+    manifest = newest / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"step": 2', '"step": 7'))
+    assert loaded(checkpoints) == 1
+    assert "manifest.json is damaged" in checkpoints.passed_over[0]
+
+
 class Canary:
     def __init__(self, path):
         self.path = str(path)

@@ -119,6 +119,9 @@ def test_the_shipped_constants_are_few_plausible_and_the_fitted_ones(fabric):
     assert [name for names in HOSTS.values() for name in names] == [one.name for one in fields(Host)]
     rows, values = of_fabric(fabric), shipped_values(fabric)
     assert all(low <= values[name] <= high for name, (low, high) in PLAUSIBLE.items() if name in values)
+    for name, value in values.items():
+        other = mean_error(fabric, rows, values | {name: 0.8 * value})
+        assert other != mean_error(fabric, rows, values), f"{name} does nothing"
     found = refit(fabric, rows)
     here, best = (mean_error(fabric, rows, constants) for constants in (values, found))
     print(f"\n{fabric}: {len(rows)} rows, shipped {values}: {here:.3f}; refitted {found}: {best:.3f}")
@@ -151,6 +154,8 @@ def test_what_is_left_out_is_predicted_from_the_rest(fabric, by, out, most):
     """Of an MPI fabric the smallest message's latency is left out, too: the others' mean stands for it."""
     left = [one for one in of_fabric(fabric) if OF[by](one, out)]
     known = [one for one in of_fabric(fabric) if not OF[by](one, out)]
+    assert left
+    assert not set(map(id, left)) & set(map(id, known))
     found = refit(fabric, known)
     if fabric == "without a GPU":
         others = {message_rows.fabric(placing.read(*one.case[1])).latency for one in known}

@@ -1,4 +1,4 @@
-"""What cannot be saved or restored is said; tests/browser/test_keep.py does both as a learner does."""
+"""What cannot be saved or restored is said; tests/browser/test_save_work.py does both as a learner does."""
 
 import pytest
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from hpclab import search_path
 from hpclab.cluster.gang import frames, rank
-from hpclab.cluster.host import linux
+from hpclab.cluster.host import processes
 
 MOST_OUTPUT = 100_000  # characters of a rank's prints that are passed on
 
@@ -49,7 +49,7 @@ class Child:
 def _become_rank(control: socket.socket, printed: int, listener: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    linux.die_with_parent(_agent)
+    processes.die_with_parent(_agent)
     os.setpgid(0, 0)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
@@ -162,7 +162,7 @@ class Agent:
         os.close(child.output)
         children = Path(f"/proc/self/task/{os.getpid()}/children")
         with suppress(OSError):  # where this is no Linux
-            for _ in range(50):  # what the rank started and left is ours now (see linux.adopt_orphans)
+            for _ in range(50):  # what the rank started and left is ours now (see processes.adopt_orphans)
                 for pid in map(int, children.read_text().split()):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
@@ -171,8 +171,8 @@ class Agent:
 
 
 def main() -> None:
-    linux.die_with_parent(os.getppid())
-    linux.adopt_orphans()
+    processes.die_with_parent(os.getppid())
+    processes.adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.dup(1)
     os.dup2(2, 1)  # a stray print of a library must not end up among the messages

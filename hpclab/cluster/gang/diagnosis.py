@@ -2,12 +2,8 @@
 
 In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
 message others wait for; one that has not begun a collective the others wait in. An exception that only says
-that the network failed is the echo of somebody else's end and is blamed on nobody while there is a better
-explanation.
-
-Each rank reports how many messages it has begun to send to and to receive from each other one. A rank that
-has begun to receive more than its partner has begun to send waits for that partner, and the other way round.
-Most of those that are waited for wait themselves; the one that does not is the one to look at.
+that the network failed echoes another rank's end. A rank that has begun to receive more from a partner than
+that has begun to send waits for it, and the other way round.
 """
 
 import math
@@ -69,7 +65,7 @@ def has_failed(state: RankState, timeout: float) -> bool:
     return stopped or state.error is not None or state.ended is not None
 
 
-def judge(gang: Sequence[RankState], timeout: float) -> RankError:
+def diagnose(gang: Sequence[RankState], timeout: float) -> RankError:
     """The error to raise once the gang has failed."""
     counts = ", ".join(f"rank {state.rank}: {max(0, state.collectives)}" for state in gang)
     progress, limit = f" Collectives begun by then: {counts}.", f"until the time limit of {timeout:g} s"
@@ -89,13 +85,13 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     for state in gang:
         if state.error is not None and not state.error["network"]:
             return _raised(state.rank, state.error, "")
-    if found := culprit(gang):
+    if found := awaited_rank(gang):
         rank, waiting, what = found
         did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
         return RankError(
             f"Rank {rank} {did} rank {waiting}, which waited for it {limit}. All ranks were ended.", rank
         )
-    if ranks := circle(waits(gang)):
+    if ranks := wait_cycle(awaited_messages(gang)):
         shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
         return RankError(
             f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
@@ -114,18 +110,18 @@ def judge(gang: Sequence[RankState], timeout: float) -> RankError:
     return _raised(rank, echo, progress)
 
 
-def tell(gang: Sequence[RankState], timeout: float, told: set[int]) -> None:
+def report_slow_and_deadlocked(gang: Sequence[RankState], timeout: float, told: set[int]) -> None:
     """Warn of each slow rank, and say who waits for whom where nobody will move any more: each once."""
-    for rank, sentence in slow(gang, timeout):
+    for rank, sentence in slow_ranks(gang, timeout):
         if rank not in told:
             told.add(rank)
             warnings.warn(SlowRank(sentence), stacklevel=7)
-    if -1 not in told and (sentence := stuck(gang, timeout)):
+    if -1 not in told and (sentence := deadlock(gang, timeout)):
         told.add(-1)
         print(f"{sentence} All ranks are ended at the limit of {timeout:g} s; or interrupt the cell.")
 
 
-def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
+def slow_ranks(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
     """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
     if found := _late(gang, timeout):
         behind, waited, where, _ = found
@@ -137,14 +133,14 @@ def slow(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]
             )
 
 
-def stuck(gang: Sequence[RankState], timeout: float) -> str:
+def deadlock(gang: Sequence[RankState], timeout: float) -> str:
     """Who waits in vain: each in a circle for the next to send or receive, or for one that has returned."""
     if (found := _late(gang, timeout)) and found[0].value is not None:
         state, waited, _, what = found
         return f"Rank {state.rank} has returned without {what}, for which others have waited {waited:.1f} s."
-    on = waits(gang)
+    on = awaited_messages(gang)
     now = {state.rank: {p: what for p, what in on[state.rank].items() if p == state.awaits} for state in gang}
-    ranks = circle(now)
+    ranks = wait_cycle(now)
     waited = time.monotonic() - max((gang[rank].changed for rank in ranks), default=math.inf)
     if waited < min(5.0, timeout / 4):
         return ""
@@ -159,7 +155,7 @@ def stuck(gang: Sequence[RankState], timeout: float) -> str:
 
 def _late(gang: Sequence[RankState], timeout: float) -> tuple[RankState, float, str, str] | None:
     """The rank that keeps others waiting, how long it has, who waits, and for what: once that is long."""
-    message, behind = culprit(gang), _behind(gang)
+    message, behind = awaited_rank(gang), _behind(gang)
     if message is not None:
         behind, since = gang[message[0]], gang[message[1]].changed
         where = f"rank {message[1]} has waited {{}} for a message of it"
@@ -174,7 +170,7 @@ def _late(gang: Sequence[RankState], timeout: float) -> tuple[RankState, float, 
     return (behind, waited, where, what) if waited > min(5.0, timeout / 4) else None
 
 
-def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
+def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
     """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to".
 
     A rank that has returned waits for nobody; one whose last act was a collective for no message.
@@ -192,13 +188,13 @@ def waits(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
     return found
 
 
-def culprit(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
+def awaited_rank(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
     """The rank that others wait for and that waits for no message itself, one that waits for it, for what.
 
     None where no message is waited for, where all wait for each other, and where that rank is in turn kept
     in a collective by a rank that has not begun it.
     """
-    on = waits(gang)
+    on = awaited_messages(gang)
     for waiting, awaited in on.items():
         for rank, what in awaited.items():
             free = [state for state in gang if not on[state.rank] and state.rank != rank]
@@ -208,7 +204,7 @@ def culprit(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
     return None
 
 
-def circle(on: Mapping[int, Mapping[int, str]]) -> list[int]:
+def wait_cycle(on: Mapping[int, Mapping[int, str]]) -> list[int]:
     """Ranks of which each waits for a message of the next, and the last for the first; else none."""
     path = [next((rank for rank in on if on[rank]), -1)]
     while path[-1] >= 0:

@@ -1,7 +1,4 @@
-"""Messages over a pipe or a socket between processes of one pool: a length, then a pickle.
-
-Both ends are processes of the same user that started one another, so unpickling is no new trust.
-"""
+"""Messages over a pipe or a socket between processes of one pool: a length, then a pickle."""
 
 import os
 import pickle

@@ -1,9 +1,7 @@
 """`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together.
 
-The ranks report how many collectives of the default group they have begun, and their agents whether they
-run, are stopped, or are gone. When something goes wrong, all ranks are ended and the guilty one is named.
-Who is guilty is decided from these reports and not from the first error to arrive: a rank that dies makes
-its peers fail as well, and theirs may be heard first.
+Who is guilty is decided from what all ranks report and not from the first error to arrive: a rank that dies
+makes its peers fail as well, and theirs may be heard first.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from hpclab.cluster.gang.diagnosis import RankState
 from hpclab.cluster.maps import tasks
 from hpclab.cluster.repairs import Repairs
 from hpclab.cluster.request import MOST_NODES
-from hpclab.cluster.watch import Look
+from hpclab.cluster.watch import CheckCancelled
 from hpclab.trace import Event, Trace, events_of
 
 if TYPE_CHECKING:
@@ -37,11 +35,10 @@ SETTLE = 5.0
 
 
 def run(
-    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float,
-    look: Look,
-) -> tuple[list[Any], Trace]:  # fmt: skip
+    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float
+) -> tuple[list[Any], Trace]:
     """The function's values on the first `ranks` nodes, all of them if None; lost ones are replaced first."""
-    Repairs(nodes, look).attend()
+    Repairs(nodes).repair()
     have = len(nodes.roster.names)
     ranks = have if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
     if not 1 <= ranks <= have:
@@ -50,10 +47,10 @@ def run(
             f"pool.scale({max(1, ranks)}) first."
         )
     refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
-    nodes.wait_for_all(None, look)
-    nodes.roster.compare_clocks(nodes.loop, look)
+    nodes.wait_for_all(None)
+    nodes.roster.compare_clocks(nodes.loop, nodes.activity.check_cancelled)
     nodes.gangs = nodes.gangs or Gangs(nodes)
-    return nodes.gangs.run(function, args, ranks, timeout, look)
+    return nodes.gangs.run(function, args, ranks, timeout)
 
 
 class Gangs:
@@ -63,7 +60,7 @@ class Gangs:
 
     def __init__(self, nodes: Nodes):
         self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
-        self.request = nodes.request
+        self.request, self.check_cancelled = nodes.request, nodes.activity.check_cancelled
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.ready: dict[str, tuple[int, int]] = {}
         self.used: dict[str, int] = {}
@@ -72,22 +69,23 @@ class Gangs:
         self.loop.client.subscribe_topic(relay.TOPIC, lambda event: self.events.put(tuple(event[1])))
 
     def run(
-        self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float, look: Look
+        self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float
     ) -> tuple[list[Any], Trace]:
         """The function's value on each rank, and the trace; RankError names the guilty rank."""
         begin = time.monotonic()
         names = self.roster.names[:ranks]
         payload = tasks.pack((function, tuple(args)))
-        addresses = self._make_ready(names, look)
-        self._wait_ready(self.used, look)  # what others load for their next child would take cores from this
+        addresses = self._make_ready(names)
+        # What others load for their next child would take cores from this.
+        self._wait_ready(self.used, self.check_cancelled)
         states = {address: RankState(rank) for rank, address in enumerate(addresses)}
         environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
             self.used[address] = self.ready.pop(address)[0]
         try:
-            self._tell(addresses, relay.begin, environments, timeout, payload, look=look)
-            self._watch(names, states, timeout, look)
-            packed = self._tell(addresses, relay.fetch, look=look, limit=600.0)
+            self._ask(addresses, relay.begin, environments, timeout, payload)
+            self._watch(names, states, timeout)
+            packed = self._ask(addresses, relay.fetch, limit=600.0)
             values = [tasks.unpack(packed[at]) for at in addresses]
         except BaseException:
             self._end(addresses, wait=True)
@@ -95,7 +93,7 @@ class Gangs:
         self._end(addresses, wait=False)
         return values, self._trace(names, states, begin, time.monotonic())
 
-    def _make_ready(self, names: list[str], look: Look) -> list[str]:
+    def _make_ready(self, names: list[str]) -> list[str]:
         """Every worker's agent has a warm child; the first time that takes as long as importing torch."""
         self._take_events({})
         at = self.roster.addresses(names)
@@ -105,7 +103,7 @@ class Gangs:
         if all(address in self.ready for address in addresses):
             return addresses
         self.ended = {at: status for at, status in self.ended.items() if at not in addresses}
-        self._tell(addresses, relay.wake, look=look)
+        self._ask(addresses, relay.wake)
         limit = max(60.0, self.request.join_timeout)
 
         def ready() -> bool:
@@ -123,7 +121,9 @@ class Gangs:
             how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
             return self._not_ready(rank, names[rank], f"did not get ready ({how})")
 
-        watch.until(ready, look, limit, late, lambda seconds: self._take_events({}, wait=seconds))
+        watch.until(
+            ready, self.check_cancelled, limit, late, lambda seconds: self._take_events({}, wait=seconds)
+        )
         return addresses
 
     def _not_ready(self, rank: int, name: str, how: str) -> PoolError:
@@ -151,11 +151,11 @@ class Gangs:
             for rank, host in enumerate(of)
         ]  # fmt: skip
 
-    def _tell(
-        self, addresses: list[str], what: Callable[..., Any], *args: Any, look: Look, limit: float = 30.0
+    def _ask(
+        self, addresses: list[str], what: Callable[..., Any], *args: Any, limit: float = 30.0
     ) -> dict[str, Any]:
         """What each worker answers; RankError for one that does not."""
-        answers = self.loop.ask(addresses, what, *args, look=look, limit=limit)
+        answers = self.loop.ask(addresses, what, *args, check_cancelled=self.check_cancelled, limit=limit)
         for rank, answer in enumerate(answers.values()):
             if isinstance(answer, BaseException):
                 raise RankError(f"Rank {rank} could not be reached on its node: {answer}.", rank)
@@ -183,7 +183,7 @@ class Gangs:
             elif current:
                 states[at].note(word, rest)
 
-    def _watch(self, names: list[str], states: dict[str, RankState], timeout: float, look: Look) -> None:
+    def _watch(self, names: list[str], states: dict[str, RankState], timeout: float) -> None:
         """Until every rank has returned; a function may take as long as it likes, a collective `timeout`."""
         failed: float | None = None
         told: set[int] = set()
@@ -199,12 +199,12 @@ class Gangs:
             if failed is None and any(diagnosis.has_failed(state, timeout) for state in gang):
                 failed = time.monotonic()
             if failed is not None and time.monotonic() > failed + GRACE:
-                raise diagnosis.judge(gang, timeout)
-            diagnosis.tell(gang, timeout, told)
+                raise diagnosis.diagnose(gang, timeout)
+            diagnosis.report_slow_and_deadlocked(gang, timeout, told)
             return all(state.value is not None for state in gang)
 
         pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731
-        watch.until(returned, look, float("inf"), AssertionError, pause)
+        watch.until(returned, self.check_cancelled, float("inf"), AssertionError, pause)
 
     def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
@@ -213,13 +213,13 @@ class Gangs:
             self.settle()
             self._wait_ready(addresses)
 
-    def _wait_ready(self, addresses: Iterable[str], look: Look = lambda: None) -> None:
-        """Wait a little for the agents there that can get their next child ready; `look` may end it."""
+    def _wait_ready(self, addresses: Iterable[str], check_cancelled: CheckCancelled = lambda: None) -> None:
+        """Wait a little for the agents there that can get their next child ready."""
         here = self.roster.addresses(self.roster.names)
         able = {at for name, at in here.items() if not self.roster.suspended(name)}.intersection(addresses)
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline and not able <= self.ready.keys() | self.ended.keys():
-            look()
+            check_cancelled()
             self._take_events({}, wait=watch.TICK)
 
     def settle(self) -> None:
@@ -231,7 +231,7 @@ class Gangs:
     def _trace(self, names: list[str], states: dict[str, RankState], begin: float, end: float) -> Trace:
         events: list[Event] = []
         for name, state in zip(names, states.values(), strict=True):
-            value, rank, offset = state.value, state.rank, self.roster.offset_of(name)
+            value, rank, offset = state.value, state.rank, self.roster.offsets.get(name, 0.0)
             assert value is not None
             start = value["start"] + offset
             events.append(Event(rank, "start", begin, max(0.0, start - begin)))

@@ -1,7 +1,6 @@
-"""One rank of a gang: a process that waits, runs one function on its main thread, and is thrown away.
+"""One rank of a gang: a process forked from the agent, which has torch loaded; it runs one function and ends.
 
-It was forked from the agent, which has torch loaded, so it starts in milliseconds; and because every run has
-a new one, no process group, random seed, monkeypatch or device memory of an earlier run is left in it.
+So no process group, random seed, monkeypatch or device memory of an earlier run is left in it.
 """
 
 import datetime
@@ -16,32 +15,31 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from hpclab import trace
 from hpclab.cluster.gang import frames
 from hpclab.cluster.maps import tasks
 
-HEARTBEAT = 0.1  # seconds
+REPORT_EVERY = 0.1  # seconds
 COMPILER = "torch._dynamo"  # which torch's optimizers load the first time that one is made: over a second
 _NETWORK = re.compile(r"[Tt]im(ed|e) ?out|[Cc]onnection|peer|[Ss]ocket|gloo|NCCL", re.ASCII)
 
 
-class Heart(threading.Thread):
-    """Tells the agent what this rank has begun on the default group, when that changes.
+class ProgressReporter(threading.Thread):
+    """Reports to the agent what this rank has begun on the default group, when that changes.
 
-    Collectives are what every rank of a group must take part in, in the same order; so a rank whose number
-    is behind is the one the others wait for. Sends and receives count into the same sequence in torch but
-    concern two ranks only, so they are taken out again and told by partner: `messages` holds how many were
-    begun to and from each, `last_message` the number of collectives when the last of them was, `awaits` the
-    partner of the one that is waited for right now, -1 where none is.
+    Torch counts sends and receives into the same sequence as collectives; they are taken out again.
+    `messages`: how many were begun to and from each partner; `last_message`: the number of collectives at
+    the last of them; `awaits`: the partner of the one waited for right now, or -1.
     """
 
     def __init__(self, control: int):
-        super().__init__(daemon=True, name="hpclab-heart")
+        super().__init__(daemon=True, name="hpclab-reporter")
         self.control, self.lock = control, threading.Lock()
         self.told: tuple[int, list[tuple[int, int, int]], bool, int] = (-1, [], False, -1)
         self.messages: dict[int, tuple[int, int]] = {}
-        self.under_way: dict[int, int] = {}  # the partner of each message that nobody has waited for yet
+        self.under_way: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # the partner of each message
         self.pairwise, self.last_message, self.awaits = 0, -1, -1
 
     def count_pairwise(self) -> None:
@@ -53,7 +51,7 @@ class Heart(threading.Thread):
         wait = dist.Work.wait
 
         def waited(work: Any, *args: Any, **more: Any) -> Any:
-            self.awaits = self.under_way.pop(id(work), -1)
+            self.awaits = self.under_way.pop(work, -1)
             try:
                 return wait(work, *args, **more)
             finally:
@@ -74,7 +72,7 @@ class Heart(threading.Thread):
                     sent, received = self.messages.get(args[0], (0, 0))
                     self.messages[args[0]] = (sent + (name == "send"), received + (name == "recv"))
                     work = original(group, tensors, *args, **more)
-                    self.under_way[id(work)] = args[0]
+                    self.under_way[work] = args[0]
                     return work
             return original(group, tensors, *args, **more)
 
@@ -94,7 +92,7 @@ class Heart(threading.Thread):
         with self.lock:
             frames.write(self.control, message)
 
-    def beat(self) -> None:
+    def report(self) -> None:
         """Say what has begun if that is new."""
         number = self.collectives()
         messages = [(peer, *counts) for peer, counts in list(self.messages.items())]
@@ -106,31 +104,35 @@ class Heart(threading.Thread):
     def run(self) -> None:
         with suppress(OSError):
             while True:
-                time.sleep(HEARTBEAT)
-                self.beat()
+                time.sleep(REPORT_EVERY)
+                self.report()
 
 
 def serve(control: int, listener: socket.socket) -> None:
     """Wait for one function, run it, report, wait to be ended; the process never returns from here."""
     orders = frames.read(control)
     if (order := next(orders, None)) is not None:
-        heart = Heart(control)
+        reporter = ProgressReporter(control)
         try:
-            message = ("value", _run(listener, heart, *order))
+            message = ("value", _run(listener, reporter, *order))
         except BaseException as error:
             message = ("error", _report(error))
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         with suppress(OSError):
-            heart.beat()
-            heart.say(*message)
+            reporter.report()
+            reporter.say(*message)
             # The others may still need this one (rank 0 holds the store); the agent ends it in the end.
             next(orders, None)
     os._exit(0)
 
 
 def _run(
-    listener: socket.socket, heart: Heart, environment: dict[str, str], timeout: float, payload: bytes
+    listener: socket.socket,
+    reporter: ProgressReporter,
+    environment: dict[str, str],
+    timeout: float,
+    payload: bytes,
 ) -> dict[str, Any]:
     import torch
 
@@ -140,8 +142,8 @@ def _run(
     random.seed(seed)
     torch.manual_seed(seed)
     _join(datetime.timedelta(seconds=timeout), listener)
-    heart.count_pairwise()
-    heart.start()
+    reporter.count_pairwise()
+    reporter.start()
     function, args = tasks.unpack(payload)
     begin = time.monotonic()
     with trace.listen() as marks:

@@ -1,8 +1,7 @@
 """The worker's part in a gang: starts the rank agent when it is first needed and passes messages on.
 
-Runs as coroutines on the worker's event loop, so Dask's own threads never wait for a rank, and a rank never
-runs inside Dask: workers may be daemonic, where `DataLoader` may not start children; signal handlers need a
-main thread; a collective that hangs in a thread could not be ended.
+A rank never runs inside Dask's worker: daemonic, it may not start `DataLoader`'s children; signal handlers
+need a main thread; a collective that hangs in a thread could not be ended.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 TOPIC = "hpclab-ranks"  # of the pool's own scheduler, where the notebook listens
-LOOK = 0.2  # seconds between two looks whether agent and rank are suspended
+CHECK_EVERY = 0.2  # seconds between two checks whether agent and rank are suspended
 
 
 class Relay(WorkerPlugin):
@@ -56,21 +55,21 @@ class Relay(WorkerPlugin):
                     *program, get_address_host(self.worker.address), stdin=PIPE, stdout=PIPE
                 )
                 self.listening = asyncio.create_task(self._listen(self.agent))
-                self.looking = asyncio.create_task(self._look(self.agent))
+                self.watching = asyncio.create_task(self._watch_suspended(self.agent))
         assert self.agent.stdin is not None
         self.agent.stdin.write(frames.frame(message))
         await self.agent.stdin.drain()
 
-    async def _look(self, agent: Process) -> None:
+    async def _watch_suspended(self, agent: Process) -> None:
         """Tell when the agent, which then tells of its rank no more, or the rank is stopped or goes on."""
         told: list[str] = []
         while agent.returncode is None:
-            looked_at = {"agent": agent.pid, "process": self.rank}
-            stopped = [what for what, pid in looked_at.items() if pid and is_stopped(pid)]
+            watched = {"agent": agent.pid, "process": self.rank}
+            stopped = [what for what, pid in watched.items() if pid and is_stopped(pid)]
             if stopped != told:
                 told = stopped
                 self.tell("stopped", None, stopped)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_EVERY)
 
     async def _listen(self, agent: Process) -> None:
         inbox = frames.Frames()
@@ -109,7 +108,7 @@ async def end(dask_worker: Worker) -> None:
     """End this worker's rank, whatever it does; with an agent that is stopped and cannot end it itself."""
     relay = _relay(dask_worker)
     if relay.agent is not None and is_stopped(relay.agent.pid):
-        relay.agent.kill()  # its rank ends with it (linux.die_with_parent)
+        relay.agent.kill()  # its rank ends with it (processes.die_with_parent)
     else:
         await relay.order("end")
 

@@ -12,20 +12,18 @@ _FIRST, _LAST = 10_000, 65_000
 
 
 @dataclass
-class Ports:
-    """`numbers`: TCP ports kept for this process until `release`, which also happens when it ends.
+class ReservedPorts:
+    """TCP ports, `numbers`, that nobody else can bind until `release` or the end of this process.
 
-    Two starts at the same moment would both find the same port free. So each port is bound, by a socket that
-    never listens: the kernel gives a port to one such socket only. A daemon of ours may still listen there,
-    because it binds with SO_REUSEADDR, which the claim says as well once it has the port. Nobody can keep a
-    port from us but by using it. Ports that the kernel hands out by itself are left alone.
+    Each is bound by a socket that never listens; a daemon of ours may still listen there, as both set
+    SO_REUSEADDR. None is of the range from which the kernel picks ports.
     """
 
     numbers: tuple[int, ...]
     _claims: ExitStack = field(repr=False)
 
     @classmethod
-    def reserve(cls, count: int) -> Ports:
+    def reserve(cls, count: int) -> ReservedPorts:
         try:
             words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
         except OSError:

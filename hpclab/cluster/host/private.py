@@ -1,10 +1,9 @@
 """Private directories on a machine that is shared with strangers.
 
-`/tmp` belongs to everybody: another user may have made the directory first, or laid a link there. So a
-directory of ours is a real directory, owned by this user, that nobody else can write to; where the first
-choice is not that, the next one is taken. Its path is short and plain, because it becomes part of Unix socket
-names (at most 107 bytes) and of configuration files that know no quoting. One for the files of a site's pool
-(`plain=False`) stands in batch scripts only, where it is quoted.
+A directory of ours is a real directory, owned by this user, that nobody else can write to: in `/tmp` another
+user may have made it first, or laid a link there. Its path is short and plain, as it becomes part of Unix
+socket names (at most 107 bytes) and of configuration files that know no quoting; with `plain=False` it stands
+in batch scripts only, where it is quoted.
 """
 
 import contextlib
@@ -34,8 +33,7 @@ class Home:
 def candidates() -> Iterator[Path]:
     """Where private directories may live, best first; HPCLAB_STATE_DIR names another, then the only one.
 
-    The login session's own directory (XDG_RUNTIME_DIR) is not among them: it vanishes with the login, and
-    not every process of a user knows it, while a cluster must outlive both and be found again.
+    Not XDG_RUNTIME_DIR, which vanishes with the login while a cluster must outlive it.
     """
     named = os.environ.get("HPCLAB_STATE_DIR")
     if named:

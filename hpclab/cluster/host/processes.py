@@ -1,14 +1,12 @@
-"""Processes known for certain: a process id is reused, so it counts only together with its start time.
-
-Nothing is ever ended by a program's name. A process is ours if we recorded its id and start time, or if its
-environment carries the secret mark of one cluster.
-"""
+"""Processes known by id and start time, as ids are reused, or by the secret mark in their environment."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -98,6 +96,23 @@ def end(processes: Iterable[Process], patience: float = 2.0) -> None:
                     os.waitpid(process.pid, os.WNOHANG)
             waiting = [process for process in waiting if process.alive]
             time.sleep(0.01)
+
+
+def die_with_parent(parent: int) -> None:
+    """On Linux be killed when `parent`, which started this process, ends; at once if it has already."""
+    _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """On Linux become the parent of whatever descendants leave behind, so that they can be ended."""
+    _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _pids() -> list[int]:

@@ -24,8 +24,8 @@ from dataclasses import astuple
 from pathlib import Path
 
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import linux, processes
-from hpclab.cluster.host.ports import Ports
+from hpclab.cluster.host import processes
+from hpclab.cluster.host.ports import ReservedPorts
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm import files
 from hpclab.cluster.slurm_commands import SlurmError
@@ -46,7 +46,7 @@ class Supervisor:
         }  # fmt: skip
         self.running, self.ended_with = dict[str, Process | None](), dict[str, str]()
         self.phase, self.healed = "starting", 0  # then "up"
-        self.ports: Ports | None = None
+        self.ports: ReservedPorts | None = None
 
     def start(self) -> None:
         """From nothing to idle nodes; RuntimeError with the daemon's own words where that fails."""
@@ -60,7 +60,7 @@ class Supervisor:
         self.launch("munged")
         self._wait_for((self.directory / "munge" / "socket").exists)
         for _ in range(5):
-            self.ports = Ports.reserve(1 + self.shape.nodes)
+            self.ports = ReservedPorts.reserve(1 + self.shape.nodes)
             files.write(self.directory, self.shape, self.ports.numbers, version, memory, self.mark)
             for name in ("slurmctld", *self.shape.names):
                 self.launch(name)
@@ -113,7 +113,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 cwd=spool if spool.exists() else here, env=self.environment,
                 start_new_session=True,  # a key press in the terminal that started us is not for them
-                preexec_fn=functools.partial(linux.die_with_parent, os.getpid()),
+                preexec_fn=functools.partial(processes.die_with_parent, os.getpid()),
             )  # fmt: skip
         self.running[name] = Process(child.pid, int(processes.start_time(child.pid)))
         self.ended_with.pop(name, None)
@@ -218,7 +218,7 @@ def main(words: list[str]) -> int:
         os.close(starting)
         return 0 if os.read(waiting, 1) else 1
     os.setsid()
-    linux.adopt_orphans()
+    processes.adopt_orphans()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())

@@ -16,12 +16,12 @@ from distributed import KilledWorker, as_completed
 
 from hpclab.cluster import watch
 from hpclab.cluster.errors import NodeKilled, PoolError
-from hpclab.cluster.maps import running_task, tasks, timeline
+from hpclab.cluster.maps import tasks, timeline
 from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.members import Identity
 from hpclab.cluster.nodes import Nodes
-from hpclab.cluster.repairs import Repairs, calm
-from hpclab.cluster.watch import Look, Loop, Progress
+from hpclab.cluster.repairs import Repairs, stop_running_tasks
+from hpclab.cluster.watch import CheckCancelled, Loop, Progress
 from hpclab.trace import Trace, events_of
 
 if TYPE_CHECKING:
@@ -29,41 +29,41 @@ if TYPE_CHECKING:
 
 FETCH_EVERY = 0.5  # seconds; fetching each value by itself would cost more than many a task
 DEATHS = 4  # nodes that an item may end before it is not tried again
-LONG = float("inf")  # a map takes as long as its tasks take: `look` hears a cancel and sees deaf nodes
+LONG = float("inf")  # a map takes as long as its tasks take
 _short = reprlib.Repr()
 _short.maxother = _short.maxstring = 60
 
 
 def map_items(
-    nodes: Nodes, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None, look: Look
+    nodes: Nodes, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None
 ) -> tuple[list[Any], list[TaskRecord], Trace]:
     """The values in the order of `items`, a record per task, and the trace of the last scale and this map."""
-    roster = nodes.roster
+    roster, check_cancelled = nodes.roster, nodes.activity.check_cancelled
     if not roster.names:
         raise PoolError("The pool has no nodes: call pool.scale(n) first.")
-    repairs = Repairs(nodes, look)
-    repairs.attend()
-    roster.compare_clocks(nodes.loop, look)
+    repairs = Repairs(nodes)
+    repairs.repair()
+    roster.compare_clocks(nodes.loop, check_cancelled)
     begin = time.monotonic()
     mapping = Mapping(nodes.loop, task, items, nodes.backend.directory)
 
     def watched() -> None:
-        mapping.note_losses(repairs.look())
+        mapping.note_losses(repairs.repair_if_due())
 
     try:
         outcomes = mapping.collect(watched, progress)
     except BaseException:
         with suppress(Exception):  # whatever goes wrong here, what happened first is what is raised
             mapping.abandon()
-            calm(nodes)
+            stop_running_tasks(nodes)
         raise
     end = time.monotonic()
     with suppress(PoolError):  # nodes that are lost by now are the next call's trouble
-        repairs.attend()
-    roster.compare_clocks(nodes.loop, look)
+        repairs.repair()
+    roster.compare_clocks(nodes.loop, check_cancelled)
     records, marks = [], []
     for outcome in outcomes:
-        rank, offset = roster.rank_of(outcome.worker), roster.offset_of(outcome.worker)
+        rank, offset = roster.ranks.get(outcome.worker, 0), roster.offsets.get(outcome.worker, 0.0)
         records.append(replace(outcome.record, rank=rank, start=outcome.record.start + offset))
         marks += events_of(outcome.marks, rank, offset)
     records.sort(key=lambda record: record.start)
@@ -74,7 +74,7 @@ def map_items(
 
 
 class Mapping:
-    """``Mapping(loop, task, items, directory).collect(look, progress)`` returns an Outcome per item."""
+    """The tasks of one map: `collect` returns an Outcome per item."""
 
     def __init__(self, loop: Loop, task: Callable[[Any], Any], items: Sequence[Any], directory: Path):
         self.loop, self.client, self.directory, self.items = loop, loop.client, directory, items
@@ -88,8 +88,8 @@ class Mapping:
             pure=False, retries=0,
         )  # fmt: skip
 
-    def collect(self, look: Look, progress: Progress | None) -> list[tasks.Outcome]:
-        """Wait for all outcomes; `look()` is called some ten times a second and may raise to give up."""
+    def collect(self, check_cancelled: CheckCancelled, progress: Progress | None) -> list[tasks.Outcome]:
+        """Wait for all outcomes; `check_cancelled()`, some ten times a second, may raise."""
         finished: list[Future] = []
         done, total, fetched = 0, len(self.futures), time.monotonic()
         if progress is not None:
@@ -99,7 +99,7 @@ class Mapping:
             with coming.thread_condition:
                 if coming.queue.empty():
                     coming.thread_condition.wait(watch.TICK)
-            look()
+            check_cancelled()
             batch: list[Future] = [] if coming.queue.empty() else coming.next_batch(block=False)
             for future in batch:
                 if future.status in ("error", "cancelled"):  # "lost" is being computed again
@@ -109,7 +109,7 @@ class Mapping:
             if batch and progress is not None:
                 progress(done, total)
             if finished and (done == total or time.monotonic() - fetched > FETCH_EVERY):
-                self._fetch(finished, look)
+                self._fetch(finished, check_cancelled)
                 finished, fetched = [], time.monotonic()
         self._forget()
         return [self.outcomes[place] for place in range(total)]
@@ -129,14 +129,14 @@ class Mapping:
         self.loop.run(forget(), lambda: None)
         self.futures = []
 
-    def _fetch(self, finished: list[Future], look: Look) -> None:
+    def _fetch(self, finished: list[Future], check_cancelled: CheckCancelled) -> None:
         """Bring finished values here; what dies with its node meanwhile is computed again: keep looking."""
         # Never cancelled: the client's later gathers would wait for the one that was.
         fetching = self.loop.start(self.client._gather(finished, direct=True))
         try:
-            values = watch.outcome(fetching, look, LONG, AssertionError)
+            values = watch.outcome(fetching, check_cancelled, LONG, AssertionError)
         except Exception:
-            if fetching.done():  # it was the task of a value computed again, and not `look` that gave up
+            if fetching.done():  # a value was computed again and its task raised; this is no cancel
                 for future in finished:
                     if future.status == "error":
                         self._explain(future)
@@ -151,7 +151,7 @@ class Mapping:
         Whichever way they went: of a worker that takes its leave (SIGTERM) Dask suspects no task.
         """
         for who in losses:
-            place = running_task.last(self.directory, who.name, who.pid, self.number)
+            place = tasks.started_item(self.directory, who.name, who.pid, self.number)
             if place is not None and place not in self.outcomes:
                 self.deaths[place] += 1
                 if self.deaths[place] >= DEATHS:

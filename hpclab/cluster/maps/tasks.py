@@ -1,24 +1,26 @@
-"""A task of `Pool.map` as its worker runs it: timed, its marks kept, what was shipped measured.
+"""A task of `Pool.map` as its worker runs it: timed, its marks kept, the item it began noted.
 
-The function, the item and the value cross the network as bytes that are packed and unpacked here, inside
-the task, so that shipping shows up on the rank that pays for it. Functions and classes from a notebook cell
-are packed by value (cloudpickle), so the worker needs no copy of the notebook.
+Function, item and value are packed and unpacked inside the task, so that shipping shows up on the rank that
+pays for it; by value (cloudpickle), so the worker needs no copy of the notebook.
 """
 
 import ctypes
 import functools
 import os
+import signal
+import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
-from hpclab.cluster.maps import running_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
     loop = (threading.main_thread().native_id or 0,)  # Dask's event loop
     queued = timing.queued(loop)
     name, begin, cpu = str(get_worker().name), time.monotonic(), cpu_seconds()
-    running_task.write(directory, name, number, place)
+    note_started_item(directory, name, number, place)
     try:
         with trace.listen() as marks:
             with trace.record("receive", len(item)):
@@ -122,3 +124,50 @@ def busy() -> bool:
     """Whether a task is running on this worker."""
     with _guard:
         return bool(_running)
+
+
+# Which item a worker began last: a note of a few bytes, written in place, that outlives a killed process.
+# Dask suspects every task that a lost worker held, and none where the worker took its leave (SIGTERM).
+_NOTE = struct.Struct("<qq")  # the map's number, the item's place
+
+
+@functools.lru_cache(maxsize=4)
+def _open(directory: str, worker: str) -> int:
+    try:
+        return os.open(
+            f"{directory}/{worker}-{os.getpid()}.at", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError:  # a full disk: then a death is blamed on Dask's suspect
+        return -1
+
+
+_frozen = threading.Event()
+
+
+def freeze_started_item(number: int, handler: Callable[[int, Any], object]) -> None:
+    """Have the note stay as it is from this signal on: a worker that takes its leave may begin one more item.
+
+    To be called on the main thread, where the event loop then hears of the signal before it hands out more.
+    """
+
+    def frozen(signum: int, frame: object) -> None:
+        _frozen.set()
+        handler(signum, frame)
+
+    signal.signal(number, frozen)
+
+
+def note_started_item(directory: str, worker: str, number: int, place: int) -> None:
+    """Note that this worker begins the item at `place` of map `number`."""
+    with suppress(OSError):
+        if not _frozen.is_set():
+            os.pwrite(_open(directory, worker), _NOTE.pack(number, place), 0)
+
+
+def started_item(directory: Path, worker: str, pid: int, number: int) -> int | None:
+    """The item of map `number` that this worker's process began last; None if it began none."""
+    try:
+        of, place = _NOTE.unpack((directory / f"{worker}-{pid}.at").read_bytes())
+    except (OSError, struct.error):
+        return None
+    return place if of == number else None

@@ -1,8 +1,7 @@
-"""From what was noted while nodes joined and tasks ran to a Trace: where every rank-second went.
+"""A Trace from what was noted while nodes joined and tasks ran: where every rank-second went.
 
-The nodes of a pool belong to the learner from the moment they are asked for. A node that has joined early
-is idle until the last one has; one whose last task has ended is idle until the map is over. What is left
-uncovered between tasks is Dask's own work of choosing and sending the next one, and shows as unexplained.
+A node that has joined early is idle until the last one has; one whose last task has ended, until the map is
+over. Between tasks Dask chooses and sends the next one, which shows as unexplained.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """Jobs and nodes as data, read from what squeue, sinfo, sacct and the completion log print.
 
-Fields are asked for one by one and separated by a character that no name holds, so that every Slurm version
-is read alike. Times are seconds since 1970, durations seconds; None where Slurm says unknown or unlimited.
+Times are seconds since 1970, durations seconds; None where Slurm says unknown or not limited.
 """
 
 import re
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 from hpclab import units
 
 T = TypeVar("T")
-SEPARATOR = "\x1f"
+SEPARATOR = "\x1f"  # in no name
 # What each program calls a field, in the order in which it is asked for them.
 _SQUEUE = {
     "id": "%A", "array_job": "%F", "array_task": "%K", "name": "%j", "state": "%T", "reason": "%r",

@@ -1,39 +1,23 @@
 """Lesson 02: kernels that reach every item and no other, move few sectors, and do not race.
 
 A kernel is judged by what the tracer saw it do on launches that are not in the notebook: the numbers it left,
-what it did wrong, the sectors it moved and the banks it fought over.
-"""
+what it did wrong, the sectors it moved and the banks it fought over."""
 
 import math
 
 import numpy
 
 from hpclab.exercises import Exercise, judges
-from hpclab.exercises.kernel_runs import KernelTrial, LearnerLaunch
-from hpclab.exercises.kernel_trials import by_kernel, nothing, numbers
+from hpclab.exercises.kernel_trials import KernelTrial, LearnerLaunch, by_kernel, nothing, numbers
 from hpclab.exercises.lesson_02 import puzzles
-from hpclab.exercises.lesson_02.puzzles import (
-    ADD_TEN,
-    BLOCK_MAX,
-    COUNT,
-    EVERY_NTH,
-    GRID_STRIDE,
-    NEIGHBOUR,
-    NUMBER,
-    PLUS_2D,
-    PRODUCTS,
-    REVERSE,
-    SHIFT,
-    TWICE,
-)  # fmt: skip
 from hpclab.models import gpu_memory
 from hpclab.models.gpu_memory import LINE, SECTOR, WARP
 
-__all__ = [
-    "ADD_TEN", "BLOCK_MAX", "BLOCK_SUMS", "COUNT", "DIFFERENCE", "EVERY_NTH", "FEW_SECTORS", "GRID_STRIDE",
-    "MOVING_SUM", "NEIGHBOUR", "NUMBER", "PLUS_2D", "PRODUCTS", "REVERSE", "SECTORS", "SHIFT", "TRANSPOSE",
-    "TWICE",
-]  # fmt: skip
+# isort: off
+from hpclab.exercises.lesson_02.puzzles import (  # noqa: F401
+    ADD_TEN, BLOCK_MAX, COUNT, EVERY_NTH, GRID_STRIDE, NEIGHBOUR, NUMBER, PLUS_2D, PRODUCTS, REVERSE, SHIFT,
+    TWICE,
+)  # fmt: skip
 
 THREADS = 64  # in each block of the launches here
 
@@ -46,8 +30,8 @@ SECTORS = Exercise("02", "count the sectors", judges.by_function(
     "sectors(stride, itemsize)", "a number of sectors",
     lambda: ((1, 4), (2, 4), (3, 4), (8, 4), (32, 4), (1, 8), (3, 8), (1, 1), (12, 1), (2, 2), (0, 4)),
     _sectors, (
-        (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 "
-         "bytes; memory moves in sectors of 32, four to a line."),
+        (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 bytes; "
+         "memory moves in sectors of 32, four to a line."),
         (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for, not where they lie."),
         (lambda s, i: min(WARP, 4 * s), "Right for items of 4 bytes only: a sector is always 32."),
         (lambda s, i: s * i, "32 lanes cannot touch more than 32 sectors, however large the stride."),
@@ -55,12 +39,12 @@ SECTORS = Exercise("02", "count the sectors", judges.by_function(
         (lambda s, i: WARP, "A sector a lane is the worst case: neighbours in one sector share it."),
         (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
     ),
-    otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you "
-    f"say {value:g} sector{'s' * (value != 1)}. Divide the byte at which each lane begins by 32, and "
-    "count the different results.",
+    otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you say "
+    f"{value:g} sector{'s' * (value != 1)}. Divide the byte at which each lane begins by 32, and count the "
+    "different results.",
     within=0,
-    yes="Yes: from a stride of 8 floats on, every lane has a sector of its own, and seven eighths of "
-    "what moves is for nothing. A larger stride moves no more.",
+    yes="Yes: from a stride of 8 floats on, every lane has a sector of its own, and seven eighths of what "
+    "moves is for nothing. A larger stride moves no more.",
 ), (
     "Lane k begins to read at byte stride * itemsize * k. In which sector is that?",
     "The sector is that byte // 32. Count the different ones: a set does that.",
@@ -75,11 +59,11 @@ def _difference(items: int) -> LearnerLaunch:
 
 DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
     lambda: [_difference(items) for items in (100, 64, 65, 2, 257)], (
-        (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an "
-         "item for each difference, and the last one needs the last item of x."),
+        (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an item "
+         "for each difference, and the last one needs the last item of x."),
         puzzles.THREAD_IDX,
-        (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item "
-         "beyond its own: ask whether that one is there."),
+        (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item beyond "
+         "its own: ask whether that one is there."),
     ),
     yes="Yes: every difference is there, and the threads too many do nothing.",
 ), (
@@ -141,10 +125,10 @@ BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
         (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
     ),
     steps=lambda _: 40,  # seven rounds of two reads and a write, and the tile filled and read
-    apart="In each round the first half of those still at work add what the other half holds: seven rounds "
-    "do what takes one thread 127 additions, and threads at one atomic 128 turns.",
+    parallel="In each round the first half of those still at work add what the other half holds: seven "
+    "rounds do what takes one thread 127 additions, and threads at one atomic 128 turns.",
     most=lambda f: -(-f.launch.arrays[0].nbytes // SECTOR) + 2 * len(f.output),
-    why="Read each item once, all threads together, and add up in shared memory.",
+    fewer="Read each item once, all threads together, and add up in shared memory.",
     yes="Yes, without a race: between one thread's write and another's read all come to a barrier.",
 ), (
     "Between a write of one thread and a read by another there must be a barrier that both pass.",
@@ -166,12 +150,12 @@ _BANKS = "right, and no sector too many, but shared memory takes {f.conflicts} e
 
 TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
     lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (), (
-        (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on "
-         "the same bank comes round again."),
+        (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on the "
+         "same bank comes round again."),
         (lambda f: _passes(f) > 0, _BANKS + "Rows shifted by two banks let two lanes meet: shift by one."),
     ),
     most=lambda f: math.inf if f.output.size % 32**2 else 2 * f.filled,
-    why="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
+    fewer="Read rows and write rows: items turn in the tile, and the tile's place in out is turned, too.",
     yes="Yes. In a tile 33 wide, for one, a column lies in 32 different banks: the last item of each row is "
     "never used, and only moves the next row on by one bank.",
 ), (

@@ -1,8 +1,7 @@
 """A dozen kernels of a few lines, for two minutes each: the rhythm in which threads are learnt.
 
 A puzzle is data: a formula, launches (the first so small that it is drawn), and mistakes of its own. What any
-kernel can do wrong (outside, never written, a race, one thread for all) `kernel_trials` knows.
-"""
+kernel can do wrong (outside, never written, a race, one thread for all) `kernel_trials` knows."""
 
 import math
 from collections.abc import Callable
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 
 from hpclab.exercises import Exercise, Verdict
 from hpclab.exercises.judges import Mistakes
-from hpclab.exercises.kernel_runs import LearnerLaunch
-from hpclab.exercises.kernel_trials import by_kernel
+from hpclab.exercises.kernel_trials import LearnerLaunch, by_kernel
 from hpclab.figures import thread_map
 from hpclab.kernels import tracer
 
@@ -81,12 +79,12 @@ GRID_STRIDE = _puzzle("more items than threads", lambda _, a: a, ((1, 8, 19), (2
     "for i in range(...): three numbers, where it begins, where it ends, and how far it steps.",
     ((lambda f: f.missing and f.stored.sum() == f.threads, "each thread copied one item and stopped: it "
       "needs a loop."),),
-    dear=((lambda f: f.apart > 1, "right, but it could move less. {f.waste}"),),
+    wasteful=((lambda f: f.lane_distance > 1, "right, but it could move less. {f.why_sectors}"),),
     yes="Yes: each thread has a line to every eighth item, so neighbours stay neighbours in each round.")
 EVERY_NTH = _puzzle("a sum for each thread",
     lambda threads, a: [a[k::threads].sum() for k in range(threads)], ((1, 4, 14), (1, 32, 300)),
     "A variable total, the loop of the last puzzle, and one write at the end.",
-    dear=((lambda f: f.again, "right, but it could move less. {f.waste}"),),
+    wasteful=((lambda f: f.reread, "right, but it could move less. {f.why_sectors}"),),
     yes="Yes. The sums stay in a variable of the thread, a register, until the one write.")
 PLUS_2D = _puzzle("rows and columns", lambda _, a: a + 10,
     ((1, (4, 4), (3, 4)), ((2, 3), (32, 8), (20, 64)), ((2, 2), (8, 8), (10, 13))),
@@ -103,7 +101,8 @@ COUNT = _puzzle("count in turn", lambda _, x: numpy.bincount(x, minlength=10), (
     yes="Yes: threads that meet at one item take turns, and nothing is lost.")
 NEIGHBOUR = _puzzle("a neighbour's number", _next_in_block, ((2, BLOCK, 16), (5, BLOCK, 40)),
     "With t = cuda.threadIdx.x: a[i] goes to tile[t], all wait, and the next one's is tile[(t + 1) % 8].",
-    most=lambda f: 2 * f.filled, why="Read each item of a once: what a neighbour needs goes through a tile.",
+    most=lambda f: 2 * f.filled,
+    fewer="Read each item of a once: what a neighbour needs goes through a tile.",
     yes="Yes: one line from each item of a, though two threads need it. The tile handed it over.")
 BLOCK_MAX = _puzzle("the largest of each block",
     lambda _, a: numpy.maximum.reduceat(a, range(0, a.size, BLOCK)), ((2, BLOCK, 16), (5, BLOCK, 37)),

@@ -1,36 +1,98 @@
-"""Lesson 04: five broken job scripts to repair, and short runs to pack into jobs. Each script fails on a real
-Slurm in a way that people meet.
+"""Lesson 04: five broken job scripts to repair, each failing on a real Slurm in a way that people meet; and
+short runs to pack into jobs.
 
 What is wrong in a repaired script is found by reading it, as far as it can be; what only running it shows is
-judged by the files that the job leaves.
-"""
+judged by the files that the job leaves."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
-from hpclab.exercises.lesson_04.job_scripts import JobScript
-from hpclab.exercises.lesson_04.packing import PACK, RUNS
-from hpclab.exercises.lesson_04.script_repair import repair
+from hpclab.exercises import Exercise, Verdict, judges
+from hpclab.exercises.judges import Mistakes, first_mistake
+from hpclab.exercises.lesson_04 import job_trials
+from hpclab.exercises.lesson_04.job_folder import original
+from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
+from hpclab.exercises.lesson_04.job_trials import JobTrial
 
-__all__ = ["FOUR_RATES", "FOUR_TASKS", "LOST_LOG", "PACK", "RUNS", "THIRTY_MINUTES", "TWO_GPUS"]
+_SHARED = (
+    (lambda f: f.nearly, "{f.nearly[0]!r} is no directive: it must begin with exactly #SBATCH and a space."),
+    (lambda f: f.late, "{f.late[0]!r} stands after the first command, so sbatch passes over it in silence."),
+)  # fmt: skip
 
-_ALONE = "Without srun the script's lines run once, on the first node"
+
+def repair(
+    name: str, leaves: Mapping[str, str], mistakes: Mistakes, *, ran: Mistakes = (), hints: tuple[str, ...],
+    because: str, mended: Callable[[], bool] = bool,
+) -> Exercise:  # fmt: skip
+    """The exercise on ``broken/<name>.sh``. A job should leave the files `leaves`, each with those words in
+    it; `mistakes` are read from the script, and `ran` are those that its JobTrial shows. Where `mended()`,
+    what was wrong is mended outside the script, which may be as it was."""
+
+    def result(trial: JobTrial) -> str:
+        return first_mistake(ran, trial) or _missing(trial, leaves) or trial.trouble
+
+    def judge(answer: object) -> Verdict:
+        script = parse(_text(answer, "" if mended() else f"broken/{name}.sh"))
+        if wrong := first_mistake((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
+            return Verdict(False, wrong)
+        why_not, trial = job_trials.submit_here(script)
+        if why_not:
+            return Verdict(True, f"{because} (Tried on this machine's processes{why_not})")
+        if trouble := trial.trouble or result(trial):
+            return Verdict(False, f"It reads well, but on the real Slurm {trouble}")
+        return Verdict(True, f"{because} (Proved by job {trial.job} on the Slurm here.)")
+
+    return Exercise("04", name, judge, hints)
+
+
+def _missing(trial: JobTrial, leaves: Mapping[str, str]) -> str:
+    found = sorted(name for name in trial.files if not name.endswith(".out"))
+    left = f" The job left {', '.join(found)}." if found else ""
+    for name, words in leaves.items():
+        if name not in trial.files:
+            return f"{name} is missing.{left} {trial.trouble}".strip()
+        if words not in trial.files[name]:
+            was = f"{trial.files[name].strip()[:60]!r}. {trial.trouble}".strip()
+            return f"{name} should hold {words!r}, not {was}"
+    extra = [name for name in found if leaves and name not in leaves and name[:4] == next(iter(leaves))[:4]]
+    return f"{extra[0]} is one file too many." if extra else ""
+
+
+def _text(answer: object, name: str) -> str:
+    """The script: `answer` is its path, or already its text; ValueError where it is the one called `name`."""
+    if isinstance(answer, Path) or (isinstance(answer, str) and "\n" not in answer):
+        try:
+            answer = Path(answer).read_bytes()[: 2**20].decode("utf-8")
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            raise ValueError(f"{str(answer)[:80]!r} cannot be read as a script: {why}.") from None
+    if not isinstance(answer, str):
+        raise ValueError("The answer is the path of your repaired script, or its text.")
+    if name and answer.strip() == original(name).strip():
+        raise ValueError(f"Not solved yet: {name} is as it was. Open it, repair it, save it, run this cell.")
+    return answer
+
+
+_NO_SRUN = "Without srun the script's lines run once, on the first node"
 
 
 def _without_srun(script: JobScript) -> bool:
     return not re.search(r"(?<![\w./-])srun\s", script.body)
 
 
-def _tied(script: JobScript) -> bool:
+def _tied_to_nodes(script: JobScript) -> bool:
     at_most = "-" in script.options.get("nodes", "-")  # a range, such as 1-4, ties them to nothing
     return script.tasks == 4 and ("ntasks-per-node" in script.options or not at_most)
 
 
 FOUR_TASKS = repair("1_four_tasks", {f"part-{rank}.txt": f"rank {rank} of 4" for rank in range(4)}, (
-    (_without_srun, _ALONE + ", however many tasks were given."),
-    (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Any four cores would do: "
-     "now the job waits for four nodes."),
-    (_tied, "That ties the four tasks to {f.nodes} node(s); they should run wherever four cores are free."),
+    (_without_srun, _NO_SRUN + ", however many tasks were given."),
+    (lambda f: f.tasks == 4 and "ntasks" not in f.options and f.nodes == 4, "Any four cores would do: now "
+     "the job waits for four nodes."),
+    (_tied_to_nodes, "That ties the four tasks to {f.nodes} node(s); they should run wherever four cores are "
+     "free."),
     (lambda f: f.tasks != 4 and f.array, "An array makes a job of each index, with rank 0 in each."),
     (lambda f: f.tasks != 4 and "cpus-per-task" in f.options, "--cpus-per-task gives one task more cores."),
     (lambda f: f.tasks != 4 and re.search(r"srun\s[^'\"]*(-n\s*=?4|--ntasks[= ]4)", f.body), "`srun` can "
@@ -42,15 +104,14 @@ FOUR_TASKS = repair("1_four_tasks", {f"part-{rank}.txt": f"rank {rank} of 4" for
     "Every #SBATCH line must stand above `set -euo pipefail`, the first command.",
 ), because="sbatch reads directives up to the first command; now all of them stand before it.")  # fmt: skip
 
-
 THIRTY_MINUTES = repair("2_thirty_minutes", {"model.txt": "trained"}, (
     (lambda f: f.seconds is None, "Without --time the job gets the partition's default, which may be too "
      "short, or too long to slip into a gap."),
     (lambda f: f.seconds <= 60 and ":" in f.options["time"], "That is {f.limit}: it is minutes:seconds."),
     (lambda f: f.seconds <= 22 * 60, "That is {f.limit}, and a run took 22: Slurm would end the next one."),
     (lambda f: f.seconds < 30 * 60, "That is {f.limit}: a run took 22, and the next may take longer."),
-    (lambda f: f.seconds > 3600, "That is {f.limit}: a number alone is minutes, and with two colons or "
-     "after a dash the first is hours. Partitions have limits, and long jobs wait longest."),
+    (lambda f: f.seconds > 3600, "That is {f.limit}: a number alone is minutes, and with two colons or after "
+     "a dash the first is hours. Partitions have limits, and long jobs wait longest."),
     (lambda f: f.seconds > 30 * 60, "That is {f.limit}: thirty minutes were meant; long jobs wait longest."),
 ), hints=(
     "Submit it and read what sbatch says. Which limit did it break?",
@@ -58,17 +119,16 @@ THIRTY_MINUTES = repair("2_thirty_minutes", {"model.txt": "trained"}, (
     "Slurm reads minutes, minutes:seconds, hours:minutes:seconds and days-hours. Write 30, or 00:30:00.",
 ), because="Thirty minutes: more than the 22 measured, and short enough to slip into a gap.")  # fmt: skip
 
-
 _TOTAL = "GPUs in all: {f.gpus}. "
 TWO_GPUS = repair("3_two_gpus", {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"}, (
-    (lambda f: f.resource not in ("gpu", ""), "No Slurm here knows a generic resource named "
-     "{f.resource!r}: `sinfo -o '%n %G'` shows the names."),
+    (lambda f: f.resource not in ("gpu", ""), "No Slurm here knows a generic resource named {f.resource!r}: "
+     "`sinfo -o '%n %G'` shows the names."),
     (lambda f: f.gpus == 0, "The job asks for no GPU at all, whatever the script sets itself."),
     (lambda f: f.nodes != 2, "The GPUs should be on two nodes, one on each; this asks for {f.nodes}."),
     (lambda f: f.gpus != 2 and "gpus" in f.options, _TOTAL + "--gpus counts over the whole job."),
     (lambda f: f.gpus != 2 and "gpus-per-task" in f.options, _TOTAL + "--gpus-per-task is for each task."),
     (lambda f: f.gpus != 2, _TOTAL + "--gres counts per node, and there are {f.nodes} nodes."),
-    (_without_srun, _ALONE + ": the second task never starts."),
+    (_without_srun, _NO_SRUN + ": the second task never starts."),
     (lambda f: f.tasks != 2, "There should be one task beside each GPU, so two; this makes {f.tasks}."),
 ), ran=(
     (lambda f: any("none" in text for text in f.files.values()), "a task has no GPU."),
@@ -78,21 +138,20 @@ TWO_GPUS = repair("3_two_gpus", {"gpu-0.txt": "has GPU", "gpu-1.txt": "has GPU"}
     "Two nodes with one GPU each: --nodes=2 and --gres=gpu:1.",
 ), because="--gres counts on each node, --gpus over the whole job.")  # fmt: skip
 
-
 _RESULTS = {f"result-{n}.txt": f"learning rate {rate}" for n, rate in enumerate((0.1, 0.03, 0.01, 0.003))}
-
 FOUR_RATES = repair("4_four_rates", _RESULTS, (
     (lambda f: len(f.array) != 4, "There are four learning rates; the array has the indices {f.array}."),
-    (lambda f: ">>" in f.body, "Appending works until two tasks write at once on a shared file system, "
-     "and a second run doubles every line: give each task a file of its own."),
+    (lambda f: ">>" in f.body, "Appending works until two tasks write at once on a shared file system, and a "
+     "second run doubles every line: give each task a file of its own."),
     (lambda f: f.writes(r"%[aAjJ]"), "Slurm fills in %a only in #SBATCH lines; here it is a variable."),
     (lambda f: f.writes("SLURM_ARRAY_JOB_ID"), "SLURM_ARRAY_JOB_ID is the same in every task."),
-    (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a "
-     "job by itself, so it is always 0."),
-    (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them "
-     "beforehand: result-0.txt to result-3.txt were asked for."),
+    (lambda f: f.writes("SLURM_PROCID"), "SLURM_PROCID counts tasks inside a job; each array task is a job "
+     "by itself, so it is always 0."),
+    (lambda f: f.writes("SLURM_JOB_ID"), "Job ids tell the tasks apart, but nobody knows them beforehand: "
+     "result-0.txt to result-3.txt were asked for."),
 ), ran=(
-    (lambda f: f.greedy, "{f.greedy}, so it did the work of others: each has one rate, one file."),
+    (lambda f: f.duplicate_result,
+     "{f.duplicate_result}, so it did the work of others: each has one rate, one file."),
     (lambda f: "result.txt" in f.files, "All four wrote result.txt, each over the last: one line is left."),
     (lambda f: "]: unbound variable" in f.trouble, "{f.trouble} Bash counts from 0, so an index has none."),
     (lambda f: "unbound variable" in f.trouble, "{f.trouble} Slurm sets no variable of that name: the index "
@@ -104,12 +163,9 @@ FOUR_RATES = repair("4_four_rates", _RESULTS, (
 ), because="Every array task has its own index, its own rate and its own file.")  # fmt: skip
 
 
-def _folder(script: JobScript) -> Path:
-    return Path(script.log).parent
-
-
 def _is_temporary(script: JobScript) -> bool:
-    return bool(re.match("/(tmp|var/tmp|dev/shm)/", script.log)) and Path.cwd() not in _folder(script).parents
+    here = Path.cwd() in Path(script.log).parent.parents
+    return bool(re.match("/(tmp|var/tmp|dev/shm)/", script.log)) and not here
 
 
 LOST_LOG = repair("5_lost_log", {}, (
@@ -118,8 +174,8 @@ LOST_LOG = repair("5_lost_log", {}, (
      "nor ~, so it looks for a folder of that very name."),
     (_is_temporary, "`{f.log}` is in a folder for temporary files: each node has another one, and whoever "
      "looks for the log does not find it."),
-    (lambda f: not _folder(f).is_dir(), "`{f.log}` names a folder that is not here. Slurm opens the log "
-     "before the first line runs, so a mkdir inside the script comes too late."),
+    (lambda f: not Path(f.log).parent.is_dir(), "`{f.log}` names a folder that is not here. Slurm opens the "
+     "log before the first line runs, so a mkdir inside the script comes too late."),
     (lambda f: f.log and not re.search(r"%[jJA]", f.log), "Each run would use this: put %j into it."),
 ), ran=(
     (lambda f: not any("the loss after 100 steps" in text for text in f.files.values()), "No log holds the "
@@ -128,8 +184,49 @@ LOST_LOG = repair("5_lost_log", {}, (
     "`scontrol show job` says ExitCode=0:53, Slurm's own way to say that the script never began. What "
     "happens before it begins?",
     "Slurm opens the file of --output first. Is its folder there at that moment?",
-    "Write the log beside the script, --output=%x-%j.out, or leave it out; or run `!mkdir -p logs` in a "
-    "cell of its own first.",
+    "Write the log beside the script, --output=%x-%j.out, or leave it out; or run `!mkdir -p logs` in a cell "
+    "of its own first.",
 ), because="Slurm opens the log before the script's first line, in a folder that is there.",
-    around=lambda: Path("logs").is_dir(),
+    mended=lambda: Path("logs").is_dir(),
 )  # fmt: skip
+
+_SECONDS = (15, 42, 15, 39, 58, 53, 46, 38, 41, 12, 41)
+RUNS: Mapping[str, float] = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
+START = 4.0  # seconds that each job costs before its first run begins
+FREE = (0.0, 0.0, 0.0, 60.0)  # seconds after which each node is free: one ends somebody's job first
+
+
+def ends(jobs: Sequence[Sequence[str]]) -> list[float]:
+    """Modelled seconds at which each node is done: jobs start in their order, each on the node that is free
+    first and, of several, the first of those; the runs of a job come one after the other."""
+    free = list(FREE)
+    for job in jobs:
+        free[free.index(min(free))] += START + sum(RUNS[run] for run in job)
+    return free
+
+
+def _packed(answer: object) -> SimpleNamespace:
+    if not isinstance(answer, list | tuple) or not all(isinstance(job, list | tuple | str) for job in answer):
+        raise ValueError('The answer is a list of jobs, each a list of runs: [["a", "c"], ["b"]].')
+    given = [str(run) for job in answer for run in job]
+    if wrong := sorted(run for run in {*RUNS, *given} if given.count(run) != (run in RUNS)):
+        raise ValueError(f"Each of {', '.join(RUNS)} is done once: look at {', '.join(wrong)}.")
+    if not all(answer):
+        raise ValueError("One of the jobs has no run, and still costs a start.")
+    nodes = ends(answer)
+    each = ", ".join(f"{seconds:g}" for seconds in nodes)
+    said = f"{len(answer)} jobs, done after {max(nodes):g} s (modelled; the nodes: {each})."
+    return SimpleNamespace(last=max(nodes), said=said)
+
+
+PACK = Exercise("04", "pack", judges.by_facts(
+    _packed, (
+        (lambda f: f.last >= 149, "{f.said} One job a run, as they come, takes 149 s: be faster."),
+    ),
+    yes="{f.said} To beat: the longest run first, always into the job that ends first: 130 s. Nobody comes "
+    "below 119 s.", score=("last", "seconds"),
+), (
+    "Each job costs 4 s before its first run. How many jobs do four nodes need at the least?",
+    "The fourth node is free 60 s later, so its job should hold 60 s less work than the others.",
+    "With one job a node, all done at 119 s: 115 s of runs for each of three nodes, 55 s for the fourth.",
+))  # fmt: skip

@@ -44,8 +44,7 @@ def original(name: str) -> str:
 def site_settings(path: str | Path = "site.env") -> dict[str, str]:
     """What `site.env` sets, as environment variables that sbatch, salloc and srun read; {} where it is empty.
 
-    ValueError where a name could not be one, so that nothing but a name ever reaches a command.
-    """
+    ValueError where a name could not be one, so that nothing but a name ever reaches a command."""
     text, file = Path(path).read_bytes().decode("utf-8-sig", errors="replace"), Path(path).name
     if "\r" in text:  # which a shell would take for a part of the name
         raise ValueError(f"{file} has DOS line breaks: sed -i 's/\\r$//' {file} takes them out.")

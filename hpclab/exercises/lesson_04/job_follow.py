@@ -1,7 +1,6 @@
 """Follow a job that a notebook submitted, up to a deadline; and what a notebook does where there is no Slurm.
 
-Plumbing only: what is submitted, and how, stands in the notebook.
-"""
+Plumbing only: what is submitted, and how, stands in the notebook."""
 
 import contextlib
 import os
@@ -25,8 +24,7 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     """The site's Slurm, or our own; where there is none, what stands in for it.
 
     `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
-    srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other.
-    """
+    srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other."""
     settings = settings or {}
     try:
         slurm = slurms.connect()
@@ -62,10 +60,8 @@ class ThisMachine(Slurm):
         begin = time.time()
         trial = job_trials.dry_run(parse(Path(script).read_text(encoding="utf-8")), seconds=30)
         number, state = len(self._done) + 1, "FAILED" if trial.trouble else "COMPLETED"
-        name = Path(script).stem
-        self._done.append(
-            FinishedJob(number, name, state, "", 1, "this machine", begin, begin, time.time(), 0)
-        )
+        times = (begin, begin, time.time())
+        self._done.append(FinishedJob(number, Path(script).stem, state, "", 1, "this machine", *times, 0))
         self.logs[number] = "".join(text for file, text in trial.files.items() if file.endswith(".out"))
         return number
 
@@ -112,11 +108,23 @@ def follow(
     except SlurmError as error:
         print(error)
         return []
-    _tell(done, number)
+    for one in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
+        name = f"{one.id}" if one.array_task is None else f"{number}_{one.array_task}"  # as squeue writes it
+        times = (("waited", one.submitted, one.started), ("ran", one.started, one.ended))
+        shown = (f", {what} {b - a:.0f} s" for what, a, b in times if a is not None and b is not None)
+        print(f"job {name} ({one.name}): {one.state} on {one.node_list or 'no node'}{''.join(shown)}")
+    if any(one.exit_code == _NO_OUTPUT for one in done):
+        print(
+            "It ended before its first line, as the node could not open the output file. Does it see this "
+            f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
+            "own, start `hpclab lab --folder` with one on a file system that they share."
+        )
     if not done:
         print(f"Job {number} has ended. {slurm.history_source} Of this one only its output is left.")
     if len(done) <= 1:
-        print(_log(slurm, number), end="")
+        logs = [Path(name) for name in sorted(glob(f"*-{number}.out"))]
+        read = "".join(f"{log.name}:\n{log.read_text(errors='replace')[:_LONGEST_LOG]}" for log in logs)
+        print(slurm.logs.get(number, "") if isinstance(slurm, ThisMachine) else read, end="")
     return done
 
 
@@ -125,35 +133,9 @@ def job_number(job: int | Sequence[str]) -> int | None:
     return job if isinstance(job, int) else submission.job_id("\n".join(job))
 
 
-def _tell(done: Sequence[FinishedJob], number: int) -> None:
-    for job in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
-        name = f"{job.id}" if job.array_task is None else f"{number}_{job.array_task}"  # as squeue writes it
-        times = "".join(
-            f", {what} {end - begin:.0f} s"
-            for what, begin, end in (("waited", job.submitted, job.started), ("ran", job.started, job.ended))
-            if begin is not None and end is not None
-        )
-        print(f"job {name} ({job.name}): {job.state} on {job.node_list or 'no node'}{times}")
-    if any(job.exit_code == _NO_OUTPUT for job in done):
-        print(
-            "It ended before its first line, as the node could not open the output file. Does it see this "
-            f"folder, {Path.cwd()}, and what stands before a / in --output? Where nodes have homes of their "
-            "own, start `hpclab lab --folder` with one on a file system that they share."
-        )
-
-
 def _history(slurm: Slurm, ids: list[int]) -> list[FinishedJob]:
     """The finished jobs; the log of them is written a moment after the queue shows the end."""
     deadline = time.monotonic() + _PATIENCE
-    while True:
-        done = slurm.history(ids)
-        if len(done) >= len(ids) or time.monotonic() > deadline:
-            return done
+    while len(done := slurm.history(ids)) < len(ids) and time.monotonic() <= deadline:
         time.sleep(0.2)
-
-
-def _log(slurm: Slurm, number: int) -> str:
-    if isinstance(slurm, ThisMachine):
-        return slurm.logs.get(number, "")
-    logs = [Path(name) for name in sorted(glob(f"*-{number}.out"))]
-    return "".join(f"{log.name}:\n{log.read_text(errors='replace')[:_LONGEST_LOG]}" for log in logs)
+    return done

@@ -1,8 +1,6 @@
 """Read a batch script as sbatch reads it: which `#SBATCH` lines count, and what they ask for.
 
-sbatch stops looking for directives at the first line that is neither empty nor a comment, and says nothing
-about those it passes over. That silence is behind many jobs that end well and did the wrong thing.
-"""
+sbatch stops looking for directives at the first line that is neither empty nor a comment, in silence."""
 
 import contextlib
 import math
@@ -36,16 +34,13 @@ class JobScript:
     nearly: tuple[str, ...]
     body: str = field(repr=False)
 
+    nodes = property(lambda self: self._count("nodes"))
+
     @property
     def tasks(self) -> int:
         """How many tasks srun starts: --ntasks, or what nodes and tasks per node come to, or 1."""
-        if "ntasks" in self.options:
-            return self._count("ntasks")
-        return self._count("nodes") * self._count("ntasks-per-node")
-
-    @property
-    def nodes(self) -> int:
-        return self._count("nodes")
+        given = "ntasks" in self.options
+        return self._count("ntasks") if given else self.nodes * self._count("ntasks-per-node")
 
     @property
     def seconds(self) -> float | None:
@@ -53,23 +48,24 @@ class JobScript:
         return limit_seconds(self.options["time"]) if "time" in self.options else None
 
     @property
+    def limit(self) -> str:
+        return "no limit at all" if self.seconds == math.inf else units.format_seconds(self.seconds or 0)
+
+    @property
     def gpus(self) -> int:
-        """GPUs in the whole job, however they were asked for: per node, per task, or in all."""
-        if "gpus" in self.options:
-            return _amount(self.options["gpus"])
-        for name, places in (("gpus-per-node", self.nodes), ("gpus-per-task", self.tasks)):
-            if name in self.options:
-                return _amount(self.options[name]) * places
-        return _amount(self.options["gres"]) * self.nodes if self.resource == "gpu" else 0
+        """GPUs in the whole job, however they were asked for: in all, per node, or per task."""
+        gres = "gres" if self.resource == "gpu" else ""
+        for name in ("gpus", "gpus-per-node", "gpus-per-task", gres):
+            if name in self.options:  # 2 in ``gpu:2``, ``gpu:a100:2``, ``a100:2`` or ``2``; 1 in ``gpu``
+                last = re.split(r"[:=]", self.options[name])[-1]
+                places = {"gpus": 1, "gpus-per-task": self.tasks}.get(name, self.nodes)
+                return places * (int(last) if last.isdecimal() and last.isascii() else 1)
+        return 0
 
     @property
     def array(self) -> tuple[int, ...]:
         """The array's indices, or () where the job is no array; ValueError if they cannot be read."""
         return array_indices(self.options["array"]) if "array" in self.options else ()
-
-    @property
-    def limit(self) -> str:
-        return "no limit at all" if self.seconds == math.inf else units.format_seconds(self.seconds or 0)
 
     @property
     def resource(self) -> str:
@@ -136,8 +132,7 @@ def limit_seconds(text: str) -> float:
     """Seconds in a time limit as Slurm reads it; ValueError for what it refuses.
 
     ``30`` is minutes, ``30:00`` minutes and seconds, ``1:30:00`` hours first; with days, ``1-12`` is a day
-    and twelve hours; ``0`` is no limit.
-    """
+    and twelve hours; ``0`` is no limit."""
     word = text.strip()
     if word.upper() in ("UNLIMITED", "INFINITE", "-1", "0"):
         return math.inf
@@ -162,9 +157,3 @@ def array_indices(text: str) -> tuple[int, ...]:
             raise ValueError(f"The array {text!r} is larger than a Slurm allows (its MaxArraySize).")
         indices += range(int(match[1]), last + 1, int(match[3] or 1))
     return tuple(dict.fromkeys(indices))
-
-
-def _amount(text: str) -> int:
-    """2 in ``gpu:2``, ``gpu:a100:2``, ``a100:2`` or ``2``; 1 in ``gpu`` or ``gpu:a100``."""
-    last = re.split(r"[:=]", text)[-1]
-    return int(last) if last.isdecimal() and last.isascii() else 1

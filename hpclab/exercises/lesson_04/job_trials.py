@@ -1,9 +1,7 @@
 """Try a learner's job script: on this machine's processes at once, and on a real Slurm where there is one.
 
 The dry run does what Slurm would do with the directives (array indices, tasks under srun, where the output
-goes) with a stand-in for srun. It catches an honest mistake in a tenth of a second and needs no Slurm. The
-submission then proves the script on the real one.
-"""
+goes) with a stand-in for srun, in a tenth of a second."""
 
 import contextlib
 import os
@@ -15,8 +13,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
+from hpclab.cluster import slurm as slurms
 from hpclab.cluster.slurm import Slurm, SlurmError, SubmitError
-from hpclab.exercises import family
+from hpclab.exercises import limits
 from hpclab.exercises.lesson_04.job_scripts import JobScript
 
 _MOST_TASKS = 64
@@ -63,12 +64,11 @@ class JobTrial:
     wrote: dict[int, list[str]] = field(default_factory=dict)
 
     @property
-    def greedy(self) -> str:
-        """Which task of an array wrote more than one result, in words; "" for none."""
-        for index, names in self.wrote.items():
-            if len(names) > 1:
-                return f"Array task {index} wrote {', '.join(names[:-1])} and {names[-1]}"
-        return ""
+    def duplicate_result(self) -> str:
+        """A clause that names an array task which wrote more than one result; "" where none did."""
+        many = ((index, names) for index, names in self.wrote.items() if len(names) > 1)
+        index, names = next(many, (0, [""]))
+        return f"Array task {index} wrote {', '.join(names[:-1])} and {names[-1]}" if names[0] else ""
 
 
 def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
@@ -76,41 +76,37 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
     for what, count in (("tasks", script.tasks), ("array tasks", len(script.array))):
         if count > _MOST_TASKS:
             raise ValueError(f"The script asks for {count} {what}: this exercise needs far fewer.")
-    deadline = time.monotonic() + seconds
+    deadline, trial = time.monotonic() + seconds, JobTrial()
     with tempfile.TemporaryDirectory(prefix="hpclab-trial-") as name:
-        place = Path(name)
-        for folder in ("job", "bin"):
-            (place / folder).mkdir()
-        (place / "bin" / "srun").write_text(_SRUN, encoding="utf-8")
+        place, job = Path(name), Path(name, "job")
+        for file, text in (("bin/srun", _SRUN), ("script.sh", script.text)):
+            (place / file).parent.mkdir(exist_ok=True)
+            (place / file).write_text(text, encoding="utf-8")
         (place / "bin" / "srun").chmod(0o755)
-        (place / "script.sh").write_text(script.text, encoding="utf-8")
-        trial = JobTrial()
+        job.mkdir()
         for index in script.array or (None,):
-            before = _stamps(place / "job")
+            before = _stamps(job)
             trouble = _run_once(script, place, index, deadline)
             trial.trouble = trial.trouble or trouble
             if index is not None:
-                now = _stamps(place / "job")
-                trial.wrote[index] = [name for name, stamp in now.items() if before.get(name) != stamp]
-        trial.files = _files(place / "job")
+                trial.wrote[index] = [name for name, when in _stamps(job).items() if before.get(name) != when]
+        trial.files = _files(job)
         return trial
 
 
 def _run_once(script: JobScript, place: Path, index: int | None, deadline: float) -> str:
     """What went wrong with the job, or with that task of an array; or nothing."""
-    number, name = 1000 + (index or 0), script.options.get("job-name", "script.sh")
+    number, name, job = 1000 + (index or 0), script.options.get("job-name", "script.sh"), place / "job"
     pattern = script.options.get("output", "slurm-%j.out" if index is None else "slurm-%A_%a.out")
     signs = {"j": number, "A": 1000, "a": index or 0, "x": name, "u": "user", "N": "node1"}
-    output = re.sub("%([jAaxuN])", lambda sign: str(signs[sign[1]]), pattern)
-    log = place / "job" / Path(output).name  # wherever it goes, it is read here
-    if not Path(output).parent.is_dir():
+    output = Path(re.sub("%([jAaxuN])", lambda sign: str(signs[sign[1]]), pattern))
+    if not output.parent.is_dir():
         return f"The job fails at once: there is no folder for its output {output}, and so there is no log."
     environment = {
-        "PATH": f"{place / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}", "HOME": str(place / "job"),
+        "PATH": f"{place / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}", "HOME": str(job),
         "SLURM_JOB_ID": str(number), "SLURM_JOB_NAME": name, "SLURM_PROCID": "0", "SLURMD_NODENAME": "node1",
-        "SLURM_CPUS_ON_NODE": script.options.get("cpus-per-task", "1"),
-        "SLURM_JOB_NUM_NODES": str(script.nodes), "SLURM_SUBMIT_DIR": str(place / "job"),
-        "HPCLAB_TRIAL_TASKS": str(script.tasks),
+        "SLURM_CPUS_ON_NODE": script.options.get("cpus-per-task", "1"), "SLURM_SUBMIT_DIR": str(job),
+        "SLURM_JOB_NUM_NODES": str(script.nodes), "HPCLAB_TRIAL_TASKS": str(script.tasks),
     }  # fmt: skip
     if index is not None:
         environment |= {"SLURM_ARRAY_JOB_ID": "1000", "SLURM_ARRAY_TASK_ID": str(index)}
@@ -119,16 +115,17 @@ def _run_once(script: JobScript, place: Path, index: int | None, deadline: float
     if "ntasks" in script.options:
         environment["SLURM_NTASKS"] = str(script.tasks)
     limited = 'ulimit -f 4096 -t 20; exec "$@"'  # blocks of 512 bytes; seconds of CPU time
+    log = job / output.name  # wherever it goes, it is read here
     with log.open("ab") as printed:
         child = subprocess.Popen(
             ["/bin/bash", "-c", limited, "limited", *script.interpreter, str(place / "script.sh")],
-            stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, cwd=place / "job", env=environment,
+            stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, cwd=job, env=environment,
             start_new_session=True,
         )  # fmt: skip
         try:
             trouble = _watch(child, deadline)
         finally:
-            family.end(child)
+            limits.end_group(child)
     if trouble or not child.returncode:
         return trouble
     last = log.read_text(encoding="utf-8", errors="replace")[-500:].strip().splitlines()
@@ -138,13 +135,27 @@ def _run_once(script: JobScript, place: Path, index: int | None, deadline: float
 
 
 def _watch(child: subprocess.Popen, deadline: float) -> str:
-    while family.runs(child):
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
             return "The script does not end: is there a loop, or a long sleep?"
-        if len(family.members(child)) > _MOST_PROCESSES:
+        if len(limits.group_members(child)) > _MOST_PROCESSES:
             return f"The script started more than {_MOST_PROCESSES} processes and was ended."
         time.sleep(0.02)
     return ""
+
+
+def submit_here(script: JobScript) -> tuple[str, JobTrial]:
+    """Submit `script` to the Slurm that is here; or why that is not done, as the end of a sentence."""
+    try:
+        found = slurms.connect(start=False, export=False)
+    except SlurmError:
+        return ": no Slurm runs here.", JobTrial()
+    if script.log.startswith("/") or ".." in script.log:
+        return ": the job's log is not for a check to write.", JobTrial()
+    if script.gpus and not any(node.gpus for node in found.nodes()):
+        return ": this Slurm has no GPUs.", JobTrial()
+    trial = submit(found, script)
+    return (f", because {trial.trouble}" if trial.waited else ""), trial
 
 
 def submit(slurm: Slurm, script: JobScript, seconds: float = 30.0) -> JobTrial:

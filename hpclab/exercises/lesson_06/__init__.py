@@ -3,17 +3,15 @@ all-reduce of one's own for a machine with a bad cable."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
-from hpclab.exercises.lesson_06 import fastest
-from hpclab.exercises.lesson_06.fastest import library as library
-from hpclab.exercises.lesson_06.ring import by_replay
+from hpclab.exercises.lesson_06.replays import by_ring, by_time
+from hpclab.exercises.lesson_06.replays import library as library
 from hpclab.models.formulas import bus_factor
 from hpclab.units import format_bytes, format_seconds
 
@@ -52,17 +50,17 @@ FIT = Exercise("06", "alpha and beta", judges.by_facts(
         (lambda f: _near(f.beta, _BETA * 1e9, 0.1), _BETA_IS + "Is it in nanoseconds? Give seconds."),
         (lambda f: _near(f.beta, _BETA * 1e6, 0.1), _BETA_IS + "Is it in microseconds? Give seconds."),
         (lambda f: f.beta > 1, _BETA_IS + "That is a bandwidth; beta is its inverse."),
-        (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say "
-         "alpha = {f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
-        (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. "
-         "That is plain least squares: it counts seconds, so 4 % of the largest message outweigh all the "
-         "small ones. Make the residuals relative: divide each by its time."),
+        (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say alpha = "
+         "{f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
+        (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. That is "
+         "plain least squares: it counts seconds, so 4 % of the largest message outweigh all the small ones. "
+         "Make the residuals relative: divide each by its time."),
         (lambda f: not _near(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, but a message of 8 "
          "bytes took {f.first:.3g} µs, and 8 bytes are hardly any bytes."),
-        (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta "
-         "is off by 8: bytes, not bits."),
-        (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take "
-         "{f.said:.3g} s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
+        (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta is "
+         "off by 8: bytes, not bits."),
+        (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take {f.said:.3g} "
+         "s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
     ),
     yes="{f.us:.3g} µs and {f.gb:.3g} GB/s; made with 18 µs and 1.17 GB/s. Plain least squares would have "
     "said {f.plain:.2g} µs: one large message's scatter is more than all of alpha.",
@@ -73,8 +71,7 @@ FIT = Exercise("06", "alpha and beta", judges.by_facts(
     "*zip(*lesson_06.POINTS.items())): alpha is line.latency, beta is 1 / line.bandwidth.",
 ))  # fmt: skip
 
-
-RING = Exercise("06", "a ring that ends at home", by_replay, (
+RING = Exercise("06", "a ring that ends at home", by_ring, (
     "Follow chunk 0 backwards: it must arrive at rank 0 last. Who sends it there, and in which step?",
     "In the last step, ranks - 2, the rank before yours sends your chunk. One step earlier, the rank before "
     "that one sent it.",
@@ -82,8 +79,7 @@ RING = Exercise("06", "a ring that ends at home", by_replay, (
     "with the chunk before it.",
 ))  # fmt: skip
 
-
-_ASKED = ("crossover(p, alpha, beta)", "a number of bytes")
+_SIGNATURE = ("crossover(p, alpha, beta)", "a number of bytes")
 
 
 def _up(p: int) -> int:
@@ -114,14 +110,14 @@ def _put_in(size: float, p: int, alpha: float, beta: float) -> str:
 
 CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     judges.by_function(
-        *_ASKED, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
+        *_SIGNATURE, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
                           (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
         _right, (
             (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
             (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
              "needs 3 steps, not 2: round log2(p) up."),
-            *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, "
-               "and round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
+            *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
+               "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
             (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
             (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
             (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
@@ -132,11 +128,11 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     ),
     judges.by_function(
         # From the first byte on: 0, or the 1 that a search ends with.
-        *_ASKED, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0, slack=2,
+        *_SIGNATURE, lambda: ((2, 20e-6, 1e-9), (3, 20e-6, 1e-9)), lambda *_: 0, slack=2,
         otherwise=lambda size, p, *_: f"Right from 4 ranks up. For {p} ranks you say {size:.4g} bytes: a "
         "tree has no fewer steps than a ring there, so the ring wins from the first byte. Return 0 or 1.",
-        yes="n = (α/β) (p − 1 − L) / (L − (p − 1)/p), L the tree's depth. It grows with p: on 1,024 "
-        "ranks a ring needs many megabytes to pay for its 2,046 steps. Libraries keep a table of sizes.",
+        yes="n = (α/β) (p − 1 − L) / (L − (p − 1)/p), L the tree's depth. It grows with p: on 1,024 ranks a "
+        "ring needs many megabytes to pay for its 2,046 steps. Libraries keep a table of sizes.",
     ),
 ), (
     "Set the two times equal. The 2 falls out on both sides.",
@@ -145,8 +141,7 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
 ))  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A large collective as a benchmark prints it: `size` in bytes as nccl-tests means it, `seconds`."""
 
     collective: str
@@ -190,16 +185,15 @@ def _evidence(key: str, link: str) -> str:
 
 BOTTLENECK = Exercise("06", "which link is full", judges.by_choice(
     "link", _FULL, LINKS, _evidence,
-    yes="Every one runs at 80 % of a link or more: that link bounds it, and only a wider one or fewer "
-    "bytes would help. In D two GPUs of one node talk over PCIe: is there no NVLink, or is it not used?",
+    yes="Every one runs at 80 % of a link or more: that link bounds it, and only a wider one or fewer bytes "
+    "would help. In D two GPUs of one node talk over PCIe: is there no NVLink, or is it not used?",
 ), (
     "algbw is size over time. busbw is algbw times 2 (p - 1) / p for an all-reduce, (p - 1) / p for an "
     "all-gather: what crosses a link.",
     "The bound is the slowest link that could have carried that busbw.",
 ))  # fmt: skip
 
-
-FASTEST = Exercise("06", "the fastest all-reduce", fastest.by_time, (
+FASTEST = Exercise("06", "the fastest all-reduce", by_time, (
     "Add up inside each node first. What crosses between the nodes must not leave by rank 3's card.",
     "Give each of ranks 0, 1 and 2 (and 4, 5, 6) a third of the chunks: they collect them in their node, "
     "swap with the other node, each adding what comes, and hand out the sums. That is three steps.",

@@ -1,13 +1,13 @@
 """Numbers as Numba types them: what is the same in all lanes is a NumPy scalar, what differs is a vector.
 
-What to notice: Python's 2 is an int64 and 2.0 a float64, and either beside a float32 makes the whole
-expression float64, which many GPUs compute 32 or 64 times slower. Whole numbers are computed in 64 bits.
+Python's 2 is an int64 and 2.0 a float64; whole numbers are computed in 64 bits.
 """
 
 import ast
 import builtins
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy
@@ -47,9 +47,8 @@ def _paired(left: Value, right: Value) -> tuple[Value, Value]:
 
 def _on_bits(ufunc: numpy.ufunc) -> Callable[[Value, Value], Value]:
     def combined(left: Value, right: Value) -> Value:
-        if left.dtype != right.dtype and {left.dtype.kind, right.dtype.kind} == {"u", "i"}:
-            left, right = left.astype(numpy.uint64), right.astype(numpy.uint64)
-        return ufunc(left, right)
+        mixed = {left.dtype.kind, right.dtype.kind} == {"u", "i"}
+        return ufunc(left.astype(numpy.uint64), right.astype(numpy.uint64)) if mixed else ufunc(left, right)
 
     return combined
 
@@ -109,23 +108,15 @@ def unary(operator: ast.unaryop, value: Value) -> Value:
     return numpy.negative(value) if isinstance(operator, ast.USub) else value
 
 
-def _floating(value: Value) -> Value:
-    """As an argument of a mathematical function: whole numbers become float64."""
-    value = wide(value)
-    return value.astype(numpy.float64) if value.dtype.kind in "iu" else value
-
-
 def as_dtype(name: object) -> numpy.dtype | None:
     """The NumPy type behind `numba.float32`, `numpy.float32`, `float` or a dtype; None if it is no type."""
     if isinstance(name, numpy.dtype):
         return name
     if isinstance(name, type):
         return numpy.dtype(name) if issubclass(name, numpy.generic | bool | int | float) else None
-    if type(name).__module__.split(".")[0] in ("numba", "numba_cuda"):
-        try:
+    with suppress(TypeError):
+        if type(name).__module__.split(".")[0] in ("numba", "numba_cuda"):
             return numpy.dtype(str(name))
-        except TypeError:
-            return None
     return None
 
 
@@ -136,12 +127,6 @@ def cast(value: Value, dtype: numpy.dtype) -> Value:
     return value.astype(dtype)
 
 
-def choose(condition: Value, yes: Value, no: Value) -> Value:
-    """`yes` where `condition` holds, `no` elsewhere; a scalar of scalars."""
-    chosen: Any = numpy.where(condition, yes, no)
-    return chosen[()]
-
-
 def _best(better: numpy.ufunc) -> Callable[..., Value]:
     """`min` or `max` of several values, or of one tuple: the first stays unless a later one is `better`."""
 
@@ -149,15 +134,11 @@ def _best(better: numpy.ufunc) -> Callable[..., Value]:
         best, *rest = values if len(values) > 1 else values[0]
         for value in rest:
             best, value = _paired(best, value)
-            best = choose(better(value, best), value, best)
+            merged: Any = numpy.where(better(value, best), value, best)
+            best = merged[()]
         return best
 
     return chosen
-
-
-def _rounded(value: Value, digits: Value = None) -> Value:
-    value = wide(value)
-    return numpy.rint(value).astype(numpy.int64) if digits is None else numpy.round(value, int(digits))
 
 
 def _of_math(function: Callable) -> Callable[..., Value]:
@@ -171,11 +152,12 @@ def _of_math(function: Callable) -> Callable[..., Value]:
             return math.nan
 
     def called(*values: Value) -> Value:
-        wanted = [_floating(value) for value in values]
-        if function in (math.floor, math.ceil, math.trunc):
-            return twin(*wanted).astype(numpy.int64)
+        wanted = [
+            value.astype(numpy.float64) if value.dtype.kind in "iu" else value for value in map(wide, values)
+        ]
         if isinstance(twin, numpy.ufunc):
-            return twin(*wanted)
+            whole = function in (math.floor, math.ceil, math.trunc)
+            return twin(*wanted).astype(numpy.int64) if whole else twin(*wanted)
         return numpy.vectorize(each, otypes=[numpy.result_type(*wanted)])(*wanted)[()]
 
     return called
@@ -189,7 +171,11 @@ FUNCTIONS: dict[Any, Callable[..., Value]] = {
     builtins.min: _best(numpy.less),
     builtins.max: _best(numpy.greater),
     builtins.abs: lambda value: numpy.abs(wide(value)),
-    builtins.round: _rounded,
+    builtins.round: lambda value, digits=None: (
+        numpy.rint(wide(value)).astype(numpy.int64)
+        if digits is None
+        else numpy.round(wide(value), int(digits))
+    ),
     builtins.int: lambda value: wide(value) if wide(value).dtype.kind in "iu" else value.astype(numpy.int64),
     builtins.pow: lambda left, right: binary(ast.Pow(), left, right),
     builtins.divmod: lambda a, b: (binary(ast.FloorDiv(), a, b), binary(ast.Mod(), a, b)),

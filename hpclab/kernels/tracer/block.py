@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from hpclab.kernels.tracer import hazards
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.lanes import Mask, spread
-from hpclab.kernels.tracer.memory import Access, Cells, Memory, View, allocate, whole
-from hpclab.kernels.tracer.recorder import Recorder
+from hpclab.kernels.tracer.recorder import UNNAMED, Access, Cells, Memory, Recorder, View, whole
 from hpclab.models.gpu_memory import WARP
 
 Index = tuple[Any, ...]  # a value for each dimension, the same in all lanes or one per lane
@@ -37,7 +36,7 @@ class Block:
         if site not in self.own:
             ends = [m.base + m.data.nbytes for m in self.own.values() if m.space == "shared"]
             base = -(-max(ends, default=0) // dtype.itemsize) * dtype.itemsize
-            self.own[site] = allocate("shared", shape, dtype, base)
+            self.own[site] = _unwritten("shared", shape, dtype, base)
             if (end := base + self.own[site].data.nbytes) > SHARED_BYTES:
                 needs = f"The block's shared arrays need {end} bytes, but a block has {SHARED_BYTES}"
                 self.findings.add("limit", site.lineno, f"{needs}: use smaller tiles.", self.index)
@@ -46,7 +45,7 @@ class Block:
     def local_array(self, site: ast.Call, shape: tuple[int, ...], dtype: numpy.dtype) -> View:
         """Each thread's own array. It makes no requests: compilers keep small ones in registers."""
         width = self.threads.width
-        memory = self.own.setdefault(site, allocate("local", (width, *shape), dtype))
+        memory = self.own.setdefault(site, _unwritten("local", (width, *shape), dtype))
         return View(memory, numpy.arange(width) * (len(memory.data) // width), shape, memory.strides)
 
     def load(self, view: View, index: Index, mask: Mask, line: int) -> Any:
@@ -58,7 +57,7 @@ class Block:
         values = view.memory.data.take(cells, mode="clip")  # inactive lanes may point anywhere
         if inside is not mask:
             values = numpy.where(inside.on, values, numpy.zeros((), view.dtype))
-        self._note(inside, line, "load", view.memory, cells[inside.lanes], None)
+        self._record("load", view.memory, cells[inside.lanes], inside, line)
         return values
 
     def store(self, view: View, index: Index, value: Any, mask: Mask, line: int) -> None:
@@ -68,7 +67,7 @@ class Block:
             places, memory = cells[inside.lanes], view.memory
             values = spread(value, self.threads.width)[inside.lanes].astype(view.dtype)
             memory.data[places], memory.written[places] = values, True
-            self._note(inside, line, "store", memory, places, values)
+            self._record("store", memory, places, inside, line, values)
 
     def row(self, view: View, index: Index, mask: Mask, line: int) -> View:
         """`view[index]` with fewer indices than dimensions: a row for each lane, still without a request."""
@@ -95,23 +94,22 @@ class Block:
                     old[lane] = memory.data[cell]
                     memory.data[cell] = operation(old[lane], *given)
             memory.written[places] = True
-            self._note(inside, line, "atomic", memory, places, None)
+            self._record("atomic", memory, places, inside, line)
         return old
 
     def barrier(self, mask: Mask, line: int) -> None:
         """cuda.syncthreads(): all threads still in the kernel must come, then a new epoch begins."""
         if mask.count < self.living.count:
-            said = "this barrier, where the others wait: move cuda.syncthreads() to where all threads of the "
-            said += "block pass."
+            rest = "this barrier, where the others wait: move cuda.syncthreads() to where all threads of the "
+            rest += "block pass."
             missing = self.living.without(mask).lanes.tolist()
-            self.findings.about("barrier", line, self.index, missing, "never reaches", said)
+            self.findings.add_about("barrier", line, self.index, missing, "never reaches", rest)
         self.recorder.barrier(self.number, line, mask)
         self.end_epoch()
 
     def end_epoch(self) -> None:
         """Look for races among the accesses since the last barrier."""
-        accesses = self.recorder.accesses[self._epoch_began :]
-        hazards.within_block(accesses, self.index, self.findings)
+        hazards.within_block(self.recorder.accesses[self._epoch_began :], self.index, self.findings)
         self._epoch_began = len(self.recorder.accesses)
 
     def _cells(self, view: View, index: Index, mask: Mask, line: int, verb: str) -> tuple[Cells, Mask]:
@@ -119,8 +117,7 @@ class Block:
         cells: Any = view.offset
         outside: Any = False
         for at, size, stride in zip(index, view.shape, view.strides, strict=False):
-            beyond = at.astype(numpy.uint64) >= numpy.uint64(size)  # a negative index is a huge one
-            outside = outside | beyond
+            outside = outside | (at.astype(numpy.uint64) >= numpy.uint64(size))  # a negative index is huge
             cells = cells + at.astype(numpy.int64) * stride
         cells = spread(cells, self.threads.width)
         bad = mask.on & outside
@@ -129,11 +126,13 @@ class Block:
         who, name = numpy.flatnonzero(bad).tolist(), view.memory.name
         first = tuple(int(spread(at, self.threads.width)[who[0]]) for at in index)
         has = f"{view.shape[0]} items" if len(view.shape) == 1 else f"shape {view.shape}"
-        why = f"but {name} has {has}"
-        if min(first) < 0:
-            why = f"which Numba silently takes from the end of {name}"
-        said = f"{name}[{', '.join(map(str, first))}], {why}: guard the access with an if."
-        self.findings.about("out of bounds", line, self.index, who, verb, said)
+        why = (
+            f"which Numba silently takes from the end of {name}"
+            if min(first) < 0
+            else f"but {name} has {has}"
+        )
+        rest = f"{name}[{', '.join(map(str, first))}], {why}: guard the access with an if."
+        self.findings.add_about("out of bounds", line, self.index, who, verb, rest)
         return cells, Mask(mask.on & ~bad)
 
     def _check_written(self, memory: Memory, cells: Cells, mask: Mask, line: int) -> None:
@@ -141,19 +140,22 @@ class Block:
         if unwritten.any():
             who = numpy.flatnonzero(unwritten)
             item = f"{memory.name}[{', '.join(map(str, memory.indices(cells[who[:1]])[0]))}]"
-            said = f"{item}, which nobody has written yet: fill the array before"
+            rest = f"{item}, which nobody has written yet: fill the array before"
             barriers = any(one.block == self.index for one in self.recorder.barriers)
-            said += ", and put a barrier between." if memory.space == "shared" and not barriers else "."
-            self.findings.about("uninitialised", line, self.index, who.tolist(), "reads", said)
+            rest += ", and put a barrier between." if memory.space == "shared" and not barriers else "."
+            self.findings.add_about("uninitialised", line, self.index, who.tolist(), "reads", rest)
 
-    def _note(
-        self, mask: Mask, line: int, kind: str, memory: Memory, cells: Cells, values: NDArray[Any] | None
+    def _record(
+        self, kind: str, memory: Memory, cells: Cells, mask: Mask, line: int, values: NDArray | None = None
     ) -> None:
-        if memory.space in ("global", "shared"):
-            self.recorder.access(Access(
-                self.recorder.steps, self.number, mask, line, kind, memory, cells,
-                self.warp_epochs, values,
-            ))  # fmt: skip
+        steps, epochs = self.recorder.steps, self.warp_epochs
+        self.recorder.access(Access(steps, self.number, mask, line, kind, memory, cells, epochs, values))
+
+
+def _unwritten(space: str, shape: tuple[int, ...], dtype: numpy.dtype, base: int = 0) -> Memory:
+    """Memory that nobody has written: floats are NaN, so that it shows."""
+    nothing = numpy.nan if dtype.kind in "fc" else 0
+    return Memory(UNNAMED, space, numpy.full(shape, nothing, dtype), base, written=False)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Expressions for all lanes at once: each is computed once, on vectors, under the mask of those that asked.
+"""Expressions for all lanes at once: each is computed once, on vectors, under the mask of the lanes that ask.
 
-What to notice: a variable is a register, and each lane has its own. `and`, `or` and `x if c else y` do not
-skip anything: both sides are computed, each under the mask of the lanes that want it, and a lane that is
-switched off reads nothing.
+A variable is a register, and each lane has its own. `and`, `or` and `x if c else y` skip nothing: both sides
+are computed, each under the mask of the lanes that want it, and a lane that is switched off reads nothing.
 """
 
 import ast
@@ -18,7 +17,7 @@ from hpclab.kernels.tracer.arithmetic import Value, is_number, truth
 from hpclab.kernels.tracer.block import Block, Call
 from hpclab.kernels.tracer.intrinsics import Intrinsic
 from hpclab.kernels.tracer.lanes import Mask
-from hpclab.kernels.tracer.memory import View
+from hpclab.kernels.tracer.recorder import View
 from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
 
 
@@ -90,11 +89,9 @@ class Expressions:
         if name in self.frame.variables:
             value, has = self.frame.variables[name]
             if has is not mask and (without := mask.on & ~has.on).any():
-                who = numpy.flatnonzero(without).tolist()
-                said = f"{name}: give it a value before the if."
-                self.block.findings.about(
-                    "uninitialised", node.lineno, self.block.index, who, "never assigned", said
-                )
+                who, rest = numpy.flatnonzero(without).tolist(), f"{name}: give it a value before the if."
+                add = self.block.findings.add_about
+                add("uninitialised", node.lineno, self.block.index, who, "never assigned", rest)
             return value
         if name in function.assigned:
             raise self.unsupported(node, f"a value of {name}, which is not assigned before this line")
@@ -115,7 +112,10 @@ class Expressions:
     def _Attribute(self, node: ast.Attribute, mask: Mask) -> Value:
         base = self.value(node.value, mask)
         if isinstance(base, View):
-            return self._of_array(base, node)
+            known = _attributes(base)
+            if node.attr not in known:
+                raise self.unsupported(node, f"the attribute {node.attr} of an array")
+            return arithmetic.number(known[node.attr])
         if isinstance(base, Intrinsic):
             return self._named(f"{base.name}.{node.attr}")
         if node.attr in intrinsics.FIRST_NAMES and base is not math:  # it has an fma of its own
@@ -131,18 +131,6 @@ class Expressions:
 
     def _named(self, name: str) -> Value:
         return self._indices.get(name, Intrinsic(name))
-
-    def _of_array(self, view: View, node: ast.Attribute) -> Value:
-        size, itemsize = math.prod(view.shape), view.dtype.itemsize
-        known = {
-            "shape": view.shape, "ndim": len(view.shape), "size": size, "dtype": view.dtype,
-            "itemsize": itemsize, "nbytes": size * itemsize,
-            "strides": tuple(stride * itemsize for stride in view.strides),
-            "T": View(view.memory, view.offset, view.shape[::-1], view.strides[::-1]),
-        }  # fmt: skip
-        if node.attr not in known:
-            raise self.unsupported(node, f"the attribute {node.attr} of an array")
-        return arithmetic.number(known[node.attr])
 
     # Operators
 
@@ -242,6 +230,16 @@ class Expressions:
     def _check_constant(self, node: ast.Call) -> None:
         """Numba fixes the shape of shared and local arrays when it compiles, before there are arguments."""
         shape = [keyword.value for keyword in node.keywords if keyword.arg == "shape"] + node.args[:1]
-        for name in (part.id for part in ast.walk(shape[0]) if isinstance(part, ast.Name)) if shape else ():
-            if name in self.frame.function.signature.parameters:
-                raise self.unsupported(node, f"a shape that is not constant: {name} is an argument")
+        for part in ast.walk(shape[0]) if shape else ():
+            if isinstance(part, ast.Name) and part.id in self.frame.function.signature.parameters:
+                raise self.unsupported(node, f"a shape that is not constant: {part.id} is an argument")
+
+
+def _attributes(array: View) -> dict[str, Any]:
+    size, itemsize = math.prod(array.shape), array.dtype.itemsize
+    return {
+        "shape": array.shape, "ndim": len(array.shape), "size": size, "dtype": array.dtype,
+        "itemsize": itemsize, "nbytes": size * itemsize,
+        "strides": tuple(stride * itemsize for stride in array.strides),
+        "T": View(array.memory, array.offset, array.shape[::-1], array.strides[::-1]),
+    }  # fmt: skip

@@ -2,8 +2,8 @@
 
 Accesses between two `cuda.syncthreads()` form an epoch; only the barrier orders threads of a block, only
 `cuda.syncwarp()` those of a warp. Between blocks there is one way: one writes, passes cuda.threadfence() and
-then an atomic; another comes to an atomic later. Atomics do not race with atomics. Plain stores of equal
-values are let pass: whoever comes last, the same is there.
+then an atomic; another comes to an atomic later. Atomics do not race with atomics, nor plain stores of equal
+values: whoever comes last, the same is there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.lanes import Dim3
-from hpclab.kernels.tracer.memory import Access, Memory
-from hpclab.kernels.tracer.recorder import Recorder
+from hpclab.kernels.tracer.recorder import Access, Recorder
 from hpclab.models.gpu_memory import WARP
 
 _WINDOW = 1024  # accesses of one item that are compared with one another
@@ -30,8 +29,8 @@ Order = Callable[[Rows, Rows], NDArray[numpy.bool_]]  # whether each of the firs
 class Log:
     """The accesses to one memory as columns with a row for each lane, in order of time."""
 
-    def __init__(self, memory: Memory, accesses: Sequence[Access]) -> None:
-        self.memory, self.accesses = memory, accesses
+    def __init__(self, accesses: Sequence[Access]) -> None:
+        self.memory, self.accesses = accesses[0].memory, accesses
         sizes = [len(access.cells) for access in accesses]
         self.cell = numpy.concatenate([access.cells for access in accesses])
         self.lane = numpy.concatenate([access.mask.lanes for access in accesses])
@@ -42,10 +41,6 @@ class Log:
     def each(self, of_access: Iterator[int]) -> Rows:
         """A column with the same for all lanes of an access."""
         return numpy.fromiter(of_access, numpy.int64, len(self.accesses))[self.number]
-
-    def spot(self, row: int) -> Spot:
-        number = self.number[row]
-        return self.accesses[number], int(row - self.begin[number])
 
     def contested(self, who: Rows) -> NDArray[numpy.bool_]:
         """Which rows go to cells that several of `who` touch, one writes, and not all atomically."""
@@ -58,11 +53,41 @@ class Log:
         plain[self.cell[self.kind != _ATOMIC]] = True
         return (shared & written & plain)[self.cell]
 
+    def races(self, who: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
+        """Pairs of accesses by two of `who` that race: of each two lines of source, the first pair."""
+        chosen = numpy.flatnonzero(self.contested(who))
+        if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
+            return
+        chosen = chosen[numpy.argsort(self.cell[chosen], kind="stable")]
+        line, kind, data = self.each(access.line for access in self.accesses), self.kind, self.memory.data
+        value = numpy.concatenate([data[a.cells] if a.values is None else a.values for a in self.accesses])
+        seen: set[int] = set()
+        for apart in range(1, min(len(chosen), _WINDOW)):
+            one, two = chosen[:-apart], chosen[apart:]
+            same = self.cell[one] == self.cell[two]
+            if not same.any():
+                return
+            one, two = one[same], two[same]
+            clash = (who[one] != who[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
+            clash &= (kind[one] != _ATOMIC) | (kind[two] != _ATOMIC)
+            clash &= (kind[one] != _STORE) | (kind[two] != _STORE) | (value[one] != value[two])
+            clash &= ~ordered(one, two)
+            one, two = one[clash], two[clash]
+            lines, places = numpy.unique(line[one] * _LINES + line[two], return_index=True)
+            for key, place in zip(lines.tolist(), places.tolist(), strict=True):
+                if key not in seen:
+                    seen.add(key)
+                    yield self._spot(one[place]), self._spot(two[place])
+
+    def _spot(self, row: int) -> Spot:
+        number = self.number[row]
+        return self.accesses[number], int(row - self.begin[number])
+
 
 def within_block(accesses: Sequence[Access], block: Dim3, findings: Findings) -> None:
     """Races among the accesses of one epoch of one block."""
     for log in _logs(accesses):
-        for first, second in _unordered(log, log.lane, _by_syncwarp(log)):
+        for first, second in log.races(log.lane, _by_syncwarp(log)):
             _report(first, second, (block, block), findings)
 
 
@@ -70,8 +95,8 @@ def between_blocks(recorder: Recorder, findings: Findings) -> None:
     """Races between the traced blocks of the launch: no barrier holds there at all."""
     blocks = recorder.blocks
     for log in _logs([access for access in recorder.accesses if access.memory.space == "global"]):
-        who = log.each(access.block for access in log.accesses)
-        for first, second in _unordered(log, who, _by_fence(log, who, recorder)):
+        block = log.each(access.block for access in log.accesses)
+        for first, second in log.races(block, _by_fence(log, block, recorder)):
             _report(first, second, (blocks[first[0].block], blocks[second[0].block]), findings)
 
 
@@ -92,37 +117,7 @@ def _logs(accesses: Sequence[Access]) -> Iterator[Log]:
     of_memory: dict[int, list[Access]] = {}
     for access in accesses:
         of_memory.setdefault(id(access.memory), []).append(access)
-    for same in of_memory.values():
-        if any(access.kind != "load" for access in same):
-            yield Log(same[0].memory, same)
-
-
-def _unordered(log: Log, who: Rows, ordered: Order) -> Iterator[tuple[Spot, Spot]]:
-    """Pairs of accesses that race: of each two lines of source, the first pair."""
-    chosen = numpy.flatnonzero(log.contested(who))
-    if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
-        return
-    chosen = chosen[numpy.argsort(log.cell[chosen], kind="stable")]
-    line, kind, data = log.each(access.line for access in log.accesses), log.kind, log.memory.data
-    stored = [data[a.cells] if a.values is None else a.values for a in log.accesses]  # by loads anything
-    value = numpy.concatenate(stored)
-    seen: set[int] = set()
-    for apart in range(1, min(len(chosen), _WINDOW)):
-        one, two = chosen[:-apart], chosen[apart:]
-        same = log.cell[one] == log.cell[two]
-        if not same.any():
-            return
-        one, two = one[same], two[same]
-        clash = (who[one] != who[two]) & ((kind[one] != _LOAD) | (kind[two] != _LOAD))
-        clash &= (kind[one] != _ATOMIC) | (kind[two] != _ATOMIC)
-        clash &= (kind[one] != _STORE) | (kind[two] != _STORE) | (value[one] != value[two])
-        clash &= ~ordered(one, two)
-        one, two = one[clash], two[clash]
-        lines, places = numpy.unique(line[one] * _LINES + line[two], return_index=True)
-        for key, place in zip(lines.tolist(), places.tolist(), strict=True):
-            if key not in seen:
-                seen.add(key)
-                yield log.spot(one[place]), log.spot(two[place])
+    return (Log(same) for same in of_memory.values() if any(access.kind != "load" for access in same))
 
 
 def _report(first: Spot, second: Spot, blocks: tuple[Dim3, Dim3], findings: Findings) -> None:

@@ -1,13 +1,12 @@
 """Statements for all lanes of a block at once, as a warp walks through them.
 
-What to notice: every statement takes the mask of the lanes that reach it and returns the mask of those that
-go on to the next. An `if` with lanes on both sides walks both sides, one after the other. A loop goes round
-until its last lane has had enough. Lanes that have returned are in no mask any more.
+Each takes the mask of the lanes that reach it and returns the mask of those that go on to the next. An `if`
+with lanes on both sides walks both sides; a loop goes round until its last lane has left.
 """
 
 import ast
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy
 
@@ -15,8 +14,7 @@ from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.arithmetic import Value, truth
 from hpclab.kernels.tracer.expressions import Expressions, Frame, Loop
 from hpclab.kernels.tracer.lanes import Mask, spread
-from hpclab.kernels.tracer.memory import UNNAMED, View
-from hpclab.kernels.tracer.recorder import MOST
+from hpclab.kernels.tracer.recorder import MOST, UNNAMED, View
 from hpclab.kernels.tracer.source import Function
 
 STEPS = 50_000  # statements that one block may execute: a second or so
@@ -56,8 +54,11 @@ class Interpreter(Expressions):
             self._steps += 1
             if self._steps > STEPS or self.block.recorder.lanes > self._most_lanes:
                 line = self.frame.loops[-1].line if self.frame.loops else self.line
-                said = f"in this loop after {self._steps} statements: see that it ends."
-                self.block.findings.about("endless", line, self.block.index, mask.lanes.tolist(), "is", said)
+                rest, who = (
+                    f"in this loop after {self._steps} statements: see that it ends.",
+                    mask.lanes.tolist(),
+                )
+                self.block.findings.add_about("endless", line, self.block.index, who, "is", rest)
                 raise Endless
             operations = self.sources.operations[statement]
             self._operations += operations
@@ -137,13 +138,11 @@ class Interpreter(Expressions):
 
     def _For(self, node: ast.For, mask: Mask) -> Mask:
         call = node.iter
-        if isinstance(call, ast.Call) and self.value(call.func, mask) is builtins.range and not call.keywords:
-            bounds = [self.value(argument, mask) for argument in call.args]
-        else:
-            items = self.value(call, mask)
-            if not isinstance(items, tuple):
-                raise self.unsupported(node, f"a loop over {ast.unparse(call)}: use range")
-            return self._over(node, mask, iter(items))
+        if not (
+            isinstance(call, ast.Call) and self.value(call.func, mask) is builtins.range and not call.keywords
+        ):
+            return self._over_tuple(node, mask)
+        bounds = [self.value(argument, mask) for argument in call.args]
         if not 1 <= len(bounds) <= 3 or any(bound.dtype.kind not in "iub" for bound in bounds):
             raise self.unsupported(node, "this range: it takes one to three whole numbers")
         one = numpy.int64(1)
@@ -151,8 +150,6 @@ class Interpreter(Expressions):
         begin, end, step = (numpy.int64(0), bounds[0], one) if len(bounds) == 1 else (*bounds, one)[:3]
         if numpy.any(spread(step, len(mask.on))[mask.lanes] == 0):
             raise self.unsupported(node, "a range whose step is 0")
-        if not any(isinstance(bound, numpy.ndarray) for bound in bounds):  # the same in all lanes
-            return self._over(node, mask, map(numpy.int64, range(int(begin), int(end), int(step))))
         at = begin - step
 
         def going(lanes: Mask) -> Mask:
@@ -165,11 +162,15 @@ class Interpreter(Expressions):
 
         return self._loop(node, mask, going)
 
-    def _over(self, node: ast.For, mask: Mask, items: Iterator[Value]) -> Mask:
-        """Go round once for each of `items`, which all lanes share."""
+    def _over_tuple(self, node: ast.For, mask: Mask) -> Mask:
+        """Go round once for each item, which all lanes share."""
+        items = self.value(node.iter, mask)
+        if not isinstance(items, tuple):
+            raise self.unsupported(node, f"a loop over {ast.unparse(node.iter)}: use range")
+        left = iter(items)
 
         def going(lanes: Mask) -> Mask:
-            for item in items:
+            for item in left:
                 self.assign(node.target, item, lanes)
                 return lanes
             return self._none

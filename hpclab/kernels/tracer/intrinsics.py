@@ -1,11 +1,10 @@
-"""What stands behind `cuda.` in a kernel: thread indices, barriers, shared arrays, atomics.
+"""What stands behind `cuda.` in a kernel: thread indices, barriers, arrays, atomics, shuffles and votes.
 
 Each intrinsic that is called is one function of the call (who calls, where, under which mask) and its
-arguments. Shuffles and votes are in `warp`.
+arguments. A warp is a row of 32 values: a shuffle puts it in another order, a vote makes one number of it.
 """
 
 import ast
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,15 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from hpclab.kernels.tracer import arithmetic, warp
+from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.arithmetic import Value
 from hpclab.kernels.tracer.block import Block, Call
 from hpclab.kernels.tracer.lanes import spread
-from hpclab.kernels.tracer.memory import UNNAMED, Memory, View, whole
+from hpclab.kernels.tracer.recorder import UNNAMED, Memory, View, whole
+from hpclab.kernels.warp_simulator import SHUFFLES
 from hpclab.models.gpu_memory import WARP
+
+_ALL_LANES = numpy.int64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,18 @@ def values(block: Block) -> dict[str, Value]:
     return known | {"laneid": threads.lane, "warpsize": numpy.int32(WARP)}
 
 
+def constant(array: Any, name: str = UNNAMED) -> View:
+    """An array that the kernel sees as a constant: cached apart, so it makes no requests."""
+    return whole(Memory(name, "constant", numpy.ascontiguousarray(array)))
+
+
 def _first(axes: list[Value], dimensions: Value) -> Value:
     return axes[0] if int(dimensions) == 1 else tuple(axes[: int(dimensions)])
 
 
 def _grid(call: Call, dimensions: Value) -> Value:
-    threads, block = call.block.threads, call.block.index
-    begins = [numpy.int64(at * size) for at, size in zip(block, threads.shape, strict=True)]
+    threads, index = call.block.threads, call.block.index
+    begins = [numpy.int64(at * size) for at, size in zip(index, threads.shape, strict=True)]
     return _first([begins[0] + threads.x, begins[1] + threads.y, begins[2] + threads.z], dimensions)
 
 
@@ -64,16 +71,13 @@ def _layout(shape: Value, dtype: object, alignment: Value = None) -> tuple[tuple
     return tuple(int(size) for size in sizes), found
 
 
-def constant(array: Any, name: str = UNNAMED) -> View:
-    """An array that the kernel sees as a constant: cached apart, so it makes no requests."""
-    return whole(Memory(name, "constant", numpy.ascontiguousarray(array)))
+def _syncthreads(combine: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
+    """A barrier that gives all threads one number of their predicates."""
 
-
-def _syncthreads_vote(combine: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
     def vote(call: Call, predicate: Value) -> Value:
         call.block.barrier(call.mask, call.node.lineno)
-        said = spread(arithmetic.truth(predicate), call.block.threads.width)
-        return numpy.int32(combine(said[call.mask.lanes]))
+        votes = spread(arithmetic.truth(predicate), call.block.threads.width)
+        return numpy.int32(combine(votes[call.mask.lanes]))
 
     return vote
 
@@ -91,18 +95,77 @@ def _atomic(operation: Callable, reads: bool = True) -> Callable[..., Value]:
 _compare_and_swap = _atomic(lambda old, expected, new: new if old == expected else old)
 
 
-def _fma(call: Call, a: Value, b: Value, c: Value) -> Value:
-    return arithmetic.binary(ast.Add(), arithmetic.binary(ast.Mult(), a, b), c)
-
-
-def _half(operator: ast.operator) -> Callable[[Call, Value, Value], Value]:
-    return lambda call, left, right: arithmetic.binary(operator, left, right).astype(numpy.float16)
-
-
 def _fence(call: Call) -> None:
-    call.block.recorder.fence(call.block.number)
+    recorder = call.block.recorder
+    recorder.fenced[call.block.number] = recorder.steps
 
 
+def _rows(call: Call, value: Value) -> NDArray:
+    """A value as a row of 32 for each warp."""
+    return spread(value, call.block.threads.width).reshape(-1, WARP)
+
+
+def _check_members(call: Call, members: Value, what: str) -> None:
+    """The lanes that a membermask names must all be here, those that live; the first lane's mask counts."""
+    here, block = call.mask.by_warp, call.block
+    mask = _rows(call, members)[numpy.arange(len(here)), here.argmax(axis=1)].astype(numpy.int64)
+    named = mask[:, None] >> numpy.arange(WARP) & 1 == 1
+    absent = numpy.flatnonzero(named & block.living.by_warp & ~here & here.any(axis=1, keepdims=True))
+    if len(absent):
+        rest = f"named in the mask of {what} but not here: call it where all lanes of the mask pass, or name "
+        rest += "only those that do."
+        block.findings.add_about("barrier", call.node.lineno, block.index, absent.tolist(), "is", rest)
+
+
+def _syncwarp(call: Call, members: Value = _ALL_LANES) -> None:
+    _check_members(call, members, "cuda.syncwarp")
+    epochs = call.block.warp_epochs.copy()
+    epochs[[warp for warp, _, _ in call.mask.warps]] += 1
+    call.block.warp_epochs = epochs
+
+
+def _shuffle(source: Callable[[Any, Any], Any], what: str) -> Callable[[Call, Value, Value, Value], Value]:
+    def shuffled(call: Call, members: Value, value: Value, by: Value) -> Value:
+        _check_members(call, members, what)
+        here, block, line = call.mask.by_warp, call.block, call.node.lineno
+        lane = numpy.broadcast_to(numpy.arange(WARP), here.shape)
+        of = source(lane, _rows(call, by))
+        of = numpy.where((of < 0) | (of >= WARP), lane, of)
+        silent = numpy.flatnonzero(here & ~numpy.take_along_axis(here, of, axis=1))
+        if len(silent) and not block.findings.has("barrier", line):
+            rest = f"from a lane that takes no part in {what}: what comes back is undefined; let whole warps "
+            rest += "take part, with a neutral value in the lanes beyond the end."
+            block.findings.add_about("uninitialised", line, block.index, silent.tolist(), "reads", rest)
+        return numpy.take_along_axis(_rows(call, value), of, axis=1).ravel()
+
+    return shuffled
+
+
+def _vote(combine: Callable[[NDArray, NDArray], NDArray], what: str) -> Callable[[Call, Value, Value], Value]:
+    def vote(call: Call, members: Value, predicate: Value) -> Value:
+        _check_members(call, members, what)
+        votes = _rows(call, arithmetic.truth(predicate))
+        return numpy.repeat(combine(votes, call.mask.by_warp), WARP)
+
+    return vote
+
+
+def _packed(lanes: NDArray) -> NDArray:
+    """The truth values of 32 lanes as one number. Numba takes most as signed: lane 31 is the sign."""
+    return (lanes.astype(numpy.int64) << numpy.arange(WARP)).sum(axis=-1).astype(numpy.uint32)
+
+
+def _of_bits(count: Callable[[NDArray], Any]) -> Callable[[Call, Value], Value]:
+    """A number made of the bits of a value, the lowest first."""
+
+    def counted(call: Call, value: Value) -> Value:
+        bits = value.astype(numpy.int64)[..., None] >> numpy.arange(8 * value.dtype.itemsize) & 1
+        return count(bits).astype(numpy.int32)[()]
+
+    return counted
+
+
+# Frozen: what no kernel, exercise or notebook of the course uses is not added.
 CALLS: dict[str, Callable[..., Any]] = {
     "grid": _grid,
     "gridsize": _gridsize,
@@ -110,23 +173,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "local.array": lambda call, *of, **named: call.block.local_array(call.node, *_layout(*of, **named)),
     "const.array_like": lambda call, array: array if isinstance(array, View) else constant(array),
     "syncthreads": lambda call: call.block.barrier(call.mask, call.node.lineno),
-    "syncthreads_count": _syncthreads_vote(numpy.count_nonzero),
-    "syncthreads_and": _syncthreads_vote(numpy.all),
-    "syncthreads_or": _syncthreads_vote(numpy.any),
+    "syncthreads_count": _syncthreads(numpy.count_nonzero),
+    "syncthreads_and": _syncthreads(numpy.all),
+    "syncthreads_or": _syncthreads(numpy.any),
     "threadfence": _fence,
     "threadfence_system": _fence,
     "threadfence_block": lambda call: None,  # in this model every store is seen at once
-    "nanosleep": lambda call, nanoseconds: None,
-    "fma": _fma,
-    "selp": lambda call, condition, yes, no: arithmetic.choose(arithmetic.truth(condition), yes, no),
-    "cbrt": lambda call, x: arithmetic.FUNCTIONS[math.cbrt](x),
-    "fp16.hadd": _half(ast.Add()),
-    "fp16.hsub": _half(ast.Sub()),
-    "fp16.hmul": _half(ast.Mult()),
-    "fp16.hdiv": _half(ast.Div()),
-    "fp16.hfma": lambda call, a, b, c: _fma(
-        call, *(arithmetic.cast(value, numpy.dtype(numpy.float32)) for value in (a, b, c))
-    ).astype(numpy.float16),
+    "fma": lambda call, a, b, c: arithmetic.binary(ast.Add(), arithmetic.binary(ast.Mult(), a, b), c),
     "atomic.add": _atomic(numpy.add),
     "atomic.sub": _atomic(numpy.subtract),
     "atomic.max": _atomic(numpy.maximum),
@@ -134,17 +187,19 @@ CALLS: dict[str, Callable[..., Any]] = {
     "atomic.and_": _atomic(numpy.bitwise_and),
     "atomic.or_": _atomic(numpy.bitwise_or),
     "atomic.xor": _atomic(numpy.bitwise_xor),
-    "atomic.nanmax": _atomic(numpy.fmax),
-    "atomic.nanmin": _atomic(numpy.fmin),
     "atomic.exch": _atomic(lambda old, new: new, reads=False),
-    "atomic.inc": _atomic(lambda old, most: 0 if old >= most else old + 1),
-    "atomic.dec": _atomic(lambda old, most: most if old == 0 or old > most else old - 1),
     "atomic.cas": _compare_and_swap,
-    "atomic.compare_and_swap": lambda call, view, old, new: _compare_and_swap(
-        call, view, numpy.int64(0), old, new
-    ),
-    **warp.CALLS,
-}
+    "atomic.compare_and_swap": lambda call, view, *of: _compare_and_swap(call, view, numpy.int64(0), *of),
+    **{name: _shuffle(source, f"cuda.{name}") for name, source in SHUFFLES.items()},
+    "syncwarp": _syncwarp,
+    "ballot_sync": _vote(lambda votes, here: _packed(votes & here).astype(numpy.int32), "cuda.ballot_sync"),
+    "any_sync": _vote(lambda votes, here: (votes & here).any(axis=1), "cuda.any_sync"),
+    "all_sync": _vote(lambda votes, here: (votes | ~here).all(axis=1), "cuda.all_sync"),
+    "activemask": lambda call: numpy.repeat(_packed(call.mask.by_warp), WARP),
+    "popc": _of_bits(lambda bits: bits.sum(axis=-1)),
+    "ffs": _of_bits(lambda bits: numpy.where(bits.any(axis=-1), bits.argmax(axis=-1) + 1, 0)),
+    "clz": _of_bits(lambda bits: (bits[..., ::-1].cumsum(axis=-1) == 0).sum(axis=-1)),
+}  # fmt: skip
 FIRST_NAMES = {name.split(".")[0] for name in CALLS} | {
     "threadIdx", "blockIdx", "blockDim", "gridDim", "laneid", "warpsize",
 }  # fmt: skip

@@ -1,8 +1,7 @@
-"""Who executes: the threads of one block as lanes of warps, and the mask that says which take part.
+"""The threads of one block as lanes of warps, and the masks that say which of them take part.
 
-What to notice: a warp has one instruction for 32 lanes. There is no "thread that skips an if"; there is a
-lane that is switched off while its warp walks through. Everything in the tracer is a vector with an entry per
-lane of a block, filled up to whole warps, and a Mask.
+A warp has one instruction for its 32 lanes: no thread skips an `if`, its lane is switched off while the warp
+walks through. A value is a vector with an entry per lane of the block, filled up to whole warps.
 """
 
 from __future__ import annotations
@@ -52,23 +51,18 @@ class Mask:
 
     def where(self, condition: NDArray[numpy.bool_] | numpy.bool_) -> Mask:
         """The active lanes for which `condition` holds; this very mask where it holds for all."""
-        return self._kept(Mask(self.on & condition))
+        part = Mask(self.on & condition)
+        return self if part.count == self.count else part
 
     def without(self, other: Mask) -> Mask:
         """The active lanes that are not in `other`."""
-        return self._kept(Mask(self.on & ~other.on)) if other.count else self
+        return self.where(~other.on)
 
     def joined(self, *parts: Mask) -> Mask:
         """The union of disjoint `parts` of this mask: this very mask where nothing is missing."""
         if sum(part.count for part in parts) == self.count:
             return self
-        together = numpy.zeros_like(self.on)
-        for part in parts:
-            together = together | part.on
-        return Mask(together)
-
-    def _kept(self, part: Mask) -> Mask:
-        return self if part.count == self.count else part
+        return Mask(numpy.logical_or.reduce([part.on for part in parts]))
 
 
 class Threads:
@@ -76,14 +70,14 @@ class Threads:
 
     def __init__(self, shape: Dim3) -> None:
         self.shape = shape
-        self.count = shape[0] * shape[1] * shape[2]
-        self.width = -(-self.count // WARP) * WARP
+        count = shape[0] * shape[1] * shape[2]
+        self.width = -(-count // WARP) * WARP
         number = numpy.arange(self.width)
         self.lane = (number % WARP).astype(numpy.int32)
         self.x = (number % shape[0]).astype(numpy.int32)
         self.y = (number // shape[0] % shape[1]).astype(numpy.int32)
         self.z = (number // (shape[0] * shape[1])).astype(numpy.int32)
-        self.all = Mask(number < self.count)
+        self.all = Mask(number < count)
 
     def index(self, number: int) -> Dim3:
         """threadIdx of the thread with this number in its block."""

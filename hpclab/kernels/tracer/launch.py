@@ -5,16 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 from hpclab import checks
-from hpclab.kernels.tracer import arithmetic, costs, hazards
+from hpclab.kernels.tracer import arithmetic, hazards
 from hpclab.kernels.tracer.block import Block
 from hpclab.kernels.tracer.findings import Findings
 from hpclab.kernels.tracer.interpreter import Endless, Interpreter
 from hpclab.kernels.tracer.lanes import Dim3, Threads
-from hpclab.kernels.tracer.memory import Memory, View, whole
-from hpclab.kernels.tracer.recorder import Recorder
+from hpclab.kernels.tracer.recorder import Memory, Recorder, View, whole
 from hpclab.kernels.tracer.source import Function, Sources, Unsupported, python_function
 from hpclab.models.gpu_memory import Array, KernelTrace
 
@@ -22,8 +20,8 @@ THREADS, BLOCK, GRID = 1024, (1024, 1024, 64), (2**31 - 1, 65535, 65535)
 BLOCKS = 65_536  # traced at once
 ALIGNMENT = 256  # bytes; cudaMalloc's
 
-# The device's memory: a copy of each array of the caller's, the same object at the same address.
-Device = dict[int, tuple[NDArray[Any], Memory]]
+# The device's memory: a copy of each array of the caller's, by its id: the same object at the same address.
+Device = dict[int, Memory]
 
 
 def trace(
@@ -31,14 +29,12 @@ def trace(
 ) -> KernelTrace:
     """Execute `kernel[grid, block](*args)` on a model of a GPU's memory system and record what it did.
 
-    `kernel` is a function decorated with numba.cuda.jit or a plain one; `grid` and `block` are whole numbers
-    or tuples of up to three; `args` are NumPy arrays (or what turns into one), left unchanged, and numbers;
-    `blocks` are the blockIdx to execute, all if None. Blocks run one after another, in the order given.
+    `kernel` is a function decorated with numba.cuda.jit or a plain one; `args` are numbers and NumPy arrays
+    (or what turns into one), left unchanged; `blocks` are the blockIdx to execute in turn, all if None.
 
     Threads that have left the kernel do not count at cuda.syncthreads(), as on GPUs of compute capability 7
-    and later. Threads that wait for one another in a loop (a lock) are found "endless" here, which such a GPU
-    can do. Raises ValueError for what is no launch, and Unsupported, a ValueError too, for what the tracer
-    does not know.
+    and later. Threads that wait for one another in a loop (a lock) are found "endless". Raises ValueError for
+    what is no launch, and Unsupported, a ValueError too, for what the tracer does not know.
     """
     function = python_function(kernel)
     if function is None:
@@ -48,8 +44,8 @@ def trace(
     grid_size, block_size = _three("The grid's size", grid, 1), _three("The block's size", block, 1)
     names = list(program.signature.parameters)
     if len(args) != len(names):
-        takes = f"{program.name} takes {len(names)} arguments ({', '.join(names)})"
-        raise ValueError(f"{takes}, not {len(args)}.")
+        takes = f"takes {len(names)} arguments ({', '.join(names)})"
+        raise ValueError(f"{program.name} {takes}, not {len(args)}.")
     device: Device = {}
     held = {name: _argument(name, arg, device) for name, arg in zip(names, args, strict=True)}
     after = {name: value.memory.array for name, value in held.items() if isinstance(value, View)}
@@ -61,19 +57,20 @@ def trace(
         findings.add("limit", program.line, problem)
     own = _execute(program, held, sources, recorder, findings)
     requests = recorder.requests()
-    costs.report(requests, recorder, findings)
-    arrays = tuple(memory.described() for _, memory in device.values()) + own
+    findings.add_costs(requests, recorder)
+    arrays = [Array(memory.name, memory.base) for memory in device.values()]
+    arrays += dict.fromkeys(Array(memory.name, memory.base) for memory in own)
     return KernelTrace(
-        program.name, sources.text, grid_size, block_size, chosen, arrays, requests,
+        program.name, sources.text, grid_size, block_size, chosen, tuple(arrays), requests,
         tuple(recorder.branches), findings.sorted(), after, tuple(recorder.barriers),
     )  # fmt: skip
 
 
 def _execute(
     program: Function, held: dict[str, Any], sources: Sources, recorder: Recorder, findings: Findings
-) -> tuple[Array, ...]:
+) -> list[Memory]:
     """All chosen blocks; the shared and local arrays that they made."""
-    own: dict[Array, None] = {}
+    own: list[Memory] = []
     for number in range(len(recorder.blocks)):
         block = Block(number, recorder, findings)
         interpreter = Interpreter(sources, block)
@@ -87,10 +84,10 @@ def _execute(
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             raise sources.refused(interpreter.line, f"cannot execute this: {error}") from error
         finally:
-            own.update(dict.fromkeys(memory.described() for memory in block.own.values()))
+            own += block.own.values()
     else:
         hazards.between_blocks(recorder, findings)
-    return tuple(own)
+    return own
 
 
 def _three(name: str, value: Any, fill: int) -> Dim3:
@@ -104,26 +101,22 @@ def _three(name: str, value: Any, fill: int) -> Dim3:
 
 def _over_limits(grid: Dim3, block: Dim3) -> str:
     """Why no GPU would start this launch; empty where it would."""
-    for name, sizes, limits in (("grid", grid, GRID), ("block", block, BLOCK)):
+    larger, smaller = "fewer and larger blocks", "more and smaller blocks"
+    for name, sizes, limits, use in (("grid", grid, GRID, larger), ("block", block, BLOCK, smaller)):
         for axis, size, most in zip("xyz", sizes, limits, strict=True):
             if size < 1:
                 return f"The {name} is {size} in {axis}, so nothing would run: each size is at least 1."
             if size > most:
-                use = "more and smaller blocks" if name == "block" else "fewer and larger blocks"
                 return f"The {name} is {size} in {axis}, but at most {most} is allowed: use {use}."
-    if math.prod(block) > THREADS:
-        return (
-            f"The block has {math.prod(block)} threads, but at most {THREADS} are allowed: use more blocks."
-        )
-    return ""
+    threads = math.prod(block)
+    allowed = f"but at most {THREADS} are allowed: use more blocks."
+    return f"The block has {threads} threads, {allowed}" if threads > THREADS else ""
 
 
 def _chosen(blocks: Iterable[Any] | None, grid: Dim3) -> tuple[Dim3, ...]:
     if blocks is None:
-        if math.prod(grid) > BLOCKS:
-            raise ValueError(
-                f"The grid has {math.prod(grid)} blocks: choose at most {BLOCKS} with blocks=[...]."
-            )
+        if (all_blocks := math.prod(grid)) > BLOCKS:
+            raise ValueError(f"The grid has {all_blocks} blocks: choose at most {BLOCKS} with blocks=[...].")
         return tuple((x, y, z) for z in range(grid[2]) for y in range(grid[1]) for x in range(grid[0]))
     listed = checks.instances("blocks", blocks, object, "a block's index")
     chosen = dict.fromkeys(_three("A block's index", index, 0) for index in listed)
@@ -146,10 +139,9 @@ def _argument(name: str, value: Any, device: Device) -> Any:
     elif not isinstance(value, numpy.ndarray) and hasattr(value, "__array__"):
         value = numpy.asarray(value)
     if not isinstance(value, numpy.ndarray) or value.dtype.kind not in "biufc" or value.ndim == 0:
-        raise ValueError(
-            f"The argument {name} must be a number or a NumPy array of numbers, not {type(value).__name__}."
-        )
+        must = "must be a number or a NumPy array of numbers"
+        raise ValueError(f"The argument {name} {must}, not {type(value).__name__}.")
     if id(value) not in device:
-        base = sum(-(-max(1, held.nbytes) // ALIGNMENT) * ALIGNMENT for held, _ in device.values())
-        device[id(value)] = value, Memory(name, "global", numpy.array(value, order="A"), base)
-    return whole(device[id(value)][1])
+        base = sum(-(-max(1, held.data.nbytes) // ALIGNMENT) * ALIGNMENT for held in device.values())
+        device[id(value)] = Memory(name, "global", numpy.array(value, order="A"), base)
+    return whole(device[id(value)])

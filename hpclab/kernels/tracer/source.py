@@ -1,8 +1,4 @@
-"""A kernel as text and syntax tree: Numba's decorators are looked through, never run.
-
-The kernel's text and that of every device function it calls are laid one after another, so that a line number
-means one line of one text (`Sources.text`), which a figure can print.
-"""
+"""A kernel as text and syntax tree: Numba's decorators are looked through, never run."""
 
 import ast
 import builtins
@@ -33,7 +29,8 @@ class Function:
 
 
 class Sources:
-    """The kernel and its device functions, read when first called."""
+    """The kernel and its device functions, read when first called; `text` holds one after another, and a line
+    number means a line of it."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -47,33 +44,26 @@ class Sources:
         linecache.checkcache(of.__code__.co_filename)
         try:
             text = textwrap.dedent(inspect.getsource(of))
-            tree = ast.parse(text)
+            definition = ast.parse(text).body[0]
         except (OSError, SyntaxError, TypeError):
-            raise Unsupported(
-                f"The source of {of.__name__} cannot be read: define it in a file or a notebook cell."
-            ) from None
-        definition = tree.body[0] if tree.body else None
+            where = "define it in a file or a notebook cell"
+            raise Unsupported(f"The source of {of.__name__} cannot be read: {where}.") from None
         if not isinstance(definition, ast.FunctionDef):
             raise Unsupported(f"{of.__name__} must be written with def to be traced.")
         if definition.args.vararg or definition.args.kwarg or definition.args.kwonlyargs:
             raise Unsupported(f"{of.__name__} takes * or ** arguments, which a Numba CUDA kernel does not.")
-        ast.increment_lineno(tree, self.text.count("\n"))
+        ast.increment_lineno(definition, self.text.count("\n"))
         self.text += text if text.endswith("\n") else text + "\n"
-        self.operations.update(
-            (node, _operations(node)) for node in ast.walk(definition) if isinstance(node, ast.stmt)
-        )
+        statements = (node for node in ast.walk(definition) if isinstance(node, ast.stmt))
+        self.operations.update((node, _operations(node)) for node in statements)
         cells: dict[str, Any] = {}
         for name, cell in zip(of.__code__.co_freevars, of.__closure__ or (), strict=True):
             with suppress(ValueError):  # an outer name that has no value yet
                 cells[name] = cell.cell_contents
         self._read[of] = Function(
-            name=of.__name__,
-            signature=inspect.signature(of),
-            assigned=frozenset(of.__code__.co_varnames),
-            body=definition.body,
-            line=definition.lineno,
-            names={**vars(builtins), **of.__globals__, **cells},
-        )
+            of.__name__, inspect.signature(of), frozenset(of.__code__.co_varnames), definition.body,
+            definition.lineno, {**vars(builtins), **of.__globals__, **cells},
+        )  # fmt: skip
         return self._read[of]
 
     def refused(self, line: int, why: str) -> Unsupported:

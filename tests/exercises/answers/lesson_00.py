@@ -28,42 +28,28 @@ LOGIN, JOB = "login node", "inside a job"
 RIGHT = {
     "BACKEND": [choose_by_cases, choose_by_table],
     "PACK": [[[7, 4, 4], [7, 4], [6, 5], [6, 5]], [[7, 5], (7, 5), [6, 6], [4, 4, 4]]],
-}
+}  # fmt: skip
 
 WRONG = {
     "BACKEND": [
-        (slurm_if(lambda p, h, w: False), "Always local"),
-        (slurm_if(lambda p, h, w: True), "Always Slurm"),
+        (slurm_if(lambda p, h, w: False), "Always local"), (slurm_if(lambda p, h, w: True), "Always Slurm"),
         (slurm_if(lambda p, h, w: w > h), "no more of them behind a queue"),
         (slurm_if(lambda p, h, w: p in (LOGIN, JOB)), "yours already"),
         (slurm_if(lambda p, h, w: p == LOGIN), "no 33rd"),
         (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w >= h)), "only for the 33rd"),
-        (slurm_if(lambda p, h, w: p == LOGIN or w > 32), "A laptop has no 64 cores"),
-        (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w > 32)), "not with a number"),
-        (slurm_if(lambda p, h, w: p == LOGIN or (p == JOB and w > h > 1)), "one core has no second"),
-        (slurm_if(lambda p, h, w: choose_by_cases(p, h, w) == "slurm" or w > 15 > h), "A laptop has no 64"),
-        (
-            slurm_if(lambda p, h, w: choose_by_cases(p, h, w) == "slurm" or (p == "Binder" and w > 8)),
-            "sixteen",
-        ),
-        (slurm_if(lambda p, h, w: p in (LOGIN, "Binder") or (p == JOB and w > h)), "Binder has the one core"),
         (slurm_if(lambda p, h, w: (p == LOGIN and w > 2) or (p == JOB and w > h)), "that is the trap"),
         (slurm_if(lambda p, h, w: choose_by_cases(p, h, w) == "local"), "changed places"),
         (lambda place, here, wanted: "auto", '"auto" leaves the choice'),
         (prints_it, "is the return missing?"),
         (lambda place, here, wanted: place == "login node", 'must be "local" or "slurm"'),
-        (lambda place: "local", "TypeError"),
-        ("slurm", "The answer is a function"),
+        (lambda place: "local", "TypeError"), ("slurm", "The answer is a function"),
     ],
     "PACK": [
         ([[4, 5, 7], [4, 5], [4, 6], [6, 7]], "makespan is 16 s"),
         ([[7, 7], [6, 6], [5, 5], [4, 4]], "has to stand in your lists once"),
         ([4, 4, 4, 5, 5, 6, 6, 7, 7], "four lists"),
-        ([["7", "5"], ["7", "5"], ["6", "6"], ["4", "4", "4"]], "nine tasks"),
         ([[7, 5, 6, 6, 4, 4, 4, 7, 5], [], [], []], "makespan is 48 s"),
     ],
-}
+}  # fmt: skip
 
 OWN = {"BACKEND": [limits.call_each], "PACK": [limits.call_each]}
-
-SOLUTION = {"BACKEND": "choose", "PACK": "plan"}

@@ -8,14 +8,6 @@ TIMES = lesson_05.TIMES
 READ = {"A": "ask for less", "B": "smaller chunks", "C": "a faster file system", "D": "larger chunks"}
 
 
-def by_search(start, speedup):
-    low, high = 0.0, 1e9
-    while high - low > 1e-6:
-        work = (low + high) / 2
-        low, high = (work, high) if start + work / speedup > work else (low, work)
-    return high if high < 1e9 else float("inf")
-
-
 def by_steps(start, speedup):
     work = 0.25
     while start + work / speedup > work:
@@ -28,7 +20,7 @@ def by_steps(start, speedup):
 RIGHT = {
     "CHUNK_SIZE": ["4 MiB", 3 * 2**20, "2 MiB", "6 MB", "6.4 MiB"],
     "NODES_THAT_PAY": [16, max(n for n in TIMES if TIMES[1] / TIMES[n] / n >= 0.7), 16.0],
-    "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_search, by_steps],
+    "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_steps],
     "READ_THE_BARS": [
         READ, {run.lower(): remedy.upper() for run, remedy in READ.items()},
         READ | {"A": "ask for less, or earlier", "C": "fewer, larger files"},
@@ -38,27 +30,16 @@ RIGHT = {
 
 WRONG = {
     "CHUNK_SIZE": [
-        ("256 KiB", "the cost of each task"),
-        ("1 MiB", "Balance is not the trouble"),
-        ("16 MiB", "wait one whole chunk"),
-        ("6.5 MiB", "for the last one: 5.1% of the run."),
-        ("6.41 MiB", "wait one whole chunk"),
-        ("1.99 MiB", "the cost of each task"),
-        ("2 MB", "on top: 1.05%"),
-        ("5 GiB", "only 4 GiB of text"),
-        ("128 MiB", "One chunk for each node is the worst"),
-        ("1 GiB", "some nodes never get any"),
-        (4, "write the unit"),
-        ("four", "not a size"),
-        (-1, "must be a number from"),
+        ("256 KiB", "the cost of each task"), ("1 MiB", "Balance is not the trouble"),
+        ("16 MiB", "wait one whole chunk"), ("6.5 MiB", "for the last one: 5.1% of the run."),
+        ("6.41 MiB", "wait one whole chunk"), ("1.99 MiB", "the cost of each task"),
+        ("2 MB", "on top: 1.05%"), ("5 GiB", "only 4 GiB of text"),
+        ("128 MiB", "One chunk for each node is the worst"), ("1 GiB", "some nodes never get any"),
+        (4, "write the unit"), ("four", "not a size"), (-1, "must be a number from"),
     ],
     "NODES_THAT_PAY": [
-        (8, "takes exactly 70 %, too"),
-        (32, "the fastest run"),
-        (64, "slower than 32"),
-        (1, "always 100 % efficient"),
-        (4, "so is a larger number"),
-        (12, "no row for 12 nodes"),
+        (8, "takes exactly 70 %, too"), (32, "the fastest run"), (64, "slower than 32"),
+        (1, "always 100 % efficient"), (4, "so is a larger number"), (12, "no row for 12 nodes"),
         (0, "must be a number from 1 to 64 nodes"),
     ],
     "BREAK_EVEN": [
@@ -69,7 +50,6 @@ WRONG = {
         (lambda t, s: t / s, "makes the queue run in parallel"),
         (lambda t, s: t * s / (s + 1), "asking 60 + 48"),
         (lambda t, s: t * s / (s - 1), "Return float('inf') there"),
-        (lambda t, s: t * s / (s - 1) if s != 1 else math.inf, "for a speedup of 0.8 you say -240 s"),
         (lambda t, s: t * s / (1 - s), "the sign is wrong"),
         (lambda t, s: t * s / (s - 1) if s > 1 else None, "for a speedup of 1 or less"),
     ],
@@ -77,29 +57,16 @@ WRONG = {
         (READ | {"B": "larger chunks"}, "larger ones make that worse"),
         (READ | {"D": "smaller chunks"}, "smaller chunks mean more tasks"),
         (READ | {"A": "a faster file system"}, "Most is lost as queue wait"),
-        (READ | {"C": "larger chunks"}, "waits for storage in every chunk"),
         (READ | {"C": "more nodes"}, "more nodes add rank-seconds"),
-        (
-            READ | {"A": "wait"},
-            "a remedy must be one of a faster file system; a faster program; ask",
-        ),
+        (READ | {"A": "wait"}, "a remedy must be one of a faster file system; a faster program; ask"),
         (dict(zip(READ, lesson_05.REMEDIES, strict=False)), "A: Most is lost"),
-        ({"A": "smaller chunks"}, "one remedy for each of A, B, C and D"),
         (list(READ.values()), "one remedy for each of A, B, C and D"),
     ],
     "SPEND": [
         ({"nodes": 11, "chunk": "4 MiB"}, "later than 120 s"),
-        ({"nodes": 1, "chunk": "4 MiB"}, "later than 120 s"),
         ({"nodes": 64, "chunk": "4 MiB"}, "come below 1,250"),
-        ({"nodes": 12, "chunk": "256 MiB"}, "later than 120 s"),
-        ({"nodes": 20, "chunk": "64 KiB"}, "later than 120 s"),
-        ({"nodes": 12}, "a dict with nodes, chunk"),
+        ({"nodes": 20, "chunk": "64 KiB"}, "later than 120 s"), ({"nodes": 12}, "a dict with nodes, chunk"),
         ({"nodes": 12, "chunk": 4}, "chunk must be a number from 65536"),
         ({"nodes": 0, "chunk": "4 MiB"}, "nodes must be a whole number from 1 to 64"),
     ],
-}
-
-SOLUTION = {
-    "NODES_THAT_PAY": "nodes_that_pay", "CHUNK_SIZE": "chunk_size", "BREAK_EVEN": "break_even",
-    "READ_THE_BARS": "remedies", "SPEND": "bargain",
 }  # fmt: skip

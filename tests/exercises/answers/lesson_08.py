@@ -36,26 +36,21 @@ RIGHT = {
     "EFFICIENCY": [efficiency, lambda s, how: s[1] / (s[max(s)] * (max(s) if how == "strong" else 1))],
     "BUCKET": [100e6, 3.1e9 / 20, 60_000_000, 100 * 2**20],
     "FASTER": [[1, 2, 3, 3, 5, 5, 6], (6, 6, 6, 7), np.array([1, 3, 4, 5, 6, 6])],
-}
+}  # fmt: skip
 
 WRONG = {
     "EXPOSED": [
         (lambda b, r, s: sum(s), "hidden or not"),
         (lambda b, r, s: max(0, sum(s) - b), "None can begin before its bucket"),
-        (lambda b, r, s: s[-1], "wait for those before it"),
-        (own_links, "a link of its own"),
+        (lambda b, r, s: s[-1], "wait for those before it"), (own_links, "a link of its own"),
         (lambda b, r, s: max(0.0, r[0] + sum(s) - b), "never lets the link idle"),
-        (ends, "Exposed is what comes after"),
-        (lambda b, r, s: ends(b, r, s) - b, "not less than nothing"),
+        (ends, "Exposed is what comes after"), (lambda b, r, s: ends(b, r, s) - b, "not less than nothing"),
         (lambda b, r, s: 1.0, "Go through the messages in turn"),
     ],
     "AVERAGE": [
-        (lambda g, p, m: g, "too large for four"),
-        (lambda g, p, m: g / p, "added up its micro-batches, too"),
-        (lambda g, p, m: g / m, "added up the ranks"),
-        (lambda g, p, m: g * p * m, "upside down"),
-        (lambda g, p, m: g / (p + m), "p × m"),
-        (lambda g, p, m: g // (p * m), "For a sum of 9 over 1 ranks"),
+        (lambda g, p, m: g, "too large for four"), (lambda g, p, m: g / p, "added up its micro-batches, too"),
+        (lambda g, p, m: g / m, "added up the ranks"), (lambda g, p, m: g * p * m, "upside down"),
+        (lambda g, p, m: g / (p + m), "p × m"), (lambda g, p, m: g // (p * m), "For a sum of 9 over 1 ranks"),
     ],
     "EFFICIENCY": [
         (lambda s, how: s[1] / s[max(s)], "divide it by the ranks"),
@@ -66,28 +61,15 @@ WRONG = {
         (lambda s, how: s[1] / [*s.values()][-1] / (max(s) if how == "strong" else 1), "For {4: 2.5, 1: 8.0"),
     ],
     "BUCKET": [
-        (1e10, "all of it"),
-        (1e6, "3100 messages pay the latency"),
-        (25, "must be a number"),
-        (10e6, "pay the latency"),
-        (1.5e9, "can never hide"),
-        (20e6, "weigh the latency"),
-        (450e6, "35.4 ms are exposed"),
-        ("25 MiB", "must be a number"),
+        (1e10, "all of it"), (1e6, "3100 messages pay the latency"), (25, "must be a number"),
+        (10e6, "pay the latency"), (1.5e9, "can never hide"), (20e6, "weigh the latency"),
+        (450e6, "35.4 ms are exposed"), ("25 MiB", "must be a number"),
     ],
     "FASTER": [
-        ([1, 4, 4, 4, 4, 4, 4], "27.61 ms are exposed"),
-        ([25], "idles for 36.5 ms"),
-        ([1] * 25, "cost it 37.5 ms"),
-        ([5, 5, 5, 5], "20 pieces together, and there are 25"),
-        ([10, 10, 10, -5], "Each bucket must be"),
-        (5, "The answer is a list"),
+        ([1, 4, 4, 4, 4, 4, 4], "27.61 ms are exposed"), ([25], "idles for 36.5 ms"),
+        ([1] * 25, "cost it 37.5 ms"), ([5, 5, 5, 5], "20 pieces together, and there are 25"),
+        ([10, 10, 10, -5], "Each bucket must be"), (5, "The answer is a list"),
     ],
-}
+}  # fmt: skip
 
 OWN = {"EXPOSED": [lesson_08._exposed], "BUCKET": [lesson_08.GRADIENTS]}
-
-SOLUTION = {
-    "EXPOSED": "exposed", "AVERAGE": "gradient", "EFFICIENCY": "efficiency", "BUCKET": "bucket",
-    "FASTER": "cuts",
-}  # fmt: skip

@@ -1,7 +1,5 @@
 """Lesson 09: right answers, and wrong ones with words that their hint must contain."""
 
-from fractions import Fraction
-
 import numpy
 
 from hpclab.exercises import lesson_09
@@ -28,10 +26,6 @@ def cheap(gpus, zero, micro_batch, recompute):
     return {"gpus": gpus, **plan(zero, micro_batch, recompute)}
 
 
-def as_fractions(n, p, s):
-    return float(n * sum(Fraction(size, p if s > least else 1) for size, least in ((2, 2), (2, 1), (12, 0))))
-
-
 def of(weight, gradient, adam):
     return lambda n, p, s: n * (weight / p ** (s > 2) + gradient / p ** (s > 1) + adam / p ** (s > 0))
 
@@ -39,56 +33,42 @@ def of(weight, gradient, adam):
 FITTING = dict(zip("ABCD", ("recompute", "adapters", "shard", "accumulate"), strict=True))
 
 RIGHT = {
-    "STATE": [state, by_cases, as_fractions, lambda n, p, s: numpy.float32(by_cases(n, p, s))],
+    "STATE": [state, by_cases, lambda n, p, s: numpy.float32(by_cases(n, p, s))],
     "REMEDY": [FITTING, {key.lower(): value.upper() for key, value in FITTING.items()}],
     "PLAN": [plan(3, 4, "full"), plan(2, 2, "full"), plan(numpy.int64(3), numpy.int64(2), "full")],
     "CHEAPEST": [cheap(16, 3, 1, "none"), cheap(8, 3, 4, "full"), cheap(1 << 5, 3, 1, "none")],
-}
+}  # fmt: skip
 
 WRONG = {
     "STATE": [
         (lambda n, p, s: 16 * n, "without sharding"),
         (lambda n, p, s: 16 * n / p if s else 16 * n, "everything at once"),
-        (lambda n, p, s: 16 * n / p, "in every stage"),
-        (lambda n, p, s: 2 * n, "that is the parameters"),
+        (lambda n, p, s: 16 * n / p, "in every stage"), (lambda n, p, s: 2 * n, "that is the parameters"),
         (lambda n, p, s: 4 * n, "which of them does stage 0 divide"),
         (lambda n, p, s: state(n, p, s) / 1e9, "a number of GB"),
         (lambda n, p, s: state(n, p, s) / 2**30, "a number of GiB"),
         (lambda n, p, s: state(n, p, s - 1), "a stage late"),
         (of(2, 2, 8), "a float32 copy of the parameter"),
-        (lambda n, p, s: n * (2 // p + 2 // p + 12 // p if s else 16), "which of them does stage 1"),
-        (of(2, 4, 12), "18 bytes"),
-        (of(4, 4, 8), "is float32"),
+        (of(2, 4, 12), "18 bytes"), (of(4, 4, 8), "is float32"),
     ],
     "REMEDY": [
-        (FITTING | {"C": "recompute"}, "2.8 TB"),
-        (FITTING | {"D": "recompute"}, "costs nothing"),
-        (FITTING | {"A": "accumulate"}, "smallest micro-batch"),
-        (FITTING | {"B": "shard"}, "140 GB on each"),
+        (FITTING | {"C": "recompute"}, "2.8 TB"), (FITTING | {"D": "recompute"}, "costs nothing"),
+        (FITTING | {"A": "accumulate"}, "smallest micro-batch"), (FITTING | {"B": "shard"}, "140 GB on each"),
         (dict(zip("ABCD", lesson_09.REMEDIES, strict=True)), "smallest micro-batch"),  # as they are printed
         (FITTING | {"A": "fewer layers"}, "must be one of accumulate; adapters; recompute; shard"),
-        ({"A": "shard"}, "a dict with one remedy for each of A, B, C and D"),
     ],
     "PLAN": [
-        (plan(0, 1, "full"), "Model state alone"),
-        (plan(3, 8, "none"), "of activations"),
-        (plan(3, 1, "full"), "makes small products"),
-        (plan(3, 3, "none"), "must divide the 64 sequences"),
-        (plan(4, 1, "none"), "zero must be"),
-        (plan(3, 1, "selective"), "which a fused kernel never keeps"),
-        (plan(3, "4", "full"), "micro_batch must be"),
-        (3, "The answer is a dict"),
+        (plan(0, 1, "full"), "Model state alone"), (plan(3, 8, "none"), "of activations"),
+        (plan(3, 1, "full"), "makes small products"), (plan(3, 3, "none"), "must divide the 64 sequences"),
+        (plan(4, 1, "none"), "zero must be"), (plan(3, 1, "selective"), "which a fused kernel never keeps"),
+        (plan(3, "4", "full"), "micro_batch must be"), (3, "The answer is a dict"),
     ],
     "CHEAPEST": [
-        (cheap(1, 0, 1, "full"), "Model state alone"),
-        (cheap(8, 3, 1, "none"), "of activations"),
-        (cheap(12, 3, 1, "none"), "must divide the 64 sequences"),
-        (cheap(128, 3, 1, "none"), "gpus must be"),
+        (cheap(1, 0, 1, "full"), "Model state alone"), (cheap(8, 3, 1, "none"), "of activations"),
+        (cheap(12, 3, 1, "none"), "must divide the 64 sequences"), (cheap(128, 3, 1, "none"), "gpus must be"),
         (plan(3, 4, "full"), "The answer is a dict with gpus, zero"),
         (cheap(16, 3, 1, "half"), "recompute must be"),
     ],
-}
+}  # fmt: skip
 
 OWN = {"STATE": [lesson_09._state], "REMEDY": [lesson_09.SHORTAGES]}
-
-SOLUTION = {"STATE": "model_state", "REMEDY": "remedies", "PLAN": "plan", "CHEAPEST": "cheapest"}

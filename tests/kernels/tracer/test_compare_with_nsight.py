@@ -1,7 +1,4 @@
-"""The comparison with Nsight Compute, as far as it goes without a GPU: its table read, its absence said.
-
-The text below is written by hand in the form of `ncu --csv`; its numbers were measured by nobody.
-"""
+"""The comparison with Nsight Compute without a GPU: a table written by hand is read, its absence said."""
 
 import numpy
 import pytest

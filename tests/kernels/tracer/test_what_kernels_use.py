@@ -51,14 +51,11 @@ def test_decorated_kernels_and_device_functions():
 
 
 grid = type("grid", (), {"__module__": "numba.cuda.stubs"})
-shared = type("shared", (), {"__module__": "numba.cuda.stubs"})
 
 
-def test_names_imported_one_by_one_from_numba_cuda():
+def test_a_name_imported_from_numba_cuda():
     def kernel(out):
-        own = shared.array(32, float32)
-        own[grid(1)] = 2
-        out[grid(1)] = own[grid(1)]
+        out[grid(1)] = 2
 
     assert run(kernel, numpy.zeros(32)).sum() == 64
 
@@ -123,32 +120,20 @@ def written(parameters, body):
     return names["kernel"]
 
 
-LANE, half = numpy.arange(32), numpy.float16
+LANE = numpy.arange(32)
 CALLS = {
     "cuda.syncthreads_count(i < 7)": 7,
     "cuda.syncthreads_and(i < 32) + 2 * cuda.syncthreads_and(i < 31)": 1,
     "cuda.syncthreads_or(i == 31) + 2 * cuda.syncthreads_or(i == 32)": 1,
     "cuda.fma(a[i], 2.0, 0.5)": 2 * LANE + 0.5,
-    "cuda.selp(i < 5, a[i], -1)": numpy.where(LANE < 5, LANE, -1),
-    "cuda.cbrt(a[i])": numpy.cbrt(LANE),
-    "cuda.fp16.hsub(cuda.fp16.hadd(half(2048), half(1)), half(2048))": 0,
-    "cuda.fp16.hfma(half(i), half(64), half(1.03125))": half(64 * LANE + 1.03125),
-    "cuda.fp16.hdiv(cuda.fp16.hmul(half(i), half(i)), half(3))": half(LANE * LANE / 3),
     "cuda.const.array_like(TABLE)[i % 5]": TABLE[LANE % 5],
     "cuda.ffs(int32(8 * i))": [(8 * k & -8 * k).bit_length() for k in range(32)],
     "cuda.clz(int32(i))": [32 - k.bit_length() for k in range(32)],
-    "cuda.brev(numba.uint32(i))": [int(f"{k:032b}"[::-1], 2) for k in range(32)],
     "cuda.popc(cuda.activemask()) if i < 3 else 0": numpy.where(LANE < 3, 3, 0),
-    "cuda.lanemask_lt()": 2.0**LANE - 1,
-    "cuda.eq_sync(0xFFFFFFFF, i < 0) + 2 * cuda.eq_sync(0xFFFFFFFF, i < 31)": 1,
-    "cuda.match_any_sync(0xFFFFFFFF, i // 31)": numpy.where(LANE < 31, 2**31 - 1, -(2**31)),
     "cuda.atomic.exch(a, 0, i)": numpy.maximum(LANE - 1, 0),
     "cuda.atomic.cas(a, 0, i, i + 1)": LANE,
     "cuda.atomic.compare_and_swap(a, 0, i)": LANE > 1,
-    "cuda.atomic.inc(a, 0, 9)": LANE % 10,
-    "cuda.atomic.dec(a, 0, 9)": -LANE % 10,
     "a.itemsize + a.strides[0] + a.nbytes": 8 + 8 + 256,
-    "cuda.nanosleep(5) is cuda.threadfence_block()": 1,
 }
 
 
@@ -158,28 +143,19 @@ def test_a_call_gives_what_cuda_says(call):
     numpy.testing.assert_allclose(run(kernel, numpy.zeros(32), LANE), CALLS[call], rtol=1e-14)
 
 
-def test_an_exchange_needs_nothing_there_before():
-    def kernel(out):
-        own = cuda.shared.array(1, int32, alignment=16)
-        cuda.atomic.exch(own, 0, 4)
-        cuda.syncthreads()
-        out[cuda.threadIdx.x] = own[0]
-
-    assert (run(kernel, numpy.zeros(32)) == 4).all()
-
-
-def test_each_shared_array_is_one_and_each_local_array_a_threads_own():
+def test_arrays_in_a_kernel_and_an_exchange_that_needs_nothing_there_before():
     def kernel(out):
         i = cuda.threadIdx.x
         one, two = cuda.shared.array(32, float32), cuda.shared.array(shape=32, dtype=float32)
-        own = cuda.local.array((2, 2), int32)
+        own, last = cuda.local.array((2, 2), int32), cuda.shared.array(1, int32, alignment=16)
         own[1, 1] = i
         one[i], two[i] = i, 2 * i
+        cuda.atomic.exch(last, 0, 4)
         cuda.syncthreads()
-        out[i] = one[31 - i] + two[i] + own[1, 1]
+        out[i] = one[31 - i] + two[i] + own[1, 1] + last[0]
 
     i = numpy.arange(32)
-    numpy.testing.assert_array_equal(run(kernel, numpy.zeros(32)), 31 - i + 2 * i + i)
+    numpy.testing.assert_array_equal(run(kernel, numpy.zeros(32)), 31 - i + 2 * i + i + 4)
 
 
 def test_only_the_chosen_blocks_run():
@@ -199,6 +175,7 @@ library.__module__ = "numba.cuda.intrinsic_wrapper"  # as Numba's own device fun
 UNKNOWN = {
     "out[0] = numpy.linalg.norm(out)": "linalg.norm",
     "cuda.cg.this_grid().sync()": "cg",
+    "out[0] = cuda.selp(True, 1, 2)": "cuda.selp",
     "out[0] = library(1)": "the function library",
     "out[0] = plainly(1, 2)": "too many positional arguments",
     "out[0] = out[1:3][0]": "slices",
@@ -225,13 +202,10 @@ def fine(out):
 
 
 REFUSED = [
-    *(("grid", wrong, "The grid") for wrong in (None, "32", 1.5, (1, 2, 3, 4), ())),
-    *(("block", wrong, "The block") for wrong in (float("nan"), True, 1e30, (1, 2, 3, 4), ())),
-    *(
-        ("out", wrong, "The argument out must be")
-        for wrong in (None, "text", object(), numpy.array(["a"]), numpy.array(1.0), [1, 2])
-    ),
-    *(("blocks", wrong, "block's index") for wrong in ([1], [(0, -1)], "0", 5)),
+    *(("grid", wrong, "The grid") for wrong in (None, (1, 2, 3, 4))),
+    *(("block", wrong, "The block") for wrong in (1.5, ())),
+    *(("out", wrong, "argument out must be") for wrong in ([1, 2], numpy.array(["a"]), numpy.array(1.0))),
+    *(("blocks", wrong, "block's index") for wrong in ([1], [(0, -1)], 5)),
     *(("blocks", wrong, "different blocks") for wrong in ([], [0, 0])),
     ("kernel", None, "takes a kernel"),
     ("kernel", lambda out: out, "must be written with def"),

@@ -1,0 +1,25 @@
+"""Counts, origins and doubts as figures and widgets say them."""
+
+from hpclab.results import Origin
+
+
+def counted(count: int, noun: str) -> str:
+    """1 node, 2 nodes, 1,024 nodes."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def unless_measured(origin: Origin) -> str:
+    """Such as " (emulated)": what a title says of numbers that are not measured."""
+    return f" ({origin})" * (origin is not Origin.MEASURED)
+
+
+def numbered(count: int, unit: str) -> str:
+    """1 process, 4 processes: `count` of the plural `unit`."""
+    one = unit.removesuffix("es" if unit.endswith("sses") else "s")
+    return f"{count} {one if count == 1 else unit}"
+
+
+def doubted(sentence: str, *doubts: str) -> str:
+    """The first of the `doubts` (see `quality.doubt`) that is not empty, else `sentence`."""
+    why = next(filter(None, doubts), "")
+    return why[:1].upper() + why[1:] if why else sentence

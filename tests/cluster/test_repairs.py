@@ -1,0 +1,72 @@
+"""Which nodes are replaced, when, how often, and when that ends; with a list in the place of real nodes."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hpclab.cluster import repairs
+from hpclab.cluster.errors import JoinError, NodeLost
+from hpclab.cluster.repairs import SUSPENDED, TRIES, Repairs
+from hpclab.cluster.roster import Roster
+
+LIMIT = 60.0  # seconds in which a node joins
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """Repairs of two nodes, of which those in `here` have joined; `wait(seconds)` repairs that much later."""
+    clock, here, suspended, replaced = [1000.0], ["a", "b"], [], []
+    monkeypatch.setattr(repairs, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(repairs, "cut_logs", lambda _: None)
+    roster = Roster()
+    roster.want(["a", "b"], clock[0])
+    roster.here = lambda: [name for name in roster.names if name in here]
+    roster.missing = lambda: [name for name in roster.names if name not in here]
+    roster.suspended = lambda name: name in suspended
+    roster.identity = lambda name: SimpleNamespace(pid=7, here=False, address=name)
+
+    def replace(names, _):
+        for name in names:
+            roster.replace(name, f"{name}'")
+            roster.submitted[f"{name}'"] = clock[0]
+        replaced.extend(names)
+        return [f"{name}'" for name in names]
+
+    nodes = SimpleNamespace(
+        roster=roster, replace=replace, refused={}, deaf=roster.suspended, ended=lambda *_: {},
+        why=lambda *_: "Nobody knows why.", request=SimpleNamespace(join_timeout=LIMIT),
+        activity=SimpleNamespace(check_cancelled=lambda: None),
+        backend=SimpleNamespace(single=False, directory=Path()),
+    )  # fmt: skip
+    found = Repairs(nodes)
+
+    def wait(seconds, times=1):
+        for _ in range(times):
+            clock[0] += seconds
+            found.repair()
+
+    return SimpleNamespace(here=here, suspended=suspended, replaced=replaced, wait=wait)
+
+
+def test_a_node_that_does_not_join_is_asked_for_again_after_its_limit_and_not_without_end(pool):
+    pool.here.remove("a")
+    pool.wait(LIMIT - 1)
+    assert pool.replaced == []
+    pool.wait(LIMIT + 1, times=TRIES + 2)
+    assert pool.replaced == ["a", "a'"]  # and is given up for the third; the other node goes on
+    pool.here.remove("b")
+    pool.wait(LIMIT)
+    with pytest.raises(JoinError, match=r"No node is left.*Nobody knows why"):
+        pool.wait(LIMIT + 1, times=TRIES)
+
+
+def test_a_suspended_node_is_told_of_and_given_up_after_its_limit(pool):
+    pool.suspended.append("a")
+    with pytest.warns(NodeLost, match="Node 0 .* is stopped .* given up after 20 s"):
+        pool.wait(1.0, times=int(SUSPENDED))  # of what passes at once one second counts
+    pool.wait(0.0)
+    assert pool.replaced == []
+    with pytest.warns(NodeLost, match="Node 0 .* was lost: it was stopped for 21 s"):
+        pool.wait(1.0)
+    assert pool.replaced == ["a"]

@@ -1,0 +1,174 @@
+"""Random slips put into the code one at a time, and whether a test goes red: `make mutants`.
+
+    make mutants ARGS='--count 200 --seed 13'
+
+A slip is another number, comparison, operator, condition or loop in a file of `PARTS`, made by cosmic-ray in
+a copy of the tree. The tests of its room are tried first, then all quick ones, then its room's slow ones.
+A slip that none of them sees is printed as a diff. The same seed brings the same slips back.
+"""
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.number_replacer import NumberReplacer
+from parso.python.tree import Number
+
+TREE = Path(__file__).parents[1]
+PARTS = [
+    "models/*.py", "schedules/*.py", "kernels/tracer/*.py", "exercises/**/*.py", "corpus/*.py",
+    "experiments/*.py", "figures/*.py", "cluster/request.py", "cluster/directives.py", "cluster/roster.py",
+    "cluster/turns.py", "cluster/maps/timeline.py", "cluster/gang/diagnosis.py", "cluster/slurm/records.py",
+]  # fmt: skip
+INK = "WrongNumber|BinaryOperator|UnaryOperator"  # left alone in figures, where a pixel more is no slip
+FAR = "NoOp|Exception|RemoveDecorator|AddNot|NumberReplacer|Bit|Shift|_Is|Operator_Is"  # no plausible slips
+QUICK = "not slurm and not browser and not slow and not soak"
+LONGEST = 300.0  # seconds of one run of tests: a slip may make a loop endless
+
+
+class WrongNumber(NumberReplacer):
+    """One more or one less of a count; of any other number half, or twice as much."""
+
+    def mutate(self, node, index):
+        value = ast.literal_eval(node.value)
+        if value == 0 or (isinstance(value, int) and value < 20):
+            value += (1, -1)[index]
+        else:
+            value = value * 2 if index == 0 else type(value)(value / 2)
+        return Number(f" {value!r}", node.start_pos)
+
+
+class Mutant(NamedTuple):
+    """An operator of cosmic-ray at the `occurrence`th place where it applies."""
+
+    file: str
+    line: int
+    operator: type
+    occurrence: int
+
+
+def operators(file: Path) -> list[type]:
+    """What may be changed in `file`."""
+    found = [plugins.get_operator(name) for name in plugins.operator_names() if not re.search(FAR, name)]
+    found = [WrongNumber, *(operator for operator in found if not operator.arguments())]
+    return [one for one in found if file.parent.name != "figures" or not re.search(INK, one.__name__)]
+
+
+def places(file: Path) -> dict[tuple[int, int], list[Mutant]]:
+    """What can be changed at each place of a file."""
+    nodes = list(ast_nodes(get_ast(file.read_text())))
+    found: dict[tuple[int, int], list[Mutant]] = {}
+    for operator in operators(file):
+        spots = [start for node in nodes for start, _ in operator().mutation_positions(node)]
+        for occurrence, spot in enumerate(spots):
+            here = str(file.relative_to(TREE)), spot[0]
+            found.setdefault(spot, []).append(Mutant(*here, operator, occurrence))
+    return found
+
+
+def chosen(count: int, seed: int, only: str) -> list[Mutant]:
+    """So many slips, at places that are all as likely; `only` stands in their files' names."""
+    files = sorted(file for part in PARTS for file in TREE.glob(f"hpclab/{part}") if only in str(file))
+    spots = [mutants for file in files for _, mutants in sorted(places(file).items())]
+    draw = random.Random(seed)
+    return [draw.choice(mutants) for mutants in draw.sample(spots, min(count, len(spots)))]
+
+
+def suites(file: str) -> list[list[str]]:
+    """Words for pytest, the likeliest to see a slip first."""
+    room = Path("tests", *Path(file).parts[1:-1])
+    while not (TREE / room).is_dir() or room == Path("tests"):
+        room = room.parent if room != Path("tests") else Path("tests", "faults")
+    named = [str(path.relative_to(TREE)) for path in (TREE / "tests").rglob(f"test_{Path(file).stem}.py")]
+    slow = "not slurm and not browser and not soak"
+    return [*([["-m", QUICK, *named]] if named else []), ["-m", QUICK, str(room)], ["-m", QUICK, "tests"],
+            ["-m", slow, str(room)]]  # fmt: skip
+
+
+def red(copy: Path, words: list[str]) -> str:
+    """The last lines of tests that fail, "" where none does."""
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *words]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=copy, env=environment, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said.seek(0)
+        return said.read()[-2000:] if process.returncode not in (0, 5) else ""  # 5: no test has that mark
+
+
+def survives(copy: Path, mutant: Mutant) -> str:
+    """The change as a diff if no test sees it, else nothing."""
+    original, file = TREE / mutant.file, copy / mutant.file
+    before = original.read_text()
+    after = mutate_code(before, mutant.operator(), mutant.occurrence)
+    file.write_text(after)
+    try:
+        if not any(red(copy, words) for words in suites(mutant.file)):
+            return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
+    finally:
+        shutil.copy2(original, file)
+    return ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("make mutants", description=__doc__)
+    parser.add_argument("--count", type=int, default=200, help="how many slips (200)")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--only", default="", help="of files with this in their path")
+    parser.add_argument("--jobs", type=int, default=2, help="tried at the same time (2)")
+    options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, too
+    tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=TREE, text=True).split("\0")
+    mutants = chosen(options.count, options.seed, options.only)
+    with tempfile.TemporaryDirectory(prefix="hpclab-mutants-") as folder:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            for name in filter(None, tracked):
+                place = Path(folder, str(number), name)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(TREE / name, place)
+            copies.put(Path(folder, str(number)))
+
+        def tried(mutant: Mutant) -> str:
+            copy = copies.get()
+            try:
+                return survives(copy, mutant)
+            finally:
+                copies.put(copy)
+
+        if failed := red(Path(folder, "0"), ["-m", QUICK, "tests"]):
+            raise SystemExit(f"{failed}\nThe quick tests are red without a slip: mend them first.")
+        left = 0
+        with ThreadPoolExecutor(options.jobs) as threads:
+            for done, (mutant, diff) in enumerate(zip(mutants, threads.map(tried, mutants), strict=True), 1):
+                left += bool(diff)
+                word = "SURVIVED" if diff else "killed"
+                said = f"{done}/{len(mutants)} {word} {mutant.file}:{mutant.line} {mutant.operator.__name__}"
+                print(said, *diff.splitlines()[3:], sep="\n    ", flush=True)
+    killed = len(mutants) - left
+    print(f"{killed} of {len(mutants)} killed ({killed / len(mutants):.0%}), seed {options.seed}")
+
+
+if __name__ == "__main__":
+    main()
