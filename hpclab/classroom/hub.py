@@ -96,17 +96,17 @@ def _checked(kind: Any, table: str, values: Mapping[str, Any], **more: Any) -> A
 
 
 def script(
-    profile: Profile, command: Sequence[str], *, home: str, keep: Sequence[str],
+    profile: Profile, command: Sequence[str], *, home: str, exported: Sequence[str],
     directives: Sequence[str], prologue: Sequence[str],
 ) -> str:  # fmt: skip
     """The batch script of a learner's server.
 
-    `command` runs in `home` with the variables named in `keep` of whoever submits it; `directives` and
+    `command` runs in `home` with the variables named in `exported` of whoever submits it; `directives` and
     `prologue` are the site's. What a learner says is in none of them.
     """
     log = f"{home.replace('%', '%%')}/{LOG}"
     own = [f"--job-name={JOB}", f'--output="{log}"', "--open-mode=truncate", f'--chdir="{home}"',
-           f"--export={','.join(keep)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
+           f"--export={','.join(exported)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
     asked = profile.directives()
     said = {option.partition("=")[0] for option in asked}
     site = [option for option in directives if option.partition("=")[0] not in said]

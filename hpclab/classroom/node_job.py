@@ -86,7 +86,7 @@ class NodeJobs:
                 for key in ("home", "scratch")[: 1 + bool(self.site.scratch)]:
                     self.here.attempt(key, self._share, key)
                 if self.site.wall:
-                    self.here.attempt("wall", node_probe.shell, self.here.asked["shell"]["wall"])
+                    self.here.attempt("wall", node_probe.run_shell, self.here.asked["shell"]["wall"])
                 while self.shared and len(self.told) < nodes and self._another(door):
                     pass
                 if len(self.told) == nodes > 1:
@@ -179,12 +179,14 @@ class NodeJobs:
 
     def _last_words(self, name: str) -> str:
         logs = (command.last_lines(Path(folder, f"{name}.err"), 2, 300) for folder in self.shared.values())
-        return node_probe.line(" ".join(logs))
+        return node_probe.printable_line(" ".join(logs))
 
     def _meet(self) -> None:
         """Tell each node where the others listen, and wait until they have tried to reach one another."""
         for folder in self.shared.values():
-            node_probe.put(f"{folder}/peers", {node["host"]: node["at"] for node in self.told.values()})
+            node_probe.write_json(
+                f"{folder}/peers", {node["host"]: node["at"] for node in self.told.values()}
+            )
         _until(
             lambda: all("between nodes" in self._answer(name).get("wrong", ()) for name in self.told), _LATE
         )

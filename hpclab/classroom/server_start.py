@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     number = port(job)
     url = urlsplit(environment["JUPYTERHUB_SERVICE_URL"])
     environment["JUPYTERHUB_SERVICE_URL"] = urlunsplit(url._replace(netloc=f"{url.hostname}:{number}"))
-    tell(number, environment)
+    report_port(number, environment)
     words = [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments]
     os.execve(words[0], words, environment)  # noqa: S606
 
@@ -48,7 +48,7 @@ def port(job: int, many: int = MANY) -> int:
     return number
 
 
-def tell(number: int, environment: dict[str, str]) -> None:
+def report_port(number: int, environment: dict[str, str]) -> None:
     """Let the hub know the port; OSError where it does not answer."""
     request = urllib.request.Request(  # noqa: S310 - the hub's own address, from the hub
         f"{environment['JUPYTERHUB_API_URL']}/batchspawner", json.dumps({"port": number}).encode(),

@@ -170,7 +170,7 @@ class LearnerSpawner(SlurmSpawner):
         python = self.site.interpreter().split() or [sys.executable]
         return hub.script(
             self.profile, [*python, "-P", "-m", "hpclab.classroom.server_start", *self.get_args()],
-            home=self.req_homedir, keep=sorted(self.get_env()), directives=self.site.directives(),
+            home=self.req_homedir, exported=sorted(self.get_env()), directives=self.site.directives(),
             prologue=self.site.prologue(),
         )  # fmt: skip
 

@@ -39,7 +39,7 @@ GPU = {"name": "GPU", "cores": 8, "memory": "32 GiB", "gpus": 1, "partition": "g
 def test_the_batch_script_is_made_of_profile_and_site_and_says_each_option_once():
     (profile,) = hub.read({"profile": [GPU]}).profiles
     said = hub.script(
-        profile, ["python3", "-P", "my server"], home="/home/a b%", keep=["HOME", "JUPYTERHUB_API_TOKEN"],
+        profile, ["python3", "-P", "my server"], home="/home/a b%", exported=["HOME", "JUPYTERHUB_API_TOKEN"],
         directives=["--partition=main", "--account=course"], prologue=["module load python/3.12"],
     )  # fmt: skip
     assert said == SCRIPT
