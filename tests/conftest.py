@@ -19,7 +19,7 @@ import pytest
 
 from hpclab.cluster import Pool, local_slurm, slurm
 from hpclab.cluster.host import processes
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.slurm import Slurm
 
 T = TypeVar("T")

@@ -11,14 +11,14 @@ from hpclab.results import Result
 from hpclab.trace import Event, Trace
 
 PATHS = [Path("/home/learner/hpclab/notebook.ipynb")] * 50
-JOB = {"partition": "main", "nodes": 1, "node_list": "", "submitted": 1.0, "started": 2.0, "user": "learner"}
-WAITS = JOB | {"limit": 60.0, "priority": 1, "array_job": 6, "array_task": 3}
+JOB = {"partition": "main", "nodes": 1, "node_list": "", "submitted": 1.0, "started": 2.0}
+WAITS = JOB | {"limit": 60.0, "array_job": 6, "array_task": 3}
 SHOWN = [
     (Slurm("local", "23.11", {"PATH": "/usr/bin:" * 100}), "<hpclab's Slurm 23.11>"),
     (Job(7, "x", "PENDING", "Resources", **WAITS), "<Job 6_3 x: PENDING, Resources>"),
     (Job(7, "x", "RUNNING", "None", **WAITS | {"node_list": "n2"}), "<Job 6_3 x: RUNNING, n2>"),
     (FinishedJob(7, "x", "FAILED", ended=3.0, exit_code=2, **JOB), "<Job 7 x: FAILED, exit code 2>"),
-    (Node("n1", "mixed", 4, 2**30, 0, ("main",), "", 3), "<Node n1: mixed, 3 of 4 cores idle>"),
+    (Node("n1", "mixed", 4, 2**30, 0, "", 3), "<Node n1: mixed, 3 of 4 cores idle>"),
     (Trace((Event(0, "compute", 0.0, 1.0),) * 500, 4, 0.0, 1.5), "<Trace of 4 ranks: 500 events in 1.5 s>"),
     (Layout(PATHS[0].parent, PATHS, []), "<Layout in /home/learner/hpclab: 50 files written, 0 kept>"),
     (Saved(PATHS[0], ["a"] * 50, []), "<Saved notebook.ipynb: 50 files, 0 left out>"),

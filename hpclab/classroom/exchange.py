@@ -12,9 +12,7 @@ def read(place: Path, largest: int) -> tuple[bytes, os.stat_result]:
 
     OSError where it cannot be opened, ValueError where it is no such file.
     """
-    file = os.open(
-        place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    )  # a pipe must not keep us
+    file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not keep us
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
@@ -31,7 +29,7 @@ def read(place: Path, largest: int) -> tuple[bytes, os.stat_result]:
 def put(place: Path, content: bytes, mode: int) -> None:
     """Write `content` aside and rename it to `place`, with these permissions whatever the umask says."""
     draft = place.with_name(f".{secrets.token_hex(16)}.part")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(file, "wb") as opened:
             os.fchmod(file, mode)

@@ -1,22 +1,4 @@
-"""What a site says of its hub: the table [hub] of site.toml, and the job that each learner's server is.
-
-[hub]
-address = "10.0.0.1"               where the compute nodes reach the host of the hub
-port = 8000                        of browsers: on loopback, for a web server in front; or with
-certificate, key = "/etc/…"        TLS of the hub's own, on every address
-idle = "01:00:00"                  a server that nobody uses for so long ends
-servers = 60                       at most at once
-course = "https://…/hpclab.git"    a repository for nbgitpuller; left out: the course as it is installed
-branch = "main"
-
-[[hub.profile]]                    what a learner may choose from; by name, and nothing else
-name = "CPU"
-cores = 2
-memory = "4 GiB"
-time = "04:00:00"
-gpus = 0
-partition = ""                     where it differs from [slurm]
-"""
+"""The table [hub] of site.toml (explained in slurm/hub/site.toml), and the job that a learner's server is."""
 
 import re
 import shlex
@@ -34,41 +16,33 @@ JOB = "hpclab-server"
 LOG = ".hpclab-server.log"  # in the learner's home: what the last server wrote
 
 
-def _name(name: str, value: object) -> str:
+def _text(name: str, value: object, pattern: str, allowed: str) -> str:
     text: str = checks.instance(name, value, str, "text, in quotes")
-    if not re.fullmatch(r"[\w .,:()+/-]{1,60}", text):
-        raise ValueError(f"{name} must be 1 to 60 letters, digits, spaces or any of . , : ( ) + / -.")
-    return text
-
-
-def _repository(name: str, value: object) -> str:
-    text: str = checks.instance(name, value, str, "text, in quotes")
-    if text and not re.fullmatch(r"(https://|ssh://|file:///)[\w./:@~+-]{1,400}", text):
-        raise ValueError(f"{name} must begin with https://, ssh:// or file:///, not {checks.shown(value)}.")
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"{name} must {allowed}, not {checks.shown(value)}.")
     return text
 
 
 def _file(name: str, value: object) -> str:
     text: str = checks.instance(name, value, str, "text, in quotes")
-    if text and not Path(text).is_file():
+    if not Path(text).is_file():
         raise ValueError(f"{name} must be a file, not {checks.shown(value)}.")
     return text
-
-
-def _word(name: str, value: object) -> str:
-    return "" if value == "" else checks.identifier(name, value)
 
 
 @dataclass(frozen=True)
 class Profile:
     """A server's job: `memory` in bytes, `time` in seconds; a `partition` of its own or ""."""
 
-    name: str = checks.field(_name, "CPU")
+    name: str = checks.field(
+        _text, "CPU", pattern=r"[\w .,:()+/-]{1,60}",
+        allowed="be 1 to 60 letters, digits, spaces or any of . , : ( ) + / -",
+    )  # fmt: skip
     cores: int = checks.field(checks.integer, 2, low=1, high=1024)
     memory: int = checks.field(request.bytes_of, 4 * 2**30)
     time: float = checks.field(request.time_limit, 4 * 3600.0)
     gpus: int = checks.field(checks.integer, 0, low=0, high=64)
-    partition: str = checks.field(_word, "")
+    partition: str = checks.field(checks.identifier, "")
 
     def summary(self) -> str:
         """Its name and what it gives, for a learner to choose by."""
@@ -88,13 +62,16 @@ class Profile:
 class Hub:
     """What a hub is started with; `idle` in seconds, `profiles` in the order in which learners see them."""
 
-    address: str = checks.field(_word, "")
+    address: str = checks.field(checks.identifier, "")
     port: int = checks.field(checks.integer, 8000, low=1, high=65535)
     certificate: str = checks.field(_file, "")
     key: str = checks.field(_file, "")
     idle: float = checks.field(request.time_limit, 3600.0)
     servers: int = checks.field(checks.integer, 60, low=1, high=10_000)
-    course: str = checks.field(_repository, "")
+    course: str = checks.field(
+        _text, "", pattern=r"(https://|ssh://|file:///)[\w./:@~+-]{1,400}",
+        allowed="begin with https://, ssh:// or file:///, and be an address",
+    )  # fmt: skip
     branch: str = checks.field(checks.identifier, "main")
     profiles: tuple[Profile, ...] = (Profile(),)
 
@@ -114,24 +91,24 @@ def _checked(kind: Any, table: str, values: Mapping[str, Any], **more: Any) -> A
     known = {part.name: part.metadata["check"] for part in fields(kind) if "check" in part.metadata}
     for key in values:
         checks.choice(f"A key of {table}", key, known)
-    return kind(**{key: known[key](f"{table}.{key}", value) for key, value in values.items()}, **more)
+    said = {key: value for key, value in values.items() if value != ""}  # which is as good as none
+    return kind(**{key: known[key](f"{table}.{key}", value) for key, value in said.items()}, **more)
 
 
 def script(
-    profile: Profile, command: Sequence[str], *, home: str, keep: Sequence[str],
-    directives: Sequence[str] = (), prologue: Sequence[str] = (),
+    profile: Profile, command: Sequence[str], *, home: str, exported: Sequence[str],
+    directives: Sequence[str], prologue: Sequence[str],
 ) -> str:  # fmt: skip
     """The batch script of a learner's server.
 
-    `command` runs in `home` with the variables named in `keep` of whoever submits it; `directives` and
+    `command` runs in `home` with the variables named in `exported` of whoever submits it; `directives` and
     `prologue` are the site's. What a learner says is in none of them.
     """
     log = f"{home.replace('%', '%%')}/{LOG}"
     own = [f"--job-name={JOB}", f'--output="{log}"', "--open-mode=truncate", f'--chdir="{home}"',
-           f"--export={','.join(keep)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
+           f"--export={','.join(exported)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip
     asked = profile.directives()
     said = {option.partition("=")[0] for option in asked}
     site = [option for option in directives if option.partition("=")[0] not in said]
     lines = [f"#SBATCH {option}" for option in (*own, *site, *asked)]
-    lines += prologue
-    return "\n".join(["#!/bin/bash", *lines, f"exec {shlex.join(command)}", ""])
+    return "\n".join(["#!/bin/bash", *lines, *prologue, f"exec {shlex.join(command)}", ""])

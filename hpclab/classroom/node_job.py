@@ -86,13 +86,18 @@ class NodeJobs:
                 for key in ("home", "scratch")[: 1 + bool(self.site.scratch)]:
                     self.here.attempt(key, self._share, key)
                 if self.site.wall:
-                    self.here.attempt("wall", node_probe.shell, self.here.asked["shell"]["wall"])
+                    self.here.attempt("wall", node_probe.run_shell, self.here.asked["shell"]["wall"])
                 while self.shared and len(self.told) < nodes and self._another(door):
                     pass
                 if len(self.told) == nodes > 1:
                     self._meet()
         finally:
-            self._end()
+            # By name: sbatch may have been interrupted before it said the job's number.
+            words = ["scancel", "--quiet", f"--name={self.name}", f"--user={os.getuid()}"]
+            with suppress(SlurmError):
+                slurm_commands.run(words, slurm_commands.hiding_nothing(self.slurm.environment))
+            for folder in [*self.shared.values()] * 3:  # a program that is being killed may still write there
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _share(self, key: str) -> None:
         path = Path.home() if key == "home" else Path(self.site.expanded("scratch"))
@@ -100,20 +105,20 @@ class NodeJobs:
         self.shared[key] = tempfile.mkdtemp(prefix=f".{self.name}-", dir=above)
 
     def _another(self, door: node_probe.Listener) -> bool:
-        """Whether one node more has told; else `wrong` has why not."""
+        """Whether one node more has told; else `trouble`, or what is wrong with the home, has why not."""
         name, others = str(len(self.told)), ",".join(node["host"] for node in self.told.values())
+        exclude = [f"--exclude={others}"] if others else []
         try:
             job = self.slurm.submit(
                 self._script(name, door), *self.options, "--nodes=1", "--ntasks=1", "--time=5",
-                "--no-requeue", "--output=/dev/null", "--chdir=/", f"--job-name={self.name}",
-                *([f"--exclude={others}"] if others else []),
+                "--no-requeue", "--output=/dev/null", "--chdir=/", f"--job-name={self.name}", *exclude,
             )  # fmt: skip
             self.say(f"Job {job} is in the queue.")
-            trouble = self._trouble(job, name)
+            trouble = self._wait(job, name)
         except SlurmError as error:
             trouble = str(error)
-        if word := self._word(name):
-            self.told[name] = word
+        if answer := self._answer(name):
+            self.told[name] = answer
             return True
         where = f"on another node than {others}: " if others else ""
         self.trouble = trouble and where + trouble
@@ -137,26 +142,26 @@ class NodeJobs:
         ours = {"Python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
         ours |= {name: found for name in packages if (found := version(name))}
         python = site.interpreter() or shlex.quote(sys.executable)
+        modules = "".join(map(_LOAD.format, site.modules))
+        sbatch = ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *self.options]
         texts = {
             "local": f"at={site.local}; {_ABOVE}{_WRITE}",
             "wall": f"at={site.wall}; {_MODE}{_WRITE}",
-            "modules": f"set +eu; {{ {SHELL}; }} >/dev/null 2>&1\n"
-            + "".join(map(_LOAD.format, site.modules)),
+            "modules": f"set +eu; {{ {SHELL}; }} >/dev/null 2>&1\n{modules}",
             "image": f"apptainer exec {site.image} true",
         }
         return {key: text for key, text in texts.items() if getattr(site, key)} | {
             "python": f"{python} -c {shlex.quote(_SOFTWARE)} {shlex.quote(json.dumps(ours))}",
-            "sbatch on nodes": _OUTSIDE
-            + shlex.join(["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *self.options]),
+            "sbatch on nodes": _OUTSIDE + shlex.join(sbatch),
         }
 
-    def _trouble(self, job: int, name: str) -> str:
+    def _wait(self, job: int, name: str) -> str:
         """Why it tells nothing; "" once it has told, and where it ended and nothing of it came back."""
         begin = time.monotonic()
-        while not self._word(name):
+        while not self._answer(name):
             found, passed = self.slurm.queue([job]), time.monotonic() - begin
             if not found or found[-1].ended:
-                return "" if _until(lambda: self._word(name), 3) else self._last_words(name)
+                return "" if _until(lambda: self._answer(name), 3) else self._last_words(name)
             if found[-1].state == "PENDING":
                 if passed > WAIT:
                     return f"it still waits after {WAIT:g} s: {self.slurm.explain(found[-1].reason)}"
@@ -165,7 +170,7 @@ class NodeJobs:
             time.sleep(0.2)
         return ""
 
-    def _word(self, name: str) -> dict[str, Any]:
+    def _answer(self, name: str) -> dict[str, Any]:
         """What a node told, through whichever folder it came; empty where nothing has."""
         for folder in self.shared.values():
             with suppress(OSError, ValueError, RecursionError):
@@ -174,22 +179,18 @@ class NodeJobs:
 
     def _last_words(self, name: str) -> str:
         logs = (command.last_lines(Path(folder, f"{name}.err"), 2, 300) for folder in self.shared.values())
-        return node_probe.line(" ".join(logs))
+        return node_probe.printable_line(" ".join(logs))
 
     def _meet(self) -> None:
+        """Tell each node where the others listen, and wait until they have tried to reach one another."""
         for folder in self.shared.values():
-            node_probe.put(f"{folder}/peers", {node["host"]: node["at"] for node in self.told.values()})
-        _until(lambda: all("between nodes" in self._word(name).get("wrong", ()) for name in self.told), _LATE)
-        self.told = {name: self._word(name) or word for name, word in self.told.items()}
-
-    def _end(self) -> None:
-        """By name: sbatch may have been interrupted before it said the job's number."""
-        environment = slurm_commands.hiding_nothing(self.slurm.environment)
-        words = ["scancel", "--quiet", f"--name={self.name}", f"--user={os.getuid()}"]
-        with suppress(SlurmError):
-            slurm_commands.run(words, environment)
-        for folder in [*self.shared.values()] * 3:  # a program that is being killed may still write there
-            shutil.rmtree(folder, ignore_errors=True)
+            node_probe.write_json(
+                f"{folder}/peers", {node["host"]: node["at"] for node in self.told.values()}
+            )
+        _until(
+            lambda: all("between nodes" in self._answer(name).get("wrong", ()) for name in self.told), _LATE
+        )
+        self.told = {name: self._answer(name) or answer for name, answer in self.told.items()}
 
 
 def _until(condition: Callable[[], object], seconds: float) -> bool:

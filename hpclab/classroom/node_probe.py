@@ -1,7 +1,7 @@
 """What a node sees of a site's settings; a program of its own, of the standard library.
 
 The jobs of `hpclab doctor --site` carry its text, and run it by whatever Python a node has, maybe an old one.
-It answers with JSON in the folders that it shares with the host that asks, and holds what both ends do.
+It answers with JSON in the folders that it shares with the host that asks, and serves both ends.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ PATIENCE = 5.0  # seconds for a connection
 SKEW = 2.0  # seconds that clocks may differ
 
 
-def line(text: str) -> str:
+def printable_line(text: str) -> str:
     """The same in one line of bounded length, without signs that a terminal obeys."""
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))[:300]
 
 
-def address(interface: str) -> str:
+def ipv4_address(interface: str) -> str:
     """The IPv4 address of a network interface, or with "" the one that leads out; OSError where none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         if interface:
@@ -71,7 +71,7 @@ class Listener(socketserver.TCPServer):
         self.server_close()
 
 
-def ahead(where: list, token: str) -> tuple:
+def clock_offset(where: list, token: str) -> tuple:
     """Seconds that a Listener's clock is ahead of ours, and how uncertain: half the round trip."""
     with socket.create_connection(tuple(where), PATIENCE) as one:
         begin = time.monotonic()
@@ -83,14 +83,14 @@ def ahead(where: list, token: str) -> tuple:
         return float(said) - (time.time() - half), half
 
 
-def put(path: str, value: object) -> None:
+def write_json(path: str, value: object) -> None:
     """JSON in a file that is there whole or not at all."""
     with open(path + "~", "w") as file:
         json.dump(value, file)
     os.replace(path + "~", path)
 
 
-def shell(text: str) -> None:
+def run_shell(text: str) -> None:
     """Run it; OSError with the last line of what it complained of."""
     done = subprocess.run(
         ["bash", "-euc", text], stdin=subprocess.DEVNULL, capture_output=True, timeout=45, check=False
@@ -112,56 +112,55 @@ class Probe:
             step(*arguments)
         except Exception as error:
             said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.wrong[key] = line(said)
+            self.wrong[key] = printable_line(said)
 
     def listen(self) -> Listener:
         interface = self.asked["interface"]
-        self.attempt("interface", address, interface)
-        return Listener(address("" if self.wrong["interface"] else interface), self.asked["token"])
+        self.attempt("interface", ipv4_address, interface)
+        return Listener(ipv4_address("" if self.wrong["interface"] else interface), self.asked["token"])
 
     def run(self) -> None:
-        """All of it, and then wait to be cancelled, because the other node may still want to reach this."""
+        """All of it; then wait to be cancelled, because the other node may still want to connect to this."""
         with self.listen() as door:
             for key, folder in self.asked["shared"].items():
                 self.attempt(key, self.share, folder)
             for key, text in self.asked["shell"].items():
                 if key != "python" or not self.wrong.get("image"):
-                    self.attempt(key, shell, text)
+                    self.attempt(key, run_shell, text)
             self.attempt("nodes to this host", self.clock)
-            self.tell(door)
+            self.write_answer(door)
             if self.folders:
-                self.attempt("between nodes", self.reach, self.peers())
-                self.tell(door)
+                self.attempt("between nodes", self.connect_to_peers)
+                self.write_answer(door)
                 signal.pause()
 
-    def tell(self, door: Listener) -> None:
+    def write_answer(self, door: Listener) -> None:
         for folder in self.folders:
             told = {"host": self.host, "at": door.server_address, "wrong": self.wrong}
-            put(os.path.join(folder, self.asked["name"]), told)
+            write_json(os.path.join(folder, self.asked["name"]), told)
 
     def share(self, folder: str) -> None:
         if not os.path.isdir(folder):
             raise OSError("it is not the folder that this host sees there")
-        put(os.path.join(folder, self.asked["name"]), {})
+        write_json(os.path.join(folder, self.asked["name"]), {})
         self.folders.append(folder)
 
     def clock(self) -> None:
-        by, unsure = ahead(self.asked["login"], self.asked["token"])
+        by, unsure = clock_offset(self.asked["login"], self.asked["token"])
         way = "behind" if by > 0 else "ahead of"
         self.wrong["clocks"] = f"{abs(by):.1f} s {way} this host" if abs(by) - unsure > SKEW else ""
 
-    def peers(self) -> dict:
-        """Where the nodes listen, once all have told."""
-        while True:
+    def connect_to_peers(self) -> None:
+        """Connect to each node, once all have told where they listen."""
+        peers = {}  # type: dict
+        while not peers:
+            time.sleep(0.1)
             for folder in self.folders:
                 with suppress(OSError), open(os.path.join(folder, "peers")) as file:
-                    return dict(json.load(file))
-            time.sleep(0.1)
-
-    def reach(self, peers: dict) -> None:
+                    peers = json.load(file)
         for host, where in peers.items():
             try:
-                ahead(where, self.asked["token"])
+                clock_offset(where, self.asked["token"])
             except OSError as error:
                 raise OSError(f"no way to {host} at {where[0]}: {error.strerror or error}") from None
 

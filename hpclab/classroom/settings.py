@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,7 @@ SHELL = "command -v module >/dev/null || { before=$PATH; . /etc/profile; PATH=$P
 
 
 def _time(name: str, value: object) -> float:
-    if not isinstance(value, str):
-        raise ValueError(f'{name} must be text in quotes, such as "02:00:00", not {checks.shown(value)}.')
-    return request.time_limit(name, value)
+    return request.time_limit(name, checks.instance(name, value, str, 'text in quotes, such as "02:00:00"'))
 
 
 def _path(name: str, value: object) -> str:
@@ -62,7 +60,7 @@ def _python(name: str, value: object) -> str:
 
 
 def _modules(name: str, value: object) -> tuple[str, ...]:
-    listed = value if isinstance(value, list | tuple) else [value]
+    listed = value if isinstance(value, list) else []
     wrong = [each for each in listed if not isinstance(each, str) or not _MODULE.fullmatch(each)]
     if listed is not value or wrong:
         raise ValueError(
@@ -76,8 +74,8 @@ def _modules(name: str, value: object) -> tuple[str, ...]:
 class Site:
     """What a site's file says, checked; text is "" and a tuple empty where it says nothing.
 
-    `time` in seconds, or None: the longest that a learner's job of the class may ask for. Paths as written,
-    with their $NAME. `hub` is the table of that name, unread. `file` is where all this stands.
+    `time` in seconds, or None: the longest that a job of the class may ask for. Paths as written, with their
+    $NAME. `hub` is the table of that name, unread. `file` is where all this stands.
     """
 
     partition: str = checks.field(checks.identifier, "", "slurm")
@@ -115,10 +113,9 @@ class Site:
         `variables` are the learner's own (USER, HOME ...), which scratch and wall may name; ValueError for
         one that is not set. `local` keeps its variables: they are the node's.
         """
-        told = {
-            f"{tool}_{name.upper()}": getattr(self, name)
-            for name in _SPOKEN if getattr(self, name) for tool in ("SBATCH", "SALLOC", "SLURM")
-        }  # fmt: skip
+        named = {name: value for name in _SPOKEN if (value := getattr(self, name))}
+        tools = ("SBATCH", "SALLOC", "SLURM")
+        told = {f"{tool}_{name.upper()}": value for name, value in named.items() for tool in tools}
         extra = [each for each in self.directives() if not each.startswith(("--partition", "--account"))]
         pools: dict[str, object] = {
             "QUEUE": self.partition, "ACCOUNT": self.account, "INTERFACE": self.interface,
@@ -168,9 +165,10 @@ def read(path: str | Path | None = None) -> Site:
     if status.st_mode & stat.S_IWOTH:
         raise ValueError(f"{file} must be a file that not everybody may write to (chmod o-w).")
     try:
-        return _checked(tomllib.loads(text.decode()), str(file))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tables = tomllib.loads(text.decode())
+    except ValueError as error:
         raise ValueError(f"{file} is not TOML: {error}.") from None
+    return _checked(tables, str(file))
 
 
 def found() -> Site:
@@ -187,24 +185,22 @@ def _checked(tables: Mapping[str, Any], file: str) -> Site:
     for table, keys in tables.items():
         if table == "hub":
             values["hub"] = dict(checks.instance(f"[hub] in {file}", keys, Mapping, "a table"))
-            continue
-        if keys == {} and table not in {name.partition(".")[0] for name in parts}:
-            raise _unknown(table, [*parts], file)
-        for key, value in keys.items() if isinstance(keys, Mapping) else [("", keys)]:
-            name = f"{table}.{key}".rstrip(".")
-            if name in parts and value != "":  # as in a template that nobody has filled in
-                values[key] = parts[name].metadata["check"](f"{name} in {file}", value)
-            elif name not in parts:
-                raise _unknown(name, [*parts], file)
+        elif not isinstance(keys, Mapping) or table not in {name.partition(".")[0] for name in parts}:
+            raise _unknown(".".join([table, *keys][:2]) if isinstance(keys, Mapping) else table, parts, file)
+        else:
+            for key, value in keys.items():
+                if not (part := parts.get(name := f"{table}.{key}")):
+                    raise _unknown(name, parts, file)
+                if value != "":  # as in a template that nobody has filled in
+                    values[key] = part.metadata["check"](f"{name} in {file}", value)
     site = Site(**values)
     directives.checked(f"[slurm] in {file}", site.directives())
     return site
 
 
-def _unknown(name: str, known: list[str], file: str) -> ValueError:
-    own = {each.partition(".")[2]: each for each in known}
-    near = [own[last] for last in (name.rpartition(".")[2],) if last in own]
-    near = near or difflib.get_close_matches(name, known, 1, 0.7)
+def _unknown(name: str, known: Iterable[str], file: str) -> ValueError:
+    last = [each for each in known if each.partition(".")[2] == name.rpartition(".")[2]]
+    near = last or difflib.get_close_matches(name, known, 1, 0.7)
     tables = ", ".join(dict.fromkeys(f"[{each.partition('.')[0]}]" for each in known))
     meant = f"did you mean {near[0]}?" if near else f"its tables are {tables} and [hub]."
     return ValueError(f"{file} has a setting that nobody reads, {checks.shown(name)}: {meant}")

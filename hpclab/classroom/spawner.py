@@ -4,19 +4,22 @@
   request's `user_options` into the batch script.
 - A server tells its hub the port on which it listens, and nothing else. batchspawner's own handler sets any
   attribute of the spawner, `exec_prefix` too, so that a learner's token would run commands as the hub.
-- Slurm's programs are called as the learner, by argument lists, with a closed umask.
-- The queue is asked once for all servers.
-- A server whose job ends before it answers is given up at once, with the last lines of its log; and why the
-  last one ended is kept for the page from which it is started again.
+- Slurm's programs are called as the learner, by argument lists, with a closed umask; the queue is asked once
+  for all servers.
+- A server whose job ends before it answers is given up at once, with the last lines of its log.
 """
 
 import asyncio
 import hmac
 import json
+import math
 import os
 import pwd
 import shlex
+import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -29,7 +32,7 @@ from tornado import web
 from traitlets import Instance
 
 from hpclab import checks
-from hpclab.classroom import hub, server_jobs
+from hpclab.classroom import hub
 from hpclab.classroom.settings import Site
 from hpclab.cluster.slurm import reasons, submission
 
@@ -72,10 +75,55 @@ default_handlers[:] = [one for one in default_handlers if one[1] is not BatchSpa
 default_handlers.append((r"/api/batchspawner", PortHandler))
 
 
+class Queue:
+    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most.
+
+    batchspawner asks twice a second for each server that starts: with forty the hub does little else.
+    """
+
+    EVERY, FIRST = 2.0, 0.2  # seconds; the least before a job that was just submitted is looked for
+    WORDS = ("squeue", "--noheader", "--states=all", f"--name={hub.JOB}", "--format=%i %T %r %B")
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+        self.asked, self.asking = -math.inf, asyncio.Lock()
+
+    async def job(self, number: str) -> str:
+        """State, reason and host of a job, "" where Slurm knows none. RuntimeError where nobody answers."""
+        async with self.asking:
+            wait = self.asked - time.monotonic() + (self.EVERY if number in self.jobs else self.FIRST)
+            if number not in self.jobs:  # submitted since, or long over: what is known says nothing
+                await asyncio.sleep(max(0.0, wait))
+                wait = 0.0
+            if wait <= 0:
+                said = await run(self.WORDS)
+                self.asked = time.monotonic()
+                lines = [line.split(maxsplit=1) for line in said.splitlines()]
+                self.jobs = {line[0]: line[1] for line in lines if len(line) == 2}
+        return self.jobs.get(number, "")
+
+
+async def run(words: Sequence[str], text: str = "", **options: Any) -> str:
+    """What a program prints that is given `text`; RuntimeError with its words where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", **options
+    )
+    try:
+        out, said = await asyncio.wait_for(process.communicate(text.encode()), 60)
+    except BaseException as error:
+        process.kill()
+        if isinstance(error, TimeoutError):
+            raise RuntimeError(f"{words[0]} did not answer within a minute") from None
+        raise
+    if process.returncode:
+        raise RuntimeError(said.decode(errors="replace").strip())
+    return out.decode(errors="replace").strip()
+
+
 class LearnerSpawner(SlurmSpawner):
     """`site`: the site's settings; `hub_settings`: its table [hub], read."""
 
-    queue = server_jobs.Queue()
+    queue = Queue()
     site = Instance(Site).tag(config=True)
     hub_settings = Instance(hub.Hub).tag(config=True)
 
@@ -83,8 +131,8 @@ class LearnerSpawner(SlurmSpawner):
     def profile(self) -> hub.Profile:
         """The one that the learner named, now or the last time, or the first."""
         said = (self.user_options or self.orm_spawner.user_options or {}).get("profile")
-        found = [one for one in self.hub_settings.profiles if one.name == said]
-        return (found or list(self.hub_settings.profiles))[0]
+        profiles = self.hub_settings.profiles
+        return next((one for one in profiles if one.name == said), profiles[0])
 
     async def get_options_form(self) -> str:
         """A list of profiles; "" where there is no choice, or for a learner whose server ended and who comes
@@ -115,17 +163,15 @@ class LearnerSpawner(SlurmSpawner):
 
     def get_env(self) -> dict[str, str]:
         learner = {"USER": self.user.name, "LOGNAME": self.user.name, "HOME": self.req_homedir}
-        told = self.site.environment(learner)
-        return {**super().get_env(), "HPCLAB_SITE_ENVIRONMENT": json.dumps(told)}
+        return {**super().get_env(), "HPCLAB_SITE_ENVIRONMENT": json.dumps(self.site.environment(learner))}
 
     async def _get_batch_script(self, **subvars: Any) -> str:
         """As `hub.script` writes it; batchspawner's `subvars` hold what a learner may have said."""
-        site = self.site
-        python = site.interpreter().split() or [sys.executable]
+        python = self.site.interpreter().split() or [sys.executable]
         return hub.script(
-            self.profile, [*python, "-P", "-m", "hpclab.classroom.server", *self.get_args()],
-            home=self.req_homedir, keep=sorted(self.get_env()), directives=site.directives(),
-            prologue=site.prologue(),
+            self.profile, [*python, "-P", "-m", "hpclab.classroom.server_start", *self.get_args()],
+            home=self.req_homedir, exported=sorted(self.get_env()), directives=self.site.directives(),
+            prologue=self.site.prologue(),
         )  # fmt: skip
 
     async def run_command(self, cmd: str, input: str | None = None, env: dict[str, str] | None = None) -> str:
@@ -134,15 +180,12 @@ class LearnerSpawner(SlurmSpawner):
         if os.geteuid() == 0:
             groups = os.getgrouplist(known.pw_name, known.pw_gid)
             as_them |= {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": groups}
-        return await server_jobs.run(shlex.split(cmd), input or "", env=env, **as_them)
+        return await run(shlex.split(cmd), input or "", env=env, **as_them)
 
     async def query_job_status(self) -> JobStatus:
         """As batchspawner's, of the one queue. A Slurm that does not answer ends no server."""
-        if not self.job_id:
-            self.job_status = ""
-            return JobStatus.NOTFOUND
         try:
-            self.job_status = await self.queue.job(self.job_id)
+            self.job_status = await self.queue.job(self.job_id) if self.job_id else ""
         except (RuntimeError, OSError) as error:
             self.log.warning("The queue cannot be asked: %s", error)
             return JobStatus.UNKNOWN
@@ -190,6 +233,7 @@ class LearnerSpawner(SlurmSpawner):
         yield {"message": "Your job runs, and its server starts."}
 
     def clear_state(self) -> None:
+        """Keeps why the server ended for the page from which it is started again."""
         state = self.job_status.split()[0] if self.job_status else ""
         if state and not self.state_isrunning() and not self.state_ispending():
             how = _HOW.get(state, f"Slurm says {state}")

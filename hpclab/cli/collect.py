@@ -17,11 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpclab.classroom import summary
+    from hpclab.classroom import summary_file
     from hpclab.exercises.prediction import factor
 
-    found, refused = summary.collect(map(Path, options.places))
-    rows = summary.of_class(found, lessons())
+    found, refused = summary_file.collect(map(Path, options.places))
+    rows = summary_file.of_class(found, lessons())
     if options.json:
         learners = [{"learner": one.learner, "pseudonym": one.pseudonym, "made": one.made} for one in found]
         print(json.dumps({"learners": learners, "refused": refused, "lessons": rows}, indent=1))

@@ -10,8 +10,7 @@ from functools import partial
 from hpclab.classroom import preflight, settings
 from hpclab.classroom.preflight import Finding
 from hpclab.cli.doctor import wrapped
-from hpclab.cluster.slurm import Slurm, site_version
-from hpclab.cluster.slurm.site import found_environment
+from hpclab.cluster.slurm import Slurm, site_environment, site_version
 
 _BEFORE = ("SBATCH_", "SALLOC_", "SRUN_")  # by these an environment speaks before the file that is tried
 
@@ -24,7 +23,7 @@ def run(file: str, as_json: bool) -> int:
             "This machine leads to no site's Slurm (its commands and a slurm.conf) on which settings could "
             "be tried; `hpclab doctor` says what this machine can do alone."
         )
-    outside = {name: value for name, value in found_environment().items() if not name.startswith(_BEFORE)}
+    outside = {name: value for name, value in site_environment().items() if not name.startswith(_BEFORE)}
     found = preflight.findings(site, Slurm("site", version, outside), partial(print, file=sys.stderr))
     wrong = [one for one in found if one.state == "wrong"]
     if as_json:

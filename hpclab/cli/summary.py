@@ -15,13 +15,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpclab.classroom import exchange, summary
+    from hpclab.classroom import exchange, summary_file
 
     path = progress.kept(options)
     if not path.is_file():
         raise ValueError(f"Nothing is kept yet in {path.parent}; --folder names another course folder.")
-    content = summary.signed(ledger.read(path), path.parent, options.name)
-    own, called = path.with_name(summary.NAME), summary.read(content).learner
+    content = summary_file.signed(ledger.read(path), path.parent, options.name)
+    own, called = path.with_name(summary_file.NAME), summary_file.read(content).learner
     exchange.put(own, content, 0o600)
     print(f"{own}, signed as “{called}”, holds your predictions and solved exercises and nothing else.")
     if options.to:

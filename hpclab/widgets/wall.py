@@ -14,7 +14,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from hpclab import checks
-from hpclab.classroom import settings, wall
+from hpclab.classroom import settings, wall_folder
 from hpclab.cluster.slurm import Slurm, SlurmError, connect
 from hpclab.figures import style, wording
 from hpclab.figures import wall as figure
@@ -30,19 +30,19 @@ STOPS_AFTER = 8 * 3600.0  # seconds: a day of teaching, of which every sample of
 def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
     """Show a button by which the learner puts the speedups of `results` on the class's wall, and one that
     takes them back. Nothing is written before it is pressed, and nothing shown where there is no wall."""
-    if not os.environ.get(wall.FOLDER):
+    if not os.environ.get(wall_folder.FOLDER):
         return
-    place, shown = Path(os.environ[wall.FOLDER]), wall.points(results, along)
+    place, shown = Path(os.environ[wall_folder.FOLDER]), wall_folder.points(results, along)
     put = control(widgets.Button, "Show my points on the wall, without my name", disabled=not shown)
     back, said = control(widgets.Button, "Take my points off the wall"), widgets.HTML()
 
     def press(button: widgets.Button | None) -> None:
         try:
             if button is put:
-                wall.share(place, lesson, shown)
+                wall_folder.share(place, lesson, shown)
             elif button is back:
-                wall.take_back(place, lesson)
-            back.disabled = not wall.mine(place, lesson)
+                wall_folder.take_back(place, lesson)
+            back.disabled = not wall_folder.mine(place, lesson)
             text = f"Your points are {'not ' * back.disabled}on the wall."
         except OSError as error:
             text = f"The wall cannot be used now ({error.strerror or error}): tell your instructor."
@@ -73,7 +73,7 @@ class Looks:
 
     def __init__(self, lesson: str, folder: str | Path = "") -> None:
         environment = settings.found().environment() | dict(os.environ)
-        if not (place := folder or environment.get(wall.FOLDER)):
+        if not (place := folder or environment.get(wall_folder.FOLDER)):
             raise ValueError(
                 "No wall is named: HPCLAB_WALL, or wall in [paths] of the site's settings, is a folder in "
                 "which the whole class may make files."
@@ -94,7 +94,7 @@ class Looks:
 
     def figures(self) -> tuple[list[Figure], str]:
         """The speedups, the queue where there is one to ask, and what is to be said beside them. OSError."""
-        learners, passed_over = wall.read(self.place, self.lesson)
+        learners, passed_over = wall_folder.read(self.place, self.lesson)
         said = [f"{wording.counted(passed_over, 'file')} on the wall cannot be read."] * bool(passed_over)
         try:
             self.slurm = self.slurm or connect(start=False, export=False)

@@ -1,14 +1,19 @@
 """What a site says of its hub, the batch script that comes of it, and a server's port."""
 
 import asyncio
+import re
 import socket
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 
 import pytest
 
+from tests.classroom.test_settings import TEMPLATE
+
 pytest.importorskip("batchspawner", reason="needs the extra `hub`")
 
-from hpclab.classroom import hub, server, server_jobs
+from hpclab.classroom import hub, server_start, spawner
 
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=hpclab-server
@@ -34,14 +39,21 @@ GPU = {"name": "GPU", "cores": 8, "memory": "32 GiB", "gpus": 1, "partition": "g
 def test_the_batch_script_is_made_of_profile_and_site_and_says_each_option_once():
     (profile,) = hub.read({"profile": [GPU]}).profiles
     said = hub.script(
-        profile, ["python3", "-P", "my server"], home="/home/a b%", keep=["HOME", "JUPYTERHUB_API_TOKEN"],
+        profile, ["python3", "-P", "my server"], home="/home/a b%", exported=["HOME", "JUPYTERHUB_API_TOKEN"],
         directives=["--partition=main", "--account=course"], prologue=["module load python/3.12"],
     )  # fmt: skip
     assert said == SCRIPT
 
 
-def test_without_a_word_there_is_one_profile():
-    assert hub.read({}) == hub.Hub()
+def test_the_template_has_every_key_and_each_is_read():
+    text = re.sub(r"^# (?=\w+ = |\[\[)", "", TEMPLATE.read_text(), flags=re.MULTILINE)
+    table, own, course = tomllib.loads(text)["hub"], str(TEMPLATE), "https://example.org/hpclab"
+    assert {*table, "profiles"} - {"profile"} == {part.name for part in fields(hub.Hub)}
+    assert {*table["profile"][0]} == {part.name for part in fields(hub.Profile)}
+    read = hub.read(table | {"certificate": own, "key": own, "course": course, "port": 443})
+    profile = hub.Profile("CPU", 2, 4 * 2**30, 4 * 3600.0, 0, "teaching")
+    assert read == hub.Hub("10.0.0.1", 443, own, own, 3600.0, 60, course, "main", (profile,))
+    assert hub.read(dict.fromkeys(table.keys() - {"profile"}, "")) == hub.read({}) == hub.Hub()
     assert hub.read({}).profiles[0].summary() == "CPU: 2 cores, 4 GiB, for 4 h"
 
 
@@ -68,14 +80,12 @@ def test_what_cannot_be_is_named(table, words):
 
 
 def test_a_port_is_that_of_the_job_or_where_that_is_taken_another():
-    assert server.port(7) == server.port(20_007)
-    assert len({server.port(job) for job in range(1, 41)}) == 40
     with socket.socket() as taken:
         taken.bind(("", 0))
-        number = taken.getsockname()[1]
-        job = number - server.FIRST
-        assert 0 <= job < 50_000
-        assert server.port(job, many=50_000) != number
+        number, many = taken.getsockname()[1], 60_000
+        job = number - server_start.FIRST
+        assert server_start.port(job, many) != number
+    assert server_start.port(job, many) == server_start.port(job + many, many) == number
 
 
 def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
@@ -87,12 +97,12 @@ def test_the_queue_is_asked_for_a_job_that_was_submitted_since(monkeypatch):
         return "".join(f"{number} RUNNING None c1\n" for number in submitted)
 
     async def two():
-        queue = server_jobs.Queue()
+        queue = spawner.Queue()
         first = await queue.job("1")
         submitted.append("2")
         return first, await queue.job("2"), await queue.job("1"), await queue.job("2")
 
-    monkeypatch.setattr(server_jobs, "run", run)
+    monkeypatch.setattr(spawner, "run", run)
     with ThreadPoolExecutor(1) as thread:  # this one may be a browser's
         assert thread.submit(asyncio.run, two()).result() == ("RUNNING None c1",) * 4
     assert len(asked) == 2

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from hpclab.classroom import summary
+from hpclab.classroom import summary_file as summary
 from hpclab.cli import main
 from hpclab.course import Lesson, ledger
 
@@ -28,7 +28,7 @@ def sign(tmp_path):
     return signed
 
 
-def test_a_summary_comes_back_with_a_pseudonym_or_a_name(sign, tmp_path):
+def test_a_summary_comes_back_with_a_pseudonym_or_a_name(sign, tmp_path, monkeypatch):
     one = summary.read(sign())
     assert one.learner == one.pseudonym
     solved, predicted = one.entries
@@ -39,7 +39,11 @@ def test_a_summary_comes_back_with_a_pseudonym_or_a_name(sign, tmp_path):
     assert summary.read(sign("b")).pseudonym != one.pseudonym
     key = tmp_path / "a" / summary.KEY
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    key.chmod(0o644)
+    key.chmod(0o640)
+    with pytest.raises(ValueError, match="no key that is yours alone"):
+        sign()
+    key.chmod(0o600)
+    monkeypatch.setattr("os.getuid", lambda: key.stat().st_uid + 1)  # somebody else's
     with pytest.raises(ValueError, match="no key that is yours alone"):
         sign()
 

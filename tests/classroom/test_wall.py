@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from hpclab import quality
-from hpclab.classroom import wall
+from hpclab.classroom import wall_folder as wall
 from hpclab.models.scaling import Amdahl
 from hpclab.results import Origin
 from tests.conftest import until

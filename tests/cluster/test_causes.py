@@ -7,7 +7,7 @@ import pytest
 
 from hpclab.cluster.backends import causes
 from hpclab.cluster.backends.slurm import SlurmNodes
-from hpclab.cluster.slurm import FinishedJob, Job
+from hpclab.cluster.slurm import FinishedJob, Job, Slurm
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,31 @@ def test_without_a_sign_the_state_speaks():
     assert "job_script()" in causes.likely("FAILED", "distributed\nsomething else")
 
 
+def test_a_job_that_waits_is_told_with_its_reason_and_what_holds_nodes(tmp_path):
+    def job(number, name, state, nodes=1, reason="None"):
+        return Job(number, name, state, reason, "main", nodes, "n1", 0.0, 0.0, 600.0)
+
+    queue = [
+        job(7, "hpclab-a", "PENDING", reason="Resources"),
+        job(8, "hpclab-b", "RUNNING", 2),
+        job(9, "hpclab-c", "PENDING", 4),
+        job(10, "mine", "RUNNING"),
+        job(11, "later", "PENDING"),
+    ]
+    slurm = Slurm("site", "", {})
+    slurm.queue = lambda numbers=None: [one for one in queue if numbers is None or one.id in numbers]
+    told = causes.of_job(slurm, "hpclab-a", 7, [], False)
+    assert told.startswith("Job 7 is PENDING. Resources: it is the next to start")
+    assert " 2 nodes are held by other pools of yours: close()" in told
+    assert told.endswith("Jobs of yours that run: 10 (mine); `scancel NUMBER` ends one.")
+    (tmp_path / "err").write_text("MemoryError")
+    told = causes.of_job(slurm, "hpclab-a", 10, [tmp_path / "err"], False)
+    assert told.startswith(
+        "Job 10 is RUNNING on n1. Its log ends:\n    MemoryError\nLikely cause: the job used"
+    )
+    assert causes.of_job(slurm, "hpclab-a", 12, [], False) == "Job 12: gone from the queue."
+
+
 @pytest.mark.parametrize(("state", "age", "told"), [
     ("COMPLETING", 601, "reached its time limit (00:10:00; Pool(walltime=...)"),
     ("TIMEOUT", 601, "reached its time limit (00:10:00;"),
@@ -50,8 +75,8 @@ def test_without_a_sign_the_state_speaks():
     ("forgotten", 0, "reached its time limit (00:10:00;"),  # by the queue, which the history does not
 ])  # fmt: skip
 def test_a_node_lost_to_its_time_limit_is_told_so(state, age, told, monkeypatch):
-    queue = [Job(7, "a", state, "", "main", 1, "n1", 0.0, time.time() - age, 600.0, 1, "ada")]
-    past = [FinishedJob(7, "a", "TIMEOUT", "main", 1, "n1", 0.0, 1.0, 3.0, 0, "ada")]
+    queue = [Job(7, "a", state, "", "main", 1, "n1", 0.0, time.time() - age, 600.0)]
+    past = [FinishedJob(7, "a", "TIMEOUT", "main", 1, "n1", 0.0, 1.0, 3.0, 0)]
     nodes = object.__new__(SlurmNodes)
     nodes.slurm = SimpleNamespace(
         queue=lambda numbers: queue if state != "forgotten" else [], history=lambda numbers: past

@@ -5,11 +5,11 @@ import pytest
 from hpclab.cluster.slurm import records
 from hpclab.cluster.slurm.history import SiteHistory
 from hpclab.cluster.slurm.reasons import explain
-from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
+from hpclab.cluster.slurm_commands import SlurmTimeout
 
 
 class Site:
-    """Answers as Slurm's programs would; `accounted` and `remembered` are rows, or an error to raise."""
+    """Answers as Slurm's programs would, with rows, or raises the error that `accounted` is."""
 
     def __init__(self, accounted, remembered=(), codes=()):
         self.accounted, self.remembered, self.codes, self.asked = accounted, remembered, codes, []
@@ -32,13 +32,12 @@ TIMES = "2026-11-21T08:00:00", "2026-11-21T08:00:01", "2026-11-21T08:00:03"
 
 
 def _remembered(number, state, array=None, task="N/A"):
-    what = ["a name", state, "None", "main", "1", "c1", *TIMES, "1:00", "7", "ada"]
+    what = ["a name", state, "None", "main", "1", "c1", *TIMES, "1:00"]
     return [str(number), str(array or number), task, *what]
 
 
-@pytest.mark.parametrize("kind", [SlurmError, SlurmMissing, SlurmTimeout])
-def test_without_accounting_the_controller_is_asked_and_it_is_said(kind):
-    error = kind(words := "sacct: Slurm accounting storage is disabled")
+def test_without_accounting_the_controller_is_asked_and_what_it_forgets_is_still_known():
+    error = SlurmTimeout(words := "sacct: Slurm accounting storage is disabled")
     rows = [_remembered(7, "FAILED"), _remembered(8, "RUNNING"), _remembered(9, "COMPLETED", 8, "3")]
     history = SiteHistory(site := Site(error, rows, ["7                   768", "9      0", "nonsense"]))
     failed, task = history.jobs(None)
@@ -47,7 +46,8 @@ def test_without_accounting_the_controller_is_asked_and_it_is_said(kind):
     assert (task.array_job, task.array_task, task.exit_code) == (8, 3, 0)
     assert words in history.source
     assert "controller still remembers" in history.source
-    history.jobs(None)
+    site.remembered = [_remembered(10, "COMPLETED")]
+    assert [job.id for job in history.jobs(None)] == [7, 9, 10]
     assert site.asked.count("sacct") == 1  # it said no; every further question would wait as long
 
 
@@ -58,7 +58,7 @@ def test_exit_codes_as_squeue_writes_them():
 
 
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():
-    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0", "ada"]
+    row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0"]
     site = Site([row], [_remembered(6, "COMPLETED")])
     history = SiteHistory(site)
     assert [job.id for job in history.jobs({5})] == [5]
@@ -67,12 +67,20 @@ def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():
     assert "sacct" in history.source
 
 
-def test_what_the_controller_has_forgotten_is_still_known_here():
-    site = Site(SlurmError("sacct: disabled"), [_remembered(7, "COMPLETED")])
-    history = SiteHistory(site)
-    assert len(history.jobs({7})) == 1
-    site.remembered = [_remembered(8, "COMPLETED")]
-    assert [job.id for job in history.jobs(None)] == [7, 8]
+QUEUED = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "REQUEUED", "RESIZING",
+          "REQUEUE_HOLD", "SPECIAL_EXIT", "STAGE_OUT", "SIGNALING")  # fmt: skip
+OVER = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+        "PREEMPTED", "REVOKED", "TIMEOUT")  # fmt: skip
+
+
+def test_each_state_of_a_job_is_queued_or_over_and_only_a_pending_one_has_not_started():
+    """As `man squeue` has them under JOB STATE CODES."""
+    jobs = records.read_queue(_text([_remembered(7, state) for state in (*QUEUED, *OVER)]))
+    assert [job.state for job in jobs if not job.ended] == list(QUEUED)
+    assert [job.state for job in jobs if job.started is None] == ["PENDING"]
+    rows = [["RUNNING", "n[1-2]"], ["RUNNING", "n2"], ["PENDING", ""], ["SUSPENDED", "n9"], ["PENDING", ""],
+            ["PENDING", ""], ["COMPLETING", "n8"]]  # fmt: skip
+    assert records.read_load(_text(rows)) == (2, 3)
 
 
 @pytest.mark.parametrize(

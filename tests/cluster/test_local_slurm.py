@@ -5,12 +5,11 @@ import pwd
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from hpclab.cluster import local_slurm, slurm, slurm_commands
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing
 from hpclab.machine.probe import slurm as slurm_here
 from tests.cluster.conftest import LEFT, snapshot
@@ -19,7 +18,7 @@ from tests.conftest import until
 pytestmark = pytest.mark.slurm
 
 
-def test_eight_starts_at_once_are_one_that_is_found_and_leaves_nothing(state_dir: Path) -> None:
+def test_eight_starts_at_once_are_one_that_is_found_and_leaves_nothing(state_dir):
     before = snapshot([state_dir])
     with ThreadPoolExecutor(8) as threads:
         found = [start.result() for start in [threads.submit(local_slurm.up, nodes=2) for _ in range(8)]]
@@ -43,7 +42,7 @@ def test_eight_starts_at_once_are_one_that_is_found_and_leaves_nothing(state_dir
     assert local_slurm.find() is None
 
 
-def test_up_twice_is_up_once_and_another_shape_needs_restart(state_dir: Path) -> None:
+def test_up_twice_is_up_once_and_another_shape_needs_restart(state_dir):
     said: list[str] = []
     cluster = local_slurm.up(nodes=1, say=said.append)
     try:
@@ -70,7 +69,7 @@ def test_up_twice_is_up_once_and_another_shape_needs_restart(state_dir: Path) ->
         local_slurm.down()
 
 
-def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm, tmp_path: Path) -> None:
+def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm, tmp_path):
     with pytest.raises(ValueError, match="lines must be a whole number from 1"):
         local_slurm.logs(0)
     gone = LocalSlurm(tmp_path)
@@ -80,7 +79,7 @@ def test_a_wrong_word_and_a_slurm_that_is_down_are_told(local_slurm: LocalSlurm,
         gone.heal()
 
 
-def test_down_clears_what_a_killed_supervisor_left(state_dir: Path) -> None:
+def test_down_clears_what_a_killed_supervisor_left(state_dir):
     cluster = local_slurm.up(nodes=1)
     client = slurm.connect(export=False)
     client.submit(f"#!/bin/sh\n(setsid {LEFT} &)\n{LEFT}\n", "--output=/dev/null")
@@ -95,7 +94,7 @@ def test_down_clears_what_a_killed_supervisor_left(state_dir: Path) -> None:
     assert not files
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing(state_dir: Path, monkeypatch) -> None:
+def test_a_start_that_fails_says_why_and_leaves_nothing(state_dir, monkeypatch):
     broken = state_dir / "bin"
     broken.mkdir()
     (broken / "slurmd").write_text(
@@ -117,8 +116,8 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(state_dir: Path, monkeyp
     ],
 )
 def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
-    state_dir: Path, monkeypatch, place: str, name: str, value: object, words: str
-) -> None:
+    state_dir, monkeypatch, place, name, value, words
+):
     if name == "getegid" and os.getuid() == 0:
         monkeypatch.setattr("os.getuid", lambda: pwd.getpwnam("daemon").pw_uid)
     monkeypatch.setattr(f"{place}.{name}", lambda: value)
@@ -131,7 +130,7 @@ def test_where_slurm_would_not_start_doctor_and_up_say_so_in_one_sentence(
     assert not list(state_dir.iterdir())
 
 
-def test_without_the_programs_the_packages_are_named(state_dir: Path, monkeypatch) -> None:
+def test_without_the_programs_the_packages_are_named(state_dir, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(slurm_commands, "_ALSO_IN", ())
     with pytest.raises(SlurmMissing, match=r"apt install slurm-wlm munge.*still runs, on this machine"):

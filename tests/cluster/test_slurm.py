@@ -3,20 +3,18 @@
 import os
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from hpclab.cluster import slurm
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
-from hpclab.cluster.slurm import Slurm, SubmitError
+from hpclab.cluster.slurm import SubmitError
 from tests.conftest import until
 
 pytestmark = pytest.mark.slurm
 QUIET = "--output=/dev/null"
 
 
-def test_a_job_from_submission_to_history(client: Slurm, tmp_path: Path) -> None:
+def test_a_job_from_submission_to_history(client, tmp_path):
     job = client.submit("#!/bin/sh\nexit 3\n", "--job-name=three", f"--output={tmp_path}/out", "--time=2")
     ended = client.wait(job, 60)
     assert (ended.state, ended.name, ended.limit, ended.nodes) == ("FAILED", "three", 120.0, 1)
@@ -28,7 +26,7 @@ def test_a_job_from_submission_to_history(client: Slurm, tmp_path: Path) -> None
     assert job not in [waiting.id for waiting in client.queue()]
 
 
-def test_arrays_dependencies_and_reasons(client: Slurm) -> None:
+def test_arrays_dependencies_and_reasons(client):
     array = client.submit("#!/bin/sh\nsleep 30\n", "--array=1-6%2", QUIET)
     after = client.submit("#!/bin/sh\ntrue\n", f"--dependency=afterok:{array}", QUIET)
     until(lambda: sum(job.state == "RUNNING" for job in client.queue([array])) == 2, "two of its tasks run")
@@ -53,18 +51,14 @@ def test_arrays_dependencies_and_reasons(client: Slurm) -> None:
         (["--partition=nosuch"], "main has"),
     ],
 )  # fmt: skip
-def test_what_can_never_run_is_refused_at_once_with_the_limits(
-    client: Slurm, options: list[str], limit: str
-) -> None:
+def test_what_can_never_run_is_refused_at_once_with_the_limits(client, options, limit):
     with pytest.raises(SubmitError, match=limit):
         client.submit("#!/bin/sh\ntrue\n", QUIET, *options)
     assert client.queue() == []
     assert not [job for job in client.history() if job.nodes == 0 and job.state == "FAILED"]
 
 
-def test_pretend_gpus_are_seen_by_batch_scripts_and_tasks_never_as_cuda(
-    client: Slurm, tmp_path: Path
-) -> None:
+def test_pretend_gpus_are_seen_by_batch_scripts_and_tasks_never_as_cuda(client, tmp_path):
     ask = 'echo "$HPCLAB_PRETEND_GPUS|$CUDA_VISIBLE_DEVICES"'
     script = f"#!/bin/sh\nexport CUDA_VISIBLE_DEVICES=5\n{ask}\nsrun -n1 sh -c '{ask}'\n"
     job = client.submit(
@@ -78,9 +72,7 @@ def test_pretend_gpus_are_seen_by_batch_scripts_and_tasks_never_as_cuda(
 
 
 @pytest.mark.parametrize("gone", ["/nowhere/slurm.conf", ""])
-def test_a_kernel_inside_a_job_hands_nothing_down(
-    local_slurm: LocalSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
-) -> None:
+def test_a_kernel_inside_a_job_hands_nothing_down(local_slurm, tmp_path, monkeypatch, gone):
     monkeypatch.delenv("HPCLAB_SLURM")  # look for a site's Slurm too, and find none
     for name in ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_NNODES", "SLURM_MEM_PER_CPU"):
         monkeypatch.setenv(name, "9")
@@ -102,7 +94,7 @@ SET_BY_A_MODULE = {
 }  # fmt: skip
 
 
-def test_our_own_takes_no_variable_of_a_sites_module(local_slurm: LocalSlurm, monkeypatch) -> None:
+def test_our_own_takes_no_variable_of_a_sites_module(local_slurm, monkeypatch):
     for name, value in SET_BY_A_MODULE.items():
         monkeypatch.setenv(name, value)
     client = slurm.connect(export=True)

@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +11,10 @@ from hpclab.cluster.slurm import records as slurm_records
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> Callable[[str, str], Slurm]:
+def fake(tmp_path):
     """Put a shell script in the place of a command; every call is written down in `calls`."""
 
-    def put(name: str, body: str) -> Slurm:
+    def put(name, body):
         command = tmp_path / name
         command.write_text(f"#!/bin/sh\necho {name} >> {tmp_path}/calls\n{body}\n")
         command.chmod(0o755)
@@ -25,7 +23,7 @@ def fake(tmp_path: Path) -> Callable[[str, str], Slurm]:
     return put
 
 
-def _calls(place: Path) -> int:
+def _calls(place):
     return len((place / "calls").read_text().splitlines())
 
 
@@ -36,7 +34,7 @@ def _calls(place: Path) -> int:
         (lambda it: it.submit("#!/bin/sh\n"), SubmitError, "may or may not be in the queue", 1),
     ],
 )
-def test_a_hanging_command_is_tried_again_but_never_sbatch(monkeypatch, ask, error, words, tries) -> None:
+def test_a_hanging_command_is_tried_again_but_never_sbatch(monkeypatch, ask, error, words, tries):
     begun = []
 
     def run(words, *, timeout, **_):
@@ -49,7 +47,7 @@ def test_a_hanging_command_is_tried_again_but_never_sbatch(monkeypatch, ask, err
     assert len(begun) == tries
 
 
-def test_what_fails_once_is_tried_again_and_a_plain_refusal_is_not(fake, tmp_path: Path) -> None:
+def test_what_fails_once_is_tried_again_and_a_plain_refusal_is_not(fake, tmp_path):
     client = fake(
         "squeue",
         f"[ $(wc -l < {tmp_path}/calls) -gt 1 ] && exit 0\n"
@@ -63,20 +61,19 @@ def test_what_fails_once_is_tried_again_and_a_plain_refusal_is_not(fake, tmp_pat
     assert _calls(tmp_path) == 3
 
 
-def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path: Path) -> None:
-    row = slurm_records.SEPARATOR.join(
-        ["{}", "{}", "N/A", "a | b", "RUNNING", "None", "main", "1", "node1", "1700000000", "1700000001",
-         "N/A", "1:00", "7", "ada"]
-    )  # fmt: skip
-    client = fake("squeue", "\n".join(f"echo '{row.format(n, n)}'" for n in (1, 2, 3)))
-    for number in (1, 2, 3):
+def test_all_jobs_are_asked_for_in_one_command(fake, tmp_path):
+    rest = ["None", "main", "1", "node1", "1700000000", "1700000001", "N/A", "1:00"]
+    rows = [[n, n, "N/A", "a | b", state, *rest] for n, state in (("1", "RUNNING"), ("2", "TIMEOUT"))]
+    client = fake("squeue", "\n".join(f"echo '{slurm_records.SEPARATOR.join(row)}'" for row in rows))
+    for number in (1, 2):
         (job,) = client.queue([number])
         assert (job.id, job.name, job.started, job.limit) == (number, "a | b", 1700000001.0, 60.0)
+    assert [job.id for job in client.queue()] == [1]
     assert _calls(tmp_path) == 1
 
 
 @pytest.fixture
-def of_a_site(tmp_path: Path, monkeypatch) -> Path:
+def of_a_site(tmp_path, monkeypatch):
     """A slurm.conf that this environment leads to."""
     (conf := tmp_path / "slurm.conf").write_text("ClusterName=site\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -85,13 +82,13 @@ def of_a_site(tmp_path: Path, monkeypatch) -> Path:
     return conf
 
 
-def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, of_a_site) -> None:
+def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, of_a_site):
     fake("scontrol", "echo 'scontrol: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
     with pytest.raises(SlurmError, match=r"site has a Slurm.*DOWN.*HPCLAB_SLURM=local"):
         slurm.connect(export=False)
 
 
-def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monkeypatch) -> None:
+def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monkeypatch):
     fake("scontrol", "echo 'Slurmctld(primary) at head is UP'")
     fake("sinfo", "echo slurm 25.05.1")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -101,14 +98,10 @@ def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monke
     assert "SLURM_JOB_ID" not in os.environ
 
 
-OPTIONS = [
-    ("--job-name=a\nb",), ("-J", "$(id)"), ("--account=" + "a" * 10_000,), ("--qos",), (3,),
-]  # fmt: skip
+OPTIONS = [("--job-name=a\nb",), ("-J", "$(id)"), ("--account=" + "a" * 10_000,), ("--qos",), (3,)]
 # -1 would be an option of scancel, 2.5 job 2, True job 1, and None every job that is no array's.
-NO_JOBS = [0, -1, 2.5, True, float("nan"), 1e30, "7", None, []]
-ASKED = [
-    Slurm.cancel, Slurm.wait, lambda it, job: it.queue([job]), lambda it, job: it.history([job]),
-]  # fmt: skip
+NO_JOBS = [0, -1, 2.5, True, float("nan"), 1e30, "7", None]
+ASKED = [Slurm.cancel, Slurm.wait, lambda it, job: it.queue([job]), lambda it, job: it.history([job])]
 
 
 @pytest.mark.parametrize(
@@ -138,16 +131,13 @@ SCRIPTS = {
     b"#!/bin/bash\rhostname\r": "carriage return",
     b"hostname\ndate\n": "must begin with #! .*; that line is 'hostname'",
     b"#! \nhostname\n": "must begin with #! and the path of an interpreter",
-    b"\n \n": "is empty",
-    b"#!/bin/sh\n" + b"#" * 5_000_000: "larger than 4 MB",
-}
-FILES = {
-    "#!/bin/sh\n".encode("utf-16"): "UTF-16", b"\x7fELF\0\0": "NUL", b"": "is empty",
+    b"\n \n": "is empty", b"#!/bin/sh\n" + b"#" * 5_000_000: "larger than 4 MB",
 }  # fmt: skip
+FILES = {"#!/bin/sh\n".encode("utf-16"): "UTF-16", b"\x7fELF\0\0": "NUL", b"": "is empty"}
 
 
 @pytest.mark.parametrize("content", SCRIPTS | FILES, ids=lambda content: repr(content[:24]))
-def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: Path, content: bytes) -> None:
+def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path, content):
     client, file = fake("sbatch", "echo 1"), tmp_path / "script.sh"
     file.write_bytes(content)
     for script in (file, str(file), *([content.decode()] if content in SCRIPTS else [])):
@@ -158,7 +148,7 @@ def test_what_sbatch_would_not_take_is_refused_with_the_way_out(fake, tmp_path: 
     assert not (tmp_path / "calls").exists()
 
 
-def test_what_cannot_be_read_is_told(fake, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_told(fake, tmp_path):
     client = fake("sbatch", "echo 1")
     with pytest.raises(SubmitError, match="is a directory"):
         client.submit(tmp_path)
@@ -168,7 +158,7 @@ def test_what_cannot_be_read_is_told(fake, tmp_path: Path) -> None:
         Slurm("site", "", {"PATH": "/nowhere"}).queue()
 
 
-def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
+def test_directives_that_sbatch_would_pass_over_are_told(fake):
     with pytest.warns(UserWarning, match="sbatch does not read #SBATCH -n 4: a command stands before it"):
         fake("sbatch", "echo 1").submit("#!/bin/sh\n#SBATCH -t 5\n\n# words\nset -e\n#SBATCH -n 4\n")
 
@@ -186,7 +176,7 @@ def test_directives_that_sbatch_would_pass_over_are_told(fake) -> None:
         ("sbatch: debug:  x\nsbatch: error: y\nsbatch: error: y\n\n", "y"),
     ],
 )  # fmt: skip
-def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> None:
+def test_all_that_a_program_says_is_kept_as_one_line(said, told):
     assert slurm_commands.sentence(said) == told
     assert len(slurm_commands.sentence("\n".join(f"sbatch: error: {n}" for n in range(10_000)))) < 1100
 
@@ -201,7 +191,7 @@ def test_all_that_a_program_says_is_kept_as_one_line(said: str, told: str) -> No
         ("Requested node configuration is not available", "MaxMemPerCPU"),
     ],
 )
-def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:
+def test_a_refusal_has_its_remedy(fake, refusal, words):
     client = fake("sbatch", f"cat <<'end' >&2\nsbatch: error: {refusal}\nend\nexit 1")
     with pytest.raises(SubmitError, match=words) as told:
         client.submit("#!/bin/sh\n")
@@ -209,7 +199,7 @@ def test_a_refusal_has_its_remedy(fake, refusal: str, words: str) -> None:
     assert ".." not in str(told.value).replace("...", "")
 
 
-def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) -> None:
+def test_variables_that_speak_before_the_script_are_named(fake, tmp_path):
     client = fake("sbatch", f"env > {tmp_path}/env; echo 'sbatch: error: no' >&2; exit 1")
     client.environment |= {"SBATCH_QOS": "x", "SBATCH_WAIT": "1", "SQUEUE_STATES": "RUNNING"}
     with pytest.raises(SubmitError, match=r"sets SBATCH_QOS=x, SBATCH_WAIT=1, which sbatch takes before"):
@@ -229,17 +219,17 @@ def test_variables_that_speak_before_the_script_are_named(fake, tmp_path: Path) 
     ["Welcome to 2026\n* 7 nodes are down *\n12", "sbatch: lua: hello\n12;c\n",
      "Submitted batch job 12 on cluster c", "12\r\n", "12\nBye."],
 )  # fmt: skip
-def test_the_jobs_number_among_a_sites_own_words(said: str) -> None:
+def test_the_jobs_number_among_a_sites_own_words(said):
     assert submission.job_id(said) == 12
 
 
 @pytest.mark.parametrize("said", ["Welcome", "job 12 of 13", "12 jobs"])
-def test_a_job_without_a_number_is_told(fake, said: str) -> None:
+def test_a_job_without_a_number_is_told(fake, said):
     with pytest.raises(SubmitError, match=r"no job's number .* may or may not be in the queue"):
         fake("sbatch", f"echo '{said}'").submit("#!/bin/sh\n")
 
 
-def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake) -> None:
+def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake):
     fake("sinfo", "echo Welcome; echo 'gpu|1-00:00:00|4|64|515000|(null)'")
     client = fake("sbatch", "echo 'sbatch: error: Requested node configuration is not available' >&2; exit 1")
     with pytest.raises(SubmitError, match=r"Partitions here: gpu has 4 node\(s\) of 64 core\(s\)"):
@@ -247,23 +237,23 @@ def test_what_a_wrapper_prints_beside_sinfos_answer_is_passed_over(fake) -> None
     assert client.nodes() == []
 
 
-def test_what_is_no_choice_of_slurm_is_refused(monkeypatch) -> None:
+def test_what_is_no_choice_of_slurm_is_refused(monkeypatch):
     monkeypatch.setenv("HPCLAB_SLURM", "Local")
     with pytest.raises(ValueError, match="HPCLAB_SLURM must be \"local\" or not be set, not 'Local'"):
         slurm.site_version()
 
 
-def test_accounting_and_gpus_as_sites_print_them() -> None:
+def test_accounting_and_gpus_as_sites_print_them():
     line = slurm_records.SEPARATOR.join(
         ["12_3", "a", "CANCELLED by 7", "gpu", "2", "n[1-2]", "2026-11-21T08:00:00", "Unknown",
-         "2026-11-21T08:00:05", "0:15", "ada"]
+         "2026-11-21T08:00:05", "0:15"]
     )  # fmt: skip
     (job,) = slurm_records.read_accounting(line + "\n" + line.replace("CANCELLED by 7", "RUNNING"))
     assert (job.id, job.array_task, job.state, job.started, job.exit_code) == (12, 3, "CANCELLED", None, 143)
     node = slurm_records.SEPARATOR.join(
-        ["n1", "mixed", "64", "515000", "gpu:a100:4(S:0-1),gpu:v100:2,lustre:1", "gpu", "none", "60/3/1/64"]
+        ["n1", "mixed", "64", "515000", "gpu:a100:4(S:0-1),gpu:v100:2,lustre:1", "none", "60/3/1/64"]
     )
     (read,) = slurm_records.read_nodes(node)
     assert (read.gpus, read.cores, read.idle, read.reason) == (6, 64, 3, "")
     assert slurm_records.read_nodes("nonsense\n\x00\n") == slurm_records.read_queue("a\x1fb\n") == []
-    assert slurm_records.read_completion_log(["", "garbage", "JobId=x"]) == []
+    assert slurm_records.read_completion_log("\ngarbage\nJobId=x") == []

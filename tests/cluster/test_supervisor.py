@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -13,12 +12,11 @@ import pytest
 from hpclab.cluster import local_slurm, slurm
 from hpclab.cluster.host import processes
 from hpclab.cluster.host.processes import Process
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
 from hpclab.cluster.slurm_commands import SlurmError
 from tests.conftest import until
 
 
-def test_a_process_is_known_by_its_start_and_a_zombie_is_dead() -> None:
+def test_a_process_is_known_by_its_start_and_a_zombie_is_dead():
     child = subprocess.Popen(["sleep", "100"])
     known = Process.of(child.pid)
     assert known
@@ -31,7 +29,7 @@ def test_a_process_is_known_by_its_start_and_a_zombie_is_dead() -> None:
     child.wait()
 
 
-def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped() -> None:
+def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped():
     program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(99)"
     stubborn = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert stubborn.stdout
@@ -48,7 +46,7 @@ def test_what_will_not_end_when_asked_is_killed_and_nobody_elses_child_is_reaped
 
 
 @pytest.mark.slurm
-def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(local_slurm: LocalSlurm):
+def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows(local_slurm):
     assert local_slurm.directory.stat().st_mode & 0o077 == 0
     key = local_slurm.directory / "munge" / "key"
     assert key.stat().st_mode & 0o177 == 0
@@ -61,7 +59,7 @@ def test_its_secrets_are_private_and_its_ports_on_loopback_where_the_name_allows
 
 
 @pytest.mark.slurm
-def test_a_supervisor_parents_all_and_ends_with_all_when_its_files_are_removed(state_dir: Path) -> None:
+def test_a_supervisor_parents_all_and_ends_with_all_when_its_files_are_removed(state_dir):
     cluster = local_slurm.up(nodes=1)
     supervisor = cluster.supervisor
     assert supervisor

@@ -35,7 +35,7 @@ class Site(Slurm):
 
 
 def ended(number, state="COMPLETED", code=0, **task):
-    return FinishedJob(number, "a", state, "main", 1, "node1", 0.0, 1.0, 3.0, code, "ada", **task)
+    return FinishedJob(number, "a", state, "main", 1, "node1", 0.0, 1.0, 3.0, code, **task)
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_what_is_no_job_id(jobs, said, capsys):
 
 
 def test_the_tasks_of_an_array_are_named_as_squeue_names_them(capsys):
-    queue = [Job(6, "a", "COMPLETED", "", "main", 1, "node1", 0.0, 1.0, 60.0, 1, "ada", 1, 6)]
+    queue = [Job(6, "a", "COMPLETED", "", "main", 1, "node1", 0.0, 1.0, 60.0, 1, 6)]
     tasks = [ended(6, array_task=1, array_job=6), ended(7, array_task=0, array_job=6)]
     assert len(follow(Site(queue, tasks), ["6"])) == 2
     said = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 
 
 @pytest.fixture

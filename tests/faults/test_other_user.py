@@ -17,7 +17,7 @@ import pytest
 import hpclab
 from hpclab.cluster import Pool
 from hpclab.cluster.host import processes
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from tests.conftest import until
 
 PYTHON = shutil.which("python3", path="/usr/bin:/bin")  # the tests' own may lie where only root may go

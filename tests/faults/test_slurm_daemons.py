@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpclab.cluster import local_slurm as up_and_down
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.slurm import Slurm, SlurmError
 from tests.conftest import fail_node, gone, until
 

@@ -41,9 +41,8 @@ JOBQUEUE = "interface: eth0\nmemory: 1 GiB"
 
 def _system(file: str) -> str:
     """The lines of root and of the daemons' own users, whom packages made."""
-    return "".join(
-        re.findall(r"^[^:\n]+:[^:\n]*:(?:\d{1,3}|64\d{3}):.*\n", Path(file).read_text(), re.MULTILINE)
-    )
+    pattern = r"^[^:\n]+:[^:\n]*:(?:\d{1,3}|64\d{3}):.*\n"
+    return "".join(re.findall(pattern, Path(file).read_text(), re.MULTILINE))
 
 
 def _missing() -> str:
@@ -150,17 +149,16 @@ class Site(AbstractContextManager):
         files = {
             "slurm.conf": conf,
             "etc/hosts": f"127.0.0.1 localhost\n{names}",
-            "etc/passwd": _system("/etc/passwd")
-            + "".join(f"{name}:x:{uid}:{uid}::{SHARED}/{name}:/bin/sh\n" for name, uid in self.users.items()),
-            "etc/group": _system("/etc/group")
-            + "".join(f"{name}:x:{uid}:\n" for name, uid in self.users.items()),
-            "etc/shadow": "root:*:1::::::\n" + "".join(f"{name}:*:1::::::\n" for name in self.users),
-            **{
-                f"{name}/.config/dask/jobqueue.yaml": f"jobqueue:\n  slurm:\n{settings}" if settings else ""
-                for name in self.users
-            },
+            "etc/passwd": _system("/etc/passwd"), "etc/group": _system("/etc/group"),
+            "etc/shadow": "root:*:1::::::\n",
             **{f"bin/{name}": text for name, text in programs.items()},
-        }
+        }  # fmt: skip
+        for name, uid in self.users.items():
+            files["etc/passwd"] += f"{name}:x:{uid}:{uid}::{SHARED}/{name}:/bin/sh\n"
+            files["etc/group"] += f"{name}:x:{uid}:\n"
+            files["etc/shadow"] += f"{name}:*:1::::::\n"
+            text = f"jobqueue:\n  slurm:\n{settings}" if settings else ""
+            files[f"{name}/.config/dask/jobqueue.yaml"] = text
         for name, text in files.items():
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
             self.path(name).write_text(text)

@@ -97,11 +97,9 @@ class Hub:
 
     def answers(self):
         assert self.process.poll() is None, self.log()[-3000:]
-        ask = (
-            "import sys, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=2)"
-        )
+        ask = "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open"
         with contextlib.suppress(AssertionError):
-            return not self.site.run(sys.executable, "-c", ask, f"{ADDRESS}/hub/health")
+            return not self.site.python(f"{ask}('{ADDRESS}/hub/health', timeout=2)")
 
     def end(self, how="TERM"):
         """As `kill -HOW` of the hub; its proxy ends with it or is taken over."""
@@ -113,10 +111,8 @@ class Hub:
 
     def job(self, user):
         """Number and host of the job that is a user's server; two "" without one."""
-        said = self.site.run(
-            "squeue", "-h", "-n", "hpclab-server", "-t", "R", "-o", "%i %N", "-u", user
-        ).split()
-        return tuple(said) if said else ("", "")
+        words = ("squeue", "-h", "-n", "hpclab-server", "-t", "R", "-o", "%i %N", "-u", user)
+        return tuple(self.site.run(*words).split()) or ("", "")
 
 
 class Page:
@@ -168,10 +164,8 @@ class Page:
         cell.locator(".cm-content").click()
         self.page.keyboard.press("Control+Home")
         self.page.keyboard.type(f"{text}\n")
-        name = self.page.url.rpartition("/")[2]
-        until(
-            lambda: text in self.fetch(f"/user/{self.user}/api/contents/hpclab/{name}")[1], "it is saved", 60
-        )
+        path = f"/user/{self.user}/api/contents/hpclab/{self.page.url.rpartition('/')[2]}"
+        until(lambda: text in self.fetch(path)[1], "it is saved", 60)
 
     def open(self, name):
         self.page.goto(f"{ADDRESS}/user/{self.user}/lab/workspaces/{secrets.token_hex(4)}/tree/hpclab/{name}")

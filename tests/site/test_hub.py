@@ -110,14 +110,9 @@ def test_nobody_reaches_another_learners_server_dashboard_scheduler_sockets_or_f
     """Bob, from his browser and from a shell on the host of Ada's server, while her pool runs."""
     ada, bob, site = *learners, hub.site
     job, host = hub.job("ada")
-    for path in (
-        "/user/ada/lab",
-        "/user/ada/api/contents",
-        "/user/ada/hpclab/dashboard/status",
-        "/user/ada/files/hpclab/00_start_here.ipynb",
-    ):
-        assert bob.fetch(path)[0] in (403, 404), path
-        assert ada.fetch(path)[0] == 200, path
+    for path in ("lab", "api/contents", "hpclab/dashboard/status", "files/hpclab/00_start_here.ipynb"):
+        assert bob.fetch(f"/user/ada/{path}")[0] in (403, 404), path
+        assert ada.fetch(f"/user/ada/{path}")[0] == 200, path
     assert bob.fetch("/hub/api/users/ada")[0] in (403, 404)
     hers = hubs.ports(site, host, "ada")
     assert len(hers) >= 4  # her server, a kernel, the pool's scheduler and its dashboard
@@ -162,10 +157,7 @@ def test_a_hub_that_is_killed_and_started_again_finds_the_servers(hub, learners)
 
 
 ENDINGS = {
-    "its job ended by an operator": (
-        "scancel {job}",
-        "it was ended by you, by an operator, or because nobody",
-    ),
+    "its job ended by an operator": ("scancel {job}", "it was ended by you, by an operator, or because no"),
     "preempted": (
         "sbatch --partition=urgent --nodes=3 --ntasks-per-node=5 --output=/dev/null --wrap='sleep 20'",
         "a job of higher priority took its node",
@@ -247,15 +239,12 @@ def test_a_course_update_reaches_a_learner_who_has_edited_and_loses_and_doubles_
     for notebook in site.path("made/notebooks").glob("0[12]_*.ipynb"):
         notebook.write_text(notebook.read_text().replace('"# ', '"# Newer: ', 1))
     site.root(f"{MADE} commit -qam two; {MADE} push -q {SHARED}/course main; chmod -R go+rX {SHARED}/course")
-    link = {
-        "repo": COURSE,
-        "branch": "main",
-        "urlpath": "lab/tree/course/notebooks/02_write_a_gpu_kernel.ipynb",
-    }
+    second = "course/notebooks/02_write_a_gpu_kernel.ipynb"
+    link = {"repo": COURSE, "branch": "main", "urlpath": f"lab/tree/{second}"}
     eve.page.goto(f"{ADDRESS}/hub/user-redirect/git-pull?{urlencode(link)}")
     eve.lab()
     said = eve.fetch(f"/user/eve/api/contents/{first}")[1]
     assert (said.count("eves_own = 1"), said.count("# Newer: ")) == (1, 1)
-    assert "# Newer: " in eve.fetch("/user/eve/api/contents/course/notebooks/02_write_a_gpu_kernel.ipynb")[1]
+    assert "# Newer: " in eve.fetch(f"/user/eve/api/contents/{second}")[1]
     assert sorted(one["name"] for one in eve.get("api/contents/course/notebooks")["content"]) == names
     assert [one["name"] for one in eve.get("api/contents/")["content"]].count("course") == 1

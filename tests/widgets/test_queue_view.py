@@ -13,11 +13,11 @@ from hpclab.exercises.lesson_04.job_follow import ThisMachine
 from hpclab.widgets import queue_view
 from tests.conftest import until
 
-NODES = [Node(f"node{n}", "idle", 1, 2**30, 0, ("main",), "") for n in (1, 2, 3)]
+NODES = [Node(f"node{n}", "idle", 1, 2**30, 0, "") for n in (1, 2, 3)]
 
 
 def job(number, state, nodes="", reason="", **more):
-    return Job(number, "train", state, reason, "main", 1, nodes, 0.0, 0.0, 60.0, 1, "ada", **more)
+    return Job(number, "train", state, reason, "main", 1, nodes, 0.0, 0.0, 60.0, **more)
 
 
 class Spoken(Slurm):

@@ -3,7 +3,7 @@
 import ipywidgets as widgets
 import pytest
 
-from hpclab.classroom import wall as folder
+from hpclab.classroom import wall_folder as folder
 from hpclab.cli import main
 from hpclab.cluster.slurm import Slurm, SlurmMissing
 from hpclab.widgets import wall

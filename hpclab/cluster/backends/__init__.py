@@ -50,8 +50,7 @@ class Backend(Protocol):
         """Why these nodes have not joined: state, last words and likely cause; may take as long as Slurm."""
 
     def starved(self, names: Iterable[str]) -> float:
-        """Seconds so far in which one of these nodes wanted a core and had none, the most of any; 0 where
-        that cannot be seen from here."""
+        """The most seconds in which one of these nodes wanted a core and had none; 0 where nobody can say."""
         return 0.0
 
     def log(self, name: str) -> str:

@@ -1,8 +1,8 @@
 """The batch jobs of a pool, made by dask-jobqueue: one job a node, or one job for all of them.
 
-dask-jobqueue puts its arguments into the script as they are. So everything that reaches it here has been
-checked (see request.py and site_settings.py), paths are quoted, and the script goes to sbatch's standard
-input, never through a file that others could read or replace.
+dask-jobqueue puts its arguments into the script as they are: request.py and site_settings.py have checked
+them, and paths are quoted. The script goes to sbatch's standard input, never through a file that others could
+read or replace.
 """
 
 from __future__ import annotations

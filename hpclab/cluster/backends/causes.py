@@ -7,10 +7,8 @@ from pathlib import Path
 from hpclab.cluster.backends.command import last_lines
 from hpclab.cluster.slurm import Slurm, SlurmError
 
-_PROLOGUE, _WORKER, _LOCAL, _INTERFACE = (
-    f"jobqueue.slurm.{key}"
-    for key in ("job-script-prologue", "worker-extra-args", "local-directory", "interface")
-)
+_PROLOGUE, _WORKER = "jobqueue.slurm.job-script-prologue", "jobqueue.slurm.worker-extra-args"
+_LOCAL, _INTERFACE = "jobqueue.slurm.local-directory", "jobqueue.slurm.interface"
 # Signs in the log, and in the job's state, which stands in its first line; the first that is found counts.
 _SIGNS = {
     r"(\w+): not set, but needed by (jobqueue\.slurm\.[\w-]+ in [\w.]*\w)":
@@ -107,12 +105,13 @@ def likely(state: str, log: str | None, prologue: bool = False) -> str:
 
 
 def _rivals(slurm: Slurm, pool: str) -> str:
-    """What else of this user's holds nodes, such as an earlier run of the same cell."""
+    """What else of this user's holds nodes that the pool named `pool` may wait for."""
     held = [job for job in slurm.queue() if job.name != pool and job.state == "RUNNING"]
-    pools = sum(job.nodes for job in held if job.name.startswith("hpclab-"))
+    nodes = sum(job.nodes for job in held if job.name.startswith("hpclab-"))
     jobs = [f"{job.id} ({job.name})" for job in held if not job.name.startswith("hpclab-")]
-    said = (
-        f" {pools} node{' is' if pools == 1 else 's are'} held by other pools of yours: close() what you no "
-        "longer need, or restart the kernels that hold them." if pools else ""
-    )  # fmt: skip
-    return said + f" Jobs of yours that run: {', '.join(jobs[:5])}; `scancel NUMBER` ends one." * bool(jobs)
+    pools = (
+        f" {nodes} node{' is' if nodes == 1 else 's are'} held by other pools of yours: close() what you no "
+        "longer need, or restart the kernels that hold them."
+    )
+    running = f" Jobs of yours that run: {', '.join(jobs[:5])}; `scancel NUMBER` ends one."
+    return pools * bool(nodes) + running * bool(jobs)

@@ -1,4 +1,4 @@
-"""What every node starts: one Dask worker process with one thread, over TLS, seen by nobody else."""
+"""What every node starts: one Dask worker process with one thread, over TLS, and the files that it needs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ MOST_LOG, KEPT_LOG = 2**20, 2**15  # bytes of a log on disk, and of its end once
 # Dask fails a task with its twelfth lost node; who is to blame the pool knows before.
 SCHEDULER = {"dashboard": True, "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": 12}
 _OWNER = "owner"
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate(2)
 
 
 def worker_arguments(directory: Path) -> list[str]:
@@ -35,7 +36,7 @@ def worker_arguments(directory: Path) -> list[str]:
 
 
 def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextManager[object]:
-    """What a Dask scheduler that is made while it holds has no argument for.
+    """Dask's settings while a scheduler is made, for what it has no argument for.
 
     Its scratch goes to `directory` (else to one in /tmp whose name is everybody's), and it looks twice a
     second, not fifty times, whether its event loop keeps up: the notebook's cores are the nodes' cores too.
@@ -44,13 +45,13 @@ def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextMa
     import dask
 
     return dask.config.set({
-        **({} if site else {"distributed": shipped_settings()}),
+        **({} if site else {"distributed": _shipped_settings()}),
         "temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms",
     })  # fmt: skip
 
 
-def shipped_settings() -> dict[str, Any]:
-    """The settings of Dask's scheduler and workers as it ships them, whatever ~/.config/dask says."""
+def _shipped_settings() -> dict[str, Any]:
+    """Dask's own settings of scheduler and workers, whatever ~/.config/dask says."""
     import dask
     import distributed  # noqa: F401 - its import brings them
 
@@ -60,7 +61,7 @@ def shipped_settings() -> dict[str, Any]:
 def worker_settings(directory: Path) -> dict[str, str]:
     """The environment in which a worker takes Dask's settings as shipped, from a file in `directory`."""
     path = directory / "dask.yaml"
-    path.write_text(json.dumps({"distributed": shipped_settings()}), encoding="utf-8")
+    path.write_text(json.dumps({"distributed": _shipped_settings()}), encoding="utf-8")
     return {"DASK_CONFIG": str(path)}
 
 
@@ -68,38 +69,29 @@ def private_directory(name: str, shared: bool = False) -> Path:
     """A new directory that only its owner may enter, for one pool's keys, logs and scratch.
 
     With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
+    Those of pools whose process was killed together with its watchdog are removed.
     """
     if shared:
-        place = Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab")
+        above = Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab")
         try:
-            above = private.make(place, plain=False)
+            private.make(above, plain=False)
         except OSError as error:
             raise OSError(
-                f"A pool's files must be where all nodes see them, and {place} cannot be used: "
+                f"A pool's files must be where all nodes see them, and {above} cannot be used: "
                 f"{error.strerror or error}. Set HPCLAB_STATE_DIR to a directory of your own with a short, "
                 "plain name, on a file system that the nodes share."
             ) from None
     else:
         above = private.home(plain=False).path
-    _sweep(above)
-    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
-    (made / _OWNER).write_text(_owner(os.getpid()))
-    return made
-
-
-def _owner(pid: int) -> str:
-    """A process, known for certain: by where its number counts, and when it started."""
-    return f"{members.boot()} {members.process_space()} {pid} {processes.start_time(pid)}"
-
-
-def _sweep(above: Path) -> None:
-    """Remove the directories of pools whose process was killed together with its watchdog."""
-    here = _owner(os.getpid()).split()
+    here = f"{members.boot()} {members.process_space()}"  # a process number counts only with these
     for note in above.glob(f"hpclab-*/{_OWNER}"):
         with suppress(OSError, ValueError):
-            *where, pid, since = note.read_text().split()
-            if where == here[:2] and processes.start_time(int(pid)) != since:
+            where, pid, since = note.read_text().rsplit(" ", 2)
+            if where == here and processes.start_time(int(pid)) != since:
                 shutil.rmtree(note.parent, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=above))
+    (made / _OWNER).write_text(f"{here} {os.getpid()} {processes.start_time(os.getpid())}")
+    return made
 
 
 def refuse_lost_places(directory: Path) -> None:
@@ -122,8 +114,7 @@ def last_lines(log: Path, lines: int = 8, size: int = 4000) -> str:
     """The end of a log, indented; nothing where there is none."""
     try:
         with open(log, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - size))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
@@ -150,13 +141,12 @@ def cut_logs(directory: Path) -> None:
 
 
 def _punched(file: int, end: int) -> bool:
-    """Make a hole of a file's first `end` bytes, where system and file system can (fallocate(2), Linux)."""
+    """Make a hole of a file's first `end` bytes, where system and file system can."""
     try:
         fallocate = ctypes.CDLL(None).fallocate
     except AttributeError:
         return False
-    keep_size, punch_hole = 1, 2
-    return fallocate(file, keep_size | punch_hole, ctypes.c_long(0), ctypes.c_long(end)) == 0
+    return fallocate(file, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_long(0), ctypes.c_long(end)) == 0
 
 
 def secure(directory: Path) -> Security:

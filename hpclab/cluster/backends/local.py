@@ -1,8 +1,7 @@
-"""Nodes that are processes on this machine, for where there is no Slurm.
+"""Nodes that are processes on this machine, started with the command line that a Slurm job would use.
 
-Dask's LocalCluster starts its workers through multiprocessing, which runs the notebook's or script's main
-module again in each of them. These workers are started with the command line a Slurm job would use
-instead, so that a script needs no ``if __name__ == "__main__"`` and both backends behave alike.
+Dask's LocalCluster starts workers through multiprocessing, which runs a script's main module again in each.
+Here a script needs no ``if __name__ == "__main__"``, and both backends behave alike.
 """
 
 from __future__ import annotations
@@ -72,10 +71,7 @@ class NodeProcess(ProcessInterface):
 
 
 class LocalNodes(Backend):
-    """The local backend: `cluster` is a Dask cluster whose workers are processes of this machine.
-
-    Without `memory` a node may use four fifths of this machine's limit, shared by four nodes or its cores.
-    """
+    """Without `memory` a node may use four fifths of this machine's limit, shared by its cores or four."""
 
     kind = "local"
 
@@ -95,7 +91,6 @@ class LocalNodes(Backend):
             )  # fmt: skip
 
     def worker_command(self, scheduler: str, name: str) -> list[str]:
-        """The arguments that start the worker `name`."""
         return [
             sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
             "--nthreads", "1", "--no-nanny", "--memory-limit", str(self.memory), "--host", command.LOOPBACK,

@@ -2,14 +2,15 @@
 
 dask-jobqueue writes settings into the script as they are: a line break in a queue's name would become a
 directive, and `$(...)` in a path a command. YAML reads them first: 10:00 is 600 to it, 0123456 is 42798, on
-is true. So each value is checked here by the check that it has in Pool(...), and dask-jobqueue gets the
-checked ones and no others. The prologue is commands by its nature and is taken as it is.
+is true. So each value has the check that it has in Pool(...), and dask-jobqueue gets the checked ones and no
+others. The prologue is commands by its nature and is taken as it is.
 """
 
 import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extr
            "worker-extra-args": "extra", "account": "project",
            "job-directives-skip": "header-skip"}  # fmt: skip
 _WORDS = re.compile(r"(?:[\w./+=@:,~%#! -]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})+")
-_PLAIN = re.compile(r"[\w./+=@:,%-]+", re.ASCII)
 _OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "--memory-limit")
 
 
@@ -46,27 +46,19 @@ def checked(own: bool) -> dict[str, Any]:
         )
     values = {}
     for key, check in _CHECKS.items():
-        name = _name_in(section, key)
+        former = _FORMER.get(key, key)  # counts where only it says something
+        present = dask.config.get(key, None, config=section) not in (None, [], "")
+        name = key if present or dask.config.get(former, None, config=section) is None else former
         if (value := dask.config.get(name, None, config=section)) is not None:
-            values[key] = check(_source(name), value)
+            variable = f"DASK_JOBQUEUE__SLURM__{name.upper().replace('-', '_')}"
+            source = variable if variable in os.environ else "jobqueue.yaml"
+            values[key] = check(f"jobqueue.slurm.{name} in {source}", value)
     return values
 
 
 def clock(seconds: int) -> str:
     """Hours, minutes and seconds, as sbatch and YAML 1.1 read them: 45000 is 12:30:00."""
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
-def _name_in(section: dict[str, Any], key: str) -> str:
-    """The setting's present name, or its former one where only that says something."""
-    former = _FORMER.get(key, key)
-    said = dask.config.get(key, None, config=section) not in (None, [], "")
-    return key if said or dask.config.get(former, None, config=section) is None else former
-
-
-def _source(key: str) -> str:
-    variable = f"DASK_JOBQUEUE__SLURM__{key.upper().replace('-', '_')}"
-    return f"jobqueue.slurm.{key} in {variable if variable in os.environ else 'jobqueue.yaml'}"
 
 
 def _wrong(setting: str, allowed: str, value: object) -> ValueError:
@@ -77,18 +69,18 @@ def _text(setting: str, value: object, such: str = "") -> str:
     """Text, or ValueError with what was made of it where quotes are missing."""
     if isinstance(value, str):
         return value
-    kind, why = checks.shown(value), ""
+    kind, why, of_file = checks.shown(value), "", "jobqueue.yaml" in setting
     if isinstance(value, bool):
         kind, why = str(value).lower(), ", as are yes, no, on and off"
     elif isinstance(value, int | float):
         kind = f"the number {value}"
-        if isinstance(value, int) and value >= 60 and "jobqueue.yaml" in setting:
+        if isinstance(value, int) and value >= 60 and of_file:
             why = f", as are {clock(value).lstrip('0:')} and 0{value:o}"
     elif isinstance(value, date):
         kind = f"the date {value}"
     elif isinstance(value, Mapping):
         why = ", because of the colon in it"
-    if "jobqueue.yaml" not in setting:  # the shell takes a first pair of quotes away
+    if not of_file:  # the shell takes a first pair of quotes away
         such = f", for Dask and not the shell: '\"{value}\"'"
     raise ValueError(
         f"{setting} must be text: put it in quotes{such}. Without them it is read as {kind}{why}."
@@ -126,8 +118,7 @@ def _job_memory(setting: str, value: object) -> str:
 def _plain(setting: str, value: object) -> str:
     text = _text(setting, value)
     if len(text) > 4096 or not _WORDS.fullmatch(text) or not text.strip():
-        allowed = "one line of plain words, without quotes, line breaks, ; or $(...)"
-        raise _wrong(setting, allowed, value)
+        raise _wrong(setting, "one line of plain words, without quotes, line breaks, ; or $(...)", value)
     return text
 
 
@@ -136,7 +127,7 @@ def _word(setting: str, value: object) -> str:
     text = re.sub(r"(^|=)~(?=/|$)", r"\1$HOME", _plain(setting, value))  # quotes would keep the shell from it
     if text.startswith("~"):
         raise _wrong(setting, "a path without ~NAME", value)
-    if _PLAIN.fullmatch(text):
+    if re.fullmatch(r"[\w./+=@:,%-]+", text, re.ASCII):
         return text
     missing = f":?not set, but needed by {setting}"  # which the job's log then says: see causes.py
     return '"' + re.sub(r"\$\{?(\w+)\}?", lambda name: f"${{{name[1]}{missing}}}", text) + '"'
@@ -167,13 +158,10 @@ def _line(setting: str, value: object) -> str:
     return text
 
 
-def _each(check: Callable[[str, object], str]) -> Callable[[str, object], list[str]]:
-    def check_all(setting: str, values: object) -> list[str]:
-        if not isinstance(values, list | tuple):
-            raise _wrong(setting, "a list, a text an item", values)
-        return [check(setting, value) for value in values]
-
-    return check_all
+def _each(check: Callable[[str, object], str], setting: str, values: object) -> list[str]:
+    if not isinstance(values, list | tuple):
+        raise _wrong(setting, "a list, a text an item", values)
+    return [check(setting, value) for value in values]
 
 
 def _options(setting: str, value: object) -> dict[str, Any]:
@@ -193,13 +181,13 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "walltime": _time_limit,
     "memory": _memory,
     "job-mem": _job_memory,
-    "death-timeout": lambda setting, value: request.seconds(setting, value, 1.0, 7 * 86400.0),
+    "death-timeout": request.seconds,
     **dict.fromkeys(("python", "worker-command"), _words),
     "local-directory": _word,
     "shebang": _shebang,
     "job-extra-directives": directives.checked,
-    "job-directives-skip": _each(_plain),
-    "worker-extra-args": _each(_argument),
-    "job-script-prologue": _each(_line),
+    "job-directives-skip": partial(_each, _plain),
+    "worker-extra-args": partial(_each, _argument),
+    "job-script-prologue": partial(_each, _line),
     "scheduler-options": _options,
 }

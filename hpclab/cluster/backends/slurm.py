@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -48,7 +49,7 @@ class SlurmNodes(Backend):
                     silence_logs="critical", interface=self._site.get("interface"),
                     scheduler_cls=OwnScheduler, scheduler_options=listens, **options,
                 )  # fmt: skip
-        except (RuntimeError, ValueError) as error:  # which, of dask-jobqueue's close, hides the first
+        except (RuntimeError, ValueError) as error:  # of dask-jobqueue's close, which hides the first
             first: BaseException = error
             while first.__context__ is not None:
                 first = first.__context__
@@ -124,13 +125,11 @@ class SlurmNodes(Backend):
         new = self.cluster.new_spec
         if not self.single:
             return dict.fromkeys(names, new)
-        known = self.cluster.worker_spec
-        wanted: dict[str, Any] = dict.fromkeys(name.rpartition("-")[0] for name in names)
-        for job in wanted:
-            members = sum(name.rpartition("-")[0] == job for name in names)
-            options = new["options"] | {"members": members}
-            group = [f"-{index}" for index in range(members)]
-            wanted[job] = known.get(job) or new | {"options": options, "group": group}
+        wanted = {}
+        for job, members in Counter(name.rpartition("-")[0] for name in names).items():
+            made = {"options": new["options"] | {"members": members}}
+            made["group"] = [f"-{index}" for index in range(members)]
+            wanted[job] = self.cluster.worker_spec.get(job) or new | made
         return wanted
 
     def job_script(self) -> str:
@@ -155,7 +154,14 @@ class SlurmNodes(Backend):
         with suppress(slurm_commands.SlurmError):  # nobody knows; a Slurm that is away ends no node
             queue = {each.id: each for each in self.slurm.queue(list(numbers.values()))} if numbers else {}
             for name, number in numbers.items():
-                if (known := queue.get(number)) is None or known.ended or _is_over(known):
+                known = queue.get(number)
+                if (
+                    known is None
+                    or known.ended
+                    or (  # Slurm may still be ending it
+                        known.started and known.limit and time.time() > known.started + known.limit - 2
+                    )
+                ):
                     found[name] = f"its job {number} {self._how(number, known)}"
         return found
 
@@ -183,11 +189,10 @@ class SlurmNodes(Backend):
         jobs = {job.job_id: job for name in names if (job := self._of(name)) is not None}
         prologue = bool(self._site.get("job-script-prologue"))
         told = [
-            causes.of_job(self.slurm, self.name, int(job.job_id), self._logs(int(job.job_id)), prologue)
-            if job.job_id
-            else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
-            for job in jobs.values()
-        ] or ["Its job was not submitted."]
+            causes.of_job(self.slurm, self.name, int(number), self._logs(int(number)), prologue)
+            if number else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
+            for number, job in jobs.items()
+        ] or ["Its job was not submitted."]  # fmt: skip
         more = f"\n… and {len(told) - 3} more." if len(told) > 3 else ""
         return "\n".join(told[:3]) + more + self.slurm.trouble()
 
@@ -204,8 +209,3 @@ class SlurmNodes(Backend):
                 deadline = min(deadline, time.monotonic() + 2)
             time.sleep(0.1)
         return False
-
-
-def _is_over(job: Job) -> bool:
-    """Whether the time limit of `job` has passed, though Slurm may still be ending it."""
-    return bool(job.started and job.limit and time.time() > job.started + job.limit - 2)

@@ -1,26 +1,142 @@
 """A real Slurm of our own on this machine, as an ordinary user: up, find, down.
 
 One cluster per user and machine, found again through its state file by any later process (a restarted
-kernel, another terminal). Starting twice is the same as starting once; two starts at the same moment wait for
-each other.
+kernel, another terminal). Two starts at the same moment wait for each other and are one.
 """
 
-import contextlib
+import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import hpclab
 from hpclab import checks
 from hpclab.cluster import slurm_commands
-from hpclab.cluster.host import private
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.host import private, processes
+from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm.files import WRITTEN_BY, Shape
+from hpclab.cluster.slurm_commands import SlurmError
 
-__all__ = ["LocalSlurm", "down", "find", "up", "written_by_us"]
+PATIENCE = 20.0  # seconds that the supervisor has to heal, or to end, what it watches
+
+
+@dataclass(frozen=True)
+class LocalSlurm:
+    """A running cluster of ours; `directory` holds its files."""
+
+    directory: Path
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the supervisor last wrote down; empty where there is none."""
+        with suppress(OSError, ValueError):
+            return json.loads((self.directory / "state.json").read_text())
+        return {}
+
+    @property
+    def supervisor(self) -> Process | None:
+        return _living(self.state.get("supervisor"))
+
+    @property
+    def is_up(self) -> bool:
+        return bool(self.supervisor) and self.state.get("phase") == "up"
+
+    @property
+    def shape(self) -> Shape:
+        if sizes := self.state.get("shape"):
+            return Shape(*sizes)
+        raise SlurmError("This Slurm is down; hpclab slurm up starts one.")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to use this cluster: the caller's own, but for Slurm's variables."""
+        clean = slurm_commands.without_site(os.environ)
+        return clean | {"SLURM_CONF": str(self.directory / "slurm.conf"), "PATH": slurm_commands.path()}
+
+    @property
+    def daemons(self) -> dict[str, str]:
+        """Each daemon's name and state in words."""
+        state, words = self.state, {}
+        for name, recorded in state.get("daemons", {}).items():
+            words[name] = "running"
+            if not (process := _living(recorded)):
+                cause = state["ended_with"].get(name, "no word")
+                words[name] = f"ended with {cause}; hpclab slurm up starts it again"
+            elif process.stopped:
+                pid = process.pid
+                words[name] = (
+                    f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
+                )
+        return words
+
+    def process(self, name: str) -> Process | None:
+        """The process of munged, slurmctld or a node's slurmd; None where it has ended."""
+        return _living(self.state["daemons"][name])
+
+    def heal(self) -> None:
+        """Start again every daemon that has ended."""
+        before, supervisor = self.state.get("healed", 0), self.supervisor
+        deadline = time.monotonic() + PATIENCE
+        if supervisor:
+            supervisor.send(signal.SIGUSR1)
+        while self.state.get("healed", 0) == before:
+            if not supervisor or time.monotonic() > deadline:
+                raise SlurmError(
+                    "The supervisor of this Slurm does not answer (it has ended, or is suspended); hpclab "
+                    "slurm status says what runs."
+                )
+            time.sleep(0.01)
+
+    def logs(self, lines: int = 20) -> dict[str, str]:
+        """The last lines of every daemon's log."""
+        lines = checks.integer("lines", lines, 1, 100_000)
+        logs = sorted((self.directory / "log").glob("*"))
+        ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
+        return {name: "\n".join(end) for name, end in ends.items() if end}
+
+    def stop(self) -> bool:
+        """End jobs and daemons and remove every file, for whoever holds the lock; True if there were any."""
+        state, deadline = self.state, time.monotonic() + PATIENCE
+        if supervisor := self.supervisor:
+            supervisor.send(signal.SIGTERM)
+            while supervisor.alive and time.monotonic() < deadline:
+                time.sleep(0.01)
+        if state:  # what a supervisor that was killed could not end; each process is known by mark or record
+            recorded = [state["supervisor"], *state["daemons"].values()]
+            processes.end(filter(None, map(_living, recorded)))
+            while left := [*processes.steps(self.directory / "spool"), *processes.marked(state["mark"])]:
+                processes.end(left)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return bool(state)
+
+    def start(self, shape: Shape) -> None:
+        """Start the supervisor and return when the nodes are idle; SlurmError with a daemon's own words."""
+        self.directory.mkdir(mode=0o700)
+        words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(self.directory)]
+        package = {"PYTHONPATH": str(Path(hpclab.__file__).parents[1])}
+        with (self.directory / "supervisor.out").open("w+b") as output:
+            try:
+                done = subprocess.run(
+                    [*words, *map(str, asdict(shape).values())], stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=output, cwd="/", env=slurm_commands.without_job(os.environ) | package,
+                )  # fmt: skip
+            except BaseException:  # an interrupt leaves nothing half started
+                self.stop()
+                raise
+            if done.returncode:
+                output.seek(0)
+                said = output.read().decode(errors="replace").strip()[-1000:] or "its supervisor was killed"
+                self.stop()
+                raise SlurmError(f"Slurm did not start: {said}")
 
 
 def find(stale: bool = False) -> LocalSlurm | None:
@@ -30,7 +146,7 @@ def find(stale: bool = False) -> LocalSlurm | None:
     """
     for directory in _directories():
         cluster = LocalSlurm(directory)
-        if (cluster.supervisor and cluster.state["phase"] == "up") or (stale and directory.exists()):
+        if cluster.is_up or (stale and directory.exists()):
             return cluster
     return None
 
@@ -55,13 +171,13 @@ def up(
     for program in ("munged", "slurmctld", "slurmd", "sinfo", "sbatch"):
         slurm_commands.find(program)
     if obstacle := checks.slurm_obstacle():
-        raise slurm_commands.SlurmError(obstacle)
+        raise SlurmError(obstacle)
     home = private.home()
     cluster = find() or LocalSlurm(home.path / _name())
     for sentence in home.passed_over if not cluster.supervisor else ():
         say(f"The cluster's files are in {cluster.directory}; not in {sentence}")
     with private.lock(cluster.directory):
-        if cluster.supervisor and cluster.state["phase"] == "up":
+        if cluster.is_up:
             running = cluster.shape
             other = any(getattr(running, key) != value for key, value in asked.items())
             if other and not restart:
@@ -72,12 +188,12 @@ def up(
                 return cluster
             squeue = [slurm_commands.find("squeue"), "--noheader", "--format=%A"]
             if slurm_commands.run(squeue, cluster.environment, attempts=2).strip():
-                raise slurm_commands.SlurmError(
+                raise SlurmError(
                     f"Slurm runs with {running} and has jobs in its queue, so it is not restarted; end them "
                     "(scancel -u $USER) or wait."
                 )
         cluster.stop()
-        _start(cluster, shape)
+        cluster.start(shape)
     return cluster
 
 
@@ -89,42 +205,20 @@ def down() -> bool:
         return cluster.stop()
 
 
-def _start(cluster: LocalSlurm, shape: Shape) -> None:
-    cluster.directory.mkdir(mode=0o700)
-    package = str(Path(hpclab.__file__).parents[1])
-    sizes = [str(number) for number in (shape.nodes, shape.cores_per_node, shape.gpus_per_node)]
-    words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(cluster.directory), *sizes]
-    environment = slurm_commands.without_job(os.environ) | {"PYTHONPATH": package}
-    with (cluster.directory / "supervisor.out").open("w+b") as output:
-        try:
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=environment
-            )
-        except BaseException:  # an interrupt leaves nothing half started
-            cluster.stop()
-            raise
-        if done.returncode:
-            output.seek(0)
-            said = output.read().decode(errors="replace").strip()[-1000:] or "its supervisor was killed"
-            cluster.stop()
-            raise slurm_commands.SlurmError(f"Slurm did not start: {said}")
-
-
 def _directories() -> Iterator[Path]:
     """Where a cluster of ours may be: beside the slurm.conf in force if that is ours, or in a home."""
     named = os.environ.get("SLURM_CONF")
     if named and not os.environ.get("HPCLAB_STATE_DIR") and written_by_us(Path(named)):
         yield Path(named).parent
     for place in private.candidates():
-        directory = place / _name()
-        with contextlib.suppress(OSError):
-            if not private.why_not_private(directory):
-                yield directory
+        with suppress(OSError):
+            if not private.why_not_private(place / _name()):
+                yield place / _name()
 
 
 def written_by_us(conf: Path) -> bool:
     """Whether this slurm.conf is one of hpclab's, so that it is never taken for a site's."""
-    with contextlib.suppress(OSError), conf.open(errors="replace") as text:
+    with suppress(OSError), conf.open(errors="replace") as text:
         return text.readline().startswith(WRITTEN_BY)
     return False
 
@@ -132,3 +226,8 @@ def written_by_us(conf: Path) -> bool:
 def _name() -> str:
     """Per machine, because a home directory may be shared by many."""
     return "slurm-" + "".join(c for c in socket.gethostname().split(".")[0] if c.isalnum() or c in "_-")[:16]
+
+
+def _living(recorded: list[int] | None) -> Process | None:
+    process = Process(*recorded) if recorded else None
+    return process if process and process.alive else None

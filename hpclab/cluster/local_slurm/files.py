@@ -1,14 +1,12 @@
-"""slurm.conf and its neighbours, for every Slurm from 21.08 to 25.
+"""slurm.conf and its neighbours, for every Slurm from 21.08 to 25: keys that all know, the rest by version.
 
-Four pretend nodes on one machine are four `slurmd`, each with its own name and port on the loopback address.
-Everything else is what a small site would write; only keys that all those versions know, the rest by version.
+Four nodes on one machine are four `slurmd`, each with its own name and port on the loopback address.
 """
 
-import contextlib
 import os
-import re
 import socket
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from hpclab import checks
@@ -48,62 +46,49 @@ class Shape:
         return f"{self.nodes} node(s) with {self.cores_per_node} core(s){gpus} each"
 
 
-@dataclass(frozen=True)
-class Site:
-    """What the files need to know: `directory`, the daemons' `ports` (one for slurmctld, then one a node),
-    the Slurm `version` (major, minor), the machine's `memory` in MiB, the `mark`."""
+def write(
+    directory: Path, shape: Shape, ports: tuple[int, ...], version: tuple[int, ...], memory: int, mark: str
+) -> None:
+    """Write every file and directory the daemons want below `directory`.
 
-    directory: Path
-    ports: tuple[int, ...]
-    version: tuple[int, ...]
-    memory: int
-    mark: str
-
-
-def numbers(what: str, pattern: str, text: str) -> tuple[int, ...]:
-    """(22, 5) from ``"slurm-wlm 22.05.8"`` by two groups of the pattern; RuntimeError where there is none."""
-    if match := re.search(pattern, text):
-        return tuple(map(int, match.groups()))
-    raise RuntimeError(f"{what} cannot be read from {text.strip()!r}.")
-
-
-def write(site: Site, shape: Shape) -> None:
-    """Write every file and directory the daemons want.
-
-    The commands use the slurm.conf in `site.directory`; the daemons one of their own that includes it and
-    binds them to the loopback address. srun must not be bound: tasks answer to the address it called from.
+    `ports`: one for slurmctld, then one a node; `version`: Slurm's (major, minor); `memory` of the machine in
+    MiB; every task carries `mark`. The commands use the slurm.conf in `directory`; the daemons one of their
+    own that includes it and binds them to the loopback address. srun must not be bound: tasks answer to the
+    address it called from.
     """
     for name in ("state", "log", "run", "gpus", "daemons", *(f"spool/{node}" for node in shape.names)):
-        (site.directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for index in range(shape.gpus_per_node):
         # Slurm numbers the GPUs it hands out only where each is a character device; this one harms nobody.
-        with contextlib.suppress(FileExistsError):
-            (site.directory / "gpus" / f"gpu{index}").symlink_to("/dev/null")
-    prolog = site.directory / "task_prolog"
-    prolog.write_text(_task_prolog(site, shape))
-    prolog.chmod(0o700)
+        with suppress(FileExistsError):
+            (directory / "gpus" / f"gpu{index}").symlink_to("/dev/null")
     bound = loopback_of(_host(), Path("/etc/hosts"))
-    (site.directory / "slurm.conf").write_text(_slurm_conf(site, shape, bound or "127.0.0.1"))
-    own = site.directory / "daemons"
-    # Without a right to make control groups slurmd must be told to do without, and from 24.05 on it can be;
-    # before, the older interface is the one that asks for nothing as long as nothing is constrained.
-    plugin = "disabled" if site.version >= (24, 5) else "cgroup/v1"
-    (own / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
-    (own / "gres.conf").write_text(_gres_conf(site, shape))
-    lines = [f"{WRITTEN_BY}.", f"Include {site.directory}/slurm.conf"]
     words = [*_families(), *(["NoInAddrAny", "NoCtldInAddrAny"] if bound else [])]
-    lines += [f"CommunicationParameters={','.join(words)}"] if words else []
-    (own / "slurm.conf").write_text("\n".join(lines) + "\n")
+    own = [f"{WRITTEN_BY}.", f"Include {directory}/slurm.conf"]
+    gpus = f"NodeName=node[1-{shape.nodes}] Name=gpu Type=pretend File={directory}/gpus/gpu"
+    gpus += f"[0-{shape.gpus_per_node - 1}]" if shape.gpus_per_node > 1 else "0"
+    files = {
+        "task_prolog": _task_prolog(directory, shape.gpus_per_node, mark),
+        "slurm.conf": _slurm_conf(directory, shape, ports, memory, bound or "127.0.0.1"),
+        # Without a right to make control groups slurmd must be told to do without, which it can be from 24.05
+        # on; before, the older interface asks for nothing as long as nothing is constrained.
+        "daemons/cgroup.conf": [f"CgroupPlugin={'disabled' if version >= (24, 5) else 'cgroup/v1'}"],
+        "daemons/gres.conf": ["AutoDetect=off", gpus] if shape.gpus_per_node else [],
+        "daemons/slurm.conf": own + ([f"CommunicationParameters={','.join(words)}"] if words else []),
+    }
+    for name, lines in files.items():
+        (directory / name).write_text("".join(f"{line}\n" for line in lines))
+    (directory / "task_prolog").chmod(0o700)
 
 
-def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
-    here, host, user = site.directory, _host(), os.getuid()  # a name may have characters of its own
-    # A node gets its share of the machine's memory, never so little that a small job cannot ask.
-    memory = max(1024, site.memory // shape.nodes)
-    gpus = f" Gres=gpu:pretend:{shape.gpus_per_node}" if shape.gpus_per_node else ""
-    lines = [
+def _slurm_conf(here: Path, shape: Shape, ports: tuple[int, ...], memory: int, address: str) -> list[str]:
+    host, user = _host(), os.getuid()  # a name may have characters of its own
+    nodes, cores, gpus = astuple(shape)
+    memory = max(1024, memory // nodes)  # a share, but never so little that a small job cannot ask
+    gres = f" Gres=gpu:pretend:{gpus}" if gpus else ""
+    return [
         f"{WRITTEN_BY} for {shape}.",
-        "ClusterName=hpclab", f"SlurmctldHost={host}({address})", f"SlurmctldPort={site.ports[0]}",
+        "ClusterName=hpclab", f"SlurmctldHost={host}({address})", f"SlurmctldPort={ports[0]}",
         f"SlurmUser={user}", f"SlurmdUser={user}",
         "AuthType=auth/munge", f"AuthInfo=socket={here}/munge/socket",
         f"StateSaveLocation={here}/state", f"SlurmdSpoolDir={here}/spool/%n",
@@ -113,7 +98,7 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
         "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "MpiDefault=none",
         "JobAcctGatherType=jobacct_gather/linux",
         "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core_Memory",
-        f"DefMemPerCPU={memory // shape.cores_per_node}", "EnforcePartLimits=ALL",
+        f"DefMemPerCPU={memory // cores}", "EnforcePartLimits=ALL",
         "SlurmdParameters=config_overrides",  # more cores than the machine has are the point of an exercise
         "ReturnToService=2", "SlurmdTimeout=10", "KillWait=5",
         "SchedulerType=sched/backfill",
@@ -124,16 +109,14 @@ def _slurm_conf(site: Site, shape: Shape, address: str) -> str:
         "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
         "JobCompType=jobcomp/filetxt", f"JobCompLoc={here}/finished_jobs",
         *(f"CommunicationParameters={word}" for word in _families()),
-        *(["GresTypes=gpu"] if shape.gpus_per_node else []),
+        *(["GresTypes=gpu"] if gpus else []),
         *(
-            f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={shape.cores_per_node} "
-            f"Boards=1 SocketsPerBoard=1 CoresPerSocket={shape.cores_per_node} ThreadsPerCore=1 "
-            f"RealMemory={memory}{gpus}"
-            for name, port in zip(shape.names, site.ports[1:], strict=True)
+            f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={cores} Boards=1 "
+            f"SocketsPerBoard=1 CoresPerSocket={cores} ThreadsPerCore=1 RealMemory={memory}{gres}"
+            for name, port in zip(shape.names, ports[1:], strict=True)
         ),
         *(f"PartitionName={name} Nodes=ALL State=UP {rest}" for name, rest in PARTITIONS.items()),
     ]  # fmt: skip
-    return "\n".join(lines) + "\n"
 
 
 def loopback_of(host: str, hosts: Path) -> str:
@@ -167,28 +150,20 @@ def _families() -> list[str]:
     return []
 
 
-def _gres_conf(site: Site, shape: Shape) -> str:
-    if not shape.gpus_per_node:
-        return ""
-    which = f"[0-{shape.gpus_per_node - 1}]" if shape.gpus_per_node > 1 else "0"
-    files = f"{site.directory}/gpus/gpu{which}"
-    return f"AutoDetect=off\nNodeName=node[1-{shape.nodes}] Name=gpu Type=pretend File={files}\n"
-
-
-def _task_prolog(site: Site, shape: Shape) -> str:
-    # Its output is read by slurmstepd: "export" and "unset" change the environment of the task to come.
+def _task_prolog(here: Path, gpus: int, mark: str) -> list[str]:
+    """A script whose "export" and "unset" slurmstepd reads, for the environment of the task to come."""
     lines = [
         "#!/bin/sh",
-        f'echo "export HPCLAB_SLURM_MARK={site.mark}"',
-        f'echo "export SLURM_CONF={site.directory}/slurm.conf"',  # also under sbatch --export=NONE
+        f'echo "export HPCLAB_SLURM_MARK={mark}"',
+        f'echo "export SLURM_CONF={here}/slurm.conf"',  # also under sbatch --export=NONE
     ]
-    if shape.gpus_per_node:
+    if gpus:
         lines += [
             "gpus=${SLURM_STEP_GPUS:-$SLURM_JOB_GPUS}",
             'test -z "$gpus" && echo "unset HPCLAB_PRETEND_GPUS" || echo "export HPCLAB_PRETEND_GPUS=$gpus"',
             *(f'echo "unset {name}"' for name in _DEVICE_VARIABLES),
         ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _host() -> str:

@@ -1,17 +1,16 @@
 """The one parent of munged, slurmctld and the slurmd: a program of its own that outlives who started it.
 
-Daemons in the background would be children of process 1, which in many containers never reaps. Here they stay
-below one process, which also adopts every job process that loses its parent (a Linux "child subreaper"),
-writes down what it started, and ends all of it on SIGTERM. A daemon that dies is not replaced by itself: its
-state is shown, and SIGUSR1 (`hpclab slurm up`) heals it. Standard library only: it starts in milliseconds.
+Process 1, the parent of daemons in the background, never reaps in many containers. This one does: it adopts
+every job process that loses its parent (a Linux "child subreaper"), writes down what it started, and ends all
+of it on SIGTERM. A daemon that dies is shown as ended until SIGUSR1 (`hpclab slurm up`) starts it again.
 
     python -m hpclab.cluster.local_slurm.supervisor DIRECTORY NODES CORES_PER_NODE GPUS_PER_NODE
 """
 
-import contextlib
 import functools
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -20,6 +19,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 
 from hpclab.cluster import slurm_commands
@@ -27,6 +28,7 @@ from hpclab.cluster.host import processes
 from hpclab.cluster.host.ports import ReservedPorts
 from hpclab.cluster.host.processes import Process
 from hpclab.cluster.local_slurm import files
+from hpclab.cluster.slurm_commands import SlurmError
 
 START_LIMIT = 60.0  # seconds until idle nodes; 1 is usual, forty starts at once on a small machine need more
 
@@ -42,8 +44,7 @@ class Supervisor:
             **kept, "PATH": slurm_commands.path(), "LC_ALL": "C", processes.MARK: self.mark,
             "SLURM_CONF": str(directory / "daemons" / "slurm.conf"),
         }  # fmt: skip
-        self.running: dict[str, Process | None] = {}
-        self.ended_with: dict[str, str] = {}
+        self.running, self.ended_with = dict[str, Process | None](), dict[str, str]()
         self.phase, self.healed = "starting", 0  # then "up"
         self.ports: ReservedPorts | None = None
 
@@ -54,24 +55,22 @@ class Supervisor:
         key = self.directory / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
-        version = files.numbers("Slurm's version", r"(\d+)\.(\d+)", self._ask("slurmctld", "-V"))
-        (memory,) = files.numbers("Memory", r"RealMemory=(\d+)", self._ask("slurmd", "-C"))
+        version = _numbers("Slurm's version", r"(\d+)\.(\d+)", self._ask("slurmctld", "-V"))
+        (memory,) = _numbers("Memory", r"RealMemory=(\d+)", self._ask("slurmd", "-C"))
         self.launch("munged")
         self._wait_for((self.directory / "munge" / "socket").exists)
-        for attempt in range(5):
+        for _ in range(5):
             self.ports = ReservedPorts.reserve(1 + self.shape.nodes)
-            site = files.Site(self.directory, self.ports.numbers, version, memory, self.mark)
-            files.write(site, self.shape)
+            files.write(self.directory, self.shape, self.ports.numbers, version, memory, self.mark)
             for name in ("slurmctld", *self.shape.names):
                 self.launch(name)
             self.save()
             try:
                 return self._wait_for(self._all_idle)
             except OSError:  # somebody else took a port between our look and the daemon's bind
-                if attempt == 4:
-                    raise RuntimeError("Five times in a row somebody else took the daemons' ports.") from None
                 self._end_daemons()
                 self.ports.release()
+        raise RuntimeError("Five times in a row somebody else took the daemons' ports.")
 
     def serve(self, ready: Callable[[], object]) -> None:
         """Wait for ended children, and to be told to heal; a signal ends it (SystemExit)."""
@@ -88,25 +87,30 @@ class Supervisor:
             heard = wake.recv(4096) if select.select([wake], [], [], 5.0)[0] else b""
             ended = self.reap()
             if signal.SIGUSR1 in heard:
-                self._heal()
+                for name in [name for name, process in self.running.items() if process is None]:
+                    with suppress(OSError, SlurmError):
+                        self.launch(name)
+                self.healed += 1
             if ended or signal.SIGUSR1 in heard:
                 self.save()
 
-    def _heal(self) -> None:
-        """Start again what has ended."""
-        for name, process in self.running.items():
-            if process is None:
-                with contextlib.suppress(OSError, slurm_commands.SlurmError):
-                    self.launch(name)
-        self.healed += 1
-
     def launch(self, name: str) -> None:
         """Start munged, slurmctld or the slurmd of a node, in the foreground, to die with this process."""
-        here = self.directory
+        here, munge = self.directory, self.directory / "munge"
+        words = {
+            "munged": [
+                # munged wants a socket that every user may enter; --force makes a warning of that. A slurmd
+                # without root runs each job as itself, whoever sent it: who enters, runs commands as us.
+                "munged", "--force", "--foreground", "--num-threads=2", f"--socket={munge}/socket",
+                *(f"--{one}-file={munge}/{one}" for one in ("key", "pid", "log", "seed")),
+            ],
+            "slurmctld": ["slurmctld", "-D"],
+        }.get(name, ["slurmd", "-D", "-N", name])  # fmt: skip
         spool = here / "spool" / name  # a node's own directory tells its steps from those of others
         with (here / "log" / f"{name}.out").open("ab") as output:
             child = subprocess.Popen(
-                self._command(name), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                [slurm_commands.find(words[0]), *words[1:]],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 cwd=spool if spool.exists() else here, env=self.environment,
                 start_new_session=True,  # a key press in the terminal that started us is not for them
                 preexec_fn=functools.partial(processes.die_with_parent, os.getpid()),
@@ -118,7 +122,7 @@ class Supervisor:
     def reap(self) -> bool:
         """Collect ended children, our daemons and adopted job processes alike; True if a daemon ended."""
         lost = False
-        with contextlib.suppress(ChildProcessError):
+        with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 for name, process in self.running.items():
                     if process and process.pid == ended[0]:
@@ -141,33 +145,16 @@ class Supervisor:
         wrong = [line for line in lines if ("error" in line or "fatal" in line) and "pmix" not in line]
         return " / ".join((wrong or lines)[-3:]) or "it said nothing"
 
-    def _command(self, name: str) -> list[str]:
-        munge = self.directory / "munge"
-        words = {
-            "munged": [
-                # munged wants a socket that every user may enter; --force makes a warning of that. A slurmd
-                # without root runs each job as itself, whoever sent it: who enters, runs commands as us.
-                "munged", "--force", "--foreground", "--num-threads=2", f"--key-file={munge}/key",
-                f"--socket={munge}/socket", f"--pid-file={munge}/pid", f"--log-file={munge}/log",
-                f"--seed-file={munge}/seed",
-            ],
-            "slurmctld": ["slurmctld", "-D"],
-        }.get(name, ["slurmd", "-D", "-N", name])  # fmt: skip
-        return [slurm_commands.find(words[0]), *words[1:]]
-
     def save(self) -> None:
-        """Write down what runs, for whoever looks for us later; atomic, so that no reader sees half of it."""
-        me = Process.of(os.getpid())
-        assert me is not None
+        """Write state.json, by which other processes find us; atomic, so that no reader sees half of it."""
         state = {
-            "supervisor": [me.pid, me.started], "phase": self.phase, "mark": self.mark, "healed": self.healed,
-            "shape": [self.shape.nodes, self.shape.cores_per_node, self.shape.gpus_per_node],
-            "ports": list(self.ports.numbers) if self.ports else [],
-            "daemons": {name: [p.pid, p.started] if p else None for name, p in self.running.items()},
-            "ended_with": self.ended_with,
+            "supervisor": [os.getpid(), int(processes.start_time(os.getpid()))], "phase": self.phase,
+            "mark": self.mark, "healed": self.healed, "shape": astuple(self.shape),
+            "ports": self.ports.numbers if self.ports else [], "ended_with": self.ended_with,
+            "daemons": {name: astuple(p) if p else None for name, p in self.running.items()},
         }  # fmt: skip
         fresh = self.directory / "state.new"
-        with contextlib.suppress(OSError):  # a full disk must not end what runs
+        with suppress(OSError):  # a full disk must not end what runs
             fresh.write_text(json.dumps(state))
             fresh.replace(self.directory / "state.json")
 
@@ -176,7 +163,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         if self.running.get("slurmctld") and self.job_processes():
-            with contextlib.suppress(slurm_commands.SlurmError):
+            with suppress(SlurmError):
                 self._ask("scancel", "--user", str(os.getuid()), timeout=2.0)
             deadline = time.monotonic() + 2.0
             while self.job_processes() and time.monotonic() < deadline:
@@ -191,7 +178,7 @@ class Supervisor:
 
     def _all_idle(self) -> bool:
         words = ("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T")
-        with contextlib.suppress(slurm_commands.SlurmError):
+        with suppress(SlurmError):
             return self._ask(*words, timeout=3.0).split() == ["idle"] * self.shape.nodes
         return False
 
@@ -213,6 +200,13 @@ class Supervisor:
 
     def _ask(self, *words: str, timeout: float = 10.0) -> str:
         return slurm_commands.run([slurm_commands.find(words[0]), *words[1:]], self.environment, timeout)
+
+
+def _numbers(what: str, pattern: str, text: str) -> tuple[int, ...]:
+    """(22, 5) from ``"slurm-wlm 22.05.8"`` by two groups of the pattern; RuntimeError where there is none."""
+    if match := re.search(pattern, text):
+        return tuple(map(int, match.groups()))
+    raise RuntimeError(f"{what} cannot be read from {text.strip()!r}.")
 
 
 def main(words: list[str]) -> int:

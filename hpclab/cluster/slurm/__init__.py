@@ -4,18 +4,20 @@
 """
 
 import os
+from pathlib import Path
 
+from hpclab import checks
 from hpclab.cluster import local_slurm, slurm_commands
 from hpclab.cluster.slurm.client import Slurm
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
-from hpclab.cluster.slurm.site import found_environment, site_version
 from hpclab.cluster.slurm.submission import SubmitError
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
 
 __all__ = [
     "FinishedJob", "Job", "Node", "Slurm", "SlurmError", "SlurmMissing", "SlurmTimeout", "SubmitError",
-    "connect", "site_version",
+    "connect", "site_environment", "site_version",
 ]  # fmt: skip
+_CONF_IN = ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/usr/local/etc/slurm", "/run/slurm/conf")
 
 
 def connect(start: bool = True, export: bool = True) -> Slurm:
@@ -27,7 +29,7 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
     SlurmMissing where there is none to be had. HPCLAB_SLURM=local passes a site's Slurm by.
     """
     if version := site_version():
-        slurm = Slurm("site", version, found_environment())
+        slurm = Slurm("site", version, site_environment())
     else:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
@@ -40,3 +42,50 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
         for name in slurm.environment.keys() & {"SLURM_CONF", "PATH"}:
             os.environ[name] = slurm.environment[name]
     return slurm
+
+
+def site_version() -> str | None:
+    """The version of the site's Slurm, if this environment leads to one (and HPCLAB_SLURM=local is not set).
+
+    Raises SlurmError where one is set up but does not answer: a second beside it would only confuse.
+    """
+    if named := os.environ.get("HPCLAB_SLURM"):
+        if named != "local":
+            raise ValueError(f'HPCLAB_SLURM must be "local" or not be set, not {checks.shown(named)}.')
+        return None
+    environment = site_environment()
+    # The packages alone bring no slurm.conf; without one a command asks the name service, which may be slow.
+    configured = bool(environment.keys() & {"SLURM_CONF", "SLURM_CONF_SERVER"})
+    configured |= any(os.path.exists(f"{place}/slurm.conf") for place in _CONF_IN)
+    timeout, attempts = (10.0, 2) if configured else (3.0, 1)
+    try:
+        try:
+            slurm_commands.run(["scontrol", "ping"], environment, timeout, attempts)
+        except SlurmError as error:
+            if not configured or isinstance(error, SlurmTimeout):
+                raise
+            try:  # a site may keep scontrol from its users
+                slurm_commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout)
+            except SlurmError:
+                raise error from None
+        return slurm_commands.run(["sinfo", "--version"], environment).strip()
+    except SlurmError as error:
+        if not configured:
+            return None
+        what = (
+            f"its commands are not here ({error}) Load its module, or go to a host that has them"
+            if isinstance(error, SlurmMissing) else f"it does not answer ({error}). Try again later"
+        )  # fmt: skip
+        raise SlurmError(
+            f"This site has a Slurm, but {what}, or set HPCLAB_SLURM=local to use one of your own on this "
+            "machine."
+        ) from None
+
+
+def site_environment() -> dict[str, str]:
+    """The environment without an enclosing job's variables, and without a SLURM_CONF that is ours or gone."""
+    environment = slurm_commands.without_job(os.environ)
+    conf = environment.get("SLURM_CONF")
+    if conf is not None and (not os.path.exists(conf) or local_slurm.written_by_us(Path(conf))):
+        del environment["SLURM_CONF"]
+    return environment

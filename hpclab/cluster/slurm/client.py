@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hpclab import checks
 from hpclab.cluster import slurm_commands as commands
-from hpclab.cluster.local_slurm.cluster import LocalSlurm
+from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.local_slurm.files import lost_its_network
-from hpclab.cluster.slurm import records, scripts, submission
+from hpclab.cluster.slurm import records, submission
 from hpclab.cluster.slurm.history import SiteHistory
 from hpclab.cluster.slurm.reasons import explain
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
@@ -28,9 +28,8 @@ _NOT_ONE_JOB = {"SBATCH_WAIT", "SBATCH_ARRAY_INX"}  # an sbatch that stays, or m
 class Slurm:
     """`kind` is "site" or "local"; `version` is Slurm's own text; `environment` what a child process needs.
 
-    Every command has a time limit and is explained when it fails. All jobs are asked for in one command, and
-    its answer serves every caller for half a second: forty learners who each poll every job would stop a
-    controller.
+    All jobs are asked for in one command, whose answer serves every caller for half a second: forty learners
+    who each poll every job would stop a controller.
     """
 
     kind: str
@@ -67,9 +66,8 @@ class Slurm:
 
     def nodes(self) -> list[Node]:
         """Every node of the cluster, in Slurm's order."""
-        return records.read_nodes(
-            self._poll("sinfo", "--noheader", "--Node", "--all", f"--format={records.SINFO_FORMAT}")
-        )
+        words = ["sinfo", "--noheader", "--Node", "--all", f"--format={records.SINFO_FORMAT}"]
+        return records.read_nodes(self._poll(*words))
 
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
         """The jobs of this user that have ended, oldest first; `history_source` says who told.
@@ -79,9 +77,8 @@ class Slurm:
         """
         wanted = None if job_ids is None else _numbers(job_ids)
         if self.kind == "local":
-            log = Path(self.environment["SLURM_CONF"]).parent / "finished_jobs"
-            text = log.read_text(errors="replace") if log.exists() else ""
-            jobs = records.read_completion_log(text.splitlines())
+            log = self._local.directory / "finished_jobs"
+            jobs = records.read_completion_log(log.read_text(errors="replace") if log.exists() else "")
         else:
             jobs = self._site_history.jobs(wanted)
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
@@ -92,14 +89,13 @@ class Slurm:
         return self._site_history.source
 
     def submit(self, script: str | Path, *options: str) -> int:
-        """Queue a batch script and return the job's id; options come before the script, as in sbatch.
+        """Queue a batch script (a path, or text that begins with ``#!``) and return the job's id.
 
-        `script` is a path, or the script's text (it begins with ``#!``). What sbatch would not read it as is
-        refused before, with the way out. It is sent once: where sbatch does not answer nobody knows whether
-        the job was queued, and the error says so.
+        `options` are sbatch's. The script is sent once: where sbatch does not answer nobody knows whether the
+        job was queued, and the error says so.
         """
-        submission.check(options)
-        text = scripts.checked(script)
+        submission.check_options(options)
+        text = submission.script_text(script)
         words = ["sbatch", "--parsable", *options, *([] if text else [os.path.join(os.curdir, script)])]
         try:
             said = self._run(words, text=text, timeout=3 * self.timeout)
@@ -114,13 +110,13 @@ class Slurm:
             raise SubmitError(f"sbatch printed no job's number but {checks.shown(said)}; the job {_UNKNOWN}")
         return number
 
-    def refusal(self) -> str:
-        """Why sbatch would not even take a job that asks for nothing, in a sentence; empty where it would."""
-        words = ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true"]
+    def refusal(self, *options: str) -> str:
+        """Why sbatch would not take a job with these options, in its own words; "" where it would."""
+        words = ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *options]
         try:
             self._run(words, timeout=3 * self.timeout)
         except SlurmError as error:
-            return self.explain_refusal(str(error))
+            return str(error)
         return ""
 
     def cancel(self, *job_ids: int) -> None:
@@ -165,8 +161,8 @@ class Slurm:
         return ""
 
     def _poll(self, *words: str, since: float = 0.0) -> str:
-        """One command for everybody who asks within half a second, and one at a time; asked no earlier than
-        `since` (on the monotonic clock)."""
+        """What a command prints, run once for all who ask within half a second, and one at a time; asked no
+        earlier than `since` (on the monotonic clock)."""
         key = " ".join(words)
         with self._one_at_a_time:
             asked, answered, text = self._polls.get(key, (-1.0, -_FRESH, ""))
@@ -176,21 +172,22 @@ class Slurm:
                 self._polls[key] = (asked, time.monotonic(), text)
         return text
 
+    @property
+    def _local(self) -> LocalSlurm:
+        return LocalSlurm(Path(self.environment["SLURM_CONF"]).parent)
+
     def trouble(self) -> str:
         """Which daemons of our own Slurm do not run, a sentence each; of a site's nothing is known."""
-        if self.kind != "local":
-            return ""
-        daemons = LocalSlurm(Path(self.environment["SLURM_CONF"]).parent).daemons
+        daemons = self._local.daemons if self.kind == "local" else {}
         return "".join(f" Slurm's {name} {state}." for name, state in daemons.items() if state != "running")
 
     def _refuse_if_down(self) -> None:
         """SlurmError at once where our own cannot answer; a command would wait half a minute."""
-        conf = Path(self.environment["SLURM_CONF"])
+        conf, daemons = Path(self.environment["SLURM_CONF"]), self._local.daemons
         if not conf.exists():
             raise SlurmError(
                 f"This Slurm is gone: {conf.parent} was removed; hpclab slurm up starts another."
             )
-        daemons = LocalSlurm(conf.parent).daemons
         for name in ("munged", "slurmctld"):
             if (state := daemons.get(name, "has ended; hpclab slurm up starts it again")) != "running":
                 raise SlurmError(f"Slurm's {name} {state}.")

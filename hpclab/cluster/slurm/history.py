@@ -1,7 +1,7 @@
 """What became of this user's jobs on a site: its accounting says, or what the controller still remembers.
 
-Many sites keep no accounting database, or one that is away. The controller forgets a job some minutes after
-its end (MinJobAge), so what it said once is kept here.
+Many sites keep no accounting database. The controller forgets a job some minutes after its end (MinJobAge),
+so what it said once is kept here.
 """
 
 import os
@@ -20,13 +20,17 @@ class SiteHistory:
     ask: Callable[..., str]
     source: str = "From slurmctld's log of ended jobs."  # where it is our own Slurm's that is read
     _seen: dict[tuple[int, int | None], FinishedJob] = field(default_factory=dict)
-    _no_accounting: str = ""
+    _no_accounting: bool = False
 
     def jobs(self, wanted: set[int] | None) -> list[FinishedJob]:
         """The jobs that have ended, oldest first: those `wanted`, or the last day's; and all seen before."""
-        told = self._accounted(wanted) if not self._no_accounting else []
+        told = [] if self._no_accounting else self._accounted(wanted)
         if self._no_accounting or not (wanted or set()) <= {job.id for job in told}:
-            told = [*self._remembered(), *told]  # a database may learn of an end later than the queue
+            ask = [*records.SQUEUE, f"--user={os.getuid()}"]
+            jobs, codes = (self.ask(*ask, columns) for columns in (
+                f"--format={records.SQUEUE_FORMAT}", f"--Format={records.EXIT_CODE_FORMAT}"
+            ))  # fmt: skip
+            told = [*records.read_remembered(jobs, codes), *told]  # a database may learn of an end later
         self._seen.update({(job.array_job or job.id, job.array_task): job for job in told})
         return sorted(self._seen.values(), key=lambda job: (job.ended or 0.0, job.id))
 
@@ -36,7 +40,7 @@ class SiteHistory:
         try:
             text = self.ask(*words, f"--delimiter={records.SEPARATOR}", f"--format={records.SACCT_FORMAT}")
         except SlurmError as error:
-            self._no_accounting = str(error)
+            self._no_accounting = True
             self.source = (
                 f"This site has no accounting that answers ({error}), so these are the jobs that its "
                 "controller still remembers, for some minutes after their end, and those seen here before."
@@ -44,9 +48,3 @@ class SiteHistory:
             return []
         self.source = "From this site's accounting (sacct)."
         return records.read_accounting(text)
-
-    def _remembered(self) -> list[FinishedJob]:
-        ask = [*records.SQUEUE, f"--user={os.getuid()}"]
-        jobs = self.ask(*ask, f"--format={records.SQUEUE_FORMAT}")
-        codes = self.ask(*ask, f"--Format={records.EXIT_CODE_FORMAT}")
-        return records.read_remembered(jobs, codes)

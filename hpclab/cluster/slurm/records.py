@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from hpclab import units
-from hpclab.cluster.slurm.one_line import OneLineJob, OneLineNode
 
 T = TypeVar("T")
 SEPARATOR = "\x1f"  # in no name
@@ -20,35 +19,32 @@ SEPARATOR = "\x1f"  # in no name
 _SQUEUE = {
     "id": "%A", "array_job": "%F", "array_task": "%K", "name": "%j", "state": "%T", "reason": "%r",
     "partition": "%P", "nodes": "%D", "node_list": "%N", "submitted": "%V", "started": "%S", "ended": "%e",
-    "limit": "%l", "priority": "%Q", "user": "%u",
+    "limit": "%l",
 }  # fmt: skip
-_SINFO = {"name": "%N", "state": "%T", "cores": "%c", "memory": "%m", "gpus": "%G", "partitions": "%R",
-          "reason": "%E", "idle": "%C"}  # fmt: skip
+_SINFO = {"name": "%N", "state": "%T", "cores": "%c", "memory": "%m", "gpus": "%G", "reason": "%E",
+          "idle": "%C"}  # fmt: skip
 _SACCT = {
     "id": "JobID", "name": "JobName", "state": "State", "partition": "Partition", "nodes": "NNodes",
     "node_list": "NodeList", "submitted": "Submit", "started": "Start", "ended": "End",
-    "exit_code": "ExitCode", "user": "User",
+    "exit_code": "ExitCode",
 }  # fmt: skip
 _COMPLETION_LOG = {
     "id": "JobId", "array_job": "ArrayJobId", "array_task": "ArrayTaskId", "name": "Name", "nodes": "NodeCnt",
     "state": "JobState", "partition": "Partition", "node_list": "NodeList", "submitted": "SubmitTime",
-    "started": "StartTime", "ended": "EndTime", "exit_code": "ExitCode", "user": "UserId",
+    "started": "StartTime", "ended": "EndTime", "exit_code": "ExitCode",
 }  # fmt: skip
 SQUEUE = ("squeue", "--noheader", "--array", "--states=all")
-SQUEUE_FORMAT = SEPARATOR.join(_SQUEUE.values())
+SQUEUE_FORMAT, SINFO_FORMAT = SEPARATOR.join(_SQUEUE.values()), SEPARATOR.join(_SINFO.values())
 LOAD_FORMAT, TIME_LIMITS_FORMAT = f"%T{SEPARATOR}%N", f"%P{SEPARATOR}%l"
-SINFO_FORMAT = SEPARATOR.join(_SINFO.values())
-SACCT_FORMAT = ",".join(_SACCT.values())
-EXIT_CODE_FORMAT = "JobID:20,exit_code:20"
-_NONE = ("None", "none", "(null)")
+SACCT_FORMAT, EXIT_CODE_FORMAT = ",".join(_SACCT.values()), "JobID:20,exit_code:20"
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
     "REVOKED", "TIMEOUT",
 })  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
-class Job(OneLineJob):
+@dataclass(frozen=True)
+class Job:
     """One job, or one task of an array (`array_task`, else None), in the queue or just out of it.
 
     `state` is Slurm's long word (PENDING, RUNNING, COMPLETED ...); `reason` why it waits, explained by
@@ -65,8 +61,6 @@ class Job(OneLineJob):
     submitted: float | None
     started: float | None
     limit: float | None
-    priority: int
-    user: str
     array_task: int | None = None
     array_job: int | None = None
 
@@ -74,9 +68,12 @@ class Job(OneLineJob):
     def ended(self) -> bool:
         return self.state in ENDED
 
+    def __repr__(self) -> str:
+        return _in_a_line(self, self.node_list or self.reason)
 
-@dataclass(frozen=True, repr=False)
-class Node(OneLineNode):
+
+@dataclass(frozen=True)
+class Node:
     """`state` as sinfo writes it (idle, mixed, allocated, drained, down* ...); `memory` in bytes; `reason`
     is empty unless somebody or something took the node out; `idle` of its `cores` run no job."""
 
@@ -85,13 +82,15 @@ class Node(OneLineNode):
     cores: int
     memory: int
     gpus: int
-    partitions: tuple[str, ...]
     reason: str
     idle: int = 0
 
+    def __repr__(self) -> str:
+        return f"<Node {self.name}: {self.state}, {self.idle} of {self.cores} cores idle>"
 
-@dataclass(frozen=True, repr=False)
-class FinishedJob(OneLineJob):
+
+@dataclass(frozen=True)
+class FinishedJob:
     """One job that has ended. `exit_code` is that of its batch script, or 128 + the signal that ended it."""
 
     id: int
@@ -104,9 +103,16 @@ class FinishedJob(OneLineJob):
     started: float | None
     ended: float | None
     exit_code: int
-    user: str
     array_task: int | None = None
     array_job: int | None = None
+
+    def __repr__(self) -> str:
+        return _in_a_line(self, f"exit code {self.exit_code}")
+
+
+def _in_a_line(job: Job | FinishedJob, more: str) -> str:
+    task = "" if job.array_task is None else f"_{job.array_task}"
+    return f"<Job {job.array_job or job.id}{task} {job.name}: {job.state}{', ' * bool(more)}{more}>"
 
 
 def read_queue(text: str) -> list[Job]:
@@ -117,12 +123,7 @@ def read_queue(text: str) -> list[Job]:
 
 def read_nodes(text: str) -> list[Node]:
     """One Node a name, though sinfo prints it once for each partition it is in."""
-    nodes: dict[str, Node] = {}
-    for said in _rows(text, _SINFO):
-        node = _made(Node, said)
-        before = nodes[node.name].partitions if node.name in nodes else ()
-        nodes[node.name] = replace(node, partitions=before + node.partitions)
-    return list(nodes.values())
+    return [*{said["name"]: _made(Node, said) for said in _rows(text, _SINFO)}.values()]
 
 
 def node_names(node_list: str) -> list[str]:
@@ -141,25 +142,26 @@ def node_names(node_list: str) -> list[str]:
 
 def read_load(text: str) -> tuple[int, int]:
     """On how many nodes jobs run and how many jobs wait, from LOAD_FORMAT."""
-    rows = [line.split(SEPARATOR) for line in text.splitlines() if SEPARATOR in line]
-    busy = {name for state, nodes in rows if state == "RUNNING" for name in node_names(nodes)}
-    return len(busy), sum(state == "PENDING" for state, _ in rows)
+    rows = [*_rows(text, ("state", "nodes"))]
+    busy = {name for row in rows if row["state"] == "RUNNING" for name in node_names(row["nodes"])}
+    return len(busy), sum(row["state"] == "PENDING" for row in rows)
 
 
 def read_time_limits(text: str) -> dict[str, float]:
     """Seconds by partition; the default one is there as ``*`` too, one without a limit is not."""
     limits: dict[str, float] = {}
     for said in _rows(text, ("name", "limit")):
-        name, seconds = said["name"], _limit(said["limit"])
-        if seconds is not None:
-            limits |= dict.fromkeys((name.rstrip("*"), *("*" * name.endswith("*"))), seconds)
+        if (seconds := _limit(said["limit"])) is not None:
+            limits[said["name"].rstrip("*")] = seconds
+            if said["name"].endswith("*"):
+                limits["*"] = seconds
     return limits
 
 
-def read_completion_log(lines: Iterable[str]) -> list[FinishedJob]:
+def read_completion_log(text: str) -> list[FinishedJob]:
     """From jobcomp/filetxt: ``JobId=2 UserId=ada(1000) ... Name=my job JobState=COMPLETED ...``."""
     jobs = []
-    for line in lines:
+    for line in text.splitlines():
         # A value may hold spaces (a job's name), so it ends where the next known "key=" begins.
         found = defaultdict(str, re.findall(r"(\w+)=(.*?)(?= \w+=|\s*$)", line))
         said = {name: found[key] for name, key in _COMPLETION_LOG.items()}
@@ -224,9 +226,7 @@ def _limit(text: str) -> float | None:
 
 def _gpus(gres: str) -> int:
     """3 from ``gpu:a100:2(S:0-1),gpu:1``; 0 from ``(null)``."""
-    entries = re.sub(r"\([^)]*\)", "", gres).split(",")
-    found = [re.fullmatch(r"gpu(?::[^:]+)?:(\d+)", entry.strip()) for entry in entries]
-    return sum(int(match[1]) for match in found if match)
+    return sum(map(int, re.findall(r"(?:^|,)gpu(?::[^:,]+)?:(\d+)(?=,|$)", re.sub(r"\([^)]*\)", "", gres))))
 
 
 def _exit_code(text: str) -> int:
@@ -239,12 +239,10 @@ def _exit_code(text: str) -> int:
 
 _READ: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("id", "array_job", "array_task"), _number),
-    **dict.fromkeys(("cores", "nodes", "priority"), lambda text: int(text or 0)),
+    **dict.fromkeys(("cores", "nodes"), lambda text: int(text or 0)),
     **dict.fromkeys(("submitted", "started", "ended"), _moment),
-    **dict.fromkeys(("reason", "node_list"), lambda text: text if text not in _NONE else ""),
+    **dict.fromkeys(("reason", "node_list"), lambda text: "" if text in ("None", "none", "(null)") else text),
     "limit": _limit, "gpus": _gpus, "exit_code": _exit_code,
-    "user": lambda text: text.split("(")[0],
     "memory": lambda text: int(text) * 2**20,
-    "partitions": lambda text: (text,),
     "idle": lambda text: int(text.split("/")[1]),  # of "allocated/idle/other/all"
 }  # fmt: skip

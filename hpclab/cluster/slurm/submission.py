@@ -1,7 +1,9 @@
-"""What may be handed to sbatch, and what its refusal means: the limit that was broken, and what to do."""
+"""What may be handed to sbatch, options and scripts, and what its refusal means and asks you to do."""
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from hpclab import checks, units
@@ -34,6 +36,9 @@ _REMEDIES = {
         "Slurm holds as many jobs as it can: wait, or end some of yours",
     r"[Rr]equested time limit": "Ask for less time: --time, Pool(walltime=...), or walltime in jobqueue.yaml",
 }  # fmt: skip
+_BEGIN = "must begin with #! and the path of an interpreter, such as #!/bin/bash, in its first line"
+_SAVE = "Save it as UTF-8 without a byte order mark (BOM) and with the line ends of Unix (LF)."
+LARGEST = 4 * 2**20  # bytes of a script; Slurm's own limit
 LIMITS_FORMAT = "%R|%l|%D|%c|%m|%G"
 
 
@@ -41,7 +46,7 @@ class SubmitError(SlurmError):
     """sbatch refused, or would have; the message carries Slurm's own sentence."""
 
 
-def check(options: Sequence[str]) -> None:
+def check_options(options: Sequence[str]) -> None:
     """ValueError for an option that could become more than one option, directive or word."""
     for option, following in zip_longest(options, options[1:], fillvalue=""):
         if not isinstance(option, str) or len(option) > 4096 or re.search(r"[\x00-\x1f\x7f]", option):
@@ -56,6 +61,66 @@ def check(options: Sequence[str]) -> None:
             checks.identifier(f"The {_NAMED[word[:2]]}", option[2:])
 
 
+def script_text(script: object) -> str | None:
+    """The script's text, or None where a file was named; SubmitError where it is not what sbatch takes."""
+    if not isinstance(script, str | os.PathLike) or "\0" in str(script):
+        raise ValueError(
+            f"A batch script is a path, or text that begins with #!, without NUL, not {checks.shown(script)}."
+        )
+    text, name = None, ""
+    if isinstance(script, str) and (re.search(r"[\r\n]", script) or script.lstrip("\ufeff \t")[:2] == "#!"):
+        text, content = script, script.encode(errors="replace")
+    else:
+        name = checks.shown(os.path.basename(os.path.abspath(script)))
+        if os.path.isdir(script):
+            raise SubmitError(f"{name} is a directory: name a batch script in it.")
+        if not os.path.isfile(script):
+            raise SubmitError(f"There is no batch script at {checks.shown(str(script))}.")
+        try:
+            with open(script, "rb") as file:
+                content = file.read(LARGEST + 1)
+        except OSError as error:
+            raise SubmitError(f"{name} cannot be read: {error.strerror}.") from None
+    if fault := script_fault(content):
+        raise SubmitError(f"{name}: {fault}" if name else fault)
+    if late := late_directives(content):
+        warnings.warn(f"sbatch does not read {', '.join(late)}: a command stands before it.", stacklevel=3)
+    return text
+
+
+def script_fault(script: bytes) -> str:
+    """What keeps this from being a batch script, and the way out; "" where nothing does.
+
+    sbatch finds most of it too, says it without the way out, and takes a lone carriage return.
+    """
+    first = script.split(b"\n", 1)[0]
+    seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
+    if script.lstrip().startswith(b"#!"):
+        seen = "blanks or an empty line stand before it"
+    faults = [
+        (script.startswith((b"\xff\xfe", b"\xfe\xff")),
+         f"is UTF-16, so that sbatch finds no #! in its first line. {_SAVE}"),
+        (b"\0" in script, f"holds a NUL character, so it is no text file. {_SAVE}"),
+        (script.startswith(b"\xef\xbb\xbf"),
+         f"begins with a byte order mark, so that its first line is not #!. {_SAVE}"),
+        (b"\r\n" in script, "has DOS line breaks (\\r\\n), as editors on Windows write them. dos2unix FILE, "
+         "or sed -i 's/\\r$//' FILE, takes them out."),
+        (b"\r" in script, "has a carriage return (\\r), which is no line break of Unix: tr '\\r' '\\n' "
+         "< FILE > NEW makes one of it."),
+        (not script.strip(), f"is empty; it {_BEGIN}."),
+        (not first.startswith(b"#!") or not first[2:].strip(), f"{_BEGIN}; {seen}."),
+        (len(script) > LARGEST, "is larger than 4 MB, which is more than Slurm takes."),
+    ]  # fmt: skip
+    return next((f"The batch script {what}" for is_so, what in faults if is_so), "")
+
+
+def late_directives(script: bytes) -> list[str]:
+    """The #SBATCH lines after the first command, which sbatch passes over without a word."""
+    lines = script.decode(errors="replace").splitlines()
+    head = next((n for n, line in enumerate(lines) if line.strip() and line[0] != "#"), len(lines))
+    return [line for line in lines[head:] if re.match(r"#SBATCH\s", line)]
+
+
 def job_id(said: str) -> int | None:
     """The number of the job among what sbatch printed, and a site's wrapper around it; None without one."""
     numbers = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", said, re.MULTILINE)
@@ -63,25 +128,19 @@ def job_id(said: str) -> int | None:
 
 
 def explained(refusal: str, limits: str, environment: Mapping[str, str]) -> str:
-    """Slurm's own sentence; where a limit was broken what the partitions allow (sinfo, LIMITS_FORMAT); what
-    to do; and which variables of `environment` spoke before the script."""
-    told = [refusal]
-    allowed = "; ".join(_partitions(limits))
+    """Slurm's own sentence; where a limit was broken what the partitions allow (`limits`: sinfo's answer to
+    LIMITS_FORMAT); what to do; and which variables of `environment` speak before the script."""
+    told, allowed = [refusal], []
+    for line in limits.splitlines():
+        name, time, nodes, cores, memory, gres = ([*map(str.strip, line.split("|"))] + [""] * 6)[:6]
+        if memory.rstrip("+").isdecimal():  # else a line that a site's wrapper prints beside the answer
+            size = units.format_bytes(int(memory.rstrip("+")) * 2**20) + f", {gres}" * (gres != "(null)")
+            allowed.append(f"{name} has {nodes} node(s) of {cores} core(s), {size}, for at most {time}")
     if allowed and re.search(_BROKE_A_LIMIT, refusal):
-        told.append(f"Partitions here: {allowed}")
+        told.append(f"Partitions here: {'; '.join(allowed)}")
     told += [remedy for sign, remedy in _REMEDIES.items() if re.search(sign, refusal)]
     spoke = [f"{name}={value}" for name, value in sorted(environment.items()) if name.startswith("SBATCH_")]
     if spoke:
         before = "which sbatch takes before what the script says: unset what is not meant"
         told.append(f"The environment sets {', '.join(spoke)}, {before}")
     return told[0] if len(told) == 1 else " ".join(f"{part.rstrip('.')}." for part in told)
-
-
-def _partitions(limits: str) -> Iterable[str]:
-    for line in limits.splitlines():
-        name, time, nodes, cores, memory, gres = ([*map(str.strip, line.split("|"))] + [""] * 6)[:6]
-        if not memory.rstrip("+").isdecimal():  # a line that a site's wrapper prints beside the answer
-            continue
-        size = units.format_bytes(int(memory.rstrip("+")) * 2**20)
-        gpus = "" if gres == "(null)" else f", {gres}"
-        yield f"{name} has {nodes} node(s) of {cores} core(s), {size}{gpus}, for at most {time}"

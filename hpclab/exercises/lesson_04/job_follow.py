@@ -39,8 +39,9 @@ def connect(settings: Mapping[str, str] | None = None) -> Slurm:
     print(f"{'Your site' if slurm.kind == 'site' else 'hpclab'}'s own Slurm, {slurm.version}.")
     if slurm.kind == "site" and (refusal := slurm.refusal()):
         said = (
-            f"It takes no job of yours: {refusal} A partition or an account is named in site.env, beside the "
-            "scripts; then run this cell again. Until then scripts run on this machine's processes."
+            f"It takes no job of yours: {slurm.explain_refusal(refusal)} A partition or an account is named "
+            "in site.env, beside the scripts; then run this cell again. Until then scripts run on this "
+            "machine's processes."
         )
         return _instead(said, "A Slurm that takes no job of yours: scripts run on this machine.")
     if slurm.kind == "local" and not any(node.gpus for node in slurm.nodes()):
@@ -60,7 +61,7 @@ class ThisMachine(Slurm):
         trial = job_trials.dry_run(parse(Path(script).read_text(encoding="utf-8")), seconds=30)
         number, state = len(self._done) + 1, "FAILED" if trial.trouble else "COMPLETED"
         times = (begin, begin, time.time())
-        self._done.append(FinishedJob(number, Path(script).stem, state, "", 1, "this machine", *times, 0, ""))
+        self._done.append(FinishedJob(number, Path(script).stem, state, "", 1, "this machine", *times, 0))
         self.logs[number] = "".join(text for file, text in trial.files.items() if file.endswith(".out"))
         return number
 

@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 
 from hpclab import checks, units
-from hpclab.cluster.slurm import scripts
+from hpclab.cluster.slurm import submission
 
 _SHORT = {
     "A": "account", "a": "array", "b": "begin", "C": "constraint", "c": "cpus-per-task", "D": "chdir",
@@ -90,7 +90,7 @@ class JobScript:
 def parse(text: str) -> JobScript:
     """The script `text` as sbatch reads it; ValueError, in sbatch's spirit, for what it would refuse."""
     content = text.encode(errors="replace")
-    if wrong := scripts.trouble(content):
+    if wrong := submission.script_fault(content):
         raise ValueError(wrong)
     lines = text.split("\n")
     head = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
@@ -102,7 +102,7 @@ def parse(text: str) -> JobScript:
         text,
         tuple(lines[0][2:].split()),
         options,
-        late=tuple(scripts.unread(content)),
+        late=tuple(submission.late_directives(content)),
         nearly=tuple(line for line in lines if re.match(r"\s*#+\W*sbatch\b", line, re.IGNORECASE)
                      and not re.match(r"#SBATCH\s", line)),
         body="\n".join(line for line in lines[head:] if not line.lstrip().startswith("#")),

@@ -1,8 +1,8 @@
 """The wall: speedups that learners choose to show together, without names, in a folder that they share.
 
 A file holds one learner's points of one lesson: JSON lines of counts and speedups, no name, no host, no job.
-Whose it is only the file system knows, and whoever may read the folder can ask it. What others wrote is
-checked, and one owner counts once, so that nobody can fill the wall.
+Whose it is only the file system knows. What others wrote is checked, and one owner counts once, so that
+nobody can fill the wall.
 """
 
 import itertools
@@ -63,33 +63,31 @@ def mine(place: Path, lesson: str) -> list[Path]:
 
 
 def read(place: Path, lesson: str = "05") -> tuple[list[list[Result]], int]:
-    """For each learner the points on the wall of a lesson; and of how many learners they cannot be read.
+    """For each learner the points of a lesson, of an owner's newest file; and how many files cannot be read.
 
-    The newest file of an owner counts. OSError for the folder.
+    OSError for the folder.
     """
-    learners, passed_over = [], 0
+    learners, unreadable = [], 0
     for owner, files in _by_owner(place, lesson).items():
         try:
             learners.append(_read(files[0], owner))
         except FileNotFoundError:  # just taken back
             continue
         except (OSError, TypeError, ValueError, RecursionError):
-            passed_over += 1
-    return learners, passed_over
+            unreadable += 1
+    return learners, unreadable
 
 
 def _by_owner(place: Path, lesson: str) -> dict[int, list[Path]]:
     """What may be points of the lesson, each owner's newest first."""
-    found = defaultdict[int, list[tuple[int, str]]](list)
+    found = defaultdict[int, list[tuple[int, Path]]](list)
     with os.scandir(place) as entries:
         for entry in itertools.islice(entries, MOST_ENTRIES):
             if (name := _NAME.fullmatch(entry.name)) and name[1] == lesson:
                 with suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
-                    found[status.st_uid].append((status.st_mtime_ns, entry.name))
-    return {
-        owner: [place / name for _, name in sorted(files, reverse=True)] for owner, files in found.items()
-    }
+                    found[status.st_uid].append((status.st_mtime_ns, place / entry.name))
+    return {owner: [file for _, file in sorted(files, reverse=True)] for owner, files in found.items()}
 
 
 def _read(file: Path, owner: int) -> list[Result]:

@@ -1,8 +1,7 @@
-"""A learner's server inside its job: `python -P -m hpclab.classroom.server`.
+"""The first program of a learner's server in its job: `python -P -m hpclab.classroom.server_start`.
 
-What the job hands down to nested sbatch and srun goes, the site's settings take its place, the course is laid
-out, a port is chosen that no other server of the class takes, the hub is told, and this process becomes
-JupyterHub's own server.
+It takes away what the job hands down to nested sbatch and srun, sets the site's settings, lays out the
+course, chooses a port, tells the hub, and becomes JupyterHub's own server.
 """
 
 import json
@@ -31,25 +30,25 @@ def main(arguments: list[str]) -> None:
     number = port(job)
     url = urlsplit(environment["JUPYTERHUB_SERVICE_URL"])
     environment["JUPYTERHUB_SERVICE_URL"] = urlunsplit(url._replace(netloc=f"{url.hostname}:{number}"))
-    tell(number, environment)
+    report_port(number, environment)
     words = [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments]
     os.execve(words[0], words, environment)  # noqa: S606
 
 
 def port(job: int, many: int = MANY) -> int:
-    """A port by the job's number, as no other job has it at the same time; where it is taken, another."""
+    """A port by the job's number, as no other server of the class has it; where it is taken, another."""
     number = FIRST + job % many
     try:
         with socket.socket() as probe:
             probe.bind(("", number))
-        return number
     except OSError:
         ports = ReservedPorts.reserve(1)
         ports.release()
         return ports.numbers[0]
+    return number
 
 
-def tell(number: int, environment: dict[str, str]) -> None:
+def report_port(number: int, environment: dict[str, str]) -> None:
     """Let the hub know the port; OSError where it does not answer."""
     request = urllib.request.Request(  # noqa: S310 - the hub's own address, from the hub
         f"{environment['JUPYTERHUB_API_URL']}/batchspawner", json.dumps({"port": number}).encode(),

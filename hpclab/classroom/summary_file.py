@@ -1,8 +1,7 @@
 """What a learner solved and predicted, in one file for feedback, signed with the learner's own key.
 
 The signature says that the file is as it was written, and that two files are by one key; no more, because
-whoever holds the key, the learner, can sign anything. So it is no examination. Without a name the learner is
-called by the key.
+the learner holds the key and can sign anything. So it is no examination.
 """
 
 import hashlib
@@ -36,8 +35,8 @@ _TOLD = ("kind", "lesson", "name", "said", "came", "score")  # of an entry: not 
 
 @dataclass(frozen=True)
 class Summary:
-    """`learner` is the name given, or the pseudonym; `made` when; each exercise that is solved and each
-    prediction that counts is an entry."""
+    """`learner`: the name given, or the pseudonym of the key; an entry for each exercise that is solved and
+    each prediction that counts."""
 
     learner: str
     pseudonym: str
@@ -92,9 +91,9 @@ def collect(places: Iterable[Path]) -> tuple[list[Summary], dict[str, str]]:
 
 
 def of_class(summaries: Sequence[Summary], course: Sequence[Lesson]) -> list[dict[str, Any]]:
-    """For each lesson of the course that somebody began: by how many, how many solved each exercise; and for
-    each prediction, of two learners at least where there are two, how many made it, the median factor by
-    which it was `off` (None: beyond all bounds), and how many were too `high`."""
+    """For each lesson that somebody began by how many, how many solved each exercise, and for each prediction
+    (of two learners at least where there are two) how many made it, the median factor by which it was `off`
+    (None: beyond all bounds), and how many were too `high`."""
     rows = []
     for lesson in course:
         every = [[one for one in summary.entries if one.lesson == lesson.number] for summary in summaries]
@@ -120,7 +119,7 @@ def _together(predictions: Sequence[ledger.Entry]) -> dict[str, Any]:
 
 
 def _entry(told: dict[str, Any]) -> ledger.Entry:
-    """An entry that is checked as those of the ledger are, and whose words a terminal may show."""
+    """An entry, checked as those of the ledger are."""
     if not re.fullmatch("[0-9]{2}", told["lesson"]):
         raise ValueError("it is of no lesson")
     return ledger.Entry(**told | {"name": _word(told["name"])}, run="", at="")
