@@ -70,7 +70,7 @@ def _syncwarp(module: object, mask: int = 0xFFFFFFFF) -> None:
     _exchange(mask, None)
 
 
-def lend(module: type) -> None:
+def add_instructions(module: type) -> None:
     """Give the simulator's module class each instruction that it has not."""
     instructions = {name: _shuffle(whom) for name, whom in SHUFFLES.items()} | {
         "ballot_sync": _vote(lambda board: sum(1 << lane for lane, said in board.items() if said)),

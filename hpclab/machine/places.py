@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from hpclab.machine.allowance import text
+from hpclab.machine.allowance import file_text
 from hpclab.machine.description import FileSystem, Interface
 
 _SHARED = {"lustre", "gpfs", "beegfs", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "orangefs",
@@ -74,9 +74,12 @@ def interfaces(root: Path = Path("/")) -> tuple[Interface, ...]:
             fabric = "loopback" if "127.0.0.1" in addresses or "::1" in addresses else "ethernet"
             found.append(Interface(name, tuple(addresses), speed, bool(state and state.isup), fabric))
     for port in sorted(root.glob("sys/class/infiniband/*/ports/*")):
-        ethernet, number = text(port / "link_layer") == "Ethernet", re.match(r"[\d.]+", text(port / "rate"))
+        ethernet, number = (
+            file_text(port / "link_layer") == "Ethernet",
+            re.match(r"[\d.]+", file_text(port / "rate")),
+        )
         fabric = "roce" if ethernet else "omni-path" if "hfi1" in str(port) else "infiniband"
         bandwidth = float(number[0]) * 1e9 / 8 if number else 0.0  # "200 Gb/sec (4X HDR)"
         name = f"{port.parents[1].name}:{port.name}"
-        found.append(Interface(name, (), bandwidth, "ACTIVE" in text(port / "state"), fabric))
+        found.append(Interface(name, (), bandwidth, "ACTIVE" in file_text(port / "state"), fabric))
     return tuple(found)

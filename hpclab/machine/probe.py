@@ -89,7 +89,7 @@ def _platform() -> str:
 
 
 def _processor() -> str:
-    for line in allowance.text(Path("/proc/cpuinfo")).splitlines():
+    for line in allowance.file_text(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("model name"):
             return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

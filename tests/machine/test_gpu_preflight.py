@@ -102,7 +102,7 @@ def test_the_cuda_of_torch_and_of_the_compiler_are_read(monkeypatch, tmp_path, i
 
 def test_facts_are_gathered_from_files_and_versions(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: "")
-    monkeypatch.setattr(gpu_preflight, "ask", Driver)
+    monkeypatch.setattr(gpu_preflight, "query_driver", Driver)
     monkeypatch.setattr("platform.release", lambda: "5.15.167.4-microsoft-standard-WSL2")
     amd = Gpu("AMD Instinct", "AMD", "cuda")
     monkeypatch.delenv("CUDA_HOME", raising=False)
@@ -133,11 +133,11 @@ def libcuda(error):
 
 
 def test_the_driver_is_asked_in_its_own_words(monkeypatch):
-    assert gpu_preflight.ask("libcuda-that-is-not-here.so.1") == Driver(gpu_preflight.NO_LIBRARY)
+    assert gpu_preflight.query_driver("libcuda-that-is-not-here.so.1") == Driver(gpu_preflight.NO_LIBRARY)
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=0))
-    assert gpu_preflight.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
+    assert gpu_preflight.query_driver("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=100))
-    assert gpu_preflight.ask("no device") == Driver(100, (13, 1))
+    assert gpu_preflight.query_driver("no device") == Driver(100, (13, 1))
 
 
 def test_kernels_are_simulated_beside_a_gpu_that_numba_cannot_use():
