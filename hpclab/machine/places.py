@@ -1,5 +1,6 @@
 """Where a lesson may write, on what kind of file system, and which networks this machine is on."""
 
+import contextlib
 import os
 import re
 import socket
@@ -21,11 +22,9 @@ _PATIENCE = 1.0  # seconds; a network file system whose server is gone would wai
 
 def file_systems() -> tuple[FileSystem, ...]:
     """The home, working and temporary folders, and the site's scratch where the environment names one."""
-    places = {"home": Path(os.path.expanduser("~")), "work": Path()}
-    try:
+    places = {"home": Path(os.path.expanduser("~")), "work": Path(), "tmp": Path("/tmp")}  # noqa: S108
+    with contextlib.suppress(FileNotFoundError):  # no folder for temporary files can be written to
         places["tmp"] = Path(tempfile.gettempdir())
-    except FileNotFoundError:  # no folder for temporary files can be written to: say so, do not fail
-        places["tmp"] = Path("/tmp")  # noqa: S108
     for name in ("SCRATCH", "WORK", "PSCRATCH", "SLURM_TMPDIR"):
         if os.path.isabs(os.environ.get(name, "")):
             places[f"${name}"] = Path(os.environ[name])
