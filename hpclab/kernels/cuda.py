@@ -38,7 +38,7 @@ def _load() -> tuple[ModuleType, str]:
         return cuda, facts.driver.name or "a GPU"
     from numba.cuda.simulator.kernelapi import FakeCUDAModule
 
-    warp_simulator.lend(FakeCUDAModule)
+    warp_simulator.add_instructions(FakeCUDAModule)
     return cuda, "the CUDA simulator"
 
 

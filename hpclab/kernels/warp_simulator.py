@@ -21,34 +21,11 @@ SHUFFLES: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class _Meeting:
-    """Where the lanes of one mask meet, again and again: once all have come, each reads what all brought."""
-
-    def __init__(self, lanes: frozenset[int]) -> None:
-        self.lanes = lanes
-        self.coming: dict[int, Any] = {}
-        self.barrier = threading.Barrier(len(lanes), self._all_have_come)
-
-    def _all_have_come(self) -> None:
-        self.came, self.coming = self.coming, {}
-
-    def exchange(self, lane: int, value: Any) -> dict[int, Any]:
-        self.coming[lane] = value
-        try:
-            self.barrier.wait(PATIENCE)
-        except threading.BrokenBarrierError:
-            raise RuntimeError(
-                f"Lanes {sorted(self.lanes)} of a warp had to meet here and not all came: on a GPU this "
-                "hangs. Take the instruction out of the branch, or name only the lanes that reach it."
-            ) from None
-        return self.came
-
-
 _making = threading.Lock()
 
 
 def _exchange(mask: int, value: Any) -> tuple[int, dict[int, Any]]:
-    """This thread's lane, and what each lane of `mask` brought."""
+    """This thread's lane, and what each lane of `mask` brought, once all have come."""
     me: Any = threading.current_thread()
     warp, lane = divmod(me.thread_id, WARP)
     block = me._manager._block_dim
@@ -58,8 +35,18 @@ def _exchange(mask: int, value: Any) -> tuple[int, dict[int, Any]]:
         raise ValueError(f"Lane {lane} is not in the mask {int(mask):#010x} of the instruction that it runs.")
     with _making:
         meetings = me._manager.__dict__.setdefault("_meetings", {})
-        meeting = meetings.setdefault((warp, lanes), _Meeting(lanes))
-    return lane, meeting.exchange(lane, value)
+        barrier, brought = meetings.setdefault((warp, lanes), (threading.Barrier(len(lanes)), {}))
+    brought[lane] = value
+    try:
+        barrier.wait(PATIENCE)  # all have brought theirs
+        board = dict(brought)
+        barrier.wait(PATIENCE)  # all have read it
+    except threading.BrokenBarrierError:
+        raise RuntimeError(
+            f"Lanes {sorted(lanes)} of a warp had to meet here and not all came: on a GPU this hangs. Take "
+            "the instruction out of the branch, or name only the lanes that reach it."
+        ) from None
+    return lane, board
 
 
 def _shuffle(whom: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -83,7 +70,7 @@ def _syncwarp(module: object, mask: int = 0xFFFFFFFF) -> None:
     _exchange(mask, None)
 
 
-def lend(module: type) -> None:
+def add_instructions(module: type) -> None:
     """Give the simulator's module class each instruction that it has not."""
     instructions = {name: _shuffle(whom) for name, whom in SHUFFLES.items()} | {
         "ballot_sync": _vote(lambda board: sum(1 << lane for lane, said in board.items() if said)),

@@ -45,7 +45,7 @@ def memory(root: Path = Path("/")) -> Memory:
     return Memory(state.total, int(usable), int(min(available, usable)), reason)
 
 
-def text(path: Path) -> str:
+def file_text(path: Path) -> str:
     """What one of the system's small files says; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
@@ -56,13 +56,13 @@ def text(path: Path) -> str:
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
     """The folders of the groups this process is in, innermost first: a limit on any of them counts."""
     mounts: dict[str, Path] = {}  # by controller; the unified hierarchy of version 2 is under ""
-    for line in text(root / "proc/self/mountinfo").splitlines():
+    for line in file_text(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         if after.startswith(("cgroup ", "cgroup2 ")):
             version, _, options = after.split(" ", 2)
             for name in options.split(",") if version == "cgroup" else [""]:
                 mounts.setdefault(name, root / before.split()[4].lstrip("/"))
-    for line in text(root / "proc/self/cgroup").splitlines():
+    for line in file_text(root / "proc/self/cgroup").splitlines():
         _, names, path = line.split(":", 2)
         if mount := mounts.get("" if not names else controller if controller in names.split(",") else "?"):
             folder = mount / path.lstrip("/")
@@ -73,8 +73,8 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
 
 def _cpu_quota(folder: Path) -> float:
     """Cores' worth of CPU time per second, 0 where unlimited."""
-    first = " ".join(text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
-    words = (text(folder / "cpu.max") or first).split()
+    first = " ".join(file_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    words = (file_text(folder / "cpu.max") or first).split()
     numbers = [int(word) for word in words if word.isdigit()]
     return numbers[0] / numbers[1] if len(numbers) == 2 and numbers[1] else 0.0
 
@@ -82,7 +82,7 @@ def _cpu_quota(folder: Path) -> float:
 def _used(folder: Path) -> float:
     """Bytes in use, without the file cache that the kernel gives back when memory is asked for."""
     used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
-    cache = re.search(r"^(?:total_)?inactive_file (\d+)$", text(folder / "memory.stat"), re.MULTILINE)
+    cache = re.search(r"^(?:total_)?inactive_file (\d+)$", file_text(folder / "memory.stat"), re.MULTILINE)
     return max(0.0, used - int(cache[1])) if cache else used
 
 
@@ -96,5 +96,5 @@ def _granted(job: str, unit: float, hub: str) -> Iterator[tuple[float, str]]:
 
 
 def _number(path: Path) -> float:
-    content = text(path)
+    content = file_text(path)
     return float(content) if content.isdigit() else 0.0

@@ -61,7 +61,7 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
     """The facts of this machine, in milliseconds: nothing heavy is imported."""
     torch = version("torch")
     return GpuFacts(
-        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"), driver=ask(), container=container,
+        seen=tuple(gpu for gpu in seen if gpu.vendor == "NVIDIA"), driver=query_driver(), container=container,
         numba_cuda=version("numba-cuda"), compiler=_compiler(root), torch=torch,
         torch_cuda=_torch_cuda(torch), kernel_module=(root / "proc/driver/nvidia/version").exists(),
         wsl="microsoft" in platform.release().lower() and (root / "dev/dxg").exists(),
@@ -69,7 +69,7 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
 
 
 @functools.cache
-def ask(library: str = "libcuda.so.1") -> Driver:
+def query_driver(library: str = "libcuda.so.1") -> Driver:
     """What NVIDIA's driver says of GPUs that this process may use, by the CUDA Driver API; asked once.
 
     Nothing is allocated on a device, but CUDA is started: do not fork ranks from this process afterwards.

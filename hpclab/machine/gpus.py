@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
-from hpclab.machine.allowance import text
+from hpclab.machine.allowance import file_text
 from hpclab.machine.description import Gpu
 
 _SMALLEST_AMD = 4 * 2**30  # an integrated GPU's own memory is smaller, and ROCm leaves it out
@@ -42,10 +42,10 @@ def _from_nvidia_smi() -> list[Gpu]:
 
 
 def _from_nvidia_files(root: Path) -> list[Gpu]:
-    version = re.search(r"\s(\d+\.[\d.]+)\s", text(root / "proc/driver/nvidia/version"))
+    version = re.search(r"\s(\d+\.[\d.]+)\s", file_text(root / "proc/driver/nvidia/version"))
     found = []
     for place in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        model = re.search(r"^Model:\s*(.+)", text(place), re.MULTILINE)
+        model = re.search(r"^Model:\s*(.+)", file_text(place), re.MULTILINE)
         name, driver = model[1] if model else "NVIDIA GPU", version[1] if version else ""
         found.append(Gpu(name, "NVIDIA", "cuda", driver=driver))
     return found
@@ -54,10 +54,10 @@ def _from_nvidia_files(root: Path) -> list[Gpu]:
 def _from_amd_files(root: Path) -> list[Gpu]:
     found = []
     for device in sorted(root.glob("sys/class/drm/card[0-9]*/device")):
-        vendor, size = text(device / "vendor"), text(device / "mem_info_vram_total")
+        vendor, size = file_text(device / "vendor"), file_text(device / "mem_info_vram_total")
         if vendor == "0x1002" and size.isdigit() and int(size) >= _SMALLEST_AMD:
-            name = text(device / "product_name") or "AMD GPU"
-            found.append(Gpu(name, "AMD", "cuda", int(size), text(root / "sys/module/amdgpu/version")))
+            name = file_text(device / "product_name") or "AMD GPU"
+            found.append(Gpu(name, "AMD", "cuda", int(size), file_text(root / "sys/module/amdgpu/version")))
     return found
 
 

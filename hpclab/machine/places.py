@@ -1,5 +1,6 @@
 """Where a lesson may write, on what kind of file system, and which networks this machine is on."""
 
+import contextlib
 import os
 import re
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from hpclab.machine.allowance import text
+from hpclab.machine.allowance import file_text
 from hpclab.machine.description import FileSystem, Interface
 
 _SHARED = {"lustre", "gpfs", "beegfs", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "orangefs",
@@ -21,11 +22,9 @@ _PATIENCE = 1.0  # seconds; a network file system whose server is gone would wai
 
 def file_systems() -> tuple[FileSystem, ...]:
     """The home, working and temporary folders, and the site's scratch where the environment names one."""
-    places = {"home": Path(os.path.expanduser("~")), "work": Path()}
-    try:
+    places = {"home": Path(os.path.expanduser("~")), "work": Path(), "tmp": Path("/tmp")}  # noqa: S108
+    with contextlib.suppress(FileNotFoundError):  # no folder for temporary files can be written to
         places["tmp"] = Path(tempfile.gettempdir())
-    except FileNotFoundError:  # no folder for temporary files can be written to: say so, do not fail
-        places["tmp"] = Path("/tmp")  # noqa: S108
     for name in ("SCRATCH", "WORK", "PSCRATCH", "SLURM_TMPDIR"):
         if os.path.isabs(os.environ.get(name, "")):
             places[f"${name}"] = Path(os.environ[name])
@@ -74,9 +73,12 @@ def interfaces(root: Path = Path("/")) -> tuple[Interface, ...]:
             fabric = "loopback" if "127.0.0.1" in addresses or "::1" in addresses else "ethernet"
             found.append(Interface(name, tuple(addresses), speed, bool(state and state.isup), fabric))
     for port in sorted(root.glob("sys/class/infiniband/*/ports/*")):
-        ethernet, number = text(port / "link_layer") == "Ethernet", re.match(r"[\d.]+", text(port / "rate"))
+        ethernet, number = (
+            file_text(port / "link_layer") == "Ethernet",
+            re.match(r"[\d.]+", file_text(port / "rate")),
+        )
         fabric = "roce" if ethernet else "omni-path" if "hfi1" in str(port) else "infiniband"
         bandwidth = float(number[0]) * 1e9 / 8 if number else 0.0  # "200 Gb/sec (4X HDR)"
         name = f"{port.parents[1].name}:{port.name}"
-        found.append(Interface(name, (), bandwidth, "ACTIVE" in text(port / "state"), fabric))
+        found.append(Interface(name, (), bandwidth, "ACTIVE" in file_text(port / "state"), fabric))
     return tuple(found)

@@ -1,5 +1,6 @@
 """What this machine is, asked of the machine itself: `probe()`. Quick, offline, and it starts nothing."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -30,8 +31,7 @@ def probe() -> Machine:
     facts = gpu_preflight.gather(found, inside)
     return Machine(
         host=platform.node(), platform=_platform(), processor=_processor(), container=inside,
-        cores=allowance.cores(), memory=allowance.memory(), gpus=found, slurm=slurm(),
-        mpi=mpi(),
+        cores=allowance.cores(), memory=allowance.memory(), gpus=found, slurm=slurm(), mpi=mpi(),
         file_systems=places.file_systems(), interfaces=places.interfaces(),
         python=platform.python_version(), torch=facts.torch, notes=gpu_preflight.problems(facts),
         simulated=not gpu_preflight.usable(facts),
@@ -56,22 +56,17 @@ def slurm(root: Path = Path("/")) -> SlurmHere:
     )
     obstacle = checks.slurm_obstacle()
     return SlurmHere(
-        client=not client,
-        site=not client and site,
-        daemons=not client and not daemons and not obstacle,
+        client=not client, site=not client and site, daemons=not client and not daemons and not obstacle,
         missing=() if not client and site else tuple(client + daemons),
-        job=os.environ.get("SLURM_JOB_ID", ""),
-        obstacle="" if client or daemons else obstacle,
-    )
+        job=os.environ.get("SLURM_JOB_ID", ""), obstacle="" if client or daemons else obstacle,
+    )  # fmt: skip
 
 
 def _is_a_sites(configuration: str) -> bool:
     """Whether this slurm.conf is there and is not one that hpclab wrote for a cluster of its own."""
-    try:
-        with open(configuration, errors="replace") as text:
-            return not text.readline().startswith("# Written by hpclab")
-    except (OSError, ValueError):
-        return False
+    with contextlib.suppress(OSError, ValueError), open(configuration, errors="replace") as text:
+        return not text.readline().startswith("# Written by hpclab")
+    return False
 
 
 def container(root: Path = Path("/")) -> str:
@@ -89,7 +84,7 @@ def _platform() -> str:
 
 
 def _processor() -> str:
-    for line in allowance.text(Path("/proc/cpuinfo")).splitlines():
+    for line in allowance.file_text(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("model name"):
             return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

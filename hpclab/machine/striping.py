@@ -43,15 +43,15 @@ def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
     command = ask.format(shlex.quote(subject))
     program, *arguments = shlex.split(command)
     try:
-        said = _said([shutil.which(program, path=search) or program, *arguments], patience)
+        output = _output([shutil.which(program, path=search) or program, *arguments], patience)
     except subprocess.TimeoutExpired:
         return f"{command} did not answer within {patience:g} s: the file system may be busy; try again."
     except OSError as error:
         return f"{command} cannot be run here ({error.strerror}): ask on a login node."
-    counts = ["-1"] if kind == "gpfs" else re.findall(_COUNT, said)
-    sizes = re.findall(_SIZE, said)
+    counts = ["-1"] if kind == "gpfs" else re.findall(_COUNT, output)
+    sizes = re.findall(_SIZE, output)
     if not counts or not sizes:
-        words = " ".join(said.split())[:200] or "nothing"
+        words = " ".join(output.split())[:200] or "nothing"
         return f"{command} did not say how files are striped, but: {words}."
     count, (number, unit) = counts[-1], sizes[-1]
     size = format_bytes(parse_bytes(f"{number} {unit}{'i' * bool(unit)}"))
@@ -59,7 +59,7 @@ def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
     return f"{shown}. To set or show it: {advice.format(shlex.quote(place))}; {command}"
 
 
-def _said(arguments: list[str], patience: float) -> str:
+def _output(arguments: list[str], patience: float) -> str:
     """What a program prints; one that does not end in time is ended with all that it started."""
     with subprocess.Popen(
         arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

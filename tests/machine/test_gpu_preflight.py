@@ -39,6 +39,7 @@ def test_what_fits_needs_no_word_nor_does_a_machine_without_a_gpu(facts, fit):
         (replace(with_driver(cuda=(12, 4)), numba_cuda=""), ["no numba-cuda", "numba-cuda[cu12]"]),
         (replace(FITS, compiler=0), ["without CUDA's compiler", "hpclab[gpu]"]),
         (with_driver(name="Tesla V100", capability=(7, 0)), ["7.0", "7.5", "simulated, or", "[cu12]"]),
+        (with_driver((12, 4), "Tesla V100", (7, 0)), ["CUDA 12.4 at most", "[cu12]"]),
         (with_driver(name="Tesla K80", capability=(3, 7)), ["3.7", "needs 7.5", "are simulated."]),
         (replace(FITS, wsl=True, driver=Driver(), seen=()), ["WSL2", "Windows", "wsl --shutdown"]),
         (replace(FITS, driver=Driver()), ["NVIDIA A100", "no libcuda.so.1", "libcuda1"]),
@@ -54,6 +55,12 @@ def test_what_stands_between_numba_and_the_gpu_is_named_with_its_fix(facts, word
     assert len(said) == 1
     assert all(word in said[0] for word in words), said[0]
     assert said[0].endswith(".")
+
+
+def test_of_several_causes_the_first_is_named_first():
+    assert len(problems(replace(FITS, driver=Driver(803), torch_cuda=0))) == 1
+    numba, torch = problems(replace(with_driver(cuda=(12, 4)), torch_cuda=0))
+    assert ("numba-cuda" in numba, "CPU build" in torch) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ def test_the_cuda_of_torch_and_of_the_compiler_are_read(monkeypatch, tmp_path, i
 
 def test_facts_are_gathered_from_files_and_versions(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_preflight, "version", lambda name: "")
-    monkeypatch.setattr(gpu_preflight, "ask", Driver)
+    monkeypatch.setattr(gpu_preflight, "query_driver", Driver)
     monkeypatch.setattr("platform.release", lambda: "5.15.167.4-microsoft-standard-WSL2")
     amd = Gpu("AMD Instinct", "AMD", "cuda")
     monkeypatch.delenv("CUDA_HOME", raising=False)
@@ -126,11 +133,11 @@ def libcuda(error):
 
 
 def test_the_driver_is_asked_in_its_own_words(monkeypatch):
-    assert gpu_preflight.ask("libcuda-that-is-not-here.so.1") == Driver(gpu_preflight.NO_LIBRARY)
+    assert gpu_preflight.query_driver("libcuda-that-is-not-here.so.1") == Driver(gpu_preflight.NO_LIBRARY)
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=0))
-    assert gpu_preflight.ask("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
+    assert gpu_preflight.query_driver("one H100") == Driver(0, (13, 1), "NVIDIA H100 80GB HBM3", (9, 0))
     monkeypatch.setattr("ctypes.CDLL", lambda name: libcuda(error=100))
-    assert gpu_preflight.ask("no device") == Driver(100, (13, 1))
+    assert gpu_preflight.query_driver("no device") == Driver(100, (13, 1))
 
 
 def test_kernels_are_simulated_beside_a_gpu_that_numba_cannot_use():

@@ -45,7 +45,7 @@ def _paired(left: Value, right: Value) -> tuple[Value, Value]:
     return wide(left), wide(right)
 
 
-def _on_bits(ufunc: numpy.ufunc) -> Callable[[Value, Value], Value]:
+def _bitwise(ufunc: numpy.ufunc) -> Callable[[Value, Value], Value]:
     def combined(left: Value, right: Value) -> Value:
         mixed = {left.dtype.kind, right.dtype.kind} == {"u", "i"}
         return ufunc(left.astype(numpy.uint64), right.astype(numpy.uint64)) if mixed else ufunc(left, right)
@@ -67,11 +67,11 @@ _OPERATORS: dict[type[ast.AST], Callable[[Value, Value], Value]] = {
     ast.FloorDiv: numpy.floor_divide,
     ast.Mod: numpy.remainder,
     ast.Pow: _power,
-    ast.LShift: _on_bits(numpy.left_shift),
-    ast.RShift: _on_bits(numpy.right_shift),
-    ast.BitAnd: _on_bits(numpy.bitwise_and),
-    ast.BitOr: _on_bits(numpy.bitwise_or),
-    ast.BitXor: _on_bits(numpy.bitwise_xor),
+    ast.LShift: _bitwise(numpy.left_shift),
+    ast.RShift: _bitwise(numpy.right_shift),
+    ast.BitAnd: _bitwise(numpy.bitwise_and),
+    ast.BitOr: _bitwise(numpy.bitwise_or),
+    ast.BitXor: _bitwise(numpy.bitwise_xor),
     ast.Eq: numpy.equal,
     ast.NotEq: numpy.not_equal,
     ast.Lt: numpy.less,
@@ -127,7 +127,7 @@ def cast(value: Value, dtype: numpy.dtype) -> Value:
     return value.astype(dtype)
 
 
-def _best(better: numpy.ufunc) -> Callable[..., Value]:
+def _extreme(better: numpy.ufunc) -> Callable[..., Value]:
     """`min` or `max` of several values, or of one tuple: the first stays unless a later one is `better`."""
 
     def chosen(*values: Value) -> Value:
@@ -168,8 +168,8 @@ FUNCTIONS: dict[Any, Callable[..., Value]] = {
     for name, function in vars(math).items()
     if callable(function) and not name.startswith("_")
 } | {
-    builtins.min: _best(numpy.less),
-    builtins.max: _best(numpy.greater),
+    builtins.min: _extreme(numpy.less),
+    builtins.max: _extreme(numpy.greater),
     builtins.abs: lambda value: numpy.abs(wide(value)),
     builtins.round: lambda value, digits=None: (
         numpy.rint(wide(value)).astype(numpy.int64)

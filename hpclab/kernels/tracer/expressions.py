@@ -162,10 +162,9 @@ class Expressions:
 
     def _IfExp(self, node: ast.IfExp, mask: Mask) -> Value:
         yes = mask.where(truth(self.value(node.test, mask)))
-        no = mask.without(yes)
-        if not no.count:
+        if yes is mask:
             return self.value(node.body, yes)
-        other = self.value(node.orelse, no)
+        other = self.value(node.orelse, mask.without(yes))
         return self.merged(yes, self.value(node.body, yes), other) if yes.count else other
 
     # Arrays

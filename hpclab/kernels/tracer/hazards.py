@@ -36,9 +36,9 @@ class Log:
         self.lane = numpy.concatenate([access.mask.lanes for access in accesses])
         self.number = numpy.repeat(numpy.arange(len(accesses)), sizes)
         self.begin = numpy.cumsum([0, *sizes])
-        self.kind = self.each(KINDS.index(access.kind) for access in accesses)
+        self.kind = self.column(KINDS.index(access.kind) for access in accesses)
 
-    def each(self, of_access: Iterator[int]) -> Rows:
+    def column(self, of_access: Iterator[int]) -> Rows:
         """A column with the same for all lanes of an access."""
         return numpy.fromiter(of_access, numpy.int64, len(self.accesses))[self.number]
 
@@ -59,7 +59,7 @@ class Log:
         if not len(chosen):  # as in every kernel that is right and waits for whole blocks only
             return
         chosen = chosen[numpy.argsort(self.cell[chosen], kind="stable")]
-        line, kind, data = self.each(access.line for access in self.accesses), self.kind, self.memory.data
+        line, kind, data = self.column(access.line for access in self.accesses), self.kind, self.memory.data
         value = numpy.concatenate([data[a.cells] if a.values is None else a.values for a in self.accesses])
         seen: set[int] = set()
         for apart in range(1, min(len(chosen), _WINDOW)):
@@ -95,7 +95,7 @@ def between_blocks(recorder: Recorder, findings: Findings) -> None:
     """Races between the traced blocks of the launch: no barrier holds there at all."""
     blocks = recorder.blocks
     for log in _logs([access for access in recorder.accesses if access.memory.space == "global"]):
-        block = log.each(access.block for access in log.accesses)
+        block = log.column(access.block for access in log.accesses)
         for first, second in log.races(block, _by_fence(log, block, recorder)):
             _report(first, second, (blocks[first[0].block], blocks[second[0].block]), findings)
 
@@ -107,9 +107,9 @@ def _by_syncwarp(log: Log) -> Order:
 
 
 def _by_fence(log: Log, block: Rows, recorder: Recorder) -> Order:
-    step = log.each(access.step for access in log.accesses)
-    told, asked = step < recorder.told[block], step >= recorder.asked[block]
-    return lambda one, two: told[one] & asked[two]
+    step = log.column(access.step for access in log.accesses)
+    written, read = step < recorder.fence_before_atomic[block], step >= recorder.first_atomic[block]
+    return lambda one, two: written[one] & read[two]
 
 
 def _logs(accesses: Sequence[Access]) -> Iterator[Log]:

@@ -71,26 +71,25 @@ class Interpreter(Expressions):
 
     # Assignments
 
-    def _Assign(self, node: ast.Assign, mask: Mask) -> Mask:
-        value = self.value(node.value, mask)
-        for target in node.targets:
-            self.assign(target, value, mask)
+    def _Assign(self, node: ast.Assign | ast.AnnAssign, mask: Mask) -> Mask:
+        if node.value is not None:
+            value = self.value(node.value, mask)
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                self.assign(target, value, mask)
         return mask
 
-    def _AnnAssign(self, node: ast.AnnAssign, mask: Mask) -> Mask:
-        if node.value is not None:
-            self.assign(node.target, self.value(node.value, mask), mask)
-        return mask
+    _AnnAssign = _Assign
 
     def _AugAssign(self, node: ast.AugAssign, mask: Mask) -> Mask:
-        if isinstance(node.target, ast.Subscript):  # the index is computed once
-            view, index = self.place(self.value(node.target.value, mask), node.target, mask)
-            old = self.block.load(view, index, mask, node.target.lineno)
+        target = node.target
+        if isinstance(target, ast.Subscript):  # the index is computed once
+            view, index = self.place(self.value(target.value, mask), target, mask)
+            old = self.block.load(view, index, mask, target.lineno)
             new = arithmetic.binary(node.op, old, self.value(node.value, mask))
-            self.block.store(view, index, new, mask, node.target.lineno)
+            self.block.store(view, index, new, mask, target.lineno)
         else:
-            old = self.value(node.target, mask)
-            self.assign(node.target, arithmetic.binary(node.op, old, self.value(node.value, mask)), mask)
+            old = self.value(target, mask)
+            self.assign(target, arithmetic.binary(node.op, old, self.value(node.value, mask)), mask)
         return mask
 
     def assign(self, target: ast.expr, value: Value, mask: Mask) -> None:
@@ -138,8 +137,10 @@ class Interpreter(Expressions):
 
     def _For(self, node: ast.For, mask: Mask) -> Mask:
         call = node.iter
-        if not (
-            isinstance(call, ast.Call) and self.value(call.func, mask) is builtins.range and not call.keywords
+        if (
+            not isinstance(call, ast.Call)
+            or self.value(call.func, mask) is not builtins.range
+            or call.keywords
         ):
             return self._over_tuple(node, mask)
         bounds = [self.value(argument, mask) for argument in call.args]

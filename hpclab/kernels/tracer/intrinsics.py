@@ -97,7 +97,7 @@ _compare_and_swap = _atomic(lambda old, expected, new: new if old == expected el
 
 def _fence(call: Call) -> None:
     recorder = call.block.recorder
-    recorder.fenced[call.block.number] = recorder.steps
+    recorder.last_fence[call.block.number] = recorder.steps
 
 
 def _rows(call: Call, value: Value) -> NDArray:

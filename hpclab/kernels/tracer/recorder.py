@@ -86,8 +86,8 @@ class Recorder:
         self.waste: dict[int, int] = {}
         self.steps = self.work = self.lanes = 0  # lanes: accesses so far, lane by lane
         # Of each block the steps of its last fence, of the last fence before an atomic, of its first atomic.
-        self.fenced, self.told = numpy.zeros((2, len(blocks)), numpy.int64)
-        self.asked = numpy.full(len(blocks), numpy.iinfo(numpy.int64).max)
+        self.last_fence, self.fence_before_atomic = numpy.zeros((2, len(blocks)), numpy.int64)
+        self.first_atomic = numpy.full(len(blocks), numpy.iinfo(numpy.int64).max)
 
     def access(self, made: Access) -> None:
         if made.memory.space not in ("global", "shared"):  # registers, constants: no request
@@ -101,8 +101,8 @@ class Recorder:
         self.steps += len(made.mask.warps)
         self.accesses.append(made)
         if made.kind == "atomic" and made.memory.space == "global":  # how blocks hear from one another
-            self.told[made.block] = self.fenced[made.block]
-            self.asked[made.block] = min(self.asked[made.block], self.steps)
+            self.fence_before_atomic[made.block] = self.last_fence[made.block]
+            self.first_atomic[made.block] = min(self.first_atomic[made.block], self.steps)
 
     def branch(self, block: int, line: int, mask: Mask, taken: Mask) -> None:
         """A Branch for each warp whose active lanes part."""

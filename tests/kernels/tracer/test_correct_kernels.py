@@ -78,11 +78,19 @@ def in_step_within_a_warp(out, a):
     out[i] = bins[i % 4] + own[31 - i]
 
 
+def columns_beyond_the_edge(out, a):
+    """Idle lanes that a boundary check leaves are no divergence that could be saved."""
+    x, y = cuda.grid(2)
+    if x < 3:
+        out[3 * y + x] = a[3 * y + x]
+
+
 ONE = numpy.zeros(1, numpy.float32)
 CORRECT = [
     (early_return_before_a_barrier, 8, 128, (numpy.zeros_like(A), A), A),
     (tree_that_ends_in_a_warp, 1, 64, (ONE, A[:64].copy()), [A[:64].sum()]),
     (last_block_sums, 10, 32, (ONE, A, numpy.zeros(10, "f4"), numpy.zeros(1, "i4")), [A.sum()]),
+    (columns_beyond_the_edge, 1, (8, 16), (numpy.zeros(48, "f4"), A[:48].copy()), A[:48]),
     (everybody_says_so, 10, 100, (ONE, A), [1]),
     (
         in_step_within_a_warp, 1, 32, (numpy.zeros(32, "f4"), A[:32].copy()),

@@ -60,6 +60,23 @@ def warp_without_syncwarp(out, a):
     out[i] = a[i]
 
 
+def syncwarp_between_warps(out, a):
+    shared = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]
+    cuda.syncwarp()
+    out[i] = shared[63 - i]  # here
+
+
+def syncwarp_of_the_other_warp(out, a):
+    shared = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    shared[i] = a[i]
+    if i < 32:
+        cuda.syncwarp()
+    out[i] = shared[i ^ 1]  # here
+
+
 def last_block_without_fence(out, a):
     i = cuda.blockIdx.x
     if cuda.threadIdx.x == 0:
@@ -155,6 +172,13 @@ def strided(out, a):
     out[i] = a[(i * 8) % 512]  # here
 
 
+def two_lanes_for_each_bank(out, a):
+    shared = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    shared[2 * i] = a[i]  # here
+    out[i] = a[i]
+
+
 def scattered_tree(out, a):
     shared = cuda.shared.array(256, float32)
     i = cuda.threadIdx.x
@@ -192,6 +216,8 @@ BUGS = [
     (read_behind_the_barrier, 1, 64, f4(), f4(), "race", None, "at the end of each round"),
     (blocks_share_items, 4, 16, f4(16), numpy.arange(64.0), "race", x(0), "thread 0 of block 1"),
     (warp_without_syncwarp, 1, 32, f4(32), f4(32), "race", None, "shared["),
+    (syncwarp_between_warps, 1, 64, f4(), f4(), "race", x(0, 63), "cuda.syncthreads()"),
+    (syncwarp_of_the_other_warp, 1, 64, f4(), f4(), "race", x(32, 33), "shared[32]"),
     (last_block_without_fence, 4, 32, f4(5), f4(), "race", x(0), "no barrier spans blocks"),
     (barrier_in_branch, 1, 64, f4(), f4(), "barrier", x(*range(16, 48)), "Thread 16 and 47 more never"),
     (shuffle_by_half_a_warp, 1, 32, f4(), f4(), "barrier", x(*range(16, 32)), "cuda.shfl_down_sync"),
@@ -206,6 +232,7 @@ BUGS = [
     (writes_for_ever, 1, 1024, f4(1024), f4(1024), "endless", None, "Thread 0 and 1023 more"),
     (never_ends, 1, 64, f4(), f4(), "endless", None, "Thread 0 and "),
     (strided, 1, 64, f4(), f4(512), "uncoalesced", x(*range(32)), "72 sectors where 16"),
+    (two_lanes_for_each_bank, 1, 32, f4(32), f4(32), "bank conflict", x(*range(32)), "take 1 extra passes"),
     (scattered_tree, 1, 256, f4(1), f4(256), "divergence", None, "neighbours"),
     (too_much_shared, 1, 64, f4(), f4(), "limit", None, "65536 bytes"),
 ]  # fmt: skip
