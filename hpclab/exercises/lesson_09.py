@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
 from hpclab.models import gpu_cluster, memory, planner
-from hpclab.models.named_models import LLAMA_2
 from hpclab.models.plan import Plan
+from hpclab.models.transformer import LLAMA_2
 
 
 def _state(parameters: float, ranks: int, stage: int, each: tuple[int, int, int] = memory.MIXED) -> float:

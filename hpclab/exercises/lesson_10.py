@@ -8,8 +8,8 @@ from typing import Any
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
 from hpclab.models import gpu_cluster, planner
-from hpclab.models.named_models import BLOOM, MODELS
 from hpclab.models.plan import Plan
+from hpclab.models.transformer import BLOOM, MODELS
 
 
 def _bubble(ranks: int, micro_batches: int, chunks: int) -> float:

@@ -1,10 +1,10 @@
 """Compiled: when the messages of a schedule begin and end, on links that some of them may share.
 
 Where no two can meet on a link, a message ends when both its ends were ready plus what it costs alone: one
-pass over the messages (`apart`). Else (`sharing_links`) it waits out its latency, then is a flow on all
-links of its way at once. Flows on a link share it, max-min fair (Bertsekas & Gallager, Data Networks, 1992,
-6.5.2): the most crowded link gives each of its flows an equal part, and what those leave elsewhere goes to
-the others.
+pass over the messages (`exclusive_times`). Else (`shared_times`) it waits out its latency, then is a flow on
+all links of its way at once. Flows on a link share it, max-min fair (Bertsekas & Gallager, Data Networks,
+1992, 6.5.2): the most crowded link gives each of its flows an equal part, and what those leave elsewhere goes
+to the others.
 
 Messages are sorted by step; `way` holds each one's links, -1 where there are fewer.
 """
@@ -15,7 +15,7 @@ from hpclab.compiled import njit
 
 
 @njit()
-def shared(step, source, target, way, links):
+def links_are_shared(step, source, target, way, links):
     """Whether any two messages can meet on one of so many links.
 
     They cannot where one rank is an end of all messages over it, at most one of them in each step: a rank
@@ -41,7 +41,7 @@ def shared(step, source, target, way, links):
 
 
 @njit()
-def apart(step, source, target, cost, ranks):
+def exclusive_times(step, source, target, cost, ranks):
     """Begin and end of each message, which takes `cost` seconds, and when each rank is done."""
     begin, end = numpy.empty(len(step)), numpy.empty(len(step))
     finish, clock = numpy.zeros(ranks), numpy.zeros(ranks)
@@ -58,7 +58,7 @@ def apart(step, source, target, cost, ranks):
 
 
 @njit()
-def sharing_links(step, source, target, size, delay, way, bandwidth, mine, first):
+def shared_times(step, source, target, size, delay, way, bandwidth, mine, first):
     """The same where links are shared: from one moment to the next at which a message begins, flows or ends.
 
     `mine[first[r]:first[r + 1]]` are rank r's messages in order of step, one to itself twice.
@@ -92,7 +92,7 @@ def sharing_links(step, source, target, size, delay, way, bandwidth, mine, first
             if rest[m] > 0 and begin[m] + delay[m] <= now * (1 + 1e-12):
                 flowing[flows] = m
                 flows += 1
-        _share(flowing[:flows], way, bandwidth, stale, left, users, rate)
+        _max_min_rates(flowing[:flows], way, bandwidth, stale, left, users, rate)
         soon = numpy.inf
         for m in under_way[:busy]:
             until[m] = now + rest[m] / rate[m] if rate[m] > 0 else begin[m] + delay[m]
@@ -115,7 +115,7 @@ def sharing_links(step, source, target, size, delay, way, bandwidth, mine, first
 
 
 @njit()
-def _share(flowing, way, bandwidth, stale, left, users, rate):
+def _max_min_rates(flowing, way, bandwidth, stale, left, users, rate):
     """New rates for all that share links with what has begun or ended, or with one another through others.
 
     Who crosses the most crowded link is settled first. -1 in `way` stands for a last link without a limit.

@@ -23,7 +23,7 @@ PCIE = 12e9  # topo.h, PCI_BW: bytes/s where no ring of NVLinks closes
 
 
 @dataclass(frozen=True)
-class Table:
+class Tuning:
     """NCCL's own expectations (tuning.cc): seconds before the first step, LL's share of a bandwidth."""
 
     base: Mapping[str, float]
@@ -33,8 +33,8 @@ class Table:
 NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}  # hwLat, ring, network: s a step
 TREE_HOP = 5.0e-6  # the same for a tree, LL
 NVLS_BASE = 25e-6  # hwLat, NVLS
-NCCL_2_12 = Table({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25)
-NCCL_2_28 = Table({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5)
+NCCL_2_12 = Tuning({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25)
+NCCL_2_28 = Tuning({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class NVLink:
     eight where no switch joins them.
     """
 
-    nccl: Table
+    nccl: Tuning
     links: int
     nccl_link: float
     link_bandwidth: float

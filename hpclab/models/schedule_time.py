@@ -75,16 +75,18 @@ def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> Sch
     delay += numpy.array([*(level.latency for level in levels), 0.0])[met]
     bandwidth = numpy.array([*(link.bandwidth for link in links), numpy.inf])
     narrowest = bandwidth[ways].min(axis=1)
-    shared = contention.shared(step, source, target, way, len(links))
+    shared = contention.links_are_shared(step, source, target, way, len(links))
     if shared:
         ends = numpy.stack([source, target], axis=1).ravel()
         order = numpy.argsort(ends, kind="stable")
         first = numpy.searchsorted(ends[order], numpy.arange(ranks + 1))
-        times = contention.sharing_links(
+        times = contention.shared_times(
             step, source, target, size, delay[which], way, bandwidth, order // 2, first
         )
     else:
-        times = contention.apart(step, source, target, delay[which] + size / narrowest[which], ranks)
+        times = contention.exclusive_times(
+            step, source, target, delay[which] + size / narrowest[which], ranks
+        )
     begin, end, finish = times
     return ScheduleTime(schedule, topology, itemsize, begin[member], end[member], finish, shared)
 

@@ -148,7 +148,7 @@ def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int
     return layers, beside, work.model.layers * layer + first + last - layers * layer - beside, count
 
 
-def apart(work: Work, plan: Plan) -> int:
+def stage_distance(work: Work, plan: Plan) -> int:
     """How many ranks two stages are apart: in one node if all fit into it, else in two."""
     return 1 if plan.gpus <= work.cluster.node_gpus else work.cluster.node_gpus
 
@@ -160,7 +160,7 @@ def message(work: Work, plan: Plan) -> float:
     size = 2.0 * work.tokens * work.model.hidden
     if work.software.message_bandwidth:
         return size / work.software.message_bandwidth
-    one = collective("send_recv", size / plan.tensor, work.cluster, 2, apart(work, plan))
+    one = collective("send_recv", size / plan.tensor, work.cluster, 2, stage_distance(work, plan))
     if plan.tensor > 1 and not plan.sequence_parallel:
         one += collective("all_gather", size, work.cluster, plan.tensor)
     return one
@@ -207,7 +207,7 @@ def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[fl
     hidden, exposed = sent.hidden, sent.exposed + disturbed(sent.hidden, work.cluster)
     if plan.pipeline > 1 and work.model.tied:
         shared = size * work.model.hidden * work.model.vocabulary / plan.tensor
-        exposed += collective("all_reduce", shared, work.cluster, 2, apart(work, plan))
+        exposed += collective("all_reduce", shared, work.cluster, 2, stage_distance(work, plan))
     return exposed, hidden
 
 

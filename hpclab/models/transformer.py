@@ -1,6 +1,7 @@
 """A transformer's shape: what its parameters and its work are counted from, in models and in real code."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hpclab import checks
 
@@ -77,3 +78,19 @@ class Transformer:
         weights = h * (h + 2 * self.kv_width) + h * h + (3 if self.gated else 2) * h * f
         a_token = self.layers * (2 * weights + 4 * s * h) + 2 * h * self.vocabulary
         return sequences * s * a_token
+
+
+_GATED: dict[str, Any] = {"gated": True, "tied": False, "positions": False, "biases": False}
+_LLAMA_3 = _GATED | {"kv_heads": 8}
+MODELS = {
+    "GPT-2 XL, 1.6 B": Transformer(48, 1600, 25, 1024, 50257),
+    "Llama 3, 8 B": Transformer(32, 4096, 32, 8192, 128256, feed_forward=14336, **_LLAMA_3),
+    "Llama 3, 70 B": Transformer(80, 8192, 64, 8192, 128256, feed_forward=28672, **_LLAMA_3),
+    "GPT-3, 175 B": Transformer(96, 12288, 96, 2048, 51200),
+}
+"""What widgets offer. Radford et al. (2019); Llama team (2024); Brown et al. (2020), its vocabulary padded as
+Narayanan et al. (SC21) pad it."""
+LLAMA_2 = Transformer(32, 4096, 32, 4096, 32000, feed_forward=11008, **_GATED)
+"""7 B (Touvron et al., 2023): 6.7 billion parameters, sequences of 4,096 tokens."""
+BLOOM = Transformer(70, 14336, 112, 2048, 250880, positions=False)
+"""176 B (BigScience Workshop, 2022); ALiBi in place of learned positions."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hpclab.models import gpu_cluster
-from hpclab.models.named_models import MODELS
+from hpclab.models.transformer import MODELS
 from hpclab.widgets.explorer import choose
 
 POWERS = [2**power for power in range(11)]

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from hpclab.figures import loss_against_time, speedup, step_bars, wording
 from hpclab.models import gpu_cluster
 from hpclab.models.gpu_cluster import GpuCluster
-from hpclab.models.named_models import MODELS
 from hpclab.models.speedups import Curve
 from hpclab.models.storage import Server, Store
+from hpclab.models.transformer import MODELS
 from hpclab.parallel.link import Link
 from hpclab.results import Result, select
 from hpclab.units import format_seconds

@@ -6,9 +6,8 @@ import pytest
 
 from hpclab.models import memory, planner, training_step
 from hpclab.models.gpu_cluster import named
-from hpclab.models.named_models import BLOOM
 from hpclab.models.plan import Plan
-from hpclab.models.transformer import Transformer
+from hpclab.models.transformer import BLOOM, Transformer
 
 GPT3 = Transformer(96, 12288, 96, 2048, 51200)
 SMALL = Transformer(24, 2048, 16, 2048, 51200)

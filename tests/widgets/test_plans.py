@@ -3,7 +3,7 @@
 import pytest
 
 from hpclab.models import gpu_cluster, memory, planner
-from hpclab.models.named_models import MODELS
+from hpclab.models.transformer import MODELS
 from hpclab.widgets.memory_calculator import MemoryCalculator
 from hpclab.widgets.plan_chooser import PlanChooser
 
