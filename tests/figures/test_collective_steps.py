@@ -51,6 +51,15 @@ def test_pieces_of_one_message_are_one_arrow_and_do_not_crowd_each_other():
         assert one.times == pytest.approx(1)
 
 
+def test_a_steps_sizes_are_said_as_one_or_as_the_most():
+    uneven, same = (
+        pictured("all_reduce", "hierarchical", 5, ranks_per_node=2),
+        pictured("all_reduce", "ring", 4),
+    )
+    assert "4 messages, up to" in uneven.draw(1)
+    assert "4 messages, 15.6 KiB" in same.draw(1)
+
+
 def test_shared_and_slow_links_show_in_shape_and_in_words():
     shared = pictured("all_reduce", "recursive_doubling", 8, cluster(2, 4, LINK, LINK, 1))
     assert max(one.times for one in shared.sent(3)) == pytest.approx(4)

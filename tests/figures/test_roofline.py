@@ -37,7 +37,7 @@ def notes(ax):
 def test_results_become_one_kernel_with_all_its_repeats():
     results = [timed("sum", "tree", 0.1, repeat=0), timed("sum", "tree", 0.2, repeat=1)]
     results += [timed("sum", "tree", 0.05, origin=Origin.MODELLED), timed("sum", "naive", 0.4)]
-    results.append(Result("kernel ladder", "bandwidth", 1e9, Origin.MEASURED))
+    results += [replace(results[0], quantity="bandwidth"), replace(results[0], parameters={"step": "tree"})]
     found = kernels(results)
     assert [(k.name, k.origin, len(k.rates)) for k in found] == [
         ("sum, tree", Origin.MEASURED, 2), ("sum, tree", Origin.MODELLED, 1),

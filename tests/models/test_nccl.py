@@ -56,6 +56,14 @@ def test_the_way_changes_with_the_size(job, power, way):
     assert predict("all_reduce", 2**power, job).how == way
 
 
+def test_a_send_has_one_channel_where_all_sends_would_need_more_than_four_times_those_there_are():
+    few, many = (
+        predict("send_recv", 2.0**33, Job(A100, 8 * nodes, nodes, **RAILS)).seconds
+        for nodes in (A100.channels * 2 // 8, A100.channels * 2 // 8 + 1)
+    )
+    assert many == pytest.approx(2 * few, rel=0.01)
+
+
 def test_nvls_pays_from_five_hopper_and_six_blackwell_gpus():
     """As the source of nccl_peak_efficiency.csv saw it; not fitted."""
     for name, first in (("nvlink4", 5), ("nvlink5", 6)):
