@@ -6,22 +6,71 @@ Only `Nodes` changes who is wanted, and only Dask's scheduler, through this plug
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from hpclab.cluster.members import Identity, Worker, is_stopped
+from hpclab.cluster.host import processes
 
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from hpclab.cluster.watch import CheckCancelled, Loop
+    from hpclab.cluster.watch import Loop
 
 ROUNDS = 7  # questions for a node's time
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One node of a pool: `submitted`, `started` and `joined` are seconds on the pool's clock."""
+
+    rank: int
+    name: str
+    host: str
+    job_id: str
+    pid: int
+    submitted: float
+    started: float
+    joined: float
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who has joined under a name. `began`: when its job or process did, on its own clock.
+
+    `here`: whether this process can see that one, by its process id. `compared`: whether its clock's offset
+    is known as well as it can be; so from the beginning where both have one clock.
+    """
+
+    name: str
+    address: str
+    host: str
+    job_id: str
+    pid: int
+    began: float
+    joined: float
+    here: bool
+    compared: bool
+
+
+def introduction() -> dict[str, Any]:
+    """What a worker says of itself as it joins: host, process, job, the age of its job, and its clock now."""
+    # A job script writes down when it began, by a clock that no setting of the time moves.
+    began = os.environ.get("HPCLAB_JOB_STARTED", "")
+    up = Path("/proc/uptime")
+    age = float(up.read_text().split()[0]) - float(began) if began else processes.own_age()
+    return {
+        "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
+        "job_id": os.environ.get("SLURM_JOB_ID", "") if began else "",
+        "boot": processes.boot(), "space": processes.space(),
+    }  # fmt: skip
 
 
 class Roster(SchedulerPlugin):
@@ -35,11 +84,11 @@ class Roster(SchedulerPlugin):
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.changed = threading.Condition()
-        self._joined: dict[str, Identity] = {}
         self.submitted: dict[str, float] = {}
         self.ranks: dict[str, int] = {}
         self.offsets: dict[str, float] = {}
+        self._changed = threading.Condition()
+        self._joined: dict[str, Identity] = {}
         self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
         self._scheduler: Any = None
 
@@ -47,30 +96,34 @@ class Roster(SchedulerPlugin):
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._scheduler, state = scheduler, scheduler.workers[worker]
-        if state.name not in self.names:  # given up while it was on its way
+        name, said, now = str(state.name), state.extra["hpclab"], time.monotonic()
+        if name not in self.names:  # given up while it was on its way
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
-        who = Identity.of_worker(str(state.name), worker, state.extra["hpclab"])
-        with self.changed:
-            self._joined = self._joined | {who.name: who}  # readers keep theirs
-            self.offsets[who.name] = who.offset
+        shared = bool(said["boot"]) and said["boot"] == processes.boot()
+        offset, began = 0.0 if shared else now - said["clock"], said["clock"] - said["age"]
+        here = shared and said["space"] == processes.space()
+        who = Identity(name, worker, said["host"], said["job_id"], said["pid"], began, now, here, shared)
+        with self._changed:
+            self._joined = self._joined | {name: who}  # readers keep theirs
+            self.offsets[name] = offset
             # An allocation starts a lost worker again before anyone here has noticed the loss.
-            self.submitted[who.name] = min(self.submitted.get(who.name, who.started), who.started)
-            self.changed.notify_all()
+            self.submitted[name] = min(self.submitted.get(name, now), began + offset)
+            self._changed.notify_all()
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
-        with self.changed:
+        with self._changed:
             gone = [who for who in self._joined.values() if who.address == worker]
             self._losses += [who for who in gone if who.name in self.names]
             self._joined = {name: who for name, who in self._joined.items() if who.address != worker}
-            self.changed.notify_all()
+            self._changed.notify_all()
 
     # What `Nodes` decides.
 
     def want(self, names: Iterable[str], since: float | None = None) -> None:
         """These nodes from now on, in this order, the new ones wanted since then; ranks are counted anew."""
-        with self.changed:
+        with self._changed:
             self.names = list(names)
             self.ranks = {name: rank for rank, name in enumerate(self.names)}
             self._losses = [who for who in self._losses if who.name in self.names]
@@ -79,45 +132,35 @@ class Roster(SchedulerPlugin):
             self.submitted = {name: self.submitted.get(name, now) for name in self.names}
 
     def replace(self, name: str, fresh: str) -> None:
-        """`fresh` takes over the rank of `name`."""
-        with self.changed:
+        """`fresh` takes over the rank of `name`; the same name where its job starts it again by itself."""
+        with self._changed:
             rank = self.names.index(name)
-            self.names[rank], self.ranks[fresh] = fresh, rank
-            self.submitted[fresh] = time.monotonic()
+            self.names[rank], self.ranks[fresh], self.submitted[fresh] = fresh, rank, time.monotonic()
 
     def take_losses(self) -> list[Identity]:
         """The nodes that have left although they were wanted, since this was asked last."""
-        with self.changed:
+        with self._changed:
             losses, self._losses = self._losses, []
         return losses
 
-    def ask_again(self, name: str) -> None:
-        """Its job starts the node again by itself: waited for from now on."""
-        with self.changed:
-            self.submitted[name] = time.monotonic()
-
-    def compare_clocks(self, loop: Loop, check_cancelled: CheckCancelled) -> None:
+    def compare_clocks(self, loop: Loop) -> None:
         """Ask each newly joined node of another machine the time; the quickest answer, whose error is at most
         half its round trip, gives its clock's offset.
 
         A node that does not answer keeps what its first words said, which is right to some milliseconds.
         """
-        for name in self.here():
-            who = self._joined.get(name)
-            if who is None or who.compared:
-                continue
-            best = float("inf"), who.offset
+        for who in [who for name in self.here() if (who := self._joined.get(name)) and not who.compared]:
+            best = float("inf"), self.offsets[who.name]
             for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
                 begin = time.monotonic()
-                answers = loop.ask([who.address], time.monotonic, check_cancelled=check_cancelled, limit=2.0)
+                answer = loop.ask([who.address], time.monotonic, limit=2.0)[who.address]
                 end = time.monotonic()
-                if not isinstance(answer := answers[who.address], float):
+                if not isinstance(answer, float):
                     break
                 best = min(best, (end - begin, (begin + end) / 2 - answer))
-            with self.changed:
-                if self._joined.get(name) is who:
-                    self._joined = self._joined | {name: replace(who, offset=best[1], compared=True)}
-                    self.offsets[name] = best[1]
+            with self._changed:
+                if self._joined.get(who.name) is who:
+                    who.compared, self.offsets[who.name] = True, best[1]
 
     # What anybody may ask.
 
@@ -128,6 +171,11 @@ class Roster(SchedulerPlugin):
     def missing(self) -> list[str]:
         """The nodes that have not joined, or have left."""
         return [name for name in self.names if name not in self._joined]
+
+    def wait(self, timeout: float) -> None:
+        """Until no node is missing, at most `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.missing(), timeout)
 
     def identity(self, name: str) -> Identity | None:
         """Who has joined under this name, or None."""
@@ -142,19 +190,20 @@ class Roster(SchedulerPlugin):
         """The nodes that have joined, by rank."""
         return [
             Worker(self.ranks[name], name, who.host, who.job_id, who.pid, self.submitted[name],
-                   who.started, who.joined)
+                   who.began + self.offsets.get(name, 0.0), who.joined)
             for name in self.names if (who := self._joined.get(name)) is not None
         ]  # fmt: skip
 
     def suspended(self, name: str) -> bool:
         """Whether the node's process is stopped (SIGSTOP); only known of this machine's."""
         who = self._joined.get(name)
-        return who is not None and who.here and is_stopped(who.pid)
+        return who is not None and who.here and processes.is_stopped(who.pid)
 
-    def paused(self, name: str) -> bool:
-        """Whether Dask sends the node no task because its memory is nearly used up, and it runs none."""
+    def deaf(self, name: str) -> bool:
+        """Whether the node is here and cannot work: suspended, or out of memory with no task to free some."""
         state = self._state(name)
-        return bool(state) and state.status.name == "paused" and not state.executing
+        paused = bool(state) and state.status.name == "paused" and not state.executing
+        return paused or self.suspended(name)
 
     def memory(self, name: str) -> int:
         """Bytes that the node may use."""
@@ -162,8 +211,3 @@ class Roster(SchedulerPlugin):
 
     def _state(self, name: str) -> Any:
         return (who := self._joined.get(name)) and self._scheduler.workers.get(who.address)
-
-    def wait(self, ready: Callable[[], object], timeout: float) -> None:
-        """Until `ready()`, at most `timeout` seconds; looked at when any node joins or leaves."""
-        with self.changed:
-            self.changed.wait_for(ready, timeout)

@@ -4,7 +4,7 @@ import pytest
 
 from hpclab.cluster.maps import timeline
 from hpclab.cluster.maps.tasks import TaskRecord
-from hpclab.cluster.members import Worker
+from hpclab.cluster.roster import Worker
 from hpclab.trace import Event
 
 

@@ -23,10 +23,10 @@ def pool(monkeypatch):
     roster.want(["a", "b"], clock[0])
     roster.here = lambda: [name for name in roster.names if name in here]
     roster.missing = lambda: [name for name in roster.names if name not in here]
-    roster.suspended = lambda name: name in suspended
+    roster.suspended = roster.deaf = lambda name: name in suspended
     roster.identity = lambda name: SimpleNamespace(pid=7, here=False, address=name)
 
-    def replace(names, _):
+    def replace(names):
         for name in names:
             roster.replace(name, f"{name}'")
             roster.submitted[f"{name}'"] = clock[0]
@@ -34,7 +34,7 @@ def pool(monkeypatch):
         return [f"{name}'" for name in names]
 
     nodes = SimpleNamespace(
-        roster=roster, replace=replace, refused={}, deaf=roster.suspended, ended=lambda *_: {},
+        roster=roster, replace=replace, refused={}, ended=lambda *_: {},
         why=lambda *_: "Nobody knows why.", request=SimpleNamespace(join_timeout=LIMIT),
         activity=SimpleNamespace(check_cancelled=lambda: None),
         backend=SimpleNamespace(single=False, directory=Path()),

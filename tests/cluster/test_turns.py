@@ -72,7 +72,7 @@ def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
     held = Notes("hpclab-d", "local", Dashboard(4714, "secret"))
     held.say(nodes=3, idle_since=None)
     notes[0].say(nodes=1, idle_since=time.monotonic() - 7)
-    said = turns._shown(notes[1].others())
+    said = turns.holders(notes[1])
     assert said.startswith("4 nodes are held by other pools of yours: ")
     assert f"3 by 05_scale_out.ipynb (process {os.getpid()}, at work)" in said
     assert f"1 by pool hpclab-a (process {os.getpid()}, idle for 7 s)" in said

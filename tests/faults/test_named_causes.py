@@ -48,7 +48,7 @@ def test_seconds_without_a_core_do_not_count_up_to_nine_times_the_limit(starved)
     looks, late = [], JoinError("late")
     ready, pause = lambda: looks.append(1), lambda _: time.sleep(0.1)
     with pytest.raises(JoinError, match="late"):
-        watch.until(ready, lambda: None, 0.2, late, pause, lambda: starved)
+        watch.Activity().until(ready, 0.2, lambda: late, pause, lambda: starved)
     assert (len(looks) > 10) == (starved > 0)
 
 
@@ -125,7 +125,7 @@ class TestOnSlurm:
         class System:  # for the watchdog, which is to start
             executable = sys.executable
 
-        monkeypatch.setattr("hpclab.cluster.guard.sys", System())
+        monkeypatch.setattr("hpclab.cluster.watchdog.sys", System())
         monkeypatch.setattr(sys, "executable", python)
         with pytest.raises(JoinError, match=words):
             Pool(1, backend="slurm", join_timeout=120)

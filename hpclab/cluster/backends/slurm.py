@@ -16,7 +16,6 @@ from hpclab.cluster.backends import Backend, causes, command, site_settings
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.errors import JoinError
-from hpclab.cluster.guard import Guard
 from hpclab.cluster.request import Request
 from hpclab.cluster.slurm import Job, Slurm
 
@@ -27,15 +26,15 @@ class SlurmNodes(Backend):
     kind = "slurm"
     slurm: Slurm
 
-    def __init__(self, slurm: Slurm, request: Request, name: str, guard: Guard):
+    def __init__(self, slurm: Slurm, request: Request, name: str, guard: watchdog.Guard):
         self.slurm, self.request, self.name = slurm, request, name
         self.on_local_slurm, self.single = slurm.kind == "local", request.allocation == "single"
         self.cancelled = False  # whether all jobs are, in one command
         self._site = site_settings.checked(own=self.on_local_slurm)
         self._asked = directives.merged(request, self._site.get("job-extra-directives", ()))
         self.directory = command.private_directory(name, shared=not self.on_local_slurm)
-        guard.tell(remove=str(self.directory))
-        guard.tell(jobs=name, environment=slurm_commands.hiding_nothing(slurm.environment))
+        guard.register(remove=str(self.directory))
+        guard.register(jobs=name, environment=slurm_commands.hiding_nothing(slurm.environment))
         listens = {"port": 0} | self._site.get("scheduler-options", {}) | command.SCHEDULER
         if self.on_local_slurm:
             listens["host"] = command.LOOPBACK

@@ -81,12 +81,11 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
 
 def cpu_seconds() -> float:
     """CPU seconds of this process without its main thread, which is Dask's event loop in a worker."""
-    total = time.process_time()
     try:
         loop = time.pthread_getcpuclockid(threading.main_thread().ident)  # type: ignore[arg-type]
     except (AttributeError, OSError):  # not on macOS: the event loop's share is counted as well
-        return total
-    return total - time.clock_gettime(loop)
+        return time.process_time()
+    return time.process_time() - time.clock_gettime(loop)
 
 
 class TaskStopped(BaseException):
@@ -94,23 +93,23 @@ class TaskStopped(BaseException):
 
 
 _running: set[int] = set()  # threads of this worker that are inside a learner's function
-_guard = threading.Lock()
+_lock = threading.Lock()
 
 
 def _stoppably(call: Callable[[Any], Any], argument: Any) -> Any:
     thread = threading.get_ident()
-    with _guard:
+    with _lock:
         _running.add(thread)
     try:
         return call(argument)
     finally:
-        with _guard:
+        with _lock:
             _running.discard(thread)
 
 
 def stop() -> None:
     """Raise TaskStopped in the tasks that run on this worker; Python notices at its next instruction."""
-    with _guard:
+    with _lock:
         for thread in _running:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TaskStopped))
 
@@ -122,26 +121,22 @@ def leave() -> None:
 
 def busy() -> bool:
     """Whether a task is running on this worker."""
-    with _guard:
-        return bool(_running)
+    return bool(_running)
 
 
 # Which item a worker began last: a note of a few bytes, written in place, that outlives a killed process.
 # Dask suspects every task that a lost worker held, and none where the worker took its leave (SIGTERM).
 _NOTE = struct.Struct("<qq")  # the map's number, the item's place
+_frozen = threading.Event()
 
 
 @functools.lru_cache(maxsize=4)
 def _open(directory: str, worker: str) -> int:
     try:
-        return os.open(
-            f"{directory}/{worker}-{os.getpid()}.at", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        path = f"{directory}/{worker}-{os.getpid()}.at"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:  # a full disk: then a death is blamed on Dask's suspect
         return -1
-
-
-_frozen = threading.Event()
 
 
 def freeze_started_item(number: int, handler: Callable[[int, Any], object]) -> None:

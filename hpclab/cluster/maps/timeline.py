@@ -4,12 +4,17 @@ A node that has joined early is idle until the last one has; one whose last task
 over. Between tasks Dask chooses and sends the next one, which shows as unexplained.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from hpclab.cluster.maps.tasks import TaskRecord
-from hpclab.cluster.members import Worker
 from hpclab.trace import Event, Trace
+
+if TYPE_CHECKING:
+    from hpclab.cluster.maps.tasks import TaskRecord
+    from hpclab.cluster.roster import Worker
 
 
 def scale_trace(workers: Sequence[Worker], begin: float, end: float) -> Trace:
