@@ -11,10 +11,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from hpclab.cluster.host import processes
@@ -65,12 +67,26 @@ def introduction() -> dict[str, Any]:
     # A job script writes down when it began, by a clock that no setting of the time moves.
     began = os.environ.get("HPCLAB_JOB_STARTED", "")
     up = Path("/proc/uptime")
-    age = float(up.read_text().split()[0]) - float(began) if began else processes.own_age()
+    age = float(up.read_text().split()[0]) - float(began) if began else own_age()
     return {
         "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
         "job_id": os.environ.get("SLURM_JOB_ID", "") if began else "",
         "boot": processes.boot(), "space": processes.space(),
     }  # fmt: skip
+
+
+def own_age() -> float:
+    """Seconds since this process started; not from the boot time, which is known in whole seconds."""
+    if ticks := processes.start_time(os.getpid()):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+    return time.time() - psutil.Process().create_time()  # where this is no Linux
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether this process of this machine is suspended, as by SIGSTOP."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
 
 
 class Roster(SchedulerPlugin):
@@ -197,7 +213,7 @@ class Roster(SchedulerPlugin):
     def suspended(self, name: str) -> bool:
         """Whether the node's process is stopped (SIGSTOP); only known of this machine's."""
         who = self._joined.get(name)
-        return who is not None and who.here and processes.is_stopped(who.pid)
+        return who is not None and who.here and is_stopped(who.pid)
 
     def deaf(self, name: str) -> bool:
         """Whether the node is here and cannot work: suspended, or out of memory with no task to free some."""

@@ -26,6 +26,7 @@ from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends import Backend, command
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.host import processes
+from hpclab.cluster.roster import is_stopped
 
 
 class NodeProcess(ProcessInterface):
@@ -120,7 +121,7 @@ class LocalNodes(Backend):
         lines, ended = [], self.ended(names)
         for name in names[:3]:
             process = self._process(name)
-            stopped = process is not None and processes.is_stopped(process.pid)
+            stopped = process is not None and is_stopped(process.pid)
             state = "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
             how = ended.get(name, f"its process {state} but has not reached the scheduler")
             lines.append(f"{name}: {how}.{self.log(name)}")

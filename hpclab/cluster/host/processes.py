@@ -49,15 +49,6 @@ def start_time(pid: int) -> str:
     return "".join(_stat(pid)[19:20])
 
 
-def own_age() -> float:
-    """Seconds since this process started; not from the boot time, which is known in whole seconds."""
-    if ticks := start_time(os.getpid()):
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
-    import psutil  # where this is no Linux
-
-    return time.time() - psutil.Process().create_time()
-
-
 def boot() -> str:
     """A name for this start of this machine's kernel; processes that share it share the monotonic clock."""
     with contextlib.suppress(OSError):
@@ -70,15 +61,6 @@ def space() -> str:
     with contextlib.suppress(OSError):
         return os.readlink("/proc/self/ns/pid")
     return ""
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether this process of this machine is suspended, as by SIGSTOP."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    return False
 
 
 def descendants(pid: int) -> list[Process]:
