@@ -19,7 +19,7 @@ from hpclab.cluster.backends.command import cut_logs
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
 from hpclab.cluster.nodes import Nodes
-from hpclab.cluster.roster import Identity
+from hpclab.cluster.roster import Worker
 
 REPAIR_EVERY = 0.3  # seconds
 TRIES = 3  # replacements that may fail to join, for each rank
@@ -37,7 +37,7 @@ class Repairs:
         self._due = self._ask_again = self._had_nodes = self._checked = time.monotonic()
         self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
 
-    def repair_if_due(self) -> list[Identity]:
+    def repair_if_due(self) -> list[Worker]:
         """Raise where cancelled; some times a second `repair`; returns the nodes lost meanwhile."""
         self.nodes.activity.check_cancelled()
         if time.monotonic() < self._due:
@@ -46,7 +46,7 @@ class Repairs:
         self._due = time.monotonic() + REPAIR_EVERY
         return losses
 
-    def repair(self) -> list[Identity]:
+    def repair(self) -> list[Worker]:
         """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
         losses = self.roster.take_losses()
         ended = self.nodes.ended(who.name for who in losses)
@@ -67,7 +67,7 @@ class Repairs:
         since, self._checked = min(1.0, now - self._checked), now  # not while we were suspended
         self._deaf = {name: self._deaf.get(name, 0.0) + since for name in roster.here() if roster.deaf(name)}
         stopped = {
-            name: who for name in self._deaf if roster.suspended(name) and (who := roster.identity(name))
+            name: who for name in self._deaf if roster.suspended(name) and (who := roster.worker(name))
         }
         for name, who in stopped.items():
             if self._deaf[name] > SUSPENDED / 4:
@@ -85,7 +85,7 @@ class Repairs:
         for name in late:
             why = "it was stopped" if name in stopped else "its memory was used up"
             self._warn(name, f"{why} for {self._deaf.pop(name):.0f} s")
-            if self.single and (who := roster.identity(name)):  # its job starts it again once it has ended
+            if self.single and (who := roster.worker(name)):  # its job starts it again once it has ended
                 if who.here:
                     with suppress(OSError):
                         os.kill(who.pid, signal.SIGKILL)

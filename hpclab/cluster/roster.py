@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,10 @@ ROUNDS = 7  # questions for a node's time
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One node of a pool: `submitted`, `started` and `joined` are seconds on the pool's clock."""
+    """One node of a pool: `submitted`, `started` and `joined` are seconds on the pool's clock.
+
+    `here`: whether this process can see that one, by its process id.
+    """
 
     rank: int
     name: str
@@ -41,25 +44,8 @@ class Worker:
     submitted: float
     started: float
     joined: float
-
-
-@dataclass(slots=True)
-class Identity:
-    """Who has joined under a name. `began`: when its job or process did, on its own clock.
-
-    `here`: whether this process can see that one, by its process id. `compared`: whether its clock's offset
-    is known as well as it can be; so from the beginning where both have one clock.
-    """
-
-    name: str
-    address: str
-    host: str
-    job_id: str
-    pid: int
-    began: float
-    joined: float
-    here: bool
-    compared: bool
+    address: str = ""
+    here: bool = True
 
 
 def introduction() -> dict[str, Any]:
@@ -104,8 +90,9 @@ class Roster(SchedulerPlugin):
         self.ranks: dict[str, int] = {}
         self.offsets: dict[str, float] = {}
         self._changed = threading.Condition()
-        self._joined: dict[str, Identity] = {}
-        self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
+        self._joined: dict[str, Worker] = {}
+        self._losses: list[Worker] = []  # nodes that left although they were wanted, not yet told
+        self._compared: set[str] = set()  # addresses of those whose clocks' offsets are as good as can be
         self._scheduler: Any = None
 
     # Dask's scheduler calls these on its own thread.
@@ -117,15 +104,20 @@ class Roster(SchedulerPlugin):
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
-        shared = bool(said["boot"]) and said["boot"] == processes.boot()
-        offset, began = 0.0 if shared else now - said["clock"], said["clock"] - said["age"]
-        here = shared and said["space"] == processes.space()
-        who = Identity(name, worker, said["host"], said["job_id"], said["pid"], began, now, here, shared)
+        one_clock = bool(said["boot"]) and said["boot"] == processes.boot()
+        if one_clock:
+            self._compared.add(worker)
         with self._changed:
-            self._joined = self._joined | {name: who}  # readers keep theirs
-            self.offsets[name] = offset
+            self.offsets[name] = offset = 0.0 if one_clock else now - said["clock"]
+            started = said["clock"] - said["age"] + offset
             # An allocation starts a lost worker again before anyone here has noticed the loss.
-            self.submitted[name] = min(self.submitted.get(name, now), began + offset)
+            self.submitted[name] = submitted = min(self.submitted.get(name, now), started)
+            here = one_clock and said["space"] == processes.space()
+            who = Worker(
+                self.ranks.get(name, 0), name, said["host"], said["job_id"], said["pid"], submitted, started,
+                now, worker, here,
+            )  # fmt: skip
+            self._joined = self._joined | {name: who}  # readers keep theirs
             self._changed.notify_all()
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
@@ -142,6 +134,8 @@ class Roster(SchedulerPlugin):
         with self._changed:
             self.names = list(names)
             self.ranks = {name: rank for rank, name in enumerate(self.names)}
+            joined = self._joined.items()
+            self._joined = {name: replace(who, rank=self.ranks.get(name, who.rank)) for name, who in joined}
             self._losses = [who for who in self._losses if who.name in self.names]
             self.offsets = {name: seconds for name, seconds in self.offsets.items() if name in self.names}
             now = time.monotonic() if since is None else since
@@ -153,7 +147,7 @@ class Roster(SchedulerPlugin):
             rank = self.names.index(name)
             self.names[rank], self.ranks[fresh], self.submitted[fresh] = fresh, rank, time.monotonic()
 
-    def take_losses(self) -> list[Identity]:
+    def take_losses(self) -> list[Worker]:
         """The nodes that have left although they were wanted, since this was asked last."""
         with self._changed:
             losses, self._losses = self._losses, []
@@ -165,7 +159,7 @@ class Roster(SchedulerPlugin):
 
         A node that does not answer keeps what its first words said, which is right to some milliseconds.
         """
-        for who in [who for name in self.here() if (who := self._joined.get(name)) and not who.compared]:
+        for who in [who for who in self.workers() if who.address not in self._compared]:
             best = float("inf"), self.offsets[who.name]
             for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
                 begin = time.monotonic()
@@ -176,7 +170,10 @@ class Roster(SchedulerPlugin):
                 best = min(best, (end - begin, (begin + end) / 2 - answer))
             with self._changed:
                 if self._joined.get(who.name) is who:
-                    who.compared, self.offsets[who.name] = True, best[1]
+                    self._compared.add(who.address)
+                    started = who.started - self.offsets[who.name] + best[1]
+                    self._joined = self._joined | {who.name: replace(who, started=started)}
+                    self.offsets[who.name] = best[1]
 
     # What anybody may ask.
 
@@ -193,7 +190,7 @@ class Roster(SchedulerPlugin):
         with self._changed:
             self._changed.wait_for(lambda: not self.missing(), timeout)
 
-    def identity(self, name: str) -> Identity | None:
+    def worker(self, name: str) -> Worker | None:
         """Who has joined under this name, or None."""
         return self._joined.get(name)
 
@@ -204,11 +201,8 @@ class Roster(SchedulerPlugin):
 
     def workers(self) -> list[Worker]:
         """The nodes that have joined, by rank."""
-        return [
-            Worker(self.ranks[name], name, who.host, who.job_id, who.pid, self.submitted[name],
-                   who.began + self.offsets.get(name, 0.0), who.joined)
-            for name in self.names if (who := self._joined.get(name)) is not None
-        ]  # fmt: skip
+        joined = self._joined
+        return [joined[name] for name in self.names if name in joined]
 
     def suspended(self, name: str) -> bool:
         """Whether the node's process is stopped (SIGSTOP); only known of this machine's."""

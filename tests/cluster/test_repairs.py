@@ -24,7 +24,7 @@ def pool(monkeypatch):
     roster.here = lambda: [name for name in roster.names if name in here]
     roster.missing = lambda: [name for name in roster.names if name not in here]
     roster.suspended = roster.deaf = lambda name: name in suspended
-    roster.identity = lambda name: SimpleNamespace(pid=7, here=False, address=name)
+    roster.worker = lambda name: SimpleNamespace(pid=7, here=False, address=name)
 
     def replace(names):
         for name in names:
