@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from hpclab.cluster import repairs
-from hpclab.cluster.errors import JoinError, NodeLost
-from hpclab.cluster.repairs import SUSPENDED, TRIES, Repairs
+from hpclab.cluster.errors import JoinError, NodeLost, PoolError
+from hpclab.cluster.repairs import PAUSED, SUSPENDED, TRIES, Repairs
 from hpclab.cluster.roster import Roster
 
 LIMIT = 60.0  # seconds in which a node joins
@@ -16,14 +16,16 @@ LIMIT = 60.0  # seconds in which a node joins
 @pytest.fixture
 def pool(monkeypatch):
     """Repairs of two nodes, of which those in `here` have joined; `wait(seconds)` repairs that much later."""
-    clock, here, suspended, replaced = [1000.0], ["a", "b"], [], []
+    clock, here, suspended, paused, replaced = [1000.0], ["a", "b"], [], [], []
     monkeypatch.setattr(repairs, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(repairs, "cut_logs", lambda _: None)
     roster = Roster()
     roster.want(["a", "b"], clock[0])
     roster.here = lambda: [name for name in roster.names if name in here]
     roster.missing = lambda: [name for name in roster.names if name not in here]
-    roster.suspended = roster.deaf = lambda name: name in suspended
+    roster.suspended = lambda name: name in suspended
+    roster.deaf = lambda name: name in suspended + paused
+    roster.memory = lambda name: 2**30
     roster.worker = lambda name: SimpleNamespace(pid=7, here=False, address=name)
 
     def replace(names):
@@ -46,7 +48,7 @@ def pool(monkeypatch):
             clock[0] += seconds
             found.repair()
 
-    return SimpleNamespace(here=here, suspended=suspended, replaced=replaced, wait=wait)
+    return SimpleNamespace(here=here, suspended=suspended, paused=paused, replaced=replaced, wait=wait)
 
 
 def test_a_node_that_does_not_join_is_asked_for_again_after_its_limit_and_not_without_end(pool):
@@ -70,3 +72,17 @@ def test_a_suspended_node_is_told_of_and_given_up_after_its_limit(pool):
     with pytest.warns(NodeLost, match="Node 0 .* was lost: it was stopped for 21 s"):
         pool.wait(1.0)
     assert pool.replaced == ["a"]
+
+
+def test_a_node_out_of_memory_is_replaced_unless_every_node_is(pool):
+    pool.paused.append("a")
+    pool.wait(1.0, times=int(PAUSED))
+    assert pool.replaced == []
+    with pytest.warns(NodeLost, match="Node 0 .* its memory was used up for 6 s"):
+        pool.wait(1.0)
+    assert pool.replaced == ["a"]
+    pool.here.append("a'")
+    pool.paused += ["a'", "b"]
+    pool.wait(1.0, times=int(PAUSED))
+    with pytest.raises(PoolError, match=r"most of its 1 GiB of memory.*Pool\(memory"):
+        pool.wait(1.0)
