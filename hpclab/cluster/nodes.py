@@ -17,7 +17,7 @@ from distributed import Client
 from hpclab.cluster import backends
 from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
-from hpclab.cluster.maps import timeline
+from hpclab.cluster.maps import tasks
 from hpclab.cluster.notes import Notes
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.slurm_commands import SlurmError
@@ -103,7 +103,7 @@ class Nodes:
                 with self.activity.cleaning_up():
                     self._apply()
                 raise
-        self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
+        self.scale_trace = tasks.scale_trace(roster.workers(), begin, time.monotonic())
 
     def take_back(self) -> None:
         """Have as many nodes as there were before they were given to another pool."""

@@ -36,20 +36,11 @@ class Pool:
     """
 
     def __init__(
-        self,
-        nodes: int = 1,
-        *,
-        backend: str = "auto",
-        cores_per_node: int = 1,
-        gpus_per_node: int = 0,
-        memory: str | float | None = None,
-        partition: str | None = None,
-        account: str | None = None,
-        walltime: str | float | None = None,
-        join_timeout: str | float = 60.0,
-        allocation: str = "jobs",
+        self, nodes: int = 1, *, backend: str = "auto", cores_per_node: int = 1, gpus_per_node: int = 0,
+        memory: str | float | None = None, partition: str | None = None, account: str | None = None,
+        walltime: str | float | None = None, join_timeout: str | float = 60.0, allocation: str = "jobs",
         extra_directives: Iterable[str] = (),
-    ):
+    ):  # fmt: skip
         request = Request.checked(
             nodes, backend, cores_per_node, gpus_per_node, memory, partition, account, walltime,
             join_timeout, allocation, extra_directives,

@@ -16,7 +16,7 @@ from distributed import KilledWorker, as_completed
 
 from hpclab.cluster import watch
 from hpclab.cluster.errors import NodeKilled, PoolError
-from hpclab.cluster.maps import tasks, timeline
+from hpclab.cluster.maps import tasks
 from hpclab.cluster.maps.tasks import TaskRecord
 from hpclab.cluster.nodes import Nodes
 from hpclab.cluster.repairs import Repairs, stop_running_tasks
@@ -61,9 +61,9 @@ def map_items(
         records.append(replace(outcome.record, rank=rank, start=outcome.record.start + offset))
         marks += events_of(outcome.marks, rank, offset)
     records.sort(key=lambda record: record.start)
-    trace = timeline.map_trace(records, marks, roster.workers(), len(roster.names), begin, end)
+    trace = tasks.map_trace(records, marks, roster.workers(), len(roster.names), begin, end)
     if nodes.scale_trace is not None:
-        trace = timeline.joined(nodes.scale_trace, trace)
+        trace = tasks.joined(nodes.scale_trace, trace)
     return [tasks.unpack(outcome.value) for outcome in outcomes], records, trace
 
 
