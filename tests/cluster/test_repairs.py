@@ -1,14 +1,20 @@
-"""Which nodes are replaced, when, how often, and when that ends; with a list in the place of real nodes."""
+"""Which nodes are replaced, when, and when that ends; what a first failure waits for. Without real nodes."""
 
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from hpclab.cluster import repairs
-from hpclab.cluster.errors import JoinError, NodeLost, PoolError
+from hpclab.cluster.errors import JoinError, NodeLost, PoolError, RankError
+from hpclab.cluster.gang.diagnosis import RankState
+from hpclab.cluster.gang.gangs import Gangs
+from hpclab.cluster.nodes import Nodes
 from hpclab.cluster.repairs import PAUSED, SUSPENDED, TRIES, Repairs
 from hpclab.cluster.roster import Roster
+from hpclab.cluster.watch import Activity
 
 LIMIT = 60.0  # seconds in which a node joins
 
@@ -86,3 +92,26 @@ def test_a_node_out_of_memory_is_replaced_unless_every_node_is(pool):
     pool.wait(1.0, times=int(PAUSED))
     with pytest.raises(PoolError, match=r"most of its 1 GiB of memory.*Pool\(memory"):
         pool.wait(1.0)
+
+
+def test_a_death_that_arrives_after_its_echo_is_blamed():
+    gangs, states = Gangs.__new__(Gangs), {"a": RankState(0), "b": RankState(1)}
+    gangs.roster = SimpleNamespace(addresses=lambda _: {"x": "a", "y": "b"}, suspended=lambda _: False)
+    gangs.activity = Activity()
+    gangs._take_events = lambda _, wait: time.sleep(wait)
+    states["a"].error = {"type": "RuntimeError", "message": "closed", "network": True, "traceback": ""}
+    threading.Timer(0.15, states["b"].note, ("exit", [-9])).start()
+    with pytest.raises(RankError, match="SIGKILL") as raised:
+        gangs._watch(["x", "y"], states, 5.0)
+    assert raised.value.rank == 1
+
+
+def test_nodes_that_end_one_after_the_other_are_told_of_together():
+    nodes, ended = Nodes.__new__(Nodes), ["a"]
+    nodes.roster, nodes.request = Roster(), SimpleNamespace(join_timeout=60.0)
+    nodes.roster.want("abc")
+    nodes.activity = Activity()
+    nodes.ended, nodes.why = lambda *_: dict.fromkeys(ended, "gone"), lambda *_: "All of one cause."
+    threading.Timer(0.3, ended.append, "b").start()
+    with pytest.raises(JoinError, match=r"^2 of 3 nodes ended before they joined. All of one cause"):
+        nodes.wait_for_all(None)
