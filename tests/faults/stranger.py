@@ -1,8 +1,8 @@
 """What another user of the machine can try: a program of the standard library, run as somebody else.
 
 It reads a JSON object from standard input: the victim's files and its processes' (`paths`), its `ports` and
-Unix `sockets`, a `secret` that stands in the `secret_file`, and the text of its Slurm's `configuration`, though
-nobody could know all that. It prints a list of what it got, a sentence each: nothing, where all is well.
+Unix `sockets`, a `secret` that stands in the `secret_file`, and the text of its Slurm's `configuration`,
+though nobody could know all that. It prints what it got, a sentence each: an empty list where all is well.
 """
 
 import concurrent.futures
