@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from hpclab.cluster.guard import Guard
     from hpclab.cluster.request import Request
     from hpclab.cluster.slurm import Slurm
+    from hpclab.cluster.watchdog import Guard
 
 
 class Backend(Protocol):

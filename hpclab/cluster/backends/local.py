@@ -25,9 +25,8 @@ from hpclab import timing
 from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends import Backend, command
 from hpclab.cluster.door import OwnScheduler
-from hpclab.cluster.guard import Guard
 from hpclab.cluster.host import processes
-from hpclab.cluster.members import is_stopped
+from hpclab.cluster.roster import is_stopped
 
 
 class NodeProcess(ProcessInterface):
@@ -50,7 +49,7 @@ class NodeProcess(ProcessInterface):
                 env=theirs | own | {watchdog.MARK: nodes.name},
                 start_new_session=True,  # an interrupt of the notebook must not end its nodes
             )  # fmt: skip
-        nodes.guard.tell(watch=self.process.pid, since=processes.start_time(self.process.pid))
+        nodes.guard.register(watch=self.process.pid, since=processes.start_time(self.process.pid))
         await super().start()
 
     async def close(self) -> None:
@@ -75,11 +74,11 @@ class LocalNodes(Backend):
 
     kind = "local"
 
-    def __init__(self, name: str, guard: Guard, cores: int, memory: int | None):
+    def __init__(self, name: str, guard: watchdog.Guard, cores: int, memory: int | None):
         self.name, self.guard, self.cores = name, guard, cores
         self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, CPU_COUNT)))
         self.directory = command.private_directory(name)
-        guard.tell(remove=str(self.directory))
+        guard.register(remove=str(self.directory))
         security = command.secure(self.directory)
         options = command.SCHEDULER | {"protocol": "tls://", "security": security, "port": 0}
         options["host"] = command.LOOPBACK

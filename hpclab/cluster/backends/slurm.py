@@ -11,13 +11,12 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
-from hpclab.cluster import directives, slurm_commands, threads, watchdog
+from hpclab.cluster import slurm_commands, threads, watchdog
 from hpclab.cluster.backends import Backend, causes, command, site_settings
 from hpclab.cluster.backends.batch import NodeCluster, NodeJob
 from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.errors import JoinError
-from hpclab.cluster.guard import Guard
-from hpclab.cluster.request import Request
+from hpclab.cluster.request import Request, replaced, sbatch_size, value_of
 from hpclab.cluster.slurm import Job, Slurm
 
 
@@ -27,15 +26,15 @@ class SlurmNodes(Backend):
     kind = "slurm"
     slurm: Slurm
 
-    def __init__(self, slurm: Slurm, request: Request, name: str, guard: Guard):
+    def __init__(self, slurm: Slurm, request: Request, name: str, guard: watchdog.Guard):
         self.slurm, self.request, self.name = slurm, request, name
         self.on_local_slurm, self.single = slurm.kind == "local", request.allocation == "single"
         self.cancelled = False  # whether all jobs are, in one command
         self._site = site_settings.checked(own=self.on_local_slurm)
-        self._asked = directives.merged(request, self._site.get("job-extra-directives", ()))
+        self._asked = request.directives(self._site.get("job-extra-directives", ()))
         self.directory = command.private_directory(name, shared=not self.on_local_slurm)
-        guard.tell(remove=str(self.directory))
-        guard.tell(jobs=name, environment=slurm_commands.hiding_nothing(slurm.environment))
+        guard.register(remove=str(self.directory))
+        guard.register(jobs=name, environment=slurm_commands.hiding_nothing(slurm.environment))
         listens = {"port": 0} | self._site.get("scheduler-options", {}) | command.SCHEDULER
         if self.on_local_slurm:
             listens["host"] = command.LOOPBACK
@@ -64,7 +63,7 @@ class SlurmNodes(Backend):
         own = ["--no-requeue", *([f"--gres=gpu:{request.gpus_per_node}"] if request.gpus_per_node else [])]
         logs = str(self.directory / self.name).replace("%", "%%")  # and quoted, so that no character matters
         own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
-        skip = ["#SBATCH -e ", "#SBATCH -o ", *directives.replaced(asked)]
+        skip = ["#SBATCH -e ", "#SBATCH -o ", *replaced(asked)]
         variables = threads.environment(request.cores_per_node) | {watchdog.MARK: self.name}
         arguments = [*site.get("worker-extra-args", ())]
         arguments += map(shlex.quote, command.worker_arguments(self.directory))
@@ -95,11 +94,11 @@ class SlurmNodes(Backend):
         """Bytes a node: as asked; on our own Slurm a node's share for these cores; else as the site says."""
         if self.request.memory is not None:
             return self.request.memory
-        said = directives.memory(self._asked, self.request)
+        said = self.request.memory_in(self._asked)
         if self.on_local_slurm and not said:
             node = self.slurm.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
-        job = directives.size(self._site.get("job-mem") or "")
+        job = sbatch_size(self._site.get("job-mem") or "")
         return self._site.get("memory") or said or job or 2 * 2**30 * self.request.cores_per_node
 
     def _walltime(self) -> str | None:
@@ -116,7 +115,7 @@ class SlurmNodes(Backend):
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.on_local_slurm:
             return f"{one}hpclab's own Slurm, sharing this machine's {CPU_COUNT} cores"
-        asked = directives.value(self._asked, "partition")
+        asked = value_of(self._asked, "partition")
         where = self.request.partition or asked or self._site.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
 
