@@ -1,18 +1,18 @@
 """`predict`: what a message or a collective takes on a place; what lessons show and `hpclab validate` scores.
 
-A place is GPUs that NCCL joins (`nccl.Job`), processes that MPI joins (`mpi.Fabric`), or the straight line
-through what was measured here (`latency_bandwidth.Line`). `collectives.simulate` is beside it: what a
-schedule costs on links alone, and the same on the large end, where a library's calls and copies no longer
-count.
+`schedule_time.simulate` says what a schedule costs on links alone, and the same for large messages, where a
+library's calls and copies no longer count.
 """
 
 from hpclab import checks
 from hpclab.models import mpi, nccl
+from hpclab.models.formulas import Answer
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.mpi import Fabric
-from hpclab.models.nccl import Answer, Job
+from hpclab.models.nccl import Job
 
 Place = Job | Fabric | Line
+"""GPUs that NCCL joins, processes that MPI joins, or the straight line through what was measured here."""
 
 
 def predict(what: str, size: float, place: Place) -> Answer:

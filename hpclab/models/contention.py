@@ -1,11 +1,5 @@
 """Compiled: when the messages of a schedule begin and end, on links that some of them may share.
 
-Where no two can meet on a link, a message ends when both its ends were ready plus what it costs alone: one
-pass over the messages (`exclusive_times`). Else (`shared_times`) it waits out its latency, then is a flow on
-all links of its way at once. Flows on a link share it, max-min fair (Bertsekas & Gallager, Data Networks,
-1992, 6.5.2): the most crowded link gives each of its flows an equal part, and what those leave elsewhere goes
-to the others.
-
 Messages are sorted by step; `way` holds each one's links, -1 where there are fewer.
 """
 
@@ -42,7 +36,8 @@ def links_are_shared(step, source, target, way, links):
 
 @njit()
 def exclusive_times(step, source, target, cost, ranks):
-    """Begin and end of each message, which takes `cost` seconds, and when each rank is done."""
+    """Begin and end of each message, and when each rank is done, where no link is shared: a message ends when
+    both its ends were ready plus what it costs alone, `cost` seconds."""
     begin, end = numpy.empty(len(step)), numpy.empty(len(step))
     finish, clock = numpy.zeros(ranks), numpy.zeros(ranks)
     at = numpy.full(ranks, -1, numpy.int64)
@@ -58,12 +53,15 @@ def exclusive_times(step, source, target, cost, ranks):
 
 
 @njit()
-def shared_times(step, source, target, size, delay, way, bandwidth, mine, first):
+def shared_times(step, source, target, size, delay, way, bandwidth, ranks):
     """The same where links are shared: from one moment to the next at which a message begins, flows or ends.
 
-    `mine[first[r]:first[r + 1]]` are rank r's messages in order of step, one to itself twice.
+    A message waits out its `delay`, then is a flow of `size` bytes on all links of its way at once.
     """
-    count, ranks = len(step), len(first) - 1
+    count = len(step)
+    ends = numpy.stack((source, target), axis=1).ravel()
+    mine = numpy.argsort(ends, kind="mergesort") // 2  # each rank's messages by step, one to itself twice
+    first = numpy.searchsorted(numpy.sort(ends), numpy.arange(ranks + 1))  # where each rank's begin
     begin, end, finish = numpy.zeros(count), numpy.zeros(count), numpy.zeros(ranks)
     at, pending, ready = first[:-1].copy(), numpy.zeros(ranks, numpy.int64), numpy.zeros(count, numpy.int8)
     rest, rate, until = size.copy(), numpy.zeros(count), numpy.empty(count)
@@ -118,26 +116,21 @@ def shared_times(step, source, target, size, delay, way, bandwidth, mine, first)
 def _max_min_rates(flowing, way, bandwidth, stale, left, users, rate):
     """New rates for all that share links with what has begun or ended, or with one another through others.
 
-    Who crosses the most crowded link is settled first. -1 in `way` stands for a last link without a limit.
+    Max-min fair (Bertsekas & Gallager, Data Networks, 1992, 6.5.2): the most crowded link gives each of its
+    flows an equal part, and what those leave elsewhere goes to the others. -1 in `way` is a last link without
+    a limit.
     """
-    hops = way.shape[1]
     anew, before, count = numpy.empty_like(flowing), -1, 0
     while before < count:
         before = count
         for m in flowing:
-            if rate[m] < 0:
+            if rate[m] < 0 or not (stale[way[m]] * (way[m] >= 0)).any():
                 continue
-            for h in range(hops):
-                link = way[m, h]
-                if link >= 0 and stale[link]:
-                    rate[m] = -1.0
-                    anew[count] = m
-                    count += 1
-                    for i in range(hops):
-                        its = way[m, i]
-                        stale[its] = 1
-                        left[its], users[its] = bandwidth[its], 0
-                    break
+            rate[m] = -1.0
+            anew[count] = m
+            count += 1
+            stale[way[m]] = 1
+            left[way[m]], users[way[m]] = bandwidth[way[m]], 0
     for m in anew[:count]:
         for link in way[m]:
             users[link] += 1
@@ -146,9 +139,7 @@ def _max_min_rates(flowing, way, bandwidth, stale, left, users, rate):
         least = numpy.inf
         for i in range(count):
             if rate[anew[i]] < 0:
-                part[i] = numpy.inf
-                for link in way[anew[i]]:
-                    part[i] = min(part[i], left[link] / users[link])
+                part[i] = (left[way[anew[i]]] / users[way[anew[i]]]).min()
                 least = min(least, part[i])
         for i in range(count):
             m = anew[i]

@@ -1,11 +1,4 @@
-"""Clusters of GPUs to train on: the device, how GPUs of a node are joined, and what joins the nodes.
-
-    cluster = named("dgx-h100")
-    cluster.job(8, 8)           # nccl.Job of a data-parallel group, one GPU in each of eight nodes
-
-Notice what `job` does with the network: GPUs of a node that belong to different groups communicate at the
-same time, so a group has only its share of the node's network cards.
-"""
+"""Clusters of GPUs to train on: the device, how GPUs of a node are joined, and what joins the nodes."""
 
 from dataclasses import dataclass, field, replace
 
@@ -20,27 +13,20 @@ from hpclab.models.nccl_links import NETWORKS, NVLINKS, Network, NVLink
 class GpuCluster:
     """Nodes of `node_gpus` GPUs with `memory` bytes each; `network_bandwidth` is bytes/s out of a node.
 
-    `network` None: there is one node. Its hash is that of its title and numbers, so that results can be kept
-    by cluster.
+    Its hash is that of its title and numbers, so that results can be kept by cluster.
     """
 
     gpu: Device = field(hash=False)
     memory: float
     nvlink: NVLink = field(hash=False)
     node_gpus: int
-    network: Network | None
+    network: Network
     network_bandwidth: float
     title: str
 
-    def __post_init__(self) -> None:
-        checks.number("memory", self.memory, 1, 1e15, "bytes")
-        checks.integer("node_gpus", self.node_gpus, 1, 1024)
-        checks.number("network_bandwidth", self.network_bandwidth, 0, 1e15, "bytes/s")
-
     def job(self, gpus: int, nodes: int = 1) -> Job:
-        """`gpus` on `nodes`, as many on each, while the nodes' other GPUs do the same in their groups."""
-        if nodes > 1 and self.network is None:
-            raise ValueError(f"{self.title} is one node: {gpus} GPUs do not fit into it.")
+        """`gpus` on `nodes`, as many on each: one group, with only its share of the nodes' network cards, for
+        the other GPUs communicate in their groups at the same time."""
         share = self.network_bandwidth * gpus / nodes / self.node_gpus
         return Job(self.nvlink, gpus, nodes, self.network if nodes > 1 else None, share, self.node_gpus)
 
@@ -63,9 +49,8 @@ _NAMED = {  # GPU, NVLink, GPUs a node; network, cards and their link in a node;
 
 def named(name: str) -> GpuCluster:
     """One of _NAMED, of the catalogue's GPUs and links; ValueError lists them."""
-    gpu, nvlink, node_gpus, network, cards, link, title = _NAMED[
-        checks.choice("The cluster's name", name, _NAMED)
-    ]
+    known = _NAMED[checks.choice("The cluster's name", name, _NAMED)]
+    gpu, nvlink, node_gpus, network, cards, link, title = known
     device, memory = from_catalogue(gpu), catalogue.entry("gpu", gpu).value("memory")
     if gpu == "a100-40gb":  # the same chip as with 80 GB, where products were measured
         device = replace(device, reached=from_catalogue("a100-80gb").reached)

@@ -2,22 +2,19 @@
 
 A rank's micro-batch goes through a layer as some forty kernels, and each is one of three: a matrix product
 (`matmul.py`), a fused attention, or something element-wise that takes as long as its bytes. What to notice:
-
-- half of the kernels are no products, and together they have a fifth of the time;
-- tensor parallelism divides products, but norms, residuals and dropout only where it divides the sequence;
-- unfused attention writes a score for every pair of tokens, and a softmax and a dropout read and write them;
-- of tiny kernels a layer takes as long as the host needs to launch them (`waited`).
-
-Counts of bytes: Korthikanti et al., Reducing Activation Recomputation, MLSys 2023, section 4, for the same
-operations. Numbers have two bytes, gradients that are added up four.
+half of the kernels are no products, and together they have a fifth of the time. Counts of bytes:
+Korthikanti et al., Reducing Activation Recomputation, MLSys 2023, section 4, for the same operations. Numbers
+have two bytes, gradients that are added up four.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from hpclab.models import matmul
 from hpclab.models.gpu_cluster import GpuCluster
+from hpclab.models.plan import Plan
 from hpclab.models.transformer import Transformer
 
 # The share of the peak rate that fused attention was published to reach: FlashAttention on an A100 25 to 40 %
@@ -80,6 +77,8 @@ class Kernel(NamedTuple):
 
 
 Kernels = list[Kernel]
+Both = tuple[Kernels, Kernels]
+"""Forward and backward."""
 
 
 @dataclass(frozen=True)
@@ -87,31 +86,26 @@ class Work:
     """What one rank has of a micro-batch, and on what: all that its kernels depend on."""
 
     model: Transformer
-    sequences: int
-    tensor: int
-    context: int
-    split_norms: bool
-    fused_attention: bool
-    precision: str
+    plan: Plan
     cluster: GpuCluster
-    software: Software
-    fitted: Fitted
+    software: Software = MODERN
+    fitted: Fitted = FITTED
 
     @property
     def tokens(self) -> int:
-        return self.sequences * self.model.sequence // self.context
+        return self.plan.tokens(self.model)
 
     @property
     def half(self) -> str:
         """The precision of what FP8 leaves out: attention and logits."""
-        return "bf16" if self.precision == "fp8" else self.precision
+        return "bf16" if self.plan.precision == "fp8" else self.plan.precision
 
     @cached_property
     def units(self) -> dict[str, matmul.Units]:
         """What products need of the device, in the precision of the layers and in that of the rest."""
         gpu, fitted = self.cluster.gpu, self.fitted
         share = fitted.hopper if float(gpu.compute_capability or 0) >= 9 else fitted.sustained
-        kinds = {self.precision, self.half}
+        kinds = {self.plan.precision, self.half}
         return {kind: matmul.units(gpu, kind, share, fitted.misaligned) for kind in kinds}
 
     def product(self, m: int, n: int, k: int, precision: str, result: int = 2) -> Kernel:
@@ -124,15 +118,15 @@ class Work:
         return Kernel(part, self.fitted.gap + size / (self.units[self.half].bandwidth * self.fitted.streamed))
 
 
-def layer(work: Work) -> tuple[Kernels, Kernels]:
+def layer(work: Work) -> Both:
     """The kernels of one layer, forward and backward."""
-    both = [products(work), attention(work), elementwise(work)]
-    return [one for forward, _ in both for one in forward], [one for _, backward in both for one in backward]
+    forward, backward = zip(products(work), attention(work), elementwise(work), strict=True)
+    return [*chain(*forward)], [*chain(*backward)]
 
 
-def products(work: Work) -> tuple[Kernels, Kernels]:
+def products(work: Work) -> Both:
     """The four linear layers, forward, and backward for their inputs and for their weights."""
-    model, tensor, tokens, kind = work.model, work.tensor, work.tokens, work.precision
+    model, tensor, tokens, kind = work.model, work.plan.tensor, work.tokens, work.plan.precision
     h, mine, f = model.hidden, model.hidden // tensor, model.feed_forward // tensor
     shapes = ((h, mine + 2 * model.kv_width // tensor), (mine, h), (h, (1 + model.gated) * f), (f, h))
     forward = [work.product(tokens, out, into, kind) for into, out in shapes]
@@ -141,12 +135,12 @@ def products(work: Work) -> tuple[Kernels, Kernels]:
     return forward, inputs + [work.product(into, out, tokens, kind, result) for into, out in shapes]
 
 
-def attention(work: Work) -> tuple[Kernels, Kernels]:
+def attention(work: Work) -> Both:
     """Scores, softmax and weighted values; fused, what is masked is left out, and scores computed again."""
-    model = work.model
-    both, width = work.sequences * model.heads // work.tensor, model.hidden // model.heads
-    rows, columns = model.sequence // work.context, model.sequence
-    if work.fused_attention:
+    model, plan = work.model, work.plan
+    both, width = plan.micro_batch * model.heads // plan.tensor, model.hidden // model.heads
+    rows, columns = model.sequence // plan.context, model.sequence
+    if plan.fused_attention:
         flops = 4 * both * rows * columns * width / 2
         seconds = flops / (work.cluster.gpu.roof(work.half, "peak").rate * work.software.flash)
         return [Kernel("attention", seconds)], [Kernel("attention", 2.5 * seconds)]
@@ -155,18 +149,17 @@ def attention(work: Work) -> tuple[Kernels, Kernels]:
     values = Kernel("attention", gap + matmul.seconds(rows, width, columns, units, both))
     size = 2 * both * rows * columns
     softmax, back = work.moved(2 * size, "attention"), work.moved(3 * size, "attention")
-    dropped = [work.moved(2.5 * size, "attention")] * work.model.dropout  # with a mask of bytes
+    dropped = [work.moved(2.5 * size, "attention")] * model.dropout  # with a mask of bytes
     return [scores, softmax, *dropped, values], [values, *dropped, back, scores, values, values]
 
 
-def elementwise(work: Work) -> tuple[Kernels, Kernels]:
+def elementwise(work: Work) -> Both:
     """All else: what a rank has whole, what of attention's inputs, and what of the MLP's middle."""
-    model, software, tokens = work.model, work.software, 2 * work.tokens
-    whole = tokens * model.hidden / (work.tensor if work.split_norms else 1)
-    mine, wide = tokens * model.hidden / work.tensor, tokens * model.feed_forward / work.tensor
-    heads = mine + 2 * tokens * model.kv_width / work.tensor
-    weights = model.layer_parameters / work.tensor
-    mask = 0.5 * work.model.dropout  # a byte for each number of two
+    model, software, tensor, tokens = work.model, work.software, work.plan.tensor, 2 * work.tokens
+    whole, mine = tokens * model.hidden / work.plan.split, tokens * model.hidden / tensor
+    wide, heads = tokens * model.feed_forward / tensor, mine + 2 * tokens * model.kv_width / tensor
+    weights = model.layer_parameters / tensor
+    mask = 0.5 * model.dropout  # a byte for each number of two
     forward = [2 * whole] * 2 + [(3 + mask) * whole] * 2 + [(2 + model.gated) * wide]  # norms, residuals, MLP
     backward = [4 * whole] * 2 + [2 * whole] * 2 + [(2 + mask) * whole] * 2 + [(3 + 2 * model.gated) * wide]
     if not software.adds:
@@ -176,23 +169,23 @@ def elementwise(work: Work) -> tuple[Kernels, Kernels]:
     if not software.fused:
         forward += [2 * whole, 2 * whole, 2 * wide]
         backward += [2 * wide]
-    if not software.fused and work.precision == "fp8":  # cast, and turned for the product for weights
+    if not software.fused and work.plan.precision == "fp8":  # cast, and turned for the product for weights
         forward += [2 * whole, 2 * mine, 2 * whole, 2 * wide, 2 * weights]
         backward += [2 * heads, 2 * whole, 2 * wide, 2 * whole]
     if not model.positions:  # queries and keys are rotated instead
         forward += [2 * heads]
         backward += [2 * heads]
-    if not work.fused_attention:  # heads are laid out one after the other
+    if not work.plan.fused_attention:  # heads are laid out one after the other
         forward += [heads]
         backward += [heads, heads]
     return [work.moved(size) for size in forward], [work.moved(size) for size in backward]
 
 
-def recomputed(forward: Kernels, how: str, fused_attention: bool) -> Kernels:
+def recomputed(forward: Kernels, plan: Plan) -> Kernels:
     """The kernels of the forward pass that run once more before the backward one."""
-    if how == "selective":  # attention, which a fused kernel computes again anyway
-        return [] if fused_attention else [one for one in forward if one.part == "attention"]
-    return forward if how == "full" else []
+    if plan.recompute == "selective":  # attention, which a fused kernel computes again anyway
+        return [] if plan.fused_attention else [one for one in forward if one.part == "attention"]
+    return forward if plan.recompute == "full" else []
 
 
 def waited(kernels: Kernels, work: Work, collectives: int = 0, seconds: float = 0.0) -> float:
@@ -215,7 +208,7 @@ def embedding(work: Work) -> Kernels:
 
 def logits(work: Work) -> Kernels:
     """What comes after the last layer: a product as wide as the vocabulary, and a loss in float32."""
-    h, words, tokens = work.model.hidden, work.model.vocabulary // work.tensor, work.tokens
+    h, words, tokens = work.model.hidden, work.model.vocabulary // work.plan.tensor, work.tokens
     shapes = ((tokens, words, h), (tokens, h, words), (h, words, tokens))
     loss = [work.moved(size * tokens * words) for size in LOSS]
     return [work.product(*shape, work.half) for shape in shapes] + loss + [work.moved(0)] * LITTLE

@@ -1,7 +1,4 @@
-"""What a rank's memory holds at the peak of a training step: parameters, gradients, optimizer states,
-activations and buffers, each term a line of arithmetic.
-
-    peak(model, Plan(batch=512, data=64, zero=1)).total / 2**30
+"""What a rank's memory holds at the peak of a training step, each term a line of arithmetic.
 
 What to notice: parameters, gradients and optimizer states do not depend on the batch, and sharding divides
 them; activations grow with tokens and only tensor, sequence and context parallelism or recomputation shrinks
@@ -56,15 +53,14 @@ def of_tensors(model: Transformer, plan: Plan, stage: int = 0) -> Memory:
     plan.refuse_unless_it_fits(model)
     checks.integer("stage", stage, 0, plan.pipeline - 1)
     held = held_parameters(model, plan, stage)
-    three = states(held, plan.zero, plan.data * plan.context, BYTES.get(plan.precision, MIXED))
+    three = states(held, plan.zero, plan.replicas, BYTES.get(plan.precision, MIXED))
     now, whole = worked_on(model, plan, stage)
     return Memory(*three, kept(model, plan, stage) + now, whole)
 
 
 def peak(model: Transformer, plan: Plan) -> Memory:
     """That of the fullest rank: the first stage holds most micro-batches, the last one the logits."""
-    stages = {0, plan.pipeline - 1}
-    return max((predict(model, plan, stage) for stage in stages), key=lambda memory: memory.total)
+    return max((predict(model, plan, stage) for stage in {0, plan.pipeline - 1}), key=lambda one: one.total)
 
 
 def even(model: Transformer, plan: Plan) -> Transformer:
@@ -80,8 +76,8 @@ def states(
     `held` parameters of `each` so many bytes; Rajbhandari et al., figure 1: (2 + 2 + 12) · 7.5e9 = 120 GB,
     and 31.4, 16.6 and 1.9 GB with stages 1, 2 and 3 on 64 ranks.
     """
-    parts = {what: ranks if what in ZERO[zero].sharded else 1 for what in KINDS}
-    weight, gradient, adam = (held * size / parts[what] for size, what in zip(each, KINDS, strict=True))
+    parts = (ranks if what in ZERO[zero].sharded else 1 for what in KINDS)
+    weight, gradient, adam = (held * size / part for size, part in zip(each, parts, strict=True))
     return weight, gradient, adam
 
 
@@ -137,21 +133,20 @@ def layer_activations(model: Transformer, plan: Plan, recompute: str) -> float:
     (equation 4). With "half" all but the layer's input, attention's output, and every second product is made
     again.
     """
-    h, f, size = model.hidden, model.feed_forward, element(plan)
-    split, t = (plan.tensor if plan.sequence_parallel else 1), plan.tensor
-    attention, mlp = 2 * h + 2 * model.kv_width, (4 if model.gated else 2) * f
+    h, f, size, tokens = model.hidden, model.feed_forward, element(plan), plan.tokens(model)
     if recompute == "full":
         return stream(model, plan)
     if recompute == "half":
-        return tokens(model, plan) * size * (2 * h / split + (2 * h + model.kv_width + f) / t)
+        return tokens * size * (2 * h / plan.split + (2 * h + model.kv_width + f) / plan.tensor)
+    attention, mlp = 2 * h + 2 * model.kv_width, (4 if model.gated else 2) * f
     whole = size * 4 * h + 2 * h * model.dropout
     scores = model.heads * model.sequence * (size + (size + 1) * model.dropout)
     if plan.fused_attention or recompute == "selective":
         scores = 0
-    return tokens(model, plan) * (whole / split + (size * (attention + mlp) + scores) / t)
+    return tokens * (whole / plan.split + (size * (attention + mlp) + scores) / plan.tensor)
 
 
-def kept(model: Transformer, plan: Plan, stage: int = 0) -> float:
+def kept(model: Transformer, plan: Plan, stage: int) -> float:
     """Bytes kept for the backward passes under way.
 
     A stage of a pipeline keeps what it sent on, too, and the last one its logits.
@@ -159,57 +154,45 @@ def kept(model: Transformer, plan: Plan, stage: int = 0) -> float:
     held = model.layers / plan.pipeline * layer_activations(model, plan, plan.recompute)
     sent = plan.chunks * stream(model, plan)
     if stage == plan.pipeline - 1:
-        sent = (plan.pipeline > 1) * element(plan) * tokens(model, plan) * model.vocabulary / plan.tensor
+        sent = (plan.pipeline > 1) * element(plan) * plan.tokens(model) * model.vocabulary / plan.tensor
     return in_flight(plan, stage) * (held + sent)
 
 
-def worked_on(model: Transformer, plan: Plan, stage: int = 0) -> tuple[float, float]:
+def worked_on(model: Transformer, plan: Plan, stage: int) -> tuple[float, float]:
     """Bytes of activations, and of whole layers in spite of sharding, at the fuller of two moments.
 
     The backward pass of a layer: what is made again of it, the gradients of its output and inside its MLP;
     its parameters and the next one's, its gradients and their float32 copy that is reduced. And the loss, on
-    the last stage, with the inputs of the last norm and of the output layer. With sequence parallelism the
-    stream is gathered for the product under way, and so is its gradient. A pipeline with ZeRO 3 keeps its
-    whole stage between micro-batches, with gradients in float32 (as torchtitan does).
+    the last stage, with the inputs of the last norm and of the output layer, and of the logits in float32
+    their log-softmax and two gradients (torch's `loss_parallel` over tensor-parallel ranks takes one copy
+    more). With sequence parallelism the stream is gathered for the product under way, and so is its gradient.
+    A pipeline with ZeRO 3 keeps its whole stage between micro-batches, with gradients in float32 (as
+    torchtitan does).
     """
     weight, gradient, _ = BYTES.get(plan.precision, MIXED)
     weight = weight if plan.shards("parameters") else 0
     gradient = gradient + 4 if plan.shards("gradients") else 0
     layer, output = model.layer_parameters / plan.tensor, model.hidden * model.vocabulary / plan.tensor
-    one = stream(model, plan)
+    one, tokens = stream(model, plan), plan.tokens(model)
     streams = 2 * plan.tensor * one if plan.sequence_parallel else 0
     there = layer_activations(model, plan, plan.recompute) if plan.recompute in ("none", "selective") else 0
     again = layer_activations(model, plan, "none") - there
-    inside = (1 + model.gated) * element(plan) * tokens(model, plan) * model.feed_forward / plan.tensor
+    inside = (1 + model.gated) * element(plan) * tokens * model.feed_forward / plan.tensor
     moments = [(again + one + inside + streams, (2 * weight + gradient) * layer)]
     if stage == plan.pipeline - 1:
-        moments.append((logits(model, plan) + 2 * one + streams, weight * (output + layer)))
+        logits = 4 * (3 if plan.tensor == 1 else 4) * tokens * model.vocabulary / plan.tensor
+        moments.append((logits + 2 * one + streams, weight * (output + layer)))
     activations, whole = max(moments, key=sum)
     if plan.shards("parameters") and plan.pipeline > 1:
         whole = held_parameters(model, plan, stage) * (weight + 4)
     return activations, whole
 
 
-def logits(model: Transformer, plan: Plan) -> float:
-    """Bytes of a micro-batch's logits in the loss: in float32 their log-softmax and two gradients.
-
-    torch's loss on logits that are split over tensor-parallel ranks (`loss_parallel`) takes one copy more.
-    """
-    copies = 3 if plan.tensor == 1 else 4
-    return 4 * copies * tokens(model, plan) * model.vocabulary / plan.tensor
-
-
 def stream(model: Transformer, plan: Plan) -> float:
     """Bytes of what goes from layer to layer, of one micro-batch."""
-    split = plan.tensor if plan.sequence_parallel else 1
-    return tokens(model, plan) * element(plan) * model.hidden / split
+    return plan.tokens(model) * element(plan) * model.hidden / plan.split
 
 
 def element(plan: Plan) -> int:
     """Bytes of an activation; FP8 products take copies, and keep what they were made of."""
     return 4 if plan.precision == "fp32" else 2
-
-
-def tokens(model: Transformer, plan: Plan) -> float:
-    """Those of a micro-batch on one rank of those that share a sequence."""
-    return plan.micro_batch * model.sequence / plan.context

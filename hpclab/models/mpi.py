@@ -3,18 +3,14 @@
 Small messages go *eagerly*: copied into the library's buffers, sent at once, copied out again. Large ones go
 by *rendezvous*: a request, an answer, then the network card moves them untouched and a notice says that they
 are there. The library takes what is faster. A stream of messages is as fast as the slower of two that work at
-the same time: the core that posts them, and the card (or copy engine) that takes one after another. Where
-messages go both ways, each core posts twice as many, while each direction has a wire of its own.
-
-Notice that on the large end everything is the line rate less its headers, which is arithmetic, and on the
-small end everything is software, which is not: a library that also takes GPU memory asks the driver with
-every message whose memory it is, and that costs more than all else together.
+the same time: the core that posts them, and the card (or copy engine) that takes one after another. Notice
+that on the large end everything is the line rate less its headers, and on the small end software: a library
+that also takes GPU memory asks the driver with every message whose memory it is.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from hpclab.models import formulas
-from hpclab.models.nccl import Answer
+from hpclab.models.formulas import FORMULAS, Answer, Case
 from hpclab.models.network import Link, framing
 
 TESTS = ("ping_pong", "stream", "both_ways")
@@ -56,7 +52,7 @@ class Fabric:
     latency: float
     bandwidth: float
     ranks: int = 2
-    host: Host = field(default_factory=Host)
+    host: Host = Host()
     call: float = 0.0
     gap: float = Host.gap
     staging: float = 0.0
@@ -83,17 +79,11 @@ class Fabric:
         software = 2 * self._calls(size) + (0.0 if self.shared else min(eager, rendezvous))
         return self.latency + software + self.wire(size)
 
-    def stream(self, size: float) -> float:
-        """Seconds for each of many messages under way at once, one direction (osu_bw)."""
-        if self.shared:
-            return self.core(size) + self.wire(size)
-        return max(self.core(size), self.gap + self.wire(size))
-
-    def both_ways(self, size: float) -> float:
-        """Seconds in which one message goes each way (osu_bibw)."""
-        if self.shared:
-            return 2 * self.core(size) + self.wire(size)
-        return max(2 * self.core(size), self.gap + self.wire(size))
+    def stream(self, size: float, ways: int = 1) -> float:
+        """Seconds for each of many messages under way at once, in one direction (osu_bw) or one each way
+        (osu_bibw): each core then posts two, while each direction has a wire of its own."""
+        core = ways * self.core(size)
+        return core + self.wire(size) if self.shared else max(core, self.gap + self.wire(size))
 
 
 def predict(what: str, size: float, place: Fabric) -> Answer:
@@ -101,11 +91,11 @@ def predict(what: str, size: float, place: Fabric) -> Answer:
 
     A collective is done by the fastest way that `formulas` knows for ranks without a hierarchy.
     """
-    tests = dict(zip(TESTS, (place.one_way, place.stream, place.both_ways), strict=True))
-    if what in tests:
-        return Answer(tests[what](size), "a message")
-    case = formulas.Case(place.ranks, size, place.one_way)
-    times = {name: float(cost(case)) for (of, name), cost in formulas.FORMULAS.items() if of == what}
+    if what in TESTS:
+        ways = TESTS.index(what)
+        return Answer(place.stream(size, ways) if ways else place.one_way(size), "a message")
+    case = Case(place.ranks, size, place.one_way)
+    times = {name: float(cost(case)) for (of, name), cost in FORMULAS.items() if of == what}
     if not times:
         raise ValueError(f"{what!r:.40} is no collective or test of MPI that has a model here.")
     how = min(times, key=lambda name: times[name])
@@ -130,7 +120,7 @@ def over(
     if gpus and link.startswith("slingshot"):
         # What a core writes into the card itself it must first have: a whole copy out of the GPU's memory.
         staging = Link.named("host-staging").latency + host.start
-    return Fabric(latency, bandwidth, ranks, host, call, staging=staging)
+    return Fabric(latency, bandwidth, ranks, call=call, staging=staging)
 
 
 def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
@@ -141,7 +131,6 @@ def inside(gpu_bandwidth: float = 0.0, *, gpu_aware: bool = False) -> Fabric:
     """
     host = Host()
     if not gpu_bandwidth:
-        call = host.query * gpu_aware
-        return Fabric(2 * host.post, host.far, host=host, call=call, shared=True)
+        return Fabric(2 * host.post, host.far, call=host.query * gpu_aware, shared=True)
     call = Link.named("host-staging").latency + host.query
-    return Fabric(2 * host.post + host.start, gpu_bandwidth, host=host, call=call, gap=host.start)
+    return Fabric(2 * host.post + host.start, gpu_bandwidth, call=call, gap=host.start)

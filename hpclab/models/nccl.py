@@ -1,13 +1,13 @@
 """What a collective of NCCL costs: the algorithm and protocol that NCCL would take, and the time that takes.
 
-NCCL knows several ways to do one collective and picks the one that its own table of latencies and bandwidths
-expects to be fastest (`src/graph/tuning.cc`). That table is right about the order and not about the time, so
-here it only chooses; the time comes from the parts below. Notice four things that no straight line has:
+NCCL picks of several ways to do one collective the one that its own table of latencies and bandwidths expects
+to be fastest (`src/graph/tuning.cc`). That table is right about the order and not about the time, so here it
+only chooses; the time comes from the parts below. Notice four things that no straight line has:
 
 - a switch of protocol: LL answers soonest and wastes half of every line, Simple fills the link and waits;
 - NVLS, where the NVSwitch adds: each GPU sends S (1 + 1/n) bytes instead of 2 S (n − 1)/n, in chunks that
   NCCL makes larger as the message grows, so that the bandwidth rises in steps;
-- where GPUs are wired to each other, the number of rings depends on how many take part (`rings.py`);
+- where GPUs are wired to each other, the number of rings depends on how many take part;
 - a send gets one to sixteen channels, each as fast as a block of threads copies, whatever the link.
 
 Steps, bus factors: NVIDIA/nccl-tests, doc/PERFORMANCE.md. Constants of NCCL: v2.12.12 for V100 and A100,
@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 from hpclab import checks
-from hpclab.models.formulas import bus_factor
+from hpclab.models.formulas import Answer, bus_factor
 from hpclab.models.nccl_links import HOPS, NETWORK_HOP, NVLS_BASE, TREE_HOP, Network, NVLink, in_turn
 
 COPY = "copy"  # what a GPU writes into another's memory, as p2pBandwidthLatencyTest does
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce", "send_recv")
 _LL_BYTES = 8 * 512  # bytes each must have times a channel's threads, per rank, before a further one opens
+Way = tuple[float, float]
+"""Seconds that NCCL expects, and those it takes without the launch."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,13 @@ class Job:
         return self.gpus // self.nodes
 
     @property
-    def opened(self) -> int:
-        """Channels of a communicator over several nodes: four a GPU and its network card (connect.cc)."""
-        return min(4 * self.per_node, self.nvlink.channels)
-
-    @property
     def wire(self) -> float:
         """Bytes/s out of a node that NCCL gets from the network; infinite on one node."""
         return self.network_bandwidth * self.network.share if self.network else float("inf")
+
+    @property
+    def hop(self) -> float:
+        return self.network.hop if self.network else 0.0
 
     def ring_bandwidth(self, steps: int) -> float:
         """Bytes/s around the rings: NVLink less the chunk left exposed, the network, or both in turn."""
@@ -63,14 +64,6 @@ class Job:
         inside = self.nvlink.ring(self.per_node, self.node_gpus)
         inside /= 1 + self.nvlink.exposed_chunk / max(steps, 1)
         return inside if self.nodes == 1 else in_turn(inside, self.wire)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Seconds of one call and how it would be done: "ring, LL128"."""
-
-    seconds: float
-    how: str
 
 
 def predict(collective: str, size: float, job: Job) -> Answer:
@@ -82,7 +75,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
         return Answer(_pairs(collective, size, job), "pairs, Simple")
     # LL128 needs links from GPU to GPU, and across nodes GPU and network card behind one PCIe switch, which
     # no row says (tuning.cc).
-    direct = job.nodes == 1 and not job.nvlink.relayed(job.gpus, job.node_gpus)
+    direct = job.nodes == 1 and not job.nvlink.rings(job.gpus, job.node_gpus)[1]
     protocols = [name for name in HOPS if direct or name != "LL128"]
     ways = {f"ring, {name}": _ring(collective, size, job, name) for name in protocols}
     if collective == "all_reduce":
@@ -94,8 +87,7 @@ def predict(collective: str, size: float, job: Job) -> Answer:
     return Answer(job.nvlink.launch + job.host + ways[how][1], how)
 
 
-def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float, float]:
-    """(what NCCL expects, what it takes without the launch), in seconds, for a ring."""
+def _ring(collective: str, size: float, job: Job, protocol: str) -> Way:
     rounds = 2 if collective == "all_reduce" else 1
     steps, across = rounds * (job.gpus - 1), rounds * (job.nodes - 1)  # of these over the network
     nvlink, table = job.nvlink, job.nvlink.nccl
@@ -103,15 +95,13 @@ def _ring(collective: str, size: float, job: Job, protocol: str) -> tuple[float,
     bandwidth = job.ring_bandwidth(steps)
     expected = min(nvlink.expected(job.per_node, job.node_gpus), job.wire)
     waits = (steps - across) * HOPS[protocol]
+    believed, real = {
+        "LL": (min(nvlink.ll_most(job.nodes), expected * table.ll_share), _ll(size, job, bandwidth)),
+        "LL128": (expected * 0.92, bandwidth * nvlink.ll128_share),
+        "Simple": (expected, bandwidth),
+    }[protocol]
     belief = table.base[protocol] + waits + across * NETWORK_HOP[protocol]
-    if protocol == "LL":
-        believed = min(nvlink.ll_most(job.nodes), expected * table.ll_share)
-        real = _ll(size, job, bandwidth)
-    elif protocol == "LL128":
-        believed, real = expected * 0.92, bandwidth * nvlink.ll128_share
-    else:
-        believed, real = expected, bandwidth
-    hop = (job.network.hop if job.network and protocol == "Simple" else NETWORK_HOP[protocol]) * across
+    hop = (job.hop if protocol == "Simple" else NETWORK_HOP[protocol]) * across
     return belief + moved / believed, waits + hop + moved / real
 
 
@@ -122,18 +112,18 @@ def _ll(size: float, job: Job, bandwidth: float) -> float:
     return min(most, bandwidth * job.nvlink.nccl.ll_share)
 
 
-def _tree(size: float, job: Job) -> tuple[float, float]:
-    """The same for a double binary tree over the nodes, a chain inside each: up and down again."""
+def _tree(size: float, job: Job) -> Way:
+    """A double binary tree over the nodes, a chain inside each: up and down again."""
     waits = 2 * ((job.per_node - 1) * HOPS["LL"] + ceil(log2(job.nodes)) * TREE_HOP)
     bandwidth = job.ring_bandwidth(2 * (job.gpus - 1))
     believed = min(bandwidth * 0.92 / 3.8, job.nvlink.ll_most(job.nodes)) / 2
     return job.nvlink.nccl.base["LL"] + waits + size / believed, waits + size * 2 / _ll(size, job, bandwidth)
 
 
-def _nvls(size: float, job: Job) -> tuple[float, float]:
-    """The same where the NVSwitch adds and multicasts, a round of chunks after another.
+def _nvls(size: float, job: Job) -> Way:
+    """The NVSwitch adds and multicasts, a round of chunks after another: one for each channel and GPU.
 
-    A round is one chunk for each channel and GPU; two rounds fill and drain the pipeline (adding, spreading).
+    Two rounds more fill and drain the pipeline (adding, spreading).
     """
     nvlink, at_once = job.nvlink, job.nvlink.channels * job.gpus
     # A smaller chunk where the message is less than so many rounds of the larger one (enqueue.cc).
@@ -143,24 +133,24 @@ def _nvls(size: float, job: Job) -> tuple[float, float]:
     return NVLS_BASE + size / believed, (size / (at_once * chunk) + 2) * per_round
 
 
-def _nvls_tree(size: float, job: Job) -> tuple[float, float]:
-    """The same where each node adds in its NVSwitch and a double binary tree joins the nodes.
+def _nvls_tree(size: float, job: Job) -> Way:
+    """Each node adds in its NVSwitch and a double binary tree joins the nodes, a round on each of its levels.
 
-    Up and down the tree every level holds a round. The network carries each byte once each way between two
-    nodes, twice among more, where half of the nodes have two below them.
+    The network carries each byte once each way between two nodes, twice among more, where half of the nodes
+    have two below them.
     """
     nvlink, two = job.nvlink, job.nodes == 2
     at_once, levels = nvlink.tree_channels * job.per_node, ceil(log2(job.nodes))
     chunk = _chunk(65536 if job.nodes >= 4 else 131072, ((65536, 4), (32768, 1)), size / at_once)
-    limit = nvlink.nvls_tree[not two] * job.per_node / bus_factor("all_reduce", job.gpus)
+    factor = bus_factor("all_reduce", job.gpus)
+    limit = nvlink.nvls_tree[not two] * job.per_node / factor
     wire = job.wire if two else job.wire / 2
     heads = (job.per_node - 1) / job.per_node
     inside = 2 * nvlink.expected(job.per_node, job.node_gpus) * nvlink.nvls_share * heads
-    believed = min(limit, min(inside, job.wire * (2 if two else 1)) / bus_factor("all_reduce", job.gpus))
+    believed = min(limit, min(inside, job.wire * (2 if two else 1)) / factor)
     belief = NVLS_BASE + 2 * int(log2(job.nodes)) * NETWORK_HOP["Simple"] + size / believed
     per_round = max(_added(at_once * chunk, job), at_once * chunk / min(wire, limit))
-    hops = 2 * levels * (job.network.hop if job.network else 0.0)
-    return belief, hops + (size / (at_once * chunk) + 2 * levels + 2) * per_round
+    return belief, 2 * levels * job.hop + (size / (at_once * chunk) + 2 * levels + 2) * per_round
 
 
 def _chunk(largest: int, smaller: tuple[tuple[int, int], ...], share: float) -> int:
@@ -177,33 +167,29 @@ def _added(at_once: int, job: Job) -> float:
 
 
 def _pairs(collective: str, size: float, job: Job) -> float:
-    """All-to-all, or every GPU to the next one: each GPU's own links, channels and share of the wire."""
-    n, inside = job.gpus, job.per_node
+    """All-to-all, or every GPU to the next one: each GPU's own links, channels and share of the wire.
+
+    Channels of one send: over several nodes two, and one where all ranks' would be more than four times those
+    there are, four a GPU and its network card (paths.cc, ncclTopoGetNchannels; connect.cc). Within a node a
+    fair part of all, doubled while each has more than 16 MiB to move (enqueue.cc, addP2pToPlan): a send of
+    64 MiB goes no faster than one of 128 goes twice as fast.
+    """
+    n, inside, nvlink = job.gpus, job.per_node, job.nvlink
     near, far, part = inside - 1, n - inside, size / n
     if collective == "send_recv":
         near, far, part = int(inside > 1), int(job.nodes > 1), size
-    each = _pair_channels(part, job)
-    time = job.nvlink.launch + job.host + max(near, 1) * HOPS["Simple"]
-    links = job.nvlink.ring(max(inside, 2), job.node_gpus)
-    over_nvlink = near * part / min(links, max(near, 1) * each * job.nvlink.channel)
+    opened = min(4 * inside, nvlink.channels)
+    each = 2 if 2 * n <= 4 * opened else 1
+    if job.nodes == 1:
+        most = 2 ** int(log2(nvlink.channels))
+        each = max(1, min(most, 2 ** int(log2(nvlink.pair_channels / n))))
+        while part / each > 2**24 and each <= most / 2:
+            each *= 2
+    time = nvlink.launch + job.host + max(near, 1) * HOPS["Simple"]
+    links = nvlink.ring(max(inside, 2), job.node_gpus)
+    over_nvlink = near * part / min(links, max(near, 1) * each * nvlink.channel)
     if not far or job.network is None:
         return time + over_nvlink
-    copied = min(far * each, job.opened) * job.nvlink.channel
+    copied = min(far * each, opened) * nvlink.channel
     wire = in_turn(copied, job.wire / inside, slots=8)
-    return time + (job.nodes - 1) * job.network.hop + max(over_nvlink, far * part / wire)
-
-
-def _pair_channels(size: float, job: Job) -> int:
-    """Channels that one send of `size` bytes gets.
-
-    Over several nodes two, and one where all ranks' would be more than four times those there are (paths.cc,
-    ncclTopoGetNchannels). Within a node a fair part of all, doubled while each has more than 16 MiB to move
-    (enqueue.cc, addP2pToPlan): a send of 64 MiB goes no faster than one of 128 goes twice as fast.
-    """
-    if job.nodes > 1:
-        return 2 if 2 * job.gpus <= 4 * job.opened else 1
-    most = 2 ** int(log2(job.nvlink.channels))
-    count = max(1, min(most, 2 ** int(log2(job.nvlink.pair_channels / job.gpus))))
-    while size / count > 2**24 and count <= most / 2:
-        count *= 2
-    return count
+    return time + (job.nodes - 1) * job.hop + max(over_nvlink, far * part / wire)

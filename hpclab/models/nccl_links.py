@@ -14,25 +14,26 @@ out and says how wrong the rest then is. Each is a physical quantity:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from hpclab.models import rings
-from hpclab.models.topologies import CUBE_MESH
+from typing import NamedTuple
 
 HOPS = {"LL": 0.6e-6, "LL128": 1.9e-6, "Simple": 3.4e-6}  # tuning.cc, hwLat, ring, NVLink: s a step
+NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}  # the same over a network
+TREE_HOP = 5.0e-6  # the same for a tree, LL
+NVLS_BASE = 25e-6  # hwLat, NVLS
 PCIE = 12e9  # topo.h, PCI_BW: bytes/s where no ring of NVLinks closes
+CUBE_MESH_RINGS = (0, 0, 1, 2, 4, 2, 2, 4, 6)
+"""How many rings the NVLinks of a DGX-1 form at once through so many of its GPUs, each link one each way:
+counted over all ways to pack rings on `topologies.CUBE_MESH`, as NCCL searches (src/graph/search.cc). Through
+five they close only where a GPU passes on for GPU 4, which knows one of the others (paths.cc, PATH_NVB)."""
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(NamedTuple):
     """NCCL's own expectations (tuning.cc): seconds before the first step, LL's share of a bandwidth."""
 
     base: Mapping[str, float]
     ll_share: float
 
 
-NETWORK_HOP = {"LL": 2.7e-6, "LL128": 4.0e-6, "Simple": 14e-6}  # hwLat, ring, network: s a step
-TREE_HOP = 5.0e-6  # the same for a tree, LL
-NVLS_BASE = 25e-6  # hwLat, NVLS
 NCCL_2_12 = Tuning({"LL": 3.6e-6, "LL128": 10e-6, "Simple": 8.4e-6}, 0.25)
 NCCL_2_28 = Tuning({"LL": 6.6e-6, "LL128": 14e-6, "Simple": 8.4e-6}, 0.5)
 
@@ -45,8 +46,8 @@ class NVLink:
     cut into, `pair_channels` how many there are for sends and receives (ncclTopoComputeP2pChannels).
     `ll_limits` are its limits of LL in bytes/s on one, two and more nodes (llMaxBws; the latter for Intel),
     `nvls_share` is what it believes of NVLS (nvlsEfficiency), `nvls_tree` its limit of that on two and on
-    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `eight`: the wires of a node of
-    eight where no switch joins them.
+    more nodes, bytes/s a GPU (perChMaxNVLSTreeBws), over `tree_channels`. `cube_mesh`: eight GPUs of a node
+    are wired so, without a switch.
     """
 
     nccl: Tuning
@@ -64,7 +65,7 @@ class NVLink:
     tree_channels: int = 0
     nvls_bandwidth: float = 0.0
     nvls_round: float = 0.0
-    eight: rings.Wires | None = None
+    cube_mesh: bool = False
 
     @property
     def channel(self) -> float:
@@ -75,37 +76,31 @@ class NVLink:
         """NCCL's limit of LL on so many nodes, in bytes/s."""
         return self.ll_limits[min(nodes, 3) - 1]
 
+    def switched(self, node_gpus: int) -> bool:
+        """Whether an NVSwitch joins the GPUs of a node, which then can add (NVLS): not on boards of four (HGX
+        A100 and H100 4-GPU, four V100 or GH200 in a node), nor in a DGX-1."""
+        return node_gpus != 4 and not (self.cube_mesh and node_gpus == 8)
+
+    def rings(self, gpus: int, node_gpus: int) -> tuple[int, bool]:
+        """How many rings pass through `gpus` of a node at once, and whether one of the GPUs passes on.
+
+        On a board of four a GPU has a third of its links to each of the others.
+        """
+        if self.switched(node_gpus):
+            return self.links, False
+        if node_gpus == 4:
+            return (gpus - 1) * (self.links // 3), False
+        return CUBE_MESH_RINGS[gpus], gpus == 5
+
     def ring(self, gpus: int, node_gpus: int) -> float:
         """Bytes/s around all rings through `gpus` of a node of `node_gpus`."""
-        count, relayed = self._rings(gpus, node_gpus)
+        count, relayed = self.rings(gpus, node_gpus)
         one = in_turn(self.link_bandwidth, self.link_bandwidth) if relayed else self.link_bandwidth
         return max(count * one, PCIE)
 
     def expected(self, gpus: int, node_gpus: int) -> float:
         """The same as NCCL expects it, for its choice."""
-        return max(self._rings(gpus, node_gpus)[0] * self.nccl_link, PCIE)
-
-    def relayed(self, gpus: int, node_gpus: int) -> bool:
-        """Whether some of the `gpus` pass on for others."""
-        return self._rings(gpus, node_gpus)[1]
-
-    def switched(self, node_gpus: int) -> bool:
-        """Whether an NVSwitch joins the GPUs of a node, which then can add (NVLS)."""
-        return self._wires(node_gpus) is None
-
-    def _rings(self, gpus: int, node_gpus: int) -> tuple[int, bool]:
-        wires = self._wires(node_gpus)
-        return (self.links, False) if wires is None else rings.count(wires, gpus)
-
-    def _wires(self, node_gpus: int) -> rings.Wires | None:
-        """The NVLinks between each pair of a node; None where a switch joins them.
-
-        Boards of four (HGX A100 and H100 4-GPU, four V100 or GH200 in a node) have a third of a GPU's links
-        to each of the others; eight V100 of a DGX-1 form a hybrid cube mesh; all else has NVSwitches.
-        """
-        if node_gpus == 4:
-            return tuple(tuple(self.links // 3 * (a != b) for b in range(4)) for a in range(4))
-        return self.eight if node_gpus == 8 else None
+        return max(self.rings(gpus, node_gpus)[0] * self.nccl_link, PCIE)
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,7 @@ def in_turn(one: float, other: float, slots: int = 4) -> float:
 NVLINKS = {
     "nvlink2": NVLink(  # V100
         NCCL_2_12, 6, 20e9, 22.5e9, 12, 16, (39e9, 39e9, 20.4e9), 20.2e-6,
-        ll128_share=0.57, eight=CUBE_MESH,
+        ll128_share=0.57, cube_mesh=True,
     ),
     "nvlink3": NVLink(  # A100
         NCCL_2_12, 12, 235e9 / 12, 20e9, 24, 32, (87.7e9, 39e9, 20.4e9), 33.8e-6,
@@ -151,7 +146,7 @@ NVLINKS = {
         nvls_bandwidth=675e9, nvls_round=9.4e-6,
     ),
 }  # fmt: skip
-# Slingshot's packets are a shorter part data than InfiniBand's (`mpi.framing`), beside which all is as there.
+# Slingshot's packets are a shorter part data than InfiniBand's (`network.framing`); all else is as there.
 NETWORKS = {
     "rdma": Network(0.977, 12.5e-6),  # InfiniBand, RoCE or EFA with GPUDirect
     "slingshot": Network(0.951, 12.5e-6),  # through libfabric's plugin

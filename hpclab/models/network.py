@@ -3,10 +3,8 @@
 A link is one direction of a wire, a port, a bus or a copying core: it delays by `latency` and passes
 `bandwidth` bytes per second, and flows that cross it at once share them. A topology says where two ranks
 meet: in their node, at a leaf switch, at the spine. A message takes its source's links out to that level,
-perhaps a link between, and its target's links in.
-
-What to notice: a message is as fast as the narrowest link on its way and as late as all of them together.
-`topologies.py` builds the usual ones; `collectives.py` times schedules on them.
+perhaps a link between, and its target's links in: it is as fast as the narrowest of them and as late as all
+of them together.
 """
 
 from __future__ import annotations
@@ -54,9 +52,8 @@ def framing(name: str) -> float:
     and gap 20, Ethernet 18, IP 20, UDP 8, BTH and ICRC 16; annex A17); Slingshot as much beside 2,048. TCP:
     1,448 and 90.
     """
-    family = name.partition("-")[0]
-    data, headers = {"infiniband": (2048, 26), "roce": (1024, 82), "slingshot": (2048, 82),
-                     "ethernet": (1448, 90)}.get(family, (1, 0))  # fmt: skip
+    packets = {"infiniband": (2048, 26), "roce": (1024, 82), "slingshot": (2048, 82), "ethernet": (1448, 90)}
+    data, headers = packets.get(name.partition("-")[0], (1, 0))
     return data / (data + headers)
 
 
@@ -84,8 +81,8 @@ class Level:
 class Topology:
     """`links` and the `levels` at which ranks meet, nearest first; ranks that share none are not connected.
 
-    `ways` is what a fast program needs; `route` and `terms` are what a person needs. `place` is the same
-    machine as `communication.predict` takes it, None where no published measurement holds for it.
+    `place` is the same machine as `communication.predict` takes it, None where no published measurement holds
+    for it.
     """
 
     name: str
@@ -115,15 +112,12 @@ class Topology:
             raise ValueError(f"No way leads from rank {source[apart]} to {target[apart]} in {self.name}.")
         return way, met
 
-    def _way(self, source: int, target: int) -> tuple[tuple[int, ...], int]:
-        ends = {"source": source, "target": target}
-        pair = [numpy.array([checks.integer(*end, 0, self.ranks - 1)]) for end in ends.items()]
-        way, met = self.ways(*pair)
-        return tuple(int(link) for link in way[0] if link >= 0), met[0]
-
     def route(self, source: int, target: int) -> tuple[int, ...]:
         """The numbers of the links that a message from `source` to `target` crosses; none to itself."""
-        return self._way(source, target)[0]
+        for name, rank in (("source", source), ("target", target)):
+            checks.integer(name, rank, 0, self.ranks - 1)
+        way, _ = self.ways(numpy.array([source]), numpy.array([target]))
+        return tuple(int(link) for link in way[0] if link >= 0)
 
     def terms(self, source: int, target: int, size: float) -> list[tuple[str, float, float]]:
         """What a message of `size` bytes pays on its way, alone: (name, seconds of latency, seconds to pass).
@@ -132,10 +126,10 @@ class Topology:
         through all links at once. Here is where TCP's copies and the way over host memory are seen.
         """
         size = checks.number("size", size, 0, 2**60, "bytes")
-        way, met = self._way(source, target)
-        found = [(self.links[n].name, self.links[n].latency, size / self.links[n].bandwidth) for n in way]
-        level = self.levels[met]
-        return [*found, (f"switches ({level.name})", level.latency, 0.0)] if way and level.latency else found
+        links = [self.links[number] for number in self.route(source, target)]
+        level = self.levels[self.ways(numpy.array([source]), numpy.array([target]))[1][0]]
+        switches = [(f"switches ({level.name})", level.latency, 0.0)] * bool(links and level.latency)
+        return [(link.name, link.latency, size / link.bandwidth) for link in links] + switches
 
     def alpha_beta(self, source: int, target: int) -> tuple[float, float]:
         """Seconds of latency, and seconds per byte, from `source` to `target` when nothing else flows."""
@@ -148,12 +142,8 @@ def with_slow_link(topology: Topology, source: int, target: int, factor: float =
 
     It is the link, not the pair, that is slow: everything else that crosses it is slowed too.
     """
-    factor = checks.number("factor", factor, 1, 1e6, "times")
-    way = checks.instance("topology", topology, Topology).route(source, target)
-    if not way:
-        raise ValueError("A rank needs no link to itself: name two different ranks for the slow link.")
-    narrow = min(way, key=lambda number: topology.links[number].bandwidth)
-    links = list(topology.links)
+    way, links = topology.route(source, target), list(topology.links)
+    narrow = min(way, key=lambda number: links[number].bandwidth)
     old = links[narrow]
     links[narrow] = Link(f"{old.name}, {factor:g}× slower", old.latency, old.bandwidth / factor)
     return replace(topology, links=tuple(links), place=None)

@@ -10,8 +10,7 @@ RECOMPUTE = ("none", "selective", "half", "full")
 """What is made again: attention's scores (Korthikanti et al., MLSys 2023); all but attention and every second
 matrix product (what torchtitan calls selective); all but the layer's input."""
 AXES = ("tensor", "context", "data", "pipeline")
-"""Innermost first, Megatron-LM's order: what talks most lies closest, tensor in every layer, and a
-pipeline, which sends single activations, farthest."""
+"""Innermost first, Megatron-LM's order: what talks most lies closest."""
 PRECISIONS = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}  # bytes of a number that matrix products take
 
 
@@ -64,36 +63,47 @@ class Plan:
         checks.integer("zero", self.zero, 0, len(ZERO) - 1)
         checks.choice("recompute", self.recompute, RECOMPUTE)
         checks.choice("precision", self.precision, PRECISIONS)
-        if self.batch % (self.data * self.micro_batch):
-            raise ValueError(
-                f"batch must be a multiple of data × micro_batch = {self.data * self.micro_batch}, "
-                f"not {self.batch}."
-            )
+        at_once = self.data * self.micro_batch
+        if self.batch % at_once:
+            raise ValueError(f"batch must be a multiple of data × micro_batch = {at_once}, not {self.batch}.")
         if self.chunks > 1 and (self.pipeline == 1 or self.micro_batches % self.pipeline):
             raise ValueError(
                 "chunks need a pipeline whose stages divide the micro-batches: "
                 f"{self.pipeline} stages, {self.micro_batches} micro-batches."
             )
 
-    def shards(self, what: str) -> bool:
-        """Whether a data-parallel rank holds its part only of "optimizer", "gradients" or "parameters"."""
-        return what in ZERO[self.zero].sharded
-
     @property
     def gpus(self) -> int:
         return self.data * self.tensor * self.context * self.pipeline
+
+    @property
+    def replicas(self) -> int:
+        """Ranks with the same parameters: gradients are summed over them, and ZeRO shards over them."""
+        return self.data * self.context
+
+    @property
+    def split(self) -> int:
+        """Into how many parts norms, dropouts and what goes from layer to layer are divided."""
+        return self.tensor if self.sequence_parallel else 1
 
     @property
     def micro_batches(self) -> int:
         """Micro-batches of a step on each rank, one after the other."""
         return self.batch // (self.data * self.micro_batch)
 
+    def tokens(self, model: Transformer) -> int:
+        """Those of a micro-batch on one rank of those that share a sequence."""
+        return self.micro_batch * model.sequence // self.context
+
+    def shards(self, what: str) -> bool:
+        """Whether each of the replicas holds its part only of "optimizer", "gradients" or "parameters"."""
+        return what in ZERO[self.zero].sharded
+
     def groups(self, rank: int = 0) -> dict[str, range]:
         """The ranks that work together with `rank` along each of AXES, itself among them.
 
         Ranks fill nodes one after the other, and along the innermost axis neighbours are r and r + 1.
         """
-        checks.integer("rank", rank, 0, self.gpus - 1)
         found, stride = {}, 1
         for axis in AXES:
             whole = stride * getattr(self, axis)

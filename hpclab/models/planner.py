@@ -1,7 +1,5 @@
 """Which plans train a model on a cluster, fastest first: all degrees that divide, and what fits in memory.
 
-    plans(model, named("dgx-h100"), gpus=1024, batch=1536)[0].plan
-
 What to notice: memory decides first, and costs nothing to compute; of what is left most plans are slow for
 one reason each, which `step.parts` names.
 """
@@ -36,7 +34,7 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
 
     Tensor parallelism stays within a node and always splits norms (sequence parallelism), attention is fused.
     Of plans that differ in ZeRO's stage or in recomputation only, those are left out that shard more, or make
-    more again, than it takes to fit. ValueError for what is no number of GPUs or sequences.
+    more again, than it takes to fit.
     """
     checks.integer("gpus", gpus, 1, 2**20)
     checks.integer("batch", batch, 1, 2**24)
@@ -45,10 +43,8 @@ def plans(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> lis
 
 def ranked(model: Transformer, cluster: GpuCluster, candidates: Iterable[Plan]) -> list[Ranked]:
     """These plans with their steps, fastest first."""
-    found = [
-        Ranked(plan, training_step.predict(model, plan, cluster), memory.peak(model, plan))
-        for plan in candidates
-    ]
+    found = (Ranked(plan, training_step.predict(model, plan, cluster), memory.peak(model, plan))
+             for plan in candidates)  # fmt: skip
     return sorted(found, key=lambda one: one.step.seconds)
 
 
@@ -65,8 +61,6 @@ def refusal(model: Transformer, plan: Plan, cluster: GpuCluster) -> str:
         return f"tensor = {plan.tensor} does not divide the model's {model.kv_heads} key heads"
     if plan.tensor > cluster.node_gpus:
         return f"tensor = {plan.tensor} is more than the {cluster.node_gpus} GPUs of a node"
-    if plan.gpus > cluster.node_gpus and cluster.network is None:
-        return f"{plan.gpus} GPUs are more than the {cluster.node_gpus} of the only node"
     needed, has = memory.peak(model, plan).total, memory.usable(cluster.memory)
     if needed > has:
         return f"it needs {needed / 2**30:.0f} GiB, a GPU has {has / 2**30:.0f}"
@@ -80,11 +74,12 @@ def _layouts(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> 
     for tensor, context, micro, chunks in product(tensors, contexts, MICRO_BATCHES, CHUNKS):
         for pipeline in _divisors(gpus // (tensor * context)):
             data = gpus // (tensor * context * pipeline)
-            if data * tensor * context * pipeline != gpus or batch % (data * micro):
-                continue
-            if model.layers % (pipeline * chunks) or (chunks > 1 and batch // (data * micro) % pipeline):
-                continue
-            if pipeline > 1 or chunks == 1:
+            fills = data * tensor * context * pipeline == gpus and batch % (data * micro) == 0
+            if (
+                fills
+                and model.layers % (pipeline * chunks) == 0
+                and (chunks == 1 or (pipeline > 1 and batch // (data * micro) % pipeline == 0))
+            ):
                 yield Plan(batch, micro, data, tensor, pipeline, context, chunks,
                            sequence_parallel=tensor > 1)  # fmt: skip
 
@@ -92,7 +87,7 @@ def _layouts(model: Transformer, cluster: GpuCluster, gpus: int, batch: int) -> 
 def _leanest(model: Transformer, cluster: GpuCluster, shapes: Iterable[Plan]) -> Iterator[Plan]:
     """Of each shape what fits: with nothing made again, and with all of it, the lowest of ZeRO's stages."""
     for shape in shapes:
-        stages = [*range(1, len(ZERO))] if shape.data * shape.context > 1 else [0]
+        stages = [*range(1, len(ZERO))] if shape.replicas > 1 else [0]
         for recompute in ("none", "full"):
             tried = (replace(shape, zero=stage, recompute=recompute) for stage in stages)
             fits = next((plan for plan in tried if not refusal(model, plan, cluster)), None)

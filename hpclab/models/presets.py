@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from hpclab import checks
 from hpclab.machine import catalogue
@@ -14,10 +16,8 @@ from hpclab.models.topologies import cluster, cube_mesh, dragonfly, single_node
 
 @dataclass(frozen=True)
 class Preset:
-    """`ranks_per_node` is how nodes are filled; `build(ranks)` gives a topology of at least that many.
-
-    `joins(ranks)` is the place that `communication.predict` takes, None where it has no model.
-    """
+    """`build(ranks)` gives a topology of at least so many ranks, `joins(ranks)` the place that
+    `communication.predict` takes, None where it has no model; `ranks_per_node` is how nodes are filled."""
 
     title: str
     ranks_per_node: int
@@ -25,7 +25,7 @@ class Preset:
     joins: Callable[[int], Job | Fabric | None] = lambda _ranks: None
 
     def __call__(self, ranks: int) -> Topology:
-        """The topology for `ranks` ranks; it may have some more where a node is not full."""
+        """The topology for `ranks` ranks, or some more where a node is not full."""
         return replace(self.build(checks.integer("ranks", ranks, 1, MOST_RANKS)), place=self.place(ranks))
 
     def place(self, ranks: int) -> Job | Fabric | None:
@@ -40,9 +40,8 @@ def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Pr
     def build(ranks: int) -> Topology:
         if ranks <= 8:
             return single_node(inside, ranks)
-        if oversubscription == 1:
-            return cluster(-(-ranks // 8), 8, inside, nic, 8, rails=True)
-        return cluster(-(-ranks // 8), 8, inside, nic, 8, oversubscription, nodes_per_leaf=1)
+        how: Any = {"rails": True} if oversubscription == 1 else {"nodes_per_leaf": 1}
+        return cluster(-(-ranks // 8), 8, inside, nic, 8, oversubscription, **how)
 
     def joins(ranks: int) -> Job:
         wire = 8 * catalogue.entry("link", nic).value("bandwidth") / oversubscription
@@ -52,8 +51,8 @@ def _dgx(title: str, inside: str, nic: str, oversubscription: float = 1.0) -> Pr
 
 
 def _flat(title: str, nic: str, transport: str = "rdma") -> Preset:
-    return Preset(title, 1, lambda ranks: cluster(ranks, 1, nic=nic, transport=transport),
-                  lambda ranks: over(nic, ranks))  # fmt: skip
+    build = partial(cluster, nic=nic, transport=transport)
+    return Preset(title, 1, build, partial(over, nic))
 
 
 PRESETS: dict[str, Preset] = {
@@ -74,7 +73,7 @@ PRESETS: dict[str, Preset] = {
     "tcp-10g": _flat("1 rank a node: TCP on 10 Gb/s", "ethernet-10g", "tcp"),
     "dragonfly": Preset(
         "dragonfly: Slingshot 11, 4 nodes a router", 1, lambda ranks: dragonfly(-(-ranks // 16), 4, 4),
-        lambda ranks: over("slingshot-11", ranks),
+        partial(over, "slingshot-11"),
     ),
     "dgx-1": Preset(
         "DGX-1, at most 8: NVLink 2 cube mesh", 8, lambda _ranks: cube_mesh("nvlink2"),

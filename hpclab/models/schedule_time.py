@@ -1,8 +1,8 @@
 """What a Schedule costs on a Topology: an event simulation in which flows that cross a link at once share it.
 
-Where no link is shared, `formulas.py` says the same in one line, and a test holds the two together. Notice
-what the formulas cannot see: eight GPUs behind one NIC, an uplink with half the bandwidth below it, one slow
-link that a ring waits for in every step.
+Where no link is shared, `formulas.py` says the same in one line. Notice what the formulas cannot see: eight
+GPUs behind one NIC, an uplink with half the bandwidth below it, one slow link that a ring waits for in every
+step.
 """
 
 from collections.abc import Callable
@@ -43,15 +43,10 @@ class ScheduleTime:
 def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> ScheduleTime:
     """Time `schedule` of elements of `itemsize` bytes on the first ranks of `topology`; all start together.
 
-    A schedule of few large elements (a figure's) takes as long as one of many small ones: `itemsize` is any
-    number of bytes.
-
     A message begins when its source and its target have ended their earlier steps, waits for the latencies on
     its way, then flows over all its links at once, which it shares max-min fair with whatever else flows
-    there. Adding up, and copies inside a rank, cost nothing. The first call of a session compiles (seconds).
-
-    Notice that nothing here is synchronised: a rank that is done with a step goes on, and one that waits for
-    a slow link makes those wait that wait for it.
+    there. Nothing else is synchronised. Adding up, and copies inside a rank, cost nothing. The first call of
+    a session compiles (seconds).
     """
     if schedule.ranks > topology.ranks:
         raise ValueError(
@@ -69,24 +64,18 @@ def simulate(schedule: Schedule, topology: Topology, itemsize: float = 4) -> Sch
     size = numpy.bincount(member, messages["size"], len(key)) * itemsize * (source != target)
     pairs, which = numpy.unique(pair, return_inverse=True)
     ways, met = topology.ways(*numpy.divmod(pairs, ranks))
-    way, links, levels = ways[which], topology.links, topology.levels
     # A last number for -1: no link, no level.
-    delay = numpy.array([*(link.latency for link in links), 0.0])[ways].sum(axis=1)
-    delay += numpy.array([*(level.latency for level in levels), 0.0])[met]
-    bandwidth = numpy.array([*(link.bandwidth for link in links), numpy.inf])
-    narrowest = bandwidth[ways].min(axis=1)
-    shared = contention.links_are_shared(step, source, target, way, len(links))
+    latency, slow = (numpy.array([*(one.latency for one in them), 0.0])
+                     for them in (topology.links, topology.levels))  # fmt: skip
+    delay = (latency[ways].sum(axis=1) + slow[met])[which]
+    bandwidth = numpy.array([*(link.bandwidth for link in topology.links), numpy.inf])
+    moves = step, source, target
+    shared = contention.links_are_shared(*moves, ways[which], len(topology.links))
     if shared:
-        ends = numpy.stack([source, target], axis=1).ravel()
-        order = numpy.argsort(ends, kind="stable")
-        first = numpy.searchsorted(ends[order], numpy.arange(ranks + 1))
-        times = contention.shared_times(
-            step, source, target, size, delay[which], way, bandwidth, order // 2, first
-        )
+        times = contention.shared_times(*moves, size, delay, ways[which], bandwidth, ranks)
     else:
-        times = contention.exclusive_times(
-            step, source, target, delay[which] + size / narrowest[which], ranks
-        )
+        narrowest = bandwidth[ways].min(axis=1)[which]
+        times = contention.exclusive_times(*moves, delay + size / narrowest, ranks)
     begin, end, finish = times
     return ScheduleTime(schedule, topology, itemsize, begin[member], end[member], finish, shared)
 
@@ -97,8 +86,6 @@ def crossover(one: Callable[[float], float], other: Callable[[float], float]) ->
     Found by bisection on the logarithm, to 0.1 %: below it the one that is faster for 1 byte wins, above it
     the other. Where they cross more than once, one of the places.
     """
-    for function in (one, other):
-        checks.instance("A time as a function of size", function, Callable, "a function")
 
     def one_wins(size: float) -> bool:
         ours, theirs = (checks.number("A time", time(size), 0, 1e12, "s") for time in (one, other))

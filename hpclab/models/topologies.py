@@ -4,7 +4,7 @@ What to notice: between nodes everything passes a NIC, which one GPU may have to
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,20 +29,20 @@ def single_node(link: Link | str, gpus: int) -> Topology:
 
     NVSwitch, or the ports of a PCIe switch: each GPU has its whole link to whoever it talks to.
     """
-    spec, links = _link(link), list[Link]()
-    level = _switched(links, spec, 1, gpus)
+    spec, links = _link(link), _Links()
+    level = links.switched(spec, 1, gpus)
     return Topology(f"{gpus} × {spec.name} (switch)", gpus, tuple(links), (level,))
 
 
 def cube_mesh(link: Link | str) -> Topology:
     """8 GPUs as in a DGX-1, the six parts of `link` among them; pairs without a wire go over PCIe 3."""
-    spec, links, gpus = _link(link), list[Link](), len(CUBE_MESH)
+    spec, links, gpus = _link(link), _Links(), len(CUBE_MESH)
     together, across = numpy.zeros(gpus, "i4"), numpy.full((1, gpus, gpus), -1, "i4")
     for a, b in itertools.permutations(range(gpus), 2):
         if parts := CUBE_MESH[a][b]:
             wire = replace(spec, bandwidth=spec.bandwidth * parts / 6)
-            across[0, a, b] = _add(links, wire, [f"GPU {a} to {b}"], halves=1)[0]
-    out, into = _ports(links, _link("pcie3-x16"), [f"GPU {n} PCIe" for n in range(gpus)])
+            across[0, a, b] = links.add(wire, [f"GPU {a} to {b}"], halves=1)[0]
+    out, into = links.ports(_link("pcie3-x16"), (f"GPU {n} PCIe" for n in range(gpus)))
     levels = (
         Level("node", together, (), (), 0.0, numpy.arange(gpus), across),
         Level("PCIe", together, (out,), (into,)),
@@ -63,44 +63,40 @@ def cluster(
     `transport` "tcp" adds, at both ends, the core that copies for this rank. A NIC's latency holds that of
     the leaf switch, and over the spine come two more.
     """
-    nodes = checks.integer("nodes", nodes, 1, MOST_RANKS)
-    per = checks.integer("gpus_per_node", gpus_per_node, 1, 1024)
-    nics = checks.integer("nics_per_node", nics_per_node, 1, 64)
-    checks.integer("nodes × gpus_per_node", nodes * per, 1, MOST_RANKS, "ranks")
+    checks.integer("nodes", nodes, 1, MOST_RANKS)
+    per = checks.integer("gpus_per_node", gpus_per_node, 1, MOST_RANKS // nodes)
+    nics = checks.integer("nics_per_node", nics_per_node, 1, per)
     over = checks.number("oversubscription", oversubscription, 1, 1000)
-    leaf_size = checks.integer("nodes_per_leaf", nodes_per_leaf, 1, MOST_RANKS, "nodes")
-    transport = checks.choice("transport", transport, ("rdma", "tcp"))
+    checks.choice("transport", transport, ("rdma", "tcp"))
     if per % nics:
-        raise ValueError(
-            f"{per} GPUs cannot share {nics} NICs evenly: nics_per_node must divide gpus_per_node."
-        )
-    ranks, links, spec = nodes * per, list[Link](), _link(nic)
+        raise ValueError(f"{per} GPUs cannot share {nics} NICs evenly: nics_per_node must divide them.")
+    ranks, links, spec = nodes * per, _Links(), _link(nic)
     rank = numpy.arange(ranks)
     node, port = rank // per, rank // (per // nics)  # port counts NICs over all nodes
-    levels = [_switched(links, _link(inside), nodes, per)] if per > 1 else []
+    levels = [links.switched(_link(inside), nodes, per)] if per > 1 else []
 
     ends = []  # a rank's links to the network and from it, the nearest first
     if transport == "tcp":
-        ends.append(_ports(links, _link("kernel-tcp"), [f"rank {n} TCP copies" for n in rank]))
-    out, into = _ports(links, spec, [f"NIC {n}" for n in range(nodes * nics)])
+        ends.append(links.ports(_link("kernel-tcp"), (f"rank {n} TCP copies" for n in rank)))
+    out, into = links.ports(spec, (f"NIC {n}" for n in range(nodes * nics)))
     ends.append((out[port], into[port]))
 
-    leaf = node // leaf_size
+    leaf = node // nodes_per_leaf
     if rails:
         leaf = leaf * nics + port % nics
     levels.append(_level("leaf", leaf, ends))
+    narrow = over > 1 and leaf.max() > 0
+    if narrow:
+        width = min(nodes, nodes_per_leaf) * (1 if rails else nics) / over
+        uplink, leaves = Link("", 0, spec.bandwidth * width), range(leaf.max() + 1)
+        up, down = (links.add(uplink, (f"leaf {n} {way}" for n in leaves)) for way in ("up", "down"))
+        ends.append((up[leaf], down[leaf]))
     if leaf.max() > 0:
-        if over > 1:
-            width = min(nodes, leaf_size) * (1 if rails else nics) / over
-            uplink, leaves = Link("", 0, spec.bandwidth * width), range(leaf.max() + 1)
-            up, down = (_add(links, uplink, [f"leaf {n} {way}" for n in leaves]) for way in ("up", "down"))
-            ends.append((up[leaf], down[leaf]))
         family = nic.partition("-")[0] if isinstance(nic, str) else ""
         switch = Link.named(f"{_SWITCHES.get(family, 'infiniband')}-switch")
         levels.append(_level("spine", numpy.zeros(ranks, "i4"), ends, 2 * switch.latency))
     name = f"{nodes} nodes × {per}, {spec.name}{' on rails' if rails else ''}"
-    name += f" {over:g}:1" if over > 1 and leaf.max() > 0 else ""
-    name += ", TCP" if transport == "tcp" else ""
+    name += (f" {over:g}:1" if narrow else "") + (", TCP" if transport == "tcp" else "")
     return Topology(name, ranks, tuple(links), tuple(levels))
 
 
@@ -112,17 +108,16 @@ def dragonfly(groups: int, routers: int, nodes_per_router: int, nic: Link | str 
     third group when the direct link is busy.
     """
     ranks = groups * routers * nodes_per_router
-    spec, delay, links = _link(nic), _link("slingshot-switch").latency, list[Link]()
-    rank = numpy.arange(ranks)
-    router = rank // nodes_per_router
+    spec, delay, links = _link(nic), _link("slingshot-switch").latency, _Links()
+    router = numpy.arange(ranks) // nodes_per_router
     group, wire = router // routers, Link("", 0, spec.bandwidth)
-    ends = [_ports(links, spec, [f"NIC {n}" for n in rank])]
+    ends = [links.ports(spec, (f"NIC {n}" for n in range(ranks)))]
     local = numpy.full((groups, routers, routers), -1, "i4")
     for g, (a, b) in itertools.product(range(groups), itertools.permutations(range(routers), 2)):
-        local[g, a, b] = _add(links, wire, [f"group {g} router {a} to {b}"])[0]
+        local[g, a, b] = links.add(wire, [f"group {g} router {a} to {b}"])[0]
     far = numpy.full((1, groups, groups), -1, "i4")
     for a, b in itertools.permutations(range(groups), 2):
-        far[0, a, b] = _add(links, wire, [f"group {a} to group {b}"])[0]
+        far[0, a, b] = links.add(wire, [f"group {a} to group {b}"])[0]
     levels = (
         _level("router", router, ends),
         _level("group", group, ends, delay, router % routers, local),
@@ -137,21 +132,24 @@ def _level(name: str, group: Numbers, ends: Sequence[tuple[Numbers, Numbers]], *
     return Level(name, group, [out for out, _ in ends], [into for _, into in reversed(ends)], *more)
 
 
-def _switched(links: list[Link], spec: Link, nodes: int, per: int) -> Level:
-    """The level at which ranks of a node meet, with its links."""
-    ports = _ports(links, spec, [f"GPU {n}" for n in range(nodes * per)])
-    return _level("node", numpy.arange(nodes * per) // per, [ports])
+class _Links(list[Link]):
+    """The links of a topology under construction."""
 
+    def add(self, kind: Link, names: Iterable[str], halves: int = 2) -> Numbers:
+        """A link like `kind` for each of `names`, with one of `halves` of its latency; their numbers."""
+        before = len(self)
+        self += [Link(name, kind.latency / halves, kind.bandwidth) for name in names]
+        return numpy.arange(before, len(self), dtype="i4")
 
-def _add(links: list[Link], kind: Link, names: list[str], halves: int = 2) -> Numbers:
-    """A link like `kind` for each of `names`, with one of `halves` of its latency; their numbers."""
-    links += [Link(name, kind.latency / halves, kind.bandwidth) for name in names]
-    return numpy.arange(len(links) - len(names), len(links), dtype="i4")
+    def ports(self, spec: Link, names: Iterable[str]) -> tuple[Numbers, Numbers]:
+        """A link out and one in for each name; each has half of the latency, so that a way has it once."""
+        names = list(names)
+        return self.add(spec, [f"{n} out" for n in names]), self.add(spec, [f"{n} in" for n in names])
 
-
-def _ports(links: list[Link], spec: Link, names: list[str]) -> tuple[Numbers, Numbers]:
-    """A link out and a link in for each name; each has half of the latency, so that a way has it once."""
-    return _add(links, spec, [f"{n} out" for n in names]), _add(links, spec, [f"{n} in" for n in names])
+    def switched(self, spec: Link, nodes: int, per: int) -> Level:
+        """The level at which ranks of a node meet, with its links."""
+        ports = self.ports(spec, (f"GPU {n}" for n in range(nodes * per)))
+        return _level("node", numpy.arange(nodes * per) // per, [ports])
 
 
 def _link(link: Link | str) -> Link:

@@ -5,9 +5,9 @@
     step.parts          # seconds by part; they sum to step.seconds
     step.hidden         # communication that ran while something computed, in seconds
 
-A layer is kernels (`layer_kernels.py`), a stage some layers, a step the micro-batches through all stages, and
-then gradients and optimizer. Every collective is `nccl.predict`'s. What to notice: the parts beside the
-matrix products are all small, and together they are a third to a half.
+A stage is some layers of kernels, a step the micro-batches through all stages, and then gradients and
+optimizer. What to notice: the parts beside the matrix products are all small, and together they are a third
+to a half.
 """
 
 from collections.abc import Mapping
@@ -34,11 +34,7 @@ class StepTime:
 
 
 def predict(
-    model: Transformer,
-    plan: Plan,
-    cluster: GpuCluster,
-    software: Software = MODERN,
-    fitted: Fitted = FITTED,
+    model: Transformer, plan: Plan, cluster: GpuCluster, software: Software = MODERN, fitted: Fitted = FITTED
 ) -> StepTime:
     """The time of a step; ValueError where the model cannot be split so, or the GPU lacks the precision.
 
@@ -46,9 +42,9 @@ def predict(
     """
     most = -(-model.layers // plan.pipeline)
     plan.refuse_unless_it_fits(replace(model, layers=most * plan.pipeline))
-    work = Work(model, plan.micro_batch, plan.tensor, plan.context, plan.sequence_parallel,
-                plan.fused_attention, plan.precision, cluster, software, fitted)  # fmt: skip
-    computed = layer_times(work, plan.recompute)
+    alone = replace(plan, batch=plan.micro_batch, data=1, pipeline=1, chunks=1, zero=0, overlap=True)
+    work = Work(model, alone, cluster, software, fitted)  # the same for many plans, so that it is kept
+    computed = layer_times(work)
     fetched, hidden_fetched = shards(work, plan, sum(computed.values()))
     layer = computed | {"sharded parameters": fetched}
     one = message(work, plan)
@@ -57,10 +53,11 @@ def predict(
     parts["embedding and logits"] = plan.micro_batches * ends
     parts["bubble"] = filling / plan.chunks
     parts["pipeline messages"] = (plan.micro_batches * count + 2 * (plan.pipeline - 1)) * one
-    count = layers * model.layer_parameters + model.embedding_parameters
+    held = (layers * model.layer_parameters + model.embedding_parameters) / plan.tensor
     backward = layers * sum(layer.values()) * 2 / 3
-    parts["gradients"], hidden = gradients(work, plan, count / plan.tensor, backward)
-    parts["optimizer"] = optimizer(work, plan, count / plan.tensor)
+    parts["gradients"], hidden = gradients(work, plan, held, backward)
+    mine = held / (plan.replicas if plan.shards("optimizer") else 1)
+    parts["optimizer"] = OPTIMIZER * mine / work.units[work.half].bandwidth
     hidden_shards = plan.micro_batches * layers * hidden_fetched
     return StepTime(sum(parts.values()), parts, {"gradients": hidden, "sharded parameters": hidden_shards})
 
@@ -72,36 +69,36 @@ def collective(what: str, size: float, cluster: GpuCluster, ranks: int, stride: 
 
 
 @cache
-def layer_times(work: Work, recompute: str) -> dict[str, float]:
+def layer_times(work: Work) -> dict[str, float]:
     """Seconds of a micro-batch in one layer, forward and backward, by part; kept, so not to be changed."""
     forward, backward = layer_kernels.layer(work)
-    again = layer_kernels.recomputed(forward, recompute, work.fused_attention)
+    again = layer_kernels.recomputed(forward, work.plan)
     parts = dict.fromkeys(("matrix products", "attention", "element-wise"), 0.0)
     for kernel in forward + backward:
         parts[kernel.part] += kernel.seconds
     parts["recompute"] = layer_kernels.total(again)
-    calls, parts["tensor parallel"] = tensor_parallel(work, recompute == "full")
+    calls, parts["tensor parallel"] = tensor_parallel(work)
     parts["host"] = layer_kernels.waited(forward + again + backward, work, calls, parts["tensor parallel"])
     parts["context parallel"] = context_parallel(work, parts["attention"])
     return parts
 
 
-def tensor_parallel(work: Work, again: bool) -> tuple[int, float]:
+def tensor_parallel(work: Work) -> tuple[int, float]:
     """How many collectives a layer has, and their seconds that nothing hides.
 
-    Two sums over the ranks forward and two backward; `again`: forward runs twice. Where norms are split a sum
-    is a scattered sum and a gather, and inputs are gathered again backward; of the backward ones a gather
-    before each pair of products cannot be hidden. Each begins when the last rank is there; another process
-    drives every rank, and they are about one launch apart.
+    Two sums over the ranks forward and two backward, and two more where forward runs twice. Where norms are
+    split a sum is a scattered sum and a gather, and inputs are gathered again backward; of the backward ones
+    a gather before each pair of products cannot be hidden. Each begins when the last rank is there; another
+    process drives every rank, and they are about one launch apart.
     """
-    hides = work.software.hide_tensor
-    if work.tensor == 1:
+    plan, hides, again = work.plan, work.software.hide_tensor, work.plan.recompute == "full"
+    if plan.tensor == 1:
         return 0, 0.0
     size, sums = 2.0 * work.tokens * work.model.hidden, 2 * (1 + again + (hides == "none"))
-    names = ("all_gather", "reduce_scatter") if work.split_norms else ("all_reduce",)
-    one = {name: work.fitted.launch + collective(name, size, work.cluster, work.tensor) for name in names}
-    calls, more = 2 * (2 + again) * len(names), 2 * work.split_norms
-    shown = sums * sum(one.values()) + (more * one["all_gather"] if more else 0.0)
+    names = ("all_gather", "reduce_scatter") if plan.split > 1 else ("all_reduce",)
+    one = {name: work.fitted.launch + collective(name, size, work.cluster, plan.tensor) for name in names}
+    calls, more = 2 * (2 + again) * len(names), 2 * (plan.split > 1)
+    shown = sums * sum(one.values()) + more * one.get("all_gather", 0.0)
     return calls + more, 0.0 if hides == "all" else shown
 
 
@@ -110,19 +107,20 @@ def context_parallel(work: Work, attention: float) -> float:
 
     Each of the other ranks' come once forward, and backward again together with their gradients.
     """
-    if work.context == 1:
+    ranks, tensor = work.plan.context, work.plan.tensor
+    if ranks == 1:
         return 0.0
-    size = 2.0 * 2 * work.tokens * work.model.kv_width / work.tensor
-    sent = 3 * collective("send_recv", size, work.cluster, work.context, work.tensor)
-    return (work.context - 1) * max(0.0, sent - attention / work.context)
+    size = 2.0 * 2 * work.tokens * work.model.kv_width / tensor
+    sent = 3 * collective("send_recv", size, work.cluster, ranks, tensor)
+    return (ranks - 1) * max(0.0, sent - attention / ranks)
 
 
 @cache
 def ends(work: Work) -> tuple[float, float]:
     """Seconds of a micro-batch before the first layer, and after the last, forward and backward."""
-    first, last = layer_kernels.embedding(work), layer_kernels.logits(work)
-    return (layer_kernels.total(first) + layer_kernels.waited(first, work),
-            layer_kernels.total(last) + layer_kernels.waited(last, work))  # fmt: skip
+    first, last = (layer_kernels.total(kernels) + layer_kernels.waited(kernels, work)
+                   for kernels in (layer_kernels.embedding(work), layer_kernels.logits(work)))  # fmt: skip
+    return first, last
 
 
 def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int, float, float, int]:
@@ -148,9 +146,10 @@ def slowest_stage(work: Work, plan: Plan, layer: float, one: float) -> tuple[int
     return layers, beside, work.model.layers * layer + first + last - layers * layer - beside, count
 
 
-def stage_distance(work: Work, plan: Plan) -> int:
-    """How many ranks two stages are apart: in one node if all fit into it, else in two."""
-    return 1 if plan.gpus <= work.cluster.node_gpus else work.cluster.node_gpus
+def between_stages(what: str, size: float, work: Work, plan: Plan) -> float:
+    """Seconds of a collective of two stages: in one node if all stages fit into it, else in two."""
+    inside = plan.gpus <= work.cluster.node_gpus
+    return collective(what, size, work.cluster, 2, 1 if inside else work.cluster.node_gpus)
 
 
 def message(work: Work, plan: Plan) -> float:
@@ -160,7 +159,7 @@ def message(work: Work, plan: Plan) -> float:
     size = 2.0 * work.tokens * work.model.hidden
     if work.software.message_bandwidth:
         return size / work.software.message_bandwidth
-    one = collective("send_recv", size / plan.tensor, work.cluster, 2, stage_distance(work, plan))
+    one = between_stages("send_recv", size / plan.tensor, work, plan)
     if plan.tensor > 1 and not plan.sequence_parallel:
         one += collective("all_gather", size, work.cluster, plan.tensor)
     return one
@@ -171,11 +170,10 @@ def shards(work: Work, plan: Plan, computed: float) -> tuple[float, float]:
 
     From stage 2 gradients are scattered at once, from stage 3 parameters fetched before either pass.
     """
-    ranks = plan.data * plan.context
     sent = ZERO[plan.zero].each_pass
-    if not sent or ranks == 1:
+    if not sent or plan.replicas == 1:
         return 0.0, 0.0
-    count, group = work.model.layer_parameters / plan.tensor, (work.cluster, ranks, plan.tensor)
+    count, group = work.model.layer_parameters / plan.tensor, (work.cluster, plan.replicas, plan.tensor)
     given = collective("reduce_scatter", work.software.gradient_bytes * count, *group)
     fetched = collective("all_gather", 2 * count, *group) if "all_gather" in sent else 0.0
     laid_out = work.moved(FLAT * count).seconds
@@ -197,21 +195,15 @@ def gradients(work: Work, plan: Plan, count: float, backward: float) -> tuple[fl
     With overlap the last `backward` pass hides them, but for the last bucket (`overlap.send`). Where the
     embedding is also the output layer, the first and the last stage add up their gradients of it.
     """
-    ranks, size = plan.data * plan.context, work.software.gradient_bytes
+    size = work.software.gradient_bytes
     sizes = {"all_reduce": size, "reduce_scatter": size, "all_gather": 2}  # of a parameter
-    seconds = sum(collective(what, sizes[what] * count, work.cluster, ranks, plan.tensor)
-                  for what in ZERO[plan.zero].once if ranks > 1)  # fmt: skip
+    seconds = sum(collective(what, sizes[what] * count, work.cluster, plan.replicas, plan.tensor)
+                  for what in ZERO[plan.zero].once if plan.replicas > 1)  # fmt: skip
     buckets = -(-work.model.layers // plan.pipeline)  # a layer each
     ready = [(place + 1) / buckets for place in range(buckets)]
     sent = overlap.send(backward, ready, [seconds / buckets] * buckets, plan.overlap)
     hidden, exposed = sent.hidden, sent.exposed + disturbed(sent.hidden, work.cluster)
     if plan.pipeline > 1 and work.model.tied:
         shared = size * work.model.hidden * work.model.vocabulary / plan.tensor
-        exposed += collective("all_reduce", shared, work.cluster, 2, stage_distance(work, plan))
+        exposed += between_stages("all_reduce", shared, work, plan)
     return exposed, hidden
-
-
-def optimizer(work: Work, plan: Plan, count: float) -> float:
-    """Adam in mixed precision: bytes over bandwidth, for all `count` parameters or for a rank's shard."""
-    bandwidth = work.units[work.half].bandwidth
-    return OPTIMIZER * count / (plan.data * plan.context if plan.shards("optimizer") else 1) / bandwidth

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from hpclab import checks
 from hpclab.parallel.transports import TorchTransport
-from hpclab.schedules.messages import bounds
 from hpclab.schedules.pipelines import Pipeline
+from hpclab.schedules.schedule import bounds
 from hpclab.trace import record
 from hpclab.workloads import gpt
 

@@ -9,13 +9,12 @@
     schedules.result(schedule, 0, buffers[0])
 
 `ALGORITHMS[collective]` are the algorithms by name; an algorithm's functions are documented in the module of
-its family (`trees`, `ring`, `doubling`, `double_tree`, `hierarchical`, `exchange`).
+its family (`trees`, `ring`, `doubling`, `hierarchical`, `exchange`).
 """
 
-from hpclab.schedules.buffers import layout, place, replay, result
 from hpclab.schedules.collectives import ALGORITHMS, collective
 from hpclab.schedules.pipelines import Pipeline, pipeline
-from hpclab.schedules.schedule import COLLECTIVES, MESSAGE, Schedule
+from hpclab.schedules.schedule import COLLECTIVES, MESSAGE, Schedule, layout, place, replay, result
 
 __all__ = [
     "ALGORITHMS",

@@ -3,15 +3,14 @@
 from collections.abc import Callable
 
 from hpclab import checks
-from hpclab.schedules import double_tree, doubling, exchange, hierarchical, ring, trees
-from hpclab.schedules.messages import Messages, Shape, backwards, concatenate
-from hpclab.schedules.schedule import COLLECTIVES, Schedule
+from hpclab.schedules import doubling, exchange, hierarchical, ring, trees
+from hpclab.schedules.messages import Messages, backwards, concatenate
+from hpclab.schedules.schedule import COLLECTIVES, Schedule, Shape
 
 MOST_RANKS = 2048  # an all-to-all then has four million messages
 MOST_ELEMENTS = 2**40
 
 Algorithm = Callable[[Shape], Messages]
-"""Makes the rows; its docstring says what the algorithm does and what it costs."""
 
 
 def _dual(make: Algorithm) -> Algorithm:
@@ -29,7 +28,7 @@ _BROADCAST: dict[str, Algorithm] = {
     "binomial_tree": trees.binomial,
     "ring": ring.broadcast,
     "halving_doubling": doubling.broadcast,
-    "double_binary_tree": double_tree.broadcast,
+    "double_binary_tree": trees.double_broadcast,
     "hierarchical": hierarchical.broadcast,
 }
 ALGORITHMS: dict[str, dict[str, Algorithm]] = {
@@ -42,7 +41,7 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
         "ring": ring.all_reduce,
         "recursive_doubling": doubling.recursive_doubling,
         "halving_doubling": doubling.halving_doubling,
-        "double_binary_tree": double_tree.all_reduce,
+        "double_binary_tree": trees.double_all_reduce,
         "hierarchical": hierarchical.all_reduce,
     },
     "all_gather": {

@@ -7,47 +7,47 @@ sections 3 and 4; Rabenseifner, "Optimization of Collective Reduction Operations
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, bounds, concatenate, rows
+from hpclab.schedules.messages import Messages, backwards, concatenate, rows, together
+from hpclab.schedules.schedule import Counts, Shape, bounds
 
 
-def _heads(shape: Shape) -> tuple[Counts, Counts]:
-    """The 2^k ranks that take part, and the ranks that they stand for."""
-    extra = shape.ranks - (1 << (shape.ranks.bit_length() - 1))
-    place = numpy.arange(shape.ranks - extra)
-    return numpy.where(place < extra, 2 * place, place + extra), 2 * place[:extra] + 1
+def _heads(shape: Shape) -> tuple[Counts, Counts, int]:
+    """The 2^k ranks that take part, the ranks that the first of them stand for, and k."""
+    k = shape.ranks.bit_length() - 1
+    place, extra = numpy.arange(1 << k), shape.ranks - (1 << k)
+    return numpy.where(place < extra, 2 * place, place + extra), 2 * place[:extra] + 1, k
 
 
-def _double(heads: Counts, starts: Counts) -> Messages:
+def _double(heads: Counts, starts: Counts, steps: int) -> Messages:
     """Head i begins with ``starts[i]`` to ``starts[i + 1]``, and all have all of it in the end."""
     place, parts = numpy.arange(len(heads)), []
-    for step in range(len(heads).bit_length() - 1):
+    for step in range(steps):
         begin = place >> step << step
         size = starts[begin + (1 << step)] - starts[begin]
         parts.append(rows(step, heads, heads[place ^ (1 << step)], starts[begin], size))
-    return numpy.concatenate([concatenate(), *parts])
+    return together(*parts)
 
 
 def _out(shape: Shape) -> Messages:
     """The whole vector from the heads of pairs to those they stand for."""
-    heads, extras = _heads(shape)
+    heads, extras, _ = _heads(shape)
     return rows(0, heads[: len(extras)], extras, 0, shape.elements)
 
 
 def recursive_doubling(shape: Shape) -> Messages:
     """All-reduce: partners exchange whole vectors and add; log2(p) steps, n elements in each."""
-    heads, _ = _heads(shape)
+    heads, _, steps = _heads(shape)
     place = numpy.arange(len(heads))
     exchange = [
-        rows(0, heads, heads[place ^ (1 << step)], 0, shape.elements, reduce=True)
-        for step in range(len(heads).bit_length() - 1)
+        rows(0, heads, heads[place ^ (1 << step)], 0, shape.elements, reduce=True) for step in range(steps)
     ]
     return concatenate(backwards(_out(shape)), *exchange, _out(shape))
 
 
 def _in_blocks(shape: Shape) -> Messages:
-    """All-gather of 2^k blocks by recursive doubling between the first ranks, then out to the others."""
-    heads, _ = _heads(shape)
-    return concatenate(_double(heads, bounds(shape.elements, len(heads))), _out(shape))
+    """All-gather of 2^k blocks by recursive doubling between the heads, then out to the others."""
+    heads, _, steps = _heads(shape)
+    return concatenate(_double(heads, bounds(shape.elements, len(heads)), steps), _out(shape))
 
 
 def halving_doubling(shape: Shape) -> Messages:
@@ -57,15 +57,14 @@ def halving_doubling(shape: Shape) -> Messages:
 
 def _scatter(shape: Shape) -> Messages:
     """From rank 0, half of the blocks to the head half-way, and so on: log2(p) steps."""
-    heads, _ = _heads(shape)
+    heads, _, steps = _heads(shape)
     starts, parts = bounds(shape.elements, len(heads)), []
-    steps = len(heads).bit_length() - 1
     for step in range(steps):
         half = len(heads) >> (step + 1)
         holder = numpy.arange(0, len(heads), 2 * half)
         middle, end = starts[holder + half], starts[holder + 2 * half]
         parts.append(rows(step, heads[holder], heads[holder + half], middle, end - middle))
-    return numpy.concatenate([concatenate(), *parts])
+    return together(*parts)
 
 
 def broadcast(shape: Shape) -> Messages:
@@ -81,10 +80,9 @@ def reduce(shape: Shape) -> Messages:
 
 def all_gather(shape: Shape) -> Messages:
     """What a rank has doubles in each step, so most of the vector moves in the last."""
-    heads, extras = _heads(shape)
-    gather = rows(0, extras, heads[: len(extras)], shape.bounds[extras], shape.blocks[extras])
-    before = rows(0, heads[: len(extras)], extras, 0, shape.bounds[extras])
-    after_block = shape.bounds[extras + 1]
-    after = rows(0, heads[: len(extras)], extras, after_block, shape.elements - after_block)
-    starts = numpy.append(shape.bounds[heads], shape.elements)  # of a head's block and its odd partner's
-    return concatenate(gather, _double(heads, starts), numpy.concatenate([before, after]))
+    heads, extras, steps = _heads(shape)
+    pairs, starts, ends = heads[: len(extras)], shape.bounds[extras], shape.bounds[extras + 1]
+    gather = rows(0, extras, pairs, starts, shape.blocks[extras])
+    before, after = rows(0, pairs, extras, 0, starts), rows(0, pairs, extras, ends, shape.elements - ends)
+    whole = numpy.append(shape.bounds[heads], shape.elements)  # of a head's block and its odd partner's
+    return concatenate(gather, _double(heads, whole, steps), together(before, after))

@@ -1,8 +1,7 @@
-"""All-to-all: every rank has a block for every other one, so n (p - 1) must leave and no tree can save it.
+"""All-to-all: every rank has a block for every other one, and no tree can spare any of them.
 
 Bruck sends each block up to log2(p) times and so needs few steps: good for small blocks. Pairwise and direct
-send each once. Bruck, Ho, Kipnis, Upfal, Weathersby, "Efficient algorithms for all-to-all communications in
-multiport message-passing systems", IEEE TPDS 8 (1997); Thakur and others, IJHPCA 19 (2005), section 3.4.
+send each once. Bruck and others, IEEE TPDS 8 (1997); Thakur and others, IJHPCA 19 (2005), section 3.4.
 
 The work buffer begins with the n elements of the input, block j for rank j; the blocks received follow in the
 order of their sources, and then what is on its way.
@@ -11,7 +10,8 @@ order of their sources, and then what is on its way.
 import numpy
 
 from hpclab.schedules.hierarchical import carrier
-from hpclab.schedules.messages import Counts, Messages, Shape, concatenate, merged, rows, together
+from hpclab.schedules.messages import Messages, concatenate, merged, rows, together
+from hpclab.schedules.schedule import Counts, Shape
 
 
 def _result(shape: Shape, source: Counts, target: Counts) -> Counts:
@@ -49,25 +49,18 @@ def bruck(shape: Shape) -> Messages:
     for bit in range((ranks - 1).bit_length()):
         moving = slot[:, slot[0] >> bit & 1 == 1]
         target = (rank + (moving >> bit << bit)) % ranks  # where it has to go: the lower bits are travelled
-        place = shape.elements + moving * slot_size
-        parts.append(rows(0, rank, (rank + (1 << bit)) % ranks, place, shape.blocks[target]))
-    source = (rank - slot) % ranks
-    place = shape.elements + slot * slot_size
-    parts.append(rows(0, rank, rank, place, shape.blocks[rank], _result(shape, source, rank)))
+        at = shape.elements + moving * slot_size
+        parts.append(rows(0, rank, (rank + (1 << bit)) % ranks, at, shape.blocks[target]))
+    parts.append(rows(0, rank, rank, place, shape.blocks[rank], _result(shape, (rank - slot) % ranks, rank)))
     return concatenate(*parts)
 
 
 def hierarchical(shape: Shape) -> Messages:
-    """Inside the node to the rank on the target's rail, which sends to the target what all its node has.
-
-    Each message between nodes is `ranks_per_node` times as large as in pairwise, and there are as many times
-    fewer.
-    """
+    """Inside the node to the rank on the target's rail, which sends to the target what all its node has:
+    messages between nodes are `ranks_per_node` times as large as in pairwise, and as many times fewer."""
     source, target = numpy.divmod(numpy.arange(shape.ranks**2), shape.ranks)
-    hop = carrier(shape, source // shape.ranks_per_node, target % shape.ranks_per_node)
-    size = shape.blocks[target]
     node, there = source // shape.ranks_per_node, target // shape.ranks_per_node
-    nodes = -(-shape.ranks // shape.ranks_per_node)
+    hop, size = carrier(shape, node, target % shape.ranks_per_node), shape.blocks[target]
     order = numpy.lexsort([source, target, hop])  # blocks of one message side by side at the hop
     crossing = (node != there)[order]
     before = numpy.cumsum(size[order] * crossing) - size[order] * crossing
@@ -76,6 +69,6 @@ def hierarchical(shape: Shape) -> Messages:
     transit[order] = shape.elements + shape.ranks * int(shape.blocks.max()) + before - before[own]
     home = _result(shape, source, target)
     inside = rows(0, source, hop, shape.bounds[target], size, numpy.where(node == there, home, transit))
-    between = rows((there - node) % nodes, hop, target, transit, size * (node != there), home)
+    between = rows((there - node) % shape.nodes, hop, target, transit, size * (node != there), home)
     between["step"] -= 1
     return concatenate(merged(inside), merged(together(between)))

@@ -9,17 +9,16 @@ all-reduce and in DeepSpeed's and Tutel's two-step all-to-all (Hwang and others,
 
 import numpy
 
-from hpclab.schedules.messages import Counts, Messages, Shape, backwards, concatenate, merged, rows, together
+from hpclab.schedules.messages import Messages, backwards, concatenate, merged, rows, together
+from hpclab.schedules.schedule import Counts, Shape
 from hpclab.schedules.trees import spread
 
 
 def broadcast(shape: Shape) -> Messages:
     """A binomial tree over one rank of each node, then one inside each node."""
     leaders = numpy.arange(0, shape.ranks, shape.ranks_per_node)
-    nodes = numpy.split(numpy.arange(shape.ranks), leaders[1:])
-    return concatenate(
-        spread(leaders, shape.elements), together(*(spread(node, shape.elements) for node in nodes))
-    )
+    inside = (spread(node, shape.elements) for node in numpy.split(numpy.arange(shape.ranks), leaders[1:]))
+    return concatenate(spread(leaders, shape.elements), together(*inside))
 
 
 def carrier(shape: Shape, node: Counts, local: Counts) -> Counts:
@@ -31,10 +30,7 @@ def carrier(shape: Shape, node: Counts, local: Counts) -> Counts:
 def _rails(shape: Shape, values: Counts) -> Counts:
     """`values`, one for each rank, as (nodes, rails), 0 where there is no such rank."""
     width = min(shape.ranks_per_node, shape.ranks)
-    nodes = -(-shape.ranks // shape.ranks_per_node)
-    padded = numpy.zeros(nodes * width, numpy.int64)
-    padded[: shape.ranks] = values
-    return padded.reshape(nodes, width)
+    return numpy.pad(values, (0, shape.nodes * width - shape.ranks)).reshape(-1, width)
 
 
 def _gather(shape: Shape, starts: Counts, sizes: Counts) -> Messages:
@@ -61,11 +57,9 @@ def all_gather(shape: Shape) -> Messages:
 
 def _by_rail(shape: Shape) -> tuple[Counts, Counts]:
     """Blocks of an all-reduce, in an order that makes each rail one stretch: their starts and sizes."""
-    rank = numpy.arange(shape.ranks)
-    order = numpy.lexsort([rank, rank % shape.ranks_per_node])
-    starts, sizes = numpy.empty_like(rank), numpy.empty_like(rank)
-    starts[order], sizes[order] = shape.bounds[:-1], shape.blocks
-    return starts, sizes
+    order = numpy.argsort(numpy.arange(shape.ranks) % shape.ranks_per_node, kind="stable")
+    place = numpy.argsort(order)
+    return shape.bounds[place], shape.blocks[place]
 
 
 def all_reduce(shape: Shape) -> Messages:

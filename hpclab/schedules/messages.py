@@ -1,63 +1,28 @@
 """What schedules are put together from: rows of messages, parts after one another, a part run backwards."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy
 from numpy.typing import ArrayLike, NDArray
 
-from hpclab.schedules.schedule import MESSAGE
+from hpclab.schedules.schedule import FIELDS, MESSAGE
 
-FIELDS = ("step", "source", "target", "source_offset", "target_offset", "size", "reduce")
 Messages = NDArray[Any]
-Counts = NDArray[numpy.int64]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a collective is asked for: every algorithm takes one.
-
-    `ranks` p, `elements` n; `ranks_per_node` for the hierarchical ones.
-    """
-
-    ranks: int
-    elements: int
-    ranks_per_node: int = 1
-
-    @cached_property
-    def bounds(self) -> Counts:
-        """Where each rank's block of the n elements begins, and the end: p + 1 places."""
-        return bounds(self.elements, self.ranks)
-
-    @cached_property
-    def blocks(self) -> Counts:
-        """The size of each rank's block, shape (p,)."""
-        return numpy.diff(self.bounds)
-
-
-def bounds(elements: int, parts: int) -> Counts:
-    """`elements` cut into `parts` as even as they can be, the first ones larger by one where it does not go
-    up (numpy.array_split and torch.tensor_split cut so): parts + 1 places."""
-    place = numpy.arange(parts + 1, dtype=numpy.int64)
-    return place * (elements // parts) + numpy.minimum(place, elements % parts)
 
 
 def rows(
     step: ArrayLike, source: ArrayLike, target: ArrayLike, offset: ArrayLike, size: ArrayLike,
     target_offset: ArrayLike | None = None, reduce: bool = False,
 ) -> Messages:  # fmt: skip
-    """Messages from arrays that are broadcast together; the same place at both ends unless told otherwise.
+    """Messages from arrays that are broadcast together, in their order, without those of no elements.
 
-    A message of no elements is none. The rows come out in the order of the broadcast arrays.
+    `offset` is the place at both ends unless there is a `target_offset`.
     """
-    columns = numpy.broadcast_arrays(
-        step, source, target, offset, offset if target_offset is None else target_offset, size
-    )
+    ends = offset, offset if target_offset is None else target_offset
+    columns = numpy.broadcast_arrays(step, source, target, *ends, size, reduce)
     made = numpy.empty(columns[0].size, MESSAGE)
-    for name, column in zip(FIELDS, columns, strict=False):
+    for name, column in zip(FIELDS, columns, strict=True):
         made[name] = column.ravel()
-    made["reduce"] = reduce
     kept = made["size"] > 0
     return made if kept.all() else made[kept]
 

@@ -1,11 +1,9 @@
 """A pipeline as data: which rank computes which stage of which micro-batch, in which order.
 
-One description serves three uses, as with collectives: the model times it, the figure draws it, the ranks
-execute it. A message is not written down: it follows wherever a step needs what another rank computed.
-
-GPipe does all forwards first (Huang and others, NeurIPS 2019). 1F1B begins backwards as early as it can and
-then alternates, so that a rank holds fewer micro-batches (Narayanan and others, SOSP 2019). Interleaved 1F1B
-gives each rank several thin stages, so that the pipe fills sooner (Narayanan and others, SC 2021).
+Messages are not written down: one follows wherever a step needs what another rank computed. GPipe does all
+forwards first (Huang and others, NeurIPS 2019). 1F1B begins backwards as early as it can and then alternates,
+so that a rank holds fewer micro-batches (Narayanan and others, SOSP 2019). Interleaved 1F1B gives each rank
+several thin stages, so that the pipe fills sooner (Narayanan and others, SC 2021).
 """
 
 from dataclasses import dataclass
@@ -26,8 +24,8 @@ STEP = numpy.dtype([(name, "i4") for name in ("rank", "order", "kind", "micro_ba
 class Pipeline:
     """The steps of one batch on `ranks` ranks, each with `chunks` stages: stage s lies on rank s % ranks.
 
-    `steps` is sorted by rank and order; `kind` is FORWARD or BACKWARD. A rank computes its steps in order,
-    each as soon as it has what the stage before made, or, for a backward, the stage after.
+    `steps` is sorted by rank and order. A rank computes its steps in order, each as soon as it has what the
+    stage before made, or, for a backward, the stage after.
     """
 
     name: str

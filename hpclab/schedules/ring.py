@@ -1,14 +1,14 @@
 """Ring: every rank sends to the next one only, and all links are busy all the time.
 
-All-reduce is two trips round the ring with one block of n / p each step: p - 1 steps in which blocks collect
-their sum, p - 1 in which the sums go round. Each rank sends 2 n (p - 1) / p elements, the least possible, in
-2 (p - 1) steps, the most: good for long vectors and few ranks. Patarasuk and Yuan, "Bandwidth optimal
-all-reduce algorithms for clusters of workstations", JPDC 69 (2009).
+In an all-reduce each rank sends 2 n (p - 1) / p elements, the least possible, in 2 (p - 1) steps, the most:
+good for long vectors and few ranks. Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters
+of workstations", JPDC 69 (2009).
 """
 
 import numpy
 
-from hpclab.schedules.messages import Messages, Shape, concatenate, rows, together
+from hpclab.schedules.messages import Messages, concatenate, rows, together
+from hpclab.schedules.schedule import Shape
 
 
 def _round(shape: Shape, first: int, reduce: bool) -> Messages:
@@ -34,9 +34,6 @@ def all_reduce(shape: Shape) -> Messages:
 
 
 def broadcast(shape: Shape) -> Messages:
-    """Down the chain from rank 0 in p pieces that follow each other: 2 p - 2 steps.
-
-    With as many pieces as ranks filling the pipe takes about as long as draining it.
-    """
+    """Down the chain from rank 0 in p pieces that follow each other: 2 p - 2 steps."""
     place, chunk = numpy.ogrid[: shape.ranks - 1, : shape.ranks]
     return together(rows(place + chunk, place, place + 1, shape.bounds[:-1], shape.blocks))

@@ -5,15 +5,14 @@ import math
 import pytest
 
 from hpclab.models import communication, device, latency_bandwidth, roofline, schedule_time
-from hpclab.models.network import with_slow_link
 from hpclab.models.occupancy import occupancy
 from hpclab.models.presets import PRESETS
 from hpclab.models.scaling import USL, Amdahl, Gustafson, fit, fit_times
-from hpclab.models.topologies import cluster, single_node
+from hpclab.models.topologies import cluster
 from hpclab.results import Result
 
 NEVER = [-1, math.nan, math.inf, 1e30, "two", None, ...]  # a number of nothing at all
-A100, WORK, NODE = device.from_catalogue("a100-80gb"), roofline.Work(1e9, 1e9), single_node("nvlink4", 4)
+A100, WORK = device.from_catalogue("a100-80gb"), roofline.Work(1e9, 1e9)
 LINE = latency_bandwidth.fit([1, 2, 3, 4e6], [1, 2, 3, 4])
 NUMBERS = {
     "a size": LINE.time,
@@ -28,13 +27,10 @@ NUMBERS = {
     "a share": lambda bad: [law(bad) for law in (Amdahl, Gustafson)] and USL(bad, 0),
     "processors": lambda bad: [law.speedup(bad) for law in (Amdahl(0.1), Gustafson(0.1), USL(0.1, 0))],
     "oversubscription": lambda bad: cluster(2, 1, oversubscription=bad),
-    "slower": lambda bad: with_slow_link(NODE, 0, 1, bad),
     "bytes": lambda bad: communication.predict("all_reduce", bad, PRESETS["dgx-h100"].place(8)),
     "preset": PRESETS["dgx-h100"],
 }
 OBJECTS = {
-    "slow": lambda bad: with_slow_link(bad, 0, 1),
-    "function": lambda bad: schedule_time.crossover(bad, lambda n: n),
     "work": lambda bad: roofline.predict(bad, A100),
     "device": lambda bad: roofline.predict(WORK, bad),
     "launch": lambda bad: roofline.predict(WORK, A100, 0 if bad is None else bad),

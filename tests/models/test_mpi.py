@@ -10,10 +10,11 @@ FABRIC = over("roce-50g", rate=6.25e9)
 
 
 def test_both_ways_cost_the_core_twice_and_the_wire_once():
-    assert FABRIC.both_ways(1) == pytest.approx(2 * Host.post, rel=0.01)
+    assert predict("both_ways", 1, FABRIC).seconds == pytest.approx(2 * Host.post, rel=0.01)
     busy = replace(FABRIC, call=1e-6)
-    assert busy.both_ways(1) == pytest.approx(2 * busy.stream(1))
-    assert busy.both_ways(2.0**30) == busy.stream(2.0**30)
+    for size, factor in ((1, 2), (2.0**30, 1)):
+        both, one = (predict(what, size, busy).seconds for what in ("both_ways", "stream"))
+        assert both == pytest.approx(factor * one)
 
 
 def test_the_kernels_tcp_has_its_latency_and_its_copying_core():
