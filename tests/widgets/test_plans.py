@@ -6,6 +6,7 @@ from hpclab.models import gpu_cluster, memory, planner
 from hpclab.models.transformer import MODELS
 from hpclab.widgets.memory_calculator import MemoryCalculator
 from hpclab.widgets.plan_chooser import PlanChooser
+from tests.widgets.conftest import put
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error:constrained_layout")]  # no room
 
@@ -13,11 +14,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error:constrained_la
 def test_the_memory_of_every_stage_is_that_of_the_model():
     widget = MemoryCalculator()
     assert "It cannot run" in widget.note.value
-    with widget.at_once():
-        widget.controls["zero"].value = 3
-        widget.controls["recompute"].value = "full"
+    put(widget, zero=3, recompute="full")
     assert "It fits." in widget.note.value
-    widget.controls["pipeline"].value = 8
+    put(widget, pipeline=8)
     plan = widget.plan()
     assert (plan.pipeline, plan.zero, plan.recompute) == (8, 3, "full")
     labels = [label.get_text() for label in widget.shown.get_xticklabels()]
@@ -31,24 +30,20 @@ def test_a_plan_stands_beside_the_fastest_and_shows_its_links():
     widget = PlanChooser()
     assert "Your plan cannot run" in widget.shown.get_title("left")
     assert widget._links.value == ""
-    widget.controls["pipeline"].value = 8
+    put(widget, pipeline=8)
     model = MODELS["GPT-3, 175 B"]
     assert planner.refusal(model, widget.plan(), gpu_cluster.named("dgx-a100")) == ""
     assert "more than the fastest" in widget.shown.get_title("left")
     assert "tensor inside the node" in widget._links.value
     best = planner.plans(model, gpu_cluster.named("dgx-a100"), 512, 1024)[0].plan
-    with widget.at_once():
-        for name in ("tensor", "pipeline", "chunks", "micro_batch"):
-            widget.controls[name].value = getattr(best, name)
+    put(widget, **{name: getattr(best, name) for name in ("tensor", "pipeline", "chunks", "micro_batch")})
     assert "none is faster" in widget.shown.get_title("left")
 
 
 def test_what_is_no_plan_is_said():
     widget = PlanChooser()
-    widget.controls["pipeline"].value = 96
+    put(widget, pipeline=96)
     assert "must divide the GPUs" in widget.shown.get_title("left")
-    with widget.at_once():
-        widget.controls["gpus"].value = 8
-        widget.controls["pipeline"].value = 1
+    put(widget, gpus=8, pipeline=1)
     assert widget._links.value == ""
     assert "No plan fits this model on these GPUs" in widget.note.value
