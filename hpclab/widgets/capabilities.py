@@ -26,10 +26,8 @@ _CSS = f"""<style>
 
 
 class CapabilityTable(Explorer):
-    """The capability table of the machine that `describe_machine()` gives, with the course's lessons.
-
-    "Look again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows.
-    """
+    """The capability table of the machine that `describe_machine()` gives, with the course's lessons. "Look
+    again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows."""
 
     def __init__(self, describe_machine: Callable[[], Machine]) -> None:
         self._machine, self._lessons = describe_machine, [*lessons()]

@@ -1,8 +1,4 @@
-"""The first picture of the course: say how many times as fast, press, and watch processes start.
-
-first = FirstSpeedup(ProcessSweep(task, items), asked.four_processes())
-first                       # the last line of a cell shows it
-"""
+"""The first picture of the course: say how many times as fast, press, and watch processes start."""
 
 import uuid
 from typing import Any
@@ -29,12 +25,10 @@ _INTO_SIGHT = (
 
 
 class FirstSpeedup(Explorer):
-    """Measures `experiment` on more and more processes of this machine, once the learner has committed to
-    the speedup with the most of them, or skipped that `prediction`.
-
-    The processes start when a button is pressed, and end with the run. What was measured lands in the picture
-    as it comes; then the verdict stands below it.
-    """
+    """Measures `experiment` on more and more processes of this machine, once the learner has committed to the
+    speedup with the most of them, or skipped that `prediction`. The processes start when a button is pressed,
+    and end with the run. What was measured lands in the picture as it comes; then the verdict stands below
+    it."""
 
     HEIGHT = 310
 

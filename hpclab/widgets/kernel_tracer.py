@@ -49,10 +49,8 @@ class KernelTracer(Explorer):
 
     @classmethod
     def of(cls, kernel: Any, grid: Any, block: Any, *args: Any) -> widgets.Widget:
-        """Trace a launch and show it; what cannot be traced gives one sentence instead of a picture.
-
-        The launch is ``kernel[grid, block](*args)``; arrays are left as they are.
-        """
+        """Trace a launch and show it; what cannot be traced gives one sentence instead of a picture. The
+        launch is ``kernel[grid, block](*args)``; arrays are left as they are."""
         try:
             return cls(tracer.trace(kernel, grid, block, *args))
         except (ValueError, TypeError) as error:

@@ -1,9 +1,5 @@
 """What a loader's processes do while an accelerator computes: workers and prefetch to try out, run for real.
-
-    LoaderTimeline({"small files": files, "shards": shards}, batch=16, step=0.02)
-
-Each choice is run once, in about a second, and kept; *Run again* repeats it.
-"""
+Each choice is run once, in about a second, and kept; *Run again* repeats it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +15,7 @@ from hpclab.widgets.explorer import Explorer, button, choose, slide
 
 class LoaderTimeline(Explorer):
     """Reads one of `data`, torch Datasets by name, in batches of `batch`, each worth `step` seconds of an
-    accelerator that is emulated: the training process sleeps as long. ValueError where there is no data.
-    """
+    accelerator that is emulated: the training process sleeps as long. ValueError where there is no data."""
 
     HEIGHT = 360
 

@@ -1,8 +1,6 @@
 """Step through a collective: choose it, its algorithm and a machine, and watch who sends what to whom.
-
 Playing is the browser's: its clock moves the slider and the kernel only draws, so that nothing runs on when
-the widget is closed or the kernel interrupted. A step redraws one SVG and nothing else.
-"""
+the widget is closed or the kernel interrupted. A step redraws one SVG and nothing else."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,8 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from hpclab import schedules
-from hpclab.figures import diagram, finish_times, style
-from hpclab.figures.collective_side import words
+from hpclab.figures import diagram, finish_times, style, wording
 from hpclab.figures.collective_steps import HEIGHT, MOST_DRAWN, StepPicture
 from hpclab.models.communication import predict
 from hpclab.models.nccl import Job
@@ -30,11 +27,9 @@ _EACH = 16  # elements a rank: enough for every algorithm to cut the vector even
 
 
 class MessageStepper(Explorer):
-    """Controls for collective, algorithm, ranks, size, machine and one slow link; play, pause, step.
-
-    Up to 16 ranks are drawn step by step; above, when each rank is done. The first timing of a session
-    compiles the model, which takes some seconds.
-    """
+    """Controls for collective, algorithm, ranks, size, machine and one slow link; play, pause, step. Up to 16
+    ranks are drawn step by step; above, when each rank is done. The first timing of a session compiles the
+    model, which takes some seconds."""
 
     def __init__(self) -> None:
         machines = [(preset.title, name) for name, preset in PRESETS.items()]
@@ -71,7 +66,7 @@ class MessageStepper(Explorer):
         for one in moved:
             one.layout.visibility = "hidden"  # so that nothing below moves
         if at.ranks > MOST_DRAWN or not self.picture.value:  # this may take seconds
-            name = f"{words(at.algorithm)} {words(at.collective)}".capitalize()
+            name = wording.algorithm_of(at.collective, at.algorithm)
             title = f"{name} on {at.ranks:,} ranks: timing …"
             self.picture.value = diagram.document(title, "", [], height=HEIGHT)
         if steps := self._found()[2]:
@@ -103,7 +98,7 @@ class MessageStepper(Explorer):
 
 
 def _named(names: Any) -> list[tuple[str, str]]:
-    return [(words(name), name) for name in names]
+    return [(wording.spelled(name), name) for name in names]
 
 
 @lru_cache(1)  # a step asks no model

@@ -1,9 +1,4 @@
-"""The node scaler: move a slider, and watch what more nodes are worth and where the time goes.
-
-scaler = NodeScaler(pool, experiment, Prediction("Speedup at 4 nodes", "×", 0.1, 64))
-scaler                      # the last line of a cell shows it
-scaler.results              # every Result so far, as data
-"""
+"""The node scaler: move a slider, and watch what more nodes are worth and where the time goes."""
 
 import math
 from collections.abc import Sequence
@@ -29,10 +24,8 @@ VIEWS = ("speedup", "rank-seconds")
 
 
 class NodeScaler(Scaler):
-    """Measures a ScaleOut `experiment` on `pool` at the nodes that the slider says; see Scaler.
-
-    The `prediction` is of the speedup at the most nodes.
-    """
+    """Measures a ScaleOut `experiment` on `pool` at the nodes that the slider says; see Scaler. The
+    `prediction` is of the speedup at the most nodes."""
 
     AXIS, EXAMPLE, HEIGHT = "nodes", "ScaleOut", 355
 

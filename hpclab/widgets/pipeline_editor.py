@@ -16,10 +16,8 @@ _FORWARD = 0.01  # seconds
 
 
 class PipelineEditor(Explorer):
-    """A pipeline, modelled: a micro-batch's forward takes each rank 10 ms, its backward twice as long.
-
-    The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
-    """
+    """A pipeline, modelled: a micro-batch's forward takes each rank 10 ms, its backward twice as long. The
+    time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends."""
 
     HEIGHT = 370
 

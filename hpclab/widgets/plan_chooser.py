@@ -18,9 +18,7 @@ _plans = lru_cache(8)(planner.plans)
 
 class PlanChooser(Explorer):
     """The learner's plan for a model on `gpus` GPUs of a cluster, beside the planner's fastest, all modelled.
-
-    Data parallelism is what the other degrees leave of the GPUs.
-    """
+    Data parallelism is what the other degrees leave of the GPUs."""
 
     HEIGHT = 240
 

@@ -1,7 +1,5 @@
-"""Runs an experiment's points one after another in a thread, so that the notebook stays usable.
-
-Knows no widget. Whatever goes wrong ends up as one sentence in `state`.
-"""
+"""Runs an experiment's points one after another in a thread, so that the notebook stays usable. Knows no
+widget. Whatever goes wrong ends up as one sentence in `state`."""
 
 import threading
 import time
@@ -52,11 +50,9 @@ class State:
 
 
 class PointRunner:
-    """Runs points of `experiment` on `pool`; `changed()` is called from the thread.
-
-    A point is one number of the experiment's `axis`, its field that holds the points. One that is running or
-    waiting is not added again. `results` are all so far, those handed in first.
-    """
+    """Runs points of `experiment` on `pool`; `changed()` is called from the thread. A point is one number of
+    the experiment's `axis`, its field that holds the points. One that is running or waiting is not added
+    again. `results` are all so far, those handed in first."""
 
     def __init__(
         self, pool: Any, experiment: Any, changed: Callable[[], None],
@@ -69,10 +65,8 @@ class PointRunner:
         self._closed, self._told = False, 0.0
 
     def request(self, points: Iterable[int], instead: bool = False) -> None:
-        """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once.
-
-        The first run of all is at one where that is missing: a speedup is relative to it.
-        """
+        """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once. The
+        first run of all is at one where that is missing: a speedup is relative to it."""
         wanted = [checks.integer(self.axis, point, 1, 65_536) for point in points]
         with self._lock:
             if self._closed:

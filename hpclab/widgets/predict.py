@@ -10,11 +10,9 @@ from hpclab.widgets.explorer import button, control
 
 
 def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = bool) -> widgets.HBox:
-    """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`.
-
-    Nothing waits for it. Input that is no number in range gets one sentence and stays editable. After the
-    decision the controls are disabled and `on_decided(prediction)` is called once.
-    """
+    """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`. Nothing
+    waits for it. Input that is no number in range gets one sentence and stays editable. After the decision
+    the controls are disabled and `on_decided(prediction)` is called once."""
     label = f"{prediction.name} ({prediction.unit})" if prediction.unit else prediction.name
     field = control(
         widgets.Text, label, placeholder=f"{prediction.low:g} to {prediction.high:g}",

@@ -1,9 +1,5 @@
-"""The queue and the nodes, live: one poll for everything that is shown, and a button that stops it.
-
-    view = queue_view.watch(slurm)
-
-Keep what `watch` returns: run the cell again, and the view before it is dropped and stops asking.
-"""
+"""The queue and the nodes, live: one poll for everything that is shown, and a button that stops it. Keep what
+`watch` returns: run the cell again, and the view before it is dropped and stops asking."""
 
 import math
 import threading
@@ -37,10 +33,8 @@ class Snapshot:
 
 
 class QueueView:
-    """Shows what `take()` gives, again and again from `start` to `stop`; `box` holds it with its button.
-
-    A widget sends only a value that changed, so a screen reader hears changes and not a clock.
-    """
+    """Shows what `take()` gives, again and again from `start` to `stop`; `box` holds it with its button. A
+    widget sends only a value that changed, so a screen reader hears changes and not a clock."""
 
     def __init__(self, take: Callable[[], Snapshot], interval: float, stops_after: float = math.inf) -> None:
         self._every = interval, stops_after

@@ -1,8 +1,6 @@
 """Your kernels under a device's roof, and one of them to be moved there: fewer bytes an item, more use of
-each. Or their bytes a second, also of those that compute nothing.
-
-The axes stay for a device. What is modelled says so.
-"""
+each. Or their bytes a second, also of those that compute nothing. The axes stay for a device. What is
+modelled says so."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,13 +22,11 @@ _HERE = "here"
 
 
 class Roofline(Explorer):
-    """Draws `works` on a device of the catalogue, or on `here`, this machine's measured one.
-
-    `results` are of a KernelLadder: those that were measured on the device chosen (on this machine's cores,
-    or on a GPU that the catalogue knows) are drawn as such, in the precision they were measured in;
-    everywhere else the works are modelled. Sliders move one kernel: bytes per item instead of a float32's
-    four, and how often each byte that was fetched is used again before it is gone. ValueError for no works.
-    """
+    """Draws `works` on a device of the catalogue, or on `here`, this machine's measured one. `results` are of
+    a KernelLadder: those that were measured on the device chosen (on this machine's cores, or on a GPU that
+    the catalogue knows) are drawn as such, in the precision they were measured in; everywhere else the works
+    are modelled. Sliders move one kernel: bytes per item instead of a float32's four, and how often each byte
+    that was fetched is used again before it is gone. ValueError for no works."""
 
     HEIGHT = 360
 

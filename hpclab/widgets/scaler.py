@@ -21,12 +21,10 @@ REST = 0.8  # seconds that the slider must rest before its point is measured
 
 class Scaler(Explorer):
     """Measures `experiment` on `pool` at as many of its AXIS as the slider says, and draws what comes out.
-
     The points of a sweep are the experiment's own; the slider goes from 1 to the largest of them. With a
     `prediction` nothing measured is shown, and nothing is run, before it is committed or skipped. `results`
     are Results there already. Work runs in a thread: the notebook stays usable. ValueError for arguments of
-    the wrong kind.
-    """
+    the wrong kind."""
 
     AXIS, EXAMPLE = "", ""
     experiment: Any

@@ -27,13 +27,11 @@ _SYMBOLS = {"serial": "s", "contention": "σ", "coherency": "κ"}
 
 
 class ScalingLaws(Explorer):
-    """Draws one of `runs` (label -> Results with makespans along one of ALONG) and one law.
-
-    The law's sliders draw a dashed "what if" curve, to be brought onto the points by hand; where the points
-    identify the law, the fitted curve with its 90 % band stands beside it, and "Fit to the points" moves the
-    sliders there. Where they do not, the reason is shown instead of a curve. ValueError for runs without a
-    makespan along any of those.
-    """
+    """Draws one of `runs` (label -> Results with makespans along one of ALONG) and one law. The law's sliders
+    draw a dashed "what if" curve, to be brought onto the points by hand; where the points identify the law,
+    the fitted curve with its 90 % band stands beside it, and "Fit to the points" moves the sliders there.
+    Where they do not, the reason is shown instead of a curve. ValueError for runs without a makespan along
+    any of those."""
 
     HEIGHT = 395
 

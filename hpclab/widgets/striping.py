@@ -1,9 +1,5 @@
-"""A shared store: stripes, file sizes, metadata and clients to try out, and what binds at each.
-
-    Striping({"emulated here": store, "Lustre": storage_presets.preset("lustre")}, results)
-
-What is drawn as a line is modelled; marks are the results that fit the controls.
-"""
+"""A shared store: stripes, file sizes, metadata and clients to try out, and what binds at each. What is drawn
+as a line is modelled; marks are the results that fit the controls."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,10 +21,8 @@ _FILES = 255  # of each client: many, and odd, so that clients begin on differen
 
 class Striping(Explorer):
     """Draws what 1 to 64 clients get from one of the `stores`, each by the name that its choice has.
-
     `results` are of StripedReads; those of the store, file size and stripe count that are chosen are marks.
-    ValueError where there is no store.
-    """
+    ValueError where there is no store."""
 
     HEIGHT = 380
 
@@ -74,7 +68,7 @@ class Striping(Explorer):
         return store_limits.said(self._store(store, opens), self._reading(clients, size, stripes))
 
     def notes(self, store: str) -> list[str]:
-        one, rate = self._stores[store], store_limits.rate
+        one, rate = self._stores[store], wording.rate
         rates = {server.bandwidth for server in one.servers}
         slowest = f" (the slowest {rate(min(rates))})" * (len(rates) > 1)
         servers = f"{wording.counted(len(one.servers), 'server')} of {rate(max(rates))}{slowest}"

@@ -1,9 +1,4 @@
-"""The training scaler: train on more ranks, over other links, and see what a step consists of.
-
-scaler = TrainingScaler(pool, TrainSteps(ranks=(1, 2, 4)))
-scaler                      # the last line of a cell shows it
-scaler.results              # every Result so far, as data
-"""
+"""The training scaler: train on more ranks, over other links, and see what a step consists of."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,11 +36,9 @@ _SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSt
 
 
 class TrainingScaler(Scaler):
-    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler.
-
-    Beside what came stands what `experiment.predict` says, once one rank was measured. The speedup is carried
-    on to GPUs of a cluster of the catalogue, for a model of 1.6 billion parameters.
-    """
+    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler. Beside what
+    came stands what `experiment.predict` says, once one rank was measured. The speedup is carried on to GPUs
+    of a cluster of the catalogue, for a model of 1.6 billion parameters."""
 
     AXIS, EXAMPLE, HEIGHT = "ranks", "TrainSteps", 280
 

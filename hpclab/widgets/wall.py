@@ -1,8 +1,4 @@
-"""The wall: a button by which a learner shows a lesson's points without a name, and everybody's figure.
-
-wall.offer(results, "05")           # under a measured figure; nothing where the class has no wall
-Wall()                              # for whoever teaches: it refreshes itself
-"""
+"""The wall: a button by which a learner shows a lesson's points without a name, and everybody's figure."""
 
 import os
 import time

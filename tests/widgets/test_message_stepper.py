@@ -3,6 +3,7 @@
 import pytest
 
 from hpclab import schedules
+from hpclab.figures import wording
 from hpclab.models.presets import PRESETS
 from hpclab.widgets import message_stepper
 from hpclab.widgets.message_stepper import MessageStepper
@@ -61,7 +62,7 @@ def test_every_choice_is_shown_and_what_is_said_of_a_slow_link_is_said_of_the_sa
                 said = stepper.note.value
                 assert "modelled" in said
                 assert "times as long" not in said or "and none of" not in said
-                assert message_stepper.words(algorithm).capitalize() in stepper.picture.value
+                assert wording.spelled(algorithm).capitalize() in stepper.picture.value
                 assert "slow link" in stepper.picture.value  # before anything is sent
 
 
