@@ -75,7 +75,7 @@ def control(kind: type, label: str, **traits: Any) -> Any:
 
 def button(label: str, tooltip: str, pressed: Callable[[], object] = bool, **traits: Any) -> Any:
     """A button that calls `pressed`."""
-    made = control(widgets.Button, label, tooltip=tooltip, **traits)
+    made = control(widgets.Button, label, tooltip=tooltip or None, **traits)
     made.on_click(lambda _button: pressed())
     return made
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
-from hpclab.figures.wording import counted
+from hpclab.figures.wording import counted, numbered
 from hpclab.results import Result, select
 
 _PAUSE = 0.1  # seconds between two reports of progress: more often than that nobody can read
@@ -40,8 +40,7 @@ class State:
             return self.ended
         progress = f", {self.done} of {self.total}" if self.total > 1 else ""
         after = f"; then {', '.join(map(str, self.waiting))}" if self.waiting else ""
-        point = counted(self.count, self.axis.removesuffix("s"))
-        return f"{point}: {self.stage or 'beginning'}{progress}{after}."
+        return f"{numbered(self.count, self.axis)}: {self.stage or 'beginning'}{progress}{after}."
 
     @property
     def spoken(self) -> str:

@@ -39,8 +39,8 @@ class Scaler(Explorer):
         if not all(hasattr(experiment, word) for word in ("measure", "fit", "mine", self.AXIS)):
             raise ValueError(f"{name} needs an experiment, such as {self.EXAMPLE}(), not {experiment!r:.60}.")
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
-        self._points = sorted(getattr(experiment, self.AXIS))
-        self._most = max(2, *self._points)
+        self._counts = sorted(getattr(experiment, self.AXIS))
+        self._most = max(2, *self._counts)
         self._timer: threading.Timer | None = None
         self._taking = threading.RLock()
         self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
@@ -102,10 +102,10 @@ class Scaler(Explorer):
         self.forget()
 
     def _run_controls(self) -> dict[str, Any]:
-        every = ", ".join(map(str, self._points))
+        every = ", ".join(map(str, self._counts))
         self._count = control(widgets.IntSlider, self.AXIS.capitalize(), value=1, min=1, max=self._most)
         self._here = button("", "", lambda: self.run(self._count.value), button_style="primary")
-        self._sweep = button("Sweep all", f"Run at {every} {self.AXIS}", lambda: self.run(*self._points))
+        self._sweep = button("Sweep all", f"Run at {every} {self.AXIS}", lambda: self.run(*self._counts))
         cancel = button("Cancel", "End what runs; keep what was measured", self.cancel)
         return {self.AXIS: self._count, "here": self._here, "sweep": self._sweep, "cancel": cancel}
 
@@ -119,9 +119,8 @@ class Scaler(Explorer):
         return self.prediction is None or self.prediction.decided
 
     def adapt(self, changed: str) -> None:
-        one = self.AXIS.removesuffix("s")
-        self._here.description = f"Run at {wording.counted(self._count.value, one)}"
-        self._here.tooltip = f"Measure here: {wording.counted(self._count.value, one)}"
+        here = wording.numbered(self._count.value, self.AXIS)
+        self._here.description, self._here.tooltip = f"Run at {here}", f"Measure here: {here}"
         if changed == self.AXIS:
             self._rest()
             if self._decided():
@@ -151,8 +150,10 @@ class Scaler(Explorer):
                 self._take_results()
                 self.forget()
                 self.redraw()
-            said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
-            self._say(said, spoken, bool(self._trouble or state.failed))
+            if self._trouble:
+                self._say(self._trouble, urgent=True)
+            else:
+                self._say(state.sentence, state.spoken, urgent=state.failed)
 
     def _take_results(self) -> None:
         """Take in the Results of this experiment, if they may be seen."""

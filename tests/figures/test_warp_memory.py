@@ -144,7 +144,7 @@ def test_a_long_source_scrolls_and_keeps_its_height():
 
 
 def test_colours_run_from_dark_to_light():
-    lightness = [style._luminance(*(int(lanes.colour(n)[k : k + 2], 16) for k in (1, 3, 5))) for n in LANES]
+    lightness = [style._luminance(*bytes.fromhex(lanes.colour(lane)[1:])) for lane in LANES]
     assert lightness == sorted(lightness)
 
 
