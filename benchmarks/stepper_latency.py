@@ -17,7 +17,7 @@ import threading
 from hpclab.widgets.message_stepper import MessageStepper
 threads = {thread.name for thread in threading.enumerate()}
 stepper = MessageStepper()
-stepper.ranks.value = 16
+stepper.controls["ranks"].value = 16
 stepper
 """
 
@@ -40,12 +40,12 @@ def main():
         page.get_by_role("slider", name="Step").focus()
         page.keyboard.press("Home")
         page.get_by_role("button", name="Play or pause").click()
-        browsers.until(lambda: notebook.evaluate("stepper.step.value") >= 3, "three steps are played")
+        browsers.until(lambda: notebook.evaluate("stepper.at.step") >= 3, "three steps are played")
         page.get_by_role("button", name="Play or pause").click()
-        stopped = notebook.evaluate("stepper.step.value")
+        stopped = notebook.evaluate("stepper.at.step")
         time.sleep(3)
         played = {
-            "stays_paused": notebook.evaluate("stepper.step.value") - stopped <= 1,
+            "stays_paused": notebook.evaluate("stepper.at.step") - stopped <= 1,
             "threads_left": notebook.evaluate(  # but for the one in which JupyterLab serves widgets
                 "sorted({t.name for t in threading.enumerate() if t.name[:8] != 'subshell'} - threads)"
             ),

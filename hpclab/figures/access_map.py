@@ -1,7 +1,5 @@
-"""Which lane touched which item of an array: items across, a row for each of a warp's requests in time.
-
-A warp that reads neighbours gives solid rows; threads with a stretch each give rows like combs.
-"""
+"""Which lane touched which item of an array: items across, a row for each of a warp's requests in time. A
+warp that reads neighbours gives solid rows; threads with a stretch each give rows like combs."""
 
 import statistics
 from collections.abc import Sequence

@@ -11,7 +11,6 @@ from hpclab.figures import style, wording
 from hpclab.figures.roofline import kind
 from hpclab.figures.roofline_points import Kernel, mark, series_marks
 from hpclab.models.device import Device
-from hpclab.units import format_bytes
 
 
 def draw(ax: Axes, device: Device, under: Sequence[Kernel]) -> Axes:
@@ -25,25 +24,21 @@ def draw(ax: Axes, device: Device, under: Sequence[Kernel]) -> Axes:
         row, own = rows[kernel.name], series[kernel.series]
         middle = statistics.median(kernel.bandwidths)
         ax.hlines(row, 0, middle, own["color"], linewidth=1.5)
-        texts = (f"{kernel.name}: {_rate(one)}, {kernel.origin}" for one in kernel.bandwidths)
+        texts = (f"{kernel.name}: {wording.rate(one)}, {kernel.origin}" for one in kernel.bandwidths)
         style.plot(ax, kernel.bandwidths, [row] * len(kernel.bandwidths), mark(kernel, own), texts)
-        text = f"{_rate(middle)}, {middle / best:.0%}"
+        text = f"{wording.rate(middle)}, {middle / best:.0%}"
         ax.annotate(text, (1.03, row), xycoords=("axes fraction", "data"), va="center")
         said.append(f"{kernel.name}: {text} of achievable, {kernel.origin}.")
     for roof, side in zip(roofs[::-1], ("right", "left"), strict=False):
         ax.axvline(roof.bandwidth, color=style.INK, linestyle="-" if side == "left" else "--", linewidth=2)
-        words = f" {kind(roof, 'bandwidth')} {_rate(roof.bandwidth)} "
+        words = f" {kind(roof, 'bandwidth')} {wording.rate(roof.bandwidth)} "
         top: Any = {"xycoords": ("data", "axes fraction"), "ha": side, "color": style.MUTED}
         style.note(ax, words, (roof.bandwidth, 1), (0, 5), **top)
     ax.set(xlim=(0, 1.3 * roofs[0].bandwidth), ylim=(len(rows) - 0.5, -0.5), yticks=[*rows.values()])
     ax.set(yticklabels=[*rows], xlabel="Needed bytes per second")
-    ax.xaxis.set_major_formatter(lambda value, _: _rate(value) if value else "0")
+    ax.xaxis.set_major_formatter(lambda value, _: wording.rate(value) if value else "0")
     ax.locator_params("x", nbins=4)
     ax.grid(visible=False)
     origins = " and ".join(dict.fromkeys(kernel.origin for kernel in under))
     title = f"{device.title}: bytes per second, {origins}"
     return style.describe(ax, wording.doubted(title, *(k.doubt for k in under)), " ".join(said), above=1)
-
-
-def _rate(bandwidth: float) -> str:
-    return f"{format_bytes(bandwidth, binary=False)}/s"

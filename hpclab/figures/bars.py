@@ -1,6 +1,7 @@
 """Where the time went: a stacked bar for each node count, ranks × makespan high in rank-seconds."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from matplotlib.axes import Axes
 
@@ -16,31 +17,23 @@ Bars = Mapping[int, Mapping[str, float]]
 
 
 def rank_seconds(results: Sequence[Result]) -> dict[int, dict[str, float]]:
-    """Mean rank-seconds by component for each node count, from Results that name a component of a bar.
-
-    The mean over repeats, not the median: only means of the parts still sum to the mean of the whole.
-    """
-    parts: dict[int, dict[str, dict[tuple[str, int], float]]] = {}
+    """Mean rank-seconds by component for each node count, from Results that name a component of a bar. Means,
+    because only they still sum to the mean of the whole."""
+    parts: dict[int, dict[str, list[float]]] = {}
     for result in checks.instances("results", results, Result):
         if result.component in (*COMPONENTS, UNEXPLAINED):
-            repeats = parts.setdefault(result.parameters["nodes"], {}).setdefault(result.component, {})
-            repeats[result.run, result.repeat] = result.value
-    return {
-        nodes: {name: sum(v.values()) / len(v) for name, v in parts[nodes].items()} for nodes in sorted(parts)
-    }
+            bar = parts.setdefault(result.parameters["nodes"], {})
+            bar.setdefault(result.component, []).append(result.value)
+    return {nodes: {name: fmean(every) for name, every in parts[nodes].items()} for nodes in sorted(parts)}
 
 
 def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt: str = "") -> Axes:
-    """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`).
-
-    `doubt` is what `quality.doubt` says of the Results behind rank-seconds.
-    """
+    """Draw Results, or rank-seconds by component for each node count (see `rank_seconds`). `doubt` is what
+    `quality.doubt` says of the Results behind rank-seconds."""
     results = [] if isinstance(bars, Mapping) else checks.instances("bars", bars, Result)
     parts = bars if isinstance(bars, Mapping) else rank_seconds(results)
     for count, one in parts.items():
-        checks.number(unit, count, 0, 1e12)
-        for name, seconds in one.items():
-            checks.number(f"{name} at {count}", seconds, 0, 1e12, "rank-seconds")
+        checks.numbers(f"rank-seconds at {count}", [*one.values()], 0, 1e12)
     counts = sorted(parts)
     totals = {count: sum(parts[count].values()) for count in counts}
     top = max(totals.values(), default=0) or 1.0
@@ -56,9 +49,8 @@ def draw(ax: Axes, bars: Bars | Sequence[Result], *, unit: str = "nodes", doubt:
     title = "Where does the time go? No run yet"
     if counts and totals[counts[-1]]:
         title = f"At {wording.numbered(counts[-1], unit)}: {shares(columns[-1])}"
-    title += wording.unless_measured(
-        weakest(Origin.MEASURED, *(one.origin for one in results if one.component))
-    )
+    origins = (one.origin for one in results if one.component)
+    title += wording.unless_measured(weakest(Origin.MEASURED, *origins))
     answer = wording.doubted(title, quality.doubt(results), doubt)
     return style.describe(ax, answer, text or "Empty axes: run at a point to see its bar.")
 

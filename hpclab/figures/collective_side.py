@@ -33,26 +33,22 @@ def panel(
     sent: list[Sent], collective: str, adds: bool, nodes: bool, slowed: Sequence[tuple[int, int]]
 ) -> list[str]:
     """This step in numbers and the key; `slowed` are the pairs whose messages cross a slowed link."""
-    rows = []
-    if sent:
-        least, most = min(one.size for one in sent), max(one.size for one in sent)
-        size = f"{'up to ' if least < most else ''}{format_bytes(most)}{' each' * (len(sent) > 1)}"
-        rows.append(("", f"{wording.counted(len(sent), 'message')}, {size}"))
-    if slowed:
-        rows.append(("slow", f"slow link {_where(slowed)}"))
-    if worst := max((one.times for one in sent if one.shared), default=0.0):
-        rows.append(("shared", f"shared: up to {worst:.2g}× as long"))
-    if adds:
-        rows.append(("partial", "partial sum"))
-        rows.append(("done", "whole, to keep"))
-    else:
-        if collective == "all_to_all":
-            rows += [("input", "input"), ("partial", "on its way")]
-        rows.append(("done", "where it belongs"))
-    if nodes:
-        rows.append(("node", "one node"))
+    sizes, worst = [one.size for one in sent], max((one.times for one in sent if one.shared), default=0.0)
+    each = f"{'up to ' * (min(sizes) < max(sizes))}{format_bytes(max(sizes))}" if sent else ""
+    moves = collective == "all_to_all"
+    rows = {  # what is said of a kind of mark, where there is one
+        "": sent and f"{wording.counted(len(sent), 'message')}, {each}{' each' * (len(sent) > 1)}",
+        "slow": slowed and f"slow link {_where(slowed)}",
+        "shared": worst and f"shared: up to {worst:.2g}× as long",
+        "input": moves and "input",
+        "partial": "partial sum" if adds else moves and "on its way",
+        "done": "whole, to keep" if adds else "where it belongs",
+        "node": nodes and "one node",
+    }
     markup, y, line = [], 62.0, style.TEXT * 1.15
-    for kind, sentence in rows:
+    for kind, sentence in rows.items():
+        if not sentence:
+            continue
         indent = 36 if kind else 0
         lines = diagram.wrap(sentence, WIDTH - indent)
         markup += [_key(kind, LEFT, y - 6)] * bool(kind)
@@ -90,9 +86,3 @@ def _key(kind: str, x: float, y: float) -> str:
     high, fill = (9, PARTIAL) if kind == "partial" else (20, DONE if kind == "done" else INPUT)
     filled = diagram.box(x, y + 10 - high, 26, high, fill)
     return filled + diagram.box(x, y - 10, 26, 20, "none", stroke=style.INK)
-
-
-def words(name: str) -> str:
-    """The field's spelling of a collective or an algorithm."""
-    hyphens = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "halving_doubling"}
-    return name.replace("_", "-" if name in hyphens else " ")

@@ -1,8 +1,6 @@
-"""A collective step by step: ranks in an oval with their buffers, and messages as arrows.
-
-A part of a buffer is filled as high as the share of ranks whose values are summed in it; dark is what belongs
-to the rank's result. An arrow is thick where the message shared a link, and slowed links are dashed.
-"""
+"""A collective step by step: ranks in an oval with their buffers, and messages as arrows. A part of a buffer
+is filled as high as the share of ranks whose values are summed in it; dark is what belongs to the rank's
+result. An arrow is thick where the message shared a link, and slowed links are dashed."""
 
 import math
 from functools import cached_property
@@ -13,7 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab.figures import collective_side as side
-from hpclab.figures import diagram, style
+from hpclab.figures import diagram, style, wording
 from hpclab.models.schedule_time import ScheduleTime
 from hpclab.schedules import layout, place, replay
 from hpclab.units import format_bytes, format_seconds
@@ -78,8 +76,8 @@ class StepPicture:
         return tuple(zip(*(end[crosses].tolist() for end in pairs), strict=True))
 
     def title(self, step: int) -> str:
-        name = f"{side.words(self.schedule.algorithm)} {side.words(self.schedule.collective)}".capitalize()
-        steps = self.schedule.steps
+        schedule = self.schedule
+        name, steps = wording.algorithm_of(schedule.collective, schedule.algorithm), schedule.steps
         where = f"step {step} of {steps}" if step else f"before the first of {steps} steps"
         return f"{name}, {where}: {format_seconds(self.elapsed(step))} (modelled)"
 

@@ -46,10 +46,8 @@ def wrap(string: str, width: float, size: float = TEXT, bold: bool = False) -> l
 
 def document(title: str, description: str, body: Iterable[str], *, height: float) -> str:
     """An SVG that scales with its cell, its `title` drawn at the top and `description` for screen readers.
-
     The body starts below ``title_height(title)``. Ids are made unique: a page takes a pattern from the first
-    element with its id, and shows none where that one is hidden.
-    """
+    element with its id, and shows none where that one is hidden."""
     name = f"h{uuid.uuid4().hex[:8]}"
     inside = re.sub(r'( id="|url\(#)', rf"\1{name}-", "".join(body))
     lines = wrap(title, WIDTH, TITLE, bold=True)

@@ -103,9 +103,7 @@ def beside(ax: Axes, labels: Sequence[Label]) -> None:
 
 class FreeSpace:
     """The parts of `ax`, in points of its figure, that are clear of lines, marks and texts, and of `points`.
-
-    `beside` leaves it in ``vars(ax)["_hpclab_space"]`` for an overlay.
-    """
+    `beside` leaves it in ``vars(ax)["_hpclab_space"]`` for an overlay."""
 
     def __init__(self, ax: Axes, renderer: Any, points: Sequence[Any]) -> None:
         unit = renderer.points_to_pixels(1)
@@ -127,10 +125,8 @@ class FreeSpace:
 
     def find(self, point: Any, size: Any, also: Sequence[Bbox] = ()) -> tuple[Bbox, Any] | None:
         """The free box for a text of this `size` nearest to `point`, off the boxes `also`, and the end of its
-        line from the point, None right beside it. None without room.
-
-        A line that crosses a text or a mark, or worse, another line, is taken only for want of a better one.
-        """
+        line from the point, None right beside it. None without room. A line that crosses a text or a mark, or
+        worse, another line, is taken only for want of a better one."""
         (x, y), (width, height), frame = point, size, self.frame
         taken = numpy.array([box.extents for box in (*self.taken, *also)]).reshape(-1, 4)
         best, worth = None, 4

@@ -12,12 +12,8 @@ from hpclab.units import format_seconds
 
 
 def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *, title: str = "") -> Axes:
-    """A row for each `component` of the results (seconds), and a line at `predicted` seconds.
-
-    ValueError where there is nothing to draw.
-    """
-    if predicted is not None:
-        predicted = checks.number("predicted", predicted, 1e-12, 1e12, "s")
+    """A row for each `component` of the results (seconds), and a line at `predicted` seconds. ValueError
+    where there is nothing to draw."""
     rows: dict[str, list[Result]] = {}
     for result in checks.instances("results", results, Result):
         checks.number(f"{result.component}: {result.quantity}", result.value, 1e-12, 1e12, "s")
@@ -25,10 +21,12 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
     if not rows:
         raise ValueError("There is no result to draw yet: run the cells above first.")
     scales.logarithmic(ax, "x", "s", "Wall time")
-    for number, group in enumerate(rows.values()):
-        origins, doubt = dict.fromkeys(result.origin for result in group), quality.doubt(group)
-        for origin in origins:
+    said = []
+    for number, (name, group) in enumerate(rows.items()):
+        doubt = quality.doubt(group)
+        for origin in dict.fromkeys(result.origin for result in group):
             same = [result for result in group if result.origin is origin]
+            said.append(f"{name}: {_median(same)} ({origin})")
             mark = style.mark(origin, pale=bool(doubt) and origin is Origin.MEASURED)
             if origin is Origin.MODELLED:  # a short line across this axis
                 mark |= {"marker": "|", "markersize": 16}
@@ -45,10 +43,6 @@ def draw(ax: Axes, results: Sequence[Result], predicted: float | None = None, *,
     style.rows(ax, names, linespacing=1.1)
     ax.grid(visible=True, axis="x")
     ax.grid(visible=False, axis="y")
-    said = [
-        f"{name}: {_median([r for r in group if r.origin is origin])} ({origin})"
-        for name, group in rows.items() for origin in dict.fromkeys(result.origin for result in group)
-    ]  # fmt: skip
     if predicted:
         guess = format_seconds(predicted)
         style.vertical(ax, predicted, f"you predicted {guess}", style.COLOUR["prediction"])

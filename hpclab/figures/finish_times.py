@@ -3,8 +3,7 @@
 from matplotlib.axes import Axes
 
 from hpclab import checks
-from hpclab.figures import direct_labels, scales, style
-from hpclab.figures.collective_side import words
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.models.schedule_time import ScheduleTime
 from hpclab.units import format_seconds
 
@@ -28,6 +27,6 @@ def draw(ax: Axes, timing: ScheduleTime, healthy: ScheduleTime | None = None) ->
     ax.xaxis.set_major_formatter("{x:,.0f}")
     scales.duration(ax.yaxis, timing.time)
     direct_labels.at_right(ax, labels)
-    title = f"{words(schedule.algorithm)} {words(schedule.collective)}".capitalize()
+    title = wording.algorithm_of(schedule.collective, schedule.algorithm)
     title += f" on {schedule.ranks:,} ranks: {format_seconds(timing.time)} (modelled)"
     return style.describe(ax, title, " ".join(said))

@@ -24,8 +24,6 @@ class FinishedLike(Protocol):
 
 def draw(ax: Axes, jobs: Sequence[FinishedLike], predicted: float | None = None) -> Axes:
     """Draw `jobs`, first submitted on top, and a line `predicted` seconds after the first submission."""
-    if predicted is not None:
-        predicted = checks.number("predicted", predicted, 0, 1e9, "s")
     jobs = checks.instances("jobs", jobs, FinishedLike, "a job that has ended")
     known = [job for job in jobs if None not in (job.submitted, job.started, job.ended)]
     every = sorted(known, key=lambda job: (job.submitted, job.array_task or 0, job.id))

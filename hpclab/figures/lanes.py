@@ -1,8 +1,6 @@
-"""The 32 lanes of a warp as boxes, memory below them in rows of 128 bytes, and the colours that join the two.
-
-In global memory a row is a line of four sectors, hatched where no lane asked. In shared memory a row is
-one word of each of the 32 banks, and the bars below count the different words in a bank, served in turn.
-"""
+"""The 32 lanes of a warp as boxes, and memory below them in rows of 128 bytes: lines of four sectors, hatched
+where no lane asked; or in shared memory one word of each of the 32 banks, and below it a bar of the different
+words in a bank, which are served in turn."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

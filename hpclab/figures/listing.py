@@ -33,9 +33,7 @@ def height(source: str, columns: int = 1) -> float:
     return (len(window(source, 1, columns)) + 1.3) * ROW
 
 
-def draw(
-    top: float, source: str, line: int, costs: Mapping[str, Mapping[int, str]], heading: str = "the kernel"
-) -> str:
+def draw(top: float, source: str, line: int, costs: Mapping[str, Mapping[int, str]], heading: str) -> str:
     """The listing at `top`; `costs` are columns: by heading, the text beside a line."""
     ends = [style.WIDTH - 6 - _COLUMN * place for place in reversed(range(len(costs)))]
     markup = [diagram.text(0, top + ROW * 0.8, heading, colour=style.MUTED)]

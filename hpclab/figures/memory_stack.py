@@ -21,14 +21,10 @@ _COLOURS = {  # from the bottom up: what does not depend on the batch, then what
 
 def draw(ax: Axes, bars: Mapping[str, Memory], capacity: float = 0.0, *, title: str = "") -> Axes:
     """A bar of bytes for each name; `capacity` bytes are a line (0: none). ValueError for an empty mapping.
-
-    Without a `title` the answer is whether the fullest of them fits.
-    """
-    for name, memory in checks.instance("bars", bars, Mapping).items():
-        checks.instance(name, memory, Memory)
+    Without a `title` the answer is whether the fullest of them fits."""
+    checks.instances("bars", checks.instance("bars", bars, Mapping).values(), Memory)
     if not bars:
         raise ValueError("There is no memory to draw yet: give a name and a Memory for each bar.")
-    checks.number("capacity", capacity, 0, 1e18, "bytes")
     total = max(memory.total for memory in bars.values())
     top, attributes = max(capacity, total), {kind: style.part(name) for kind, name in _COLOURS.items()}
     kinds = {name: asdict(memory) for name, memory in bars.items()}

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 
 from hpclab import checks, quality
 from hpclab.figures import direct_labels, scales, style, wording
-from hpclab.figures.collective_side import words
 from hpclab.figures.direct_labels import Label
 from hpclab.models import presets
 from hpclab.models.communication import Fabric, Job, predict
@@ -30,24 +29,18 @@ _OTHERS = (*dict.fromkeys(colour for colour in COLOURS.values() if colour != "#8
 
 @dataclass(frozen=True)
 class Line:
-    """A modelled curve: `seconds` at `sizes` bytes; `algorithm` gives its colour."""
+    """A modelled curve: `seconds` at two or more `sizes` in bytes; `algorithm` gives its colour."""
 
     label: str
     sizes: tuple[float, ...]
     seconds: tuple[float, ...]
     algorithm: str = ""
 
-    def __post_init__(self) -> None:
-        sizes = checks.numbers(f"size of {self.label}", self.sizes, 1, 2**60, "bytes")
-        times = checks.numbers(f"time of {self.label}", self.seconds, 1e-12, 1e9, "s")
-        if len(sizes) != len(times) or len(sizes) < 2:
-            raise ValueError(f"The line {self.label} needs a time for each of at least two sizes.")
-
 
 def line(name: str, time: Callable[[float], Any], sizes: Iterable[float]) -> Line:
     """The curve of `time(size)`; `name` is an algorithm or a label."""
     every = tuple(sorted(set(sizes)))
-    label = f"{words(name)}, predicted" if name in COLOURS else name
+    label = f"{wording.spelled(name)}, predicted" if name in COLOURS else name
     return Line(label, every, tuple(float(time(size)) for size in every), name)
 
 
@@ -68,17 +61,13 @@ def draw(
     ax: Axes, lines: Sequence[Line], points: Sequence[Result] = (), *,
     title: str = "", crossing: float | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw modelled `lines`, and `points`: Results of quantity "time" with a parameter "bytes".
-
-    Points of several algorithms have their colour and name. `crossing` is the size in bytes at which the two
-    best lines cross. ValueError where there is nothing to draw, or a Result is no time of a size.
-    """
+    """Draw modelled `lines`, and `points`: Results of quantity "time" with a parameter "bytes". Points of
+    several algorithms have their colour and name. `crossing` is the size in bytes at which the two best lines
+    cross. ValueError where there is nothing to draw, or a Result is no time of a size."""
     checks.instances("lines", lines, Line)
-    crossing = checks.number("crossing", 0 if crossing is None else crossing, 0, 2**60, "bytes")
     for point in checks.instances("points", points, Result):
         if point.quantity != "time" or not point.value > 0 or "bytes" not in point.parameters:
             raise ValueError(f"Only times of a size are drawn here, not {point.quantity} = {point.value}.")
-        checks.number("A Result's size", point.parameters["bytes"], 1, 2**60, "bytes")
     sizes = [size for line in lines for size in line.sizes] + [point.parameters["bytes"] for point in points]
     times = [time for line in lines for time in line.seconds] + [point.value for point in points]
     if not sizes or min(sizes) == max(sizes):
@@ -101,13 +90,14 @@ def draw(
         names = _marks(ax, same, COLOURS.get(algorithm, "") if len(algorithms) > 1 else "")
         labels += names * (len(algorithms) > 1)
     direct_labels.at_right(ax, labels)
-    crossed = min(sizes) < crossing < max(sizes)
-    if crossed:
+    crossed = crossing is not None and min(sizes) < crossing < max(sizes)
+    if crossing and crossed:
         style.vertical(ax, crossing, f"{format_bytes(crossing)}: here the best one changes")
     style.key(ax, [*(point.origin for point in points), *[Origin.MODELLED] * bool(lines)])
     counts = {origin: sum(point.origin is origin for point in points) for origin in Origin}
     text = " ".join([*said, *(f"{count} {origin} points." for origin, count in counts.items() if count)])
-    text += f" The best algorithm changes at {format_bytes(crossing)}." * bool(crossing)
+    if crossing:
+        text += f" The best algorithm changes at {format_bytes(crossing)}."
     return style.describe(ax, wording.doubted(title, quality.doubt(points)), text, above=int(crossed))
 
 
@@ -120,7 +110,7 @@ def _marks(ax: Axes, points: Sequence[Result], colour: str) -> list[Label]:
             sizes = [point.parameters["bytes"] for point in same]
             style.plot(ax, sizes, [point.value for point in same], mark, map(_tip, same))
             ends = [p.value for p in same if p.parameters["bytes"] == max(sizes)]
-            name = words(same[0].parameters.get("algorithm", "")) or "library"
+            name = wording.spelled(same[0].parameters.get("algorithm", "")) or "library"
             text = f"{name}, {origin}"
             names.append(Label(max(sizes), statistics.median(ends), text, colour or style.INK))
     return names

@@ -16,9 +16,7 @@ def draw(
     joined: int = 0, wanted: int = 0,
 ) -> str:  # fmt: skip
     """HTML of cluster.slurm's `nodes` and this pool's `jobs`; without Slurm, of the pool's `workers`.
-
-    `joined` of `wanted` nodes have joined the pool. Jobs that wait are listed with Slurm's reason.
-    """
+    `joined` of `wanted` nodes have joined the pool. Jobs that wait are listed with Slurm's reason."""
     rows = {"Nodes": [box(f"process {one.pid}", f"rank {one.rank}", "compute") for one in workers[:_MOST]]}
     if jobs or nodes:
         on: dict[str, list[Any]] = {node.name: [] for node in nodes}

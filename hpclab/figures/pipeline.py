@@ -1,7 +1,5 @@
-"""A pipeline over time: ranks down, a box for each micro-batch's forward and backward, the bubble white.
-
-A rank's later chunks are paler; at the right stands how many micro-batches' activations it holds at most.
-"""
+"""A pipeline over time: ranks down, a box for each micro-batch's forward and backward, the bubble white. A
+rank's later chunks are paler; at the right stands how many micro-batches' activations it holds at most."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -36,7 +34,7 @@ def compare(above: PipelineTime, below: PipelineTime) -> Figure:
 def draw(ax: Axes, timing: PipelineTime, *, until: float = 0.0) -> Axes:
     """Draw `timing` on a time axis of at least `until` seconds; of more than MOST ranks some are drawn."""
     pipeline = checks.instance("timing", timing, PipelineTime).pipeline
-    span = max(checks.number("until", until, 0, 1e12, "seconds"), timing.makespan)
+    span = max(until, timing.makespan)
     shown = style.some(pipeline.ranks, MOST)
     ax.barh(range(len(shown)), timing.makespan, 0.8, facecolor=style.GROUND, edgecolor=style.GRID)
     _boxes(ax, timing, shown, _DIGIT * len(f"{pipeline.micro_batches - 1}") * span / _ACROSS)

@@ -16,9 +16,7 @@ WITHIN = 0.1  # the band that is shaded
 
 def draw(ax: Axes, tables: Mapping[str, Sequence[PredictedRow]]) -> Axes:
     """A cross for each placed row of `tables` that is a time or a rate: predicted over published time.
-
-    ValueError where there is none.
-    """
+    ValueError where there is none."""
     labels, errors = list[direct_labels.Label](), list[float]()
     ax.axhspan(1 - WITHIN, 1 + WITHIN, color=style.GRID, alpha=0.6, linewidth=0)
     ax.axhline(1, color=style.COLOUR["ideal"], linewidth=1.2)

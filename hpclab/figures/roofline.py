@@ -1,7 +1,5 @@
-"""The roofline of a device with kernels under it, both axes logarithmic and the same for every precision.
-
-The peak is solid, the achievable roof dashed. A kernel without operations is drawn by `bandwidth` instead.
-"""
+"""The roofline of a device, the peak solid and the achievable roof dashed, with kernels under it. The axes
+are the same for every precision. A kernel without operations is drawn by `bandwidth` instead."""
 
 import math
 import statistics
@@ -20,7 +18,7 @@ from hpclab.figures.overlay import Overlay
 from hpclab.figures.roofline_points import HIGH, LOW, Kernel, mark, series_marks
 from hpclab.models.device import PRECISIONS, Device, Roof
 from hpclab.results import Origin
-from hpclab.units import format_bytes, format_flops
+from hpclab.units import format_flops
 
 Series = Mapping[str, dict[str, Any]]  # as `series_marks` gives them
 
@@ -80,7 +78,7 @@ def ridge_of(roof: Roof) -> str:
 
 def _bandwidths(ax: Axes, pair: Sequence[Roof]) -> None:
     """Write the roofs' bandwidths above the slope, turned as it is."""
-    words = [f"{format_bytes(r.bandwidth, binary=False)}/s {kind(r, 'bandwidth')}" for r in pair]
+    words = [f"{wording.rate(r.bandwidth)} {kind(r, 'bandwidth')}" for r in pair]
     end = max(pair[0].ridge, 4 * LOW)
     logarithms = offset_copy(ax.transLimits + ax.transAxes, ax.get_figure(root=True), -12, -5, "points")
     ax.text(
@@ -139,7 +137,7 @@ def _said(device: Device, roofs: Sequence[Roof], every: Sequence[Kernel]) -> str
 
 
 def _both(rate: float, bandwidth: float) -> str:
-    return f"{format_flops(rate, per_second=True)}, {format_bytes(bandwidth, binary=False)}/s"
+    return f"{format_flops(rate, per_second=True)}, {wording.rate(bandwidth)}"
 
 
 def _figures(value: float) -> str:

@@ -69,8 +69,7 @@ def mark(kernel: Kernel, series: dict[str, Any]) -> dict[str, Any]:
 def kernels(results: Sequence[Result]) -> list[Kernel]:
     """A Kernel for each ladder, step and origin of KernelLadder's Results, with all its repeats."""
     found: dict[tuple[str, Origin], list[Result]] = {}
-    results = checks.instances("results", results, Result)
-    for result in results:
+    for result in checks.instances("results", results, Result):
         count = result.parameters
         if result.quantity == "time" and result.value > 0 and {"step", "bytes", "flops"} <= set(count):
             name = f"{count.get('ladder', '')}, {count['step']}".removeprefix(", ")

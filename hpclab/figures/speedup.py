@@ -1,10 +1,9 @@
-"""The speedup figure: every repeat that was measured or emulated, and modelled curves.
-
-Curves are dashed beyond the runs they were fitted to, with a band of uncertainty. A vertical line is the
-machine's core count: beyond it nodes share cores, so that measured points flatten and emulated ones need not.
-"""
+"""The speedup figure: every repeat that was measured or emulated, and modelled curves, dashed beyond the runs
+they were fitted to. Beyond the machine's core count nodes share cores: measured points flatten, emulated ones
+need not."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -28,16 +27,14 @@ def draw(
     title: str | None = None, named: bool = True,
 ) -> Axes:  # fmt: skip
     """Draw the speedups of `runs`: makespans by the parameter `along`, or those of kinds of work by label.
-
-    Axes go to `most` (default: the largest count), logarithmic from 17 up. `cores` are those of the machine
-    (default: what the Results say). `prediction` is the learner's (number, speedup), or (number, None). The
-    default `title` is the answer. `named=False` leaves the margin to the labels of `over`.
-    """
-    groups = _groups(runs, along)
+    Axes go to `most` (default: the largest count). `cores` are those of the machine (default: what the
+    Results say). `prediction` is the learner's (number, speedup or None). The default `title` is the answer.
+    `named=False` leaves the margin to the labels of `over`."""
+    groups = _groups(runs)
     points = {label: speedups(group, along) for label, group in groups.items()}
     everything = [point for group in points.values() for point in group]
     most = most or max([2, *(point.parameters[along] for point in everything)])
-    guess = _predicted(prediction)
+    guess: Prediction = (prediction[0], prediction[1]) if prediction and prediction[1] is not None else None
     if cores is None:
         cores = max((p.environment["cores"] for p in everything if "cores" in p.environment), default=None)
     scales.counts(ax, most, f"{along[:1].upper()}{along[1:]}")
@@ -53,13 +50,13 @@ def draw(
         )  # fmt: skip
     for curve in curves:
         _curve(ax, curve)
-    works = {label: style.COLOUR[WORK[number % len(WORK)]] for number, label in enumerate(points)}
-    works = works if len(works) > 1 else {}
-    medians: dict[tuple[str, Origin], dict[int, float]] = {}
+    works = {label: style.COLOUR[work] for label, work in zip(points, cycle(WORK)) if len(points) > 1}
+    medians = {
+        (label, origin): middle
+        for label, group in points.items() for origin in Origin if (middle := typical(group, along, origin))
+    }  # fmt: skip
     for label, group in points.items():
         _marks(ax, label, group, along, works.get(label, style.INK), pale=bool(quality.doubt(groups[label])))
-        found = {origin: typical(group, along, origin) for origin in Origin}
-        medians |= {(label, origin): middle for origin, middle in found.items() if middle}
     if guess is not None and named:
         count, height = guess[0], min(guess[1], ax.get_ylim()[1])
         ax.plot([count, most], [height, height], ":", color=style.COLOUR["prediction"], linewidth=1.6)
@@ -77,10 +74,8 @@ def over(
     ax: Axes, most: int, curves: Sequence[Curve] = (), what_if: Curve | None = None,
     cursor: int | None = None, prediction: Prediction = None,
 ) -> Overlay:  # fmt: skip
-    """The overlay of a figure drawn up to `most` and ``named=False``: cursor, what-if, prediction, labels.
-
-    Values of the curves are read out at `cursor`, else at their end.
-    """
+    """The overlay of a figure drawn up to `most` and ``named=False``; its labels say what the curves are at
+    `cursor`, else at their end."""
     layer = Overlay(ax)
     shown = [*curves, what_if] if what_if is not None else curves
     if what_if is not None:
@@ -96,23 +91,12 @@ def over(
     return layer
 
 
-def _predicted(prediction: object) -> Prediction:
-    """A learner's (number, speedup); None for none, or for (number, None). ValueError for anything else."""
-    if prediction is None or (isinstance(prediction, tuple) and prediction[1:] == (None,)):
-        return None
-    if not isinstance(prediction, tuple | list) or len(prediction) != 2:
-        raise ValueError(f"prediction must be (number, speedup), not {checks.shown(prediction)}.")
-    number = checks.integer("The number predicted for", prediction[0], 1, 1_000_000)
-    return number, checks.number("The predicted speedup", prediction[1], 0, 1e12, "×")
-
-
 def times(value: float) -> str:
     """A speedup as text: 1.9×, 0.72×, 34×."""
     return f"{value:.0f}×" if value >= 9.95 else f"{value:.1f}×" if value >= 0.95 else f"{value:.2f}×"
 
 
-def _groups(runs: object, along: str) -> dict[str, list[Result]]:
-    checks.instance("along", along, str, "the name of a parameter, such as threads")
+def _groups(runs: object) -> dict[str, list[Result]]:
     if isinstance(runs, Mapping):
         return {label: checks.instances(f"runs of {label}", group, Result) for label, group in runs.items()}
     return {"": checks.instances("runs", runs, Result, "a Result, or Results by label")}

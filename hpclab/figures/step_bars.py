@@ -1,7 +1,5 @@
 """What a training step consists of: a bar for each number of ranks, what came beside what was predicted.
-
-Hidden communication takes no time of its own: it is a pattern on the part of computing that hides it.
-"""
+Hidden communication takes no time of its own: it is a pattern on the part of computing that hides it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -43,10 +41,8 @@ def parts(results: Sequence[Result]) -> dict[tuple[int, bool], dict[str, float]]
 
 
 def draw(ax: Axes, results: Sequence[Result]) -> Axes:
-    """Bars of the "seconds" in `results`: at each number of ranks what came, and paler what is modelled.
-
-    The title says where the time goes at the most ranks that were run, else that are modelled.
-    """
+    """Bars of the "seconds" in `results`: at each number of ranks what came, and paler what is modelled. The
+    title says where the time goes at the most ranks that were run, else that are modelled."""
     bars = parts(results)
     counts = sorted({ranks for ranks, _ in bars})
     both = [ranks for ranks in counts if {(ranks, True), (ranks, False)} <= bars.keys()]

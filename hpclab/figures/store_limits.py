@@ -9,7 +9,6 @@ from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store, predict
 from hpclab.results import Result
-from hpclab.units import format_bytes
 
 _LEAST = 2e5  # B/s: half of what files of 4 KiB bring at 100 opens/s
 CLIENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -26,13 +25,13 @@ def draw(ax: Axes, most: float, results: Sequence[Result] = ()) -> Axes:
     ax.set_xticks(doublings, [f"{clients}" for clients in doublings])
     ax.minorticks_off()
     for one in found:
-        tip = f"{rate(one.value)}, {one.origin}: {one.condition}"
+        tip = f"{wording.rate(one.value)}, {one.origin}: {one.condition}"
         style.plot(ax, one.parameters["clients"], one.value, style.mark(one.origin), [tip])
     style.key(ax, [one.origin for one in found])
     if legend := ax.get_legend():
         legend.set_loc("lower right")  # limits run along the top
     style.root(ax).set_layout_engine("constrained", rect=(0, 0, 0.72, 1))
-    values = "; ".join(f"{one.parameters['clients']}: {rate(one.value)}" for one in found)
+    values = "; ".join(f"{one.parameters['clients']}: {wording.rate(one.value)}" for one in found)
     return style.describe(ax, " ", f"Bandwidth by number of clients. {values or 'Nothing is measured'}.")
 
 
@@ -43,7 +42,7 @@ def over(ax: Axes, store: Store, reading: Reading) -> Overlay:
     layer.line(CLIENTS, curve, style.COLOUR["modelled"])
     layer.vertical(reading.clients, f"{reading.clients}")
     layer.mark(reading.clients, predict(store, reading).bandwidth)
-    labels = [direct_labels.Label(CLIENTS[-1], curve[-1], f"modelled:\n{rate(curve[-1])}")]
+    labels = [direct_labels.Label(CLIENTS[-1], curve[-1], f"modelled:\n{wording.rate(curve[-1])}")]
     limits = {
         "servers": [sum(server.bandwidth for server in store.servers)] * len(CLIENTS),
         "clients' links": [store.link * clients for clients in CLIENTS],
@@ -63,10 +62,5 @@ def said(store: Store, reading: Reading) -> str:
     """What so many clients get, and what binds."""
     at = predict(store, reading)
     verb = "bind" if at.bound.endswith("s") else "binds"
-    came = f"{rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"
+    came = f"{wording.rate(at.bandwidth)}, {at.files_per_second:,.0f} files/s"
     return f"{wording.counted(reading.clients, 'client')}: {came}; {at.bound} {verb} (modelled)"
-
-
-def rate(value: float) -> str:
-    """``"50 MB/s"`` from a number of bytes/s."""
-    return f"{format_bytes(value, binary=False)}/s"

@@ -1,8 +1,6 @@
-"""Colours by meaning (Okabe-Ito), marks by origin, and figures as SVG that a screen reader can read.
-
-Colour is never the only carrier: the shape of a mark tells its origin, stacked parts have a pattern and a
-label. Charts are matplotlib's, in ``hpclab.mplstyle``. Sizes are CSS pixels: 96 an inch, 4/3 a point.
-"""
+"""Colours by meaning (Okabe-Ito), marks by origin, and figures as SVG that a screen reader can read. Colour
+is never the only carrier: the shape of a mark tells its origin, stacked parts have a pattern and a label.
+Charts are matplotlib's, in ``hpclab.mplstyle``. Sizes are CSS pixels: 96 an inch, 4/3 a point."""
 
 import contextlib
 import functools
@@ -85,10 +83,8 @@ def _luminance(*channels: int) -> float:
 
 
 def mark(origin: Origin | str, colour: str = "", *, pale: bool = False) -> dict[str, Any]:
-    """Arguments of ``ax.plot`` for a mark whose shape says where a number came from.
-
-    `pale` is for what was measured and is in doubt.
-    """
+    """Arguments of ``ax.plot`` for a mark whose shape says where a number came from. `pale` is for what was
+    measured and is in doubt."""
     origin = Origin(origin)
     if not colour or origin in (Origin.RECORDED, Origin.PUBLISHED):
         colour = COLOUR.get(origin, "#000000")
@@ -168,10 +164,8 @@ def figure(height: float = 430) -> tuple[Figure, Axes]:
 
 
 def describe(ax: Axes, title: str, text: str, *, above: int = 0) -> Axes:
-    """Give `ax` its `title`, with `above` lines free below it, and `text` for screen readers.
-
-    A notebook then shows the figure as `svg`.
-    """
+    """Give `ax` its `title`, with `above` lines free below it, and `text` for screen readers. A notebook then
+    shows the figure as `svg`."""
     whole = root(ax)
     written = ax.set_title(title, loc="left", wrap=True, pad=10 + 20 * above)
     if whole.axes == [ax]:  # as far left as the figure goes, so that it seldom takes a second line

@@ -1,7 +1,5 @@
-"""What happened when: ranks down, time across, every kind of event in its colour and pattern.
-
-Where two events overlap on a rank, the kind that stands first in ``trace.KINDS`` is seen, as in bars.
-"""
+"""What happened when: ranks down, time across, every kind of event in its colour and pattern. Where two
+events overlap on a rank, the kind that stands first in ``trace.KINDS`` is seen, as in bars."""
 
 from collections.abc import Sequence
 
@@ -22,9 +20,8 @@ _PART = {kind: name for name, kinds in COMPONENTS.items() for kind in kinds}
 
 def draw(ax: Axes, trace: Trace, *, doubt: str = "", title: str = "", names: Sequence[str] = ()) -> Axes:
     """Draw `trace`; the title says where the time went, or `doubt`, what `quality.doubt` says of its tasks.
-
-    `names` are those of its ranks. Of more than MOST some are drawn. ValueError where nothing happened in it.
-    """
+    `names` are those of its ranks. Of more than MOST some are drawn. ValueError where nothing happened in
+    it."""
     checks.instance("trace", trace, Trace)
     if not trace.events or not trace.ranks or not trace.makespan:
         raise ValueError("This trace holds no event yet: run something first, such as pool.map(task, items).")
@@ -46,9 +43,7 @@ def draw(ax: Axes, trace: Trace, *, doubt: str = "", title: str = "", names: Seq
 
 def rows(ax: Axes, trace: Trace, shown: Sequence[int], **names: str) -> int:
     """Draw the events of the ranks `shown`, first on top, and a legend above, whose lines are returned.
-
-    `names` are words for kinds of events. What stands in `ax` already with a label is in the legend too.
-    """
+    `names` are words for kinds of events. What stands in `ax` already with a label is in the legend too."""
     lines, words = ax.get_legend_handles_labels()
     found: dict[tuple[str, int], list[Event]] = {}
     for event in trace.events:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpclab import checks
-from hpclab.figures import direct_labels, scales, style
+from hpclab.figures import direct_labels, scales, style, wording
 from hpclab.results import Origin
 from hpclab.units import format_bytes, format_seconds
 from hpclab.validation.score import PredictedRow
@@ -22,9 +22,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 def draw(ax: Axes, groups: Mapping[str, Sequence[PredictedRow]]) -> Axes:
     """Draw one to four `groups` of rows by label, all of one unit; rows that are not placed have no line.
-
-    ValueError where there is nothing to draw, or times and bandwidths together.
-    """
+    ValueError where there is nothing to draw, or times and bandwidths together."""
     checks.instance("groups", groups, Mapping, "rows by label")
     rows = [one for group in groups.values() for one in checks.instances("groups", group, PredictedRow)]
     units = {one.observation.unit for one in rows}
@@ -77,9 +75,6 @@ def _group(ax: Axes, label: str, group: Sequence[PredictedRow], colour: str) -> 
 
 
 def _tip(label: str, one: PredictedRow) -> str:
-    def written(value: float) -> str:
-        seconds = one.observation.unit == "s"
-        return format_seconds(value) if seconds else f"{format_bytes(value, binary=False)}/s"
-
+    written = format_seconds if one.observation.unit == "s" else wording.rate
     tip = f"{label}, {format_bytes(one.observation.size)}: published {written(one.observation.value)}"
     return tip if one.value is None else f"{tip}, predicted {written(one.value)}"

@@ -1,7 +1,5 @@
 """The class's wall: everybody's speedups, faint, with the median in bold; and the class's use of the queue.
-
-Measured points stand left of their count and emulated ones right of it, spread so that all are seen.
-"""
+Measured points stand left of their count and emulated ones right of it, spread so that all are seen."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +19,9 @@ _GOLDEN = 0.618  # whose multiples, without their whole part, fill a width evenl
 
 
 def draw(ax: Axes, shared: Sequence[Sequence[Result]], along: str = "nodes") -> Axes:
-    """Draw each learner's Results of a speedup by the parameter `along`.
-
-    Those with ``environment["doubt"]`` are pale and not in the median. The axes end at the largest count that
-    two learners have, so that one alone cannot move them.
-    """
+    """Draw each learner's Results of a speedup by the parameter `along`. Those with ``environment["doubt"]``
+    are pale and not in the median. The axes end at the largest count that two learners have, so that one
+    alone cannot move them."""
     people = [kept for one in shared if (kept := [point for point in one if along in point.parameters])]
     largest = sorted((max(point.parameters[along] for point in one) for one in people), reverse=True)
     most, who = max([4, *largest[:2][-1:]]), wording.counted(len(people), "learner")

@@ -4,13 +4,11 @@ import re
 from collections.abc import Callable, Sequence
 from html import escape
 
-import ipywidgets as widgets
-
 from hpclab.course import Lesson, lessons
 from hpclab.figures import style
 from hpclab.machine import Machine, probe
 from hpclab.machine.capability import capabilities, for_lesson
-from hpclab.widgets.explorer import Explorer, control
+from hpclab.widgets.explorer import Explorer, button
 
 _SIGN = {"yes": "●", "partly": "◐", "no": "○"}  # filled, half, open: the colour only repeats it
 _COLOUR = {"yes": style.COLOUR["storage"], "partly": style.COLOUR["queue wait"], "no": style.MUTED}
@@ -27,21 +25,27 @@ _CSS = f"""<style>
 </style>"""
 
 
-def table(describe: Callable[[], Machine] = probe) -> Explorer:
-    """The capability table of the machine that `describe()` gives, with the course's lessons.
+class CapabilityTable(Explorer):
+    """The capability table of the machine that `describe_machine()` gives, with the course's lessons. "Look
+    again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows."""
 
-    "Look again" asks the machine once more: a GPU driver loaded or a Slurm installed meanwhile then shows.
-    """
-    again = control(widgets.Button, "Look again", tooltip="Ask this machine once more")
-    course = list(lessons())
-    shown = Explorer([], draw=lambda: markup(describe(), course), under=[{"again": again}])
+    def __init__(self, describe_machine: Callable[[], Machine]) -> None:
+        self._machine, self._lessons = describe_machine, [*lessons()]
+        super().__init__(
+            [], under=[{"again": button("Look again", "Ask this machine once more", self._again)}]
+        )
 
-    def ask_again(_button: object) -> None:
-        shown.forget()
-        shown.redraw()
+    def draw(self) -> str:
+        return markup(self._machine(), self._lessons)
 
-    again.on_click(ask_again)
-    return shown
+    def _again(self) -> None:
+        self.forget()
+        self.redraw()
+
+
+def table() -> CapabilityTable:
+    """What this machine can do."""
+    return CapabilityTable(probe)
 
 
 def markup(machine: Machine, found: Sequence[Lesson]) -> str:

@@ -1,29 +1,27 @@
 """Controls around a picture: what every lesson's widget is made of.
 
-    Explorer(
-        [{"most": control(Dropdown, "Axes", options=[16, 64]),
-          "serial": control(FloatSlider, "Serial share s", value=0.05, max=1, step=0.005)}],
-        draw=lambda ax, most: speedup.draw(ax, results, most=most, title="", named=False),
-        move=lambda ax, most, serial: speedup.over(ax, most, what_if=Curve.of_law(Amdahl(serial), most)),
-        describe=lambda most, serial: f"s = {serial:g}: {Amdahl(serial).speedup(most):.3g}× on {most}",
-    )
+    class Serial(Explorer):
+        def __init__(self):
+            share = control(FloatSlider, "Serial share s", value=0.05, max=1, step=0.005)
+            super().__init__([{"most": choose("Axes", [16, 64]), "serial": share}])
 
-Each function is given the values of the controls that its parameters name; `*every` names all. What `draw`
-makes stands still until one of its own controls changes, as does the note; what `move` makes is laid over it
-at every key press, in about 1 ms.
+        def draw(self, ax, most):
+            return speedup.draw(ax, results, most=most, title="", named=False)
+
+        def move(self, ax, most, serial):
+            return speedup.over(ax, most, what_if=Curve.of_law(Amdahl(serial), most))
 
 Controls are as large as the prose beside them, so that they grow with it where a reader or a projector zooms,
-and can be heard by somebody who cannot see them: ipywidgets gives a slider's handle and a player's buttons no
-name and has no live region, so that a screen reader would say "slider, 4", and never that a run has ended.
+and are named to a screen reader: ipywidgets gives a slider's handle and a player's buttons no name and has no
+live region, so that it would say "slider, 4", and never that a run has ended.
 """
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from html import escape
-from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,61 +73,74 @@ def control(kind: type, label: str, **traits: Any) -> Any:
     return kind(**{"description": label, "layout": layout, **traits})
 
 
+def button(label: str, tooltip: str, pressed: Callable[[], object] = bool, **traits: Any) -> Any:
+    """A button that calls `pressed`."""
+    made = control(widgets.Button, label, tooltip=tooltip or None, **traits)
+    made.on_click(lambda _button: pressed())
+    return made
+
+
+def choose(label: str, options: Iterable[Any], value: Any = None, kind: Any = widgets.Dropdown) -> Any:
+    """A list to choose from, of values or of pairs (name, value): at `value`, else at the first."""
+    listed = list(options)
+    values = _values(listed)
+    return control(kind, label, options=listed, index=values.index(value) if value in values else 0)
+
+
+def slide(label: str, options: Iterable[Any], value: Any = None) -> Any:
+    """The same as a slider."""
+    return choose(label, options, value, widgets.SelectionSlider)
+
+
+def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
+    """Give `chooser` other options; its value is the first of `wanted` among them, else the first of them."""
+    values = _values(options)
+    chooser.options = options  # selects the first
+    chooser.value = next((value for value in wanted if value in values), values[0])
+
+
+def _values(options: Sequence[Any]) -> list[Any]:
+    return [option[1] if isinstance(option, tuple) else option for option in options]
+
+
 def show(visible: bool, *controls: widgets.Widget) -> None:
     """Have `controls` on the page, or not."""
     for one in controls:
         one.layout.display = None if visible else "none"
 
 
-def offer(chooser: Any, options: Sequence[Any], *wanted: Any) -> None:
-    """Give `chooser` other options; its value is the first of `wanted` among them, else the first of them."""
-    values = [option[1] if isinstance(option, tuple) else option for option in options]
-    chooser.options = options  # selects the first
-    chooser.value = next((value for value in wanted if value in values), values[0])
-
-
-def choose(label: str, options: Sequence[Any], value: Any) -> Any:
-    """A list to choose from, of values or of pairs (name, value); None is a value, too."""
-    values = [option[1] if isinstance(option, tuple) else option for option in options]
-    return control(widgets.Dropdown, label, options=options, index=values.index(value))
-
-
 class Explorer(widgets.VBox):
     """`rows` of controls by name (or any widget as a row) over a picture; rows `under` it; then the note, and
-    what comes `after` it.
+    what comes `after` it. A subclass says what is shown; each of its methods is given the values of the
+    controls that its parameters name, and `*every` names all:
 
-    `draw(ax, ...)` draws on Axes of `height` pixels, or, without a parameter `ax`, returns a diagram's markup
-    or the Axes it made; `shown` is what it returned. `move(ax, ...)` gives an Overlay of those Axes.
-    `describe(...)` says what moved: read out, and the overlay's alternative text; else the Axes' title does.
-    `note(...)` gives lines to stand under the picture, the first of them in full ink. `adapt(name)` comes
-    before all of these when the control of that name has changed, and with "" at the beginning; the controls
-    that it sets are drawn with it, once. What raises an error becomes a sentence in place of the picture.
+    - `draw(ax, ...)` draws on Axes of HEIGHT pixels, or, without a parameter `ax`, returns a diagram's markup
+      or the Axes it made; `shown` is what it returned. It stands until one of its controls changes.
+    - `move(ax, ...)` gives an Overlay of those Axes, laid over them at every key press, in about 1 ms.
+    - `describe(...)` says what moved: read out, and the overlay's alternative text; by default the title.
+    - `notes(...)` gives lines to stand under the picture, the first of them in full ink.
+    - `adapt(name)` comes before all of these when the control of that name has changed, and with "" at the
+      beginning; the controls that it sets are drawn with it, once.
+
+    What raises an error becomes a sentence in place of the picture.
     """
 
-    def __init__(
-        self,
-        rows: Sequence[Row],
-        draw: Callable[..., Any],
-        describe: Callable[..., str] | None = None,
-        *,
-        move: Callable[..., Any] = lambda ax: None,
-        note: Callable[..., Sequence[str]] = lambda: (),
-        adapt: Callable[[str], object] = bool,  # nothing
-        under: Sequence[Row] = (),
-        after: Sequence[Row] = (),
-        height: float = 430,
-    ) -> None:
+    HEIGHT = 430.0
+    draw: Callable[..., Any]
+    move: Callable[..., Any] = lambda self, ax: None
+    describe: Callable[..., str] = lambda self: self.headline()
+    notes: Callable[..., Sequence[str]] = lambda self: ()
+    adapt: Callable[..., object] = lambda self, changed: None
+
+    def __init__(self, rows: Sequence[Row], *, under: Sequence[Row] = (), after: Sequence[Row] = ()) -> None:
         super().__init__()
         self.controls = {
             name: one for row in (*rows, *under) if isinstance(row, Mapping) for name, one in row.items()
         }
-        self._draw, self._move, self._describe, self._note = draw, move, describe or self._headline, note
-        self._parameters = {one: self._named(one) for one in (draw, move, self._describe, note)}
-        self._on_axes = self._parameters[draw][:1] == ["ax"]
-        self._adapt, self._height, self._held = adapt, height, False
-        self._drawing, self._heard = threading.RLock(), ("", "")
+        self._on_axes = "ax" in inspect.signature(self.draw).parameters
+        self._held, self._drawing, self._heard = False, threading.RLock(), ("", "")
         self.shown: Any = None
-        self._stand, self._noted = lru_cache(_KEPT)(self._drawn), lru_cache(1)(note)
+        self._stand, self._noted = lru_cache(_KEPT)(self._drawn), lru_cache(1)(self.notes)
         self.picture, self.moving, self.note, self.announcer = (widgets.HTML() for _ in range(4))
         self.announcer.add_class("hpclab-spoken")
         for layer in (self.picture, self.moving):
@@ -145,6 +156,10 @@ class Explorer(widgets.VBox):
             if one.has_trait("value"):
                 one.observe(lambda _change, name=name: self._changed(name), "value")
         self._changed("")
+
+    def headline(self) -> str:
+        """The title of the Axes that are shown."""
+        return self.shown.get_title("left") if isinstance(self.shown, Axes) else ""
 
     @property
     def at(self) -> SimpleNamespace:
@@ -173,7 +188,7 @@ class Explorer(widgets.VBox):
             self.fail(sentence_of(error, _CANNOT))
 
     def forget(self) -> None:
-        """The data of what stands and of the note are others: make both anew at the next `redraw`."""
+        """Make what stands and the note anew at the next `redraw`: their data are others."""
         self._stand.cache_clear()
         self._noted.cache_clear()
 
@@ -199,33 +214,28 @@ class Explorer(widgets.VBox):
     def _changed(self, name: str) -> None:
         if not self._held:
             with self.at_once():
-                self._adapt(name)
+                self.adapt(name)
 
-    def _named(self, function: Callable[..., Any]) -> list[str]:
-        """The parameters of `function`, all of the controls in place of `*every`."""
-        given = inspect.signature(function).parameters.values()
-        names = ([*self.controls] if one.kind is one.VAR_POSITIONAL else [one.name] for one in given)
-        return [*chain.from_iterable(names)]
-
-    def _headline(self) -> str:
-        return self.shown.get_title("left") if isinstance(self.shown, Axes) else ""
-
-    def _values(self, function: Any, skipped: int = 0) -> tuple:
-        """What the controls say that the parameters of `function` name, after the first `skipped`."""
-        return tuple(self.controls[name].value for name in self._parameters[function][skipped:])
+    def _values(self, function: Callable[..., Any]) -> list[Any]:
+        """What the controls say that the parameters of `function` name."""
+        values: list[Any] = []
+        for name, one in inspect.signature(function).parameters.items():
+            names = [*self.controls] if one.kind is one.VAR_POSITIONAL else [name] * (name != "ax")
+            values += [self.controls[name].value for name in names]
+        return values
 
     def _drawn(self, *values: Any) -> tuple[str, Any]:
         """What stands still, as markup and as `draw` returned it."""
         with style.drawing_context():
-            axes = [style.figure(height=self._height)[1]] if self._on_axes else []
-            drawn = self._draw(*axes, *values)
+            axes = [style.figure(height=self.HEIGHT)[1]] if self._on_axes else []
+            drawn = self.draw(*axes, *values)
         return drawn if isinstance(drawn, str) else style.svg(drawn.figure), drawn
 
     def _show(self, aloud: bool) -> None:
-        picture, self.shown = self._stand(*self._values(self._draw, int(self._on_axes)))
-        over = self._move(self.shown, *self._values(self._move, 1))
-        description = self._describe(*self._values(self._describe))
-        note = self._noted(*self._values(self._note))
+        picture, self.shown = self._stand(*self._values(self.draw))
+        over = self.move(self.shown, *self._values(self.move))
+        description = self.describe(*self._values(self.describe))
+        note = self._noted(*self._values(self.notes))
         attributes = f'role="img" aria-label="{escape(description)}" style="position:relative"'
         self.picture.value = picture  # here nothing fails any more
         self.moving.value = f"<div {attributes}>{over.svg()}</div>" if over else ""

@@ -1,8 +1,4 @@
-"""The first picture of the course: say how many times as fast, press, and watch processes start.
-
-first = FirstSpeedup(ProcessSweep(task, items), asked.four_processes())
-first                       # the last line of a cell shows it
-"""
+"""The first picture of the course: say how many times as fast, press, and watch processes start."""
 
 import uuid
 from typing import Any
@@ -17,7 +13,7 @@ from hpclab.figures import nodes_view, speedup, style
 from hpclab.figures.overlay import Overlay
 from hpclab.models.speedups import speedups, typical
 from hpclab.results import Origin, Result
-from hpclab.widgets.explorer import Explorer, control, show
+from hpclab.widgets.explorer import Explorer, button, control, show
 from hpclab.widgets.point_runner import PointRunner, sentence_of
 
 # JupyterLab scrolls on to the cell after the one that was run, and this picture out of sight. Once only: a
@@ -29,12 +25,12 @@ _INTO_SIGHT = (
 
 
 class FirstSpeedup(Explorer):
-    """Measures `experiment` on more and more processes of this machine, once the learner has committed to
-    the speedup with the most of them, or skipped that `prediction`.
+    """Measures `experiment` on more and more processes of this machine, once the learner has committed to the
+    speedup with the most of them, or skipped that `prediction`. The processes start when a button is pressed,
+    and end with the run. What was measured lands in the picture as it comes; then the verdict stands below
+    it."""
 
-    The processes start when a button is pressed, and end with the run. What was measured lands in the picture
-    as it comes; then the verdict stands below it.
-    """
+    HEIGHT = 310
 
     def __init__(self, experiment: ProcessSweep, prediction: Prediction):
         self.experiment, self.prediction = experiment, prediction
@@ -46,24 +42,24 @@ class FirstSpeedup(Explorer):
         self.guess = control(
             widgets.FloatSlider, ask, value=1, min=0.5, max=self._most, step=0.1, readout_format=".1f"
         )
-        tip = "Keep this number as my prediction, and measure"
-        self.commit = control(widgets.Button, "", button_style="primary", tooltip=tip)
-        self.skip = control(widgets.Button, "Just run it", tooltip="Measure without a prediction")
-        self.stop = control(widgets.Button, "Stop", tooltip="End what runs; keep what was measured")
-        for button in (self.commit, self.skip, self.stop):
-            button.on_click(self._press)
+        tip, blue = "Keep this number as my prediction, and measure", {"button_style": "primary"}
+        self.commit = button("", tip, self._commit, **blue)
+        self.skip = button("Just run it", "Measure without a prediction", self.run)
+        self.stop = button("Stop", "End what runs; keep what was measured", self._stop)
         self._processes = widgets.HTML(layout={"min_height": "36px"})
+        into_sight = _INTO_SIGHT.format(uuid.uuid4().hex)
         super().__init__(
             [{"guess": self.guess}, {"commit": self.commit, "skip": self.skip, "stop": self.stop}],
-            draw=self._points, move=self._said, note=lambda: self._lines,
-            adapt=self._offer, under=[self._processes], height=310,
-            after=[widgets.HTML(_INTO_SIGHT.format(uuid.uuid4().hex), layout={"height": "0", "margin": "0"})],
-        )  # fmt: skip
+            under=[self._processes],
+            after=[widgets.HTML(into_sight, layout={"height": "0", "margin": "0"})],
+        )
         self.note.layout.min_height = "48px"  # for a verdict of two lines
 
     def run(self) -> None:
         """Measure, as the buttons do; without a prediction before it there is none. Returns when the first
         process is on its way."""
+        if self._busy():
+            return
         self.prediction.skip()
         self._tell("Starting Dask, which will hand out the work.")
         try:
@@ -73,12 +69,13 @@ class FirstSpeedup(Explorer):
         except Exception as error:  # a button has nobody who would see a traceback
             self._tell(sentence_of(error))
 
-    def _press(self, button: widgets.Button) -> None:
-        if button is self.commit and not self.prediction.decided:
+    def _commit(self) -> None:
+        if not self.prediction.decided:
             self.prediction.commit(self.guess.value)
-        if button is not self.stop and not self._busy():
-            self.run()
-        elif button is self.stop and self._busy():
+        self.run()
+
+    def _stop(self) -> None:
+        if self._busy():
             self._runner.cancel()
 
     def _busy(self) -> bool:
@@ -102,7 +99,7 @@ class FirstSpeedup(Explorer):
             pids = ", ".join(str(one.pid) for one in pool.workers())
             pool.close()
             self._processes.value = f"The processes {pids} have ended." * bool(pids)
-            self._tell(state.error or self._verdict())
+            self._tell(state.ended if state.failed else self._verdict())
 
     def _verdict(self) -> str:
         found = typical(speedups(self._measured(), "processes"), "processes")
@@ -113,14 +110,14 @@ class FirstSpeedup(Explorer):
     def _tell(self, line: str) -> None:
         """Say `line` under the picture; where there are new points, draw them."""
         self._lines = [line]
-        self._offer("")
+        self.adapt("")
         if self._measured() != self._drawn_results:
             self.forget()
             self.redraw(aloud=not self._busy())
         else:
             self.say(self._lines)
 
-    def _offer(self, _changed: str) -> None:
+    def adapt(self, _changed: str) -> None:
         """What the controls offer now."""
         decided, busy = self.prediction.decided, self._busy()
         said = f"I say {self.guess.value:.1f}×: run it"
@@ -129,11 +126,14 @@ class FirstSpeedup(Explorer):
         show(not decided, self.skip)
         show(busy, self.stop)
 
-    def _points(self, ax: Axes) -> Axes:
+    def draw(self, ax: Axes) -> Axes:
         self._drawn_results = self._measured()
         return speedup.draw(ax, self._drawn_results, along="processes", most=self._most, named=False)
 
-    def _said(self, ax: Axes, guess: float) -> Overlay:
+    def notes(self) -> list[str]:
+        return self._lines
+
+    def move(self, ax: Axes, guess: float) -> Overlay:
         value = self.prediction.value if self.prediction.decided else guess
         over = speedup.over(ax, self._most, prediction=None if value is None else (self._most, value))
         if value is not None:

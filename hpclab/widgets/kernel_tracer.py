@@ -10,7 +10,7 @@ from hpclab.figures import style, warp_memory
 from hpclab.figures.warp_memory import WarpPicture
 from hpclab.kernels import tracer
 from hpclab.models.gpu_memory import KernelTrace
-from hpclab.widgets.explorer import Explorer, control, offer
+from hpclab.widgets.explorer import Explorer, choose, control, offer
 
 Index = tuple[int, int, int]
 
@@ -25,36 +25,37 @@ class KernelTracer(Explorer):
             self._warps.setdefault(block, []).append(warp)
         self._steps = cache(lambda block, warp: WarpPicture(trace, block, warp))
         self.findings = widgets.HTML(_list(trace))
-        if not self._warps:
-            return super().__init__([], lambda: "", under=[self.findings])
-        blocks = [(_short(block), block) for block in self._warps]
-        self.block = control(widgets.Dropdown, "Block", options=blocks)
-        self.warp = control(widgets.Dropdown, "Warp", options=next(iter(self._warps.values())))
-        self.step = control(widgets.IntSlider, "Step", value=1, min=1, max=1)
-        super().__init__(
-            [{"block": self.block, "warp": self.warp, "step": self.step}],
-            draw=lambda block, warp, step: self._steps(block, warp).draw(step - 1),
-            describe=lambda block, warp, step: self._steps(block, warp).titles[step - 1],
-            adapt=self._adapt_to,
-            under=[self.findings],
-        )
+        rows = []
+        if self._warps:
+            blocks, warps = (
+                [(_short(block), block) for block in self._warps],
+                next(iter(self._warps.values())),
+            )
+            step = control(widgets.IntSlider, "Step", value=1, min=1, max=1)
+            rows = [{"block": choose("Block", blocks), "warp": choose("Warp", warps), "step": step}]
+        super().__init__(rows, under=[self.findings])
+
+    def draw(self, *at: Any) -> str:
+        return self._steps(*at[:2]).draw(at[2] - 1) if at else ""
+
+    def describe(self, *at: Any) -> str:
+        return self._steps(*at[:2]).titles[at[2] - 1] if at else ""
+
+    def adapt(self, changed: str) -> None:
+        if self.controls and changed != "step":
+            block = self.at.block
+            offer(self.controls["warp"], self._warps[block], self.at.warp)
+            self.controls["step"].max = len(self._steps(block, self.at.warp))
 
     @classmethod
     def of(cls, kernel: Any, grid: Any, block: Any, *args: Any) -> widgets.Widget:
-        """Trace a launch and show it; what cannot be traced gives one sentence instead of a picture.
-
-        The launch is ``kernel[grid, block](*args)``; arrays are left as they are.
-        """
+        """Trace a launch and show it; what cannot be traced gives one sentence instead of a picture. The
+        launch is ``kernel[grid, block](*args)``; arrays are left as they are."""
         try:
             return cls(tracer.trace(kernel, grid, block, *args))
         except (ValueError, TypeError) as error:
             css = f"font-size:{style.TEXT:g}px;color:{style.INK}"
             return widgets.HTML(f'<div role="alert" style="{css}">{escape(str(error))}</div>')
-
-    def _adapt_to(self, changed: str) -> None:
-        if changed != "step":
-            offer(self.warp, self._warps[self.block.value], self.warp.value)
-            self.step.max = len(self._steps(self.block.value, self.warp.value))
 
 
 def _short(index: Index) -> str:

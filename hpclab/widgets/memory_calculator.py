@@ -6,19 +6,35 @@ import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab.figures import memory_stack
-from hpclab.models import memory, planner
+from hpclab.models import gpu_cluster, memory, planner
 from hpclab.models.plan import PRECISIONS, ZERO, Plan
-from hpclab.widgets.explorer import Explorer, choose, control
-from hpclab.widgets.training_lists import POWERS, clusters, models
+from hpclab.models.transformer import MODELS
+from hpclab.widgets.explorer import Explorer, choose, control, slide
+
+POWERS = [2**power for power in range(11)]
+RECOMPUTE = ["none", "selective", "full"]
+
+
+def models(name: str) -> Any:
+    """All of MODELS, `name` chosen."""
+    return choose("Model", MODELS.items(), MODELS[name])
+
+
+def clusters(label: str, *names: str) -> Any:
+    """These clusters of the catalogue, the first of them chosen."""
+    return choose(label, ((one.title, one) for one in map(gpu_cluster.named, names)))
 
 
 class MemoryCalculator(Explorer):
     """The memory of every pipeline stage's ranks, modelled by `models.memory`, under what the GPU has."""
 
+    HEIGHT = 370
+
     def __init__(self) -> None:
         def slider(name: str, most: int, value: int = 1) -> Any:
-            layout = {"width": "auto", "flex": "1 1 200px"}  # so that two stand beside a list
-            return control(widgets.SelectionSlider, name, options=POWERS[:most], value=value, layout=layout)
+            made = slide(name, POWERS[:most], value)
+            made.layout.flex = "1 1 200px"  # so that two stand beside a list
+            return made
 
         super().__init__(
             [
@@ -27,23 +43,20 @@ class MemoryCalculator(Explorer):
                     "cluster": clusters("GPUs", "dgx-a100", "dgx-a100-40gb", "dgx-h100"),
                 },
                 {
-                    "precision": choose("Precision", [*PRECISIONS], "bf16"),
-                    "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
-                    "fused": choose("Attention", [("fused", True), ("scores kept", False)], True),
+                    "precision": choose("Precision", PRECISIONS, "bf16"),
+                    "recompute": choose("Recompute", RECOMPUTE),
+                    "fused": choose("Attention", [("fused", True), ("scores kept", False)]),
                 },
                 {
                     "data": slider("Data", 11, 8),
                     "zero": control(widgets.IntSlider, "ZeRO stage", min=0, max=len(ZERO) - 1, value=0),
                 },
                 {
-                    "micro_batch": choose("Micro-batch", POWERS[:5], 1),
+                    "micro_batch": choose("Micro-batch", POWERS[:5]),
                     "tensor": slider("Tensor", 4),
                     "pipeline": slider("Pipeline", 5),
                 },
-            ],
-            draw=self._picture,
-            note=self._said,
-            height=370,
+            ]
         )
 
     def plan(self) -> Plan:
@@ -55,7 +68,7 @@ class MemoryCalculator(Explorer):
             sequence_parallel=at.tensor > 1,
         )  # fmt: skip
 
-    def _picture(self, ax: Axes, *_every: object) -> Axes:
+    def draw(self, ax: Axes, *_every: object) -> Axes:
         plan, last = self.plan(), self.at.pipeline - 1
         bars = {
             f"stage {stage}" if last else "every rank": memory.predict(self.at.model, plan, stage)
@@ -63,7 +76,7 @@ class MemoryCalculator(Explorer):
         }
         return memory_stack.draw(ax, bars, memory.usable(self.at.cluster.memory))
 
-    def _said(self, *_every: object) -> list[str]:
+    def notes(self, *_every: object) -> list[str]:
         model, plan = self.at.model, self.plan()
         why = planner.refusal(model, plan, self.at.cluster)
         each = sum(memory.BYTES.get(plan.precision, memory.MIXED))

@@ -1,17 +1,14 @@
 """Step through a collective: choose it, its algorithm and a machine, and watch who sends what to whom.
-
 Playing is the browser's: its clock moves the slider and the kernel only draws, so that nothing runs on when
-the widget is closed or the kernel interrupted. A step redraws one SVG and nothing else.
-"""
+the widget is closed or the kernel interrupted. A step redraws one SVG and nothing else."""
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import ipywidgets as widgets
 
 from hpclab import schedules
-from hpclab.figures import diagram, finish_times, style
-from hpclab.figures.collective_side import words
+from hpclab.figures import diagram, finish_times, style, wording
 from hpclab.figures.collective_steps import HEIGHT, MOST_DRAWN, StepPicture
 from hpclab.models.communication import predict
 from hpclab.models.nccl import Job
@@ -19,7 +16,7 @@ from hpclab.models.network import with_slow_link
 from hpclab.models.presets import PRESETS
 from hpclab.models.schedule_time import ScheduleTime, simulate
 from hpclab.units import format_bytes, format_seconds
-from hpclab.widgets.explorer import Explorer, control, offer
+from hpclab.widgets.explorer import Explorer, choose, control, offer, slide
 
 RANKS = (*range(2, MOST_DRAWN + 1), 32, 64, 128, 256, 512, 1024)
 SIZES = tuple(2**power for power in range(10, 33, 2))
@@ -30,76 +27,62 @@ _EACH = 16  # elements a rank: enough for every algorithm to cut the vector even
 
 
 class MessageStepper(Explorer):
-    """Controls for collective, algorithm, ranks, size, machine and one slow link; play, pause, step.
-
-    Up to 16 ranks are drawn step by step; above, when each rank is done. The first timing of a session
-    compiles the model, which takes some seconds.
-    """
+    """Controls for collective, algorithm, ranks, size, machine and one slow link; play, pause, step. Up to 16
+    ranks are drawn step by step; above, when each rank is done. The first timing of a session compiles the
+    model, which takes some seconds."""
 
     def __init__(self) -> None:
-        listed, slider = widgets.Dropdown, widgets.SelectionSlider
-        known, machines = schedules.ALGORITHMS, [(preset.title, name) for name, preset in PRESETS.items()]
+        machines = [(preset.title, name) for name, preset in PRESETS.items()]
         counts, sizes = [(f"{n:,}", n) for n in RANKS], [(format_bytes(n), n) for n in SIZES]
-        self.collective = control(listed, "Collective", options=_named(known), value="all_reduce")
-        self.algorithm = control(listed, "Algorithm", options=_named(known["all_reduce"]), value="ring")
-        self.machine = control(listed, "Machine", options=machines, value="dgx-h100")
-        self.ranks = control(slider, "Ranks", options=counts, value=8)
-        self.size = control(slider, "Message size", options=sizes, value=2**24)
-        self.slow = control(widgets.Checkbox, f"One link {SLOWER:g}× slower", value=False, indent=False)
-        self.step = control(widgets.IntSlider, "Step", value=0, min=0, max=1)
-        self.play = widgets.Play(min=0, max=1, interval=1000, show_repeat=False)
-        self._link = widgets.jslink((self.play, "value"), (self.step, "value"))
+        slow = control(widgets.Checkbox, f"One link {SLOWER:g}× slower", value=False, indent=False)
+        step = control(widgets.IntSlider, "Step", value=0, min=0, max=1)
+        play = widgets.Play(min=0, max=1, interval=1000, show_repeat=False)
+        self._link = widgets.jslink((play, "value"), (step, "value"))
         super().__init__(
             [
-                {"collective": self.collective, "algorithm": self.algorithm},
-                {"machine": self.machine, "slow": self.slow},
-                {"ranks": self.ranks, "size": self.size},
-                {"play": self.play, "step": self.step},
-            ],
-            draw=self._picture,
-            describe=lambda step: steps.title(step) if (steps := self._found()[2]) else "",
-            note=self._outcome,
-            adapt=self._adapt_to,
+                {
+                    "collective": choose("Collective", _named(schedules.ALGORITHMS), "all_reduce"),
+                    "algorithm": choose("Algorithm", _named(schedules.ALGORITHMS["all_reduce"]), "ring"),
+                },
+                {"machine": choose("Machine", machines, "dgx-h100"), "slow": slow},
+                {"ranks": slide("Ranks", counts, 8), "size": slide("Message size", sizes, 2**24)},
+                {"play": play, "step": step},
+            ]
         )
 
-    def _adapt_to(self, changed: str) -> None:
+    def _found(self) -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:
+        at = self.at
+        return _of_settings(at.collective, at.algorithm, at.ranks, at.size, at.machine, at.slow)
+
+    def adapt(self, changed: str) -> None:
         """New settings: time them, and go back to the first step."""
         if changed in ("step", "play"):
             return
         if changed == "collective":
-            known = _named(schedules.ALGORITHMS[self.collective.value])
-            offer(self.algorithm, known, self.algorithm.value, "ring")
-        ranks, machine = self.ranks.value, self.machine.value
-        chosen = self.collective.value, self.algorithm.value, ranks, self.size.value, machine
-
-        @cache  # a step asks no model
-        def found() -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:
-            """What the settings take, without the slow link too where there is one, and the steps to draw."""
-            timing = timed(*chosen, self.slow.value)
-            healthy = timed(*chosen, False) if self.slow.value else None
-            drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
-            return timing, healthy, drawn
-
-        self._found = found
+            known = _named(schedules.ALGORITHMS[self.at.collective])
+            offer(self.controls["algorithm"], known, self.at.algorithm, "ring")
         self.forget()
-        self.play.layout.visibility = self.step.layout.visibility = "hidden"  # so that nothing below moves
-        if ranks > MOST_DRAWN or not self.picture.value:  # this may take seconds
-            name = f"{words(self.algorithm.value)} {words(self.collective.value)}".capitalize()
-            self.picture.value = diagram.document(
-                f"{name} on {ranks:,} ranks: timing …", "", [], height=HEIGHT
-            )
-        if steps := found()[2]:
-            self.step.value = self.play.value = 0
-            self.step.max = self.play.max = steps.schedule.steps
-            self.play.layout.visibility = self.step.layout.visibility = "visible"
+        at, moved = self.at, [self.controls[name] for name in ("play", "step")]
+        for one in moved:
+            one.layout.visibility = "hidden"  # so that nothing below moves
+        if at.ranks > MOST_DRAWN or not self.picture.value:  # this may take seconds
+            name = wording.algorithm_of(at.collective, at.algorithm)
+            title = f"{name} on {at.ranks:,} ranks: timing …"
+            self.picture.value = diagram.document(title, "", [], height=HEIGHT)
+        if steps := self._found()[2]:
+            for one in moved:
+                one.value, one.max, one.layout.visibility = 0, steps.schedule.steps, "visible"
 
-    def _picture(self, step: int) -> Any:
+    def draw(self, step: int) -> Any:
         timing, healthy, steps = self._found()
-        return (
-            steps.draw(step) if steps else finish_times.draw(style.figure(height=HEIGHT)[1], timing, healthy)
-        )
+        if steps:
+            return steps.draw(step)
+        return finish_times.draw(style.figure(height=HEIGHT)[1], timing, healthy)
 
-    def _outcome(self) -> list[str]:
+    def describe(self, step: int) -> str:
+        return steps.title(step) if (steps := self._found()[2]) else ""
+
+    def notes(self) -> list[str]:
         """The outcome in a sentence or two for everybody, and what a library makes of it."""
         timing, healthy, _ = self._found()
         text = f"{format_seconds(timing.time)} in all, modelled"
@@ -108,15 +91,25 @@ class MessageStepper(Explorer):
             text += f"; {times:.3g} times as long as" if times > LATER else "; no longer than"
             late = int((timing.finish > LATER * healthy.finish).sum())
             counted = f"{late:,}" if late else "none"
-            text += (
-                f" with all links healthy, and {counted} of {timing.schedule.ranks:,} ranks are done later"
-            )
+            ranks = f"{timing.schedule.ranks:,} ranks"
+            text += f" with all links healthy, and {counted} of {ranks} are done later"
         met = "Messages met on shared links." if timing.shared else "No two messages met on a link."
         return [f"{text}. {met}", _whole(healthy or timing)]
 
 
 def _named(names: Any) -> list[tuple[str, str]]:
-    return [(words(name), name) for name in names]
+    return [(wording.spelled(name), name) for name in names]
+
+
+@lru_cache(1)  # a step asks no model
+def _of_settings(
+    collective: str, algorithm: str, ranks: int, size: int, machine: str, slow: bool
+) -> tuple[ScheduleTime, ScheduleTime | None, StepPicture | None]:
+    """What the settings take, without the slow link too where there is one, and the steps to draw."""
+    timing = timed(collective, algorithm, ranks, size, machine, slow)
+    healthy = timed(collective, algorithm, ranks, size, machine) if slow else None
+    drawn = StepPicture(timing, PRESETS[machine].ranks_per_node) if ranks <= MOST_DRAWN else None
+    return timing, healthy, drawn
 
 
 def timed(

@@ -1,9 +1,4 @@
-"""The node scaler: move a slider, and watch what more nodes are worth and where the time goes.
-
-scaler = NodeScaler(pool, experiment, Prediction("Speedup at 4 nodes", "×", 0.1, 64))
-scaler                      # the last line of a cell shows it
-scaler.results              # every Result so far, as data
-"""
+"""The node scaler: move a slider, and watch what more nodes are worth and where the time goes."""
 
 import math
 from collections.abc import Sequence
@@ -29,27 +24,21 @@ VIEWS = ("speedup", "rank-seconds")
 
 
 class NodeScaler(Scaler):
-    """Measures a ScaleOut `experiment` on `pool` at the nodes that the slider says; see Scaler.
+    """Measures a ScaleOut `experiment` on `pool` at the nodes that the slider says; see Scaler. The
+    `prediction` is of the speedup at the most nodes."""
 
-    The `prediction` is of the speedup at the most nodes.
-    """
+    AXIS, EXAMPLE, HEIGHT = "nodes", "ScaleOut", 355
 
-    AXIS, EXAMPLE = "nodes", "ScaleOut"
-
-    def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
+    def own_rows(self) -> tuple[Sequence[Row], Sequence[Row], Sequence[Row]]:
         self._laws: list[Fit | NoCurve] = []
         self._queue = queue_view.of_pool(self.pool, lambda: self._runner.state.count)
         self._queue.refresh()
         stores = [(f"emulated, {mb} MB/s a server", mb * 1e6) for mb in _RATES]
-        self._lies = choose("Text on", [("this machine's disk", 0.0), *stores], 0.0)
-        self._stripes = choose("Stripes", [1, 2, 4], 1)
+        self._lies = choose("Text on", [("this machine's disk", 0.0), *stores])
+        self._stripes = choose("Stripes", [1, 2, 4])
         queue = widgets.VBox([self._queue.picture, self._queue.status], layout={"min_height": "68px"})
-        under = self._what_if_controls(self._most)
-        first = {"view": choose("Show", VIEWS, VIEWS[0]), "lies": self._lies, "stripes": self._stripes}
-        return [first], [queue], {
-            "draw": self._drawn_view, "move": self._what_if, "describe": self._said, "note": self._notes,
-            "under": [under], "height": 355,
-        }  # fmt: skip
+        first = {"view": choose("Show", VIEWS), "lies": self._lies, "stripes": self._stripes}
+        return [first], [queue], [self._what_if_controls(self._most)]
 
     def close(self) -> None:
         """The same, and ask the queue no more."""
@@ -59,20 +48,15 @@ class NodeScaler(Scaler):
 
     def update_models(self) -> None:
         """Fit the laws to what is there."""
-        self._laws = []
-        try:
-            if self._results:
-                found = self.experiment.fit(self._results)
-                self._laws = [found.amdahl, found.usl]
-        finally:
-            fits = [law for law in self._laws if isinstance(law, Fit)]
-            knee = self.experiment.knee()
-            knees = [knee] if math.isfinite(knee) else []
-            self._curves = cache(
-                lambda most: [
-                    *(Curve.of_fit(fit, most) for fit in fits), *(Curve.fed(k, most) for k in knees)
-                ]
-            )  # fmt: skip
+        self._laws, self._curves = [], cache(self._modelled)
+        if self._results:
+            found = self.experiment.fit(self._results)
+            self._laws = [found.amdahl, found.usl]
+
+    def _modelled(self, most: int) -> list[Curve]:
+        fits = [Curve.of_fit(law, most) for law in self._laws if isinstance(law, Fit)]
+        knee = self.experiment.knee()
+        return [*fits, Curve.fed(knee, most)] if math.isfinite(knee) else fits
 
     def busy(self, busy: bool) -> None:
         """Look at the queue while something runs."""
@@ -89,11 +73,11 @@ class NodeScaler(Scaler):
             "what if": widgets.HTML(name, layout={"margin": "2px 12px 2px 2px"}),
             "contention": slider("contention", value=0.15, max=0.5, step=0.01),
             "coherency": slider("coherency", value=0.0, max=0.05, step=0.001, readout_format=".3f"),
-            "most": choose("Axis", ends, ends[0][1]),
+            "most": choose("Axis", ends),
         }
         return self._models
 
-    def _drawn_view(self, ax: Axes, view: str, most: int) -> Axes:
+    def draw(self, ax: Axes, view: str, most: int) -> Axes:
         withheld = "" if self._decided() else "Withheld until you commit to a number, or skip"
         if view == VIEWS[1]:
             return bars.draw(ax, self._results, doubt=withheld)
@@ -102,7 +86,7 @@ class NodeScaler(Scaler):
             cores=None if speedups(self._results) else allowance.cores().whole, title=withheld or None,
         )  # fmt: skip
 
-    def _what_if(
+    def move(
         self, ax: Axes, view: str, most: int, nodes: int, contention: float, coherency: float
     ) -> Overlay | None:
         if view == VIEWS[1]:
@@ -110,7 +94,7 @@ class NodeScaler(Scaler):
         law = Curve.of_law(USL(contention, coherency), most)
         return speedup.over(ax, most, self._curves(most), law, min(nodes, most), self._asked(most))
 
-    def _said(self, view: str, most: int, nodes: int, contention: float, coherency: float) -> str:
+    def describe(self, view: str, most: int, nodes: int, contention: float, coherency: float) -> str:
         if view == VIEWS[1]:
             bar = bars.rank_seconds(self._results).get(nodes)
             return f"{wording.counted(nodes, 'node')}: {bars.shares(bar) if bar else 'not run yet'}."
@@ -124,7 +108,7 @@ class NodeScaler(Scaler):
         value = self.prediction.value if self.prediction is not None else None
         return (self._most, value) if value is not None and self._most <= most else None
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
         knee = self.experiment.knee()
         fed = f"Store: its servers feed {knee:.1f} nodes (nodes × demand = bandwidth; modelled)."
         laws = map(scaling_laws.said, self._laws)
@@ -134,8 +118,8 @@ class NodeScaler(Scaler):
         """Where the controls say that the text lies; each chunk is in stripes on every server."""
         return Store((Server(self._lies.value),) * self._stripes.value) if self._lies.value else None
 
-    def _moved(self, changed: str) -> None:
-        super()._moved(changed)
+    def adapt(self, changed: str) -> None:
+        super().adapt(changed)
         show(bool(self._lies.value), self._stripes)
         for one in self._models.values():  # which leave their place free, so that nothing moves
             one.layout.visibility = "hidden" if self.controls["view"].value == VIEWS[1] else None

@@ -1,7 +1,6 @@
 """The bubble of a pipeline, to be made smaller, and what gets in the way: messages that take time, and a last
 stage that is slower than the others, as it is with a language model's output."""
 
-import ipywidgets as widgets
 import numpy
 from matplotlib.axes import Axes
 
@@ -10,42 +9,31 @@ from hpclab.figures import pipeline as figure
 from hpclab.models.pipeline import PipelineTime, overhead, simulate
 from hpclab.schedules.pipelines import NAMES
 from hpclab.units import format_seconds
-from hpclab.widgets.explorer import Explorer, choose, control, offer
+from hpclab.widgets.explorer import Explorer, choose, offer, slide
 
 COUNTS = [2**n for n in range(7)]
 _FORWARD = 0.01  # seconds
 
 
 class PipelineEditor(Explorer):
-    """A pipeline, modelled: a micro-batch's forward takes each rank 10 ms, its backward twice as long.
+    """A pipeline, modelled: a micro-batch's forward takes each rank 10 ms, its backward twice as long. The
+    time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends."""
 
-    The time axis is as long as GPipe needs, so that one sees how much sooner another schedule ends.
-    """
+    HEIGHT = 370
 
     def __init__(self) -> None:
-        slider = widgets.SelectionSlider
         super().__init__(
             [
+                {"schedule": choose("Schedule", NAMES), "ranks": slide("Ranks p", COUNTS[1:5], 4)},
+                {"micro_batches": slide("Micro-batches m", COUNTS, 8), "chunks": slide("Chunks v", [1])},
                 {
-                    "schedule": choose("Schedule", NAMES, NAMES[0]),
-                    "ranks": control(slider, "Ranks p", options=COUNTS[1:5], value=4),
+                    "message": slide("Message / forward", [0, 0.05, 0.1, 0.2, 0.5]),
+                    "slow": slide("Last stage / others", [1, 1.1, 1.25, 1.5, 2]),
                 },
-                {
-                    "micro_batches": control(slider, "Micro-batches m", options=COUNTS, value=8),
-                    "chunks": control(slider, "Chunks v", options=[1]),
-                },
-                {
-                    "message": control(slider, "Message / forward", options=[0, 0.05, 0.1, 0.2, 0.5]),
-                    "slow": control(slider, "Last stage / others", options=[1, 1.1, 1.25, 1.5, 2]),
-                },
-            ],
-            draw=self._picture,
-            note=self._said,
-            adapt=self._adapt_to,
-            height=370,
+            ]
         )
 
-    def _adapt_to(self, _changed: str) -> None:
+    def adapt(self, _changed: str) -> None:
         chunked = self.at.schedule == "interleaved 1F1B"
         offer(self.controls["chunks"], [2, 4] if chunked else [1], self.at.chunks)
         self.controls["chunks"].disabled = not chunked
@@ -60,10 +48,10 @@ class PipelineEditor(Explorer):
         forward[-1] *= at.slow
         return simulate(pipeline, forward, 2 * forward, at.message * _FORWARD)
 
-    def _picture(self, ax: Axes, *_every: object) -> Axes:
+    def draw(self, ax: Axes, *_every: object) -> Axes:
         return figure.draw(ax, self._timing(self.at.schedule), until=self._timing("GPipe").makespan)
 
-    def _said(self, *_every: object) -> list[str]:
+    def notes(self, *_every: object) -> list[str]:
         timing = self._timing(self.at.schedule)
         pipeline, added = timing.pipeline, overhead(timing.pipeline)
         held = pipeline.in_flight[0] / pipeline.chunks

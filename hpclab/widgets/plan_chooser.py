@@ -1,5 +1,4 @@
-"""Choose a plan: degrees, micro-batch, sharding; see its step beside the fastest plans, and who talks to
-whom."""
+"""Choose a plan: degrees, micro-batch, sharding; see its step beside the fastest plans, and its placement."""
 
 from functools import lru_cache
 
@@ -11,7 +10,7 @@ from hpclab.models import planner, training_step
 from hpclab.models.plan import ZERO, Plan
 from hpclab.units import format_seconds
 from hpclab.widgets.explorer import Explorer, choose
-from hpclab.widgets.training_lists import POWERS, clusters, models
+from hpclab.widgets.memory_calculator import POWERS, RECOMPUTE, clusters, models
 
 SHOWN = 2  # bars: the learner's, if it runs, and the fastest
 _plans = lru_cache(8)(planner.plans)
@@ -19,37 +18,31 @@ _plans = lru_cache(8)(planner.plans)
 
 class PlanChooser(Explorer):
     """The learner's plan for a model on `gpus` GPUs of a cluster, beside the planner's fastest, all modelled.
+    Data parallelism is what the other degrees leave of the GPUs."""
 
-    Data parallelism is what the other degrees leave of the GPUs.
-    """
+    HEIGHT = 240
 
     def __init__(self) -> None:
         self._links = widgets.HTML()
-        super().__init__(
-            [
-                {
-                    "model": models("GPT-3, 175 B"),
-                    "cluster": clusters("On", "dgx-a100", "dgx-h100", "a100-omni-path"),
-                    "gpus": choose("GPUs", [8, 64, 256, 512, 1024], 512),
-                },
-                {
-                    "batch": choose("Batch", [256, 512, 1024, 1536], 1024),
-                    "tensor": choose("Tensor", POWERS[:4], 8),
-                    "pipeline": choose("Pipeline", [*POWERS[:7], 12, 24, 96], 1),
-                    "chunks": choose("Chunks", [1, 2, 3, 4, 6], 1),
-                },
-                {
-                    "micro_batch": choose("Micro-batch", POWERS[:4], 1),
-                    "zero": choose("ZeRO", [*range(len(ZERO))], 1),
-                    "recompute": choose("Recompute", ["none", "selective", "full"], "none"),
-                },
-            ],
-            draw=self._picture,
-            describe=self._placed,
-            note=self._said,
-            after=[self._links],
-            height=240,
-        )
+        rows = [
+            {
+                "model": models("GPT-3, 175 B"),
+                "cluster": clusters("On", "dgx-a100", "dgx-h100", "a100-omni-path"),
+                "gpus": choose("GPUs", [8, 64, 256, 512, 1024], 512),
+            },
+            {
+                "batch": choose("Batch", [256, 512, 1024, 1536], 1024),
+                "tensor": choose("Tensor", POWERS[:4], 8),
+                "pipeline": choose("Pipeline", [*POWERS[:7], 12, 24, 96]),
+                "chunks": choose("Chunks", [1, 2, 3, 4, 6]),
+            },
+            {
+                "micro_batch": choose("Micro-batch", POWERS[:4]),
+                "zero": choose("ZeRO", range(len(ZERO)), 1),
+                "recompute": choose("Recompute", RECOMPUTE),
+            },
+        ]
+        super().__init__(rows, after=[self._links])
 
     def plan(self) -> Plan:
         """What the controls say; ValueError where that is no plan."""
@@ -73,7 +66,7 @@ class PlanChooser(Explorer):
         except ValueError as error:
             return str(error).rstrip(".")
 
-    def _picture(self, ax: Axes, *_every: object) -> Axes:
+    def draw(self, ax: Axes, *_every: object) -> Axes:
         best, why = self._fastest(), self._refusal()
         if why and not best:
             self._links.value = ""
@@ -88,13 +81,13 @@ class PlanChooser(Explorer):
             title = f"Yours: {format_seconds(step.seconds)} a step, {beside} (modelled)"
         return plans.steps(ax, steps, title)
 
-    def _placed(self) -> str:
-        """The title, and below it who talks to whom."""
+    def describe(self) -> str:
+        """The title; and draw below it who talks to whom."""
         runs = not self._refusal()
         self._links.value = plans.placement(self.plan(), self.at.cluster.node_gpus) if runs else ""
-        return self._headline()
+        return self.headline()
 
-    def _said(self, *_every: object) -> list[str]:
+    def notes(self, *_every: object) -> list[str]:
         found = self._fastest()
         if not found:
             return ["The planner finds no plan; yours is all there is."]

@@ -1,8 +1,5 @@
-"""Runs an experiment's points one after another in a thread, so that the notebook stays usable.
-
-Knows no widget: a view asks it to run points, is told when something changed, and reads `state` and
-`results`. Whatever goes wrong ends up as one sentence in the state.
-"""
+"""Runs an experiment's points one after another in a thread, so that the notebook stays usable. Knows no
+widget. Whatever goes wrong ends up as one sentence in `state`."""
 
 import threading
 import time
@@ -12,7 +9,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.cluster.errors import Cancelled
-from hpclab.figures.wording import counted
+from hpclab.figures.wording import counted, numbered
 from hpclab.results import Result, select
 
 _PAUSE = 0.1  # seconds between two reports of progress: more often than that nobody can read
@@ -20,19 +17,16 @@ _PAUSE = 0.1  # seconds between two reports of progress: more often than that no
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the runner is doing: a point of `count` `axis` (0: nothing), `stage` of it with `done` of `total`,
-    what waits.
-
-    `error` is a sentence, or empty; `note` says how the last run ended.
-    """
+    """What runs: a point of `count` `axis` (0: nothing), `stage` of it with `done` of `total`; what waits;
+    how the last run `ended`, in a sentence, and whether it `failed`."""
 
     count: int = 0
     stage: str = ""
     done: int = 0
     total: int = 0
     waiting: tuple[int, ...] = ()
-    error: str = ""
-    note: str = ""
+    ended: str = "Ready."
+    failed: bool = False
     axis: str = "nodes"
 
     @property
@@ -43,11 +37,10 @@ class State:
     def sentence(self) -> str:
         """The state in words, for the status line."""
         if not self.busy:
-            return self.error or self.note or "Ready."
+            return self.ended
         progress = f", {self.done} of {self.total}" if self.total > 1 else ""
         after = f"; then {', '.join(map(str, self.waiting))}" if self.waiting else ""
-        point = counted(self.count, self.axis.removesuffix("s"))
-        return f"{point}: {self.stage or 'beginning'}{progress}{after}."
+        return f"{numbered(self.count, self.axis)}: {self.stage or 'beginning'}{progress}{after}."
 
     @property
     def spoken(self) -> str:
@@ -56,34 +49,23 @@ class State:
 
 
 class PointRunner:
-    """Runs points of `experiment` on `pool`; `changed()` is called from the thread.
-
-    A point is one number of the experiment's `axis` ("nodes"), its field that holds the points. One that is
-    running or waiting is not added again, so that a button pressed twice does no harm.
-    `results` are all so far, those handed in first.
-    """
+    """Runs points of `experiment` on `pool`; `changed()` is called from the thread. A point is one number of
+    the experiment's `axis`, its field that holds the points. One that is running or waiting is not added
+    again. `results` are all so far, those handed in first."""
 
     def __init__(
-        self,
-        pool: Any,
-        experiment: Any,
-        changed: Callable[[], None],
-        results: Sequence[Result] = (),
-        axis: str = "nodes",
-    ):
+        self, pool: Any, experiment: Any, changed: Callable[[], None],
+        results: Sequence[Result] = (), axis: str = "nodes",
+    ) -> None:  # fmt: skip
         self.pool, self.experiment, self.axis = pool, experiment, axis
-        self.state = State(axis=axis)
-        self.results = list(results)
-        self._changed = changed
+        self.state, self.results, self._changed = State(axis=axis), list(results), changed
         self._lock, self._idle, self._stop = threading.Lock(), threading.Event(), threading.Event()
         self._idle.set()
         self._closed, self._told = False, 0.0
 
     def request(self, points: Iterable[int], instead: bool = False) -> None:
-        """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once.
-
-        The first run of all is at one where that is missing: a speedup is relative to it.
-        """
+        """Run `points` after what runs now and what waits, or `instead` of what waits; returns at once. The
+        first run of all is at one where that is missing: a speedup is relative to it."""
         wanted = [checks.integer(self.axis, point, 1, 65_536) for point in points]
         with self._lock:
             if self._closed:
@@ -131,7 +113,7 @@ class PointRunner:
 
     def _next(self) -> None:
         first, *rest = self.state.waiting
-        self.state = State(first, axis=self.axis, waiting=tuple(rest))
+        self.state = State(first, waiting=tuple(rest), axis=self.axis)
         self._stop.clear()
 
     def _run(self) -> None:
@@ -142,14 +124,15 @@ class PointRunner:
                     point = replace(self.experiment, **{self.axis: (self.state.count,)})
                     point.measure(self.pool, progress=self._report, found=self._found)
                     count, spent = count + 1, time.monotonic() - begin
-                    ended = State(axis=self.axis, note=f"Done: {counted(count, 'point')} in {spent:.1f} s.")
+                    ended, failed = f"Done: {counted(count, 'point')} in {spent:.1f} s.", False
                 except Cancelled:
-                    ended = State(axis=self.axis, note="Cancelled; what was measured is kept.")
+                    ended, failed = "Cancelled; what was measured is kept.", False
                 except BaseException as error:  # nobody else would see it in a thread
-                    ended = State(axis=self.axis, error=sentence_of(error))
+                    ended, failed = sentence_of(error), True
                 with self._lock:
                     # What waits after an error belonged to the same sweep; after a cancel it is new.
-                    self.state = replace(ended, waiting=() if ended.error else self.state.waiting)
+                    waiting = () if failed else self.state.waiting
+                    self.state = State(waiting=waiting, ended=ended, failed=failed, axis=self.axis)
                 if not self.state.waiting:
                     self._changed()  # and whoever is told may ask for more
                 with self._lock:

@@ -6,23 +6,18 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from hpclab.exercises.prediction import Prediction
-from hpclab.widgets.explorer import control
+from hpclab.widgets.explorer import button, control
 
 
 def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = bool) -> widgets.HBox:
-    """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`.
-
-    Nothing waits for it. Input that is no number in range gets one sentence and stays editable. After the
-    decision the controls are disabled and `on_decided(prediction)` is called once.
-    """
+    """A labelled number field with "Commit" and "Skip"; what is committed goes into `prediction`. Nothing
+    waits for it. Input that is no number in range gets one sentence and stays editable. After the decision
+    the controls are disabled and `on_decided(prediction)` is called once."""
     label = f"{prediction.name} ({prediction.unit})" if prediction.unit else prediction.name
     field = control(
         widgets.Text, label, placeholder=f"{prediction.low:g} to {prediction.high:g}",
         layout={"width": f"calc({9 + 0.55 * len(label):.0f} * var(--jp-widgets-font-size))"},
     )  # fmt: skip
-    tip = "Keep this number as my prediction"
-    commit = control(widgets.Button, "Commit", button_style="primary", tooltip=tip)
-    skip = control(widgets.Button, "Skip", tooltip="Go on without a prediction")
     message = widgets.HTML()
 
     def say(text: str, role: str = "status") -> None:
@@ -30,31 +25,30 @@ def ask(prediction: Prediction, on_decided: Callable[[Prediction], object] = boo
         css = f"color:{colour};line-height:1.45"
         message.value = f'<div role="{role}" style="{css}">{html.escape(text)}</div>'
 
-    def decided() -> None:
-        for one in (field, commit, skip):
-            one.disabled = True
-        say(prediction.text[0].upper() + prediction.text[1:] + ".")
-        on_decided(prediction)
-
-    def on_commit(_button: object) -> None:
+    def decide(how: Callable[[], object]) -> None:
+        if prediction.decided:
+            return
         try:
-            prediction.commit(_number(field.value))
+            how()
         except ValueError as error:
             say(str(error), "alert")
         else:
             decided()
+            on_decided(prediction)
 
-    def on_skip(_button: object) -> None:
-        if not prediction.decided:
-            prediction.skip()
-            decided()
+    def decided() -> None:
+        for one in controls:
+            one.disabled = True
+        say(prediction.text[0].upper() + prediction.text[1:] + ".")
 
-    commit.on_click(on_commit)
-    skip.on_click(on_skip)
+    tip, blue = "Keep this number as my prediction", {"button_style": "primary"}
+    commit = button("Commit", tip, lambda: decide(lambda: prediction.commit(_number(field.value))), **blue)
+    skip = button("Skip", "Go on without a prediction", lambda: decide(prediction.skip))
+    controls = [field, commit, skip]
     if prediction.decided:
         decided()
     layout = {"flex_flow": "row wrap", "align_items": "center"}
-    return widgets.HBox([field, commit, skip, message], layout=layout)
+    return widgets.HBox([*controls, message], layout=layout)
 
 
 def _number(text: str) -> float | str:

@@ -1,15 +1,11 @@
-"""The queue and the nodes, live: one poll for everything that is shown, and a button that stops it.
-
-    view = queue_view.watch(slurm)
-
-Keep what `watch` returns: run the cell again, and the view before it is dropped and stops asking.
-"""
+"""The queue and the nodes, live: one poll for everything that is shown, and a button that stops it. Keep what
+`watch` returns: run the cell again, and the view before it is dropped and stops asking."""
 
 import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
@@ -28,30 +24,27 @@ POOL_EVERY = 0.7  # seconds; Slurm's answers are shared by everybody who asks wi
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A picture, a sentence beside it, why jobs wait; the `last` ends the watching."""
+    """A picture and a sentence beside it; the `last` ends the watching."""
 
     picture: str
     said: str = ""
-    reasons: Sequence[str] = ()
     last: bool = False
 
 
 class QueueView:
-    """Shows what `take()` gives, again and again from `start` to `stop`; `box` holds it with its button.
-
-    A widget sends only a value that changed, so a screen reader hears changes and not a clock.
-    """
+    """Shows what `take()` gives, again and again from `start` to `stop`; `box` holds it with its button. A
+    widget sends only a value that changed, so a screen reader hears changes and not a clock."""
 
     def __init__(self, take: Callable[[], Snapshot], interval: float, stops_after: float = math.inf) -> None:
         self._every = interval, stops_after
         self._take, self._lock, self._stopped = take, threading.Lock(), threading.Event()
         self._stopped.set()
         self.button = widgets.Button(layout={"width": "13em"})
-        self.status, self.picture, self.reasons = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.status, self.picture = widgets.HTML(), widgets.HTML()
         itself = weakref.ref(self)  # the button must not keep a view alive that the learner has dropped
         self.button.on_click(lambda _: (view := itself()) and (view.stop if view.running else view.start)())
         self.box = widgets.VBox(
-            [widgets.HBox([self.button, self.status]), self.picture, self.reasons],
+            [widgets.HBox([self.button, self.status]), self.picture],
             layout={"max_width": f"{style.WIDTH}px", "min_height": "210px"},  # rows come and go in it
         )
         self._label()
@@ -85,9 +78,6 @@ class QueueView:
             self.stop()
         self._say(found.said)
         self.picture.value = found.picture
-        rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.reasons)
-        css = f"font-size:{style.TEXT:g}px;line-height:1.3;margin:4px 0"
-        self.reasons.value = f'<ul style="{css}">{rows}</ul>' if rows else ""
 
     def _label(self) -> None:
         self.button.description, self.button.tooltip, self.button.icon = (
@@ -115,12 +105,15 @@ def of_slurm(slurm: Slurm) -> Snapshot:
     if slurm.kind == "none":
         return Snapshot("", slurm.version, last=True)
     jobs, nodes = slurm.queue(), list[Any](slurm.nodes())
-    running = [job for job in jobs if job.state == "RUNNING"]
+    running = sum(job.state == "RUNNING" for job in jobs)
     waiting = [job for job in jobs if job.state == "PENDING"]
-    said = f"{wording.counted(len(running), 'job')} running, {len(waiting)} waiting; "
+    said = f"{wording.counted(running, 'job')} running, {len(waiting)} waiting; "
     said += f"{wording.counted(len(nodes), 'node')}."
     reasons = dict.fromkeys(slurm.explain(job.reason) for job in waiting if job.reason)
-    return Snapshot(nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)]), said, list(reasons))
+    rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in reasons)
+    css = f"font-size:{style.TEXT:g}px;line-height:1.3;margin:4px 0"
+    picture = nodes_view.draw(nodes, [box for job in jobs for box in _shown(job)])
+    return Snapshot(picture + f'<ul style="{css}">{rows}</ul>' * bool(rows), said)
 
 
 def of_pool(pool: Any, wanted: Callable[[], int]) -> QueueView:

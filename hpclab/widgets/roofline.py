@@ -1,13 +1,10 @@
 """Your kernels under a device's roof, and one of them to be moved there: fewer bytes an item, more use of
-each. Or their bytes a second, also of those that compute nothing.
-
-The axes stay for a device. What is modelled says so.
-"""
+each. Or their bytes a second, also of those that compute nothing. The axes stay for a device. What is
+modelled says so."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab.experiments.kernel_ladder import catalogue_name
@@ -18,20 +15,20 @@ from hpclab.models.device import PRECISIONS, Device, devices, from_catalogue
 from hpclab.models.roofline import KernelTime, Work, predict
 from hpclab.results import Origin, Result
 from hpclab.units import format_seconds
-from hpclab.widgets.explorer import Explorer, control, offer
+from hpclab.widgets.explorer import Explorer, choose, offer, slide
 
 ITEM = 4  # bytes of a float32, in which the works are counted
 _HERE = "here"
 
 
 class Roofline(Explorer):
-    """Draws `works` on a device of the catalogue, or on `here`, this machine's measured one.
+    """Draws `works` on a device of the catalogue, or on `here`, this machine's measured one. `results` are of
+    a KernelLadder: those that were measured on the device chosen (on this machine's cores, or on a GPU that
+    the catalogue knows) are drawn as such, in the precision they were measured in; everywhere else the works
+    are modelled. Sliders move one kernel: bytes per item instead of a float32's four, and how often each byte
+    that was fetched is used again before it is gone. ValueError for no works."""
 
-    `results` are of a KernelLadder: those that were measured on the device chosen (on this machine's cores,
-    or on a GPU that the catalogue knows) are drawn as such, in the precision they were measured in;
-    everywhere else the works are modelled. Sliders move one kernel: bytes per item instead of a float32's
-    four, and how often each byte that was fetched is used again before it is gone. ValueError for no works.
-    """
+    HEIGHT = 360
 
     def __init__(
         self, works: Sequence[Work], results: Sequence[Result] = (), here: Device | None = None
@@ -44,55 +41,48 @@ class Roofline(Explorer):
         first = _HERE if here is not None else "a100-80gb"
         self._devices |= {name: from_catalogue(name) for name in devices()}
         machines = [(device.title, name) for name, device in self._devices.items()]
-        listed, slider = widgets.Dropdown, widgets.SelectionSlider
-        self.device = control(listed, "Device", options=machines, value=first)
-        # A slider, because its keys are left and right: JupyterLab takes up and down from lists and buttons.
-        self.precision = control(slider, "Precision", options=[("float32", "fp32")])
         self._wanted = "fp32"  # what was last chosen by hand
-        self.view = control(listed, "Show", options=["FLOP/s", "bytes/s"])
-        self.kernel = control(listed, "Move", options=names)
-        self.item = control(slider, "Bytes per item", options=[1, 2, 4, 8], value=ITEM)
-        self.reuse = control(slider, "Uses of a byte", options=[2**n for n in range(11)])
-        self.device.layout.max_width = "440px"  # its longest title would take a row
+        chooser = choose("Device", machines, first)
+        chooser.layout.max_width = "440px"  # its longest title would take a row
         super().__init__(
             [
-                {"device": self.device, "precision": self.precision},
-                {"view": self.view, "kernel": self.kernel},
-                {"item": self.item, "reuse": self.reuse},
-            ],
-            draw=self._roofs,
-            move=self._moved,
-            describe=lambda device, precision, view: (
-                f"{self._devices[device].title}, {PRECISIONS[precision]}, {view}"
-            ),
-            note=lambda device, precision, view, kernel, item, reuse: self._said(),
-            adapt=self._adapt_to,
-            height=360,
+                # A slider: its keys are left and right, and JupyterLab takes up and down from lists.
+                {"device": chooser, "precision": slide("Precision", [("float32", "fp32")])},
+                {"view": choose("Show", ["FLOP/s", "bytes/s"]), "kernel": choose("Move", names)},
+                {
+                    "item": slide("Bytes per item", [1, 2, 4, 8], ITEM),
+                    "reuse": slide("Uses of a byte", [2**n for n in range(11)]),
+                },
+            ]
         )
 
-    def _adapt_to(self, changed: str) -> None:
+    def adapt(self, changed: str) -> None:
         if changed == "precision":
-            self._wanted = self.precision.value
-        found = self._devices[self.device.value].precisions
-        offer(self.precision, [(PRECISIONS[name], name) for name in found], self._wanted, "fp32", found[-1])
+            self._wanted = self.at.precision
+        found = self._devices[self.at.device].precisions
+        offer(
+            self.controls["precision"], [(PRECISIONS[name], name) for name in found],
+            self._wanted, "fp32", found[-1],
+        )  # fmt: skip
 
     def _predicted(self) -> tuple[KernelTime, KernelTime]:
         """The chosen kernel as it is, and as the sliders make it."""
-        device, work = self._devices[self.device.value], self._works[self.kernel.value]
-        before = replace(work, precision=self.precision.value)
-        scale = self.item.value / ITEM / self.reuse.value
+        at = self.at
+        device, work = self._devices[at.device], self._works[at.kernel]
+        before = replace(work, precision=at.precision)
+        scale = at.item / ITEM / at.reuse
         after = replace(before, bytes=max(1.0, work.bytes * scale), name="moved") if scale != 1 else before
         return predict(before, device), predict(after, device)
 
-    def _roofs(self, ax: Axes, device: str, precision: str, view: str) -> Axes:
+    def draw(self, ax: Axes, device: str, precision: str, view: str) -> Axes:
         machine, under = self._devices[device], self._under(device, precision)
         if view == "bytes/s":
             return bandwidth.draw(ax, machine, under)
         return roofline.draw(ax, machine, under, precision)
 
-    def _moved(self, ax: Axes) -> Overlay | None:
+    def move(self, ax: Axes) -> Overlay | None:
         before, after = (modelled(found) for found in self._predicted())
-        shown = before != after and before.on_axis and self.view.value == "FLOP/s"
+        shown = before != after and before.on_axis and self.at.view == "FLOP/s"
         return roofline.over(ax, before, after) if shown else None
 
     def _under(self, device: str, precision: str) -> list[Kernel]:
@@ -103,10 +93,13 @@ class Roofline(Explorer):
         works = [replace(work, precision=precision) for work in self._works.values()]
         return kernels(mine) or [modelled(predict(work, self._devices[device])) for work in works]
 
-    def _said(self) -> list[str]:
+    def describe(self, device: str, precision: str, view: str) -> str:
+        return f"{self._devices[device].title}, {PRECISIONS[precision]}, {view}"
+
+    def notes(self, *_every: object) -> list[str]:
         before, after = self._predicted()
         text = f"Modelled. {before}."
-        if not modelled(before).on_axis and self.view.value == "FLOP/s":
+        if not modelled(before).on_axis and self.at.view == "FLOP/s":
             text += " It computes nothing: see its bytes/s."
         if after.work != before.work:
             ratio = before.seconds / after.seconds

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from hpclab.course import restore_work, save_work
 from hpclab.course.work import LARGEST_TOTAL
 from hpclab.figures.wording import counted
-from hpclab.widgets.explorer import control
+from hpclab.widgets.explorer import button, control
 
 NAME = "my-work.zip"
 _LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file list instead of through the page
@@ -19,8 +19,6 @@ _LARGEST_LINK = 8 * 2**20  # bytes; a larger file is downloaded from the file li
 def controls(folder: str | Path = ".") -> widgets.VBox:
     """ "Save my work" writes my-work.zip into `folder` and links to it; "Restore" takes such a file back."""
     top = Path(folder)
-    tip = f"Write all that differs from the course into {NAME}, and link to it"
-    save = control(widgets.Button, "Save my work", button_style="primary", tooltip=tip)
     tip = f"Bring back what a {NAME} holds; nothing newer of yours is overwritten"
     upload = control(widgets.FileUpload, "Restore from a file", accept=".zip", tooltip=tip, style={})
     said = widgets.HTML()
@@ -29,7 +27,7 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
         lines = "".join(f"<div>{escape(sentence)}</div>" for sentence in sentences)
         said.value = f'<div role="{role}" style="line-height:1.5">{lines}{link}</div>'
 
-    def on_save(_button: object) -> None:
+    def on_save() -> None:
         try:
             saved = save_work(top / NAME, top)
         except OSError as error:
@@ -50,7 +48,8 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
                 back = f"{counted(len(restored.names), 'file')} brought back. Open them again to see them."
                 say([back, *restored.kept])
 
-    save.on_click(on_save)
+    tip = f"Write all that differs from the course into {NAME}, and link to it"
+    save = button("Save my work", tip, on_save, button_style="primary")
     upload.observe(on_upload, "value")
     return widgets.VBox([widgets.HBox([save, upload], layout={"flex_flow": "row wrap"}), said])
 

@@ -13,7 +13,7 @@ from hpclab.experiments.experiment import Experiment
 from hpclab.figures import style, wording
 from hpclab.results import Origin, Result, select
 from hpclab.widgets import predict
-from hpclab.widgets.explorer import Explorer, Row, control
+from hpclab.widgets.explorer import Explorer, Row, button, control
 from hpclab.widgets.point_runner import PointRunner, sentence_of
 
 REST = 0.8  # seconds that the slider must rest before its point is measured
@@ -21,46 +21,45 @@ REST = 0.8  # seconds that the slider must rest before its point is measured
 
 class Scaler(Explorer):
     """Measures `experiment` on `pool` at as many of its AXIS as the slider says, and draws what comes out.
-
     The points of a sweep are the experiment's own; the slider goes from 1 to the largest of them. With a
     `prediction` nothing measured is shown, and nothing is run, before it is committed or skipped. `results`
-    are Results there already. Work runs in a thread: the notebook stays usable, and `wait()` waits for it.
-    Raises ValueError for arguments of the wrong kind.
-    """
+    are Results there already. Work runs in a thread: the notebook stays usable. ValueError for arguments of
+    the wrong kind."""
 
     AXIS, EXAMPLE = "", ""
     experiment: Any
 
     def __init__(
-        self,
-        pool: Pool,
-        experiment: Experiment,
-        prediction: Prediction | None = None,
+        self, pool: Pool, experiment: Experiment, prediction: Prediction | None = None,
         results: Sequence[Result] = (),
-    ):
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         if not all(hasattr(pool, word) for word in ("scale", "map", "cancel")):
             raise ValueError(f"{name} needs a Pool to scale, such as Pool(nodes=1), not {pool!r:.60}.")
         if not all(hasattr(experiment, word) for word in ("measure", "fit", "mine", self.AXIS)):
             raise ValueError(f"{name} needs an experiment, such as {self.EXAMPLE}(), not {experiment!r:.60}.")
         self.pool, self.experiment, self.prediction = pool, experiment, prediction
-        self._points = sorted(getattr(experiment, self.AXIS))
-        self._most = max(2, *self._points)
+        self._counts = sorted(getattr(experiment, self.AXIS))
+        self._most = max(2, *self._counts)
         self._timer: threading.Timer | None = None
         self._taking = threading.RLock()
         self._runner = PointRunner(pool, experiment, self._ran, results, self.AXIS)
         asked = [predict.ask(prediction, lambda _: self._ran())] if prediction is not None else []
-        rows, below, options = self.own()
+        rows, below, under = self.own_rows()
         self._take_results()
-        super().__init__(
-            [*asked, self._run_controls(), *rows, self._status_row(), *below], adapt=self._moved, **options
-        )
+        super().__init__([*asked, self._run_controls(), *rows, self._status_row(), *below], under=under)
         self.add_class("hpclab-scaler")
         self._ran()
 
-    def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
-        """Rows of a subclass's own controls, rows below the status, and what else Explorer takes."""
+    def own_rows(self) -> tuple[Sequence[Row], Sequence[Row], Sequence[Row]]:
+        """A subclass's own controls: rows above the status, below it, and under the picture."""
         raise NotImplementedError
+
+    def update_models(self) -> None:
+        """Fit or predict anew, because `self._results` changed."""
+
+    def busy(self, busy: bool) -> None:
+        """Something runs, or nothing does."""
 
     @property
     def results(self) -> list[Result]:
@@ -90,17 +89,11 @@ class Scaler(Explorer):
             self._runner.close()
         super().close()
 
-    def update_models(self) -> None:
-        """Fit or predict anew, because `self._results` changed; a subclass overrides it."""
-
     def conditions(self) -> list[str]:
         """A sentence for each condition under which what is shown was emulated."""
         points = select(self._results, "makespan")
         found = {one.condition for one in points if one.origin is Origin.EMULATED}
         return [f"Emulated: {text}." for text in sorted(found)]
-
-    def busy(self, busy: bool) -> None:
-        """Something runs, or nothing does."""
 
     def set(self, experiment: Any) -> None:
         """Measure and show another experiment from now on."""
@@ -109,17 +102,12 @@ class Scaler(Explorer):
         self.forget()
 
     def _run_controls(self) -> dict[str, Any]:
-        every = ", ".join(map(str, self._points))
-        title = self.AXIS.capitalize()
-        self._count = control(widgets.IntSlider, title, value=1, min=1, max=self._most)
-        self._here = control(widgets.Button, "", button_style="primary")
-        self._sweep = control(widgets.Button, "Sweep all", tooltip=f"Run at {every} {self.AXIS}")
-        tip = "End what runs; keep what was measured"
-        self._cancel = control(widgets.Button, "Cancel", tooltip=tip)
-        self._here.on_click(lambda _button: self.run(self._count.value))
-        self._sweep.on_click(lambda _button: self.run(*self._points))
-        self._cancel.on_click(lambda _button: self.cancel())
-        return {self.AXIS: self._count, "here": self._here, "sweep": self._sweep, "cancel": self._cancel}
+        every = ", ".join(map(str, self._counts))
+        self._count = control(widgets.IntSlider, self.AXIS.capitalize(), value=1, min=1, max=self._most)
+        self._here = button("", "", lambda: self.run(self._count.value), button_style="primary")
+        self._sweep = button("Sweep all", f"Run at {every} {self.AXIS}", lambda: self.run(*self._counts))
+        cancel = button("Cancel", "End what runs; keep what was measured", self.cancel)
+        return {self.AXIS: self._count, "here": self._here, "sweep": self._sweep, "cancel": cancel}
 
     def _status_row(self) -> Row:
         self._bar = widgets.FloatProgress(min=0, max=1, layout={"width": "150px", "flex": "none"})
@@ -130,10 +118,9 @@ class Scaler(Explorer):
     def _decided(self) -> bool:
         return self.prediction is None or self.prediction.decided
 
-    def _moved(self, changed: str) -> None:
-        one = self.AXIS.removesuffix("s")
-        self._here.description = f"Run at {wording.counted(self._count.value, one)}"
-        self._here.tooltip = f"Measure here: {wording.counted(self._count.value, one)}"
+    def adapt(self, changed: str) -> None:
+        here = wording.numbered(self._count.value, self.AXIS)
+        self._here.description, self._here.tooltip = f"Run at {here}", f"Measure here: {here}"
         if changed == self.AXIS:
             self._rest()
             if self._decided():
@@ -163,8 +150,10 @@ class Scaler(Explorer):
                 self._take_results()
                 self.forget()
                 self.redraw()
-            said, spoken = (self._trouble,) * 2 if self._trouble else (state.sentence, state.spoken)
-            self._say(said, spoken, bool(self._trouble or state.error))
+            if self._trouble:
+                self._say(self._trouble, urgent=True)
+            else:
+                self._say(state.sentence, state.spoken, urgent=state.failed)
 
     def _take_results(self) -> None:
         """Take in the Results of this experiment, if they may be seen."""

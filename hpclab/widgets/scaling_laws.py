@@ -12,7 +12,7 @@ from hpclab.figures.overlay import Overlay
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve
 from hpclab.models.speedups import Curve
 from hpclab.results import Result
-from hpclab.widgets.explorer import Explorer, control, show
+from hpclab.widgets.explorer import Explorer, button, choose, control, show
 
 LAWS: dict[str, type[Law]] = {law.name: law for law in (Amdahl, Gustafson, USL)}
 _SLIDERS = {  # Gustafson's serial share is of another time than Amdahl's: each has a slider of its own
@@ -27,13 +27,13 @@ _SYMBOLS = {"serial": "s", "contention": "σ", "coherency": "κ"}
 
 
 class ScalingLaws(Explorer):
-    """Draws one of `runs` (label -> Results with makespans along one of ALONG) and one law.
+    """Draws one of `runs` (label -> Results with makespans along one of ALONG) and one law. The law's sliders
+    draw a dashed "what if" curve, to be brought onto the points by hand; where the points identify the law,
+    the fitted curve with its 90 % band stands beside it, and "Fit to the points" moves the sliders there.
+    Where they do not, the reason is shown instead of a curve. ValueError for runs without a makespan along
+    any of those."""
 
-    The law's sliders draw a dashed "what if" curve, to be brought onto the points by hand; where the points
-    identify the law, the fitted curve with its 90 % band stands beside it, and "Fit to the points" moves the
-    sliders there. Where they do not, the reason is shown instead of a curve. ValueError for runs without a
-    makespan along any of those.
-    """
+    HEIGHT = 395
 
     def __init__(self, runs: Mapping[str, Sequence[Result]]):
         self._runs = {label: list(results) for label, results in runs.items()}
@@ -44,9 +44,6 @@ class ScalingLaws(Explorer):
         # Its band takes longer than the drawing.
         self._curve = cache(lambda run, law, most: Curve.of_fit(self._fits(run)[law], most))  # type: ignore[arg-type]
         axes = [(f"to {n}", n) for n in (8, 16, 64, 1024)]
-        self.run = control(widgets.Dropdown, "Points", options=list(self._runs))
-        self.law = control(widgets.Dropdown, "Law", options=list(LAWS))
-        self.axis = control(widgets.Dropdown, "Axes", options=axes, value=16)
         self.sliders = {
             key: control(
                 widgets.FloatSlider, name, value=0.3 if high == 1 else 0.0, min=0, max=high, step=step,
@@ -54,43 +51,38 @@ class ScalingLaws(Explorer):
             )
             for key, (name, high, step) in _SLIDERS.items()
         }  # fmt: skip
-        self.to_fit = control(widgets.Button, "Fit to the points", tooltip="Move the sliders to the fit")
-        self.to_fit.on_click(lambda _button: self._move_to_fit())
+        self.to_fit = button("Fit to the points", "Move the sliders to the fit", self._move_to_fit)
         super().__init__(
             [
-                {"run": self.run, "law": self.law, "most": self.axis},
+                {
+                    "run": choose("Points", self._runs),
+                    "law": choose("Law", LAWS),
+                    "most": choose("Axes", axes, 16),
+                },
                 {**{" ".join(key): slider for key, slider in self.sliders.items()}, "to fit": self.to_fit},
-            ],
-            draw=self._points,
-            move=self._what_if,
-            describe=self._title,
-            note=self._lines,
-            adapt=self._adapt_to,
-            height=395,
+            ]
         )
 
     def fit(self) -> Fit | NoCurve:
         """The chosen law fitted to the chosen points, or why there is no curve."""
-        return self._fits(self.run.value)[self.law.value]
+        return self._fits(self.at.run)[self.at.law]
 
-    def _lines(self, run: str, law: str) -> list[str]:
+    def notes(self, run: str, law: str) -> list[str]:
         found = self.fit()
         band = " In 90 % of fits to points that scatter like these the curve runs in the band."
         lines = ["", said(found) + band * isinstance(found, Fit)]
         lines += [f"Emulated: {text}." for text in getattr(found, "conditions", ())]
-        return lines + [
-            f"Published: {text}." for text in sorted({one.source for one in self._runs[run]}) if text
-        ]
+        sources = sorted({one.source for one in self._runs[run]})
+        return lines + [f"Published: {text}." for text in sources if text]
 
-    def _adapt_to(self, changed: str) -> None:
+    def adapt(self, changed: str) -> None:
         """Another run or law: its own sliders, axes that hold its points, and whether there is a fit."""
         if changed == "run":
-            most = max(
-                one.parameters.get(self._along[self.run.value], 1) for one in self._runs[self.run.value]
-            )
-            self.axis.value = next(end for _, end in self.axis.options if end >= min(most, 1024))
+            along, axis = self._along[self.at.run], self.controls["most"]
+            most = max(one.parameters.get(along, 1) for one in self._runs[self.at.run])
+            axis.value = next(end for _, end in axis.options if end >= min(most, 1024))
         for (law, _), slider in self.sliders.items():
-            show(law == self.law.value, slider)
+            show(law == self.at.law, slider)
         self.to_fit.disabled = isinstance(self.fit(), NoCurve)
 
     def _move_to_fit(self) -> None:
@@ -103,28 +95,28 @@ class ScalingLaws(Explorer):
                     slider.value = round(getattr(found.law, name) / slider.step) * slider.step
 
     def _law(self) -> Law:
-        name = self.law.value
-        return LAWS[name](*(slider.value for (law, _), slider in self.sliders.items() if law == name))
+        chosen = self.at.law
+        return LAWS[chosen](*(slider.value for (law, _), slider in self.sliders.items() if law == chosen))
 
     def _curves(self) -> list[Curve]:
-        chosen = self.run.value, self.law.value, self.axis.value
-        return [self._curve(*chosen)] if isinstance(self.fit(), Fit) else []
+        at = self.at
+        return [self._curve(at.run, at.law, at.most)] if isinstance(self.fit(), Fit) else []
 
-    def _points(self, ax: Axes, run: str, law: str, most: int) -> Axes:
+    def draw(self, ax: Axes, run: str, law: str, most: int) -> Axes:
         along, results = self._along[run], self._runs[run]
         return speedup.draw(ax, results, self._curves(), along=along, most=most, title=" ", named=False)
 
-    def _what_if(self, ax: Axes, most: int) -> Overlay:
+    def move(self, ax: Axes, most: int) -> Overlay:
         over = speedup.over(ax, most, self._curves(), Curve.of_law(self._law(), most))
-        over.title(self._title())
+        over.title(self.describe())
         return over
 
-    def _title(self) -> str:
-        law, most = self._law(), self.axis.value
+    def describe(self) -> str:
+        law, most = self._law(), self.at.most
         said = ", ".join(f"{_SYMBOLS[name]} = {getattr(law, name):.3g}" for name in law.parameters)
         gain = float(law.speedup(most))
         digits = f"{gain:.3g}" if gain < 999.5 else f"{gain:.0f}"
-        return f"{law.name} with {said}: {digits}× on {most} {self._along[self.run.value]}"
+        return f"{law.name} with {said}: {digits}× on {most} {self._along[self.at.run]}"
 
 
 def _along(label: str, results: Sequence[Result]) -> str:

@@ -1,15 +1,10 @@
-"""A shared store: stripes, file sizes, metadata and clients to try out, and what binds at each.
-
-    Striping({"emulated here": store, "Lustre": storage_presets.preset("lustre")}, results)
-
-What is drawn as a line is modelled; marks are the results that fit the controls.
-"""
+"""A shared store: stripes, file sizes, metadata and clients to try out, and what binds at each. What is drawn
+as a line is modelled; marks are the results that fit the controls."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import ipywidgets as widgets
 from matplotlib.axes import Axes
 
 from hpclab import checks
@@ -18,7 +13,7 @@ from hpclab.figures.overlay import Overlay
 from hpclab.models.storage import Reading, Store
 from hpclab.results import Result
 from hpclab.units import format_bytes
-from hpclab.widgets.explorer import Explorer, control
+from hpclab.widgets.explorer import Explorer, choose, slide
 
 _SIZES = tuple(4**n * 4096 for n in range(10))  # 4 KiB to 1 GiB
 _FILES = 255  # of each client: many, and odd, so that clients begin on different servers
@@ -26,10 +21,10 @@ _FILES = 255  # of each client: many, and odd, so that clients begin on differen
 
 class Striping(Explorer):
     """Draws what 1 to 64 clients get from one of the `stores`, each by the name that its choice has.
-
     `results` are of StripedReads; those of the store, file size and stripe count that are chosen are marks.
-    ValueError where there is no store.
-    """
+    ValueError where there is no store."""
+
+    HEIGHT = 380
 
     def __init__(self, stores: Mapping[str, Store], results: Sequence[Result] = ()) -> None:
         checks.instance("stores", stores, Mapping, "stores by name")
@@ -39,25 +34,18 @@ class Striping(Explorer):
             raise ValueError(
                 "Striping needs at least one store, such as {'mine': Store((Server(1e9),) * 4)}."
             )
-        slider = widgets.SelectionSlider
         sizes = [(format_bytes(size), size) for size in _SIZES]
         rates = [("as it is", 0), *((f"{rate:,}", rate) for rate in (100, 1000, 10_000, 100_000))]
         super().__init__(
             [
-                {"store": control(widgets.Dropdown, "Store", options=list(self._stores)),
-                 "clients": control(slider, "Clients", options=store_limits.CLIENTS, value=8)},
-                {"size": control(slider, "File size", options=sizes, value=2**18),
-                 "stripes": control(slider, "Stripe count", options=[1, 2, 4, 8, 16, 32])},
-                {"opens": control(slider, "Opens/s of the metadata server", options=rates)},
-            ],
-            draw=self._marks,
-            move=self._lines,
-            describe=lambda store, clients, size, stripes, opens: store_limits.said(
-                self._store(store, opens), self._reading(clients, size, stripes)
-            ),
-            note=self._notes,
-            height=380,
-        )  # fmt: skip
+                {"store": choose("Store", stores), "clients": slide("Clients", store_limits.CLIENTS, 8)},
+                {
+                    "size": slide("File size", sizes, 2**18),
+                    "stripes": slide("Stripe count", [1, 2, 4, 8, 16, 32]),
+                },
+                {"opens": slide("Opens/s of the metadata server", rates)},
+            ]
+        )
 
     def _store(self, name: str, opens: float) -> Store:
         return replace(self._stores[name], metadata=opens or self._stores[name].metadata)
@@ -65,7 +53,7 @@ class Striping(Explorer):
     def _reading(self, clients: int, size: float, stripes: int) -> Reading:
         return Reading(clients, _FILES, size, stripes)
 
-    def _marks(self, ax: Axes, store: str, size: int, stripes: int, opens: int) -> Axes:
+    def draw(self, ax: Axes, store: str, size: int, stripes: int, opens: int) -> Axes:
         whole = self._stores[store]
         total = sum(server.bandwidth for server in whole.servers)
         most = min(total, store_limits.CLIENTS[-1] * whole.link)
@@ -73,11 +61,14 @@ class Striping(Explorer):
         found = [one for one in self._results if same.items() <= one.parameters.items()]
         return store_limits.draw(ax, most, found)
 
-    def _lines(self, ax: Axes, store: str, clients: int, size: int, stripes: int, opens: int) -> Overlay:
+    def move(self, ax: Axes, store: str, clients: int, size: int, stripes: int, opens: int) -> Overlay:
         return store_limits.over(ax, self._store(store, opens), self._reading(clients, size, stripes))
 
-    def _notes(self, store: str) -> list[str]:
-        one, rate = self._stores[store], store_limits.rate
+    def describe(self, store: str, clients: int, size: int, stripes: int, opens: int) -> str:
+        return store_limits.said(self._store(store, opens), self._reading(clients, size, stripes))
+
+    def notes(self, store: str) -> list[str]:
+        one, rate = self._stores[store], wording.rate
         rates = {server.bandwidth for server in one.servers}
         slowest = f" (the slowest {rate(min(rates))})" * (len(rates) > 1)
         servers = f"{wording.counted(len(one.servers), 'server')} of {rate(max(rates))}{slowest}"

@@ -1,8 +1,6 @@
 """A button that opens Dask's *Task Stream* below the notebook: each task a bar on its node, live.
-
 dask-labextension has the panel; it finds the pool that runs now at the address `hpclab/dashboard` of the
-learner's own server (cli/dashboard_proxy.py). Outside JupyterLab the button does nothing.
-"""
+learner's own server (cli/dashboard_proxy.py). Outside JupyterLab the button does nothing."""
 
 import json
 

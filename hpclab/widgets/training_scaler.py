@@ -1,9 +1,4 @@
-"""The training scaler: train on more ranks, over other links, and see what a step consists of.
-
-scaler = TrainingScaler(pool, TrainSteps(ranks=(1, 2, 4)))
-scaler                      # the last line of a cell shows it
-scaler.results              # every Result so far, as data
-"""
+"""The training scaler: train on more ranks, over other links, and see what a step consists of."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,23 +36,19 @@ _SETTINGS: dict[str, tuple[str, list[tuple[str, Any]]]] = {  # fields of TrainSt
 
 
 class TrainingScaler(Scaler):
-    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler.
+    """Trains a TrainSteps `experiment` on `pool` on the ranks that the slider says; see Scaler. Beside what
+    came stands what `experiment.predict` says, once one rank was measured. The speedup is carried on to GPUs
+    of a cluster of the catalogue, for a model of 1.6 billion parameters."""
 
-    Beside what came stands what `experiment.predict` says, once one rank was measured. The speedup is carried
-    on to GPUs of a cluster of the catalogue, for a model of 1.6 billion parameters.
-    """
+    AXIS, EXAMPLE, HEIGHT = "ranks", "TrainSteps", 280
 
-    AXIS, EXAMPLE = "ranks", "TrainSteps"
-
-    def own(self) -> tuple[Sequence[Row], Sequence[Row], dict[str, Any]]:
+    def own_rows(self) -> tuple[Sequence[Row], Sequence[Row], Sequence[Row]]:
         self._predicted: list[Result] = []
         self._settings = {name: self._setting(name, *listed) for name, listed in _SETTINGS.items()}
         controls = [*self._settings.items()]
         carried = [(f"{MANY[-1]:,} × {name}", gpu_cluster.named(one)) for name, one in CLUSTERS.items()]
-        view = choose("Show", [*((view, view) for view in VIEWS), *carried], VIEWS[0])
-        return [dict(controls[:3]), {**dict(controls[3:]), "view": view}], [], {
-            "draw": self._drawn_view, "describe": self._said, "note": self._notes, "height": 280,
-        }  # fmt: skip
+        view = choose("Show", [*((view, view) for view in VIEWS), *carried])
+        return [dict(controls[:3]), {**dict(controls[3:]), "view": view}], [], []
 
     def _setting(self, name: str, label: str, options: Sequence[tuple[str, Any]]) -> Any:
         """A list for a field of the experiment, whose own value is in it."""
@@ -71,12 +62,12 @@ class TrainingScaler(Scaler):
         if self._decided() and select(self.results, "makespan", ranks=1):
             self._predicted = self.experiment.predict(None, self.experiment.fit(self.results))
 
-    def _moved(self, changed: str) -> None:
-        super()._moved(changed)
+    def adapt(self, changed: str) -> None:
+        super().adapt(changed)
         if changed in self._settings:
             self.set(replace(self.experiment, **{name: one.value for name, one in self._settings.items()}))
 
-    def _drawn_view(self, ax: Axes, view: str | GpuCluster) -> Axes:
+    def draw(self, ax: Axes, view: str | GpuCluster) -> Axes:
         if view == VIEWS[1]:
             return loss_against_time.draw(ax, select(self._results, "loss"))
         if not isinstance(view, GpuCluster):
@@ -92,15 +83,15 @@ class TrainingScaler(Scaler):
         spec = replace(self.experiment, ranks=MANY, shape=LARGE, store=None, batch=batch)
         return spec.predict(cluster, None, MANY)
 
-    def _said(self, ranks: int) -> str:
+    def describe(self, ranks: int) -> str:
         came = [one.value for one in select(self._results, "makespan", ranks=ranks)]
         said = [one.value for one in select(self._predicted, "makespan", ranks=ranks)]
         words = [f"predicted {format_seconds(one)}" for one in said]
         words += [f"came {', '.join(map(format_seconds, came))}"] * bool(came)
         return f"A step on {wording.counted(ranks, 'rank')}: {'; '.join(words) or 'not run yet'}."
 
-    def _notes(self, ranks: int, view: str | GpuCluster) -> list[str]:
-        lines = [self._said(ranks)]
+    def notes(self, ranks: int, view: str | GpuCluster) -> list[str]:
+        lines = [self.describe(ranks)]
         rates = select(self._results, "tokens per second", ranks=ranks)
         lines += [f"{one.value:,.0f} tokens/s." for one in rates[-1:]]
         if isinstance(view, GpuCluster):

@@ -1,12 +1,9 @@
-"""The wall: a button by which a learner shows a lesson's points without a name, and everybody's figure.
-
-wall.offer(results, "05")           # under a measured figure; nothing where the class has no wall
-Wall()                              # for whoever teaches: it refreshes itself
-"""
+"""The wall: a button by which a learner shows a lesson's points without a name, and everybody's figure."""
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -19,7 +16,7 @@ from hpclab.cluster.slurm import Slurm, SlurmError, connect
 from hpclab.figures import style, wording
 from hpclab.figures import wall as figure
 from hpclab.results import Result
-from hpclab.widgets.explorer import control
+from hpclab.widgets.explorer import button
 from hpclab.widgets.queue_view import QueueView, Snapshot
 
 _QUEUE = ("partition", "account", "reservation")  # the class's, where a site's settings name them
@@ -33,24 +30,22 @@ def offer(results: Sequence[Result], lesson: str, along: str = "nodes") -> None:
     if not os.environ.get(wall_folder.FOLDER):
         return
     place, shown = Path(os.environ[wall_folder.FOLDER]), wall_folder.points(results, along)
-    put = control(widgets.Button, "Show my points on the wall, without my name", disabled=not shown)
-    back, said = control(widgets.Button, "Take my points off the wall"), widgets.HTML()
+    said = widgets.HTML()
 
-    def press(button: widgets.Button | None) -> None:
+    def press(change: Callable[[], object] = bool) -> None:
         try:
-            if button is put:
-                wall_folder.share(place, lesson, shown)
-            elif button is back:
-                wall_folder.take_back(place, lesson)
+            change()
             back.disabled = not wall_folder.mine(place, lesson)
             text = f"Your points are {'not ' * back.disabled}on the wall."
         except OSError as error:
             text = f"The wall cannot be used now ({error.strerror or error}): tell your instructor."
         said.value = f'<div role="status" style="font-size:{style.PROSE};line-height:1.4">{text}</div>'
 
-    put.on_click(press)
-    back.on_click(press)
-    press(None)
+    share, take_back = (partial(one, place, lesson) for one in (wall_folder.share, wall_folder.take_back))
+    text = "Show my points on the wall, without my name"
+    put = button(text, "", lambda: press(partial(share, shown)), disabled=not shown)
+    back = button("Take my points off the wall", "", lambda: press(take_back))
+    press()
     row = widgets.HBox([put, back], layout={"flex_flow": "row wrap"})
     display(widgets.VBox([row, said]))
 

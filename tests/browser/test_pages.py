@@ -1,7 +1,5 @@
 """The course as pages, as `make site` writes them: built, every link followed, looked at in a real Chromium.
-
-`make test` has one lesson run for them and takes the others as they are; `make soak` runs every lesson.
-"""
+`make test` has one lesson run for them and takes the others as they are; `make soak` runs every lesson."""
 
 import os
 import re

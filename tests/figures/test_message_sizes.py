@@ -63,8 +63,8 @@ def test_what_is_no_time_of_a_size_is_refused(ax):
             message_sizes.draw(ax, LINES, points)
     with pytest.raises(ValueError, match="nothing to draw"):
         message_sizes.draw(ax, [])
-    with pytest.raises(ValueError, match="at least two"):
-        Line("x", (1.0,), (1.0,))
+    with pytest.raises(ValueError, match="at least two sizes"):
+        message_sizes.draw(ax, [Line("x", (1.0,), (1.0,))])
 
 
 def test_many_ranks_are_done_when_the_model_says(ax, words):

@@ -138,13 +138,13 @@ def test_a_long_source_scrolls_and_keeps_its_height():
         shown = [number for number, _ in listing.window(source, line)]
         assert line in shown
         assert len(shown) == 7
-    svg = listing.draw(0, source, 30, {"sectors": {30: "7"}})
+    svg = listing.draw(0, source, 30, {"sectors": {30: "7"}}, "heading")
     assert "a[27]" in svg
     assert "a[1] " not in svg
 
 
 def test_colours_run_from_dark_to_light():
-    lightness = [style._luminance(*(int(lanes.colour(n)[k : k + 2], 16) for k in (1, 3, 5))) for n in LANES]
+    lightness = [style._luminance(*bytes.fromhex(lanes.colour(lane)[1:])) for lane in LANES]
     assert lightness == sorted(lightness)
 
 

@@ -61,6 +61,12 @@ class Experiment:
         return run(nodes)
 
 
+def put(widget, **values):
+    """Set controls by name, one after another, as a learner does."""
+    for name, value in values.items():
+        widget.controls[name].value = value
+
+
 def run(nodes):
     """One repeat's Results in the shape of ScaleOut's: a makespan and bars that sum to nodes × makespan."""
     seconds = 1 + 9 / nodes

@@ -35,7 +35,7 @@ def test_looking_again_shows_what_changed_or_why_it_cannot():
             raise OSError("the file server is gone")
         return seen.pop(0)
 
-    shown = widget.table(look)
+    shown = widget.CapabilityTable(look)
     assert "A new GPU" not in shown.picture.value
     shown.controls["again"].click()
     assert "A new GPU" in shown.picture.value

@@ -6,6 +6,7 @@ import pytest
 
 from hpclab.kernels.cuda import cuda
 from hpclab.widgets.kernel_tracer import KernelTracer
+from tests.widgets.conftest import put
 
 ITEMS = 100
 
@@ -49,30 +50,28 @@ def shown():
 
 
 def test_each_step_is_a_picture_with_its_title_read_out(shown):
-    pictures, titles = [shown.picture.value], [shown.announcer.value]
-    for step in range(2, shown.step.max + 1):
-        shown.step.value = step
-        pictures.append(shown.picture.value)
+    pictures, titles = {shown.picture.value}, [shown.announcer.value]
+    last = shown.controls["step"].max
+    for step in range(2, last + 1):
+        put(shown, step=step)
+        pictures.add(shown.picture.value)
         titles.append(shown.announcer.value)
-    assert len(set(pictures)) == shown.step.max
+    assert len(pictures) == last
     assert "32 lanes, 4 sectors, as few as can be" in " ".join(titles)
     assert "writes total" in titles[-1]
 
 
 def test_another_block_and_warp_have_their_own_steps(shown):
-    assert [label for label, _ in shown.block.options] == ["0", "1"]
-    shown.step.value = shown.step.max
+    assert [label for label, _ in shown.controls["block"].options] == ["0", "1"]
+    put(shown, step=shown.controls["step"].max)
     before = shown.picture.value
-    shown.block.value = (1, 0, 0)
-    assert shown.warp.value == 0
+    put(shown, block=(1, 0, 0))
+    assert shown.at.warp == 0
     assert shown.picture.value != before
-    shown.warp.value = 1
+    put(shown, warp=1)
     assert "4 lanes" in shown.picture.value, "100 items leave four for the last warp"
-    shown.block.value = (0, 0, 0)
-    assert shown.warp.value == 1, "the warp stays where the block has one"
-
-
-def test_a_trace_shows_itself_in_one_line(shown):
+    put(shown, block=(0, 0, 0))
+    assert shown.at.warp == 1, "the warp stays where the block has one"
     assert repr(shown.trace) == "<add, 2 blocks of 64 threads: 12 requests, 39 sectors, found nothing>"
 
 

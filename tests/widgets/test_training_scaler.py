@@ -1,7 +1,5 @@
-"""The training scaler without a browser: other settings are another experiment, predicted first.
-
-What trains is a stand-in; lesson 08's own test trains with it.
-"""
+"""The training scaler without a browser: other settings are another experiment, predicted first. What trains
+is a stand-in; lesson 08's own test trains with it."""
 
 from dataclasses import dataclass, replace
 

@@ -1,18 +1,26 @@
-"""What every figure of Results owes a reader: the doubt in place of a claim, each origin in its own mark."""
+"""What every figure owes a reader: no bad input, doubt in place of a claim, each origin in its own mark."""
+
+import math
+from itertools import product
 
 import pytest
 
 from hpclab import quality
 from hpclab.figures import (
+    access_map,
     bars,
     dot_plot,
+    finish_times,
+    job_timeline,
     message_sizes,
+    pipeline,
     roofline,
     roofline_points,
     speedup,
     step_bars,
     style,
     timeline,
+    validation,
     wall,
 )
 from hpclab.models.device import from_catalogue
@@ -82,3 +90,35 @@ def test_the_interval_at_the_cursor_runs_from_its_low_to_its_high_end(ax, words)
     assert low < value < high
     speedup.draw(ax, [], [curve], most=8)
     assert f"{low:.1f}–{speedup.times(high)}, modelled" in words(ax)
+
+
+AX = style.figure()[1]
+A100 = from_catalogue("a100-80gb")
+RUNS = [Result("e", "makespan", 1 / n, "measured", parameters={"nodes": n}) for n in (1, 2, 4)]
+OBJECTS = [
+    bars.rank_seconds,
+    roofline_points.kernels,
+    lambda bad: bars.draw(AX, bad),
+    lambda bad: bars.draw(AX, {1: {"compute": bad or -1}}),
+    lambda bad: finish_times.draw(AX, bad),
+    lambda bad: job_timeline.draw(AX, bad),
+    lambda bad: dot_plot.draw(AX, bad),
+    lambda bad: message_sizes.draw(AX, bad),
+    lambda bad: message_sizes.draw(AX, [], bad),
+    lambda bad: pipeline.draw(AX, bad),
+    lambda bad: roofline.draw(AX, bad),
+    lambda bad: roofline.draw(AX, A100, bad),
+    lambda bad: roofline.draw(AX, A100, (), bad),
+    lambda bad: speedup.draw(AX, RUNS, along=bad),
+    lambda bad: speedup.draw(AX, {"a": bad}),
+    lambda bad: speedup.draw(AX, bad),
+    lambda bad: timeline.draw(AX, bad),
+    lambda bad: validation.draw(AX, bad),
+    lambda bad: validation.draw(AX, {"a": bad}),
+    lambda bad: access_map.draw(bad, "a"),
+]
+
+
+def test_what_is_no_such_object_is_refused(refused):
+    for call, bad in product(OBJECTS, (0, math.nan, None, ..., [None])):
+        refused(lambda call=call, bad=bad: call(bad))
