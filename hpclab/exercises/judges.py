@@ -1,6 +1,5 @@
 """The few ways to judge an answer, so that a lesson's exercise is data: what is right, and the mistakes that
-people make, each with the sentence it gets; the first that fits is told. Sentences are templates of
-`str.format`. The judge of kernels is in `kernel_trials`, that of job scripts in `lesson_04`."""
+people make, each with the sentence it gets, a template of `str.format`; the first that fits is told."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +12,7 @@ from hpclab.exercises import Verdict, limits
 
 Judge = Callable[[object], Verdict]
 Formula = Callable[..., Any]
-Mistakes = Iterable[tuple[Any, str]]
-"""Pairs of what gives a mistake away and the sentence for it."""
+Mistakes = Iterable[tuple[Any, str]]  # what gives a mistake away, and the sentence for it
 
 
 def by_number(

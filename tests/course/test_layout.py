@@ -31,10 +31,10 @@ def test_a_missing_course_says_what_to_do(monkeypatch, tmp_path):
 def test_lay_out_copies_everything_and_twice_changes_nothing(small_course, tmp_path):
     folder = tmp_path / "my course é"
     first = course.lay_out(folder)
-    assert {path.name for path in first.written} == {"00_look.ipynb", "01_run.ipynb", "hello.sh"}
+    assert set(first.names) == {"00_look.ipynb", "01_run.ipynb", "slurm/jobs/hello.sh"}
     assert (folder / "slurm" / "jobs" / "hello.sh").stat().st_mode & 0o111
     second = course.lay_out(folder)
-    assert (second.written, second.kept) == ([], [])
+    assert (second.names, second.kept) == ([], [])
 
 
 def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tmp_path):
@@ -56,7 +56,7 @@ def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tm
     assert len(update.kept) == 1
     assert "00_look.new.ipynb" in update.kept[0]
     again = course.lay_out(folder)
-    assert (again.written, again.kept) == ([], [])
+    assert (again.names, again.kept) == ([], [])
     (small_course / "notebooks" / "00_look.ipynb").write_text(notebook("# Version 3"))
     course.lay_out(folder)
     assert "Version 2" in (folder / "00_look.new.ipynb").read_text()

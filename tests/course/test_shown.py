@@ -6,10 +6,10 @@ from hpclab.kernels import cpu
 
 
 def test_kernels_and_methods_are_shown_as_they_are_written(capsys):
-    course.show_source(cpu.sum_scalar, course.Layout)
+    course.show_source(cpu.sum_scalar, course.Lesson)
     said = capsys.readouterr().out
     assert "def sum_scalar(" in said
-    assert "class Layout:" in said
+    assert "class Lesson:" in said
 
 
 def test_a_script_is_shown_with_its_name(capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from hpclab.exercises import Exercise, lesson_04
 from hpclab.exercises.lesson_04 import job_folder, job_trials
-from hpclab.exercises.lesson_04.job_scripts import array_indices, limit_seconds, parse
+from hpclab.exercises.lesson_04.job_scripts import JobScript, array_indices, limit_seconds
 
 SCRIPTS = [
     value for value in vars(lesson_04).values() if isinstance(value, Exercise) and value.name[0].isdigit()
@@ -59,7 +59,7 @@ WILD = {
 def test_a_wild_script_ends_and_leaves_nothing(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # so that nobody else's trial is meant
     line, words = WILD[kind]
-    trial = job_trials.dry_run(parse(f"#!/bin/bash\n{line}\n"), seconds=3)
+    trial = job_trials.dry_run(JobScript(f"#!/bin/bash\n{line}\n"), seconds=3)
     assert words in trial.trouble + " ".join(trial.files)
     assert all(len(text) <= 2**16 for text in trial.files.values())
     mine = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
@@ -71,7 +71,7 @@ def test_a_wild_script_ends_and_leaves_nothing(kind, tmp_path, monkeypatch):
 @pytest.mark.parametrize("line", ["--ntasks=100000", "--array=0-99999", "--nodes=1e9"])
 def test_too_many_tasks_are_refused(line):
     with pytest.raises(ValueError, match=r"asks for 100000|must be a whole number"):
-        job_trials.dry_run(parse(f"#!/bin/bash\n#SBATCH {line}\necho\n"))
+        job_trials.dry_run(JobScript(f"#!/bin/bash\n#SBATCH {line}\necho\n"))
 
 
 @pytest.mark.parametrize(("read", "text", "value"), [
@@ -92,13 +92,13 @@ def test_what_is_no_limit_and_no_array(read, text):
 
 
 def test_directives_as_sbatch_reads_them():
-    script = parse(
+    script = JobScript(
         "#!/bin/bash -l\n# a remark\n\n#SBATCH -n 3 --time=5 # both count\n#SBATCH -J'two words'\n##SBATCH "
         "-n 9\n#SBATCH --requeue\necho\n#SBATCH -n 4\n"
     )
     assert script.options == {"ntasks": "3", "time": "5", "job-name": "two words", "requeue": ""}
-    assert (script.late, script.nearly) == (("#SBATCH -n 4",), ("##SBATCH -n 9",))
-    assert script.interpreter == ("/bin/bash", "-l")
+    assert (script.late, script.nearly) == (["#SBATCH -n 4"], ["##SBATCH -n 9"])
+    assert script.interpreter == ["/bin/bash", "-l"]
 
 
 def test_the_learners_folder(tmp_path, capsys, monkeypatch):
