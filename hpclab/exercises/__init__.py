@@ -21,8 +21,8 @@ _COLOUR = {"good": "#009E73", "bad": "#D55E00", "": "#56B4E9"}
 def show_message(title: str, text: str, kind: str = "", markup: str | None = None, below: str = "") -> None:
     """Show `text` (or the HTML `markup` in its place) with the SVG `below` it, outside a notebook as a line.
 
-    `kind`, "good", "bad" or "", is the colour of the bar beside it. Text between backticks is code, and a $ is
-    no mathematics, which JupyterLab would make of two."""
+    `kind`, "good", "bad" or "", colours the bar beside it. Text between backticks is code, and a $ is no
+    mathematics, which JupyterLab would make of two."""
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         print(f"{title}. {text}")

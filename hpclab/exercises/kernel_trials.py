@@ -14,7 +14,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab.exercises import UNSOLVED, Verdict, is_unsolved, limits
-from hpclab.exercises.judges import Formula, Judge, Mistakes, first_mistake
+from hpclab.exercises.judges import Formula, Judge, Mistake, Mistakes, first_mistake
 from hpclab.exercises.limits import Stopped
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.source import python_function
@@ -101,7 +101,7 @@ _WHY_SECTORS: Mistakes = (
 
 
 def by_kernel(
-    launches: Callable[[], list[LearnerLaunch]], wrong: Mistakes, wasteful: Mistakes = (), *,
+    launches: Callable[[], list[LearnerLaunch]], *wrong: Mistake, wasteful: Mistakes = (),
     most: Callable[[KernelTrial], float] = lambda _: math.inf, fewer: str = "{f.why_sectors}", yes: str = "",
     steps: Callable[[KernelTrial], float] = lambda f: 16 * f.rounds, parallel: str = "{f.why_serial}",
     scored: bool = False,

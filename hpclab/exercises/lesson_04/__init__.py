@@ -217,9 +217,8 @@ def _packed(answer: object) -> SimpleNamespace:
 
 
 PACK = Exercise("04", "pack", judges.by_facts(
-    _packed, (
-        (lambda f: f.last >= 149, "{f.said} One job a run, as they come, takes 149 s: be faster."),
-    ),
+    _packed,
+    (lambda f: f.last >= 149, "{f.said} One job a run, as they come, takes 149 s: be faster."),
     yes="{f.said} To beat: the longest run first, always into the job that ends first: 130 s. Nobody comes "
     "below 119 s.", score=("last", "seconds"),
 ), (

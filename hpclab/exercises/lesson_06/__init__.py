@@ -45,23 +45,22 @@ def _near(value: float, right: float, tolerance: float) -> bool:
 _BETA_IS = "You say beta = {f.beta:.3g}. "
 
 FIT = Exercise("06", "alpha and beta", judges.by_facts(
-    _pair, (
-        (lambda f: _near(f.alpha, _BETA, 0.15) and _near(f.beta, _ALPHA, 0.15), "The two are swapped."),
-        (lambda f: _near(f.beta, _BETA * 1e9, 0.1), _BETA_IS + "Is it in nanoseconds? Give seconds."),
-        (lambda f: _near(f.beta, _BETA * 1e6, 0.1), _BETA_IS + "Is it in microseconds? Give seconds."),
-        (lambda f: f.beta > 1, _BETA_IS + "That is a bandwidth; beta is its inverse."),
-        (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say alpha = "
-         "{f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
-        (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. That is "
-         "plain least squares: it counts seconds, so 4 % of the largest message outweigh all the small ones. "
-         "Make the residuals relative: divide each by its time."),
-        (lambda f: not _near(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, but a message of 8 "
-         "bytes took {f.first:.3g} µs, and 8 bytes are hardly any bytes."),
-        (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta is "
-         "off by 8: bytes, not bits."),
-        (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take {f.said:.3g} "
-         "s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
-    ),
+    _pair,
+    (lambda f: _near(f.alpha, _BETA, 0.15) and _near(f.beta, _ALPHA, 0.15), "The two are swapped."),
+    (lambda f: _near(f.beta, _BETA * 1e9, 0.1), _BETA_IS + "Is it in nanoseconds? Give seconds."),
+    (lambda f: _near(f.beta, _BETA * 1e6, 0.1), _BETA_IS + "Is it in microseconds? Give seconds."),
+    (lambda f: f.beta > 1, _BETA_IS + "That is a bandwidth; beta is its inverse."),
+    (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say alpha = "
+     "{f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
+    (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. That is "
+     "plain least squares: it counts seconds, so 4 % of the largest message outweigh all the small ones. "
+     "Make the residuals relative: divide each by its time."),
+    (lambda f: not _near(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, but a message of 8 "
+     "bytes took {f.first:.3g} µs, and 8 bytes are hardly any bytes."),
+    (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta is "
+     "off by 8: bytes, not bits."),
+    (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take {f.said:.3g} "
+     "s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
     yes="{f.us:.3g} µs and {f.gb:.3g} GB/s; made with 18 µs and 1.17 GB/s. Plain least squares would have "
     "said {f.plain:.2g} µs: one large message's scatter is more than all of alpha.",
 ), (
@@ -112,18 +111,17 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     judges.by_function(
         *_SIGNATURE, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
                           (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
-        _right, (
-            (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
-            (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
-             "needs 3 steps, not 2: round log2(p) up."),
-            *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
-               "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
-            (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
-            (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
-            (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
-            (lambda p, a, b: 1 / _right(p, a, b), "upside down: more alpha must move the crossover up."),
-            (lambda p, a, b: a / b, "α/β is where start and bytes cost the same; the ranks matter too."),
-        ),
+        _right,
+        (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
+        (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
+         "needs 3 steps, not 2: round log2(p) up."),
+        *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
+           "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
+        (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
+        (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
+        (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
+        (lambda p, a, b: 1 / _right(p, a, b), "upside down: more alpha must move the crossover up."),
+        (lambda p, a, b: a / b, "α/β is where start and bytes cost the same; the ranks matter too."),
         shown="For 4 ranks, 20 µs and 1 ns/byte you get {0:.4g} bytes: ", otherwise=_put_in,
     ),
     judges.by_function(
