@@ -2,7 +2,6 @@
 
 import heapq
 import math
-from collections.abc import Mapping
 from types import SimpleNamespace
 
 from hpclab import checks, units
@@ -44,7 +43,7 @@ CHUNK_SIZE = Exercise("05", "chunk size", judges.by_number(
     "From above: a node has 4 GiB / 32 to do, and one chunk must be at most 5 % of that.",
 ))  # fmt: skip
 
-TIMES: Mapping[int, float] = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
+TIMES = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
 """Seconds by nodes of a run to judge: modelled, with the USL for σ = 0.0126 and κ = 0.001, and rounded."""
 
 
@@ -103,7 +102,7 @@ BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
 ))  # fmt: skip
 
 _PARTS = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", "unexplained")
-BARS: Mapping[str, Mapping[str, float]] = {
+BARS = {
     "A": dict(zip(_PARTS, (84, 2, 1, 4, 720, 3, 2), strict=True)),
     "B": dict(zip(_PARTS, (84, 2, 1, 4, 0, 67, 2), strict=True)),
     "C": dict(zip(_PARTS, (84, 210, 1, 4, 0, 4, 2), strict=True)),

@@ -1,7 +1,6 @@
 """Lesson 07: what binds, data that keep their accelerators busy, when to stage, and how often to save."""
 
 import math
-from collections.abc import Mapping
 from textwrap import fill
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ from hpclab.models.storage import Reading, Server, Store, predict
 from hpclab.storage.striped import condition
 from hpclab.units import format_bytes
 
-STORES: Mapping[str, tuple[Store, Reading]] = {
+STORES = {
     "A": (Store((Server(500e6),) * 4, metadata=2000, link=3e9), Reading(32, 1000, 100e3)),
     "B": (Store((Server(2e9),) * 8, metadata=20_000, link=1e9), Reading(4, 50, 1e9, stripes=8)),
     "C": (Store((Server(500e6),) * 4, metadata=20_000, link=3e9), Reading(16, 20, 1e9, stripes=4)),

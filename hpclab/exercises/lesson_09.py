@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-from collections.abc import Mapping
 from types import SimpleNamespace
 
 from hpclab import checks
@@ -49,7 +48,7 @@ STATE = Exercise("09", "model state", judges.by_function(
     "Stage 1 divides the 12 by the ranks, stage 2 a 2 more, stage 3 all.",
 ))  # fmt: skip
 
-SHORTAGES: Mapping[str, str] = {
+SHORTAGES = {
     "A": "8 B on 64 GPUs, sharded; one sequence of 32,768 tokens is already too much",
     "B": "a 70 B model is to learn a house style from 2,000 letters, on 8 GPUs of 80 GB",
     "C": "GPT-3, 175 B, on 1,024 GPUs of 80 GB, data parallel; it fails before any batch",

@@ -1,7 +1,6 @@
 """Lesson 10: the bubble, which axis answers which need, and a plan for 175 billion parameters."""
 
 import functools
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,7 +39,7 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
     "With v chunks filling takes (p - 1)/v.",
 ))  # fmt: skip
 
-NEEDS: Mapping[str, str] = {
+NEEDS = {
     "A": "all fits into one node; there are 64 nodes, and the batch is large",
     "B": "ten times the parameters are wanted, for hardly more computing a token",
     "C": "one layer is too large for a GPU; eight GPUs are joined by NVLink",

@@ -1,5 +1,5 @@
-"""Job scripts are read as sbatch reads them, and a wild one harms nothing; where there is no Slurm they run on
-this machine's processes, and it is said."""
+"""Job scripts are read as sbatch reads them, and a wild one harms nothing; where there is no Slurm they run
+on this machine's processes, and it is said."""
 
 import os
 import re

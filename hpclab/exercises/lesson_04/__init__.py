@@ -188,7 +188,7 @@ LOST_LOG = repair("5_lost_log", {}, (
 )  # fmt: skip
 
 _SECONDS = (15, 42, 15, 39, 58, 53, 46, 38, 41, 12, 41)
-RUNS: Mapping[str, float] = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
+RUNS = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
 START = 4.0  # seconds that each job costs before its first run begins
 FREE = (0.0, 0.0, 0.0, 60.0)  # seconds after which each node is free: one ends somebody's job first
 
