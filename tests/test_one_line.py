@@ -6,11 +6,11 @@ import pytest
 
 from hpclab.cluster.slurm import Slurm
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
-from hpclab.course import Layout, Restored, Saved
+from hpclab.course import Written
 from hpclab.results import Result
 from hpclab.trace import Event, Trace
 
-PATHS = [Path("/home/learner/hpclab/notebook.ipynb")] * 50
+PATH = Path("/home/learner/hpclab")
 JOB = {"partition": "main", "nodes": 1, "node_list": "", "submitted": 1.0, "started": 2.0}
 WAITS = JOB | {"limit": 60.0, "array_job": 6, "array_task": 3}
 SHOWN = [
@@ -20,9 +20,7 @@ SHOWN = [
     (FinishedJob(7, "x", "FAILED", ended=3.0, exit_code=2, **JOB), "<Job 7 x: FAILED, exit code 2>"),
     (Node("n1", "mixed", 4, 2**30, 0, "", 3), "<Node n1: mixed, 3 of 4 cores idle>"),
     (Trace((Event(0, "compute", 0.0, 1.0),) * 500, 4, 0.0, 1.5), "<Trace of 4 ranks: 500 events in 1.5 s>"),
-    (Layout(PATHS[0].parent, PATHS, []), "<Layout in /home/learner/hpclab: 50 files written, 0 kept>"),
-    (Saved(PATHS[0], ["a"] * 50, []), "<Saved notebook.ipynb: 50 files, 0 left out>"),
-    (Restored(["a"] * 50, []), "<Restored 50 files, 0 beside newer changes>"),
+    (Written(PATH, ["a"] * 50, []), "<Written to hpclab: 50 files, 0 kept>"),
     (
         Result("x", "makespan", 0.123456, "measured", parameters={"nodes": 4}, environment={"a": 500 * "b"}),
         "<Result: makespan 0.1235, measured; nodes 4>",

@@ -19,7 +19,7 @@ from hpclab.exercises import lesson_04
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_folder import original, site_settings
 from hpclab.exercises.lesson_04.job_follow import connect, follow
-from hpclab.exercises.lesson_04.job_scripts import parse
+from hpclab.exercises.lesson_04.job_scripts import JobScript
 from tests.conftest import until
 
 JOBS = Path(__file__).resolve().parents[1] / "slurm" / "jobs"
@@ -30,7 +30,7 @@ LOST_LOG = importlib.import_module("tests.exercises.answers.lesson_04").RIGHT["L
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_name_no_site(path):
     """They run as they are anywhere: partition and account come from site.env."""
-    script = parse(path.read_text())
+    script = JobScript(path.read_text())
     assert not {"partition", "account", "qos"} & set(script.options)
     assert os.access(path, os.X_OK)
     assert subprocess.run(["bash", "-n", path]).returncode == 0

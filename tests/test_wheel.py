@@ -77,7 +77,7 @@ def test_outside_the_repository_it_answers_and_lays_the_course_out(installed, tm
     lay_out = (
         "import hpclab, hpclab.course as course\n"
         f"assert not hpclab.__file__.startswith({str(ROOT)!r}), hpclab.__file__\n"
-        "print(len(course.lay_out('work').written))"
+        "print(len(course.lay_out('work').names))"
     )
     assert int(run(installed / "python", "-c", lay_out)) >= len(course.lessons()) + 5
     assert (tmp_path / "work" / "slurm" / "jobs").is_dir()

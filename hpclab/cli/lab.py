@@ -77,11 +77,11 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
             ) from None
         layout = lay_out(private.home().path / "course")
         layout.kept[:0] = [
-            f"~/hpclab cannot be written ({reason(error)}), so the course is in {layout.folder} instead.",
+            f"~/hpclab cannot be written ({reason(error)}), so the course is in {layout.path} instead.",
             "That folder may not outlast this machine: save your work elsewhere before you leave "
             "(lesson 00 shows how), or name a folder with --folder.",
         ]
-    return layout.folder, layout.kept
+    return layout.path, layout.kept
 
 
 def _find_slurm() -> tuple[str, bool]:

@@ -1,7 +1,4 @@
-"""The course as files: the lessons that are here, and a working folder of them that a learner may write in.
-
-A lesson is a notebook `NN_verb_phrase.ipynb`. Its title is its first heading; what it needs stands in its own
-metadata (``{"hpclab": {"needs": ["slurm"]}}``), so that a new lesson is one new file.
+"""The lessons that are here, and a working folder of them that a learner may write in.
 
 In a working folder a manifest remembers the hash of each file as it was laid out. A file that still has that
 hash is the course's and may be replaced by a newer version; any other is the learner's, is kept, and the new
@@ -11,18 +8,20 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from hpclab.course.writing import beside, is_plain, write_all
+from hpclab.course.writing import Written, beside, is_plain, write_all
 
 MANIFEST = Path(".hpclab") / "laid_out.json"
+_LESSONS = "[0-9][0-9]_*.ipynb"
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`number` ("05"), `name` ("05_scale_out_with_dask"), `title`, the notebook's `path`; `needs`: what it is
-    better with, of "slurm", "gpu" and "cores"; the names of its `exercises`, in order."""
+    """A notebook: `number` ("05"), `name` ("05_scale_out_with_dask"), `title` (its first heading), `path`;
+    `needs`, of its metadata: what it is better with, of "slurm", "gpu" and "cores"; the names of its
+    `exercises`, in order."""
 
     number: str
     name: str
@@ -46,7 +45,7 @@ def root() -> Path:
 def lessons() -> list[Lesson]:
     """The lessons that are here, in order. ValueError names a notebook that cannot be read."""
     found = []
-    for path in sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted((root() / "notebooks").glob(_LESSONS)):
         try:
             text = path.read_text(encoding="utf-8")
             notebook = json.loads(text)
@@ -62,25 +61,13 @@ def lessons() -> list[Lesson]:
     return found
 
 
-@dataclass
-class Layout:
-    """What `lay_out` did: the `folder`, the files `written`, and a sentence for each file it `kept`."""
-
-    folder: Path
-    written: list[Path] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return f"<Layout in {self.folder}: {len(self.written)} files written, {len(self.kept)} kept>"
-
-
-def lay_out(folder: str | Path) -> Layout:
+def lay_out(folder: str | Path) -> Written:
     """Copy notebooks to `folder` and job scripts to `folder/slurm/jobs`; call it as often as you like.
 
-    Returns what was written and, for each file that the learner changed and that has a newer version, a
-    sentence saying where the new one is. OSError says what could not be written; then nothing was."""
+    Of each file that the learner changed and that has a newer version a sentence says where the new one is.
+    OSError says what could not be written; then nothing was."""
     target = Path(folder).expanduser().absolute()
-    done, before, files = Layout(target), read_manifest(target), dict[Path, bytes]()
+    before, files, kept = read_manifest(target), dict[Path, bytes](), list[str]()
     manifest = dict(before)
     for name, source in originals().items():
         place, content = target / name, source.read_bytes()
@@ -91,20 +78,18 @@ def lay_out(folder: str | Path) -> Layout:
         elif fresh not in (laid, here):
             new = beside(place, "new")
             files[new] = content
-            done.kept.append(f"You changed {name}, so it was kept; the course's new version is {new.name}.")
-    done.written.extend(files)
+            kept.append(f"You changed {name}, so it was kept; the course's new version is {new.name}.")
+    names = [place.relative_to(target).as_posix() for place in files]
     if files or manifest != before:
         files[target / MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
         write_all(files, target)
-    return done
+    return Written(target, names, kept)
 
 
 def originals() -> dict[str, Path]:
     """The course's files by the name they get in a working folder, with ``/`` between the parts."""
     notebooks, jobs = root() / "notebooks", root() / "slurm" / "jobs"
-    files = {
-        path.name: path for path in (*sorted(notebooks.glob("[0-9][0-9]_*.ipynb")), *notebooks.glob("*.md"))
-    }
+    files = {path.name: path for path in (*sorted(notebooks.glob(_LESSONS)), *notebooks.glob("*.md"))}
     for path in sorted(jobs.rglob("*")):
         name = path.relative_to(jobs)
         if path.is_file() and not any(part.startswith((".", "__")) for part in name.parts):

@@ -1,7 +1,6 @@
-"""The learner's ledger: what was predicted and what came, and what is solved, one JSON object a line.
-
-A plain file in the course folder that is only ever appended to, so that running a cell again forgets nothing.
-A line that cannot be read (torn, edited by hand, of another version) is passed over and left where it is."""
+"""The learner's ledger: what was predicted and came, and what is solved, one JSON object a line of a file in
+the course folder that is only ever appended to. A line that cannot be read (torn, edited by hand, of another
+version) is passed over and left where it is."""
 
 import errno
 import functools
@@ -91,7 +90,7 @@ def append(entry: Entry) -> None:
             _append(find(), [json.dumps(asdict(entry)).encode()])
     except OSError as error:
         why = error.strerror or error
-        _say(f"Predictions and solved exercises are not kept: {NAME} cannot be written ({why}).")
+        _say_once(f"Predictions and solved exercises are not kept: {NAME} cannot be written ({why}).")
 
 
 def read(path: Path) -> list[Entry]:
@@ -155,5 +154,5 @@ def _append(path: Path, lines: list[bytes]) -> None:
 
 
 @functools.cache
-def _say(sentence: str) -> None:
+def _say_once(sentence: str) -> None:
     print(sentence)

@@ -1,21 +1,17 @@
-"""Keep the learner's own work in one file, and bring it back after a lost session.
-
-Only what differs from the course is saved: notebooks with answers and outputs, changed job scripts, files the
-learner made. A zip file that comes back from somewhere is not trusted: every name and size in it is checked
-before anything is written, and nothing of the learner's is overwritten."""
+"""Keep the learner's own work, all that differs from the course, in one file; and bring it back after a lost
+session, without trust in what is in that file."""
 
 import io
 import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from hpclab import checks
 from hpclab.course import ledger
 from hpclab.course.layout import digest, originals, read_manifest
-from hpclab.course.writing import beside, is_plain, write_all
+from hpclab.course.writing import Written, beside, is_plain, write_all
 
 LARGEST_FILE = 20 * 2**20  # bytes; a notebook with its figures is far below
 LARGEST_TOTAL = 100 * 2**20
@@ -23,45 +19,21 @@ MOST_FILES = 500
 _SKIPPED = {"__pycache__", "node_modules"}
 
 
-@dataclass
-class Saved:
-    """The zip's `path`, the `names` in it, and a sentence for each file left out."""
-
-    path: Path
-    names: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return f"<Saved {self.path.name}: {len(self.names)} files, {len(self.left_out)} left out>"
-
-
-@dataclass
-class Restored:
-    """The `names` brought back, and a sentence for each that was put beside a newer change of yours."""
-
-    names: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return f"<Restored {len(self.names)} files, {len(self.kept)} beside newer changes>"
-
-
-def save_work(path: str | Path, folder: str | Path) -> Saved:
+def save_work(path: str | Path, folder: str | Path) -> Written:
     """Write a zip of every file in `folder` that differs from the course. Hidden files, links and empty files
     (logs of jobs that said nothing) are left out, as is what is larger than LARGEST_FILE, cannot be read, or
     has a name that `restore_work` would refuse. An earlier zip is replaced once the new one is complete."""
     target, top = Path(path).absolute(), Path(folder).absolute()
-    saved, total, archive = Saved(target), 0, io.BytesIO()
+    saved, total, archive = Written(target), 0, io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as bundle:
         for name, place in _changed(top):
             shown, why = name.encode(errors="replace").decode(), ""
             try:
                 size = 0 if place == target else place.stat().st_size
+                most = min(LARGEST_FILE, LARGEST_TOTAL - total) * (len(saved.names) < MOST_FILES)
                 if shown != name or not _stays_inside(name):
                     why = "give it a shorter name of plain characters"
-                elif size > min(LARGEST_FILE, LARGEST_TOTAL - total) or (
-                    size and len(saved.names) >= MOST_FILES
-                ):
+                elif size > most:
                     why = f"it does not fit with its {size} bytes, so download it by itself"
                 elif size:
                     entry = zipfile.ZipInfo.from_file(place, name, strict_timestamps=False)
@@ -71,20 +43,20 @@ def save_work(path: str | Path, folder: str | Path) -> Saved:
             except OSError as error:
                 why = f"it cannot be read ({error.strerror})"
             if why:
-                saved.left_out.append(f"{shown} was left out: {why}.")
+                saved.kept.append(f"{shown} was left out: {why}.")
     write_all({target: archive.getvalue()}, target.parent)
     return saved
 
 
-def restore_work(content: bytes | memoryview, folder: str | Path) -> Restored:
+def restore_work(content: bytes | memoryview, folder: str | Path) -> Written:
     """Bring back what `save_work` wrote, from the zip's content: all of it or nothing.
 
     A file that is still the course's own is replaced by yours; where you have changed it again since, the
     saved one is put beside it; the ledger gets the lines that it lacks. ValueError names the entry of a zip
     that is damaged, too large, or would write outside `folder`; OSError says what in `folder` cannot be
     written. Either way nothing has changed."""
-    top, restored, files = Path(folder).absolute(), Restored(), dict[Path, bytes]()
-    contents = _checked(content)
+    top, files, contents = Path(folder).absolute(), dict[Path, bytes](), _checked(content)
+    restored = Written(top)
     progress = contents.pop(ledger.NAME, None)
     try:
         known = _known(top)
@@ -97,11 +69,9 @@ def restore_work(content: bytes | memoryview, folder: str | Path) -> Restored:
             if free or (is_plain(place) and _is_the_courses(known, name, place)):
                 files[place] = content
             elif not (is_plain(place) and place.read_bytes() == content):
-                other = beside(place, "restored", files)
-                files[other] = content
-                restored.kept.append(
-                    f"{name} has newer changes, so they were kept; the saved one is {other.name}."
-                )
+                files[other := beside(place, "restored", files)] = content
+                said = f"{name} has newer changes, so they were kept; the saved one is {other.name}."
+                restored.kept.append(said)
             restored.names.append(name)
         write_all(files, top)
     except OSError as error:
@@ -144,8 +114,7 @@ def _is_the_courses(known: dict[str, set[str]], name: str, place: Path) -> bool:
 
 def _checked(zipped: bytes | memoryview) -> dict[str, bytes]:
     """The files of the zip by name, read in full within the limits."""
-    contents: dict[str, bytes] = {}
-    total = 0
+    contents, total = dict[str, bytes](), 0
     for entry, content in _unpacked(zipped):
         name = PurePosixPath(entry.filename).as_posix()
         total += len(content)

@@ -6,43 +6,56 @@ import os
 import tempfile
 from collections.abc import Callable, Container, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+
+
+@dataclass
+class Written:
+    """The folder or zip at `path`, the `names` of the files that were written to it, and a sentence for each
+    that was `kept` from it, or beside what was there."""
+
+    path: Path
+    names: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Written to {self.path.name}: {len(self.names)} files, {len(self.kept)} kept>"
 
 
 def write_all(files: Mapping[Path, bytes], top: Path) -> None:
     """Write each content to its place in `top` or below, folders included; scripts (#!) become executable.
 
     All are written aside in `top` first and then renamed; where that fails, what was there is put back.
-    OSError names the place that could not be written.
-    """
+    OSError names the place that could not be written."""
     place, put = top, list[Path]()
     try:
-        with ExitStack() as made:
-            _make(top, made)
+        with ExitStack() as undo:
+            _make(top, undo)
             before = {place for place in files if os.path.lexists(place)}
             aside = tempfile.TemporaryDirectory(dir=top, prefix=".hpclab-", ignore_cleanup_errors=True)
-            with aside as name, ExitStack() as undo:
-                drafts = {place: Path(name, f"{number}") for number, place in enumerate(files)}
-                for place, draft in drafts.items():
-                    draft.write_bytes(files[place])
-                    draft.chmod(0o755 if files[place].startswith(b"#!") else 0o644)
-                for place, draft in drafts.items():
-                    _make(place.parent, undo)
-                    if place not in before and any(place.exists() and place.samefile(one) for one in put):
-                        raise OSError(errno.EEXIST, "two of the files have one name here", str(place))
-                    if os.path.lexists(place):
-                        old = draft.with_suffix(".old")
-                        try:
-                            old.hardlink_to(place)  # so that there is always one, the old or the new
-                        except OSError:  # a file system without hard links
-                            place.rename(old)
-                        undo.callback(_if_possible, old.replace, place)
-                    else:
-                        undo.callback(_if_possible, place.unlink)
-                    draft.replace(place)
-                    put.append(place)
-                undo.pop_all()
-            made.pop_all()
+            undo.callback(aside.cleanup)
+            drafts = {place: Path(aside.name, f"{number}") for number, place in enumerate(files)}
+            for place, draft in drafts.items():
+                draft.write_bytes(files[place])
+                draft.chmod(0o755 if files[place].startswith(b"#!") else 0o644)
+            for place, draft in drafts.items():
+                _make(place.parent, undo)
+                if place not in before and any(place.exists() and place.samefile(one) for one in put):
+                    raise OSError(errno.EEXIST, "two of the files have one name here", str(place))
+                if os.path.lexists(place):
+                    old = draft.with_suffix(".old")
+                    try:
+                        old.hardlink_to(place)  # so that there is always one, the old or the new
+                    except OSError:  # a file system without hard links
+                        place.rename(old)
+                    undo.callback(_if_possible, old.replace, place)
+                else:
+                    undo.callback(_if_possible, place.unlink)
+                draft.replace(place)
+                put.append(place)
+            undo.pop_all()
+            aside.cleanup()
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(place)) from None
 

@@ -1,7 +1,5 @@
-"""Exercises: a judge and hints. A notebook cell holds the learner's answer, `...` until it is solved.
-
-The judge is a pure function of the answer, one of `judges` filled with its lesson's data; a wrong answer gets
-the sentence that names its mistake. A learner's function runs in a process of its own (`limits`)."""
+"""Exercises: a judge and hints. A notebook cell holds the learner's answer, `...` until it is solved; a wrong
+one gets the sentence that names its mistake."""
 
 import dis
 import html
@@ -23,8 +21,8 @@ _COLOUR = {"good": "#009E73", "bad": "#D55E00", "": "#56B4E9"}
 def show_message(title: str, text: str, kind: str = "", markup: str | None = None, below: str = "") -> None:
     """Show `text` (or the HTML `markup` in its place) with the SVG `below` it, outside a notebook as a line.
 
-    `kind`, "good", "bad" or "", is the colour of the bar beside it, which only repeats what the title says.
-    Text between backticks is code, and a $ is no mathematics, which JupyterLab would make of two."""
+    `kind`, "good", "bad" or "", colours the bar beside it. Text between backticks is code, and a $ is no
+    mathematics, which JupyterLab would make of two."""
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         print(f"{title}. {text}")
@@ -61,10 +59,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Exercise:
-    """The number of its `lesson` ("05"), a `name`, `judge(answer) -> Verdict`, and `hints` from vague to
-    plain.
-
-    A ValueError or `limits.Stopped` of `judge` becomes the verdict. It must be quick and must not print."""
+    """The number of its `lesson` ("05"), a `name`, a judge, and `hints` from vague to plain. A ValueError or
+    `limits.Stopped` of the judge becomes the verdict."""
 
     lesson: str
     name: str
@@ -76,13 +72,13 @@ class Exercise:
         """Show and return the verdict on `answer`; never raises, and `...` earns a reminder, not an error."""
         verdict = self._verdict(answer)
         lesson = sys.modules.get(f"hpclab.exercises.lesson_{self.lesson}")
-        names = [name for name, value in vars(lesson).items() if value is self] if lesson else []
-        if verdict.passed and names:
+        name = next((name for name, value in vars(lesson).items() if value is self), "") if lesson else ""
+        if verdict.passed and name:
             number, unit = verdict.score or (None, "")
             if number is not None:
-                best = self._compared_with_best(names[0], number, unit)
-                verdict = replace(verdict, message=f"{verdict.message} {best}".strip())
-            ledger.append(ledger.Entry("solved", self.lesson, names[0], unit, score=number))
+                best = self._compared_with_best(name, number, unit)
+                verdict = replace(verdict, message=f"{verdict.message} {best}")
+            ledger.append(ledger.Entry("solved", self.lesson, name, unit, score=number))
         verdict.show(self.name)
         return verdict
 
@@ -93,8 +89,8 @@ class Exercise:
         show_message(f"Hint {len(self._hints_shown)} of {len(self.hints)}", self._hints_shown[-1])
 
     def _compared_with_best(self, name: str, score: float, unit: str) -> str:
-        mine = [one.score for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name)]
-        before = min((one for one in mine if one is not None), default=math.inf)
+        mine = (one for one in ledger.kept() if (one.lesson, one.name) == (self.lesson, name))
+        before = min((one.score for one in mine if one.score is not None), default=math.inf)
         if score < before < math.inf:
             return f"A new best: {score:g} {unit}, after {before:g}."
         return f"Your best: {min(score, before):g} {unit}."

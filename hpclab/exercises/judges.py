@@ -1,6 +1,5 @@
 """The few ways to judge an answer, so that a lesson's exercise is data: what is right, and the mistakes that
-people make, each with the sentence it gets; the first that fits is told. Sentences are templates of
-`str.format`. The judge of kernels is in `kernel_trials`, that of job scripts in `lesson_04`."""
+people make, each with the sentence it gets, a template of `str.format`; the first that fits is told."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,12 +12,12 @@ from hpclab.exercises import Verdict, limits
 
 Judge = Callable[[object], Verdict]
 Formula = Callable[..., Any]
-Mistakes = Iterable[tuple[Any, str]]
-"""Pairs of what gives a mistake away and the sentence for it."""
+Mistake = tuple[Any, str]  # what gives it away, and the sentence for it
+Mistakes = Iterable[Mistake]
 
 
 def by_number(
-    name: str, right: Any, mistakes: Mistakes, *, yes: str, otherwise: str = "", unit: str = "",
+    name: str, right: Any, *mistakes: Mistake, yes: str, otherwise: str = "", unit: str = "",
     allowed: tuple[float, float] = (0, 1), within: float = 0.02, text: Callable[[str], float] | None = None,
     facts: Callable[[float], Mapping[str, Any]] = lambda _: {},
 ) -> Judge:  # fmt: skip
@@ -51,7 +50,7 @@ def fits(value: float, target: Any, within: float) -> bool:
 
 
 def by_facts(
-    facts: Callable[[Any], Any], mistakes: Mistakes, *, yes: str, score: tuple[str, str] | None = None
+    facts: Callable[[Any], Any], *mistakes: Mistake, yes: str, score: tuple[str, str] | None = None
 ) -> Judge:
     """Several values together: `facts(answer)` reads them and works out what the conditions and sentences
     speak of, as attributes of one object ({f.ridge}); ValueError where `answer` cannot be read. `score` names
@@ -119,10 +118,9 @@ def in_turn(*judges: Judge) -> Judge:
 
 
 def by_function(
-    signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula,
-    mistakes: Mistakes = (), *, otherwise: Callable[..., str], yes: str = "", within: float = 0.01,
-    slack: float = 1e-5, shown: str = "", stopped: Callable[[str], str] = str,
-    accepts: Callable[[object], bool] | None = None,
+    signature: str, returns: str, cases: Callable[[], Sequence[tuple]], right: Formula, *mistakes: Mistake,
+    otherwise: Callable[..., str], yes: str = "", within: float = 0.01, slack: float = 1e-5, shown: str = "",
+    stopped: Callable[[str], str] = str, accepts: Callable[[object], bool] | None = None,
 ) -> Judge:  # fmt: skip
     """A function, called on `cases()` in a process with limits, held against the formula `right` on them: off
     by a share of at most `within`, or by at most `slack`.

@@ -1,9 +1,7 @@
-"""A learner's kernel, traced in the limited child on launches it has not seen, and judged by what it did:
-what is wrong, then how much had to come one after another, then what moved.
+"""A learner's kernel, traced in the limited child on launches it has not seen, and judged by what it did.
 
 The kernel travels as source and is walked through by the tracer, never run as Python, and what it should have
-computed never leaves this process. Numba's objects stay behind, so that the child starts in half the time.
-"""
+computed never leaves this process. Numba's objects stay behind, so that the child starts in half the time."""
 
 import linecache
 import math
@@ -16,7 +14,7 @@ import numpy
 from numpy.typing import NDArray
 
 from hpclab.exercises import UNSOLVED, Verdict, is_unsolved, limits
-from hpclab.exercises.judges import Formula, Judge, Mistakes, first_mistake
+from hpclab.exercises.judges import Formula, Judge, Mistake, Mistakes, first_mistake
 from hpclab.exercises.limits import Stopped
 from hpclab.kernels.tracer import arithmetic
 from hpclab.kernels.tracer.source import python_function
@@ -35,9 +33,8 @@ class LearnerLaunch:
     expected: NDArray
 
 
-@dataclass(frozen=True)
-class KernelTrial:
-    """What a launch did: `errors` are the tracer's, each a kind, a sentence and how many threads did it;
+class KernelTrial(types.SimpleNamespace):
+    """What a `launch` did: `errors` are the tracer's, each a kind, a sentence and how many threads did it;
     `output` is the last array, and `stored` says which of its items were written.
 
     `sectors` are all that moved; `lane_distance` is the largest usual distance of neighbouring lanes, in
@@ -45,18 +42,6 @@ class KernelTrial:
     `steps` is the most that had to come one after another, requests of one warp or atomics on one item;
     `reread` names an array whose items a warp asked for more often than once; `diverged` says whether lanes
     of a warp asked for parts of one sector at different times."""
-
-    launch: LearnerLaunch
-    errors: tuple[tuple[str, str, int], ...]
-    output: NDArray
-    stored: NDArray
-    sectors: int
-    lane_distance: int
-    conflicts: int
-    workers: int
-    steps: int
-    reread: str
-    diverged: bool
 
     kind = property(lambda self: self.errors[0][0] if self.errors else "")  # of the first error
     threads = property(lambda self: math.prod(self.launch.grid) * math.prod(self.launch.block))
@@ -116,7 +101,7 @@ _WHY_SECTORS: Mistakes = (
 
 
 def by_kernel(
-    launches: Callable[[], list[LearnerLaunch]], wrong: Mistakes, wasteful: Mistakes = (), *,
+    launches: Callable[[], list[LearnerLaunch]], *wrong: Mistake, wasteful: Mistakes = (),
     most: Callable[[KernelTrial], float] = lambda _: math.inf, fewer: str = "{f.why_sectors}", yes: str = "",
     steps: Callable[[KernelTrial], float] = lambda f: 16 * f.rounds, parallel: str = "{f.why_serial}",
     scored: bool = False,
@@ -164,10 +149,10 @@ def run(kernel: object, launches: Sequence[LearnerLaunch]) -> list[KernelTrial]:
     sources: dict[str, list[str]] = {}
     portable = _portable(function, sources, {})
     calls = [(portable, sources, launch.grid, launch.block, launch.arrays) for launch in launches]
-    outcomes: list[Any] = limits.call_each(_tracing(), calls, seconds=4)
+    outcomes = limits.call_each(_tracing(), calls, seconds=4)
     if wrong := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise Stopped(wrong[0])
-    return [KernelTrial(launch, *outcome) for launch, outcome in zip(launches, outcomes, strict=True)]
+    return [KernelTrial(launch=launch, **outcome) for launch, outcome in zip(launches, outcomes, strict=True)]
 
 
 def _portable(value: Any, sources: dict, seen: dict) -> Any:
@@ -194,7 +179,7 @@ def _portable(value: Any, sources: dict, seen: dict) -> Any:
 def _tracing() -> Callable:
     """What the child calls: it travels by value, because the child may import nothing of hpclab.exercises."""
 
-    def traced(kernel: Any, sources: dict, grid: tuple, block: tuple, arrays: tuple) -> str | tuple:
+    def traced(kernel: Any, sources: dict, grid: tuple, block: tuple, arrays: tuple) -> str | dict:
         import linecache
         import statistics
         from collections import Counter
@@ -235,12 +220,13 @@ def _tracing() -> Callable:
                 before.update(r.lanes)
         items = Counter((r.array, r.kind, r.block, r.warp, at) for r in plain for at in set(r.addresses))
         reread = [array for (array, *_), times in items.items() if times > 1]
-        return (
-            tuple((found.kind, found.message, len(found.threads)) for found in trace.errors),
-            output, stored.reshape(output.shape), int(trace.counts().sectors), int(max(distances, default=0)),
-            int(trace.counts().bank_conflicts), len(workers),
-            max((*warps.values(), *queues.values()), default=0), max(reread, key=reread.count, default=""),
-            diverged,
-        )  # fmt: skip
+        return {
+            "errors": [(found.kind, found.message, len(found.threads)) for found in trace.errors],
+            "output": output, "stored": stored.reshape(output.shape), "diverged": diverged,
+            "sectors": int(trace.counts().sectors), "conflicts": int(trace.counts().bank_conflicts),
+            "lane_distance": int(max(distances, default=0)), "workers": len(workers),
+            "steps": max((*warps.values(), *queues.values()), default=0),
+            "reread": max(reread, key=reread.count, default=""),
+        }  # fmt: skip
 
     return traced

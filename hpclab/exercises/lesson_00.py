@@ -41,12 +41,11 @@ def _first_wrong(given: str, place: str, here: int, wanted: int) -> str:
 
 
 BACKEND = Exercise("00", "Choose a backend", judges.by_function(
-    "choose(place, cores_here, cores_wanted)", '"local" or "slurm"', lambda: list(_CASES), _right, (
-        (lambda *case: "local" if _right(*case) == "slurm" else "slurm",
-         'Every case comes out the other way round: have "local" and "slurm" changed places?'),
-        (lambda *_: "local", "Always local: then a cluster's nodes are never used. {first}"),
-        (lambda *_: "slurm", "Always Slurm: then work that could start now waits in a queue. {first}"),
-    ),
+    "choose(place, cores_here, cores_wanted)", '"local" or "slurm"', lambda: list(_CASES), _right,
+    (lambda *case: "local" if _right(*case) == "slurm" else "slurm",
+     'Every case comes out the other way round: have "local" and "slurm" changed places?'),
+    (lambda *_: "local", "Always local: then a cluster's nodes are never used. {first}"),
+    (lambda *_: "slurm", "Always Slurm: then work that could start now waits in a queue. {first}"),
     otherwise=_first_wrong, accepts=lambda value: value in ("local", "slurm", "auto"),
     yes="On a login node always the queue; inside a job what is yours already, and the queue only beyond "
     'it; elsewhere this machine. Pool(backend="auto") follows a rule like yours.',
@@ -76,7 +75,7 @@ def _packed(plan: object) -> SimpleNamespace:
 _ENDS = "The processes are done after {f.sums} s: the makespan is {f.longest} s. "
 
 PACK = Exercise("00", "Pack four processes", judges.by_facts(
-    _packed, ((lambda f: f.longest >= 16, _ENDS + "A Pool, from the front of the list, takes 16 s."),),
+    _packed, (lambda f: f.longest >= 16, _ENDS + "A Pool, from the front of the list, takes 16 s."),
     yes=_ENDS + "Longest first, as people often do it, takes 15 s.{f.least}", score=("longest", "s"),
 ), (
     "Add up all seconds and divide by four: less than that nobody can reach.",

@@ -14,12 +14,8 @@ ONE, EIGHT = 240.0, 72.0  # seconds on 1 and on 8 cores
 SOURCE = scaling_rows.CITATION
 
 
-def shown() -> tuple[list[int], list[float]]:
-    """What the third exercise shows: 1, 4 and 8 GPUs and their published throughput, in sequences/s."""
-    return _points("amp-128")
-
-
-def _points(curve: str) -> tuple[list[int], list[float]]:
+def shown(curve: str = "amp-128") -> tuple[list[int], list[float]]:
+    """1, 4 and 8 GPUs and their published throughput, in sequences/s; by default what the notebook shows."""
     rows = scaling_rows.published(curve)[:-1]
     return [row.parameters["gpus"] for row in rows], [row.value for row in rows]
 
@@ -27,19 +23,18 @@ def _points(curve: str) -> tuple[list[int], list[float]]:
 _SPEEDUP = ONE / EIGHT
 
 SERIAL_SHARE = Exercise("01", "the serial share", judges.by_number(
-    "The serial share", 0.2, (
-        (20, "You gave per cent: as a share it is a number from 0 to 1."),
-        (48, "That is the serial part in seconds; its share is that over the 240 s on one core."),
-        (0.8, "That is the parallel share; the serial share is what is left of 1."),
-        (1 / _SPEEDUP, "72/240 is the time on eight cores, with an eighth of the parallel part in it."),
-        (_SPEEDUP, "240/72 is the speedup; the exercise asks which serial share explains it."),
-        (_SPEEDUP / 8, "That is the efficiency, speedup over cores; a serial share is another number."),
-        (1 - _SPEEDUP / 8, "That is the efficiency lost: a share of s loses s(n − 1) of ideal time."),
-        ((EIGHT - 30) / ONE, "That is the time beyond the ideal 30 s. Only the parallel part shrinks to an "
-         "eighth: s + (1 − s)/8 = 72/240."),
-        ((8 - _SPEEDUP) / 7, "That is Gustafson's share. Here the work did not grow: use Amdahl's law."),
-        (5, "That is the limit, 1/s; the exercise asks for s."),
-    ),
+    "The serial share", 0.2,
+    (20, "You gave per cent: as a share it is a number from 0 to 1."),
+    (48, "That is the serial part in seconds; its share is that over the 240 s on one core."),
+    (0.8, "That is the parallel share; the serial share is what is left of 1."),
+    (1 / _SPEEDUP, "72/240 is the time on eight cores, with an eighth of the parallel part in it."),
+    (_SPEEDUP, "240/72 is the speedup; the exercise asks which serial share explains it."),
+    (_SPEEDUP / 8, "That is the efficiency, speedup over cores; a serial share is another number."),
+    (1 - _SPEEDUP / 8, "That is the efficiency lost: a share of s loses s(n − 1) of ideal time."),
+    ((EIGHT - 30) / ONE, "That is the time beyond the ideal 30 s. Only the parallel part shrinks to an "
+     "eighth: s + (1 − s)/8 = 72/240."),
+    ((8 - _SPEEDUP) / 7, "That is Gustafson's share. Here the work did not grow: use Amdahl's law."),
+    (5, "That is the limit, 1/s; the exercise asks for s."),
     otherwise="With that serial share eight cores would take {again:.0f} s, not 72 s.",
     facts=lambda share: {"again": ONE * (share + (1 - share) / 8)},
     yes="Yes: a fifth of the work stays on one core, so no number of cores gives more than 5×. To be sure, "
@@ -66,11 +61,8 @@ def _not_enough(cores: float, serial: float, efficiency: float) -> str:
 
 _CORE_MISTAKES = (
     (_exact, "The arithmetic is right, but cores come whole: which of them still keeps the efficiency?"),
-    (
-        lambda s, e: math.ceil(_exact(s, e)) - 1,
-        "Where the efficiency is met exactly, that core still counts: at least `efficiency`, not more than "
-        "it.",
-    ),
+    (lambda s, e: math.ceil(_exact(s, e)) - 1, "Where the efficiency is met exactly, that core still counts: "
+     "at least `efficiency`, not more than it."),
     (lambda s, e: math.ceil(_exact(s, e)), "You rounded up: that last core is the one that is too many."),
     (lambda s, e: math.floor(_exact(s, e) - 1), "You are one core short: s(n − 1) leaves out the first."),
     (lambda s, e: 1 / s, "1/s is the highest speedup of all, not the number of cores that are well used."),
@@ -85,8 +77,8 @@ MOST_CORES = Exercise("01", "how many cores pay", judges.by_function(
     # of one core each keeps the whole; the last but one is met exactly, by 9 cores
     lambda: ((0.03, 0.5), (0.07, 0.6), (0.24, 0.5), (0.013, 0.8), (0.2, 0.9), (0.125, 0.5), (0.5, 1.0)),
     lambda s, e: math.floor(_exact(s, e)),
-    [(lambda s, e, f=formula, whole=whole: whole(f(s, e)), said)
-     for formula, said in _CORE_MISTAKES for whole in (float, math.floor, round)],
+    *((lambda s, e, f=formula, whole=whole: whole(f(s, e)), said)
+      for formula, said in _CORE_MISTAKES for whole in (float, math.floor, round)),
     otherwise=_not_enough, within=1e-9,
     yes="Yes: efficiency is 1/(1 + s(n − 1)). With a serial share of 3 %, 35 cores are over half idle.",
 ), (
@@ -131,7 +123,7 @@ def _off(value: float, counts: list[int], speeds: list[float], target: int) -> s
 
 
 def _published(counts: list[int], speeds: list[float], _: int) -> float:
-    curves = (curve for curve in scaling_rows.CURVES if _points(curve) == (counts, speeds))
+    curves = (curve for curve in scaling_rows.CURVES if shown(curve) == (counts, speeds))
     return scaling_rows.published(next(curves))[-1].value
 
 
@@ -140,24 +132,23 @@ _NO_CURVE = ("The fit gave no curve: a law needs two points more than it has unk
 
 SIXTEEN = Exercise("01", "sixteen from eight", judges.in_turn(
     judges.by_function(
-        *_SIGNATURE, _programs, _amdahl, (
-            (lambda n, v, t: v[0] * t, "That is the ideal line: efficiency falls with each device."),
-            (lambda n, v, t: v[-1] * t / n[-1], "You kept the efficiency of eight devices; it falls on."),
-            (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight line; "
-             "each further device adds less than the one before."),
-            (lambda n, v, t: _line(n, v, t, 2), "A parabola bends down beyond the points and ends below "
-             "zero; throughput does not. Use Amdahl."),
-            (_line, "You fitted a straight line, which has no ceiling; use Amdahl."),
-            (lambda n, v, t: _amdahl(n, v, t) / v[0], "That is a speedup: multiply by the speed of one."),
-            (lambda n, v, t: v[-1], "You gave back the last measured value, as if more added nothing."),
-            (lambda n, v, t: v[0] / _serial(n, v), "That is the limit for endlessly many devices."),
-            (_gustafson, "You used Gustafson's law, but the work does not grow here: use Amdahl's."),
-            (lambda n, v, t: _amdahl(n, v, 16), "You always predict for 16: use `target`."),
-        ),
+        *_SIGNATURE, _programs, _amdahl,
+        (lambda n, v, t: v[0] * t, "That is the ideal line: efficiency falls with each device."),
+        (lambda n, v, t: v[-1] * t / n[-1], "You kept the efficiency of eight devices; it falls on."),
+        (lambda n, v, t: _line(n[-2:], v[-2:], t), "You continued the last stretch as a straight line; "
+         "each further device adds less than the one before."),
+        (lambda n, v, t: _line(n, v, t, 2), "A parabola bends down beyond the points and ends below "
+         "zero; throughput does not. Use Amdahl."),
+        (_line, "You fitted a straight line, which has no ceiling; use Amdahl."),
+        (lambda n, v, t: _amdahl(n, v, t) / v[0], "That is a speedup: multiply by the speed of one."),
+        (lambda n, v, t: v[-1], "You gave back the last measured value, as if more added nothing."),
+        (lambda n, v, t: v[0] / _serial(n, v), "That is the limit for endlessly many devices."),
+        (_gustafson, "You used Gustafson's law, but the work does not grow here: use Amdahl's."),
+        (lambda n, v, t: _amdahl(n, v, 16), "You always predict for 16: use `target`."),
         otherwise=_off, within=0.15,
     ),
     judges.by_function(
-        *_SIGNATURE, lambda: [(*_points(curve), 16) for curve in scaling_rows.CURVES], _published,
+        *_SIGNATURE, lambda: [(*shown(curve), 16) for curve in scaling_rows.CURVES], _published,
         within=0.15, stopped=lambda stop: _NO_CURVE if "NoCurve" in stop else stop,
         otherwise=lambda value, *case: "On the published curve that begins at "
         f"{case[1][0]:g} sequences/s your prediction is {abs(value / _published(*case) - 1):.0%} off.",
@@ -200,7 +191,7 @@ _FORECAST = (
 )
 
 CHEAPEST = Exercise("01", "the cheapest forecast", judges.by_facts(
-    _forecast, ((lambda f: f.off > 0.1, _FORECAST + "It has to come within 10 %."),),
+    _forecast, (lambda f: f.off > 0.1, _FORECAST + "It has to come within 10 %."),
     yes=_FORECAST + f"All ten cost {_cost(_ALLOWED):.1f}; our par is {_cost((1, 12, 20)):.2f}.",
     score=("cost", "processor-seconds"),
 ), (

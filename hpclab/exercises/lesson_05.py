@@ -2,7 +2,6 @@
 
 import heapq
 import math
-from collections.abc import Mapping
 from types import SimpleNamespace
 
 from hpclab import checks, units
@@ -27,15 +26,14 @@ _WAIT = (
 )
 
 CHUNK_SIZE = Exercise("05", "chunk size", judges.by_number(
-    "The chunk size", (2 * _MIB, 0.05 * _SHARE), (
-        ((0, _KIB - 1), "{value:g} bytes is not even one file: write the unit, such as '4 MiB'."),
-        ((_KIB - 1, 2 * _MIB), f"{{shown}}, and sending it out costs {units.format_seconds(_OVERHEAD)} on "
-         "top: {overhead:.2%}. Balance is not the trouble here, the cost of each task is."),
-        (_SHARE, _WAIT + " One chunk for each node is the worst of these."),
-        ((2 * _MIB, _SHARE), _WAIT),
-        ((_SHARE, _CORPUS), "{shown}, and {count} are all there are: some nodes never get any."),
-        ((_CORPUS, 1e30), f"There are only {units.format_bytes(_CORPUS)} of text: no chunk is larger."),
-    ),
+    "The chunk size", (2 * _MIB, 0.05 * _SHARE),
+    ((0, _KIB - 1), "{value:g} bytes is not even one file: write the unit, such as '4 MiB'."),
+    ((_KIB - 1, 2 * _MIB), f"{{shown}}, and sending it out costs {units.format_seconds(_OVERHEAD)} on "
+     "top: {overhead:.2%}. Balance is not the trouble here, the cost of each task is."),
+    (_SHARE, _WAIT + " One chunk for each node is the worst of these."),
+    ((2 * _MIB, _SHARE), _WAIT),
+    ((_SHARE, _CORPUS), "{shown}, and {count} are all there are: some nodes never get any."),
+    ((_CORPUS, 1e30), f"There are only {units.format_bytes(_CORPUS)} of text: no chunk is larger."),
     unit="bytes", allowed=(0, 1e30), text=units.parse_bytes, within=0, facts=_chunks,
     yes="{shown}: {overhead:.2%} of overhead, and at most {idle:.1%} of waiting at the end. Anything from 2 "
     "to 6.4 MiB holds both: the range is wide, so nobody needs the exact optimum.",
@@ -45,7 +43,7 @@ CHUNK_SIZE = Exercise("05", "chunk size", judges.by_number(
     "From above: a node has 4 GiB / 32 to do, and one chunk must be at most 5 % of that.",
 ))  # fmt: skip
 
-TIMES: Mapping[int, float] = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
+TIMES = {1: 672.0, 2: 341.0, 4: 176.0, 8: 96.0, 16: 60.0, 32: 50.0, 64: 61.0}
 """Seconds by nodes of a run to judge: modelled, with the USL for σ = 0.0126 and κ = 0.001, and rounded."""
 
 
@@ -56,13 +54,12 @@ def _efficiency(nodes: float) -> dict[str, str]:
 
 
 NODES_THAT_PAY = Exercise("05", "nodes that pay", judges.by_number(
-    "The number of nodes", 16, (
-        (1, "{shown}. One node is always 100 % efficient; more of them still pay here."),
-        (64, "{shown}, and slower than 32. More nodes do not even help there."),
-        (32, "{shown}. It is the fastest run, and more than half of what it costs is wasted."),
-        (8, "{shown}. That is above 70 %, but at least 70 % takes exactly 70 %, too: look at 16."),
-        (lambda nodes: nodes in (2, 4), "{shown}. That is above 70 %, but so is a larger number."),
-    ),
+    "The number of nodes", 16,
+    (1, "{shown}. One node is always 100 % efficient; more of them still pay here."),
+    (64, "{shown}, and slower than 32. More nodes do not even help there."),
+    (32, "{shown}. It is the fastest run, and more than half of what it costs is wasted."),
+    (8, "{shown}. That is above 70 %, but at least 70 % takes exactly 70 %, too: look at 16."),
+    (lambda nodes: nodes in (2, 4), "{shown}. That is above 70 %, but so is a larger number."),
     otherwise=f"The table has no row for {{value:g}} nodes: choose one of {', '.join(map(str, TIMES))}.",
     unit="nodes", allowed=(1, 64), within=0, facts=_efficiency,
     yes=f"{{shown}}: exactly what was asked. At 32 it would be {TIMES[1] / TIMES[32] / 32:.0%}.",
@@ -78,14 +75,13 @@ _BUT = "Right where nodes help. But for a speedup of"
 BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
     judges.by_function(
         *_SIGNATURE, lambda: ((60.0, 4.0), (60.0, 2.0), (10.0, 1.25), (300.0, 50.0), (0.0, 3.0)),
-        lambda start, s: start * s / (s - 1), (
-            (lambda t, s: t, "that is the wait alone, but the one node works on while you wait."),
-            (lambda t, s: t * s, "that forgets a part. Set work = start + work / speedup."),
-            (lambda t, s: t / (s - 1), "that is the time the fast run takes, not its work."),
-            (lambda t, s: t * (s - 1) / s, "upside down: more speedup must make asking pay sooner."),
-            (lambda t, s: t * s / (1 - s), "the sign is wrong: asking saves work − work / speedup."),
-            (lambda t, s: t / s, "that makes the queue run in parallel. It does not."),
-        ),
+        lambda start, s: start * s / (s - 1),
+        (lambda t, s: t, "that is the wait alone, but the one node works on while you wait."),
+        (lambda t, s: t * s, "that forgets a part. Set work = start + work / speedup."),
+        (lambda t, s: t / (s - 1), "that is the time the fast run takes, not its work."),
+        (lambda t, s: t * (s - 1) / s, "upside down: more speedup must make asking pay sooner."),
+        (lambda t, s: t * s / (1 - s), "the sign is wrong: asking saves work − work / speedup."),
+        (lambda t, s: t / s, "that makes the queue run in parallel. It does not."),
         shown="For a wait of 60 s and a speedup of 4 you get {0:g} s: ",
         slack=1.0,  # second: a search in steps of one is right as well
         otherwise=lambda work, start, s: f"For a wait of {start:g} s and a speedup of {s:g} you get {work:g} "
@@ -106,7 +102,7 @@ BREAK_EVEN = Exercise("05", "break-even", judges.in_turn(
 ))  # fmt: skip
 
 _PARTS = ("compute", "storage", "transfer", "worker start", "queue wait", "idle", "unexplained")
-BARS: Mapping[str, Mapping[str, float]] = {
+BARS = {
     "A": dict(zip(_PARTS, (84, 2, 1, 4, 720, 3, 2), strict=True)),
     "B": dict(zip(_PARTS, (84, 2, 1, 4, 0, 67, 2), strict=True)),
     "C": dict(zip(_PARTS, (84, 210, 1, 4, 0, 4, 2), strict=True)),
@@ -182,11 +178,10 @@ def _billed(answer: object) -> SimpleNamespace:
 _BILL = "{f.nodes} nodes, chunks of {f.size}: done after {f.end:.1f} s"
 
 SPEND = Exercise("05", "spend", judges.by_facts(
-    _billed, (
-        (lambda f: f.end > _DEADLINE, f"{_BILL}, later than {_DEADLINE:g} s. It would cost {{f.cost:,.0f}} "
-         "node-seconds."),
-        (lambda f: f.cost > 1250, _BILL + ", but for {f.cost:,.0f} node-seconds: come below 1,250."),
-    ),
+    _billed,
+    (lambda f: f.end > _DEADLINE, f"{_BILL}, later than {_DEADLINE:g} s. It would cost {{f.cost:,.0f}} "
+     "node-seconds."),
+    (lambda f: f.cost > 1250, _BILL + ", but for {f.cost:,.0f} node-seconds: come below 1,250."),
     yes=_BILL + " (modelled). To beat: 1,172.9 node-seconds, the best of chunks of 1, 2, 4, 8 ... MiB.",
     score=("cost", "node-seconds"),
 ), (

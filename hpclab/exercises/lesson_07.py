@@ -1,7 +1,6 @@
 """Lesson 07: what binds, data that keep their accelerators busy, when to stage, and how often to save."""
 
 import math
-from collections.abc import Mapping
 from textwrap import fill
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ from hpclab.models.storage import Reading, Server, Store, predict
 from hpclab.storage.striped import condition
 from hpclab.units import format_bytes
 
-STORES: Mapping[str, tuple[Store, Reading]] = {
+STORES = {
     "A": (Store((Server(500e6),) * 4, metadata=2000, link=3e9), Reading(32, 1000, 100e3)),
     "B": (Store((Server(2e9),) * 8, metadata=20_000, link=1e9), Reading(4, 50, 1e9, stripes=8)),
     "C": (Store((Server(500e6),) * 4, metadata=20_000, link=3e9), Reading(16, 20, 1e9, stripes=4)),
@@ -98,20 +97,19 @@ def _job(answer: object) -> SimpleNamespace:
 
 
 KEEP_BUSY = Exercise("07", "keep it busy", judges.by_facts(
-    _job, (
-        (lambda f: f.workers == 0, "Without workers the training process decodes for {f.use:.0%} of busy "
-         "time: nothing is fetched or decoded while the accelerator computes."),
-        (lambda f: f.workers > CORES, "{f.workers} workers are more than the 8 that a node has cores for: "
-         "they would decode no faster, and all of them open files."),
-        (lambda f: f.decoded < 0.9 * f.demand, "A worker decodes 100 samples/s, so {f.workers} give "
-         "{f.decoded:.0f}/s, and a node's accelerator takes {f.demand:.0f}/s."),
-        (lambda f: f.use < 0.9, "{f.shard} samples in a shard are {f.opens:,.0f} opens/s for 16 nodes; the "
-         "store gives {f.supply:.0f} samples/s a node, {f.use:.0%} of what is needed ({f.bound})."),
-        (lambda f: f.each < 1, "{f.shards:,.0f} shards for 16 nodes of {f.workers} workers: some get none at "
-         "all, and the others read alone."),
-        (lambda f: f.each < 20, "Each worker has only {f.each:.4g} shards an epoch: the last one is a long "
-         "wait for all others, and samples are hardly mixed. Make it 20 or more."),
-    ),
+    _job,
+    (lambda f: f.workers == 0, "Without workers the training process decodes for {f.use:.0%} of busy "
+     "time: nothing is fetched or decoded while the accelerator computes."),
+    (lambda f: f.workers > CORES, "{f.workers} workers are more than the 8 that a node has cores for: "
+     "they would decode no faster, and all of them open files."),
+    (lambda f: f.decoded < 0.9 * f.demand, "A worker decodes 100 samples/s, so {f.workers} give "
+     "{f.decoded:.0f}/s, and a node's accelerator takes {f.demand:.0f}/s."),
+    (lambda f: f.use < 0.9, "{f.shard} samples in a shard are {f.opens:,.0f} opens/s for 16 nodes; the "
+     "store gives {f.supply:.0f} samples/s a node, {f.use:.0%} of what is needed ({f.bound})."),
+    (lambda f: f.each < 1, "{f.shards:,.0f} shards for 16 nodes of {f.workers} workers: some get none at "
+     "all, and the others read alone."),
+    (lambda f: f.each < 20, "Each worker has only {f.each:.4g} shards an epoch: the last one is a long "
+     "wait for all others, and samples are hardly mixed. Make it 20 or more."),
     yes="The accelerators are busy {f.use:.0%} of the time, with {f.opens:,.1f} opens/s instead of 4,096, "
     "and each worker has {f.each:,.0f} shards to take in turn. From some tens of samples in a shard on, "
     "opens no longer matter: larger shards gain nothing.",
@@ -132,14 +130,13 @@ def _epochs(copy: float, shared: float, local: float) -> frozenset[float]:
 STAGING = Exercise("07", "staging", judges.in_turn(
     judges.by_function(
         "epochs_to_pay(copy, shared, local)", "a number of epochs",
-        lambda: ((60.0, 30.0, 10.0), (100.0, 12.0, 10.0), (5.0, 40.0, 20.0)), _epochs, (
-            (lambda c, s, x: c / s, "that is how many epochs the copy is worth, but local epochs cost, too."),
-            (lambda c, s, x: c / x, "that leaves out what an epoch costs where the data are now."),
-            (lambda c, s, x: (c + x) / s, "that counts one local epoch; each saves only the difference."),
-            (lambda c, s, x: s - x, "that is what an epoch saves. How many of them pay for the copy?"),
-            (lambda c, s, x: (s - x) / c, "upside down: a longer copy must need more epochs."),
-            (lambda c, s, x: c / (s + x), "the difference of the two epochs, not their sum, is saved."),
-        ),
+        lambda: ((60.0, 30.0, 10.0), (100.0, 12.0, 10.0), (5.0, 40.0, 20.0)), _epochs,
+        (lambda c, s, x: c / s, "that is how many epochs the copy is worth, but local epochs cost, too."),
+        (lambda c, s, x: c / x, "that leaves out what an epoch costs where the data are now."),
+        (lambda c, s, x: (c + x) / s, "that counts one local epoch; each saves only the difference."),
+        (lambda c, s, x: s - x, "that is what an epoch saves. How many of them pay for the copy?"),
+        (lambda c, s, x: (s - x) / c, "upside down: a longer copy must need more epochs."),
+        (lambda c, s, x: c / (s + x), "the difference of the two epochs, not their sum, is saved."),
         shown="For a copy of 60 s, 30 s an epoch shared and 10 s local you get {0:g}: ",
         otherwise=lambda n, c, s, x: f"For ({c:g}, {s:g}, {x:g}) you get {n:g} epochs. Put that in: shared "
         f"they take {n * s:g} s, staged {c:g} + {n * x:g} s, not the same.",
@@ -160,17 +157,16 @@ STAGING = Exercise("07", "staging", judges.in_turn(
 INTERVAL = Exercise("07", "interval", judges.by_function(
     "best_interval(write, mtbf)", "a number of seconds",
     lambda: ((60.0, 86_400.0), (20.0, 21_600.0), (300.0, 360_000.0)),
-    lambda write, mtbf: math.sqrt(2 * write * mtbf), (
-        (lambda c, m: math.sqrt(2 * c * m) / 60, "right in minutes; but write and mtbf are seconds."),
-        (lambda c, m: math.sqrt(c * m), "nearly: a failure comes, on average, half an interval after the "
-         "last save, so half of it is lost. Set write / t against t / (2 mtbf)."),
-        (lambda c, m: 2 * c * m, "the square root is missing; the unit gives it away, it is s²."),
-        (lambda c, m: m, "that saves once between two failures and loses half of all work."),
-        (lambda c, m: c, "then it does nothing but save."),
-        (lambda c, m: m / c, "that has no unit: it is a number of saves."),
-        (lambda c, m: math.sqrt(2 * m / c), "a dearer save must be made less often, not more often."),
-        (lambda c, m: m / 2, "that is when half of the failures have come, whatever a save costs."),
-    ),
+    lambda write, mtbf: math.sqrt(2 * write * mtbf),
+    (lambda c, m: math.sqrt(2 * c * m) / 60, "right in minutes; but write and mtbf are seconds."),
+    (lambda c, m: math.sqrt(c * m), "nearly: a failure comes, on average, half an interval after the "
+     "last save, so half of it is lost. Set write / t against t / (2 mtbf)."),
+    (lambda c, m: 2 * c * m, "the square root is missing; the unit gives it away, it is s²."),
+    (lambda c, m: m, "that saves once between two failures and loses half of all work."),
+    (lambda c, m: c, "then it does nothing but save."),
+    (lambda c, m: m / c, "that has no unit: it is a number of saves."),
+    (lambda c, m: math.sqrt(2 * m / c), "a dearer save must be made less often, not more often."),
+    (lambda c, m: m / 2, "that is when half of the failures have come, whatever a save costs."),
     shown="For a save of 60 s and a failure a day you get {0:.0f} s: ",
     otherwise=lambda t, c, m: f"For a save of {c:g} s and {m:g} s between failures you get {t:.0f} s. The "
     f"share lost there, write/t + t/(2 mtbf), is {c / max(t, 1e-9) + max(t, 0) / (2 * m):.2%}; it can be "
@@ -208,16 +204,15 @@ def _rented(answer: object) -> SimpleNamespace:
 
 
 CHEAPEST = Exercise("07", "the cheapest store", judges.by_facts(
-    _rented, (
-        (lambda f: f.stripes > f.servers, "{f.stripes} stripes do not fit on {f.servers} servers."),
-        (lambda f: f.decoded < 0.9 * RATE, "{f.workers} workers decode {f.decoded:,.0f} samples/s, and a "
-         "node's accelerators take 2,048."),
-        (lambda f: f.use < 0.9 and f.reach < f.servers, "{f.reach} stripes are read at once at the most, so "
-         "no more than {f.reach} of {f.servers} servers have work: busy {f.use:.1%} of the time."),
-        (lambda f: f.use < 0.9, "The store gives a node {f.supply:,.0f} samples/s: busy {f.use:.1%} of the "
-         "time, for {f.cost:.1f} credits. What binds: {f.bound}."),
-        (lambda f: f.each < 20, "A worker has {f.each:.1f} shards an epoch, and needs 20."),
-    ),
+    _rented,
+    (lambda f: f.stripes > f.servers, "{f.stripes} stripes do not fit on {f.servers} servers."),
+    (lambda f: f.decoded < 0.9 * RATE, "{f.workers} workers decode {f.decoded:,.0f} samples/s, and a "
+     "node's accelerators take 2,048."),
+    (lambda f: f.use < 0.9 and f.reach < f.servers, "{f.reach} stripes are read at once at the most, so "
+     "no more than {f.reach} of {f.servers} servers have work: busy {f.use:.1%} of the time."),
+    (lambda f: f.use < 0.9, "The store gives a node {f.supply:,.0f} samples/s: busy {f.use:.1%} of the "
+     "time, for {f.cost:.1f} credits. What binds: {f.bound}."),
+    (lambda f: f.each < 20, "A worker has {f.each:.1f} shards an epoch, and needs 20."),
     yes="Busy {f.use:.1%} of the time, for {f.cost:.1f} credits. What binds: {f.bound}. A guess (20 servers, "
     "1,000 samples in a shard, 8 workers) costs 33.6. Below 25 is possible.", score=("cost", "credits"),
 ), (

@@ -26,23 +26,21 @@ def _exposed(backward: float, ready: tuple[float, ...], seconds: tuple[float, ..
 
 
 EXPOSED = Exercise("08", "exposed communication", judges.by_function(
-    "exposed(backward, ready, seconds)", "a number of seconds", lambda: STEPS, _exposed, (
-        (lambda b, r, s: sum(s), "that is all communication, hidden or not: what counts is what is left when "
-         "the backward pass has ended."),
-        (lambda b, r, s: max(0.0, sum(s) - b), "right if the first message could begin with the backward "
-         "pass. None can begin before its bucket is ready."),
-        (lambda b, r, s: s[-1], "the last message always counts, but it may have to wait for those before "
-         "it."),
-        (lambda b, r, s: max(0.0, max(at + one for at, one in zip(r, s, strict=True)) - b),
-         "that gives each message a link of its own. There is one: a message begins when its bucket is ready "
-         "and the message before it has ended."),
-        (lambda b, r, s: max(0.0, r[0] + sum(s) - b), "that never lets the link idle. After a short message "
-         "it waits for the next bucket."),
-        (lambda b, r, s: overlap.send(b, [at / b for at in r], s).ends[-1], "that is when the last message "
-         "ends. Exposed is what comes after the backward pass."),
-        (lambda b, r, s: overlap.send(b, [at / b for at in r], s).ends[-1] - b, "nearly: where all messages "
-         "have ended before the backward pass, nothing is exposed, and not less than nothing."),
-    ),
+    "exposed(backward, ready, seconds)", "a number of seconds", lambda: STEPS, _exposed,
+    (lambda b, r, s: sum(s), "that is all communication, hidden or not: what counts is what is left when "
+     "the backward pass has ended."),
+    (lambda b, r, s: max(0.0, sum(s) - b), "right if the first message could begin with the backward "
+     "pass. None can begin before its bucket is ready."),
+    (lambda b, r, s: s[-1], "the last message always counts, but it may have to wait for those before it."),
+    (lambda b, r, s: max(0.0, max(at + one for at, one in zip(r, s, strict=True)) - b),
+     "that gives each message a link of its own. There is one: a message begins when its bucket is ready "
+     "and the message before it has ended."),
+    (lambda b, r, s: max(0.0, r[0] + sum(s) - b), "that never lets the link idle. After a short message "
+     "it waits for the next bucket."),
+    (lambda b, r, s: overlap.send(b, [at / b for at in r], s).ends[-1], "that is when the last message "
+     "ends. Exposed is what comes after the backward pass."),
+    (lambda b, r, s: overlap.send(b, [at / b for at in r], s).ends[-1] - b, "nearly: where all messages "
+     "have ended before the backward pass, nothing is exposed, and not less than nothing."),
     shown="Three messages of 30 ms, ready at 20, 60 and 100 ms of 100: you get {0:.3f} s; ",
     otherwise=lambda n, b, r, s: f"For backward {b:g} s, ready {r}, messages {s} s you get {n:.3f} s. Go "
     f"through the messages in turn: each begins at the later of two moments. It is {_exposed(b, r, s):.3f} "
@@ -57,15 +55,13 @@ EXPOSED = Exercise("08", "exposed communication", judges.by_function(
 AVERAGE = Exercise("08", "average", judges.by_function(
     "gradient(sums, ranks, micro_batches)", "a number",
     lambda: ((24.0, 4, 1), (24.0, 4, 3), (9.0, 1, 4), (7.0, 1, 1)),
-    lambda sums, ranks, micro: sums / (ranks * micro), (
-        (lambda g, p, m: g, "that is the sum. It grows with the ranks, and with it every step: a learning "
-         "rate that was right for one rank is too large for four."),
-        (lambda g, p, m: g / p, "right for the ranks. But each rank has added up its micro-batches, too."),
-        (lambda g, p, m: g / m, "right for the micro-batches. But the all-reduce has added up the ranks."),
-        (lambda g, p, m: g * p * m, "upside down: more samples must not make the gradient larger."),
-        (lambda g, p, m: g / (p + m), "each rank has m micro-batches: the losses that were added up are p × "
-         "m."),
-    ),
+    lambda sums, ranks, micro: sums / (ranks * micro),
+    (lambda g, p, m: g, "that is the sum. It grows with the ranks, and with it every step: a learning "
+     "rate that was right for one rank is too large for four."),
+    (lambda g, p, m: g / p, "right for the ranks. But each rank has added up its micro-batches, too."),
+    (lambda g, p, m: g / m, "right for the micro-batches. But the all-reduce has added up the ranks."),
+    (lambda g, p, m: g * p * m, "upside down: more samples must not make the gradient larger."),
+    (lambda g, p, m: g / (p + m), "each rank has m micro-batches: the losses that were added up are p × m."),
     shown="A sum of 24 over 4 ranks gives you {0:g}: ",
     otherwise=lambda n, g, p, m: f"For a sum of {g:g} over {p} ranks with {m} micro-batches you get {n:g}. "
     "How many mean losses have been added up in it?",
@@ -88,16 +84,15 @@ EFFICIENCY = Exercise("08", "efficiency", judges.by_function(
         ({1: 8.0, 2: 4.2, 4: 2.5}, "strong"), ({1: 1.0, 2: 1.1, 4: 1.25}, "weak"),
         ({1: 3.0, 16: 0.25}, "strong"), ({1: 3.0, 16: 3.2}, "weak"), ({4: 2.5, 1: 8.0, 2: 4.2}, "strong"),
     ),
-    _efficiency, (
-        (lambda s, how: s[1] / s[max(s)], "with weak scaling that is right. With strong scaling it is the "
-         "speedup: divide it by the ranks."),
-        (lambda s, how: s[1] / s[max(s)] / max(s), "with strong scaling that is right. With weak scaling "
-         "every rank has a batch of its own, so the same time is already perfect."),
-        (lambda s, how: s[max(s)] / s[1], "upside down: a longer step must be less efficient."),
-        (lambda s, how: s[max(s)] * max(s) / s[1], "upside down: a longer step must be less efficient."),
-        (lambda s, how: s[1] / s[max(s)] * (max(s) if how == "weak" else 1), "that is the speedup, in "
-         "samples a second. Efficiency is the speedup over the number of ranks."),
-    ),
+    _efficiency,
+    (lambda s, how: s[1] / s[max(s)], "with weak scaling that is right. With strong scaling it is the "
+     "speedup: divide it by the ranks."),
+    (lambda s, how: s[1] / s[max(s)] / max(s), "with strong scaling that is right. With weak scaling "
+     "every rank has a batch of its own, so the same time is already perfect."),
+    (lambda s, how: s[max(s)] / s[1], "upside down: a longer step must be less efficient."),
+    (lambda s, how: s[max(s)] * max(s) / s[1], "upside down: a longer step must be less efficient."),
+    (lambda s, how: s[1] / s[max(s)] * (max(s) if how == "weak" else 1), "that is the speedup, in "
+     "samples a second. Efficiency is the speedup over the number of ranks."),
     shown="For 8 s on one rank and 2.5 s on four, the same batch, you get {0:.2f}: ",
     otherwise=lambda n, s, how: f"For {s} s, {how} scaling, you get {n:.3g}. What would these ranks do if "
     f"nothing were lost? It is {_efficiency(s, how):.3g}.",
@@ -132,16 +127,15 @@ def _bucket(answer: object) -> SimpleNamespace:
 
 
 BUCKET = Exercise("08", "bucket", judges.by_facts(
-    _bucket, (
-        (lambda f: f.count == 1, "One bucket of everything is ready when the backward pass has ended: "
-         "{f.exposed:.0f} ms are exposed, all of it."),
-        (lambda f: f.latency > 0.08, "{f.count} messages pay the latency of 0.5 ms each, {f.latency:.2f} s "
-         "in all: the link is behind for ever, and {f.exposed:.0f} ms are exposed."),
-        (lambda f: f.exposed > 60 and f.last > 40, "The last bucket can never hide, and yours takes "
-         "{f.last:.0f} ms: {f.exposed:.0f} ms are exposed. Make it smaller."),
-        (lambda f: f.exposed > 35, "{f.exposed:.1f} ms are exposed with {f.count} messages. The best is "
-         "below 20: weigh the latency of all messages against the length of the last."),
-    ),
+    _bucket,
+    (lambda f: f.count == 1, "One bucket of everything is ready when the backward pass has ended: "
+     "{f.exposed:.0f} ms are exposed, all of it."),
+    (lambda f: f.latency > 0.08, "{f.count} messages pay the latency of 0.5 ms each, {f.latency:.2f} s "
+     "in all: the link is behind for ever, and {f.exposed:.0f} ms are exposed."),
+    (lambda f: f.exposed > 60 and f.last > 40, "The last bucket can never hide, and yours takes "
+     "{f.last:.0f} ms: {f.exposed:.0f} ms are exposed. Make it smaller."),
+    (lambda f: f.exposed > 35, "{f.exposed:.1f} ms are exposed with {f.count} messages. The best is "
+     "below 20: weigh the latency of all messages against the length of the last."),
     yes="{f.exposed:.0f} ms of 250 are exposed, with {f.count} messages. PyTorch's DDP takes 25 MiB unless "
     "told otherwise: here that would leave {f.usual:.0f} ms, because of the latency of each message.",
 ), (
@@ -195,7 +189,7 @@ _CUT = (
     "{f.idle:.1f} ms, and messages cost it {f.latency:.1f} ms beside their bytes."
 )
 FASTER = Exercise("08", "faster than DDP", judges.by_facts(
-    _cut, ((lambda f: f.exposed >= f.theirs, _CUT),),
+    _cut, (lambda f: f.exposed >= f.theirs, _CUT),
     yes=_CUT + " Below 25 is possible.", score=("exposed", "ms"),
 ), (
     "All messages together take longer than the backward pass: once it runs, the link should never wait.",

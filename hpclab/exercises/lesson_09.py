@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-from collections.abc import Mapping
 from types import SimpleNamespace
 
 from hpclab import checks
@@ -18,28 +17,27 @@ def _state(parameters: float, ranks: int, stage: int, each: tuple[int, int, int]
 
 STATE = Exercise("09", "model state", judges.by_function(
     "model_state(parameters, ranks, stage)", "a number of bytes",
-    lambda: ((7.5e9, 64, 0), (7.5e9, 64, 1), (7.5e9, 64, 2), (7.5e9, 64, 3), (1e9, 1, 3)), _state, (
-        (lambda n, p, s: 16 * n, "that is what each rank holds without sharding. With a stage the ranks "
-         "share a part of it."),
-        (lambda n, p, s: 16 * n / p if s else 16 * n, "that shards everything at once. Stage 1 shards the 12 "
-         "bytes of the optimizer only, stage 2 the gradients, too."),
-        (lambda n, p, s: 16 * n / p, "that shards everything, in every stage. Stage 0 shards nothing, and "
-         "each stage adds one of the three kinds."),
-        (lambda n, p, s: _state(n, p, s) / 1e9, "that is a number of GB. Asked for are bytes."),
-        (lambda n, p, s: _state(n, p, s) / 2**30, "that is a number of GiB. Asked for are bytes."),
-        (lambda n, p, s: _state(n, p, max(0, s - 1)), "right, but a stage late. Stage 1 shards the "
-         "optimizer's 12 bytes, stage 2 the gradients as well, stage 3 the parameters as well."),
-        (lambda n, p, s: _state(n, p, s, (2, 4, 12)), "18 bytes is what programs hold that add up gradients "
-         "in 4 bytes. Here a gradient has 2."),
-        (lambda n, p, s: _state(n, p, s, (4, 4, 8)), "4 + 4 + 8 is float32. In mixed precision a parameter "
-         "and its gradient have 2 bytes each, and the optimizer 12."),
-        (lambda n, p, s: 2 * n, "that is the parameters. Training also holds gradients, and 12 bytes a "
-         "parameter for Adam."),
-        (lambda n, p, s: (4 + 8 / p if s == 1 else 2 + 10 / p if s == 2 else 12 / p if s else 12) * n,
-         "Adam in mixed precision holds 12 bytes: two moments of 4, and a float32 copy of the parameter."),
-        (lambda n, p, s: (12 + 4 / p if s == 1 else 2 + 14 / p if s == 2 else 16 / p if s else 16) * n,
-         "stage 1 shards the largest part first: the optimizer's 12 bytes, not parameters and gradients."),
-    ),
+    lambda: ((7.5e9, 64, 0), (7.5e9, 64, 1), (7.5e9, 64, 2), (7.5e9, 64, 3), (1e9, 1, 3)), _state,
+    (lambda n, p, s: 16 * n, "that is what each rank holds without sharding. With a stage the ranks "
+     "share a part of it."),
+    (lambda n, p, s: 16 * n / p if s else 16 * n, "that shards everything at once. Stage 1 shards the 12 "
+     "bytes of the optimizer only, stage 2 the gradients, too."),
+    (lambda n, p, s: 16 * n / p, "that shards everything, in every stage. Stage 0 shards nothing, and "
+     "each stage adds one of the three kinds."),
+    (lambda n, p, s: _state(n, p, s) / 1e9, "that is a number of GB. Asked for are bytes."),
+    (lambda n, p, s: _state(n, p, s) / 2**30, "that is a number of GiB. Asked for are bytes."),
+    (lambda n, p, s: _state(n, p, max(0, s - 1)), "right, but a stage late. Stage 1 shards the "
+     "optimizer's 12 bytes, stage 2 the gradients as well, stage 3 the parameters as well."),
+    (lambda n, p, s: _state(n, p, s, (2, 4, 12)), "18 bytes is what programs hold that add up gradients "
+     "in 4 bytes. Here a gradient has 2."),
+    (lambda n, p, s: _state(n, p, s, (4, 4, 8)), "4 + 4 + 8 is float32. In mixed precision a parameter "
+     "and its gradient have 2 bytes each, and the optimizer 12."),
+    (lambda n, p, s: 2 * n, "that is the parameters. Training also holds gradients, and 12 bytes a "
+     "parameter for Adam."),
+    (lambda n, p, s: (4 + 8 / p if s == 1 else 2 + 10 / p if s == 2 else 12 / p if s else 12) * n,
+     "Adam in mixed precision holds 12 bytes: two moments of 4, and a float32 copy of the parameter."),
+    (lambda n, p, s: (12 + 4 / p if s == 1 else 2 + 14 / p if s == 2 else 16 / p if s else 16) * n,
+     "stage 1 shards the largest part first: the optimizer's 12 bytes, not parameters and gradients."),
     shown="7.5 billion parameters on one rank of 64, stage 0, you get {0:.4g} bytes: ",
     otherwise=lambda size, n, p, s: f"For {n:g} parameters, {p} ranks, stage {s} you get {size / 1e9:.4g} "
     f"GB. Add up: 2 bytes of the parameter, 2 of its gradient, 12 of the optimizer; which of them does stage "
@@ -50,7 +48,7 @@ STATE = Exercise("09", "model state", judges.by_function(
     "Stage 1 divides the 12 by the ranks, stage 2 a 2 more, stage 3 all.",
 ))  # fmt: skip
 
-SHORTAGES: Mapping[str, str] = {
+SHORTAGES = {
     "A": "8 B on 64 GPUs, sharded; one sequence of 32,768 tokens is already too much",
     "B": "a 70 B model is to learn a house style from 2,000 letters, on 8 GPUs of 80 GB",
     "C": "GPT-3, 175 B, on 1,024 GPUs of 80 GB, data parallel; it fails before any batch",
@@ -130,12 +128,10 @@ _TOO_MUCH = (
 )  # fmt: skip
 
 PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
-    functools.partial(_evaluate_plan, gpus=8), (
-        *_TOO_MUCH,
-        (lambda f: f.slower > 0.1, "It fits, with {f.gib:.1f} GiB of {f.has:.1f}, and takes {f.seconds:.1f} "
-         "s a step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of "
-         "{f.plan.micro_batch} makes small products{f.fetched}."),
-    ),
+    functools.partial(_evaluate_plan, gpus=8), *_TOO_MUCH,
+    (lambda f: f.slower > 0.1, "It fits, with {f.gib:.1f} GiB of {f.has:.1f}, and takes {f.seconds:.1f} s a "
+     "step, {f.slower:.0%} more than the fastest plan that fits: a micro-batch of {f.plan.micro_batch} makes "
+     "small products{f.fetched}."),
     yes="{f.gib:.1f} GiB of {f.has:.1f}, {f.seconds:.1f} s a step (modelled), within {f.slower:.0%} of the "
     "fastest that fits.",
 ), (
@@ -144,7 +140,7 @@ PLAN = Exercise("09", "7B in 40 GB", judges.by_facts(
 ))  # fmt: skip
 
 CHEAPEST = Exercise("09", "fewest GPU-seconds", judges.by_facts(
-    _evaluate_plan, _TOO_MUCH,
+    _evaluate_plan, *_TOO_MUCH,
     yes="{f.plan.gpus} GPUs × {f.seconds:.2f} s = {f.cost:g} GPU-seconds (modelled), {f.gib:.1f} GiB of "
     "{f.has:.1f}. The best plan on one node takes {f.par:.1f}: {f.beaten}", score=("cost", "GPU-seconds"),
 ), (

@@ -1,7 +1,6 @@
 """Lesson 10: the bubble, which axis answers which need, and a plan for 175 billion parameters."""
 
 import functools
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,18 +18,17 @@ def _bubble(ranks: int, micro_batches: int, chunks: int) -> float:
 
 BUBBLE = Exercise("10", "bubble", judges.by_function(
     "bubble(ranks, micro_batches, chunks)", "a share of the time",
-    lambda: ((4, 8, 1), (8, 64, 1), (8, 64, 4), (1, 8, 1)), _bubble, (
-        (lambda p, m, v: (p - 1) / (v * m), "that is what the bubble adds to the computing. Of the whole "
-         "time, which has the bubble in it, it is less."),
-        (lambda p, m, v: (p - 1) / m, "that leaves out the chunks, and is what the bubble adds to the "
-         "computing."),
-        (lambda p, m, v: (p - 1) / (m + p - 1), "right without chunks. With v of them the pipe fills with "
-         "thinner stages, and the bubble is a v-th."),
-        (lambda p, m, v: (p - 1) / p, "that is one micro-batch alone: one rank works, the others wait."),
-        (lambda p, m, v: 100 * _bubble(p, m, v), "that is in per cent. A share lies between 0 and 1."),
-        (lambda p, m, v: 1 - _bubble(p, m, v), "that is the share in which ranks compute."),
-        (lambda p, m, v: p / (v * m + p), "p ranks make p - 1 steps to fill: the first begins at once."),
-    ),
+    lambda: ((4, 8, 1), (8, 64, 1), (8, 64, 4), (1, 8, 1)), _bubble,
+    (lambda p, m, v: (p - 1) / (v * m), "that is what the bubble adds to the computing. Of the whole "
+     "time, which has the bubble in it, it is less."),
+    (lambda p, m, v: (p - 1) / m, "that leaves out the chunks, and is what the bubble adds to the "
+     "computing."),
+    (lambda p, m, v: (p - 1) / (m + p - 1), "right without chunks. With v of them the pipe fills with "
+     "thinner stages, and the bubble is a v-th."),
+    (lambda p, m, v: (p - 1) / p, "that is one micro-batch alone: one rank works, the others wait."),
+    (lambda p, m, v: 100 * _bubble(p, m, v), "that is in per cent. A share lies between 0 and 1."),
+    (lambda p, m, v: 1 - _bubble(p, m, v), "that is the share in which ranks compute."),
+    (lambda p, m, v: p / (v * m + p), "p ranks make p - 1 steps to fill: the first begins at once."),
     shown="4 stages and 8 micro-batches: you get {0:.3g}: ",
     otherwise=lambda n, p, m, v: f"For {p} ranks, {m} micro-batches, {v} chunks you get {n:.3g}. A rank "
     f"computes m micro-batches, and waits for (p - 1)/v of them: what is the share of the wait?",
@@ -41,7 +39,7 @@ BUBBLE = Exercise("10", "bubble", judges.by_function(
     "With v chunks filling takes (p - 1)/v.",
 ))  # fmt: skip
 
-NEEDS: Mapping[str, str] = {
+NEEDS = {
     "A": "all fits into one node; there are 64 nodes, and the batch is large",
     "B": "ten times the parameters are wanted, for hardly more computing a token",
     "C": "one layer is too large for a GPU; eight GPUs are joined by NVLink",
@@ -96,34 +94,30 @@ def _plan(answer: object) -> SimpleNamespace:
             f"tensor × pipeline must divide the {GPUS} GPUs; data parallelism is what they leave."
         )
     plan = Plan(BATCH, data=rest, **given)
-    why = planner.refusal(GPT3, plan, cluster)
-    if why:
-        return SimpleNamespace(why=why)
+    if why := planner.refusal(GPT3, plan, cluster):
+        raise ValueError(f"It cannot run: {why}.")
     (one,) = planner.ranked(GPT3, cluster, [plan])
     parts = {name: value / one.step.seconds for name, value in one.step.parts.items()}
     return SimpleNamespace(
-        why="", plan=plan, seconds=one.step.seconds, slower=one.step.seconds / fastest() - 1,
+        plan=plan, seconds=one.step.seconds, slower=one.step.seconds / fastest() - 1,
         gib=one.memory.total / 2**30, bubble=parts["bubble"], recompute=parts["recompute"],
         tensor=parts["tensor parallel"],
     )  # fmt: skip
 
 
 PLAN = Exercise("10", "175B on 512 GPUs", judges.by_facts(
-    _plan, (
-        (lambda f: f.why, "It cannot run: {f.why}."),
-        (lambda f: f.slower > 0.1 and f.bubble > 0.15, "{f.seconds:.1f} s a step, {f.slower:.0%} more than "
-         "the fastest: {f.bubble:.0%} is bubble. {f.plan.pipeline} stages have only {f.plan.micro_batches} "
-         "micro-batches to fill them."),
-        (lambda f: f.slower > 0.1 and f.recompute > 0.15, "{f.seconds:.1f} s a step, {f.slower:.0%} more "
-         "than the fastest: {f.recompute:.0%} is computed again. {f.gib:.0f} GiB are in use; is that all "
-         "necessary?"),
-        (lambda f: f.slower > 0.1 and f.gib < 60 and f.plan.micro_batch < 4, "{f.seconds:.1f} s a step, "
-         "{f.slower:.0%} more than the fastest, and {f.gib:.0f} GiB are in use. With a larger micro-batch "
-         "products are larger, and faster."),
-        (lambda f: f.slower > 0.1, "{f.seconds:.1f} s a step, {f.slower:.0%} more than the fastest: "
-         "{f.bubble:.0%} bubble, {f.tensor:.0%} tensor-parallel messages, {f.recompute:.0%} computed again. "
-         "Which axis could give?"),
-    ),
+    _plan,
+    (lambda f: f.slower > 0.1 and f.bubble > 0.15, "{f.seconds:.1f} s a step, {f.slower:.0%} more than "
+     "the fastest: {f.bubble:.0%} is bubble. {f.plan.pipeline} stages have only {f.plan.micro_batches} "
+     "micro-batches to fill them."),
+    (lambda f: f.slower > 0.1 and f.recompute > 0.15, "{f.seconds:.1f} s a step, {f.slower:.0%} more than "
+     "the fastest: {f.recompute:.0%} is computed again. {f.gib:.0f} GiB are in use; is that all necessary?"),
+    (lambda f: f.slower > 0.1 and f.gib < 60 and f.plan.micro_batch < 4, "{f.seconds:.1f} s a step, "
+     "{f.slower:.0%} more than the fastest, and {f.gib:.0f} GiB are in use. With a larger micro-batch "
+     "products are larger, and faster."),
+    (lambda f: f.slower > 0.1, "{f.seconds:.1f} s a step, {f.slower:.0%} more than the fastest: "
+     "{f.bubble:.0%} bubble, {f.tensor:.0%} tensor-parallel messages, {f.recompute:.0%} computed again. "
+     "Which axis could give?"),
     yes="{f.seconds:.1f} s a step with {f.gib:.0f} GiB on a GPU (modelled), {f.slower:.0%} from the fastest: "
     "DP {f.plan.data} · TP {f.plan.tensor} · PP {f.plan.pipeline}.",
 ), (
@@ -161,10 +155,9 @@ def _against_theirs(answer: object) -> SimpleNamespace:
 
 _TRAINED = "{f.gpus} GPUs × {f.days:.0f} days ({f.seconds:.1f} s a step, modelled"
 CHEAPER = Exercise("10", "BLOOM for less", judges.by_facts(
-    _against_theirs, (
-        (lambda f: f.days > DAYS, _TRAINED + f"): more than {DAYS} days. After the products, most is "
-         "{f.worst}: {f.share:.0%}."),
-    ),
+    _against_theirs,
+    (lambda f: f.days > DAYS, _TRAINED + f"): more than {DAYS} days. After the products, most is "
+     "{f.worst}: {f.share:.0%}."),
     yes=_TRAINED + ", {f.gib:.0f} GiB) = {f.cost} thousand GPU-hours. BLOOM's own plan comes to "
     "{f.par}{f.end}",
     score=("cost", "thousand GPU-hours"),

@@ -1,6 +1,4 @@
-"""The number a learner commits to before a run, or nothing; and the verdict on it once the run has shown.
-
-Nothing waits for it, so that a notebook runs untouched; a skipped prediction is "no prediction"."""
+"""The number a learner commits to before a run, or nothing; and the verdict on it once the run has shown."""
 
 import math
 import statistics
@@ -13,6 +11,8 @@ from hpclab.exercises import show_message
 from hpclab.results import Origin, Result
 from hpclab.timing import Sample
 
+Came = float | Sequence[Result]
+Runs = Sequence[Result] | Sequence[Sample]
 _SCALE = {"%": 100, "ms": 1e3, "µs": 1e6}  # of a unit that a learner reads, in SI
 _CLOSE = 1.1  # nobody needs to explain a tenth
 
@@ -50,23 +50,18 @@ class Prediction:
         """``"you predicted 3.5 ×"`` or ``"no prediction"``."""
         return "no prediction" if self.value is None else f"you predicted {self.value:g} {self.unit}".rstrip()
 
-    def compare(
-        self, came: float | Sequence[Result], origin: Origin | str = Origin.MEASURED,
-        runs: Sequence[Result] | Sequence[Sample] = (),
-    ) -> None:  # fmt: skip
+    def compare(self, came: Came, origin: Origin | str = Origin.MEASURED, runs: Runs = ()) -> None:
         """Show the `verdict`: by which factor it was off, and where to look."""
         show_message(*self.verdict(came, origin, runs))
 
     def verdict(
-        self, came: float | Sequence[Result], origin: Origin | str = Origin.MEASURED,
-        runs: Sequence[Result] | Sequence[Sample] = (),
-    ) -> tuple[str, str, str]:  # fmt: skip
+        self, came: Came, origin: Origin | str = Origin.MEASURED, runs: Runs = ()
+    ) -> tuple[str, str, str]:
         """The verdict, kept in the ledger: a title, a text, and its kind for `show_message`.
 
         `came` is a number in SI units (a share for %, seconds for µs) from `origin`, or Results, of which the
         median of those of the strongest origin is taken. `runs` are the Results that it rests on: where they
-        are worthless the verdict says so, and counts for nothing. Without a result there is no verdict yet.
-        """
+        are worthless the verdict says so, and counts for nothing."""
         if isinstance(came, Sequence):
             if not came:
                 return "No verdict yet", f"{self.name}: nothing was measured. Run the cells above.", ""
@@ -75,8 +70,8 @@ class Prediction:
         came = checks.number("What came", came, -1e300, 1e300) * _SCALE.get(self.unit, 1)
         origin, doubt = str(checks.choice("origin", origin, Origin)), quality.doubt(runs)
         entry = ledger.Entry("prediction", self.lesson, self.name, self.unit, self.value, came, origin, doubt)
-        late = "" if entry in ledger.counted([*ledger.kept(), entry]) else (
-            " It does not count: the answer was known already.")  # fmt: skip
+        counts = entry in ledger.counted([*ledger.kept(), entry])
+        late = " It does not count: the answer was known already." * (not counts)
         ledger.append(entry)
         what, said = f"{shown(came)} {self.unit}".rstrip() + f" ({origin}).", self.value
         if said is None:

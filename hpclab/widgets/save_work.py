@@ -34,7 +34,7 @@ def controls(folder: str | Path = ".") -> widgets.VBox:
             say([f"{NAME} could not be written: {error.strerror or error}."], role="alert")
         else:
             here = f"{counted(len(saved.names), 'file')} of yours in {NAME}."
-            say([here, *saved.left_out], _link(saved.path))
+            say([here, *saved.kept], _link(saved.path))
 
     def on_upload(change: dict) -> None:
         for file in change["new"]:

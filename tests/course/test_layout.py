@@ -4,6 +4,7 @@ import pytest
 
 from hpclab import course
 from hpclab.course import layout
+from hpclab.kernels import cpu
 from tests.course.conftest import notebook
 
 
@@ -31,10 +32,10 @@ def test_a_missing_course_says_what_to_do(monkeypatch, tmp_path):
 def test_lay_out_copies_everything_and_twice_changes_nothing(small_course, tmp_path):
     folder = tmp_path / "my course é"
     first = course.lay_out(folder)
-    assert {path.name for path in first.written} == {"00_look.ipynb", "01_run.ipynb", "hello.sh"}
+    assert set(first.names) == {"00_look.ipynb", "01_run.ipynb", "slurm/jobs/hello.sh"}
     assert (folder / "slurm" / "jobs" / "hello.sh").stat().st_mode & 0o111
     second = course.lay_out(folder)
-    assert (second.written, second.kept) == ([], [])
+    assert (second.names, second.kept) == ([], [])
 
 
 def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tmp_path):
@@ -56,7 +57,7 @@ def test_an_unchanged_file_is_updated_and_a_changed_one_is_kept(small_course, tm
     assert len(update.kept) == 1
     assert "00_look.new.ipynb" in update.kept[0]
     again = course.lay_out(folder)
-    assert (again.written, again.kept) == ([], [])
+    assert (again.names, again.kept) == ([], [])
     (small_course / "notebooks" / "00_look.ipynb").write_text(notebook("# Version 3"))
     course.lay_out(folder)
     assert "Version 2" in (folder / "00_look.new.ipynb").read_text()
@@ -76,3 +77,16 @@ def test_what_cannot_be_told_from_the_learners_own_is_kept(small_course, tmp_pat
     course.lay_out(mine.parent)
     assert "Around" in mine.read_text()
     assert mine.is_symlink() == (damage == "a link")
+
+
+def test_kernels_and_methods_are_shown_as_they_are_written(capsys):
+    course.show_source(cpu.sum_scalar, course.Lesson)
+    said = capsys.readouterr().out
+    assert "def sum_scalar(" in said
+    assert "class Lesson:" in said
+
+
+def test_a_script_is_shown_with_its_name(capsys):
+    course.show_script("05")
+    ((name, path),) = ((n, p) for n, p in layout.originals().items() if n.startswith("slurm/jobs/plain/05_"))
+    assert capsys.readouterr().out == f"# {name}\n{path.read_text('utf-8')}\n"

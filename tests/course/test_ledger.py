@@ -21,7 +21,7 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(ledger, "_in_a_notebook", lambda: True)
-    ledger._say.cache_clear()
+    ledger._say_once.cache_clear()
     return tmp_path / ledger.NAME
 
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_said_once_and_the_lesson_goes_on(mine, capsys
 
 
 def test_it_is_found_from_the_course_folder_down_and_never_among_the_sources(tmp_path, monkeypatch):
-    laid = course.lay_out(tmp_path / "learner").folder
+    laid = course.lay_out(tmp_path / "learner").path
     assert ledger.find(laid / "slurm" / "jobs") == laid / ledger.NAME
     assert ledger.find(tmp_path) == tmp_path / ledger.NAME
     assert ledger.find(course.root() / "notebooks") == course.root() / "course" / ledger.NAME

@@ -101,7 +101,7 @@ def test_laying_out_leaves_nothing_of_itself_whichever_step_fails(small_course, 
     home.mkdir()
     for _ in each_step_fails(monkeypatch, lambda: course.lay_out(home / "a" / "hpclab")):
         assert tree(home) == {}
-    assert len(course.lay_out(home / "a" / "hpclab").written) == 0
+    assert len(course.lay_out(home / "a" / "hpclab").names) == 0
     assert (home / "a" / "hpclab" / "01_run.ipynb").is_file()
 
 
@@ -189,8 +189,8 @@ def test_what_could_not_be_restored_is_not_saved_in_silence(tmp_path, monkeypatc
     (tmp_path / "good.txt").write_text("fine")
     os.utime(tmp_path / "good.txt", (0, 0))  # before 1980, which a zip cannot say
     saved = course.save_work(tmp_path / "w.zip", tmp_path)
-    assert (saved.names, len(saved.left_out)) == (["good.txt"], 1)
-    saved.left_out[0].encode()
+    assert (saved.names, len(saved.kept)) == (["good.txt"], 1)
+    saved.kept[0].encode()
     (tmp_path / "in").mkdir()
     assert course.restore_work(saved.path.read_bytes(), tmp_path / "in").names == ["good.txt"]
 

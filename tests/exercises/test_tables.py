@@ -1,16 +1,19 @@
-"""The numbers that exercises show are those of the models, and the notebooks show the same."""
+"""What exercises show: numbers of the models, the same as in the notebooks; and of a kernel what it did."""
 
 import json
 import re
+import runpy
+from pathlib import Path
 
 import pytest
 
 from hpclab.course import root
-from hpclab.exercises import lesson_03, lesson_06
+from hpclab.exercises import lesson_02, lesson_03, lesson_06
 from hpclab.models.device import from_catalogue
 from hpclab.models.roofline import Launch, Work, predict
 
 H100 = from_catalogue("h100-80gb")
+ANSWERS = runpy.run_path(str(Path(__file__).parent / "answers" / "lesson_02.py"), run_name="__main__")
 
 
 def test_the_profiles_of_lesson_03():
@@ -40,13 +43,36 @@ def test_the_tables_of_lesson_06():
     assert all(f"{name} {rate / 1e9:g}" in text for name, rate in lesson_06.LINKS.items())
 
 
-def test_a_line_is_said_in_the_units_people_use():
+def test_what_is_said_of_a_line_and_of_the_right_crossover():
     f = lesson_06._pair((18e-6, 1 / 1.17e9))
     assert (f.us, f.gb) == pytest.approx((18, 1.17))
-
-
-def test_the_right_crossover_put_in_takes_ring_and_tree_as_long():
     said = lesson_06._put_in(lesson_06._right(16, 1e-6, 1e-9), 16, 1e-6, 1e-9)
     ring, tree = re.findall(r"= ([\d.]+) µs", said)
     assert ring == tree
     assert "the ring takes 30 (α + n/16 β)" in said
+
+
+def checked(name, kind, number):
+    answer = ANSWERS[kind][name][number]
+    return getattr(lesson_02, name).check(answer[0] if kind == "WRONG" else answer)
+
+
+@pytest.mark.slow
+def test_a_puzzle_draws_who_went_where_and_what_should_be_there(capsys):
+    right, wrong = checked("SHIFT", "RIGHT", 0), checked("SHIFT", "WRONG", 3)
+    assert "answer: 10 of 10 items of out right" in right.picture
+    assert "\u2260" not in right.picture
+    assert right.picture.count("<path") == 9 + 10, "a line for each item read, and for each written"
+    assert right.picture.count("<rect") == 10 + 16 + 10, "items, threads, items"
+    assert "1 of 10 items of out right" in wrong.picture
+    assert wrong.picture.count("\u2260") == 9
+    assert "but an error: out of bounds" in checked("TWICE", "WRONG", 1).picture
+    assert not lesson_02.SHIFT.check(...).picture
+    assert "svg" not in capsys.readouterr().out, "only a notebook shows pictures"
+
+
+@pytest.mark.slow
+def test_the_par_of_the_challenge_is_what_those_kernels_move():
+    for number in (0, 1):
+        verdict = checked("MOVING_SUM", "RIGHT", number)
+        assert f"{verdict.score[0]:,}" in verdict.message.partition("Nine")[2]

@@ -31,7 +31,7 @@ def test_interrupted_run_twice_and_from_the_last_to_the_first(lesson):
     code = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
     base = Path(tempfile.mkdtemp(prefix="hag-", dir="/tmp"))
     own = {"HPCLAB_STATE_DIR": str(base / "state"), "IPYTHONDIR": str(base / "ipython")}
-    kernel = CourseKernel(base, course.lay_out(base / "course").folder, **own)
+    kernel = CourseKernel(base, course.lay_out(base / "course").path, **own)
     faults = []
     try:
         for name, source in code.items():

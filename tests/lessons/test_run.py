@@ -43,7 +43,7 @@ class Ran:
 def ran(request):
     """The lesson after its run, in a course and with a state of its own, all of it gone by now."""
     base = Path(tempfile.mkdtemp(prefix="hnb-", dir="/tmp"))  # short: Slurm's socket paths are limited
-    notebook = course.lay_out(base / "course").folder / request.param.path.name
+    notebook = course.lay_out(base / "course").path / request.param.path.name
     content = json.loads(notebook.read_text(encoding="utf-8"))
     lesson = f"lesson_{request.param.number}"
     solve = SOLVE.format(answers=str(ANSWERS / f"{lesson}.py"), lesson=lesson)

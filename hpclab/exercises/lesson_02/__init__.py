@@ -29,16 +29,15 @@ def _sectors(stride: int, itemsize: int) -> int:
 SECTORS = Exercise("02", "count the sectors", judges.by_function(
     "sectors(stride, itemsize)", "a number of sectors",
     lambda: ((1, 4), (2, 4), (3, 4), (8, 4), (32, 4), (1, 8), (3, 8), (1, 1), (12, 1), (2, 2), (0, 4)),
-    _sectors, (
-        (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 bytes; "
-         "memory moves in sectors of 32, four to a line."),
-        (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for, not where they lie."),
-        (lambda s, i: min(WARP, 4 * s), "Right for items of 4 bytes only: a sector is always 32."),
-        (lambda s, i: s * i, "32 lanes cannot touch more than 32 sectors, however large the stride."),
-        (lambda s, i: min(WARP, s * i), "Nearly. But with a stride of 0 one item must come."),
-        (lambda s, i: WARP, "A sector a lane is the worst case: neighbours in one sector share it."),
-        (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
-    ),
+    _sectors,
+    (lambda s, i: len({s * i * lane // LINE for lane in range(WARP)}), "You counted lines of 128 bytes; "
+     "memory moves in sectors of 32, four to a line."),
+    (lambda s, i: WARP * i // SECTOR, "You counted the bytes asked for, not where they lie."),
+    (lambda s, i: min(WARP, 4 * s), "Right for items of 4 bytes only: a sector is always 32."),
+    (lambda s, i: s * i, "32 lanes cannot touch more than 32 sectors, however large the stride."),
+    (lambda s, i: min(WARP, s * i), "Nearly. But with a stride of 0 one item must come."),
+    (lambda s, i: WARP, "A sector a lane is the worst case: neighbours in one sector share it."),
+    (lambda s, i: 1, "One request is not one sector: 32 items of 4 bytes fill four of them."),
     otherwise=lambda value, stride, itemsize: f"For a stride of {stride} items of {itemsize} bytes you say "
     f"{value:g} sector{'s' * (value != 1)}. Divide the byte at which each lane begins by 32, and count the "
     "different results.",
@@ -58,13 +57,12 @@ def _difference(items: int) -> LearnerLaunch:
 
 
 DIFFERENCE = Exercise("02", "nobody outside", by_kernel(
-    lambda: [_difference(items) for items in (100, 64, 65, 2, 257)], (
-        (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an item "
-         "for each difference, and the last one needs the last item of x."),
-        puzzles.THREAD_IDX,
-        (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item beyond "
-         "its own: ask whether that one is there."),
-    ),
+    lambda: [_difference(items) for items in (100, 64, 65, 2, 257)],
+    (lambda f: f.missing == [len(f.output) - 1], "the last item of out is never written: out has an item "
+     "for each difference, and the last one needs the last item of x."),
+    puzzles.THREAD_IDX,
+    (lambda f: f.kind == "out of bounds" and f.errors[0][2] == 1, "{f.fault} It reads x one item beyond "
+     "its own: ask whether that one is there."),
     yes="Yes: every difference is there, and the threads too many do nothing.",
 ), (
     "Which is the last i for which both x[i + 1] and out[i] are there?",
@@ -100,9 +98,9 @@ _SCALED_WRONG = (
 
 FEW_SECTORS = Exercise("02", "fewer sectors", judges.in_turn(
     # few items first: a loop that walks over most of them is seen before it takes too long
-    by_kernel(lambda: [_scaling(129, 1), _scaling(40, 2)], _SCALED_WRONG),
+    by_kernel(lambda: [_scaling(129, 1), _scaling(40, 2)], *_SCALED_WRONG),
     by_kernel(
-        lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], _SCALED_WRONG,
+        lambda: [_scaling(1024, 2), _scaling(1000, 2), _scaling(4096, 4)], *_SCALED_WRONG,
         most=lambda f: 3 * f.filled,
         yes="Yes: every sector moves once, and each round of a warp's loop takes whole ones.",
     ),
@@ -120,10 +118,9 @@ def _block_sum(items: int) -> LearnerLaunch:
 
 
 BLOCK_SUMS = Exercise("02", "a barrier in the right place", by_kernel(
-    lambda: [_block_sum(items) for items in (512, 128, 300, 1)], (
-        (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all pass, not inside an if."),
-        (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
-    ),
+    lambda: [_block_sum(items) for items in (512, 128, 300, 1)],
+    (lambda f: f.kind == "barrier", "{f.fault} A barrier belongs where all pass, not inside an if."),
+    (lambda f: f.kind == "uninitialised", "{f.fault} A thread too many must put 0 into the tile."),
     steps=lambda _: 40,  # seven rounds of two reads and a write, and the tile filled and read
     parallel="In each round the first half of those still at work add what the other half holds: seven "
     "rounds do what takes one thread 127 additions, and threads at one atomic 128 turns.",
@@ -149,7 +146,7 @@ def _passes(trial: KernelTrial) -> float:
 _BANKS = "right, and no sector too many, but shared memory takes {f.conflicts} extra passes over the banks. "
 
 TRANSPOSE = Exercise("02", "no bank conflicts", by_kernel(
-    lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], (), (
+    lambda: [_transposition(*size) for size in ((64, 96), (32, 32), (96, 32), (40, 70))], wasteful=(
         (lambda f: _passes(f) > 10, _BANKS + "A column of the tile lies in one bank: 32 items further on the "
          "same bank comes round again."),
         (lambda f: _passes(f) > 0, _BANKS + "Rows shifted by two banks let two lanes meet: shift by one."),
@@ -173,11 +170,10 @@ def _moving_sum(items: int, grid: int) -> LearnerLaunch:
 
 
 MOVING_SUM = Exercise("02", "challenge: a moving sum", by_kernel(
-    lambda: [_moving_sum(*launch) for launch in ((2048, 4), (1000, 2), (3, 1))], (
-        (lambda f: f.kind == "out of bounds", "{f.fault} x has 8 items more than out, and none behind them."),
-        (lambda f: f.gives(lambda x, _: numpy.convolve(x, numpy.ones(8), "valid")[:-1]), "that is a sum of "
-         "eight: with x[i] and x[i + 8] there are nine."),
-    ),
+    lambda: [_moving_sum(*launch) for launch in ((2048, 4), (1000, 2), (3, 1))],
+    (lambda f: f.kind == "out of bounds", "{f.fault} x has 8 items more than out, and none behind them."),
+    (lambda f: f.gives(lambda x, _: numpy.convolve(x, numpy.ones(8), "valid")[:-1]), "that is a sum of "
+     "eight: with x[i] and x[i + 8] there are nine."),
     scored=True, most=lambda f: 12 * f.filled + 60,  # nine reads of each thread
     steps=lambda f: 40 * f.rounds,
     yes="Right, with {score} sectors. Nine reads of each thread move 4,494, a tile for each round of a block "

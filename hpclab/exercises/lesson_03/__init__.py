@@ -1,7 +1,6 @@
 """Lesson 03: what bounds a kernel, what to change first, a tile that reaches the roof, and bytes saved."""
 
 import math
-from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy
@@ -78,12 +77,11 @@ def _rectangle(answer: object) -> SimpleNamespace:
 
 
 TILE = Exercise("03", "a tile that reaches the roof", judges.by_facts(
-    _square, (
-        *_SHARED_OUT,
-        (lambda f: f.intensity < f.ridge, "A tile of {f.rows} does {f.intensity:g} operations a byte. The "
-         "achievable ridge lies at {f.ridge:.4g}, so memory still decides: the tile must be larger."),
-        *_RESIDENT,
-    ),
+    _square,
+    *_SHARED_OUT,
+    (lambda f: f.intensity < f.ridge, "A tile of {f.rows} does {f.intensity:g} operations a byte. The "
+     "achievable ridge lies at {f.ridge:.4g}, so memory still decides: the tile must be larger."),
+    *_RESIDENT,
     yes="{f.intensity:g} operations a byte, right of the achievable ridge at {f.ridge:.4g}; {f.threads} "
     "threads with {f.registers} registers, {f.kib} KiB, {f.found.warps} of {f.found.most} warps. One thread "
     "a sum could never do it: 1,024 threads are a tile of 32, and that is 8 operations a byte.",
@@ -98,11 +96,10 @@ _READ = (
     "registers a thread and {f.found.warps} warps. "
 )
 READINGS = Exercise("03", "the fewest readings", judges.by_facts(
-    _rectangle, (
-        *_SHARED_OUT, *_RESIDENT,
-        (lambda f: f.readings >= OURS, _READ + f"Those are {{f.readings}} readings, and ours does with "
-         f"{OURS}: larger blocks."),
-    ),
+    _rectangle,
+    *_SHARED_OUT, *_RESIDENT,
+    (lambda f: f.readings >= OURS, _READ + f"Those are {{f.readings}} readings, and ours does with "
+     f"{OURS}: larger blocks."),
     yes=_READ + f"Ours needs {OURS} readings.", score=("readings", "readings"),
 ), (
     "Start from ours: rows and columns 128, high and wide 8. Then make one side of the block longer.",
@@ -110,7 +107,7 @@ READINGS = Exercise("03", "the fewest readings", judges.by_facts(
     "Of blocks with as many sums the square reads least, but 4,096 must be cut well: 7 · 12 sums a thread.",
 ))  # fmt: skip
 
-PROFILES: Mapping[str, Mapping[str, float]] = {
+PROFILES = {
     "A": {"needed": 3.22e9, "moved": 3.22e9, "operations": 2.7e8, "warps": 48, "seconds": 1.11e-3},
     "B": {"needed": 2.15e9, "moved": 9.66e9, "operations": 0, "warps": 64, "seconds": 1.08e-3},
     "C": {"needed": 2.0e8, "moved": 4.3e9, "operations": 1.37e11, "warps": 16, "seconds": 2.77e-3},
@@ -165,13 +162,12 @@ def _tail(rows: int, columns: int) -> LearnerLaunch:
 
 
 FUSE = Exercise("03", "three kernels into one", by_kernel(
-    lambda: [_tail(*size) for size in ((32, 64), (19, 96), (40, 33), (8, 70))], (
-        (lambda f: f.gives(lambda x, b, r, _: _relu(x + b + r)), "the residual is added after the ReLU."),
-        (lambda f: f.gives(lambda x, b, r, _: _relu(x) + r), "the bias is missing."),
-        (lambda f: f.gives(lambda x, b, r, _: _relu(x) + b + r), "the bias is added before the ReLU."),
-        (lambda f: f.gives(lambda x, b, r, _: x + b + r), "the ReLU is missing: nothing is cut off."),
-        (lambda f: f.gives(lambda x, b, *_: _relu(x + b)), "the residual is missing."),
-    ),
+    lambda: [_tail(*size) for size in ((32, 64), (19, 96), (40, 33), (8, 70))],
+    (lambda f: f.gives(lambda x, b, r, _: _relu(x + b + r)), "the residual is added after the ReLU."),
+    (lambda f: f.gives(lambda x, b, r, _: _relu(x) + r), "the bias is missing."),
+    (lambda f: f.gives(lambda x, b, r, _: _relu(x) + b + r), "the bias is added before the ReLU."),
+    (lambda f: f.gives(lambda x, b, r, _: x + b + r), "the ReLU is missing: nothing is cut off."),
+    (lambda f: f.gives(lambda x, b, *_: _relu(x + b)), "the residual is missing."),
     # x, residual and out once each, and the bias as if no cache had kept it; where rows are whole sectors
     most=lambda f: 4 * f.filled if f.output.shape[1] % 32 == 0 else math.inf,
     yes="Yes: 4 sectors for 8 items where three kernels need 8. At the memory roof that is twice as fast, "

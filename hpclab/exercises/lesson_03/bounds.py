@@ -10,7 +10,7 @@ from hpclab.models.device import Device, from_catalogue
 from hpclab.models.roofline import Work, predict
 from hpclab.units import format_seconds
 
-KERNELS: Mapping[str, str] = {
+KERNELS = {
     "scale and add": "y = 2.5 * x + y with 2**28 float32 numbers in each of x and y",
     "softmax": "of each row of 2**15 x 2**12 float32 numbers, read once, written once, 5 operations a number",
     "matrix product": "C = A @ B in BF16, 2**13 x 2**13 each, with every matrix once over the bus",
@@ -19,7 +19,7 @@ KERNELS: Mapping[str, str] = {
 }
 """What each kernel computes, in words: the bytes and operations are the reader's to count."""
 
-_WORKS: Mapping[str, Work] = {
+_WORKS = {
     "scale and add": Work(3 * 4 * 2**28, 2 * 2**28),
     "softmax": Work(2 * 4 * 2**27, 5 * 2**27),
     "matrix product": Work(3 * 2 * 2**26, 2 * 2**39, "bf16"),

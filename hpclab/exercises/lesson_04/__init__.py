@@ -1,8 +1,5 @@
-"""Lesson 04: five broken job scripts to repair, each failing on a real Slurm in a way that people meet; and
-short runs to pack into jobs.
-
-What is wrong in a repaired script is found by reading it, as far as it can be; what only running it shows is
-judged by the files that the job leaves."""
+"""Lesson 04: five broken job scripts to repair, each failing on a real Slurm in a way that people meet,
+judged by reading them and by the files that the job leaves; and short runs to pack into jobs."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +10,7 @@ from hpclab.exercises import Exercise, Verdict, judges
 from hpclab.exercises.judges import Mistakes, first_mistake
 from hpclab.exercises.lesson_04 import job_trials
 from hpclab.exercises.lesson_04.job_folder import original
-from hpclab.exercises.lesson_04.job_scripts import JobScript, parse
+from hpclab.exercises.lesson_04.job_scripts import JobScript
 from hpclab.exercises.lesson_04.job_trials import JobTrial
 
 _SHARED = (
@@ -34,7 +31,7 @@ def repair(
         return first_mistake(ran, trial) or _missing(trial, leaves) or trial.trouble
 
     def judge(answer: object) -> Verdict:
-        script = parse(_text(answer, "" if mended() else f"broken/{name}.sh"))
+        script = JobScript(_text(answer, "" if mended() else f"broken/{name}.sh"))
         if wrong := first_mistake((*_SHARED, *mistakes), script) or result(job_trials.dry_run(script)):
             return Verdict(False, wrong)
         why_not, trial = job_trials.submit_here(script)
@@ -191,7 +188,7 @@ LOST_LOG = repair("5_lost_log", {}, (
 )  # fmt: skip
 
 _SECONDS = (15, 42, 15, 39, 58, 53, 46, 38, 41, 12, 41)
-RUNS: Mapping[str, float] = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
+RUNS = dict(zip("abcdefghijk", _SECONDS, strict=True))  # seconds that each run takes
 START = 4.0  # seconds that each job costs before its first run begins
 FREE = (0.0, 0.0, 0.0, 60.0)  # seconds after which each node is free: one ends somebody's job first
 
@@ -220,9 +217,8 @@ def _packed(answer: object) -> SimpleNamespace:
 
 
 PACK = Exercise("04", "pack", judges.by_facts(
-    _packed, (
-        (lambda f: f.last >= 149, "{f.said} One job a run, as they come, takes 149 s: be faster."),
-    ),
+    _packed,
+    (lambda f: f.last >= 149, "{f.said} One job a run, as they come, takes 149 s: be faster."),
     yes="{f.said} To beat: the longest run first, always into the job that ends first: 130 s. Nobody comes "
     "below 119 s.", score=("last", "seconds"),
 ), (

@@ -8,18 +8,16 @@ from pathlib import Path
 from hpclab import checks
 from hpclab.course import layout, writing
 
-_FIRST, _OURS = "hello.sh", "slurm/jobs/"
+_OURS = "slurm/jobs/"
 
 
 def job_folder(here: str | Path = ".") -> Path:
-    """The folder with the course's job scripts, where jobs may write: `slurm/jobs` beside the notebook.
-
-    Where the notebook was opened from somewhere else the scripts are laid into `my_jobs` beside it, never
-    over a changed one; and where nothing can be written there, into a folder for this session, which is said.
-    """
+    """The folder with the course's job scripts, where jobs may write: `slurm/jobs` beside the notebook. Where
+    that is not there, `my_jobs`, into which they are laid, never over a changed one; and where nothing can be
+    written, a folder for this session, which is said."""
     here = Path(here).absolute()
     for place in (here, here / "slurm" / "jobs", here / "my_jobs"):
-        if (place / _FIRST).is_file() and (place / "broken").is_dir() and os.access(place, os.W_OK):
+        if (place / "hello.sh").is_file() and (place / "broken").is_dir() and os.access(place, os.W_OK):
             return place
     try:
         return _lay_into(here / "my_jobs")
@@ -30,8 +28,8 @@ def job_folder(here: str | Path = ".") -> Path:
 
 
 def _lay_into(place: Path) -> Path:
-    ours = {name: source for name, source in layout.originals().items() if name.startswith(_OURS)}
-    scripts = {place / name.removeprefix(_OURS): source.read_bytes() for name, source in ours.items()}
+    ours = [(name, source) for name, source in layout.originals().items() if name.startswith(_OURS)]
+    scripts = {place / name.removeprefix(_OURS): source.read_bytes() for name, source in ours}
     writing.write_all({to: text for to, text in scripts.items() if not os.path.lexists(to)}, place)
     return place
 
@@ -42,17 +40,16 @@ def original(name: str) -> str:
 
 
 def site_settings(path: str | Path = "site.env") -> dict[str, str]:
-    """What `site.env` sets, as environment variables that sbatch, salloc and srun read; {} where it is empty.
-
-    ValueError where a name could not be one, so that nothing but a name ever reaches a command."""
+    """What `site.env` sets, as environment variables that sbatch, salloc and srun read; ValueError where a
+    name could not be one."""
     text, file = Path(path).read_bytes().decode("utf-8-sig", errors="replace"), Path(path).name
     if "\r" in text:  # which a shell would take for a part of the name
         raise ValueError(f"{file} has DOS line breaks: sed -i 's/\\r$//' {file} takes them out.")
-    settings: dict[str, str] = {}
+    settings = dict[str, str]()
     for word in ("PARTITION", "ACCOUNT"):
         match = re.search(rf"^{word}=(.*)$", text, re.MULTILINE)
         value = match[1].split("#")[0].strip().strip("\"'") if match else ""
         if value:
             checks.identifier(f"{word} in {file}", value)
-            settings |= {f"{tool}_{word}": value for tool in ("SBATCH", "SALLOC", "SLURM")}
+            settings |= dict.fromkeys((f"SBATCH_{word}", f"SALLOC_{word}", f"SLURM_{word}"), value)
     return settings

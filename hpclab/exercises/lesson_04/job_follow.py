@@ -1,6 +1,4 @@
-"""Follow a job that a notebook submitted, up to a deadline; and what a notebook does where there is no Slurm.
-
-Plumbing only: what is submitted, and how, stands in the notebook."""
+"""Follow a job that a notebook submitted, up to a deadline; and what it does where there is no Slurm."""
 
 import contextlib
 import os
@@ -13,19 +11,18 @@ from pathlib import Path
 from hpclab.cluster import slurm as slurms
 from hpclab.cluster.slurm import FinishedJob, Slurm, SlurmError, SlurmMissing, submission
 from hpclab.exercises.lesson_04 import job_trials
-from hpclab.exercises.lesson_04.job_scripts import parse
+from hpclab.exercises.lesson_04.job_scripts import JobScript
 
 _LONGEST_LOG = 1500  # characters
 _NO_OUTPUT = 128 + 53  # Slurm's 0:53
 _PATIENCE = 5.0  # seconds in which a history learns of an end that the queue has shown
 
 
-def connect(settings: Mapping[str, str] | None = None) -> Slurm:
-    """The site's Slurm, or our own; where there is none, what stands in for it.
+def connect(settings: Mapping[str, str] = {}) -> Slurm:
+    """The site's Slurm, or our own; where there is none, what stands in for it. A line says which.
 
     `settings` (see `job_folder.site_settings`) go into this process's environment, so that every sbatch and
-    srun finds them. Says in a line which Slurm it is, so that nobody takes one for the other."""
-    settings = settings or {}
+    srun finds them."""
     try:
         slurm = slurms.connect()
     except SlurmMissing as missing:
@@ -58,10 +55,10 @@ class ThisMachine(Slurm):
 
     def submit(self, script: str | Path, *options: str) -> int:
         begin = time.time()
-        trial = job_trials.dry_run(parse(Path(script).read_text(encoding="utf-8")), seconds=30)
+        trial = job_trials.dry_run(JobScript(Path(script).read_text(encoding="utf-8")), seconds=30)
         number, state = len(self._done) + 1, "FAILED" if trial.trouble else "COMPLETED"
-        times = (begin, begin, time.time())
-        self._done.append(FinishedJob(number, Path(script).stem, state, "", 1, "this machine", *times, 0))
+        one = (number, Path(script).stem, state, "", 1, "this machine", begin, begin, time.time(), 0)
+        self._done.append(FinishedJob(*one))
         self.logs[number] = "".join(text for file, text in trial.files.items() if file.endswith(".out"))
         return number
 
@@ -86,15 +83,14 @@ def follow(
     """Wait until `job` has ended, print how it fared and its log, and return it (its tasks, for an array).
 
     `job` is an id, or what ``!sbatch --parsable`` printed. After `timeout` seconds the pending reason is said
-    and [] returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself.
-    """
+    and [] returned, so that a long queue never stops a lesson. Without a Slurm, `script` is run by itself."""
     number = job_number(job)
     if slurm.kind == "none" and script and not isinstance(job, int):
         number = slurm.submit(script)
     if slurm.kind == "none" and number is not None:
         print(f"{slurm.version} Job numbers and node names stand in for real ones.")
     if number is None:
-        said = "\n".join(map(str, job)) if isinstance(job, Sequence) else str(job)
+        said = "" if isinstance(job, int) else "\n".join(job)
         print(slurm.explain_refusal(said) if said and slurm.kind != "none" else said)
         return []
     try:
@@ -102,11 +98,9 @@ def follow(
             if slurm.kind != "none":
                 slurm.wait(number, timeout)
         done = _history(slurm, sorted({number, *(task.id for task in slurm.queue([number]))}))
-    except TimeoutError as late:
-        print(f"{late} The lesson goes on; run this cell again later.")
-        return []
-    except SlurmError as error:
-        print(error)
+    except (TimeoutError, SlurmError) as error:
+        late = " The lesson goes on; run this cell again later." * isinstance(error, TimeoutError)
+        print(f"{error}{late}")
         return []
     for one in sorted(done, key=lambda job: (job.array_task or 0, job.id)):
         name = f"{one.id}" if one.array_task is None else f"{number}_{one.array_task}"  # as squeue writes it

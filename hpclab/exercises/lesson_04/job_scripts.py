@@ -1,12 +1,10 @@
-"""Read a batch script as sbatch reads it: which `#SBATCH` lines count, and what they ask for.
-
-sbatch stops looking for directives at the first line that is neither empty nor a comment, in silence."""
+"""Read a batch script as sbatch reads it: which `#SBATCH` lines count, and what they ask for."""
 
 import contextlib
 import math
 import re
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from hpclab import checks, units
 from hpclab.cluster.slurm import submission
@@ -22,17 +20,22 @@ _FLAGS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
 class JobScript:
-    """`options` by long name (flags as ""), `late` directives that sbatch never reads, lines that are
-    `nearly` directives, and the `body`: the lines a shell would run."""
+    """A script by its text; ValueError, in sbatch's spirit, for what it would refuse. `options` by long name
+    (flags as ""), `late` directives that sbatch never reads, because they stand after the first command,
+    lines that are `nearly` directives, and the `body`: the lines a shell would run."""
 
-    text: str = field(repr=False)
-    interpreter: tuple[str, ...]
-    options: dict[str, str]
-    late: tuple[str, ...]
-    nearly: tuple[str, ...]
-    body: str = field(repr=False)
+    def __init__(self, text: str) -> None:
+        content, lines = text.encode(errors="replace"), text.split("\n")
+        if wrong := submission.script_fault(content):
+            raise ValueError(wrong)
+        head = next((n for n, one in enumerate(lines) if one.strip() and one[0] != "#"), len(lines))
+        self.text, self.interpreter = text, lines[0][2:].split()
+        self.options = dict(pair for one in lines[1:head] if re.match(r"#SBATCH\s", one)
+                            for pair in _options(one))  # fmt: skip
+        self.late = submission.late_directives(content)
+        self.nearly = [one for one in lines if re.match(r"(?!#SBATCH\s)\s*#+\W*(?i:sbatch)\b", one)]
+        self.body = "\n".join(one for one in lines[head:] if not one.lstrip().startswith("#"))
 
     nodes = property(lambda self: self._count("nodes"))
 
@@ -87,34 +90,11 @@ class JobScript:
         return checks.integer(f"--{name}", text if not text.isdecimal() else int(text), 1, 100_000)
 
 
-def parse(text: str) -> JobScript:
-    """The script `text` as sbatch reads it; ValueError, in sbatch's spirit, for what it would refuse."""
-    content = text.encode(errors="replace")
-    if wrong := submission.script_fault(content):
-        raise ValueError(wrong)
-    lines = text.split("\n")
-    head = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
-    options: dict[str, str] = {}
-    for line in lines[1:head]:
-        if re.match(r"#SBATCH\s", line):
-            options.update(_options(line))
-    return JobScript(
-        text,
-        tuple(lines[0][2:].split()),
-        options,
-        late=tuple(submission.late_directives(content)),
-        nearly=tuple(line for line in lines if re.match(r"\s*#+\W*sbatch\b", line, re.IGNORECASE)
-                     and not re.match(r"#SBATCH\s", line)),
-        body="\n".join(line for line in lines[head:] if not line.lstrip().startswith("#")),
-    )  # fmt: skip
-
-
-def _options(line: str) -> dict[str, str]:
+def _options(line: str) -> Iterator[tuple[str, str]]:
     try:
         words = shlex.split(line[len("#SBATCH") :], comments=True)
     except ValueError as error:
         raise ValueError(f"The line {line.strip()!r} cannot be read: {str(error).lower()}.") from None
-    options: dict[str, str] = {}
     while words:
         word = words.pop(0)
         match = re.fullmatch(r"--([a-z][a-z-]*)(?:=(.*))?|-([A-Za-z])(.+)?", word)
@@ -124,8 +104,7 @@ def _options(line: str) -> dict[str, str]:
             value = "" if name in _FLAGS else words.pop(0)
         if not name or value is None:
             raise ValueError(f"sbatch would not understand {word!r} in the line {line.strip()!r}.")
-        options[name] = value
-    return options
+        yield name, value
 
 
 def limit_seconds(text: str) -> float:

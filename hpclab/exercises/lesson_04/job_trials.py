@@ -1,7 +1,5 @@
-"""Try a learner's job script: on this machine's processes at once, and on a real Slurm where there is one.
-
-The dry run does what Slurm would do with the directives (array indices, tasks under srun, where the output
-goes) with a stand-in for srun, in a tenth of a second."""
+"""Try a learner's job script: on this machine's processes at once, as Slurm would (array indices, tasks,
+where the output goes) with a stand-in for srun; and on a real Slurm where there is one."""
 
 import contextlib
 import os
@@ -54,21 +52,14 @@ exit ${code:-0}
 @dataclass
 class JobTrial:
     """What came of a script: the `files` it left by name, and `trouble`, a sentence, where it was refused,
-    failed or did not end. `waited` says that the queue or a site's own limits are why it did not run; `wrote`
-    what each task of an array wrote, where that was seen."""
+    failed or did not end. `waited` says that the queue or a site's own limits are why it did not run;
+    `duplicate_result` is a clause that names an array task which wrote more than one result, if one did."""
 
     files: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
     waited: bool = False
     job: int = 0
-    wrote: dict[int, list[str]] = field(default_factory=dict)
-
-    @property
-    def duplicate_result(self) -> str:
-        """A clause that names an array task which wrote more than one result; "" where none did."""
-        many = ((index, names) for index, names in self.wrote.items() if len(names) > 1)
-        index, names = next(many, (0, [""]))
-        return f"Array task {index} wrote {', '.join(names[:-1])} and {names[-1]}" if names[0] else ""
+    duplicate_result: str = ""
 
 
 def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
@@ -78,25 +69,24 @@ def dry_run(script: JobScript, seconds: float = 10.0) -> JobTrial:
             raise ValueError(f"The script asks for {count} {what}: this exercise needs far fewer.")
     deadline, trial = time.monotonic() + seconds, JobTrial()
     with tempfile.TemporaryDirectory(prefix="hpclab-trial-") as name:
-        place, job = Path(name), Path(name, "job")
+        place = Path(name)
         for file, text in (("bin/srun", _SRUN), ("script.sh", script.text)):
             (place / file).parent.mkdir(exist_ok=True)
             (place / file).write_text(text, encoding="utf-8")
         (place / "bin" / "srun").chmod(0o755)
-        job.mkdir()
         for index in script.array or (None,):
-            before = _stamps(job)
-            trouble = _run_once(script, place, index, deadline)
-            trial.trouble = trial.trouble or trouble
-            if index is not None:
-                trial.wrote[index] = [name for name, when in _stamps(job).items() if before.get(name) != when]
-        trial.files = _files(job)
+            (job := place / f"job-{index}").mkdir()
+            trouble, files = _run_once(script, place, job, index, deadline), _files(job)
+            trial.trouble, trial.files = trial.trouble or trouble, trial.files | files
+            *more, last = [name for name in files if not name.endswith(".out")] or [""]
+            if more and not trial.duplicate_result:
+                trial.duplicate_result = f"Array task {index} wrote {', '.join(more)} and {last}"
         return trial
 
 
-def _run_once(script: JobScript, place: Path, index: int | None, deadline: float) -> str:
-    """What went wrong with the job, or with that task of an array; or nothing."""
-    number, name, job = 1000 + (index or 0), script.options.get("job-name", "script.sh"), place / "job"
+def _run_once(script: JobScript, place: Path, job: Path, index: int | None, deadline: float) -> str:
+    """What went wrong in the folder `job` with the script, or with that task of an array; or nothing."""
+    number, name = 1000 + (index or 0), script.options.get("job-name", "script.sh")
     pattern = script.options.get("output", "slurm-%j.out" if index is None else "slurm-%A_%a.out")
     signs = {"j": number, "A": 1000, "a": index or 0, "x": name, "u": "user", "N": "node1"}
     output = Path(re.sub("%([jAaxuN])", lambda sign: str(signs[sign[1]]), pattern))
@@ -107,13 +97,10 @@ def _run_once(script: JobScript, place: Path, index: int | None, deadline: float
         "SLURM_JOB_ID": str(number), "SLURM_JOB_NAME": name, "SLURM_PROCID": "0", "SLURMD_NODENAME": "node1",
         "SLURM_CPUS_ON_NODE": script.options.get("cpus-per-task", "1"), "SLURM_SUBMIT_DIR": str(job),
         "SLURM_JOB_NUM_NODES": str(script.nodes), "HPCLAB_TRIAL_TASKS": str(script.tasks),
+        **({} if index is None else {"SLURM_ARRAY_JOB_ID": "1000", "SLURM_ARRAY_TASK_ID": str(index)}),
+        **({"HPCLAB_PRETEND_GPUS": "0"} if script.gpus else {}),
+        **({"SLURM_NTASKS": str(script.tasks)} if "ntasks" in script.options else {}),
     }  # fmt: skip
-    if index is not None:
-        environment |= {"SLURM_ARRAY_JOB_ID": "1000", "SLURM_ARRAY_TASK_ID": str(index)}
-    if script.gpus:
-        environment["HPCLAB_PRETEND_GPUS"] = "0"
-    if "ntasks" in script.options:
-        environment["SLURM_NTASKS"] = str(script.tasks)
     limited = 'ulimit -f 4096 -t 20; exec "$@"'  # blocks of 512 bytes; seconds of CPU time
     log = job / output.name  # wherever it goes, it is read here
     with log.open("ab") as printed:
@@ -197,12 +184,6 @@ def _settled(place: Path) -> dict[str, str]:
         if found == before:
             break
     return found
-
-
-def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """When each result in `folder` was written last, by its name; logs are none."""
-    found = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.suffix != ".out"}
-    return {name: (stat.st_mtime_ns, stat.st_ino) for name, stat in found.items()}
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 all-reduce of one's own for a machine with a bad cable."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -10,13 +10,14 @@ import numpy
 
 from hpclab import checks
 from hpclab.exercises import Exercise, judges
+from hpclab.exercises.judges import fits
 from hpclab.exercises.lesson_06.replays import by_ring, by_time
 from hpclab.exercises.lesson_06.replays import library as library
 from hpclab.models.formulas import bus_factor
 from hpclab.units import format_bytes, format_seconds
 
 _ALPHA, _BETA = 18e-6, 1 / 1.17e9
-POINTS: Mapping[int, float] = {
+POINTS = {
     8: 18.3e-6, 64: 17.6e-6, 512: 18.8e-6, 4096: 21.1e-6, 32768: 45.3e-6, 262144: 249e-6,
     2097152: 1735e-6, 16777216: 14860e-6,
 }  # fmt: skip
@@ -33,35 +34,30 @@ def _pair(answer: Any) -> SimpleNamespace:
     largest = max(POINTS)
     return SimpleNamespace(
         alpha=alpha, beta=beta, us=alpha * 1e6, gb=1 / beta / 1e9 if beta else math.inf,
-        plain=start * 1e6, is_plain=bool(alpha and abs(alpha - start) < 2e-6 and _near(beta, slope, 0.05)),
+        plain=start * 1e6, is_plain=bool(alpha and abs(alpha - start) < 2e-6 and fits(beta, slope, 0.05)),
         first=POINTS[8] * 1e6, size=format_bytes(largest), said=alpha + beta * largest, took=POINTS[largest],
     )  # fmt: skip
-
-
-def _near(value: float, right: float, tolerance: float) -> bool:
-    return abs(value - right) <= tolerance * abs(right)
 
 
 _BETA_IS = "You say beta = {f.beta:.3g}. "
 
 FIT = Exercise("06", "alpha and beta", judges.by_facts(
-    _pair, (
-        (lambda f: _near(f.alpha, _BETA, 0.15) and _near(f.beta, _ALPHA, 0.15), "The two are swapped."),
-        (lambda f: _near(f.beta, _BETA * 1e9, 0.1), _BETA_IS + "Is it in nanoseconds? Give seconds."),
-        (lambda f: _near(f.beta, _BETA * 1e6, 0.1), _BETA_IS + "Is it in microseconds? Give seconds."),
-        (lambda f: f.beta > 1, _BETA_IS + "That is a bandwidth; beta is its inverse."),
-        (lambda f: _near(f.alpha, _ALPHA * 1e6, 0.3) or _near(f.alpha, _ALPHA * 1e3, 0.3), "You say alpha = "
-         "{f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
-        (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. That is "
-         "plain least squares: it counts seconds, so 4 % of the largest message outweigh all the small ones. "
-         "Make the residuals relative: divide each by its time."),
-        (lambda f: not _near(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, but a message of 8 "
-         "bytes took {f.first:.3g} µs, and 8 bytes are hardly any bytes."),
-        (lambda f: _near(f.beta, _BETA / 8, 0.2) or _near(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta is "
-         "off by 8: bytes, not bits."),
-        (lambda f: not _near(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take {f.said:.3g} "
-         "s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
-    ),
+    _pair,
+    (lambda f: fits(f.alpha, _BETA, 0.15) and fits(f.beta, _ALPHA, 0.15), "The two are swapped."),
+    (lambda f: fits(f.beta, _BETA * 1e9, 0.1), _BETA_IS + "Is it in nanoseconds? Give seconds."),
+    (lambda f: fits(f.beta, _BETA * 1e6, 0.1), _BETA_IS + "Is it in microseconds? Give seconds."),
+    (lambda f: f.beta > 1, _BETA_IS + "That is a bandwidth; beta is its inverse."),
+    (lambda f: fits(f.alpha, _ALPHA * 1e6, 0.3) or fits(f.alpha, _ALPHA * 1e3, 0.3), "You say alpha = "
+     "{f.alpha:.3g} s. The table is in seconds, not in µs or ms."),
+    (lambda f: f.is_plain, "You say alpha = {f.us:.2g} µs, but no message takes less than 17 µs. That is "
+     "plain least squares: it counts seconds, so 4 % of the largest message outweigh all the small ones. "
+     "Make the residuals relative: divide each by its time."),
+    (lambda f: not fits(f.alpha, _ALPHA, 0.15), "You say alpha = {f.us:.3g} µs, but a message of 8 "
+     "bytes took {f.first:.3g} µs, and 8 bytes are hardly any bytes."),
+    (lambda f: fits(f.beta, _BETA / 8, 0.2) or fits(f.beta, _BETA * 8, 0.2), "Alpha is right. Beta is "
+     "off by 8: bytes, not bits."),
+    (lambda f: not fits(f.beta, _BETA, 0.1), "Alpha is right. With your beta {f.size} take {f.said:.3g} "
+     "s; they took {f.took:.3g} s. Take beta from the large messages, not the small."),
     yes="{f.us:.3g} µs and {f.gb:.3g} GB/s; made with 18 µs and 1.17 GB/s. Plain least squares would have "
     "said {f.plain:.2g} µs: one large message's scatter is more than all of alpha.",
 ), (
@@ -112,18 +108,17 @@ CROSSOVER = Exercise("06", "crossover", judges.in_turn(
     judges.by_function(
         *_SIGNATURE, lambda: ((4, 20e-6, 1e-9), (8, 5e-6, 4e-11), (16, 20e-6, 1e-9), (1024, 2e-6, 2e-11),
                           (5, 1e-5, 1e-9), (12, 1e-5, 1e-10)),
-        _right, (
-            (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
-            (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
-             "needs 3 steps, not 2: round log2(p) up."),
-            *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
-               "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
-            (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
-            (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
-            (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
-            (lambda p, a, b: 1 / _right(p, a, b), "upside down: more alpha must move the crossover up."),
-            (lambda p, a, b: a / b, "α/β is where start and bytes cost the same; the ranks matter too."),
-        ),
+        _right,
+        (_solved(math.log2), "right for powers of two. A tree has whole steps: round up, math.ceil."),
+        (_solved(lambda p: math.floor(math.log2(p))), "right for powers of two. With 5 ranks a tree "
+         "needs 3 steps, not 2: round log2(p) up."),
+        *((_solved(natural), "math.log is the natural logarithm. A tree doubles: take it to base 2, and "
+           "round up.") for natural in (math.log, lambda p: math.ceil(math.log(p)))),
+        (_solved(_up, ring=2), "that tree only goes one way: reduce and broadcast are 2 L steps."),
+        (_solved(_up, tree=2), "that ring only goes round once: 2 (p − 1) steps are needed."),
+        (lambda p, a, b: _right(p, a, b) * b * b, "beta is s/byte: it stands below the line."),
+        (lambda p, a, b: 1 / _right(p, a, b), "upside down: more alpha must move the crossover up."),
+        (lambda p, a, b: a / b, "α/β is where start and bytes cost the same; the ranks matter too."),
         shown="For 4 ranks, 20 µs and 1 ns/byte you get {0:.4g} bytes: ", otherwise=_put_in,
     ),
     judges.by_function(
@@ -151,7 +146,7 @@ class Run(NamedTuple):
     what: str
 
 
-RUNS: Mapping[str, Run] = {
+RUNS = {
     "A": Run("all_reduce", 64, 2**30, 43.5e-3, "64 nodes, a GPU and a card each"),
     "B": Run("all_reduce", 32, 2**28, 186e-3, "32 nodes, a GPU and a card each"),
     "C": Run("all_reduce", 8, 2**30, 4.9e-3, "8 GPUs of one node, NVLS off"),
@@ -160,7 +155,7 @@ RUNS: Mapping[str, Run] = {
 }
 """Five runs, modelled: a link's rate with a few percent lost, turned into the time of the collective."""
 
-LINKS: Mapping[str, float] = {
+LINKS = {
     "NVLink 4": 450e9, "InfiniBand NDR": 50e9, "PCIe 4 x16": 26e9, "100 Gb/s RoCE": 12.5e9,
     "25 Gb/s Ethernet": 3.1e9,
 }  # fmt: skip

@@ -100,8 +100,8 @@ def _timed(answer: object) -> SimpleNamespace:
 
 
 by_time = judges.by_facts(
-    _timed, ((lambda f: f.took >= f.best, "Every sum is right, after {f.took:g} µs. The {f.name} takes "
-             "{f.best:g} µs here: be faster.{f.cable}"),),
+    _timed, (lambda f: f.took >= f.best, "Every sum is right, after {f.took:g} µs. The {f.name} takes "
+             "{f.best:g} µs here: be faster.{f.cable}"),
     yes="{f.took:g} µs, modelled; the course's fastest, the {f.name}, takes {f.best:g}, ours "
     f"{OURS:g}.", score=("took", "µs"),
 )  # fmt: skip

@@ -3,8 +3,7 @@ mostly a right one with a line or two changed."""
 
 import re
 
-from hpclab.kernels import reduction, transpose, vector_add
-from hpclab.models import gpu_memory
+from hpclab.kernels import transpose
 from tests.exercises.kernels import function, kernel
 
 DIFFERENCE = """
@@ -255,10 +254,5 @@ for name, (source, *changed) in PUZZLES.items():
         alone = looped(source, "0 if cuda.grid(1) == 0 else 1 << 20", "1")
         WRONG[name].append((kernel(alone), "share the items out"))
 
-OWN = {
-    "SECTORS": [gpu_memory.sectors],
-    "DIFFERENCE": [vector_add.coalesced],
-    "FEW_SECTORS": [vector_add.grid_stride],
-    "BLOCK_SUMS": [reduction.shared_tree],
-    "TRANSPOSE": [kernel("def answer(a, out):\n    transpose.padded(a, out)\n"), transpose.STEPS[1].kernel],
-}  # fmt: skip
+PADDED = "def answer(a, out):\n    transpose.padded(a, out)\n"
+OWN = {"TRANSPOSE": [kernel(PADDED), transpose.STEPS[1].kernel]}

@@ -8,19 +8,13 @@ TIMES = lesson_05.TIMES
 READ = {"A": "ask for less", "B": "smaller chunks", "C": "a faster file system", "D": "larger chunks"}
 
 
-def by_steps(start, speedup):
-    work = 0.25
-    while start + work / speedup > work:
-        work += 0.25
-        if work > 10_000:
-            return float("inf")
-    return work
-
-
 RIGHT = {
     "CHUNK_SIZE": ["4 MiB", 3 * 2**20, "2 MiB", "6 MB", "6.4 MiB"],
     "NODES_THAT_PAY": [16, max(n for n in TIMES if TIMES[1] / TIMES[n] / n >= 0.7), 16.0],
-    "BREAK_EVEN": [lambda t, s: t * s / (s - 1) if s > 1 else math.inf, by_steps],
+    "BREAK_EVEN": [
+        lambda t, s: t * s / (s - 1) if s > 1 else math.inf,
+        lambda t, s: float("inf") if s <= 1 else math.floor(t * s / (s - 1)) + 1,  # the first whole second
+    ],
     "READ_THE_BARS": [
         READ, {run.lower(): remedy.upper() for run, remedy in READ.items()},
         READ | {"A": "ask for less, or earlier", "C": "fewer, larger files"},

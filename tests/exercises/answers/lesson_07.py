@@ -4,21 +4,7 @@ import math
 
 import numpy as np
 
-from hpclab.exercises import lesson_07
-
 BOUND = {"A": "metadata", "B": "clients' links", "C": "servers", "D": "a slow server", "E": "metadata"}
-
-
-def in_minutes(write, mtbf):
-    return 60 * min(range(1, 3000), key=lambda m: write / m / 60 + m * 60 / (2 * mtbf))
-
-
-def counted(copy, shared, local):
-    """The first whole epoch after which staging was faster."""
-    epochs = 1
-    while shared > local and epochs * shared <= copy + epochs * local:
-        epochs += 1
-    return epochs if shared > local else float("inf")
 
 
 def rent(servers, opens, samples, stripes, workers):
@@ -32,8 +18,11 @@ def plan(samples, workers):
 RIGHT = {
     "WHAT_BINDS": [BOUND, {key.lower(): bound.upper() for key, bound in BOUND.items()}],
     "KEEP_BUSY": [plan(100, 4), plan(1000, 4), plan(2, 8), plan(np.int64(1334), np.int32(3))],
-    "STAGING": [counted, lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf],
-    "INTERVAL": [lambda write, mtbf: math.sqrt(2 * write * mtbf), in_minutes],
+    "STAGING": [
+        lambda c, s, x: c // (s - x) + 1 if s > x else math.inf,  # the first whole epoch after which it pays
+        lambda c, s, x: np.ceil(c / (s - x)) if s > x else np.inf,
+    ],
+    "INTERVAL": [lambda c, m: math.sqrt(2 * c * m), lambda c, m: 60 * round(math.sqrt(2 * c * m) / 60)],
     "CHEAPEST": [rent(20, 20, 1000, 4, 8), rent(18, 20, 400, 12, 4), rent(np.int64(18), 50, 150, 5, 4)],
 }  # fmt: skip
 
@@ -75,5 +64,3 @@ WRONG = {
         (rent(10, 20, 400, 12, 4), "do not fit on 10"), (plan(400, 4), "a dict with servers, opens"),
     ],
 }  # fmt: skip
-
-OWN = {"WHAT_BINDS": [lesson_07.STORES, lesson_07.BOUNDS], "KEEP_BUSY": [lesson_07.SITE]}

@@ -25,15 +25,13 @@ def ends(backward, ready, seconds):
     return exposed(0.0, ready, seconds)
 
 
-def efficiency(seconds, scaling):
-    most = max(seconds)
-    return seconds[1] / seconds[most] / (1 if scaling == "weak" else most)
-
-
 RIGHT = {
     "EXPOSED": [exposed, backwards],
     "AVERAGE": [lambda sums, ranks, micro: sums / ranks / micro, lambda g, p, m: g * (1 / (p * m))],
-    "EFFICIENCY": [efficiency, lambda s, how: s[1] / (s[max(s)] * (max(s) if how == "strong" else 1))],
+    "EFFICIENCY": [
+        lambda s, how: s[1] / s[max(s)] / (1 if how == "weak" else max(s)),
+        lambda s, how: s[1] / (s[max(s)] * (max(s) if how == "strong" else 1)),
+    ],
     "BUCKET": [100e6, 3.1e9 / 20, 60_000_000, 100 * 2**20],
     "FASTER": [[1, 2, 3, 3, 5, 5, 6], (6, 6, 6, 7), np.array([1, 3, 4, 5, 6, 6])],
 }  # fmt: skip
@@ -72,4 +70,4 @@ WRONG = {
     ],
 }  # fmt: skip
 
-OWN = {"EXPOSED": [lesson_08._exposed], "BUCKET": [lesson_08.GRADIENTS]}
+OWN = {"EXPOSED": [lesson_08._exposed]}

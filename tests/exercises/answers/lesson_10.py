@@ -2,9 +2,7 @@
 
 import numpy
 
-from hpclab import schedules
 from hpclab.exercises import lesson_10
-from hpclab.models.pipeline import simulate
 
 
 def waited(ranks, micro_batches, chunks):
@@ -19,11 +17,6 @@ def plan(tensor, pipeline, chunks, micro_batch, recompute="none"):
     }  # fmt: skip
 
 
-def by_simulation(p, m, v):
-    name = "interleaved 1F1B" if v > 1 else "1F1B"
-    return simulate(schedules.pipeline(name, p, m, v), 1.0, 2.0).bubble
-
-
 def bloom(data, tensor, pipeline, micro_batch, recompute="none", chunks=1):
     return {"data": data} | plan(tensor, pipeline, chunks, micro_batch, recompute)
 
@@ -31,10 +24,7 @@ def bloom(data, tensor, pipeline, micro_batch, recompute="none", chunks=1):
 FITTING = dict(zip("ABCDE", ("data", "expert", "tensor", "context", "pipeline"), strict=True))
 
 RIGHT = {
-    "BUBBLE": [
-        waited, lambda p, m, v: 1 - m * v / (m * v + p - 1), by_simulation,
-        lambda p, m, v: numpy.float64(p - 1) / (m * v + p - 1),
-    ],
+    "BUBBLE": [waited, lambda p, m, v: 1 - numpy.float64(m * v) / (m * v + p - 1)],
     "AXIS": [FITTING, {key.lower(): value.upper() for key, value in FITTING.items()}],
     "PLAN": [plan(4, 8, 6, 2), plan(8, 4, 6, 4), plan(*numpy.array([8, 4, 6, 4]))],
     "CHEAPER": [bloom(8, 4, 12, 2, "full"), bloom(8, 4, 12, 2), bloom(4, 8, 9, 4)],
@@ -71,5 +61,3 @@ WRONG = {
         (plan(4, 8, 1, 2), "The answer is a dict with data, tensor"),
     ],
 }  # fmt: skip
-
-OWN = {"BUBBLE": [lesson_10._bubble], "AXIS": [lesson_10.NEEDS]}
