@@ -76,17 +76,14 @@ class Experiment:
         """Those of `results` that are of these settings."""
         return select(results, None, **self.settings())
 
-    def made(
-        self, values: Mapping[Any, float], at: Mapping[str, Any], origin: Origin = Origin.MEASURED, **of: Any
-    ) -> Results:
+    def made(self, values: Mapping[Any, float], at: Mapping[str, Any], **of: Any) -> Results:
         """A Result of each of `values`, by quantity or (quantity, component), with one run id; its parameters
-        are `at` and the settings, and `of` is what else a Result has."""
+        are `at` and the settings, and `of` is what else a Result has. With a condition it is emulated."""
         of = {"run": new_run_id(), "parameters": {**at, **self.settings()}, **of}
-        named = ((key, "") if isinstance(key, str) else key for key in values)
-        return Results(
-            Result(self.NAME, quantity, value, origin, component=component, **of)
-            for (quantity, component), value in zip(named, values.values(), strict=True)
-        )
+        of.setdefault("origin", Origin.EMULATED if of.get("condition") else Origin.MEASURED)
+        named = [(key, "") if isinstance(key, str) else key for key in values]
+        rows = zip(named, values.values(), strict=True)
+        return Results(Result(self.NAME, name, value, component=part, **of) for (name, part), value in rows)
 
 
 def environment(sample: Sample | None = None, pool: Pool | None = None, **more: object) -> dict[str, Any]:

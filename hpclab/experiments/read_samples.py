@@ -96,8 +96,8 @@ class ReadSamples(Experiment):
                 calibration[point["cache"]], samples=self.samples, batches=-(-self.samples // self.batch),
                 opens=opens, size=size, workers=point["workers"], cores=cores,
             )  # fmt: skip
-            source = "fitted to the array and the files"
-            found += self.made({"time": seconds}, point, Origin.MODELLED, source=source)
+            of = {"origin": Origin.MODELLED, "source": "fitted to the array and the files"}
+            found += self.made({"time": seconds}, point, **of)
         return found
 
     def settings(self) -> dict[str, Any]:

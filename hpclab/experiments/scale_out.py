@@ -162,18 +162,17 @@ class ScaleOut(Experiment):
         """What one repeat showed: its map `run`, and the `whole` of it with the wait for its nodes."""
         serial, jobs = self.serial(), [worker.job_id for worker in pool.workers() if worker.job_id]
         where = environment(sample, pool, tokens=serial.fingerprint, jobs=jobs)
-        origin = Origin.EMULATED if condition else Origin.MEASURED
         at, of = {"nodes": nodes}, {"run": new_run_id(), "repeat": repeat, "environment": where}
         values: dict[Any, float] = {"elapsed": whole.makespan, "cpu": sample.cpu}
         if not (condition and where["shared"]):  # there it would be a second emulated one, of shared cores
             values = {"makespan": run.makespan} | values
         values |= {("rank-seconds", part): seconds for part, seconds in whole.bars().items()}
-        found = self.made(values, at, origin, condition=condition, **of)
+        found = self.made(values, at, condition=condition, **of)
         if where["shared"]:
             alone = [sum(serial.cpu[file.name] for file in chunk.files) for chunk in self.prepare()[2]]
             seconds = replay.own_cores(pool.tasks, run, alone, self.store)
             both = "; ".join(filter(None, (replay.CONDITION, condition)))
-            found += self.made({"makespan": seconds}, at, Origin.EMULATED, condition=both, **of)
+            found += self.made({"makespan": seconds}, at, condition=both, **of)
         return found
 
 

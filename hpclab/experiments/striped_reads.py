@@ -12,7 +12,6 @@ from hpclab import checks
 from hpclab.cluster.host import processes
 from hpclab.experiments.experiment import Experiment, Points, Progress, environment
 from hpclab.models.storage import Reading, Store
-from hpclab.results import Origin
 from hpclab.storage.file_system import StripedFileSystem
 from hpclab.storage.striped import MOST_MEMORY, StripedStore, condition
 from hpclab.timing import Sample, Stopwatch, total
@@ -65,7 +64,7 @@ class StripedReads(Experiment):
                 facts = environment(total(samples), late=max(late) / seconds)
                 values = {"time": seconds, "bandwidth": reading.bytes / seconds}
                 of = {"repeat": repeat, "condition": condition(store), "environment": facts}
-                yield self.made(values, {}, Origin.EMULATED, **of)
+                yield self.made(values, {}, **of)
                 report("reading", repeat + 1, self.repeats)
 
     def settings(self) -> dict[str, Any]:

@@ -123,7 +123,8 @@ class TrainSteps(Experiment):
         for count in counts("ranks", ranks or self.ranks, 1, 2**20):
             parts = self._here(calibration or {}, count) if machine is None else self._there(machine, count)
             values = {"makespan": sum(parts[name] for name in SUMMED), **_by_component(parts)}
-            found += self.made(values, self._point(count), Origin.MODELLED, source=source)
+            at = {"ranks": count, "samples": self.samples(count)}
+            found += self.made(values, at, origin=Origin.MODELLED, source=source)
         return found
 
     def gradients(self) -> tuple[list[int], list[float]]:
@@ -175,9 +176,6 @@ class TrainSteps(Experiment):
             "optimizer": optimizer, "idle": 0.0, "hidden": step.hidden["gradients"],
         }  # fmt: skip
 
-    def _point(self, ranks: int) -> dict[str, Any]:
-        return {"ranks": ranks, "samples": self.samples(ranks)}
-
     def _results(self, trained: list[Trained], pool: Pool, repeat: int, far: str) -> list[Result]:
         """What one repeat showed; the parts are those of the step that took the median time."""
         ranks, link = len(trained), self.link
@@ -194,11 +192,10 @@ class TrainSteps(Experiment):
         where = environment(sample := timing.total(rank.sample for rank in trained), pool)
         # Seconds without a core, beyond those that ranks take turns on the cores, say that others had them.
         late = sample.waited / sample.wall - max(0.0, 1 - where["cores"] / ranks) * where["shared"]
-        of: dict[str, Any] = {
-            "origin": Origin.EMULATED if condition else Origin.MEASURED, "condition": condition,
-            "run": new_run_id(), "repeat": repeat, "environment": where | {"late": max(0.0, late)},
-        }  # fmt: skip
-        at, tokens = self._point(ranks), self.samples(ranks) * self.shape.sequence
+        of: dict[str, Any] = {"run": new_run_id(), "repeat": repeat, "condition": condition}
+        of["environment"] = where | {"late": max(0.0, late)}
+        at = {"ranks": ranks, "samples": self.samples(ranks)}
+        tokens = at["samples"] * self.shape.sequence
         values = {"makespan": seconds, **_by_component(parts), "tokens per second": tokens / seconds}
         found = self.made(values, at, **of)
         for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):

@@ -62,9 +62,9 @@ def test_tables_in_osu_columns():
 def test_a_table_of_two_kinds_is_refused():
     mixed = made("all_reduce", {4: 1e-6}) + made("all_reduce", {4: 1e-6}, ranks=8)
     for table in (message_tables.nccl_table, message_tables.osu_table):
-        with pytest.raises(ValueError, match="not 2 of them"):
+        with pytest.raises(ValueError, match="not 2 kinds"):
             table(mixed)
-        with pytest.raises(ValueError, match="not 0 of them"):
+        with pytest.raises(ValueError, match="not 0 kinds"):
             table([])
 
 
