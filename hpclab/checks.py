@@ -57,6 +57,12 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
+def choices(name: str, values: object, allowed: Iterable[str]) -> tuple[str, ...]:
+    """Return a list of some of `allowed` as a tuple, or raise ValueError."""
+    listed = instances(name, values, str, "a name")
+    return tuple(choice(f"Each of {name}", value, allowed) for value in listed)
+
+
 def identifier(name: str, value: object, longest: int = 64) -> str:
     """Return a job name, partition or account that cannot become a directive or command in a batch script."""
     word: str = instance(name, value, str, "text, in quotes")

@@ -30,33 +30,28 @@ def swept(got, counts=(1, 2, 4), along="nodes", **more):
     ]
 
 
-@pytest.mark.parametrize("along", ["nodes", "processes", "threads", "ranks"])
 @pytest.mark.parametrize(
     ("got", "words"),
     [
         ((0.99, 0.95, 0.48), ""),  # four on two cores have half a core each: that is the lesson
         ((0.97, 0.85, 0.42), ""),  # a scheduler and a notebook beside them
-        ((0.60, 0.95, 0.48), "got 60 % of a core; run again"),
-        ((0.99, 0.50, 0.33), "got 50 % of a core; run again"),
-        ((0.99, 0.95, 0.20), "got 20 % of a core instead of 50 %"),
+        ((0.60, 0.95, 0.48), "busy: tasks got 60 % of a core; run again"),
+        ((0.99, 0.50, 0.33), "busy: tasks got 50 % of a core; run again"),
+        ((0.99, 0.95, 0.20), "busy: tasks got 20 % of a core instead of 50 %; run again"),
     ],
 )
-def test_tasks_without_a_core(along, got, words):
-    found = doubt(swept(got, along=along))
-    assert words in found
-    assert found.startswith("busy") == bool(found) == bool(words)
+def test_tasks_without_a_core(got, words):
+    for along in ("nodes", "processes", "threads", "ranks"):
+        assert doubt(swept(got, along=along)) == words
 
 
 def test_an_emulation_that_cannot_keep_up():
-    for late, words in ((0.02, ""), (0.4, "the emulation was late for 40 % of the time; run again")):
-        found = doubt(made([1.0], got=None, origin="emulated", where={"late": late}))
-        assert words in found
-        assert bool(found) == bool(words)
+    for late, words in ((0.02, ""), (0.4, "busy: the emulation was late for 40 % of the time; run again")):
+        assert doubt(made([1.0], got=None, origin="emulated", where={"late": late})) == words
 
 
-@pytest.mark.parametrize("cores", [1, 2, 64])
-def test_one_disturbed_repeat_of_three_is_what_repeats_are_for(cores):
-    calm, disturbed = made([1.0, 1.0, 1.0], cores=cores, nodes=1), made([1.2], got=0.5, cores=cores, nodes=1)
+def test_one_disturbed_repeat_of_three_is_what_repeats_are_for():
+    calm, disturbed = made([1.0, 1.0, 1.0], nodes=1), made([1.2], got=0.5, nodes=1)
     assert not doubt([*calm, *disturbed])
     assert "busy" in doubt(disturbed)
 
@@ -73,10 +68,8 @@ def test_one_short_message_of_a_sweep_waited():
 
 
 def test_cores_that_another_virtual_machine_had():
-    assert doubt(made([1.0] * 3, stolen=0.3, threads=1)) == (
-        "busy: other virtual machines had 30 % of the cores; run again"
-    )
-    assert not doubt(made([1.0] * 3, stolen=0.03, threads=1))
+    for stolen, words in ((0.3, "busy: other virtual machines had 30 % of the cores; run again"), (0.03, "")):
+        assert doubt(made([1.0] * 3, stolen=stolen, threads=1)) == words
 
 
 @pytest.mark.parametrize(

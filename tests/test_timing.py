@@ -9,6 +9,8 @@ import pytest
 
 from hpclab import timing
 
+told = pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+
 
 def test_the_warm_up_runs_and_is_not_counted():
     calls = []
@@ -33,7 +35,7 @@ def hold_the_core():
         pass
 
 
-@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+@told
 def test_wanting_a_core_is_told_from_waiting_for_something_else():
     """Both threads of two on one core have it half of the time, whatever else this machine does."""
     allowed = os.sched_getaffinity(0)
@@ -53,7 +55,7 @@ def test_wanting_a_core_is_told_from_waiting_for_something_else():
     assert watch.sample.facts()["waited"] == watch.sample.waited
 
 
-@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+@told
 def test_what_helpers_wait_for_a_core_may_be_left_out(monkeypatch):
     me, helper = threading.get_native_id(), 999999999
     seconds = iter(2 * [{me: 1.0, helper: 1.0}] + 2 * [{me: 1.5, helper: 3.0}])
@@ -63,7 +65,7 @@ def test_what_helpers_wait_for_a_core_may_be_left_out(monkeypatch):
     assert (every.sample.waited, mine.sample.waited) == (2.5, 0.5)
 
 
-@pytest.mark.skipif(timing.queued() is None, reason="this kernel does not say who waits for a core")
+@told
 def test_a_thread_that_ends_while_threads_are_listed_hides_no_other(monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda place: ["999999999", str(os.getpid())])
     assert list(timing.queued()) == [os.getpid()]
@@ -75,13 +77,10 @@ def test_where_the_kernel_does_not_say_a_load_beyond_the_cores_counts(monkeypatc
         assert timing.waited(None, wall=1.0, cpu=0.7) == waited
 
 
-def test_the_median_is_not_moved_by_one_slow_repeat():
+def test_the_median_is_not_moved_by_one_slow_repeat_and_a_total_adds_up():
     samples = [timing.Sample(1, 1), timing.Sample(2, 1), timing.Sample(100, 50)]
     assert timing.median(samples) == timing.Sample(2, 1)
     with pytest.raises(ValueError, match="at least one sample"):
         timing.median([])
-
-
-def test_a_total_adds_up_what_each_took():
     samples = [timing.Sample(1.0, 0.5, 0.25), timing.Sample(2.0, 1.5)]
     assert timing.total(samples) == timing.Sample(3.0, 2.0, 0.25)

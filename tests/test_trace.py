@@ -1,6 +1,5 @@
 """Every instant of every rank belongs to exactly one component."""
 
-import math
 import time
 
 import pytest
@@ -57,14 +56,9 @@ def test_record_is_heard_inside_a_listener_and_silent_outside():
     assert (event.rank, event.kind, event.bytes, event.label) == (2, "input", 10, "shard 3")
     assert event.duration >= 0.02
     assert event.start == marks[0][1] + 100.0
-    with pytest.raises(ValueError, match="kind"), record("compile"):
-        pass
-
-
-@pytest.mark.parametrize("bad", [-1, math.nan, math.inf, 1e30, "two", None])
-def test_a_mark_of_a_task_is_checked_before_the_task(bad):
-    with pytest.raises(ValueError, match="bytes must be"), record("input", bytes=bad):
-        pytest.fail("the task ran")
+    for words, kind, size in (("kind", "compile", 0), ("bytes must be", "input", -1)):
+        with pytest.raises(ValueError, match=words), record(kind, bytes=size):
+            pytest.fail("the task ran")
 
 
 def test_an_inner_listener_does_not_disturb_the_outer_one():

@@ -30,16 +30,12 @@ def test_sizes_and_durations_are_read_as_slurm_reads_them():
         (units.parse_seconds, ["", "soon", "-3 s", "1:2:3:4", "10 minutes", None, "nan"]),
     ],
 )
-def test_what_is_none_is_refused(read, texts):
+def test_what_is_none_is_refused(read, texts, refused):
     for text in texts:
         with pytest.raises(ValueError, match="write a number and a unit"):
             read(text)
-
-
-@pytest.mark.parametrize("bad", ["two", None, ..., []], ids=repr)
-@pytest.mark.parametrize("write", [units.format_bytes, units.format_seconds, units.format_flops])
-def test_what_is_no_number_is_not_written_as_one(write, bad, refused):
-    refused(lambda: write(bad))
+    for write in (units.format_bytes, units.format_seconds, units.format_flops):
+        refused(lambda write=write: write("two"))
 
 
 def test_gib_is_not_gb():

@@ -1,6 +1,7 @@
 """What every experiment is: a small frozen spec that measures, fits and predicts, all in Results."""
 
 import contextlib
+import dataclasses
 import itertools
 import socket
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from hpclab import checks
 from hpclab.cluster.pool import Pool
 from hpclab.machine import allowance
 from hpclab.models.storage import Store
-from hpclab.results import Result, Results, select
+from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.storage.striped import StripedStore
 from hpclab.timing import Sample
 
@@ -20,10 +21,20 @@ Points = Generator[list[Result]]
 
 
 class Experiment:
-    """A frozen dataclass whose fields say what is measured and how often; a subclass adds `points`."""
+    """A frozen dataclass of `checks.field`s: what is measured, and how often; a subclass adds `points`.
 
+    Where there is something to learn from, ``fit(results)`` gives a calibration, or says why there is none,
+    and ``predict(machine, calibration)`` modelled Results for `machine` (None: as it was measured).
+    """
+
+    NAME: ClassVar[str]
     on_pool: ClassVar[bool] = False
     repeats: int
+
+    def __post_init__(self) -> None:
+        for one in dataclasses.fields(self):  # type: ignore[arg-type]
+            if check := one.metadata.get("check"):
+                object.__setattr__(self, one.name, check(one.name, getattr(self, one.name)))
 
     def measure(
         self, where: Any = None, *, progress: Progress | None = None,
@@ -48,14 +59,6 @@ class Experiment:
         """Measure on `where`, and yield the Results of one point of the sweep after the other."""
         raise NotImplementedError
 
-    def fit(self, results: Sequence[Result]) -> Any:
-        """A calibration from what `measure` gave; where there is none, it says why."""
-        raise NotImplementedError
-
-    def predict(self, machine: Any, calibration: Any) -> list[Result]:
-        """Modelled Results for `machine` (None: as it was measured) from what `fit` returned."""
-        raise NotImplementedError
-
     def turns(self, counts: Sequence[int]) -> Iterator[tuple[int, int]]:
         """(count, repeat): half of the repeats on the way up through `counts`, the others on the way down.
 
@@ -72,6 +75,15 @@ class Experiment:
     def mine(self, results: Sequence[Result]) -> list[Result]:
         """Those of `results` that are of these settings."""
         return select(results, None, **self.settings())
+
+    def made(self, values: Mapping[Any, float], at: Mapping[str, Any], **of: Any) -> Results:
+        """A Result of each of `values`, by quantity or (quantity, component), with one run id; its parameters
+        are `at` and the settings, and `of` is what else a Result has. With a condition it is emulated."""
+        of = {"run": new_run_id(), "parameters": {**at, **self.settings()}, **of}
+        of.setdefault("origin", Origin.EMULATED if of.get("condition") else Origin.MEASURED)
+        named = [(key, "") if isinstance(key, str) else key for key in values]
+        rows = zip(named, values.values(), strict=True)
+        return Results(Result(self.NAME, name, value, component=part, **of) for (name, part), value in rows)
 
 
 def environment(sample: Sample | None = None, pool: Pool | None = None, **more: object) -> dict[str, Any]:

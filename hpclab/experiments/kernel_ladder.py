@@ -1,11 +1,5 @@
 """The experiment of lesson 03: how fast is each step of the ladders, and how fast should it be?
 
-    ladder = KernelLadder(on="cpu")
-    results = ladder.measure()                  # this machine's cores, a few seconds
-    device = ladder.fit(results)                # the roof that was measured in turns with them
-    results += ladder.predict(device)           # the same steps, modelled
-    results += KernelLadder(on="gpu").predict(from_catalogue("h100-80gb"))
-
 On a GPU times are between two device events. The CUDA simulator is never timed: without a GPU the GPU's
 ladders can only be predicted, from the least bytes and operations that a result needs.
 """
@@ -42,15 +36,14 @@ class KernelLadder(Experiment):
     Sizes are the largest powers of two, the same in each extent, within WHERE: past every cache, and short.
     """
 
-    on: str = "cpu"
+    NAME = NAME
+    on: str = checks.field(checks.choice, "cpu", allowed=WHERE)
     ladders: tuple[str, ...] = ()
-    repeats: int = 3
+    repeats: int = checks.field(checks.integer, 3, low=1, high=1000)
 
     def __post_init__(self) -> None:
-        checks.choice("on", self.on, WHERE)
-        checks.integer("repeats", self.repeats, 1, 1000)
-        for name in checks.instances("ladders", self.ladders, str, "a name"):
-            checks.choice("ladders", name, _ladders(self.on))
+        super().__post_init__()
+        checks.choices("ladders", self.ladders, _ladders(self.on))
 
     def steps(self) -> list[StepOnShape]:
         """Each step with the shape it runs on, in teaching order."""
@@ -83,23 +76,19 @@ class KernelLadder(Experiment):
         best = max(result.value for result in copies)
         return replace(device, reached_bandwidth=best)
 
-    def predict(
-        self, machine: Device, calibration: Device | None = None, *,
-        sectors: Mapping[str, float] | None = None,
-    ) -> Results:  # fmt: skip
-        """The same three quantities of each step on the device `machine`, or on it as `calibration` found it;
-        modelled, with the bound as `component`. `sectors` are bytes through the last cache for each byte that
-        the problem of "ladder, step" needs, as `traced_traffic.sectors` counts them."""
-        run, results, device = new_run_id(), Results(), calibration or machine
-        counted = {} if sectors is None else sectors
-        checks.instance("sectors", counted, Mapping, "what sectors() returned")
+    def predict(self, machine: Device, *, sectors: Mapping[str, float] | None = None) -> Results:
+        """The same three quantities of each step on the device `machine`, modelled, with the bound as
+        `component`. `sectors` are bytes through the last cache for each byte that the problem of "ladder,
+        step" needs, as `traced_traffic.sectors` counts them."""
+        run, results = new_run_id(), Results()
+        counted = checks.instance("sectors", {} if sectors is None else sectors, Mapping, "from sectors()")
         for step, shape in self.steps():
             work = work_of(step, shape)
             work = replace(work, cache_bytes=work.bytes * counted.get(work.name, 0.0))
-            found = predict(work, device, launch_of(step, shape, work) if self.on == "gpu" else None)
+            found = predict(work, machine, launch_of(step, shape, work) if self.on == "gpu" else None)
             results += self._observed(
                 step, shape, found.seconds, Origin.MODELLED, run=run, component=found.bound,
-                environment={"device": device.title}, source=found.roof.caveat,
+                environment={"device": machine.title}, source=found.roof.caveat,
             )  # fmt: skip
         return results
 
@@ -124,12 +113,8 @@ class KernelLadder(Experiment):
                     with timing.Stopwatch() as watch:
                         step.launch(*arrays)
                     if repeat >= 0:
-                        of: dict[str, Any] = {
-                            "repeat": repeat,
-                            "run": run,
-                            "environment": versions(watch.sample),
-                        }
-                        yield beside + self._observed(step, shape, watch.sample.wall, **of)
+                        of: dict[str, Any] = {"run": run, "environment": versions(watch.sample)}
+                        yield beside + self._observed(step, shape, watch.sample.wall, repeat=repeat, **of)
                         beside = []
 
     def _on_gpu(self, steps: Sequence[StepOnShape], run: str) -> Points:
@@ -167,7 +152,7 @@ def launch_of(step: Any, shape: tuple[int, ...], work: Work) -> Launch:
     grid, block = step.grid_block(shape)
     blocks, threads = math.prod(grid), math.prod(block)
     share = max(1.0, min(_IN_FLIGHT, work.bytes / (blocks * threads)))
-    return Launch(blocks, threads, step.registers or 32, step.shared, share)
+    return Launch(blocks, threads, step.registers, step.shared, share)
 
 
 def sized(problem: Any, most_bytes: float, most_flops: float) -> tuple[int, ...]:

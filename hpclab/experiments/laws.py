@@ -1,15 +1,12 @@
-"""The laws of speedup fitted to what an experiment measured, and what they say of more workers than that."""
+"""The laws of speedup fitted to what an experiment measured."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from hpclab import checks
-from hpclab.machine import Machine
 from hpclab.models.scaling import USL, Amdahl, Fit, Gustafson, Law, NoCurve, fit_times
 from hpclab.quality import doubt
-from hpclab.results import Origin, Result, Results
+from hpclab.results import Origin, Result
 
-AT = (1, 2, 4, 8, 16, 32, 64)  # workers, where nobody says which
 Calibration = dict[str, Fit | NoCurve]
 """Each law by its name, or why it has no curve."""
 
@@ -43,26 +40,3 @@ def fit_law(law: type[Law], results: Sequence[Result], along: str) -> Fit | NoCu
     ]  # fmt: skip
     found = fit_times(law, measured, along)
     return fit_times(law, emulated, along) if isinstance(found, NoCurve) and emulated else found
-
-
-def predict(
-    machine: Machine | None, calibration: Mapping[str, Fit | NoCurve], along: str, experiment: str,
-    at: Sequence[int] = AT, **settings: object,
-) -> Results:  # fmt: skip
-    """The speedup that each fitted law gives `at` so many workers `along` the experiment's parameter.
-
-    The workers are processes or threads of `machine`, where more than its cores are worth no more than its
-    cores; with None each has a core of its own. `settings` are further parameters of the Results.
-    """
-    cores = checks.instance("machine", machine, Machine).cores.whole if machine is not None else 4096
-    asked = checks.integers(f"number of {along}", at, 1, 4096)
-    checks.instance("calibration", calibration, Mapping, "what fit() returned")
-    results = Results()
-    for law in calibration.values():
-        if isinstance(law, Fit):
-            said = law.predict([min(count, cores) for count in asked], experiment, along)
-            results += [
-                replace(one, parameters={along: count, **settings})
-                for count, one in zip(asked, said, strict=True)
-            ]
-    return results

@@ -1,9 +1,5 @@
 """The roof of the machine in front of you: what its memory and its units reach, on all cores.
 
-    roof = rounds()
-    results = [result for _ in range(7) for result in next(roof)]      # a few seconds
-    device = fit(results)                                              # a Device of hpclab.models.device
-
 Three loops stream arrays too large for the last cache, and one does nothing but multiply and add.
 """
 

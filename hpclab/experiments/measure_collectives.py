@@ -1,16 +1,7 @@
-"""The experiment of lesson 06: what a message costs, by size, number of ranks and library.
-
-spec = MeasureCollective("all_reduce", sizes=(1024, 65536, 2**20, 2**24), ranks=(2, 4))
-results = spec.measure(pool)                        # torch.distributed, gloo
-results += MeasureCollective("all_reduce", library="mpi").measure()          # mpiexec on this machine
-ours = MeasureCollective("all_reduce", algorithm="ring").measure(pool)       # a schedule, over gloo
-calibration = spec.fit(results)                     # latency and bandwidth for each rank count
-calibration[4].latency, calibration[4].interval("latency")
-print(message_tables.nccl_table(results))           # line by line with nccl-tests
-"""
+"""The experiment of lesson 06: what a message costs, by size, number of ranks and library."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,23 +9,18 @@ from hpclab import checks, schedules
 from hpclab.cluster.pool import Pool
 from hpclab.cluster.slurm import Slurm
 from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment
-from hpclab.machine import Machine
 from hpclab.models import latency_bandwidth
-from hpclab.models.communication import Place, predict
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
 from hpclab.parallel import mpi_launch, operations, sweep
 from hpclab.quality import doubt
-from hpclab.results import Origin, Result, Results, new_run_id, select
+from hpclab.results import Result, new_run_id, select
 from hpclab.timing import Sample
 
-NAME = "measure collectives"
 LIBRARIES = ("gloo", "nccl", "mpi")
 KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
 _WARMUP = 2  # repeats that are not counted
-Calibration = Mapping[int, Place | NoCurve]
-"""For each number of ranks the line through its times, why there is none, or another place."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +35,18 @@ class MeasureCollective(Experiment):
     `timeout` in seconds is that of one collective, for MPI of the whole sweep on one number of ranks.
     """
 
-    collective: str = "all_reduce"
-    sizes: tuple[int, ...] = SIZES
-    ranks: tuple[int, ...] = (2,)
-    library: str = "gloo"
+    NAME = "measure collectives"
+    collective: str = checks.field(checks.choice, "all_reduce", allowed=KINDS)
+    sizes: tuple[int, ...] = checks.field(counts, SIZES, low=1, high=2**34)
+    ranks: tuple[int, ...] = checks.field(counts, (2,), low=2, high=1024)
+    library: str = checks.field(checks.choice, "gloo", allowed=LIBRARIES)
     algorithm: str = ""
     ranks_per_node: int | None = None
-    repeats: int = 7
-    timeout: float = 60.0
+    repeats: int = checks.field(checks.integer, 7, low=1, high=1000)
+    timeout: float = checks.field(checks.number, 60.0, low=0.5, high=86400, unit="seconds")
 
     def __post_init__(self) -> None:
-        checks.choice("collective", self.collective, KINDS)
-        checks.choice("library", self.library, LIBRARIES)
-        object.__setattr__(self, "sizes", counts("sizes", self.sizes, 1, 2**34))
-        object.__setattr__(self, "ranks", counts("ranks", self.ranks, 2, 1024))
-        checks.integer("repeats", self.repeats, 1, 1000)
-        checks.number("timeout", self.timeout, 0.5, 86400, "seconds")
+        super().__post_init__()
         if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
             raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
         if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
@@ -81,11 +63,11 @@ class MeasureCollective(Experiment):
             yield self._results(ranks, *self._run(where, ranks))
             report(f"{ranks} ranks", done, len(self.ranks))
 
-    def fit(self, results: Sequence[Result]) -> Calibration:
+    def fit(self, results: Sequence[Result]) -> dict[int, Line | NoCurve]:
         """Latency and bandwidth (algbw) of this collective, library and algorithm, for each number of ranks,
         or a NoCurve that says why there is none."""
         mine = select(results, "time", **self.settings())
-        lines: dict[int, Place | NoCurve] = {}
+        lines: dict[int, Line | NoCurve] = {}
         for ranks in sorted({result.parameters["ranks"] for result in mine} | set(self.ranks)):
             chosen = [result for result in mine if result.parameters["ranks"] == ranks]
             if why := doubt(chosen):
@@ -94,24 +76,6 @@ class MeasureCollective(Experiment):
                 sizes, seconds = [one.parameters["bytes"] for one in chosen], [one.value for one in chosen]
                 lines[ranks] = latency_bandwidth.fit(sizes, seconds, [one.run for one in chosen])
         return lines
-
-    def predict(self, machine: Machine | None, calibration: Calibration) -> Results:
-        """The "time" of this spec's sizes on the fitted lines; nothing for numbers of ranks without one. For
-        another machine `calibration` holds a place, such as ``{64: PRESETS["hdr100"].place(64)}``."""
-        checks.instance("calibration", calibration, dict, "what fit() returned")
-        run, results = new_run_id(), Results()
-        for ranks in self.ranks:
-            if not isinstance(place := calibration.get(ranks), Place):
-                continue
-            source = "fitted to runs " + ", ".join(place.runs) if isinstance(place, Line) else "a model"
-            for size in self.sizes:
-                size = sweep.elements_of(self.collective, size, ranks) * sweep.ITEM
-                seconds = predict(self.collective, size, place).seconds
-                at = self.settings() | {"ranks": ranks, "bytes": size}
-                results.append(
-                    Result(NAME, "time", seconds, Origin.MODELLED, run=run, parameters=at, source=source)
-                )
-        return results
 
     def settings(self) -> dict[str, str]:
         return {"collective": self.collective, "library": self.library, "algorithm": self.algorithm}
@@ -148,9 +112,6 @@ class MeasureCollective(Experiment):
                 seconds = of_ranks[0][2] / 2
             elif self.collective == "stream":
                 seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
-            of: dict[str, Any] = {
-                "parameters": self.settings() | {"ranks": ranks, "bytes": size},
-                "environment": where | Sample(wall, cpu, waited).facts(),
-            }
-            results.append(Result(NAME, "time", seconds, Origin.MEASURED, run, repeat, **of))
+            of = {"run": run, "repeat": repeat, "environment": where | Sample(wall, cpu, waited).facts()}
+            results += self.made({"time": seconds}, {"ranks": ranks, "bytes": size}, **of)
         return results

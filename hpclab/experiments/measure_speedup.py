@@ -1,11 +1,4 @@
-"""The experiments of lesson 01: the same work on 1, 2, 3 ... threads or processes of this machine.
-
-strong = ThreadSweep(kernel, arguments, threads=(1, 2, 4)).measure()   # the same work on more threads
-weak = ThreadSweep(kernel, arguments, weak=True).measure()             # the work grows with them
-primes = ProcessSweep(task, items)                # processes, and emulated points beyond the cores
-results = primes.measure(pool)
-primes.predict(None, primes.fit(results))
-"""
+"""The experiments of lesson 01: the same work on 1, 2, 3 ... threads or processes of this machine."""
 
 import platform
 from collections.abc import Callable, Sequence
@@ -17,14 +10,17 @@ from hpclab import checks
 from hpclab.cluster.pool import Pool
 from hpclab.experiments import laws, replay
 from hpclab.experiments.experiment import Experiment, Points, Progress, counts, environment
-from hpclab.machine import Machine, allowance
+from hpclab.machine import allowance
 from hpclab.results import Origin, Result, Results, new_run_id
 from hpclab.timing import Sample, Stopwatch
 
-NAME = "measure speedup"
+
+def _threads(name: str, given: object) -> tuple[int, ...]:
+    return counts(name, range(1, min(8, allowance.cores().whole) + 1) if given == () else given)
 
 
 class _Sweep(Experiment):
+    NAME = "measure speedup"
     along: ClassVar[str]
     weak = False
 
@@ -32,21 +28,15 @@ class _Sweep(Experiment):
         """Each law through the makespans, or why there is no curve; see `laws.fit`."""
         return laws.fit(results, self.along)
 
-    def predict(self, machine: Machine | None, calibration: laws.Calibration) -> Results:
-        """The speedup that each law gives on 1 to 64 threads or processes; see `laws.predict`."""
-        return laws.predict(machine, calibration, self.along, NAME)
-
     def settings(self) -> dict[str, Any]:
         work = getattr(self, "kernel", None) or getattr(self, "task", None)
         scaling = "weak" if self.weak else "strong"
         return {"work": getattr(work, "__name__", type(work).__name__), "scaling": scaling}
 
-    def _measured(self, count: int, sample: Sample, where: dict[str, Any], **at: Any) -> list[Result]:
+    def _measured(self, count: int, sample: Sample, where: dict[str, Any], **of: Any) -> Results:
         """The measured "makespan" and "cpu" of one repeat."""
-        at["environment"] = environment(sample, python=platform.python_version(), **where)
-        at["parameters"] = {self.along: count, **self.settings()}
-        values = {"makespan": sample.wall, "cpu": sample.cpu}
-        return [Result(NAME, name, value, Origin.MEASURED, **at) for name, value in values.items()]
+        of["environment"] = environment(sample, python=platform.python_version(), **where)
+        return self.made({"makespan": sample.wall, "cpu": sample.cpu}, {self.along: count}, **of)
 
 
 @dataclass(frozen=True)
@@ -56,20 +46,14 @@ class ThreadSweep(_Sweep):
     It is called as ``kernel(*arguments(work))``; `work` is 1, or with `weak` the number of threads.
     """
 
-    kernel: Callable[..., object]
-    arguments: Callable[[int], tuple[object, ...]]
-    threads: tuple[int, ...] = ()
-    repeats: int = 5
+    kernel: Callable[..., object] = checks.field(checks.instance, of=Callable, called="a function")
+    arguments: Callable[[int], tuple[object, ...]] = checks.field(
+        checks.instance, of=Callable, called="a function"
+    )
+    threads: tuple[int, ...] = checks.field(_threads, ())
+    repeats: int = checks.field(checks.integer, 5, low=1, high=1000)
     weak: bool = False
     along: ClassVar[str] = "threads"
-
-    def __post_init__(self) -> None:
-        for name in ("kernel", "arguments"):
-            checks.instance(name, getattr(self, name), Callable, "a function")
-        every = tuple(range(1, min(8, allowance.cores().whole) + 1))
-        threads = every if self.threads == () else self.threads
-        object.__setattr__(self, "threads", counts("threads", threads))
-        checks.integer("repeats", self.repeats, 1, 1000)
 
     def points(self, where: None, report: Progress) -> Points:
         """For each repeat a "makespan" (wall seconds) and a "cpu" (seconds of all threads).
@@ -105,18 +89,12 @@ class ThreadSweep(_Sweep):
 class ProcessSweep(_Sweep):
     """``pool.map(task, items)`` on each of `processes` processes; a speedup needs 1 among them."""
 
-    task: Callable[[Any], object]
-    items: Sequence[object]
-    processes: tuple[int, ...] = (1, 2, 3, 4)
-    repeats: int = 3
+    task: Callable[[Any], object] = checks.field(checks.instance, of=Callable, called="a function")
+    items: Sequence[object] = checks.field(checks.instance, of=Sequence, called="a list")
+    processes: tuple[int, ...] = checks.field(counts, (1, 2, 3, 4))
+    repeats: int = checks.field(checks.integer, 3, low=1, high=100)
     along: ClassVar[str] = "processes"
     on_pool: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        checks.instance("task", self.task, Callable, "a function")
-        checks.instance("items", self.items, Sequence, "a list")
-        object.__setattr__(self, "processes", counts("processes", self.processes))
-        checks.integer("repeats", self.repeats, 1, 100)
 
     def points(self, where: Pool, report: Progress) -> Points:
         """After a map on each number of processes that is not counted, for each repeat a measured "makespan"

@@ -1,10 +1,4 @@
-"""The experiment of lesson 07: the same samples in several formats, read by 0, 1, 2 workers, cold and warm.
-
-experiment = ReadSamples(workers=(0, 2, 4))
-results = experiment.measure()           # on this machine's disk
-costs = experiment.fit(results)          # of an open, a byte, a decode, a worker: from three variants
-experiment.predict(None, costs)          # and from those the time of every variant
-"""
+"""The experiment of lesson 07: the same samples in several formats, by 0, 1, 2 workers, cold and warm."""
 
 import contextlib
 import itertools
@@ -29,7 +23,6 @@ from hpclab.storage import formats, loaders, scratch
 from hpclab.storage.formats import FORMATS
 from hpclab.timing import Stopwatch
 
-NAME = "read samples"
 CACHES = ("cold", "warm")
 
 
@@ -38,23 +31,13 @@ class ReadSamples(Experiment):
     """Every format by every number of workers, cold (from the disk) and warm (from memory): `samples` of
     `length` tokens each, `batch` at a time, in each of `orders`, "in order" and "at random"."""
 
-    workers: tuple[int, ...] = (0, 1, 2, 4)
-    orders: tuple[str, ...] = ("in order",)
-    length: int = 512
-    samples: int = 4096
-    batch: int = 64
-    repeats: int = 3
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "workers", counts("workers", self.workers, 0, 64))
-        for order in checks.instances("orders", self.orders, str, "a name"):
-            checks.choice("Each of orders", order, ("in order", "at random"))
-        for name, most in (("length", 2**20), ("samples", 2**20), ("batch", 2**16), ("repeats", 100)):
-            checks.integer(name, getattr(self, name), 1, most)
-
-    @property
-    def batches(self) -> int:
-        return -(-self.samples // self.batch)
+    NAME = "read samples"
+    workers: tuple[int, ...] = checks.field(counts, (0, 1, 2, 4), low=0, high=64)
+    orders: tuple[str, ...] = checks.field(checks.choices, ("in order",), allowed=("in order", "at random"))
+    length: int = checks.field(checks.integer, 512, low=1, high=2**20)
+    samples: int = checks.field(checks.integer, 4096, low=1, high=2**20)
+    batch: int = checks.field(checks.integer, 64, low=1, high=2**16)
+    repeats: int = checks.field(checks.integer, 3, low=1, high=100)
 
     def points(self, where: Any, report: Progress) -> Points:
         """Write all formats into a temporary folder and read them in turn; `where` is not looked at.
@@ -87,15 +70,9 @@ class ReadSamples(Experiment):
                 with Stopwatch() as watch:
                     epoch = loaders.read(samples, batch=self.batch, workers=point["workers"], shuffle=random)
                 where = environment(watch.sample, cache=cache) | {"file system": kind}
-                parts = [("time", "", epoch.trace.makespan)]
-                parts += [("rank-seconds", *bar) for bar in epoch.trace.bars().items()]
-                yield [
-                    Result(
-                        NAME, name, seconds, Origin.MEASURED, run, repeat, component, point,
-                        environment=where,
-                    )
-                    for name, component, seconds in parts
-                ]  # fmt: skip
+                values: dict[Any, float] = {"time": epoch.trace.makespan}
+                values |= {("rank-seconds", part): seconds for part, seconds in epoch.trace.bars().items()}
+                yield self.made(values, point, run=run, repeat=repeat, environment=where)
                 report("reading", done, len(turns))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -109,31 +86,36 @@ class ReadSamples(Experiment):
     def predict(self, machine: Any, calibration: Mapping[str, Costs]) -> Results:
         """The modelled "time" of every variant on the cores of `machine` (None: of this one)."""
         checks.instance("calibration", calibration, Mapping, "what fit() returned")
-        cores = (machine.cores if machine else allowance.cores()).whole
-        return Results(
-            Result(
-                NAME, "time", self._time(calibration[point["cache"]], point, cores), Origin.MODELLED,
-                parameters=point, source="fitted to the array and the files",
-            )
-            for point in self._variants()
-        )  # fmt: skip
+        cores, found = (machine.cores if machine else allowance.cores()).whole, Results()
+        for point in self._variants():
+            opens = self.samples if point["format"] == "files" else max(1, point["workers"])
+            size = 2 * self.length * self.samples
+            if (point["format"], point["order"]) == ("hdf5", "at random"):
+                size *= formats.CHUNK  # a sample comes with its whole chunk
+            seconds = loading_time(
+                calibration[point["cache"]], samples=self.samples, batches=-(-self.samples // self.batch),
+                opens=opens, size=size, workers=point["workers"], cores=cores,
+            )  # fmt: skip
+            of = {"origin": Origin.MODELLED, "source": "fitted to the array and the files"}
+            found += self.made({"time": seconds}, point, **of)
+        return found
 
     def settings(self) -> dict[str, Any]:
         return {"length": self.length, "samples": self.samples, "batch": self.batch}
 
     def _variants(self) -> list[dict[str, Any]]:
-        every = itertools.product(FORMATS, self.workers, CACHES, self.orders)
-        return list(itertools.starmap(self._variant, every))
-
-    def _variant(self, format: str, workers: int, cache: str, order: str) -> dict[str, Any]:
-        """The parameters of the Results of a variant."""
-        at = {"format": format, "workers": workers, "cache": cache, "order": order}
-        return {**at, "processes": workers + 1, **self.settings()}
+        """The parameters of the Results of each variant, beside the settings."""
+        return [
+            {"format": format, "workers": workers, "cache": cache, "order": order, "processes": workers + 1}
+            for format, workers, cache, order in itertools.product(FORMATS, self.workers, CACHES, self.orders)
+        ]
 
     def _costs(self, results: Sequence[Result], cache: str) -> Costs:
+        mine = select(self.mine(results), cache=cache, order=self.orders[0])
+
         def median(format: str, workers: int, quantity: str, component: str = "") -> float:
-            at = self._variant(format, workers, cache, self.orders[0])
-            found = [one.value for one in select(results, quantity, **at) if one.component == component]
+            same = select(mine, quantity, format=format, workers=workers)
+            found = [one.value for one in same if one.component == component]
             if not found:
                 raise ValueError(
                     f"There is no {quantity} of {format} with {workers} workers, {cache}: measure it."
@@ -151,14 +133,4 @@ class ReadSamples(Experiment):
         at_once = median("array", few, "time") - few * start
         cores = results[0].environment["cores"]
         handing = min(at_once * min(few, cores) - alone, at_once, (at_once * cores - alone) / 2)
-        return Costs(opening, bandwidth, decode, start, max(0.0, handing) / self.batches)
-
-    def _time(self, costs: Costs, point: Mapping[str, Any], cores: int) -> float:
-        opens = self.samples if point["format"] == "files" else max(1, point["workers"])
-        size = 2 * self.length
-        if (point["format"], point["order"]) == ("hdf5", "at random"):
-            size *= formats.CHUNK  # a sample comes with its whole chunk
-        return loading_time(
-            costs, samples=self.samples, batches=self.batches, opens=opens, size=size * self.samples,
-            workers=point["workers"], cores=cores,
-        )  # fmt: skip
+        return Costs(opening, bandwidth, decode, start, max(0.0, handing) / -(-self.samples // self.batch))

@@ -1,17 +1,11 @@
-"""The experiment of lesson 05: tokenise the corpus on 1, 2, 4 ... nodes, and see what each node is worth.
-
-experiment = ScaleOut(nodes=(1, 2, 4))
-results = experiment.measure(pool)              # really runs; checks the tokens against a serial run
-calibration = experiment.fit(results)           # Amdahl and USL, where the points identify them
-more = experiment.predict(None, calibration)    # what the fitted laws say about nodes nobody has
-"""
+"""The experiment of lesson 05: tokenise the corpus on 1, 2, 4 ... nodes, and see what each node is worth."""
 
 import contextlib
 import functools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from hpclab import checks, corpus
@@ -27,8 +21,6 @@ from hpclab.models.storage import Reading, Store
 from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.timing import Sample, Stopwatch
 from hpclab.trace import Event, Trace
-
-NAME = "scale out"
 
 
 class WrongTokens(RuntimeError):
@@ -57,20 +49,15 @@ class ScaleOut(Experiment):
     """`nodes` are the points of a sweep, each `repeats` times. With a `store` the text lies on that emulated
     store, each chunk in stripes over all of its servers; else where the environment's files are."""
 
-    corpus_bytes: int = 8 * 2**20
-    chunk_bytes: int = 256 * 2**10
-    nodes: tuple[int, ...] = (1, 2, 4)
-    repeats: int = 1
-    store: Store | None = None
+    NAME = "scale out"
+    corpus_bytes: int = checks.field(checks.integer, 8 * 2**20, low=SMALLEST_LIMIT, high=2**36, unit="bytes")
+    chunk_bytes: int = checks.field(checks.integer, 256 * 2**10, low=4096, high=2**30, unit="bytes")
+    nodes: tuple[int, ...] = checks.field(counts, (1, 2, 4))
+    repeats: int = checks.field(checks.integer, 1, low=1, high=100)
+    store: Store | None = checks.field(
+        checks.instance, None, of=Store | None, called="a Store, such as Store((Server(4e6),))"
+    )
     on_pool: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.store is not None:
-            checks.instance("store", self.store, Store, "a Store, such as Store((Server(4e6),))")
-        checks.integer("corpus_bytes", self.corpus_bytes, SMALLEST_LIMIT, 2**36, "bytes")
-        checks.integer("chunk_bytes", self.chunk_bytes, 4096, 2**30, "bytes")
-        checks.integer("repeats", self.repeats, 1, 100)
-        object.__setattr__(self, "nodes", counts("nodes", self.nodes))
 
     def prepare(self) -> tuple[corpus.Corpus, corpus.Tokeniser, list[corpus.Chunk]]:
         """The corpus, the tokeniser trained on it, and the chunks: one task each. Made once per size."""
@@ -121,11 +108,22 @@ class ScaleOut(Experiment):
         return Calibration(laws.fit_law(Amdahl, mine, "nodes"), laws.fit_law(USL, mine, "nodes"))
 
     def predict(
-        self, machine: Machine | None, calibration: Calibration, nodes: Sequence[int] = laws.AT
-    ) -> Results:
-        """The speedup that each fitted law gives at `nodes` nodes; see `laws.predict`."""
+        self, machine: Machine | None, calibration: Calibration,
+        nodes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    ) -> Results:  # fmt: skip
+        """The speedup that each fitted law gives at `nodes` nodes: processes of `machine`, whose cores bound
+        it, or with None each with a core of its own."""
         checks.instance("calibration", calibration, Calibration, "what fit() returned")
-        return laws.predict(machine, vars(calibration), "nodes", NAME, nodes, **self.settings())
+        cores = checks.instance("machine", machine, Machine).cores.whole if machine is not None else 4096
+        asked, results = checks.integers("number of nodes", nodes, 1, 4096), Results()
+        for law in (calibration.amdahl, calibration.usl):
+            if isinstance(law, Fit):
+                said = law.predict([min(count, cores) for count in asked], self.NAME, "nodes")
+                results += [
+                    replace(one, parameters={"nodes": count, **self.settings()})
+                    for count, one in zip(asked, said, strict=True)
+                ]
+        return results
 
     def knee(self) -> float:
         """Modelled: how many nodes the store's servers can feed; infinity without one.
@@ -158,27 +156,23 @@ class ScaleOut(Experiment):
             yield files, f"the text lies on {condition}"
 
     def _results(
-        self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample, condition: str
-    ) -> list[Result]:
+        self, pool: Pool, nodes: int, repeat: int, run: Trace, whole: Trace, sample: Sample,
+        condition: str,
+    ) -> list[Result]:  # fmt: skip
         """What one repeat showed: its map `run`, and the `whole` of it with the wait for its nodes."""
         serial, jobs = self.serial(), [worker.job_id for worker in pool.workers() if worker.job_id]
         where = environment(sample, pool, tokens=serial.fingerprint, jobs=jobs)
-        result = functools.partial(
-            Result, NAME, origin=Origin.EMULATED if condition else Origin.MEASURED, condition=condition,
-            run=new_run_id(), repeat=repeat, parameters={"nodes": nodes, **self.settings()},
-            environment=where,
-        )  # fmt: skip
-        found = [
-            result("elapsed", whole.makespan), result("cpu", sample.cpu),
-            *(result("rank-seconds", seconds, component=part) for part, seconds in whole.bars().items()),
-        ]  # fmt: skip
+        at, of = {"nodes": nodes}, {"run": new_run_id(), "repeat": repeat, "environment": where}
+        values: dict[Any, float] = {"elapsed": whole.makespan, "cpu": sample.cpu}
         if not (condition and where["shared"]):  # there it would be a second emulated one, of shared cores
-            found.insert(0, result("makespan", run.makespan))
+            values = {"makespan": run.makespan} | values
+        values |= {("rank-seconds", part): seconds for part, seconds in whole.bars().items()}
+        found = self.made(values, at, condition=condition, **of)
         if where["shared"]:
             alone = [sum(serial.cpu[file.name] for file in chunk.files) for chunk in self.prepare()[2]]
             seconds = replay.own_cores(pool.tasks, run, alone, self.store)
             both = "; ".join(filter(None, (replay.CONDITION, condition)))
-            found.append(result("makespan", seconds, origin=Origin.EMULATED, condition=both))
+            found += self.made({"makespan": seconds}, at, condition=both, **of)
         return found
 
 

@@ -1,16 +1,9 @@
-"""Clients that read from an emulated striped store at once, measured and predicted.
-
-store = Store((Server(50e6),) * 4, metadata=1000, link=100e6)
-spec = StripedReads(store, Reading(clients=4, files=8, size=2**20))
-results = spec.measure()                    # starts the store, fills it, and reads: emulated
-spec.predict(None, spec.fit(results))       # the model of the same store; nothing is fitted
-"""
+"""The experiment of lesson 07: clients that read from an emulated striped store at once."""
 
 import functools
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +11,10 @@ from typing import Any
 from hpclab import checks
 from hpclab.cluster.host import processes
 from hpclab.experiments.experiment import Experiment, Points, Progress, environment
-from hpclab.models.storage import Reading, Store, predict
-from hpclab.results import Origin, Result, Results, new_run_id, select
+from hpclab.models.storage import Reading, Store
 from hpclab.storage.file_system import StripedFileSystem
 from hpclab.storage.striped import MOST_MEMORY, StripedStore, condition
 from hpclab.timing import Sample, Stopwatch, total
-
-NAME = "striped reads"
 
 
 @dataclass(frozen=True)
@@ -32,14 +22,13 @@ class StripedReads(Experiment):
     """`reading` from `store`, both as the model has them, `repeats` times; a client has one stream. All files
     lie in the servers' memory: together they are at most half of MOST_MEMORY."""
 
-    store: Store
-    reading: Reading
-    repeats: int = 3
+    NAME = "striped reads"
+    store: Store = checks.field(checks.instance, of=Store)
+    reading: Reading = checks.field(checks.instance, of=Reading)
+    repeats: int = checks.field(checks.integer, 3, low=1, high=100)
 
     def __post_init__(self) -> None:
-        checks.instance("store", self.store, Store)
-        checks.instance("reading", self.reading, Reading)
-        checks.integer("repeats", self.repeats, 1, 100)
+        super().__post_init__()
         checks.integer("clients, processes of this machine,", self.reading.clients, 1, 32)
         checks.integer("files of all clients", self.reading.clients * self.reading.files, 1, 10_000)
         checks.integer("size", self.reading.size, 1, MOST_MEMORY, "bytes")
@@ -73,19 +62,10 @@ class StripedReads(Experiment):
                 ended, samples, late = zip(*found, strict=True)
                 seconds = max(ended) - begin
                 facts = environment(total(samples), late=max(late) / seconds)
-                of = {"condition": condition(store), "environment": facts}
-                yield self._results(seconds, Origin.EMULATED, repeat, **of)
+                values = {"time": seconds, "bandwidth": reading.bytes / seconds}
+                of = {"repeat": repeat, "condition": condition(store), "environment": facts}
+                yield self.made(values, {}, **of)
                 report("reading", repeat + 1, self.repeats)
-
-    def fit(self, results: Sequence[Result]) -> Store:
-        """The store itself: its rates are stated, so nothing is fitted."""
-        select(results)
-        return self.store
-
-    def predict(self, machine: Any, calibration: Store) -> Results:
-        """The same quantities from the model of the store `calibration`; `machine` is not looked at."""
-        forecast = predict(calibration, self.reading)
-        return self._results(forecast.seconds, Origin.MODELLED, source=f"bound: {forecast.bound}")
 
     def settings(self) -> dict[str, Any]:
         reading = self.reading
@@ -93,11 +73,6 @@ class StripedReads(Experiment):
             "store": str(self.store), "clients": reading.clients, "files": reading.files,
             "bytes": reading.size, "stripes": reading.stripes, "stripe_size": reading.stripe_size,
         }  # fmt: skip
-
-    def _results(self, seconds: float, origin: Origin, repeat: int = 0, **more: Any) -> Results:
-        run, values = new_run_id(), {"time": seconds, "bandwidth": self.reading.bytes / seconds}
-        more["parameters"] = self.settings()
-        return Results(Result(NAME, name, values[name], origin, run, repeat, **more) for name in values)
 
 
 def _read(begin: float, client: StripedFileSystem, names: list[str]) -> tuple[float, Sample, float]:

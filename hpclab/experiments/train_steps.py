@@ -1,11 +1,4 @@
-"""The experiment of lesson 08: train on 1, 2, 4 ... ranks, and see what a step consists of.
-
-experiment = TrainSteps(ranks=(1, 2, 4))
-results = experiment.measure(pool)                 # really trains
-costs = experiment.fit(results)                    # seconds of a step's parts, at each number of ranks
-over = replace(experiment, link=Link(125e6))
-over.predict(None, costs)                          # before it is run: the same over a link of 1 Gb/s
-"""
+"""The experiment of lesson 08: train on 1, 2, 4 ... ranks, and see what a step consists of."""
 
 import contextlib
 import functools
@@ -33,7 +26,6 @@ from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.units import format_seconds
 from hpclab.workloads import gpt
 
-NAME = "train steps"
 SMALL = Transformer(layers=4, hidden=128, heads=4, sequence=64, vocabulary=4096, tied=False)
 """The course's language model as lessons train it: 1.85 million parameters, 7.4 MB of gradients."""
 SUMMED = (*PARTS, "idle")
@@ -55,27 +47,21 @@ class TrainSteps(Experiment):
     """`batch` samples: of each rank ("weak" scaling) or of all together ("strong"); `bucket` in bytes; `link`
     None is this machine's own, else emulated, as is a `store` on which the tokens lie, else on the disk."""
 
-    ranks: tuple[int, ...] = (1, 2, 4)
-    scaling: str = "weak"
-    batch: int = 8
-    bucket: int = 2**20
-    overlap: bool = True
-    link: Link | None = None
-    store: Store | None = None
-    steps: int = 6
-    repeats: int = 1
+    NAME = "train steps"
+    ranks: tuple[int, ...] = checks.field(counts, (1, 2, 4))
+    scaling: str = checks.field(checks.choice, "weak", allowed=("weak", "strong"))
+    batch: int = checks.field(checks.integer, 8, low=1, high=2**16)
+    bucket: int = checks.field(checks.integer, 2**20, low=1, high=2**40)
+    overlap: bool = checks.field(checks.instance, True, of=bool, called="True or False")
+    link: Link | None = checks.field(checks.instance, None, of=Link | None, called="a Link")
+    store: Store | None = checks.field(checks.instance, None, of=Store | None, called="a Store")
+    steps: int = checks.field(checks.integer, 6, low=1, high=10_000)
+    repeats: int = checks.field(checks.integer, 1, low=1, high=100)
     shape: Transformer = SMALL
     on_pool: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ranks", counts("ranks", self.ranks))
-        checks.choice("scaling", self.scaling, ("weak", "strong"))
-        checks.instance("overlap", self.overlap, bool, "True or False")
-        for name, most in (("batch", 2**16), ("bucket", 2**40), ("steps", 10_000), ("repeats", 100)):
-            checks.integer(name, getattr(self, name), 1, most)
-        for name, kind in (("link", Link), ("store", Store)):
-            if getattr(self, name) is not None:
-                checks.instance(name, getattr(self, name), kind)
+        super().__post_init__()
         for ranks in self.ranks if self.scaling == "strong" else ():
             if self.batch % ranks:
                 raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {self.batch}.")
@@ -136,8 +122,9 @@ class TrainSteps(Experiment):
         source, found = "a step on this machine" if machine is None else machine.title, Results()
         for count in counts("ranks", ranks or self.ranks, 1, 2**20):
             parts = self._here(calibration or {}, count) if machine is None else self._there(machine, count)
-            seconds = sum(parts[name] for name in SUMMED)
-            found += self._of_step(seconds, parts, count, origin=Origin.MODELLED, source=source)
+            values = {"makespan": sum(parts[name] for name in SUMMED), **_by_component(parts)}
+            at = {"ranks": count, "samples": self.samples(count)}
+            found += self.made(values, at, origin=Origin.MODELLED, source=source)
         return found
 
     def gradients(self) -> tuple[list[int], list[float]]:
@@ -189,15 +176,6 @@ class TrainSteps(Experiment):
             "optimizer": optimizer, "idle": 0.0, "hidden": step.hidden["gradients"],
         }  # fmt: skip
 
-    def _of_step(self, seconds: float, parts: Mapping[str, float], ranks: int, **of: Any) -> list[Result]:
-        """The "makespan" of a step on so many ranks, and the "seconds" of its `parts`."""
-        rows = [("makespan", "", seconds), *(("seconds", name, value) for name, value in parts.items())]
-        of = {"parameters": self._point(ranks), **of}
-        return [Result(NAME, quantity, value, component=name, **of) for quantity, name, value in rows]
-
-    def _point(self, ranks: int) -> dict[str, Any]:
-        return {"ranks": ranks, **self.settings(), "samples": self.samples(ranks)}
-
     def _results(self, trained: list[Trained], pool: Pool, repeat: int, far: str) -> list[Result]:
         """What one repeat showed; the parts are those of the step that took the median time."""
         ranks, link = len(trained), self.link
@@ -214,16 +192,15 @@ class TrainSteps(Experiment):
         where = environment(sample := timing.total(rank.sample for rank in trained), pool)
         # Seconds without a core, beyond those that ranks take turns on the cores, say that others had them.
         late = sample.waited / sample.wall - max(0.0, 1 - where["cores"] / ranks) * where["shared"]
-        of: dict[str, Any] = {
-            "origin": Origin.EMULATED if condition else Origin.MEASURED, "condition": condition,
-            "run": new_run_id(), "repeat": repeat, "environment": where | {"late": max(0.0, late)},
-        }  # fmt: skip
-        found, tokens = self._of_step(seconds, parts, ranks, **of), self.samples(ranks) * self.shape.sequence
-        at = self._point(ranks)
-        found.append(Result(NAME, "tokens per second", tokens / seconds, parameters=at, **of))
+        of: dict[str, Any] = {"run": new_run_id(), "repeat": repeat, "condition": condition}
+        of["environment"] = where | {"late": max(0.0, late)}
+        at = {"ranks": ranks, "samples": self.samples(ranks)}
+        tokens = at["samples"] * self.shape.sequence
+        values = {"makespan": seconds, **_by_component(parts), "tokens per second": tokens / seconds}
+        found = self.made(values, at, **of)
         for number, losses in enumerate(zip(*(rank.losses for rank in trained), strict=True)):
             when = {"step": number, "elapsed": trained[0].elapsed[number], "tokens": tokens * (number + 1)}
-            found.append(Result(NAME, "loss", statistics.fmean(losses), parameters=at | when, **of))
+            found += self.made({"loss": statistics.fmean(losses)}, at | when, **of)
         return found
 
     @contextlib.contextmanager
@@ -235,6 +212,10 @@ class TrainSteps(Experiment):
             return
         with on_store(self.store, {"tokens": tokens.tobytes()}) as (files, condition):
             yield files, "tokens", f"the tokens lie on {condition}"
+
+
+def _by_component(parts: Mapping[str, float]) -> dict[Any, float]:
+    return {("seconds", name): seconds for name, seconds in parts.items()}
 
 
 def _wall(step: Iterable[TrainedStep]) -> float:

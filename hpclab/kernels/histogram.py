@@ -72,12 +72,8 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 
-def _striding(shape):
-    return line(shape[0], THREADS, 1, BLOCKS)
-
-
 STEPS = (
-    Variant("global atomics", global_atomics, PROBLEM, lambda shape: line(shape[0], THREADS), registers=10),
-    Variant("shared counters", shared_counters, PROBLEM, _striding, registers=28, shared=1024),
-    Variant("warp counters", warp_counters, PROBLEM, _striding, registers=31, shared=8192),
+    Variant("global atomics", global_atomics, PROBLEM, lambda n: line(n[0], THREADS), registers=10),
+    Variant("shared counters", shared_counters, PROBLEM, lambda n: line(n[0], THREADS, 1, BLOCKS), 28, 1024),
+    Variant("warp counters", warp_counters, PROBLEM, lambda n: line(n[0], THREADS, 1, BLOCKS), 31, 8192),
 )

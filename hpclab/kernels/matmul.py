@@ -139,17 +139,13 @@ PROBLEM = _problem("matrix multiply", numpy.float32)
 PROBLEM_FLOAT16 = _problem("matrix multiply, float16 inputs", numpy.float16)
 
 
-def _by_tiles(shape):
-    return tiles((shape[0], shape[2]), TILE, TILE)
-
-
 def _by_squares(shape):
     return (blocks(shape[2], SIDE), blocks(shape[0], SIDE)), (THREADS,)
 
 
 STEPS = (
-    Variant("naive", naive, PROBLEM, _by_tiles, registers=28),
-    Variant("shared tiles", shared_tiles, PROBLEM, _by_tiles, registers=32, shared=2048),
+    Variant("naive", naive, PROBLEM, lambda n: tiles((n[0], n[2]), TILE, TILE), registers=28),
+    Variant("shared tiles", shared_tiles, PROBLEM, lambda n: tiles((n[0], n[2]), TILE, TILE), 32, 2048),
     Variant("register-blocked", register_blocked, PROBLEM, _by_squares, registers=122, shared=8320),
     Variant("float16 inputs", register_blocked, PROBLEM_FLOAT16, _by_squares, registers=118, shared=8320),
 )  # fmt: skip

@@ -93,15 +93,8 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 
-def _an_item_each(shape):
-    return line(shape[0], THREADS)
-
-
 STEPS = (
-    Variant("atomic", atomic, PROBLEM, _an_item_each, registers=10),
-    Variant("shared tree", shared_tree, PROBLEM, _an_item_each, registers=14, shared=1024),
-    Variant(
-        "warp shuffle", shuffled, PROBLEM, lambda shape: line(shape[0], THREADS, 4, BLOCKS),
-        registers=28, shared=32,
-    ),
-)  # fmt: skip
+    Variant("atomic", atomic, PROBLEM, lambda n: line(n[0], THREADS), registers=10),
+    Variant("shared tree", shared_tree, PROBLEM, lambda n: line(n[0], THREADS), registers=14, shared=1024),
+    Variant("warp shuffle", shuffled, PROBLEM, lambda n: line(n[0], THREADS, 4, BLOCKS), 28, shared=32),
+)

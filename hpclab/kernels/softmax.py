@@ -132,12 +132,8 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 
-def _a_block_each(shape):
-    return (blocks(shape[0], 1),), (THREADS,)
-
-
 STEPS = (
-    Variant("naive", naive, PROBLEM, lambda shape: line(shape[0], THREADS), registers=32),
-    Variant("block per row", block_per_row, PROBLEM, _a_block_each, registers=42, shared=1024),
-    Variant("online", online, PROBLEM, _a_block_each, registers=32, shared=64),
+    Variant("naive", naive, PROBLEM, lambda n: line(n[0], THREADS), registers=32),
+    Variant("block per row", block_per_row, PROBLEM, lambda n: ((blocks(n[0], 1),), (THREADS,)), 42, 1024),
+    Variant("online", online, PROBLEM, lambda n: ((blocks(n[0], 1),), (THREADS,)), 32, shared=64),
 )

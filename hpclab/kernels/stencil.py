@@ -95,14 +95,10 @@ PROBLEM = Problem(
 
 
 STEPS = (
-    Variant("naive", naive, PROBLEM, lambda shape: tiles(shape, HIGH, WIDE), registers=18),
-    Variant(
-        "tiled", tiled, PROBLEM, lambda shape: tiles((shape[0] - 2, shape[1] - 2), HIGH, WIDE),
-        registers=30, shared=1360,
-    ),
+    Variant("naive", naive, PROBLEM, lambda n: tiles(n, HIGH, WIDE), registers=18),
+    Variant("tiled", tiled, PROBLEM, lambda n: tiles((n[0] - 2, n[1] - 2), HIGH, WIDE), 30, shared=1360),
     Variant(
         "register column", register_column, PROBLEM,
-        lambda shape: ((blocks(shape[1], WIDE * HIGH), blocks(shape[0] - 2, STRIP)), (WIDE * HIGH,)),
-        registers=34,
+        lambda n: ((blocks(n[1], WIDE * HIGH), blocks(n[0] - 2, STRIP)), (WIDE * HIGH,)), registers=34,
     ),
 )  # fmt: skip

@@ -70,13 +70,8 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 
-def _by_tiles(shape):
-    grid, _ = tiles(shape, TILE, TILE)
-    return grid, (TILE, ROWS)
-
-
 STEPS = (
-    Variant("naive", naive, PROBLEM, lambda shape: tiles(shape, ROWS, TILE), registers=20),
-    Variant("tiled", tiled, PROBLEM, _by_tiles, registers=32, shared=4096),
-    Variant("padded", padded, PROBLEM, _by_tiles, registers=32, shared=4224),
+    Variant("naive", naive, PROBLEM, lambda n: tiles(n, ROWS, TILE), registers=20),
+    Variant("tiled", tiled, PROBLEM, lambda n: (tiles(n, TILE, TILE)[0], (TILE, ROWS)), 32, shared=4096),
+    Variant("padded", padded, PROBLEM, lambda n: (tiles(n, TILE, TILE)[0], (TILE, ROWS)), 32, shared=4224),
 )

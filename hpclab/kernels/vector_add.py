@@ -61,10 +61,7 @@ PROBLEM = Problem(
 )  # fmt: skip
 
 STEPS = (
-    Variant("strided", strided, PROBLEM, lambda shape: line(shape[0], THREADS, EACH), registers=25),
-    Variant("coalesced", coalesced, PROBLEM, lambda shape: line(shape[0], THREADS), registers=15),
-    Variant(
-        "grid-stride", grid_stride, PROBLEM, lambda shape: line(shape[0], THREADS, AHEAD, BLOCKS),
-        registers=32,
-    ),
-)  # fmt: skip
+    Variant("strided", strided, PROBLEM, lambda n: line(n[0], THREADS, EACH), registers=25),
+    Variant("coalesced", coalesced, PROBLEM, lambda n: line(n[0], THREADS), registers=15),
+    Variant("grid-stride", grid_stride, PROBLEM, lambda n: line(n[0], THREADS, AHEAD, BLOCKS), registers=32),
+)

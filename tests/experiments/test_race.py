@@ -41,9 +41,8 @@ def test_algorithms_and_ways_are_measured_in_turns(pool):
     found, change = around_crossover(pool, times)
     assert change == pytest.approx(8e4, rel=2e-3)
     assert [one.parameters["algorithm"] for one in found[::12]] == 2 * [*times]
-    assert (
-        min(one.parameters["bytes"] for one in found) < change < max(one.parameters["bytes"] for one in found)
-    )
+    sizes = [one.parameters["bytes"] for one in found]
+    assert min(sizes) < change < max(sizes)
     assert around_crossover(pool, times, known=False)[1] is None
     ways = in_turns(pool, lambda way: (way, timing.repeat(int, repeats=1)[0]), (3, 2))
     assert [(way, value[0], isinstance(doubt, str)) for way, (value, doubt) in ways.items()] == [

@@ -12,7 +12,7 @@ from hpclab.experiments import scale_out
 from hpclab.experiments.replay import CONDITION
 from hpclab.experiments.scale_out import ScaleOut, Serial, WrongTokens
 from hpclab.machine import probe
-from hpclab.models.scaling import USL, Amdahl, Fit, NoCurve
+from hpclab.models.scaling import USL, Amdahl, NoCurve
 from hpclab.models.storage import Server, Store
 from hpclab.results import Origin, Result, select
 from hpclab.trace import COMPONENTS, UNEXPLAINED
@@ -93,24 +93,13 @@ def points(law: Amdahl | USL, nodes: tuple[int, ...], origin: Origin) -> list[Re
 def test_nodes_on_other_machines_are_fitted_whatever_this_machines_cores() -> None:
     far = points(Amdahl(0.2), (1, 2, 4, 8), Origin.MEASURED)
     calibration = SMALL.fit([replace(r, environment={"shared": False, "cores": 1}) for r in far])
-    assert isinstance(calibration.usl, Fit)
     assert calibration.usl.law.contention == pytest.approx(0.2, abs=1e-6)  # type: ignore[union-attr]
-
-
-def test_too_few_points_and_points_of_another_chunk_size_give_no_curve_but_a_reason() -> None:
-    emulated = points(USL(0.1, 0.01), (1, 2, 4), Origin.EMULATED)
-    calibration = SMALL.fit(emulated)
-    assert isinstance(calibration.amdahl, Fit)
-    assert isinstance(calibration.usl, NoCurve)
-    assert "takes 4 different numbers" in calibration.usl.reason
-    other = replace(SMALL, chunk_bytes=2**20).fit(emulated)
-    assert isinstance(other.amdahl, NoCurve)
-    assert SMALL.predict(None, other) == []
 
 
 def test_predictions_are_modelled_name_their_runs_and_stop_at_a_machines_cores() -> None:
     emulated = points(Amdahl(0.1), (1, 2, 4), Origin.EMULATED)
     calibration = SMALL.fit(emulated)
+    assert "takes 4 different numbers" in calibration.usl.reason  # type: ignore[union-attr]
     free = {r.parameters["nodes"]: r for r in SMALL.predict(None, calibration, (1, 8, 1000))}
     assert free[8].value == pytest.approx(8 / 1.7)
     assert all(r.origin is Origin.MODELLED and r.condition == "stated" for r in free.values())
@@ -120,3 +109,6 @@ def test_predictions_are_modelled_name_their_runs_and_stop_at_a_machines_cores()
     bound = SMALL.predict(here, calibration, (cores, cores + 3))
     assert [r.parameters["nodes"] for r in bound] == [cores, cores + 3]
     assert bound[0].value == bound[1].value
+    other = replace(SMALL, chunk_bytes=2**20).fit(emulated)
+    assert isinstance(other.amdahl, NoCurve)
+    assert SMALL.predict(None, other) == []

@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from hpclab.experiments.striped_reads import StripedReads
-from hpclab.models.storage import Reading, Server, Store, predict
+from hpclab.models.storage import Reading, Server, Store
 from hpclab.results import Origin, select
 from hpclab.storage.striped import StripedStore, condition
 from tests.conftest import until
@@ -28,14 +28,6 @@ def test_every_client_reads_its_own_files_from_where_the_model_has_them(monkeypa
     assert [one.value for one in rates] == pytest.approx([6 * 3 * 4096 / one.value for one in times])
     assert {one.origin for one in found} == {Origin.EMULATED}
     assert {one.condition for one in found} == {condition(STORE)}
-
-
-def test_what_it_predicts_is_the_model_of_the_same_store():
-    spec = StripedReads(STORE, Reading(clients=2, files=8, size=2**20))
-    time, bandwidth = spec.predict(None, spec.fit([]))
-    forecast = predict(STORE, spec.reading)
-    assert (time.value, bandwidth.value) == (forecast.seconds, forecast.bandwidth)
-    assert time.source == f"bound: {forecast.bound}"
 
 
 def test_a_client_that_fails_ends_it_and_leaves_nothing(monkeypatch):

@@ -10,8 +10,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from hpclab.kernels.tracer import hazards
-from hpclab.kernels.tracer.findings import Findings
+from hpclab.kernels.tracer.findings import Findings, races_within_block
 from hpclab.kernels.tracer.lanes import Mask, spread
 from hpclab.kernels.tracer.recorder import UNNAMED, Access, Cells, Memory, Recorder, View, whole
 from hpclab.models.gpu_memory import WARP
@@ -109,7 +108,7 @@ class Block:
 
     def end_epoch(self) -> None:
         """Look for races among the accesses since the last barrier."""
-        hazards.within_block(self.recorder.accesses[self._epoch_began :], self.index, self.findings)
+        races_within_block(self.recorder.accesses[self._epoch_began :], self.index, self.findings)
         self._epoch_began = len(self.recorder.accesses)
 
     def _cells(self, view: View, index: Index, mask: Mask, line: int, verb: str) -> tuple[Cells, Mask]:
