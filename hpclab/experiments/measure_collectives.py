@@ -23,14 +23,14 @@ from hpclab.models import latency_bandwidth
 from hpclab.models.communication import Place, predict
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
-from hpclab.parallel import mpi_launch, operations, sweep
+from hpclab.parallel import mpi_launch, sweep
 from hpclab.quality import doubt
 from hpclab.results import Origin, Result, Results, new_run_id, select
 from hpclab.timing import Sample
 
 NAME = "measure collectives"
 LIBRARIES = ("gloo", "nccl", "mpi")
-KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
+KINDS = (*schedules.COLLECTIVES, *sweep.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
 _WARMUP = 2  # repeats that are not counted
 Calibration = Mapping[int, Place | NoCurve]
@@ -65,7 +65,7 @@ class MeasureCollective(Experiment):
         object.__setattr__(self, "ranks", counts("ranks", self.ranks, 2, 1024))
         checks.integer("repeats", self.repeats, 1, 1000)
         checks.number("timeout", self.timeout, 0.5, 86400, "seconds")
-        if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
+        if self.collective in sweep.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
             raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
         if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
             schedules.collective(
@@ -147,7 +147,7 @@ class MeasureCollective(Experiment):
             if self.collective == "ping_pong":
                 seconds = of_ranks[0][2] / 2
             elif self.collective == "stream":
-                seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
+                seconds = of_ranks[0][2] / sweep.window(size // sweep.ITEM)
             of: dict[str, Any] = {
                 "parameters": self.settings() | {"ranks": ranks, "bytes": size},
                 "environment": where | Sample(wall, cpu, waited).facts(),

@@ -1,7 +1,5 @@
-"""A link of stated speed between ranks of one machine, which have none: what it measures is *emulated*.
-
-The all-reduce is a real one, by gloo or NCCL. Its result is handed out when the emulated link would have
-brought it, or when it is really there, whichever is later; nobody uses a core to wait for that.
+"""A link of stated speed between ranks of one machine: what goes over it is *emulated*. The all-reduce is a
+real one; its result is handed out when the link would have brought it, or when it is there, if that is later.
 """
 
 import time
@@ -42,10 +40,7 @@ class Message(NamedTuple):
 
 
 class Wire:
-    """All-reduces of `group` over `link`, one after the other; at the machine's own speed where it is None.
-
-    `messages` are those that have arrived.
-    """
+    """All-reduces over `link` (None: the machine's own), one after the other; `messages` have arrived."""
 
     def __init__(self, link: Link | None = None, group: Any = None):
         self.link, self.group, self.ranks = link, group, dist.get_world_size(group)

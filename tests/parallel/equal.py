@@ -22,11 +22,11 @@ from hpclab.parallel import context, data, experts, pipeline, sequence, sharded,
 from hpclab.parallel.link import Link
 from hpclab.parallel.memory_by_kind import here
 from hpclab.parallel.volume import Volume
-from hpclab.workloads import digits, gpt
+from hpclab.workloads import gpt
 
 SHAPE = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
 ODD = Transformer(layers=2, hidden=32, heads=4, sequence=8, vocabulary=33)  # its shards need padding
-DEEP = {tied: Transformer(8, 16, 2, 8, 32, tied=tied) for tied in (False, True)}
+DEEP = Transformer(8, 16, 2, 8, 32, tied=False)
 STEPS, BATCH, SIZE, LINK = 3, 8, 20_000, Link(1e9, 1e-3)  # SIZE: bytes of a bucket; models have several
 EXPERTS = 8
 adam, sgd = partial(torch.optim.AdamW, lr=1e-2), partial(torch.optim.SGD, lr=0.5, foreach=False)
@@ -43,20 +43,11 @@ def language(shape, larger=1, top=0, device="cpu"):
     return model, lambda step: [one.to(device) for one in gpt.batches(tokens, BATCH, shape.sequence, step)]
 
 
-def handwriting(device="cpu"):
-    random = torch.Generator().manual_seed(1)
-    images = torch.rand(STEPS, BATCH, 1, 8, 8, generator=random).double().to(device)
-    answers = torch.randint(10, (STEPS, BATCH), generator=random).to(device)
-    return digits.ConvNet(8).double().to(device), lambda step: (images[step], answers[step])
-
-
 PROBLEMS = {  # a model with its batches, the optimizer, and how much may differ
-    "digits": (handwriting, adam, 1e-9),
     "odd": (partial(language, ODD), adam, 1e-9),
     "gpt": (partial(language, SHAPE, 5), sgd, 1e-10),
     **{f"top {top}": (partial(language, SHAPE, 5, top), sgd, 1e-10) for top in (1, 2)},
-    "deep": (partial(language, DEEP[False]), sgd, 1e-12),
-    "tied": (partial(language, DEEP[True]), sgd, 1e-12),
+    "deep": (partial(language, DEEP), sgd, 1e-12),
 }
 
 
@@ -142,21 +133,8 @@ def in_pipeline(plan, table, stages):
 
     def step(inputs, targets):
         value = pipeline.run(plan, stages, mine(inputs, column), mine(targets, column), share, row)
-        pipeline.sum_tied(stages, row)
         sequence.sum_gradients(stages.parameters(), column)
         return value / plan.ranks
-
-    return step
-
-
-def in_torchs_pipeline(plan, stages):
-    schedule = pipeline.library(plan, stages)
-
-    def step(inputs, targets):
-        losses = []  # of each micro-batch, on the last rank
-        schedule.step(inputs, target=targets, losses=losses)
-        pipeline.sum_tied(stages)
-        return sum(losses) / plan.micro_batches
 
     return step
 
@@ -221,9 +199,8 @@ def check(device="cpu"):
         if sent != says:
             wrong.append(f"{name}: sent {sent}, not {says}")
 
-    for problem in ("digits", "odd"):
-        for name, way in AVERAGES.items():
-            compare(name, problem, way)
+    for name, way in AVERAGES.items():
+        compare(name, "odd", way)
     for stage in (1, 2, 3):
         zero = partial(sharded.Zero, stage=stage, optimizer=adam)
         compare(f"ZeRO-{stage}", "odd", averaged, optimizer=zero)
@@ -244,10 +221,7 @@ def check(device="cpu"):
     for name, chunks in (("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 2)):
         plan = schedules.pipeline(name, ranks, 4, chunks)
         stages, way = partial(Stages, plan, None), partial(in_pipeline, plan, all_ranks)
-        compare(f"{name}, tied", "tied", way, stages)
-        if ranks == 2:
-            compare(name, "deep", way, stages)
-            compare(f"{name} by torch", "tied", partial(in_torchs_pipeline, plan), stages)
+        compare(name, "deep", way, stages)
 
     table = init_device_mesh(device, (ranks // 2, 2), mesh_dim_names=("data", "tensor"))
     row, column = groups(table)
@@ -258,7 +232,7 @@ def check(device="cpu"):
 
     compare("FSDP2, DTensor", "gpt", partial(averaged, group=column), both)
     plan = schedules.pipeline("1F1B", 2, 4)
-    compare("data, pipeline", "tied", partial(in_pipeline, plan, table), partial(Stages, plan, row))
+    compare("data, pipeline", "deep", partial(in_pipeline, plan, table), partial(Stages, plan, row))
 
     even, batch = PROBLEMS["top 1"][0](device=device)
     for block in experts.spread(even).blocks:
