@@ -2,14 +2,14 @@
 
     python -m hpclab.storage.server PARENT BANDWIDTH OPERATIONS CAPACITY
 
-It reads its key from standard input, prints its port, keeps what it is given in memory, and ends when PARENT
-is no longer its parent. A connection says the key, then asks one thing after another:
+It reads its key from standard input, prints its port, and ends when PARENT is no longer its parent. A
+connection says the key, then asks one thing after another:
 
     request    a line of JSON {"do": ..., "asked": ..., ...}, and what is to be written
     answer     a line "errno or 0, length", that many bytes, and a line with the moment when it was due
 
-"asked" is the moment, on this machine's monotonic clock, from which a request counts; null: no rate holds. It
-may lie BEHIND seconds in the past, for what is lost by these programs and not by what they emulate.
+"asked" is the moment, on this machine's monotonic clock, from which a request counts, at most BEHIND seconds
+ago, for what is lost by these programs and not by what they emulate; null: no rate holds.
 """
 
 import errno
@@ -28,17 +28,14 @@ from typing import Any
 
 PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests get equal shares
 BEHIND = 0.02
-KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
+KEY, LONGEST_NAME, LONGEST_REQUEST = 64, 255, 2**12
 ASKED = ("read", "remove", "number", "show", "find", "forget", "names", "statistics")
 FREE = ("show", "statistics")  # the others are operations
 
 
 class Clock:
     """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
-
-    A part at a time, in the order in which requests came or had their last part, so that they take turns,
-    however late the threads come that wait for them.
-    """
+    Requests take turns, a part at a time, however late the threads come that wait for them."""
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
@@ -106,14 +103,10 @@ class Server(socketserver.ThreadingTCPServer):
     def show(self, name: str, file: dict[str, Any]) -> dict[str, Any] | None:
         """Make a file visible that has been written; the one that had its name before."""
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-            raise OSError(
-                errno.EINVAL, f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
-            )
-        if len(self.files) >= MOST_FILES:
-            raise OSError(errno.ENOSPC, f"A striped store knows at most {MOST_FILES:,} files.")
+            said = f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
+            raise OSError(errno.EINVAL, said)
         with self.lock:
-            before = self.files.get(name)
-            self.files[name] = file
+            before, self.files[name] = self.files.get(name), file
         return before
 
     def find(self, name: str) -> dict[str, Any]:
@@ -123,9 +116,8 @@ class Server(socketserver.ThreadingTCPServer):
 
     def forget(self, name: str) -> dict[str, Any]:
         with self.lock:
-            file = self.find(name)
-            del self.files[name]
-        return file
+            self.find(name)
+            return self.files.pop(name)
 
     def names(self) -> dict[str, dict[str, Any]]:
         return self.files.copy()
@@ -151,14 +143,13 @@ class Connection(socketserver.StreamRequestHandler):
     def answer(self, do: str, asked: float | None, **words: Any) -> None:
         """Do it, and send what came of it no sooner than the rates allow."""
         self.asked, self.due, status = asked, 0.0, 0
-        found: Any
         if asked is not None and do not in FREE:
             (self.due,) = self.server.operations.take([1], asked)
         method = self.write if do == "write" else getattr(self.server, ASKED[ASKED.index(do)])
         try:
-            found = method(**words)
+            found: Any = method(**words)
         except OSError as refusal:
-            status, found = refusal.errno or errno.EIO, refusal.strerror
+            status, found = refusal.errno, refusal.strerror
         said = found if isinstance(found, memoryview) else memoryview(json.dumps(found).encode())
         self.wfile.write(b"%d %d\n" % (status, len(said)))
         for piece in self.pieces(said) if said is found else [said]:
