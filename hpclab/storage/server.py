@@ -149,7 +149,7 @@ class Connection(socketserver.StreamRequestHandler):
         try:
             found: Any = method(**words)
         except OSError as refusal:
-            status, found = refusal.errno, refusal.strerror
+            status, found = refusal.errno or errno.EIO, refusal.strerror
         said = found if isinstance(found, memoryview) else memoryview(json.dumps(found).encode())
         self.wfile.write(b"%d %d\n" % (status, len(said)))
         for piece in self.pieces(said) if said is found else [said]:
