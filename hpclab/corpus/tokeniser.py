@@ -10,10 +10,10 @@ import itertools
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy
 
@@ -69,7 +69,8 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
     )
     begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
     texts = (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
-    with _one_thread():
+    # the library's threads would survive in the kernel and be copied, broken, into forked children
+    with patch.dict(os.environ, TOKENIZERS_PARALLELISM="false"):
         engine.train_from_iterator(texts, trainer)
     learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
     ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
@@ -108,16 +109,3 @@ def _byte_letters() -> list[str]:
     """A printable character for each byte, in the order of the bytes (GPT-2's table)."""
     plain, shifted = {*range(33, 127), *range(161, 173), *range(174, 256)}, itertools.count(256)
     return [chr(byte if byte in plain else next(shifted)) for byte in range(256)]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The library's threads would survive in the kernel and be copied, broken, into forked children."""
-    name = "TOKENIZERS_PARALLELISM"
-    before = {name: os.environ[name]} if name in os.environ else {}
-    os.environ[name] = "false"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        os.environ.update(before)

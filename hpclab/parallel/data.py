@@ -50,11 +50,8 @@ class Buckets:
     one message of all. `messages` are the last step's.
     """
 
-    def __init__(
-        self, model: nn.Module, size: int = 25 * 2**20, group: Any = None, link: Link | None = None,
-        overlap: bool = True,
-    ):  # fmt: skip
-        self.overlap, self.wire = overlap, Wire(link, group)
+    def __init__(self, model: nn.Module, size: int = 2**20, link: Link | None = None, overlap: bool = True):
+        self.overlap, self.wire = overlap, Wire(link)
         self.messages: list[Message] = []
         self.buckets = in_buckets(trained(model), checks.integer("size", size, 1, 2**40))
         self.full: set[int] = set()
