@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from hpclab import schedules
 from hpclab.models.communication_volume import formula
@@ -63,13 +62,12 @@ def mine(whole, group=None):
 # optimizer finds them, and returns what this rank adds to the mean loss.
 
 
-def on_all(model, part=lambda whole: whole, complete=lambda: None, shares=1):
-    """Every rank computes its `part`, here all of the batch; `complete`, or hooks, make one gradient of what
-    the ranks have found, each one of so many `shares`."""
+def on_all(model, part=lambda whole: whole, complete=lambda: None):
+    """Every rank computes its `part`, here all of the batch; `complete`, or hooks, average the gradients."""
 
     def step(inputs, targets):
         value = loss_of(model(part(inputs)), part(targets))
-        (value / shares).backward()
+        value.backward()
         complete()
         return value / dist.get_world_size()
 
@@ -80,37 +78,18 @@ def averaged(model, complete=lambda: None, group=None):
     return on_all(model, partial(mine, group=group), complete)
 
 
-def summed(model, shared=gpt.GPT.parameters, group=None):
-    def complete():
-        sequence.sum_gradients(shared(model), group)
-
-    return on_all(model, partial(mine, group=group), complete, dist.get_world_size(group))
-
-
-def on_tokens(model, shared=gpt.GPT.parameters):
+def summed(model, share=data.share_of_loss, shared=gpt.GPT.parameters, group=None):
     def step(inputs, targets):
-        share = sequence.share_of_loss(model, inputs, targets)
-        share.backward()
-        sequence.sum_gradients(shared(model))
-        return share
+        value = share(model, inputs, targets, group)
+        value.backward()
+        sequence.sum_gradients(shared(model), group)
+        return value * dist.get_world_size(group) / dist.get_world_size()
 
     return step
 
 
 def buckets(model, **options):
     return data.Buckets(model, SIZE, **options)
-
-
-def ddp(model):
-    return DistributedDataParallel(model, bucket_cap_mb=SIZE / 2**20)
-
-
-AVERAGES = {
-    "buckets": lambda model: averaged(model, buckets(model).finish),
-    "buckets after backward": lambda model: averaged(model, buckets(model, overlap=False).finish),
-    "buckets over a link": lambda model: averaged(model, buckets(model, link=LINK).finish),
-    "DDP": lambda model: averaged(ddp(model)),
-}
 
 
 class Stages(torch.nn.ModuleList):
@@ -125,7 +104,7 @@ class Stages(torch.nn.ModuleList):
 
 def in_pipeline(plan, table, stages):
     """Along the rows; a column has the same stages, and each of its ranks a part of the batch."""
-    row, column = groups(table)
+    row, column = table["tensor"].get_group(), table["data"].get_group()
     columns = dist.get_world_size(column)
 
     def share(logits, targets):
@@ -137,11 +116,6 @@ def in_pipeline(plan, table, stages):
         return value / plan.ranks
 
     return step
-
-
-def groups(table):
-    """This rank's row and column."""
-    return table["tensor"].get_group(), table["data"].get_group()
 
 
 def train(model, step, batch, optimizer, count):
@@ -199,12 +173,11 @@ def check(device="cpu"):
         if sent != says:
             wrong.append(f"{name}: sent {sent}, not {says}")
 
-    for name, way in AVERAGES.items():
-        compare(name, "odd", way)
+    for name, options in (("buckets", {}), ("later", {"overlap": False}), ("over a link", {"link": LINK})):
+        compare(name, "odd", lambda model, o=options: averaged(model, buckets(model, **o).finish))
     for stage in (1, 2, 3):
         zero = partial(sharded.Zero, stage=stage, optimizer=adam)
         compare(f"ZeRO-{stage}", "odd", averaged, optimizer=zero)
-    compare("FSDP2, padded", "odd", averaged, sharded.by_fsdp)
     freed = partial(sharded.by_fsdp, reshard_after_forward=True)
     compare("FSDP2", "gpt", averaged, freed, "zero 3")
     compare("data", "gpt", summed, says="data")
@@ -212,9 +185,9 @@ def check(device="cpu"):
     compare("tensor", "gpt", on_all, tensor.split, "tensor")
     all_ranks = init_device_mesh(device, (1, ranks), mesh_dim_names=("data", "tensor"))
     compare("DTensor", "gpt", on_all, partial(tensor.split_by_pytorch, mesh=all_ranks["tensor"]), "tensor")
-    by_tokens = partial(on_tokens, shared=sequence.not_cut)
-    compare("sequence", "gpt", by_tokens, sequence.split, "sequence")
-    compare("context", "gpt", on_tokens, context.split, "context")
+    by_tokens = partial(summed, share=sequence.share_of_loss)
+    compare("sequence", "gpt", partial(by_tokens, shared=sequence.not_cut), sequence.split, "sequence")
+    compare("context", "gpt", by_tokens, context.split, "context")
     for top in (1, 2):
         compare(f"top {top}", f"top {top}", partial(summed, shared=experts.shared), experts.spread)
 
@@ -224,7 +197,7 @@ def check(device="cpu"):
         compare(name, "deep", way, stages)
 
     table = init_device_mesh(device, (ranks // 2, 2), mesh_dim_names=("data", "tensor"))
-    row, column = groups(table)
+    row, column = table["tensor"].get_group(), table["data"].get_group()
     compare("data, tensor", "gpt", partial(summed, group=column), partial(tensor.split, group=row))
 
     def both(model):
@@ -238,7 +211,7 @@ def check(device="cpu"):
     for block in experts.spread(even).blocks:
         block.mlp.router.register_forward_hook(evenly)
     with Volume() as volume:
-        summed(even, experts.shared)(*batch(0))
+        summed(even, shared=experts.shared)(*batch(0))
     sent = {"all_to_all": volume.sent["all_to_all"]}
     compare_bytes("experts, evenly", sent, formula("expert", SHAPE, ranks, BATCH // ranks, item=8))
     first, rows = dist.get_rank() == 0, torch.ones(2, 4, dtype=torch.float64, device=device)

@@ -158,8 +158,10 @@ def test_what_ranks_of_a_pipeline_record_is_the_schedule_and_its_bytes(pool):
         measured(schedules.pipeline("1F1B", 2, 3), pool.trace)
 
 
-def test_heads_that_ranks_do_not_divide_are_refused(refused):
+def test_what_ranks_or_stages_cannot_share_is_refused(refused):
     refused(lambda: tensor.parts_to_cut(GPT(equal.SHAPE), 3))
+    for shape, stages in ((equal.SHAPE, 2), (equal.DEEP, 9)):  # of which one is tied
+        refused(lambda shape=shape, stages=stages: pipeline.cut(GPT(shape), stages))
 
 
 def test_a_rank_waits_for_every_gradient_or_for_what_computing_did_not_hide(pool):
