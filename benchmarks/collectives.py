@@ -24,8 +24,7 @@ def side_by_side(sizes: tuple[int, ...], repeats: int) -> dict[int, dict[str, li
     import torch
     import torch.distributed as dist
 
-    from hpclab.parallel.execution import Execution
-    from hpclab.parallel.transports import TorchTransport
+    from hpclab.parallel.execution import Execution, TorchTransport
 
     rank, ranks = dist.get_rank(), dist.get_world_size()
     right, left = (rank + 1) % ranks, (rank - 1) % ranks

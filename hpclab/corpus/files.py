@@ -1,8 +1,6 @@
-"""The text the course trains on: the Python source files that every environment already has.
-
-The standard library and the installed packages are read where they lie; nothing is downloaded and nothing
-is copied. Which files are taken depends on the environment alone: they are sorted by a hash of their
-relative path, so that a sample of any size is a mix of all packages and is the same sample every time.
+"""The text the course trains on: the Python source files of the environment, read where they lie. They are
+sorted by a hash of their relative path, so that a sample of any size is a mix of all packages, and the same
+one every time.
 """
 
 import hashlib
@@ -38,11 +36,7 @@ class Source:
     digest: str
 
     def read(self) -> str:
-        """The file's text, from the environment of the process that calls; CorpusMismatch if it differs.
-
-        A worker on another node looks under its own environment's roots, so an absolute path never
-        travels. What it finds must be, byte for byte, what the notebook collected.
-        """
+        """The file's text, from the environment of the process that calls; CorpusMismatch if it differs."""
         root, _, relative = self.name.partition("/")
         try:
             content = (roots()[root] / relative).read_bytes()
@@ -51,8 +45,7 @@ class Source:
         return self.text(content)
 
     def text(self, content: bytes | None) -> str:
-        """The text in `content`, as it was read from anywhere (None: it is not there); CorpusMismatch if it
-        differs from what the notebook collected."""
+        """The text in `content`, read from anywhere (None: not there); CorpusMismatch if it differs."""
         if content is not None and hashlib.sha256(content).hexdigest() == self.digest:
             return content.decode("utf-8")
         wrong = "missing" if content is None else "not the file that was collected"
@@ -87,23 +80,19 @@ class Corpus:
 
 def roots() -> dict[str, Path]:
     """Where this environment keeps its Python files, by the name that stands for it in a `Source`."""
-    paths = sysconfig.get_paths()
-    found = {"stdlib": Path(paths["stdlib"]), "packages": Path(paths["purelib"])}
-    if paths["platlib"] != paths["purelib"]:
-        found["platform"] = Path(paths["platlib"])
+    paths, found = sysconfig.get_paths(), dict[str, Path]()
+    for name, key in (("stdlib", "stdlib"), ("packages", "purelib"), ("platform", "platlib")):
+        if (root := Path(paths[key])) not in found.values():
+            found[name] = root
     return found
 
 
 def collect(limit: str | int = "16 MiB") -> Corpus:
-    """Choose files of this environment, up to `limit` bytes of text (a number, or ``"16 MiB"``).
-
-    Left out and counted: what is empty, huge, generated, not UTF-8, unreadable, or the same as a file
-    already taken. Raises ValueError for a limit below 512 KiB.
-    """
+    """Choose files of this environment, up to `limit` bytes of text (a number, or ``"16 MiB"``), 512 KiB or
+    more. Left out and counted: what is empty, huge, generated, not UTF-8, unreadable, or taken already."""
     most = checks.integer("The corpus limit", units.parse_bytes(limit), SMALLEST_LIMIT, 2**40, "bytes")
     skipped = dict.fromkeys(("empty", "huge", "generated", "not UTF-8", "unreadable", "duplicate"), 0)
-    files: list[Source] = []
-    taken, size = set(), 0
+    files, taken, size = list[Source](), set[str](), 0
     for name, path in sorted(_python_files(), key=lambda one: hashlib.sha256(one[0].encode()).digest()):
         content, reason = _examine(path)
         digest = hashlib.sha256(content).hexdigest()

@@ -1,12 +1,9 @@
-"""The work that is spread over the nodes: a chunk of files goes in, a shard of tokens comes out.
-
-Chunks are neighbouring files in the corpus's own order, so putting the shards back in the chunks' order
-gives the same tokens for every chunk size, every number of nodes and every assignment of chunks to nodes.
+"""The work that is spread over the nodes: a chunk of neighbouring files goes in, their tokens come out. In
+the chunks' order they are the same for every chunk size, number of nodes and assignment of chunks to nodes.
 """
 
 import hashlib
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,20 +48,9 @@ class Chunk:
         return [file.text(content[end - file.size : end]) for file, end in zip(self.files, ends, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """The tokens of the chunk with this index, shape (tokens,), uint16."""
-
-    index: int
-    tokens: numpy.ndarray
-
-
 def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
-    """Cut the corpus into chunks of about `chunk_bytes` (a number, or ``"512 KiB"``), whole files each.
-
-    A chunk is closed before the file that would make it larger than `chunk_bytes`, so only a chunk of
-    a single file may be larger.
-    """
+    """Cut the corpus into chunks of whole files, of at most `chunk_bytes` (a number, or ``"512 KiB"``); only
+    a chunk of a single file may be larger."""
     largest = checks.integer("The chunk size", units.parse_bytes(chunk_bytes), 1024, 2**40, "bytes")
     groups: list[list[Source]] = []
     size = 0
@@ -77,8 +63,8 @@ def chunks(corpus: Corpus, chunk_bytes: str | int) -> list[Chunk]:
     return [Chunk(index, tuple(group)) for index, group in enumerate(groups)]
 
 
-def tokenise(tokeniser: Tokeniser, chunk: Chunk, files: Any = None) -> Shard:
-    """Read the chunk's files, encode each, and end each with the end-of-document token.
+def tokenise(tokeniser: Tokeniser, chunk: Chunk, files: Any = None) -> numpy.ndarray:
+    """The tokens of the chunk's files, shape (tokens,), uint16, an end-of-document token after each.
 
     `files` is where they are read, as `Chunk.texts` has it. Reading is marked as storage; the rest is
     compute on one core.
@@ -86,16 +72,7 @@ def tokenise(tokeniser: Tokeniser, chunk: Chunk, files: Any = None) -> Shard:
     with record("input", bytes=chunk.size, label=f"chunk {chunk.index}"):
         texts = chunk.texts(files)
     end = numpy.array([tokeniser.end_of_document], dtype="<u2")
-    parts = [part for text in texts for part in (tokeniser.encode(text), end)]
-    return Shard(chunk.index, numpy.concatenate(parts))
-
-
-def join(shards: Iterable[Shard]) -> numpy.ndarray:
-    """All tokens in the corpus's order, shape (tokens,), uint16; ValueError if one is missing or double."""
-    ordered = sorted(shards, key=lambda shard: shard.index)
-    if [shard.index for shard in ordered] != list(range(len(ordered))) or not ordered:
-        raise ValueError("Some shards are missing or there twice: join all that one map has returned.")
-    return numpy.concatenate([shard.tokens for shard in ordered])
+    return numpy.concatenate([part for text in texts for part in (tokeniser.encode(text), end)])
 
 
 def fingerprint(tokens: numpy.ndarray) -> str:

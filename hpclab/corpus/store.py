@@ -1,8 +1,7 @@
-"""The tokens that lesson 05 makes, kept for the lessons that store, train on and serve them.
-
-One folder holds a manifest and a file of raw little-endian uint16 tokens. Both are written under another
-name and renamed, the manifest last, so that a crash leaves the previous corpus or the new one, never half
-of either. Loading checks size and SHA-256 before a single token is used.
+"""The tokens that lesson 05 makes, kept for the lessons that store, train on and serve them: a manifest and a
+file of raw little-endian uint16 tokens. Both are written under another name and renamed, the manifest last,
+so that a crash leaves the previous corpus or the new one. Loading checks the SHA-256 before a single token is
+used.
 """
 
 import hashlib
@@ -10,7 +9,6 @@ import json
 import os
 import platform
 import stat
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import numpy
 from hpclab import checks
 from hpclab.cluster.host import private
 from hpclab.corpus.files import Corpus, collect
-from hpclab.corpus.shards import chunks, fingerprint, join, tokenise
+from hpclab.corpus.shards import chunks, fingerprint, tokenise
 from hpclab.corpus.tokeniser import Tokeniser, train
 
 MANIFEST = "manifest.json"
@@ -37,7 +35,6 @@ class StoredCorpus:
 
     tokens: numpy.memmap
     tokeniser: Tokeniser
-    manifest: Mapping[str, Any]
 
 
 def cache_directory() -> Path:
@@ -50,20 +47,13 @@ def cache_directory() -> Path:
 
 
 def save(corpus: Corpus, tokeniser: Tokeniser, tokens: numpy.ndarray) -> Path:
-    """Keep the tokens and everything needed to read them; returns the manifest's path.
-
-    A second save replaces the first. Where the home is full or read-only, the private folder of this machine
-    is taken, as the path shows. OSError where nothing can be written.
-    """
+    """Keep the tokens and everything needed to read them, in place of what was there; returns the manifest's
+    path: in the private folder of this machine where the home is full or read-only; else OSError."""
     checks.instance("corpus", corpus, Corpus)
     checks.instance("tokeniser", tokeniser, Tokeniser)
     digest = fingerprint(tokens)
-    body: dict[str, Any] = {
-        "corpus": corpus.checksum, "files": len(corpus.files), "bytes": corpus.size,
-        "skipped": dict(corpus.skipped), "python": platform.python_version(),
-        "merges": [list(pair) for pair in tokeniser.pairs()], "end_of_document": tokeniser.end_of_document,
-        "tokens": len(tokens), "sha256": digest, "data": f"tokens-{digest[:16]}.uint16",
-    }  # fmt: skip
+    body = {"corpus": corpus.checksum, "files": len(corpus.files), "python": platform.python_version()}
+    body |= {"merges": tokeniser.merges.hex(), "sha256": digest, "data": f"tokens-{digest[:16]}.uint16"}
     body["checksum"] = _checksum(body)
     content = tokens.astype("<u2", copy=False).tobytes()
     try:
@@ -94,39 +84,34 @@ def load() -> StoredCorpus:
     folder = cache_directory() / "corpus"
     if not (folder / MANIFEST).exists() and (private.home().path / "corpus" / MANIFEST).exists():
         folder = private.home().path / "corpus"
-    again = "Run lesson 05 to its end to make it again."
-    path = folder / MANIFEST
+    path, again = folder / MANIFEST, "Run lesson 05 to its end to make it again."
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         if body.pop("checksum") != _checksum(body):
             raise ValueError("changed")
-        tokeniser = Tokeniser(b"".join(struct.pack("<HH", *pair) for pair in body["merges"]))
-        data = folder / Path(body["data"]).name
+        tokeniser = Tokeniser(bytes.fromhex(body["merges"]))
+        path = folder / Path(body["data"]).name
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise StoredCorpusError(f"There is no saved corpus in {folder} yet. {again}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, struct.error):
+        what = f"There is no saved corpus in {folder} yet" if path.name == MANIFEST else f"{path} is missing"
+        raise StoredCorpusError(f"{what}. {again}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise StoredCorpusError(f"{path} is damaged. {again}") from None
-    try:
-        content = data.read_bytes()
-    except FileNotFoundError:
-        raise StoredCorpusError(f"{data} is missing. {again}") from None
-    if len(content) != 2 * body["tokens"]:
-        raise StoredCorpusError(f"{data} is cut off: {len(content)} of {2 * body['tokens']} bytes. {again}")
     if hashlib.sha256(content).hexdigest() != body["sha256"]:
-        raise StoredCorpusError(f"{data} is damaged: its checksum is not the one it was saved with. {again}")
-    return StoredCorpus(numpy.memmap(data, dtype="<u2", mode="r"), tokeniser, body)
+        raise StoredCorpusError(f"{path} is damaged: its checksum is not the one it was saved with. {again}")
+    return StoredCorpus(numpy.memmap(path, dtype="<u2", mode="r"), tokeniser)
 
 
-def load_or_make(limit: str | int = "5 MiB") -> StoredCorpus:
-    """What lesson 05 has kept; where there is nothing good, it is made now from `limit` bytes of text and
-    kept, which takes some seconds. OSError where nothing can be written.
-    """
+def load_or_make() -> StoredCorpus:
+    """What lesson 05 has kept; where there is nothing good, it is made now of 5 MiB of text and kept, which
+    takes some seconds. OSError where nothing can be written."""
     try:
         return load()
     except StoredCorpusError:
-        text = collect(limit)
+        text = collect("5 MiB")
         tokeniser = train(text)
-        save(text, tokeniser, join([tokenise(tokeniser, chunk) for chunk in chunks(text, "256 KiB")]))
+        parts = [tokenise(tokeniser, chunk) for chunk in chunks(text, "256 KiB")]
+        save(text, tokeniser, numpy.concatenate(parts))
         return load()
 
 

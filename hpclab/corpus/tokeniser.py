@@ -1,9 +1,8 @@
 """A byte-pair tokeniser: the most frequent pair of neighbouring tokens becomes a new token, again and again.
 
-The whole tokeniser is its list of merges. Token 0 to 255 are the bytes; merge number k makes token 256 + k;
-one more token ends a document. As every byte is a token, every text can be encoded, and decoding gives it
-back exactly. Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units",
-ACL 2016, with the byte alphabet of GPT-2 (Radford et al., 2019).
+Tokens 0 to 255 are the bytes, merge number k makes token 256 + k, one more token ends a document. So every
+text can be encoded, and decoding gives it back exactly. Sennrich, Haddow and Birch, ACL 2016, with the byte
+alphabet of GPT-2 (Radford et al., 2019).
 """
 
 import functools
@@ -11,10 +10,10 @@ import itertools
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy
 
@@ -27,19 +26,13 @@ _SAMPLE = 4 * 2**20  # bytes to learn from
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Tokeniser:
-    """`merges` holds pairs of tokens as little-endian uint16: 15 KB for 4,096 tokens.
-
-    Small enough to travel with every task, so that a worker needs no file from the notebook.
-    """
+    """`merges` holds pairs of tokens as little-endian uint16: 15 KB for 4,096 tokens, which travel with each
+    task, so that a worker needs no file from the notebook."""
 
     merges: bytes
 
     def __repr__(self) -> str:
         return f"<Tokeniser of {self.end_of_document + 1:,} tokens>"
-
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """The merges in the order in which they were learnt."""
-        return struct.iter_unpack("<HH", self.merges)
 
     @property
     def end_of_document(self) -> int:
@@ -53,10 +46,8 @@ class Tokeniser:
         return numpy.asarray(_engine(self.merges).encode(text).ids, dtype="<u2")
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of these tokens; an end-of-document token becomes nothing.
-
-        A slice may begin or end inside a character: its bytes are then shown as U+FFFD.
-        """
+        """The text of these tokens, without ends of documents. A slice may begin or end inside a character:
+        its bytes are then shown as U+FFFD."""
         wanted = checks.integers("token", tokens, 0, self.end_of_document)
         return str(_engine(self.merges).decode([t for t in wanted if t != self.end_of_document]))
 
@@ -66,11 +57,8 @@ class Tokeniser:
 
 
 def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
-    """Learn the merges from the first 4 MiB of the corpus, in under a second.
-
-    The corpus is in a mixed order, so its beginning is a fair sample. The same files give the same merges.
-    `vocabulary` counts bytes, merges and the end-of-document token: 300 to 65,535.
-    """
+    """Learn the merges from the first 4 MiB of the corpus, a fair sample as it is in a mixed order.
+    `vocabulary` counts bytes, merges and the end-of-document token: 300 to 65,535."""
     from tokenizers import models, trainers
 
     vocabulary = checks.integer("The vocabulary", vocabulary, 300, LARGEST_VOCABULARY, "tokens")
@@ -81,7 +69,8 @@ def train(corpus: Corpus, vocabulary: int = 4096) -> Tokeniser:
     )
     begins = itertools.accumulate((file.size for file in corpus.files), initial=0)
     texts = (file.read() for file, begin in zip(corpus.files, begins, strict=False) if begin < _SAMPLE)
-    with _one_thread():
+    # the library's threads would survive in the kernel and be copied, broken, into forked children
+    with patch.dict(os.environ, TOKENIZERS_PARALLELISM="false"):
         engine.train_from_iterator(texts, trainer)
     learnt = json.loads(engine.to_str())["model"]["merges"][: vocabulary - 257]
     ids = {letter: byte for byte, letter in enumerate(_byte_letters())}
@@ -120,16 +109,3 @@ def _byte_letters() -> list[str]:
     """A printable character for each byte, in the order of the bytes (GPT-2's table)."""
     plain, shifted = {*range(33, 127), *range(161, 173), *range(174, 256)}, itertools.count(256)
     return [chr(byte if byte in plain else next(shifted)) for byte in range(256)]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The library's threads would survive in the kernel and be copied, broken, into forked children."""
-    name = "TOKENIZERS_PARALLELISM"
-    before = {name: os.environ[name]} if name in os.environ else {}
-    os.environ[name] = "false"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        os.environ.update(before)

@@ -12,13 +12,13 @@ from hpclab.experiments.experiment import Experiment, Points, Progress, counts, 
 from hpclab.models import latency_bandwidth
 from hpclab.models.latency_bandwidth import Line
 from hpclab.models.scaling import NoCurve
-from hpclab.parallel import mpi_launch, operations, sweep
+from hpclab.parallel import mpi_launch, sweep
 from hpclab.quality import doubt
 from hpclab.results import Result, new_run_id, select
 from hpclab.timing import Sample
 
 LIBRARIES = ("gloo", "nccl", "mpi")
-KINDS = (*schedules.COLLECTIVES, *operations.TWO_RANKS)
+KINDS = (*schedules.COLLECTIVES, *sweep.TWO_RANKS)
 SIZES = tuple(4**power for power in range(2, 13))  # 16 B to 16 MiB
 _WARMUP = 2  # repeats that are not counted
 
@@ -47,7 +47,7 @@ class MeasureCollective(Experiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.collective in operations.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
+        if self.collective in sweep.TWO_RANKS and (self.ranks != (2,) or self.algorithm):
             raise ValueError(f"A {self.collective} is between two ranks, ranks=(2,), and has no algorithm.")
         if self.algorithm:  # refuses what does not exist, and a missing ranks_per_node
             schedules.collective(
@@ -111,7 +111,7 @@ class MeasureCollective(Experiment):
             if self.collective == "ping_pong":
                 seconds = of_ranks[0][2] / 2
             elif self.collective == "stream":
-                seconds = of_ranks[0][2] / operations.window(size // sweep.ITEM)
+                seconds = of_ranks[0][2] / sweep.window(size // sweep.ITEM)
             of = {"run": run, "repeat": repeat, "environment": where | Sample(wall, cpu, waited).facts()}
             results += self.made({"time": seconds}, {"ranks": ranks, "bytes": size}, **of)
         return results

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from hpclab.models.formulas import FORMULAS, Case, bus_factor, in_network
 from hpclab.models.presets import PRESETS
-from hpclab.parallel.operations import TWO_RANKS
-from hpclab.parallel.sweep import ITEM
+from hpclab.parallel.sweep import ITEM, TWO_RANKS
 from hpclab.results import Result, select
 from hpclab.units import format_bytes, format_seconds
 from hpclab.validation import predictions

@@ -1,18 +1,12 @@
 """Context parallelism: a sequence too long for one device is cut, and keys and values go round a ring.
 
-Everything but attention treats each token by itself. In attention a rank keeps its queries and meets the keys
-and values of one rank after the other, never of all, which would not fit: while it computes with some, the
-next ones travel. What it has found so far is a mean of values, weighted by exponentials; two of them merge
-when the logarithm of the sum of the exponentials is kept with each. Liu et al., "Ring Attention" (2023);
-backward is FlashAttention's (2022).
+Only attention looks at other tokens. A rank keeps its queries and meets the keys and values of one rank after
+the other, never of all, which would not fit. What it has found so far is a mean of values, weighted by
+exponentials; two of them merge when the logarithm of the sum of the exponentials is kept with each. Liu et
+al., "Ring Attention" (2023); backward is FlashAttention's (2022). The loss is `sequence.share_of_loss`.
 
-model = split(GPT(shape, seed), group)
-share_of_loss(model, inputs, targets, group).backward()    # both of `sequence`
-sum_gradients(model.parameters(), group)
-
-Notice the causal mask: the first rank idles most of the time, the last one has something to do at each step.
-Real ones give a rank a part near the beginning and one near the end. (PyTorch's own, `context_parallel`, is
-for GPUs: on CPUs with gloo it fails.)
+The causal mask lets the first ranks idle: real programs give a rank a part near the beginning and one near
+the end. (PyTorch's own, `context_parallel`, is for GPUs: on CPUs with gloo it fails.)
 """
 
 from collections.abc import Callable, Iterator

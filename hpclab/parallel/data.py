@@ -1,13 +1,10 @@
-"""Data parallel: every rank has the whole model and a part of the batch, and gradients are averaged.
+"""Data parallel: every rank has the whole model and an equal part of the batch. The average of the ranks'
+gradients is that of the whole batch, so ranks that began with the same weights keep the same weights.
 
     buckets = Buckets(model)
     loss(model(inputs), targets).backward()    # of this rank's part
-    buckets.finish()                           # naively, as lesson 08 begins: one all_reduce after the other
+    buckets.finish()
     optimizer.step()                           # the same on every rank
-
-The parts are equally large, so the average of the ranks' gradients is the gradient of the whole batch, and
-ranks that began with the same weights keep the same weights. Each way to average sends the same bytes; with a
-message a parameter the latency of the link is paid for each.
 """
 
 from collections.abc import Callable
@@ -47,19 +44,14 @@ def share_of_loss(model: nn.Module, inputs: Tensor, targets: Tensor, group: Any 
 class Buckets:
     """Gradients are sent while backward computes those of the layers before: what DDP does.
 
-    Backward goes from the last layer to the first, so parameters are put into buckets in reverse order, and
-    a bucket is sent over `link` as soon as all of its gradients are there. `size` bytes fill a bucket, and
-    one parameter is never cut: 1 makes a message a parameter, 2**40 one message of all. ``finish()`` after
-    backward waits for what is still on its way, the exposed communication.
-
-    Without `overlap` backward sends nothing. `messages` are the last step's.
+    Backward goes from the last layer to the first, so parameters are put into buckets in reverse order, and a
+    bucket is sent over `link` as soon as all of its gradients are there; without `overlap` when backward has
+    ended. `size` bytes fill a bucket, and one parameter is never cut: 1 makes a message a parameter, 2**40
+    one message of all. `messages` are the last step's.
     """
 
-    def __init__(
-        self, model: nn.Module, size: int = 25 * 2**20, group: Any = None, link: Link | None = None,
-        overlap: bool = True,
-    ):  # fmt: skip
-        self.overlap, self.wire = overlap, Wire(link, group)
+    def __init__(self, model: nn.Module, size: int = 2**20, link: Link | None = None, overlap: bool = True):
+        self.overlap, self.wire = overlap, Wire(link)
         self.messages: list[Message] = []
         self.buckets = in_buckets(trained(model), checks.integer("size", size, 1, 2**40))
         self.full: set[int] = set()
@@ -78,7 +70,7 @@ class Buckets:
         self.sent.append(self.wire.all_reduce(flat / self.wire.ranks, f"bucket {len(self.sent)}"))
 
     def finish(self) -> None:
-        """Wait until every parameter has its averaged gradient."""
+        """Wait for what is still on its way, the exposed communication; gradients are then averaged."""
         while len(self.sent) < len(self.buckets):
             self._send()
         with trace.record("reduce", label="exposed"):

@@ -1,30 +1,124 @@
 """A Schedule executed by the ranks it speaks of, with nothing but sends and receives between two ranks.
 
-def work():
-    schedule = schedules.collective("all_reduce", "ring", dist.get_world_size(), 1000)
-    buffer = torch.ones(1000)                     # schedules.place() makes it for other collectives
-    collectives.execute(schedule, buffer)         # in place, on every rank
-    return schedules.result(schedule, dist.get_rank(), buffer)
-
-pool.run(work)
+run = Execution(schedule, TorchTransport())       # on every rank, in pool.run; MpiTransport() under
+mpiexec buffer = schedules.place(schedule, rank, values) run(torch.from_numpy(buffer))
+# in place, as often as one likes schedules.result(schedule, rank, buffer)
 """
 
-from itertools import accumulate
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
 
 from hpclab import trace
-from hpclab.parallel.rank_plan import Piece, RankStep, plan
-from hpclab.parallel.transports import MpiTransport, TorchTransport
 from hpclab.schedules import Schedule
+
+_LIMIT = 60.0  # seconds, as of a group of torch.distributed in a pool
+Parcels = dict[int, Any]
+"""Contiguous 1-D tensors or arrays, by the other rank."""
+Pieces = list[tuple[slice, bool]]
+"""Stretches of the work buffer, each with whether what arrives is added there (else it overwrites)."""
+
+
+class TorchTransport:
+    """Messages of `group` (None: the default group); `sent` counts the bytes that it was given to send.
+
+    gloo for tensors in memory, NCCL for tensors on GPUs, as the group was made; its timeout holds.
+    """
+
+    def __init__(self, group: Any = None):
+        import torch.distributed as dist
+
+        if not dist.is_available() or not dist.is_initialized():
+            raise RuntimeError("There is no process group here: run this on ranks, with pool.run(function).")
+        self.group, self.sent = group, 0
+        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+
+    def exchange(self, sends: Parcels, receives: Parcels) -> None:
+        """Post all receives, then all sends, and return when all are done; RuntimeError if not in time."""
+        import torch.distributed as dist
+
+        self.sent += sum(part.nbytes for part in sends.values())
+        operations = [
+            dist.P2POp(operation, part, group=self.group, group_peer=peer)
+            for operation, parcels in ((dist.irecv, receives), (dist.isend, sends))
+            for peer, part in parcels.items()
+        ]
+        if operations:
+            for work in dist.batch_isend_irecv(operations):  # on GPUs NCCL makes one kernel of them
+                work.wait()
+
+
+class MpiTransport:
+    """The same over an mpi4py communicator, of NumPy arrays.
+
+    MPI itself waits for ever; here a message that takes longer than a minute is a RuntimeError. Start your
+    program with ``mpiexec -n 4 python -m mpi4py program.py``: mpi4py then ends all ranks when one fails.
+    """
+
+    def __init__(self, communicator: Any = None):
+        from mpi4py import MPI
+
+        self.communicator, self.sent = communicator or MPI.COMM_WORLD, 0
+        self.rank, self.size = self.communicator.rank, self.communicator.size
+        self._all_done = MPI.Request.Testall
+
+    def exchange(self, sends: Parcels, receives: Parcels) -> None:
+        """Polls, and lets go of the core between two looks: there may be more ranks than cores."""
+        self.sent += sum(part.nbytes for part in sends.values())
+        pending = [self.communicator.Irecv(part, peer) for peer, part in receives.items()]
+        pending += [self.communicator.Isend(part, peer) for peer, part in sends.items()]
+        deadline = time.monotonic() + _LIMIT
+        while not self._all_done(pending):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Timed out after {_LIMIT:g} s.")
+            os.sched_yield()
+
+
+@dataclass
+class Step:
+    """What one rank does in a step: a message for each other rank in `sends` and `receives`; under its own
+    number what it copies inside its buffer.
+
+    `direct` are the senders whose message may be received straight into the buffer: it is one piece, it
+    overwrites, and nothing in its place is read in this step.
+    """
+
+    number: int
+    sends: dict[int, Pieces] = field(default_factory=dict)
+    receives: dict[int, Pieces] = field(default_factory=dict)
+    direct: set[int] = field(default_factory=set)
+
+
+def plan(schedule: Schedule, rank: int) -> list[Step]:
+    """The steps in which `rank` has something to do."""
+    messages = schedule.messages
+    mine = messages[(messages["source"] == rank) | (messages["target"] == rank)]
+    steps: dict[int, Step] = {}
+    for number, source, target, read, write, size, reduce in mine.tolist():
+        step = steps.setdefault(number, Step(number))
+        if source == rank:
+            step.sends.setdefault(target, []).append((slice(read, read + size), False))
+        if target == rank:
+            step.receives.setdefault(source, []).append((slice(write, write + size), reduce))
+    for step in steps.values():
+        sent = [where for pieces in step.sends.values() for where, _ in pieces]
+        for peer, [(here, reduce), *more] in step.receives.items():
+            apart = all(where.stop <= here.start or here.stop <= where.start for where in sent)
+            if apart and not reduce and not more and peer != rank:
+                step.direct.add(peer)
+    return list(steps.values())
 
 
 class Execution:
-    """One rank's part in `schedule`, ready to be called again and again with a work buffer.
+    """This rank's part in `schedule`, to be called with a work buffer, 1-D of `schedule.buffer` elements: a
+    tensor for a TorchTransport, an array for an MpiTransport.
 
-    Keeps its plan between calls. ValueError where the schedule is for another number of ranks than the
-    transport has.
+    ValueError for another number of ranks or elements; RuntimeError, which names step and partners, where a
+    message does not come in time.
     """
 
     def __init__(self, schedule: Schedule, transport: TorchTransport | MpiTransport):
@@ -36,8 +130,7 @@ class Execution:
         self.steps = plan(schedule, transport.rank)
 
     def __call__(self, buffer: Any) -> None:
-        """Execute on `buffer`, 1-D of `schedule.buffer` elements, a tensor or an array, in place."""
-        if len(buffer.shape) != 1 or buffer.shape[0] != self.schedule.buffer:
+        if tuple(buffer.shape) != (self.schedule.buffer,):
             raise ValueError(
                 f"The work buffer must have {self.schedule.buffer} elements, not the shape "
                 f"{tuple(buffer.shape)}; schedules.place() makes one."
@@ -45,57 +138,48 @@ class Execution:
         for step in self.steps:
             self._do(step, buffer)
 
-    def _do(self, step: RankStep, buffer: Any) -> None:
+    def _do(self, step: Step, buffer: Any) -> None:
         """All that is sent or copied is read before anything that arrives is written."""
-        sends, receives, writes = [], [], []
-        for read, written in step.copies:
-            parcel, _ = _room(buffer, [read])
-            parcel[:] = buffer[read.where]
-            writes.append((written, parcel))
+        schedule, rank, sends, receives = self.schedule, self.transport.rank, Parcels(), Parcels()
         for peer, pieces in step.sends.items():
-            parcel = buffer[pieces[0].where]
-            if len(pieces) > 1:
-                parcel, parts = _room(buffer, pieces)
-                for piece, part in parts:
-                    part[:] = buffer[piece.where]
-            sends.append((peer, parcel))
+            sends[peer] = buffer[pieces[0][0]]
+            if len(pieces) > 1 or peer == rank:
+                sends[peer] = _room(buffer, pieces)
+                for where, _, part in _parts(sends[peer], pieces):
+                    part[:] = buffer[where]
+        own = sends.pop(rank, None)
         for peer, pieces in step.receives.items():
-            parcel = buffer[pieces[0].where]
-            if peer not in step.direct:
-                parcel, parts = _room(buffer, pieces)
-                writes += parts
-            receives.append((peer, parcel))
+            if peer != rank:
+                receives[peer] = buffer[pieces[0][0]] if peer in step.direct else _room(buffer, pieces)
         try:
-            with trace.record("receive", sum(part.nbytes for _, part in receives), f"step {step.number}"):
+            arriving = sum(part.nbytes for part in receives.values())
+            with trace.record("receive", arriving, f"step {step.number}"):
                 self.transport.exchange(sends, receives)
         except RuntimeError as error:
-            schedule, peers = self.schedule, ", ".join(map(str, sorted({*step.sends, *step.receives})))
             raise RuntimeError(
-                f"{schedule.algorithm} {schedule.collective}, rank {self.transport.rank} in step "
-                f"{step.number} of {schedule.steps}, with rank {peers}: {error}"
+                f"{schedule.algorithm} {schedule.collective}, rank {rank} in step {step.number} of "
+                f"{schedule.steps}, with rank {', '.join(map(str, sorted({*sends, *receives})))}: {error}"
             ) from error
         with trace.record("reduce", label=f"step {step.number}"):
-            for piece, part in writes:
-                if piece.reduce:
-                    target = buffer[piece.where]
-                    target += part
-                else:
-                    buffer[piece.where] = part
+            for peer, pieces in step.receives.items():
+                if peer not in step.direct:
+                    for where, reduce, part in _parts(own if peer == rank else receives[peer], pieces):
+                        target = buffer[where]
+                        if reduce:
+                            target += part
+                        else:
+                            target[:] = part
 
 
-def execute(schedule: Schedule, buffer: Any, transport: TorchTransport | MpiTransport | None = None) -> None:
-    """This rank's part of `schedule` on its work buffer, in place; every rank of the group calls it.
-
-    `buffer` is 1-D with `schedule.buffer` elements: a tensor for torch.distributed, the default, or an array
-    for an MpiTransport. Messages of one step are posted together, receives first. RuntimeError, which names
-    step and partners, where a message does not come before the group's time limit.
-    """
-    Execution(schedule, TorchTransport() if transport is None else transport)(buffer)
+def _room(buffer: Any, pieces: Pieces) -> Any:
+    """Memory like `buffer`'s for a message of these pieces."""
+    size = sum(where.stop - where.start for where, _ in pieces)
+    return buffer.new_empty(size) if hasattr(buffer, "new_empty") else numpy.empty(size, buffer.dtype)
 
 
-def _room(buffer: Any, pieces: list[Piece]) -> tuple[Any, list[tuple[Piece, Any]]]:
-    """Memory like `buffer`'s for a message, and the part of it for each of its pieces."""
-    ends = [*accumulate(piece.size for piece in pieces)]
-    tensor = hasattr(buffer, "new_empty")
-    room = buffer.new_empty(ends[-1]) if tensor else numpy.empty(ends[-1], buffer.dtype)
-    return room, [(piece, room[end - piece.size : end]) for piece, end in zip(pieces, ends, strict=True)]
+def _parts(parcel: Any, pieces: Pieces) -> Iterator[tuple[slice, bool, Any]]:
+    """Each piece with the part of the message that is its content."""
+    end = 0
+    for where, reduce in pieces:
+        begin, end = end, end + where.stop - where.start
+        yield where, reduce, parcel[begin:end]

@@ -1,13 +1,12 @@
 """Expert parallelism: many MLPs, of which each token goes through a few, spread over the ranks.
 
 A router sends each token to the `top` experts that it finds the best. They lie on different ranks, so tokens
-travel: an all-to-all there, and one back. None is dropped (no capacity). Lepikhin et al., "GShard" (2021).
+travel: an all-to-all there, and one back. None is dropped (no capacity), so the most popular expert sets
+everybody's pace. Lepikhin et al., "GShard" (2021).
 
-model = spread(with_experts(GPT(shape), experts=8), group)   # the same on every rank; then its own experts
-(loss(model(inputs), targets) / ranks).backward()            # of this rank's sequences; the shares add up
-sum_gradients(shared(model), group)                          # of `sequence`; experts saw all ranks' tokens
-
-Notice that a rank computes as long as its experts have tokens: the most popular one sets everybody's pace.
+    model = spread(with_experts(GPT(shape), experts=8), group)
+    data.share_of_loss(model, inputs, targets, group).backward()
+    sequence.sum_gradients(shared(model), group)             # experts saw all ranks' tokens
 """
 
 from functools import partial
@@ -76,11 +75,11 @@ def all_to_all(sent: list[int], received: list[int], rows: Tensor, group: Any) -
     return arrived
 
 
-def with_experts(model: GPT, experts: int, top: int = 1, seed: int = 0) -> GPT:
-    """`model` with so many MLPs in place of each, and initialised anew: the same seed, the same weights."""
+def with_experts(model: GPT, experts: int, top: int = 1) -> GPT:
+    """`model` with so many MLPs in place of each, initialised anew: the same weights on every rank."""
     for block in model.blocks:
         block.mlp = Experts(model.shape.hidden, model.shape.feed_forward, experts, top).to(model.token.weight)
-    model.initialise(seed)
+    model.initialise(seed=0)
     return model
 
 

@@ -1,11 +1,7 @@
 """A training step as one rank of 1,024 has it: torch's real code, on tensors without contents.
 
-    seen = rehearse(shape, Plan(1024, data=128, tensor=8, zero=3))
-    seen.peak, seen.calls, seen.sent
-
-FakeTensorMode lets every operation run that a real step runs, with shapes and types but no memory; the
-"fake" process group answers collectives at once. What is counted is exact: bytes by kind, and what
-collectives were called. What is not there is time.
+FakeTensorMode runs every operation of a real step with shapes and types but no memory; the "fake" process
+group answers collectives at once. Bytes by kind and collectives are counted exactly; there is no time.
 """
 
 from collections.abc import Iterator
@@ -33,8 +29,8 @@ from hpclab.workloads.gpt import GPT
 def rehearse(shape: Transformer, plan: Plan) -> Live:
     """The course's GPT trained as rank 0 of `plan.gpus`: two micro-batches, or the one there is.
 
-    `zero` 3 is FSDP2, 0 gradients that are summed after the last micro-batch; `tensor` parallelism is
-    DTensor's. ValueError for what else a plan can say, and in a process that is a rank already.
+    `zero` 3 is FSDP2, 0 sums gradients after the last micro-batch; `tensor` is DTensor's. ValueError for what
+    else a plan can say, and in a process that is a rank already.
     """
     if plan.zero not in (0, 3) or plan.pipeline * plan.context > 1 or plan.sequence_parallel:
         raise ValueError("rehearse knows data (zero = 0 or 3) and tensor parallelism: leave out the rest.")

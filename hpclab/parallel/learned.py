@@ -1,10 +1,7 @@
 """Whether ranks that share a model learn what one process learns, and how many bytes they sent for it.
 
-    return learned(tensor.split(model), batch)              # on each rank, and alone
-    print(compared(runs, alone))
-
-After one step of plain gradient descent every weight that a rank holds whole (embeddings, norms, ...) is held
-against the one process's. Gradients come to the embeddings through all that is cut.
+After a step of plain gradient descent every weight that a rank holds whole is held against the one process's;
+gradients come to the embeddings through all that is cut.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,10 +29,8 @@ def learned(
     model: Any, batch: Tensor, loss: Callable[..., Tensor] = whole_loss,
     shared: Iterable[nn.Parameter] = (), group: Any = None,
 ) -> Learned:  # fmt: skip
-    """Go backward from ``loss(model, inputs, targets, group)``, and one step down the gradients.
-
-    Of parameters that are `shared` each rank of the group has found a part of the gradient: they are summed.
-    """
+    """Go backward from ``loss(model, inputs, targets, group)``, and one step down the gradients; of `shared`
+    parameters each rank of the group has found a part of the gradient, and these are summed."""
     with Volume() as volume:
         loss(model, batch[:, :-1], batch[:, 1:], group).backward()
         sum_gradients(shared, group)

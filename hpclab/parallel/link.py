@@ -1,13 +1,11 @@
-"""A link of stated speed between ranks of one machine, which have none: what it measures is *emulated*.
-
-The all-reduce is a real one, by gloo or NCCL. Its result is handed out when the emulated link would have
-brought it, or when it is really there, whichever is later; nobody uses a core to wait for that.
+"""A link of stated speed between ranks of one machine: what goes over it is *emulated*. The all-reduce is a
+real one; its result is handed out when the link would have brought it, or when it is there, if that is later.
 """
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -42,13 +40,10 @@ class Message(NamedTuple):
 
 
 class Wire:
-    """All-reduces of `group` over `link`, one after the other; at the machine's own speed where it is None.
+    """All-reduces over `link` (None: the machine's own), one after the other; `messages` have arrived."""
 
-    `messages` are those that have arrived.
-    """
-
-    def __init__(self, link: Link | None = None, group: Any = None):
-        self.link, self.group, self.ranks = link, group, dist.get_world_size(group)
+    def __init__(self, link: Link | None = None):
+        self.link, self.ranks = link, dist.get_world_size()
         self.messages: list[Message] = []
         self._free = 0.0  # when the last message has left the link
         self._courier = ThreadPoolExecutor(1)  # waits for one message after the other
@@ -56,9 +51,9 @@ class Wire:
     def all_reduce(self, tensor: Tensor, label: str = "") -> Future[Tensor]:
         """Begin to sum `tensor` in place over all ranks; returns at once; `.result()` waits for the sum."""
         ready = torch.tensor(time.time(), dtype=torch.float64)  # becomes the last rank's
-        works = [dist.all_reduce(tensor, group=self.group, async_op=True)]
+        works = [dist.all_reduce(tensor, async_op=True)]
         if self.link:
-            works.append(dist.all_reduce(ready, dist.ReduceOp.MAX, self.group, async_op=True))
+            works.append(dist.all_reduce(ready, dist.ReduceOp.MAX, async_op=True))
         return self._courier.submit(self._deliver, tensor, label, works, ready)
 
     def _deliver(self, tensor: Tensor, label: str, works: list, ready: Tensor) -> Tensor:

@@ -1,26 +1,20 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): fine-tune two thin matrices beside a frozen one.
-
-    adapt(model, rank=8)                                   # freezes everything else
-    optimizer = torch.optim.AdamW(data.trained(model))     # state for the adapters alone
-    merge(model)                                           # back into the model's own weights: free to use
-
-Gradients, optimizer state and messages between ranks shrink with the trained parameters; activations do not.
+"""Low-rank adapters (LoRA, Hu et al. 2021): fine-tune two thin matrices beside a frozen one. Gradients,
+optimizer state and messages shrink with the trained parameters; activations do not.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+ALPHA = 16
+
 
 class Adapter(nn.Module):
-    """x Wᵀ + (alpha / rank) x Aᵀ Bᵀ, where only A (rank, in) and B (out, rank) are trained.
+    """x Wᵀ + (ALPHA / rank) x Aᵀ Bᵀ; only A (rank, in) and B (out, rank), which begins as 0, are trained."""
 
-    B begins with zeros, so training begins with the model as it was.
-    """
-
-    def __init__(self, linear: nn.Linear, rank: int, alpha: float):
+    def __init__(self, linear: nn.Linear, rank: int):
         super().__init__()
-        self.linear, self.scale = linear, alpha / rank
+        self.linear, self.scale = linear, ALPHA / rank
         self.a = nn.Parameter(linear.weight.new_empty(rank, linear.in_features))
         self.b = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))
         nn.init.normal_(self.a, std=linear.in_features**-0.5)
@@ -29,17 +23,17 @@ class Adapter(nn.Module):
         return self.linear(x) + self.scale * functional.linear(functional.linear(x, self.a), self.b)
 
 
-def adapt(model: nn.Module, rank: int, alpha: float = 16) -> None:
+def adapt(model: nn.Module, rank: int) -> None:
     """Freeze the model, and put an adapter beside each query and value layer, as the paper does."""
     model.requires_grad_(False)
     for name, module in list(model.named_modules()):
         if name.endswith(("query", "value")):
-            model.set_submodule(name, Adapter(module, rank, alpha))
+            model.set_submodule(name, Adapter(module, rank))
 
 
 @torch.no_grad()
 def merge(model: nn.Module) -> None:
-    """W becomes W + (alpha / rank) B A, and the adapters go."""
+    """W becomes W + (ALPHA / rank) B A, and the adapters go."""
     for name, module in list(model.named_modules()):
         if isinstance(module, Adapter):
             module.linear.weight += module.scale * module.b @ module.a

@@ -1,11 +1,7 @@
 """Where the memory of a real training step went: parameters, gradients, optimizer states, activations.
 
-    measure(shape, plan)                    # of the course's GPT, on one device
-    models.memory.predict(shape, plan)      # the same, predicted
-
-Sizes are those of torch's tensors and so the same on every device; what CUDA, NCCL and the allocator take
-besides are `buffers` in the model, and none here. What to notice: with a single micro-batch gradients are
-nearly nothing at the peak, for they appear as the activations go; with a second one they are whole.
+Sizes are those of torch's tensors and so the same on every device, without what CUDA, NCCL and the allocator
+take. With one micro-batch gradients are nearly nothing at the peak, for they appear as the activations go.
 """
 
 import weakref
@@ -81,10 +77,8 @@ class Live(Volume):
 
 
 def measure(shape: Transformer, plan: Plan, device: str = "cpu") -> Memory:
-    """The Memory of the plan's micro-batches, forward and backward, at the peak on one device.
-
-    ValueError where the plan is for several GPUs, or recomputes in part.
-    """
+    """The Memory at the peak of the micro-batches on one device, as `models.memory.of_tensors` predicts
+    it. ValueError where the plan is for several GPUs, or recomputes in part."""
     if plan.gpus > 1 or plan.recompute not in ("none", "full"):
         raise ValueError('measure takes a plan for one GPU with recompute="none" or "full".')
     model = GPT(shape).to(device, TYPES[plan.precision])

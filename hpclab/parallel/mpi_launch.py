@@ -14,35 +14,31 @@ from hpclab.cluster.backends.command import last_lines, private_directory
 from hpclab.cluster.slurm import Slurm
 
 
-def mpiexec() -> str:
-    """The mpiexec of this environment, else the one on PATH; RuntimeError that says what to install."""
-    found = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
-    if found is None:
-        raise RuntimeError("There is no mpiexec here: pip install 'hpclab[mpi]' brings MPICH and mpi4py.")
-    return found
-
-
 def run(settings: dict[str, Any], ranks: int, slurm: Slurm | None, limit: float) -> dict[str, Any]:
     """What `ranks` ranks found, within `limit` seconds: {"version": text, "ranks": a list for each}.
 
     With `slurm` it is a batch job of as many tasks, in which mpiexec starts its ranks where Slurm says. An
-    interrupt ends all ranks, or the job. RuntimeError with what the ranks said when they failed.
+    interrupt ends all ranks, or the job. RuntimeError with what the ranks said when they failed, or with what
+    to install where there is no mpiexec.
     """
-    words = [sys.executable, "-P", "-m", "mpi4py", "-m", "hpclab.parallel.sweep", json.dumps(settings)]
+    mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
+    if mpiexec is None:
+        raise RuntimeError("There is no mpiexec here: pip install 'hpclab[mpi]' brings MPICH and mpi4py.")
+    command = [mpiexec, *["-launcher", "fork"] * (slurm is None), "-n", str(ranks), sys.executable, "-P"]
+    command += ["-m", "mpi4py", "-m", "hpclab.parallel.sweep", json.dumps(settings)]
     place = private_directory("mpi", shared=slurm is not None)
+    out, log = place / "out", place / "log"
     try:
-        out, log = place / "out", place / "log"
         if slurm is None:
-            command = [mpiexec(), "-launcher", "fork", "-n", str(ranks), *words]
             ended = _on_this_machine(command, out, log, limit)
         else:
-            ended = _as_a_job([mpiexec(), "-n", str(ranks), *words], ranks, out, log, slurm, limit)
+            ended = _as_a_job(command, ranks, out, log, slurm, limit)
         said = out.read_text(encoding="utf-8", errors="replace").splitlines() if out.exists() else []
         for line in said:  # mpiexec prints there as well
             if line.startswith('{"version"'):
                 return dict(json.loads(line))
-        words_of_all = last_lines(out) + last_lines(log)
-        raise RuntimeError(f"MPI on {ranks} ranks {ended}. The last words:\n{words_of_all}")
+        last = last_lines(out) + last_lines(log)
+        raise RuntimeError(f"MPI on {ranks} ranks {ended}. The last words:\n{last}")
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

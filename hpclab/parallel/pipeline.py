@@ -1,10 +1,8 @@
 """Pipeline parallel: each rank has some of the layers, and micro-batches pass from one to the next.
 
-    pipeline = schedules.pipeline("1F1B", ranks=dist.get_world_size(), micro_batches=8)
-    stages = cut(GPT(shape), pipeline.stages)[dist.get_rank() :: pipeline.ranks]
-    value = run(pipeline, stages, tokens, targets)   # gradients are in .grad, as after loss.backward()
-
-With one micro-batch this is the naive form: one rank works, the others wait for it.
+pipeline = schedules.pipeline("1F1B", ranks=dist.get_world_size(), micro_batches=8)
+stages = cut(GPT(shape), pipeline.stages)[dist.get_rank() :: pipeline.ranks]
+value = run(pipeline, stages, tokens, targets)   # gradients are in .grad, as after loss.backward()
 """
 
 from collections.abc import Sequence
@@ -16,7 +14,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from hpclab import checks
-from hpclab.parallel.transports import TorchTransport
 from hpclab.schedules.pipelines import Pipeline
 from hpclab.schedules.schedule import bounds
 from hpclab.trace import record
@@ -27,9 +24,7 @@ UNDER_WAY = 4  # sends that a rank does not wait for: each keeps an activation i
 
 class Stage(gpt.GPT):
     """Blocks `begin` to `end` of `model`; the first stage embeds as well, the last one makes logits.
-
-    Parameters keep their names in the whole model, so that its checkpoints fit every cut.
-    """
+    Parameters keep their names in the whole model, so that its checkpoints fit every cut."""
 
     def __init__(self, model: gpt.GPT, begin: int, end: int):
         nn.Module.__init__(self)  # not GPT's: nothing is made anew
@@ -48,8 +43,11 @@ class Stage(gpt.GPT):
 
 
 def cut(model: gpt.GPT, stages: int) -> list[Stage]:
-    """`model` as so many stages, as even as they can be. ValueError for more than it has blocks."""
+    """`model` as so many stages, as even as they can be; ValueError for more than it has blocks or if
+    tied."""
     checks.integer("stages", stages, 1, len(model.blocks))
+    if model.shape.tied and stages > 1:
+        raise ValueError("A pipeline needs an output layer of its own: make the Transformer with tied=False.")
     return [Stage(model, begin, end) for begin, end in pairwise(bounds(len(model.blocks), stages).tolist())]
 
 
@@ -57,9 +55,8 @@ def program(pipeline: Pipeline, rank: int) -> list[tuple[str, int]]:
     """What `rank` does, in order: "compute" a step (its place in `pipeline.steps`), "send" or "receive" what
     a step takes in.
 
-    All ranks go through the messages in one order, that in which they are computed. So two ranks agree which
-    comes next, and nobody waits for a rank that waits for a later one: no deadlock, even where a send ends
-    only when it is received.
+    All ranks go through the messages in the order in which they are computed, so nobody waits for a rank that
+    waits for a later one: no deadlock, even where a send ends only when it is received.
     """
     owner, taker = pipeline.steps["rank"], dict(pipeline.messages.tolist())
     actions = []
@@ -131,27 +128,3 @@ def run(
         message.wait()
     dist.broadcast(total, group=group, group_src=ranks - 1)
     return total.item()
-
-
-def sum_tied(stages: Sequence[Stage], group: Any = None) -> None:
-    """Where the output's weight is the embedding's, the first and the last rank have a copy each, and each
-    computed a part of its gradient: both get the sum, so that the copies stay equal."""
-    rank, last = dist.get_rank(group), dist.get_world_size(group) - 1
-    if stages[0].shape.tied and last and rank in (0, last):
-        gradient: Any = (stages[0].token if rank == 0 else stages[-1].output).weight.grad
-        mine = gradient.cpu() if dist.get_backend(group) == "gloo" else gradient
-        theirs = torch.empty_like(mine)
-        TorchTransport(group).exchange([(last - rank, mine)], [(last - rank, theirs)])
-        gradient += theirs.to(gradient.device)
-
-
-def library(pipeline: Pipeline, stages: Sequence[Stage], loss: Any = gpt.loss, group: Any = None) -> Any:
-    """torch's own schedule of that name on the same stages: ``library(...).step(tokens, target=targets)``."""
-    from torch.distributed.pipelining import PipelineStage
-    from torch.distributed.pipelining.schedules import get_schedule_class
-
-    kind: Any = get_schedule_class(pipeline.name.replace(" ", ""))
-    device, rank = next(stages[0].parameters()).device, dist.get_rank(group)
-    numbered = [(stage, rank + chunk * pipeline.ranks) for chunk, stage in enumerate(stages)]
-    own = [PipelineStage(*one, pipeline.stages, device, group=group) for one in numbered]
-    return kind(own if pipeline.chunks > 1 else own[0], pipeline.micro_batches, loss_fn=loss)

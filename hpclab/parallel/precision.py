@@ -1,13 +1,5 @@
-"""Mixed precision: 16 bits for matrix products and activations, 32 for weights and optimizer.
-
-BF16 has the range of 32 bits with fewer digits, and needs nothing but autocast:
-
-    with torch.autocast(device, torch.bfloat16):
-        value = loss(model(inputs), targets)
-    value.backward()                                # gradients and weights stay in 32 bits
-
-FP16 has more digits and less range: below 3e-8 is nothing, above 65,504 infinity. Gradients are small, so the
-loss is multiplied by a large number, and, by the chain rule, every gradient is.
+"""Loss scaling: FP16 has no numbers below 3e-8 or above 65,504. Gradients are small, so the loss is
+multiplied by a large number, and, by the chain rule, every gradient is. (BF16 has the range of float32.)
 """
 
 from torch import Tensor

@@ -1,10 +1,5 @@
-"""One step as torch.profiler saw it: operators, messages and waits of this rank, as Events.
-
-events = profiled(step)            # on each rank, in pool.run
-where(events)                      # seconds: compute, hidden and exposed communication, input wait, idle
-
-Nothing in the step has to be marked for that. Notice that profiling itself takes time: shares are worth more
-than seconds.
+"""One step as torch.profiler saw it: operators, messages and waits of this rank, as Events. Profiling itself
+takes time: shares are worth more than seconds.
 """
 
 import os

@@ -1,20 +1,13 @@
-"""Activation checkpointing: a block keeps only its input, and computes the rest again when backward needs it.
-
-    logits = forward(model, tokens, by_hand)       # or by_torch; model(tokens) keeps all
-    loss(logits, targets).backward()
-
-Memory for time: the activations of one block at a time instead of all, for one more forward pass of the
-blocks, which is a third more work.
+"""Activation checkpointing: a block keeps only its input, and computes the rest again when backward needs it;
+the activations of one block at a time instead of all, for a third more work.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from hpclab.workloads.gpt import GPT
 
@@ -38,8 +31,6 @@ class Recompute(torch.autograd.Function):
 
 by_hand = Recompute.apply
 """`x` must require a gradient, as all blocks' inputs do where the embedding is trained."""
-by_torch = partial(checkpoint, use_reentrant=False)
-"""PyTorch's own, which also sets the random numbers back, so that dropout drops the same again."""
 
 
 def forward(model: GPT, tokens: Tensor, call: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:

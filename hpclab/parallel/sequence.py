@@ -1,14 +1,12 @@
 """Sequence parallelism: between the matrices that tensor parallelism cuts, a rank has its own tokens only.
 
-Tensor parallelism alone leaves norms and residuals whole on every rank: the same work and the same memory t
-times. They treat each token by itself, so a rank can have 1/t of the tokens. Before the columns the tokens
-are gathered, after the rows the sums are scattered. Korthikanti et al. (2023), figure 5.
+Norms and residuals treat each token by itself, so a rank can have 1/t of the tokens. Before the columns these
+are gathered, after the rows the sums are scattered. Korthikanti et al. (2023), figure 5. An all-reduce is a
+reduce-scatter and an all-gather: no more bytes travel than in `tensor`.
 
-model = split(GPT(shape, seed), group)
-share_of_loss(model, inputs, targets, group).backward()    # the whole batch on every rank; shares add up
-sum_gradients(not_cut(model), group)
-
-Notice that an all-reduce is a reduce-scatter and an all-gather: no more bytes travel than in `tensor`.
+    model = split(GPT(shape, seed), group)
+    share_of_loss(model, inputs, targets, group).backward()    # the whole batch on every rank; shares add up
+    sum_gradients(not_cut(model), group)
 """
 
 from collections.abc import Iterable

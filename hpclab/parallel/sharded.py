@@ -1,7 +1,5 @@
-"""ZeRO (Rajbhandari et al. 2020): of what all p ranks would keep alike, each keeps one p-th.
-
-Of Adam's 16 bytes a parameter in mixed precision 12 are the optimizer's, 2 the gradient and 2 the weight.
-Stage 1 cuts the first, stage 2 gradients too, stage 3 weights too.
+"""ZeRO (Rajbhandari et al. 2020): of what all p ranks would keep alike, each keeps one p-th. Stage 1 cuts the
+optimizer's states, stage 2 gradients too, stage 3 weights too.
 
     zero = Zero(model, 3, lambda shards: torch.optim.AdamW(shards, lr=1e-3))
     loss(model(inputs), targets).backward()
@@ -24,11 +22,8 @@ from hpclab.workloads.gpt import GPT
 
 
 class Unit:
-    """Parameters that are cut and gathered together: views of `whole`, one flat tensor.
-
-    `shard` is this rank's part, and what the optimizer knows. It must treat each element by itself, as SGD
-    and Adam do.
-    """
+    """Parameters that are cut and gathered together: views of `whole`, one flat tensor. `shard` is this
+    rank's part, for an optimizer that treats each element by itself, as SGD and Adam do."""
 
     def __init__(self, parameters: list[nn.Parameter], group: Any = None):
         self.parameters, self.group, self.ranks = parameters, group, dist.get_world_size(group)
@@ -66,9 +61,8 @@ class Unit:
 class Zero:
     """A stage of ZeRO for a GPT: a unit for each block, and one for the rest.
 
-    Stages 1 and 2 send as many bytes as an all-reduce, which is a reduce-scatter and an all-gather: here the
-    gradients' and, after the optimizer, the weights'. Stage 3 sends half as many again. FSDP does the same,
-    and gathers the next block while one computes.
+    Stages 1 and 2 send the bytes of an all-reduce, the gradients scattered and then the weights gathered;
+    stage 3 half as many again. FSDP does the same, and gathers the next block while one computes.
     """
 
     def __init__(self, model: GPT, stage: int, optimizer: Callable[[list], Any], group: Any = None):
@@ -113,10 +107,7 @@ class Zero:
 
 
 def by_fsdp(model: GPT, **options: Any) -> GPT:
-    """The same units by PyTorch's FSDP2, in place; an optimizer made afterwards works on the shards.
-
-    `options` are those of ``fully_shard``: a mesh of fewer than all ranks, types of mixed precision.
-    """
+    """The same units by PyTorch's FSDP2 (its `options`), in place; an optimizer made later has the shards."""
     for module in (*model.blocks, model):
         fully_shard(module, **options)
     return model

@@ -1,14 +1,12 @@
 """Tensor parallelism: each matrix cut over the ranks, in pairs that need only one sum.
 
-Of an MLP, gelu(x A) B, a rank holds some columns of A and the same rows of B. gelu takes number by number, so
-its part of gelu(x A) is complete without a word to the others; times its rows of B it is a summand of the
-result. Attention is cut likewise, by heads. Shoeybi et al., "Megatron-LM" (2019), figure 3.
+Of an MLP, gelu(x A) B, a rank holds some columns of A and the same rows of B: gelu takes number by number, so
+its part of gelu(x A) times its rows of B is a summand of the result. Attention is cut likewise, by heads.
+Shoeybi et al., "Megatron-LM" (2019), figure 3. What travels are whole activations, twice a block forward and
+twice backward, and every rank waits for them: this wants the fastest links there are, those inside a node.
 
-model = split(GPT(shape, seed), group)      # the same seed on every rank; each then has a part of each block
-loss(model(inputs), targets).backward()     # the same batch on every rank; nothing else changes
-
-Notice what travels: activations, whole, twice a block forward and twice backward; never a weight. And every
-rank waits for them: tensor parallelism wants the fastest links there are, those inside a node.
+    model = split(GPT(shape), group)            # the same weights on every rank; then a part of each block
+    loss(model(inputs), targets).backward()     # the same batch on every rank; nothing else changes
 """
 
 from collections.abc import Callable
@@ -74,11 +72,8 @@ def part(whole: Any, dim: int, group: Any) -> nn.Parameter:
 
 
 def split(model: GPT, group: Any = None, there: Callable = same, back: Callable = summed) -> GPT:
-    """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width.
-
-    f stands before each attention and MLP, g at its end. Embeddings, norms and the output layer are whole on
-    every rank (Megatron cuts the vocabulary, too). `sequence` has another `there` and `back`.
-    """
+    """This rank's part of `model`, which is changed: of each block some heads and some of the MLP's width, f
+    before each and g at its end; the rest is whole (Megatron cuts the vocabulary, too)."""
 
     def f(module: nn.Module, inputs: tuple) -> tuple[Tensor]:
         return (Conjugate.apply(inputs[0], group, there, back),)
@@ -98,9 +93,7 @@ def split(model: GPT, group: Any = None, there: Callable = same, back: Callable 
 
 def split_by_pytorch(model: GPT, mesh: DeviceMesh) -> GPT:
     """The same with PyTorch's DTensor, over a `mesh` of one dimension: how to cut is said, the sums follow.
-
-    What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False.
-    """
+    What is not cut stays a plain tensor, and an optimizer of both kinds wants foreach=False."""
     once = parallel.PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())
     for module in parts_to_cut(model, mesh.size()):
         styles: dict[str, parallel.ParallelStyle] = {"": once}  # of its own input, as the hook above

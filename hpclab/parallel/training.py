@@ -1,11 +1,7 @@
-"""A rank's part of data-parallel training, each part of its steps timed: what lesson 08's scaler runs.
-
-files, path = fsspec.filesystem("file"), "tokens.uint16"
-ranks = pool.run(train, Training(shape, batch=16), files, path)
-"""
+"""A rank's part of data-parallel training, each part of its steps timed: what lesson 08's scaler runs."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,8 +42,7 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainedStep:
-    """One step of one rank: `marks` (see trace.Mark) and `messages` on time.monotonic(); `loss` in nats a
-    token, of this rank's samples."""
+    """One step of one rank: `marks` and `messages` on time.monotonic(); `loss` in nats a token."""
 
     marks: Sequence[Mark]
     messages: Sequence[Message]
@@ -75,8 +70,8 @@ class TrainedStep:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a rank brings back: its `steps` after the warm-up, all `losses`, the seconds from the beginning of
-    training to each of them, and what it got of the cores."""
+    """What a rank brings back: its `steps` after the warm-up; the `losses` of all, and the seconds until
+    each; what it got of the cores."""
 
     steps: list[TrainedStep]
     losses: list[float]
@@ -84,38 +79,55 @@ class Trained:
     sample: Sample = field(repr=False)
 
 
-def train(job: Training, files: Any, path: str) -> Trained:
-    """Train on this rank's part of each batch, read from the file of uint16 tokens at `path` in `files`.
+@contextmanager
+def part(label: str, kind: str = "compute") -> Iterator[None]:
+    """Mark what is done inside as one of PARTS."""
+    with trace.record(kind, label=label):
+        yield
+        if dist.get_backend() == "nccl":  # or the clock stops before the kernels do
+            torch.cuda.current_stream().synchronize()
 
-    `files` is an fsspec file system: of this disk, or a client of the emulated store.
-    """
-    cuda = dist.get_backend() == "nccl"
-    device = torch.device("cuda" if cuda else "cpu")
-    model = gpt.GPT(job.shape).to(device)
+
+def torch_step(job: Training) -> Callable[[Tensor], tuple[float, list[Message]]]:
+    """PyTorch's step: marks all PARTS but the input, and returns the loss and the messages of these samples
+    (this rank's, `job.shape.sequence` + 1 tokens each)."""
+    model = gpt.GPT(job.shape).to("cuda" if dist.get_backend() == "nccl" else "cpu")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     buckets = Buckets(model, job.bucket, link=job.link, overlap=job.overlap)
-    tokens = files.size(path) // 2  # asked once: on a store that is an open
 
-    @contextmanager
-    def part(label: str, kind: str = "compute") -> Iterator[None]:
-        with trace.record(kind, label=label):
-            yield
-            if cuda:  # or the clock stops before the kernels do
-                torch.cuda.current_stream().synchronize()
+    def step(samples: Tensor) -> tuple[float, list[Message]]:
+        with part("forward"):
+            loss = gpt.loss(model(samples[:, :-1]), samples[:, 1:])
+        with part("backward"):
+            loss.backward()
+        buckets.finish()  # marked as "exposed"
+        with part("optimizer"):
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.item(), buckets.messages
+
+    return step
+
+
+def train(job: Training, files: Any, path: str, stepper: Any = torch_step) -> Trained:
+    """Train on this rank's part of each batch, read from the file of uint16 tokens at `path` in `files`.
+
+    `files` is an fsspec file system: of this disk, or a client of the emulated store. `stepper` makes the
+    step of another framework as `torch_step` does PyTorch's.
+    """
+    advance, rank, ranks, length = stepper(job), dist.get_rank(), dist.get_world_size(), job.shape.sequence
+    tokens = files.size(path) // 2  # asked once: on a store that is an open
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
 
     def step(number: int) -> TrainedStep:
         with trace.listen() as marks:
             with part("input", "input"):
-                inputs, targets = (part.to(device) for part in read(job, files, path, tokens, number))
-            with part("forward"):
-                loss = gpt.loss(model(inputs), targets)
-            with part("backward"):
-                loss.backward()
-            buckets.finish()  # marked as "exposed"
-            with part("optimizer"):
-                optimizer.step()
-                optimizer.zero_grad()
-        return TrainedStep(marks, buckets.messages, loss.item())
+                begins = gpt.places(tokens, job.batch, length, number, rank, ranks)
+                read = [files.cat_file(path, 2 * begin, 2 * (begin + length + 1)) for begin in begins]
+                samples = numpy.frombuffer(b"".join(read), "<u2").reshape(len(read), length + 1)
+                on_device = torch.from_numpy(samples.astype("i8")).to(device)
+            loss, messages = advance(on_device)
+        return TrainedStep(marks, messages, loss)
 
     dist.barrier()
     begin = time.monotonic()
@@ -126,29 +138,15 @@ def train(job: Training, files: Any, path: str) -> Trained:
     return Trained(steps, [one.loss for one in every], [one.end - begin for one in every], watch.sample)
 
 
-def read(job: Training, files: Any, path: str, tokens: int, step: int) -> tuple[Tensor, Tensor]:
-    """This rank's inputs and targets of a step, from a file of so many tokens; sample after sample."""
-    rank, ranks, length = dist.get_rank(), dist.get_world_size(), job.shape.sequence
-    begins = gpt.places(tokens, job.batch, length, step, rank, ranks)
-    parts = [files.cat_file(path, 2 * begin, 2 * (begin + length + 1)) for begin in begins]
-    samples = numpy.frombuffer(b"".join(parts), "<u2").reshape(len(parts), length + 1)
-    windows = torch.from_numpy(samples.astype("i8"))
-    return windows[:, :-1], windows[:, 1:]
-
-
 def last_steps(ranks: Sequence[Trained]) -> Trace:
-    """The last step of all ranks as a Trace of two rows for each: the rank, and its wire.
-
-    Ranks of several machines have several clocks: each begins at 0 with this step.
-    """
-    events, longest = list[Event](), 0.0
-    for rank, trained in enumerate(ranks):
-        step = trained.steps[-1]
+    """The last step of all ranks as a Trace of two rows for each: the rank, and its wire; for each rank,
+    whose clock may be another machine's, it begins at 0."""
+    events, last = list[Event](), [trained.steps[-1] for trained in ranks]
+    for rank, step in enumerate(last):
         begin = step.begin
-        longest = max(longest, step.end - begin)
         events += events_of(step.marks, 2 * rank, -begin)
         events += [
             Event(2 * rank + 1, "reduce", one.begin - begin, one.end - one.begin, one.bytes, one.label)
             for one in step.messages
         ]
-    return Trace(tuple(events), 2 * len(ranks), 0.0, longest)
+    return Trace(tuple(events), 2 * len(ranks), 0.0, max(step.end - step.begin for step in last))

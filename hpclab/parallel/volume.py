@@ -1,11 +1,5 @@
 """What a rank sends in a step, counted: by hand, DTensor or FSDP2, each collective is a torch operator.
 
-with Volume() as volume:
-    loss(model(inputs), targets).backward()
-volume.sent        # {"all_reduce": bytes}, as models.communication_volume.formula has it
-
-volume.calls       # {"all_reduce": how often}
-
 An all-to-all sends what leaves the rank, any other collective what a ring sends (`models.formulas`). Not
 counted: bytes of integers, and DDP, whose C++ calls no operator. (torch's CommDebugMode counts calls alone.)
 """

@@ -5,7 +5,7 @@
     for messages in schedule: ...                        # a structured array of messages for each step
 
     buffers = [schedules.place(schedule, rank, values[rank]) for rank in range(4)]
-    schedules.replay(schedule, buffers)                  # or parallel.execution.execute on real ranks
+    schedules.replay(schedule, buffers)                  # or parallel.execution.Execution on real ranks
     schedules.result(schedule, 0, buffers[0])
 
 `ALGORITHMS[collective]` are the algorithms by name; an algorithm's functions are documented in the module of

@@ -7,7 +7,7 @@
     checkpoints.save_in_background(100, state)                  # training goes on; the next save waits for it
 
 Each rank writes its own shards and a part of what all have (torch.distributed.checkpoint), and any number of
-ranks can load them. Without a process group it is one process. One training at a time saves in a folder.
+ranks can load them. One training at a time saves in a folder.
 """
 
 import io
@@ -36,11 +36,8 @@ _PATIENCE = timedelta(minutes=10)  # how long ranks wait for the slowest one to 
 
 
 class Checkpoints:
-    """The checkpoints in `folder`: the newest `keep` stay, and none larger than `largest` is written.
-
-    `passed_over` says after `load`, a sentence each, which newer ones could not be used and why; these are
-    removed when the next save is complete.
-    """
+    """The checkpoints in `folder`: the newest `keep` stay, and none larger than `largest` is written. After
+    `load` `passed_over` says which newer ones could not be used; these go with the next save."""
 
     def __init__(self, folder: str | Path, keep: int = 2, largest: str | int = "1 GB") -> None:
         self.folder = Path(checks.instance("folder", folder, str | Path, "a path")).absolute()
@@ -61,7 +58,7 @@ class Checkpoints:
 
         `state`: a nested dict of tensors (DTensors too) and plain values, which are rank 0's; a tensor that
         differs from rank to rank needs a name of its own on each. ValueError where it is too large, OSError
-        where it cannot be written: nothing half written stays, and the checkpoints before it are untouched.
+        where it cannot be written: the checkpoints before it are untouched.
         """
         writer = self._begin(step, state)
         write = partial(dcp.save, state, storage_writer=writer, process_group=self._ranks.group)
@@ -93,8 +90,8 @@ class Checkpoints:
     def load(self, into_state: dict[str, Any]) -> int | None:
         """Fill `into_state` from the newest good checkpoint and return its step; None where there is none.
 
-        Tensors are filled in place, sharded as they are here. Files are read twice: for their checksums,
-        shared among the ranks, before any tensor is touched. ValueError where names or shapes differ.
+        Tensors are filled in place, sharded as they are here, when the ranks have shared the checking of the
+        files' checksums. ValueError where names or shapes differ.
         """
         self.wait()
         names, self.passed_over = self._ranks.broadcast("sweep", self._sweep)

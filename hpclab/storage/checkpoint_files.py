@@ -1,9 +1,8 @@
 """One checkpoint as files: those of torch.distributed.checkpoint (DCP) with a manifest, read without trust.
 
-DCP reads `.metadata` with pickle and what is no tensor with ``torch.load(weights_only=False)``. Both run
-what a stranger wrote, and checksums do not help, since who writes files can compute theirs: they tell
-accidents. Here the manifest says in JSON what `.metadata` does, which is left to other tools, and everything
-else is read with ``weights_only=True``.
+DCP reads `.metadata` with pickle and what is no tensor with ``torch.load(weights_only=False)``. Both run what
+a stranger wrote, who can compute checksums, too: these tell accidents. Here the manifest says in JSON what
+`.metadata` does, and everything else is read with ``weights_only=True``.
 """
 
 import hashlib
@@ -80,10 +79,8 @@ class LoadPlanner(DefaultLoadPlanner):
 
 class Reader(FileSystemReader):
     def check(self, rank: int, ranks: int) -> None:
-        """Learn `step` and `metadata`; Damaged or OSError says why the checkpoint is not whole.
-
-        Its files must be those of the manifest, plain and of their size; this rank reads its share of them.
-        """
+        """Learn `step` and `metadata`; Damaged or OSError says why the checkpoint is not whole. Its files
+        must be those of the manifest, plain and of their size; this rank reads its share of them."""
         folder = Path(self.path)
         found = {each.name: each.lstat() for each in folder.iterdir()}
         odd = [name for name, status in found.items() if not stat.S_ISREG(status.st_mode)]

@@ -1,8 +1,7 @@
 """What a client has of the emulated striped store: an fsspec file system over the servers' sockets.
 
 A file lies in stripes of `stripe_size` bytes, dealt out in turn to `stripes` servers, from the server on that
-its number says. Reading asks the metadata server once (an open), and then all servers that hold a part, at
-once. Nothing is cached: every read is a first one.
+its number says. Reading asks the metadata server (an open), then all servers that hold a part, at once.
 """
 
 import functools
@@ -21,17 +20,18 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from hpclab.storage.server import BEHIND, sleep_until
 
 PATIENCE = 10.0  # seconds without a byte from a server that was asked
+AGAIN = "close the striped store and start another."
 Request = tuple[int, dict[str, Any], bytes]
 """Which server, what it is asked, and what it is to write."""
 
 
 class StripedFileSystem(AbstractFileSystem):
-    """Made by `StripedStore.client`, which says what the arguments are; used as any fsspec file system.
+    """Made by `StripedStore.client`, which says what the arguments are.
 
-    One client is one machine: what is forked from its process shares its link; a copy that was pickled is a
-    client with a link of its own. Every process and thread has its own connections. What these programs take
-    beside what they emulate is made up for at the next request, up to BEHIND seconds; `late` counts what this
-    process could not make up for: where it is much of a time, that time says nothing.
+    One client is one machine: what is forked from its process shares its link; a copy that was pickled has a
+    link of its own. Every process and thread has its own connections. What these programs take beside what
+    they emulate is made up for at the next request, up to BEHIND seconds; `late` counts the rest: where it is
+    much of a time, that time says nothing.
     """
 
     protocol = "striped"
@@ -46,7 +46,7 @@ class StripedFileSystem(AbstractFileSystem):
         self._link, self._latency = link, latency
         self._layout = {"stripes": stripes, "stripe_size": stripe_size}
         self._link_free = multiprocessing.get_context("fork").Value("d", 0.0)
-        self._own = threading.local()
+        self._own = threading.local()  # connections by server (`lines`), and how far it is `behind`
         self.late = 0.0
 
     @classmethod
@@ -54,7 +54,6 @@ class StripedFileSystem(AbstractFileSystem):
         return super()._strip_protocol(path).lstrip("/")
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """Name, size, type, stripes, stripe_size and number of a file: one open of the metadata server."""
         name = self._strip_protocol(path)
         try:
             return {"name": name, "type": "file", **self._metadata("find", name=name)}
@@ -132,7 +131,6 @@ class StripedFileSystem(AbstractFileSystem):
         return b"".join(pieces)
 
     def statistics(self) -> list[dict[str, int]]:
-        """See `StripedStore.statistics`."""
         servers = range(len(self._ports))
         return list(map(json.loads, self._ask([(each, {"do": "statistics"}, b"") for each in servers])))
 
@@ -152,7 +150,9 @@ class StripedFileSystem(AbstractFileSystem):
     def _ask(self, requests: list[Request], latency: float = 0.0, moved: int = 0) -> list[bytes]:
         """What servers answer that are asked at once, when the last of them, and the link with the bytes that
         are `moved`, would be done."""
-        own = self._connections()
+        own = self._own
+        if getattr(own, "pid", 0) != os.getpid():
+            own.pid, own.lines, own.behind = os.getpid(), dict[int, Any](), 0.0
         asked = time.monotonic() - own.behind if self._limited else None
         exchange = functools.partial(self._exchange, own.lines, asked)
         try:
@@ -179,20 +179,16 @@ class StripedFileSystem(AbstractFileSystem):
                 raise OSError(status, json.loads(said))
         return [said for _, said, _ in answers]
 
-    def _connections(self) -> Any:
-        """What this thread of this process has open (`lines`), and how far it is `behind`."""
-        if getattr(self._own, "pid", 0) != os.getpid():
-            self._own.pid, self._own.lines, self._own.behind = os.getpid(), {}, 0.0
-        return self._own
-
-    def _exchange(
-        self, lines: dict[int, Any], asked: float | None, request: Request
-    ) -> tuple[int, bytes, float]:
+    def _exchange(self, lines: Any, asked: float | None, request: Request) -> tuple[int, bytes, float]:
         """Ask one server: its status, its answer, and when that was due."""
-        server, words, content = request
+        (server, words, content), last = request, len(self._ports) - 1
+        name = "The metadata server" if server == last else f"Storage server {server} (of 0 to {last - 1})"
         try:
             if server not in lines:
-                lines[server] = self._connect(server)
+                with socket.create_connection(("127.0.0.1", self._ports[server]), PATIENCE) as made:
+                    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    made.sendall(self._key.encode())
+                    lines[server] = made.makefile("rwb")
             line = lines[server]
             line.write(json.dumps({"asked": asked, **words}).encode() + b"\n")
             line.write(content)
@@ -200,20 +196,9 @@ class StripedFileSystem(AbstractFileSystem):
             status, length = map(int, line.readline().split())
             return status, line.read(length), float(line.readline())
         except TimeoutError:
-            raise TimeoutError(self._sentence(server, f"has not answered for {PATIENCE:g} s")) from None
+            raise TimeoutError(f"{name} has not answered for {PATIENCE:g} s: {AGAIN}") from None
         except (OSError, ValueError):  # no answer, or half of one
-            raise ConnectionError(self._sentence(server, "has ended")) from None
-
-    def _connect(self, server: int) -> Any:
-        with socket.create_connection(("127.0.0.1", self._ports[server]), PATIENCE) as line:
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line.sendall(self._key.encode())
-            return line.makefile("rwb")
-
-    def _sentence(self, server: int, what: str) -> str:
-        last = len(self._ports) - 1
-        name = "The metadata server" if server == last else f"Storage server {server} (of 0 to {last - 1})"
-        return f"{name} {what}: close the striped store and start another."
+            raise ConnectionError(f"{name} has ended: {AGAIN}") from None
 
 
 class StripedFile(AbstractBufferedFile):

@@ -1,10 +1,9 @@
-"""The corpus's tokens stored in four ways on any fsspec file system, and read back sample by sample.
+"""The corpus's tokens stored in four ways on any fsspec file system, and read back sample by sample: the same
+bytes, in more or fewer requests for a batch.
 
     write("shards", corpus.load().tokens, fs, "/tmp/tokens", length=512)
     samples = open_samples("shards", fs, "/tmp/tokens")     # a map-style Dataset for torch's DataLoader
     samples[3]                                              # 512 tokens, int32
-
-Every format holds the same bytes. What differs is how many requests bring a batch, and how large they are.
 """
 
 import io
@@ -48,11 +47,8 @@ class Files(Samples):
 
 
 class Shards(Samples):
-    """Tar files of about a MiB, a member for each sample, as WebDataset has them.
-
-    A tar has no table of contents: it is made here, by one pass over the shards, and then any sample can be
-    read by its offset. Nothing is extracted.
-    """
+    """Tar files of about a MiB, a member for each sample, as WebDataset has them. A tar has no table of
+    contents: it is made here, by one pass over the shards, and then any sample is read by its offset."""
 
     def __init__(self, fs: AbstractFileSystem, folder: str, count: int, length: int) -> None:
         super().__init__(fs, folder, count, length)
@@ -123,11 +119,8 @@ FORMATS: dict[str, type[Samples]] = {"files": Files, "shards": Shards, "array": 
 
 
 def write(format: str, tokens: Any, fs: AbstractFileSystem, root: str | Path, *, length: int = 512) -> None:
-    """Cut `tokens` into samples of `length` tokens and keep them in ``root/format``, in place of older ones.
-
-    What does not fill a sample is dropped. ValueError for more than MOST bytes; StoredSamplesError, with
-    nothing left half-written, where the disk is full or may not be written to.
-    """
+    """Cut `tokens` into samples of `length` tokens (a rest is dropped) and keep them in ``root/format``, in
+    place of older ones. StoredSamplesError, with nothing left half-written, where they cannot be written."""
     kind = FORMATS[checks.choice("format", format, FORMATS)]
     tokens, length = numpy.asarray(tokens), checks.integer("length", length, 1, 2**24, "tokens")
     count = tokens.size // length
@@ -171,12 +164,9 @@ def open_samples(format: str, fs: AbstractFileSystem, root: str | Path) -> Sampl
 
 
 def evict(fs: AbstractFileSystem, root: str | Path) -> bool:
-    """Ask the operating system to forget what it holds of the files below `root`; whether it could be asked.
-
-    Then reading comes from the disk again ("cold"). It cannot be asked on macOS, nor where the file system is
-    not this machine's. Names and sizes stay known, what is mapped stays, and the host of a virtual machine
-    has a cache of its own.
-    """
+    """Ask the operating system to forget what it holds of the files below `root`, so that they come from the
+    disk again; whether it could be asked (Linux, its own disks). What is mapped stays, names and sizes stay
+    known, and the host of a virtual machine has a cache of its own."""
     if not isinstance(fs, LocalFileSystem) or sys.platform != "linux":
         return False
     for path in fs.find(str(root)):

@@ -1,9 +1,4 @@
-"""A training job's input: torch's own DataLoader over any map-style Dataset, before an emulated accelerator.
-
-epoch = read(samples, batch=64, workers=2, step=0.005)
-epoch.utilisation        # the part of the time in which the accelerator computed
-epoch.trace              # rank 0 waits ("input") and steps ("compute"); ranks 1, 2 fetch and decode
-"""
+"""A training job's input: torch's DataLoader over any map-style Dataset, before an emulated accelerator."""
 
 import sys
 import time
@@ -23,13 +18,9 @@ from hpclab.trace import Event, Mark, Trace, events_of, listen
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over all samples.
-
-    `trace` begins when the workers are started, and so do the seconds behind `samples_per_second`.
-    `utilisation` is MLPerf Storage's accelerator utilisation: seconds of steps over all seconds from the
-    first batch's arrival to the last step's end. The start of the workers and the wait for the first batch,
-    which a long training does not feel, are left out.
-    """
+    """One pass over all samples. `trace` (rank 0 is the training process, then each worker) and the seconds
+    of `samples_per_second` begin when the workers are started; `utilisation`, MLPerf Storage's accelerator
+    utilisation, is seconds of steps over those from the first batch's arrival to the last step's end."""
 
     trace: Trace
     utilisation: float
@@ -43,18 +34,16 @@ def read(
     """Load every sample once, `batch` at a time, and sleep `step` seconds for each, as the accelerator.
 
     `workers` processes of one thread load `prefetch` batches ahead each; 0 loads here, between the steps.
-    `shuffle` takes them at random. What `trace.record` marks inside the Dataset, a learner's own too, is in
-    the trace; the rest counts as compute.
-
+    What `trace.record` marks inside the Dataset is in the trace; the rest counts as compute.
     StoredSamplesError as the Dataset raised it, and where a worker was killed. Without fork (macOS) a Dataset
     defined in a notebook needs ``workers=0``.
     """
     checks.instance("samples", samples, Dataset, "a torch Dataset")
-    step = checks.number("step", step, 0, 3600, "seconds")
-    workers = checks.integer("workers", workers, 0, 64)
-    ahead = checks.integer("prefetch", prefetch, 1, 1024)
+    checks.instance("shuffle", shuffle, bool, "True or False")
+    checks.number("step", step, 0, 3600, "seconds")
+    workers, ahead = checks.integer("workers", workers, 0, 64), checks.integer("prefetch", prefetch, 1, 1024)
+    batch = checks.integer("batch", batch, 1, 2**20)
     count = checks.integer("len(samples)", len(samples), 1, 2**40)
-    shuffle = checks.instance("shuffle", shuffle, bool, "True or False")
     events, batches, begin = list[Event](), list[_Batch](), time.monotonic()
     iterator: Any = None
     try:
@@ -62,7 +51,7 @@ def read(
             warnings.simplefilter("ignore")  # of more workers than cores, of fork beside threads
             iterator = iter(
                 DataLoader(
-                    _Marked(samples), batch_size=checks.integer("batch", batch, 1, 2**20), shuffle=shuffle,
+                    _Marked(samples), batch_size=batch, shuffle=shuffle,
                     collate_fn=tuple, num_workers=workers, prefetch_factor=ahead if workers else None,
                     multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
                     pin_memory=torch.cuda.is_available(),

@@ -18,11 +18,8 @@ class StoredSamplesError(RuntimeError):
 
 
 class Samples(Dataset):
-    """`samples[i]` are `length` tokens, int32; made by `open_samples`.
-
-    Reading marks its fetch ("input") and its decode ("compute") for a Trace. It may be pickled and forked:
-    each process opens its own files.
-    """
+    """`samples[i]` are `length` tokens, int32; made by `open_samples`. Reading marks its fetch ("input") and
+    its decode ("compute") for a Trace. It may be pickled and forked: each process opens its own files."""
 
     name = "samples.uint16"  # the file, where there is only one
 

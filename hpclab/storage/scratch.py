@@ -1,9 +1,5 @@
-"""A folder for files that nobody wants afterwards; what a killed process has left goes at the next start.
-
-    folder = scratch.folder("lesson-07")        # empty, this process's own, on this machine's disk
-
-A killed process runs no exit handler. So the folder's name says whose it is, and whoever makes one of the
-same name removes those of processes of this machine that are gone.
+"""A folder for files that nobody wants afterwards. A killed process runs no exit handler: so its name says
+whose it is, and whoever makes one of the same name removes those of processes of this machine that are gone.
 """
 
 import atexit

@@ -2,14 +2,14 @@
 
     python -m hpclab.storage.server PARENT BANDWIDTH OPERATIONS CAPACITY
 
-It reads its key from standard input, prints its port, keeps what it is given in memory, and ends when PARENT
-is no longer its parent. A connection says the key, then asks one thing after another:
+It reads its key from standard input, prints its port, and ends when PARENT is no longer its parent. A
+connection says the key, then asks one thing after another:
 
     request    a line of JSON {"do": ..., "asked": ..., ...}, and what is to be written
     answer     a line "errno or 0, length", that many bytes, and a line with the moment when it was due
 
-"asked" is the moment, on this machine's monotonic clock, from which a request counts; null: no rate holds. It
-may lie BEHIND seconds in the past, for what is lost by these programs and not by what they emulate.
+"asked" is the moment, on this machine's monotonic clock, from which a request counts, at most BEHIND seconds
+ago, for what is lost by these programs and not by what they emulate; null: no rate holds.
 """
 
 import errno
@@ -28,17 +28,14 @@ from typing import Any
 
 PIECE = 2**16  # bytes sent or received in one go, so that concurrent requests get equal shares
 BEHIND = 0.02
-KEY, LONGEST_NAME, LONGEST_REQUEST, MOST_FILES = 64, 255, 2**12, 2**17
-ASKED = ("read", "remove", "number", "show", "find", "forget", "names", "statistics")
+KEY, LONGEST_NAME, LONGEST_REQUEST = 64, 255, 2**12
+ASKED = ("read", "write", "remove", "number", "show", "find", "forget", "names", "statistics")
 FREE = ("show", "statistics")  # the others are operations
 
 
 class Clock:
     """When something that does `rate` units/s has done the parts of what it is asked for; `done` so far.
-
-    A part at a time, in the order in which requests came or had their last part, so that they take turns,
-    however late the threads come that wait for them.
-    """
+    Requests take turns, a part at a time, however late the threads come that wait for them."""
 
     def __init__(self, rate: float) -> None:
         self.rate, self.free, self.done, self._lock = rate, 0.0, 0, threading.Lock()
@@ -81,7 +78,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Connection)
         self.key, self.room, self.lock = key, capacity, threading.Lock()
         self.bandwidth, self.operations = Clock(bandwidth), Clock(operations)
-        self.objects, self.files = dict[int, bytearray](), dict[str, dict[str, Any]]()
+        self.objects, self.files = dict[int, bytes](), dict[str, dict[str, Any]]()
         self.numbers = itertools.count()
 
     def reserve(self, length: int) -> None:
@@ -96,6 +93,10 @@ class Server(socketserver.ThreadingTCPServer):
             raise OSError(errno.ENOENT, "A file of the striped store was removed or replaced meanwhile.")
         return memoryview(content)[start:end]
 
+    def write(self, number: int, content: bytes) -> None:
+        self.reserve(len(content))
+        self.objects[number] = content
+
     def remove(self, number: int) -> None:
         self.reserve(-len(self.objects.pop(number, b"")))
 
@@ -106,14 +107,10 @@ class Server(socketserver.ThreadingTCPServer):
     def show(self, name: str, file: dict[str, Any]) -> dict[str, Any] | None:
         """Make a file visible that has been written; the one that had its name before."""
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-            raise OSError(
-                errno.EINVAL, f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
-            )
-        if len(self.files) >= MOST_FILES:
-            raise OSError(errno.ENOSPC, f"A striped store knows at most {MOST_FILES:,} files.")
+            said = f"A file's name has 1 to {LONGEST_NAME} characters that can be printed."
+            raise OSError(errno.EINVAL, said)
         with self.lock:
-            before = self.files.get(name)
-            self.files[name] = file
+            before, self.files[name] = self.files.get(name), file
         return before
 
     def find(self, name: str) -> dict[str, Any]:
@@ -123,9 +120,8 @@ class Server(socketserver.ThreadingTCPServer):
 
     def forget(self, name: str) -> dict[str, Any]:
         with self.lock:
-            file = self.find(name)
-            del self.files[name]
-        return file
+            self.find(name)
+            return self.files.pop(name)
 
     def names(self) -> dict[str, dict[str, Any]]:
         return self.files.copy()
@@ -146,55 +142,38 @@ class Connection(socketserver.StreamRequestHandler):
             return
         self.connection.settimeout(None)
         while request := self.rfile.readline(LONGEST_REQUEST):
-            self.answer(**json.loads(request))
+            words = json.loads(request)
+            if words["do"] == "write":
+                length = words.pop("length")
+                words["content"] = self.rfile.read(length)
+                if len(words["content"]) < length:
+                    return
+            self.answer(**words)
 
     def answer(self, do: str, asked: float | None, **words: Any) -> None:
         """Do it, and send what came of it no sooner than the rates allow."""
-        self.asked, self.due, status = asked, 0.0, 0
-        found: Any
+        due, status, moved = 0.0, 0, memoryview(words.get("content", b""))
         if asked is not None and do not in FREE:
-            (self.due,) = self.server.operations.take([1], asked)
-        method = self.write if do == "write" else getattr(self.server, ASKED[ASKED.index(do)])
+            (due,) = self.server.operations.take([1], asked)
         try:
-            found = method(**words)
+            found: Any = getattr(self.server, ASKED[ASKED.index(do)])(**words)
         except OSError as refusal:
-            status, found = refusal.errno or errno.EIO, refusal.strerror
-        said = found if isinstance(found, memoryview) else memoryview(json.dumps(found).encode())
+            status, found, moved = refusal.errno or errno.EIO, refusal.strerror, moved[:0]
+        said = found if do == "read" and not status else memoryview(json.dumps(found).encode())
         self.wfile.write(b"%d %d\n" % (status, len(said)))
-        for piece in self.pieces(said) if said is found else [said]:
-            self.wfile.write(piece)
-        sleep_until(self.due)
-        self.wfile.write(b"%r\n" % self.due)
-
-    def pieces(self, content: memoryview) -> Iterator[memoryview]:
-        """The parts of `content`, each when the bandwidth allows it."""
-        parts = [content[begin : begin + PIECE] for begin in range(0, len(content), PIECE)]
-        if self.asked is None:
-            yield from parts
-            return
-        dues = self.server.bandwidth.take(map(len, parts), self.asked)
-        for part, due in zip(parts, dues, strict=True):
-            sleep_until(due)
-            self.due = max(self.due, due)
-            yield part
-
-    def write(self, number: int, length: int) -> None:
-        """Take an object whole; what there is no room for must still come off the line."""
-        try:
-            self.server.reserve(length)
-        except OSError:
-            while length > 0 and (passed := self.rfile.read(min(length, PIECE))):
-                length -= len(passed)
-            raise
-        content = bytearray(length)
-        try:
-            for piece in self.pieces(memoryview(content)):
-                if self.rfile.readinto(piece) < len(piece):
-                    raise EOFError
-        except BaseException:
-            self.server.reserve(-length)
-            raise
-        self.server.objects[number] = content
+        moved = said if said is found else moved
+        parts = [moved[begin : begin + PIECE] for begin in range(0, len(moved), PIECE)]
+        rate = self.server.bandwidth
+        dues = itertools.repeat(0.0) if asked is None else rate.take(map(len, parts), asked)
+        for moment, part in zip(dues, parts, strict=False):
+            sleep_until(moment)
+            due = max(due, moment)
+            if said is found:
+                self.wfile.write(part)
+        if said is not found:
+            self.wfile.write(said)
+        sleep_until(due)
+        self.wfile.write(b"%r\n" % due)
 
 
 def main() -> None:

@@ -5,8 +5,8 @@
         client = store.client(link=100e6)                      # an fsspec file system
         client.cat_file("tokens/0")
 
-What goes through it is emulated: say `store.condition` beside the number. It has no cache, so the first read
-and the second take the same time. It holds in memory what it is given, and everything is gone when it ends.
+What goes through it is emulated: say `store.condition` beside the number. It has no cache, and holds in
+memory what it is given.
 """
 
 import math
@@ -36,11 +36,8 @@ START = 20.0  # seconds for a server to start
 class StripedStore:
     """`servers` with their rates (`models.storage.Server`), a metadata server of `metadata` opens/s, a
     `latency` in seconds for each open; each server holds `capacity` bytes. Starts them; ends with `close()`,
-    its `with` block, or this process, whichever way that ends.
-
-    A finite rate lies between 1 MB/s and MOST_BANDWIDTH of all servers together, or between 1 and
-    MOST_OPERATIONS per second: what is faster than these programs cannot be emulated. math.inf states no
-    rate: what then comes out (on two cores some 2,000 opens/s) is Python's own and no number to report.
+    its `with` block, or this process, whichever way that ends. What is faster than these programs cannot be
+    emulated; operations and opens of math.inf come at Python's own rate, which is no number to report.
     """
 
     def __init__(
@@ -51,14 +48,13 @@ class StripedStore:
         capacity: int = 2**27,
     ) -> None:
         self.model = Store(servers, metadata, latency=latency)
-        rates = self.model.servers
+        rates, together = self.model.servers, sum(each.bandwidth for each in self.model.servers)
         checks.integer("The number of servers", len(rates), 1, MOST_SERVERS)
         for each in rates:
             checks.number("bandwidth of a server", each.bandwidth, 1e6, MOST_BANDWIDTH, "B/s")
         for name, rate in [("operations", each.operations) for each in rates] + [("metadata", metadata)]:
             if rate != math.inf:
                 checks.number(f"{name} (if not math.inf)", rate, 1, MOST_OPERATIONS, "1/s")
-        together = sum(each.bandwidth for each in rates)
         checks.number("The bandwidth of all servers together", together, 0, MOST_BANDWIDTH, "B/s")
         checks.integer("capacity", capacity, 1, MOST_MEMORY // len(rates), "bytes for each server")
         self.condition = condition(self.model)
@@ -74,11 +70,9 @@ class StripedStore:
     def client(
         self, link: float = math.inf, stripes: int = 1, stripe_size: int = 2**20, limited: bool = True
     ) -> StripedFileSystem:
-        """A machine with a link of `link` B/s (math.inf: as fast as it goes), as an fsspec file system.
-
-        What it writes lies on `stripes` servers in stripes of `stripe_size` bytes. With ``limited=False`` no
-        rate holds for it: that is for preparing and for looking, never for measuring.
-        """
+        """A machine with a link of `link` B/s (math.inf: as fast as it goes), as an fsspec file system. What
+        it writes lies on `stripes` servers in stripes of `stripe_size` bytes. With ``limited=False``, for
+        preparing and looking, no rate holds for it."""
         if link != math.inf:
             checks.number("link (if not math.inf)", link, 1e6, 1e12, "B/s")
         checks.integer("stripes", stripes, 1, len(self.model.servers))

@@ -60,8 +60,8 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Tokens (batch, length) in, logits of the next token (batch, length, vocabulary) out.
 
-    As `shape` says; ValueError where that has gates, shared key heads, no learned positions or no biases,
-    which this model has not. The same seed gives the same weights on every rank.
+    ValueError where `shape` has gates, shared key heads, no learned positions or no biases, which this model
+    has not. The same seed gives the same weights on every rank.
     """
 
     def __init__(self, shape: Transformer, seed: int = 0):
@@ -111,11 +111,9 @@ def loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def places(tokens: int, batch: int, length: int, step: int, rank: int = 0, ranks: int = 1) -> list[int]:
-    """Where this rank's samples of a step begin, `length` + 1 of the `tokens` each: batch / ranks of them.
-
-    All ranks draw the same `batch` places for step number `step` and each takes its own part, so the batch
-    does not depend on how many ranks share it. ValueError where they cannot share it evenly.
-    """
+    """Where this rank's batch / ranks samples of a step begin, `length` + 1 of the `tokens` each. All ranks
+    draw the same places, so a batch does not depend on their number; ValueError if they cannot share it
+    evenly."""
     if batch % ranks:
         raise ValueError(f"batch must be a multiple of the {ranks} ranks, not {batch}.")
     drawn = torch.randint(tokens - length, (batch,), generator=torch.Generator().manual_seed(step))

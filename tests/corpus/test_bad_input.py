@@ -1,4 +1,4 @@
-"""0, -1, NaN, infinity, 1e30, text, None and a wrong type into the corpus: one sentence."""
+"""Bad input into the corpus is refused in one sentence."""
 
 import math
 import struct
@@ -13,21 +13,24 @@ TEXT = corpus.Corpus((), {})
 TOKENS = numpy.zeros(1, "<u2")
 
 
-@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, 1e30, "two", None, [1]], ids=repr)
+@pytest.mark.parametrize("bad", [-1, math.nan, "two", None], ids=repr)
 def test_what_is_none_of_it(bad, refused):
-    calls = [
+    for call in (
         lambda: corpus.collect(bad), lambda: corpus.train(bad), lambda: corpus.train(TEXT, vocabulary=bad),
         lambda: corpus.chunks(bad, 4096), lambda: corpus.chunks(TEXT, bad),
         lambda: corpus.fingerprint(bad), lambda: corpus.save(bad, LETTERS, TOKENS),
         lambda: corpus.save(TEXT, bad, TOKENS), lambda: corpus.save(TEXT, LETTERS, bad),
-    ]  # fmt: skip
-    calls += [] if isinstance(bad, list) else [lambda: LETTERS.decode(bad)]
-    calls += [] if isinstance(bad, str) else [lambda: LETTERS.encode(bad)]
-    for call in calls:
+        lambda: LETTERS.encode(3), lambda: LETTERS.decode(bad), lambda: LETTERS.decode([97, bad]),
+        lambda: corpus.fingerprint(numpy.array([97, bad])),
+    ):  # fmt: skip
         refused(call)
 
 
-@pytest.mark.parametrize("bad", [-1, 2.5, 65_536, math.nan, math.inf, 1e30, "two", None], ids=repr)
-def test_what_is_no_token(bad, refused):
-    refused(lambda: LETTERS.decode([97, bad]))
-    refused(lambda: corpus.fingerprint(numpy.array([97, bad])))
+def test_what_is_just_outside(refused):
+    for call in (
+        lambda: corpus.collect(2**19 - 1),
+        lambda: corpus.train(TEXT, 299), lambda: corpus.train(TEXT, 65_536),
+        lambda: corpus.chunks(TEXT, 1023), lambda: LETTERS.decode([258]),
+        lambda: corpus.fingerprint(numpy.array([65_536])),
+    ):  # fmt: skip
+        refused(call)

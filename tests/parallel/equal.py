@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from hpclab import schedules
 from hpclab.models.communication_volume import formula
@@ -22,11 +21,11 @@ from hpclab.parallel import context, data, experts, pipeline, sequence, sharded,
 from hpclab.parallel.link import Link
 from hpclab.parallel.memory_by_kind import here
 from hpclab.parallel.volume import Volume
-from hpclab.workloads import digits, gpt
+from hpclab.workloads import gpt
 
 SHAPE = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
 ODD = Transformer(layers=2, hidden=32, heads=4, sequence=8, vocabulary=33)  # its shards need padding
-DEEP = {tied: Transformer(8, 16, 2, 8, 32, tied=tied) for tied in (False, True)}
+DEEP = Transformer(8, 16, 2, 8, 32, tied=False)
 STEPS, BATCH, SIZE, LINK = 3, 8, 20_000, Link(1e9, 1e-3)  # SIZE: bytes of a bucket; models have several
 EXPERTS = 8
 adam, sgd = partial(torch.optim.AdamW, lr=1e-2), partial(torch.optim.SGD, lr=0.5, foreach=False)
@@ -43,20 +42,11 @@ def language(shape, larger=1, top=0, device="cpu"):
     return model, lambda step: [one.to(device) for one in gpt.batches(tokens, BATCH, shape.sequence, step)]
 
 
-def handwriting(device="cpu"):
-    random = torch.Generator().manual_seed(1)
-    images = torch.rand(STEPS, BATCH, 1, 8, 8, generator=random).double().to(device)
-    answers = torch.randint(10, (STEPS, BATCH), generator=random).to(device)
-    return digits.ConvNet(8).double().to(device), lambda step: (images[step], answers[step])
-
-
 PROBLEMS = {  # a model with its batches, the optimizer, and how much may differ
-    "digits": (handwriting, adam, 1e-9),
     "odd": (partial(language, ODD), adam, 1e-9),
     "gpt": (partial(language, SHAPE, 5), sgd, 1e-10),
     **{f"top {top}": (partial(language, SHAPE, 5, top), sgd, 1e-10) for top in (1, 2)},
-    "deep": (partial(language, DEEP[False]), sgd, 1e-12),
-    "tied": (partial(language, DEEP[True]), sgd, 1e-12),
+    "deep": (partial(language, DEEP), sgd, 1e-12),
 }
 
 
@@ -72,13 +62,12 @@ def mine(whole, group=None):
 # optimizer finds them, and returns what this rank adds to the mean loss.
 
 
-def on_all(model, part=lambda whole: whole, complete=lambda: None, shares=1):
-    """Every rank computes its `part`, here all of the batch; `complete`, or hooks, make one gradient of what
-    the ranks have found, each one of so many `shares`."""
+def on_all(model, part=lambda whole: whole, complete=lambda: None):
+    """Every rank computes its `part`, here all of the batch; `complete`, or hooks, average the gradients."""
 
     def step(inputs, targets):
         value = loss_of(model(part(inputs)), part(targets))
-        (value / shares).backward()
+        value.backward()
         complete()
         return value / dist.get_world_size()
 
@@ -89,37 +78,18 @@ def averaged(model, complete=lambda: None, group=None):
     return on_all(model, partial(mine, group=group), complete)
 
 
-def summed(model, shared=gpt.GPT.parameters, group=None):
-    def complete():
-        sequence.sum_gradients(shared(model), group)
-
-    return on_all(model, partial(mine, group=group), complete, dist.get_world_size(group))
-
-
-def on_tokens(model, shared=gpt.GPT.parameters):
+def summed(model, share=data.share_of_loss, shared=gpt.GPT.parameters, group=None):
     def step(inputs, targets):
-        share = sequence.share_of_loss(model, inputs, targets)
-        share.backward()
-        sequence.sum_gradients(shared(model))
-        return share
+        value = share(model, inputs, targets, group)
+        value.backward()
+        sequence.sum_gradients(shared(model), group)
+        return value * dist.get_world_size(group) / dist.get_world_size()
 
     return step
 
 
 def buckets(model, **options):
     return data.Buckets(model, SIZE, **options)
-
-
-def ddp(model):
-    return DistributedDataParallel(model, bucket_cap_mb=SIZE / 2**20)
-
-
-AVERAGES = {
-    "buckets": lambda model: averaged(model, buckets(model).finish),
-    "buckets after backward": lambda model: averaged(model, buckets(model, overlap=False).finish),
-    "buckets over a link": lambda model: averaged(model, buckets(model, link=LINK).finish),
-    "DDP": lambda model: averaged(ddp(model)),
-}
 
 
 class Stages(torch.nn.ModuleList):
@@ -134,7 +104,7 @@ class Stages(torch.nn.ModuleList):
 
 def in_pipeline(plan, table, stages):
     """Along the rows; a column has the same stages, and each of its ranks a part of the batch."""
-    row, column = groups(table)
+    row, column = table["tensor"].get_group(), table["data"].get_group()
     columns = dist.get_world_size(column)
 
     def share(logits, targets):
@@ -142,28 +112,10 @@ def in_pipeline(plan, table, stages):
 
     def step(inputs, targets):
         value = pipeline.run(plan, stages, mine(inputs, column), mine(targets, column), share, row)
-        pipeline.sum_tied(stages, row)
         sequence.sum_gradients(stages.parameters(), column)
         return value / plan.ranks
 
     return step
-
-
-def in_torchs_pipeline(plan, stages):
-    schedule = pipeline.library(plan, stages)
-
-    def step(inputs, targets):
-        losses = []  # of each micro-batch, on the last rank
-        schedule.step(inputs, target=targets, losses=losses)
-        pipeline.sum_tied(stages)
-        return sum(losses) / plan.micro_batches
-
-    return step
-
-
-def groups(table):
-    """This rank's row and column."""
-    return table["tensor"].get_group(), table["data"].get_group()
 
 
 def train(model, step, batch, optimizer, count):
@@ -221,13 +173,11 @@ def check(device="cpu"):
         if sent != says:
             wrong.append(f"{name}: sent {sent}, not {says}")
 
-    for problem in ("digits", "odd"):
-        for name, way in AVERAGES.items():
-            compare(name, problem, way)
+    for name, options in (("buckets", {}), ("later", {"overlap": False}), ("over a link", {"link": LINK})):
+        compare(name, "odd", lambda model, o=options: averaged(model, buckets(model, **o).finish))
     for stage in (1, 2, 3):
         zero = partial(sharded.Zero, stage=stage, optimizer=adam)
         compare(f"ZeRO-{stage}", "odd", averaged, optimizer=zero)
-    compare("FSDP2, padded", "odd", averaged, sharded.by_fsdp)
     freed = partial(sharded.by_fsdp, reshard_after_forward=True)
     compare("FSDP2", "gpt", averaged, freed, "zero 3")
     compare("data", "gpt", summed, says="data")
@@ -235,22 +185,19 @@ def check(device="cpu"):
     compare("tensor", "gpt", on_all, tensor.split, "tensor")
     all_ranks = init_device_mesh(device, (1, ranks), mesh_dim_names=("data", "tensor"))
     compare("DTensor", "gpt", on_all, partial(tensor.split_by_pytorch, mesh=all_ranks["tensor"]), "tensor")
-    by_tokens = partial(on_tokens, shared=sequence.not_cut)
-    compare("sequence", "gpt", by_tokens, sequence.split, "sequence")
-    compare("context", "gpt", on_tokens, context.split, "context")
+    by_tokens = partial(summed, share=sequence.share_of_loss)
+    compare("sequence", "gpt", partial(by_tokens, shared=sequence.not_cut), sequence.split, "sequence")
+    compare("context", "gpt", by_tokens, context.split, "context")
     for top in (1, 2):
         compare(f"top {top}", f"top {top}", partial(summed, shared=experts.shared), experts.spread)
 
     for name, chunks in (("GPipe", 1), ("1F1B", 1), ("interleaved 1F1B", 2)):
         plan = schedules.pipeline(name, ranks, 4, chunks)
         stages, way = partial(Stages, plan, None), partial(in_pipeline, plan, all_ranks)
-        compare(f"{name}, tied", "tied", way, stages)
-        if ranks == 2:
-            compare(name, "deep", way, stages)
-            compare(f"{name} by torch", "tied", partial(in_torchs_pipeline, plan), stages)
+        compare(name, "deep", way, stages)
 
     table = init_device_mesh(device, (ranks // 2, 2), mesh_dim_names=("data", "tensor"))
-    row, column = groups(table)
+    row, column = table["tensor"].get_group(), table["data"].get_group()
     compare("data, tensor", "gpt", partial(summed, group=column), partial(tensor.split, group=row))
 
     def both(model):
@@ -258,13 +205,13 @@ def check(device="cpu"):
 
     compare("FSDP2, DTensor", "gpt", partial(averaged, group=column), both)
     plan = schedules.pipeline("1F1B", 2, 4)
-    compare("data, pipeline", "tied", partial(in_pipeline, plan, table), partial(Stages, plan, row))
+    compare("data, pipeline", "deep", partial(in_pipeline, plan, table), partial(Stages, plan, row))
 
     even, batch = PROBLEMS["top 1"][0](device=device)
     for block in experts.spread(even).blocks:
         block.mlp.router.register_forward_hook(evenly)
     with Volume() as volume:
-        summed(even, experts.shared)(*batch(0))
+        summed(even, shared=experts.shared)(*batch(0))
     sent = {"all_to_all": volume.sent["all_to_all"]}
     compare_bytes("experts, evenly", sent, formula("expert", SHAPE, ranks, BATCH // ranks, item=8))
     first, rows = dist.get_rank() == 0, torch.ones(2, 4, dtype=torch.float64, device=device)

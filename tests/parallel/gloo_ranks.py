@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from hpclab.parallel.transports import TorchTransport
+from hpclab.parallel.execution import TorchTransport
 
 RANKS = int(sys.argv[1])
 check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from hpclab.parallel.transports import MpiTransport
+from hpclab.parallel.execution import MpiTransport
 
 check_on_rank = runpy.run_path(str(Path(__file__).parents[1] / "schedules" / "meaning.py"))["check_on_rank"]
 world, found = MPI.COMM_WORLD, []

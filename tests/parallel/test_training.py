@@ -146,7 +146,7 @@ def test_what_ranks_of_a_pipeline_record_is_the_schedule_and_its_bytes(pool):
     plan = schedules.pipeline("1F1B", 2, 4)
 
     def step():
-        model, batch = equal.language(equal.DEEP[True])
+        model, batch = equal.language(equal.DEEP)
         pipeline.run(plan, equal.Stages(plan, None, model), *batch(0))
 
     pool.run(step, ranks=2)
@@ -158,8 +158,10 @@ def test_what_ranks_of_a_pipeline_record_is_the_schedule_and_its_bytes(pool):
         measured(schedules.pipeline("1F1B", 2, 3), pool.trace)
 
 
-def test_heads_that_ranks_do_not_divide_are_refused(refused):
+def test_what_ranks_or_stages_cannot_share_is_refused(refused):
     refused(lambda: tensor.parts_to_cut(GPT(equal.SHAPE), 3))
+    for shape, stages in ((equal.SHAPE, 2), (equal.DEEP, 9)):  # of which one is tied
+        refused(lambda shape=shape, stages=stages: pipeline.cut(GPT(shape), stages))
 
 
 def test_a_rank_waits_for_every_gradient_or_for_what_computing_did_not_hide(pool):
@@ -204,12 +206,11 @@ def test_what_does_not_fit_fails_with_torchs_own_error_and_what_fits_does_not(po
             with small_memory.room_for(64 * 2**20):
                 torch.ones(size // 4).sum()
         except RuntimeError as error:
-            return small_memory.out_of_memory(error), torch.ones(size // 4).numel()
+            return "can't allocate memory" in str(error), torch.ones(size // 4).numel()
         return "fits"
 
     assert pool.run(attempt, 16 * 2**20, ranks=1) == ["fits"]
     assert pool.run(attempt, 256 * 2**20, ranks=1) == [(True, 64 * 2**20)]  # the limit is gone afterwards
-    assert not small_memory.out_of_memory(RuntimeError("shapes do not fit"))
 
     def plain(model, inputs, targets):
         loss = gpt.loss(model(inputs), targets)
@@ -220,8 +221,6 @@ def test_what_does_not_fit_fails_with_torchs_own_error_and_what_fits_does_not(po
     (large,), (small,) = (pool.run(small_memory.step, plain, shape, batch, ranks=1) for batch in (16, 4))
     assert f"allocate {16 * 128 * 4096 * 4} bytes" in large  # the logits, as lesson 09 says
     assert re.fullmatch(r"loss 8\.\d{4}, gradient \d\.\d{4}, 18 GFLOP", small)
-    with pytest.raises(ValueError, match="size must be"), small_memory.room_for(0):
-        pass
 
 
 def test_ranks_that_learn_something_else_are_told(pool):

@@ -3,7 +3,7 @@
 import numpy
 
 from hpclab import schedules
-from hpclab.parallel import execution
+from hpclab.parallel.execution import Execution
 
 PAIRS = [(name, algorithm) for name, known in schedules.ALGORITHMS.items() for algorithm in known]
 
@@ -57,7 +57,7 @@ def check_on_rank(transport, as_buffer, tell):
             schedule = made(name, algorithm, ranks, elements)
             values = inputs(schedule)
             buffer, before = schedules.place(schedule, rank, values[rank]), transport.sent
-            execution.execute(schedule, as_buffer(buffer), transport)
+            Execution(schedule, transport)(as_buffer(buffer))
             case = f"{algorithm} {name}, rank {rank} of {ranks}, {elements} elements"
             found = schedules.result(schedule, rank, buffer)
             if not numpy.array_equal(found, expected(schedule, values)[rank]):

@@ -78,6 +78,7 @@ def test_a_damaged_one_is_passed_over_and_goes_with_the_next_save(two, name):
     outside.write_bytes(whole)
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
+    flipped = whole.replace(b'"step": 2', b'"step": 7') if name == "manifest.json" else flipped
     contents = [flipped, *(whole[: len(whole) * percent // 100] for percent in (0, 10, 50, 99))]
     missing, link, pipe = str, partial(path.symlink_to, outside), partial(os.mkfifo, path)
     for damage in (missing, link, pipe, *(partial(path.write_bytes, content) for content in contents)):
@@ -89,14 +90,6 @@ def test_a_damaged_one_is_passed_over_and_goes_with_the_next_save(two, name):
         assert name in said
     checkpoints.save(3, state(0.3))
     assert sorted(each.name for each in newest.parent.glob("*step*")) == ["000001-step-1", "000003-step-3"]
-
-
-def test_a_manifest_that_does_not_fit_its_checksum_is_passed_over(two):
-    checkpoints, newest = two
-    manifest = newest / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"step": 2', '"step": 7'))
-    assert loaded(checkpoints) == 1
-    assert "manifest.json is damaged" in checkpoints.passed_over[0]
 
 
 class Canary:

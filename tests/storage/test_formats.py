@@ -46,12 +46,6 @@ def test_samples_come_back_alone_and_in_batches_with_few_requests(format, protoc
     fs.rm(str(tmp_path), recursive=True)
 
 
-def test_a_folder_of_files_is_what_a_dataset_in_a_few_lines_reads(tmp_path):
-    write("files", TOKENS, LocalFileSystem(), tmp_path)
-    paths = sorted(tmp_path.glob("files/*/*.tokens"))
-    assert b"".join(path.read_bytes() for path in paths) == TOKENS[: LENGTH * COUNT].tobytes()
-
-
 @pytest.mark.parametrize("format", ["shards", "array", "hdf5"])
 def test_a_forked_process_opens_files_of_its_own(format, tmp_path, monkeypatch):
     write(format, TOKENS, LocalFileSystem(), tmp_path)

@@ -232,7 +232,7 @@ def test_servers_end_with_a_process_that_is_killed():
         until(lambda: all(map(gone, servers)), "the servers have ended")
 
 
-@pytest.mark.parametrize("bad", [0, -1, math.nan, 1e30, "two", None, ...], ids=repr)
+@pytest.mark.parametrize("bad", [0, math.nan, 1e30, "two", ...], ids=repr)
 def test_bad_input_is_refused_before_anything_starts(store, bad, refused):
     before = servers_here()
     for fields in ({"servers": bad}, {"servers": (bad,)}, {"metadata": bad}, {"capacity": bad}):

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpclab.models.transformer import Transformer
-from hpclab.workloads import digits, gpt
+from hpclab.workloads import gpt
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TINY = Transformer(layers=2, hidden=32, heads=4, sequence=16, vocabulary=64)
@@ -25,22 +24,16 @@ def test_operations_are_those_of_the_description():
     assert counter.get_total_flops() == TINY.forward_flops(3)
 
 
-def learn(model, loss_of, batch):
-    """The losses of forty steps."""
-    optimizer, losses = torch.optim.AdamW(model.parameters(), 3e-3), []
+def test_it_learns_to_repeat():
+    tokens, model, losses = torch.arange(4000) % 7, gpt.GPT(TINY), []
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for step in range(40):
-        inputs, targets = batch(step)
+        inputs, targets = gpt.batches(tokens, 8, 16, step)
         optimizer.zero_grad()
-        loss = loss_of(model(inputs), targets)
+        loss = gpt.loss(model(inputs), targets)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return losses
-
-
-def test_it_learns_to_repeat():
-    tokens = torch.arange(4000) % 7
-    losses = learn(gpt.GPT(TINY), gpt.loss, lambda step: gpt.batches(tokens, 8, 16, step))
     assert losses[0] > 4
     assert losses[-1] < 1
 
@@ -59,11 +52,3 @@ def test_what_the_model_has_not_is_refused():
         gpt.GPT(Transformer(2, 32, 4, 16, 64, gated=True))
     with pytest.raises(ValueError, match="multiple of 5"):
         Transformer(2, 32, 5, 16, 64)
-
-
-def test_digits_are_learned():
-    model, (pictures, answers) = digits.ConvNet(), digits.images()
-    learn(model, functional.cross_entropy, lambda step: (pictures[:400], answers[:400]))
-    pictures, answers = digits.images(train=False)
-    assert len(pictures) == 360
-    assert (model(pictures).argmax(1) == answers).float().mean() > 0.8
