@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from hpclab import checks, units
@@ -76,8 +75,12 @@ def rehearse(
             client.wait(job, 60)  # it ends what it started
         raise
     waited = last.started - last.submitted if last and last.started and last.submitted else None
+    file, deadline = folder / f"{lesson.number}.json", time.monotonic() + _LATE
+    while not file.exists() and time.monotonic() < deadline:  # it may come late from another node
+        time.sleep(0.2)
     try:
-        return replace(_report(folder / f"{lesson.number}.json"), waited=waited)
+        (told,) = json.loads(file.read_text())["lessons"]
+        return Report(**told | {"waited": waited})
     except (OSError, ValueError, LookupError, TypeError):
         said = command.last_lines(log, lines=1).strip() or "it printed nothing"
         state = last.state if last else "gone from the queue"
@@ -96,9 +99,8 @@ def needs(lesson: Lesson, report: Report, learners: int) -> dict[str, float]:
 
 def class_needs(needed: Mapping[str, Mapping[str, float]], learners: int) -> list[str]:
     """What a class needs for these lessons, by number, in lines, the arithmetic first."""
-    together: dict[str, Callable[[list[float]], float]]
-    together = {"memory": max, "nodes": max, "node_hours": sum}  # of all lessons
-    every = {name: do([one[name] for one in needed.values()]) for name, do in together.items()}
+    every = {name: max(one[name] for one in needed.values()) for name in ("memory", "nodes")}
+    every["node_hours"] = sum(one["node_hours"] for one in needed.values())
     return [
         f"For {learners} learners at once, where a node is a job (a learner's server, or a pool's):",
         f"  memory = {learners} × its own, without JupyterLab and the nodes of pools",
@@ -115,12 +117,3 @@ def minutes(lesson: Lesson) -> float:
     cells = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
     found = re.search(r"(\d+) minutes", "".join(cells[0]["source"]))
     return float(found[1]) if found else 0.0
-
-
-def _report(file: Path) -> Report:
-    """What the job wrote, which may come late from another node."""
-    deadline = time.monotonic() + _LATE
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    (lesson,) = json.loads(file.read_text())["lessons"]
-    return Report(**lesson)

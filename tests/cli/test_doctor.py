@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hpclab import machine
-from hpclab.cli import doctor, doctor_site, main
+from hpclab.classroom import preflight
+from hpclab.cli import doctor, main
 from hpclab.course import Lesson
 from hpclab.machine.capability import COURSE, RANK, capabilities, for_lesson, ranks
 from hpclab.machine.description import Cores, FileSystem, Gpu, Machine, Memory, SlurmHere
@@ -145,8 +146,8 @@ def test_a_sites_settings_need_a_site_and_a_file_that_is_there(tmp_path, monkeyp
 
 @pytest.mark.parametrize("width", [60, 80, 110])
 def test_a_sites_findings_fit_a_screen_of_any_width(width):
-    one = doctor_site.Finding("nodes to this host", "wrong", "c1, c2: timed out; " * 9, "name another. " * 9)
-    lines = doctor_site.lines(one, width)
+    one = preflight.Finding("nodes to this host", "wrong", "c1, c2: timed out; " * 9, "name another. " * 9)
+    lines = doctor.finding(one, width)
     assert max(map(len, lines)) <= width
     assert lines[0].startswith("  wrong   nodes to this host  c1")
     assert sum("-> name another" in line for line in lines) == 1

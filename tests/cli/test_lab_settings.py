@@ -9,7 +9,7 @@ import sys
 import pytest
 from traitlets.config import Config
 
-from hpclab.cli import lab_child, lab_settings, main, workspace
+from hpclab.cli import lab_child, lab_server, main, workspace
 from hpclab.cli.lab_child import Server
 
 LOCKS_OUT = [
@@ -27,7 +27,7 @@ STAYS = [
 @pytest.mark.parametrize("one", [*LOCKS_OUT, *STAYS], ids=str)
 def test_what_would_lock_the_learner_out_is_not_taken_and_all_else_stays(one):
     section, name, value = one
-    kept = lab_settings.harmless(Config({section: {name: value}})).get(section)
+    kept = lab_server.harmless(Config({section: {name: value}})).get(section)
     assert kept == {name: value} if one in STAYS else not kept
 
 
@@ -80,7 +80,7 @@ def children(monkeypatch, tmp_path):
     """Stands for JupyterLab: what each start in turn does, and whether each had the user's configuration."""
     plan, had = [], []
 
-    def in_a_child(cls, folder, state, port, take_down_slurm, theirs):
+    def in_a_child(cls, folder, spec, theirs):
         had.append(theirs)
         program = CHILD.format(**plan[min(len(had), len(plan)) - 1])
         process = subprocess.Popen(
