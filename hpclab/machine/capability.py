@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpclab import units
-from hpclab.machine.description import Cores, FileSystem, Machine, Memory
+from hpclab.machine.allowance import Cores, Memory
+from hpclab.machine.places import FileSystem
+from hpclab.machine.probe import Machine
 
 STATES = ("yes", "partly", "no")
 RANK = 240 * 2**20  # bytes of one Dask worker with torch and its nanny, measured on Debian 12 with torch 2.13

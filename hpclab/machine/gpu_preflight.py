@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from hpclab.machine.description import Gpu
+from hpclab.machine.gpus import Gpu
 
 LOWEST_DRIVER = {12: 525, 13: 580}
 LOWEST_CAPABILITY = {12: (5, 0), 13: (7, 5)}

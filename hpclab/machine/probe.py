@@ -5,11 +5,14 @@ import os
 import platform
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hpclab import checks
 from hpclab.machine import allowance, gpu_preflight, gpus, places
-from hpclab.machine.description import Machine, SlurmHere
+from hpclab.machine.allowance import Cores, Memory
+from hpclab.machine.gpus import Gpu
+from hpclab.machine.places import FileSystem, Interface
 
 _CLIENT = ("sbatch", "squeue", "sinfo", "scancel")
 _DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -23,6 +26,45 @@ _CONTAINERS = {  # by a variable or a file that each leaves inside; the first th
     "podman": ("/run/.containerenv",),
     "docker": ("/.dockerenv",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmHere:
+    """What of Slurm is on this machine, from its programs alone: nothing is started or asked.
+
+    `client`: sbatch, squeue and sinfo; `site`: and a cluster's configuration; `daemons`: all that a cluster
+    of our own needs; `missing`: programs that stand in the way of both, `obstacle`: what else does, a
+    sentence or ""; `job`: the job this process runs in, or "".
+    """
+
+    client: bool
+    site: bool
+    daemons: bool
+    missing: tuple[str, ...]
+    job: str = ""
+    obstacle: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is here, as `probe()` found it. `notes` say what does not fit together, a sentence each;
+    `simulated`: Numba's kernels cannot use a GPU here and run in the CUDA simulator."""
+
+    host: str
+    platform: str
+    processor: str
+    container: str
+    cores: Cores
+    memory: Memory
+    gpus: tuple[Gpu, ...]
+    slurm: SlurmHere
+    mpi: tuple[str, ...]
+    file_systems: tuple[FileSystem, ...]
+    interfaces: tuple[Interface, ...]
+    python: str
+    torch: str
+    notes: tuple[str, ...] = ()
+    simulated: bool = False
 
 
 def probe() -> Machine:
