@@ -1,6 +1,7 @@
 """`hpclab slurm up | down | status | logs | env`: a real Slurm on this machine, as an ordinary user."""
 
 import argparse
+import functools
 import json
 import os
 import shlex
@@ -38,7 +39,11 @@ def _up(options: argparse.Namespace) -> int:
         return 0
     begin = time.monotonic()
     cluster = local_slurm.up(
-        options.nodes, options.cores_per_node, options.gpus_per_node, restart=options.restart, say=_say
+        options.nodes,
+        options.cores_per_node,
+        options.gpus_per_node,
+        restart=options.restart,
+        say=functools.partial(print, file=sys.stderr),
     )
     print(f"Slurm is up: {cluster.shape} ({time.monotonic() - begin:.1f} s).")
     print('In a shell: eval "$(hpclab slurm env)", then sinfo, squeue, sbatch.')
@@ -98,17 +103,12 @@ def _env(options: argparse.Namespace) -> int:
     if not (cluster := local_slurm.find()):
         return _nothing()
     environment = cluster.environment
-    for name in sorted(set(os.environ) - set(environment)):
-        print(f"unset {name}")
-    for name in ("SLURM_CONF", "PATH"):
-        print(f"export {name}={shlex.quote(environment[name])}")
+    unset = [f"unset {name}" for name in sorted({*os.environ} - {*environment})]
+    export = [f"export {name}={shlex.quote(environment[name])}" for name in ("SLURM_CONF", "PATH")]
+    print(*unset, *export, sep="\n")
     return 0
 
 
 def _nothing() -> int:
-    _say(_NONE)
+    print(_NONE, file=sys.stderr)
     return 3
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

@@ -58,16 +58,12 @@ def test_what_it_says_reaches_sbatch_and_dask_as_they_read_it(said):
         "/local/${USER:?not set",
     ):  # fmt: skip
         assert text in shown, shown
-
-
-def test_time_paths_and_python_without_an_image(said):
-    site = said(
+    environment = said(
         '[slurm]\ntime = "10:00"\n[software]\npython = "python3.12"\n[paths]\nscratch = "~/scratch"\n'
-    )
-    environment = site.environment(LEARNER)
-    assert environment["DASK_JOBQUEUE__SLURM__WALLTIME"] == "'600 s'"
-    assert environment["DASK_JOBQUEUE__SLURM__PYTHON"] == "'python3.12'"
-    assert environment["HPCLAB_STATE_DIR"] == "/home/ada/scratch/hpclab"
+    ).environment(LEARNER)
+    assert environment == {"DASK_JOBQUEUE__SLURM__WALLTIME": "'600 s'",
+                           "DASK_JOBQUEUE__SLURM__PYTHON": "'python3.12'",
+                           "HPCLAB_STATE_DIR": "/home/ada/scratch/hpclab"}  # fmt: skip
     with pytest.raises(ValueError, match=r"names \$SCRATCH, which is not set"):
         said('[paths]\nscratch = "$SCRATCH"\n').environment(LEARNER)
 
