@@ -83,11 +83,9 @@ def script(
     profile: Profile, command: Sequence[str], *, home: str, exported: Sequence[str],
     directives: Sequence[str], prologue: Sequence[str],
 ) -> str:  # fmt: skip
-    """The batch script of a learner's server.
-
-    `command` runs in `home` with the variables named in `exported` of whoever submits it; `directives` and
-    `prologue` are the site's. What a learner says is in none of them.
-    """
+    """The batch script of a learner's server: `command` runs in `home` with the variables named in `exported`
+    of whoever submits it; `directives` and `prologue` are the site's. What a learner says is in none of
+    them."""
     log = f"{home.replace('%', '%%')}/{LOG}"
     own = [f"--job-name={JOB}", f'--output="{log}"', "--open-mode=truncate", f'--chdir="{home}"',
            f"--export={','.join(exported)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip

@@ -63,11 +63,8 @@ sys.exit("; ".join(wrong) or 0)
 
 class NodeJobs:
     """`here`: what this host finds wrong; `told`: what each node told, as node_probe.py has it; `trouble`:
-    why a node told nothing, else "".
-
-    No node needs to see another's files: a script carries the probe, and the answer comes back through any
-    folder that the node shares with this host, in the home or scratch.
-    """
+    why a node told nothing, else "". No node needs to see another's files: a script carries the probe, and
+    the answer comes back through any folder that the node shares with this host, in the home or scratch."""
 
     def __init__(self, site: Site, slurm: Slurm, options: Sequence[str], say: Callable[[str], object]):
         self.site, self.slurm, self.options, self.say = site, slurm, options, say

@@ -68,11 +68,9 @@ def findings(site: Site, slurm: Slurm, say: Callable[[str], object] = print) -> 
 
 
 class Queue:
-    """Whether the queue takes the class: what sinfo and sbatch --test-only say, without a job.
-
-    `options`: with which sbatch takes a job, or None for none; `nodes`: on how many to try one, 2 at most;
-    `wrong`: what is said against partition, account, qos, reservation or time.
-    """
+    """What sinfo and sbatch --test-only say, without a job. `options`: with which sbatch takes a job, or None
+    for none; `nodes`: on how many to try one, 2 at most; `wrong`: what is said against partition, account,
+    qos, reservation or time."""
 
     def __init__(self, site: Site, slurm: Slurm):
         self.site, self.slurm = site, slurm

@@ -1,8 +1,6 @@
-"""The first program of a learner's server in its job: `python -P -m hpclab.classroom.server_start`.
-
-It takes away what the job hands down to nested sbatch and srun, sets the site's settings, lays out the
-course, chooses a port, tells the hub, and becomes JupyterHub's own server.
-"""
+"""The first program of a learner's server in its job: it takes away what the job hands down to nested sbatch
+and srun, sets the site's settings, lays out the course, tells the hub its port, and becomes JupyterHub's own
+server."""
 
 import json
 import os

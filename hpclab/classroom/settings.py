@@ -1,8 +1,5 @@
-"""A site's own settings: one TOML file says what every learner's jobs, pools and server need.
-
-Each value is checked as Pool(...) and jobqueue.yaml check it, because it ends up in batch scripts.
-`slurm/hub/site.toml` explains the keys; every one is optional.
-"""
+"""A site's own settings: one TOML file, explained in `slurm/hub/site.toml`, says what every learner's jobs,
+pools and server need. Each value is checked as Pool(...) checks it, because it ends up in batch scripts."""
 
 import os
 import re
@@ -64,11 +61,9 @@ def _modules(name: str, value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Site:
-    """What a site's file says, checked; text is "" and a tuple empty where it says nothing.
-
-    `time` in seconds, or None: the longest that a job of the class may ask for. Paths as written, with their
-    $NAME. `hub` is the table of that name, unread. `file` is where all this stands.
-    """
+    """What a site's file says, checked; text is "" and a tuple empty where it says nothing. `time` in
+    seconds, or None: the longest that a job of the class may ask for. Paths as written, with their $NAME.
+    `hub` is the table of that name, unread. `file` is where all this stands."""
 
     partition: str = checks.field(checks.identifier, "", "slurm")
     account: str = checks.field(checks.identifier, "", "slurm")
@@ -101,10 +96,8 @@ class Site:
 
     def environment(self, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
         """What a learner's server and shell need so that sbatch, srun, salloc and pools use these settings.
-
         `variables` are the learner's own (USER, HOME ...), which scratch and wall may name; ValueError for
-        one that is not set. `local` keeps its variables: they are the node's.
-        """
+        one that is not set. `local` keeps its variables: they are the node's."""
         told = {f"{tool}_{name.upper()}": value for tool in ("SBATCH", "SALLOC", "SLURM")
                 for name in _SPOKEN if (value := getattr(self, name))}  # fmt: skip
         extra = [each for each in self.directives() if not each.startswith(("--partition", "--account"))]
@@ -140,9 +133,7 @@ class Site:
 
 def read(path: str | Path | None = None) -> Site:
     """The settings in `path`, else in the file that HPCLAB_SITE names, else in /etc/hpclab/site.toml.
-
-    FileNotFoundError where there is none; ValueError names file and key of what cannot be used.
-    """
+    FileNotFoundError where there is none; ValueError names file and key of what cannot be used."""
     file = Path(path or os.environ.get("HPCLAB_SITE") or DEFAULT).expanduser()
     try:
         text, status = exchange.read(file.resolve(), _LARGEST)

@@ -76,10 +76,8 @@ default_handlers.append((r"/api/batchspawner", PortHandler))
 
 
 class Queue:
-    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most.
-
-    batchspawner asks twice a second for each server that starts: with forty the hub does little else.
-    """
+    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most:
+    batchspawner asks twice a second for each that starts, and with forty the hub does little else."""
 
     EVERY, FIRST = 2.0, 0.2  # seconds; the least before a job that was just submitted is looked for
     WORDS = ("squeue", "--noheader", "--states=all", f"--name={hub.JOB}", "--format=%i %T %r %B")

@@ -1,8 +1,5 @@
-"""What a learner solved and predicted, in one file for feedback, signed with the learner's own key.
-
-The signature says that the file is as it was written, and that two files are by one key; no more, because
-the learner holds the key and can sign anything. So it is no examination.
-"""
+"""What a learner solved and predicted, in one file for feedback, signed with the learner's own key: it is as
+it was written, and two files are by one key. No more, because the learner can sign anything."""
 
 import hashlib
 import itertools

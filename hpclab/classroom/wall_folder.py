@@ -1,9 +1,6 @@
-"""The wall: speedups that learners choose to show together, without names, in a folder that they share.
-
-A file holds one learner's points of one lesson: JSON lines of counts and speedups, no name, no host, no job.
-Whose it is only the file system knows. What others wrote is checked, and one owner counts once, so that
-nobody can fill the wall.
-"""
+"""The wall: speedups that learners choose to show together, without names, in a folder that they share. A
+file holds one learner's points of one lesson, JSON lines of counts and speedups, whose owner only the file
+system knows. What others wrote is checked, and one owner counts once."""
 
 import itertools
 import json
@@ -64,9 +61,7 @@ def mine(place: Path, lesson: str) -> list[Path]:
 
 def read(place: Path, lesson: str = "05") -> tuple[list[list[Result]], int]:
     """For each learner the points of a lesson, of an owner's newest file; and how many files cannot be read.
-
-    OSError for the folder.
-    """
+    OSError for the folder."""
     learners, unreadable = [], 0
     for owner, files in _by_owner(place, lesson).items():
         try:

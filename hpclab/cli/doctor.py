@@ -1,8 +1,6 @@
-"""`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest.
-
-Offline, quick, and it starts nothing: torch is not even loaded. Only `--site` asks a Slurm: it tries a site's
-settings on its scheduler and nodes.
-"""
+"""`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest. Offline
+and quick: it starts nothing. Only `--site` asks a Slurm: it tries a site's settings on its scheduler and
+nodes."""
 
 import argparse
 import json

@@ -1,8 +1,5 @@
 """`hpclab lab`: find or start a Slurm, lay the course out, open it in JupyterLab, and end all of it again.
-
-JupyterLab listens on loopback only, on a free port, with a token made for this one start. It runs as a child
-that ends with this process however this process ends (see `lab_server`).
-"""
+JupyterLab listens on loopback only, on a free port, with a token made for this one start."""
 
 import argparse
 import contextlib
@@ -59,11 +56,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def course_folder(wish: str | None) -> tuple[Path, list[str]]:
-    """The folder with the course laid out in it, and sentences for the learner about what was done.
-
-    A home that is read-only or full is passed over for a private directory; a folder that was asked for by
-    name is not: OSError.
-    """
+    """The folder with the course laid out in it, and sentences for the learner about what was done. A home
+    that is read-only or full is passed over for a private directory; a folder asked for by name is not:
+    OSError."""
     try:
         layout = lay_out(Path.home() / "hpclab" if wish is None else wish)
     except (OSError, ValueError, RuntimeError) as error:

@@ -1,7 +1,4 @@
-"""JupyterLab in a child process: started, waited for, ended.
-
-The child is `lab_server`, which ends by itself when this process is gone, however that happened.
-"""
+"""JupyterLab in a child process, `lab_server`: started, waited for, ended."""
 
 import contextlib
 import http.client
@@ -53,11 +50,8 @@ class Server:
         cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Callable[[], bool],
         say: Callable[[str], object],
     ) -> Self | None:  # fmt: skip
-        """Start it and wait until it answers. None if a stop was asked for; RuntimeError if it failed.
-
-        Where it fails with the learner's own Jupyter configuration it is started once more without, which
-        `say` is told.
-        """
+        """Start it and wait until it answers, if need be once more without the learner's own Jupyter
+        configuration, which `say` is told. None if a stop was asked for; RuntimeError if it failed."""
         spec = {"folder": str(folder), "port": port, "take_down_slurm": take_down_slurm}
         workspace.write(folder / ".hpclab" / "workspaces", workspace.first_view(lessons()[0].path.name))
         theirs, left_out = True, ""
@@ -171,12 +165,9 @@ def _refuse_a_port_in_use(port: int) -> None:
 
 
 def _environment(state: Path, theirs: bool) -> dict[str, str]:
-    """What JupyterLab and its kernels see.
-
-    What another Jupyter set for its own children (a terminal inside JupyterHub) is left out, and without
-    `theirs` the user's configuration too. Folders that cannot be written are replaced by some beside the
-    course.
-    """
+    """What JupyterLab and its kernels see: without what another Jupyter set for its own children (a terminal
+    inside JupyterHub), and without `theirs` without the user's configuration. Folders that cannot be written
+    are replaced by some beside the course."""
     from jupyter_core import paths
 
     environment = {name: value for name, value in os.environ.items() if not _ANOTHERS.match(name)}

@@ -1,14 +1,9 @@
-"""JupyterLab as `hpclab lab` starts it: a program of its own, which ends when its parent does.
-
-It reads one line of JSON from standard input (so that the token shows in no process list), starts JupyterLab
-in this process, answers with one line, and then waits for the end of that input. A parent that is killed
-outright closes it too, and then this process ends the kernels, the terminals, and a Slurm that was started
-for it.
-
-What people keep in ~/.jupyter is for their server elsewhere: another base path, a certificate, a password, a
-contents manager or a login of packages that are not in this environment. So of the server's own settings only
-those named here are taken from them, and of other parts' all but what says who, where and by which class.
-"""
+"""JupyterLab as `hpclab lab` starts it: a program that reads one line of JSON from standard input (so that
+the token shows in no process list), answers with one line, and ends its kernels, its terminals and a Slurm
+that was started for it when that input ends, as it does with a parent that is killed. What people keep in
+~/.jupyter is for their server elsewhere: another base path, a certificate, a password. So of the server's own
+settings only those named here are taken, and of other parts' all but what says who, where and by which
+class."""
 
 import io
 import json

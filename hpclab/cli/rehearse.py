@@ -1,9 +1,7 @@
-"""`hpclab rehearse`: run every notebook as a learner would on this machine, the day before the workshop.
-
-Each lesson gets a fresh working folder, a kernel of its own and a state directory of its own, so nothing that
-happens to run already helps it or is touched by it. What it leaves running is a failure, and is ended. On a
-site a lesson's folders are where its nodes see them; with --site each lesson is a job, on a compute node.
-"""
+"""`hpclab rehearse`: run every notebook as a learner would on this machine, the day before the workshop. Each
+lesson gets a fresh working folder, a kernel and a state directory of its own; what it leaves running is a
+failure, and is ended. On a site its folders are where the nodes see them; with --site each lesson is a
+job."""
 
 import argparse
 import contextlib
@@ -123,12 +121,9 @@ def line(report: Report) -> str:
 
 
 def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Report:
-    """Lay the course into `folder`, run `lesson` there, and end whatever it leaves behind.
-
-    `folder` is empty and stays the caller's to remove; the notebook in its `course` has its outputs and its
-    widgets' state then, up to where it failed. Processes on other nodes of a site's Slurm are not in
-    the memory figure.
-    """
+    """Lay the course into `folder`, empty and the caller's to remove, run `lesson` there, and end whatever it
+    leaves behind. The notebook in its `course` has its outputs and its widgets' state then, up to where it
+    failed. Processes on other nodes of a site's Slurm are not in the memory figure."""
     course, state, peak, nodes = folder / "course", folder / "s", 0, 0
     lay_out(course)
     state.mkdir(mode=0o700)

@@ -1,8 +1,5 @@
-"""`hpclab rehearse --site`: each lesson as a Slurm job, where the class will run it; and what a class needs.
-
-The job runs `hpclab rehearse --only NN --json` on a compute node, and what that prints comes back through a
-file.
-"""
+"""`hpclab rehearse --site`: each lesson as a Slurm job that runs `hpclab rehearse --only NN --json` and
+leaves what that prints in a file; and what a class needs."""
 
 import argparse
 import functools
@@ -51,11 +48,9 @@ def rehearse(
     client: slurm.Slurm, site: settings.Site, options: Sequence[str], lesson: Lesson, folder: Path,
     cell_timeout: float,
 ) -> Report:  # fmt: skip
-    """Run `lesson` as a job with these `options` of sbatch, too, and wait for its end.
-
-    `folder` is the caller's own, on a file system that the nodes see. An interrupt cancels the job.
-    SubmitError where Slurm does not take it.
-    """
+    """Run `lesson` as a job with these `options` of sbatch, too, and wait for its end; an interrupt cancels
+    it. `folder` is the caller's own, on a file system that the nodes see. SubmitError where Slurm does not
+    take it."""
     log, last = folder / f"{lesson.number}.log", None
     seconds = min(limit for limit in (_TIME, client.longest(site.partition), site.time) if limit)
     job = client.submit(

@@ -1,7 +1,5 @@
-"""How much memory a program takes with everything it started: the summed PSS of a set of processes.
-
-Summed resident sizes would count a page that eight forked ranks share eight times; PSS gives each its share.
-"""
+"""How much memory a program takes with everything it started: the summed PSS of a set of processes, which
+unlike resident sizes counts a page that eight forked ranks share once."""
 
 import contextlib
 import os

@@ -1,8 +1,5 @@
-"""GPUs of any vendor, without loading torch: a preflight must be quick.
-
-NVIDIA: `nvidia-smi`, else the driver's own files. AMD: sysfs. Apple: the chip. Whether driver, CUDA and
-libraries of an NVIDIA GPU fit together is gpu_preflight.py's.
-"""
+"""GPUs of any vendor, without loading torch: NVIDIA's by `nvidia-smi`, else by the driver's own files; AMD's
+by sysfs; Apple's by the chip. Whether an NVIDIA GPU can be used is gpu_preflight.py's."""
 
 import os
 import platform

@@ -30,12 +30,10 @@ _CONTAINERS = {  # by a variable or a file that each leaves inside; the first th
 
 @dataclass(frozen=True, slots=True)
 class SlurmHere:
-    """What of Slurm is on this machine, from its programs alone: nothing is started or asked.
-
-    `client`: sbatch, squeue and sinfo; `site`: and a cluster's configuration; `daemons`: all that a cluster
-    of our own needs; `missing`: programs that stand in the way of both, `obstacle`: what else does, a
-    sentence or ""; `job`: the job this process runs in, or "".
-    """
+    """What of Slurm is on this machine, from its programs alone. `client`: sbatch, squeue and sinfo; `site`:
+    and a cluster's configuration; `daemons`: all that a cluster of our own needs; `missing`: programs that
+    stand in the way of both, `obstacle`: what else does, a sentence or ""; `job`: the job this process runs
+    in, or ""."""
 
     client: bool
     site: bool
