@@ -167,6 +167,11 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
 
     from hpclab.cli.kernel import Kernels
 
+    # A state directory of its own, and no traces of a Slurm already running.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "HPCLAB_"))}
+    if "SLURM_CONF" in os.environ and slurm().site:
+        kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    environment = {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
     content = nbformat.read(notebook, as_version=4)
     client = NotebookClient(
         content,
@@ -180,7 +185,7 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
     )  # fmt: skip
     try:
         # cleanup_kc: nbclient leaves the kernel of a manager it was given running unless told
-        client.execute(cleanup_kc=True, env=_environment(folder, state))
+        client.execute(cleanup_kc=True, env=environment)
     except CellTimeoutError:
         return f"{_where(content)} ran longer than {cell_timeout:g} s."
     except CellExecutionError as error:
@@ -193,14 +198,6 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
             raise KeyboardInterrupt
         nbformat.write(content, notebook)
     return ""
-
-
-def _environment(folder: Path, state: Path) -> dict[str, str]:
-    """This environment, with a state directory of its own and without traces of a Slurm already running."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "HPCLAB_"))}
-    if "SLURM_CONF" in os.environ and slurm().site:
-        kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
-    return {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
 
 
 def _where(content: Any) -> str:
