@@ -9,9 +9,7 @@ from pathlib import Path
 
 def read(place: Path, largest: int) -> tuple[bytes, os.stat_result]:
     """What a regular file of at most `largest` bytes holds, and whose it is; never through a link at its end.
-
-    OSError where it cannot be opened, ValueError where it is no such file.
-    """
+    OSError where it cannot be opened, ValueError where it is no such file."""
     file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe must not keep us
     try:
         status = os.fstat(file)

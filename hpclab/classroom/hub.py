@@ -1,26 +1,19 @@
 """The table [hub] of site.toml (explained in slurm/hub/site.toml), and the job that a learner's server is."""
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpclab import checks, units
+from hpclab.classroom import settings
 from hpclab.cluster import request
 from hpclab.cluster.backends.site_settings import clock
 
 JUPYTER_CONFIG = Path(__file__).parents[1] / "cli" / "jupyter_config"  # for a JupyterLab that is not ours
 JOB = "hpclab-server"
 LOG = ".hpclab-server.log"  # in the learner's home: what the last server wrote
-
-
-def _text(name: str, value: object, pattern: str, allowed: str) -> str:
-    text: str = checks.instance(name, value, str, "text, in quotes")
-    if not re.fullmatch(pattern, text):
-        raise ValueError(f"{name} must {allowed}, not {checks.shown(value)}.")
-    return text
 
 
 def _file(name: str, value: object) -> str:
@@ -35,7 +28,7 @@ class Profile:
     """A server's job: `memory` in bytes, `time` in seconds; a `partition` of its own or ""."""
 
     name: str = checks.field(
-        _text, "CPU", pattern=r"[\w .,:()+/-]{1,60}",
+        settings.matching, "CPU", pattern=r"[\w .,:()+/-]{1,60}",
         allowed="be 1 to 60 letters, digits, spaces or any of . , : ( ) + / -",
     )  # fmt: skip
     cores: int = checks.field(checks.integer, 2, low=1, high=1024)
@@ -69,7 +62,7 @@ class Hub:
     idle: float = checks.field(request.time_limit, 3600.0)
     servers: int = checks.field(checks.integer, 60, low=1, high=10_000)
     course: str = checks.field(
-        _text, "", pattern=r"(https://|ssh://|file:///)[\w./:@~+-]{1,400}",
+        settings.matching, "", pattern=r"(https://|ssh://|file:///)[\w./:@~+-]{1,400}",
         allowed="begin with https://, ssh:// or file:///, and be an address",
     )  # fmt: skip
     branch: str = checks.field(checks.identifier, "main")
@@ -80,30 +73,19 @@ def read(table: Mapping[str, Any]) -> Hub:
     """The hub that a table [hub] describes. ValueError names the key that cannot be, and what could."""
     rest = dict(table)
     listed = checks.instances("hub.profile", rest.pop("profile", [{}]), dict, "a table [[hub.profile]]")
-    profiles = tuple(_checked(Profile, "hub.profile", one) for one in listed)
-    names = [profile.name for profile in profiles]
-    if not names or len(set(names)) < len(names):
+    profiles = tuple(Profile(**settings.checked(Profile, "hub.profile", one)) for one in listed)
+    if len({profile.name for profile in profiles}) < max(1, len(profiles)):
         raise ValueError("Each [[hub.profile]] must have a name of its own, and there must be one.")
-    return _checked(Hub, "hub", rest, profiles=profiles)
-
-
-def _checked(kind: Any, table: str, values: Mapping[str, Any], **more: Any) -> Any:
-    known = {part.name: part.metadata["check"] for part in fields(kind) if "check" in part.metadata}
-    for key in values:
-        checks.choice(f"A key of {table}", key, known)
-    said = {key: value for key, value in values.items() if value != ""}  # which is as good as none
-    return kind(**{key: known[key](f"{table}.{key}", value) for key, value in said.items()}, **more)
+    return Hub(**settings.checked(Hub, "hub", rest), profiles=profiles)
 
 
 def script(
     profile: Profile, command: Sequence[str], *, home: str, exported: Sequence[str],
     directives: Sequence[str], prologue: Sequence[str],
 ) -> str:  # fmt: skip
-    """The batch script of a learner's server.
-
-    `command` runs in `home` with the variables named in `exported` of whoever submits it; `directives` and
-    `prologue` are the site's. What a learner says is in none of them.
-    """
+    """The batch script of a learner's server: `command` runs in `home` with the variables named in `exported`
+    of whoever submits it; `directives` and `prologue` are the site's. What a learner says is in none of
+    them."""
     log = f"{home.replace('%', '%%')}/{LOG}"
     own = [f"--job-name={JOB}", f'--output="{log}"', "--open-mode=truncate", f'--chdir="{home}"',
            f"--export={','.join(exported)}", "--no-requeue", "--nodes=1", "--ntasks=1"]  # fmt: skip

@@ -63,11 +63,8 @@ sys.exit("; ".join(wrong) or 0)
 
 class NodeJobs:
     """`here`: what this host finds wrong; `told`: what each node told, as node_probe.py has it; `trouble`:
-    why a node told nothing, else "".
-
-    No node needs to see another's files: a script carries the probe, and the answer comes back through any
-    folder that the node shares with this host, in the home or scratch.
-    """
+    why a node told nothing, else "". No node needs to see another's files: a script carries the probe, and
+    the answer comes back through any folder that the node shares with this host, in the home or scratch."""
 
     def __init__(self, site: Site, slurm: Slurm, options: Sequence[str], say: Callable[[str], object]):
         self.site, self.slurm, self.options, self.say = site, slurm, options, say
@@ -75,7 +72,7 @@ class NodeJobs:
         self.here = node_probe.Probe("this host", asked)
         self.name = f"hpclab-doctor-{secrets.token_hex(4)}"
         self.shared: dict[str, str] = {}
-        self.told: dict[str, dict[str, Any]] = {}
+        self.told: list[dict[str, Any]] = []
         self.trouble = ""
 
     def run(self, nodes: int) -> None:
@@ -106,33 +103,33 @@ class NodeJobs:
 
     def _another(self, door: node_probe.Listener) -> bool:
         """Whether one node more has told; else `trouble`, or what is wrong with the home, has why not."""
-        name, others = str(len(self.told)), ",".join(node["host"] for node in self.told.values())
-        exclude = [f"--exclude={others}"] if others else []
+        name, others = str(len(self.told)), ",".join(node["host"] for node in self.told)
         try:
             job = self.slurm.submit(
                 self._script(name, door), *self.options, "--nodes=1", "--ntasks=1", "--time=5",
-                "--no-requeue", "--output=/dev/null", "--chdir=/", f"--job-name={self.name}", *exclude,
+                "--no-requeue", "--output=/dev/null", "--chdir=/", f"--job-name={self.name}",
+                *([f"--exclude={others}"] if others else []),
             )  # fmt: skip
             self.say(f"Job {job} is in the queue.")
             trouble = self._wait(job, name)
         except SlurmError as error:
             trouble = str(error)
         if answer := self._answer(name):
-            self.told[name] = answer
+            self.told.append(answer)
             return True
         where = f"on another node than {others}: " if others else ""
-        self.trouble = trouble and where + trouble
-        if not trouble:
+        if trouble:
+            self.trouble = where + trouble
+        else:
             self.here.wrong["home"] = f"{where}nothing that a job wrote there came back"
         return False
 
     def _script(self, name: str, door: node_probe.Listener) -> str:
-        more = {"name": name, "login": door.server_address, "shared": self.shared}
+        asked = self.here.asked | {"name": name, "login": door.server_address, "shared": self.shared}
         return _SCRIPT.format(
             places=shlex.join(self.shared.values()), name=name,
             modules="; ".join(self.site.prologue()) or ":",
-            probe=shlex.quote(Path(node_probe.__file__).read_text()),
-            asked=shlex.quote(json.dumps(self.here.asked | more)),
+            probe=shlex.quote(Path(node_probe.__file__).read_text()), asked=shlex.quote(json.dumps(asked)),
             pythons=shlex.join([sys.executable, self.site.python, "python3", "/usr/bin/python3"]),
         )  # fmt: skip
 
@@ -142,12 +139,11 @@ class NodeJobs:
         ours = {"Python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
         ours |= {name: found for name in packages if (found := version(name))}
         python = site.interpreter() or shlex.quote(sys.executable)
-        modules = "".join(map(_LOAD.format, site.modules))
         sbatch = ["sbatch", "--test-only", "--output=/dev/null", "--wrap=true", *self.options]
         texts = {
             "local": f"at={site.local}; {_ABOVE}{_WRITE}",
             "wall": f"at={site.wall}; {_MODE}{_WRITE}",
-            "modules": f"set +eu; {{ {SHELL}; }} >/dev/null 2>&1\n{modules}",
+            "modules": f"set +eu; {{ {SHELL}; }} >/dev/null 2>&1\n{''.join(map(_LOAD.format, site.modules))}",
             "image": f"apptainer exec {site.image} true",
         }
         return {key: text for key, text in texts.items() if getattr(site, key)} | {
@@ -162,10 +158,9 @@ class NodeJobs:
             found, passed = self.slurm.queue([job]), time.monotonic() - begin
             if not found or found[-1].ended:
                 return "" if _until(lambda: self._answer(name), 3) else self._last_words(name)
-            if found[-1].state == "PENDING":
-                if passed > WAIT:
-                    return f"it still waits after {WAIT:g} s: {self.slurm.explain(found[-1].reason)}"
-            elif passed > WAIT + RUN:
+            if found[-1].state == "PENDING" and passed > WAIT:
+                return f"it still waits after {WAIT:g} s: {self.slurm.explain(found[-1].reason)}"
+            if passed > WAIT + RUN:
                 return f"{found[-1].node_list} told nothing in time; {self._last_words(name)}"
             time.sleep(0.2)
         return ""
@@ -184,20 +179,15 @@ class NodeJobs:
     def _meet(self) -> None:
         """Tell each node where the others listen, and wait until they have tried to reach one another."""
         for folder in self.shared.values():
-            node_probe.write_json(
-                f"{folder}/peers", {node["host"]: node["at"] for node in self.told.values()}
-            )
-        _until(
-            lambda: all("between nodes" in self._answer(name).get("wrong", ()) for name in self.told), _LATE
-        )
-        self.told = {name: self._answer(name) or answer for name, answer in self.told.items()}
+            node_probe.write_json(f"{folder}/peers", {node["host"]: node["at"] for node in self.told})
+        names = [str(at) for at in range(len(self.told))]
+        _until(lambda: all("between nodes" in self._answer(name).get("wrong", ()) for name in names), _LATE)
+        self.told = [self._answer(name) or told for name, told in zip(names, self.told, strict=True)]
 
 
 def _until(condition: Callable[[], object], seconds: float) -> bool:
     """Whether it came true in time."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)
-    return True
+    return bool(condition())

@@ -1,8 +1,6 @@
-"""What a node sees of a site's settings; a program of its own, of the standard library.
-
-The jobs of `hpclab doctor --site` carry its text, and run it by whatever Python a node has, maybe an old one.
-It answers with JSON in the folders that it shares with the host that asks, and serves both ends.
-"""
+"""What a node sees of a site's settings; a program of the standard library alone, whose text the jobs of
+`hpclab doctor --site` carry to whatever Python a node has, maybe an old one. It answers with JSON in the
+folders that it shares with the host that asks."""
 
 import fcntl
 import hmac

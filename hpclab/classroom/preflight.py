@@ -60,45 +60,42 @@ def findings(site: Site, slurm: Slurm, say: Callable[[str], object] = print) -> 
     queue = Queue(site, slurm)
     jobs = NodeJobs(site, slurm, queue.options or [], say)
     jobs.run(queue.nodes)
-    found = [Finding("Slurm", "ok", slurm.version), *queue.findings()]
-    if tuple(map(int, re.findall(r"\d+", slurm.version)[:2])) < OLDEST:
-        found[0] = Finding(
-            "Slurm", "wrong", f"{slurm.version} is too old", "Have it upgraded to 21.08 or later."
-        )
-    if jobs.trouble:
-        found.append(Finding("a job", "wrong", jobs.trouble, _JOB))
-    return [*found, *_on_nodes(site, jobs, queue.nodes)]
+    old = tuple(map(int, re.findall(r"\d+", slurm.version)[:2])) < OLDEST
+    upgrade = ("wrong", f"{slurm.version} is too old", "Have it upgraded to 21.08 or later.")
+    first = Finding("Slurm", *(upgrade if old else ("ok", slurm.version)))
+    trouble = [Finding("a job", "wrong", jobs.trouble, _JOB)] if jobs.trouble else []
+    return [first, *queue.findings(), *trouble, *_on_nodes(site, jobs, queue.nodes)]
 
 
 class Queue:
-    """Whether the queue takes the class: what sinfo and sbatch --test-only say, without a job.
-
-    `options`: with which sbatch takes a job, or None for none; `nodes`: on how many to try one, 2 at most;
-    `wrong`: what is said against partition, account, qos, reservation or time.
-    """
+    """What sinfo and sbatch --test-only say, without a job. `options`: with which sbatch takes a job, or None
+    for none; `nodes`: on how many to try one, 2 at most; `wrong`: what is said against partition, account,
+    qos, reservation or time."""
 
     def __init__(self, site: Site, slurm: Slurm):
         self.site, self.slurm = site, slurm
         self.wrong: dict[str, str] = {}
         self.account = ""  # one of this user's that would do
-        self.options: list[str] | None = site.directives()
-        shape = ["--time=1", "--mem=512M"]
-        said = self._refusal([*self.options, *shape])
-        if said and not self._refusal([*self.options, shape[0]]):  # a site that takes no --mem
-            shape, said = shape[:1], ""
-        if said:
-            self._find_rejected(shape, said)
+        self.options: list[str] | None = [*site.directives(), "--time=1", "--mem=512M"]
+        if said := self._refusal(self.options):
+            if self._refusal(self.options[:-1]):
+                self._find_rejected(said)
+            else:  # a site that takes no --mem
+                self.options.pop()
         self.partitions = self._partitions()
         self.name = "" if "partition" in self.wrong else site.partition
         state, self.usable = self.partitions.get(self.name, ("up", 1))
         if state != "up" or not self.usable:
             none = "none of its nodes runs jobs"
             self.wrong.setdefault("partition", f"it is {state}" if self.usable else none)
-        self.nodes = min(2, self.usable) if state == "up" and self.options is not None else 0
-        if self.options is not None:
-            self.options += shape
-            if site.time and "partition" not in self.wrong:
-                self._try_time(site.time, slurm.longest(self.name or None) or site.time)
+        self.nodes = min(2, self.usable) if state == "up" and self.options else 0
+        if site.time and self.options and "partition" not in self.wrong:
+            asked, longest = units.format_seconds(site.time), slurm.longest(self.name or None) or site.time
+            if site.time > longest:
+                limit = units.format_seconds(longest)
+                self.wrong["time"] = f"{asked} is more than the partition's limit of {limit}"
+            elif said := self._refusal([*self.options, f"--time={-(-round(site.time) // 60)}"]):
+                self.wrong["time"] = f"{asked}: {said}"
 
     def _refusal(self, options: list[str]) -> str:
         return self.slurm.refusal(*options).removeprefix("sbatch: ")
@@ -115,36 +112,25 @@ class Queue:
                     found[name] = state, found.get(name, ("", 0))[1] + usable
         return found
 
-    def _find_rejected(self, shape: list[str], said: str) -> None:
-        """Note which setting sbatch rejects: it takes the job without it, or with another value. Else the
-        setting that its error message names."""
-        for name, account, options in self._others():
-            if not self._refusal([*options, *shape]):
-                self.options, self.wrong, self.account = options, {name: said}, account
+    def _find_rejected(self, said: str) -> None:
+        """Note which setting sbatch rejects: it takes the job without it, or with another of this user's
+        accounts, of which ten are tried. Else the setting that its error message names."""
+        asked = self.options or []
+        for option in self.site.directives():
+            if not self._refusal(rest := [each for each in asked if each != option]):
+                self.options, self.wrong = rest, {option[2:].partition("=")[0]: said}
                 return
-        names = ("account", "qos", "reservation", "time", "partition")
-        self.options = None
-        self.wrong = {next((name for name in names if name in said.lower()), "partition"): said}
-
-    def _others(self) -> Iterator[tuple[str, str, list[str]]]:
-        """A setting, an account instead of it, and the options then: without each, or with one of this
-        user's accounts, at most ten."""
-        asked = self.site.directives()
-        for option in asked:
-            yield option[2:].partition("=")[0], "", [each for each in asked if each != option]
         rest = [each for each in asked if not each.startswith("--account=")]
         words = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", "format=account"]
         with suppress(SlurmError):
             told = slurm_commands.run([*words, f"user={getpass.getuser()}"], self.slurm.environment)
             for account in [*dict.fromkeys(re.findall(r"^\w[\w.-]*$", told, re.MULTILINE))][:10]:
-                yield "account", account, [*rest, f"--account={account}"]
-
-    def _try_time(self, time: float, longest: float) -> None:
-        asked, limit = units.format_seconds(time), units.format_seconds(longest)
-        if time > longest:
-            self.wrong["time"] = f"{asked} is more than the partition's limit of {limit}"
-        elif said := self._refusal([*(self.options or []), f"--time={-(-round(time) // 60)}"]):
-            self.wrong["time"] = f"{asked}: {said}"
+                if not self._refusal(options := [f"--account={account}", *rest]):
+                    self.options, self.wrong, self.account = options, {"account": said}, account
+                    return
+        names = ("account", "qos", "reservation", "time", "partition")
+        self.options = None
+        self.wrong = {next((name for name in names if name in said.lower()), "partition"): said}
 
     def findings(self) -> Iterator[Finding]:
         site, near = self.site, difflib.get_close_matches(self.site.partition, self.partitions, 1, 0.4)
@@ -156,13 +142,13 @@ class Queue:
                  "time": "ask for no more, or name a partition that allows it."}  # fmt: skip
         for name, mend in mends.items():
             value = units.format_seconds(site.time) if name == "time" and site.time else getattr(site, name)
-            title = f"slurm.{name}"
+            title, tried = f"slurm.{name}", self.options and (name != "time" or "partition" not in self.wrong)
             if name in self.wrong:
                 shown = f"{value}: " if value and name != "time" else ""
                 yield Finding(title, "wrong", shown + self.wrong[name], f"{site.where(name)}: {mend}")
             elif name == "partition":
                 yield Finding(title, "ok", f"{self.name or 'the default'}: up, {self.usable} node(s)")
-            elif value and (self.options is None or (name == "time" and "partition" in self.wrong)):
+            elif value and not tried:
                 yield Finding(title, "unknown", _NOT_TRIED)
             elif value or name == "account":
                 said = f"{value} is accepted" if value else "not set, and sbatch asks for none"
@@ -180,14 +166,14 @@ def _on_nodes(site: Site, jobs: NodeJobs, nodes: int) -> Iterator[Finding]:
             continue
         name = site.where(what).split(" in ")[0] if is_setting else what
         hosts: dict[str, list[str]] = {}
-        for node in ({"host": "this host", "wrong": jobs.here.wrong}, *jobs.told.values()):
+        for node in ({"host": "this host", "wrong": jobs.here.wrong}, *jobs.told):
             hosts.setdefault(node["wrong"].get(what, ""), []).append(node["host"])
         wrong = [f"{', '.join(which)}: {said}" for said, which in hosts.items() if said]
         if wrong:
             key = "interface" if mend is _FIREWALL else what
             place = f"{site.where(key)}: " if hasattr(site, key) else ""
             yield Finding(name, "wrong", "; ".join(wrong), place + mend)
-        elif jobs.told and all(what in node["wrong"] for node in jobs.told.values()):
+        elif jobs.told and all(what in node["wrong"] for node in jobs.told):
             shown = values.get(what, "")
             yield Finding(name, "ok", good.format(", ".join(shown) if isinstance(shown, tuple) else shown))
         else:

@@ -1,8 +1,6 @@
-"""The first program of a learner's server in its job: `python -P -m hpclab.classroom.server_start`.
-
-It takes away what the job hands down to nested sbatch and srun, sets the site's settings, lays out the
-course, chooses a port, tells the hub, and becomes JupyterHub's own server.
-"""
+"""The first program of a learner's server in its job: it takes away what the job hands down to nested sbatch
+and srun, sets the site's settings, lays out the course, tells the hub its port, and becomes JupyterHub's own
+server."""
 
 import json
 import os
@@ -10,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from hpclab.cluster import slurm_commands
@@ -38,14 +37,12 @@ def main(arguments: list[str]) -> None:
 def port(job: int, many: int = MANY) -> int:
     """A port by the job's number, as no other server of the class has it; where it is taken, another."""
     number = FIRST + job % many
-    try:
-        with socket.socket() as probe:
-            probe.bind(("", number))
-    except OSError:
-        ports = ReservedPorts.reserve(1)
-        ports.release()
-        return ports.numbers[0]
-    return number
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("", number))
+        return number
+    ports = ReservedPorts.reserve(1)
+    ports.release()
+    return ports.numbers[0]
 
 
 def report_port(number: int, environment: dict[str, str]) -> None:

@@ -1,19 +1,14 @@
-"""A site's own settings: one TOML file says what every learner's jobs, pools and server need.
+"""A site's own settings: one TOML file, explained in `slurm/hub/site.toml`, says what every learner's jobs,
+pools and server need. Each value is checked as Pool(...) checks it, because it ends up in batch scripts."""
 
-Each value is checked by the check that it has in Pool(...) or jobqueue.yaml, because it ends up in batch
-scripts. `slurm/hub/site.toml` explains the keys; every one is optional.
-"""
-
-from __future__ import annotations
-
-import difflib
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from hpclab import checks
@@ -21,62 +16,54 @@ from hpclab.classroom import exchange
 from hpclab.cluster import request
 
 DEFAULT = Path("/etc/hpclab/site.toml")
-TEMPLATE = "slurm/hub/site.toml in hpclab's repository explains every key"
 _LARGEST = 2**16  # bytes of a file
 _POOL = 1800.0  # seconds that a pool's job asks for unless told, as dask-jobqueue ships it
 _SPOKEN = ("partition", "account", "qos", "reservation")  # as SBATCH_..., SALLOC_..., SLURM_... say them
-_VARIABLE = r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})"
-_PATH = re.compile(rf"(?:~?/|{_VARIABLE})(?:[A-Za-z0-9._/+=@:,-]|{_VARIABLE})*", re.ASCII)
-_MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@=-]{0,127}", re.ASCII)
 _OWN = re.compile(r"~|\$\{?(?:USER|LOGNAME|HOME|SCRATCH|WORK)\b")  # what differs from learner to learner
+_VARIABLE = r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})"
+_PATH = rf"(?!(.*/)?\.\.(/|$))(?=.{{1,300}}$)(~?/|{_VARIABLE})([A-Za-z0-9._/+=@:,-]|{_VARIABLE})*"
+_ANY_PATH = {
+    "pattern": f"(?a){_PATH}",
+    "allowed": "be a path of at most 300 plain characters that begins with /, ~/ or $NAME, without .., "
+    "blanks, quotes, ; or $(...)",
+}
+_PYTHON = _ANY_PATH | {"pattern": f"(?a)python[0-9.]*|{_PATH}"}
+_MODULE = "[A-Za-z0-9_][A-Za-z0-9._/+@=-]{0,127}"
+_MODULES = 'a list of modules such as ["python/3.12"], each of letters, digits or any of . _ - + = @ /'
 # A batch job's shell may not know `module` yet; what makes it known may set PATH anew.
 SHELL = "command -v module >/dev/null || { before=$PATH; . /etc/profile; PATH=$PATH:$before; }"
+
+
+def matching(name: str, value: object, pattern: str, allowed: str) -> str:
+    """Return `value` if it is text that fits `pattern`; ValueError says what it must, `allowed`."""
+    text: str = checks.instance(name, value, str, "text, in quotes")
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"{name} must {allowed}, not {checks.shown(value)}.")
+    return text
 
 
 def _time(name: str, value: object) -> float:
     return request.time_limit(name, checks.instance(name, value, str, 'text in quotes, such as "02:00:00"'))
 
 
-def _path(name: str, value: object) -> str:
-    text: str = checks.instance(name, value, str, "text, in quotes")
-    if not _PATH.fullmatch(text) or len(text) > 300 or ".." in text.split("/"):
-        raise ValueError(
-            f"{name} must be a path of at most 300 plain characters that begins with /, ~/ or $NAME, without "
-            f".., blanks, quotes, ; or $(...), not {checks.shown(value)}."
-        )
-    return text
-
-
 def _scratch(name: str, value: object) -> str:
-    if not _OWN.search(text := _path(name, value)):
+    if not _OWN.search(text := matching(name, value, **_ANY_PATH)):
         raise ValueError(
             f"{name} must be a folder of each learner's own, such as {text.rstrip('/')}/$USER, not {text!r}."
         )
     return text
 
 
-def _python(name: str, value: object) -> str:
-    return value if isinstance(value, str) and re.fullmatch(r"python[0-9.]*", value) else _path(name, value)
-
-
 def _modules(name: str, value: object) -> tuple[str, ...]:
-    listed = value if isinstance(value, list) else []
-    wrong = [each for each in listed if not isinstance(each, str) or not _MODULE.fullmatch(each)]
-    if listed is not value or wrong:
-        raise ValueError(
-            f'{name} must be a list of modules such as ["python/3.12"], each of letters, digits or any of '
-            f". _ - + = @ /, not {checks.shown(wrong[0] if wrong else value)}."
-        )
-    return tuple(listed)
+    listed = checks.instance(name, value, list, _MODULES)
+    return tuple(matching(name, each, _MODULE, f"be {_MODULES}") for each in listed)
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a site's file says, checked; text is "" and a tuple empty where it says nothing.
-
-    `time` in seconds, or None: the longest that a job of the class may ask for. Paths as written, with their
-    $NAME. `hub` is the table of that name, unread. `file` is where all this stands.
-    """
+    """What a site's file says, checked; text is "" and a tuple empty where it says nothing. `time` in
+    seconds, or None: the longest that a job of the class may ask for. Paths as written, with their $NAME.
+    `hub` is the table of that name, unread. `file` is where all this stands."""
 
     partition: str = checks.field(checks.identifier, "", "slurm")
     account: str = checks.field(checks.identifier, "", "slurm")
@@ -84,18 +71,18 @@ class Site:
     reservation: str = checks.field(checks.identifier, "", "slurm")
     time: float | None = checks.field(_time, None, "slurm")
     modules: tuple[str, ...] = checks.field(_modules, (), "software")
-    image: str = checks.field(_path, "", "software")
-    python: str = checks.field(_python, "", "software")
+    image: str = checks.field(matching, "", "software", **_ANY_PATH)
+    python: str = checks.field(matching, "", "software", **_PYTHON)
     interface: str = checks.field(checks.identifier, "", "network")
     scratch: str = checks.field(_scratch, "", "paths")
-    local: str = checks.field(_path, "", "paths")
-    wall: str = checks.field(_path, "", "paths")
+    local: str = checks.field(matching, "", "paths", **_ANY_PATH)
+    wall: str = checks.field(matching, "", "paths", **_ANY_PATH)
     hub: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
 
     def directives(self) -> list[str]:
         """``["--partition=main", ...]``: the options of sbatch that name the class's place in the queue."""
-        return [f"--{name}={getattr(self, name)}" for name in _SPOKEN if getattr(self, name)]
+        return [f"--{name}={value}" for name in _SPOKEN if (value := getattr(self, name))]
 
     def prologue(self) -> list[str]:
         """Lines of shell that a job begins with: its modules."""
@@ -109,13 +96,10 @@ class Site:
 
     def environment(self, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
         """What a learner's server and shell need so that sbatch, srun, salloc and pools use these settings.
-
         `variables` are the learner's own (USER, HOME ...), which scratch and wall may name; ValueError for
-        one that is not set. `local` keeps its variables: they are the node's.
-        """
-        named = {name: value for name in _SPOKEN if (value := getattr(self, name))}
-        tools = ("SBATCH", "SALLOC", "SLURM")
-        told = {f"{tool}_{name.upper()}": value for name, value in named.items() for tool in tools}
+        one that is not set. `local` keeps its variables: they are the node's."""
+        told = {f"{tool}_{name.upper()}": value for tool in ("SBATCH", "SALLOC", "SLURM")
+                for name in _SPOKEN if (value := getattr(self, name))}  # fmt: skip
         extra = [each for each in self.directives() if not each.startswith(("--partition", "--account"))]
         pools: dict[str, object] = {
             "QUEUE": self.partition, "ACCOUNT": self.account, "INTERFACE": self.interface,
@@ -132,17 +116,14 @@ class Site:
 
     def expanded(self, name: str, variables: Mapping[str, str] = os.environ) -> str:
         """The path `name` (scratch, wall ...) with its ~ and $NAME replaced; ValueError for one not set."""
-
-        def value(found: re.Match) -> str:
-            variable = found[0].strip("${}")
-            if not (text := variables.get(variable)):
-                raise ValueError(
-                    f"{self.where(name)} names ${variable}, which is not set here: write its value, or use "
-                    "$USER or $HOME."
-                )
-            return text
-
-        return re.sub(_VARIABLE, value, re.sub("^~", "$HOME", getattr(self, name))).rstrip("/")
+        path = Template(re.sub("^~", "$HOME", getattr(self, name)))
+        try:
+            return path.substitute({key: value for key, value in variables.items() if value}).rstrip("/")
+        except KeyError as missing:
+            raise ValueError(
+                f"{self.where(name)} names ${missing.args[0]}, which is not set here: write its value, or "
+                "use $USER or $HOME."
+            ) from None
 
     def where(self, name: str) -> str:
         """``"slurm.partition in /etc/hpclab/site.toml"``, to be named in a sentence."""
@@ -152,14 +133,15 @@ class Site:
 
 def read(path: str | Path | None = None) -> Site:
     """The settings in `path`, else in the file that HPCLAB_SITE names, else in /etc/hpclab/site.toml.
-
-    FileNotFoundError where there is none; ValueError names file and key of what cannot be used.
-    """
+    FileNotFoundError where there is none; ValueError names file and key of what cannot be used."""
     file = Path(path or os.environ.get("HPCLAB_SITE") or DEFAULT).expanduser()
     try:
         text, status = exchange.read(file.resolve(), _LARGEST)
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no file {file} with a site's settings; {TEMPLATE}.") from None
+        raise FileNotFoundError(
+            f"There is no file {file} with a site's settings; slurm/hub/site.toml in hpclab's repository "
+            "explains every key."
+        ) from None
     except ValueError as error:
         raise ValueError(f"{file} is no site's settings: {error}.") from None
     if status.st_mode & stat.S_IWOTH:
@@ -168,7 +150,15 @@ def read(path: str | Path | None = None) -> Site:
         tables = tomllib.loads(text.decode())
     except ValueError as error:
         raise ValueError(f"{file} is not TOML: {error}.") from None
-    return _checked(tables, str(file))
+    known = {part.metadata["table"] for part in fields(Site) if part.metadata} | {"hub"}
+    values: dict[str, Any] = {"file": str(file)}
+    for table, keys in tables.items():
+        checks.choice(f"A table of {file}", table, sorted(known))
+        checks.instance(f"[{table}] in {file}", keys, dict, "a table")
+        values |= {"hub": keys} if table == "hub" else checked(Site, table, keys, f" in {file}")
+    site = Site(**values)
+    request.directives(f"[slurm] in {file}", site.directives())
+    return site
 
 
 def found() -> Site:
@@ -179,28 +169,10 @@ def found() -> Site:
         return Site()
 
 
-def _checked(tables: Mapping[str, Any], file: str) -> Site:
-    parts = {f"{part.metadata['table']}.{part.name}": part for part in fields(Site) if part.metadata}
-    values: dict[str, Any] = {"file": file}
-    for table, keys in tables.items():
-        if table == "hub":
-            values["hub"] = dict(checks.instance(f"[hub] in {file}", keys, Mapping, "a table"))
-        elif not isinstance(keys, Mapping) or table not in {name.partition(".")[0] for name in parts}:
-            raise _unknown(".".join([table, *keys][:2]) if isinstance(keys, Mapping) else table, parts, file)
-        else:
-            for key, value in keys.items():
-                if not (part := parts.get(name := f"{table}.{key}")):
-                    raise _unknown(name, parts, file)
-                if value != "":  # as in a template that nobody has filled in
-                    values[key] = part.metadata["check"](f"{name} in {file}", value)
-    site = Site(**values)
-    request.directives(f"[slurm] in {file}", site.directives())
-    return site
-
-
-def _unknown(name: str, known: Iterable[str], file: str) -> ValueError:
-    last = [each for each in known if each.partition(".")[2] == name.rpartition(".")[2]]
-    near = last or difflib.get_close_matches(name, known, 1, 0.7)
-    tables = ", ".join(dict.fromkeys(f"[{each.partition('.')[0]}]" for each in known))
-    meant = f"did you mean {near[0]}?" if near else f"its tables are {tables} and [hub]."
-    return ValueError(f"{file} has a setting that nobody reads, {checks.shown(name)}: {meant}")
+def checked(kind: Any, table: str, values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """What a TOML table sets of the fields of `kind`, each checked; "" says nothing, as in a template."""
+    known = {part.name: part.metadata["check"] for part in fields(kind)
+             if part.metadata.get("table") in ("", table)}  # fmt: skip
+    for key in values:
+        checks.choice(f"A key of {table}{where}", key, known)
+    return {key: known[key](f"{table}.{key}{where}", value) for key, value in values.items() if value != ""}

@@ -76,10 +76,8 @@ default_handlers.append((r"/api/batchspawner", PortHandler))
 
 
 class Queue:
-    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most.
-
-    batchspawner asks twice a second for each server that starts: with forty the hub does little else.
-    """
+    """The jobs of all servers, of ended ones too, asked for once for all of them, every two seconds at most:
+    batchspawner asks twice a second for each that starts, and with forty the hub does little else."""
 
     EVERY, FIRST = 2.0, 0.2  # seconds; the least before a job that was just submitted is looked for
     WORDS = ("squeue", "--noheader", "--states=all", f"--name={hub.JOB}", "--format=%i %T %r %B")
@@ -91,15 +89,11 @@ class Queue:
     async def job(self, number: str) -> str:
         """State, reason and host of a job, "" where Slurm knows none. RuntimeError where nobody answers."""
         async with self.asking:
-            wait = self.asked - time.monotonic() + (self.EVERY if number in self.jobs else self.FIRST)
             if number not in self.jobs:  # submitted since, or long over: what is known says nothing
-                await asyncio.sleep(max(0.0, wait))
-                wait = 0.0
-            if wait <= 0:
-                said = await run(self.WORDS)
-                self.asked = time.monotonic()
-                lines = [line.split(maxsplit=1) for line in said.splitlines()]
-                self.jobs = {line[0]: line[1] for line in lines if len(line) == 2}
+                await asyncio.sleep(max(0.0, self.asked + self.FIRST - time.monotonic()))
+            if number not in self.jobs or time.monotonic() >= self.asked + self.EVERY:
+                lines = [line.partition(" ") for line in (await run(self.WORDS)).splitlines()]
+                self.asked, self.jobs = time.monotonic(), {first: rest for first, _, rest in lines}
         return self.jobs.get(number, "")
 
 
@@ -110,11 +104,11 @@ async def run(words: Sequence[str], text: str = "", **options: Any) -> str:
     )
     try:
         out, said = await asyncio.wait_for(process.communicate(text.encode()), 60)
-    except BaseException as error:
-        process.kill()
-        if isinstance(error, TimeoutError):
-            raise RuntimeError(f"{words[0]} did not answer within a minute") from None
-        raise
+    except TimeoutError:
+        raise RuntimeError(f"{words[0]} did not answer within a minute") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
     if process.returncode:
         raise RuntimeError(said.decode(errors="replace").strip())
     return out.decode(errors="replace").strip()
@@ -142,8 +136,7 @@ class LearnerSpawner(SlurmSpawner):
         if len(profiles) == 1 or comes_back:
             return ""
         options = "".join(
-            f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>'
-            f"{escape(one.summary())}</option>"
+            f'<option value="{escape(one.name)}"{" selected" * (one == self.profile)}>{escape(one.summary())}'
             for one in profiles
         )
         return (
@@ -175,11 +168,10 @@ class LearnerSpawner(SlurmSpawner):
         )  # fmt: skip
 
     async def run_command(self, cmd: str, input: str | None = None, env: dict[str, str] | None = None) -> str:
-        known = pwd.getpwnam(self.user.name)
         as_them: dict[str, Any] = {"umask": 0o077}
         if os.geteuid() == 0:
-            groups = os.getgrouplist(known.pw_name, known.pw_gid)
-            as_them |= {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": groups}
+            _, _, uid, gid, *_ = pwd.getpwnam(name := self.user.name)
+            as_them |= {"user": uid, "group": gid, "extra_groups": os.getgrouplist(name, gid)}
         return await run(shlex.split(cmd), input or "", env=env, **as_them)
 
     async def query_job_status(self) -> JobStatus:
@@ -216,7 +208,7 @@ class LearnerSpawner(SlurmSpawner):
     async def _listens(self, address: str, port: int) -> bool:
         try:
             _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 2)
-        except (OSError, TimeoutError):
+        except OSError:
             await asyncio.sleep(self.startup_poll_interval)
             return False
         writer.close()

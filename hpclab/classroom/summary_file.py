@@ -1,8 +1,5 @@
-"""What a learner solved and predicted, in one file for feedback, signed with the learner's own key.
-
-The signature says that the file is as it was written, and that two files are by one key; no more, because
-the learner holds the key and can sign anything. So it is no examination.
-"""
+"""What a learner solved and predicted, in one file for feedback, signed with the learner's own key: it is as
+it was written, and two files are by one key. No more, because the learner can sign anything."""
 
 import hashlib
 import itertools
@@ -30,6 +27,7 @@ from hpclab.course import Lesson, ledger
 NAME, KEY = "my-summary.json", ".hpclab-summary-key"
 LARGEST = 256 * 2**10  # bytes; a whole course takes some ten thousand
 MOST_FILES = 2000
+_LESSON = re.compile("[0-9]{2}")
 _TOLD = ("kind", "lesson", "name", "said", "came", "score")  # of an entry: not when, and in which run
 
 
@@ -46,7 +44,7 @@ class Summary:
 
 def signed(entries: Sequence[ledger.Entry], folder: Path, name: str = "") -> bytes:
     """The file's content, signed by the key in `folder`, which is made where there is none yet. OSError."""
-    entries = [entry for entry in entries if re.fullmatch("[0-9]{2}", entry.lesson)]
+    entries = [entry for entry in entries if _LESSON.fullmatch(entry.lesson)]
     solved = sorted((one for one in entries if one.kind == "solved"), key=lambda one: -(one.score or 0))
     told = [*{(one.lesson, one.name): one for one in solved}.values(), *ledger.counted(entries)]  # the best
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -64,7 +62,12 @@ def read(content: bytes) -> Summary:
         body, key, signature = file["summary"], bytes.fromhex(file["key"]), bytes.fromhex(file["signature"])
         Ed25519PublicKey.from_public_bytes(key).verify(signature, _text(body))
         datetime.fromisoformat(body["made"])
-        entries = {(one["kind"], one["lesson"], one["name"]): _entry(one) for one in body["entries"]}
+        entries = {}
+        for told in body["entries"]:  # checked as those of the ledger are
+            one = ledger.Entry(**told | {"name": _word(told["name"])}, run="", at="")
+            if not _LESSON.fullmatch(one.lesson):
+                raise ValueError("it is of no lesson")
+            entries[one.kind, one.lesson, one.name] = one
         pseudonym = f"learner-{hashlib.sha256(key).hexdigest()[:8]}"
         return Summary(_word(body["name"]) or pseudonym, pseudonym, body["made"], tuple(entries.values()))
     except InvalidSignature:
@@ -116,13 +119,6 @@ def _together(predictions: Sequence[ledger.Entry]) -> dict[str, Any]:
     off = statistics.median_low(one.factor for one in predictions)
     high = sum((one.said or 0.0) > (one.came or 0.0) for one in predictions)
     return {"count": len(predictions), "off": off if math.isfinite(off) else None, "high": high}
-
-
-def _entry(told: dict[str, Any]) -> ledger.Entry:
-    """An entry, checked as those of the ledger are."""
-    if not re.fullmatch("[0-9]{2}", told["lesson"]):
-        raise ValueError("it is of no lesson")
-    return ledger.Entry(**told | {"name": _word(told["name"])}, run="", at="")
 
 
 def _word(text: object) -> str:

@@ -1,9 +1,6 @@
-"""The wall: speedups that learners choose to show together, without names, in a folder that they share.
-
-A file holds one learner's points of one lesson: JSON lines of counts and speedups, no name, no host, no job.
-Whose it is only the file system knows. What others wrote is checked, and one owner counts once, so that
-nobody can fill the wall.
-"""
+"""The wall: speedups that learners choose to show together, without names, in a folder that they share. A
+file holds one learner's points of one lesson, JSON lines of counts and speedups, whose owner only the file
+system knows. What others wrote is checked, and one owner counts once."""
 
 import itertools
 import json
@@ -63,14 +60,16 @@ def mine(place: Path, lesson: str) -> list[Path]:
 
 
 def read(place: Path, lesson: str = "05") -> tuple[list[list[Result]], int]:
-    """For each learner the points of a lesson, of an owner's newest file; and how many files cannot be read.
-
-    OSError for the folder.
-    """
+    """For each learner the points of a lesson, of an owner's newest file, each origin's of a count once; and
+    how many files cannot be read. OSError for the folder."""
     learners, unreadable = [], 0
     for owner, files in _by_owner(place, lesson).items():
         try:
-            learners.append(_read(files[0], owner))
+            content, status = exchange.read(files[0], LARGEST)
+            if status.st_uid != owner or not content:
+                raise ValueError("it is not what was found, or empty")
+            found = [_point(**json.loads(line)) for line in content.decode().splitlines()]
+            learners.append([*{(one.origin, *one.parameters.items()): one for one in found}.values()])
         except FileNotFoundError:  # just taken back
             continue
         except (OSError, TypeError, ValueError, RecursionError):
@@ -88,15 +87,6 @@ def _by_owner(place: Path, lesson: str) -> dict[int, list[Path]]:
                     status = entry.stat(follow_symlinks=False)
                     found[status.st_uid].append((status.st_mtime_ns, place / entry.name))
     return {owner: [file for _, file in sorted(files, reverse=True)] for owner, files in found.items()}
-
-
-def _read(file: Path, owner: int) -> list[Result]:
-    """The points in a file, each origin's of a count once; it raises what `read` passes over."""
-    content, status = exchange.read(file, LARGEST)
-    if status.st_uid != owner or not content:
-        raise ValueError("it is not what was found, or empty")
-    found = [_point(**json.loads(line)) for line in content.decode().splitlines()]
-    return [*{(one.origin, *one.parameters.items()): one for one in found}.values()]
 
 
 def _point(along: str, count: int, speedup: float, origin: str, doubt: bool) -> Result:

@@ -42,9 +42,20 @@ def number(text: str) -> int | float | str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Its module has `configure(parser)` and `run(options)`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = Parser(prog="hpclab", description=(hpclab.__doc__ or "").split("\n")[0])
+    parser.add_argument("--version", action="version", version=f"hpclab {hpclab.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    called = next((word for word in words if not word.startswith("-")), None)
     try:
         with output.guarded():
-            return _run(words)
+            for name, purpose in _COMMANDS.items():
+                command = commands.add_parser(name, help=purpose, description=f"hpclab {name}: {purpose}.")
+                if name == called:
+                    importlib.import_module(f"hpclab.cli.{name}").configure(command)
+            options, unknown = parser.parse_known_args(words)
+            if unknown:
+                commands.choices[options.command].error(f"there is no {' '.join(unknown)[:60]!r}")
+            return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
         return _failed("interrupted.", 130)
     except output.Unwritten as error:
@@ -52,21 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141 if error.unread else _failed(str(error))  # 141: as others before `| head`
     except (ValueError, OSError, RuntimeError) as error:
         return _failed(sentence(error))
-
-
-def _run(words: list[str]) -> int:
-    parser = Parser(prog="hpclab", description=(hpclab.__doc__ or "").split("\n")[0])
-    parser.add_argument("--version", action="version", version=f"hpclab {hpclab.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    called = next((word for word in words if not word.startswith("-")), None)
-    for name, purpose in _COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"hpclab {name}: {purpose}.")
-        if name == called:
-            importlib.import_module(f"hpclab.cli.{name}").configure(command)
-    options, unknown = parser.parse_known_args(words)
-    if unknown:
-        commands.choices[options.command].error(f"there is no {' '.join(unknown)[:60]!r}")
-    return int(importlib.import_module(f"hpclab.cli.{options.command}").run(options) or 0)
 
 
 def _failed(said: str, status: int = 1) -> int:
@@ -82,7 +78,7 @@ def sentence(error: Exception) -> str:
             os.getcwd()
         except FileNotFoundError:
             return "the folder you are in was removed: `cd` to another and try again."
-    return reason(error) + ("." if isinstance(error, OSError) and error.strerror else "")
+    return reason(error) + "." * bool(getattr(error, "strerror", None))
 
 
 def reason(error: Exception) -> str:

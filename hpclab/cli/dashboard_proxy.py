@@ -1,10 +1,7 @@
-"""A Jupyter server extension: `/hpclab/dashboard/` is the dashboard of whichever pool runs now.
-
-The port of a pool's dashboard is random and changes with every pool, while JupyterLab's panels want one
-address. Only this server's own user comes through, with the server's own login, which stays here: the pool's
-dashboard gets the key from the pool's note instead. Loaded wherever the course is served, it has terminals
-find the course's programs, too.
-"""
+"""A Jupyter server extension: `/hpclab/dashboard/` is the dashboard of whichever pool runs now, whose port
+changes with every pool. Only this server's own user comes through, with the server's own login, which stays
+here: the pool's dashboard gets the key from the pool's note instead. Terminals find the course's programs,
+too."""
 
 import functools
 import shlex

@@ -1,18 +1,23 @@
-"""`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest.
-
-Offline, quick, and it starts nothing: torch is not even loaded. Only `--site` (doctor_site.py) asks a Slurm.
-"""
+"""`hpclab doctor`: one screen of what this machine can do, lesson by lesson, and how to get the rest. Offline
+and quick: it starts nothing. Only `--site` asks a Slurm: it tries a site's settings on its scheduler and
+nodes."""
 
 import argparse
 import json
+import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 from hpclab import machine, search_path
 from hpclab.course import Lesson, lessons
 from hpclab.machine.capability import capabilities, for_lesson
+
+_BEFORE = ("SBATCH_", "SALLOC_", "SRUN_")  # by these an environment speaks before the file that is tried
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,15 +29,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
     if options.site is not None:
-        from hpclab.cli import doctor_site  # with a Slurm; the rest is offline
-
-        return doctor_site.run(options.site, options.json)
+        return _site(options.site, options.json, width)
     here, found = machine.probe(), lessons()
     if options.json:
         print(json.dumps(as_data(here, found), indent=1))
         return 0
-    width = max(60, min(shutil.get_terminal_size((100, 40)).columns, 110))
     print(*screen(here, found, width), sep="\n")
     for sentence in search_path.foreign():
         print("", *wrapped(sentence, width), sep="\n")
@@ -44,8 +47,8 @@ def as_data(here: machine.Machine, found: Sequence[Lesson]) -> dict:
     judged = []
     for lesson in found:
         state, runs = for_lesson(here, lesson.needs)
-        names = {"number": lesson.number, "name": lesson.name, "title": lesson.title}
-        judged.append(names | {"state": state, "runs": runs})
+        judged.append({"number": lesson.number, "name": lesson.name, "title": lesson.title, "state": state,
+                       "runs": runs})  # fmt: skip
     items = [asdict(item) for item in capabilities(here)]
     return {"machine": asdict(here), "capabilities": items, "lessons": judged}
 
@@ -57,14 +60,14 @@ def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[s
     items = capabilities(here)
     lines = [*wrapped(f"This machine: {here.host}, {here.platform}{container}; {versions}.", width), ""]
     for item in items:
-        lines += _row(item.state, item.name, item.here, width, column=9)
+        lines += _row(f"  {item.state[:4]:<5}{item.name:<9}  ", item.here, width)
     lines += ["", "The lessons, here:", ""]
     titles = [lesson.title.partition(":")[0] for lesson in found]
     longest = min(38, max(map(len, titles)) + 4)
     for lesson, title in zip(found, titles, strict=True):
         state, runs = for_lesson(here, lesson.needs)
-        short = textwrap.shorten(title, longest - 4, placeholder=" …")
-        lines += _row(state, f"{lesson.number}  {short}", runs, width, column=longest)
+        short = f"{lesson.number}  {textwrap.shorten(title, longest - 4, placeholder=' …')}"
+        lines += _row(f"  {state[:4]:<5}{short:<{longest}}  ", runs, width)
     if rest := [item for item in items if item.remedy]:
         lines += ["", "To get the rest:", ""]
     for item in rest:
@@ -72,8 +75,44 @@ def screen(here: machine.Machine, found: Sequence[Lesson], width: int) -> list[s
     return lines
 
 
-def _row(state: str, name: str, text: str, width: int, column: int) -> list[str]:
-    start = f"  {state[:4]:<5}{name:<{column}}  "
+def _site(file: str, as_json: bool, width: int) -> int:
+    """Print what of a site's settings holds and what does not; 1 where anything is wrong."""
+    from hpclab.classroom import preflight, settings
+    from hpclab.cluster.slurm import Slurm, site_environment, site_version
+
+    try:
+        site = settings.read(file or None)
+        print(f"Settings of {site.file}.", file=sys.stderr)
+    except FileNotFoundError as error:
+        if file or os.environ.get("HPCLAB_SITE"):
+            raise
+        print(f"{error} What follows is without one.", file=sys.stderr)
+        site = settings.Site()
+    if not (version := site_version()):
+        raise RuntimeError(
+            "This machine leads to no site's Slurm (its commands and a slurm.conf) on which settings could "
+            "be tried; `hpclab doctor` says what this machine can do alone."
+        )
+    outside = {name: value for name, value in site_environment().items() if not name.startswith(_BEFORE)}
+    found = preflight.findings(site, Slurm("site", version, outside), partial(print, file=sys.stderr))
+    states = [one.state for one in found]
+    wrong, untried = states.count("wrong"), states.count("unknown")
+    if as_json:
+        print(json.dumps({"file": site.file, "findings": [asdict(one) for one in found]}, indent=1))
+    else:
+        print(*(line for one in found for line in finding(one, width)), "", sep="\n")
+        print(f"{wrong} wrong, {untried} not tried." if wrong or untried else "All of it holds.")
+    return int(wrong > 0)
+
+
+def finding(one: Any, width: int) -> list[str]:
+    """One setting, in lines of at most `width` characters; its mend below it."""
+    start = f"  {one.state:<8}{one.name:<19} "
+    arrow = f"{'':{len(start) - 3}}-> "
+    return _row(start, one.said, width) + (_row(arrow, one.mend, width) if one.mend else [])
+
+
+def _row(start: str, text: str, width: int) -> list[str]:
     return wrapped(text, width, start, " " * len(start))
 
 

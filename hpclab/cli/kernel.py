@@ -1,10 +1,7 @@
-"""The kernel of `hpclab lab` and `hpclab rehearse`: IPython's own, in this Python.
-
-It looks for modules in the notebook's folder last, so that no file there keeps it from starting or is
-imported in place of a package (see `search_path`). Where the course refuses something, or a learner
+"""The kernel of `hpclab lab` and `hpclab rehearse`: IPython's own, in this Python, with the notebook's folder
+last among the places for modules (see `search_path`). Where the course refuses something, or a learner
 interrupts it, it shows the line in the learner's cell and one sentence instead of the way through our code;
-what goes wrong in the learner's own code is shown whole.
-"""
+what goes wrong in the learner's own code is shown whole."""
 
 import os
 import re

@@ -1,8 +1,5 @@
 """`hpclab lab`: find or start a Slurm, lay the course out, open it in JupyterLab, and end all of it again.
-
-JupyterLab listens on loopback only, on a free port, with a token made for this one start. It runs as a child
-that ends with this process however this process ends (see `lab_server`).
-"""
+JupyterLab listens on loopback only, on a free port, with a token made for this one start."""
 
 import argparse
 import contextlib
@@ -13,6 +10,7 @@ import signal
 import sys
 import time
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 from hpclab import checks, search_path
@@ -35,20 +33,16 @@ def run(options: argparse.Namespace) -> int:
     port = 0 if options.port is None else checks.integer("--port", options.port, 1024, 65535)
     folder, remarks = course_folder(options.folder)
     say = functools.partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
-    if found := search_path.in_the_way(str(folder)):
-        remarks = [*remarks, search_path.sentence(found, str(folder))]
     for remark in remarks:
         say(remark)
+    if found := search_path.in_the_way(str(folder)):
+        say(search_path.sentence(found, str(folder)))
     with contextlib.ExitStack() as ending:
         asked: list[int] = []  # signals that came: the first ends it, a second one changes nothing
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             before = signal.signal(name, lambda number, frame: asked.append(number))
             ending.callback(signal.signal, name, before)
-        started = False
-        if not options.no_slurm:
-            sentence, started = _find_slurm()
-            say(sentence)
-        if started:
+        if started := not options.no_slurm and _find_slurm(say):
             ending.callback(local_slurm.down)
         server = Server.start(folder, port, take_down_slurm=started, stopped=lambda: bool(asked), say=say)
         if server is not None:
@@ -62,11 +56,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def course_folder(wish: str | None) -> tuple[Path, list[str]]:
-    """The folder with the course laid out in it, and sentences for the learner about what was done.
-
-    A home that is read-only or full is passed over for a private directory; a folder that was asked for by
-    name is not: OSError.
-    """
+    """The folder with the course laid out in it, and sentences for the learner about what was done. A home
+    that is read-only or full is passed over for a private directory; a folder asked for by name is not:
+    OSError."""
     try:
         layout = lay_out(Path.home() / "hpclab" if wish is None else wish)
     except (OSError, ValueError, RuntimeError) as error:
@@ -84,18 +76,18 @@ def course_folder(wish: str | None) -> tuple[Path, list[str]]:
     return layout.path, layout.kept
 
 
-def _find_slurm() -> tuple[str, bool]:
-    """A sentence about the Slurm that lessons will use, and whether it was started here."""
+def _find_slurm(say: Callable[[str], object]) -> bool:
+    """Say which Slurm the lessons will use; whether it was started here."""
     was_up = local_slurm.find() is not None
     try:
         found = slurm.connect(start=True, export=True)
-    except slurm.SlurmMissing as missing:
-        return str(missing), False
     except (slurm.SlurmError, OSError) as error:
-        return f"{error} The course runs on this machine's processes until there is one.", False
-    if found.kind == "site":
-        return f"Using this site's Slurm {found.version}.", False
-    return f"A Slurm {found.version} of your own is running on this machine.", not was_up
+        without = " The course runs on this machine's processes until there is one."
+        say(f"{error}{without * (not isinstance(error, slurm.SlurmMissing))}")
+        return False
+    ours = f"A Slurm {found.version} of your own is running on this machine."
+    say(f"Using this site's Slurm {found.version}." if found.kind == "site" else ours)
+    return found.kind != "site" and not was_up
 
 
 def _announce(server: Server, options: argparse.Namespace) -> None:

@@ -1,12 +1,10 @@
-"""JupyterLab in a child process: started, waited for, ended.
-
-The child is `lab_server`, which ends by itself when this process is gone, however that happened.
-"""
+"""JupyterLab in a child process, `lab_server`: started, waited for, ended."""
 
 import contextlib
 import http.client
 import json
 import os
+import re
 import secrets
 import select
 import signal
@@ -20,9 +18,8 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import IO, Any, Self, cast
 
 from hpclab.cli import workspace
 from hpclab.cli.lab_server import LAST_WORD
@@ -32,42 +29,36 @@ _STARTS = 3  # two starts in the same moment may be given one port; the one that
 _READY = 90.0  # seconds for JupyterLab to answer; a cold file system needs most of them
 _PATIENCE = 10.0  # seconds of waiting after which that is said
 _GRACE = 20.0  # seconds for kernels to end by themselves
+# How another server is reached or set; the variables that name folders are the user's.
+_ANOTHERS = re.compile(r"JPY_|JUPYTERHUB_|JUPYTERLAB_|JUPYTER_(?!.*_(DIRS?|PATH)$)")
 
-Stopped = Callable[[], bool]
-Say = Callable[[str], object]
 
-
-@dataclass
 class Server:
     """A JupyterLab in a child process; `address` is complete with the token once `port` is known."""
 
-    process: subprocess.Popen[str]
-    folder: Path
-    token: str
-    port: int = 0
-    up: bool = False
-    said: deque[str] = field(default_factory=lambda: deque(maxlen=5))  # its last lines
-
-    def __post_init__(self) -> None:
+    def __init__(self, process: subprocess.Popen[str], folder: Path, token: str):
+        self.process, self.folder, self.token = process, folder, token
+        self.port, self.up = 0, False
+        self.said: deque[str] = deque(maxlen=5)  # its last lines
+        pipes = cast(tuple[IO[str], IO[str], IO[str]], (process.stdin, process.stdout, process.stderr))
+        self._told, self._answers, self._errors = pipes
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
 
     @classmethod
     def start(
-        cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Stopped, say: Say
-    ) -> Self | None:
-        """Start it and wait until it answers. None if a stop was asked for; RuntimeError if it failed.
-
-        Where it fails with the learner's own Jupyter configuration it is started once more without, which
-        `say` is told.
-        """
-        state = folder / ".hpclab"
-        workspace.write(state / "workspaces", workspace.first_view(lessons()[0].path.name))
+        cls, folder: Path, port: int, *, take_down_slurm: bool, stopped: Callable[[], bool],
+        say: Callable[[str], object],
+    ) -> Self | None:  # fmt: skip
+        """Start it and wait until it answers, if need be once more without the learner's own Jupyter
+        configuration, which `say` is told. None if a stop was asked for; RuntimeError if it failed."""
+        spec = {"folder": str(folder), "port": port, "take_down_slurm": take_down_slurm}
+        workspace.write(folder / ".hpclab" / "workspaces", workspace.first_view(lessons()[0].path.name))
         theirs, left_out = True, ""
         for _ in range(_STARTS):
             if port:
                 _refuse_a_port_in_use(port)
-            server = cls._in_a_child(folder, state, port, take_down_slurm, theirs)
+            server = cls._in_a_child(folder, spec, theirs)
             wrong = server.what_is_wrong(stopped, say)
             if not wrong and not stopped():
                 if left_out:
@@ -86,7 +77,8 @@ class Server:
         raise RuntimeError(f"JupyterLab could not be started: {wrong}\n`hpclab doctor` checks this machine.")
 
     @classmethod
-    def _in_a_child(cls, folder: Path, state: Path, port: int, take_down_slurm: bool, theirs: bool) -> Self:
+    def _in_a_child(cls, folder: Path, spec: dict[str, Any], theirs: bool) -> Self:
+        state, token = folder / ".hpclab", secrets.token_urlsafe(32)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpclab.cli.lab_server"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -94,15 +86,10 @@ class Server:
             umask=0o077,  # what lessons write is for their user alone
             start_new_session=True,  # a Ctrl-C is for this process, which then ends the child in order
         )  # fmt: skip
-        assert process.stdin is not None
-        server = cls(process, folder, secrets.token_urlsafe(32))
-        spec = {
-            "folder": str(folder), "port": port, "token": server.token, "take_down_slurm": take_down_slurm,
-            "workspaces": str(state / "workspaces"),
-        }  # fmt: skip
+        server = cls(process, folder, token)
         with contextlib.suppress(OSError):  # it may have ended already, and then says why
-            process.stdin.write(json.dumps(spec) + "\n")
-            process.stdin.flush()
+            told = spec | {"token": token, "workspaces": str(state / "workspaces")}
+            print(json.dumps(told), file=server._told, flush=True)
         return server
 
     @property
@@ -111,15 +98,13 @@ class Server:
 
     def _listen(self) -> None:
         """Keep the last of what it prints, and pass it on once it is up."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for line in self._errors:
             self.said.extend([line.rstrip()] if line.strip(" ^~\n") else [])
             if self.up:
                 print(line, end="", file=sys.stderr, flush=True)
 
-    def what_is_wrong(self, stopped: Stopped, say: Say) -> str:
+    def what_is_wrong(self, stopped: Callable[[], bool], say: Callable[[str], object]) -> str:
         """Empty once its page comes to its token, or a stop was asked for; else the first wrong thing."""
-        assert self.process.stdout is not None
         begin, patient = time.monotonic(), True
         while not stopped():
             waited = time.monotonic() - begin
@@ -134,8 +119,8 @@ class Server:
                 if (wrong := self._asked()) is not None:
                     return wrong
                 time.sleep(0.1)
-            elif select.select([self.process.stdout], [], [], 0.2)[0]:
-                answer = self.process.stdout.readline()
+            elif select.select([self._answers], [], [], 0.2)[0]:
+                answer = self._answers.readline()
                 self.port = json.loads(answer)["port"] if answer else 0
         return ""
 
@@ -158,10 +143,9 @@ class Server:
 
     def end(self) -> None:
         """End it and its kernels; by force after a while."""
-        assert self.process.stdin is not None
         with contextlib.suppress(OSError):  # it may have ended by itself
-            self.process.stdin.write(LAST_WORD)
-            self.process.stdin.close()
+            self._told.write(LAST_WORD)
+            self._told.close()
         try:
             self.process.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -172,25 +156,21 @@ class Server:
 
 def _refuse_a_port_in_use(port: int) -> None:
     try:
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as JupyterLab itself does
-            trial.bind(("127.0.0.1", port))
+        socket.create_server(("127.0.0.1", port)).close()  # reusing an address, as JupyterLab itself does
     except OSError as error:
+        why = os.strerror(error.errno or 0)
         raise RuntimeError(
-            f"JupyterLab cannot use port {port} ({error.strerror}): choose another, or leave --port out."
+            f"JupyterLab cannot use port {port} ({why}): choose another, or leave --port out."
         ) from None
 
 
 def _environment(state: Path, theirs: bool) -> dict[str, str]:
-    """What JupyterLab and its kernels see.
-
-    What another Jupyter set for its own children (a terminal inside JupyterHub) is left out, and without
-    `theirs` the user's configuration too. Folders that cannot be written are replaced by some beside the
-    course.
-    """
+    """What JupyterLab and its kernels see: without what another Jupyter set for its own children (a terminal
+    inside JupyterHub), and without `theirs` without the user's configuration. Folders that cannot be written
+    are replaced by some beside the course."""
     from jupyter_core import paths
 
-    environment = {name: value for name, value in os.environ.items() if not _of_another_jupyter(name)}
+    environment = {name: value for name, value in os.environ.items() if not _ANOTHERS.match(name)}
     places = [str(Path(__file__).parent / "jupyter_config"), environment.get("JUPYTER_CONFIG_PATH", "")]
     environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, places if theirs else places[:1]))
     # This Python's folder comes first, so that `hpclab` and `jupyter` in a terminal are these.
@@ -208,13 +188,6 @@ def _environment(state: Path, theirs: bool) -> dict[str, str]:
         if not _takes_files(Path(used)) or (name == "JUPYTER_CONFIG_DIR" and not theirs):
             environment[name] = str(state / instead)
     return environment
-
-
-def _of_another_jupyter(name: str) -> bool:
-    """A variable that says how another server is reached or set; those that name folders are the user's."""
-    return name.startswith(("JPY_", "JUPYTERHUB_", "JUPYTERLAB_")) or (
-        name.startswith("JUPYTER_") and not name.endswith(("_DIR", "_DIRS", "_PATH"))
-    )
 
 
 def _takes_files(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -30,19 +31,15 @@ class _Watched:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        found = getattr(self._stream, name)
+        return functools.partial(_watched, found) if name in ("write", "flush") else found
 
-    def write(self, text: str) -> int:
-        return self._try(self._stream.write, text)
 
-    def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def _try(self, do: Callable, *arguments: Any) -> Any:
-        try:
-            return do(*arguments)
-        except OSError as error:
-            raise Unwritten(error) from None
+def _watched(do: Callable, *arguments: Any) -> Any:
+    try:
+        return do(*arguments)
+    except OSError as error:
+        raise Unwritten(error) from None
 
 
 @contextlib.contextmanager

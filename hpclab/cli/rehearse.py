@@ -1,9 +1,7 @@
-"""`hpclab rehearse`: run every notebook as a learner would on this machine, the day before the workshop.
-
-Each lesson gets a fresh working folder, a kernel of its own and a state directory of its own, so nothing that
-happens to run already helps it or is touched by it. What it leaves running is a failure, and is ended. On a
-site a lesson's folders are where its nodes see them; with --site each lesson is a job, on a compute node.
-"""
+"""`hpclab rehearse`: run every notebook as a learner would on this machine, the day before the workshop. Each
+lesson gets a fresh working folder, a kernel and a state directory of its own; what it leaves running is a
+failure, and is ended. On a site its folders are where the nodes see them; with --site each lesson is a
+job."""
 
 import argparse
 import contextlib
@@ -26,7 +24,7 @@ from hpclab.cli import number
 from hpclab.cluster import notes
 from hpclab.cluster.host import private
 from hpclab.course import Lesson, lay_out, lessons
-from hpclab.machine.footprint import Footprint, members
+from hpclab.machine import footprint
 from hpclab.machine.probe import slurm
 
 _MINUTE = 60.0  # seconds and bytes that a lesson promises to stay within on two cores
@@ -64,9 +62,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         for lesson in chosen:
             print(f"{lesson.number}  {lesson.title[:46]:<46}  ", end="", file=shown, flush=True)
-            with tempfile.TemporaryDirectory(
-                prefix="hpclab-r-", dir=place or _near(), ignore_cleanup_errors=True
-            ) as folder:
+            with _folder("hpclab-r-", place or _near()) as folder:
                 reports.append(each(lesson, Path(folder), seconds))
             print(line(reports[-1]), file=shown, flush=True)
     except KeyboardInterrupt:
@@ -77,18 +73,17 @@ def run(options: argparse.Namespace) -> int:
         with contextlib.suppress(OSError):  # others may use it
             if place:
                 place.rmdir()
-    failed = sum(bool(report.failure) for report in reports)
+    failed = sum(bool(one.failure) for one in reports)
     passed = [(lesson, one) for lesson, one in zip(chosen, reports, strict=True) if not one.failure]
     needs = {one.number: rehearse_site.needs(lesson, one, learners) for lesson, one in passed if learners}
     if options.json:
-        told = [asdict(report) for report in reports]
-        print(json.dumps({"passed": not failed, "lessons": told, "class": needs}, indent=1))
-        return int(failed > 0)
-    total = units.format_seconds(sum(report.seconds for report in reports))
-    said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
-    print(f"{said} in {total}.")
-    if needs:
-        print(*rehearse_site.class_needs(needs, learners), sep="\n")
+        told = {"passed": not failed, "lessons": [asdict(one) for one in reports], "class": needs}
+        print(json.dumps(told, indent=1))
+    else:
+        said = f"{failed} failed" if failed else f"{len(reports)} of {len(reports)} lessons passed"
+        print(f"{said} in {units.format_seconds(sum(one.seconds for one in reports))}.")
+        if needs:
+            print(*rehearse_site.class_needs(needs, learners), sep="\n")
     return int(failed > 0)
 
 
@@ -114,18 +109,6 @@ class Report:
     waited: float | None = None
 
 
-class _Watched(Footprint):
-    """Looks at the nodes of the lesson's pools, too."""
-
-    def __init__(self, state: Path) -> None:
-        super().__init__(str(state))
-        self.state, self.nodes = state, 0
-
-    def sample(self) -> None:
-        super().sample()
-        self.nodes = max(self.nodes, notes.nodes_in(self.state))
-
-
 def line(report: Report) -> str:
     """One lesson in one line, and where it failed in a second."""
     figures = f"{units.format_seconds(report.seconds):>10}  {units.format_bytes(report.peak_memory):>8}"
@@ -138,31 +121,38 @@ def line(report: Report) -> str:
 
 
 def rehearse(lesson: Lesson, folder: Path, cell_timeout: float = 180.0) -> Report:
-    """Lay the course into `folder`, run `lesson` there, and end whatever it leaves behind.
-
-    `folder` is empty and stays the caller's to remove; the notebook in its `course` has its outputs and its
-    widgets' state then, up to where it failed. Processes on other nodes of a site's Slurm are not in
-    the memory figure.
-    """
-    course, state = folder / "course", folder / "s"
+    """Lay the course into `folder`, empty and the caller's to remove, run `lesson` there, and end whatever it
+    leaves behind. The notebook in its `course` has its outputs and its widgets' state then, up to where it
+    failed. Processes on other nodes of a site's Slurm are not in the memory figure."""
+    course, state, peak, nodes = folder / "course", folder / "s", 0, 0
     lay_out(course)
     state.mkdir(mode=0o700)
     begin = time.monotonic()
+
+    def sample() -> None:
+        nonlocal peak, nodes
+        peak = max(peak, footprint.summed_pss(footprint.members(str(state))))
+        nodes = max(nodes, notes.nodes_in(state))
+
     try:
-        near = tempfile.TemporaryDirectory(prefix="hpclab-k-", dir=_near(), ignore_cleanup_errors=True)
-        with _Watched(state) as footprint, near as sockets:  # not every shared file system has sockets
+        # Not every shared file system has sockets.
+        with footprint.sampling(sample), _folder("hpclab-k-", _near()) as sockets:
             failure = _execute(course / lesson.path.name, Path(sockets), state, cell_timeout)
             seconds = time.monotonic() - begin
     finally:
         left = _end_what_is_left(state)
     if left and not failure:
         failure = f"it left running: {', '.join(left)}."
-    return Report(lesson.number, lesson.name, round(seconds, 2), footprint.peak, failure, footprint.nodes)
+    return Report(lesson.number, lesson.name, round(seconds, 2), peak, failure, nodes)
 
 
 def shared() -> Path:
     """A private folder that the nodes of a site see: HPCLAB_STATE_DIR, or ~/.hpclab. OSError."""
     return private.make(Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab"), plain=False)
+
+
+def _folder(prefix: str, place: Path | str | None) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
 
 
 def _near() -> str | None:
@@ -177,6 +167,11 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
 
     from hpclab.cli.kernel import Kernels
 
+    # A state directory of its own, and no traces of a Slurm already running.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "HPCLAB_"))}
+    if "SLURM_CONF" in os.environ and slurm().site:
+        kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    environment = {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
     content = nbformat.read(notebook, as_version=4)
     client = NotebookClient(
         content,
@@ -190,7 +185,7 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
     )  # fmt: skip
     try:
         # cleanup_kc: nbclient leaves the kernel of a manager it was given running unless told
-        client.execute(cleanup_kc=True, env=_environment(folder, state))
+        client.execute(cleanup_kc=True, env=environment)
     except CellTimeoutError:
         return f"{_where(content)} ran longer than {cell_timeout:g} s."
     except CellExecutionError as error:
@@ -205,14 +200,6 @@ def _execute(notebook: Path, folder: Path, state: Path, cell_timeout: float) -> 
     return ""
 
 
-def _environment(folder: Path, state: Path) -> dict[str, str]:
-    """This environment, with a state directory of its own and without traces of a Slurm already running."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "HPCLAB_"))}
-    if "SLURM_CONF" in os.environ and slurm().site:
-        kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
-    return {**kept, "HPCLAB_STATE_DIR": str(state), "IPYTHONDIR": str(folder / "ipython")}
-
-
 def _where(content: Any) -> str:
     """The last code cell that was begun, as a learner counts them, with its first line."""
     code = [cell for cell in content.cells if cell.cell_type == "code"]
@@ -223,16 +210,20 @@ def _where(content: Any) -> str:
 
 def _end_what_is_left(state: Path) -> list[str]:
     """Take a Slurm of the lesson's own down, wait for the rest, end what does not go; names of the latter."""
-    if members(str(state)):
+
+    def there() -> set[int]:
+        return footprint.members(str(state))
+
+    if there():
         down = [sys.executable, "-P", "-m", "hpclab.cli", "slurm", "down"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             own = os.environ | {"HPCLAB_STATE_DIR": str(state)}
             subprocess.run(down, env=own, timeout=60, check=False, capture_output=True)
     deadline = time.monotonic() + _LEAVE
-    while members(str(state)) and time.monotonic() < deadline:
+    while there() and time.monotonic() < deadline:
         time.sleep(0.2)
     left = []
-    for pid in members(str(state)):
+    for pid in there():
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
             left.append(" ".join(process.cmdline())[:80] or process.name())

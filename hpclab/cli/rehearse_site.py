@@ -1,8 +1,5 @@
-"""`hpclab rehearse --site`: each lesson as a Slurm job, where the class will run it; and what a class needs.
-
-The job runs `hpclab rehearse --only NN --json` on a compute node, and what that prints comes back through a
-file.
-"""
+"""`hpclab rehearse --site`: each lesson as a Slurm job that runs `hpclab rehearse --only NN --json` and
+leaves what that prints in a file; and what a class needs."""
 
 import argparse
 import functools
@@ -14,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from hpclab import checks, units
@@ -52,11 +48,9 @@ def rehearse(
     client: slurm.Slurm, site: settings.Site, options: Sequence[str], lesson: Lesson, folder: Path,
     cell_timeout: float,
 ) -> Report:  # fmt: skip
-    """Run `lesson` as a job with these `options` of sbatch, too, and wait for its end.
-
-    `folder` is the caller's own, on a file system that the nodes see. An interrupt cancels the job.
-    SubmitError where Slurm does not take it.
-    """
+    """Run `lesson` as a job with these `options` of sbatch, too, and wait for its end; an interrupt cancels
+    it. `folder` is the caller's own, on a file system that the nodes see. SubmitError where Slurm does not
+    take it."""
     log, last = folder / f"{lesson.number}.log", None
     seconds = min(limit for limit in (_TIME, client.longest(site.partition), site.time) if limit)
     job = client.submit(
@@ -76,8 +70,12 @@ def rehearse(
             client.wait(job, 60)  # it ends what it started
         raise
     waited = last.started - last.submitted if last and last.started and last.submitted else None
+    file, deadline = folder / f"{lesson.number}.json", time.monotonic() + _LATE
+    while not file.exists() and time.monotonic() < deadline:  # it may come late from another node
+        time.sleep(0.2)
     try:
-        return replace(_report(folder / f"{lesson.number}.json"), waited=waited)
+        (told,) = json.loads(file.read_text())["lessons"]
+        return Report(**told | {"waited": waited})
     except (OSError, ValueError, LookupError, TypeError):
         said = command.last_lines(log, lines=1).strip() or "it printed nothing"
         state = last.state if last else "gone from the queue"
@@ -96,9 +94,8 @@ def needs(lesson: Lesson, report: Report, learners: int) -> dict[str, float]:
 
 def class_needs(needed: Mapping[str, Mapping[str, float]], learners: int) -> list[str]:
     """What a class needs for these lessons, by number, in lines, the arithmetic first."""
-    together: dict[str, Callable[[list[float]], float]]
-    together = {"memory": max, "nodes": max, "node_hours": sum}  # of all lessons
-    every = {name: do([one[name] for one in needed.values()]) for name, do in together.items()}
+    every = {name: max(one[name] for one in needed.values()) for name in ("memory", "nodes")}
+    every["node_hours"] = sum(one["node_hours"] for one in needed.values())
     return [
         f"For {learners} learners at once, where a node is a job (a learner's server, or a pool's):",
         f"  memory = {learners} × its own, without JupyterLab and the nodes of pools",
@@ -115,12 +112,3 @@ def minutes(lesson: Lesson) -> float:
     cells = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
     found = re.search(r"(\d+) minutes", "".join(cells[0]["source"]))
     return float(found[1]) if found else 0.0
-
-
-def _report(file: Path) -> Report:
-    """What the job wrote, which may come late from another node."""
-    deadline = time.monotonic() + _LATE
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    (lesson,) = json.loads(file.read_text())["lessons"]
-    return Report(**lesson)

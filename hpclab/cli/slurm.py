@@ -1,6 +1,7 @@
 """`hpclab slurm up | down | status | logs | env`: a real Slurm on this machine, as an ordinary user."""
 
 import argparse
+import functools
 import json
 import os
 import shlex
@@ -29,7 +30,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return {"up": _up, "down": _down, "status": _status, "logs": _logs, "env": _env}[options.action](options)
+    if options.action == "up":
+        return _up(options)
+    if options.action == "down":
+        ended = local_slurm.down()
+        print("Slurm is down; nothing of it is left." if ended else "No Slurm of ours runs here.")
+        return 0
+    cluster = local_slurm.find(stale=options.action != "env")
+    if options.action == "status":
+        return _status(cluster, options.json)
+    if not cluster:
+        print(_NONE, file=sys.stderr)
+        return 3
+    if options.action == "logs":
+        print(
+            *(f"== {name} ==\n{text}\n\n" for name, text in cluster.logs(options.lines).items()),
+            sep="",
+            end="",
+        )
+    else:  # exports, and what an enclosing Slurm job handed down is unset
+        unset = [f"unset {name}" for name in sorted({*os.environ} - {*cluster.environment})]
+        kept = {name: shlex.quote(cluster.environment[name]) for name in ("SLURM_CONF", "PATH")}
+        print(*unset, *(f"export {name}={value}" for name, value in kept.items()), sep="\n")
+    return 0
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -38,23 +61,20 @@ def _up(options: argparse.Namespace) -> int:
         return 0
     begin = time.monotonic()
     cluster = local_slurm.up(
-        options.nodes, options.cores_per_node, options.gpus_per_node, restart=options.restart, say=_say
+        options.nodes,
+        options.cores_per_node,
+        options.gpus_per_node,
+        restart=options.restart,
+        say=functools.partial(print, file=sys.stderr),
     )
     print(f"Slurm is up: {cluster.shape} ({time.monotonic() - begin:.1f} s).")
     print('In a shell: eval "$(hpclab slurm env)", then sinfo, squeue, sbatch.')
     return 0
 
 
-def _down(options: argparse.Namespace) -> int:
-    ended = local_slurm.down()
-    print("Slurm is down; nothing of it is left." if ended else "No Slurm of ours runs here.")
-    return 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    cluster = local_slurm.find(stale=True)
+def _status(cluster: LocalSlurm | None, as_json: bool) -> int:
     report = _report(cluster)
-    if options.json:
+    if as_json:
         print(json.dumps(report, indent=1))
     elif cluster is None or not report["running"]:
         print(report["message"])
@@ -83,32 +103,3 @@ def _report(cluster: LocalSlurm | None) -> dict:
     except slurm.SlurmError as error:
         report["message"] = f"The controller does not answer: {error}"
     return report
-
-
-def _logs(options: argparse.Namespace) -> int:
-    if not (cluster := local_slurm.find(stale=True)):
-        return _nothing()
-    for name, text in cluster.logs(options.lines).items():
-        print(f"== {name} ==\n{text}\n")
-    return 0
-
-
-def _env(options: argparse.Namespace) -> int:
-    """Exports, and what an enclosing Slurm job handed down is unset."""
-    if not (cluster := local_slurm.find()):
-        return _nothing()
-    environment = cluster.environment
-    for name in sorted(set(os.environ) - set(environment)):
-        print(f"unset {name}")
-    for name in ("SLURM_CONF", "PATH"):
-        print(f"export {name}={shlex.quote(environment[name])}")
-    return 0
-
-
-def _nothing() -> int:
-    _say(_NONE)
-    return 3
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

@@ -4,6 +4,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +45,14 @@ def run(options: argparse.Namespace) -> int:
     if refused and not judged:
         raise ValueError("\nhpclab: ".join(refused))
     if options.rows is not None:
-        _write(found, options.rows)
+        try:
+            predictions.write(found, options.rows)
+        except (OSError, ValueError) as error:  # a folder has no name to write to: ValueError
+            why = getattr(error, "strerror", None) or "it is no name of a file"
+            place = f"{checks.shown(options.rows)} ({why})"
+            raise ValueError(
+                f"The rows cannot be written to {place}: name a file in a folder of yours."
+            ) from None
     scored = [score for table in judged for score in scores(table)]
     if options.json:
         print(json.dumps([asdict(score) for score in scored], indent=1))
@@ -53,17 +61,6 @@ def run(options: argparse.Namespace) -> int:
     for said in refused:
         print(f"hpclab: {said}", file=sys.stderr)
     return 1 if refused else 0
-
-
-def _write(found: Sequence[PredictedRow], place: str) -> None:
-    try:
-        predictions.write(found, place)
-    except (OSError, ValueError) as error:  # a folder has no name to write to: ValueError
-        reason = getattr(error, "strerror", None) or "it is no name of a file"
-        raise ValueError(
-            f"The rows cannot be written to {checks.shown(place)} ({reason}): name a file in a folder of "
-            "yours."
-        ) from None
 
 
 def screen(scored: Sequence[Score], found: Sequence[PredictedRow]) -> list[str]:
@@ -78,14 +75,13 @@ def screen(scored: Sequence[Score], found: Sequence[PredictedRow]) -> list[str]:
         "median of the rows with the same type of drives; for training, of one share of the peak rate for",
         "each kind of GPU and precision. within 2x: share of the rows, model/baseline.",
     ]  # fmt: skip
-    reasons: dict[tuple[str, str, str], list[int]] = {}
+    reasons = defaultdict[tuple[str, str, str], set[int]](set)
     for one in found:
         if one.value is None:
-            seen = one.observation
-            what = "Left out" if seen.empty else "Not placed"
-            reasons.setdefault((what, seen.row.table, one.note), []).append(seen.row.number)
+            what, row = "Left out" if one.observation.empty else "Not placed", one.observation.row
+            reasons[what, row.table, one.note].add(row.number)
     for (what, table, reason), rows in reasons.items():
-        lines += ["", f"{what}: {table}, row{'s' * (len({*rows}) > 1)} {_ranges(sorted({*rows}))}: {reason}"]
+        lines += ["", f"{what}: {table}, row{'s' * (len(rows) > 1)} {_ranges(sorted(rows))}: {reason}"]
     return lines
 
 

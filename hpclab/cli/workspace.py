@@ -1,12 +1,7 @@
-"""The first view of the course in JupyterLab: lesson 00 open, the list of files beside it.
-
-A workspace file is JupyterLab's own record of a layout. It is written once into a learner's folder and is
-theirs from then on: what they open and close is kept there.
-
-`python -m hpclab.cli.workspace FOLDER`, run where a JupyterLab that is not ours will start (Binder, a hub),
-lays the course into FOLDER below the current one and writes the workspace where that JupyterLab looks for it;
-the course then opens at `lab/workspaces/hpclab`.
-"""
+"""The first view of the course in JupyterLab: lesson 00 open, the list of files beside it, in a workspace
+file that is written once and is the learner's from then on. `python -m hpclab.cli.workspace FOLDER` lays the
+course into FOLDER and writes it where a JupyterLab that is not ours looks for it (Binder, a hub): at
+`lab/workspaces/hpclab`."""
 
 import json
 import sys

@@ -1,6 +1,5 @@
 """What hardware there is: `probe()` for what is here, `catalogue` for named hardware with its sources."""
 
-from hpclab.machine.description import Machine
-from hpclab.machine.probe import probe
+from hpclab.machine.probe import Machine, probe
 
 __all__ = ["Machine", "probe"]

@@ -1,18 +1,40 @@
-"""How many cores and how much memory this process may use, which is often less than the machine has.
-
-A container has a quota (cgroup, version 1 or 2), a batch job has what it asked for, a hub's server has what
-the hub allows.
-"""
+"""How many cores and how much memory this process may use, often less than the machine has: a container has a
+quota (cgroup, version 1 or 2), a batch job what it asked for, a hub's server what the hub allows."""
 
 import os
 import re
 import resource
 from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import psutil
 
-from hpclab.machine.description import Cores, Memory
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """`usable` by this process, a fraction where a container has a quota; `logical` ones of the hardware;
+    `limited_by` says what makes the difference, or ""."""
+
+    usable: float
+    logical: int
+    limited_by: str = ""
+
+    @property
+    def whole(self) -> int:
+        """Rounded down, so that no two processes share a core; at least 1."""
+        return max(1, int(self.usable))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes: of the hardware (`total`), what of it this process may use, what of that is free now."""
+
+    total: int
+    usable: int
+    available: int
+    limited_by: str = ""
 
 
 def cores(root: Path = Path("/")) -> Cores:
@@ -23,8 +45,7 @@ def cores(root: Path = Path("/")) -> Cores:
         allowed.append((len(os.sched_getaffinity(0)), "the affinity mask of this process"))
     quotas = filter(None, map(_cpu_quota, _cgroups("cpu", root)))
     allowed += [(quota, "a container's CPU quota (cgroup)") for quota in quotas]
-    allowed += _granted("SLURM_CPUS_ON_NODE", 1, "CPU_LIMIT")
-    usable, reason = min(allowed, key=lambda pair: pair[0])
+    usable, reason = min(allowed + _granted("SLURM_CPUS_ON_NODE", 1, "CPU_LIMIT"), key=itemgetter(0))
     return Cores(float(usable), logical, reason)
 
 
@@ -40,8 +61,7 @@ def memory(root: Path = Path("/")) -> Memory:
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         allowed.append((address_space, "ulimit -v"))
-    allowed += _granted("SLURM_MEM_PER_NODE", 2**20, "MEM_LIMIT")
-    usable, reason = min(allowed, key=lambda pair: pair[0])
+    usable, reason = min(allowed + _granted("SLURM_MEM_PER_NODE", 2**20, "MEM_LIMIT"), key=itemgetter(0))
     return Memory(state.total, int(usable), int(min(available, usable)), reason)
 
 
@@ -86,13 +106,14 @@ def _used(folder: Path) -> float:
     return max(0.0, used - int(cache[1])) if cache else used
 
 
-def _granted(job: str, unit: float, hub: str) -> Iterator[tuple[float, str]]:
+def _granted(job: str, unit: float, hub: str) -> list[tuple[float, str]]:
     """What a Slurm job and a hub write into the environment of what they start."""
-    for name, scale, whose in ((job, unit, "the Slurm job this runs in"), (hub, 1, "the hub's limit")):
-        value = os.environ.get(name, "")
-        stale = name == job and "SLURM_JOB_ID" not in os.environ
-        if re.fullmatch(r"\d+(\.\d+)?", value) and float(value) > 0 and not stale:
-            yield float(value) * scale, f"{whose} ({name})"
+    within = [(job, unit, "the Slurm job this runs in")] if "SLURM_JOB_ID" in os.environ else []
+    return [
+        (float(value) * scale, f"{whose} ({name})")
+        for name, scale, whose in (*within, (hub, 1, "the hub's limit"))
+        if re.fullmatch(r"\d+(\.\d+)?", value := os.environ.get(name, "")) and float(value) > 0
+    ]
 
 
 def _number(path: Path) -> float:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpclab import units
-from hpclab.machine.description import Cores, FileSystem, Machine, Memory
+from hpclab.machine.allowance import Cores, Memory
+from hpclab.machine.places import FileSystem
+from hpclab.machine.probe import Machine
 
 STATES = ("yes", "partly", "no")
 RANK = 240 * 2**20  # bytes of one Dask worker with torch and its nanny, measured on Debian 12 with torch 2.13
@@ -61,22 +63,19 @@ def _limit(of: Cores | Memory) -> str:
 
 
 def _cores(machine: Machine) -> Capability:
-    cores = machine.cores
+    cores, enough = machine.cores, machine.cores.whole >= 4
     here = f"{cores.usable:g} of {cores.logical}{_limit(cores)}"
-    if cores.whole >= 4:
-        return Capability("cores", "yes", here)
     remedy = "Speedup is measured up to these cores, and beyond them emulated and labelled so."
-    return Capability("cores", "partly", here, remedy)
+    return Capability("cores", "yes", here) if enough else Capability("cores", "partly", here, remedy)
 
 
 def _memory(machine: Machine) -> Capability:
     memory, fit = machine.memory, ranks(machine)
     here = f"{units.format_bytes(memory.usable)}, {units.format_bytes(memory.available)} free{_limit(memory)}"
     here += f"; enough for {fit if fit < 100 else 'over 99'} rank{'s' * (fit > 1)} with torch"
-    if fit >= 4 and memory.usable >= 4e9:
-        return Capability("memory", "yes", here)
+    enough = fit >= 4 and memory.usable >= 4e9
     remedy = "Lessons use 2 ranks where memory is under 4 GB: close other notebooks' kernels before a lesson."
-    return Capability("memory", "partly", here, remedy)
+    return Capability("memory", "yes", here) if enough else Capability("memory", "partly", here, remedy)
 
 
 def _gpus(machine: Machine) -> Capability:
@@ -120,22 +119,19 @@ def _mpi(machine: Machine) -> Capability:
 
 
 def _files(machine: Machine) -> Capability:
-    roles = defaultdict(list)
+    roles, wrong = defaultdict(list), dict[str, str]()
     for place in machine.file_systems:
         roles[_place(place)].append(place.role)
-    here = "; ".join(f"{', '.join(names)}: {state}" for state, names in roles.items())
-    for place in machine.file_systems:
         if not place.writable and place.role in ("work", "tmp"):
             silent = "cannot be written to" if place.answered else "does not answer"
-            remedy = f"{place.path} {silent}: start from a folder that is yours, or set TMPDIR to one."
-            return Capability("files", "no", here, remedy)
-    for place in machine.file_systems:
-        if place.writable and place.free < 2**30:
-            free = units.format_bytes(place.free)
-            return Capability(
-                "files", "partly", here, f"{place.path} has {free} free: lessons write up to 1 GiB there."
-            )
-    return Capability("files", "yes", here)
+            said = f"{place.path} {silent}: start from a folder that is yours, or set TMPDIR to one."
+            wrong.setdefault("no", said)
+        elif place.writable and place.free < 2**30:
+            said = f"{place.path} has {units.format_bytes(place.free)} free: lessons write up to 1 GiB there."
+            wrong.setdefault("partly", said)
+    here = "; ".join(f"{', '.join(names)}: {state}" for state, names in roles.items())
+    state = "no" if "no" in wrong else "partly" if wrong else "yes"
+    return Capability("files", state, here, wrong.get(state, ""))
 
 
 def _place(place: FileSystem) -> str:

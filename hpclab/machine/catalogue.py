@@ -1,10 +1,7 @@
-"""Named hardware, every number with its source: one place, so that no two lessons disagree.
-
-The TOML files in `catalogue/` hold entries by kind. A field's name ends in its unit, and becomes the SI value
-without the unit here: ``memory_gb = {value = 80, source = "lockwood_a100"}`` is ``entry.value("memory")``,
-80e9 bytes. A file's ``[sources]`` hold the citations. An entry without a title adds fields to its namesake in
-another file: numbers under one licence stay in one file.
-"""
+"""Named hardware, every number with its source: one place, so that no two lessons disagree. In
+`catalogue/*.toml` a field's name ends in its unit and becomes the SI value without it: ``memory_gb = {value =
+80, source = "lockwood_a100"}`` is ``entry.value("memory")``, 80e9 bytes. An entry without a title adds fields
+to its namesake in another file: numbers under one licence stay in one file."""
 
 import functools
 import tomllib

@@ -1,13 +1,10 @@
-"""How much memory a program takes with everything it started: the summed PSS of a set of processes.
-
-Summed resident sizes would count a page that eight forked ranks share eight times; PSS gives each its share.
-"""
+"""How much memory a program takes with everything it started: the summed PSS of a set of processes, which
+unlike resident sizes counts a page that eight forked ranks share once."""
 
 import contextlib
 import os
 import threading
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 
@@ -42,25 +39,20 @@ def members(mark: str, roots: Iterable[int] = ()) -> set[int]:
     return found - {os.getpid()}
 
 
-class Footprint:
-    """``with Footprint(mark) as footprint: ...`` then ``footprint.peak`` in bytes, sampled by a thread."""
+@contextlib.contextmanager
+def sampling(sample: Callable[[], None]) -> Iterator[None]:
+    """``with sampling(sample): ...`` calls `sample` at once and three times a second, in a thread."""
+    over = threading.Event()
 
-    def __init__(self, mark: str) -> None:
-        self._mark, self.peak, self._over = mark, 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="hpclab-footprint")
+    def watch() -> None:
+        sample()
+        while not over.wait(_EVERY):
+            sample()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def sample(self) -> None:
-        self.peak = max(self.peak, summed_pss(members(self._mark)))
-
-    def _watch(self) -> None:
-        self.sample()
-        while not self._over.wait(_EVERY):
-            self.sample()
+    thread = threading.Thread(target=watch, daemon=True, name="hpclab-footprint")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

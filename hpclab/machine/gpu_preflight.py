@@ -1,7 +1,5 @@
-"""Why a GPU that is there cannot be used, and what to do: `problems(gather())`, a sentence each.
-
-Lowest drivers and compute capabilities: NVIDIA's CUDA compatibility guide and CUDA 13's release notes.
-"""
+"""Why a GPU that is there cannot be used, and what to do: `problems(gather())`, a sentence each. Lowest
+drivers and capabilities: NVIDIA's CUDA compatibility guide and CUDA 13's release notes."""
 
 import ctypes
 import functools
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from hpclab.machine.description import Gpu
+from hpclab.machine.gpus import Gpu
 
 LOWEST_DRIVER = {12: 525, 13: 580}
 LOWEST_CAPABILITY = {12: (5, 0), 13: (7, 5)}
@@ -35,12 +33,10 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """`seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says.
-
-    `numba_cuda` and `torch` are versions, "" where not installed. `compiler` is the CUDA (12, 13) of the
-    compiler that numba-cuda would use, 0 for none, or SYSTEM; `torch_cuda` that of torch, 0 for a CPU build.
-    `kernel_module`: the system runs NVIDIA's driver; `wsl`: WSL2 with a GPU passed through.
-    """
+    """`seen`: NVIDIA's GPUs as its tools list them; `driver`: what libcuda itself says; `numba_cuda`,
+    `torch`: versions, "" where not installed; `compiler`: the CUDA (12, 13) of the compiler that numba-cuda
+    would use, 0 for none, or SYSTEM; `torch_cuda`: that of torch, 0 for a CPU build; `kernel_module`: the
+    system runs NVIDIA's driver; `wsl`: WSL2 with a GPU passed through."""
 
     seen: tuple[Gpu, ...] = ()
     driver: Driver = Driver()
@@ -70,10 +66,8 @@ def gather(seen: tuple[Gpu, ...] = (), container: str = "", root: Path = Path("/
 
 @functools.cache
 def query_driver(library: str = "libcuda.so.1") -> Driver:
-    """What NVIDIA's driver says of GPUs that this process may use, by the CUDA Driver API; asked once.
-
-    Nothing is allocated on a device, but CUDA is started: do not fork ranks from this process afterwards.
-    """
+    """What NVIDIA's driver says of GPUs that this process may use, by the CUDA Driver API; asked once. It
+    starts CUDA: do not fork ranks from this process afterwards."""
     try:
         cuda = ctypes.CDLL(library)
     except OSError:

@@ -1,22 +1,29 @@
-"""GPUs of any vendor, without loading torch: a preflight must be quick.
-
-NVIDIA: `nvidia-smi`, else the driver's own files. AMD: sysfs. Apple: the chip. Whether driver, CUDA and
-libraries of an NVIDIA GPU fit together is gpu_preflight.py's.
-"""
+"""GPUs of any vendor, without loading torch: NVIDIA's by `nvidia-smi`, else by the driver's own files; AMD's
+by sysfs; Apple's by the chip. Whether an NVIDIA GPU can be used is gpu_preflight.py's."""
 
 import os
 import platform
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
 from hpclab.machine.allowance import file_text
-from hpclab.machine.description import Gpu
 
 _SMALLEST_AMD = 4 * 2**30  # an integrated GPU's own memory is smaller, and ROCm leaves it out
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """`memory` in bytes, 0 where unknown; `backend` is PyTorch's word: cuda (ROCm too), mps, xpu."""
+
+    name: str
+    vendor: str
+    backend: str
+    memory: int = 0
+    driver: str = ""
 
 
 def gpus(root: Path = Path("/")) -> tuple[Gpu, ...]:
@@ -34,21 +41,19 @@ def _from_nvidia_smi() -> list[Gpu]:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = [[part.strip() for part in line.split(",")] for line in answer.stdout.splitlines()]
+    rows = re.findall(r"^([^,]+), *([^,]+), *([^,\n]+)$", answer.stdout, re.MULTILINE)
     return [  # chips that share the CPU's memory have no size of their own to tell
-        Gpu(name, "NVIDIA", "cuda", int(size) * 2**20 if size.isdigit() else 0, driver)
-        for name, size, driver in (row for row in rows if len(row) == 3)
+        Gpu(name.strip(), "NVIDIA", "cuda", int(size) * 2**20 if size.isdigit() else 0, driver.strip())
+        for name, size, driver in rows
     ]
 
 
 def _from_nvidia_files(root: Path) -> list[Gpu]:
     version = re.search(r"\s(\d+\.[\d.]+)\s", file_text(root / "proc/driver/nvidia/version"))
-    found = []
-    for place in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        model = re.search(r"^Model:\s*(.+)", file_text(place), re.MULTILINE)
-        name, driver = model[1] if model else "NVIDIA GPU", version[1] if version else ""
-        found.append(Gpu(name, "NVIDIA", "cuda", driver=driver))
-    return found
+    places = sorted(root.glob("proc/driver/nvidia/gpus/*/information"))
+    models = [re.search(r"^Model:\s*(.+)", file_text(place), re.MULTILINE) for place in places]
+    driver = version[1] if version else ""
+    return [Gpu(model[1] if model else "NVIDIA GPU", "NVIDIA", "cuda", driver=driver) for model in models]
 
 
 def _from_amd_files(root: Path) -> list[Gpu]:

@@ -7,17 +7,43 @@ import socket
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from hpclab.machine.allowance import file_text
-from hpclab.machine.description import FileSystem, Interface
 
 _SHARED = {"lustre", "gpfs", "beegfs", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "orangefs",
            "panfs", "wekafs", "virtiofs", "afs", "daos", "pvfs2", "fuse.sshfs", "fuse.glusterfs"}  # fmt: skip
 _IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _PATIENCE = 1.0  # seconds; a network file system whose server is gone would wait for ever
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """One place a lesson may write to. `kind` is local, shared, memory or unknown; sizes in bytes, 0 where
+    the file system did not answer within a second (`answered`)."""
+
+    role: str
+    path: str
+    type: str
+    kind: str
+    size: int
+    free: int
+    writable: bool
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """`bandwidth` in bytes/s per direction, 0 where the system does not say (virtual interfaces do not)."""
+
+    name: str
+    addresses: tuple[str, ...]
+    bandwidth: float
+    up: bool
+    fabric: str = "ethernet"
 
 
 def file_systems() -> tuple[FileSystem, ...]:
@@ -73,10 +99,8 @@ def interfaces(root: Path = Path("/")) -> tuple[Interface, ...]:
             fabric = "loopback" if "127.0.0.1" in addresses or "::1" in addresses else "ethernet"
             found.append(Interface(name, tuple(addresses), speed, bool(state and state.isup), fabric))
     for port in sorted(root.glob("sys/class/infiniband/*/ports/*")):
-        ethernet, number = (
-            file_text(port / "link_layer") == "Ethernet",
-            re.match(r"[\d.]+", file_text(port / "rate")),
-        )
+        ethernet = file_text(port / "link_layer") == "Ethernet"
+        number = re.match(r"[\d.]+", file_text(port / "rate"))
         fabric = "roce" if ethernet else "omni-path" if "hfi1" in str(port) else "infiniband"
         bandwidth = float(number[0]) * 1e9 / 8 if number else 0.0  # "200 Gb/sec (4X HDR)"
         name = f"{port.parents[1].name}:{port.name}"

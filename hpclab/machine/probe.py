@@ -1,15 +1,18 @@
 """What this machine is, asked of the machine itself: `probe()`. Quick, offline, and it starts nothing."""
 
-import contextlib
 import os
 import platform
+import re
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hpclab import checks
 from hpclab.machine import allowance, gpu_preflight, gpus, places
-from hpclab.machine.description import Machine, SlurmHere
+from hpclab.machine.allowance import Cores, Memory
+from hpclab.machine.gpus import Gpu
+from hpclab.machine.places import FileSystem, Interface
 
 _CLIENT = ("sbatch", "squeue", "sinfo", "scancel")
 _DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -23,6 +26,43 @@ _CONTAINERS = {  # by a variable or a file that each leaves inside; the first th
     "podman": ("/run/.containerenv",),
     "docker": ("/.dockerenv",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmHere:
+    """What of Slurm is on this machine, from its programs alone. `client`: sbatch, squeue and sinfo; `site`:
+    and a cluster's configuration; `daemons`: all that a cluster of our own needs; `missing`: programs that
+    stand in the way of both, `obstacle`: what else does, a sentence or ""; `job`: the job this process runs
+    in, or ""."""
+
+    client: bool
+    site: bool
+    daemons: bool
+    missing: tuple[str, ...]
+    job: str = ""
+    obstacle: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is here, as `probe()` found it. `notes` say what does not fit together, a sentence each;
+    `simulated`: Numba's kernels cannot use a GPU here and run in the CUDA simulator."""
+
+    host: str
+    platform: str
+    processor: str
+    container: str
+    cores: Cores
+    memory: Memory
+    gpus: tuple[Gpu, ...]
+    slurm: SlurmHere
+    mpi: tuple[str, ...]
+    file_systems: tuple[FileSystem, ...]
+    interfaces: tuple[Interface, ...]
+    python: str
+    torch: str
+    notes: tuple[str, ...] = ()
+    simulated: bool = False
 
 
 def probe() -> Machine:
@@ -49,10 +89,11 @@ def slurm(root: Path = Path("/")) -> SlurmHere:
     path = f"{os.environ.get('PATH', os.defpath)}:{_ALSO_IN}"
     client = [name for name in _CLIENT if not shutil.which(name, path=path)]
     daemons = [name for name in _DAEMONS if not shutil.which(name, path=path)]
+    conf = allowance.file_text(Path(os.environ.get("SLURM_CONF", "")))
     site = os.environ.get("HPCLAB_SLURM") != "local" and (
         "SLURM_CONF_SERVER" in os.environ
         or any((root / place / "slurm.conf").is_file() for place in _CONFIGURED_IN)
-        or _is_a_sites(os.environ.get("SLURM_CONF", ""))
+        or (conf and not conf.startswith("# Written by hpclab"))
     )
     obstacle = checks.slurm_obstacle()
     return SlurmHere(
@@ -60,13 +101,6 @@ def slurm(root: Path = Path("/")) -> SlurmHere:
         missing=() if not client and site else tuple(client + daemons),
         job=os.environ.get("SLURM_JOB_ID", ""), obstacle="" if client or daemons else obstacle,
     )  # fmt: skip
-
-
-def _is_a_sites(configuration: str) -> bool:
-    """Whether this slurm.conf is there and is not one that hpclab wrote for a cluster of its own."""
-    with contextlib.suppress(OSError, ValueError), open(configuration, errors="replace") as text:
-        return not text.readline().startswith("# Written by hpclab")
-    return False
 
 
 def container(root: Path = Path("/")) -> str:
@@ -84,7 +118,5 @@ def _platform() -> str:
 
 
 def _processor() -> str:
-    for line in allowance.file_text(Path("/proc/cpuinfo")).splitlines():
-        if line.startswith("model name"):
-            return " ".join(line.partition(":")[2].split())
-    return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:(.*)", allowance.file_text(Path("/proc/cpuinfo")), re.MULTILINE)
+    return " ".join(found[1].split()) if found else platform.processor() or platform.machine()

@@ -28,10 +28,9 @@ _QUESTIONS = {  # the program, its question and advice; {} is the folder, or for
 
 def striping(path: str | os.PathLike[str], patience: float = 5.0) -> str | None:
     """How new files of the folder `path` are striped, in a line; None where its file system does not do it.
-
     Stripe size, stripe count and the commands that set or show them; of a progressive layout those of its
-    last part, which large files reach. Where the program is missing, or silent for `patience` seconds, that.
-    """
+    last part, which large files reach. Where the program is missing, or silent for `patience` seconds,
+    that."""
     place, mounts = os.path.realpath(path), psutil.disk_partitions(all=True)
     kind = type_of(place, {part.mountpoint: part.fstype for part in mounts}).split("_")[0]
     if kind not in _QUESTIONS:

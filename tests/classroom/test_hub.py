@@ -57,23 +57,21 @@ def test_the_template_has_every_key_and_each_is_read():
     assert hub.read({}).profiles[0].summary() == "CPU: 2 cores, 4 GiB, for 4 h"
 
 
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        ({"adress": "10.0.0.1"}, "A key of hub must be one of .*address"),
-        ({"address": "10.0.0.1\n"}, "hub.address must be"),
-        ({"idle": "soon"}, "hub.idle"),
-        ({"servers": 0}, "hub.servers must be a whole number from 1"),
-        ({"course": "https://x/$(id)"}, "hub.course must begin with"),
-        ({"branch": "--upload-pack=id"}, "hub.branch must not begin with a dash"),
-        ({"certificate": "/no/such.pem"}, "hub.certificate must be a file"),
-        ({"profile": [GPU, GPU]}, "name of its own"),
-        ({"profile": [GPU | {"name": "a\nb"}]}, "hub.profile.name must be"),
-        ({"profile": [GPU | {"options": "--uid=0"}]}, "A key of hub.profile"),
-        ({"profile": [GPU | {"partition": "x; id"}]}, "hub.profile.partition"),
-        ({"profile": GPU}, "must be a list"),
-    ],
-)
+@pytest.mark.parametrize(("table", "words"), [
+    ({"adress": "10.0.0.1"}, "A key of hub must be one of .*address"),
+    ({"address": "10.0.0.1\n"}, "hub.address must be"),
+    ({"idle": "soon"}, "hub.idle"),
+    ({"servers": 0}, "hub.servers must be a whole number from 1"),
+    ({"course": "https://x/$(id)"}, "hub.course must begin with"),
+    ({"branch": "--upload-pack=id"}, "hub.branch must not begin with a dash"),
+    ({"certificate": "/no/such.pem"}, "hub.certificate must be a file"),
+    ({"profile": []}, "there must be one"),
+    ({"profile": [GPU, GPU]}, "name of its own"),
+    ({"profile": [GPU | {"name": "a\nb"}]}, "hub.profile.name must be"),
+    ({"profile": [GPU | {"options": "--uid=0"}]}, "A key of hub.profile"),
+    ({"profile": [GPU | {"partition": "x; id"}]}, "hub.profile.partition"),
+    ({"profile": GPU}, "must be a list"),
+])  # fmt: skip
 def test_what_cannot_be_is_named(table, words):
     with pytest.raises(ValueError, match=words):
         hub.read(table)

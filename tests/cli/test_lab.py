@@ -22,14 +22,14 @@ from tests.test_search_path import lay_traps
 class Lab:
     """A running `hpclab lab`: `process`, the `address` it printed, and the `folder` it laid out."""
 
-    def __init__(self, base, *arguments, slurm=False, **environment):
+    def __init__(self, base, slurm=False, **environment):
         self.folder, self.runtime = base / "work", base / "runtime"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
         places = {"HPCLAB_STATE_DIR": base / "state", "JUPYTER_RUNTIME_DIR": self.runtime, "HOME": base}
         words = [] if "HOME" in environment else ["--folder", str(self.folder)]
         words += [] if slurm else ["--no-slurm"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", *words, *arguments],
+            [sys.executable, "-m", "hpclab.cli", "lab", "--json", "--no-browser", *words],
             env=clean | {name: str(place) for name, place in places.items()} | environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -79,15 +79,14 @@ class Lab:
 
 @pytest.fixture
 def lab(place):
-    running = []
+    with contextlib.ExitStack() as ending:
 
-    def start(*arguments, **options):
-        running.append(Lab(place, *arguments, **options))
-        return running[-1]
+        def start(**options):
+            one = Lab(place, **options)
+            ending.callback(one.close)
+            return one
 
-    yield start
-    for one in running:
-        one.close()
+        yield start
 
 
 @pytest.mark.slow
@@ -120,21 +119,9 @@ def soak(*names):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL", *soak("SIGTERM", "SIGHUP")])
-def test_whatever_ends_it_ends_its_kernels_too(lab, name):
-    one = lab()
-    assert "7" in one.run_in_kernel("print(3 + 4)")
-    family = one.family()
-    assert len(family) >= 3  # the command, the server, the kernel
-    one.process.send_signal(getattr(signal, name))
-    until(lambda: all(map(gone, family)), "all of it has ended")
-    assert not list(one.runtime.glob("kernel-*.json"))
-
-
-@pytest.mark.slow
 @pytest.mark.slurm
-@pytest.mark.parametrize("name", ["SIGKILL", *soak("SIGINT")])
-def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, place, name):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL", *soak("SIGTERM", "SIGHUP")])
+def test_kernels_use_the_slurm_that_it_starts_and_whatever_ends_it_ends_all_of_it(lab, place, name):
     one = lab(slurm=True, SLURM_JOB_ID="17", SLURM_NTASKS="3")
     said = one.run_in_kernel(
         "import os\n"
@@ -142,17 +129,15 @@ def test_kernels_use_the_slurm_that_it_starts_and_takes_down(lab, place, name):
         "!sinfo --noheader --format=%T\n"
         "print(sorted(name for name in os.environ if name in ('SLURM_JOB_ID', 'SLURM_NTASKS')))"
     )
-    words = said.split()
-    assert words[0].isdigit(), said
-    assert "idle" in words
-    assert words[-1] == "[]"
-    mark = str(place / "state")
+    number, *states, job = said.split()
+    assert (number.isdigit(), "idle" in states, job) == (True, True, "[]"), said
+    family, mark = one.family(), str(place / "state")
+    assert len(family) >= 3  # the command, the server, the kernel
     daemons = [p for p in psutil.process_iter(["cmdline"]) if mark in " ".join(p.info["cmdline"] or [])]
     assert daemons
-    started = [*daemons, *one.family()]
     one.process.send_signal(getattr(signal, name))
-    until(lambda: all(map(gone, started)), "all of it has ended")
-    assert not list((place / "state").glob("slurm-*"))
+    until(lambda: all(map(gone, [*daemons, *family])), "all of it has ended")
+    assert not [*one.runtime.glob("kernel-*.json"), *(place / "state").glob("slurm-*")]
 
 
 @pytest.mark.slow
@@ -168,20 +153,18 @@ def test_a_home_that_cannot_be_written_is_passed_over(lab, place):
 def test_it_opens_with_settings_that_were_made_for_another_server(lab, place):
     """And its kernel is this Python's, although the user has installed another one of that name, and imports
     the real modules, although files beside the notebooks are named so."""
-    theirs = place / ".jupyter"
-    theirs.mkdir()
-    server = {"base_url": "/jupyter/", "certfile": "/nonexistent.pem", "password": "argon2:x"}
-    server |= {"contents_manager_class": "not.installed.Manager", "root_dir": "/etc", "sock": "/x.sock"}
-    others = {"FileContentsManager": {"root_dir": "/etc"}}
-    others |= {"KernelSpecManager": {"allowed_kernelspecs": ["conda"]}}
-    (theirs / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": server} | others))
-    (theirs / "jupyter_server_config.py").write_text("c.ServerApp.port = 9\nraise RuntimeError('theirs')\n")
-    (theirs / "jupyter_lab_config.py").write_text(
-        "c.LabApp.app_dir = '/nonexistent'\nc.LabApp.dev_mode = True\n"
-    )
-    spec = place / ".local" / "share" / "jupyter" / "kernels" / "python3"
-    spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text('{"argv": ["/nonexistent"], "display_name": "x", "language": "python"}')
+    server = {"base_url": "/jupyter/", "certfile": "/nonexistent.pem", "password": "argon2:x", "sock": "/x",
+              "contents_manager_class": "not.installed.Manager", "root_dir": "/etc"}  # fmt: skip
+    others = {"FileContentsManager": {"root_dir": "/etc"}, "KernelSpecManager": {"allowed_kernelspecs": []}}
+    for name, text in {
+        ".jupyter/jupyter_server_config.json": json.dumps({"ServerApp": server} | others),
+        ".jupyter/jupyter_server_config.py": "c.ServerApp.port = 9\nraise RuntimeError('theirs')\n",
+        ".jupyter/jupyter_lab_config.py": "c.LabApp.app_dir = '/nonexistent'\nc.LabApp.dev_mode = True\n",
+        ".local/share/jupyter/kernels/python3/kernel.json":
+            '{"argv": ["/nonexistent"], "display_name": "x", "language": "python"}',
+    }.items():  # fmt: skip
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
     one = lab(
         JUPYTER_TOKEN="x", JUPYTERHUB_API_TOKEN="x", JUPYTERLAB_DIR="/nonexistent", XDG_DATA_HOME="/proc/x",
         https_proxy="http://127.0.0.1:9", SSL_CERT_FILE="/nonexistent", JUPYTER_PREFER_ENV_PATH="0",

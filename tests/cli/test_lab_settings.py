@@ -9,7 +9,7 @@ import sys
 import pytest
 from traitlets.config import Config
 
-from hpclab.cli import lab_child, lab_settings, main, workspace
+from hpclab.cli import lab_child, lab_server, main, workspace
 from hpclab.cli.lab_child import Server
 
 LOCKS_OUT = [
@@ -27,15 +27,15 @@ STAYS = [
 @pytest.mark.parametrize("one", [*LOCKS_OUT, *STAYS], ids=str)
 def test_what_would_lock_the_learner_out_is_not_taken_and_all_else_stays(one):
     section, name, value = one
-    kept = lab_settings.harmless(Config({section: {name: value}})).get(section)
+    kept = lab_server.harmless(Config({section: {name: value}})).get(section)
     assert kept == {name: value} if one in STAYS else not kept
 
 
 def test_another_jupyters_variables_stay_outside_and_folders_that_take_nothing_are_replaced(
     tmp_path, monkeypatch
 ):
-    another = ["JPY_PARENT_PID", "JUPYTERHUB_API_TOKEN", "JUPYTER_TOKEN", "JUPYTER_PORT", "JUPYTERLAB_DIR"]
-    another += ["JUPYTER_GATEWAY_URL"]
+    another = ["JPY_PARENT_PID", "JUPYTERHUB_API_TOKEN", "JUPYTER_TOKEN", "JUPYTER_PORT", "JUPYTERLAB_DIR",
+               "JUPYTER_GATEWAY_URL"]  # fmt: skip
     taken = ["JUPYTER_RUNTIME_DIR", "XDG_DATA_HOME", "IPYTHONDIR"]
     theirs = {"HOME": tmp_path, "JUPYTER_CONFIG_DIR": tmp_path / "theirs", "JUPYTER_CONFIG_PATH": "/theirs"}
     for name, value in (dict.fromkeys(another, 1) | dict.fromkeys(taken, "/proc/nowhere") | theirs).items():
@@ -76,74 +76,64 @@ WRONG = {
 
 
 @pytest.fixture
-def children(monkeypatch, tmp_path):
-    """Stands for JupyterLab: what each start in turn does, and whether each had the user's configuration."""
-    plan, had = [], []
+def start(monkeypatch, tmp_path):
+    """Start children in JupyterLab's place, each as `plan` says; whether each `had` the user's configuration
+    and what was `said`."""
+    had, said = [], []
 
-    def in_a_child(cls, folder, state, port, take_down_slurm, theirs):
-        had.append(theirs)
-        program = CHILD.format(**plan[min(len(had), len(plan)) - 1])
-        process = subprocess.Popen(
-            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        process.stdin.write("{}\n")
-        process.stdin.flush()
-        return Server(process, folder, "token")
+    def start(*plan, port=0):
+        def in_a_child(cls, folder, spec, theirs):
+            had.append(theirs)
+            program = CHILD.format(**GOOD | plan[min(len(had), len(plan)) - 1])
+            process = subprocess.Popen(
+                [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
+            print("{}", file=process.stdin, flush=True)
+            return Server(process, folder, "token")
 
-    monkeypatch.setattr(Server, "_in_a_child", classmethod(in_a_child))
-    monkeypatch.setattr(lab_child, "_GRACE", 0.1)
-    return plan, had
+        monkeypatch.setattr(Server, "_in_a_child", classmethod(in_a_child))
+        monkeypatch.setattr(lab_child, "_GRACE", 0.1)
+        return Server.start(
+            tmp_path, port, take_down_slurm=False, stopped=lambda: False, say=said.append
+        ).end()
 
-
-def start(folder, said, port=0):
-    return Server.start(folder, port, take_down_slurm=False, stopped=lambda: False, say=said.append)
+    start.had, start.said = had, said
+    return start
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("wrong", "words"), WRONG.values(), ids=list(WRONG))
-def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(
-    children, tmp_path, wrong, words
-):
-    plan, had = children
-    plan[:] = [GOOD | wrong, GOOD]
-    said = []
-    start(tmp_path, said).end()
-    assert had == [True, False]
-    (sentence,) = said
+def test_a_wrong_answer_is_given_up_at_once_and_their_configuration_left_out(start, wrong, words):
+    start(wrong, GOOD)
+    assert start.had == [True, False]
+    (sentence,) = start.said
     assert sentence.startswith("Your own Jupyter configuration was left out")
     assert words in sentence
 
 
 @pytest.mark.slow
-def test_what_never_opens_is_given_up_with_its_last_words(children, tmp_path):
-    plan, had = children
-    plan[:] = [GOOD | WRONG["ends"][0]]
+def test_what_never_opens_is_given_up_with_its_last_words(start):
     with pytest.raises(RuntimeError, match=r"be started: it ended with status 1\.\n    TraitError: nope"):
-        start(tmp_path, [])
-    assert had == [True, False]
+        start(WRONG["ends"][0])
+    assert start.had == [True, False]
 
 
 @pytest.mark.slow
-def test_silence_has_a_limit_and_a_word_before_it(children, tmp_path, monkeypatch):
+def test_silence_has_a_limit_and_a_word_before_it(start, monkeypatch):
     monkeypatch.setattr(lab_child, "_READY", 0.6)
     monkeypatch.setattr(lab_child, "_PATIENCE", 0.1)
-    plan, _ = children
-    plan[:] = [GOOD | {"first": "import time; time.sleep(600)"}]
-    said = []
     with pytest.raises(RuntimeError, match=r"did not answer within 0\.6 s"):
-        start(tmp_path, said)
-    assert said[0].startswith("JupyterLab is starting")
+        start({"first": "import time; time.sleep(600)"})
+    assert start.said[0].startswith("JupyterLab is starting")
 
 
-@pytest.mark.slow
-def test_a_port_in_use_is_named_before_anything_starts(children, tmp_path):
-    _, had = children
+def test_a_port_in_use_is_named_before_anything_starts(start):
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         with pytest.raises(RuntimeError, match=rf"cannot use port {port} \(Address already in use\)"):
-            start(tmp_path, [], port)
-    assert had == []
+            start(GOOD, port=port)
+    assert start.had == []
 
 
 @pytest.mark.parametrize("content", ["", "{cut off", "[]"])

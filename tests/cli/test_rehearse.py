@@ -70,12 +70,9 @@ def test_good_and_wrong_lessons(fates, capsys, monkeypatch):
     assert (fates / "notebooks" / "00_good.ipynb").read_text() == before  # the learner's own are untouched
 
 
-def test_what_is_for_a_site_is_refused_without_it(capsys):
+def test_a_lesson_in_a_line_and_what_is_for_a_site_is_refused_without_it(capsys):
     assert main(["rehearse", "--learners", "40"]) == 1
     assert "are for --site" in capsys.readouterr().err
-
-
-def test_a_lesson_in_a_line():
     report = rehearse.Report("00", "00_good", 12.0, 300 * 2**20)
     assert "passed" in rehearse.line(report)
     assert "over a minute" in rehearse.line(replace(report, seconds=90.0))
@@ -84,14 +81,8 @@ def test_a_lesson_in_a_line():
 
 @pytest.mark.slow
 def test_a_cell_without_end_a_dead_kernel_and_a_stray_process(fates, capsys, monkeypatch):
-    folders = []
-    run = rehearse.rehearse
-
-    def noted(lesson, folder, seconds):
-        folders.append(str(folder))
-        return run(lesson, folder, seconds)
-
-    monkeypatch.setattr(rehearse, "rehearse", noted)
+    run, folders = rehearse.rehearse, []
+    monkeypatch.setattr(rehearse, "rehearse", lambda *of: folders.append(str(of[1])) or run(*of))
     status, said = reports(capsys, "--only", "03", "--only", "04", "--only", "05", "--cell-timeout", "3")
     assert status == 1
     assert said["03"]["failure"] == "code cell 1 (import time; time.sleep(60)) ran longer than 3 s."

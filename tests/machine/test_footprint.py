@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 import uuid
 
 import pytest
 
-from hpclab.machine.footprint import Footprint, members, summed_pss
+from hpclab.machine.footprint import members, sampling, summed_pss
 from tests.conftest import until
 
 SIZE = 64 * 2**20
@@ -54,10 +55,13 @@ def test_strangers_are_found_by_their_mark_and_this_process_is_not(holder, monke
 
 def test_the_peak_is_seen_after_it_has_passed(holder):
     mark = f"/tmp/hpclab-{uuid.uuid4().hex}"
-    with Footprint(mark) as footprint:
+    seen = []
+    with sampling(lambda: seen.append(summed_pss(members(mark)))):
         process = holder(f"{HOLD}; {WAIT}; del block; sys.stdin.read()", MARK=mark)
-        until(lambda: footprint.peak > SIZE, "the peak is seen")
+        until(lambda: max(seen, default=0) > SIZE, "the peak is seen")
         process.stdin.write("let go\n")
         process.stdin.flush()
-        until(lambda: summed_pss([process.pid]) < SIZE / 2, "the memory is given back")
-    assert footprint.peak > SIZE
+        until(lambda: seen[-1] < SIZE / 2, "the memory is given back")
+    count = len(seen)
+    assert not [thread for thread in threading.enumerate() if thread.name == "hpclab-footprint"]
+    assert len(seen) == count

@@ -33,6 +33,11 @@ name = "Two cores"
 cores = 2
 memory = "2 GiB"
 """
+POOL = """
+from hpclab.cluster import Pool
+pool = Pool(nodes=4)
+print(pool.label, pool.map(abs, range(-3, 0)))
+"""
 TRACKER = "@jupyterlab/notebook-extension/tracker"
 PREEMPTS = {
     "settings": {"SlurmdParameters": "config_overrides", "PreemptType": "preempt/partition_prio",

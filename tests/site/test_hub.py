@@ -1,7 +1,4 @@
-"""A class at a hub: servers are jobs, nobody reaches another's, and what ends is named and begun again.
-
-The several hosts are namespaces, Slurm is root's, the hub runs on the login host, the browsers stand there.
-"""
+"""A class at a hub: servers are jobs, nobody reaches another's, and what ends is named and begun again."""
 
 import json
 import os
@@ -18,7 +15,6 @@ from tests.site.conftest import ROOT, SHARED
 from tests.site.hub import ADDRESS, Hub, Page, browser_on, processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.browser, pytest.mark.timeout(600)]
-LESSON = "05_scale_out_with_dask.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +38,10 @@ def learners(hub, driver):
         yield pages
 
 
-POOL = """
-from hpclab.cluster import Pool
-pool = Pool(nodes=4)
-print(pool.label, pool.map(abs, range(-3, 0)))
-"""
-
-
 def test_two_learners_have_four_nodes_each_at_once_and_a_dashboard_of_their_own(hub, learners):
     notebooks = []
     for page in learners:
-        page.write("pool.ipynb", POOL)
+        page.write("pool.ipynb", hubs.POOL)
         notebooks.append(page.open("pool.ipynb"))
         notebooks[-1].begin_all()
     for page, notebook in zip(learners, notebooks, strict=True):
@@ -61,28 +50,6 @@ def test_two_learners_have_four_nodes_each_at_once_and_a_dashboard_of_their_own(
         assert hub.site.run("squeue", "-h", "-o", "%u", user=page.user).split().count(page.user) == 5
         status, shown = page.fetch(f"/user/{page.user}/hpclab/dashboard/status")
         assert (status, "dask" in shown.lower()) == (200, True)
-
-
-@pytest.mark.soak
-def test_two_learners_run_lesson_05_to_four_nodes_at_once(hub, learners):
-    notebooks = [page.open(LESSON) for page in learners]
-    for notebook in notebooks:
-        notebook.begin_all()
-    for page, notebook in zip(learners, notebooks, strict=True):
-        notebook.wait_for_all(300)
-        scaler = page.page.locator(".hpclab-scaler")
-        scaler.get_by_role("button", name="Skip").click()
-        scaler.get_by_role("slider", name="Nodes").focus()
-        for _ in range(3):
-            page.page.keyboard.press("ArrowRight")
-    for page, notebook in zip(learners, notebooks, strict=True):
-        said = page.page.locator(".hpclab-scaler .hpclab-status")
-        said.get_by_text(re.compile(r"Done: \d point")).wait_for(timeout=200_000)
-        assert "of this site's Slurm, partition main" in page.page.locator(".jp-Notebook").inner_text()
-        nodes = page.page.locator(".hpclab-scaler").get_by_role("list", name="Nodes").inner_text()
-        numbers = re.findall(r"job ((?:\d+(?:, )?)+)", nodes)
-        assert len(", ".join(numbers).split(", ")) >= 4, nodes
-        assert not notebook.errors()
 
 
 def test_a_job_says_what_its_profile_says_and_nothing_of_the_learner(hub, learners):

@@ -1,13 +1,16 @@
-"""The course on a site: two hosts, a Slurm of root's, an ordinary user, and no accounting."""
+"""The course on a site: two hosts or three, a Slurm of root's, an ordinary user, and no accounting."""
 
 import json
+import os
+import re
 import sys
 
 import pytest
 
+from hpclab import course
 from tests.course.conftest import only_course
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 PROGRAM = """
 import json, socket
@@ -25,7 +28,7 @@ def ranks():
 
 told = {}
 with Pool(nodes=2, join_timeout=120) as pool:
-    told["label"], told["hosts"] = pool.label, sorted(worker.host for worker in pool.workers())
+    told["pool"] = pool.label, sorted(worker.host for worker in pool.workers())
     told["map"], told["run"] = pool.map(where, range(4)), pool.run(ranks)
 with Pool(nodes=2, join_timeout=120, allocation="single") as pool:
     told["single"] = sorted(worker.host for worker in pool.workers()), pool.run(ranks)
@@ -48,8 +51,7 @@ def test_a_pool_runs_across_its_hosts_and_its_jobs_are_told_without_accounting(s
     *above, last = site.python(PROGRAM).splitlines()
     assert not any("hostname of the client" in line for line in above)  # torch, where names have no reverse
     told = json.loads(last)
-    assert told["label"] == "2 nodes of this site's Slurm"
-    assert told["hosts"] == ["c1", "c2"]
+    assert told["pool"] == ["2 nodes of this site's Slurm", ["c1", "c2"]]
     assert [value for _, value in told["map"]] == [0, 1, 4, 9]
     assert sorted(told["run"]) == [["c1", 3.0], ["c2", 3.0]]
     assert told["single"] == [["c1", "c2"], [["c1", 3.0], ["c2", 3.0]]]
@@ -100,3 +102,23 @@ def test_a_lesson_rehearsed_as_a_job_has_its_pool_and_its_own_jobs_beside_it(sit
     assert (told["class"]["00"]["nodes"], told["class"]["00"]["node_hours"]) == (20, 10.0)
     assert "hpclab" not in site.run("squeue", "--noheader", "--me", host="c1")
     assert list(site.path("ada").glob(".hpclab/*")) == []
+
+
+ALONE = ("-q", "-p", "no:cacheprovider", "-p", "no:timeout", "-c", os.devnull)
+NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=180", *ALONE)
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids="{} hosts".format)
+def with_course(request, new_site):
+    with new_site(request.param) as one:
+        one.python("from hpclab import course; course.lay_out('course')")
+        yield one
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("lesson", course.lessons(), ids=lambda lesson: lesson.name)
+def test_a_lesson_runs_untouched_as_tests_of_lessons_run_it(lesson, with_course):
+    words = [sys.executable, "-m", "pytest", *NBVAL, "--rootdir=.", lesson.path.name]
+    said = with_course.run(*words, cwd=f"{with_course.home}/course", timeout=600)
+    assert re.search(r"\d+ passed", said)
+    assert "failed" not in said.splitlines()[-1]

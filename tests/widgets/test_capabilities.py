@@ -8,7 +8,7 @@ from pathlib import Path
 from hpclab import machine
 from hpclab.course import Lesson
 from hpclab.machine.capability import capabilities
-from hpclab.machine.description import Gpu
+from hpclab.machine.gpus import Gpu
 from hpclab.widgets import capabilities as widget
 
 LESSONS = [Lesson("04", "04_x", "Submit & <wait>", Path("x"), ("slurm",))]

@@ -1,9 +1,6 @@
-"""JupyterLab's terminals: the learner's own shell and profile, and after it this Python's programs first.
-
-A login shell sets PATH anew, so that `hpclab` and `python` would be others' or not there at all. What each
-shell reads last is therefore a file of ours, which reads theirs and then puts the folder HPCLAB_PROGRAMS in
-front.
-"""
+"""JupyterLab's terminals: the learner's own shell and profile, and after it this Python's programs first. A
+login shell sets PATH anew, so what each shell reads last is a file of ours, which reads theirs and then puts
+the folder HPCLAB_PROGRAMS in front."""
 
 import os
 import shutil
