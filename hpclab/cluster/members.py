@@ -70,7 +70,7 @@ def introduction() -> dict[str, Any]:
     age = float(Path("/proc/uptime").read_text().split()[0]) - float(began) if began else process_age()
     return {
         "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
-        "job_id": os.environ.get("SLURM_JOB_ID", "") if began else "",
+        "job_id": os.environ.get("HPCLAB_JOB_ID", ""),
         "boot": boot(), "space": process_space(),
     }  # fmt: skip
 

@@ -17,12 +17,11 @@ from distributed import Client
 from hpclab.cluster import backends, watch
 from hpclab.cluster.activity import Activity
 from hpclab.cluster.backends.command import refuse_lost_places
-from hpclab.cluster.errors import JoinError, NodeLost, PoolError
+from hpclab.cluster.errors import BatchError, JoinError, NodeLost, PoolError
 from hpclab.cluster.guard import Guard
 from hpclab.cluster.maps import timeline
 from hpclab.cluster.notes import Notes
 from hpclab.cluster.roster import Roster
-from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.turns import Turns
 from hpclab.cluster.watch import CheckCancelled, Loop, Progress
 
@@ -46,7 +45,7 @@ class Nodes:
         self.name = f"hpclab-{secrets.token_hex(4)}"
         self.guard = Guard(self.name)
         self.roster = Roster()
-        self.refused: dict[str, SlurmError] = {}  # replacements whose job was not taken
+        self.refused: dict[str, BatchError] = {}  # replacements whose job was not taken
         self.scale_trace: Trace | None = None
         self.gangs: Gangs | None = None
         self.turns: Turns | None = None
@@ -67,12 +66,12 @@ class Nodes:
             self._ends.callback(client.close, timeout=5)
             self._ends.callback(self._end_nodes)
             self.loop = Loop(client)
-            slurm, dashboard = self.backend.slurm, self.cluster.scheduler.own_dashboard
-            self.notes = Notes(self.name, slurm.kind if slurm else "", dashboard)
+            batch, dashboard = self.backend.batch, self.cluster.scheduler.own_dashboard
+            self.notes = Notes(self.name, batch.kind if batch else "", dashboard)
             self.guard.tell(remove=str(self.notes.path))
             self._ends.callback(self.notes.withdraw)
-            if slurm:
-                self.turns = Turns(self, slurm)
+            if batch:
+                self.turns = Turns(self, batch)
                 self._ends.callback(self.turns.close)
         except BaseException:
             self.close()
@@ -157,15 +156,15 @@ class Nodes:
         """Those of these nodes whose process or job has ended, each with how."""
         if not (names := list(names)):
             return {}
-        late = SlurmError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
+        late = BatchError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
         return watch.call(check_cancelled, ASK_SLURM, late, self.backend.ended, names)
 
     def why(self, names: list[str], check_cancelled: CheckCancelled = lambda: None) -> str:
         """Why these nodes have not joined."""
-        late = SlurmError("Slurm does not answer, so nobody knows why.")
+        late = BatchError("Slurm does not answer, so nobody knows why.")
         try:
             return watch.call(check_cancelled, ASK_SLURM, late, self.backend.explain, names)
-        except SlurmError as error:
+        except BatchError as error:
             return str(error)
 
     def deaf(self, name: str) -> bool:
@@ -191,7 +190,7 @@ class Nodes:
         self.loop.run(expel(), lambda: None)
         try:
             self._apply(check_cancelled)
-        except SlurmError as error:
+        except BatchError as error:
             self.refused.update(dict.fromkeys(self.ended(fresh, check_cancelled), error))
         return fresh
 
