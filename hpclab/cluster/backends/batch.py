@@ -86,7 +86,7 @@ class BatchNodes(Backend):
 
     def ending(self) -> dict[str, object]:
         """What the watchdog needs to cancel the jobs (watchdog.py)."""
-        raise NotImplementedError
+        return {}
 
     def start_jobs(self, job: type[BatchJob], **own: Any) -> None:
         """Start Dask's scheduler, for jobs with the site's settings, Pool's arguments, and `own` options."""
