@@ -34,8 +34,8 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
             raise SlurmMissing("No Slurm runs here; hpclab slurm up starts one.")
-        version = slurm_commands.run(["sinfo", "--version"], cluster.environment).strip()
-        slurm = Slurm("local", version, cluster.environment)
+        slurm = Slurm("local", "", cluster.environment)
+        slurm.version = slurm.ask_version()
     if export:
         for name in os.environ.keys() - slurm.environment.keys():
             del os.environ[name]
@@ -57,17 +57,9 @@ def site_version() -> str | None:
     # The packages alone bring no slurm.conf; without one a command asks the name service, which may be slow.
     configured = bool(environment.keys() & {"SLURM_CONF", "SLURM_CONF_SERVER"})
     configured |= any(os.path.exists(f"{place}/slurm.conf") for place in _CONF_IN)
-    timeout, attempts = (10.0, 2) if configured else (3.0, 1)
+    ask = ["sinfo", "--noheader", "--format=%a"]  # a site may keep scontrol ping from its users
     try:
-        try:
-            slurm_commands.run(["scontrol", "ping"], environment, timeout, attempts)
-        except SlurmError as error:
-            if not configured or isinstance(error, SlurmTimeout):
-                raise
-            try:  # a site may keep scontrol from its users
-                slurm_commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout)
-            except SlurmError:
-                raise error from None
+        slurm_commands.run(ask, environment, *((10.0, 2) if configured else (3.0, 1)))
         return slurm_commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
         if not configured:
