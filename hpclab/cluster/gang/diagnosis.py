@@ -1,9 +1,8 @@
 """Which rank is to blame, from what each is known to have done.
 
-In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
-message others wait for; one that has not begun a collective the others wait in. An exception that only says
-that the network failed echoes another rank's end. A rank that has begun to receive more from a partner than
-that has begun to send waits for it, and the other way round.
+In this order: a process that is gone; one that is stopped; one that raised an exception of its own (one that
+only says that the network failed echoes another rank's end); one whose message others wait for; one that has
+not begun a collective the others wait in.
 """
 
 import math
@@ -38,7 +37,9 @@ class RankState:
 
     def note(self, word: str, rest: Sequence[Any]) -> None:
         """Take in one message of the rank or its agent."""
-        if word == "begun":
+        if word == "print":
+            print(*(f"[rank {self.rank}] {line}" for line in rest[0].splitlines()), sep="\n")
+        elif word == "begun":
             self.collectives, messages, self.in_messages, self.awaits = rest
             self.messages = {peer: (sent, received) for peer, sent, received in messages}
             self.changed = time.monotonic()
@@ -146,7 +147,8 @@ def _late(gang: Sequence[RankState]) -> tuple[RankState, float, int | None, str]
 def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
     """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to".
 
-    A rank that has returned waits for nobody; one whose last act was a collective for no message.
+    A rank waits for a partner that has begun to send less than it has begun to receive, and the other way
+    round; none does that has returned, or whose last act was a collective.
     """
     found: dict[int, dict[int, str]] = {state.rank: {} for state in gang}
     for state in gang:
