@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 
 class Backend:
-    """The nodes of one pool, known by name. A kind of backend is a subclass.
-
-    `cluster` is Dask's SpecCluster, whose `worker_spec` says which nodes there shall be; `directory` is
-    private, for keys, logs and scratch.
-    """
+    """The nodes of one pool, known by name; a kind of backend is a subclass. `cluster` is Dask's
+    SpecCluster, whose `worker_spec` says which nodes there shall be; `directory` is private: keys, logs,
+    scratch."""
 
     kind: str
     batch: Any = None  # the batch system where its jobs queue, beside those of the user's other pools

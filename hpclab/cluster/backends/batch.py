@@ -1,8 +1,7 @@
 """Nodes that are jobs of a batch system, made by dask-jobqueue: what is the same for each system.
 
 dask-jobqueue puts its arguments into the script as they are: request.py and site_settings.py have checked
-them, and paths are quoted. The script goes to the submitting program's standard input, never through a file
-that others could read or replace.
+them, and paths are quoted. No file holds the script, which others could read or replace.
 """
 
 from __future__ import annotations
@@ -70,10 +69,8 @@ class BatchJob(dask_jobqueue.core.Job):
 
 
 class BatchNodes(Backend):
-    """The nodes of one pool as jobs named `name` of `batch`, whose `kind` is "site" or "local".
-
-    `job_number` is the variable by which a job knows its number.
-    """
+    """The nodes of one pool as jobs named `name` of `batch`, whose `kind` is "site" or "local";
+    `job_number` is the variable by which a job knows its number."""
 
     job_number: str
 

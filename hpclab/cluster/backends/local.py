@@ -1,7 +1,6 @@
 """Nodes that are processes on this machine, started with the command line that a Slurm job would use.
 
-Dask's LocalCluster starts workers through multiprocessing, which runs a script's main module again in each.
-Here a script needs no ``if __name__ == "__main__"``, and all backends behave alike.
+Dask's LocalCluster would run a script's main module again in each, which then needs an `if __name__` guard.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """What the site's jobqueue.yaml says, checked before any batch script is made of it.
 
 dask-jobqueue writes settings into the script as they are: a line break in a queue's name would become a
-directive, and `$(...)` in a path a command. YAML reads them first: 10:00 is 600 to it, 0123456 is 42798, on
-is true. So each value has the check that it has in Pool(...), and dask-jobqueue gets the checked ones and no
-others. The prologue is commands by its nature and is taken as it is.
+directive. YAML reads them first: 10:00 is 600 to it, 0123456 is 42798, on is true. So each value has the
+check that it has in Pool(...). The prologue is commands by its nature and is taken as it is.
 """
 
 import importlib.resources
@@ -28,11 +27,8 @@ _OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "
 
 
 def checked(kind: str, own: bool) -> dict[str, Any]:
-    """The settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships them.
-
-    By their present names, only those that somebody said, as a pool's jobs need them: text for a script,
-    numbers of bytes and seconds. ValueError names the one that cannot be used.
-    """
+    """The settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships them:
+    by their present names, only those that somebody said; text for a script, numbers of bytes and seconds."""
     shipped = importlib.resources.files("dask_jobqueue") / "jobqueue.yaml"
     plain = yaml.safe_load(shipped.read_text())["jobqueue"][kind]
     if dask.config.get(f"jobqueue.{section_of(kind)}", None) is None:

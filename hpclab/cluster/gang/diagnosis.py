@@ -19,9 +19,9 @@ from hpclab.cluster.maps import tasks
 
 @dataclass
 class RankState:
-    """What is known of one rank; `collectives` begun on the default group, `messages` begun to and from each
-    other rank, whether its last act was one of these (`in_messages`), whose message it `awaits` right now, -1
-    for nobody's; `changed` when that last moved."""
+    """What is known of one rank: `collectives` begun on the default group, `messages` begun to and from
+    each other rank, whether these were its last act, whose message it `awaits` (-1: nobody's), when that
+    `changed`."""
 
     rank: int
     collectives: int = -1
@@ -164,11 +164,8 @@ def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
 
 
 def awaited_rank(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
-    """The rank that others wait for and that waits for no message itself, one that waits for it, for what.
-
-    None where no message is waited for, where all wait for each other, and where that rank is in turn kept
-    in a collective by a rank that has not begun it.
-    """
+    """The rank that others wait for and that waits for no message itself, one that waits for it, for what;
+    None where there is none, or where a rank that has not begun a collective keeps that rank in it."""
     on = awaited_messages(gang)
     for waiting, awaited in on.items():
         for rank, what in awaited.items():

@@ -1,8 +1,4 @@
-"""`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together.
-
-A rank that dies makes its peers fail as well, and theirs may be heard first: who is guilty is decided from what
-all of them report.
-"""
+"""`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together."""
 
 from __future__ import annotations
 
@@ -55,9 +51,8 @@ def run(
 
 
 class Gangs:
-    """The gangs of one pool, one after another. By worker's address, as one that is started again keeps its
-    name: `ready`, process id and port of its warm child; `used`, the process id of the child that ran last;
-    `ended`, how its agent ended."""
+    """The gangs of one pool, one after another. By worker's address: process id and port of its warm child,
+    that is `ready`; process id of the child `used` last; how its agent `ended`."""
 
     def __init__(self, nodes: Nodes):
         self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
