@@ -173,16 +173,15 @@ class BatchNodes(Backend):
         number = getattr(self.job(name), "job_id", None)
         return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")] if number else []
 
+    def why(self, name: str) -> str:
+        """State, reason, log and likely cause of its job."""
+        job = self.job(name)
+        if job is not None and job.job_id:
+            return causes.of_job(self, int(job.job_id), self.logs(name))
+        return f"Its job was not submitted{f': {job.refused}' if job and job.refused else '.'}"
+
     def explain(self, names: list[str]) -> str:
-        """State, reason, log and likely cause of the jobs of nodes that have not joined; at most three."""
-        jobs = {job.job_id: (name, job) for name in names if (job := self.job(name))}
-        told = [
-            causes.of_job(self, int(number), self.logs(name)) if number
-            else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
-            for number, (name, job) in [*jobs.items()][:3]
-        ] or ["Its job was not submitted."]  # fmt: skip
-        more = f"\n… and {len(jobs) - 3} more." if len(jobs) > 3 else ""
-        return "\n".join(told) + more + self.batch.trouble()
+        return super().explain(names) + self.batch.trouble()
 
     def end_all(self) -> bool:
         """Cancel every job of this name, also one that is just being submitted, until none is left."""

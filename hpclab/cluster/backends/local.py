@@ -104,15 +104,12 @@ class LocalNodes(Backend):
             if (process := self._process(name)) is not None and process.poll() is not None
         }
 
-    def explain(self, names: list[str]) -> str:
-        lines, ended = [], self.ended(names)
-        for name in names[:3]:
-            process = self._process(name)
-            stopped = process is not None and is_stopped(process.pid)
-            state = "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
-            how = ended.get(name, f"its process {state} but has not reached the scheduler")
-            lines.append(f"{name}: {how}.{self.log(name)}")
-        return "\n".join(lines)
+    def why(self, name: str) -> str:
+        process = self._process(name)
+        stopped = process is not None and is_stopped(process.pid)
+        state = "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
+        how = f"its process {state} but has not reached the scheduler"
+        return f"{name}: {self.ended([name]).get(name, how)}.{self.log(name)}"
 
     def starved(self, names: Iterable[str]) -> float:
         seconds = [0.0]
