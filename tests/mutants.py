@@ -32,8 +32,8 @@ from parso.python.tree import Number
 TREE = Path(__file__).parents[1]
 PARTS = [
     "models/*.py", "schedules/*.py", "kernels/tracer/*.py", "exercises/**/*.py", "corpus/*.py",
-    "experiments/*.py", "figures/*.py", "cluster/request.py", "cluster/directives.py", "cluster/roster.py",
-    "cluster/turns.py", "cluster/maps/timeline.py", "cluster/gang/diagnosis.py", "cluster/slurm/records.py",
+    "experiments/*.py", "figures/*.py", "cluster/request.py", "cluster/roster.py",
+    "cluster/turns.py", "cluster/maps/tasks.py", "cluster/gang/diagnosis.py", "cluster/slurm/records.py",
 ]  # fmt: skip
 INK = "WrongNumber|BinaryOperator|UnaryOperator"  # left alone in figures, where a pixel more is no slip
 FAR = "NoOp|Exception|RemoveDecorator|AddNot|NumberReplacer|Bit|Shift|_Is|Operator_Is"  # no plausible slips

@@ -18,7 +18,7 @@ from typing import Any
 
 from hpclab import checks
 from hpclab.classroom import exchange
-from hpclab.cluster import directives, request
+from hpclab.cluster import request
 
 DEFAULT = Path("/etc/hpclab/site.toml")
 TEMPLATE = "slurm/hub/site.toml in hpclab's repository explains every key"
@@ -194,7 +194,7 @@ def _checked(tables: Mapping[str, Any], file: str) -> Site:
                 if value != "":  # as in a template that nobody has filled in
                     values[key] = part.metadata["check"](f"{name} in {file}", value)
     site = Site(**values)
-    directives.checked(f"[slurm] in {file}", site.directives())
+    request.directives(f"[slurm] in {file}", site.directives())
     return site
 
 

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 from distributed import Client
 
-from hpclab.cluster import backends, watch
-from hpclab.cluster.activity import Activity
+from hpclab.cluster import backends
 from hpclab.cluster.backends.command import refuse_lost_places
 from hpclab.cluster.errors import BatchError, JoinError, NodeLost, PoolError
-from hpclab.cluster.guard import Guard
-from hpclab.cluster.maps import timeline
+from hpclab.cluster.maps import tasks
 from hpclab.cluster.notes import Notes
 from hpclab.cluster.roster import Roster
 from hpclab.cluster.turns import Turns
-from hpclab.cluster.watch import CheckCancelled, Loop, Progress
+from hpclab.cluster.watch import Activity, Loop, Progress
+from hpclab.cluster.watchdog import Guard
 
 if TYPE_CHECKING:
     from hpclab.cluster.gang.gangs import Gangs
@@ -40,11 +39,10 @@ TOGETHER = 1.0  # seconds in which nodes end for one reason: they are told of to
 class Nodes:
     """Owned by one Pool, which never appears here, so that a forgotten pool can be collected and closed."""
 
-    def __init__(self, request: Request, activity: Activity):
-        self.request, self.activity = request, activity
+    def __init__(self, request: Request):
+        self.request, self.activity, self.roster = request, Activity(), Roster()
         self.name = f"hpclab-{secrets.token_hex(4)}"
         self.guard = Guard(self.name)
-        self.roster = Roster()
         self.refused: dict[str, BatchError] = {}  # replacements whose job was not taken
         self.scale_trace: Trace | None = None
         self.gangs: Gangs | None = None
@@ -65,10 +63,10 @@ class Nodes:
             client.rpc.timeout = FETCH
             self._ends.callback(client.close, timeout=5)
             self._ends.callback(self._end_nodes)
-            self.loop = Loop(client)
+            self.loop = Loop(client, self.activity)
             batch, dashboard = self.backend.batch, self.cluster.scheduler.own_dashboard
             self.notes = Notes(self.name, batch.kind if batch else "", dashboard)
-            self.guard.tell(remove=str(self.notes.path))
+            self.guard.register(remove=str(self.notes.path))
             self._ends.callback(self.notes.withdraw)
             if batch:
                 self.turns = Turns(self, batch)
@@ -85,26 +83,26 @@ class Nodes:
         """Have `wanted` nodes joined, or raise JoinError, SubmitError or Cancelled."""
         refuse_lost_places(self.backend.directory)
         begin, roster, self._lent = time.monotonic(), self.roster, 0
-        check_cancelled = self.activity.check_cancelled
-        ended = self.ended(roster.missing(), check_cancelled)
+        ended = self.ended(roster.missing())
         if self.backend.single:  # all or nothing; a worker that was lost is started again by its job
             names = [] if ended or len(roster.names) != wanted else roster.names
         else:  # those that are here before those that are on their way
-            here = [name for name in roster.here() if not self.deaf(name)]
+            here = [name for name in roster.here() if not roster.deaf(name)]
             coming = [name for name in roster.missing() if name not in ended and name not in self.refused]
             names = [name for name in roster.names if name in [*here, *coming][:wanted]]
         need = wanted - len(names)
-        with self.turns.taken(need, check_cancelled) if self.turns else nullcontext():
+        with self.turns.taken(need) if self.turns else nullcontext():
             roster.want(names + self._new_names(need), begin)
             try:
-                self._apply(check_cancelled)
+                self._apply()
                 self.wait_for_all(progress)
-                roster.compare_clocks(self.loop, check_cancelled)
+                roster.compare_clocks(self.loop)
             except BaseException:
                 roster.want(roster.here())
-                self._apply(lambda: None)
+                with self.activity.cleaning_up():
+                    self._apply()
                 raise
-        self.scale_trace = timeline.scale_trace(roster.workers(), begin, time.monotonic())
+        self.scale_trace = tasks.scale_trace(roster.workers(), begin, time.monotonic())
 
     def take_back(self) -> None:
         """Have as many nodes as there were before they were given to another pool."""
@@ -117,61 +115,49 @@ class Nodes:
         """Give every node back, on Dask's event loop."""
         self._lent = len(self.roster.names)
         self.roster.want([])
-        self.cluster.worker_spec = {}
-        await self.cluster._correct_state()
+        await self._correct_state()
 
     def wait_for_all(self, progress: Progress | None) -> None:
         """JoinError for nodes whose job or process ended, or that have not joined within the limit."""
         roster, limit, seen, first = self.roster, self.request.join_timeout, -1, float("inf")
-        check_cancelled = self.activity.check_cancelled
 
         def joined() -> bool:
             nonlocal seen, first
             missing = roster.missing()
             if progress is not None and seen != (seen := len(roster.names) - len(missing)):
                 progress(seen, len(roster.names))
-            if missing and (ended := self.ended(missing, check_cancelled)):
+            if missing and (ended := self.ended(missing)):
                 first = min(first, now := time.monotonic())
                 if len(ended) == len(missing) or now > first + TOGETHER:
-                    raise self._join_error(list(ended), "ended before they joined")
+                    raise not_joined(list(ended), "ended before they joined")
             return not missing
 
-        watch.until(
-            joined,
-            check_cancelled,
-            limit,
-            late=lambda: self._join_error(roster.missing(), f"had not joined after {limit:g} s"),
-            pause=lambda pause: roster.wait(lambda: not roster.missing(), pause),
-            starved=lambda: self.backend.starved(roster.missing()),
-        )
+        def not_joined(missing: list[str], when: str) -> JoinError:
+            return JoinError(
+                f"{len(missing)} of {len(roster.names)} nodes {when}. {self.why(missing)}\n"
+                "Those nodes have been given up; the ones that joined stay."
+            )
 
-    def _join_error(self, missing: list[str], when: str) -> JoinError:
-        why = self.why(missing, self.activity.check_cancelled)
-        return JoinError(
-            f"{len(missing)} of {len(self.roster.names)} nodes {when}. {why}\n"
-            "Those nodes have been given up; the ones that joined stay."
-        )
+        late = lambda: not_joined(roster.missing(), f"had not joined after {limit:g} s")  # noqa: E731
+        starved = lambda: self.backend.starved(roster.missing())  # noqa: E731
+        self.activity.until(joined, limit, late, roster.wait, starved)
 
-    def ended(self, names: Iterable[str], check_cancelled: CheckCancelled) -> dict[str, str]:
+    def ended(self, names: Iterable[str]) -> dict[str, str]:
         """Those of these nodes whose process or job has ended, each with how."""
         if not (names := list(names)):
             return {}
-        late = BatchError(f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs.")
-        return watch.call(check_cancelled, ASK_SLURM, late, self.backend.ended, names)
+        late = f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs."
+        return self.activity.call(ASK_SLURM, lambda: BatchError(late), self.backend.ended, names)
 
-    def why(self, names: list[str], check_cancelled: CheckCancelled = lambda: None) -> str:
+    def why(self, names: list[str]) -> str:
         """Why these nodes have not joined."""
-        late = BatchError("Slurm does not answer, so nobody knows why.")
+        late = lambda: BatchError("Slurm does not answer, so nobody knows why.")  # noqa: E731
         try:
-            return watch.call(check_cancelled, ASK_SLURM, late, self.backend.explain, names)
+            return self.activity.call(ASK_SLURM, late, self.backend.explain, names)
         except BatchError as error:
             return str(error)
 
-    def deaf(self, name: str) -> bool:
-        """Whether this node is here and cannot work: suspended, or out of memory."""
-        return self.roster.suspended(name) or self.roster.paused(name)
-
-    def replace(self, names: list[str], check_cancelled: CheckCancelled = lambda: None) -> list[str]:
+    def replace(self, names: list[str]) -> list[str]:
         """Give up these nodes and ask for as many new ones, which take over their ranks; the new names.
 
         A Slurm that takes no job now, or is away, is no error here: `refused` says so of the name.
@@ -187,11 +173,11 @@ class Nodes:
             for address in gone.values():
                 await self.cluster.scheduler.remove_worker(address, stimulus_id="hpclab-expel")
 
-        self.loop.run(expel(), lambda: None)
+        self.loop.run(expel())
         try:
-            self._apply(check_cancelled)
+            self._apply()
         except BatchError as error:
-            self.refused.update(dict.fromkeys(self.ended(fresh, check_cancelled), error))
+            self.refused.update(dict.fromkeys(self.ended(fresh), error))
         return fresh
 
     def _new_names(self, count: int) -> list[str]:
@@ -201,33 +187,35 @@ class Nodes:
             return [f"{self.name}-{job}-{member}" for member in range(count)]
         return [f"{self.name}-{next(self._numbers)}" for _ in range(count)]
 
-    def _apply(self, check_cancelled: CheckCancelled) -> None:
+    def _apply(self) -> None:
         """Have Dask start and end nodes until they are those of the roster."""
-
-        async def apply() -> None:
-            self.cluster.worker_spec = self.backend.specification(self.roster.names)
-            await self.cluster._correct_state()
-
         try:
-            self.loop.run(apply(), check_cancelled, APPLY, " to start and end nodes")
+            self.loop.run(self._correct_state(), APPLY, " to start and end nodes")
         except OSError as error:
             raise PoolError(f"A node could not be started: {error.strerror or error}.") from error
+
+    async def _correct_state(self) -> None:
+        self.cluster.worker_spec = self.backend.specification(self.roster.names)
+        await self.cluster._correct_state()
 
     def close(self) -> None:
         """End every node and remove every file. If this is cut short, the watchdog finishes it."""
         if not self.activity.is_own():  # a forked child has a copy of what is not its own
             return
         if threading.current_thread() is self._dask_thread:  # which cannot wait for itself
-            threading.Thread(target=self._ends.close, daemon=False).start()
+            threading.Thread(target=self._close, daemon=False).start()
         else:
+            self._close()
+
+    def _close(self) -> None:
+        with self.activity.cleaning_up():
             self._ends.close()
 
     def _end_nodes(self) -> None:
         if self.gangs is not None:
             self.gangs.settle()
-        late = TimeoutError("The jobs are the watchdog's to cancel.")
-        with suppress(TimeoutError):
-            self._all_ended = watch.call(lambda: None, END, late, self.backend.end_all)
+        with suppress(TimeoutError):  # then the jobs are the watchdog's to cancel
+            self._all_ended = self.activity.call(END, TimeoutError, self.backend.end_all)
 
     def _close_cluster(self) -> None:
         with suppress(TimeoutError):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hpclab.cluster.host import private
-from hpclab.cluster.host.processes import Process
+from hpclab.cluster.host.processes import Process, start_time
 
 _FOLDER = "pools"
 
@@ -65,8 +65,7 @@ class Notes:
     """Files by which this user's pools on one Slurm say what nodes they hold and want, and where they are."""
 
     def __init__(self, pool: str, slurm: str, dashboard: Dashboard):
-        me = Process.of(os.getpid())
-        started = me.started if me else 0
+        started = int(start_time(os.getpid()) or 0)
         where = os.path.basename(os.environ.get("JPY_SESSION_NAME", ""))  # Jupyter's word for the notebook
         self.own = Note(pool, os.getpid(), started, slurm, dashboard.port, dashboard.key, where=where)
         self.folder = private.make(private.home(plain=False).path / _FOLDER, plain=False)

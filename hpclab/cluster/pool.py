@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from hpclab import checks
-from hpclab.cluster.activity import Activity
 from hpclab.cluster.request import MOST_NODES, Request
 
 if TYPE_CHECKING:
     from hpclab.cluster.maps.tasks import TaskRecord
-    from hpclab.cluster.members import Worker
-    from hpclab.cluster.nodes import Nodes
+    from hpclab.cluster.roster import Worker
     from hpclab.trace import Trace
 
 Progress = Callable[[int, int], None]
@@ -38,28 +36,18 @@ class Pool:
     """
 
     def __init__(
-        self,
-        nodes: int = 1,
-        *,
-        backend: str = "auto",
-        cores_per_node: int = 1,
-        gpus_per_node: int = 0,
-        memory: str | float | None = None,
-        partition: str | None = None,
-        account: str | None = None,
-        walltime: str | float | None = None,
-        join_timeout: str | float = 60.0,
-        allocation: str = "jobs",
+        self, nodes: int = 1, *, backend: str = "auto", cores_per_node: int = 1, gpus_per_node: int = 0,
+        memory: str | float | None = None, partition: str | None = None, account: str | None = None,
+        walltime: str | float | None = None, join_timeout: str | float = 60.0, allocation: str = "jobs",
         extra_directives: Iterable[str] = (),
-    ):
+    ):  # fmt: skip
         request = Request.checked(
             nodes, backend, cores_per_node, gpus_per_node, memory, partition, account, walltime,
             join_timeout, allocation, extra_directives,
         )  # fmt: skip
         from hpclab.cluster.nodes import Nodes
 
-        self._activity = Activity()
-        self._nodes: Nodes = Nodes(request, self._activity)
+        self._nodes = Nodes(request)
         self._finalizer = weakref.finalize(self, Nodes.close, self._nodes)
         self._tasks: list[TaskRecord] = []
         self._trace: Trace | None = None
@@ -95,9 +83,8 @@ class Pool:
         seconds; the jobs that did not join are cancelled, the nodes that did stay.
         """
         wanted = checks.integer("nodes", nodes, 0, MOST_NODES)
-        if progress is not None:
-            _refuse_no_function("progress", progress, " of done and total")
-        with self._activity.one_thing(f"scale({wanted})"):
+        _check_progress(progress)
+        with self._nodes.activity.one_thing(f"scale({wanted})"):
             self._trace = None
             self._nodes.scale(wanted, progress)
 
@@ -110,14 +97,12 @@ class Pool:
         take effect in one step (write under a temporary name, then rename). An exception of a task ends
         the map and is raised here; NodeKilled names an item that ends every node it is tried on.
         """
-        _refuse_no_function("task", task, " of one item")
-        if not isinstance(items, Iterable):
-            raise ValueError(f"items must be a list, an item for each task, not {checks.shown(items)}.")
-        if progress is not None:
-            _refuse_no_function("progress", progress, " of done and total")
+        checks.instance("task", task, Callable, "a function of one item")
+        checks.instance("items", items, Iterable, "a list, an item for each task")
+        _check_progress(progress)
         from hpclab.cluster.maps import mapping
 
-        with self._activity.one_thing("map"):
+        with self._nodes.activity.one_thing("map"):
             self._nodes.take_back()
             values, self._tasks, self._trace = mapping.map_items(self._nodes, task, list(items), progress)
         return values
@@ -132,11 +117,11 @@ class Pool:
         nodes unless fewer are asked for; `timeout`, in seconds, is that of one collective. RankError names
         the rank that raised, died, was stopped or missed a collective; a slow one is warned of (SlowRank).
         """
-        _refuse_no_function("function", function)
+        checks.instance("function", function, Callable, "a function")
         limit = checks.number("timeout", timeout, 0.5, 86400, "seconds")
         from hpclab.cluster.gang import gangs
 
-        with self._activity.one_thing("run"):
+        with self._nodes.activity.one_thing("run"):
             self._nodes.take_back()
             values, self._trace = gangs.run(self._nodes, function, args, ranks, limit)
         return values
@@ -155,14 +140,14 @@ class Pool:
 
     def cancel(self) -> None:
         """From another thread: end what runs, which then raises Cancelled; the nodes stay."""
-        self._activity.cancel()
+        self._nodes.activity.cancel()
 
     def close(self) -> None:
         """End every node and job and remove every file; safe to call again, also while the pool works.
 
         What it is doing then raises PoolClosed.
         """
-        self._activity.end()
+        self._nodes.activity.end()
         self._finalizer()
 
     def __enter__(self) -> Pool:
@@ -175,6 +160,5 @@ class Pool:
         return "<Pool closed>" if not self._finalizer.alive else f"<Pool of {self.label}>"
 
 
-def _refuse_no_function(name: str, value: object, of: str = "") -> None:
-    if not callable(value):
-        raise ValueError(f"{name} must be a function{of}, not {checks.shown(value)}.")
+def _check_progress(progress: object) -> None:
+    checks.instance("progress", progress, Callable | None, "a function of done and total")

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from hpclab import search_path
-from hpclab.cluster import members, watch
+from hpclab.cluster import roster, watch
 from hpclab.cluster.gang.relay import Relay
 from hpclab.cluster.host import processes
 from hpclab.cluster.maps import tasks
@@ -22,7 +22,7 @@ async def dask_setup(worker: Any) -> None:
     processes.die_with_parent(os.getppid())
     watch.use_monotonic_clock()
     worker.services.pop("dashboard").stop()  # it was opened in this turn of the event loop: nobody got in
-    worker.startup_information["hpclab"] = lambda _: members.introduction()
+    worker.startup_information["hpclab"] = lambda _: roster.introduction()
     await worker.plugin_add(Relay())
     if callable(handler := signal.getsignal(signal.SIGTERM)):  # Dask's, which closes the worker
         tasks.freeze_started_item(signal.SIGTERM, handler)

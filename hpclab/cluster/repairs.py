@@ -12,16 +12,14 @@ import time
 import warnings
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
 
 from hpclab import units
 from hpclab.cluster.backends.command import cut_logs
 from hpclab.cluster.errors import JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
-
-if TYPE_CHECKING:
-    from hpclab.cluster.members import Identity
-    from hpclab.cluster.nodes import Nodes
+from hpclab.cluster.nodes import Nodes
+from hpclab.cluster.roster import Worker
 
 REPAIR_EVERY = 0.3  # seconds
 TRIES = 3  # replacements that may fail to join, for each rank
@@ -34,33 +32,30 @@ class Repairs:
     """The repairs of one map or run."""
 
     def __init__(self, nodes: Nodes):
-        self.nodes, self.roster, self.check_cancelled = nodes, nodes.roster, nodes.activity.check_cancelled
-        self._lost = 0
-        self.failures: Counter[int] = Counter()
+        self.nodes, self.roster, self.single = nodes, nodes.roster, nodes.backend.single
+        self._lost, self._told, self._failures = 0, set[str](), Counter[int]()
         self._due = self._ask_again = self._had_nodes = self._checked = time.monotonic()
         self._deaf: dict[str, float] = {}  # seconds for which each has been deaf
-        self._told: set[str] = set()
 
-    def repair_if_due(self) -> list[Identity]:
+    def repair_if_due(self) -> list[Worker]:
         """Raise where cancelled; some times a second `repair`; returns the nodes lost meanwhile."""
-        self.check_cancelled()
+        self.nodes.activity.check_cancelled()
         if time.monotonic() < self._due:
             return []
         losses = self.repair()
         self._due = time.monotonic() + REPAIR_EVERY
         return losses
 
-    def repair(self) -> list[Identity]:
+    def repair(self) -> list[Worker]:
         """Replace who is lost, deaf or late; JoinError if none is left, PoolError if none can work."""
         losses = self.roster.take_losses()
-        ended = self.nodes.ended([who.name for who in losses], self.check_cancelled)
+        ended = self.nodes.ended(who.name for who in losses)
         for who in losses:
             self._warn(who.name, ended.get(who.name, "it no longer answers"))
         self._lost += len(losses)
         lost = [who.name for who in losses if who.name in self.roster.names]
-        if self.nodes.backend.single:  # it starts its workers again by itself, under the same names
-            for name in lost:
-                self.roster.ask_again(name)
+        for name in lost if self.single else ():  # its job starts it again by itself, under the same name
+            self.roster.replace(name, name)
         self._replace(lost)
         self._give_up_deaf()
         self._retry()
@@ -68,21 +63,20 @@ class Repairs:
         return losses
 
     def _give_up_deaf(self) -> None:
-        now = time.monotonic()
-        since = min(1.0, now - self._checked)  # not while we were suspended
-        self._checked = now
-        self._deaf = {
-            name: self._deaf.get(name, 0.0) + since for name in self.roster.here() if self.nodes.deaf(name)
+        roster, now = self.roster, time.monotonic()
+        since, self._checked = min(1.0, now - self._checked), now  # not while we were suspended
+        self._deaf = {name: self._deaf.get(name, 0.0) + since for name in roster.here() if roster.deaf(name)}
+        stopped = {
+            name: who for name in self._deaf if roster.suspended(name) and (who := roster.worker(name))
         }
-        stopped = {name for name in self._deaf if self.roster.suspended(name)}
-        for name in stopped:
-            who, rank = self.roster.identity(name), self.roster.ranks.get(name, 0)
-            if who is not None and self._deaf[name] > SUSPENDED / 4:
+        for name, who in stopped.items():
+            if self._deaf[name] > SUSPENDED / 4:
+                rank = roster.ranks.get(name, 0)
                 self._tell(name, f"Node {rank} ({name}) is stopped (its process {who.pid} is suspended, as "
                            f"by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
         paused = {name for name in self._deaf.keys() - stopped if self._deaf[name] > PAUSED}
-        if paused and paused == set(self.roster.here()):
-            memory = units.format_bytes(max(map(self.roster.memory, paused)))
+        if paused and paused == set(roster.here()):
+            memory = units.format_bytes(max(map(roster.memory, paused)))
             raise PoolError(
                 f"No node can take a task: each has used up most of its {memory} of memory. Ask for more, as "
                 "in Pool(memory=...), use fewer bytes a task, or close() this pool and make a new one."
@@ -91,48 +85,40 @@ class Repairs:
         for name in late:
             why = "it was stopped" if name in stopped else "its memory was used up"
             self._warn(name, f"{why} for {self._deaf.pop(name):.0f} s")
-            if self.nodes.backend.single:
-                self._end_here(name)
+            if self.single and (who := roster.worker(name)):  # its job starts it again once it has ended
+                if who.here:
+                    with suppress(OSError):
+                        os.kill(who.pid, signal.SIGKILL)
+                else:
+                    self.nodes.loop.ask([who.address], tasks.leave, limit=2.0)
         self._replace(late)
-
-    def _end_here(self, name: str) -> None:
-        """A single allocation's job starts a worker again once it has ended."""
-        who = self.roster.identity(name)
-        if who is not None and who.here:
-            with suppress(OSError):
-                os.kill(who.pid, signal.SIGKILL)
-        elif who is not None:
-            self.nodes.loop.ask([who.address], tasks.leave, check_cancelled=self.check_cancelled, limit=2.0)
 
     def _retry(self) -> None:
         """Ask again for those that did not come; whoever is missing counts, whenever it was asked for."""
-        nodes, roster = self.nodes, self.roster
+        nodes, roster, limit = self.nodes, self.roster, self.nodes.request.join_timeout
         now = time.monotonic()
-        self._had_nodes = now if len(roster.here()) else self._had_nodes
+        self._had_nodes = now if roster.here() else self._had_nodes
         refused = [name for name in roster.names if name in nodes.refused]
         missing = [name for name in roster.missing() if name not in refused]
-        ended, limit = nodes.ended(missing, self.check_cancelled), nodes.request.join_timeout
+        ended = nodes.ended(missing)
         failed = [name for name in missing if name in ended or now > roster.submitted[name] + limit]
-        for name in failed:
-            self.failures[roster.ranks.get(name, 0)] += 1
-        again = [name for name in failed if self.failures[roster.ranks.get(name, 0)] < TRIES]
+        self._failures.update(roster.ranks.get(name, 0) for name in failed)
+        again = [name for name in failed if self._failures[roster.ranks.get(name, 0)] < TRIES]
         waits = again or (refused and now - self._had_nodes < limit)
-        if (failed or refused) and not len(roster.here()) and (nodes.backend.single or not waits):
-            why = nodes.why([*failed, *refused], self.check_cancelled)
-            raise JoinError(f"No node is left, and none could be started. {why}")
+        if (failed or refused) and not roster.here() and (self.single or not waits):
+            raise JoinError(f"No node is left, and none could be started. {nodes.why([*failed, *refused])}")
         if refused and now > self._ask_again:
             again += refused
         self._replace(again)
 
     def _replace(self, names: list[str]) -> None:
-        if not names or self.nodes.backend.single:
+        if not names or self.single:
             return
         nodes, begin = self.nodes, time.monotonic()
-        fresh = nodes.replace(names, self.check_cancelled)
+        fresh = nodes.replace(names)
         self._ask_again = (end := time.monotonic()) + max(ASK_EVERY, 2 * (end - begin))
         if errors := [nodes.refused[name] for name in fresh if name in nodes.refused]:
-            here, all_of_them = len(self.roster.here()), len(self.roster.names)
-            so = f"so {here} of {all_of_them} nodes go on"
+            so = f"so {len(self.roster.here())} of {len(self.roster.names)} nodes go on"
             self._tell("refused", f"Slurm takes no job now, {so}: {errors[0]}")
 
     def _warn(self, name: str, why: str) -> None:
@@ -148,17 +134,16 @@ class Repairs:
 
 def stop_running_tasks(nodes: Nodes, patience: float = 2.0) -> None:
     """End the tasks that still run: ask each to stop, then replace the nodes of those that do not."""
-    loop, addresses = nodes.loop, nodes.roster.addresses(nodes.roster.names)
-    loop.ask(addresses.values(), tasks.stop, check_cancelled=lambda: None, limit=patience)
+    roster, ask = nodes.roster, partial(nodes.loop.ask, limit=patience)
+    addresses = roster.addresses(roster.names)
+    ask(addresses.values(), tasks.stop)
     deadline, deaf = time.monotonic() + patience, list(addresses)
     while deaf and time.monotonic() < deadline:
-        answers = loop.ask(addresses.values(), tasks.busy, check_cancelled=lambda: None, limit=patience)
+        answers = ask(addresses.values(), tasks.busy)
         deaf = [name for name, address in addresses.items() if answers[address] is not False]
         time.sleep(0.05)
-    deaf = [name for name in deaf if name in nodes.roster.here()]
+    deaf = [name for name in deaf if name in roster.here()]
     if nodes.backend.single:
-        loop.ask(
-            nodes.roster.addresses(deaf).values(), tasks.leave, check_cancelled=lambda: None, limit=patience
-        )
+        ask(roster.addresses(deaf).values(), tasks.leave)
     else:
         nodes.replace(deaf)

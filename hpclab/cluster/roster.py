@@ -6,22 +6,73 @@ Only `Nodes` changes who is wanted, and only Dask's scheduler, through this plug
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from hpclab.cluster.members import Identity, Worker, is_stopped
+from hpclab.cluster.host import processes
 
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from hpclab.cluster.watch import CheckCancelled, Loop
+    from hpclab.cluster.watch import Loop
 
 ROUNDS = 7  # questions for a node's time
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One node of a pool: `submitted`, `started` and `joined` are seconds on the pool's clock.
+
+    `here`: whether this process can see that one, by its process id.
+    """
+
+    rank: int
+    name: str
+    host: str
+    job_id: str
+    pid: int
+    submitted: float
+    started: float
+    joined: float
+    address: str = ""
+    here: bool = True
+
+
+def introduction() -> dict[str, Any]:
+    """What a worker says of itself as it joins: host, process, job, the age of its job, and its clock now."""
+    # A job script writes down when it began, by a clock that no setting of the time moves.
+    began = os.environ.get("HPCLAB_JOB_STARTED", "")
+    up = Path("/proc/uptime")
+    age = float(up.read_text().split()[0]) - float(began) if began else own_age()
+    return {
+        "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
+        "job_id": os.environ.get("HPCLAB_JOB_ID", ""),
+        "boot": processes.boot(), "space": processes.space(),
+    }  # fmt: skip
+
+
+def own_age() -> float:
+    """Seconds since this process started; not from the boot time, which is known in whole seconds."""
+    if ticks := processes.start_time(os.getpid()):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+    return time.time() - psutil.Process().create_time()  # where this is no Linux
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether this process of this machine is suspended, as by SIGSTOP."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
 
 
 class Roster(SchedulerPlugin):
@@ -35,89 +86,94 @@ class Roster(SchedulerPlugin):
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.changed = threading.Condition()
-        self._joined: dict[str, Identity] = {}
         self.submitted: dict[str, float] = {}
         self.ranks: dict[str, int] = {}
         self.offsets: dict[str, float] = {}
-        self._losses: list[Identity] = []  # nodes that left although they were wanted, not yet told
+        self._changed = threading.Condition()
+        self._joined: dict[str, Worker] = {}
+        self._losses: list[Worker] = []  # nodes that left although they were wanted, not yet told
+        self._compared: set[str] = set()  # addresses of those whose clocks' offsets are as good as can be
         self._scheduler: Any = None
 
     # Dask's scheduler calls these on its own thread.
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._scheduler, state = scheduler, scheduler.workers[worker]
-        if state.name not in self.names:  # given up while it was on its way
+        name, said, now = str(state.name), state.extra["hpclab"], time.monotonic()
+        if name not in self.names:  # given up while it was on its way
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
-        who = Identity.of_worker(str(state.name), worker, state.extra["hpclab"])
-        with self.changed:
-            self._joined = self._joined | {who.name: who}  # readers keep theirs
-            self.offsets[who.name] = who.offset
+        one_clock = bool(said["boot"]) and said["boot"] == processes.boot()
+        if one_clock:
+            self._compared.add(worker)
+        with self._changed:
+            self.offsets[name] = offset = 0.0 if one_clock else now - said["clock"]
+            started = said["clock"] - said["age"] + offset
             # An allocation starts a lost worker again before anyone here has noticed the loss.
-            self.submitted[who.name] = min(self.submitted.get(who.name, who.started), who.started)
-            self.changed.notify_all()
+            self.submitted[name] = submitted = min(self.submitted.get(name, now), started)
+            here = one_clock and said["space"] == processes.space()
+            who = Worker(
+                self.ranks.get(name, 0), name, said["host"], said["job_id"], said["pid"], submitted, started,
+                now, worker, here,
+            )  # fmt: skip
+            self._joined = self._joined | {name: who}  # readers keep theirs
+            self._changed.notify_all()
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
-        with self.changed:
+        with self._changed:
             gone = [who for who in self._joined.values() if who.address == worker]
             self._losses += [who for who in gone if who.name in self.names]
             self._joined = {name: who for name, who in self._joined.items() if who.address != worker}
-            self.changed.notify_all()
+            self._changed.notify_all()
 
     # What `Nodes` decides.
 
     def want(self, names: Iterable[str], since: float | None = None) -> None:
         """These nodes from now on, in this order, the new ones wanted since then; ranks are counted anew."""
-        with self.changed:
+        with self._changed:
             self.names = list(names)
             self.ranks = {name: rank for rank, name in enumerate(self.names)}
+            joined = self._joined.items()
+            self._joined = {name: replace(who, rank=self.ranks.get(name, who.rank)) for name, who in joined}
             self._losses = [who for who in self._losses if who.name in self.names]
             self.offsets = {name: seconds for name, seconds in self.offsets.items() if name in self.names}
             now = time.monotonic() if since is None else since
             self.submitted = {name: self.submitted.get(name, now) for name in self.names}
 
     def replace(self, name: str, fresh: str) -> None:
-        """`fresh` takes over the rank of `name`."""
-        with self.changed:
+        """`fresh` takes over the rank of `name`; the same name where its job starts it again by itself."""
+        with self._changed:
             rank = self.names.index(name)
-            self.names[rank], self.ranks[fresh] = fresh, rank
-            self.submitted[fresh] = time.monotonic()
+            self.names[rank], self.ranks[fresh], self.submitted[fresh] = fresh, rank, time.monotonic()
 
-    def take_losses(self) -> list[Identity]:
+    def take_losses(self) -> list[Worker]:
         """The nodes that have left although they were wanted, since this was asked last."""
-        with self.changed:
+        with self._changed:
             losses, self._losses = self._losses, []
         return losses
 
-    def ask_again(self, name: str) -> None:
-        """Its job starts the node again by itself: waited for from now on."""
-        with self.changed:
-            self.submitted[name] = time.monotonic()
-
-    def compare_clocks(self, loop: Loop, check_cancelled: CheckCancelled) -> None:
+    def compare_clocks(self, loop: Loop) -> None:
         """Ask each newly joined node of another machine the time; the quickest answer, whose error is at most
         half its round trip, gives its clock's offset.
 
         A node that does not answer keeps what its first words said, which is right to some milliseconds.
         """
-        for name in self.here():
-            who = self._joined.get(name)
-            if who is None or who.compared:
-                continue
-            best = float("inf"), who.offset
+        for who in [who for who in self.workers() if who.address not in self._compared]:
+            best = float("inf"), self.offsets[who.name]
             for _ in range(ROUNDS):  # one question at a time, so that no answer waits behind another's
                 begin = time.monotonic()
-                answers = loop.ask([who.address], time.monotonic, check_cancelled=check_cancelled, limit=2.0)
+                answer = loop.ask([who.address], time.monotonic, limit=2.0)[who.address]
                 end = time.monotonic()
-                if not isinstance(answer := answers[who.address], float):
+                if not isinstance(answer, float):
                     break
                 best = min(best, (end - begin, (begin + end) / 2 - answer))
-            with self.changed:
-                if self._joined.get(name) is who:
-                    self._joined = self._joined | {name: replace(who, offset=best[1], compared=True)}
-                    self.offsets[name] = best[1]
+            with self._changed:
+                if self._joined.get(who.name) is who:
+                    self._compared.add(who.address)
+                    started = who.started - self.offsets[who.name] + best[1]
+                    self._joined = self._joined | {who.name: replace(who, started=started)}
+                    self.offsets[who.name] = best[1]
 
     # What anybody may ask.
 
@@ -129,7 +185,12 @@ class Roster(SchedulerPlugin):
         """The nodes that have not joined, or have left."""
         return [name for name in self.names if name not in self._joined]
 
-    def identity(self, name: str) -> Identity | None:
+    def wait(self, timeout: float) -> None:
+        """Until no node is missing, at most `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.missing(), timeout)
+
+    def worker(self, name: str) -> Worker | None:
         """Who has joined under this name, or None."""
         return self._joined.get(name)
 
@@ -140,21 +201,19 @@ class Roster(SchedulerPlugin):
 
     def workers(self) -> list[Worker]:
         """The nodes that have joined, by rank."""
-        return [
-            Worker(self.ranks[name], name, who.host, who.job_id, who.pid, self.submitted[name],
-                   who.started, who.joined)
-            for name in self.names if (who := self._joined.get(name)) is not None
-        ]  # fmt: skip
+        joined = self._joined
+        return [joined[name] for name in self.names if name in joined]
 
     def suspended(self, name: str) -> bool:
         """Whether the node's process is stopped (SIGSTOP); only known of this machine's."""
         who = self._joined.get(name)
         return who is not None and who.here and is_stopped(who.pid)
 
-    def paused(self, name: str) -> bool:
-        """Whether Dask sends the node no task because its memory is nearly used up, and it runs none."""
+    def deaf(self, name: str) -> bool:
+        """Whether the node is here and cannot work: suspended, or out of memory with no task to free some."""
         state = self._state(name)
-        return bool(state) and state.status.name == "paused" and not state.executing
+        paused = bool(state) and state.status.name == "paused" and not state.executing
+        return paused or self.suspended(name)
 
     def memory(self, name: str) -> int:
         """Bytes that the node may use."""
@@ -162,8 +221,3 @@ class Roster(SchedulerPlugin):
 
     def _state(self, name: str) -> Any:
         return (who := self._joined.get(name)) and self._scheduler.workers.get(who.address)
-
-    def wait(self, ready: Callable[[], object], timeout: float) -> None:
-        """Until `ready()`, at most `timeout` seconds; looked at when any node joins or leaves."""
-        with self.changed:
-            self.changed.wait_for(ready, timeout)

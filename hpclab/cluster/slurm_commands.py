@@ -13,7 +13,6 @@ _ALSO_IN = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/slurm/sbin",
 _SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
 # What makes a command that only asks or cancels hide rows: SQUEUE_STATES, SINFO_PARTITION and the like.
 _HIDING = ("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
-_OF_A_SITE = ("SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_", "SCONTROL_", *_HIDING)
 _OVERLOADED = "timed out|Unable to contact|Connection refused|temporarily"
 _LONGEST = 1000  # characters of a program's own words
 
@@ -52,36 +51,31 @@ def without_job(environment: Mapping[str, str]) -> dict[str, str]:
     A kernel that itself runs inside a job would pass these on, and a nested sbatch or srun would take them
     for its own options.
     """
-    return _without(environment, ("SLURM_", "SLURMD_"), _SETTINGS)
+    kept = {name: environment[name] for name in _SETTINGS if name in environment}
+    return _without(environment, "SLURM_", "SLURMD_") | kept
 
 
 def hiding_nothing(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` without the variables by which squeue, sinfo, sacct and scancel leave jobs out."""
-    return _without(environment, _HIDING)
+    return _without(environment, *_HIDING)
 
 
 def without_site(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without any variable of Slurm's commands.
+    """`environment` without any variable of Slurm's commands, as a module of the site sets them.
 
-    A site's module sets SBATCH_PARTITION and the like for the site's Slurm; one of our own would send every
-    script to a partition that no line of it names.
+    One Slurm of our own would send every script to a partition that no line of it names.
     """
-    return _without(environment, _OF_A_SITE)
+    return _without(environment, "SLURM_", "SLURMD_", "SBATCH_", "SALLOC_", "SRUN_", "SCONTROL_", *_HIDING)
 
 
-def _without(
-    environment: Mapping[str, str], begins: tuple[str, ...], kept: tuple[str, ...] = ()
-) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith(begins) or name in kept}
+def _without(environment: Mapping[str, str], *begins: str) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(begins)}
 
 
 def run(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    timeout: float = 10.0,
-    attempts: int = 1,
+    arguments: Sequence[str], environment: Mapping[str, str], timeout: float = 10.0, attempts: int = 1,
     text: str | None = None,
-) -> str:
+) -> str:  # fmt: skip
     """What the command prints; `text` goes to its standard input.
 
     A command that does not answer within `timeout` seconds, or whose controller does not, is ended and tried

@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING
 
 from tornado.ioloop import PeriodicCallback
 
-from hpclab.cluster import watch
-from hpclab.cluster.activity import GIVING_WAY
 from hpclab.cluster.errors import JoinError, PoolError
-from hpclab.cluster.notes import Note, Notes
-from hpclab.cluster.slurm.records import Job
+from hpclab.cluster.notes import Notes
 from hpclab.cluster.slurm_commands import SlurmError
-from hpclab.cluster.watch import CheckCancelled
+from hpclab.cluster.watch import GIVING_WAY
 
 if TYPE_CHECKING:
     from hpclab.cluster.nodes import Nodes
-    from hpclab.cluster.slurm import Slurm
+    from hpclab.cluster.slurm import Job, Slurm
 
 EVERY = 1.0  # seconds between two checks whether another pool waits
 QUEUE = 10.0  # and whether a job does
@@ -46,6 +43,20 @@ def gives_way(notes: Notes) -> bool:
     """Whether another pool waits and this one is the first to give way."""
     before = time.monotonic() - WAITS
     return is_first(notes) and any(note.wants and note.waits_since < before for note in notes.others())
+
+
+def holders(notes: Notes) -> str:
+    """Which other pools hold the nodes, in a sentence."""
+    held = [note for note in notes.others() if note.nodes]
+    count = sum(note.nodes for note in held)
+    are = f"{count} node{' is' if count == 1 else 's are'} held by other pools of yours"
+    return f"{are}: {'; '.join(map(str, held))}." if held else "Other pools of yours wait before it."
+
+
+def _waits_for_nodes(job: Job, before: float) -> bool:
+    """Whether a job that is no pool's has waited for nodes since `before`."""
+    pending = job.state == "PENDING" and job.reason in ("Resources", "Priority")
+    return pending and not job.name.startswith("hpclab-") and (job.submitted or before) <= before
 
 
 class Turns:
@@ -73,58 +84,57 @@ class Turns:
         now = time.monotonic()
         if not self.nodes.backend.on_local_slurm or now < self._asked + QUEUE or not is_first(self.notes):
             return False
-        self._asked, before, jobs = now, time.time() - WAITS, list[Job]()
-        with suppress(SlurmError):
-            jobs = await asyncio.to_thread(self.slurm.queue)
-        return any(
-            job.state == "PENDING" and job.reason in ("Resources", "Priority") and not _is_a_pools(job)
-            and (job.submitted or before) <= before for job in jobs
-        )  # fmt: skip
+        self._asked, before = now, time.time() - WAITS
+        try:
+            return any(_waits_for_nodes(job, before) for job in await asyncio.to_thread(self.slurm.queue))
+        except SlurmError:
+            return False
 
     @contextmanager
-    def taken(self, need: int, check_cancelled: CheckCancelled) -> Iterator[None]:
+    def taken(self, need: int) -> Iterator[None]:
         """In it this pool may ask for `need` more nodes; JoinError says who holds them, where it may not."""
         try:
             if need > 0:
                 self.notes.say(wants=need, waits_since=time.monotonic(), idle_since=None)
-                self._wait(need, check_cancelled)
+                self._wait(need)
             yield
         finally:
             self.notes.say(wants=0, nodes=len(self.nodes.roster.here()))
 
-    def _wait(self, need: int, check_cancelled: CheckCancelled) -> None:
-        limit, begin, told = self.nodes.request.join_timeout, time.monotonic(), False
+    def _wait(self, need: int) -> None:
+        limit, tells = self.nodes.request.join_timeout, time.monotonic() + WAITS
         line: set[str] | None = None
 
         def moved_or_mine() -> str:
-            nonlocal line, told
+            nonlocal line, tells
             others = self.notes.others()
-            ahead = [note for note in others if note.wants and note.waits_since < self.notes.own.waits_since]
-            before, line = line, {note.pool for note in ahead}
-            if before is not None and line != before:
+            since = self.notes.own.waits_since
+            ahead = {note.pool for note in others if note.wants and note.waits_since < since}
+            moved, line = line not in (None, ahead), ahead
+            if moved:
                 return "moved"  # as long as the line moves, the limit begins again
             held = any(note.nodes for note in others)
-            if not self.one_asks or (not ahead and (not held or self._fits(need, check_cancelled))):
+            if not self.one_asks or (not ahead and (not held or self._fits(need))):
                 return "mine"
-            if not told and time.monotonic() > begin + WAITS:
-                told = True
-                gives = f"Pools give way when they are idle for {IDLE:g} s."
-                print(f"Waiting for {need} nodes of hpclab's own Slurm. {_shown(others)} {gives}", flush=True)
+            if time.monotonic() > tells:
+                tells = float("inf")
+                waits = f"Waiting for {need} nodes of hpclab's own Slurm. {holders(self.notes)}"
+                print(f"{waits} Pools give way when they are idle for {IDLE:g} s.", flush=True)
             return ""
 
         def late() -> JoinError:
             return JoinError(
-                f"{need} nodes were not free within {limit:g} s. {_shown(self.notes.others())} close() the "
+                f"{need} nodes were not free within {limit:g} s. {holders(self.notes)} close() the "
                 "pools you no longer need, or restart the kernels that hold them."
             )
 
-        while watch.until(moved_or_mine, check_cancelled, limit, late) == "moved":
+        while self.nodes.activity.until(moved_or_mine, limit, late) == "moved":
             pass
 
-    def _fits(self, need: int, check_cancelled: CheckCancelled) -> bool:
+    def _fits(self, need: int) -> bool:
         """Whether so many nodes are free, or more are asked for than there are: Slurm will say so."""
-        late = SlurmError("Slurm did not say which nodes are free.")
-        nodes = watch.call(check_cancelled, 60.0, late, self.slurm.nodes)
+        late = lambda: SlurmError("Slurm did not say which nodes are free.")  # noqa: E731
+        nodes = self.nodes.activity.call(60.0, late, self.slurm.nodes)
         up = [node for node in nodes if node.state in ("idle", "mixed", "allocated")]
         cores = self.nodes.request.cores_per_node
         free, most = sum(node.idle // cores for node in up), sum(node.cores // cores for node in up)
@@ -134,17 +144,6 @@ class Turns:
         self._checking.stop()
 
     def close(self) -> None:
-        """CheckCancelled around no more."""
+        """Look around no more."""
         with suppress(PoolError):
-            self.nodes.loop.run(self._stop(), lambda: None, limit=5.0)
-
-
-def _is_a_pools(job: Job) -> bool:
-    return job.name.startswith("hpclab-")
-
-
-def _shown(others: list[Note]) -> str:
-    holders = [note for note in others if note.nodes]
-    held = sum(note.nodes for note in holders)
-    are = f"{held} node{' is' if held == 1 else 's are'} held by other pools of yours"
-    return f"{are}: {'; '.join(map(str, holders))}." if holders else "Other pools of yours wait before it."
+            self.nodes.loop.run(self._stop(), limit=5.0)

@@ -1,27 +1,30 @@
-"""Every wait of a pool ends at `cancel()` and at a limit.
+"""What a pool does, one thing at a time; every wait of it ends at `cancel()` and at a limit.
 
 Seconds in which this process was suspended itself are not counted.
 """
 
 import asyncio
+import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent import futures
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import distributed.batched
 from distributed import Client
 from tornado.ioloop import IOLoop
 
-from hpclab.cluster.errors import PoolError
+from hpclab.cluster.errors import Cancelled, PoolBusy, PoolClosed, PoolError
 
 T = TypeVar("T")
-CheckCancelled = Callable[[], None]
 Progress = Callable[[int, int], None]
-Pause = Callable[[float], object]
-Late = BaseException | Callable[[], BaseException]
+Late = Callable[[], BaseException]
 
+GIVING_WAY = "giving its nodes to another pool"
+CLOSE = 10.0  # seconds that close() waits for what the pool is doing to end
 TICK = 0.1  # seconds between two checks
 ANSWER = 10.0  # seconds in which a worker answers a question, or is taken not to
 _AWAKE = 1.0  # more than this from one check to the next, and this process was suspended meanwhile
@@ -36,56 +39,109 @@ def use_monotonic_clock() -> None:
     distributed.batched.time = lambda: IOLoop.current().time()
 
 
-def until(
-    ready: Callable[[], T], check_cancelled: CheckCancelled, limit: float, late: Late,
-    pause: Pause = time.sleep, starved: Callable[[], float] = lambda: 0.0,
-) -> T:  # fmt: skip
-    """What `ready()` returns once that is true; raises `late` after `limit` s.
+class Activity:
+    """`doing`: what is under way, or empty; `idle_since`: when the last of it ended (monotonic clock)."""
 
-    `pause(seconds)` waits for the next check, or less long where something happens. `starved()` are seconds
-    so far that do not count, because what is waited for had no core; up to nine times the limit.
-    """
-    waited, before = 0.0, time.monotonic()
-    while True:
-        check_cancelled()
-        if found := ready():
-            return found
-        if waited > limit and waited - min(9 * limit, starved()) > limit:
-            raise late if isinstance(late, BaseException) else late()
-        pause(min(TICK, limit))
-        waited += min(_AWAKE, (now := time.monotonic()) - before)
-        before = now
+    def __init__(self) -> None:
+        self.doing, self.idle_since = "", time.monotonic()
+        self._busy, self._cancelled, self._closing = threading.Lock(), False, False
+        self._thread, self._process, self._cleaning = 0, os.getpid(), threading.local()
 
+    def is_own(self) -> bool:
+        """Whether this is the process that the pool was made in, and no forked child."""
+        return os.getpid() == self._process
 
-def outcome(future: Future[T], check_cancelled: CheckCancelled, limit: float, late: Late) -> T:
-    """The result of what runs elsewhere; what comes after the limit or a cancel is dropped."""
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    until(done.is_set, check_cancelled, limit, late, done.wait)
-    return future.result()
-
-
-def call(
-    check_cancelled: CheckCancelled, limit: float, late: Late, function: Callable[..., T], *args: Any
-) -> T:
-    """`function(*args)`, which may wait for other programs, in a thread that is left to itself afterwards."""
-    future: Future[T] = Future()
-
-    def work() -> None:
+    @contextmanager
+    def one_thing(self, what: str) -> Iterator[None]:
+        """Do `what`; PoolBusy while something else is under way."""
+        if not self.is_own():
+            raise PoolError(
+                f"This pool belongs to process {self._process}, and this is a forked child of it, which "
+                "cannot use its nodes: make a pool here, or use the pool before the fork."
+            )
+        if self._closing:
+            raise PoolClosed("This pool has been closed; make a new one with Pool(nodes=...).")
+        if not self._busy.acquire(timeout=CLOSE if self.doing == GIVING_WAY else 0.001):
+            raise PoolBusy(f"The pool is busy with {self.doing}: wait for it, or end it with pool.cancel().")
         try:
-            future.set_result(function(*args))
-        except BaseException as error:
-            future.set_exception(error)
+            self.doing, self._thread, self._cancelled = what, threading.get_ident(), False
+            yield
+        finally:
+            self.doing, self._thread, self.idle_since = "", 0, time.monotonic()
+            self._busy.release()
 
-    threading.Thread(target=work, daemon=True, name="hpclab-call").start()
-    return outcome(future, check_cancelled, limit, late)
+    def cancel(self) -> None:
+        """Ask what is under way to end."""
+        self._cancelled = self._busy.locked()
+
+    def end(self) -> None:
+        """No more: what is under way raises PoolClosed, and has let go of the nodes when this returns."""
+        self._closing = True
+        if self._thread != threading.get_ident() and self._busy.acquire(timeout=CLOSE):
+            self._busy.release()
+
+    @contextmanager
+    def cleaning_up(self) -> Iterator[None]:
+        """In it this thread's waits end at their limits only."""
+        self._cleaning.up = True
+        try:
+            yield
+        finally:
+            self._cleaning.up = False
+
+    def check_cancelled(self) -> None:
+        """Raise where a cancel or a close was asked for."""
+        if getattr(self._cleaning, "up", False):
+            return
+        if self._closing:
+            raise PoolClosed(f"The pool was closed while {self.doing} was under way.")
+        if self._cancelled:
+            raise Cancelled(f"{self.doing} was cancelled; the nodes are still there.")
+
+    def until(
+        self, ready: Callable[[], T], limit: float, late: Late,
+        pause: Callable[[float], object] = time.sleep, starved: Callable[[], float] = lambda: 0.0,
+    ) -> T:  # fmt: skip
+        """What `ready()` returns once that is true; raises `late()` after `limit` s.
+
+        `pause(seconds)` waits for the next check, or less long where something happens. `starved()` are
+        seconds so far that do not count, as what is waited for had no core; up to nine times the limit.
+        """
+        waited, before = 0.0, time.monotonic()
+        while True:
+            self.check_cancelled()
+            if found := ready():
+                return found
+            if waited > limit and waited - min(9 * limit, starved()) > limit:
+                raise late()
+            pause(min(TICK, limit))
+            waited += min(_AWAKE, (now := time.monotonic()) - before)
+            before = now
+
+    def outcome(self, future: Future[T], limit: float, late: Late) -> T:
+        """The result of what runs elsewhere; what comes after the limit or a cancel is dropped."""
+        self.until(future.done, limit, late, lambda seconds: futures.wait([future], seconds))
+        return future.result()
+
+    def call(self, limit: float, late: Late, function: Callable[..., T], *args: Any) -> T:
+        """`function(*args)`, which may wait for other programs, in a thread that is left to itself after."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(function(*args))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, daemon=True, name="hpclab-call").start()
+        return self.outcome(future, limit, late)
 
 
 class Loop:
     """Dask's event loop in this process, where its client and scheduler live, and questions to workers."""
 
-    def __init__(self, client: Client):
-        self.client = client
+    def __init__(self, client: Client, activity: Activity):
+        self.client, self.activity = client, activity
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run on the loop; PoolError where it has ended."""
@@ -95,28 +151,24 @@ class Loop:
             coroutine.close()
             raise PoolError("Dask's scheduler in this process has ended.") from None
 
-    def run(
-        self, coroutine: Coroutine[Any, Any, T], check_cancelled: CheckCancelled, limit: float = 30.0,
-        what: str = "",
-    ) -> T:  # fmt: skip
+    def run(self, coroutine: Coroutine[Any, Any, T], limit: float = 30.0, what: str = "") -> T:
         """Run on the loop, and wait for the result."""
-        late = PoolError(f"Dask's scheduler in this process did not answer within {limit:g} s{what}.")
-        return outcome(self.start(coroutine), check_cancelled, limit, late)
+        late = f"Dask's scheduler in this process did not answer within {limit:g} s{what}."
+        return self.activity.outcome(self.start(coroutine), limit, lambda: PoolError(late))
 
     def ask(
-        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any,
-        check_cancelled: CheckCancelled, limit: float = ANSWER,
-    ) -> dict[str, Any]:  # fmt: skip
+        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float = ANSWER
+    ) -> dict[str, Any]:
         """What each worker answers, by address, or the exception; TimeoutError of those that say nothing.
 
         Each is asked by itself, so that one that is stopped keeps back no other's answer.
         """
         future = self.start(self.answers(addresses, function, *args, limit=limit))
-        late = PoolError("The workers' answers were not collected.")
-        return outcome(future, check_cancelled, 2 * limit, late)
+        late = lambda: PoolError("The workers' answers were not collected.")  # noqa: E731
+        return self.activity.outcome(future, 2 * limit, late)
 
     async def answers(
-        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float = ANSWER
+        self, addresses: Iterable[str], function: Callable[..., Any], *args: Any, limit: float
     ) -> dict[str, Any]:
         """`ask`, on the loop itself."""
 

@@ -1,9 +1,9 @@
 """Cleans up after a notebook that was killed outright; a program of its own, of the standard library only.
 
 A killed process runs no exit handler, so a pool keeps this beside it: in a session of its own, at the far
-end of a pipe. What is to be ended and removed is told down the pipe as a JSON object per line; when the pipe
-closes without a last word, the notebook has died and everything told is ended and removed. What tasks left
-running is ended in both cases.
+end of a pipe. What is to be ended and removed comes down the pipe as a JSON object per line; when the pipe
+closes without a last word, the notebook has died and everything registered is ended and removed. What tasks
+left running is ended in both cases.
 
     {"watch": pid, "since": start}    a process of this machine, known by its start time
     {"mark": name}    the pool's name, which processes of its tasks on this machine have in their environment
@@ -18,15 +18,85 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
+import hpclab
 from hpclab.cluster import slurm_commands
 from hpclab.cluster.host import processes
 
 MARK = "HPCLAB_POOL"  # in the environment of every worker and what it starts
 DEADLINE = 120.0  # how long to go on trying to cancel jobs, in seconds
+FULL = 5.0  # seconds to wait for room in the pipe of a watchdog that does not read
+
+
+class Guard:
+    """The notebook's end of the pipe: what to end and remove should this process die without closing `name`.
+
+    A watchdog that is killed is replaced, and hears everything again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._lock, self._registered, self._over = threading.Lock(), list[bytes](), False
+        self._process = self._start()
+        self.register(mark=name)
+        threading.Thread(target=self._keep, daemon=True, name="hpclab-guard").start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-S", "-m", __name__, str(os.getpid())], cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(Path(hpclab.__file__).parents[1])}, start_new_session=True,
+        )  # fmt: skip
+
+    def _keep(self) -> None:
+        began = time.monotonic()
+        while True:
+            self._process.wait()
+            with self._lock:
+                if self._over or time.monotonic() < began + 1.0:  # one that cannot live is not tried for ever
+                    return
+                began = time.monotonic()
+                with suppress(OSError):
+                    self._process = self._start()
+                    self._write(b"".join(self._registered))
+
+    def register(self, **message: object) -> None:
+        """What to end or remove, in the words of this module."""
+        line = json.dumps(message).encode() + b"\n"
+        with self._lock:
+            self._registered.append(line)
+            self._write(line)
+
+    def dismiss(self) -> None:
+        """The pool has cleaned up itself; what its tasks left running is still ended."""
+        self.register(done=True)
+        self.abandon()
+        with suppress(OSError):
+            self._process.send_signal(signal.SIGCONT)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def abandon(self) -> None:
+        """Leave everything registered to the watchdog, as if this process had died."""
+        with self._lock, suppress(OSError):
+            self._over = True
+            self._process.stdin.close()  # type: ignore[union-attr]
+
+    def _write(self, text: bytes) -> None:
+        with suppress(OSError, ValueError):
+            pipe: Any = self._process.stdin
+            if select.select([], [pipe], [], FULL)[1]:
+                pipe.write(text)
+                pipe.flush()
 
 
 def end_process(pid: int, since: str) -> None:
@@ -63,22 +133,6 @@ def _call(command: list[str], environment: dict[str, str]) -> str | None:
     return None
 
 
-def listen(parent: int) -> list[dict]:
-    """What was told, once the notebook is gone; the last is `done` if it said goodbye."""
-    told: list[dict] = []
-    buffer = b""
-    while not told or "done" not in told[-1]:
-        ready, _, _ = select.select([0], [], [], 1.0)
-        if ready:
-            if not (chunk := os.read(0, 65536)):
-                break
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            told += map(json.loads, lines)
-        elif os.getppid() != parent:  # a process forked from the notebook may hold the pipe open
-            break
-    return told
-
-
 def remove(path: str) -> None:
     for _ in range(20):  # a worker that is just ending may still write into it
         shutil.rmtree(path, ignore_errors=True)
@@ -89,14 +143,30 @@ def remove(path: str) -> None:
         time.sleep(0.5)
 
 
+def listen(parent: int) -> list[dict]:
+    """All that was registered, once the notebook is gone; the last is `done` if it said goodbye."""
+    heard: list[dict] = []
+    buffer = b""
+    while not heard or "done" not in heard[-1]:
+        ready, _, _ = select.select([0], [], [], 1.0)
+        if ready:
+            if not (chunk := os.read(0, 65536)):
+                break
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            heard += map(json.loads, lines)
+        elif os.getppid() != parent:  # a process forked from the notebook may hold the pipe open
+            break
+    return heard
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    told = listen(int(sys.argv[1]))
-    closed = any("done" in one for one in told)
+    heard = listen(int(sys.argv[1]))
+    closed = any("done" in one for one in heard)
     deeds = {"watch": end_process, "jobs": cancel_jobs, "mark": end_marked, "remove": remove}
     for kind, deed in deeds.items():
-        for one in told:
+        for one in heard:
             if kind in one and (kind == "mark" or not closed):
                 deed(*one.values())  # type: ignore[operator]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from hpclab import checks, corpus
-from hpclab.cluster.maps import timeline
+from hpclab.cluster.maps import tasks
 from hpclab.cluster.pool import Pool
 from hpclab.corpus.files import SMALLEST_LIMIT
 from hpclab.experiments import laws, replay
@@ -111,7 +111,7 @@ class ScaleOut(Experiment):
                         f"{expected.fingerprint[:12]}: the nodes have another version of tokenizers. "
                         "Start them from the same environment as the notebook."
                     )
-                whole = timeline.joined(waited, run) if repeat == 0 else run
+                whole = tasks.joined(waited, run) if repeat == 0 else run
                 yield self._results(where, count, repeat, run, whole, sample, condition)
 
     def fit(self, results: Sequence[Result]) -> Calibration:

@@ -68,14 +68,10 @@ def test_what_joined_is_used_and_else_this_machine_and_why_is_said(site, capsys,
     assert str(error) in capsys.readouterr().out
 
 
-def test_an_interrupt_leaves_no_pool(site):
+def test_an_interrupt_leaves_no_pool_and_a_wrong_argument_is_no_site(site):
     site(0, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         for_ranks.pool_for(4)
     assert Site.closed == 1
-
-
-def test_a_wrong_argument_is_no_site(site):
-    site(4)
     with pytest.raises(ValueError, match="ranks"):
         for_ranks.pool_for(ranks=1.5)

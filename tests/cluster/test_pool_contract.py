@@ -36,10 +36,9 @@ def pool(request):
 @pytest.fixture(autouse=True)
 def _two_nodes(request):
     """Every test begins with two nodes, whatever the one before did."""
-    if "pool" in request.fixturenames:
-        pool = request.getfixturevalue("pool")
-        if pool.nodes != 2:
-            pool.scale(2)
+    pool = request.getfixturevalue("pool")
+    if pool.nodes != 2:
+        pool.scale(2)
 
 
 def square(number):
@@ -50,14 +49,16 @@ def spin(seconds):
     begin = time.thread_time()
     while time.thread_time() - begin < seconds:
         pass
-    return os.getpid()
+
+
+def pids(pool):
+    return {worker.pid for worker in pool.workers()}
 
 
 def test_it_has_the_nodes_it_was_asked_for_and_shows_them(pool):
     workers = pool.workers()
-    assert pool.nodes == 2
+    assert pool.nodes == len(pids(pool)) == 2
     assert [worker.rank for worker in workers] == [0, 1]
-    assert len({worker.pid for worker in workers}) == 2
     for worker in workers:
         assert worker.submitted - 0.05 <= worker.started <= worker.joined <= time.monotonic()
     assert "distributed.cli.dask_worker" in pool.job_script()
@@ -68,16 +69,27 @@ def test_it_has_the_nodes_it_was_asked_for_and_shows_them(pool):
     assert ("--no-requeue" in pool.job_script()) == (pool.backend == "slurm")
 
 
-def test_nodes_leave_their_core_to_the_task(pool):
-    def of_the_worker(_):
+def test_a_task_has_the_nodes_core_and_one_thread(pool):
+    def multiply(size):
         import sys
 
         import distributed
+        import numpy
+        import torch
 
+        matrix, tensor = numpy.ones((size, size)), torch.ones(size, size)
+        for _ in range(4):
+            matrix @ matrix
+            tensor @ tensor
         callbacks = distributed.get_worker().periodic_callbacks
-        return {name: one.callback_time for name, one in callbacks.items()}, sys.getswitchinterval()
+        every = {name: callback.callback_time for name, callback in callbacks.items()}
+        return torch.get_num_threads(), every, sys.getswitchinterval()
 
-    ((callbacks, switch),) = pool.map(of_the_worker, [0])
+    pool.map(multiply, [10, 10])  # imports torch
+    ((threads, callbacks, switch),) = pool.map(multiply, [700])
+    (record,) = pool.tasks
+    assert threads == 1
+    assert record.cpu <= record.wall * 1.1 + 0.02
     assert not [name for name in callbacks if name.startswith("profile")]
     assert min(callbacks.values()) >= 100  # ms
     assert switch < 0.001
@@ -101,33 +113,15 @@ def test_functions_and_classes_of_a_notebook_cell_work(pool):
         "offset = 40\n",
         cell,
     )
-    moved = pool.map(cell["shift"], [cell["Point"](2)])
-    assert moved[0].x == 42
+    assert pool.map(cell["shift"], [cell["Point"](2)])[0].x == 42
     assert pool.run(lambda point: cell["shift"](point).x, cell["Point"](1)) == [41, 41]
-
-
-def test_one_thread_a_task_by_cpu_time_against_wall_time(pool):
-    def multiply(size):
-        import numpy
-        import torch
-
-        matrix, tensor = numpy.ones((size, size)), torch.ones(size, size)
-        for _ in range(4):
-            matrix @ matrix
-            tensor @ tensor
-        return torch.get_num_threads()
-
-    pool.map(multiply, [10, 10])  # imports torch
-    assert pool.map(multiply, [700]) == [1]
-    (record,) = pool.tasks
-    assert record.cpu <= record.wall * 1.1 + 0.02
 
 
 def test_records_and_bars_say_where_the_time_went(pool):
     def read_and_spin(seconds):
         with trace.record("input", bytes=7):
             time.sleep(0.1)
-        return spin(seconds)
+        spin(seconds)
 
     pool.scale(1)
     pool.scale(2)
@@ -148,21 +142,19 @@ def test_records_and_bars_say_where_the_time_went(pool):
 
 
 def test_an_exception_of_a_task_is_raised_as_it_was(pool):
-    def divide(number):
-        return 1 // number
-
     with pytest.raises(ZeroDivisionError) as raised:
-        pool.map(divide, [1, 2, 0, 3])
+        pool.map(lambda number: 1 // number, [1, 2, 0, 3])
     assert any("item 2, 0" in note for note in raised.value.__notes__)
     assert pool.map(square, [3]) == [9]
 
 
-def cancel_once(begins, pool, task, items, meanwhile=lambda: None):
-    """A map in a thread; once it has begun `meanwhile`, and a cancel, which it must hear."""
+def cancel_once(begins, pool, task, items):
+    """A map in a thread; once it has begun no other thing is done, and it must hear a cancel."""
     with ThreadPoolExecutor(1) as thread:
         mapped = thread.submit(pool.map, task, items)
         until(begins, "the tasks have begun")
-        meanwhile()
+        with pytest.raises(PoolBusy, match="busy with map"):
+            pool.map(square, [1])
         pool.cancel()
         with pytest.raises(Cancelled):
             mapped.result(120)
@@ -173,15 +165,10 @@ def test_it_does_one_thing_at_a_time_and_can_be_cancelled(pool, tmp_path):
         pathlib.Path(folder, str(os.getpid())).touch()
         spin(300.0)
 
-    def do_another():
-        with pytest.raises(PoolBusy, match="busy with map"):
-            pool.map(square, [1])
-
-    pids = {worker.pid for worker in pool.workers()}
-    begins = lambda: len(list(tmp_path.iterdir())) == 2  # noqa: E731
-    cancel_once(begins, pool, spin_from_now, [str(tmp_path)] * 4, do_another)
+    before = pids(pool)
+    cancel_once(lambda: len(list(tmp_path.iterdir())) == 2, pool, spin_from_now, [str(tmp_path)] * 4)
     assert pool.map(square, [5]) == [25]
-    assert {worker.pid for worker in pool.workers()} == pids  # the nodes are the same
+    assert pids(pool) == before  # the nodes are the same
 
 
 def test_a_task_that_cannot_be_stopped_loses_its_node(pool, tmp_path):
@@ -189,11 +176,11 @@ def test_a_task_that_cannot_be_stopped_loses_its_node(pool, tmp_path):
         pathlib.Path(file).touch()
         time.sleep(300.0)  # one call into C: no exception can reach it
 
-    before = {worker.pid for worker in pool.workers()}
+    before = pids(pool)
     cancel_once((tmp_path / "asleep").exists, pool, sleep_from_now, [str(tmp_path / "asleep")])
     pool.scale(2)
     assert pool.map(square, [6]) == [36]
-    assert len({worker.pid for worker in pool.workers()} & before) == 1
+    assert len(pids(pool) & before) == 1
 
 
 def test_a_lost_node_is_replaced_and_the_loss_shown(pool, tmp_path):
@@ -202,17 +189,15 @@ def test_a_lost_node_is_replaced_and_the_loss_shown(pool, tmp_path):
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
-            time.sleep(0.05)
-            return os.getpid()
+            return time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    before = {worker.pid for worker in pool.workers()}
+    before = pids(pool)
     with pytest.warns(NodeLost, match="was lost"):
-        pids = pool.map(once, [str(tmp_path / "lost")] * 25)
-    assert len(pids) == 25
+        assert pool.map(once, [str(tmp_path / "lost")] * 25) == [None] * 25
     pool.scale(2)
     assert pool.nodes == 2
-    assert len({worker.pid for worker in pool.workers()} - before) == 1
+    assert len(pids(pool) - before) == 1
     assert {record.rank for record in pool.tasks} <= {0, 1}
 
 

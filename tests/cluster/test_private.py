@@ -30,21 +30,17 @@ def test_a_named_path_that_no_daemon_can_use_is_refused_and_none_taken_instead(
     assert not list(place.iterdir())
 
 
-def test_a_home_that_a_sites_pool_cannot_use_is_named_with_the_way_out(place: Path, monkeypatch) -> None:
+def test_a_sites_pool_has_a_place_in_a_home_of_any_name_or_the_way_out_is_told(place: Path, monkeypatch):
     monkeypatch.delenv("HPCLAB_STATE_DIR", raising=False)
+    for home in ("ada@uni naïve 日本", "p%u it's x$HOME`id`;(y)"):
+        monkeypatch.setenv("HOME", str(place / home))
+        made = private_directory("pool", shared=True)
+        assert made.parent == place / home / ".hpclab"
+        assert stat.S_IMODE(made.stat().st_mode) == stat.S_IMODE(made.parent.stat().st_mode) == 0o700
     for home, why in ((place / 'a"b', "sbatch cannot take"), (Path("/proc"), "No such file")):
         monkeypatch.setenv("HOME", str(home))
         with pytest.raises(OSError, match=rf"{home}/.hpclab cannot be used: .*{why}.*Set HPCLAB_STATE_DIR"):
             private_directory("pool", shared=True)
-
-
-@pytest.mark.parametrize("home", ["ada@uni naïve 日本", "p%u it's x$HOME`id`;(y)"])
-def test_a_home_of_any_name_has_a_place_for_a_sites_pool(place: Path, home: str, monkeypatch):
-    monkeypatch.delenv("HPCLAB_STATE_DIR", raising=False)
-    monkeypatch.setenv("HOME", str(place / home))
-    made = private_directory("pool", shared=True)
-    assert made.parent == place / home / ".hpclab"
-    assert stat.S_IMODE(made.stat().st_mode) == stat.S_IMODE(made.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(
@@ -94,14 +90,11 @@ def test_one_at_a_time_and_nothing_left(place: Path) -> None:
             done.result()
     assert worst == 1
     assert list(place.iterdir()) == []
+    with private.lock(directory), pytest.raises(TimeoutError, match="try again"):
+        private.lock(directory, patience=0.1).__enter__()
 
 
-def test_a_lock_held_too_long_is_told(place: Path) -> None:
-    with private.lock(place / "work"), pytest.raises(TimeoutError, match="try again"):
-        private.lock(place / "work", patience=0.1).__enter__()
-
-
-def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it() -> None:
+def test_a_port_that_is_kept_is_for_a_daemon_of_ours_only_and_one_in_use_not_taken(monkeypatch) -> None:
     kept = ReservedPorts.reserve(3)
     with socket.socket() as daemon, socket.socket() as other:
         daemon.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,15 +105,8 @@ def test_a_daemon_may_listen_on_a_port_that_is_kept_and_nobody_else_can_keep_it(
                 other.bind(("127.0.0.1", number))
         kept.release()
         other.bind(("127.0.0.1", kept.numbers[1]))
-
-
-def test_a_port_in_use_by_a_stranger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as stranger:
-        free = ReservedPorts.reserve(3)
-        free.release()
-        stranger.bind(("127.0.0.1", free.numbers[1]))
-        stranger.listen()
-        monkeypatch.setattr(ports, "_FIRST", free.numbers[0])
-        monkeypatch.setattr(ports, "_LAST", free.numbers[0] + 1)
+        other.listen()
+        monkeypatch.setattr(ports, "_FIRST", kept.numbers[0])
+        monkeypatch.setattr(ports, "_LAST", kept.numbers[0] + 1)
         with pytest.raises(OSError, match=r"No 3 neighbouring TCP ports .* other programs .* taken them"):
             ReservedPorts.reserve(3)

@@ -72,7 +72,7 @@ def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
     held = Notes("hpclab-d", "local", Dashboard(4714, "secret"))
     held.say(nodes=3, idle_since=None)
     notes[0].say(nodes=1, idle_since=time.monotonic() - 7)
-    said = turns._shown(notes[1].others())
+    said = turns.holders(notes[1])
     assert said.startswith("4 nodes are held by other pools of yours: ")
     assert f"3 by 05_scale_out.ipynb (process {os.getpid()}, at work)" in said
     assert f"1 by pool hpclab-a (process {os.getpid()}, idle for 7 s)" in said
@@ -80,31 +80,21 @@ def test_who_holds_the_nodes_is_said_by_notebook(notes, monkeypatch):
 
 @pytest.mark.slurm
 @pytest.mark.slow
-def test_an_idle_pool_gives_way_to_a_job_of_sbatch(local_slurm, client, monkeypatch, tmp_path):
-    monkeypatch.setattr(turns, "IDLE", 0.5)
-    monkeypatch.setattr(turns, "WAITS", 0.2)
-    monkeypatch.setattr(turns, "QUEUE", 0.5)
+def test_an_idle_pool_gives_way_to_a_pool_and_to_a_job_and_asks_again(client, monkeypatch, tmp_path):
+    for name, seconds in (("IDLE", 0.5), ("WAITS", 0.2), ("QUEUE", 0.5)):
+        monkeypatch.setattr(turns, name, seconds)
     (script := tmp_path / "job.sh").write_text("#!/bin/sh\nsleep 2\n")
-    with Pool(4, backend="slurm") as pool:
-        job = client.submit(script, "--output=/dev/null")
-        assert client.wait(job, 60).state == "COMPLETED"
-        with pytest.warns(NodeLost, match="or job of yours"):
-            assert pool.map(abs, [-2]) == [2]
-
-
-@pytest.mark.slurm
-@pytest.mark.slow
-def test_an_idle_pool_gives_way_and_asks_again(local_slurm, monkeypatch):
-    monkeypatch.setattr(turns, "IDLE", 0.5)
-    monkeypatch.setattr(turns, "WAITS", 0.2)
-    with Pool(3, backend="slurm") as first:
+    with Pool(4, backend="slurm") as first:
         assert first.map(abs, [-1]) == [1]
         with Pool(2, backend="slurm") as second:
             assert second.nodes == 2
             assert first.nodes == 0
-        with pytest.warns(NodeLost, match="given to another pool"):
+        with pytest.warns(NodeLost, match="given to another pool or job of yours"):
             assert first.map(abs, [-2]) == [2]
-        assert first.nodes == 3
+        assert first.nodes == 4
+        job = client.submit(script, "--output=/dev/null")
+        assert client.wait(job, 60).state == "COMPLETED"
+        assert first.nodes == 0
 
 
 PROGRAM = """

@@ -23,33 +23,25 @@ def pool():
         yield pool
 
 
-def leave(_):
-    sys.exit("cannot open the data")
+class LeavesWhenUnpacked:
+    def __reduce__(self):
+        return sys.exit, ("no such data",)
 
 
 def interrupt(_):
     raise KeyboardInterrupt
 
 
-class LeavesWhenUnpacked:
-    def __reduce__(self):
-        return sys.exit, ("no such data",)
-
-
-@pytest.mark.parametrize(
-    ("task", "item", "words"),
-    [
-        (leave, 0, r"SystemExit \(cannot open the data\)"),
+def test_leaving_a_task_is_that_items_error(pool):
+    before = [worker.pid for worker in pool.workers()]
+    for task, item, words in (
+        (sys.exit, "cannot open the data", r"SystemExit \(cannot open the data\)"),
         (interrupt, 0, "KeyboardInterrupt"),
         (abs, LeavesWhenUnpacked(), r"SystemExit \(no such data\)"),
-    ],
-    ids=["sys.exit", "interrupt", "item"],
-)
-def test_leaving_a_task_is_that_items_error(pool, task, item, words):
-    before = [worker.pid for worker in pool.workers()]
-    with pytest.raises(TaskExit, match=words) as raised:
-        pool.map(task, [item])
-    assert "item 0" in raised.value.__notes__[0]
+    ):
+        with pytest.raises(TaskExit, match=words) as raised:
+            pool.map(task, [item])
+        assert "item 0" in raised.value.__notes__[0]
     assert pool.map(abs, [-1]) == [1]
     assert [worker.pid for worker in pool.workers()] == before
 
@@ -117,26 +109,6 @@ def test_when_every_node_is_out_of_memory_more_is_asked_for(monkeypatch):
 def test_the_least_memory_is_enough_for_a_small_task():
     with Pool(1, backend="local", memory=LEAST_MEMORY) as pool:
         assert pool.map(abs, range(-3, 0)) == [3, 2, 1]
-
-
-@pytest.mark.soak
-def test_one_of_two_out_of_memory_is_replaced(monkeypatch):
-    monkeypatch.setattr(repairs, "PAUSED", 1.0)
-
-    def fill_one(path):
-        import sys
-
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-            sys.modules["kept_by_the_test"] = b"x" * 200 * 2**20
-        except FileExistsError:
-            pass
-        time.sleep(0.5)
-
-    with Pool(2, backend="local", memory="300 MiB") as pool:
-        path = str(pool._nodes.backend.directory / "once")
-        with pytest.warns(NodeLost, match="its memory was used up"):
-            pool.map(fill_one, [path] * 20)
 
 
 def test_no_node_left_and_none_to_be_had(monkeypatch):

@@ -47,19 +47,15 @@ def executed(algorithm, guilty, deed):
     return buffer.sum().item()
 
 
-@pytest.mark.parametrize(
-    ("guilty", "deed", "words"),
-    [
+def test_in_the_midst_of_a_schedule(pool):
+    for guilty, deed, words in (
         (2, lambda: os.kill(os.getpid(), signal.SIGKILL), "Rank 2 is gone.*SIGKILL"),
         (3, lambda: time.sleep(60), "Rank 3 has not"),
-    ],
-    ids=["killed", "asleep"],
-)
-def test_in_the_midst_of_a_schedule(pool, guilty, deed, words):
-    slow = pytest.warns(SlowRank, match="Rank 3 is slow") if guilty == 3 else nullcontext()
-    with slow, pytest.raises(RankError, match=words) as raised:
-        pool.run(executed, "ring", guilty, deed, timeout=LIMIT)
-    assert raised.value.rank == guilty
+    ):
+        slow = pytest.warns(SlowRank, match="Rank 3 is slow") if guilty == 3 else nullcontext()
+        with slow, pytest.raises(RankError, match=words) as raised:
+            pool.run(executed, "ring", guilty, deed, timeout=LIMIT)
+        assert raised.value.rank == guilty
     assert pool.run(executed, "ring", -1, None) == [1000.0 * RANKS] * RANKS
 
 
@@ -83,33 +79,24 @@ def test_a_rank_that_returns_too_early(pool):
 
 
 def test_sends_that_all_wait_for_each_other_are_told_before_the_limit(pool, capsys):
-    def all_send_first():
+    def exchange(size, first, between):
         import torch
         import torch.distributed as dist
 
         other = dist.get_rank() ^ 1
-        dist.send(torch.ones(4_000_000), other)
-        dist.recv(torch.ones(4_000_000), other)
+        sending = first(torch.ones(size), other)
+        time.sleep(between)
+        dist.recv(torch.ones(size), other)
+        if sending is not None:
+            sending.wait()
 
-    with pytest.raises(RankError, match="in a circle"):
-        pool.run(all_send_first, timeout=LIMIT)
-    with pytest.raises(RankError, match="in a circle"):
-        pool.run(all_send_first, ranks=2, timeout=LIMIT)
+    from torch.distributed import isend, send
+
+    for ranks in (None, 2):
+        with pytest.raises(RankError, match="in a circle"):
+            pool.run(exchange, 4_000_000, send, 0, ranks=ranks, timeout=LIMIT)
+    # Who computes after a small message is in no deadlock.
+    pool.run(exchange, 1, isend, 2, ranks=2, timeout=LIMIT)
     said = [line for line in capsys.readouterr().out.splitlines() if "deadlock" in line]
     assert len(said) == 2  # one of each run
     assert "Rank 0 waits for rank 1 to receive; rank 1 waits for rank 0 to receive." in said[-1]
-
-
-def test_who_computes_after_a_small_message_is_no_deadlock(pool, capsys):
-    def both():
-        import torch
-        import torch.distributed as dist
-
-        other = dist.get_rank() ^ 1
-        sending = dist.isend(torch.ones(1), other)
-        time.sleep(2)
-        dist.recv(torch.ones(1), other)
-        sending.wait()
-
-    pool.run(both, ranks=2, timeout=LIMIT)
-    assert "deadlock" not in capsys.readouterr().out

@@ -48,32 +48,20 @@ def test_seconds_without_a_core_do_not_count_up_to_nine_times_the_limit(starved)
     looks, late = [], JoinError("late")
     ready, pause = lambda: looks.append(1), lambda _: time.sleep(0.1)
     with pytest.raises(JoinError, match="late"):
-        watch.until(ready, lambda: None, 0.2, late, pause, lambda: starved)
+        watch.Activity().until(ready, 0.2, lambda: late, pause, lambda: starved)
     assert (len(looks) > 10) == (starved > 0)
 
 
-def test_a_pool_closed_under_a_map(pool):
+def test_a_pool_closed_under_a_map_or_by_its_own_progress(pool):
+    with Pool(1, backend="local") as other, pytest.raises(PoolClosed):
+        other.map(abs, range(3), progress=lambda done, total: other.close())
     threading.Timer(1.0, pool.close).start()
     with pytest.raises(PoolClosed, match="closed while map was under way"):
         pool.map(time.sleep, [60])
 
 
-def test_a_pool_closed_by_its_own_progress(pool):
-    with pytest.raises(PoolClosed):
-        pool.map(abs, range(3), progress=lambda done, total: pool.close())
-
-
-def test_the_directory_of_the_pool_removed(pool):
-    shutil.rmtree(pool._nodes.backend.directory)
-    assert pool.map(abs, [-1]) == [1]
-    for call in (lambda: pool.scale(2), lambda: pool.run(os.getpid)):
-        with pytest.raises(PoolError, match=r"directory .* was removed"):
-            call()
-
-
-def test_the_working_directory_deleted(pool, tmp_path, monkeypatch):
-    gone = tmp_path / "gone"
-    gone.mkdir()
+def test_the_directory_of_the_pool_or_the_working_directory_removed(pool, tmp_path, monkeypatch):
+    (gone := tmp_path / "gone").mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert pool.map(abs, [-1]) == [1]
@@ -81,6 +69,11 @@ def test_the_working_directory_deleted(pool, tmp_path, monkeypatch):
         pool.scale(2)
     monkeypatch.undo()
     pool.scale(2)
+    shutil.rmtree(pool._nodes.backend.directory)
+    assert pool.map(abs, [-1]) == [1]
+    for call in (lambda: pool.scale(3), lambda: pool.run(os.getpid)):
+        with pytest.raises(PoolError, match=r"directory .* was removed"):
+            call()
 
 
 def test_an_agent_that_cannot_start_says_its_last_words(pool):
@@ -114,21 +107,18 @@ class TestOnSlurm:
         yield
         assert jobs_left(local_slurm.environment) == []
 
-    @pytest.mark.parametrize(
-        ("python", "words"),
-        [
-            ("/no/such/place/bin/python", r"(?s)FAILED.*No such file.*does not exist on the node"),
-            ("/usr/bin/python3", "lacks a package"),
-        ],
-    )
-    def test_another_python_than_the_notebooks(self, monkeypatch, python, words):
+    def test_another_python_than_the_notebooks(self, monkeypatch):
         class System:  # for the watchdog, which is to start
             executable = sys.executable
 
-        monkeypatch.setattr("hpclab.cluster.guard.sys", System())
-        monkeypatch.setattr(sys, "executable", python)
-        with pytest.raises(JoinError, match=words):
-            Pool(1, backend="slurm", join_timeout=120)
+        monkeypatch.setattr("hpclab.cluster.watchdog.sys", System())
+        for python, words in (
+            ("/no/such/place/bin/python", r"(?s)FAILED.*No such file.*does not exist on the node"),
+            ("/usr/bin/python3", "lacks a package"),
+        ):
+            monkeypatch.setattr(sys, "executable", python)
+            with pytest.raises(JoinError, match=words):
+                Pool(1, backend="slurm", join_timeout=120)
 
     def test_more_nodes_than_there_are_wait_with_their_reason_and_the_others_stay(self):
         with Pool(4, backend="slurm") as pool:

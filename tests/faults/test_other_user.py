@@ -37,14 +37,14 @@ def listening(top: int) -> list[tuple[str, int]]:
     return [(each.laddr.ip, each.laddr.port) for each in found if each.status == psutil.CONN_LISTEN]
 
 
-def attack(victim: int, top: int, folders: list[Path], secret: Path, configuration: str = "") -> list[str]:
+def attack(top: int, folders: list[Path], secret: Path, configuration: str = "") -> list[str]:
     """What the other user got from the process `top` and all below it, the folders, and a Slurm of ours."""
     sockets = {each.laddr for process in below(top) for each in process.net_connections("unix")} - {""}
     paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
     paths += [Path(f"/proc/{each.pid}", what) for each in below(top) for what in ("environ", "mem", "fd")]
     assert listening(top)
     known = {
-        "uid": victim, "ports": [port for _, port in listening(top)], "sockets": sorted(sockets),
+        "ports": [port for _, port in listening(top)], "sockets": sorted(sockets),
         "configuration": configuration, "paths": [str(path) for path in paths],
         "secret": secret.read_text().strip(), "secret_file": str(secret),
     }  # fmt: skip
@@ -96,7 +96,7 @@ def test_an_ordinary_users_slurm_is_that_users_alone(place: Path, state_dir: Pat
         pid, directory, job = owner.stdout.readline().split()
         folders = [Path(directory), secret]
         configuration = (Path(directory) / "slurm.conf").read_text()
-        got = attack(victim.pw_uid, int(pid), folders, secret, configuration)
+        got = attack(int(pid), folders, secret, configuration)
         owner.stdin.write("\n")
         owner.stdin.flush()
         assert owner.stdout.readline() == "[('mine', 'RUNNING')]\n"  # and no harm was done either
@@ -115,7 +115,7 @@ def test_a_pool_shows_nothing_to_another_user(local_slurm: LocalSlurm, backend: 
         secret.write_text(str(pool._nodes.backend.directory))  # which stands in Dask's pages
         pool.map(abs, [-1])
         assert {address for address, _ in listening(os.getpid())} == {"127.0.0.1"}
-        assert attack(0, os.getpid(), [local_slurm.directory.parent], secret) == []
+        assert attack(os.getpid(), [local_slurm.directory.parent], secret) == []
 
 
 @pytest.mark.slow
@@ -129,4 +129,4 @@ def test_jupyterlab_with_a_kernel_and_what_they_write_is_its_users_alone(running
     until(lambda: len(listening(running["pid"])) >= 6, "JupyterLab listens, and the kernel on five ports")
     secret = place / "hpclab" / "secret"
     secret.write_text("hpclab/05_scale_out_with_dask.ipynb")
-    assert attack(0, running["pid"], [place / "hpclab", *place.glob(".*")], secret) == []
+    assert attack(running["pid"], [place / "hpclab", *place.glob(".*")], secret) == []

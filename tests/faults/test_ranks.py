@@ -59,8 +59,8 @@ def reduce_rounds(rounds, guilty, deed):
     return dist.get_rank()
 
 
-def check(pool, deed, guilty, match):
-    with pytest.raises(RankError, match=match) as raised:
+def check(pool, deed, guilty, words):
+    with pytest.raises(RankError, match=words) as raised:
         pool.run(reduce_rounds, 10, guilty, deed, timeout=LIMIT)
     assert raised.value.rank == guilty
     until(lambda: only_warm_children(pool), "nothing is left but the next ranks")
@@ -68,31 +68,18 @@ def check(pool, deed, guilty, match):
     return raised.value
 
 
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.parametrize("guilty", [0, 2])
 def test_killed(pool, guilty):
-    check(pool, kill, guilty, "SIGKILL")
+    check(pool, lambda: os.kill(os.getpid(), signal.SIGKILL), guilty, "SIGKILL")
 
 
-@pytest.mark.parametrize(
-    ("deed", "guilty", "words"),
-    [
-        (lambda: os.kill(os.getpid(), signal.SIGSTOP), 0, "stopped"),
-        (lambda: os.kill(os.getpid(), signal.SIGSTOP), 1, "stopped"),
-        (lambda: os._exit(7), 1, "exit status 7"),
-    ],
-)
-def test_stopped_or_left(pool, deed, guilty, words):
-    check(pool, deed, guilty, words)
-
-
-def test_raised(pool):
+def test_stopped_left_or_raised(pool):
     def deed():
         raise KeyError("the gradient of layer 7")
 
+    for guilty in (0, 1):
+        check(pool, lambda: os.kill(os.getpid(), signal.SIGSTOP), guilty, "stopped")
+    check(pool, lambda: os._exit(7), 1, "exit status 7")
     error = check(pool, deed, 1, "layer 7")
     assert "in deed" in str(error)  # the traceback is that of the rank
     assert isinstance(error.__cause__, KeyError)
@@ -118,27 +105,11 @@ def test_a_skipped_collective_names_the_rank_and_all_sequence_numbers(pool):
     assert "rank 0: 2, rank 1: 1, rank 2: 2, rank 3: 2" in str(raised.value)
 
 
-def test_a_rank_that_never_comes_is_named(pool):
-    def loop(guilty):
-        import torch
-        import torch.distributed as dist
-
-        dist.all_reduce(torch.ones(1))
-        while dist.get_rank() == guilty:
-            time.sleep(0.01)
-        dist.all_reduce(torch.ones(1))
-
-    with (
-        pytest.warns(SlowRank, match="Rank 2 is slow"),
-        pytest.raises(RankError, match="has not begun") as raised,
-    ):
-        pool.run(loop, 2, timeout=LIMIT)
-    assert raised.value.rank == 2
-
-
-def test_a_slow_rank_is_named_and_not_ended(pool):
+def test_a_slow_rank_is_named_and_one_that_never_comes_ended(pool):
     with pytest.warns(SlowRank, match="Rank 1 is slow"):
         assert pool.run(reduce_rounds, 4, 1, lambda: time.sleep(3), timeout=8.0) == ALL
+    with pytest.warns(SlowRank, match="Rank 2 is slow"):
+        check(pool, lambda: time.sleep(60), 2, "has not begun")
 
 
 @pytest.mark.parametrize("up", [1, 2], ids=["agent", "worker"])

@@ -153,29 +153,22 @@ def ended(outcome):
     return error or outcome.result()
 
 
+@pytest.mark.parametrize("woken", [False, pytest.param(True, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(("backend", "process", "call"), list(cases()))
-def test_stopped_for_good(backend, process, call, pool):
-    value = ended(during(pool, call, process))
-    if (process, call) in ENDS:
+def test_stopped_for_good_or_woken(backend, process, call, pool, woken):
+    outcome = during(pool, call, process)
+    if woken:
+        time.sleep(2.0)
+        for pid in pool.stopped_by_the_test:
+            with contextlib.suppress(ProcessLookupError):  # an agent of before may be gone already
+                os.kill(pid, signal.SIGCONT)
+    value = ended(outcome)
+    if woken and isinstance(value, SlurmError):  # said at once, without waiting for a daemon to be woken
+        assert "is stopped" in str(value)
+    elif (process, call) in ENDS and not woken:
         kind, words = ENDS[process, call]
         assert isinstance(value, kind), value
         assert re.search(words, str(value)), value
-    else:
-        assert not isinstance(value, BaseException), value
-        assert right(pool, call, value)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(("backend", "process", "call"), list(cases()))
-def test_stopped_and_woken(backend, process, call, pool):
-    outcome = during(pool, call, process)
-    time.sleep(2.0)
-    for pid in pool.stopped_by_the_test:
-        with contextlib.suppress(ProcessLookupError):  # an agent of before may be gone already
-            os.kill(pid, signal.SIGCONT)
-    value = ended(outcome)
-    if isinstance(value, SlurmError):  # said at once, without waiting for a daemon to be woken
-        assert "is stopped" in str(value)
     else:
         assert not isinstance(value, BaseException), value
         assert right(pool, call, value)

@@ -15,8 +15,8 @@ from hpclab.cluster.errors import BatchError, BatchMissing
 from hpclab.cluster.request import BACKENDS
 
 if TYPE_CHECKING:
-    from hpclab.cluster.guard import Guard
     from hpclab.cluster.request import Request
+    from hpclab.cluster.watchdog import Guard
 
 
 class Backend:
@@ -34,7 +34,7 @@ class Backend:
     def __init__(self, request: Request, name: str, guard: Guard, site: bool = False):
         self.request, self.name, self.guard, self.site = request, name, guard, site
         self.directory = command.private_directory(name, shared=site)
-        guard.tell(remove=str(self.directory))
+        guard.register(remove=str(self.directory))
 
     def start(self, node: type, options: dict[str, Any], listens: Mapping[str, Any]) -> None:
         """Start Dask's scheduler here, where `listens` says; nodes are `node`s made with `options`."""

@@ -23,7 +23,6 @@ from hpclab.cluster.backends import Backend, causes, command, site_settings
 from hpclab.cluster.errors import BatchError, JoinError
 
 if TYPE_CHECKING:
-    from hpclab.cluster.guard import Guard
     from hpclab.cluster.request import Request
 
 # dask-jobqueue's runner module takes SIGINT for itself when it is imported (0.9.0): from then on an interrupt
@@ -74,12 +73,12 @@ class BatchNodes(Backend):
 
     job_number: str
 
-    def __init__(self, batch: Any, request: Request, name: str, guard: Guard):
+    def __init__(self, batch: Any, request: Request, name: str, guard: watchdog.Guard):
         self.batch, self.on_local_slurm = batch, batch.kind == "local"
         self.settings = site_settings.checked(self.kind, own=self.on_local_slurm)
         self.cancelled = False  # whether all jobs are, in one command
         super().__init__(request, name, guard, site=not self.on_local_slurm)
-        guard.tell(**self.ending())
+        guard.register(**self.ending())
 
     def ending(self) -> dict[str, object]:
         """What the watchdog needs to cancel the jobs (watchdog.py)."""

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpclab.cluster import members
 from hpclab.cluster.errors import PoolError
 from hpclab.cluster.host import private, processes
 
@@ -77,7 +76,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
             ) from None
     else:
         above = private.home(plain=False).path
-    here = f"{members.boot()} {members.process_space()}"  # a process number counts only with these
+    here = f"{processes.boot()} {processes.space()}"  # a process number counts only with these
     for note in above.glob(f"hpclab-*/{_OWNER}"):
         with suppress(OSError, ValueError):
             where, pid, since = note.read_text().rsplit(" ", 2)

@@ -22,10 +22,9 @@ from distributed.system import MEMORY_LIMIT
 from hpclab import timing
 from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends import Backend, command
-from hpclab.cluster.guard import Guard
 from hpclab.cluster.host import processes
-from hpclab.cluster.members import is_stopped
 from hpclab.cluster.request import Request
+from hpclab.cluster.roster import is_stopped
 
 
 class NodeProcess(ProcessInterface):
@@ -48,7 +47,7 @@ class NodeProcess(ProcessInterface):
                 env=theirs | own | {watchdog.MARK: nodes.name},
                 start_new_session=True,  # an interrupt of the notebook must not end its nodes
             )  # fmt: skip
-        nodes.guard.tell(watch=self.process.pid, since=processes.start_time(self.process.pid))
+        nodes.guard.register(watch=self.process.pid, since=processes.start_time(self.process.pid))
         await super().start()
 
     async def close(self) -> None:
@@ -73,7 +72,7 @@ class LocalNodes(Backend):
 
     kind = "local"
 
-    def __init__(self, request: Request, name: str, guard: Guard):
+    def __init__(self, request: Request, name: str, guard: watchdog.Guard):
         request.refuse_slurm_words()
         super().__init__(request, name, guard)
         self.start(NodeProcess, {}, {"host": command.LOOPBACK})

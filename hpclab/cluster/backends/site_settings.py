@@ -17,7 +17,7 @@ import dask
 import yaml
 
 from hpclab import checks
-from hpclab.cluster import directives, request
+from hpclab.cluster import request
 
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
            "worker-extra-args": "extra", "account": "project",
@@ -116,7 +116,7 @@ def _job_memory(setting: str, value: object) -> str:
     """What --mem gets: sbatch's own kind of size, or 0 for all of a node."""
     if (text := _text(setting, value)) == "0":
         return text
-    if not (size := directives.size(text)):
+    if not (size := request.sbatch_size(text)):
         raise _wrong(setting, 'a size as sbatch reads it, such as "4G"', value)
     return f"{request.bytes_of(setting, size) // 2**20}M"
 
@@ -173,7 +173,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("python", "worker-command"), _words),
     "local-directory": _word,
     "shebang": partial(_like, r"#!/[\w./+=@:,~%#! -]{1,4096}", 'such as "#!/bin/bash -l", in quotes'),
-    "job-extra-directives": directives.checked,
+    "job-extra-directives": request.directives,
     "job-directives-skip": partial(_each, _plain),
     "worker-extra-args": partial(_each, _argument),
     "job-script-prologue": partial(

@@ -6,11 +6,11 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
-from hpclab.cluster import directives, slurm_commands
+from hpclab.cluster import slurm_commands
 from hpclab.cluster.backends.batch import BatchJob, BatchNodes, dask_jobqueue
-from hpclab.cluster.guard import Guard
-from hpclab.cluster.request import Request
+from hpclab.cluster.request import Request, replaced, sbatch_size, value_of
 from hpclab.cluster.slurm import connect
+from hpclab.cluster.watchdog import Guard
 
 STARTS = 10  # how often a worker of a single allocation is started at most
 
@@ -45,12 +45,12 @@ class SlurmNodes(BatchNodes):
     def __init__(self, request: Request, name: str, guard: Guard):
         super().__init__(connect(export=False), request, name, guard)
         self.single = request.allocation == "single"
-        self._asked = directives.merged(request, self.settings.get("job-extra-directives", ()))
+        self._asked = request.directives(self.settings.get("job-extra-directives", ()))
         memory, gpus = self._memory(), request.gpus_per_node
         logs = str(self.directory / name).replace("%", "%%")  # and quoted, so that no character matters
         own = ["--no-requeue", *([f"--gres=gpu:{gpus}"] if gpus else [])]
         own += [f'-{option} "{logs}-%J.{end}"' for option, end in (("e", "err"), ("o", "out"))]
-        skip = [*directives.replaced(self._asked), *self.settings.get("job-directives-skip", ())]
+        skip = [*replaced(self._asked), *self.settings.get("job-directives-skip", ())]
         self.start_jobs(
             NodeJob, members=int(self.single), job_cpu=request.cores_per_node, memory=f"{memory} B",
             # dask-jobqueue rounds up to whole gibibytes, which may be more than a node has.
@@ -70,18 +70,18 @@ class SlurmNodes(BatchNodes):
         """Bytes a node: as asked; on our own Slurm a node's share for these cores; else as the site says."""
         if self.request.memory is not None:
             return self.request.memory
-        said = directives.memory(self._asked, self.request)
+        said = self.request.memory_in(self._asked)
         if self.on_local_slurm and not said:
             node = self.batch.nodes()[0]
             return node.memory * min(self.request.cores_per_node, node.cores) // node.cores
-        job = directives.size(self.settings.get("job-mem") or "")
+        job = sbatch_size(self.settings.get("job-mem") or "")
         return self.settings.get("memory") or said or job or 2 * 2**30 * self.request.cores_per_node
 
     def label(self, nodes: int) -> str:
         one = f"{nodes} node{'' if nodes == 1 else 's'} of "
         if self.on_local_slurm:
             return f"{one}hpclab's own Slurm, sharing this machine's {CPU_COUNT} cores"
-        asked = directives.value(self._asked, "partition")
+        asked = value_of(self._asked, "partition")
         where = self.request.partition or asked or self.settings.get("queue")
         return f"{one}this site's Slurm" + (f", partition {where}" if where else "")
 

@@ -21,7 +21,6 @@ from hpclab.cluster.gang.diagnosis import RankState
 from hpclab.cluster.maps import tasks
 from hpclab.cluster.repairs import Repairs
 from hpclab.cluster.request import MOST_NODES
-from hpclab.cluster.watch import CheckCancelled
 from hpclab.trace import Event, Trace, events_of
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def run(
         )
     refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
     nodes.wait_for_all(None)
-    nodes.roster.compare_clocks(nodes.loop, nodes.activity.check_cancelled)
+    nodes.roster.compare_clocks(nodes.loop)
     nodes.gangs = nodes.gangs or Gangs(nodes)
     return nodes.gangs.run(function, args, ranks, timeout)
 
@@ -56,7 +55,7 @@ class Gangs:
 
     def __init__(self, nodes: Nodes):
         self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
-        self.request, self.check_cancelled = nodes.request, nodes.activity.check_cancelled
+        self.request, self.activity = nodes.request, nodes.activity
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.ready: dict[str, tuple[int, int]] = {}
         self.used: dict[str, int] = {}
@@ -73,7 +72,7 @@ class Gangs:
         payload = tasks.pack((function, tuple(args)))
         addresses = self._make_ready(names)
         # What others load for their next child would take cores from this.
-        self._wait_ready(self.used, self.check_cancelled)
+        self._wait_ready(self.used)
         self.states = {address: RankState(rank) for rank, address in enumerate(addresses)}
         environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
@@ -117,7 +116,7 @@ class Gangs:
             how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
             return self._not_ready(rank, names[rank], f"did not get ready ({how})")
 
-        watch.until(ready, self.check_cancelled, limit, late, self._take_events)
+        self.activity.until(ready, limit, late, self._take_events)
         return addresses
 
     def _not_ready(self, rank: int, name: str, how: str) -> PoolError:
@@ -149,7 +148,7 @@ class Gangs:
         self, addresses: list[str], what: Callable[..., Any], *args: Any, limit: float = 30.0
     ) -> dict[str, Any]:
         """What each worker answers; RankError for one that does not."""
-        answers = self.loop.ask(addresses, what, *args, check_cancelled=self.check_cancelled, limit=limit)
+        answers = self.loop.ask(addresses, what, *args, limit=limit)
         for rank, answer in enumerate(answers.values()):
             if isinstance(answer, BaseException):
                 raise RankError(f"Rank {rank} could not be reached on its node: {answer}.", rank)
@@ -197,22 +196,23 @@ class Gangs:
                 told.add(rank)
             return all(state.value is not None for state in gang)
 
-        watch.until(returned, self.check_cancelled, float("inf"), AssertionError, self._take_events)
+        self.activity.until(returned, float("inf"), AssertionError, self._take_events)
 
     def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
         self.ending = self.loop.start(self.loop.answers(addresses, relay.end, limit=SETTLE))
         if wait:
             self.settle()
-            self._wait_ready(addresses)
+            with self.activity.cleaning_up():
+                self._wait_ready(addresses)
 
-    def _wait_ready(self, addresses: Iterable[str], check_cancelled: CheckCancelled = lambda: None) -> None:
+    def _wait_ready(self, addresses: Iterable[str]) -> None:
         """Wait a little for the agents there that can get their next child ready."""
         here = self.roster.addresses(self.roster.names)
         able = {at for name, at in here.items() if not self.roster.suspended(name)}.intersection(addresses)
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline and not able <= self.ready.keys() | self.ended.keys():
-            check_cancelled()
+            self.activity.check_cancelled()
             self._take_events(watch.TICK)
 
     def settle(self) -> None:

@@ -16,7 +16,7 @@ from distributed.comm import get_address_host
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from hpclab.cluster.gang import frames
-from hpclab.cluster.members import is_stopped
+from hpclab.cluster.roster import is_stopped
 
 if TYPE_CHECKING:
     from distributed import Worker

@@ -49,6 +49,20 @@ def start_time(pid: int) -> str:
     return "".join(_stat(pid)[19:20])
 
 
+def boot() -> str:
+    """A name for this start of this machine's kernel; processes that share it share the monotonic clock."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def space() -> str:
+    """What a process id is a name in: containers of one machine have a space of their own each."""
+    with contextlib.suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")
+    return ""
+
+
 def descendants(pid: int) -> list[Process]:
     """Everything below `pid`, those that became its children by losing their parent included."""
     children: dict[int, list[int]] = {}

@@ -6,22 +6,21 @@ from __future__ import annotations
 import reprlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent import futures
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from distributed import KilledWorker, as_completed
 
 from hpclab.cluster import watch
 from hpclab.cluster.errors import NodeKilled, PoolError
-from hpclab.cluster.maps import tasks, timeline
+from hpclab.cluster.maps import tasks
 from hpclab.cluster.maps.tasks import TaskRecord
-from hpclab.cluster.members import Identity
 from hpclab.cluster.nodes import Nodes
 from hpclab.cluster.repairs import Repairs, stop_running_tasks
-from hpclab.cluster.watch import CheckCancelled, Loop, Progress
+from hpclab.cluster.watch import Progress
 from hpclab.trace import Trace, events_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 FETCH_EVERY = 0.5  # seconds; fetching each value by itself would cost more than many a task
 DEATHS = 4  # nodes that an item may end before it is not tried again
-LONG = float("inf")  # a map takes as long as its tasks take
 _short = reprlib.Repr()
 _short.maxother = _short.maxstring = 60
 
@@ -38,58 +36,55 @@ def map_items(
     nodes: Nodes, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None
 ) -> tuple[list[Any], list[TaskRecord], Trace]:
     """The values in the order of `items`, a record per task, and the trace of the last scale and this map."""
-    roster, check_cancelled = nodes.roster, nodes.activity.check_cancelled
+    roster = nodes.roster
     if not roster.names:
         raise PoolError("The pool has no nodes: call pool.scale(n) first.")
     repairs = Repairs(nodes)
     repairs.repair()
-    roster.compare_clocks(nodes.loop, check_cancelled)
+    roster.compare_clocks(nodes.loop)
     begin = time.monotonic()
-    mapping = Mapping(nodes.loop, task, items, nodes.backend.directory)
-
-    def watched() -> None:
-        mapping.note_losses(repairs.repair_if_due())
-
+    mapping = Mapping(nodes, repairs, task, items)
     try:
-        outcomes = mapping.collect(watched, progress)
+        outcomes = mapping.collect(progress)
     except BaseException:
-        with suppress(Exception):  # whatever goes wrong here, what happened first is what is raised
+        with nodes.activity.cleaning_up(), suppress(Exception):  # what happened first is what is raised
             mapping.abandon()
             stop_running_tasks(nodes)
         raise
     end = time.monotonic()
     with suppress(PoolError):  # nodes that are lost by now are the next call's trouble
         repairs.repair()
-    roster.compare_clocks(nodes.loop, check_cancelled)
+    roster.compare_clocks(nodes.loop)
     records, marks = [], []
     for outcome in outcomes:
         rank, offset = roster.ranks.get(outcome.worker, 0), roster.offsets.get(outcome.worker, 0.0)
         records.append(replace(outcome.record, rank=rank, start=outcome.record.start + offset))
         marks += events_of(outcome.marks, rank, offset)
     records.sort(key=lambda record: record.start)
-    trace = timeline.map_trace(records, marks, roster.workers(), len(roster.names), begin, end)
+    trace = tasks.map_trace(records, marks, roster.workers(), len(roster.names), begin, end)
     if nodes.scale_trace is not None:
-        trace = timeline.joined(nodes.scale_trace, trace)
+        trace = tasks.joined(nodes.scale_trace, trace)
     return [tasks.unpack(outcome.value) for outcome in outcomes], records, trace
 
 
 class Mapping:
     """The tasks of one map: `collect` returns an Outcome per item."""
 
-    def __init__(self, loop: Loop, task: Callable[[Any], Any], items: Sequence[Any], directory: Path):
-        self.loop, self.client, self.directory, self.items = loop, loop.client, directory, items
+    def __init__(self, nodes: Nodes, repairs: Repairs, task: Callable[[Any], Any], items: Sequence[Any]):
+        self.nodes, self.repairs, self.items = nodes, repairs, items
+        self.loop, self.client, self.directory = nodes.loop, nodes.loop.client, nodes.backend.directory
         self.number = time.monotonic_ns()
         self.outcomes: dict[int, tasks.Outcome] = {}
         self.deaths: Counter[int] = Counter()
         name = f"{getattr(task, '__name__', 'task')}-{self.number:x}"
         self.futures: list[Future] = self.client.map(
             tasks.run, [tasks.pack(item) for item in items], range(len(items)), function=tasks.pack(task),
-            number=self.number, directory=str(directory), key=[(name, place) for place in range(len(items))],
-            pure=False, retries=0,
+            number=self.number, directory=str(self.directory), pure=False, retries=0,
+            key=[(name, place) for place in range(len(items))],
         )  # fmt: skip
 
-    def collect(self, check_cancelled: CheckCancelled, progress: Progress | None) -> list[tasks.Outcome]:
-        """Wait for all outcomes; `check_cancelled()`, some ten times a second, may raise."""
+    def collect(self, progress: Progress | None) -> list[tasks.Outcome]:
+        """Wait for all outcomes, and have nodes repaired meanwhile; raises where cancelled."""
         finished: list[Future] = []
         done, total, fetched = 0, len(self.futures), time.monotonic()
         if progress is not None:
@@ -99,7 +94,7 @@ class Mapping:
             with coming.thread_condition:
                 if coming.queue.empty():
                     coming.thread_condition.wait(watch.TICK)
-            check_cancelled()
+            self._repair()
             batch: list[Future] = [] if coming.queue.empty() else coming.next_batch(block=False)
             for future in batch:
                 if future.status in ("error", "cancelled"):  # "lost" is being computed again
@@ -109,48 +104,44 @@ class Mapping:
             if batch and progress is not None:
                 progress(done, total)
             if finished and (done == total or time.monotonic() - fetched > FETCH_EVERY):
-                self._fetch(finished, check_cancelled)
+                self._fetch(finished)
                 finished, fetched = [], time.monotonic()
-        self._forget()
+        self.loop.run(self._forget())
         return [self.outcomes[place] for place in range(total)]
 
-    def _forget(self) -> None:
+    async def _forget(self) -> None:
         """Have the scheduler drop the tasks now.
 
         The client's own releases arrive there a little later, and until then a node that leaves would have
         what it computed run once more elsewhere, after the map is over.
         """
-        keys = [future.key for future in self.futures]
-        scheduler = cast(Any, self.client.cluster).scheduler
+        keys, self.futures = [future.key for future in self.futures], []
+        cast(Any, self.client.cluster).scheduler.client_releases_keys(keys=keys, client=self.client.id)
 
-        async def forget() -> None:
-            scheduler.client_releases_keys(keys=keys, client=self.client.id)
-
-        self.loop.run(forget(), lambda: None)
-        self.futures = []
-
-    def _fetch(self, finished: list[Future], check_cancelled: CheckCancelled) -> None:
+    def _fetch(self, finished: list[Future]) -> None:
         """Bring finished values here; what dies with its node meanwhile is computed again: keep looking."""
         # Never cancelled: the client's later gathers would wait for the one that was.
         fetching = self.loop.start(self.client._gather(finished, direct=True))
+        while not fetching.done():
+            futures.wait([fetching], watch.TICK)
+            self._repair()
         try:
-            values = watch.outcome(fetching, check_cancelled, LONG, AssertionError)
+            values = fetching.result()
         except Exception:
-            if fetching.done():  # a value was computed again and its task raised; this is no cancel
-                for future in finished:
-                    if future.status == "error":
-                        self._explain(future)
+            for future in finished:  # a value was computed again and its task raised
+                if future.status == "error":
+                    self._explain(future)
             raise
         for future, outcome in zip(finished, values, strict=True):
             self.outcomes[_place(future)] = outcome
             future.release()
 
-    def note_losses(self, losses: Iterable[Identity]) -> None:
+    def _repair(self) -> None:
         """NodeKilled once too many of the nodes that are gone had begun the same item last.
 
         Whichever way they went: of a worker that takes its leave (SIGTERM) Dask suspects no task.
         """
-        for who in losses:
+        for who in self.repairs.repair_if_due():
             place = tasks.started_item(self.directory, who.name, who.pid, self.number)
             if place is not None and place not in self.outcomes:
                 self.deaths[place] += 1
@@ -182,9 +173,8 @@ class Mapping:
     def abandon(self) -> None:
         """Forget what has not finished; tasks that run already are ended by the pool."""
         futures, self.futures = self.futures, []
-        self.loop.run(self.client._cancel(futures, force=True), lambda: None)
+        self.loop.run(self.client._cancel(futures, force=True))
 
 
 def _place(future: Future) -> int:
-    assert isinstance(future.key, tuple)
-    return int(future.key[1])  # type: ignore[arg-type]
+    return int(cast(tuple[str, int], future.key)[1])

@@ -1,8 +1,10 @@
-"""A task of `Pool.map` as its worker runs it: timed, its marks kept, the item it began noted.
+"""A task of `Pool.map` as its worker runs it, and the Trace of tasks and nodes: where every rank-second went.
 
 Function, item and value are packed and unpacked inside the task, so that shipping shows up on the rank that
 pays for it; by value (cloudpickle), so the worker needs no copy of the notebook.
 """
+
+from __future__ import annotations
 
 import ctypes
 import functools
@@ -11,16 +13,20 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from hpclab import timing, trace
 from hpclab.cluster.errors import TaskExit
+from hpclab.trace import Event, Trace
+
+if TYPE_CHECKING:
+    from hpclab.cluster.roster import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +87,11 @@ def run(item: bytes, place: int, function: bytes, number: int, directory: str) -
 
 def cpu_seconds() -> float:
     """CPU seconds of this process without its main thread, which is Dask's event loop in a worker."""
-    total = time.process_time()
     try:
         loop = time.pthread_getcpuclockid(threading.main_thread().ident)  # type: ignore[arg-type]
     except (AttributeError, OSError):  # not on macOS: the event loop's share is counted as well
-        return total
-    return total - time.clock_gettime(loop)
+        return time.process_time()
+    return time.process_time() - time.clock_gettime(loop)
 
 
 class TaskStopped(BaseException):
@@ -94,23 +99,23 @@ class TaskStopped(BaseException):
 
 
 _running: set[int] = set()  # threads of this worker that are inside a learner's function
-_guard = threading.Lock()
+_lock = threading.Lock()
 
 
 def _stoppably(call: Callable[[Any], Any], argument: Any) -> Any:
     thread = threading.get_ident()
-    with _guard:
+    with _lock:
         _running.add(thread)
     try:
         return call(argument)
     finally:
-        with _guard:
+        with _lock:
             _running.discard(thread)
 
 
 def stop() -> None:
     """Raise TaskStopped in the tasks that run on this worker; Python notices at its next instruction."""
-    with _guard:
+    with _lock:
         for thread in _running:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TaskStopped))
 
@@ -122,26 +127,22 @@ def leave() -> None:
 
 def busy() -> bool:
     """Whether a task is running on this worker."""
-    with _guard:
-        return bool(_running)
+    return bool(_running)
 
 
 # Which item a worker began last: a note of a few bytes, written in place, that outlives a killed process.
 # Dask suspects every task that a lost worker held, and none where the worker took its leave (SIGTERM).
 _NOTE = struct.Struct("<qq")  # the map's number, the item's place
+_frozen = threading.Event()
 
 
 @functools.lru_cache(maxsize=4)
 def _open(directory: str, worker: str) -> int:
     try:
-        return os.open(
-            f"{directory}/{worker}-{os.getpid()}.at", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        path = f"{directory}/{worker}-{os.getpid()}.at"
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:  # a full disk: then a death is blamed on Dask's suspect
         return -1
-
-
-_frozen = threading.Event()
 
 
 def freeze_started_item(number: int, handler: Callable[[int, Any], object]) -> None:
@@ -171,3 +172,53 @@ def started_item(directory: Path, worker: str, pid: int, number: int) -> int | N
     except (OSError, struct.error):
         return None
     return place if of == number else None
+
+
+def scale_trace(workers: Sequence[Worker], begin: float, end: float) -> Trace:
+    """Queue wait, start and, until the last has joined, idle of each worker while the pool was scaled."""
+    events = []
+    for worker in workers:
+        events += _arrival(worker, begin)
+        joined = min(max(worker.joined, begin), end)
+        events.append(Event(worker.rank, "idle", joined, end - joined))
+    return Trace(tuple(events), len(workers), begin, end)
+
+
+def _arrival(worker: Worker, begin: float) -> list[Event]:
+    """How a worker came: in the queue, then starting; nothing if it had joined before `begin`."""
+    if worker.joined <= begin:
+        return []
+    started = min(max(worker.started, worker.submitted), worker.joined)
+    return [
+        Event(worker.rank, "queue", worker.submitted, started - worker.submitted, label=worker.job_id),
+        Event(worker.rank, "start", started, worker.joined - started, label=worker.name),
+    ]
+
+
+def map_trace(
+    records: Sequence[TaskRecord], marks: Sequence[Event], workers: Sequence[Worker], ranks: int,
+    begin: float, end: float,
+) -> Trace:  # fmt: skip
+    """The tasks of a map on `ranks` ranks, what they marked, and how workers came meanwhile.
+
+    Between tasks Dask chooses and sends the next one, which shows as unexplained.
+    """
+    events = [Event(task.rank, "compute", task.start, task.wall, label=str(task.item)) for task in records]
+    events += [*marks, *(event for worker in workers for event in _arrival(worker, begin))]
+    last = dict.fromkeys(range(ranks), begin)
+    for task in records:
+        last[task.rank] = max(last.get(task.rank, begin), task.start + task.wall)
+    finish = max(last.values(), default=begin)
+    for rank, ended in last.items():
+        events.append(Event(rank, "idle", ended, max(0.0, finish - ended)))
+        # The last values are on their way to the notebook; every rank waits for that.
+        events.append(Event(rank, "send" if ended == finish else "idle", finish, max(0.0, end - finish)))
+    return Trace(tuple(events), ranks, begin, end)
+
+
+def joined(first: Trace, second: Trace) -> Trace:
+    """`first` and right after it `second`, on the second's clock: what the learner did between is cut out."""
+    shift = second.start - first.end
+    moved = [replace(event, start=event.start + shift) for event in first.events]
+    ranks = max(first.ranks, second.ranks)
+    return Trace((*moved, *second.events), ranks, first.start + shift, second.end)
