@@ -97,7 +97,8 @@ def slurm(root: Path = Path("/")) -> SlurmHere:
     )
     obstacle = checks.slurm_obstacle()
     return SlurmHere(
-        client=not client, site=bool(not client and site), daemons=not client and not daemons and not obstacle,
+        client=not client, site=bool(not client and site),
+        daemons=not client and not daemons and not obstacle,
         missing=() if not client and site else tuple(client + daemons),
         job=os.environ.get("SLURM_JOB_ID", ""), obstacle="" if client or daemons else obstacle,
     )  # fmt: skip
