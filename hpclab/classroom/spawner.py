@@ -34,7 +34,7 @@ from traitlets import Instance
 from hpclab import checks
 from hpclab.classroom import hub
 from hpclab.classroom.settings import Site
-from hpclab.cluster.slurm import reasons, submission
+from hpclab.cluster.slurm import submission
 
 _ended: dict[str, str] = {}  # by user
 _HOW = {
@@ -228,7 +228,7 @@ class LearnerSpawner(SlurmSpawner):
         while not self.state_isrunning():
             if self.state_ispending() and (reason := self.job_status.split()[1]) != last:
                 last = reason
-                yield {"message": f"Your job waits. {reasons.explain(reason)}"}
+                yield {"message": f"Your job waits. {submission.explain(reason)}"}
             await asyncio.sleep(1)
         yield {"message": "Your job runs, and its server starts."}
 

@@ -37,6 +37,14 @@ class RankError(PoolError):
         self.rank = rank
 
 
+class BatchError(RuntimeError):
+    """A batch system did not do what it was asked; the message carries its own words."""
+
+
+class BatchMissing(BatchError):
+    """There is no such batch system on this machine and none can be started."""
+
+
 class NodeLost(UserWarning):
     """A node went away and is being replaced; finished work is kept, its unfinished task is run again."""
 

@@ -1,9 +1,8 @@
 """A pool for a lesson's ranks: as many as fit here, and this machine's processes where the queue is long."""
 
 from hpclab import checks
-from hpclab.cluster.errors import JoinError
+from hpclab.cluster.errors import BatchError, JoinError
 from hpclab.cluster.pool import Pool
-from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.machine import capability, probe
 
 SMALL = 4e9  # bytes: with less, JupyterLab, a kernel and four ranks with torch take nearly all memory
@@ -25,7 +24,7 @@ def pool_for(ranks: int = 4, *, replaces: Pool | None = None) -> Pool:
     fitting = wanted if enough else min(2, wanted)
     try:
         return _joined(fitting)
-    except (JoinError, SlurmError, OSError, ValueError) as waiting:  # the arguments are right: it is the site
+    except (JoinError, BatchError, OSError, ValueError) as waiting:  # the arguments are right: it is the site
         print(f"{waiting}\nGoing on with this machine's processes.")
         return Pool(nodes=fitting, backend="local")
 

@@ -16,11 +16,10 @@ from distributed import Client
 
 from hpclab.cluster import backends
 from hpclab.cluster.backends.command import refuse_lost_places
-from hpclab.cluster.errors import JoinError, NodeLost, PoolError
+from hpclab.cluster.errors import BatchError, JoinError, NodeLost, PoolError
 from hpclab.cluster.maps import tasks
 from hpclab.cluster.notes import Notes
 from hpclab.cluster.roster import Roster
-from hpclab.cluster.slurm_commands import SlurmError
 from hpclab.cluster.turns import Turns
 from hpclab.cluster.watch import Activity, Loop, Progress
 from hpclab.cluster.watchdog import Guard
@@ -44,7 +43,7 @@ class Nodes:
         self.request, self.activity, self.roster = request, Activity(), Roster()
         self.name = f"hpclab-{secrets.token_hex(4)}"
         self.guard = Guard(self.name)
-        self.refused: dict[str, SlurmError] = {}  # replacements whose job was not taken
+        self.refused: dict[str, BatchError] = {}  # replacements whose job was not taken
         self.scale_trace: Trace | None = None
         self.gangs: Gangs | None = None
         self.turns: Turns | None = None
@@ -65,12 +64,12 @@ class Nodes:
             self._ends.callback(client.close, timeout=5)
             self._ends.callback(self._end_nodes)
             self.loop = Loop(client, self.activity)
-            slurm, dashboard = self.backend.slurm, self.cluster.scheduler.own_dashboard
-            self.notes = Notes(self.name, slurm.kind if slurm else "", dashboard)
+            batch, dashboard = self.backend.batch, self.cluster.scheduler.own_dashboard
+            self.notes = Notes(self.name, batch.kind if batch else "", dashboard)
             self.guard.register(remove=str(self.notes.path))
             self._ends.callback(self.notes.withdraw)
-            if slurm:
-                self.turns = Turns(self, slurm)
+            if batch:
+                self.turns = Turns(self, batch)
                 self._ends.callback(self.turns.close)
         except BaseException:
             self.close()
@@ -148,14 +147,14 @@ class Nodes:
         if not (names := list(names)):
             return {}
         late = f"Slurm did not say within {ASK_SLURM:g} s what became of the jobs."
-        return self.activity.call(ASK_SLURM, lambda: SlurmError(late), self.backend.ended, names)
+        return self.activity.call(ASK_SLURM, lambda: BatchError(late), self.backend.ended, names)
 
     def why(self, names: list[str]) -> str:
         """Why these nodes have not joined."""
-        late = lambda: SlurmError("Slurm does not answer, so nobody knows why.")  # noqa: E731
+        late = lambda: BatchError("Slurm does not answer, so nobody knows why.")  # noqa: E731
         try:
             return self.activity.call(ASK_SLURM, late, self.backend.explain, names)
-        except SlurmError as error:
+        except BatchError as error:
             return str(error)
 
     def replace(self, names: list[str]) -> list[str]:
@@ -177,7 +176,7 @@ class Nodes:
         self.loop.run(expel())
         try:
             self._apply()
-        except SlurmError as error:
+        except BatchError as error:
             self.refused.update(dict.fromkeys(self.ended(fresh), error))
         return fresh
 

@@ -13,6 +13,10 @@ from typing import Any
 from hpclab import checks, units
 
 MOST_NODES = 4096
+# Where nodes come from, in the order in which "auto" tries them: its name, and the Backend for it.
+BACKENDS = {
+    "slurm": "hpclab.cluster.backends.slurm:SlurmNodes", "local": "hpclab.cluster.backends.local:LocalNodes",
+}  # fmt: skip
 LEAST_MEMORY = 128 * 2**20  # bytes; a worker has 67 MiB before its first task, and takes none above 80 %
 _SHORT = {
     "A": "account", "a": "array", "c": "cpus-per-task", "e": "error", "i": "input", "J": "job-name",
@@ -116,7 +120,7 @@ class Request:
     """
 
     nodes: int = checks.field(checks.integer, low=0, high=MOST_NODES)
-    backend: str = checks.field(checks.choice, allowed=("auto", "slurm", "local"))
+    backend: str = checks.field(checks.choice, allowed=("auto", *BACKENDS))
     cores_per_node: int = checks.field(checks.integer, low=1, high=1024)
     gpus_per_node: int = checks.field(checks.integer, low=0, high=64)
     memory: int | None = checks.field(bytes_of)

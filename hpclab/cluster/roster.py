@@ -56,7 +56,7 @@ def introduction() -> dict[str, Any]:
     age = float(up.read_text().split()[0]) - float(began) if began else own_age()
     return {
         "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
-        "job_id": os.environ.get("SLURM_JOB_ID", "") if began else "",
+        "job_id": os.environ.get("HPCLAB_JOB_ID", ""),
         "where": processes.where(),
     }  # fmt: skip
 

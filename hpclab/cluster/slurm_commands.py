@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from hpclab.cluster.errors import BatchError, BatchMissing
+
 _ALSO_IN = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/slurm/sbin", "/opt/slurm/bin")
 # What a job inherits is called SLURM_*; what a person or a site sets for every command is one of these.
 _SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT")
@@ -15,11 +17,11 @@ _OVERLOADED = "timed out|Unable to contact|Connection refused|temporarily"
 _LONGEST = 1000  # characters of a program's own words
 
 
-class SlurmError(RuntimeError):
+class SlurmError(BatchError):
     """Slurm did not do what it was asked; the message carries its own words."""
 
 
-class SlurmMissing(SlurmError):
+class SlurmMissing(SlurmError, BatchMissing):
     """There is no Slurm on this machine and none can be started."""
 
 

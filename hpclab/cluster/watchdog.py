@@ -7,7 +7,8 @@ left running is ended in both cases.
 
     {"watch": pid, "since": start}    a process of this machine, known by its start time
     {"mark": name}    the pool's name, which processes of its tasks on this machine have in their environment
-    {"jobs": name, "environment": {...}}    Slurm jobs of this name
+    {"jobs": [...], "left": [...], "environment": {...}, "exists": path}    commands that cancel the pool's
+                      jobs, and the one that prints those that are left, while there is this file
     {"remove": path}
     {"done": true}                    the pool closed properly: leave
 """
@@ -115,17 +116,14 @@ def end_marked(name: str) -> None:
         time.sleep(0.05)
 
 
-def cancel_jobs(name: str, environment: dict[str, str]) -> None:
-    """scancel by name until squeue shows none: a submission may still have been under way."""
+def cancel_jobs(cancel: list[list[str]], left: list[str], environment: dict[str, str], exists: str) -> None:
+    """Until none is left three times in a row: a submission may still have been under way."""
     deadline, clear = time.monotonic() + DEADLINE, 0
-    conf = environment.get("SLURM_CONF")
     while clear < 3 and time.monotonic() < deadline:
-        if conf and not os.path.exists(conf):  # that Slurm was ended, and its jobs with it
+        if not os.path.exists(exists):  # that Slurm was ended, and its jobs with it
             return
-        _call(["scancel", "--name", name], environment)
-        _call(["scancel", "--name", name, "--full", "--signal=KILL"], environment)
-        left = _call(["squeue", "--name", name, "--noheader", "--format=%i"], environment)
-        clear = clear + 1 if left == "" else 0
+        *_, remaining = [_call(command, environment) for command in (*cancel, left)]
+        clear = clear + 1 if remaining == "" else 0
         time.sleep(0.5)
 
 

@@ -45,7 +45,7 @@ def test_what_it_says_reaches_sbatch_and_dask_as_they_read_it(said):
         assert told == ["teaching", "0123456", "short", "workshop"]
     assert environment["HPCLAB_STATE_DIR"] == "/scratch/ada/hpclab"
     assert environment["HPCLAB_WALL"] == "/shared/class"
-    program = "from hpclab.cluster.backends import site_settings as s; print(s.checked(own=False))"
+    program = "from hpclab.cluster.backends import batch; print(batch.site_settings.checked('slurm', False))"
     environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(TEMPLATE.parents[2]),
                     "DASK_CONFIG": os.devnull}  # fmt: skip
     shown = subprocess.run(

@@ -55,16 +55,17 @@ def test_a_job_that_waits_is_told_with_its_reason_and_what_holds_nodes(tmp_path)
     ]
     slurm = Slurm("site", "", {})
     slurm.queue = lambda numbers=None: [one for one in queue if numbers is None or one.id in numbers]
-    told = causes.of_job(slurm, "hpclab-a", 7, [], False)
+    nodes = SimpleNamespace(batch=slurm, name="hpclab-a", settings={}, kind="slurm")
+    told = causes.of_job(nodes, 7, [])
     assert told.startswith("Job 7 is PENDING. Resources: it is the next to start")
     assert " 2 nodes are held by other pools of yours: close()" in told
     assert told.endswith("Jobs of yours that run: 10 (mine); `scancel NUMBER` ends one.")
     (tmp_path / "err").write_text("MemoryError")
-    told = causes.of_job(slurm, "hpclab-a", 10, [tmp_path / "err"], False)
+    told = causes.of_job(nodes, 10, [tmp_path / "err"])
     assert told.startswith(
         "Job 10 is RUNNING on n1. Its log ends:\n    MemoryError\nLikely cause: the job used"
     )
-    assert causes.of_job(slurm, "hpclab-a", 12, [], False) == "Job 12: gone from the queue."
+    assert causes.of_job(nodes, 12, []) == "Job 12: gone from the queue."
 
 
 @pytest.mark.parametrize(("state", "age", "told"), [
@@ -78,10 +79,10 @@ def test_a_node_lost_to_its_time_limit_is_told_so(state, age, told, monkeypatch)
     queue = [Job(7, "a", state, "", "main", 1, "n1", 0.0, time.time() - age, 600.0)]
     past = [FinishedJob(7, "a", "TIMEOUT", "main", 1, "n1", 0.0, 1.0, 3.0, 0)]
     nodes = object.__new__(SlurmNodes)
-    nodes.slurm = SimpleNamespace(
+    nodes.batch = SimpleNamespace(
         queue=lambda numbers: queue if state != "forgotten" else [], history=lambda numbers: past
     )
-    nodes.request, nodes._site = SimpleNamespace(walltime=600.0), {}
-    monkeypatch.setattr(nodes, "_of", lambda name: SimpleNamespace(job_id="7", refused=None))
+    nodes.request, nodes.settings = SimpleNamespace(walltime=600.0), {}
+    monkeypatch.setattr(nodes, "job", lambda name: SimpleNamespace(job_id="7", refused=None))
     found = nodes.ended(["a"])
     assert found == {} if told is None else found["a"].startswith(f"its job 7 {told}")

@@ -2,9 +2,8 @@
 
 import pytest
 
-from hpclab.cluster.slurm import records
-from hpclab.cluster.slurm.history import SiteHistory
-from hpclab.cluster.slurm.reasons import explain
+from hpclab.cluster.slurm import Slurm, records
+from hpclab.cluster.slurm.submission import explain
 from hpclab.cluster.slurm_commands import SlurmTimeout
 
 
@@ -14,7 +13,7 @@ class Site:
     def __init__(self, accounted, remembered=(), codes=()):
         self.accounted, self.remembered, self.codes, self.asked = accounted, remembered, codes, []
 
-    def __call__(self, *words):
+    def __call__(self, *words, since=0.0):
         self.asked.append(words[0])
         if words[0] == "sacct":
             if isinstance(self.accounted, Exception):
@@ -22,6 +21,12 @@ class Site:
             return _text(self.accounted)
         asked_for_codes = any(word.startswith("--Format=") for word in words)
         return "\n".join(self.codes) if asked_for_codes else _text(self.remembered)
+
+
+def site_of(answers):
+    slurm = Slurm("site", "", {})
+    slurm._poll = answers
+    return slurm
 
 
 def _text(rows):
@@ -39,15 +44,15 @@ def _remembered(number, state, array=None, task="N/A"):
 def test_without_accounting_the_controller_is_asked_and_what_it_forgets_is_still_known():
     error = SlurmTimeout(words := "sacct: Slurm accounting storage is disabled")
     rows = [_remembered(7, "FAILED"), _remembered(8, "RUNNING"), _remembered(9, "COMPLETED", 8, "3")]
-    history = SiteHistory(site := Site(error, rows, ["7                   768", "9      0", "nonsense"]))
-    failed, task = history.jobs(None)
+    history = site_of(site := Site(error, rows, ["7                   768", "9      0", "nonsense"]))
+    failed, task = history.history()
     assert (failed.id, failed.state, failed.exit_code, failed.name) == (7, "FAILED", 3, "a name")
     assert (failed.started - failed.submitted, failed.ended - failed.started) == (1, 2)
     assert (task.array_job, task.array_task, task.exit_code) == (8, 3, 0)
-    assert words in history.source
-    assert "controller still remembers" in history.source
+    assert words in history.history_source
+    assert "controller still remembers" in history.history_source
     site.remembered = [_remembered(10, "COMPLETED")]
-    assert [job.id for job in history.jobs(None)] == [7, 9, 10]
+    assert [job.id for job in history.history()] == [7, 9, 10]
     assert site.asked.count("sacct") == 1  # it said no; every further question would wait as long
 
 
@@ -60,11 +65,11 @@ def test_exit_codes_as_squeue_writes_them():
 def test_accounting_is_believed_and_what_it_does_not_know_yet_is_added():
     row = ["5", "a name", "FAILED", "main", "1", "c1", *TIMES, "3:0"]
     site = Site([row], [_remembered(6, "COMPLETED")])
-    history = SiteHistory(site)
-    assert [job.id for job in history.jobs({5})] == [5]
+    history = site_of(site)
+    assert [job.id for job in history.history([5])] == [5]
     assert "squeue" not in site.asked
-    assert [(job.id, job.state) for job in history.jobs({5, 6})] == [(5, "FAILED"), (6, "COMPLETED")]
-    assert "sacct" in history.source
+    assert [(job.id, job.state) for job in history.history([5, 6])] == [(5, "FAILED"), (6, "COMPLETED")]
+    assert "sacct" in history.history_source
 
 
 QUEUED = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "REQUEUED", "RESIZING",

@@ -11,7 +11,7 @@ from hpclab.cluster.backends import causes, site_settings
 
 def refused(words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        site_settings.checked(own=False)
+        site_settings.checked("slurm", own=False)
 
 
 NASTY = ["a\nb", "a;b", "$(id)", "`id`", 'a"b', "a'b", "a\0b", "x" * 10_000, "a|b", "a>b"]
@@ -37,7 +37,7 @@ def test_what_could_become_a_directive_or_a_command_is_refused(settings, key, va
 
 def test_former_names(settings):
     settings(**{"project": "old", "env-extra": ["module load x"], "header-skip": ["--mem="]})
-    found = site_settings.checked(own=False)
+    found = site_settings.checked("slurm", own=False)
     assert found["account"] == "old"
     assert found["job-script-prologue"] == ["module load x"]
     assert found["job-directives-skip"] == ["--mem="]
@@ -91,7 +91,7 @@ def test_a_variable_that_dask_reads_as_a_number_is_named(settings, monkeypatch):
 )  # fmt: skip
 def test_settings_as_sites_write_them(settings, line, key, value):
     settings(**yaml.safe_load(line))
-    assert site_settings.checked(own=False).get(key) == value
+    assert site_settings.checked("slurm", own=False).get(key) == value
 
 
 @pytest.mark.parametrize("section", [None, [], "queue"])
@@ -116,7 +116,7 @@ def test_a_section_that_is_none(section):
 def test_what_the_shell_expands_stays_in_its_place_or_ends_the_job(settings, key, value, variables, words):
     """An unset variable would leave its option the next one for a value."""
     settings(**{key: value})
-    found = site_settings.checked(own=False)[key]
+    found = site_settings.checked("slurm", own=False)[key]
     line = found if isinstance(found, str) else " ".join(found)
     done = subprocess.run(
         ["/bin/bash", "-c", f"printf '%s\\n' {line} --next"], env={"HOME": "/home/ada"} | variables,

@@ -44,7 +44,7 @@ def kernel(local_slurm):
 START = """
 from hpclab.cluster import Pool, slurm
 pool = Pool(nodes=2)
-print(pool._nodes.name, pool._nodes.backend.slurm.environment["SLURM_CONF"], pool.nodes)
+print(pool._nodes.name, pool._nodes.backend.batch.environment["SLURM_CONF"], pool.nodes)
 """
 MARK = """
 import pathlib, time

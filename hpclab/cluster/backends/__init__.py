@@ -1,35 +1,64 @@
 """Where a pool's nodes come from: this machine's processes, Slurm jobs, or one Slurm allocation."""
 
+# mypy: disable-error-code="empty-body"
 from __future__ import annotations
 
+import pkgutil
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from hpclab.cluster.backends import command
+from hpclab.cluster.errors import BatchError, BatchMissing
+from hpclab.cluster.request import BACKENDS
 
 if TYPE_CHECKING:
     from hpclab.cluster.request import Request
-    from hpclab.cluster.slurm import Slurm
     from hpclab.cluster.watchdog import Guard
 
 
-class Backend(Protocol):
-    """What a pool needs of where its nodes come from. Nodes are known by name."""
+class Backend:
+    """The nodes of one pool, known by name. A kind of backend is a subclass.
+
+    `cluster` is Dask's SpecCluster, whose `worker_spec` says which nodes there shall be; `directory` is
+    private, for keys, logs and scratch.
+    """
 
     kind: str
-    on_local_slurm: bool = False  # nodes are of the Slurm of this machine, whose GPUs are in name only
-    single: bool = False  # whether all nodes are one job, which cannot grow and starts its own workers again
-    slurm: Slurm | None = None  # where its jobs queue, beside those of the user's other pools
-    cluster: Any  # Dask's SpecCluster, whose `worker_spec` says which nodes there shall be
-    directory: Path  # private: keys, logs, scratch
+    batch: Any = None  # the batch system where its jobs queue, beside those of the user's other pools
+    on_local_slurm = False  # nodes are of the Slurm of this machine, whose GPUs are in name only
+    single = False  # whether all nodes are one job, which cannot grow and starts its own workers again
     network: str | None = "lo0" if sys.platform == "darwin" else "lo"  # on which a gang's ranks talk
+    cluster: Any
+
+    def __init__(self, request: Request, name: str, guard: Guard, site: bool = False):
+        self.request, self.name, self.guard, self.site = request, name, guard, site
+        self.directory = command.private_directory(name, shared=site)
+        guard.register(remove=str(self.directory))
+
+    def start(self, node: type, options: dict[str, Any], listens: Mapping[str, Any]) -> None:
+        """Start Dask's scheduler here, where `listens` says; nodes are `node`s made with `options`."""
+        from distributed import SpecCluster
+
+        from hpclab.cluster.door import OwnScheduler
+
+        security = command.secure(self.directory)
+        scheduler = {"port": 0, **listens, **command.SCHEDULER, "protocol": "tls://", "security": security}
+        with command.scheduler_settings(self.directory, self.site):
+            self.cluster = SpecCluster(
+                scheduler={"cls": OwnScheduler, "options": scheduler},
+                worker={"cls": node, "options": options | {"nodes": self}},
+                security=security, name=self.name, silence_logs="critical",
+            )  # fmt: skip
 
     def label(self, nodes: int) -> str:
         """What the nodes really are, in one line."""
 
     def specification(self, names: list[str]) -> dict[str, Any]:
         """Dask's worker specification for these nodes."""
+        return dict.fromkeys(names, self.cluster.new_spec)
 
     def job_script(self) -> str:
         """What is submitted, or run, for a node."""
@@ -40,7 +69,7 @@ class Backend(Protocol):
         return dict.fromkeys(names, self.network) if self.network else {}
 
     def jobs(self) -> list[Any]:
-        """This pool's jobs in Slurm's queue."""
+        """This pool's jobs in the queue."""
         return []
 
     def ended(self, names: Iterable[str]) -> dict[str, str]:
@@ -53,30 +82,26 @@ class Backend(Protocol):
         """The most seconds in which one of these nodes wanted a core and had none; 0 where nobody can say."""
         return 0.0
 
+    def logs(self, name: str) -> list[Path]:
+        """The files that a node writes."""
+
     def log(self, name: str) -> str:
         """The last lines that a node wrote, indented; empty where there are none."""
+        return "".join(map(command.last_lines, self.logs(name)))
 
     def end_all(self) -> bool:
         """End every node at once, without asking Dask; False where that is left to the watchdog."""
 
 
 def choose(request: Request, name: str, guard: Guard) -> Backend:
-    """The backend that a request asks for; "auto" is Slurm where there is one or one can be started."""
-    if request.backend != "local":
-        from hpclab.cluster import slurm
-
-        try:
-            found = slurm.connect(export=False)
-        except slurm.SlurmError as error:
-            if request.backend == "slurm":
-                raise
-            if not isinstance(error, slurm.SlurmMissing):
-                warnings.warn(f"{error} So the nodes are processes of this machine.", stacklevel=5)
-        else:
-            from hpclab.cluster.backends.slurm import SlurmNodes
-
-            return SlurmNodes(found, request, name, guard)
-    from hpclab.cluster.backends.local import LocalNodes
-
-    request.refuse_slurm_words()
-    return LocalNodes(name, guard, request.cores_per_node, request.memory)
+    """The backend that a request asks for; with "auto" the first of BACKENDS that there is or that starts."""
+    for kind, name_of_class in BACKENDS.items():
+        if request.backend in ("auto", kind):
+            try:
+                return pkgutil.resolve_name(name_of_class)(request, name, guard)
+            except BatchError as error:
+                if request.backend == kind:
+                    raise
+                if not isinstance(error, BatchMissing):
+                    warnings.warn(f"{error} So the nodes are processes of this machine.", stacklevel=5)
+    raise AssertionError("The last backend is this machine, which is always there.")

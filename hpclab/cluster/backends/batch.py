@@ -1,8 +1,8 @@
-"""The batch jobs of a pool, made by dask-jobqueue: one job a node, or one job for all of them.
+"""Nodes that are jobs of a batch system, made by dask-jobqueue: what is the same for each system.
 
 dask-jobqueue puts its arguments into the script as they are: request.py and site_settings.py have checked
-them, and paths are quoted. The script goes to sbatch's standard input, never through a file that others could
-read or replace.
+them, and paths are quoted. The script goes to the submitting program's standard input, never through a file
+that others could read or replace.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed.deploy.spec import ProcessInterface
 
-from hpclab.cluster.slurm import SlurmError
+from hpclab.cluster import threads, watchdog
+from hpclab.cluster.backends import Backend, causes, command, site_settings
+from hpclab.cluster.errors import BatchError, JoinError
 
 if TYPE_CHECKING:
-    from distributed.security import Security
-
-    from hpclab.cluster.backends.slurm import SlurmNodes
+    from hpclab.cluster.request import Request
+    from hpclab.cluster.watchdog import Guard
 
 # dask-jobqueue's runner module takes SIGINT for itself when it is imported (0.9.0): from then on an interrupt
 # would end the whole program instead of what runs, and in a thread, where Python lets nobody touch signals,
@@ -29,64 +33,170 @@ if TYPE_CHECKING:
 _set, signal.signal = signal.signal, lambda *_: None
 try:
     import dask_jobqueue
-    from dask_jobqueue import SLURMCluster
-    from dask_jobqueue.slurm import SLURMJob
 finally:
     signal.signal = _set
 
-DEFAULTS = dask_jobqueue.__path__[0] + "/jobqueue.yaml"
-STARTS = 10  # how often a worker of a single allocation is started at most
 
+class BatchJob(dask_jobqueue.core.Job):
+    """Comes before dask-jobqueue's class of a system's jobs, whose directives begin with `directive`."""
 
-class NodeJob(SLURMJob):
-    """The job of one of these nodes; in an allocation that of all `members`, whose srun starts each."""
+    directive: str
 
-    def __init__(
-        self, scheduler: str = "", name: str = "", *, nodes: SlurmNodes, members: int = 1, **options: Any
-    ):
-        if nodes.single:
-            shape = [f"-N {members}", "--ntasks-per-node=1", "--no-kill"]
-            options["job_extra_directives"] = [*shape, *options["job_extra_directives"]]
-            options["job_directives_skip"] = ["#SBATCH -n 1", *options["job_directives_skip"]]
+    def __init__(self, scheduler: str = "", name: str = "", *, nodes: BatchNodes, **options: Any):
         super().__init__(scheduler=scheduler, name=name, **options)
         self.nodes = nodes
-        self.refused: SlurmError | None = None
-        if nodes.single:
-            # Each task gets a name of its own; one worker's end must not end the others (--wait, --kill-...),
-            # and as no other job can have its node, it is started again there.
-            command = self._command_template.replace(f"--name {name} ", f"--name {name}-$SLURM_PROCID ")
-            again = f"for start in {{1..{STARTS}}}; do {command} && break; done"
-            self._command_template = (
-                f"srun --nodes={members} --ntasks={members} --cpus-per-task={nodes.request.cores_per_node} "
-                f"--wait=0 --kill-on-bad-exit=0 --no-kill bash -c {shlex.quote(again)}"
-            )
+        self.refused: BatchError | None = None
 
     @contextmanager
     def job_file(self) -> Iterator[None]:
-        """No file: the script goes to sbatch's standard input."""
+        """No file: the script goes to a standard input."""
         yield None
 
     async def _submit_job(self, script_filename: None) -> str:
         # On the command line too, where no SBATCH_PARTITION and the like of the environment speaks before it.
         lines = str(self.job_header).splitlines()
-        said = [word for line in lines for word in shlex.split(line.removeprefix("#SBATCH"))]
+        said = [word for line in lines for word in shlex.split(line.removeprefix(self.directive))]
         try:
-            return str(await asyncio.to_thread(self.nodes.slurm.submit, self.job_script(), *said))
-        except SlurmError as error:
+            return str(await asyncio.to_thread(self.nodes.batch.submit, self.job_script(), *said))
+        except BatchError as error:
             self.refused = error
             raise
 
     async def close(self) -> None:
         if self.job_id and not self.nodes.cancelled:
-            with suppress(SlurmError):  # its worker has been told to leave; the pool's end cancels by name
-                await asyncio.to_thread(self.nodes.slurm.cancel, int(self.job_id))
+            with suppress(BatchError):  # its worker has been told to leave; the pool's end cancels by name
+                await asyncio.to_thread(self.nodes.batch.cancel, int(self.job_id))
         await ProcessInterface.close(self)
 
 
-class NodeCluster(SLURMCluster):
-    """dask-jobqueue's cluster; its workers find their keys in files of ours instead of files of its own."""
+class BatchNodes(Backend):
+    """The nodes of one pool as jobs named `name` of `batch`, whose `kind` is "site" or "local".
 
-    job_cls = NodeJob  # type: ignore[assignment]
+    `job_number` is the variable by which a job knows its number.
+    """
 
-    def _get_worker_security(self, security: Security | None) -> None:
-        return None
+    job_number: str
+
+    def __init__(self, batch: Any, request: Request, name: str, guard: Guard):
+        self.batch, self.on_local_slurm = batch, batch.kind == "local"
+        self.settings = site_settings.checked(self.kind, own=self.on_local_slurm)
+        self.cancelled = False  # whether all jobs are, in one command
+        super().__init__(request, name, guard, site=not self.on_local_slurm)
+        guard.register(**self.ending())
+
+    def ending(self) -> dict[str, object]:
+        """What the watchdog needs to cancel the jobs (watchdog.py)."""
+        return {}
+
+    def start_jobs(self, job: type[BatchJob], **own: Any) -> None:
+        """Start Dask's scheduler, for jobs with the site's settings, Pool's arguments, and `own` options."""
+        request, site, interface = self.request, self.settings, self.settings.get("interface")
+        listens = site.get("scheduler-options", {})
+        variables = threads.environment(request.cores_per_node)
+        variables |= {watchdog.MARK: self.name, "HPCLAB_JOB_ID": f"${self.job_number}"}
+        arguments = [*site.get("worker-extra-args", ())]
+        arguments += map(shlex.quote, command.worker_arguments(self.directory))
+        if self.on_local_slurm:
+            variables |= command.worker_settings(self.directory)
+            arguments += ["--host", command.LOOPBACK]
+            listens = listens | {"host": command.LOOPBACK}
+        else:
+            self.network = interface
+        if not listens.keys() & {"host", "interface"}:
+            listens = listens | {"interface": interface}
+        prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
+        prologue += [f"export {variable}={value}" for variable, value in variables.items()]
+        options = {
+            "config_name": site_settings.section_of(self.kind), "protocol": "tls://", "interface": interface,
+            "cores": 1, "processes": 1, "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
+            "queue": request.partition or site.get("queue"),
+            "account": request.account or site.get("account"), "walltime": self.walltime(),
+            "python": f"{site.get('python') or shlex.quote(sys.executable)} -P",
+            "worker_command": site.get("worker-command"), "death_timeout": site.get("death-timeout"),
+            "local_directory": site.get("local-directory") or shlex.quote(str(self.directory)),
+            "job_script_prologue": [*prologue, *site.get("job-script-prologue", ())],
+            "worker_extra_args": arguments,
+        }  # fmt: skip
+        try:
+            self.start(job, options | own, listens)
+        except RuntimeError as error:
+            raise JoinError(
+                f"The pool's scheduler did not start here: {error.__cause__ or error}. interface and "
+                f"scheduler-options of jobqueue.{self.kind} in jobqueue.yaml say where it listens."
+            ) from None
+
+    def walltime(self) -> str | None:
+        """As asked, else as the site or Dask says, and no longer than the partition allows."""
+        seconds = self.request.walltime or self.settings.get("walltime")
+        if seconds is None:
+            return None
+        if self.request.walltime is None and not self.on_local_slurm:
+            longest = self.batch.longest(self.request.partition or self.settings.get("queue"))
+            seconds = min(seconds, longest or seconds)
+        return site_settings.clock(round(seconds))
+
+    def job_script(self) -> str:
+        spec = next(iter(self.cluster.worker_spec.values()), self.cluster.new_spec)
+        return spec["cls"](str(self.cluster.scheduler_address), "$NAME", **spec["options"]).job_script()
+
+    def jobs(self) -> list[Any]:
+        return [job for job in self.batch.queue() if job.name == self.name]
+
+    def job(self, name: str) -> BatchJob | None:
+        """The job of a node, which has its name or, where it is of several nodes, the beginning of it."""
+        return self.cluster.workers.get(name) or self.cluster.workers.get(name.rpartition("-")[0])
+
+    def ended(self, names: Iterable[str]) -> dict[str, str]:
+        jobs = {name: job for name in names if (job := self.job(name))}
+        found = {
+            name: f"its job was not submitted ({job.refused})" for name, job in jobs.items() if job.refused
+        }
+        numbers = {name: int(job.job_id) for name, job in jobs.items() if job.job_id}
+        with suppress(BatchError):  # nobody knows; a batch system that is away ends no node
+            queue = {each.id: each for each in self.batch.queue(list(numbers.values()))} if numbers else {}
+            for name, number in numbers.items():
+                known = queue.get(number)
+                over = known and known.started and known.limit  # it may still be ending it
+                if known is None or known.ended or (over and time.time() > known.started + known.limit - 2):
+                    found[name] = f"its job {number} {self._how(number, known)}"
+        return found
+
+    def _how(self, number: int, known: Any) -> str:
+        """How job `number` ended; the queue forgets it, and the history does not."""
+        state = known.state if known else "gone from the queue"
+        if known is None:
+            with suppress(BatchError):
+                state = next((job.state for job in self.batch.history([number]) if job.id == number), state)
+        if state == "TIMEOUT" or (known is not None and not known.ended):
+            limit = self.walltime() or "the partition's"
+            return f"reached its time limit ({limit}; Pool(walltime=...) asks for another)"
+        return f"ended ({state})"
+
+    def logs(self, name: str) -> list[Path]:
+        number = getattr(self.job(name), "job_id", None)
+        return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")] if number else []
+
+    def explain(self, names: list[str]) -> str:
+        """State, reason, log and likely cause of the jobs of nodes that have not joined; at most three."""
+        jobs = {job.job_id: (name, job) for name in names if (job := self.job(name))}
+        told = [
+            causes.of_job(self, int(number), self.logs(name)) if number
+            else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
+            for number, (name, job) in [*jobs.items()][:3]
+        ] or ["Its job was not submitted."]  # fmt: skip
+        more = f"\n… and {len(jobs) - 3} more." if len(jobs) > 3 else ""
+        return "\n".join(told) + more + self.batch.trouble()
+
+    def end_all(self) -> bool:
+        """Cancel every job of this name, also one that is just being submitted, until none is left."""
+        self.cancelled = True
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                if not (left := self.jobs()):
+                    return True
+                self.batch.cancel(*(job.id for job in left))
+            except BatchError:
+                deadline = min(deadline, time.monotonic() + 2)
+            time.sleep(0.1)
+        return False

@@ -1,17 +1,23 @@
 """Why a job's worker did not join: its state, why it waits, its last words, and the likely cause."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hpclab.cluster.backends.command import last_lines
-from hpclab.cluster.slurm import Slurm, SlurmError
+from hpclab.cluster.errors import BatchError
+
+if TYPE_CHECKING:
+    from hpclab.cluster.backends.batch import BatchNodes
 
 _PROLOGUE, _WORKER = "jobqueue.slurm.job-script-prologue", "jobqueue.slurm.worker-extra-args"
 _LOCAL, _INTERFACE = "jobqueue.slurm.local-directory", "jobqueue.slurm.interface"
 # Signs in the log, and in the job's state, which stands in its first line; the first that is found counts.
 _SIGNS = {
-    r"(\w+): not set, but needed by (jobqueue\.slurm\.[\w-]+ in [\w.]*\w)":
+    r"(\w+): not set, but needed by (jobqueue\.\w+\.[\w-]+ in [\w.]*\w)":
         rf"\2 uses the variable \1, which the job does not have: write the value, or set it in {_PROLOGUE}",
     r"\b(module|ml|conda|mamba|spack): (?:command )?not found|command not found: (?:module|conda)":
         "a batch job's shell reads no profile, so it lacks that command: set jobqueue.slurm.shebang to "
@@ -71,25 +77,30 @@ _SIGNS = {
 }  # fmt: skip
 
 
-def of_job(slurm: Slurm, pool: str, number: int, logs: Sequence[Path], prologue: bool) -> str:
-    """A paragraph on job `number` of this pool; `prologue`: whether the site's own commands run before it."""
+def of_job(nodes: BatchNodes, number: int, logs: Sequence[Path]) -> str:
+    """A paragraph on job `number` of this pool."""
+    batch = nodes.batch
     try:
-        found = slurm.queue([number])
-    except SlurmError as error:
+        found = batch.queue([number])
+    except BatchError as error:
         return f"Nothing is known of job {number}: {error}"
     if not found:
         return f"Job {number}: gone from the queue."
     job = found[-1]
     if job.state == "PENDING":
-        return f"Job {number} is PENDING. {slurm.explain(job.reason)}{_rivals(slurm, pool)}"
+        return f"Job {number} is PENDING. {batch.explain(job.reason)}{_rivals(batch.queue(), nodes.name)}"
     whole = "".join(last_lines(log, 400, 40_000) for log in logs)  # a traceback hides what began it
-    cause = likely(job.state, whole if any(log.exists() for log in logs) else None, prologue)
+    prologue = bool(nodes.settings.get("job-script-prologue"))
+    cause = likely(job.state, whole if any(log.exists() for log in logs) else None, prologue, nodes.kind)
     end = "".join(map(last_lines, logs)) or " (empty)"
     return f"Job {number} is {job.state} on {job.node_list or 'no node'}. Its log ends:{end}\n{cause}"
 
 
-def likely(state: str, log: str | None, prologue: bool = False) -> str:
-    """``"Likely cause: ..."`` or, where nothing is recognised, where to look; `log` is None for none."""
+def likely(state: str, log: str | None, prologue: bool = False, kind: str = "slurm") -> str:
+    """``"Likely cause: ..."`` or, where nothing is recognised, where to look; `log` is None for none.
+
+    `prologue`: whether the site's own commands run before the worker; `kind`: of the backend.
+    """
     if log is None and state == "FAILED":
         return (
             "Likely cause: the node could not write the job's log, as it does not see the pool's directory: "
@@ -100,13 +111,13 @@ def likely(state: str, log: str | None, prologue: bool = False) -> str:
         state += " before its worker"
     for sign, cause in _SIGNS.items():
         if found := re.search(sign, f"{state}\n{log}"):
-            return f"Likely cause: {found.expand(cause)}."
+            return f"Likely cause: {found.expand(cause).replace('jobqueue.slurm', f'jobqueue.{kind}')}."
     return "The log above says what it did last; pool.job_script() shows what was submitted."
 
 
-def _rivals(slurm: Slurm, pool: str) -> str:
+def _rivals(queue: list[Any], pool: str) -> str:
     """What else of this user's holds nodes that the pool named `pool` may wait for."""
-    held = [job for job in slurm.queue() if job.name != pool and job.state == "RUNNING"]
+    held = [job for job in queue if job.name != pool and job.state == "RUNNING"]
     nodes = sum(job.nodes for job in held if job.name.startswith("hpclab-"))
     jobs = [f"{job.id} ({job.name})" for job in held if not job.name.startswith("hpclab-")]
     pools = (

@@ -43,25 +43,24 @@ def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextMa
     """
     import dask
 
-    return dask.config.set({
-        **({} if site else {"distributed": _shipped_settings()}),
-        "temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms",
-    })  # fmt: skip
-
-
-def _shipped_settings() -> dict[str, Any]:
-    """Dask's own settings of scheduler and workers, whatever ~/.config/dask says."""
-    import dask
-    import distributed  # noqa: F401 - its import brings them
-
-    return copy.deepcopy(next(own["distributed"] for own in dask.config.defaults if "distributed" in own))
+    own = {"temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms"}
+    return dask.config.set(({} if site else _shipped()) | own)
 
 
 def worker_settings(directory: Path) -> dict[str, str]:
     """The environment in which a worker takes Dask's settings as shipped, from a file in `directory`."""
     path = directory / "dask.yaml"
-    path.write_text(json.dumps({"distributed": _shipped_settings()}), encoding="utf-8")
+    path.write_text(json.dumps(_shipped()), encoding="utf-8")
     return {"DASK_CONFIG": str(path)}
+
+
+def _shipped() -> dict[str, Any]:
+    """Dask's own settings of scheduler and workers, whatever ~/.config/dask says."""
+    import dask
+    import distributed  # noqa: F401 - its import brings them
+
+    shipped = next(own["distributed"] for own in dask.config.defaults if "distributed" in own)
+    return {"distributed": copy.deepcopy(shipped)}
 
 
 def private_directory(name: str, shared: bool = False) -> Path:
@@ -94,7 +93,7 @@ def private_directory(name: str, shared: bool = False) -> Path:
 
 
 def refuse_lost_places(directory: Path) -> None:
-    """PoolError where a pool's own files or the working directory are gone, which its nodes start from."""
+    """PoolError where a pool's own files or the working directory are gone."""
     if not (directory / "key.pem").exists():
         raise PoolError(
             f"The pool's directory {directory} was removed, and with it the keys its nodes need: close() "

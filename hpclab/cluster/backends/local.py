@@ -1,7 +1,7 @@
 """Nodes that are processes on this machine, started with the command line that a Slurm job would use.
 
 Dask's LocalCluster starts workers through multiprocessing, which runs a script's main module again in each.
-Here a script needs no ``if __name__ == "__main__"``, and both backends behave alike.
+Here a script needs no ``if __name__ == "__main__"``, and all backends behave alike.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
 
 from dask.system import CPU_COUNT
-from distributed import SpecCluster
 from distributed.deploy.spec import ProcessInterface
 from distributed.system import MEMORY_LIMIT
 
 from hpclab import timing
 from hpclab.cluster import threads, watchdog
 from hpclab.cluster.backends import Backend, command
-from hpclab.cluster.door import OwnScheduler
 from hpclab.cluster.host import processes
+from hpclab.cluster.request import Request
 from hpclab.cluster.roster import is_stopped
+from hpclab.cluster.watchdog import Guard
 
 
 class NodeProcess(ProcessInterface):
@@ -39,10 +39,10 @@ class NodeProcess(ProcessInterface):
 
     async def start(self) -> None:
         nodes = self.nodes
-        theirs = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
-        theirs.pop("HPCLAB_JOB_STARTED", None)
-        own = threads.environment(nodes.cores) | command.worker_settings(nodes.directory)
-        with open(nodes.directory / f"{self.name}.log", "wb") as log:
+        jobs = ("DASK_", "HPCLAB_JOB_")  # what an enclosing pool's job says of itself
+        theirs = {name: value for name, value in os.environ.items() if not name.startswith(jobs)}
+        own = threads.environment(nodes.request.cores_per_node) | command.worker_settings(nodes.directory)
+        with open(nodes.logs(self.name)[0], "wb") as log:
             self.process = subprocess.Popen(
                 nodes.worker_command(self.scheduler, self.name),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -74,25 +74,16 @@ class LocalNodes(Backend):
 
     kind = "local"
 
-    def __init__(self, name: str, guard: watchdog.Guard, cores: int, memory: int | None):
-        self.name, self.guard, self.cores = name, guard, cores
-        self.memory = memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, CPU_COUNT)))
-        self.directory = command.private_directory(name)
-        guard.register(remove=str(self.directory))
-        security = command.secure(self.directory)
-        options = command.SCHEDULER | {"protocol": "tls://", "security": security, "port": 0}
-        options["host"] = command.LOOPBACK
-        with command.scheduler_settings(self.directory):
-            self.cluster = SpecCluster(
-                scheduler={"cls": OwnScheduler, "options": options},
-                worker={"cls": NodeProcess, "options": {"nodes": self}},
-                security=security, name=name, silence_logs="critical",
-            )  # fmt: skip
+    def __init__(self, request: Request, name: str, guard: Guard):
+        request.refuse_slurm_words()
+        super().__init__(request, name, guard)
+        self.start(NodeProcess, {}, {"host": command.LOOPBACK})
 
     def worker_command(self, scheduler: str, name: str) -> list[str]:
+        memory = self.request.memory or max(256 * 2**20, int(0.8 * MEMORY_LIMIT / max(4, CPU_COUNT)))
         return [
             sys.executable, "-P", "-m", "distributed.cli.dask_worker", scheduler, "--name", name,
-            "--nthreads", "1", "--no-nanny", "--memory-limit", str(self.memory), "--host", command.LOOPBACK,
+            "--nthreads", "1", "--no-nanny", "--memory-limit", str(memory), "--host", command.LOOPBACK,
             "--protocol", "tls://", "--local-directory", str(self.directory), "--death-timeout", "60",
             *command.worker_arguments(self.directory),
         ]  # fmt: skip
@@ -100,9 +91,6 @@ class LocalNodes(Backend):
     def label(self, nodes: int) -> str:
         named = "1 process" if nodes == 1 else f"{nodes} processes"
         return f"{named} on this machine's {CPU_COUNT} core{'' if CPU_COUNT == 1 else 's'}"
-
-    def specification(self, names: list[str]) -> dict[str, Any]:
-        return dict.fromkeys(names, self.cluster.new_spec)
 
     def job_script(self) -> str:
         return " ".join(self.worker_command("tls://<scheduler>", "<name>"))
@@ -134,11 +122,10 @@ class LocalNodes(Backend):
                 seconds.append((timing.queued(process=process.pid) or {}).get(process.pid, 0.0))
         return max(seconds)
 
-    def log(self, name: str) -> str:
-        return command.last_lines(self.directory / f"{name}.log")
+    def logs(self, name: str) -> list[Path]:
+        return [self.directory / f"{name}.log"]
 
     def end_all(self) -> bool:
         for node in list(self.cluster.workers.values()):
-            if isinstance(node, NodeProcess):
-                node.kill()
+            node.kill()
         return True

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ import yaml
 
 from hpclab import checks
 from hpclab.cluster import request
-from hpclab.cluster.backends.batch import DEFAULTS
 
-OWN = "hpclab"  # the section of Dask's configuration for pools: dask-jobqueue's plain defaults
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
            "worker-extra-args": "extra", "account": "project",
            "job-directives-skip": "header-skip"}  # fmt: skip
@@ -29,19 +28,20 @@ _WORDS = re.compile(r"(?:[\w./+=@:,~%#! -]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})+")
 _OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "--memory-limit")
 
 
-def checked(own: bool) -> dict[str, Any]:
-    """The settings of ``jobqueue.slurm`` in Dask's configuration, or with `own` as dask-jobqueue ships them.
+def checked(kind: str, own: bool) -> dict[str, Any]:
+    """The settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships them.
 
     By their present names, only those that somebody said, as a pool's jobs need them: text for a script,
     numbers of bytes and seconds. ValueError names the one that cannot be used.
     """
-    plain = yaml.safe_load(Path(DEFAULTS).read_text())["jobqueue"]["slurm"]
-    if dask.config.get(f"jobqueue.{OWN}", None) is None:
-        dask.config.update_defaults({"jobqueue": {OWN: plain | {"walltime": None}}})
-    section = plain if own else dask.config.get("jobqueue.slurm", None)
+    shipped = Path(find_spec("dask_jobqueue").origin).with_name("jobqueue.yaml")  # type: ignore[union-attr,arg-type]
+    plain = yaml.safe_load(shipped.read_text())["jobqueue"][kind]
+    if dask.config.get(f"jobqueue.{section_of(kind)}", None) is None:
+        dask.config.update_defaults({"jobqueue": {section_of(kind): plain | {"walltime": None}}})
+    section = plain if own else dask.config.get(f"jobqueue.{kind}", None)
     if not isinstance(section, dict):
         raise ValueError(
-            'jobqueue.slurm in jobqueue.yaml must be settings such as queue: "main", a line each below '
+            f'jobqueue.{kind} in jobqueue.yaml must be settings such as queue: "main", a line each below '
             f"it, not {checks.shown(section)}."
         )
     values = {}
@@ -50,10 +50,15 @@ def checked(own: bool) -> dict[str, Any]:
         present = dask.config.get(key, None, config=section) not in (None, [], "")
         name = key if present or dask.config.get(former, None, config=section) is None else former
         if (value := dask.config.get(name, None, config=section)) is not None:
-            variable = f"DASK_JOBQUEUE__SLURM__{name.upper().replace('-', '_')}"
+            variable = f"DASK_JOBQUEUE__{kind}__{name}".upper().replace("-", "_")
             source = variable if variable in os.environ else "jobqueue.yaml"
-            values[key] = check(f"jobqueue.slurm.{name} in {source}", value)
+            values[key] = check(f"jobqueue.{kind}.{name} in {source}", value)
     return values
+
+
+def section_of(kind: str) -> str:
+    """The section of Dask's configuration for pools: dask-jobqueue's plain defaults."""
+    return f"hpclab-{kind}"
 
 
 def clock(seconds: int) -> str:

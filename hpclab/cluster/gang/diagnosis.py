@@ -9,13 +9,12 @@ that has begun to send waits for it, and the other way round.
 import math
 import signal
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpclab.cluster.errors import RankError, SlowRank
+from hpclab.cluster.errors import RankError
 from hpclab.cluster.maps import tasks
 
 
@@ -71,9 +70,8 @@ def diagnose(gang: Sequence[RankState], timeout: float) -> RankError:
     progress, limit = f" Collectives begun by then: {counts}.", f"until the time limit of {timeout:g} s"
     for state in gang:
         if state.ended is not None:
-            return RankError(
-                f"Rank {state.rank} is gone: {state.ended}. The other ranks were ended.{progress}", state.rank
-            )
+            said = f"Rank {state.rank} is gone: {state.ended}. The other ranks were ended.{progress}"
+            return RankError(said, state.rank)
     for state in gang:
         if state.stopped is not None:
             what = " and ".join(sorted(state.suspended))
@@ -82,92 +80,67 @@ def diagnose(gang: Sequence[RankState], timeout: float) -> RankError:
                 f"within {timeout:g} s. All ranks were ended.{progress}",
                 state.rank,
             )
-    for state in gang:
-        if state.error is not None and not state.error["network"]:
-            return _raised(state.rank, state.error, "")
-    if found := awaited_rank(gang):
-        rank, waiting, what = found
-        did = f"returned without having {what}" if gang[rank].value is not None else f"has not {what}"
-        return RankError(
-            f"Rank {rank} {did} rank {waiting}, which waited for it {limit}. All ranks were ended.", rank
-        )
-    if ranks := wait_cycle(awaited_messages(gang)):
+    errors = [(state.rank, state.error) for state in gang if state.error is not None]
+    for rank, error in errors:
+        if not error["network"]:
+            return _raised(rank, error, "")
+    found = _late(gang)
+    if (not found or found[2] is None) and (ranks := wait_cycle(awaited_messages(gang))):
         shown = " for ".join(f"rank {rank}" for rank in [*ranks, ranks[0]])
         return RankError(
             f"The ranks wait for each other's messages in a circle ({shown}) and did so {limit}: let "
             "receives begin before sends are waited for. All ranks were ended.",
             ranks[0],
         )
-    if behind := _behind(gang):
-        did = "returned without joining" if behind.value is not None else "has not begun"
-        most = max(state.collectives for state in gang)
-        return RankError(
-            f"Rank {behind.rank} {did} collective {most}, which the others waited for {limit}. All ranks "
-            f"were ended.{progress}",
-            behind.rank,
-        )
-    rank, echo = next((state.rank, state.error) for state in gang if state.error is not None)
-    return _raised(rank, echo, progress)
+    if not found:
+        return _raised(*errors[0], progress)
+    state, _, waiting, what = found
+    did = "has not" if state.value is None else "returned without having"
+    others = "the others waited for" if waiting is None else "waited for it"
+    more = progress if waiting is None else ""
+    return RankError(
+        f"Rank {state.rank} {did} {what}, which {others} {limit}. All ranks were ended.{more}", state.rank
+    )
 
 
-def report_slow_and_deadlocked(gang: Sequence[RankState], timeout: float, told: set[int]) -> None:
-    """Warn of each slow rank, and say who waits for whom where nobody will move any more: each once."""
-    for rank, sentence in slow_ranks(gang, timeout):
-        if rank not in told:
-            told.add(rank)
-            warnings.warn(SlowRank(sentence), stacklevel=7)
-    if -1 not in told and (sentence := deadlock(gang, timeout)):
-        told.add(-1)
-        print(f"{sentence} All ranks are ended at the limit of {timeout:g} s; or interrupt the cell.")
-
-
-def slow_ranks(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
-    """Ranks that are alive and keep the others waiting for more than a quarter of the time limit."""
-    if found := _late(gang, timeout):
-        behind, waited, where, _ = found
-        if behind.value is None and behind.stopped is None:
-            yield (
-                behind.rank,
-                f"Rank {behind.rank} is slow: {where.format(f'{waited:.1f} s')}. It is alive, so nothing is "
-                f"ended before the limit of {timeout:g} s.",
-            )
-
-
-def deadlock(gang: Sequence[RankState], timeout: float) -> str:
-    """Who waits in vain: each in a circle for the next to send or receive, or for one that has returned."""
-    if (found := _late(gang, timeout)) and found[0].value is not None:
-        state, waited, _, what = found
-        return f"Rank {state.rank} has returned without {what}, for which others have waited {waited:.1f} s."
+def news(gang: Sequence[RankState], timeout: float) -> Iterator[tuple[int, str]]:
+    """What has gone on for more than a quarter of the time limit: each slow rank with a sentence, and -1 with
+    who waits in vain, for one that has returned or in a circle."""
+    patience = min(5.0, timeout / 4)
+    if (found := _late(gang)) and (waited := time.monotonic() - found[1]) > patience:
+        state, _, waiting, what = found
+        if state.value is not None:
+            told = f"Rank {state.rank} has returned without having {what}"
+            yield -1, f"{told}, for which others have waited {waited:.1f} s."
+        elif state.stopped is None:
+            who = "the others have" if waiting is None else f"rank {waiting} has"
+            where = f"it, which has not {what}" if waiting is None else "a message of it"
+            told = f"Rank {state.rank} is slow: {who} waited {waited:.1f} s for {where}."
+            yield state.rank, f"{told} It is alive, so nothing is ended before the limit of {timeout:g} s."
     on = awaited_messages(gang)
     now = {state.rank: {p: what for p, what in on[state.rank].items() if p == state.awaits} for state in gang}
     ranks = wait_cycle(now)
     waited = time.monotonic() - max((gang[rank].changed for rank in ranks), default=math.inf)
-    if waited < min(5.0, timeout / 4):
-        return ""
-    said = [
-        f"rank {rank} waits for rank {peer} to {'send' if what.startswith('sent') else 'receive'}"
-        for rank in sorted(ranks)
-        for peer, what in now[rank].items()
-    ]
-    more = f"; and so on, {len(said)} ranks in a circle" * (len(said) > 4)
-    return f"A deadlock: nothing has moved for {waited:.1f} s. {'; '.join(said[:4]).capitalize()}{more}."
+    if waited > patience:
+        said = [
+            f"rank {rank} waits for rank {peer} to {'send' if what.startswith('sent') else 'receive'}"
+            for rank in sorted(ranks)
+            for peer, what in now[rank].items()
+        ]
+        more = f"; and so on, {len(said)} ranks in a circle" * (len(said) > 4)
+        circle = "; ".join(said[:4]).capitalize()
+        yield -1, f"A deadlock: nothing has moved for {waited:.1f} s. {circle}{more}."
 
 
-def _late(gang: Sequence[RankState], timeout: float) -> tuple[RankState, float, str, str] | None:
-    """The rank that keeps others waiting, how long it has, who waits, and for what: once that is long."""
-    message, behind = awaited_rank(gang), _behind(gang)
-    if message is not None:
-        behind, since = gang[message[0]], gang[message[1]].changed
-        where = f"rank {message[1]} has waited {{}} for a message of it"
-        what = f"having {message[2]} rank {message[1]}"
-    elif behind is not None:
-        since = max(state.changed for state in gang if state.collectives > behind.collectives)
-        where = f"the others have waited {{}} for it in collective {behind.collectives + 1}"
-        what = f"joining collective {behind.collectives + 1}"
-    if behind is None:
-        return None
-    waited = time.monotonic() - since
-    return (behind, waited, where, what) if waited > min(5.0, timeout / 4) else None
+def _late(gang: Sequence[RankState]) -> tuple[RankState, float, int | None, str] | None:
+    """The rank that keeps others waiting, since when, the one that waits for a message of it (None: all wait
+    in a collective), and what it has not done."""
+    if message := awaited_rank(gang):
+        rank, waiting, what = message
+        return gang[rank], gang[waiting].changed, waiting, f"{what} rank {waiting}"
+    behind = min(gang, key=lambda state: state.collectives)
+    ahead = [state.changed for state in gang if state.collectives > behind.collectives]
+    return (behind, max(ahead), None, f"begun collective {behind.collectives + 1}") if ahead else None
 
 
 def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
@@ -213,12 +186,6 @@ def wait_cycle(on: Mapping[int, Mapping[int, str]]) -> list[int]:
             return path[path.index(after) :]
         path.append(after)
     return []
-
-
-def _behind(gang: Sequence[RankState]) -> RankState | None:
-    """The rank with the fewest collectives, where some have begun more."""
-    fewest = min(gang, key=lambda state: state.collectives)
-    return fewest if any(state.collectives > fewest.collectives for state in gang) else None
 
 
 def _raised(rank: int, error: dict[str, Any], progress: str) -> RankError:

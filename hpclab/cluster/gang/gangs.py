@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,7 +19,7 @@ from distributed.comm import get_address_host
 from hpclab import checks
 from hpclab.cluster import threads, watch
 from hpclab.cluster.backends.command import refuse_lost_places
-from hpclab.cluster.errors import PoolError, RankError
+from hpclab.cluster.errors import PoolError, RankError, SlowRank
 from hpclab.cluster.gang import diagnosis, relay
 from hpclab.cluster.gang.diagnosis import RankState
 from hpclab.cluster.maps import tasks
@@ -197,7 +198,13 @@ class Gangs:
                 failed = time.monotonic()
             if failed is not None and time.monotonic() > failed + GRACE:
                 raise diagnosis.diagnose(gang, timeout)
-            diagnosis.report_slow_and_deadlocked(gang, timeout, told)
+            for rank, sentence in diagnosis.news(gang, timeout):
+                if rank >= 0 and rank not in told:
+                    warnings.warn(SlowRank(sentence), stacklevel=6)
+                elif rank not in told:
+                    limit = f"the limit of {timeout:g} s; or interrupt the cell."
+                    print(f"{sentence} All ranks are ended at {limit}")
+                told.add(rank)
             return all(state.value is not None for state in gang)
 
         pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731

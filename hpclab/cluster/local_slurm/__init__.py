@@ -1,7 +1,6 @@
 """A real Slurm of our own on this machine, as an ordinary user: up, find, down.
 
-One cluster per user and machine, found again through its state file by any later process (a restarted
-kernel, another terminal). Two starts at the same moment wait for each other and are one.
+One cluster per user and machine, found through its state file by any later process.
 """
 
 import json
@@ -14,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +41,8 @@ class LocalSlurm:
             return json.loads((self.directory / "state.json").read_text())
         return {}
 
-    @property
-    def supervisor(self) -> Process | None:
-        return _living(self.state.get("supervisor"))
-
-    @property
-    def is_up(self) -> bool:
-        return bool(self.supervisor) and self.state.get("phase") == "up"
+    supervisor = property(lambda self: _living(self.state.get("supervisor")), doc="Its Process, or None.")
+    is_up = property(lambda self: bool(self.supervisor) and self.state.get("phase") == "up")
 
     @property
     def shape(self) -> Shape:
@@ -72,10 +66,8 @@ class LocalSlurm:
                 cause = state["ended_with"].get(name, "no word")
                 words[name] = f"ended with {cause}; hpclab slurm up starts it again"
             elif process.stopped:
-                pid = process.pid
-                words[name] = (
-                    f"is stopped (process {pid} is suspended, as by SIGSTOP); kill -CONT {pid} wakes it"
-                )
+                how = f"process {process.pid} is suspended, as by SIGSTOP"
+                words[name] = f"is stopped ({how}); kill -CONT {process.pid} wakes it"
         return words
 
     def process(self, name: str) -> Process | None:
@@ -122,21 +114,21 @@ class LocalSlurm:
         """Start the supervisor and return when the nodes are idle; SlurmError with a daemon's own words."""
         self.directory.mkdir(mode=0o700)
         words = [sys.executable, "-P", "-S", "-m", f"{__name__}.supervisor", str(self.directory)]
-        package = {"PYTHONPATH": str(Path(hpclab.__file__).parents[1])}
-        with (self.directory / "supervisor.out").open("w+b") as output:
-            try:
-                done = subprocess.run(
-                    [*words, *map(str, asdict(shape).values())], stdin=subprocess.DEVNULL, stdout=output,
-                    stderr=output, cwd="/", env=slurm_commands.without_job(os.environ) | package,
+        environment = slurm_commands.without_job(os.environ)
+        environment["PYTHONPATH"] = str(Path(hpclab.__file__).parents[1])
+        said = self.directory / "supervisor.out"
+        try:
+            with said.open("wb") as output:
+                subprocess.run(
+                    [*words, *map(str, astuple(shape))], stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=output, cwd="/", env=environment, check=True,
                 )  # fmt: skip
-            except BaseException:  # an interrupt leaves nothing half started
-                self.stop()
-                raise
-            if done.returncode:
-                output.seek(0)
-                said = output.read().decode(errors="replace").strip()[-1000:] or "its supervisor was killed"
-                self.stop()
-                raise SlurmError(f"Slurm did not start: {said}")
+        except BaseException as error:  # an interrupt leaves nothing half started
+            told = said.read_text(errors="replace").strip()[-1000:] or "its supervisor was killed"
+            self.stop()
+            if isinstance(error, subprocess.CalledProcessError):
+                raise SlurmError(f"Slurm did not start: {told}") from None
+            raise
 
 
 def find(stale: bool = False) -> LocalSlurm | None:
@@ -144,11 +136,8 @@ def find(stale: bool = False) -> LocalSlurm | None:
 
     With `stale` also one whose supervisor was killed, so that what it left can be cleared with `down`.
     """
-    for directory in _directories():
-        cluster = LocalSlurm(directory)
-        if cluster.is_up or (stale and directory.exists()):
-            return cluster
-    return None
+    clusters = map(LocalSlurm, _directories())
+    return next((it for it in clusters if it.is_up or (stale and it.directory.exists())), None)
 
 
 def up(
@@ -180,9 +169,9 @@ def up(
         if cluster.is_up:
             running = cluster.shape
             other = any(getattr(running, key) != value for key, value in asked.items())
-            if other and not restart:
-                say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
             if not (other and restart):
+                if other:
+                    say(f"Slurm already runs with {running}; for {shape}: hpclab slurm up --restart.")
                 if any("hpclab slurm up" in state for state in cluster.daemons.values()):
                     cluster.heal()
                 return cluster

@@ -1,10 +1,7 @@
 """The one parent of munged, slurmctld and the slurmd: a program of its own that outlives who started it.
 
-Process 1, the parent of daemons in the background, never reaps in many containers. This one does: it adopts
-every job process that loses its parent (a Linux "child subreaper"), writes down what it started, and ends all
-of it on SIGTERM. A daemon that dies is shown as ended until SIGUSR1 (`hpclab slurm up`) starts it again.
-
-    python -m hpclab.cluster.local_slurm.supervisor DIRECTORY NODES CORES_PER_NODE GPUS_PER_NODE
+It adopts and reaps job processes that lose their parent, which process 1 of many containers never does, and
+ends everything on SIGTERM. A daemon that dies is shown as ended until SIGUSR1 (`hpclab slurm up`).
 """
 
 import functools
@@ -47,6 +44,7 @@ class Supervisor:
         self.running, self.ended_with = dict[str, Process | None](), dict[str, str]()
         self.phase, self.healed = "starting", 0  # then "up"
         self.ports: ReservedPorts | None = None
+        self.save()
 
     def start(self) -> None:
         """From nothing to idle nodes; RuntimeError with the daemon's own words where that fails."""
@@ -85,14 +83,17 @@ class Supervisor:
         ready()
         while (self.directory / "state.json").exists():  # whoever removes our files wants us gone
             heard = wake.recv(4096) if select.select([wake], [], [], 5.0)[0] else b""
-            ended = self.reap()
-            if signal.SIGUSR1 in heard:
-                for name in [name for name, process in self.running.items() if process is None]:
-                    with suppress(OSError, SlurmError):
-                        self.launch(name)
-                self.healed += 1
-            if ended or signal.SIGUSR1 in heard:
+            if self.reap() | (signal.SIGUSR1 in heard):
+                if signal.SIGUSR1 in heard:
+                    self.heal()
                 self.save()
+
+    def heal(self) -> None:
+        """Start again every daemon that has ended."""
+        for name in [name for name, process in self.running.items() if process is None]:
+            with suppress(OSError, SlurmError):
+                self.launch(name)
+        self.healed += 1
 
     def launch(self, name: str) -> None:
         """Start munged, slurmctld or the slurmd of a node, in the foreground, to die with this process."""
@@ -186,13 +187,12 @@ class Supervisor:
         """Until `ready`; OSError where a port was taken, RuntimeError where a daemon ended otherwise."""
         deadline = time.monotonic() + START_LIMIT
         while not ready():
-            self.reap()
-            for name, process in self.running.items():
-                if process is None:
-                    words = self.last_words(name)
-                    if "Address already in use" in words:
-                        raise OSError(words)
-                    raise RuntimeError(f"{name} ended with {self.ended_with[name]}: {words}")
+            if self.reap():
+                name = next(name for name, process in self.running.items() if process is None)
+                words = self.last_words(name)
+                if "Address already in use" in words:
+                    raise OSError(words)
+                raise RuntimeError(f"{name} ended with {self.ended_with[name]}: {words}")
             if time.monotonic() > deadline:
                 words = self.last_words("slurmctld")
                 raise RuntimeError(f"The nodes are not idle after {START_LIMIT:g} s. slurmctld: {words}")
@@ -209,9 +209,8 @@ def _numbers(what: str, pattern: str, text: str) -> tuple[int, ...]:
     raise RuntimeError(f"{what} cannot be read from {text.strip()!r}.")
 
 
-def main(words: list[str]) -> int:
+def main(directory: str, *shape: str) -> int:
     """Returns, in a process that only waits for this, once the nodes are idle (0) or cannot be (1)."""
-    directory, shape = Path(words[0]), files.Shape(*map(int, words[1:4]))
     os.umask(0o077)
     waiting, starting = os.pipe()
     if os.fork():  # the cluster belongs to nobody's shell or kernel
@@ -222,8 +221,7 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
-    supervisor, failed = Supervisor(directory, shape), False
-    supervisor.save()
+    supervisor, failed = Supervisor(Path(directory), files.Shape(*map(int, shape))), False
     try:
         supervisor.start()
         supervisor.serve(ready=lambda: os.write(starting, b"."))
@@ -238,4 +236,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main(*sys.argv[1:]))

@@ -13,8 +13,6 @@ from hpclab.cluster import slurm_commands as commands
 from hpclab.cluster.local_slurm import LocalSlurm
 from hpclab.cluster.local_slurm.files import lost_its_network
 from hpclab.cluster.slurm import records, submission
-from hpclab.cluster.slurm.history import SiteHistory
-from hpclab.cluster.slurm.reasons import explain
 from hpclab.cluster.slurm.records import FinishedJob, Job, Node
 from hpclab.cluster.slurm.submission import SubmitError
 from hpclab.cluster.slurm_commands import SlurmError, SlurmMissing, SlurmTimeout
@@ -38,25 +36,32 @@ class Slurm:
     timeout: float = field(default=10.0, repr=False)
     _polls: dict[str, tuple[float, float, str]] = field(default_factory=dict, repr=False)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _seen: dict[tuple[int, int | None], FinishedJob] = field(default_factory=dict, repr=False)
+    _no_accounting = False
+    _source = "From slurmctld's log of ended jobs."
 
-    def __post_init__(self) -> None:
-        self._site_history = SiteHistory(self._poll)
+    explain = staticmethod(submission.explain)
+    history_source = property(
+        lambda self: self._source,
+        doc="Where `history()` has its jobs from, and what may be missing, in a sentence.",
+    )
 
     def __repr__(self) -> str:
         return f"<{'This site' if self.kind == 'site' else 'hpclab'}'s Slurm {self.version}>"
 
     def queue(self, job_ids: list[int] | None = None) -> list[Job]:
         """The jobs of this user that wait or run; with `job_ids` those jobs, also if they have just ended."""
-        wanted = None if job_ids is None else _numbers(job_ids)
-        begin = time.monotonic()
-        words = [*records.SQUEUE, f"--user={os.getuid()}", f"--format={records.SQUEUE_FORMAT}"]
-        jobs = records.read_queue(self._poll(*words))
+        wanted, begin = None if job_ids is None else _numbers(job_ids), time.monotonic()
+        jobs = records.read_queue(self._squeue(records.SQUEUE_FORMAT))
         if wanted is None:
             return [job for job in jobs if not job.ended]
         if wanted - {job.id for job in jobs} - {job.array_job for job in jobs}:
             # A job that `!sbatch` queued just now is not in an answer of a moment ago.
-            jobs = records.read_queue(self._poll(*words, since=begin))
+            jobs = records.read_queue(self._squeue(records.SQUEUE_FORMAT, since=begin))
         return [job for job in jobs if job.id in wanted or job.array_job in wanted]
+
+    def _squeue(self, columns: str, since: float = 0.0) -> str:
+        return self._poll(*records.SQUEUE, f"--user={os.getuid()}", f"--format={columns}", since=since)
 
     def load(self, *which: str) -> tuple[int, int]:
         """On how many nodes jobs run and how many jobs wait, everybody's that Slurm shows; `which` narrows it
@@ -80,13 +85,36 @@ class Slurm:
             log = self._local.directory / "finished_jobs"
             jobs = records.read_completion_log(log.read_text(errors="replace") if log.exists() else "")
         else:
-            jobs = self._site_history.jobs(wanted)
+            jobs = self._of_a_site(wanted)
         return [job for job in jobs if wanted is None or job.id in wanted or job.array_job in wanted]
 
-    @property
-    def history_source(self) -> str:
-        """Where `history()` has its jobs from, and what may be missing, in a sentence."""
-        return self._site_history.source
+    def _of_a_site(self, wanted: set[int] | None) -> list[FinishedJob]:
+        """What accounting says, or the controller still remembers; it forgets a job some minutes after its
+        end (MinJobAge), so what it said once is kept here."""
+        told = [] if self._no_accounting else self._accounted(wanted)
+        if self._no_accounting or not (wanted or set()) <= {job.id for job in told}:
+            codes = self._poll(
+                *records.SQUEUE, f"--user={os.getuid()}", f"--Format={records.EXIT_CODE_FORMAT}"
+            )
+            remembered = records.read_remembered(self._squeue(records.SQUEUE_FORMAT), codes)
+            told = [*remembered, *told]  # a database may learn of an end later
+        self._seen.update({(job.array_job or job.id, job.array_task): job for job in told})
+        return sorted(self._seen.values(), key=lambda job: (job.ended or 0.0, job.id))
+
+    def _accounted(self, wanted: set[int] | None) -> list[FinishedJob]:
+        which = f"--jobs={','.join(map(str, sorted(wanted)))}" if wanted else "--starttime=now-1day"
+        words = ["sacct", "--allocations", "--noheader", "--parsable2", f"--user={os.getuid()}", which]
+        try:
+            text = self._poll(*words, f"--delimiter={records.SEPARATOR}", f"--format={records.SACCT_FORMAT}")
+        except SlurmError as error:
+            self._no_accounting = True
+            self._source = (
+                f"This site has no accounting that answers ({error}), so these are the jobs that its "
+                "controller still remembers, for some minutes after their end, and those seen here before."
+            )
+            return []
+        self._source = "From this site's accounting (sacct)."
+        return records.read_accounting(text)
 
     def submit(self, script: str | Path, *options: str) -> int:
         """Queue a batch script (a path, or text that begins with ``#!``) and return the job's id.
@@ -119,6 +147,10 @@ class Slurm:
             return str(error)
         return ""
 
+    def explain_refusal(self, said: str) -> str:
+        """What sbatch said, the limits that a job may have broken, and what to do."""
+        return submission.explained(said, self._partitions(submission.LIMITS_FORMAT), self.environment)
+
     def cancel(self, *job_ids: int) -> None:
         """End jobs; those that have ended already are no error."""
         if job_ids:
@@ -128,18 +160,17 @@ class Slurm:
     def wait(self, job_id: int, timeout: float = 60.0) -> Job:
         """Return the job once it has ended; TimeoutError says what it was still doing, and why."""
         timeout = checks.number("timeout", timeout, 0, 1e7, "seconds")
-        deadline, seen = time.monotonic() + timeout, None
-        while True:
-            found = self.queue([job_id])
-            if not found:
-                raise SlurmError(f"Slurm knows no job {job_id} of yours" + (" any more." if seen else "."))
-            if all(job.ended for job in found):
+        deadline, seen = time.monotonic() + timeout, ""
+        while found := self.queue([job_id]):
+            going = next((job for job in found if not job.ended), None)
+            if going is None:
                 return found[-1]
-            seen = next(job for job in found if not job.ended)
+            seen = " any more"
             if time.monotonic() > deadline:
-                why = f": {self.explain(seen.reason)}" if seen.state == "PENDING" else "."
-                raise TimeoutError(f"Job {job_id} is still {seen.state} after {timeout:g} s{why}")
+                why = f": {self.explain(going.reason)}" if going.state == "PENDING" else "."
+                raise TimeoutError(f"Job {job_id} is still {going.state} after {timeout:g} s{why}")
             time.sleep(_FRESH)
+        raise SlurmError(f"Slurm knows no job {job_id} of yours{seen}.")
 
     def ask_version(self) -> str:
         """``"slurm-wlm 22.05.8"``, from the program itself."""
@@ -149,37 +180,17 @@ class Slurm:
         """A partition's time limit in seconds, or the default one's; None for none."""
         return records.read_time_limits(self._partitions(records.TIME_LIMITS_FORMAT)).get(partition or "*")
 
-    explain = staticmethod(explain)
-
-    def explain_refusal(self, said: str) -> str:
-        """What sbatch said, the limits that a job may have broken, and what to do."""
-        return submission.explained(said, self._partitions(submission.LIMITS_FORMAT), self.environment)
-
     def _partitions(self, columns: str) -> str:
         with suppress(SlurmError):
             return self._poll("sinfo", "--noheader", f"--format={columns}")
         return ""
 
-    def _poll(self, *words: str, since: float = 0.0) -> str:
-        """What a command prints, run once for all who ask within half a second, and one at a time; asked no
-        earlier than `since` (on the monotonic clock)."""
-        key = " ".join(words)
-        with self._one_at_a_time:
-            asked, answered, text = self._polls.get(key, (-1.0, -_FRESH, ""))
-            if time.monotonic() - answered >= _FRESH or asked < since:
-                asked = time.monotonic()
-                text = self._run(list(words), attempts=3)
-                self._polls[key] = (asked, time.monotonic(), text)
-        return text
-
-    @property
-    def _local(self) -> LocalSlurm:
-        return LocalSlurm(Path(self.environment["SLURM_CONF"]).parent)
-
     def trouble(self) -> str:
         """Which daemons of our own Slurm do not run, a sentence each; of a site's nothing is known."""
         daemons = self._local.daemons if self.kind == "local" else {}
         return "".join(f" Slurm's {name} {state}." for name, state in daemons.items() if state != "running")
+
+    _local = property(lambda self: LocalSlurm(Path(self.environment["SLURM_CONF"]).parent))
 
     def _refuse_if_down(self) -> None:
         """SlurmError at once where our own cannot answer; a command would wait half a minute."""
@@ -196,6 +207,18 @@ class Slurm:
                 "This Slurm was started with a network, and without one its commands do not find it: "
                 "hpclab slurm down, then hpclab slurm up."
             )
+
+    def _poll(self, *words: str, since: float = 0.0) -> str:
+        """What a command prints, run once for all who ask within half a second, and one at a time; asked no
+        earlier than `since` (on the monotonic clock)."""
+        key = " ".join(words)
+        with self._one_at_a_time:
+            asked, answered, text = self._polls.get(key, (-1.0, -_FRESH, ""))
+            if time.monotonic() - answered >= _FRESH or asked < since:
+                asked = time.monotonic()
+                text = self._run(list(words), attempts=3)
+                self._polls[key] = (asked, time.monotonic(), text)
+        return text
 
     def _run(
         self, words: list[str], attempts: int = 1, timeout: float | None = None, text: str | None = None
