@@ -95,14 +95,15 @@ def test_a_node_out_of_memory_is_replaced_unless_every_node_is(pool):
 
 
 def test_a_death_that_arrives_after_its_echo_is_blamed():
-    gangs, states = Gangs.__new__(Gangs), {"a": RankState(0), "b": RankState(1)}
+    gangs = Gangs.__new__(Gangs)
+    states = gangs.states = {"a": RankState(0), "b": RankState(1)}
     gangs.roster = SimpleNamespace(addresses=lambda _: {"x": "a", "y": "b"}, suspended=lambda _: False)
     gangs.activity = Activity()
-    gangs._take_events = lambda _, wait: time.sleep(wait)
+    gangs._take_events = time.sleep
     states["a"].error = {"type": "RuntimeError", "message": "closed", "network": True, "traceback": ""}
     threading.Timer(0.15, states["b"].note, ("exit", [-9])).start()
     with pytest.raises(RankError, match="SIGKILL") as raised:
-        gangs._watch(["x", "y"], states, 5.0)
+        gangs._watch(["x", "y"], 5.0)
     assert raised.value.rank == 1
 
 

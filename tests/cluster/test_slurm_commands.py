@@ -83,13 +83,12 @@ def of_a_site(tmp_path, monkeypatch):
 
 
 def test_a_site_whose_slurm_does_not_answer_gets_no_second_one(fake, of_a_site):
-    fake("scontrol", "echo 'scontrol: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
+    fake("sinfo", "echo 'sinfo: error: Slurmctld(primary) at head is DOWN' >&2; exit 1")
     with pytest.raises(SlurmError, match=r"site has a Slurm.*DOWN.*HPCLAB_SLURM=local"):
         slurm.connect(export=False)
 
 
 def test_a_sites_slurm_is_used_and_its_configuration_kept(fake, of_a_site, monkeypatch):
-    fake("scontrol", "echo 'Slurmctld(primary) at head is UP'")
     fake("sinfo", "echo slurm 25.05.1")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     client = slurm.connect()

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 
 class Backend:
-    """The nodes of one pool, known by name. A kind of backend is a subclass.
-
-    `cluster` is Dask's SpecCluster, whose `worker_spec` says which nodes there shall be; `directory` is
-    private, for keys, logs and scratch.
-    """
+    """The nodes of one pool, known by name; a kind of backend is a subclass. `cluster` is Dask's
+    SpecCluster, whose `worker_spec` says which nodes there shall be; `directory` is private: keys, logs,
+    scratch."""
 
     kind: str
     batch: Any = None  # the batch system where its jobs queue, beside those of the user's other pools
@@ -76,7 +74,12 @@ class Backend:
         """Those of these nodes whose process or job has ended, each with how; may take as long as Slurm."""
 
     def explain(self, names: list[str]) -> str:
-        """Why these nodes have not joined: state, last words and likely cause; may take as long as Slurm."""
+        """Why these nodes have not joined, at most three; may take as long as Slurm."""
+        told = list(dict.fromkeys(map(self.why, names)))
+        return "\n".join(told[:3]) + (f"\n… and {len(told) - 3} more." if len(told) > 3 else "")
+
+    def why(self, name: str) -> str:
+        """Why this node has not joined: state, last words and likely cause."""
 
     def starved(self, names: Iterable[str]) -> float:
         """The most seconds in which one of these nodes wanted a core and had none; 0 where nobody can say."""

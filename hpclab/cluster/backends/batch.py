@@ -1,8 +1,7 @@
 """Nodes that are jobs of a batch system, made by dask-jobqueue: what is the same for each system.
 
 dask-jobqueue puts its arguments into the script as they are: request.py and site_settings.py have checked
-them, and paths are quoted. The script goes to the submitting program's standard input, never through a file
-that others could read or replace.
+them, and paths are quoted. No file holds the script, which others could read or replace.
 """
 
 from __future__ import annotations
@@ -70,10 +69,8 @@ class BatchJob(dask_jobqueue.core.Job):
 
 
 class BatchNodes(Backend):
-    """The nodes of one pool as jobs named `name` of `batch`, whose `kind` is "site" or "local".
-
-    `job_number` is the variable by which a job knows its number.
-    """
+    """The nodes of one pool as jobs named `name` of `batch`, whose `kind` is "site" or "local";
+    `job_number` is the variable by which a job knows its number."""
 
     job_number: str
 
@@ -176,16 +173,15 @@ class BatchNodes(Backend):
         number = getattr(self.job(name), "job_id", None)
         return [self.directory / f"{self.name}-{number}.{end}" for end in ("err", "out")] if number else []
 
+    def why(self, name: str) -> str:
+        """State, reason, log and likely cause of its job."""
+        job = self.job(name)
+        if job is not None and job.job_id:
+            return causes.of_job(self, int(job.job_id), self.logs(name))
+        return f"Its job was not submitted{f': {job.refused}' if job and job.refused else '.'}"
+
     def explain(self, names: list[str]) -> str:
-        """State, reason, log and likely cause of the jobs of nodes that have not joined; at most three."""
-        jobs = {job.job_id: (name, job) for name in names if (job := self.job(name))}
-        told = [
-            causes.of_job(self, int(number), self.logs(name)) if number
-            else f"Its job was not submitted{f': {job.refused}' if job.refused else '.'}"
-            for number, (name, job) in [*jobs.items()][:3]
-        ] or ["Its job was not submitted."]  # fmt: skip
-        more = f"\n… and {len(jobs) - 3} more." if len(jobs) > 3 else ""
-        return "\n".join(told) + more + self.batch.trouble()
+        return super().explain(names) + self.batch.trouble()
 
     def end_all(self) -> bool:
         """Cancel every job of this name, also one that is just being submitted, until none is left."""

@@ -97,10 +97,8 @@ def of_job(nodes: BatchNodes, number: int, logs: Sequence[Path]) -> str:
 
 
 def likely(state: str, log: str | None, prologue: bool = False, kind: str = "slurm") -> str:
-    """``"Likely cause: ..."`` or, where nothing is recognised, where to look; `log` is None for none.
-
-    `prologue`: whether the site's own commands run before the worker; `kind`: of the backend.
-    """
+    """``"Likely cause: ..."`` or, where nothing is recognised, where to look. `log` is None for none;
+    `prologue`: whether the site's own commands run before the worker; `kind`: of the backend."""
     if log is None and state == "FAILED":
         return (
             "Likely cause: the node could not write the job's log, as it does not see the pool's directory: "

@@ -35,12 +35,9 @@ def worker_arguments(directory: Path) -> list[str]:
 
 
 def scheduler_settings(directory: Path, site: bool = False) -> AbstractContextManager[object]:
-    """Dask's settings while a scheduler is made, for what it has no argument for.
-
-    Its scratch goes to `directory` (else to one in /tmp whose name is everybody's), and it looks twice a
-    second, not fifty times, whether its event loop keeps up: the notebook's cores are the nodes' cores too.
-    What the user has set for clusters elsewhere holds on a `site` only.
-    """
+    """Dask's settings while a scheduler is made: scratch in `directory`, not in one of everybody's in /tmp,
+    and a look only twice a second whether the event loop keeps up, as the notebook's cores are the nodes'
+    too. What the user has set for clusters elsewhere holds on a `site` only."""
     import dask
 
     own = {"temporary-directory": str(directory), "distributed.admin.tick.interval": "500ms"}
@@ -64,11 +61,9 @@ def _shipped() -> dict[str, Any]:
 
 
 def private_directory(name: str, shared: bool = False) -> Path:
-    """A new directory that only its owner may enter, for one pool's keys, logs and scratch.
-
-    With `shared` it is one that other nodes see too: below HPCLAB_STATE_DIR if that is set, else at home.
-    Those of pools whose process was killed together with its watchdog are removed.
-    """
+    """A new directory that only its owner may enter, for one pool's keys, logs and scratch; `shared` with
+    other nodes it is below HPCLAB_STATE_DIR, or else at home. Removes those of pools that were killed
+    together with their watchdog."""
     if shared:
         above = Path(os.environ.get("HPCLAB_STATE_DIR") or Path.home() / ".hpclab")
         try:
@@ -120,10 +115,8 @@ def last_lines(log: Path, lines: int = 8, size: int = 4000) -> str:
 
 
 def cut_logs(directory: Path) -> None:
-    """Give back the disk that long logs take, but for their ends; what writes them notices nothing.
-
-    A task may print without end. The file keeps its length, and its beginning becomes a hole without blocks.
-    """
+    """Give back the disk that long logs take, but for their ends, as a task may print without end. A file
+    keeps its length, and its beginning becomes a hole without blocks."""
     for log in directory.iterdir() if directory.exists() else ():
         with suppress(OSError):
             status = log.stat()
@@ -148,11 +141,9 @@ def _punched(file: int, end: int) -> bool:
 
 
 def secure(directory: Path) -> Security:
-    """A fresh key and certificate for one pool, in `directory` for its workers, readable by their owner only.
-
-    Without TLS anyone who reaches the scheduler's port runs code as its owner, and a login node's loopback
-    is shared by everyone on it.
-    """
+    """A fresh key and certificate for one pool, in `directory` for its workers, readable by their owner
+    only. Without TLS anyone who reaches the scheduler's port, on a login node everyone, runs code as its
+    owner."""
     from distributed.security import Security
 
     fresh = Security.temporary()

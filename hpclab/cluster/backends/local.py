@@ -1,7 +1,6 @@
 """Nodes that are processes on this machine, started with the command line that a Slurm job would use.
 
-Dask's LocalCluster starts workers through multiprocessing, which runs a script's main module again in each.
-Here a script needs no ``if __name__ == "__main__"``, and all backends behave alike.
+Dask's LocalCluster would run a script's main module again in each, which then needs an `if __name__` guard.
 """
 
 from __future__ import annotations
@@ -105,15 +104,12 @@ class LocalNodes(Backend):
             if (process := self._process(name)) is not None and process.poll() is not None
         }
 
-    def explain(self, names: list[str]) -> str:
-        lines, ended = [], self.ended(names)
-        for name in names[:3]:
-            process = self._process(name)
-            stopped = process is not None and is_stopped(process.pid)
-            state = "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
-            how = ended.get(name, f"its process {state} but has not reached the scheduler")
-            lines.append(f"{name}: {how}.{self.log(name)}")
-        return "\n".join(lines)
+    def why(self, name: str) -> str:
+        process = self._process(name)
+        stopped = process is not None and is_stopped(process.pid)
+        state = "is stopped (suspended, as by SIGSTOP)" if stopped else "runs"
+        how = f"its process {state} but has not reached the scheduler"
+        return f"{name}: {self.ended([name]).get(name, how)}.{self.log(name)}"
 
     def starved(self, names: Iterable[str]) -> float:
         seconds = [0.0]

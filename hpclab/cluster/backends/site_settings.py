@@ -1,18 +1,16 @@
 """What the site's jobqueue.yaml says, checked before any batch script is made of it.
 
 dask-jobqueue writes settings into the script as they are: a line break in a queue's name would become a
-directive, and `$(...)` in a path a command. YAML reads them first: 10:00 is 600 to it, 0123456 is 42798, on
-is true. So each value has the check that it has in Pool(...), and dask-jobqueue gets the checked ones and no
-others. The prologue is commands by its nature and is taken as it is.
+directive. YAML reads them first: 10:00 is 600 to it, 0123456 is 42798, on is true. So each value has the
+check that it has in Pool(...). The prologue is commands by its nature and is taken as it is.
 """
 
+import importlib.resources
 import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -24,17 +22,14 @@ from hpclab.cluster import request
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
            "worker-extra-args": "extra", "account": "project",
            "job-directives-skip": "header-skip"}  # fmt: skip
-_WORDS = re.compile(r"(?:[\w./+=@:,~%#! -]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})+")
+_WORDS = r"(?=.*\S)(?:[\w./+=@:,~%#! -]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\}){1,4096}"
 _OWN_ARGUMENTS = ("--nworkers", "--nprocs", "--nthreads", "--nanny", "--name", "--memory-limit")
 
 
 def checked(kind: str, own: bool) -> dict[str, Any]:
-    """The settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships them.
-
-    By their present names, only those that somebody said, as a pool's jobs need them: text for a script,
-    numbers of bytes and seconds. ValueError names the one that cannot be used.
-    """
-    shipped = Path(find_spec("dask_jobqueue").origin).with_name("jobqueue.yaml")  # type: ignore[union-attr,arg-type]
+    """The settings of ``jobqueue.KIND`` in Dask's configuration, or with `own` as dask-jobqueue ships them:
+    by their present names, only those that somebody said; text for a script, numbers of bytes and seconds."""
+    shipped = importlib.resources.files("dask_jobqueue") / "jobqueue.yaml"
     plain = yaml.safe_load(shipped.read_text())["jobqueue"][kind]
     if dask.config.get(f"jobqueue.{section_of(kind)}", None) is None:
         dask.config.update_defaults({"jobqueue": {section_of(kind): plain | {"walltime": None}}})
@@ -92,6 +87,12 @@ def _text(setting: str, value: object, such: str = "") -> str:
     )
 
 
+def _like(pattern: str, allowed: str, setting: str, value: object) -> str:
+    if not re.fullmatch(pattern, text := _text(setting, value)):
+        raise _wrong(setting, allowed, value)
+    return text
+
+
 def _name(setting: str, value: object) -> str:
     return checks.identifier(setting, _text(setting, value))
 
@@ -120,13 +121,6 @@ def _job_memory(setting: str, value: object) -> str:
     return f"{request.bytes_of(setting, size) // 2**20}M"
 
 
-def _plain(setting: str, value: object) -> str:
-    text = _text(setting, value)
-    if len(text) > 4096 or not _WORDS.fullmatch(text) or not text.strip():
-        raise _wrong(setting, "one line of plain words, without quotes, line breaks, ; or $(...)", value)
-    return text
-
-
 def _word(setting: str, value: object) -> str:
     """One word for the job's shell. Its $NAME must be set there, or the next option would take its place."""
     text = re.sub(r"(^|=)~(?=/|$)", r"\1$HOME", _plain(setting, value))  # quotes would keep the shell from it
@@ -151,18 +145,6 @@ def _argument(setting: str, value: object) -> str:
     return _words(setting, value)
 
 
-def _shebang(setting: str, value: object) -> str:
-    if not _text(setting, value).startswith("#!/") or "$" in str(value):
-        raise _wrong(setting, 'such as "#!/bin/bash -l", in quotes', value)
-    return _plain(setting, value)
-
-
-def _line(setting: str, value: object) -> str:
-    if re.search(r"[\0\r]", text := _text(setting, value)):
-        raise _wrong(setting, "lines of shell with the line ends of Unix", value)
-    return text
-
-
 def _each(check: Callable[[str, object], str], setting: str, values: object) -> list[str]:
     if not isinstance(values, list | tuple):
         raise _wrong(setting, "a list, a text an item", values)
@@ -181,6 +163,7 @@ def _options(setting: str, value: object) -> dict[str, Any]:
     return options
 
 
+_plain = partial(_like, _WORDS, "one line of plain words, without quotes, line breaks, ; or $(...)")
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("queue", "account", "interface"), _name),
     "walltime": _time_limit,
@@ -189,10 +172,12 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "death-timeout": request.seconds,
     **dict.fromkeys(("python", "worker-command"), _words),
     "local-directory": _word,
-    "shebang": _shebang,
+    "shebang": partial(_like, r"#!/[\w./+=@:,~%#! -]{1,4096}", 'such as "#!/bin/bash -l", in quotes'),
     "job-extra-directives": request.directives,
     "job-directives-skip": partial(_each, _plain),
     "worker-extra-args": partial(_each, _argument),
-    "job-script-prologue": partial(_each, _line),
+    "job-script-prologue": partial(
+        _each, partial(_like, r"[^\0\r]*", "lines of shell with the line ends of Unix")
+    ),
     "scheduler-options": _options,
 }

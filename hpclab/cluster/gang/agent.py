@@ -1,13 +1,12 @@
-"""The rank agent beside each worker: keeps one forked child ready, and starts a fresh one after each run.
+"""The rank agent beside each worker, a program that loads torch once and never runs a learner's code
+itself: keeps one forked child ready, and starts a fresh one after each run.
 
-``python -m hpclab.cluster.gang.agent ADDRESS``: messages come on standard input and go to standard output
-(see frames.py); it ends with its worker. It loads torch once and never runs a learner's code itself.
+Messages (frames.py) come on standard input and go to standard output; each answer names the child it is
+about.
 
     in:  ("wake",)  ("run", environment, timeout, payload)  ("end",)
     out: ("ready", pid, port)  ("begun", pid, ...)  ("print", pid, text)
          ("value", pid, ...)  ("error", pid, ...)  ("exit", pid, status)
-
-Every answer names the child it is about, so that the end of one run is never taken for trouble in the next.
 """
 
 import importlib

@@ -1,9 +1,8 @@
 """Which rank is to blame, from what each is known to have done.
 
-In this order: a process that is gone; one that is stopped; one that raised an exception of its own; one whose
-message others wait for; one that has not begun a collective the others wait in. An exception that only says
-that the network failed echoes another rank's end. A rank that has begun to receive more from a partner than
-that has begun to send waits for it, and the other way round.
+In this order: a process that is gone; one that is stopped; one that raised an exception of its own (one that
+only says that the network failed echoes another rank's end); one whose message others wait for; one that has
+not begun a collective the others wait in.
 """
 
 import math
@@ -20,9 +19,9 @@ from hpclab.cluster.maps import tasks
 
 @dataclass
 class RankState:
-    """What is known of one rank; `collectives` begun on the default group, `messages` begun to and from each
-    other rank, whether its last act was one of these (`in_messages`), whose message it `awaits` right now, -1
-    for nobody's; `changed` when that last moved."""
+    """What is known of one rank: `collectives` begun on the default group, `messages` begun to and from
+    each other rank, whether these were its last act, whose message it `awaits` (-1: nobody's), when that
+    `changed`."""
 
     rank: int
     collectives: int = -1
@@ -38,7 +37,9 @@ class RankState:
 
     def note(self, word: str, rest: Sequence[Any]) -> None:
         """Take in one message of the rank or its agent."""
-        if word == "begun":
+        if word == "print":
+            print(*(f"[rank {self.rank}] {line}" for line in rest[0].splitlines()), sep="\n")
+        elif word == "begun":
             self.collectives, messages, self.in_messages, self.awaits = rest
             self.messages = {peer: (sent, received) for peer, sent, received in messages}
             self.changed = time.monotonic()
@@ -146,7 +147,8 @@ def _late(gang: Sequence[RankState]) -> tuple[RankState, float, int | None, str]
 def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
     """For each rank the ranks that it waits for, each with what has not been done: "sent message 4 to".
 
-    A rank that has returned waits for nobody; one whose last act was a collective for no message.
+    A rank waits for a partner that has begun to send less than it has begun to receive, and the other way
+    round; none does that has returned, or whose last act was a collective.
     """
     found: dict[int, dict[int, str]] = {state.rank: {} for state in gang}
     for state in gang:
@@ -162,11 +164,8 @@ def awaited_messages(gang: Sequence[RankState]) -> dict[int, dict[int, str]]:
 
 
 def awaited_rank(gang: Sequence[RankState]) -> tuple[int, int, str] | None:
-    """The rank that others wait for and that waits for no message itself, one that waits for it, for what.
-
-    None where no message is waited for, where all wait for each other, and where that rank is in turn kept
-    in a collective by a rank that has not begun it.
-    """
+    """The rank that others wait for and that waits for no message itself, one that waits for it, for what;
+    None where there is none, or where a rank that has not begun a collective keeps that rank in it."""
     on = awaited_messages(gang)
     for waiting, awaited in on.items():
         for rank, what in awaited.items():

@@ -1,8 +1,4 @@
-"""`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together.
-
-Who is guilty is decided from what all ranks report and not from the first error to arrive: a rank that dies
-makes its peers fail as well, and theirs may be heard first.
-"""
+"""`Pool.run` from the notebook's side: a gang of ranks is started, watched, and ended together."""
 
 from __future__ import annotations
 
@@ -54,9 +50,8 @@ def run(
 
 
 class Gangs:
-    """The gangs of one pool, one after another. Workers are known by address, as one that is started again
-    keeps its name: `ready` holds the process id and port of every worker's warm child, `used` the process id
-    of the child that ran last, `ended` how an agent ended that got none ready."""
+    """The gangs of one pool, one after another. By worker's address: process id and port of its warm child,
+    that is `ready`; process id of the child `used` last; how its agent `ended`."""
 
     def __init__(self, nodes: Nodes):
         self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
@@ -66,36 +61,36 @@ class Gangs:
         self.used: dict[str, int] = {}
         self.ended: dict[str, int] = {}
         self.ending: Future[Any] | None = None
+        self.states: dict[str, RankState] = {}  # of the gang that runs
         self.loop.client.subscribe_topic(relay.TOPIC, lambda event: self.events.put(tuple(event[1])))
 
     def run(
         self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float
     ) -> tuple[list[Any], Trace]:
         """The function's value on each rank, and the trace; RankError names the guilty rank."""
-        begin = time.monotonic()
-        names = self.roster.names[:ranks]
+        begin, names, self.states = time.monotonic(), self.roster.names[:ranks], {}
         payload = tasks.pack((function, tuple(args)))
         addresses = self._make_ready(names)
         # What others load for their next child would take cores from this.
         self._wait_ready(self.used)
-        states = {address: RankState(rank) for rank, address in enumerate(addresses)}
+        self.states = {address: RankState(rank) for rank, address in enumerate(addresses)}
         environments = dict(zip(addresses, self._environments(names, addresses), strict=True))
         for address in addresses:
             self.used[address] = self.ready.pop(address)[0]
         try:
             self._ask(addresses, relay.begin, environments, timeout, payload)
-            self._watch(names, states, timeout)
+            self._watch(names, timeout)
             packed = self._ask(addresses, relay.fetch, limit=600.0)
             values = [tasks.unpack(packed[at]) for at in addresses]
         except BaseException:
             self._end(addresses, wait=True)
             raise
         self._end(addresses, wait=False)
-        return values, self._trace(names, states, begin, time.monotonic())
+        return values, self._trace(names, begin, time.monotonic())
 
     def _make_ready(self, names: list[str]) -> list[str]:
         """Every worker's agent has a warm child; the first time that takes as long as importing torch."""
-        self._take_events({})
+        self._take_events()
         at = self.roster.addresses(names)
         if missing := [name for name in names if name not in at]:
             raise _lost(names.index(missing[0]))
@@ -121,7 +116,7 @@ class Gangs:
             how = "its worker is stopped" if stopped else f"nothing after {limit:g} s"
             return self._not_ready(rank, names[rank], f"did not get ready ({how})")
 
-        self.activity.until(ready, limit, late, lambda seconds: self._take_events({}, wait=seconds))
+        self.activity.until(ready, limit, late, self._take_events)
         return addresses
 
     def _not_ready(self, rank: int, name: str, how: str) -> PoolError:
@@ -159,38 +154,32 @@ class Gangs:
                 raise RankError(f"Rank {rank} could not be reached on its node: {answer}.", rank)
         return answers
 
-    def _take_events(self, states: dict[str, RankState], wait: float = 0.0) -> None:
+    def _take_events(self, wait: float = 0.0) -> None:
+        """What workers have told, after at most `wait` seconds for the first of it."""
         while True:
             try:
-                at, word, pid, *rest = self.events.get(timeout=wait) if wait else self.events.get_nowait()
+                at, word, pid, *rest = self.events.get(wait > 0, wait)
             except queue.Empty:
                 return
             wait = 0.0
-            current = at in states and pid in (None, self.used.get(at))
-            if word == "ready":
-                if pid != self.used.get(at):
-                    self.ready[at] = (pid, rest[0])
+            if word == "ready" and pid != self.used.get(at):
+                self.ready[at] = (pid, rest[0])
             elif word == "agent ended":
                 self.ready.pop(at, None)
                 self.ended[at] = rest[0]
-                if current:
-                    states[at].note(word, rest)
-            elif word == "print" and current:
-                for line in rest[0].splitlines():
-                    print(f"[rank {states[at].rank}] {line}")
-            elif current:
-                states[at].note(word, rest)
+            if at in self.states and pid in (None, self.used.get(at)):
+                self.states[at].note(word, rest)
 
-    def _watch(self, names: list[str], states: dict[str, RankState], timeout: float) -> None:
+    def _watch(self, names: list[str], timeout: float) -> None:
         """Until every rank has returned; a function may take as long as it likes, a collective `timeout`."""
         failed: float | None = None
         told: set[int] = set()
-        gang = list(states.values())
+        gang = list(self.states.values())
 
         def returned() -> bool:
             nonlocal failed
             here = self.roster.addresses(names)
-            for name, (address, state) in zip(names, states.items(), strict=True):
+            for name, (address, state) in zip(names, self.states.items(), strict=True):
                 if here.get(name) != address and state.ended is None:
                     state.ended = "its node was lost"
                 state.suspend("worker", self.roster.suspended(name))
@@ -207,8 +196,7 @@ class Gangs:
                 told.add(rank)
             return all(state.value is not None for state in gang)
 
-        pause = lambda seconds: self._take_events(states, wait=seconds)  # noqa: E731
-        self.activity.until(returned, float("inf"), AssertionError, pause)
+        self.activity.until(returned, float("inf"), AssertionError, self._take_events)
 
     def _end(self, addresses: list[str], wait: bool) -> None:
         """End the ranks' processes; with `wait`, return when every agent has reported its child's end."""
@@ -225,7 +213,7 @@ class Gangs:
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline and not able <= self.ready.keys() | self.ended.keys():
             self.activity.check_cancelled()
-            self._take_events({}, wait=watch.TICK)
+            self._take_events(watch.TICK)
 
     def settle(self) -> None:
         """Wait until the last gang's end has been told to its agents."""
@@ -233,9 +221,9 @@ class Gangs:
             with suppress(TimeoutError):
                 self.ending.result(SETTLE)
 
-    def _trace(self, names: list[str], states: dict[str, RankState], begin: float, end: float) -> Trace:
+    def _trace(self, names: list[str], begin: float, end: float) -> Trace:
         events: list[Event] = []
-        for name, state in zip(names, states.values(), strict=True):
+        for name, state in zip(names, self.states.values(), strict=True):
             value, rank, offset = state.value, state.rank, self.roster.offsets.get(name, 0.0)
             assert value is not None
             start = value["start"] + offset

@@ -27,9 +27,9 @@ _NETWORK = re.compile(r"[Tt]im(ed|e) ?out|[Cc]onnection|peer|[Ss]ocket|gloo|NCCL
 
 
 class ProgressReporter(threading.Thread):
-    """Reports to the agent what this rank has begun on the default group, when that changes.
+    """Reports to the agent what this rank has begun on the default group, when that changes. Torch counts
+    sends and receives into the same sequence as collectives; they are taken out again.
 
-    Torch counts sends and receives into the same sequence as collectives; they are taken out again.
     `messages`: how many were begun to and from each partner; `last_message`: the number of collectives at
     the last of them; `awaits`: the partner of the one waited for right now, or -1.
     """

@@ -39,9 +39,8 @@ class Relay(WorkerPlugin):
 
     async def teardown(self, worker: Worker) -> None:
         if self.agent is not None:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, TimeoutError):
                 self.agent.stdin.close()  # type: ignore[union-attr]
-            with suppress(TimeoutError):
                 await asyncio.wait_for(self.agent.wait(), 2)
             with suppress(ProcessLookupError):
                 self.agent.kill()

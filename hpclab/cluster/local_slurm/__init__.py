@@ -1,7 +1,4 @@
-"""A real Slurm of our own on this machine, as an ordinary user: up, find, down.
-
-One cluster per user and machine, found through its state file by any later process.
-"""
+"""A real Slurm of our own on this machine, as an ordinary user, found again by any later process."""
 
 import json
 import os
@@ -132,10 +129,8 @@ class LocalSlurm:
 
 
 def find(stale: bool = False) -> LocalSlurm | None:
-    """Our running cluster, wherever this user's processes left it; None if there is none.
-
-    With `stale` also one whose supervisor was killed, so that what it left can be cleared with `down`.
-    """
+    """Our running cluster, wherever this user's processes left it, or None; with `stale` also what one left
+    whose supervisor was killed."""
     clusters = map(LocalSlurm, _directories())
     return next((it for it in clusters if it.is_up or (stale and it.directory.exists())), None)
 
@@ -148,11 +143,12 @@ def up(
     restart: bool = False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> LocalSlurm:
-    """Our cluster, started if it is not running (4 nodes of 1 core unless told), healed if part of it ended.
+    """Our cluster, started if it is not running (4 nodes of 1 core unless told), healed if part of it
+    ended.
 
-    Where one runs in another shape than asked for it is kept, and `say` is told so; `restart` replaces it if
-    no job is in its queue. Raises SlurmMissing without Slurm's programs, SlurmError where they
-    cannot start for this user or a daemon did not (in its own words), OSError without a private directory.
+    One of another shape is kept, and `say` is told so; `restart` replaces it if no job is in its queue.
+    Raises SlurmMissing without Slurm's programs, SlurmError where they do not start, in the daemon's own
+    words, OSError without a private directory.
     """
     said = {"nodes": nodes, "cores_per_node": cores_per_node, "gpus_per_node": gpus_per_node}
     asked = {key: value for key, value in said.items() if value is not None}

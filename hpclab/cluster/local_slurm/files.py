@@ -1,7 +1,5 @@
-"""slurm.conf and its neighbours, for every Slurm from 21.08 to 25: keys that all know, the rest by version.
-
-Four nodes on one machine are four `slurmd`, each with its own name and port on the loopback address.
-"""
+"""slurm.conf and its neighbours, for every Slurm from 21.08 to 25: keys that all know, the rest by
+version."""
 
 import os
 import socket
@@ -51,10 +49,9 @@ def write(
 ) -> None:
     """Write every file and directory the daemons want below `directory`.
 
-    `ports`: one for slurmctld, then one a node; `version`: Slurm's (major, minor); `memory` of the machine in
-    MiB; every task carries `mark`. The commands use the slurm.conf in `directory`; the daemons one of their
-    own that includes it and binds them to the loopback address. srun must not be bound: tasks answer to the
-    address it called from.
+    `ports`: one for slurmctld, then one a node; `version`: Slurm's (major, minor); `memory` of the machine
+    in MiB; every task carries `mark`. Daemons have a slurm.conf of their own, which binds them to loopback:
+    srun must not be bound, as tasks answer to the address it called from.
     """
     for name in ("state", "log", "run", "gpus", "daemons", *(f"spool/{node}" for node in shape.names)):
         (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,9 +119,8 @@ def _slurm_conf(here: Path, shape: Shape, ports: tuple[int, ...], memory: int, a
 def loopback_of(host: str, hosts: Path) -> str:
     """The loopback address that `hosts` gives this machine's name; empty where it gives none.
 
-    The only address Slurm's daemons can be bound to is the one the machine's own name stands for. Where that
-    is a loopback address (127.0.1.1 on most Debian and Ubuntu machines) nobody outside can connect. Elsewhere
-    they listen on every interface, as on any cluster, and munge's private key turns strangers away.
+    Slurm's daemons can only be bound to the address of the machine's own name. Where that is no loopback
+    address they listen on every interface, and munge's private key turns strangers away.
     """
     text = hosts.read_text(errors="replace") if hosts.exists() else ""
     lines = [line.partition("#")[0].split() for line in text.splitlines()]
@@ -138,11 +134,9 @@ def lost_its_network(conf: Path) -> bool:
 
 
 def _families() -> list[str]:
-    """What Slurm needs to know its own 127.0.0.1 on a machine without any network.
-
-    It asks for addresses of the families that the machine has one of, loopback's not counted, and for IPv4
-    alone: offline there are none. Asked for both families the C library leaves that condition out.
-    """
+    """What Slurm needs to know its own 127.0.0.1 on a machine without any network: it asks for IPv4
+    addresses if the machine has one beside loopback's; asked for both families the C library leaves that
+    condition out."""
     try:
         socket.getaddrinfo("127.0.0.1", None, socket.AF_INET, flags=socket.AI_ADDRCONFIG)
     except socket.gaierror:

@@ -1,7 +1,4 @@
-"""One object for the site's Slurm or our own: submit, queue, nodes, history, cancel.
-
-`connect()` decides which: where the site has a Slurm that one is used, never a second beside it.
-"""
+"""The site's Slurm or our own as one object: submit, queue, nodes, history, cancel."""
 
 import os
 from pathlib import Path
@@ -21,12 +18,13 @@ _CONF_IN = ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/usr/local/etc/s
 
 
 def connect(start: bool = True, export: bool = True) -> Slurm:
-    """The site's Slurm if there is one; else our own, found or (with `start`) started.
+    """The site's Slurm if there is one, never a second beside it; else our own, found or (with `start`)
+    started.
 
     `export` makes this process, and so a notebook's ``!sbatch``, use it: SLURM_CONF and PATH are set, and
-    what an enclosing Slurm job handed down is removed; for our own Slurm every variable of Slurm's commands
-    (SBATCH_PARTITION ...), which a site's module sets for the site's. What is set after this counts. Raises
-    SlurmMissing where there is none to be had. HPCLAB_SLURM=local passes a site's Slurm by.
+    what an enclosing job handed down is removed; for our own Slurm all that a site's module sets
+    (SBATCH_PARTITION ...). Raises SlurmMissing where there is none to be had. HPCLAB_SLURM=local passes a
+    site's Slurm by.
     """
     if version := site_version():
         slurm = Slurm("site", version, site_environment())
@@ -34,8 +32,8 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
         cluster = local_slurm.up() if start else local_slurm.find()
         if cluster is None:
             raise SlurmMissing("No Slurm runs here; hpclab slurm up starts one.")
-        version = slurm_commands.run(["sinfo", "--version"], cluster.environment).strip()
-        slurm = Slurm("local", version, cluster.environment)
+        slurm = Slurm("local", "", cluster.environment)
+        slurm.version = slurm.ask_version()
     if export:
         for name in os.environ.keys() - slurm.environment.keys():
             del os.environ[name]
@@ -45,10 +43,8 @@ def connect(start: bool = True, export: bool = True) -> Slurm:
 
 
 def site_version() -> str | None:
-    """The version of the site's Slurm, if this environment leads to one (and HPCLAB_SLURM=local is not set).
-
-    Raises SlurmError where one is set up but does not answer: a second beside it would only confuse.
-    """
+    """The version of the site's Slurm, if this environment leads to one (and HPCLAB_SLURM=local is not
+    set); SlurmError where one is set up but does not answer."""
     if named := os.environ.get("HPCLAB_SLURM"):
         if named != "local":
             raise ValueError(f'HPCLAB_SLURM must be "local" or not be set, not {checks.shown(named)}.')
@@ -57,17 +53,9 @@ def site_version() -> str | None:
     # The packages alone bring no slurm.conf; without one a command asks the name service, which may be slow.
     configured = bool(environment.keys() & {"SLURM_CONF", "SLURM_CONF_SERVER"})
     configured |= any(os.path.exists(f"{place}/slurm.conf") for place in _CONF_IN)
-    timeout, attempts = (10.0, 2) if configured else (3.0, 1)
+    ask = ["sinfo", "--noheader", "--format=%a"]  # a site may keep scontrol ping from its users
     try:
-        try:
-            slurm_commands.run(["scontrol", "ping"], environment, timeout, attempts)
-        except SlurmError as error:
-            if not configured or isinstance(error, SlurmTimeout):
-                raise
-            try:  # a site may keep scontrol from its users
-                slurm_commands.run(["sinfo", "--noheader", "--format=%a"], environment, timeout)
-            except SlurmError:
-                raise error from None
+        slurm_commands.run(ask, environment, *((10.0, 2) if configured else (3.0, 1)))
         return slurm_commands.run(["sinfo", "--version"], environment).strip()
     except SlurmError as error:
         if not configured:

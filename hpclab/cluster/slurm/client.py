@@ -25,10 +25,8 @@ _NOT_ONE_JOB = {"SBATCH_WAIT", "SBATCH_ARRAY_INX"}  # an sbatch that stays, or m
 @dataclass
 class Slurm:
     """`kind` is "site" or "local"; `version` is Slurm's own text; `environment` what a child process needs.
-
-    All jobs are asked for in one command, whose answer serves every caller for half a second: forty learners
-    who each poll every job would stop a controller.
-    """
+    One command asks for all jobs, and its answer serves every caller for half a second, to spare the
+    controller."""
 
     kind: str
     version: str
@@ -75,11 +73,9 @@ class Slurm:
         return records.read_nodes(self._poll(*words))
 
     def history(self, job_ids: list[int] | None = None) -> list[FinishedJob]:
-        """The jobs of this user that have ended, oldest first; `history_source` says who told.
-
-        A site answers from its accounting database (sacct, the last day unless `job_ids` are given), or
-        without one from its controller's memory; ours from the log that slurmctld writes as jobs end.
-        """
+        """The jobs of this user that have ended, oldest first; `history_source` says who told: a site's
+        accounting (sacct, the last day unless `job_ids` are given) or its controller's memory; our
+        slurmctld's log."""
         wanted = None if job_ids is None else _numbers(job_ids)
         if self.kind == "local":
             log = self._local.directory / "finished_jobs"
@@ -117,11 +113,8 @@ class Slurm:
         return records.read_accounting(text)
 
     def submit(self, script: str | Path, *options: str) -> int:
-        """Queue a batch script (a path, or text that begins with ``#!``) and return the job's id.
-
-        `options` are sbatch's. The script is sent once: where sbatch does not answer nobody knows whether the
-        job was queued, and the error says so.
-        """
+        """Queue a batch script (a path, or text that begins with ``#!``) and return the job's id; `options`
+        are sbatch's. Sent once: where sbatch does not answer, the error says that the job may be queued."""
         submission.check_options(options)
         text = submission.script_text(script)
         words = ["sbatch", "--parsable", *options, *([] if text else [os.path.join(os.curdir, script)])]

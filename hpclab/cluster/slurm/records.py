@@ -131,10 +131,10 @@ def node_names(node_list: str) -> list[str]:
     names: list[str] = []
     for prefix, numbers in re.findall(r"([^,\[\]]+)(?:\[([^\]]*)\])?", node_list):
         for part in numbers.split(","):
-            first, _, last = part.partition("-")
-            if first.isdecimal() and (last or first).isdecimal():
-                span = range(int(first), min(int(last or first), int(first) + 1000) + 1)
-                names += [f"{prefix}{number:0{len(first)}d}" for number in span]
+            if span := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
+                first, last = int(span[1]), int(span[2] or span[1])
+                several = range(first, min(last, first + 1000) + 1)
+                names += [f"{prefix}{number:0{len(span[1])}d}" for number in several]
             else:
                 names.append(prefix + part)
     return names[:1000]
@@ -149,13 +149,9 @@ def read_load(text: str) -> tuple[int, int]:
 
 def read_time_limits(text: str) -> dict[str, float]:
     """Seconds by partition; the default one is there as ``*`` too, one without a limit is not."""
-    limits: dict[str, float] = {}
-    for said in _rows(text, ("name", "limit")):
-        if (seconds := _limit(said["limit"])) is not None:
-            limits[said["name"].rstrip("*")] = seconds
-            if said["name"].endswith("*"):
-                limits["*"] = seconds
-    return limits
+    limits = {said["name"]: _limit(said["limit"]) for said in _rows(text, ("name", "limit"))}
+    limits |= {"*" if name.endswith("*") else name: limit for name, limit in limits.items()}
+    return {name.rstrip("*") or name: limit for name, limit in limits.items() if limit is not None}
 
 
 def read_completion_log(text: str) -> list[FinishedJob]:
@@ -200,16 +196,12 @@ def _rows(text: str, fields: Iterable[str]) -> Iterator[dict[str, str]]:
 
 
 def _made(kind: Callable[..., T], said: Mapping[str, str]) -> T:
-    """A Job, Node or FinishedJob from what was said of it; what is none of its fields is left out."""
+    """A Job, Node or FinishedJob from what was said of it."""
     names = said.keys() & kind.__annotations__
     values: dict[str, Any] = {name: _READ.get(name, str)(said[name]) for name in names}
     if values.get("array_task") is None:  # a job of its own says its own number here
         values = {name: value for name, value in values.items() if not name.startswith("array_")}
     return kind(**values)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
 
 
 def _moment(text: str) -> float | None:
@@ -234,11 +226,11 @@ def _exit_code(text: str) -> int:
     code, _, signal = text.partition(":")
     if text.isdigit():
         code, signal = str(int(text) >> 8), str(int(text) & 127)
-    return 128 + int(signal) if signal.isdigit() and int(signal) else _number(code) or 0
+    return 128 + int(signal) if signal.isdigit() and int(signal) else int(code) if code.isdigit() else 0
 
 
 _READ: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("id", "array_job", "array_task"), _number),
+    **dict.fromkeys(("id", "array_job", "array_task"), lambda text: int(text) if text.isdigit() else None),
     **dict.fromkeys(("cores", "nodes"), lambda text: int(text or 0)),
     **dict.fromkeys(("submitted", "started", "ended"), _moment),
     **dict.fromkeys(("reason", "node_list"), lambda text: "" if text in ("None", "none", "(null)") else text),

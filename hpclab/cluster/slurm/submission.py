@@ -89,10 +89,8 @@ def script_text(script: object) -> str | None:
 
 
 def script_fault(script: bytes) -> str:
-    """What keeps this from being a batch script, and the way out; "" where nothing does.
-
-    sbatch finds most of it too, says it without the way out, and takes a lone carriage return.
-    """
+    """What keeps this from being a batch script, and the way out, which sbatch does not say; "" where
+    nothing does."""
     first = script.split(b"\n", 1)[0]
     seen = f"that line is {checks.shown(first.decode(errors='replace'))}"
     if script.lstrip().startswith(b"#!"):
