@@ -123,7 +123,9 @@ class Gangs:
         hosts = {worker.name: worker.host for worker in self.roster.workers()}
         if self.request.gpus_per_node and not self.backend.on_local_slurm:
             hosts = {}  # with GPUs of its own a node stands for itself
-        common = threads.environment(self.request.cores_per_node) | self.backend.rank_environment()
+        common = threads.environment(self.request.cores_per_node)
+        if network := self.backend.network:  # on which gloo, NCCL and TensorPipe are to stay
+            common |= dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME"), network)
         common |= {
             "WORLD_SIZE": str(len(names)), "MASTER_ADDR": get_address_host(addresses[0]),
             "MASTER_PORT": str(self.ready[addresses[0]][1]),
