@@ -71,37 +71,29 @@ def test_pretend_gpus_are_seen_by_batch_scripts_and_tasks_never_as_cuda(client, 
     assert (tmp_path / "none").read_text().strip() == "|"
 
 
-@pytest.mark.parametrize("gone", ["/nowhere/slurm.conf", ""])
-def test_a_kernel_inside_a_job_hands_nothing_down(local_slurm, tmp_path, monkeypatch, gone):
-    monkeypatch.delenv("HPCLAB_SLURM")  # look for a site's Slurm too, and find none
-    for name in ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_NNODES", "SLURM_MEM_PER_CPU"):
-        monkeypatch.setenv(name, "9")
-    monkeypatch.setenv("SLURM_CONF", gone)
-    client = slurm.connect(export=True)
-    assert os.environ["SLURM_CONF"] == str(local_slurm.directory / "slurm.conf")
-    assert [name for name in os.environ if name.startswith("SLURM_")] == ["SLURM_CONF"]
-    job = client.submit(
-        "#!/bin/sh\necho $SLURM_JOB_NUM_NODES\nsrun hostname | wc -l\n", f"--output={tmp_path}/out"
-    )
-    assert client.wait(job, 60).state == "COMPLETED"
-    assert (tmp_path / "out").read_text().split() == ["1", "1"]
-
-
 SET_BY_A_MODULE = {
     "SBATCH_PARTITION": "gpu_teaching", "SBATCH_CLUSTERS": "mpp2", "SBATCH_TIMELIMIT": "9-00",
     "SBATCH_WAIT": "1", "SALLOC_ACCOUNT": "a", "SLURM_PARTITION": "gpu", "SQUEUE_PARTITION": "gpu",
     "SCANCEL_STATE": "PENDING", "SINFO_PARTITION": "gpu",
 }  # fmt: skip
+OF_A_JOB = dict.fromkeys(("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_NNODES", "SLURM_MEM_PER_CPU"), "9")
 
 
-def test_our_own_takes_no_variable_of_a_sites_module(local_slurm, monkeypatch):
-    for name, value in SET_BY_A_MODULE.items():
+@pytest.mark.parametrize("gone", ["/nowhere/slurm.conf", ""])
+def test_our_own_takes_nothing_of_an_enclosing_job_or_a_sites_module(
+    local_slurm, tmp_path, monkeypatch, gone
+):
+    monkeypatch.delenv("HPCLAB_SLURM")  # look for a site's Slurm too, and find none
+    for name, value in (SET_BY_A_MODULE | OF_A_JOB | {"SLURM_CONF": gone}).items():
         monkeypatch.setenv(name, value)
     client = slurm.connect(export=True)
+    assert os.environ["SLURM_CONF"] == str(local_slurm.directory / "slurm.conf")
+    assert [name for name in os.environ if name.startswith("SLURM_")] == ["SLURM_CONF"]
     assert not set(SET_BY_A_MODULE) & set(os.environ)  # so that !sbatch takes none of it either
-    job = client.submit("#!/bin/sh\nsleep 30\n", QUIET)
-    (found,) = client.queue([job])
-    assert (found.partition, found.limit) == ("main", 3600.0)
+    script = "#!/bin/sh\necho $SLURM_JOB_NUM_NODES\nsrun hostname | wc -l\n"
+    job = client.wait(client.submit(script, f"--output={tmp_path}/out"), 60)
+    assert (job.state, job.partition, job.limit) == ("COMPLETED", "main", 3600.0)
+    assert (tmp_path / "out").read_text().split() == ["1", "1"]
     monkeypatch.setenv("SBATCH_PARTITION", "debug")  # what is said after that counts
     words = ["sbatch", "--parsable", QUIET, "--wrap=true"]
     said = subprocess.run(words, capture_output=True, text=True).stdout

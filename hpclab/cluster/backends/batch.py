@@ -24,7 +24,6 @@ from hpclab.cluster.errors import BatchError, JoinError
 
 if TYPE_CHECKING:
     from hpclab.cluster.request import Request
-    from hpclab.cluster.watchdog import Guard
 
 # dask-jobqueue's runner module takes SIGINT for itself when it is imported (0.9.0): from then on an interrupt
 # would end the whole program instead of what runs, and in a thread, where Python lets nobody touch signals,
@@ -74,7 +73,7 @@ class BatchNodes(Backend):
 
     job_number: str
 
-    def __init__(self, batch: Any, request: Request, name: str, guard: Guard):
+    def __init__(self, batch: Any, request: Request, name: str, guard: watchdog.Guard):
         self.batch, self.on_local_slurm = batch, batch.kind == "local"
         self.settings = site_settings.checked(self.kind, own=self.on_local_slurm)
         self.cancelled = False  # whether all jobs are, in one command
@@ -104,7 +103,7 @@ class BatchNodes(Backend):
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
         options = {
-            "config_name": site_settings.section_of(self.kind), "protocol": "tls://", "interface": interface,
+            "config_name": f"{site_settings.OWN}{self.kind}", "protocol": "tls://", "interface": interface,
             "cores": 1, "processes": 1, "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
             "queue": request.partition or site.get("queue"),
             "account": request.account or site.get("account"), "walltime": self.walltime(),

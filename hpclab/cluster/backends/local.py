@@ -1,7 +1,4 @@
-"""Nodes that are processes on this machine, started with the command line that a Slurm job would use.
-
-Dask's LocalCluster would run a script's main module again in each, which then needs an `if __name__` guard.
-"""
+"""Nodes that are processes on this machine, started with the command line that a Slurm job would use."""
 
 from __future__ import annotations
 
@@ -25,7 +22,6 @@ from hpclab.cluster.backends import Backend, command
 from hpclab.cluster.host import processes
 from hpclab.cluster.request import Request
 from hpclab.cluster.roster import is_stopped
-from hpclab.cluster.watchdog import Guard
 
 
 class NodeProcess(ProcessInterface):
@@ -73,7 +69,7 @@ class LocalNodes(Backend):
 
     kind = "local"
 
-    def __init__(self, request: Request, name: str, guard: Guard):
+    def __init__(self, request: Request, name: str, guard: watchdog.Guard):
         request.refuse_slurm_words()
         super().__init__(request, name, guard)
         self.start(NodeProcess, {}, {"host": command.LOOPBACK})
