@@ -26,11 +26,7 @@ class TaskExit(PoolError):
 
 
 class NodeKilled(PoolError):
-    """A task ended the node it ran on, every time it was tried; `item` is its place in the items."""
-
-    def __init__(self, message: str, item: int):
-        super().__init__(message)
-        self.item = item
+    """A task ended the node it ran on, every time it was tried."""
 
 
 class RankError(PoolError):

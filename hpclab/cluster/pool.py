@@ -123,7 +123,9 @@ class Pool:
 
         with self._nodes.activity.one_thing("run"):
             self._nodes.take_back()
-            values, self._trace = gangs.run(self._nodes, function, args, ranks, limit)
+            nodes = self._nodes
+            nodes.gangs = nodes.gangs or gangs.Gangs(nodes)
+            values, self._trace = nodes.gangs.run(function, args, ranks, limit)
         return values
 
     def workers(self) -> list[Worker]:

@@ -51,7 +51,7 @@ class Repairs:
         losses = self.roster.take_losses()
         ended = self.nodes.ended(who.name for who in losses)
         for who in losses:
-            self._warn(who.name, ended.get(who.name, "it no longer answers"))
+            self._warn_lost(who.name, ended.get(who.name, "it no longer answers"))
         self._lost += len(losses)
         lost = [who.name for who in losses if who.name in self.roster.names]
         for name in lost if self.single else ():  # its job starts it again by itself, under the same name
@@ -72,8 +72,9 @@ class Repairs:
         for name, who in stopped.items():
             if self._deaf[name] > SUSPENDED / 4:
                 rank = roster.ranks.get(name, 0)
-                self._tell(name, f"Node {rank} ({name}) is stopped (its process {who.pid} is suspended, as "
-                           f"by SIGSTOP); it is given up after {SUSPENDED:g} s.")  # fmt: skip
+                why = f"its process {who.pid} is suspended, as by SIGSTOP"
+                until = f"it is given up after {SUSPENDED:g} s."
+                self._warn_once(name, f"Node {rank} ({name}) is stopped ({why}); {until}")
         paused = {name for name in self._deaf.keys() - stopped if self._deaf[name] > PAUSED}
         if paused and paused == set(roster.here()):
             memory = units.format_bytes(max(map(roster.memory, paused)))
@@ -84,7 +85,7 @@ class Repairs:
         late = [*paused, *(name for name in stopped if self._deaf[name] > SUSPENDED)]
         for name in late:
             why = "it was stopped" if name in stopped else "its memory was used up"
-            self._warn(name, f"{why} for {self._deaf.pop(name):.0f} s")
+            self._warn_lost(name, f"{why} for {self._deaf.pop(name):.0f} s")
             if self.single and (who := roster.worker(name)):  # its job starts it again once it has ended
                 if who.here:
                     with suppress(OSError):
@@ -119,14 +120,14 @@ class Repairs:
         self._ask_again = (end := time.monotonic()) + max(ASK_EVERY, 2 * (end - begin))
         if errors := [nodes.refused[name] for name in fresh if name in nodes.refused]:
             so = f"so {len(self.roster.here())} of {len(self.roster.names)} nodes go on"
-            self._tell("refused", f"Slurm takes no job now, {so}: {errors[0]}")
+            self._warn_once("refused", f"Slurm takes no job now, {so}: {errors[0]}")
 
-    def _warn(self, name: str, why: str) -> None:
+    def _warn_lost(self, name: str, why: str) -> None:
         again = "Its unfinished task is run again and another node is on its way."
         rank = self.roster.ranks.get(name, 0)
-        self._tell(f"{name} lost {self._lost}", f"Node {rank} ({name}) was lost: {why}. {again}")
+        self._warn_once(f"{name} lost {self._lost}", f"Node {rank} ({name}) was lost: {why}. {again}")
 
-    def _tell(self, once: str, sentence: str) -> None:
+    def _warn_once(self, once: str, sentence: str) -> None:
         if once not in self._told:
             self._told.add(once)
             warnings.warn(NodeLost(sentence), stacklevel=4)

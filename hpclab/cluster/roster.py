@@ -57,7 +57,7 @@ def introduction() -> dict[str, Any]:
     return {
         "host": socket.gethostname(), "pid": os.getpid(), "age": max(0.0, age), "clock": time.monotonic(),
         "job_id": os.environ.get("HPCLAB_JOB_ID", ""),
-        "boot": processes.boot(), "space": processes.space(),
+        "where": processes.where(),
     }  # fmt: skip
 
 
@@ -104,7 +104,8 @@ class Roster(SchedulerPlugin):
             leave = scheduler.remove_worker
             scheduler.loop.add_callback(leave, worker, stimulus_id="hpclab-not-wanted")
             return
-        one_clock = bool(said["boot"]) and said["boot"] == processes.boot()
+        here, there = processes.where(), tuple(said["where"])
+        one_clock = bool(here[0]) and here[0] == there[0]
         if one_clock:
             self._compared.add(worker)
         with self._changed:
@@ -112,10 +113,9 @@ class Roster(SchedulerPlugin):
             started = said["clock"] - said["age"] + offset
             # An allocation starts a lost worker again before anyone here has noticed the loss.
             self.submitted[name] = submitted = min(self.submitted.get(name, now), started)
-            here = one_clock and said["space"] == processes.space()
             who = Worker(
                 self.ranks.get(name, 0), name, said["host"], said["job_id"], said["pid"], submitted, started,
-                now, worker, here,
+                now, worker, one_clock and here == there,
             )  # fmt: skip
             self._joined = self._joined | {name: who}  # readers keep theirs
             self._changed.notify_all()

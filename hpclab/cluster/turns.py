@@ -32,11 +32,9 @@ WAITS = 3.0  # seconds that another has to wait before, and after which a pool s
 
 def is_first(notes: Notes) -> bool:
     """Whether this pool has nodes and is idle, and of all that are so has been for longest."""
-    own = notes.own
-    if not own.nodes or own.idle_since is None or time.monotonic() < own.idle_since + IDLE:
-        return False
-    idle = [note.idle_since for note in notes.others() if note.nodes and note.idle_since is not None]
-    return min([own.idle_since, *idle]) == own.idle_since
+    own, before = notes.own, time.monotonic() - IDLE
+    idle = [note.idle_since for note in (own, *notes.others()) if note.nodes and note.idle_since is not None]
+    return bool(own.nodes and idle) and before >= min(idle) == own.idle_since
 
 
 def gives_way(notes: Notes) -> bool:

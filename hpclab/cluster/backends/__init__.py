@@ -61,11 +61,6 @@ class Backend:
     def job_script(self) -> str:
         """What is submitted, or run, for a node."""
 
-    def rank_environment(self) -> dict[str, str]:
-        """Environment of a gang's ranks: what keeps gloo, NCCL and TensorPipe on the network."""
-        names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
-        return dict.fromkeys(names, self.network) if self.network else {}
-
     def jobs(self) -> list[Any]:
         """This pool's jobs in the queue."""
         return []

@@ -103,7 +103,7 @@ class BatchNodes(Backend):
         prologue = ["read -r HPCLAB_JOB_STARTED _ < /proc/uptime && export HPCLAB_JOB_STARTED"]
         prologue += [f"export {variable}={value}" for variable, value in variables.items()]
         options = {
-            "config_name": site_settings.section_of(self.kind), "protocol": "tls://", "interface": interface,
+            "config_name": f"{site_settings.OWN}{self.kind}", "protocol": "tls://", "interface": interface,
             "cores": 1, "processes": 1, "nanny": False, "job_name": self.name, "shebang": site.get("shebang"),
             "queue": request.partition or site.get("queue"),
             "account": request.account or site.get("account"), "walltime": self.walltime(),

@@ -1,7 +1,4 @@
-"""Nodes that are processes on this machine, started with the command line that a Slurm job would use.
-
-Dask's LocalCluster would run a script's main module again in each, which then needs an `if __name__` guard.
-"""
+"""Nodes that are processes on this machine, started with the command line that a Slurm job would use."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ import yaml
 from hpclab import checks
 from hpclab.cluster import request
 
+OWN = "hpclab-"  # before a kind's name: its section for pools, dask-jobqueue's plain defaults
 _FORMER = {"job-extra-directives": "job-extra", "job-script-prologue": "env-extra",
            "worker-extra-args": "extra", "account": "project",
            "job-directives-skip": "header-skip"}  # fmt: skip
@@ -31,8 +32,8 @@ def checked(kind: str, own: bool) -> dict[str, Any]:
     by their present names, only those that somebody said; text for a script, numbers of bytes and seconds."""
     shipped = importlib.resources.files("dask_jobqueue") / "jobqueue.yaml"
     plain = yaml.safe_load(shipped.read_text())["jobqueue"][kind]
-    if dask.config.get(f"jobqueue.{section_of(kind)}", None) is None:
-        dask.config.update_defaults({"jobqueue": {section_of(kind): plain | {"walltime": None}}})
+    if dask.config.get(f"jobqueue.{OWN}{kind}", None) is None:
+        dask.config.update_defaults({"jobqueue": {f"{OWN}{kind}": plain | {"walltime": None}}})
     section = plain if own else dask.config.get(f"jobqueue.{kind}", None)
     if not isinstance(section, dict):
         raise ValueError(
@@ -49,11 +50,6 @@ def checked(kind: str, own: bool) -> dict[str, Any]:
             source = variable if variable in os.environ else "jobqueue.yaml"
             values[key] = check(f"jobqueue.{kind}.{name} in {source}", value)
     return values
-
-
-def section_of(kind: str) -> str:
-    """The section of Dask's configuration for pools: dask-jobqueue's plain defaults."""
-    return f"hpclab-{kind}"
 
 
 def clock(seconds: int) -> str:

@@ -42,7 +42,7 @@ class Child:
         os.close(printed)
         self.control = ours
         self.frames, self.running, self.printed = frames.Frames(), False, 0
-        self.watched = {ours.fileno(), self.output}  # until they end
+        self.watched = [self.output, ours.fileno()]  # until they end; what it prints comes before its value
 
 
 def _become_rank(control: socket.socket, printed: int, listener: socket.socket) -> None:
@@ -93,10 +93,9 @@ class Agent:
         while True:
             child = self.child
             ready, _, _ = select.select([0, self.wake, *child.watched], [], [])
-            if child.output in ready:
-                self._pass_on_output(child)
-            if child.control.fileno() in ready and not self._pass_on(child):
-                self._kill()  # it has ended, or closed what it answers with and is of no more use
+            for descriptor in [each for each in child.watched if each in ready]:
+                if not self._pass_on(child, descriptor) and descriptor != child.output:
+                    self._kill()  # it has ended, or closed what it answers with and is of no more use
             if self.wake in ready:
                 os.read(self.wake, 4096)
                 self._reap()
@@ -122,28 +121,23 @@ class Agent:
             with suppress(OSError):
                 end(self.child.pid, signal.SIGKILL)
 
-    def _pass_on(self, child: Child) -> bool:
-        """What the rank says; whether it may say more."""
-        try:
-            chunk = child.control.recv(2**20)
-        except OSError:
-            chunk = b""
-        for message in child.frames.feed(chunk):
-            self.trains |= message[0] == "value" and message[1]["compiler"]
-            self.say(message[0], child.pid, *message[1:])
+    def _pass_on(self, child: Child, descriptor: int) -> bool:
+        """What the rank says or prints; whether more may come of it."""
+        chunk = b""
+        with suppress(OSError):
+            chunk = os.read(descriptor, 2**20)
         if not chunk:
-            child.watched.discard(child.control.fileno())
-        return bool(chunk)
-
-    def _pass_on_output(self, child: Child) -> bool:
-        chunk = os.read(child.output, 65536)
-        if not chunk:
-            child.watched.discard(child.output)
-        room = MOST_OUTPUT - child.printed
-        child.printed += len(chunk)
-        if chunk and room > 0:
+            child.watched.remove(descriptor)
+        elif descriptor == child.output:
+            room = MOST_OUTPUT - child.printed
+            child.printed += len(chunk)
             cut = "\n… (the rest of what this rank prints is left out)\n" if len(chunk) >= room else ""
-            self.say("print", child.pid, chunk[:room].decode(errors="replace") + cut)
+            if room > 0:
+                self.say("print", child.pid, chunk[:room].decode(errors="replace") + cut)
+        else:
+            for message in child.frames.feed(chunk):
+                self.trains |= message[0] == "value" and message[1]["compiler"]
+                self.say(message[0], child.pid, *message[1:])
         return bool(chunk)
 
     def _reap(self) -> None:
@@ -154,8 +148,8 @@ class Agent:
             return
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
-        for end, pass_on in ((child.control, self._pass_on), (child.output, self._pass_on_output)):
-            while select.select([end], [], [], 0)[0] and pass_on(child):
+        for descriptor in [*child.watched]:
+            while select.select([descriptor], [], [], 0)[0] and self._pass_on(child, descriptor):
                 pass
         child.control.close()
         os.close(child.output)

@@ -30,31 +30,12 @@ GRACE = 0.4  # seconds after the first failure in which a better explanation may
 SETTLE = 5.0
 
 
-def run(
-    nodes: Nodes, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float
-) -> tuple[list[Any], Trace]:
-    """The function's values on the first `ranks` nodes, all of them if None; lost ones are replaced first."""
-    Repairs(nodes).repair()
-    have = len(nodes.roster.names)
-    ranks = have if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
-    if not 1 <= ranks <= have:
-        raise PoolError(
-            f"{ranks} ranks need as many nodes and the pool has {have}: call "
-            f"pool.scale({max(1, ranks)}) first."
-        )
-    refuse_lost_places(nodes.backend.directory)  # an agent starts where its worker does
-    nodes.wait_for_all(None)
-    nodes.roster.compare_clocks(nodes.loop)
-    nodes.gangs = nodes.gangs or Gangs(nodes)
-    return nodes.gangs.run(function, args, ranks, timeout)
-
-
 class Gangs:
     """The gangs of one pool, one after another. By worker's address: process id and port of its warm child,
     that is `ready`; process id of the child `used` last; how its agent `ended`."""
 
     def __init__(self, nodes: Nodes):
-        self.roster, self.loop, self.backend = nodes.roster, nodes.loop, nodes.backend
+        self.nodes, self.roster, self.loop, self.backend = nodes, nodes.roster, nodes.loop, nodes.backend
         self.request, self.activity = nodes.request, nodes.activity
         self.events: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.ready: dict[str, tuple[int, int]] = {}
@@ -65,9 +46,21 @@ class Gangs:
         self.loop.client.subscribe_topic(relay.TOPIC, lambda event: self.events.put(tuple(event[1])))
 
     def run(
-        self, function: Callable[..., Any], args: Sequence[Any], ranks: int, timeout: float
+        self, function: Callable[..., Any], args: Sequence[Any], ranks: int | None, timeout: float
     ) -> tuple[list[Any], Trace]:
-        """The function's value on each rank, and the trace; RankError names the guilty rank."""
+        """The function's values on the first `ranks` nodes, all of them if None, and the trace; lost ones are
+        replaced first. RankError names the guilty rank."""
+        Repairs(self.nodes).repair()
+        have = len(self.roster.names)
+        ranks = have if ranks is None else checks.integer("ranks", ranks, 1, MOST_NODES)
+        if not 1 <= ranks <= have:
+            raise PoolError(
+                f"{ranks} ranks need as many nodes and the pool has {have}: call "
+                f"pool.scale({max(1, ranks)}) first."
+            )
+        refuse_lost_places(self.backend.directory)  # an agent starts where its worker does
+        self.nodes.wait_for_all(None)
+        self.roster.compare_clocks(self.loop)
         begin, names, self.states = time.monotonic(), self.roster.names[:ranks], {}
         payload = tasks.pack((function, tuple(args)))
         addresses = self._make_ready(names)
@@ -130,7 +123,9 @@ class Gangs:
         hosts = {worker.name: worker.host for worker in self.roster.workers()}
         if self.request.gpus_per_node and not self.backend.on_local_slurm:
             hosts = {}  # with GPUs of its own a node stands for itself
-        common = threads.environment(self.request.cores_per_node) | self.backend.rank_environment()
+        common = threads.environment(self.request.cores_per_node)
+        if network := self.backend.network:  # on which gloo, NCCL and TensorPipe are to stay
+            common |= dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME"), network)
         common |= {
             "WORLD_SIZE": str(len(names)), "MASTER_ADDR": get_address_host(addresses[0]),
             "MASTER_PORT": str(self.ready[addresses[0]][1]),
@@ -189,7 +184,7 @@ class Gangs:
                 raise diagnosis.diagnose(gang, timeout)
             for rank, sentence in diagnosis.news(gang, timeout):
                 if rank >= 0 and rank not in told:
-                    warnings.warn(SlowRank(sentence), stacklevel=6)
+                    warnings.warn(SlowRank(sentence), stacklevel=5)
                 elif rank not in told:
                     limit = f"the limit of {timeout:g} s; or interrupt the cell."
                     print(f"{sentence} All ranks are ended at {limit}")

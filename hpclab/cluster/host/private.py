@@ -30,18 +30,16 @@ class Home:
     passed_over: tuple[str, ...] = ()
 
 
-def candidates() -> Iterator[Path]:
+def candidates() -> list[Path]:
     """Where private directories may live, best first; HPCLAB_STATE_DIR names another, then the only one.
 
     Not XDG_RUNTIME_DIR, which vanishes with the login while a cluster must outlive it.
     """
-    named = os.environ.get("HPCLAB_STATE_DIR")
-    if named:
-        yield Path(named)  # whoever names a place must neither find nor end what runs in another
-        return
-    for place in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - what is made there is checked
-        yield Path(place) / f"hpclab-{os.getuid()}"
-    yield Path(os.environ.get("HOME", "/")) / ".hpclab"
+    if named := os.environ.get("HPCLAB_STATE_DIR"):
+        return [Path(named)]  # whoever names a place must neither find nor end what runs in another
+    public = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - what is made there is checked
+    places = [Path(place) / f"hpclab-{os.getuid()}" for place in public]
+    return [*places, Path(os.environ.get("HOME", "/")) / ".hpclab"]
 
 
 def home(plain: bool = True) -> Home:

@@ -49,18 +49,14 @@ def start_time(pid: int) -> str:
     return "".join(_stat(pid)[19:20])
 
 
-def boot() -> str:
-    """A name for this start of this machine's kernel; processes that share it share the monotonic clock."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def space() -> str:
-    """What a process id is a name in: containers of one machine have a space of their own each."""
-    with contextlib.suppress(OSError):
-        return os.readlink("/proc/self/ns/pid")
-    return ""
+def where() -> tuple[str, str]:
+    """This start of this machine's kernel, whose processes have one monotonic clock, and the namespace of
+    process ids, which containers have of their own each; both empty where nobody can say."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot, os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return "", ""
 
 
 def descendants(pid: int) -> list[Process]:

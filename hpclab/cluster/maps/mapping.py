@@ -152,8 +152,7 @@ class Mapping:
         return NodeKilled(
             f"The task of {self._which(place)} ended the node it ran on {self.deaths[place] or 'too many'} "
             "times, so it is not tried again: look for what ends the process (memory, os._exit, a crash in a "
-            "library) and run it on that item alone.",
-            place,
+            "library) and run it on that item alone."
         )
 
     def _which(self, place: int) -> str:
